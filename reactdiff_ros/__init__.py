@@ -1,0 +1,8 @@
+"""reactdiff_ros: a social robot's listening face, after ReactDiff (Li et al., arXiv 2505.14151)."""
+
+import pkgutil
+
+# The message classes are generated into the installed package of the same name: from the source tree, both are one.
+__path__ = pkgutil.extend_path(__path__, __name__)
+
+__version__ = "0.1.0"

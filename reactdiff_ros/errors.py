@@ -1,0 +1,38 @@
+"""The one family of errors that a user is meant to read: what happened, where, what to do."""
+
+from __future__ import annotations
+
+
+class ReactdiffError(Exception):
+    """An error with one clear sentence for the user.
+
+    Args:
+        what: what is wrong, without a full stop ("the clip cannot be opened").
+        where: the file, device, topic or key concerned.
+        todo: what the user can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
+        self.what, self.where, self.todo = what, where, todo
+        sentence = what + (f" ({where})" if where else "") + (f": {todo}" if todo else "")
+        super().__init__(sentence)
+
+
+class DeviceError(ReactdiffError):
+    """A camera, microphone, bus or port is missing, busy or gone; the caller retries."""
+
+
+class MediaError(ReactdiffError):
+    """A media file or stream cannot be read, or lacks what was asked of it."""
+
+
+class MessageError(ReactdiffError):
+    """A message from outside is malformed and was dropped."""
+
+
+class WeightsError(ReactdiffError):
+    """Model weights are missing, unreadable or not the ones their card names."""
+
+
+class ConfigError(ReactdiffError):
+    """A setting is unknown, of the wrong type or out of range."""

@@ -1,0 +1,212 @@
+"""The values that pass between rooms: frozen, stamped, named basis, SI units.
+
+Every `*_ns` is a capture time in nanoseconds on the node's clock (int; None = nothing of that kind was consumed).
+A stamp is passed on only if that picture or sound really influenced the value that carries it.
+Arrays are float32 and must not be written to by the receiver. Coefficients: see `coefficients.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+UINT8 = NDArray[np.uint8]
+
+EXPRESSION_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+MFCC_COUNT = 26
+REACTION_RATE_HZ = 25.0
+EXPRESSION_RATE_HZ = 50.0
+
+Policy = Literal["model", "rules", "mime", "random", "idle"]
+POLICIES: tuple[Policy, ...] = ("model", "rules", "mime", "random", "idle")
+FaceMode = Literal["listening", "idle", "neutral"]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One camera picture. `bgr`: uint8 (height, width, 3), upright, not mirrored."""
+
+    stamp_ns: int
+    bgr: UINT8
+    frame_id: str = "camera_optical_frame"
+    focal_px: float | None = None
+    """Focal length in pixels from camera_info; None: perception's field-of-view setting is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A chunk of sound. `samples`: int16 (n, channels); `stamp_ns` is the capture time of the first sample."""
+
+    stamp_ns: int
+    rate_hz: int
+    samples: NDArray[np.int16]
+
+    @property
+    def end_ns(self) -> int:
+        """Capture time just after the last sample."""
+        return self.stamp_ns + len(self.samples) * 1_000_000_000 // self.rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What the microphone told up to `SpeakerFrame.sound_stamp_ns`."""
+
+    speech_probability: float
+    """0..1, from the voice-activity network."""
+    speaking: bool
+    """speech_probability with hysteresis and hang-over."""
+    mfcc: FloatArray
+    """(26,), 40 ms window."""
+    pitch_hz: float
+    """Fundamental frequency, 0 = unvoiced."""
+    loudness_dbfs: float
+    """RMS of the last 40 ms in dB relative to full scale, -100 = digital silence."""
+    pause_s: float
+    """Seconds since the last utterance ended; 0 while speaking; NaN if nobody has spoken yet."""
+    utterance_s: float
+    """Seconds since the current utterance began; 0 while silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Affect:
+    """Expression class and its projection. `probabilities`: (7,) in the order of EXPRESSION_CLASSES."""
+
+    label: str
+    probabilities: FloatArray
+    valence: float
+    """-1..1, documented projection of the probabilities and coefficients."""
+    arousal: float
+    """-1..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gaze:
+    """Where the speaker's eyes point: angles of the line of sight, 0 = straight into the camera."""
+
+    yaw_rad: float
+    """Positive: to the speaker's own left."""
+    pitch_rad: float
+    """Positive: down."""
+    contact: float
+    """0..1, belief that the speaker looks at the robot."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerFrame:
+    """What is known of the speaker now. One a picture; without pictures, 25 a second from sound alone."""
+
+    stamp_ns: int
+    """Capture time of the newest evidence in this frame."""
+    picture_stamp_ns: int | None
+    """The picture consumed, None = no camera picture (unobserved, which is not: nobody there)."""
+    sound_stamp_ns: int | None
+    """End of the newest sound consumed, None = no microphone (unobserved, which is not silence)."""
+    person_id: int
+    """Track id of the target, -1 = nobody."""
+    face_present: bool
+    """A face was detected (also too far away for the mesh)."""
+    mesh_present: bool
+    """Landmarks were found: coefficients, gaze and position are of this picture."""
+    coefficients: FloatArray
+    """(58,) in the order of `coefficients.NAMES`; relative to the personal neutral; 0 where unobserved."""
+    confidence: FloatArray
+    """(58,) 0..1 for each coefficient; 0 = unobserved."""
+    neutral_confidence: float
+    """0..1, how far the personal neutral has been learnt."""
+    gaze: Gaze | None
+    position_m: FloatArray | None
+    """(3,) midpoint of the speaker's eyes in the camera's optical frame (x right, y down, z forward)."""
+    affect: Affect | None
+    voice: Voice | None
+    frame_id: str = "camera_optical_frame"
+
+
+@dataclass(frozen=True, slots=True)
+class GazeTarget:
+    """The speaker's eyes as a point to look at, metres in `frame_id` (REP-103 optical axes)."""
+
+    stamp_ns: int
+    position_m: FloatArray
+    frame_id: str = "camera_optical_frame"
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """The chosen plan: `coefficients` (horizon, 58), frame i is for time start_ns + i / rate_hz."""
+
+    start_ns: int
+    rate_hz: float
+    coefficients: FloatArray
+    commit_frames: int
+    """How many frames will be emitted before the next plan is due; the rest bridges a late plan."""
+    engaged: bool
+    """False: nobody to listen to (idle)."""
+    seed: int
+    policy: str
+    backend: str
+    compute_s: float
+    picture_stamp_ns: int | None
+    """Newest picture that the sampler consumed."""
+    sound_stamp_ns: int | None
+    candidate: int = 0
+    candidates: FloatArray | None = None
+    """(K, horizon, 58) when asked for, else None."""
+    reason: str = "hop"
+    """Why planned now: "hop" (due) or "evidence" (clear new evidence)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionFrame:
+    """The face for now: what every actuator and avatar shows."""
+
+    stamp_ns: int
+    coefficients: FloatArray
+    """(58,), finite, within `coefficients.LOWER`..`UPPER`."""
+    mode: FaceMode
+    layers: tuple[str, ...]
+    """Names of the layers that acted, in order."""
+    picture_stamp_ns: int | None
+    """Newest picture that influenced this frame through any layer."""
+    sound_stamp_ns: int | None
+    reaction_picture_stamp_ns: int | None
+    """Newest picture that influenced it through the listener's plan."""
+    reaction_sound_stamp_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerControl:
+    """Style of listening. NaN (or "" / None) leaves a setting as it is."""
+
+    attitude: float = float("nan")
+    """-1 (cool, sceptical) .. 1 (warm); 0 = neutral."""
+    intensity: float = float("nan")
+    """0 (motionless) .. 2 (twice as strong); 1 = as people do."""
+    stillness: float = float("nan")
+    """0 (lively idle) .. 1 (no idle motion)."""
+    delay_s: float = float("nan")
+    """Extra reaction delay, 0..2 s."""
+    upper_face: float = float("nan")
+    """Gain of brows and lids, 0..2."""
+    lower_face: float = float("nan")
+    """Gain of cheeks and mouth, 0..2."""
+    head: float = float("nan")
+    """Gain of head motion, 0..2."""
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerState:
+    """What a listener tells about itself, for status and diagnostics."""
+
+    policy: str
+    backend: str
+    engaged: bool
+    plans: int = 0
+    compute_ms: float = 0.0
+    dropped: int = 0
+    settings: dict[str, float | str] = field(default_factory=dict)
+    error: str = ""

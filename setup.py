@@ -1,0 +1,31 @@
+"""`pip install .`: the ROS-free core and the command line. ROS builds use CMakeLists.txt; colcon ignores this file."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+
+def requirements(name: str) -> list[str]:
+    """The lines of requirements/NAME.txt without comments."""
+    lines = (line.split("#")[0].strip() for line in (HERE / "requirements" / f"{name}.txt").read_text().splitlines())
+    return [line for line in lines if line]
+
+
+setup(
+    name="reactdiff_ros",
+    version="0.1.0",
+    description="A listening face for social robots, after ReactDiff.",
+    license="Apache-2.0",
+    packages=find_packages(include=["reactdiff_ros", "reactdiff_ros.*"]),
+    package_data={"reactdiff_ros": ["avatar/page/*"]},
+    data_files=[
+        (f"share/reactdiff_ros/{folder}", [str(f.relative_to(HERE)) for f in (HERE / folder).glob("*") if f.is_file()])
+        for folder in ("config", "resource")
+    ],
+    python_requires=">=3.10,<3.13",
+    install_requires=requirements("run"),
+    extras_require={"test": requirements("test"), "train": requirements("train")},
+    entry_points={"console_scripts": ["reactdiff = reactdiff_ros.cli.main:main"]},
+)
