@@ -17,7 +17,7 @@ left), +y up, +z out of the face towards the viewer.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,14 +66,14 @@ def neutral() -> NDArray[np.float32]:
     return np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
 
 
-def bounded(values: NDArray[np.floating]) -> NDArray[np.float32]:
+def bounded(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """`values` (..., 58) made finite (NaN and infinities become 0, neutral) and clipped to LOWER..UPPER."""
     finite = np.where(np.isfinite(values), values, 0.0)
     return np.clip(finite, LOWER, UPPER).astype(np.float32)
 
 
 def mirrored_order() -> NDArray[np.intp]:
-    """Indices that swap Left and Right blendshapes: `mirrored = values[..., order]`, then negate yaw, roll and headX."""
+    """Indices that swap Left and Right blendshapes; after `values[..., order]`, negate yaw, roll and headX."""
 
     def partner(name: str) -> str:
         if name.endswith("Left"):

@@ -1,4 +1,4 @@
-"""Print env.sh: what puts `reactdiff`, Python, ROS and the built package on the path, in any POSIX shell, any number of times."""
+"""Print env.sh: `reactdiff`, Python, ROS and the built package on the path, in any POSIX shell, any number of times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def main(root: str, home: str, ros_setup: str) -> None:
     print(f"REACTDIFF_ROOT={q(root)}; export REACTDIFF_ROOT")
     print(f"REACTDIFF_HOME_DIR={q(home)}; export REACTDIFF_HOME_DIR")
     print(
-        '_rd_front() { eval "_rd_old=\\${$1:-}"; case ":$_rd_old:" in *":$2:"*) ;; *) eval "$1=\\$2\\${_rd_old:+:\\$_rd_old}"; export "$1";; esac; }'
+        '_rd_front() { eval "_rd_old=\\${$1:-}"; case ":$_rd_old:" in *":$2:"*) ;; '
+        '*) eval "$1=\\$2\\${_rd_old:+:\\$_rd_old}"; export "$1";; esac; }'
     )
     if ros_setup:
         # ROS's own files are written for one shell each; setup.sh serves every POSIX shell.
