@@ -44,7 +44,7 @@ class StampGuard:
         self._newest_ns: int | None = None
 
     def check(self, stamp_ns: int) -> str:
-        """ "ok", "late" (drop it) or "jump" (flush, then go on from it)."""
+        """Classify a stamp: "ok", "late" (drop it) or "jump" (flush, then go on from it)."""
         newest = self._newest_ns
         if newest is None or stamp_ns > newest:
             self._newest_ns = stamp_ns
