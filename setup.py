@@ -21,8 +21,12 @@ setup(
     packages=find_packages(include=["reactdiff_ros", "reactdiff_ros.*"]),
     package_data={"reactdiff_ros": ["avatar/page/*"]},
     data_files=[
-        (f"share/reactdiff_ros/{folder}", [str(f.relative_to(HERE)) for f in (HERE / folder).glob("*") if f.is_file()])
-        for folder in ("config", "resource")
+        (
+            f"share/reactdiff_ros/{folder.relative_to(HERE)}",
+            [str(f.relative_to(HERE)) for f in folder.iterdir() if f.is_file()],
+        )
+        for top in ("config", "resource")
+        for folder in [HERE / top, *(f for f in (HERE / top).rglob("*") if f.is_dir() and f.name != "__pycache__")]
     ],
     python_requires=">=3.10,<3.13",
     install_requires=requirements("run"),
