@@ -1,0 +1,147 @@
+"""The one small interface of every listener (model, rules, mime, random, idle) and the function that makes one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.settings import check_settings, setting
+from reactdiff_ros.types import POLICIES, ListenerControl, ListenerState, Reaction, SpeakerFrame
+
+HORIZON_FRAMES = 16
+"""Frames of one plan on the 25 Hz grid: 0.64 s."""
+
+
+@dataclass(frozen=True)
+class ListenerConfig:
+    """Start values of a listener. The names are the ROS parameters of reaction_node.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    hop_s: float = setting(0.16, "A new plan is due this long after the last one.", unit="s", low=0.04, high=0.64)
+    candidates: int = setting(4, "Reactions drawn for one plan (model).", low=1, high=16)
+    steps: int = setting(5, "Denoiser steps for one plan (model).", low=1, high=64)
+    guidance: float = setting(1.5, "Classifier-free guidance on the speaker (model).", low=0.0, high=8.0)
+    model_dir: str = setting("", "Folder with the model's weights; empty: the shipped ones (model).")
+    threads: int = setting(1, "Threads that the network may use (model).", low=1, high=16)
+    publish_candidates: bool = setting(False, "Put all candidates into the Reaction.")
+    attitude: float = setting(0.0, "Cool and sceptical to warm.", low=-1.0, high=1.0)
+    style: str = setting("neutral", "Name of a style in config/styles.yaml.")
+    nod_rate_per_min: float = setting(
+        4.5, "Nods a minute of the other's speech (rules, random).", unit="1/min", low=0.0, high=12.0
+    )
+    smile_share: float = setting(0.55, "Share of the other's smiles that are answered (rules).", low=0.0, high=1.0)
+    mime_lag_s: float = setting(0.6, "How late the mime copies the other's face.", unit="s", low=0.0, high=2.0)
+    absent_s: float = setting(
+        0.7, "Nobody in the picture for this long: nobody to listen to.", unit="s", low=0.1, high=5.0
+    )
+    silence_idle_s: float = setting(
+        20.0, "Somebody there but silent and with a still face for this long: idle.", unit="s", low=1.0, high=600.0
+    )
+    voice_hold_s: float = setting(
+        8.0, "Without a camera it listens this long after the last speech.", unit="s", low=0.5, high=120.0
+    )
+    input_timeout_s: float = setting(
+        1.0, "No frame or no modality for this long: it is dead, not silent.", unit="s", low=0.2, high=10.0
+    )
+    robot_speaking_timeout_s: float = setting(
+        1.0, "robot_speaking lapses after this long.", unit="s", low=0.1, high=10.0
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self, "reaction_node")
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A listener that turns what it is told of the speaker into short plans of its own face.
+
+    A listener is causal and deterministic: what `plan` returns depends on the calls made so far and on the seed
+    alone. All times are int nanoseconds on the clock of the capture stamps. A call never blocks on a device and never
+    reads a clock.
+
+    What a `ListenerControl` does where, so that nothing acts twice: a listener uses `attitude` (and the attitude of a
+    named style); intensity, gains of regions, stillness and delay are applied by the expression room to the plan of
+    any listener.
+    """
+
+    @property
+    def name(self) -> str:
+        """The policy: model, rules, mime, random or idle."""
+        ...
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forget the speaker and the own past, as after a jump of the clock; with `seed`, start that noise anew.
+
+        Without a seed the noise starts again from the last seed given: same input, same bits. Style stays.
+        """
+        ...
+
+    def control(self, control: ListenerControl) -> None:
+        """Change style. NaN or "" leaves a setting as it is; numbers are clipped to their ranges.
+
+        Raises:
+            ConfigError: the named style is unknown; nothing changed.
+        """
+        ...
+
+    def robot_speaking(self, speaking: bool, now_ns: int | None = None) -> None:
+        """The robot's own speech began, goes on (True, repeated) or ended. True lapses after 1 s.
+
+        `now_ns` is the time of the message; None means the newest time that this listener has been told.
+        While the robot speaks, sound is its own: it is neither a voice to listen to nor a cue to nod at.
+        """
+        ...
+
+    def observe(self, frame: SpeakerFrame) -> None:
+        """Take in one frame. Late frames are dropped and counted; a jump back by more than 0.5 s resets.
+
+        Raises:
+            MessageError: `coefficients` or `confidence` are not (58,); the frame was dropped.
+        """
+        ...
+
+    def plan(self, now_ns: int) -> Reaction | None:
+        """The next plan if one is due at `now_ns`, else None.
+
+        Due: `hop_s` after the last plan on the 25 Hz grid, or at once on clear new evidence. Called after every
+        `observe` and on a 25 Hz timer. The plan starts on the grid at the slot after `now_ns`, has HORIZON_FRAMES
+        frames, continues what this listener emitted, is finite and within `coefficients.LOWER`..`UPPER`. Its stamps
+        are those of the newest frame whose content shaped the coefficients. None as well while no frame came for
+        `input_timeout_s`: dead input is not an empty room.
+        """
+        ...
+
+    def state(self) -> ListenerState:
+        """What is in force and how it goes, for status and diagnostics."""
+        ...
+
+
+def make_listener(policy: str, *, seed: int, config: ListenerConfig | None = None) -> Listener:
+    """A listener of the named policy.
+
+    Raises:
+        ConfigError: the policy is unknown.
+        WeightsError: the model's weights are missing or wrong (policy "model" only). A node shows the sentence and
+            goes on with `fallback_listener`.
+    """
+    config = config or ListenerConfig()
+    if policy == "model":
+        from reactdiff_ros.model.diffusion_listener import DiffusionListener
+
+        return DiffusionListener(seed=seed, config=config)
+    from reactdiff_ros.model.policies import make_policy
+
+    if policy not in POLICIES:
+        raise ConfigError("unknown listener policy", where=policy, todo=f"use one of {', '.join(POLICIES)}")
+    return make_policy(policy, seed=seed, config=config)
+
+
+def fallback_listener(*, seed: int, config: ListenerConfig | None = None, error: str) -> Listener:
+    """The rules listener in place of a model that cannot be loaded; `error` stays in its `state().error`."""
+    from reactdiff_ros.model.policies import make_policy
+
+    return make_policy("rules", seed=seed, config=config or ListenerConfig(), error=error)
