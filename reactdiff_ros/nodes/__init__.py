@@ -1,0 +1,1 @@
+"""The ROS shell: one lifecycle node a room, the one table that describes them, and what they share."""
