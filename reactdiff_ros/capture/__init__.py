@@ -1,0 +1,1 @@
+"""Capture: stamped pictures and sound from cameras, microphones, media files and messages."""

@@ -1,0 +1,365 @@
+"""A media file as stamped pictures and sound on one clock that starts at 0, and its playing as if live."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import av
+import av.error
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.types import UINT8
+
+SOUND_CHUNK_S = 0.02
+_TODO = "play it with another program, or convert it with 'ffmpeg -i IN -c:v libx264 -c:a aac OUT.mp4'"
+
+
+class ClipPicture(NamedTuple):
+    """One picture. `bgr`: uint8 (height, width, 3), upright; `offset_ns`: when it is shown, from the clip's start."""
+
+    kind: Literal["picture"]
+    offset_ns: int
+    bgr: UINT8
+
+
+class ClipSound(NamedTuple):
+    """A chunk of at most 20 ms. `samples`: int16 (n, channels); `offset_ns`: of the first sample."""
+
+    kind: Literal["sound"]
+    offset_ns: int
+    rate_hz: int
+    samples: NDArray[np.int16]
+
+    @property
+    def end_ns(self) -> int:
+        """Just after the last sample."""
+        return self.offset_ns + len(self.samples) * NS // self.rate_hz
+
+
+ClipItem: TypeAlias = ClipPicture | ClipSound
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    index: int
+    time_base: Fraction
+    start_ns: int
+
+
+class MediaClip:
+    """A readable media file: what it has, and its contents in the order of their stamps.
+
+    Stamps come from the file's presentation times, so variable picture rates and a sound that starts late are kept.
+    The earliest of the two tracks is time 0. Decoding uses one thread.
+
+    Raises:
+        MediaError: the file is missing, empty, broken, or has neither pictures nor sound.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.damaged_packets = 0
+        """Packets that could not be decoded and were left out, over all readings."""
+        if not self.path.exists():
+            raise MediaError("there is no such media file", where=str(path), todo="check the path")
+        if not self.path.is_file():
+            raise MediaError("this is not a media file", where=str(path), todo="give a file, not a folder")
+        if self.path.stat().st_size == 0:
+            raise MediaError("the media file is empty", where=str(path), todo="copy or record it again")
+        with self._open() as container:
+            self._picture = _track(container, "video")
+            self._sound = _track(container, "audio")
+            self.duration_s = _duration_s(container)
+            """Length by the file's header, seconds; 0 = the header does not tell."""
+            self.picture_size = _picture_size(container, self._picture)
+            """(width, height) as stored, before rotation; (0, 0) without pictures."""
+            self.picture_rate_hz = _picture_rate(container, self._picture)
+            """Mean pictures a second by the header; 0 = unknown or no pictures."""
+        if self._picture is None and self._sound is None:
+            raise MediaError("the file has neither pictures nor sound", where=str(path), todo=_TODO)
+        self._start_ns = min(t.start_ns for t in (self._picture, self._sound) if t is not None)
+
+    @property
+    def has_picture(self) -> bool:
+        """True with a picture track (cover art does not count)."""
+        return self._picture is not None
+
+    @property
+    def has_sound(self) -> bool:
+        """True with a sound track, also if it is digitally silent."""
+        return self._sound is not None
+
+    def pictures_and_sound(self) -> Iterator[ClipItem]:
+        """Every picture and every chunk of sound, offsets never falling; a fresh reading on every call.
+
+        A file cut short gives what it has; damaged packets are left out and counted.
+
+        Raises:
+            MediaError: not one picture or chunk could be decoded.
+        """
+        return self._read(picture=True, sound=True)
+
+    def pictures(self) -> Iterator[ClipPicture]:
+        """The pictures alone; raises MediaError when there are none."""
+        return (item for item in self._read(picture=True, sound=False) if isinstance(item, ClipPicture))
+
+    def sound(self) -> Iterator[ClipSound]:
+        """The sound alone; raises MediaError when there is none."""
+        return (item for item in self._read(picture=False, sound=True) if isinstance(item, ClipSound))
+
+    def _read(self, *, picture: bool, sound: bool) -> Iterator[ClipItem]:
+        # One reader a track: bounded memory however badly the tracks are interleaved.
+        readers: list[Iterator[ClipItem]] = []
+        if picture and self._picture is not None:
+            readers.append(self._pictures(self._picture))
+        if sound and self._sound is not None:
+            readers.append(self._sounds(self._sound))
+        empty = True
+        for item in heapq.merge(*readers, key=lambda item: item.offset_ns):
+            empty = False
+            yield item
+        if empty:
+            wanted = "pictures or sound" if picture and sound else "pictures" if picture else "sound"
+            raise MediaError(
+                f"nothing could be decoded: the file has no usable {wanted}", where=str(self.path), todo=_TODO
+            )
+
+    def _open(self) -> Any:
+        try:
+            return av.open(str(self.path))
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise MediaError(
+                f"the media file cannot be read ({_reason(error)})", where=str(self.path), todo=_TODO
+            ) from error
+
+    def _frames(self, track: _Track) -> Iterator[Any]:
+        with self._open() as container:
+            stream = container.streams[track.index]
+            stream.codec_context.thread_count = 1
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    return
+                except (av.error.FFmpegError, OSError):  # the file ends in the middle
+                    self.damaged_packets += 1
+                    return
+                try:
+                    yield from packet.decode()
+                except av.error.EOFError:
+                    return
+                except (av.error.FFmpegError, ValueError):
+                    self.damaged_packets += 1
+
+    def _pictures(self, track: _Track) -> Iterator[ClipItem]:
+        last_ns, step_ns = -1, round(NS / self.picture_rate_hz) if self.picture_rate_hz else NS // 25
+        for frame in self._frames(track):
+            if frame.pts is None:
+                offset_ns = last_ns + step_ns if last_ns >= 0 else 0
+            else:
+                offset_ns = max(0, _ns(frame.pts, track.time_base) - self._start_ns)
+            if offset_ns <= last_ns:  # two pictures for one time: the stamps must rise
+                continue
+            last_ns = offset_ns
+            yield ClipPicture("picture", offset_ns, _upright(frame))
+
+    def _sounds(self, track: _Track) -> Iterator[ClipItem]:
+        chunks: _Rechunker | None = None
+        resampler: Any = None
+        for frame in self._frames(track):
+            if chunks is None or chunks.rate_hz != frame.sample_rate or chunks.layout != frame.layout.name:
+                if chunks is not None:
+                    yield from chunks.flush()
+                resampler = av.AudioResampler(format="s16", layout=frame.layout, rate=frame.sample_rate)
+                chunks = _Rechunker(frame.sample_rate, frame.layout.name)
+            offset_ns = None if frame.pts is None else _ns(frame.pts, track.time_base) - self._start_ns
+            channels = frame.layout.nb_channels
+            for converted in resampler.resample(frame):
+                samples = converted.to_ndarray().reshape(-1, channels).astype(np.int16, copy=False)
+                yield from chunks.push(offset_ns, samples)
+                offset_ns = None
+        if chunks is not None:
+            yield from chunks.flush()
+
+
+class _Rechunker:
+    """Joins decoded frames and cuts them into chunks of 20 ms; a hole in the stamps starts anew."""
+
+    HOLE_NS = 5_000_000
+
+    def __init__(self, rate_hz: int, layout: str) -> None:
+        self.rate_hz, self.layout = rate_hz, layout
+        self._size = max(1, int(rate_hz * SOUND_CHUNK_S))
+        self._parts: list[NDArray[np.int16]] = []
+        self._count = 0
+        self._anchor_ns: int | None = None
+        self._emitted = 0
+
+    def push(self, offset_ns: int | None, samples: NDArray[np.int16]) -> Iterator[ClipSound]:
+        if self._anchor_ns is None:
+            self._anchor_ns = max(0, offset_ns or 0)
+            if offset_ns is not None and offset_ns < 0:  # priming samples before time 0
+                samples = samples[-offset_ns * self.rate_hz // NS :]
+        elif offset_ns is not None and offset_ns - self._end_ns() > self.HOLE_NS:
+            yield from self.flush()
+            self._anchor_ns, self._emitted = offset_ns, 0
+        self._parts.append(samples)
+        self._count += len(samples)
+        if self._count >= self._size:
+            joined = np.concatenate(self._parts)
+            whole = len(joined) // self._size * self._size
+            for start in range(0, whole, self._size):
+                yield self._chunk(joined[start : start + self._size])
+            self._parts, self._count = [joined[whole:]], len(joined) - whole
+
+    def flush(self) -> Iterator[ClipSound]:
+        rest = np.concatenate(self._parts) if self._parts else np.zeros((0, 1), np.int16)
+        self._parts, self._count = [], 0
+        if len(rest):
+            yield self._chunk(rest)
+
+    def _end_ns(self) -> int:
+        return (self._anchor_ns or 0) + (self._emitted + self._count) * NS // self.rate_hz
+
+    def _chunk(self, samples: NDArray[np.int16]) -> ClipSound:
+        stamp_ns = (self._anchor_ns or 0) + self._emitted * NS // self.rate_hz
+        self._emitted += len(samples)
+        return ClipSound("sound", stamp_ns, self.rate_hz, np.ascontiguousarray(samples))
+
+
+class PacedClip:
+    """A clip played as if live: what is due is a function of the time since the start alone.
+
+    Stamps go on rising over loops. When the player is late, only the newest due picture is given and the others are
+    counted in `dropped_pictures`; sound is never dropped. After a stall of more than 2 s (the process was stopped)
+    the rest of the clip moves later instead of being rushed through; `stalled_ns` is the sum of such moves.
+
+    Args:
+        clip: what is played.
+        loop: start again at the end.
+    """
+
+    STALL_NS = 2 * NS
+
+    def __init__(self, clip: MediaClip, loop: bool = False) -> None:
+        self._clip, self._loop = clip, loop
+        self.dropped_pictures = 0
+        self.loops = 0
+        self.stalled_ns = 0
+        self._base_ns = 0
+        self._end_ns = 0
+        self._picture_ns: list[int] = []
+        self._items = clip.pictures_and_sound()
+        self._next: ClipItem | None = self._take()
+
+    @property
+    def finished(self) -> bool:
+        """True when everything was given (never with `loop`)."""
+        return self._next is None
+
+    @property
+    def next_due_ns(self) -> int | None:
+        """When the next item is due, ns since the start; None when finished."""
+        return None if self._next is None else self._next.offset_ns
+
+    def due(self, elapsed_ns: int) -> list[ClipItem]:
+        """The items due until `elapsed_ns` since the start and not given before; offsets rise over all calls.
+
+        Raises:
+            MediaError: the file became unreadable.
+        """
+        if self._next is not None and elapsed_ns - self._next.offset_ns > self.STALL_NS:
+            move_ns = elapsed_ns - self._next.offset_ns
+            self.stalled_ns += move_ns
+            self._base_ns += move_ns
+            self._next = _moved(self._next, move_ns)
+        given: list[ClipItem] = []
+        while self._next is not None and self._next.offset_ns <= elapsed_ns:
+            given.append(self._next)
+            self._next = self._take()
+        newest = max((i for i, item in enumerate(given) if isinstance(item, ClipPicture)), default=-1)
+        kept = [item for i, item in enumerate(given) if isinstance(item, ClipSound) or i == newest]
+        self.dropped_pictures += len(given) - len(kept)
+        return kept
+
+    def _take(self) -> ClipItem | None:
+        item = next(self._items, None)
+        if item is None:
+            if not self._loop:
+                return None
+            self.loops += 1
+            self._base_ns += self._period_ns()
+            self._end_ns, self._picture_ns = 0, []
+            self._items = self._clip.pictures_and_sound()
+            item = next(self._items)
+        if isinstance(item, ClipPicture):
+            self._picture_ns = [*self._picture_ns[-1:], item.offset_ns]
+        else:
+            self._end_ns = max(self._end_ns, item.end_ns)
+        return _moved(item, self._base_ns)
+
+    def _period_ns(self) -> int:
+        """How long this pass was: until the sound ended and the last picture was shown as long as the one before."""
+        shown = self._picture_ns[-1] - self._picture_ns[0] if len(self._picture_ns) == 2 else NS // 25
+        last = self._picture_ns[-1] + shown if self._picture_ns else 0
+        return max(self._end_ns, last, 1)
+
+
+def _moved(item: ClipItem, by_ns: int) -> ClipItem:
+    return item._replace(offset_ns=item.offset_ns + by_ns)
+
+
+def _ns(pts: int, time_base: Fraction) -> int:
+    return pts * time_base.numerator * NS // time_base.denominator
+
+
+def _track(container: Any, kind: str) -> _Track | None:
+    for stream in container.streams:
+        if stream.type != kind or stream.codec_context is None:
+            continue
+        if kind == "video" and _is_cover_art(stream):
+            continue
+        start = 0 if stream.start_time is None else _ns(stream.start_time, stream.time_base)
+        return _Track(stream.index, stream.time_base, start)
+    return None
+
+
+def _is_cover_art(stream: Any) -> bool:
+    disposition = getattr(stream, "disposition", None)
+    return disposition is not None and bool(int(disposition) & 0x400)
+
+
+def _duration_s(container: Any) -> float:
+    return container.duration / av.time_base if container.duration and container.duration > 0 else 0.0
+
+
+def _picture_size(container: Any, track: _Track | None) -> tuple[int, int]:
+    if track is None:
+        return 0, 0
+    context = container.streams[track.index].codec_context
+    return int(context.width or 0), int(context.height or 0)
+
+
+def _picture_rate(container: Any, track: _Track | None) -> float:
+    return 0.0 if track is None else float(container.streams[track.index].average_rate or 0.0)
+
+
+def _upright(frame: Any) -> UINT8:
+    """BGR pixels turned as the display matrix says (degrees, counter-clockwise)."""
+    bgr: UINT8 = frame.to_ndarray(format="bgr24")
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(bgr, turns)) if turns else bgr
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return text.split("\n")[0].strip()

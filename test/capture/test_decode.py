@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import array
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reactdiff_ros.capture.decode import ENCODINGS, MAX_PIXELS, decode_compressed, decode_image, encode_jpeg
+from reactdiff_ros.errors import MessageError
+
+H, W = 12, 16
+
+
+def picture(seed: int = 0, shape: tuple[int, ...] = (H, W, 3)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def padded(rows: np.ndarray, padding: int) -> tuple[bytes, int]:
+    """Bytes of `rows` with rubbish after each row, and the step."""
+    flat = rows.reshape(len(rows), -1).view(np.uint8)
+    rubbish = np.full((len(rows), padding), 0xAB, np.uint8)
+    return np.hstack([flat, rubbish]).tobytes(), flat.shape[1] + padding
+
+
+@pytest.mark.parametrize("padding", [0, 1, 7])
+@pytest.mark.parametrize(
+    ("encoding", "order"),
+    [
+        ("bgr8", [0, 1, 2]),
+        ("rgb8", [2, 1, 0]),
+        ("8UC3", [0, 1, 2]),
+        ("bgra8", [0, 1, 2]),
+        ("8UC4", [0, 1, 2]),
+        ("rgba8", [2, 1, 0]),
+    ],
+)
+def test_colour_channels_and_padding(encoding: str, order: list[int], padding: int) -> None:
+    pixels = picture(1, (H, W, 4 if "a8" in encoding or encoding == "8UC4" else 3))
+    data, step = padded(pixels, padding)
+    np.testing.assert_array_equal(decode_image(encoding, H, W, step, data, False), pixels[..., order])
+
+
+@pytest.mark.parametrize("encoding", ["mono8", "8UC1"])
+def test_grey(encoding: str) -> None:
+    pixels = picture(2, (H, W))
+    data, step = padded(pixels, 3)
+    np.testing.assert_array_equal(decode_image(encoding, H, W, step, data, False), np.dstack([pixels] * 3))
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("encoding", ["mono16", "16UC1", "bgr16", "rgb16", "rgba16", "bgra16"])
+def test_16_bits_are_scaled_as_opencv_does(encoding: str, big: bool) -> None:
+    channels = 1 if encoding in ("mono16", "16UC1") else 4 if "a16" in encoding else 3
+    wide = np.random.default_rng(3).integers(0, 65536, (H, W, channels), dtype=np.uint16)
+    data, step = padded(wide.astype(">u2" if big else "<u2"), 5)
+    scaled = cv2.convertScaleAbs(wide, alpha=255.0 / 65535.0).reshape(H, W, channels)
+    expected = np.dstack([scaled] * 3) if channels == 1 else scaled[..., :3]
+    if encoding.startswith("rgb"):
+        expected = expected[..., ::-1]
+    np.testing.assert_array_equal(decode_image(encoding, H, W, step, data, big), expected)
+
+
+def test_every_16_bit_value_is_scaled_right() -> None:
+    wide = np.arange(65536, dtype="<u2").reshape(256, 256)
+    exact = np.rint(np.arange(65536) * (255.0 / 65535.0)).astype(np.uint8).reshape(256, 256)
+    np.testing.assert_array_equal(decode_image("mono16", 256, 256, 512, wide.tobytes(), False)[..., 0], exact)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "code"),
+    [
+        ("yuv422", cv2.COLOR_YUV2BGR_UYVY),
+        ("uyvy", cv2.COLOR_YUV2BGR_UYVY),
+        ("yuv422_yuy2", cv2.COLOR_YUV2BGR_YUY2),
+        ("yuyv", cv2.COLOR_YUV2BGR_YUY2),
+        # OpenCV names a Bayer pattern by its second row, ROS by its first: cv_bridge's table
+        ("bayer_rggb8", cv2.COLOR_BayerBG2BGR),
+        ("bayer_bggr8", cv2.COLOR_BayerRG2BGR),
+        ("bayer_gbrg8", cv2.COLOR_BayerGR2BGR),
+        ("bayer_grbg8", cv2.COLOR_BayerGB2BGR),
+    ],
+)
+def test_subsampled_pictures(encoding: str, code: int) -> None:
+    pixels = picture(4, (H, W, 2) if "yu" in encoding or "uyvy" in encoding else (H, W))
+    data, step = padded(pixels, 4)
+    np.testing.assert_array_equal(decode_image(encoding, H, W, step, data, False), cv2.cvtColor(pixels, code))
+
+
+def test_uyvy_colour_comes_out_right() -> None:
+    """Pure blue in BT.601: Y 41, U 240, V 110."""
+    data = bytes([240, 41, 110, 41]) * (H * W // 2)
+    blue, green, red = decode_image("uyvy", H, W, W * 2, data, False)[5, 5]
+    assert blue > 240
+    assert green < 12
+    assert red < 12
+
+
+def test_bayer_red_comes_out_red() -> None:
+    mosaic = np.zeros((H, W), np.uint8)
+    mosaic[0::2, 0::2] = 200  # RGGB: red is at even rows and columns
+    bgr = decode_image("bayer_rggb8", H, W, W, mosaic.tobytes(), False)
+    assert bgr[5, 5].tolist() == [0, 0, 200]
+
+
+@pytest.mark.parametrize(("encoding", "code"), [("nv12", cv2.COLOR_YUV2BGR_NV12), ("nv21", cv2.COLOR_YUV2BGR_NV21)])
+def test_planar_pictures(encoding: str, code: int) -> None:
+    planes = picture(5, (H * 3 // 2, W))
+    data, step = padded(planes, 6)
+    np.testing.assert_array_equal(decode_image(encoding, H, W, step, data, False), cv2.cvtColor(planes, code))
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, lambda b: array.array("B", b), list])
+def test_any_kind_of_byte_sequence(wrap) -> None:
+    pixels = picture(6)
+    np.testing.assert_array_equal(decode_image("bgr8", H, W, W * 3, wrap(pixels.tobytes()), False), pixels)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "height", "width", "step", "size", "word"),
+    [
+        ("rgb8", 480, 640, 1920, 30, "30 bytes"),
+        ("rgb8", 0, 640, 1920, 30, "empty"),
+        ("rgb8", 4, -1, 1920, 30, "empty"),
+        ("rgb8", 4, 4, 11, 64, "step"),
+        ("mono8", 2**31, 2**31, 2**31, 30, "large"),
+        ("mono8", MAX_PIXELS, 2, 2, 30, "large"),
+        ("32FC1", 4, 4, 16, 64, "not supported"),
+        ("", 4, 4, 16, 64, "not supported"),
+        ("yuyv", 4, 3, 6, 24, "cannot be converted"),
+        ("nv12", 5, 4, 4, 64, "even"),
+    ],
+)
+def test_malformed_pictures_are_one_sentence(encoding, height, width, step, size, word) -> None:
+    with pytest.raises(MessageError, match=word) as caught:
+        decode_image(encoding, height, width, step, bytes(size), False)
+    assert "\n" not in str(caught.value)
+
+
+def test_data_that_are_no_bytes() -> None:
+    with pytest.raises(MessageError, match="not bytes"):
+        decode_image("mono8", 2, 2, 2, [1, 2, 300, 4], False)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([*ENCODINGS, "nonsense"]),
+    st.integers(-2, 40),
+    st.integers(-2, 40),
+    st.integers(-5, 200),
+    st.integers(0, 8000),
+    st.booleans(),
+)
+def test_anything_gives_pixels_or_a_message_error(encoding, height, width, step, size, big) -> None:
+    try:
+        bgr = decode_image(encoding, height, width, step, bytes(size), big)
+    except MessageError:
+        return
+    assert bgr.shape == (height, width, 3)
+    assert bgr.dtype == np.uint8
+    assert bgr.flags.c_contiguous
+
+
+def smooth() -> np.ndarray:
+    y, x = np.mgrid[0:48, 0:64]
+    return np.dstack([x * 3, y * 4, 200 - x]).astype(np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("format", ["jpeg", "png", "bgr8; jpeg compressed bgr8", "rgb8; jpeg compressed bgr8", ""])
+def test_compressed_pictures(suffix: str, format: str) -> None:
+    encoded = cv2.imencode(suffix, smooth())[1].tobytes()
+    bgr = decode_compressed(format, encoded)
+    assert np.abs(bgr.astype(int) - smooth().astype(int)).mean() < 4
+
+
+def test_sender_that_did_not_swap_its_channels() -> None:
+    encoded = cv2.imencode(".png", smooth()[..., ::-1])[1].tobytes()
+    np.testing.assert_array_equal(decode_compressed("rgb8; png compressed rgb8", encoded), smooth())
+
+
+def test_grey_and_transparent_files_become_bgr() -> None:
+    for pixels in (smooth()[..., 0], np.dstack([smooth(), smooth()[..., 0]]), smooth()[..., 0].astype(np.uint16) * 257):
+        bgr = decode_compressed("png", cv2.imencode(".png", pixels)[1].tobytes())
+        assert bgr.shape == (48, 64, 3)
+
+
+def test_depth_is_refused() -> None:
+    with pytest.raises(MessageError, match="depth"):
+        decode_compressed("16UC1; compressedDepth png", bytes(64))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 0.99])
+def test_cut_files_are_refused(suffix: str, share: float) -> None:
+    encoded = cv2.imencode(suffix, picture(9, (48, 64, 3)))[1].tobytes()
+    with pytest.raises(MessageError):
+        decode_compressed("jpeg", encoded[: int(len(encoded) * share)])
+
+
+def test_header_that_asks_for_too_much_is_refused_before_decoding() -> None:
+    png = bytearray(cv2.imencode(".png", smooth())[1].tobytes())
+    png[16:24] = (30000).to_bytes(4, "big") * 2
+    with pytest.raises(MessageError, match="too large"):
+        decode_compressed("png", bytes(png))
+    jpeg = bytearray(encode_jpeg(smooth()))
+    at = jpeg.find(b"\xff\xc0")
+    jpeg[at + 5 : at + 9] = (30000).to_bytes(2, "big") * 2
+    with pytest.raises(MessageError, match="too large"):
+        decode_compressed("jpeg", bytes(jpeg))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([".jpg", ".png", ".webp"]), st.lists(st.tuples(st.integers(0, 800), st.integers(0, 255))))
+def test_damaged_files_never_do_worse_than_an_error(suffix: str, changes: list[tuple[int, int]]) -> None:
+    data = bytearray(cv2.imencode(suffix, smooth())[1].tobytes())
+    for at, value in changes:
+        data[at % len(data)] = value
+    try:
+        bgr = decode_compressed("jpeg", bytes(data))
+    except MessageError:
+        return
+    assert bgr.ndim == 3
+    assert bgr.dtype == np.uint8
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=30), st.binary(max_size=200))
+def test_rubbish_is_refused(format: str, data: bytes) -> None:
+    with pytest.raises(MessageError):
+        decode_compressed(format, data)
+
+
+def test_jpeg_round_trip_and_refusals() -> None:
+    assert np.abs(decode_compressed("jpeg", encode_jpeg(smooth(), 95)).astype(int) - smooth()).mean() < 3
+    for wrong in (smooth()[..., 0], smooth().astype(np.float32), np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(MessageError):
+            encode_jpeg(wrong)
+
+
+def decode(kind: str, m) -> np.ndarray:
+    if kind.endswith("/CompressedImage"):
+        return decode_compressed(m.format, m.data)
+    return decode_image(m.encoding, m.height, m.width, m.step, m.data, bool(m.is_bigendian))
+
+
+def test_malformed_messages_of_a_recorded_bag(clips, tmp_path) -> None:
+    """That bag's Image says 640x480 rgb8 with 30 bytes, its CompressedImage says jpeg with 10 bytes."""
+    from rosbags.rosbag2 import Reader
+    from rosbags.typesys import Stores, get_typestore
+
+    (tmp_path / "test_bag_mcap.mcap").write_bytes(clips("rosbagsrs_all_types.mcap").read_bytes())
+    (tmp_path / "metadata.yaml").write_bytes(clips("rosbagsrs_all_types.mcap.metadata.yaml").read_bytes())
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    refused = []
+    with Reader(tmp_path) as bag:
+        wanted = [c for c in bag.connections if c.msgtype.endswith(("/Image", "/CompressedImage"))]
+        for connection, _, raw in bag.messages(connections=wanted):
+            message = types.deserialize_cdr(raw, connection.msgtype)
+            with pytest.raises(MessageError) as caught:
+                decode(connection.msgtype, message)
+            refused.append(str(caught.value))
+    assert len(refused) == 4
+    assert all("\n" not in sentence for sentence in refused)
