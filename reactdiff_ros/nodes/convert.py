@@ -38,7 +38,7 @@ _MODES = ("listening", "idle", "neutral")
 
 
 def to_stamp(ns: int | None) -> Time:
-    """int ns (None: zero) to a Time."""
+    """Nanoseconds (None: zero) to a Time."""
     seconds, rest = divmod(ns or 0, NS)
     return Time(sec=seconds, nanosec=rest)
 
