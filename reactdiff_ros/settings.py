@@ -1,17 +1,12 @@
-"""Settings with a unit, a range and one sentence; and where the package's shared files lie."""
+"""Settings with a unit, a range and one sentence."""
 
 from __future__ import annotations
 
 import math
-import os
-import sys
 from dataclasses import field, fields
-from pathlib import Path
 from typing import Any
 
 from reactdiff_ros.errors import ConfigError
-
-PACKAGE = "reactdiff_ros"
 
 
 def setting(default: Any, about: str, *, unit: str = "1", low: float | None = None, high: float | None = None) -> Any:
@@ -23,7 +18,7 @@ def setting(default: Any, about: str, *, unit: str = "1", low: float | None = No
 
 
 def check_settings(config: Any, where: str) -> None:
-    """Hold every field of the dataclass `config` to its range.
+    """Hold every field of the dataclass `config` to its range; NaN is fine where it is the default (unset).
 
     Raises:
         ConfigError: a number is out of range or not finite; the sentence names the setting.
@@ -33,24 +28,12 @@ def check_settings(config: Any, where: str) -> None:
         if low is None or high is None or value is None:
             continue
         numbers = value if isinstance(value, tuple) else (value,)
+        unset = isinstance(item.default, float) and math.isnan(item.default)
         for number in numbers:
+            if unset and isinstance(number, float) and math.isnan(number):
+                continue
             if not (isinstance(number, (int, float)) and math.isfinite(number) and low <= number <= high):
                 unit = "" if item.metadata["unit"] == "1" else f" {item.metadata['unit']}"
                 raise ConfigError(
                     f"{item.name} = {value!r} is out of range", where=where, todo=f"give {low:g} to {high:g}{unit}"
                 )
-
-
-def shared_file(relative: str) -> Path:
-    """A file of `config/` or `resource/`: in the source tree, an ament prefix or an installed wheel, in this order.
-
-    Raises:
-        ConfigError: it is in none of them.
-    """
-    source = Path(__file__).resolve().parent.parent
-    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
-    roots = [source, *(Path(p) / "share" / PACKAGE for p in (*prefixes, sys.prefix))]
-    for root in roots:
-        if (root / relative).is_file():
-            return root / relative
-    raise ConfigError("a file of the package is missing", where=relative, todo="run 'make setup' again")

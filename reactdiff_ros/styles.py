@@ -13,7 +13,7 @@ import yaml
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.settings import shared_file
+from reactdiff_ros.resources import share_path
 from reactdiff_ros.types import ListenerControl
 
 RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
@@ -53,9 +53,10 @@ def load_styles(path: Path | None = None) -> dict[str, Style]:
     """The named styles of `path` (default: the package's `config/styles.yaml`).
 
     Raises:
-        ConfigError: the file is missing, not valid YAML, or names an unknown setting or a value out of range.
+        ReactdiffError: the package's own file is missing.
+        ConfigError: `path` cannot be read, is not valid YAML, or names an unknown setting or a value out of range.
     """
-    path = path or shared_file("config/styles.yaml")
+    path = path or share_path("config/styles.yaml")
     try:
         table = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -78,7 +79,7 @@ def apply_control(style: Style, control: ListenerControl, styles: Mapping[str, S
         style = styles[control.style]
     values = {name: getattr(control, name) for name in RANGES}
     given = {n: min(max(float(v), RANGES[n][0]), RANGES[n][1]) for n, v in values.items() if not math.isnan(v)}
-    return replace(style, **given)
+    return replace(style, **given)  # type: ignore[arg-type]
 
 
 def _style(name: str, entry: dict[str, Any], where: str) -> Style:

@@ -1,0 +1,224 @@
+"""The expression engine: what every part of the face does at this tick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from reactdiff_ros.clock import NS, to_ns, to_s
+from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, bounded
+from reactdiff_ros.errors import MessageError
+from reactdiff_ros.expression.alive import Alive
+from reactdiff_ros.expression.blinks import Blinks
+from reactdiff_ros.expression.config import ExpressionConfig
+from reactdiff_ros.expression.gaze import Gaze, check_target, put_eyes
+from reactdiff_ros.expression.gestures import Gestures, merge
+from reactdiff_ros.expression.motion import Array, SpeedLimit, approach
+from reactdiff_ros.expression.playback import Playback, check_reaction
+from reactdiff_ros.expression.shaping import Shaping
+from reactdiff_ros.styles import Style, apply_control, load_styles
+from reactdiff_ros.types import ExpressionFrame, FaceMode, GazeTarget, ListenerControl, Reaction
+
+JUMP_NS: Final = NS // 2
+SPEAKING_LAPSES_S: Final = 1.0
+
+
+class ExpressionEngine:
+    """Makes the face of each tick from the newest plan, gaze target, gesture and style.
+
+    A pure function of the calls, their times and the seed: it reads no clock. Ticks may come at any times; 50 a
+    second are expected, and a face comes out of every one, whatever went in or did not.
+
+    Modes: "neutral" when input is dead, that is neither plan nor gaze target came for `input_timeout_s` (also before
+    the first one): straight look, blinks and breath. "idle" when the newest plan says that there is nobody to listen
+    to: a slowly wandering look and sway. Else "listening"; also with a gaze target but no plan, when the model is
+    late or dead: then gaze, blinks and breath go on alone.
+
+    Layers, in this order, named in `ExpressionFrame.layers` when they act: reaction, gaze, blink, breathing, idle,
+    gesture, limit (a coefficient had to be slowed down).
+    """
+
+    def __init__(
+        self, config: ExpressionConfig | None = None, seed: int = 0, styles: Mapping[str, Style] | None = None
+    ) -> None:
+        """`styles`: named styles, default the package's `config/styles.yaml`.
+
+        Raises:
+            ConfigError: the configured style is unknown or the styles cannot be read.
+        """
+        self._config = config or ExpressionConfig()
+        self._seed = seed
+        self._styles = dict(styles) if styles is not None else load_styles()
+        self._style = self._start_style()
+        self.rejected = 0
+        """Malformed or late inputs dropped since the start."""
+        self._limit = SpeedLimit()
+        self._reaction_ns: int | None = None
+        self._speaking_ns: int | None = None
+        self._tick_ns: int | None = None
+        self._newest_ns: int | None = None
+        self._build()
+
+    @property
+    def style(self) -> Style:
+        """The style in force."""
+        return self._style
+
+    def settings(self) -> dict[str, float | str]:
+        """The effective settings by name."""
+        return self._style.settings()
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start anew, with the same seed or another: same input, same bits. Style returns to its start values."""
+        self._seed = self._seed if seed is None else seed
+        self._style = self._start_style()
+        self.rejected = 0
+        self._limit = SpeedLimit()
+        self._build()
+
+    def control(self, control: ListenerControl) -> None:
+        """Change style; takes effect within half a second. NaN or "" leaves a setting.
+
+        Raises:
+            ConfigError: the style is unknown; nothing changed.
+        """
+        self._style = apply_control(self._style, control, self._styles)
+        self._shaping.aim(self._style)
+
+    def on_reaction(self, reaction: Reaction, now_ns: int) -> None:
+        """Take in a plan; it takes over at the next tick (later by `delay_s`).
+
+        Raises:
+            MessageError: the plan is malformed; it was dropped and counted, the face goes on.
+        """
+        self._watch_clock(now_ns)
+        try:
+            check_reaction(reaction, now_ns)
+        except MessageError:
+            self.rejected += 1
+            raise
+        self._playback.push(reaction, now_ns, to_ns(self._style.delay_s))
+        self._engaged, self._reaction_ns = reaction.engaged, now_ns
+
+    def on_gaze_target(self, target: GazeTarget, now_ns: int) -> None:
+        """Take in the place of the speaker's eyes; the eyes follow from the next tick on.
+
+        Raises:
+            MessageError: the target is malformed; it was dropped and counted.
+        """
+        self._watch_clock(now_ns)
+        try:
+            check_target(target)
+        except MessageError:
+            self.rejected += 1
+            raise
+        newest = self._gaze.used
+        if newest is not None and 0 < newest.stamp_ns - target.stamp_ns < JUMP_NS:
+            self.rejected += 1
+            return
+        self._gaze.push(target, now_ns)
+
+    def on_speaking(self, speaking: bool, now_ns: int) -> None:
+        """Whether the other speaks now (repeated; lapses after 1 s): more eye contact then. Optional."""
+        self._watch_clock(now_ns)
+        self._speaking_ns = now_ns if speaking else None
+
+    def on_gesture(self, name: str, now_ns: int) -> None:
+        """Start a named gesture (`gestures.GESTURES`).
+
+        Raises:
+            ConfigError: the name is unknown.
+        """
+        self._watch_clock(now_ns)
+        self._gestures.start(name, now_ns)
+
+    def tick(self, now_ns: int) -> ExpressionFrame:
+        """The face for `now_ns`: finite, within bounds, no coefficient faster than `motion.MAX_SPEED`."""
+        self._watch_clock(now_ns)
+        dt_s = 0.02 if self._tick_ns is None else min(max(to_s(now_ns - self._tick_ns), 0.0), 0.1)
+        self._tick_ns = now_ns
+        mode = self._mode(now_ns)
+        plan = self._playback.advance(now_ns)
+        reaction = self._playback.reaction
+        self._presence += approach(dt_s, 0.25) * ((1.0 if self._engaged else 0.0) - self._presence)
+        gesture = self._gestures.advance(now_ns)
+        planned_blink = float(plan[BLINK[0]])
+        face = self._shaping.apply(plan * (self._presence * self._gestures.keep), dt_s, present=mode == "listening")
+        layers = ["reaction"] if reaction is not None else []
+        if gesture is not None:
+            face = merge(face, gesture * min(self._style.intensity, 1.5))
+        self._gaze.advance(now_ns, dt_s, mode, other_speaks=self._other_speaks(now_ns))
+        pitch, yaw = self._gaze.head()
+        face[HEAD_PITCH] += pitch
+        face[HEAD_YAW] += yaw
+        if mode != "neutral" or self._gaze.used is not None:
+            layers.append("gaze")
+        blink = self._blinks.advance(now_ns, gaze_shifted=self._gaze.shifted, planned=planned_blink)
+        if blink > 0.0:
+            layers.append("blink")
+        layers += self._alive.add(face, dt_s, mode, self._style.stillness)
+        face = bounded(face).astype(np.float64)
+        put_eyes(face, self._gaze.lines(), self._config)
+        face[BLINK[0]], face[BLINK[1]] = max(face[BLINK[0]], blink), max(face[BLINK[1]], blink)
+        if gesture is not None:
+            layers.append("gesture")
+        return self._show(face, dt_s, now_ns, mode, layers, reaction)
+
+    def _show(
+        self, face: Array, dt_s: float, now_ns: int, mode: FaceMode, layers: list[str], reaction: Reaction | None
+    ) -> ExpressionFrame:
+        if self._limit.follow(bounded(face).astype(np.float64), dt_s):
+            layers.append("limit")
+        target = self._gaze.used
+        pictures = [target.stamp_ns] if target is not None else []
+        if reaction is not None and reaction.picture_stamp_ns is not None:
+            pictures.append(reaction.picture_stamp_ns)
+        return ExpressionFrame(
+            stamp_ns=now_ns,
+            coefficients=bounded(self._limit.values),
+            mode=mode,
+            layers=tuple(layers),
+            picture_stamp_ns=max(pictures, default=None),
+            sound_stamp_ns=reaction.sound_stamp_ns if reaction is not None else None,
+            reaction_picture_stamp_ns=reaction.picture_stamp_ns if reaction is not None else None,
+            reaction_sound_stamp_ns=reaction.sound_stamp_ns if reaction is not None else None,
+        )
+
+    def _mode(self, now_ns: int) -> FaceMode:
+        timeout = self._config.input_timeout_s
+        planned = self._reaction_ns is not None and to_s(now_ns - self._reaction_ns) <= timeout
+        if planned:
+            return "listening" if self._engaged else "idle"
+        return "listening" if self._gaze.fresh(now_ns) else "neutral"
+
+    def _other_speaks(self, now_ns: int) -> bool:
+        return self._speaking_ns is not None and to_s(now_ns - self._speaking_ns) <= SPEAKING_LAPSES_S
+
+    def _watch_clock(self, now_ns: int) -> None:
+        """A clock that jumped back by more than half a second is a new time line: forget plans, keep the face."""
+        if self._newest_ns is not None and now_ns < self._newest_ns - JUMP_NS:
+            for layer in (self._playback, self._gaze, self._blinks, self._gestures):
+                layer.clear()
+            self._reaction_ns = self._speaking_ns = self._tick_ns = None
+            self._newest_ns = now_ns
+        self._newest_ns = now_ns if self._newest_ns is None else max(self._newest_ns, now_ns)
+
+    def _start_style(self) -> Style:
+        config = self._config
+        given = ListenerControl(
+            style=config.style, intensity=config.intensity, stillness=config.stillness, delay_s=config.delay_s
+        )
+        return apply_control(Style(), given, self._styles)
+
+    def _build(self) -> None:
+        gaze, blink, alive = np.random.default_rng(self._seed).spawn(3)
+        self._playback = Playback(self._config)
+        self._gaze = Gaze(self._config, gaze)
+        self._blinks = Blinks(self._config, blink)
+        self._alive = Alive(self._config, alive)
+        self._gestures = Gestures()
+        self._shaping = Shaping(self._style)
+        self._presence, self._engaged = 0.0, True
+        self._reaction_ns = self._speaking_ns = self._tick_ns = self._newest_ns = None

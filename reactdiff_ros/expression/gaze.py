@@ -1,0 +1,215 @@
+"""Gaze layer: eyes and a little head on the person, natural looks away, and a wandering look when nobody is there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from reactdiff_ros.clock import to_ns, to_s
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, HEAD_YAW, INDEX
+from reactdiff_ros.errors import MessageError
+from reactdiff_ros.expression.config import ExpressionConfig
+from reactdiff_ros.expression.motion import Array, approach, ramp
+from reactdiff_ros.types import FaceMode, GazeTarget
+
+PURSUIT_S: Final = 0.06
+"""Time constant with which the eyes follow the target: every new target moves them at the next tick."""
+HEAD_S: Final = 0.45
+FAR_M: Final = 1.2
+"""Straight ahead, as a point: where the look rests without a target."""
+LARGE_SHIFT_RAD: Final = math.radians(8)
+AWAY_SIGMA: Final = 0.5
+CONTACT_SIGMA: Final = 0.7
+
+
+def check_target(target: GazeTarget) -> None:
+    """Hold a gaze target from outside to its contract.
+
+    Raises:
+        MessageError: it is not three finite numbers in front of the camera, 0.05 to 50 m away.
+    """
+    position = np.asarray(target.position_m, dtype=np.float64)
+    if position.shape != (3,) or not np.isfinite(position).all():
+        raise MessageError("a gaze target is not three finite numbers", where=target.frame_id)
+    if position[2] <= 0.0 or not 0.05 <= float(np.linalg.norm(position)) <= 50.0:
+        raise MessageError("a gaze target is not 0.05 to 50 m in front of the camera", where=target.frame_id)
+
+
+@dataclass(frozen=True, slots=True)
+class EyeLines:
+    """Lines of sight in the face's axes: yaw of each eye to its own left, pitch down, rad."""
+
+    left_yaw: float
+    right_yaw: float
+    pitch: float
+
+
+class Gaze:
+    """Where the face looks.
+
+    Contact and looks away alternate; both are log-normal with means that give the configured share of contact
+    (Argyle and Cook: 75 %; measured listeners: 85 to 95 % while the other speaks) and rate of looks away. Within
+    contact the eyes move among the other's eyes and mouth, as fixations do. A saccade takes 21 ms + 2.2 ms a degree
+    (main sequence).
+    """
+
+    def __init__(self, config: ExpressionConfig, rng: np.random.Generator) -> None:
+        self._config, self._rng = config, rng
+        self._yaw_cos, self._yaw_sin = math.cos(config.camera_yaw_rad), math.sin(config.camera_yaw_rad)
+        self._pitch_cos, self._pitch_sin = math.cos(config.camera_pitch_rad), math.sin(config.camera_pitch_rad)
+        self._point: Array = np.array([0.0, 0.0, FAR_M])
+        self._goal: Array = self._point
+        self._target: GazeTarget | None = None
+        self._received_ns = 0
+        self._weight = 0.0
+        self._head_yaw = self._head_pitch = 0.0
+        self._offset = self._from = self._to = (0.0, 0.0)
+        self._saccade_ns, self._saccade_s = 0, 0.03
+        self._away = False
+        self._phase_end_ns: int | None = None
+        self._fixation_end_ns = 0
+        self.shifted = False
+        """A large shift of gaze began with the last tick."""
+
+    @property
+    def averted(self) -> bool:
+        """It is looking away on purpose."""
+        return self._away
+
+    @property
+    def used(self) -> GazeTarget | None:
+        """The target that the eyes follow, also while they look beside it; None: no target has an influence."""
+        return self._target if self._weight > 0.01 else None
+
+    def clear(self) -> None:
+        """The clock jumped: forget the target, start a new phase of contact."""
+        self._target, self._phase_end_ns, self._fixation_end_ns = None, None, 0
+        self._from = self._to = self._offset
+        self._away = False
+
+    def push(self, target: GazeTarget, now_ns: int) -> None:
+        """Take in a checked target. The eyes follow it from the next tick on."""
+        self._target, self._received_ns = target, now_ns
+        self._goal = self._in_face(np.asarray(target.position_m, dtype=np.float64))
+
+    def fresh(self, now_ns: int) -> bool:
+        """A target came within `input_timeout_s`."""
+        return self._target is not None and to_s(now_ns - self._received_ns) <= self._config.input_timeout_s
+
+    def advance(self, now_ns: int, dt_s: float, mode: FaceMode, *, other_speaks: bool) -> None:
+        """Move point, phase and offset on to `now_ns`."""
+        fresh = self.fresh(now_ns)
+        self._weight += approach(dt_s, 0.15) * ((1.0 if fresh else 0.0) - self._weight)
+        if not fresh:
+            self._goal = np.array([0.0, 0.0, FAR_M])
+            if self._weight < 0.01:
+                self._target = None
+        self._point = self._point + approach(dt_s, PURSUIT_S if fresh else 0.4) * (self._goal - self._point)
+        self._phase(now_ns, fresh, mode, other_speaks)
+        self._offset = self._saccade(now_ns)
+        self._turn_head(dt_s, mode)
+
+    def head(self) -> tuple[float, float]:
+        """The gaze layer's share of head pitch and yaw, rad."""
+        return self._head_pitch, self._head_yaw
+
+    def lines(self) -> EyeLines:
+        """Lines of sight of both eyes in the face's resting axes."""
+        x, y, z = (float(v) for v in self._point)
+        half = self._config.eye_distance_m / 2
+        yaw, pitch = self._offset
+        return EyeLines(
+            left_yaw=-math.atan2(x + half, z) + yaw,
+            right_yaw=-math.atan2(x - half, z) + yaw,
+            pitch=math.atan2(y, math.hypot(x, z)) + pitch,
+        )
+
+    def _in_face(self, p: Array) -> Array:
+        """A point of the camera's optical frame in the face's axes (x own right, y down, z forward)."""
+        c = self._config
+        x, y, z = float(p[0]), float(p[1]), float(p[2])
+        y, z = y * self._pitch_cos + z * self._pitch_sin, z * self._pitch_cos - y * self._pitch_sin
+        x, z = x * self._yaw_cos - z * self._yaw_sin, z * self._yaw_cos + x * self._yaw_sin
+        return np.array([x + c.camera_x_m, y + c.camera_y_m, max(z + c.camera_z_m, 0.05)])
+
+    def _phase(self, now_ns: int, fresh: bool, mode: FaceMode, other_speaks: bool) -> None:
+        self.shifted = False
+        if mode == "neutral":
+            if self._to != (0.0, 0.0) or self._away:
+                self._look(now_ns, 0.0, 0.0)
+            self._away, self._phase_end_ns = False, None
+            return
+        if self._phase_end_ns is None:
+            self._away = False
+            self._phase_end_ns = now_ns + to_ns(self._duration(other_speaks, mode))
+            self._fixation_end_ns = now_ns
+        if now_ns >= self._phase_end_ns:
+            self._away = not self._away
+            self._phase_end_ns = now_ns + to_ns(self._duration(other_speaks, mode))
+            self._fixation_end_ns = now_ns
+        if now_ns < self._fixation_end_ns:
+            return
+        normal = self._rng.standard_normal(2)
+        if self._away:
+            side = 1.0 if self._rng.random() < 0.5 else -1.0
+            self._look(now_ns, side * math.radians(11 + 3 * abs(normal[0])), math.radians(max(4 + 3 * normal[1], -6)))
+            self._fixation_end_ns = self._phase_end_ns
+        elif fresh:
+            self._look(now_ns, math.radians(1.0) * normal[0], math.radians(0.3 + 0.7 * normal[1]))
+            self._fixation_end_ns = now_ns + to_ns(0.35 + self._rng.exponential(0.9))
+        else:
+            self._look(now_ns, math.radians(5) * normal[0], math.radians(2 + 2.5 * normal[1]))
+            self._fixation_end_ns = now_ns + to_ns(1.2 + self._rng.exponential(2.0))
+
+    def _duration(self, other_speaks: bool, mode: FaceMode) -> float:
+        """Length of the phase that begins, s."""
+        share = self._config.contact_listening if other_speaks else self._config.contact_share
+        if mode == "idle":
+            share = min(share, 0.6)
+        cycle = 60.0 / self._config.aversions_per_min
+        mean, sigma = ((1.0 - share) * cycle, AWAY_SIGMA) if self._away else (share * cycle, CONTACT_SIGMA)
+        draw = mean * math.exp(sigma * self._rng.standard_normal() - sigma * sigma / 2)
+        return min(max(draw, 0.4), 6.0) if self._away else min(max(draw, 1.0), 40.0)
+
+    def _look(self, now_ns: int, yaw: float, pitch: float) -> None:
+        size = math.hypot(yaw - self._offset[0], pitch - self._offset[1])
+        self._from, self._to = self._offset, (yaw, pitch)
+        self._saccade_ns, self._saccade_s = now_ns, 0.021 + 0.0022 * math.degrees(size)
+        self.shifted = size > LARGE_SHIFT_RAD
+
+    def _saccade(self, now_ns: int) -> tuple[float, float]:
+        share = ramp((to_s(now_ns - self._saccade_ns) + 0.02) / (self._saccade_s + 0.02))
+        a, b = self._from, self._to
+        return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])
+
+    def _turn_head(self, dt_s: float, mode: FaceMode) -> None:
+        x, y, z = (float(v) for v in self._point)
+        away = 0.5 if self._away else 0.15
+        yaw = -math.atan2(x, z) + away * self._offset[0]
+        pitch = math.atan2(y, math.hypot(x, z)) + away * self._offset[1]
+        share, step = self._config.head_share, approach(dt_s, HEAD_S)
+        self._head_yaw += step * (share * yaw - self._head_yaw)
+        self._head_pitch += step * (share * pitch - self._head_pitch)
+
+
+_OUT_LEFT, _IN_LEFT = INDEX["eyeLookOutLeft"], INDEX["eyeLookInLeft"]
+_OUT_RIGHT, _IN_RIGHT = INDEX["eyeLookOutRight"], INDEX["eyeLookInRight"]
+_UP, _DOWN = (INDEX["eyeLookUpLeft"], INDEX["eyeLookUpRight"]), (INDEX["eyeLookDownLeft"], INDEX["eyeLookDownRight"])
+
+
+def put_eyes(face: Array, lines: EyeLines, config: ExpressionConfig) -> None:
+    """Write the eight eyeLook coefficients of `face` (58,) so that the eyes point along `lines`.
+
+    The head's own turn in `face` is taken out (the vestibulo-ocular reflex): eyes stay on the person through a nod.
+    """
+    assert face.shape == (COEFFICIENT_COUNT,)
+    left = (lines.left_yaw - face[HEAD_YAW]) / config.eye_yaw_full_rad
+    right = (lines.right_yaw - face[HEAD_YAW]) / config.eye_yaw_full_rad
+    down = (lines.pitch - face[HEAD_PITCH]) / config.eye_pitch_full_rad
+    face[_OUT_LEFT], face[_IN_LEFT] = max(left, 0.0), max(-left, 0.0)
+    face[_IN_RIGHT], face[_OUT_RIGHT] = max(right, 0.0), max(-right, 0.0)
+    face[_DOWN[0]] = face[_DOWN[1]] = max(down, 0.0)
+    face[_UP[0]] = face[_UP[1]] = max(-down, 0.0)

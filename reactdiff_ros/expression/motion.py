@@ -1,0 +1,78 @@
+"""Shapes of motion: minimum-jerk ramps, first-order smoothing, and the limit on how fast a face may move."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.coefficients import (
+    BLENDSHAPE_NAMES,
+    BLINK,
+    COEFFICIENT_COUNT,
+    EYE_LOOK,
+    INDEX,
+    ROTATION,
+    TRANSLATION,
+)
+
+Array = NDArray[np.float64]
+
+
+def ramp(x: float) -> float:
+    """Minimum-jerk ramp: 0 for x <= 0, 1 for x >= 1, with zero speed and acceleration at both ends.
+
+    10 x^3 - 15 x^4 + 6 x^5 (Flash and Hogan 1985). Its greatest slope is 1.875.
+    """
+    if x <= 0.0:
+        return 0.0
+    if x >= 1.0:
+        return 1.0
+    return x * x * x * (10.0 + x * (6.0 * x - 15.0))
+
+
+def approach(dt_s: float, time_constant_s: float) -> float:
+    """Share of the way that a first-order smoother goes in `dt_s`."""
+    return 1.0 - math.exp(-dt_s / time_constant_s)
+
+
+def _max_speed() -> Array:
+    # Units a second. The brow, mouth and cheek limit lets a fast smile (0.4 s to full, peak 1.875 / 0.4 = 4.7) pass;
+    # lids close in 75 ms (peak 25); eyes follow saccades of 500 degrees a second; the head: 7 degrees at 2.1 Hz needs
+    # 0.4 rad/s, so 1.5 is out of reach of any nod and far below a jerk.
+    speed = np.full(COEFFICIENT_COUNT, 6.0)
+    for name in BLENDSHAPE_NAMES:
+        if name.startswith(("jaw", "tongue")) or name in ("mouthClose", "mouthFunnel", "mouthPucker"):
+            speed[INDEX[name]] = 8.0
+    speed[list(EYE_LOOK)] = 15.0
+    speed[list(BLINK)] = 25.0
+    speed[ROTATION] = 1.5
+    speed[TRANSLATION] = 0.25
+    return speed
+
+
+MAX_SPEED: Final[Array] = _max_speed()
+"""(58,) the fastest that each coefficient may move: 1/s, rad/s, m/s."""
+
+
+class SpeedLimit:
+    """The last word before the face: no coefficient moves faster than MAX_SPEED, whatever was planned."""
+
+    LONGEST_STEP_S: Final = 0.04
+
+    def __init__(self) -> None:
+        self.values: Array = np.zeros(COEFFICIENT_COUNT)
+        """What was shown last, (58,)."""
+
+    def follow(self, target: Array, dt_s: float) -> bool:
+        """Move `values` towards `target` (58,); True if a coefficient had to be slowed down.
+
+        After a long gap the step counts as LONGEST_STEP_S, so that a face that was paused does not jump.
+        """
+        step = MAX_SPEED * min(dt_s, self.LONGEST_STEP_S)
+        change = target - self.values
+        limited = np.minimum(np.maximum(change, -step), step)
+        self.values = self.values + limited
+        return bool((np.abs(change) > step + 1e-9).any())
