@@ -1,0 +1,71 @@
+"""What every command shares: one JSON object on stdout, one sentence for a user's error, the exit codes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import click
+
+from reactdiff_ros.errors import ReactdiffError
+
+EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_MISSING = 0, 1, 2, 3
+
+
+class MissingExtraError(ReactdiffError):
+    """Something optional is not installed; the command exits with 3 and names it."""
+
+    def __init__(self, extra: str, todo: str) -> None:
+        super().__init__("a part that this command needs is not installed", where=extra, todo=todo)
+
+
+def finite(value: Any) -> Any:
+    """`value` with NaN and infinities as None, numpy scalars and arrays as Python's own, in all depths."""
+    if isinstance(value, dict):
+        return {str(k): finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    if hasattr(value, "tolist"):
+        return finite(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def dumps(value: Any, *, indent: int | None = None) -> str:
+    """Strict JSON: what is not finite is null; what JSON does not know (paths) is text."""
+    return json.dumps(finite(value), allow_nan=False, default=str, ensure_ascii=False, indent=indent)
+
+
+@contextmanager
+def json_on_stdout(enabled: bool) -> Iterator[dict[str, Any]]:
+    """Yields the dictionary to fill; with `enabled`, it is the only thing that reaches stdout.
+
+    Libraries print to file descriptor 1 as they like: until the end, it points to stderr.
+    """
+    result: dict[str, Any] = {}
+    if not enabled:
+        yield result
+        return
+    sys.stdout.flush()
+    real = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield result
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os.dup2(real, 1)
+        os.close(real)
+    print(dumps(result), flush=True)
+
+
+def tell(sentence: str) -> None:
+    """One sentence for the user, on stderr."""
+    with suppress(OSError):
+        click.echo(f"reactdiff: {sentence}", err=True)

@@ -1,0 +1,1 @@
+"""Measuring: what the listener does and what it costs."""

@@ -1,0 +1,259 @@
+"""Keeps a set of node processes alive: starts them, kills what is silent, restarts what died, leaves nothing behind.
+
+No ROS in here: whoever hears the nodes calls `Supervisor.heartbeat`, and `Supervisor.poll` does the rest.
+
+Threads: none. Every method is called from the thread that started the processes, because the kernel's parent-death
+signal follows that thread, not the process. Time is an argument of the constructor (a steady clock in seconds).
+Every child has a session of its own, so that a terminal's Ctrl-C reaches the supervisor alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+# Runs before the node, in the child: the kernel kills it when the supervisor dies in whatever way. PR_SET_PDEATHSIG is
+# 1 (linux/prctl.h) and survives execve. A preexec_fn would run Python between fork and exec of a threaded process.
+_GUARD = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    os._exit(1)
+for s in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(s, signal.SIG_DFL)
+try:
+    os.execv(sys.argv[2], sys.argv[2:])
+except OSError as error:
+    sys.exit(f"{sys.argv[2]}: {error.strerror}")
+"""
+
+
+@dataclass(frozen=True)
+class NodeCommand:
+    """One node: its name, the program with its arguments (an absolute path first), what it has of its own to set."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Times of the supervision, seconds."""
+
+    silent_s: float = 5.0
+    """A node that was heard and then is silent for so long hangs."""
+    first_s: float = 40.0
+    """How long a node may take from its start to its first heartbeat (imports on a loaded, slow machine)."""
+    term_s: float = 1.5
+    """From TERM to KILL."""
+    backoff_s: tuple[float, ...] = (0.25, 1.0, 2.0, 5.0, 10.0)
+    """Wait before the first, second ... restart; the last one repeats."""
+    stable_s: float = 30.0
+    """A node that ran for so long starts again from the first wait."""
+    stall_s: float = 1.0
+    """If `poll` itself was not called for so long, the silence was ours, not the nodes'."""
+    log_bytes: int = 5_000_000
+    """A log file is emptied when it grows past this: a session may last for days."""
+
+
+@dataclass
+class _Child:
+    node: NodeCommand
+    process: subprocess.Popen[bytes] | None = None
+    started_s: float = 0.0
+    heard_s: float | None = None
+    kill_at_s: float | None = None
+    restart_at_s: float | None = None
+    failures: int = 0
+    restarts: int = 0
+    log: Path | None = None
+    log_offset: int = 0
+
+
+@dataclass
+class Supervisor:
+    """Starts and watches `nodes`.
+
+    Args:
+        environment: of all children, whole.
+        say: told one sentence for every event that a user should know.
+        log_dir: every node's output goes to `log_dir`/NAME.log; None: to the supervisor's own stderr.
+        clock: a steady clock in seconds.
+    """
+
+    nodes: Iterable[NodeCommand]
+    environment: Mapping[str, str]
+    say: Callable[[str], None]
+    log_dir: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._children = {node.name: _Child(node) for node in self.nodes}
+        self._polled_s = self.clock()
+        if self.log_dir is not None:
+            self.log_dir.mkdir(parents=True, exist_ok=True)
+
+    def start(self, names: Iterable[str] | None = None) -> None:
+        """Start the named nodes, or all that do not run."""
+        for name in self._children if names is None else names:
+            child = self._children[name]
+            if child.process is None:
+                self._launch(child)
+
+    def add(self, node: NodeCommand) -> None:
+        """Add a node; `start` starts it."""
+        self._children.setdefault(node.name, _Child(node))
+
+    def heartbeat(self, name: str) -> None:
+        """The node was heard now. Unknown names are somebody else's nodes and are ignored."""
+        child = self._children.get(name)
+        if child is not None and child.process is not None:
+            child.heard_s = self.clock()
+
+    def poll(self) -> None:
+        """Look after every child once; never blocks. Call it several times a second."""
+        now = self.clock()
+        pause = now - self._polled_s
+        self._polled_s = now
+        for child in self._children.values():
+            if pause > self.limits.stall_s:
+                child.started_s += pause
+                child.heard_s = None if child.heard_s is None else child.heard_s + pause
+            self._look_after(child, now)
+            self._bound_log(child)
+
+    def stop(self) -> None:
+        """TERM to all, KILL after `limits.term_s` to what is left; returns when no process is left."""
+        running = [child.process for child in self._children.values() if child.process is not None]
+        for process in running:
+            _signal_group(process, signal.SIGTERM)
+        deadline = self.clock() + self.limits.term_s
+        while self.clock() < deadline and any(process.poll() is None for process in running):
+            time.sleep(0.01)
+        for process in running:
+            # Also where the node has ended: what it started may not have.
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+        for child in self._children.values():
+            child.process, child.restart_at_s = None, None
+
+    def pids(self) -> dict[str, int]:
+        """Process id of every node that runs."""
+        return {n: c.process.pid for n, c in self._children.items() if c.process is not None}
+
+    def heard(self, name: str) -> bool:
+        """The node's present process has been heard."""
+        return self._children[name].heard_s is not None
+
+    def restarts(self, name: str) -> int:
+        """How often the node was started again."""
+        return self._children[name].restarts
+
+    def log_of(self, name: str) -> str:
+        """What the node's present process has written so far ("" without log files)."""
+        child = self._children[name]
+        return _tail(child.log, child.log_offset) if child.log is not None else ""
+
+    def _launch(self, child: _Child) -> None:
+        command = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), *child.node.command]
+        output: BinaryIO | None = None
+        if self.log_dir is not None:
+            child.log = self.log_dir / f"{child.node.name}.log"
+            if not child.restarts:
+                child.log.unlink(missing_ok=True)
+            output = child.log.open("ab")
+            child.log_offset = output.tell()
+        try:
+            child.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output if output is not None else sys.stderr,
+                stderr=subprocess.STDOUT,
+                env={**self.environment, **child.node.environment},
+                start_new_session=True,
+            )
+        finally:
+            if output is not None:
+                output.close()
+        child.started_s, child.heard_s = self.clock(), None
+        child.kill_at_s, child.restart_at_s = None, None
+
+    def _look_after(self, child: _Child, now: float) -> None:
+        if child.process is None:
+            if child.restart_at_s is not None and now >= child.restart_at_s:
+                child.restarts += 1
+                self._launch(child)
+            return
+        code = child.process.poll()
+        if code is not None:
+            self._bury(child, code, now)
+        elif child.kill_at_s is not None:
+            if now >= child.kill_at_s:
+                _signal_group(child.process, signal.SIGKILL)
+        elif self._silent(child, now):
+            silence = now - (child.heard_s if child.heard_s is not None else child.started_s)
+            self.say(f"{child.node.name} was not heard for {silence:.0f} s: it is stopped and started again")
+            _signal_group(child.process, signal.SIGTERM)
+            child.kill_at_s = now + self.limits.term_s
+
+    def _bound_log(self, child: _Child) -> None:
+        if child.log is not None and child.log.is_file() and child.log.stat().st_size > self.limits.log_bytes:
+            os.truncate(child.log, 0)  # the node appends, so it goes on at the new end
+            child.log_offset = 0
+
+    def _silent(self, child: _Child, now: float) -> bool:
+        if child.heard_s is None:
+            return now - child.started_s > self.limits.first_s
+        return now - child.heard_s > self.limits.silent_s
+
+    def _bury(self, child: _Child, code: int, now: float) -> None:
+        assert child.process is not None
+        _signal_group(child.process, signal.SIGKILL)
+        if now - child.started_s > self.limits.stable_s:
+            child.failures = 0
+        wait = self.limits.backoff_s[min(child.failures, len(self.limits.backoff_s) - 1)]
+        child.failures += 1
+        if child.kill_at_s is None:
+            self.say(
+                f"{child.node.name} died ({_cause(code, self.log_of(child.node.name))}): started again in {wait:g} s"
+            )
+        child.process, child.heard_s, child.kill_at_s = None, None, None
+        child.restart_at_s = now + wait
+
+
+def _cause(code: int, log: str) -> str:
+    if code < 0:
+        try:
+            return f"signal {signal.Signals(-code).name}"
+        except ValueError:
+            return f"signal {-code}"
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return f"exit code {code}" + (f", {lines[-1][:200]}" if lines and code else "")
+
+
+def _tail(path: Path, offset: int, limit: int = 65536) -> str:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(offset, size - limit))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal the child and all that it started; after its end, what it left behind."""
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        # Between fork and setsid the group does not exist yet. send_signal does nothing once the child is reaped.
+        process.send_signal(number)

@@ -1,0 +1,199 @@
+"""The supervisor on small fake nodes: crash, hang, restart, clean stop, and nothing left when it is killed itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
+
+QUICK = Limits(silent_s=0.4, first_s=5.0, term_s=0.3, backoff_s=(0.05, 0.1), stable_s=60.0)
+
+
+def fake(tmp_path: Path, name: str, body: str) -> NodeCommand:
+    path = tmp_path / name
+    path.write_text(f"#!{sys.executable} -IS\n" + textwrap.dedent(body))
+    path.chmod(0o755)
+    return NodeCommand(name, (str(path),))
+
+
+def until(condition: Callable[[], bool], supervisor: Supervisor | None = None, timeout_s: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        if supervisor is not None:
+            supervisor.poll()
+        time.sleep(0.01)
+
+
+class Bench:
+    def __init__(self, tmp_path: Path) -> None:
+        self.tmp_path = tmp_path
+        self.said: list[str] = []
+        self.supervisor: Supervisor | None = None
+
+    def run(self, *nodes: NodeCommand, limits: Limits = QUICK) -> Supervisor:
+        self.supervisor = Supervisor(nodes, dict(os.environ), self.said.append, self.tmp_path / "log", limits)
+        self.supervisor.start()
+        return self.supervisor
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    if bench.supervisor is not None:
+        bench.supervisor.stop()
+
+
+LIVES = "import time\nprint('up', flush=True)\nwhile True: time.sleep(1)\n"
+STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LIVES
+
+
+def test_what_crashes_is_started_again_and_said_once_each(stage: Bench) -> None:
+    supervisor = stage.run(fake(stage.tmp_path, "crasher", "import sys\nsys.exit('no such weights')"))
+    until(lambda: supervisor.restarts("crasher") >= 2, supervisor)
+    assert stage.said[0] == "crasher died (exit code 1, no such weights): started again in 0.05 s"
+    assert stage.said[1].endswith("started again in 0.1 s")
+
+
+def test_a_signal_is_named(stage: Bench) -> None:
+    supervisor = stage.run(fake(stage.tmp_path, "node", LIVES))
+    os.kill(supervisor.pids()["node"], signal.SIGSEGV)
+    until(lambda: bool(stage.said), supervisor)
+    assert "died (signal SIGSEGV)" in stage.said[0]
+
+
+def test_what_hangs_is_killed_and_started_again_with_one_sentence(stage: Bench) -> None:
+    supervisor = stage.run(fake(stage.tmp_path, "hanger", STUBBORN))
+    until(lambda: "up" in supervisor.log_of("hanger"))
+    supervisor.heartbeat("hanger")
+    first = supervisor.pids()["hanger"]
+    until(lambda: supervisor.restarts("hanger") == 1, supervisor)
+    assert supervisor.pids()["hanger"] != first
+    assert not psutil.pid_exists(first)
+    assert len(stage.said) == 1
+    assert "was not heard" in stage.said[0]
+
+
+def test_a_stopped_process_is_a_hang(stage: Bench) -> None:
+    supervisor = stage.run(fake(stage.tmp_path, "node", LIVES))
+    supervisor.heartbeat("node")
+    os.kill(supervisor.pids()["node"], signal.SIGSTOP)
+    until(lambda: supervisor.restarts("node") == 1, supervisor)
+
+
+def test_who_is_heard_lives(stage: Bench) -> None:
+    supervisor = stage.run(fake(stage.tmp_path, "node", LIVES))
+    end = time.monotonic() + 3 * QUICK.silent_s
+    while time.monotonic() < end:
+        supervisor.heartbeat("node")
+        supervisor.heartbeat("a node of somebody else")
+        supervisor.poll()
+        time.sleep(0.02)
+    assert stage.said == []
+    assert supervisor.heard("node")
+
+
+def test_a_slow_start_is_not_a_hang_and_our_own_stall_is_not_theirs(tmp_path: Path) -> None:
+    now = [0.0]
+    said: list[str] = []
+    node = fake(tmp_path, "node", LIVES)
+    supervisor = Supervisor([node], dict(os.environ), said.append, None, Limits(), clock=lambda: now[0])
+    try:
+        supervisor.start()
+        for now[0] in (10.0, 10.5, 20.0, 30.0):
+            supervisor.poll()
+        assert said == []
+        supervisor.heartbeat("node")
+        now[0] += 60.0  # the machine slept
+        supervisor.poll()
+        assert said == []
+        for _ in range(11):
+            now[0] += 0.5
+            supervisor.poll()
+        assert len(said) == 1
+    finally:
+        now[0] += 1e6  # the fake clock stands still: no grace
+        supervisor.limits = Limits(term_s=-1.0)
+        supervisor.stop()
+
+
+def test_stop_leaves_nothing_in_bounded_time_also_of_the_stubborn(stage: Bench) -> None:
+    parent = fake(
+        stage.tmp_path,
+        "parent",
+        "import subprocess, time\nprint(subprocess.Popen(['sleep', '600']).pid, flush=True)\ntime.sleep(600)",
+    )
+    supervisor = stage.run(fake(stage.tmp_path, "stubborn", STUBBORN), parent)
+    until(lambda: "up" in supervisor.log_of("stubborn") and bool(supervisor.log_of("parent")))
+    pids = [*supervisor.pids().values(), int(supervisor.log_of("parent"))]
+    began = time.monotonic()
+    supervisor.stop()
+    assert time.monotonic() - began < 1.5
+    until(lambda: not any(_alive(pid) for pid in pids), timeout_s=2.0)
+    supervisor.poll()
+    assert supervisor.pids() == {}
+
+
+def test_a_program_that_is_missing_is_a_sentence(stage: Bench) -> None:
+    supervisor = stage.run(NodeCommand("ghost", ("/nowhere/ghost_node",)))
+    until(lambda: bool(stage.said), supervisor)
+    assert "No such file or directory" in stage.said[0]
+
+
+def test_a_log_stays_small(stage: Bench) -> None:
+    talker = fake(stage.tmp_path, "talker", "while True: print('x' * 1000, flush=True)")
+    supervisor = stage.run(talker, limits=Limits(log_bytes=100_000))
+    log = stage.tmp_path / "log" / "talker.log"
+    until(lambda: log.stat().st_size > 100_000)
+    os.kill(supervisor.pids()["talker"], signal.SIGSTOP)
+    supervisor.poll()
+    assert log.stat().st_size < 100_000
+
+
+def test_no_process_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    node = fake(tmp_path, "node", STUBBORN)
+    script = f"""
+        import os, time
+        from reactdiff_ros.nodes.supervisor import NodeCommand, Supervisor
+        supervisor = Supervisor([NodeCommand("node", ({node.command[0]!r},))], dict(os.environ), print)
+        supervisor.start()
+        print(supervisor.pids()["node"], flush=True)
+        time.sleep(600)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    try:
+        pid = int(min(process.stdout.readline(), process.stdout.readline()))  # digits sort before "up"
+        assert _alive(pid)
+    finally:
+        process.kill()
+        process.wait()
+    until(lambda: not _alive(pid), timeout_s=3.0)
+
+
+def test_ctrl_c_to_the_terminal_reaches_the_supervisor_alone(stage: Bench) -> None:
+    supervisor = stage.run(fake(stage.tmp_path, "node", LIVES))
+    until(lambda: "up" in supervisor.log_of("node"))
+    pid = supervisor.pids()["node"]
+    assert os.getpgid(pid) == pid != os.getpgid(0)
+    assert os.getsid(pid) != os.getsid(0)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
