@@ -16,13 +16,14 @@ home=${REACTDIFF_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/reactdiff_ros}/$key
 mkdir -p "$home" || die "cannot write $home: set REACTDIFF_HOME to a folder with 2 GB free"
 venv=$home/venv
 
-# 2. Which ROS: /opt/ros if there, else wheels.
+# 2. Which ROS: an installed one if there (REACTDIFF_ROS_ROOT for one built elsewhere), else wheels.
+ros_root=${REACTDIFF_ROS_ROOT:-/opt/ros}
 ros_setup=
 for distro in ${ROS_DISTRO:-} jazzy humble lyrical; do
-  [ -f "/opt/ros/$distro/setup.bash" ] && { ros_setup=/opt/ros/$distro/setup.bash; break; }
+  [ -f "$ros_root/$distro/setup.bash" ] && { ros_setup=$ros_root/$distro/setup.bash; break; }
 done
 if [ -z "$ros_setup" ]; then
-  [ "$(uname -m)" = x86_64 ] || die "no /opt/ros on this $(uname -m) machine, and the ROS wheels are x86-64 only: install ROS 2 jazzy or humble first"
+  [ "$(uname -m)" = x86_64 ] || die "no $ros_root on this $(uname -m) machine, and the ROS wheels are x86-64 only: install ROS 2 jazzy or humble first"
 fi
 
 # 3. Which Python: ROS's own with /opt/ros, else any of 3.10 to 3.12.
