@@ -1,0 +1,260 @@
+"""The speaker's voice: stamped sound in, `Voice` at any time out."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MessageError
+from reactdiff_ros.perception.voice_activity import WINDOW as VAD_WINDOW
+from reactdiff_ros.perception.voice_activity import SpeechThresholds, UtteranceTracker, VoiceActivityNetwork
+from reactdiff_ros.perception.voice_features import HOP, WINDOW, MfccStream, loudness_dbfs, pitch_hz
+from reactdiff_ros.perception.voice_resample import RATE_HZ, Downmix, Downmixer, Resampler
+from reactdiff_ros.types import FloatArray, Sound, Voice
+
+_HISTORY_NS: Final = 2 * NS
+_DRIFT_NS: Final = 2 * NS
+"""Time constant with which the sample clock follows the stamps."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceConfig:
+    """Settings of the VoiceExtractor."""
+
+    thresholds: SpeechThresholds = field(default_factory=SpeechThresholds)
+    downmix: Downmix = "mean"
+    network: Path | None = None
+    """The voice activity network's ONNX file; None = the installed one."""
+    jitter_s: float = 0.04
+    """Stamps that differ by less from the count of samples are continuous sound."""
+    keep_s: float = 0.5
+    """A longer hole in the sound ends the utterance and what the network remembers."""
+    fresh_s: float = 0.5
+    """Sound older than this is no longer observed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundHealth:
+    """What the sound itself is like, for diagnostics; counts since the start."""
+
+    rate_hz: int = 0
+    channels: int = 0
+    holes: int = 0
+    """Sound was missing (lost chunks)."""
+    late: int = 0
+    """Chunks dropped because their time had already been heard."""
+    jumps: int = 0
+    """Backward jumps of the clock: everything was flushed."""
+    digital_silence: bool = False
+    """Not one sample differed from 0 in the last second: a muted or dead microphone."""
+    clipping: float = 0.0
+    """Share of samples at full scale, over about a second."""
+
+
+class VoiceExtractor:
+    """Voice activity, MFCC, pitch, loudness and timing of one stream of sound at any rate and channel count.
+
+    Causal, and a function of the samples and stamps alone: however the sound is cut into chunks, the same values
+    come at the same times. Values come every 20 ms, and with each 32 ms decision of the voice activity network.
+
+    Args:
+        config: settings.
+
+    Raises:
+        WeightsError: the voice activity network is missing.
+    """
+
+    def __init__(self, config: VoiceConfig | None = None) -> None:
+        self._config = config or VoiceConfig()
+        self._network = VoiceActivityNetwork(self._config.network)
+        self._health = SoundHealth()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard; the counts of `health` stay."""
+        self._network.reset()
+        self._utterances = UtteranceTracker(self._config.thresholds)
+        self._history: deque[tuple[Voice, int]] = deque()
+        self._stream: _Stream | None = None
+        self._probability = 0.0
+        self._mfcc: FloatArray | None = None
+        self._pitch_hz = 0.0
+        self._loudness_dbfs = -100.0
+        self._heard_ns: int | None = None
+        self._clipping = 0.0
+        self._silent_ns = 0
+
+    @property
+    def health(self) -> SoundHealth:
+        """What is wrong with the sound, if anything."""
+        return self._health
+
+    def push(self, sound: Sound) -> None:
+        """Hear a chunk.
+
+        A hole starts the sound anew at the chunk's stamp; a chunk from the past is dropped; a jump back of more than
+        `keep_s` is a new time line and flushes everything.
+
+        Raises:
+            MessageError: not int16 (n, 1..32 channels), or a rate outside 8..192 kHz; nothing was heard of it.
+        """
+        _check(sound)
+        if not len(sound.samples):
+            return
+        stream = self._follow(sound)
+        if stream is None:
+            return
+        self._listen_to_health(sound)
+        stream.push(sound.samples)
+        while stream.advance():
+            self._consume(stream)
+
+    def latest(self, now_ns: int) -> tuple[Voice, int] | None:
+        """The newest voice that was heard entirely before `now_ns`, with the end stamp of the sound consumed.
+
+        None if no sound was heard in the last 0.5 s before `now_ns` (unobserved, which is not silence).
+        """
+        for voice, end_ns in reversed(self._history):
+            if end_ns <= now_ns:
+                return (voice, end_ns) if now_ns - end_ns <= self._config.fresh_s * NS else None
+        return None
+
+    def _follow(self, sound: Sound) -> _Stream | None:
+        """The stream that this chunk continues, a new one after a hole or change, None for a late chunk."""
+        stream, config = self._stream, self._config
+        rate_hz, channels = sound.rate_hz, sound.samples.shape[1]
+        if stream is not None:
+            error_ns = sound.stamp_ns - stream.end_ns
+            if error_ns < -config.keep_s * NS:
+                self._count(jumps=1)
+                self.reset()
+            elif error_ns < -config.jitter_s * NS:
+                self._count(late=1)
+                return None
+            elif error_ns > config.jitter_s * NS:
+                self._count(holes=1)
+                if error_ns > config.keep_s * NS:
+                    self._utterances.end()
+                    self._network.reset()
+            elif stream.rate_hz == rate_hz and stream.channels == channels:
+                stream.correct(error_ns, len(sound.samples))
+                return stream
+        self._stream = _Stream(sound.stamp_ns, rate_hz, channels, config.downmix)
+        self._health = replace(self._health, rate_hz=rate_hz, channels=channels)
+        return self._stream
+
+    def _consume(self, stream: _Stream) -> None:
+        end_ns = stream.heard_ns()
+        if stream.vad_due:
+            self._probability = self._network.probability(stream.last(VAD_WINDOW))
+            self._utterances.observe(self._probability, end_ns - VAD_WINDOW * NS // RATE_HZ, end_ns)
+        if stream.hop_due and stream.full:
+            window = stream.last(WINDOW)
+            self._mfcc = stream.mfcc if stream.mfcc is not None else self._mfcc
+            self._pitch_hz, self._loudness_dbfs = pitch_hz(window), loudness_dbfs(window)
+        if self._mfcc is not None and stream.full:
+            self._remember(end_ns)
+
+    def _remember(self, end_ns: int) -> None:
+        if self._history and end_ns <= self._history[-1][1]:  # the stamps were corrected by more than a hop
+            return
+        assert self._mfcc is not None
+        voice = Voice(
+            speech_probability=self._probability,
+            speaking=self._utterances.speaking,
+            mfcc=self._mfcc,
+            pitch_hz=self._pitch_hz,
+            loudness_dbfs=self._loudness_dbfs,
+            pause_s=self._utterances.pause_s(end_ns),
+            utterance_s=self._utterances.utterance_s(end_ns),
+        )
+        self._history.append((voice, end_ns))
+        while self._history[0][1] < end_ns - _HISTORY_NS:
+            self._history.popleft()
+
+    def _listen_to_health(self, sound: Sound) -> None:
+        duration_ns = len(sound.samples) * NS // sound.rate_hz
+        self._silent_ns = 0 if sound.samples.any() else self._silent_ns + duration_ns
+        clipped = float(((sound.samples == 32767) | (sound.samples == -32768)).mean())
+        weight = min(1.0, duration_ns / NS)
+        self._clipping += weight * (clipped - self._clipping)
+        self._health = replace(self._health, digital_silence=self._silent_ns >= NS, clipping=round(self._clipping, 6))
+
+    def _count(self, *, holes: int = 0, late: int = 0, jumps: int = 0) -> None:
+        health = self._health
+        self._health = replace(health, holes=health.holes + holes, late=health.late + late, jumps=health.jumps + jumps)
+
+
+class _Stream:
+    """Gapless sound of one format: its 16 kHz samples in blocks that end at fixed counts, and their times."""
+
+    def __init__(self, stamp_ns: int, rate_hz: int, channels: int, downmix: Downmix) -> None:
+        self.rate_hz, self.channels = rate_hz, channels
+        self._anchor_ns = stamp_ns
+        self._received = 0
+        self._downmixer = Downmixer(rate_hz, channels, downmix)
+        self._resampler = Resampler(rate_hz)
+        self._mfcc_stream = MfccStream()
+        self._recent = np.zeros(WINDOW, np.float32)
+        self._count = 0
+        self.mfcc: FloatArray | None = None
+        self.vad_due = self.hop_due = False
+
+    @property
+    def end_ns(self) -> int:
+        """The stamp that the next chunk should have."""
+        return self._anchor_ns + self._received * NS // self.rate_hz
+
+    @property
+    def full(self) -> bool:
+        """A whole window has been heard."""
+        return self._count >= WINDOW
+
+    def correct(self, error_ns: int, count: int) -> None:
+        """Follow the stamps slowly: clocks drift, and single stamps jitter."""
+        self._anchor_ns += int(error_ns * min(1.0, count * NS / self.rate_hz / _DRIFT_NS))
+
+    def push(self, samples: NDArray[np.int16]) -> None:
+        self._received += len(samples)
+        self._resampler.push(self._downmixer.push(samples))
+
+    def heard_ns(self) -> int:
+        """Stamp of the newest input that the samples so far were made of."""
+        return self._anchor_ns + self._count * NS // RATE_HZ + self._resampler.delay_ns
+
+    def advance(self) -> bool:
+        """Take the samples up to the next hop or voice activity decision; False if they were not heard yet."""
+        target = min((self._count // HOP + 1) * HOP, (self._count // VAD_WINDOW + 1) * VAD_WINDOW)
+        if self._resampler.reach() < target:
+            return False
+        block = self._resampler.take(target - self._count)
+        self._recent = np.concatenate([self._recent[len(block) :], block])
+        self._count = target
+        self.vad_due, self.hop_due = target % VAD_WINDOW == 0, target % HOP == 0
+        if self.hop_due:
+            self.mfcc = self._mfcc_stream.push(self._recent[-HOP:])
+        return True
+
+    def last(self, count: int) -> NDArray[np.float32]:
+        """The newest `count` samples."""
+        return self._recent[-count:]
+
+
+def _check(sound: Sound) -> None:
+    samples = sound.samples
+    if not isinstance(samples, np.ndarray) or samples.dtype != np.int16 or samples.ndim != 2:
+        raise MessageError("the sound is not 16-bit samples by channels", where="audio")
+    if not 1 <= samples.shape[1] <= 32:
+        raise MessageError(
+            f"sound with {samples.shape[1]} channels is not supported", where="audio", todo="send 1 to 32"
+        )
+    if not 8000 <= sound.rate_hz <= 192000:
+        raise MessageError(
+            f"a sample rate of {sound.rate_hz} Hz is not supported", where="audio", todo="8000 to 192000"
+        )

@@ -1,0 +1,123 @@
+"""Any sound to 16 kHz mono, sample by sample causal: downmix and a short windowed-sinc resampler.
+
+A streaming FFT resampler (soxr) hands out its samples in blocks, 20 to 115 ms late; this filter is 1.5 to 3 ms late,
+always by the same time, and gives the same samples however the sound is cut into chunks.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.clock import NS
+
+RATE_HZ: Final = 16000
+_ZERO_CROSSINGS: Final = 24
+_KAISER_BETA: Final = 7.0
+_ROLL_OFF: Final = 0.92
+_MAX_PHASES: Final = 1024
+_FULL_SCALE: Final = np.float32(1.0 / 32768.0)
+
+Downmix = Literal["mean", "best"]
+
+
+class Resampler:
+    """A stream of mono float32 samples of one rate in, 16 kHz out.
+
+    Output sample k is the input at k / 16000 s, filtered with a Kaiser-windowed sinc (stop band about 70 dB); it can
+    be made once the input reaches `delay_ns` further.
+
+    Args:
+        rate_hz: input rate, 8000..192000.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        divisor = math.gcd(rate_hz, RATE_HZ)
+        self._up, self._down = RATE_HZ // divisor, rate_hz // divisor
+        self._direct = rate_hz == RATE_HZ
+        self._half = 0 if self._direct else math.ceil(_ZERO_CROSSINGS * rate_hz / min(rate_hz, RATE_HZ))
+        self.delay_ns = self._half * NS // rate_hz
+        self._phases = min(self._up, _MAX_PHASES)
+        self._taps = np.zeros((0, 0), np.float32) if self._direct else _taps(rate_hz, self._half, self._phases)
+        self._buffer = np.zeros(self._half, np.float32)
+        self._first = -self._half
+        """Input index of the buffer's first sample; what lies before the stream is silence."""
+        self._given = 0
+
+    def push(self, samples: NDArray[np.float32]) -> None:
+        """Append input samples (n,)."""
+        self._buffer = np.concatenate([self._buffer, samples])
+
+    def reach(self) -> int:
+        """How many output samples, since the start, the input so far allows."""
+        known = self._first + len(self._buffer)
+        if self._direct:
+            return known
+        last = known - self._half - 1  # the newest input index that may be an output's base
+        return 0 if last < 0 else ((last + 1) * self._up - 1) // self._down + 1
+
+    def take(self, count: int) -> NDArray[np.float32]:
+        """The next `count` output samples; the caller has asked `reach`."""
+        if self._direct:
+            taken = self._buffer[:count]
+            self._buffer, self._first = self._buffer[count:], self._first + count
+            return taken
+        position = (self._given + np.arange(count, dtype=np.int64)) * self._down
+        base, phase = position // self._up, position % self._up
+        windows = np.lib.stride_tricks.sliding_window_view(self._buffer, 2 * self._half)
+        rows = windows[base - self._half + 1 - self._first]
+        if self._up == 1:
+            taken = np.einsum("ij,j->i", rows, self._taps[0])
+        else:
+            taken = np.einsum("ij,ij->i", rows, self._taps[phase * self._phases // self._up])
+        self._given += count
+        done = max(0, self._given * self._down // self._up - self._half + 1 - self._first)
+        self._buffer, self._first = self._buffer[done:], self._first + done
+        return taken
+
+
+def _taps(rate_hz: int, half: int, phases: int) -> NDArray[np.float32]:
+    """(phases, 2 * half): weights of inputs base - half + 1 .. base + half for the output at base + phase / phases."""
+    offsets = np.arange(-half + 1, half + 1)[None, :] - np.arange(phases)[:, None] / phases
+    cutoff = _ROLL_OFF * min(1.0, RATE_HZ / rate_hz)
+    window = np.i0(_KAISER_BETA * np.sqrt(np.clip(1.0 - (offsets / half) ** 2, 0.0, None))) / np.i0(_KAISER_BETA)
+    taps = np.sinc(cutoff * offsets) * window
+    return np.asarray(taps / taps.sum(axis=1, keepdims=True), np.float32)
+
+
+class Downmixer:
+    """int16 (n, channels) to mono float32 in -1..1.
+
+    "mean": all channels; "best": the channel with the most energy, judged over 20 ms blocks and held until another is
+    3 dB louder (for arrays with dead or phase-reversed channels; adds up to 20 ms).
+    """
+
+    def __init__(self, rate_hz: int, channels: int, how: Downmix) -> None:
+        self._channels = channels
+        self._block = 0 if how == "mean" or channels == 1 else max(1, rate_hz // 50)
+        self._rest = np.zeros((0, channels), np.int16)
+        self._energy = np.zeros(channels)
+        self._best = 0
+
+    def push(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
+        """The mono samples that are ready."""
+        if self._channels == 1:
+            return samples[:, 0].astype(np.float32) * _FULL_SCALE
+        if not self._block:
+            # the sum of integers is exact, so the result does not depend on how the sound was cut
+            return samples.sum(axis=1, dtype=np.int32).astype(np.float32) * (_FULL_SCALE / np.float32(self._channels))
+        self._rest = np.concatenate([self._rest, samples])
+        whole = len(self._rest) // self._block * self._block
+        blocks, self._rest = self._rest[:whole], self._rest[whole:]
+        parts = [self._choose(blocks[i : i + self._block]) for i in range(0, whole, self._block)]
+        return np.concatenate(parts).astype(np.float32) * _FULL_SCALE if parts else np.zeros(0, np.float32)
+
+    def _choose(self, block: NDArray[np.int16]) -> NDArray[np.int16]:
+        self._energy = 0.9 * self._energy + 0.1 * np.square(block.astype(np.float64)).mean(axis=0)
+        loudest = int(self._energy.argmax())
+        if self._energy[loudest] > 2.0 * self._energy[self._best]:
+            self._best = loudest
+        return block[:, self._best]
