@@ -1,0 +1,85 @@
+"""The face for now, 50 times a second, whatever the model does. Nothing else lives in this process."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
+from reactdiff_ros.types import EXPRESSION_RATE_HZ
+
+from . import convert
+from .base import ReactdiffNode
+from .runner import run
+
+LATE_S = 0.04
+"""A longer gap between two frames is a missed deadline."""
+
+
+class ExpressionNode(ReactdiffNode):
+    """Reaction, gaze target, gestures and style in; `listener/expression` out."""
+
+    NAME = "expression_node"
+
+    def setup(self) -> None:
+        """Build the engine; checks style and ranges."""
+        names = {f.name for f in fields(ExpressionConfig)}
+        given = {n: v for n, v in self.values.items() if n in names}
+        as_style = {n: float("nan") for n, v in given.items() if n in _OF_STYLE and v < 0.0}
+        self._engine = ExpressionEngine(ExpressionConfig(**(given | as_style)), int(self.values["seed"]))
+        self._expressions = self.advertise("listener/expression")
+        self._last_ns = self._sent_ns = self._newest_ns = 0
+        self.deadline_misses = 0
+        self.backend = "numpy"
+
+    def start(self) -> None:
+        """Subscribe, and tick at 50 Hz of the steady clock."""
+        self._sent_ns = 0
+        self.subscribe("listener/reaction", self._on_reaction)
+        self.subscribe("gaze_target", self._on_gaze_target)
+        self.subscribe("listener/gesture", lambda m: self._engine.on_gesture(m.data.strip(), self.now_ns()))
+        self.subscribe("listener/control", self._on_control)
+        self.every(1.0 / EXPRESSION_RATE_HZ, self._tick)
+
+    def settings(self) -> dict[str, Any]:
+        """Style in force and the deadline count."""
+        if not hasattr(self, "_engine"):
+            return {}
+        style = {n: v if isinstance(v, str) else f"{v:g}" for n, v in self._engine.settings().items()}
+        return {**style, "deadline_misses": self.deadline_misses}
+
+    def _on_reaction(self, message: Any) -> None:
+        reaction = convert.reaction_value(message)
+        self.check_clock("listener/reaction", reaction.start_ns)
+        self._engine.on_reaction(reaction, self.now_ns())
+
+    def _on_gaze_target(self, message: Any) -> None:
+        self._engine.on_gaze_target(convert.gaze_value(message), self.now_ns())
+
+    def _on_control(self, message: Any) -> None:
+        self._engine.control(convert.control_value(message))
+
+    def _tick(self) -> None:
+        now = self.now_ns()
+        if 0 <= self._last_ns - now < NS // 2 and self._last_ns:
+            return  # simulated time stands still
+        frame = self._engine.tick(now)
+        self.publish(self._expressions, convert.expression_message(frame))
+        self._last_ns = now
+        steady = self.steady_ns()
+        if self._sent_ns and steady - self._sent_ns > LATE_S * NS:
+            self.deadline_misses += 1
+        self._sent_ns = steady
+        newest = max((s for s in (frame.picture_stamp_ns, frame.sound_stamp_ns) if s is not None), default=0)
+        fresh = newest > self._newest_ns
+        self._newest_ns = newest
+        self.meter.output(steady, (now - newest) / 1e6 if fresh else None)
+
+
+_OF_STYLE = ("intensity", "stillness", "delay_s")
+
+
+def main() -> int:
+    """Run the node."""
+    return run(ExpressionNode)

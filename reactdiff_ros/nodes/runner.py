@@ -1,0 +1,111 @@
+"""Runs one node as a process: signals, one instance of a name, one sentence for what cannot start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from ..errors import ReactdiffError
+
+if TYPE_CHECKING:
+    from .base import ReactdiffNode
+
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+STOP_S = 4.0
+"""A node that has not stopped so long after the signal is ended hard."""
+
+
+class StopSignal:
+    """SIGINT, SIGTERM and SIGHUP as a flag that wakes the executor.
+
+    The signals are blocked in every thread and taken by one thread that waits for them: so none of them interrupts an
+    import or a callback half-way, and the main thread stops between two callbacks. A second signal ends the process.
+    """
+
+    def __init__(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        self._stopped = threading.Event()
+        self.wake: Callable[[], None] = lambda: None
+        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+
+    def __bool__(self) -> bool:
+        return self._stopped.is_set()
+
+    def _wait(self) -> None:
+        signal.sigwait(_SIGNALS)
+        self._stopped.set()
+        self.wake()
+        number = signal.sigtimedwait(_SIGNALS, STOP_S)
+        os._exit(1 if number is None else 128 + number.si_signo)
+
+
+def claim_name(full_name: str) -> socket.socket:
+    """Hold the name of a node on this machine until the returned socket is closed or the process ends.
+
+    An abstract socket: it needs no file, the kernel frees it with the process, and containers that share the host's
+    network share it as they share DDS.
+
+    Raises:
+        ReactdiffError: another process of this domain holds the name.
+    """
+    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0reactdiff_ros/{domain}{full_name}")
+    except OSError as error:
+        claim.close()
+        raise ReactdiffError(
+            f"a node {full_name} already runs in ROS domain {domain}",
+            todo="stop it, or start this one in another namespace (-r __ns:=/other)",
+        ) from error
+    return claim
+
+
+def run(node_class: type[ReactdiffNode], args: list[str] | None = None) -> int:
+    """Run a node until a signal comes. Returns the exit status: 0 stopped, 2 cannot start (one sentence says why)."""
+    stop = StopSignal()
+    node = executor = claim = None
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = node_class()
+        claim = claim_name(node.get_fully_qualified_name())
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        stop.wake = node.create_guard_condition(lambda: None).trigger
+        if not stop:
+            node.start_by_itself()
+        while rclpy.ok() and not stop:
+            executor.spin_once()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Exception as error:
+        if not isinstance(error, ReactdiffError) and node is not None:
+            raise
+        print(f"{node_class.NAME}: {_sentence(error)}", file=sys.stderr, flush=True)
+        return 2
+    finally:
+        if node is not None:
+            node.close()
+        if executor is not None:
+            executor.shutdown(timeout_sec=0.5)
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+        if claim is not None:
+            claim.close()
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    """The first line of what ROS says when it cannot start (a bad argument or parameter file)."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return str(error) if isinstance(error, ReactdiffError) or not lines else lines[0]
