@@ -103,7 +103,7 @@ install_packages run pip_run
 mv env.sh.new env.sh
 
 # 7. The package itself: when what CMake looks at changed (contents are linked, so edits need no build).
-sum=$( { find reactdiff_ros msg srv launch config resource -type f ! -name '*.pyc' | LC_ALL=C sort; cat msg/*.msg srv/*.srv CMakeLists.txt package.xml scripts/node.in config/nodes.json "$home/run.stamp"; echo "$ros_setup"; } | sha256sum)
+sum=$( { find reactdiff_ros msg srv launch config resource -type f 2>/dev/null ! -name '*.pyc' | LC_ALL=C sort; cat msg/*.msg srv/*.srv CMakeLists.txt package.xml scripts/node.in config/nodes.json "$home/run.stamp"; echo "$ros_setup"; } | sha256sum)
 if [ ! -f "$home/build.stamp" ] || [ "$(cat "$home/build.stamp")" != "$sum" ] || [ ! -f "$home/install/setup.bash" ]; then
   say "building the package (first time about 40 s)"
   rm -f "$home/build.stamp"
@@ -111,7 +111,7 @@ if [ ! -f "$home/build.stamp" ] || [ "$(cat "$home/build.stamp")" != "$sum" ] ||
     set +u
     if [ -n "$ros_setup" ]; then . "$ros_setup"; else export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv; fi
     export PATH=$venv/bin:$PATH
-    command -v colcon >/dev/null || die "colcon is missing: apt-get install python3-colcon-common-extensions"
+    command -v colcon >/dev/null || pip install "$(grep '^colcon' requirements/ros.txt)"
     colcon --log-base "$home/log" build --base-paths "$root" --build-base "$home/build" --install-base "$home/install" \
       --symlink-install --event-handlers console_direct- --cmake-args -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" -DPYTHON_EXECUTABLE="$venv/bin/python"
   ) >"$home/build.log" 2>&1 || { tail -n 25 "$home/build.log" >&2; die "the build failed, see $home/build.log"; }
