@@ -1,0 +1,246 @@
+"""Perception as one object: pictures and sound in, one `SpeakerFrame` for each picture out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from .. import coefficients as c
+from ..clock import NS, Grid, StampGuard
+from ..errors import MessageError
+from ..types import GazeTarget, Picture, Sound, SpeakerFrame, Voice
+from .config import PerceptionConfig
+from .nets import FaceNets, to_rgb
+from .person import Camera, Reading
+from .tracking import TargetChooser, Track, Tracker
+
+PICTURE_TIMEOUT_NS = NS // 10
+_GRID = Grid(NS // 25)
+
+
+class VoiceSource(Protocol):
+    """What perception needs of the voice extractor (`voice.VoiceExtractor`)."""
+
+    def push(self, sound: Sound) -> None:
+        """Takes a chunk of sound."""
+
+    def reset(self) -> None:
+        """Forgets all sound."""
+
+    def latest(self, now_ns: int) -> tuple[Voice, int] | None:
+        """The voice up to now and the end of the sound it was made of; None without recent sound."""
+
+
+class SpeakerPerception:
+    """Who is talking to the robot and what their face and voice do. Causal, deterministic, for one thread.
+
+    Args:
+        config: settings.
+        voice: the voice extractor; None makes a `VoiceExtractor` when the first sound arrives.
+        nets: the face networks; None loads MediaPipe's.
+
+    `dropped_pictures` counts pictures that came out of order.
+    """
+
+    def __init__(
+        self, config: PerceptionConfig | None = None, *, voice: VoiceSource | None = None, nets: FaceNets | None = None
+    ) -> None:
+        self.config = config or PerceptionConfig()
+        self._nets = nets or FaceNets()
+        self._voice = voice
+        self.dropped_pictures = 0
+        self.dropped_sounds = 0
+        self._tracker = Tracker(self.config, self._nets)
+        self._chooser = TargetChooser(self.config)
+        self._pictures, self._sounds = StampGuard(), StampGuard()
+        self._last: SpeakerFrame | None = None
+        self._picture_ns: int | None = None
+        self._slot: int | None = None
+
+    def reset(self) -> None:
+        """Back to the beginning: nobody known, no sound heard. Person ids go on counting."""
+        self._flush()
+        if self._voice is not None:
+            self._voice.reset()
+        self._pictures, self._sounds = StampGuard(), StampGuard()
+        self._slot = None
+
+    def _flush(self) -> None:
+        self._tracker.flush()
+        self._chooser.flush()
+        self._last = self._picture_ns = None
+
+    def observe_picture(self, picture: Picture) -> SpeakerFrame:
+        """The speaker after this picture.
+
+        A picture that is not newer than the one before is dropped: the last frame is returned once more. A jump back
+        by more than 0.5 s begins a new time line: people, neutrals and voice are forgotten.
+
+        Raises:
+            MessageError: when the array is no picture (the picture is dropped).
+        """
+        rgb, scale = to_rgb(picture.bgr, self.config.max_side_px)
+        verdict = self._pictures.check(picture.stamp_ns)
+        if verdict == "late" and self._last is not None:
+            self.dropped_pictures += 1
+            return self._last
+        if verdict == "jump":
+            self._flush()
+            if self._voice is not None:
+                self._voice.reset()
+            self._sounds = StampGuard()
+            self._slot = None
+        if self.config.mirror:
+            rgb = cv2.flip(rgb, 1).astype(np.uint8, copy=False)
+        stamp = picture.stamp_ns
+        self._picture_ns, self._slot = stamp, None
+        voice = self._heard(stamp)
+        self._tracker.update(stamp, rgb, self._chooser.target)
+        height, width = rgb.shape[:2]
+        camera = Camera((width, height), self._focal_px(picture, width, scale))
+        readings = {t.person_id: self._read(t, stamp, camera) for t in self._tracker.tracks}
+        speaking = voice is not None and voice[0].speaking
+        target = self._chooser.update(stamp, self._tracker.tracks, speaking, (width, height))
+        reading = None if target is None else readings[target.person_id]
+        self._last = self._frame(picture, target, reading, voice)
+        return self._last
+
+    def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:
+        """Takes a chunk of sound. While no picture came for 100 ms, returns voice-only frames on a 25 Hz grid.
+
+        A chunk that begins before the last one is dropped; a jump back by more than 0.5 s makes the voice start anew.
+
+        Raises:
+            MessageError: when the chunk is no sound (it is dropped).
+        """
+        if sound.rate_hz <= 0 or sound.samples.ndim != 2 or sound.samples.dtype != np.int16:
+            raise MessageError("sound must be int16 of shape samples x channels with a rate above 0", where="audio")
+        if len(sound.samples) == 0:
+            return []
+        verdict = self._sounds.check(sound.stamp_ns)
+        if verdict == "late":
+            self.dropped_sounds += 1
+            return []
+        if self._voice is None:
+            from .voice import VoiceConfig, VoiceExtractor
+
+            self._voice = VoiceExtractor(VoiceConfig())
+        if verdict == "jump":
+            self._voice.reset()
+            self._slot = None
+            if self._picture_ns is not None and self._picture_ns - sound.end_ns > NS // 2:
+                self._picture_ns = None
+        if self._picture_ns is not None and sound.end_ns - self._picture_ns <= PICTURE_TIMEOUT_NS:
+            self._voice.push(sound)
+            return []
+        return self._voice_frames(sound)
+
+    def select(self, person_id: int, lock: bool) -> bool:
+        """Makes a person the target, locked until they leave if `lock`; -1 gives the choice back to perception."""
+        return self._chooser.select(person_id, lock, self.persons())
+
+    def persons(self) -> tuple[int, ...]:
+        """Ids of the people who are there now, rising."""
+        return tuple(t.person_id for t in self._tracker.tracks)
+
+    def _focal_px(self, picture: Picture, width: int, scale: float) -> float:
+        focal = picture.focal_px
+        if focal is not None and math.isfinite(focal) and focal > 0:
+            return focal * scale
+        return width / 2 / math.tan(math.radians(self.config.horizontal_fov_deg) / 2)
+
+    def _heard(self, now_ns: int) -> tuple[Voice, int] | None:
+        return None if self._voice is None else self._voice.latest(now_ns)
+
+    def _read(self, track: Track, stamp_ns: int, camera: Camera) -> Reading | None:
+        if track.points is None:
+            return None
+        reading = track.person.read(stamp_ns, track.points, camera)
+        if reading is not None:
+            track.listen_to_mouth(stamp_ns, track.person.lip_gap)
+        return reading
+
+    def _frame(
+        self, picture: Picture, target: Track | None, reading: Reading | None, voice: tuple[Voice, int] | None
+    ) -> SpeakerFrame:
+        frame = SpeakerFrame(
+            stamp_ns=picture.stamp_ns if voice is None else max(picture.stamp_ns, voice[1]),
+            picture_stamp_ns=picture.stamp_ns,
+            sound_stamp_ns=None if voice is None else voice[1],
+            person_id=-1 if target is None else target.person_id,
+            face_present=target is not None and (target.detected or target.points is not None),
+            mesh_present=reading is not None,
+            coefficients=c.neutral(),
+            confidence=np.zeros(c.COEFFICIENT_COUNT, dtype=np.float32),
+            neutral_confidence=0.0 if target is None else target.person.neutral.confidence,
+            gaze=None,
+            position_m=None,
+            affect=None,
+            voice=None if voice is None else voice[0],
+            frame_id=picture.frame_id,
+        )
+        if reading is None:
+            return frame
+        return replace(
+            frame,
+            coefficients=reading.coefficients.astype(np.float32),
+            confidence=reading.confidence.astype(np.float32),
+            gaze=reading.gaze,
+            position_m=reading.position_m.astype(np.float32),
+            affect=reading.affect,
+        )
+
+    def _voice_frames(self, sound: Sound) -> list[SpeakerFrame]:
+        """Pushes sound up to each border of the grid and makes a frame there."""
+        voice = self._voice
+        assert voice is not None
+        start_ns = sound.stamp_ns
+        if self._slot is None:
+            since = start_ns if self._picture_ns is None else max(start_ns, self._picture_ns + PICTURE_TIMEOUT_NS)
+            self._slot = _GRID.slot(since) + 1
+        frames: list[SpeakerFrame] = []
+        begin = 0
+        while _GRID.time_ns(self._slot) <= sound.end_ns:
+            border = _GRID.time_ns(self._slot)
+            end = min(len(sound.samples), max(begin, -((start_ns - border) * sound.rate_hz // NS)))
+            begin = self._push_part(sound, begin, end)
+            heard = voice.latest(border)
+            if heard is not None:
+                frames.append(self._voice_frame(border, *heard))
+            self._slot += 1
+        self._push_part(sound, begin, len(sound.samples))
+        return frames
+
+    def _push_part(self, sound: Sound, begin: int, end: int) -> int:
+        if end > begin and self._voice is not None:
+            stamp = sound.stamp_ns + begin * NS // sound.rate_hz
+            self._voice.push(Sound(stamp, sound.rate_hz, sound.samples[begin:end]))
+        return max(begin, end)
+
+    def _voice_frame(self, stamp_ns: int, voice: Voice, sound_ns: int) -> SpeakerFrame:
+        return SpeakerFrame(
+            stamp_ns=max(stamp_ns, sound_ns),
+            picture_stamp_ns=None,
+            sound_stamp_ns=sound_ns,
+            person_id=-1,
+            face_present=False,
+            mesh_present=False,
+            coefficients=c.neutral(),
+            confidence=np.zeros(c.COEFFICIENT_COUNT, dtype=np.float32),
+            neutral_confidence=0.0,
+            gaze=None,
+            position_m=None,
+            affect=None,
+            voice=voice,
+        )
+
+
+def gaze_target(frame: SpeakerFrame) -> GazeTarget | None:
+    """The midpoint of the speaker's eyes as the point to look at; None where it was not seen in this picture."""
+    if frame.position_m is None or frame.picture_stamp_ns is None:
+        return None
+    return GazeTarget(frame.picture_stamp_ns, frame.position_m, frame.frame_id)

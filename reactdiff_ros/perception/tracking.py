@@ -1,0 +1,241 @@
+"""Who is there: faces followed over pictures, with identities that do not jump and are never given twice.
+
+Two signals make a face: the detector (who is there at all, also far away) and the mesh (landmarks in a region that
+follows the face). The mesh runs on every picture for at most `max_faces` people, the detector every few pictures and
+whenever somebody is missing. What only one of them believes in does not last: a new face must be detected for
+`confirm_s`, and a mesh that the detector does not confirm is dropped after `lost_after_s`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..clock import to_ns
+from .config import PerceptionConfig
+from .nets import RGB, Detection, FaceNets, Region, region_of_landmarks
+from .person import Person
+
+Array = NDArray[np.float64]
+
+_MAX_TRACKS = 8
+_THUMBNAIL = 20
+_SAME_FACE = 0.35
+"""Correlation of two neighbouring pictures of a face below which it is another face (a cut in a film)."""
+
+
+@dataclass(eq=False)
+class Track:
+    """A followed face. `points` are this picture's landmarks (478, 3) in px, None without a mesh."""
+
+    person_id: int
+    person: Person
+    region: Region
+    first_ns: int
+    seen_ns: int
+    detected_ns: int
+    detected: bool = True
+    points: Array | None = None
+    confirmed: bool = False
+    mouth_motion: float = 0.0
+    """Motion of the lips, mean speed of their gap in eye distances a second over about 0.5 s."""
+    thumbnail: Array | None = None
+    _gap: tuple[int, float] | None = field(default=None, repr=False)
+
+    def listen_to_mouth(self, stamp_ns: int, gap: float) -> None:
+        """Updates `mouth_motion` from the lips' gap in eye distances."""
+        if self._gap is not None and stamp_ns > self._gap[0]:
+            dt = (stamp_ns - self._gap[0]) / 1e9
+            share = 1.0 - float(np.exp(-dt / 0.5))
+            self.mouth_motion += share * (abs(gap - self._gap[1]) / dt - self.mouth_motion)
+        self._gap = (stamp_ns, gap)
+
+
+class Tracker:
+    """All followed faces. Ids count up and are never reused, also after `flush`."""
+
+    def __init__(self, config: PerceptionConfig, nets: FaceNets) -> None:
+        self._config, self._nets = config, nets
+        self._tracks: list[Track] = []
+        self._next_id = 1
+        self._detector_ns: int | None = None
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Confirmed people, those seen within `lost_after_s`."""
+        return tuple(t for t in self._tracks if t.confirmed)
+
+    def flush(self) -> None:
+        """Forgets everybody (a new time line)."""
+        self._tracks.clear()
+        self._detector_ns = None
+
+    def update(self, stamp_ns: int, rgb: RGB, first: int = -1) -> None:
+        """Takes a picture. `first` is the id whose landmarks come first when there are more than `max_faces` faces."""
+        order = sorted(self._tracks, key=lambda t: (t.person_id != first, not t.confirmed, t.person_id))
+        followed = order[: self._config.max_faces]
+        for track in self._tracks:
+            track.detected, track.points = False, None
+        for track in followed:
+            self._follow(track, stamp_ns, rgb, track.region)
+        if self._detector_due(stamp_ns, followed):
+            self._detector_ns = stamp_ns
+            self._detect(stamp_ns, rgb, followed)
+        self._settle(stamp_ns)
+
+    def _detector_due(self, stamp_ns: int, followed: list[Track]) -> bool:
+        if self._detector_ns is None or not followed:
+            return True
+        if any(t.points is None or not t.confirmed or t.detected_ns < self._detector_ns for t in followed):
+            return True
+        return stamp_ns - self._detector_ns >= to_ns(self._config.detector_interval_s)
+
+    def _follow(self, track: Track, stamp_ns: int, rgb: RGB, region: Region) -> None:
+        points = self._nets.mesh(rgb, region)
+        if points is None:
+            return
+        found = region_of_landmarks(points)
+        shift = np.hypot(found.x - region.x, found.y - region.y) / max(region.side, 1.0)
+        if shift > 0.5 or not 0.5 < found.side / max(region.side, 1.0) < 2.0:
+            return
+        thumbnail = _thumbnail(rgb, points)
+        if track.thumbnail is not None and float((track.thumbnail * thumbnail).mean()) < _SAME_FACE:
+            return
+        track.points, track.region, track.thumbnail = points, found, thumbnail
+        track.seen_ns = stamp_ns
+
+    def _detect(self, stamp_ns: int, rgb: RGB, followed: list[Track]) -> None:
+        free = list(self._tracks)
+        for found in self._nets.detect(rgb, self._config.min_detection_score):
+            track = min(free, key=lambda t: _distance(t.region, found.region), default=None)
+            if track is None or _distance(track.region, found.region) > 0.4:
+                self._begin(stamp_ns, rgb, found)
+                continue
+            free.remove(track)
+            track.detected = True
+            if track.points is None:
+                if track in followed:
+                    self._follow(track, stamp_ns, rgb, found.region)
+                if track.points is None and not self._same(track, rgb, found):
+                    track.detected = False
+                    continue
+                if track.points is None:
+                    track.region = found.region
+            track.seen_ns = track.detected_ns = stamp_ns
+
+    def _same(self, track: Track, rgb: RGB, found: Detection) -> bool:
+        """False when the mesh finds a face in `found` that does not look like `track`'s: somebody else is there."""
+        if track.thumbnail is None:
+            return True
+        points = self._nets.mesh(rgb, found.region)
+        if points is None:
+            return True
+        return float((track.thumbnail * _thumbnail(rgb, points)).mean()) >= _SAME_FACE
+
+    def _begin(self, stamp_ns: int, rgb: RGB, found: Detection) -> None:
+        if len(self._tracks) >= _MAX_TRACKS:
+            return
+        track = Track(self._next_id, Person(self._config), found.region, stamp_ns, stamp_ns, stamp_ns)
+        self._next_id += 1
+        self._tracks.append(track)
+        if sum(t.points is not None for t in self._tracks) < self._config.max_faces:
+            self._follow(track, stamp_ns, rgb, found.region)
+
+    def _settle(self, stamp_ns: int) -> None:
+        lost, confirm = to_ns(self._config.lost_after_s), to_ns(self._config.confirm_s)
+        kept: list[Track] = []
+        for track in sorted(self._tracks, key=lambda t: (not t.confirmed, t.person_id)):
+            patience = lost if track.confirmed else min(lost, confirm)
+            if stamp_ns - track.seen_ns > patience or stamp_ns - track.detected_ns > max(patience, 2 * lost):
+                continue
+            if any(_distance(track.region, other.region) < 0.25 for other in kept):
+                continue
+            if not track.confirmed and track.detected and stamp_ns - track.first_ns >= confirm:
+                track.confirmed = True
+            kept.append(track)
+        self._tracks = sorted(kept, key=lambda t: t.person_id)
+
+
+class TargetChooser:
+    """Which of the followed people the robot listens to: one, with hysteresis.
+
+    The target stays while they are there. Without a target the biggest face near the middle of the picture is chosen.
+    Another person takes over when, for `switch_after_s`, somebody speaks and it is clearly that person's mouth that
+    moves. `select` overrides; a locked choice stays until that person is gone.
+    """
+
+    def __init__(self, config: PerceptionConfig) -> None:
+        self._config = config
+        self.target = -1
+        self._locked = False
+        self._rival: tuple[int, int] | None = None
+
+    def flush(self) -> None:
+        """Forgets the target and the lock."""
+        self.target, self._locked, self._rival = -1, False, None
+
+    def select(self, person_id: int, lock: bool, present: tuple[int, ...]) -> bool:
+        """Makes `person_id` the target; -1 gives the choice back. False when nobody of that id is there."""
+        if person_id != -1 and person_id not in present:
+            return False
+        self._locked = lock and person_id != -1
+        self._rival = None
+        if person_id != -1:
+            self.target = person_id
+        return True
+
+    def update(self, stamp_ns: int, tracks: tuple[Track, ...], speaking: bool, size: tuple[int, int]) -> Track | None:
+        """The target among `tracks` for a picture of `size` (width, height)."""
+        current = next((t for t in tracks if t.person_id == self.target), None)
+        if current is None:
+            self._locked, self._rival = False, None
+            current = max(tracks, key=_prominence(size), default=None)
+        elif not self._locked:
+            current = self._follow_the_voice(stamp_ns, current, tracks, speaking)
+        self.target = -1 if current is None else current.person_id
+        return current
+
+    def _follow_the_voice(self, stamp_ns: int, current: Track, tracks: tuple[Track, ...], speaking: bool) -> Track:
+        talker = max(tracks, key=lambda t: t.mouth_motion)
+        clear = talker.mouth_motion > max(_TALKING, 2.0 * current.mouth_motion)
+        if talker is current or not speaking or not clear:
+            self._rival = None
+            return current
+        if self._rival is None or self._rival[0] != talker.person_id:
+            self._rival = (talker.person_id, stamp_ns)
+        if stamp_ns - self._rival[1] < to_ns(self._config.switch_after_s):
+            return current
+        self._rival = None
+        return talker
+
+
+_TALKING = 0.5
+
+
+def _prominence(size: tuple[int, int]) -> Callable[[Track], float]:
+    def score(track: Track) -> float:
+        off = abs(track.region.x / size[0] - 0.5) + abs(track.region.y / size[1] - 0.5)
+        return float(track.region.side * (1.0 - 0.5 * off) * (1.0 if track.points is not None else 0.5))
+
+    return score
+
+
+def _distance(a: Region, b: Region) -> float:
+    """Distance of two regions' centres, in sides of the bigger one, plus how much their sizes differ."""
+    bigger = max(a.side, b.side, 1.0)
+    ratio = min(a.side, b.side) / bigger
+    return float(np.hypot(a.x - b.x, a.y - b.y) / bigger + max(0.0, 0.6 - ratio))
+
+
+def _thumbnail(rgb: RGB, points: Array) -> Array:
+    """The face upright in a small grey square of zero mean and unit variance."""
+    right, left, chin = points[33, :2], points[263, :2], points[152, :2]
+    source = np.array([right, left, chin], dtype=np.float32)
+    target = np.array([(0.2, 0.3), (0.8, 0.3), (0.5, 1.0)], dtype=np.float32) * _THUMBNAIL
+    grey = cv2.warpAffine(rgb, cv2.getAffineTransform(source, target), (_THUMBNAIL, _THUMBNAIL), flags=cv2.INTER_LINEAR)
+    values = grey.mean(axis=2, dtype=np.float64)
+    return np.asarray((values - values.mean()) / (values.std() + 1e-3))
