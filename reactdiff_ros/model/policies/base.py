@@ -1,0 +1,199 @@
+"""What every listener without a network shares: the grid, when a plan is due, engagement, stamps and style."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.clock import NS, Grid, StampGuard, to_ns
+from reactdiff_ros.coefficients import bounded
+from reactdiff_ros.model.engagement import Engagement, check_frame
+from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
+from reactdiff_ros.styles import Style, apply_control, load_styles
+from reactdiff_ros.types import REACTION_RATE_HZ, ListenerControl, ListenerState, Reaction, SpeakerFrame
+
+Frames = NDArray[np.float64]
+FADE_S: Final = 0.5
+"""A face fades to neutral within this time when there is nobody to listen to any more."""
+JUMP_NS: Final = NS // 2
+
+
+class PlanClock:
+    """When the next plan is due: every `hop` slots of the 25 Hz grid, or at the next slot on evidence."""
+
+    def __init__(self, hop_s: float) -> None:
+        self.grid = Grid()
+        self.hop = max(round(to_ns(hop_s) / self.grid.period_ns), 1)
+        self._last_slot: int | None = None
+
+    def reset(self) -> None:
+        """Forget the last plan: the next one is due at once."""
+        self._last_slot = None
+
+    def jumped_back(self, now_ns: int) -> bool:
+        """The clock is more than half a second before the last plan."""
+        return self._last_slot is not None and now_ns < self.grid.time_ns(self._last_slot) - JUMP_NS
+
+    def due(self, now_ns: int, *, evidence: bool) -> tuple[int, str] | None:
+        """First slot of the plan that is due at `now_ns` and why ("hop", "evidence"), or None."""
+        slot = self.grid.slot(now_ns) + 1
+        since = self.hop if self._last_slot is None else slot - self._last_slot
+        if since >= self.hop:
+            reason = "hop"
+        elif evidence and since >= 1:
+            reason = "evidence"
+        else:
+            return None
+        self._last_slot = slot
+        return slot, reason
+
+
+class PolicyListener:
+    """Base of the listeners without a network; see `listener.Listener` for the contract of each method.
+
+    A policy gives `_frame(time_ns)` for one slot and may use `_observed` and `_before_plan`.
+    """
+
+    NAME: ClassVar[str] = ""
+    CONSUMES: ClassVar[bool] = True
+    """The content of plans depends on frames. Then stamps are those of the newest frame observed; else None."""
+
+    def __init__(self, *, seed: int, config: ListenerConfig, error: str = "") -> None:
+        self._config, self._error, self._seed = config, error, seed
+        self._styles = load_styles()
+        start = apply_control(Style(), ListenerControl(style=config.style), self._styles)
+        attitude = config.attitude if config.attitude else start.attitude
+        self._style = apply_control(start, ListenerControl(attitude=attitude), self._styles)
+        self._engagement = Engagement(config)
+        self._clock = PlanClock(config.hop_s)
+        self._plans = self._dropped = 0
+        self._newest: SpeakerFrame | None = None
+        self._evidence = self._engaged = False
+        self._level = self._level_goal = 0.0
+        self._last_slot: int | None = None
+        self._start()
+
+    @property
+    def name(self) -> str:
+        """The policy."""
+        return self.NAME
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forget the speaker and the own past; see `Listener.reset`."""
+        self._seed = self._seed if seed is None else seed
+        self._engagement.reset()
+        self._clock.reset()
+        self._start()
+
+    def control(self, control: ListenerControl) -> None:
+        """Change style; see `Listener.control`."""
+        self._style = apply_control(self._style, control, self._styles)
+
+    def robot_speaking(self, speaking: bool, now_ns: int | None = None) -> None:
+        """The robot's own speech; see `Listener.robot_speaking`."""
+        self._engagement.robot_speaking(speaking, now_ns)
+
+    def observe(self, frame: SpeakerFrame) -> None:
+        """Take in one frame; see `Listener.observe`."""
+        check_frame(frame)
+        verdict = self._guard.check(frame.stamp_ns)
+        if verdict == "late":
+            self._dropped += 1
+            return
+        if verdict == "jump":
+            self.reset()
+            self._guard.check(frame.stamp_ns)
+        self._engagement.observe(frame)
+        self._newest = frame
+        self._observed(frame)
+
+    def plan(self, now_ns: int) -> Reaction | None:
+        """The plan that is due, or None; see `Listener.plan`."""
+        if self._clock.jumped_back(now_ns):
+            newest = self._newest
+            self.reset()
+            if newest is not None and newest.stamp_ns <= now_ns:
+                self.observe(newest)
+        if not self._alive(now_ns):
+            return None
+        engaged = self._engagement.engaged(now_ns)
+        evidence = self._evidence or engaged != self._engaged
+        due = self._clock.due(now_ns, evidence=evidence)
+        if due is None:
+            return None
+        slot, reason = due
+        self._evidence = False
+        self._engaged = engaged
+        self._before_plan(now_ns)
+        self._plans += 1
+        return self._reaction(slot, reason)
+
+    def state(self) -> ListenerState:
+        """What is in force; see `Listener.state`."""
+        return ListenerState(
+            policy=self.NAME,
+            backend="rules",
+            engaged=self._engaged,
+            plans=self._plans,
+            dropped=self._dropped,
+            settings=self._style.settings(),
+            error=self._error,
+        )
+
+    def _start(self) -> None:
+        """Begin with the seed's noise and nothing known."""
+        self._rng = np.random.default_rng(self._seed)
+        self._guard = StampGuard()
+        self._newest = None
+        self._evidence = self._engaged = False
+        self._level = self._level_goal = 0.0
+        self._last_slot = None
+
+    def _alive(self, now_ns: int) -> bool:
+        return self._engagement.alive(now_ns)
+
+    def _observed(self, frame: SpeakerFrame) -> None:
+        """Told of every frame in order."""
+
+    def _before_plan(self, now_ns: int) -> None:
+        """Called when a plan is due, before its frames are made."""
+
+    def _frame(self, time_ns: int) -> Frames:
+        """The face (58,) meant for `time_ns`."""
+        raise NotImplementedError
+
+    def _reaction(self, slot: int, reason: str) -> Reaction:
+        grid = self._clock.grid
+        levels = self._levels(slot)
+        frames = np.stack([levels[i] * self._frame(grid.time_ns(slot + i)) for i in range(HORIZON_FRAMES)])
+        frame = self._newest if self.CONSUMES else None
+        return Reaction(
+            start_ns=grid.time_ns(slot),
+            rate_hz=REACTION_RATE_HZ,
+            coefficients=bounded(frames),
+            commit_frames=self._clock.hop,
+            engaged=self._engaged,
+            seed=self._seed,
+            policy=self.NAME,
+            backend="rules",
+            compute_s=0.0,
+            picture_stamp_ns=frame.picture_stamp_ns if frame is not None else None,
+            sound_stamp_ns=frame.sound_stamp_ns if frame is not None else None,
+            reason=reason,
+        )
+
+    def _levels(self, slot: int) -> Frames:
+        """Share of the face that is shown, (HORIZON_FRAMES,): 1 while engaged, fading within FADE_S; continuous."""
+        step = 1.0 / (FADE_S * REACTION_RATE_HZ)
+        target = 1.0 if self._engaged else 0.0
+        passed = 1 if self._last_slot is None else slot - self._last_slot
+        # What the last plan said for the slot before this plan's first one.
+        previous = self._level_goal
+        gone = step * max(passed - 1, 0)
+        level = self._level + float(np.clip(previous - self._level, -gone, gone))
+        ramp = step * np.arange(1, HORIZON_FRAMES + 1)
+        levels: Frames = level + np.clip(target - level, -ramp, ramp)
+        self._level, self._last_slot, self._level_goal = float(levels[0]), slot, target
+        return levels
