@@ -1,0 +1,105 @@
+// The page's line to the server: decodes frames, reconnects by itself, knows when the face's input is dead.
+
+const MODES = ["listening", "idle", "neutral"];
+const HEAD_BYTES = 48;
+const STALE_MS = 500;
+const RETRY_MS = [250, 500, 1000, 2000, 3000];
+
+/** A frame of the wire format (see avatar/wire.py), or null if it is not one. */
+export function decode(buffer) {
+  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength !== HEAD_BYTES + 58 * 4) return null;
+  const view = new DataView(buffer);
+  if (view.getUint8(0) !== 1) return null;
+  const stamp = (i) => view.getFloat64(8 + 8 * i, true);
+  const values = new Float32Array(58);
+  for (let i = 0; i < 58; i++) {
+    const v = view.getFloat32(HEAD_BYTES + 4 * i, true);
+    values[i] = Number.isFinite(v) ? v : 0;
+  }
+  return {
+    mode: MODES[view.getUint8(1)] ?? "neutral", number: view.getUint32(4, true), values,
+    stamp: stamp(0), picture: stamp(1), sound: stamp(2), planPicture: stamp(3), planSound: stamp(4),
+  };
+}
+
+export class Link {
+  constructor({ onFrame, onStatus, onChange }) {
+    Object.assign(this, { onFrame, onStatus, onChange });
+    this.connected = false;
+    this.reason = "connecting";
+    this.attempts = 0;
+    this.connections = 0;
+    this.frames = 0;
+    this.rate = 0;
+    this.lastFrame = -Infinity;
+    this.marks = [];
+  }
+
+  open() {
+    const url = new URL("ws", location.href);
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    url.search = "";
+    const socket = new WebSocket(url);
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
+    const patience = setTimeout(() => socket.close(), 5000);
+    socket.onopen = () => {
+      clearTimeout(patience);
+      this.connected = true;
+      this.connections += 1;
+      this.reason = "no expression yet";
+      this.onChange();
+    };
+    socket.onmessage = ({ data }) => {
+      this.attempts = 0;
+      if (typeof data === "string") return this.takeStatus(data);
+      const frame = decode(data);
+      if (frame) this.takeFrame(frame);
+    };
+    socket.onclose = ({ reason }) => {
+      clearTimeout(patience);
+      this.connected = false;
+      this.reason = (reason || "no connection to the robot") + ", trying again";
+      this.onChange();
+      setTimeout(() => this.open(), RETRY_MS[Math.min(this.attempts++, RETRY_MS.length - 1)]);
+    };
+  }
+
+  takeFrame(frame) {
+    const now = performance.now();
+    this.frames += 1;
+    this.lastFrame = now;
+    this.marks.push(now);
+    while (this.marks[0] < now - 2000) this.marks.shift();
+    this.onFrame(frame, now);
+  }
+
+  takeStatus(text) {
+    try {
+      this.onStatus(JSON.parse(text));
+    } catch {
+      // A garbled status changes nothing.
+    }
+  }
+
+  /** Frames a second over the last two seconds. */
+  rateAt(now) {
+    while (this.marks.length && this.marks[0] < now - 2000) this.marks.shift();
+    return this.marks.length < 2 ? 0 : ((this.marks.length - 1) * 1000) / (this.marks.at(-1) - this.marks[0]);
+  }
+
+  /** Whether an expression came within the last half second. */
+  fresh(now) {
+    return this.connected && now - this.lastFrame <= STALE_MS;
+  }
+
+  why(now) {
+    if (!this.connected) return this.reason;
+    if (this.fresh(now)) return "";
+    return this.lastFrame === -Infinity ? "no expression yet" : "no expression for " + ((now - this.lastFrame) / 1000).toFixed(0) + " s";
+  }
+
+  report(fps) {
+    if (this.connected && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ fps }));
+  }
+}

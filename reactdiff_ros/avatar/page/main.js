@@ -1,0 +1,118 @@
+// Puts the page together: line -> motion -> face, panel, keys.
+
+import { Face, measure } from "./draw.js";
+import { Link } from "./link.js";
+import { LOOKS, lookNamed } from "./looks.js";
+import { Motion } from "./motion.js";
+import { fillPanel } from "./panel.js";
+import { NAMES } from "./rig.js";
+
+const root = document.documentElement;
+const svg = document.getElementById("face");
+const panel = document.getElementById("panel");
+const button = document.getElementById("panel-button");
+const notice = document.getElementById("notice");
+
+const face = new Face(svg);
+const motion = new Motion();
+let status = {};
+let newest = null;
+let pictures = [];
+
+face.wear(lookNamed(new URLSearchParams(location.search).get("look") ?? root.dataset.look));
+
+const link = new Link({
+  onFrame(frame, now) {
+    newest = frame;
+    motion.frame(frame.values, now);
+  },
+  onStatus(message) {
+    if (message?.type !== "status") return;
+    status = message;
+    if (!panel.hidden) refresh();
+  },
+  onChange: refresh,
+});
+
+function fps(now) {
+  while (pictures.length && pictures[0] < now - 2000) pictures.shift();
+  return pictures.length < 2 ? 0 : ((pictures.length - 1) * 1000) / (pictures.at(-1) - pictures[0]);
+}
+
+function own(now) {
+  const fresh = link.fresh(now);
+  const age = newest && fresh ? (newest.stamp - newest.picture) * 1000 : NaN;
+  return {
+    connected: link.connected, fresh, reason: link.why(now), mode: fresh ? newest.mode : "neutral",
+    fps: Math.round(fps(now)), rate: Math.round(link.rateAt(now)), look: face.look.name,
+    age: Number.isFinite(age) ? Math.round(age) : null,
+  };
+}
+
+function refresh() {
+  const state = own(performance.now());
+  root.dataset.mode = state.mode;
+  root.dataset.connected = String(state.connected);
+  root.dataset.fresh = String(state.fresh);
+  notice.textContent = state.connected ? "" : state.reason;
+  notice.classList.toggle("shown", !state.connected);
+  if (panel.hidden) return;
+  const values = Object.fromEntries(NAMES.slice(0, 52).map((name, i) => [name, motion.shown[i]]));
+  fillPanel(panel, { graph: status.graph, page: status.page, own: state, face: values });
+}
+
+function picture(now) {
+  requestAnimationFrame(picture);
+  pictures.push(now);
+  if (pictures.length > 400) pictures = pictures.slice(-200);
+  const clock = performance.now();
+  if (!link.fresh(clock)) motion.neutral(clock);
+  if (motion.at(clock)) face.draw(motion.shown);
+}
+
+function togglePanel() {
+  panel.hidden = !panel.hidden;
+  button.setAttribute("aria-expanded", String(!panel.hidden));
+  refresh();
+}
+
+function toggleFullScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else root.requestFullscreen?.().catch(() => {});
+}
+
+function nextLook() {
+  const names = Object.keys(LOOKS);
+  face.wear(lookNamed(names[(names.indexOf(face.look.name) + 1) % names.length]));
+  face.draw(motion.shown);
+}
+
+let quietTimer = 0;
+function stir() {
+  document.body.classList.remove("quiet");
+  clearTimeout(quietTimer);
+  quietTimer = setTimeout(() => panel.hidden && document.body.classList.add("quiet"), 2500);
+}
+
+button.addEventListener("click", togglePanel);
+svg.addEventListener("dblclick", toggleFullScreen);
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const action = { p: togglePanel, f: toggleFullScreen, l: nextLook }[event.key.toLowerCase()];
+  if (action) action();
+});
+for (const kind of ["pointermove", "pointerdown", "keydown"]) addEventListener(kind, stir);
+stir();
+
+// For tests and for the curious: what is drawn, read from the drawing; and the face without a server.
+window.reactdiff = {
+  state: () => ({ ...own(performance.now()), frames: link.frames, connections: link.connections, values: [...motion.shown],
+    drawn: measure(svg) }),
+  names: NAMES,
+  looks: Object.keys(LOOKS),
+};
+
+setInterval(refresh, 250);
+setInterval(() => link.report(Math.round(fps(performance.now()) * 10) / 10), 2000);
+link.open();
+requestAnimationFrame(picture);

@@ -1,0 +1,70 @@
+// The panel: what the robot sees and hears, rates, latency, the last error. Everything is set as text, never as HTML.
+
+const TITLES = {
+  speaker: "Sees and hears", listener: "Listener", latency_ms: "Latency (ms)", rates_hz: "Rates (per second)", page: "This page",
+};
+const ORDER = ["speaker", "listener", "latency_ms", "rates_hz"];
+
+function make(tag, text = "", className = "") {
+  const node = document.createElement(tag);
+  node.textContent = text;
+  if (className) node.className = className;
+  return node;
+}
+
+function shown(value) {
+  if (value === null || value === undefined || value === "") return ["–", "no"];
+  if (typeof value === "boolean") return value ? ["yes", "yes"] : ["no", "no"];
+  if (typeof value === "number") return [Number.isInteger(value) ? String(value) : value.toFixed(Math.abs(value) < 10 ? 2 : 1), ""];
+  if (Array.isArray(value)) return [value.map((v) => shown(v)[0]).join(", ").slice(0, 200), ""];
+  return [String(value).slice(0, 200), ""];
+}
+
+function section(title, pairs) {
+  if (!pairs.length) return [];
+  const list = make("dl");
+  for (const [key, value] of pairs) {
+    const [text, className] = shown(value);
+    list.append(make("dt", key.replaceAll("_", " ")), make("dd", text, className));
+  }
+  return [make("h2", title), list];
+}
+
+const isGroup = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+
+function bars(title, values) {
+  const top = Object.entries(values).filter(([, v]) => typeof v === "number" && v > 0.04)
+    .sort((a, b) => b[1] - a[1]).slice(0, 6);
+  if (!top.length) return [];
+  return [make("h2", title), ...top.map(([name, value]) => {
+    const row = make("div", "", "bar");
+    const meter = document.createElement("meter");
+    meter.value = Math.min(1, value);
+    row.append(make("span", name), meter);
+    return row;
+  })];
+}
+
+/** Fill `panel` from the server's status and the page's own state. */
+export function fillPanel(panel, { graph = {}, page = {}, own, face }) {
+  const parts = [];
+  const errors = [own.reason, graph.last_error, page.last_error].filter(Boolean);
+  parts.push(make("h2", "State"));
+  parts.push(make("p", own.reason ? "neutral" : own.mode, own.reason ? "bad" : "yes"));
+  for (const error of errors) parts.push(make("p", String(error).slice(0, 400), "bad"));
+  if (!errors.length) parts.push(make("p", "no error", "no"));
+  for (const key of ORDER) if (isGroup(graph[key])) parts.push(...section(TITLES[key], Object.entries(graph[key]).filter(([, v]) => !isGroup(v))));
+  if (isGroup(graph.speaker?.coefficients)) parts.push(...bars("The speaker's face", graph.speaker.coefficients));
+  parts.push(...bars("My face", face));
+  for (const [key, value] of Object.entries(graph)) {
+    if (isGroup(value) && !ORDER.includes(key)) parts.push(...section(key.replaceAll("_", " "), Object.entries(value).filter(([, v]) => !isGroup(v))));
+  }
+  const rest = Object.entries(graph).filter(([key, value]) => !isGroup(value) && key !== "last_error");
+  parts.push(...section("More", rest));
+  parts.push(...section(TITLES.page, Object.entries({
+    connected: own.connected, pictures_per_second: own.fps, frames_per_second: own.rate,
+    camera_to_face_ms: own.age, pages_open: page.clients, look: own.look,
+  })));
+  parts.push(make("p", "p panel · f full screen · l next look", "keys"));
+  panel.replaceChildren(...parts);
+}

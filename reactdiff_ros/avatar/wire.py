@@ -1,0 +1,88 @@
+"""What goes over the websocket: one small binary message a frame, and JSON for everything slow.
+
+Binary layout, little-endian, 280 bytes:
+
+| offset | type       | value                                                                        |
+|--------|------------|------------------------------------------------------------------------------|
+| 0      | uint8      | version, 1                                                                   |
+| 1      | uint8      | mode: 0 listening, 1 idle, 2 neutral                                         |
+| 2      | uint16     | 0                                                                            |
+| 4      | uint32     | number of the frame, wraps                                                   |
+| 8      | float64 x5 | stamps in seconds: frame, picture, sound, and both through the plan; NaN = none |
+| 48     | float32x58 | coefficients in the order of `coefficients.NAMES`                            |
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from typing import Any
+
+import numpy as np
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, bounded
+from reactdiff_ros.types import ExpressionFrame
+
+VERSION = 1
+MODES = ("listening", "idle", "neutral")
+_HEAD = struct.Struct("<BBHI5d")
+FRAME_BYTES = _HEAD.size + 4 * COEFFICIENT_COUNT
+
+
+def encode_frame(frame: ExpressionFrame, number: int) -> bytes:
+    """`frame` as the binary message. Raises ValueError if it does not have 58 numbers or a known mode."""
+    values = np.asarray(frame.coefficients, dtype=np.float64)
+    if values.shape != (COEFFICIENT_COUNT,):
+        raise ValueError(f"an expression has {COEFFICIENT_COUNT} coefficients, this one has the shape {values.shape}")
+    if frame.mode not in MODES:
+        raise ValueError(f"an expression's mode is one of {', '.join(MODES)}, not {frame.mode!r}")
+    stamps = (
+        frame.stamp_ns,
+        frame.picture_stamp_ns,
+        frame.sound_stamp_ns,
+        frame.reaction_picture_stamp_ns,
+        frame.reaction_sound_stamp_ns,
+    )
+    seconds = (math.nan if ns is None else ns / NS for ns in stamps)
+    head = _HEAD.pack(VERSION, MODES.index(frame.mode), 0, number & 0xFFFFFFFF, *seconds)
+    return head + bounded(values).astype("<f4").tobytes()
+
+
+def frame_as_dict(frame: ExpressionFrame) -> dict[str, Any]:
+    """`frame` for the REST interface: coefficients by name."""
+    return {
+        "stamp_ns": frame.stamp_ns,
+        "mode": frame.mode,
+        "layers": list(frame.layers),
+        "picture_stamp_ns": frame.picture_stamp_ns,
+        "sound_stamp_ns": frame.sound_stamp_ns,
+        "reaction_picture_stamp_ns": frame.reaction_picture_stamp_ns,
+        "reaction_sound_stamp_ns": frame.reaction_sound_stamp_ns,
+        "coefficients": dict(zip(NAMES, (round(float(v), 6) for v in bounded(frame.coefficients)), strict=True)),
+    }
+
+
+def plain(value: Any, depth: int = 6) -> Any:
+    """`value` made of what JSON knows: NaN and infinities become None, NumPy becomes lists, the rest its text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if depth == 0:
+        return str(value)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(k): plain(v, depth - 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v, depth - 1) for v in value]
+    return str(value)
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON without NaN."""
+    return json.dumps(plain(value), separators=(",", ":"), allow_nan=False)
