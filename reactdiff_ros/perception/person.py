@@ -13,7 +13,7 @@ from . import affect, geometry
 from .blendshapes import EYE_RAD, blendshapes, confidence
 from .config import PerceptionConfig
 from .measures import COUNT, INDEX, measure
-from .neutral import PersonalNeutral
+from .neutral import Expressive, PersonalNeutral
 from .smoothing import OneEuro
 
 Array = NDArray[np.float64]
@@ -21,11 +21,10 @@ Array = NDArray[np.float64]
 _CONTACT_FREE_RAD = 0.07
 _CONTACT_RAD = 0.14
 _EXPRESSIVE = 0.45
-_EXPRESSIVE_NAMES = (
-    "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight", "mouthPucker",
-    "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft", "browDownRight",
-)  # fmt: skip
-_EXPRESSIVE_INDEX = list(c.index(*_EXPRESSIVE_NAMES))
+_STRONG_MOUTH = list(
+    c.index("mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight", "mouthPucker", "mouthFunnel")
+)
+_STRONG_BROWS = list(c.index("browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft", "browDownRight"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,9 @@ class Person:
         pitch, yaw, _ = fit.angles
         if abs(yaw) > 0.45 or fit.residual > 0.15 or fit.scale < 12.0:
             return
-        expressive = bool(shapes[_EXPRESSIVE_INDEX].max() > _EXPRESSIVE)
+        expressive = Expressive(
+            mouth=bool(shapes[_STRONG_MOUTH].max() > _EXPRESSIVE), brows=bool(shapes[_STRONG_BROWS].max() > _EXPRESSIVE)
+        )
         self.neutral.observe(stamp_ns, raw, pitch, expressive)
 
     def _locate(self, stamp_ns: int, landmarks: Array, fit: geometry.HeadFit, camera: Camera) -> Array:
