@@ -84,6 +84,9 @@ class SpeechThresholds:
 
     start: float = 0.5
     end: float = 0.35
+    certain: float = 0.9
+    """An utterance begins only once a window reaches this. On our recordings every utterance does, within 0.1 s in most
+    cases, while music that hovers above `start` for a second does not."""
     minimum_s: float = 0.06
     """Speech shorter than this is no utterance (clicks, notes): two windows."""
     hang_over_s: float = 0.2
@@ -100,6 +103,7 @@ class UtteranceTracker:
         self._heard_ns = 0
         self._ended_ns: int | None = None
         self._candidate_ns: int | None = None
+        self._certain = False
 
     def observe(self, probability: float, start_ns: int, end_ns: int) -> None:
         """One window's probability and its time."""
@@ -110,17 +114,18 @@ class UtteranceTracker:
             elif end_ns - self._heard_ns >= limits.hang_over_s * 1e9:
                 self.end()
         elif probability < limits.start:
-            self._candidate_ns = None
+            self._candidate_ns, self._certain = None, False
         else:
+            self._certain |= probability >= limits.certain
             self._candidate_ns = start_ns if self._candidate_ns is None else self._candidate_ns
-            if end_ns - self._candidate_ns >= limits.minimum_s * 1e9:
+            if self._certain and end_ns - self._candidate_ns >= limits.minimum_s * 1e9:
                 self.speaking, self._began_ns, self._heard_ns = True, self._candidate_ns, end_ns
 
     def end(self) -> None:
         """The sound stopped or the pause is long enough: the utterance ended where speech was last heard."""
         if self.speaking:
             self._ended_ns = self._heard_ns
-        self.speaking, self._candidate_ns = False, None
+        self.speaking, self._candidate_ns, self._certain = False, None, False
 
     def pause_s(self, now_ns: int) -> float:
         """Seconds since the last utterance ended, 0 while speaking, NaN if there was none."""

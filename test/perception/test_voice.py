@@ -1,0 +1,501 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import kaldi_native_fbank
+import numpy as np
+import pytest
+import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from reactdiff_ros.errors import MessageError, WeightsError
+from reactdiff_ros.perception.voice import VoiceConfig, VoiceExtractor
+from reactdiff_ros.perception.voice_activity import SpeechThresholds, UtteranceTracker, VoiceActivityNetwork
+from reactdiff_ros.perception.voice_features import MfccStream, loudness_dbfs, mfcc_options, pitch_hz
+from reactdiff_ros.perception.voice_resample import Downmixer, Resampler
+from reactdiff_ros.types import Sound, Voice
+
+NS = 1_000_000_000
+T0 = 1_700_000_000 * NS
+
+
+def tone(hz: float, seconds: float, rate: int, level: float = 0.3) -> NDArray[np.float32]:
+    return (level * np.sin(2 * np.pi * hz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+
+
+def buzz(hz: float, seconds: float, rate: int = 16000, level: float = 0.3) -> NDArray[np.float32]:
+    """A voiced source: harmonics that fall as a glottal spectrum does."""
+    harmonics = range(1, int(4000 // hz) + 1)
+    return sum(tone(hz * k, seconds, rate, level / k) for k in harmonics) / 2  # type: ignore[return-value]
+
+
+def pcm(sound: NDArray[np.float32], channels: int = 1) -> NDArray[np.int16]:
+    mono = np.clip(np.rint(sound * 32767), -32768, 32767).astype(np.int16)
+    return np.repeat(mono[:, None], channels, axis=1)
+
+
+def chunked(samples: NDArray[np.int16], rate: int, sizes: list[int], start_ns: int = T0) -> list[Sound]:
+    out, at, i = [], 0, 0
+    while at < len(samples):
+        size = max(1, sizes[i % len(sizes)])
+        out.append(Sound(start_ns + at * NS // rate, rate, samples[at : at + size]))
+        at, i = at + size, i + 1
+    return out
+
+
+def hear(extractor: VoiceExtractor, sounds: list[Sound]) -> list[tuple[Voice, int]]:
+    """Every value in the order it came (asked after each chunk, and within it)."""
+    values: list[tuple[Voice, int]] = []
+    for sound in sounds:
+        extractor.push(sound)
+        for value in extractor._history:  # all values, also those between two chunks
+            if not values or value[1] > values[-1][1]:
+                values.append(value)
+    return values
+
+
+def clip_sound(path) -> list[Sound]:
+    from reactdiff_ros.capture.media import MediaClip
+
+    return [Sound(T0 + s.offset_ns, s.rate_hz, s.samples) for s in MediaClip(path).sound()]
+
+
+def same(a: tuple[Voice, int], b: tuple[Voice, int]) -> bool:
+    left, right = dataclasses.asdict(a[0]), dataclasses.asdict(b[0])
+    mfcc = np.array_equal(left.pop("mfcc"), right.pop("mfcc"))
+    return mfcc and abs(a[1] - b[1]) <= 2 and all(np.isclose(left[k], right[k], 1e-6, 1e-6, True) for k in left)
+
+
+# --- resampling -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 12345, 22050, 32000, 44100, 48000, 96000, 191999, 192000])
+@pytest.mark.parametrize("hz", [120, 1000, 3000])
+def test_resampler_agrees_with_soxr(rate: int, hz: int) -> None:
+    signal = tone(hz, 0.5, rate)
+    resampler = Resampler(rate)
+    resampler.push(signal)
+    ours = resampler.take(resampler.reach())
+    reference = soxr.resample(signal, rate, 16000, "VHQ")[: len(ours)]
+    middle = slice(1600, len(ours) - 1600)
+    assert np.abs(ours[middle] - reference[middle]).max() < 2e-3 * 0.3
+
+
+@pytest.mark.parametrize("rate", [44100, 48000, 96000])
+def test_resampler_removes_what_16_khz_cannot_carry(rate: int) -> None:
+    signal = tone(10000, 0.3, rate)
+    resampler = Resampler(rate)
+    resampler.push(signal)
+    assert np.abs(resampler.take(resampler.reach())[500:-500]).max() < 1e-3
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000, 192000])
+def test_resampler_is_early(rate: int) -> None:
+    resampler = Resampler(rate)
+    assert resampler.delay_ns <= 3_200_000
+    resampler.push(np.zeros(rate // 10, np.float32))
+    reached_ns = resampler.reach() * NS // 16000
+    assert NS // 10 - reached_ns <= resampler.delay_ns + NS // 16000
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
+def test_resampler_does_not_see_the_future(rate: int) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, rate // 2).astype(np.float32)
+    changed = noise.copy()
+    cut = rate // 4
+    changed[cut:] = 0.9
+    outputs = []
+    for signal in (noise, changed):
+        resampler = Resampler(rate)
+        resampler.push(signal)
+        outputs.append(resampler.take(resampler.reach()))
+    safe = int((cut / rate - resampler.delay_ns / NS) * 16000) - 1
+    np.testing.assert_array_equal(outputs[0][:safe], outputs[1][:safe])
+    assert not np.array_equal(outputs[0], outputs[1])
+
+
+def test_best_channel_is_heard_where_the_mean_would_be_silent() -> None:
+    wave = pcm(tone(200, 0.5, 16000))[:, 0]
+    reversed_phase = np.stack([wave, -wave], axis=1)
+    assert np.abs(Downmixer(16000, 2, "mean").push(reversed_phase)).max() < 1e-4
+    assert np.abs(Downmixer(16000, 2, "best").push(reversed_phase)).max() > 0.25
+    quiet_first = np.stack([wave // 30, wave], axis=1)
+    assert np.abs(Downmixer(16000, 2, "best").push(quiet_first)[-1600:]).max() > 0.25
+
+
+# --- features ---------------------------------------------------------------------------------------------------------
+
+
+def test_mfcc_equal_kaldis_offline_result() -> None:
+    signal = np.random.default_rng(1).normal(0, 0.1, 16000).astype(np.float32)
+    offline = kaldi_native_fbank.OnlineMfcc(mfcc_options())
+    offline.accept_waveform(16000, signal.tolist())
+    offline.input_finished()
+    stream, frames = MfccStream(), []
+    for at in range(0, len(signal), 320):
+        frame = stream.push(signal[at : at + 320])
+        if frame is not None:
+            frames.append(frame)
+    assert len(frames) == offline.num_frames_ready == 49
+    for i, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame, np.array(offline.get_frame(i), np.float32))
+
+
+def test_mfcc_of_digital_silence_are_finite() -> None:
+    stream = MfccStream()
+    stream.push(np.zeros(320, np.float32))
+    frame = stream.push(np.zeros(320, np.float32))
+    assert frame is not None
+    assert np.isfinite(frame).all()
+
+
+@pytest.mark.parametrize("hz", [65, 82.4, 110, 155.6, 220, 311, 390])
+def test_pitch_of_a_voiced_sound(hz: float) -> None:
+    assert pitch_hz(buzz(hz, 0.04)) == pytest.approx(hz, rel=0.01)
+
+
+def test_pitch_in_noise_and_without_voice() -> None:
+    rng = np.random.default_rng(2)
+    noisy = buzz(130, 0.04) + rng.normal(0, 0.02, 640).astype(np.float32)
+    assert pitch_hz(noisy) == pytest.approx(130, rel=0.02)
+    voiced = sum(pitch_hz(rng.normal(0, 0.1, 640).astype(np.float32)) > 0 for _ in range(200))
+    assert voiced <= 2
+    assert pitch_hz(np.zeros(640, np.float32)) == 0
+    assert pitch_hz(np.full(640, 0.5, np.float32)) == 0
+    assert pitch_hz(buzz(130, 0.04, level=1e-4)) == 0  # inaudible
+
+
+def test_loudness() -> None:
+    assert loudness_dbfs(np.ones(640, np.float32)) == pytest.approx(0.0)
+    assert loudness_dbfs(tone(400, 0.04, 16000, 1.0)) == pytest.approx(-3.01, abs=0.02)
+    assert loudness_dbfs(tone(400, 0.04, 16000, 0.1)) == pytest.approx(-23.01, abs=0.02)
+    assert loudness_dbfs(np.zeros(640, np.float32)) == -100.0
+    assert loudness_dbfs(np.full(640, 1e-9, np.float32)) == -100.0
+
+
+# --- utterances -------------------------------------------------------------------------------------------------------
+
+
+def track(probabilities: list[float], thresholds: SpeechThresholds | None = None) -> list[bool]:
+    tracker = UtteranceTracker(thresholds or SpeechThresholds())
+    speaking = []
+    for i, probability in enumerate(probabilities):
+        tracker.observe(probability, i * 32_000_000, (i + 1) * 32_000_000)
+        speaking.append(tracker.speaking)
+    return speaking
+
+
+def test_speech_begins_after_two_windows_and_ends_after_the_hang_over() -> None:
+    speaking = track([0.0] * 3 + [0.95] * 10 + [0.0] * 10)
+    assert speaking.index(True) == 4
+    assert 23 - speaking[::-1].index(True) - 13 == 6  # the hang-over of 0.2 s, on a grid of 32 ms
+
+
+def test_a_click_a_hovering_probability_and_a_short_dip() -> None:
+    assert not any(track([0.0, 0.99, 0.0, 0.99, 0.0]))
+    assert not any(track([0.7] * 60))
+    assert all(track([0.95] * 10 + [0.1] * 5 + [0.95] * 10)[1:])
+    assert all(track([0.95] * 3 + [0.4] * 60)[1:])
+
+
+def test_utterance_and_pause_are_timed_from_the_speech_itself() -> None:
+    tracker = UtteranceTracker(SpeechThresholds())
+    for i, probability in enumerate([0.0] * 10 + [1.0] * 10 + [0.0] * 20):
+        tracker.observe(probability, i * 32_000_000, (i + 1) * 32_000_000)
+        if i == 9:
+            assert math.isnan(tracker.pause_s((i + 1) * 32_000_000))
+        if i == 19:
+            assert tracker.utterance_s((i + 1) * 32_000_000) == pytest.approx(0.32)
+            assert tracker.pause_s((i + 1) * 32_000_000) == 0
+    assert tracker.pause_s(40 * 32_000_000) == pytest.approx(0.64)
+    assert tracker.utterance_s(40 * 32_000_000) == 0
+
+
+def test_missing_or_wrong_network_is_one_sentence(tmp_path) -> None:
+    for path in (tmp_path / "none.onnx", tmp_path / "wrong.onnx"):
+        if path.name == "wrong.onnx":
+            path.write_bytes(b"not a network")
+        with pytest.raises(WeightsError, match="voice activity network") as caught:
+            VoiceActivityNetwork(path)
+        assert "\n" not in str(caught.value)
+
+
+# --- the extractor ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def speechlike() -> NDArray[np.float32]:
+    rng = np.random.default_rng(5)
+    parts = [buzz(110 + 40 * i, 0.2, 48000, 0.4) * np.hanning(9600).astype(np.float32) for i in range(4)]
+    return np.concatenate(parts) + rng.normal(0, 0.003, 38400).astype(np.float32)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.sampled_from([8000, 11025, 16000, 44100, 48000]),
+    st.integers(1, 4),
+    st.lists(st.integers(1, 5000), min_size=1, max_size=6),
+)
+def test_any_cutting_into_chunks_gives_the_same_values_at_the_same_times(speechlike, rate, channels, sizes) -> None:
+    samples = pcm(soxr.resample(speechlike, 48000, rate), channels)
+    reference = hear(VoiceExtractor(), chunked(samples, rate, [rate // 100]))
+    other = hear(VoiceExtractor(), chunked(samples, rate, sizes))
+    assert len(reference) == len(other) > 50
+    assert all(same(a, b) for a, b in zip(reference, other, strict=True))
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000, 192000])
+def test_values_are_fresh_and_stamped_with_what_was_heard(speechlike, rate: int) -> None:
+    samples = pcm(soxr.resample(speechlike, 48000, rate))
+    extractor = VoiceExtractor()
+    for sound in chunked(samples, rate, [rate // 100]):
+        extractor.push(sound)
+        latest = extractor.latest(sound.end_ns)
+        if sound.end_ns - T0 > 70_000_000:
+            assert latest is not None
+            assert 0 <= sound.end_ns - latest[1] <= 31_000_000
+
+
+def test_what_is_said_later_changes_nothing_earlier(speechlike) -> None:
+    samples = pcm(speechlike)
+    changed = samples.copy()
+    changed[24000:] = np.random.default_rng(0).integers(-9000, 9000, (len(samples) - 24000, 1))
+    a, b = (hear(VoiceExtractor(), chunked(s, 48000, [480])) for s in (samples, changed))
+    cut_ns = T0 + NS // 2
+    early = [(x, y) for x, y in zip(a, b, strict=True) if x[1] <= cut_ns]
+    assert len(early) > 20
+    assert all(x[1] == y[1] and same(x, y) and x[0].pitch_hz == y[0].pitch_hz for x, y in early)
+    assert not all(same(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_latest_never_tells_the_future_nor_the_stale(speechlike) -> None:
+    extractor = VoiceExtractor()
+    assert extractor.latest(T0) is None
+    for sound in chunked(pcm(speechlike), 48000, [480]):
+        extractor.push(sound)
+    end_ns = T0 + len(speechlike) * NS // 48000
+    past = extractor.latest(T0 + 400_000_000)
+    assert past is not None
+    assert T0 + 370_000_000 < past[1] <= T0 + 400_000_000
+    assert extractor.latest(T0 - NS) is None
+    assert extractor.latest(end_ns + 450_000_000) is not None
+    assert extractor.latest(end_ns + 600_000_000) is None
+    extractor.reset()
+    assert extractor.latest(end_ns) is None
+
+
+def test_a_lost_chunk_a_late_chunk_and_a_jump_back(speechlike) -> None:
+    sounds = chunked(pcm(speechlike), 48000, [960])
+    extractor = VoiceExtractor()
+    for i, sound in enumerate(sounds):
+        if not 10 <= i < 14:  # 80 ms are lost
+            extractor.push(sound)
+    assert extractor.health.holes == 1
+    extractor.push(sounds[-6])
+    assert extractor.health.late == 1
+    end_ns = sounds[-1].end_ns
+    before = extractor.latest(end_ns)
+    assert before is not None
+    assert before[1] > end_ns - 31_000_000
+    for sound in chunked(pcm(speechlike[:9600]), 48000, [960], T0 - 100 * NS):
+        extractor.push(sound)
+    assert extractor.health.jumps == 1
+    assert extractor.latest(end_ns) is None  # the old time line is gone
+    again = extractor.latest(T0 - 100 * NS + NS // 5)
+    assert again is not None
+    assert math.isnan(again[0].pause_s)
+
+
+def test_change_of_rate_and_channels_in_the_middle(speechlike) -> None:
+    extractor = VoiceExtractor()
+    now_ns = T0
+    for rate, channels in ((48000, 1), (16000, 2), (44100, 6), (8000, 1)):
+        samples = pcm(soxr.resample(speechlike[:19200], 48000, rate), channels)
+        for sound in chunked(samples, rate, [rate // 50], now_ns):
+            extractor.push(sound)
+            now_ns = sound.end_ns
+        latest = extractor.latest(now_ns)
+        assert latest is not None
+        assert now_ns - latest[1] < 31_000_000
+        assert (extractor.health.rate_hz, extractor.health.channels) == (rate, channels)
+
+
+def test_jittered_and_drifting_stamps_are_followed_without_holes(speechlike) -> None:
+    rng = np.random.default_rng(3)
+    samples = pcm(np.tile(speechlike, 10))
+    extractor = VoiceExtractor()
+    for sound in chunked(samples, 48000, [960]):
+        true_ns = T0 + int((sound.stamp_ns - T0) * 1.0005)  # the device is 500 ppm slow
+        extractor.push(dataclasses.replace(sound, stamp_ns=true_ns + int(rng.normal(0, 3e6))))
+    assert extractor.health.holes == extractor.health.late == extractor.health.jumps == 0
+    latest = extractor.latest(true_ns + 20_000_000)
+    assert latest is not None
+    assert abs(true_ns + 20_000_000 - latest[1]) < 35_000_000
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-3 * NS, 3 * NS),
+            st.sampled_from([8000, 16000, 44100]),
+            st.integers(1, 3),
+            st.integers(0, 3000),
+            st.sampled_from([0, 1, 3000, 32767]),
+        ),
+        max_size=12,
+    )
+)
+def test_any_sequence_of_chunks_gives_finite_values(chunks) -> None:
+    extractor, rng = _SHARED, np.random.default_rng(0)
+    extractor.reset()
+    for stamp, rate, channels, count, level in chunks:
+        samples = rng.integers(-level - 1, level + 1, (count, channels)).astype(np.int16)
+        sound = Sound(T0 + stamp, rate, samples)
+        extractor.push(sound)
+        latest = extractor.latest(sound.end_ns)
+        if latest is not None:
+            voice, end_ns = latest
+            assert end_ns <= sound.end_ns
+            assert np.isfinite(voice.mfcc).all()
+            assert 0 <= voice.speech_probability <= 1
+            assert -100 <= voice.loudness_dbfs <= 0.1
+            assert voice.pitch_hz == 0 or 60 <= voice.pitch_hz <= 400
+            assert math.isfinite(voice.utterance_s)
+            assert math.isnan(voice.pause_s) or voice.pause_s >= 0
+
+
+_SHARED = VoiceExtractor()
+
+
+@pytest.mark.parametrize(
+    ("rate", "samples"),
+    [
+        (4000, np.zeros((10, 1), np.int16)),
+        (384000, np.zeros((10, 1), np.int16)),
+        (16000, np.zeros((10, 0), np.int16)),
+        (16000, np.zeros((10, 33), np.int16)),
+        (16000, np.zeros(10, np.int16)),
+        (16000, np.full((10, 1), np.nan, np.float32)),
+    ],
+)
+def test_malformed_sound_is_refused(rate: int, samples) -> None:
+    with pytest.raises(MessageError):
+        _SHARED.push(Sound(T0, rate, samples))
+
+
+def test_dead_microphone_and_clipping_are_noticed() -> None:
+    extractor = VoiceExtractor()
+    for sound in chunked(np.zeros((32000, 1), np.int16), 16000, [320]):
+        extractor.push(sound)
+    assert extractor.health.digital_silence
+    assert extractor.health.clipping == 0
+    latest = extractor.latest(T0 + 2 * NS)
+    assert latest is not None
+    assert not latest[0].speaking
+    assert latest[0].loudness_dbfs == -100
+    for sound in chunked(pcm(np.sign(tone(100, 2, 16000, 1.0)) * 2), 16000, [320], T0 + 2 * NS):
+        extractor.push(sound)
+    assert not extractor.health.digital_silence
+    assert extractor.health.clipping > 0.5
+
+
+# --- real recordings --------------------------------------------------------------------------------------------------
+
+
+def heard(clips, name: str) -> list[tuple[Voice, int]]:
+    return hear(VoiceExtractor(), clip_sound(clips(name)))
+
+
+def share(values: list[tuple[Voice, int]]) -> float:
+    return float(np.mean([voice.speech_probability >= 0.5 for voice, _ in values]))
+
+
+def spoken(values: list[tuple[Voice, int]]) -> float:
+    return float(np.mean([voice.speaking for voice, _ in values]))
+
+
+@pytest.mark.clips
+def test_share_of_speech_in_the_networks_own_test_file(clips) -> None:
+    assert share(heard(clips, "silero_test_60s.wav")) == pytest.approx(0.77, abs=0.015)
+
+
+@pytest.mark.clips
+@pytest.mark.parametrize(
+    "name",
+    [
+        "audio_common_elevator_music.wav",
+        "reachy_wake_up_robot_sound.wav",
+        "liveportrait_d12_music_7s.mp4",
+        "liveportrait_d6_expressive_music_34s.mp4",
+        "pyfeat_no_face_4s.mp4",
+        "liveportrait_s13_fullbody_noface_4s.mp4",
+        "liveportrait_d9_webcam_silent_20s.mp4",
+        "liveportrait_d18_expressions_silent_7s.mp4",
+        "facenet_passers_by_4s.mp4",
+    ],
+)
+def test_music_robot_sound_and_silence_are_not_speech(clips, name: str) -> None:
+    values = heard(clips, name)
+    assert share(values) <= 0.07
+    assert spoken(values) == 0
+
+
+@pytest.mark.clips
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("mimictalk_german_20s.mp4", 0.9),
+        ("facegood_selfie_speech_12s.mp4", 0.75),
+        ("spectre_mead_w040_happy_7s.mp4", 0.85),
+        ("dreamtalk_noisy_meeting_snr0.wav", 0.9),
+        ("dreamtalk_noisy_meeting_snr10.wav", 0.8),
+    ],
+)
+def test_speech_is_heard_also_quiet_and_in_noise(clips, name: str, least: float) -> None:
+    assert spoken(heard(clips, name)) >= least
+
+
+@pytest.mark.clips
+def test_speech_at_8_khz(clips) -> None:
+    samples = np.fromfile(clips("webrtcvad_test_audio_8k.raw"), "<i2")[:, None]
+    values = hear(VoiceExtractor(), chunked(samples, 8000, [160]))
+    assert 0.35 <= share(values) <= 0.65
+    assert spoken(values) > 0.4
+
+
+@pytest.mark.clips
+def test_turns_of_a_dialogue(clips) -> None:
+    man = heard(clips, "multitalk_dialogue_man.wav")
+    woman = heard(clips, "multitalk_dialogue_woman.wav")
+    assert next(e for v, e in man if v.speaking) < T0 + int(0.3 * NS)
+    assert T0 + int(2.1 * NS) < [e for v, e in man if v.speaking][-1] < T0 + int(2.6 * NS)
+    assert T0 + int(4.6 * NS) < next(e for v, e in woman if v.speaking) < T0 + int(5.4 * NS)
+    last = man[-1][0]
+    assert last.pause_s == pytest.approx(8.5 - 2.2, abs=0.3)
+    man_f0 = np.median([v.pitch_hz for v, _ in man if v.speaking and v.pitch_hz])
+    woman_f0 = np.median([v.pitch_hz for v, _ in woman if v.speaking and v.pitch_hz])
+    assert 90 < man_f0 < 160 < woman_f0 < 260
+
+
+@pytest.mark.clips
+def test_agreement_with_hand_labels(clips) -> None:
+    turns = [
+        (float(field[3]), float(field[3]) + float(field[4]))
+        for field in (line.split() for line in clips("pyannote_two_speakers_30s.rttm").read_text().splitlines())
+        if field and field[0] == "SPEAKER"
+    ]
+    agree = [
+        voice.speaking == any(start <= (end_ns - T0) / NS < stop for start, stop in turns)
+        for voice, end_ns in heard(clips, "pyannote_two_speakers_30s.wav")
+    ]
+    assert np.mean(agree) > 0.9
+
+
+@pytest.mark.clips
+def test_best_channel_setting_on_real_speech(clips) -> None:
+    values = hear(VoiceExtractor(VoiceConfig(downmix="best")), clip_sound(clips("real3dportrait_may_5s.mp4")))
+    assert spoken(values) > 0.75
