@@ -1,0 +1,193 @@
+"""`reactdiff listen`: the whole listener as supervised processes, and the address of its face."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from reactdiff_ros.types import POLICIES
+
+if TYPE_CHECKING:
+    from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions
+
+FACE_FIRST_S = 4.0
+"""The senses and the model start when the page answers, or so long after it was started."""
+
+
+class StopFlag:
+    """Set by the first SIGINT, SIGTERM or SIGHUP; what is being done can look at it."""
+
+    def __init__(self) -> None:
+        self.set = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.set = True
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where pictures and sound come from: arguments of the table, and the sentence that says so."""
+
+    camera: str = "none"
+    microphone: str = "none"
+    clip: str = ""
+    sentence: str = ""
+
+    def arguments(self) -> dict[str, str]:
+        """As arguments of the table of nodes."""
+        if self.clip:
+            return {"clip": self.clip}
+        return {"camera": self.camera, "microphone": self.microphone}
+
+
+def choose_source(camera: str | None, microphone: str | None, clip: Path | None) -> Source:
+    """What was asked for; without a word, the first webcam with the default microphone, else the demo speaker.
+
+    A camera that is named is used even where it is not there yet: its node says so and waits for it.
+    """
+    if clip is not None:
+        return Source(clip=str(clip.absolute()), sentence=f"playing {clip} as if live")
+    question = None
+    if microphone is None and camera != "none":
+        from reactdiff_ros.cli.devices import MicrophoneQuestion
+
+        question = MicrophoneQuestion()
+    name = camera or ""
+    if camera is None:
+        from reactdiff_ros.cli.devices import cameras
+
+        found = [c for c in cameras() if not c.problem]
+        if not found and microphone is None:
+            if question is not None:
+                question.drop()
+            from reactdiff_ros.demo import demo_clip_path
+
+            return Source(clip=str(demo_clip_path()), sentence="no camera found: playing the bundled demo speaker")
+        camera = str(found[0].index) if found else "none"
+        name = found[0].name if found else ""
+    if question is not None:
+        answer = question.answer()
+        microphone = "default" if answer.default else "none"
+        heard = answer.default or f"no microphone{f' ({answer.problem})' if answer.problem else ''}"
+    else:
+        heard = f"microphone {microphone}" if microphone not in (None, "none") else "no microphone"
+    seen = f"camera {name or camera}" if camera != "none" else "no camera"
+    return Source(camera, microphone or "none", sentence=f"{seen}, {heard}")
+
+
+@click.command()
+@click.option("--camera", metavar="DEVICE", help="V4L2 index, /dev/videoN, URL or file; none = no camera.")
+@click.option("--microphone", metavar="DEVICE", help="default, or index or name of an input; none = no microphone.")
+@click.option(
+    "--clip", type=click.Path(path_type=Path), help="Media file played as if live, in place of camera and microphone."
+)
+@click.option("--once", is_flag=True, help="Play the clip once instead of over and over.")
+@click.option("--policy", type=click.Choice(POLICIES), help="Who decides the reactions (model).")
+@click.option("--backend", metavar="NAME", help="What computes the model (auto).")
+@click.option("--avatar/--no-avatar", default=True, help="Serve the screen face (yes).")
+@click.option("--look", metavar="NAME", help="Look of the screen face.")
+@click.option("--port", type=click.IntRange(1024, 65535), help="Port of the page; the next free one if it is taken.")
+@click.option("--namespace", default="", metavar="NAME", help="ROS namespace of all nodes.")
+@click.option("--lan", is_flag=True, help="Let other machines find the nodes (else DDS stays on this machine).")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of all noise: the same input, the same face.")
+@click.option(
+    "--params", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="ROS parameter file (YAML)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Say the address as one JSON object on stdout.")
+def listen(
+    camera: str | None,
+    microphone: str | None,
+    clip: Path | None,
+    once: bool,
+    policy: str | None,
+    backend: str | None,
+    avatar: bool,
+    look: str | None,
+    port: int | None,
+    namespace: str,
+    lan: bool,
+    seed: int | None,
+    params: Path | None,
+    as_json: bool,
+) -> int:
+    """Start the listener and print the address of its face. Ctrl-C stops it.
+
+    Without options: the first webcam with the default microphone; without a webcam, a bundled demo speaker.
+    """
+    if clip is not None and (camera or microphone):
+        raise click.UsageError("--clip takes the place of --camera and --microphone: give one or the other")
+    if once and clip is None:
+        raise click.UsageError("--once needs --clip")
+    if camera == "none" and microphone == "none":
+        raise click.UsageError("without a camera and a microphone there is nobody to listen to")
+    if not avatar and (look or port):
+        raise click.UsageError("--look and --port need the avatar")
+    from reactdiff_ros.errors import ConfigError
+    from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
+
+    arguments = {"policy": policy, "backend": backend, "avatar": look if avatar else "none"}
+    parameters = {"seed": seed, "port": port, "loop": False if once else None}
+    try:
+        options = LiveOptions(
+            arguments={k: v for k, v in arguments.items() if v is not None},
+            parameters={k: v for k, v in parameters.items() if v is not None},
+            params_file=params,
+            namespace="/" + namespace.strip("/") if namespace.strip("/") else "",
+            lan=lan,
+        )
+        wanted_nodes(options)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    return run(options, lambda: choose_source(camera, microphone, clip), StopFlag(), as_json=as_json)
+
+
+def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, as_json: bool = False) -> int:
+    """Start the face, find out where to listen, start the rest, supervise until told to stop."""
+    import dataclasses
+
+    from reactdiff_ros.cli.output import tell
+    from reactdiff_ros.nodes.live_graph import FACE, LiveGraph, domain_of, graph_environment, state_folder, wanted_nodes
+
+    domain = domain_of(graph_environment(options))
+    folder = state_folder() / "logs" / f"listen-{domain}{options.namespace.replace('/', '-')}"
+    with LiveGraph(options, tell, folder) as graph:
+        graph.start(node for node in wanted_nodes(options) if node.name in FACE)
+        chosen = source()
+        tell(chosen.sentence)
+        graph.options = dataclasses.replace(options, arguments={**options.arguments, **chosen.arguments()})
+        nodes = wanted_nodes(graph.options)
+        graph.listen()
+        printed = None
+        whole = time.monotonic() + (FACE_FIRST_S if any(n.name == "avatar_node" for n in nodes) else 0.0)
+        while not stop.set:
+            graph.step()
+            if whole and (graph.url or time.monotonic() > whole):
+                graph.start(nodes)
+                whole = 0.0
+            if graph.url and graph.url != printed:
+                if printed is None or not as_json:
+                    _announce(graph, as_json)
+                printed = graph.url
+        tell("stopping")
+    return 0
+
+
+def _announce(graph: LiveGraph, as_json: bool) -> None:
+    from reactdiff_ros.cli.output import dumps
+
+    with suppress(OSError):
+        if not as_json:
+            print(f"The face is here (Ctrl-C ends it): {graph.url}", flush=True)
+        elif not getattr(sys.stdout, "closed", False):
+            print(dumps({"url": graph.url, "nodes": graph.supervisor.pids()}), flush=True)

@@ -1,0 +1,68 @@
+"""`reactdiff`: one command for everything that needs no robot lab.
+
+Exit codes: 0 done, 1 it did not work (one sentence on stderr), 2 usage, 3 something optional is missing (named).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from reactdiff_ros import __version__
+from reactdiff_ros.cli.bench import bench
+from reactdiff_ros.cli.docs import docs
+from reactdiff_ros.cli.doctor import doctor
+from reactdiff_ros.cli.listen import listen
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, MissingExtraError, tell
+from reactdiff_ros.errors import ReactdiffError
+
+# Modules that only an extra brings, and what to type for it.
+_EXTRAS = {
+    "rclpy": ("ROS 2 (rclpy)", "run 'make setup' and '. ./env.sh', or source /opt/ros/<distro>/setup.bash"),
+    "torch": ("train", "pip install -r requirements/train.txt"),
+    "onnx": ("train", "pip install -r requirements/train.txt"),
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="reactdiff")
+def cli() -> None:
+    """A robot's face that listens: live, causal, appropriate facial reactions by latent diffusion."""
+
+
+for _command in (listen, doctor, bench, docs):
+    cli.add_command(_command)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code and never raises what a user should read as a sentence."""
+    try:
+        code = cli.main(args=None if argv is None else list(argv), prog_name="reactdiff", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except MissingExtraError as error:
+        tell(str(error))
+        return EXIT_MISSING
+    except ReactdiffError as error:
+        tell(str(error))
+        return EXIT_ERROR
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        tell(str(MissingExtraError(*extra)))
+        return EXIT_MISSING
+    except BrokenPipeError:
+        # The reader of our output went away (`reactdiff ... | head`): that is its business.
+        sys.stderr.close()
+        return EXIT_DONE
+    return code if isinstance(code, int) else EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""The supervisor's ear: hears every node's diagnostics over DDS, and whatever else its owner subscribes to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """One heartbeat: the node's own name, level (0 OK, 1 WARN, 2 ERROR), sentence, and values such as `state`."""
+
+    name: str
+    level: int
+    sentence: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+class GraphWatch:
+    """A small ROS node in the supervisor's process. Nothing runs but inside `spin`.
+
+    Args:
+        namespace: of the nodes to hear, "" or "/name"; other listeners on the same domain are ignored.
+        on_report: called in `spin` for every heartbeat.
+        domain: ROS domain, None = from the environment.
+    """
+
+    def __init__(self, namespace: str, on_report: Callable[[NodeReport], None], domain: int | None = None) -> None:
+        self._prefix = f"{namespace}/".lstrip("/")
+        self._on_report = on_report
+        self._context = rclpy.Context()
+        rclpy.init(args=[], context=self._context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node(
+            "reactdiff_supervisor",
+            namespace=namespace or "/",
+            context=self._context,
+            use_global_arguments=False,
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._hear, QoSProfile(depth=50))
+
+    def spin(self, seconds: float) -> None:
+        """Handle what arrives during the next `seconds` (steady clock)."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def tap(self, kind: Any, topic: str, callback: Callable[..., None], qos: QoSProfile, *, raw: bool = False) -> None:
+        """Subscribe; `callback(message, info)` gets `info["source_timestamp"]`, when it was published (ns)."""
+        self.node.create_subscription(kind, topic, callback, qos, raw=raw)
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown(timeout_sec=0.2)
+        self.node.destroy_node()
+        self._context.try_shutdown()
+
+    def _hear(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            name = status.name
+            if not name.startswith(self._prefix) or "/" in name[len(self._prefix) :]:
+                continue
+            level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
+            values = {v.key: v.value for v in status.values}
+            self._on_report(NodeReport(name[len(self._prefix) :], level, status.message, values))

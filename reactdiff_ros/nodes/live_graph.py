@@ -1,0 +1,321 @@
+"""The nodes of the one table as supervised processes: what `reactdiff listen` and the live bench run.
+
+Importing this needs no ROS; `LiveGraph.listen` does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import struct
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import yaml
+
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
+from reactdiff_ros.nodes.table import Node, Value, load_table
+from reactdiff_ros.resources import share_path
+
+if TYPE_CHECKING:
+    from reactdiff_ros.nodes.graph_watch import GraphWatch, NodeReport
+
+FACE = ("expression_node", "avatar_node")
+"""Started first: a face is there before anything is known."""
+ERROR = 2
+SAY_AGAIN_S = 10.0
+_URL = re.compile(r"http://[\w.\-]+:\d+/?")
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What to run.
+
+    Args:
+        arguments: of the table of nodes (camera, clip, policy ...), those that were given.
+        parameters: node parameters by name, for every node that declares one of that name (seed, port ...).
+        params_file: ROS parameter file of the user, weaker than what is given above.
+        namespace: "" or "/name".
+        lan: let other machines find the nodes.
+        domain: ROS domain, None = from the environment.
+    """
+
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    params_file: Path | None = None
+    namespace: str = ""
+    lan: bool = False
+    domain: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.namespace and not re.fullmatch(r"(/[A-Za-z_]\w*)+", self.namespace):
+            raise ConfigError(
+                "a namespace is made of letters, digits and underscores", where=self.namespace, todo="such as /robot1"
+            )
+        if self.params_file is not None:
+            _check_params_file(self.params_file)
+        for name, value in self.parameters.items():
+            specs = [p for n in load_table().nodes for p in n.parameters if p.name == name]
+            if not specs:
+                raise ConfigError(f"no node has a parameter {name}")
+            for spec in specs:
+                spec.checked(value)
+
+
+def wanted_nodes(options: LiveOptions) -> list[Node]:
+    """The nodes that these options start, the face first. Raises ConfigError for unknown arguments or values."""
+    table = load_table()
+    settled = table.settled(dict(options.arguments))
+    nodes = [node for node in table.nodes if node.wanted(settled)]
+    return sorted(nodes, key=lambda node: node.name not in FACE)
+
+
+def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
+    """How to start `node`; its parameters are written to `folder`. Raises ReactdiffError when it is not installed."""
+    parameters: dict[str, Value] = {
+        name: node.parameter(name).checked(options.arguments[argument])
+        for name, argument in node.arguments.items()
+        if argument in options.arguments
+    }
+    declared = {p.name for p in node.parameters}
+    parameters |= {n: node.parameter(n).checked(v) for n, v in options.parameters.items() if n in declared}
+    arguments = ["--ros-args", "-r", f"__ns:={options.namespace or '/'}"]
+    if options.params_file is not None:
+        arguments += ["--params-file", str(options.params_file.resolve())]
+    if parameters:
+        path = folder / f"{node.name}.yaml"
+        path.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+        arguments += ["--params-file", str(path)]
+    environment = {}
+    profile = _dds_profile() if node.large_messages else None
+    if profile is not None:
+        environment = {"FASTRTPS_DEFAULT_PROFILES_FILE": str(profile), "FASTDDS_DEFAULT_PROFILES_FILE": str(profile)}
+    return NodeCommand(node.name, (str(executable(node.name)), *arguments), environment)
+
+
+def executable(name: str) -> Path:
+    """The installed program lib/reactdiff_ros/NAME. Raises ReactdiffError when no prefix has it."""
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        path = Path(prefix) / "lib" / "reactdiff_ros" / name
+        if prefix and path.is_file():
+            return path
+    raise ReactdiffError(
+        "the nodes are not on the path", where=name, todo="run 'make setup' in the source folder, then '. ./env.sh'"
+    )
+
+
+def graph_environment(options: LiveOptions, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of the nodes, and of whoever listens to them: domain, and how far DDS looks."""
+    environment = dict(os.environ if base is None else base)
+    if options.domain is not None:
+        environment["ROS_DOMAIN_ID"] = str(options.domain)
+    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "SUBNET" if options.lan else "LOCALHOST"
+    if environment.get("ROS_DISTRO") == "humble":
+        environment["ROS_LOCALHOST_ONLY"] = "0" if options.lan else "1"
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment
+
+
+def domain_of(environment: Mapping[str, str]) -> int:
+    """ROS_DOMAIN_ID of an environment. Raises ConfigError when it is no domain."""
+    text = environment.get("ROS_DOMAIN_ID") or "0"
+    if not text.isdigit() or int(text) > 232:
+        raise ConfigError("ROS_DOMAIN_ID is not a whole number of 0 to 232", where=text)
+    return int(text)
+
+
+class Claim:
+    """One listener in a namespace of a ROS domain of this machine; the kernel frees it with the process.
+
+    Raises:
+        ReactdiffError: there is one already.
+    """
+
+    def __init__(self, domain: int, namespace: str) -> None:
+        where = f"namespace {namespace or '/'}, ROS domain {domain}"
+        todo = "stop it, or use another --namespace or ROS_DOMAIN_ID"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        address = f"\0reactdiff_ros-listen/{domain}{namespace}"
+        try:
+            self._socket.bind(address)
+            self._socket.listen(4)
+        except OSError as error:
+            self._socket.close()
+            raise ReactdiffError(f"a listener already runs{_holder(address)}", where=where, todo=todo) from error
+        # Nodes that were started without us (a launch file) hold their names themselves, see runner.claim_name.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            if probe.connect_ex(f"\0reactdiff_ros/{domain}{namespace}/expression_node") == 0:
+                self._socket.close()
+                raise ReactdiffError("an expression_node already runs", where=where, todo=todo)
+
+    def release(self) -> None:
+        """Let another one come."""
+        self._socket.close()
+
+
+def _holder(address: str) -> str:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.2)
+        try:
+            probe.connect(address)
+            size = struct.calcsize("3i")
+            pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+        except OSError:
+            return ""
+    return f" (process {pid})"
+
+
+class LiveGraph:
+    """The running nodes. Use as a context manager: at its end no process is left.
+
+    Call `start`, then `listen`, then `step` until done. `url` is the face's address once its page answers. `reports`
+    holds every node's last report. All from one thread.
+
+    Args:
+        options: what to run.
+        say: told one sentence for every event that a user should know.
+        folder: for logs and parameter files; emptied first.
+    """
+
+    def __init__(
+        self, options: LiveOptions, say: Callable[[str], None], folder: Path, limits: Limits | None = None
+    ) -> None:
+        self.options = options
+        self.environment = graph_environment(options)
+        self.url: str | None = None
+        self.reports: dict[str, NodeReport] = {}
+        self.watch: GraphWatch | None = None
+        self._say = say
+        self._said: dict[str, tuple[str, float]] = {}
+        self._candidate: str | None = None
+        self._claim = Claim(domain_of(self.environment), options.namespace)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._claim.release()
+            raise ReactdiffError("logs cannot be written", where=str(folder), todo=str(error.strerror)) from error
+        self._folder = folder
+        self.environment.setdefault("ROS_LOG_DIR", str(folder / "ros"))
+        self.supervisor = Supervisor((), self.environment, say, folder, limits or Limits())
+
+    def __enter__(self) -> LiveGraph:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self, nodes: Iterable[Node]) -> None:
+        """Start these nodes, those that run already excepted."""
+        commands = [node_command(node, self.options, self._folder) for node in nodes]
+        for command in commands:
+            self.supervisor.add(command)
+        self.supervisor.start(command.name for command in commands)
+
+    def listen(self) -> None:
+        """Join the graph. Raises ModuleNotFoundError (rclpy) where ROS is not on the path."""
+        os.environ.update({k: v for k, v in self.environment.items() if os.environ.get(k) != v})
+        from reactdiff_ros.nodes.graph_watch import GraphWatch
+
+        self.watch = GraphWatch(self.options.namespace, self._hear, self.options.domain)
+
+    def step(self, seconds: float = 0.1) -> None:
+        """Hear the nodes for `seconds` and look after them once."""
+        if self.watch is not None:
+            self.watch.spin(seconds)
+        else:
+            time.sleep(seconds)
+        self.supervisor.poll()
+        self._look_for_page()
+
+    def active(self) -> bool:
+        """Every node that was started has said that it is active."""
+        names = self.supervisor.pids()
+        return bool(names) and all(
+            name in self.reports and self.reports[name].values.get("state", "active") == "active" for name in names
+        )
+
+    def close(self) -> None:
+        """Stop everything. Safe to call twice."""
+        self.supervisor.stop()
+        if self.watch is not None:
+            self.watch.close()
+            self.watch = None
+        self._claim.release()
+
+    def _hear(self, report: NodeReport) -> None:
+        self.supervisor.heartbeat(report.name)
+        if report.name not in self.supervisor.pids():
+            return
+        self.reports[report.name] = report
+        said, when = self._said.get(report.name, ("", 0.0))
+        now = time.monotonic()
+        if report.level >= ERROR:
+            if report.sentence != said and (not said or now - when > SAY_AGAIN_S):
+                self._say(f"{report.name}: {report.sentence}")
+                self._said[report.name] = (report.sentence, now)
+        elif said:
+            self._say(f"{report.name} works again: {report.sentence}")
+            del self._said[report.name]
+
+    def _look_for_page(self) -> None:
+        if "avatar_node" not in self.supervisor.pids():
+            self.url = None
+            return
+        found = _URL.findall(self.supervisor.log_of("avatar_node"))
+        if not found:
+            self.url = None
+        elif found[-1] != self.url and page_answers(found[-1]):
+            self.url = found[-1]
+
+
+def page_answers(url: str, timeout_s: float = 0.5) -> bool:
+    """Whether a GET of `url` is answered with a page now."""
+    try:
+        # A proxy of the environment does not know this machine's own ports.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=timeout_s) as answer:
+            return bool(answer.status == 200 and answer.read(1))
+    except (OSError, ValueError):
+        return False
+
+
+def state_folder() -> Path:
+    """Where logs go: beside the environment of this checkout, else in the user's cache."""
+    home = os.environ.get("REACTDIFF_HOME_DIR")
+    if home:
+        return Path(home)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reactdiff_ros"
+
+
+def _dds_profile() -> Path | None:
+    if os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE") or os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE"):
+        return None  # the user's own
+    profiles = sorted(share_path("config").glob("dds/*.xml"))
+    return profiles[0] if profiles else None
+
+
+def _check_params_file(path: Path) -> None:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError("the parameter file cannot be read", where=str(path), todo=str(error.strerror)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError("the parameter file is not YAML", where=str(path), todo=problem) from error
+    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
+        raise ConfigError(
+            "the parameter file has no node entries",
+            where=str(path),
+            todo="write NODE: {ros__parameters: {NAME: VALUE}}",
+        )
