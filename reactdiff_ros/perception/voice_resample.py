@@ -70,7 +70,7 @@ class Resampler:
         windows = np.lib.stride_tricks.sliding_window_view(self._buffer, 2 * self._half)
         rows = windows[base - self._half + 1 - self._first]
         if self._up == 1:
-            taken = np.einsum("ij,j->i", rows, self._taps[0])
+            taken: NDArray[np.float32] = np.einsum("ij,j->i", rows, self._taps[0])
         else:
             taken = np.einsum("ij,ij->i", rows, self._taps[phase * self._phases // self._up])
         self._given += count
@@ -108,7 +108,8 @@ class Downmixer:
             return samples[:, 0].astype(np.float32) * _FULL_SCALE
         if not self._block:
             # the sum of integers is exact, so the result does not depend on how the sound was cut
-            return samples.sum(axis=1, dtype=np.int32).astype(np.float32) * (_FULL_SCALE / np.float32(self._channels))
+            total = samples.sum(axis=1, dtype=np.int32).astype(np.float32)
+            return np.asarray(total * (_FULL_SCALE / np.float32(self._channels)), np.float32)
         self._rest = np.concatenate([self._rest, samples])
         whole = len(self._rest) // self._block * self._block
         blocks, self._rest = self._rest[:whole], self._rest[whole:]
@@ -120,4 +121,5 @@ class Downmixer:
         loudest = int(self._energy.argmax())
         if self._energy[loudest] > 2.0 * self._energy[self._best]:
             self._best = loudest
-        return block[:, self._best]
+        chosen: NDArray[np.int16] = block[:, self._best]
+        return chosen

@@ -1,0 +1,266 @@
+"""A microphone through PortAudio (sounddevice): stamped int16 sound, lost and found again."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reactdiff_ros.capture.retry import Backoff
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.types import Sound
+
+MAX_CHANNELS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneConfig:
+    """What is asked of the microphone; None takes what the device says is its own."""
+
+    device: int | str | None = None
+    """Index, or a part of the name (any case); None = the system's default input."""
+    rate_hz: int | None = None
+    channels: int | None = None
+    """None: up to two channels of the device."""
+    block_s: float = 0.01
+    queue_s: float = 1.0
+    """Sound that waits longer than this for a reader is dropped, the oldest first."""
+    silent_s: float = 1.0
+    """No block for so long means that the device is gone."""
+
+
+class SampleClock:
+    """Stamps of consecutive blocks from noisy arrival times: rising, without drift.
+
+    Counting samples gives even stamps but drifts with the device's crystal; arrival times jitter by the scheduler. So
+    the count is pulled to the measured time with a time constant of 2 s. A time more than `jump_s` ahead means that
+    samples were lost, more than 1 s behind that the clock was set: both are taken over at once.
+    """
+
+    def __init__(self, rate_hz: int, jump_s: float = 0.1) -> None:
+        self._rate_hz, self._jump_ns = rate_hz, round(jump_s * NS)
+        self._next_ns: float | None = None
+
+    def stamp(self, measured_ns: int, count: int) -> int:
+        """Stamp of a block's first of `count` samples, whose capture was measured at `measured_ns`."""
+        duration_ns = count * NS / self._rate_hz
+        if self._next_ns is None or not -NS < measured_ns - self._next_ns < self._jump_ns:
+            self._next_ns = float(measured_ns)
+        # at most a tenth of a block, so that the stamps always rise
+        pull = (measured_ns - self._next_ns) * min(1.0, duration_ns / (2 * NS))
+        stamp_ns = self._next_ns + min(max(pull, -0.1 * duration_ns), 0.1 * duration_ns)
+        self._next_ns = stamp_ns + duration_ns
+        return round(stamp_ns)
+
+
+class Microphone:
+    """A microphone that may be missing, go and come back. Reading never waits.
+
+    Args:
+        config: what is asked for.
+        clock: stamp of now in ns; called from PortAudio's thread.
+        sounddevice: the module, or one like it; None = imported when opened.
+        on_sound: called (from PortAudio's thread) when a block was queued, to wake a reader.
+    """
+
+    def __init__(
+        self,
+        config: MicrophoneConfig,
+        clock: Callable[[], int],
+        sounddevice: Any = None,
+        on_sound: Callable[[], None] | None = None,
+    ) -> None:
+        self.config = config
+        self._clock, self._module, self._on_sound = clock, sounddevice, on_sound
+        self._stream: Any = None
+        self._lock = threading.Lock()
+        self._queue: deque[Sound] = deque()
+        self._stamps = SampleClock(16000)
+        self._backoff = Backoff()
+        self._heard_ns: int | None = None
+        self._opened_ns = 0
+        self.name = ""
+        self.rate_hz = 0
+        self.channels = 0
+        self.blocks = 0
+        """Blocks received since the start."""
+        self.dropped = 0
+        """Blocks dropped because nobody read them."""
+        self.overflows = 0
+        """How often PortAudio itself lost sound."""
+
+    @property
+    def is_open(self) -> bool:
+        """True between a successful `open` and the next loss or `close`."""
+        return self._stream is not None
+
+    def open(self) -> None:
+        """Choose the device and start it.
+
+        Raises:
+            DeviceError: PortAudio or the device is missing, busy, or refuses rate or channels.
+        """
+        self.close()
+        module = self._portaudio()
+        with _one_sentence(self._where()):
+            device = module.query_devices(self._index(module), "input")
+            self.name = str(device["name"])
+            self.rate_hz = int(self.config.rate_hz or device["default_samplerate"])
+            self.channels = int(self.config.channels or min(int(device["max_input_channels"]), 2))
+        if not 8000 <= self.rate_hz <= 192000 or not 1 <= self.channels <= MAX_CHANNELS:
+            raise DeviceError(
+                f"the microphone cannot give {self.channels} channels at {self.rate_hz} Hz", where=self.name
+            )
+        self._stamps = SampleClock(self.rate_hz)
+        self._heard_ns, self._opened_ns = None, self._clock()
+        with _one_sentence(self.name):
+            stream = module.InputStream(
+                device=int(device["index"]),
+                samplerate=self.rate_hz,
+                channels=self.channels,
+                dtype="int16",
+                blocksize=max(1, round(self.rate_hz * self.config.block_s)),
+                latency="low",
+                callback=self._heard,
+            )
+            self._stream = stream
+            try:
+                stream.start()
+            except Exception:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Stop the device; what was not read is gone. Harmless when it is closed."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            for finish in (stream.abort, stream.close):
+                with contextlib.suppress(Exception):  # a device that is gone cannot be stopped
+                    finish()
+        with self._lock:
+            self._queue.clear()
+
+    def reconnect(self, now_ns: int) -> bool:
+        """Try to open a lost microphone, not more often than the backoff (0.5 to 5 s) allows.
+
+        Returns:
+            True if it is open now; False if it is not time to try yet.
+
+        Raises:
+            DeviceError: it was tried and failed.
+        """
+        if self.is_open:
+            return True
+        if not self._backoff.due(now_ns):
+            return False
+        try:
+            self._rescan()
+            self.open()
+        except DeviceError:
+            self._backoff.failed(now_ns)
+            raise
+        return True
+
+    def read(self, now_ns: int) -> list[Sound]:
+        """Everything heard since the last call, oldest first.
+
+        Raises:
+            DeviceError: closed, or no sound came for a second; it is closed then, use `reconnect`.
+        """
+        if self._stream is None:
+            raise DeviceError("the microphone is not open", where=self._where())
+        with self._lock:
+            sounds = list(self._queue)
+            self._queue.clear()
+        newest_ns = self._opened_ns if self._heard_ns is None else self._heard_ns
+        if not sounds and now_ns - newest_ns > self.config.silent_s * NS:
+            self.close()
+            raise DeviceError("the microphone stopped giving sound", where=self.name, todo="it is tried again")
+        if sounds:
+            self._backoff.reset()
+        return sounds
+
+    def _heard(self, data: Any, frames: int, times: Any, status: Any) -> None:
+        """PortAudio's callback: copy, stamp, queue."""
+        now_ns = self._clock()
+        sound = Sound(
+            self._stamps.stamp(_captured_ns(now_ns, frames, self.rate_hz, times), frames),
+            self.rate_hz,
+            np.array(data, np.int16, copy=True).reshape(frames, self.channels),
+        )
+        longest = max(1, round(self.config.queue_s / self.config.block_s))
+        with self._lock:
+            self._heard_ns = now_ns
+            self.blocks += 1
+            self.overflows += bool(getattr(status, "input_overflow", False))
+            self._queue.append(sound)
+            while len(self._queue) > longest:
+                self._queue.popleft()
+                self.dropped += 1
+        if self._on_sound is not None:
+            self._on_sound()
+
+    def _portaudio(self) -> Any:
+        if self._module is None:
+            try:
+                self._module = importlib.import_module("sounddevice")
+            except (ImportError, OSError) as error:  # OSError: the PortAudio library is not installed
+                raise DeviceError(
+                    "the PortAudio library is missing", where="microphone", todo="run 'apt install libportaudio2'"
+                ) from error
+        return self._module
+
+    def _rescan(self) -> None:
+        """PortAudio lists the devices only when it starts."""
+        module = self._portaudio()
+        with contextlib.suppress(Exception):
+            module._terminate()
+            module._initialize()
+
+    def _index(self, module: Any) -> int | None:
+        wanted = self.config.device
+        if wanted is None or isinstance(wanted, int):
+            return wanted
+        if wanted.strip().isdigit():
+            return int(wanted)
+        inputs = [d for d in module.query_devices() if d["max_input_channels"] > 0]
+        for device in inputs:
+            if wanted.lower() in str(device["name"]).lower():
+                return int(device["index"])
+        names = ", ".join(str(d["name"]) for d in inputs)[:200] or "none"
+        raise DeviceError("there is no such microphone", where=wanted, todo=f"choose one of: {names}")
+
+    def _where(self) -> str:
+        return "default microphone" if self.config.device is None else f"microphone {self.config.device}"
+
+
+def _captured_ns(now_ns: int, frames: int, rate_hz: int, times: Any) -> int:
+    """Capture time of a block's first sample: now minus PortAudio's age of it, where that is believable."""
+    shortest_ns = frames * NS // rate_hz  # the block's last sample cannot come from the future
+    age_s = float(getattr(times, "currentTime", 0.0)) - float(getattr(times, "inputBufferAdcTime", 0.0))
+    if float(getattr(times, "inputBufferAdcTime", 0.0)) <= 0.0 or not 0.0 < age_s < 1.0:
+        return now_ns - shortest_ns
+    return now_ns - max(round(age_s * NS), shortest_ns)
+
+
+@contextlib.contextmanager
+def _one_sentence(where: str) -> Any:
+    """PortAudio's errors as one sentence for the user."""
+    try:
+        yield
+    except DeviceError:
+        raise
+    except Exception as error:  # PortAudioError shares no base with what a fake or another version raises
+        reason = " ".join(str(a) for a in error.args[:1]).strip() or type(error).__name__
+        raise DeviceError(
+            f"the microphone cannot be used ({reason.splitlines()[0][:120]})",
+            where=where,
+            todo="plug one in or choose another with 'python3 -m sounddevice'",
+        ) from error
