@@ -30,6 +30,8 @@ STUCK_SILENT_S = 5.0
 """A worker that is stuck for so long takes the heartbeat away, so that the supervisor starts the node again."""
 TWIN_S = 30.0
 """How long a second node of the same name must be seen: that of a killed process lingers for DDS's lease of 20 s."""
+INTERNAL_NS = 5 * NS
+"""How long an internal error stays in the diagnostics after it last came."""
 CLOCK_GAP_NS = NS
 """Evidence that is stamped so far from the node's clock cannot drive the face."""
 
@@ -73,8 +75,8 @@ class ReactdiffNode(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._active_entities: list[tuple[str, Any]] = []
         self._publishers_by_name: dict[str, Any] = {}
-        self._born_ns = self.steady_ns()
         self._twin_since_ns: int | None = None
+        self._internal_ns = 0
         self.values: dict[str, Any] = {}
         self._declare()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", self._qos["reliable"])
@@ -201,7 +203,8 @@ class ReactdiffNode(LifecycleNode):
             self.problem(where, str(error))
         elif self.context.ok():
             sentence = f"internal error in {where}: {type(error).__name__}: {error}"
-            self.health.note_error(sentence)
+            self._internal_ns = self.steady_ns()
+            self.health.problem("internal", sentence, Level.ERROR)
             if self._limiter.due(f"error {where}", self.steady_ns()):
                 self.get_logger().error(sentence + "\n" + "".join(traceback.format_exception(error)))
 
@@ -373,8 +376,10 @@ class ReactdiffNode(LifecycleNode):
         return guarded
 
     def _summary(self) -> tuple[Level, str]:
-        fine = {"active": self.fine(), "inactive": "configured, not active"}.get(self._state, "not configured")
-        problem = self.health.summary(fine)
+        if self._state == "active":
+            problem = self.health.summary(self.fine())
+        else:
+            problem = self.health.summary("configured, not active" if self._state == "inactive" else "not configured")
         level = problem.level if self._state == "active" else max(problem.level, Level.WARN)
         return level, problem.sentence
 
@@ -388,6 +393,8 @@ class ReactdiffNode(LifecycleNode):
         else:
             self.health.solved("stuck")
         self._look_for_twin()
+        if self.steady_ns() - self._internal_ns > INTERNAL_NS:
+            self.health.solved("internal")
         if self._state == "active":
             self.observe_health()
         level, sentence = self._summary()

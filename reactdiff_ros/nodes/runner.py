@@ -19,7 +19,7 @@ from ..errors import ReactdiffError
 if TYPE_CHECKING:
     from .base import ReactdiffNode
 
-_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOP_S = 4.0
 """A node that has not stopped so long after the signal is ended hard."""
 
@@ -27,25 +27,35 @@ STOP_S = 4.0
 class StopSignal:
     """SIGINT, SIGTERM and SIGHUP as a flag that wakes the executor.
 
-    The signals are blocked in every thread and taken by one thread that waits for them: so none of them interrupts an
-    import or a callback half-way, and the main thread stops between two callbacks. A second signal ends the process.
+    Python's own handler would interrupt an import or a callback half-way, and would wait while the main thread waits
+    in C. So the handler does nothing, and the byte that Python writes for every signal wakes a thread. A second
+    signal, or a stop that takes longer than STOP_S, ends the process.
     """
 
     def __init__(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._stopped = threading.Event()
         self.wake: Callable[[], None] = lambda: None
+        self._bytes, sender = socket.socketpair()
+        sender.setblocking(False)
+        self._sender = sender
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
     def __bool__(self) -> bool:
         return self._stopped.is_set()
 
     def _wait(self) -> None:
-        signal.sigwait(_SIGNALS)
+        self._bytes.recv(1)
         self._stopped.set()
         self.wake()
-        number = signal.sigtimedwait(_SIGNALS, STOP_S)
-        os._exit(1 if number is None else 128 + number.si_signo)
+        self._bytes.settimeout(STOP_S)
+        try:
+            number = self._bytes.recv(1)[0]
+        except TimeoutError:
+            os._exit(1)
+        os._exit(128 + number)
 
 
 def claim_name(full_name: str) -> socket.socket:

@@ -1,0 +1,176 @@
+"""The screen face as a node: serves the page and feeds it with the expression and with what its panel shows."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.clock import NS, StampGuard
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.types import SpeakerFrame
+
+from . import convert
+from .base import ReactdiffNode
+from .health import Level
+from .runner import run
+
+STATUS_S = 0.5
+RETRY_S = 2.0
+SILENT_NS = 2 * NS
+_T = TypeVar("_T")
+
+
+class EventLoop:
+    """An asyncio loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="avatar", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, _T], timeout_s: float = 5.0) -> _T:
+        """Run a coroutine there and wait for what it returns or raises."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
+
+    def close(self) -> None:
+        """End the loop and its thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(2.0)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+class AvatarNode(ReactdiffNode):
+    """`listener/expression` in, a page in the browser out."""
+
+    NAME = "avatar_node"
+
+    def setup(self) -> None:
+        """Check the settings."""
+        names = ("host", "port", "look", "max_clients", "stale_s")
+        self._config = AvatarConfig(**{n: self.values[n] for n in names})
+        self.backend = "aiohttp"
+
+    def start(self) -> None:
+        """Serve the page and subscribe; a port that cannot be had is tried again."""
+        self._loop: EventLoop | None = EventLoop()
+        self._server = AvatarServer(self._config)
+        self._guard = StampGuard()
+        self._stages: dict[str, Any] = {}
+        self._speaker: SpeakerFrame | None = None
+        self._speaker_ns = self._shown_ns = self.steady_ns()
+        self._serve()
+        self.subscribe("listener/expression", self._on_expression)
+        self.subscribe("speaker/frame", self._on_speaker)
+        self.subscribe("listener/status", self._on_status)
+        self.every(STATUS_S, self._tell)
+        self.every(RETRY_S, self._serve)
+
+    def stop(self) -> None:
+        """Say goodbye to the pages and free the port."""
+        loop = getattr(self, "_loop", None)
+        if loop is None:
+            return
+        self._loop = None
+        try:
+            loop.call(self._server.stop())
+        finally:
+            loop.close()
+
+    def fine(self) -> str:
+        """What the diagnostics say when all is well."""
+        return f"face at {self._server.url}"
+
+    def settings(self) -> dict[str, Any]:
+        """Effective settings."""
+        url = getattr(self, "_server", None) and self._server.url
+        return {"url": url or "", "look": self.values["look"]}
+
+    def observe_health(self) -> None:
+        """Say when no face comes in."""
+        if self.steady_ns() - self._shown_ns > SILENT_NS:
+            sentence = "nothing comes on listener/expression: expression_node is missing or inactive"
+            self.problem("input", sentence, Level.WARN)
+        else:
+            self.solved("input")
+
+    def _serve(self) -> None:
+        if self._loop is None or self._server.url:
+            return
+        try:
+            url = self._loop.call(self._server.start())
+        except ReactdiffError as error:
+            self.problem("server", str(error))
+            return
+        self.solved("server")
+        self.get_logger().info(f"face at {url}")
+
+    def _on_expression(self, message: Any) -> None:
+        frame = convert.expression_value(message)
+        if self._guard.check(frame.stamp_ns) == "late":
+            self.meter.dropped["listener/expression (late)"] += 1
+            return
+        self._server.show(frame)
+        self._shown_ns = self.steady_ns()
+        self.meter.output(self._shown_ns, (self.now_ns() - frame.stamp_ns) / 1e6)
+
+    def _on_speaker(self, message: Any) -> None:
+        self._speaker = convert.speaker_value(message)
+        self._speaker_ns = self.steady_ns()
+
+    def _on_status(self, message: Any) -> None:
+        self._stages[message.stage] = message
+
+    def _tell(self) -> None:
+        stages = dict(self._stages)
+        errors = [s.last_error for s in stages.values() if s.last_error]
+        problems = [s.message for s in stages.values() if s.level >= Level.WARN]
+        listener = stages.get("reaction_node")
+        values: dict[str, Any] = {} if listener is None else dict(_pair(s) for s in listener.settings)
+        if listener is not None:
+            values["backend"] = listener.backend
+        latencies = {name: round(s.latency_p50, 1) for name, s in stages.items() if math.isfinite(s.latency_p50)}
+        status = {
+            "speaker": self._speaker_status(),
+            "rates_hz": {name: round(s.rate, 1) for name, s in stages.items()},
+            "latency_ms": latencies,
+            "listener": values,
+            "last_error": (problems or errors or [""])[0],
+        }
+        self._server.status(status)
+
+    def _speaker_status(self) -> dict[str, Any]:
+        frame = self._speaker
+        if frame is None or self.steady_ns() - self._speaker_ns > SILENT_NS:
+            return {"present": False, "seen": "nothing comes from perception"}
+        values: dict[str, Any] = {
+            "present": frame.face_present,
+            "person": frame.person_id,
+            "camera": frame.picture_stamp_ns is not None,
+            "microphone": frame.sound_stamp_ns is not None,
+        }
+        if frame.voice is not None:
+            values |= {"speaking": frame.voice.speaking, "loudness_dbfs": round(frame.voice.loudness_dbfs)}
+        if frame.affect is not None:
+            values |= {"expression": frame.affect.label, "valence": round(frame.affect.valence, 2)}
+        if frame.gaze is not None:
+            values["looks_here"] = round(frame.gaze.contact, 2)
+        values["coefficients"] = {
+            name: round(float(value), 2) for name, value in zip(BLENDSHAPE_NAMES, frame.coefficients, strict=False)
+        }
+        return values
+
+
+def _pair(setting: str) -> tuple[str, str]:
+    name, _, value = setting.partition("=")
+    return name, value
+
+
+def main() -> int:
+    """Run the node."""
+    return run(AvatarNode)

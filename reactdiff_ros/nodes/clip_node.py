@@ -1,0 +1,125 @@
+"""A media file played as if live: picture and sound on one clock, stamped with the time when they were due."""
+
+from __future__ import annotations
+
+import array
+import heapq
+import threading
+
+from sensor_msgs.msg import CompressedImage
+
+from reactdiff_ros.capture.decode import encode_jpeg
+from reactdiff_ros.capture.media import ClipPicture, ClipSound, MediaClip, PacedClip
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MediaError, ReactdiffError
+from reactdiff_ros.types import Sound
+
+from . import convert
+from .base import ReactdiffNode
+from .health import Level
+from .runner import run
+
+RETRY_S = 2.0
+SIM_POLL_S = 0.005
+"""Simulated time is looked at this often."""
+
+
+class ClipNode(ReactdiffNode):
+    """Plays `clip`; when it cannot be read, says so and tries again until it can."""
+
+    NAME = "clip_node"
+
+    def setup(self) -> None:
+        """Advertise; the file is opened by the player, so that a missing one fails nothing."""
+        self._pictures = self.advertise("camera/image_raw/compressed")
+        self._sounds = self.advertise("audio")
+        self._ended = False
+        self.backend = "ffmpeg"
+
+    def start(self) -> None:
+        """Start the player."""
+        self._stopping = threading.Event()
+        self._ended = False
+        self._player = threading.Thread(target=self._play_until_stopped, name="player", daemon=True)
+        self._player.start()
+
+    def stop(self) -> None:
+        """Stop the player."""
+        if getattr(self, "_player", None) is not None:
+            self._stopping.set()
+            self._player.join(3.0)
+
+    def fine(self) -> str:
+        """What the diagnostics say when all is well."""
+        return f"{self.values['clip']} {'has ended' if self._ended else 'plays'}"
+
+    def _play_until_stopped(self) -> None:
+        while not self._stopping.is_set() and not self._ended:
+            try:
+                self._play()
+                self._ended = not self._stopping.is_set()
+            except ReactdiffError as error:
+                self.problem("clip", str(error))
+            except Exception as error:
+                self.failed(error, "the player")
+            if not self._ended:
+                self._stopping.wait(RETRY_S)
+
+    def _play(self) -> None:
+        name = str(self.values["clip"])
+        if not name:
+            raise MediaError("no clip is named", where="parameter clip", todo="give the path of a media file")
+        clip = MediaClip(name)
+        paced = PacedClip(clip, bool(self.values["loop"]))
+        self.solved("clip")
+        if not clip.has_sound:
+            self.problem("sound", f"{name} has no sound: the speaker is followed by sight alone", Level.WARN)
+        if not clip.has_picture:
+            self.problem("picture", f"{name} has no pictures: the speaker is followed by sound alone", Level.WARN)
+        start_ns = self._clock_ns()
+        # A microphone gives a chunk when its last sample was heard, not when the first one was.
+        waiting: list[tuple[int, int, ClipSound]] = []
+        while not self._stopping.is_set() and (waiting or not paced.finished):
+            elapsed = self._clock_ns() - start_ns
+            if elapsed < 0:
+                return  # simulated time went back: play anew on it
+            for item in paced.due(elapsed):
+                if isinstance(item, ClipPicture):
+                    self._publish_picture(item, elapsed - item.offset_ns)
+                else:
+                    heapq.heappush(waiting, (item.end_ns, item.offset_ns, item))
+            while waiting and waiting[0][0] <= elapsed:
+                sound = heapq.heappop(waiting)[2]
+                self._publish_sound(sound, elapsed - sound.offset_ns)
+            self.meter.dropped["camera/image_raw/compressed"] = paced.dropped_pictures
+            times = [t for t in (paced.next_due_ns, waiting[0][0] if waiting else None) if t is not None]
+            self._wait(min(times, default=0) - (self._clock_ns() - start_ns))
+
+    def _clock_ns(self) -> int:
+        """What the clip is played by: simulated time where there is, else a clock that never jumps."""
+        return self.now_ns() if self._simulated() else self.steady_ns()
+
+    def _simulated(self) -> bool:
+        return bool(self.get_parameter("use_sim_time").value)
+
+    def _wait(self, ns: int) -> None:
+        seconds = max(ns, 0) / NS
+        self._stopping.wait(min(seconds, SIM_POLL_S) if self._simulated() else min(seconds, 1.0))
+
+    def _publish_picture(self, picture: ClipPicture, late_ns: int) -> None:
+        stamp = self.now_ns() - late_ns
+        message = CompressedImage(
+            header=convert.header(stamp, str(self.values["frame_id"])), format="bgr8; jpeg compressed bgr8"
+        )
+        message.data = array.array("B", encode_jpeg(picture.bgr, int(self.values["jpeg_quality"])))
+        self.publish(self._pictures, message)
+        self.meter.output(self.steady_ns(), (self.now_ns() - stamp) / 1e6)
+
+    def _publish_sound(self, sound: ClipSound, late_ns: int) -> None:
+        value = Sound(self.now_ns() - late_ns, sound.rate_hz, sound.samples)
+        self.publish(self._sounds, convert.audio_message(value, "microphone"))
+
+
+def main() -> int:
+    """Run the node."""
+    return run(ClipNode)

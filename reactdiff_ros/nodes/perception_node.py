@@ -1,0 +1,190 @@
+"""Who is there and what their face and voice do: one SpeakerFrame a picture, as it arrives."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import fields
+from typing import Any
+
+from reactdiff_ros.clock import NS, StampGuard
+from reactdiff_ros.types import Picture, Sound, SpeakerFrame
+
+from . import convert
+from .base import ReactdiffNode
+from .foreign_sound import StampedBytes, sampled_sound
+from .health import Level
+from .pictures import PictureDecoder
+from .runner import run
+from .worker import Worker
+
+SILENT_NS = 2 * NS
+"""Pictures or sound that have not come for so long are missed."""
+_IMAGE, _COMPRESSED, _AUDIO = "camera/image_raw", "camera/image_raw/compressed", "audio"
+
+
+class PerceptionNode(ReactdiffNode):
+    """Pictures and sound in; `speaker/frame` and `gaze_target` out. The work is done in one worker thread."""
+
+    NAME = "perception_node"
+
+    def setup(self) -> None:
+        """Load the networks."""
+        # Imported here: the networks take a second, in which the node can already be seen.
+        from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
+
+        names = {f.name for f in fields(PerceptionConfig)}
+        config = PerceptionConfig(**{n: v for n, v in self.values.items() if n in names})
+        self._perception = SpeakerPerception(config)
+        self._busy = threading.Lock()
+        self._decoder = PictureDecoder()
+        self._bytes = StampedBytes()
+        self._frames, self._gaze_targets = self.advertise("speaker/frame"), self.advertise("gaze_target")
+        self._humans = self._make_humans()
+        self._speaker = "nobody"
+        self.backend = f"mediapipe, {self._decoder.backend}"
+
+    def start(self) -> None:
+        """Subscribe and start the worker."""
+        self._stamp_guards = {"picture": StampGuard(), "sound": StampGuard()}
+        self._seen_ns = {"picture": self.steady_ns(), "sound": self.steady_ns()}
+        self._perception.reset()
+        depths = {"raw": 1, "compressed": 1, "sound": 50, "bytes": 50, "samples": 50}
+        self._worker = self.work(Worker("perception", self._handle, depths, self.failed))
+        transport = self.values["image_transport"]
+        if transport in ("raw", "both"):
+            self.subscribe(_IMAGE, lambda m: self._worker.put("raw", m))
+        if transport in ("compressed", "both"):
+            self.subscribe(_COMPRESSED, lambda m: self._worker.put("compressed", m))
+        self.subscribe("camera/camera_info", self._decoder.on_camera_info)
+        self.subscribe(_AUDIO, lambda m: self._worker.put("sound", m))
+        self._subscribe_foreign()
+        self.serve("select_person", self._select)
+        self.serve("~/reset", self._reset)
+
+    def fine(self) -> str:
+        """What the diagnostics say when all is well."""
+        return f"listens to {self._speaker}" if self._speaker != "nobody" else "nobody is there"
+
+    def settings(self) -> dict[str, Any]:
+        """Effective settings."""
+        return {n: v for n, v in self.values.items() if n in ("image_transport", "mirror", "max_faces")}
+
+    def observe_health(self) -> None:
+        """Say what is missing."""
+        now = self.steady_ns()
+        names = {"raw": _IMAGE, "compressed": _COMPRESSED, "both": f"{_IMAGE} or {_COMPRESSED}"}
+        topic = names[self.values["image_transport"]]
+        missing = {
+            "picture": f"no pictures on {topic}: the camera is missing, or its topic has another name",
+            "sound": f"no sound on {_AUDIO}: the speaker is followed by sight alone",
+        }
+        for kind, sentence in missing.items():
+            if now - self._seen_ns[kind] > SILENT_NS:
+                self.problem(kind, sentence, Level.WARN)
+            else:
+                self.solved(kind)
+
+    def _subscribe_foreign(self) -> None:
+        for topic, callback in (
+            ("audio_stamped", lambda m: self._worker.put("bytes", m)),
+            ("audio_info", lambda m: self._bytes.on_info(m)),
+            ("audio_capture", lambda m: self._worker.put("samples", m)),
+        ):
+            try:
+                self.subscribe(topic, callback)
+            except ImportError:
+                continue  # not installed, which is the usual case
+
+    def _make_humans(self) -> Any:
+        from .humans import Humans
+
+        if not self.values["humans"]:
+            return None
+        try:
+            return Humans(lambda kind, topic: self.create_publisher(kind, topic, 10), self.destroy_publisher)
+        except ImportError:
+            return None
+
+    # In the worker
+
+    def _handle(self, kind: str, message: Any) -> None:
+        if kind == "raw":
+            self._on_picture(_IMAGE, self._decoded(_IMAGE, self._decoder.raw, message))
+        elif kind == "compressed":
+            self._on_picture(_COMPRESSED, self._decoded(_COMPRESSED, self._decoder.compressed, message))
+        else:
+            decode = {"sound": convert.sound_value, "bytes": self._bytes.sound, "samples": sampled_sound}[kind]
+            self._on_sound(self._decoded(_AUDIO, decode, message))
+
+    def _decoded(self, topic: str, decode: Any, message: Any) -> Any:
+        try:
+            return decode(message)
+        except Exception as error:
+            self.failed(error, topic)
+            return None
+
+    def _on_picture(self, topic: str, picture: Picture | None) -> None:
+        if picture is None or not self._in_time("picture", topic, picture.stamp_ns):
+            return
+        with self._busy:
+            frame = self._perception.observe_picture(picture)
+            self._publish(frame)
+
+    def _on_sound(self, sound: Sound | None) -> None:
+        if sound is None or not self._in_time("sound", _AUDIO, sound.stamp_ns):
+            return
+        with self._busy:
+            for frame in self._perception.observe_sound(sound):
+                self._publish(frame)
+
+    def _in_time(self, kind: str, topic: str, stamp_ns: int) -> bool:
+        """False for what is out of order; a jump back flushes all that was known."""
+        verdict = self._stamp_guards[kind].check(stamp_ns)
+        if verdict == "late":
+            self.meter.dropped[f"{topic} (late)"] += 1
+            return False
+        self._seen_ns[kind] = self.steady_ns()
+        self.check_clock(topic, stamp_ns)
+        if verdict == "jump":
+            self.get_logger().info(f"{topic} jumped back in time: starting anew")
+            # The other stream jumps as well, now or soon: it must not flush again.
+            self._stamp_guards = {k: g if k == kind else StampGuard() for k, g in self._stamp_guards.items()}
+            with self._busy:
+                self._perception.reset()
+        return True
+
+    def _publish(self, frame: SpeakerFrame) -> None:
+        from reactdiff_ros.perception import gaze_target
+
+        target = gaze_target(frame)
+        self.publish(self._frames, convert.speaker_message(frame))
+        if target is not None:
+            self.publish(self._gaze_targets, convert.gaze_message(target))
+        self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
+        speaker = f"person {frame.person_id}" if frame.person_id >= 0 else "nobody"
+        if speaker == "nobody" and frame.voice is not None and frame.voice.speaking:
+            speaker = "a voice"
+        self._speaker = speaker
+        if self._humans is not None:
+            self._humans.publish(frame, self._perception.persons())
+
+    # Services
+
+    def _select(self, request: Any, response: Any) -> Any:
+        with self._busy:
+            response.success = self._perception.select(int(request.person_id), bool(request.lock))
+            response.persons = list(self._perception.persons())
+        wanted = "anybody" if request.person_id < 0 else f"person {request.person_id}"
+        response.message = f"listens to {wanted}" if response.success else f"{wanted} is not in sight"
+        return response
+
+    def _reset(self, _request: Any, response: Any) -> Any:
+        with self._busy:
+            self._perception.reset()
+        response.success, response.message = True, "forgot all persons"
+        return response
+
+
+def main() -> int:
+    """Run the node."""
+    return run(PerceptionNode)

@@ -1,0 +1,113 @@
+"""The inference node: what the listener plans to do with its face, from what is known of the speaker."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import WeightsError
+from reactdiff_ros.model.listener import Listener, ListenerConfig, fallback_listener, make_listener
+from reactdiff_ros.types import REACTION_RATE_HZ, Reaction
+
+from . import convert
+from .base import ReactdiffNode
+from .health import Level
+from .runner import run
+from .worker import Worker
+
+SILENT_NS = 2 * NS
+
+
+class ReactionNode(ReactdiffNode):
+    """`speaker/frame` in, `listener/reaction` out. Observing and planning happen in one worker thread."""
+
+    NAME = "reaction_node"
+
+    def setup(self) -> None:
+        """Make the listener; where the model's weights cannot be used, rules stand in and the diagnostics say so."""
+        names = {f.name for f in fields(ListenerConfig)}
+        config = ListenerConfig(**{n: v for n, v in self.values.items() if n in names})
+        seed = int(self.values["seed"])
+        self._missing = ""
+        try:
+            self._listener: Listener = make_listener(str(self.values["policy"]), seed=seed, config=config)
+        except WeightsError as error:
+            self._missing = f"{error}; until then the rules listener stands in"
+            self._listener = fallback_listener(seed=seed, config=config, error=str(error))
+        self._reactions = self.advertise("listener/reaction")
+        self._candidates = self.advertise("listener/reaction/candidates")
+        self._seed = seed
+
+    def start(self) -> None:
+        """Subscribe and start the worker."""
+        self._listener.reset(self._seed)
+        self._newest_ns = 0
+        self._heard_ns = self.steady_ns()
+        if self._missing:
+            self.problem("weights", self._missing)
+        self._worker = self.work(
+            Worker(
+                "reaction",
+                self._handle,
+                {"frame": 4, "control": 8, "speaking": 8},
+                self.failed,
+                tick=self._plan,
+                tick_s=1.0 / REACTION_RATE_HZ,
+            )
+        )
+        self.subscribe("speaker/frame", lambda m: self._worker.put("frame", m))
+        self.subscribe("listener/control", lambda m: self._worker.put("control", m))
+        self.subscribe("robot_speaking", lambda m: self._worker.put("speaking", m))
+
+    def settings(self) -> dict[str, Any]:
+        """Policy, seed and the listener's settings in force."""
+        if not hasattr(self, "_listener"):
+            return {}
+        state = self._listener.state()
+        self.backend = state.backend
+        numbers = {n: v if isinstance(v, str) else f"{v:g}" for n, v in state.settings.items()}
+        return {"policy": state.policy, "seed": self._seed, "compute_ms": f"{state.compute_ms:.1f}", **numbers}
+
+    def fine(self) -> str:
+        """What the diagnostics say when all is well."""
+        state = self._listener.state()
+        return f"{state.policy} on {state.backend}" + ("" if state.engaged else ", nobody to listen to")
+
+    def observe_health(self) -> None:
+        """Say when nothing comes in."""
+        if self.steady_ns() - self._heard_ns > SILENT_NS:
+            self.problem("input", "nothing comes on speaker/frame: perception_node is missing or inactive", Level.WARN)
+        else:
+            self.solved("input")
+
+    def _handle(self, kind: str, message: Any) -> None:
+        if kind == "frame":
+            self._heard_ns = self.steady_ns()
+            frame = convert.speaker_value(message)
+            self.check_clock("speaker/frame", frame.stamp_ns)
+            self._listener.observe(frame)
+            self._plan()
+        elif kind == "control":
+            self._listener.control(convert.control_value(message))
+        else:
+            self._listener.robot_speaking(bool(message.data), self.now_ns())
+
+    def _plan(self) -> None:
+        reaction = self._listener.plan(self.now_ns())
+        if reaction is not None:
+            self._publish(reaction)
+
+    def _publish(self, reaction: Reaction) -> None:
+        self.publish(self._reactions, convert.reaction_message(reaction))
+        if reaction.candidates is not None:
+            self.publish(self._candidates, convert.candidates_message(reaction))
+        newest = max((s for s in (reaction.picture_stamp_ns, reaction.sound_stamp_ns) if s is not None), default=0)
+        fresh = newest > self._newest_ns
+        self._newest_ns = newest
+        self.meter.output(self.steady_ns(), (self.now_ns() - newest) / 1e6 if fresh else None)
+
+
+def main() -> int:
+    """Run the node."""
+    return run(ReactionNode)
