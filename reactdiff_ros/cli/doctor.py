@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -153,15 +152,11 @@ def check_gpu() -> Iterator[Finding]:
             yield Finding("gpu", OK if names else NOTE, names or "nvidia-smi finds no GPU")
     else:
         yield Finding("gpu", NOTE, "no NVIDIA GPU: the model runs on the CPU, which is enough")
-    if importlib.util.find_spec("onnxruntime") is not None:
-        import onnxruntime
-
-        yield Finding("backend", OK, f"onnxruntime {onnxruntime.__version__}: {', '.join(_providers(onnxruntime))}")
-
-
-def _providers(runtime: object) -> list[str]:
-    names: list[str] = runtime.get_available_providers()  # type: ignore[attr-defined]
-    return [re.sub("ExecutionProvider$", "", name) for name in names]
+    providers = _answer("import onnxruntime as o; print(o.__version__ + ': ' + ', '.join(o.get_available_providers()))")
+    if providers:
+        yield Finding("backend", OK, f"onnxruntime {providers.replace('ExecutionProvider', '')}")
+    else:
+        yield Finding("backend", ERROR, "onnxruntime cannot be imported", "run 'make setup'")
 
 
 def check_disk() -> Iterator[Finding]:
@@ -243,10 +238,22 @@ def _version(package: str) -> str:
 
 
 def _import_problem(module: str) -> str:
-    command = [sys.executable, "-c", f"import {module}"]
+    """Why a module cannot be imported, in a process of its own: an import may take that process down."""
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=Path("/"))
+        run = _python(f"import {module}")
     except subprocess.TimeoutExpired:
         return "no answer within 30 s"
     lines = run.stderr.strip().splitlines()
     return (lines[-1] if lines else f"exit {run.returncode}") if run.returncode else ""
+
+
+def _answer(code: str) -> str:
+    try:
+        return _python(code).stdout.strip()
+    except subprocess.TimeoutExpired:
+        return ""
+
+
+def _python(code: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=Path("/"))
