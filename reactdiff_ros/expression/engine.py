@@ -56,6 +56,7 @@ class ExpressionEngine:
         """Malformed or late inputs dropped since the start."""
         self._limit = SpeedLimit()
         self._reaction_ns: int | None = None
+        self._plan_ns: int | None = None
         self._speaking_ns: int | None = None
         self._tick_ns: int | None = None
         self._newest_ns: int | None = None
@@ -88,7 +89,7 @@ class ExpressionEngine:
         self._shaping.aim(self._style)
 
     def on_reaction(self, reaction: Reaction, now_ns: int) -> None:
-        """Take in a plan; it takes over at the next tick (later by `delay_s`).
+        """Take in a plan; it takes over at the next tick (later by `delay_s`). One older than the last is dropped.
 
         Raises:
             MessageError: the plan is malformed; it was dropped and counted, the face goes on.
@@ -99,6 +100,10 @@ class ExpressionEngine:
         except MessageError:
             self.rejected += 1
             raise
+        if self._plan_ns is not None and 0 < self._plan_ns - reaction.start_ns < JUMP_NS:
+            self.rejected += 1
+            return
+        self._plan_ns = reaction.start_ns
         self._playback.push(reaction, now_ns, to_ns(self._style.delay_s))
         self._engaged, self._reaction_ns = reaction.engaged, now_ns
 
@@ -201,7 +206,7 @@ class ExpressionEngine:
         if self._newest_ns is not None and now_ns < self._newest_ns - JUMP_NS:
             for layer in (self._playback, self._gaze, self._blinks, self._gestures):
                 layer.clear()
-            self._reaction_ns = self._speaking_ns = self._tick_ns = None
+            self._reaction_ns = self._plan_ns = self._speaking_ns = self._tick_ns = None
             self._newest_ns = now_ns
         self._newest_ns = now_ns if self._newest_ns is None else max(self._newest_ns, now_ns)
 
@@ -221,4 +226,4 @@ class ExpressionEngine:
         self._gestures = Gestures()
         self._shaping = Shaping(self._style)
         self._presence, self._engaged = 0.0, True
-        self._reaction_ns = self._speaking_ns = self._tick_ns = self._newest_ns = None
+        self._reaction_ns = self._plan_ns = self._speaking_ns = self._tick_ns = self._newest_ns = None

@@ -20,8 +20,9 @@ PURSUIT_S: Final = 0.06
 HEAD_S: Final = 0.45
 FAR_M: Final = 1.2
 """Straight ahead, as a point: where the look rests without a target."""
+NEAREST_M: Final = 0.8
 LARGE_SHIFT_RAD: Final = math.radians(8)
-AWAY_SIGMA: Final = 0.5
+AWAY_SIGMA: Final = 0.4
 CONTACT_SIGMA: Final = 0.7
 
 
@@ -119,12 +120,13 @@ class Gaze:
     def lines(self) -> EyeLines:
         """Lines of sight of both eyes in the face's resting axes."""
         x, y, z = (float(v) for v in self._point)
-        half = self._config.eye_distance_m / 2
-        yaw, pitch = self._offset
+        # People who come very near would make the face squint: the eyes converge as for NEAREST_M at most.
+        converge = math.atan2(self._config.eye_distance_m / 2, max(math.hypot(x, z), NEAREST_M))
+        yaw = self._offset[0] - math.atan2(x, z)
         return EyeLines(
-            left_yaw=-math.atan2(x + half, z) + yaw,
-            right_yaw=-math.atan2(x - half, z) + yaw,
-            pitch=math.atan2(y, math.hypot(x, z)) + pitch,
+            left_yaw=yaw - converge,
+            right_yaw=yaw + converge,
+            pitch=math.atan2(y, math.hypot(x, z)) + self._offset[1],
         )
 
     def _in_face(self, p: Array) -> Array:
@@ -172,7 +174,7 @@ class Gaze:
         cycle = 60.0 / self._config.aversions_per_min
         mean, sigma = ((1.0 - share) * cycle, AWAY_SIGMA) if self._away else (share * cycle, CONTACT_SIGMA)
         draw = mean * math.exp(sigma * self._rng.standard_normal() - sigma * sigma / 2)
-        return min(max(draw, 0.4), 6.0) if self._away else min(max(draw, 1.0), 40.0)
+        return min(max(draw, 0.4), 3.5) if self._away else min(max(draw, 1.0), 40.0)
 
     def _look(self, now_ns: int, yaw: float, pitch: float) -> None:
         size = math.hypot(yaw - self._offset[0], pitch - self._offset[1])

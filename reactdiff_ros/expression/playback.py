@@ -26,8 +26,11 @@ def check_reaction(reaction: Reaction, now_ns: int) -> None:
         MessageError: its shape is not (1..1000, 58), a number is not finite, its rate is not 1..200 Hz, or it starts
             more than 2 s from `now_ns`.
     """
-    values = np.asarray(reaction.coefficients)
     where = f"policy {reaction.policy}"
+    try:
+        values = np.asarray(reaction.coefficients, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise MessageError("a reaction's coefficients are not numbers", where=where) from error
     if values.ndim != 2 or values.shape[1] != COEFFICIENT_COUNT or not 1 <= values.shape[0] <= MAX_FRAMES:
         raise MessageError(f"a reaction of shape {values.shape} is not (horizon, 58)", where=where)
     if not np.isfinite(values).all():

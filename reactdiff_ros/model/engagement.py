@@ -14,7 +14,7 @@ from reactdiff_ros.clock import to_s
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, COEFFICIENT_COUNT, ROTATION
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.types import SpeakerFrame
+from reactdiff_ros.types import EXPRESSION_CLASSES, SpeakerFrame
 
 # Parts of a face whose motion is an act; lids and gaze move by themselves.
 ACTING: Final[NDArray[np.intp]] = np.array(
@@ -31,12 +31,14 @@ def check_frame(frame: SpeakerFrame) -> None:
     """Hold a frame from outside to its contract.
 
     Raises:
-        MessageError: `coefficients` or `confidence` are not (58,).
+        MessageError: `coefficients` or `confidence` are not (58,), or affect is not of the 7 classes.
     """
     for name in ("coefficients", "confidence"):
         shape = np.shape(getattr(frame, name))
         if shape != (COEFFICIENT_COUNT,):
             raise MessageError(f"a speaker frame's {name} are of shape {shape}, not (58,)", where="speaker/frame")
+    if frame.affect is not None and np.shape(frame.affect.probabilities) != (len(EXPRESSION_CLASSES),):
+        raise MessageError("a speaker frame's affect is not of 7 classes", where="speaker/frame")
 
 
 class Engagement:
@@ -98,8 +100,9 @@ class Engagement:
         return self._recent(self._sound_ns, now_ns, self._config.input_timeout_s)
 
     def present(self, now_ns: int) -> bool:
-        """A face is seen, or was within `absent_s`."""
-        return self.sees(now_ns) and self._recent(self._face_ns, now_ns, self._config.absent_s)
+        """The newest picture shows a face, or the last face is less than `absent_s` older than it."""
+        newest = self._picture_ns
+        return self.sees(now_ns) and newest is not None and self._recent(self._face_ns, newest, self._config.absent_s)
 
     def other_speaks(self, now_ns: int) -> bool:
         """Somebody other than the robot speaks now (voice activity network, not loudness)."""

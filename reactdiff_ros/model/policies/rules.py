@@ -82,11 +82,7 @@ class RulesListener(PolicyListener):
 
     def _answer_smile(self, cues: Cues, now: int) -> None:
         if self._smile is not None:
-            # Until it shows, the answer still grows with the smile that it answers; later, a larger one takes over.
-            if cues.smile > self._smile_peak + 0.15 and self._smile.release_ns is None:
-                begins = max(self._smile.start_ns, now + to_ns(0.4))
-                self._smile.release_ns = begins + to_ns(0.3)
-                self._begin_smile(cues.smile, begins)
+            self._grow_smile(self._smile, cues.smile, now)
             return
         asks = cues.smile_began or (cues.smiling and to_s(now - self._asked_ns) > ASK_AGAIN_S)
         if not asks:
@@ -97,9 +93,21 @@ class RulesListener(PolicyListener):
             self._begin_smile(cues.smile, self._later(now, MIMICRY_DELAY_S))
             self._evidence = True
 
+    def _grow_smile(self, smile: Swell, seen: float, now: int) -> None:
+        """Until it shows, the answer grows with the smile that it answers; after that, a larger one takes over."""
+        if seen <= self._smile_peak:
+            return
+        if now + to_ns(0.12) < smile.start_ns:
+            smile.goal = smile.goal * (_strength(seen) / _strength(self._smile_peak))
+            self._smile_peak = seen
+        elif seen > self._smile_peak + 0.25 and smile.release_ns is None:
+            begins = now + to_ns(0.4)
+            smile.release_ns = begins + to_ns(0.3)
+            self._begin_smile(seen, begins)
+
     def _begin_smile(self, seen: float, start_ns: int) -> None:
         self._smile_peak = seen
-        self._smile = draw_smile(start_ns, min(max(ANSWER * seen + 0.08, 0.2), 0.85), self._rng)
+        self._smile = draw_smile(start_ns, _strength(seen), self._rng)
         self._apex_end_ns = self._later(start_ns + to_ns(self._smile.rise_s), APEX_S)
         self._moves.add(self._smile)
 
@@ -153,3 +161,8 @@ class RulesListener(PolicyListener):
             tilt = draw_tilt(self._later(now, (0.1, 0.4)), self._rng)
             self._moves.add(tilt)
             self._tilt_end_ns = (tilt.end_ns() or now) + to_ns(3.0)
+
+
+def _strength(seen: float) -> float:
+    """Strength of the answer to a smile of strength `seen`."""
+    return min(max(ANSWER * seen + 0.08, 0.2), 0.85)
