@@ -70,9 +70,10 @@ class Resampler:
         windows = np.lib.stride_tricks.sliding_window_view(self._buffer, 2 * self._half)
         rows = windows[base - self._half + 1 - self._first]
         if self._up == 1:
-            taken: NDArray[np.float32] = np.einsum("ij,j->i", rows, self._taps[0])
+            taken = np.einsum("ij,j->i", rows, self._taps[0])
         else:
             taken = np.einsum("ij,ij->i", rows, self._taps[phase * self._phases // self._up])
+        taken = np.asarray(taken, np.float32)
         self._given += count
         done = max(0, self._given * self._down // self._up - self._half + 1 - self._first)
         self._buffer, self._first = self._buffer[done:], self._first + done

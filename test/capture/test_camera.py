@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from reactdiff_ros.capture.camera import Camera, CameraConfig, open_opencv
+from reactdiff_ros.capture.decode import encode_jpeg
+from reactdiff_ros.capture.retry import Backoff
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import DeviceError
+
+MJPG = cv2.VideoWriter.fourcc(*"MJPG")
+
+
+class FakeCapture:
+    """A V4L2-like device: remembers settings, gives the frames it was made with."""
+
+    def __init__(self, frames, *, mjpeg: bool = False, opened: bool = True) -> None:
+        self.frames, self.mjpeg, self.opened = list(frames), mjpeg, opened
+        self.settings: dict[int, float] = {}
+        self.released = 0
+
+    def isOpened(self) -> bool:
+        return self.opened
+
+    def set(self, prop: int, value: float) -> bool:
+        if prop == cv2.CAP_PROP_FOURCC and not self.mjpeg:
+            return False
+        self.settings[prop] = value
+        return True
+
+    def get(self, prop: int) -> float:
+        return self.settings.get(prop, 0.0)
+
+    def grab(self) -> bool:
+        if self.frames and isinstance(self.frames[0], Exception):
+            raise self.frames.pop(0)
+        return bool(self.frames)
+
+    def retrieve(self):
+        return True, self.frames.pop(0)
+
+    def release(self) -> None:
+        self.released += 1
+
+
+class Shop:
+    """Hands out devices one after the other; None is a missing device."""
+
+    def __init__(self, *devices) -> None:
+        self.devices = list(devices)
+        self.asked = 0
+
+    def __call__(self, source):
+        self.asked += 1
+        device = self.devices.pop(0) if self.devices else None
+        if device is None:
+            raise DeviceError("there is no such camera", where=str(source))
+        return device
+
+
+class Ticks:
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def __call__(self) -> int:
+        self.now_ns += 1000
+        return self.now_ns
+
+
+def bgr(value: int = 7) -> np.ndarray:
+    return np.full((24, 32, 3), value, np.uint8)
+
+
+def camera(*devices, **settings) -> Camera:
+    return Camera(CameraConfig(**settings), Ticks(), Shop(*devices))
+
+
+def test_asks_for_size_and_rate_and_stamps_when_the_picture_arrives() -> None:
+    device = FakeCapture([bgr(1), bgr(2)])
+    cam = camera(device, width=800, height=600, rate_hz=25)
+    cam.open()
+    assert device.settings[cv2.CAP_PROP_FRAME_WIDTH] == 800
+    assert device.settings[cv2.CAP_PROP_FPS] == 25
+    assert cam.size == (800, 600)
+    assert cam.rate_hz == 25
+    first, second = cam.read(), cam.read()
+    assert (first.stamp_ns, second.stamp_ns) == (1000, 2000)
+    np.testing.assert_array_equal(second.bgr, bgr(2))
+    assert first.jpeg is None
+    assert cam.frames == 2
+
+
+@pytest.mark.parametrize("shape", [(1, -1), (-1, 1), (1, -1, 1)])
+def test_the_cameras_own_jpeg_is_passed_on_undecoded(shape) -> None:
+    jpeg = encode_jpeg(bgr())
+    device = FakeCapture([np.frombuffer(jpeg, np.uint8).reshape(shape)], mjpeg=True)
+    cam = camera(device)
+    cam.open()
+    assert device.settings[cv2.CAP_PROP_CONVERT_RGB] == 0
+    frame = cam.read()
+    assert frame.jpeg == jpeg
+    assert frame.bgr is None
+
+
+def test_jpeg_is_not_asked_for_when_switched_off_or_not_given() -> None:
+    for device, wanted in ((FakeCapture([bgr()], mjpeg=True), False), (FakeCapture([bgr()]), True)):
+        cam = camera(device, mjpeg=wanted)
+        cam.open()
+        assert cv2.CAP_PROP_CONVERT_RGB not in device.settings
+        assert cam.read().bgr is not None
+
+
+def test_grey_cameras_give_bgr() -> None:
+    cam = camera(FakeCapture([bgr()[..., 0]]))
+    cam.open()
+    np.testing.assert_array_equal(cam.read().bgr, bgr())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        np.zeros((0, 0, 3), np.uint8),
+        np.full((24, 32, 3), np.nan, np.float32),
+        np.zeros((24, 32, 2), np.uint8),
+        cv2.error("select() timeout"),
+        RuntimeError(""),
+    ],
+)
+def test_bad_pictures_lose_the_camera_with_one_sentence(bad) -> None:
+    device = FakeCapture([bgr(), bad])
+    cam = camera(device)
+    cam.open()
+    cam.read()
+    with pytest.raises(DeviceError) as caught:
+        cam.read()
+    assert "\n" not in str(caught.value)
+    assert "/dev/video0" in str(caught.value)
+    assert not cam.is_open
+    assert device.released == 1
+    assert cam.losses == 1
+
+
+def test_rubbish_instead_of_jpeg_is_noticed() -> None:
+    cam = camera(FakeCapture([np.zeros((1, 500), np.uint8)], mjpeg=True))
+    cam.open()
+    with pytest.raises(DeviceError, match="JPEG"):
+        cam.read()
+
+
+def test_gone_and_back() -> None:
+    cam = camera(FakeCapture([bgr()]), None, None, FakeCapture([bgr(3)]))
+    cam.open()
+    cam.read()
+    with pytest.raises(DeviceError):
+        cam.read()
+    with pytest.raises(DeviceError, match="not open"):
+        cam.read()
+    now_ns, attempts, opened = 100 * NS, 0, False
+    while not opened:
+        before = cam._open_capture.asked
+        try:
+            opened = cam.reconnect(now_ns)
+        except DeviceError:
+            assert cam._open_capture.asked == before + 1
+        attempts += cam._open_capture.asked - before
+        now_ns += NS // 100
+    assert attempts == 3
+    assert 1.4 * NS < now_ns - 100 * NS < 1.6 * NS  # waits of 0.5 and 1 s
+    np.testing.assert_array_equal(cam.read().bgr, bgr(3))
+    assert cam.reconnect(now_ns)
+
+
+def test_device_that_opens_but_is_busy() -> None:
+    device = FakeCapture([], opened=False)
+    with pytest.raises(DeviceError, match="cannot be opened"):
+        camera(device).open()
+    assert device.released == 1
+
+
+def test_frozen_picture() -> None:
+    cam = camera(FakeCapture([bgr(1), bgr(1), bgr(1), bgr(2)]))
+    cam.open()
+    for _ in range(3):
+        cam.read()
+    assert cam.frozen_ns(5 * NS) == 5 * NS - 1000
+    cam.read()
+    assert cam.frozen_ns(5 * NS) == 5 * NS - 4000
+    cam.close()
+    assert cam.frozen_ns(9 * NS) == 0
+
+
+def test_backoff_doubles_up_to_its_longest_and_survives_a_clock_that_jumps_back() -> None:
+    backoff = Backoff(0.5, 4.0)
+    now_ns, waits = 0, []
+    for _ in range(6):
+        assert backoff.due(now_ns)
+        backoff.failed(now_ns)
+        start_ns = now_ns
+        while not backoff.due(now_ns):
+            now_ns += NS // 10
+        waits.append((now_ns - start_ns) / NS)
+    assert waits == [0.5, 1, 2, 4, 4, 4]
+    backoff.failed(now_ns)
+    assert backoff.due(now_ns - 100 * NS)
+    backoff.reset()
+    assert backoff.due(now_ns)
+
+
+def test_real_opencv_says_what_is_wrong(tmp_path) -> None:
+    with pytest.raises(DeviceError, match="no such camera"):
+        open_opencv(98)
+    with pytest.raises(DeviceError, match="no such camera"):
+        open_opencv("/dev/video98")
+    with pytest.raises(DeviceError, match="no such camera or file"):
+        open_opencv(str(tmp_path / "none.mp4"))
+    if cv2.CAP_GSTREAMER not in cv2.videoio_registry.getBackends():
+        with pytest.raises(DeviceError, match="GStreamer"):
+            open_opencv("videotestsrc ! videoconvert ! appsink")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    with pytest.raises(DeviceError, match="cannot be opened"):
+        Camera(CameraConfig(str(broken)), Ticks()).open()
+
+
+def test_real_opencv_reads_a_file_to_its_end(tmp_path) -> None:
+    path = str(tmp_path / "short.avi")
+    writer = cv2.VideoWriter(path, MJPG, 25, (64, 48))
+    for i in range(5):
+        writer.write(np.full((48, 64, 3), 40 * i, np.uint8))
+    writer.release()
+    cam = Camera(CameraConfig(path), Ticks())
+    assert not cam.paced
+    cam.open()
+    assert cam.size == (64, 48)
+    assert cam.rate_hz == 25
+    levels = [int(cam.read().bgr.mean()) for _ in range(5)]
+    assert levels == pytest.approx([0, 40, 80, 120, 160], abs=4)
+    with pytest.raises(DeviceError, match="ended"):
+        cam.read()
+    assert cam.reconnect(0)
+    assert cam.read().bgr.mean() < 4
+    cam.close()

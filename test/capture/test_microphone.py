@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reactdiff_ros.capture.microphone import Microphone, MicrophoneConfig, SampleClock
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import DeviceError
+
+BUILT_IN = {"name": "Built-in Audio", "index": 2, "max_input_channels": 2, "default_samplerate": 48000.0}
+ARRAY = {"name": "ReSpeaker 4 Mic Array: USB", "index": 5, "max_input_channels": 6, "default_samplerate": 16000.0}
+SPEAKERS = {"name": "USB Speaker", "index": 1, "max_input_channels": 0, "default_samplerate": 44100.0}
+
+
+class FakePortAudio:
+    """What is used of the sounddevice module."""
+
+    def __init__(self, *devices: dict, fail: Exception | None = None) -> None:
+        self.devices, self.fail = devices, fail
+        self.streams: list[FakePortAudio.Stream] = []
+        self.rescans = 0
+
+    class Stream:
+        def __init__(self, **settings) -> None:
+            self.settings = settings
+            self.running = self.closed = False
+
+        def start(self) -> None:
+            self.running = True
+
+        def abort(self) -> None:
+            self.running = False
+
+        def close(self) -> None:
+            self.closed = True
+
+        def give(self, samples: np.ndarray, current: float = 0.0, adc: float = 0.0, overflow: bool = False) -> None:
+            times = SimpleNamespace(currentTime=current, inputBufferAdcTime=adc)
+            self.settings["callback"](samples, len(samples), times, SimpleNamespace(input_overflow=overflow))
+
+    def InputStream(self, **settings) -> FakePortAudio.Stream:
+        if self.fail is not None:
+            raise self.fail
+        self.streams.append(self.Stream(**settings))
+        return self.streams[-1]
+
+    def query_devices(self, device=None, kind=None):
+        if kind is None:
+            return list(self.devices)
+        inputs = [d for d in self.devices if d["max_input_channels"]]
+        for found in inputs:
+            if device is None or found["index"] == device:
+                return found
+        raise ValueError("Error querying device -1")
+
+    def _terminate(self) -> None:
+        self.rescans += 1
+
+    def _initialize(self) -> None:
+        pass
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_ns = 1_000 * NS
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+def microphone(*devices: dict, on_sound=None, **settings) -> tuple[Microphone, FakePortAudio, Clock]:
+    module, clock = FakePortAudio(*devices), Clock()
+    return Microphone(MicrophoneConfig(**settings), clock, module, on_sound), module, clock
+
+
+def block(level: int = 1, frames: int = 480, channels: int = 2) -> np.ndarray:
+    return np.full((frames, channels), level, np.int16)
+
+
+def test_takes_the_devices_own_rate_and_at_most_two_channels() -> None:
+    mic, module, _ = microphone(SPEAKERS, BUILT_IN, ARRAY)
+    mic.open()
+    settings = module.streams[0].settings
+    assert (settings["device"], settings["samplerate"], settings["channels"]) == (2, 48000, 2)
+    assert (settings["blocksize"], settings["dtype"]) == (480, "int16")
+    assert mic.name == "Built-in Audio"
+
+
+@pytest.mark.parametrize(("wanted", "index"), [("respeaker", 5), ("5", 5), (5, 5), ("built-in", 2), (None, 2)])
+def test_device_by_index_or_part_of_its_name(wanted, index: int) -> None:
+    mic, module, _ = microphone(SPEAKERS, BUILT_IN, ARRAY, device=wanted)
+    mic.open()
+    assert module.streams[0].settings["device"] == index
+
+
+def test_every_channel_of_an_array_on_request() -> None:
+    mic, module, _ = microphone(ARRAY, channels=6)
+    mic.open()
+    module.streams[0].give(np.arange(960, dtype=np.int16).reshape(160, 6), 5.02, 5.0)
+    (sound,) = mic.read(1_000 * NS)
+    assert sound.samples.shape == (160, 6)
+    assert sound.rate_hz == 16000
+    np.testing.assert_array_equal(sound.samples[1], [6, 7, 8, 9, 10, 11])
+
+
+def test_blocks_are_copied_in_order_and_stamped_with_their_capture() -> None:
+    woken = []
+    mic, module, clock = microphone(BUILT_IN, on_sound=lambda: woken.append(1))
+    mic.open()
+    data = block(1)
+    module.streams[0].give(data, current=7.015, adc=7.0)
+    data[:] = 99  # PortAudio reuses its buffer
+    clock.now_ns += NS // 100
+    module.streams[0].give(block(2), current=7.025, adc=7.01)
+    first, second = mic.read(clock.now_ns)
+    assert first.samples[0, 0] == 1
+    assert second.samples[0, 0] == 2
+    assert first.stamp_ns == 1_000 * NS - 15_000_000
+    assert second.stamp_ns - first.stamp_ns == pytest.approx(10_000_000, abs=2)
+    assert mic.read(clock.now_ns) == []
+    assert len(woken) == 2
+
+
+@pytest.mark.parametrize(("current", "adc"), [(0.0, 0.0), (5.0, 0.0), (5.0, 5.5), (500.0, 5.0), (5.0, 4.9999)])
+def test_unbelievable_device_times_fall_back_to_now(current: float, adc: float) -> None:
+    mic, module, clock = microphone(BUILT_IN)
+    mic.open()
+    module.streams[0].give(block(), current, adc)
+    assert mic.read(clock.now_ns)[0].stamp_ns == clock.now_ns - 10_000_000
+
+
+def test_nobody_reads_newest_wins() -> None:
+    mic, module, clock = microphone(BUILT_IN, queue_s=0.1)
+    mic.open()
+    for i in range(25):
+        module.streams[0].give(block(i))
+    sounds = mic.read(clock.now_ns)
+    assert [int(s.samples[0, 0]) for s in sounds] == list(range(15, 25))
+    assert mic.dropped == 15
+    assert mic.blocks == 25
+
+
+def test_overflow_is_counted() -> None:
+    mic, module, _ = microphone(BUILT_IN)
+    mic.open()
+    module.streams[0].give(block(), overflow=True)
+    assert mic.overflows == 1
+
+
+def test_gone_and_back() -> None:
+    mic, module, clock = microphone(BUILT_IN)
+    mic.open()
+    module.streams[0].give(block())
+    mic.read(clock.now_ns)
+    assert mic.read(clock.now_ns + NS // 2) == []
+    clock.now_ns += 2 * NS
+    with pytest.raises(DeviceError, match="stopped"):
+        mic.read(clock.now_ns)
+    assert not mic.is_open
+    assert module.streams[0].closed
+    with pytest.raises(DeviceError, match="not open"):
+        mic.read(clock.now_ns)
+    devices, module.devices = module.devices, ()
+    with pytest.raises(DeviceError):
+        mic.reconnect(clock.now_ns)
+    assert not mic.reconnect(clock.now_ns + NS // 10)
+    module.devices = devices
+    clock.now_ns += NS
+    assert mic.reconnect(clock.now_ns)
+    assert module.rescans == 2
+    module.streams[1].give(block(4))
+    assert mic.read(clock.now_ns)[0].samples[0, 0] == 4
+
+
+def test_device_that_never_gives_sound() -> None:
+    mic, _, clock = microphone(BUILT_IN)
+    mic.open()
+    assert mic.read(clock.now_ns) == []
+    with pytest.raises(DeviceError, match="stopped"):
+        mic.read(clock.now_ns + NS + 1)
+
+
+def test_no_device_wrong_name_refused_settings_are_one_sentence() -> None:
+    for mic, word in (
+        (microphone(SPEAKERS)[0], "cannot be used"),
+        (microphone(BUILT_IN, device="none such")[0], "Built-in Audio"),
+        (microphone(BUILT_IN, device=77)[0], "cannot be used"),
+        (microphone(BUILT_IN, rate_hz=300)[0], "300 Hz"),
+        (Microphone(MicrophoneConfig(), Clock(), FakePortAudio(BUILT_IN, fail=OSError("Invalid sample rate"))), "rate"),
+    ):
+        with pytest.raises(DeviceError, match=word) as caught:
+            mic.open()
+        assert "\n" not in str(caught.value)
+        assert not mic.is_open
+
+
+def test_failing_start_closes_the_stream(monkeypatch) -> None:
+    mic, module, _ = microphone(BUILT_IN)
+    monkeypatch.setattr(FakePortAudio.Stream, "start", lambda self: (_ for _ in ()).throw(RuntimeError("busy")))
+    with pytest.raises(DeviceError, match="busy"):
+        mic.open()
+    assert module.streams[0].closed
+    assert not mic.is_open
+
+
+def test_missing_portaudio_library_names_the_package(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(DeviceError, match="libportaudio2"):
+        Microphone(MicrophoneConfig(), Clock()).open()
+
+
+# --- stamps -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(-300, 300), st.sampled_from([(16000, 160), (44100, 441), (48000, 960)]))
+def test_stamps_rise_and_follow_a_drifting_device_through_jitter(seed: int, ppm: float, form) -> None:
+    rate, frames = form
+    rng, clock = np.random.default_rng(seed), SampleClock(rate)
+    stamps, truth = [], []
+    for i in range(1500):
+        true_ns = round(i * frames * NS / rate * (1 + ppm * 1e-6))
+        truth.append(true_ns)
+        stamps.append(clock.stamp(true_ns + int(rng.exponential(2e6)), frames))
+    assert (np.diff(stamps) > 0).all()
+    error = (np.array(stamps) - np.array(truth))[1000:]
+    assert np.abs(error).max() < 6e6
+    assert np.diff(stamps)[1000:].std() < 1e5  # a hundredth of the jitter that came in
+
+
+def test_lost_sound_and_a_set_clock_are_taken_over() -> None:
+    clock = SampleClock(16000)
+    assert clock.stamp(0, 160) == 0
+    assert clock.stamp(500_000_000, 160) == 500_000_000
+    assert clock.stamp(-100 * NS, 160) == -100 * NS
+
+
+def test_a_late_first_block_is_caught_up_without_falling_stamps() -> None:
+    clock = SampleClock(16000)
+    stamps = [clock.stamp(150_000_000, 160)] + [clock.stamp(i * 10_000_000, 160) for i in range(1, 3000)]
+    assert (np.diff(stamps) > 0).all()
+    assert abs(stamps[-1] - 29_990_000_000) < 2_000_000
