@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import struct
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reactdiff_ros.capture.media import ClipPicture, ClipSound, MediaClip, PacedClip
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MediaError
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int = 16000) -> Path:
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(samples.shape[1])
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+def write_clip(
+    path: Path,
+    *,
+    pictures: int = 10,
+    rate: int = 25,
+    sound_s: float = 0.4,
+    sound_at_s: float = 0.0,
+    pts: list[int] | None = None,
+    size: tuple[int, int] = (64, 48),
+) -> Path:
+    """A clip whose picture i has grey level 20 * i, and whose sound is a ramp."""
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("mpeg4", rate=rate)
+        video.width, video.height, video.pix_fmt, video.bit_rate = *size, "yuv420p", 4_000_000
+        audio = out.add_stream("pcm_s16le", rate=16000, layout="mono") if sound_s else None
+        for i in range(pictures):
+            frame = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 20 * i, np.uint8), format="bgr24")
+            frame.pts = pts[i] if pts else i
+            out.mux(video.encode(frame))
+        out.mux(video.encode())
+        if audio is not None:
+            samples = np.arange(int(sound_s * 16000), dtype=np.int16)[None]
+            for at in range(0, samples.shape[1], 1000):
+                part = av.AudioFrame.from_ndarray(samples[:, at : at + 1000], format="s16", layout="mono")
+                part.sample_rate, part.pts = 16000, at + int(sound_at_s * 16000)
+                out.mux(audio.encode(part))
+            out.mux(audio.encode())
+    return path
+
+
+def parts(clip: MediaClip) -> tuple[list[ClipPicture], list[ClipSound]]:
+    items = list(clip.pictures_and_sound())
+    assert [i.offset_ns for i in items] == sorted(i.offset_ns for i in items)
+    return [i for i in items if isinstance(i, ClipPicture)], [i for i in items if isinstance(i, ClipSound)]
+
+
+def test_pictures_and_sound_on_one_clock(tmp_path) -> None:
+    clip = MediaClip(write_clip(tmp_path / "a.mov"))
+    assert clip.has_picture
+    assert clip.has_sound
+    assert clip.duration_s == pytest.approx(0.4, abs=0.02)
+    assert clip.picture_size == (64, 48)
+    assert clip.picture_rate_hz == 25
+    pictures, sounds = parts(clip)
+    assert [p.offset_ns for p in pictures] == [i * 40_000_000 for i in range(10)]
+    assert [round(float(p.bgr.mean()) / 20) for p in pictures] == list(range(10))
+    assert all(len(s.samples) <= s.rate_hz // 50 for s in sounds)
+    joined = np.concatenate([s.samples for s in sounds])[:, 0]
+    np.testing.assert_array_equal(joined, np.arange(6400))
+    for s in sounds:  # the ramp's value is its time
+        assert s.offset_ns == int(s.samples[0, 0]) * NS // 16000
+    assert len(list(clip.pictures())) == 10
+    assert sum(len(s.samples) for s in clip.sound()) == 6400
+
+
+def test_sound_that_starts_late_stays_late(tmp_path) -> None:
+    pictures, sounds = parts(MediaClip(write_clip(tmp_path / "a.mkv", sound_s=0.2, sound_at_s=0.25)))
+    assert pictures[0].offset_ns == 0
+    assert sounds[0].offset_ns == pytest.approx(250_000_000, abs=1_000_000)
+
+
+def test_uneven_picture_times_are_kept(tmp_path) -> None:
+    pts = [0, 1, 3, 4, 9, 10, 11, 15, 16, 30]
+    pictures, _ = parts(MediaClip(write_clip(tmp_path / "a.mkv", pts=pts, sound_s=0)))
+    assert [round(p.offset_ns / 40e6) for p in pictures] == pts
+
+
+def test_picture_alone_and_sound_alone(tmp_path) -> None:
+    silent = MediaClip(write_clip(tmp_path / "a.mp4", sound_s=0))
+    assert (silent.has_picture, silent.has_sound) == (True, False)
+    with pytest.raises(MediaError, match="sound"):
+        list(silent.sound())
+    ramp = np.stack([np.arange(5000), -np.arange(5000)], axis=1).astype(np.int16)
+    wav = MediaClip(write_wav(tmp_path / "a.wav", ramp, 44100))
+    assert (wav.has_picture, wav.has_sound) == (False, True)
+    _, sounds = parts(wav)
+    np.testing.assert_array_equal(np.concatenate([s.samples for s in sounds]), ramp)
+    assert sounds[0].rate_hz == 44100
+    with pytest.raises(MediaError, match="pictures"):
+        list(wav.pictures())
+
+
+@pytest.mark.parametrize(
+    ("matrix", "bright"),  # QuickTime's track matrix a, b, c, d; where the stored top left corner is shown
+    [((1, 0, 0, 1), (0, 0)), ((0, 1, -1, 0), (0, 1)), ((-1, 0, 0, -1), (1, 1)), ((0, -1, 1, 0), (1, 0))],
+)
+def test_rotated_clips_come_upright(tmp_path, matrix, bright) -> None:
+    with av.open(str(tmp_path / "a.mov"), "w") as out:
+        video = out.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt, video.bit_rate = 64, 48, "yuv420p", 4_000_000
+        corner = np.zeros((48, 64, 3), np.uint8)
+        corner[:24, :32] = 220
+        for i in range(3):
+            frame = av.VideoFrame.from_ndarray(corner, format="bgr24")
+            frame.pts = i
+            out.mux(video.encode(frame))
+        out.mux(video.encode())
+    data = bytearray((tmp_path / "a.mov").read_bytes())
+    at = data.index(b"tkhd") + 44
+    a, b, c, d = (value * 65536 for value in matrix)
+    struct.pack_into(">9i", data, at, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    (tmp_path / "a.mov").write_bytes(data)
+    picture = next(iter(MediaClip(tmp_path / "a.mov").pictures())).bgr
+    assert picture.shape == ((64, 48, 3) if matrix[0] == 0 else (48, 64, 3))
+    assert picture.flags.c_contiguous
+    height, width = picture.shape[0] // 2, picture.shape[1] // 2
+    quarters = {(r, c): picture[r * height :, c * width :][:height, :width].mean() for r in (0, 1) for c in (0, 1)}
+    assert max(quarters, key=lambda quarter: quarters[quarter]) == bright
+
+
+def test_missing_empty_broken_files_are_one_sentence(tmp_path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("this is no film\n" * 100)
+    (tmp_path / "noise.wav").write_bytes(np.random.default_rng(0).bytes(5000))
+    whole = write_clip(tmp_path / "whole.mov").read_bytes()
+    (tmp_path / "headless.mov").write_bytes(whole[: len(whole) // 2])  # the index is at the end
+    for name in ("none.mp4", "empty.mp4", "text.mp4", "noise.wav", "headless.mov", ""):
+        with pytest.raises(MediaError) as caught:
+            list(MediaClip(tmp_path / name).pictures_and_sound())
+        assert "\n" not in str(caught.value)
+        assert str(tmp_path) in str(caught.value)
+
+
+def test_subtitles_alone_are_no_clip(tmp_path) -> None:
+    (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
+    with pytest.raises(MediaError, match="neither"):
+        MediaClip(tmp_path / "a.srt")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
+def test_cut_files_give_what_they_have(tmp_path, share: float) -> None:
+    whole = write_clip(tmp_path / "whole.mkv", pictures=50, sound_s=2.0).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: int(len(whole) * share)])
+    pictures, sounds = parts(MediaClip(tmp_path / "cut.mkv"))
+    assert 0 < len(pictures) < 50
+    assert sounds
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=30))
+def test_damaged_files_never_do_worse_than_an_error(tmp_path_factory, changes) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    if not (folder / "undamaged.mkv").exists():
+        write_clip(folder / "undamaged.mkv")
+    data = bytearray((folder / "undamaged.mkv").read_bytes())
+    for at, value in changes:
+        data[int(at * len(data))] = value
+    (folder / "damaged.mkv").write_bytes(data)
+    try:
+        for item in MediaClip(folder / "damaged.mkv").pictures_and_sound():
+            assert item.offset_ns >= 0
+    except MediaError:
+        pass
+
+
+# --- playing as if live -----------------------------------------------------------------------------------------------
+
+
+def play(paced: PacedClip, until_ns: int, step_ns: int) -> list:
+    given = []
+    for now_ns in range(0, until_ns, step_ns):
+        for item in paced.due(now_ns):
+            assert now_ns - step_ns < item.offset_ns <= now_ns
+            given.append(item)
+    return given
+
+
+def test_everything_comes_when_it_is_due_and_once(tmp_path) -> None:
+    clip = MediaClip(write_clip(tmp_path / "a.mov"))
+    paced = PacedClip(clip)
+    assert paced.next_due_ns == 0
+    given = play(paced, NS, 5_000_000)
+    assert paced.finished
+    assert paced.next_due_ns is None
+    assert [i.offset_ns for i in given] == [i.offset_ns for i in clip.pictures_and_sound()]
+    assert paced.dropped_pictures == 0
+    assert paced.due(10 * NS) == []
+
+
+def test_loops_go_on_without_a_gap(tmp_path) -> None:
+    paced = PacedClip(MediaClip(write_clip(tmp_path / "a.mov")), loop=True)
+    given = play(paced, 2 * NS, 5_000_000)
+    pictures = [i for i in given if isinstance(i, ClipPicture)]
+    sounds = [i for i in given if isinstance(i, ClipSound)]
+    assert [p.offset_ns for p in pictures] == [i * 40_000_000 for i in range(50)]
+    assert paced.loops == 5  # the item after the last one given is already of the next pass
+    assert not paced.finished
+    ends = [s.end_ns for s in sounds]
+    assert [s.offset_ns for s in sounds[1:]] == ends[:-1]
+
+
+def test_loop_of_a_sound_alone_and_of_uneven_lengths(tmp_path) -> None:
+    wav = write_wav(tmp_path / "a.wav", np.ones((4000, 1)))
+    sounds = play(PacedClip(MediaClip(wav), loop=True), NS, 10_000_000)
+    assert [s.offset_ns for s in sounds[1:]] == [s.end_ns for s in sounds[:-1]]
+    longer_sound = PacedClip(MediaClip(write_clip(tmp_path / "b.mov", sound_s=0.7)), loop=True)
+    given = play(longer_sound, 2 * NS, 10_000_000)
+    pictures = [i.offset_ns for i in given if isinstance(i, ClipPicture)]
+    assert pictures[10] - pictures[0] == 700_000_000
+    assert (np.diff(pictures) > 0).all()
+
+
+def test_a_late_player_drops_pictures_and_never_sound(tmp_path) -> None:
+    paced = PacedClip(MediaClip(write_clip(tmp_path / "a.mov")))
+    paced.due(0)
+    late = paced.due(210_000_000)
+    pictures = [i for i in late if isinstance(i, ClipPicture)]
+    assert [p.offset_ns for p in pictures] == [200_000_000]
+    assert paced.dropped_pictures == 4
+    assert sum(len(i.samples) for i in late if isinstance(i, ClipSound)) == 10 * 320
+
+
+def test_a_stopped_process_does_not_rush_through_what_it_missed(tmp_path) -> None:
+    paced = PacedClip(MediaClip(write_clip(tmp_path / "a.mov")), loop=True)
+    paced.due(0)
+    after = paced.due(3600 * NS)
+    assert len(after) <= 2
+    assert all(i.offset_ns == 3600 * NS or abs(i.offset_ns - 3600 * NS) < 40_000_000 for i in after)
+    assert paced.stalled_ns == pytest.approx(3600 * NS, abs=40_000_000)
+    assert paced.next_due_ns is not None
+    assert 3600 * NS < paced.next_due_ns < 3600 * NS + 40_000_001
+
+
+def test_an_unusable_clip_is_told_at_once(tmp_path) -> None:
+    (tmp_path / "noise.wav").write_bytes(b"RIFF" + np.random.default_rng(0).bytes(3000))
+    with pytest.raises(MediaError):
+        PacedClip(MediaClip(tmp_path / "noise.wav"))
+
+
+# --- real recordings --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.clips
+def test_hevc_with_uneven_pictures_and_late_sound(clips) -> None:
+    pictures, sounds = parts(MediaClip(clips("pyfeat_face_noface_6s.mov")))
+    assert pictures[0].bgr.shape == (540, 960, 3)
+    assert len(pictures) == 169
+    assert pictures[0].offset_ns == 0
+    assert 2.40 < sounds[0].offset_ns / NS < 2.46
+    assert len({round(int(d) / 1e6) for d in np.diff([p.offset_ns for p in pictures])}) > 2
+
+
+@pytest.mark.clips
+@pytest.mark.parametrize(
+    ("name", "size", "rate", "seconds", "sound"),
+    [
+        ("mimictalk_german_20s.mp4", (512, 512), 25, 20.0, True),
+        ("emoface_angry_actor_3s.mov", (1080, 1920), 60, 3.37, True),
+        ("facegood_selfie_speech_12s.mp4", (544, 960), 29.485, 12.24, True),
+        ("pyfeat_no_face_4s.mp4", (960, 540), 23.672, 3.94, True),
+        ("liveportrait_d18_expressions_silent_7s.mp4", (480, 480), 30, 7.2, True),
+        ("emotions/dreamtalk_m030_happy.mp4", (256, 256), 25, 3.76, False),
+    ],
+)
+def test_clips_of_many_kinds(clips, name, size, rate, seconds, sound) -> None:
+    clip = MediaClip(clips(name))
+    assert clip.has_sound == sound
+    assert clip.picture_size == size
+    assert clip.picture_rate_hz == pytest.approx(rate, rel=0.01)
+    pictures = [(p.offset_ns, p.bgr.shape) for p in clip.pictures()]
+    assert pictures[-1][0] / NS == pytest.approx(seconds, abs=0.1)
+    assert pictures[0][1] == (size[1], size[0], 3)
+    if sound:
+        assert sum(len(s.samples) / s.rate_hz for s in clip.sound()) == pytest.approx(seconds, abs=0.1)
+
+
+@pytest.mark.clips
+def test_what_is_no_clip(clips) -> None:
+    for name in ("INDEX.md", "webrtcvad_test_audio_8k.raw", "facegood_bs116_names.npy"):
+        with pytest.raises(MediaError):
+            PacedClip(MediaClip(clips(name)))
