@@ -18,18 +18,20 @@ Array = NDArray[np.float64]
 
 # Displacement that makes 1, in units of the distance between the eyes (lids, irises: widths of the eye).
 FULL: Final[dict[str, float]] = {
-    "gap": 0.42, "chin": 0.30, "smile": 0.16, "frown": 0.09, "stretch": 0.12, "narrow": 0.26,
-    "lipsX": 0.12, "chinX": 0.14, "upperLip": 0.07, "lowerLip": 0.12, "thin": 0.10, "shrug": 0.10,
-    "lidClosed": 0.09, "wide": 0.30, "squint": 0.10, "browDown": 0.10, "browUp": 0.11, "cheek": 0.06,
-    "lookX": 0.17, "lookUp": 0.12, "lookDown": 0.12,
+    "gap": 0.48, "chin": 0.30, "smile": 0.17, "frown": 0.09, "stretch": 0.10, "pucker": 0.30, "funnel": 0.17,
+    "lipsX": 0.11, "chinX": 0.11, "upperLip": 0.06, "lowerLip": 0.085, "thin": 0.07, "shrug": 0.10,
+    "lidClosed": 0.09, "wide": 0.30, "squint": 0.08, "browDown": 0.10, "browUp": 0.09, "cheek": 0.06,
+    "lookX": 0.17, "lookUp": 0.08, "lookDown": 0.06,
 }  # fmt: skip
-EYE_RAD: Final = 0.60
-"""Rotation of the eye (rad) for an eyeLook coefficient of 1."""
+EYE_YAW_RAD: Final = 0.50
+"""Rotation of the eye (rad) for eyeLookIn or Out of 1."""
+EYE_PITCH_RAD: Final = 0.42
+"""Rotation of the eye (rad) for eyeLookUp or Down of 1."""
 
 # Confidence in good conditions (frontal, near, neutral known). What is missing here is unobserved.
 OBSERVED: Final[dict[str, float]] = {
     "browDown": 0.7, "browInnerUp": 0.8, "browOuterUp": 0.75, "cheekSquint": 0.4, "eyeBlink": 0.9,
-    "eyeLookDown": 0.6, "eyeLookIn": 0.8, "eyeLookOut": 0.8, "eyeLookUp": 0.6, "eyeSquint": 0.5, "eyeWide": 0.7,
+    "eyeLookDown": 0.4, "eyeLookIn": 0.8, "eyeLookOut": 0.8, "eyeLookUp": 0.6, "eyeSquint": 0.5, "eyeWide": 0.7,
     "jawLeft": 0.4, "jawRight": 0.4, "jawOpen": 0.95, "mouthClose": 0.3, "mouthFrown": 0.6, "mouthFunnel": 0.5,
     "mouthLeft": 0.5, "mouthRight": 0.5, "mouthLowerDown": 0.5, "mouthPress": 0.3, "mouthPucker": 0.6,
     "mouthRollLower": 0.3, "mouthRollUpper": 0.3, "mouthShrugLower": 0.25, "mouthSmile": 0.9, "mouthStretch": 0.5,
@@ -74,48 +76,52 @@ def blendshapes(displacement: Array, neutral: Array) -> Array:
 
 
 def _mouth(d: dict[str, float], out: dict[str, float]) -> None:
-    gap = max(0.0, d["gap"]) / FULL["gap"]
-    chin = max(0.0, d["chin"]) / FULL["chin"]
-    out["jawOpen"] = 0.75 * gap + 0.25 * min(chin, 1.0)
-    out["mouthClose"] = max(0.0, chin - 0.15 - gap) if gap < 0.15 else 0.0
-    narrow = max(0.0, -d["width"]) / FULL["narrow"]
-    open_share = min(1.0, gap / 0.35)
-    out["mouthFunnel"] = narrow * open_share
-    out["mouthPucker"] = narrow * (1.0 - open_share)
-    out["mouthLeft"], out["mouthRight"] = d["lipsX"] / FULL["lipsX"], -d["lipsX"] / FULL["lipsX"]
+    gap = max(0.0, d["gap"])
+    chin = max(0.0, d["chin"])
+    # The lips part because the jaw falls or because they are drawn apart: the chin tells, but it is noisy.
+    jaw = min(gap, max(chin / 0.40, 0.5 * gap))
+    parted = min(1.0, gap / 0.15)
+    closed = 1.0 - min(1.0, gap / 0.07)
+    out["jawOpen"] = jaw / FULL["gap"]
+    out["mouthClose"] = closed * (chin / FULL["chin"] - 0.2)
     out["jawLeft"], out["jawRight"] = d["chinX"] / FULL["chinX"], -d["chinX"] / FULL["chinX"]
+    out["mouthLeft"], out["mouthRight"] = d["lipsX"] / FULL["lipsX"], -d["lipsX"] / FULL["lipsX"]
+    narrow = max(0.0, -d["width"] + 0.1 * gap)
+    out["mouthFunnel"] = parted * narrow / FULL["funnel"]
+    out["mouthPucker"] = (1.0 - parted) * narrow / FULL["pucker"]
+    funnel = min(1.0, out["mouthFunnel"])
     thin_upper, thin_lower = -d["upperThick"] / FULL["thin"], -d["lowerThick"] / FULL["thin"]
-    closed = max(0.0, 1.0 - gap / 0.15)
-    raised = d["lowerLip"] / FULL["shrug"] + chin
-    out["mouthShrugLower"] = closed * max(0.0, raised)
+    smiles = 0.0
     for side, name in (("R", "Right"), ("L", "Left")):
-        # An opening jaw draws the corners down and in; what is left is the lips' own work.
-        up = d[f"cornerUp{side}"] + 0.16 * max(0.0, d["gap"])
+        # A falling jaw draws the corners down; what is left is the lips' own work.
+        up = d[f"cornerUp{side}"] + 0.08 * jaw + 0.34 * max(0.0, jaw - 0.12)
         sideways = d["lipsX"] * (1.0 if side == "L" else -1.0)
-        outward = d[f"cornerOut{side}"] + 0.10 * max(0.0, d["gap"]) - sideways
-        back = -d[f"cornerBack{side}"]
-        smile = max(0.0, (0.8 * up + 0.4 * outward + 0.4 * back) / FULL["smile"])
-        smile *= min(1.0, max(0.0, 0.4 + up / 0.03))
+        outward = d[f"cornerOut{side}"] - 0.6 * sideways
+        back = -d[f"cornerBack{side}"] - 0.15 * jaw
+        smile = (0.8 * up + 0.4 * outward + 0.4 * back) / FULL["smile"]
+        # Corners that do not rise are stretched, not smiling.
+        smile = min(1.0, max(0.0, smile) * min(1.0, max(0.0, 0.4 + up / 0.03)))
+        smiles += smile / 2
         out[f"mouthSmile{name}"] = smile
         out[f"mouthFrown{name}"] = (-up - 0.02) / FULL["frown"]
-        out[f"mouthStretch{name}"] = (outward - max(0.0, up) * 1.5) / FULL["stretch"]
-        smile = min(1.0, smile)
-        lip = d[f"upperLip{side}"] - 0.04 * smile
-        out[f"mouthUpperUp{name}"] = lip / FULL["upperLip"]
-        out[f"mouthLowerDown{name}"] = (-d[f"lowerLip{side}"] - 0.02) / FULL["lowerLip"]
-        press = min(thin_upper, thin_lower) - 0.3 * smile
-        out[f"mouthPress{name}"] = closed * press
-    smiles = (min(1.0, out["mouthSmileRight"]) + min(1.0, out["mouthSmileLeft"])) / 2
+        out[f"mouthStretch{name}"] = (outward - 1.5 * max(0.0, up) - 0.1 * gap) / FULL["stretch"]
+        out[f"mouthUpperUp{name}"] = (d[f"upperLip{side}"] - 0.04 * smile) / FULL["upperLip"]
+        lowered = -d[f"lowerLip{side}"] - 0.42 * jaw - 0.03 * funnel - 0.01
+        out[f"mouthLowerDown{name}"] = lowered / FULL["lowerLip"]
+        out[f"mouthPress{name}"] = closed * (min(thin_upper, thin_lower) - 0.3 * smile)
     out["mouthRollUpper"] = closed * (thin_upper - 0.4 * smiles - 0.1)
     out["mouthRollLower"] = closed * (thin_lower - 0.4 * smiles - 0.1)
+    raised = d["lowerLip"] / FULL["shrug"] - max(0.0, thin_lower) - 0.4 * smiles - 0.1
+    out["mouthShrugLower"] = closed * raised
 
 
 def _look(d: dict[str, float], side: str, name: str, out: dict[str, float]) -> None:
     to_left = d[f"irisX{side}"] / FULL["lookX"]
     outward = to_left if side == "L" else -to_left
     out[f"eyeLookOut{name}"], out[f"eyeLookIn{name}"] = outward, -outward
-    out[f"eyeLookUp{name}"] = d[f"irisY{side}"] / FULL["lookUp"]
-    out[f"eyeLookDown{name}"] = -d[f"irisY{side}"] / FULL["lookDown"]
+    # Lids that open wide draw the mesh's iris down.
+    height = d[f"irisY{side}"] + 0.3 * max(0.0, d[f"lid{side}"])
+    out[f"eyeLookUp{name}"], out[f"eyeLookDown{name}"] = height / FULL["lookUp"], -height / FULL["lookDown"]
 
 
 def _lids(d: dict[str, float], n: dict[str, float], side: str, name: str, out: dict[str, float]) -> None:

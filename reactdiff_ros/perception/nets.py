@@ -114,6 +114,12 @@ class FaceNets:
         self._detector: _Graph | None = None
         self._mesh: _Graph | None = None
 
+    def warm_up(self) -> None:
+        """Loads both networks by running them on an empty picture."""
+        empty = np.zeros((192, 192, 3), dtype=np.uint8)
+        self.detect(empty, 0.5)
+        self.mesh(empty, Region(96.0, 96.0, 192.0))
+
     def detect(self, rgb: RGB, min_score: float) -> list[Detection]:
         """All faces with at least `min_score` (the net's own threshold is 0.5), best first."""
         if min(rgb.shape[:2]) < SMALLEST_SIDE_PX:

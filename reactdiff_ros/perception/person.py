@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .. import coefficients as c
 from ..types import Affect, Gaze
 from . import affect, geometry
-from .blendshapes import EYE_RAD, blendshapes, confidence
+from .blendshapes import EYE_PITCH_RAD, EYE_YAW_RAD, blendshapes, confidence
 from .config import PerceptionConfig
 from .measures import COUNT, INDEX, measure
 from .neutral import Expressive, PersonalNeutral
@@ -18,7 +18,9 @@ from .smoothing import OneEuro
 
 Array = NDArray[np.float64]
 
-_CONTACT_FREE_RAD = 0.07
+_POSE_GAIN = np.array([1.2, 1.0, 1.0])
+"""The mesh sees nods too small: a head rendered at 17 degrees of pitch reads as 14, yaw and roll read right."""
+_CONTACT_FREE_RAD = 0.12
 _CONTACT_RAD = 0.14
 _EXPRESSIVE = 0.45
 _STRONG_MOUTH = list(
@@ -70,12 +72,12 @@ class Person:
         if fit is None:
             return None
         face = geometry.frontal(landmarks, fit)
-        raw = measure(face)
+        raw = measure(face, fit.angles[0])
         if not np.isfinite(raw).all():
             return None
         self.lip_gap = float(raw[INDEX["gap"]])
         smooth = self._measures(stamp_ns, raw / _SCALE) * _SCALE
-        pitch, yaw, roll = self._pose(stamp_ns, np.array(fit.angles))
+        pitch, yaw, roll = self._pose(stamp_ns, np.array(fit.angles) * _POSE_GAIN)
         neutral = self.neutral.value
         shapes = blendshapes(smooth - neutral, neutral)
         values = np.zeros(c.COEFFICIENT_COUNT)
@@ -104,13 +106,13 @@ class Person:
         )
 
     def _learn(self, stamp_ns: int, raw: Array, fit: geometry.HeadFit, shapes: Array) -> None:
-        pitch, yaw, _ = fit.angles
+        pitch, yaw, _ = np.array(fit.angles) * _POSE_GAIN
         if abs(yaw) > 0.45 or fit.residual > 0.15 or fit.scale < 12.0:
             return
         expressive = Expressive(
             mouth=bool(shapes[_STRONG_MOUTH].max() > _EXPRESSIVE), brows=bool(shapes[_STRONG_BROWS].max() > _EXPRESSIVE)
         )
-        self.neutral.observe(stamp_ns, raw, pitch, expressive)
+        self.neutral.observe(stamp_ns, raw, float(pitch), expressive)
 
     def _locate(self, stamp_ns: int, landmarks: Array, fit: geometry.HeadFit, camera: Camera) -> Array:
         """Position of the eyes: size from the distance between the eyes, which the irises calibrate slowly."""
@@ -157,9 +159,9 @@ def _gaze(values: Array, sure: Array) -> Gaze:
         eye_yaw, eye_pitch = (sum(s[i] * s[2] for s in sides.values()) / total for i in (0, 1))
     else:
         eye_yaw = eye_pitch = 0.0
-    yaw = float(values[c.HEAD_YAW] + EYE_RAD * eye_yaw)
-    pitch = float(values[c.HEAD_PITCH] + EYE_RAD * eye_pitch)
-    off = max(0.0, float(np.hypot(yaw, pitch)) - _CONTACT_FREE_RAD)
+    yaw = float(values[c.HEAD_YAW] + EYE_YAW_RAD * eye_yaw)
+    pitch = float(values[c.HEAD_PITCH] + EYE_PITCH_RAD * eye_pitch)
+    off = max(0.0, float(np.hypot(yaw, 0.8 * pitch)) - _CONTACT_FREE_RAD)
     closed = float(values[list(c.BLINK)].min())
     contact = float(np.exp(-0.5 * (off / _CONTACT_RAD) ** 2)) * (1.0 - max(0.0, closed - 0.5) * 2.0)
     return Gaze(yaw_rad=yaw, pitch_rad=pitch, contact=float(np.clip(contact, 0.0, 1.0)))

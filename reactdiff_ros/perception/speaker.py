@@ -61,6 +61,16 @@ class SpeakerPerception:
         self._picture_ns: int | None = None
         self._slot: int | None = None
 
+    def warm_up(self, *, sound: bool = True) -> None:
+        """Loads the networks now (about 0.3 s), so that the first picture and sound are not late.
+
+        Raises:
+            WeightsError: the voice activity network is missing (only with `sound`).
+        """
+        self._nets.warm_up()
+        if sound and self._voice is None:
+            self._voice = _voice_extractor()
+
     def reset(self) -> None:
         """Back to the beginning: nobody known, no sound heard. Person ids go on counting."""
         self._flush()
@@ -237,6 +247,12 @@ class SpeakerPerception:
             affect=None,
             voice=voice,
         )
+
+
+def _voice_extractor() -> VoiceSource:
+    from .voice import VoiceExtractor
+
+    return VoiceExtractor()
 
 
 def gaze_target(frame: SpeakerFrame) -> GazeTarget | None:
