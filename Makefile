@@ -1,11 +1,15 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make test     all tests that this machine can run
+# make setup    the environment alone; then '. ./env.sh' in any shell
+# make test-long, make lint, make bench, make docs, make clean
 SHELL := /bin/bash
-.PHONY: listen test test-long setup setup-test lint docs weights demo clean
+.PHONY: help listen test test-long setup setup-test lint docs bench clean
+# Recordings for tests and figures, where there are any.
+CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^SHELL/q; s/^# //p' Makefile
 
 setup:
 	@scripts/setup.sh
@@ -18,6 +22,18 @@ listen: setup
 
 test: setup-test
 	@. ./env.sh && scripts/test.sh
+
+test-long: setup-test
+	@. ./env.sh && scripts/test.sh -m "not gpu and not hardware" $(ARGS)
+
+# Figures of this machine: half an hour in which nothing else should run.
+bench: setup
+	@. ./env.sh && reactdiff bench record $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) --output docs/benchmarks.json \
+	  && reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
+
+docs: setup
+	@. ./env.sh && reactdiff docs nodes --output docs/nodes.md
+	@. ./env.sh && [ ! -f docs/benchmarks.json ] || reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
 
 lint: setup-test
 	@. ./env.sh && ruff check . && ruff format --check . && mypy

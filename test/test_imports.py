@@ -18,9 +18,9 @@ SHARED = {"types", "coefficients", "clock", "errors", "resources", "settings", "
 # Heavy or peculiar imports, and the only folders that may have them.
 HOMES = {
     "rclpy": {"nodes"},
-    "mediapipe": {"perception"},
+    "mediapipe": {"perception", "demo"},  # demo: its list of connections, when the mesh is made
     "onnxruntime": {"perception", "model"},
-    "kaldi_native_fbank": {"perception"},
+    "kaldi_native_fbank": {"perception", "training"},
     "av": {"capture", "demo"},
     "sounddevice": {"capture"},
     "aiohttp": {"avatar"},

@@ -7,19 +7,28 @@ from typing import Any
 
 import click
 
-from reactdiff_ros.types import POLICIES
-
 
 @click.group()
 def bench() -> None:
     """Measure the listener."""
 
 
+_CLIP = click.option(
+    "--clip", type=click.Path(path_type=Path), help="Media file to play as if live (the demo speaker)."
+)
+_SECONDS = click.option(
+    "--seconds", type=click.FloatRange(1.0, 86400.0), default=60.0, show_default=True, help="Counted time."
+)
+_POLICY = click.option(
+    "--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle."
+)
+
+
 @bench.command()
-@click.option("--clip", type=click.Path(path_type=Path), help="Media file to play as if live (the demo speaker).")
-@click.option("--seconds", type=click.FloatRange(1.0, 86400.0), default=60.0, show_default=True, help="Counted time.")
+@_CLIP
+@_SECONDS
 @click.option("--runs", type=click.IntRange(1, 99), default=1, show_default=True, help="Runs; the median one is told.")
-@click.option("--policy", type=click.Choice(POLICIES), help="Who decides the reactions (model).")
+@_POLICY
 @click.option("--backend", metavar="NAME", help="What computes the model (auto).")
 @click.option("--params", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="ROS parameter file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -36,37 +45,76 @@ def live(
 
     It counts after the graph is active, a face was seen (or 5 s) and 3 s of warm-up; a shorter clip is looped.
     """
-    from reactdiff_ros.cli.listen import StopFlag
-    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
-    from reactdiff_ros.errors import MediaError
+    from reactdiff_ros.cli.output import dumps, json_on_stdout
 
-    if clip is not None and not clip.is_file():
-        raise MediaError("there is no such clip", where=str(clip), todo="name a media file")
     with json_on_stdout(as_json) as result:
-        from reactdiff_ros.evaluation.live_bench import median_run
-        from reactdiff_ros.evaluation.live_run import bench_live
-        from reactdiff_ros.nodes.live_graph import LiveOptions
-
-        if clip is None:
-            from reactdiff_ros.demo import demo_clip_path
-
-            clip = demo_clip_path()
-        given = {"clip": str(clip.absolute()), "policy": policy, "backend": backend}
-        options = LiveOptions(
-            arguments={k: v for k, v in given.items() if v is not None},
-            parameters={"loop": True},
-            params_file=params,
-        )
-        stop = StopFlag()
-        done: list[dict[str, Any]] = []
-        for run in range(1, runs + 1):
-            tell(f"run {run} of {runs}: {clip.name}, {seconds:g} s")
-            done.append(bench_live(options, seconds, tell, lambda: stop.set))
-            tell(_line(done[-1]))
-        result.update(median_run(done))
+        given = {"policy": policy, "backend": backend}
+        result.update(_measure(clip, seconds, runs, {k: v for k, v in given.items() if v is not None}, params))
     if not as_json:
         click.echo(dumps(result, indent=2))
     return 0
+
+
+@bench.command()
+@click.argument("clips", nargs=-1, type=click.Path(path_type=Path))
+@_SECONDS
+@click.option("--runs", type=click.IntRange(1, 99), default=3, show_default=True, help="Runs of each clip.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File for the figures (JSON)."
+)
+def record(clips: tuple[Path, ...], seconds: float, runs: int, output: Path) -> int:
+    """Run `bench live` on each of CLIPS (none: the demo speaker) and write the figures with hardware and date."""
+    import datetime
+
+    from reactdiff_ros.cli.output import dumps, tell
+    from reactdiff_ros.evaluation.machine import commit, hardware
+
+    runs_done: list[dict[str, Any]] = []
+    figures = {
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "commit": commit(Path.cwd()),
+        "hardware": hardware(),
+        "live": runs_done,
+    }
+    for clip in clips or (None,):
+        command = f"reactdiff bench live {f'--clip {clip} ' if clip else ''}--seconds {seconds:g} --runs {runs} --json"
+        result = _measure(clip, seconds, runs, {}, None)
+        name = clip.name if clip else "demo speaker"
+        runs_done.append({"clip": name, "command": command, "runs": runs, "result": result})
+    output.write_text(dumps(figures, indent=2) + "\n", encoding="utf-8")
+    tell(f"wrote {output}")
+    return 0
+
+
+def _measure(
+    clip: Path | None, seconds: float, runs: int, arguments: dict[str, str], params: Path | None
+) -> dict[str, Any]:
+    from reactdiff_ros.cli.listen import StopFlag
+    from reactdiff_ros.cli.output import tell
+    from reactdiff_ros.errors import ConfigError, MediaError
+    from reactdiff_ros.evaluation.live_bench import median_run
+    from reactdiff_ros.evaluation.live_run import bench_live
+    from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
+
+    if clip is None:
+        from reactdiff_ros.demo import demo_clip_path
+
+        clip = demo_clip_path()
+    if not clip.is_file():
+        raise MediaError("there is no such clip", where=str(clip), todo="name a media file")
+    given = {**arguments, "clip": str(clip.absolute())}
+    try:
+        options = LiveOptions(arguments=given, parameters={"loop": True}, params_file=params)
+        wanted_nodes(options)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    stop = StopFlag()
+    done: list[dict[str, Any]] = []
+    for run in range(1, runs + 1):
+        tell(f"run {run} of {runs}: {clip.name}, {seconds:g} s")
+        done.append(bench_live(options, seconds, tell, lambda: stop.set))
+        tell(_line(done[-1]))
+    return median_run(done)
 
 
 def _line(run: dict[str, Any]) -> str:

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reactdiff_ros.types import POLICIES
-
 if TYPE_CHECKING:
     from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions
 
@@ -93,7 +91,7 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
     "--clip", type=click.Path(path_type=Path), help="Media file played as if live, in place of camera and microphone."
 )
 @click.option("--once", is_flag=True, help="Play the clip once instead of over and over.")
-@click.option("--policy", type=click.Choice(POLICIES), help="Who decides the reactions (model).")
+@click.option("--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle.")
 @click.option("--backend", metavar="NAME", help="What computes the model (auto).")
 @click.option("--avatar/--no-avatar", default=True, help="Serve the screen face (yes).")
 @click.option("--look", metavar="NAME", help="Look of the screen face.")

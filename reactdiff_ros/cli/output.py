@@ -7,7 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any
 
 import click
@@ -52,17 +52,19 @@ def json_on_stdout(enabled: bool) -> Iterator[dict[str, Any]]:
     if not enabled:
         yield result
         return
-    sys.stdout.flush()
+    stdout = sys.stdout
+    stdout.flush()
     real = os.dup(1)
     try:
         os.dup2(2, 1)
-        yield result
+        with redirect_stdout(sys.stderr):
+            yield result
     finally:
         with suppress(OSError, ValueError):
-            sys.stdout.flush()
+            stdout.flush()
         os.dup2(real, 1)
         os.close(real)
-    print(dumps(result), flush=True)
+    print(dumps(result), file=stdout, flush=True)
 
 
 def tell(sentence: str) -> None:

@@ -1,0 +1,189 @@
+"""What every command promises: help, one JSON object, exit codes, sentences instead of tracebacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from reactdiff_ros.cli import main as command_line
+from reactdiff_ros.cli.output import dumps
+from reactdiff_ros.errors import ReactdiffError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def every_command(group: click.Command = command_line.cli, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(group, click.Group):
+        for name, command in group.commands.items():
+            yield from every_command(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main([*path, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("Usage: reactdiff")
+    command: click.Command = command_line.cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{parameter.name} is not described"
+
+
+def test_help_is_instant() -> None:
+    code = (
+        "import sys, reactdiff_ros.cli.main; print({'rclpy', 'cv2', 'torch', 'av', 'numpy', 'yaml'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["listen", "--clip", "x.mp4", "--camera", "0"],
+        ["listen", "--once"],
+        ["listen", "--camera", "none", "--microphone", "none"],
+        ["listen", "--no-avatar", "--port", "9000"],
+        ["listen", "--policy", "clairvoyant"],
+        ["listen", "--look", "no such look"],
+        ["listen", "--namespace", "a b"],
+        ["listen", "--params", "/nowhere/parameters.yaml"],
+        ["bench", "live", "--seconds", "0"],
+        ["no-such-command"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_2_and_a_sentence(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "Error: " in err
+    assert "Traceback" not in err
+
+
+def test_a_missing_clip_is_1_and_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["bench", "live", "--clip", "/nowhere/clip.mp4", "--json"]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err == "reactdiff: there is no such clip (/nowhere/clip.mp4): name a media file\n"
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "{", "node: 3", "\x00"])
+def test_a_bad_parameter_file_is_a_sentence(text: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "parameters.yaml"
+    path.write_text(text)
+    assert command_line.main(["listen", "--params", str(path)]) == 2
+    assert "the parameter file" in capfd.readouterr().err
+
+
+def test_errors_become_sentences_and_exit_codes(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def command(error: Exception) -> click.Command:
+        def fail() -> None:
+            raise error
+
+        return click.Command("fail", callback=fail)
+
+    for error, code, said in (
+        (ReactdiffError("it is broken", where="here", todo="mend it"), 1, "reactdiff: it is broken (here): mend it\n"),
+        (ModuleNotFoundError("no", name="torch.nn"), 3, "train"),
+        (ModuleNotFoundError("no", name="rclpy"), 3, "make setup"),
+        (KeyboardInterrupt(), 130, ""),
+    ):
+        monkeypatch.setitem(command_line.cli.commands, "fail", command(error))
+        assert command_line.main(["fail"]) == code
+        assert said in capfd.readouterr().err
+
+
+def test_json_is_the_only_thing_on_stdout_and_strict(capfd: pytest.CaptureFixture[str]) -> None:
+    from reactdiff_ros.cli.output import json_on_stdout
+
+    with json_on_stdout(True) as result:
+        print("a library talks")
+        os.write(1, b"a C library talks\n")
+        result["nan"] = float("nan")
+        result["array"] = np.array([1.0, np.inf], dtype=np.float32)
+        result["path"] = Path("/x")
+    out, err = capfd.readouterr()
+    assert json.loads(out) == {"nan": None, "array": [1.0, None], "path": "/x"}
+    assert "a library talks" in err
+    assert "a C library talks" in err
+
+
+def test_dumps_is_strict_in_all_depths() -> None:
+    assert json.loads(dumps({"a": [{"b": (np.float64("-inf"), 2)}]})) == {"a": [{"b": [None, 2]}]}
+
+
+def test_doctor_tells_one_line_for_each_check(capfd: pytest.CaptureFixture[str]) -> None:
+    code = command_line.main(["doctor", "--json"])
+    out, err = capfd.readouterr()
+    answer = json.loads(out)
+    assert answer["ok"] == (code == 0)
+    checks = {finding["check"] for finding in answer["findings"]}
+    assert {"python", "packages", "ros", "camera", "microphone", "port", "backend", "disk"} <= checks
+    assert len(err.splitlines()) == len(answer["findings"])
+    assert all(f["level"] != "error" or f["sentence"] for f in answer["findings"])
+
+
+def test_a_check_that_trips_is_a_finding(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    from reactdiff_ros.cli import doctor
+
+    def check_moon() -> Iterator[doctor.Finding]:
+        raise OSError("too far")
+        yield
+
+    monkeypatch.setattr(doctor, "CHECKS", (check_moon,))
+    assert command_line.main(["doctor"]) == 1
+    assert "ERROR moon       OSError: too far" in capfd.readouterr().out
+
+
+def test_the_page_of_nodes_is_the_generated_one() -> None:
+    from reactdiff_ros.cli.pages import nodes_page
+    from reactdiff_ros.nodes.table import load_table
+
+    committed = (ROOT / "docs" / "nodes.md").read_text()
+    assert committed == nodes_page(load_table()), "run 'make docs'"
+
+
+def test_the_page_of_benchmarks_is_the_generated_one() -> None:
+    from reactdiff_ros.cli.pages import benchmarks_page, read_figures
+
+    figures = ROOT / "docs" / "benchmarks.json"
+    if not figures.exists():
+        pytest.skip("no figures were measured yet (make bench)")
+    assert (ROOT / "docs" / "benchmarks.md").read_text() == benchmarks_page(read_figures(figures)), "run 'make docs'"
+
+
+def test_figures_that_cannot_be_read_are_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "figures.json"
+    bad.write_text('{"live": 3}')
+    assert command_line.main(["docs", "benchmarks", str(bad)]) == 1
+    assert "make bench" in capfd.readouterr().err
+
+
+def test_devices_are_asked_in_bounded_time(tmp_path: Path) -> None:
+    from reactdiff_ros.cli.devices import MicrophoneQuestion, cameras
+
+    (tmp_path / "video0").write_text("no device")
+    (tmp_path / "video-x").write_text("no device")
+    assert cameras(tmp_path) == []
+    began = time.monotonic()
+    answer = MicrophoneQuestion().answer(timeout_s=0.0)
+    assert answer.default is None
+    assert answer.problem
+    assert time.monotonic() - began < 2.0
