@@ -278,7 +278,7 @@ class ReactdiffNode(LifecycleNode):
             result = entities(state)
             self._state = to
             self.health.solved(key)
-            self.get_logger().info(f"{to}: {self.fine()}" if to == "active" else to)
+            self.get_logger().info(f"{to}: {self._summary()[1]}" if to == "active" else to)
         except ReactdiffError as error:
             self._state, result = else_to, _RETURN.FAILURE
             self.problem(key, str(error))

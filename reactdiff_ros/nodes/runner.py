@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .base import ReactdiffNode
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AGAIN_S = 1.0
 STOP_S = 4.0
 """A node that has not stopped so long after the signal is ended hard."""
 
@@ -29,7 +31,8 @@ class StopSignal:
 
     Python's own handler would interrupt an import or a callback half-way, and would wait while the main thread waits
     in C. So the handler does nothing, and the byte that Python writes for every signal wakes a thread. A second
-    signal, or a stop that takes longer than STOP_S, ends the process.
+    signal, or a stop that takes longer than STOP_S, ends the process; but not one of the first second, for a terminal
+    and a launcher both send one.
     """
 
     def __init__(self) -> None:
@@ -50,12 +53,16 @@ class StopSignal:
         self._bytes.recv(1)
         self._stopped.set()
         self.wake()
-        self._bytes.settimeout(STOP_S)
-        try:
-            number = self._bytes.recv(1)[0]
-        except TimeoutError:
-            os._exit(1)
-        os._exit(128 + number)
+        first_s = time.monotonic()
+        while (left_s := first_s + STOP_S - time.monotonic()) > 0:
+            self._bytes.settimeout(left_s)
+            try:
+                number = self._bytes.recv(1)[0]
+            except TimeoutError:
+                break
+            if time.monotonic() - first_s > AGAIN_S:
+                os._exit(128 + number)
+        os._exit(1)
 
 
 def claim_name(full_name: str) -> socket.socket:

@@ -1,0 +1,96 @@
+"""Starts the nodes of config/nodes.json. Arguments: ros2 launch reactdiff_ros listener.launch.py --show-args.
+
+Only the standard library, launch and launch_ros are imported: the nodes' own environment may be another one.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+from launch_ros.parameter_descriptions import ParameterValue
+
+SHARE = Path(__file__).parent.parent
+TYPES = {"bool": bool, "int": int, "double": float, "string": str}
+RESPAWN_DELAY_S = 1.0
+
+
+def generate_launch_description():
+    """The launch description that ros2 launch asks for."""
+    table = json.loads((SHARE / "config" / "nodes.json").read_text(encoding="utf-8"))
+    arguments = [
+        DeclareLaunchArgument(
+            a["name"], default_value=a["default"], description=a["description"], choices=a.get("choices")
+        )
+        for a in table["arguments"]
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=start, args=[table])])
+
+
+def start(context, table):
+    """What to start under the arguments given."""
+    arguments = {a["name"]: LaunchConfiguration(a["name"]).perform(context).strip() for a in table["arguments"]}
+    if arguments["clip"] not in ("", "none"):
+        arguments["camera"] = arguments["microphone"] = "none"
+        arguments["clip"] = str(Path(arguments["clip"]).expanduser().absolute())
+    files = parameter_files(arguments)
+    nodes = [
+        node_action(node, arguments, files)
+        for node in table["nodes"]
+        if node["when"] == "always" or arguments[node["when"]] not in ("", "none")
+    ]
+    if arguments["use_sim_time"] == "true":
+        nodes.append(LogInfo(msg="the nodes wait for /clock, as of 'ros2 bag play --clock'"))
+    return [*discovery(arguments["lan"] == "true"), *nodes]
+
+
+def discovery(lan):
+    """DDS stays on this machine unless told otherwise: by the newer variable, and by humble's."""
+    if os.environ.get("ROS_DISTRO") == "humble":
+        return [SetEnvironmentVariable("ROS_LOCALHOST_ONLY", "0" if lan else "1")]
+    return [SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET" if lan else "LOCALHOST")]
+
+
+def parameter_files(arguments):
+    """The robot's file, then the user's."""
+    files = []
+    robot = arguments["robot"]
+    if robot not in ("", "none"):
+        shipped = SHARE / "config" / "robots" / f"{robot}.yaml"
+        files.append(shipped if shipped.is_file() else Path(robot).expanduser())
+    if arguments["params_file"]:
+        files.append(Path(arguments["params_file"]).expanduser())
+    for path in files:
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in (SHARE / "config" / "robots").glob("*.yaml")))
+            raise RuntimeError(f"there is no parameter file {path}: give robot:= one of {known}, none, or a path")
+    return [str(path) for path in files]
+
+
+def node_action(node, arguments, files):
+    """One node of the table. It configures and activates itself (autostart), so that a respawn works."""
+    types = {p["name"]: TYPES[p["type"]] for p in node["parameters"]}
+    parameters = {
+        name: ParameterValue(arguments[argument], value_type=types[name])
+        for name, argument in node["arguments"].items()
+    }
+    parameters["use_sim_time"] = arguments["use_sim_time"] == "true"
+    environment = {}
+    if node.get("large_messages") and "FASTRTPS_DEFAULT_PROFILES_FILE" not in os.environ:
+        profile = str(SHARE / "config" / "dds" / "fastdds_pictures.xml")
+        environment = {"FASTRTPS_DEFAULT_PROFILES_FILE": profile, "FASTDDS_DEFAULT_PROFILES_FILE": profile}
+    return LifecycleNode(
+        package="reactdiff_ros",
+        executable=node["name"],
+        name=node["name"],
+        namespace=arguments["namespace"],
+        parameters=[*files, parameters],
+        additional_env=environment,
+        output="screen",
+        emulate_tty=True,
+        respawn=True,
+        respawn_delay=RESPAWN_DELAY_S,
+    )

@@ -1,0 +1,122 @@
+"""Pictures of a camera, as JPEG: the device's own where it gives them."""
+
+from __future__ import annotations
+
+import array
+import threading
+
+from sensor_msgs.msg import CompressedImage
+
+from reactdiff_ros.capture.camera import Camera, CameraConfig, CameraFrame
+from reactdiff_ros.capture.decode import encode_jpeg
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import DeviceError
+
+from . import convert
+from .base import ReactdiffNode
+from .health import Level
+from .runner import run
+
+SILENT_NS = 3 * NS
+POLL_S = 0.1
+
+
+class CameraNode(ReactdiffNode):
+    """Reads the camera in a thread of its own; a missing camera is tried again until it is there."""
+
+    NAME = "camera_node"
+
+    def setup(self) -> None:
+        """Check the settings; the camera itself is opened by the reader."""
+        device = str(self.values["device"]).strip()
+        self._config = CameraConfig(
+            source=int(device) if device.isdigit() else device,
+            width=int(self.values["width"]),
+            height=int(self.values["height"]),
+            rate_hz=float(self.values["fps"]),
+        )
+        self._pictures = self.advertise("camera/image_raw/compressed")
+        self.backend = "opencv"
+
+    def start(self) -> None:
+        """Start the reader."""
+        self._stopping = threading.Event()
+        self._seen_ns = self.steady_ns()
+        self._camera = Camera(self._config, self.now_ns)
+        self._reader = threading.Thread(target=self._read_until_stopped, name="camera", daemon=True)
+        self._reader.start()
+
+    def stop(self) -> None:
+        """Stop the reader and give the camera back."""
+        if getattr(self, "_reader", None) is not None:
+            self._stopping.set()
+            self._reader.join(3.0)
+
+    def fine(self) -> str:
+        """What the diagnostics say when all is well."""
+        width, height = self._size
+        return f"camera {self.values['device']} gives {width}x{height}" if width else "opens the camera"
+
+    _size = (0, 0)
+
+    def observe_health(self) -> None:
+        """Say when an open camera gives nothing, or the same picture again and again."""
+        if not self._camera.is_open:
+            return
+        silent = self.steady_ns() - self._seen_ns > SILENT_NS
+        frozen = self._camera.frozen_ns(self.now_ns()) > SILENT_NS
+        if silent:
+            self.problem("silent", f"camera {self.values['device']} is open and gives no pictures")
+        else:
+            self.solved("silent")
+        if frozen and not silent:
+            self.problem("frozen", f"camera {self.values['device']} gives the same picture again and again", Level.WARN)
+        else:
+            self.solved("frozen")
+
+    def _read_until_stopped(self) -> None:
+        due_ns = self.steady_ns()
+        while not self._stopping.is_set():
+            try:
+                if not self._camera.reconnect(self.steady_ns()):
+                    self._stopping.wait(POLL_S)
+                    continue
+                self._publish(self._camera.read())
+                self.solved("camera", f"camera {self.values['device']} is there")
+                due_ns = self._pace(due_ns)
+            except DeviceError as error:
+                self.problem("camera", str(error))
+            except Exception as error:
+                self.failed(error, "the camera reader")
+                self._stopping.wait(POLL_S)
+        self._camera.close()
+
+    def _pace(self, due_ns: int) -> int:
+        """A file gives its pictures at once: wait for the time of the next one."""
+        if self._camera.paced:
+            return self.steady_ns()
+        rate = self._camera.rate_hz or float(self.values["fps"]) or 30.0
+        due_ns = max(due_ns + round(NS / rate), self.steady_ns() - NS)
+        self._stopping.wait(max(0, due_ns - self.steady_ns()) / NS)
+        return due_ns
+
+    def _publish(self, frame: CameraFrame) -> None:
+        self._seen_ns = self.steady_ns()
+        if self._size == (0, 0):
+            self._size = self._camera.size
+        if frame.jpeg is not None:
+            data = frame.jpeg
+        elif frame.bgr is not None:
+            data = encode_jpeg(frame.bgr, int(self.values["jpeg_quality"]))
+        else:
+            return
+        header = convert.header(frame.stamp_ns, str(self.values["frame_id"]))
+        message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
+        message.data = array.array("B", data)
+        self.publish(self._pictures, message)
+        self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
+
+
+def main() -> int:
+    """Run the node."""
+    return run(CameraNode)

@@ -1,0 +1,83 @@
+"""Sound of a microphone, in chunks as they come from the device."""
+
+from __future__ import annotations
+
+import threading
+
+from reactdiff_ros.capture.microphone import Microphone, MicrophoneConfig
+from reactdiff_ros.errors import DeviceError
+
+from . import convert
+from .base import ReactdiffNode
+from .runner import run
+
+POLL_S = 0.1
+CHUNK_S = 0.02
+
+
+class MicrophoneNode(ReactdiffNode):
+    """Hands on what PortAudio hears; a missing microphone is tried again until it is there."""
+
+    NAME = "microphone_node"
+
+    def setup(self) -> None:
+        """Check the settings; the microphone itself is opened by the reader."""
+        device = str(self.values["device"]).strip()
+        self._config = MicrophoneConfig(
+            device=None if device in ("", "default") else device,
+            rate_hz=int(self.values["sample_rate"]) or None,
+            channels=int(self.values["channels"]) or None,
+            block_s=CHUNK_S,
+        )
+        self._sounds = self.advertise("audio")
+        self.backend = "portaudio"
+
+    def start(self) -> None:
+        """Start the reader."""
+        self._stopping = threading.Event()
+        self._heard = threading.Event()
+        self._microphone = Microphone(self._config, self.now_ns, on_sound=self._heard.set)
+        self._reader = threading.Thread(target=self._read_until_stopped, name="microphone", daemon=True)
+        self._reader.start()
+
+    def stop(self) -> None:
+        """Stop the reader and give the microphone back."""
+        if getattr(self, "_reader", None) is not None:
+            self._stopping.set()
+            self._heard.set()
+            self._reader.join(3.0)
+
+    def fine(self) -> str:
+        """What the diagnostics say when all is well."""
+        microphone = self._microphone
+        if not microphone.is_open:
+            return "opens the microphone"
+        return f"{microphone.name} gives {microphone.channels} channels at {microphone.rate_hz} Hz"
+
+    def observe_health(self) -> None:
+        """Count what nobody read in time."""
+        self.meter.dropped["audio"] = self._microphone.dropped + self._microphone.overflows
+
+    def _read_until_stopped(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if not self._microphone.reconnect(self.steady_ns()):
+                    self._stopping.wait(POLL_S)
+                    continue
+                self._heard.wait(POLL_S)
+                self._heard.clear()
+                for sound in self._microphone.read(self.now_ns()):
+                    self.publish(self._sounds, convert.audio_message(sound, str(self.values["frame_id"])))
+                    self.meter.output(self.steady_ns(), (self.now_ns() - sound.end_ns) / 1e6)
+                    self.solved("microphone", f"{self._microphone.name} is there")
+            except DeviceError as error:
+                self.problem("microphone", str(error))
+            except Exception as error:
+                self.failed(error, "the microphone reader")
+                self._stopping.wait(POLL_S)
+        self._microphone.close()
+
+
+def main() -> int:
+    """Run the node."""
+    return run(MicrophoneNode)
