@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from virtual_microphone import VirtualMicrophone, virtual_microphone, why_not
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,3 +27,13 @@ def clips() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def microphone_without_hardware() -> Iterator[VirtualMicrophone]:
+    """A PulseAudio null sink as the default microphone of processes started with its `environment`; or a skip."""
+    missing = why_not()
+    if missing:
+        pytest.skip(missing)
+    with tempfile.TemporaryDirectory(prefix="mic") as folder, virtual_microphone(Path(folder)) as microphone:
+        yield microphone

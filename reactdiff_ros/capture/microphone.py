@@ -34,6 +34,8 @@ class MicrophoneConfig:
     """Sound that waits longer than this for a reader is dropped, the oldest first."""
     silent_s: float = 1.0
     """No block for so long means that the device is gone."""
+    start_s: float = 4.0
+    """The same for the first block: sound servers and wireless microphones take up to 2 s to start."""
 
 
 class SampleClock:
@@ -172,15 +174,17 @@ class Microphone:
         """Everything heard since the last call, oldest first.
 
         Raises:
-            DeviceError: closed, or no sound came for a second; it is closed then, use `reconnect`.
+            DeviceError: closed, or no sound came for `silent_s`; it is closed then, use `reconnect`.
         """
         if self._stream is None:
             raise DeviceError("the microphone is not open", where=self._where())
         with self._lock:
             sounds = list(self._queue)
             self._queue.clear()
-        newest_ns = self._opened_ns if self._heard_ns is None else self._heard_ns
-        if not sounds and now_ns - newest_ns > self.config.silent_s * NS:
+        since_ns, patience_s = self._heard_ns, self.config.silent_s
+        if since_ns is None:
+            since_ns, patience_s = self._opened_ns, self.config.start_s
+        if not sounds and now_ns - since_ns > patience_s * NS:
             self.close()
             raise DeviceError("the microphone stopped giving sound", where=self.name, todo="it is tried again")
         if sounds:
