@@ -1,0 +1,1 @@
+"""Simulated dyads, the networks in torch, training and export. Not imported at run time."""
