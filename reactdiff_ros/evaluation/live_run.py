@@ -16,9 +16,17 @@ import psutil
 
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.live_bench import TAIL_NS, summary
+from reactdiff_ros.evaluation.live_bench import PICTURES, SPEAKER, TAIL_NS, summary
 from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, wanted_nodes
 
+_KINDS = {
+    "compressed": PICTURES,
+    "raw": "camera/image_raw",
+    "sound": "audio",
+    "bytes": "audio",
+    "samples": "audio",
+    "frame": SPEAKER,
+}
 ACTIVE_S = 60.0
 FACE_S = 5.0
 WARM_UP_S = 3.0
@@ -146,5 +154,7 @@ def _dropped(graph: LiveGraph) -> Mapping[str, int]:
     for report in graph.reports.values():
         for key, value in report.values.items():
             if key.startswith("dropped ") and value.isdigit():
-                total[key.removeprefix("dropped ")] += int(value)
+                # "audio (late)" is a drop of audio; a worker's kinds of items are named without their topic.
+                topic = key.removeprefix("dropped ").split(" (")[0]
+                total[_KINDS.get(topic, topic)] += int(value)
     return total

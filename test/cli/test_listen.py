@@ -1,0 +1,250 @@
+"""`reactdiff listen` and the live bench on the real graph: the page answers, nodes come back, nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from reactdiff_ros.cli.listen import Source, choose_source
+from reactdiff_ros.nodes.live_graph import page_answers
+
+ROOT = Path(__file__).resolve().parents[2]
+DOMAIN = "68"
+URL = re.compile(r"http://127\.0\.0\.1:\d+/")
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of grey noise without a face and without sound."""
+    import av
+
+    path = tmp_path_factory.mktemp("clip") / "noise.mp4"
+    pixels = np.random.default_rng(1).integers(90, 160, (240, 320, 3), dtype=np.uint8)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 320, 240
+        for i in range(50):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(pixels, i, axis=1), format="rgb24")))
+        file.mux(stream.encode())
+    return path
+
+
+class Listening:
+    """A running `reactdiff listen` in a process group of its own, and all that it says."""
+
+    def __init__(self, *arguments: str) -> None:
+        environment = {**os.environ, "ROS_DOMAIN_ID": DOMAIN}
+        command = [sys.executable, "-m", "reactdiff_ros.cli.main", "listen", *arguments]
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._seen: set[psutil.Process] = set()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+
+    def nodes(self) -> dict[str, psutil.Process]:
+        """Running node processes by executable."""
+        found = {}
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            self._seen.add(child)
+            try:
+                found.update({Path(word).name: child for word in child.cmdline() if "/lib/reactdiff_ros/" in word})
+            except psutil.Error:
+                continue
+        return found
+
+    def said(self, text: str) -> bool:
+        return any(text in line for line in self.lines)
+
+    def url(self) -> str | None:
+        return next((m.group() for line in self.lines if (m := URL.search(line))), None)
+
+    def interrupt(self) -> int:
+        self.nodes()
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(10)
+
+    def left(self) -> list[psutil.Process]:
+        return [p for p in self._seen if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._reader.join(5)
+
+
+def until(condition: Callable[[], object], what: str, timeout_s: float = 40.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def listening(noise: Path) -> Iterator[Listening]:
+    run = Listening("--clip", str(noise), "--policy", "idle", "--namespace", "supervised", "--port", "18768")
+    try:
+        until(lambda: run.url() or run.process.poll() is not None, "no page")
+        until(lambda: len(run.nodes()) == 5, f"not all nodes run: {run.lines}")
+        yield run
+    finally:
+        run.end()
+
+
+@pytest.mark.ros
+def test_the_address_is_said_when_the_page_answers(listening: Listening) -> None:
+    url = listening.url()
+    assert url is not None, listening.lines
+    assert page_answers(url)
+    assert set(listening.nodes()) == {
+        "clip_node", "perception_node", "reaction_node", "expression_node", "avatar_node",
+    }  # fmt: skip
+
+
+@pytest.mark.ros
+def test_a_second_listener_of_the_namespace_is_told_so(listening: Listening, noise: Path) -> None:
+    second = Listening("--clip", str(noise), "--namespace", "supervised")
+    assert second.process.wait(20) == 1
+    second.end()
+    assert len(second.lines) == 1, second.lines
+    assert "a listener already runs" in second.lines[0]
+    assert f"process {listening.process.pid}" in second.lines[0]
+    assert page_answers(listening.url() or "")
+
+
+@pytest.mark.ros
+def test_a_node_that_is_killed_comes_back(listening: Listening) -> None:
+    old = listening.nodes()["reaction_node"]
+    old.kill()
+    until(lambda: listening.nodes().get("reaction_node", old) != old, "not started again")
+    until(lambda: listening.said("reaction_node died (signal SIGKILL)"), f"not said: {listening.lines}")
+
+
+@pytest.mark.ros
+def test_a_node_that_hangs_is_replaced(listening: Listening) -> None:
+    log = Path(listening_log("expression_node"))
+    until(lambda: "active" in log.read_text(), "not active")
+    time.sleep(1.5)  # so that it was heard at least once: who was never heard is waited for longer
+    old = listening.nodes()["expression_node"]
+    old.suspend()
+    until(lambda: listening.nodes().get("expression_node", old) != old, "not replaced", 25.0)
+    assert listening.said("expression_node was not heard for"), listening.lines
+
+
+@pytest.mark.ros
+def test_ctrl_c_ends_it_with_0_within_3_s_and_leaves_nothing(listening: Listening) -> None:
+    began = time.monotonic()
+    assert listening.interrupt() == 0
+    assert time.monotonic() - began < 4.0
+    assert listening.left() == []
+
+
+@pytest.mark.ros
+def test_killing_the_supervisor_leaves_nothing(noise: Path) -> None:
+    run = Listening("--clip", str(noise), "--no-avatar", "--policy", "idle", "--namespace", "orphans")
+    try:
+        until(lambda: len(run.nodes()) == 4, f"not all nodes run: {run.lines}")
+        run.process.kill()
+        run.process.wait()
+        until(lambda: not run.left(), "orphans", 5.0)
+    finally:
+        run.end()
+
+
+@pytest.mark.ros
+def test_a_clip_that_is_missing_is_said_and_the_face_is_there(tmp_path: Path) -> None:
+    run = Listening(
+        "--clip", str(tmp_path / "none.mp4"), "--policy", "idle", "--namespace", "hopeful", "--port", "18768"
+    )
+    try:
+        until(lambda: run.said("clip_node: ") and run.url(), f"not said: {run.lines}")
+        assert any("none.mp4" in line for line in run.lines if line.startswith("reactdiff: clip_node"))
+        assert not run.said("Traceback")
+        assert run.interrupt() == 0
+    finally:
+        run.end()
+
+
+@pytest.mark.ros
+def test_the_live_bench_measures_the_real_graph(noise: Path) -> None:
+    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "bench", "live", "--clip", str(noise)]
+    command += ["--seconds", "3", "--policy", "idle", "--json"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    assert result["rates_hz"]["listener/expression"] == pytest.approx(50.0, abs=10.0)
+    assert result["rates_hz"]["camera/image_raw/compressed"] == pytest.approx(25.0, abs=5.0)
+    assert result["rates_hz"]["audio"] is None
+    assert 0 < result["cpu_cores"] < psutil.cpu_count()
+    assert 50 < result["rss_mb"] < 2000
+    assert result["seconds"] == pytest.approx(3.0, abs=0.5)
+
+
+def listening_log(node: str) -> str:
+    from reactdiff_ros.nodes.live_graph import state_folder
+
+    return str(state_folder() / "logs" / f"listen-{DOMAIN}-supervised" / f"{node}.log")
+
+
+def test_the_source_is_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reactdiff_ros.cli import devices
+
+    webcam, locked = devices.Camera(2, "Webcam"), devices.Camera(0, "locked", "no permission")
+    heard: list[devices.Microphones] = []
+
+    class Question:
+        def answer(self, timeout_s: float = 0.0) -> devices.Microphones:
+            return heard[0]
+
+        def drop(self) -> None:
+            pass
+
+    monkeypatch.setattr(devices, "MicrophoneQuestion", Question)
+    monkeypatch.setattr(devices, "cameras", lambda: [locked, webcam])
+    heard[:] = [devices.Microphones("built-in", ("built-in",))]
+    assert choose_source(None, None, None) == Source("2", "default", sentence="camera Webcam, built-in")
+    assert choose_source("0", "none", None) == Source("0", "none", sentence="camera 0, no microphone")
+    assert choose_source("none", "default", None).arguments() == {"camera": "none", "microphone": "default"}
+    heard[:] = [devices.Microphones(None, problem="it hangs")]
+    assert choose_source("1", None, None).sentence == "camera 1, no microphone (it hangs)"
+    clip = tmp_path / "x.mp4"
+    assert choose_source(None, None, clip).arguments() == {"clip": str(clip)}
+
+
+def test_without_a_camera_the_demo_speaker_plays(monkeypatch: pytest.MonkeyPatch) -> None:
+    import reactdiff_ros.demo
+    from reactdiff_ros.cli import devices
+
+    monkeypatch.setattr(devices, "cameras", list)
+    monkeypatch.setattr(reactdiff_ros.demo, "demo_clip_path", lambda: Path("/demo.mp4"))
+    source = choose_source(None, None, None)
+    assert source.arguments() == {"clip": "/demo.mp4"}
+    assert "demo speaker" in source.sentence
