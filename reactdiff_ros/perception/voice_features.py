@@ -54,7 +54,7 @@ class MfccStream:
         frame = np.array(self._mfcc.get_frame(ready - 1), np.float32)
         self._mfcc.pop(ready - self._frames)
         self._frames = ready
-        return np.nan_to_num(frame)
+        return frame if np.isfinite(frame).all() else np.nan_to_num(frame)
 
 
 def loudness_dbfs(window: NDArray[np.float32]) -> float:

@@ -19,6 +19,7 @@ _ZERO_CROSSINGS: Final = 24
 _KAISER_BETA: Final = 7.0
 _ROLL_OFF: Final = 0.92
 _MAX_PHASES: Final = 1024
+_CACHED: Final = 32
 _FULL_SCALE: Final = np.float32(1.0 / 32768.0)
 
 Downmix = Literal["mean", "best"]
@@ -46,6 +47,7 @@ class Resampler:
         self._first = -self._half
         """Input index of the buffer's first sample; what lies before the stream is silence."""
         self._given = 0
+        self._cache: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def push(self, samples: NDArray[np.float32]) -> None:
         """Append input samples (n,)."""
@@ -62,22 +64,33 @@ class Resampler:
     def take(self, count: int) -> NDArray[np.float32]:
         """The next `count` output samples; the caller has asked `reach`."""
         if self._direct:
-            taken = self._buffer[:count]
+            direct = self._buffer[:count]
             self._buffer, self._first = self._buffer[count:], self._first + count
-            return taken
-        position = (self._given + np.arange(count, dtype=np.int64)) * self._down
-        base, phase = position // self._up, position % self._up
-        windows = np.lib.stride_tricks.sliding_window_view(self._buffer, 2 * self._half)
-        rows = windows[base - self._half + 1 - self._first]
-        if self._up == 1:
-            taken = np.einsum("ij,j->i", rows, self._taps[0])
-        else:
-            taken = np.einsum("ij,ij->i", rows, self._taps[phase * self._phases // self._up])
-        taken = np.asarray(taken, np.float32)
+            return direct
+        start = self._given * self._down
+        base = (start % self._up + np.arange(count, dtype=np.int64) * self._down) // self._up
+        first = start // self._up - self._half + 1 - self._first
+        step = self._buffer.strides[0]
+        windows: NDArray[np.float32] = np.ndarray(
+            (len(self._buffer) - 2 * self._half + 1, 2 * self._half), np.float32, self._buffer, 0, (step, step)
+        )
+        taken: NDArray[np.float32] = np.einsum(
+            "ij,ij->i", windows[base + first], self._weights(start % self._up, count)
+        )
         self._given += count
         done = max(0, self._given * self._down // self._up - self._half + 1 - self._first)
         self._buffer, self._first = self._buffer[done:], self._first + done
         return taken
+
+    def _weights(self, phase: int, count: int) -> NDArray[np.float32]:
+        """The filter of each of `count` outputs; a few such rows of filters recur for ever."""
+        key = (phase, count)
+        if key not in self._cache:
+            if len(self._cache) >= _CACHED:
+                self._cache.clear()
+            phases = (phase + np.arange(count, dtype=np.int64) * self._down) % self._up
+            self._cache[key] = self._taps[phases * self._phases // self._up]
+        return self._cache[key]
 
 
 def _taps(rate_hz: int, half: int, phases: int) -> NDArray[np.float32]:
