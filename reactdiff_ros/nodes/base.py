@@ -82,6 +82,7 @@ class ReactdiffNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", self._qos["reliable"])
         self._status = self.create_publisher(msg.ListenerStatus, "listener/status", self._qos["reliable"])
         self.create_timer(1.0, self._guarded("status", self._beat), clock=self._steady)
+        self._refuse_impossible_transitions()
 
     # Hooks
 
@@ -263,6 +264,22 @@ class ReactdiffNode(LifecycleNode):
         """With autostart: configure and activate."""
         if self.values["autostart"] and self.trigger_configure() == _RETURN.SUCCESS:
             self.trigger_activate()
+
+    def _refuse_impossible_transitions(self) -> None:
+        """Answer a request for an impossible transition with success false: rclpy's own service raises on it."""
+        service = self._service_change_state
+        change = service.callback
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return change(request, response)
+            except Exception:
+                wanted = request.transition.label or request.transition.id
+                self.get_logger().warning(f"transition {wanted} is not possible while the node is {self._state}")
+                response.success = False
+                return response
+
+        service.callback = guarded
 
     def _transition(
         self,

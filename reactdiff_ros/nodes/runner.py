@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN_S = 1.0
+GIVE_UP = 100
+"""So many failures of the executor without one success end the node: then it is better started anew."""
 STOP_S = 4.0
 """A node that has not stopped so long after the signal is ended hard."""
 
@@ -100,8 +102,7 @@ def run(node_class: type[ReactdiffNode], args: list[str] | None = None) -> int:
         stop.wake = node.create_guard_condition(lambda: None).trigger
         if not stop:
             node.start_by_itself()
-        while rclpy.ok() and not stop:
-            executor.spin_once()
+        _spin(node, executor, stop)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception as error:
@@ -120,6 +121,22 @@ def run(node_class: type[ReactdiffNode], args: list[str] | None = None) -> int:
         if claim is not None:
             claim.close()
     return 0
+
+
+def _spin(node: ReactdiffNode, executor: SingleThreadedExecutor, stop: StopSignal) -> None:
+    """Until a signal comes. What rclpy itself raises on a request that it cannot handle ends nothing."""
+    in_a_row = 0
+    while rclpy.ok() and not stop:
+        try:
+            executor.spin_once()
+            in_a_row = 0
+        except (KeyboardInterrupt, ExternalShutdownException):
+            raise
+        except Exception as error:
+            in_a_row += 1
+            if in_a_row >= GIVE_UP:
+                raise
+            node.failed(error, "the executor")
 
 
 def _sentence(error: Exception) -> str:

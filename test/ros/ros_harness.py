@@ -1,0 +1,214 @@
+"""Real nodes in real processes for tests: started, heard over DDS, stopped, and never left behind."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.signals import SignalHandlerOptions  # noqa: E402
+
+from reactdiff_ros.nodes.base import interface  # noqa: E402
+from reactdiff_ros.nodes.table import load_table  # noqa: E402
+
+# One domain a graph: a first one that no other run of the tests on this machine is likely to use, then the next ones.
+_DOMAINS = itertools.cycle(range(70, 100))
+_OFFSET = os.getpid() % 30
+START_S = 40.0
+"""How long a node may take to start on a loaded machine."""
+
+
+class NodeProcess:
+    """One node's process; its output is in `log`."""
+
+    def __init__(self, name: str, environment: dict[str, str], folder: Path, *arguments: str) -> None:
+        self.name = name
+        self._path = Path(tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=folder)[1])
+        with self._path.open("wb") as output:
+            self.process = subprocess.Popen(
+                [executable(name), *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=folder,
+            )
+
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return self._path.read_text(errors="replace")
+
+    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 10.0) -> int:
+        """Signal, wait, kill if need be; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.ended(timeout_s)
+
+    def ended(self, timeout_s: float = START_S) -> int:
+        """Wait for its own end; killed after the timeout. The exit status."""
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+class RosGraph:
+    """Some nodes on a ROS domain of their own, and a node of the test that hears and speaks to them."""
+
+    def __init__(self, folder: Path, *, use_sim_time: bool = False) -> None:
+        self.folder = folder
+        self.domain = 70 + (_OFFSET + next(_DOMAINS) - 70) % 30
+        self.environment = os.environ | {
+            "ROS_DOMAIN_ID": str(self.domain),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            "PYTHONUNBUFFERED": "1",
+            "ROS_LOG_DIR": str(folder),
+        }
+        self.processes: list[NodeProcess] = []
+        self.received: dict[str, list[Any]] = defaultdict(list)
+        self._sim = ["-p", "use_sim_time:=true"] if use_sim_time else []
+        self._context = rclpy.Context()
+        options = SignalHandlerOptions.NO
+        rclpy.init(args=[], context=self._context, domain_id=self.domain, signal_handler_options=options)
+        self.node = rclpy.create_node("tester", context=self._context, use_global_arguments=False)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._publishers: dict[str, Any] = {}
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
+        self.diagnostics: dict[str, Any] = {}
+
+    def start(self, name: str, *arguments: str, **parameters: object) -> NodeProcess:
+        """Start a node with these parameters."""
+        given = [a for n, v in parameters.items() for a in ("-p", f"{n}:={_text(v)}")]
+        process = NodeProcess(name, self.environment, self.folder, "--ros-args", *given, *self._sim, *arguments)
+        self.processes.append(process)
+        return process
+
+    def listen(self, *topics: str) -> None:
+        """Keep every message of these topics of the table in `received`, with the steady time of its receipt."""
+        for topic in topics:
+            kind, qos = _spec(topic)
+            self.node.create_subscription(kind, topic, lambda m, t=topic: self.received[t].append(m), qos)
+
+    def publish(self, topic: str, message: Any) -> None:
+        """Publish on a topic of the table."""
+        self.publisher(topic).publish(message)
+
+    def publisher(self, topic: str) -> Any:
+        """The publisher of a topic of the table."""
+        if topic not in self._publishers:
+            kind, qos = _spec(topic)
+            self._publishers[topic] = self.node.create_publisher(kind, topic, qos)
+        return self._publishers[topic]
+
+    def connect(self, topic: str, timeout_s: float = START_S) -> None:
+        """Wait until somebody listens to what the test publishes on a topic."""
+        publisher = self.publisher(topic)
+        self.until(lambda: publisher.get_subscription_count() > 0, timeout_s, f"nobody listens to {topic}")
+
+    def spin(self, seconds: float) -> None:
+        """Handle what arrives for this long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def until(self, condition: Callable[[], Any], timeout_s: float = 20.0, what: str = "") -> Any:
+        """Handle what arrives until the condition holds; its value. Fails with the nodes' logs after the timeout."""
+        end = time.monotonic() + timeout_s
+        while not (value := condition()):
+            if time.monotonic() > end:
+                logs = "\n".join(f"--- {p.name}\n{p.log[-1500:]}" for p in self.processes)
+                pytest.fail(f"{what or 'the condition'} not within {timeout_s:g} s\n{logs}")
+            self._executor.spin_once(timeout_sec=0.05)
+        return value
+
+    def wait_active(self, *names: str, timeout_s: float = START_S) -> None:
+        """Until these nodes say that they are active."""
+        self.until(lambda: all(self.state(n) == "active" for n in names), timeout_s, f"{names} active")
+
+    def state(self, name: str) -> str:
+        """The lifecycle state that the node's diagnostics tell; empty before the first."""
+        status = self.diagnostics.get(name)
+        return {v.key: v.value for v in status.values}["state"] if status else ""
+
+    def sentence(self, name: str) -> str:
+        """What the node's diagnostics say."""
+        return self.diagnostics[name].message if name in self.diagnostics else ""
+
+    def level(self, name: str) -> int:
+        """The level of the node's diagnostics; -1 before the first."""
+        return self.diagnostics[name].level[0] if name in self.diagnostics else -1
+
+    def value(self, name: str, key: str) -> str:
+        """A value of the node's diagnostics; empty if it has none of that key."""
+        status = self.diagnostics.get(name)
+        return {v.key: v.value for v in status.values}.get(key, "") if status else ""
+
+    def call(self, kind: str, service: str, timeout_s: float = 20.0, **fields: Any) -> Any:
+        """Call a service and return its response."""
+        service_type = interface(kind, "srv")
+        client = self.node.create_client(service_type, service)
+        try:
+            self.until(client.service_is_ready, timeout_s, f"service {service}")
+            future = client.call_async(service_type.Request(**fields))
+            self.until(future.done, timeout_s, f"answer of {service}")
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
+
+    def close(self) -> list[int]:
+        """Stop all processes and leave the domain; the exit statuses."""
+        for process in self.processes:
+            if process.process.poll() is None:
+                process.process.send_signal(signal.SIGTERM)
+        codes = [p.ended(10.0) for p in self.processes]
+        self._executor.shutdown(timeout_sec=0.5)
+        self.node.destroy_node()
+        self._context.try_shutdown()
+        return codes
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.diagnostics[status.name] = status
+
+
+def executable(name: str) -> str:
+    """The built program of a node, or a skip."""
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        path = Path(prefix) / "lib" / "reactdiff_ros" / name
+        if prefix and path.is_file():
+            return str(path)
+    pytest.skip("the package is not built: 'make setup'")
+    raise AssertionError
+
+
+def _spec(topic: str) -> tuple[Any, Any]:
+    from reactdiff_ros.nodes.base import _qos
+
+    for node in load_table().nodes:
+        for spec in (*node.publishers, *node.subscribers):
+            if spec.name == topic:
+                return interface(spec.type, "msg"), _qos(load_table().qos[spec.qos])
+    raise KeyError(topic)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,164 @@
+"""Life of a node: transitions, parameters, one of a name, clean ends. The expression node starts fastest."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from ros_harness import RosGraph
+
+pytestmark = pytest.mark.ros
+
+NAME = "expression_node"
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    graph = RosGraph(tmp_path_factory.mktemp("lifecycle"))
+    yield graph
+    graph.close()
+
+
+@pytest.fixture(scope="module")
+def node(graph):
+    """The node, not configured."""
+    process = graph.start(NAME, autostart=False)
+    graph.until(lambda: graph.state(NAME) == "unconfigured", 40.0, "the first heartbeat")
+    return process
+
+
+def change(graph: RosGraph, label: str) -> bool:
+    from lifecycle_msgs.msg import Transition
+
+    ids = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}
+    transition = Transition(id=ids[label])
+    return graph.call("lifecycle_msgs/ChangeState", f"/{NAME}/change_state", transition=transition).success
+
+
+def set_parameter(graph: RosGraph, name: str, value: object):
+    from rclpy.parameter import Parameter
+
+    message = Parameter(name, value=value).to_parameter_msg()
+    return graph.call("rcl_interfaces/SetParameters", f"/{NAME}/set_parameters", parameters=[message]).results[0]
+
+
+def test_every_transition_is_told_at_once(graph, node):
+    graph.listen("listener/expression")
+    steps = [
+        ("configure", "inactive", "configured, not active", 1),
+        ("activate", "active", "works", 0),
+        ("deactivate", "inactive", "configured, not active", 1),
+        ("cleanup", "unconfigured", "not configured", 1),
+    ]
+    for label, state, sentence, level in steps:
+        assert change(graph, label)
+        graph.until(lambda state=state: graph.state(NAME) == state, 5.0, state)
+        assert (graph.sentence(NAME), graph.level(NAME)) == (sentence, level)
+        if label == "activate":
+            graph.until(lambda: len(graph.received["listener/expression"]) > 10, 10.0, "expression frames")
+    count = len(graph.received["listener/expression"])
+    graph.spin(0.3)
+    assert len(graph.received["listener/expression"]) == count
+    assert node.process.poll() is None
+
+
+def test_impossible_transition_is_refused_and_harmless(graph, node):
+    assert not change(graph, "activate")
+    assert graph.call("lifecycle_msgs/GetState", f"/{NAME}/get_state").current_state.label == "unconfigured"
+
+
+def test_parameters_are_described_and_ranged(graph, node):
+    from reactdiff_ros.nodes.table import load_table
+
+    specs = load_table().node(NAME).parameters
+    names = [p.name for p in specs]
+    answer = graph.call("rcl_interfaces/DescribeParameters", f"/{NAME}/describe_parameters", names=names)
+    for spec, descriptor in zip(specs, answer.descriptors, strict=True):
+        assert descriptor.description.startswith(spec.description)
+        ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
+        assert [(r.from_value, r.to_value) for r in ranges] == (
+            [] if spec.minimum is None else [(spec.minimum, spec.maximum)]
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("intensity", 7.0), ("intensity", float("nan")), ("intensity", float("inf")), ("seed", -1), ("seed", "a")],
+)
+def test_bad_parameter_is_refused_with_a_sentence(graph, node, name, value):
+    before = graph.call("rcl_interfaces/GetParameters", f"/{NAME}/get_parameters", names=[name]).values
+    result = set_parameter(graph, name, value)
+    assert not result.successful
+    assert result.reason
+    assert graph.call("rcl_interfaces/GetParameters", f"/{NAME}/get_parameters", names=[name]).values == before
+
+
+def test_settings_are_fixed_while_configured_and_free_after(graph, node):
+    assert set_parameter(graph, "style", "warm").successful
+    assert change(graph, "configure")
+    refused = set_parameter(graph, "style", "calm")
+    assert not refused.successful
+    assert "unconfigured" in refused.reason
+    assert change(graph, "cleanup")
+    assert set_parameter(graph, "style", "calm").successful
+
+
+def test_configure_fails_with_one_sentence_and_can_be_tried_again(graph, node):
+    assert set_parameter(graph, "style", "no_such_style").successful
+    assert not change(graph, "configure")
+    graph.until(lambda: "no_such_style" in graph.sentence(NAME), 5.0, "the sentence")
+    assert graph.level(NAME) == 2
+    assert set_parameter(graph, "style", "neutral").successful
+    assert change(graph, "configure")
+    assert change(graph, "cleanup")
+    assert "Traceback" not in node.log
+
+
+def test_second_node_of_the_name_leaves_with_one_sentence(graph, node):
+    second = graph.start(NAME)
+    assert second.ended() == 2
+    assert second.log.count(f"a node /{NAME} already runs") == 1
+    assert "Traceback" not in second.log
+    assert node.process.poll() is None
+    other = graph.start(NAME, "-r", "__ns:=/other")
+    graph.until(lambda: graph.state(f"other/{NAME}") == "active", 40.0, "the node of another namespace")
+    assert other.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-p", "intensity:=9.0"], "intensity"),
+        (["-p", "blink_rate_per_min:=.nan"], "blink_rate_per_min"),
+        (["-p", "seed:=soon"], "seed"),
+        (["--params-file", "/no/such/file.yaml"], "/no/such/file.yaml"),
+    ],
+)
+def test_bad_start_value_ends_the_node_with_one_sentence(graph, arguments, said):
+    node = graph.start(NAME, "-r", "__ns:=/bad", *arguments)
+    assert node.ended() == 2
+    assert said in node.log
+    assert "Traceback" not in node.log
+
+
+def test_whole_number_is_taken_for_a_number(graph):
+    node = graph.start(NAME, "-r", "__ns:=/whole", blink_rate_per_min=20)
+    graph.until(lambda: graph.state(f"whole/{NAME}") == "active", 40.0, "active")
+    assert node.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_ends_cleanly(graph, number):
+    namespace = f"signal{int(number)}"
+    node = graph.start(NAME, "-r", f"__ns:=/{namespace}")
+    graph.until(lambda: graph.state(f"{namespace}/{NAME}") == "active", 40.0, "active")
+    assert node.stop(number) == 0
+    assert "Traceback" not in node.log
+    assert "finalized" in node.log
+
+
+def test_signal_during_the_start_ends_cleanly(graph):
+    node = graph.start(NAME, "-r", "__ns:=/early")
+    graph.spin(0.15)
+    assert node.stop(signal.SIGINT) == 0
+    assert "Traceback" not in node.log
