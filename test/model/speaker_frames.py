@@ -1,0 +1,70 @@
+"""SpeakerFrames for the tests of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
+from reactdiff_ros.types import EXPRESSION_CLASSES, MFCC_COUNT, Affect, Gaze, SpeakerFrame, Voice
+
+START_NS = 1_000_000_000_000
+SEEN = ("mouthSmile", "cheekSquint", "browOuterUp", "browDown", "mouthFrown", "mouthStretch")
+
+
+def voice(speaking: bool, loudness: float = -25.0, pause: float = 0.0, utterance: float = 0.0) -> Voice:
+    return Voice(
+        speech_probability=0.95 if speaking else 0.03, speaking=speaking,
+        mfcc=np.zeros(MFCC_COUNT, dtype=np.float32), pitch_hz=140.0 if speaking else 0.0, loudness_dbfs=loudness,
+        pause_s=pause, utterance_s=utterance,
+    )  # fmt: skip
+
+
+def frame(
+    stamp_ns: int, smile: float | None = 0.0, sound: Voice | None = None, brow: float = 0.0, jaw: float = 0.0
+) -> SpeakerFrame:
+    """A frame with a face that smiles so much (None: no camera) and a voice (None: no microphone)."""
+    values = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
+    confidence = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
+    happy = 0.0
+    if smile is not None:
+        for name in SEEN:
+            confidence[[INDEX[name + "Left"], INDEX[name + "Right"]]] = 0.7
+        confidence[[INDEX["browInnerUp"], INDEX["jawOpen"]]] = 0.8
+        confidence[52:] = 0.9
+        values[[INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]] = smile
+        values[[INDEX["cheekSquintLeft"], INDEX["cheekSquintRight"]]] = 0.5 * smile
+        values[[INDEX["browInnerUp"], INDEX["browOuterUpLeft"], INDEX["browOuterUpRight"]]] = brow
+        values[INDEX["jawOpen"]] = jaw
+        happy = min(1.0, 1.3 * smile)
+    chances = np.full(len(EXPRESSION_CLASSES), 0.02, dtype=np.float32)
+    chances[EXPRESSION_CLASSES.index("happy")] = 0.9 * happy + 0.02
+    chances[EXPRESSION_CLASSES.index("neutral")] = 0.9 * (1 - happy) + 0.02
+    seen = smile is not None
+    return SpeakerFrame(
+        stamp_ns=stamp_ns, picture_stamp_ns=stamp_ns if seen else None,
+        sound_stamp_ns=stamp_ns if sound is not None else None, person_id=1 if seen else -1, face_present=seen,
+        mesh_present=seen, coefficients=values, confidence=confidence, neutral_confidence=0.7 if seen else 0.0,
+        gaze=Gaze(0.0, 0.0, 0.9) if seen else None, position_m=None,
+        affect=Affect("happy" if happy > 0.5 else "neutral", chances / chances.sum(), happy, 0.2) if seen else None,
+        voice=sound,
+    )  # fmt: skip
+
+
+def session(
+    seconds: float, *, smile: object = 0.0, talk: bool = False, camera: bool = True, microphone: bool = True,
+    rate_hz: float = 25.0, loudness: float = -60.0,
+) -> Iterator[SpeakerFrame]:  # fmt: skip
+    """Frames of a session; `smile` is a number or a function of seconds. Talking is phrases of 2 s and pauses of 0.6."""
+    for i in range(int(seconds * rate_hz)):
+        t = i / rate_hz
+        level = smile(t) if callable(smile) else smile
+        into = t % 2.6
+        speaks = talk and into < 2.0
+        sound = None
+        if microphone:
+            pause = float("nan") if not talk else max(into - 2.0, 0.0)
+            sound = voice(speaks, -22.0 if speaks else loudness, pause, into if speaks else 0.0)
+        jaw = 0.3 * abs(np.sin(12 * t)) if speaks else 0.0
+        yield frame(START_NS + round(i * 1e9 / rate_hz), level if camera else None, sound, jaw=float(jaw))

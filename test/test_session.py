@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.coefficients import INDEX, SMILE
+from reactdiff_ros.errors import MessageError
+from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.model.listener import make_listener
+from reactdiff_ros.session import ListeningSession
+from reactdiff_ros.types import ExpressionFrame, Picture, Sound, SpeakerFrame, Voice
+
+MS = 1_000_000
+RATE = 16_000
+
+
+class PaintedPerception:
+    """Reads a person from painted pictures: pixel 0 is the smile, pixel 1 whether somebody is there."""
+
+    def __init__(self) -> None:
+        self._voice: Voice | None = None
+        self._sound_ns: int | None = None
+
+    def reset(self) -> None:
+        self._voice, self._sound_ns = None, None
+
+    def observe_picture(self, picture: Picture) -> SpeakerFrame:
+        if picture.bgr.ndim != 3:
+            raise MessageError("not a picture")
+        smile, there = picture.bgr[0, 0, 0] / 255.0, bool(picture.bgr[0, 1, 0])
+        return self._frame(picture.stamp_ns, picture.stamp_ns, smile, there)
+
+    def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:
+        speaking = bool(np.abs(sound.samples).max() > 1000)
+        self._sound_ns = sound.end_ns
+        self._voice = Voice(float(speaking), speaking, np.zeros(26, np.float32), 120.0 * speaking, -30.0, 0.0, 0.0)
+        return []
+
+    def _frame(self, stamp_ns: int, picture_ns: int | None, smile: float, there: bool) -> SpeakerFrame:
+        values = np.zeros(58, np.float32)
+        values[list(SMILE)] = smile * there
+        return SpeakerFrame(
+            stamp_ns=stamp_ns,
+            picture_stamp_ns=picture_ns,
+            sound_stamp_ns=self._sound_ns,
+            person_id=1 if there else -1,
+            face_present=there,
+            mesh_present=there,
+            coefficients=values,
+            confidence=np.full(58, float(there), np.float32),
+            neutral_confidence=1.0,
+            gaze=None,
+            position_m=np.array([0.2 - 0.3 * smile, 0, 1], np.float32) if there else None,
+            affect=None,
+            voice=self._voice,
+        )
+
+
+def picture(stamp_ns: int, smile: float, there: bool = True) -> Picture:
+    bgr = np.zeros((2, 2, 3), np.uint8)
+    bgr[0, 0, 0], bgr[0, 1, 0] = round(smile * 255), 255 * there
+    return Picture(stamp_ns, bgr)
+
+
+def sound(stamp_ns: int, loud: bool) -> Sound:
+    return Sound(stamp_ns, RATE, np.full((RATE // 50, 1), 8000 if loud else 0, np.int16))
+
+
+def session(policy: str, seed: int = 1) -> ListeningSession:
+    return ListeningSession(PaintedPerception(), make_listener(policy, seed=seed), ExpressionEngine(seed=seed))
+
+
+def play(
+    s: ListeningSession, seconds: float, smile: Callable[[float], float], *, start_ns: int = 0
+) -> list[ExpressionFrame]:
+    """Pictures at 25 Hz and sound in 20 ms chunks: talks 3 s of 4."""
+    frames: list[ExpressionFrame] = []
+    for i in range(round(seconds * 50)):
+        t = i * 20 * MS
+        s.push_sound(sound(start_ns + t, loud=(i * 0.02) % 4 < 3))
+        if i % 2 == 0:
+            s.push_picture(picture(start_ns + t, smile(t / 1e9)))
+        frames += s.advance(start_ns + t)
+    return frames
+
+
+def stack(frames: list[ExpressionFrame]) -> np.ndarray:
+    return np.stack([f.coefficients for f in frames])
+
+
+@pytest.mark.parametrize("policy", ["rules", "mime", "random", "idle"])
+def test_fifty_frames_a_second_in_order(policy: str) -> None:
+    frames = play(session(policy), 6, lambda t: 0.6 * (t % 3 > 2))
+    stamps = np.array([f.stamp_ns for f in frames])
+    assert len(frames) == 300
+    assert (np.diff(stamps) == 20 * MS).all()
+    assert frames[-1].mode == "listening"
+    for f in frames:
+        for stamp in (f.picture_stamp_ns, f.sound_stamp_ns, f.reaction_picture_stamp_ns):
+            assert stamp is None or stamp <= f.stamp_ns, "a stamp from the future"
+
+
+@pytest.mark.parametrize("policy", ["rules", "mime", "random", "idle"])
+def test_what_comes_later_changes_nothing_earlier_bit_for_bit(policy: str) -> None:
+    cut = 7.0
+    one = play(session(policy), 10, lambda t: 0.6 * (t % 3 > 2))
+    two = play(session(policy), 10, lambda t: 0.6 * (t % 3 > 2) if t < cut else 0.9)
+    stamps = np.array([f.stamp_ns for f in one])
+    before = stamps < cut * 1e9
+    assert np.array_equal(stack(one)[before], stack(two)[before])
+    assert not np.array_equal(stack(one), stack(two)), "but it does change what follows"
+
+
+def test_same_seed_same_bits_and_reset() -> None:
+    s = session("rules", seed=9)
+    first = play(s, 8, lambda t: 0.5 * (t > 4))
+    s.reset()
+    again = play(s, 8, lambda t: 0.5 * (t > 4))
+    assert np.array_equal(stack(first), stack(again))
+    assert [f.layers for f in first] == [f.layers for f in again]
+    s.reset(10)
+    assert not np.array_equal(stack(first), stack(play(s, 8, lambda t: 0.5 * (t > 4))))
+
+
+def test_size_of_steps_does_not_matter() -> None:
+    fine = play(session("rules"), 4, lambda t: 0.6 * (t > 2))
+    s = session("rules")
+    coarse: list[ExpressionFrame] = []
+    for i in range(200):
+        t = i * 20 * MS
+        s.push_sound(sound(t, loud=(i * 0.02) % 4 < 3))
+        if i % 2 == 0:
+            s.push_picture(picture(t, 0.6 * (t / 1e9 > 2)))
+        if i % 37 == 0:
+            coarse += s.advance(t)
+    coarse += s.advance(199 * 20 * MS)
+    assert np.array_equal(stack(fine), stack(coarse))
+
+
+def test_the_listener_answers_a_smile_with_a_human_delay() -> None:
+    lags = []
+    for seed in range(8):
+        frames = play(session("rules", seed), 8, lambda t: 0.7 * (3.0 <= t < 5.0))
+        smile = stack(frames)[:, SMILE[0]]
+        assert smile[:150].max() == 0.0
+        if smile.max() > 0.15:
+            lags.append(int(np.argmax(smile > 0.05)) * 0.02 - 3.0)
+    assert len(lags) >= 3
+    assert 0.5 <= np.median(lags) <= 1.0
+
+
+def test_gaze_follows_within_two_ticks_of_the_picture_that_shows_it() -> None:
+    frames = play(session("idle"), 4, lambda t: 1.0 * (t >= 2.0))
+    first = next(f for f in frames if (f.picture_stamp_ns or 0) >= 2_000 * MS)
+    assert first.stamp_ns - 2_000 * MS <= 50 * MS
+    faces = stack(frames)
+    assert faces[98, INDEX["eyeLookOutRight"]] > faces[98, INDEX["eyeLookOutLeft"]]
+    assert faces[130, INDEX["eyeLookOutLeft"]] > faces[130, INDEX["eyeLookOutRight"]]
+    assert first.reaction_picture_stamp_ns is None, "the idle listener used no picture"
+
+
+def test_faces_come_without_any_input() -> None:
+    s = session("rules")
+    frames = s.advance(0) + s.advance(1_000 * MS)
+    assert len(frames) == 51
+    assert {f.mode for f in frames} == {"neutral"}
+
+
+def test_nobody_there_is_idle_and_dead_input_neutral() -> None:
+    s = session("rules")
+    frames: list[ExpressionFrame] = []
+    for i in range(200):
+        t = i * 40 * MS
+        if t < 6_000 * MS:
+            s.push_picture(picture(t, 0.0, there=t < 2_000 * MS))
+        frames += s.advance(t)
+    modes = {f.stamp_ns // MS: f.mode for f in frames}
+    assert modes[1_000] == "listening"
+    assert modes[3_000] == modes[5_500] == "idle"
+    assert modes[7_900] == "neutral"
+
+
+def test_malformed_input_is_counted_and_the_face_goes_on() -> None:
+    s = session("rules")
+    s.push_picture(Picture(0, np.zeros(4, np.uint8)))
+    s.push_picture(picture(40 * MS, 0.5))
+    assert len(s.advance(1_000 * MS)) > 40
+    assert s.rejected == 1
+
+
+def test_a_jump_back_starts_a_new_time_line_without_a_jump_of_the_face() -> None:
+    s = session("rules")
+    before = play(s, 5, lambda t: 0.7, start_ns=100_000 * MS)
+    after = play(s, 3, lambda t: 0.0)
+    assert after[0].stamp_ns < 100 * MS
+    assert len(after) >= 145
+    faces = np.concatenate([stack(before)[-1:], stack(after)])
+    assert np.abs(np.diff(faces[:, SMILE[0]])).max() < 0.13
+    assert after[-1].mode == "listening"
+    assert all((f.picture_stamp_ns or 0) < 4_000 * MS for f in after[5:])
+
+
+@pytest.mark.clips
+def test_a_real_clip_end_to_end(clips: Callable[[str], Path]) -> None:
+    from reactdiff_ros.capture.media import MediaClip
+    from reactdiff_ros.perception import SpeakerPerception
+
+    s = ListeningSession(SpeakerPerception(), make_listener("mime", seed=1), ExpressionEngine(seed=1))
+    frames: list[ExpressionFrame] = []
+    for item in MediaClip(clips("mimictalk_german_20s.mp4")).pictures_and_sound():
+        if item.offset_ns > 8_000 * MS:
+            break
+        if item.kind == "picture":
+            s.push_picture(Picture(item.offset_ns, item.bgr))
+        else:
+            s.push_sound(Sound(item.offset_ns, item.rate_hz, item.samples))
+        frames += s.advance(item.offset_ns)
+    late = frames[100:]
+    assert {f.mode for f in late} == {"listening"}
+    assert all(f.picture_stamp_ns is not None and f.reaction_sound_stamp_ns is not None for f in late)
+    assert np.ptp(stack(late)[:, INDEX["jawOpen"]]) > 0.05, "the mime talks with the speaker"
