@@ -147,6 +147,10 @@ class Page:
         """The size of the page in pixels."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
+    def front(self) -> None:
+        """Bring the tab to the front: a hidden one draws nothing."""
+        self.call("Page.bringToFront")
+
     def go(self, url: str) -> None:
         """Open `url` and wait until it is loaded."""
         self.call("Page.navigate", url=url)
@@ -180,7 +184,8 @@ class Page:
         return Path(path)
 
     def close(self) -> None:
-        """Close the DevTools connection; the tab ends with the browser."""
+        """Close the tab; the one before comes to the front."""
+        self.call("Page.close")
         self._socket.close()
 
 

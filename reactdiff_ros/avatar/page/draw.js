@@ -34,7 +34,7 @@ const matrix = (m) => `matrix(${m.map((v) => v.toFixed(3)).join(" ")})`;
 export class Face {
   constructor(svg) {
     this.svg = svg;
-    this.rig = null;
+    this.values = [];
     addEventListener("resize", () => this.fit());
     this.fit();
   }
@@ -85,8 +85,8 @@ export class Face {
     const edge = c.edge === "none" ? {} : { stroke: c.edge, "stroke-width": 6 };
     make(this.svg, "path", { d: "M-62 190 L-70 300 L70 300 L62 190Z", fill: c.body1, ...edge });
     make(this.svg, "path", { id: "body", fill: "url(#paint-body)", ...edge,
-      d: "M-330 2400 L-330 420 C-330 318 -236 276 -118 270 C-70 262 70 262 118 270 C236 276 330 318 330 420 L330 2400Z" });
-    this.bodyShade = make(this.svg, "ellipse", { cx: 0, cy: 268, rx: 250, ry: 52, fill: "url(#paint-shade)" });
+      d: "M-330 2400 L-330 420 C-330 318 -236 276 -118 268 Q0 260 118 268 C236 276 330 318 330 420 L330 2400Z" });
+    this.bodyShade = make(this.svg, "ellipse", { cx: 0, cy: 276, rx: 150, ry: 40, fill: "url(#paint-shade)" });
   }
 
   makeHead(c) {
@@ -109,9 +109,10 @@ export class Face {
     const group = make(this.svg, "g", { id: "eye-" + name });
     const clip = make(make(this.defs, "clipPath", { id: "clip-eye-" + name }), "path");
     const eye = { clip };
+    const rim = c.rim ? { stroke: c.rim, "stroke-width": 4, "stroke-linejoin": "round" } : {};
     eye.socket = this.look.flat || this.look.dark ? null : make(group, "circle", { r: 1, fill: "url(#paint-socket)" });
     eye.cover = make(group, "path", { fill: this.look.eye.lid ? c.lid : "none" });
-    eye.opening = make(group, "path", { id: "opening-" + name, fill: c.white });
+    eye.opening = make(group, "path", { id: "opening-" + name, fill: c.white, ...rim });
     const inside = make(group, "g", { "clip-path": `url(#clip-eye-${name})` });
     eye.iris = make(inside, "circle", { id: "iris-" + name, r: 1, fill: "url(#paint-iris)" });
     eye.pupil = make(inside, "circle", { id: "pupil-" + name, r: 1, fill: c.pupil });
@@ -154,7 +155,7 @@ export class Face {
   /** Draw 58 coefficients. */
   draw(values) {
     const r = rig(values, this.look);
-    this.rig = r;
+    this.values = Array.from(values);
     this.drawHead(r);
     r.eyes.forEach((eye, i) => this.drawEye(r.project, eye, this.eyes[i]));
     r.brows.forEach((brow, i) => put(this.brows[i], "d", browShape(r.project, brow, this.look)));
@@ -249,7 +250,7 @@ export class Face {
     put(nodes.inner, "stroke-width", mouth.line);
     put(nodes.rim, "stroke-width", mouth.line * 0.62);
     put(nodes.teeth, "d", shapes.teeth);
-    put(nodes.teeth, "opacity", Math.min(1, Math.max(0, (shapes.widest - 7) / 8)));
+    put(nodes.teeth, "opacity", Math.min(1, Math.max(0, (shapes.widest - 7) / 8)) * (1 - mouth.toothless));
     put(nodes.tongue, "d", shapes.tongue);
     put(nodes.tongue, "opacity", Math.min(1, Math.max(0, (shapes.widest - 22) / 14)));
     put(nodes.tip, "d", shapes.tip);

@@ -45,12 +45,12 @@ export const LOOKS = {
     mouth: { ...BASE.mouth, line: 9, upper: 2, lower: 3 },
     flat: true,
     colour: {
-      bg0: "#f4efe2", bg1: "#e4dac4", head0: "#fffdf6", head1: "#fffdf6", head2: "#fffdf6", edge: "#2d2a32",
-      body0: "#e4574c", body1: "#e4574c", ear0: "#f6c445", ear1: "#f6c445",
-      white: "#ffffff", iris0: "#2d2a32", iris1: "#2d2a32", pupil: "#2d2a32", shine: "#ffffff",
-      lid: "#f3ead4", lash: "#2d2a32", brow: "#2d2a32", nose0: "#f6c445", nose1: "#f6c445", cheek: "#f4a29b",
-      lip: "#2d2a32", line: "#2d2a32", inside: "#7a2633", teeth: "#ffffff", tongue: "#f08a86", crease: "#2d2a32",
-      shade: "#2d2a32",
+      bg0: "#eef3f4", bg1: "#cfdde2", head0: "#ffdf9c", head1: "#ffdf9c", head2: "#fbd083", edge: "#33303a",
+      body0: "#e4574c", body1: "#e4574c", ear0: "#f0a048", ear1: "#f0a048",
+      white: "#fffdf8", rim: "#33303a", iris0: "#33303a", iris1: "#33303a", pupil: "#33303a", shine: "#ffffff",
+      lid: "#f7c873", lash: "#33303a", brow: "#33303a", nose0: "#ee8f4f", nose1: "#ee8f4f", cheek: "#f0674f",
+      lip: "#33303a", line: "#33303a", inside: "#7a2633", teeth: "#ffffff", tongue: "#f08a86", crease: "#a8742f",
+      shade: "#33303a",
     },
   },
   night: {

@@ -106,8 +106,11 @@ stir();
 
 // For tests and for the curious: what is drawn, read from the drawing; and the face without a server.
 window.reactdiff = {
-  state: () => ({ ...own(performance.now()), frames: link.frames, connections: link.connections, values: [...motion.shown],
+  state: () => ({ ...own(performance.now()), frames: link.frames, connections: link.connections, values: [...face.values],
     drawn: measure(svg) }),
+  values: () => [...face.values],
+  fresh: () => link.fresh(performance.now()),
+  connected: () => link.connected,
   names: NAMES,
   looks: Object.keys(LOOKS),
 };

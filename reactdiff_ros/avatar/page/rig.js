@@ -50,8 +50,8 @@ export function rotation(pitch, yaw, roll) {
 
 /** The head's pose as a function that projects a point of the head onto the screen (x right, y down). */
 export function projector(k, look) {
-  const gain = look.motion;
-  const r = rotation(k.headPitch * gain, k.headYaw * gain, k.headRoll * gain);
+  const turn = (angle) => 0.62 * Math.tanh((angle * look.motion) / 0.62); // the far end of a turn would hide the face
+  const r = rotation(turn(k.headPitch), turn(k.headYaw), turn(k.headRoll));
   const [px, py, pz] = [0, -look.head.h * 0.95, -90]; // the neck, about which the head turns
   const [tx, ty, tz] = [k.headX * METRE, k.headY * METRE, k.headZ * METRE];
   const camera = 1500;
@@ -73,7 +73,8 @@ export function surface(x, y) {
 
 function eyeRig(k, look, side) {
   const s = side > 0 ? "left" : "right";
-  const { a, b } = look.eye;
+  const grow = 1 + 0.07 * k.eyeWide[s];
+  const a = look.eye.a * grow, b = look.eye.b * grow;
   const blink = k.eyeBlink[s], squint = k.eyeSquint[s], wide = k.eyeWide[s], cheek = k.cheekSquint[s];
   const smile = k.mouthSmile[s], down = k.eyeLookDown[s], up = k.eyeLookUp[s], sneer = k.noseSneer[s];
   const raise = Math.min(1, 0.5 * squint + 0.75 * cheek + 0.32 * smile + 0.25 * sneer);
@@ -81,9 +82,8 @@ function eyeRig(k, look, side) {
   const openUp = b * (look.eye.rest + 0.24 * wide + 0.08 * up - 0.42 * down - 0.3 * squint - 0.16 * k.browDown[s]);
   const openLow = -b * mix(1.04, 0.34, raise);
   const closeBend = mix(0.26, -0.34, raise);
-  const grow = 1 + 0.07 * wide;
   return {
-    side, a: a * grow, b: b * grow,
+    side, a, b,
     upper: { y: mix(openUp, closeY, blink), bend: mix(-0.3, closeBend, blink * blink) * b,
       tilt: (0.2 * k.browDown[s] - 0.16 * k.browInnerUp - 0.04 * k.mouthFrown[s]) * b * (1 - blink) },
     lower: { y: mix(openLow, closeY, blink), bend: mix(mix(0.1, -0.3, raise), closeBend, blink) * b },
@@ -113,22 +113,22 @@ function browRig(k, look, side) {
 function mouthRig(k, look) {
   const m = look.mouth;
   const wide = m.w / 60;
+  const shut = Math.min(k.mouthClose, k.jawOpen);
   const corner = (s) => {
     const smile = k.mouthSmile[s], frown = k.mouthFrown[s];
     const dx = 36 * smile + 4 * frown + 30 * k.mouthStretch[s] + 14 * k.mouthDimple[s] + 5 * k.mouthPress[s]
       + 4 * k.mouthUpperUp[s] - 36 * k.mouthPucker - 26 * k.mouthFunnel - 13 * k.jawOpen - 10 * k.cheekPuff;
     const dy = 9 + 36 * smile - 44 * frown - 9 * k.mouthStretch[s] + 5 * k.mouthDimple[s] + 3 * k.mouthPress[s]
-      - 9 * k.jawOpen;
+      - 9 * k.jawOpen - 13 * shut;
     return { x: Math.max(15, m.w + dx * wide), y: dy * wide };
   };
   const left = corner("left"), right = corner("right");
   const both = (pair) => (pair.left + pair.right) / 2;
   const shift = 30 * (k.mouthLeft - k.mouthRight) + 10 * (k.jawLeft - k.jawRight);
   const chin = 20 * (k.jawLeft - k.jawRight);
-  const shut = Math.min(k.mouthClose, k.jawOpen);
   const jaw = k.jawOpen - shut; // what of the jaw's opening the lips let be seen
   const mid = -7 * both(k.mouthSmile) + 10 * both(k.mouthFrown) + 13 * k.mouthShrugLower + 8 * k.mouthShrugUpper
-    - 30 * shut + 4 * k.mouthPucker + 3;
+    - 25 * shut + 4 * k.mouthPucker + 3;
   const seal = 1 - 0.8 * Math.max(both(k.mouthPress), 0);
   return {
     left, right, shift, chin, wide, mid: mid * wide,
@@ -142,6 +142,7 @@ function mouthRig(k, look) {
     lowerLip: Math.max(0.5, m.lower * (1 + 1.1 * k.mouthPucker + 0.8 * k.mouthFunnel + 0.9 * k.mouthShrugLower
       + 0.5 * k.jawForward - 0.95 * k.mouthRollLower - 0.6 * both(k.mouthPress))),
     line: m.line * (1 - 0.45 * Math.max(k.mouthRollLower, k.mouthRollUpper) * 0.6 - 0.25 * both(k.mouthPress)),
+    toothless: clamp(1.3 * k.mouthFunnel + k.mouthPucker - k.jawOpen, 0, 1),
     z: 24 * k.mouthPucker + 14 * k.mouthFunnel, lowerZ: 26 * k.jawForward,
     tongue: k.tongueOut,
     dimple: { left: dimple(k, "left"), right: dimple(k, "right") },
@@ -173,7 +174,7 @@ export function rig(values, look) {
     mouth: mouthRig(k, look),
     nose: { left: k.noseSneer.left, right: k.noseSneer.right },
     // The lower half of the head: the chin follows the jaw, the cheeks can puff.
-    jaw: { drop: 34 * k.jawOpen + 3 * k.mouthShrugLower, shift: 16 * (k.jawLeft - k.jawRight), puff: 16 * k.cheekPuff,
+    jaw: { drop: 34 * k.jawOpen + 3 * k.mouthShrugLower, shift: 16 * (k.jawLeft - k.jawRight), puff: 17 * k.cheekPuff,
       forward: 6 * k.jawForward },
   };
 }

@@ -159,7 +159,7 @@ export function mouthShapes(project, mouth, look) {
 function jawBend(jaw, w, h) {
   return (x, y) => {
     const low = Math.max(0, -y / h);
-    const puff = jaw.puff * Math.exp(-(((y / h + 0.38) / 0.3) ** 2)) * Math.sign(x) * Math.min(1, Math.abs(x) / (0.6 * w));
+    const puff = jaw.puff * Math.exp(-(((y / h + 0.34) / 0.5) ** 2)) * Math.sign(x) * Math.min(1, Math.abs(x) / (0.6 * w));
     return [x * (1 - 0.05 * low * low) + puff + jaw.shift * low * low, y - jaw.drop * low * low];
   };
 }

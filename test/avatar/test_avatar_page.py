@@ -1,0 +1,351 @@
+"""The drawn face, read from the drawing in headless Chromium: coefficients come in over the websocket.
+
+The face's own left is at the viewer's right; screen y points down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from chromium import Chromium, Page, find_chromium
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.config import LOOKS
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX, NAMES
+from reactdiff_ros.types import ExpressionFrame
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
+]
+
+# What moves nothing by itself, by its definition: closing the lips over a jaw that is shut.
+NEEDS_JAW = {"mouthClose"}
+
+
+class Stage:
+    """A server on a thread that shows one expression 50 times a second, and a page that looks at it."""
+
+    def __init__(self, browser: Chromium) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._values: np.ndarray | None = np.zeros(58, np.float32)
+        self._swing = False
+        self._done = threading.Event()
+        self.server = AvatarServer(AvatarConfig(port=0))
+        self.url = self.on_loop(self.server.start())
+        self._feeder = threading.Thread(target=self._feed)
+        self._feeder.start()
+        self.page: Page = browser.open(self.url)
+        self.page.until("window.reactdiff && reactdiff.fresh()")
+
+    def on_loop(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    def _feed(self) -> None:
+        number = 0
+        while not self._done.wait(0.02):
+            number += 1
+            values = self._values
+            if values is None:
+                continue
+            if self._swing:
+                values = np.abs(np.sin(number * 0.06 + np.arange(58))).astype(np.float32) * values
+            self.server.show(ExpressionFrame(number * 20_000_000, values, "listening", (), None, None, None, None))
+
+    def feed(self, values: np.ndarray | None, swing: bool = False) -> None:
+        self._values, self._swing = values, swing
+
+    def drawn(self, **coefficients: float) -> dict[str, Any]:
+        """Show these coefficients (mouthSmile sets both sides); the drawing once they have arrived."""
+        values = np.zeros(58, np.float32)
+        for name, value in coefficients.items():
+            for part in (name,) if name in INDEX else (name + "Left", name + "Right"):
+                values[INDEX[part]] = value
+        self.feed(values)
+        wanted = [round(float(v), 4) for v in values]
+        self.page.until(f"(shown => {wanted}.every((v, i) => Math.abs(v - shown[i]) < 1e-3))(reactdiff.values())")
+        return dict(self.page.value("reactdiff.state().drawn"))
+
+    def state(self) -> dict[str, Any]:
+        return dict(self.page.value("reactdiff.state()"))
+
+    def close(self) -> None:
+        self._done.set()
+        self._feeder.join()
+        self.page.close()
+        self.on_loop(self.server.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with Chromium((1280, 720)) as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def shared_stage(browser: Chromium) -> Iterator[Stage]:
+    stage = Stage(browser)
+    yield stage
+    errors = stage.page.errors
+    stage.close()
+    assert errors == []
+
+
+@pytest.fixture
+def stage(shared_stage: Stage) -> Stage:
+    shared_stage.page.front()
+    shared_stage.drawn()
+    return shared_stage
+
+
+def test_a_smile_lifts_the_corners_each_on_its_own(stage: Stage) -> None:
+    rest = stage.drawn()["mouth"]
+    assert rest["left"]["x"] > 640 > rest["right"]["x"]
+    both = stage.drawn(mouthSmile=1.0)["mouth"]
+    for side, outward in (("left", 1), ("right", -1)):
+        assert rest[side]["y"] - both[side]["y"] > 15
+        assert (both[side]["x"] - rest[side]["x"]) * outward > 10
+        one = stage.drawn(**{f"mouthSmile{side.capitalize()}": 1.0})
+        other = "right" if side == "left" else "left"
+        assert rest[side]["y"] - one["mouth"][side]["y"] > 15
+        assert abs(rest[other]["y"] - one["mouth"][other]["y"]) < 4
+        assert one["cheeks"][side] > one["cheeks"][other] + 0.2
+    frown = stage.drawn(mouthFrown=1.0)["mouth"]
+    assert frown["left"]["y"] - rest["left"]["y"] > 15
+    assert frown["right"]["y"] - rest["right"]["y"] > 15
+
+
+def test_a_smile_grows_with_its_coefficient(stage: Stage) -> None:
+    heights = [stage.drawn(mouthSmile=a)["mouth"]["left"]["y"] for a in (0.0, 0.1, 0.3, 0.6, 1.0)]
+    assert all(after < before - 1 for before, after in itertools.pairwise(heights))
+
+
+def test_the_pupils_follow_the_gaze(stage: Stage) -> None:
+    rest = stage.drawn()["eyes"]
+    to_own_left = stage.drawn(eyeLookOutLeft=0.8, eyeLookInRight=0.8)["eyes"]
+    to_own_right = stage.drawn(eyeLookInLeft=0.8, eyeLookOutRight=0.8)["eyes"]
+    up, down = stage.drawn(eyeLookUp=0.8)["eyes"], stage.drawn(eyeLookDown=0.8)["eyes"]
+    for side in ("left", "right"):
+        assert to_own_left[side]["pupil"]["x"] - rest[side]["pupil"]["x"] > 15
+        assert rest[side]["pupil"]["x"] - to_own_right[side]["pupil"]["x"] > 15
+        assert rest[side]["pupil"]["y"] - up[side]["pupil"]["y"] > 10
+        assert down[side]["pupil"]["y"] - rest[side]["pupil"]["y"] > 10
+        assert down[side]["opening"] < rest[side]["opening"]
+    cross = stage.drawn(eyeLookInLeft=0.5)["eyes"]
+    assert cross["left"]["pupil"]["x"] < rest["left"]["pupil"]["x"] - 5
+    assert cross["right"]["pupil"]["x"] == pytest.approx(rest["right"]["pupil"]["x"], abs=0.5)
+
+
+def test_a_blink_closes_the_lids_each_on_its_own(stage: Stage) -> None:
+    rest = stage.drawn()["eyes"]
+    assert rest["left"]["opening"] > 100
+    wink = stage.drawn(eyeBlinkLeft=1.0)["eyes"]
+    assert wink["left"]["box"]["height"] < 0.2 * rest["left"]["opening"]  # what is left is the lid's own curve
+    assert wink["right"]["opening"] == pytest.approx(rest["right"]["opening"], rel=0.02)
+    half = stage.drawn(eyeBlink=0.5)["eyes"]
+    assert 0.3 < half["left"]["opening"] / rest["left"]["opening"] < 0.9
+    assert stage.drawn(eyeWide=1.0)["eyes"]["right"]["opening"] > rest["right"]["opening"] + 5
+    assert stage.drawn(eyeSquint=1.0)["eyes"]["right"]["opening"] < 0.8 * rest["right"]["opening"]
+
+
+def test_the_jaw_opens_the_mouth_and_the_lips_can_close_it(stage: Stage) -> None:
+    rest, wide = stage.drawn(), stage.drawn(jawOpen=1.0)
+    assert wide["mouth"]["opening"] > rest["mouth"]["opening"] + 60
+    assert wide["outline"]["height"] > rest["outline"]["height"] + 15
+    closed = stage.drawn(jawOpen=0.8, mouthClose=0.8)["mouth"]
+    assert closed["opening"] < rest["mouth"]["opening"] + 15
+    assert stage.drawn(mouthPucker=1.0)["mouth"]["width"] < 0.7 * rest["mouth"]["width"]
+    assert stage.drawn(mouthStretch=1.0)["mouth"]["width"] > 1.2 * rest["mouth"]["width"]
+    assert stage.drawn(mouthFunnel=1.0)["mouth"]["opening"] > rest["mouth"]["opening"] + 15
+
+
+def test_the_brows_move_up_and_down(stage: Stage) -> None:
+    rest = stage.drawn()["eyes"]["left"]["brow"]
+    assert rest["y"] - stage.drawn(browOuterUp=1.0)["eyes"]["left"]["brow"]["y"] > 12
+    assert stage.drawn(browDown=1.0)["eyes"]["left"]["brow"]["y"] - rest["y"] > 8
+    one = stage.drawn(browOuterUpRight=1.0)["eyes"]
+    assert one["left"]["brow"]["y"] == pytest.approx(rest["y"], abs=0.5)
+
+
+def test_the_head_turns_with_depth(stage: Stage) -> None:
+    rest = stage.drawn()
+
+    def middle(box: dict[str, float], axis: str) -> float:
+        return box[axis] + box["width" if axis == "x" else "height"] / 2
+
+    for name, axis, sign in (("headYaw", "x", 1), ("headPitch", "y", 1)):
+        for angle in (0.25, -0.25):
+            turned = stage.drawn(**{name: angle})
+            nose = (turned["nose"][axis] - rest["nose"][axis]) * sign * np.sign(angle)
+            mouth_x = (middle(turned["mouth"]["lips"], axis) - middle(rest["mouth"]["lips"], axis)) * np.sign(angle)
+            head = (middle(turned["outline"], axis) - middle(rest["outline"], axis)) * np.sign(angle)
+            assert nose > mouth_x > head, "what lies nearer moves farther"
+            assert nose > 20
+    far, near = (stage.drawn(headYaw=0.4)["eyes"][side]["box"]["width"] for side in ("left", "right"))
+    assert far < 0.95 * near
+    tilted = stage.drawn(headRoll=0.3)["eyes"]  # to its own right: that eye goes down
+    assert tilted["right"]["pupil"]["y"] > tilted["left"]["pupil"]["y"] + 30
+    moved = stage.drawn(headX=0.05, headY=0.03)["nose"]
+    assert moved["x"] > rest["nose"]["x"] + 30
+    assert moved["y"] < rest["nose"]["y"] - 15
+    assert stage.drawn(headZ=0.1)["outline"]["width"] > 1.05 * rest["outline"]["width"]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_coefficient_can_be_seen_in_every_look(browser: Chromium, shared_stage: Stage, look: str) -> None:
+    page = browser.open(f"{shared_stage.url}?look={look}")
+    try:
+        page.until("window.reactdiff && reactdiff.fresh()")
+        assert page.value("document.documentElement.dataset.look") == look
+        script = """
+          Promise.all([import('/draw.js'), import('/looks.js')]).then(([{Face}, {lookNamed}]) => {
+            const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+            const face = new Face(svg);
+            face.wear(lookNamed('LOOK'));
+            const sketch = (i, v) => {
+              const c = new Float32Array(58);
+              if (i >= 0) c[i] = v;
+              face.draw(c);
+              return svg.innerHTML;
+            };
+            const rest = sketch(-1, 0);
+            const out = [];
+            for (let i = 0; i < 58; i++) {
+              const full = sketch(i, i < 52 ? 1 : 0.1);
+              out.push([full !== rest, !/NaN|undefined|Infinity/.test(full), sketch(-1, 0) === rest]);
+            }
+            return out;
+          })""".replace("LOOK", look)
+        for name, (moves, clean, returns) in zip(NAMES, page.value(script), strict=True):
+            assert clean, f"{name} draws something that is no number"
+            assert returns, f"{name} leaves a trace"
+            assert moves or name in NEEDS_JAW, f"{name} shows nothing"
+        assert page.errors == []
+    finally:
+        page.close()
+
+
+def test_wild_combinations_are_drawable(stage: Stage) -> None:
+    script = """
+      Promise.all([import('/draw.js'), import('/looks.js')]).then(([{Face}, {LOOKS, lookNamed}]) => {
+        const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+        const face = new Face(svg);
+        const rows = ROWS;
+        for (const name of Object.keys(LOOKS)) {
+          face.wear(lookNamed(name));
+          for (const row of rows) {
+            face.draw(row.map((v) => v === null ? NaN : v));
+            if (/NaN|undefined|Infinity/.test(svg.innerHTML)) return row;
+          }
+        }
+        return 'fine';
+      })"""
+    generator = np.random.default_rng(7)
+    rows = [[1.0] * 58, [None] * 58, [1e30] * 58, [-1e30] * 58]
+    rows += [[round(float(v), 3) for v in generator.uniform(-0.5, 1.5, 58)] for _ in range(60)]
+    assert stage.page.value(script.replace("ROWS", str(rows).replace("None", "null"))) == "fine"
+
+
+def test_neutral_after_half_a_second_without_frames(stage: Stage) -> None:
+    rest = stage.drawn()["mouth"]["left"]["y"]
+    assert stage.drawn(mouthSmile=1.0, headYaw=0.3)["mouth"]["left"]["y"] < rest - 15
+    stage.feed(None)
+    stopped = time.monotonic()
+    time.sleep(0.25)
+    assert stage.state()["fresh"], "a short gap changes nothing"
+    stage.page.until("!reactdiff.fresh() && reactdiff.values().every((v) => v === 0)", 5)
+    assert time.monotonic() - stopped < 2.5
+    state = stage.state()
+    assert (state["mode"], state["drawn"]["mouth"]["left"]["y"]) == ("neutral", pytest.approx(rest, abs=0.5))
+    assert "no expression for" in state["reason"]
+    assert stage.drawn(mouthSmile=1.0)["mouth"]["left"]["y"] < rest - 15
+
+
+def test_the_panel_opens_and_tells(stage: Stage) -> None:
+    page = stage.page
+    assert page.value("document.getElementById('panel').hidden")
+    stage.server.status(
+        {
+            "speaker": {"present": True, "speaking": False, "expression": "<b>happy</b>"},
+            "rates_hz": {"speaker/frame": 25.0},
+            "latency_ms": {"p50": 41.5},
+            "last_error": "the microphone is gone",
+        }
+    )
+    page.key("p")
+    page.until("document.getElementById('panel').innerText.includes('the microphone is gone')")
+    text = page.value("document.getElementById('panel').innerText")
+    for expected in ("present", "speaking", "speaker/frame", "41.5", "<b>happy</b>"):
+        assert expected in text
+    page.value("document.getElementById('panel-button').click()")
+    assert page.value("document.getElementById('panel').hidden")
+
+
+def test_the_page_comes_back_after_a_restart(stage: Stage) -> None:
+    port = int(stage.url.rsplit(":", 1)[1].strip("/"))
+    before = stage.state()["connections"]
+    stage.drawn(mouthSmile=1.0)
+    stage.on_loop(stage.server.stop())
+    stage.page.until("!reactdiff.connected() && reactdiff.values().every((v) => v === 0)", 5)
+    assert "trying again" in stage.state()["reason"]
+    assert "trying again" in stage.page.value("document.getElementById('notice').textContent")
+    stage.page.errors.clear()
+    stage.server = AvatarServer(AvatarConfig(port=port))
+    assert stage.on_loop(stage.server.start()) == stage.url
+    stage.page.until("reactdiff.fresh()", 10)
+    assert stage.state()["connections"] == before + 1
+    stage.drawn(mouthSmile=0.5)
+    stage.page.value("0")
+    stage.page.errors.clear()  # refused connections while the server was away are what was asked for
+
+
+def test_sixty_pictures_a_second(stage: Stage, record_property: Any) -> None:
+    """At 1280x720 with everything moving; on a busy machine no more than a sign of life is asked for."""
+    values = np.full(58, 0.6, np.float32)
+    values[52:] = 0.1
+    stage.feed(values, swing=True)
+    count = """new Promise((done) => { let n = 0; const start = performance.now();
+      const tick = () => { n += 1; const t = performance.now() - start;
+        if (t > 3000) done(n * 1000 / t); else requestAnimationFrame(tick); };
+      requestAnimationFrame(tick); })"""
+    fps = stage.page.value(count)
+    rate = stage.state()["rate"]
+    record_property("fps", fps)
+    print(f"{fps:.1f} pictures and {rate} frames a second at 1280x720")
+    assert fps > 30
+    assert rate > 30
+
+
+def test_it_fits_any_screen(browser: Chromium, stage: Stage) -> None:
+    rest = stage.drawn()
+    assert rest["outline"]["width"] > 350
+    page = stage.page
+    try:
+        for width, height in ((800, 480), (480, 800), (1920, 1080), (320, 240)):
+            page.resize(width, height)
+            page.until(f"innerWidth === {width} && innerHeight === {height}")
+            box = page.value("reactdiff.state().drawn.outline")
+            assert box["x"] > 0
+            assert box["x"] + box["width"] < width
+            assert box["y"] > 0
+            assert box["y"] + box["height"] < height
+            assert box["width"] > 0.4 * min(width, height)
+    finally:
+        page.resize(1280, 720)
+
+
+def test_the_table_of_names_is_the_pages(stage: Stage) -> None:
+    assert tuple(stage.page.value("reactdiff.names")) == NAMES
+    assert len(BLENDSHAPE_NAMES) == 52

@@ -1,0 +1,356 @@
+"""The server: addresses, checks, newest wins, many pages, pages that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import aiohttp
+import numpy as np
+import pytest
+from yarl import URL
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.client import BAD_INPUT_LIMIT, INPUT_RATE_LIMIT
+from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.types import ExpressionFrame
+
+Serve = Callable[..., Awaitable[AvatarServer]]
+
+
+def frame(number: int, mode: str = "listening") -> ExpressionFrame:
+    values = np.full(58, 0.1, np.float32)
+    return ExpressionFrame(number * 20_000_000, values, mode, ("gaze",), None, None, None, None)  # type: ignore[arg-type]
+
+
+def number_of(message: bytes) -> int:
+    return int.from_bytes(message[4:8], "little")
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    servers: list[AvatarServer] = []
+
+    async def start(**settings: object) -> AvatarServer:
+        server = AvatarServer(AvatarConfig(**{"port": 0, **settings}))  # type: ignore[arg-type]
+        servers.append(server)
+        await server.start()
+        return server
+
+    yield start
+    for server in servers:
+        await server.stop()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as session:
+        yield session
+
+
+async def binary(ws: aiohttp.ClientWebSocketResponse) -> bytes:
+    while True:
+        message = await ws.receive(timeout=5)
+        assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), message
+        if message.type is aiohttp.WSMsgType.BINARY:
+            return bytes(message.data)
+
+
+async def closing(ws: aiohttp.ClientWebSocketResponse) -> tuple[int | None, str]:
+    while True:
+        message = await ws.receive(timeout=5)
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            return message.data, message.extra or ""
+        assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), message
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 5
+    while not condition():
+        assert loop.time() < end, "not within 5 s"
+        await asyncio.sleep(0)
+
+
+async def test_page_files_and_their_headers(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve(look="paper")
+    kinds = {"": "text/html", "main.js": "text/javascript", "rig.js": "text/javascript", "style.css": "text/css"}
+    for name, kind in kinds.items():
+        async with session.get(server.url + name) as answer:
+            assert (answer.status, answer.content_type) == (200, kind)
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            etag = answer.headers["ETag"]
+        async with session.get(server.url + name, headers={"If-None-Match": etag}) as answer:
+            assert answer.status == 304
+    async with session.get(server.url) as answer:
+        assert 'data-look="paper"' in await answer.text()
+
+
+ELSEWHERE = ["nothing.js", "../server.py", "..%2fserver.py", "%2e%2e/config.py", "page/main.js", "__init__.py"]
+FOREIGN = [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil@localhost"}]
+MALFORMED = ["", "{", "[]", "5", '{"fps":"x"}', '{"fps":-1}', '{"fps":true}', '{"fps":NaN}', "[" * 3000]
+UPGRADE = (
+    "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
+async def test_nothing_but_the_page_is_served(serve: Serve, session: aiohttp.ClientSession, path: str) -> None:
+    server = await serve()
+    async with session.get(URL(server.url + path, encoded=True)) as answer:
+        assert answer.status == 404
+
+
+async def test_rest(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve()
+    async with session.get(server.url + "api/expression") as answer:
+        assert await answer.json() == {"fresh": False, "expression": None}
+    async with session.get(server.url + "api/status") as answer:
+        assert "neutral" in (await answer.json())["page"]["reason"]
+    server.show(frame(3))
+    server.status({"speaker": {"present": True, "pitch_hz": float("nan")}, "last_error": "the camera is gone"})
+    await until(server.fresh)
+    async with session.get(server.url + "api/expression") as answer:
+        told = await answer.json()
+        assert told["fresh"]
+        assert told["expression"]["coefficients"]["jawOpen"] == pytest.approx(0.1)
+    async with session.get(server.url + "api/status") as answer:
+        told = await answer.json()
+        assert told["graph"]["speaker"] == {"present": True, "pitch_hz": None}
+        assert (told["page"]["frames"], told["page"]["reason"]) == (1, "")
+    async with session.get(server.url + "healthz") as answer:
+        assert (await answer.json())["ok"] is True
+    async with session.post(server.url + "api/status", data=b"x" * 10_000) as answer:
+        assert answer.status == 405
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil@localhost"}],
+)
+async def test_other_sites_are_refused(serve: Serve, session: aiohttp.ClientSession, headers: dict[str, str]) -> None:
+    server = await serve()
+    for path in ("", "api/status", "api/expression", "healthz"):
+        async with session.get(server.url + path, headers=headers) as answer:
+            assert answer.status == 403
+            assert (await answer.text()).strip().endswith(".")
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await session.ws_connect(server.url + "ws", headers=headers)
+    assert caught.value.status == 403
+
+
+async def test_localhost_by_name_and_an_extra_host(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve(extra_hosts=("robot.lab",))
+    port = server.url.rsplit(":", 1)[1].strip("/")
+    for host in (f"localhost:{port}", f"robot.lab:{port}"):
+        headers = {"Host": host, "Origin": f"http://{host}"}
+        async with session.ws_connect(server.url + "ws", headers=headers) as ws:
+            server.show(frame(1))
+            assert len(await binary(ws)) == 280
+
+
+async def test_a_taken_port_gives_the_next_free_one(serve: Serve) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        if port > 65000:
+            pytest.skip("the system gave a port too close to the end")
+        server = await serve(port=port)
+        assert server.url == f"http://127.0.0.1:{int(server.url.rsplit(':', 1)[1].strip('/'))}/"
+        assert port < int(server.url.rsplit(":", 1)[1].strip("/")) < port + 20
+        with pytest.raises(DeviceError, match="all ports are in use"):
+            await AvatarServer(AvatarConfig(port=port, port_tries=1)).start()
+
+
+async def test_an_address_that_is_not_ours() -> None:
+    with pytest.raises(DeviceError, match="cannot be served"):
+        await AvatarServer(AvatarConfig(host="203.0.113.1", port=0)).start()
+
+
+async def test_start_and_stop_again(session: aiohttp.ClientSession) -> None:
+    server = AvatarServer(AvatarConfig(port=0))
+    for _ in range(2):
+        url = await server.start()
+        assert await server.start() == url
+        async with session.ws_connect(url + "ws") as ws:
+            server.show(frame(1))
+            await binary(ws)
+            await server.stop()
+            code, reason = await closing(ws)
+            assert (code, reason) == (1001, "The face's server stops.")
+        await server.stop()
+        server.show(frame(2))
+        server.status({})
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await session.get(url)
+
+
+async def test_newest_wins_when_the_loop_is_busy(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve()
+    async with session.ws_connect(server.url + "ws") as ws:
+        await until(lambda: server.stats()["clients"] == 1)
+        for number in range(1, 501):
+            server.show(frame(number))
+        assert number_of(await binary(ws)) == 500
+
+
+async def test_show_from_other_threads(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve()
+    async with session.ws_connect(server.url + "ws") as ws:
+
+        def run() -> None:
+            for number in range(200):
+                server.show(frame(number))
+                server.status({"number": number})
+
+        threads = [threading.Thread(target=run) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        last = 0
+        while last < server.stats()["frames"] or any(t.is_alive() for t in threads):
+            now = number_of(await binary(ws))
+            assert now > last
+            last = now
+        for thread in threads:
+            thread.join()
+
+
+async def test_a_malformed_frame_is_dropped_and_told(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve()
+    server.show(ExpressionFrame(0, np.zeros(3, np.float32), "listening", (), None, None, None, None))
+    server.show(None)  # type: ignore[arg-type]
+    assert server.stats()["frames_rejected"] == 2
+    assert "dropped" in server.stats()["last_error"]
+    async with session.ws_connect(server.url + "ws") as ws:
+        server.show(frame(1))
+        assert number_of(await binary(ws)) == 1
+
+
+async def test_no_stale_face_for_a_new_page(session: aiohttp.ClientSession) -> None:
+    server = AvatarServer(AvatarConfig(port=0, stale_s=0.05))
+    url = await server.start()
+    try:
+        server.show(frame(1))
+        await until(server.fresh)
+        await until(lambda: not server.fresh())
+        async with session.ws_connect(url + "ws") as ws:
+            message = await ws.receive(timeout=5)
+            assert message.type is aiohttp.WSMsgType.TEXT
+            assert "neutral" in json.loads(message.data)["page"]["reason"]
+            server.show(frame(2))
+            assert number_of(await binary(ws)) == 2
+    finally:
+        await server.stop()
+
+
+async def test_fifty_pages_and_no_more(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve()
+    async with AsyncExitStack() as stack:
+        pages = [await stack.enter_async_context(session.ws_connect(server.url + "ws")) for _ in range(50)]
+        await until(lambda: server.stats()["clients"] == 50)
+        extra = await stack.enter_async_context(session.ws_connect(server.url + "ws"))
+        code, reason = await closing(extra)
+        assert code == 1013
+        assert "50 places are taken" in reason
+        for number in range(1, 11):
+            server.show(frame(number))
+            await asyncio.sleep(0.002)
+        server.show(frame(11))
+        for page in pages:
+            while number_of(await binary(page)) < 11:
+                pass
+        assert server.stats()["clients_refused"] == 1
+    await until(lambda: server.stats()["clients"] == 0)
+    async with session.ws_connect(server.url + "ws") as again:
+        server.show(frame(12))
+        while number_of(await binary(again)) < 12:  # the eleventh is fresh still, so a new page gets it first
+            pass
+
+
+async def test_a_page_that_does_not_read_holds_up_nobody(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve()
+    host, port = "127.0.0.1", int(server.url.rsplit(":", 1)[1].strip("/"))
+    sleeper = socket.socket()
+    sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sleeper.connect((host, port))
+    sleeper.sendall(UPGRADE.encode())
+    async with session.ws_connect(server.url + "ws") as ws:
+        await until(lambda: server.stats()["clients"] == 2)
+        for number in range(1, 1001):
+            server.show(frame(number))
+            assert number_of(await binary(ws)) == number
+        assert server.stats()["frames_dropped"] > 500  # the sleeper's: at most some hundred wait for it
+    sleeper.close()
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+async def test_malformed_input_is_counted_then_refused(serve: Serve, session: aiohttp.ClientSession, text: str) -> None:
+    server = await serve()
+    async with session.ws_connect(server.url + "ws") as ws:
+        for _ in range(BAD_INPUT_LIMIT):
+            await ws.send_str(text)
+        assert (await closing(ws))[0] == 1008
+    await until(lambda: server.stats()["bad_inputs"] == BAD_INPUT_LIMIT)
+    async with session.ws_connect(server.url + "ws") as ws:
+        server.show(frame(1))
+        await binary(ws)
+
+
+async def test_binary_input_and_a_flood(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve()
+    async with session.ws_connect(server.url + "ws") as ws:
+        for _ in range(BAD_INPUT_LIMIT):
+            await ws.send_bytes(b"\xff\x00")
+        assert (await closing(ws))[0] == 1008
+    async with session.ws_connect(server.url + "ws") as ws:
+        for _ in range(INPUT_RATE_LIMIT + 1):
+            await ws.send_str('{"fps":60}')
+        assert (await closing(ws)) == (1008, "Too many messages.")
+
+
+async def test_giant_input(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve()
+    async with session.ws_connect(server.url + "ws") as ws:
+        await ws.send_str("x" * 1_000_000)
+        assert (await closing(ws))[0] == 1009
+    async with session.get(server.url, headers={"X-Big": "x" * 100_000}) as answer:
+        assert answer.status == 400
+    async with session.ws_connect(server.url + "ws") as ws:
+        server.show(frame(1))
+        await binary(ws)
+
+
+async def test_broken_websocket_frames(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve()
+    port = int(server.url.rsplit(":", 1)[1].strip("/"))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(UPGRADE.encode())
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" * 50)
+    await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    await until(lambda: server.stats()["clients"] == 0)
+    async with session.get(server.url + "ws") as answer:
+        assert answer.status == 426
+
+
+async def test_a_pages_rate_reaches_the_status(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve()
+    async with session.ws_connect(server.url + "ws") as ws:
+        await ws.send_str('{"fps":59.94}')
+        await until(lambda: server.stats()["clients_fps"] == [59.9])
+        server.status({"rates_hz": {"speaker/frame": 25.0}})
+        while True:
+            message = await ws.receive(timeout=5)
+            told = json.loads(message.data)
+            if told["graph"]:
+                break
+        assert told["type"] == "status"
+        assert told["graph"]["rates_hz"]["speaker/frame"] == 25.0

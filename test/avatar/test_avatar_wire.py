@@ -1,0 +1,166 @@
+"""The wire format, the JSON made of a status, the guard of Host and Origin, the settings."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import reactdiff_ros.avatar
+from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
+from reactdiff_ros.avatar.guard import Guard, host_name
+from reactdiff_ros.avatar.pages import load_pages
+from reactdiff_ros.avatar.wire import FRAME_BYTES, encode_frame, frame_as_dict, plain, to_json
+from reactdiff_ros.coefficients import INDEX, LOWER, NAMES, UPPER
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.types import ExpressionFrame
+
+PAGE = Path(reactdiff_ros.avatar.__file__).parent / "page"
+
+
+def frame(values: np.ndarray, mode: str = "listening") -> ExpressionFrame:
+    return ExpressionFrame(2_000_000_000, values, mode, ("gaze",), 1_500_000_000, None, None, None)  # type: ignore[arg-type]
+
+
+def test_a_frame_is_280_bytes_with_its_stamps_and_coefficients() -> None:
+    values = np.zeros(58, np.float32)
+    values[INDEX["jawOpen"]] = 0.25
+    message = encode_frame(frame(values, "idle"), 2**32 + 7)
+    assert len(message) == FRAME_BYTES == 280
+    version, mode, _, number, stamp, picture, sound, plan, _ = struct.unpack_from("<BBHI5d", message)
+    assert (version, mode, number, stamp, picture) == (1, 1, 7, 2.0, 1.5)
+    assert np.isnan([sound, plan]).all()
+    np.testing.assert_array_equal(np.frombuffer(message, "<f4", offset=48), values)
+
+
+@given(st.lists(st.floats(width=32), min_size=58, max_size=58))
+def test_what_reaches_the_page_is_finite_and_bounded(numbers: list[float]) -> None:
+    sent = np.frombuffer(encode_frame(frame(np.array(numbers, np.float32)), 1), "<f4", offset=48)
+    assert np.isfinite(sent).all()
+    assert (sent >= LOWER).all()
+    assert (sent <= UPPER).all()
+
+
+@pytest.mark.parametrize(
+    "bad", [frame(np.zeros(57, np.float32)), frame(np.zeros((58, 1))), frame(np.zeros(58), "angry")]
+)
+def test_a_malformed_frame_is_refused(bad: ExpressionFrame) -> None:
+    with pytest.raises(ValueError, match="expression"):
+        encode_frame(bad, 1)
+
+
+def test_the_rest_form_names_the_coefficients() -> None:
+    values = np.linspace(0, 1, 58).astype(np.float32)
+    told = frame_as_dict(frame(values))
+    assert list(told["coefficients"]) == list(NAMES)
+    assert told["coefficients"]["jawOpen"] == pytest.approx(values[INDEX["jawOpen"]], abs=1e-6)
+
+
+WILD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.integers() | st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(WILD)
+def test_any_status_becomes_strict_json(value: object) -> None:
+    json.loads(to_json(value), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+
+
+def test_numpy_and_nan_in_a_status() -> None:
+    told = plain({"a": np.float32(0.5), "b": np.array([1.0, np.nan]), "c": float("inf"), "d": np.int64(3), "e": {1}})
+    assert told == {"a": 0.5, "b": [1.0, None], "c": None, "d": 3, "e": [1]}
+    endless: dict[str, object] = {}
+    endless["self"] = endless
+    json.loads(to_json(endless))
+
+
+def test_the_page_knows_the_same_coefficients_looks_and_size() -> None:
+    source = (PAGE / "rig.js").read_text()
+    listed = re.search(r"export const NAMES = \[(.*?)\];", source, re.S)
+    assert listed is not None
+    assert tuple(re.findall(r'"(\w+)"', listed[1])) == NAMES
+    looks = re.findall(r"^  (\w+): \{$", (PAGE / "looks.js").read_text(), re.M)
+    assert tuple(looks) == LOOKS
+
+
+def test_the_page_is_found_and_needs_nothing_from_outside() -> None:
+    pages = load_pages("night")
+    assert {"index.html", "main.js", "style.css"} <= set(pages)
+    assert b'data-look="night"' in pages["index.html"].body
+    for name, page in pages.items():
+        urls = set(re.findall(rb"https?://[^\s\"']+", page.body)) - {b"http://www.w3.org/2000/svg"}
+        assert not urls, name
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("localhost:8765", "localhost"),
+        ("LOCALHOST", "localhost"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("[::1]:80", "::1"),
+        ("localhost.", "localhost"),
+        ("a@localhost", None),
+        ("localhost/evil", None),
+        ("localhost:port", None),
+        ("[::1", None),
+        ("", None),
+    ],
+)
+def test_the_name_in_a_host_header(header: str, name: str | None) -> None:
+    assert host_name(header) == name
+
+
+@given(st.text(max_size=40), st.none() | st.text(max_size=40))
+def test_the_guard_judges_any_header(host: str, origin: str | None) -> None:
+    reason = Guard("127.0.0.1").refuses(host, origin)
+    assert reason is None or reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("bound", "host", "origin", "allowed"),
+    [
+        ("127.0.0.1", "localhost:8765", None, True),
+        ("127.0.0.1", "127.0.0.1:8765", "http://127.0.0.1:8765", True),
+        ("127.0.0.1", "localhost:8765", "http://localhost:3000", False),
+        ("127.0.0.1", "localhost:8765", "http://evil.example", False),
+        ("127.0.0.1", "localhost:8765", "null", False),
+        ("127.0.0.1", "localhost:8765", "file://", False),
+        ("127.0.0.1", "evil.example:8765", "http://evil.example:8765", False),
+        ("127.0.0.1", "192.168.1.5:8765", None, False),
+        ("127.0.0.1", "robot.lab:8765", "http://robot.lab:8765", True),
+        ("127.0.0.1", None, None, False),
+        ("0.0.0.0", "192.168.1.5:8765", "http://192.168.1.5:8765", True),
+        ("0.0.0.0", "evil.example:8765", None, False),
+        ("192.168.1.5", "192.168.1.5:8765", None, True),
+        ("192.168.1.5", "192.168.1.6:8765", None, False),
+    ],
+)
+def test_who_may_talk_to_the_page(bound: str, host: str | None, origin: str | None, allowed: bool) -> None:
+    assert (Guard(bound, ("robot.lab",)).refuses(host, origin) is None) is allowed
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"host": "http://x"},
+        {"port": -1},
+        {"port": 65536},
+        {"port_tries": 0},
+        {"look": 'x"><script>'},
+        {"max_clients": 0},
+        {"stale_s": float("nan")},
+        {"extra_hosts": ("a b",)},
+    ],
+)
+def test_a_bad_setting_is_one_sentence(bad: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="setting"):
+        AvatarConfig(**bad)  # type: ignore[arg-type]
