@@ -179,8 +179,8 @@ class Camera:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, config.width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, config.height)
         capture.set(cv2.CAP_PROP_FPS, config.rate_hz)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        is_mjpeg = int(capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter.fourcc(*"MJPG")
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)  # with 1 the driver has nowhere to write while we read: half the rate
+        is_mjpeg = capture.get(cv2.CAP_PROP_FOURCC) == cv2.VideoWriter.fourcc(*"MJPG")
         return bool(config.mjpeg and is_mjpeg and capture.set(cv2.CAP_PROP_CONVERT_RGB, 0.0))
 
     def _frame(self, stamp_ns: int, pixels: np.ndarray[Any, Any]) -> CameraFrame:
