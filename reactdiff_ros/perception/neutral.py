@@ -76,7 +76,7 @@ class PersonalNeutral:
         self._head = _Quantiles(pitch_quantile, pitch_half, size)
         self._half = half
         self._due_ns: int | None = None
-        self._value = PRIOR.copy()
+        self._value: Array = PRIOR.copy()
         self._pitch = 0.0
 
     @property
