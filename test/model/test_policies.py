@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from speaker_frames import FRAME, MS, frame, run, shown, talk, voice
+from policy_drive import FRAME, MS, frame, run, shown, talk, voice
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX, LOWER, SMILE, UPPER
 from reactdiff_ros.errors import ConfigError, MessageError

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from speaker_frames import FRAME, frame, run, shown, talk, voice
+from policy_drive import FRAME, frame, run, shown, talk, voice
 
 from reactdiff_ros.coefficients import INDEX, SMILE
 from reactdiff_ros.model.listener import ListenerConfig, make_listener

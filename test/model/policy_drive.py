@@ -1,0 +1,90 @@
+"""Makes speaker frames and runs the simple listeners on them for the tests of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from reactdiff_ros.coefficients import SMILE
+from reactdiff_ros.model.listener import Listener
+from reactdiff_ros.types import Reaction, SpeakerFrame, Voice
+
+MS = 1_000_000
+FRAME = 40 * MS
+
+
+def voice(*, speaking: bool = False, pause_s: float = 0.0, pitch_hz: float = 0.0, loudness: float = -30.0) -> Voice:
+    """What the microphone tells."""
+    return Voice(
+        speech_probability=0.9 if speaking else 0.05,
+        speaking=speaking,
+        mfcc=np.zeros(26, np.float32),
+        pitch_hz=pitch_hz,
+        loudness_dbfs=loudness,
+        pause_s=0.0 if speaking else pause_s,
+        utterance_s=1.0 if speaking else 0.0,
+    )
+
+
+def frame(
+    stamp_ns: int,
+    *,
+    smile: float = 0.0,
+    heard: Voice | None = None,
+    face: bool = True,
+    camera: bool = True,
+    coefficients: np.ndarray | None = None,
+) -> SpeakerFrame:
+    """A frame of a person 1 m away; `camera=False`: from sound alone; `face=False`: nobody in the picture."""
+    values = np.zeros(58, np.float32) if coefficients is None else coefficients.astype(np.float32)
+    if coefficients is None:
+        values[list(SMILE)] = smile
+    seen = face and camera
+    return SpeakerFrame(
+        stamp_ns=stamp_ns,
+        picture_stamp_ns=stamp_ns if camera else None,
+        sound_stamp_ns=stamp_ns if heard is not None else None,
+        person_id=1 if seen else -1,
+        face_present=seen,
+        mesh_present=seen,
+        coefficients=values if seen else np.zeros(58, np.float32),
+        confidence=np.full(58, 0.9 if seen else 0.0, np.float32),
+        neutral_confidence=1.0,
+        gaze=None,
+        position_m=np.array([0, 0, 1], np.float32) if seen else None,
+        affect=None,
+        voice=heard,
+    )
+
+
+def shown(plans: list[Reaction]) -> tuple[np.ndarray, np.ndarray]:
+    """What plans show: times in s and coefficients (n, 58), each slot from the newest plan that has it."""
+    slots: dict[int, np.ndarray] = {}
+    for plan in plans:
+        for i, row in enumerate(plan.coefficients):
+            slots[plan.start_ns // FRAME + i] = row
+    order = sorted(slots)
+    return np.array(order) * 0.04, np.stack([slots[k] for k in order])
+
+
+def run(listener: Listener, seconds: float, make: Callable[[float], SpeakerFrame | None]) -> list[Reaction]:
+    """Give 25 frames a second (`make` gets the time in s) and collect the plans, asked for 30 ms after each."""
+    plans = []
+    for i in range(round(seconds * 25)):
+        given = make(i * 0.04)
+        if given is not None:
+            listener.observe(given)
+        plan = listener.plan(i * FRAME + 30 * MS)
+        if plan is not None:
+            plans.append(plan)
+    return plans
+
+
+def talk(time_s: float, *, smile: float = 0.0, speech_s: float = 3.2, pause_s: float = 0.8) -> SpeakerFrame:
+    """Somebody who talks for `speech_s`, pauses for `pause_s`, and so on."""
+    phase = time_s % (speech_s + pause_s)
+    speaking = phase < speech_s
+    pitch = 120.0 + 25.0 * float(np.sin(time_s * 2.1)) if speaking else 0.0
+    heard = voice(speaking=speaking, pause_s=max(phase - speech_s, 0.0), pitch_hz=pitch)
+    return frame(round(time_s * 25) * FRAME, smile=smile, heard=heard)
