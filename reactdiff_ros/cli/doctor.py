@@ -142,6 +142,19 @@ def check_port() -> Iterator[Finding]:
             yield Finding("port", OK, f"{port} is free")
 
 
+def check_weights() -> Iterator[Finding]:
+    """The shipped model, by the hashes of its manifest."""
+    from reactdiff_ros.errors import WeightsError
+    from reactdiff_ros.model.weights import find_weights
+
+    try:
+        weights = find_weights()
+    except WeightsError as error:
+        yield Finding("weights", ERROR, f"{error}; until then rules stand in for the model")
+    else:
+        yield Finding("weights", OK, f"{weights.folder}, every file is the one in its manifest")
+
+
 def check_gpu() -> Iterator[Finding]:
     """What can compute the model."""
     if shutil.which("nvidia-smi"):
@@ -196,6 +209,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_camera,
     check_microphone,
     check_port,
+    check_weights,
     check_gpu,
     check_disk,
     check_listener,

@@ -12,10 +12,12 @@ import click
 
 from reactdiff_ros import __version__
 from reactdiff_ros.cli.bench import bench
+from reactdiff_ros.cli.demo import demo
 from reactdiff_ros.cli.docs import docs
 from reactdiff_ros.cli.doctor import doctor
 from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, MissingExtraError, tell
+from reactdiff_ros.cli.training import export, simulate, train
 from reactdiff_ros.errors import ReactdiffError
 
 # Modules that only an extra brings, and what to type for it.
@@ -32,7 +34,7 @@ def cli() -> None:
     """A robot's face that listens: live, causal, appropriate facial reactions by latent diffusion."""
 
 
-for _command in (listen, doctor, bench, docs):
+for _command in (listen, doctor, bench, simulate, train, export, demo, docs):
     cli.add_command(_command)
 
 

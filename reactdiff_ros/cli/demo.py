@@ -1,0 +1,26 @@
+"""`reactdiff demo`: the synthetic speaker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def demo() -> None:
+    """The bundled demo speaker: a synthetic person."""
+
+
+@demo.command()
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Media file to write (.mp4)."
+)
+def render(output: Path) -> int:
+    """Render the demo speaker's performance with its voice (needs espeak-ng; takes two or three minutes)."""
+    from reactdiff_ros.cli.output import tell
+    from reactdiff_ros.demo.render_clip import main
+
+    main(str(output))
+    tell(f"wrote {output}")
+    return 0
