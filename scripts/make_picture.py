@@ -1,0 +1,99 @@
+"""Make docs/images/listening.png: the demo speaker above, the face that listens to it below, at the same moments.
+
+    . ./env.sh && python scripts/make_picture.py [--clip FILE] [--output docs/images/listening.png] [--at 6 10 14]
+
+Runs the real graph and photographs its page in headless Chromium (the tests' own driver).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "test" / "avatar")]
+
+from chromium import Chromium  # noqa: E402
+
+from reactdiff_ros.demo import demo_clip_path  # noqa: E402
+from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, wanted_nodes  # noqa: E402
+
+DOMAIN = 92
+WIDTH, HEIGHT = 480, 360
+GAP = 6
+
+
+def photograph(clip: Path, moments: list[float], policy: str, look: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(what the camera saw, the face) at each of `moments`, seconds after the first picture."""
+    arguments = {"clip": str(clip.absolute()), "policy": policy, "avatar": look}
+    options = LiveOptions(arguments=arguments, domain=DOMAIN)
+    pairs = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LiveGraph(options, lambda s: print(s, file=sys.stderr), Path(folder)) as graph,
+        Chromium((WIDTH, HEIGHT)) as browser,
+    ):
+        graph.listen()
+        assert graph.watch is not None
+        from rclpy.qos import qos_profile_sensor_data
+        from sensor_msgs.msg import CompressedImage
+
+        seen: list[Any] = []
+
+        def take(message: Any) -> None:
+            seen[:] = [seen[0] if seen else time.monotonic(), message]
+
+        graph.watch.tap(CompressedImage, "camera/image_raw/compressed", take, qos_profile_sensor_data)
+        nodes = wanted_nodes(options)
+        graph.start(node for node in nodes if node.name in ("expression_node", "avatar_node"))
+        while graph.url is None:
+            graph.step()
+        page = browser.open(graph.url)
+        page.front()
+        graph.start(nodes)
+        for moment in moments:
+            while not seen or time.monotonic() < seen[0] + moment:
+                graph.step(0.05)
+            picture = cv2.imdecode(np.frombuffer(seen[1].data, np.uint8), cv2.IMREAD_COLOR)
+            time.sleep(0.1)  # the reaction to this picture is on its way
+            shot = page.screenshot(Path(folder) / "shot.png")
+            pairs.append((picture, cv2.imread(str(shot))))
+            print(f"{moment:g} s", file=sys.stderr)
+    return pairs
+
+
+def composed(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """One picture: a column for each moment."""
+    columns = []
+    for picture, face in pairs:
+        scale = WIDTH / picture.shape[1]
+        upper = cv2.resize(picture, (WIDTH, round(picture.shape[0] * scale)), interpolation=cv2.INTER_AREA)
+        upper = upper[(len(upper) - min(len(upper), HEIGHT)) // 2 :][:HEIGHT]
+        columns.append(np.vstack([upper, np.full((GAP, WIDTH, 3), 255, np.uint8), face[:, :WIDTH]]))
+        columns.append(np.full((len(columns[-1]), GAP, 3), 255, np.uint8))
+    return np.hstack(columns[:-1])
+
+
+def main() -> None:
+    """Parse, photograph, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clip", type=Path)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images" / "listening.png")
+    parser.add_argument("--at", type=float, nargs="+", default=[6.0, 12.0, 18.0])
+    parser.add_argument("--policy", default="model")
+    parser.add_argument("--look", default="soft")
+    arguments = parser.parse_args()
+    pairs = photograph(arguments.clip or demo_clip_path(), arguments.at, arguments.policy, arguments.look)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(arguments.output), composed(pairs), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
+if __name__ == "__main__":
+    main()
