@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -53,6 +54,7 @@ class AvatarServer:
         self._status: dict[str, Any] = {}
         self._error = ""
         self._wake_pending = False
+        self._lock = threading.Lock()
 
     # ---- life
 
@@ -61,6 +63,7 @@ class AvatarServer:
         if self._runner is not None:
             return self.url
         self._loop = asyncio.get_running_loop()
+        self._wake_pending = False
         self._pages = load_pages(self.config.look)
         app = web.Application(middlewares=[self._checked], client_max_size=MESSAGE_BYTES)
         app.on_shutdown.append(self._hang_up)
@@ -125,22 +128,19 @@ class AvatarServer:
 
     def show(self, frame: ExpressionFrame) -> None:
         """Show `frame`, from any thread. A malformed frame is dropped and reported; nothing is raised."""
-        try:
-            message = encode_frame(frame, self._count + 1)
-        except (ValueError, TypeError, AttributeError) as error:
-            self._rejected += 1
-            self._error = f"an expression frame was dropped: {error}"
-            return
-        self._count += 1
-        self._frame, self._message = frame, message
-        loop = self._loop
-        if loop is None or self._wake_pending:
-            return
-        self._wake_pending = True
-        try:
-            loop.call_soon_threadsafe(self._wake)
-        except RuntimeError:  # the loop was closed under us: the page is gone, the face's owner goes on
-            self._wake_pending = False
+        with self._lock:
+            try:
+                self._message = encode_frame(frame, self._count + 1)
+            except (ValueError, TypeError, AttributeError) as error:
+                self._rejected += 1
+                self._error = f"an expression frame was dropped: {error}"
+                return
+            self._count += 1
+            self._frame = frame
+        if not self._wake_pending:
+            self._wake_pending = True  # before the call: the loop may clear it at once
+            if not self._call(self._wake):
+                self._wake_pending = False
 
     def status(self, status: dict[str, Any]) -> None:
         """Show `status` in the pages' panels, from any thread; 1 to 4 times a second is enough.
@@ -149,9 +149,17 @@ class AvatarServer:
         Other keys are shown as they are.
         """
         self._status = dict(status)
+        self._call(self._send_status)
+
+    def _call(self, work: Callable[[], None]) -> bool:
         loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._send_status)
+        if loop is None:
+            return False
+        try:
+            loop.call_soon_threadsafe(work)
+        except RuntimeError:  # the loop was closed under us: the page is gone, the face's owner goes on
+            return False
+        return True
 
     def _wake(self) -> None:
         self._wake_pending = False
@@ -174,21 +182,22 @@ class AvatarServer:
         )
 
     def _report(self) -> dict[str, Any]:
-        fresh = self.fresh()
+        fresh, clients = self.fresh(), tuple(self._clients)
         reason = "" if fresh else f"no expression for {self.config.stale_s:g} s: the face is neutral"
         return {
             "graph": self._status,
             "page": {
                 "url": self.url,
                 "look": self.config.look,
-                "clients": len(self._clients),
-                "clients_fps": [c.fps for c in self._clients],
+                "clients": len(clients),
+                "clients_fps": [c.fps for c in clients],
                 "frames": self._count,
-                "frames_dropped": sum(c.dropped for c in self._clients),
+                "frames_dropped": sum(c.dropped for c in clients),
                 "frames_rejected": self._rejected,
                 "clients_refused": self._refused_clients,
                 "bad_inputs": self._bad_inputs,
                 "fresh": fresh,
+                "stale_s": self.config.stale_s,
                 "reason": reason,
                 "last_error": self._error,
             },

@@ -93,8 +93,9 @@ export class Face {
     const edge = c.edge === "none" ? {} : { stroke: c.edge, "stroke-width": 6, "stroke-linejoin": "round" };
     this.head = make(this.svg, "g", { id: "head" });
     if (this.look.antenna) {
-      this.stalk = make(this.head, "path", { fill: "none", stroke: c.body1, "stroke-width": 9, "stroke-linecap": "round" });
-      this.bulb = make(this.head, "circle", { r: 16, fill: "url(#paint-ear)" });
+      this.stalk = make(this.head, "path", { fill: "none", stroke: c.edge === "none" ? c.body1 : c.edge, "stroke-width": 9,
+        "stroke-linecap": "round" });
+      this.bulb = make(this.head, "circle", { r: 16, fill: "url(#paint-ear)", ...edge });
     }
     this.ears = this.look.ears ? [1, -1].map(() => make(this.head, "path", { fill: "url(#paint-ear)", ...edge })) : [];
     this.outline = make(this.head, "path", { id: "outline", fill: "url(#paint-head)", ...edge });

@@ -2,7 +2,6 @@
 
 const MODES = ["listening", "idle", "neutral"];
 const HEAD_BYTES = 48;
-const STALE_MS = 500;
 const RETRY_MS = [250, 500, 1000, 2000, 3000];
 
 /** A frame of the wire format (see avatar/wire.py), or null if it is not one. */
@@ -25,6 +24,7 @@ export function decode(buffer) {
 export class Link {
   constructor({ onFrame, onStatus, onChange }) {
     Object.assign(this, { onFrame, onStatus, onChange });
+    this.staleMs = 500;
     this.connected = false;
     this.reason = "connecting";
     this.attempts = 0;
@@ -88,15 +88,15 @@ export class Link {
     return this.marks.length < 2 ? 0 : ((this.marks.length - 1) * 1000) / (this.marks.at(-1) - this.marks[0]);
   }
 
-  /** Whether an expression came within the last half second. */
+  /** Whether an expression came just now (the server says how long that is). */
   fresh(now) {
-    return this.connected && now - this.lastFrame <= STALE_MS;
+    return this.connected && now - this.lastFrame <= this.staleMs;
   }
 
   why(now) {
     if (!this.connected) return this.reason;
     if (this.fresh(now)) return "";
-    return this.lastFrame === -Infinity ? "no expression yet" : "no expression for " + ((now - this.lastFrame) / 1000).toFixed(0) + " s";
+    return this.lastFrame === -Infinity ? "no expression yet" : "no expression for " + ((now - this.lastFrame) / 1000).toFixed(1) + " s";
   }
 
   report(fps) {

@@ -29,9 +29,13 @@ const link = new Link({
   onStatus(message) {
     if (message?.type !== "status") return;
     status = message;
+    if (message.page?.stale_s > 0) link.staleMs = message.page.stale_s * 1000;
     if (!panel.hidden) refresh();
   },
-  onChange: refresh,
+  onChange() {
+    if (!link.connected) status = {}; // what was seen before is not seen now
+    refresh();
+  },
 });
 
 function fps(now) {

@@ -96,16 +96,16 @@ function eyeRig(k, look, side) {
 
 function browRig(k, look, side) {
   const s = side > 0 ? "left" : "right";
-  const { y, reach, arch } = look.brow;
+  const { y, reach, arch, rise } = look.brow;
   const down = k.browDown[s], inner = k.browInnerUp, outer = k.browOuterUp[s], sneer = k.noseSneer[s];
   const lift = 9 * k.eyeWide[s] - 5 * k.eyeBlink[s] - 5 * k.eyeSquint[s] - 4 * k.cheekSquint[s];
   const points = [];
   for (let i = 0; i <= 6; i++) {
     const t = i / 6; // 0 at the nose, 1 at the temple
     const x = mix(-reach * 0.86, reach, t) - (1 - t) * (13 * down - 5 * inner);
-    const rise = 34 * inner * (1 - t) ** 1.4 - 8 * inner * t + 32 * outer * t ** 0.8 * (1.15 - 0.35 * t)
+    const up = 34 * inner * (1 - t) ** 1.4 - 8 * inner * t + 32 * outer * t ** 0.8 * (1.15 - 0.35 * t)
       - 36 * down * (1 - 0.62 * t) - 9 * sneer * (1 - t);
-    points.push([x, look.eye.b + y + arch * Math.sin(Math.PI * mix(0.1, 0.92, t)) - 10 * t * t + rise + lift]);
+    points.push([x, look.eye.b + y + arch * Math.sin(Math.PI * mix(0.1, 0.92, t)) - 10 * t * t + rise * up + lift]);
   }
   return { side, points, width: look.brow.width * (1 + 0.12 * down) };
 }
