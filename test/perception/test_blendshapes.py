@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from synthetic_face import frontal_face
+
+from reactdiff_ros import coefficients as c
+from reactdiff_ros.perception import blendshapes as b
+from reactdiff_ros.perception import measures as m
+from reactdiff_ros.perception.neutral import PRIOR
+
+
+def read(**moves: float) -> dict[str, float]:
+    neutral = m.measure(frontal_face())
+    values = b.blendshapes(m.measure(frontal_face(**moves)) - neutral, neutral)
+    return dict(zip(c.BLENDSHAPE_NAMES, values.tolist(), strict=True))
+
+
+def test_the_schematic_face_measures_the_population_neutral():
+    measured = m.measure(frontal_face())
+    for name in ("gap", "cornerUpR", "cornerUpL", "lidR", "lidL", "browInnerR", "browMidL", "upperThick", "irisYR"):
+        assert measured[m.INDEX[name]] == pytest.approx(PRIOR[m.INDEX[name]], abs=0.02), name
+
+
+def test_nothing_moved_reads_zero():
+    assert max(read().values()) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("move", "value", "names"),
+    [
+        ("smile", 0.09, ("mouthSmileLeft", "mouthSmileRight")),
+        ("blink", 1.0, ("eyeBlinkLeft", "eyeBlinkRight")),
+        ("brow", 0.08, ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")),
+        ("brow", -0.08, ("browDownLeft", "browDownRight")),
+        ("gap", 0.5, ("jawOpen",)),
+        ("iris", 0.06, ("eyeLookOutLeft", "eyeLookInRight")),
+        ("iris", -0.06, ("eyeLookInLeft", "eyeLookOutRight")),
+    ],
+)
+def test_a_move_reads_as_its_coefficient_and_nothing_else_as_strongly(move, value, names):
+    full, half = read(**{move: value}), read(**{move: value / 2})
+    for name in names:
+        assert full[name] > 0.6, name
+        assert 0.1 < half[name] < full[name], name
+    opposite = {"mouthSmileLeft": "mouthFrownLeft", "browInnerUp": "browDownLeft", "browDownLeft": "browInnerUp",
+                "eyeLookOutLeft": "eyeLookInLeft", "eyeLookInLeft": "eyeLookOutLeft"}  # fmt: skip
+    for name in set(names) & set(opposite):
+        assert full[opposite[name]] == 0.0
+
+
+def test_a_fallen_jaw_is_no_frown():
+    assert read(gap=0.35)["mouthFrownLeft"] < 0.1
+    assert read(gap=0.35)["mouthSmileLeft"] < 0.3
+
+
+@given(arrays(np.float64, m.COUNT, elements=st.floats(allow_nan=True, allow_infinity=True)))
+@settings(max_examples=100, deadline=None)
+def test_always_finite_and_between_0_and_1(displacement):
+    with np.errstate(all="ignore"):
+        values = b.blendshapes(displacement, PRIOR)
+    assert values.shape == (52,)
+    assert np.isfinite(values).all()
+    assert values.min() >= 0
+    assert values.max() <= 1
+
+
+GOOD = {"yaw": 0.0, "pitch": 0.0, "unit_px": 80.0, "residual": 0.03, "known": 1.0, "blink": (0.0, 0.0)}
+
+
+def test_what_landmarks_cannot_show_is_never_observed():
+    sure = b.confidence(**GOOD)
+    for name in ("cheekPuff", "tongueOut", "noseSneerLeft", "noseSneerRight", "jawForward"):
+        assert sure[c.INDEX[name]] == 0.0, name
+    assert 20 <= (sure[:52] > 0.3).sum() <= 40
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [{"yaw": 0.7}, {"pitch": 0.7}, {"unit_px": 12.0}, {"residual": 0.2}, {"known": 0.0}],
+)
+def test_confidence_falls_in_bad_conditions(worse):
+    good, bad = b.confidence(**GOOD), b.confidence(**{**GOOD, **worse})
+    smile = list(c.SMILE)
+    assert (bad[smile] < 0.8 * good[smile]).all()
+    assert (bad <= good + 1e-9).all()
+
+
+def test_the_far_side_of_a_turned_face_is_less_sure():
+    sure = b.confidence(**{**GOOD, "yaw": 0.5})
+    assert sure[c.INDEX["mouthSmileLeft"]] < sure[c.INDEX["mouthSmileRight"]]
+
+
+def test_closed_eyes_have_no_gaze():
+    sure = b.confidence(**{**GOOD, "blink": (1.0, 0.0)})
+    assert sure[c.INDEX["eyeLookOutRight"]] == 0.0
+    assert sure[c.INDEX["eyeLookOutLeft"]] > 0.5

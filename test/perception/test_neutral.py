@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.perception import measures as m
+from reactdiff_ros.perception.neutral import PRIOR, REACH, SPREAD, Expressive, PersonalNeutral
+
+MS = 1_000_000
+CALM = Expressive()
+
+
+def feed(neutral: PersonalNeutral, measures: np.ndarray, seconds: float, *, start_s: float = 0.0, **kind) -> None:
+    for k in range(round(seconds * 25)):
+        neutral.observe(round((start_s + k / 25) * 1e9), measures, 0.1, Expressive(**kind))
+
+
+def moved(name: str, by: float) -> np.ndarray:
+    values = PRIOR.copy()
+    values[m.INDEX[name]] += by
+    return values
+
+
+def test_begins_with_the_population_and_no_confidence():
+    neutral = PersonalNeutral()
+    assert (neutral.value == PRIOR).all()
+    assert neutral.confidence == 0.0
+
+
+def test_a_person_is_learnt_within_seconds():
+    neutral = PersonalNeutral()
+    feed(neutral, moved("browInnerR", 0.06), 4.0)
+    assert neutral.value[m.INDEX["browInnerR"]] - PRIOR[m.INDEX["browInnerR"]] > 0.04
+    assert 0.4 < neutral.confidence < 0.5
+    feed(neutral, moved("browInnerR", 0.06), 20.0, start_s=4.0)
+    assert neutral.value[m.INDEX["browInnerR"]] - PRIOR[m.INDEX["browInnerR"]] > 0.055
+    assert neutral.confidence > 0.8
+
+
+def test_a_smile_from_the_first_picture_stays_a_smile():
+    neutral = PersonalNeutral()
+    feed(neutral, moved("cornerUpL", 0.12), 60.0, mouth=True)
+    i = m.INDEX["cornerUpL"]
+    assert neutral.value[i] - PRIOR[i] <= REACH * SPREAD[i] + 1e-9
+    assert 0.12 - (neutral.value[i] - PRIOR[i]) > 0.04
+
+
+def test_a_long_smile_does_not_move_a_learnt_neutral_much():
+    neutral = PersonalNeutral()
+    feed(neutral, PRIOR, 20.0)
+    feed(neutral, moved("cornerUpL", 0.12), 30.0, start_s=20.0, mouth=True)
+    i = m.INDEX["cornerUpL"]
+    assert abs(neutral.value[i] - PRIOR[i]) < 0.02
+
+
+def test_it_goes_on_adapting():
+    neutral = PersonalNeutral(memory_s=20.0)
+    feed(neutral, PRIOR, 30.0)
+    feed(neutral, moved("lidR", -0.05), 25.0, start_s=30.0)
+    assert neutral.value[m.INDEX["lidR"]] - PRIOR[m.INDEX["lidR"]] < -0.04
+
+
+def test_speech_and_blinks_do_not_shift_it():
+    neutral, rng = PersonalNeutral(), np.random.default_rng(0)
+    for k in range(1000):
+        values = PRIOR.copy()
+        values[m.INDEX["gap"]] = 0.07 + max(0.0, rng.normal(0.1, 0.1))
+        values[m.INDEX["lidR"]] = 0.08 if k % 50 < 4 else 0.31
+        neutral.observe(k * 40 * MS, values, 0.0, CALM)
+    assert neutral.value[m.INDEX["gap"]] < 0.10
+    assert neutral.value[m.INDEX["lidR"]] == pytest.approx(0.31, abs=0.01)
+
+
+def test_nothing_seen_after_a_moment_changes_the_neutral_before_it():
+    rng = np.random.default_rng(1)
+    series = PRIOR + rng.normal(0, 0.02, (200, m.COUNT))
+    one, two = PersonalNeutral(), PersonalNeutral()
+    for k in range(100):
+        one.observe(k * 40 * MS, series[k], 0.0, CALM)
+        two.observe(k * 40 * MS, series[k], 0.0, CALM)
+    before = one.value.copy()
+    two.observe(100 * 40 * MS, series[100] * 3, 1.0, CALM)
+    assert (one.value == before).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_not_a_number_is_not_learnt(bad):
+    neutral = PersonalNeutral()
+    neutral.observe(0, np.full(m.COUNT, bad), 0.0, CALM)
+    neutral.observe(0, PRIOR, bad, CALM)
+    assert neutral.confidence == 0.0
+    assert np.isfinite(neutral.value).all()
+    assert np.isfinite(neutral.pitch)
