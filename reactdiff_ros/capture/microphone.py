@@ -41,23 +41,29 @@ class MicrophoneConfig:
 class SampleClock:
     """Stamps of consecutive blocks from noisy arrival times: rising, without drift.
 
-    Counting samples gives even stamps but drifts with the device's crystal; arrival times jitter by the scheduler. So
-    the count is pulled to the measured time with a time constant of 2 s. A time more than `jump_s` ahead means that
-    samples were lost, more than 1 s behind that the clock was set: both are taken over at once.
+    Counting samples gives even stamps but drifts with the device's crystal; arrival times are right but for the
+    delays that a busy machine adds, which are never negative. So the count is pulled to the measured time: slowly up
+    (2 s), faster down (0.2 s). Blocks that go on being more than `jump_s` late for 0.2 s tell that samples were lost,
+    where a mere stall catches up; more than 1 s early, that the clock was set: then the measured time is taken over.
     """
 
     def __init__(self, rate_hz: int, jump_s: float = 0.1) -> None:
         self._rate_hz, self._jump_ns = rate_hz, round(jump_s * NS)
         self._next_ns: float | None = None
+        self._late_ns = 0.0
 
     def stamp(self, measured_ns: int, count: int) -> int:
         """Stamp of a block's first of `count` samples, whose capture was measured at `measured_ns`."""
         duration_ns = count * NS / self._rate_hz
-        if self._next_ns is None or not -NS < measured_ns - self._next_ns < self._jump_ns:
+        if self._next_ns is None:
             self._next_ns = float(measured_ns)
-        # at most a tenth of a block, so that the stamps always rise
-        pull = (measured_ns - self._next_ns) * min(1.0, duration_ns / (2 * NS))
-        stamp_ns = self._next_ns + min(max(pull, -0.1 * duration_ns), 0.1 * duration_ns)
+        error_ns = measured_ns - self._next_ns
+        self._late_ns = self._late_ns + duration_ns if error_ns > self._jump_ns else 0.0
+        if error_ns < -NS or self._late_ns > NS / 5:
+            self._next_ns, self._late_ns, error_ns = float(measured_ns), 0.0, 0.0
+        # at most half a block, so that the stamps always rise
+        pull_ns = error_ns * min(1.0, duration_ns / (2 * NS if error_ns > 0 else NS / 5))
+        stamp_ns = self._next_ns + min(max(pull_ns, -0.5 * duration_ns), 0.5 * duration_ns)
         self._next_ns = stamp_ns + duration_ns
         return round(stamp_ns)
 
