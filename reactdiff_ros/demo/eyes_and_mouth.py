@@ -47,23 +47,24 @@ def _circle(centre: Points, axis: Points, radius: float) -> Points:
     return np.asarray(centre + radius * (np.cos(a) * side + np.sin(a) * up))
 
 
-def draw_eye(
-    brush: Painter, vertices: Points, mesh: HeadMesh, eye: int, gaze: tuple[float, float], look: Look, before_skin: bool
-) -> None:
-    """The eyeball (before the skin, which leaves the opening free), or lashes and highlight (after it)."""
+def _lid_edges(vertices: Points, mesh: HeadMesh, eye: int) -> tuple[Points, Points]:
     side = mesh.left if eye else tuple
-    upper, lower = vertices[list(side(topology.UPPER_LID))], vertices[list(side(topology.LOWER_LID))]
-    if before_skin:
-        _draw_eyeball(brush, upper, lower, mesh.eye_centres[eye], gaze, look)
-    else:
-        lash = darker(look.brow, 0.5)
-        brush.line(upper, lash, 0.030)
-        brush.line(lower, darker(look.skin, 0.45), 0.010)
+    return vertices[list(side(topology.UPPER_LID))], vertices[list(side(topology.LOWER_LID))]
 
 
-def _draw_eyeball(
-    brush: Painter, upper: Points, lower: Points, centre: Points, gaze: tuple[float, float], look: Look
-) -> None:
+def draw_lashes(brush: Painter, vertices: Points, mesh: HeadMesh, eye: int, look: Look) -> None:
+    """The rims of the lids; drawn after the skin. `eye`: 0 right, 1 left."""
+    upper, lower = _lid_edges(vertices, mesh, eye)
+    brush.line(upper, darker(look.brow, 0.5), 0.030)
+    brush.line(lower, darker(look.skin, 0.45), 0.010)
+
+
+def draw_eyeball(
+    brush: Painter, vertices: Points, mesh: HeadMesh, eye: int, gaze: tuple[float, float], look: Look
+) -> NDArray[np.int32]:
+    """The eyeball, looking along `gaze` (yaw, pitch in rad); returns the opening that the skin must leave free."""
+    upper, lower = _lid_edges(vertices, mesh, eye)
+    centre = mesh.eye_centres[eye]
     yaw, pitch = gaze
     axis = np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
     opening = np.vstack([upper, lower[-2:0:-1]])
@@ -83,6 +84,7 @@ def _draw_eyeball(
     brush.fill(_circle(spark, axis, IRIS_RADIUS_M * 0.17), (255, 255, 255))
     lid_shadow = np.vstack([upper, (upper * 0.80 + lower * 0.20)[::-1]])
     _shadow(brush, lid_shadow, 0.55)
+    return brush.fixed(opening)
 
 
 def _shadow(brush: Painter, points: Points, factor: float) -> None:
@@ -98,8 +100,8 @@ def _shadow(brush: Painter, points: Points, factor: float) -> None:
     window *= 1 - (1 - factor) * mask[..., None]
 
 
-def draw_mouth(brush: Painter, vertices: Points, morphs: Morphs, c: Points) -> None:
-    """The inside of the mouth, seen where the lips leave it free; drawn before the skin."""
+def draw_mouth(brush: Painter, vertices: Points, morphs: Morphs, c: Points) -> NDArray[np.int32]:
+    """The inside of the mouth; returns the opening that the skin must leave free."""
     v = vertices
     upper, lower = v[list(topology.UPPER_LIP_ROWS[3])], v[list(topology.LOWER_LIP_ROWS[3])]
     middle = (upper.mean(axis=0) + lower.mean(axis=0)) / 2
@@ -122,6 +124,7 @@ def draw_mouth(brush: Painter, vertices: Points, morphs: Morphs, c: Points) -> N
         (226, 234, 240),
     )
     clip.apply()
+    return brush.fixed(opening)
 
 
 class _Clip:

@@ -90,7 +90,7 @@ class Scalp:
         """From the crown to a parted fringe, and at the sides down to the jaw."""
         phi = np.linspace(0, 2 * np.pi, 120, endpoint=False)
         top, chin = float(v[topology.FOREHEAD, 1]), float(v[topology.CHIN, 1])
-        forehead = top - 0.001 - 0.022 * np.abs(np.sin(phi) + 0.30) ** 1.5
+        forehead = top + 0.001 - 0.018 * np.abs(np.sin(phi) + 0.30) ** 1.5
         aside = np.abs(np.angle(np.exp(1j * phi)))
         hanging = np.clip((aside - 0.98) / 0.26, 0, 1) ** 0.8
         hairline = forehead + (chin + 0.008 - forehead) * hanging
@@ -117,11 +117,12 @@ def draw_body(
     scene: Scene,
     look: Look,
     unit: float,
-    sway: tuple[float, ...],
-) -> None:
+    sway: tuple[float, float],
+) -> list[NDArray[np.int32]]:
     """Neck and shoulders. They stand still while the head turns; they go where the person goes.
 
-    `unit`: pixels of the eye distance; `sway`: head translation, followed in part.
+    `unit`: pixels of the eye distance; `sway`: head translation right and up (m), followed in part.
+    Returns the polygons that were covered.
     """
     x0, y0, z0 = scene.position_m
     focal, depth = scene.focal, z0 + 0.09
@@ -132,7 +133,10 @@ def draw_body(
         p = np.array(points) * np.array([1, -1]) + np.array([x0 + 0.4 * sway[0], y0 - 0.2 * sway[1]])
         return np.asarray(np.round((p / depth * focal + np.array([cx, cy])) * 16), dtype=np.int32)
 
+    covered: list[NDArray[np.int32]] = []
+
     def fill(points: NDArray[np.int32], colour: Colour) -> None:
+        covered.append(points)
         cv2.fillPoly(picture, [points], colour, cv2.LINE_AA, shift=4)
 
     s = np.linspace(0, 1, 24)
@@ -152,3 +156,4 @@ def draw_body(
     # The head's shadow on the neck.
     chin = place([(0.044 * np.cos(a), -0.112 - 0.020 * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 32)])
     fill(chin, darker(look.skin, 0.58))
+    return covered

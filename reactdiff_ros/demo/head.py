@@ -76,7 +76,7 @@ class HeadMesh:
         ):
             ring = self.vertices[list(upper + lower)]
             middle = (ring[0] + ring[8]) / 2
-            middle[1] = ring[:, 1].mean()
+            middle[1] = ring[:, 1].mean() + 0.0010  # the upper lid covers the iris, the lower one just touches it
             middle[2] = ring[[3, 4, 5, 12, 13, 14], 2].max() + 0.0005 - EYEBALL_RADIUS_M
             centres.append(middle)
         return np.array(centres)

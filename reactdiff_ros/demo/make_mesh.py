@@ -17,11 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..coefficients import neutral
+from ..coefficients import index, neutral
 from ..errors import ReactdiffError
 from ..types import UINT8
 from . import head as topology
 from .head import EYE_DISTANCE_M, VERTEX_COUNT, HeadMesh, Points, Triangles, outward
+from .morph import Morphs
 from .renderer import HeadRenderer, Scene
 
 ROUNDS = 8
@@ -30,6 +31,11 @@ STEP, RETURN = 0.5, 0.4
 MIDLINE = (
     0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 94, 151, 152, 164, 168, 175, 195, 197, 199, 200,
 )  # fmt: skip
+REST = {
+    "browDownLeft": 0.62, "browDownRight": 0.62, "eyeBlinkLeft": 0.12, "eyeBlinkRight": 0.12, "mouthRollUpper": 0.25,
+    "mouthShrugUpper": 0.45, "mouthShrugLower": 0.40, "mouthSmileLeft": 0.06, "mouthSmileRight": 0.06,
+}  # fmt: skip
+"""Brings brows, lids and mouth to where adults have them (the formulas' face looks surprised), by its own morphs."""
 # The left eye's rows in FaceMesh's topology, in the order of the right eye's in `head.py`.
 _LEFT_EYE = (
     (263, 466, 388, 387, 386, 385, 384, 398, 362),
@@ -73,7 +79,7 @@ def drawn_face(size: int = 512) -> UINT8:
 
     blend(0.7 * np.clip(bump(u, 0, -0.073, 0.026, 0.009) * 2, 0, 1), (100, 105, 190))
     blend((np.abs(v + 0.0735) < 0.0012) & (a < 0.025), (50, 40, 90))
-    blend((np.abs(v - 0.022 - 0.004 * np.cos((a - 0.032) * 65)) < 0.0035) & (np.abs(a - 0.033) < 0.02), (45, 60, 85))
+    blend((np.abs(v - 0.0185 - 0.004 * np.cos((a - 0.032) * 65)) < 0.0035) & (np.abs(a - 0.033) < 0.02), (45, 60, 85))
     blend(0.7 * bump(a, 0.008, -0.05, 0.004, 0.002), (60, 70, 120))
     eye = ((a - 0.032) / 0.0155) ** 2 + (v / 0.0062) ** 2 < 1
     from_pupil = (a - 0.032) ** 2 + v**2
@@ -186,7 +192,16 @@ def make_head(rounds: int = ROUNDS) -> tuple[HeadMesh, list[float]]:
         step = STEP * (_laid_on(fit, vertices) - vertices) + RETURN * (start - vertices)
         moved.append(float(np.linalg.norm(step, axis=1).mean()))
         vertices = vertices + step
-    return HeadMesh(vertices, outward(vertices, triangles), mirror), moved
+    return _at_rest(HeadMesh(vertices, outward(vertices, triangles), mirror)), moved
+
+
+def _at_rest(head: HeadMesh) -> HeadMesh:
+    rest = neutral()
+    rest[list(index(*REST))] = list(REST.values())
+    vertices = Morphs(head).apply(rest)
+    upper, lower = list(topology.UPPER_LIP_ROWS[3]), list(topology.LOWER_LIP_ROWS[3])
+    vertices[upper] = vertices[lower] = (vertices[upper] + vertices[lower]) / 2
+    return HeadMesh(vertices, outward(vertices, head.triangles), head.mirror)
 
 
 def main(path: str) -> None:

@@ -17,9 +17,9 @@ Weights = NDArray[np.float64]
 
 JAW_ANGLE_RAD = 0.36
 """Opening of the jaw at jawOpen 1: 20 degrees, about 35 mm between the lips."""
-EYE_YAW_RAD = 0.50
+EYE_YAW_RAD = 0.60
 """Turn of the eyeball at eyeLookIn/Out 1."""
-EYE_PITCH_RAD = 0.42
+EYE_PITCH_RAD = 0.60
 """Turn of the eyeball at eyeLookUp/Down 1."""
 
 
@@ -73,9 +73,9 @@ class Morphs:
         below = _smoothstep((self.corner_y + 0.012 - v[:, 1]) / 0.034)
         centred = 1 - 0.35 * _smoothstep((np.abs(v[:, 0]) - self.mouth_half) / 0.03)
         weight = below * centred
-        weight[self.upper_lip] = 0.4 * self.across[self.upper_lip] ** 4
-        weight[self.corners] = 0.4
-        weight[self.lower_lip] = 0.4 + 0.6 * np.sqrt(1 - self.across[self.lower_lip] ** 2)
+        weight[self.upper_lip] = 0.22 * self.across[self.upper_lip] ** 4
+        weight[self.corners] = 0.22
+        weight[self.lower_lip] = 0.22 + 0.70 * np.sqrt(1 - self.across[self.lower_lip] ** 2)
         above_mouth = (v[:, 1] > self.mouth_y) & ~self.lips
         weight[above_mouth] *= _smoothstep(
             (np.abs(v[above_mouth, 0]) - 0.3 * self.mouth_half) / (0.7 * self.mouth_half)
@@ -128,7 +128,7 @@ class Morphs:
             self._set(f"mouthSmile{side}", pull, (s * 0.0090, 0.0095, -0.0060))
             self._set(f"mouthSmile{side}", self._around(s * 0.043, y0 + 0.032, 0.020), (s * 0.001, 0.0035, 0.0035))
             self._set(f"mouthFrown{side}", pull, (s * 0.0015, -0.0100, -0.0015))
-            self._set(f"mouthStretch{side}", pull, (s * 0.0100, -0.0040, -0.0040))
+            self._set(f"mouthStretch{side}", pull, (s * 0.0100, -0.0015, -0.0040))
             self._set(f"mouthDimple{side}", pull, (s * 0.0045, 0.0010, -0.0050))
             upper = np.where(self.upper_lip, 1 - 0.8 * self.across**2, 0.0)
             skin = self._around(s * 0.012, y0 + 0.018, 0.014) * ~self.lips * (v[:, 1] > y0)
@@ -181,8 +181,8 @@ class Morphs:
             inner = slice(1, -1)
             bow = np.sin(np.linspace(0, np.pi, len(upper)))[inner]
             gap = (v[upper, 1] - v[lower, 1])[inner]
-            drop = np.clip(blink + 0.26 * squint + 0.30 * down - 0.12 * up, -0.15, 1.0) * gap - 0.0028 * wide * bow
-            rise = np.minimum(0.24 * squint * gap + 0.08 * blink * gap - 0.0007 * wide * bow, np.maximum(gap - drop, 0))
+            drop = np.clip(blink + 0.14 * squint + 0.30 * down - 0.12 * up, -0.15, 1.0) * gap - 0.0028 * wide * bow
+            rise = np.minimum(0.40 * squint * gap + 0.08 * blink * gap - 0.0007 * wide * bow, np.maximum(gap - drop, 0))
             out[upper[inner], 1] -= np.minimum(drop, gap - np.minimum(rise, 0.0))
             out[lower[inner], 1] += np.where(drop >= gap, 0.0, rise)
             out[upper_ring, 1] -= 0.50 * drop

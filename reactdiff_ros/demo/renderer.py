@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from .. import coefficients as table
 from ..types import UINT8
-from .eyes_and_mouth import Painter, draw_eye, draw_mouth
-from .hair_and_body import Part, Scalp, draw_body
-from .head import EYE_DISTANCE_M, HeadMesh, Points, load_head
+from .eyes_and_mouth import Painter, draw_eyeball, draw_lashes, draw_mouth
+from .hair_and_body import Scalp, draw_body
+from .head import EYE_DISTANCE_M, HeadMesh, Points, Triangles, load_head
 from .morph import Morphs
-from .raster import cover, vertex_normals
+from .raster import TriangleBuffer, vertex_normals
 from .skin import Look, paint, unroll
 
 NECK = np.array([0.0, -0.075, -0.085])
@@ -124,49 +124,64 @@ class HeadRenderer:
         def project(points: Points) -> Points:
             return _project(self._to_camera(points, c, scene), scene)
 
-        turn = rotation(*(float(x) for x in c[table.ROTATION]))
-        light = _Light(scene)
         eyes = self._to_camera(self.mesh.eye_centres.mean(axis=0)[None], c, scene)[0]
         if eyes[2] < 0.12:
             return
-        unit = scene.focal * EYE_DISTANCE_M / eyes[2]
-        scalp = self._scalp
-        self._draw_scalp(picture, scalp.back, c, scene, turn, light)
-        draw_body(picture, scene, self.look, unit, tuple(float(x) for x in c[table.TRANSLATION]))
         vertices = self.morphs.apply(c)
-        camera = self._to_camera(vertices, c, scene)
-        self._draw_scalp(picture, scalp.skull, c, scene, turn, light)
-        brush = Painter(picture, project, unit)
-        draw_mouth(brush, vertices, self.morphs, c)
-        gaze = self.morphs.gaze(c)
+        brush = Painter(picture, project, scene.focal * EYE_DISTANCE_M / eyes[2])
+        sway = (float(c[table.TRANSLATION][0]), float(c[table.TRANSLATION][1]))
+        body = draw_body(picture, scene, self.look, brush.unit, sway)
+        openings = [draw_mouth(brush, vertices, self.morphs, c)]
+        openings += [
+            draw_eyeball(brush, vertices, self.mesh, eye, gaze, self.look)
+            for eye, gaze in enumerate(self.morphs.gaze(c))
+        ]
+        self._draw_solids(picture, vertices, c, scene, body, openings)
         for eye in range(2):
-            draw_eye(brush, vertices, self.mesh, eye, gaze[eye], self.look, before_skin=True)
-        self._draw_skin(picture, vertices, camera, scene, turn, light)
-        for eye in range(2):
-            draw_eye(brush, vertices, self.mesh, eye, gaze[eye], self.look, before_skin=False)
-        self._draw_scalp(picture, scalp.front, c, scene, turn, light)
+            draw_lashes(brush, vertices, self.mesh, eye, self.look)
 
-    def _draw_skin(
-        self, picture: NDArray[np.float32], vertices: Points, camera: Points, scene: Scene, turn: Points, light: _Light
+    def _draw_solids(
+        self,
+        picture: NDArray[np.float32],
+        vertices: Points,
+        c: Points,
+        scene: Scene,
+        body: list[NDArray[np.int32]],
+        openings: list[NDArray[np.int32]],
     ) -> None:
-        triangles = self.mesh.triangles
-        seen = cover(_project(camera, scene), camera[:, 2], triangles, *picture.shape[:2])
+        """Skull, face and hair over a picture that shows body, eyeballs and mouth already."""
+        scalp, triangles = self._scalp, self.mesh.triangles
+        buffer = TriangleBuffer(*picture.shape[:2])
+
+        def layer(points: Points, faces: Triangles, two_sided: bool = False) -> None:
+            camera = self._to_camera(points, c, scene)
+            buffer.draw(_project(camera, scene), camera[:, 2], faces, two_sided)
+
+        layer(scalp.back.vertices, scalp.back.triangles, two_sided=True)
+        for polygon in body:
+            buffer.clear(polygon)
+        layer(scalp.skull.vertices, scalp.skull.triangles)
+        for polygon in openings:
+            buffer.clear(polygon)
+        layer(vertices, triangles)
+        layer(scalp.front.vertices, scalp.front.triangles)
+        seen = buffer.resolve()
         if not len(seen.rows):
             return
-        normals = vertex_normals(vertices, triangles) @ turn.T
-        both = seen.interpolate(np.hstack([normals, self._uv]), triangles)
-        albedo = _sample(self._skin, both[:, 3], both[:, 4])
-        picture[seen.rows, seen.columns] = light.shade(albedo, both[:, :3], gloss=0.10)
-
-    def _draw_scalp(
-        self, picture: NDArray[np.float32], part: Part, c: Points, scene: Scene, turn: Points, light: _Light
-    ) -> None:
-        camera = self._to_camera(part.vertices, c, scene)
-        seen = cover(_project(camera, scene), camera[:, 2], part.triangles, *picture.shape[:2])
-        if not len(seen.rows):
-            return
-        both = seen.interpolate(np.hstack([part.normals @ turn.T, part.colours]), part.triangles)
-        picture[seen.rows, seen.columns] = light.shade(both[:, 3:], both[:, :3], gloss=part.gloss)
+        parts = (scalp.back, scalp.skull, None, scalp.front)
+        normals = np.vstack([vertex_normals(vertices, triangles) if p is None else p.normals for p in parts])
+        colours = np.vstack([np.hstack([self._uv, self._uv[:, :1]]) if p is None else p.colours for p in parts])
+        turn = rotation(*(float(x) for x in c[table.ROTATION]))
+        both = seen.interpolate(np.hstack([normals @ turn.T, colours]).astype(np.float32))
+        gloss = np.concatenate(
+            [np.full(len(triangles), 0.10) if p is None else np.full(len(p.triangles), p.gloss) for p in parts]
+        )
+        begin = len(scalp.back.triangles) + len(scalp.skull.triangles)
+        skin = (seen.triangle >= begin) & (seen.triangle < begin + len(triangles))
+        albedo = both[:, 3:].copy()
+        albedo[skin] = _sample(self._skin, both[skin, 3], both[skin, 4])
+        shaded = _Light(scene).shade(albedo, both[:, :3], gloss.astype(np.float32)[seen.triangle][:, None])
+        picture[seen.rows, seen.columns] = shaded
 
 
 class _Light:
@@ -179,7 +194,9 @@ class _Light:
         self.half = half / np.linalg.norm(half)
         self.strength, self.ambient = scene.light, scene.ambient
 
-    def shade(self, albedo: NDArray[np.float32], normals: NDArray[np.float32], gloss: float) -> NDArray[np.float32]:
+    def shade(
+        self, albedo: NDArray[np.float32], normals: NDArray[np.float32], gloss: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         n = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
         wrap = np.array([0.18, 0.24, 0.40], np.float32)
         diffuse = np.clip((n @ self.direction)[:, None] + wrap, 0, None) / (1 + wrap)
