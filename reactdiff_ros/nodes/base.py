@@ -412,6 +412,10 @@ class ReactdiffNode(LifecycleNode):
         self._look_for_twin()
         if self.steady_ns() - self._internal_ns > INTERNAL_NS:
             self.health.solved("internal")
+        if self.now_ns() == 0:
+            self.problem("clock", "waits for /clock, on which nothing comes (use_sim_time is set)", Level.WARN)
+        else:
+            self.solved("clock")
         if self._state == "active":
             self.observe_health()
         level, sentence = self._summary()

@@ -24,6 +24,21 @@ SIM_POLL_S = 0.005
 """Simulated time is looked at this often."""
 
 
+class Origin:
+    """The clip's time 0 on the node's clock: steady from one item to the next, and following that clock for days."""
+
+    JUMP_NS = NS // 10
+    PULL = 0.01
+
+    def __init__(self, ns: int) -> None:
+        self.ns = ns
+
+    def follow(self, measured_ns: int) -> None:
+        """Pull it towards a measurement, which jitters by the scheduler; a clock that was set is taken over at once."""
+        gap = measured_ns - self.ns
+        self.ns = measured_ns if abs(gap) > self.JUMP_NS else self.ns + round(self.PULL * gap)
+
+
 class ClipNode(ReactdiffNode):
     """Plays `clip`; when it cannot be read, says so and tries again until it can."""
 
@@ -77,20 +92,22 @@ class ClipNode(ReactdiffNode):
         if not clip.has_picture:
             self.problem("picture", f"{name} has no pictures: the speaker is followed by sound alone", Level.WARN)
         start_ns = self._clock_ns()
+        origin = Origin(self.now_ns())
         # A microphone gives a chunk when its last sample was heard, not when the first one was.
         waiting: list[tuple[int, int, ClipSound]] = []
         while not self._stopping.is_set() and (waiting or not paced.finished):
             elapsed = self._clock_ns() - start_ns
             if elapsed < 0:
                 return  # simulated time went back: play anew on it
+            origin.follow(self.now_ns() - elapsed)
             for item in paced.due(elapsed):
                 if isinstance(item, ClipPicture):
-                    self._publish_picture(item, elapsed - item.offset_ns)
+                    self._publish_picture(item, origin.ns + item.offset_ns)
                 else:
                     heapq.heappush(waiting, (item.end_ns, item.offset_ns, item))
             while waiting and waiting[0][0] <= elapsed:
                 sound = heapq.heappop(waiting)[2]
-                self._publish_sound(sound, elapsed - sound.offset_ns)
+                self._publish_sound(sound, origin.ns + sound.offset_ns)
             self.meter.dropped["camera/image_raw/compressed"] = paced.dropped_pictures
             times = [t for t in (paced.next_due_ns, waiting[0][0] if waiting else None) if t is not None]
             self._wait(min(times, default=0) - (self._clock_ns() - start_ns))
@@ -106,8 +123,7 @@ class ClipNode(ReactdiffNode):
         seconds = max(ns, 0) / NS
         self._stopping.wait(min(seconds, SIM_POLL_S) if self._simulated() else min(seconds, 1.0))
 
-    def _publish_picture(self, picture: ClipPicture, late_ns: int) -> None:
-        stamp = self.now_ns() - late_ns
+    def _publish_picture(self, picture: ClipPicture, stamp: int) -> None:
         message = CompressedImage(
             header=convert.header(stamp, str(self.values["frame_id"])), format="bgr8; jpeg compressed bgr8"
         )
@@ -115,8 +131,8 @@ class ClipNode(ReactdiffNode):
         self.publish(self._pictures, message)
         self.meter.output(self.steady_ns(), (self.now_ns() - stamp) / 1e6)
 
-    def _publish_sound(self, sound: ClipSound, late_ns: int) -> None:
-        value = Sound(self.now_ns() - late_ns, sound.rate_hz, sound.samples)
+    def _publish_sound(self, sound: ClipSound, stamp: int) -> None:
+        value = Sound(stamp, sound.rate_hz, sound.samples)
         self.publish(self._sounds, convert.audio_message(value, "microphone"))
 
 

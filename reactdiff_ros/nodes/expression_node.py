@@ -62,8 +62,8 @@ class ExpressionNode(ReactdiffNode):
 
     def _tick(self) -> None:
         now = self.now_ns()
-        if 0 <= self._last_ns - now < NS // 2 and self._last_ns:
-            return  # simulated time stands still
+        if now == 0 or 0 <= self._last_ns - now < NS // 2:
+            return  # simulated time has not begun or stands still
         frame = self._engine.tick(now)
         self.publish(self._expressions, convert.expression_message(frame))
         self._last_ns = now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from reactdiff_ros.clock import NS, StampGuard
@@ -19,7 +20,8 @@ from .worker import Worker
 
 SILENT_NS = 2 * NS
 """Pictures or sound that have not come for so long are missed."""
-_IMAGE, _COMPRESSED, _AUDIO = "camera/image_raw", "camera/image_raw/compressed", "audio"
+_IMAGE, _COMPRESSED = "camera/image_raw", "camera/image_raw/compressed"
+_AUDIO, _BYTES, _SAMPLES = "audio", "audio_stamped", "audio_capture"
 
 
 class PerceptionNode(ReactdiffNode):
@@ -48,15 +50,15 @@ class PerceptionNode(ReactdiffNode):
         self._stamp_guards = {"picture": StampGuard(), "sound": StampGuard()}
         self._seen_ns = {"picture": self.steady_ns(), "sound": self.steady_ns()}
         self._perception.reset()
-        depths = {"raw": 1, "compressed": 1, "sound": 50, "bytes": 50, "samples": 50}
+        depths = {_IMAGE: 1, _COMPRESSED: 1, _AUDIO: 50, _BYTES: 50, _SAMPLES: 50}
         self._worker = self.work(Worker("perception", self._handle, depths, self.failed))
         transport = self.values["image_transport"]
         if transport in ("raw", "both"):
-            self.subscribe(_IMAGE, lambda m: self._worker.put("raw", m))
+            self.subscribe(_IMAGE, partial(self._worker.put, _IMAGE))
         if transport in ("compressed", "both"):
-            self.subscribe(_COMPRESSED, lambda m: self._worker.put("compressed", m))
+            self.subscribe(_COMPRESSED, partial(self._worker.put, _COMPRESSED))
         self.subscribe("camera/camera_info", self._decoder.on_camera_info)
-        self.subscribe(_AUDIO, lambda m: self._worker.put("sound", m))
+        self.subscribe(_AUDIO, partial(self._worker.put, _AUDIO))
         self._subscribe_foreign()
         self.serve("select_person", self._select)
         self.serve("~/reset", self._reset)
@@ -86,9 +88,9 @@ class PerceptionNode(ReactdiffNode):
 
     def _subscribe_foreign(self) -> None:
         for topic, callback in (
-            ("audio_stamped", lambda m: self._worker.put("bytes", m)),
-            ("audio_info", lambda m: self._bytes.on_info(m)),
-            ("audio_capture", lambda m: self._worker.put("samples", m)),
+            (_BYTES, partial(self._worker.put, _BYTES)),
+            ("audio_info", self._bytes.on_info),
+            (_SAMPLES, partial(self._worker.put, _SAMPLES)),
         ):
             try:
                 self.subscribe(topic, callback)
@@ -107,35 +109,24 @@ class PerceptionNode(ReactdiffNode):
 
     # In the worker
 
-    def _handle(self, kind: str, message: Any) -> None:
-        if kind == "raw":
-            self._on_picture(_IMAGE, self._decoded(_IMAGE, self._decoder.raw, message))
-        elif kind == "compressed":
-            self._on_picture(_COMPRESSED, self._decoded(_COMPRESSED, self._decoder.compressed, message))
+    def _handle(self, topic: str, message: Any) -> None:
+        if topic in (_IMAGE, _COMPRESSED):
+            decode = self._decoder.raw if topic == _IMAGE else self._decoder.compressed
+            self._on_picture(topic, decode(message))
         else:
-            decode = {"sound": convert.sound_value, "bytes": self._bytes.sound, "samples": sampled_sound}[kind]
-            self._on_sound(self._decoded(_AUDIO, decode, message))
+            sound = {_AUDIO: convert.sound_value, _BYTES: self._bytes.sound, _SAMPLES: sampled_sound}[topic]
+            self._on_sound(topic, sound(message))
 
-    def _decoded(self, topic: str, decode: Any, message: Any) -> Any:
-        try:
-            return decode(message)
-        except Exception as error:
-            self.failed(error, topic)
-            return None
+    def _on_picture(self, topic: str, picture: Picture) -> None:
+        if self._in_time("picture", topic, picture.stamp_ns):
+            with self._busy:
+                self._publish(self._perception.observe_picture(picture))
 
-    def _on_picture(self, topic: str, picture: Picture | None) -> None:
-        if picture is None or not self._in_time("picture", topic, picture.stamp_ns):
-            return
-        with self._busy:
-            frame = self._perception.observe_picture(picture)
-            self._publish(frame)
-
-    def _on_sound(self, sound: Sound | None) -> None:
-        if sound is None or not self._in_time("sound", _AUDIO, sound.stamp_ns):
-            return
-        with self._busy:
-            for frame in self._perception.observe_sound(sound):
-                self._publish(frame)
+    def _on_sound(self, topic: str, sound: Sound) -> None:
+        if self._in_time("sound", topic, sound.stamp_ns):
+            with self._busy:
+                for frame in self._perception.observe_sound(sound):
+                    self._publish(frame)
 
     def _in_time(self, kind: str, topic: str, stamp_ns: int) -> bool:
         """False for what is out of order; a jump back flushes all that was known."""

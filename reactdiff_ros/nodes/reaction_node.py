@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from reactdiff_ros.clock import NS
@@ -17,6 +18,7 @@ from .runner import run
 from .worker import Worker
 
 SILENT_NS = 2 * NS
+_FRAME, _CONTROL, _SPEAKING = "speaker/frame", "listener/control", "robot_speaking"
 
 
 class ReactionNode(ReactdiffNode):
@@ -50,15 +52,14 @@ class ReactionNode(ReactdiffNode):
             Worker(
                 "reaction",
                 self._handle,
-                {"frame": 4, "control": 8, "speaking": 8},
+                {_FRAME: 4, _CONTROL: 8, _SPEAKING: 8},
                 self.failed,
                 tick=self._plan,
                 tick_s=1.0 / REACTION_RATE_HZ,
             )
         )
-        self.subscribe("speaker/frame", lambda m: self._worker.put("frame", m))
-        self.subscribe("listener/control", lambda m: self._worker.put("control", m))
-        self.subscribe("robot_speaking", lambda m: self._worker.put("speaking", m))
+        for topic in (_FRAME, _CONTROL, _SPEAKING):
+            self.subscribe(topic, partial(self._worker.put, topic))
 
     def settings(self) -> dict[str, Any]:
         """Policy, seed and the listener's settings in force."""
@@ -82,13 +83,13 @@ class ReactionNode(ReactdiffNode):
             self.solved("input")
 
     def _handle(self, kind: str, message: Any) -> None:
-        if kind == "frame":
+        if kind == _FRAME:
             self._heard_ns = self.steady_ns()
             frame = convert.speaker_value(message)
             self.check_clock("speaker/frame", frame.stamp_ns)
             self._listener.observe(frame)
             self._plan()
-        elif kind == "control":
+        elif kind == _CONTROL:
             self._listener.control(convert.control_value(message))
         else:
             self._listener.robot_speaking(bool(message.data), self.now_ns())

@@ -18,7 +18,7 @@ class Worker:
     Args:
         handle: called with (kind, item); what it raises goes to `failed` and ends nothing.
         depths: how many items of each kind may wait.
-        failed: told of every exception of `handle` and `tick`.
+        failed: told of every exception and the kind of item that it came with (`tick` has the worker's name).
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Worker:
         name: str,
         handle: Callable[[str, Any], None],
         depths: Mapping[str, int],
-        failed: Callable[[Exception], None],
+        failed: Callable[[Exception, str], None],
         *,
         tick: Callable[[], None] | None = None,
         tick_s: float = 0.0,
@@ -94,16 +94,16 @@ class Worker:
                 if entry is not None:
                     self._waiting[entry[0]] -= 1
             if entry is not None:
-                self._work(self._handle, *entry)
+                self._work(entry[0], self._handle, *entry)
             if self._tick and time.monotonic() >= next_tick:
-                self._work(self._tick)
+                self._work(self._thread.name, self._tick)
                 next_tick = max(next_tick + self._tick_s, time.monotonic())
 
-    def _work(self, work: Callable[..., None], *arguments: Any) -> None:
+    def _work(self, kind: str, work: Callable[..., None], *arguments: Any) -> None:
         self._busy_since = time.monotonic()
         try:
             work(*arguments)
         except Exception as error:
-            self._failed(error)
+            self._failed(error, kind)
         finally:
             self._busy_since = None

@@ -1,0 +1,259 @@
+"""A clip through the whole graph: what comes out, whose stamps it carries, and what bad messages do to it."""
+
+from __future__ import annotations
+
+import array
+import itertools
+import json
+import re
+import urllib.request
+
+import numpy as np
+import pytest
+from ros_harness import RosGraph
+
+pytestmark = [pytest.mark.ros, pytest.mark.clips]
+
+PICTURE, AUDIO = "camera/image_raw/compressed", "audio"
+FRAME, REACTION, EXPRESSION = "speaker/frame", "listener/reaction", "listener/expression"
+NODES = ("clip_node", "perception_node", "reaction_node", "expression_node", "avatar_node")
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory, clips):
+    clip = clips("mimictalk_german_20s.mp4")
+    graph = RosGraph(tmp_path_factory.mktemp("chain"))
+    graph.start("perception_node", image_transport="both")
+    graph.start("reaction_node", policy="rules", publish_candidates=True)
+    graph.start("expression_node")
+    graph.start("avatar_node", port=18765)
+    graph.start("clip_node", clip=clip)
+    graph.listen(PICTURE, AUDIO, FRAME, REACTION, EXPRESSION, "gaze_target", "listener/status")
+    yield graph
+    assert set(graph.close()) == {0}, "a node did not end cleanly"
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+
+
+@pytest.fixture(scope="module")
+def recording(graph):
+    """Four seconds of everything, after a face was seen and reacted to."""
+    graph.wait_active(*NODES)
+    seen = lambda: any(f.face_present for f in graph.received[FRAME][-5:])  # noqa: E731
+    graph.until(seen, 40.0, "a face")
+    graph.until(lambda: any(f.reaction_picture_stamp.sec for f in graph.received[EXPRESSION][-5:]), 20.0, "a reaction")
+    marks = {topic: len(messages) for topic, messages in graph.received.items()}
+    graph.spin(4.0)
+    return {topic: messages[marks.get(topic, 0) :] for topic, messages in graph.received.items()}
+
+
+def ns(stamp) -> int:
+    return stamp.sec * 10**9 + stamp.nanosec
+
+
+def stamps(graph, topic, field="header"):
+    values = [getattr(m, field) for m in graph.received[topic]]
+    return {ns(v.stamp if field == "header" else v) for v in values}
+
+
+def test_every_stage_runs_at_its_rate(recording):
+    span = {t: (ns(m[-1].header.stamp) - ns(m[0].header.stamp)) / 1e9 for t, m in recording.items() if len(m) > 1}
+    rates = {t: (len(recording[t]) - 1) / span[t] for t in span}
+    assert rates[EXPRESSION] == pytest.approx(50.0, abs=3.0)
+    assert rates[FRAME] == pytest.approx(25.0, abs=4.0)
+    assert rates[REACTION] > 4.0
+
+
+def test_face_and_voice_of_the_speaker_come_out(recording):
+    frames = recording[FRAME]
+    assert np.mean([f.face_present and f.mesh_present for f in frames]) > 0.9
+    assert len({f.person_id for f in frames}) == 1
+    assert np.mean([f.voice.observed for f in frames]) > 0.9
+    assert any(f.voice.speaking for f in frames)
+    assert all(0.2 < t.point.z < 5.0 for t in recording["gaze_target"])
+
+
+def test_stamps_are_those_of_what_was_consumed(graph, recording):
+    pictures = stamps(graph, PICTURE)
+    frames = stamps(graph, FRAME, "picture_stamp")
+    reactions = stamps(graph, REACTION, "picture_stamp")
+    targets = stamps(graph, "gaze_target")
+    assert {ns(f.picture_stamp) for f in recording[FRAME]} <= pictures
+    assert {ns(r.picture_stamp) for r in recording[REACTION]} <= frames
+    assert {ns(t.header.stamp) for t in recording["gaze_target"]} <= frames
+    for face in recording[EXPRESSION]:
+        assert ns(face.reaction_picture_stamp) in reactions
+        assert ns(face.picture_stamp) in reactions | targets
+        assert ns(face.picture_stamp) <= ns(face.header.stamp)
+    ages = [ns(f.header.stamp) - ns(f.picture_stamp) for f in recording[EXPRESSION]]
+    assert np.median(ages) < 200e6
+
+
+def test_stamps_never_fall(recording):
+    for topic in (PICTURE, AUDIO, FRAME, EXPRESSION):
+        series = [ns(m.header.stamp) for m in recording[topic]]
+        assert all(b > a for a, b in itertools.pairwise(series)), topic
+    newest = [ns(f.picture_stamp) for f in recording[EXPRESSION]]
+    assert all(b >= a for a, b in itertools.pairwise(newest))
+
+
+def test_face_is_finite_bounded_and_moves(recording):
+    from reactdiff_ros.coefficients import LOWER, UPPER
+
+    faces = np.stack([f.coefficients for f in recording[EXPRESSION]])
+    assert np.isfinite(faces).all()
+    assert (faces >= LOWER - 1e-6).all()
+    assert (faces <= UPPER + 1e-6).all()
+    assert faces.std(axis=0).max() > 0.005
+    assert {f.mode for f in recording[EXPRESSION]} == {"listening"}
+
+
+def test_every_stage_tells_its_status(graph, recording):
+    stages = {s.stage: s for s in recording["listener/status"]}
+    assert set(stages) == set(NODES)
+    for stage in stages.values():
+        assert stage.level <= 1, stage.message
+        assert stage.rate > 3.0
+    assert "policy=rules" in stages["reaction_node"].settings
+    assert stages["perception_node"].latency_p50 > 0.0
+
+
+def test_page_shows_what_the_graph_knows(graph, recording):
+    url = re.search(r"face at (http://\S+)", next(p for p in graph.processes if p.name == "avatar_node").log).group(1)
+
+    def status():
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url + "api/status", timeout=5) as answer:
+            return json.load(answer)
+
+    told = graph.until(lambda: (s := status()) and s["graph"].get("speaker", {}).get("present") and s, 10.0, "status")
+    assert told["page"]["fresh"]
+    assert told["graph"]["listener"]["policy"] == "rules"
+    assert told["graph"]["rates_hz"]["expression_node"] > 30
+
+
+def test_style_that_was_set_before_a_node_started_reaches_it(graph, recording):
+    from reactdiff_ros.msg import ListenerControl, ListenerStatus
+
+    nan = float("nan")
+    values = dict.fromkeys(("attitude", "stillness", "delay", "upper_face", "lower_face", "head"), nan)
+    graph.publish("listener/control", ListenerControl(intensity=0.5, style="", **values))
+
+    def settings(stage):
+        told = [s for s in graph.received["listener/status"] if s.stage == stage]
+        return told[-1].settings if told else []
+
+    graph.until(lambda: "intensity=0.5" in settings("expression_node"), 10.0, "the new intensity")
+    heard = []
+    graph.node.create_subscription(ListenerStatus, "/late/listener/status", heard.append, 10)
+    late = graph.start("expression_node", "-r", "__ns:=/late", "-r", "listener/control:=/listener/control")
+    graph.until(lambda: heard and "intensity=0.5" in heard[-1].settings, 40.0, "the intensity at the late node")
+    assert late.stop() == 0
+    graph.publish("listener/control", ListenerControl(intensity=1.0, **values))
+
+
+def test_person_is_chosen_locked_and_freed_by_service(graph, recording):
+    person = recording[FRAME][-1].person_id
+    answer = graph.call("reactdiff_ros/SelectPerson", "/select_person", person_id=person, lock=True)
+    assert answer.success
+    assert list(answer.persons) == [person]
+    refused = graph.call("reactdiff_ros/SelectPerson", "/select_person", person_id=person + 99, lock=False)
+    assert not refused.success
+    assert str(person + 99) in refused.message
+    assert graph.call("reactdiff_ros/SelectPerson", "/select_person", person_id=-1, lock=False).success
+
+
+def bad_messages():
+    """Messages that say one thing and carry another."""
+    from reactdiff_ros.msg import AudioChunk, Reaction, SpeakerFrame
+    from sensor_msgs.msg import CompressedImage, Image
+
+    def compressed(format, data):
+        return CompressedImage(format=format, data=array.array("B", data))
+
+    def raw(encoding, width, height, step, data):
+        return Image(encoding=encoding, width=width, height=height, step=step, data=array.array("B", data))
+
+    nan_frame = SpeakerFrame(face_present=True)
+    nan_frame.coefficients = np.full(58, np.nan, np.float32)
+    nan_plan = Reaction(frame_rate=25.0, horizon=1, commit=1, engaged=True)
+    nan_plan.coefficients = array.array("f", [float("nan")] * 58)
+    short_plan = Reaction(frame_rate=25.0, horizon=16, commit=4, coefficients=array.array("f", [0.0] * 58))
+    odd_sound = AudioChunk(sample_rate=16000, channels=2, samples=array.array("h", [1, 2, 3]))
+    no_rate = AudioChunk(sample_rate=0, channels=1, samples=array.array("h", [1]))
+    return [
+        (PICTURE, "perception_node", compressed("jpeg", range(10))),
+        (PICTURE, "perception_node", compressed("", b"")),
+        (PICTURE, "perception_node", compressed("jpeg", b"\xff\xd8\xff\xe0" + bytes(40))),
+        ("camera/image_raw", "perception_node", raw("rgb8", 640, 480, 1920, range(30))),
+        ("camera/image_raw", "perception_node", raw("yuv999", 4, 4, 4, bytes(16))),
+        ("camera/image_raw", "perception_node", raw("bgr8", 2**31, 2**31, 1, b"")),
+        (AUDIO, "perception_node", odd_sound),
+        (AUDIO, "perception_node", no_rate),
+        (FRAME, "reaction_node", nan_frame),
+        (REACTION, "expression_node", nan_plan),
+        (REACTION, "expression_node", short_plan),
+    ]
+
+
+@pytest.mark.parametrize("index", range(11))
+def test_malformed_message_is_dropped_counted_and_harmless(graph, recording, index):
+    topic, node, message = bad_messages()[index]
+    graph.connect(topic)
+    before = int(graph.value(node, f"dropped {topic}") or 0)
+    count = len(graph.received[EXPRESSION])
+
+    def counted():
+        graph.publish(topic, message)  # pictures are best effort: said again until it arrived
+        graph.spin(0.2)
+        return int(graph.value(node, f"dropped {topic}") or 0) > before
+
+    graph.until(counted, 15.0, f"the count of {topic}")
+    assert graph.state(node) == "active"
+    graph.until(lambda: len(graph.received[EXPRESSION]) > count + 5, 5.0, "the face goes on")
+    assert all(np.isfinite(f.coefficients).all() for f in graph.received[EXPRESSION][count:])
+
+
+def test_images_of_the_malformed_bag_are_dropped(graph, recording, clips):
+    from sensor_msgs.msg import CompressedImage, Image
+
+    images = bag_images(clips("rosbagsrs_all_types.mcap"))
+    assert set(images) == {"Image", "CompressedImage"}
+    for kind, name, topic in ((Image, "Image", "camera/image_raw"), (CompressedImage, "CompressedImage", PICTURE)):
+        graph.connect(topic)
+        for source in images[name]:
+            message = kind(data=array.array("B", bytes(source.data)))
+            names = ("encoding", "width", "height", "step") if name == "Image" else ("format",)
+            for field in names:
+                setattr(message, field, getattr(source, field))
+            before = int(graph.value("perception_node", f"dropped {topic}") or 0)
+
+            def counted(topic=topic, message=message, before=before):
+                graph.publish(topic, message)
+                graph.spin(0.2)
+                return int(graph.value("perception_node", f"dropped {topic}") or 0) > before
+
+            graph.until(counted, 15.0, f"the count of {topic}")
+    assert graph.state("perception_node") == "active"
+
+
+def bag_images(path):
+    from rosbags.rosbag2.storage_mcap import McapReader
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_JAZZY)
+    reader = McapReader(path)
+    reader.open()
+    images = {"Image": [], "CompressedImage": []}
+    try:
+        for connection, _, data in reader.messages([c for c in reader.connections if "Image" in c.msgtype]):
+            kind = connection.msgtype.rsplit("/", 1)[1]
+            if kind in images:
+                images[kind].append(store.deserialize_cdr(data, connection.msgtype))
+    finally:
+        reader.close()
+    return images
+
+
+def test_faces_go_on_when_the_persons_are_forgotten(graph, recording):
+    assert graph.call("std_srvs/Trigger", "/perception_node/reset").success
+    count = len(graph.received[FRAME])
+    graph.until(lambda: any(f.face_present for f in graph.received[FRAME][count:]), 10.0, "the face again")

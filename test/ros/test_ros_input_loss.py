@@ -1,0 +1,154 @@
+"""What is missing, goes and comes back: devices, clips, nodes. The face goes on; one sentence says what is wrong."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from ros_harness import RosGraph
+
+pytestmark = pytest.mark.ros
+
+PICTURE, FRAME, EXPRESSION = "camera/image_raw/compressed", "speaker/frame", "listener/expression"
+
+
+@pytest.fixture
+def graph(tmp_path):
+    graph = RosGraph(tmp_path)
+    yield graph
+    codes = graph.close()
+    assert set(codes) <= {0, -signal.SIGKILL}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+
+
+def test_no_camera_is_said_in_one_sentence_and_fails_no_transition(graph):
+    graph.start("camera_node", device="/dev/video_that_is_not_there")
+    graph.until(lambda: graph.level("camera_node") == 2, 40.0, "the error")
+    graph.wait_active("camera_node")
+    assert "video_that_is_not_there" in graph.sentence("camera_node")
+
+
+def test_camera_that_is_plugged_in_later_is_found(graph, tmp_path):
+    import cv2
+
+    path = tmp_path / "camera.avi"
+    graph.start("camera_node", device=path)
+    graph.listen(PICTURE)
+    graph.until(lambda: graph.level("camera_node") == 2, 40.0, "the error")
+    writer = cv2.VideoWriter(str(tmp_path / "new.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
+    for i in range(50):
+        writer.write(np.full((48, 64, 3), 5 * i, np.uint8))
+    writer.release()
+    (tmp_path / "new.avi").rename(path)
+    graph.until(lambda: len(graph.received[PICTURE]) > 5, 30.0, "pictures")
+    graph.until(lambda: graph.level("camera_node") == 0, 10.0, "all well")
+
+
+def test_no_microphone_is_said_in_one_sentence(graph):
+    graph.start("microphone_node", device="a microphone that nobody has")
+    graph.until(lambda: graph.level("microphone_node") == 2, 40.0, "the error")
+    graph.wait_active("microphone_node")
+    assert "microphone" in graph.sentence("microphone_node")
+
+
+def test_sound_of_a_real_sound_system_arrives(graph, microphone_without_hardware):
+    graph.environment |= microphone_without_hardware.environment
+    graph.start("microphone_node")
+    graph.listen("audio")
+    graph.until(lambda: len(graph.received["audio"]) > 20, 40.0, "sound")
+    chunks = graph.received["audio"][-10:]
+    assert {c.sample_rate for c in chunks} == {chunks[0].sample_rate}
+    ends = [c.header.stamp.sec * 10**9 + c.header.stamp.nanosec for c in chunks]
+    assert ends == sorted(ends)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"), [(None, "no such media file"), (b"", "empty"), (b"not a clip" * 99, "cannot be read")]
+)
+def test_clip_that_cannot_be_read_is_said_in_one_sentence(graph, tmp_path, content, sentence):
+    path = tmp_path / "clip.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    graph.start("clip_node", clip=path)
+    graph.until(lambda: graph.level("clip_node") == 2, 40.0, "the error")
+    graph.wait_active("clip_node")
+    assert graph.level("clip_node") == 2
+    assert sentence in graph.sentence("clip_node")
+    assert str(path) in graph.sentence("clip_node")
+
+
+@pytest.mark.clips
+def test_clip_without_sound_plays_and_says_so(graph, clips):
+    source = sorted(clips("emotions").glob("*.mp4"))[0]
+    graph.start("clip_node", clip=source)
+    graph.listen(PICTURE, "audio")
+    graph.until(lambda: len(graph.received[PICTURE]) > 10, 40.0, "pictures")
+    graph.until(lambda: graph.level("clip_node") == 1, 5.0, "the warning")
+    assert "has no sound" in graph.sentence("clip_node")
+    assert not graph.received["audio"]
+
+
+@pytest.mark.clips
+def test_face_lives_on_when_the_clip_dies_and_comes_back(graph, clips, tmp_path):
+    path = tmp_path / "late.mp4"
+    graph.listen(EXPRESSION, FRAME, PICTURE)
+    graph.start("expression_node")
+    graph.start("reaction_node", policy="rules")
+    graph.start("perception_node")
+    clip = graph.start("clip_node", clip=path)
+    graph.until(lambda: graph.level("clip_node") == 2, 40.0, "the missing clip")
+    shutil.copy(clips("mimictalk_german_20s.mp4"), path)
+    mode = lambda: graph.received[EXPRESSION][-1].mode if graph.received[EXPRESSION] else ""  # noqa: E731
+    graph.until(lambda: graph.received[FRAME] and graph.received[FRAME][-1].face_present, 40.0, "the face")
+    graph.until(lambda: mode() == "listening", 10.0, "listening")
+
+    clip.process.kill()
+    clip.process.wait()
+    count, pictures = len(graph.received[EXPRESSION]), len(graph.received[PICTURE])
+    graph.until(lambda: mode() in ("idle", "neutral"), 15.0, "idle or neutral")
+    graph.until(lambda: "no pictures" in graph.sentence("perception_node"), 10.0, "the sentence")
+    after = graph.received[EXPRESSION][count:]
+    stamps = [f.header.stamp.sec + f.header.stamp.nanosec / 1e9 for f in after]
+    assert np.median(np.diff(stamps)) == pytest.approx(0.02, abs=0.005)
+    assert all(np.isfinite(f.coefficients).all() for f in after)
+
+    graph.start("clip_node", clip=path)
+    graph.until(lambda: len(graph.received[PICTURE]) > pictures + 5, 40.0, "pictures again")
+    graph.until(lambda: mode() == "listening", 10.0, "listening again")
+    graph.until(lambda: graph.level("perception_node") == 0, 10.0, "all well")
+
+
+def test_face_without_any_input_is_calm_and_neutral(graph):
+    graph.listen(EXPRESSION)
+    graph.start("expression_node")
+    graph.until(lambda: len(graph.received[EXPRESSION]) > 100, 40.0, "two seconds of face")
+    assert {f.mode for f in graph.received[EXPRESSION]} == {"neutral"}
+    assert all(f.picture_stamp.sec == 0 for f in graph.received[EXPRESSION])
+
+
+def test_missing_weights_are_said_and_rules_stand_in(graph, tmp_path):
+    graph.listen("listener/status")
+    graph.start("reaction_node", policy="model", model_dir=tmp_path / "no_weights_here")
+    graph.until(lambda: graph.level("reaction_node") == 2, 40.0, "the error")
+    graph.wait_active("reaction_node")
+    assert "rules" in graph.sentence("reaction_node")
+    assert "no_weights_here" in graph.sentence("reaction_node")
+    graph.until(lambda: graph.received["listener/status"], 5.0, "the status")
+    assert "policy=rules" in graph.received["listener/status"][-1].settings
+
+
+def test_page_of_a_taken_port_is_served_on_the_next(graph):
+    import socket
+
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        if port > 65000:
+            pytest.skip("no room above the port that the system gave")
+        node = graph.start("avatar_node", port=port)
+        graph.until(lambda: "face at" in node.log, 40.0, "the address")
+        assert f":{port}/" not in node.log
