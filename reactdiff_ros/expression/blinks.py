@@ -45,8 +45,8 @@ class Blinks:
             gaze_shifted: a large shift of gaze began with this tick.
             planned: lid closure 0..1 of the listener's plan; its own blinks count as blinks.
         """
-        if self._next_ns is None or self._next_ns - now_ns > to_ns(LONGEST_INTERVAL_S):
-            self._schedule(now_ns)
+        if self._next_ns is None:
+            self._schedule(now_ns, elapsed=self._rng.random())
         assert self._next_ns is not None
         if planned > CLOSED:
             self._last_ns = now_ns
@@ -65,10 +65,12 @@ class Blinks:
         self._opening_s = self._rng.uniform(0.120, 0.180)
         self._schedule(now_ns)
 
-    def _schedule(self, now_ns: int) -> None:
+    def _schedule(self, now_ns: int, elapsed: float = 0.0) -> None:
+        """Draw the next blink; `elapsed` is the share of the interval that has gone by already."""
         median = self._mean_s / math.exp(INTERVAL_SIGMA**2 / 2)
         interval = median * math.exp(INTERVAL_SIGMA * self._rng.standard_normal())
-        self._next_ns = now_ns + to_ns(min(max(interval, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S))
+        wait = min(max(interval, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S)
+        self._next_ns = now_ns + to_ns((1.0 - elapsed) * wait)
 
     def _closure(self, now_ns: int) -> float:
         if self._start_ns is None:

@@ -59,8 +59,8 @@ class ExpressionConfig:
     )
 
     contact_listening: float = setting(0.87, "Share of time in eye contact while the other speaks.", low=0.3, high=1.0)
-    contact_share: float = setting(0.78, "Share of time in eye contact otherwise.", low=0.3, high=1.0)
-    aversions_per_min: float = setting(4.5, "How often it looks away and back.", unit="1/min", low=0.5, high=12.0)
+    contact_share: float = setting(0.8, "Share of time in eye contact otherwise.", low=0.3, high=1.0)
+    aversions_per_min: float = setting(5.0, "How often it looks away and back.", unit="1/min", low=0.5, high=12.0)
     blink_rate_per_min: float = setting(
         19.0, "Blinks a minute; people in conversation: 10 to 33.", unit="1/min", low=4.0, high=40.0
     )

@@ -33,7 +33,7 @@ class ListenerConfig:
     nod_rate_per_min: float = setting(
         4.5, "Nods a minute of the other's speech (rules, random).", unit="1/min", low=0.0, high=12.0
     )
-    smile_share: float = setting(0.55, "Share of the other's smiles that are answered (rules).", low=0.0, high=1.0)
+    smile_share: float = setting(0.6, "Share of the other's smiles that are answered (rules).", low=0.0, high=1.0)
     mime_lag_s: float = setting(0.6, "How late the mime copies the other's face.", unit="s", low=0.0, high=2.0)
     absent_s: float = setting(
         0.7, "Nobody in the picture for this long: nobody to listen to.", unit="s", low=0.1, high=5.0

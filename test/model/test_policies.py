@@ -12,7 +12,7 @@ from policy_drive import FRAME, MS, frame, run, shown, talk, voice
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX, LOWER, SMILE, UPPER
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.model.listener import HORIZON_FRAMES, Listener, ListenerConfig, fallback_listener, make_listener
-from reactdiff_ros.types import ListenerControl
+from reactdiff_ros.types import ListenerControl, SpeakerFrame
 
 SIMPLE = ("rules", "mime", "random", "idle")
 
@@ -297,3 +297,15 @@ def test_names_of_policies_and_fallback() -> None:
     spare = fallback_listener(seed=0, error="the model's weights are missing")
     assert spare.name == "rules"
     assert "weights" in spare.state().error
+
+
+def test_no_smile_begins_at_somebody_who_has_just_left() -> None:
+    begun = 0
+    for seed in range(12):
+
+        def leaves(time_s: float) -> SpeakerFrame:
+            return frame(round(time_s * 25) * FRAME, smile=0.8 * (time_s >= 3.0), face=time_s < 3.3)
+
+        _, faces = shown(run(make_listener("rules", seed=seed), 6, leaves))
+        begun += int(smile_of(faces).max() > 0.02)
+    assert begun == 0

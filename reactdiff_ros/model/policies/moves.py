@@ -20,6 +20,9 @@ from reactdiff_ros.model.policies.base import Frames
 
 NOD_CYCLES: Final = (1, 2, 3, 4)
 NOD_CYCLES_SHARE: Final = (277 / 525, 148 / 525, 80 / 525, 20 / 525)
+SAG: Final = 0.15
+SAG_S: Final = 3.0
+"""A held face is not frozen: it sags by this share within this time."""
 SMILE: Final = {"mouthSmile": 1.0, "cheekSquint": 0.55, "eyeSquint": 0.25, "mouthDimple": 0.1}
 
 
@@ -39,7 +42,12 @@ def face(**values: float) -> Frames:
 
 
 class Move(Protocol):
-    """A movement: its face (58,) at a time, and when it is over (None: open end)."""
+    """A movement: when it starts, its face (58,) at a time, and when it is over (None: open end)."""
+
+    @property
+    def start_ns(self) -> int:
+        """When it begins."""
+        ...
 
     def value(self, time_ns: int) -> Frames:
         """The movement's part of the face at `time_ns`."""
@@ -62,7 +70,8 @@ class Swell:
 
     def value(self, time_ns: int) -> Frames:
         """The face at `time_ns`, (58,)."""
-        level = _ramp(to_s(time_ns - self.start_ns) / self.rise_s)
+        age_s = to_s(time_ns - self.start_ns)
+        level = _ramp(age_s / self.rise_s) * (1.0 - SAG * _ramp((age_s - self.rise_s) / SAG_S))
         if self.release_ns is not None:
             level *= 1.0 - _ramp(to_s(time_ns - self.release_ns) / self.fall_s)
         result: Frames = level * self.goal
@@ -104,6 +113,10 @@ class Moves:
     def add(self, move: Move) -> None:
         """Begin a movement."""
         self._moves.append(move)
+
+    def cancel(self, after_ns: int) -> None:
+        """Drop what would begin only after `after_ns`."""
+        self._moves = [m for m in self._moves if m.start_ns <= after_ns]
 
     def prune(self, now_ns: int) -> None:
         """Forget what was over before `now_ns`."""

@@ -23,7 +23,7 @@ from reactdiff_ros.types import SpeakerFrame
 MIMICRY_DELAY_S: Final = (0.5, 0.7)
 NOD_DELAY_S: Final = (0.2, 0.5)
 NOD_REST_S: Final = 1.8
-ASK_AGAIN_S: Final = 1.5
+ASK_AGAIN_S: Final = 1.3
 """A smile that goes on unanswered gets another chance this often."""
 ANSWER: Final = 0.8
 """How strong the answer to a smile is, of the smile's own strength."""
@@ -64,7 +64,8 @@ class RulesListener(PolicyListener):
             frame, hears=e.hears(now), other_speaks=e.other_speaks(now), robot_speaks=e.robot_speaks(now)
         )
         self._end_smile(cues, now)
-        if not e.engaged(now):
+        if not e.engaged(now) or (e.sees(now) and not frame.face_present):
+            self._call_off(now)
             return
         self._answer_smile(cues, now)
         self._nod(cues, now, dt_s)
@@ -76,6 +77,13 @@ class RulesListener(PolicyListener):
 
     def _frame(self, time_ns: int) -> Frames:
         return self._moves.value(time_ns)
+
+    def _call_off(self, now: int) -> None:
+        """Nobody is in the picture: what was planned for them does not begin any more."""
+        soon = now + 2 * self._clock.grid.period_ns
+        self._moves.cancel(soon)
+        if self._smile is not None and self._smile.start_ns > soon:
+            self._smile = None
 
     def _later(self, now_ns: int, span_s: tuple[float, float]) -> int:
         return now_ns + to_ns(float(self._rng.uniform(*span_s)))
@@ -133,7 +141,7 @@ class RulesListener(PolicyListener):
         # The longer it has listened without a nod, the more likely the next cue gets one.
         pressure = min(rate * self._talked_s, 1.0)
         if cues.phrase_ended:
-            chance = 0.8 * pressure
+            chance = 0.65 * pressure
         elif cues.low_pitch:
             chance = 0.25 * pressure
         else:
