@@ -1,0 +1,185 @@
+"""Perception with the real networks on recordings of people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from reactdiff_ros import coefficients as c
+from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
+from reactdiff_ros.perception.nets import FaceNets
+from reactdiff_ros.types import Picture, SpeakerFrame, Voice
+
+pytestmark = pytest.mark.clips
+
+
+@pytest.fixture(scope="module")
+def nets() -> FaceNets:
+    return FaceNets()
+
+
+def pictures(path: Path, count: int = 100) -> Iterator[Picture]:
+    with av.open(str(path)) as container:
+        for frame in islice(container.decode(video=0), count):
+            yield Picture(round(frame.time * 1e9), frame.to_ndarray(format="bgr24"))
+
+
+def read(path: Path, nets: FaceNets, count: int = 100, **settings) -> list[SpeakerFrame]:
+    perception = SpeakerPerception(PerceptionConfig(**settings), nets=nets)
+    return [perception.observe_picture(p) for p in pictures(path, count)]
+
+
+def mean(frames: list[SpeakerFrame], *names: str) -> float:
+    seen = [f.coefficients[list(c.index(*names))] for f in frames if f.mesh_present]
+    return float(np.mean(seen))
+
+
+def targets(frames: list[SpeakerFrame]) -> list[int]:
+    out: list[int] = []
+    for frame in frames:
+        if not out or out[-1] != frame.person_id:
+            out.append(frame.person_id)
+    return out
+
+
+SMILE = ("mouthSmileLeft", "mouthSmileRight")
+
+
+@pytest.mark.parametrize("person", ["m030", "w009"])
+def test_the_labelled_happy_recording_smiles_from_its_first_picture(clips, nets, person):
+    shown = {e: read(clips(f"emotions/dreamtalk_{person}_{e}.mp4"), nets, 120) for e in ("happy", "neutral")}
+    assert mean(shown["happy"], *SMILE) > 0.4
+    assert mean(shown["neutral"], *SMILE) < 0.1
+    assert mean(shown["happy"][:30], *SMILE) > 0.3
+    valence = {e: np.mean([f.affect.valence for f in frames if f.affect]) for e, frames in shown.items()}
+    assert valence["happy"] > valence["neutral"] + 0.25
+    labels = [f.affect.label for f in shown["happy"] if f.affect]
+    assert labels.count("happy") > 0.5 * len(labels)
+
+
+@pytest.mark.parametrize("person", ["m030", "w009"])
+def test_surprise_raises_brows_and_lids_and_anger_lowers_brows(clips, nets, person):
+    surprised = read(clips(f"emotions/dreamtalk_{person}_surprised.mp4"), nets)
+    angry = read(clips(f"emotions/dreamtalk_{person}_angry.mp4"), nets)
+    up, down = ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"), ("browDownLeft", "browDownRight")
+    assert mean(surprised, *up) > mean(angry, *up) + 0.3
+    assert mean(surprised, "eyeWideLeft", "eyeWideRight") > mean(angry, "eyeWideLeft", "eyeWideRight") + 0.3
+    assert mean(angry, *down) > mean(surprised, *down) + 0.3
+
+
+def test_nobody_is_tracked_where_nobody_is(clips, nets):
+    frames = read(clips("pyfeat_no_face_4s.mp4"), nets)
+    assert {f.person_id for f in frames} == {-1}
+    assert not any(f.mesh_present for f in frames)
+
+
+def test_a_person_who_is_gone_is_lost_within_half_a_second(clips, nets):
+    frames = read(clips("pyfeat_face_noface_6s.mov"), nets, 200)
+    assert any(f.person_id == 1 for f in frames)
+    assert {f.person_id for f in frames if f.stamp_ns > 2.90e9} == {-1}
+    assert all(f.person_id == 1 for f in frames if 0.5e9 < f.stamp_ns < 2.3e9)
+
+
+ONE_PERSON = [
+    "mimictalk_german_20s.mp4", "facegood_selfie_speech_12s.mp4", "sadtalker_wda_katiehill_8s.mp4",
+    "liveportrait_d6_expressive_music_34s.mp4", "liveportrait_d12_music_7s.mp4", "spectre_mead_w040_happy_7s.mp4",
+    "liveportrait_s32_profile_dark_6s.mp4", "liveportrait_s13_fullbody_noface_4s.mp4", "emoface_angry_actor_3s.mov",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_PERSON)
+def test_one_person_has_one_id(clips, nets, name):
+    frames = read(clips(name), nets, 90)
+    assert targets(frames) == [-1, 1]
+    assert all(f.face_present for f in frames if f.person_id == 1)
+
+
+def test_a_hand_before_the_face_does_not_change_the_id(clips, nets):
+    assert targets(read(clips("pyfeat_pexels_occlusion_20s.mp4"), nets, 480)) == [-1, 1]
+
+
+def test_blinks_a_smile_and_raised_brows_are_seen_when_they_happen(clips, nets):
+    frames = read(clips("liveportrait_d9_webcam_silent_20s.mp4"), nets, 600)
+
+    def between(start: float, end: float, *names: str) -> float:
+        return mean([f for f in frames if start * 1e9 <= f.stamp_ns < end * 1e9], *names)
+
+    blink = ("eyeBlinkLeft", "eyeBlinkRight")
+    assert between(0.40, 0.50, *blink) > 0.8
+    assert between(0.8, 1.1, *blink) < 0.2
+    assert between(1.25, 1.40, *blink) > 0.8
+    assert between(10.5, 12.0, *SMILE) > 0.7
+    assert between(7.0, 9.0, *SMILE) < 0.2
+    assert between(15.2, 16.0, "browInnerUp") > 0.6
+    assert between(13.2, 13.8, "browInnerUp") < 0.2
+    assert mean(frames, "jawOpen") < 0.1, "the mouth is closed throughout"
+
+
+class Speaking:
+    def push(self, sound) -> None:
+        pass
+
+    def reset(self) -> None:
+        pass
+
+    def latest(self, now_ns: int):
+        return Voice(1.0, True, np.zeros(26, np.float32), 120.0, -25.0, 0.0, 1.0), now_ns
+
+
+def side_by_side(find: Callable[[str], Path], left: str, right: str, count: int) -> Iterator[Picture]:
+    for a, b in zip(pictures(find(left), count), pictures(find(right), count), strict=False):
+        height = 400
+        both = [cv2.resize(p.bgr, (p.bgr.shape[1] * height // p.bgr.shape[0], height)) for p in (a, b)]
+        yield Picture(a.stamp_ns, np.hstack(both))
+
+
+@pytest.mark.parametrize("talker_left", [True, False])
+def test_of_two_people_the_one_who_speaks_is_the_target(clips, nets, talker_left):
+    talking, silent = "facegood_selfie_speech_12s.mp4", "liveportrait_d9_webcam_silent_20s.mp4"
+    order = (talking, silent) if talker_left else (silent, talking)
+    perception = SpeakerPerception(voice=Speaking(), nets=nets)
+    frames = [perception.observe_picture(p) for p in side_by_side(clips, *order, 120)]
+    assert perception.persons() == (1, 2)
+    assert len(targets(frames)) <= 3, "one switch at most, to the talker"
+    assert frames[-1].position_m is not None
+    assert (frames[-1].position_m[0] < 0) == talker_left
+
+
+def test_the_next_person_of_a_film_gets_an_own_id(clips, nets):
+    perception = SpeakerPerception(nets=nets)
+    names = ("mimictalk_german_20s.mp4", "real3dportrait_may_5s.mp4")
+    shots = [p.bgr for name in names for p in pictures(clips(name), 40)]
+    frames = [perception.observe_picture(Picture(40_000_000 * k, bgr)) for k, bgr in enumerate(shots)]
+    assert targets(frames) == [-1, 1, -1, 2]
+
+
+def test_the_same_pictures_give_the_same_bits(clips, nets):
+    one, two = (read(clips("real3dportrait_may_5s.mp4"), nets, 30) for _ in range(2))
+    for a, b in zip(one, two, strict=True):
+        assert (a.coefficients == b.coefficients).all()
+        assert (a.confidence == b.confidence).all()
+
+
+@pytest.mark.parametrize("kind", ["noise", "black", "white", "dot", "grey", "thin", "huge"])
+def test_pictures_of_nothing(nets, kind):
+    rng = np.random.default_rng(0)
+    picture = {
+        "noise": rng.integers(0, 256, (240, 320, 3), dtype=np.uint8),
+        "black": np.zeros((240, 320, 3), np.uint8),
+        "white": np.full((240, 320, 3), 255, np.uint8),
+        "dot": np.zeros((1, 1, 3), np.uint8),
+        "grey": rng.integers(0, 256, (240, 320), dtype=np.uint8),
+        "thin": np.zeros((3000, 40, 3), np.uint8),
+        "huge": np.zeros((3000, 4000, 3), np.uint8),
+    }[kind]
+    perception = SpeakerPerception(nets=nets)
+    for k in range(6):
+        frame = perception.observe_picture(Picture(40_000_000 * k, picture))
+    assert frame.person_id == -1
+    assert frame.picture_stamp_ns == 200_000_000

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic_face import MS, Actor, World, frontal_face
+
+from reactdiff_ros import coefficients as c
+from reactdiff_ros.errors import ConfigError, MessageError
+from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception, gaze_target
+from reactdiff_ros.perception.nets import to_rgb
+from reactdiff_ros.types import Picture, Sound, SpeakerFrame, Voice
+
+
+class Ear:
+    """Remembers what it was given; its voice is as old as its newest sound."""
+
+    def __init__(self) -> None:
+        self.sounds: list[Sound] = []
+        self.resets = 0
+
+    def push(self, sound: Sound) -> None:
+        self.sounds.append(sound)
+
+    def reset(self) -> None:
+        self.resets += 1
+        self.sounds.clear()
+
+    def latest(self, now_ns: int) -> tuple[Voice, int] | None:
+        ends = [s.end_ns for s in self.sounds if s.end_ns <= now_ns]
+        if not ends or now_ns - ends[-1] > 500 * MS:
+            return None
+        return Voice(0.2, False, np.zeros(26, np.float32), 0.0, -50.0, float("nan"), 0.0), ends[-1]
+
+
+def sound(t_ms: float, length_ms: float, rate: int = 16000) -> Sound:
+    return Sound(round(t_ms * MS), rate, np.zeros((round(length_ms * rate / 1000), 1), np.int16))
+
+
+def look(world: World, seconds: float, **settings) -> list[SpeakerFrame]:
+    perception = SpeakerPerception(PerceptionConfig(**settings), voice=Ear(), nets=world)
+    return [perception.observe_picture(world.picture(40 * k)) for k in range(round(seconds * 25))]
+
+
+def value(frame: SpeakerFrame, name: str) -> float:
+    return float(frame.coefficients[c.INDEX[name]])
+
+
+def test_a_frame_carries_its_picture():
+    frame = look(World([Actor(320)]), 1.0)[-1]
+    assert frame.picture_stamp_ns == frame.stamp_ns == 960 * MS
+    assert frame.sound_stamp_ns is None
+    assert frame.voice is None
+    assert frame.coefficients.dtype == np.float32
+    assert frame.coefficients.shape == frame.confidence.shape == (58,)
+    assert frame.gaze is not None
+    assert frame.gaze.contact > 0.9
+    assert frame.affect is not None
+    assert frame.affect.label == "neutral"
+    assert 0 < frame.neutral_confidence < 0.5
+
+
+def test_a_smile_comes_back_and_is_sure():
+    world = World([Actor(320)])
+    perception = SpeakerPerception(voice=Ear(), nets=world)
+    for k in range(75):
+        perception.observe_picture(world.picture(40 * k))
+    world.actors[0].face = frontal_face(smile=0.09)
+    frames = [perception.observe_picture(world.picture(40 * (75 + k))) for k in range(10)]
+    assert value(frames[1], "mouthSmileLeft") > 0.4, "seen within two pictures"
+    assert value(frames[-1], "mouthSmileLeft") > 0.6
+    assert frames[-1].confidence[c.INDEX["mouthSmileLeft"]] > 0.6
+    assert frames[-1].affect is not None
+    assert frames[-1].affect.label == "happy"
+    assert frames[-1].affect.valence > 0.3
+
+
+def test_the_position_follows_the_field_of_view_and_camera_info():
+    world = World([Actor(420, scale=60)])
+    focal = 320 / np.tan(np.radians(30))
+    frame = look(world, 0.6, horizontal_fov_deg=60.0)[-1]
+    expected = focal * 0.063 / 60
+    assert frame.position_m[2] == pytest.approx(expected, rel=0.03)
+    assert frame.position_m[0] == pytest.approx(100 / focal * expected, rel=0.05)
+    target = gaze_target(frame)
+    assert target is not None
+    assert (target.position_m == frame.position_m).all()
+    assert target.stamp_ns == frame.picture_stamp_ns
+    perception = SpeakerPerception(voice=Ear(), nets=world)
+    for k in range(20):
+        picture = world.picture(40 * k)
+        frame = perception.observe_picture(Picture(picture.stamp_ns, picture.bgr, focal_px=2 * focal))
+    assert frame.position_m[2] == pytest.approx(2 * expected, rel=0.03)
+    perception.reset()
+    assert gaze_target(perception.observe_picture(world.picture(0))) is None
+
+
+def test_mirrored_pictures_are_turned_back():
+    class Mirrored(World):
+        """Remembers the colour at the left edge of what the networks get."""
+
+        def detect(self, rgb, min_score):
+            self.left = int(rgb[0, 0, 0])
+            return []
+
+    bgr = np.zeros((64, 64, 3), np.uint8)
+    bgr[:, :8] = 200
+    for mirror, expected in ((False, 200), (True, 0)):
+        world = Mirrored()
+        SpeakerPerception(PerceptionConfig(mirror=mirror), voice=Ear(), nets=world).observe_picture(Picture(1, bgr))
+        assert world.left == expected
+
+
+def test_late_pictures_are_dropped_and_counted():
+    world = World([Actor(320)])
+    perception = SpeakerPerception(voice=Ear(), nets=world)
+    frames = [perception.observe_picture(world.picture(40 * k)) for k in range(20)]
+    seen = world.meshes
+    assert perception.observe_picture(world.picture(720)) is frames[-1]
+    assert perception.observe_picture(world.picture(760)) is frames[-1], "the same stamp again"
+    assert perception.dropped_pictures == 2
+    assert world.meshes == seen
+
+
+def test_a_jump_back_is_a_new_time_line():
+    world = World([Actor(320)])
+    ear = Ear()
+    perception = SpeakerPerception(voice=ear, nets=world)
+    for k in range(50):
+        before = perception.observe_picture(world.picture(10_000 + 40 * k))
+    after = [perception.observe_picture(world.picture(40 * k)) for k in range(10)]
+    assert ear.resets == 1
+    assert after[0].person_id == -1
+    assert after[0].picture_stamp_ns == 0
+    assert after[-1].person_id > before.person_id
+    assert after[-1].neutral_confidence < before.neutral_confidence
+
+
+def test_without_pictures_sound_alone_makes_25_frames_a_second():
+    perception = SpeakerPerception(voice=Ear(), nets=World())
+    frames = [f for k in range(100) for f in perception.observe_sound(sound(20 * k, 20))]
+    assert 48 <= len(frames) <= 50
+    stamps = [f.stamp_ns for f in frames]
+    assert set(np.diff(stamps)) == {40 * MS}
+    for frame in frames:
+        assert frame.picture_stamp_ns is None
+        assert frame.person_id == -1
+        assert not frame.face_present
+        assert frame.voice is not None
+        assert frame.sound_stamp_ns is not None
+        assert frame.sound_stamp_ns <= frame.stamp_ns
+        assert frame.confidence.max() == 0.0
+
+
+@pytest.mark.parametrize("length_ms", [10, 32, 100, 1000])
+def test_frames_of_sound_do_not_depend_on_the_chunks(length_ms):
+    perception = SpeakerPerception(voice=Ear(), nets=World())
+    frames = [f for k in range(2000 // length_ms) for f in perception.observe_sound(sound(length_ms * k, length_ms))]
+    stamps = [f.stamp_ns for f in frames]
+    assert stamps[:3] == [40 * MS, 80 * MS, 120 * MS]
+    assert len(stamps) >= 47
+
+
+def test_sound_makes_no_frames_while_pictures_come_and_soon_after_they_stop():
+    world = World([Actor(320)])
+    ear = Ear()
+    perception = SpeakerPerception(voice=ear, nets=world)
+    for k in range(25):
+        frame = perception.observe_picture(world.picture(40 * k))
+        assert perception.observe_sound(sound(40 * k, 20)) == []
+        assert perception.observe_sound(sound(40 * k + 20, 20)) == []
+    assert frame.sound_stamp_ns is not None
+    assert frame.voice is not None
+    made = [f for k in range(25) for f in perception.observe_sound(sound(1000 + 20 * k, 20))]
+    assert made[0].stamp_ns >= (960 + 100) * MS
+    assert made[0].stamp_ns <= (960 + 180) * MS
+    assert sum(len(s.samples) for s in ear.sounds) == 16000 * 1.5, "every sample is heard once"
+    back = perception.observe_picture(world.picture(1520))
+    assert back.picture_stamp_ns == 1520 * MS
+    assert perception.observe_sound(sound(1520, 20)) == []
+
+
+def test_late_and_empty_sound_is_dropped():
+    ear = Ear()
+    perception = SpeakerPerception(voice=ear, nets=World())
+    perception.observe_sound(sound(100, 20))
+    assert perception.observe_sound(sound(80, 20)) == []
+    assert perception.observe_sound(sound(140, 0)) == []
+    assert perception.dropped_sounds == 1
+    assert len(ear.sounds) == 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Sound(0, 0, np.zeros((10, 1), np.int16)),
+        Sound(0, 16000, np.zeros(10, np.int16)),
+        Sound(0, 16000, np.zeros((10, 1), np.float32)),
+    ],
+)
+def test_what_is_no_sound_is_named(bad):
+    with pytest.raises(MessageError, match="sound must be"):
+        SpeakerPerception(voice=Ear(), nets=World()).observe_sound(bad)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((0, 0, 3), np.uint8),
+        np.zeros((10, 10, 3), np.float32),
+        np.zeros((10, 10, 2), np.uint8),
+        np.zeros((2, 10, 10, 3), np.uint8),
+        "picture",
+    ],
+)
+def test_what_is_no_picture_is_named_and_leaves_no_trace(bad):
+    world = World([Actor(320)])
+    perception = SpeakerPerception(voice=Ear(), nets=world)
+    with pytest.raises(MessageError, match="picture must"):
+        perception.observe_picture(Picture(10**12, bad))
+    assert perception.observe_picture(world.picture(0)).picture_stamp_ns == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (7, 5), (64, 64, 1), (64, 64, 4), (10, 3000, 3), (2500, 3000, 3)])
+def test_odd_pictures_are_read(shape):
+    rgb, scale = to_rgb(np.full(shape, 7, np.uint8), 960)
+    assert rgb.ndim == 3
+    assert rgb.shape[2] == 3
+    assert max(rgb.shape) <= 960
+    assert scale == min(1.0, 960 / max(shape[:2]))
+    frame = SpeakerPerception(voice=Ear(), nets=World()).observe_picture(Picture(1, np.zeros(shape, np.uint8)))
+    assert frame.person_id == -1
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1e6), st.sampled_from([np.nan, np.inf, -1e300, 0.0]))
+@settings(max_examples=40, deadline=None)
+def test_garbage_from_the_network_never_comes_through(seed, spread, odd):
+    rng = np.random.default_rng(seed)
+
+    class Garbage(World):
+        def mesh(self, rgb, region):
+            points = rng.normal(0, spread, (478, 3))
+            points[rng.integers(0, 478, 20)] = odd
+            return points if np.isfinite(points).all() else None
+
+    world = Garbage([Actor(320)])
+    perception = SpeakerPerception(voice=Ear(), nets=world)
+    for k in range(12):
+        frame = perception.observe_picture(world.picture(40 * k))
+        assert np.isfinite(frame.coefficients).all()
+        assert np.isfinite(frame.confidence).all()
+        if frame.position_m is not None:
+            assert np.isfinite(frame.position_m).all()
+        assert (frame.coefficients >= c.LOWER - 1e-6).all()
+        assert (frame.coefficients <= c.UPPER + 1e-6).all()
+
+
+def test_the_future_changes_nothing():
+    def play(gap_after: float) -> list[SpeakerFrame]:
+        world = World([Actor(320)])
+        perception = SpeakerPerception(voice=Ear(), nets=world)
+        frames = []
+        for k in range(60):
+            world.actors[0].face = frontal_face(gap=0.1 + 0.05 * np.sin(k) if k < 40 else gap_after, smile=0.002 * k)
+            frames.append(perception.observe_picture(world.picture(40 * k)))
+        return frames
+
+    for one, two in zip(play(0.1)[:40], play(0.5)[:40], strict=True):
+        assert (one.coefficients == two.coefficients).all()
+        assert (one.confidence == two.confidence).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"horizontal_fov_deg": 5.0}, {"horizontal_fov_deg": float("nan")}, {"max_faces": 0}, {"max_faces": 1.5},
+     {"mirror": 1}, {"max_side_px": True}, {"lost_after_s": "soon"}],
+)  # fmt: skip
+def test_settings_out_of_range_are_named(wrong):
+    with pytest.raises(ConfigError, match=r"perception\." + next(iter(wrong))):
+        PerceptionConfig(**wrong)

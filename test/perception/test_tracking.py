@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from synthetic_face import Actor, World, frontal_face
+
+from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
+from reactdiff_ros.types import SpeakerFrame, Voice
+
+FRAME_MS = 40
+
+
+class Talk:
+    """A voice that speaks when told to."""
+
+    def __init__(self) -> None:
+        self.speaking = False
+
+    def push(self, sound) -> None:
+        pass
+
+    def reset(self) -> None:
+        pass
+
+    def latest(self, now_ns: int):
+        voice = Voice(1.0 * self.speaking, self.speaking, np.zeros(26, np.float32), 0.0, -40.0, 0.0, 0.0)
+        return voice, now_ns
+
+
+class Stage:
+    """Plays a world picture by picture."""
+
+    def __init__(self, *actors: Actor, config: PerceptionConfig | None = None) -> None:
+        self.world = World(list(actors))
+        self.voice = Talk()
+        self.perception = SpeakerPerception(config, voice=self.voice, nets=self.world)
+        self.t_ms = 0
+
+    def play(self, seconds: float, act: Callable[[float], None] | None = None) -> list[SpeakerFrame]:
+        frames = []
+        for _ in range(round(seconds * 1000 / FRAME_MS)):
+            if act is not None:
+                act(self.t_ms / 1000)
+            frames.append(self.perception.observe_picture(self.world.picture(self.t_ms)))
+            self.t_ms += FRAME_MS
+        return frames
+
+
+def ids(frames: list[SpeakerFrame]) -> list[int]:
+    """The targets in order, repetitions left out."""
+    out: list[int] = []
+    for frame in frames:
+        if not out or out[-1] != frame.person_id:
+            out.append(frame.person_id)
+    return out
+
+
+def test_one_face_becomes_one_person_after_a_moment():
+    frames = Stage(Actor(320)).play(2.0)
+    assert ids(frames) == [-1, 1]
+    assert frames[4].person_id == 1
+    assert frames[-1].face_present
+    assert frames[-1].mesh_present
+
+
+def test_a_flash_of_a_face_is_nobody():
+    stage = Stage()
+    stage.play(0.4)
+    stage.world.actors = [Actor(320)]
+    flash = stage.play(0.08)
+    stage.world.actors = []
+    assert ids(flash + stage.play(0.6)) == [-1]
+
+
+def test_lost_within_half_a_second():
+    stage = Stage(Actor(320))
+    stage.play(1.0)
+    stage.world.actors = []
+    frames = stage.play(0.6)
+    assert not frames[0].face_present
+    assert frames[0].coefficients.any() is np.False_
+    assert frames[0].confidence.max() == 0.0
+    assert frames[round(0.5 * 25)].person_id == -1
+    assert stage.perception.persons() == ()
+
+
+def test_a_short_occlusion_keeps_the_person():
+    stage = Stage(Actor(320))
+    frames = stage.play(1.0)
+    stage.world.actors = []
+    frames += stage.play(0.28)
+    stage.world.actors = [Actor(320)]
+    assert ids(frames + stage.play(1.0)) == [-1, 1]
+
+
+def test_somebody_else_gets_a_new_id():
+    stage = Stage(Actor(320, seed=1))
+    frames = stage.play(1.0)
+    stage.world.actors = []
+    frames += stage.play(0.2)
+    stage.world.actors = [Actor(320, seed=2)]
+    frames += stage.play(1.5)
+    assert ids(frames) == [-1, 1, -1, 2]
+
+
+def test_ids_are_never_used_twice_even_after_a_reset():
+    stage = Stage(Actor(320))
+    assert ids(stage.play(0.5))[-1] == 1
+    stage.perception.reset()
+    assert stage.perception.persons() == ()
+    assert ids(stage.play(0.5))[-1] == 2
+
+
+def test_far_away_a_face_is_present_without_a_mesh():
+    frame = Stage(Actor(320, scale=6.0, meshable=False)).play(0.6)[-1]
+    assert frame.face_present
+    assert not frame.mesh_present
+    assert frame.person_id == 1
+    assert frame.position_m is None
+
+
+def test_a_mesh_that_no_detector_confirms_does_not_last():
+    stage = Stage(Actor(320))
+    stage.play(1.0)
+    stage.world.actors[0].detectable = False
+    assert stage.play(1.2)[-1].person_id == -1
+
+
+def test_two_people_keep_their_ids_while_they_change_sides():
+    left, right = Actor(150, seed=1, scale=40), Actor(490, y=330, seed=2, scale=44)
+    stage = Stage(left, right)
+
+    def walk(t: float) -> None:
+        left.x, right.x = 150 + 340 * t / 4, 490 - 340 * t / 4
+
+    frames = stage.play(4.0, walk)
+    assert ids(frames) in ([-1, 1], [-1, 2])
+    assert stage.perception.persons() == (1, 2)
+
+
+def test_the_bigger_face_in_the_middle_is_chosen_and_kept():
+    big, small = Actor(330, scale=70, seed=1), Actor(80, scale=25, seed=2)
+    stage = Stage(big, small)
+    frames = stage.play(1.0)
+    chosen = frames[-1].person_id
+    assert frames[-1].position_m is not None
+    assert abs(frames[-1].position_m[0]) < 0.05
+    big.scale, small.scale = 25, 70
+    assert ids(stage.play(1.0)) == [chosen], "a target does not change because somebody else comes nearer"
+
+
+def mouth(actor: Actor, t: float, moving: bool) -> None:
+    actor.face = frontal_face(gap=0.07 + (0.10 * (1 + np.sin(2 * np.pi * 4 * t)) if moving else 0.0))
+
+
+def talking_pair() -> tuple[Stage, Actor, Actor]:
+    one, two = Actor(330, scale=60, seed=1), Actor(80, scale=50, seed=2)
+    return Stage(one, two), one, two
+
+
+def test_who_speaks_becomes_the_target():
+    stage, one, two = talking_pair()
+    before = ids(stage.play(1.0))[-1]
+    stage.voice.speaking = True
+
+    def talk(t: float) -> None:
+        mouth(two, t, True)
+        mouth(one, t, False)
+
+    frames = stage.play(2.5, talk)
+    after = frames[-1].person_id
+    assert after not in (-1, before)
+    assert ids(frames) == [before, after]
+    assert frames[round(0.8 * 25)].person_id == before, "hysteresis"
+
+
+@pytest.mark.parametrize("reason", ["no voice", "target talks too", "locked"])
+def test_a_moving_mouth_alone_does_not_take_the_target(reason):
+    stage, one, two = talking_pair()
+    before = ids(stage.play(1.0))[-1]
+    stage.voice.speaking = reason != "no voice"
+    if reason == "locked":
+        assert stage.perception.select(before, True)
+
+    def talk(t: float) -> None:
+        mouth(two, t, True)
+        mouth(one, t + 0.03, reason == "target talks too")
+
+    assert ids(stage.play(3.0, talk)) == [before]
+
+
+def test_choice_and_lock():
+    stage, _, two = talking_pair()
+    before = ids(stage.play(1.0))[-1]
+    other = next(i for i in stage.perception.persons() if i != before)
+    assert not stage.perception.select(99, True)
+    assert stage.perception.select(other, True)
+    assert ids(stage.play(0.5)) == [other]
+    stage.world.actors.remove(two)
+    assert stage.play(1.0)[-1].person_id == before, "a lock ends with its person"
+    assert stage.perception.select(-1, False)
+
+
+def test_the_detector_rests_while_everybody_is_followed():
+    stage = Stage(Actor(320))
+    stage.play(1.0)
+    before = stage.world.detections
+    stage.play(2.0)
+    assert stage.world.detections - before <= 11
+
+
+def test_no_more_meshes_than_allowed():
+    actors = [Actor(80 + 120 * k, scale=25, seed=k) for k in range(5)]
+    stage = Stage(*actors, config=PerceptionConfig(max_faces=2))
+    stage.play(1.0)
+    before = stage.world.meshes
+    stage.play(0.4)
+    assert stage.world.meshes - before <= 2 * 10 + 10
+    assert len(stage.perception.persons()) == 5
