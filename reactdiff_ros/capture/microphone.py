@@ -94,6 +94,7 @@ class Microphone:
         self._backoff = Backoff()
         self._heard_ns: int | None = None
         self._opened_ns = 0
+        self._oldest_s = 0.0
         self.name = ""
         self.rate_hz = 0
         self.channels = 0
@@ -139,6 +140,7 @@ class Microphone:
                 callback=self._heard,
             )
             self._stream = stream
+            self._oldest_s = _oldest_s(stream, self.config.block_s)
             try:
                 stream.start()
             except Exception:
@@ -201,7 +203,7 @@ class Microphone:
         """PortAudio's callback: copy, stamp, queue."""
         now_ns = self._clock()
         sound = Sound(
-            self._stamps.stamp(_captured_ns(now_ns, frames, self.rate_hz, times), frames),
+            self._stamps.stamp(_captured_ns(now_ns, frames, self.rate_hz, times, self._oldest_s), frames),
             self.rate_hz,
             np.array(data, np.int16, copy=True).reshape(frames, self.channels),
         )
@@ -251,11 +253,21 @@ class Microphone:
         return "default microphone" if self.config.device is None else f"microphone {self.config.device}"
 
 
-def _captured_ns(now_ns: int, frames: int, rate_hz: int, times: Any) -> int:
+def _oldest_s(stream: Any, block_s: float) -> float:
+    """How old a block can be when it comes: its own length and what the device buffers, with some room.
+
+    Sound servers report far more while a stream starts (0.6 s seen), though the sound comes in real time.
+    """
+    latency = getattr(stream, "latency", 0.0)
+    buffered_s = float(latency) if isinstance(latency, int | float) else 0.0
+    return min(block_s + 2.0 * buffered_s + 0.05, 0.25)
+
+
+def _captured_ns(now_ns: int, frames: int, rate_hz: int, times: Any, oldest_s: float) -> int:
     """Capture time of a block's first sample: now minus PortAudio's age of it, where that is believable."""
     shortest_ns = frames * NS // rate_hz  # the block's last sample cannot come from the future
     age_s = float(getattr(times, "currentTime", 0.0)) - float(getattr(times, "inputBufferAdcTime", 0.0))
-    if float(getattr(times, "inputBufferAdcTime", 0.0)) <= 0.0 or not 0.0 < age_s < 1.0:
+    if float(getattr(times, "inputBufferAdcTime", 0.0)) <= 0.0 or not 0.0 < age_s < oldest_s:
         return now_ns - shortest_ns
     return now_ns - max(round(age_s * NS), shortest_ns)
 

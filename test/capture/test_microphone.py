@@ -126,7 +126,9 @@ def test_blocks_are_copied_in_order_and_stamped_with_their_capture() -> None:
     assert len(woken) == 2
 
 
-@pytest.mark.parametrize(("current", "adc"), [(0.0, 0.0), (5.0, 0.0), (5.0, 5.5), (500.0, 5.0), (5.0, 4.9999)])
+@pytest.mark.parametrize(
+    ("current", "adc"), [(0.0, 0.0), (5.0, 0.0), (5.0, 5.5), (5.6, 5.0), (500.0, 5.0), (5.0, 4.9999)]
+)
 def test_unbelievable_device_times_fall_back_to_now(current: float, adc: float) -> None:
     mic, module, clock = microphone(BUILT_IN)
     mic.open()

@@ -89,7 +89,7 @@ def test_what_is_played_is_heard_with_even_stamps(microphone_without_hardware) -
     mic = microphone_without_hardware
     result = listen(mic.environment, lambda: mic.play(tone(440, 1.0), 48000), seconds=2.0)
     assert "error" not in result, result
-    assert abs(result["hz"] - 440) < 3
+    assert abs(result["hz"] - 440) < 15
     assert result["heard_s"] > 0.7
     assert result["rising"]
     assert abs(result["span_s"] - result["seconds"]) < 0.3
@@ -104,7 +104,7 @@ def test_device_by_name_rate_and_channels(microphone_without_hardware) -> None:
     result = listen(mic.environment, lambda: mic.play(tone(1000, 0.8), 48000), seconds=1.5, **wanted)
     assert (result.get("rate"), result.get("channels")) == (16000, 1), result
     assert result["chunk"] == 320
-    assert abs(result["hz"] - 1000) < 5
+    assert abs(result["hz"] - 1000) < 15
 
 
 def test_unknown_device_names_those_that_are_there(microphone_without_hardware) -> None:
