@@ -29,7 +29,7 @@ def clips() -> Callable[[str], Path]:
     return find
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def microphone_without_hardware() -> Iterator[VirtualMicrophone]:
     """A PulseAudio null sink as the default microphone of processes started with its `environment`; or a skip."""
     missing = why_not()
