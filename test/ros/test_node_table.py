@@ -1,0 +1,220 @@
+"""The one table of nodes: typed, and in step with the rooms' settings, the nodes' code and the launch file."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import json
+import math
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.expression import ExpressionConfig
+from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.nodes.table import load_table, read_table
+from reactdiff_ros.perception.config import RANGES, PerceptionConfig
+from reactdiff_ros.resources import share_path
+from reactdiff_ros.types import POLICIES
+
+TABLE = load_table()
+LAUNCH = Path(__file__).parents[2] / "launch" / "listener.launch.py"
+
+
+@pytest.mark.parametrize(("node", "config"), [("reaction_node", ListenerConfig), ("expression_node", ExpressionConfig)])
+def test_parameters_are_those_of_the_room(node, config):
+    for item in dataclasses.fields(config):
+        parameter = TABLE.node(node).parameter(item.name)
+        low, high = item.metadata["low"], item.metadata["high"]
+        if isinstance(item.default, float) and math.isnan(item.default):
+            assert (parameter.default, parameter.minimum, parameter.maximum) == (-1.0, -1.0, high)
+        else:
+            assert (parameter.default, parameter.minimum, parameter.maximum) == (item.default, low, high)
+
+
+def test_parameters_are_those_of_perception():
+    for item in dataclasses.fields(PerceptionConfig):
+        parameter = TABLE.node("perception_node").parameter(item.name)
+        assert parameter.default == item.default
+        assert (parameter.minimum, parameter.maximum) == RANGES.get(item.name, (None, None))
+
+
+def test_choices_are_those_of_the_rooms():
+    avatar = TABLE.node("avatar_node")
+    assert avatar.parameter("look").choices == LOOKS
+    assert avatar.parameter("stale_s").default == AvatarConfig().stale_s
+    assert TABLE.node("reaction_node").parameter("policy").choices == POLICIES
+
+
+@pytest.mark.parametrize("node", TABLE.nodes, ids=lambda n: n.name)
+def test_every_node_has_its_module_and_class(node):
+    pytest.importorskip("rclpy")
+    pytest.importorskip("reactdiff_ros.msg")
+    module = importlib.import_module(node.module)
+    assert callable(module.main)
+    classes = [c for c in vars(module).values() if isinstance(c, type) and getattr(c, "NAME", "") == node.name]
+    assert len(classes) == 1
+
+
+@pytest.mark.parametrize("node", TABLE.nodes, ids=lambda n: n.name)
+def test_code_names_no_topic_that_the_table_lacks(node):
+    source = Path(importlib.util.find_spec(node.module).origin).read_text()
+    named = {
+        call.args[0].value
+        for call in ast.walk(ast.parse(source))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("advertise", "subscribe", "serve")
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }
+    known = {item.name for item in (*node.publishers, *node.subscribers, *node.services)}
+    assert named <= known
+
+
+PARAMETERS = [p for n in TABLE.nodes for p in n.parameters]
+
+
+@given(
+    st.sampled_from(PARAMETERS), st.one_of(st.floats(), st.integers(), st.text(max_size=8), st.booleans(), st.none())
+)
+def test_checked_value_is_of_the_type_and_in_range_or_refused(parameter, value):
+    kinds = {"bool": bool, "int": int, "double": float, "string": str}
+    try:
+        checked = parameter.checked(value)
+    except ConfigError:
+        return
+    assert type(checked) is kinds[parameter.kind]
+    if parameter.minimum is not None:
+        assert parameter.minimum <= checked <= parameter.maximum
+    if parameter.choices:
+        assert checked in parameter.choices
+
+
+@given(st.sampled_from(PARAMETERS))
+def test_default_is_allowed(parameter):
+    assert parameter.checked(parameter.default) == parameter.default
+
+
+def test_clip_takes_the_place_of_the_devices():
+    settled = TABLE.settled({"clip": "talk.mp4"})
+    wanted = {n.name for n in TABLE.nodes if n.wanted(settled)}
+    assert wanted == {"clip_node", "perception_node", "reaction_node", "expression_node", "avatar_node"}
+    live = TABLE.settled({"avatar": "none"})
+    assert {n.name for n in TABLE.nodes if n.wanted(live)} == {
+        "camera_node", "microphone_node", "perception_node", "reaction_node", "expression_node",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), [("policy", "best"), ("colour", "red")])
+def test_unknown_argument_or_value_is_refused(name, value):
+    with pytest.raises(ConfigError, match=name):
+        TABLE.settled({name: value})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda t: t["nodes"][0].pop("module"),
+        lambda t: t["nodes"][0].update(when="nothing"),
+        lambda t: t["nodes"].append(t["nodes"][0]),
+        lambda t: t["nodes"][0]["parameters"][0].update(type="float"),
+        lambda t: t["nodes"][0]["publishers"][0].update(qos="best"),
+        lambda t: t["nodes"][3]["parameters"][1].update(default=500.0),
+    ],
+)
+def test_table_that_contradicts_itself_is_refused(tmp_path, damage):
+    table = json.loads(share_path("config/nodes.json").read_text())
+    damage(table)
+    path = tmp_path / "nodes.json"
+    path.write_text(json.dumps(table))
+    with pytest.raises(ConfigError):
+        read_table(path)
+
+
+def test_launch_file_imports_the_standard_library_launch_and_launch_ros_only():
+    imported = set()
+    for item in ast.walk(ast.parse(LAUNCH.read_text())):
+        if isinstance(item, ast.Import):
+            imported |= {a.name.split(".")[0] for a in item.names}
+        elif isinstance(item, ast.ImportFrom):
+            imported.add(item.module.split(".")[0])
+    assert imported <= set(sys.stdlib_module_names) | {"launch", "launch_ros"}
+
+
+class Recorder(ModuleType):
+    """A module whose every name is a class that keeps what it was made with, `given` the positional ones."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        class Kept(SimpleNamespace):
+            def __init__(self, *args, **kwargs):
+                super().__init__(kind=name, given=args, **kwargs)
+
+            def perform(self, context):
+                return context[self.given[0]]
+
+        return Kept
+
+
+@pytest.fixture
+def launch_file(monkeypatch):
+    names = ("launch", "launch.actions", "launch.substitutions", "launch_ros", "launch_ros.actions")
+    for name in (*names, "launch_ros.parameter_descriptions"):
+        monkeypatch.setitem(sys.modules, name, Recorder(name))
+    spec = importlib.util.spec_from_file_location("listener_launch", LAUNCH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def started(launch_file, **arguments):
+    table = json.loads(share_path("config/nodes.json").read_text())
+    given = {a["name"]: a["default"] for a in table["arguments"]} | arguments
+    actions = launch_file.start(given, table)
+    return {a.name: a for a in actions if a.kind == "LifecycleNode"}, actions
+
+
+def test_launch_file_starts_what_the_table_says(launch_file):
+    description = launch_file.generate_launch_description()
+    declared = {a.given[0] for a in description.given[0] if a.kind == "DeclareLaunchArgument"}
+    assert declared == {a.name for a in TABLE.arguments}
+    for arguments in ({}, {"clip": "talk.mp4"}, {"avatar": "none", "camera": "none"}):
+        nodes, _ = started(launch_file, **arguments)
+        assert set(nodes) == {n.name for n in TABLE.nodes if n.wanted(TABLE.settled(arguments))}
+        assert all(n.respawn and n.package == "reactdiff_ros" for n in nodes.values())
+
+
+def test_launch_file_hands_on_arguments_files_and_profile(launch_file, monkeypatch, tmp_path):
+    monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("{}")
+    nodes, actions = started(
+        launch_file, camera="2", policy="rules", namespace="robot1", use_sim_time="true", params_file=str(mine)
+    )
+    camera, reaction = nodes["camera_node"], nodes["reaction_node"]
+    assert camera.parameters[-1]["device"].given == ("2",)
+    assert camera.parameters[-1]["device"].value_type is str
+    assert camera.parameters[-1]["use_sim_time"] is True
+    assert Path(camera.additional_env["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
+    assert not reaction.additional_env
+    assert reaction.parameters[-1]["policy"].given == ("rules",)
+    assert [Path(f).name for f in reaction.parameters[:-1]] == ["screen.yaml", "mine.yaml"]
+    assert reaction.namespace == "robot1"
+    discovery = [a.given for a in actions if a.kind == "SetEnvironmentVariable"]
+    assert discovery == [("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")]
+
+
+def test_launch_file_names_the_robots_that_it_knows(launch_file):
+    with pytest.raises(RuntimeError, match="screen"):
+        started(launch_file, robot="hal9000")
