@@ -37,8 +37,8 @@ affects = st.builds(t.Affect, st.sampled_from(t.EXPRESSION_CLASSES), floats(7, e
 frames = st.builds(
     t.SpeakerFrame,
     stamp, maybe, maybe, st.integers(-1, 2**31 - 1), st.booleans(), st.booleans(),
-    floats(58), floats(58, elements=unit), unit, st.none() | st.builds(t.Gaze, f32, f32, unit), st.none() | floats(3), st.none() | affects,
-    st.none() | voices, text,
+    floats(58), floats(58, elements=unit), unit, st.none() | st.builds(t.Gaze, f32, f32, unit), st.none() | floats(3),
+    st.none() | affects, st.none() | voices, text,
 )  # fmt: skip
 plans = st.integers(1, 20).flatmap(
     lambda n: st.builds(
