@@ -19,8 +19,8 @@ Array = NDArray[np.float64]
 # Displacement that makes 1, in units of the distance between the eyes (lids, irises: widths of the eye).
 FULL: Final[dict[str, float]] = {
     "gap": 0.48, "chin": 0.30, "smile": 0.17, "frown": 0.09, "stretch": 0.10, "pucker": 0.30, "funnel": 0.17,
-    "lipsX": 0.11, "chinX": 0.11, "upperLip": 0.06, "lowerLip": 0.085, "thin": 0.07, "shrug": 0.10,
-    "lidClosed": 0.09, "wide": 0.30, "squint": 0.08, "browDown": 0.10, "browUp": 0.09, "cheek": 0.06,
+    "lipsX": 0.11, "chinX": 0.11, "upperLip": 0.06, "lowerLip": 0.06, "thin": 0.07, "shrug": 0.10,
+    "lidClosed": 0.11, "wide": 0.30, "squint": 0.08, "browDown": 0.10, "browUp": 0.09, "cheek": 0.06,
     "lookX": 0.17, "lookUp": 0.08, "lookDown": 0.06,
 }  # fmt: skip
 EYE_YAW_RAD: Final = 0.50
@@ -33,7 +33,7 @@ OBSERVED: Final[dict[str, float]] = {
     "browDown": 0.7, "browInnerUp": 0.8, "browOuterUp": 0.75, "cheekSquint": 0.4, "eyeBlink": 0.9,
     "eyeLookDown": 0.4, "eyeLookIn": 0.8, "eyeLookOut": 0.8, "eyeLookUp": 0.6, "eyeSquint": 0.5, "eyeWide": 0.7,
     "jawLeft": 0.4, "jawRight": 0.4, "jawOpen": 0.95, "mouthClose": 0.3, "mouthFrown": 0.6, "mouthFunnel": 0.5,
-    "mouthLeft": 0.5, "mouthRight": 0.5, "mouthLowerDown": 0.5, "mouthPress": 0.3, "mouthPucker": 0.6,
+    "mouthLeft": 0.5, "mouthRight": 0.5, "mouthLowerDown": 0.3, "mouthPress": 0.3, "mouthPucker": 0.6,
     "mouthRollLower": 0.3, "mouthRollUpper": 0.3, "mouthShrugLower": 0.25, "mouthSmile": 0.9, "mouthStretch": 0.5,
     "mouthUpperUp": 0.5,
 }  # fmt: skip
@@ -106,7 +106,8 @@ def _mouth(d: dict[str, float], out: dict[str, float]) -> None:
         out[f"mouthFrown{name}"] = (-up - 0.02) / FULL["frown"]
         out[f"mouthStretch{name}"] = (outward - 1.5 * max(0.0, up) - 0.1 * gap) / FULL["stretch"]
         out[f"mouthUpperUp{name}"] = (d[f"upperLip{side}"] - 0.04 * smile) / FULL["upperLip"]
-        lowered = -d[f"lowerLip{side}"] - 0.42 * jaw - 0.03 * funnel - 0.01
+        frown = min(1.0, max(0.0, out[f"mouthFrown{name}"]))
+        lowered = -d[f"lowerLip{side}"] - 0.36 * gap - 0.03 * funnel - 0.04 * frown - 0.005
         out[f"mouthLowerDown{name}"] = lowered / FULL["lowerLip"]
         out[f"mouthPress{name}"] = closed * (min(thin_upper, thin_lower) - 0.3 * smile)
     out["mouthRollUpper"] = closed * (thin_upper - 0.4 * smiles - 0.1)
@@ -125,7 +126,7 @@ def _look(d: dict[str, float], side: str, name: str, out: dict[str, float]) -> N
 
 
 def _lids(d: dict[str, float], n: dict[str, float], side: str, name: str, out: dict[str, float]) -> None:
-    rest = max(0.12, n[f"lid{side}"])
+    rest = max(0.15, n[f"lid{side}"])
     # The upper lid follows the eye when it looks down: that is not a blink.
     follows = 0.35 * min(1.0, max(0.0, out[f"eyeLookDown{name}"])) * (rest - FULL["lidClosed"])
     opening = (rest + d[f"lid{side}"] + follows - FULL["lidClosed"]) / (rest - FULL["lidClosed"])
