@@ -18,7 +18,7 @@ LATE_S = 0.04
 
 
 class ExpressionNode(ReactdiffNode):
-    """Reaction, gaze target, gestures and style in; `listener/expression` out."""
+    """Reaction, gaze target, whether the other speaks, gestures and style in; `listener/expression` out."""
 
     NAME = "expression_node"
 
@@ -38,6 +38,7 @@ class ExpressionNode(ReactdiffNode):
         self._sent_ns = 0
         self.subscribe("listener/reaction", self._on_reaction)
         self.subscribe("gaze_target", self._on_gaze_target)
+        self.subscribe("speaker/frame", self._on_speaker)
         self.subscribe("listener/gesture", lambda m: self._engine.on_gesture(m.data.strip(), self.now_ns()))
         self.subscribe("listener/control", self._on_control)
         self.every(1.0 / EXPRESSION_RATE_HZ, self._tick)
@@ -56,6 +57,10 @@ class ExpressionNode(ReactdiffNode):
 
     def _on_gaze_target(self, message: Any) -> None:
         self._engine.on_gaze_target(convert.gaze_value(message), self.now_ns())
+
+    def _on_speaker(self, message: Any) -> None:
+        if message.voice.observed:
+            self._engine.on_speaking(bool(message.voice.speaking), self.now_ns())
 
     def _on_control(self, message: Any) -> None:
         self._engine.control(convert.control_value(message))
