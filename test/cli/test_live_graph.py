@@ -1,0 +1,220 @@
+"""How the nodes of the table are started, and what a user is told of them. No ROS is needed here."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.nodes import live_graph
+from reactdiff_ros.nodes.live_graph import (
+    Claim,
+    LiveGraph,
+    LiveOptions,
+    domain_of,
+    executable,
+    graph_environment,
+    node_command,
+    page_answers,
+    wanted_nodes,
+)
+from reactdiff_ros.nodes.table import load_table
+
+DOMAIN = 68
+
+
+@dataclass(frozen=True)
+class Report:
+    """As graph_watch.NodeReport, which needs ROS."""
+
+    name: str
+    level: int
+    sentence: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A prefix with a fake program for every node: it sleeps."""
+    folder = tmp_path / "prefix" / "lib" / "reactdiff_ros"
+    folder.mkdir(parents=True)
+    for node in load_table().nodes:
+        (folder / node.name).write_text("#!/bin/sh\necho face at http://127.0.0.1:1/\nexec sleep 600\n")
+        (folder / node.name).chmod(0o755)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path / 'prefix'}")
+    return folder
+
+
+def parameters(command: live_graph.NodeCommand) -> dict[str, object]:
+    file = Path(command.command[-1])
+    return dict(yaml.safe_load(file.read_text())["/**"]["ros__parameters"])
+
+
+def test_a_clip_takes_the_place_of_the_devices_and_the_face_comes_first() -> None:
+    names = [n.name for n in wanted_nodes(LiveOptions(arguments={"clip": "x.mp4"}))]
+    assert set(names[:2]) == {"expression_node", "avatar_node"}
+    assert "clip_node" in names
+    assert not {"camera_node", "microphone_node"} & set(names)
+    assert "avatar_node" not in [n.name for n in wanted_nodes(LiveOptions(arguments={"avatar": "none"}))]
+
+
+def test_what_was_given_reaches_the_nodes_that_have_it(installed: Path, tmp_path: Path) -> None:
+    options = LiveOptions(arguments={"camera": "0", "policy": "rules"}, parameters={"seed": 7}, namespace="/a/b")
+    table = load_table()
+    camera = node_command(table.node("camera_node"), options, tmp_path)
+    assert camera.command[:4] == (str(installed / "camera_node"), "--ros-args", "-r", "__ns:=/a/b")
+    assert parameters(camera) == {"device": "0"}  # a text, also where YAML would read a number
+    assert parameters(node_command(table.node("reaction_node"), options, tmp_path)) == {"policy": "rules", "seed": 7}
+    perception = node_command(table.node("perception_node"), options, tmp_path)
+    assert "--params-file" not in perception.command
+
+
+def test_the_users_file_is_weaker_than_the_command_line(installed: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("reaction_node: {ros__parameters: {policy: mime}}")
+    options = LiveOptions(arguments={"policy": "rules"}, params_file=file)
+    command = node_command(load_table().node("reaction_node"), options, tmp_path).command
+    files = [command[i + 1] for i, word in enumerate(command) if word == "--params-file"]
+    assert files[0] == str(file)
+    assert len(files) == 2
+
+
+def test_wrong_options_are_sentences(tmp_path: Path) -> None:
+    for wrong in (
+        {"parameters": {"seed": -1}},
+        {"parameters": {"nonsense": 1}},
+        {"namespace": "robot1"},
+        {"namespace": "/9"},
+        {"params_file": tmp_path},
+    ):
+        with pytest.raises(ConfigError):
+            LiveOptions(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError):
+        wanted_nodes(LiveOptions(arguments={"policy": "clairvoyant"}))
+
+
+def test_programs_that_are_not_installed_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "/nowhere")
+    with pytest.raises(ReactdiffError, match="make setup"):
+        executable("camera_node")
+
+
+def test_discovery_stays_on_this_machine_unless_told_otherwise() -> None:
+    base = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "PATH": "/bin"}
+    local = graph_environment(LiveOptions(), base)
+    assert local["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert local["PATH"] == "/bin"
+    assert "ROS_LOCALHOST_ONLY" not in local
+    assert graph_environment(LiveOptions(lan=True), base)["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SUBNET"
+    humble = {**base, "ROS_DISTRO": "humble"}
+    assert graph_environment(LiveOptions(), humble)["ROS_LOCALHOST_ONLY"] == "1"
+    assert graph_environment(LiveOptions(lan=True), humble)["ROS_LOCALHOST_ONLY"] == "0"
+    assert graph_environment(LiveOptions(domain=5), base)["ROS_DOMAIN_ID"] == "5"
+
+
+def test_only_nodes_of_pictures_get_the_larger_segment(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    table = load_table()
+    clip = node_command(table.node("clip_node"), LiveOptions(), tmp_path)
+    assert Path(clip.environment["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
+    assert node_command(table.node("reaction_node"), LiveOptions(), tmp_path).environment == {}
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/the/users/own.xml")
+    assert node_command(table.node("clip_node"), LiveOptions(), tmp_path).environment == {}
+
+
+@pytest.mark.parametrize(("text", "domain"), [("", 0), ("0", 0), ("232", 232)])
+def test_domains(text: str, domain: int) -> None:
+    assert domain_of({"ROS_DOMAIN_ID": text}) == domain
+
+
+@pytest.mark.parametrize("text", ["-1", "233", "one"])
+def test_no_domains(text: str) -> None:
+    with pytest.raises(ConfigError):
+        domain_of({"ROS_DOMAIN_ID": text})
+
+
+def test_one_listener_in_a_namespace_of_a_domain() -> None:
+    claim = Claim(DOMAIN, "/claimed")
+    with pytest.raises(ReactdiffError, match=rf"already runs \(process {os.getpid()}\)"):
+        Claim(DOMAIN, "/claimed")
+    Claim(DOMAIN, "/other").release()
+    Claim(DOMAIN + 1, "/claimed").release()
+    claim.release()
+    Claim(DOMAIN, "/claimed").release()
+
+
+@pytest.fixture
+def graph(installed: Path, tmp_path: Path) -> Iterator[tuple[LiveGraph, list[str]]]:
+    said: list[str] = []
+    options = LiveOptions(arguments={"clip": "x.mp4"}, namespace="/said", domain=DOMAIN)
+    with LiveGraph(options, said.append, tmp_path / "log") as made:
+        made.start(wanted_nodes(options))
+        yield made, said
+
+
+def test_errors_are_said_once_and_their_end_too(graph: tuple[LiveGraph, list[str]]) -> None:
+    made, said = graph
+    bad = Report("clip_node", 2, "the clip is broken")
+    for report in (bad, bad, Report("clip_node", 2, "the clip is missing"), Report("clip_node", 0, "plays")):
+        made._hear(report)  # type: ignore[arg-type]
+    made._hear(Report("clip_node", 1, "no sound"))  # type: ignore[arg-type]
+    made._hear(Report("somebody_elses_node", 2, "broken"))  # type: ignore[arg-type]
+    assert said == ["clip_node: the clip is broken", "clip_node works again: plays"]
+
+
+def test_active_is_when_all_have_said_so(graph: tuple[LiveGraph, list[str]]) -> None:
+    made, _ = graph
+    names = list(made.supervisor.pids())
+    assert not made.active()
+    for name in names:
+        made._hear(Report(name, 0, "works", {"state": "active"}))  # type: ignore[arg-type]
+    assert made.active()
+    made._hear(Report(names[0], 1, "configured", {"state": "inactive"}))  # type: ignore[arg-type]
+    assert not made.active()
+
+
+def test_an_address_counts_when_the_page_answers(graph: tuple[LiveGraph, list[str]]) -> None:
+    made, _ = graph
+    log = made.supervisor.log_of
+    for _ in range(200):
+        made.step(0.02)
+        if "http" in log("avatar_node"):
+            break
+    assert "http" in log("avatar_node")
+    assert made.url is None
+    assert not page_answers("http://127.0.0.1:1/")
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"face")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        assert page_answers(f"http://127.0.0.1:{server.server_port}/")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_logs_that_cannot_be_written_are_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReactdiffError, match="logs cannot be written"):
+        LiveGraph(LiveOptions(namespace="/unwritable", domain=DOMAIN), print, tmp_path / "file" / "log")
+    Claim(DOMAIN, "/unwritable").release()
