@@ -163,7 +163,9 @@ class Gaze:
             self._look(now_ns, math.radians(1.0) * normal[0], math.radians(0.3 + 0.7 * normal[1]))
             self._fixation_end_ns = now_ns + to_ns(0.35 + self._rng.exponential(0.9))
         else:
-            self._look(now_ns, math.radians(5) * normal[0], math.radians(2 + 2.5 * normal[1]))
+            # To a voice that is not seen it listens straight ahead; in an empty room it looks around.
+            yaw, pitch = (5.0, 2.0 + 2.5 * normal[1]) if mode == "idle" else (1.5, normal[1])
+            self._look(now_ns, math.radians(yaw) * normal[0], math.radians(pitch))
             self._fixation_end_ns = now_ns + to_ns(1.2 + self._rng.exponential(2.0))
 
     def _duration(self, other_speaks: bool, mode: FaceMode) -> float:
