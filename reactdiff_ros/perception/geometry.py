@@ -110,7 +110,7 @@ def iris_diameter_px(landmarks: Array) -> float:
     """Mean horizontal diameter of the two irises in px; 0 where it cannot be told."""
     right = np.linalg.norm(landmarks[469, :2] - landmarks[471, :2])
     left = np.linalg.norm(landmarks[474, :2] - landmarks[476, :2])
-    value = float(max(right, left))
+    value = float(right + left) / 2
     return value if np.isfinite(value) else 0.0
 
 

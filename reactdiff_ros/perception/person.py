@@ -118,7 +118,8 @@ class Person:
         """Position of the eyes: size from the distance between the eyes, which the irises calibrate slowly."""
         iris = geometry.iris_diameter_px(landmarks)
         if iris > 6.0 and abs(fit.angles[1]) < 0.35:
-            unit = float(np.clip(geometry.IRIS_DIAMETER_M * fit.scale / iris, 0.054, 0.072))
+            measured = geometry.IRIS_DIAMETER_M * fit.scale / iris
+            unit = float(np.clip((measured + geometry.EYE_DISTANCE_M) / 2, 0.056, 0.070))
             self._unit_count = min(self._unit_count + 1, 500)
             self._unit_m += (unit - self._unit_m) / (self._unit_count + 25)
         where = geometry.position_m(fit.origin, camera.size_px, camera.focal_px, fit.scale, self._unit_m)
