@@ -82,7 +82,10 @@ class Scalp:
     def _back(self, centre: Points, axes: Points, chin: float, look: Look) -> Part:
         """Chin-length hair behind the face."""
         vertices, triangles = _hanging(
-            centre + np.array([0, 0.002, 0.002]), axes + np.array([0.015, 0.016, 0.017]), np.full(72, chin - 0.004), 24
+            centre + np.array([0, 0.002, 0.002]),
+            axes + np.array([0.0172, 0.016, 0.019]),
+            np.full(120, chin + 0.007),
+            24,
         )
         return self._part(vertices, triangles, 0.8 * _strands(vertices, look, 3), 0.06)
 

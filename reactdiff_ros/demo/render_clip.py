@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,13 +24,19 @@ SUPERSAMPLE = 2
 SEED = 1
 
 
-def pictures(
-    coefficients: NDArray[np.float32], places: NDArray[np.float64], supersample: int = SUPERSAMPLE
-) -> Iterator[UINT8]:
-    """The performance's pictures, BGR (HEIGHT, WIDTH, 3)."""
-    renderer = HeadRenderer()
-    for frame, (x, y, z) in zip(coefficients, places, strict=True):
-        yield renderer.render(frame, Scene(WIDTH, HEIGHT, position_m=(x, y, z), supersample=supersample))
+_renderer = functools.cache(HeadRenderer)
+"""One a process."""
+
+
+def _picture(coefficients: NDArray[np.float32], place: NDArray[np.float64]) -> UINT8:
+    x, y, z = place
+    return _renderer().render(coefficients, Scene(WIDTH, HEIGHT, position_m=(x, y, z), supersample=SUPERSAMPLE))
+
+
+def pictures(coefficients: NDArray[np.float32], places: NDArray[np.float64]) -> Iterator[UINT8]:
+    """The performance's pictures, BGR (HEIGHT, WIDTH, 3), rendered by one process a core."""
+    with ProcessPoolExecutor() as workers:
+        yield from workers.map(_picture, coefficients, places, chunksize=10)
 
 
 def write_clip(path: Path, frames: Iterable[UINT8], track: voice.Samples) -> None:

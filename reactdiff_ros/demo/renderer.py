@@ -208,6 +208,8 @@ class _Light:
 def _sample(image: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
     """Bilinear samples (n, 3). In rows of 1024, because OpenCV's remap takes no longer ones."""
     count = len(x)
+    if not count:
+        return np.zeros((0, 3), np.float32)
     padding = -count % 1024
     maps = [np.pad(a, (0, padding)).reshape(-1, 1024) for a in (x, y)]
     sampled = cv2.remap(image, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -79,8 +79,8 @@ EVENTS = (
     Event(42.2, 46.4, SMILE),
     Event(53.2, 57.2, SMILE),
     Event(31.6, 34.0, {"headYaw": -0.34, "headPitch": 0.05}, 0.45, 0.5),
-    Event(46.3, 48.4, {"headYaw": 0.60}, 0.4, 0.2),
-    Event(51.6, 52.4, {"headYaw": -0.45}, 0.1, 0.8),
+    Event(46.3, 48.4, {"headYaw": 0.55}, 0.5, 1.0),
+    Event(50.6, 52.4, {"headYaw": -0.45}, 0.8, 0.8),
 )
 NODS_S = ((5.6, 0.10, 2), (13.4, 0.09, 2), (24.6, 0.11, 3), (44.0, 0.10, 2), (56.2, 0.08, 1))
 """Start, depth in rad, number of dips."""

@@ -54,8 +54,12 @@ class _Canvas:
         self.blend(cv2.GaussianBlur(mask, (0, 0), blur) * strength, colour)
 
     def line(self, points: Points, colour: Colour, strength: float, width: int, blur: float) -> None:
+        self.lines([points], colour, strength, width, blur)
+
+    def lines(self, lines: list[Points], colour: Colour, strength: float, width: int, blur: float) -> None:
         mask = np.zeros((SIZE, SIZE), np.float32)
-        cv2.polylines(mask, [np.round(points * 16).astype(np.int32)], False, (1.0,), width, cv2.LINE_AA, shift=4)
+        fixed = [np.round(points * 16).astype(np.int32) for points in lines]
+        cv2.polylines(mask, fixed, False, (1.0,), width, cv2.LINE_AA, shift=4)
         self.blend(cv2.GaussianBlur(mask, (0, 0), blur) * strength, colour)
 
     def spot(self, point: Points, colour: Colour, strength: float, rx: float, ry: float) -> None:
@@ -107,6 +111,7 @@ def _paint_brow(canvas: _Canvas, uv: Points, side: Side, look: Look) -> None:
     high[0] = low[0] = (high[0] + low[0]) / 2
     canvas.area(np.vstack([high, low[::-1]]), look.brow, 0.62, 1.6)
     rng = np.random.default_rng(11)
+    hairs = []
     for t in np.linspace(0.05, 0.97, 60):
         k = t * (len(low) - 1)
         i = min(int(k), len(low) - 2)
@@ -114,7 +119,8 @@ def _paint_brow(canvas: _Canvas, uv: Points, side: Side, look: Look) -> None:
         end = high[i] + (k - i) * (high[i + 1] - high[i])
         start = start + (end - start) * rng.uniform(-0.05, 0.3)
         tilt = (low[max(i - 1, 0)] - low[i + 1]) * 0.35
-        canvas.line(np.array([start, end + tilt]), look.brow, 0.55, 1, 0.7)
+        hairs.append(np.array([start, end + tilt]))
+    canvas.lines(hairs, look.brow, 0.75, 1, 0.7)
 
 
 def _paint_nose(canvas: _Canvas, uv: Points, mesh: HeadMesh, look: Look) -> None:
