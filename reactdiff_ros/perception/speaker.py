@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from .. import coefficients as c
-from ..clock import NS, Grid, StampGuard
+from ..clock import NS, Grid, StampGuard, to_ns
 from ..errors import MessageError
 from ..types import GazeTarget, Picture, Sound, SpeakerFrame, Voice
 from .config import PerceptionConfig
@@ -51,6 +51,50 @@ class SpeakerPerception:
     ) -> None:
         self.config = config or PerceptionConfig()
         self._nets = nets or FaceNets()
+        self._nets.warm_up()
+        self._voice = voice
+        self.dropped_pictures = 0
+        self.dropped_sounds = 0
+        self._tracker = Tracker(self.config, self._nets)
+        self._chooser = TargetChooser(self.config)
+        self._pictures, self._sounds = StampGuard(), StampGuard()
+        self._last: SpeakerFrame | None = None
+        self._picture_ns: int | None = None
+        self._slot: int | None = None
+
+    def warm_up(self) -> None:
+        """Loads the voice activity network now, so that the first sound is not late. The face networks are loaded.
+
+        Raises:
+            WeightsError: the network is missing.
+        """
+        if self._voice is None:
+            self._voice = _voice_extractor()
+
+    def reset(self) -> None:
+        """Forgets all sound."""
+
+    def latest(self, now_ns: int) -> tuple[Voice, int] | None:
+        """The voice up to now and the end of the sound it was made of; None without recent sound."""
+
+
+class SpeakerPerception:
+    """Who is talking to the robot and what their face and voice do. Causal, deterministic, for one thread.
+
+    Args:
+        config: settings.
+        voice: the voice extractor; None makes a `VoiceExtractor` when the first sound arrives.
+        nets: the face networks; None loads MediaPipe's.
+
+    `dropped_pictures` counts pictures that came out of order.
+    """
+
+    def __init__(
+        self, config: PerceptionConfig | None = None, *, voice: VoiceSource | None = None, nets: FaceNets | None = None
+    ) -> None:
+        self.config = config or PerceptionConfig()
+        self._nets = nets or FaceNets()
+        self._nets.warm_up()
         self._voice = voice
         self.dropped_pictures = 0
         self.dropped_sounds = 0
@@ -231,12 +275,15 @@ class SpeakerPerception:
             self._voice.push(Sound(stamp, sound.rate_hz, sound.samples[begin:end]))
         return max(begin, end)
 
+    def _seen_lately(self, now_ns: int) -> bool:
+        return self._picture_ns is not None and now_ns - self._picture_ns <= to_ns(self.config.lost_after_s)
+
     def _voice_frame(self, stamp_ns: int, voice: Voice, sound_ns: int) -> SpeakerFrame:
         return SpeakerFrame(
             stamp_ns=max(stamp_ns, sound_ns),
             picture_stamp_ns=None,
             sound_stamp_ns=sound_ns,
-            person_id=-1,
+            person_id=self._chooser.target if self._seen_lately(stamp_ns) else -1,
             face_present=False,
             mesh_present=False,
             coefficients=c.neutral(),
