@@ -72,50 +72,6 @@ class SpeakerPerception:
             self._voice = _voice_extractor()
 
     def reset(self) -> None:
-        """Forgets all sound."""
-
-    def latest(self, now_ns: int) -> tuple[Voice, int] | None:
-        """The voice up to now and the end of the sound it was made of; None without recent sound."""
-
-
-class SpeakerPerception:
-    """Who is talking to the robot and what their face and voice do. Causal, deterministic, for one thread.
-
-    Args:
-        config: settings.
-        voice: the voice extractor; None makes a `VoiceExtractor` when the first sound arrives.
-        nets: the face networks; None loads MediaPipe's.
-
-    `dropped_pictures` counts pictures that came out of order.
-    """
-
-    def __init__(
-        self, config: PerceptionConfig | None = None, *, voice: VoiceSource | None = None, nets: FaceNets | None = None
-    ) -> None:
-        self.config = config or PerceptionConfig()
-        self._nets = nets or FaceNets()
-        self._nets.warm_up()
-        self._voice = voice
-        self.dropped_pictures = 0
-        self.dropped_sounds = 0
-        self._tracker = Tracker(self.config, self._nets)
-        self._chooser = TargetChooser(self.config)
-        self._pictures, self._sounds = StampGuard(), StampGuard()
-        self._last: SpeakerFrame | None = None
-        self._picture_ns: int | None = None
-        self._slot: int | None = None
-
-    def warm_up(self, *, sound: bool = True) -> None:
-        """Loads the networks now (about 0.3 s), so that the first picture and sound are not late.
-
-        Raises:
-            WeightsError: the voice activity network is missing (only with `sound`).
-        """
-        self._nets.warm_up()
-        if sound and self._voice is None:
-            self._voice = _voice_extractor()
-
-    def reset(self) -> None:
         """Back to the beginning: nobody known, no sound heard. Person ids go on counting."""
         self._flush()
         if self._voice is not None:

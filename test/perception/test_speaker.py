@@ -176,7 +176,7 @@ def test_sound_makes_no_frames_while_pictures_come_and_soon_after_they_stop():
     assert made[0].stamp_ns >= (960 + 100) * MS
     assert made[0].stamp_ns <= (960 + 180) * MS
     assert made[0].person_id == frame.person_id == 1, "a hiccup of the camera is not the end of a person"
-    assert [f.person_id for f in made if f.stamp_ns > (960 + 400) * MS][0] == -1
+    assert next(f.person_id for f in made if f.stamp_ns > (960 + 400) * MS) == -1
     assert sum(len(s.samples) for s in ear.sounds) == 16000 * 1.5, "every sample is heard once"
     back = perception.observe_picture(world.picture(1520))
     assert back.picture_stamp_ns == 1520 * MS
