@@ -8,6 +8,7 @@ network would otherwise ignore the speaker.
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -211,7 +212,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise ReactdiffError("the checkpoint cannot be read", where=str(path), todo="train first") from error
     return state
 
@@ -252,12 +253,12 @@ def reaction_loss(model: Model, s: Sequences, rng: np.random.Generator, plans: i
     controls = control_vector(s.controls[which], given, lead, shape)
     unguided = torch.from_numpy(rng.random(count) < 0.12)[:, None]
     mask = -1e4 * torch.cat([torch.zeros(count, 1), (missing | unguided).float(), past_missing.float()], dim=1)
-    keys, values = model.denoiser.context(speaker, past, controls)
+    context = model.denoiser.context(speaker, past, controls)
     angle = torch.from_numpy(0.5 * np.pi * rng.beta(1.2, 1.1, count).astype(np.float32)).clamp(0.005, 0.5 * np.pi)
     noise = torch.randn_like(target)
     cos, sin = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
     z = cos * target + sin * noise
-    predicted = model.denoiser.velocity(z, angle, keys, values, mask)
+    predicted = model.denoiser.velocity(z, angle, context, mask)
     active = s.activity[which[:, None], MARGIN + start[:, None] + torch.arange(shape.horizon)]
     weight = (1 + 2 * active)[..., None]
     error = (predicted - (cos * noise - sin * target)).square() * weight
