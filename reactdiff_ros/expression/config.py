@@ -26,6 +26,13 @@ class ExpressionConfig:
     crossfade_s: float = setting(
         0.06, "A new plan takes over from the old one within this time.", unit="s", low=0.02, high=0.5
     )
+    smooth_s: float = setting(
+        0.05,
+        "Tremor of a plan is smoothed over this time (standard deviation), without delay; 0: not.",
+        unit="s",
+        low=0.0,
+        high=0.2,
+    )
     hold_s: float = setting(
         0.12, "A plan that ran out is held this long before it fades to neutral.", unit="s", low=0.0, high=1.0
     )

@@ -12,6 +12,7 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT, bounded
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.config import ExpressionConfig
 from reactdiff_ros.expression.motion import Array, ramp
+from reactdiff_ros.expression.smoothing import PlanSmoother
 from reactdiff_ros.types import Reaction
 
 MAX_FRAMES: Final = 1000
@@ -46,6 +47,7 @@ class Playback:
 
     def __init__(self, config: ExpressionConfig) -> None:
         self._config = config
+        self._smoother = PlanSmoother(config.smooth_s)
         self._waiting: deque[tuple[int, int, Reaction, Array]] = deque(maxlen=QUEUE)
         self._reaction: Reaction | None = None
         self._frames: Array = np.zeros((1, COEFFICIENT_COUNT))
@@ -62,12 +64,14 @@ class Playback:
     def clear(self) -> None:
         """Forget all plans (the clock jumped); the value fades from nothing."""
         self._waiting.clear()
+        self._smoother.clear()
         self._reaction = None
         self._value = np.zeros(COEFFICIENT_COUNT)
 
     def push(self, reaction: Reaction, now_ns: int, delay_ns: int) -> None:
         """Queue a checked plan to take over at `now_ns + delay_ns`, shifted by the delay."""
         frames = bounded(reaction.coefficients).astype(np.float64)
+        frames = self._smoother.smooth(frames, reaction.start_ns, reaction.rate_hz)
         self._waiting.append((now_ns + delay_ns, reaction.start_ns + delay_ns, reaction, frames))
 
     def advance(self, now_ns: int) -> Array:
