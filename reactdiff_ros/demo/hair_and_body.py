@@ -74,7 +74,7 @@ class Scalp:
         return Part(vertices, triangles, vertex_normals(vertices, triangles), colours, gloss)
 
     def _skull(self, centre: Points, axes: Points, look: Look) -> Part:
-        vertices, triangles = _shell(centre, axes, 18, 28)
+        vertices, triangles = _shell(centre, axes, 10, 20)
         colours = np.empty((len(vertices), 3), np.float32)
         colours[:] = darker(look.skin, 0.9)
         return self._part(vertices, triangles, colours, 0.0)
@@ -84,21 +84,21 @@ class Scalp:
         vertices, triangles = _hanging(
             centre + np.array([0, 0.002, 0.002]),
             axes + np.array([0.0172, 0.016, 0.019]),
-            np.full(120, chin + 0.007),
-            24,
+            np.full(48, chin + 0.007),
+            10,
         )
         return self._part(vertices, triangles, 0.8 * _strands(vertices, look, 3), 0.06)
 
     def _front(self, v: Points, centre: Points, axes: Points, look: Look) -> Part:
         """From the crown to a parted fringe, and at the sides down to the jaw."""
-        phi = np.linspace(0, 2 * np.pi, 120, endpoint=False)
+        phi = np.linspace(0, 2 * np.pi, 96, endpoint=False)
         top, chin = float(v[topology.FOREHEAD, 1]), float(v[topology.CHIN, 1])
         forehead = top + 0.001 - 0.018 * np.abs(np.sin(phi) + 0.30) ** 1.5
         aside = np.abs(np.angle(np.exp(1j * phi)))
         hanging = np.clip((aside - 0.98) / 0.26, 0, 1) ** 0.8
         hairline = forehead + (chin + 0.008 - forehead) * hanging
         centre, axes = centre + np.array([0, 0.002, 0.002]), axes + np.array([0.017, 0.017, 0.019])
-        vertices, triangles = _hanging(centre, axes, hairline, 30)
+        vertices, triangles = _hanging(centre, axes, hairline, 14)
         return self._part(vertices, triangles, _strands(vertices, look, 5), 0.12)
 
 

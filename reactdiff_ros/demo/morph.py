@@ -45,7 +45,9 @@ class Morphs:
     def apply(self, coefficients: NDArray[np.floating]) -> Points:  # type: ignore[type-arg]
         """Vertices (468, 3) in the head frame for `coefficients` (at least the 52 blendshapes, 0..1)."""
         c = np.asarray(coefficients, dtype=np.float64)[:52]
-        v = self.v + np.tensordot(c, self.linear, axes=1)
+        v = self.v.copy()
+        for i in np.flatnonzero(c):
+            v += c[i] * self.linear[i]
         return self._close_lids(self._open_jaw(v, c), c)
 
     # Mouth and jaw
