@@ -105,7 +105,7 @@ class Networks:
             guidance: 1 = the condition as trained, 0 = no speaker at all.
         """
         count = len(noise)
-        keys, values = self._sessions["context"].run(
+        keys, values, style = self._sessions["context"].run(
             None, {"speaker": speaker[None], "past": past[None], "controls": controls[None]}
         )
         mask = np.zeros((1, 1 + len(speaker) + len(past)), dtype=np.float32)
@@ -119,7 +119,7 @@ class Networks:
         def velocity(z: FloatArray, angle: float) -> FloatArray:
             batch = np.concatenate([z, z]) if guided else z
             level = np.full(len(batch), angle, dtype=np.float32)
-            v = run(None, {"z": batch, "angle": level, "keys": keys, "values": values, "mask": masks})[0]
+            v = run(None, {"z": batch, "angle": level, "keys": keys, "values": values, "style": style, "mask": masks})[0]
             if not guided:
                 return np.asarray(v)
             return np.asarray(v[count:] + np.float32(guidance) * (v[:count] - v[count:]))

@@ -180,9 +180,9 @@ class Featurizer:
         confidence = np.where(finite, np.clip(b.confidence, 0, 1), 0.0)
         values = np.where(confidence > 0.05, b.coefficients, 0.0)
         shapes = _clean(values[:, _READ_INDEX], 0.0, 1.0)
-        pose = _clean(values[:, BLENDSHAPE_COUNT:] / _POSE_SCALE, -3.0, 3.0)
+        pose = np.clip(_clean(values[:, BLENDSHAPE_COUNT:], -9.0, 9.0) / _POSE_SCALE, -3.0, 3.0)
         gaze_on = (b.gaze_observed & np.isfinite(b.gaze).all(-1))[:, None]
-        gaze = _clean(b.gaze * np.array([2.0, 2.0, 1.0], dtype=np.float32), -2.0, 2.0) * gaze_on
+        gaze = _clean(b.gaze, -1.0, 1.0) * np.array([2.0, 2.0, 1.0], dtype=np.float32) * gaze_on
         flags = np.stack([b.face, b.mesh, _clean(b.neutral_confidence, 0, 1)], axis=-1)
         mesh = b.mesh[:, None]
         pose_gaze = np.concatenate(

@@ -114,3 +114,33 @@ def low_pass(mask: BoolArray, tau_s: float) -> FloatArray:
         state = state + a * (mask[:, t] - state)
         out[:, t] = state
     return out
+
+
+def enough(count: int, frames: int) -> int:
+    """`count` events are enough for 24 s; so many for `frames` frames."""
+    return count * max(1, -(-frames // 600))
+
+
+def spontaneous(
+    rng: np.random.Generator,
+    frames: int,
+    rate: FloatArray,
+    chance: FloatArray,
+    *,
+    gap_s: float,
+    amplitude: tuple[float, float],
+    rise: tuple[float, float],
+    hold: tuple[float, float],
+    fall: tuple[float, float],
+) -> FloatArray:
+    """Envelope (B, T) of a Poisson stream of events at `rate` (B,) a minute, each kept with `chance` (B, 1)."""
+    shape = (len(rate), enough(6, frames))
+    events = Events(
+        start=poisson_starts(rng, rate, shape[1], gap_s),
+        amplitude=uniform(rng, *amplitude, shape),
+        rise=uniform(rng, *rise, shape),
+        hold=uniform(rng, *hold, shape),
+        fall=uniform(rng, *fall, shape),
+        on=np.asarray(rng.random(shape) < chance),
+    )
+    return envelope(events, frames)

@@ -290,29 +290,33 @@ class Denoiser(nn.Module):  # type: ignore[misc]
         self.context_slot = nn.Parameter(0.02 * torch.randn(1 + shape.speech + shape.past, d))
         self.context_norm = nn.LayerNorm(d)
         self.level_in = nn.Sequential(nn.Linear(32, d), nn.SiLU(), nn.Linear(d, 6 * d))
+        self.style_level = nn.Linear(d, 6 * d)
+        nn.init.zeros_(self.style_level.weight)
+        nn.init.zeros_(self.style_level.bias)
         self.layers = nn.ModuleList(DenoiserLayer(d, shape.heads) for _ in range(shape.denoiser_layers))
         self.norm = nn.LayerNorm(d)
         self.out = nn.Linear(d, shape.latent)
 
-    def context(self, speaker: Tensor, past: Tensor, controls: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of every layer, (N, layers, heads, C, dh) each; computed once a plan.
+    def context(self, speaker: Tensor, past: Tensor, controls: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys and values of every layer, (N, layers, heads, C, dh) each, and style (N, 6 D); computed once a plan.
 
         speaker (N, speech, D), past (N, past, L) whitened latents, controls (N, 2 * controls + max_lead): values,
         flags which are given, and the lead as one-hot.
         """
-        tokens = torch.cat(
-            [self.from_controls(controls)[:, None], self.from_speaker(speaker), self.from_past(past)], dim=1
-        )
+        style = self.from_controls(controls)
+        tokens = torch.cat([style[:, None], self.from_speaker(speaker), self.from_past(past)], dim=1)
         memory = self.context_norm(tokens + self.context_slot)
         keys = [layer.cross.split(layer.cross.k(memory)) for layer in self.layers]
         values = [layer.cross.split(layer.cross.v(memory)) for layer in self.layers]
-        return torch.stack(keys, dim=1), torch.stack(values, dim=1)
+        return torch.stack(keys, dim=1), torch.stack(values, dim=1), self.style_level(F.silu(style))
 
-    def velocity(self, z: Tensor, angle: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    def velocity(self, z: Tensor, angle: Tensor, context: tuple[Tensor, Tensor, Tensor], mask: Tensor) -> Tensor:
         """Velocity (N, H, L) at noise angle (N,) in 0 (clean) .. pi/2 (noise); mask (N, C) is 0 or -1e4."""
+        keys, values, style = context
         frequency = torch.exp(torch.linspace(0.0, 3.5, 16, device=z.device))
         phase = angle[:, None] * frequency
-        level = self.level_in(torch.cat([torch.sin(phase), torch.cos(phase)], dim=-1)).unflatten(-1, (6, -1))
+        level = self.level_in(torch.cat([torch.sin(phase), torch.cos(phase)], dim=-1)) + style
+        level = level.unflatten(-1, (6, -1))
         x = self.from_latent(z) + self.slot
         for i, layer in enumerate(self.layers):
             x = layer(x, keys[:, i], values[:, i], mask[:, None, None, :], level)

@@ -28,12 +28,12 @@ from .events import (
     envelope,
     low_pass,
     ornstein,
-    poisson_starts,
     since,
     smooth_step,
+    spontaneous,
     uniform,
 )
-from .speakers import PHRASES, Speakers, make_speakers, observe_speakers
+from .speakers import Speakers, make_speakers, observe_speakers
 from .voice_bank import VoiceBank
 
 CONTROL_NAMES = ("attitude", "smiling", "nodding", "liveliness")
@@ -101,31 +101,23 @@ def _listen(
         "puzzled": sight * _answers(rng, s.frowns, 0.45 - 0.2 * attitude, 0.6, frames),
         "concern": sight * _answers(rng, s.sads, 0.75 + 0.2 * attitude, 0.7, frames),
     }
-    emphasis = Events(
-        start=poisson_starts(rng, np.full(worlds, 2.0), 6, 3.0), amplitude=uniform(rng, 0.15, 0.5, (worlds, 6)),
-        rise=uniform(rng, 0.2, 0.4, (worlds, 6)), hold=uniform(rng, 0.2, 0.8, (worlds, 6)),
-        fall=uniform(rng, 0.3, 0.6, (worlds, 6)), on=rng.random((worlds, 6)) < 0.6 + 0.3 * lively,
+    always = np.full(worlds, 2.0, dtype=np.float32)
+    emphasis = spontaneous(
+        rng, frames, always, 0.6 + 0.3 * lively, gap_s=3.0, amplitude=(0.15, 0.5), rise=(0.2, 0.4), hold=(0.2, 0.8),
+        fall=(0.3, 0.6),
     )  # fmt: skip
-    parts["brow_up"] = np.maximum(parts["brow_up"], talk * envelope(emphasis, frames))
-    sceptic = Events(
-        start=poisson_starts(rng, np.full(worlds, 2.5), 6, 4.0), amplitude=uniform(rng, 0.3, 0.7, (worlds, 6)),
-        rise=uniform(rng, 0.4, 0.8, (worlds, 6)), hold=uniform(rng, 1.0, 4.0, (worlds, 6)),
-        fall=uniform(rng, 0.5, 1.0, (worlds, 6)), on=rng.random((worlds, 6)) < np.clip(-0.1 - attitude, 0, 0.9),
+    parts["brow_up"] = np.maximum(parts["brow_up"], talk * emphasis)
+    parts["sceptic"] = talk * spontaneous(
+        rng, frames, 1.25 * always, np.clip(-0.1 - attitude, 0, 0.9), gap_s=4.0, amplitude=(0.3, 0.7), rise=(0.4, 0.8),
+        hold=(1.0, 4.0), fall=(0.5, 1.0),
     )  # fmt: skip
-    parts["sceptic"] = talk * envelope(sceptic, frames)
-    tilt = Events(
-        start=poisson_starts(rng, np.full(worlds, 2.0), 6, 4.0), amplitude=uniform(rng, 0.04, 0.1, (worlds, 6)),
-        rise=uniform(rng, 0.5, 1.0, (worlds, 6)), hold=uniform(rng, 1.0, 5.0, (worlds, 6)),
-        fall=uniform(rng, 0.6, 1.2, (worlds, 6)), on=rng.random((worlds, 6)) < 0.5 + 0.3 * lively,
+    parts["tilt"] = np.maximum(sight, sound) * talk * spontaneous(
+        rng, frames, always, 0.5 + 0.3 * lively, gap_s=4.0, amplitude=(0.04, 0.1), rise=(0.5, 1.0), hold=(1.0, 5.0),
+        fall=(0.6, 1.2),
     )  # fmt: skip
-    parts["tilt"] = np.maximum(sight, sound) * talk * envelope(tilt, frames)
-    parts["press"] = talk * 0.5 * envelope(
-        Events(
-            start=poisson_starts(rng, np.full(worlds, 2.5), 6, 2.0), amplitude=uniform(rng, 0.2, 0.8, (worlds, 6)),
-            rise=uniform(rng, 0.2, 0.4, (worlds, 6)), hold=uniform(rng, 0.2, 0.8, (worlds, 6)),
-            fall=uniform(rng, 0.3, 0.5, (worlds, 6)), on=rng.random((worlds, 6)) < 0.6,
-        ),
-        frames,
+    parts["press"] = 0.5 * talk * spontaneous(
+        rng, frames, 1.25 * always, np.full((worlds, 1), 0.6, dtype=np.float32), gap_s=2.0, amplitude=(0.2, 0.8),
+        rise=(0.2, 0.4), hold=(0.2, 0.8), fall=(0.3, 0.5),
     )  # fmt: skip
     listener = _face(rng, s, parts, np.maximum(sight, 0.8 * sound * talk), lively)
     nod_active = low_pass(np.abs(parts["nod"]) > 0.01, 0.2)
@@ -158,20 +150,17 @@ def _mirrored(rng: np.random.Generator, s: Speakers, attitude: FloatArray, smili
         on=e.on & (rng.random(shape) < chance) & (e.end > 0.2),
     )  # fmt: skip
     frames = s.smile.shape[1]
-    swell = 1 + 0.1 * ornstein(rng, len(shape) and shape[0], frames, 0.8)[..., 0]
+    swell = 1 + 0.1 * ornstein(rng, shape[0], frames, 0.8)[..., 0]
     return envelope(answer, frames) * np.clip(swell, 0.75, 1.2)
 
 
 def _polite(rng: np.random.Generator, attitude: FloatArray, smiling: FloatArray, frames: int) -> FloatArray:
     """Small smiles of a warm listener while somebody talks."""
-    rate = np.maximum(0.2 + 2.0 * attitude + 0.6 * smiling, 0.0)[:, 0]
-    shape = (len(rate), 6)
-    e = Events(
-        start=poisson_starts(rng, rate, 6, 3.0), amplitude=uniform(rng, 0.12, 0.3, shape),
-        rise=uniform(rng, 0.5, 0.9, shape), hold=uniform(rng, 0.5, 2.5, shape), fall=uniform(rng, 0.6, 1.5, shape),
-        on=np.broadcast_to(rate[:, None] > 0.02, shape).copy(),
+    rate = np.maximum(0.2 + 2.0 * attitude + 0.6 * smiling, 0.0)
+    return spontaneous(
+        rng, frames, rate[:, 0], np.asarray(rate > 0.02, dtype=np.float32), gap_s=3.0, amplitude=(0.12, 0.3),
+        rise=(0.5, 0.9), hold=(0.5, 2.5), fall=(0.6, 1.5),
     )  # fmt: skip
-    return envelope(e, frames)
 
 
 def _answers(rng: np.random.Generator, e: Events, chance: FloatArray, gain: float, frames: int) -> FloatArray:
@@ -193,7 +182,7 @@ def _nods(rng: np.random.Generator, s: Speakers, attitude: FloatArray, nodding: 
     length = s.phrase_end - s.phrase_start
     at = np.concatenate([s.phrase_end, np.nan_to_num(s.cue, nan=1e6), s.nods.start + 0.3], axis=1)
     worth = np.concatenate(
-        [rate * (length > 0.7), np.broadcast_to(rate, (worlds, PHRASES)), np.broadcast_to(rate, s.nods.start.shape)], 1
+        [rate * (length > 0.7), np.broadcast_to(rate, length.shape), np.broadcast_to(rate, s.nods.start.shape)], 1
     )
     at = at + rng.uniform(0.15, 0.6, at.shape)
     wanted = rng.random(at.shape) < worth

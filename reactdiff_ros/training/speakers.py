@@ -22,6 +22,7 @@ from .events import (
     BoolArray,
     Events,
     FloatArray,
+    enough,
     envelope,
     inside,
     low_pass,
@@ -33,7 +34,6 @@ from .events import (
 )
 from .voice_bank import VoiceBank
 
-PHRASES = 40
 TALKER, SLOW, QUIET, NOISY = range(4)
 _BIAS = (("brow", 0.2), ("cheek", 0.1), ("mouthSmile", 0.04), ("mouthFrown", 0.15), ("mouth", 0.08))
 """Standard deviation of what perception gets wrong about a person's neutral, by how a name begins; else 0.05."""
@@ -47,8 +47,8 @@ class Speakers:
     present: BoolArray
     speech: BoolArray
     phrase_start: FloatArray
-    phrase_end: FloatArray  # (B, PHRASES) s
-    cue: FloatArray  # (B, PHRASES) s: a backchannel cue inside the phrase (NaN: none)
+    phrase_end: FloatArray  # (B, N) s
+    cue: FloatArray  # (B, N) s: a backchannel cue inside the phrase (NaN: none)
     smiles: Events
     brow_ups: Events
     frowns: Events
@@ -81,7 +81,9 @@ def make_speakers(rng: np.random.Generator, worlds: int, frames: int) -> Speaker
     """B speakers of different kinds: lively and still, happy and neutral, present and absent."""
     kind = rng.choice(4, worlds, p=[0.6, 0.15, 0.15, 0.1])
     talks = kind <= SLOW
-    starts, ends = phrases(rng, worlds, PHRASES, np.where(kind == SLOW, 1.5, 2.2), np.where(kind == SLOW, 2.5, 0.55))
+    starts, ends = phrases(
+        rng, worlds, enough(40, frames), np.where(kind == SLOW, 1.5, 2.2), np.where(kind == SLOW, 2.5, 0.55)
+    )
     shift = uniform(rng, 0.0, 4.0, (worlds, 1)) * (rng.random((worlds, 1)) < 0.5)
     starts, ends = starts + shift, ends + shift
     starts[~talks], ends[~talks] = 1e6, 1e6
@@ -90,16 +92,16 @@ def make_speakers(rng: np.random.Generator, worlds: int, frames: int) -> Speaker
 
     still = rng.random(worlds) < 0.18
     smile_rate = np.where(still, 0.0, 4.5 * np.exp(0.5 * rng.standard_normal(worlds))).astype(np.float32)
-    smiles = _events(rng, smile_rate, 8, (0.15, 0.9), (0.3, 5.0))
+    smiles = _events(rng, smile_rate, enough(8, frames), (0.15, 0.9), (0.3, 5.0))
     happy = (rng.random(worlds) < 0.2) & ~still
     smiles.start[happy, 0] = rng.uniform(-1.5, 2.0, happy.sum())
     smiles.hold[happy, 0] = rng.uniform(3.0, 25.0, happy.sum())
     smiles.amplitude[happy, 0] = rng.uniform(0.35, 1.0, happy.sum())
     calm = np.where(still, 0.0, 1.0).astype(np.float32)
-    brow_ups = _events(rng, 4.0 * calm, 6, (0.2, 0.9), (0.2, 1.5))
-    frowns = _events(rng, 1.5 * calm * (rng.random(worlds) < 0.6), 4, (0.2, 0.8), (0.8, 6.0))
-    sads = _events(rng, 1.5 * calm * (rng.random(worlds) < 0.3), 4, (0.2, 0.8), (1.5, 8.0))
-    nods = _events(rng, 2.0 * calm, 4, (0.05, 0.13), (0.3, 0.7))
+    brow_ups = _events(rng, 4.0 * calm, enough(6, frames), (0.2, 0.9), (0.2, 1.5))
+    frowns = _events(rng, 1.5 * calm * (rng.random(worlds) < 0.6), enough(4, frames), (0.2, 0.8), (0.8, 6.0))
+    sads = _events(rng, 1.5 * calm * (rng.random(worlds) < 0.3), enough(4, frames), (0.2, 0.8), (1.5, 8.0))
+    nods = _events(rng, 2.0 * calm, enough(4, frames), (0.05, 0.13), (0.3, 0.7))
 
     speech = inside(starts, ends, frames)
     time = np.arange(frames, dtype=np.float32) * FRAME_S
