@@ -217,7 +217,12 @@ class LiveGraph:
 
     def start(self, nodes: Iterable[Node]) -> None:
         """Start these nodes, those that run already excepted."""
-        commands = [node_command(node, self.options, self._folder) for node in nodes]
+        try:
+            commands = [node_command(node, self.options, self._folder) for node in nodes]
+        except OSError as error:
+            raise ReactdiffError(
+                "parameters cannot be written", where=str(self._folder), todo=str(error.strerror)
+            ) from error
         for command in commands:
             self.supervisor.add(command)
         self.supervisor.start(command.name for command in commands)

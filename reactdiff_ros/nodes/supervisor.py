@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -165,27 +166,38 @@ class Supervisor:
 
     def _launch(self, child: _Child) -> None:
         command = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), *child.node.command]
-        output: BinaryIO | None = None
-        if self.log_dir is not None:
-            child.log = self.log_dir / f"{child.node.name}.log"
-            if not child.restarts:
-                child.log.unlink(missing_ok=True)
-            output = child.log.open("ab")
-            child.log_offset = output.tell()
+        child.started_s, child.heard_s = self.clock(), None
+        child.kill_at_s, child.restart_at_s = None, None
+        output = self._open_log(child)
         try:
             child.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=output if output is not None else sys.stderr,
+                stdout=sys.stderr if self.log_dir is None else output or subprocess.DEVNULL,
                 stderr=subprocess.STDOUT,
                 env={**self.environment, **child.node.environment},
                 start_new_session=True,
             )
+        except OSError as error:
+            # No process or no memory left: as if the node had died, so that it is tried again.
+            self._schedule(child, self.clock(), f"could not be started ({error.strerror})")
         finally:
             if output is not None:
                 output.close()
-        child.started_s, child.heard_s = self.clock(), None
-        child.kill_at_s, child.restart_at_s = None, None
+
+    def _open_log(self, child: _Child) -> BinaryIO | None:
+        if self.log_dir is None:
+            return None
+        path = self.log_dir / f"{child.node.name}.log"
+        try:
+            if not child.restarts:
+                path.unlink(missing_ok=True)
+            output = path.open("ab")
+        except OSError:
+            child.log = None  # a full disk is no reason to be without a face
+            return None
+        child.log, child.log_offset = path, output.tell()
+        return output
 
     def _look_after(self, child: _Child, now: float) -> None:
         if child.process is None:
@@ -206,9 +218,10 @@ class Supervisor:
             child.kill_at_s = now + self.limits.term_s
 
     def _bound_log(self, child: _Child) -> None:
-        if child.log is not None and child.log.is_file() and child.log.stat().st_size > self.limits.log_bytes:
-            os.truncate(child.log, 0)  # the node appends, so it goes on at the new end
-            child.log_offset = 0
+        with suppress(OSError):  # somebody may have removed it
+            if child.log is not None and child.log.stat().st_size > self.limits.log_bytes:
+                os.truncate(child.log, 0)  # the node appends, so it goes on at the new end
+                child.log_offset = 0
 
     def _silent(self, child: _Child, now: float) -> bool:
         if child.heard_s is None:
@@ -220,14 +233,16 @@ class Supervisor:
         _signal_group(child.process, signal.SIGKILL)
         if now - child.started_s > self.limits.stable_s:
             child.failures = 0
+        hung = child.kill_at_s is not None
+        child.process, child.heard_s, child.kill_at_s = None, None, None
+        self._schedule(child, now, "" if hung else f"died ({_cause(code, self.log_of(child.node.name))})")
+
+    def _schedule(self, child: _Child, now: float, event: str) -> None:
         wait = self.limits.backoff_s[min(child.failures, len(self.limits.backoff_s) - 1)]
         child.failures += 1
-        if child.kill_at_s is None:
-            self.say(
-                f"{child.node.name} died ({_cause(code, self.log_of(child.node.name))}): started again in {wait:g} s"
-            )
-        child.process, child.heard_s, child.kill_at_s = None, None, None
         child.restart_at_s = now + wait
+        if event:
+            self.say(f"{child.node.name} {event}: started again in {wait:g} s")
 
 
 def _cause(code: int, log: str) -> str:

@@ -197,3 +197,20 @@ def _alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_what_cannot_be_started_or_logged_is_tried_again(
+    stage: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_process(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    supervisor = stage.run()
+    supervisor.add(fake(tmp_path, "node", LIVES))
+    (tmp_path / "log" / "node.log").mkdir()  # no log can be written
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", no_process)
+        supervisor.start()
+    assert stage.said == ["node could not be started (Resource temporarily unavailable): started again in 0.05 s"]
+    until(lambda: "node" in supervisor.pids(), supervisor)
+    assert supervisor.log_of("node") == ""
