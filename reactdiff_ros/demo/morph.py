@@ -183,10 +183,13 @@ class Morphs:
             inner = slice(1, -1)
             bow = np.sin(np.linspace(0, np.pi, len(upper)))[inner]
             gap = (v[upper, 1] - v[lower, 1])[inner]
-            drop = np.clip(blink + 0.14 * squint + 0.30 * down - 0.12 * up, -0.15, 1.0) * gap - 0.0028 * wide * bow
-            rise = np.minimum(0.40 * squint * gap + 0.08 * blink * gap - 0.0007 * wide * bow, np.maximum(gap - drop, 0))
-            out[upper[inner], 1] -= np.minimum(drop, gap - np.minimum(rise, 0.0))
-            out[lower[inner], 1] += np.where(drop >= gap, 0.0, rise)
+            # Lids go with the eye: the upper one most of the way, the lower one a little.
+            top = v[upper, 1][inner] - (0.14 * squint + 0.60 * down - 0.22 * up) * gap + 0.0028 * wide * bow
+            rise = (0.40 * squint + 0.08 * blink - 0.28 * down + 0.08 * up) * gap - 0.0007 * wide * bow
+            bottom = v[lower, 1][inner] + rise
+            top = bottom + np.maximum(top - bottom, 0.0) * (1 - blink)
+            drop = v[upper, 1][inner] - top
+            out[upper[inner], 1], out[lower[inner], 1] = top, bottom
             out[upper_ring, 1] -= 0.50 * drop
             out[lower_ring, 1] += 0.45 * rise
             self._lay_on_eyeball(out, eye, upper[inner] + lower[inner])
