@@ -152,12 +152,12 @@ def confidence(
     Args:
         yaw: head yaw (rad); falls from 15 degrees on, on the far side sooner.
         pitch: head pitch (rad) from the person's own neutral; falls from 15 degrees on.
-        unit_px: distance between the eyes in px; full from 45 px, none below 8.
+        unit_px: distance between the eyes in px; full from 32 px, none below 6.
         residual: misfit of the rigid landmarks (units); full to 0.08, none from 0.25.
         known: confidence of the personal neutral 0..1; without it expressions keep 60 %.
         blink: right, left closing of the eyes: a closed eye has no gaze.
     """
-    size = _ramp(unit_px, 8.0, 45.0)
+    size = _ramp(unit_px, 6.0, 32.0)
     turned = (1.0 - _ramp(abs(yaw), 0.26, 0.87)) * (1.0 - _ramp(abs(pitch), 0.30, 0.80))
     fit = 1.0 - _ramp(residual, 0.08, 0.25)
     values = CONFIDENCE * size * fit

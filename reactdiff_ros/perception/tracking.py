@@ -3,7 +3,7 @@
 Two signals make a face: the detector (who is there at all, also far away) and the mesh (landmarks in a region that
 follows the face). The mesh runs on every picture for at most `max_faces` people, the detector every few pictures and
 whenever somebody is missing. What only one of them believes in does not last: a new face must be detected for
-`confirm_s`, and a mesh that the detector does not confirm is dropped after `lost_after_s`.
+`confirm_s`, and a mesh that the detector does not confirm is dropped after five times `lost_after_s`.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class Tracker:
         kept: list[Track] = []
         for track in sorted(self._tracks, key=lambda t: (not t.confirmed, t.person_id)):
             patience = lost if track.confirmed else min(lost, confirm)
-            if stamp_ns - track.seen_ns > patience or stamp_ns - track.detected_ns > max(patience, 2 * lost):
+            if stamp_ns - track.seen_ns > patience or stamp_ns - track.detected_ns > 5 * lost:
                 continue
             if any(_distance(track.region, other.region) < 0.25 for other in kept):
                 continue

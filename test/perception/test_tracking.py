@@ -125,7 +125,9 @@ def test_a_mesh_that_no_detector_confirms_does_not_last():
     stage = Stage(Actor(320))
     stage.play(1.0)
     stage.world.actors[0].detectable = False
-    assert stage.play(1.2)[-1].person_id == -1
+    frames = stage.play(3.0)
+    assert frames[20].person_id == 1, "a detector may miss a face for a while"
+    assert frames[-1].person_id == -1
 
 
 def test_two_people_keep_their_ids_while_they_change_sides():
