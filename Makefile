@@ -1,9 +1,9 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make test     all tests that this machine can run
 # make setup    the environment alone; then '. ./env.sh' in any shell
-# make test-long, make lint, make bench, make docs, make clean
+# make test-long, make lint, make bench, make docs, make weights, make demo, make clean
 SHELL := /bin/bash
-.PHONY: help listen test test-long setup setup-test lint docs bench clean
+.PHONY: help listen test test-long setup setup-test lint docs bench weights demo clean
 # Recordings for tests and figures, where there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -30,6 +30,14 @@ test-long: setup-test
 bench: setup
 	@. ./env.sh && reactdiff bench record $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) --output docs/benchmarks.json \
 	  && reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
+
+# The shipped weights and the demo speaker, made anew (torch, espeak-ng; see README, "Training").
+weights: setup
+	@. ./env.sh && reactdiff train --output runs/live --voices runs/voices.npz $(ARGS) \
+	  && reactdiff export runs/live/checkpoint.pt --output resource/models/live
+
+demo: setup
+	@. ./env.sh && reactdiff demo render --output resource/demo/speaker.mp4
 
 docs: setup
 	@. ./env.sh && reactdiff docs nodes --output docs/nodes.md
