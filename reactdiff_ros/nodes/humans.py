@@ -88,7 +88,7 @@ class Humans:
                 )
             )
         intensity, confidence = action_units(frame)
-        facs.publish(self._facs(header=stamp, intensity=intensity.tolist(), confidence=confidence.tolist()))
+        facs.publish(self._facs(header=stamp, intensity=intensity, confidence=confidence))
 
     def _publishers(self, person: int) -> tuple[Any, Any]:
         if person not in self._faces:
