@@ -13,6 +13,7 @@ ENV = ROOT / "env.sh"
 CLEAN = {"HOME": "/nonexistent", "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
+@pytest.mark.ros
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_sourced_twice_from_elsewhere_it_gives_the_same_path_and_the_command(shell: str, tmp_path: Path) -> None:
     if not ENV.exists():
