@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import to_s
-from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, COEFFICIENT_COUNT, ROTATION
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, COEFFICIENT_COUNT, ROTATION, bounded
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.types import EXPRESSION_CLASSES, SpeakerFrame
@@ -137,8 +137,8 @@ class Engagement:
             self._watch_face(frame, dt_s)
 
     def _watch_face(self, frame: SpeakerFrame, dt_s: float) -> None:
-        sure = (frame.confidence >= MIN_CONFIDENCE) & np.isfinite(frame.coefficients)
-        values = np.where(sure, frame.coefficients, 0.0).astype(np.float64)
+        sure = frame.confidence >= MIN_CONFIDENCE
+        values = np.where(sure, bounded(frame.coefficients), 0.0).astype(np.float64)
         if self._mean is None:
             self._mean = values
             return

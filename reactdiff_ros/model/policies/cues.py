@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from reactdiff_ros.clock import NS, to_s
-from reactdiff_ros.coefficients import INDEX, SMILE
+from reactdiff_ros.coefficients import INDEX, SMILE, bounded
 from reactdiff_ros.model.engagement import MIN_CONFIDENCE
 from reactdiff_ros.types import EXPRESSION_CLASSES, SpeakerFrame
 
@@ -102,8 +102,7 @@ class CueFinder:
     def _sure(frame: SpeakerFrame, which: list[int]) -> float:
         if not frame.mesh_present or frame.confidence[which].min() < MIN_CONFIDENCE:
             return 0.0
-        value = float(frame.coefficients[which].mean())
-        return value if np.isfinite(value) else 0.0
+        return float(bounded(frame.coefficients)[which].mean())
 
     def _brows_rose(self, frame: SpeakerFrame, dt_s: float) -> bool:
         brows = self._sure(frame, BROWS)
@@ -128,7 +127,7 @@ class CueFinder:
     def _jaw_talks(self, frame: SpeakerFrame) -> bool:
         if not frame.mesh_present:
             return False
-        self._jaws.append((frame.stamp_ns, float(frame.coefficients[JAW])))
+        self._jaws.append((frame.stamp_ns, float(bounded(frame.coefficients)[JAW])))
         while self._jaws[0][0] < frame.stamp_ns - 8 * NS // 10:
             self._jaws.popleft()
         return len(self._jaws) > 5 and float(np.std([jaw for _, jaw in self._jaws])) > TALKING_JAW
