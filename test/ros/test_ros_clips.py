@@ -52,13 +52,14 @@ def test_clip_plays_and_is_understood(graph, player, clips, name):
     graph.until(lambda: len(graph.received[FRAME]) > 10, 40.0, "frames")
     first = seconds(graph.received[PICTURE][0])
     graph.until(lambda: seconds(graph.received[PICTURE][-1]) - first > 2.0, 20.0, "two seconds of pictures")
+    if face:
+        graph.until(lambda: any(f.mesh_present for f in graph.received[FRAME]), 20.0, "the face")
     steps = np.diff([seconds(m) for m in graph.received[PICTURE]])
     assert steps.min() > 0.0
     assert np.median(steps) > 0.85 / rate  # a busy machine may leave pictures out
     frames = [f for f in graph.received[FRAME] if f.picture_stamp.sec]
     if face is not None:
-        late = frames[len(frames) // 2 :]
-        assert np.mean([f.mesh_present for f in late]) == pytest.approx(float(face), abs=0.2)
+        assert any(f.mesh_present for f in frames) == face
     assert bool(graph.received[AUDIO]) or not sound or name.startswith("pyfeat_face")
     assert all(np.isfinite(f.coefficients).all() for f in frames)
 
