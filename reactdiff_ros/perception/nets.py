@@ -7,13 +7,17 @@ one thread. The networks and the steps inside the graphs are MediaPipe's own (ve
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import os
 import sys
+import tempfile
 import types
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -117,8 +121,9 @@ class FaceNets:
     def warm_up(self) -> None:
         """Loads both networks by running them on an empty picture."""
         empty = np.zeros((192, 192, 3), dtype=np.uint8)
-        self.detect(empty, 0.5)
-        self.mesh(empty, Region(96.0, 96.0, 192.0))
+        with _without_loading_notes():
+            self.detect(empty, 0.5)
+            self.mesh(empty, Region(96.0, 96.0, 192.0))
 
     def detect(self, rgb: RGB, min_score: float) -> list[Detection]:
         """All faces with at least `min_score` (the net's own threshold is 0.5), best first."""
@@ -217,6 +222,35 @@ def _detection(item: Any, width: int, height: int) -> Detection | None:
         eye_distance=float(np.hypot(*(left - right))),
         score=float(item.score[0]),
     )
+
+
+_NOTES: Final = ("W0000 ", "I0000 ", "INFO: Created TensorFlow Lite", "WARNING: All log messages before absl")
+
+
+@contextlib.contextmanager
+def _without_loading_notes() -> Iterator[None]:
+    """Keeps MediaPipe's notes to its own developers off the user's terminal; whatever else is written comes through.
+
+    They are written by C++ straight to file descriptor 2, before any logging could be set.
+    """
+    try:
+        terminal = os.dup(2)
+    except OSError:
+        yield
+        return
+    try:
+        with tempfile.TemporaryFile() as caught:
+            os.dup2(caught.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(terminal, 2)
+                caught.seek(0)
+                for line in caught:
+                    if not line.decode(errors="replace").startswith(_NOTES):
+                        os.write(2, line)
+    finally:
+        os.close(terminal)
 
 
 def _mediapipe() -> Any:

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic_face import frontal_face, in_picture
+
+from reactdiff_ros.errors import MessageError, ReactdiffError
+from reactdiff_ros.perception import nets as module
+from reactdiff_ros.perception.nets import FaceNets, Region, region_of_landmarks, to_rgb
+
+
+@pytest.fixture(scope="module")
+def nets() -> FaceNets:
+    return FaceNets()
+
+
+@given(
+    st.lists(st.integers(0, 70), min_size=0, max_size=4),
+    st.sampled_from([np.uint8, np.int16, np.float32, np.bool_]),
+    st.integers(16, 40),
+)
+@settings(max_examples=150, deadline=None)
+def test_an_array_becomes_a_picture_or_one_sentence(shape, kind, side):
+    try:
+        rgb, scale = to_rgb(np.ones(shape, kind), side)
+    except MessageError:
+        refused = kind != np.uint8 or 0 in shape or len(shape) not in (2, 3) or shape[2:] not in ([], [1], [3], [4])
+        if not refused:
+            raise
+        return
+    assert rgb.dtype == np.uint8
+    assert rgb.ndim == 3
+    assert rgb.shape[2] == 3
+    assert 1 <= max(rgb.shape[:2]) <= side
+    assert 0 < scale <= 1
+
+
+def test_channels_end_up_as_rgb():
+    bgr = np.zeros((40, 40, 3), np.uint8)
+    bgr[..., 0] = 200
+    assert to_rgb(bgr, 960)[0][0, 0].tolist() == [0, 0, 200]
+    assert to_rgb(bgr[:, ::-1][::2], 960)[0].flags.c_contiguous
+
+
+def test_the_caller_keeps_a_writable_picture(nets):
+    bgr = np.zeros((64, 64, 3), np.uint8)
+    nets.detect(to_rgb(bgr, 960)[0], 0.5)
+    bgr[0] = 1
+
+
+def test_the_region_covers_the_face_and_turns_with_it():
+    points = in_picture(frontal_face(), x=300, y=200, scale=50, roll=-0.4)
+    region = region_of_landmarks(points)
+    assert region.angle == pytest.approx(0.4, abs=1e-6), "clockwise in the picture"
+    assert np.abs(points[:, 0] - region.x).max() < region.side / 2
+    assert np.abs(points[:, 1] - region.y).max() < region.side / 2
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        Region(np.nan, 0, 50),
+        Region(0, 0, 0),
+        Region(0, 0, -5),
+        Region(0, 0, np.inf),
+        Region(-5000, 9000, 40),
+        Region(32, 32, 1e6),
+    ],
+)
+def test_an_impossible_region_holds_no_face(nets, region):
+    assert nets.mesh(np.zeros((64, 64, 3), np.uint8), region) is None
+
+
+def test_a_graph_that_broke_is_built_again(nets):
+    picture = np.zeros((64, 64, 3), np.uint8)
+    nets.warm_up()
+    broken = nets._detector
+    broken._graph.close()
+    assert nets.detect(picture, 0.5) == []
+    assert nets.detect(picture, 0.5) == []
+    assert broken._graph is not None
+
+
+def test_mediapipe_is_entered_lean_and_stays_usable():
+    code = (
+        "import sys; from reactdiff_ros.perception.nets import FaceNets; FaceNets().warm_up();"
+        "assert 'matplotlib' not in sys.modules and 'sounddevice' not in sys.modules;"
+        "import mediapipe; assert mediapipe.solutions.face_mesh.FACEMESH_NUM_LANDMARKS == 468;"
+        "assert mediapipe.Image is not None; assert not hasattr(mediapipe, 'nothing')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_mediapipe_one_sentence(monkeypatch):
+    monkeypatch.delitem(sys.modules, "mediapipe", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ReactdiffError, match="make setup"):
+        FaceNets()
+
+
+def test_only_the_libraries_notes_are_kept_from_the_terminal(capfd):
+    with module._without_loading_notes():
+        os.write(2, b"W0000 00:00:1 inference_feedback_manager.cc:114] note\nsomething real\n")
+    assert capfd.readouterr().err == "something real\n"
+
+
+def test_notes_are_let_through_when_loading_fails(capfd):
+    def fail() -> None:
+        with module._without_loading_notes():
+            os.write(2, b"before\n")
+            raise ValueError("boom")
+
+    with pytest.raises(ValueError, match="boom"):
+        fail()
+    assert capfd.readouterr().err == "before\n"
