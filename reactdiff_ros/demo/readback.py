@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..clock import to_ns
 from ..coefficients import BLENDSHAPE_NAMES, INDEX, NAMES, neutral
 from ..perception.config import PerceptionConfig
+from ..perception.nets import FaceNets
 from ..perception.speaker import SpeakerPerception
 from ..types import FloatArray, Picture, SpeakerFrame
 from .renderer import HeadRenderer, Scene
@@ -61,12 +62,22 @@ class Readback:
         scene: camera, place and light; may be exchanged while it runs.
         seed: of the camera's noise.
         config: perception's settings; by default its neutral is learnt fast, because every run begins with one.
+        renderer: draws the head; None makes one.
+        nets: the face networks; None loads them.
     """
 
-    def __init__(self, scene: Scene, seed: int = 0, config: PerceptionConfig | None = None) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        seed: int = 0,
+        config: PerceptionConfig | None = None,
+        *,
+        renderer: HeadRenderer | None = None,
+        nets: FaceNets | None = None,
+    ) -> None:
         self.scene = scene
-        self.renderer = HeadRenderer()
-        self.perception = SpeakerPerception(config or PerceptionConfig(neutral_learning_s=0.5))
+        self.renderer = renderer or HeadRenderer()
+        self.perception = SpeakerPerception(config or PerceptionConfig(neutral_learning_s=0.5), nets=nets)
         self._rng = np.random.default_rng(seed)
         self._stamp_ns = 0
         self._shown = neutral()
@@ -111,7 +122,7 @@ class Response:
     other_gain: float
 
 
-LEVELS = (0.0, 0.35, 0.7, 1.0)
+LEVELS = (0.0, 0.4, 0.8)
 CONDITIONS: tuple[tuple[Scene, dict[str, float]], ...] = (
     (Scene(noise_sd=2.0), {}),
     (Scene(noise_sd=5.0, light_azimuth=0.9, light=0.75, ambient=0.35), {"headYaw": 0.15}),
@@ -129,12 +140,12 @@ def measure_responses(names: tuple[str, ...] = OBSERVABLE) -> list[Response]:
     read: dict[str, list[NDArray[np.float32]]] = {n: [] for n in names}
     noise: dict[str, list[float]] = {n: [] for n in names}
     for seed, (scene, pose) in enumerate(CONDITIONS):
-        run = Readback(replace(scene, supersample=2), seed)
-        run.hold(face(**pose), 60)
+        run = Readback(scene, seed)
+        run.hold(face(**pose), 40)
         for name in names:
             print(f"\rcondition {seed + 1} of {len(CONDITIONS)}: {name:24s}", end="", file=sys.stderr, flush=True)
             for level in LEVELS:
-                frames = run.hold(face(**pose, **{name: level}), 9)[-SETTLED:]
+                frames = run.hold(face(**pose, **{name: level}), 6)[-SETTLED:]
                 if not all(f.mesh_present for f in frames):
                     continue
                 values = np.array([f.coefficients for f in frames])
@@ -161,7 +172,7 @@ def _fit(name: str, shown: NDArray[np.float64], read: NDArray[np.float32], noise
 
 def measure_pose() -> list[tuple[str, float, float, float, float]]:
     """(name, gain, offset, noise sd, spread sd) of head rotations (rad) and the eyes' position (m)."""
-    run = Readback(Scene(noise_sd=2.0, supersample=2))
+    run = Readback(Scene(noise_sd=2.0))
     run.hold(neutral(), 60)
     rows = []
     turns: dict[str, tuple[float, ...]] = {
