@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 FULL: Final[dict[str, float]] = {
     "gap": 0.48, "chin": 0.30, "smile": 0.17, "frown": 0.09, "stretch": 0.10, "pucker": 0.30, "funnel": 0.17,
     "lipsX": 0.11, "chinX": 0.11, "upperLip": 0.06, "lowerLip": 0.06, "thin": 0.07, "shrug": 0.10,
-    "lidClosed": 0.11, "wide": 0.30, "squint": 0.08, "browDown": 0.10, "browUp": 0.09, "cheek": 0.06,
+    "lidClosed": 0.11, "wide": 0.33, "squint": 0.08, "browDown": 0.10, "browUp": 0.09, "cheek": 0.06,
     "lookX": 0.17, "lookUp": 0.08, "lookDown": 0.06,
 }  # fmt: skip
 EYE_YAW_RAD: Final = 0.50
@@ -131,7 +131,7 @@ def _lids(d: dict[str, float], n: dict[str, float], side: str, name: str, out: d
     follows = 0.35 * min(1.0, max(0.0, out[f"eyeLookDown{name}"])) * (rest - FULL["lidClosed"])
     opening = (rest + d[f"lid{side}"] + follows - FULL["lidClosed"]) / (rest - FULL["lidClosed"])
     out[f"eyeBlink{name}"] = (1.0 - opening - 0.10) / 0.80
-    out[f"eyeWide{name}"] = (opening - 1.08) / FULL["wide"]
+    out[f"eyeWide{name}"] = (opening - 1.10) / FULL["wide"]
     raised = max(0.0, d[f"lowerLid{side}"] - 0.01) / FULL["squint"]
     out[f"eyeSquint{name}"] = raised * (1.0 - min(1.0, max(0.0, out[f"eyeBlink{name}"])))
     out[f"cheekSquint{name}"] = d[f"cheek{side}"] / FULL["cheek"]

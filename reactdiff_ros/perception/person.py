@@ -140,6 +140,7 @@ def _scales() -> Array:
     scale = np.full(COUNT, 0.12)
     scale[[INDEX["gap"], INDEX["chin"], INDEX["width"]]] = 0.30
     scale[[INDEX["lidR"], INDEX["lidL"]]] = 0.20
+    scale[[INDEX["irisXR"], INDEX["irisXL"], INDEX["irisYR"], INDEX["irisYL"]]] = 0.25
     return scale
 
 
