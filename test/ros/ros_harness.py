@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+LOCAL = {"ROS_LOCALHOST_ONLY": "1"} if os.environ.get("ROS_DISTRO") == "humble" else {}
+LOCAL["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ.update(LOCAL)
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
 pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
@@ -78,7 +80,6 @@ class RosGraph:
         self.domain = 70 + (_OFFSET + next(_DOMAINS) - 70) % 30
         self.environment = os.environ | {
             "ROS_DOMAIN_ID": str(self.domain),
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "PYTHONUNBUFFERED": "1",
             "ROS_LOG_DIR": str(folder),
         }

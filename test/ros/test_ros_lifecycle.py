@@ -162,3 +162,30 @@ def test_signal_during_the_start_ends_cleanly(graph):
     graph.spin(0.15)
     assert node.stop(signal.SIGINT) == 0
     assert "Traceback" not in node.log
+
+
+def test_twin_on_another_machine_is_told(monkeypatch, graph):
+    """A second node of the name that this machine's claim cannot see."""
+    import rclpy
+
+    from reactdiff_ros.nodes import base
+    from reactdiff_ros.nodes.expression_node import ExpressionNode
+
+    monkeypatch.setattr(base, "TWIN_S", 0.0)
+    rclpy.init(args=[], domain_id=graph.domain)
+    try:
+        mine = ExpressionNode()
+        far = rclpy.create_node(NAME, context=graph.node.context, use_global_arguments=False)
+        try:
+            graph.until(lambda: mine.get_node_names().count(NAME) > 1, 20.0, "the other node")
+            mine._beat()
+            mine._beat()
+            assert "another node is called /expression_node" in mine.health.summary("").sentence
+        finally:
+            far.destroy_node()
+        graph.until(lambda: mine.get_node_names().count(NAME) == 1, 20.0, "its end")
+        mine._beat()
+        assert mine.health.summary("fine").sentence == "fine"
+        mine.destroy_node()
+    finally:
+        rclpy.shutdown()
