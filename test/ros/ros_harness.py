@@ -25,7 +25,7 @@ from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.signals import SignalHandlerOptions  # noqa: E402
 
-from reactdiff_ros.nodes.base import interface  # noqa: E402
+from reactdiff_ros.nodes.interfaces import interface, qos_profile  # noqa: E402
 from reactdiff_ros.nodes.table import load_table  # noqa: E402
 
 # One domain a graph: a first one that no other run of the tests on this machine is likely to use, then the next ones.
@@ -202,12 +202,10 @@ def executable(name: str) -> str:
 
 
 def _spec(topic: str) -> tuple[Any, Any]:
-    from reactdiff_ros.nodes.base import _qos
-
     for node in load_table().nodes:
         for spec in (*node.publishers, *node.subscribers):
             if spec.name == topic:
-                return interface(spec.type, "msg"), _qos(load_table().qos[spec.qos])
+                return interface(spec.type, "msg"), qos_profile(load_table().qos[spec.qos])
     raise KeyError(topic)
 
 

@@ -168,23 +168,23 @@ def test_twin_on_another_machine_is_told(monkeypatch, graph):
     """A second node of the name that this machine's claim cannot see."""
     import rclpy
 
-    from reactdiff_ros.nodes import base
+    from reactdiff_ros.nodes import heartbeat
     from reactdiff_ros.nodes.expression_node import ExpressionNode
 
-    monkeypatch.setattr(base, "TWIN_S", 0.0)
+    monkeypatch.setattr(heartbeat, "TWIN_S", 0.0)
     rclpy.init(args=[], domain_id=graph.domain)
     try:
         mine = ExpressionNode()
         far = rclpy.create_node(NAME, context=graph.node.context, use_global_arguments=False)
         try:
             graph.until(lambda: mine.get_node_names().count(NAME) > 1, 20.0, "the other node")
-            mine._beat()
-            mine._beat()
+            mine._heartbeat.beat()
+            mine._heartbeat.beat()
             assert "another node is called /expression_node" in mine.health.summary("").sentence
         finally:
             far.destroy_node()
         graph.until(lambda: mine.get_node_names().count(NAME) == 1, 20.0, "its end")
-        mine._beat()
+        mine._heartbeat.beat()
         assert mine.health.summary("fine").sentence == "fine"
         mine.destroy_node()
     finally:

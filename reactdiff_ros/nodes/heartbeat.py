@@ -1,0 +1,120 @@
+"""What a node says of itself once a second and at every change: ListenerStatus, and diagnostics as its heartbeat."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from .. import msg
+from ..clock import NS
+from .convert import header
+from .health import Level
+
+if TYPE_CHECKING:
+    from .base import ReactdiffNode
+
+STUCK_WARN_S = 2.0
+STUCK_SILENT_S = 5.0
+"""A worker that is stuck for so long takes the heartbeat away, so that the supervisor starts the node again."""
+TWIN_S = 30.0
+"""How long a second node of the same name must be seen: that of a killed process lingers for DDS's lease of 20 s."""
+
+
+class Heartbeat:
+    """Publishes `listener/status` and `/diagnostics` of a node."""
+
+    def __init__(self, node: ReactdiffNode) -> None:
+        self._node = node
+        qos = node.qos["reliable"]
+        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos)
+        self._status = node.create_publisher(msg.ListenerStatus, "listener/status", qos)
+        self._twin_since_ns: int | None = None
+
+    def beat(self) -> None:
+        """Look at the node and publish."""
+        if self._stuck():
+            return
+        node = self._node
+        self._look_for_twin()
+        if node.now_ns() == 0:
+            node.problem("clock", "waits for /clock, on which nothing comes (use_sim_time is set)", Level.WARN)
+        else:
+            node.solved("clock")
+        node.forget_internal_error()
+        if node.life == "active":
+            node.observe_health()
+        level, sentence = self.summary()
+        dropped = node.meter.dropped + sum((w.dropped for w in node.workers), Counter[str]())
+        status = self._status_message(level, sentence, dropped.total())
+        self._publish(self._status, status)
+        values = {"state": node.life, "rate_hz": f"{status.rate:g}", "dropped": str(status.dropped)}
+        values |= {f"dropped {topic}": str(n) for topic, n in dropped.items()}
+        diagnostic = DiagnosticStatus(
+            level=bytes([level]),
+            name=node.get_fully_qualified_name().lstrip("/"),
+            hardware_id="reactdiff_ros",
+            message=sentence,
+            values=[KeyValue(key=k, value=v) for k, v in values.items()],
+        )
+        self._publish(self._diagnostics, DiagnosticArray(header=status.header, status=[diagnostic]))
+
+    def summary(self) -> tuple[Level, str]:
+        """Level and sentence of the node now."""
+        node = self._node
+        if node.life == "active":
+            problem = node.health.summary(node.fine())
+            return problem.level, problem.sentence
+        problem = node.health.summary("configured, not active" if node.life == "inactive" else "not configured")
+        return max(problem.level, Level.WARN), problem.sentence
+
+    def _status_message(self, level: Level, sentence: str, dropped: int) -> msg.ListenerStatus:
+        node, now = self._node, self._node.steady_ns()
+        p50, p99 = node.meter.latency_ms(now)
+        return msg.ListenerStatus(
+            header=header(node.now_ns()),
+            stage=node.NAME,
+            level=int(level),
+            message=sentence,
+            rate=node.meter.rate_hz(now),
+            latency_p50=p50,
+            latency_p99=p99,
+            dropped=dropped,
+            settings=[f"{n}={v}" for n, v in node.settings().items()],
+            backend=node.backend,
+            last_error=node.health.last_error,
+        )
+
+    def _stuck(self) -> bool:
+        node = self._node
+        stuck_s = max((w.busy_s() for w in node.workers), default=0.0)
+        if stuck_s > STUCK_WARN_S:
+            sentence = f"{node.NAME} has worked on one input for {stuck_s:.0f} s"
+            if node.health.problem("stuck", sentence, Level.ERROR):
+                node.get_logger().error(sentence)
+        else:
+            node.health.solved("stuck")
+        return stuck_s > STUCK_SILENT_S
+
+    def _look_for_twin(self) -> None:
+        node = self._node
+        own = (node.get_name(), node.get_namespace())
+        twins = sum(found == own for found in node.get_node_names_and_namespaces())
+        now = node.steady_ns()
+        if twins < 2:
+            self._twin_since_ns = None
+            node.solved("twin")
+        elif self._twin_since_ns is None:
+            self._twin_since_ns = now
+        elif now - self._twin_since_ns > TWIN_S * NS and "twin" not in node.health:
+            name = node.get_fully_qualified_name()
+            node.problem("twin", f"another node is called {name}: stop it or use another namespace")
+
+    def _publish(self, publisher: object, message: object) -> None:
+        """In any state of the lifecycle; when ROS is being shut down meanwhile, nothing."""
+        try:
+            publisher.publish(message)  # type: ignore[attr-defined]
+        except Exception:
+            if self._node.context.ok():
+                raise
