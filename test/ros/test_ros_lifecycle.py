@@ -164,7 +164,14 @@ def test_signal_during_the_start_ends_cleanly(graph):
     assert "Traceback" not in node.log
 
 
-def test_twin_on_another_machine_is_told(monkeypatch, graph):
+@pytest.fixture
+def alone(tmp_path):
+    graph = RosGraph(tmp_path)
+    yield graph
+    graph.close()
+
+
+def test_twin_on_another_machine_is_told(monkeypatch, alone):
     """A second node of the name that this machine's claim cannot see."""
     import rclpy
 
@@ -172,18 +179,18 @@ def test_twin_on_another_machine_is_told(monkeypatch, graph):
     from reactdiff_ros.nodes.expression_node import ExpressionNode
 
     monkeypatch.setattr(heartbeat, "TWIN_S", 0.0)
-    rclpy.init(args=[], domain_id=graph.domain)
+    rclpy.init(args=[], domain_id=alone.domain)
     try:
         mine = ExpressionNode()
-        far = rclpy.create_node(NAME, context=graph.node.context, use_global_arguments=False)
+        far = rclpy.create_node(NAME, context=alone.node.context, use_global_arguments=False)
         try:
-            graph.until(lambda: mine.get_node_names().count(NAME) > 1, 20.0, "the other node")
+            alone.until(lambda: mine.get_node_names().count(NAME) > 1, 20.0, "the other node")
             mine._heartbeat.beat()
             mine._heartbeat.beat()
             assert "another node is called /expression_node" in mine.health.summary("").sentence
         finally:
             far.destroy_node()
-        graph.until(lambda: mine.get_node_names().count(NAME) == 1, 20.0, "its end")
+        alone.until(lambda: mine.get_node_names().count(NAME) == 1, 20.0, "its end")
         mine._heartbeat.beat()
         assert mine.health.summary("fine").sentence == "fine"
         mine.destroy_node()
