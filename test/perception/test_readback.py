@@ -18,7 +18,7 @@ from reactdiff_ros.demo.renderer import HeadRenderer, Scene
 from reactdiff_ros.perception.nets import FaceNets
 from reactdiff_ros.types import FloatArray
 
-SCENE = Scene(noise_sd=2.0)
+SCENE = Scene(width=400, height=380, focal_px=554.0, noise_sd=2.0)
 HALF, STRONG = 0.45, 0.85
 
 # What is shown at HALF and STRONG -> how far its reading must rise to STRONG.
@@ -161,9 +161,9 @@ def test_position_of_the_eyes_comes_back(new_run: NewRun, place: tuple[float, fl
 
 
 CONDITIONS: dict[str, tuple[Scene, dict[str, float]]] = {
-    "noisy and dark": (Scene(noise_sd=8.0, light=0.35, ambient=0.30), {}),
-    "light from the side": (Scene(noise_sd=2.0, light_azimuth=1.2, light=0.85, ambient=0.30), {}),
-    "far and turned": (Scene(noise_sd=3.0, position_m=(0.0, 0.0, 1.0)), {"headYaw": 0.20, "headPitch": 0.08}),
+    "noisy and dark": (replace(SCENE, noise_sd=8.0, light=0.35, ambient=0.30), {}),
+    "light from the side": (replace(SCENE, light_azimuth=1.2, light=0.85, ambient=0.30), {}),
+    "far and turned": (replace(SCENE, noise_sd=3.0, position_m=(0.0, 0.0, 1.0)), {"headYaw": 0.20, "headPitch": 0.08}),
 }
 
 
