@@ -50,7 +50,7 @@ class PerceptionNode(ReactdiffNode):
         self._stamp_guards = {"picture": StampGuard(), "sound": StampGuard()}
         self._seen_ns = {"picture": self.steady_ns(), "sound": self.steady_ns()}
         self._perception.reset()
-        depths = {_IMAGE: 2, _COMPRESSED: 2, _AUDIO: 50, _BYTES: 50, _SAMPLES: 50}
+        depths = {_IMAGE: 1, _COMPRESSED: 1, _AUDIO: 50, _BYTES: 50, _SAMPLES: 50}
         self._worker = self.work(Worker("perception", self._handle, depths, self.failed))
         transport = self.values["image_transport"]
         if transport in ("raw", "both"):
