@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.nodes.table import load_table, read_table
+from reactdiff_ros.nodes.table import load_table, read_table, robot_file
 from reactdiff_ros.perception.config import RANGES, PerceptionConfig
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.types import POLICIES
@@ -111,6 +112,24 @@ def test_clip_takes_the_place_of_the_devices():
     assert {n.name for n in TABLE.nodes if n.wanted(live)} == {
         "camera_node", "microphone_node", "perception_node", "reaction_node", "expression_node",
     }  # fmt: skip
+
+
+def test_robot_is_a_shipped_file_or_a_path(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("{}")
+    assert robot_file("screen").name == "screen.yaml"
+    assert robot_file(str(mine)) == mine
+    assert robot_file("none") is None
+    with pytest.raises(ConfigError, match=r"hal9000.*screen"):
+        robot_file("hal9000")
+
+
+def test_robots_set_only_parameters_that_exist():
+    for path in share_path("config/robots").glob("*.yaml"):
+        for node, content in yaml.safe_load(path.read_text()).items():
+            spec = TABLE.node(node.rsplit("/", 1)[-1])
+            for name, value in content["ros__parameters"].items():
+                assert spec.parameter(name).checked(value) == value
 
 
 @pytest.mark.parametrize(("name", "value"), [("policy", "best"), ("colour", "red")])
