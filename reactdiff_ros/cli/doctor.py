@@ -29,7 +29,6 @@ _NEEDED = {
     "psutil": "psutil",
     "safetensors": "safetensors",
     "sounddevice": "sounddevice",
-    "soxr": "soxr",
     "yaml": "PyYAML",
 }
 _OPTIONAL = {
