@@ -154,8 +154,11 @@ class ReactdiffNode(LifecycleNode):
     def problem(self, key: str, sentence: str, level: Level = Level.ERROR) -> None:
         """State a problem in force: logged and published at once when it is news."""
         if self.health.problem(key, sentence, level):
-            log = self.get_logger().error if level is Level.ERROR else self.get_logger().warning
-            log(sentence)
+            # rclpy allows one severity for each line of code.
+            if level is Level.ERROR:
+                self.get_logger().error(sentence)
+            else:
+                self.get_logger().warning(sentence)
             self._heartbeat.beat()
 
     def solved(self, key: str, sentence: str = "") -> None:

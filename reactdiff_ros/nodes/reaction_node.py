@@ -9,7 +9,7 @@ from typing import Any
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.listener import Listener, ListenerConfig, fallback_listener, make_listener
-from reactdiff_ros.types import REACTION_RATE_HZ, Reaction
+from reactdiff_ros.types import REACTION_RATE_HZ, ListenerControl, Reaction
 
 from . import convert
 from .base import ReactdiffNode
@@ -20,7 +20,9 @@ from .worker import Worker
 SILENT_NS = 2 * NS
 FLOWING_NS = 60_000_000
 """Frames that come this often or oftener make the plans; else a timer does."""
-_FRAME, _CONTROL, _SPEAKING = "speaker/frame", "listener/control", "robot_speaking"
+RETRY_NS = 10 * NS
+"""Weights that are missing are looked for again after this time."""
+_FRAME, _CONTROL, _SPEAKING, _WEIGHTS = "speaker/frame", "listener/control", "robot_speaking", "weights"
 
 
 class ReactionNode(ReactdiffNode):
@@ -31,30 +33,33 @@ class ReactionNode(ReactdiffNode):
     def setup(self) -> None:
         """Make the listener; where the model's weights cannot be used, rules stand in and the diagnostics say so."""
         names = {f.name for f in fields(ListenerConfig)}
-        config = ListenerConfig(**{n: v for n, v in self.values.items() if n in names})
-        seed = int(self.values["seed"])
+        self._config = ListenerConfig(**{n: v for n, v in self.values.items() if n in names})
+        self._seed = int(self.values["seed"])
         self._missing = ""
+        self._control: ListenerControl | None = None
         try:
-            self._listener: Listener = make_listener(str(self.values["policy"]), seed=seed, config=config)
+            self._listener = self._make_listener()
         except WeightsError as error:
             self._missing = f"{error}; until then the rules listener stands in"
-            self._listener = fallback_listener(seed=seed, config=config, error=str(error))
+            self._listener = fallback_listener(seed=self._seed, config=self._config, error=str(error))
         self._reactions = self.advertise("listener/reaction")
         self._candidates = self.advertise("listener/reaction/candidates")
-        self._seed = seed
+
+    def _make_listener(self) -> Listener:
+        return make_listener(str(self.values["policy"]), seed=self._seed, config=self._config)
 
     def start(self) -> None:
         """Subscribe and start the worker."""
         self._listener.reset(self._seed)
         self._newest_ns = 0
-        self._heard_ns = self.steady_ns()
+        self._heard_ns = self._tried_ns = self.steady_ns()
         if self._missing:
             self.problem("weights", self._missing)
         self._worker = self.work(
             Worker(
                 "reaction",
                 self._handle,
-                {_FRAME: 4, _CONTROL: 8, _SPEAKING: 8},
+                {_FRAME: 4, _CONTROL: 8, _SPEAKING: 8, _WEIGHTS: 1},
                 self.failed,
                 tick=self._tick,
                 tick_s=1.0 / REACTION_RATE_HZ,
@@ -83,6 +88,9 @@ class ReactionNode(ReactdiffNode):
             self.problem("input", "nothing comes on speaker/frame: perception_node is missing or inactive", Level.WARN)
         else:
             self.solved("input")
+        if self._missing and self.steady_ns() - self._tried_ns > RETRY_NS:
+            self._tried_ns = self.steady_ns()
+            self._worker.put(_WEIGHTS, None)
 
     def _handle(self, kind: str, message: Any) -> None:
         if kind == _FRAME:
@@ -92,9 +100,24 @@ class ReactionNode(ReactdiffNode):
             self._listener.observe(frame)
             self._plan()
         elif kind == _CONTROL:
-            self._listener.control(convert.control_value(message))
-        else:
+            control = convert.control_value(message)
+            self._listener.control(control)
+            self._control = control
+        elif kind == _SPEAKING:
             self._listener.robot_speaking(bool(message.data), self.now_ns())
+        else:
+            self._try_weights()
+
+    def _try_weights(self) -> None:
+        """Put the model in the place of the rules as soon as its weights can be used."""
+        try:
+            listener = self._make_listener()
+        except WeightsError:
+            return
+        if self._control is not None:
+            listener.control(self._control)
+        self._listener, self._missing = listener, ""
+        self.solved("weights", "the model's weights are there: the model listens")
 
     def _tick(self) -> None:
         # While frames come, plans are drawn when one has just come: then a plan has the newest evidence, and evidence

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from ros_harness import RosGraph
 
+from reactdiff_ros.resources import resource_path
+
 pytestmark = pytest.mark.ros
 
 PICTURE, FRAME, EXPRESSION = "camera/image_raw/compressed", "speaker/frame", "listener/expression"
@@ -128,15 +130,36 @@ def test_face_without_any_input_is_calm_and_neutral(graph):
     assert all(f.picture_stamp.sec == 0 for f in graph.received[EXPRESSION])
 
 
-def test_missing_weights_are_said_and_rules_stand_in(graph, tmp_path):
+def test_missing_weights_are_said_rules_stand_in_and_the_model_takes_over(graph, tmp_path):
+    folder = tmp_path / "no_weights_here"
     graph.listen("listener/status")
-    graph.start("reaction_node", policy="model", model_dir=tmp_path / "no_weights_here")
+    graph.start("reaction_node", policy="model", model_dir=folder)
+
+    def policy():
+        newest = graph.received["listener/status"][-1:]
+        return [setting for status in newest for setting in status.settings if setting.startswith("policy=")]
+
     graph.until(lambda: graph.level("reaction_node") == 2, 40.0, "the error")
     graph.wait_active("reaction_node")
     assert "rules" in graph.sentence("reaction_node")
     assert "no_weights_here" in graph.sentence("reaction_node")
-    graph.until(lambda: graph.received["listener/status"], 5.0, "the status")
-    assert "policy=rules" in graph.received["listener/status"][-1].settings
+    graph.until(lambda: policy() == ["policy=rules"], 10.0, "the rules")
+    shutil.copytree(resource_path("models/live"), folder)
+    graph.until(lambda: policy() == ["policy=model"], 30.0, "the model")
+    graph.until(lambda: graph.level("reaction_node") < 2, 10.0, "no error")
+
+
+def test_weights_of_the_wrong_hash_are_refused(graph, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(resource_path("models/live"), folder)
+    network = folder / "denoiser.onnx"
+    data = bytearray(network.read_bytes())
+    data[len(data) // 2] ^= 1
+    network.write_bytes(data)
+    graph.start("reaction_node", policy="model", model_dir=folder)
+    graph.until(lambda: graph.level("reaction_node") == 2, 40.0, "the error")
+    assert "denoiser.onnx" in graph.sentence("reaction_node")
+    graph.wait_active("reaction_node")
 
 
 def test_page_of_a_taken_port_is_served_on_the_next(graph):
