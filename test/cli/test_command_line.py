@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -138,6 +139,14 @@ def test_doctor_tells_one_line_for_each_check(capfd: pytest.CaptureFixture[str])
     assert {"python", "packages", "ros", "camera", "microphone", "port", "backend", "disk"} <= checks
     assert len(err.splitlines()) == len(answer["findings"])
     assert all(f["level"] != "error" or f["sentence"] for f in answer["findings"])
+
+
+def test_doctor_asks_for_what_the_requirements_name() -> None:
+    from reactdiff_ros.cli.doctor import _NEEDED
+
+    lines = [line for name in ("run", "run-no-deps") for line in (ROOT / f"requirements/{name}.txt").open()]
+    required = {re.split(r"[\s<>=~!]", line)[0].lower() for line in lines}
+    assert {name.lower() for name in _NEEDED.values()} <= required
 
 
 def test_a_check_that_trips_is_a_finding(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
