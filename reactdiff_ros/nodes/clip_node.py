@@ -73,6 +73,8 @@ class ClipNode(ReactdiffNode):
             try:
                 self._play()
                 self._ended = not self._stopping.is_set()
+                self.solved("sound")
+                self.solved("picture")
             except ReactdiffError as error:
                 self.problem("clip", str(error))
             except Exception as error:

@@ -32,20 +32,41 @@ def test_no_camera_is_said_in_one_sentence_and_fails_no_transition(graph):
     assert "video_that_is_not_there" in graph.sentence("camera_node")
 
 
-def test_camera_that_is_plugged_in_later_is_found(graph, tmp_path):
+def film(path, seconds=1.0):
+    """A silent film of 25 pictures a second, put in place in one move."""
     import cv2
 
+    new = path.with_name(f"new_{path.name}")
+    writer = cv2.VideoWriter(str(new), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
+    for i in range(round(25 * seconds)):
+        writer.write(np.full((48, 64, 3), 4 * i, np.uint8))
+    writer.release()
+    new.rename(path)
+    return path
+
+
+def test_camera_that_is_plugged_in_later_is_found(graph, tmp_path):
     path = tmp_path / "camera.avi"
     graph.start("camera_node", device=path)
     graph.listen(PICTURE)
     graph.until(lambda: graph.level("camera_node") == 2, 40.0, "the error")
-    writer = cv2.VideoWriter(str(tmp_path / "new.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
-    for i in range(50):
-        writer.write(np.full((48, 64, 3), 5 * i, np.uint8))
-    writer.release()
-    (tmp_path / "new.avi").rename(path)
+    film(path, 2.0)
     graph.until(lambda: len(graph.received[PICTURE]) > 5, 30.0, "pictures")
     graph.until(lambda: graph.level("camera_node") == 0, 10.0, "all well")
+
+
+def test_clip_loops_with_rising_stamps_or_ends(graph, tmp_path):
+    path = film(tmp_path / "short.avi")
+    graph.listen(PICTURE)
+    looped = graph.start("clip_node", clip=path)
+    graph.until(lambda: len(graph.received[PICTURE]) > 60, 40.0, "more than two rounds of pictures")
+    stamps = [m.header.stamp.sec + m.header.stamp.nanosec / 1e9 for m in graph.received[PICTURE]]
+    assert min(np.diff(stamps)) > 0.0
+    assert looped.stop() == 0
+    graph.start("clip_node", clip=path, loop=False)
+    graph.until(lambda: "has ended" in graph.sentence("clip_node"), 40.0, "the end")
+    assert graph.state("clip_node") == "active"
+    assert graph.level("clip_node") == 0
 
 
 def test_no_microphone_is_said_in_one_sentence(graph):
