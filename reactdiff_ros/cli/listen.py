@@ -96,6 +96,7 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option("--avatar/--no-avatar", default=True, help="Serve the screen face (yes).")
 @click.option("--look", metavar="NAME", help="Look of the screen face.")
 @click.option("--port", type=click.IntRange(1024, 65535), help="Port of the page; the next free one if it is taken.")
+@click.option("--robot", metavar="NAME", help="Robot: a file of config/robots by its name, or the path of one.")
 @click.option("--namespace", default="", metavar="NAME", help="ROS namespace of all nodes.")
 @click.option("--lan", is_flag=True, help="Let other machines find the nodes (else DDS stays on this machine).")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of all noise: the same input, the same face.")
@@ -113,6 +114,7 @@ def listen(
     avatar: bool,
     look: str | None,
     port: int | None,
+    robot: str | None,
     namespace: str,
     lan: bool,
     seed: int | None,
@@ -134,7 +136,7 @@ def listen(
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
 
-    arguments = {"policy": policy, "backend": backend, "avatar": look if avatar else "none"}
+    arguments = {"policy": policy, "backend": backend, "avatar": look if avatar else "none", "robot": robot}
     parameters = {"seed": seed, "port": port, "loop": False if once else None}
     try:
         options = LiveOptions(

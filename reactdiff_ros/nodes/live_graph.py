@@ -22,7 +22,7 @@ import yaml
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
-from reactdiff_ros.nodes.table import Node, Value, load_table
+from reactdiff_ros.nodes.table import Node, Value, load_table, robot_file
 from reactdiff_ros.resources import share_path
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class LiveOptions:
     Args:
         arguments: of the table of nodes (camera, clip, policy ...), those that were given.
         parameters: node parameters by name, for every node that declares one of that name (seed, port ...).
-        params_file: ROS parameter file of the user, weaker than what is given above.
+        params_file: ROS parameter file of the user, stronger than the robot's, weaker than what is given above.
         namespace: "" or "/name".
         lan: let other machines find the nodes.
         domain: ROS domain, None = from the environment.
@@ -74,6 +74,7 @@ def wanted_nodes(options: LiveOptions) -> list[Node]:
     """The nodes that these options start, the face first. Raises ConfigError for unknown arguments or values."""
     table = load_table()
     settled = table.settled(dict(options.arguments))
+    robot_file(settled["robot"])
     nodes = [node for node in table.nodes if node.wanted(settled)]
     return sorted(nodes, key=lambda node: node.name not in FACE)
 
@@ -88,11 +89,14 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     declared = {p.name for p in node.parameters}
     parameters |= {n: node.parameter(n).checked(v) for n, v in options.parameters.items() if n in declared}
     arguments = ["--ros-args", "-r", f"__ns:={options.namespace or '/'}"]
-    if options.params_file is not None:
-        arguments += ["--params-file", str(options.params_file.resolve())]
+    for file in (robot_file(load_table().settled(dict(options.arguments))["robot"]), options.params_file):
+        if file is not None:
+            arguments += ["--params-file", str(file.resolve())]
     if parameters:
         path = folder / f"{node.name}.yaml"
-        path.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+        # By the node's whole name: ROS applies entries in the order of first mention, a shared /** would be early.
+        entry = {f"{options.namespace}/{node.name}": {"ros__parameters": parameters}}
+        path.write_text(yaml.safe_dump(entry))
         arguments += ["--params-file", str(path)]
     environment = {}
     profile = _dds_profile() if node.large_messages else None

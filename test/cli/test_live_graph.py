@@ -6,7 +6,7 @@ import http.server
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -54,7 +54,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def parameters(command: live_graph.NodeCommand) -> dict[str, object]:
     file = Path(command.command[-1])
-    return dict(yaml.safe_load(file.read_text())["/**"]["ros__parameters"])
+    (entry,) = yaml.safe_load(file.read_text()).values()
+    return dict(entry["ros__parameters"])
 
 
 def test_a_clip_takes_the_place_of_the_devices_and_the_face_comes_first() -> None:
@@ -73,7 +74,8 @@ def test_what_was_given_reaches_the_nodes_that_have_it(installed: Path, tmp_path
     assert parameters(camera) == {"device": "0"}  # a text, also where YAML would read a number
     assert parameters(node_command(table.node("reaction_node"), options, tmp_path)) == {"policy": "rules", "seed": 7}
     perception = node_command(table.node("perception_node"), options, tmp_path)
-    assert "--params-file" not in perception.command
+    assert not (tmp_path / "perception_node.yaml").exists()
+    assert "screen.yaml" in perception.command[-1]  # the robot's
 
 
 def test_the_users_file_is_weaker_than_the_command_line(installed: Path, tmp_path: Path) -> None:
@@ -82,8 +84,9 @@ def test_the_users_file_is_weaker_than_the_command_line(installed: Path, tmp_pat
     options = LiveOptions(arguments={"policy": "rules"}, params_file=file)
     command = node_command(load_table().node("reaction_node"), options, tmp_path).command
     files = [command[i + 1] for i, word in enumerate(command) if word == "--params-file"]
-    assert files[0] == str(file)
-    assert len(files) == 2
+    assert [Path(name).name for name in files] == ["screen.yaml", "mine.yaml", "reaction_node.yaml"]
+    none = replace(options, arguments={"robot": "none"}, params_file=None)
+    assert "--params-file" not in node_command(load_table().node("reaction_node"), none, tmp_path).command
 
 
 def test_wrong_options_are_sentences(tmp_path: Path) -> None:
@@ -96,8 +99,9 @@ def test_wrong_options_are_sentences(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError):
             LiveOptions(**wrong)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError):
-        wanted_nodes(LiveOptions(arguments={"policy": "clairvoyant"}))
+    for arguments in ({"policy": "clairvoyant"}, {"robot": "nobody's"}):
+        with pytest.raises(ConfigError):
+            wanted_nodes(LiveOptions(arguments=arguments))
 
 
 def test_programs_that_are_not_installed_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
