@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.types import Picture, Sound, SpeakerFrame
@@ -17,6 +17,8 @@ from .health import Level
 from .pictures import PictureDecoder
 from .runner import run
 from .worker import Worker
+
+Evidence = TypeVar("Evidence", Picture, Sound)
 
 SILENT_NS = 2 * NS
 """Pictures or sound that have not come for so long are missed."""
@@ -112,10 +114,19 @@ class PerceptionNode(ReactdiffNode):
     def _handle(self, topic: str, message: Any) -> None:
         if topic in (_IMAGE, _COMPRESSED):
             decode = self._decoder.raw if topic == _IMAGE else self._decoder.compressed
-            self._on_picture(topic, decode(message))
+            self._on_picture(topic, self._stamped(topic, decode(message)))
         else:
             sound = {_AUDIO: convert.sound_value, _BYTES: self._bytes.sound, _SAMPLES: sampled_sound}[topic]
-            self._on_sound(topic, sound(message))
+            self._on_sound(topic, self._stamped(topic, sound(message)))
+
+    def _stamped(self, topic: str, value: Evidence) -> Evidence:
+        """A driver that does not stamp: the time of arrival stands in, and the diagnostics say so."""
+        if value.stamp_ns:
+            self.solved(f"stamp {topic}")
+            return value
+        sentence = f"{topic} carries no stamps: the time of arrival is taken, so latency cannot be known"
+        self.problem(f"stamp {topic}", sentence, Level.WARN)
+        return replace(value, stamp_ns=self.now_ns())
 
     def _on_picture(self, topic: str, picture: Picture) -> None:
         if self._in_time("picture", topic, picture.stamp_ns):

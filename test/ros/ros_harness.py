@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -28,9 +29,8 @@ from rclpy.signals import SignalHandlerOptions  # noqa: E402
 from reactdiff_ros.nodes.interfaces import interface, qos_profile  # noqa: E402
 from reactdiff_ros.nodes.table import load_table  # noqa: E402
 
-# One domain a graph: a first one that no other run of the tests on this machine is likely to use, then the next ones.
-_DOMAINS = itertools.cycle(range(70, 100))
-_OFFSET = os.getpid() % 30
+DOMAINS = range(20, 60)
+"""Clear of those of `reactdiff bench live`, which may run beside."""
 START_S = 40.0
 """How long a node may take to start on a loaded machine."""
 
@@ -77,7 +77,7 @@ class RosGraph:
 
     def __init__(self, folder: Path, *, use_sim_time: bool = False) -> None:
         self.folder = folder
-        self.domain = 70 + (_OFFSET + next(_DOMAINS) - 70) % 30
+        self.domain, self._claim = free_domain()
         self.environment = os.environ | {
             "ROS_DOMAIN_ID": str(self.domain),
             "PYTHONUNBUFFERED": "1",
@@ -184,11 +184,29 @@ class RosGraph:
         self._executor.shutdown(timeout_sec=0.5)
         self.node.destroy_node()
         self._context.try_shutdown()
+        self._claim.close()
         return codes
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             self.diagnostics[status.name] = status
+
+
+def free_domain() -> tuple[int, socket.socket]:
+    """A ROS domain that no other test and no node of ours on this machine uses, held until the socket is closed."""
+    used = {int(n) for n in re.findall(r"@reactdiff_ros(?:-\w+)?/(\d+)", Path("/proc/net/unix").read_text())}
+    for domain in DOMAINS:
+        if domain in used:
+            continue
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0reactdiff_ros-test/{domain}")
+        except OSError:
+            claim.close()
+            continue
+        return domain, claim
+    pytest.fail(f"all ROS domains of {DOMAINS} are in use")
+    raise AssertionError
 
 
 def executable(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import shutil
 import signal
 
@@ -141,6 +142,25 @@ def test_face_lives_on_when_the_clip_dies_and_comes_back(graph, clips, tmp_path)
     graph.until(lambda: len(graph.received[PICTURE]) > pictures + 5, 40.0, "pictures again")
     graph.until(lambda: mode() == "listening", 10.0, "listening again")
     graph.until(lambda: graph.level("perception_node") == 0, 10.0, "all well")
+
+
+def test_camera_driver_that_does_not_stamp_is_used_and_told(graph):
+    from sensor_msgs.msg import Image
+
+    graph.listen(FRAME)
+    graph.start("perception_node", image_transport="raw")
+    graph.connect("camera/image_raw")
+    picture = Image(encoding="mono8", width=64, height=48, step=64, data=array.array("B", bytes(64 * 48)))
+
+    def seen():
+        graph.publish("camera/image_raw", picture)
+        graph.spin(0.05)
+        return len(graph.received[FRAME]) > 5
+
+    graph.until(seen, 40.0, "frames")
+    assert all(f.picture_stamp.sec > 0 for f in graph.received[FRAME])
+    graph.until(lambda: "no stamps" in graph.sentence("perception_node"), 5.0, "the sentence")
+    assert graph.level("perception_node") == 1
 
 
 def test_face_without_any_input_is_calm_and_neutral(graph):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ros_harness import RosGraph
@@ -159,7 +163,9 @@ def test_signal_ends_cleanly(graph, number):
 
 def test_signal_during_the_start_ends_cleanly(graph):
     node = graph.start(NAME, "-r", "__ns:=/early")
-    graph.spin(0.15)
+    status = Path(f"/proc/{node.process.pid}/status")
+    caught = lambda: int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16) >> (signal.SIGTERM - 1) & 1  # noqa: E731
+    graph.until(caught, 20.0, "the handler")  # the imports follow
     assert node.stop(signal.SIGINT) == 0
     assert "Traceback" not in node.log
 
@@ -193,6 +199,38 @@ def test_twin_on_another_machine_is_told(monkeypatch, alone):
         alone.until(lambda: mine.get_node_names().count(NAME) == 1, 20.0, "its end")
         mine._heartbeat.beat()
         assert mine.health.summary("fine").sentence == "fine"
+        mine.destroy_node()
+    finally:
+        rclpy.shutdown()
+
+
+def test_stuck_worker_is_told_and_then_takes_the_heartbeat_away(alone):
+    import rclpy
+
+    from reactdiff_ros.nodes.expression_node import ExpressionNode
+
+    rclpy.init(args=[], domain_id=alone.domain)
+    try:
+        mine = ExpressionNode()
+        stuck = SimpleNamespace(busy_s=lambda: 3.0, dropped=Counter(frame=2))
+        mine.workers.append(stuck)
+
+        def told():
+            mine._heartbeat.beat()
+            return "has worked on one input" in alone.sentence(NAME)
+
+        alone.until(told, 20.0, "the sentence")
+        assert alone.level(NAME) == 2
+        assert alone.value(NAME, "dropped frame") == "2"
+        stuck.busy_s = lambda: 6.0
+        alone.spin(0.2)
+        alone.diagnostics.clear()
+        mine._heartbeat.beat()
+        alone.spin(0.3)
+        assert not alone.diagnostics
+        stuck.busy_s = lambda: 0.0
+        mine._heartbeat.beat()
+        alone.until(lambda: alone.sentence(NAME) == "not configured", 5.0, "the heartbeat again")
         mine.destroy_node()
     finally:
         rclpy.shutdown()
