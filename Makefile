@@ -1,9 +1,9 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make test     all tests that this machine can run
 # make setup    the environment alone; then '. ./env.sh' in any shell
-# make test-long, make lint, make bench, make docs, make weights, make demo, make clean
+# make test-long, make lint, make bench, make docs, make weights, make demo, make picture, make clean
 SHELL := /bin/bash
-.PHONY: help listen test test-long setup setup-test lint docs bench weights demo clean
+.PHONY: help listen test test-long setup setup-test lint docs bench weights demo picture clean
 # Recordings for tests and figures, where there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -38,6 +38,10 @@ weights: setup
 
 demo: setup
 	@. ./env.sh && reactdiff demo render --output resource/demo/speaker.mp4
+
+# docs/images/listening.png, from the running graph and headless Chromium.
+picture: setup-test
+	@. ./env.sh && python scripts/make_picture.py
 
 docs: setup
 	@. ./env.sh && reactdiff docs nodes --output docs/nodes.md

@@ -86,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images" / "listening.png")
-    parser.add_argument("--at", type=float, nargs="+", default=[6.0, 12.0, 18.0])
+    parser.add_argument("--at", type=float, nargs="+", default=[13.0, 22.0, 29.5, 36.5])
     parser.add_argument("--policy", default="model")
     parser.add_argument("--look", default="soft")
     arguments = parser.parse_args()
