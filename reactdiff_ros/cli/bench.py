@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ def record(clips: tuple[Path, ...], seconds: float, runs: int, output: Path) -> 
         "live": runs_done,
     }
     for clip in clips or (None,):
-        command = f"reactdiff bench live {f'--clip {clip} ' if clip else ''}--seconds {seconds:g} --runs {runs} --json"
+        # Relative: a folder of this machine's user means nothing to the reader.
+        option = f"--clip {os.path.relpath(clip)} " if clip else ""
+        command = f"reactdiff bench live {option}--seconds {seconds:g} --runs {runs} --json"
         result = _measure(clip, seconds, runs, {}, None)
         name = clip.name if clip else "demo speaker"
         runs_done.append({"clip": name, "command": command, "runs": runs, "result": result})

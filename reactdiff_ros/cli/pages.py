@@ -139,7 +139,7 @@ def benchmarks_page(figures: dict[str, Any]) -> str:
         "",
         *_table(
             ("clip", "latency p50 / p99, ms", "reaction p50 / p99, ms", "speaker/frame, Hz", "listener/expression, Hz",
-             "gaps over 40 ms", "CPU cores", "memory, MB", "runs x s"),
+             "gaps over 40 ms", "CPU cores", "memory, MB", "load before", "runs x s"),
             (_live_row(run) for run in figures["live"]),
         ),
         "",
@@ -177,6 +177,7 @@ def _live_row(run: dict[str, Any]) -> tuple[str, ...]:
         _number(result["deadline_misses"]),
         _number(result["cpu_cores"]),
         _number(result["rss_mb"]),
+        _number(result["load_before"]),
         f"{run['runs']} x {result['seconds']:g}",
     )
 
