@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from cli_domain import free_domain
 
 from reactdiff_ros.cli.listen import Source, choose_source
 from reactdiff_ros.nodes.live_graph import page_answers
 
 ROOT = Path(__file__).resolve().parents[2]
-DOMAIN = "68"
+DOMAIN = str(free_domain())
 URL = re.compile(r"http://127\.0\.0\.1:\d+/")
 
 

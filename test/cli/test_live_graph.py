@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cli_domain import free_domain
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.nodes import live_graph
@@ -27,7 +28,7 @@ from reactdiff_ros.nodes.live_graph import (
 )
 from reactdiff_ros.nodes.table import load_table
 
-DOMAIN = 68
+DOMAIN = free_domain()
 
 
 @dataclass(frozen=True)
