@@ -9,20 +9,27 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, bounded
+from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, NAMES, bounded, index
 from reactdiff_ros.model.evidence import EvidenceWatch
 from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
 from reactdiff_ros.model.policies.base import PolicyListener
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
-from reactdiff_ros.model.sampler import NoiseTape
+from reactdiff_ros.model.sampler import NoiseTape, blend, smooth
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, ListenerState, Reaction, SpeakerFrame
 
+RECALL: Final = 4
+"""Frames of its own past that the network is shown: enough to go on smoothly, too few to hold on to a smile for its
+own sake (free-running on simulated dyads, 4 couples to the speaker better than 16)."""
+COOL, WARM = 0.5, 0.15
+"""At attitude -1 a smile is shown at 1 - COOL of its size, at 1 at 1 + WARM, on top of the network's condition, which
+every new plan dilutes."""
+_SMILING: Final = index(
+    *(n for n in NAMES if n.startswith(("mouthSmile", "cheekSquint", "mouthDimple", "mouthUpperUp")))
+)
 CHOICE_SLOTS: Final = 20
 """A choice among the candidates is held for at least 0.8 s."""
-BLEND: Final = np.array([0.3, 0.65, 0.9], dtype=np.float32)[:, None]
-"""Share of the new plan in its first frames; the rest is the old plan, which covers the same times."""
 _FADE: Final = np.float32(np.exp(-0.04 / 0.2))
 _KEEP: Final = 48
 
@@ -128,7 +135,7 @@ class DiffusionListener(PolicyListener):
         return Reaction(
             start_ns=self._clock.grid.time_ns(slot),
             rate_hz=REACTION_RATE_HZ,
-            coefficients=everything[chosen],
+            coefficients=self._in_style(everything[chosen]),
             commit_frames=self._clock.hop,
             engaged=self._engaged,
             seed=self._seed,
@@ -138,9 +145,16 @@ class DiffusionListener(PolicyListener):
             picture_stamp_ns=None if frame is None else frame.picture_stamp_ns,
             sound_stamp_ns=None if frame is None or self._deaf else frame.sound_stamp_ns,
             candidate=self._stream,
-            candidates=np.stack(list(everything.values())) if self._config.publish_candidates else None,
+            candidates=self._in_style(np.stack(list(everything.values()))) if self._config.publish_candidates else None,
             reason=reason,
         )
+
+    def _in_style(self, plans: FloatArray) -> FloatArray:
+        """Plans (..., 58) with the size of smiles that the attitude asks for."""
+        attitude = self._style.attitude
+        shown = plans.copy()
+        shown[..., _SMILING] *= 1 + (COOL if attitude < 0 else WARM) * attitude
+        return bounded(shown)
 
     def _streams(self, slot: int) -> list[int]:
         """Which candidates are drawn now: all of them when a choice is due, else the one that is held."""
@@ -168,9 +182,7 @@ class DiffusionListener(PolicyListener):
         before = self._past.planned(slot, HORIZON_FRAMES)
         out: dict[int, FloatArray] = {}
         for k, plan in zip(streams, plans, strict=True):
-            face = bounded(levels[:, None] * bounded(plan))
-            face[: len(BLEND)] = BLEND * face[: len(BLEND)] + (1 - BLEND) * before[: len(BLEND)]
-            out[k] = bounded(face)
+            out[k] = bounded(blend(bounded(levels[:, None] * bounded(plan)), before))
         return out
 
     def _draw(self, slot: int, streams: list[int]) -> FloatArray:
@@ -182,9 +194,12 @@ class DiffusionListener(PolicyListener):
         noise = np.stack([self._tape.frames(slot, s["horizon"], stream) for stream in streams])
         latents = self._networks.sample(
             speaker, missing, past, self._control_vector(lead), noise,
-            steps=self._config.steps, guidance=self._config.guidance,
+            steps=self._config.steps, guidance=self._config.guidance, recall=RECALL,
         )  # fmt: skip
-        return self._networks.coefficients(past, latents)[:, :HORIZON_FRAMES].copy()
+        plans = self._networks.coefficients(past, latents)
+        # Two frames of what was shown before, two of the last one after: the plan keeps its length.
+        shown = np.broadcast_to(shown[-2:], (len(plans), 2, COEFFICIENT_COUNT))
+        return smooth(np.concatenate([shown, plans, plans[:, -1:], plans[:, -1:]], axis=1))
 
     def _lead(self, slot: int) -> int:
         """Slots between the newest evidence and the plan; the grid is filled up where that is too many."""

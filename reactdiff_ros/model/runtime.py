@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.sampler import angles, multistep
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
@@ -92,6 +91,7 @@ class Networks:
         *,
         steps: int,
         guidance: float,
+        recall: int,
     ) -> FloatArray:
         """Latents (K, horizon, L) of K candidates that share speaker and past.
 
@@ -103,6 +103,7 @@ class Networks:
             noise: (K, horizon, L).
             steps: of the solver.
             guidance: 1 = the condition as trained, 0 = no speaker at all.
+            recall: how many of the newest frames of the past are shown to the network.
         """
         count = len(noise)
         keys, values, style = self._sessions["context"].run(
@@ -110,16 +111,18 @@ class Networks:
         )
         mask = np.zeros((1, 1 + len(speaker) + len(past)), dtype=np.float32)
         mask[0, 1 : 1 + len(speaker)] = missing * MASKED
+        mask[0, 1 + len(speaker) : mask.shape[1] - recall] = MASKED
         blind = mask.copy()
         blind[0, 1 : 1 + len(speaker)] = MASKED
         guided = guidance != 1.0
         masks = np.repeat(np.concatenate([mask, blind]) if guided else mask, count, axis=0)
+        context = {"keys": keys, "values": values, "style": style}
         run = self._sessions["denoiser"].run
 
         def velocity(z: FloatArray, angle: float) -> FloatArray:
             batch = np.concatenate([z, z]) if guided else z
             level = np.full(len(batch), angle, dtype=np.float32)
-            v = run(None, {"z": batch, "angle": level, "keys": keys, "values": values, "style": style, "mask": masks})[0]
+            v = run(None, {**context, "z": batch, "angle": level, "mask": masks})[0]
             if not guided:
                 return np.asarray(v)
             return np.asarray(v[count:] + np.float32(guidance) * (v[:count] - v[count:]))
@@ -129,6 +132,4 @@ class Networks:
     def coefficients(self, past: FloatArray, latents: FloatArray) -> FloatArray:
         """Coefficients (K, horizon, 58) of sampled latents that continue `past` (past, L)."""
         context = np.broadcast_to(past[-VAE_CONTEXT:], (len(latents), VAE_CONTEXT, past.shape[-1]))
-        out = self.decode(np.concatenate([context, latents], axis=1).astype(np.float32))
-        assert out.shape[-1] == COEFFICIENT_COUNT
-        return out
+        return self.decode(np.concatenate([context, latents], axis=1).astype(np.float32))

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, INDEX
+from reactdiff_ros.model.sampler import blend, smooth
 from reactdiff_ros.model.tokens import featurize
 
 from .events import FRAME_S, FloatArray
@@ -30,6 +31,8 @@ class RollOut:
     steps: int = 5
     guidance: float = 1.5
     lead: int = 1
+    recall: int = 4
+    """Frames of its own past that the listener is shown."""
     seed: int = 0
 
 
@@ -57,7 +60,8 @@ def roll_out(model: Model, dyads: Dyads, how: RollOut, speakers: NDArray[np.int6
     )
     for start in range(0, frames, HOP):
         plan = _plan(model, tokens, shown[:, start : start + before], tape, controls, start, how)
-        shown[:, before + start : before + start + shape.horizon] = plan
+        there = slice(before + start, before + start + shape.horizon)
+        shown[:, there] = blend(plan, shown[:, there]) if start else plan
     return np.asarray(shown[:, before : before + frames].numpy())
 
 
@@ -79,6 +83,7 @@ def _plan(
     context = model.denoiser.context(speaker, past, controls)
     mask = torch.zeros(worlds, 1 + shape.speech + shape.past)
     mask[:, 1 : 1 + shape.speech] = torch.where(ages < 0, -1e4, 0.0)
+    mask[:, 1 + shape.speech : 1 + shape.speech + shape.past - how.recall] = -1e4
     blind = mask.clone()
     blind[:, 1 : 1 + shape.speech] = -1e4
 
@@ -92,6 +97,8 @@ def _plan(
 
     latents = sample(velocity, tape[:, start : start + shape.horizon], how.steps)
     faces: torch.Tensor = model.vae.decode(torch.cat([past[:, -VAE_CONTEXT:], latents], 1))[:, VAE_CONTEXT:]
+    edge = faces[:, -1:]
+    faces = smooth(torch.cat([shown[:, -2:], faces, edge, edge], 1))
     faces[..., :52] = faces[..., :52].clamp(0, 1)
     return faces
 
@@ -104,7 +111,7 @@ def nods_per_minute(pitch: FloatArray, threshold_rad: float = 0.026) -> float:
         dips = row - np.convolve(row, kernel, "same") > threshold_rad
         onsets = np.flatnonzero(np.diff(dips.astype(int)) == 1)
         count += int((np.diff(onsets, prepend=-100) > 30).sum())
-    return count / (pitch.size * FRAME_S / 60)
+    return count / (pitch.size * FRAME_S / 60) if pitch.size else float("nan")
 
 
 def coupling(speaker: FloatArray, listener: FloatArray) -> float:
@@ -133,6 +140,10 @@ def smile_lag_s(speaker: FloatArray, listener: FloatArray) -> tuple[float, float
     return (float(np.median(lags)) if lags else float("nan")), len(lags) / max(onsets, 1)
 
 
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
 def describe(dyads: Dyads, listener: FloatArray) -> dict[str, float]:
     """What a listener (B, T, 58) does in these dyads."""
     seen = dyads.speaker.camera.mean(1) * dyads.truth.present.mean(1) > 0.95
@@ -146,8 +157,8 @@ def describe(dyads: Dyads, listener: FloatArray) -> dict[str, float]:
     border = np.arange(len(second)) % HOP >= HOP - 2
     return {
         "smile_coupling": coupling(speaker[seen], smile[seen]),
-        "smile_when_speaker_smiles": float(smile[seen][speaker[seen] > 0.4].mean()),
-        "smile_when_not": float(smile[seen][speaker[seen] < 0.02].mean()),
+        "smile_when_speaker_smiles": _mean(smile[seen][speaker[seen] > 0.4]),
+        "smile_when_not": _mean(smile[seen][speaker[seen] < 0.02]),
         "smile_lag_s": lag,
         "smile_answered": answered,
         "smile_deviation": float(smile.std()),
@@ -155,7 +166,7 @@ def describe(dyads: Dyads, listener: FloatArray) -> dict[str, float]:
         "pitch_deviation_rad": float(pitch.std()),
         "nods_per_minute_talking": nods_per_minute(pitch[talks]),
         "nods_per_minute_nobody_speaks": nods_per_minute(pitch[still]),
-        "smile_no_reason": float(smile[calm].mean()) if calm.any() else float("nan"),
+        "smile_no_reason": _mean(smile[calm]),
         "jerk_border_over_inside": float(second[border].mean() / max(second[~border].mean(), 1e-9)),
     }
 

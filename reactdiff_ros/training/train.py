@@ -270,12 +270,12 @@ def reaction_loss(model: Model, s: Sequences, rng: np.random.Generator, plans: i
 def disturb_past(past: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Drop, shorten, offset and noise the listener's past. Returns it and which frames are missing (N, past)."""
     count, length, width = past.shape
-    noise = torch.randn_like(past) * torch.from_numpy(0.4 * rng.random((count, 1, 1)).astype(np.float32))
-    shift = torch.randn(count, 1, width) * torch.from_numpy(0.5 * rng.random((count, 1, 1)).astype(np.float32))
-    clean = torch.from_numpy(rng.random((count, 1, 1)) < 0.25).float()
+    noise = torch.randn_like(past) * torch.from_numpy(0.6 * rng.random((count, 1, 1)).astype(np.float32))
+    shift = torch.randn(count, 1, width) * torch.from_numpy(0.7 * rng.random((count, 1, 1)).astype(np.float32))
+    clean = torch.from_numpy(rng.random((count, 1, 1)) < 0.2).float()
     past = past + (noise + shift) * (1 - clean)
     keep = np.where(rng.random(count) < 0.5, length, rng.integers(1, length + 1, count))
-    keep = np.where(rng.random(count) < 0.25, 0, keep)
+    keep = np.where(rng.random(count) < 0.35, 0, keep)
     missing = torch.arange(length)[None, :] < torch.from_numpy(length - keep)[:, None]
     return past, missing
 

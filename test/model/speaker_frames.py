@@ -56,7 +56,7 @@ def session(
     seconds: float, *, smile: object = 0.0, talk: bool = False, camera: bool = True, microphone: bool = True,
     rate_hz: float = 25.0, loudness: float = -60.0,
 ) -> Iterator[SpeakerFrame]:  # fmt: skip
-    """Frames of a session; `smile` is a number or a function of seconds. Talking is phrases of 2 s and pauses of 0.6."""
+    """Frames of a session; `smile` is a number or a function of seconds. Phrases of 2 s, pauses of 0.6."""
     for i in range(int(seconds * rate_hz)):
         t = i / rate_hz
         level = smile(t) if callable(smile) else smile

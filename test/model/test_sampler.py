@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reactdiff_ros.model.sampler import NoiseTape, angles, multistep
+from reactdiff_ros.model.sampler import LAST_ANGLE, NoiseTape, angles, multistep, smooth
 
 
 def gaussian_velocity(deviation):
@@ -21,21 +21,34 @@ def test_variance_of_a_gaussian_survives_few_steps(deviation, steps):
     noise = np.random.default_rng(0).standard_normal(20000)
     out = multistep(gaussian_velocity(deviation), noise, angles(steps))
     assert out.std() == pytest.approx(deviation * noise.std(), rel=0.05)
+    if deviation == 1.0:
+        assert out.var() == pytest.approx(noise.var(), rel=0.02)
 
 
 def test_second_order():
-    noise = np.ones(1)
-    errors = [abs(multistep(gaussian_velocity(0.5), noise, angles(n))[0] - 0.5) for n in (32, 64, 128)]
-    assert errors[0] / errors[1] > 3
-    assert errors[1] / errors[2] > 3
+    def error(steps):
+        schedule = np.linspace(np.pi / 2, 1e-4, steps)
+        return abs(multistep(gaussian_velocity(0.5), np.ones(1), schedule.tolist())[0] - 0.5)
+
+    assert error(32) / error(64) > 3
+    assert error(64) / error(128) > 3
+
+
+def test_smoothing_keeps_a_nod_and_a_constant():
+    t = np.arange(100) / 25
+    nod = np.sin(2 * np.pi * 2 * t)[None, :, None]
+    assert smooth(nod).shape == (1, 96, 1)
+    assert np.abs(smooth(nod)).max() > 0.85
+    np.testing.assert_allclose(smooth(np.ones((2, 20, 3))), 1)
+    assert smooth(np.random.default_rng(0).standard_normal((1, 5000, 1))).std() < 0.6
 
 
 def test_schedule_ends_clean():
     schedule = angles(6)
     assert schedule[0] == pytest.approx(np.pi / 2)
-    assert schedule[-1] == 0
+    assert schedule[-1] == LAST_ANGLE
     assert (np.diff(schedule) < 0).all()
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="at least 2"):
         angles(0)
 
 
