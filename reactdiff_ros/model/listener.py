@@ -1,13 +1,12 @@
-"""The one small interface of every listener (model, rules, mime, random, idle) and the function that makes one."""
+"""The one small interface of every listener (model, rules, mime, random, idle) and its settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.settings import check_settings, setting
-from reactdiff_ros.types import POLICIES, ListenerControl, ListenerState, Reaction, SpeakerFrame
+from reactdiff_ros.types import ListenerControl, ListenerState, Reaction, SpeakerFrame
 
 HORIZON_FRAMES = 16
 """Frames of one plan on the 25 Hz grid: 0.64 s."""
@@ -118,30 +117,3 @@ class Listener(Protocol):
     def state(self) -> ListenerState:
         """What is in force and how it goes, for status and diagnostics."""
         ...
-
-
-def make_listener(policy: str, *, seed: int, config: ListenerConfig | None = None) -> Listener:
-    """A listener of the named policy.
-
-    Raises:
-        ConfigError: the policy is unknown.
-        WeightsError: the model's weights are missing or wrong (policy "model" only). A node shows the sentence and
-            goes on with `fallback_listener`.
-    """
-    config = config or ListenerConfig()
-    if policy == "model":
-        from reactdiff_ros.model.diffusion_listener import DiffusionListener
-
-        return DiffusionListener(seed=seed, config=config)
-    from reactdiff_ros.model.policies import make_policy
-
-    if policy not in POLICIES:
-        raise ConfigError("unknown listener policy", where=policy, todo=f"use one of {', '.join(POLICIES)}")
-    return make_policy(policy, seed=seed, config=config)
-
-
-def fallback_listener(*, seed: int, config: ListenerConfig | None = None, error: str) -> Listener:
-    """The rules listener in place of a model that cannot be loaded; `error` stays in its `state().error`."""
-    from reactdiff_ros.model.policies import make_policy
-
-    return make_policy("rules", seed=seed, config=config or ListenerConfig(), error=error)

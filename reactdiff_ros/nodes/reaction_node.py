@@ -8,7 +8,8 @@ from typing import Any
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.model.listener import Listener, ListenerConfig, fallback_listener, make_listener
+from reactdiff_ros.model.factory import fallback_listener, make_listener
+from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.types import REACTION_RATE_HZ, ListenerControl, Reaction
 
 from . import convert

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.model.listener import ListenerConfig, make_listener
+from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.weights import MANIFEST, find_weights
 

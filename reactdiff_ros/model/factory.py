@@ -1,0 +1,31 @@
+"""Makes the listener of a policy. The model's runtime is loaded only where the model is asked for."""
+
+from __future__ import annotations
+
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.model.listener import Listener, ListenerConfig
+from reactdiff_ros.model.policies import make_policy
+from reactdiff_ros.types import POLICIES
+
+
+def make_listener(policy: str, *, seed: int, config: ListenerConfig | None = None) -> Listener:
+    """A listener of the named policy.
+
+    Raises:
+        ConfigError: the policy is unknown.
+        WeightsError: the model's weights are missing or wrong (policy "model" only). A node shows the sentence and
+            goes on with `fallback_listener`.
+    """
+    config = config or ListenerConfig()
+    if policy == "model":
+        from reactdiff_ros.model.diffusion_listener import DiffusionListener
+
+        return DiffusionListener(seed=seed, config=config)
+    if policy not in POLICIES:
+        raise ConfigError("unknown listener policy", where=policy, todo=f"use one of {', '.join(POLICIES)}")
+    return make_policy(policy, seed=seed, config=config)
+
+
+def fallback_listener(*, seed: int, config: ListenerConfig | None = None, error: str) -> Listener:
+    """The rules listener in place of a model that cannot be loaded; `error` stays in its `state().error`."""
+    return make_policy("rules", seed=seed, config=config or ListenerConfig(), error=error)
