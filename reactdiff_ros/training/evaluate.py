@@ -29,7 +29,7 @@ class RollOut:
     """How the free run is sampled."""
 
     steps: int = 5
-    guidance: float = 1.5
+    guidance: float = 2.0
     lead: int = 1
     recall: int = 4
     """Frames of its own past that the listener is shown."""
@@ -122,7 +122,7 @@ def coupling(speaker: FloatArray, listener: FloatArray) -> float:
             continue
         for lag in (8, 14, 20, 30):
             a, b = s[:-lag], x[lag:]
-            values.append(float(np.corrcoef(a, b)[0, 1]) if b.std() > 1e-4 else 0.0)
+            values.append(float(np.corrcoef(a, b)[0, 1]) if min(a.std(), b.std()) > 1e-3 else 0.0)
     return float(np.mean(values)) if values else float("nan")
 
 

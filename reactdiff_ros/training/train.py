@@ -31,7 +31,7 @@ class TrainConfig:
     """Settings of a training run."""
 
     seed: int = 0
-    steps: int = 6000
+    steps: int = 7500
     """Optimiser steps of encoder and denoiser."""
     vae_steps: int = 1200
     batch: int = 8
