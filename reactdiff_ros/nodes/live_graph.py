@@ -249,9 +249,10 @@ class LiveGraph:
 
     def active(self) -> bool:
         """Every node that was started has said that it is active."""
-        names = self.supervisor.pids()
+        names = self.supervisor.names()
         return bool(names) and all(
-            name in self.reports and self.reports[name].values.get("state", "active") == "active" for name in names
+            self.supervisor.heard(name) and self.reports[name].values.get("state", "active") == "active"
+            for name in names
         )
 
     def close(self) -> None:

@@ -151,6 +151,10 @@ class Supervisor:
         """Process id of every node that runs."""
         return {n: c.process.pid for n, c in self._children.items() if c.process is not None}
 
+    def names(self) -> tuple[str, ...]:
+        """All nodes, also those that do not run now."""
+        return tuple(self._children)
+
     def heard(self, name: str) -> bool:
         """The node's present process has been heard."""
         return self._children[name].heard_s is not None

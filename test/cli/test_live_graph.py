@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -184,6 +185,12 @@ def test_active_is_when_all_have_said_so(graph: tuple[LiveGraph, list[str]]) -> 
     for name in names:
         made._hear(Report(name, 0, "works", {"state": "active"}))  # type: ignore[arg-type]
     assert made.active()
+    os.kill(made.supervisor.pids()[names[1]], signal.SIGKILL)
+    for _ in range(100):
+        made.step(0.02)
+        if names[1] not in made.supervisor.pids():
+            break
+    assert not made.active()  # also while it waits to be started again
     made._hear(Report(names[0], 1, "configured", {"state": "inactive"}))  # type: ignore[arg-type]
     assert not made.active()
 
