@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.model.policies import make_policy
 from reactdiff_ros.types import POLICIES
 
 
-def make_listener(policy: str, *, seed: int, config: ListenerConfig | None = None) -> Listener:
+def make_listener(
+    policy: str, *, seed: int, config: ListenerConfig | None = None, timer: Callable[[], float] | None = None
+) -> Listener:
     """A listener of the named policy.
+
+    Args:
+        policy: one of `types.POLICIES`.
+        seed: of all that it draws.
+        config: its settings.
+        timer: seconds of a monotonic clock, for the compute time that the model reports; None: not measured.
 
     Raises:
         ConfigError: the policy is unknown.
@@ -20,7 +30,7 @@ def make_listener(policy: str, *, seed: int, config: ListenerConfig | None = Non
     if policy == "model":
         from reactdiff_ros.model.diffusion_listener import DiffusionListener
 
-        return DiffusionListener(seed=seed, config=config)
+        return DiffusionListener(seed=seed, config=config, timer=timer)
     if policy not in POLICIES:
         raise ConfigError("unknown listener policy", where=policy, todo=f"use one of {', '.join(POLICIES)}")
     return make_policy(policy, seed=seed, config=config)

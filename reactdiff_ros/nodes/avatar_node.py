@@ -53,7 +53,8 @@ class AvatarNode(ReactdiffNode):
     def setup(self) -> None:
         """Check the settings."""
         names = ("host", "port", "look", "max_clients", "stale_s")
-        self._config = AvatarConfig(**{n: self.values[n] for n in names})
+        hosts = tuple(name.strip() for name in str(self.values["extra_hosts"]).split(",") if name.strip())
+        self._config = AvatarConfig(**{n: self.values[n] for n in names}, extra_hosts=hosts)
         self.backend = "aiohttp"
 
     def start(self) -> None:

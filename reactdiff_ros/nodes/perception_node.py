@@ -39,6 +39,7 @@ class PerceptionNode(ReactdiffNode):
         names = {f.name for f in fields(PerceptionConfig)}
         config = PerceptionConfig(**{n: v for n, v in self.values.items() if n in names})
         self._perception = SpeakerPerception(config)
+        self._perception.warm_up()
         self._busy = threading.Lock()
         self._decoder = PictureDecoder()
         self._bytes = StampedBytes()

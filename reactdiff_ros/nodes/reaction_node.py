@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -47,7 +48,8 @@ class ReactionNode(ReactdiffNode):
         self._candidates = self.advertise("listener/reaction/candidates")
 
     def _make_listener(self) -> Listener:
-        return make_listener(str(self.values["policy"]), seed=self._seed, config=self._config)
+        policy = str(self.values["policy"])
+        return make_listener(policy, seed=self._seed, config=self._config, timer=time.perf_counter)
 
     def start(self) -> None:
         """Subscribe and start the worker."""
