@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "test" / "avatar")]
 from chromium import Chromium  # noqa: E402
 
 from reactdiff_ros.demo import demo_clip_path  # noqa: E402
+from reactdiff_ros.errors import ReactdiffError  # noqa: E402
 from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, wanted_nodes  # noqa: E402
 
 DOMAIN = 92
@@ -96,4 +97,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ReactdiffError as problem:
+        sys.exit(f"error: {problem}")
