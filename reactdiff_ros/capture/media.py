@@ -19,7 +19,7 @@ from reactdiff_ros.errors import MediaError
 from reactdiff_ros.types import UINT8
 
 SOUND_CHUNK_S = 0.02
-_TODO = "play it with another program, or convert it with 'ffmpeg -i IN -c:v libx264 -c:a aac OUT.mp4'"
+_REMEDY = "play it with another program, or convert it with 'ffmpeg -i IN -c:v libx264 -c:a aac OUT.mp4'"
 
 
 class ClipPicture(NamedTuple):
@@ -84,7 +84,7 @@ class MediaClip:
             self.picture_rate_hz = _picture_rate(container, self._picture)
             """Mean pictures a second by the header; 0 = unknown or no pictures."""
         if self._picture is None and self._sound is None:
-            raise MediaError("the file has neither pictures nor sound", where=str(path), todo=_TODO)
+            raise MediaError("the file has neither pictures nor sound", where=str(path), todo=_REMEDY)
         self._start_ns = min(t.start_ns for t in (self._picture, self._sound) if t is not None)
 
     @property
@@ -129,7 +129,7 @@ class MediaClip:
         if empty:
             wanted = "pictures or sound" if picture and sound else "pictures" if picture else "sound"
             raise MediaError(
-                f"nothing could be decoded: the file has no usable {wanted}", where=str(self.path), todo=_TODO
+                f"nothing could be decoded: the file has no usable {wanted}", where=str(self.path), todo=_REMEDY
             )
 
     def _open(self) -> Any:
@@ -137,7 +137,7 @@ class MediaClip:
             return av.open(str(self.path))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise MediaError(
-                f"the media file cannot be read ({_reason(error)})", where=str(self.path), todo=_TODO
+                f"the media file cannot be read ({_reason(error)})", where=str(self.path), todo=_REMEDY
             ) from error
 
     def _frames(self, track: _Track) -> Iterator[Any]:

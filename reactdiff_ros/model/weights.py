@@ -15,7 +15,7 @@ PRESET: Final = "live"
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
 GRAPHS: Final = ("encoder", "vae_encoder", "vae_decoder", "context", "denoiser")
-_TODO: Final = (
+_REMEDY: Final = (
     "run 'make weights', install the package again, or set model_dir to a folder that 'reactdiff export' wrote"
 )
 
@@ -47,7 +47,7 @@ def find_weights(folder: str | Path = "") -> Weights:
         raw = (where / MANIFEST).read_bytes()
     except (ReactdiffError, OSError) as error:
         place = str(folder) or f"resource/models/{PRESET}"
-        raise WeightsError("the model's weights are missing", where=place, todo=_TODO) from error
+        raise WeightsError("the model's weights are missing", where=place, todo=_REMEDY) from error
     manifest = _parse(raw, where)
     for name, wanted in manifest["files"].items():
         _check(where / name, str(wanted))
@@ -66,9 +66,9 @@ def _parse(raw: bytes, where: Path) -> dict[str, Any]:
         complete = manifest["format"] == FORMAT and all(f"{g}.onnx" in manifest["files"] for g in GRAPHS)
         shape, name = manifest["shape"], manifest["name"]
     except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError("the manifest of the model's weights is unreadable", where=str(where), todo=_TODO) from error
+        raise WeightsError("the manifest of the model's weights is unreadable", where=str(where), todo=_REMEDY) from error
     if not complete or not isinstance(shape, dict) or not isinstance(name, str):
-        raise WeightsError("the model's weights are of another format", where=str(where), todo=_TODO)
+        raise WeightsError("the model's weights are of another format", where=str(where), todo=_REMEDY)
     return dict(manifest)
 
 
@@ -76,6 +76,6 @@ def _check(path: Path, wanted: str) -> None:
     try:
         found = sha256(path)
     except OSError as error:
-        raise WeightsError("a file of the model's weights is missing", where=str(path), todo=_TODO) from error
+        raise WeightsError("a file of the model's weights is missing", where=str(path), todo=_REMEDY) from error
     if found != wanted:
-        raise WeightsError("a file of the model's weights is not the one in its manifest", where=str(path), todo=_TODO)
+        raise WeightsError("a file of the model's weights is not the one in its manifest", where=str(path), todo=_REMEDY)
