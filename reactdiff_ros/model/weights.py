@@ -66,7 +66,9 @@ def _parse(raw: bytes, where: Path) -> dict[str, Any]:
         complete = manifest["format"] == FORMAT and all(f"{g}.onnx" in manifest["files"] for g in GRAPHS)
         shape, name = manifest["shape"], manifest["name"]
     except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError("the manifest of the model's weights is unreadable", where=str(where), todo=_REMEDY) from error
+        raise WeightsError(
+            "the manifest of the model's weights is unreadable", where=str(where), todo=_REMEDY
+        ) from error
     if not complete or not isinstance(shape, dict) or not isinstance(name, str):
         raise WeightsError("the model's weights are of another format", where=str(where), todo=_REMEDY)
     return dict(manifest)
@@ -78,4 +80,6 @@ def _check(path: Path, wanted: str) -> None:
     except OSError as error:
         raise WeightsError("a file of the model's weights is missing", where=str(path), todo=_REMEDY) from error
     if found != wanted:
-        raise WeightsError("a file of the model's weights is not the one in its manifest", where=str(path), todo=_REMEDY)
+        raise WeightsError(
+            "a file of the model's weights is not the one in its manifest", where=str(path), todo=_REMEDY
+        )
