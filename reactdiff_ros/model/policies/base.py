@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS, Grid, StampGuard, to_ns
-from reactdiff_ros.coefficients import bounded
+from reactdiff_ros.coefficients import bounded, neutral
 from reactdiff_ros.model.engagement import Engagement, check_frame
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
 from reactdiff_ros.styles import Style, apply_control, load_styles
@@ -161,8 +161,8 @@ class PolicyListener:
         """Called when a plan is due, before its frames are made."""
 
     def _frame(self, time_ns: int) -> Frames:
-        """The face (58,) meant for `time_ns`."""
-        raise NotImplementedError
+        """The face (58,) meant for `time_ns`: neutral unless a policy has one."""
+        return neutral().astype(float)
 
     def _reaction(self, slot: int, reason: str) -> Reaction:
         grid = self._clock.grid

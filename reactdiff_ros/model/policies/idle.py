@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from reactdiff_ros.coefficients import neutral
-from reactdiff_ros.model.policies.base import Frames, PolicyListener
+from reactdiff_ros.model.policies.base import PolicyListener
 
 
 class IdleListener(PolicyListener):
@@ -16,6 +15,3 @@ class IdleListener(PolicyListener):
 
     NAME: ClassVar[str] = "idle"
     CONSUMES: ClassVar[bool] = False
-
-    def _frame(self, time_ns: int) -> Frames:
-        return neutral().astype(float)
