@@ -3,7 +3,7 @@
 const TITLES = {
   speaker: "Sees and hears", listener: "Listener", latency_ms: "Latency (ms)", rates_hz: "Rates (per second)", page: "This page",
 };
-const ORDER = ["speaker", "listener", "latency_ms", "rates_hz"];
+const ORDER = ["speaker", "rates_hz", "latency_ms", "listener"];
 
 function make(tag, text = "", className = "") {
   const node = document.createElement(tag);
