@@ -130,7 +130,8 @@ class AvatarNode(ReactdiffNode):
     def _tell(self) -> None:
         stages = dict(self._stages)
         errors = [s.last_error for s in stages.values() if s.last_error]
-        problems = [s.message for s in stages.values() if s.level >= Level.WARN]
+        worst_first = sorted(stages.values(), key=lambda s: -s.level)
+        problems = [s.message for s in worst_first if s.level >= Level.WARN]
         listener = stages.get("reaction_node")
         values: dict[str, Any] = {} if listener is None else dict(_pair(s) for s in listener.settings)
         if listener is not None:

@@ -21,7 +21,7 @@ from .table import load_table
 from .worker import Worker
 
 INTERNAL_NS = 5 * NS
-"""How long an internal error stays in the diagnostics after it last came."""
+"""How long an internal error, or a dropped message, stays in the diagnostics after it last came."""
 CLOCK_GAP_NS = NS
 """Evidence that is stamped so far from the node's clock cannot drive the face."""
 
@@ -57,6 +57,7 @@ class ReactdiffNode(LifecycleNode):
         self._active_entities: list[tuple[str, Any]] = []
         self._publishers_by_name: dict[str, Any] = {}
         self._internal_ns = 0
+        self._dropped_ns: dict[str, int] = {}
         configured = ("inactive", "active")
         self.values = Parameters(self, self.spec.parameters, lambda: self.life in configured).values
         self._heartbeat = Heartbeat(self)
@@ -169,11 +170,14 @@ class ReactdiffNode(LifecycleNode):
             self._heartbeat.beat()
 
     def dropped(self, topic: str, error: MessageError) -> None:
-        """A message from outside was dropped: counted, said at first and at most every 10 s."""
+        """A message from outside was dropped: counted, and said while it goes on, in words that change every 10 s."""
         self.meter.dropped[topic] += 1
         self.health.note_error(str(error))
-        if self._limiter.due(f"drop {topic}", self.steady_ns()):
-            self.get_logger().warning(f"dropped a message of {topic} ({self.meter.dropped[topic]} so far): {error}")
+        key, now = f"drop {topic}", self.steady_ns()
+        self._dropped_ns[key] = now
+        if self._limiter.due(key, now) or key not in self.health:
+            sentence = f"dropped a message of {topic} ({self.meter.dropped[topic]} so far): {error}"
+            self.problem(key, sentence, Level.WARN)
 
     def failed(self, error: Exception, where: str = "worker") -> None:
         """Whatever a callback or worker raised: it ends nothing."""
@@ -188,10 +192,14 @@ class ReactdiffNode(LifecycleNode):
             if self._limiter.due(f"error {where}", self.steady_ns()):
                 self.get_logger().error(sentence + "\n" + "".join(traceback.format_exception(error)))
 
-    def forget_internal_error(self) -> None:
-        """An internal error that has not come again for a while is over."""
-        if self.steady_ns() - self._internal_ns > INTERNAL_NS:
+    def forget_past_errors(self) -> None:
+        """Internal errors and dropped messages that have not come again for a while are over."""
+        now = self.steady_ns()
+        if now - self._internal_ns > INTERNAL_NS:
             self.health.solved("internal")
+        for key in [key for key, last_ns in list(self._dropped_ns.items()) if now - last_ns > INTERNAL_NS]:
+            del self._dropped_ns[key]
+            self.health.solved(key)
 
     def check_clock(self, topic: str, stamp_ns: int) -> None:
         """Say so when evidence is stamped far from this node's clock, as when a bag is replayed without its time."""
@@ -200,7 +208,7 @@ class ReactdiffNode(LifecycleNode):
             self.problem(
                 f"clock {topic}",
                 f"{topic} is stamped more than 1 s away from this node's clock: start with use_sim_time:=true for a "
-                "bag, or synchronise the clocks of the machines",
+                "bag, synchronise the clocks of the machines, or give this one less other work",
                 Level.WARN,
             )
         else:

@@ -66,7 +66,7 @@ class ClipNode(ReactdiffNode):
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
-        return f"{self.values['clip']} {'has ended' if self._ended else 'plays'}"
+        return f"{self.values['clip']} plays"
 
     def _play_until_stopped(self) -> None:
         while not self._stopping.is_set() and not self._ended:
@@ -75,6 +75,8 @@ class ClipNode(ReactdiffNode):
                 self._ended = not self._stopping.is_set()
                 self.solved("sound")
                 self.solved("picture")
+                if self._ended:
+                    self.problem("end", f"{self.values['clip']} has ended: nothing more comes", Level.WARN)
             except ReactdiffError as error:
                 self.problem("clip", str(error))
             except Exception as error:

@@ -42,7 +42,7 @@ class Heartbeat:
             node.problem("clock", "waits for /clock, on which nothing comes (use_sim_time is set)", Level.WARN)
         else:
             node.solved("clock")
-        node.forget_internal_error()
+        node.forget_past_errors()
         if node.life == "active":
             node.observe_health()
         level, sentence = self.summary()

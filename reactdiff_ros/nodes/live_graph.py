@@ -22,7 +22,7 @@ import yaml
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
-from reactdiff_ros.nodes.table import Node, Value, load_table, robot_file
+from reactdiff_ros.nodes.table import Node, Value, check_parameters, load_table, robot_file
 from reactdiff_ros.resources import share_path
 
 if TYPE_CHECKING:
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 
 FACE = ("expression_node", "avatar_node")
 """Started first: a face is there before anything is known."""
-ERROR = 2
+WARN, ERROR = 1, 2
 SAY_AGAIN_S = 10.0
+WARN_AFTER_S = 4.0
+"""A warning is said when it has lasted for so long: many pass by themselves."""
+_NUMBER = re.compile(r"\d+")
 _URL = re.compile(r"http://[\w.\-]+:\d+/?")
 
 
@@ -74,7 +77,9 @@ def wanted_nodes(options: LiveOptions) -> list[Node]:
     """The nodes that these options start, the face first. Raises ConfigError for unknown arguments or values."""
     table = load_table()
     settled = table.settled(dict(options.arguments))
-    robot_file(settled["robot"])
+    robot = robot_file(settled["robot"])
+    if robot is not None:
+        _check_params_file(robot)
     nodes = [node for node in table.nodes if node.wanted(settled)]
     return sorted(nodes, key=lambda node: node.name not in FACE)
 
@@ -199,6 +204,7 @@ class LiveGraph:
         self.watch: GraphWatch | None = None
         self._say = say
         self._said: dict[str, tuple[str, float]] = {}
+        self._warned_s: dict[str, float] = {}
         self._candidate: str | None = None
         self._claim = Claim(domain_of(self.environment), options.namespace)
         shutil.rmtree(folder, ignore_errors=True)
@@ -270,13 +276,28 @@ class LiveGraph:
         self.reports[report.name] = report
         said, when = self._said.get(report.name, ("", 0.0))
         now = time.monotonic()
-        if report.level >= ERROR:
-            if report.sentence != said and (not said or now - when > SAY_AGAIN_S):
+        if report.level >= ERROR or self._lasting_warning(report, now):
+            # The same with another count is nothing new.
+            if _NUMBER.sub("", report.sentence) != _NUMBER.sub("", said) and (not said or now - when > SAY_AGAIN_S):
                 self._say(f"{report.name}: {report.sentence}")
                 self._said[report.name] = (report.sentence, now)
-        elif said:
+        elif said and report.level < WARN:
             self._say(f"{report.name} works again: {report.sentence}")
             del self._said[report.name]
+
+    def _lasting_warning(self, report: NodeReport, now: float) -> bool:
+        """An active node has warned for a while, and no node before it on the signal path explains it."""
+        active = report.values.get("state", "active") == "active"
+        if report.level < WARN or not active or self._explained(report.name):
+            self._warned_s.pop(report.name, None)
+            return False
+        return now - self._warned_s.setdefault(report.name, now) >= WARN_AFTER_S
+
+    def _explained(self, name: str) -> bool:
+        """A node before this one is missing or has a problem itself. The table lists nodes along the signal path."""
+        order = [node.name for node in load_table().nodes]
+        before = [n for n in order[: order.index(name)] if n in self.supervisor.names()]
+        return any(not self.supervisor.heard(n) or self.reports[n].level >= WARN for n in before)
 
     def _look_for_page(self) -> None:
         if "avatar_node" not in self.supervisor.pids():
@@ -323,9 +344,7 @@ def _check_params_file(path: Path) -> None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problem = " ".join(str(error).split())
         raise ConfigError("the parameter file is not YAML", where=str(path), todo=problem) from error
-    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
-        raise ConfigError(
-            "the parameter file has no node entries",
-            where=str(path),
-            todo="write NODE: {ros__parameters: {NAME: VALUE}}",
-        )
+    try:
+        check_parameters(content, load_table())
+    except ConfigError as error:
+        raise ConfigError(error.what, where=str(path), todo=error.todo) from error

@@ -52,6 +52,7 @@ class PerceptionNode(ReactdiffNode):
         """Subscribe and start the worker."""
         self._stamp_guards = {"picture": StampGuard(), "sound": StampGuard()}
         self._seen_ns = {"picture": self.steady_ns(), "sound": self.steady_ns()}
+        self._audible_ns = self.steady_ns()
         self._perception.reset()
         depths = {_IMAGE: 1, _COMPRESSED: 1, _AUDIO: 50, _BYTES: 50, _SAMPLES: 50}
         self._worker = self.work(Worker("perception", self._handle, depths, self.failed))
@@ -88,6 +89,12 @@ class PerceptionNode(ReactdiffNode):
                 self.problem(kind, sentence, Level.WARN)
             else:
                 self.solved(kind)
+        if not self._perception.digitally_silent:
+            self._audible_ns = now
+        if now - self._audible_ns > SILENT_NS and "sound" not in self.health:
+            self.problem("silence", f"the sound on {_AUDIO} is digitally silent: is the microphone muted?", Level.WARN)
+        else:
+            self.solved("silence")
 
     def _subscribe_foreign(self) -> None:
         for topic, callback in (

@@ -59,6 +59,8 @@ class Limits:
     """Wait before the first, second ... restart; the last one repeats."""
     stable_s: float = 30.0
     """A node that ran for so long starts again from the first wait."""
+    repeat_s: float = 60.0
+    """A node that dies at every start in the same way says so again after this time."""
     stall_s: float = 1.0
     """If `poll` itself was not called for so long, the silence was ours, not the nodes'."""
     log_bytes: int = 5_000_000
@@ -75,6 +77,7 @@ class _Child:
     restart_at_s: float | None = None
     failures: int = 0
     restarts: int = 0
+    said: tuple[str, float] = ("", 0.0)
     log: Path | None = None
     log_offset: int = 0
 
@@ -238,6 +241,8 @@ class Supervisor:
         if now - child.started_s > self.limits.stable_s:
             child.failures = 0
         hung = child.kill_at_s is not None
+        if child.heard_s is not None:
+            child.said = ("", 0.0)
         child.process, child.heard_s, child.kill_at_s = None, None, None
         self._schedule(child, now, "" if hung else f"died ({_cause(code, self.log_of(child.node.name))})")
 
@@ -245,8 +250,10 @@ class Supervisor:
         wait = self.limits.backoff_s[min(child.failures, len(self.limits.backoff_s) - 1)]
         child.failures += 1
         child.restart_at_s = now + wait
-        if event:
+        said, when = child.said
+        if event and (event != said or now - when > self.limits.repeat_s):
             self.say(f"{child.node.name} {event}: started again in {wait:g} s")
+            child.said = (event, now)
 
 
 def _cause(code: int, log: str) -> str:

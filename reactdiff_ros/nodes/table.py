@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..resources import share_path
 Value = bool | int | float | str
 Kind = Literal["bool", "int", "double", "string"]
 _KINDS: dict[str, type] = {"bool": bool, "int": int, "double": float, "string": str}
+_FORM = "NODE: {ros__parameters: {NAME: VALUE}}"
 _ARTICLES = {"bool": "true or false", "int": "a whole number", "double": "a number", "string": "a text"}
 
 
@@ -191,6 +193,37 @@ def robot_file(robot: str) -> Path | None:
             return path
     known = ", ".join(sorted(p.stem for p in shipped.glob("*.yaml")))
     raise ConfigError("there is no such robot", where=robot, todo=f"use one of {known}, none, or the path of a file")
+
+
+def check_parameters(content: object, table: Table) -> None:
+    """The content of a ROS parameter file: its form, and the values of parameters that the table knows.
+
+    Names that the table does not know pass, for other nodes may read the same file.
+
+    Raises:
+        ConfigError: not of the form NODE: {ros__parameters: {NAME: VALUE}}, or a value that a node would refuse.
+    """
+    for path, values in _entries(content, ""):
+        name = path.rpartition("/")[2]
+        for node in table.nodes:
+            if name in (node.name, "*", "**"):
+                known = {p.name: p for p in node.parameters}
+                for parameter in known.keys() & values.keys():
+                    known[parameter].checked(values[parameter])
+
+
+def _entries(content: object, path: str) -> Iterator[tuple[str, dict[str, object]]]:
+    if not isinstance(content, dict):
+        where = f"at {path.strip('/')}: " if path else ""
+        raise ConfigError("the parameter file has no node entries", todo=f"{where}write {_FORM}")
+    if "ros__parameters" in content:
+        values = content["ros__parameters"] or {}
+        if not isinstance(values, dict):
+            raise ConfigError(f"ros__parameters of {path.strip('/')} are no names and values", todo=f"write {_FORM}")
+        yield path, values
+    else:
+        for key, value in content.items():
+            yield from _entries(value, f"{path}/{str(key).strip('/')}")
 
 
 @lru_cache(maxsize=1)

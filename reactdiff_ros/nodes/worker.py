@@ -12,7 +12,9 @@ from typing import Any
 class Worker:
     """Handles items in the order of arrival, in one thread of its own.
 
-    Every kind of item has a depth: when more of a kind wait, its oldest is dropped and counted. With `tick_s` the
+    Every kind of item has a depth: when more of a kind wait, its oldest is dropped and counted. Where one may wait, the
+    newest takes the oldest's place in the queue, so that a kind that comes often does not starve behind another: a
+    picture that went back to the end each time would never be seen while sound is behind. With `tick_s` the
     thread also calls `tick` at that period, between items, on a schedule that does not drift.
 
     Args:
@@ -49,10 +51,11 @@ class Worker:
     def put(self, kind: str, item: Any) -> None:
         """Queue an item; the oldest of its kind is dropped if too many wait."""
         with self._condition:
-            if self._waiting[kind] >= self._depths[kind]:
-                self._drop_oldest(kind)
-            self._items.append((kind, item))
-            self._waiting[kind] += 1
+            if self._waiting[kind] < self._depths[kind]:
+                self._items.append((kind, item))
+                self._waiting[kind] += 1
+            else:
+                self._replace_oldest(kind, item)
             self._condition.notify()
 
     def stop(self, timeout_s: float = 2.0) -> bool:
@@ -71,13 +74,13 @@ class Worker:
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
-    def _drop_oldest(self, kind: str) -> None:
-        for i, (other, _) in enumerate(self._items):
-            if other == kind:
-                del self._items[i]
-                self._waiting[kind] -= 1
-                self.dropped[kind] += 1
-                return
+    def _replace_oldest(self, kind: str, item: Any) -> None:
+        places = [i for i, (other, _) in enumerate(self._items) if other == kind]
+        # Each one that waits moves up by one place, so those of a kind stay in order.
+        waiting = [self._items[i][1] for i in places[1:]]
+        for i, newer in zip(places, [*waiting, item], strict=True):
+            self._items[i] = (kind, newer)
+        self.dropped[kind] += 1
 
     def _run(self) -> None:
         next_tick = time.monotonic() + self._tick_s

@@ -34,6 +34,10 @@ class VoiceSource(Protocol):
     def latest(self, now_ns: int) -> tuple[Voice, int] | None:
         """The voice up to now and the end of the sound it was made of; None without recent sound."""
 
+    @property
+    def digitally_silent(self) -> bool:
+        """Not one sample differed from 0 in the last second."""
+
 
 class SpeakerPerception:
     """Who is talking to the robot and what their face and voice do. Causal, deterministic, for one thread.
@@ -148,6 +152,11 @@ class SpeakerPerception:
             self._voice.push(sound)
             return []
         return self._voice_frames(sound)
+
+    @property
+    def digitally_silent(self) -> bool:
+        """Not one sample differed from 0 in the last second of sound: a muted or dead microphone."""
+        return self._voice is not None and self._voice.digitally_silent
 
     def select(self, person_id: int, lock: bool) -> bool:
         """Makes a person the target, locked until they leave if `lock`; -1 gives the choice back to perception."""

@@ -95,6 +95,11 @@ class VoiceExtractor:
         """What is wrong with the sound, if anything."""
         return self._health
 
+    @property
+    def digitally_silent(self) -> bool:
+        """Not one sample differed from 0 in the last second: a muted or dead microphone."""
+        return self._health.digital_silence
+
     def push(self, sound: Sound) -> None:
         """Hear a chunk.
 

@@ -106,6 +106,36 @@ def test_wrong_options_are_sentences(tmp_path: Path) -> None:
             wanted_nodes(LiveOptions(arguments=arguments))
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("reaction_node: {ros__parameters: {hop_s: 9.0}}", "hop_s cannot be 9.0.*: this is outside 0.04 to 0.64 s"),
+        ("/**: {ros__parameters: {seed: hello}}", "seed cannot be 'hello'.*: this is not a whole number"),
+        ("/robot1: {reaction_node: {ros__parameters: {policy: x}}}", "policy cannot be 'x'"),
+        ("reaction_node: {rosparams: {policy: rules}}", "no node entries.*at reaction_node/rosparams/policy: write"),
+        ("reaction_node: {ros__parameters: 3}", "no names and values"),
+        ("hello", "no node entries"),
+        ("", "no node entries"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_wrong_parameter_files_are_sentences_at_once(
+    tmp_path: Path, content: str, sentence: str
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=sentence):
+        LiveOptions(params_file=file)
+    with pytest.raises(ConfigError, match=sentence):
+        wanted_nodes(LiveOptions(arguments={"robot": str(file)}))
+
+
+def test_parameter_files_of_others_pass(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**: {ros__parameters: {use_sim_time: true, gain: loud}}\nmotor: {ros__parameters: {seed: x}}\n")
+    LiveOptions(params_file=file)
+
+
 def test_programs_that_are_not_installed_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMENT_PREFIX_PATH", "/nowhere")
     with pytest.raises(ReactdiffError, match="make setup"):
@@ -176,6 +206,31 @@ def test_errors_are_said_once_and_their_end_too(graph: tuple[LiveGraph, list[str
     made._hear(Report("clip_node", 1, "no sound"))  # type: ignore[arg-type]
     made._hear(Report("somebody_elses_node", 2, "broken"))  # type: ignore[arg-type]
     assert said == ["clip_node: the clip is broken", "clip_node works again: plays"]
+
+
+def test_a_warning_that_lasts_is_said_by_the_first_node_that_has_it(
+    graph: tuple[LiveGraph, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, said = graph
+    now = [100.0]
+    monkeypatch.setattr(live_graph.time, "monotonic", lambda: now[0])
+
+    def hear(seconds: int, **levels: int) -> None:
+        for _ in range(seconds):
+            now[0] += 1.0
+            for name in ("clip_node", "perception_node", "reaction_node"):
+                made._hear(Report(name, levels.get(name[:4], 0), f"{name} at {now[0]:g}"))  # type: ignore[arg-type]
+
+    hear(3, clip=1, perc=1)  # it passes by itself
+    hear(3)
+    assert said == []
+    hear(20, clip=1, perc=1, reac=1)
+    assert [line.split(":")[0] for line in said] == ["clip_node"], "once, and not by those that suffer from it"
+    hear(2, perc=1)
+    hear(2)
+    assert [line.split(":")[0] for line in said[1:]] == ["clip_node works again"]
+    hear(8, perc=1)
+    assert said[2].startswith("perception_node: ")
 
 
 def test_active_is_when_all_have_said_so(graph: tuple[LiveGraph, list[str]]) -> None:

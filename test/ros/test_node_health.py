@@ -86,6 +86,20 @@ def test_newest_wins_and_drops_are_counted(workshop):
     assert worker.dropped == {"picture": 2, "sound": 1}
 
 
+def test_a_picture_keeps_its_place_behind_late_sound(workshop):
+    worker, handled, _, gate, entered = workshop
+    worker.put("sound", 0)
+    assert entered.wait(10.0)
+    worker.put("picture", 1)
+    worker.put("sound", 1)
+    worker.put("picture", 2)
+    worker.put("sound", 2)
+    worker.put("picture", 3)
+    gate.set()
+    settle(worker, lambda: len(handled) == 4)
+    assert handled == [("sound", 0), ("picture", 3), ("sound", 1), ("sound", 2)]
+
+
 def test_failure_ends_nothing_and_names_its_kind(workshop):
     worker, handled, failures, gate, _ = workshop
     gate.set()

@@ -67,7 +67,7 @@ def test_clip_loops_with_rising_stamps_or_ends(graph, tmp_path):
     graph.start("clip_node", clip=path, loop=False)
     graph.until(lambda: "has ended" in graph.sentence("clip_node"), 40.0, "the end")
     assert graph.state("clip_node") == "active"
-    assert graph.level("clip_node") == 0
+    assert graph.level("clip_node") == 1
 
 
 def test_no_microphone_is_said_in_one_sentence(graph):
