@@ -71,12 +71,15 @@ class Camera:
         self._capture: Capture | None = None
         self._backoff = Backoff()
         self._undecoded = False
+        self._given = 0
         self._fingerprint: int | None = None
         self._changed_ns: int | None = None
         self.frames = 0
         """Pictures read since the start."""
         self.losses = 0
         """How often the camera was lost while it was open."""
+        self.ended = False
+        """It was lost because a file that gave pictures came to its end; `reconnect` begins it again."""
 
     @property
     def is_open(self) -> bool:
@@ -108,11 +111,13 @@ class Camera:
             DeviceError: it is missing, busy, or gives nothing.
         """
         self.close()
+        self.ended = False
         capture = self._open_capture(self.config.source)
         if not capture.isOpened():
             capture.release()
             raise DeviceError("the camera cannot be opened", where=self._where(), todo=_todo(self.config.source))
         self._capture = capture
+        self._given = 0
         self._undecoded = self._ask(capture)
 
     def close(self) -> None:
@@ -159,10 +164,11 @@ class Camera:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise self._lost(f"the camera failed ({reason[:120]})") from error
         if not done or pixels is None:
-            ended = "the video file has ended" if not self.paced else "the camera gave no picture"
-            raise self._lost(ended)
+            self.ended = not self.paced and self._given > 0
+            raise self._lost("the video file has ended" if self.ended else "the camera gave no picture")
         frame = self._frame(stamp_ns, np.asarray(pixels))
         self.frames += 1
+        self._given += 1
         self._backoff.reset()
         return frame
 

@@ -246,8 +246,9 @@ class Microphone:
         for device in inputs:
             if wanted.lower() in str(device["name"]).lower():
                 return int(device["index"])
-        names = ", ".join(str(d["name"]) for d in inputs)[:200] or "none"
-        raise DeviceError("there is no such microphone", where=wanted, todo=f"choose one of: {names}")
+        names = ", ".join(str(d["name"]) for d in inputs)[:200]
+        todo = f"choose one of: {names}" if names else "none is connected, so plug one in"
+        raise DeviceError("there is no such microphone", where=wanted, todo=todo)
 
     def _where(self) -> str:
         return "default microphone" if self.config.device is None else f"microphone {self.config.device}"

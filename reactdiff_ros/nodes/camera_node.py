@@ -85,7 +85,8 @@ class CameraNode(ReactdiffNode):
                 self.solved("camera", f"camera {self.values['device']} is there")
                 due_ns = self._pace(due_ns)
             except DeviceError as error:
-                self.problem("camera", str(error))
+                if not self._camera.ended:  # a file begins again at its end
+                    self.problem("camera", str(error))
             except Exception as error:
                 self.failed(error, "the camera reader")
                 self._stopping.wait(POLL_S)

@@ -84,8 +84,10 @@ class PerceptionNode(ReactdiffNode):
             "picture": f"no pictures on {topic}: the camera is missing, or its topic has another name",
             "sound": f"no sound on {_AUDIO}: the speaker is followed by sight alone",
         }
+        sources = {"picture": (_IMAGE, _COMPRESSED), "sound": (_AUDIO, _BYTES, _SAMPLES)}
         for kind, sentence in missing.items():
-            if now - self._seen_ns[kind] > SILENT_NS:
+            malformed = any(f"drop {source}" in self.health for source in sources[kind])
+            if now - self._seen_ns[kind] > SILENT_NS and not malformed:
                 self.problem(kind, sentence, Level.WARN)
             else:
                 self.solved(kind)

@@ -240,6 +240,8 @@ def test_real_opencv_reads_a_file_to_its_end(tmp_path) -> None:
     assert levels == pytest.approx([0, 40, 80, 120, 160], abs=4)
     with pytest.raises(DeviceError, match="ended"):
         cam.read()
+    assert cam.ended
     assert cam.reconnect(0)
+    assert not cam.ended
     assert cam.read().bgr.mean() < 4
     cam.close()

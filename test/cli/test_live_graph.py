@@ -119,9 +119,7 @@ def test_wrong_options_are_sentences(tmp_path: Path) -> None:
         ("a: [", "not YAML"),
     ],
 )
-def test_wrong_parameter_files_are_sentences_at_once(
-    tmp_path: Path, content: str, sentence: str
-) -> None:
+def test_wrong_parameter_files_are_sentences_at_once(tmp_path: Path, content: str, sentence: str) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(content)
     with pytest.raises(ConfigError, match=sentence):

@@ -56,6 +56,52 @@ def test_camera_that_is_plugged_in_later_is_found(graph, tmp_path):
     graph.until(lambda: graph.level("camera_node") == 0, 10.0, "all well")
 
 
+def test_film_as_camera_begins_again_without_an_error(graph, tmp_path):
+    graph.start("camera_node", device=film(tmp_path / "camera.avi", 1.0))
+    graph.listen(PICTURE, "listener/status")
+    graph.until(lambda: len(graph.received[PICTURE]) > 60, 40.0, "more than two rounds of pictures")
+    assert {status.last_error for status in graph.received["listener/status"]} == {""}
+
+
+def test_malformed_pictures_are_said_while_they_come(graph):
+    from sensor_msgs.msg import Image
+
+    graph.start("perception_node", image_transport="raw")
+    graph.connect("camera/image_raw")
+    picture = Image(encoding="bgr8", width=640, height=480, step=10, data=array.array("B", bytes(100)))
+
+    def said():
+        graph.publish("camera/image_raw", picture)
+        graph.spin(0.05)
+        return "dropped a message of camera/image_raw" in graph.sentence("perception_node")
+
+    graph.until(said, 40.0, "the sentence")
+    assert graph.level("perception_node") == 1
+    graph.until(lambda: "dropped" not in graph.sentence("perception_node"), 15.0, "its end")
+
+
+def test_digital_silence_is_said(graph):
+    from reactdiff_ros.msg import AudioChunk
+    from sensor_msgs.msg import Image
+
+    graph.start("perception_node", image_transport="raw")
+    graph.connect("audio")
+    graph.connect("camera/image_raw")
+    picture = Image(encoding="mono8", width=64, height=48, step=64, data=array.array("B", bytes(64 * 48)))
+
+    def hear(level):
+        chunk = AudioChunk(sample_rate=16000, channels=1, samples=array.array("h", [level, -level] * 400))
+        picture.header.stamp = chunk.header.stamp = graph.node.get_clock().now().to_msg()
+        graph.publish("camera/image_raw", picture)
+        graph.publish("audio", chunk)
+        graph.spin(0.05)
+        return graph.sentence("perception_node")
+
+    graph.until(lambda: "digitally silent" in hear(0), 40.0, "the sentence")
+    assert graph.level("perception_node") == 1
+    graph.until(lambda: "digitally silent" not in hear(1), 10.0, "its end")
+
+
 def test_clip_loops_with_rising_stamps_or_ends(graph, tmp_path):
     path = film(tmp_path / "short.avi")
     graph.listen(PICTURE)
