@@ -137,16 +137,7 @@ class Camera:
         Raises:
             DeviceError: it was tried and failed.
         """
-        if self.is_open:
-            return True
-        if not self._backoff.due(now_ns):
-            return False
-        try:
-            self.open()
-        except DeviceError:
-            self._backoff.failed(now_ns)
-            raise
-        return True
+        return self.is_open or self._backoff.attempt(now_ns, self.open)
 
     def read(self) -> CameraFrame:
         """Wait for the next picture; the stamp is taken when it arrives, before it is decoded.

@@ -166,17 +166,7 @@ class Microphone:
         Raises:
             DeviceError: it was tried and failed.
         """
-        if self.is_open:
-            return True
-        if not self._backoff.due(now_ns):
-            return False
-        try:
-            self._rescan()
-            self.open()
-        except DeviceError:
-            self._backoff.failed(now_ns)
-            raise
-        return True
+        return self.is_open or self._backoff.attempt(now_ns, self._open_anew)
 
     def read(self, now_ns: int) -> list[Sound]:
         """Everything heard since the last call, oldest first.
@@ -228,6 +218,10 @@ class Microphone:
                     "the PortAudio library is missing", where="microphone", todo="run 'apt install libportaudio2'"
                 ) from error
         return self._module
+
+    def _open_anew(self) -> None:
+        self._rescan()
+        self.open()
 
     def _rescan(self) -> None:
         """PortAudio lists the devices only when it starts."""

@@ -1,8 +1,11 @@
-"""When to try a missing device again."""
+"""When and how to try a missing device again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import DeviceError
 
 
 class Backoff:
@@ -25,3 +28,21 @@ class Backoff:
         """An attempt failed at `now_ns`."""
         self._wait_ns = min(max(2 * self._wait_ns, self._first_ns), self._longest_ns)
         self._next_ns = now_ns + self._wait_ns
+
+    def attempt(self, now_ns: int, open_device: Callable[[], None]) -> bool:
+        """Call `open_device` if it is time to.
+
+        Returns:
+            True if it was opened; False if it is not time to try yet.
+
+        Raises:
+            DeviceError: it was tried and failed; the next attempt waits longer.
+        """
+        if not self.due(now_ns):
+            return False
+        try:
+            open_device()
+        except DeviceError:
+            self.failed(now_ns)
+            raise
+        return True

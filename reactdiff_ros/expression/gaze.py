@@ -76,11 +76,6 @@ class Gaze:
         """A large shift of gaze began with the last tick."""
 
     @property
-    def averted(self) -> bool:
-        """It is looking away on purpose."""
-        return self._away
-
-    @property
     def used(self) -> GazeTarget | None:
         """The target that the eyes follow, also while they look beside it; None: no target has an influence."""
         return self._target if self._weight > 0.01 else None
