@@ -72,8 +72,14 @@ class SpeakerPerception:
         Raises:
             WeightsError: the network is missing.
         """
+        self._loaded_voice()
+
+    def _loaded_voice(self) -> VoiceSource:
         if self._voice is None:
-            self._voice = _voice_extractor()
+            from .voice import VoiceExtractor
+
+            self._voice = VoiceExtractor()
+        return self._voice
 
     def reset(self) -> None:
         """Back to the beginning: nobody known, no sound heard. Person ids go on counting."""
@@ -139,17 +145,14 @@ class SpeakerPerception:
         if verdict == "late":
             self.dropped_sounds += 1
             return []
-        if self._voice is None:
-            from .voice import VoiceConfig, VoiceExtractor
-
-            self._voice = VoiceExtractor(VoiceConfig())
+        voice = self._loaded_voice()
         if verdict == "jump":
-            self._voice.reset()
+            voice.reset()
             self._slot = None
             if self._picture_ns is not None and self._picture_ns - sound.end_ns > NS // 2:
                 self._picture_ns = None
         if self._picture_ns is not None and sound.end_ns - self._picture_ns <= PICTURE_TIMEOUT_NS:
-            self._voice.push(sound)
+            voice.push(sound)
             return []
         return self._voice_frames(sound)
 
@@ -259,12 +262,6 @@ class SpeakerPerception:
             affect=None,
             voice=voice,
         )
-
-
-def _voice_extractor() -> VoiceSource:
-    from .voice import VoiceExtractor
-
-    return VoiceExtractor()
 
 
 def gaze_target(frame: SpeakerFrame) -> GazeTarget | None:
