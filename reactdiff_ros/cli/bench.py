@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def record(clips: tuple[Path, ...], seconds: float, runs: int, output: Path) -> 
         "commit": commit(Path.cwd()),
         "hardware": hardware(),
         "live": runs_done,
+        "other": _kept(output),
     }
     for clip in clips or (None,):
         # Relative: a folder of this machine's user means nothing to the reader.
@@ -87,6 +89,16 @@ def record(clips: tuple[Path, ...], seconds: float, runs: int, output: Path) -> 
     output.write_text(dumps(figures, indent=2) + "\n", encoding="utf-8")
     tell(f"wrote {output}")
     return 0
+
+
+def _kept(output: Path) -> list[Any]:
+    """The figures in an existing file that other commands made."""
+    from reactdiff_ros.cli.pages import read_figures
+    from reactdiff_ros.errors import ReactdiffError
+
+    with suppress(ReactdiffError):
+        return list(read_figures(output).get("other", []))
+    return []
 
 
 def _measure(

@@ -159,6 +159,18 @@ def benchmarks_page(figures: dict[str, Any]) -> str:
         *(run["command"] for run in figures["live"]),
         "```",
     ]  # fmt: skip
+    if figures.get("other"):
+        lines += [
+            "",
+            "## Other figures",
+            "",
+            "Written into docs/benchmarks.json by hand, from the commands named; `make bench` keeps them.",
+            "",
+            *_table(
+                ("what", "measured", "asked", "date", "command"),
+                ((o["what"], o["measured"], o["asked"], o["date"], f"`{o['command']}`") for o in figures["other"]),
+            ),
+        ]
     return "\n".join(lines) + "\n"
 
 
