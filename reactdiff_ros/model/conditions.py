@@ -1,0 +1,59 @@
+"""What a listener is told about itself: controls, style and source, and the vector that the denoiser reads.
+
+Controls are settings that a user turns; a style is what a person's listening measures (`style.py`), taken from a
+reference clip; the source tells the streams of simulated listeners from those of recorded people.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.types import FloatArray
+
+CONTROL_NAMES: Final = ("attitude", "responsiveness", "smiling", "nodding", "liveliness", "delay")
+"""attitude -1 (cool) .. 1 (warm); responsiveness 0 (couples as people do) .. 1 (answers nearly everything); smiling,
+nodding (backchannel rate) and liveliness -1 .. 1, 0 = ordinary; delay: extra reaction time 0 .. 1 s."""
+CONTROL_LOWER: Final = np.array([-1, 0, -1, -1, -1, 0], dtype=np.float32)
+CONTROL_UPPER: Final = np.array([1, 1, 1, 1, 1, 1], dtype=np.float32)
+CONTROL_COUNT: Final = len(CONTROL_NAMES)
+
+STYLE_NAMES: Final = (
+    "smile_share", "smile_rate", "smile_size", "smile_speed", "nod_rate", "nod_size", "head_motion", "brow_rate",
+)  # fmt: skip
+"""Statistics of a listener's stream, each scaled to about -2 .. 2; see `style.py`."""
+STYLE_COUNT: Final = len(STYLE_NAMES)
+
+SOURCES: Final = ("simulated", "real")
+
+
+def condition_count(max_lead: int) -> int:
+    """Width of the vector of `condition_vector`."""
+    return 2 * CONTROL_COUNT + 2 * STYLE_COUNT + 1 + max_lead
+
+
+def condition_vector(
+    controls: FloatArray,
+    controls_given: FloatArray,
+    style: FloatArray,
+    style_given: FloatArray,
+    real: FloatArray,
+    lead: NDArray[np.integer],
+    max_lead: int,
+) -> FloatArray:
+    """The denoiser's conditions (N, condition_count), whatever is not given being 0.
+
+    Args:
+        controls: (N, CONTROL_COUNT).
+        controls_given: (N, CONTROL_COUNT) 0 or 1.
+        style: (N, STYLE_COUNT).
+        style_given: (N, STYLE_COUNT) 0 or 1.
+        real: (N,) 1 = a recorded person, 0 = a simulated listener.
+        lead: (N,) frames between the newest speaker token and the first frame of the plan, minus one.
+        max_lead: length of its one-hot code.
+    """
+    one_hot = np.eye(max_lead, dtype=np.float32)[np.clip(lead, 0, max_lead - 1)]
+    parts = (controls * controls_given, controls_given, style * style_given, style_given, real[:, None], one_hot)
+    return np.concatenate(parts, axis=-1, dtype=np.float32)
