@@ -13,6 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "reactdiff_ros"
 ROOMS = ("capture", "perception", "model", "expression", "actuation", "avatar")
 COMPOSERS = {"session", "nodes", "evaluation", "training", "cli", "demo"}
+# Where training data comes from: numpy alone, no torch, and of the rooms only what describes a model's inputs.
+SOURCES = ("simulator", "datasets")
+SOURCES_MAY_IMPORT = {"simulator": {"perception"}, "datasets": set()}
+MODEL_INPUTS = {"tokens", "conditions", "style"}
 # What every room may know: the values, their basis, time, errors, and where shipped files and settings are.
 SHARED = {"types", "coefficients", "clock", "errors", "resources", "settings", "styles"}
 # Heavy or peculiar imports, and the only folders that may have them.
@@ -74,7 +78,7 @@ def own(module: str) -> str | None:
 
 
 def test_every_file_has_a_place() -> None:
-    known = {*ROOMS, *COMPOSERS, *SHARED, "__init__"}
+    known = {*ROOMS, *COMPOSERS, *SOURCES, *SHARED, "__init__"}
     assert {place(p) for p in files(PACKAGE)} <= known
 
 
@@ -89,13 +93,26 @@ def test_a_room_imports_itself_and_the_shared_values_only() -> None:
     assert wrong == []
 
 
+def test_sources_of_training_data_know_only_what_describes_inputs() -> None:
+    wrong = []
+    for source in SOURCES:
+        allowed = {source, *SHARED, *SOURCES_MAY_IMPORT[source], "__version__"}
+        for path in files(PACKAGE / source):
+            for module, line in imports(path):
+                name = own(module)
+                of_model = name == "model" and module.split(".")[2:3] and module.split(".")[2] in MODEL_INPUTS
+                if name is not None and name not in allowed and not of_model:
+                    wrong.append(f"{where(path, line)}: {module}")
+    assert wrong == []
+
+
 def test_shared_values_import_no_room_and_no_composer() -> None:
     wrong = [
         f"{where(PACKAGE / f'{name}.py', line)}: {module}"
         for name in SHARED
         if (PACKAGE / f"{name}.py").exists()
         for module, line in imports(PACKAGE / f"{name}.py")
-        if own(module) in {*ROOMS, *COMPOSERS}
+        if own(module) in {*ROOMS, *COMPOSERS, *SOURCES}
     ]
     assert wrong == []
 
