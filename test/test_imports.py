@@ -18,7 +18,7 @@ SOURCES = ("simulator", "datasets")
 SOURCES_MAY_IMPORT = {"simulator": {"perception"}, "datasets": set()}
 MODEL_INPUTS = {"tokens", "conditions", "style"}
 # What every room may know: the values, their basis, time, errors, and where shipped files and settings are.
-SHARED = {"types", "coefficients", "clock", "errors", "resources", "settings", "styles"}
+SHARED = {"types", "attributes", "coefficients", "clock", "errors", "resources", "settings", "styles"}
 # Heavy or peculiar imports, and the only folders that may have them.
 HOMES = {
     "rclpy": {"nodes"},
