@@ -1,0 +1,10 @@
+"""`reactdiff evaluate`: how well a listener listens, measured on streams that it made from its own past alone."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def evaluate() -> None:
+    """Measure what a listener does with a speaker."""
