@@ -43,7 +43,7 @@ _JAW: Final = INDEX["jawOpen"]
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """n events in N streams of T frames. `row`, `start`, `end` (exclusive) and `size` are (n,), in order of row, start."""
+    """n events in N streams of T frames; every array is (n,), in order of row and start. `end` is exclusive."""
 
     row: Frames
     start: Frames
@@ -150,9 +150,7 @@ def nods(pitch: Values) -> Events:
     Half-cycles are the swings between turning points of the pitch, smoothed over 3 frames.
     """
     smooth = moving_average(pitch, 3)
-    rows: list[tuple[int, int, int, float]] = []
-    for row, curve in enumerate(smooth):
-        rows += [(row, *nod) for nod in _nods_of(curve)]
+    rows = [(index, *nod) for index, curve in enumerate(smooth) for nod in _nods_of(curve)]
     found = np.array(rows, dtype=np.float64).reshape(-1, 4)
     row, start, end = (found[:, i].astype(np.intp) for i in range(3))
     return Events(row, start, end, found[:, 3], (pitch.shape[0], pitch.shape[1]))
