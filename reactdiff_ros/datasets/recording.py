@@ -41,6 +41,8 @@ class Recording:
     """(T, 58) which of them were measured; (58,) is repeated over time."""
     attributes: FloatArray | None = None
     """(T, 25) REACT's attributes of the listener, where the dataset labels them."""
+    motion: FloatArray | None = None
+    """(T,) how much the listener's picture moves, standardised logarithm: a magnitude that is no coefficient."""
     names: dict[str, str] = field(default_factory=dict)
     """What else the dataset tells, for reports: split, clip, matched reactions."""
 
@@ -55,6 +57,8 @@ class Recording:
             raise ValueError(f"speaker {self.speaker.camera.shape} must be (1, {frames}), as long as the listener")
         if self.attributes is not None and self.attributes.shape != (frames, ATTRIBUTE_COUNT):
             raise ValueError(f"attributes {self.attributes.shape} must be {(frames, ATTRIBUTE_COUNT)}")
+        if self.motion is not None and self.motion.shape != (frames,):
+            raise ValueError(f"motion {self.motion.shape} must be {(frames,)}")
 
     @property
     def frames(self) -> int:
