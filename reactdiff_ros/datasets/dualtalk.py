@@ -112,12 +112,12 @@ def _read(
         raise DatasetError("a line of the list is no JSON", where=where, todo=str(error)) from error
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise DatasetError("a line of the list has no name", where=where)
-    parts = {}
+    parts = []
     for person in (SPEAKERS[1 - listener], SPEAKERS[listener]):
         path = _array_path(folder, _field(entry, f"{person}_arkit", where), listing)
-        parts[path] = _motion(path)
+        parts.append((path, _motion(path)))
     frames = same_length(parts)
-    speaking, listening = (to_coefficients(values[:frames]) for values in parts.values())
+    speaking, listening = (to_coefficients(values[:frames]) for _, values in parts)
     voice = None
     if voice_of is not None:
         sound = inside(folder, _field(entry, f"{SPEAKERS[1 - listener]}_audio", where), listing)

@@ -82,9 +82,11 @@ def expression_names(path: Path) -> tuple[str, ...]:
 
 def _names_in_model(path: Path) -> Sequence[Any]:
     with path.open("rb") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        read(file)
+        numpy_file: Any = np.lib.format
+        if numpy_file.read_magic(file) == (1, 0):
+            numpy_file.read_array_header_1_0(file)
+        else:
+            numpy_file.read_array_header_2_0(file)
         content = _ArraysOnly(file).load()
     if isinstance(content, np.ndarray):
         content = content.item()

@@ -164,19 +164,17 @@ def load_sound(path: Path, frames: int, rate_hz: float) -> tuple[NDArray[np.int1
     return samples.astype(np.int16), rate
 
 
-def same_length(parts: dict[Path, FloatArray], tolerance: int = 1) -> int:
+def same_length(parts: Sequence[tuple[Path, FloatArray]], tolerance: int = 1) -> int:
     """The number of frames that all files of one clip have; they may differ by `tolerance`.
 
     Raises:
         DatasetError: they differ by more; names the shortest and the longest.
     """
-    by_length = sorted(parts, key=lambda path: len(parts[path]))
-    short, long = by_length[0], by_length[-1]
-    if len(parts[long]) - len(parts[short]) > tolerance:
-        raise DatasetError(
-            f"files of one clip have {len(parts[short])} and {len(parts[long])} frames", where=f"{short} and {long}"
-        )
-    return len(parts[short])
+    by_length = sorted((len(values), path) for path, values in parts)
+    (least, short), (most, long) = by_length[0], by_length[-1]
+    if most - least > tolerance:
+        raise DatasetError(f"files of one clip have {least} and {most} frames", where=f"{short} and {long}")
+    return least
 
 
 def newest(values: FloatArray, rate_hz: float) -> FloatArray:
@@ -184,7 +182,8 @@ def newest(values: FloatArray, rate_hz: float) -> FloatArray:
     if rate_hz == REACTION_RATE_HZ:
         return values
     count = int((len(values) - 1) * REACTION_RATE_HZ / rate_hz + 1e-6) + 1
-    return values[np.minimum((np.arange(count) * rate_hz / REACTION_RATE_HZ + 1e-6).astype(int), len(values) - 1)]
+    index = np.minimum((np.arange(count) * rate_hz / REACTION_RATE_HZ + 1e-6).astype(int), len(values) - 1)
+    return np.asarray(values[index])
 
 
 def between(values: FloatArray, rate_hz: float) -> FloatArray:

@@ -117,16 +117,16 @@ def recordings(
 
 
 def _read(root: Path, item: Item, split: str, names: Sequence[str] | None, voice_of: VoiceOf) -> Recording:
-    parts = {}
+    parts = []
     for role in (item.role, item.listening):
         for kind, field, columns in (
             ("coefficients", "3DMM coefficients", COEFFICIENT_COUNT),
             ("facial-attributes", "facial attributes", ATTRIBUTE_COUNT),
         ):
             path = root / kind / role / item.session / f"{item.file}.npy"
-            parts[path] = load_array(path, field, columns)
+            parts.append((path, load_array(path, field, columns)))
     recorded = same_length(parts)
-    speaker_face, speaker_attributes, listener_face, attributes = (values[:recorded] for values in parts.values())
+    speaker_face, speaker_attributes, listener_face, attributes = (values[:recorded] for _, values in parts)
     coefficients, seen = to_coefficients(speaker_face, names)
     listener, observed = to_coefficients(listener_face, names)
     listener = between(listener, RATE_HZ)
@@ -163,4 +163,4 @@ def targets(folder: Path, split: str, *, both_roles: bool = True) -> NDArray[np.
     listed = items(folder, split, both_roles=both_roles)
     same_session = np.array([[a.session == b.session for b in listed] for a in listed], dtype=bool)
     same_role = np.array([[a.role == b.role for b in listed] for a in listed], dtype=bool)
-    return same_session & same_role
+    return np.asarray(same_session & same_role)

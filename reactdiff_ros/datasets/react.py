@@ -154,16 +154,14 @@ def face_of_clip(root: Path, clip: str) -> tuple[Path, FloatArray]:
 
 
 def _read(root: Path, pair: ClipPair, split: str, names: Sequence[str] | None, voice_of: VoiceOf) -> Recording:
-    parts = dict(
-        [
-            face_of_clip(root, pair.speaker),
-            attributes_of_clip(root, pair.speaker),
-            face_of_clip(root, pair.listener),
-            attributes_of_clip(root, pair.listener),
-        ]
-    )
+    parts = [
+        face_of_clip(root, pair.speaker),
+        attributes_of_clip(root, pair.speaker),
+        face_of_clip(root, pair.listener),
+        attributes_of_clip(root, pair.listener),
+    ]
     frames = same_length(parts)
-    speaker_face, speaker_attributes, listener_face, attributes = (values[:frames] for values in parts.values())
+    speaker_face, speaker_attributes, listener_face, attributes = (values[:frames] for _, values in parts)
     coefficients, seen = to_coefficients(speaker_face, names)
     voice = None
     if voice_of is not None:
@@ -230,9 +228,9 @@ def _cut(folder: Path, split: str) -> NDArray[np.bool_]:
         parts = pair.speaker.split("/")
         # UDIVA's conversations are listed as CONVERSATION_TASK.
         chat = parts[1] if len(parts) == 4 else f"{parts[-3]}_{parts[1]}"
-        row = rows.get((parts[0].upper(), chat, parts[-1]))
-        if row is None:
+        index = rows.get((parts[0].upper(), chat, parts[-1]))
+        if index is None:
             raise DatasetError("a clip is not in the list of all clips", where=f"{folder / 'data_indices.csv'}: {chat}")
-        chosen.append(row)
-    both = np.array(chosen + [row + len(rows) for row in chosen], dtype=np.intp)
-    return whole[np.ix_(both, both)]
+        chosen.append(index)
+    both = np.array(chosen + [index + len(rows) for index in chosen], dtype=np.intp)
+    return np.asarray(whole[np.ix_(both, both)])

@@ -33,7 +33,8 @@ def affect_of(attributes: FloatArray) -> FloatArray:
     chances[:, _TO_CLASS[kept]] = np.clip(attributes[:, EXPRESSION][:, kept], 0.0, 1.0)
     total = chances.sum(axis=1, keepdims=True)
     chances = np.where(total > 1e-6, chances / np.maximum(total, 1e-6), 1.0 / len(EXPRESSION_CLASSES))
-    return np.concatenate([chances, np.clip(attributes[:, VALENCE_AROUSAL], -1, 1)], axis=1).astype(np.float32)
+    both = np.concatenate([chances, np.clip(attributes[:, VALENCE_AROUSAL], -1, 1)], axis=1)
+    return np.asarray(both, dtype=np.float32)
 
 
 def speaker_of(
