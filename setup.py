@@ -30,6 +30,6 @@ setup(
     ],
     python_requires=">=3.10,<3.13",
     install_requires=requirements("run"),
-    extras_require={"test": requirements("test"), "train": requirements("train")},
+    extras_require={name: requirements(name) for name in ("evaluate", "test", "train")},
     entry_points={"console_scripts": ["reactdiff = reactdiff_ros.cli.main:main"]},
 )

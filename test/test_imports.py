@@ -30,6 +30,7 @@ HOMES = {
     "aiohttp": {"avatar"},
     "torch": {"training"},
     "onnx": {"training"},
+    "numba": {"evaluation"},
     "click": {"cli"},
 }
 # Time and randomness are arguments here.
