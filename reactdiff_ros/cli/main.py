@@ -16,6 +16,7 @@ from reactdiff_ros.cli.demo import demo
 from reactdiff_ros.cli.docs import docs
 from reactdiff_ros.cli.doctor import doctor
 from reactdiff_ros.cli.evaluate import evaluate
+from reactdiff_ros.cli.extract import extract
 from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, MissingExtraError, tell
 from reactdiff_ros.cli.training import export, simulate, train
@@ -36,7 +37,7 @@ def cli() -> None:
     """A robot's face that listens: live, causal, appropriate facial reactions by latent diffusion."""
 
 
-for _command in (listen, doctor, bench, evaluate, simulate, train, export, demo, docs):
+for _command in (listen, doctor, bench, evaluate, extract, simulate, train, export, demo, docs):
     cli.add_command(_command)
 
 

@@ -1,0 +1,156 @@
+"""`reactdiff extract`: a lab's own videos as training and evaluation data."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, json_on_stdout, tell
+from reactdiff_ros.errors import MediaError
+
+if TYPE_CHECKING:
+    from reactdiff_ros.capture.media import MediaClip
+    from reactdiff_ros.datasets.recordings import Extracted
+    from reactdiff_ros.evaluation.extraction import Track
+    from reactdiff_ros.session import Perception
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=_FILE)
+@click.option(
+    "--pair",
+    "couples",
+    type=(_FILE, _FILE),
+    multiple=True,
+    metavar="SPEAKER LISTENER",
+    help="Two views of one conversation, filmed from the same start: training data. May be given several times.",
+)
+@click.option("--both-roles", is_flag=True, help="Each pair twice: the second time with its roles exchanged.")
+@click.option("--people", default="", help="Who the two of every --pair are; recordings of one pair stay together.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
+@click.option("--force", is_flag=True, help="Write over recordings that are there.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def extract(
+    files: tuple[Path, ...],
+    couples: tuple[tuple[Path, Path], ...],
+    both_roles: bool,
+    people: str,
+    output: Path,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Perceive the people in FILES as the robot would, and write what it sees and hears, 25 times a second.
+
+    Each video or sound file becomes NAME.npz with the speaker; each --pair becomes SPEAKER--LISTENER.npz with the
+    listener beside the speaker, ready for training. A file that cannot be read is named and left out, and the exit code
+    is then 1. What is there already is kept unless --force is given.
+    """
+    pairs = [*couples, *((b, a) for a, b in couples)] if both_roles else list(couples)
+    targets = _targets(files, pairs, output)
+    if not targets:
+        raise click.UsageError("give FILES or --pair SPEAKER LISTENER")
+    with json_on_stdout(as_json) as result:
+        written, kept, failed = _run(targets, people, force)
+        result.update(output=str(output), written=written, kept=kept, failed=failed)
+        tell(f"{len(written)} recordings in {output}, {len(kept)} kept as they were, {len(failed)} failed")
+    return EXIT_ERROR if failed else EXIT_DONE
+
+
+def _targets(files: tuple[Path, ...], pairs: list[tuple[Path, Path]], output: Path) -> dict[Path, tuple[Path, ...]]:
+    """File to write -> the one or two files that it is made of."""
+    sources: list[tuple[Path, ...]] = [*((file,) for file in files), *pairs]
+    targets: dict[Path, tuple[Path, ...]] = {}
+    for source in sources:
+        target = output / ("--".join(path.stem for path in source) + ".npz")
+        if target in targets:
+            raise click.UsageError(f"{targets[target][0]} and {source[0]} would both be written to {target}")
+        targets[target] = source
+    return targets
+
+
+def _run(
+    targets: dict[Path, tuple[Path, ...]], people: str, force: bool
+) -> tuple[list[dict[str, Any]], list[str], dict[str, str]]:
+    from reactdiff_ros.datasets.recordings import save
+
+    wanted = {target: source for target, source in targets.items() if force or not target.exists()}
+    kept = [str(target) for target in targets if target not in wanted]
+    for name in kept:
+        tell(f"{name} is there already and stays (--force writes over it)")
+    eyes = _Eyes(wanted)
+    written: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
+    for target, source in wanted.items():
+        try:
+            content = eyes.content(source, people)
+        except MediaError as error:
+            failed[str(target)] = str(error)
+            tell(str(error))
+            continue
+        save(target, content)
+        written.append({"file": str(target), "frames": content.frames, **content.about})
+    return written, kept, failed
+
+
+class _Eyes:
+    """Perceives each file once; keeps what a later pair still needs."""
+
+    def __init__(self, wanted: dict[Path, tuple[Path, ...]]) -> None:
+        self._uses = [path for source in wanted.values() for path in source]
+        self._known: dict[Path, tuple[Track, MediaClip] | MediaError] = {}
+        self._perception: Perception | None = None
+
+    def content(self, source: tuple[Path, ...], people: str) -> Extracted:
+        from reactdiff_ros.evaluation.extraction import alone, together
+
+        try:
+            seen = [self._seen(path) for path in source]
+        finally:
+            for path in source:
+                self._uses.remove(path)
+            self._known = {path: track for path, track in self._known.items() if path in self._uses}
+        return alone(*seen[0]) if len(seen) == 1 else together(seen[0], seen[1], people)
+
+    def _seen(self, path: Path) -> tuple[Track, MediaClip]:
+        if path not in self._known:
+            try:
+                self._known[path] = self._perceived(path)
+            except MediaError as error:
+                self._known[path] = error
+        known = self._known[path]
+        if isinstance(known, MediaError):
+            raise known
+        return known
+
+    def _perceived(self, path: Path) -> tuple[Track, MediaClip]:
+        from reactdiff_ros.capture.media import MediaClip
+        from reactdiff_ros.evaluation.extraction import extract_clip
+        from reactdiff_ros.perception import SpeakerPerception
+
+        duration_s = MediaClip(path).duration_s
+        if self._perception is None:
+            self._perception = SpeakerPerception()
+        with click.progressbar(length=max(1, round(duration_s * 100)), label=path.name, file=sys.stderr) as bar:
+            track, clip = extract_clip(path, self._perception, _advance(bar))
+        if not clip.has_sound:
+            tell(f"{path} has no sound: the voice is unobserved in its recording")
+        if not clip.has_picture:
+            tell(f"{path} has no pictures: the face is unobserved in its recording")
+        if clip.damaged_packets:
+            tell(f"{path} is damaged: {clip.damaged_packets} pieces of it were left out")
+        return track, clip
+
+
+def _advance(bar: Any) -> Callable[[float], None]:
+    def progress(seconds: float) -> None:
+        done = min(round(seconds * 100), bar.length)
+        if done - bar.pos >= 100:
+            bar.update(done - bar.pos)
+
+    return progress
