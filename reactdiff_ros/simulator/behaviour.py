@@ -1,0 +1,302 @@
+"""What simulated speakers do besides talking: smiles, laughs, brows, nods, breath, blinks, head motion, presence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from .conversation import LEAD_S, LOW_S, Talk
+from .motion import (
+    FRAME_S,
+    SLOW_S,
+    BoolArray,
+    Events,
+    FloatArray,
+    IntArray,
+    Range,
+    Seed,
+    Shape,
+    capacity,
+    cover,
+    envelope,
+    generator,
+    log_normal,
+    ornstein,
+    paint,
+    renewal,
+    slow_steps,
+    smooth_step,
+    spread_events,
+    steady,
+    uniform,
+)
+
+TALKER, SLOW, QUIET, NOISY = range(4)
+"""Kinds of worlds: who talks; who talks slowly; who is silent; who is silent while something else makes noise."""
+_KIND_SHARES: Final = (0.6, 0.15, 0.15, 0.1)
+
+_PEOPLE, _SMILES, _LAUGHS, _ALARMS, _FACE, _NODS, _HEAD, _PRESENCE, _BREATH, _BLINK = range(2, 12)
+
+
+@dataclass(slots=True)
+class People:
+    """What differs between people, (B,) each; mood (B, K, 2): valence and arousal in steps of SLOW_S."""
+
+    kind: IntArray
+    lively: FloatArray
+    smiles_per_minute: FloatArray
+    smile_s: FloatArray
+    smile_size: FloatArray
+    insincere: FloatArray
+    laughs_per_minute: FloatArray
+    mood: FloatArray
+
+
+def draw_people(seed: Seed, worlds: int, frames: int) -> People:
+    """B people, very different from each other."""
+    rng = generator(seed, _PEOPLE)
+    kind = rng.choice(4, worlds, p=_KIND_SHARES)
+    shape = (worlds,)
+    still = rng.random(worlds) < 0.1
+    lively = np.where(still, 0.15, log_normal(rng, 1.0, 0.35, shape)).astype(np.float32)
+    # 8.4 a minute in calls (3.7 to 12.7, 10th to 90th percentile), 3.2 in video chat: between the two, and wide.
+    rate = np.where(still, 0.4, np.clip(log_normal(rng, 6.0, 0.45, shape), 2.5, 14.0))
+    length = log_normal(rng, 1.8, 0.3, shape) * np.where(rng.random(worlds) < 0.1, 2.0, 1.0)
+    return People(
+        kind=kind, lively=lively, smiles_per_minute=rate.astype(np.float32), smile_s=length.astype(np.float32),
+        smile_size=np.clip(log_normal(rng, 0.45, 0.3, shape), 0.2, 0.9),
+        insincere=uniform(rng, 0.1, 0.5, shape),
+        laughs_per_minute=(log_normal(rng, 1.0, 0.5, shape) * np.minimum(lively, 1.5)).astype(np.float32),
+        mood=ornstein(rng, worlds, slow_steps(frames), (5.0, 8.0), SLOW_S),
+    )  # fmt: skip
+
+
+def make_smiles(seed: Seed, p: People, frames: int) -> tuple[Events, BoolArray, FloatArray, BoolArray]:
+    """Smiles, which of them are sincere, for how long they laugh (B, N) s, and which are silent amusement."""
+    rng = generator(seed, _SMILES)
+    worlds = len(p.kind)
+    shape = (worlds, capacity(24.0, frames))
+    length = np.clip(log_normal(rng, p.smile_s[:, None], 1.0, shape), 0.5, 20.0)
+    rise = uniform(rng, 0.4, 0.75, shape)
+    fall = uniform(rng, 0.5, 1.4, shape)
+    chance = np.clip(p.laughs_per_minute / p.smiles_per_minute, 0.0, 0.35)[:, None]
+    funny = rng.random(shape, dtype=np.float32)
+    laughing, amused = funny < chance, (funny >= chance) & (funny < 1.6 * chance)
+    bout = np.clip(log_normal(rng, 0.9, 0.45, shape), 0.4, 3.0)
+    jolly = laughing | amused
+    length = np.where(jolly, np.maximum(length, bout + 0.8), length)
+    size = p.smile_size[:, None] * log_normal(rng, 1.0, 0.3, shape) * (length / 1.8) ** 0.12
+    size = np.where(jolly, np.maximum(size, uniform(rng, 0.55, 0.9, shape)), size)
+    hold = np.maximum(length - 0.5 * (rise + fall), 0.08)
+    cycle = 60.0 / p.smiles_per_minute
+    busy = p.smile_s * 1.65 + 1.0
+    rate = np.exp(0.8 * p.mood[..., 0] - 0.32) / np.maximum(cycle - busy, 1.0)[:, None]
+    start = renewal(rng, rate, rise + hold + fall, 0.3)
+    sincere = (rng.random(shape, dtype=np.float32) > p.insincere[:, None]) | laughing
+    events = Events(
+        start, np.clip(size, 0.12, 1.0).astype(np.float32), rise, hold.astype(np.float32), fall, start < 1e8
+    )
+    return events, sincere, np.where(jolly, bout, 0.0).astype(np.float32), amused
+
+
+def make_bursts(
+    seed: Seed, smiles: Events, bout: FloatArray, amused: BoolArray, smile: FloatArray, frames: int
+) -> tuple[BoolArray, BoolArray, FloatArray]:
+    """Bursts of voice, which of them are laughs, and how jaw and head shake."""
+    rng = generator(seed, _LAUGHS)
+    worlds = len(smile)
+    start = smiles.start + 0.25
+    jolly = smiles.on & (bout > 0)
+    laughing = cover(start, start + bout, jolly & ~amused, frames)
+    # Coughs: chosen, so that bursts without a smile are about as common as with one.
+    rate = log_normal(rng, 0.8, 0.5, (worlds,)) * (rng.random(worlds) < 0.7)
+    last = np.clip(log_normal(rng, 0.9, 0.45, (worlds, capacity(4.0, frames))), 0.4, 2.0)
+    cough = renewal(rng, steady(rate / 60.0, frames), last, 2.0)
+    smiling = np.concatenate([np.zeros((worlds, 1), np.int64), np.cumsum(smile > 0.05, axis=1)], axis=1)
+
+    def count(time: FloatArray) -> IntArray:
+        at = np.clip(time / FRAME_S, 0, frames).astype(np.int64)
+        counted: IntArray = np.take_along_axis(smiling, at, axis=1)
+        return counted
+
+    alone = (cough < 1e8) & (count(cough + last + 0.3) == count(cough - 0.3))
+    coughing = cover(cough, cough + last, alone, frames)
+    shake = np.zeros_like(smile)
+    for first, long, on in ((start, bout, jolly), (cough, last, alone)):
+        paint(shake, first, first + long + 0.2, on, _plateau(long))
+    return laughing | coughing, laughing, shake
+
+
+def _plateau(length: FloatArray) -> Shape:
+    def shape(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
+        return smooth_step(t / 0.12) * (1 - smooth_step((t - length[at]) / 0.2))
+
+    return shape
+
+
+def announce(
+    seed: Seed, p: People, smiles: Events, sincere: BoolArray, frames: int, precursors: bool
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Cheek raise before smiles, how much a smile is announced, and where the voice brightens for it."""
+    rng = generator(seed, _ALARMS)
+    worlds, count = smiles.start.shape
+    lead = uniform(rng, *LEAD_S, (worlds, count))
+    size = uniform(rng, 0.15, 0.4, (worlds, count))
+    on = smiles.on & (rng.random((worlds, count), dtype=np.float32) < 0.8) & precursors
+    false = capacity(5.0, frames)
+    false_lead = uniform(rng, *LEAD_S, (worlds, false))
+    false_size = uniform(rng, 0.15, 0.4, (worlds, false))
+    false_start = renewal(rng, steady(0.3 * p.smiles_per_minute / 60.0, frames), false_lead + 0.6, 1.5)
+    false_on = (false_start < 1e8) & precursors
+    cheek, brighten = np.zeros((2, worlds, frames), dtype=np.float32)
+    for start, long, level, whole, exists in (
+        (smiles.start - lead, lead, size, np.where(sincere, 1.0, 0.6), on),
+        (false_start, false_lead, false_size, np.ones_like(false_lead), false_on),
+    ):
+        paint(cheek, start, start + long + 0.6, exists, _swelling(long, level))
+        paint(brighten, start, start + long + 0.6, exists, _swelling(long, whole.astype(np.float32)))
+    voiced = cover(smiles.start - lead, smiles.start, on & sincere, frames)
+    return cheek, brighten, voiced | cover(false_start, false_start + false_lead + 0.2, false_on, frames)
+
+
+def _swelling(lead: FloatArray, level: FloatArray) -> Shape:
+    """Rises within the first 0.25 s, stays until `lead` is over, and fades."""
+
+    def shape(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
+        return level[at] * smooth_step(t / 0.25) * (1 - smooth_step((t - lead[at]) / 0.6))
+
+    return shape
+
+
+def low_pitch(talk: Talk, frames: int) -> FloatArray:
+    """Pitch sags to a half over the lead and is low from LOW_S before the cue until shortly after it."""
+
+    def shape(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
+        lead = talk.cue_lead[at]
+        return np.where(t < lead, 0.5 * t / np.maximum(lead, FRAME_S), 1.0).astype(np.float32)
+
+    cue = np.nan_to_num(talk.cue, nan=1e8)
+    on = talk.on & talk.cue_low & np.isfinite(talk.cue)
+    out = np.zeros((len(cue), frames), dtype=np.float32)
+    return paint(out, cue - LOW_S - talk.cue_lead, cue + 0.16, on, shape)
+
+
+def upper_face(seed: Seed, p: People, frames: int) -> dict[str, FloatArray]:
+    """Brow raises (1.7 to 2.5 a minute of 1.1 s), frowns, sadness and doubt (chosen: rare, in some people only)."""
+    rng = generator(seed, _FACE)
+    worlds = len(p.kind)
+    table: dict[str, tuple[float, float, float, float, Range]] = {
+        # a minute, share of people, effect of valence, of arousal, apex in s
+        "brow_up": (2.2, 1.0, 0.0, 0.5, (0.3, 1.4)),
+        "frown": (1.0, 0.6, -0.6, 0.2, (0.8, 5.0)),
+        "sad": (0.9, 0.35, -0.8, -0.3, (1.5, 7.0)),
+        "doubt": (0.9, 0.5, -0.3, 0.0, (0.8, 3.5)),
+    }
+    out = {}
+    for name, (per_minute, share, valence, arousal, hold) in table.items():
+        has = rng.random(worlds) < share
+        rate = log_normal(rng, per_minute, 0.5, (worlds,)) * has * np.minimum(p.lively, 1.5) / 60.0
+        drive = np.exp(valence * p.mood[..., 0] + arousal * p.mood[..., 1] - 0.5 * (valence**2 + arousal**2))
+        events = spread_events(
+            rng, rate[:, None] * drive, capacity(8.0, frames), gap_s=1.0, amplitude=(0.25, 0.9), rise=(0.25, 0.6),
+            hold=hold, fall=(0.3, 1.0),
+        )  # fmt: skip
+        out[name] = envelope(events, frames)
+    return out
+
+
+def make_nods(seed: Seed, worlds: int, frames: int) -> tuple[FloatArray, FloatArray]:
+    """Head pitch (rad) of the speaker's nods, and where they are (0..1)."""
+    rng = generator(seed, _NODS)
+    shape = (worlds, capacity(8.0, frames))
+    cycles = rng.choice([1.0, 2.0, 3.0, 4.0], shape, p=[0.4, 0.35, 0.17, 0.08]).astype(np.float32)
+    hertz = uniform(rng, 1.2, 2.1, shape)
+    size = np.radians(np.clip(log_normal(rng, 5.2, 0.3, shape), 2.5, 10.0))
+    last = cycles / hertz
+    start = renewal(rng, steady(log_normal(rng, 3.0, 0.6, (worlds,)) / 60.0, frames), last, 1.0)
+    on = start < 1e8
+
+    def pitch(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
+        phase = t * hertz[at]
+        fade = np.exp(-0.3 * phase) * smooth_step((cycles[at] - phase) * 2.0)
+        return np.asarray(size[at] * 0.5 * (1 - np.cos(2 * np.pi * phase)) * fade, dtype=np.float32)
+
+    zeros = np.zeros((worlds, frames), dtype=np.float32)
+    return paint(zeros, start, start + last, on, pitch), cover(start + 0.12, start + last, on, frames).astype(
+        np.float32
+    )
+
+
+def make_breath(seed: Seed, talk: Talk, frames: int, precursors: bool) -> FloatArray:
+    """In-breaths before most turns, and some that no turn follows."""
+    rng = generator(seed, _BREATH)
+    worlds = len(talk.start)
+    lead = uniform(rng, *LEAD_S, talk.start.shape)
+    on = talk.on & talk.opens & (rng.random(talk.start.shape, dtype=np.float32) < 0.75) & precursors
+    false = uniform(rng, *LEAD_S, (worlds, capacity(4.0, frames)))
+    start = renewal(rng, steady(np.full(worlds, 1.0 / 60.0, np.float32), frames), false, 2.0)
+    out = np.zeros((worlds, frames), dtype=np.float32)
+    for first, last, exists in ((talk.start - lead, lead, on), (start, false, (start < 1e8) & precursors)):
+        paint(out, first, first + last, exists, _arch(last))
+    return out
+
+
+def _arch(length: FloatArray) -> Shape:
+    def shape(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
+        return np.asarray(np.sin(np.pi * np.clip(t / length[at], 0, 1)), dtype=np.float32)
+
+    return shape
+
+
+def make_blinks(seed: Seed, worlds: int, frames: int) -> FloatArray:
+    """Closing of the lids: 26 a minute in conversation, log-normal between people; 80 ms down, 150 ms up."""
+    rng = generator(seed, _BLINK)
+    rate = np.clip(log_normal(rng, 22.0, 0.35, (worlds,)), 8.0, 45.0)
+    shape = (worlds, capacity(40.0, frames))
+    start = renewal(rng, steady(rate / 60.0, frames), np.full(shape, 0.25, np.float32), 0.3)
+    events = Events(
+        start, np.ones(shape, np.float32), np.full(shape, 0.08, np.float32), np.full(shape, 0.02, np.float32),
+        np.full(shape, 0.15, np.float32), start < 1e8,
+    )  # fmt: skip
+    return envelope(events, frames)
+
+
+def make_waves(seed: Seed, worlds: int, frames: int) -> FloatArray:
+    """Slow random motion (B, T, 10): glances | where the eyes go (2) | swell of smiles | head slow (3), quick (3)."""
+    taus = (0.5, 1.0, 1.0, 0.6, 1.0, 1.0, 1.0, 0.18, 0.18, 0.18)
+    return ornstein(generator(seed, _HEAD), worlds, frames, taus)
+
+
+def make_head(
+    seed: Seed, waves: FloatArray, talking: FloatArray, nod: FloatArray, breath: FloatArray, shake: FloatArray,
+    doubt: FloatArray, lively: FloatArray,
+) -> FloatArray:  # fmt: skip
+    """Pitch, yaw and roll (rad) from slow and quick motion, nods, in-breaths and shaking."""
+    rng = generator(seed, _HEAD + 100)
+    worlds, frames = nod.shape
+    time = np.arange(frames, dtype=np.float32) * FRAME_S
+    scale = np.sqrt(lively)[:, None, None] * log_normal(rng, 1.0, 0.3, (worlds, 1, 1))
+    calm = np.array([0.030, 0.026, 0.020], np.float32)
+    busy = np.array([0.040, 0.062, 0.030], np.float32)
+    size = calm + (busy - calm) * talking[..., None]
+    head: FloatArray = scale * size * (0.8 * waves[..., 4:7] + 0.6 * waves[..., 7:10])
+    side = rng.choice([-1.0, 1.0], (worlds, 1)).astype(np.float32)
+    tremor = np.sin(2 * np.pi * uniform(rng, 4.0, 5.5, (worlds, 1)) * time)
+    shaking: FloatArray = shake * (0.025 * tremor - 0.03)
+    head[..., 0] += nod - 0.04 * breath + shaking
+    head[..., 2] += side * 0.06 * doubt
+    return np.asarray(head, dtype=np.float32)
+
+
+def make_present(seed: Seed, worlds: int, frames: int) -> BoolArray:
+    """Somebody is there: a few worlds are empty, in a quarter of them the person leaves for a while."""
+    rng = generator(seed, _PRESENCE)
+    leaves = rng.random((worlds, 1)) < 0.25
+    count = capacity(4.0, frames)
+    away = renewal(
+        rng, steady(np.full(worlds, 2.0 / 60.0, np.float32), frames), uniform(rng, 1.0, 8.0, (worlds, count)), 4.0
+    )
+    gone = cover(away, away + uniform(rng, 1.0, 8.0, (worlds, count)), np.broadcast_to(leaves, away.shape), frames)
+    return np.asarray(~gone & (rng.random((worlds, 1)) >= 0.05))

@@ -1,0 +1,319 @@
+"""What perception delivers of simulated speakers: devices, delays, reading errors and the personal neutral.
+
+One world for each dyad: delay of face and of voice, gains, noise, lost pictures, head offset, camera rate, microphone
+gain, noise and absence, and the error of the personal neutral are drawn from wide priors. Their centres are what was
+measured on a rendered speaker (docs/perception_noise.md); they are wider because that is one face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, NAMES, ROTATION, TRANSLATION
+from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.types import EXPRESSION_CLASSES
+
+from .appearance import SHOWN, appearance
+from .hearing import hear
+from .motion import (
+    FRAME_S,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Seed,
+    cover,
+    generator,
+    log_normal,
+    low_pass,
+    ornstein,
+    uniform,
+)
+from .speaker import Speakers
+from .voices import VoiceBank
+
+_DEVICES, _FACE, _PLACEBO = 40, 41, 42
+
+GAIN: Final = {
+    "jawOpen": 1.00, "mouthSmile": 0.78, "mouthFrown": 0.75, "mouthPucker": 0.86, "mouthFunnel": 1.01,
+    "mouthStretch": 0.78, "mouthPress": 0.21, "mouthUpperUp": 0.75, "mouthLowerDown": 0.21, "browDown": 0.80,
+    "browInnerUp": 0.70, "browOuterUp": 0.82, "eyeBlink": 1.14, "eyeWide": 0.79, "eyeSquint": 0.26,
+    "eyeLookOut": 1.02, "eyeLookIn": 0.94, "eyeLookUp": 1.07, "eyeLookDown": 0.88, "cheekSquint": 0.60,
+}  # fmt: skip
+"""How much perception reads of what is shown (docs/perception_noise.md, Left and Right averaged); cheekSquint, which
+the rendered head lacks, is chosen."""
+NOISE: Final = {
+    "mouth": 0.013, "jaw": 0.007, "brow": 0.013, "eyeBlink": 0.027, "eyeWide": 0.045, "eyeSquint": 0.011,
+    "eyeLook": 0.019, "cheek": 0.015,
+}  # fmt: skip
+"""Standard deviation from picture to picture of a held face, by how a name begins (the same page)."""
+NEUTRAL_ERROR: Final = {"brow": 0.15, "cheek": 0.10, "mouthSmile": 0.04, "mouthFrown": 0.12, "mouth": 0.08}
+"""Standard deviation of what perception gets wrong about a person's neutral before it knows the person; else 0.05
+(chosen after the spread on that page and readings of recorded people)."""
+TRUST: Final = {
+    "browDown": 0.7, "browInnerUp": 0.8, "browOuterUp": 0.75, "cheekSquint": 0.4, "eyeBlink": 0.9, "eyeLookDown": 0.4,
+    "eyeLookIn": 0.8, "eyeLookOut": 0.8, "eyeLookUp": 0.6, "eyeSquint": 0.5, "eyeWide": 0.7, "jawOpen": 0.95,
+    "mouthFrown": 0.6, "mouthFunnel": 0.5, "mouthLowerDown": 0.3, "mouthPress": 0.3, "mouthPucker": 0.6,
+    "mouthSmile": 0.9, "mouthStretch": 0.5, "mouthUpperUp": 0.5,
+}  # fmt: skip
+"""Perception's confidence in good conditions (perception/blendshapes.py; a test holds the two together)."""
+POSE_TRUST: Final = (0.8, 0.9, 0.95, 0.9, 0.9, 0.7)
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix("Left").removesuffix("Right")
+
+
+def _begins(table: dict[str, float], name: str, default: float) -> float:
+    return next((value for start, value in table.items() if name.startswith(start)), default)
+
+
+_SHOWN: Final = np.array([INDEX[name] for name in SHOWN])
+_GAIN: Final = np.array([GAIN[_stem(name)] for name in SHOWN], dtype=np.float32)
+_NOISE: Final = np.array([_begins(NOISE, name, 0.01) for name in SHOWN], dtype=np.float32)
+_BIAS: Final = np.array([_begins(NEUTRAL_ERROR, name, 0.05) for name in SHOWN], dtype=np.float32)
+_SMILES: Final = np.array(["Smile" in name for name in SHOWN])
+_PERSONAL: Final = np.array([not name.startswith("eyeLook") for name in SHOWN])
+_TRUST: Final = np.array([TRUST[_stem(name)] for name in SHOWN], dtype=np.float32)
+
+# What else a reading follows (docs/perception_noise.md, "moves too"): (reading, shown, gain).
+_LEAKS: Final = (
+    ("browDown", "jawOpen", 0.2), ("cheekSquint", "mouthSmile", 0.2), ("eyeBlink", "eyeLookDown", 0.3),
+    ("browOuterUp", "eyeLookDown", 0.3), ("mouthUpperUp", "mouthFunnel", 0.3), ("mouthSmile", "mouthStretch", 0.09),
+    ("eyeSquint", "eyeBlink", 0.3),
+)  # fmt: skip
+
+
+def _leak_matrix() -> FloatArray:
+    """Row: what is shown; column: what is read."""
+    out = np.zeros((len(SHOWN), len(SHOWN)), dtype=np.float32)
+    for read, shown, gain in _LEAKS:
+        sources = [i for i, name in enumerate(SHOWN) if _stem(name) == shown]
+        for j, name in enumerate(SHOWN):
+            if _stem(name) == read:
+                near = [i for i in sources if SHOWN[i][-4:] == name[-4:]] or sources
+                out[near, j] = gain / len(near)
+    return out
+
+
+_LEAK: Final = _leak_matrix()
+
+
+def observe(seed: Seed, speakers: Speakers, bank: VoiceBank | None = None) -> SpeakerBatch:
+    """What perception would deliver of these speakers, (B, T).
+
+    Args:
+        seed: of the devices and errors; worlds of the same seed and shape get the same, whoever speaks.
+        speakers: the truth.
+        bank: voices; None or an empty one: parametric tracks.
+    """
+    worlds = len(speakers.kind)
+    camera, microphone = _devices(seed, speakers)
+    shown, gaze = appearance(seed, speakers)
+    face = _read(seed, speakers, shown, gaze)
+    _displace(seed, speakers, face)
+    pick = face.pick
+    take = np.arange(worlds)[:, None], pick
+    present = speakers.present[take] & camera
+    mesh = present & face.mesh[take]
+    affect_on = generator(seed, _FACE + 50).random((worlds, 1)) < 0.85
+    coefficients, confidence = face.coefficients[take], face.confidence[take]
+    return SpeakerBatch(
+        camera=camera, face=present, mesh=mesh, neutral_confidence=face.known, coefficients=coefficients,
+        confidence=confidence, gaze_observed=mesh & face.gaze_on, gaze=face.gaze[take],
+        affect_observed=mesh & affect_on, affect=_affect(coefficients, confidence), microphone=microphone,
+        **hear(seed, speakers, bank),
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What perception reads before delays and lost pictures."""
+
+    coefficients: FloatArray
+    confidence: FloatArray
+    gaze: FloatArray
+    gaze_on: BoolArray
+    mesh: BoolArray
+    known: FloatArray
+    pick: IntArray
+
+
+def _devices(seed: Seed, s: Speakers) -> tuple[BoolArray, BoolArray]:
+    """Whether a camera and a microphone are there, (B, T) each; some vanish for a while.
+
+    The microphone does not count while the robot itself speaks, which in some worlds it does when it has the turn.
+    """
+    rng = generator(seed, _DEVICES)
+    worlds, frames = s.speech.shape
+    kind = rng.random((worlds, 1))
+    camera, microphone = np.broadcast_to(kind >= 0.1, (2, worlds, frames)).copy()
+    microphone[:] = ~((kind >= 0.1) & (kind < 0.32))
+    for mask in (camera, microphone):
+        start = uniform(rng, 0.0, frames * FRAME_S, (worlds, 1))
+        fails = rng.random((worlds, 1)) < 0.06
+        mask &= ~cover(start, start + uniform(rng, 1.0, 6.0, (worlds, 1)), fails, frames)
+    answers = rng.random((worlds, 1)) < 0.25
+    microphone &= ~cover(s.talk.end + 0.3, s.talk.resume - 0.2, s.talk.on & s.talk.yields & answers, frames)
+    return camera, microphone
+
+
+def _pick(rng: np.random.Generator, worlds: int, frames: int) -> IntArray:
+    """Which true frame each grid frame shows: delay, held and lost pictures, slower cameras. (B, T) indices."""
+    rate = rng.choice([30.0, 25.0, 20.0, 15.0, 10.0, 6.0], (worlds, 1), p=[0.45, 0.2, 0.1, 0.13, 0.08, 0.04])
+    time = np.arange(frames)
+    count = np.floor(time * np.minimum(rate * FRAME_S, 1.0) + rng.random((worlds, 1)))
+    fresh = np.diff(count, axis=1, prepend=count[:, :1] - 1) > 0
+    fresh &= rng.random((worlds, frames), dtype=np.float32) > rng.choice([0.0, 0.02, 0.1], (worlds, 1))
+    fresh[:, 0] = True
+    last = np.maximum.accumulate(np.where(fresh, time, 0), axis=1)
+    return np.asarray(np.maximum(last - rng.choice(4, (worlds, 1), p=[0.25, 0.4, 0.25, 0.1]), 0))
+
+
+def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Reading:
+    rng = generator(seed, _FACE)
+    worlds, frames = s.speech.shape
+    count = len(SHOWN)
+    pick = _pick(rng, worlds, frames)
+    age = log_normal(rng, 12.0, 1.0, (worlds, 1)) * (rng.random((worlds, 1)) < 0.65)
+    time = np.arange(frames, dtype=np.float32) * FRAME_S
+    known = ((age + time) / (age + time + 5.0)).astype(np.float32)  # half after 5 s (perception/neutral.py)
+
+    gain = _GAIN * log_normal(rng, 1.0, 0.2, (worlds, 1)) * log_normal(rng, 1.0, 0.15, (worlds, count))
+    bias = _BIAS * rng.standard_normal((worlds, count), dtype=np.float32)
+    size = _NOISE * log_normal(rng, 1.3, 0.5, (worlds, 1))
+    drift = uniform(rng, 0.005, 0.05, (worlds, 1))
+    missing = rng.choice([0.0, 0.1, 0.25], (worlds, 1), p=[0.5, 0.3, 0.2])
+    seen = (rng.random((worlds, count)) >= missing) | _SMILES
+    # A neutral that goes on adapting takes a long smile for the neutral, in part.
+    leak = 0.5 * (rng.random((worlds, 1)) < 0.3) * low_pass(s.smile > 0.15, 20.0)
+    talking = low_pass(s.speech, 0.08)[..., None]
+
+    value = shown[..., _SHOWN]
+    value = value * gain[:, None] + value @ _LEAK
+    value[..., _SMILES] *= 1 - leak[..., None]
+    slow = ornstein(rng, worlds, frames, (0.8,) * count)
+    fast = rng.standard_normal((worlds, frames, count), dtype=np.float32)
+    slow *= drift[:, None]
+    fast *= (size[:, None] * _burst(s))[..., :]
+    slow += fast
+    slow *= 1 + talking
+    value += slow
+    value += bias[:, None] * (1 - 0.7 * known[..., None])
+    np.clip(value, 0, 1, out=value)
+
+    coefficients = np.zeros((worlds, frames, COEFFICIENT_COUNT), dtype=np.float32)
+    confidence = np.zeros_like(coefficients)
+    offset = rng.standard_normal((worlds, 1, 3), dtype=np.float32) * np.array([0.05, 0.12, 0.03], np.float32)
+    jitter = np.concatenate([np.full(3, 0.002), np.full(3, 0.0005)]).astype(np.float32)
+    pose = shown[..., BLENDSHAPE_COUNT:] + jitter * rng.standard_normal((worlds, frames, 6), dtype=np.float32)
+    pose *= log_normal(rng, 1.0, 0.05, (worlds, 1, 6))
+    pose[..., :3] += offset
+    quality = uniform(rng, 0.4, 1.0, (worlds, 1)) * _frontal(pose)
+    trust = quality[..., None] * np.where(_PERSONAL, 0.6 + 0.4 * known[..., None], 1.0) * (_TRUST * seen)[:, None]
+    coefficients[..., _SHOWN] = value * (trust > 0)
+    confidence[..., _SHOWN] = trust
+    coefficients[..., BLENDSHAPE_COUNT:] = pose
+    confidence[..., BLENDSHAPE_COUNT:] = quality[..., None] * np.array(POSE_TRUST, np.float32)
+    lost = rng.random((worlds, frames), dtype=np.float32) < 0.01 * rng.choice([0.0, 1.0, 4.0], (worlds, 1))
+    return _Reading(
+        coefficients=coefficients, confidence=confidence, gaze=_read_gaze(rng, s, gaze),
+        gaze_on=rng.random((worlds, 1)) < 0.9, mesh=low_pass(lost, 0.1) < 0.1, known=known, pick=pick,
+    )  # fmt: skip
+
+
+def _frontal(pose: FloatArray) -> FloatArray:
+    """Confidence falls as the head turns away, from 15 degrees on (perception/blendshapes.py)."""
+    yaw, pitch = np.abs(pose[..., 1]), np.abs(pose[..., 0])
+    return np.asarray((1 - np.clip((yaw - 0.26) / 0.61, 0, 1)) * (1 - np.clip((pitch - 0.30) / 0.50, 0, 1)))
+
+
+def _read_gaze(rng: np.random.Generator, s: Speakers, gaze: FloatArray) -> FloatArray:
+    """Yaw and pitch with offset and noise, and the belief that the speaker looks here, (B, T, 3)."""
+    worlds, frames = s.speech.shape
+    noise = ornstein(rng, worlds, frames, (0.1, 0.1, 0.3))
+    error = rng.standard_normal((worlds, 1, 2), dtype=np.float32) * np.array([0.04, 0.06], np.float32)
+    angles = gaze + error + uniform(rng, 0.01, 0.05, (worlds, 1, 1)) * noise[..., :2]
+    narrow = uniform(rng, 0.10, 0.22, (worlds, 1))
+    away = np.hypot(angles[..., 0], angles[..., 1]) / narrow
+    belief = np.clip(1 / (1 + np.exp(4.0 * (away - 1.0))) + 0.08 * noise[..., 2], 0, 1)
+    return np.asarray(np.concatenate([angles, belief[..., None]], axis=-1), dtype=np.float32)
+
+
+def _burst(s: Speakers) -> FloatArray:
+    """Factor of the landmarks' noise, (B or 1, T, 1): the placebo of noisy landmarks."""
+    factor = np.ones((1, s.speech.shape[1], 1), dtype=np.float32)
+    if s.insertion is not None and s.insertion.kind == "landmark_noise":
+        factor[:, s.insertion.frame : s.insertion.frame + 10] = 1 + 6 * s.insertion.amplitude
+    return factor
+
+
+def _displace(seed: Seed, s: Speakers, face: _Reading) -> None:
+    """The other placebos: a head that moves to another place, a lamp that goes on, a lost picture."""
+    if s.insertion is None:
+        return
+    kind, f, size = s.insertion.kind, s.insertion.frame, s.insertion.amplitude
+    rng = generator(seed, _PLACEBO)
+    worlds, frames = s.speech.shape
+    late = np.clip((np.arange(frames) - f + 1) * FRAME_S, 0, None)
+    if kind == "head_shift":
+        there = np.clip(late / 0.5, 0, 1)[:, None].astype(np.float32)
+        way = rng.choice([-1.0, 1.0], (worlds, 1, 1)).astype(np.float32)
+        face.coefficients[..., TRANSLATION] += size * 0.08 * way * there * np.array([1.0, 0.2, 0.5], np.float32)
+        face.coefficients[..., ROTATION] += size * 0.12 * way * there * np.array([0.1, 1.0, 0.1], np.float32)
+    elif kind == "light":
+        shift = size * 0.04 * rng.standard_normal((worlds, 1, len(SHOWN)), dtype=np.float32)
+        after = ((late > 0) * np.exp(-late / 3.0)).astype(np.float32)[:, None]
+        values = face.coefficients[..., _SHOWN] + shift * after * (face.confidence[..., _SHOWN] > 0)
+        face.coefficients[..., _SHOWN] = np.clip(values, 0, 1)
+    elif kind == "lost_frame":
+        face.mesh[:, f : f + 2] = False
+
+
+# Weights of perception's fixed projection to affect (perception/affect.py; a test holds the two together).
+_PROTOTYPES: Final[dict[str, dict[str, float]]] = {
+    "angry": {"browDown": 1.0, "eyeSquint": 0.3, "mouthPress": 0.4, "browInnerUp": -0.8, "mouthSmile": -0.8},
+    "disgust": {"mouthUpperUp": 0.7, "browDown": 0.3, "eyeSquint": 0.4, "mouthSmile": -0.6, "browInnerUp": -0.3},
+    "fear": {"browInnerUp": 0.6, "eyeWide": 0.4, "mouthStretch": 0.6, "mouthSmile": -0.6, "browOuterUp": -0.1},
+    "happy": {"mouthSmile": 1.3, "cheekSquint": 0.2, "mouthFrown": -0.6, "browDown": -0.2},
+    "sad": {"mouthFrown": 0.8, "browInnerUp": 0.4, "eyeWide": -0.5, "browOuterUp": -0.3, "mouthSmile": -0.6},
+    "surprise": {"browInnerUp": 0.4, "browOuterUp": 0.5, "eyeWide": 0.6, "jawOpen": 0.3, "mouthSmile": -0.4},
+}
+_VALENCE: Final[dict[str, float]] = {
+    "mouthSmile": 1.0, "cheekSquint": 0.15, "mouthFrown": -0.6, "browDown": -0.45, "mouthPress": -0.2,
+    "mouthUpperUp": -0.15,
+}  # fmt: skip
+_AROUSAL: Final[dict[str, float]] = {
+    "jawOpen": 0.4, "eyeWide": 0.6, "browInnerUp": 0.3, "browOuterUp": 0.3, "mouthSmile": 0.4, "browDown": 0.4,
+    "mouthStretch": 0.2, "eyeBlink": -0.3,
+}  # fmt: skip
+_NEUTRAL_SCORE, _SHARPNESS, _AROUSAL_REST = 0.35, 7.0, -0.15
+
+
+def _row(weights: dict[str, float]) -> FloatArray:
+    row = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
+    for i, name in enumerate(NAMES):
+        if name in weights:
+            row[i] = weights[name]
+        elif _stem(name) in weights:
+            row[i] = weights[_stem(name)] / 2
+    return row
+
+
+_READINGS: Final = np.stack(
+    [_SHARPNESS * _row(_PROTOTYPES.get(name, {})) for name in EXPRESSION_CLASSES] + [_row(_VALENCE), _row(_AROUSAL)]
+)
+
+
+def _affect(coefficients: FloatArray, confidence: FloatArray) -> FloatArray:
+    """Probabilities of the expression classes, valence and arousal, (..., 9), as perception projects them."""
+    trusted = coefficients[..., _SHOWN] * np.sqrt(np.clip(confidence[..., _SHOWN], 0, 1))
+    scores = trusted @ _READINGS[:, _SHOWN].T
+    classes = scores[..., :-2]
+    classes[..., EXPRESSION_CLASSES.index("neutral")] += _SHARPNESS * _NEUTRAL_SCORE
+    odds = np.exp(classes - classes.max(-1, keepdims=True))
+    arousal = scores[..., -1:] + _AROUSAL_REST
+    parts = [odds / odds.sum(-1, keepdims=True), np.clip(scores[..., -2:-1], -1, 1), np.clip(arousal, -1, 1)]
+    return np.asarray(np.concatenate(parts, axis=-1), dtype=np.float32)

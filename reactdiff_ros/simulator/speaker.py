@@ -1,0 +1,259 @@
+"""Simulated speakers: what people do who talk to a robot, before any camera or microphone.
+
+`make_speakers` draws worlds from a seed; `stimulus_of` says what of it a listener can know at each frame. Times,
+rates and shares follow human_reference (see docs/simulator.md for each constant and where it comes from).
+
+Precursors come 0.3 to 0.9 s before: cheeks rise and the voice brightens before most smiles, an in-breath lifts the
+head and parts the lips before a turn, the gaze returns and the pitch falls before a cue or a yield; each also comes
+now and then without what it announces. `precursors=False` leaves them out; every other number stays the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .behaviour import (
+    NOISY,
+    QUIET,
+    SLOW,
+    TALKER,
+    announce,
+    draw_people,
+    low_pitch,
+    make_blinks,
+    make_breath,
+    make_bursts,
+    make_head,
+    make_nods,
+    make_present,
+    make_smiles,
+    make_waves,
+    upper_face,
+)
+from .conversation import CUE_S, LOW_S, Talk, gaze_contact, make_talk, spoken
+from .motion import (
+    FRAME_S,
+    BoolArray,
+    Events,
+    FloatArray,
+    IntArray,
+    Seed,
+    cover,
+    envelope,
+    low_pass,
+    since,
+)
+from .stimulus import Stimulus
+
+__all__ = [
+    "NOISY", "PLACEBOS", "QUIET", "SLOW", "TALKER", "Insertion", "InsertionKind", "Speakers", "make_speakers",
+    "stimulus_of",
+]  # fmt: skip
+
+InsertionKind = Literal["smile", "cue", "head_shift", "landmark_noise", "lost_frame", "light"]
+PLACEBOS: Final = ("head_shift", "landmark_noise", "lost_frame", "light")
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """An extra event at a frame of every world, for trials in pairs; nothing before that frame changes.
+
+    "smile": onset 0.55 s, apex 1.2 s, offset 0.8 s, no precursor, the voice goes along with it. "cue": low pitch and
+    a returned gaze, in worlds where somebody has been talking for 0.7 s and goes on. The others happen in `observe`:
+    "head_shift" (the head moves to another place), "landmark_noise" (jittery landmarks for 0.4 s), "lost_frame"
+    (no landmarks for 80 ms), "light" (readings shift, as when a lamp goes on).
+    """
+
+    kind: InsertionKind
+    frame: int
+    amplitude: float = 0.7
+
+
+@dataclass(slots=True)
+class Speakers:
+    """The truth about B speakers over T frames; (B, T) where not said otherwise."""
+
+    kind: IntArray
+    """(B,)"""
+    lively: FloatArray
+    """(B,) about 1: how much happens in this person's face."""
+    present: BoolArray
+    talk: Talk
+    speech: BoolArray
+    smiles: Events
+    sincere: BoolArray
+    """(B, N) of each smile: the voice goes along with it."""
+    smile: FloatArray
+    cheek: FloatArray
+    """Cheek raise that announces a smile (a smile's own is not in it)."""
+    brighten: FloatArray
+    """0..1: a smile is announced, by cheeks, and by the voice where it goes along."""
+    flat: BoolArray
+    """A smile that the voice does not go along with."""
+    bright: BoolArray
+    """The voice is bright (whether or not anybody speaks)."""
+    low_pitch: FloatArray
+    """0..1: pitch falls within a phrase."""
+    burst: BoolArray
+    """Bursts of voice: laughing or coughing."""
+    laughing: BoolArray
+    shake: FloatArray
+    """0..1: jaw and head shake as in laughing, coughing and silent amusement."""
+    brow_up: FloatArray
+    frown: FloatArray
+    sad: FloatArray
+    doubt: FloatArray
+    nod: FloatArray
+    """0..1: the speaker nods."""
+    breath: FloatArray
+    """0..1: in-breath."""
+    blink: FloatArray
+    head: FloatArray
+    """(B, T, 3) rad: pitch, yaw, roll."""
+    contact: BoolArray
+    wander: FloatArray
+    """(B, T, 2) unit variance: where the eyes go."""
+    cue: BoolArray
+    """A backchannel cue is open."""
+    took: BoolArray
+    """(B,) the insertion could take effect."""
+    insertion: Insertion | None = None
+
+    def take(self, rows: IntArray) -> Speakers:
+        """The given worlds."""
+        taken: Speakers = _take(self, rows)
+        return taken
+
+
+def _take(value: Any, rows: IntArray) -> Any:
+    if isinstance(value, np.ndarray):
+        return value[rows]
+    if isinstance(value, Speakers | Events | Talk):
+        return type(value)(**{f.name: _take(getattr(value, f.name), rows) for f in fields(value)})
+    return value
+
+
+def make_speakers(
+    seed: Seed, worlds: int, frames: int, *, precursors: bool = True, insertion: Insertion | None = None
+) -> Speakers:
+    """B different speakers over `frames` frames of 25 Hz.
+
+    Args:
+        seed: same seed, same bits.
+        worlds: B.
+        frames: T.
+        precursors: False leaves out what announces smiles, turns and cues; all else is bit-equal.
+        insertion: an extra event; all else is bit-equal before its frame.
+    """
+    people = draw_people(seed, worlds, frames)
+    talks = people.kind <= SLOW
+    talk = make_talk(seed, talks, people.kind == SLOW, frames, precursors=precursors)
+    present = make_present(seed, worlds, frames)
+    smiles, sincere, bursts, amused = make_smiles(seed, people, frames)
+    extra = _inserted_smile(insertion, worlds)
+    base = envelope(smiles, frames)
+    smile = np.maximum(base, envelope(extra, frames)) if extra is not None else base
+    burst, laughing, shake = make_bursts(seed, smiles, bursts, amused, base, frames)
+    cheek, brighten, voiced = announce(seed, people, smiles, sincere, frames, precursors)
+    phrases = spoken(talk, frames)
+    inside, cue_forced, low = _inserted_cue(insertion, phrases)
+    waves = make_waves(seed, worlds, frames)
+    contact = gaze_contact(seed, talk, waves[..., 0], phrases, cue_forced)
+    swell = 1 + 0.12 * waves[..., 3]
+    flat = cover(smiles.start, smiles.over, smiles.on & ~sincere, frames)
+    glad = cover(smiles.start, smiles.over, smiles.on & sincere, frames)
+    if extra is not None:
+        glad |= cover(extra.start, extra.over, extra.on, frames)
+        flat &= ~cover(extra.start, extra.over, extra.on, frames)
+    lively = cover(talk.start, talk.end, talk.on & talk.lively, frames)
+    parts = upper_face(seed, people, frames)
+    nod, nodding = make_nods(seed, worlds, frames)
+    breath = make_breath(seed, talk, frames, precursors)
+    spoken_cue = cover(np.nan_to_num(talk.cue, nan=-1e6), np.nan_to_num(talk.cue, nan=-1e6) + CUE_S, talk.cues, frames)
+    head = make_head(seed, waves, low_pass(phrases, 0.3), nod, breath, shake, parts["doubt"], people.lively)
+    took = np.ones(worlds, bool)
+    if insertion is not None:
+        f = min(max(insertion.frame, 0), frames - 1)
+        took = present[:, f] & (inside if insertion.kind == "cue" else np.ones(worlds, bool))
+        took &= base[:, f] < 0.1 if insertion.kind == "smile" else True
+    return Speakers(
+        kind=people.kind, lively=people.lively, present=present, talk=talk, speech=phrases & present & ~burst,
+        smiles=smiles, sincere=sincere, smile=np.clip(smile * swell, 0, 1), cheek=cheek, brighten=brighten, flat=flat,
+        bright=(lively | glad | voiced) & ~flat, low_pitch=np.maximum(low_pitch(talk, frames), low),
+        burst=burst & present, laughing=laughing & present, shake=shake, **parts, nod=nodding, breath=breath,
+        blink=make_blinks(seed, worlds, frames), head=head, contact=contact, wander=waves[..., 1:3],
+        cue=(spoken_cue | _late(low > 0)) & present, took=took, insertion=insertion,
+    )  # fmt: skip
+
+
+def stimulus_of(speakers: Speakers, camera: BoolArray | None = None, microphone: BoolArray | None = None) -> Stimulus:
+    """What a listener can know of these speakers, exactly.
+
+    Args:
+        speakers: B speakers over T frames.
+        camera: (B, T) there is a camera; None = always. Without it nothing of the face is known.
+        microphone: (B, T) there is a microphone; None = always. Without it nothing of the voice is known.
+    """
+    s = speakers
+    frames = s.speech.shape[1]
+    everywhere = np.ones_like(s.present)
+    seen = s.present & (everywhere if camera is None else camera)
+    heard = everywhere if microphone is None else microphone
+    talk = s.talk
+    ended = np.clip(1.0 - since(_ends(talk, frames)), 0.0, 1.0) * (seen | heard) * s.present
+    pause = ~s.speech & ~s.burst
+    insincere = low_pass(s.flat & s.speech & heard & (s.smile > 0.08), 0.25)
+    both = seen & heard
+
+    def known(value: NDArray[Any], where: BoolArray) -> FloatArray:
+        return (value * where).astype(np.float32)
+
+    return Stimulus(
+        seen=seen.astype(np.float32), heard=heard.astype(np.float32), speech=known(s.speech, seen | heard),
+        smile=known(s.smile, seen), brighten=known(s.brighten, seen), sincerity=(1.0 - insincere * seen),
+        laugh=low_pass(s.laughing & both, 0.12), brow_up=known(s.brow_up, seen), frown=known(s.frown, seen),
+        sad=known(s.sad, seen), doubt=known(s.doubt, seen), nod=known(s.nod, seen), contact=known(s.contact, seen),
+        cue=known(s.cue & s.speech, both), phrase_end=ended.astype(np.float32),
+        held=known(cover(talk.end, talk.resume, talk.on & ~talk.yields, frames) & pause & s.present, seen | heard),
+    )  # fmt: skip
+
+
+def _ends(talk: Talk, frames: int) -> BoolArray:
+    """The first frame after each phrase of at least 0.7 s."""
+    return cover(talk.end, talk.end + FRAME_S, talk.on & (talk.end - talk.start >= 0.7), frames)
+
+
+def _late(low: BoolArray) -> BoolArray:
+    """A low pitch is a cue once it has lasted LOW_S."""
+    out = np.zeros_like(low)
+    late = round(LOW_S / FRAME_S)
+    out[:, late:] = low[:, :-late] if late else low
+    return out
+
+
+def _inserted_smile(insertion: Insertion | None, worlds: int) -> Events | None:
+    if insertion is None or insertion.kind != "smile":
+        return None
+
+    def every(value: float) -> FloatArray:
+        return np.full((worlds, 1), value, dtype=np.float32)
+
+    start = every(insertion.frame * FRAME_S)
+    return Events(start, every(insertion.amplitude), every(0.55), every(1.2), every(0.8), np.ones((worlds, 1), bool))
+
+
+def _inserted_cue(insertion: Insertion | None, phrases: BoolArray) -> tuple[BoolArray, BoolArray, FloatArray]:
+    """Worlds that take the cue (B,), where the gaze is called back, and low pitch."""
+    gaze, low = np.zeros_like(phrases), np.zeros(phrases.shape, dtype=np.float32)
+    inside = np.zeros(len(phrases), bool)
+    if insertion is not None and insertion.kind == "cue":
+        f = insertion.frame
+        # How long the phrase still lasts may be asked: the trial is made by an experimenter who knows.
+        inside = phrases[:, max(f - 18, 0) : f + 10].all(axis=1) & (f >= 18)
+        gaze[:, f : f + 20] = inside[:, None]
+        low[:, f : f + round((LOW_S + CUE_S) / FRAME_S)] = inside[:, None]
+    return inside, gaze, low
