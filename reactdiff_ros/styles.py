@@ -1,52 +1,138 @@
-"""Named styles of listening: `config/styles.yaml`, and how a ListenerControl changes the settings in force."""
+"""Named styles of listening, the ranges of every control, and how a ListenerControl changes what is in force.
+
+Styles come from the package's `config/styles.yaml` and from a file of the user's own, whose entries go first.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.resources import share_path
+from reactdiff_ros.settings import setting
 from reactdiff_ros.types import ListenerControl
 
-RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
+RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
     {
         "attitude": (-1.0, 1.0),
+        "responsiveness": (0.0, 1.0),
+        "smiling": (-1.0, 1.0),
+        "nodding": (-1.0, 1.0),
+        "liveliness": (-1.0, 1.0),
+        "delay_s": (0.0, 1.0),
         "intensity": (0.0, 2.0),
         "stillness": (0.0, 1.0),
-        "delay_s": (0.0, 2.0),
         "upper_face": (0.0, 2.0),
         "lower_face": (0.0, 2.0),
         "head": (0.0, 2.0),
     }
 )
+"""The one table of controls: lowest and highest value of each. What they mean: `types.ListenerControl`."""
+LISTENER_CONTROLS: Final = ("attitude", "responsiveness", "smiling", "nodding", "liveliness", "delay_s")
+"""Those that the listener obeys; the rest are gains that the expression room applies to any listener's plan."""
+EXPRESSION_CONTROLS: Final = tuple(name for name in RANGES if name not in LISTENER_CONTROLS)
+REFERENCE_COUNT: Final = 8
+"""Statistics of a reference listener, see `model.conditions.STYLE_NAMES`."""
+REFERENCE_LIMIT: Final = 4.0
+DEFAULT_STYLE: Final = "natural"
+
+
+def control(name: str, about: str, *, unit: str = "1") -> Any:
+    """A dataclass field for the start value of a control: NaN, as the style has it, unless given."""
+    low, high = RANGES[name]
+    return setting(math.nan, f"{about}; unset: as the style.", unit=unit, low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
     """The settings of style in force. Ranges and units as in `ListenerControl`, but never NaN."""
 
-    name: str = "neutral"
+    name: str = DEFAULT_STYLE
     attitude: float = 0.0
+    responsiveness: float = 0.0
+    smiling: float = 0.0
+    nodding: float = 0.0
+    liveliness: float = 0.0
+    delay_s: float = 0.0
     intensity: float = 1.0
     stillness: float = 0.0
-    delay_s: float = 0.0
     upper_face: float = 1.0
     lower_face: float = 1.0
     head: float = 1.0
     resting: tuple[tuple[str, float], ...] = ()
     """The resting face of this style: (coefficient name, 0..0.3), shown while it listens."""
+    reference: tuple[float | None, ...] = ()
+    """What a person's listening measured, in the order of `model.conditions.STYLE_NAMES`; None where it was not
+    observed, empty where the style has no reference."""
 
-    def settings(self) -> dict[str, float | str]:
-        """The effective values by name, for status and diagnostics."""
-        return {"style": self.name, **{name: float(getattr(self, name)) for name in RANGES}}
+    def settings(self, controls: tuple[str, ...] = tuple(RANGES)) -> dict[str, float | str]:
+        """The effective values of these controls by name, for status and diagnostics."""
+        return {"style": self.name, **{name: float(getattr(self, name)) for name in controls}}
+
+
+class StyleBook(Mapping[str, Style]):
+    """The named styles by name. A name that is unknown is looked for in the files once more, so that a style that was
+    saved meanwhile is found.
+
+    Args:
+        user: the user's own file; None or missing: the package's styles alone.
+
+    Raises:
+        ConfigError: a file cannot be read or is malformed; also when a name is looked up.
+    """
+
+    def __init__(self, user: Path | None = None) -> None:
+        self._user = user
+        self._styles = self._load()
+
+    def __getitem__(self, name: str) -> Style:
+        """The style of that name; KeyError when no file has it."""
+        if name not in self._styles:
+            self._styles = self._load()
+        return self._styles[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._styles)
+
+    def __len__(self) -> int:
+        return len(self._styles)
+
+    def _load(self) -> dict[str, Style]:
+        styles = load_styles()
+        if self._user is not None and self._user.exists():
+            styles |= load_styles(self._user)
+        return styles
+
+
+def user_styles_path() -> Path:
+    """Where a user's own styles are kept unless a file is named: `reactdiff_ros/styles.yaml` in the folder of
+    configuration (XDG_CONFIG_HOME, else ~/.config).
+    """
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
+    return Path(base) / "reactdiff_ros" / "styles.yaml"
+
+
+def style_book(styles_file: str) -> StyleBook:
+    """The package's styles and those of `styles_file` ("": `user_styles_path`, if it is there).
+
+    Raises:
+        ConfigError: the named file is missing, or a file cannot be read or is malformed.
+    """
+    if not styles_file:
+        return StyleBook(user_styles_path())
+    path = Path(styles_file).expanduser()
+    if not path.is_file():
+        raise ConfigError("the file of styles is missing", where=styles_file, todo="see 'reactdiff style learn --help'")
+    return StyleBook(path)
 
 
 def load_styles(path: Path | None = None) -> dict[str, Style]:
@@ -58,12 +144,21 @@ def load_styles(path: Path | None = None) -> dict[str, Style]:
     """
     path = path or share_path("config/styles.yaml")
     try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return parse_styles(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("the styles cannot be read", where=str(path), todo=str(error).splitlines()[0]) from error
+
+
+def parse_styles(text: str, where: str) -> dict[str, Style]:
+    """The named styles of a file's text; none of an empty one. Raises ConfigError as `load_styles` does."""
+    try:
+        table = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError("the styles cannot be read", where=where, todo=str(error).splitlines()[0]) from error
+    table = {} if table is None else table
     if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
-        raise ConfigError("the styles are not a table of named settings", where=str(path))
-    return {str(name): _style(str(name), entry, str(path)) for name, entry in table.items()}
+        raise ConfigError("the styles are not a table of named settings", where=where)
+    return {str(name): _style(str(name), entry, where) for name, entry in table.items()}
 
 
 def apply_control(style: Style, control: ListenerControl, styles: Mapping[str, Style]) -> Style:
@@ -85,7 +180,7 @@ def apply_control(style: Style, control: ListenerControl, styles: Mapping[str, S
 def _style(name: str, entry: dict[str, Any], where: str) -> Style:
     values: dict[str, float] = {}
     for key, value in entry.items():
-        if key in ("about", "resting"):
+        if key in ("about", "resting", "reference"):
             continue
         if key not in RANGES:
             raise ConfigError(f"unknown setting {key!r} of style {name!r}", where=where)
@@ -95,7 +190,18 @@ def _style(name: str, entry: dict[str, Any], where: str) -> Style:
     if not isinstance(resting, dict) or any(key not in INDEX for key in resting):
         raise ConfigError(f"resting of style {name!r} must name coefficients", where=where)
     face = tuple((key, _number(value, 0.0, 0.3, f"{key} of style {name!r}", where)) for key, value in resting.items())
-    return replace(Style(name=name, resting=face), **values)  # type: ignore[arg-type]
+    reference = _reference(entry.get("reference"), name, where)
+    return replace(Style(name=name, resting=face, reference=reference), **values)  # type: ignore[arg-type]
+
+
+def _reference(values: object, name: str, where: str) -> tuple[float | None, ...]:
+    if values is None:
+        return ()
+    what = f"reference of style {name!r}"
+    if not isinstance(values, list) or len(values) != REFERENCE_COUNT:
+        raise ConfigError(f"{what} is not a list of {REFERENCE_COUNT} numbers", where=where)
+    limit = REFERENCE_LIMIT
+    return tuple(None if v is None else _number(v, -limit, limit, what, where) for v in values)
 
 
 def _number(value: object, low: float, high: float, what: str, where: str) -> float:

@@ -24,6 +24,8 @@ EXPRESSION_RATE_HZ = 50.0
 Policy = Literal["model", "rules", "mime", "random", "idle"]
 POLICIES: tuple[Policy, ...] = ("model", "rules", "mime", "random", "idle")
 FaceMode = Literal["listening", "idle", "neutral"]
+Turn = Literal["listening", "robot_speaking", "idle"]
+"""Whose turn it is, as the listener sees it: the other's, the robot's own, or nobody is there to listen to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ class Reaction:
     """(K, horizon, 58) when asked for, else None."""
     reason: str = "hop"
     """Why planned now: "hop" (due) or "evidence" (clear new evidence)."""
+    turn: Turn = "listening"
+    """While the robot itself speaks, a plan holds no backchannels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +183,24 @@ class ExpressionFrame:
 
 @dataclass(frozen=True, slots=True)
 class ListenerControl:
-    """Style of listening. NaN (or "" / None) leaves a setting as it is."""
+    """Style of listening. NaN (or "" / None) leaves a setting as it is. Ranges: `styles.RANGES`."""
 
     attitude: float = float("nan")
     """-1 (cool, sceptical) .. 1 (warm); 0 = neutral."""
+    responsiveness: float = float("nan")
+    """0 (couples to the speaker as people do) .. 1 (answers nearly everything)."""
+    smiling: float = float("nan")
+    """-1 (hardly smiles) .. 1 (smiles often); 0 = ordinary."""
+    nodding: float = float("nan")
+    """Backchannel rate: -1 (hardly nods) .. 1 (nods often); 0 = ordinary."""
+    liveliness: float = float("nan")
+    """-1 (head and brows hardly move) .. 1 (lively); 0 = ordinary."""
+    delay_s: float = float("nan")
+    """Extra reaction time, 0..1 s."""
     intensity: float = float("nan")
     """0 (motionless) .. 2 (twice as strong); 1 = as people do."""
     stillness: float = float("nan")
     """0 (lively idle) .. 1 (no idle motion)."""
-    delay_s: float = float("nan")
-    """Extra reaction delay, 0..2 s."""
     upper_face: float = float("nan")
     """Gain of brows and lids, 0..2."""
     lower_face: float = float("nan")
@@ -210,3 +222,4 @@ class ListenerState:
     dropped: int = 0
     settings: dict[str, float | str] = field(default_factory=dict)
     error: str = ""
+    turn: Turn = "idle"

@@ -1,21 +1,44 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pytest
 
 from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
 from reactdiff_ros.settings import check_settings, setting
-from reactdiff_ros.styles import Style, apply_control, load_styles
+from reactdiff_ros.styles import (
+    EXPRESSION_CONTROLS,
+    LISTENER_CONTROLS,
+    RANGES,
+    REFERENCE_COUNT,
+    Style,
+    StyleBook,
+    apply_control,
+    load_styles,
+    style_book,
+    user_styles_path,
+)
 from reactdiff_ros.types import ListenerControl
 
 
-def test_shipped_styles_load_and_neutral_is_neutral() -> None:
+def test_shipped_styles_load_and_natural_is_the_default() -> None:
     styles = load_styles()
-    assert {"neutral", "warm", "sceptical", "calm"} <= set(styles)
-    assert styles["neutral"] == Style()
+    assert {"natural", "responsive", "neutral", "warm", "sceptical", "calm", "extravert", "reserved"} <= set(styles)
+    assert styles["natural"] == Style()
+    assert replace(styles["neutral"], name="natural") == Style(), "another name of it"
     assert styles["warm"].attitude > 0 > styles["sceptical"].attitude
+    assert styles["responsive"].responsiveness == 1.0
+
+
+def test_personalities_are_even_steps_of_every_control() -> None:
+    styles = load_styles()
+    order = [styles[name] for name in ("extravert", "sociable", "natural", "quiet", "reserved")]
+    for control, sign in {"smiling": -1, "nodding": -1, "liveliness": -1, "intensity": -1, "stillness": 1}.items():
+        values = [sign * getattr(style, control) for style in order]
+        assert values == sorted(values), control
+        assert values[0] < values[-1], control
 
 
 def test_numbers_of_a_control_go_before_its_style_and_are_clipped() -> None:
@@ -27,6 +50,45 @@ def test_numbers_of_a_control_go_before_its_style_and_are_clipped() -> None:
     assert apply_control(style, ListenerControl(), styles) == style, "NaN changes nothing"
 
 
+def test_one_table_has_the_range_of_every_control() -> None:
+    names = [f.name for f in fields(ListenerControl) if f.name != "style"]
+    assert names == list(RANGES) == [*LISTENER_CONTROLS, *EXPRESSION_CONTROLS]
+    for name, (low, high) in RANGES.items():
+        assert apply_control(Style(), ListenerControl(**{name: -99.0}), {}).settings()[name] == low
+        assert apply_control(Style(), ListenerControl(**{name: 99.0}), {}).settings()[name] == high
+    for condition, low, high in zip(CONTROL_NAMES, CONTROL_LOWER, CONTROL_UPPER, strict=True):
+        assert RANGES["delay_s" if condition == "delay" else condition] == (low, high)
+    assert REFERENCE_COUNT == STYLE_COUNT
+
+
+def test_a_style_that_is_saved_while_it_runs_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "styles.yaml"
+    book = StyleBook(path)
+    assert "anna" not in book
+    reference = ", ".join(["0.5", "null", *["-1"] * 6])
+    path.write_text(f"anna: {{reference: [{reference}], nodding: 0.5}}\nwarm: {{attitude: 0.1}}\n")
+    style = apply_control(Style(), ListenerControl(style="anna"), book)
+    assert style.reference == (0.5, None, *[-1.0] * 6)
+    assert style.nodding == 0.5
+    assert book["warm"].attitude == 0.1, "the user's own goes first"
+    path.write_text("{")
+    with pytest.raises(ConfigError, match=str(path)):
+        book["bert"]
+    assert book["anna"] == style
+
+
+def test_a_named_file_of_styles_must_be_there_the_default_need_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert set(style_book("")) == set(load_styles())
+    user_styles_path().parent.mkdir()
+    user_styles_path().write_text("anna: {smiling: 0.2}")
+    assert style_book("")["anna"].smiling == 0.2
+    with pytest.raises(ConfigError, match=r"nowhere.yaml"):
+        style_book(str(tmp_path / "nowhere.yaml"))
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -36,6 +98,10 @@ def test_numbers_of_a_control_go_before_its_style_and_are_clipped() -> None:
         "warm: {attitude: true}",
         "warm: {resting: {noSuchMuscle: 0.1}}",
         "warm: {resting: {mouthSmileLeft: 0.9}}",
+        "warm: {reference: [1, 2, 3]}",
+        "warm: {reference: 1}",
+        "warm: {reference: [1, 2, 3, 4, 5, 6, 7, 8]}",
+        "warm: {reference: [.nan, 0, 0, 0, 0, 0, 0, 0]}",
         "- a list",
         "warm: 3",
         "{",

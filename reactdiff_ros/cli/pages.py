@@ -51,7 +51,7 @@ def _node(node: Node) -> list[str]:
                 f"`{p.name}`",
                 p.kind,
                 _code(_shown(p.default)),
-                _range(p),
+                p.span(),
                 _with_choices(p.description, p.choices),
                 _when(p),
             )
@@ -74,12 +74,6 @@ def _topic_text(topic: Topic) -> str:
 
 def _when(parameter: Parameter) -> str:
     return "while unconfigured" if parameter.read_only else "at any time"
-
-
-def _range(parameter: Parameter) -> str:
-    if parameter.minimum is None or parameter.maximum is None:
-        return parameter.unit
-    return f"{parameter.minimum:g} to {parameter.maximum:g} {parameter.unit}".rstrip()
 
 
 def _shown(value: object) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from reactdiff_ros.settings import check_settings, setting
-
-NAN: Final = float("nan")
+from reactdiff_ros.styles import DEFAULT_STYLE, control
 
 
 @dataclass(frozen=True)
@@ -18,10 +16,15 @@ class ExpressionConfig:
         ConfigError: a value is out of range.
     """
 
-    style: str = setting("neutral", "Name of a style in config/styles.yaml.")
-    intensity: float = setting(NAN, "How strong reactions are, 1 = as planned; NaN: as the style.", low=0.0, high=2.0)
-    stillness: float = setting(NAN, "0: lively idle motion, 1: none; NaN: as the style.", low=0.0, high=1.0)
-    delay_s: float = setting(NAN, "Extra delay of every reaction; NaN: as the style.", unit="s", low=0.0, high=2.0)
+    style: str = setting(DEFAULT_STYLE, "Name of a style of config/styles.yaml or of the user's own file.")
+    styles_file: str = setting(
+        "", "The user's own file of styles; empty: ~/.config/reactdiff_ros/styles.yaml if it is there."
+    )
+    intensity: float = control("intensity", "How strong reactions are, 1: as planned")
+    stillness: float = control("stillness", "0: lively idle motion, 1: none")
+    upper_face: float = control("upper_face", "Gain of brows and lids")
+    lower_face: float = control("lower_face", "Gain of cheeks and mouth")
+    head: float = control("head", "Gain of head motion")
 
     crossfade_s: float = setting(
         0.06, "A new plan takes over from the old one within this time.", unit="s", low=0.02, high=0.5
@@ -37,6 +40,13 @@ class ExpressionConfig:
         0.12, "A plan that ran out is held this long before it fades to neutral.", unit="s", low=0.0, high=1.0
     )
     decay_s: float = setting(0.6, "A plan that ran out fades to neutral within this time.", unit="s", low=0.1, high=3.0)
+    late_s: float = setting(
+        0.3,
+        "A plan later than this shows no nod any more: a late backchannel is worse than none.",
+        unit="s",
+        low=0.04,
+        high=0.64,
+    )
     input_timeout_s: float = setting(
         1.0, "Neither plan nor gaze target for this long: input is dead.", unit="s", low=0.2, high=10.0
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from reactdiff_ros.clock import NS, to_ns, to_s
+from reactdiff_ros.clock import NS, to_s
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, bounded
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.alive import Alive
@@ -18,7 +18,7 @@ from reactdiff_ros.expression.gestures import Gestures, merge
 from reactdiff_ros.expression.motion import Array, SpeedLimit, approach
 from reactdiff_ros.expression.playback import Playback, check_reaction
 from reactdiff_ros.expression.shaping import Shaping
-from reactdiff_ros.styles import Style, apply_control, load_styles
+from reactdiff_ros.styles import EXPRESSION_CONTROLS, Style, apply_control, style_book
 from reactdiff_ros.types import ExpressionFrame, FaceMode, GazeTarget, ListenerControl, Reaction
 
 JUMP_NS: Final = NS // 2
@@ -43,21 +43,24 @@ class ExpressionEngine:
     def __init__(
         self, config: ExpressionConfig | None = None, seed: int = 0, styles: Mapping[str, Style] | None = None
     ) -> None:
-        """`styles`: named styles, default the package's `config/styles.yaml`.
+        """`styles`: named styles, default the package's and the user's own.
 
         Raises:
             ConfigError: the configured style is unknown or the styles cannot be read.
         """
         self._config = config or ExpressionConfig()
         self._seed = seed
-        self._styles = dict(styles) if styles is not None else load_styles()
+        self._styles = styles if styles is not None else style_book(self._config.styles_file)
         self._style = self._start_style()
         self.rejected = 0
         """Malformed or late inputs dropped since the start."""
+        self.late_plans = 0
+        """Plans that came too late for their nods since the start."""
         self._limit = SpeedLimit()
         self._reaction_ns: int | None = None
         self._plan_ns: int | None = None
         self._speaking_ns: int | None = None
+        self._robot_ns: int | None = None
         self._tick_ns: int | None = None
         self._newest_ns: int | None = None
         self._build()
@@ -68,14 +71,14 @@ class ExpressionEngine:
         return self._style
 
     def settings(self) -> dict[str, float | str]:
-        """The effective settings by name."""
-        return self._style.settings()
+        """The effective settings by name: those that act here."""
+        return self._style.settings(EXPRESSION_CONTROLS)
 
     def reset(self, seed: int | None = None) -> None:
         """Start anew, with the same seed or another: same input, same bits. Style returns to its start values."""
         self._seed = self._seed if seed is None else seed
         self._style = self._start_style()
-        self.rejected = 0
+        self.rejected = self.late_plans = 0
         self._limit = SpeedLimit()
         self._build()
 
@@ -89,7 +92,9 @@ class ExpressionEngine:
         self._shaping.aim(self._style)
 
     def on_reaction(self, reaction: Reaction, now_ns: int) -> None:
-        """Take in a plan; it takes over at the next tick (later by `delay_s`). One older than the last is dropped.
+        """Take in a plan; it takes over at the next tick with the part that is still due.
+
+        One older than the last, or over already, is dropped. One that comes later than `late_s` loses its nods.
 
         Raises:
             MessageError: the plan is malformed; it was dropped and counted, the face goes on.
@@ -103,8 +108,14 @@ class ExpressionEngine:
         if self._plan_ns is not None and 0 < self._plan_ns - reaction.start_ns < JUMP_NS:
             self.rejected += 1
             return
+        late_s = to_s(now_ns - reaction.start_ns)
+        if late_s > len(reaction.coefficients) / reaction.rate_hz:
+            self.late_plans += 1
+            return
         self._plan_ns = reaction.start_ns
-        self._playback.push(reaction, now_ns, to_ns(self._style.delay_s))
+        late = late_s > self._config.late_s
+        self.late_plans += late
+        self._playback.push(reaction, without_nods=late)
         self._engaged, self._reaction_ns = reaction.engaged, now_ns
 
     def on_gaze_target(self, target: GazeTarget, now_ns: int) -> None:
@@ -130,14 +141,19 @@ class ExpressionEngine:
         self._watch_clock(now_ns)
         self._speaking_ns = now_ns if speaking else None
 
-    def on_gesture(self, name: str, now_ns: int) -> None:
-        """Start a named gesture (`gestures.GESTURES`).
+    def on_robot_speaking(self, speaking: bool, now_ns: int) -> None:
+        """Whether the robot itself speaks (repeated; lapses after 1 s): then the voice that is heard is its own."""
+        self._watch_clock(now_ns)
+        self._robot_ns = now_ns if speaking else None
+
+    def on_gesture(self, name: str, now_ns: int, strength: float = 1.0) -> None:
+        """Start a named gesture (`gestures.GESTURES`), `strength` times its ordinary size (0 to 2).
 
         Raises:
-            ConfigError: the name is unknown.
+            ConfigError: the name is unknown, or the strength out of range.
         """
         self._watch_clock(now_ns)
-        self._gestures.start(name, now_ns)
+        self._gestures.start(name, now_ns, strength)
 
     def tick(self, now_ns: int) -> ExpressionFrame:
         """The face for `now_ns`: finite, within bounds, no coefficient faster than `motion.MAX_SPEED`."""
@@ -199,23 +215,22 @@ class ExpressionEngine:
         return "listening" if self._gaze.fresh(now_ns) else "neutral"
 
     def _other_speaks(self, now_ns: int) -> bool:
-        return self._speaking_ns is not None and to_s(now_ns - self._speaking_ns) <= SPEAKING_LAPSES_S
+        robot = self._robot_ns is not None and to_s(now_ns - self._robot_ns) <= SPEAKING_LAPSES_S
+        return not robot and self._speaking_ns is not None and to_s(now_ns - self._speaking_ns) <= SPEAKING_LAPSES_S
 
     def _watch_clock(self, now_ns: int) -> None:
         """A clock that jumped back by more than half a second is a new time line: forget plans, keep the face."""
         if self._newest_ns is not None and now_ns < self._newest_ns - JUMP_NS:
             for layer in (self._playback, self._gaze, self._blinks, self._gestures):
                 layer.clear()
-            self._reaction_ns = self._plan_ns = self._speaking_ns = self._tick_ns = None
+            self._reaction_ns = self._plan_ns = self._speaking_ns = self._robot_ns = self._tick_ns = None
             self._newest_ns = now_ns
         self._newest_ns = now_ns if self._newest_ns is None else max(self._newest_ns, now_ns)
 
     def _start_style(self) -> Style:
         config = self._config
-        given = ListenerControl(
-            style=config.style, intensity=config.intensity, stillness=config.stillness, delay_s=config.delay_s
-        )
-        return apply_control(Style(), given, self._styles)
+        given = {name: getattr(config, name) for name in EXPRESSION_CONTROLS}
+        return apply_control(Style(), ListenerControl(style=config.style, **given), self._styles)
 
     def _build(self) -> None:
         gaze, blink, alive = np.random.default_rng(self._seed).spawn(3)
@@ -226,4 +241,5 @@ class ExpressionEngine:
         self._gestures = Gestures()
         self._shaping = Shaping(self._style)
         self._presence, self._engaged = 0.0, True
-        self._reaction_ns = self._plan_ns = self._speaking_ns = self._tick_ns = self._newest_ns = None
+        self._reaction_ns = self._plan_ns = self._tick_ns = self._newest_ns = None
+        self._speaking_ns = self._robot_ns = None

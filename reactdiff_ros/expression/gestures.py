@@ -50,6 +50,7 @@ GESTURES: Final[Mapping[str, Gesture]] = MappingProxyType(
         "neutral": Gesture(clears=True, rise_s=0.4, hold_s=1.0, fall_s=0.5),
         "nod": Gesture(swing=HEAD_PITCH, swing_rad=math.radians(6.5), cycles=2, rate_hz=1.7),
         "shake": Gesture(swing=HEAD_YAW, swing_rad=math.radians(6.0), cycles=3, rate_hz=1.6, both_sides=True),
+        "brow_raise": Gesture({"browInnerUp": 0.5, **_both(browOuterUp=0.6, eyeWide=0.15)}, rise_s=0.25, hold_s=0.5),
         "smile": Gesture(_both(mouthSmile=0.7, cheekSquint=0.4, eyeSquint=0.2), rise_s=0.5, hold_s=1.4, fall_s=0.9),
         "surprised": Gesture(
             {"browInnerUp": 0.8, "jawOpen": 0.25, **_both(browOuterUp=0.75, eyeWide=0.6)}, rise_s=0.25, hold_s=0.7
@@ -73,6 +74,7 @@ GESTURES: Final[Mapping[str, Gesture]] = MappingProxyType(
     }
 )
 """Gestures by name."""
+MAX_STRENGTH: Final = 2.0
 
 
 class Gestures:
@@ -81,25 +83,29 @@ class Gestures:
     def __init__(self) -> None:
         self._gesture: Gesture | None = None
         self._start_ns = 0
+        self._strength = 1.0
         self._goal: Array = np.zeros(COEFFICIENT_COUNT)
         self._left_over: Array = np.zeros(COEFFICIENT_COUNT)
         self._value: Array = np.zeros(COEFFICIENT_COUNT)
         self.keep = 1.0
         """Share of the plan's face that the gesture leaves, 0..1."""
 
-    def start(self, name: str, now_ns: int) -> None:
-        """Begin the named gesture at the next tick.
+    def start(self, name: str, now_ns: int, strength: float = 1.0) -> None:
+        """Begin the named gesture at the next tick, `strength` times its ordinary size.
 
         Raises:
-            ConfigError: the name is unknown.
+            ConfigError: the name is unknown, or the strength is not 0 to MAX_STRENGTH.
         """
         if name not in GESTURES:
             raise ConfigError("unknown gesture", where=name, todo=f"use one of {', '.join(sorted(GESTURES))}")
+        if not 0.0 <= strength <= MAX_STRENGTH:
+            raise ConfigError(f"the strength {strength:g} of a gesture is out of range", where=name, todo="give 0 to 2")
         self._left_over = self._value.copy()
+        self._strength = strength
         self._gesture, self._start_ns = GESTURES[name], now_ns
         self._goal = np.zeros(COEFFICIENT_COUNT)
         for key, value in self._gesture.face.items():
-            self._goal[INDEX[key]] = value
+            self._goal[INDEX[key]] = strength * value
 
     def clear(self) -> None:
         """The clock jumped: no gesture any more."""
@@ -119,8 +125,8 @@ class Gestures:
         envelope = ramp(age / gesture.rise_s) - ramp((age - gesture.rise_s - gesture.hold_s) / gesture.fall_s)
         value = envelope * self._goal
         if gesture.swing is not None:
-            value[gesture.swing] += _swing(gesture, age)
-        self.keep = 1.0 - envelope if gesture.clears else 1.0
+            value[gesture.swing] += self._strength * _swing(gesture, age)
+        self.keep = 1.0 - min(self._strength, 1.0) * envelope if gesture.clears else 1.0
         fade = 1.0 - ramp(age / 0.3)
         self._value = value + fade * self._left_over if fade > 0.0 else value
         return self._value

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 import numpy as np
 
 from reactdiff_ros.clock import to_ns, to_s
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, bounded
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, ROTATION, bounded
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.config import ExpressionConfig
 from reactdiff_ros.expression.motion import Array, ramp
@@ -17,7 +16,9 @@ from reactdiff_ros.types import Reaction
 
 MAX_FRAMES: Final = 1000
 FARTHEST_S: Final = 2.0
-QUEUE: Final = 64
+HEAD_SPEED: Final = 0.5
+"""rad/s with which the head goes over to a plan that has it elsewhere."""
+LONGEST_CROSSFADE_S: Final = 0.3
 
 
 def check_reaction(reaction: Reaction, now_ns: int) -> None:
@@ -48,12 +49,13 @@ class Playback:
     def __init__(self, config: ExpressionConfig) -> None:
         self._config = config
         self._smoother = PlanSmoother(config.smooth_s)
-        self._waiting: deque[tuple[int, int, Reaction, Array]] = deque(maxlen=QUEUE)
+        self._waiting: tuple[Reaction, Array] | None = None
         self._reaction: Reaction | None = None
         self._frames: Array = np.zeros((1, COEFFICIENT_COUNT))
         self._start_ns = 0
         self._fade_from: Array = np.zeros(COEFFICIENT_COUNT)
         self._fade_ns = 0
+        self._fade_s = config.crossfade_s
         self._value: Array = np.zeros(COEFFICIENT_COUNT)
 
     @property
@@ -63,22 +65,26 @@ class Playback:
 
     def clear(self) -> None:
         """Forget all plans (the clock jumped); the value fades from nothing."""
-        self._waiting.clear()
+        self._waiting = None
         self._smoother.clear()
         self._reaction = None
         self._value = np.zeros(COEFFICIENT_COUNT)
 
-    def push(self, reaction: Reaction, now_ns: int, delay_ns: int) -> None:
-        """Queue a checked plan to take over at `now_ns + delay_ns`, shifted by the delay."""
+    def push(self, reaction: Reaction, *, without_nods: bool = False) -> None:
+        """Take in a checked plan; it takes over with the next `advance`. `without_nods`: the head stays where it is."""
         frames = bounded(reaction.coefficients).astype(np.float64)
+        if without_nods:
+            frames[:, ROTATION] = self._value[ROTATION]
         frames = self._smoother.smooth(frames, reaction.start_ns, reaction.rate_hz)
-        self._waiting.append((now_ns + delay_ns, reaction.start_ns + delay_ns, reaction, frames))
+        self._waiting = (reaction, frames)
 
     def advance(self, now_ns: int) -> Array:
         """The plan's face at `now_ns`, (58,); zeros once it has faded."""
-        while self._waiting and self._waiting[0][0] <= now_ns:
-            _, self._start_ns, self._reaction, self._frames = self._waiting.popleft()
+        if self._waiting is not None:
+            self._reaction, self._frames = self._waiting
+            self._waiting, self._start_ns = None, self._reaction.start_ns
             self._fade_from, self._fade_ns = self._value, now_ns
+            self._fade_s = self._crossfade_s(self._planned(now_ns))
         if self._reaction is None:
             return self._value
         planned = self._planned(now_ns)
@@ -87,9 +93,16 @@ class Playback:
             self._value = np.zeros(COEFFICIENT_COUNT)
             return self._value
         # The tick that takes a plan in already moves towards it: evidence shows one tick after it arrived.
-        share = ramp((to_s(now_ns - self._fade_ns) + 0.02) / (self._config.crossfade_s + 0.02))
+        share = ramp((to_s(now_ns - self._fade_ns) + 0.02) / (self._fade_s + 0.02))
         self._value = planned if share >= 1.0 else self._fade_from + share * (planned - self._fade_from)
         return self._value
+
+    def _crossfade_s(self, planned: Array | None) -> float:
+        """How long a plan takes to take over: longer where it has the head elsewhere, as after a gap."""
+        if planned is None:
+            return self._config.crossfade_s
+        angle = float(np.abs(planned[ROTATION] - self._value[ROTATION]).max())
+        return max(self._config.crossfade_s, min(angle / HEAD_SPEED, LONGEST_CROSSFADE_S))
 
     def _planned(self, now_ns: int) -> Array | None:
         assert self._reaction is not None

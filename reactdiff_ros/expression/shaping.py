@@ -1,4 +1,4 @@
-"""Style on top of any plan: gains of intensity and regions, attitude, and the resting face."""
+"""Style on top of any plan: gains of intensity and regions, and the resting face."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, BLINK, COEFFICIENT_COUNT, EYE_LOOK, INDEX, ROTATION, SMILE
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, BLINK, COEFFICIENT_COUNT, EYE_LOOK, INDEX, ROTATION
 from reactdiff_ros.expression.motion import Array, approach
 from reactdiff_ros.styles import Style
 
@@ -14,9 +14,6 @@ UPPER_FACE: Final = [i for i, n in enumerate(BLENDSHAPE_NAMES) if n.startswith((
 LOWER_FACE: Final = [
     i for i, n in enumerate(BLENDSHAPE_NAMES) if n.startswith(("cheek", "jaw", "mouth", "nose", "tongue"))
 ]
-FROWN: Final = [INDEX["browDownLeft"], INDEX["browDownRight"]]
-ATTITUDE_GAIN: Final = 0.3
-"""A fully warm style shows smiles 1.3 times as strong, a fully cool one 0.7 times; brows down the other way."""
 CHANGE_S: Final = 0.3
 """Time constant with which a new style takes effect."""
 
@@ -49,8 +46,6 @@ def _gains(style: Style) -> Array:
     gain[UPPER_FACE] *= style.upper_face
     gain[LOWER_FACE] *= style.lower_face
     gain[ROTATION.start :] *= style.head
-    gain[list(SMILE)] *= 1.0 + ATTITUDE_GAIN * style.attitude
-    gain[FROWN] *= 1.0 - ATTITUDE_GAIN * style.attitude
     gain[[*EYE_LOOK, *BLINK]] = 1.0
     return gain
 

@@ -11,13 +11,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.styles import RANGES
 from reactdiff_ros.types import FloatArray
 
 CONTROL_NAMES: Final = ("attitude", "responsiveness", "smiling", "nodding", "liveliness", "delay")
 """attitude -1 (cool) .. 1 (warm); responsiveness 0 (couples as people do) .. 1 (answers nearly everything); smiling,
 nodding (backchannel rate) and liveliness -1 .. 1, 0 = ordinary; delay: extra reaction time 0 .. 1 s."""
-CONTROL_LOWER: Final = np.array([-1, 0, -1, -1, -1, 0], dtype=np.float32)
-CONTROL_UPPER: Final = np.array([1, 1, 1, 1, 1, 1], dtype=np.float32)
+_RANGES: Final = np.array([RANGES["delay_s" if name == "delay" else name] for name in CONTROL_NAMES], dtype=np.float32)
+CONTROL_LOWER: Final = _RANGES[:, 0]
+CONTROL_UPPER: Final = _RANGES[:, 1]
 CONTROL_COUNT: Final = len(CONTROL_NAMES)
 
 STYLE_NAMES: Final = (

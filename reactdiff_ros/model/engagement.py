@@ -14,7 +14,8 @@ from reactdiff_ros.clock import to_s
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, COEFFICIENT_COUNT, ROTATION, bounded
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.types import EXPRESSION_CLASSES, SpeakerFrame
+from reactdiff_ros.model.own_voice import OwnVoice
+from reactdiff_ros.types import EXPRESSION_CLASSES, SpeakerFrame, Turn
 
 # Parts of a face whose motion is an act; lids and gaze move by themselves.
 ACTING: Final[NDArray[np.intp]] = np.array(
@@ -46,6 +47,7 @@ class Engagement:
 
     def __init__(self, config: ListenerConfig) -> None:
         self._config = config
+        self._own_voice = OwnVoice(config.robot_speaking_timeout_s)
         self.reset()
 
     def reset(self) -> None:
@@ -58,12 +60,14 @@ class Engagement:
         self._speech_ns: int | None = None
         self._activity_ns: int | None = None
         self._robot_ns: int | None = None
+        self._own_voice.reset()
         self._speaks = False
         self._person = -1
         self._mean: NDArray[np.float64] | None = None
 
-    def observe(self, frame: SpeakerFrame) -> None:
-        """Take in one checked frame."""
+    def observe(self, frame: SpeakerFrame) -> SpeakerFrame:
+        """Take in one checked frame; returns it as it may be listened to, without the robot's own voice."""
+        heard = self._own_voice.cleaned(frame)
         now = frame.stamp_ns
         dt_s = 0.04 if self._frame_ns is None else to_s(now - self._frame_ns)
         self._frame_ns = now
@@ -73,19 +77,31 @@ class Engagement:
             self._look(frame, dt_s)
         if frame.voice is not None and frame.sound_stamp_ns is not None:
             self._sound_ns = frame.sound_stamp_ns
-            self._speaks = frame.voice.speaking
-            if self._speaks and not self.robot_speaks(now):
+            self._speaks = heard.voice is not None and heard.voice.speaking
+            if self._speaks:
                 self._speech_ns = now
+        return heard
 
     def robot_speaking(self, speaking: bool, now_ns: int | None) -> None:
         """The robot's own speech goes on or ended; True lapses."""
         now = self._frame_ns if now_ns is None else now_ns
-        self._robot_ns = now if speaking else None
+        self._own_voice.speaking(speaking, now)
+        if speaking:
+            self._robot_ns = now
 
     def robot_speaks(self, now_ns: int) -> bool:
-        """The robot itself speaks, so that what the microphone hears is no voice to listen to."""
-        limit = self._config.robot_speaking_timeout_s
-        return self._robot_ns is not None and to_s(now_ns - self._robot_ns) <= limit
+        """The robot itself speaks."""
+        return self._own_voice.robot_speaks(now_ns)
+
+    def deaf(self, now_ns: int) -> bool:
+        """What the microphone gives is the robot's own voice or its tail, no voice to listen to."""
+        return self._own_voice.deaf(now_ns)
+
+    def turn(self, now_ns: int) -> Turn:
+        """Whose turn it is."""
+        if self.robot_speaks(now_ns):
+            return "robot_speaking"
+        return "listening" if self.engaged(now_ns) else "idle"
 
     def alive(self, now_ns: int) -> bool:
         """A frame came within the input timeout."""
@@ -106,13 +122,14 @@ class Engagement:
 
     def other_speaks(self, now_ns: int) -> bool:
         """Somebody other than the robot speaks now (voice activity network, not loudness)."""
-        return self._speaks and self.hears(now_ns) and not self.robot_speaks(now_ns)
+        return self._speaks and self.hears(now_ns) and not self.deaf(now_ns)
 
     def engaged(self, now_ns: int) -> bool:
         """There is somebody to listen to.
 
         With pictures: a face within `absent_s`, and, where sound is observed too, speech, a moving face or an arrival
-        within `silence_idle_s`. Without pictures: speech within `voice_hold_s`.
+        within `silence_idle_s`; the robot's own speech is waited for to be answered for as long. Without pictures:
+        speech within `voice_hold_s`.
         """
         if not self.alive(now_ns):
             return False
@@ -123,8 +140,8 @@ class Engagement:
         if not self.hears(now_ns):
             return True
         limit = self._config.silence_idle_s
-        signs = (self._speech_ns, self._activity_ns, self._arrival_ns)
-        return any(self._recent(sign, now_ns, limit) for sign in signs) or self.robot_speaks(now_ns)
+        signs = (self._speech_ns, self._activity_ns, self._arrival_ns, self._robot_ns)
+        return any(self._recent(sign, now_ns, limit) for sign in signs)
 
     def _look(self, frame: SpeakerFrame, dt_s: float) -> None:
         now = frame.stamp_ns

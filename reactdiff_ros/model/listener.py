@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from reactdiff_ros.settings import check_settings, setting
+from reactdiff_ros.styles import DEFAULT_STYLE, control
 from reactdiff_ros.types import ListenerControl, ListenerState, Reaction, SpeakerFrame
 
 HORIZON_FRAMES = 16
@@ -27,8 +28,16 @@ class ListenerConfig:
     model_dir: str = setting("", "Folder with the model's weights; empty: the shipped ones (model).")
     threads: int = setting(1, "Threads that the network may use (model).", low=1, high=16)
     publish_candidates: bool = setting(False, "Put all candidates into the Reaction.")
-    attitude: float = setting(0.0, "Cool and sceptical to warm.", low=-1.0, high=1.0)
-    style: str = setting("neutral", "Name of a style in config/styles.yaml.")
+    style: str = setting(DEFAULT_STYLE, "Name of a style of config/styles.yaml or of the user's own file.")
+    styles_file: str = setting(
+        "", "The user's own file of styles; empty: ~/.config/reactdiff_ros/styles.yaml if it is there."
+    )
+    attitude: float = control("attitude", "Cool and sceptical (-1) to warm (1)")
+    responsiveness: float = control("responsiveness", "0: couples to the speaker as people do, 1: answers nearly all")
+    smiling: float = control("smiling", "How much it smiles, 0: ordinary")
+    nodding: float = control("nodding", "Backchannel rate: how much it nods, 0: ordinary")
+    liveliness: float = control("liveliness", "How much head and brows move, 0: ordinary")
+    delay_s: float = control("delay_s", "Extra reaction time", unit="s")
     nod_rate_per_min: float = setting(
         4.5, "Nods a minute of the other's speech (rules, random).", unit="1/min", low=0.0, high=12.0
     )
@@ -62,9 +71,9 @@ class Listener(Protocol):
     alone. All times are int nanoseconds on the clock of the capture stamps. A call never blocks on a device and never
     reads a clock.
 
-    What a `ListenerControl` does where, so that nothing acts twice: a listener uses `attitude` (and the attitude of a
-    named style); intensity, gains of regions, stillness and delay are applied by the expression room to the plan of
-    any listener.
+    What a `ListenerControl` does where, so that nothing acts twice: a listener uses `styles.LISTENER_CONTROLS` and a
+    style's reference; intensity, gains of regions, stillness and the resting face are applied by the expression room
+    to the plan of any listener.
     """
 
     @property
@@ -91,7 +100,8 @@ class Listener(Protocol):
         """The robot's own speech began, goes on (True, repeated) or ended. True lapses after 1 s.
 
         `now_ns` is the time of the message; None means the newest time that this listener has been told.
-        While the robot speaks, sound is its own: it is neither a voice to listen to nor a cue to nod at.
+        While the robot speaks, and for a moment after, sound is its own: it is neither a voice to listen to nor a cue
+        to nod at. The listener still sees the other's face, and makes no backchannels.
         """
         ...
 

@@ -6,7 +6,8 @@ import gc
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, ClassVar
+from dataclasses import fields
+from typing import Any, ClassVar, TypeVar
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -26,6 +27,7 @@ CLOCK_GAP_NS = NS
 """Evidence that is stamped so far from the node's clock cannot drive the face."""
 
 _RETURN = TransitionCallbackReturn
+_T = TypeVar("_T")
 
 
 class ReactdiffNode(LifecycleNode):
@@ -91,6 +93,17 @@ class ReactdiffNode(LifecycleNode):
 
     # For subclasses
 
+    def configured(self, config: type[_T]) -> _T:
+        """The settings of a room from the parameters of the same names; a parameter that is unset is NaN there.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        names = {f.name for f in fields(config)}  # type: ignore[arg-type]
+        unset = {p.name for p in self.spec.parameters if p.unset is not None and self.values[p.name] == p.unset}
+        given = {n: float("nan") if n in unset else v for n, v in self.values.items() if n in names}
+        return config(**given)
+
     def now_ns(self) -> int:
         """The node's clock (simulated where use_sim_time says so)."""
         return int(self.get_clock().now().nanoseconds)
@@ -116,6 +129,11 @@ class ReactdiffNode(LifecycleNode):
         )
         self._active_entities.append(("subscription", entity))
         return entity
+
+    def unsubscribe(self, entity: Any) -> None:
+        """End a subscription before the deactivation."""
+        self._active_entities = [item for item in self._active_entities if item[1] is not entity]
+        self.destroy_subscription(entity)
 
     def serve(self, name: str, callback: Callable[[Any, Any], Any]) -> None:
         """Offer a service of the table until deactivation; errors are answered with success false and a sentence."""

@@ -19,6 +19,7 @@ from reactdiff_ros import msg
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MessageError
+from reactdiff_ros.styles import RANGES
 from reactdiff_ros.types import (
     EXPRESSION_CLASSES,
     Affect,
@@ -35,6 +36,9 @@ from reactdiff_ros.types import (
 
 MAX_HORIZON = 250
 _MODES = ("listening", "idle", "neutral")
+_TURNS = ("listening", "robot_speaking", "idle")
+_CONTROL_FIELDS = {"delay_s": "delay"}
+"""Controls whose field of the message is called otherwise: units are in its comments."""
 
 
 def to_stamp(ns: int | None) -> Time:
@@ -248,6 +252,7 @@ def reaction_message(reaction: Reaction) -> msg.Reaction:
         candidate=reaction.candidate,
         candidate_count=1 if reaction.candidates is None else len(reaction.candidates),
         reason=reaction.reason,
+        turn=reaction.turn,
         picture_stamp=to_stamp(reaction.picture_stamp_ns),
         sound_stamp=to_stamp(reaction.sound_stamp_ns),
     )
@@ -282,6 +287,7 @@ def reaction_value(message: msg.Reaction) -> Reaction:
         sound_stamp_ns=optional_stamp(message.sound_stamp),
         candidate=int(message.candidate),
         reason=message.reason,
+        turn=message.turn if message.turn in _TURNS else "listening",
     )
 
 
@@ -347,29 +353,28 @@ def control_message(control: ListenerControl, stamp_ns: int = 0) -> msg.Listener
     """ListenerControl to its message."""
     return msg.ListenerControl(
         header=header(stamp_ns),
-        attitude=float(control.attitude),
-        intensity=float(control.intensity),
-        stillness=float(control.stillness),
-        delay=float(control.delay_s),
-        upper_face=float(control.upper_face),
-        lower_face=float(control.lower_face),
-        head=float(control.head),
         style=control.style,
+        **{_CONTROL_FIELDS.get(name, name): float(getattr(control, name)) for name in RANGES},
     )
 
 
 def control_value(message: msg.ListenerControl) -> ListenerControl:
-    """The message to ListenerControl; NaN leaves a setting. Raises MessageError for infinities."""
-    values = {
-        "attitude": message.attitude,
-        "intensity": message.intensity,
-        "stillness": message.stillness,
-        "delay_s": message.delay,
-        "upper_face": message.upper_face,
-        "lower_face": message.lower_face,
-        "head": message.head,
-    }
+    """The message to ListenerControl; NaN and UNCHANGED leave a setting. Raises MessageError for infinities."""
+    values = {name: float(getattr(message, _CONTROL_FIELDS.get(name, name))) for name in RANGES}
     for name, value in values.items():
         if math.isinf(value):
             raise MessageError(f"{name} of a listener control is infinite")
-    return ListenerControl(**values, style=message.style)
+    unchanged = msg.ListenerControl.UNCHANGED
+    return ListenerControl(**{n: math.nan if v == unchanged else v for n, v in values.items()}, style=message.style)
+
+
+def gesture_value(message: msg.Gesture) -> tuple[str, float]:
+    """Name (lower case, words joined by underscores) and strength of a gesture.
+
+    Raises:
+        MessageError: the strength is not 0 to 2.
+    """
+    strength = float(message.strength)
+    if not 0.0 <= strength <= 2.0:
+        raise MessageError(f"a gesture's strength cannot be {strength:g}", todo="give 0 to 2")
+    return "_".join(message.name.lower().replace("-", " ").replace("_", " ").split()), strength

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from reactdiff_ros.clock import NS
@@ -24,10 +23,7 @@ class ExpressionNode(ReactdiffNode):
 
     def setup(self) -> None:
         """Build the engine; checks style and ranges."""
-        names = {f.name for f in fields(ExpressionConfig)}
-        given = {n: v for n, v in self.values.items() if n in names}
-        as_style = {n: float("nan") for n, v in given.items() if n in _OF_STYLE and v < 0.0}
-        self._engine = ExpressionEngine(ExpressionConfig(**(given | as_style)), int(self.values["seed"]))
+        self._engine = ExpressionEngine(self.configured(ExpressionConfig), int(self.values["seed"]))
         self._expressions = self.advertise("listener/expression")
         self._last_ns = self._sent_ns = self._newest_ns = 0
         self.deadline_misses = 0
@@ -39,7 +35,8 @@ class ExpressionNode(ReactdiffNode):
         self.subscribe("listener/reaction", self._on_reaction)
         self.subscribe("gaze_target", self._on_gaze_target)
         self.subscribe("speaker/frame", self._on_speaker)
-        self.subscribe("listener/gesture", lambda m: self._engine.on_gesture(m.data.strip(), self.now_ns()))
+        self.subscribe("robot_speaking", lambda m: self._engine.on_robot_speaking(bool(m.data), self.now_ns()))
+        self.subscribe("listener/gesture", self._on_gesture)
         self.subscribe("listener/control", self._on_control)
         self.every(1.0 / EXPRESSION_RATE_HZ, self._tick)
 
@@ -48,7 +45,7 @@ class ExpressionNode(ReactdiffNode):
         if not hasattr(self, "_engine"):
             return {}
         style = {n: v if isinstance(v, str) else f"{v:g}" for n, v in self._engine.settings().items()}
-        return {**style, "deadline_misses": self.deadline_misses}
+        return {**style, "deadline_misses": self.deadline_misses, "late_plans": self._engine.late_plans}
 
     def _on_reaction(self, message: Any) -> None:
         reaction = convert.reaction_value(message)
@@ -64,6 +61,12 @@ class ExpressionNode(ReactdiffNode):
 
     def _on_control(self, message: Any) -> None:
         self._engine.control(convert.control_value(message))
+        self.solved("listener/control")
+
+    def _on_gesture(self, message: Any) -> None:
+        name, strength = convert.gesture_value(message)
+        self._engine.on_gesture(name, self.now_ns(), strength)
+        self.solved("listener/gesture")
 
     def _tick(self) -> None:
         now = self.now_ns()
@@ -80,9 +83,6 @@ class ExpressionNode(ReactdiffNode):
         fresh = newest > self._newest_ns
         self._newest_ns = newest
         self.meter.output(steady, (now - newest) / 1e6 if fresh else None)
-
-
-_OF_STYLE = ("intensity", "stillness", "delay_s")
 
 
 def main() -> int:

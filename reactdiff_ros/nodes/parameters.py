@@ -79,10 +79,11 @@ def descriptor(spec: Parameter) -> ParameterDescriptor:
         constraints.append("fixed while the node is configured")
     described.additional_constraints = "; ".join(constraints)
     if spec.minimum is not None and spec.maximum is not None:
+        low = spec.minimum if spec.unset is None else min(spec.minimum, spec.unset)
         if spec.kind == "int":
-            bounds = IntegerRange(from_value=int(spec.minimum), to_value=int(spec.maximum), step=0)
+            bounds = IntegerRange(from_value=int(low), to_value=int(spec.maximum), step=0)
             described.integer_range = [bounds]
         else:
-            limits = FloatingPointRange(from_value=float(spec.minimum), to_value=float(spec.maximum), step=0.0)
+            limits = FloatingPointRange(from_value=float(low), to_value=float(spec.maximum), step=0.0)
             described.floating_point_range = [limits]
     return described

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import fields
+from collections import deque
 from functools import partial
 from typing import Any
 
@@ -34,11 +34,10 @@ class ReactionNode(ReactdiffNode):
 
     def setup(self) -> None:
         """Make the listener; where the model's weights cannot be used, rules stand in and the diagnostics say so."""
-        names = {f.name for f in fields(ListenerConfig)}
-        self._config = ListenerConfig(**{n: v for n, v in self.values.items() if n in names})
+        self._config = self.configured(ListenerConfig)
         self._seed = int(self.values["seed"])
         self._missing = ""
-        self._control: ListenerControl | None = None
+        self._controls: deque[ListenerControl] = deque(maxlen=256)
         try:
             self._listener = self._make_listener()
         except WeightsError as error:
@@ -78,7 +77,13 @@ class ReactionNode(ReactdiffNode):
         state = self._listener.state()
         self.backend = state.backend
         numbers = {n: v if isinstance(v, str) else f"{v:g}" for n, v in state.settings.items()}
-        return {"policy": state.policy, "seed": self._seed, "compute_ms": f"{state.compute_ms:.1f}", **numbers}
+        return {
+            "policy": state.policy,
+            "seed": self._seed,
+            "compute_ms": f"{state.compute_ms:.1f}",
+            "turn": state.turn,
+            **numbers,
+        }
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
@@ -105,7 +110,8 @@ class ReactionNode(ReactdiffNode):
         elif kind == _CONTROL:
             control = convert.control_value(message)
             self._listener.control(control)
-            self._control = control
+            self._controls.append(control)
+            self.solved(_CONTROL)
         elif kind == _SPEAKING:
             self._listener.robot_speaking(bool(message.data), self.now_ns())
         else:
@@ -117,8 +123,8 @@ class ReactionNode(ReactdiffNode):
             listener = self._make_listener()
         except WeightsError:
             return
-        if self._control is not None:
-            listener.control(self._control)
+        for control in self._controls:
+            listener.control(control)
         self._listener, self._missing = listener, ""
         self.solved("weights", "the model's weights are there: the model listens")
 

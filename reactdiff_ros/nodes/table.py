@@ -34,6 +34,8 @@ class Parameter:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     read_only: bool = True
+    unset: float | None = None
+    """A number outside the range that means: not given (as the style has it). None: there is no such number."""
 
     def checked(self, value: object) -> Value:
         """`value` as this parameter's type (whole numbers are numbers, numbers are texts), within its range.
@@ -57,9 +59,16 @@ class Parameter:
             raise self._error(value, f"is not one of {', '.join(self.choices)}")
         if self.minimum is None or self.maximum is None or isinstance(result, str):
             return result
-        if not self.minimum <= result <= self.maximum:
-            raise self._error(value, f"is outside {self.minimum:g} to {self.maximum:g} {self.unit}".rstrip())
+        if result != self.unset and not self.minimum <= result <= self.maximum:
+            raise self._error(value, f"is outside {self.span()}")
         return result
+
+    def span(self) -> str:
+        """The range as text with its unit; empty where there is none."""
+        if self.minimum is None or self.maximum is None:
+            return self.unit
+        text = f"{self.minimum:g} to {self.maximum:g} {self.unit}".rstrip()
+        return text if self.unset is None else f"{text}, or {self.unset:g}"
 
     def _error(self, value: object, problem: str) -> ConfigError:
         return ConfigError(f"the parameter {self.name} cannot be {value!r}", todo=f"this {problem}")
@@ -284,6 +293,7 @@ def _parameter(data: dict[str, Any]) -> Parameter:
         maximum=data.get("max"),
         choices=tuple(data.get("choices", ())),
         read_only=data["read_only"],
+        unset=data.get("unset"),
     )
     if parameter.kind not in _KINDS or not re.fullmatch(r"[a-z][a-z0-9_]*", parameter.name):
         raise ValueError(f"parameter {parameter.name}: bad type or name")

@@ -19,7 +19,9 @@ def test_the_table_of_nodes_has_the_same_defaults_and_ranges(node: str, config: 
     for field in fields(config):
         parameter = given[field.name]
         if isinstance(field.default, float) and math.isnan(field.default):
-            assert parameter["default"] < 0, "unset"
+            low = field.metadata["low"]
+            assert parameter["default"] == parameter["unset"] < low
+            assert (parameter["min"], parameter["max"]) == (low, field.metadata["high"]), field.name
             continue
         assert parameter["default"] == field.default, field.name
         if field.metadata["low"] is not None:

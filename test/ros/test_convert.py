@@ -19,6 +19,7 @@ from reactdiff_ros.errors import MessageError  # noqa: E402
 from reactdiff_ros.nodes import convert  # noqa: E402
 from reactdiff_ros.nodes.foreign_sound import StampedBytes, sampled_sound  # noqa: E402
 from reactdiff_ros.nodes.humans import action_units  # noqa: E402
+from reactdiff_ros.styles import RANGES  # noqa: E402
 
 NAN = float("nan")
 f32 = st.floats(-8, 8, width=32)
@@ -45,6 +46,7 @@ plans = st.integers(1, 20).flatmap(
         t.Reaction,
         stamp, st.floats(1, 100, width=32), floats(n, 58), st.integers(1, n), st.booleans(), st.integers(0, 2**63),
         text, text, unit, maybe, maybe, st.integers(0, 15), st.none(), st.sampled_from(["hop", "evidence"]),
+        st.sampled_from(["listening", "robot_speaking", "idle"]),
     )
 )  # fmt: skip
 faces = st.builds(
@@ -52,7 +54,7 @@ faces = st.builds(
     stamp, floats(58), st.sampled_from(["listening", "idle", "neutral"]), st.lists(text, max_size=4).map(tuple),
     maybe, maybe, maybe, maybe,
 )  # fmt: skip
-controls = st.builds(t.ListenerControl, *[f32 | st.just(NAN)] * 7, text)
+controls = st.builds(t.ListenerControl, *[f32 | st.just(NAN)] * len(RANGES), text)
 
 
 def same(a, b):
@@ -164,6 +166,20 @@ def test_control_keeps_nan_and_refuses_infinity():
     assert np.isnan(convert.control_value(msg.ListenerControl(attitude=NAN)).attitude)
     with pytest.raises(MessageError):
         convert.control_value(msg.ListenerControl(attitude=float("inf")))
+
+
+def test_a_control_says_only_what_it_was_given():
+    control = convert.control_value(msg.ListenerControl(nodding=0.5, style="warm"))
+    assert (control.nodding, control.style) == (0.5, "warm")
+    assert all(np.isnan(getattr(control, name)) for name in RANGES if name != "nodding")
+
+
+def test_gesture_has_a_name_and_a_strength():
+    assert convert.gesture_value(msg.Gesture(name=" Brow raise ")) == ("brow_raise", 1.0)
+    assert convert.gesture_value(msg.Gesture(name="nod", strength=0.5)) == ("nod", 0.5)
+    for strength in (-0.1, 2.1, NAN, float("inf")):
+        with pytest.raises(MessageError, match="0 to 2"):
+            convert.gesture_value(msg.Gesture(name="nod", strength=strength))
 
 
 def test_unknown_mode_or_expression_is_refused():

@@ -35,7 +35,7 @@ def test_parameters_are_those_of_the_room(node, config):
         parameter = TABLE.node(node).parameter(item.name)
         low, high = item.metadata["low"], item.metadata["high"]
         if isinstance(item.default, float) and math.isnan(item.default):
-            assert (parameter.default, parameter.minimum, parameter.maximum) == (-1.0, -1.0, high)
+            assert (parameter.default, parameter.minimum, parameter.maximum) == (parameter.unset, low, high)
         else:
             assert (parameter.default, parameter.minimum, parameter.maximum) == (item.default, low, high)
 
@@ -94,7 +94,7 @@ def test_checked_value_is_of_the_type_and_in_range_or_refused(parameter, value):
         return
     assert type(checked) is kinds[parameter.kind]
     if parameter.minimum is not None:
-        assert parameter.minimum <= checked <= parameter.maximum
+        assert checked == parameter.unset or parameter.minimum <= checked <= parameter.maximum
     if parameter.choices:
         assert checked in parameter.choices
 

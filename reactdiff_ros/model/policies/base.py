@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS, Grid, StampGuard, to_ns
-from reactdiff_ros.coefficients import bounded, neutral
+from reactdiff_ros.coefficients import INDEX, NAMES, bounded, neutral
+from reactdiff_ros.model.delayed_view import DelayedView
 from reactdiff_ros.model.engagement import Engagement, check_frame
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
-from reactdiff_ros.styles import Style, apply_control, load_styles
-from reactdiff_ros.types import REACTION_RATE_HZ, ListenerControl, ListenerState, Reaction, SpeakerFrame
+from reactdiff_ros.styles import LISTENER_CONTROLS, Style, apply_control, style_book
+from reactdiff_ros.types import (
+    REACTION_RATE_HZ,
+    FloatArray,
+    ListenerControl,
+    ListenerState,
+    Reaction,
+    SpeakerFrame,
+    Turn,
+)
 
 Frames = NDArray[np.float64]
+ATTITUDE_GAIN: Final = 0.3
+"""A fully warm listener without a network shows smiles 1.3 times as strong, a fully cool one 0.7 times; brows down the
+other way."""
+_SMILING: Final = [
+    i for i, n in enumerate(NAMES) if n.startswith(("mouthSmile", "cheekSquint", "mouthDimple", "mouthUpperUp"))
+]
+_FROWNING: Final = [INDEX["browDownLeft"], INDEX["browDownRight"]]
 FADE_S: Final = 0.5
 """A face fades to neutral within this time when there is nobody to listen to any more."""
 JUMP_NS: Final = NS // 2
@@ -53,26 +69,32 @@ class PlanClock:
 class PolicyListener:
     """Base of the listeners without a network; see `listener.Listener` for the contract of each method.
 
-    A policy gives `_frame(time_ns)` for one slot and may use `_observed` and `_before_plan`.
+    A policy gives `_frame(time_ns)` for one slot and may use `_observed` and `_before_plan`. It sees the speaker
+    `delay_s` late (`_view`): that is its reaction delay. Whether somebody is there, and whether the robot itself
+    speaks, it knows at once (`_engagement`).
     """
 
     NAME: ClassVar[str] = ""
     CONSUMES: ClassVar[bool] = True
-    """The content of plans depends on frames. Then stamps are those of the newest frame observed; else None."""
+    """The content of plans depends on frames. Then stamps are those of the newest frame seen; else None."""
+    DELAYED: ClassVar[bool] = True
+    """The reaction delay is a delayed view of the speaker; else the policy makes it itself."""
 
     def __init__(self, *, seed: int, config: ListenerConfig, error: str = "") -> None:
         self._config, self._error, self._seed = config, error, seed
-        self._styles = load_styles()
-        start = apply_control(Style(), ListenerControl(style=config.style), self._styles)
-        attitude = config.attitude if config.attitude else start.attitude
-        self._style = apply_control(start, ListenerControl(attitude=attitude), self._styles)
+        self._styles = style_book(config.styles_file)
+        given = {name: getattr(config, name) for name in LISTENER_CONTROLS}
+        self._style = apply_control(Style(), ListenerControl(style=config.style, **given), self._styles)
         self._engagement = Engagement(config)
+        self._view = Engagement(config)
+        self._delayed = DelayedView()
         self._clock = PlanClock(config.hop_s)
         self._plans = self._dropped = 0
         self._newest: SpeakerFrame | None = None
         self._evidence = self._engaged = False
         self._level = self._level_goal = 0.0
         self._last_slot: int | None = None
+        self._turn: Turn = "idle"
         self._start()
 
     @property
@@ -84,6 +106,8 @@ class PolicyListener:
         """Forget the speaker and the own past; see `Listener.reset`."""
         self._seed = self._seed if seed is None else seed
         self._engagement.reset()
+        self._view.reset()
+        self._delayed.clear()
         self._clock.reset()
         self._start()
 
@@ -105,9 +129,12 @@ class PolicyListener:
         if verdict == "jump":
             self.reset()
             self._guard.check(frame.stamp_ns)
-        self._engagement.observe(frame)
-        self._newest = frame
-        self._observed(frame)
+        heard = self._engagement.observe(frame)
+        delay_ns = to_ns(self._style.delay_s) if self.DELAYED else 0
+        for original, seen in self._delayed.push(heard, delay_ns):
+            self._view.observe(seen)
+            self._newest = original
+            self._observed(seen)
 
     def plan(self, now_ns: int) -> Reaction | None:
         """The plan that is due, or None; see `Listener.plan`."""
@@ -126,7 +153,8 @@ class PolicyListener:
         slot, reason = due
         self._evidence = False
         self._engaged = engaged
-        self._before_plan(now_ns)
+        self._turn = self._engagement.turn(now_ns)
+        self._before_plan(self._clock.grid.time_ns(slot))
         self._plans += 1
         return self._reaction(slot, reason)
 
@@ -138,9 +166,15 @@ class PolicyListener:
             engaged=self._engaged,
             plans=self._plans,
             dropped=self._dropped,
-            settings=self._style.settings(),
+            settings={**self._style.settings(LISTENER_CONTROLS), "reference": self._reference_text()},
             error=self._error,
+            turn=self._turn,
         )
+
+    def _reference_text(self) -> str:
+        """The style's reference statistics as text; "none" without one."""
+        values = self._style.reference
+        return " ".join("-" if v is None else f"{v:.2f}" for v in values) if values else "none"
 
     def _start(self) -> None:
         """Begin with the seed's noise and nothing known."""
@@ -150,15 +184,16 @@ class PolicyListener:
         self._evidence = self._engaged = False
         self._level = self._level_goal = 0.0
         self._last_slot = None
+        self._turn = "idle"
 
     def _alive(self, now_ns: int) -> bool:
         return self._engagement.alive(now_ns)
 
     def _observed(self, frame: SpeakerFrame) -> None:
-        """Told of every frame in order."""
+        """Told of every frame in order, as it is seen: `delay_s` late, and without the robot's own voice."""
 
-    def _before_plan(self, now_ns: int) -> None:
-        """Called when a plan is due, before its frames are made."""
+    def _before_plan(self, start_ns: int) -> None:
+        """Called when a plan that starts at `start_ns` is due, before its frames are made."""
 
     def _frame(self, time_ns: int) -> Frames:
         """The face (58,) meant for `time_ns`: neutral unless a policy has one."""
@@ -172,7 +207,7 @@ class PolicyListener:
         return Reaction(
             start_ns=grid.time_ns(slot),
             rate_hz=REACTION_RATE_HZ,
-            coefficients=bounded(frames),
+            coefficients=self._in_style(frames),
             commit_frames=self._clock.hop,
             engaged=self._engaged,
             seed=self._seed,
@@ -182,7 +217,15 @@ class PolicyListener:
             picture_stamp_ns=frame.picture_stamp_ns if frame is not None else None,
             sound_stamp_ns=frame.sound_stamp_ns if frame is not None else None,
             reason=reason,
+            turn=self._turn,
         )
+
+    def _in_style(self, plans: NDArray[Any]) -> FloatArray:
+        """Plans (..., 58) with the size of smiles and frowns that the attitude asks for."""
+        shown = np.array(plans, dtype=np.float64)
+        shown[..., _SMILING] *= 1.0 + ATTITUDE_GAIN * self._style.attitude
+        shown[..., _FROWNING] *= 1.0 - ATTITUDE_GAIN * self._style.attitude
+        return bounded(shown)
 
     def _levels(self, slot: int) -> Frames:
         """Share of the face that is shown, (HORIZON_FRAMES,): 1 while engaged, fading within FADE_S; continuous."""

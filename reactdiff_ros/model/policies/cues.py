@@ -79,7 +79,7 @@ class CueFinder:
         self._smiling = smile > (SMILE_OFF if self._smiling else SMILE_ON)
         talking = not robot_speaks and (other_speaks if hears else self._jaw_talks(frame))
         long_enough = self._talk_ns is not None and to_s(now - self._talk_ns) >= SPEECH_BEFORE_S
-        ended = not talking and long_enough
+        ended = not talking and long_enough and not robot_speaks
         if not talking:
             self._talk_ns = None
         elif self._talk_ns is None:

@@ -9,20 +9,23 @@ dyads (ROC-HCI/synchrony_features: 4.1 / 5.2 / 7.1 degrees peak to peak, 1.5 / 1
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final, Protocol
 
 import numpy as np
 
 from reactdiff_ros.clock import to_ns, to_s
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, HEAD_ROLL, INDEX, ROTATION
+from reactdiff_ros.model.listener import HORIZON_FRAMES
 from reactdiff_ros.model.policies.base import Frames
+from reactdiff_ros.types import REACTION_RATE_HZ
 
 NOD_CYCLES: Final = (1, 2, 3, 4)
 NOD_CYCLES_SHARE: Final = (277 / 525, 148 / 525, 80 / 525, 20 / 525)
 SAG: Final = 0.15
 SAG_S: Final = 3.0
 """A held face is not frozen: it sags by this share within this time."""
+HORIZON_NS: Final = to_ns(HORIZON_FRAMES / REACTION_RATE_HZ)
 SMILE: Final = {"mouthSmile": 1.0, "cheekSquint": 0.55, "eyeSquint": 0.25, "mouthDimple": 0.1}
 
 
@@ -57,6 +60,10 @@ class Move(Protocol):
         """When it is over."""
         ...
 
+    def postponed(self, start_ns: int) -> Move | None:
+        """The movement where its start was missed and `start_ns` is the first chance; None: too late for it."""
+        ...
+
 
 @dataclass(slots=True)
 class Swell:
@@ -67,6 +74,8 @@ class Swell:
     rise_s: float
     fall_s: float
     release_ns: int | None = None
+    LATEST_S: ClassVar[float] = 0.4
+    """Later than this an answer of the face is worse than none."""
 
     def value(self, time_ns: int) -> Frames:
         """The face at `time_ns`, (58,)."""
@@ -81,6 +90,15 @@ class Swell:
         """When it has fallen."""
         return None if self.release_ns is None else self.release_ns + to_ns(self.fall_s)
 
+    def postponed(self, start_ns: int) -> Swell | None:
+        """Itself, begun at `start_ns`; see `Move`."""
+        if to_s(start_ns - self.start_ns) > self.LATEST_S:
+            return None
+        if self.release_ns is not None:
+            self.release_ns += start_ns - self.start_ns
+        self.start_ns = start_ns
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Nod:
@@ -89,6 +107,7 @@ class Nod:
     start_ns: int
     rate_hz: float
     sizes_rad: tuple[float, ...]
+    LATEST_S: ClassVar[float] = 0.15
 
     def value(self, time_ns: int) -> Frames:
         """The face at `time_ns`, (58,): head pitch only."""
@@ -103,24 +122,43 @@ class Nod:
         """When the last dip is over."""
         return self.start_ns + to_ns(len(self.sizes_rad) / self.rate_hz)
 
+    def postponed(self, start_ns: int) -> Nod | None:
+        """The nod a moment later; see `Move`."""
+        late = to_s(start_ns - self.start_ns) > self.LATEST_S
+        return None if late else replace(self, start_ns=start_ns)
+
 
 class Moves:
     """The movements under way: blendshapes show the strongest, head motions add up."""
 
     def __init__(self) -> None:
         self._moves: list[Move] = []
+        self._begun: list[Move] = []
+
+    def __contains__(self, move: object) -> bool:
+        """Whether that very movement is under way or waits."""
+        return any(m is move for m in self._moves)
 
     def add(self, move: Move) -> None:
         """Begin a movement."""
         self._moves.append(move)
 
-    def cancel(self, after_ns: int) -> None:
-        """Drop what would begin only after `after_ns`."""
-        self._moves = [m for m in self._moves if m.start_ns <= after_ns]
+    def cancel(self, after_ns: int, kind: type | tuple[type, ...] = object) -> None:
+        """Drop what (of this kind) would begin only after `after_ns`."""
+        self._moves = [m for m in self._moves if m.start_ns <= after_ns or not isinstance(m, kind)]
 
-    def prune(self, now_ns: int) -> None:
-        """Forget what was over before `now_ns`."""
-        self._moves = [m for m in self._moves if (end := m.end_ns()) is None or end > now_ns]
+    def planned(self, start_ns: int) -> None:
+        """A plan from `start_ns` on is made: what is over is forgotten; what should have begun before and was in no
+        plan begins now, or not at all where that is too late (no nod is played late).
+        """
+        kept: list[Move] = []
+        for move in self._moves:
+            missed = move.start_ns < start_ns and not any(m is move for m in self._begun)
+            due = move.postponed(start_ns) if missed else move
+            if due is not None and ((end := due.end_ns()) is None or end > start_ns):
+                kept.append(due)
+        self._moves = kept
+        self._begun = [m for m in kept if m.start_ns < start_ns + HORIZON_NS]
 
     def value(self, time_ns: int) -> Frames:
         """The face at `time_ns`, (58,)."""

@@ -15,6 +15,8 @@ BROWS_PER_MIN: Final = 2.0
 TILTS_PER_MIN: Final = 2.5
 SMILE_MEDIAN_S: Final = 1.8
 SMILE_SIGMA: Final = 1.0
+MOST: Final = 2.5
+"""At 1 of smiling, nodding or liveliness, their movements are so many times as frequent; at -1 as rare."""
 
 
 class RandomListener(PolicyListener):
@@ -32,13 +34,14 @@ class RandomListener(PolicyListener):
         self._moves = Moves()
         self._due_ns: dict[str, int] = {}
 
-    def _before_plan(self, now_ns: int) -> None:
-        self._moves.prune(now_ns)
+    def _before_plan(self, start_ns: int) -> None:
+        self._moves.planned(start_ns)
+        now_ns, style = start_ns, self._style
         rates = {
-            "smile": SMILES_PER_MIN,
-            "nod": self._config.nod_rate_per_min,
-            "brows": BROWS_PER_MIN,
-            "tilt": TILTS_PER_MIN,
+            "smile": SMILES_PER_MIN * MOST**style.smiling,
+            "nod": self._config.nod_rate_per_min * MOST**style.nodding,
+            "brows": BROWS_PER_MIN * MOST**style.liveliness,
+            "tilt": TILTS_PER_MIN * MOST**style.liveliness,
         }
         for kind, rate in rates.items():
             if rate <= 0.0:

@@ -9,6 +9,7 @@ from reactdiff_ros.model.policies.base import Frames, PolicyListener
 from reactdiff_ros.model.policies.cues import CueFinder, Cues
 from reactdiff_ros.model.policies.moves import (
     Moves,
+    Nod,
     Swell,
     draw_brow_raise,
     draw_concern,
@@ -32,13 +33,18 @@ BROW_SHARE: Final = 0.45
 CONCERN_SHARE: Final = 0.6
 TILT_EVERY_S: Final = 14.0
 """Mean time between tilts of the head while the other talks."""
+OWN_SMILES_PER_MIN: Final = 2.0
+MOST: Final = 2.5
+"""At 1 of nodding or liveliness, nods and tilts are so many times as frequent; at -1 so many times as rare."""
 
 
 class RulesListener(PolicyListener):
     """Mirrors smiles in a share of cases, nods at phrase ends, on low pitch and now and then within long speech,
     raises brows at surprise, shows sympathy with sadness (frowns are hardly mirrored), tilts the head at long talk.
 
-    A warm attitude makes it answer and nod more often, a cool one less.
+    Attitude and responsiveness change how often it answers, smiling how often, long and strong it smiles, nodding how
+    often it nods, liveliness how often it moves brows and head. While the robot itself speaks, it neither nods nor
+    tilts its head; the other's face it still sees and answers.
     """
 
     NAME: ClassVar[str] = "rules"
@@ -59,21 +65,26 @@ class RulesListener(PolicyListener):
         now = frame.stamp_ns
         dt_s = 0.04 if self._frame_ns is None else min(to_s(now - self._frame_ns), 0.2)
         self._frame_ns = now
-        e = self._engagement
+        view, deaf = self._view, self._engagement.deaf(now)
         cues = self._finder.find(
-            frame, hears=e.hears(now), other_speaks=e.other_speaks(now), robot_speaks=e.robot_speaks(now)
+            frame, hears=view.hears(now), other_speaks=view.other_speaks(now) and not deaf, robot_speaks=deaf
         )
         self._end_smile(cues, now)
-        if not e.engaged(now) or (e.sees(now) and not frame.face_present):
+        if not self._engagement.engaged(now) or (view.sees(now) and not frame.face_present):
             self._call_off(now)
             return
+        if deaf:
+            self._moves.cancel(now + 2 * self._clock.grid.period_ns, Nod)
         self._answer_smile(cues, now)
+        self._smile_by_itself(cues, now, dt_s)
         self._nod(cues, now, dt_s)
         self._answer_face(cues, now)
         self._tilt(cues, now, dt_s)
 
-    def _before_plan(self, now_ns: int) -> None:
-        self._moves.prune(now_ns)
+    def _before_plan(self, start_ns: int) -> None:
+        self._moves.planned(start_ns)
+        if self._smile is not None and self._smile not in self._moves:
+            self._smile = None
 
     def _frame(self, time_ns: int) -> Frames:
         return self._moves.value(time_ns)
@@ -92,11 +103,14 @@ class RulesListener(PolicyListener):
         if self._smile is not None:
             self._grow_smile(self._smile, cues.smile, now)
             return
-        asks = cues.smile_began or (cues.smiling and to_s(now - self._asked_ns) > ASK_AGAIN_S)
+        style = self._style
+        ask_again_s = ASK_AGAIN_S / (1.0 + style.responsiveness)
+        asks = cues.smile_began or (cues.smiling and to_s(now - self._asked_ns) > ask_again_s)
         if not asks:
             return
         self._asked_ns = now
-        share = self._config.smile_share + 0.35 * self._style.attitude
+        share = self._config.smile_share
+        share += 0.35 * style.attitude + (1.0 - share) * style.responsiveness + 0.3 * style.smiling
         if self._rng.random() < share:
             self._begin_smile(cues.smile, self._later(now, MIMICRY_DELAY_S))
             self._evidence = True
@@ -106,7 +120,7 @@ class RulesListener(PolicyListener):
         if seen <= self._smile_peak:
             return
         if now + to_ns(0.12) < smile.start_ns:
-            smile.goal = smile.goal * (_strength(seen) / _strength(self._smile_peak))
+            smile.goal = smile.goal * (self._strength(seen) / self._strength(self._smile_peak))
             self._smile_peak = seen
         elif seen > self._smile_peak + 0.25 and smile.release_ns is None:
             begins = now + to_ns(0.4)
@@ -115,9 +129,21 @@ class RulesListener(PolicyListener):
 
     def _begin_smile(self, seen: float, start_ns: int) -> None:
         self._smile_peak = seen
-        self._smile = draw_smile(start_ns, _strength(seen), self._rng)
-        self._apex_end_ns = self._later(start_ns + to_ns(self._smile.rise_s), APEX_S)
+        self._smile = draw_smile(start_ns, self._strength(seen), self._rng)
+        longer = 2.0**self._style.smiling
+        apex = (APEX_S[0] * longer, APEX_S[1] * longer)
+        self._apex_end_ns = self._later(start_ns + to_ns(self._smile.rise_s), apex)
         self._moves.add(self._smile)
+
+    def _strength(self, seen: float) -> float:
+        """Strength of the answer to a smile of strength `seen`."""
+        return min(max(ANSWER * seen + 0.08, 0.2), 0.85) * (1.0 + 0.15 * self._style.smiling)
+
+    def _smile_by_itself(self, cues: Cues, now: int, dt_s: float) -> None:
+        """One who likes to smile does so now and then while the other talks."""
+        rate = max(self._style.smiling, 0.0) * OWN_SMILES_PER_MIN / 60.0
+        if rate > 0.0 and self._smile is None and cues.talking and self._rng.random() < rate * dt_s:
+            self._begin_smile(float(self._rng.uniform(0.2, 0.5)), self._later(now, NOD_DELAY_S))
 
     def _end_smile(self, cues: Cues, now: int) -> None:
         smile = self._smile
@@ -137,11 +163,13 @@ class RulesListener(PolicyListener):
         self._talked_s += dt_s
         if self._nod_end_ns is not None and now < self._nod_end_ns + to_ns(NOD_REST_S):
             return
-        rate = self._config.nod_rate_per_min / 60.0 * (1.0 + 0.5 * self._style.attitude)
+        style = self._style
+        rate = self._config.nod_rate_per_min / 60.0 * (1.0 + 0.5 * style.attitude + 0.5 * style.responsiveness)
+        rate *= MOST**style.nodding
         # The longer it has listened without a nod, the more likely the next cue gets one.
         pressure = min(rate * self._talked_s, 1.0)
         if cues.phrase_ended:
-            chance = 0.65 * pressure
+            chance = (0.65 + 0.35 * style.responsiveness) * pressure
         elif cues.low_pitch:
             chance = 0.25 * pressure
         else:
@@ -156,21 +184,19 @@ class RulesListener(PolicyListener):
         self._nod_end_ns, self._talked_s, self._evidence = nod.end_ns(), 0.0, True
 
     def _answer_face(self, cues: Cues, now: int) -> None:
-        if cues.brows_rose and self._rng.random() < BROW_SHARE:
-            strength = float(self._rng.uniform(0.25, 0.5))
+        style = self._style
+        share = BROW_SHARE * (1.0 + 0.8 * style.liveliness) + 0.3 * style.responsiveness
+        if cues.brows_rose and self._rng.random() < share:
+            strength = float(self._rng.uniform(0.25, 0.5)) * (1.0 + 0.3 * style.liveliness)
             self._moves.add(draw_brow_raise(self._later(now, (0.4, 0.6)), strength, self._rng))
             self._evidence = True
-        if cues.saddened and self._rng.random() < CONCERN_SHARE:
+        if cues.saddened and self._rng.random() < CONCERN_SHARE + 0.4 * style.responsiveness:
             self._moves.add(draw_concern(self._later(now, MIMICRY_DELAY_S), self._rng))
             self._evidence = True
 
     def _tilt(self, cues: Cues, now: int, dt_s: float) -> None:
-        if cues.talking and now > self._tilt_end_ns and self._rng.random() < dt_s / TILT_EVERY_S:
+        every_s = TILT_EVERY_S / MOST**self._style.liveliness
+        if cues.talking and now > self._tilt_end_ns and self._rng.random() < dt_s / every_s:
             tilt = draw_tilt(self._later(now, (0.1, 0.4)), self._rng)
             self._moves.add(tilt)
-            self._tilt_end_ns = (tilt.end_ns() or now) + to_ns(3.0)
-
-
-def _strength(seen: float) -> float:
-    """Strength of the answer to a smile of strength `seen`."""
-    return min(max(ANSWER * seen + 0.08, 0.2), 0.85)
+            self._tilt_end_ns = (tilt.end_ns() or now) + to_ns(3.0 / MOST**self._style.liveliness)

@@ -1,0 +1,55 @@
+"""What the model is told when a style is in force: a user's settings become the conditions of the denoiser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT
+from reactdiff_ros.styles import REFERENCE_LIMIT, Style
+from reactdiff_ros.types import FloatArray, Turn
+
+AS_PEOPLE_DO: Final = 0.17
+"""Responsiveness of the mean person: what the setting 0 means. The simulator's natural listeners lie about it."""
+MEASURED: Final = ("smiling", "nodding", "liveliness")
+"""Controls of what a reference measures as well: they are left to it unless the user sets them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Conditions of one listener, each with a flag 0 or 1 whether it is given: controls (1, CONTROL_COUNT) and style
+    (1, STYLE_COUNT), see `model.conditions`.
+    """
+
+    controls: FloatArray
+    controls_given: FloatArray
+    style: FloatArray
+    style_given: FloatArray
+
+
+def conditioning(style: Style, turn: Turn = "listening") -> Told:
+    """The conditions that `style` means. While the robot itself speaks, the model is told to nod as little as it can:
+    nobody backchannels their own words.
+    """
+    values = {name: style.delay_s if name == "delay" else getattr(style, name) for name in CONTROL_NAMES}
+    values["responsiveness"] = AS_PEOPLE_DO + (1.0 - AS_PEOPLE_DO) * style.responsiveness
+    given = dict.fromkeys(CONTROL_NAMES, 1.0)
+    if style.reference:
+        given |= {name: float(values[name] != 0.0) for name in MEASURED}
+    if turn == "robot_speaking":
+        values["nodding"], given["nodding"] = -1.0, 1.0
+    reference = style.reference or (None,) * STYLE_COUNT
+    told = Told(
+        controls=_row([values[name] for name in CONTROL_NAMES]),
+        controls_given=_row([given[name] for name in CONTROL_NAMES]),
+        style=np.clip(_row([0.0 if v is None else v for v in reference]), -REFERENCE_LIMIT, REFERENCE_LIMIT),
+        style_given=_row([float(v is not None) for v in reference]),
+    )
+    assert told.controls.shape == (1, CONTROL_COUNT)
+    return told
+
+
+def _row(values: list[float]) -> FloatArray:
+    return np.array([values], dtype=np.float32)
