@@ -70,7 +70,7 @@ def test_a_paused_listener_leaves_a_face_that_fades_and_nods_no_more() -> None:
             engine.on_reaction(reaction(start * MS, nodding_plan()), 4000 * MS)
     after = stack(run(engine, 0.5, start_ns=4000 * MS))
     assert np.abs(np.diff(after, axis=0))[:, HEAD_PITCH].max() < 0.028, "below the limit of speed"
-    assert engine.late_plans + engine.rejected == 18
+    assert engine.late_plans + engine.rejected == 16, "all but the last two"
 
 
 @pytest.mark.parametrize(
