@@ -4,65 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, NAMES, bounded, index
+from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, bounded
+from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_COUNT
 from reactdiff_ros.model.evidence import EvidenceWatch
 from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
+from reactdiff_ros.model.planner import Planner
 from reactdiff_ros.model.policies.base import PolicyListener
-from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
-from reactdiff_ros.model.sampler import NoiseTape, blend, smooth
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.sampler import Conditions, Sampling
 from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.styles import Style
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, ListenerState, Reaction, SpeakerFrame
 
-RECALL: Final = 4
-"""Frames of its own past that the network is shown: enough to go on smoothly, too few to hold on to a smile for its
-own sake (free-running on simulated dyads, 4 couples to the speaker better than 16)."""
-COOL, WARM = 0.5, 0.15
-"""At attitude -1 a smile is shown at 1 - COOL of its size, at 1 at 1 + WARM, on top of the network's condition, which
-every new plan dilutes."""
-_SMILING: Final = index(
-    *(n for n in NAMES if n.startswith(("mouthSmile", "cheekSquint", "mouthDimple", "mouthUpperUp")))
-)
-CHOICE_SLOTS: Final = 20
-"""A choice among the candidates is held for at least 0.8 s."""
-_FADE: Final = np.float32(np.exp(-0.04 / 0.2))
-_KEEP: Final = 48
-
-
-class OwnPast:
-    """What the listener showed, slot by slot: committed frames of its plans, neutral before the first."""
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        """Nothing shown yet."""
-        self._start: int | None = None
-        self._frames: FloatArray = np.zeros((0, COEFFICIENT_COUNT), dtype=np.float32)
-
-    def planned(self, slot: int, count: int) -> FloatArray:
-        """What is planned so far for `count` slots from `slot` on, fading to neutral after the end of the plan."""
-        out = np.zeros((count, COEFFICIENT_COUNT), dtype=np.float32)
-        if self._start is None:
-            return out
-        last = self._start + len(self._frames) - 1
-        for i in range(count):
-            index = slot + i
-            if index < self._start:
-                continue
-            over = max(index - last, 0)
-            out[i] = self._frames[min(index, last) - self._start] * (_FADE**over if over < 200 else 0.0)
-        return out
-
-    def add(self, slot: int, frames: FloatArray) -> None:
-        """A new plan takes over at `slot`."""
-        kept = self.planned(slot - _KEEP, _KEEP)
-        self._start, self._frames = slot - _KEEP, np.concatenate([kept, frames])
+_MEASURED = ("smiling", "nodding", "liveliness")
+"""Controls that say what a style's reference says as well."""
 
 
 class DiffusionListener(PolicyListener):
@@ -70,7 +31,7 @@ class DiffusionListener(PolicyListener):
 
     A plan of 0.64 s is drawn from the newest speaker tokens and the listener's own past; `hop_s` of it is committed,
     then the horizon is planned again, at once on clear new evidence. Every 0.8 s at the earliest `candidates` plans
-    are drawn from the same past, and the one that continues the face most smoothly is held until the next choice.
+    are drawn from the same past, and one of them is chosen (see `choice`) and held until the next choice.
 
     Args:
         seed: of the noise.
@@ -82,29 +43,28 @@ class DiffusionListener(PolicyListener):
     """
 
     NAME: ClassVar[str] = "model"
+    DELAYED: ClassVar[bool] = False
 
     def __init__(
         self, *, seed: int, config: ListenerConfig | None = None, timer: Callable[[], float] | None = None
     ) -> None:
         config = config or ListenerConfig()
         self._networks = Networks(find_weights(config.model_dir), config.threads)
-        self._shape = self._networks.shape
         self.timer = timer
         self._compute_s = 0.0
-        self._grid = SpeakerGrid(self._networks, keep=self._shape["speech"] + 8)
-        self._past = OwnPast()
+        self._grid = SpeakerGrid(self._networks, keep=self._networks.shape["speech"] + 8)
         self._watch = EvidenceWatch()
         super().__init__(seed=seed, config=config)
 
     def _start(self) -> None:
         super()._start()
-        self._tape = NoiseTape(self._seed, self._shape["latent"])
+        how = Sampling(
+            steps=self._config.steps, guidance=self._config.guidance, hop=self._clock.hop,
+            candidates=self._config.candidates,
+        )  # fmt: skip
+        self._planner = Planner(self._networks, [self._seed], how)
         self._grid.clear()
-        self._past.clear()
         self._watch.clear()
-        self._stream = 0
-        self._chosen_slot: int | None = None
-        self._deaf = False
 
     def state(self) -> ListenerState:
         """What is in force; see `Listener.state`."""
@@ -115,8 +75,7 @@ class DiffusionListener(PolicyListener):
         return f"onnxruntime-cpu {self._networks.name}"
 
     def _observed(self, frame: SpeakerFrame) -> None:
-        self._deaf = self._engagement.robot_speaks(frame.stamp_ns)
-        self._grid.push(frame, deaf=self._deaf)
+        self._grid.push(frame)
         self._watch.observe(frame, speaks=self._engagement.other_speaks(frame.stamp_ns))
         if self._last_slot is not None:
             since = self._clock.grid.slot(frame.stamp_ns) + 1 - self._last_slot
@@ -125,17 +84,14 @@ class DiffusionListener(PolicyListener):
     def _reaction(self, slot: int, reason: str) -> Reaction:
         begin = self.timer() if self.timer is not None else 0.0
         self._watch.planned()
-        levels = self._levels(slot)
-        everything = self._candidates(slot, levels)
-        chosen = self._choose(slot, everything)
-        self._past.add(slot, everything[chosen])
+        plans, candidate = self._plans_from(slot, self._levels(slot))
         if self.timer is not None:
             self._compute_s = self.timer() - begin
         frame = self._newest
         return Reaction(
             start_ns=self._clock.grid.time_ns(slot),
             rate_hz=REACTION_RATE_HZ,
-            coefficients=self._in_style(everything[chosen]),
+            coefficients=plans[candidate],
             commit_frames=self._clock.hop,
             engaged=self._engaged,
             seed=self._seed,
@@ -143,75 +99,51 @@ class DiffusionListener(PolicyListener):
             backend=self._backend,
             compute_s=self._compute_s,
             picture_stamp_ns=None if frame is None else frame.picture_stamp_ns,
-            sound_stamp_ns=None if frame is None or self._deaf else frame.sound_stamp_ns,
-            candidate=self._stream,
-            candidates=self._in_style(np.stack(list(everything.values()))) if self._config.publish_candidates else None,
+            sound_stamp_ns=None if frame is None or self._engagement.deaf(frame.stamp_ns) else frame.sound_stamp_ns,
+            candidate=candidate if self._config.publish_candidates else 0,
+            candidates=plans if self._config.publish_candidates else None,
             reason=reason,
+            turn=self._turn,
         )
 
-    def _in_style(self, plans: FloatArray) -> FloatArray:
-        """Plans (..., 58) with the size of smiles that the attitude asks for."""
-        attitude = self._style.attitude
-        shown = plans.copy()
-        shown[..., _SMILING] *= 1 + (COOL if attitude < 0 else WARM) * attitude
-        return bounded(shown)
-
-    def _streams(self, slot: int) -> list[int]:
-        """Which candidates are drawn now: all of them when a choice is due, else the one that is held."""
-        due = self._chosen_slot is None or slot - self._chosen_slot >= CHOICE_SLOTS
-        if due or self._config.publish_candidates:
-            return list(range(self._config.candidates))
-        return [self._stream]
-
-    def _choose(self, slot: int, everything: dict[int, FloatArray]) -> int:
-        if self._chosen_slot is not None and slot - self._chosen_slot < CHOICE_SLOTS and self._stream in everything:
-            return self._stream
-        before = self._past.planned(slot, HORIZON_FRAMES)
-        jumps = {k: float(np.abs(plan[:4] - before[:4]).sum()) for k, plan in everything.items()}
-        self._stream = min(jumps, key=lambda k: jumps[k])
-        self._chosen_slot = slot
-        return self._stream
-
-    def _candidates(self, slot: int, levels: NDArray[np.float64]) -> dict[int, FloatArray]:
-        """Plans (HORIZON_FRAMES, 58) by stream, blended into what was planned before."""
-        streams = self._streams(slot)
+    def _plans_from(self, slot: int, levels: NDArray[np.float64]) -> tuple[FloatArray, int]:
+        """The candidates (K, HORIZON_FRAMES, 58) as they may be shown, and which of them is."""
         if not levels.any():
-            return {k: np.zeros((HORIZON_FRAMES, COEFFICIENT_COUNT), dtype=np.float32) for k in streams}
-        plans = self._draw(slot, streams)
-        plans[..., [*EYE_LOOK, *BLINK]] = 0.0  # other layers' work
-        before = self._past.planned(slot, HORIZON_FRAMES)
-        out: dict[int, FloatArray] = {}
-        for k, plan in zip(streams, plans, strict=True):
-            out[k] = bounded(blend(bounded(levels[:, None] * bounded(plan)), before))
-        return out
-
-    def _draw(self, slot: int, streams: list[int]) -> FloatArray:
-        s = self._shape
+            self._planner.forget()
+            count = self._config.candidates if self._config.publish_candidates else 1
+            return np.zeros((count, HORIZON_FRAMES, COEFFICIENT_COUNT), dtype=np.float32), 0
         lead = self._lead(slot)
-        speaker, missing = self._grid.tokens(slot - 1 - lead, s["speech"])
-        shown = self._past.planned(slot - s["past"] - VAE_CONTEXT, s["past"] + VAE_CONTEXT)
-        past = self._networks.latents(shown)
-        noise = np.stack([self._tape.frames(slot, s["horizon"], stream) for stream in streams])
-        latents = self._networks.sample(
-            speaker, missing, past, self._control_vector(lead), noise,
-            steps=self._config.steps, guidance=self._config.guidance, recall=RECALL,
+        speaker, missing = self._grid.tokens(slot - 1 - lead, self._networks.shape["speech"])
+        plans = self._planner.plan(
+            slot, speaker[None], missing[None], conditions_of(self._style), lead=lead, frames=HORIZON_FRAMES,
+            everyone=self._config.publish_candidates,
         )  # fmt: skip
-        plans = self._networks.coefficients(past, latents)
-        # Two frames of what was shown before, two of the last one after: the plan keeps its length.
-        shown = np.broadcast_to(shown[-2:], (len(plans), 2, COEFFICIENT_COUNT))
-        return smooth(np.concatenate([shown, plans, plans[:, -1:], plans[:, -1:]], axis=1))
+        shown = levels[:, None] * plans.shown[0]
+        shown[..., [*EYE_LOOK, *BLINK]] = 0.0  # other layers' work
+        return bounded(shown), int(plans.chosen[0])
 
     def _lead(self, slot: int) -> int:
         """Slots between the newest evidence and the plan; the grid is filled up where that is too many."""
-        longest = self._shape["max_lead"] - 1
+        longest = self._networks.shape["max_lead"] - HORIZON_FRAMES
         self._grid.advance(slot - 1 - longest)
         newest = self._grid.newest
         return longest if newest is None else int(np.clip(slot - 1 - newest, 0, longest))
 
-    def _control_vector(self, lead: int) -> FloatArray:
-        count = self._shape["controls"]
-        vector = np.zeros(2 * count + self._shape["max_lead"], dtype=np.float32)
-        vector[0] = self._style.attitude
-        vector[count : 2 * count] = 1.0
-        vector[2 * count + lead] = 1.0
-        return vector
+
+def conditions_of(style: Style) -> Conditions:
+    """What the style in force tells the model.
+
+    With a reference, the controls that it measures as well are told only where they were moved away from ordinary.
+    """
+    names = ["delay_s" if name == "delay" else name for name in CONTROL_NAMES]
+    controls = np.array([[getattr(style, name) for name in names]], dtype=np.float32)
+    given = np.ones_like(controls)
+    reference = np.full((1, STYLE_COUNT), np.nan, dtype=np.float32)
+    if style.reference:
+        reference[0] = [np.nan if v is None else v for v in style.reference]
+        given[0] = [name not in _MEASURED or getattr(style, name) != 0.0 for name in names]
+    known = np.isfinite(reference)
+    return Conditions(
+        controls, given, np.where(known, reference, 0.0).astype(np.float32), known.astype(np.float32),
+        np.zeros(1, dtype=np.float32),
+    )  # fmt: skip

@@ -41,24 +41,23 @@ class SpeakerGrid:
         self._batch: SpeakerBatch = blank(1)
         self._batch_slot = 0
         self._before = Featurizer(1)
-        self._cache_before = self._networks.empty_cache()
-        self._filled = 0
         self._after = self._before
-        self._cache_after = self._cache_before
+        self._cache = self._networks.new_cache()
+        self._new: FloatArray | None = None
 
     @property
     def newest(self) -> int | None:
         """Index of the newest slot."""
         return self.slots[-1].index if self.slots else None
 
-    def push(self, frame: SpeakerFrame, *, deaf: bool) -> None:
+    def push(self, frame: SpeakerFrame) -> None:
         """Take in a frame; within one slot the newest wins."""
         slot = self._grid.slot(frame.stamp_ns)
         newest = self.newest
         if newest is not None and slot - newest > FORGET_SLOTS:
             self.clear()
             newest = None
-        batch = from_frame(frame, deaf=deaf)
+        batch = from_frame(frame)
         if newest is not None and slot <= newest:
             self.slots.pop()
             self._batch, self._batch_slot = batch, newest
@@ -90,12 +89,13 @@ class SpeakerGrid:
 
     def _commit(self) -> None:
         """The newest slot is over: go on from it."""
-        if self.slots:
-            self._before, self._cache_before = self._after, self._cache_after
-            self._filled = min(self._filled + 1, self._networks.shape["window"] - 1)
+        if self._new is not None:
+            self._before = self._after
+            self._cache.push(self._new)
+            self._new = None
 
     def _encode(self, slot: int) -> None:
         self._after = self._before.copy()
         features, observed = self._after.step(self._batch)
-        token, self._cache_after = self._networks.encode(features, observed, self._cache_before, self._filled)
-        self.slots.append(Slot(slot, token))
+        token, self._new = self._networks.encode(features, observed, self._cache)
+        self.slots.append(Slot(slot, token[0]))

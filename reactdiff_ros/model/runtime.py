@@ -1,4 +1,7 @@
-"""The networks in ONNX Runtime on the CPU: one thread, no spinning, same bits for same input."""
+"""The networks in ONNX Runtime on the CPU: one thread, no spinning, same bits for same input.
+
+Shapes: B speakers, N contexts (listeners), K candidates of one context, H frames, D token width, L latents.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.model.sampler import angles, multistep
+from reactdiff_ros.model.groups import LATENT_COUNT
+from reactdiff_ros.model.solvers import sample
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import GRAPHS, Weights
 from reactdiff_ros.types import FloatArray
@@ -15,10 +20,45 @@ from reactdiff_ros.types import FloatArray
 MASKED: Final = np.float32(-1e4)
 VAE_CONTEXT: Final = 6
 """Frames of left context that encoder and decoder of the autoencoder each use."""
+_SIZES: Final = frozenset(
+    {"horizon", "past", "speech", "latent", "width", "window", "dilation", "encoder_layers", "heads", "max_lead"}
+)
+
+
+class KeyCache:
+    """Keys and values of the past frames of B speakers, in a ring for each temporal layer of the encoder.
+
+    Layer i looks at every dilation**i-th frame, `window` - 1 of them.
+    """
+
+    def __init__(self, shape: dict[str, int], batch: int) -> None:
+        self._looks = shape["window"] - 1
+        self._strides = [shape["dilation"] ** i for i in range(shape["encoder_layers"])]
+        size = (batch, 2, shape["heads"], shape["width"] // shape["heads"])
+        self._rings = [np.zeros((self._looks * stride, *size), dtype=np.float32) for stride in self._strides]
+        self._frames = 0
+
+    def past(self) -> tuple[FloatArray, FloatArray]:
+        """What the next frame looks at: keys and values (B, layers, 2, heads, window - 1, dh), oldest first, and the
+        mask (layers, window - 1) that hides what there is not.
+        """
+        steps = np.arange(self._looks, 0, -1)
+        chosen, masks = [], []
+        for stride, ring in zip(self._strides, self._rings, strict=True):
+            chosen.append(ring[(self._frames - stride * steps) % len(ring)])
+            masks.append(np.where(stride * steps <= self._frames, np.float32(0), MASKED))
+        cache = np.stack(chosen).transpose(2, 0, 3, 4, 1, 5)
+        return np.ascontiguousarray(cache), np.stack(masks)
+
+    def push(self, new: FloatArray) -> None:
+        """The next frame is over; `new` (B, layers, 2, heads, dh) are its keys and values."""
+        for i, ring in enumerate(self._rings):
+            ring[self._frames % len(ring)] = new[:, i]
+        self._frames += 1
 
 
 class Networks:
-    """The five graphs of one set of weights.
+    """The graphs of one set of weights. Without state: may be called from several threads.
 
     Raises:
         WeightsError: a graph cannot be loaded, or its inputs are not this version's.
@@ -45,40 +85,45 @@ class Networks:
                     where=str(weights.graph(graph)),
                     todo=str(error).split("\n")[0],
                 ) from error
-        needed = {"horizon", "past", "speech", "latent", "width", "window", "encoder_layers", "heads", "controls"}
         features = self._sessions["encoder"].get_inputs()[0].shape[-1]
-        if not needed <= self.shape.keys() or features != FEATURE_COUNT:
+        if not self.shape.keys() >= _SIZES or features != FEATURE_COUNT or self.shape["latent"] != LATENT_COUNT:
             raise WeightsError("the model's weights are for another version", where=str(weights.folder))
+        self.neutral = self.latents(np.zeros((1, 4 * VAE_CONTEXT, COEFFICIENT_COUNT), dtype=np.float32))[0, -1]
+        """(L,) latent of a face that is and was neutral."""
 
-    def empty_cache(self) -> FloatArray:
-        """Keys and values of no frame at all."""
-        s = self.shape
-        size = (s["encoder_layers"], 2, s["heads"], s["window"] - 1, s["width"] // s["heads"])
-        return np.zeros(size, dtype=np.float32)
+    def new_cache(self, batch: int = 1) -> KeyCache:
+        """The cache of speakers of whom nothing was seen yet."""
+        return KeyCache(self.shape, batch)
 
-    def encode(
-        self, features: FloatArray, observed: FloatArray, cache: FloatArray, filled: int
-    ) -> tuple[FloatArray, FloatArray]:
-        """The speaker token (D,) of one new frame, and the cache with it. `filled`: frames already in the cache."""
-        length = self.shape["window"] - 1
-        mask = np.where(np.arange(length) >= length - filled, np.float32(0), MASKED)
-        token, cache = self._sessions["encoder"].run(
-            None,
-            {
-                "features": features.reshape(1, FEATURE_COUNT), "observed": observed.reshape(1, STREAM_COUNT),
-                "cache": cache, "mask": mask,
-            },
-        )  # fmt: skip
-        return token[0], cache
+    def encode(self, features: FloatArray, observed: FloatArray, cache: KeyCache) -> tuple[FloatArray, FloatArray]:
+        """Tokens (B, D) of one new frame of B speakers, and what `cache.push` takes once the frame is over.
+
+        Args:
+            features: (B, FEATURE_COUNT).
+            observed: (B, STREAM_COUNT) flags.
+            cache: of the frames before; not changed.
+        """
+        past, mask = cache.past()
+        inputs = {
+            "features": features.reshape(-1, FEATURE_COUNT), "observed": observed.reshape(-1, STREAM_COUNT),
+            "cache": past, "mask": mask,
+        }  # fmt: skip
+        token, new = self._sessions["encoder"].run(None, inputs)
+        return token, new
 
     def latents(self, listener: FloatArray) -> FloatArray:
-        """Latents (n - VAE_CONTEXT, L) of the listener's coefficients (n, 58), the first frames being context."""
-        out: FloatArray = self._sessions["vae_encoder"].run(None, {"listener": listener[None]})[0][0, VAE_CONTEXT:]
+        """Whitened latents (N, n - VAE_CONTEXT, L) of coefficients (N, n, 58), the first frames being context."""
+        out: FloatArray = self._sessions["vae_encoder"].run(None, {"listener": listener})[0][:, VAE_CONTEXT:]
         return out
 
     def decode(self, latents: FloatArray) -> FloatArray:
-        """Coefficients (K, n - VAE_CONTEXT, 58) of latents (K, n, L), the first frames being context."""
+        """Coefficients (N, n - VAE_CONTEXT, 58) of latents (N, n, L), the first frames being context."""
         out: FloatArray = self._sessions["vae_decoder"].run(None, {"latents": latents})[0][:, VAE_CONTEXT:]
+        return out
+
+    def attributes(self, latents: FloatArray) -> FloatArray:
+        """REACT's 25 attributes (N, n - VAE_CONTEXT, 25) of latents (N, n, L), the first frames being context."""
+        out: FloatArray = self._sessions["attributes"].run(None, {"latents": latents})[0][:, VAE_CONTEXT:]
         return out
 
     def sample(
@@ -86,50 +131,55 @@ class Networks:
         speaker: FloatArray,
         missing: FloatArray,
         past: FloatArray,
-        controls: FloatArray,
+        conditions: FloatArray,
         noise: FloatArray,
         *,
         steps: int,
         guidance: float,
         recall: int,
     ) -> FloatArray:
-        """Latents (K, horizon, L) of K candidates that share speaker and past.
+        """Latents (N, K, H, L) of the next H frames: K candidates for each of N listeners, from their own noise.
 
         Args:
-            speaker: (speech, D) tokens, oldest first.
-            missing: (speech,) 1 where there is no token.
-            past: (past, L) latents of the listener's own past.
-            controls: (2 * controls + max_lead,) values, flags, lead as one-hot.
-            noise: (K, horizon, L).
+            speaker: (N, speech, D) tokens, oldest first.
+            missing: (N, speech) 1 where there is no token.
+            past: (N, past, L) latents of the listener's own past, oldest first.
+            conditions: (N, condition_count), see `conditions.condition_vector`.
+            noise: (N, K, H, L), H at most the shape's horizon.
             steps: of the solver.
-            guidance: 1 = the condition as trained, 0 = no speaker at all.
+            guidance: 1 = the speaker as trained, 0 = no speaker at all, above 1 = more than trained.
             recall: how many of the newest frames of the past are shown to the network.
         """
-        count = len(noise)
-        keys, values, style = self._sessions["context"].run(
-            None, {"speaker": speaker[None], "past": past[None], "controls": controls[None]}
+        count, candidates = noise.shape[:2]
+        keys, values, told = self._sessions["context"].run(
+            None, {"speaker": speaker, "past": past, "conditions": conditions}
         )
-        mask = np.zeros((1, 1 + len(speaker) + len(past)), dtype=np.float32)
-        mask[0, 1 : 1 + len(speaker)] = missing * MASKED
-        mask[0, 1 + len(speaker) : mask.shape[1] - recall] = MASKED
-        blind = mask.copy()
-        blind[0, 1 : 1 + len(speaker)] = MASKED
-        guided = guidance != 1.0
-        masks = np.repeat(np.concatenate([mask, blind]) if guided else mask, count, axis=0)
-        context = {"keys": keys, "values": values, "style": style}
+        masks = _masks(missing, past.shape[1], recall, candidates, guided=guidance != 1.0)
+        stretches = masks.shape[1]
+        context = {"keys": keys, "values": values, "told": told, "mask": masks}
         run = self._sessions["denoiser"].run
 
         def velocity(z: FloatArray, angle: float) -> FloatArray:
-            batch = np.concatenate([z, z]) if guided else z
-            level = np.full(len(batch), angle, dtype=np.float32)
-            v = run(None, {**context, "z": batch, "angle": level, "mask": masks})[0]
-            if not guided:
-                return np.asarray(v)
-            return np.asarray(v[count:] + np.float32(guidance) * (v[:count] - v[count:]))
+            batch = z if stretches == candidates else np.concatenate([z, z], axis=1)
+            level = np.full((count, stretches), angle, dtype=np.float32)
+            v: FloatArray = run(None, {**context, "z": batch, "angle": level})[0]
+            if stretches == candidates:
+                return v
+            seeing, blind = v[:, :candidates], v[:, candidates:]
+            return np.asarray(blind + np.float32(guidance) * (seeing - blind))
 
-        return np.asarray(multistep(velocity, noise, angles(steps)), dtype=np.float32)
+        return np.asarray(sample(velocity, noise, steps), dtype=np.float32)
 
-    def coefficients(self, past: FloatArray, latents: FloatArray) -> FloatArray:
-        """Coefficients (K, horizon, 58) of sampled latents that continue `past` (past, L)."""
-        context = np.broadcast_to(past[-VAE_CONTEXT:], (len(latents), VAE_CONTEXT, past.shape[-1]))
-        return self.decode(np.concatenate([context, latents], axis=1).astype(np.float32))
+
+def _masks(missing: FloatArray, past: int, recall: int, candidates: int, *, guided: bool) -> FloatArray:
+    """Masks (N, K or 2 K, C) of the context tokens: first the candidates, then, if guided, without the speaker."""
+    count, speech = missing.shape
+    mask = np.zeros((count, 1, 1 + speech + past), dtype=np.float32)
+    mask[:, 0, 1 : 1 + speech] = missing * MASKED
+    mask[:, 0, 1 + speech : 1 + speech + past - recall] = MASKED
+    seeing = np.repeat(mask, candidates, axis=1)
+    if not guided:
+        return seeing
+    blind = seeing.copy()
+    blind[:, :, 1 : 1 + speech] = MASKED
+    return np.concatenate([seeing, blind], axis=1)

@@ -1,90 +1,136 @@
-"""Few-step sampler of the latent diffusion, and its noise.
+"""How plans are drawn: stretch by stretch, each continuing the one before, guided by the speaker.
 
-Trigonometric path: z(a) = cos(a) x + sin(a) e with angle a from pi/2 (noise) to 0 (clean); the network predicts the
-velocity dz/da = cos(a) e - sin(a) x. The solver is Adams-Bashforth of second order in the angle, so that
-the spread of the samples survives few steps.
+A plan reaches `horizon` frames ahead. It is drawn in stretches of `block` frames, later ones given the earlier ones
+and older evidence, so that the next plan, which draws the same frames from the same noise tape, differs from this one
+by the new evidence alone. Its own past is kept in latents: what was planned, before anything at the output.
+
+Shapes: N listeners, K candidates of each, L latents, D token width.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from itertools import pairwise
-from typing import Any, Final, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT, condition_vector
+from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.types import FloatArray
 
-Array = TypeVar("Array", bound=Any)
+LATENT_LIMIT: Final = 8.0
+"""Whitened latents beyond this many deviations, or NaN, are never passed on."""
 
 
-LAST_ANGLE: Final = 0.1
-"""Where the solver stops and the network's clean estimate is taken: finer noise is not worth a step."""
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How reactions are sampled."""
+
+    steps: int = 6
+    """Evaluations of the denoiser for one stretch."""
+    guidance: float = 1.5
+    """1 = the speaker as trained, above 1 = more; 1 needs half the time."""
+    hop: int = 4
+    """Frames of a plan that are shown before the next one."""
+    block: int = 4
+    """Frames that are drawn at once, a divisor of the horizon."""
+    lead: int = 1
+    """Frames between the newest evidence and the first frame of a plan, minus one."""
+    recall: int = 4
+    """Frames of its own past that the network is shown."""
+    smooth: bool = True
+    """Lead plans over into each other and take the jitter out."""
+    candidates: int = 1
+    """Plans drawn at a choice; see `choice`."""
 
 
-def angles(steps: int) -> list[float]:
-    """`steps` noise angles from pi/2 to LAST_ANGLE, closer together where the data's detail is decided."""
-    if steps < 2:
-        raise ValueError(f"steps must be at least 2, not {steps}")
-    u = np.linspace(1.0, 0.0, steps)
-    return [float(a) for a in LAST_ANGLE + (0.5 * np.pi - LAST_ANGLE) * (0.6 * u + 0.4 * u * u)]
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What N listeners are told about themselves; see `conditions`. All float32, 0 where not given."""
+
+    controls: FloatArray
+    """(N, CONTROL_COUNT)."""
+    controls_given: FloatArray
+    style: FloatArray
+    """(N, STYLE_COUNT)."""
+    style_given: FloatArray
+    real: FloatArray
+    """(N,) 1 = as a recorded person, 0 = as a simulated listener."""
+
+    def __len__(self) -> int:
+        return len(self.real)
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> Conditions:
+        """The listeners of `rows`."""
+        return Conditions(
+            self.controls[rows], self.controls_given[rows], self.style[rows], self.style_given[rows], self.real[rows]
+        )
+
+    def vector(self, lead: int, max_lead: int) -> FloatArray:
+        """The denoiser's input (N, condition_count) for evidence of age `lead`."""
+        leads = np.full(len(self), lead)
+        return condition_vector(
+            self.controls, self.controls_given, self.style, self.style_given, self.real, leads, max_lead
+        )
 
 
-def multistep(velocity: Callable[[Array, float], Array], z: Array, schedule: list[float]) -> Array:
-    """Integrate dz/da = velocity(z, a) along `schedule`, then take the clean estimate: one evaluation an angle.
+def ordinary(count: int, controls: FloatArray | None = None) -> Conditions:
+    """Conditions of `count` simulated listeners with these controls (default: all 0) and no style."""
+    given = np.zeros((count, CONTROL_COUNT), dtype=np.float32) if controls is None else controls
+    style = np.zeros((count, STYLE_COUNT), dtype=np.float32)
+    return Conditions(given, np.ones_like(given), style, style, np.zeros(count, dtype=np.float32))
 
-    Euler's step first, then Adams-Bashforth with unequal steps. On the schedule of `angles` the two err in opposite
-    directions, so that 5 steps leave 95 % and more of a Gaussian's deviation. Works on numpy and torch.
+
+def draw(
+    networks: Networks,
+    speaker: FloatArray,
+    missing: FloatArray,
+    past: FloatArray,
+    conditions: Conditions,
+    noise: FloatArray,
+    how: Sampling,
+    lead: int | None = None,
+) -> FloatArray:
+    """Latents (N, K, H, L) of the next H frames.
+
+    Args:
+        networks: the exported graphs.
+        speaker: (N, speech, D) the newest tokens, oldest first.
+        missing: (N, speech) 1 where there is no token.
+        past: (N, past, L) latents that were planned for the frames before.
+        conditions: of the N listeners.
+        noise: (N, K, H, L), H a multiple of `how.block`.
+        how: steps, guidance, block and recall.
+        lead: age of the newest token, instead of `how.lead`.
     """
-    before: Array | None = None
-    width = 0.0
-    for here, there in pairwise(schedule):
-        step = there - here
-        now = velocity(z, here)
-        ratio = 0.0 if before is None else step / width
-        z = z + step * now if before is None else z + step * ((1 + 0.5 * ratio) * now - (0.5 * ratio) * before)
-        before, width = now, step
-    last = schedule[-1]
-    return cast(Array, math.cos(last) * z - math.sin(last) * velocity(z, last))
+    s = networks.shape
+    count, candidates, frames, width = noise.shape
+    age = how.lead if lead is None else lead
+    drawn: list[FloatArray] = []
+    for start in range(0, frames, how.block):
+        now = noise[:, :, start : start + how.block].reshape(len(past), -1, how.block, width)
+        told = conditions.vector(min(age + start, s["max_lead"] - 1), s["max_lead"])
+        new = networks.sample(
+            speaker, missing, past, told, now, steps=how.steps, guidance=how.guidance, recall=how.recall
+        )
+        new = sane(new, networks.neutral)
+        drawn.append(new.reshape(count, candidates, how.block, width))
+        # After the first stretch each candidate has a past of its own.
+        each = np.repeat(np.arange(len(past)), new.shape[1])
+        speaker, missing, conditions = speaker[each], missing[each], conditions.take(each)
+        past = np.concatenate([past[each], new.reshape(len(each), -1, width)], axis=1)[:, -s["past"] :]
+    return np.concatenate(drawn, axis=2)
 
 
-def smooth(frames: Array) -> Array:
-    """Binomial smoothing over five frames, (K, n, C) to (K, n - 4, C): a nod of 2 Hz keeps 88 %, jitter half."""
-    inner = frames[:, :-4] + frames[:, 4:] + 4 * (frames[:, 1:-3] + frames[:, 3:-1]) + 6 * frames[:, 2:-2]
-    smoothed: Array = inner / 16
-    return smoothed
+def sane(latents: FloatArray, neutral: FloatArray) -> FloatArray:
+    """`latents` (..., L) within LATENT_LIMIT; neutral where they are not finite."""
+    return np.clip(np.where(np.isfinite(latents), latents, neutral), -LATENT_LIMIT, LATENT_LIMIT)
 
 
-BLEND: Final = (0.2, 0.5, 0.8, 0.95)
-"""Share of a new plan in its first frames; the rest is the old plan, which covers the same times."""
-
-
-def blend(plan: Array, before: Array) -> Array:
-    """Lead `before` (n, C), what was planned for the same frames, over into `plan` (..., n, C), in place."""
-    for i, share in enumerate(BLEND):
-        plan[..., i, :] = share * plan[..., i, :] + (1 - share) * before[..., i, :]
-    return plan
-
-
-class NoiseTape:
-    """Unit Gaussian noise indexed by absolute frame and stream: plans share the noise of the frames that they share."""
-
-    def __init__(self, seed: int, width: int) -> None:
-        self._seed, self._width = seed % (1 << 63), width
-        self._cache: dict[tuple[int, int], NDArray[np.float32]] = {}
-
-    def frames(self, first: int, count: int, stream: int) -> FloatArray:
-        """Noise (count, width) of frames `first` .. on the tape of `stream`."""
-        if len(self._cache) > 512:
-            self._cache = {key: value for key, value in self._cache.items() if key[1] >= first}
-        return np.stack([self._frame(stream, frame) for frame in range(first, first + count)])
-
-    def _frame(self, stream: int, frame: int) -> NDArray[np.float32]:
-        key = (stream, frame)
-        if key not in self._cache:
-            counter = [0, 0, stream % (1 << 63), frame % (1 << 63)]
-            bits = np.random.Philox(key=self._seed, counter=counter)
-            self._cache[key] = np.random.Generator(bits).standard_normal(self._width, dtype=np.float32)
-        return self._cache[key]
+def faces(networks: Networks, past: FloatArray, latents: FloatArray) -> FloatArray:
+    """Coefficients (N, K, H, 58) of sampled latents (N, K, H, L) that continue `past` (N, past, L); not bounded."""
+    count, candidates = latents.shape[:2]
+    context = np.repeat(past[:, -VAE_CONTEXT:], candidates, axis=0)
+    decoded = networks.decode(np.concatenate([context, latents.reshape(len(context), *latents.shape[2:])], axis=1))
+    return decoded.reshape(count, candidates, *decoded.shape[1:])

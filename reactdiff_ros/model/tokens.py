@@ -10,7 +10,7 @@ One vectorised, causal code path serves training (B simulated worlds) and the li
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,10 @@ class SpeakerBatch:
     def at(self, t: int) -> SpeakerBatch:
         """Frame `t` of a (B, T) batch."""
         return SpeakerBatch(**{f.name: getattr(self, f.name)[:, t] for f in fields(self)})
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> SpeakerBatch:
+        """The speakers of `rows`."""
+        return SpeakerBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
 def blank(batch: int) -> SpeakerBatch:

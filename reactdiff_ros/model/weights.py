@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.errors import ReactdiffError, WeightsError
+from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
+from reactdiff_ros.model.groups import as_manifest
 from reactdiff_ros.resources import resource_path
 
 PRESET: Final = "live"
 MANIFEST: Final = "manifest.json"
-FORMAT: Final = 1
-GRAPHS: Final = ("encoder", "vae_encoder", "vae_decoder", "context", "denoiser")
+FORMAT: Final = 2
+GRAPHS: Final = ("encoder", "vae_encoder", "vae_decoder", "attributes", "context", "denoiser")
 _REMEDY: Final = (
     "run 'make weights', install the package again, or set model_dir to a folder that 'reactdiff export' wrote"
 )
@@ -28,6 +30,8 @@ class Weights:
     shape: dict[str, int]
     """Sizes of the networks, see `training.nets.Shape`."""
     name: str
+    simulator: str
+    """Hash of the simulator that they were trained on."""
     digest: str
     """First 12 hex digits of the SHA-256 of the manifest: which weights these are."""
 
@@ -52,7 +56,13 @@ def find_weights(folder: str | Path = "") -> Weights:
     for name, wanted in manifest["files"].items():
         _check(where / name, str(wanted))
     digest = hashlib.sha256(raw).hexdigest()[:12]
-    return Weights(where, {k: int(v) for k, v in manifest["shape"].items()}, str(manifest["name"]), digest)
+    shape = {k: int(v) for k, v in manifest["shape"].items()}
+    return Weights(where, shape, str(manifest["name"]), str(manifest["simulator"]), digest)
+
+
+def interface() -> dict[str, Any]:
+    """What a manifest says of the meaning of the networks' inputs and outputs; weights of another one do not fit."""
+    return {"groups": as_manifest(), "conditions": [*CONTROL_NAMES, *STYLE_NAMES]}
 
 
 def sha256(path: Path) -> str:
@@ -63,14 +73,20 @@ def sha256(path: Path) -> str:
 def _parse(raw: bytes, where: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(raw)
-        complete = manifest["format"] == FORMAT and all(f"{g}.onnx" in manifest["files"] for g in GRAPHS)
-        shape, name = manifest["shape"], manifest["name"]
+        if manifest["format"] != FORMAT:
+            raise WeightsError("the model's weights are of another format", where=str(where), todo=_REMEDY)
+        complete = all(f"{g}.onnx" in manifest["files"] for g in GRAPHS)
+        shape, name, simulator = manifest["shape"], manifest["name"], manifest["simulator"]
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             "the manifest of the model's weights is unreadable", where=str(where), todo=_REMEDY
         ) from error
-    if not complete or not isinstance(shape, dict) or not isinstance(name, str):
+    texts = isinstance(name, str) and isinstance(simulator, str)
+    sizes = isinstance(shape, dict) and all(type(size) is int and size > 0 for size in shape.values())
+    if not complete or not texts or not sizes:
         raise WeightsError("the model's weights are of another format", where=str(where), todo=_REMEDY)
+    if any(manifest.get(key) != value for key, value in interface().items()):
+        raise WeightsError("the model's weights are for another version", where=str(where), todo=_REMEDY)
     return dict(manifest)
 
 

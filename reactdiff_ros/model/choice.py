@@ -1,0 +1,60 @@
+"""The choice among several reactions that share one past.
+
+Whichever rule prefers some kind of plan (the smoothest, the most typical) shows a duller or livelier face than the
+model's. Here the candidates are ordered by how lively they are, and the rank that is taken walks through all ranks
+evenly: each choice by itself is a fair draw, and neither dull nor lively plans follow each other for long.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, UPPER
+from reactdiff_ros.types import FloatArray
+
+HOLD_SLOTS: Final = 20
+"""A choice among the candidates is held for at least 0.8 s."""
+_STRIDE: Final = (5**0.5 - 1) / 2
+"""Multiples of the golden ratio's conjugate fill the unit interval as evenly as a sequence without end can."""
+_SCALE: Final = np.where(LOWER < 0, 2.0 / (UPPER - LOWER), 1.0).astype(np.float32)
+"""Blendshapes as they are, the head's pose over half its range."""
+_REFLEXES: Final = [*EYE_LOOK, *BLINK]
+
+
+def liveliness(plans: FloatArray) -> FloatArray:
+    """How far from neutral plans (..., H, 58) are and how much they move, without gaze and blinks; (...)."""
+    scaled = plans * _SCALE
+    scaled[..., _REFLEXES] = 0.0
+    away = np.abs(scaled).mean((-2, -1))
+    return np.asarray(away + 2.0 * np.abs(np.diff(scaled, axis=-2)).mean((-2, -1)))
+
+
+class Choice:
+    """Which of K candidates a listener follows, and since when.
+
+    Args:
+        seed: of the rank that is taken first.
+        candidates: K.
+    """
+
+    def __init__(self, seed: int, candidates: int) -> None:
+        self.stream = 0
+        """The candidate that is followed: its noise tape goes on until the next choice."""
+        self._candidates = candidates
+        bits = np.random.Philox(key=seed % (1 << 63), counter=[1, 0, 0, 0])
+        self._rank = float(np.random.Generator(bits).random())
+        self._since: int | None = None
+
+    def due(self, slot: int) -> bool:
+        """A choice is to be made at `slot`: it was held long enough."""
+        return self._candidates > 1 and (self._since is None or slot - self._since >= HOLD_SLOTS)
+
+    def choose(self, slot: int, plans: FloatArray) -> int:
+        """The candidate to follow from `slot` on, from plans (K, H, 58)."""
+        order = np.argsort(liveliness(plans), kind="stable")
+        self.stream = int(order[min(int(self._rank * len(plans)), len(plans) - 1)])
+        self._rank = (self._rank + _STRIDE) % 1.0
+        self._since = slot
+        return self.stream

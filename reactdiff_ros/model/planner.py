@@ -1,0 +1,195 @@
+"""Plans of N listeners, one after another: drawn, chosen among, led over into each other, remembered.
+
+The one path that the live listener (N = 1) and batched streams share. Shapes as in `sampler`; H frames of a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, bounded
+from reactdiff_ros.model.choice import Choice
+from reactdiff_ros.model.noise import NoiseTape
+from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
+from reactdiff_ros.model.sampler import Conditions, Sampling, draw, faces
+from reactdiff_ros.types import FloatArray
+
+Array = TypeVar("Array", bound=Any)
+_FADE: Final = float(np.exp(-0.04 / 0.2))
+
+
+def smooth(frames: Array) -> Array:
+    """Binomial smoothing over five frames, (..., n, C) to (..., n - 4, C): a nod of 2 Hz keeps 88 %, jitter half."""
+    around = frames[..., 1:-3, :] + frames[..., 3:-1, :]
+    smoothed: Array = (frames[..., :-4, :] + frames[..., 4:, :] + 4 * around + 6 * frames[..., 2:-2, :]) / 16
+    return smoothed
+
+
+BLEND: Final = (0.2, 0.5, 0.8, 0.95)
+"""Share of a new plan in its first frames; the rest is the old plan, which covers the same times."""
+LOOKAHEAD: Final = len(BLEND) + 2
+"""Frames that smoothing needs of a plan beyond those that are shown."""
+
+
+def blend(plan: Array, before: Array) -> Array:
+    """Lead `before` (..., n, C), what was planned for the same frames, over into `plan` (..., n, C), in place."""
+    for i, share in enumerate(BLEND[: plan.shape[-2]]):
+        plan[..., i, :] = share * plan[..., i, :] + (1 - share) * before[..., i, :]
+    return plan
+
+
+def finished(plans: FloatArray, shown: FloatArray, before: FloatArray, how: Sampling) -> FloatArray:
+    """Plans (N, K, H, 58) as they are shown: smoothed and led over from the last one if so wanted, and bounded.
+
+    `shown` (N, 2, 58) are the two frames before, `before` (N, H, 58) is what was planned so far for the same frames.
+    """
+    if not how.smooth:
+        return bounded(plans)
+    # Two frames of what was shown before, two of the last one after: the plan keeps its length.
+    left = np.broadcast_to(shown[:, None], (*plans.shape[:2], *shown.shape[1:]))
+    edge = plans[:, :, -1:]
+    return bounded(blend(smooth(np.concatenate([left, bounded(plans), edge, edge], axis=2)), before[:, None]))
+
+
+class OwnPast:
+    """What N listeners planned and showed, slot by slot: latents, and coefficients as shown; neutral before the first.
+
+    Args:
+        neutral: (L,) latent of the neutral face.
+        count: number of listeners.
+        keep: frames before a plan that stay known.
+    """
+
+    def __init__(self, neutral: FloatArray, count: int, keep: int) -> None:
+        self._neutral, self._count, self._keep = neutral, count, keep
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing shown yet."""
+        self._first = 0
+        self._latents = np.zeros((self._count, 0, len(self._neutral)), dtype=np.float32)
+        self._faces = np.zeros((self._count, 0, COEFFICIENT_COUNT), dtype=np.float32)
+
+    def latents(self, slot: int, count: int) -> FloatArray:
+        """Latents (N, count, L) of the slots from `slot` on; neutral where nothing is planned."""
+        out = np.broadcast_to(self._neutral, (self._count, count, len(self._neutral))).astype(np.float32)
+        at, known = self._known(slot, count)
+        out[:, known] = self._latents[:, at[known]]
+        return out
+
+    def shown(self, slot: int, count: int) -> FloatArray:
+        """Coefficients (N, count, 58) of the slots from `slot` on, fading to neutral after the end of the plan."""
+        out = np.zeros((self._count, count, COEFFICIENT_COUNT), dtype=np.float32)
+        at, known = self._known(slot, count)
+        out[:, known] = self._faces[:, at[known]]
+        late = at >= self._latents.shape[1]
+        if self._latents.shape[1]:
+            fade = _FADE ** (at[late] - self._latents.shape[1] + 1.0)
+            out[:, late] = self._faces[:, -1:] * fade[:, None].astype(np.float32)
+        return out
+
+    def add(self, slot: int, latents: FloatArray, shown: FloatArray) -> None:
+        """A new plan takes over at `slot`: latents (N, H, L) and coefficients as shown (N, H, 58)."""
+        first = slot - self._keep
+        self._latents = np.concatenate([self.latents(first, self._keep), latents], axis=1)
+        self._faces = np.concatenate([self.shown(first, self._keep), shown], axis=1)
+        self._first = first
+
+    def _known(self, slot: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        at = np.arange(count) + (slot - self._first)
+        return at, (at >= 0) & (at < self._latents.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """What N listeners plan from one slot on."""
+
+    drawn: FloatArray
+    """(N, K, H, 58) the candidates as decoded, before any smoothing and bounds."""
+    shown: FloatArray
+    """(N, K, H, 58) the candidates as they would be shown."""
+    chosen: NDArray[np.int64]
+    """(N,) which of them is."""
+    streams: list[list[int]]
+    """(N) (K) the noise tape of each candidate."""
+
+    def of(self, plans: FloatArray) -> FloatArray:
+        """The chosen ones (N, H, 58) of `drawn` or `shown`."""
+        chosen: FloatArray = plans[np.arange(len(plans)), self.chosen]
+        return chosen
+
+
+class Planner:
+    """N listeners that plan at the same times.
+
+    Args:
+        networks: the exported graphs.
+        seeds: (N,) of their noise.
+        how: of the sampling; `how.lead` is not used.
+    """
+
+    def __init__(self, networks: Networks, seeds: Sequence[int], how: Sampling) -> None:
+        self._networks, self._how = networks, how
+        self._tapes = [NoiseTape(seed, networks.shape["latent"]) for seed in seeds]
+        self._choices = [Choice(seed, how.candidates) for seed in seeds]
+        self._past = OwnPast(networks.neutral, len(self._tapes), networks.shape["past"])
+
+    def forget(self) -> None:
+        """They showed a neutral face up to now; noise and choices go on."""
+        self._past.clear()
+
+    def begin(self, slot: int, shown: FloatArray) -> None:
+        """They showed `shown` (N, n, 58) up to `slot`, whatever was planned."""
+        before = np.repeat(shown[:, :1], VAE_CONTEXT, axis=1)
+        latents = self._networks.latents(np.concatenate([before, shown], axis=1).astype(np.float32))
+        self._past.add(slot - shown.shape[1], latents, shown)
+
+    def plan(
+        self,
+        slot: int,
+        speaker: FloatArray,
+        missing: FloatArray,
+        conditions: Conditions,
+        *,
+        lead: int,
+        frames: int,
+        everyone: bool = False,
+    ) -> Plans:
+        """Plans of `frames` frames (rounded up to whole stretches) from `slot` on.
+
+        Args:
+            slot: the first frame; must not go back.
+            speaker: (N, speech, D) the newest tokens, oldest first.
+            missing: (N, speech) 1 where there is no token.
+            conditions: of the N listeners.
+            lead: frames between the newest token and `slot`, minus one.
+            frames: H, at most the horizon.
+            everyone: draw all candidates also where the choice is held.
+        """
+        s, how = self._networks.shape, self._how
+        length = min(-(-frames // how.block) * how.block, s["horizon"])
+        past = self._past.latents(slot - s["past"], s["past"])
+        due = self._choices[0].due(slot)
+        every = list(range(how.candidates))
+        streams = [every if due or everyone else [choice.stream] for choice in self._choices]
+        noise = np.stack([_noise(tape, slot, length, of) for tape, of in zip(self._tapes, streams, strict=True)])
+        latents = draw(self._networks, speaker, missing, past, conditions, noise, how, lead)
+        drawn = faces(self._networks, past, latents)
+        shown = finished(drawn, self._past.shown(slot - 2, 2), self._past.shown(slot, length), how)
+        chosen = np.zeros(len(drawn), dtype=np.int64)
+        for i, choice in enumerate(self._choices):
+            if due:
+                choice.choose(slot, shown[i, :, : how.hop])
+            chosen[i] = streams[i].index(choice.stream)
+        plans = Plans(drawn, shown, chosen, streams)
+        self._past.add(slot, latents[np.arange(len(drawn)), chosen], plans.of(shown))
+        return plans
+
+
+def _noise(tape: NoiseTape, slot: int, length: int, streams: list[int]) -> FloatArray:
+    return np.stack([tape.frames(slot, length, stream) for stream in streams])

@@ -1,0 +1,116 @@
+"""Many listeners at once, each continuing from its own past only, on the exported graphs.
+
+What the live listener does for one person, here for any number of them, without engagement and evidence: plans start
+every `hop` frames. Streams are worked off in chunks, so memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.model.planner import LOOKAHEAD, Planner
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.sampler import Conditions, Sampling
+from reactdiff_ros.model.tokens import Featurizer, SpeakerBatch
+from reactdiff_ros.types import FloatArray
+
+CHUNK: Final = 64
+"""Streams or speakers at a time."""
+
+
+def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
+    """Tokens (S, T, D) of S speakers over T frames, encoded frame by frame as live."""
+    count, frames = speaker.camera.shape
+    out = np.empty((count, frames, networks.shape["width"]), dtype=np.float32)
+    for first in range(0, count, CHUNK):
+        rows = slice(first, min(first + CHUNK, count))
+        batch = speaker.take(np.arange(rows.start, rows.stop))
+        featurizer, cache = Featurizer(rows.stop - rows.start), networks.new_cache(rows.stop - rows.start)
+        for t in range(frames):
+            out[rows, t], new = networks.encode(*featurizer.step(batch.at(t)), cache)
+            cache.push(new)
+    return out
+
+
+@overload
+def free_run(
+    networks: Networks, tokens: FloatArray, conditions: Conditions, *, speaker_of: NDArray[np.integer[Any]],
+    seeds: NDArray[np.integer[Any]], how: Sampling, shown: FloatArray | None = None, workers: int = 1,
+    plans: Literal[False] = False,
+) -> FloatArray: ...  # fmt: skip
+@overload
+def free_run(
+    networks: Networks, tokens: FloatArray, conditions: Conditions, *, speaker_of: NDArray[np.integer[Any]],
+    seeds: NDArray[np.integer[Any]], how: Sampling, shown: FloatArray | None = None, workers: int = 1,
+    plans: Literal[True],
+) -> tuple[FloatArray, FloatArray]: ...  # fmt: skip
+def free_run(
+    networks: Networks,
+    tokens: FloatArray,
+    conditions: Conditions,
+    *,
+    speaker_of: NDArray[np.integer[Any]],
+    seeds: NDArray[np.integer[Any]],
+    how: Sampling,
+    shown: FloatArray | None = None,
+    workers: int = 1,
+    plans: bool = False,
+) -> FloatArray | tuple[FloatArray, FloatArray]:
+    """Coefficients (N, T, 58) of N listeners, as they are shown; the first plan starts at frame 0.
+
+    Args:
+        networks: the exported graphs; several calls may use them at once.
+        tokens: (S, T, D) of `speaker_tokens`.
+        conditions: of the N listeners.
+        speaker_of: (N,) which speaker each listener listens to.
+        seeds: (N,) of their noise; the same seed is the same noise.
+        how: steps, guidance, hop and so on.
+        shown: (N, n, 58) what they showed before frame 0; None: a neutral face.
+        workers: threads.
+        plans: return (coefficients, plans) instead, plans being (N, ceil(T / hop), horizon, 58) as decoded, before any
+            smoothing and bounds: plan i starts at frame i * hop.
+
+    Raises:
+        ValueError: hop or block do not fit the horizon.
+    """
+    horizon = networks.shape["horizon"]
+    if not 1 <= how.hop <= horizon or how.block < 1 or horizon % how.block:
+        raise ValueError(f"hop {how.hop} and block {how.block} do not fit a horizon of {horizon} frames")
+    count, frames = len(seeds), tokens.shape[1]
+    out = np.empty((count, frames, COEFFICIENT_COUNT), dtype=np.float32)
+    raw = np.empty((count, -(-frames // how.hop), horizon, COEFFICIENT_COUNT), dtype=np.float32) if plans else None
+
+    wanted = horizon if plans else min(how.hop + (LOOKAHEAD if how.smooth else 0), horizon)
+
+    def run(first: int) -> None:
+        rows = np.arange(first, min(first + CHUNK, count))
+        planner = Planner(networks, [int(seed) for seed in seeds[rows]], how)
+        if shown is not None:
+            planner.begin(0, shown[rows])
+        told = conditions.take(rows)
+        for i, start in enumerate(range(0, frames, how.hop)):
+            heard = _heard(tokens, speaker_of[rows], start - 1 - how.lead, networks.shape["speech"])
+            made = planner.plan(start, *heard, told, lead=how.lead, frames=wanted)
+            stop = min(start + how.hop, frames)
+            out[rows, start:stop] = made.of(made.shown)[:, : stop - start]
+            if raw is not None:
+                raw[rows, i] = made.of(made.drawn)
+
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        list(pool.map(run, range(0, count, CHUNK)))
+    return out if raw is None else (out, raw)
+
+
+def _heard(
+    tokens: FloatArray, speaker_of: NDArray[np.integer[Any]], newest: int, count: int
+) -> tuple[FloatArray, FloatArray]:
+    """Tokens (N, count, D) up to frame `newest`, and which are missing (N, count)."""
+    ages = newest + np.arange(1 - count, 1)
+    known = (ages >= 0).astype(np.float32)
+    speaker = tokens[speaker_of[:, None], np.maximum(ages, 0)] * known[:, None]
+    return speaker, np.broadcast_to(1 - known, (len(speaker), count))
