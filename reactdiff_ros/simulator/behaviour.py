@@ -277,14 +277,14 @@ def make_head(
     rng = generator(seed, _HEAD + 100)
     worlds, frames = nod.shape
     time = np.arange(frames, dtype=np.float32) * FRAME_S
-    scale = np.sqrt(lively)[:, None, None] * log_normal(rng, 1.0, 0.3, (worlds, 1, 1))
+    scale = np.asarray(np.sqrt(lively)[:, None, None] * log_normal(rng, 1.0, 0.3, (worlds, 1, 1)), dtype=np.float32)
     calm = np.array([0.030, 0.026, 0.020], np.float32)
     busy = np.array([0.040, 0.062, 0.030], np.float32)
     size = calm + (busy - calm) * talking[..., None]
-    head: FloatArray = scale * size * (0.8 * waves[..., 4:7] + 0.6 * waves[..., 7:10])
+    head = np.asarray(scale * size * (0.8 * waves[..., 4:7] + 0.6 * waves[..., 7:10]), dtype=np.float32)
     side = rng.choice([-1.0, 1.0], (worlds, 1)).astype(np.float32)
     tremor = np.sin(2 * np.pi * uniform(rng, 4.0, 5.5, (worlds, 1)) * time)
-    shaking: FloatArray = shake * (0.025 * tremor - 0.03)
+    shaking = 0.025 * shake * tremor - 0.03 * shake
     head[..., 0] += nod - 0.04 * breath + shaking
     head[..., 2] += side * 0.06 * doubt
     return np.asarray(head, dtype=np.float32)
