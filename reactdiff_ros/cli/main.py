@@ -12,6 +12,7 @@ import click
 
 from reactdiff_ros import __version__
 from reactdiff_ros.cli.bench import bench
+from reactdiff_ros.cli.bench_response import response
 from reactdiff_ros.cli.demo import demo
 from reactdiff_ros.cli.docs import docs
 from reactdiff_ros.cli.doctor import doctor
@@ -39,6 +40,9 @@ def cli() -> None:
 
 for _command in (listen, doctor, bench, evaluate, extract, simulate, train, export, demo, docs):
     cli.add_command(_command)
+
+
+bench.add_command(response)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

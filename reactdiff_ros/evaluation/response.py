@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import HEAD_PITCH
-from reactdiff_ros.evaluation.events import Mask, nods, smile_curve
+from reactdiff_ros.evaluation.events import Mask, smile_curve
 from reactdiff_ros.types import REACTION_RATE_HZ
 
 Values = NDArray[np.floating[Any]]
@@ -23,8 +23,9 @@ Ints = NDArray[np.integer[Any]]
 WINDOW_S: Final = (0.3, 1.5)
 THRESHOLD: Final = 0.1
 FRAMES: Final = 3
-NOD_WINDOW_S: Final = (0.1, 1.5)
-"""A nod begins 0.2 to 0.7 s after its cue and is found from its first turn on; nothing later than a second helps."""
+NOD_WINDOW_S: Final = (0.2, 1.5)
+NOD_THRESHOLD_RAD: Final = 0.035
+"""A tenth of the 20 degrees that a listener's nods and shifts of the head span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,16 @@ def smile_responses(
     return lasts((difference > threshold) & where), lasts((difference < -threshold) & where)
 
 
-def nod_responses(paired: Paired, window_s: tuple[float, float] = NOD_WINDOW_S) -> tuple[Mask, Mask]:
-    """In which trials a nod begins in the window with the event but not without it, and the other way round."""
+def nod_responses(
+    paired: Paired, window_s: tuple[float, float] = NOD_WINDOW_S, threshold: float = NOD_THRESHOLD_RAD
+) -> tuple[Mask, Mask]:
+    """Which trials dip the head further with the event, and which without it, (N,) each.
+
+    Sway that differs by chance goes up as often as down; a nod goes down.
+    """
+    difference = paired.present[..., HEAD_PITCH] - paired.absent[..., HEAD_PITCH]
     where = within(paired, window_s)
-    present, absent = (
-        (nods(stream[..., HEAD_PITCH]).onsets() & where).any(1) for stream in (paired.present, paired.absent)
-    )
-    return present & ~absent, absent & ~present
+    return lasts((difference > threshold) & where), lasts((difference < -threshold) & where)
 
 
 def shares(more: Mask, less: Mask) -> dict[str, float]:

@@ -1,0 +1,75 @@
+"""Pictures of evaluations, drawn without a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.errors import ReactdiffError
+
+Values = NDArray[np.floating[Any]]
+
+
+def _axes(rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2 * columns, 3.2 * rows), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _save(figure: Any, path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    except OSError as error:
+        raise ReactdiffError("a plot cannot be written", where=str(path), todo=str(error.strerror)) from error
+    return path
+
+
+def plot_responses(curves: Mapping[str, tuple[Values, Values]], path: Path) -> Path:
+    """Mean smile with and without the event under each setting, (2, T) and the time axis in s."""
+    figure, axes = _axes(1, len(curves))
+    for axis, (name, (pair, time_s)) in zip(axes[0], curves.items(), strict=True):
+        for curve, label, style in zip(pair, ("smile inserted", "none"), ("-", "--"), strict=True):
+            axis.plot(time_s, curve, style, label=label)
+        axis.axvspan(0.3, 1.5, alpha=0.1)
+        axis.set(title=name, xlabel="time after the speaker's smile begins, s", ylabel="listener's mouthSmile")
+        axis.set_ylim(0, max(0.4, *(float(p.max()) * 1.1 for p, _ in curves.values())))
+        axis.legend()
+    return _save(figure, path)
+
+
+def plot_lags(lags: Mapping[str, tuple[Values, Values, int]], path: Path) -> Path:
+    """Histogram of onset lags (s) over that of `shifts` shifted pairings, each given as (lags, chance, shifts)."""
+    figure, axes = _axes(1, len(lags))
+    edges = np.arange(-3.0, 3.01, 0.2)
+    for axis, (name, (own, chance, shifts)) in zip(axes[0], lags.items(), strict=True):
+        axis.hist(own, edges, label="observed", alpha=0.6)
+        level = np.histogram(chance, edges)[0] / max(shifts, 1)
+        axis.stairs(level, edges, label="chance", color="black")
+        axis.set(title=name, xlabel="listener's onset after the speaker's, s", ylabel="smiles")
+        axis.legend()
+    return _save(figure, path)
+
+
+def plot_spectra(
+    frequency: Values, densities: Mapping[str, Mapping[str, Values]], bands: tuple[tuple[float, float], ...], path: Path
+) -> Path:
+    """Power over frequency of each group (outer name) for each system (inner name)."""
+    figure, axes = _axes(2, (len(densities) + 1) // 2)
+    for axis, (group, systems) in zip(axes.flat, densities.items(), strict=False):
+        for name, density in systems.items():
+            axis.loglog(frequency[1:], np.maximum(density[1:], 1e-12), label=name)
+        for low, high in bands:
+            axis.axvspan(low, high, alpha=0.06)
+        axis.set(title=group, xlabel="Hz", ylabel="power")
+        axis.legend()
+    for axis in list(axes.flat)[len(densities) :]:
+        axis.set_axis_off()
+    return _save(figure, path)
