@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import click
 
+from reactdiff_ros.cli.evaluate_dyads import dyads
+
 
 @click.group()
 def evaluate() -> None:
     """Measure what a listener does with a speaker."""
+
+
+evaluate.add_command(dyads)

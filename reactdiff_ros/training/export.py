@@ -203,7 +203,12 @@ def export(checkpoint: Path, folder: Path, name: str = "live") -> list[Path]:
         ReactdiffError: the checkpoint cannot be read, or the folder cannot be written.
     """
     model, state = load_model(checkpoint)
-    facts = {"simulator": state["simulator"], "steps": state["step"], "seed": state["config"]["seed"]}
+    config = state["config"]
+    facts = {
+        "simulator": state["simulator"], "steps": state["step"], "seed": config["seed"],
+        "real": bool(config.get("dyads")) and "real" not in config.get("ablate", ()), "fold": config.get("fold", ""),
+        "ablate": list(config.get("ablate", ())),
+    }  # fmt: skip
     try:
         return export_model(model, folder, name=name, facts=facts)
     except OSError as error:

@@ -1,0 +1,57 @@
+"""What a folder of weights says about its training: whether on recorded people, which fold was held out, what was left
+out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.weights import MANIFEST, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Facts of a manifest beside the networks' own."""
+
+    name: str
+    real: bool
+    """Recorded people were among the training data."""
+    fold: str
+    """"2/4": the pairs of the second of four folds were held out; "": none."""
+    ablate: tuple[str, ...]
+    """What was left out of the training."""
+    seed: int
+    steps: int
+    simulator: str
+
+    @property
+    def held_out(self) -> tuple[int, int] | None:
+        """(fold from 0, count), None where no fold was held out."""
+        if not self.fold:
+            return None
+        first, _, count = self.fold.partition("/")
+        return int(first) - 1, int(count)
+
+
+def provenance(weights: Weights) -> Provenance:
+    """What the manifest of `weights` tells.
+
+    Raises:
+        ReactdiffError: it does not tell, or in no form that is known.
+    """
+    path = Path(weights.folder) / MANIFEST
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        found = Provenance(
+            name=weights.name, real=bool(told["real"]), fold=str(told["fold"]), ablate=tuple(map(str, told["ablate"])),
+            seed=int(told["seed"]), steps=int(told["steps"]), simulator=weights.simulator,
+        )  # fmt: skip
+        _ = found.held_out
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReactdiffError(
+            "the manifest does not say what the weights were trained on", where=str(path),
+            todo="write it again with 'reactdiff export'",
+        ) from error  # fmt: skip
+    return found
