@@ -13,7 +13,7 @@ import numpy as np
 
 from reactdiff_ros.types import FloatArray
 
-from .dynamics import STEP, Noise, Oscillators, lognormal
+from .dynamics import STEP, Noise, Oscillators, lognormal, rate_of
 from .motion import BoolArray
 from .senses import Sensed
 from .temperament import Temperament
@@ -23,13 +23,18 @@ _SIZE_DEG: Final = 5.2
 _SIZE_SIGMA: Final = 0.35
 _RATE_HZ: Final = 1.6
 REST_S: Final = 1.0
-"""No new nod so soon after the last one."""
+"""No new nod so soon after the last one, but for a cue."""
 
 # Standard deviations in degrees of pitch, yaw and roll, of processes that come in bouts: with them and the nods the
 # bands 0.2-0.5, 0.5-1, 1-2 and 2-3.5 Hz hold about what listeners show (pitch 1.5 / 1.3 / .9 / .6 degrees rms, yaw
 # 1.2 / 1.0 / .6 / .4). Motion of the same power without bouts would look like twenty nods a minute; people have 3 to 5.
 _SWAY_DEG: Final = np.array([2.6, 2.1, 1.6], dtype=np.float32)
-_POSTURE_DEG: Final = np.array([2.2, 3.2, 2.2], dtype=np.float32)
+_POSTURE_DEG: Final = np.array([1.8, 2.6, 1.7], dtype=np.float32)
+# How far the head follows the conversation (chosen; Hale et al. 2020 found that a dyad's heads go together at 0.2 to
+# 1.1 Hz with a lag of 600 ms): it sinks while the other speaks, turns aside when the other looks away, and tilts with
+# the other's smile. Which side is the person's own.
+_HEED_DEG: Final = np.array([2.8, 4.0, 4.0], dtype=np.float32)
+_HEED_RATE: Final = rate_of(0.6)
 _BOUT: Final = np.float32(0.75)
 """Standard deviation of the logarithm of the sway's size over time."""
 _SHIFT_M: Final = np.array([0.008, 0.005, 0.012], dtype=np.float32)
@@ -59,11 +64,11 @@ class Nodding:
         u, g = self._noise.uniform(7), self._noise.normal(3)
         drive = self._drive
         cue = s.onsets["cue"] & (u[0] < 1 - np.exp(-0.26 * drive * self._responsive))
-        ends = s.onsets["phrase_end"] & (u[1] < 1 - np.exp(-(0.075 - 0.0375 * s.held) * drive * self._responsive))
+        ends = s.onsets["phrase_end"] & (u[1] < 1 - np.exp(-(0.085 - 0.05 * s.held) * drive * self._responsive))
         back = s.onsets["nod"] & (u[2] < 1 - np.exp(-0.06 * drive * self._responsive))
-        own = u[3] < STEP * drive * (0.6 * s.talk * s.speech + 0.25 * s.attend) / 60
-        free = (self._cycles == 0) & np.isinf(self._wait) & (self._rest <= 0)
-        asked = (cue | ends | back | own) & free
+        own = u[3] < STEP * drive * (0.4 * s.talk * s.speech + 0.2 * s.attend) / 60
+        free = (self._cycles == 0) & np.isinf(self._wait)
+        asked = (cue | ((ends | back | own) & (self._rest <= 0))) & free
         wait = np.clip(lognormal(g[0], 0.36, 0.35), 0.12, 0.75)
         self._wait = np.where(asked, wait, self._wait - STEP).astype(np.float32)
         begins = self._wait <= 0
@@ -104,6 +109,10 @@ class Swaying:
         each = [3, 3, 3, 1]
         self._processes = Oscillators(np.repeat(tau, each), np.repeat(smooth, each), self._noise.normal(10))
         self._near = np.zeros(len(who), dtype=np.float32)
+        side = np.stack([np.ones(len(who)), np.sign(who.trait("gaze_pace")), np.sign(who.trait("side"))])
+        warmth = np.exp(0.3 * who.trait("warmth") + 0.4 * who.control("responsiveness"))
+        self._heed = np.radians(_HEED_DEG)[:, None] * side * warmth
+        self._heeded = np.zeros((3, len(who)), dtype=np.float32)
         self._down = np.zeros(len(who), dtype=np.float32)
 
     def step(self, s: Sensed) -> FloatArray:
@@ -115,6 +124,9 @@ class Swaying:
         self._down = self._down + np.float32(0.02) * (s.sad * s.attend - self._down)
         bout = np.exp(_BOUT * motion[9] - _BOUT**2)  # of mean square 1
         rotation = calm * (self._sway * bout * motion[0:3] + self._posture * motion[3:6])
+        follows = np.stack([s.talk * (s.speech - 0.4), s.sight * (0.5 - s.contact), s.smile - 0.15])
+        self._heeded = self._heeded + _HEED_RATE * (follows * s.attend - self._heeded)
+        rotation += self._heed * self._heeded
         rotation[0] += 0.06 * self._down - 0.02 * self._near
         shift = calm * self._shift * motion[6:9]
         shift[2] += self._lean * self._near

@@ -46,8 +46,8 @@ class Smiling:
         self._chance = answer_chance(who)
         self._base = 0.05 + 0.15 * smiling + 0.07 * attitude + 0.15 * trait("smile_base")
         spread = np.exp(0.25 * trait("smile_spread") + 0.15 * smiling)
-        self._slow, self._mid = 0.16 * spread, 0.13 * spread
-        self._pull = (0.16 + 0.10 * responsive) * np.clip(1 + 0.6 * attitude, 0.3, 2) * np.exp(0.3 * trait("warmth"))
+        self._slow, self._mid = 0.16 * spread, 0.15 * spread
+        self._pull = (0.18 + 0.10 * responsive) * np.clip(1 + 0.6 * attitude, 0.3, 2) * np.exp(0.3 * trait("warmth"))
         self._own_rate = 3.0 * np.exp(0.35 * trait("smile_base") + 0.6 * smiling + 0.3 * attitude) / 60
         self._size = np.exp(0.22 * trait("smile_size") + 0.15 * smiling) * (1 + 0.2 * attitude)
         self._pace = np.exp(-0.2 * trait("smile_pace"))
@@ -56,7 +56,7 @@ class Smiling:
         laugh = 0.17 + 0.75 * responsive + 0.12 * attitude + 0.05 * trait("laughing")
         self._laugh_chance = np.clip(laugh, 0.02, 0.9) * np.where(attitude < 0, 1 + 0.8 * attitude, 1)
         self._laugh_rate = 0.5 * np.exp(0.5 * trait("laughing") + 0.8 * smiling) / 60
-        self._moods = Oscillators(np.array([9.0, 0.9, 0.25]), np.array([0.4, 0.22, 0.08]), self._noise.normal(3))
+        self._moods = Oscillators(np.array([9.0, 0.7, 0.25]), np.array([0.4, 0.2, 0.08]), self._noise.normal(3))
         self._moves = Envelopes(3, count)
         self._under = smile.copy()
         self._stage = np.zeros(count, dtype=np.int64)
@@ -71,14 +71,14 @@ class Smiling:
         u, g = self._noise.uniform(8), self._noise.normal(10)
         mood = self._mood(s, self._moods.step(g[:3]))
         lag = lognormal(g[3], 0.42, 0.42)
-        times = np.stack([lognormal(g[4], 0.55, 0.25), lognormal(g[5], 1.1, 0.8), lognormal(g[6], 0.85, 0.35)])
+        times = np.stack([lognormal(g[4], 0.55, 0.25), lognormal(g[5], 0.85, 0.85), lognormal(g[6], 0.85, 0.35)])
         times = times * np.stack([self._pace, np.ones_like(self._pace), self._pace])
         answers = self._answers(s, u, lag, times, g[7])
         self._laughs(s, u, g)
         self._own(s, u, times, g[8], mood)
         moves = self._moves.step()
         smile = 1 - (1 - mood) * (1 - moves[OWN]) * (1 - moves[ANSWER]) * (1 - 0.85 * moves[LAUGH])
-        swell = 1 + 0.07 * self._swell
+        swell = 1 + 0.08 * self._swell
         return np.minimum(s.attend * smile * swell, 1), s.attend * moves[LAUGH], mood, answers
 
     def _mood(self, s: Sensed, motion: FloatArray) -> FloatArray:
@@ -113,7 +113,7 @@ class Smiling:
         held = self._moves.value[ANSWER]
         self._follows = np.where(answered, u[1] < self._follow, self._follows)
         # Who follows the other's end holds on until it comes.
-        times = times * np.stack([np.ones_like(lag), 1 + 5 * self._follows, np.ones_like(lag)])
+        times = times * np.stack([np.ones_like(lag), 1 + 6 * self._follows, np.ones_like(lag)])
         self._ask(ANSWER, answered, wait, np.maximum(height, np.minimum(held + 0.15, 0.9)), times)
         # The smile that is answered may still have grown while the answer waited.
         grows = self._done & (self._stage > 0)
