@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from reactdiff_ros.training.config import TrainConfig
+    from reactdiff_ros.training.logs import Progress
 
 
 @click.command()
@@ -51,47 +57,143 @@ def simulate(seed: int, dyads: int, seconds: float, voices: Path | None, output:
     return 0
 
 
+_ABLATIONS = ("history", "voice", "face", "real", "randomisation")
+_FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll_after": 0.0, "steps": 3000}
+"""What --from changes in the defaults: half recorded people, smaller steps."""
+
+
 @click.command()
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Go on from the run's checkpoint.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of everything.")
-@click.option("--steps", type=click.IntRange(1), help="Optimiser steps of encoder and denoiser.")
-@click.option("--vae-steps", type=click.IntRange(1), help="Optimiser steps of the autoencoder.")
+@click.option("--resume", is_flag=True, help="Go on from the run's checkpoint, with its settings.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of everything (0).")
+@click.option("--steps", type=click.IntRange(1), help="Optimiser steps of encoder and denoiser (12000).")
+@click.option("--vae-steps", type=click.IntRange(1), help="Optimiser steps of the autoencoder (2000).")
+@click.option("--minutes", type=click.FloatRange(0.1), help="Time budget; the schedule ends with it.")
 @click.option("--batch", type=click.IntRange(1), help="Sequences a step.")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads.")
+@click.option("--learning-rate", type=click.FloatRange(1e-6, 1.0), help="Peak of the learning rate.")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads (1).")
+@click.option("--workers", type=click.IntRange(0, 1), help="1: a second process simulates the next dyads (0).")
+@click.option("--precision", type=click.Choice(["no", "bf16", "fp16"]), help="Mixed precision, for GPUs (no).")
+@click.option("--voices", type=click.Path(path_type=Path, dir_okay=False), help="Voice bank; made if missing.")
 @click.option(
-    "--voices",
+    "--dyads",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of recorded calls for masked co-training: data/real_dyads/*/1080p ... of "
+    "github.com/daoramey/nonverbal-dynamics-VC-resolution (MIT; Diao et al., ICMI 2024), all files in one folder.",
+)
+@click.option("--fold", metavar="I/N", help="Leave the pairs of fold I of N out of the recorded calls (1/4).")
+@click.option(
+    "--from",
+    "start_from",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Voice bank of synthesised speech; made with espeak-ng if the file is missing.",
+    help="Checkpoint to fine-tune: its networks, a new schedule; the autoencoder stays.",
+)
+@click.option(
+    "--ablate", type=click.Choice(_ABLATIONS), multiple=True, help="Train without this, to see what it is worth."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def train(output: Path, resume: bool, voices: Path | None, as_json: bool, **settings: int | None) -> int:
-    """Train autoencoder, encoder and denoiser on simulated dyads. Ctrl-C saves and ends; --resume goes on."""
+def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
+    """Train autoencoder, encoder and denoiser on simulated dyads and, with --dyads, on recorded people.
+
+    Ctrl-C saves and ends; --resume goes on, also after a kill. The folder gets checkpoint.pt, log.jsonl and
+    TensorBoard's files. Several GPUs: 'accelerate launch -m reactdiff_ros.cli.main train ...'.
+    """
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import json_on_stdout, tell
-    from reactdiff_ros.training.train import TrainConfig, Trainer
-    from reactdiff_ros.training.voice_bank import make_bank
+    from reactdiff_ros.training.logs import Logs
+    from reactdiff_ros.training.train import Trainer
 
     with json_on_stdout(as_json) as result:
-        given: dict[str, Any] = {k: v for k, v in settings.items() if v is not None}
-        if voices is not None:
-            if not voices.exists():
-                tell(f"making the voice bank {voices}")
-                make_bank(voices)
-            given["bank"] = str(voices)
-        trainer = Trainer(TrainConfig(**given), output)
+        config = _config(output, resume, {k: v for k, v in settings.items() if v not in (None, ())})
+        _voices(config.bank)
+        trainer = Trainer(config, output)
         if resume:
             trainer.resume()
         stop = StopFlag()
-        last = None
-        for last in trainer.run(lambda: stop.set):
-            losses = ", ".join(f"{name} {value:.4g}" for name, value in last.losses.items())
-            with suppress(OSError):
-                click.echo(f"{last.phase} {last.step}/{last.steps}: {losses}", err=True)
-        result.update(checkpoint=str(trainer.checkpoint), step=trainer.step, steps=trainer.config.steps)
-        result.update(losses=last.losses if last is not None else {}, stopped=stop.set)
+        values: dict[str, float] = {}
+        with Logs(output) as logs, _reporter() as report:
+            for progress in trainer.run(lambda: stop.set):
+                if trainer.accelerator.is_main_process:
+                    logs.write(progress)
+                    report(progress, logs.problem)
+                values |= progress.values
+        result.update(checkpoint=str(trainer.checkpoint), step=trainer.step, steps=config.steps, losses=values)
+        result.update(stopped=stop.set, facts=trainer.facts, skipped=trainer.skipped, seconds=trainer.spent())
         tell(f"{'stopped and saved' if stop.set else 'done'}: {trainer.checkpoint}")
     return 0
+
+
+def _config(output: Path, resume: bool, given: dict[str, Any]) -> TrainConfig:
+    """The settings: those of the checkpoint to resume, or the defaults, or those of fine-tuning; and what is given."""
+    from dataclasses import replace
+
+    from reactdiff_ros.training.checkpoints import CHECKPOINT, read_checkpoint
+    from reactdiff_ros.training.config import TrainConfig, config_from
+
+    paths = {"voices": "bank", "dyads": "dyads", "start_from": "start_from"}
+    values: dict[str, Any] = {
+        paths.get(name, name): str(value) if name in paths else value for name, value in given.items()
+    }
+    if resume:
+        before = config_from(read_checkpoint(output / CHECKPOINT)["config"])
+        allowed: dict[str, Any] = {
+            name: values[name] for name in ("threads", "workers", "minutes", "steps") if name in values
+        }
+        return replace(before, **allowed)
+    if "start_from" in values:
+        shape = config_from(read_checkpoint(Path(values["start_from"]))["config"]).shape
+        values = {**_FINE_TUNING, "shape": shape, **values}
+        if "minutes" in values and "steps" not in given:
+            values["steps"] = TrainConfig().steps
+    elif "minutes" in values and "steps" not in values:
+        values["steps"] = 10**6
+    return TrainConfig(**values)
+
+
+def _voices(bank: str) -> None:
+    """Make the voice bank if it is not there."""
+    from reactdiff_ros.cli.output import tell
+    from reactdiff_ros.cli.progress import progress_bar
+    from reactdiff_ros.simulator.voices import make_bank
+
+    if bank and not Path(bank).exists():
+        tell(f"making the voice bank {bank}")
+        with progress_bar("voices") as show:
+            make_bank(Path(bank), progress=lambda done, count: show(done / max(count, 1)))
+
+
+@contextmanager
+def _reporter() -> Iterator[Callable[[Progress, str], None]]:
+    """A progress bar on a terminal, else a line now and then; sentences beside it."""
+    from reactdiff_ros.cli.output import tell
+    from reactdiff_ros.training.logs import clock_face
+
+    terminal = sys.stderr.isatty()
+    bars: dict[str, Any] = {}
+    told: set[str] = set()
+
+    def report(progress: Progress, problem: str) -> None:
+        for sentence in (progress.note, problem):
+            if sentence and sentence not in told:
+                told.add(sentence)
+                tell(sentence)
+        figures = [name for name in ("velocity", "auxiliary", "attributes") if name in progress.values]
+        text = ", ".join(f"{name} {progress.values[name]:.4g}" for name in figures)
+        text = f"{progress.step}/{progress.steps} {text}, {clock_face(progress.left_s)} left"
+        if terminal:
+            if progress.phase not in bars:
+                bars[progress.phase] = click.progressbar(
+                    length=1000, label=progress.phase, file=sys.stderr, show_eta=False, item_show_func=lambda item: item
+                )
+            bar = bars[progress.phase]
+            bar.update(max(round(1000 * progress.done) - bar.pos, 0), text)
+        elif progress.step % 100 == 0:
+            with suppress(OSError):
+                click.echo(f"{progress.phase} {text}", err=True)
+
+    yield report
+    for bar in bars.values():
+        bar.render_finish()
 
 
 @click.command()

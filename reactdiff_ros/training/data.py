@@ -1,78 +1,304 @@
-"""Training data: a pool of simulated dyads, featurised, drawn anew again and again."""
+"""Training data: pools of simulated listeners, drawn anew again and again, and recorded people beside them.
+
+Times: frame t of `features` is what is known at t; the listener's arrays carry MARGIN frames before it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from reactdiff_ros.model.tokens import featurize
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
+from reactdiff_ros.datasets.dyads import folds, others_of, read_dyads
+from reactdiff_ros.datasets.recording import Recording, stack
+from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
+from reactdiff_ros.model.groups import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
+from reactdiff_ros.model.runtime import VAE_CONTEXT
+from reactdiff_ros.model.style import style_of
+from reactdiff_ros.model.tokens import SpeakerBatch, featurize
+from reactdiff_ros.simulator.dyads import simulate
+from reactdiff_ros.simulator.listener import listen
+from reactdiff_ros.simulator.stimulus import Stimulus
+from reactdiff_ros.simulator.voices import VoiceBank
+from reactdiff_ros.types import FloatArray
 
-from .nets import ListenerVae, Shape
-from .simulator import Dyads, simulate
-from .voice_bank import VoiceBank
+from .config import TrainConfig, fold_of
+from .shape import Shape
+from .vae import ListenerVae
 
-MARGIN = 24
+Indices = NDArray[np.integer[Any]]
+
+MARGIN: Final = 24
 """Frames of neutral face that stand before a session, as at run time."""
-
-AUX_NAMES = (
-    "mouthSmileLeft", "cheekSquintLeft", "browInnerUp", "browOuterUpLeft", "browDownLeft", "mouthFrownLeft",
-    "mouthPressLeft", "jawOpen", "headPitch", "headYaw", "headRoll", "headZ",
+SALIENT: Final = (
+    "smile", "brighten", "laugh", "brow_up", "frown", "sad", "doubt", "nod", "cue", "phrase_end",
 )  # fmt: skip
+"""What a speaker does that a listener may answer."""
+SALIENT_FRAMES: Final = 20
+"""For how long after it."""
+TWINS: Final = 6
+"""Simulated listeners of the same temperament to one speaker, among whom a roll-out finds the one it is nearest to."""
 
 
 @dataclass(slots=True)
 class Pool:
-    """B worlds: features (B, T, F), flags (B, T, S), listener (B, MARGIN + T, 58), controls, activity (B, T)."""
+    """W listeners over T frames.
+
+    features (W, T, F), observed (W, T, S), listener (W, MARGIN + T, 58), latents and known (W, MARGIN + T, L),
+    seen (W, MARGIN + T, 58) which coefficients were measured, controls (W, 6), style and style_given (W, 8),
+    real (W,), salience (W, T). `twins` (R, TWINS, MARGIN + T, 58): the first R worlds' other listeners, the world's
+    own first.
+    """
 
     features: Tensor
     observed: Tensor
     listener: Tensor
+    seen: Tensor
     controls: Tensor
-    activity: Tensor
-    latents: Tensor | None = None
+    style: Tensor
+    style_given: Tensor
+    real: Tensor
+    salience: Tensor
+    twins: Tensor
+    latents: Tensor
+    known: Tensor
+
+    def to_latents(self, vae: ListenerVae) -> Pool:
+        """The pool with the latents of this autoencoder."""
+        with torch.no_grad():
+            device = vae.scale.device
+            self.latents = torch.cat([vae.encode(part.to(device)).cpu() for part in self.listener.split(32)])
+        return self
 
 
-def make_pool(seed: int, worlds: int, frames: int, bank: VoiceBank) -> Pool:
-    """Simulate and featurise `worlds` dyads of `frames` frames."""
-    dyads: Dyads = simulate(seed, worlds, frames, bank)
+def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Pool:
+    """A pool of `config.worlds` simulated listeners: the same seed, the same pool."""
+    dyads = simulate(seed, config.worlds, config.world_frames, bank, prior="wide")
+    _ablate(dyads.speaker, config.ablate)
     features, observed = featurize(dyads.speaker)
-    padded = np.pad(dyads.listener, ((0, 0), (MARGIN, 0), (0, 0)))
+    rolled = np.arange(min(config.roll_worlds, config.worlds))
+    twins = dyads.listener[rolled][:, None]
+    if len(rolled):
+        again = np.tile(rolled, TWINS - 1)
+        others = listen(dyads.stimulus.take(again), dyads.temperament.take(again), np.random.SeedSequence([seed, 11]))
+        shape = (TWINS - 1, len(rolled), config.world_frames, COEFFICIENT_COUNT)
+        twins = np.concatenate([twins, others.coefficients.reshape(shape).swapaxes(0, 1)], axis=1)
+    listener = torch.from_numpy(_with_margin(dyads.listener))
     return Pool(
-        torch.from_numpy(features), torch.from_numpy(observed), torch.from_numpy(padded),
-        torch.from_numpy(dyads.controls), torch.from_numpy(dyads.activity),
+        features=torch.from_numpy(features), observed=torch.from_numpy(observed), listener=listener,
+        seen=torch.ones_like(listener, dtype=torch.bool), controls=torch.from_numpy(dyads.controls),
+        style=torch.from_numpy(dyads.style), style_given=torch.from_numpy(dyads.style_given.astype(np.float32)),
+        real=torch.zeros(config.worlds), salience=torch.from_numpy(salience(dyads.stimulus)),
+        twins=torch.from_numpy(_with_margin(twins)),
+        latents=torch.empty(0), known=torch.ones(1, 1, 1, dtype=torch.bool),
     )  # fmt: skip
+
+
+def _with_margin(listener: FloatArray) -> FloatArray:
+    before = [(0, 0)] * (listener.ndim - 2) + [(MARGIN, 0), (0, 0)]
+    padded: FloatArray = np.pad(listener, before).astype(np.float32)
+    return padded
+
+
+def _ablate(speaker: SpeakerBatch, parts: Sequence[str]) -> None:
+    if "voice" in parts:
+        speaker.microphone[:] = False
+    if "face" in parts:
+        for name in ("camera", "face", "mesh", "gaze_observed", "affect_observed"):
+            getattr(speaker, name)[:] = False
+        speaker.confidence[:] = 0.0
+
+
+def salience(stimulus: Stimulus) -> FloatArray:
+    """(W, T) 0..1: the most that the speaker did within the last SALIENT_FRAMES and could be seen or heard to do."""
+    most = np.max([getattr(stimulus, name) for name in SALIENT], axis=0)
+    return _held(most * np.maximum(stimulus.seen, stimulus.heard))
+
+
+def _held(values: FloatArray) -> FloatArray:
+    """The largest of the last SALIENT_FRAMES values."""
+    padded = np.pad(values, ((0, 0), (SALIENT_FRAMES - 1, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, SALIENT_FRAMES, axis=1)
+    held: FloatArray = np.clip(windows.max(-1), 0, 1).astype(np.float32)
+    return held
+
+
+# --- recorded people ---------------------------------------------------------------------------------------------
+
+
+def training_recordings(config: TrainConfig) -> list[Recording]:
+    """The recordings that this run may train on: all, or those outside its fold; none without a folder.
+
+    Raises:
+        ReactdiffError: the folder or the fold is wrong.
+    """
+    if not config.dyads or "real" in config.ablate:
+        return []
+    recordings = read_dyads(Path(config.dyads))
+    if config.fold:
+        held, count = fold_of(config.fold)
+        return folds(recordings, count)[held][0]
+    return recordings
+
+
+def real_pool(recordings: Sequence[Recording], completion: Completion, seed: int, ablate: Sequence[str] = ()) -> Pool:
+    """Recorded people as a pool; T is the length of the shortest. Style is measured on another of their sessions."""
+    speaker, listener, seen = stack(recordings, min(r.frames for r in recordings))
+    _ablate(speaker, ablate)
+    features, observed = featurize(speaker)
+    styles = [_style(r, recordings, np.random.default_rng([seed, i, 13])) for i, r in enumerate(recordings)]
+    style, given = (np.concatenate(column) for column in zip(*styles, strict=True))
+    seen = np.pad(seen, ((0, 0), (MARGIN, 0), (0, 0)), mode="edge")
+    count = len(recordings)
+    smile = speaker.coefficients[..., INDEX["mouthSmileLeft"]]
+    return Pool(
+        features=torch.from_numpy(features), observed=torch.from_numpy(observed),
+        listener=torch.from_numpy(completion(_with_margin(_quiet(listener)))), seen=torch.from_numpy(seen),
+        controls=torch.zeros(count, CONTROL_COUNT), style=torch.from_numpy(style),
+        style_given=torch.from_numpy(given.astype(np.float32)), real=torch.ones(count),
+        salience=torch.from_numpy(_held(np.clip(2 * smile, 0, 1))), twins=torch.empty(0), latents=torch.empty(0),
+        known=torch.from_numpy(known_latents(seen)),
+    )  # fmt: skip
+
+
+def _style(
+    recording: Recording, recordings: Sequence[Recording], rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """(1, 8) values and flags, from another session of the same listener; not given where there is none."""
+    others = others_of(recording, recordings)
+    if not others:
+        return np.zeros((1, STYLE_COUNT), dtype=np.float32), np.zeros((1, STYLE_COUNT), dtype=np.float32)
+    other = others[int(rng.integers(len(others)))]
+    return style_of(_quiet(other.listener[None]), other.observed.any(0))
+
+
+def _quiet(listener: FloatArray) -> FloatArray:
+    """Measured curves (..., T, 58) without the jitter of measuring: binomial over five frames, centred."""
+    padded = np.concatenate([listener[..., :1, :]] * 2 + [listener] + [listener[..., -1:, :]] * 2, axis=-2)
+    n = listener.shape[-2]
+    parts = [weight * padded[..., i : i + n, :] for i, weight in enumerate((1, 4, 6, 4, 1))]
+    smoothed: FloatArray = (np.sum(parts, axis=0) / 16).astype(np.float32)
+    return smoothed
+
+
+def known_latents(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which latents (W, T, L) of measured coefficients (W, T, 58) can be trusted: no gap in the encoder's context."""
+    per_frame = latents_observed(seen)
+    padded = np.pad(per_frame, ((0, 0), (VAE_CONTEXT, 0), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, VAE_CONTEXT + 1, axis=1)
+    return np.asarray(windows.all(-1))
+
+
+class Completion:
+    """Coefficients that a recording leaves out of a group that it shows in part, from those that it shows.
+
+    A least-squares map fitted on simulated listeners: the autoencoder's group needs all of its coefficients, and the
+    upper lip goes with a smile. Groups of which nothing was measured stay 0.
+    """
+
+    def __init__(self, listener: FloatArray, shown: NDArray[np.bool_]) -> None:
+        flat = listener.reshape(-1, COEFFICIENT_COUNT)[::5]
+        self._maps: list[tuple[list[int], list[int], NDArray[np.float64]]] = []
+        for group in GROUPS:
+            have = [i for i in group.coefficients if shown[i]]
+            lack = [i for i in group.coefficients if not shown[i]]
+            if have and lack:
+                solution = np.linalg.lstsq(
+                    flat[:, have].astype(np.float64), flat[:, lack].astype(np.float64), rcond=1e-6
+                )
+                self._maps.append((have, lack, solution[0]))
+
+    def __call__(self, listener: FloatArray) -> FloatArray:
+        """Listeners (..., 58) with what was left out filled in."""
+        out = listener.copy()
+        for have, lack, weights in self._maps:
+            out[..., lack] = np.clip(listener[..., have] @ weights, 0, 1)
+        return out.astype(np.float32)
+
+
+# --- sequences ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class Sequences:
-    """Cut-outs of a pool: some frames of speaker; the listener's latents and coefficients with MARGIN before."""
+    """B cut-outs of pools, as `Pool` with T the length of a cut-out and the listener's arrays longer by a tail."""
 
     features: Tensor
     observed: Tensor
     latents: Tensor
+    known: Tensor
     listener: Tensor
+    seen: Tensor
     controls: Tensor
-    activity: Tensor
+    style: Tensor
+    style_given: Tensor
+    real: Tensor
+    salience: Tensor
+    row: Tensor
+    """(B,) the world in its pool."""
+    offset: Tensor
+    """(B,) frame of the pool at which the cut-out begins."""
+
+    def to(self, device: torch.device) -> Sequences:
+        """The same on another device."""
+        return Sequences(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
-def cut(pool: Pool, rng: np.random.Generator, count: int, frames: int, vae: ListenerVae, shape: Shape) -> Sequences:
-    """`count` random cut-outs. A third begin with the session, where nothing came before."""
-    if pool.latents is None:
-        with torch.no_grad():
-            pool.latents = vae.encode(pool.listener)
-    worlds, total = pool.features.shape[:2]
-    tail = shape.horizon + shape.max_lead + 1
-    which = torch.from_numpy(rng.integers(0, worlds, count))
-    start = rng.integers(0, total - frames - tail, count)
-    start[rng.random(count) < 0.33] = 0
-    offset = torch.from_numpy(start)[:, None]
-    here = offset + torch.arange(frames)
-    wide = offset + torch.arange(MARGIN + frames + tail)  # index 0 of `listener` is MARGIN frames before the session
+def tail(shape: Shape) -> int:
+    """Frames of listener after the last frame of speaker."""
+    return shape.horizon + shape.max_lead + 1
+
+
+def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape: Shape) -> Sequences:
+    """A random cut-out of each of `rows`; one in eight begins with the session, where nothing came before."""
+    last = pool.features.shape[1] - frames - tail(shape)
+    start = rng.integers(0, last + 1, len(rows))
+    start[rng.random(len(rows)) < 0.125] = 0
+    return cut_at(pool, rows, start, frames, shape)
+
+
+def cut_at(pool: Pool, rows: Indices, start: Indices, frames: int, shape: Shape) -> Sequences:
+    """The cut-outs of `rows` that begin at `start`."""
+    which, offset = torch.from_numpy(rows), torch.from_numpy(start)
     row = which[:, None]
+    here = offset[:, None] + torch.arange(frames)
+    wide = offset[:, None] + torch.arange(MARGIN + frames + tail(shape))
+    latents = pool.latents[row, wide]
+    known = pool.known[row, wide] if pool.known.shape[1] > 1 else torch.ones_like(latents, dtype=torch.bool)
     return Sequences(
-        pool.features[row, here], pool.observed[row, here], pool.latents[row, wide], pool.listener[row, wide],
-        pool.controls[which], pool.activity[row, torch.clamp(wide - MARGIN, min=0)],
+        features=pool.features[row, here], observed=pool.observed[row, here], latents=latents, known=known,
+        listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[which],
+        style=pool.style[which], style_given=pool.style_given[which], real=pool.real[which],
+        salience=pool.salience[row, here], row=which, offset=offset,
     )  # fmt: skip
+
+
+def joined(parts: Sequence[Sequences]) -> Sequences:
+    """Several batches as one."""
+    return Sequences(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Sequences)})
+
+
+def filled(real: Sequences, simulated: Sequences) -> Sequences:
+    """`real` with what was not measured filled from the simulated listeners of other speakers.
+
+    Their whole streams, past and future, stand where a recording shows nothing: on the manifold and smooth in time,
+    so that the network's inputs look as at run time, but independent of the speaker and of what was measured, and
+    without loss, so that nothing can be learnt from them.
+    """
+    latents = torch.where(real.known, real.latents, simulated.latents)
+    listener = torch.where(real.seen, real.listener, simulated.listener)
+    return replace(real, latents=latents, listener=listener)
+
+
+def group_seen(seen: Tensor) -> Tensor:
+    """(..., 58) which coefficients belong to a group of which something was measured."""
+    latents = latents_observed(seen.numpy())
+    groups = np.stack([latents[..., group.latents.start] for group in GROUPS], axis=-1)
+    return torch.from_numpy(groups[..., GROUP_OF_COEFFICIENT])

@@ -1,290 +1,391 @@
-"""Training on simulated dyads: first the listener's autoencoder, then encoder and denoiser together.
+"""A training run: first the listener's autoencoder, then encoder and denoiser together.
 
-Everything is drawn from one seed; a checkpoint holds all that is needed to go on (networks, averages, optimiser,
-step). The listener's past is dropped and disturbed heavily, because it predicts the next frame so well that the
-network would otherwise ignore the speaker.
+Every random choice of a step is drawn from (seed, step), so a checkpoint needs networks, averages, optimiser, the
+roll-outs of the pool in use and the step, and a run that was killed goes on to the same bits on a CPU.
 """
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
-from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.simulator.dyads import simulator_hash
 
-from .data import AUX_NAMES, MARGIN, Sequences, cut, make_pool
-from .nets import Model, Shape
-from .simulator import simulator_hash
-from .voice_bank import load_bank
+from .autoencoder import SEQUENCES, AutoencoderStep, describe, draw_listeners, labels_of, set_scale
+from .checkpoints import CHECKPOINT, read_checkpoint, write_checkpoint
+from .config import TrainConfig, config_from
+from .data import (
+    Completion,
+    Pool,
+    Sequences,
+    cut,
+    cut_at,
+    filled,
+    group_seen,
+    joined,
+    real_pool,
+    tail,
+    training_recordings,
+)
+from .logs import Progress
+from .nets import Model
+from .objective import Drawn, Objective, draw, draw_plans, schedule
+from .pools import Pools, make_pool
+from .rollout import RollOuts, continue_from, roll_out
 
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """Settings of a training run."""
-
-    seed: int = 0
-    steps: int = 7500
-    """Optimiser steps of encoder and denoiser."""
-    vae_steps: int = 1200
-    batch: int = 8
-    """Sequences a step."""
-    plans: int = 10
-    """Plans a sequence."""
-    frames: int = 112
-    worlds: int = 192
-    world_frames: int = 500
-    pool_steps: int = 150
-    """Steps until the pool of dyads is simulated anew."""
-    learning_rate: float = 6e-4
-    kl: float = 2e-4
-    average: float = 0.998
-    threads: int = 1
-    checkpoint_steps: int = 250
-    bank: str = ""
-    """File of the voice bank; empty: none."""
-    shape: Shape = field(default_factory=Shape)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How training goes."""
-
-    phase: str
-    step: int
-    steps: int
-    losses: dict[str, float]
+REPORT_STEPS: Final = 25
+VALIDATION_STEPS: Final = 500
+VAE_POOL_STEPS: Final = 500
+VAE_BUDGET: Final = 0.1
+"""Share of a time budget that the autoencoder may take."""
+WARM: Final = 0.03
+"""Share of the run in which the learning rate rises."""
+HOPELESS: Final = 50
+"""Steps in a row without a finite loss after which the run ends."""
 
 
 class Trainer:
-    """One run. `run()` yields progress; the state is saved to `folder/checkpoint.pt`."""
+    """One run. `run()` yields progress; the state is kept in `folder/checkpoint.pt`.
 
-    def __init__(self, config: TrainConfig, folder: Path) -> None:
+    Args:
+        config: of the run.
+        folder: for the checkpoint.
+        clock: seconds, for the time budget and the time left.
+
+    Raises:
+        ReactdiffError: the precision is not to be had here, or data or networks to start from are wrong.
+    """
+
+    def __init__(self, config: TrainConfig, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)
-        self.config, self.folder = config, folder
-        self.model = Model(config.shape)
-        self.average = Model(config.shape)
-        self.bank = load_bank(Path(config.bank) if config.bank else None)
-        self.step = self.vae_step = 0
-        self.optimizer = torch.optim.AdamW(self._reaction_parameters(), lr=config.learning_rate, weight_decay=0.01)
-        self._average_all(0.0)
+        self.config, self.folder, self.clock = config, folder, clock
+        try:
+            self.accelerator = Accelerator(mixed_precision=config.precision)
+        except ValueError as error:
+            raise ReactdiffError(
+                "this precision is not to be had here", where=config.precision, todo=str(error).split("\n")[0]
+            ) from error
+        self.rank = self.accelerator.process_index
+        self.model, self.average = Model(config.shape), Model(config.shape)
+        self.step = self.vae_step = self.skipped = 0
+        self.spent_s = 0.0
+        self.facts: dict[str, Any] = {}
+        self.note = ""
+        self._begin()
+        self.recordings = training_recordings(config)
+        self.model.to(self.accelerator.device)
+        self.average.to(self.accelerator.device).requires_grad_(False)
+        self.autoencoder = AutoencoderStep(self.model.vae)
+        self.model.vae.requires_grad_(False)
+        objective = Objective(self.model, config)
+        optimizer = torch.optim.AdamW(self._parameters(), lr=config.learning_rate, weight_decay=0.01)
+        self.objective, self.optimizer = self.accelerator.prepare(objective, optimizer)
+        self._played: RollOuts | None = None
+        self._played_pool = -1
+        self._started = clock()
+        self._real: Pool | None = None
 
-    def _reaction_parameters(self) -> list[Tensor]:
+    def _begin(self) -> None:
+        """Take the networks of another run where the config says so."""
+        if self.config.start_from:
+            state = read_checkpoint(Path(self.config.start_from))
+            load_networks(self.model, state, "average", self.config.start_from)
+            self.vae_step = self.config.vae_steps
+            self.facts = dict(state.get("facts", {}))
+        self.average.load_state_dict(self.model.state_dict())
+
+    def _parameters(self) -> list[Tensor]:
         m = self.model
         return [*m.encoder.parameters(), *m.denoiser.parameters(), *m.aux.parameters()]
+
+    # --- checkpoints ---------------------------------------------------------------------------------------------
 
     @property
     def checkpoint(self) -> Path:
         """Where the state is kept."""
-        return self.folder / "checkpoint.pt"
+        return self.folder / CHECKPOINT
 
     def save(self) -> None:
-        """Write the checkpoint whole, then move it into place."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            "config": asdict(self.config), "simulator": simulator_hash(), "step": self.step, "vae_step": self.vae_step,
-            "model": self.model.state_dict(), "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(), "torch_rng": torch.get_rng_state(),
-        }  # fmt: skip
-        partial = self.checkpoint.with_suffix(".part")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        """Write the checkpoint.
+
+        Raises:
+            ReactdiffError: it cannot be written; the one before stays.
+        """
+        if not self.accelerator.is_main_process:
+            return
+        write_checkpoint(self.checkpoint, {
+            "config": self.config.as_dict(), "simulator": simulator_hash(), "facts": self.facts, "step": self.step,
+            "vae_step": self.vae_step, "spent_s": self.spent(), "model": self.model.state_dict(),
+            "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "autoencoder": self.autoencoder.state(), "played_pool": self._played_pool,
+            "played": self._played.state() if self._played is not None else {},
+        })  # fmt: skip
+
+    def _save_if_possible(self) -> None:
+        """Write the checkpoint; a full disk is told once and tried again later: training need not stop for it."""
+        try:
+            self.save()
+        except ReactdiffError as error:
+            self.note = f"{error}; training goes on and tries again"
 
     def resume(self) -> None:
         """Go on from the checkpoint.
 
         Raises:
-            ReactdiffError: it is missing, unreadable or of another shape.
+            ReactdiffError: it is missing, unreadable, or of other networks.
         """
         state = read_checkpoint(self.checkpoint)
+        load_networks(self.model, state, "model", str(self.checkpoint))
+        load_networks(self.average, state, "average", str(self.checkpoint))
         try:
-            self.model.load_state_dict(state["model"])
-            self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (KeyError, RuntimeError, ValueError) as error:
+            self.autoencoder.load(state["autoencoder"])
+            self.step, self.vae_step, self.facts = state["step"], state["vae_step"], state["facts"]
+            self.spent_s, self._played_pool = state["spent_s"], state["played_pool"]
+            self._played = RollOuts(**state["played"]) if state["played"] else None
+        except (KeyError, ValueError, TypeError) as error:
             raise ReactdiffError(
-                "the checkpoint does not fit this configuration", where=str(self.checkpoint), todo="train anew"
+                "the checkpoint does not fit this run", where=str(self.checkpoint), todo="train anew"
             ) from error
-        torch.set_rng_state(state["torch_rng"])
-        self.step, self.vae_step = state["step"], state["vae_step"]
+        if state["simulator"] != simulator_hash():
+            self.note = "the simulator has changed since this run began; it goes on with the new one"
+        self._started = self.clock()
+
+    # --- the run -------------------------------------------------------------------------------------------------
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
-        """Train to the end, or until `stop()`; the checkpoint is written now and then, and at the end."""
-        yield from self._train_vae(stop)
-        yield from self._train_reaction(stop)
+        """Train to the end, or until `stop()`; the checkpoint is written now and then, and at the end.
+
+        Raises:
+            ReactdiffError: the last checkpoint cannot be written, or the losses stay infinite.
+        """
+        self._started = self.clock()
+        pools = Pools(self.config, self.rank, self.accelerator.num_processes)
+        try:
+            yield from self._train_autoencoder(pools, stop)
+            if not stop():
+                yield from self._train_reaction(pools, stop)
+        finally:
+            pools.close()
         self.save()
 
-    # --- autoencoder ---------------------------------------------------------------------------------------------
+    def spent(self) -> float:
+        """Seconds of training, those before a resumption included."""
+        return self.spent_s + self.clock() - self._started
 
-    def _train_vae(self, stop: Callable[[], bool]) -> Iterator[Progress]:
+    def _done(self, step: int, steps: int, share: float = 1.0) -> float:
+        """How much of a phase is over, 0..1; a phase with a time budget ends with it."""
+        done = step / max(steps, 1)
+        return max(done, self.spent() / (60 * share * self.config.minutes)) if self.config.minutes else done
+
+    def _progress(
+        self, phase: str, step: int, steps: int, values: dict[str, float], done: float, since: tuple[float, float]
+    ) -> Progress:
+        began, done_then = since
+        gained = done - done_then
+        left = (self.clock() - began) * (1 - done) / gained if gained > 0 else float("nan")
+        note, self.note = self.note, ""
+        return Progress(phase, step, steps, values, done, left, note)
+
+    def _train_autoencoder(self, pools: Pools, stop: Callable[[], bool]) -> Iterator[Progress]:
         c, vae = self.config, self.model.vae
         if self.vae_step >= c.vae_steps:
             return
-        optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, weight_decay=1e-4)
-        rng = np.random.default_rng([c.seed, 101])
-        while self.vae_step < c.vae_steps and not stop():
-            if self.vae_step % 300 == 0:
-                pool = make_pool(50_000 + c.seed * 1000 + self.vae_step, c.worlds, c.world_frames, self.bank)
+        vae.requires_grad_(True)
+        pool, since = None, (self.clock(), self._done(self.vae_step, c.vae_steps, VAE_BUDGET))
+        while not stop():
+            done = self._done(self.vae_step, c.vae_steps, VAE_BUDGET)
+            if done >= 1.0:
+                break
+            if pool is None or self.vae_step % VAE_POOL_STEPS == 0:
+                pool = make_pool(c, "train", 10**6 + self.vae_step // VAE_POOL_STEPS, pools.bank)
                 if self.vae_step == 0:
-                    deviation = pool.listener.flatten(0, 1).std(0)
-                    vae.scale.copy_(deviation.clamp(min=0.03))
-                    vae.scale[52:] = deviation[52:].clamp(min=0.004)
-            row = torch.from_numpy(rng.integers(0, c.worlds, 32))[:, None]
-            start = torch.from_numpy(rng.integers(0, c.world_frames - 64, 32))[:, None]
-            x = pool.listener[row, start + torch.arange(64)]
-            mean, log_var = vae.posterior(x)
-            z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
-            error = (vae.decode_raw(z) - x) / vae.scale
-            jerk = (error[:, 1:] - error[:, :-1]).square().mean()
-            kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).mean()
-            loss = error.square().mean() + jerk + c.kl * kl
-            for group in optimizer.param_groups:
-                group["lr"] = 2e-3 * 0.5 * (1 + math.cos(math.pi * self.vae_step / c.vae_steps)) + 2e-5
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+                    set_scale(vae, pool.listener)
+            rng = np.random.default_rng([c.seed, 101, self.vae_step])
+            losses = self.autoencoder(*self._listeners(pool, rng), done, int(rng.integers(2**62)))
             self.vae_step += 1
             if self.vae_step % 50 == 0:
-                losses = {
-                    "error": float(error.detach().square().mean()),
-                    "kl": float(kl.detach()),
-                    "jerk": float(jerk.detach()),
-                }
-                yield Progress("autoencoder", self.vae_step, c.vae_steps, losses)
-        self._whiten()
-        self._average_all(0.0)
-        self.save()
+                yield self._progress("autoencoder", self.vae_step, c.vae_steps, losses, done, since)
+            if self.vae_step % (2 * c.checkpoint_steps) == 0:
+                self._save_if_possible()
+        if not stop():
+            self._finish_autoencoder(pools)
+        vae.requires_grad_(False)
+        self.average.load_state_dict(self.model.state_dict())
+        self._save_if_possible()
 
-    def _whiten(self) -> None:
-        vae, c = self.model.vae, self.config
-        pool = make_pool(60_000 + c.seed, c.worlds, c.world_frames, self.bank)
+    def _listeners(self, pool: Pool, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Listeners, what was seen of them, attributes, and which are complete."""
+        real = self._recorded(pool)
+        recorded = SEQUENCES // 4 if real is not None else 0
+        x, seen = draw_listeners(pool, rng, SEQUENCES - recorded)
+        labels, complete = labels_of(x), torch.ones(SEQUENCES)
+        if real is not None:
+            more, partly = draw_listeners(real, rng, recorded)
+            known = group_seen(partly)
+            x, seen = torch.cat([x, more]), torch.cat([seen, known])
+            labels = torch.cat([labels, labels_of(more)])
+            complete[-recorded:] = 0.0
+        device = self.accelerator.device
+        return x.to(device), seen.to(device), labels.to(device), complete.to(device)
+
+    def _finish_autoencoder(self, pools: Pools) -> None:
+        """Whiten the latents, and keep what the autoencoder can do on listeners that it has not seen."""
+        c, vae = self.config, self.model.vae
+        self.vae_step = c.vae_steps
+        pool = make_pool(c, "train", 2 * 10**6, pools.bank)
         with torch.no_grad():
-            mean = vae.posterior(pool.listener)[0].flatten(0, 1)
-        vae.center.copy_(mean.mean(0))
-        # A dimension that the KL term has closed carries nothing: keep it small instead of blowing its noise up.
-        vae.spread.copy_(mean.std(0).clamp(min=0.1))
+            vae.set_whitening(vae.posterior(pool.listener.to(self.accelerator.device))[0])
+        unseen = make_pool(replace(c, worlds=32), "validate", 1, pools.bank)
+        self.facts["autoencoder"] = describe(vae, unseen.listener)
 
-    # --- encoder and denoiser --------------------------------------------------------------------------------------
-
-    def _train_reaction(self, stop: Callable[[], bool]) -> Iterator[Progress]:
+    def _train_reaction(self, pools: Pools, stop: Callable[[], bool]) -> Iterator[Progress]:
         c = self.config
-        self.model.vae.requires_grad_(False)
-        pool = None
-        while self.step < c.steps and not stop():
+        since = (self.clock(), self._done(self.step, c.steps))
+        sums: dict[str, float] = {}
+        pool: Pool | None = None
+        failures = 0
+        while not stop():
+            done = self._done(self.step, c.steps)
+            if done >= 1.0:
+                break
+            number = self.step // c.pool_steps
             if pool is None or self.step % c.pool_steps == 0:
-                pool = make_pool(c.seed * 100_000 + self.step // c.pool_steps, c.worlds, c.world_frames, self.bank)
-            rng = np.random.default_rng([c.seed, 7, self.step])
-            sequences = cut(pool, rng, c.batch, c.frames, self.model.vae, c.shape)
-            loss, losses = reaction_loss(self.model, sequences, rng, c.plans)
-            rate = min(1.0, (self.step + 1) / 200) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * self.step / c.steps)))
-            for group in self.optimizer.param_groups:
-                group["lr"] = c.learning_rate * rate
-            self.optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self._reaction_parameters(), 1.0)
-            self.optimizer.step()
+                pool = pools.get(number).to_latents(self.model.vae)
+                self._play(pool, number, done)
+            rng = np.random.default_rng([c.seed, 7, self.step, self.rank])
+            losses = self._step(*self._batch(pool, rng), done)
+            failures = 0 if losses else failures + 1
+            if failures >= HOPELESS:
+                raise ReactdiffError("the losses stay infinite", where=str(self.folder), todo="lower the learning rate")
             self.step += 1
-            self._average_all(min(c.average, (self.step + 1) / (self.step + 20)))
-            if self.step % 25 == 0:
-                yield Progress("reaction", self.step, c.steps, losses)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value / REPORT_STEPS
+            if self.step % REPORT_STEPS == 0:
+                if self.step % VALIDATION_STEPS == 0:
+                    sums |= self._validate(pools)
+                yield self._progress("reaction", self.step, self._planned(done), sums, done, since)
+                sums = {}
             if self.step % c.checkpoint_steps == 0:
-                self.save()
+                self._save_if_possible()
 
-    def _average_all(self, keep: float) -> None:
-        for slow, fast in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
-            slow.lerp_(fast.detach(), 1.0 - keep)
+    def _planned(self, done: float) -> int:
+        """Steps that the run will have: those asked for, or those that the budget allows."""
+        return min(self.config.steps, round(self.step / max(done, 1e-6)))
+
+    def _play(self, pool: Pool, number: int, done: float) -> None:
+        """Roll-outs on this pool, unless those of the checkpoint are."""
+        c = self.config
+        if self._played_pool == number:
+            return
+        wanted = c.roll_worlds and done >= c.roll_after and "history" not in c.ablate
+        rng = np.random.default_rng([c.seed, 17, number, self.rank])
+        self._played = roll_out(self.average, pool, c, rng) if wanted else None
+        self._played_pool = number
+
+    def _recorded(self, pool: Pool) -> Pool | None:
+        if self._real is None and self.recordings:
+            shown = np.any([r.observed.any(0) for r in self.recordings], axis=0)
+            completion = Completion(pool.listener.numpy(), shown)
+            self._real = real_pool(self.recordings, completion, self.config.seed, self.config.ablate)
+        return self._real
+
+    def _batch(self, pool: Pool, rng: np.random.Generator) -> tuple[Sequences, Drawn]:
+        """Sequences of three kinds: simulated, simulated with a played past, recorded; and plans in them."""
+        c, shape = self.config, self.config.shape
+        real = self._recorded(pool)
+        if real is not None and not real.latents.numel():
+            real.to_latents(self.model.vae)
+        kinds = rng.random(c.batch)
+        recorded = int((kinds < c.real_share).sum()) if real is not None else 0
+        played = self._played
+        rolled = int((rng.random(c.batch - recorded) < c.roll_share).sum()) if played is not None else 0
+        plain = c.batch - recorded - rolled
+        parts = [cut(pool, rng, rng.integers(0, c.worlds, plain), c.frames, shape)] if plain else []
+        within = np.tile([0, c.frames], (c.batch, 1))
+        if played is not None and rolled:
+            rows = rng.integers(0, len(played.begin), rolled)
+            last = pool.features.shape[1] - c.frames - tail(shape)
+            middle = played.begin.numpy()[rows] + c.roll_frames // 2 - c.frames * 3 // 4
+            offset = np.clip(middle, 0, last)
+            parts.append(cut_at(pool, rows, offset, c.frames, shape))
+            bounds = played.window(rows, offset, shape.horizon)
+            within[plain : plain + rolled] = np.clip(bounds, [[2, 3]], [[c.frames - 1, c.frames]])
+        if real is not None and recorded:
+            shown = cut(real, rng, rng.integers(0, len(real.features), recorded), c.frames, shape)
+            others = cut(pool, rng, rng.integers(0, c.worlds, recorded), c.frames, shape)
+            parts.append(filled(shown, others))
+        s = joined(parts)
+        plans = draw_plans(s, c, rng, within)
+        if played is not None and rolled:
+            mask = torch.zeros(c.batch, dtype=torch.bool)
+            mask[plain : plain + rolled] = True
+            continue_from(played, pool, s, plans, mask, self.model)
+        return s, draw(s, plans, c, rng)
+
+    def _step(self, sequences: Sequences, drawn: Drawn, done: float) -> dict[str, float]:
+        """One step of the optimiser; nothing, and no change, if the loss is not finite."""
+        device = self.accelerator.device
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * schedule(done, WARM)
+        with self.accelerator.autocast():
+            loss, losses = self.objective(sequences.to(device), drawn.to(device))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        norm = self.accelerator.clip_grad_norm_(self._parameters(), 1.0)
+        if not bool(torch.isfinite(loss.detach())) or not bool(torch.isfinite(norm)):
+            self.optimizer.zero_grad(set_to_none=True)
+            self.skipped += 1
+            return {}
+        self.optimizer.step()
+        self._follow(min(self.config.average, (self.step + 2) / (self.step + 20)))
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
+    def _follow(self, keep: float) -> None:
+        pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
+        slow, fast = zip(*((a, m) for a, m in pairs if m.requires_grad), strict=True)
+        torch._foreach_lerp_(slow, fast, 1.0 - keep)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
+    def _validate(self, pools: Pools) -> dict[str, float]:
+        """Losses of the averaged model on speakers that training never sees, and how much they rise when each
+        listener gets another's speaker.
+        """
+        c, shape = self.config, self.config.shape
+        pool = make_pool(replace(c, worlds=24, roll_worlds=0), "validate", 0, pools.bank).to_latents(self.model.vae)
+        rng = np.random.default_rng([c.seed, 19])
+        s = cut(pool, rng, np.arange(24), c.frames, shape)
+        drawn = draw(s, draw_plans(s, c, rng), replace(c, ablate=()), rng).to(self.accelerator.device)
+        objective = Objective(self.average, c)
+        _, paired = objective(s.to(self.accelerator.device), drawn)
+        other = replace(s, features=s.features.roll(1, 0), observed=s.observed.roll(1, 0))
+        _, shuffled = objective(other.to(self.accelerator.device), drawn)
+        figures = {f"validation/{name}": float(value) for name, value in paired.items()}
+        return figures | {"validation/reliance": float(shuffled["velocity"] - paired["velocity"])}
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The state in a checkpoint.
+def load_networks(model: Model, state: dict[str, Any], which: str, where: str) -> None:
+    """Take the networks of a checkpoint's state.
 
     Raises:
-        ReactdiffError: missing or unreadable.
+        ReactdiffError: they have other shapes.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file makes the unpickler raise anything
-        raise ReactdiffError("the checkpoint cannot be read", where=str(path), todo="train first") from error
-    return state
-
-
-def plan_inputs(
-    tokens: Tensor, latents: Tensor, which: Tensor, newest: Tensor, lead: Tensor, shape: Shape
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gather the inputs of plans whose newest token is `newest` and that start `lead` + 1 frames later.
-
-    Returns speaker (N, speech, D), speaker_missing (N, speech), past (N, past, L), target (N, horizon, L), start (N,).
-    """
-    start = newest + 1 + lead
-    ages = newest[:, None] + torch.arange(1 - shape.speech, 1)
-    speaker = tokens[which[:, None], ages.clamp(min=0)]
-    past = latents[which[:, None], MARGIN + start[:, None] + torch.arange(-shape.past, 0)]
-    target = latents[which[:, None], MARGIN + start[:, None] + torch.arange(shape.horizon)]
-    return speaker * (ages >= 0)[..., None], ages < 0, past, target, start
-
-
-def control_vector(values: Tensor, given: Tensor, lead: Tensor, shape: Shape) -> Tensor:
-    """Values where given, flags, and the lead as one-hot: (N, 2 * controls + max_lead)."""
-    one_hot = torch.nn.functional.one_hot(lead, shape.max_lead).to(values.dtype)
-    return torch.cat([values * given, given, one_hot], dim=-1)
-
-
-def reaction_loss(model: Model, s: Sequences, rng: np.random.Generator, plans: int) -> tuple[Tensor, dict[str, float]]:
-    """Velocity loss of the denoiser and the auxiliary loss of the encoder."""
-    shape = model.shape
-    batch, frames = s.features.shape[:2]
-    tokens = model.encoder(s.features, s.observed)
-    count = batch * plans
-    which = torch.arange(batch).repeat_interleave(plans)
-    newest = torch.from_numpy(rng.integers(2, frames, count))
-    lead = torch.from_numpy(np.minimum(rng.geometric(0.35, count) - 1, shape.max_lead - 1))
-    speaker, missing, past, target, start = plan_inputs(tokens, s.latents, which, newest, lead, shape)
-    past, past_missing = disturb_past(past, rng)
-    given = torch.from_numpy((rng.random((count, shape.controls)) < 0.85).astype(np.float32))
-    controls = control_vector(s.controls[which], given, lead, shape)
-    unguided = torch.from_numpy(rng.random(count) < 0.12)[:, None]
-    mask = -1e4 * torch.cat([torch.zeros(count, 1), (missing | unguided).float(), past_missing.float()], dim=1)
-    context = model.denoiser.context(speaker, past, controls)
-    angle = torch.from_numpy(0.5 * np.pi * rng.beta(1.2, 1.1, count).astype(np.float32)).clamp(0.005, 0.5 * np.pi)
-    noise = torch.randn_like(target)
-    cos, sin = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
-    z = cos * target + sin * noise
-    predicted = model.denoiser.velocity(z, angle, context, mask)
-    active = s.activity[which[:, None], MARGIN + start[:, None] + torch.arange(shape.horizon)]
-    weight = (1 + 2 * active)[..., None]
-    error = (predicted - (cos * noise - sin * target)).square() * weight
-    loss = error.mean()
-    aux = _aux_loss(model, s, tokens)
-    return loss + 0.3 * aux, {"velocity": float(loss.detach()), "aux": float(aux.detach())}
-
-
-def disturb_past(past: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Drop, shorten, offset and noise the listener's past. Returns it and which frames are missing (N, past)."""
-    count, length, width = past.shape
-    noise = torch.randn_like(past) * torch.from_numpy(0.6 * rng.random((count, 1, 1)).astype(np.float32))
-    shift = torch.randn(count, 1, width) * torch.from_numpy(0.7 * rng.random((count, 1, 1)).astype(np.float32))
-    clean = torch.from_numpy(rng.random((count, 1, 1)) < 0.2).float()
-    past = past + (noise + shift) * (1 - clean)
-    keep = np.where(rng.random(count) < 0.5, length, rng.integers(1, length + 1, count))
-    keep = np.where(rng.random(count) < 0.35, 0, keep)
-    missing = torch.arange(length)[None, :] < torch.from_numpy(length - keep)[:, None]
-    return past, missing
-
-
-def _aux_loss(model: Model, s: Sequences, tokens: Tensor) -> Tensor:
-    """Prediction of the listener's next 16 frames (means of four blocks) straight from the speaker tokens."""
-    columns = [INDEX[name] for name in AUX_NAMES]
-    frames = tokens.shape[1]
-    face = s.listener[:, MARGIN:, columns] / model.vae.scale[columns]
-    blocks = [face[:, 1 + 4 * i : 1 + 4 * i + frames + 3].unfold(1, 4, 1).mean(-1) for i in range(4)]
-    wanted = torch.stack(blocks, dim=2).flatten(2)
-    loss: Tensor = (model.aux(tokens) - wanted).square().mean()
-    return loss
+        if config_from(state["config"]).shape != model.shape:
+            raise ValueError("shape")
+        model.load_state_dict(state[which])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ReactdiffError(
+            "the checkpoint's networks are of another shape", where=where, todo="train anew, or give another checkpoint"
+        ) from error

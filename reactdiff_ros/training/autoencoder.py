@@ -1,0 +1,157 @@
+"""Training of the listener's autoencoder: every group of coefficients to the same quality, no latent idle.
+
+A weight of the KL term that suits the head lets the brows collapse. So each group has its own, which a slow controller
+turns until the group's reconstruction leaves TARGET of its variance unexplained (a constraint on the reconstruction,
+as in GECO, Rezende and Viola 2018): a group that reconstructs worse gets less KL, one that is better than needed
+more, which keeps its latents smooth and near the unit Gaussian.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reactdiff_ros.attributes import attributes_of
+from reactdiff_ros.model.groups import GROUP_COUNT, GROUP_NAMES, GROUP_OF_COEFFICIENT, GROUP_OF_LATENT
+from reactdiff_ros.model.runtime import VAE_CONTEXT
+
+from .data import Pool
+from .losses import gaussian_kl
+from .vae import ListenerVae
+
+TARGET: Final = 0.01
+"""Unexplained share of a group's variance that is aimed at."""
+KL_FIRST: Final = 1e-3
+KL_RANGE: Final = (1e-5, 3e-2)
+ACTIVE: Final = 0.01
+"""Variance of a posterior mean over data above which a latent counts as active (Burda et al. 2016)."""
+SEQUENCES: Final = 32
+FRAMES: Final = 64
+_PEAK: Final = 2e-3
+_LEAD_IN: Final = 2 * VAE_CONTEXT
+"""Frames at the beginning of a sequence whose past the networks do not see."""
+
+
+def _one_hot(owner: np.ndarray[Any, Any]) -> Tensor:
+    return torch.nn.functional.one_hot(torch.from_numpy(owner.astype(np.int64)), GROUP_COUNT).float()
+
+
+_OF_COEFFICIENT, _OF_LATENT = _one_hot(GROUP_OF_COEFFICIENT), _one_hot(GROUP_OF_LATENT)
+
+
+def per_group(values: Tensor, owner: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Means (G,) of values (..., n) over the members of each group, where `mask` (..., n) is 1."""
+    kept = torch.ones_like(values) if mask is None else mask.to(values.dtype)
+    axes = tuple(range(values.dim() - 1))
+    owner = owner.to(values.device)
+    return ((values * kept).sum(axes) @ owner) / (kept.sum(axes) @ owner).clamp(min=1.0)
+
+
+def set_scale(vae: ListenerVae, listener: Tensor) -> None:
+    """Bring coefficients to comparable size: their deviations, with a floor for those that hardly move."""
+    deviation = listener.flatten(0, 1).std(0)
+    floor = torch.full_like(deviation, 0.03)
+    floor[52:] = 0.004
+    vae.scale.copy_(torch.maximum(deviation, floor))
+
+
+class AutoencoderStep:
+    """Optimiser, KL weights and losses of one step; `state()` is all that a checkpoint needs."""
+
+    def __init__(self, vae: ListenerVae) -> None:
+        self.vae = vae
+        self.optimizer = torch.optim.AdamW(vae.parameters(), lr=_PEAK, weight_decay=1e-4)
+        self.kl_weight = torch.full((GROUP_COUNT,), KL_FIRST)
+        self.unexplained = torch.full((GROUP_COUNT,), 1.0)
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {
+            "optimizer": self.optimizer.state_dict(), "kl_weight": self.kl_weight, "unexplained": self.unexplained,
+        }  # fmt: skip
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.kl_weight, self.unexplained = state["kl_weight"], state["unexplained"]
+
+    def __call__(
+        self, x: Tensor, seen: Tensor, labels: Tensor, complete: Tensor, done: float, seed: int
+    ) -> dict[str, float]:
+        """One step on listeners x (B, T, 58) of which groups were `seen` (B, T, 58), with attributes `labels`
+        (B, T, 25) where a listener is `complete` (B,); `done` of the phase is over.
+        """
+        vae, scale = self.vae, self.vae.scale
+        generator = torch.Generator().manual_seed(seed)
+        mean, log_var = vae.posterior(x)
+        grain = torch.randn(mean.shape, generator=generator).to(mean.device)
+        z = mean + torch.exp(0.5 * log_var) * grain
+        error = (vae.decode_raw(z) - x) / scale
+        late = slice(_LEAD_IN, None)
+        squares = per_group(error[:, late].square(), _OF_COEFFICIENT, seen[:, late])
+        steps = error[:, late] - error[:, _LEAD_IN - 1 : -1]
+        jitter = per_group(steps.square(), _OF_COEFFICIENT, seen[:, late])
+        kl = per_group(gaussian_kl(mean, log_var)[:, late], _OF_LATENT)
+        guess = vae.attributes_raw(z.detach())
+        attribute = ((guess - labels)[:, late].square().mean((1, 2)) * complete).sum() / complete.sum().clamp(min=1)
+        loss = (squares + jitter + self.kl_weight.to(kl.device) * kl).sum() + 10.0 * attribute
+        for group in self.optimizer.param_groups:
+            group["lr"] = _PEAK * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.vae.parameters(), 5.0)
+        self.optimizer.step()
+        self._turn(squares.detach().cpu(), x, seen)
+        losses = {"attributes": float(attribute.detach())}
+        for i, name in enumerate(GROUP_NAMES):
+            losses[f"unexplained/{name}"] = float(self.unexplained[i])
+            losses[f"kl/{name}"] = float(kl[i].detach())
+        return losses
+
+    def _turn(self, squares: Tensor, x: Tensor, seen: Tensor) -> None:
+        variance = per_group(((x - x.mean((0, 1))) / self.vae.scale).square(), _OF_COEFFICIENT, seen).cpu()
+        share = squares / variance.clamp(min=1e-3)
+        self.unexplained = torch.lerp(self.unexplained, share, 0.02)
+        turn = torch.log(TARGET / self.unexplained.clamp(min=1e-6)).clamp(-1, 1)
+        self.kl_weight = (self.kl_weight * torch.exp(0.01 * turn)).clamp(*KL_RANGE)
+
+
+def draw_listeners(pool: Pool, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    """`count` random stretches of a pool's listeners (count, FRAMES, 58), and what of them was seen."""
+    rows, total = pool.listener.shape[:2]
+    row = torch.from_numpy(rng.integers(0, rows, count))[:, None]
+    here = torch.from_numpy(rng.integers(0, total - FRAMES + 1, count))[:, None] + torch.arange(FRAMES)
+    return pool.listener[row, here], pool.seen[row, here]
+
+
+def labels_of(x: Tensor) -> Tensor:
+    """REACT's attributes of coefficients (..., 58) by the documented projection."""
+    return torch.from_numpy(attributes_of(x.numpy()))
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
+def describe(vae: ListenerVae, listener: Tensor) -> dict[str, Any]:
+    """Reconstruction and use of the latents on listeners (W, T, 58): for each group the share of variance that is
+    explained and the active units, and the error of the attributes.
+    """
+    x = listener.to(vae.scale.device)
+    mean, log_var = vae.posterior(x)
+    error, size = vae.decode_raw(mean) - x, (x - x.mean((0, 1)))
+    unexplained = per_group((error / vae.scale).square(), _OF_COEFFICIENT) / per_group(
+        (size / vae.scale).square(), _OF_COEFFICIENT
+    ).clamp(min=1e-6)
+    active = (mean.flatten(0, 1).var(0) > ACTIVE).float().cpu() @ _OF_LATENT
+    kl = per_group(gaussian_kl(mean, log_var), _OF_LATENT)
+    labels = labels_of(listener).to(x.device)
+    off = (vae.attributes_raw(mean) - labels).square().mean((0, 1)).sqrt()
+    return {
+        "explained": {name: 1.0 - float(unexplained[i]) for i, name in enumerate(GROUP_NAMES)},
+        "active_units": {name: int(active[i]) for i, name in enumerate(GROUP_NAMES)},
+        "units": {name: int(n) for name, n in zip(GROUP_NAMES, _OF_LATENT.sum(0), strict=True)},
+        "kl": {name: float(kl[i]) for i, name in enumerate(GROUP_NAMES)},
+        "attribute_error": float(off.mean()),
+    }

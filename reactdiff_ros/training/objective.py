@@ -1,0 +1,290 @@
+"""One training step's losses: plans are cut from sequences, their history is disturbed, their conditions thinned.
+
+The listener's past predicts its next frame so well that a network would otherwise ignore the speaker.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.model.conditions import condition_vector
+from reactdiff_ros.model.runtime import VAE_CONTEXT
+
+from .config import TrainConfig
+from .data import MARGIN, Indices, Sequences
+from .layers import MASKED
+from .losses import UNITS, auxiliary_loss, cooccurrence_loss, motion_loss, velocity_loss
+from .nets import Model
+
+AUX_NAMES: Final = (
+    "mouthSmileLeft", "cheekSquintLeft", "browInnerUp", "browOuterUpLeft", "browDownLeft", "mouthFrownLeft",
+    "mouthPressLeft", "jawOpen", "headPitch", "headYaw", "headRoll", "headZ",
+)  # fmt: skip
+_AUX = [INDEX[name] for name in AUX_NAMES]
+
+LENGTH_SHARE: Final = (0.6, 0.2, 0.2)
+"""How often a quarter, a half and all of the horizon is drawn at once; the live listener draws quarters."""
+UNGUIDED: Final = 0.12
+"""Share of the noise draws without any speaker, for classifier-free guidance."""
+CLEAR: Final = 0.7
+"""Noise angle (rad) below which the clean estimate says enough to be decoded."""
+DECODED: Final = 48
+"""Noise draws a step that are decoded for the losses on coefficients and action units, at most."""
+
+
+@dataclass(slots=True)
+class Plans:
+    """N plans of a batch of sequences: what the denoiser is told and what it should draw.
+
+    which (N,) sequence; newest (N,) frame of the newest token; lead (N,); start (N,) = newest + 1 + lead; past
+    (N, past, L), target (N, H, L) and known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target;
+    weight (N, H, L).
+    """
+
+    which: Tensor
+    newest: Tensor
+    lead: Tensor
+    start: Tensor
+    past: Tensor
+    target: Tensor
+    known: Tensor
+    before: Tensor
+    weight: Tensor
+
+    def to(self, device: torch.device) -> Plans:
+        """The same on another device."""
+        return Plans(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def replaced(self, rows: Tensor, past: Tensor, target: Tensor, weight: Tensor) -> None:
+        """Give the plans of `rows` another past and target (roll-outs), in place."""
+        self.past[rows], self.target[rows], self.weight[rows] = past, target, weight
+        self.before[rows] = past[:, -VAE_CONTEXT:]
+
+
+def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator, within: Indices | None = None) -> Plans:
+    """`config.plans` plans of each sequence.
+
+    Plans are drawn more often where the speaker does something: weights on what the *listener* does would tilt the
+    learnt distribution towards events, drawing by the speaker does not. `within` (B, 2) bounds the frames of the
+    newest token, from and before.
+    """
+    shape = config.shape
+    batch, frames = s.salience.shape
+    chance = 1.0 + config.events * s.salience.double().numpy()
+    chance[:, :2] = 0.0
+    if within is not None:
+        t = np.arange(frames)
+        chance *= (t >= within[:, :1]) & (t < within[:, 1:])
+    cumulated = np.cumsum(chance, axis=1)
+    drawn = rng.random((batch, config.plans)) * cumulated[:, -1:]
+    newest = np.stack([np.searchsorted(c, d, side="right") for c, d in zip(cumulated, drawn, strict=True)]).reshape(-1)
+    count = batch * config.plans
+    horizon = int(rng.choice(_lengths(shape.horizon), p=LENGTH_SHARE))
+    # Stretches of a plan are drawn one after another from the same evidence, so they begin later and later.
+    fresh = np.minimum(rng.geometric(0.4, count) - 1, shape.max_lead - 1)
+    later = fresh + horizon * rng.integers(1, max(shape.horizon // horizon, 2), count)
+    lead = np.where(
+        rng.random(count) < 0.45, fresh, np.where(rng.random(count) < 0.8, later, rng.integers(0, 99, count))
+    )
+    lead = np.minimum(lead, shape.max_lead - 1)
+    which = torch.arange(batch).repeat_interleave(config.plans)
+    at, ahead = torch.from_numpy(np.minimum(newest, frames - 1)), torch.from_numpy(lead)
+    start = at + 1 + ahead
+    row, first = which[:, None], MARGIN + start[:, None]
+    here = first + torch.arange(horizon)
+    return Plans(
+        which=which, newest=at, lead=ahead, start=start, past=s.latents[row, first + torch.arange(-shape.past, 0)],
+        target=s.latents[row, here], known=s.known[row, here],
+        before=s.latents[row, first + torch.arange(-VAE_CONTEXT, 0)],
+        weight=torch.ones(count, horizon, s.latents.shape[-1]),
+    )  # fmt: skip
+
+
+def _lengths(horizon: int) -> list[int]:
+    return [horizon // 4, horizon // 2, horizon]
+
+
+@dataclass(slots=True)
+class Drawn:
+    """All random choices of a step: plans, what of their past is shown, conditions, noise."""
+
+    plans: Plans
+    past_missing: Tensor
+    conditions: Tensor
+    unguided: Tensor
+    """(N, M)"""
+    angle: Tensor
+    """(N, M)"""
+    noise: Tensor
+    """(N, M, H, L)"""
+
+    def to(self, device: torch.device) -> Drawn:
+        """The same on another device."""
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "plans"}
+        return Drawn(self.plans.to(device), **moved)
+
+
+def draw(s: Sequences, plans: Plans, config: TrainConfig, rng: np.random.Generator) -> Drawn:
+    """Everything random of a step but the plans; `plans.past` is disturbed in place."""
+    count, horizon, width = plans.target.shape
+    noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    if "history" in config.ablate:
+        missing = torch.zeros(plans.past.shape[:2], dtype=torch.bool)
+    else:
+        plans.past, missing = disturbed(plans.past, rng, noise)
+    # Short stretches are cheap beside their context, so they get more draws.
+    draws = max(1, config.draws * config.shape.horizon // (2 * horizon) + config.draws // 2)
+    angle = 0.5 * np.pi * rng.beta(1.2, 1.1, (count, draws))
+    return Drawn(
+        plans, missing, conditions(_told(s, plans), config.shape.max_lead, rng),
+        torch.from_numpy(rng.random((count, draws)) < UNGUIDED),
+        torch.from_numpy(np.clip(angle, 0.01, 0.5 * np.pi).astype(np.float32)),
+        torch.randn((count, draws, horizon, width), generator=noise),
+    )  # fmt: skip
+
+
+def _told(s: Sequences, plans: Plans) -> Told:
+    which = plans.which
+    return Told(s.controls[which], s.style[which], s.style_given[which], s.real[which], plans.lead)
+
+
+def disturbed(past: Tensor, rng: np.random.Generator, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Drop, shorten, offset and noise the listener's past. Returns it and which frames are missing (N, past)."""
+    count, length, width = past.shape
+
+    def amount(most: float) -> Tensor:
+        return torch.from_numpy(most * rng.random((count, 1, 1)).astype(np.float32))
+
+    grain = torch.randn(past.shape, generator=noise) * amount(0.5)
+    shift = torch.randn((count, 1, width), generator=noise) * amount(0.6)
+    clean = torch.from_numpy(rng.random((count, 1, 1)) < 0.3).float()
+    keep = np.where(rng.random(count) < 0.5, length, rng.integers(1, length + 1, count))
+    keep = np.where(rng.random(count) < 0.25, 0, keep)
+    missing = torch.arange(length)[None, :] < torch.from_numpy(length - keep)[:, None]
+    return past + (grain + shift) * (1 - clean), missing
+
+
+@dataclass(slots=True)
+class Told:
+    """What is known of the listeners of N plans: controls (N, 6), style, style_given (N, 8), real (N,), lead (N,)."""
+
+    controls: Tensor
+    style: Tensor
+    style_given: Tensor
+    real: Tensor
+    lead: Tensor
+
+
+_GIVEN: Final = ((0.2, 1, 1), (0.4, 0, 0), (0.55, 1, 0), (0.7, 0, 1), (1.0, 2, 2))
+"""(up to this share, controls, style): 1 all of them are told, 0 none, 2 each with a chance of three in four."""
+
+
+def conditions(told: Told, max_lead: int, rng: np.random.Generator) -> Tensor:
+    """The condition vectors (N, conditions), thinned: everything, nothing, controls, style or single entries."""
+    controls, style, real = told.controls.numpy(), told.style.numpy(), told.real.numpy()
+    kind = np.searchsorted([share for share, _, _ in _GIVEN], rng.random(len(controls)), side="right")
+    ways = np.array(_GIVEN)[np.minimum(kind, len(_GIVEN) - 1), 1:]
+
+    def flags(way: NDArray[np.floating[Any]], width: int) -> NDArray[np.float32]:
+        entries = rng.random((len(way), width)) < 0.75
+        return np.where(way[:, None] == 2, entries, way[:, None] == 1).astype(np.float32)
+
+    controls_given = flags(ways[:, 0], controls.shape[1]) * (1 - real[:, None])
+    style_given = flags(ways[:, 1], style.shape[1]) * told.style_given.numpy()
+    vector = condition_vector(controls, controls_given, style, style_given, real, told.lead.numpy(), max_lead)
+    return torch.from_numpy(vector)
+
+
+class Objective(nn.Module):  # type: ignore[misc]
+    """The weighted sum of all losses of a step, as a module, so that it can be distributed over several GPUs."""
+
+    def __init__(self, model: Model, config: TrainConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(self, s: Sequences, d: Drawn) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and its parts without their weights."""
+        model, p, weights = self.model, d.plans, self.config.losses
+        tokens = model.encoder(s.features, s.observed)
+        speaker, speaker_missing = gathered(tokens, p, self.config.shape.speech)
+        context = model.denoiser.context(speaker, p.past, d.conditions)
+        mask = context_mask(speaker_missing, d.past_missing, d.unguided)
+        cos, sin = torch.cos(d.angle)[..., None, None], torch.sin(d.angle)[..., None, None]
+        target = p.target[:, None]
+        z = cos * target + sin * d.noise
+        predicted = model.denoiser.velocity(z, d.angle, context, mask)
+        wanted = cos * d.noise - sin * target
+        known = p.known[:, None].expand_as(predicted)
+        losses = {"velocity": velocity_loss(predicted, wanted, known, p.weight[:, None])}
+        if weights.motion or weights.cooccurrence:
+            losses |= self._decoded(s, d, cos * z - sin * predicted)
+        losses["auxiliary"] = self._auxiliary(s, tokens)
+        total = weights.velocity * losses["velocity"] + weights.auxiliary * losses["auxiliary"]
+        if weights.motion or weights.cooccurrence:
+            total = total + weights.motion * (losses["speed"] + losses["acceleration"])
+            total = total + weights.cooccurrence * losses["cooccurrence"]
+        return total, losses
+
+    def _decoded(self, s: Sequences, d: Drawn, clean: Tensor) -> dict[str, Tensor]:
+        """Losses on what some of the clean estimates (N, M, H, L) look like, decoded by the frozen autoencoder."""
+        p, vae = d.plans, self.model.vae
+        plan, stretch = torch.nonzero(d.angle < CLEAR, as_tuple=True)
+        plan, stretch = plan[:DECODED], stretch[:DECODED]
+        if not len(plan):
+            nothing = clean.sum() * 0.0
+            return {"speed": nothing, "acceleration": nothing, "cooccurrence": nothing}
+        before = p.before[plan]
+        # Latents that nobody measured are taken as they are: they must not count as a difference.
+        estimate = torch.where(p.known[plan], clean[plan, stretch], p.target[plan])
+        here = torch.cat([before, estimate], dim=1)
+        there = torch.cat([before, p.target[plan]], dim=1)
+        with torch.no_grad():
+            wanted, units_wanted = vae.decode(there), vae.attributes(there)[..., :UNITS]
+        frames = MARGIN + p.start[plan][:, None] + torch.arange(estimate.shape[1], device=plan.device)
+        seen = s.seen[p.which[plan][:, None], frames]
+        speed, acceleration = motion_loss(vae.decode(here)[:, VAE_CONTEXT:], wanted[:, VAE_CONTEXT:], vae.scale, seen)
+        units = vae.attributes(here)[:, VAE_CONTEXT:, :UNITS]
+        together = cooccurrence_loss(units, units_wanted[:, VAE_CONTEXT:])
+        return {"speed": speed, "acceleration": acceleration, "cooccurrence": together}
+
+    def _auxiliary(self, s: Sequences, tokens: Tensor) -> Tensor:
+        """Means of the listener's next 16 frames in four blocks, straight from the speaker's tokens."""
+        frames = tokens.shape[1]
+        face = s.listener[:, MARGIN:, _AUX] / self.model.vae.scale[_AUX]
+        seen = s.seen[:, MARGIN:, _AUX].float()
+
+        def blocks(values: Tensor) -> Tensor:
+            parts = [values[:, 1 + 4 * i : 1 + 4 * i + frames + 3].unfold(1, 4, 1).mean(-1) for i in range(4)]
+            return torch.stack(parts, dim=2).flatten(2)
+
+        return auxiliary_loss(self.model.aux(tokens), blocks(face), blocks(seen) > 0.99)
+
+
+def gathered(tokens: Tensor, plans: Plans, speech: int) -> tuple[Tensor, Tensor]:
+    """The `speech` newest tokens of each plan (N, speech, D), and which are missing (N, speech): before the session."""
+    ages = plans.newest[:, None] + torch.arange(1 - speech, 1, device=tokens.device)
+    speaker = tokens[plans.which[:, None], ages.clamp(min=0)]
+    missing = ages < 0
+    return speaker * (~missing)[..., None], missing
+
+
+def context_mask(speaker_missing: Tensor, past_missing: Tensor, unguided: Tensor) -> Tensor:
+    """(N, M, 1 + speech + past): which context each stretch may see."""
+    stretches = unguided.shape[1]
+    speaker = speaker_missing[:, None] | unguided[:, :, None]
+    past = past_missing[:, None].expand(-1, stretches, -1)
+    conditions_missing = torch.zeros_like(speaker[..., :1])
+    return MASKED * torch.cat([conditions_missing, speaker, past], dim=-1).float()
+
+
+def schedule(done: float, warm: float) -> float:
+    """Learning rate, as a share of its peak, when `done` (0..1) of the run is over: linear, then a cosine to 3 %."""
+    return min(1.0, (done + 1e-9) / max(warm, 1e-9)) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))

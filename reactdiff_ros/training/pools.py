@@ -1,0 +1,53 @@
+"""Where a run's pools come from: simulated now, or in a second process while the first one trains."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+
+from reactdiff_ros.simulator.seeds import Purpose, purpose_seed
+from reactdiff_ros.simulator.voices import VoiceBank, load_bank
+
+from .config import TrainConfig
+from .data import Pool, simulated_pool
+
+
+def make_pool(config: TrainConfig, purpose: Purpose, number: int, bank: VoiceBank | None = None) -> Pool:
+    """The `number`-th pool of a run."""
+    voices = bank if bank is not None or not config.bank else load_bank(Path(config.bank))
+    return simulated_pool(purpose_seed(purpose, config.seed, number), config, voices)
+
+
+class Pools:
+    """The training pools of a run by number, the newest kept; with `config.workers` the next is made ahead."""
+
+    def __init__(self, config: TrainConfig, first: int = 0, stride: int = 1) -> None:
+        """`first` and `stride`: this process's share of the numbers, where several train together."""
+        self._config, self._first, self._stride = config, first, stride
+        self.bank = load_bank(Path(config.bank)) if config.bank else None
+        self._executor: ProcessPoolExecutor | None = None
+        self._ahead: tuple[int, Future[Pool]] | None = None
+        if config.workers:
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(max_workers=1, mp_context=context)
+
+    def get(self, number: int) -> Pool:
+        """The pool of this number: the same whoever makes it."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == number:
+            pool = ahead[1].result()
+        else:
+            pool = make_pool(self._config, "train", self._number(number), self.bank)
+        if self._executor is not None:
+            following = self._executor.submit(make_pool, self._config, "train", self._number(number + 1))
+            self._ahead = (number + 1, following)
+        return pool
+
+    def _number(self, number: int) -> int:
+        return self._first + number * self._stride
+
+    def close(self) -> None:
+        """End the second process."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
