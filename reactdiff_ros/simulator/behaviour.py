@@ -62,13 +62,13 @@ def draw_people(seed: Seed, worlds: int, frames: int) -> People:
     still = rng.random(worlds) < 0.1
     lively = np.where(still, 0.15, log_normal(rng, 1.0, 0.35, shape)).astype(np.float32)
     # 8.4 a minute in calls (3.7 to 12.7, 10th to 90th percentile), 3.2 in video chat: between the two, and wide.
-    rate = np.where(still, 0.4, np.clip(log_normal(rng, 6.0, 0.45, shape), 2.5, 14.0))
-    length = log_normal(rng, 1.8, 0.3, shape) * np.where(rng.random(worlds) < 0.1, 2.0, 1.0)
+    rate = np.where(still, 0.4, np.clip(log_normal(rng, 7.5, 0.45, shape), 2.8, 16.0))
+    length = log_normal(rng, 1.4, 0.3, shape) * np.where(rng.random(worlds) < 0.1, 2.0, 1.0)
     return People(
         kind=kind, lively=lively, smiles_per_minute=rate.astype(np.float32), smile_s=length.astype(np.float32),
         smile_size=np.clip(log_normal(rng, 0.45, 0.3, shape), 0.2, 0.9),
         insincere=uniform(rng, 0.1, 0.5, shape),
-        laughs_per_minute=(log_normal(rng, 1.0, 0.5, shape) * np.minimum(lively, 1.5)).astype(np.float32),
+        laughs_per_minute=(log_normal(rng, 1.4, 0.5, shape) * np.minimum(lively, 1.5)).astype(np.float32),
         mood=ornstein(rng, worlds, slow_steps(frames), (5.0, 8.0), SLOW_S),
     )  # fmt: skip
 
@@ -78,9 +78,9 @@ def make_smiles(seed: Seed, p: People, frames: int) -> tuple[Events, BoolArray, 
     rng = generator(seed, _SMILES)
     worlds = len(p.kind)
     shape = (worlds, capacity(24.0, frames))
-    length = np.clip(log_normal(rng, p.smile_s[:, None], 1.0, shape), 0.5, 20.0)
+    length = np.clip(log_normal(rng, p.smile_s[:, None], 1.1, shape), 0.4, 20.0)
     rise = uniform(rng, 0.4, 0.75, shape)
-    fall = uniform(rng, 0.5, 1.4, shape)
+    fall = uniform(rng, 0.5, 1.4, shape) * np.clip(length / 1.5, 0.6, 1.0)
     chance = np.clip(p.laughs_per_minute / p.smiles_per_minute, 0.0, 0.35)[:, None]
     funny = rng.random(shape, dtype=np.float32)
     laughing, amused = funny < chance, (funny >= chance) & (funny < 1.6 * chance)
@@ -89,9 +89,9 @@ def make_smiles(seed: Seed, p: People, frames: int) -> tuple[Events, BoolArray, 
     length = np.where(jolly, np.maximum(length, bout + 0.8), length)
     size = p.smile_size[:, None] * log_normal(rng, 1.0, 0.3, shape) * (length / 1.8) ** 0.12
     size = np.where(jolly, np.maximum(size, uniform(rng, 0.55, 0.9, shape)), size)
-    hold = np.maximum(length - 0.5 * (rise + fall), 0.08)
+    hold = np.maximum(length - 0.6 * (rise + fall), 0.04)
     cycle = 60.0 / p.smiles_per_minute
-    busy = p.smile_s * 1.65 + 1.0
+    busy = p.smile_s * 1.85 + 0.7
     rate = np.exp(0.8 * p.mood[..., 0] - 0.32) / np.maximum(cycle - busy, 1.0)[:, None]
     start = renewal(rng, rate, rise + hold + fall, 0.3)
     sincere = (rng.random(shape, dtype=np.float32) > p.insincere[:, None]) | laughing
@@ -101,17 +101,27 @@ def make_smiles(seed: Seed, p: People, frames: int) -> tuple[Events, BoolArray, 
     return events, sincere, np.where(jolly, bout, 0.0).astype(np.float32), amused
 
 
+@dataclass(slots=True)
+class Bouts:
+    """(B, T) each: bursts of voice, which of them are laughs, amusement without voice, and how jaw and head shake."""
+
+    burst: BoolArray
+    laughing: BoolArray
+    hush: BoolArray
+    shake: FloatArray
+
+
 def make_bursts(
     seed: Seed, smiles: Events, bout: FloatArray, amused: BoolArray, smile: FloatArray, frames: int
-) -> tuple[BoolArray, BoolArray, FloatArray]:
-    """Bursts of voice, which of them are laughs, and how jaw and head shake."""
+) -> Bouts:
+    """Laughs, coughs and silent amusement, from smiles (B, N) that last `bout` seconds or do not laugh at all (0)."""
     rng = generator(seed, _LAUGHS)
     worlds = len(smile)
     start = smiles.start + 0.25
     jolly = smiles.on & (bout > 0)
     laughing = cover(start, start + bout, jolly & ~amused, frames)
     # Coughs: chosen, so that bursts without a smile are about as common as with one.
-    rate = log_normal(rng, 0.8, 0.5, (worlds,)) * (rng.random(worlds) < 0.7)
+    rate = log_normal(rng, 1.1, 0.5, (worlds,)) * (rng.random(worlds) < 0.7)
     last = np.clip(log_normal(rng, 0.9, 0.45, (worlds, capacity(4.0, frames))), 0.4, 2.0)
     cough = renewal(rng, steady(rate / 60.0, frames), last, 2.0)
     smiling = np.concatenate([np.zeros((worlds, 1), np.int64), np.cumsum(smile > 0.05, axis=1)], axis=1)
@@ -126,7 +136,8 @@ def make_bursts(
     shake = np.zeros_like(smile)
     for first, long, on in ((start, bout, jolly), (cough, last, alone)):
         paint(shake, first, first + long + 0.2, on, _plateau(long))
-    return laughing | coughing, laughing, shake
+    hush = cover(start - 0.1, start + bout + 0.2, jolly & amused, frames)
+    return Bouts(burst=laughing | coughing, laughing=laughing, hush=hush & ~laughing & ~coughing, shake=shake)
 
 
 def _plateau(length: FloatArray) -> Shape:
@@ -189,7 +200,7 @@ def upper_face(seed: Seed, p: People, frames: int) -> dict[str, FloatArray]:
     worlds = len(p.kind)
     table: dict[str, tuple[float, float, float, float, Range]] = {
         # a minute, share of people, effect of valence, of arousal, apex in s
-        "brow_up": (2.2, 1.0, 0.0, 0.5, (0.3, 1.4)),
+        "brow_up": (2.2, 1.0, 0.0, 0.5, (0.15, 1.0)),
         "frown": (1.0, 0.6, -0.6, 0.2, (0.8, 5.0)),
         "sad": (0.9, 0.35, -0.8, -0.3, (1.5, 7.0)),
         "doubt": (0.9, 0.5, -0.3, 0.0, (0.8, 3.5)),
@@ -253,7 +264,7 @@ def _arch(length: FloatArray) -> Shape:
 def make_blinks(seed: Seed, worlds: int, frames: int) -> FloatArray:
     """Closing of the lids: 26 a minute in conversation, log-normal between people; 80 ms down, 150 ms up."""
     rng = generator(seed, _BLINK)
-    rate = np.clip(log_normal(rng, 22.0, 0.35, (worlds,)), 8.0, 45.0)
+    rate = np.clip(log_normal(rng, 29.0, 0.4, (worlds,)), 9.0, 60.0)
     shape = (worlds, capacity(40.0, frames))
     start = renewal(rng, steady(rate / 60.0, frames), np.full(shape, 0.25, np.float32), 0.3)
     events = Events(
@@ -264,8 +275,8 @@ def make_blinks(seed: Seed, worlds: int, frames: int) -> FloatArray:
 
 
 def make_waves(seed: Seed, worlds: int, frames: int) -> FloatArray:
-    """Slow random motion (B, T, 10): glances | where the eyes go (2) | swell of smiles | head slow (3), quick (3)."""
-    taus = (0.5, 1.0, 1.0, 0.6, 1.0, 1.0, 1.0, 0.18, 0.18, 0.18)
+    """Random motion (B, T, 13): glances | where the eyes go (2) | swell of smiles | head, in three paces (9)."""
+    taus = (0.5, 1.0, 1.0, 0.6, *(1.0,) * 3, *(0.2,) * 3, *(0.06,) * 3)
     return ornstein(generator(seed, _HEAD), worlds, frames, taus)
 
 
@@ -278,10 +289,12 @@ def make_head(
     worlds, frames = nod.shape
     time = np.arange(frames, dtype=np.float32) * FRAME_S
     scale = np.asarray(np.sqrt(lively)[:, None, None] * log_normal(rng, 1.0, 0.3, (worlds, 1, 1)), dtype=np.float32)
-    calm = np.array([0.030, 0.026, 0.020], np.float32)
-    busy = np.array([0.040, 0.062, 0.030], np.float32)
+    calm = np.array([0.054, 0.044, 0.028], np.float32)
+    busy = np.array([0.066, 0.110, 0.045], np.float32)
     size = calm + (busy - calm) * talking[..., None]
-    head = np.asarray(scale * size * (0.8 * waves[..., 4:7] + 0.6 * waves[..., 7:10]), dtype=np.float32)
+    head = np.asarray(
+        scale * size * (0.78 * waves[..., 4:7] + 0.6 * waves[..., 7:10] + 0.2 * waves[..., 10:]), dtype=np.float32
+    )
     side = rng.choice([-1.0, 1.0], (worlds, 1)).astype(np.float32)
     tremor = np.sin(2 * np.pi * uniform(rng, 4.0, 5.5, (worlds, 1)) * time)
     shaking = 0.025 * shake * tremor - 0.03 * shake

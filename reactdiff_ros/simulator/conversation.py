@@ -99,7 +99,7 @@ class _Cues(TypedDict):
 def _cues(rng: np.random.Generator, start: FloatArray, end: FloatArray, precursors: bool) -> _Cues:
     """Moments within phrases, after 0.9 s of speech at the soonest (Ward and Tsukahara: 0.7 s)."""
     cue = start + uniform(rng, 0.9, 3.0, start.shape)
-    cue = np.where((cue < end - 0.5) & (rng.random(start.shape, dtype=np.float32) < 0.75), cue, np.nan)
+    cue = np.where((cue < end - 0.5) & (rng.random(start.shape, dtype=np.float32) < 0.9), cue, np.nan)
     kind = rng.random(start.shape, dtype=np.float32)
     early = rng.random(start.shape, dtype=np.float32) < 0.85
     lead = uniform(rng, *LEAD_S, start.shape) * early * precursors
@@ -130,9 +130,9 @@ def gaze_contact(seed: Seed, talk: Talk, wander: FloatArray, speech: BoolArray, 
     rng = generator(seed, PART + 100)
     worlds, frames = speech.shape
     speaking = 0.35 + 0.35 * rng.standard_normal((worlds, 1), dtype=np.float32)
-    silent = -0.95 + 0.35 * rng.standard_normal((worlds, 1), dtype=np.float32)
+    silent = -1.15 + 0.35 * rng.standard_normal((worlds, 1), dtype=np.float32)
     looks = wander > np.where(speech, speaking, silent)
-    shy = rng.random(talk.start.shape, dtype=np.float32) < 0.7
+    shy = rng.random(talk.start.shape, dtype=np.float32) < 0.75
     avert = uniform(rng, 0.5, 1.5, talk.start.shape)
     moment = np.nan_to_num(talk.cue, nan=-1e6)
     away = (
@@ -140,7 +140,7 @@ def gaze_contact(seed: Seed, talk: Talk, wander: FloatArray, speech: BoolArray, 
         | cover(talk.start - 0.25, talk.start + avert, talk.on & talk.opens & shy, frames)
         | cover(moment - 0.2, moment + 0.3, talk.on & talk.cue_low & ~talk.cue_gaze, frames)
     )
-    until = np.minimum(talk.resume, talk.end + np.where(talk.yields, 1.2, 0.8))
+    until = np.minimum(talk.resume - 0.3, talk.end + np.where(talk.yields, 1.2, 0.8))
     back = (
         cover(talk.end - talk.lead, until, talk.on & talk.returns, frames)
         | cover(moment - talk.cue_lead, moment + 0.5, talk.on & talk.cue_gaze & np.isfinite(talk.cue), frames)

@@ -173,7 +173,7 @@ class _Bank:
         tail = (where.left <= 0) & (where.left > -TAIL)
         local = np.where(tail, length - where.left, local)
         pointer = track[..., 0] + np.maximum(local, 0)
-        spoken = (where.phrase >= 0) & (where.left > -TAIL) & s.present & ~s.burst
+        spoken = (where.phrase >= 0) & (where.left > -TAIL) & s.present & ~s.burst & ~s.hush
         began = np.maximum.accumulate(
             np.where(s.burst & ~np.roll(s.burst, 1, axis=1) | (np.arange(frames) == 0), np.arange(frames), 0), axis=1
         )
@@ -209,7 +209,7 @@ class _Parametric:
         falling = np.take_along_axis(s.talk.falling, np.maximum(where.phrase, 0), axis=1)
         fall = falling * np.clip(1 - where.left * FRAME_S / 0.5, 0, 1) * (where.left > -3)
         tail = (where.phrase >= 0) & (where.left <= 0) & (where.left > -3)
-        sounding = ((since(s.speech) < 0.12) & tail & s.present) | s.speech | s.burst
+        sounding = ((since(s.speech) < 0.12) & tail & s.present & ~s.hush) | s.speech | s.burst
         bright = low_pass(s.bright, 0.1)
         out = np.empty((worlds, frames, COLUMNS), np.float32)
         loud = low_pass(s.speech | s.burst, 0.05)

@@ -120,12 +120,26 @@ def observe(seed: Seed, speakers: Speakers, bank: VoiceBank | None = None) -> Sp
     mesh = present & face.mesh[take]
     affect_on = generator(seed, _FACE + 50).random((worlds, 1)) < 0.85
     coefficients, confidence = face.coefficients[take], face.confidence[take]
-    return SpeakerBatch(
-        camera=camera, face=present, mesh=mesh, neutral_confidence=face.known, coefficients=coefficients,
+    batch = SpeakerBatch(
+        camera=camera, face=present, mesh=mesh, neutral_confidence=face.known.copy(), coefficients=coefficients,
         confidence=confidence, gaze_observed=mesh & face.gaze_on, gaze=face.gaze[take],
         affect_observed=mesh & affect_on, affect=_affect(coefficients, confidence), microphone=microphone,
         **hear(seed, speakers, bank),
     )  # fmt: skip
+    _hide(batch)
+    return batch
+
+
+def _hide(b: SpeakerBatch) -> None:
+    """What is not observed is as in `tokens.blank`."""
+    for name in ("coefficients", "confidence", "neutral_confidence"):
+        getattr(b, name)[~b.mesh] = 0.0
+    b.gaze[~b.gaze_observed] = 0.0
+    b.affect[~b.affect_observed] = 0.0
+    deaf = ~b.microphone
+    for name in ("speech_probability", "mfcc", "pitch_hz", "utterance_s", "speaking"):
+        getattr(b, name)[deaf] = 0
+    b.loudness_dbfs[deaf], b.pause_s[deaf] = -100.0, np.nan
 
 
 @dataclass(slots=True)

@@ -101,6 +101,8 @@ class Speakers:
     burst: BoolArray
     """Bursts of voice: laughing or coughing."""
     laughing: BoolArray
+    hush: BoolArray
+    """Silent amusement: looks like laughing, and the voice is still."""
     shake: FloatArray
     """0..1: jaw and head shake as in laughing, coughing and silent amusement."""
     brow_up: FloatArray
@@ -157,7 +159,7 @@ def make_speakers(
     extra = _inserted_smile(insertion, worlds)
     base = envelope(smiles, frames)
     smile = np.maximum(base, envelope(extra, frames)) if extra is not None else base
-    burst, laughing, shake = make_bursts(seed, smiles, bursts, amused, base, frames)
+    bouts = make_bursts(seed, smiles, bursts, amused, base, frames)
     cheek, brighten, voiced = announce(seed, people, smiles, sincere, frames, precursors)
     phrases = spoken(talk, frames)
     inside, cue_forced, low = _inserted_cue(insertion, phrases)
@@ -174,17 +176,19 @@ def make_speakers(
     nod, nodding = make_nods(seed, worlds, frames)
     breath = make_breath(seed, talk, frames, precursors)
     spoken_cue = cover(np.nan_to_num(talk.cue, nan=-1e6), np.nan_to_num(talk.cue, nan=-1e6) + CUE_S, talk.cues, frames)
-    head = make_head(seed, waves, low_pass(phrases, 0.3), nod, breath, shake, parts["doubt"], people.lively)
+    head = make_head(seed, waves, low_pass(phrases, 0.3), nod, breath, bouts.shake, parts["doubt"], people.lively)
     took = np.ones(worlds, bool)
     if insertion is not None:
         f = min(max(insertion.frame, 0), frames - 1)
         took = present[:, f] & (inside if insertion.kind == "cue" else np.ones(worlds, bool))
         took &= base[:, f] < 0.1 if insertion.kind == "smile" else True
     return Speakers(
-        kind=people.kind, lively=people.lively, present=present, talk=talk, speech=phrases & present & ~burst,
+        kind=people.kind, lively=people.lively, present=present, talk=talk,
+        speech=phrases & present & ~bouts.burst & ~bouts.hush,
         smiles=smiles, sincere=sincere, smile=np.clip(smile * swell, 0, 1), cheek=cheek, brighten=brighten, flat=flat,
         bright=(lively | glad | voiced) & ~flat, low_pitch=np.maximum(low_pitch(talk, frames), low),
-        burst=burst & present, laughing=laughing & present, shake=shake, **parts, nod=nodding, breath=breath,
+        burst=bouts.burst & present, laughing=bouts.laughing & present, hush=bouts.hush, shake=bouts.shake,
+        **parts, nod=nodding, breath=breath,
         blink=make_blinks(seed, worlds, frames), head=head, contact=contact, wander=waves[..., 1:3],
         cue=(spoken_cue | _late(low > 0)) & present, took=took, insertion=insertion,
     )  # fmt: skip

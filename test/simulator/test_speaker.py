@@ -1,0 +1,286 @@
+"""Simulated speakers against what people do, and what trials in pairs rely on."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.simulator import motion
+from reactdiff_ros.simulator.speaker import SLOW, TALKER, Insertion, Speakers, make_speakers, stimulus_of
+
+FRAME = motion.FRAME_S
+
+
+@pytest.fixture(scope="module")
+def people() -> Speakers:
+    return make_speakers(5, 160, 3000)
+
+
+def runs(mask):
+    """World, first frame and length of every run of true frames."""
+    steps = np.diff(np.pad(mask.astype(int), ((0, 0), (1, 1))), axis=1)
+    world, first = np.where(steps == 1)
+    return world, first, np.where(steps == -1)[1] - first
+
+
+def minutes(s):
+    return s.speech.shape[1] * FRAME / 60
+
+
+def per_minute(s, mask):
+    return np.bincount(runs(mask)[0], minlength=len(mask)) / minutes(s)
+
+
+def same(a, b, frames=None):
+    """Names of the fields that differ (before a frame, where they have frames)."""
+    differs = []
+    for f in fields(a):
+        x, y = getattr(a, f.name), getattr(b, f.name)
+        if isinstance(x, np.ndarray):
+            if frames is not None and x.ndim > 1 and x.shape[1] == a.present.shape[1]:
+                x, y = x[:, :frames], y[:, :frames]
+            if not np.array_equal(x, y, equal_nan=x.dtype.kind == "f"):
+                differs.append(f.name)
+    return set(differs)
+
+
+def test_same_seed_same_bits():
+    a, b, c = make_speakers(3, 6, 200), make_speakers(3, 6, 200), make_speakers(4, 6, 200)
+    assert same(a, b) == set()
+    assert {"smile", "head", "contact", "present"} & same(a, c)
+    for f in fields(a.talk):
+        np.testing.assert_array_equal(getattr(a.talk, f.name), getattr(b.talk, f.name))
+    assert same(make_speakers((3, 1), 6, 200), make_speakers((3, 1), 6, 200)) == set()
+    assert same(make_speakers((3, 1), 6, 200), make_speakers((3, 2), 6, 200)) != set()
+
+
+def test_smiles_are_as_human_ones(people):
+    alive = people.lively > 0.2
+    smiling = people.smile > 0.12
+    rate, share = per_minute(people, smiling)[alive], smiling.mean(axis=1)[alive]
+    length = runs(smiling)[2] * FRAME
+    # 3 to 12 a minute and .05 to .6 of the time, very different between people; quartiles 0.8 / 1.8 / 3.9 s.
+    low, middle, high = np.percentile(rate, [10, 50, 90])
+    assert 2.2 < low < 4.5
+    assert 4.5 < middle < 8.5
+    assert 8.5 < high < 13
+    assert np.percentile(share, 5) < 0.16
+    assert 0.2 < np.median(share) < 0.42
+    assert 0.5 < np.percentile(share, 95) < 0.8
+    np.testing.assert_allclose(np.percentile(length, [25, 50, 75]), [0.85, 1.8, 3.6], rtol=0.25)
+    assert ((people.smiles.rise > 0.39) & (people.smiles.rise < 0.76)).all()
+    still = people.lively <= 0.2
+    assert per_minute(people, smiling)[still].mean() < 1.5
+
+
+def test_peak_speed_of_a_smile_grows_with_its_size():
+    rise = np.full((2, 1), 0.5, np.float32)
+    on = np.ones((2, 1), bool)
+    size = np.array([[0.3], [0.6]], np.float32)
+    smile = motion.envelope(motion.Events(rise * 0, size, rise, rise, rise, on), 40)
+    speed = np.diff(smile, axis=1).max(axis=1)
+    np.testing.assert_allclose(speed[1] / speed[0], 2.0, rtol=1e-3)
+
+
+def test_laughs_brows_nods_and_blinks_are_as_often_as_people_s(people):
+    alive = people.lively > 0.5
+    assert 0.7 < per_minute(people, people.laughing)[alive].mean() < 1.6  # 1.0
+    assert 1.6 < per_minute(people, people.brow_up > 0.12)[alive].mean() < 3.0  # 1.7 to 2.5
+    assert 0.8 < np.median(runs(people.brow_up > 0.12)[2]) * FRAME < 1.4  # 1.1 s
+    assert 0.3 < per_minute(people, people.frown > 0.12)[alive].mean() < 1.2  # 0.5
+    assert 0.1 < per_minute(people, people.doubt > 0.12).mean() < 1.2
+    assert 0.1 < per_minute(people, people.sad > 0.12).mean() < 1.2
+    assert 2.0 < per_minute(people, people.nod > 0.5).mean() < 5.5  # 3 to 5.5
+    low, middle, high = np.percentile(per_minute(people, people.blink > 0.5), [2.5, 50, 97.5])
+    assert low > 7
+    assert 17 < middle < 28  # 26, and 17 at rest
+    assert high < 48
+
+
+def test_conversation_has_turns_phrases_and_pauses(people):
+    talkers = people.kind == TALKER
+    talk = people.talk
+    assert 0.45 < people.speech[talkers].mean() < 0.7
+    assert not people.speech[people.kind > SLOW].any()
+    phrase = np.percentile(runs(people.speech[talkers])[2] * FRAME, [25, 50, 75])
+    np.testing.assert_allclose(phrase, [1.0, 1.6, 2.5], rtol=0.25)
+    turns = []
+    for b in np.flatnonzero(talkers):
+        opened = None
+        for n in range(talk.start.shape[1]):
+            opened = talk.start[b, n] if talk.opens[b, n] else opened
+            if talk.yields[b, n] and opened is not None:
+                turns.append(talk.end[b, n] - opened)
+    np.testing.assert_allclose(np.percentile(turns, [25, 50, 75]), [2.0, 4.0, 9.0], rtol=0.4)  # EgoCom
+    yields = ((talk.end > 0) & (talk.end < 120) & talk.yields)[talkers].sum(axis=1) / minutes(people)
+    assert 4 < yields.mean() < 9  # 7.3 switches a minute
+    assert (talk.end > talk.start).all()
+    assert (talk.resume > talk.end).all()
+    assert (talk.start[:, 1:] >= talk.resume[:, :-1] - 1e-3).all()
+
+
+def test_gaze_goes_with_the_turns(people):
+    talk, frames = people.talk, people.speech.shape[1]
+    there = people.present & (people.kind <= SLOW)[:, None]
+    assert 0.4 < people.contact[there & people.speech].mean() < 0.52
+    assert people.contact[people.present & ~people.speech].mean() > 0.62
+    inside = talk.on & (talk.start > 1) & (talk.end < frames * FRAME - 1)
+    world = np.broadcast_to(np.arange(len(there))[:, None], talk.end.shape)
+
+    def at(time, which):
+        return people.contact[world, np.clip((time / FRAME).astype(int), 0, frames - 1)][which].mean()
+
+    assert at(talk.start, inside & talk.opens) < 0.35  # over 70 % begin looking away
+    assert at(talk.end - 0.05, inside & talk.yields) > 0.7  # over 70 % end looking at the listener
+    assert at(talk.end - 0.05, inside & ~talk.yields) < 0.4
+
+
+def test_head_moves_in_the_bands_of_real_people(people):
+    def bands(x):
+        power = np.abs(np.fft.rfft(x - x.mean(axis=1, keepdims=True), axis=1)) ** 2
+        hertz = np.fft.rfftfreq(x.shape[1], FRAME)
+        edges = (0.2, 0.5, 1.0, 2.0, 3.5)
+        return [
+            np.degrees(np.sqrt(2 * power[:, (hertz >= a) & (hertz < b)].sum(axis=1).mean()) / x.shape[1])
+            for a, b in pairwise(edges)
+        ]
+
+    listens, speaks = people.kind > SLOW, people.kind == TALKER
+    # rms degrees in 0.2-.5 / .5-1 / 1-2 / 2-3.5 Hz
+    np.testing.assert_allclose(bands(people.head[listens][..., 0]), [1.5, 1.3, 0.9, 0.6], rtol=0.45)
+    np.testing.assert_allclose(bands(people.head[speaks][..., 0]), [2.0, 1.7, 1.1, 0.8], rtol=0.45)
+    np.testing.assert_allclose(bands(people.head[listens][..., 1]), [1.2, 1.0, 0.6, 0.4], rtol=0.45)
+    np.testing.assert_allclose(bands(people.head[speaks][..., 1]), [2.9, 2.3, 1.2, 0.8], rtol=0.45)
+
+
+def test_affect_drifts_slowly_so_smiles_come_in_clusters(people):
+    """Seconds apart, smiles of one person go together more than with a constant rate."""
+    smiling = (people.smile > 0.12)[people.lively > 0.2].astype(float)
+    counts = np.add.reduceat(np.diff(smiling, axis=1) > 0, np.arange(0, smiling.shape[1] - 1, 250), axis=1)
+    within = counts.var(axis=1) / np.maximum(counts.mean(axis=1), 0.1)
+    assert within.mean() > 0.45  # refractory smiles alone would lie far below a Poisson stream's 1
+
+
+def test_without_precursors_all_else_is_bit_equal():
+    a, b = make_speakers(8, 60, 600), make_speakers(8, 60, 600, precursors=False)
+    assert same(a, b) == {"cheek", "brighten", "bright", "breath", "low_pitch", "contact", "head"}
+    assert not b.brighten.any()
+    assert not b.cheek.any()
+    assert not b.breath.any()
+    for name in ("brighten", "cheek", "breath"):
+        assert getattr(a, name).any()
+    announced = (a.brighten > 0) | (a.bright == b.bright)
+    assert announced.all()
+    moved = np.abs(a.head - b.head).max(axis=-1) > 1e-6
+    assert not moved[a.breath == 0].any()
+    # Gaze that returns with its cue has returned early or not at all: never later.
+    assert (a.contact | ~b.contact).all()
+
+
+def test_most_smiles_are_announced_and_some_announcements_are_false():
+    s = make_speakers(9, 150, 1500)
+    frames = 1500
+    start = np.round(s.smiles.start / FRAME).astype(int)
+    inside = s.smiles.on & (start > 30) & (start < frames - 1)
+    world = np.broadcast_to(np.arange(150)[:, None], start.shape)[inside]
+    at = start[inside]
+    assert 0.65 < (s.brighten[world, at] > 0.2).mean() < 0.95
+    before = np.stack([s.brighten[world, at - k] > 0.05 for k in range(30)], axis=1)
+    lead = before.argmin(axis=1) * FRAME
+    lead = lead[(s.brighten[world, at] > 0.2) & (lead > 0)]
+    assert np.percentile(lead, 5) > 0.25
+    assert np.percentile(lead, 95) < 1.0
+    seconds = motion.cover(s.smiles.start - 1.2, s.smiles.over, s.smiles.on, frames)
+    false = runs((s.brighten > 0.4) & ~seconds)[0]
+    real = runs(s.brighten > 0.4)[0]
+    assert 0.1 < len(false) / len(real) < 0.45
+
+
+@pytest.mark.parametrize("kind", ["smile", "cue", "head_shift", "landmark_noise", "lost_frame", "light"])
+def test_an_insertion_changes_nothing_before_its_frame(kind):
+    frame = 260
+    a, b = make_speakers(12, 60, 500), make_speakers(12, 60, 500, insertion=Insertion(kind, frame))
+    assert same(a, b, frame) <= {"took"}
+    changed = {
+        "smile": {"smile", "bright", "flat"},
+        "cue": {"cue", "low_pitch", "contact"},
+    }.get(kind, set())
+    assert changed - {"flat"} <= same(a, b) - {"took"} <= changed
+    x, y = stimulus_of(a), stimulus_of(b)
+    for f in fields(x):
+        np.testing.assert_array_equal(getattr(x, f.name)[:, :frame], getattr(y, f.name)[:, :frame])
+    assert b.took.any()
+
+
+def test_an_inserted_smile_has_its_size_and_an_inserted_cue_is_one():
+    for size in (0.3, 0.9):
+        s = make_speakers(13, 60, 500, insertion=Insertion("smile", 250, size))
+        plain = make_speakers(13, 60, 500)
+        quiet = s.took & (plain.smile[:, 240:320].max(axis=1) < 0.02)
+        assert quiet.sum() > 5
+        np.testing.assert_allclose(s.smile[quiet, 250:300].max(axis=1), size, rtol=0.45)
+        assert (s.smile[quiet, 250 + 63] < 0.05).all()
+    s = make_speakers(13, 200, 500, insertion=Insertion("cue", 250))
+    assert s.took.sum() > 20
+    cue = stimulus_of(s).cue[s.took & ~s.burst[:, 230:280].any(axis=1) & ~s.hush[:, 230:280].any(axis=1)]
+    assert (cue[:, 253:259] == 1).all()
+    assert s.contact[s.took, 250:270].all()
+
+
+def test_the_stimulus_is_causal_gated_and_in_bounds(people):
+    stimulus = stimulus_of(people)
+    for f in fields(stimulus):
+        value = getattr(stimulus, f.name)
+        assert value.dtype == np.float32, f.name
+        assert value.shape == people.speech.shape
+        assert np.isfinite(value).all()
+        assert value.min() >= 0, f.name
+        assert value.max() <= 1 + 1e-6, f.name
+    camera = np.zeros_like(people.present)
+    blind = stimulus_of(people, camera=camera)
+    for name in ("seen", "smile", "brighten", "brow_up", "frown", "sad", "doubt", "nod", "contact", "laugh", "cue"):
+        assert not getattr(blind, name).any(), name
+    assert blind.speech.any()
+    deaf = stimulus_of(people, microphone=camera)
+    assert not deaf.heard.any()
+    assert not deaf.laugh.any()
+    assert not deaf.cue.any()
+    assert (deaf.sincerity == 1).all()
+    assert deaf.smile.any()
+
+
+def test_worlds_can_be_taken(people):
+    rows = np.array([3, 3, 0])
+    some = people.take(rows)
+    np.testing.assert_array_equal(some.smile, people.smile[rows])
+    np.testing.assert_array_equal(some.talk.start, people.talk.start[rows])
+    np.testing.assert_array_equal(some.smiles.on, people.smiles.on[rows])
+    np.testing.assert_array_equal(stimulus_of(some).smile, stimulus_of(people).smile[rows])
+
+
+def test_the_first_frames_are_as_any_others(people):
+    for name in ("smile", "speech", "contact", "blink", "brow_up"):
+        value = np.asarray(getattr(people, name), float)
+        early, later = value[:, :250].mean(), value[:, 250:].mean()
+        assert abs(early - later) < 0.35 * later + 0.01, name
+
+
+def test_building_blocks():
+    rng = np.random.default_rng(0)
+    waves = motion.ornstein(rng, 200, 400, (0.1, 1.0))
+    np.testing.assert_allclose(waves.std(axis=(0, 1)), 1.0, rtol=0.08)
+    np.testing.assert_allclose(waves[:, :5].std(axis=(0, 1)), 1.0, rtol=0.15)
+    on = np.ones((1, 2), bool)
+    covered = motion.cover(np.array([[0.1, 0.4]]), np.array([[0.2, 0.48]]), on, 15)
+    assert np.flatnonzero(covered[0]).tolist() == [3, 4, 10, 11]
+    assert motion.newest(np.array([[-1.0, 0.2]]), on, 8)[0].tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
+    rate = motion.steady(np.full(400, 0.2, np.float32), 1500)
+    starts = motion.renewal(rng, rate, np.full((400, motion.capacity(12.0, 1500)), 1.0, np.float32), 0.0)
+    inside = (starts > 0) & (starts < 60)
+    np.testing.assert_allclose(inside.sum(axis=1).mean(), 60 / 6.0, rtol=0.1)  # 5 s apart and 1 s long
+    assert (np.diff(np.sort(starts, axis=1), axis=1)[starts[:, 1:] < 1e8] >= 0.99).all()
+    last = motion.since(np.array([[False, True, False, False]]))[0]
+    np.testing.assert_allclose(last, [np.inf, 0, 0.04, 0.08], rtol=1e-5)
