@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from random_model import write_random_weights
 from virtual_microphone import VirtualMicrophone, virtual_microphone, why_not
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +28,14 @@ def clips() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small networks with random weights, to be read only; skips where torch is not installed."""
+    pytest.importorskip("torch", reason="torch is not installed (requirements/train.txt)")
+    pytest.importorskip("onnx", reason="onnx is not installed (requirements/train.txt)")
+    return write_random_weights(tmp_path_factory.mktemp("weights") / "random")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ Every solver takes one evaluation an angle and ends with the clean estimate at t
 arrays and torch tensors alike.
 
 Why not simply DDIM: it is of first order, and a few of its steps leave a fraction of the spread even with a perfect
-network (6 steps: .6 of a Gaussian's variance). `adams_bashforth` of third order on `angles` keeps 95 % at 6 steps.
+network (6 steps: .6 of a Gaussian's variance). `fitted_multistep` on `angles` keeps mean and variance at 6 steps.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ Velocity = Callable[[Array, float], Array]
 _SCHEDULES: Final = {
     1: (math.pi / 2,),
     2: (math.pi / 2, 0.3775),
-    3: (math.pi / 2, 0.7127, 0.1830),
-    4: (math.pi / 2, 0.9237, 0.3613, 0.0926),
-    5: (math.pi / 2, 1.0257, 0.4536, 0.2185, 0.0511),
-    6: (math.pi / 2, 1.0808, 0.4916, 0.2703, 0.1517, 0.0232),
+    3: (math.pi / 2, 0.7876, 0.1267),
+    4: (math.pi / 2, 0.9411, 0.2721, 0.0800),
+    5: (math.pi / 2, 1.0302, 0.3716, 0.1554, 0.0413),
+    6: (math.pi / 2, 1.0673, 0.4018, 0.2183, 0.1072, 0.0234),
+    8: (math.pi / 2, 1.2322, 0.9833, 0.6592, 0.3774, 0.1789, 0.1124, 0.0230),
 }
-"""Found by a numerical search (Nelder-Mead) for what, with `adams_bashforth` of order 3, leaves the variance of
-Gaussians of deviation 0.2 to 1.6 nearest to itself. With 6 it stays within 5 % for deviations of 0.3 to 1.6."""
+"""Found by a numerical search (Nelder-Mead) for what, with `fitted_multistep`, leaves the variance of Gaussians of
+deviation 0.1 to 1.6 and of two mixtures with a rare peak nearest to itself. With 6 it stays within 5 % for deviations
+of 0.2 to 1.6."""
 
 
 def angles(steps: int) -> list[float]:
     """`steps` noise angles from pi/2 downwards, closer together where the detail of the data is decided.
 
-    More than 6 lie on the curve through those 6.
+    Numbers of steps that were not searched for lie on the curve through the 8.
 
     Raises:
         ValueError: fewer than 1 step.
@@ -83,30 +85,29 @@ def dpm_solver_pp_2m(velocity: Velocity[Array], z: Array, schedule: Sequence[flo
     return clean(z, velocity(z, schedule[-1]), schedule[-1])
 
 
-def adams_bashforth(velocity: Velocity[Array], z: Array, schedule: Sequence[float], order: int = 3) -> Array:
-    """Adams-Bashforth in the angle with unequal steps: the polynomial through the last `order` velocities, integrated.
+def fitted_multistep(velocity: Velocity[Array], z: Array, schedule: Sequence[float]) -> Array:
+    """Two-step Adams-Bashforth in the angle, fitted to trigonometric functions (Gautschi 1961) instead of polynomials.
 
-    The first steps use what there is: Euler, then second order.
+    Its weights integrate sin(a) and cos(a) exactly. So the mean of the data comes out exactly at any number of steps
+    (there v = -sin(a) x), a unit Gaussian too (v = 0), and detail much finer than the noise nearly so (v = cos(a) e).
+    The first step, where there is one velocity only, is fitted to sin(a).
     """
-    passed: list[tuple[float, Array]] = []
+    before: tuple[float, Array] | None = None
     for here, there in pairwise(schedule):
-        passed = [*passed[-(order - 1) :], (here, velocity(z, here))] if order > 1 else [(here, velocity(z, here))]
-        for weight, (_, slope) in zip(_weights([a for a, _ in passed], here, there), passed, strict=True):
-            z = z + weight * slope
+        now = velocity(z, here)
+        sines, cosines = math.cos(here) - math.cos(there), math.sin(there) - math.sin(here)
+        if before is None:
+            z = z + (sines / math.sin(here)) * now
+        else:
+            last, slope = before
+            scale = math.sin(last - here)
+            newer = (cosines * math.sin(last) - sines * math.cos(last)) / scale
+            older = (sines * math.cos(here) - cosines * math.sin(here)) / scale
+            z = z + newer * now + older * slope
+        before = (here, now)
     return clean(z, velocity(z, schedule[-1]), schedule[-1])
-
-
-def _weights(nodes: list[float], here: float, there: float) -> list[float]:
-    """Integrals from `here` to `there` of the Lagrange polynomials of `nodes`."""
-    weights = []
-    for i, node in enumerate(nodes):
-        others = [n for j, n in enumerate(nodes) if j != i]
-        scale = math.prod(node - n for n in others)
-        antiderivative = np.polyint(np.atleast_1d(np.poly(others)))
-        weights.append(float(np.polyval(antiderivative, there) - np.polyval(antiderivative, here)) / scale)
-    return weights
 
 
 def sample(velocity: Velocity[Array], noise: Array, steps: int) -> Array:
     """Clean data from `noise` by the solver in use."""
-    return adams_bashforth(velocity, noise, angles(steps))
+    return fitted_multistep(velocity, noise, angles(steps))
