@@ -16,17 +16,19 @@ INPUT_RATE_LIMIT = 50
 
 
 class Client:
-    """A websocket with one slot for the newest frame and one for the newest status."""
+    """A websocket with one slot each for the newest frame, status and candidates."""
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self._socket = socket
         self._transport = transport
         self._frame: bytes | None = None
         self._status: str | None = None
+        self._candidates: str | None = None
         self._wake = asyncio.Event()
         self._inputs = 0
         self._inputs_since = 0.0
         self.fps: float | None = None
+        self.wants_candidates = False
         self.sent = 0
         self.dropped = 0
         self.bad_inputs = 0
@@ -42,6 +44,12 @@ class Client:
         """The newest status."""
         self._status = status
         self._wake.set()
+
+    def offer_candidates(self, candidates: str) -> None:
+        """The newest candidates, for a page that asked for them."""
+        if self.wants_candidates:
+            self._candidates = candidates
+            self._wake.set()
 
     async def run(self) -> None:
         """Until the page goes, or misbehaves."""
@@ -75,13 +83,14 @@ class Client:
                 continue
             stuck_since = None
             frame, self._frame = self._frame, None
-            status, self._status = self._status, None
+            texts = [text for text in (self._status, self._candidates) if text is not None]
+            self._status = self._candidates = None
             try:
                 if frame is not None:
                     await self._socket.send_bytes(frame)
                     self.sent += 1
-                if status is not None:
-                    await self._socket.send_str(status)
+                for text in texts:
+                    await self._socket.send_str(text)
             except (ConnectionError, RuntimeError):
                 if self._transport is not None:
                     self._transport.abort()
@@ -108,7 +117,7 @@ class Client:
         return self._inputs > INPUT_RATE_LIMIT
 
     def _understood(self, text: str | None) -> bool:
-        """Take a page's report {"fps": number}; False for anything else."""
+        """Take a page's report {"fps": number, "candidates": whether it shows them}; False for anything else."""
         if text is None:
             return False
         try:
@@ -118,5 +127,9 @@ class Client:
         fps = report.get("fps") if isinstance(report, dict) else None
         if not isinstance(fps, (int, float)) or isinstance(fps, bool) or not 0 <= fps <= 1000:
             return False
+        wants = report.get("candidates", False)
+        if not isinstance(wants, bool):
+            return False
+        self.wants_candidates = wants
         self.fps = round(float(fps), 1)
         return True

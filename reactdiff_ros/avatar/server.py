@@ -15,9 +15,9 @@ from reactdiff_ros.avatar.client import Client
 from reactdiff_ros.avatar.config import AvatarConfig
 from reactdiff_ros.avatar.guard import Guard
 from reactdiff_ros.avatar.pages import PageFile, load_pages
-from reactdiff_ros.avatar.wire import encode_frame, frame_as_dict, to_json
+from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, frame_as_dict, to_json
 from reactdiff_ros.errors import DeviceError
-from reactdiff_ros.types import ExpressionFrame
+from reactdiff_ros.types import ExpressionFrame, FloatArray
 
 MESSAGE_BYTES = 4096
 _HEADERS = {
@@ -150,6 +150,20 @@ class AvatarServer:
         """
         self._status = dict(status)
         self._call(self._send_status)
+
+    def wants_candidates(self) -> bool:
+        """Whether a page shows the candidates now. From any thread."""
+        return any(client.wants_candidates for client in tuple(self._clients))
+
+    def candidates(self, candidates: FloatArray, chosen: int, rate_hz: float) -> None:
+        """Show the candidates (K, horizon, 58) of a plan in the pages that ask for them, from any thread."""
+        text = to_json({"type": "candidates", **candidate_curves(candidates, chosen, rate_hz)})
+
+        def send() -> None:
+            for client in self._clients:
+                client.offer_candidates(text)
+
+        self._call(send)
 
     def _call(self, work: Callable[[], None]) -> bool:
         loop = self._loop

@@ -22,12 +22,14 @@ from typing import Any
 import numpy as np
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, bounded
-from reactdiff_ros.types import ExpressionFrame
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, NAMES, SMILE, bounded, index
+from reactdiff_ros.types import ExpressionFrame, FloatArray
 
 VERSION = 1
 MODES = ("listening", "idle", "neutral")
 _HEAD = struct.Struct("<BBHI5d")
+_BROWS_UP = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
+_BROWS_DOWN = list(index("browDownLeft", "browDownRight"))
 FRAME_BYTES = _HEAD.size + 4 * COEFFICIENT_COUNT
 
 
@@ -62,6 +64,21 @@ def frame_as_dict(frame: ExpressionFrame) -> dict[str, Any]:
         "reaction_sound_stamp_ns": frame.reaction_sound_stamp_ns,
         "coefficients": dict(zip(NAMES, (round(float(v), 6) for v in bounded(frame.coefficients)), strict=True)),
     }
+
+
+def candidate_curves(candidates: FloatArray, chosen: int, rate_hz: float) -> dict[str, Any]:
+    """What the page draws of a plan's candidates (K, horizon, 58): for each of three moves, one curve a candidate.
+
+    smile 0..1; brow: raised 0..1, less what is lowered; nod: degrees of the head downwards.
+    """
+    values = bounded(candidates).astype(np.float64)
+    curves = {
+        "smile": values[..., list(SMILE)].mean(-1),
+        "brow": values[..., _BROWS_UP].mean(-1) - values[..., _BROWS_DOWN].mean(-1),
+        "nod": np.degrees(values[..., HEAD_PITCH]),
+    }
+    drawn = {name: [[round(float(v), 3) for v in row] for row in curve] for name, curve in curves.items()}
+    return {"chosen": int(chosen), "rate_hz": float(rate_hz), **drawn}
 
 
 def plain(value: Any, depth: int = 6) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT
+from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_COUNT
+from reactdiff_ros.model.sampler import Conditions
 from reactdiff_ros.styles import REFERENCE_LIMIT, Style
 from reactdiff_ros.types import FloatArray, Turn
 
@@ -17,21 +18,10 @@ MEASURED: Final = ("smiling", "nodding", "liveliness")
 """Controls of what a reference measures as well: they are left to it unless the user sets them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Conditions of one listener, each with a flag 0 or 1 whether it is given: controls (1, CONTROL_COUNT) and style
-    (1, STYLE_COUNT), see `model.conditions`.
-    """
+def conditioning(style: Style, turn: Turn = "listening") -> Conditions:
+    """The conditions of one listener with this style.
 
-    controls: FloatArray
-    controls_given: FloatArray
-    style: FloatArray
-    style_given: FloatArray
-
-
-def conditioning(style: Style, turn: Turn = "listening") -> Told:
-    """The conditions that `style` means. While the robot itself speaks, the model is told to nod as little as it can:
-    nobody backchannels their own words.
+    While the robot itself speaks, the model is told to nod as little as it can: nobody backchannels their own words.
     """
     values = {name: style.delay_s if name == "delay" else getattr(style, name) for name in CONTROL_NAMES}
     values["responsiveness"] = AS_PEOPLE_DO + (1.0 - AS_PEOPLE_DO) * style.responsiveness
@@ -41,15 +31,14 @@ def conditioning(style: Style, turn: Turn = "listening") -> Told:
     if turn == "robot_speaking":
         values["nodding"], given["nodding"] = -1.0, 1.0
     reference = style.reference or (None,) * STYLE_COUNT
-    told = Told(
+    return Conditions(
         controls=_row([values[name] for name in CONTROL_NAMES]),
         controls_given=_row([given[name] for name in CONTROL_NAMES]),
         style=np.clip(_row([0.0 if v is None else v for v in reference]), -REFERENCE_LIMIT, REFERENCE_LIMIT),
         style_given=_row([float(v is not None) for v in reference]),
+        real=np.zeros(1, dtype=np.float32),
     )
-    assert told.controls.shape == (1, CONTROL_COUNT)
-    return told
 
 
-def _row(values: list[float]) -> FloatArray:
+def _row(values: Sequence[float]) -> FloatArray:
     return np.array([values], dtype=np.float32)

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, bounded
-from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_COUNT
+from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, ROTATION, bounded
+from reactdiff_ros.model.conditioning import conditioning
 from reactdiff_ros.model.evidence import EvidenceWatch
 from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
 from reactdiff_ros.model.planner import Planner
-from reactdiff_ros.model.policies.base import PolicyListener
+from reactdiff_ros.model.policies.base import Level, PolicyListener
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Conditions, Sampling
+from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
-from reactdiff_ros.styles import Style
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, ListenerState, Reaction, SpeakerFrame
 
-_MEASURED = ("smiling", "nodding", "liveliness")
-"""Controls that say what a style's reference says as well."""
+HEAD_SHARE: Final = 0.3
+"""What is left of the head's motion while the robot itself speaks: no nod can be seen, and the head is not frozen."""
 
 
 class DiffusionListener(PolicyListener):
@@ -54,6 +53,7 @@ class DiffusionListener(PolicyListener):
         self._compute_s = 0.0
         self._grid = SpeakerGrid(self._networks, keep=self._networks.shape["speech"] + 8)
         self._watch = EvidenceWatch()
+        self._everyone = config.publish_candidates
         super().__init__(seed=seed, config=config)
 
     def _start(self) -> None:
@@ -65,6 +65,11 @@ class DiffusionListener(PolicyListener):
         self._planner = Planner(self._networks, [self._seed], how)
         self._grid.clear()
         self._watch.clear()
+        self._head = Level(1.0)
+
+    def show_candidates(self, wanted: bool) -> None:
+        """Whether plans carry all their candidates; see `listener.ShowsCandidates`."""
+        self._everyone = wanted
 
     def state(self) -> ListenerState:
         """What is in force; see `Listener.state`."""
@@ -100,8 +105,8 @@ class DiffusionListener(PolicyListener):
             compute_s=self._compute_s,
             picture_stamp_ns=None if frame is None else frame.picture_stamp_ns,
             sound_stamp_ns=None if frame is None or self._engagement.deaf(frame.stamp_ns) else frame.sound_stamp_ns,
-            candidate=candidate if self._config.publish_candidates else 0,
-            candidates=plans if self._config.publish_candidates else None,
+            candidate=candidate if self._everyone else 0,
+            candidates=plans if self._everyone else None,
             reason=reason,
             turn=self._turn,
         )
@@ -110,16 +115,17 @@ class DiffusionListener(PolicyListener):
         """The candidates (K, HORIZON_FRAMES, 58) as they may be shown, and which of them is."""
         if not levels.any():
             self._planner.forget()
-            count = self._config.candidates if self._config.publish_candidates else 1
+            count = self._config.candidates if self._everyone else 1
             return np.zeros((count, HORIZON_FRAMES, COEFFICIENT_COUNT), dtype=np.float32), 0
         lead = self._lead(slot)
         speaker, missing = self._grid.tokens(slot - 1 - lead, self._networks.shape["speech"])
         plans = self._planner.plan(
-            slot, speaker[None], missing[None], conditions_of(self._style), lead=lead, frames=HORIZON_FRAMES,
-            everyone=self._config.publish_candidates,
+            slot, speaker[None], missing[None], conditioning(self._style, self._turn), lead=lead,
+            frames=HORIZON_FRAMES, everyone=self._everyone,
         )  # fmt: skip
         shown = levels[:, None] * plans.shown[0]
         shown[..., [*EYE_LOOK, *BLINK]] = 0.0  # other layers' work
+        shown[..., ROTATION] *= self._head.frames(slot, HEAD_SHARE if self._turn == "robot_speaking" else 1.0)[:, None]
         return bounded(shown), int(plans.chosen[0])
 
     def _lead(self, slot: int) -> int:
@@ -128,22 +134,3 @@ class DiffusionListener(PolicyListener):
         self._grid.advance(slot - 1 - longest)
         newest = self._grid.newest
         return longest if newest is None else int(np.clip(slot - 1 - newest, 0, longest))
-
-
-def conditions_of(style: Style) -> Conditions:
-    """What the style in force tells the model.
-
-    With a reference, the controls that it measures as well are told only where they were moved away from ordinary.
-    """
-    names = ["delay_s" if name == "delay" else name for name in CONTROL_NAMES]
-    controls = np.array([[getattr(style, name) for name in names]], dtype=np.float32)
-    given = np.ones_like(controls)
-    reference = np.full((1, STYLE_COUNT), np.nan, dtype=np.float32)
-    if style.reference:
-        reference[0] = [np.nan if v is None else v for v in style.reference]
-        given[0] = [name not in _MEASURED or getattr(style, name) != 0.0 for name in names]
-    known = np.isfinite(reference)
-    return Conditions(
-        controls, given, np.where(known, reference, 0.0).astype(np.float32), known.astype(np.float32),
-        np.zeros(1, dtype=np.float32),
-    )  # fmt: skip

@@ -27,7 +27,9 @@ class ListenerConfig:
     guidance: float = setting(2.0, "Classifier-free guidance on the speaker (model).", low=0.0, high=8.0)
     model_dir: str = setting("", "Folder with the model's weights; empty: the shipped ones (model).")
     threads: int = setting(1, "Threads that the network may use (model).", low=1, high=16)
-    publish_candidates: bool = setting(False, "Put all candidates into the Reaction.")
+    publish_candidates: bool = setting(
+        False, "Draw and publish all candidates of every plan, also while nobody subscribes to them (model)."
+    )
     style: str = setting(DEFAULT_STYLE, "Name of a style of config/styles.yaml or of the user's own file.")
     styles_file: str = setting(
         "", "The user's own file of styles; empty: ~/.config/reactdiff_ros/styles.yaml if it is there."
@@ -61,6 +63,15 @@ class ListenerConfig:
 
     def __post_init__(self) -> None:
         check_settings(self, "reaction_node")
+
+
+@runtime_checkable
+class ShowsCandidates(Protocol):
+    """A listener that draws several candidates and can show them all."""
+
+    def show_candidates(self, wanted: bool) -> None:
+        """Whether the plans from now on carry all their candidates; that costs time, and changes nothing shown."""
+        ...
 
 
 @runtime_checkable

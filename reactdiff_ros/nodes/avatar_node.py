@@ -64,6 +64,7 @@ class AvatarNode(ReactdiffNode):
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
         self._speaker: SpeakerFrame | None = None
+        self._candidates: Any = None
         self._speaker_ns = self._shown_ns = self.steady_ns()
         self._serve()
         self.subscribe("listener/expression", self._on_expression)
@@ -120,6 +121,18 @@ class AvatarNode(ReactdiffNode):
         self._shown_ns = self.steady_ns()
         self.meter.output(self._shown_ns, (self.now_ns() - frame.stamp_ns) / 1e6)
 
+    def _on_candidates(self, message: Any) -> None:
+        values, chosen = convert.candidates_value(message)
+        self._server.candidates(values, chosen, float(message.frame_rate))
+
+    def _ask_for_candidates(self) -> None:
+        """Subscribed only while a page shows them: nobody draws candidates that nobody looks at."""
+        if self._server.wants_candidates() and self._candidates is None:
+            self._candidates = self.subscribe("listener/reaction/candidates", self._on_candidates)
+        elif self._candidates is not None and not self._server.wants_candidates():
+            self.unsubscribe(self._candidates)
+            self._candidates = None
+
     def _on_speaker(self, message: Any) -> None:
         self._speaker = convert.speaker_value(message)
         self._speaker_ns = self.steady_ns()
@@ -128,6 +141,7 @@ class AvatarNode(ReactdiffNode):
         self._stages[message.stage] = message
 
     def _tell(self) -> None:
+        self._ask_for_candidates()
         stages = dict(self._stages)
         errors = [s.last_error for s in stages.values() if s.last_error]
         worst_first = sorted(stages.values(), key=lambda s: -s.level)

@@ -312,6 +312,8 @@ def candidates_value(message: msg.ReactionCandidates) -> tuple[FloatArray, int]:
     count, horizon = int(message.count), int(message.horizon)
     if count < 1 or horizon < 1 or len(message.coefficients) != count * horizon * COEFFICIENT_COUNT:
         raise MessageError(f"{count} candidates of {horizon} frames carry {len(message.coefficients)} numbers")
+    if not (math.isfinite(message.frame_rate) and message.frame_rate > 0.0):
+        raise MessageError(f"candidates of {message.frame_rate} frames a second")
     if message.chosen >= count:
         raise MessageError(f"candidate {message.chosen} of {count} was chosen")
     values = _finite(np.frombuffer(message.coefficients, dtype=np.float32), "a coefficient of a candidate")

@@ -10,7 +10,7 @@ from typing import Any
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.factory import fallback_listener, make_listener
-from reactdiff_ros.model.listener import Listener, ListenerConfig
+from reactdiff_ros.model.listener import Listener, ListenerConfig, ShowsCandidates
 from reactdiff_ros.types import REACTION_RATE_HZ, ListenerControl, Reaction
 
 from . import convert
@@ -135,6 +135,9 @@ class ReactionNode(ReactdiffNode):
             self._plan()
 
     def _plan(self) -> None:
+        if isinstance(self._listener, ShowsCandidates):
+            asked = self._candidates.get_subscription_count() > 0
+            self._listener.show_candidates(asked or bool(self.values["publish_candidates"]))
         reaction = self._listener.plan(self.now_ns())
         if reaction is not None:
             self._publish(reaction)

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from chromium import Chromium, Page, find_chromium
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.config import LOOKS
-from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, INDEX, NAMES
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, HEAD_PITCH, INDEX, NAMES, SMILE
 from reactdiff_ros.types import ExpressionFrame
 
 pytestmark = [
@@ -291,6 +291,50 @@ def test_the_panel_opens_and_tells(stage: Stage) -> None:
         assert expected in text
     page.value("document.getElementById('panel-button').click()")
     assert page.value("document.getElementById('panel').hidden")
+
+
+def candidates(count: int) -> np.ndarray:
+    """Plans that smile the more the higher their number, raise their brows in turn, and nod."""
+    plans = np.zeros((count, 16, 58), np.float32)
+    time_s = np.arange(16) / 25.0
+    for k in range(count):
+        plans[k, :, list(SMILE)] = 0.2 + 0.6 * (k + 1) / count * time_s / time_s[-1]
+        plans[k, :, INDEX["browInnerUp"]] = 0.5 * np.sin(np.pi * time_s / time_s[-1]) * (k % 2)
+        plans[k, :, HEAD_PITCH] = np.radians(2.0 * (k + 1)) * (1 - np.cos(2 * np.pi * 1.6 * time_s)) / 2
+    return plans
+
+
+def test_candidates_are_shown_only_while_they_are_looked_at(stage: Stage) -> None:
+    page = stage.page
+    lines = "document.querySelectorAll('#candidates polyline:not(.zero)').length"
+    stage.server.status({"listener": {"policy": "model"}})
+    stage.server.candidates(candidates(4), 2, 25.0)
+    page.key("p")
+    assert not stage.server.wants_candidates(), "closed: nobody asks"
+    page.value("document.querySelector('#candidates summary').click()")
+    wait(stage.server.wants_candidates)
+    page.until("document.querySelector('#candidates p').textContent.includes('waiting')")
+    assert page.value(lines) == 0
+    stage.server.candidates(candidates(4), 2, 25.0)
+    page.until(f"{lines} === 12")
+    assert "4 candidates, the next 0.64 s" in page.value("document.querySelector('#candidates p').textContent")
+    smiles = "[...document.querySelectorAll('#candidates svg')[0].querySelectorAll('polyline:not(.zero)')]"
+    assert page.value(f"{smiles}.filter((l) => l.className.baseVal === 'chosen').length") == 1
+    assert page.value(f"{smiles}.at(-1).className.baseVal") == "chosen", "on top of the others"
+    ends = page.value(f"{smiles}.map((l) => Number(l.getAttribute('points').split(/[ ,]/).at(-1)))")
+    assert len(set(ends)) == 4, "each has a curve of its own"
+    page.until(f"{lines} === 0", 5.0)  # none came any more
+    stage.server.status({"listener": {"policy": "rules"}})
+    page.until("document.querySelector('#candidates p').textContent.includes('rules draws no candidates')")
+    page.key("p")
+    wait(lambda: not stage.server.wants_candidates())
+
+
+def wait(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "in time"
+        time.sleep(0.02)
 
 
 def test_the_page_comes_back_after_a_restart(stage: Stage) -> None:

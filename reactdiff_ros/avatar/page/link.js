@@ -99,7 +99,7 @@ export class Link {
     return this.lastFrame === -Infinity ? "no expression yet" : "no expression for " + ((now - this.lastFrame) / 1000).toFixed(1) + " s";
   }
 
-  report(fps) {
-    if (this.connected && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ fps }));
+  report(fps, candidates) {
+    if (this.connected && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ fps, candidates }));
   }
 }

@@ -1,5 +1,6 @@
 // Puts the page together: line -> motion -> face, panel, keys.
 
+import { Candidates } from "./candidates.js";
 import { Face, measure } from "./draw.js";
 import { Link } from "./link.js";
 import { LOOKS, lookNamed } from "./looks.js";
@@ -10,6 +11,7 @@ import { NAMES } from "./rig.js";
 const root = document.documentElement;
 const svg = document.getElementById("face");
 const panel = document.getElementById("panel");
+const values = document.getElementById("values");
 const button = document.getElementById("panel-button");
 const notice = document.getElementById("notice");
 
@@ -27,6 +29,7 @@ const link = new Link({
     motion.frame(frame.values, now);
   },
   onStatus(message) {
+    if (message?.type === "candidates") candidates.show(message, performance.now());
     if (message?.type !== "status") return;
     status = message;
     if (message.page?.stale_s > 0) link.staleMs = message.page.stale_s * 1000;
@@ -37,6 +40,8 @@ const link = new Link({
     refresh();
   },
 });
+
+const candidates = new Candidates(document.getElementById("candidates"), report);
 
 function fps(now) {
   while (pictures.length && pictures[0] < now - 2000) pictures.shift();
@@ -61,8 +66,14 @@ function refresh() {
   notice.textContent = state.connected ? "" : state.reason;
   notice.classList.toggle("shown", !state.connected);
   if (panel.hidden) return;
-  const values = Object.fromEntries(NAMES.slice(0, 52).map((name, i) => [name, motion.shown[i]]));
-  fillPanel(panel, { graph: status.graph, page: status.page, own: state, face: values });
+  const shown = Object.fromEntries(NAMES.slice(0, 52).map((name, i) => [name, motion.shown[i]]));
+  fillPanel(values, { graph: status.graph, page: status.page, own: state, face: shown });
+  candidates.watch(status.graph?.listener?.policy, performance.now());
+}
+
+/** Tell the server how fast the page is, and whether anybody looks at the candidates. */
+function report() {
+  link.report(Math.round(fps(performance.now()) * 10) / 10, !panel.hidden && candidates.open);
 }
 
 function picture(now) {
@@ -78,6 +89,7 @@ function togglePanel() {
   panel.hidden = !panel.hidden;
   button.setAttribute("aria-expanded", String(!panel.hidden));
   refresh();
+  report();
 }
 
 function toggleFullScreen() {
@@ -120,6 +132,6 @@ window.reactdiff = {
 };
 
 setInterval(refresh, 250);
-setInterval(() => link.report(Math.round(fps(performance.now()) * 10) / 10), 2000);
+setInterval(report, 2000);
 link.open();
 requestAnimationFrame(picture);

@@ -45,7 +45,7 @@ function bars(title, values) {
   })];
 }
 
-/** Fill `panel` from the server's status and the page's own state. */
+/** Fill `panel` (its values) from the server's status and the page's own state. */
 export function fillPanel(panel, { graph = {}, page = {}, own, face }) {
   const parts = [];
   const errors = [own.reason, graph.last_error, page.last_error].filter(Boolean);
@@ -65,6 +65,5 @@ export function fillPanel(panel, { graph = {}, page = {}, own, face }) {
     connected: own.connected, pictures_per_second: own.fps, frames_per_second: own.rate,
     camera_to_face_ms: own.age, pages_open: page.clients, look: own.look,
   })));
-  parts.push(make("p", "p panel · f full screen · l next look", "keys"));
   panel.replaceChildren(...parts);
 }

@@ -66,6 +66,26 @@ class PlanClock:
         return slot, reason
 
 
+class Level:
+    """A share of the face that goes to its target within FADE_S, continuous from plan to plan."""
+
+    def __init__(self, start: float) -> None:
+        self._level = self._goal = start
+        self._slot: int | None = None
+
+    def frames(self, slot: int, target: float) -> Frames:
+        """The share in each frame of the plan from `slot` on, (HORIZON_FRAMES,)."""
+        step = 1.0 / (FADE_S * REACTION_RATE_HZ)
+        passed = 1 if self._slot is None else slot - self._slot
+        # What the last plan said for the slot before this plan's first one.
+        gone = step * max(passed - 1, 0)
+        level = self._level + float(np.clip(self._goal - self._level, -gone, gone))
+        ramp = step * np.arange(1, HORIZON_FRAMES + 1)
+        levels: Frames = level + np.clip(target - level, -ramp, ramp)
+        self._level, self._slot, self._goal = float(levels[0]), slot, target
+        return levels
+
+
 class PolicyListener:
     """Base of the listeners without a network; see `listener.Listener` for the contract of each method.
 
@@ -92,7 +112,7 @@ class PolicyListener:
         self._plans = self._dropped = 0
         self._newest: SpeakerFrame | None = None
         self._evidence = self._engaged = False
-        self._level = self._level_goal = 0.0
+        self._presence = Level(0.0)
         self._last_slot: int | None = None
         self._turn: Turn = "idle"
         self._start()
@@ -145,15 +165,15 @@ class PolicyListener:
                 self.observe(newest)
         if not self._alive(now_ns):
             return None
-        engaged = self._engagement.engaged(now_ns)
-        evidence = self._evidence or engaged != self._engaged
+        engaged, turn = self._engagement.engaged(now_ns), self._engagement.turn(now_ns)
+        evidence = self._evidence or engaged != self._engaged or turn != self._turn
         due = self._clock.due(now_ns, evidence=evidence)
         if due is None:
             return None
         slot, reason = due
         self._evidence = False
         self._engaged = engaged
-        self._turn = self._engagement.turn(now_ns)
+        self._turn = turn
         self._before_plan(self._clock.grid.time_ns(slot))
         self._plans += 1
         return self._reaction(slot, reason)
@@ -182,7 +202,7 @@ class PolicyListener:
         self._guard = StampGuard()
         self._newest = None
         self._evidence = self._engaged = False
-        self._level = self._level_goal = 0.0
+        self._presence = Level(0.0)
         self._last_slot = None
         self._turn = "idle"
 
@@ -228,15 +248,6 @@ class PolicyListener:
         return bounded(shown)
 
     def _levels(self, slot: int) -> Frames:
-        """Share of the face that is shown, (HORIZON_FRAMES,): 1 while engaged, fading within FADE_S; continuous."""
-        step = 1.0 / (FADE_S * REACTION_RATE_HZ)
-        target = 1.0 if self._engaged else 0.0
-        passed = 1 if self._last_slot is None else slot - self._last_slot
-        # What the last plan said for the slot before this plan's first one.
-        previous = self._level_goal
-        gone = step * max(passed - 1, 0)
-        level = self._level + float(np.clip(previous - self._level, -gone, gone))
-        ramp = step * np.arange(1, HORIZON_FRAMES + 1)
-        levels: Frames = level + np.clip(target - level, -ramp, ramp)
-        self._level, self._last_slot, self._level_goal = float(levels[0]), slot, target
-        return levels
+        """Share of the face that is shown, (HORIZON_FRAMES,): 1 while engaged, else 0; continuous."""
+        self._last_slot = slot
+        return self._presence.frames(slot, 1.0 if self._engaged else 0.0)
