@@ -96,8 +96,9 @@ class OwnPast:
     def add(self, slot: int, latents: FloatArray, shown: FloatArray) -> None:
         """A new plan takes over at `slot`: latents (N, H, L) and coefficients as shown (N, H, 58)."""
         first = slot - self._keep
-        self._latents = np.concatenate([self.latents(first, self._keep), latents], axis=1)
-        self._faces = np.concatenate([self.shown(first, self._keep), shown], axis=1)
+        kept, kept_shown = self.latents(first, self._keep), self.shown(first, self._keep)
+        self._latents = np.concatenate([kept, latents], axis=1)
+        self._faces = np.concatenate([kept_shown, shown], axis=1)
         self._first = first
 
     def _known(self, slot: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

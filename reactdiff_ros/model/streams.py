@@ -40,13 +40,13 @@ def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
 @overload
 def free_run(
     networks: Networks, tokens: FloatArray, conditions: Conditions, *, speaker_of: NDArray[np.integer[Any]],
-    seeds: NDArray[np.integer[Any]], how: Sampling, shown: FloatArray | None = None, workers: int = 1,
+    seeds: NDArray[np.integer[Any]], how: Sampling, first: int = 0, shown: FloatArray | None = None, workers: int = 1,
     plans: Literal[False] = False,
 ) -> FloatArray: ...  # fmt: skip
 @overload
 def free_run(
     networks: Networks, tokens: FloatArray, conditions: Conditions, *, speaker_of: NDArray[np.integer[Any]],
-    seeds: NDArray[np.integer[Any]], how: Sampling, shown: FloatArray | None = None, workers: int = 1,
+    seeds: NDArray[np.integer[Any]], how: Sampling, first: int = 0, shown: FloatArray | None = None, workers: int = 1,
     plans: Literal[True],
 ) -> tuple[FloatArray, FloatArray]: ...  # fmt: skip
 def free_run(
@@ -57,11 +57,12 @@ def free_run(
     speaker_of: NDArray[np.integer[Any]],
     seeds: NDArray[np.integer[Any]],
     how: Sampling,
+    first: int = 0,
     shown: FloatArray | None = None,
     workers: int = 1,
     plans: bool = False,
 ) -> FloatArray | tuple[FloatArray, FloatArray]:
-    """Coefficients (N, T, 58) of N listeners, as they are shown; the first plan starts at frame 0.
+    """Coefficients (N, T, 58) of N listeners, as they are shown.
 
     Args:
         networks: the exported graphs; several calls may use them at once.
@@ -70,10 +71,11 @@ def free_run(
         speaker_of: (N,) which speaker each listener listens to.
         seeds: (N,) of their noise; the same seed is the same noise.
         how: steps, guidance, hop and so on.
-        shown: (N, n, 58) what they showed before frame 0; None: a neutral face.
+        first: the frame at which the first plan starts; the face is neutral before.
+        shown: (N, n, 58) what they showed before `first`, if not a neutral face.
         workers: threads.
-        plans: return (coefficients, plans) instead, plans being (N, ceil(T / hop), horizon, 58) as decoded, before any
-            smoothing and bounds: plan i starts at frame i * hop.
+        plans: return (coefficients, plans) instead, plans being (N, P, horizon, 58) as decoded, before any smoothing
+            and bounds: plan i starts at frame first + i * hop.
 
     Raises:
         ValueError: hop or block do not fit the horizon.
@@ -82,18 +84,18 @@ def free_run(
     if not 1 <= how.hop <= horizon or how.block < 1 or horizon % how.block:
         raise ValueError(f"hop {how.hop} and block {how.block} do not fit a horizon of {horizon} frames")
     count, frames = len(seeds), tokens.shape[1]
-    out = np.empty((count, frames, COEFFICIENT_COUNT), dtype=np.float32)
-    raw = np.empty((count, -(-frames // how.hop), horizon, COEFFICIENT_COUNT), dtype=np.float32) if plans else None
-
+    starts = range(first, frames, how.hop)
+    out = np.zeros((count, frames, COEFFICIENT_COUNT), dtype=np.float32)
+    raw = np.empty((count, len(starts), horizon, COEFFICIENT_COUNT), dtype=np.float32) if plans else None
     wanted = horizon if plans else min(how.hop + (LOOKAHEAD if how.smooth else 0), horizon)
 
-    def run(first: int) -> None:
-        rows = np.arange(first, min(first + CHUNK, count))
+    def run(row: int) -> None:
+        rows = np.arange(row, min(row + CHUNK, count))
         planner = Planner(networks, [int(seed) for seed in seeds[rows]], how)
         if shown is not None:
-            planner.begin(0, shown[rows])
+            planner.begin(first, shown[rows])
         told = conditions.take(rows)
-        for i, start in enumerate(range(0, frames, how.hop)):
+        for i, start in enumerate(starts):
             heard = _heard(tokens, speaker_of[rows], start - 1 - how.lead, networks.shape["speech"])
             made = planner.plan(start, *heard, told, lead=how.lead, frames=wanted)
             stop = min(start + how.hop, frames)

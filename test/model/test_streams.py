@@ -1,0 +1,176 @@
+"""Batched streams on exported graphs with random weights."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from speaker_frames import frame, voice
+
+from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, UPPER
+from reactdiff_ros.model.diffusion_listener import DiffusionListener
+from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.sampler import Sampling, ordinary
+from reactdiff_ros.model.streams import CHUNK, free_run, speaker_tokens
+from reactdiff_ros.model.tokens import SpeakerBatch, from_frame
+from reactdiff_ros.model.weights import find_weights
+
+SLOT = 40_000_000
+FAST = Sampling(steps=2, guidance=1.5, hop=4, lead=0, smooth=False)
+
+
+@pytest.fixture(scope="module")
+def networks(random_weights):
+    return Networks(find_weights(random_weights))
+
+
+def speaker_frames(count, seed=0):
+    """A speaker who is there and talks all the time, and smiles slowly up and down: no clear evidence ever."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(count) * 0.04
+    smile = 0.3 + 0.12 * np.sin(0.5 * t + seed) + 0.01 * rng.standard_normal(count)
+    return [
+        frame(i * SLOT, float(smile[i]), replace(voice(True, utterance=float(t[i])), pitch_hz=140 + 20 * np.sin(t[i])))
+        for i in range(count)
+    ]
+
+
+def batch_of(*speakers):
+    rows = [[from_frame(f) for f in frames] for frames in speakers]
+    names = [f.name for f in fields(SpeakerBatch)]
+    return SpeakerBatch(**{n: np.stack([np.concatenate([getattr(b, n) for b in r]) for r in rows]) for n in names})
+
+
+@pytest.fixture(scope="module")
+def tokens(networks):
+    return speaker_tokens(networks, batch_of(*(speaker_frames(100, seed) for seed in range(3))))
+
+
+def run(networks, tokens, how=FAST, count=4, **more):
+    return free_run(
+        networks, tokens, ordinary(count), speaker_of=np.arange(count) % len(tokens), seeds=np.arange(count), how=how,
+        **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("smooth", "candidates"), [(True, 1), (True, 3)])
+def test_the_live_listener_fed_frame_by_frame_shows_the_same(networks, random_weights, smooth, candidates):
+    frames = speaker_frames(110)
+    config = ListenerConfig(
+        model_dir=str(random_weights), steps=3, guidance=1.5, candidates=candidates, hop_s=0.16,
+        style="natural",
+    )  # fmt: skip
+    listener = DiffusionListener(seed=7, config=config)
+    live = np.zeros((len(frames) + 20, 58), dtype=np.float32)
+    for i, item in enumerate(frames):
+        listener.observe(item)
+        plan = listener.plan(item.stamp_ns + SLOT // 2)
+        if plan is not None:
+            assert plan.reason == "hop"
+            slot = plan.start_ns // SLOT
+            assert slot == i + 1
+            live[slot : slot + 16] = plan.coefficients
+    how = Sampling(steps=3, guidance=1.5, hop=4, lead=0, smooth=smooth, candidates=candidates)
+    told = listener_conditions(listener)
+    batch = free_run(
+        networks, speaker_tokens(networks, batch_of(frames)), told, speaker_of=np.zeros(1, dtype=int),
+        seeds=np.array([7]), how=how, first=1,
+    )[0]  # fmt: skip
+    compared = [i for i in range(58) if i not in (*EYE_LOOK, *BLINK)]  # those are other layers' work
+    assert batch[20:110, compared].std(0).max() > 0.02
+    np.testing.assert_allclose(live[20:110, compared], batch[20:110, compared], atol=1e-4)
+
+
+def listener_conditions(listener):
+    from reactdiff_ros.model.conditioning import conditioning
+
+    return conditioning(listener._style)
+
+
+def test_a_stream_is_its_own_whatever_runs_beside_it(networks, tokens):
+    count = CHUNK + 3
+    together = run(networks, tokens, count=count, workers=2)
+    alone = free_run(
+        networks, tokens, ordinary(1), speaker_of=np.array([1]), seeds=np.array([CHUNK]), how=FAST,
+    )  # fmt: skip
+    assert CHUNK % 3 == 1
+    np.testing.assert_allclose(together[CHUNK], alone[0], atol=1e-4)
+
+
+def test_same_seed_same_bits_also_from_several_threads(networks, tokens):
+    with ThreadPoolExecutor(3) as pool:
+        first, second, third = pool.map(lambda _: run(networks, tokens), range(3))
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first, third)
+    assert np.abs(first[0] - first[3]).max() > 0.02  # same speaker, other seed
+
+
+def test_streams_are_causal(networks, tokens):
+    other = tokens.copy()
+    other[:, 50:] += 1.0
+    a, b = run(networks, tokens), run(networks, other)
+    # A plan for frame t uses tokens up to t - 1 - lead of its hop's first frame.
+    np.testing.assert_array_equal(a[:, :52], b[:, :52])
+    assert np.abs(a[:, 52:] - b[:, 52:]).max() > 1e-4
+
+
+def test_plans_are_raw_and_overlap_in_what_they_share(networks, tokens):
+    shown, plans = run(networks, tokens, plans=True)
+    assert plans.shape == (4, 25, 16, 58)
+    np.testing.assert_allclose(shown[:, :4], np.clip(plans[:, 0, :4], LOWER, UPPER), atol=1e-6)
+    assert (plans < LOWER - 1e-3).any()  # before bounds
+    np.testing.assert_allclose(run(networks, tokens), shown, atol=1e-5)
+
+
+def test_unchanged_evidence_keeps_the_plan(networks, tokens):
+    """Consecutive plans for the same frames differ much less than candidates do."""
+    still = np.repeat(tokens[:, 60:61], 100, axis=1)
+    _, plans = run(networks, still, count=6, plans=True)
+    consecutive = np.abs(plans[:, 6:-1, 4:] - plans[:, 7:, :-4]).mean()
+    spread = np.abs(plans[0::3, 6:] - plans[3::3, 6:]).mean() if len(plans) > 3 else 0
+    assert consecutive < 0.25 * spread
+
+
+def test_what_was_shown_before_is_continued(networks, tokens):
+    shown = np.zeros((2, 20, 58), dtype=np.float32)
+    shown[1, :, 43:45] = 0.9
+    how = replace(FAST, recall=16)
+    face = free_run(
+        networks, tokens, ordinary(2), speaker_of=np.zeros(2, dtype=int), seeds=np.zeros(2, dtype=int), how=how,
+        shown=shown,
+    )  # fmt: skip
+    assert np.abs(face[0, :4] - face[1, :4]).max() > 0.01
+    neutral = free_run(
+        networks, tokens, ordinary(1), speaker_of=np.zeros(1, dtype=int), seeds=np.zeros(1, dtype=int), how=how,
+    )  # fmt: skip
+    np.testing.assert_allclose(face[0], neutral[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("hop", [1, 4, 5, 16])
+@pytest.mark.parametrize("block", [4, 16])
+def test_any_hop_and_block(networks, tokens, hop, block):
+    face = run(networks, tokens[:, :30], how=replace(FAST, hop=hop, block=block, smooth=True), count=2)
+    assert face.shape == (2, 30, 58)
+    assert np.isfinite(face).all()
+    assert (face >= LOWER).all()
+    assert (face <= UPPER).all()
+
+
+@pytest.mark.parametrize(("hop", "block"), [(0, 4), (17, 4), (4, 5), (4, 0)])
+def test_impossible_settings(networks, tokens, hop, block):
+    with pytest.raises(ValueError, match="do not fit"):
+        run(networks, tokens, how=replace(FAST, hop=hop, block=block))
+
+
+def test_guidance_of_one_is_the_network_as_trained_and_zero_is_blind(networks, tokens):
+    blind = [run(networks, tokens[i : i + 1], how=replace(FAST, guidance=0.0), count=1) for i in range(2)]
+    np.testing.assert_allclose(blind[0], blind[1], atol=1e-5)
+    seeing = [run(networks, tokens[i : i + 1], how=replace(FAST, guidance=1.0), count=1) for i in range(2)]
+    assert np.abs(seeing[0] - seeing[1]).max() > 1e-3
+
+
+def test_speakers_are_encoded_alone_or_together_alike(networks):
+    speakers = [speaker_frames(30, seed) for seed in range(3)]
+    together = speaker_tokens(networks, batch_of(*speakers))
+    np.testing.assert_allclose(together[1], speaker_tokens(networks, batch_of(speakers[1]))[0], atol=1e-5)
