@@ -1,0 +1,172 @@
+"""Controls of the listener: every one acts monotonically on the rules, and becomes a condition of the model."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from policy_drive import FRAME, frame, run, shown, talk, voice
+
+from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, INDEX, SMILE
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.model.conditioning import AS_PEOPLE_DO, conditioning
+from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
+from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.styles import Style, load_styles
+from reactdiff_ros.types import ListenerControl, SpeakerFrame
+
+BROW = INDEX["browOuterUpLeft"]
+
+
+def speaker(time_s: float) -> SpeakerFrame:
+    """Somebody who talks, smiles for 1.5 s every 8 s and raises the brows in between."""
+    base = talk(time_s)
+    values = np.zeros(58, np.float32)
+    values[list(SMILE)] = 0.6 * (time_s % 8 > 6.5)
+    values[[INDEX["browInnerUp"], BROW, INDEX["browOuterUpRight"]]] = 0.7 * (2.0 < time_s % 8 < 3.0)
+    return frame(base.stamp_ns, heard=base.voice, coefficients=values)
+
+
+def faces(seconds: float = 60.0, seeds: int = 2, policy: str = "rules", **control: float) -> np.ndarray:
+    """What the policy shows under these controls, all seeds in a row."""
+    parts = []
+    for seed in range(seeds):
+        listener = make_listener(policy, seed=seed)
+        listener.control(ListenerControl(**control))
+        parts.append(shown(run(listener, seconds, speaker))[1])
+    return np.concatenate(parts)
+
+
+def smile(shown_faces: np.ndarray) -> float:
+    return float(shown_faces[:, list(SMILE)].mean())
+
+
+def nods(shown_faces: np.ndarray) -> float:
+    return float((shown_faces[:, HEAD_PITCH] > np.radians(1.5)).mean())
+
+
+def brows_and_head(shown_faces: np.ndarray) -> float:
+    return float(shown_faces[:, BROW].mean() / 0.05 + np.abs(shown_faces[:, HEAD_ROLL]).mean() / 0.01)
+
+
+@pytest.mark.parametrize(
+    ("control", "values", "measure"),
+    [
+        ("attitude", (-1.0, 0.0, 1.0), smile),
+        ("responsiveness", (0.0, 0.5, 1.0), smile),
+        ("smiling", (-1.0, 0.0, 1.0), smile),
+        ("nodding", (-1.0, 0.0, 1.0), nods),
+        ("liveliness", (-1.0, 0.0, 1.0), brows_and_head),
+    ],
+)
+def test_each_control_acts_monotonically_on_the_rules(control, values, measure) -> None:
+    sizes = [measure(faces(**{control: value})) for value in values]
+    assert all(b > 1.05 * a for a, b in pairwise(sizes)), sizes
+
+
+@pytest.mark.parametrize("policy", ["random"])
+@pytest.mark.parametrize(
+    ("control", "measure"), [("smiling", smile), ("nodding", nods), ("liveliness", brows_and_head)]
+)
+def test_rates_of_the_random_listener_follow_the_same_controls(policy, control, measure) -> None:
+    less, more = (measure(faces(120, policy=policy, **{control: value})) for value in (-1.0, 1.0))
+    assert more > 1.5 * less
+
+
+def onset_s(policy: str, delay_s: float, seed: int = 0) -> float:
+    """When the listener's smile begins after the speaker's at 4 s."""
+    listener = make_listener(policy, seed=seed, config=ListenerConfig(smile_share=1.0))
+    listener.control(ListenerControl(delay_s=delay_s))
+    times, shown_faces = shown(run(listener, 9, lambda t: talk(t, smile=0.7 * (4 <= t < 7))))
+    curve = shown_faces[:, list(SMILE)].mean(axis=1)
+    return float(times[np.argmax(curve > 0.1)]) - 4.0
+
+
+@pytest.mark.parametrize("policy", ["rules", "mime"])
+def test_delay_is_seen_later_and_answered_later(policy) -> None:
+    lags = [onset_s(policy, delay) for delay in (0.0, 0.4, 1.0)]
+    assert lags[1] - lags[0] == pytest.approx(0.4, abs=0.1)
+    assert lags[2] - lags[0] == pytest.approx(1.0, abs=0.1)
+
+
+def test_with_a_delay_stamps_are_those_of_what_was_seen() -> None:
+    listener = make_listener("rules", seed=1, config=ListenerConfig(delay_s=0.6))
+    plans = run(listener, 5, talk)
+    ages = [p.start_ns - p.picture_stamp_ns for p in plans if p.picture_stamp_ns is not None]
+    assert min(ages) > 0.6e9
+    assert max(ages) < 0.9e9
+
+
+def test_a_delay_that_is_changed_while_it_runs_breaks_nothing() -> None:
+    listener = make_listener("mime", seed=1)
+    delays = np.random.default_rng(3).uniform(0.0, 1.0, 40)
+
+    def make(time_s: float) -> SpeakerFrame:
+        listener.control(ListenerControl(delay_s=float(delays[int(time_s * 2)])))
+        return talk(time_s, smile=0.3)
+
+    plans = run(listener, 20, make)
+    starts = np.array([p.start_ns for p in plans])
+    assert np.diff(starts).max() <= 4 * FRAME
+    assert all(p.engaged for p in plans)
+    assert listener.state().dropped == 0
+
+
+def test_somebody_who_leaves_is_missed_at_once_with_any_delay() -> None:
+    listener = make_listener("rules", seed=1, config=ListenerConfig(delay_s=1.0))
+    plans = run(listener, 8, lambda t: frame(round(t * 25) * FRAME, face=t < 4.0, heard=voice()))
+    gone = [p.start_ns / 1e9 for p in plans if p.start_ns > 4e9 and not p.engaged]
+    assert gone[0] < 5.0
+
+
+def test_start_values_go_before_the_style_also_where_they_are_zero() -> None:
+    plain = make_listener("rules", seed=0, config=ListenerConfig(style="warm"))
+    given = make_listener("rules", seed=0, config=ListenerConfig(style="warm", attitude=0.0, nodding=0.4))
+    assert plain.state().settings["attitude"] == pytest.approx(0.7)
+    assert given.state().settings["attitude"] == 0.0
+    assert given.state().settings["nodding"] == pytest.approx(0.4)
+    assert given.state().settings["style"] == "warm"
+    for wrong in ({"nodding": 2.0}, {"delay_s": -0.1}, {"attitude": float("inf")}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            ListenerConfig(**wrong)
+
+
+def test_a_style_becomes_conditions_within_their_ranges() -> None:
+    for style in load_styles().values():
+        told = conditioning(style)
+        assert (told.controls >= CONTROL_LOWER).all()
+        assert (told.controls <= CONTROL_UPPER).all()
+        assert (told.controls_given == 1).all()
+        assert (told.style_given == 0).all()
+    at = CONTROL_NAMES.index
+    assert conditioning(Style()).controls[0, at("responsiveness")] == pytest.approx(AS_PEOPLE_DO)
+    assert conditioning(Style(responsiveness=1.0)).controls[0, at("responsiveness")] == 1.0
+    assert conditioning(Style(delay_s=0.7)).controls[0, at("delay")] == pytest.approx(0.7)
+
+
+def test_each_control_changes_its_own_condition_alone() -> None:
+    base = conditioning(Style())
+    for name in CONTROL_NAMES:
+        told = conditioning(Style(**{"delay_s" if name == "delay" else name: 0.5}))
+        changed = [n for n, a, b in zip(CONTROL_NAMES, base.controls[0], told.controls[0], strict=True) if a != b]
+        assert changed == [name]
+
+
+def test_a_reference_speaks_for_the_controls_that_it_measures() -> None:
+    reference = (0.5, None, -1.0, *[0.2] * 5)
+    told = conditioning(Style(reference=reference))
+    assert told.style.shape == (1, STYLE_COUNT)
+    assert told.style_given[0].tolist() == [1, 0, 1, 1, 1, 1, 1, 1]
+    assert np.isfinite(told.style).all()
+    given = dict(zip(CONTROL_NAMES, told.controls_given[0], strict=True))
+    assert given == {"attitude": 1, "responsiveness": 1, "smiling": 0, "nodding": 0, "liveliness": 0, "delay": 1}
+    moved = conditioning(Style(reference=reference, nodding=0.3))
+    assert moved.controls_given[0, CONTROL_NAMES.index("nodding")] == 1
+
+
+def test_while_the_robot_speaks_the_model_is_told_not_to_nod() -> None:
+    told = conditioning(Style(nodding=1.0, reference=(0.0,) * STYLE_COUNT), "robot_speaking")
+    at = CONTROL_NAMES.index("nodding")
+    assert (told.controls[0, at], told.controls_given[0, at]) == (-1.0, 1.0)
