@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from reactdiff_ros.cli.evaluate_dyads import dyads
+from reactdiff_ros.cli.evaluate_streams import streams
+from reactdiff_ros.cli.evaluate_simulator import simulator
 
 
 @click.group()
@@ -13,3 +15,5 @@ def evaluate() -> None:
 
 
 evaluate.add_command(dyads)
+evaluate.add_command(simulator)
+evaluate.add_command(streams)

@@ -20,7 +20,14 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import coupling as measures
 from reactdiff_ros.evaluation.coupling import Matrix, People
 from reactdiff_ros.evaluation.events import smile_curve
-from reactdiff_ros.evaluation.listeners import Listens, ModelListens, PolicyListens, SimulatorListens, repeated
+from reactdiff_ros.evaluation.listeners import (
+    Listens,
+    ModelListens,
+    PolicyListens,
+    SimulatorListens,
+    repeated,
+    untold,
+)
 from reactdiff_ros.evaluation.provenance import provenance
 from reactdiff_ros.model.conditions import CONTROL_COUNT
 from reactdiff_ros.model.sampler import Conditions
@@ -160,8 +167,7 @@ def evaluate_dyads(
             shown, facts = np.zeros_like(calls.listener_smile), {}
         else:
             listener = _baseline(name, lambda done, name=name: told(name, done / count))  # type: ignore[misc]
-            nobody = repeated(*(np.zeros((1, n), dtype=np.float32) for n in (6, 6, 8, 8)), count)
-            shown, facts = au12(listener.run(calls.speaker, nobody, seed + 1 + np.arange(count))), {}
+            shown, facts = au12(listener.run(calls.speaker, untold(count), seed + 1 + np.arange(count))), {}
         table.figures[name] = {**figures_of(calls, shown, seed, permutations), **facts}
         table.smiles[name] = shown
         told(name, 1.0)

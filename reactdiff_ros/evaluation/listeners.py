@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.frame_policies import policy_streams
 from reactdiff_ros.model.conditioning import conditioning
+from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Conditions, Sampling
 from reactdiff_ros.model.streams import free_run, speaker_tokens
@@ -134,6 +135,13 @@ def style_conditions(style: str, count: int, **settings: Any) -> Conditions:
 def natural_conditions(count: int) -> Conditions:
     """What `count` listeners are told under the default style."""
     return style_conditions(DEFAULT_STYLE, count)
+
+
+def untold(count: int) -> Conditions:
+    """Conditions of `count` listeners who are told nothing about themselves."""
+    controls = np.zeros((1, CONTROL_COUNT), dtype=np.float32)
+    style = np.zeros((1, STYLE_COUNT), dtype=np.float32)
+    return repeated(controls, controls, style, style, count)
 
 
 def repeated(

@@ -1,5 +1,4 @@
-"""What a folder of weights says about its training: whether on recorded people, which fold was held out, what was left
-out."""
+"""What a folder of weights says about its training: recorded people or not, the fold held out, what was left out."""
 
 from __future__ import annotations
 
