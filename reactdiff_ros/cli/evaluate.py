@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from reactdiff_ros.cli.evaluate_dyads import dyads
-from reactdiff_ros.cli.evaluate_streams import streams
 from reactdiff_ros.cli.evaluate_simulator import simulator
+from reactdiff_ros.cli.evaluate_streams import streams
 
 
 @click.group()
