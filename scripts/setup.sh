@@ -105,7 +105,7 @@ install_packages evaluate pip_evaluate
 mv env.sh.new env.sh
 
 # 7. The package itself: when what CMake looks at changed (contents are linked, so edits need no build).
-sum=$( { find reactdiff_ros msg srv launch config resource -type f 2>/dev/null ! -name '*.pyc' | LC_ALL=C sort; cat msg/*.msg srv/*.srv CMakeLists.txt package.xml scripts/node.in config/nodes.json "$home/run.stamp"; echo "$ros_setup"; } | sha256sum)
+sum=$( { find reactdiff_ros msg srv launch config resource -type f 2>/dev/null ! -name '*.pyc' | LC_ALL=C sort; cat msg/*.msg srv/*.srv CMakeLists.txt package.xml scripts/node.in scripts/command.in config/nodes.json "$home/run.stamp"; echo "$ros_setup"; } | sha256sum)
 if [ ! -f "$home/build.stamp" ] || [ "$(cat "$home/build.stamp")" != "$sum" ] || [ ! -f "$home/install/setup.bash" ]; then
   say "building the package (first time about 40 s)"
   rm -f "$home/build.stamp"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,4 +72,43 @@ def plot_spectra(
         axis.legend()
     for axis in list(axes.flat)[len(densities) :]:
         axis.set_axis_off()
+    return _save(figure, path)
+
+
+def plot_systems(result: Mapping[str, Any], systems: Sequence[str], path: Path) -> Path:
+    """Bars of every figure with its 95 % interval, a bar a system, of an evaluation on the simulator."""
+    names = ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "pose")
+    figure, axes = _axes(2, 3)
+    for axis, name in zip(axes.flat, names, strict=True):
+        # Noise and the targets themselves dwarf everything else.
+        shown = [s for s in systems if s not in {"ground_truth", "random"}]
+        values, ends = (
+            np.array([[result[s][f"{name}{end}"] for s in shown] for end in which], dtype=float)
+            for which in (("",), ("_low", "_high"))
+        )
+        error = np.nan_to_num(np.abs(ends - values))
+        axis.bar(range(len(shown)), values[0], yerr=error, capsize=3)
+        axis.set_xticks(range(len(shown)), shown, rotation=60, ha="right")
+        axis.set_title(name)
+    return _save(figure, path)
+
+
+def plot_time_line(
+    speaker: Mapping[str, Values], listeners: Mapping[str, Mapping[str, Values]], path: Path, rate_hz: float = 25.0
+) -> Path:
+    """One speaker's smile and speech over what each system does: its smile, and its head's pitch in degrees."""
+    figure, axes = _axes(len(listeners) + 1, 1)
+    figure.set_size_inches(10, 1.7 * len(axes))
+    time = np.arange(len(speaker["smile"])) / rate_hz
+    axes[0, 0].fill_between(time, speaker["speech"], step="mid", alpha=0.2, label="speech")
+    axes[0, 0].plot(time, speaker["smile"], label="smile")
+    axes[0, 0].set(title="speaker", ylim=(0, 1))
+    axes[0, 0].legend()
+    for axis, (name, own) in zip(axes[1:, 0], listeners.items(), strict=True):
+        axis.plot(time, own["smile"])
+        axis.set(title=name, ylim=(0, 1), ylabel="AU12")
+        head = axis.twinx()
+        head.plot(time, np.degrees(own["pitch"]), color="tab:orange", linewidth=0.8)
+        head.set(ylim=(-15, 15), ylabel="pitch, degrees")
+    axes[-1, 0].set_xlabel("s")
     return _save(figure, path)

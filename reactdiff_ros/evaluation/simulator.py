@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.attributes import ATTRIBUTE_NAMES
 from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import bootstrap
@@ -30,10 +31,13 @@ from reactdiff_ros.evaluation.react import (
 )
 from reactdiff_ros.evaluation.systems import SYSTEMS, Means
 from reactdiff_ros.simulator.dyads import simulator_hash
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 Values = NDArray[np.float64]
 Progress = Callable[[str, float], None]
-"""Is told the piece of work at hand and the share of it that is done."""
+"""Is told the system at hand and the share of its work that is done."""
+Show = Callable[[str, Material, Streams], None]
+"""Is given a system's streams before they are dropped."""
 
 FLOOR, CEILING, SUBJECT = "shuffled", "oracle", "model"
 SPEAKER_FIGURES: Final = ("FRC", "FRD", "FRDiv", "FRVar", "pose", "pose_concordance", "nod_match", "nods_per_minute")
@@ -44,6 +48,9 @@ BANDS: Final[dict[str, tuple[float, float]]] = {
     "FRVar_ratio": (0.8, 1.25), "pose": (0.4, np.inf),
 }  # fmt: skip
 """What a listener has to reach, all together: bounds of its skills and of its ratios to the oracle."""
+LISTENS: Final = 0.6
+"""Share of the work on a system that is making its streams."""
+_AU12: Final = ATTRIBUTE_NAMES.index("AU12")
 _PITCH: Final = HEAD_PITCH - ROTATION.start
 
 
@@ -67,7 +74,7 @@ def score(
         own, theirs = streams.attributes[n], targets.attributes[n]
         nods = nod_times(streams.pose[n][..., _PITCH])
         turns, match = pose_concordance(streams.pose[n], targets.pose[n]), nod_match(nods, wanted[n])
-        minutes = streams.pose.shape[2] / 25.0 / 60.0
+        minutes = streams.pose.shape[2] / REACTION_RATE_HZ / 60.0
         rate = float(np.mean([len(x) for x in nods])) / minutes
         return [
             correlation(own, theirs), distance(own, theirs), diversity(own), variance(own), turns + match, turns, match,
@@ -91,9 +98,9 @@ def evaluate(
     frames: int,
     systems: Sequence[str],
     means: Means,
-    progress: Progress = lambda work, share: None,
+    progress: Progress | None = None,
     resamples: int = bootstrap.RESAMPLES,
-    show: Callable[[str, Material, Streams], None] = lambda name, material, streams: None,
+    show: Show | None = None,
 ) -> dict[str, Any]:
     """Run and score systems on a held-out set; see `report` for the result.
 
@@ -115,19 +122,42 @@ def evaluate(
         raise ReactdiffError("unknown system", where=", ".join(unknown), todo=f"use some of {', '.join(SYSTEMS)}")
     if SUBJECT in systems and means.weights is None:
         raise ReactdiffError("the model cannot be evaluated without its weights", todo="give a folder of weights")
-    progress("speakers and targets", 0.0)
     material = make_material(seed, items, frames, means.bank)
     scores: dict[str, Scores] = {}
     for name in systems:
-        progress(f"{name}: listens", 0.0)
-        streams = SYSTEMS[name](material, means, partial(progress, f"{name}: listens"))
-        show(name, material, streams)
-        scores[name] = score(
-            streams, material.targets, workers=means.workers,
-            told=partial(progress, f"{name}: scored"),
-        )  # fmt: skip
+        told = partial(_part, progress, name)
+        streams = SYSTEMS[name](material, means, partial(told, 0.0, LISTENS))
+        if show is not None:
+            show(name, material, streams)
+        scores[name] = score(streams, material.targets, workers=means.workers, told=partial(told, LISTENS, 1.0))
     result = report(scores, bootstrap.draws(material.number(BOOTSTRAP), items, resamples))
     return {**result, "items": items, "frames": frames, "seed": seed, "simulator": simulator_hash()}
+
+
+def _part(progress: Progress | None, name: str, first: float, last: float, share: float) -> None:
+    """Tell a share of a piece of work that reaches from `first` to `last` of the system's."""
+    if progress is not None:
+        progress(name, first + (last - first) * share)
+
+
+class Example:
+    """Keeps one speaker's smile and pitch, and the first stream of every system for it, to be drawn."""
+
+    def __init__(self) -> None:
+        self.speaker: dict[str, FloatArray] = {}
+        self.listeners: dict[str, dict[str, FloatArray]] = {}
+        self._row = 0
+
+    def keep(self, name: str, material: Material, streams: Streams) -> None:
+        """Take what is drawn of a system; the speaker is the one whose smile moves most."""
+        if not self.speaker:
+            self._row = int(material.stimulus.smile.std(1).argmax())
+            known = material.stimulus
+            self.speaker = {"smile": known.smile[self._row], "speech": known.speech[self._row]}
+        self.listeners[name] = {
+            "smile": streams.attributes[self._row, 0, :, _AU12].copy(),
+            "pitch": streams.pose[self._row, 0, :, _PITCH].copy(),
+        }
 
 
 def report(scores: dict[str, Scores], weights: Values) -> dict[str, Any]:

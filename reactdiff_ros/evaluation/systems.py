@@ -6,7 +6,6 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -32,7 +31,7 @@ from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.model.weights import Weights, find_weights
+from reactdiff_ros.model.weights import Weights
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.policy import perceive
 from reactdiff_ros.simulator.seeds import purpose_seed
@@ -55,7 +54,7 @@ _GROUP: Final = 25
 """Speakers at a time, so that memory stays small and progress is seen."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Means:
     """With what the systems are run."""
 
@@ -77,11 +76,6 @@ def live_sampling(*, steps: int | None = None, guidance: float | None = None, ho
         guidance=live.guidance if guidance is None else guidance,
         hop=hop,
     )
-
-
-def load_model(folder: Path | None) -> Weights:
-    """The weights in a folder, or the shipped ones. Raises WeightsError as `find_weights` does."""
-    return find_weights(folder or "")
 
 
 def model(material: Material, means: Means, told: Told) -> Streams:
