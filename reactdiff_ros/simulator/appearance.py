@@ -37,7 +37,7 @@ def appearance(seed: Seed, s: Speakers) -> tuple[FloatArray, FloatArray]:
     time = np.arange(frames, dtype=np.float32) * FRAME_S
     # Syllables: 3 to 5.5 a second.
     phase = 2 * np.pi * uniform(rng, 3.0, 5.5, (worlds, 1)) * time + 1.5 * waves[..., 0]
-    jaw = talking * (0.5 + 0.5 * np.sin(phase)) * np.clip(0.3 + 0.15 * waves[..., 1], 0, 1)
+    jaw = talking * (0.5 + 0.5 * np.sin(phase)) * np.clip(0.36 + 0.16 * waves[..., 1], 0, 1)
     tremor = 0.6 + 0.4 * np.sin(2 * np.pi * uniform(rng, 4.0, 5.5, (worlds, 1)) * time)
     jaw = jaw + 0.3 * s.shake * tremor + 0.10 * s.breath
     # Speech moves the corners of the mouth: it hides a smile now and then, and looks like one now and then.
@@ -46,7 +46,7 @@ def appearance(seed: Seed, s: Speakers) -> tuple[FloatArray, FloatArray]:
     smile = s.smile * (1 - hides) + seems
     gaze = _gaze(rng, s)
     values = {
-        "mouthSmile": smile, "cheekSquint": 0.6 * s.smile + s.cheek, "mouthUpperUp": 0.35 * smile + 0.3 * jaw,
+        "mouthSmile": smile, "cheekSquint": 0.6 * s.smile + s.cheek, "mouthUpperUp": 0.45 * smile + 0.3 * jaw,
         "eyeSquint": 0.3 * s.smile + 0.5 * s.cheek + 0.25 * s.frown,
         "mouthStretch": 0.15 * smile + 0.3 * talking * np.clip(waves[..., 4], 0, 1),
         "browInnerUp": s.brow_up + 0.6 * s.sad, "browOuterUp": s.brow_up, "eyeWide": 0.6 * s.brow_up,

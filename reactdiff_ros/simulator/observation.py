@@ -49,9 +49,11 @@ NOISE: Final = {
     "eyeLook": 0.019, "cheek": 0.015,
 }  # fmt: skip
 """Standard deviation from picture to picture of a held face, by how a name begins (the same page)."""
-NEUTRAL_ERROR: Final = {"brow": 0.15, "cheek": 0.10, "mouthSmile": 0.04, "mouthFrown": 0.12, "mouth": 0.08}
+NEUTRAL_ERROR: Final = {"brow": 0.18, "cheek": 0.10, "mouthSmile": 0.04, "mouthFrown": 0.12, "mouth": 0.08}
 """Standard deviation of what perception gets wrong about a person's neutral before it knows the person; else 0.05
 (chosen after the spread on that page and readings of recorded people)."""
+DRIFT: Final = {"brow": 2.5, "cheek": 1.6, "mouthUpperUp": 2.0, "eyeWide": 1.6, "mouthSmile": 0.8}
+"""How much more than others a reading wanders over about a second (readings of recorded people who talk)."""
 TRUST: Final = {
     "browDown": 0.7, "browInnerUp": 0.8, "browOuterUp": 0.75, "cheekSquint": 0.4, "eyeBlink": 0.9, "eyeLookDown": 0.4,
     "eyeLookIn": 0.8, "eyeLookOut": 0.8, "eyeLookUp": 0.6, "eyeSquint": 0.5, "eyeWide": 0.7, "jawOpen": 0.95,
@@ -74,6 +76,7 @@ _SHOWN: Final = np.array([INDEX[name] for name in SHOWN])
 _GAIN: Final = np.array([GAIN[_stem(name)] for name in SHOWN], dtype=np.float32)
 _NOISE: Final = np.array([_begins(NOISE, name, 0.01) for name in SHOWN], dtype=np.float32)
 _BIAS: Final = np.array([_begins(NEUTRAL_ERROR, name, 0.05) for name in SHOWN], dtype=np.float32)
+_DRIFT: Final = np.array([_begins(DRIFT, name, 1.0) for name in SHOWN], dtype=np.float32)
 _SMILES: Final = np.array(["Smile" in name for name in SHOWN])
 _PERSONAL: Final = np.array([not name.startswith("eyeLook") for name in SHOWN])
 _TRUST: Final = np.array([TRUST[_stem(name)] for name in SHOWN], dtype=np.float32)
@@ -210,7 +213,7 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
     value[..., _SMILES] *= 1 - leak[..., None]
     slow = ornstein(rng, worlds, frames, (0.8,) * count)
     fast = rng.standard_normal((worlds, frames, count), dtype=np.float32)
-    slow *= drift[:, None]
+    slow *= (drift * _DRIFT)[:, None]
     fast *= (size[:, None] * _burst(s))[..., :]
     slow += fast
     slow *= 1 + talking
@@ -220,12 +223,12 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
 
     coefficients = np.zeros((worlds, frames, COEFFICIENT_COUNT), dtype=np.float32)
     confidence = np.zeros_like(coefficients)
-    offset = rng.standard_normal((worlds, 1, 3), dtype=np.float32) * np.array([0.05, 0.12, 0.03], np.float32)
+    offset = rng.standard_normal((worlds, 1, 3), dtype=np.float32) * np.array([0.08, 0.12, 0.06], np.float32)
     jitter = np.concatenate([np.full(3, 0.002), np.full(3, 0.0005)]).astype(np.float32)
     pose = shown[..., BLENDSHAPE_COUNT:] + jitter * rng.standard_normal((worlds, frames, 6), dtype=np.float32)
     pose *= log_normal(rng, 1.0, 0.05, (worlds, 1, 6))
     pose[..., :3] += offset
-    quality = uniform(rng, 0.4, 1.0, (worlds, 1)) * _frontal(pose)
+    quality = np.minimum(uniform(rng, 0.5, 1.4, (worlds, 1)), 1.0) * _frontal(pose)
     trust = quality[..., None] * np.where(_PERSONAL, 0.6 + 0.4 * known[..., None], 1.0) * (_TRUST * seen)[:, None]
     coefficients[..., _SHOWN] = value * (trust > 0)
     confidence[..., _SHOWN] = trust
