@@ -1,49 +1,32 @@
-"""The model policy with the shipped weights: contract, causality, reactions."""
+"""The model policy with random weights: contract, causality, whatever comes in. Reactions: test_shipped_listener."""
 
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from model_drive import LATENCY, SLOT, drive, shown
 from speaker_frames import START_NS, frame, session, voice
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, SMILE, UPPER
+from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, UPPER
 from reactdiff_ros.errors import MessageError
-from reactdiff_ros.model.diffusion_listener import DiffusionListener, OwnPast
+from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import Listener, ListenerConfig
-from reactdiff_ros.types import ListenerControl
-
-SLOT = 40_000_000
-LATENCY = 25_000_000
 
 
 @pytest.fixture(scope="module")
-def listener():
-    return DiffusionListener(seed=0, config=ListenerConfig(candidates=2, steps=4))
+def make(random_weights):
+    def make(seed=0, timer=None, **settings):
+        given = {"candidates": 2, "steps": 2, "guidance": 1.5, **settings}
+        return DiffusionListener(seed=seed, config=ListenerConfig(model_dir=str(random_weights), **given), timer=timer)
+
+    return make
 
 
-def drive(listener, frames, seed=0, latency=LATENCY):
-    """All plans of a session."""
-    listener.reset(seed)
-    plans = []
-    for item in frames:
-        listener.observe(item)
-        plan = listener.plan(item.stamp_ns + latency)
-        if plan is not None:
-            plans.append(plan)
-    return plans
-
-
-def shown(plans):
-    """What is on the face, frame by frame (T, 58)."""
-    first = plans[0].start_ns
-    length = (plans[-1].start_ns - first) // SLOT + 16
-    out = np.zeros((length, 58), dtype=np.float32)
-    for plan in plans:
-        i = (plan.start_ns - first) // SLOT
-        out[i : i + 16] = plan.coefficients
-    return out[: length - 12]
+@pytest.fixture(scope="module")
+def listener(make):
+    return make()
 
 
 def test_is_a_listener_and_obeys_the_contract(listener):
@@ -90,73 +73,12 @@ def test_causal_at_session_level(listener):
     assert not np.array_equal(shown(a)[:n], shown(b)[:n])
 
 
-def test_plans_continue_each_other(listener):
-    plans = drive(listener, session(12, smile=lambda t: 0.7 * (t % 4 > 1.5), talk=True))
-    face = shown(plans)
-    step = np.abs(np.diff(face, axis=0)).max(axis=1)
-    first = plans[0].start_ns
-    borders = {(p.start_ns - first) // SLOT - 1 for p in plans[1:]}
-    border = np.array([i in borders for i in range(len(step))])
-    assert np.percentile(step[border], 95) <= max(1.5 * np.percentile(step[~border], 95), 0.03)
-    assert step.max() < 0.35
-
-
 def test_evidence_plans_at_once(listener):
     frames = list(session(4, smile=lambda t: 0.9 * (t > 2.05)))
     plans = drive(listener, frames)
     onset = START_NS + round(2.08 * NS)
     early = [p for p in plans if p.reason == "evidence" and 0 <= p.picture_stamp_ns - onset <= 3 * SLOT]
     assert early
-
-
-def test_answers_a_smile(listener):
-    differences = []
-    for seed in range(4):
-        smile = shown(drive(listener, session(7, smile=lambda t: 0.65 * (t > 1), talk=True), seed))[:, SMILE].mean(1)
-        neutral = shown(drive(listener, session(7, smile=0.0, talk=True), seed))[:, SMILE].mean(1)
-        differences.append(smile[50:].mean() - neutral[50:].mean())
-        assert smile[:20].mean() < 0.15
-    assert np.mean(differences) > 0.15
-    assert sorted(differences)[1] > 0.05
-
-
-def test_no_reaction_without_a_reason(listener):
-    for loudness in (-70.0, -12.0):
-        faces = [shown(drive(listener, session(8, smile=0.0, loudness=loudness), seed)) for seed in range(3)]
-        smiles = [f[:, SMILE].mean() for f in faces]
-        assert np.mean(smiles) < 0.08
-        assert np.mean([np.percentile(f[:, SMILE], 98) for f in faces]) < 0.25
-
-
-def test_sound_alone_and_pictures_alone(listener):
-    blind = drive(listener, session(8, talk=True, camera=False))
-    assert blind
-    assert all(p.picture_stamp_ns is None and p.sound_stamp_ns is not None for p in blind)
-    face = shown(blind)
-    assert face[:, 52].std() > 0.003
-    assert face[:, SMILE].mean() < 0.2
-    deaf = drive(listener, session(6, smile=0.7, microphone=False))
-    assert all(p.sound_stamp_ns is None for p in deaf)
-    assert shown(deaf)[60:, SMILE].mean() > 0.1
-
-
-@pytest.mark.parametrize("rate_hz", [10.0, 30.0, 60.0])
-def test_any_picture_rate(listener, rate_hz):
-    face = shown(drive(listener, session(6, smile=0.7, talk=True, rate_hz=rate_hz)))
-    assert np.isfinite(face).all()
-    assert face[60:, SMILE].mean() > 0.1
-
-
-def test_attitude_changes_the_smile(listener):
-    def smile(attitude):
-        listener.control(ListenerControl(attitude=attitude))
-        faces = [shown(drive(listener, session(6, smile=0.4, talk=True), seed)) for seed in range(4)]
-        return np.mean([f[50:, SMILE].mean() for f in faces])
-
-    try:
-        assert smile(0.9) > smile(-0.9) + 0.05
-    finally:
-        listener.control(ListenerControl(attitude=0.0))
 
 
 def test_nobody_there_is_idle(listener):
@@ -167,14 +89,9 @@ def test_nobody_there_is_idle(listener):
     assert np.abs(plans[-1].coefficients).max() == 0
 
 
-def test_malformed_frames(listener):
-    good = list(session(3, smile=0.3, talk=True))
-    for i in range(10, 40):
-        broken = good[i].coefficients.copy()
-        broken[::2] = np.nan
-        good[i] = replace(good[i], coefficients=broken, voice=replace(good[i].voice, pitch_hz=float("inf")))
-    face = shown(drive(listener, good))
-    assert np.isfinite(face).all()
+def test_malformed_frame(listener):
+    good = list(session(1, smile=0.3, talk=True))
+    drive(listener, good)
     with pytest.raises(MessageError):
         listener.observe(replace(good[0], stamp_ns=good[-1].stamp_ns + SLOT, coefficients=np.zeros(3, np.float32)))
 
@@ -203,44 +120,99 @@ def test_backward_jump_starts_anew(listener):
     np.testing.assert_array_equal(plans[-1], fresh[-1])
 
 
-def test_a_gap_and_a_long_session(listener):
-    frames = list(session(2, smile=0.5, talk=True))
-    days = 4 * 24 * 3600 * NS
-    late = [replace(f, stamp_ns=f.stamp_ns + days, picture_stamp_ns=f.stamp_ns + days) for f in frames]
-    plans = drive(listener, [*frames, *late])
-    assert np.isfinite(plans[-1].coefficients).all()
-    assert len(plans) > 20
-
-
-def test_candidates_are_several_and_the_choice_is_held():
-    many = DiffusionListener(seed=1, config=ListenerConfig(candidates=3, steps=4, publish_candidates=True))
-    plans = drive(many, session(5, smile=0.4, talk=True), 1)
+def test_candidates_are_several_and_the_choice_is_held(make):
+    plans = drive(make(seed=1, candidates=3, publish_candidates=True), session(5, smile=0.4, talk=True), 1)
     assert all(p.candidates.shape == (3, 16, 58) for p in plans)
     assert all(np.array_equal(p.candidates[p.candidate], p.coefficients) for p in plans)
     assert np.abs(plans[3].candidates[0] - plans[3].candidates[1]).max() > 0.01
     changes = [p.start_ns for p, q in zip(plans[1:], plans, strict=False) if p.candidate != q.candidate]
     assert all(b - a >= 20 * SLOT for a, b in pairwise(changes))
+    assert changes
 
 
-def test_candidates_do_not_change_what_is_shown():
+def test_candidates_do_not_change_what_is_shown(make):
     def first(publish):
-        many = DiffusionListener(seed=1, config=ListenerConfig(candidates=3, steps=4, publish_candidates=publish))
+        many = make(seed=1, candidates=3, publish_candidates=publish)
         return drive(many, session(3, smile=0.4, talk=True), 1)[8].coefficients
 
-    np.testing.assert_allclose(first(True), first(False), atol=1e-5)
+    np.testing.assert_allclose(first(True), first(False), atol=1e-4)
 
 
-def test_own_past_fades_after_its_end():
-    past = OwnPast()
-    past.add(100, np.ones((16, 58), dtype=np.float32))
-    assert (past.planned(100, 16) == 1).all()
-    assert (past.planned(90, 10) == 0).all()
-    faded = past.planned(116, 30)[:, 0]
-    assert (np.diff(faded) < 0).all()
-    assert faded[-1] < 0.01
-
-
-def test_compute_time_is_measured_with_the_timer_given():
+def test_compute_time_is_measured_with_the_timer_given(make):
     ticks = iter(range(10_000))
-    timed = DiffusionListener(seed=0, config=ListenerConfig(steps=2, candidates=1), timer=lambda: float(next(ticks)))
-    assert drive(timed, session(0.3))[0].compute_s == 1.0
+    assert drive(make(timer=lambda: float(next(ticks))), session(0.3))[0].compute_s == 1.0
+
+
+def lost(item):
+    return replace(
+        item, face_present=False, mesh_present=False, coefficients=np.zeros(58, np.float32),
+        confidence=np.zeros(58, np.float32), gaze=None, affect=None,
+    )  # fmt: skip
+
+
+def broken(item):
+    nothing = np.full(58, np.nan, np.float32)
+    heard = item.voice and replace(item.voice, mfcc=np.full(26, np.inf, np.float32), loudness_dbfs=float("nan"))
+    return replace(item, coefficients=nothing, confidence=nothing, neutral_confidence=float("nan"), voice=heard)
+
+
+def infinite(item):
+    return replace(item, coefficients=np.full(58, np.inf, np.float32), confidence=np.full(58, 9.0, np.float32))
+
+
+def constant(item):
+    return replace(
+        item, coefficients=np.full(58, 0.7, np.float32), confidence=np.ones(58, np.float32),
+        voice=item.voice and replace(item.voice, mfcc=np.full(26, 3.0, np.float32), pitch_hz=100.0),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("harm", [lost, broken, infinite, constant])
+@pytest.mark.parametrize("span", [(10, 85), (0, 200)])
+def test_bad_frames_for_seconds_leave_a_face_within_bounds(listener, harm, span):
+    frames = [harm(f) if span[0] <= i < span[1] else f for i, f in enumerate(session(5, smile=0.3, talk=True))]
+    plans = drive(listener, frames)
+    assert plans
+    for plan in plans:
+        assert np.isfinite(plan.coefficients).all()
+        assert (plan.coefficients >= LOWER).all()
+        assert (plan.coefficients <= UPPER).all()
+
+
+@pytest.mark.parametrize("missing", ["camera", "microphone"])
+def test_one_modality_missing_for_good(listener, missing):
+    plans = drive(listener, session(6, smile=0.4, talk=True, **{missing: False}))
+    face = shown(plans)
+    assert np.isfinite(face).all()
+    assert all((p.picture_stamp_ns if missing == "camera" else p.sound_stamp_ns) is None for p in plans)
+    assert face[50:].std(0).max() > 0.01
+
+
+@pytest.mark.parametrize("rate_hz", [10.0, 30.0, 60.0])
+def test_any_picture_rate(listener, rate_hz):
+    plans = drive(listener, session(4, smile=0.4, talk=True, rate_hz=rate_hz))
+    face = shown(plans)
+    assert np.isfinite(face).all()
+    assert np.diff([p.start_ns for p in plans]).max() <= 8 * SLOT
+
+
+@pytest.mark.parametrize("gap_s", [0.5, 3.0, 11.0, 4 * 24 * 3600.0])
+def test_a_gap_in_time(listener, gap_s):
+    frames = list(session(2, smile=0.5, talk=True))
+    gap = round(gap_s * NS)
+    late = [replace(f, stamp_ns=f.stamp_ns + 2 * NS + gap, picture_stamp_ns=f.stamp_ns + 2 * NS + gap) for f in frames]
+    plans = drive(listener, [*frames, *late])
+    assert len(plans) > 20
+    assert all(np.isfinite(p.coefficients).all() for p in plans)
+    assert all(a.start_ns < b.start_ns for a, b in pairwise(plans))
+
+
+def test_after_nobody_was_there_the_face_starts_from_neutral(listener):
+    frames = list(session(8, smile=0.4, talk=True))
+    frames = [lost(replace(f, voice=None, sound_stamp_ns=None)) if 50 <= i < 130 else f for i, f in enumerate(frames)]
+    plans = drive(listener, frames)
+    away = [p for p in plans if not p.engaged]
+    assert away
+    assert np.abs(away[-1].coefficients).max() == 0
+    back = next(p for p in plans if p.engaged and p.start_ns > away[-1].start_ns)
+    assert np.abs(back.coefficients[0]).max() < 0.15

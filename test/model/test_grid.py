@@ -1,0 +1,76 @@
+"""The speaker's grid: any picture rate in, one token a slot out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from speaker_frames import START_NS, frame, session
+
+from reactdiff_ros.model.grid import FORGET_SLOTS, HOLD_SLOTS, SpeakerGrid
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.streams import speaker_tokens
+from reactdiff_ros.model.tokens import blank, from_frame
+from reactdiff_ros.model.weights import find_weights
+
+SLOT = 40_000_000
+FIRST = START_NS // SLOT
+
+
+@pytest.fixture(scope="module")
+def networks(random_weights):
+    return Networks(find_weights(random_weights))
+
+
+def filled(networks, frames):
+    grid = SpeakerGrid(networks, keep=64)
+    for item in frames:
+        grid.push(item)
+    return grid
+
+
+def batch_tokens(networks, batches):
+    """Tokens of a sequence of one-frame batches, through the batched path."""
+    names = type(batches[0]).__slots__
+    joined = type(batches[0])(**{n: np.stack([getattr(b, n) for b in batches], axis=1) for n in names})
+    return speaker_tokens(networks, joined)[0]
+
+
+def test_tokens_are_those_of_the_batched_path(networks):
+    frames = list(session(2, smile=0.4, talk=True))
+    tokens, missing = filled(networks, frames).tokens(FIRST + 49, 50)
+    assert not missing.any()
+    np.testing.assert_allclose(tokens, batch_tokens(networks, [from_frame(f) for f in frames]), atol=1e-5)
+
+
+def test_the_last_of_several_frames_in_a_slot_counts(networks):
+    frames = list(session(1, smile=0.4))
+    twice = [f for item in frames for f in (replace(item, coefficients=np.ones(58, np.float32)),
+                                            replace(item, stamp_ns=item.stamp_ns + SLOT // 2))]  # fmt: skip
+    once = filled(networks, frames).tokens(FIRST + 24, 25)[0]
+    np.testing.assert_allclose(filled(networks, twice).tokens(FIRST + 24, 25)[0], once, atol=1e-5)
+
+
+def test_gaps_are_held_and_then_unobserved(networks):
+    grid = filled(networks, session(1, smile=0.4))
+    last = FIRST + 24
+    grid.advance(last + 20)
+    seen = [from_frame(f) for f in session(1, smile=0.4)]
+    expected = batch_tokens(networks, seen + [seen[-1]] * HOLD_SLOTS + [blank(1)] * (20 - HOLD_SLOTS))
+    np.testing.assert_allclose(grid.tokens(last + 20, 45)[0], expected, atol=1e-5)
+
+
+def test_slots_before_the_first_are_missing(networks):
+    grid = filled(networks, [frame(START_NS)])
+    tokens, missing = grid.tokens(FIRST, 4)
+    assert missing.tolist() == [1, 1, 1, 0]
+    assert (tokens[:3] == 0).all()
+    assert SpeakerGrid(networks, keep=8).tokens(5, 3)[1].all()
+
+
+def test_a_long_gap_starts_anew(networks):
+    grid = filled(networks, session(1, smile=0.4))
+    late = frame(START_NS + (FORGET_SLOTS + 30) * SLOT, 0.2)
+    grid.push(late)
+    assert len(grid.slots) == 1
+    alone = filled(networks, [late])
+    np.testing.assert_array_equal(grid.slots[-1].token, alone.slots[-1].token)
