@@ -161,6 +161,50 @@ def parse_styles(text: str, where: str) -> dict[str, Style]:
     return {str(name): _style(str(name), entry, where) for name, entry in table.items()}
 
 
+def save_style(path: Path, name: str, entry: Mapping[str, Any], *, replace: bool = False) -> None:
+    """Add a named style to a user's file, which is made if it is missing and written whole or not at all.
+
+    Args:
+        path: the file.
+        name: of the style.
+        entry: its settings as in the file.
+        replace: whether a style of that name may be overwritten; its file loses its comments then.
+
+    Raises:
+        ConfigError: the name is empty or taken, the entry or the file is malformed, or the file cannot be written.
+    """
+    if not name.strip():
+        raise ConfigError("a style needs a name", where=str(path))
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        styles = parse_styles(text, str(path))
+        if not replace and (name in styles or name in load_styles()):
+            raise ConfigError("there is a style of this name", where=name, todo="give another name, or --force")
+        new = yaml.safe_dump({name: dict(entry)}, sort_keys=False, allow_unicode=True, default_flow_style=None)
+        joined = f"{text.rstrip()}\n\n{new}".lstrip()
+        if name in styles or not _holds(joined, {*styles, name}):
+            table = {**(yaml.safe_load(text) or {}), name: dict(entry)}
+            joined = yaml.safe_dump(table, sort_keys=False, allow_unicode=True, default_flow_style=None)
+        parse_styles(joined, str(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            fresh.write_text(joined, encoding="utf-8")
+            os.replace(fresh, path)
+        finally:
+            fresh.unlink(missing_ok=True)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError("the style cannot be saved", where=str(path), todo=reason) from error
+
+
+def _holds(text: str, names: set[str]) -> bool:
+    try:
+        return set(parse_styles(text, "")) == names
+    except ConfigError:
+        return False
+
+
 def apply_control(style: Style, control: ListenerControl, styles: Mapping[str, Style]) -> Style:
     """`style` after `control`: its named style first, then its numbers, clipped to their ranges; NaN changes nothing.
 

@@ -33,7 +33,7 @@ def faces(seconds: float = 60.0, seeds: int = 2, policy: str = "rules", **contro
     """What the policy shows under these controls, all seeds in a row."""
     parts = []
     for seed in range(seeds):
-        listener = make_listener(policy, seed=seed)
+        listener = make_listener(policy, seed=seed, config=ListenerConfig(smile_share=0.35))
         listener.control(ListenerControl(**control))
         parts.append(shown(run(listener, seconds, speaker))[1])
     return np.concatenate(parts)
