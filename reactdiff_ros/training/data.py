@@ -22,13 +22,14 @@ from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.groups import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.tokens import SpeakerBatch, featurize
+from reactdiff_ros.model.tokens import featurize
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import FloatArray
 
+from .ablation import ablate, without_randomisation
 from .config import TrainConfig, fold_of
 from .shape import Shape
 from .vae import ListenerVae
@@ -81,7 +82,9 @@ class Pool:
 def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Pool:
     """A pool of `config.worlds` simulated listeners: the same seed, the same pool."""
     dyads = simulate(seed, config.worlds, config.world_frames, bank, prior="wide")
-    _ablate(dyads.speaker, config.ablate)
+    if "randomisation" in config.ablate:
+        without_randomisation(dyads.speaker, dyads.truth, dyads.stimulus.contact, seed)
+    ablate(dyads.speaker, config.ablate)
     features, observed = featurize(dyads.speaker)
     rolled = np.arange(min(config.roll_worlds, config.worlds))
     twins = dyads.listener[rolled][:, None]
@@ -105,15 +108,6 @@ def _with_margin(listener: FloatArray) -> FloatArray:
     before = [(0, 0)] * (listener.ndim - 2) + [(MARGIN, 0), (0, 0)]
     padded: FloatArray = np.pad(listener, before).astype(np.float32)
     return padded
-
-
-def _ablate(speaker: SpeakerBatch, parts: Sequence[str]) -> None:
-    if "voice" in parts:
-        speaker.microphone[:] = False
-    if "face" in parts:
-        for name in ("camera", "face", "mesh", "gaze_observed", "affect_observed"):
-            getattr(speaker, name)[:] = False
-        speaker.confidence[:] = 0.0
 
 
 def salience(stimulus: Stimulus) -> FloatArray:
@@ -148,10 +142,10 @@ def training_recordings(config: TrainConfig) -> list[Recording]:
     return recordings
 
 
-def real_pool(recordings: Sequence[Recording], completion: Completion, seed: int, ablate: Sequence[str] = ()) -> Pool:
+def real_pool(recordings: Sequence[Recording], completion: Completion, seed: int, without: Sequence[str] = ()) -> Pool:
     """Recorded people as a pool; T is the length of the shortest. Style is measured on another of their sessions."""
     speaker, listener, seen = stack(recordings, min(r.frames for r in recordings))
-    _ablate(speaker, ablate)
+    ablate(speaker, without)
     features, observed = featurize(speaker)
     styles = [_style(r, recordings, np.random.default_rng([seed, i, 13])) for i, r in enumerate(recordings)]
     style, given = (np.concatenate(column) for column in zip(*styles, strict=True))
