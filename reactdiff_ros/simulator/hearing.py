@@ -216,7 +216,7 @@ class _Parametric:
         out[..., 0] = np.clip(1.15 * loud - 0.1 + 0.06 * waves[..., 2], 0, 1)
         pulse = np.where(s.burst, np.sin(2 * np.pi * 4.5 * np.arange(frames) * FRAME_S) > -0.3, waves[..., 1] > -0.7)
         base = log_normal(rng, 150.0, 0.3, (worlds, 1))
-        tone = base * np.exp(0.10 * (1 + 0.5 * bright) * waves[..., 0] + 0.18 * bright - 0.3 * fall + 0.3 * s.burst)
+        tone = base * np.exp(0.10 * (1 + 0.5 * bright) * waves[..., 0] + 0.28 * bright - 0.3 * fall + 0.3 * s.burst)
         out[..., 1] = np.where(pulse & ~tail, np.clip(tone, 60, 400), 0.0)
         out[..., 2] = -24.0 + 4 * waves[..., 2] + 2.0 * bright - 5 * fall - 12 * tail
         out[..., 3:] = MFCC_SCALE * waves[..., 3:]

@@ -36,6 +36,9 @@ VOICES: Final = (
 """Languages and variants of espeak-ng."""
 PHRASES: Final = 5
 BURSTS: Final = 6
+ROOMS: Final = 10
+NOISES: Final = 15
+BACKGROUND_S: Final = 8
 _SYLLABLES: Final = (
     "ka", "mi", "to", "ran", "sel", "vu", "dor", "pe", "shi", "lan", "go", "ber", "ti", "mos", "fa", "ny", "lo", "den",
 )  # fmt: skip
@@ -128,8 +131,8 @@ def make_bank(path: Path, seed: int = 0, *, progress: Callable[[int, int], None]
     recorder = _Recorder(rng, progress)
     phrases = np.array([[_render_phrase(recorder, rng, v, n) for n in range(PHRASES)] for v in range(len(VOICES))])
     bursts = np.array([[_render_burst(recorder, rng, v, n) for n in range(BURSTS)] for v in range(len(VOICES))])
-    rooms = np.array([recorder.background(_room(rng)) for _ in range(10)])
-    noises = np.array([recorder.background(_noise(rng, n)) for n in range(15)])
+    rooms = np.array([recorder.background(_room(rng)) for _ in range(ROOMS)])
+    noises = np.array([recorder.background(_noise(rng, n)) for n in range(NOISES)])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(
@@ -155,7 +158,7 @@ class _Recorder:
         self._extractor = VoiceExtractor()
         self._rng, self._progress = rng, progress
         self._total = 0
-        self._all = len(VOICES) * (4 * PHRASES + BURSTS) + 25
+        self._all = len(VOICES) * (4 * PHRASES + BURSTS) + ROOMS + NOISES
         self.frames: list[FloatArray] = []
 
     def sound(self, samples: Samples, level_dbfs: float) -> tuple[int, int]:
@@ -240,8 +243,8 @@ def _render_burst(recorder: _Recorder, rng: np.random.Generator, voice: int, num
 
 
 def _room(rng: np.random.Generator) -> Samples:
-    """Eight seconds of a quiet room: hiss and the hum of the mains or of a fan."""
-    time = np.arange(8 * _RATE_HZ) / _RATE_HZ
+    """A quiet room: hiss and the hum of the mains or of a fan."""
+    time = np.arange(BACKGROUND_S * _RATE_HZ) / _RATE_HZ
     hiss = rng.standard_normal(len(time))
     rumble = np.convolve(rng.standard_normal(len(time)), np.ones(200) / 14, mode="same")
     hum = np.sin(2 * np.pi * rng.choice([50.0, 60.0, 100.0, 120.0]) * time)
@@ -250,8 +253,8 @@ def _room(rng: np.random.Generator) -> Samples:
 
 
 def _noise(rng: np.random.Generator, number: int) -> Samples:
-    """Eight seconds of what is no speaker: chords with a beat, hiss, rumble, a motor, people far away."""
-    time = np.arange(8 * _RATE_HZ) / _RATE_HZ
+    """What is no speaker: chords with a beat, hiss, rumble, a motor, people far away."""
+    time = np.arange(BACKGROUND_S * _RATE_HZ) / _RATE_HZ
     kind = number % 5
     if kind == 0:
         roots = 110 * 2 ** (rng.integers(0, 13, 6) / 12)

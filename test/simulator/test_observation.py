@@ -15,7 +15,7 @@ from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.speaker import Insertion, make_speakers
 from reactdiff_ros.types import EXPRESSION_CLASSES
 
-WORLDS, FRAMES = 200, 750
+WORLDS, FRAMES = 480, 400
 SMILES = [INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]
 
 
@@ -76,7 +76,7 @@ def test_worlds_differ_in_their_devices(world):
     assert (rate > 0.95).any()
     assert (rate < 0.7).any()
     heads = b.coefficients[..., 53].sum(axis=1) / np.maximum(b.mesh.sum(axis=1), 1)
-    assert heads[b.mesh.sum(axis=1) > 500].std() > 0.06
+    assert heads[b.mesh.sum(axis=1) > 300].std() > 0.06
     speech = truth.speech & b.microphone
     assert b.speaking[speech].mean() > 0.8
     quiet = b.microphone & (truth.kind < 3)[:, None] & (since(truth.speech | truth.burst) > 0.6)
@@ -147,7 +147,7 @@ def test_only_face_and_voice_together_tell_a_smile_over_a_flat_voice(world, sign
     smiling, neutral = spoken & (truth.smile > 0.3), spoken & (truth.smile < 0.03)
     flat, bright, rest = smiling & truth.flat, smiling & truth.bright, neutral & ~truth.bright
     assert near_chance(auc(signs["smile"][flat], signs["smile"][bright]))
-    assert auc(signs["pitch"][bright], signs["pitch"][flat]) > 0.65
+    assert auc(signs["pitch"][bright], signs["pitch"][flat]) > 0.6  # .8 with voices of a bank
     assert near_chance(auc(signs["pitch"][flat], signs["pitch"][rest]))
     assert auc(signs["smile"][flat], signs["smile"][rest]) > 0.9
 

@@ -15,6 +15,11 @@ from reactdiff_ros.simulator.speaker import make_speakers
 from reactdiff_ros.simulator.voices import COLUMNS, TAIL, VoiceBank, load_bank, make_bank
 
 
+def shrink(patch, **sizes):
+    for name, value in {**sizes, "BACKGROUND_S": 2}.items():
+        patch.setattr(voices, name, value)
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A bank of two voices; needs espeak-ng."""
@@ -22,9 +27,7 @@ def small(tmp_path_factory):
         pytest.skip("espeak-ng is not installed")
     pytest.importorskip("reactdiff_ros.perception.voice")
     patch = pytest.MonkeyPatch()
-    patch.setattr(voices, "VOICES", ("en-us", "de+f3"))
-    patch.setattr(voices, "PHRASES", 2)
-    patch.setattr(voices, "BURSTS", 2)
+    shrink(patch, VOICES=("en-us", "de+f3"), PHRASES=2, BURSTS=2, ROOMS=2, NOISES=5)
     path = tmp_path_factory.mktemp("bank") / "voices.npz"
     seen = []
     count = make_bank(path, 1, progress=lambda done, all_: seen.append((done, all_)))
@@ -63,11 +66,7 @@ def test_a_bank_holds_phrases_that_end_as_they_say(small):
 
 
 def test_the_same_seed_makes_the_same_bank(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(voices, "VOICES", ("en-us",))
-    monkeypatch.setattr(voices, "PHRASES", 1)
-    monkeypatch.setattr(voices, "BURSTS", 1)
-    monkeypatch.setattr(voices, "_room", lambda rng: rng.standard_normal(22050, dtype=np.float32) * 1e-3)
-    monkeypatch.setattr(voices, "_noise", lambda rng, n: rng.standard_normal(22050, dtype=np.float32) * 1e-2)
+    shrink(monkeypatch, VOICES=("en-us",), PHRASES=1, BURSTS=1, ROOMS=1, NOISES=1)
     banks = []
     for name in ("a.npz", "b.npz"):
         make_bank(tmp_path / name, 3)
