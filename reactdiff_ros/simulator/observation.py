@@ -228,8 +228,9 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
     pose = shown[..., BLENDSHAPE_COUNT:] + jitter * rng.standard_normal((worlds, frames, 6), dtype=np.float32)
     pose *= log_normal(rng, 1.0, 0.05, (worlds, 1, 6))
     pose[..., :3] += offset
-    quality = np.minimum(uniform(rng, 0.5, 1.4, (worlds, 1)), 1.0) * _frontal(pose)
-    trust = quality[..., None] * np.where(_PERSONAL, 0.6 + 0.4 * known[..., None], 1.0) * (_TRUST * seen)[:, None]
+    quality = np.minimum(uniform(rng, 0.5, 1.4, (worlds, 1)), 1.0)
+    turned = quality * _frontal(pose)
+    trust = turned[..., None] * np.where(_PERSONAL, 0.6 + 0.4 * known[..., None], 1.0) * (_TRUST * seen)[:, None]
     coefficients[..., _SHOWN] = value * (trust > 0)
     confidence[..., _SHOWN] = trust
     coefficients[..., BLENDSHAPE_COUNT:] = pose
@@ -242,7 +243,7 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
 
 
 def _frontal(pose: FloatArray) -> FloatArray:
-    """Confidence falls as the head turns away, from 15 degrees on (perception/blendshapes.py)."""
+    """Confidence of expressions falls as the head turns away, from 15 degrees on (perception/blendshapes.py)."""
     yaw, pitch = np.abs(pose[..., 1]), np.abs(pose[..., 0])
     return np.asarray((1 - np.clip((yaw - 0.26) / 0.61, 0, 1)) * (1 - np.clip((pitch - 0.30) / 0.50, 0, 1)))
 
