@@ -2,14 +2,14 @@
 
 | name | what | centre and spread that make it about -2 .. 2 |
 |---|---|---|
-| smile_share | logit of the share of time with a smile (mouthSmile over 1 / 3.5) | share .33, 1.6 |
-| smile_rate | log of smiles a minute (0.3 s and longer) | 7, .6 |
-| smile_size | mean of mouthSmile while smiling | .48, .12 |
-| smile_speed | log of the mean speed of mouthSmile over all frames, 1/s | .12, .5 |
-| nod_rate | log of nods a minute (two or more half-cycles, the largest of 3 degrees or more) | 5, .6 |
-| nod_size | log of the nods' mean largest half-cycle, rad | .085, .3 |
-| head_motion | log of the rms speed of the head's rotation, rad/s | .19, .4 |
-| brow_rate | log of brow raises a minute | 3, .6 |
+| smile_share | logit of the share of time with a smile (mouthSmile over 1 / 3.5) | share .31, .95 |
+| smile_rate | log of smiles a minute (0.3 s and longer) | 7.5, .55 |
+| smile_size | mean of mouthSmile while smiling | .47, .10 |
+| smile_speed | log of the mean speed of mouthSmile over all frames, 1/s | .20, .55 |
+| nod_rate | log of nods a minute (two or more half-cycles, the largest of 3 degrees or more) | 3, .65 |
+| nod_size | log of the nods' mean largest half-cycle, rad | .105, .30 |
+| head_motion | log of the rms speed of the head's rotation, rad/s | .18, .30 |
+| brow_rate | log of brow raises a minute | 2.2, .70 |
 
 Shares and rates are drawn toward the centre by PRIOR_S seconds of an ordinary listener, so that a clip of ten seconds
 says little where it can say little. The centres and spreads come from simulated listeners under the natural prior.
@@ -50,9 +50,10 @@ _NEEDS: Final[dict[str, tuple[int, ...]]] = {
 }
 # Centre and spread of each statistic, in its own scale (see the table).
 CENTRE: Final = np.array(
-    [np.log(0.33 / 0.67), np.log(7.0), 0.48, np.log(0.12), np.log(5.0), np.log(0.085), np.log(0.19), np.log(3.0)]
+    [np.log(0.31 / 0.69), np.log(7.5), 0.47, np.log(0.20), np.log(3.0), np.log(0.105), np.log(0.18), np.log(2.2)]
 )
-SPREAD: Final = np.array([1.6, 0.6, 0.12, 0.5, 0.6, 0.3, 0.4, 0.6])
+SPREAD: Final = np.array([0.95, 0.55, 0.10, 0.55, 0.65, 0.30, 0.30, 0.70])
+_ORDINARY: Final = np.exp(CENTRE)
 
 
 def style_of(
@@ -85,16 +86,16 @@ def style_of(
     smiling, smiles = _episodes(smile > _SMILE_ON, round(0.3 / FRAME_S))
     _, raises = _episodes(brow > _BROW_ON, round(0.2 / FRAME_S))
     nods, nod_size = _nods(head[:, 0])
-    share = (smiling.sum(1) * FRAME_S + 0.33 * PRIOR_S) / (seconds + PRIOR_S)
+    share = (smiling.sum(1) * FRAME_S + 0.31 * PRIOR_S) / (seconds + PRIOR_S)
     values[:, 0] = np.log(share / (1 - share))
-    values[:, 1] = _log_rate(smiles, seconds, 7.0)
+    values[:, 1] = _log_rate(smiles, seconds, _ORDINARY[1])
     values[:, 2] = np.where(smiling, smile, 0.0).sum(1) / np.maximum(smiling.sum(1), 1)
     values[:, 3] = np.log(np.maximum(np.abs(np.diff(smile, axis=1)).mean(1) / FRAME_S, 0.01))
-    values[:, 4] = _log_rate(nods, seconds, 5.0)
+    values[:, 4] = _log_rate(nods, seconds, _ORDINARY[4])
     values[:, 5] = np.log(np.maximum(nod_size, 0.02))
     speed = np.diff(head, axis=2) / FRAME_S
     values[:, 6] = np.log(np.maximum(np.sqrt((speed**2).sum(1).mean(1)), 0.01))
-    values[:, 7] = _log_rate(raises, seconds, 3.0)
+    values[:, 7] = _log_rate(raises, seconds, _ORDINARY[7])
     given[:] = 1.0
     given[:, 2] = smiling.sum(1) * FRAME_S >= 0.5
     given[:, 5] = nods > 0

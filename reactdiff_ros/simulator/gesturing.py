@@ -75,7 +75,7 @@ class Gesturing:
         cool = np.maximum(-attitude, 0)
         factor = np.ones((rows, count), dtype=np.float32)
         for name, trait, spread in (
-            ("brow", "brow_rate", 0.5), ("press", "press_rate", 0.5), ("dimple", "dimple_rate", 0.5),
+            ("brow", "brow_rate", 0.7), ("press", "press_rate", 0.5), ("dimple", "dimple_rate", 0.5),
             ("tilt", "tilt_rate", 0.4), ("lips", "lips_rate", 0.5), ("chin", "chin_rate", 0.5),
             ("roll", "press_rate", 0.5), ("squint", "lids", 0.4),
         ):  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from reactdiff_ros.model.tokens import FRAME_S
 from reactdiff_ros.types import FloatArray
 
 from .dynamics import STEP, Noise, Oscillators, lognormal, rate_of
@@ -25,18 +26,21 @@ _RATE_HZ: Final = 1.6
 REST_S: Final = 1.0
 """No new nod so soon after the last one, but for a cue."""
 
-# Standard deviations in degrees of pitch, yaw and roll, of processes that come in bouts: with them and the nods the
-# bands 0.2-0.5, 0.5-1, 1-2 and 2-3.5 Hz hold about what listeners show (pitch 1.5 / 1.3 / .9 / .6 degrees rms, yaw
-# 1.2 / 1.0 / .6 / .4). Motion of the same power without bouts would look like twenty nods a minute; people have 3 to 5.
-_SWAY_DEG: Final = np.array([2.6, 2.1, 1.6], dtype=np.float32)
+# Heads move in shifts from one pose to the next more than they swing: with these standard deviations in degrees of
+# pitch, yaw and roll, and the nods, the bands 0.2-0.5, 0.5-1, 1-2 and 2-3.5 Hz hold about what listeners show (pitch
+# 1.5 / 1.3 / .9 / .6 degrees rms, yaw 1.2 / 1.0 / .6 / .4, the tracker's noise included). Noise of the same power
+# without shifts would look like twenty nods a minute; people have 3 to 5.
+_SHIFT_DEG: Final = np.array([3.0, 2.6, 1.9], dtype=np.float32)
+_SWAY_DEG: Final = np.array([0.8, 0.7, 0.5], dtype=np.float32)
+_SHIFTS: Final = np.float32(1.1 * FRAME_S)
+_SHIFT_GAP_S: Final = 0.5
+_SHIFT_RATE: Final = rate_of(0.11)
 _POSTURE_DEG: Final = np.array([1.8, 2.6, 1.7], dtype=np.float32)
 # How far the head follows the conversation (chosen; Hale et al. 2020 found that a dyad's heads go together at 0.2 to
 # 1.1 Hz with a lag of 600 ms): it sinks while the other speaks, turns aside when the other looks away, and tilts with
 # the other's smile. Which side is the person's own.
 _HEED_DEG: Final = np.array([2.8, 4.0, 4.0], dtype=np.float32)
 _HEED_RATE: Final = rate_of(0.6)
-_BOUT: Final = np.float32(0.75)
-"""Standard deviation of the logarithm of the sway's size over time."""
 _SHIFT_M: Final = np.array([0.008, 0.005, 0.012], dtype=np.float32)
 
 
@@ -48,7 +52,7 @@ class Nodding:
         self._noise = Noise(root, 2, count)
         nodding, responsive = who.control("nodding"), who.control("responsiveness")
         attitude = who.control("attitude")
-        self._drive = np.exp(0.95 * nodding + 0.35 * who.trait("nod_rate") + 0.35 * np.minimum(attitude, 0.5))
+        self._drive = np.exp(1.05 * nodding + 0.45 * who.trait("nod_rate") + 0.3 * attitude)
         self._responsive = 1 + 8 * responsive
         self._size = np.radians(_SIZE_DEG * np.exp(0.2 * who.trait("nod_size") + 0.2 * who.control("liveliness")))
         self._pace = _RATE_HZ * np.exp(0.1 * who.trait("nod_pace"))
@@ -64,9 +68,9 @@ class Nodding:
         u, g = self._noise.uniform(7), self._noise.normal(3)
         drive = self._drive
         cue = s.onsets["cue"] & (u[0] < 1 - np.exp(-0.26 * drive * self._responsive))
-        ends = s.onsets["phrase_end"] & (u[1] < 1 - np.exp(-(0.085 - 0.05 * s.held) * drive * self._responsive))
+        ends = s.onsets["phrase_end"] & (u[1] < 1 - np.exp(-(0.12 - 0.07 * s.held) * drive * self._responsive))
         back = s.onsets["nod"] & (u[2] < 1 - np.exp(-0.06 * drive * self._responsive))
-        own = u[3] < STEP * drive * (0.4 * s.talk * s.speech + 0.2 * s.attend) / 60
+        own = u[3] < STEP * drive * (0.7 * s.talk * s.speech + 0.2 * s.attend) / 60
         free = (self._cycles == 0) & np.isinf(self._wait)
         asked = (cue | ((ends | back | own) & (self._rest <= 0))) & free
         wait = np.clip(lognormal(g[0], 0.36, 0.35), 0.12, 0.75)
@@ -102,12 +106,15 @@ class Swaying:
         self._noise = Noise(root, 3, len(who))
         lively = np.exp(0.6 * who.control("liveliness") + 0.18 * who.trait("sway"))
         self._sway = np.radians(_SWAY_DEG)[:, None] * lively
+        self._shifts = np.radians(_SHIFT_DEG)[:, None] * lively
         self._posture = np.radians(_POSTURE_DEG)[:, None] * np.sqrt(lively)
         self._shift = _SHIFT_M[:, None] * np.sqrt(lively)
         self._lean = np.float32(0.012) * np.sqrt(lively)
-        tau, smooth = np.array([0.5, 5.0, 2.0, 2.5]), np.array([0.10, 0.6, 0.3, 0.4])
-        each = [3, 3, 3, 1]
-        self._processes = Oscillators(np.repeat(tau, each), np.repeat(smooth, each), self._noise.normal(10))
+        tau, smooth = np.repeat([0.4, 5.0, 2.0], 3), np.repeat([0.08, 0.6, 0.3], 3)
+        self._processes = Oscillators(tau, smooth, self._noise.normal(9))
+        self._aim = self._noise.normal(3)
+        self._near_aim, self._pose = self._aim.copy(), self._aim.copy()
+        self._still = np.zeros_like(self._aim)
         self._near = np.zeros(len(who), dtype=np.float32)
         side = np.stack([np.ones(len(who)), np.sign(who.trait("gaze_pace")), np.sign(who.trait("side"))])
         warmth = np.exp(0.3 * who.trait("warmth") + 0.4 * who.control("responsiveness"))
@@ -117,13 +124,12 @@ class Swaying:
 
     def step(self, s: Sensed) -> FloatArray:
         """(6, N): pitch, yaw, roll in rad, x, y, z in m, the next frame."""
-        motion = self._processes.step(self._noise.normal(10))
+        motion = self._processes.step(self._noise.normal(9))
         calm = 0.45 + 0.55 * s.attend
+        rotation = calm * (self._shifts * self._shift_pose() + self._sway * motion[0:3] + self._posture * motion[3:6])
         # Listeners come a little nearer to who speaks and sink a little with who is sad.
         self._near = self._near + np.float32(0.02) * (s.talk - self._near)
         self._down = self._down + np.float32(0.02) * (s.sad * s.attend - self._down)
-        bout = np.exp(_BOUT * motion[9] - _BOUT**2)  # of mean square 1
-        rotation = calm * (self._sway * bout * motion[0:3] + self._posture * motion[3:6])
         follows = np.stack([s.talk * (s.speech - 0.4), s.sight * (0.5 - s.contact), s.smile - 0.15])
         self._heeded = self._heeded + _HEED_RATE * (follows * s.attend - self._heeded)
         rotation += self._heed * self._heeded
@@ -131,3 +137,14 @@ class Swaying:
         shift = calm * self._shift * motion[6:9]
         shift[2] += self._lean * self._near
         return np.asarray(np.concatenate([rotation, shift]), dtype=np.float32)
+
+    def _shift_pose(self) -> FloatArray:
+        """Rotations (3, N) of about unit variance that go to a new pose now and then, each axis on its own."""
+        u, g = self._noise.uniform(3), self._noise.normal(6)
+        self._still += STEP
+        goes = (u < _SHIFTS) & (self._still > _SHIFT_GAP_S)
+        self._still[goes] = 0.0
+        self._aim = np.where(goes, 0.3 * self._aim + 0.8 * g[:3] * np.exp(0.4 * g[3:]), self._aim)
+        self._near_aim = self._near_aim + _SHIFT_RATE * (self._aim - self._near_aim)
+        self._pose = self._pose + _SHIFT_RATE * (self._near_aim - self._pose)
+        return self._pose

@@ -72,7 +72,8 @@ def perceive(batch: SpeakerBatch) -> Stimulus:
         brighten=_known(_brighten(lifted, batch, smile_read, voice), seen),
         sincerity=_known(1 - np.where(voice.known, 0.8, 0.0) * low_pass(flat, 0.3)),
         laugh=low_pass((tremor > 0.5) & (smile > 0.25) & both & voice.sounding, 0.12),
-        nod=_known(_nod(batch, mesh), seen), contact=_known(contact, seen), cue=_known(cue), phrase_end=_known(np.clip(ended, 0, 1), seen | heard),
+        nod=_known(_nod(batch, mesh), seen), contact=_known(contact, seen), cue=_known(cue),
+        phrase_end=_known(np.clip(ended, 0, 1), seen | heard),
         held=_known(held), **{name: _known(value, seen) for name, value in brows.items()},
     )  # fmt: skip
 
@@ -138,11 +139,10 @@ class _Voice:
         voiced = (heard & (pitch > 50) & (np.nan_to_num(batch.speech_probability) > 0.4)).T
         tone = np.log(np.maximum(pitch, 50.0)).astype(np.float32).T
         frames, worlds = voiced.shape
-        mean, weight, near = np.zeros((3, worlds), dtype=np.float32)
+        mean, weight, near, slow = np.zeros((4, worlds), dtype=np.float32)
         wide = np.zeros((frames, worlds), dtype=np.float32)
         fine = np.zeros_like(wide)
-        known = np.zeros_like(voiced)
-        slow = np.zeros(worlds, dtype=np.float32)
+        known = np.zeros((frames, worlds), dtype=bool)
         for t in range(frames):
             weight += voiced[t]
             rate = voiced[t] / np.clip(weight, 1.0, 200.0)
@@ -195,7 +195,7 @@ def _brighten(lifted: FloatArray, batch: SpeakerBatch, smile_read: FloatArray, v
     """Cheeks rise before the corners of the mouth do; a voice that brightens makes it surer."""
     cheek = _mean(lifted, batch, _CHEEK) / _GAIN_CHEEK - 0.95 * smile_read / _GAIN_SMILE
     surer = np.clip(voice.brightness, -0.5, 1) * 0.04
-    return np.clip((cheek + surer - 0.07) / 0.13, 0, 1) * np.clip(1.5 - 4 * smile_read, 0, 1)
+    return np.asarray(np.clip((cheek + surer - 0.07) / 0.13, 0, 1) * np.clip(1.5 - 4 * smile_read, 0, 1))
 
 
 def _tremor(batch: SpeakerBatch, mesh: BoolArray) -> FloatArray:
