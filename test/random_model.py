@@ -17,6 +17,7 @@ def random_model(seed: int = 0, **sizes: int) -> Any:
 
     from reactdiff_ros.training.nets import Model, Shape
 
+    torch.set_num_threads(1)  # small tensors, busy machines
     torch.manual_seed(seed)
     model = Model(Shape(**{**SIZES, **sizes}))
     with torch.no_grad():
