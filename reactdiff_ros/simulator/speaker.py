@@ -150,7 +150,12 @@ def make_speakers(
         frames: T.
         precursors: False leaves out what announces smiles, turns and cues; all else is bit-equal.
         insertion: an extra event; all else is bit-equal before its frame.
+
+    Raises:
+        ValueError: the insertion's frame lies outside.
     """
+    if insertion is not None and not 0 <= insertion.frame < frames:
+        raise ValueError(f"an insertion at frame {insertion.frame} of {frames}")
     people = draw_people(seed, worlds, frames)
     talks = people.kind <= SLOW
     talk = make_talk(seed, talks, people.kind == SLOW, frames, precursors=precursors)
@@ -179,7 +184,7 @@ def make_speakers(
     head = make_head(seed, waves, low_pass(phrases, 0.3), nod, breath, bouts.shake, parts["doubt"], people.lively)
     took = np.ones(worlds, bool)
     if insertion is not None:
-        f = min(max(insertion.frame, 0), frames - 1)
+        f = insertion.frame
         took = present[:, f] & (inside if insertion.kind == "cue" else np.ones(worlds, bool))
         took &= base[:, f] < 0.1 if insertion.kind == "smile" else True
     return Speakers(
