@@ -86,8 +86,8 @@ def plot_systems(result: Mapping[str, Any], systems: Sequence[str], path: Path) 
             np.array([[result[s][f"{name}{end}"] for s in shown] for end in which], dtype=float)
             for which in (("",), ("_low", "_high"))
         )
-        error = np.nan_to_num(np.abs(ends - values))
-        axis.bar(range(len(shown)), values[0], yerr=error, capsize=3)
+        axis.bar(range(len(shown)), values[0])
+        axis.vlines(range(len(shown)), *ends, color="black")
         axis.set_xticks(range(len(shown)), shown, rotation=60, ha="right")
         axis.set_title(name)
     return _save(figure, path)
@@ -111,4 +111,19 @@ def plot_time_line(
         head.plot(time, np.degrees(own["pitch"]), color="tab:orange", linewidth=0.8)
         head.set(ylim=(-15, 15), ylabel="pitch, degrees")
     axes[-1, 0].set_xlabel("s")
+    return _save(figure, path)
+
+
+def plot_controls(figures: Mapping[str, Any], path: Path) -> Path:
+    """Each control, and each entry of a style, against what it is measured by, with 95 % intervals."""
+    panels = [(name, part) for name, parts in figures["controls"].items() for part in parts]
+    panels += list(figures["style"].items())
+    columns = 4
+    figure, axes = _axes(-(-len(panels) // columns), columns)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (name, part) in zip(axes.flat, panels, strict=False):
+        axis.fill_between(part["values"], part["low"], part["high"], alpha=0.2)
+        axis.plot(part["values"], part["mean"], "o-")
+        axis.set(xlabel=name, ylabel=part["measure"])
     return _save(figure, path)
