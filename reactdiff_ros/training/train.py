@@ -45,6 +45,8 @@ from .rollout import RollOuts, continue_from, roll_out
 REPORT_STEPS: Final = 25
 VALIDATION_STEPS: Final = 500
 VAE_POOL_STEPS: Final = 500
+VAE_POOL, WHITENING_POOL, COMPLETION_POOL = 10**6, 2 * 10**6, 3 * 10**6
+"""Numbers of pools that are not those of the reaction steps."""
 VAE_BUDGET: Final = 0.1
 """Share of a time budget that the autoencoder may take."""
 WARM: Final = 0.03
@@ -208,7 +210,7 @@ class Trainer:
             if done >= 1.0:
                 break
             if pool is None or self.vae_step % VAE_POOL_STEPS == 0:
-                pool = make_pool(c, "train", 10**6 + self.vae_step // VAE_POOL_STEPS, pools.bank)
+                pool = make_pool(c, "train", VAE_POOL + self.vae_step // VAE_POOL_STEPS, pools.bank)
                 if self.vae_step == 0:
                     set_scale(vae, pool.listener)
             rng = np.random.default_rng([c.seed, 101, self.vae_step])
@@ -226,7 +228,7 @@ class Trainer:
 
     def _listeners(self, pool: Pool, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Listeners, what was seen of them, attributes, and which are complete."""
-        real = self._recorded(pool)
+        real = self._recorded()
         recorded = SEQUENCES // 4 if real is not None else 0
         x, seen = draw_listeners(pool, rng, SEQUENCES - recorded)
         labels, complete = labels_of(x), torch.ones(SEQUENCES)
@@ -243,7 +245,7 @@ class Trainer:
         """Whiten the latents, and keep what the autoencoder can do on listeners that it has not seen."""
         c, vae = self.config, self.model.vae
         self.vae_step = c.vae_steps
-        pool = make_pool(c, "train", 2 * 10**6, pools.bank)
+        pool = make_pool(c, "train", WHITENING_POOL, pools.bank)
         with torch.no_grad():
             vae.set_whitening(vae.posterior(pool.listener.to(self.accelerator.device))[0])
         unseen = make_pool(replace(c, worlds=32), "validate", 1, pools.bank)
@@ -293,19 +295,22 @@ class Trainer:
         self._played = roll_out(self.average, pool, c, rng) if wanted else None
         self._played_pool = number
 
-    def _recorded(self, pool: Pool) -> Pool | None:
+    def _recorded(self) -> Pool | None:
+        """The recordings as a pool; what they lack of a group is completed as some simulated listeners have it."""
         if self._real is None and self.recordings:
+            few = replace(self.config, worlds=min(64, self.config.worlds), roll_worlds=0)
+            listeners = make_pool(few, "train", COMPLETION_POOL).listener.numpy()
             shown = np.any([r.observed.any(0) for r in self.recordings], axis=0)
-            completion = Completion(pool.listener.numpy(), shown)
+            completion = Completion(listeners, shown)
             self._real = real_pool(self.recordings, completion, self.config.seed, self.config.ablate)
         return self._real
 
     def _batch(self, pool: Pool, rng: np.random.Generator) -> tuple[Sequences, Drawn]:
         """Sequences of three kinds: simulated, simulated with a played past, recorded; and plans in them."""
         c, shape = self.config, self.config.shape
-        real = self._recorded(pool)
+        real = self._recorded()
         if real is not None and not real.latents.numel():
-            real.to_latents(self.model.vae)
+            real.to_latents(self.model.vae)  # once the autoencoder stays as it is
         kinds = rng.random(c.batch)
         recorded = int((kinds < c.real_share).sum()) if real is not None else 0
         played = self._played

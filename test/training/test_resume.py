@@ -1,0 +1,149 @@
+"""A run that was stopped or killed goes on to the same bits; a full disk or a wrong file costs one sentence."""
+
+import os
+
+import pytest
+from small_run import SHAPE, config, write_dyads
+
+torch = pytest.importorskip("torch", reason="torch is not installed (requirements/train.txt)")
+pytest.importorskip("accelerate", reason="accelerate is not installed (requirements/train.txt)")
+
+from reactdiff_ros.errors import ReactdiffError  # noqa: E402
+from reactdiff_ros.training import checkpoints  # noqa: E402
+from reactdiff_ros.training.checkpoints import read_checkpoint, write_checkpoint  # noqa: E402
+from reactdiff_ros.training.shape import Shape  # noqa: E402
+from reactdiff_ros.training.train import Trainer  # noqa: E402
+
+
+def same(a: Trainer, b: Trainer) -> bool:
+    pairs = [(a.model, b.model), (a.average, b.average)]
+    return all(
+        torch.equal(x, y)
+        for one, other in pairs
+        for x, y in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return config(dyads=str(write_dyads(tmp_path_factory.mktemp("dyads"))))
+
+
+@pytest.fixture(scope="module")
+def whole(settings, tmp_path_factory):
+    trainer = Trainer(settings, tmp_path_factory.mktemp("whole"))
+    list(trainer.run())
+    return trainer
+
+
+@pytest.mark.parametrize("phase", ["autoencoder", "reaction"])
+def test_a_stopped_run_goes_on_to_the_same_bits(settings, whole, tmp_path, phase: str) -> None:
+    first = Trainer(settings, tmp_path)
+    stops = {"autoencoder": lambda: first.vae_step >= 2, "reaction": lambda: first.step >= 6}
+    list(first.run(stops[phase]))
+    assert (first.vae_step, first.step) == ((2, 0) if phase == "autoencoder" else (4, 6))
+    again = Trainer(settings, tmp_path)
+    again.resume()
+    list(again.run())
+    assert again.step == 8
+    assert same(again, whole)
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(settings, whole, tmp_path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill() -> bool:
+        if first.step >= 5:
+            raise Killed
+        return False
+
+    first = Trainer(settings, tmp_path)
+    with pytest.raises(Killed):
+        list(first.run(kill))
+    again = Trainer(settings, tmp_path)
+    again.resume()
+    assert again.step == 3
+    list(again.run())
+    assert same(again, whole)
+
+
+def test_the_checkpoint_tells_all_settings_and_the_simulator(settings, whole) -> None:
+    state = read_checkpoint(whole.checkpoint)
+    assert state["config"] == settings.as_dict()
+    assert len(state["simulator"]) == 16
+    assert set(state["facts"]["autoencoder"]["active_units"]) == set(state["facts"]["autoencoder"]["explained"])
+
+
+class FullDisk:
+    """A disk on which nothing can be flushed any more."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.full = True
+
+        def sync(descriptor: int) -> None:
+            if self.full:
+                raise OSError(28, os.strerror(28))
+
+        monkeypatch.setattr(checkpoints.os, "fsync", sync)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint_and_says_one_sentence(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    write_checkpoint(path, {"step": 1})
+    before = path.read_bytes()
+    FullDisk(monkeypatch)
+    with pytest.raises(ReactdiffError, match="the last one stays; No space left on device") as caught:
+        write_checkpoint(path, {"step": 2})
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_training_goes_on_while_the_disk_is_full_and_saves_when_it_is_not(tmp_path, monkeypatch) -> None:
+    disk = FullDisk(monkeypatch)
+    trainer = Trainer(config(steps=25, pool_steps=25), tmp_path)
+    notes = []
+    for progress in trainer.run():
+        notes.append(progress.note)
+        disk.full = trainer.step < 25
+    assert any("cannot be written" in note and "training goes on" in note for note in notes)
+    assert read_checkpoint(trainer.checkpoint)["step"] == 25
+
+
+def test_a_disk_that_stays_full_ends_with_a_sentence(tmp_path, monkeypatch) -> None:
+    FullDisk(monkeypatch)
+    trainer = Trainer(config(steps=1), tmp_path)
+    with pytest.raises(ReactdiffError, match="cannot be written"):
+        list(trainer.run())
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "there is no checkpoint"),
+        (b"broken", "cannot be read"),
+        ({"a": 1}, "no checkpoint of reactdiff train"),
+        ([1, 2], "no checkpoint of reactdiff train"),
+    ],
+)
+def test_a_wrong_checkpoint_is_one_sentence(tmp_path, content, sentence: str) -> None:
+    path = tmp_path / "checkpoint.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(ReactdiffError, match=sentence) as caught:
+        read_checkpoint(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_networks_of_another_shape_are_refused(whole, tmp_path) -> None:
+    other = Shape(**{**SHAPE.as_dict(), "width": 64})
+    with pytest.raises(ReactdiffError, match="another shape"):
+        Trainer(config(shape=other, start_from=str(whole.checkpoint)), tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(whole.checkpoint.read_bytes())
+    trainer = Trainer(config(shape=other), tmp_path)
+    with pytest.raises(ReactdiffError, match="another shape"):
+        trainer.resume()
