@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from .conversation import LEAD_S, LOW_S, Talk
+from .conversation import CUE_S, LEAD_S, LOW_S, Talk
 from .motion import (
     FRAME_S,
     SLOW_S,
@@ -23,6 +23,7 @@ from .motion import (
     envelope,
     generator,
     log_normal,
+    low_pass,
     ornstein,
     paint,
     renewal,
@@ -182,7 +183,7 @@ def _swelling(lead: FloatArray, level: FloatArray) -> Shape:
 
 
 def low_pitch(talk: Talk, frames: int) -> FloatArray:
-    """Pitch sags to a half over the lead and is low from LOW_S before the cue until shortly after it."""
+    """Pitch sags to a half over the lead and is low from LOW_S before the cue until its end."""
 
     def shape(t: FloatArray, at: tuple[IntArray, IntArray]) -> FloatArray:
         lead = talk.cue_lead[at]
@@ -191,7 +192,7 @@ def low_pitch(talk: Talk, frames: int) -> FloatArray:
     cue = np.nan_to_num(talk.cue, nan=1e8)
     on = talk.on & talk.cue_low & np.isfinite(talk.cue)
     out = np.zeros((len(cue), frames), dtype=np.float32)
-    return paint(out, cue - LOW_S - talk.cue_lead, cue + 0.16, on, shape)
+    return paint(out, cue - LOW_S - talk.cue_lead, cue + CUE_S, on, shape)
 
 
 def upper_face(seed: Seed, p: People, frames: int) -> dict[str, FloatArray]:
@@ -281,8 +282,8 @@ def make_waves(seed: Seed, worlds: int, frames: int) -> FloatArray:
 
 
 def make_head(
-    seed: Seed, waves: FloatArray, talking: FloatArray, nod: FloatArray, breath: FloatArray, shake: FloatArray,
-    doubt: FloatArray, lively: FloatArray,
+    seed: Seed, waves: FloatArray, talking: FloatArray, nod: FloatArray, nodding: FloatArray, breath: FloatArray,
+    shake: FloatArray, doubt: FloatArray, lively: FloatArray,
 ) -> FloatArray:  # fmt: skip
     """Pitch, yaw and roll (rad) from slow and quick motion, nods, in-breaths and shaking."""
     rng = generator(seed, _HEAD + 100)
@@ -298,6 +299,7 @@ def make_head(
     side = rng.choice([-1.0, 1.0], (worlds, 1)).astype(np.float32)
     tremor = np.sin(2 * np.pi * uniform(rng, 4.0, 5.5, (worlds, 1)) * time)
     shaking = 0.025 * shake * tremor - 0.03 * shake
+    head[..., 0] *= 1 - 0.6 * low_pass(nodding > 0, 0.15)  # a nod is made on purpose: the rest is still meanwhile
     head[..., 0] += nod - 0.04 * breath + shaking
     head[..., 2] += side * 0.06 * doubt
     return np.asarray(head, dtype=np.float32)

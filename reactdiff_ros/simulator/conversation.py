@@ -17,7 +17,7 @@ from .motion import WARM_S, BoolArray, FloatArray, Seed, capacity, cover, genera
 PART: Final = 1
 CUE_S: Final = 0.24
 """How long a backchannel cue is an occasion to answer (chosen)."""
-LOW_S: Final = 0.12
+LOW_S: Final = 0.16
 """Low pitch that makes a cue: at least 110 ms (Ward and Tsukahara 2000, recalled)."""
 LEAD_S: Final = (0.3, 0.9)
 """How long before the cue its precursor begins (the simulator's definition)."""

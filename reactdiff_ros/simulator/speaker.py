@@ -181,7 +181,9 @@ def make_speakers(
     nod, nodding = make_nods(seed, worlds, frames)
     breath = make_breath(seed, talk, frames, precursors)
     spoken_cue = cover(np.nan_to_num(talk.cue, nan=-1e6), np.nan_to_num(talk.cue, nan=-1e6) + CUE_S, talk.cues, frames)
-    head = make_head(seed, waves, low_pass(phrases, 0.3), nod, breath, bouts.shake, parts["doubt"], people.lively)
+    head = make_head(
+        seed, waves, low_pass(phrases, 0.3), nod, nodding, breath, bouts.shake, parts["doubt"], people.lively
+    )
     took = np.ones(worlds, bool)
     if insertion is not None:
         f = insertion.frame
@@ -240,7 +242,7 @@ def _late(low: BoolArray) -> BoolArray:
     """A low pitch is a cue once it has lasted LOW_S."""
     out = np.zeros_like(low)
     late = round(LOW_S / FRAME_S)
-    out[:, late:] = low[:, :-late] if late else low
+    out[:, late:] = low[:, late:] & low[:, :-late]
     return out
 
 

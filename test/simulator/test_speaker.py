@@ -226,7 +226,8 @@ def test_an_inserted_smile_has_its_size_and_an_inserted_cue_is_one():
     s = make_speakers(13, 200, 500, insertion=Insertion("cue", 250))
     assert s.took.sum() > 20
     cue = stimulus_of(s).cue[s.took & ~s.burst[:, 230:280].any(axis=1) & ~s.hush[:, 230:280].any(axis=1)]
-    assert (cue[:, 253:259] == 1).all()
+    assert (cue[:, 254:259] == 1).all()
+    assert not cue[:, 250:254].all(axis=1).any()
     assert s.contact[s.took, 250:270].all()
 
 
