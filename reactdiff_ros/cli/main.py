@@ -20,7 +20,10 @@ from reactdiff_ros.cli.evaluate import evaluate
 from reactdiff_ros.cli.extract import extract
 from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, MissingExtraError, tell
-from reactdiff_ros.cli.training import export, simulate, train
+from reactdiff_ros.cli.paper import paper
+from reactdiff_ros.cli.simulate import simulate
+from reactdiff_ros.cli.style import style
+from reactdiff_ros.cli.training import export, train
 from reactdiff_ros.errors import ReactdiffError
 
 # Modules that only an extra brings, and what to type for it.
@@ -38,7 +41,7 @@ def cli() -> None:
     """A robot's face that listens: live, causal, appropriate facial reactions by latent diffusion."""
 
 
-for _command in (listen, doctor, bench, evaluate, extract, simulate, train, export, demo, docs):
+for _command in (listen, doctor, bench, evaluate, extract, simulate, train, export, paper, demo, docs, style):
     cli.add_command(_command)
 
 

@@ -1,11 +1,11 @@
-"""`reactdiff simulate`, `train` and `export`: from simulated dyads to the weights that ship."""
+"""`reactdiff train` and `export`: from simulated dyads to the weights that ship."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,47 +14,6 @@ import click
 if TYPE_CHECKING:
     from reactdiff_ros.training.config import TrainConfig
     from reactdiff_ros.training.logs import Progress
-
-
-@click.command()
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The same seed, the same dyads."
-)
-@click.option("--dyads", type=click.IntRange(1, 10000), default=16, show_default=True, help="How many.")
-@click.option("--seconds", type=click.FloatRange(1.0, 3600.0), default=60.0, show_default=True, help="Length of each.")
-@click.option("--voices", type=click.Path(path_type=Path, dir_okay=False), help="Voice bank (see `train --voices`).")
-@click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File for the arrays (.npz)."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def simulate(seed: int, dyads: int, seconds: float, voices: Path | None, output: Path, as_json: bool) -> int:
-    """Simulate speakers and their listeners at 25 Hz and write all their streams to one file.
-
-    Arrays: `speaker_NAME` (dyads, frames, ...) as perception would see the speaker, `listener` (dyads, frames, 58),
-    `controls` (dyads, 4).
-    """
-    import numpy as np
-
-    from reactdiff_ros.cli.output import json_on_stdout, tell
-    from reactdiff_ros.errors import ReactdiffError
-    from reactdiff_ros.training.simulator import simulate as run
-    from reactdiff_ros.training.simulator import simulator_hash
-    from reactdiff_ros.training.voice_bank import load_bank
-    from reactdiff_ros.types import REACTION_RATE_HZ
-
-    with json_on_stdout(as_json) as result:
-        frames = round(seconds * REACTION_RATE_HZ)
-        made = run(seed, dyads, frames, load_bank(voices))
-        speaker = {f"speaker_{f.name}": getattr(made.speaker, f.name) for f in fields(made.speaker)}
-        try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            with output.open("wb") as file:
-                np.savez_compressed(file, listener=made.listener, controls=made.controls, **speaker)
-        except OSError as error:
-            raise ReactdiffError("the dyads cannot be written", where=str(output), todo=str(error.strerror)) from error
-        result.update(output=str(output), dyads=dyads, frames=frames, seed=seed, simulator=simulator_hash())
-        tell(f"{dyads} dyads of {frames} frames in {output}")
-    return 0
 
 
 _ABLATIONS = ("history", "voice", "face", "real", "randomisation")
@@ -78,8 +37,8 @@ _FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "rol
 @click.option(
     "--dyads",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of recorded calls for masked co-training: data/real_dyads/*/1080p ... of "
-    "github.com/daoramey/nonverbal-dynamics-VC-resolution (MIT; Diao et al., ICMI 2024), all files in one folder.",
+    help="Folder of recorded calls for masked co-training: data/real_dyads of "
+    "github.com/daoramey/nonverbal-dynamics-VC-resolution (MIT; Diao et al., ICMI 2024), or files of that form.",
 )
 @click.option("--fold", metavar="I/N", help="Leave the pairs of fold I of N out of the recorded calls (1/4).")
 @click.option(
@@ -103,7 +62,8 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     from reactdiff_ros.training.logs import Logs
     from reactdiff_ros.training.train import Trainer
 
-    with json_on_stdout(as_json) as result:
+    first = os.environ.get("RANK", "0") == "0"  # of several processes, one reports
+    with json_on_stdout(as_json and first) as result:
         config = _config(output, resume, {k: v for k, v in settings.items() if v not in (None, ())})
         _voices(config.bank)
         trainer = Trainer(config, output)
@@ -119,7 +79,8 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
                 values |= progress.values
         result.update(checkpoint=str(trainer.checkpoint), step=trainer.step, steps=config.steps, losses=values)
         result.update(stopped=stop.set, facts=trainer.facts, skipped=trainer.skipped, seconds=trainer.spent())
-        tell(f"{'stopped and saved' if stop.set else 'done'}: {trainer.checkpoint}")
+        if first:
+            tell(f"{'stopped and saved' if stop.set else 'done'}: {trainer.checkpoint}")
     return 0
 
 

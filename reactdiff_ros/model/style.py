@@ -6,10 +6,10 @@
 | smile_rate | log of smiles a minute (0.3 s and longer) | 7.5, .55 |
 | smile_size | mean of mouthSmile while smiling | .47, .10 |
 | smile_speed | log of the mean speed of mouthSmile over all frames, 1/s | .20, .55 |
-| nod_rate | log of nods a minute (two or more half-cycles, the largest of 3 degrees or more) | 3, .65 |
-| nod_size | log of the nods' mean largest half-cycle, rad | .105, .30 |
-| head_motion | log of the rms speed of the head's rotation, rad/s | .18, .30 |
-| brow_rate | log of brow raises a minute | 2.2, .70 |
+| nod_rate | log of nods a minute (two or more half-cycles, the largest of 3 degrees or more) | 2.5, .80 |
+| nod_size | log of the nods' mean largest half-cycle, rad | .10, .30 |
+| head_motion | log of the rms speed of the head's rotation, rad/s | .18, .28 |
+| brow_rate | log of brow raises a minute | 2.1, .80 |
 
 Shares and rates are drawn toward the centre by PRIOR_S seconds of an ordinary listener, so that a clip of ten seconds
 says little where it can say little. The centres and spreads come from simulated listeners under the natural prior.
@@ -50,9 +50,9 @@ _NEEDS: Final[dict[str, tuple[int, ...]]] = {
 }
 # Centre and spread of each statistic, in its own scale (see the table).
 CENTRE: Final = np.array(
-    [np.log(0.31 / 0.69), np.log(7.5), 0.47, np.log(0.20), np.log(3.0), np.log(0.105), np.log(0.18), np.log(2.2)]
+    [np.log(0.31 / 0.69), np.log(7.5), 0.47, np.log(0.20), np.log(2.5), np.log(0.10), np.log(0.18), np.log(2.1)]
 )
-SPREAD: Final = np.array([0.95, 0.55, 0.10, 0.55, 0.65, 0.30, 0.30, 0.70])
+SPREAD: Final = np.array([0.95, 0.55, 0.10, 0.55, 0.80, 0.30, 0.28, 0.80])
 _ORDINARY: Final = np.exp(CENTRE)
 
 

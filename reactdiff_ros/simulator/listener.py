@@ -68,6 +68,8 @@ def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSeque
     coefficients = np.empty((count, frames, COEFFICIENT_COUNT), dtype=np.float32)
     activity = np.empty((count, frames), dtype=np.float32)
     onsets = {name: np.zeros((count, frames), dtype=bool) for name in ("smile", "nod")}
+    pulse = 2 * np.pi * BURST_HZ * np.exp(0.08 * who.trait("laughing")) * STEP
+    phase = 9.0 * who.trait("warmth")
     turned = np.zeros(count, dtype=np.float32)
     busy = np.zeros(count, dtype=np.float32)
     for t in range(frames):
@@ -77,7 +79,7 @@ def listen(stimulus: Stimulus, who: Temperament, seed: int | np.random.SeedSeque
         moves = gesturing.step(s, nods, answers)
         eyes, lid, _ = gazing.step(s)
         head = swaying.step(s)
-        burst = np.float32(0.5 - 0.5 * np.cos(2 * np.pi * BURST_HZ * STEP * t))
+        burst = np.asarray(0.5 - 0.5 * np.cos(pulse * t + phase), dtype=np.float32)
         # The head goes a little with a look away, bows in a nod and goes back in a laugh.
         turned = turned + _FOLLOW * (np.radians(0.25 * eyes[0] * (np.abs(eyes[0]) > 5)) - turned)
         head[0] += dip - 0.06 * laugh + 0.015 * laugh * burst

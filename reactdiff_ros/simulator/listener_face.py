@@ -37,7 +37,7 @@ class Face:
         self,
         smile: FloatArray,
         laugh: FloatArray,
-        burst: np.float32,
+        burst: FloatArray,
         moves: FloatArray,
         head: FloatArray,
         sign: FloatArray,
@@ -59,7 +59,7 @@ class Face:
         self._out[INDEX[f"{name}Left"]] += value * side
         self._out[INDEX[f"{name}Right"]] += value * (2 - side)
 
-    def _mouth(self, smile: FloatArray, laugh: FloatArray, burst: np.float32, moves: FloatArray) -> None:
+    def _mouth(self, smile: FloatArray, laugh: FloatArray, burst: FloatArray, moves: FloatArray) -> None:
         big = np.maximum(smile - 0.4, 0)
         lips, press, chin = moves[ROW["lips"]], moves[ROW["press"]], moves[ROW["chin"]]
         concern, sceptic, sneer = moves[ROW["concern"]], moves[ROW["sceptic"]], moves[ROW["sneer"]]

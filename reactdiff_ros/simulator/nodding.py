@@ -20,7 +20,7 @@ from .senses import Sensed
 from .temperament import Temperament
 
 _PEAKS: Final = np.cumsum(np.array([400, 148, 80, 40, 68]) / 736.0).astype(np.float32)[:, None]
-_SIZE_DEG: Final = 5.2
+_SIZE_DEG: Final = 4.8
 _SIZE_SIGMA: Final = 0.35
 _RATE_HZ: Final = 1.6
 REST_S: Final = 1.0

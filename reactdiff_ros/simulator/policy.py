@@ -149,12 +149,13 @@ class _Voice:
             mean = (mean + rate * (tone[t] - mean)).astype(np.float32)
             near = np.where(voiced[t], near + 0.45 * (tone[t] - mean - near), near).astype(np.float32)
             slow = np.where(voiced[t], slow + 0.12 * (tone[t] - mean - slow), slow).astype(np.float32)
-            fine[t], wide[t], known[t] = near, slow, weight > 25
+            fine[t], wide[t] = near, slow
+            known[t] = weight > 25
         self.known: BoolArray = np.ascontiguousarray(known.T)
         self.relative: FloatArray = np.ascontiguousarray(fine.T)
-        self.low: BoolArray = self.known & (self.relative < LOW_PITCH) & voiced.T
+        self.low: BoolArray = np.asarray(self.known & (self.relative < LOW_PITCH) & voiced.T)
         self.bright: BoolArray = self.known & (wide.T > BRIGHT_PITCH)
-        self.brightness: FloatArray = np.clip(np.ascontiguousarray(wide.T) / 0.2, -1, 1) * self.known
+        self.brightness: FloatArray = np.asarray(np.clip(wide.T / 0.2, -1, 1) * self.known, dtype=np.float32)
         loud = np.nan_to_num(batch.loudness_dbfs, nan=-100.0)
         self.sounding: BoolArray = heard & ((np.nan_to_num(batch.speech_probability) > 0.3) | (loud > _floor(loud) + 9))
 

@@ -7,6 +7,7 @@ known at t: nothing in it looks ahead.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,6 @@ class Stimulus:
     held: FloatArray
     """The pause is held (gaze away, level pitch: the speaker will go on), not yielded."""
 
-    def take(self, rows: NDArray[np.integer]) -> Stimulus:
+    def take(self, rows: NDArray[np.integer[Any]]) -> Stimulus:
         """The given speakers, (len(rows), T): to repeat, select or shuffle them."""
         return Stimulus(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
