@@ -225,7 +225,7 @@ def make_nods(seed: Seed, worlds: int, frames: int) -> tuple[FloatArray, FloatAr
     shape = (worlds, capacity(8.0, frames))
     cycles = rng.choice([1.0, 2.0, 3.0, 4.0], shape, p=[0.4, 0.35, 0.17, 0.08]).astype(np.float32)
     hertz = uniform(rng, 1.2, 2.1, shape)
-    size = np.radians(np.clip(log_normal(rng, 5.2, 0.3, shape), 2.5, 10.0))
+    size = np.radians(np.clip(log_normal(rng, 6.0, 0.3, shape), 3.0, 11.0)) * (0.85 + 0.1 * cycles)
     last = cycles / hertz
     start = renewal(rng, steady(log_normal(rng, 3.0, 0.6, (worlds,)) / 60.0, frames), last, 1.0)
     on = start < 1e8
@@ -294,12 +294,12 @@ def make_head(
     busy = np.array([0.066, 0.110, 0.045], np.float32)
     size = calm + (busy - calm) * talking[..., None]
     head = np.asarray(
-        scale * size * (0.78 * waves[..., 4:7] + 0.6 * waves[..., 7:10] + 0.2 * waves[..., 10:]), dtype=np.float32
+        scale * size * (0.85 * waves[..., 4:7] + 0.42 * waves[..., 7:10] + 0.14 * waves[..., 10:]), dtype=np.float32
     )
     side = rng.choice([-1.0, 1.0], (worlds, 1)).astype(np.float32)
     tremor = np.sin(2 * np.pi * uniform(rng, 4.0, 5.5, (worlds, 1)) * time)
     shaking = 0.025 * shake * tremor - 0.03 * shake
-    head[..., 0] *= 1 - 0.6 * low_pass(nodding > 0, 0.15)  # a nod is made on purpose: the rest is still meanwhile
+    head[..., 0] *= 1 - 0.8 * low_pass(nodding > 0, 0.1)  # a nod is made on purpose: the rest is still meanwhile
     head[..., 0] += nod - 0.04 * breath + shaking
     head[..., 2] += side * 0.06 * doubt
     return np.asarray(head, dtype=np.float32)

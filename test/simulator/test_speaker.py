@@ -149,11 +149,16 @@ def test_head_moves_in_the_bands_of_real_people(people):
         ]
 
     listens, speaks = people.kind > SLOW, people.kind == TALKER
-    # rms degrees in 0.2-.5 / .5-1 / 1-2 / 2-3.5 Hz
-    np.testing.assert_allclose(bands(people.head[listens][..., 0]), [1.5, 1.3, 0.9, 0.6], rtol=0.45)
-    np.testing.assert_allclose(bands(people.head[speaks][..., 0]), [2.0, 1.7, 1.1, 0.8], rtol=0.45)
-    np.testing.assert_allclose(bands(people.head[listens][..., 1]), [1.2, 1.0, 0.6, 0.4], rtol=0.45)
-    np.testing.assert_allclose(bands(people.head[speaks][..., 1]), [2.9, 2.3, 1.2, 0.8], rtol=0.45)
+
+    # rms degrees in 0.2-.5 / .5-1 / 1-2 / 2-3.5 Hz; theirs hold nods and the noise of the measurement too.
+    def calm(ours, theirs):
+        ratio = np.divide(ours, theirs)
+        return ratio.min() > 0.45 and ratio.max() < 1.1
+
+    assert calm(bands(people.head[listens][..., 0]), [1.5, 1.3, 0.9, 0.6])
+    assert calm(bands(people.head[speaks][..., 0]), [2.0, 1.7, 1.1, 0.8])
+    assert calm(bands(people.head[listens][..., 1]), [1.2, 1.0, 0.6, 0.4])
+    assert calm(bands(people.head[speaks][..., 1]), [2.9, 2.3, 1.2, 0.8])
 
 
 def test_affect_drifts_slowly_so_smiles_come_in_clusters(people):
