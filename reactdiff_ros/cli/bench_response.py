@@ -10,13 +10,7 @@ from reactdiff_ros.cli import evaluation_options as options
 
 
 @click.command()
-@click.option(
-    "--listener",
-    type=click.Choice(("model", "simulator", "policy", "rules", "mime", "random", "idle")),
-    default="model",
-    show_default=True,
-    help="Who listens; simulator: knows the speaker exactly; policy: the same behind noisy perception.",
-)
+@options.LISTENER
 @options.MODEL
 @click.option("--trials", type=click.IntRange(10, 2000), default=200, show_default=True, help="Paired trials of each.")
 @options.STEPS

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
+from reactdiff_ros.cli.evaluate_behaviour import behaviour
+from reactdiff_ros.cli.evaluate_controls import controls
 from reactdiff_ros.cli.evaluate_dyads import dyads
+from reactdiff_ros.cli.evaluate_sessions import sessions
 from reactdiff_ros.cli.evaluate_simulator import simulator
 from reactdiff_ros.cli.evaluate_streams import streams
 
@@ -14,6 +17,9 @@ def evaluate() -> None:
     """Measure what a listener does with a speaker."""
 
 
+evaluate.add_command(controls)
 evaluate.add_command(dyads)
 evaluate.add_command(simulator)
 evaluate.add_command(streams)
+evaluate.add_command(behaviour)
+evaluate.add_command(sessions)

@@ -10,6 +10,13 @@ import click
 if TYPE_CHECKING:
     from reactdiff_ros.model.sampler import Sampling
 
+LISTENER = click.option(
+    "--listener",
+    type=click.Choice(("model", "simulator", "policy", "rules", "mime", "random", "idle")),
+    default="model",
+    show_default=True,
+    help="Who listens; simulator: knows the speaker exactly; policy: the same behind noisy perception.",
+)
 MODEL = click.option(
     "--model",
     type=click.Path(path_type=Path, file_okay=False),
