@@ -182,3 +182,24 @@ def dualtalk(root: Path, *, split: str = "train", below: str = "ARKit_npy") -> P
         entries.append(entry)
     (root / "metadata" / f"{split}.jsonl").write_text("".join(json.dumps(e) + "\n" for e in entries))
     return root
+
+
+def react_features(root: Path, widths: dict[str, int], *, splits: tuple[str, ...], frames: int = 751) -> Path:
+    """Features of the predictors beside `react(root, ...)`: a fixed mixture of the person's attributes; one as .npz."""
+    rng = np.random.default_rng(9)
+    mixers = {name: rng.standard_normal((25, width)).astype(np.float32) / 5 for name, width in widths.items()}
+    names = (("Video_features", ("va", "au", "expression")), ("Audio_features", ("mfcc", "speech")))
+    for number, split in enumerate(splits):
+        for i, clip in enumerate(clip for clips in REACT_CLIPS for clip in clips):
+            seen = attributes(frames, 100 * number + i)
+            for folder, streams in names:
+                path = root / "features" / split / folder / clip
+                path.parent.mkdir(parents=True, exist_ok=True)
+                arrays = {name: seen @ mixers[name] for name in streams}
+                if i % 2:
+                    np.savez(path.with_name(path.name + ".npz"), **arrays)
+                else:
+                    import torch
+
+                    torch.save([torch.from_numpy(a) for a in arrays.values()], path.with_name(path.name + ".pth"))
+    return root

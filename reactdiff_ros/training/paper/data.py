@@ -1,0 +1,202 @@
+"""REACT clips with the predictors' features that the published model is trained on.
+
+```
+ROOT/features/train/Video_features/CLIP.pth   three tensors: valence-arousal (T, 64), action units (T, 25088),
+                                              expression (T, 1408)
+ROOT/features/train/Audio_features/CLIP.pth   two: MFCC (T, 26), speech representation (T, 1536)
+```
+or `.npz` files with arrays named va, au, expression and mfcc, speech. Lists, 3DMM and attributes as in
+`datasets.react`. The predictors of the three video streams are not public: a lab brings their features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from reactdiff_ros.datasets.files import DatasetError, checked, existing, folder_of, same_length
+from reactdiff_ros.datasets.react import ClipPair, attributes_of_clip, face_of_clip, pairs
+from reactdiff_ros.training.paper.config import AUDIO_STREAMS, VIDEO_STREAMS, PaperConfig
+from reactdiff_ros.training.paper.model import Features
+from reactdiff_ros.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One clip in one direction; every array (T, ...)."""
+
+    name: str
+    speaker: tuple[FloatArray, FloatArray]
+    """Video and audio features."""
+    listener: tuple[FloatArray, FloatArray] | None
+    """Of the listener; None where only the speaker is wanted."""
+    face: FloatArray | None
+    """(T, 58) FaceVerse of the listener."""
+    attributes: FloatArray | None
+    """(T, 25) of the listener."""
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return len(self.speaker[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Clips of one length, (B, T, ...)."""
+
+    speaker: Features
+    listener: Features
+    face: Tensor
+    attributes: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """On another device."""
+        return Batch(
+            self.speaker.to(device), self.listener.to(device), self.face.to(device), self.attributes.to(device)
+        )
+
+
+class ReactClips(Dataset[Clip]):  # type: ignore[misc]
+    """A split of a REACT data set, both directions of each clip.
+
+    Args:
+        root: the data set's folder.
+        split: train, val or test.
+        config: whose stream widths the features must have.
+        targets: False: only the speaker's features are read.
+
+    Raises:
+        DatasetError: the split's list or its features are missing.
+    """
+
+    def __init__(self, root: Path, split: str, config: PaperConfig, *, targets: bool = True) -> None:
+        self.pairs: Sequence[ClipPair] = pairs(root, split)
+        self._folder, self._split = folder_of(root / split, f"the {split} split") if targets else root, split
+        self._features = folder_of(root / "features" / split, f"the features of the {split} split")
+        self._config, self._targets = config, targets
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Clip:
+        """A clip.
+
+        Raises:
+            DatasetError: one of its files is missing or malformed.
+        """
+        pair = self.pairs[index]
+        parts = self._streams(pair.speaker)
+        if self._targets:
+            parts += self._streams(pair.listener)
+            parts += [face_of_clip(self._folder, pair.listener), attributes_of_clip(self._folder, pair.listener)]
+        frames = same_length(parts)
+        values = [array[:frames] for _, array in parts]
+        count = len(VIDEO_STREAMS)
+        people = [
+            (np.concatenate(streams[:count], 1), np.concatenate(streams[count:], 1))
+            for streams in (values[:5], values[5:10])
+            if streams
+        ]
+        if not self._targets:
+            return Clip(pair.speaker, people[0], None, None, None)
+        return Clip(pair.speaker, people[0], people[1], values[10], values[11])
+
+    def _streams(self, clip: str) -> list[tuple[Path, FloatArray]]:
+        video = self._features / "Video_features" / clip
+        audio = self._features / "Audio_features" / clip
+        return [
+            *_load(video, VIDEO_STREAMS, self._config.video),
+            *_load(audio, AUDIO_STREAMS, self._config.audio),
+        ]
+
+
+def _load(path: Path, names: Sequence[str], widths: Sequence[int]) -> list[tuple[Path, FloatArray]]:
+    archive = path.with_name(path.name + ".npz")
+    tensors = path.with_name(path.name + ".pth")
+    found = archive if archive.is_file() else existing(tensors, "features")
+    try:
+        if found is archive:
+            with np.load(archive, allow_pickle=False) as file:
+                arrays = [file[name] for name in names]
+        else:
+            content = torch.load(tensors, map_location="cpu", weights_only=True)
+            arrays = [tensor.float().numpy() for tensor in content]
+    except Exception as error:  # a broken archive makes its reader raise anything
+        raise DatasetError(
+            f"the features {', '.join(names)} cannot be read", where=str(found), todo=str(error)
+        ) from error
+    if len(arrays) != len(names):
+        raise DatasetError(f"there are {len(arrays)} features instead of {', '.join(names)}", where=str(found))
+    return [
+        (found, checked(array, f"feature {name}", width, found))
+        for array, name, width in zip(arrays, names, widths, strict=True)
+    ]
+
+
+def mean_face(root: Path, split: str) -> FloatArray:
+    """Mean (58,) of the FaceVerse values of a split's listeners.
+
+    Raises:
+        DatasetError: a file is missing or malformed.
+    """
+    folder = folder_of(root / split, f"the {split} split")
+    total, count = np.zeros(58), 0
+    for pair in pairs(root, split):
+        values = face_of_clip(folder, pair.listener)[1]
+        total, count = total + values.sum(0), count + len(values)
+    return np.asarray(total / count, dtype=np.float32)
+
+
+def batches(
+    clips: ReactClips, config: PaperConfig, order: Sequence[int], seeds: Sequence[int] | None = None, first: int = 0
+) -> Iterator[Batch]:
+    """Clips in `order`, `config.batch` at a time, cut to one length: at random places, or at their beginning.
+
+    Args:
+        clips: the split.
+        config: batch and clip length.
+        order: all indices of an epoch.
+        seeds: of where clips are cut, together with the batch's number; None: at their beginning.
+        first: number of the first batch that is wanted.
+
+    Raises:
+        DatasetError: a clip is missing, malformed, or shorter than a window.
+    """
+    loader: DataLoader[Clip] = DataLoader(
+        clips,
+        batch_size=config.batch,
+        sampler=order[first * config.batch :],
+        collate_fn=list,
+        num_workers=config.workers,
+    )
+    for number, group in enumerate(loader, first):
+        yield _stacked(group, config, None if seeds is None else np.random.default_rng([*seeds, number]))
+
+
+def _stacked(group: list[Clip], config: PaperConfig, rng: np.random.Generator | None) -> Batch:
+    length = min(config.clip_frames, *(clip.frames for clip in group))
+    if length < config.window:
+        short = min(group, key=lambda clip: clip.frames)
+        raise DatasetError(
+            f"a clip has {short.frames} frames, fewer than a window of {config.window}", where=short.name
+        )
+    starts = [0 if rng is None else int(rng.integers(0, clip.frames - length + 1)) for clip in group]
+
+    def stack(arrays: list[FloatArray]) -> Tensor:
+        return torch.from_numpy(np.stack([a[s : s + length] for a, s in zip(arrays, starts, strict=True)]))
+
+    people = [[clip.speaker for clip in group], [clip.listener for clip in group if clip.listener is not None]]
+    speaker, listener = (Features(stack([p[0] for p in who]), stack([p[1] for p in who])) for who in people)
+    return Batch(
+        speaker,
+        listener,
+        stack([clip.face for clip in group if clip.face is not None]),
+        stack([clip.attributes for clip in group if clip.attributes is not None]),
+    )

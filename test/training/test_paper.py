@@ -1,0 +1,316 @@
+"""The published sizes, and each fault of the reference mended."""
+
+# ruff: noqa: E402
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.training.paper import windows
+from reactdiff_ros.training.paper.attention import time_bias
+from reactdiff_ros.training.paper.config import PaperConfig, Protocol, from_dict, read_config
+from reactdiff_ros.training.paper.diffusion import ddim, ddim_steps, even_steps, kept, noised, randoms, second_order
+from reactdiff_ros.training.paper.model import (
+    PUBLISHED_PARAMETERS,
+    Features,
+    LatentRange,
+    PaperModel,
+    count_parameters,
+)
+
+torch.set_num_threads(1)
+TINY = PaperConfig(
+    va=4, au=12, expression=8, mfcc=5, speech=6, hidden=16, heads=2, latent=16, window=10, model_channels=8,
+    channel_factors=(1, 2), attention_at=(1,), residual_blocks=1, condition=32, sample_steps=4, hop=2, overlap=3,
+    clip_frames=40,
+)  # fmt: skip
+
+
+def model_of(protocol: Protocol, seed: int = 0, **changes: Any) -> PaperModel:
+    """A tiny model whose zero-initialised layers are made random, so that everything reaches the output."""
+    torch.manual_seed(seed)
+    model = PaperModel(replace(TINY, protocol=protocol, **changes)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.2)
+    return model
+
+
+def features_of(frames: int, seed: int = 0) -> Features:
+    rng = np.random.default_rng(seed)
+    video = rng.standard_normal((1, frames, sum(TINY.video)), dtype=np.float32)
+    audio = rng.standard_normal((1, frames, sum(TINY.audio)), dtype=np.float32)
+    return Features(torch.from_numpy(video), torch.from_numpy(audio))
+
+
+def test_the_published_sizes_within_two_percent() -> None:
+    counts = count_parameters(PaperConfig())
+    assert counts["total"] == pytest.approx(PUBLISHED_PARAMETERS, rel=0.02)
+    assert counts["multi_modality"] == pytest.approx(121e6, rel=0.02)
+    assert counts["denoiser"] == pytest.approx(404e6, rel=0.02)
+    assert count_parameters(replace(PaperConfig(), protocol="online")) == counts
+
+
+def test_one_frame_of_full_width_passes_through_the_multi_modality_transformer() -> None:
+    config = PaperConfig()
+    with torch.device("meta"):
+        model = PaperModel(config)
+        video, audio = torch.zeros(2, 50, sum(config.video)), torch.zeros(2, 50, sum(config.audio))
+        latents = model.encode(Features(video, audio))
+        noise = model.denoiser(latents, torch.zeros(2, 50), torch.zeros(2), model.condition(latents))
+        coefficients, attributes = model.decode(latents)
+    assert latents.shape == noise.shape == (2, 50, 256)
+    assert (coefficients.shape[-1], attributes.shape[-1]) == (58, 25)
+
+
+def test_online_attention_sees_no_later_frame_and_offline_sees_all() -> None:
+    first, second = features_of(30), features_of(30)
+    second.video[:, 20:] += 1
+    second.audio[:, 20:] -= 1
+    for protocol, same in (("online", True), ("offline", False)):
+        model = model_of(protocol)  # type: ignore[arg-type]
+        with torch.no_grad():
+            a, b = model.encode(first), model.encode(second)
+            (c, d), (e, f) = model.decode(a), model.decode(b)
+        for x, y in ((a, b), (c, e), (d, f)):
+            assert torch.equal(x[:, :20], y[:, :20]) is same
+            assert not torch.allclose(x[:, 20:], y[:, 20:])
+
+
+def test_online_reactions_depend_on_nothing_later_and_on_the_frame_itself_without_a_shift() -> None:
+    model = model_of("online")
+    frames, changed = 31, 16
+    first, second = features_of(frames), features_of(frames)
+    second.video[:, changed:] += 2
+    for x, y in zip(
+        windows.draw(model, first, count=2, seed=5), windows.draw(model, second, count=2, seed=5), strict=True
+    ):
+        assert torch.equal(x[:, :changed], y[:, :changed])
+        assert (x[:, changed] != y[:, changed]).any()
+    # The published protocol would be one window late.
+    assert model.config.late == model.config.hop - 1 < model.config.window
+
+
+def test_offline_reactions_know_the_whole_speaker() -> None:
+    model = model_of("offline")
+    first, second = features_of(31), features_of(31)
+    second.video[:, 25:] += 2
+    x, y = (windows.draw(model, f, count=1, seed=5)[1] for f in (first, second))
+    assert (x[:, :5] != y[:, :5]).any()
+
+
+@pytest.mark.parametrize("protocol", ["offline", "online"])
+@pytest.mark.parametrize("frames", [4, 10, 31, 40])
+def test_windows_cover_every_frame_once(protocol: Protocol, frames: int) -> None:
+    config = replace(TINY, protocol=protocol)
+    new = [t for w in windows.plan(frames, config) for t in range(w.start + w.known, w.start + config.window)]
+    assert new[:frames] == list(range(frames))
+    assert len(new) - frames < config.window
+    coefficients, attributes = windows.draw(model_of(protocol), features_of(frames), count=3, seed=1)
+    assert (tuple(coefficients.shape), tuple(attributes.shape)) == ((3, frames, 58), (3, frames, 25))
+    assert torch.isfinite(attributes).all()
+
+
+@pytest.mark.parametrize("protocol", ["offline", "online"])
+def test_a_window_goes_on_from_the_one_before(protocol: Protocol) -> None:
+    model = model_of(protocol)
+    past = torch.randn(2, 10, 16, generator=torch.Generator().manual_seed(1))
+    known = windows.known_rows(2, torch.tensor([model.config.known] * 2), 10)
+    speaker = torch.zeros(2, 10, 16)
+    drawn = windows.draw_window(model, past, known, speaker, seed=3)
+    kept_rows = known.bool()
+    assert torch.equal(drawn[kept_rows], past[kept_rows])
+    other = windows.draw_window(model, past + 1, known, speaker, seed=3)
+    assert not torch.allclose(drawn[~kept_rows], other[~kept_rows])
+    free = windows.draw_window(model, past + 1, torch.zeros_like(known), speaker, seed=3)
+    assert torch.equal(free, windows.draw_window(model, past, torch.zeros_like(known), speaker, seed=3))
+
+
+class SmoothNoise(torch.nn.Module):
+    """The exact denoiser of smooth random curves (a Gaussian process) that knows a window's known frames."""
+
+    def __init__(self, window: int, train_steps: int) -> None:
+        super().__init__()
+        distance = torch.arange(window)[:, None] - torch.arange(window)
+        self.covariance = torch.exp(-((distance / 6.0) ** 2) / 2).double() + 1e-4 * torch.eye(window)
+        self.shares = kept(train_steps)
+
+    def forward(self, x: Any, known: Any, steps: Any, condition: Any) -> Any:
+        there = known[0].bool()
+        k, share = self.covariance, float(self.shares[int(steps[0])])
+        pull = k[~there][:, there] @ torch.linalg.inv(k[there][:, there])
+        mean = pull @ x.double()[:, there]
+        spread = share * (k[~there][:, ~there] - pull @ k[there][:, ~there]) + (1 - share) * torch.eye(
+            int((~there).sum())
+        )
+        noise = torch.zeros_like(x, dtype=torch.float64)
+        error = x.double()[:, ~there] - share**0.5 * mean
+        noise[:, ~there] = (1 - share) ** 0.5 * (torch.linalg.inv(spread) @ error)
+        return noise.float()
+
+
+class LatentsAsAttributes(torch.nn.Module):
+    def forward(self, latents: Any) -> tuple[Any, Any]:
+        return latents.new_zeros(*latents.shape[:2], 58), latents
+
+
+@pytest.mark.parametrize("protocol", ["offline", "online"])
+def test_a_face_does_not_jump_at_the_borders_of_windows(protocol: Protocol) -> None:
+    """With a perfect denoiser of smooth curves, steps at borders are those inside; windows drawn apart jump."""
+    model = model_of(protocol, window=20, hop=5, overlap=8, clip_frames=40, sample_steps=20)
+    model.denoiser, model.decoder = SmoothNoise(20, 1000), LatentsAsAttributes()
+    config, frames = model.config, 60
+    borders = torch.tensor([w.start + w.known - 1 for w in windows.plan(frames, config)][1:])
+    ratio = {}
+    for continuous in (True, False):
+        drawn = windows.draw(model, features_of(frames), count=64, seed=2, continuous=continuous)[1]
+        steps = drawn[:, 20:].diff(dim=1).square().mean((0, 2)).sqrt()
+        at = torch.zeros(len(steps), dtype=torch.bool)
+        at[borders[borders >= 20] - 20] = True
+        ratio[continuous] = float(steps[at].mean() / steps[~at].mean())
+        if continuous:
+            assert float(drawn[:, 30:].var()) == pytest.approx(1.0, rel=0.1)
+    assert ratio[True] < 1.1
+    assert protocol == "online" or ratio[False] > 2
+
+
+def test_reactions_differ_within_a_seed_and_repeat_with_it() -> None:
+    model, features = model_of("online"), features_of(20)
+    a, b, c = (windows.draw(model, features, count=3, seed=s)[1] for s in (1, 1, 2))
+    assert torch.equal(a, b)
+    assert not torch.allclose(a, c)
+    assert not torch.allclose(a[0], a[1])
+
+
+def test_the_latent_range_is_undone_exactly() -> None:
+    rng = np.random.default_rng(0)
+    latents = torch.from_numpy(rng.normal(3, 5, (50, 16)).astype(np.float32))
+    latents[:, 3] = 7.0  # a dimension that never moves
+    rule = LatentRange(16)
+    rule.learn(latents)
+    normal = rule.normalised(latents)
+    assert float(normal.min()) >= -1.00001
+    assert float(normal.max()) <= 1.00001
+    torch.testing.assert_close(rule.restored(normal), latents, rtol=0, atol=1e-5)
+    outside = latents * 3
+    torch.testing.assert_close(rule.restored(rule.normalised(outside)), outside, rtol=0, atol=1e-4)
+    assert "range.low" in model_of("online").state_dict()
+
+
+def test_every_network_is_in_the_checkpoint_the_condition_too(tmp_path: Path) -> None:
+    from reactdiff_ros.training.paper.train import load_model, write
+
+    model = model_of("online")
+    assert any(name.startswith("condition.") for name in model.state_dict())
+    write(tmp_path / "model.pt", {"config": model.config.as_dict(), "model": model.state_dict()})
+    again = load_model(tmp_path / "model.pt", "cpu")
+    for x, y in zip(*(windows.draw(m, features_of(12), count=2, seed=1) for m in (model, again)), strict=True):
+        assert torch.equal(x, y)
+
+
+def test_clips_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(windows.in_pieces(750, True)) == [(slice(0, 750), slice(0, 750))]
+    for causal in (True, False):
+        for frames in (751, 1000, 2600):
+            pieces = list(windows.in_pieces(frames, causal))
+            assert [t for given, keep in pieces for t in range(frames)[given][keep]] == list(range(frames))
+            assert all(given.stop - given.start <= 750 for given, _ in pieces)
+    model, features = model_of("online"), features_of(60)
+    with torch.no_grad():
+        whole = windows.encode(model, features)
+        monkeypatch.setattr(windows, "PIECE", 40)
+        monkeypatch.setattr(windows, "WARM_UP", 20)
+        pieces_of = windows.encode(model, features)
+    assert pieces_of.shape == whole.shape
+    assert torch.equal(pieces_of[:, :20], whole[:, :20])
+
+
+def test_the_sampler_keeps_the_variance_of_a_known_gaussian_and_the_published_one_does_not() -> None:
+    """For data N(m, s2) the noise is known in closed form: mean and variance must come out within 5 %."""
+    mean = 0.6
+    shares = kept(1000)
+    for variance in (1.0, 0.25, 0.04):
+
+        def noise_of(x: Any, step: int, variance: float = variance) -> Any:
+            share = float(shares[step])
+            return (x - share**0.5 * mean) * (1 - share) ** 0.5 / (share * variance + 1 - share)
+
+        start = randoms((20000, 1), 1, torch.zeros(1))
+        ours, published = (solve(noise_of, start, 1000, 20) for solve in (second_order, ddim))
+        assert float(ours.mean()) == pytest.approx(mean, rel=0.05)
+        assert float(ours.var()) == pytest.approx(variance, rel=0.05)
+        assert float(published.var()) < 0.9 * variance
+
+
+@pytest.mark.skipif(importlib.util.find_spec("diffusers") is None, reason="diffusers is not installed")
+def test_samplers_equal_the_reference_schedulers() -> None:
+    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+
+    schedule = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
+    first = DDIMScheduler(**schedule, clip_sample=False, set_alpha_to_one=True, timestep_spacing="leading")
+    first.set_timesteps(20)
+    assert first.timesteps.tolist() == ddim_steps(1000, 20)
+    second = DPMSolverMultistepScheduler(
+        **schedule, solver_order=2, algorithm_type="dpmsolver++", final_sigmas_type="zero"
+    )
+    second.set_timesteps(timesteps=even_steps(1000, 20))
+    mixer = torch.randn(6, 6, generator=torch.Generator().manual_seed(3))
+    start = randoms((4, 6), 2, torch.zeros(1))
+    for scheduler, solve in ((first, ddim), (second, second_order)):
+        x = start
+        for step in scheduler.timesteps:
+            x = scheduler.step(torch.tanh(x @ mixer), step, x).prev_sample
+        ours = solve(lambda y, _: torch.tanh(y @ mixer), start, 1000, 20)
+        torch.testing.assert_close(ours, x, rtol=1e-3, atol=1e-3)
+
+
+def test_noise_keeps_the_stated_share_of_the_signal() -> None:
+    clean, noise = torch.full((3, 4), 2.0), torch.zeros(3, 4)
+    out = noised(clean, noise, torch.tensor([1.0, 0.25, 0.0]))
+    torch.testing.assert_close(out[:, 0], torch.tensor([2.0, 1.0, 0.0]))
+
+
+def test_the_bias_falls_with_distance_and_hides_the_future() -> None:
+    bias = time_bias(6, 4, causal=True)
+    assert bias.shape == (4, 6, 6)
+    assert torch.isinf(bias[:, 2, 3:]).all()
+    assert (bias[:, 4, 1:4].diff(dim=-1) > 0).all()
+    assert not torch.isinf(time_bias(6, 4, causal=False)).any()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"widht": 3}, "paper.widht"),
+        ({"heads": 3}, "multiples of heads"),
+        ({"latent": 20}, "divisible by 2"),
+        ({"hop": 50}, "shorter than the window"),
+        ({"protocol": "live"}, "offline or online"),
+        ({"batch": 0}, "paper.batch"),
+        ({"epochs": "many"}, "paper.epochs"),
+        ({"clip_frames": 20}, "at least one window"),
+    ],
+)
+def test_wrong_settings_are_named(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        from_dict(values)
+
+
+def test_settings_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.json"
+    path.write_text('{"channel_factors": [1, 2], "latent": 64}')
+    assert from_dict(read_config(path)) == replace(PaperConfig(), channel_factors=(1, 2), latent=64)
+    for text in ("[]", "{"):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=r"tiny\.json"):
+            read_config(path)
