@@ -33,14 +33,14 @@ class DenoiserLayer(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor, level: Tensor) -> Tensor:
         """X (N, M, H, D); keys and values (N, heads, C, dh); mask (N, 1, M, 1, C); level (N, M, 6, D)."""
         contexts, stretches, frames = x.shape[:3]
-        m = (level + self.modulation)[:, :, :, None]
-        h = (self.norm1(x) * (1 + m[:, :, 0]) + m[:, :, 1]).flatten(0, 1)
+        m = (level + self.modulation)[:, :, :, None].unbind(2)
+        h = (self.norm1(x) * (1 + m[0]) + m[1]).flatten(0, 1)
         x = x + self.own(h, h).unflatten(0, (contexts, stretches))
-        h = (self.norm2(x) * (1 + m[:, :, 2]) + m[:, :, 3]).flatten(1, 2)
+        h = (self.norm2(x) * (1 + m[2]) + m[3]).flatten(1, 2)
         rows = mask.expand(-1, -1, -1, frames, -1).flatten(2, 3)
         mixed = self.cross.join(attend(self.cross.split(self.cross.q(h)), keys, values, rows))
         x = x + mixed.unflatten(1, (stretches, frames))
-        h = self.norm3(x) * (1 + m[:, :, 4]) + m[:, :, 5]
+        h = self.norm3(x) * (1 + m[4]) + m[5]
         out: Tensor = x + self.mlp(h)
         return out
 
@@ -92,7 +92,8 @@ class Denoiser(nn.Module):  # type: ignore[misc]
         level = self.level_in(torch.cat([torch.sin(phase), torch.cos(phase)], dim=-1)) + told[:, None]
         level = level.unflatten(-1, (_MODULATIONS, -1))
         x = self.from_latent(z) + self.slot[: z.shape[2]]
-        for i, layer in enumerate(self.layers):
-            x = layer(x, keys[:, i], values[:, i], mask[:, None, :, None, :], level)
+        # unbind, because each select would cost its backward pass a tensor of zeros.
+        for layer, k, v in zip(self.layers, keys.unbind(1), values.unbind(1), strict=True):
+            x = layer(x, k, v, mask[:, None, :, None, :], level)
         out: Tensor = self.out(self.norm(x))
         return out
