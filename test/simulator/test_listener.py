@@ -1,0 +1,288 @@
+"""The simulated listener: causal, paired exactly, and like what people are known to do."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, LOWER, SMILE, UPPER
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.events import blinks, brow_raises, nods, smile_curve, smiles
+from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER
+from reactdiff_ros.simulator.listener import Listening, listen
+from reactdiff_ros.simulator.speaker import Insertion, make_speakers, stimulus_of
+from reactdiff_ros.simulator.stimulus import Stimulus
+from reactdiff_ros.simulator.temperament import draw_temperaments
+
+NAN = float("nan")
+RATE = 25
+
+
+def controls(**given: float) -> np.ndarray:
+    return np.array([given.get(name, NAN) for name in CONTROL_NAMES], dtype=np.float32)
+
+
+def nothing(count: int, frames: int, *, seen: float = 1.0) -> Stimulus:
+    """People who are there and do nothing."""
+    made = {f.name: np.zeros((count, frames), dtype=np.float32) for f in fields(Stimulus)}
+    made["seen"] += seen
+    made["heard"] += seen
+    made["sincerity"] += 1
+    return Stimulus(**made)
+
+
+def with_smile(quiet: Stimulus, frame: int, size: float) -> Stimulus:
+    """One smile of 1.2 s with an onset of 0.5 s."""
+    time = np.arange(quiet.seen.shape[1]) - frame
+    up, down = np.clip(time / 12, 0, 1), np.clip((time - 42) / 20, 0, 1)
+    shape = (size * up**2 * (3 - 2 * up) * (1 - down)).astype(np.float32)
+    return replace(quiet, smile=np.maximum(quiet.smile, shape))
+
+
+def responses(size: float = 0.7, count: int = 250, **given: float) -> float:
+    """Share of listeners whose smile changes by over .1 for 3 frames within 0.3 to 1.5 s of a smile's onset."""
+    quiet = nothing(count, 150)
+    who = draw_temperaments(4, count, controls=controls(**given))
+    plain, after = (listen(s, who, 9).coefficients[..., SMILE[0]] for s in (quiet, with_smile(quiet, 75, size)))
+    moved = np.abs(after - plain)[:, 75 + 8 : 75 + 38] > 0.1
+    return float((moved[:, :-2] & moved[:, 1:-1] & moved[:, 2:]).any(1).mean())
+
+
+@pytest.fixture(scope="module")
+def ordinary() -> tuple[Stimulus, Listening]:
+    """200 natural listeners, a minute each."""
+    stimulus = stimulus_of(make_speakers(3, 100, 1500)).take(np.repeat(np.arange(100), 2))
+    return stimulus, listen(stimulus, draw_temperaments(1, 200), 5)
+
+
+def test_nothing_reads_ahead() -> None:
+    rng = np.random.default_rng(0)
+    before = stimulus_of(make_speakers(5, 12, 200))
+    who = draw_temperaments(2, 12, prior="wide")
+    first = listen(before, who, 3)
+    for t in (1, 60, 133):
+        changed = {f.name: getattr(before, f.name).copy() for f in fields(before)}
+        for values in changed.values():
+            values[:, t:] = rng.random((12, 200 - t))
+        second = listen(Stimulus(**changed), who, 3)
+        assert np.array_equal(first.coefficients[:, :t], second.coefficients[:, :t])
+        assert np.array_equal(first.activity[:, :t], second.activity[:, :t])
+        assert not np.array_equal(first.coefficients[:, t:], second.coefficients[:, t:])
+
+
+def test_a_shorter_stream_is_the_beginning_of_a_longer_one() -> None:
+    long = stimulus_of(make_speakers(5, 6, 200))
+    short = Stimulus(**{f.name: getattr(long, f.name)[:, :90] for f in fields(long)})
+    who = draw_temperaments(2, 6)
+    assert np.array_equal(listen(long, who, 1).coefficients[:, :90], listen(short, who, 1).coefficients)
+
+
+def test_pairs_share_their_noise_exactly() -> None:
+    plain, with_event = (
+        stimulus_of(make_speakers(8, 40, 200, insertion=event)) for event in (None, Insertion("smile", 100, 0.8))
+    )
+    merry, grave = (draw_temperaments(2, 40, controls=controls(smiling=v)) for v in (1.0, -1.0))
+    a, b, c = (listen(x, who, 7).coefficients for x, who in ((plain, merry), (with_event, merry), (plain, grave)))
+    assert np.array_equal(a[:, :100], b[:, :100])
+    assert not np.array_equal(a[:, 100:], b[:, 100:])
+    # Other people, the same noise: whom smiling does not move, stays as it was.
+    assert np.array_equal(merry.traits, grave.traits)
+    assert np.array_equal(a[..., BLINK], c[..., BLINK])
+    assert np.array_equal(a[..., HEAD_YAW], c[..., HEAD_YAW])
+    assert not np.array_equal(a[..., SMILE], c[..., SMILE])
+
+
+def test_the_same_seed_the_same_bits_and_another_seed_others() -> None:
+    stimulus, who = stimulus_of(make_speakers(5, 5, 60)), draw_temperaments(2, 5)
+    a, b, c = (listen(stimulus, who, seed).coefficients for seed in (1, 1, 2))
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_smiles_are_answered_as_often_as_people_answer_and_more_when_told_to() -> None:
+    natural = responses()
+    assert 0.10 < natural < 0.36
+    assert responses(responsiveness=1.0, attitude=1.0, delay=0.0) >= 0.85
+    for responsive in (0.15, 1.0):
+        warm = responses(responsiveness=responsive, attitude=1.0)
+        cool = responses(responsiveness=responsive, attitude=-1.0)
+        assert cool <= warm / 3
+
+
+def test_larger_smiles_are_answered_more() -> None:
+    sizes = [responses(size, responsiveness=0.6, attitude=0.0) for size in (0.2, 0.45, 0.8)]
+    assert sizes[0] < sizes[1] - 0.05 < sizes[2] - 0.10
+
+
+def test_an_insincere_smile_is_answered_less() -> None:
+    def answered(sincerity: float) -> float:
+        quiet = nothing(400, 150)
+        false = replace(quiet, sincerity=quiet.sincerity * np.float32(sincerity))
+        made = listen(with_smile(false, 75, 0.7), draw_temperaments(4, 400, controls=controls(responsiveness=0.5)), 2)
+        return float(made.onsets["smile"][:, 75:].any(1).mean())
+
+    assert answered(0.0) < 0.6 * answered(1.0)
+
+
+def test_who_foresees_a_smile_smiles_with_it() -> None:
+    quiet = nothing(600, 150)
+    who = draw_temperaments(4, 600, controls=controls(responsiveness=1.0, attitude=0.5))
+    bright = np.zeros_like(quiet.smile)
+    bright[:, 60:80] = 1.0
+    alone = listen(replace(quiet, brighten=bright), who, 3)
+    smiling = with_smile(replace(quiet, brighten=bright), 75, 0.7)
+    joint, late = listen(smiling, who, 3), listen(with_smile(quiet, 75, 0.7), who, 3)
+    still = listen(quiet, who, 3)
+
+    def early(made: Listening) -> float:
+        """Smiles that have begun within 0.2 s of the speaker's onset."""
+        return float((smile_curve(made.coefficients) - smile_curve(still.coefficients) > 0.05)[:, 78].mean())
+
+    assert early(joint) > 0.25
+    assert early(late) < 0.02
+    # A false alarm costs a small smile.
+    false = (smile_curve(alone.coefficients) - smile_curve(still.coefficients)).max(1)
+    true = (smile_curve(joint.coefficients) - smile_curve(still.coefficients)).max(1)
+    assert 0.05 < np.median(false[false > 0.03]) < 0.7 * np.median(true[true > 0.03])
+
+
+def test_delay_shifts_the_answer() -> None:
+    quiet = nothing(300, 200)
+    smiling = with_smile(quiet, 75, 0.8)
+
+    def onset(delay: float) -> float:
+        who = draw_temperaments(4, 300, controls=controls(responsiveness=1.0, attitude=1.0, delay=delay))
+        moved = smile_curve(listen(smiling, who, 3).coefficients) - smile_curve(listen(quiet, who, 3).coefficients)
+        return float(np.median(np.argmax(moved > 0.1, axis=1)[(moved > 0.1).any(1)])) / RATE
+
+    at_once, later = onset(0.0), onset(0.8)
+    assert 0.3 < at_once - 3.0 < 1.2
+    assert later - at_once == pytest.approx(0.8, abs=0.12)
+
+
+def test_a_cue_is_nodded_to() -> None:
+    quiet = nothing(500, 150)
+    quiet.speech[:] = 1
+    quiet.speech[:, 0] = 0
+    cue = quiet.cue.copy()
+    cue[:, 75:81] = 1
+
+    def excess(**given: float) -> float:
+        who = draw_temperaments(4, 500, controls=controls(**given))
+        with_cue = listen(replace(quiet, cue=cue), who, 3).onsets["nod"][:, 79:95].any(1).mean()
+        return float(with_cue - listen(quiet, who, 3).onsets["nod"][:, 79:95].any(1).mean())
+
+    assert 0.2 < excess() < 0.7
+    assert excess(responsiveness=1.0) > 0.6
+    assert excess(nodding=-1.0) < excess(nodding=1.0) - 0.2
+
+
+def test_rates_and_shares_are_people_s(ordinary: tuple[Stimulus, Listening]) -> None:
+    stimulus, made = ordinary
+    face = made.coefficients
+    there = stimulus.seen.mean(1) > 0.9
+    smile = smiles(smile_curve(face[there]))
+    assert 6.0 < smile.per_minute().mean() < 10.0
+    assert np.percentile(smile.per_minute(), 10) < 5 < 10 < np.percentile(smile.per_minute(), 90)
+    assert 0.8 < np.median(smile.length_s) < 2.0
+    assert np.percentile(smile.length_s, 90) > 4.0
+    assert 0.22 < smile.share().mean() < 0.45
+    talks = stimulus.speech.mean(1) > 0.3
+    a_minute = made.onsets["nod"].sum(1) / 1.0
+    assert 2.0 < a_minute[talks].mean() < 6.0
+    assert 12.0 < blinks(face).per_minute().mean() < 28.0
+    assert 1.4 < brow_raises(face).per_minute().mean() < 3.0
+
+
+def test_nods_have_people_s_shape() -> None:
+    quiet = nothing(300, 700)
+    quiet.speech[:] = 1
+    who = draw_temperaments(4, 300, controls=controls(nodding=1.0, liveliness=-1.0))
+    pitch = listen(quiet, who, 3).coefficients[..., HEAD_PITCH]
+    found = nods(pitch)
+    size = np.degrees(found.size)
+    assert 4.0 < np.median(size) < 7.0
+    assert 0.5 < np.median(found.length_s) < 1.4
+    assert np.percentile(found.length_s, 95) > 1.8
+
+
+def test_motion_of_the_head_has_people_s_power(ordinary: tuple[Stimulus, Listening]) -> None:
+    stimulus, made = ordinary
+    there = stimulus.seen.mean(1) > 0.9
+    frequency = np.fft.rfftfreq(1500, 1 / RATE)
+    measured = {HEAD_PITCH: (1.5, 1.3, 0.9, 0.6), HEAD_YAW: (1.2, 1.0, 0.6, 0.4)}
+    for axis, people in measured.items():
+        degrees = np.degrees(made.coefficients[there, :, axis])
+        power = 2 * np.abs(np.fft.rfft(degrees - degrees.mean(1, keepdims=True), axis=1)) ** 2 / 1500**2
+        bands = ((0.2, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 3.5))
+        for (low, high), value in zip(bands, people, strict=True):
+            rms = np.sqrt(power[:, (frequency >= low) & (frequency < high)].sum(1).mean())
+            # Above 2 Hz the recordings' own noise is part of the figure.
+            assert (0.2 if low >= 2 else 0.5) * value < rms < 1.5 * value
+
+
+def test_nobody_there_no_feedback() -> None:
+    empty = nothing(60, 400, seen=0.0)
+    made = listen(empty, draw_temperaments(1, 60), 2)
+    late = made.coefficients[:, 50:]
+    assert smile_curve(late).max() < 0.02
+    assert late[..., :5].max() < 0.02
+    assert not made.onsets["nod"].any()
+    assert 0.002 < np.diff(late[..., HEAD_YAW], axis=1).std() * RATE < 0.3  # calm, not dead
+
+
+def test_bad_values_do_not_spread() -> None:
+    broken = stimulus_of(make_speakers(5, 6, 120))
+    for f in fields(broken):
+        getattr(broken, f.name)[:, 40:60] = np.nan
+    face = listen(broken, draw_temperaments(2, 6, prior="wide"), 3).coefficients
+    assert np.isfinite(face).all()
+    assert (face >= LOWER).all()
+    assert (face <= UPPER).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "measure"),
+    [
+        ("attitude", lambda face: smile_curve(face).mean()),
+        ("responsiveness", lambda face: smile_curve(face).mean()),
+        ("smiling", lambda face: smile_curve(face).mean()),
+        ("nodding", lambda face: nods(face[..., HEAD_PITCH]).per_minute().mean()),
+        ("liveliness", lambda face: np.diff(face[..., 52:55], axis=1).std()),
+        ("liveliness", lambda face: face[..., 2].mean()),
+    ],
+)
+def test_controls_act_monotonically(name: str, measure) -> None:
+    stimulus = stimulus_of(make_speakers(21, 90, 400))
+    index = CONTROL_NAMES.index(name)
+    values = np.linspace(CONTROL_LOWER[index], CONTROL_UPPER[index], 3)
+    rest = dict.fromkeys(CONTROL_NAMES, 0.0) | {"responsiveness": 0.15}
+    shown = []
+    for value in values:
+        who = draw_temperaments(4, 90, controls=controls(**(rest | {name: float(value)})))
+        shown.append(float(measure(listen(stimulus, who, 6).coefficients)))
+    assert shown[0] * 1.05 < shown[1] < shown[2] / 1.05
+
+
+def test_temperaments_follow_their_prior() -> None:
+    natural, wide = draw_temperaments(1, 4000), draw_temperaments(1, 4000, prior="wide")
+    assert np.array_equal(natural.traits, wide.traits)
+    responsive = natural.control("responsiveness")
+    assert responsive.max() <= 0.35
+    assert abs(float(natural.control("attitude").mean())) < 0.02
+    assert np.abs(natural.control("attitude")).mean() < 0.25
+    assert (wide.controls >= CONTROL_LOWER).all()
+    assert (wide.controls <= CONTROL_UPPER).all()
+    assert 0.2 < (wide.control("responsiveness") > 0.5).mean() < 0.3
+    same = draw_temperaments(1, 3, controls=controls(attitude=0.7))
+    assert np.allclose(same.control("attitude"), 0.7)
+    assert np.array_equal(same.control("smiling"), draw_temperaments(1, 3).control("smiling"))
+
+
+def test_shapes_that_do_not_fit_are_named() -> None:
+    with pytest.raises(ReactdiffError, match="one listener"):
+        listen(nothing(3, 10), draw_temperaments(1, 2), 0)
+    with pytest.raises(ReactdiffError, match="wrong shape"):
+        draw_temperaments(1, 2, controls=np.zeros((3, 6), dtype=np.float32))
