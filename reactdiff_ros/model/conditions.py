@@ -6,7 +6,7 @@ reference clip; the source tells the streams of simulated listeners from those o
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ def condition_vector(
     style: FloatArray,
     style_given: FloatArray,
     real: FloatArray,
-    lead: NDArray[np.integer],
+    lead: NDArray[np.integer[Any]],
     max_lead: int,
 ) -> FloatArray:
     """The denoiser's conditions (N, condition_count), whatever is not given being 0.
