@@ -25,6 +25,8 @@ class LossWeights:
     """Second moments of action units."""
     auxiliary: float = 0.3
     """Prediction of the listener's next frames from the speaker alone."""
+    stimulus: float = 0.3
+    """What the speaker does, read from a token: the simulator knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class TrainConfig:
     """Plans a sequence."""
     draws: int = 2
     """Noise draws of a full horizon for each plan, more for shorter stretches: their context is computed once."""
-    frames: int = 200
+    frames: int = 240
     """Frames of a sequence that the encoder reads."""
     worlds: int = 192
     """Simulated listeners of a pool."""
@@ -53,7 +55,7 @@ class TrainConfig:
     learning_rate: float = 6e-4
     average: float = 0.999
     """Decay of the averaged weights, which are the ones that ship."""
-    events: float = 2.0
+    events: float = 5.0
     """How much more often a plan is drawn where the speaker does most than where nothing happens."""
     roll_worlds: int = 48
     """Listeners of a pool that the averaged model plays itself; 0: none."""

@@ -27,7 +27,7 @@ from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.voices import VoiceBank
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 from .ablation import ablate, without_randomisation
 from .config import TrainConfig, fold_of
@@ -44,6 +44,11 @@ SALIENT: Final = (
 """What a speaker does that a listener may answer."""
 SALIENT_FRAMES: Final = 20
 """For how long after it."""
+TOLD: Final = tuple(f.name for f in fields(Stimulus) if f.name not in ("seen", "heard"))
+"""What the auxiliary head should read from a token: the stimulus itself, and, for moods, a trace of it."""
+TRACED: Final = (("smile", 3.0), ("smile", 10.0), ("laugh", 3.0), ("speech", 3.0), ("cue", 1.0), ("smile", 1.0))
+"""(field, time constant in seconds) of the traces."""
+TOLD_COUNT: Final = len(TOLD) + len(TRACED)
 TWINS: Final = 6
 """Simulated listeners of the same temperament to one speaker, among whom a roll-out finds the one it is nearest to."""
 
@@ -54,8 +59,8 @@ class Pool:
 
     features (W, T, F), observed (W, T, S), listener (W, MARGIN + T, 58), latents and known (W, MARGIN + T, L),
     seen (W, MARGIN + T, 58) which coefficients were measured, controls (W, 6), style and style_given (W, 8),
-    real (W,), salience (W, T). `twins` (R, TWINS, MARGIN + T, 58): the first R worlds' other listeners, the world's
-    own first.
+    real (W,), salience (W, T), stimulus (W, T, TOLD_COUNT; 0 of recorded people).
+    `twins` (R, TWINS, MARGIN + T, 58): the first R worlds' other listeners, the world's own first.
     """
 
     features: Tensor
@@ -67,6 +72,7 @@ class Pool:
     style_given: Tensor
     real: Tensor
     salience: Tensor
+    stimulus: Tensor
     twins: Tensor
     latents: Tensor
     known: Tensor
@@ -99,6 +105,7 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         seen=torch.ones_like(listener, dtype=torch.bool), controls=torch.from_numpy(dyads.controls),
         style=torch.from_numpy(dyads.style), style_given=torch.from_numpy(dyads.style_given.astype(np.float32)),
         real=torch.zeros(config.worlds), salience=torch.from_numpy(salience(dyads.stimulus)),
+        stimulus=torch.from_numpy(told(dyads.stimulus)),
         twins=torch.from_numpy(_with_margin(twins)),
         latents=torch.empty(0), known=torch.ones(1, 1, 1, dtype=torch.bool),
     )  # fmt: skip
@@ -108,6 +115,23 @@ def _with_margin(listener: FloatArray) -> FloatArray:
     before = [(0, 0)] * (listener.ndim - 2) + [(MARGIN, 0), (0, 0)]
     padded: FloatArray = np.pad(listener, before).astype(np.float32)
     return padded
+
+
+def told(stimulus: Stimulus) -> FloatArray:
+    """(W, T, TOLD_COUNT) what the speaker does, and traces of what was done lately."""
+    now = [getattr(stimulus, name) for name in TOLD]
+    traces = [_trace(getattr(stimulus, name), seconds) for name, seconds in TRACED]
+    return np.stack([*now, *traces], axis=-1).astype(np.float32)
+
+
+def _trace(values: FloatArray, seconds: float) -> FloatArray:
+    """(W, T) followed with a time constant, from 0."""
+    keep = np.float32(np.exp(-1 / (REACTION_RATE_HZ * seconds)))
+    out, state = np.empty_like(values), np.zeros(len(values), dtype=np.float32)
+    for t in range(values.shape[1]):
+        state = keep * state + (1 - keep) * values[:, t]
+        out[:, t] = state
+    return out
 
 
 def salience(stimulus: Stimulus) -> FloatArray:
@@ -157,7 +181,8 @@ def real_pool(recordings: Sequence[Recording], completion: Completion, seed: int
         listener=torch.from_numpy(completion(_with_margin(_quiet(listener)))), seen=torch.from_numpy(seen),
         controls=torch.zeros(count, CONTROL_COUNT), style=torch.from_numpy(style),
         style_given=torch.from_numpy(given.astype(np.float32)), real=torch.ones(count),
-        salience=torch.from_numpy(_held(np.clip(2 * smile, 0, 1))), twins=torch.empty(0), latents=torch.empty(0),
+        salience=torch.from_numpy(_held(np.clip(2 * smile, 0, 1))),
+        stimulus=torch.zeros(count, frames, TOLD_COUNT), twins=torch.empty(0), latents=torch.empty(0),
         known=torch.from_numpy(known_latents(seen)),
     )  # fmt: skip
 
@@ -235,6 +260,7 @@ class Sequences:
     style_given: Tensor
     real: Tensor
     salience: Tensor
+    stimulus: Tensor
     row: Tensor
     """(B,) the world in its pool."""
     offset: Tensor
@@ -270,7 +296,7 @@ def cut_at(pool: Pool, rows: Indices, start: Indices, frames: int, shape: Shape)
         features=pool.features[row, here], observed=pool.observed[row, here], latents=latents, known=known,
         listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[which],
         style=pool.style[which], style_given=pool.style_given[which], real=pool.real[which],
-        salience=pool.salience[row, here], row=which, offset=offset,
+        salience=pool.salience[row, here], stimulus=pool.stimulus[row, here], row=which, offset=offset,
     )  # fmt: skip
 
 

@@ -14,6 +14,10 @@ from .vae import ListenerVae
 __all__ = ["Denoiser", "Encoder", "EncoderStep", "ListenerVae", "Model", "Shape"]
 
 
+AUXILIARY = 4 * 12 + 20
+"""Outputs of the auxiliary head: the listener's near future, and the speaker's stimulus (`data.TOLD_COUNT`)."""
+
+
 class Model(nn.Module):  # type: ignore[misc]
     """Encoder, autoencoder and denoiser, with a small auxiliary head that gives the encoder a direct signal."""
 
@@ -21,7 +25,7 @@ class Model(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.shape = shape
         self.encoder, self.vae, self.denoiser = Encoder(shape), ListenerVae(shape), Denoiser(shape)
-        self.aux = nn.Sequential(nn.Linear(shape.width, shape.width), nn.GELU(), nn.Linear(shape.width, 4 * 12))
+        self.aux = nn.Sequential(nn.Linear(shape.width, shape.width), nn.GELU(), nn.Linear(shape.width, AUXILIARY))
 
     def count(self) -> dict[str, int]:
         """Numbers of parameters."""

@@ -19,7 +19,7 @@ from reactdiff_ros.model.conditions import condition_vector
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 
 from .config import TrainConfig
-from .data import MARGIN, Indices, Sequences
+from .data import MARGIN, TOLD, TOLD_COUNT, TRACED, Indices, Sequences
 from .layers import MASKED
 from .losses import UNITS, auxiliary_loss, cooccurrence_loss, motion_loss, velocity_loss
 from .nets import Model
@@ -29,6 +29,10 @@ AUX_NAMES: Final = (
     "mouthPressLeft", "jawOpen", "headPitch", "headYaw", "headRoll", "headZ",
 )  # fmt: skip
 _AUX = [INDEX[name] for name in AUX_NAMES]
+
+_SIZES = {"contact": 0.5, "speech": 0.5, "sincerity": 0.3}
+_TOLD_SIZE = torch.tensor([_SIZES.get(name, 0.2) for name in (*TOLD, *(n for n, _ in TRACED))])
+"""Typical sizes, so that every part of the stimulus counts alike."""
 
 LENGTH_SHARE: Final = (0.6, 0.2, 0.2)
 """How often a quarter, a half and all of the horizon is drawn at once; the live listener draws quarters."""
@@ -226,8 +230,9 @@ class Objective(nn.Module):  # type: ignore[misc]
         losses = {"velocity": velocity_loss(predicted, wanted, known, p.weight[:, None])}
         if weights.motion or weights.cooccurrence:
             losses |= self._decoded(s, d, cos * z - sin * predicted)
-        losses["auxiliary"] = self._auxiliary(s, tokens)
+        losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, tokens)
         total = weights.velocity * losses["velocity"] + weights.auxiliary * losses["auxiliary"]
+        total = total + weights.stimulus * losses["stimulus"]
         if weights.motion or weights.cooccurrence:
             total = total + weights.motion * (losses["speed"] + losses["acceleration"])
             total = total + weights.cooccurrence * losses["cooccurrence"]
@@ -255,8 +260,11 @@ class Objective(nn.Module):  # type: ignore[misc]
         together = cooccurrence_loss(units, units_wanted[:, VAE_CONTEXT:])
         return {"speed": speed, "acceleration": acceleration, "cooccurrence": together}
 
-    def _auxiliary(self, s: Sequences, tokens: Tensor) -> Tensor:
-        """Means of the listener's next 16 frames in four blocks, straight from the speaker's tokens."""
+    def _auxiliary(self, s: Sequences, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Straight from the speaker's tokens: means of the listener's next 16 frames in four blocks, and the stimulus.
+
+        The denoiser's loss depends on the speaker by a hundredth; these two teach the encoder what to look for.
+        """
         frames = tokens.shape[1]
         face = s.listener[:, MARGIN:, _AUX] / self.model.vae.scale[_AUX]
         seen = s.seen[:, MARGIN:, _AUX].float()
@@ -265,7 +273,10 @@ class Objective(nn.Module):  # type: ignore[misc]
             parts = [values[:, 1 + 4 * i : 1 + 4 * i + frames + 3].unfold(1, 4, 1).mean(-1) for i in range(4)]
             return torch.stack(parts, dim=2).flatten(2)
 
-        return auxiliary_loss(self.model.aux(tokens), blocks(face), blocks(seen) > 0.99)
+        future, stimulus = self.model.aux(tokens).split((4 * len(_AUX), TOLD_COUNT), dim=-1)
+        simulated = (s.real < 0.5)[:, None, None].expand_as(stimulus)
+        wanted = (s.stimulus / _TOLD_SIZE.to(tokens.device)).expand_as(stimulus)
+        return auxiliary_loss(future, blocks(face), blocks(seen) > 0.99), auxiliary_loss(stimulus, wanted, simulated)
 
 
 def gathered(tokens: Tensor, plans: Plans, speech: int) -> tuple[Tensor, Tensor]:
