@@ -182,7 +182,7 @@ def real_pool(recordings: Sequence[Recording], completion: Completion, seed: int
         controls=torch.zeros(count, CONTROL_COUNT), style=torch.from_numpy(style),
         style_given=torch.from_numpy(given.astype(np.float32)), real=torch.ones(count),
         salience=torch.from_numpy(_held(np.clip(2 * smile, 0, 1))),
-        stimulus=torch.zeros(count, frames, TOLD_COUNT), twins=torch.empty(0), latents=torch.empty(0),
+        stimulus=torch.zeros(*smile.shape, TOLD_COUNT), twins=torch.empty(0), latents=torch.empty(0),
         known=torch.from_numpy(known_latents(seen)),
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.model.conditions import condition_vector
+from reactdiff_ros.model.groups import GROUP_OF_LATENT, GROUPS
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 
 from .config import TrainConfig
@@ -31,13 +32,15 @@ AUX_NAMES: Final = (
 _AUX = [INDEX[name] for name in AUX_NAMES]
 
 _SIZES = {"contact": 0.5, "speech": 0.5, "sincerity": 0.3}
-_TOLD_SIZE = torch.tensor([_SIZES.get(name, 0.2) for name in (*TOLD, *(n for n, _ in TRACED))])
+_STIMULUS_SIZE = torch.tensor([_SIZES.get(name, 0.2) for name in (*TOLD, *(n for n, _ in TRACED))])
 """Typical sizes, so that every part of the stimulus counts alike."""
 
 LENGTH_SHARE: Final = (0.6, 0.2, 0.2)
 """How often a quarter, a half and all of the horizon is drawn at once; the live listener draws quarters."""
 UNGUIDED: Final = 0.12
 """Share of the noise draws without any speaker, for classifier-free guidance."""
+GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 0.7, "brows": 1.0, "lids": 1.0, "blinks": 0.7, "gaze": 0.5, "head": 1.0}
+"""Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself."""
 CLEAR: Final = 0.7
 """Noise angle (rad) below which the clean estimate says enough to be decoded."""
 DECODED: Final = 48
@@ -213,6 +216,8 @@ class Objective(nn.Module):  # type: ignore[misc]
     def __init__(self, model: Model, config: TrainConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
+        weights = torch.tensor([GROUP_WEIGHT[GROUPS[i].name] for i in GROUP_OF_LATENT])
+        self.register_buffer("weights", weights / weights.mean(), persistent=False)
 
     def forward(self, s: Sequences, d: Drawn) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its parts without their weights."""
@@ -227,7 +232,7 @@ class Objective(nn.Module):  # type: ignore[misc]
         predicted = model.denoiser.velocity(z, d.angle, context, mask)
         wanted = cos * d.noise - sin * target
         known = p.known[:, None].expand_as(predicted)
-        losses = {"velocity": velocity_loss(predicted, wanted, known, p.weight[:, None])}
+        losses = {"velocity": velocity_loss(predicted, wanted, known, p.weight[:, None] * self.weights)}
         if weights.motion or weights.cooccurrence:
             losses |= self._decoded(s, d, cos * z - sin * predicted)
         losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, tokens)
@@ -275,7 +280,7 @@ class Objective(nn.Module):  # type: ignore[misc]
 
         future, stimulus = self.model.aux(tokens).split((4 * len(_AUX), TOLD_COUNT), dim=-1)
         simulated = (s.real < 0.5)[:, None, None].expand_as(stimulus)
-        wanted = (s.stimulus / _TOLD_SIZE.to(tokens.device)).expand_as(stimulus)
+        wanted = (s.stimulus / _STIMULUS_SIZE.to(tokens.device)).expand_as(stimulus)
         return auxiliary_loss(future, blocks(face), blocks(seen) > 0.99), auxiliary_loss(stimulus, wanted, simulated)
 
 

@@ -56,7 +56,8 @@ def test_the_loss_falls_on_one_batch(pool) -> None:
         values.append({name: float(value.detach()) for name, value in parts.items()})
     assert values[-1]["velocity"] < 0.8 * values[0]["velocity"]
     assert values[-1]["auxiliary"] < values[0]["auxiliary"]
-    assert set(values[0]) == {"velocity", "speed", "acceleration", "cooccurrence", "auxiliary"}
+    assert values[-1]["stimulus"] < values[0]["stimulus"]
+    assert set(values[0]) == {"velocity", "speed", "acceleration", "cooccurrence", "auxiliary", "stimulus"}
 
 
 def test_what_was_not_measured_gives_no_gradient(pool) -> None:
