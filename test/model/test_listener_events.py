@@ -1,0 +1,137 @@
+"""Events of the model policy with random weights: turns, the own voice, controls while it runs, candidates on demand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from model_drive import LATENCY, drive
+from speaker_frames import START_NS, frame, session, voice
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.coefficients import ROTATION
+from reactdiff_ros.model.diffusion_listener import HEAD_SHARE, DiffusionListener
+from reactdiff_ros.model.listener import ListenerConfig, ShowsCandidates
+from reactdiff_ros.types import ListenerControl
+
+
+@pytest.fixture(scope="module")
+def make(random_weights):
+    def make(seed=0, **settings):
+        given = {"candidates": 3, "steps": 2, "guidance": 1.5, **settings}
+        return DiffusionListener(seed=seed, config=ListenerConfig(model_dir=str(random_weights), **given))
+
+    return make
+
+
+def speaking_robot(listener, seconds, sound):
+    """Plans while the robot speaks from 2 s on; `sound(t)` is what the microphone hears."""
+    listener.reset(0)
+    plans = []
+    for item in session(seconds, smile=0.3, talk=True):
+        time_s = (item.stamp_ns - START_NS) / NS
+        if time_s >= 2.0:
+            listener.robot_speaking(True, item.stamp_ns)
+        heard = replace(item, voice=sound(time_s), sound_stamp_ns=item.stamp_ns)
+        listener.observe(heard)
+        plan = listener.plan(item.stamp_ns + LATENCY)
+        if plan is not None:
+            plans.append(plan)
+    return plans
+
+
+def test_the_robots_own_voice_changes_not_a_single_bit(make):
+    def own_voice(time_s):
+        return voice(True, -8.0, utterance=time_s - 2.0) if time_s >= 2.0 else voice(time_s < 1.9)
+
+    listener = make()
+    silent = speaking_robot(listener, 5, lambda time_s: voice(time_s < 1.9))
+    loud = speaking_robot(listener, 5, own_voice)
+    assert len(silent) == len(loud)
+    for a, b in zip(silent, loud, strict=True):
+        assert (a.start_ns, a.reason, a.turn) == (b.start_ns, b.reason, b.turn)
+        np.testing.assert_array_equal(a.coefficients, b.coefficients)
+
+
+def test_while_the_robot_speaks_the_head_is_calmed_and_the_turn_is_said(make):
+    plans = speaking_robot(make(), 5, lambda t: voice(t < 1.9))
+    free = drive(make(), session(5, smile=0.3, talk=True))
+    during = [p for p in plans if p.start_ns > START_NS + 3 * NS]
+    assert {p.turn for p in during} == {"robot_speaking"}
+    assert {p.turn for p in plans if p.start_ns < START_NS + 2 * NS} == {"listening"}
+    assert all(p.sound_stamp_ns is None for p in during)
+    assert all(p.picture_stamp_ns is not None for p in during), "the other's face is seen"
+
+    def head(of):
+        return float(np.concatenate([p.coefficients[:4, ROTATION] for p in of]).std())
+
+    assert head(during) < 2 * HEAD_SHARE * head([p for p in free if p.start_ns > START_NS + 3 * NS])
+
+
+def test_the_robots_last_words_and_their_end_are_no_evidence(make):
+    """A frame with a still face and the tail of the robot's voice plans no sooner than one without any voice."""
+
+    def reasons(tail):
+        listener = make()
+        out = []
+        for i in range(100):
+            stamp = START_NS + i * 40_000_000
+            if i < 50:
+                listener.robot_speaking(True, stamp)
+            elif i == 50:
+                listener.robot_speaking(False, stamp)
+            listener.observe(frame(stamp, 0.0, voice(i < 59 if tail else False)))
+            plan = listener.plan(stamp + LATENCY)
+            if plan is not None:
+                out.append((plan.start_ns, plan.reason))
+        return out
+
+    assert reasons(tail=True) == reasons(tail=False)
+
+
+def test_controls_act_from_the_next_plan_on(make):
+    frames = list(session(4, smile=0.3, talk=True))
+
+    def plans(control):
+        listener = make()
+        out = []
+        for i, item in enumerate(frames):
+            if i == 50 and control is not None:
+                listener.control(control)
+            listener.observe(item)
+            plan = listener.plan(item.stamp_ns + LATENCY)
+            if plan is not None:
+                out.append(plan)
+        return out, listener.state().settings
+
+    base, _ = plans(None)
+    for name in ("attitude", "responsiveness", "smiling", "nodding", "liveliness", "delay_s"):
+        changed, settings = plans(ListenerControl(**{name: 0.9}))
+        assert settings[name] == pytest.approx(0.9)
+        differs = [not np.array_equal(a.coefficients, b.coefficients) for a, b in zip(base, changed, strict=True)]
+        before = [p.start_ns <= frames[50].stamp_ns for p in base]
+        assert not any(d for d, early in zip(differs, before, strict=True) if early), name
+        assert all(d for d, early in zip(differs, before, strict=True) if not early), name
+
+
+def test_candidates_come_on_demand_and_change_nothing(make):
+    frames = list(session(4, smile=0.4, talk=True))
+    plain = drive(make(), frames)
+    assert isinstance(make(), ShowsCandidates)
+    listener = make()
+    listener.reset(0)
+    shown = []
+    for i, item in enumerate(frames):
+        listener.show_candidates(30 <= i < 60)
+        listener.observe(item)
+        plan = listener.plan(item.stamp_ns + LATENCY)
+        if plan is not None:
+            shown.append((30 <= i < 60, plan))
+    for asked, plan in shown:
+        assert (plan.candidates is not None) == asked
+        if asked:
+            assert plan.candidates.shape == (3, 16, 58)
+            np.testing.assert_array_equal(plan.candidates[plan.candidate], plan.coefficients)
+    for a, (_, b) in zip(plain, shown, strict=True):
+        np.testing.assert_allclose(a.coefficients, b.coefficients, atol=1e-5)
