@@ -1,4 +1,4 @@
-"""Events of the model policy with random weights: turns, the own voice, controls while it runs, candidates on demand."""
+"""Events of the model policy with random weights: turns, own voice, controls while it runs, candidates on demand."""
 
 from __future__ import annotations
 
