@@ -12,6 +12,7 @@ import click
 
 from reactdiff_ros import __version__
 from reactdiff_ros.cli.bench import bench
+from reactdiff_ros.cli.bench_model import model_times
 from reactdiff_ros.cli.bench_response import response
 from reactdiff_ros.cli.demo import demo
 from reactdiff_ros.cli.docs import docs
@@ -46,6 +47,7 @@ for _command in (listen, doctor, bench, evaluate, extract, simulate, train, expo
 
 
 bench.add_command(response)
+bench.add_command(model_times)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

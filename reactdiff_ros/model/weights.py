@@ -32,6 +32,8 @@ class Weights:
     name: str
     simulator: str
     """Hash of the simulator that they were trained on."""
+    parameters: dict[str, int]
+    """Numbers of parameters of encoder, autoencoder and denoiser; empty where the manifest does not tell."""
     digest: str
     """First 12 hex digits of the SHA-256 of the manifest: which weights these are."""
 
@@ -57,7 +59,8 @@ def find_weights(folder: str | Path = "") -> Weights:
         _check(where / name, str(wanted))
     digest = hashlib.sha256(raw).hexdigest()[:12]
     shape = {k: int(v) for k, v in manifest["shape"].items()}
-    return Weights(where, shape, str(manifest["name"]), str(manifest["simulator"]), digest)
+    counts = {str(k): int(v) for k, v in manifest.get("parameters", {}).items()}
+    return Weights(where, shape, str(manifest["name"]), str(manifest["simulator"]), counts, digest)
 
 
 def interface() -> dict[str, Any]:
@@ -82,7 +85,8 @@ def _parse(raw: bytes, where: Path) -> dict[str, Any]:
             "the manifest of the model's weights is unreadable", where=str(where), todo=_REMEDY
         ) from error
     texts = isinstance(name, str) and isinstance(simulator, str)
-    sizes = isinstance(shape, dict) and all(type(size) is int and size > 0 for size in shape.values())
+    counts = (shape, manifest.get("parameters", {}))
+    sizes = all(isinstance(c, dict) and all(type(n) is int and n > 0 for n in c.values()) for c in counts)
     if not complete or not texts or not sizes:
         raise WeightsError("the model's weights are of another format", where=str(where), todo=_REMEDY)
     if any(manifest.get(key) != value for key, value in interface().items()):

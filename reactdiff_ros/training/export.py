@@ -46,7 +46,8 @@ def export_model(model: Model, folder: Path, *, name: str, facts: dict[str, Any]
     files[-1].chmod(0o644)  # safetensors makes it private
     files.append(write_check(model, folder))
     manifest = {
-        "format": FORMAT, "name": name, "shape": model.shape.as_dict(), **interface(), **facts,
+        "format": FORMAT, "name": name, "shape": model.shape.as_dict(), "parameters": model.count(), **interface(),
+        **facts,
         "files": {f.name: sha256(f) for f in files},
     }  # fmt: skip
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

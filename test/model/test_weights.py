@@ -33,6 +33,7 @@ def test_shipped_weights_are_small_and_whole():
     assert (weights.folder / "README.md").is_file()
     assert (weights.folder / "model.safetensors").is_file()
     assert len(weights.simulator) >= 8
+    assert sum(weights.parameters.values()) < 8_000_000
 
 
 def test_what_the_manifest_tells(copied):
@@ -41,6 +42,7 @@ def test_what_the_manifest_tells(copied):
     assert weights.simulator == "none"
     assert weights.name == "random"
     assert len(weights.digest) == 12
+    assert set(weights.parameters) == {"encoder", "vae", "denoiser"}
     manifest = json.loads((copied / MANIFEST).read_text())
     assert manifest["conditions"] == [*CONTROL_NAMES, *STYLE_NAMES]
     assert manifest["groups"]["smile"][:2] == [0, 4]
@@ -76,7 +78,8 @@ def test_unreadable_manifest(copied, text):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"format": 1}, {"shape": {}}, {"shape": {"width": "x"}}, {"shape": []}, {"name": 3}]
+    "changes",
+    [{"format": 1}, {"shape": {}}, {"shape": {"width": "x"}}, {"shape": []}, {"name": 3}, {"parameters": None}],
 )
 def test_weights_of_another_format(copied, changes):
     rewrite(copied, **changes)
