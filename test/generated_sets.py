@@ -95,6 +95,7 @@ REACT_CLIPS = (
 
 def react(root: Path, *, frames: int = 751, splits: tuple[str, ...] = ("train", "val"), sound: bool = True) -> Path:
     """REACT2024: NoXI's attributes under P1 and P2, RECOLA's under the role's own name, one clip's as .npy."""
+    root.mkdir(parents=True, exist_ok=True)
     for number, split in enumerate(splits):
         with (root / f"{split}.csv").open("w", newline="") as file:
             writer = csv.writer(file)

@@ -70,7 +70,9 @@ def train(
 @paper.command()
 @click.argument("model", type=click.Path(path_type=Path, dir_okay=False))
 @_DATA
-@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+@click.option(
+    "--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True, help="Whose speakers."
+)
 @click.option("--output", type=_FOLDER, required=True, help="Folder for the arrays.")
 @click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="Reactions a clip.")
 @click.option("--frames", type=click.IntRange(1), default=750, show_default=True, help="Frames a clip.")

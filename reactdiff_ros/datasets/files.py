@@ -35,7 +35,7 @@ def existing(path: Path, field: str) -> Path:
         DatasetError: there is no such file.
     """
     if not path.is_file():
-        raise DatasetError(f"the {field} of a clip is missing", where=str(path), todo="complete the dataset")
+        raise DatasetError(f"a file is missing: the {field}", where=str(path), todo="complete the dataset")
     return path
 
 
@@ -71,7 +71,7 @@ def load_array(path: Path, field: str, columns: int) -> FloatArray:
     existing(path, field)
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a broken header makes it raise anything
         raise DatasetError(f"the {field} cannot be read as a NumPy file", where=str(path), todo=str(error)) from error
     if not isinstance(values, np.ndarray):
         raise DatasetError(f"the {field} is an archive of several arrays, not one", where=str(path))
@@ -148,7 +148,7 @@ def load_sound(path: Path, frames: int, rate_hz: float) -> tuple[NDArray[np.int1
                 raise DatasetError(f"the sound has {8 * file.getsampwidth()} bits instead of 16", where=str(path))
             rate, channels = file.getframerate(), file.getnchannels()
             data = file.readframes(file.getnframes())
-    except (wave.Error, OSError, EOFError) as error:
+    except (wave.Error, OSError, EOFError, RuntimeError, ValueError) as error:
         raise DatasetError("the sound cannot be read as PCM wav", where=str(path), todo=str(error)) from error
     samples = np.frombuffer(data[: len(data) // (2 * channels) * 2 * channels], dtype="<i2").reshape(-1, channels)
     if rate <= 0 or not len(samples):

@@ -204,10 +204,17 @@ def neighbours(folder: Path, split: str) -> NDArray[np.bool_]:
 def _matrix(path: Path) -> NDArray[np.bool_]:
     try:
         values = np.load(existing(path, "neighbour matrix"), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except DatasetError:
+        raise
+    except Exception as error:  # a broken header makes it raise anything
         raise DatasetError("the neighbour matrix cannot be read", where=str(path), todo=str(error)) from error
-    if values.ndim != 2 or values.shape[0] != values.shape[1] or not np.isin(values, (0, 1)).all():
-        raise DatasetError(f"the neighbour matrix is not square and of 0 and 1 ({values.shape})", where=str(path))
+    if (
+        not isinstance(values, np.ndarray)
+        or values.ndim != 2
+        or values.shape[0] != values.shape[1]
+        or not np.isin(values, (0, 1)).all()
+    ):
+        raise DatasetError("the neighbour matrix is not square and of 0 and 1", where=str(path))
     return np.asarray(values, dtype=bool)
 
 

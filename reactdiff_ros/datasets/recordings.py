@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -102,9 +101,12 @@ def load(path: Path) -> Extracted:
     """
     existing(path, "recording")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError("it is one array, not an archive")
+        with file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a broken archive makes it raise anything
         raise DatasetError("the recording cannot be read", where=str(path), todo=str(error)) from error
     about = _about(arrays, path)
     stamps = arrays.get("stamps_ns")

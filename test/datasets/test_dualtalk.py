@@ -54,7 +54,7 @@ def test_arrays_are_found_beside_the_sound_too(tmp_path: Path) -> None:
     [
         ({"speaker2_arkit": None}, "field speaker2_arkit of a conversation is missing"),
         ({"speaker2_arkit": "../../other.npy"}, "outside of its dataset"),
-        ({"speaker2_arkit": "train/none.npy"}, "ARKit channels of a clip is missing"),
+        ({"speaker2_arkit": "train/none.npy"}, "a file is missing: the ARKit channels"),
         ({"name": None}, "has no name"),
     ],
 )

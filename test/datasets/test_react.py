@@ -155,7 +155,7 @@ def test_a_bad_array_is_named_with_its_file_and_field(
 def test_missing_files_and_lists_are_named(tmp_path: Path) -> None:
     root = react(tmp_path, frames=10, splits=("train",))
     (root / "train" / "Emotion" / f"{NOVICE.replace('Novice_video', 'P2')}.csv").unlink()
-    with pytest.raises(DatasetError, match="facial attributes of a clip is missing"):
+    with pytest.raises(DatasetError, match="a file is missing: the facial attributes"):
         list(recordings(root, "train"))
     with pytest.raises(DatasetError, match=r"list of the test split.*test\.csv"):
         pairs(root, "test")

@@ -107,7 +107,7 @@ def test_bad_features_are_named(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot be read"):
         ReactClips(root, "train", TINY)[0]
     clip.unlink()
-    with pytest.raises(DatasetError, match="features of a clip is missing"):
+    with pytest.raises(DatasetError, match="a file is missing: the features"):
         ReactClips(root, "train", TINY)[0]
     with pytest.raises(DatasetError, match="fewer than a window of 61"):
         next(batches(ReactClips(data, "train", TINY), replace(TINY, window=61, clip_frames=61), [1, 2]))
