@@ -1,7 +1,7 @@
 """Video calls of pairs of people: smile, cheek raise, gaze at the partner and motion, both directions.
 
 The public recordings in this form are `data/real_dyads` of the repository daoramey/nonverbal-dynamics-VC-resolution
-(MIT; Diao et al., ICMI 2024): 12 pairs, three calls each. Any folder with files of that form will do:
+(MIT; Diao et al., ICMI 2024): 12 pairs, three calls each. Any folder with files of that form, in it or below, will do:
 `PAIR_FEATURE.csv` or `PAIR_SESSION_FEATURE.csv`, FEATURE one of `au12_r`, `au06_r` (OpenFace intensities 0..5), `gaze`
 (codes 0..3, 3 = the partner's face) and `body_motion` (frame-difference energy); one header line that names the two
 people, then a line a frame with a number for each, separated by spaces. NA or NaN is a gap.
@@ -70,10 +70,15 @@ def read_dyads(folder: Path, *, rate_hz: float = FILE_RATE_HZ) -> list[Recording
     calls: dict[tuple[str, str], dict[str, Path]] = {}
     if not folder.is_dir():
         raise ReactdiffError("the folder of dyads is not there", where=str(folder), todo=f"get it from {PUBLISHED}")
-    for path in sorted(folder.glob("*.csv")):
+    for path in sorted(folder.rglob("*.csv")):
         match = _NAME.fullmatch(path.name)
         if match:
-            calls.setdefault((match["pair"], match["session"] or "first"), {})[match["feature"]] = path
+            files = calls.setdefault((match["pair"], match["session"] or "first"), {})
+            if match["feature"] in files:
+                raise ReactdiffError(
+                    "a file of a call is there twice", where=f"{files[match['feature']]}, {path}", todo="remove one"
+                )
+            files[match["feature"]] = path
     if not calls:
         raise ReactdiffError(
             "the folder holds no dyads", where=str(folder), todo=f"it needs files PAIR_au12_r.csv ... as in {PUBLISHED}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from reactdiff_ros.simulator.seeds import Purpose, purpose_seed
@@ -35,9 +36,13 @@ class Pools:
     def get(self, number: int) -> Pool:
         """The pool of this number: the same whoever makes it."""
         ahead, self._ahead = self._ahead, None
+        pool = None
         if ahead is not None and ahead[0] == number:
-            pool = ahead[1].result()
-        else:
+            try:
+                pool = ahead[1].result()
+            except BrokenProcessPool:  # killed, for memory perhaps: go on without it
+                self._executor = None
+        if pool is None:
             pool = make_pool(self._config, "train", self._number(number), self.bank)
         if self._executor is not None:
             following = self._executor.submit(make_pool, self._config, "train", self._number(number + 1))

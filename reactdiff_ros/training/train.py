@@ -21,6 +21,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.simulator.dyads import simulator_hash
 
 from .autoencoder import SEQUENCES, AutoencoderStep, describe, draw_listeners, labels_of, set_scale
+from .batches import draw_batch
 from .checkpoints import CHECKPOINT, read_checkpoint, write_checkpoint
 from .config import TrainConfig, config_from
 from .data import (
@@ -28,19 +29,15 @@ from .data import (
     Pool,
     Sequences,
     cut,
-    cut_at,
-    filled,
     group_seen,
-    joined,
     real_pool,
-    tail,
     training_recordings,
 )
 from .logs import Progress
 from .nets import Model
 from .objective import Drawn, Objective, draw, draw_plans, schedule
 from .pools import Pools, make_pool
-from .rollout import RollOuts, continue_from, roll_out
+from .rollout import RollOuts, roll_out
 
 REPORT_STEPS: Final = 25
 VALIDATION_STEPS: Final = 500
@@ -155,6 +152,8 @@ class Trainer:
             self.step, self.vae_step, self.facts = state["step"], state["vae_step"], state["facts"]
             self.spent_s, self._played_pool = state["spent_s"], state["played_pool"]
             self._played = RollOuts(**state["played"]) if state["played"] else None
+            if self.rank:  # another process's pools
+                self._played, self._played_pool = None, -1
         except (KeyError, ValueError, TypeError) as error:
             raise ReactdiffError(
                 "the checkpoint does not fit this run", where=str(self.checkpoint), todo="train anew"
@@ -190,6 +189,14 @@ class Trainer:
         done = step / max(steps, 1)
         return max(done, self.spent() / (60 * share * self.config.minutes)) if self.config.minutes else done
 
+    def _agreed(self, done: float, stopped: bool) -> tuple[float, bool]:
+        """What all processes agree on: their clocks and signals are not the same."""
+        if self.accelerator.num_processes == 1:
+            return done, stopped
+        both = torch.tensor([done, float(stopped)], dtype=torch.float64, device=self.accelerator.device)
+        mean = self.accelerator.reduce(both, "mean")
+        return float(mean[0]), bool(mean[1] > 0)
+
     def _progress(
         self, phase: str, step: int, steps: int, values: dict[str, float], done: float, since: tuple[float, float]
     ) -> Progress:
@@ -205,9 +212,10 @@ class Trainer:
             return
         vae.requires_grad_(True)
         pool, since = None, (self.clock(), self._done(self.vae_step, c.vae_steps, VAE_BUDGET))
-        while not stop():
-            done = self._done(self.vae_step, c.vae_steps, VAE_BUDGET)
-            if done >= 1.0:
+        stopped = False
+        while not stopped:
+            done, stopped = self._agreed(self._done(self.vae_step, c.vae_steps, VAE_BUDGET), stop())
+            if done >= 1.0 or stopped:
                 break
             if pool is None or self.vae_step % VAE_POOL_STEPS == 0:
                 pool = make_pool(c, "train", VAE_POOL + self.vae_step // VAE_POOL_STEPS, pools.bank)
@@ -220,7 +228,7 @@ class Trainer:
                 yield self._progress("autoencoder", self.vae_step, c.vae_steps, losses, done, since)
             if self.vae_step % (2 * c.checkpoint_steps) == 0:
                 self._save_if_possible()
-        if not stop():
+        if not stopped:
             self._finish_autoencoder(pools)
         vae.requires_grad_(False)
         self.average.load_state_dict(self.model.state_dict())
@@ -257,9 +265,9 @@ class Trainer:
         sums: dict[str, float] = {}
         pool: Pool | None = None
         failures = 0
-        while not stop():
-            done = self._done(self.step, c.steps)
-            if done >= 1.0:
+        while True:
+            done, stopped = self._agreed(self._done(self.step, c.steps), stop())
+            if done >= 1.0 or stopped:
                 break
             number = self.step // c.pool_steps
             if pool is None or self.step % c.pool_steps == 0:
@@ -306,37 +314,10 @@ class Trainer:
         return self._real
 
     def _batch(self, pool: Pool, rng: np.random.Generator) -> tuple[Sequences, Drawn]:
-        """Sequences of three kinds: simulated, simulated with a played past, recorded; and plans in them."""
-        c, shape = self.config, self.config.shape
         real = self._recorded()
         if real is not None and not real.latents.numel():
             real.to_latents(self.model.vae)  # once the autoencoder stays as it is
-        kinds = rng.random(c.batch)
-        recorded = int((kinds < c.real_share).sum()) if real is not None else 0
-        played = self._played
-        rolled = int((rng.random(c.batch - recorded) < c.roll_share).sum()) if played is not None else 0
-        plain = c.batch - recorded - rolled
-        parts = [cut(pool, rng, rng.integers(0, c.worlds, plain), c.frames, shape)] if plain else []
-        within = np.tile([0, c.frames], (c.batch, 1))
-        if played is not None and rolled:
-            rows = rng.integers(0, len(played.begin), rolled)
-            last = pool.features.shape[1] - c.frames - tail(shape)
-            middle = played.begin.numpy()[rows] + c.roll_frames // 2 - c.frames * 3 // 4
-            offset = np.clip(middle, 0, last)
-            parts.append(cut_at(pool, rows, offset, c.frames, shape))
-            bounds = played.window(rows, offset, shape.horizon)
-            within[plain : plain + rolled] = np.clip(bounds, [[2, 3]], [[c.frames - 1, c.frames]])
-        if real is not None and recorded:
-            shown = cut(real, rng, rng.integers(0, len(real.features), recorded), c.frames, shape)
-            others = cut(pool, rng, rng.integers(0, c.worlds, recorded), c.frames, shape)
-            parts.append(filled(shown, others))
-        s = joined(parts)
-        plans = draw_plans(s, c, rng, within)
-        if played is not None and rolled:
-            mask = torch.zeros(c.batch, dtype=torch.bool)
-            mask[plain : plain + rolled] = True
-            continue_from(played, pool, s, plans, mask, self.model)
-        return s, draw(s, plans, c, rng)
+        return draw_batch(self.config, pool, real, self._played, self.model, rng)
 
     def _step(self, sequences: Sequences, drawn: Drawn, done: float) -> dict[str, float]:
         """One step of the optimiser; nothing, and no change, if the loss is not finite."""
@@ -348,11 +329,13 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(self._parameters(), 1.0)
-        if not bool(torch.isfinite(loss.detach())) or not bool(torch.isfinite(norm)):
+        finite = bool(torch.isfinite(loss.detach())) and bool(torch.isfinite(norm))
+        if finite or self.config.precision == "fp16":  # the scaler of fp16 looks at the gradients itself
+            self.optimizer.step()
+        if not finite:
             self.optimizer.zero_grad(set_to_none=True)
             self.skipped += 1
             return {}
-        self.optimizer.step()
         self._follow(min(self.config.average, (self.step + 2) / (self.step + 20)))
         return {name: float(value.detach()) for name, value in losses.items()}
 

@@ -102,6 +102,18 @@ def test_a_wrong_layout_names_file_and_field(tmp_path: Path, damage, named: str,
     assert "\n" not in str(caught.value)
 
 
+def test_files_may_lie_below_as_they_are_published_but_once_only(tmp_path: Path) -> None:
+    write(tmp_path, "p1")
+    for feature in ("au12_r", "gaze"):
+        below = tmp_path / feature / "1080p"
+        below.mkdir(parents=True)
+        (tmp_path / f"p1_{feature}.csv").rename(below / f"p1_{feature}.csv")
+    assert len(read_dyads(tmp_path)) == 2
+    (tmp_path / "p1_gaze.csv").write_bytes((tmp_path / "gaze" / "1080p" / "p1_gaze.csv").read_bytes())
+    with pytest.raises(ReactdiffError, match="there twice"):
+        read_dyads(tmp_path)
+
+
 def test_a_folder_that_is_not_there_says_where_the_calls_are_published(tmp_path: Path) -> None:
     with pytest.raises(ReactdiffError, match="daoramey/nonverbal-dynamics-VC-resolution"):
         read_dyads(tmp_path / "none")

@@ -1,6 +1,7 @@
 """A run: it learns, keeps its budget, starts from another, and everything that it tells can be read."""
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
@@ -238,6 +239,16 @@ def test_the_next_pool_of_a_second_process_is_the_same() -> None:
         assert torch.equal(ahead.get(1).listener, now.get(1).listener)
     finally:
         ahead.close()
+
+
+def test_a_second_process_that_dies_is_done_without() -> None:
+    class Dead:
+        def result(self) -> None:
+            raise BrokenProcessPool("killed")
+
+    pools = Pools(config(worlds=4))
+    pools._ahead = (0, Dead())
+    assert torch.equal(pools.get(0).features, Pools(config(worlds=4)).get(0).features)
 
 
 def test_settings_survive_a_checkpoint_and_wrong_ones_are_refused() -> None:
