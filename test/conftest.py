@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch", reason="torch is not installed (requirements/train.txt)")
     pytest.importorskip("onnx", reason="onnx is not installed (requirements/train.txt)")
     return write_random_weights(tmp_path_factory.mktemp("weights") / "random")
+
+
+@pytest.fixture(scope="session")
+def any_weights(request: pytest.FixtureRequest) -> Path:
+    """Random weights, which are small; the shipped ones where torch is not installed."""
+    if find_spec("torch") and find_spec("onnx"):
+        return Path(request.getfixturevalue("random_weights"))
+    return ROOT / "resource" / "models" / "live"
 
 
 @pytest.fixture(scope="module")

@@ -96,8 +96,8 @@ def run(session: ListeningSession, items: list[Picture | Sound], to_ns: int) -> 
 
 
 @pytest.fixture(scope="module")
-def session(random_weights: Path) -> ListeningSession:
-    config = ListenerConfig(model_dir=str(random_weights), steps=1, guidance=1.0, candidates=1)
+def session(any_weights: Path) -> ListeningSession:
+    config = ListenerConfig(model_dir=str(any_weights), steps=1, guidance=1.0, candidates=1)
     listener = DiffusionListener(seed=3, config=config)
     return ListeningSession(SmoothingPerception(), listener, ExpressionEngine(seed=3))
 

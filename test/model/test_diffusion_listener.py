@@ -16,10 +16,10 @@ from reactdiff_ros.model.listener import Listener, ListenerConfig
 
 
 @pytest.fixture(scope="module")
-def make(random_weights):
+def make(any_weights):
     def make(seed=0, timer=None, **settings):
         given = {"candidates": 2, "steps": 2, "guidance": 1.5, **settings}
-        return DiffusionListener(seed=seed, config=ListenerConfig(model_dir=str(random_weights), **given), timer=timer)
+        return DiffusionListener(seed=seed, config=ListenerConfig(model_dir=str(any_weights), **given), timer=timer)
 
     return make
 

@@ -17,8 +17,8 @@ FIRST = START_NS // SLOT
 
 
 @pytest.fixture(scope="module")
-def networks(random_weights):
-    return Networks(find_weights(random_weights))
+def networks(any_weights):
+    return Networks(find_weights(any_weights))
 
 
 def filled(networks, frames):
