@@ -1,0 +1,41 @@
+"""The examples do what they say."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+class Publisher:
+    def __init__(self) -> None:
+        self.said: list[bool] = []
+        self.enough = threading.Event()
+
+    def publish(self, message) -> None:
+        self.said.append(bool(message.data))
+        if len(self.said) >= 4:
+            self.enough.set()
+
+
+def test_own_speech_is_told_before_during_and_after():
+    spec = importlib.util.spec_from_file_location("robot_speaking", EXAMPLES / "robot_speaking.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    publisher, begun = Publisher(), []
+
+    def say(text: str) -> None:
+        begun.append((text, list(publisher.said)))
+        publisher.enough.wait(10.0)
+
+    example.speak(publisher, say, "hello")
+    assert begun[0][0] == "hello"
+    assert begun[0][1][:1] == [True], "told before the first word"
+    assert publisher.said[:-1] == [True] * (len(publisher.said) - 1)
+    assert len(publisher.said) >= 5, "repeated while it speaks"
+    assert publisher.said[-1] is False

@@ -1,0 +1,290 @@
+"""Controls, gestures, turns and candidates through real nodes over DDS, fed with speaker frames by the test."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ros_harness import RosGraph
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.coefficients import HEAD_PITCH, LOWER, SMILE, UPPER
+from reactdiff_ros.types import SpeakerFrame, Voice
+
+pytestmark = pytest.mark.ros
+
+FRAME, REACTION, EXPRESSION = "speaker/frame", "listener/reaction", "listener/expression"
+CONTROL, GESTURE, SPEAKING, STATUS = "listener/control", "listener/gesture", "robot_speaking", "listener/status"
+
+
+@pytest.fixture(scope="module")
+def styles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("styles") / "mine.yaml"
+    path.write_text("mine: {nodding: -0.5, head: 0.5}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory, styles):
+    graph = RosGraph(tmp_path_factory.mktemp("controls"))
+    graph.start("reaction_node", policy="rules", smile_share=1.0, nodding=0.25, styles_file=styles)
+    graph.start("expression_node", head=0.75, styles_file=styles)
+    graph.listen(REACTION, EXPRESSION, STATUS)
+    graph.wait_active("reaction_node", "expression_node")
+    for topic in (FRAME, CONTROL, GESTURE, SPEAKING):
+        graph.connect(topic)
+    yield graph
+    assert set(graph.close()) == {0}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+
+
+def frame(now_ns: int, *, smile: float = 0.0, speaking: bool = False, face: bool = True, heard: bool = True) -> Any:
+    """A frame of somebody 1 m away as its message."""
+    from reactdiff_ros.nodes import convert
+
+    values = np.zeros(58, np.float32)
+    values[list(SMILE)] = smile
+    voice = Voice(0.9 if speaking else 0.05, speaking, np.zeros(26, np.float32), 120.0 if speaking else 0.0, -30, 0, 0)
+    return convert.speaker_message(
+        SpeakerFrame(
+            stamp_ns=now_ns,
+            picture_stamp_ns=now_ns,
+            sound_stamp_ns=now_ns if heard else None,
+            person_id=1 if face else -1,
+            face_present=face,
+            mesh_present=face,
+            coefficients=values if face else np.zeros(58, np.float32),
+            confidence=np.full(58, 0.9 if face else 0.0, np.float32),
+            neutral_confidence=1.0,
+            gaze=None,
+            position_m=np.array([0, 0, 1], np.float32) if face else None,
+            affect=None,
+            voice=voice if heard else None,
+        )
+    )
+
+
+def feed(graph: RosGraph, seconds: float, make: Callable[[int, float], Any] | None = None) -> None:
+    """25 frames a second for so long; `make(now_ns, time_s)` gives each (None: no frame)."""
+    begin = time.monotonic()
+    while (passed := time.monotonic() - begin) < seconds:
+        now = graph.node.get_clock().now().nanoseconds
+        message = frame(now) if make is None else make(now, passed)
+        if message is not None:
+            graph.publish(FRAME, message)
+        graph.spin(0.04)
+
+
+def settings(graph: RosGraph, stage: str) -> dict[str, str]:
+    """What the node said last of its settings."""
+    told = [s for s in graph.received[STATUS] if s.stage == stage]
+    return dict(s.split("=", 1) for s in told[-1].settings) if told else {}
+
+
+def shown(graph: RosGraph, since: int) -> np.ndarray:
+    return np.stack([np.asarray(m.coefficients) for m in graph.received[EXPRESSION][since:]])
+
+
+def control(**values: Any) -> Any:
+    from reactdiff_ros.msg import ListenerControl
+
+    return ListenerControl(**values)
+
+
+def test_start_values_and_messages_are_told_back_as_they_are_in_force(graph):
+    graph.until(lambda: settings(graph, "reaction_node").get("nodding") == "0.25", 10.0, "the start value")
+    graph.until(lambda: settings(graph, "expression_node").get("head") == "0.75", 10.0, "the start value")
+    graph.publish(CONTROL, control(smiling=0.5, delay=0.4, intensity=1.5, responsiveness=7.0))
+    graph.until(lambda: settings(graph, "reaction_node").get("smiling") == "0.5", 10.0, "the control")
+    told = settings(graph, "reaction_node")
+    assert (told["delay_s"], told["responsiveness"], told["nodding"]) == ("0.4", "1", "0.25"), "clipped; the rest stays"
+    graph.until(lambda: settings(graph, "expression_node").get("intensity") == "1.5", 10.0, "the control")
+    assert "delay_s" not in settings(graph, "expression_node"), "it acts in one place"
+    graph.publish(CONTROL, control(style="natural"))
+    graph.until(lambda: settings(graph, "reaction_node").get("smiling") == "0", 10.0, "the style")
+
+
+def test_a_style_that_is_saved_meanwhile_is_known_and_an_unknown_one_is_said(graph, styles):
+    from reactdiff_ros.styles import save_style
+
+    graph.publish(CONTROL, control(style="mine"))
+    graph.until(lambda: settings(graph, "reaction_node").get("nodding") == "-0.5", 10.0, "the own style")
+    graph.publish(CONTROL, control(style="anna"))
+    graph.until(lambda: "unknown style (anna)" in graph.sentence("reaction_node"), 10.0, "the sentence")
+    assert settings(graph, "reaction_node")["style"] == "mine"
+    save_style(styles, "anna", {"reference": [0.5, None, *[-1.0] * 6], "liveliness": 0.5})
+    graph.publish(CONTROL, control(style="anna"))
+    graph.until(lambda: settings(graph, "reaction_node").get("style") == "anna", 10.0, "the learnt style")
+    assert settings(graph, "reaction_node")["reference"].startswith("0.50 - -1.00")
+    graph.until(lambda: settings(graph, "expression_node").get("style") == "anna", 10.0, "the learnt style")
+    graph.until(lambda: graph.level("reaction_node") < 2, 10.0, "the sentence is over")
+    graph.publish(CONTROL, control(style="natural"))
+
+
+def test_a_gesture_moves_the_face_by_its_strength_and_a_bad_one_is_said(graph):
+    from reactdiff_ros.msg import Gesture
+
+    def dip(strength: float) -> float:
+        feed(graph, 1.0)
+        since = len(graph.received[EXPRESSION])
+        graph.publish(GESTURE, Gesture(name="Nod", strength=strength))
+        feed(graph, 1.5)
+        return float(np.degrees(np.ptp(shown(graph, since)[:, HEAD_PITCH])))
+
+    half, whole = dip(0.5), dip(1.0)
+    assert whole > 4.0
+    assert half < 0.8 * whole
+    graph.publish(GESTURE, Gesture(name="moonwalk"))
+    graph.until(lambda: "unknown gesture (moonwalk)" in graph.sentence("expression_node"), 10.0, "the sentence")
+    assert "brow_raise" in graph.sentence("expression_node"), "it says which there are"
+    graph.publish(GESTURE, Gesture(name="nod", strength=math.nan))
+    graph.until(lambda: graph.value("expression_node", f"dropped {GESTURE}") == "1", 10.0, "the count")
+    graph.publish(GESTURE, Gesture(name="brow raise"))
+    graph.until(lambda: "moonwalk" not in graph.sentence("expression_node"), 10.0, "it is over")
+
+
+def test_the_turn_is_told_and_the_robots_own_voice_is_not_heard(graph):
+    from std_msgs.msg import Bool
+
+    def own_voice(now: int, time_s: float) -> Any:
+        graph.publish(SPEAKING, Bool(data=True))
+        return frame(now, speaking=time_s % 1.5 < 0.9)
+
+    feed(graph, 2.0)
+    assert graph.received[REACTION][-1].turn == "listening"
+    since = len(graph.received[EXPRESSION])
+    feed(graph, 4.0, own_voice)
+    count = len(graph.received[REACTION])
+    plans = graph.received[REACTION][count - 10 : count]
+    assert {p.turn for p in plans} == {"robot_speaking"}
+    assert {p.sound_stamp.sec for p in plans} == {0}
+    told = [s.settings for s in graph.received[STATUS] if s.stage == "reaction_node"][-2:]
+    assert any("turn=robot_speaking" in s for s in told)
+    graph.publish(SPEAKING, Bool(data=False))
+    feed(graph, 1.5)
+    assert graph.received[REACTION][-1].turn == "listening"
+    assert np.degrees(np.ptp(shown(graph, since)[50:, HEAD_PITCH])) < 3.0, "no nod at its own words"
+
+
+def test_faces_lost_for_seconds_a_silent_microphone_and_a_gap_in_time_leave_a_calm_face(graph):
+    since = len(graph.received[EXPRESSION])
+    feed(graph, 2.0, lambda now, t: frame(now, smile=0.7))
+    feed(graph, 3.0, lambda now, t: frame(now, face=False))
+    feed(graph, 1.0, lambda now, t: frame(now, smile=0.7, heard=False))
+    feed(graph, 2.5, lambda now, t: None)
+    feed(graph, 1.0, lambda now, t: frame(now, heard=False))
+    faces, times = shown(graph, since), stamps(graph, since)
+    assert np.isfinite(faces).all()
+    assert (faces >= LOWER - 1e-6).all()
+    assert (faces <= UPPER + 1e-6).all()
+    assert np.abs(np.diff(faces[:, list(SMILE)], axis=0)).max() < 0.25
+    assert np.median(np.diff(times)) == pytest.approx(0.02, abs=0.004)
+    assert graph.received[EXPRESSION][-1].mode == "listening"
+    assert graph.received[REACTION][-1].engaged, "no microphone is not silence"
+
+
+def test_values_that_are_not_numbers_are_dropped_and_counted(graph):
+    before = int(graph.value("reaction_node", f"dropped {FRAME}") or 0)
+
+    def broken(now: int, time_s: float) -> Any:
+        message = frame(now, smile=0.5)
+        values = np.asarray(message.coefficients).copy()
+        values[::7] = np.nan
+        message.coefficients = values
+        return message
+
+    feed(graph, 1.5, broken)
+    graph.until(lambda: int(graph.value("reaction_node", f"dropped {FRAME}") or 0) > before, 10.0, "the count")
+    assert graph.state("reaction_node") == "active"
+    feed(graph, 1.5)
+    assert graph.received[REACTION][-1].engaged
+
+
+def test_a_paused_listener_plays_no_nod_late(graph):
+    """The process of the listener stands still for a while; the face goes on and catches up without a jerk."""
+    node = next(p for p in graph.processes if p.name == "reaction_node").process
+
+    def talk(now: int, time_s: float) -> Any:
+        return frame(now, speaking=time_s % 3.0 < 2.4, smile=0.6)
+
+    feed(graph, 2.0, talk)
+    since, plans = len(graph.received[EXPRESSION]), len(graph.received[REACTION])
+    node.send_signal(signal.SIGSTOP)
+    try:
+        feed(graph, 2.0, talk)
+    finally:
+        node.send_signal(signal.SIGCONT)
+    feed(graph, 1.5, talk)
+    faces = shown(graph, since)
+    assert np.abs(np.diff(faces[:, HEAD_PITCH])).max() <= 1.5 * 0.04 + 1e-3, "no faster than the limit"
+    assert np.median(np.diff(stamps(graph, since))) == pytest.approx(0.02, abs=0.004)
+    starts = [m.header.stamp.sec + m.header.stamp.nanosec / NS for m in graph.received[REACTION][plans:]]
+    now_s = graph.node.get_clock().now().nanoseconds / NS
+    assert starts[-1] == pytest.approx(now_s, abs=0.6), "it plans for now"
+
+
+def stamps(graph: RosGraph, since: int) -> np.ndarray:
+    return np.array([m.header.stamp.sec + m.header.stamp.nanosec / NS for m in graph.received[EXPRESSION][since:]])
+
+
+def test_candidates_are_asked_for_only_while_a_page_shows_them(tmp_path):
+    websocket = pytest.importorskip("websocket")
+    from reactdiff_ros.msg import ReactionCandidates
+
+    graph = RosGraph(tmp_path)
+    try:
+        node = graph.start("avatar_node", port=18801)
+        url = graph.until(lambda: (m := re.search(r"face at http://(\S+)", node.log)) and m.group(1), 40.0, "the page")
+        publisher = graph.publisher("listener/reaction/candidates")
+        page = websocket.create_connection(f"ws://{url}ws", timeout=5, suppress_origin=True)
+        graph.spin(1.0)
+        assert publisher.get_subscription_count() == 0, "nobody looks"
+        page.send(json.dumps({"fps": 60, "candidates": True}))
+        graph.until(lambda: publisher.get_subscription_count() == 1, 10.0, "somebody looks")
+        plans = ReactionCandidates(frame_rate=25.0, horizon=16, count=3, chosen=1)
+        plans.coefficients.frombytes(np.full(3 * 16 * 58, 0.25, np.float32).tobytes())
+        publisher.publish(plans)
+        told = graph.until(lambda: candidates_of(page, publisher, plans), 10.0, "the candidates")
+        assert told["chosen"] == 1
+        assert np.array(told["smile"]).shape == (3, 16)
+        page.send(json.dumps({"fps": 60, "candidates": False}))
+        graph.until(lambda: publisher.get_subscription_count() == 0, 10.0, "nobody looks any more")
+        page.close()
+    finally:
+        assert set(graph.close()) == {0}
+
+
+def candidates_of(page: Any, publisher: Any, plans: Any) -> Any:
+    publisher.publish(plans)
+    for _ in range(20):
+        message = page.recv()
+        if isinstance(message, str) and (told := json.loads(message))["type"] == "candidates":
+            return told
+    return None
+
+
+def test_candidates_of_the_model_are_drawn_while_somebody_subscribes(tmp_path, random_weights):
+    graph = RosGraph(tmp_path)
+    try:
+        graph.start("reaction_node", policy="model", model_dir=random_weights, candidates=3, steps=2)
+        graph.listen(REACTION)
+        graph.wait_active("reaction_node")
+        graph.connect(FRAME)
+        feed(graph, 2.0)
+        assert {r.candidate_count for r in graph.received[REACTION]} == {1}
+        graph.listen("listener/reaction/candidates")
+        graph.until(lambda: graph.node.count_publishers("listener/reaction/candidates"), 10.0, "the topic")
+        feed(graph, 3.0)
+        assert graph.received["listener/reaction/candidates"]
+        newest = graph.received["listener/reaction/candidates"][-1]
+        assert (newest.count, newest.horizon) == (3, 16)
+    finally:
+        assert set(graph.close()) == {0}
