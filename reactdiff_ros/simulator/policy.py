@@ -116,8 +116,9 @@ def _brows(lifted: FloatArray, batch: SpeakerBatch) -> dict[str, FloatArray]:
     inner, left, right = lifted[_INNER], lifted[_LEFT], lifted[_RIGHT]
     outer = np.minimum(left, right)
     raised = np.clip((np.minimum(inner * 1.1, outer * 1.1) - 0.04) / (_GAIN_BROW - 0.06), 0, 1)
-    doubt = np.clip((low_pass(np.abs(left - right), 0.15) - 0.08) / 0.36, 0, 1)
     down = np.clip((_mean(lifted, batch, _DOWN) - 0.2 * lifted[_JAW] - 0.04) / _GAIN_DOWN, 0, 1)
+    doubt = np.clip((np.abs(low_pass(left - right, 0.15)) - 0.10) / 0.34, 0, 1)
+    doubt = np.where(low_pass(down, 0.2) > 0.05, doubt, 0.3 * doubt)
     corners = np.clip((_mean(lifted, batch, _FROWN) - 0.04) / (0.8 * _GAIN_FROWN), 0, 1)
     grief = np.clip((inner - outer - 0.04) / (0.6 * _GAIN_BROW), 0, 1)
     sad = np.clip(np.sqrt(corners * grief), 0, 1)
@@ -211,4 +212,4 @@ def _nod(batch: SpeakerBatch, mesh: BoolArray) -> FloatArray:
     """0..1: the head swings up and down, 1 to 2.5 times a second."""
     pitch = np.nan_to_num(batch.coefficients[..., HEAD_PITCH]) * mesh
     swing = low_pass(pitch, 0.05) - low_pass(pitch, 0.5)
-    return np.clip((low_pass(np.abs(swing), 0.2) - 0.03) / 0.015, 0, 1)
+    return np.clip((low_pass(np.abs(swing), 0.2) - 0.04) / 0.015, 0, 1)
