@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from reactdiff_ros.cli.evaluate_ablations import ablations
 from reactdiff_ros.cli.evaluate_behaviour import behaviour
 from reactdiff_ros.cli.evaluate_controls import controls
 from reactdiff_ros.cli.evaluate_dyads import dyads
@@ -23,3 +24,4 @@ evaluate.add_command(simulator)
 evaluate.add_command(streams)
 evaluate.add_command(behaviour)
 evaluate.add_command(sessions)
+evaluate.add_command(ablations)

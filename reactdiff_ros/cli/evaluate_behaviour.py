@@ -43,7 +43,8 @@ def behaviour(
     Lags: shares of the speaker's smiles whose nearest smile of the listener begins in each bin, less the same with
     streams shifted in time; with and without precursors of the speaker's smiles. Reliance: with the own speaker less
     with another's. Realism: Frechet distance to simulated listeners with its floor, and a classifier's area under the
-    curve (.5: cannot be told apart).
+    curve (.5: cannot be told apart). For a model also where intra- and inter-class attention looks on cues that show
+    only in face and voice together.
     """
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from reactdiff_ros.evaluation.attention import evaluate_attention
 from reactdiff_ros.evaluation.events import smile_curve
 from reactdiff_ros.evaluation.lags import Lags, onset_lags
-from reactdiff_ros.evaluation.listeners import Listens, style_conditions
+from reactdiff_ros.evaluation.listeners import Listens, ModelListens, style_conditions
 from reactdiff_ros.evaluation.realism import frechet_distance, two_sample_auc
 from reactdiff_ros.evaluation.reliance import (
     derangement,
@@ -104,6 +105,8 @@ def evaluate_behaviour(
         }
         for setting in SETTINGS
     }
+    if isinstance(listener, ModelListens):
+        figures["attention"] = evaluate_attention(listener.weights, seed=seed, bank=bank)
     figures.update(items=items, seconds=seconds, seed=seed)
     return report
 

@@ -5,6 +5,7 @@ Shapes: B speakers, N contexts (listeners), K candidates of one context, H frame
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.groups import LATENT_COUNT
-from reactdiff_ros.model.solvers import sample
+from reactdiff_ros.model.solvers import angles, fitted_multistep
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import GRAPHS, Weights
 from reactdiff_ros.types import FloatArray
@@ -137,6 +138,7 @@ class Networks:
         steps: int,
         guidance: float,
         recall: int,
+        schedule: Sequence[float] | None = None,
     ) -> FloatArray:
         """Latents (N, K, H, L) of the next H frames: K candidates for each of N listeners, from their own noise.
 
@@ -149,6 +151,7 @@ class Networks:
             steps: of the solver.
             guidance: 1 = the speaker as trained, 0 = no speaker at all, above 1 = more than trained.
             recall: how many of the newest frames of the past are shown to the network.
+            schedule: noise angles instead of those of `steps`; `noise` is then noisy data at the first of them.
         """
         count, candidates = noise.shape[:2]
         keys, values, told = self._sessions["context"].run(
@@ -168,7 +171,7 @@ class Networks:
             seeing, blind = v[:, :candidates], v[:, candidates:]
             return np.asarray(blind + np.float32(guidance) * (seeing - blind))
 
-        return np.asarray(sample(velocity, noise, steps), dtype=np.float32)
+        return np.asarray(fitted_multistep(velocity, noise, schedule or angles(steps)), dtype=np.float32)
 
 
 def _masks(missing: FloatArray, past: int, recall: int, candidates: int, *, guided: bool) -> FloatArray:

@@ -1,0 +1,89 @@
+"""Streams whose plans start from the last plan instead of from noise: the other side of the sweep of samplers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.model.noise import NoiseTape
+from reactdiff_ros.model.planner import LOOKAHEAD, OwnPast, finished
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.sampler import Conditions, Sampling, faces, sane
+from reactdiff_ros.model.solvers import angles
+from reactdiff_ros.types import FloatArray
+
+LEVEL: Final = 0.9
+"""Noise angle in rad at which a plan begins, of pi / 2: what the last plan said for the same frames, noised so far."""
+_CHUNK: Final = 64
+
+
+class WarmStart:
+    """Runs listeners with warm starts; else as `model.streams.free_run` with one candidate."""
+
+    def __init__(self, networks: Networks, how: Sampling) -> None:
+        self._networks, self._how = networks, replace(how, candidates=1)
+        self._warm = [a * LEVEL / (np.pi / 2) for a in angles(how.steps)]
+
+    def run(self, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]) -> FloatArray:
+        """Streams (N, T, 58) of N listeners to the speakers' tokens (N, T, D)."""
+        parts = []
+        for first in range(0, len(seeds), _CHUNK):
+            rows = np.arange(first, min(first + _CHUNK, len(seeds)))
+            parts.append(self._chunk(tokens[rows], conditions.take(rows), seeds[rows]))
+        return np.concatenate(parts)
+
+    def _chunk(self, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]) -> FloatArray:
+        networks, how = self._networks, self._how
+        s = networks.shape
+        frames = tokens.shape[1]
+        length = min(-(-(how.hop + LOOKAHEAD) // how.block) * how.block, s["horizon"])
+        tapes = [NoiseTape(int(seed), s["latent"]) for seed in seeds]
+        own = OwnPast(networks.neutral, len(seeds), s["past"])
+        planned = np.zeros((len(seeds), 0, s["latent"]), dtype=np.float32)
+        out = np.empty((len(seeds), frames, 58), dtype=np.float32)
+        for start in range(0, frames, how.hop):
+            noise = np.stack([tape.frames(start, length) for tape in tapes])
+            past = own.latents(start - s["past"], s["past"])
+            latents = self._draw(tokens, conditions, past, planned[:, how.hop :], noise, start)
+            drawn = faces(networks, past, latents[:, None])
+            shown = finished(drawn, own.shown(start - 2, 2), own.shown(start, length), how)[:, 0]
+            own.add(start, latents, shown)
+            planned = latents
+            stop = min(start + how.hop, frames)
+            out[:, start:stop] = shown[:, : stop - start]
+        return out
+
+    def _draw(
+        self,
+        tokens: FloatArray,
+        conditions: Conditions,
+        past: FloatArray,
+        planned: FloatArray,
+        noise: FloatArray,
+        start: int,
+    ) -> FloatArray:
+        """Latents (N, length, L) of the frames from `start` on, from the last plan (N, n, L) where it reaches."""
+        networks, how, s = self._networks, self._how, self._networks.shape
+        ages = start - 1 - how.lead + np.arange(1 - s["speech"], 1)
+        known = (ages >= 0).astype(np.float32)
+        speaker = tokens[:, np.maximum(ages, 0)] * known[:, None]
+        missing = np.broadcast_to(1 - known, (len(tokens), s["speech"]))
+        drawn: list[FloatArray] = []
+        for first in range(0, noise.shape[1], how.block):
+            block = slice(first, first + how.block)
+            z, before = noise[:, block], planned[:, block]
+            warm = before.shape[1] == how.block
+            if warm:
+                z = (np.cos(LEVEL) * before + np.sin(LEVEL) * z).astype(np.float32)
+            told = conditions.vector(min(how.lead + first, s["max_lead"] - 1), s["max_lead"])
+            new = networks.sample(
+                speaker, missing, past, told, z[:, None], steps=how.steps, guidance=how.guidance, recall=how.recall,
+                schedule=self._warm if warm else None,
+            )  # fmt: skip
+            latents = sane(new, networks.neutral)[:, 0]
+            drawn.append(latents)
+            past = np.concatenate([past, latents], axis=1)[:, -s["past"] :]
+        return np.concatenate(drawn, axis=1)
