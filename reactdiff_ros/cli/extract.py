@@ -13,9 +13,8 @@ from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, json_on_stdout, tell
 from reactdiff_ros.errors import MediaError
 
 if TYPE_CHECKING:
-    from reactdiff_ros.capture.media import MediaClip
     from reactdiff_ros.datasets.recordings import Extracted
-    from reactdiff_ros.evaluation.extraction import Track
+    from reactdiff_ros.evaluation.extraction import Source, Track
     from reactdiff_ros.session import Perception
 
 _FILE = click.Path(path_type=Path)
@@ -47,9 +46,9 @@ def extract(
 ) -> int:
     """Perceive the people in FILES as the robot would, and write what it sees and hears, 25 times a second.
 
-    Each video or sound file becomes NAME.npz with the speaker; each --pair becomes SPEAKER--LISTENER.npz with the
-    listener beside the speaker, ready for training. A file that cannot be read is named and left out, and the exit code
-    is then 1. What is there already is kept unless --force is given.
+    FILES are videos, sounds, or bags (rosbag2 folders, .mcap). Each becomes NAME.npz with the speaker; each --pair
+    becomes SPEAKER--LISTENER.npz with the listener beside the speaker, ready for training. A file that cannot be read
+    is named and left out, and the exit code is then 1. What is there already is kept unless --force is given.
     """
     pairs = [*couples, *((b, a) for a, b in couples)] if both_roles else list(couples)
     targets = _targets(files, pairs, output)
@@ -103,7 +102,7 @@ class _Eyes:
 
     def __init__(self, wanted: dict[Path, tuple[Path, ...]]) -> None:
         self._uses = [path for source in wanted.values() for path in source]
-        self._known: dict[Path, tuple[Track, MediaClip] | MediaError] = {}
+        self._known: dict[Path, tuple[Track, Source] | MediaError] = {}
         self._perception: Perception | None = None
 
     def content(self, source: tuple[Path, ...], people: str) -> Extracted:
@@ -117,7 +116,7 @@ class _Eyes:
             self._known = {path: track for path, track in self._known.items() if path in self._uses}
         return alone(*seen[0]) if len(seen) == 1 else together(seen[0], seen[1], people)
 
-    def _seen(self, path: Path) -> tuple[Track, MediaClip]:
+    def _seen(self, path: Path) -> tuple[Track, Source]:
         if path not in self._known:
             try:
                 self._known[path] = self._perceived(path)
@@ -128,16 +127,15 @@ class _Eyes:
             raise known
         return known
 
-    def _perceived(self, path: Path) -> tuple[Track, MediaClip]:
-        from reactdiff_ros.capture.media import MediaClip
-        from reactdiff_ros.evaluation.extraction import extract_clip
+    def _perceived(self, path: Path) -> tuple[Track, Source]:
+        from reactdiff_ros.evaluation.extraction import extract_source, open_source
         from reactdiff_ros.perception import SpeakerPerception
 
-        duration_s = MediaClip(path).duration_s
+        clip = open_source(path)
         if self._perception is None:
             self._perception = SpeakerPerception()
-        with click.progressbar(length=max(1, round(duration_s * 100)), label=path.name, file=sys.stderr) as bar:
-            track, clip = extract_clip(path, self._perception, _advance(bar))
+        with click.progressbar(length=max(1, round(clip.duration_s * 100)), label=path.name, file=sys.stderr) as bar:
+            track = extract_source(clip, self._perception, _advance(bar))
         if not clip.has_sound:
             tell(f"{path} has no sound: the voice is unobserved in its recording")
         if not clip.has_picture:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.datasets.recordings import Extracted
 from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.bag_source import BagSource, is_bag
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.grid import HOLD_SLOTS
@@ -26,6 +27,7 @@ from reactdiff_ros.perception.voice import VoiceExtractor
 from reactdiff_ros.session import ListeningSession, Perception
 from reactdiff_ros.types import FloatArray, Picture, Sound, SpeakerFrame, Voice
 
+Source: TypeAlias = MediaClip | BagSource
 _GRID: Final = Grid()
 _AFTER_NS: Final = NS // 2
 """The session runs on for so long after the last item, so that everything waiting is perceived."""
@@ -59,7 +61,7 @@ def perceive(
     """All speaker frames of one clip, through a session as it runs live.
 
     Args:
-        items: pictures and sound in the order of their offsets; the clip begins at time 0.
+        items: pictures and sound in the order in which they came.
         perception: reset before it is used.
         progress: told how many seconds of the clip are done.
 
@@ -69,16 +71,17 @@ def perceive(
     session = ListeningSession(perception, make_listener("idle", seed=0), ExpressionEngine(seed=0))
     session.reset()
     frames: list[SpeakerFrame] = []
-    last_ns = 0
+    first_ns, last_ns = None, 0
     for item in items:
-        last_ns = item.offset_ns
+        first_ns = item.offset_ns if first_ns is None else first_ns
+        last_ns = max(last_ns, item.offset_ns)
         if isinstance(item, ClipPicture):
             session.push_picture(Picture(item.offset_ns, item.bgr))
         else:
             session.push_sound(Sound(item.offset_ns, item.rate_hz, item.samples))
         session.advance(item.offset_ns)
         frames.extend(session.speaker_frames)
-        progress(item.offset_ns / NS)
+        progress((item.offset_ns - first_ns) / NS)
     session.advance(last_ns + _AFTER_NS)
     frames.extend(session.speaker_frames)
     return frames
@@ -117,22 +120,39 @@ def onto_grid(frames: Sequence[SpeakerFrame]) -> Track:
     return Track(first, batch, np.array(stamps, dtype=np.int64), np.array(ages, dtype=np.int64))
 
 
-def extract_clip(
-    path: Path, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
-) -> tuple[Track, MediaClip]:
-    """One media file on the grid.
+def open_source(path: Path) -> Source:
+    """A media file or a bag.
 
     Raises:
-        MediaError: it cannot be opened, or nothing of it can be decoded.
+        MediaError: it cannot be opened, or holds neither pictures nor sound.
+        ModuleNotFoundError: it is a bag, and `rosbags` is not installed.
     """
-    clip = MediaClip(path)
+    return BagSource(path) if is_bag(path) else MediaClip(path)
+
+
+def extract_source(
+    clip: Source, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
+) -> Track:
+    """One media file or bag on the grid. Stamps are the source's own: a file begins at 0.
+
+    Raises:
+        MediaError: nothing of it can be decoded or perceived.
+    """
     frames = perceive(clip.pictures_and_sound(), perception, progress)
     if not frames:
-        raise MediaError("the clip is too short: nothing was perceived in it", where=str(path))
-    return onto_grid(frames), clip
+        raise MediaError("the clip is too short: nothing was perceived in it", where=str(clip.path))
+    return onto_grid(frames)
 
 
-def alone(track: Track, clip: MediaClip) -> Extracted:
+def extract_clip(
+    path: Path, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
+) -> tuple[Track, Source]:
+    """The media file or bag at `path` on the grid, and itself. Errors as `open_source` and `extract_source`."""
+    clip = open_source(path)
+    return extract_source(clip, perception, progress), clip
+
+
+def alone(track: Track, clip: Source) -> Extracted:
     """A speaker without a listener."""
     name = clip.path.stem
     about = {"files": [clip.path.name], **_shares(track), "sound": clip.has_sound}
@@ -140,7 +160,7 @@ def alone(track: Track, clip: MediaClip) -> Extracted:
 
 
 def together(
-    speaker: tuple[Track, MediaClip], listener: tuple[Track, MediaClip], people: str = "", session: str = ""
+    speaker: tuple[Track, Source], listener: tuple[Track, Source], people: str = "", session: str = ""
 ) -> Extracted:
     """A speaker and the one who listened, filmed at the same time, over the slots that both have.
 

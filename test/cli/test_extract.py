@@ -13,9 +13,11 @@ import av
 import numpy as np
 import pytest
 
+from reactdiff_ros.capture.decode import encode_jpeg
 from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.clock import NS
+from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.datasets.recordings import load, recordings
 from reactdiff_ros.evaluation.extraction import onto_grid, voice_columns
 from reactdiff_ros.expression import ExpressionEngine
@@ -53,13 +55,16 @@ def live_frames(path: Path) -> list[SpeakerFrame]:
 class FeaturesAsTokens:
     """Stands for the encoder: a token is the features and flags that the encoder would see."""
 
-    shape: ClassVar = {"width": FEATURE_COUNT + STREAM_COUNT, "window": 4}
+    shape: ClassVar = {"width": FEATURE_COUNT + STREAM_COUNT}
 
-    def empty_cache(self) -> None:
-        return None
+    def new_cache(self) -> FeaturesAsTokens:
+        return self
 
-    def encode(self, features: Any, observed: Any, cache: Any, filled: int) -> tuple[Any, None]:
-        return np.concatenate([features, observed], -1)[0], None
+    def push(self, new: str) -> None:
+        assert new == "next"
+
+    def encode(self, features: Any, observed: Any, cache: Any) -> tuple[Any, str]:
+        return np.concatenate([features, observed], -1), "next"
 
 
 def test_a_file_holds_what_the_live_path_gives_frame_by_frame(
@@ -89,7 +94,7 @@ def test_a_file_holds_what_the_live_path_gives_frame_by_frame(
 
     grid = SpeakerGrid(FeaturesAsTokens(), keep=1000)  # type: ignore[arg-type]
     for frame in frames:
-        grid.push(frame, deaf=False)
+        grid.push(frame)
     tokens = np.concatenate(featurize(written.speaker), -1)[0]
     np.testing.assert_array_equal([slot.token for slot in grid.slots], tokens)
 
@@ -209,3 +214,67 @@ def test_the_grid_keeps_the_newest_holds_for_a_while_and_then_knows_nothing() ->
     assert all(getattr(track.batch, f.name).shape[:2] == (1, 14) for f in fields(SpeakerBatch))
     with pytest.raises(ValueError, match="no frames"):
         onto_grid([])
+
+
+STAMPED = """std_msgs/Header header
+uint32 sample_rate
+uint8 channels
+int16[] samples
+"""
+
+
+def write_bag(folder: Path, clip: Path, *, spoilt: bool = False) -> None:
+    """The clip as a robot's graph would record it: JPEG pictures and 20 ms chunks, stamped from 100 s on."""
+    from rosbags.rosbag2 import Writer
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    types.register(get_types_from_msg(STAMPED, "reactdiff_ros/msg/AudioChunk"))
+    t = types.types
+    with Writer(folder, version=9) as bag:
+        picture = bag.add_connection("camera", "sensor_msgs/msg/CompressedImage", typestore=types)
+        audio = bag.add_connection("audio", "reactdiff_ros/msg/AudioChunk", typestore=types)
+        for item in MediaClip(clip).pictures_and_sound():
+            stamp = 100 * NS + item.offset_ns
+            time = t["builtin_interfaces/msg/Time"](sec=stamp // NS, nanosec=stamp % NS)
+            header = t["std_msgs/msg/Header"](stamp=time, frame_id="camera")
+            if isinstance(item, ClipPicture):
+                jpeg = np.frombuffer(b"spoilt" if spoilt else encode_jpeg(item.bgr, 95), np.uint8)
+                message = t[picture.msgtype](header=header, format="jpeg", data=jpeg)
+                bag.write(picture, stamp, types.serialize_cdr(message, picture.msgtype))
+            else:
+                message = t[audio.msgtype](
+                    header=header, sample_rate=item.rate_hz, channels=2, samples=item.samples.reshape(-1)
+                )
+                bag.write(audio, stamp, types.serialize_cdr(message, audio.msgtype))
+
+
+def test_a_bag_is_perceived_without_ros(clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rosbags")
+    path = clips(MAY)
+    write_bag(tmp_path / "talk", path)
+    assert main(["extract", str(tmp_path / "talk"), str(path), "--output", str(tmp_path / "out")]) == 0
+    bag, film = load(tmp_path / "out" / "talk.npz"), load(tmp_path / "out" / f"{path.stem}.npz")
+    assert bag.frames == film.frames
+    np.testing.assert_array_equal(bag.stamps_ns - 100 * NS, film.stamps_ns)
+    np.testing.assert_array_equal(bag.speaker.mfcc, film.speaker.mfcc)
+    smile = [INDEX["mouthSmileLeft"], INDEX["jawOpen"]]
+    late = slice(50, None)  # both neutrals are learnt
+    difference = bag.speaker.coefficients[0, late, smile] - film.speaker.coefficients[0, late, smile]
+    assert np.abs(difference).mean() < 0.03  # JPEG
+
+
+def test_bad_bags_are_sentences(clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rosbags")
+    write_bag(tmp_path / "spoilt", clips(MAY), spoilt=True)
+    (tmp_path / "cut.mcap").write_bytes(clips("rosbag2_talker.mcap").read_bytes()[:200])
+    shutil.copy(clips("rosbag2_talker.mcap"), tmp_path / "talker.mcap")
+    names = ["spoilt", "cut.mcap", "talker.mcap"]
+    assert main(["extract", *(str(tmp_path / n) for n in names), "--output", str(tmp_path / "out"), "--json"]) == 1
+    captured = capfd.readouterr()
+    answer = json.loads(captured.out)
+    assert [Path(entry["file"]).stem for entry in answer["written"]] == ["spoilt"]
+    assert answer["written"][0]["face"] == 0
+    assert "pieces of it were left out" in captured.err
+    assert "the bag cannot be read" in captured.err
+    assert "no pictures and no sound" in captured.err
