@@ -80,14 +80,13 @@ def test_parameters_are_described_and_ranged(graph, node):
     for spec, descriptor in zip(specs, answer.descriptors, strict=True):
         assert descriptor.description.startswith(spec.description)
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
-        assert [(r.from_value, r.to_value) for r in ranges] == (
-            [] if spec.minimum is None else [(spec.minimum, spec.maximum)]
-        )
+        low = spec.minimum if spec.unset is None else min(spec.minimum, spec.unset)
+        assert [(r.from_value, r.to_value) for r in ranges] == ([] if low is None else [(low, spec.maximum)])
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("intensity", 7.0), ("intensity", float("nan")), ("intensity", float("inf")), ("seed", -1), ("seed", "a")],
+    [("intensity", 7.0), ("intensity", -0.5), ("intensity", float("nan")), ("intensity", float("inf")), ("seed", -1), ("seed", "a")],
 )
 def test_bad_parameter_is_refused_with_a_sentence(graph, node, name, value):
     before = graph.call("rcl_interfaces/GetParameters", f"/{NAME}/get_parameters", names=[name]).values
