@@ -12,12 +12,14 @@ from typing import Any, ClassVar
 import av
 import numpy as np
 import pytest
+from generated_sets import react
 
 from reactdiff_ros.capture.decode import encode_jpeg
 from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.datasets.react import recordings as react_recordings
 from reactdiff_ros.datasets.recordings import load, recordings
 from reactdiff_ros.evaluation.extraction import onto_grid, voice_columns
 from reactdiff_ros.expression import ExpressionEngine
@@ -278,3 +280,12 @@ def test_bad_bags_are_sentences(clips: Clips, tmp_path: Path, capfd: pytest.Capt
     assert "pieces of it were left out" in captured.err
     assert "the bag cannot be read" in captured.err
     assert "no pictures and no sound" in captured.err
+
+
+def test_the_sound_of_a_public_set_goes_through_the_real_extractor(tmp_path: Path) -> None:
+    root = react(tmp_path, frames=100, splits=("train",))
+    first = next(react_recordings(root, voice_of=voice_columns))
+    assert first.speaker.microphone[0].mean() > 0.95
+    assert not first.speaker.microphone[0, 0]  # nothing was heard before the first frame
+    tone = first.speaker.pitch_hz[0][first.speaker.pitch_hz[0] > 0]
+    assert np.median(tone) == pytest.approx(180, rel=0.02)  # generated_sets.write_sound

@@ -31,7 +31,8 @@ PARTS: Final[tuple[Part, ...]] = ("autoencoder", "diffusion")
 FORMAT: Final = "reactdiff-paper"
 CHECKPOINT, MODEL, LOG = "checkpoint.pt", "model.pt", "log.jsonl"
 FORGET: Final = 0.2
-"""Share of training windows of which nothing is known, as of the first one of a clip."""
+"""Share of offline training windows of which nothing is known, as of the first one of a clip; of as many others more is
+known than the overlap, as of the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ def diffusion_loss(model: PaperModel, batch: Batch, rng: np.random.Generator) ->
     starts = torch.from_numpy(rng.integers(earliest, frames - config.window + 1, total)).to(device)
     known = torch.full((total,), config.known, device=device)
     if config.protocol == "offline":
-        known[torch.from_numpy(rng.random(total) < FORGET).to(device)] = 0
+        kind = rng.random(total)
+        longer = rng.integers(config.overlap, config.window, total)
+        known = torch.from_numpy(np.select([kind < FORGET, kind < 2 * FORGET], [0, longer], config.overlap)).to(device)
     mask = known_rows(total, known, config.window)
     clean = cut(listener, starts, config.window)
     noise = torch.from_numpy(rng.standard_normal(tuple(clean.shape), dtype=np.float32)).to(device)

@@ -30,14 +30,19 @@ class Window:
 
 
 def plan(frames: int, config: PaperConfig) -> Iterator[Window]:
-    """The windows that draw a clip of `frames`, in order; the first begin before it, where nothing is."""
+    """The windows that draw a clip of `frames`, in order.
+
+    Online, the first begin before the clip, where nothing is. Offline, the last ends with it and knows more of its past
+    than the others, so that it is not asked to go on where there is no speaker.
+    """
     if config.protocol == "online":
         for end in range(config.hop, frames + config.hop, config.hop):
             yield Window(end - config.window, config.window - config.hop)
         return
     start, known = 0, 0
     while start + known < frames:
-        yield Window(start, known)
+        back = max(0, min(start, start + config.window - frames))
+        yield Window(start - back, known + back)
         start, known = start + config.window - config.overlap, config.overlap
 
 
