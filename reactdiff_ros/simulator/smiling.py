@@ -47,7 +47,7 @@ class Smiling:
         self._base = 0.05 + 0.15 * smiling + 0.07 * attitude + 0.15 * trait("smile_base")
         spread = np.exp(0.25 * trait("smile_spread") + 0.15 * smiling)
         self._slow, self._mid = 0.16 * spread, 0.15 * spread
-        self._pull = (0.18 + 0.10 * responsive) * np.clip(1 + 0.6 * attitude, 0.3, 2) * np.exp(0.3 * trait("warmth"))
+        self._pull = (0.26 + 0.10 * responsive) * np.clip(1 + 0.6 * attitude, 0.3, 2) * np.exp(0.3 * trait("warmth"))
         self._own_rate = 3.0 * np.exp(0.35 * trait("smile_base") + 0.6 * smiling + 0.3 * attitude) / 60
         self._size = np.exp(0.22 * trait("smile_size") + 0.15 * smiling) * (1 + 0.2 * attitude)
         self._pace = np.exp(-0.2 * trait("smile_pace"))
