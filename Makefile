@@ -31,10 +31,15 @@ bench: setup
 	@. ./env.sh && reactdiff bench record $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) --output docs/benchmarks.json \
 	  && reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
 
-# The shipped weights and the demo speaker, made anew (torch, espeak-ng; see README, "Training").
+# The shipped weights, made anew (torch, espeak-ng; about an hour on one core): simulated dyads, then fine-tuning on
+# recorded calls where DYADS names their folder (docs/training.md says where they are published).
+DYADS ?= $(wildcard $(CLIPS)/dyads)
 weights: setup
-	@. ./env.sh && reactdiff train --output runs/live --voices runs/voices.npz $(ARGS) \
-	  && reactdiff export runs/live/checkpoint.pt --output resource/models/live
+	@. ./env.sh && reactdiff train --output runs/live --voices runs/voices.npz --minutes 60 $(ARGS) \
+	  && last=runs/live \
+	  && { [ -z "$(DYADS)" ] || { reactdiff train --output runs/tuned --from runs/live/checkpoint.pt --minutes 4 \
+	       --voices runs/voices.npz --dyads "$(DYADS)" && last=runs/tuned; }; } \
+	  && reactdiff export $$last/checkpoint.pt --output resource/models/live
 
 demo: setup
 	@. ./env.sh && reactdiff demo render --output resource/demo/speaker.mp4

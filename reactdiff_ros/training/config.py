@@ -41,9 +41,9 @@ class TrainConfig:
     vae_steps: int = 2000
     batch: int = 4
     """Sequences a step."""
-    plans: int = 24
+    plans: int = 32
     """Plans a sequence."""
-    draws: int = 2
+    draws: int = 1
     """Noise draws of a full horizon for each plan, more for shorter stretches: their context is computed once."""
     frames: int = 240
     """Frames of a sequence that the encoder reads."""

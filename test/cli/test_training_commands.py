@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,16 +43,62 @@ def test_without_torch_train_and_export_name_the_extra(tmp_path: Path, capfd: py
         assert "requirements/train.txt" in capfd.readouterr().err
 
 
+SMALL = ["--steps", "2", "--vae-steps", "1", "--batch", "2"]
+
+
+def run(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    assert main([*arguments, "--json"]) == 0
+    answer: dict[str, Any] = json.loads(capfd.readouterr().out)
+    return answer
+
+
 @pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
-def test_train_and_export_make_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run = tmp_path / "run"
-    arguments = ["train", "--output", str(run), "--steps", "1", "--vae-steps", "1", "--batch", "2", "--json"]
-    assert main(arguments) == 0
-    answer = json.loads(capfd.readouterr().out)
-    assert answer["step"] == 1
+def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    base = run(["train", "--output", str(tmp_path / "run"), *SMALL], capfd)
+    assert (base["step"], base["stopped"]) == (2, False)
+    assert (tmp_path / "run" / "log.jsonl").exists()
+    longer = run(["train", "--output", str(tmp_path / "run"), "--resume", "--steps", "3"], capfd)
+    assert longer["step"] == 3
+    tune = [
+        "train",
+        "--output",
+        str(tmp_path / "tuned"),
+        "--from",
+        longer["checkpoint"],
+        "--steps",
+        "1",
+        "--batch",
+        "2",
+    ]
+    assert run([*tune, "--ablate", "voice"], capfd)["step"] == 1
     weights = tmp_path / "weights"
-    assert main(["export", answer["checkpoint"], "--output", str(weights), "--json"]) == 0
-    assert "model.safetensors" in json.loads(capfd.readouterr().out)["files"]
+    files = run(["export", longer["checkpoint"], "--output", str(weights)], capfd)["files"]
+    assert "model.safetensors" in files
+
+
+@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--resume"], "there is no checkpoint"),
+        (["--from", "none.pt"], "there is no checkpoint"),
+        (["--dyads", "none"], "the folder of dyads is not there"),
+        (["--fold", "7/4"], "a fold is i/n"),
+    ],
+)
+def test_what_train_cannot_do_is_a_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--output", str(tmp_path / "run"), *SMALL, *arguments]) == 1
+    err = capfd.readouterr().err
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+def test_help_says_where_the_calls_are_published(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    out = "".join(capfd.readouterr().out.split())
+    assert "daoramey/nonverbal-dynamics-VC-resolution(MIT;Diaoetal.,ICMI2024)" in out
 
 
 @pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
