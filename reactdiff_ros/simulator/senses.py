@@ -21,7 +21,7 @@ THRESHOLDS: Final = {
     "phrase_end": 0.6,
 }  # fmt: skip
 _ATTEND: Final = rate_of(0.35)
-_AFFECT: Final = rate_of(2.5)
+_AFFECT: Final = rate_of(3.0)
 TALK_S: Final = 1.5
 """Somebody who spoke so long ago is still in conversation, also where no camera shows them."""
 

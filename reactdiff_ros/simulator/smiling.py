@@ -30,7 +30,7 @@ def answer_chance(who: Temperament) -> FloatArray:
     """Probability (N,) that a listener answers a clear, sincere smile."""
     attitude, responsive = who.control("attitude"), who.control("responsiveness")
     warm, cool = np.maximum(attitude, 0), np.maximum(-attitude, 0)
-    logit = -2.15 + 4.4 * responsive - 1.0 * responsive**2 + warm * (0.7 + 1.3 * responsive)
+    logit = -2.35 + 4.6 * responsive - 1.0 * responsive**2 + warm * (0.7 + 1.3 * responsive)
     logit = logit - cool * (1.3 + 1.9 * responsive) + 0.4 * who.trait("answering") * (1 - responsive)
     return np.asarray(1 / (1 + np.exp(-logit)), dtype=np.float32)
 
@@ -44,10 +44,10 @@ class Smiling:
         attitude, responsive = who.control("attitude"), who.control("responsiveness")
         smiling, trait = who.control("smiling"), who.trait
         self._chance = answer_chance(who)
-        self._base = 0.05 + 0.15 * smiling + 0.07 * attitude + 0.15 * trait("smile_base")
+        self._base = 0.05 + 0.15 * smiling + 0.07 * attitude + 0.08 * trait("smile_base")
         spread = np.exp(0.25 * trait("smile_spread") + 0.15 * smiling)
-        self._slow, self._mid = 0.16 * spread, 0.15 * spread
-        self._pull = (0.26 + 0.10 * responsive) * np.clip(1 + 0.6 * attitude, 0.3, 2) * np.exp(0.3 * trait("warmth"))
+        self._slow, self._mid = 0.14 * spread, 0.14 * spread
+        self._pull = (0.36 + 0.10 * responsive) * np.clip(1 + 0.6 * attitude, 0.3, 2) * np.exp(0.3 * trait("warmth"))
         self._own_rate = 3.0 * np.exp(0.35 * trait("smile_base") + 0.6 * smiling + 0.3 * attitude) / 60
         self._size = np.exp(0.22 * trait("smile_size") + 0.15 * smiling) * (1 + 0.2 * attitude)
         self._pace = np.exp(-0.2 * trait("smile_pace"))
