@@ -21,7 +21,7 @@ from reactdiff_ros.evaluation.provenance import provenance
 from reactdiff_ros.evaluation.realism import frechet_distance
 from reactdiff_ros.evaluation.reliance import derangement, expected_correlation, smile_coupling
 from reactdiff_ros.evaluation.warm_start import WarmStart
-from reactdiff_ros.model.sampler import Sampling, ordinary
+from reactdiff_ros.model.sampler import ordinary
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.simulator.dyads import Dyads, simulate
 from reactdiff_ros.simulator.seeds import purpose_seed
@@ -168,7 +168,7 @@ def sweep(
         for steps in SWEEP_STEPS:
             values = []
             for model in models:
-                values.append(trial.run(_with(model, replace(model.how, steps=steps)), noise))
+                values.append(trial.run(model.sampled(replace(model.how, steps=steps)), noise))
                 done += 1
                 told(done / total)
             cells[f"{steps} steps, {noise}"] = {f: _summary([v[f] for v in values]) for f in FIGURES}
@@ -177,10 +177,3 @@ def sweep(
 
 def _seeds(models: Sequence[ModelListens]) -> list[int]:
     return [provenance(m.weights).seed for m in models]
-
-
-def _with(model: ModelListens, how: Sampling) -> ModelListens:
-    other = ModelListens.__new__(ModelListens)
-    other.name, other.weights, other.networks = model.name, model.weights, model.networks
-    other.how, other.workers = how, model.workers
-    return other

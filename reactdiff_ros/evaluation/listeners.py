@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -61,6 +62,12 @@ class ModelListens:
     ) -> FloatArray:
         """See `Listens.run`."""
         return self.of_tokens(speaker_tokens(self.networks, speaker), conditions, seeds)
+
+    def sampled(self, how: Sampling) -> ModelListens:
+        """The same networks, sampled otherwise."""
+        other = copy(self)
+        other.how = how
+        return other
 
     def of_tokens(self, tokens: FloatArray, conditions: Conditions, seeds: Seeds) -> FloatArray:
         """As `run`, from the speakers' tokens (N, T, D)."""

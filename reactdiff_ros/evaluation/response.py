@@ -88,7 +88,7 @@ def shares(more: Mask, less: Mask) -> dict[str, float]:
     }
 
 
-def response_curve(paired: Paired, before: int = 25, after: int = 75) -> tuple[Values, Values]:
+def response_curve(paired: Paired, before: int = 25, after: int = 45) -> tuple[Values, Values]:
     """Mean smile (2, before + after) with and without the event, aligned to it, and the time axis in s."""
     index = np.clip(np.asarray(paired.at)[:, None] + np.arange(-before, after)[None], 0, paired.present.shape[1] - 1)
     rows = np.arange(len(index))[:, None]

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, EYE_LOOK
+from reactdiff_ros.coefficients import BLINK, EYE_LOOK, bounded
 from reactdiff_ros.evaluation import spectra
 from reactdiff_ros.evaluation.events import KINDS
 from reactdiff_ros.evaluation.listeners import ModelListens
@@ -93,9 +93,9 @@ def evaluate_streams(
     shown, plans = _run(model, tokens, conditions, np.arange(items) + 1, how)
     told(0.35)
     ways = replace(how, steps=ANCESTRAL_STEPS, hop=how.block, smooth=False, candidates=1)
-    ancestral, _ = _run(model, tokens, conditions, np.arange(items) + 100_001, ways)
+    ancestral = model.sampled(ways).of_tokens(tokens, conditions, np.arange(items) + 100_001)
     told(0.8)
-    streams = {"shown": shown, "raw": np.clip(committed(plans, how.hop, frames), -1, 1.5), "ancestral": ancestral}
+    streams = {"shown": shown, "raw": bounded(committed(plans, how.hop, frames)), "ancestral": ancestral}
     figures = compare(streams, dyads.listener, seed)
     figures["border_jerk"] = {name: spectra.border_jerk(streams[name], how.hop) for name in ("shown", "raw")}
     rows = np.arange(min(items, _MOST_HELD))
