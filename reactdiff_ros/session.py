@@ -165,6 +165,11 @@ class ListeningSession:
         except MessageError:
             self.rejected += 1
 
+    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
+        """The robot itself speaks (repeated; lapses after 1 s) or has ended: its voice is not the other's."""
+        self.listener.robot_speaking(speaking, now_ns)
+        self.expression.on_robot_speaking(speaking, now_ns)
+
     def _plan(self, now_ns: int, plans: list[Reaction]) -> None:
         reaction = self.listener.plan(now_ns)
         if reaction is None:

@@ -152,6 +152,23 @@ def test_the_listener_answers_a_smile_with_a_human_delay() -> None:
     assert 0.5 <= np.median(lags) <= 1.0
 
 
+def test_the_robots_own_voice_is_told_to_every_room() -> None:
+    def turns(own: bool) -> set[str]:
+        made, told = session("rules"), set()
+        for i in range(150):
+            now = i * 40 * MS
+            if own:
+                made.robot_speaking(True, now)
+            made.push_picture(picture(now, 0.0))
+            made.push_sound(sound(now, loud=True))
+            made.advance(now)
+            told |= {r.turn for r in made.reactions if now > 1000 * MS}
+        return told
+
+    assert turns(own=True) == {"robot_speaking"}
+    assert turns(own=False) == {"listening"}
+
+
 def test_gaze_follows_within_two_ticks_of_the_picture_that_shows_it() -> None:
     frames = play(session("idle"), 4, lambda t: 1.0 * (t >= 2.0))
     first = next(f for f in frames if (f.picture_stamp_ns or 0) >= 2_000 * MS)

@@ -86,7 +86,14 @@ def test_parameters_are_described_and_ranged(graph, node):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("intensity", 7.0), ("intensity", -0.5), ("intensity", float("nan")), ("intensity", float("inf")), ("seed", -1), ("seed", "a")],
+    [
+        ("intensity", 7.0),
+        ("intensity", -0.5),
+        ("intensity", float("nan")),
+        ("intensity", float("inf")),
+        ("seed", -1),
+        ("seed", "a"),
+    ],
 )
 def test_bad_parameter_is_refused_with_a_sentence(graph, node, name, value):
     before = graph.call("rcl_interfaces/GetParameters", f"/{NAME}/get_parameters", names=[name]).values
