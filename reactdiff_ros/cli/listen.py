@@ -92,6 +92,7 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 )
 @click.option("--once", is_flag=True, help="Play the clip once instead of over and over.")
 @click.option("--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle.")
+@click.option("--style", metavar="NAME", help="How it listens: see 'reactdiff style list' (natural).")
 @click.option("--backend", metavar="NAME", help="What computes the model (auto).")
 @click.option("--avatar/--no-avatar", default=True, help="Serve the screen face (yes).")
 @click.option("--look", metavar="NAME", help="Look of the screen face.")
@@ -110,6 +111,7 @@ def listen(
     clip: Path | None,
     once: bool,
     policy: str | None,
+    style: str | None,
     backend: str | None,
     avatar: bool,
     look: str | None,
@@ -137,8 +139,10 @@ def listen(
     from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
 
     arguments = {"policy": policy, "backend": backend, "avatar": look if avatar else "none", "robot": robot}
-    parameters = {"seed": seed, "port": port, "loop": False if once else None}
+    parameters = {"seed": seed, "port": port, "style": style, "loop": False if once else None}
     try:
+        if style is not None and params is None:  # such a file may name another file of styles
+            _check_style(style)
         options = LiveOptions(
             arguments={k: v for k, v in arguments.items() if v is not None},
             parameters={k: v for k, v in parameters.items() if v is not None},
@@ -150,6 +154,13 @@ def listen(
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
     return run(options, lambda: choose_source(camera, microphone, clip), StopFlag(), as_json=as_json)
+
+
+def _check_style(name: str) -> None:
+    from reactdiff_ros.styles import Style, apply_control, style_book
+    from reactdiff_ros.types import ListenerControl
+
+    apply_control(Style(), ListenerControl(style=name), style_book(""))
 
 
 def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, as_json: bool = False) -> int:

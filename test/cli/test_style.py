@@ -64,6 +64,7 @@ def test_the_users_folder_is_the_default(
         (["style", "list", "--file", "{}/missing.yaml"], 1, "missing.yaml"),
         (["evaluate", "controls", "--model", "{}/none", "--items", "4"], 1, "weights are missing"),
         (["evaluate", "controls", "--listener", "mime"], 2, "mime"),
+        (["listen", "--style", "grumpy"], 2, "unknown style (grumpy): use one of calm"),
     ],
 )
 def test_mistakes_are_one_sentence(
