@@ -288,3 +288,32 @@ def test_candidates_of_the_model_are_drawn_while_somebody_subscribes(tmp_path, r
         assert (newest.count, newest.horizon) == (3, 16)
     finally:
         assert set(graph.close()) == {0}
+
+
+@pytest.mark.parametrize(("camera", "microphone"), [(True, False), (False, True)])
+def test_one_modality_missing_for_good_leaves_a_listening_face(tmp_path, camera, microphone):
+    """Policy model (or the rules, where its weights cannot be used) from the first frame on."""
+    graph = RosGraph(tmp_path)
+    try:
+        graph.start("reaction_node", policy="model")
+        graph.start("expression_node")
+        graph.listen(REACTION, EXPRESSION)
+        graph.wait_active("reaction_node", "expression_node")
+        graph.connect(FRAME)
+
+        def make(now: int, time_s: float) -> Any:
+            message = frame(now, speaking=time_s % 3.0 < 2.4, face=camera, heard=microphone)
+            if not camera:
+                message.picture_stamp.sec = message.picture_stamp.nanosec = 0
+            return message
+
+        feed(graph, 4.0, make)
+        assert graph.received[REACTION][-1].engaged
+        assert (graph.received[REACTION][-1].picture_stamp.sec > 0) == camera
+        assert (graph.received[REACTION][-1].sound_stamp.sec > 0) == microphone
+        faces = shown(graph, 0)
+        assert np.isfinite(faces).all()
+        assert graph.received[EXPRESSION][-1].mode == "listening"
+        assert graph.state("reaction_node") == "active"
+    finally:
+        assert set(graph.close()) == {0}
