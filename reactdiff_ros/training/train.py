@@ -170,6 +170,7 @@ class Trainer:
         Raises:
             ReactdiffError: the last checkpoint cannot be written, or the losses stay infinite.
         """
+        self._recorded()  # before the clock starts
         self._started = self.clock()
         pools = Pools(self.config, self.rank, self.accelerator.num_processes)
         try:

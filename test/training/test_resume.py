@@ -1,6 +1,9 @@
 """A run that was stopped or killed goes on to the same bits; a full disk or a wrong file costs one sentence."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from small_run import SHAPE, config, write_dyads
@@ -147,3 +150,20 @@ def test_networks_of_another_shape_are_refused(whole, tmp_path) -> None:
     trainer = Trainer(config(shape=other), tmp_path)
     with pytest.raises(ReactdiffError, match="another shape"):
         trainer.resume()
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_networks(tmp_path) -> None:
+    """As `accelerate launch` would start them, on the CPU: different data, one model."""
+    here = Path(__file__).resolve().parent
+    path = os.pathsep.join([str(here.parents[1]), str(here), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+    done = subprocess.run(
+        [*command, str(here / "two_processes.py"), str(tmp_path)], env=environment, capture_output=True, text=True,
+        timeout=150, check=False,
+    )  # fmt: skip
+    lines = sorted(line for line in done.stdout.splitlines() if " of 2: " in line)
+    assert len(lines) == 2, done.stderr[-2000:]
+    assert lines[0].split(": ")[1] == lines[1].split(": ")[1]
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 3
