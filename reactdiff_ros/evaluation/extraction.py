@@ -6,7 +6,7 @@ each 40 ms slot is what is written. So a file of `reactdiff extract` is what a m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -31,6 +31,8 @@ Source: TypeAlias = MediaClip | BagSource
 _GRID: Final = Grid()
 _AFTER_NS: Final = NS // 2
 """The session runs on for so long after the last item, so that everything waiting is perceived."""
+LONGEST_GAP_S, LONGEST_STEP_BACK_S = 600.0, 0.5
+"""A recording whose stamps jump further is not one conversation (a clock was set, a bag was joined)."""
 CONFIDENT: Final = 0.3
 """From this confidence on, a perceived coefficient counts as measured."""
 _FRESH_SLOTS: Final = 1
@@ -136,12 +138,24 @@ def extract_source(
     """One media file or bag on the grid. Stamps are the source's own: a file begins at 0.
 
     Raises:
-        MediaError: nothing of it can be decoded or perceived.
+        MediaError: nothing of it can be decoded or perceived, or its time jumps.
     """
-    frames = perceive(clip.pictures_and_sound(), perception, progress)
+    frames = perceive(_steady(clip.pictures_and_sound(), clip.path), perception, progress)
     if not frames:
         raise MediaError("the clip is too short: nothing was perceived in it", where=str(clip.path))
     return onto_grid(frames)
+
+
+def _steady(items: Iterable[ClipItem], path: Path) -> Iterator[ClipItem]:
+    before_ns: int | None = None
+    for item in items:
+        step_s = 0.0 if before_ns is None else (item.offset_ns - before_ns) / NS
+        if not -LONGEST_STEP_BACK_S <= step_s <= LONGEST_GAP_S:
+            raise MediaError(
+                f"time jumps by {step_s:.1f} s within the recording", where=str(path), todo="cut it there into two"
+            )
+        before_ns = item.offset_ns
+        yield item
 
 
 def extract_clip(

@@ -225,7 +225,7 @@ int16[] samples
 """
 
 
-def write_bag(folder: Path, clip: Path, *, spoilt: bool = False) -> None:
+def write_bag(folder: Path, clip: Path, *, spoilt: bool = False, jump_s: int = 0) -> None:
     """The clip as a robot's graph would record it: JPEG pictures and 20 ms chunks, stamped from 100 s on."""
     from rosbags.rosbag2 import Writer
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -237,18 +237,19 @@ def write_bag(folder: Path, clip: Path, *, spoilt: bool = False) -> None:
         picture = bag.add_connection("camera", "sensor_msgs/msg/CompressedImage", typestore=types)
         audio = bag.add_connection("audio", "reactdiff_ros/msg/AudioChunk", typestore=types)
         for item in MediaClip(clip).pictures_and_sound():
-            stamp = 100 * NS + item.offset_ns
+            recorded = 100 * NS + item.offset_ns
+            stamp = recorded + jump_s * NS * (item.offset_ns > 2 * NS)
             time = t["builtin_interfaces/msg/Time"](sec=stamp // NS, nanosec=stamp % NS)
             header = t["std_msgs/msg/Header"](stamp=time, frame_id="camera")
             if isinstance(item, ClipPicture):
                 jpeg = np.frombuffer(b"spoilt" if spoilt else encode_jpeg(item.bgr, 95), np.uint8)
                 message = t[picture.msgtype](header=header, format="jpeg", data=jpeg)
-                bag.write(picture, stamp, types.serialize_cdr(message, picture.msgtype))
+                bag.write(picture, recorded, types.serialize_cdr(message, picture.msgtype))
             else:
                 message = t[audio.msgtype](
                     header=header, sample_rate=item.rate_hz, channels=2, samples=item.samples.reshape(-1)
                 )
-                bag.write(audio, stamp, types.serialize_cdr(message, audio.msgtype))
+                bag.write(audio, recorded, types.serialize_cdr(message, audio.msgtype))
 
 
 def test_a_bag_is_perceived_without_ros(clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -271,7 +272,9 @@ def test_bad_bags_are_sentences(clips: Clips, tmp_path: Path, capfd: pytest.Capt
     write_bag(tmp_path / "spoilt", clips(MAY), spoilt=True)
     (tmp_path / "cut.mcap").write_bytes(clips("rosbag2_talker.mcap").read_bytes()[:200])
     shutil.copy(clips("rosbag2_talker.mcap"), tmp_path / "talker.mcap")
-    names = ["spoilt", "cut.mcap", "talker.mcap"]
+    write_bag(tmp_path / "later", clips(MAY), jump_s=100_000_000)
+    write_bag(tmp_path / "earlier", clips(MAY), jump_s=-50)
+    names = ["spoilt", "cut.mcap", "talker.mcap", "later", "earlier"]
     assert main(["extract", *(str(tmp_path / n) for n in names), "--output", str(tmp_path / "out"), "--json"]) == 1
     captured = capfd.readouterr()
     answer = json.loads(captured.out)
@@ -280,6 +283,7 @@ def test_bad_bags_are_sentences(clips: Clips, tmp_path: Path, capfd: pytest.Capt
     assert "pieces of it were left out" in captured.err
     assert "the bag cannot be read" in captured.err
     assert "no pictures and no sound" in captured.err
+    assert captured.err.count("time jumps by") == 2
 
 
 def test_the_sound_of_a_public_set_goes_through_the_real_extractor(tmp_path: Path) -> None:
