@@ -62,6 +62,7 @@ class PerceptionNode(ReactdiffNode):
         if transport in ("compressed", "both"):
             self.subscribe(_COMPRESSED, partial(self._worker.put, _COMPRESSED))
         self.subscribe("camera/camera_info", self._decoder.on_camera_info)
+        self.subscribe("robot_speaking", lambda m: self._perception.robot_speaking(bool(m.data), self.now_ns()))
         self.subscribe(_AUDIO, partial(self._worker.put, _AUDIO))
         self._subscribe_foreign()
         self.serve("select_person", self._select)

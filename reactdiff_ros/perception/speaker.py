@@ -19,6 +19,8 @@ from .person import Camera, Reading
 from .tracking import TargetChooser, Track, Tracker
 
 PICTURE_TIMEOUT_NS = NS // 10
+ROBOT_LAPSES_NS = NS
+ROBOT_TAIL_NS = NS // 2
 _GRID = Grid(NS // 25)
 
 
@@ -65,6 +67,7 @@ class SpeakerPerception:
         self._last: SpeakerFrame | None = None
         self._picture_ns: int | None = None
         self._slot: int | None = None
+        self._robot_until_ns: int | None = None
 
     def warm_up(self) -> None:
         """Loads the voice activity network now, so that the first sound is not late. The face networks are loaded.
@@ -92,7 +95,16 @@ class SpeakerPerception:
     def _flush(self) -> None:
         self._tracker.flush()
         self._chooser.flush()
-        self._last = self._picture_ns = None
+        self._last = self._picture_ns = self._robot_until_ns = None
+
+    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
+        """The robot itself speaks (repeated; lapses after 1 s) or has ended.
+
+        Its voice, and its tail of 0.5 s, then tells nothing of which of several people talks; the voice of the frames
+        is what the microphone hears all the same.
+        """
+        if speaking or self._robot_until_ns is not None:
+            self._robot_until_ns = now_ns + (ROBOT_LAPSES_NS if speaking else ROBOT_TAIL_NS)
 
     def observe_picture(self, picture: Picture) -> SpeakerFrame:
         """The speaker after this picture.
@@ -123,7 +135,8 @@ class SpeakerPerception:
         height, width = rgb.shape[:2]
         camera = Camera((width, height), self._focal_px(picture, width, scale))
         readings = {t.person_id: self._read(t, stamp, camera) for t in self._tracker.tracks}
-        speaking = voice is not None and voice[0].speaking
+        own = self._robot_until_ns is not None and stamp <= self._robot_until_ns
+        speaking = voice is not None and voice[0].speaking and not own
         target = self._chooser.update(stamp, self._tracker.tracks, speaking, (width, height))
         reading = None if target is None else readings[target.person_id]
         self._last = self._frame(picture, target, reading, voice)

@@ -193,6 +193,26 @@ def test_a_moving_mouth_alone_does_not_take_the_target(reason):
     assert ids(stage.play(3.0, talk)) == [before]
 
 
+def test_the_robots_own_voice_moves_no_target_and_the_next_voice_does():
+    stage, one, two = talking_pair()
+    before = ids(stage.play(1.0))[-1]
+    stage.voice.speaking = True
+
+    def chew(t: float) -> None:
+        mouth(two, t, True)
+        mouth(one, t, False)
+
+    def own_voice(t: float) -> None:
+        chew(t)
+        stage.perception.robot_speaking(True, round(t * 1e9))
+
+    assert ids(stage.play(3.0, own_voice)) == [before]
+    stage.perception.robot_speaking(False, stage.t_ms * 10**6)
+    frames = stage.play(3.0, chew)
+    assert ids(frames)[-1] not in (-1, before)
+    assert {f.person_id for f in frames[:12]} == {before}, "not in its tail"
+
+
 def test_choice_and_lock():
     stage, _, two = talking_pair()
     before = ids(stage.play(1.0))[-1]
