@@ -40,7 +40,12 @@ _FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "rol
     help="Folder of recorded calls for masked co-training: data/real_dyads of "
     "github.com/daoramey/nonverbal-dynamics-VC-resolution (MIT; Diao et al., ICMI 2024), or files of that form.",
 )
-@click.option("--fold", metavar="I/N", help="Leave the pairs of fold I of N out of the recorded calls (1/4).")
+@click.option(
+    "--recordings",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of your own recordings of two people, as 'reactdiff extract --pair' writes them.",
+)
+@click.option("--fold", metavar="I/N", help="Leave the pairs of fold I of N out of the recorded people (1/4).")
 @click.option(
     "--from",
     "start_from",
@@ -91,7 +96,7 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> TrainConfig:
     from reactdiff_ros.training.checkpoints import CHECKPOINT, read_checkpoint
     from reactdiff_ros.training.config import TrainConfig, config_from
 
-    paths = {"voices": "bank", "dyads": "dyads", "start_from": "start_from"}
+    paths = {"voices": "bank", "dyads": "dyads", "recordings": "recordings", "start_from": "start_from"}
     values: dict[str, Any] = {
         paths.get(name, name): str(value) if name in paths else value for name, value in given.items()
     }

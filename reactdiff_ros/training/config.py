@@ -77,6 +77,8 @@ class TrainConfig:
     """File of the voice bank; empty: none."""
     dyads: str = ""
     """Folder of recorded calls; empty: none."""
+    recordings: str = ""
+    """Folder of a lab's own recordings, as `reactdiff extract --pair` writes them; empty: none."""
     fold: str = ""
     """"2/4": leave the pairs of the second of four folds out."""
     start_from: str = ""

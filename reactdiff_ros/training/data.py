@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -15,13 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
-from reactdiff_ros.datasets.dyads import folds, others_of, read_dyads
-from reactdiff_ros.datasets.recording import Recording, stack
-from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
-from reactdiff_ros.model.groups import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
-from reactdiff_ros.model.runtime import VAE_CONTEXT
-from reactdiff_ros.model.style import style_of
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.model.tokens import featurize
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.listener import listen
@@ -30,7 +23,7 @@ from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 from .ablation import ablate, without_randomisation
-from .config import TrainConfig, fold_of
+from .config import TrainConfig
 from .shape import Shape
 from .vae import ListenerVae
 
@@ -99,19 +92,20 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         others = listen(dyads.stimulus.take(again), dyads.temperament.take(again), np.random.SeedSequence([seed, 11]))
         shape = (TWINS - 1, len(rolled), config.world_frames, COEFFICIENT_COUNT)
         twins = np.concatenate([twins, others.coefficients.reshape(shape).swapaxes(0, 1)], axis=1)
-    listener = torch.from_numpy(_with_margin(dyads.listener))
+    listener = torch.from_numpy(with_margin(dyads.listener))
     return Pool(
         features=torch.from_numpy(features), observed=torch.from_numpy(observed), listener=listener,
         seen=torch.ones_like(listener, dtype=torch.bool), controls=torch.from_numpy(dyads.controls),
         style=torch.from_numpy(dyads.style), style_given=torch.from_numpy(dyads.style_given.astype(np.float32)),
         real=torch.zeros(config.worlds), salience=torch.from_numpy(salience(dyads.stimulus)),
         stimulus=torch.from_numpy(told(dyads.stimulus)),
-        twins=torch.from_numpy(_with_margin(twins)),
+        twins=torch.from_numpy(with_margin(twins)),
         latents=torch.empty(0), known=torch.ones(1, 1, 1, dtype=torch.bool),
     )  # fmt: skip
 
 
-def _with_margin(listener: FloatArray) -> FloatArray:
+def with_margin(listener: FloatArray) -> FloatArray:
+    """Listeners (..., T, 58) with MARGIN frames of neutral face before."""
     before = [(0, 0)] * (listener.ndim - 2) + [(MARGIN, 0), (0, 0)]
     padded: FloatArray = np.pad(listener, before).astype(np.float32)
     return padded
@@ -121,7 +115,8 @@ def told(stimulus: Stimulus) -> FloatArray:
     """(W, T, TOLD_COUNT) what the speaker does, and traces of what was done lately."""
     now = [getattr(stimulus, name) for name in TOLD]
     traces = [_trace(getattr(stimulus, name), seconds) for name, seconds in TRACED]
-    return np.stack([*now, *traces], axis=-1).astype(np.float32)
+    stacked: FloatArray = np.stack([*now, *traces], axis=-1).astype(np.float32)
+    return stacked
 
 
 def _trace(values: FloatArray, seconds: float) -> FloatArray:
@@ -137,109 +132,15 @@ def _trace(values: FloatArray, seconds: float) -> FloatArray:
 def salience(stimulus: Stimulus) -> FloatArray:
     """(W, T) 0..1: the most that the speaker did within the last SALIENT_FRAMES and could be seen or heard to do."""
     most = np.max([getattr(stimulus, name) for name in SALIENT], axis=0)
-    return _held(most * np.maximum(stimulus.seen, stimulus.heard))
+    return held(most * np.maximum(stimulus.seen, stimulus.heard))
 
 
-def _held(values: FloatArray) -> FloatArray:
+def held(values: FloatArray) -> FloatArray:
     """The largest of the last SALIENT_FRAMES values."""
     padded = np.pad(values, ((0, 0), (SALIENT_FRAMES - 1, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, SALIENT_FRAMES, axis=1)
     held: FloatArray = np.clip(windows.max(-1), 0, 1).astype(np.float32)
     return held
-
-
-# --- recorded people ---------------------------------------------------------------------------------------------
-
-
-def training_recordings(config: TrainConfig) -> list[Recording]:
-    """The recordings that this run may train on: all, or those outside its fold; none without a folder.
-
-    Raises:
-        ReactdiffError: the folder or the fold is wrong.
-    """
-    if not config.dyads or "real" in config.ablate:
-        return []
-    recordings = read_dyads(Path(config.dyads))
-    if config.fold:
-        held, count = fold_of(config.fold)
-        return folds(recordings, count)[held][0]
-    return recordings
-
-
-def real_pool(recordings: Sequence[Recording], completion: Completion, seed: int, without: Sequence[str] = ()) -> Pool:
-    """Recorded people as a pool; T is the length of the shortest. Style is measured on another of their sessions."""
-    speaker, listener, seen = stack(recordings, min(r.frames for r in recordings))
-    ablate(speaker, without)
-    features, observed = featurize(speaker)
-    styles = [_style(r, recordings, np.random.default_rng([seed, i, 13])) for i, r in enumerate(recordings)]
-    style, given = (np.concatenate(column) for column in zip(*styles, strict=True))
-    seen = np.pad(seen, ((0, 0), (MARGIN, 0), (0, 0)), mode="edge")
-    count = len(recordings)
-    smile = speaker.coefficients[..., INDEX["mouthSmileLeft"]]
-    return Pool(
-        features=torch.from_numpy(features), observed=torch.from_numpy(observed),
-        listener=torch.from_numpy(completion(_with_margin(_quiet(listener)))), seen=torch.from_numpy(seen),
-        controls=torch.zeros(count, CONTROL_COUNT), style=torch.from_numpy(style),
-        style_given=torch.from_numpy(given.astype(np.float32)), real=torch.ones(count),
-        salience=torch.from_numpy(_held(np.clip(2 * smile, 0, 1))),
-        stimulus=torch.zeros(*smile.shape, TOLD_COUNT), twins=torch.empty(0), latents=torch.empty(0),
-        known=torch.from_numpy(known_latents(seen)),
-    )  # fmt: skip
-
-
-def _style(
-    recording: Recording, recordings: Sequence[Recording], rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
-    """(1, 8) values and flags, from another session of the same listener; not given where there is none."""
-    others = others_of(recording, recordings)
-    if not others:
-        return np.zeros((1, STYLE_COUNT), dtype=np.float32), np.zeros((1, STYLE_COUNT), dtype=np.float32)
-    other = others[int(rng.integers(len(others)))]
-    return style_of(_quiet(other.listener[None]), other.observed.any(0))
-
-
-def _quiet(listener: FloatArray) -> FloatArray:
-    """Measured curves (..., T, 58) without the jitter of measuring: binomial over five frames, centred."""
-    padded = np.concatenate([listener[..., :1, :]] * 2 + [listener] + [listener[..., -1:, :]] * 2, axis=-2)
-    n = listener.shape[-2]
-    parts = [weight * padded[..., i : i + n, :] for i, weight in enumerate((1, 4, 6, 4, 1))]
-    smoothed: FloatArray = (np.sum(parts, axis=0) / 16).astype(np.float32)
-    return smoothed
-
-
-def known_latents(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which latents (W, T, L) of measured coefficients (W, T, 58) can be trusted: no gap in the encoder's context."""
-    per_frame = latents_observed(seen)
-    padded = np.pad(per_frame, ((0, 0), (VAE_CONTEXT, 0), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, VAE_CONTEXT + 1, axis=1)
-    return np.asarray(windows.all(-1))
-
-
-class Completion:
-    """Coefficients that a recording leaves out of a group that it shows in part, from those that it shows.
-
-    A least-squares map fitted on simulated listeners: the autoencoder's group needs all of its coefficients, and the
-    upper lip goes with a smile. Groups of which nothing was measured stay 0.
-    """
-
-    def __init__(self, listener: FloatArray, shown: NDArray[np.bool_]) -> None:
-        flat = listener.reshape(-1, COEFFICIENT_COUNT)[::5]
-        self._maps: list[tuple[list[int], list[int], NDArray[np.float64]]] = []
-        for group in GROUPS:
-            have = [i for i in group.coefficients if shown[i]]
-            lack = [i for i in group.coefficients if not shown[i]]
-            if have and lack:
-                solution = np.linalg.lstsq(
-                    flat[:, have].astype(np.float64), flat[:, lack].astype(np.float64), rcond=1e-6
-                )
-                self._maps.append((have, lack, solution[0]))
-
-    def __call__(self, listener: FloatArray) -> FloatArray:
-        """Listeners (..., 58) with what was left out filled in."""
-        out = listener.copy()
-        for have, lack, weights in self._maps:
-            out[..., lack] = np.clip(listener[..., have] @ weights, 0, 1)
-        return out.astype(np.float32)
 
 
 # --- sequences ---------------------------------------------------------------------------------------------------
@@ -315,10 +216,3 @@ def filled(real: Sequences, simulated: Sequences) -> Sequences:
     latents = torch.where(real.known, real.latents, simulated.latents)
     listener = torch.where(real.seen, real.listener, simulated.listener)
     return replace(real, latents=latents, listener=listener)
-
-
-def group_seen(seen: Tensor) -> Tensor:
-    """(..., 58) which coefficients belong to a group of which something was measured."""
-    latents = latents_observed(seen.numpy())
-    groups = np.stack([latents[..., group.latents.start] for group in GROUPS], axis=-1)
-    return torch.from_numpy(groups[..., GROUP_OF_COEFFICIENT])

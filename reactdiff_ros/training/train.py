@@ -24,19 +24,12 @@ from .autoencoder import SEQUENCES, AutoencoderStep, describe, draw_listeners, l
 from .batches import draw_batch
 from .checkpoints import CHECKPOINT, read_checkpoint, write_checkpoint
 from .config import TrainConfig, config_from
-from .data import (
-    Completion,
-    Pool,
-    Sequences,
-    cut,
-    group_seen,
-    real_pool,
-    training_recordings,
-)
+from .data import Pool, Sequences, cut
 from .logs import Progress
 from .nets import Model
 from .objective import Drawn, Objective, draw, draw_plans, schedule
 from .pools import Pools, make_pool
+from .recorded import Completion, group_seen, real_pool, training_recordings
 from .rollout import RollOuts, roll_out
 
 REPORT_STEPS: Final = 25

@@ -8,24 +8,19 @@ torch = pytest.importorskip("torch", reason="torch is not installed (requirement
 
 from reactdiff_ros.coefficients import INDEX  # noqa: E402
 from reactdiff_ros.datasets.dyads import read_dyads  # noqa: E402
+from reactdiff_ros.errors import ReactdiffError  # noqa: E402
 from reactdiff_ros.model.groups import GROUPS  # noqa: E402
 from reactdiff_ros.model.tokens import STREAMS  # noqa: E402
-from reactdiff_ros.training.data import (  # noqa: E402
-    MARGIN,
-    TWINS,
+from reactdiff_ros.training.data import MARGIN, TWINS, cut, cut_at, filled, joined, simulated_pool, tail  # noqa: E402
+from reactdiff_ros.training.nets import Model  # noqa: E402
+from reactdiff_ros.training.recorded import (  # noqa: E402
     Completion,
-    cut,
-    cut_at,
-    filled,
     group_seen,
-    joined,
     known_latents,
+    pieces,
     real_pool,
-    simulated_pool,
-    tail,
     training_recordings,
 )
-from reactdiff_ros.training.nets import Model  # noqa: E402
 
 SMILE = next(g for g in GROUPS if g.name == "smile")
 HEAD = next(g for g in GROUPS if g.name == "head")
@@ -136,9 +131,23 @@ def test_latents_after_a_gap_are_not_trusted() -> None:
 
 def test_a_fold_never_trains_on_its_pairs(tmp_path) -> None:
     folder = write_dyads(tmp_path / "dyads", pairs=4)
+    assert training_recordings(config(fold="1/4")) == []
     inside = [training_recordings(config(dyads=str(folder), fold=f"{i}/4")) for i in (1, 2, 3, 4)]
     pairs = [{r.pair for r in recordings} for recordings in inside]
     assert [len(p) for p in pairs] == [3, 3, 3, 3]
     assert set.intersection(*pairs) == set()
     assert len(training_recordings(config(dyads=str(folder)))) == 16
     assert training_recordings(config(dyads=str(folder), ablate=("real",))) == []
+
+
+def test_recordings_of_any_length_are_cut_to_one(tmp_path) -> None:
+    long = read_dyads(write_dyads(tmp_path / "long", pairs=1, rows=600))
+    short = read_dyads(write_dyads(tmp_path / "short", pairs=1, rows=240))
+    tiny = read_dyads(write_dyads(tmp_path / "tiny", pairs=1, rows=30))
+    made = pieces([long[0], short[0], tiny[0]], 100)
+    assert [r.frames for r in made] == [200, 200, 200]
+    assert np.array_equal(made[1].listener, long[0].listener[200:400])
+    assert np.array_equal(made[1].speaker.gaze[0], long[0].speaker.gaze[0, 200:400])
+    assert pieces([], 100) == []
+    with pytest.raises(ReactdiffError, match="too short to train on"):
+        pieces(tiny, 100)

@@ -1,0 +1,163 @@
+"""Recorded people in training: which, as a pool beside the simulated ones, and what of them has a loss.
+
+A recording shows some groups of coefficients. The autoencoder is block-diagonal in groups, so the latents of these
+have a loss and the others have none; what stands there instead is the stream of a simulated listener of somebody
+else (`data.filled`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
+from reactdiff_ros.datasets.dyads import folds, others_of, read_dyads
+from reactdiff_ros.datasets.recording import Recording, stack
+from reactdiff_ros.datasets.recordings import recordings
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
+from reactdiff_ros.model.groups import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
+from reactdiff_ros.model.runtime import VAE_CONTEXT
+from reactdiff_ros.model.style import style_of
+from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch, featurize
+from reactdiff_ros.types import FloatArray
+
+from .ablation import ablate
+from .config import TrainConfig, fold_of
+from .data import MARGIN, TOLD_COUNT, Pool, held, tail, with_margin
+
+
+def training_recordings(config: TrainConfig) -> list[Recording]:
+    """The recordings that this run may train on: all, or those outside its fold; none without a folder.
+
+    Raises:
+        ReactdiffError: the folder or the fold is wrong.
+    """
+    if "real" in config.ablate:
+        return []
+    found = read_dyads(Path(config.dyads)) if config.dyads else []
+    found += list(recordings(Path(config.recordings))) if config.recordings else []
+    if config.fold and found:
+        number, count = fold_of(config.fold)
+        found = folds(found, count)[number][0]
+    return pieces(found, config.frames + tail(config.shape) + 1)
+
+
+def pieces(found: Sequence[Recording], least: int) -> list[Recording]:
+    """Recordings cut to pieces of one length, that of the shortest; what is shorter than `least` frames is left out.
+
+    Raises:
+        ReactdiffError: there are recordings, and all are shorter.
+    """
+    long = [r for r in found if r.frames >= least]
+    if found and not long:
+        raise ReactdiffError(
+            "all recordings are too short to train on", where=found[0].name, todo=f"{least * FRAME_S:.0f} s and longer"
+        )
+    length = min((r.frames for r in long), default=0)
+    return [_piece(r, start, length) for r in long for start in range(0, r.frames - length + 1, length)]
+
+
+def _piece(r: Recording, start: int, length: int) -> Recording:
+    span = slice(start, start + length)
+    if start == 0 and length == r.frames:
+        return r
+    speaker = SpeakerBatch(**{f.name: getattr(r.speaker, f.name)[:, span] for f in fields(SpeakerBatch)})
+    return replace(
+        r, speaker=speaker, listener=r.listener[span], observed=r.observed[span],
+        attributes=r.attributes[span] if r.attributes is not None else None,
+        motion=r.motion[span] if r.motion is not None else None,
+    )  # fmt: skip
+
+
+def real_pool(found: Sequence[Recording], completion: Completion, seed: int, without: Sequence[str] = ()) -> Pool:
+    """Recorded people as a pool; T is the length of the shortest. Style is measured on another of their sessions."""
+    speaker, listener, seen = stack(found, min(r.frames for r in found))
+    ablate(speaker, without)
+    features, observed = featurize(speaker)
+    styles = [_style(r, found, np.random.default_rng([seed, i, 13])) for i, r in enumerate(found)]
+    style, given = (np.concatenate(column) for column in zip(*styles, strict=True))
+    seen = np.pad(seen, ((0, 0), (MARGIN, 0), (0, 0)), mode="edge")
+    count = len(found)
+    smile = speaker.coefficients[..., INDEX["mouthSmileLeft"]]
+    return Pool(
+        features=torch.from_numpy(features), observed=torch.from_numpy(observed),
+        listener=torch.from_numpy(completion(with_margin(_quiet(listener)))), seen=torch.from_numpy(seen),
+        controls=torch.zeros(count, CONTROL_COUNT), style=torch.from_numpy(style),
+        style_given=torch.from_numpy(given.astype(np.float32)), real=torch.ones(count),
+        salience=torch.from_numpy(held(np.clip(2 * smile, 0, 1))),
+        stimulus=torch.zeros(*smile.shape, TOLD_COUNT), twins=torch.empty(0), latents=torch.empty(0),
+        known=torch.from_numpy(known_latents(_settled(seen))),
+    )  # fmt: skip
+
+
+def _style(recording: Recording, found: Sequence[Recording], rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """(1, 8) values and flags, from another session of the same listener; not given where there is none."""
+    others = others_of(recording, found)
+    if not others:
+        return np.zeros((1, STYLE_COUNT), dtype=np.float32), np.zeros((1, STYLE_COUNT), dtype=np.float32)
+    other = others[int(rng.integers(len(others)))]
+    return style_of(_quiet(other.listener[None]), other.observed.any(0))
+
+
+def _quiet(listener: FloatArray) -> FloatArray:
+    """Measured curves (..., T, 58) without the jitter of measuring: binomial over five frames, centred."""
+    padded = np.concatenate([listener[..., :1, :]] * 2 + [listener] + [listener[..., -1:, :]] * 2, axis=-2)
+    n = listener.shape[-2]
+    parts = [weight * padded[..., i : i + n, :] for i, weight in enumerate((1, 4, 6, 4, 1))]
+    smoothed: FloatArray = (np.sum(parts, axis=0) / 16).astype(np.float32)
+    return smoothed
+
+
+def _settled(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(W, T, 58) where `_quiet` mixed in no gap."""
+    padded = np.pad(seen, ((0, 0), (2, 2), (0, 0)), mode="edge")
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 5, axis=1).all(-1))
+
+
+def known_latents(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which latents (W, T, L) of measured coefficients (W, T, 58) can be trusted: no gap in the encoder's context."""
+    per_frame = latents_observed(seen)
+    padded = np.pad(per_frame, ((0, 0), (VAE_CONTEXT, 0), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, VAE_CONTEXT + 1, axis=1)
+    return np.asarray(windows.all(-1))
+
+
+class Completion:
+    """Coefficients that a recording leaves out of a group that it shows in part, from those that it shows.
+
+    A least-squares map fitted on simulated listeners: the autoencoder's group needs all of its coefficients, and the
+    upper lip goes with a smile. Groups of which nothing was measured stay 0.
+    """
+
+    def __init__(self, listener: FloatArray, shown: NDArray[np.bool_]) -> None:
+        flat = listener.reshape(-1, COEFFICIENT_COUNT)[::5]
+        self._maps: list[tuple[list[int], list[int], NDArray[np.float64]]] = []
+        for group in GROUPS:
+            have = [i for i in group.coefficients if shown[i]]
+            lack = [i for i in group.coefficients if not shown[i]]
+            if have and lack:
+                solution = np.linalg.lstsq(
+                    flat[:, have].astype(np.float64), flat[:, lack].astype(np.float64), rcond=1e-6
+                )
+                self._maps.append((have, lack, solution[0]))
+
+    def __call__(self, listener: FloatArray) -> FloatArray:
+        """Listeners (..., 58) with what was left out filled in."""
+        out = listener.copy()
+        for have, lack, weights in self._maps:
+            out[..., lack] = np.clip(listener[..., have] @ weights, 0, 1)
+        return out.astype(np.float32)
+
+
+def group_seen(seen: Tensor) -> Tensor:
+    """(..., 58) which coefficients belong to a group of which something was measured."""
+    latents = latents_observed(seen.numpy())
+    groups = np.stack([latents[..., group.latents.start] for group in GROUPS], axis=-1)
+    return torch.from_numpy(groups[..., GROUP_OF_COEFFICIENT])
