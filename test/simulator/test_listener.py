@@ -43,7 +43,7 @@ def with_smile(quiet: Stimulus, frame: int, size: float) -> Stimulus:
 
 def responses(size: float = 0.7, count: int = 250, **given: float) -> float:
     """Share of listeners whose smile changes by over .1 for 3 frames within 0.3 to 1.5 s of a smile's onset."""
-    quiet = nothing(count, 150)
+    quiet = nothing(count, 120)
     who = draw_temperaments(4, count, controls=controls(**given))
     plain, after = (listen(s, who, 9).coefficients[..., SMILE[0]] for s in (quiet, with_smile(quiet, 75, size)))
     moved = np.abs(after - plain)[:, 75 + 8 : 75 + 38] > 0.1
@@ -127,8 +127,8 @@ def test_an_insincere_smile_is_answered_less() -> None:
 
 
 def test_who_foresees_a_smile_smiles_with_it() -> None:
-    quiet = nothing(600, 150)
-    who = draw_temperaments(4, 600, controls=controls(responsiveness=1.0, attitude=0.5))
+    quiet = nothing(400, 130)
+    who = draw_temperaments(4, 400, controls=controls(responsiveness=1.0, attitude=0.5))
     bright = np.zeros_like(quiet.smile)
     bright[:, 60:80] = 1.0
     alone = listen(replace(quiet, brighten=bright), who, 3)
@@ -163,14 +163,14 @@ def test_delay_shifts_the_answer() -> None:
 
 
 def test_a_cue_is_nodded_to() -> None:
-    quiet = nothing(500, 150)
+    quiet = nothing(250, 110)
     quiet.speech[:] = 1
     quiet.speech[:, 0] = 0
     cue = quiet.cue.copy()
     cue[:, 75:81] = 1
 
     def excess(**given: float) -> float:
-        who = draw_temperaments(4, 500, controls=controls(**given))
+        who = draw_temperaments(4, 250, controls=controls(**given))
         with_cue = listen(replace(quiet, cue=cue), who, 3).onsets["nod"][:, 79:95].any(1).mean()
         return float(with_cue - listen(quiet, who, 3).onsets["nod"][:, 79:95].any(1).mean())
 
@@ -197,9 +197,9 @@ def test_rates_and_shares_are_people_s(ordinary: tuple[Stimulus, Listening]) -> 
 
 
 def test_nods_have_people_s_shape() -> None:
-    quiet = nothing(300, 700)
+    quiet = nothing(150, 600)
     quiet.speech[:] = 1
-    who = draw_temperaments(4, 300, controls=controls(nodding=1.0, liveliness=-1.0))
+    who = draw_temperaments(4, 150, controls=controls(nodding=1.0, liveliness=-1.0))
     pitch = listen(quiet, who, 3).coefficients[..., HEAD_PITCH]
     found = nods(pitch)
     size = np.degrees(found.size)

@@ -83,7 +83,7 @@ def test_the_real_calls_couple_as_people_do() -> None:
     from reactdiff_ros.datasets.recording import stack
 
     calls = read_dyads(folder / "dyads")
-    speaker, _, _ = stack(calls, min(r.frames for r in calls))
+    speaker, _, _ = stack(calls, 2500)
     made = listen(perceive(speaker), draw_temperaments(3, len(calls)), 3)
     smile = speaker.coefficients[..., index("mouthSmileLeft")[0]]
     cross = cross_coupling(smile, smile_curve(made.coefficients))
