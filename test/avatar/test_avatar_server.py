@@ -93,7 +93,17 @@ async def test_page_files_and_their_headers(serve: Serve, session: aiohttp.Clien
 
 ELSEWHERE = ["nothing.js", "../server.py", "..%2fserver.py", "%2e%2e/config.py", "page/main.js", "__init__.py"]
 FOREIGN = [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil@localhost"}]
-MALFORMED = ["", "{", "[]", "5", '{"fps":"x"}', '{"fps":-1}', '{"fps":true}', '{"fps":NaN}', "[" * 3000]
+MALFORMED = [
+    "",
+    "{",
+    "[]",
+    '{"fps":5,"candidates":1}',
+    '{"fps":"x"}',
+    '{"fps":-1}',
+    '{"fps":true}',
+    '{"fps":NaN}',
+    "[" * 3000,
+]
 UPGRADE = (
     "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -354,3 +364,19 @@ async def test_a_pages_rate_reaches_the_status(serve: Serve, session: aiohttp.Cl
                 break
         assert told["type"] == "status"
         assert told["graph"]["rates_hz"]["speaker/frame"] == 25.0
+
+
+async def test_candidates_go_to_the_pages_that_ask_for_them(serve: Serve, session: aiohttp.ClientSession) -> None:
+    server = await serve()
+    async with session.ws_connect(server.url + "ws") as asks, session.ws_connect(server.url + "ws") as other:
+        await asks.send_str('{"fps":60,"candidates":true}')
+        await other.send_str('{"fps":60,"candidates":false}')
+        await until(server.wants_candidates)
+        server.candidates(np.full((3, 16, 58), np.nan, np.float32), 1, 25.0)
+        while (told := json.loads((await asks.receive(timeout=5)).data))["type"] != "candidates":
+            pass
+        assert (told["chosen"], len(told["nod"]), len(told["smile"][0])) == (1, 3, 16)
+        server.status({"speaker": {}})
+        while "speaker" not in (message := json.loads((await other.receive(timeout=5)).data)).get("graph", {}):
+            assert message["type"] == "status", "nothing that was not asked for"
+    await until(lambda: not server.wants_candidates())
