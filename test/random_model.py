@@ -15,6 +15,7 @@ def random_model(seed: int = 0, **sizes: int) -> Any:
     """A `training.nets.Model` in torch. Its faces move visibly, and with the speaker."""
     import torch
 
+    from reactdiff_ros.model.emphasis import feedback
     from reactdiff_ros.training.nets import Model, Shape
 
     torch.set_num_threads(1)  # small tensors, busy machines
@@ -22,6 +23,8 @@ def random_model(seed: int = 0, **sizes: int) -> Any:
     model = Model(Shape(**{**SIZES, **sizes}))
     with torch.no_grad():
         model.vae.scale.fill_(0.3)
+        model.vae.feedback.copy_(torch.from_numpy(feedback()))
+        model.vae.step.fill_(0.25)
         model.denoiser.out.weight.mul_(3.0)
         for layer in model.denoiser.layers:
             layer.cross.out.weight.mul_(4.0)

@@ -77,7 +77,8 @@ class WarmStart:
             z, before = noise[:, block], planned[:, block]
             warm = before.shape[1] == how.block
             if warm:
-                z = (np.cos(LEVEL) * before + np.sin(LEVEL) * z).astype(np.float32)
+                clean = networks.drawable(before, past)
+                z = (np.cos(LEVEL) * clean + np.sin(LEVEL) * z).astype(np.float32)
             told = conditions.vector(min(how.lead + first, s["max_lead"] - 1), s["max_lead"])
             new = networks.sample(
                 speaker, missing, past, told, z[:, None], steps=how.steps, guidance=how.guidance, recall=how.recall,

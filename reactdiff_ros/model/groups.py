@@ -23,6 +23,8 @@ class Group:
     coefficients: tuple[int, ...]
     """Indices into `coefficients.NAMES`."""
     latents: slice
+    poles: tuple[float, float]
+    """Of the filter that brings the fine motion of its latents to the size of the slow one, see `emphasis`."""
 
     @property
     def width(self) -> int:
@@ -30,25 +32,28 @@ class Group:
         return int(self.latents.stop - self.latents.start)
 
 
-_MEMBERS: Final[tuple[tuple[str, tuple[str, ...], int], ...]] = (
-    ("smile", ("mouthSmile", "cheek", "mouthDimple", "mouthUpperUp"), 4),
-    ("brows", ("brow",), 4),
-    ("lids", ("eyeSquint", "eyeWide"), 2),
-    ("blinks", ("eyeBlink",), 2),
-    ("gaze", ("eyeLook",), 4),
-    ("head", POSE_NAMES, 6),
+_SMOOTH: Final = (0.7, 0.7)
+_ABRUPT: Final = (0.6, 0.0)
+"""Poles as near to 1 as leaves the slow motion its size (gain 1.1 to 1.6): tried .6 to .95, first and second order."""
+_MEMBERS: Final[tuple[tuple[str, tuple[str, ...], int, tuple[float, float]], ...]] = (
+    ("smile", ("mouthSmile", "cheek", "mouthDimple", "mouthUpperUp"), 4, _SMOOTH),
+    ("brows", ("brow",), 4, _SMOOTH),
+    ("lids", ("eyeSquint", "eyeWide"), 2, _SMOOTH),
+    ("blinks", ("eyeBlink",), 2, _ABRUPT),
+    ("gaze", ("eyeLook",), 4, _ABRUPT),
+    ("head", POSE_NAMES, 6, _SMOOTH),
 )
-"""(group, beginnings of the names of its coefficients, latents); what is left over is the group "mouth"."""
+"""(group, beginnings of the names of its coefficients, latents, poles); what is left over is the group "mouth"."""
 _MOUTH_LATENTS: Final = 6
 
 
 def _groups() -> tuple[Group, ...]:
-    members = [(name, tuple(n for n in NAMES if n.startswith(prefixes)), width) for name, prefixes, width in _MEMBERS]
-    taken = {name for _, names, _ in members for name in names}
-    members.insert(1, ("mouth", tuple(n for n in BLENDSHAPE_NAMES if n not in taken), _MOUTH_LATENTS))
+    members = [(name, tuple(n for n in NAMES if n.startswith(begin)), w, poles) for name, begin, w, poles in _MEMBERS]
+    taken = {name for _, names, _, _ in members for name in names}
+    members.insert(1, ("mouth", tuple(n for n in BLENDSHAPE_NAMES if n not in taken), _MOUTH_LATENTS, _SMOOTH))
     groups, start = [], 0
-    for name, names, width in members:
-        groups.append(Group(name, index(*names), slice(start, start + width)))
+    for name, names, width, poles in members:
+        groups.append(Group(name, index(*names), slice(start, start + width), poles))
         start += width
     return tuple(groups)
 

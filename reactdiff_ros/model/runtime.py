@@ -12,6 +12,7 @@ import numpy as np
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
+from reactdiff_ros.model.emphasis import ORDER, accumulate, emphasise, responses
 from reactdiff_ros.model.groups import LATENT_COUNT
 from reactdiff_ros.model.solvers import angles, fitted_multistep
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
@@ -74,6 +75,7 @@ class Networks:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         self.shape, self.name = weights.shape, f"{weights.name}@{weights.digest}"
+        self._feedback, self._step = weights.feedback, weights.step
         self._sessions: dict[str, Any] = {}
         for graph in GRAPHS:
             try:
@@ -151,7 +153,7 @@ class Networks:
             steps: of the solver.
             guidance: 1 = the speaker as trained, 0 = no speaker at all, above 1 = more than trained.
             recall: how many of the newest frames of the past are shown to the network.
-            schedule: noise angles instead of those of `steps`; `noise` is then noisy data at the first of them.
+            schedule: noise angles instead of those of `steps`; `noise` is then noisy data (of `drawable`) at the first.
         """
         count, candidates = noise.shape[:2]
         keys, values, told = self._sessions["context"].run(
@@ -171,7 +173,12 @@ class Networks:
             seeing, blind = v[:, :candidates], v[:, candidates:]
             return np.asarray(blind + np.float32(guidance) * (seeing - blind))
 
-        return np.asarray(fitted_multistep(velocity, noise, schedule or angles(steps)), dtype=np.float32)
+        drawn: FloatArray = fitted_multistep(velocity, noise, schedule or angles(steps)).astype(np.float32)
+        return accumulate(drawn, past[:, None, -ORDER:], self._step, responses(self._feedback, noise.shape[2]))
+
+    def drawable(self, latents: FloatArray, before: FloatArray) -> FloatArray:
+        """What the denoiser would draw for latents (..., H, L) that follow `before` (..., n, L), see `emphasis`."""
+        return emphasise(np.concatenate([before[..., -ORDER:, :], latents], axis=-2), self._feedback, self._step)
 
 
 def _masks(missing: FloatArray, past: int, recall: int, candidates: int, *, guided: bool) -> FloatArray:

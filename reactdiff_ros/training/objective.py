@@ -227,14 +227,15 @@ class Objective(nn.Module):  # type: ignore[misc]
         context = model.denoiser.context(speaker, p.past, d.conditions)
         mask = context_mask(speaker_missing, d.past_missing, d.unguided)
         cos, sin = torch.cos(d.angle)[..., None, None], torch.sin(d.angle)[..., None, None]
-        target = p.target[:, None]
+        target = model.vae.emphasise(p.target, p.before)[:, None]
         z = cos * target + sin * d.noise
         predicted = model.denoiser.velocity(z, d.angle, context, mask)
         wanted = cos * d.noise - sin * target
         known = p.known[:, None].expand_as(predicted)
         losses = {"velocity": velocity_loss(predicted, wanted, known, p.weight[:, None] * self.weights)}
         if weights.motion or weights.cooccurrence:
-            losses |= self._decoded(s, d, cos * z - sin * predicted)
+            clean = model.vae.accumulate(cos * z - sin * predicted, p.before[:, None])
+            losses |= self._decoded(s, d, clean)
         losses["auxiliary"], losses["stimulus"] = self._auxiliary(s, tokens)
         total = weights.velocity * losses["velocity"] + weights.auxiliary * losses["auxiliary"]
         total = total + weights.stimulus * losses["stimulus"]

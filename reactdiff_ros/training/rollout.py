@@ -153,6 +153,7 @@ class _Player:
             return both[:, 1:] + self.guidance * (both[:, :1] - both[:, 1:])
 
         drawn = sample(velocity, self.tape[:, None, frame : frame + HOP], self.steps)[:, 0]
+        drawn = self.model.vae.accumulate(drawn, past)
         self.latents[:, MARGIN + frame : MARGIN + frame + HOP] = drawn.clamp(-LATENT_LIMIT, LATENT_LIMIT)
 
 

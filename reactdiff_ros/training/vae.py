@@ -5,6 +5,8 @@ Shapes: B sequences, T frames, L latents. Groups: `model.groups`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.model.emphasis import ORDER, accumulate, emphasise, feedback, responses
 from reactdiff_ros.model.groups import GROUP_COUNT, GROUP_OF_COEFFICIENT, GROUP_OF_LATENT
 from reactdiff_ros.model.runtime import VAE_CONTEXT as VAE_CONTEXT
 
@@ -20,6 +23,7 @@ from .shape import Shape
 VAE_KERNEL = 3
 VAE_LAYERS = VAE_CONTEXT // (VAE_KERNEL - 1)
 ATTRIBUTE_COUNT = 25
+_SHORTEST = 0.02
 _NARROWEST = 0.1
 """A latent that the KL term has closed carries nothing: it stays small instead of its noise being blown up."""
 
@@ -79,6 +83,8 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
         self.register_buffer("scale", torch.ones(COEFFICIENT_COUNT))
         self.register_buffer("center", torch.zeros(shape.latent))
         self.register_buffer("spread", torch.ones(shape.latent))
+        self.register_buffer("feedback", torch.zeros(ORDER, shape.latent))
+        self.register_buffer("step", torch.ones(shape.latent))
 
     def posterior(self, listener: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, T, L) of coefficients (B, T, 58), before whitening."""
@@ -94,10 +100,31 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
         return latents * self.spread + self.center
 
     def set_whitening(self, mean: Tensor) -> None:
-        """Take centre and spread from posterior means (..., L) of training data."""
+        """Take centre, spread and the size of `emphasise` from posterior means (B, T, L) of training data."""
         flat = mean.reshape(-1, mean.shape[-1])
         self.center.copy_(flat.mean(0))
         self.spread.copy_(flat.std(0).clamp(min=_NARROWEST))
+        self.feedback.copy_(torch.from_numpy(feedback()))
+        self.step.fill_(1.0)
+        fine = emphasise(self.whiten(mean), self.feedback, self.step)
+        self.step.copy_(fine.flatten(0, 1).std(0).clamp(min=_SHORTEST))
+
+    def emphasise(self, latents: Tensor, before: Tensor) -> Tensor:
+        """What the denoiser draws for whitened latents (..., H, L) that follow `before` (..., n, L), see
+        `model.emphasis`.
+        """
+        return emphasise(torch.cat([before[..., -ORDER:, :], latents], dim=-2), self.feedback, self.step)
+
+    def accumulate(self, drawn: Tensor, before: Tensor) -> Tensor:
+        """The whitened latents (..., H, L) of what the denoiser drew: the inverse of `emphasise`."""
+        weights = torch.from_numpy(responses(self.feedback.cpu().numpy(), drawn.shape[-2])).to(drawn.device)
+        return accumulate(drawn, before[..., -ORDER:, :], self.step, weights)
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Networks that were trained without emphasis draw the latents themselves."""
+        state.setdefault(prefix + "feedback", torch.zeros_like(self.feedback))
+        state.setdefault(prefix + "step", torch.ones_like(self.step))
+        super()._load_from_state_dict(state, prefix, *rest)
 
     def encode(self, listener: Tensor) -> Tensor:
         """Whitened latents (B, T, L): the posterior's mean."""

@@ -128,3 +128,28 @@ def test_no_delay_once_trained():
     for name in ("mouthSmileLeft", "browInnerUp", "headPitch", "jawOpen"):
         assert response[:, INDEX[name]].argmax() == 15
         assert response[15, INDEX[name]] > 0.5
+
+
+@torch.no_grad()
+def test_what_the_denoiser_draws_has_an_inverse_and_unit_size():
+    vae = ListenerVae(Shape(vae_width=4))
+    t = torch.arange(400)[None, :, None] * 0.04
+    mean = torch.sin(2 * torch.pi * 0.4 * t + torch.arange(LATENT_COUNT)) + 0.01 * torch.randn(3, 400, LATENT_COUNT)
+    vae.set_whitening(mean)
+    latents = vae.whiten(mean)
+    before, after = latents[:, 100:106], latents[:, 106:122]
+    drawn = vae.emphasise(after, before)
+    torch.testing.assert_close(vae.accumulate(drawn, before), after, atol=1e-4, rtol=1e-4)
+    assert 0.5 < vae.emphasise(latents[:, 2:], latents[:, :2]).std() < 1.5
+    many = vae.accumulate(drawn[:, None].expand(-1, 2, -1, -1), before[:, None])
+    torch.testing.assert_close(many[:, 1], after, atol=1e-4, rtol=1e-4)
+
+
+def test_networks_trained_without_emphasis_still_load():
+    vae = ListenerVae(Shape(vae_width=4))
+    state = {k: v for k, v in vae.state_dict().items() if k not in ("feedback", "step")}
+    other = ListenerVae(Shape(vae_width=4))
+    other.set_whitening(torch.randn(2, 50, LATENT_COUNT))
+    other.load_state_dict(state)
+    latents = torch.randn(1, 8, LATENT_COUNT)
+    torch.testing.assert_close(other.emphasise(latents[:, 2:], latents[:, :2]), latents[:, 2:])
