@@ -97,7 +97,7 @@ def test_plans_gather_where_the_speaker_does_something(pool) -> None:
     s = cut(pool, rng, np.arange(6), 50, SHAPE)
     s.salience = torch.zeros(6, 50)
     s.salience[:, 30:40] = 1.0
-    newest = torch.cat([draw_plans(s, config(plans=50), rng).newest for _ in range(4)])
+    newest = torch.cat([draw_plans(s, config(plans=50, events=2.0), rng).newest for _ in range(4)])
     inside = ((newest >= 30) & (newest < 40)).float().mean()
     assert inside == pytest.approx(30 / (38 + 30), abs=0.05)
     bounded = draw_plans(s, config(plans=50), rng, np.tile([5, 9], (6, 1))).newest
