@@ -37,7 +37,7 @@ DYADS ?= $(wildcard $(CLIPS)/dyads)
 weights: setup
 	@. ./env.sh && reactdiff train --output runs/live --voices runs/voices.npz --minutes 60 $(ARGS) \
 	  && last=runs/live \
-	  && { [ -z "$(DYADS)" ] || { reactdiff train --output runs/tuned --from runs/live/checkpoint.pt --minutes 4 \
+	  && { [ -z "$(DYADS)" ] || { reactdiff train --output runs/tuned --from runs/live/checkpoint.pt --steps 600 \
 	       --voices runs/voices.npz --dyads "$(DYADS)" && last=runs/tuned; }; } \
 	  && reactdiff export $$last/checkpoint.pt --output resource/models/live
 
