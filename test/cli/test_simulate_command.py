@@ -1,0 +1,54 @@
+"""reactdiff simulate: statistics beside people's, and pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.cli.simulate_statistics import HUMAN
+
+
+def test_statistics_and_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "simulate",
+        "--dyads",
+        "12",
+        "--seconds",
+        "20",
+        "--seed",
+        "2",
+        "--plots",
+        str(tmp_path / "p"),
+        "--json",
+    ]
+    assert main(arguments) == 0
+    out, told = capfd.readouterr()
+    answer = json.loads(out)
+    assert set(answer["statistics"]) == set(answer["human"]) == set(HUMAN)
+    assert all(np.isfinite(value) for value in answer["statistics"].values())
+    assert answer["prior"] == "natural"
+    assert "output" not in answer
+    for path in answer["plots"]:
+        assert Path(path).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert "people: 8.4" in told
+
+
+def test_without_precursors_and_with_the_wide_prior(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "x.npz"
+    arguments = ["simulate", "--dyads", "4", "--seconds", "8", "--prior", "wide", "--no-precursors"]
+    assert main([*arguments, "--output", str(file), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["prior"] == "wide"
+    made = np.load(file)
+    assert not made["stimulus_brighten"].any()
+    assert made["controls"].shape == (4, 6)
+    assert made["style"].shape == made["style_given"].shape == (4, 8)
+
+
+def test_pictures_that_cannot_be_written_are_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["simulate", "--dyads", "2", "--seconds", "4", "--plots", str(tmp_path / "file" / "p")]) == 1
+    assert "a picture cannot be written" in capfd.readouterr().err
