@@ -205,6 +205,7 @@ class Trainer:
         if self.vae_step >= c.vae_steps:
             return
         vae.requires_grad_(True)
+        alone = replace(c, roll_worlds=0)
         pool, since = None, (self.clock(), self._done(self.vae_step, c.vae_steps, VAE_BUDGET))
         stopped = False
         while not stopped:
@@ -212,7 +213,7 @@ class Trainer:
             if done >= 1.0 or stopped:
                 break
             if pool is None or self.vae_step % VAE_POOL_STEPS == 0:
-                pool = make_pool(c, "train", VAE_POOL + self.vae_step // VAE_POOL_STEPS, pools.bank)
+                pool = make_pool(alone, "train", VAE_POOL + self.vae_step // VAE_POOL_STEPS, pools.bank)
                 if self.vae_step == 0:
                     set_scale(vae, pool.listener)
             rng = np.random.default_rng([c.seed, 101, self.vae_step])
@@ -247,10 +248,10 @@ class Trainer:
         """Whiten the latents, and keep what the autoencoder can do on listeners that it has not seen."""
         c, vae = self.config, self.model.vae
         self.vae_step = c.vae_steps
-        pool = make_pool(c, "train", WHITENING_POOL, pools.bank)
+        pool = make_pool(replace(c, roll_worlds=0), "train", WHITENING_POOL, pools.bank)
         with torch.no_grad():
             vae.set_whitening(vae.posterior(pool.listener.to(self.accelerator.device))[0])
-        unseen = make_pool(replace(c, worlds=32), "validate", 1, pools.bank)
+        unseen = make_pool(replace(c, worlds=min(32, c.worlds), roll_worlds=0), "validate", 1, pools.bank)
         self.facts["autoencoder"] = describe(vae, unseen.listener)
 
     def _train_reaction(self, pools: Pools, stop: Callable[[], bool]) -> Iterator[Progress]:

@@ -196,12 +196,12 @@ def test_a_budget_ends_the_run_on_time(tmp_path) -> None:
     now = [0.0]
 
     def clock() -> float:
-        now[0] += 0.5
+        now[0] += 3.0
         return now[0]
 
     trainer = Trainer(config(steps=10**6, vae_steps=10**6, minutes=1.0), tmp_path, clock)
     reports = list(trainer.run())
-    assert 0 < trainer.step < 400
+    assert 0 < trainer.step < 60
     assert trainer.spent() < 90
     assert trainer.vae_step == 10**6  # counted as done
     assert all(report.left_s >= 0 or report.left_s != report.left_s for report in reports)
