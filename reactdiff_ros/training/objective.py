@@ -41,6 +41,10 @@ UNGUIDED: Final = 0.12
 """Share of the noise draws without any speaker, for classifier-free guidance."""
 GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 0.7, "brows": 1.0, "lids": 1.0, "blinks": 0.7, "gaze": 0.5, "head": 1.0}
 """Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself."""
+FINE: Final = 0.25
+"""Share of the noise angles that are for what is fine."""
+RETURN_FRAMES: Final = 6.0
+"""Time constant with which an offset past comes back."""
 CLEAR: Final = 0.7
 """Noise angle (rad) below which the clean estimate says enough to be decoded."""
 DECODED: Final = 48
@@ -140,20 +144,19 @@ class Drawn:
 
 
 def draw(s: Sequences, plans: Plans, config: TrainConfig, rng: np.random.Generator) -> Drawn:
-    """Everything random of a step but the plans; `plans.past` is disturbed in place."""
+    """Everything random of a step but the plans; their past and target are disturbed in place."""
     count, horizon, width = plans.target.shape
     noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
     if "history" in config.ablate:
         missing = torch.zeros(plans.past.shape[:2], dtype=torch.bool)
     else:
-        plans.past, missing = disturbed(plans.past, rng, noise)
+        missing = forgotten(count, plans.past.shape[1], rng)
+        disturb(plans, rng, noise)
     # Short stretches are cheap beside their context, so they get more draws: 1, 2 and 3 times as many.
     draws = config.draws * (1 + round(math.log2(config.shape.horizon / horizon)))
-    angle = 0.5 * np.pi * rng.beta(1.2, 1.1, (count, draws))
     return Drawn(
         plans, missing, conditions(_told(s, plans), config.shape.max_lead, rng),
-        torch.from_numpy(rng.random((count, draws)) < UNGUIDED),
-        torch.from_numpy(np.clip(angle, 0.01, 0.5 * np.pi).astype(np.float32)),
+        torch.from_numpy(rng.random((count, draws)) < UNGUIDED), torch.from_numpy(noise_angles((count, draws), rng)),
         torch.randn((count, draws, horizon, width), generator=noise),
     )  # fmt: skip
 
@@ -163,20 +166,43 @@ def _told(s: Sequences, plans: Plans) -> Told:
     return Told(s.controls[which], s.style[which], s.style_given[which], s.real[which], plans.lead)
 
 
-def disturbed(past: Tensor, rng: np.random.Generator, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Drop, shorten, offset and noise the listener's past. Returns it and which frames are missing (N, past)."""
-    count, length, width = past.shape
+def noise_angles(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Noise angles in (0, pi/2): nearly uniform, and a quarter spread evenly in their logarithm.
 
-    def amount(most: float) -> Tensor:
-        return torch.from_numpy(most * rng.random((count, 1, 1)).astype(np.float32))
+    A head or a smile moves by a few hundredths of a deviation from frame to frame. What keeps it from trembling is
+    learnt at angles below a tenth, of which the uniform part holds a twentieth.
+    """
+    even = 0.5 * np.pi * rng.beta(1.2, 1.1, shape)
+    fine = np.exp(rng.uniform(np.log(0.015), np.log(0.5), shape))
+    return np.clip(np.where(rng.random(shape) < FINE, fine, even), 0.01, 0.5 * np.pi).astype(np.float32)
 
-    grain = torch.randn(past.shape, generator=noise) * amount(0.5)
-    shift = torch.randn((count, 1, width), generator=noise) * amount(0.6)
-    clean = torch.from_numpy(rng.random((count, 1, 1)) < 0.3).float()
+
+def forgotten(count: int, length: int, rng: np.random.Generator) -> Tensor:
+    """Which frames of the past are missing (count, length): all of a quarter of them, a part of half of the rest."""
     keep = np.where(rng.random(count) < 0.5, length, rng.integers(1, length + 1, count))
     keep = np.where(rng.random(count) < 0.25, 0, keep)
-    missing = torch.arange(length)[None, :] < torch.from_numpy(length - keep)[:, None]
-    return past + (grain + shift) * (1 - clean), missing
+    return torch.arange(length)[None, :] < torch.from_numpy(length - keep)[:, None]
+
+
+def disturb(plans: Plans, rng: np.random.Generator, noise: torch.Generator) -> None:
+    """Noise some pasts and offset some, in place.
+
+    The network is not told, so it takes a past for what it looks like. Grain can be seen and smoothed away, and is
+    fine. An offset cannot be seen: if the target stayed, the network would learn that a face may jump by so much
+    after every stretch. So the target is offset too, and comes back within RETURN_FRAMES.
+    """
+    count, _, width = plans.past.shape
+
+    def amount(most: float, share: float) -> Tensor:
+        sizes = most * rng.random((count, 1, 1)) * (rng.random((count, 1, 1)) < share)
+        return torch.from_numpy(sizes.astype(np.float32))
+
+    grain = torch.randn(plans.past.shape, generator=noise) * amount(0.15, 0.25)
+    offset = torch.randn((count, 1, width), generator=noise) * amount(0.4, 0.2)
+    back = torch.exp(-torch.arange(1, plans.target.shape[1] + 1) / RETURN_FRAMES)[:, None]
+    plans.past = plans.past + offset + grain
+    plans.before = plans.before + offset
+    plans.target = plans.target + offset * back
 
 
 @dataclass(slots=True)

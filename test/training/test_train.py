@@ -24,9 +24,11 @@ from reactdiff_ros.training.objective import (  # noqa: E402
     Told,
     conditions,
     context_mask,
-    disturbed,
+    disturb,
     draw,
     draw_plans,
+    forgotten,
+    noise_angles,
     schedule,
 )
 from reactdiff_ros.training.pools import Pools  # noqa: E402
@@ -105,17 +107,39 @@ def test_plans_gather_where_the_speaker_does_something(pool) -> None:
     assert bounded.max() < 9
 
 
-def test_history_is_dropped_shortened_and_disturbed() -> None:
-    rng, noise = np.random.default_rng(0), torch.Generator().manual_seed(0)
-    past = torch.zeros(2000, 8, 3)
-    changed, missing = disturbed(past, rng, noise)
-    none = missing.all(1).float().mean()
-    all_of_it = (~missing).all(1).float().mean()
-    assert none == pytest.approx(0.25, abs=0.04)
-    assert all_of_it == pytest.approx(0.75 * (0.5 + 0.5 / 8), abs=0.05)
-    assert (changed == 0).flatten(1).all(1).float().mean() == pytest.approx(0.3, abs=0.04)
+def test_history_is_dropped_and_shortened() -> None:
+    missing = forgotten(4000, 8, np.random.default_rng(0))
+    assert missing.all(1).float().mean() == pytest.approx(0.25, abs=0.04)
+    assert (~missing).all(1).float().mean() == pytest.approx(0.75 * (0.5 + 0.5 / 8), abs=0.05)
     # The newest frames are the ones that stay.
     assert (missing.int().diff(dim=1) <= 0).all()
+
+
+def test_an_offset_past_goes_on_without_a_jump_and_comes_back(pool) -> None:
+    rng = np.random.default_rng(0)
+    s = cut(pool, rng, np.arange(6), 50, SHAPE)
+    plans = draw_plans(s, config(plans=200), rng)
+    past, target = plans.past, plans.target
+    disturb(plans, rng, torch.Generator().manual_seed(0))
+    moved, after = plans.past - past, plans.target - target
+    offset = moved.mean(1)
+    grainy = (moved - offset[:, None]).abs().amax((1, 2)) > 1e-5
+    shifted = after.abs().amax((1, 2)) > 1e-6
+    assert shifted.float().mean() == pytest.approx(0.2, abs=0.05)
+    assert grainy.float().mean() == pytest.approx(0.25, abs=0.05)
+    clean = shifted & ~grainy
+    torch.testing.assert_close(after[clean][:, 0], offset[clean] * np.exp(-1 / 6), atol=1e-5, rtol=1e-4)
+    assert (after[clean][:, -1].abs() < after[clean][:, 0].abs() + 1e-7).all()
+    assert torch.equal(plans.past[~shifted & ~grainy], past[~shifted & ~grainy])
+
+
+def test_fine_noise_is_trained_too() -> None:
+    angle = noise_angles((20000,), np.random.default_rng(0))
+    assert angle.min() > 0
+    assert angle.max() <= np.float32(np.pi / 2)
+    assert (angle < 0.1).mean() == pytest.approx(
+        0.75 * 0.04 + 0.25 * np.log(0.1 / 0.015) / np.log(0.5 / 0.015), abs=0.03
+    )
 
 
 def test_conditions_are_thinned_and_people_have_no_controls() -> None:
