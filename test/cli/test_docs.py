@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 import pytest
@@ -18,6 +19,7 @@ from reactdiff_ros.nodes.table import load_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CARDS = sorted((ROOT / "resource").rglob("README.md"))
 
 
 def blocks(language: str) -> Iterator[tuple[Path, str]]:
@@ -28,7 +30,7 @@ def blocks(language: str) -> Iterator[tuple[Path, str]]:
 
 def commands(program: str) -> list[str]:
     found = []
-    for _, text in blocks("bash"):
+    for _, text in blocks("(?:bash)?"):
         for line in text.replace("\\\n", " ").splitlines():
             for part in line.split("&&"):
                 if part.strip().startswith(program + " "):
@@ -47,6 +49,44 @@ def test_commands_parse(line: str) -> None:
         context = click.Context(command, parent=context, info_name=command.name)
         command = command.commands[name]
     command.make_context(command.name, arguments, parent=context)
+
+
+def prose() -> list[str]:
+    """Commands within sentences: `reactdiff ...`."""
+    spans = {
+        span
+        for page in [*PAGES, *CARDS]
+        for span in re.findall(
+            r"`(reactdiff [^`\n]+)`", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+        )
+    }
+    return sorted(spans)
+
+
+@pytest.mark.parametrize("span", prose())
+def test_commands_in_sentences_exist(span: str) -> None:
+    words = shlex.split(span.replace("...", ""))[1:]
+    command: click.Command = cli
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name = words.pop(0)
+        assert name in command.commands, span
+        command = command.commands[name]
+    known = {o for parameter in command.params for o in parameter.opts + parameter.secondary_opts} | {"--help"}
+    assert [w for w in words if w.startswith("--") and w not in known] == []
+
+
+def leaves(command: click.Command, path: str) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        for name, part in command.commands.items():
+            yield from leaves(part, f"{path} {name}")
+    else:
+        yield path
+
+
+@pytest.mark.parametrize("path", list(leaves(cli, "reactdiff")))
+def test_every_command_is_documented(path: str) -> None:
+    text = " ".join(page.read_text() for page in PAGES)
+    assert f"{path} " in text or f"{path}`" in text or f"{path}\n" in text
 
 
 @pytest.mark.parametrize("line", commands("ros2 launch"))
@@ -69,11 +109,51 @@ def test_topics_and_their_types_are_in_the_table(line: str) -> None:
     assert (words[0].lstrip("/"), words[1]) in subscribed
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("line", commands("ros2 run"))
+def test_nodes_and_their_parameters_are_in_the_table(line: str) -> None:
+    words = shlex.split(line, comments=True)
+    node = next(n for n in load_table().nodes if n.name == words[3])
+    given = {words[i + 1].split(":=")[0] for i, word in enumerate(words) if word == "-p"}
+    assert given <= {p.name for p in node.parameters}
+
+
+def headings(page: Path) -> set[str]:
+    """Anchors of a page, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", [*PAGES, *CARDS], ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
-    missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
-    assert missing == []
+    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text())
+    inner = [(page.parent / target if target else page, anchor) for target, anchor in links if "://" not in target]
+    assert [str(target) for target, _ in inner if not target.exists()] == []
+    assert [f"{t.name}#{a}" for t, a in inner if a and t.suffix == ".md" and a not in headings(t)] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *CARDS], ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_that_are_named_are_there(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    named = re.findall(r"`((?:[a-z_.]+/)+[a-z_]+\.(?:py|yaml|json|txt|sh|msg))`", text)
+    places = (ROOT, ROOT / "reactdiff_ros", page.parent)
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    seen, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in seen:
+            seen.add(page)
+            targets = re.findall(r"\]\(([^)#]+\.md)(?:#[^)]*)?\)", page.read_text())
+            waiting += [(page.parent / t).resolve() for t in targets if "://" not in t]
+    assert [str(page.relative_to(ROOT)) for page in [*PAGES, *CARDS] if page not in seen] == []
+
+
+def test_pictures_are_drawings() -> None:
+    for picture in (ROOT / "docs" / "images").glob("*.svg"):
+        assert ElementTree.parse(picture).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
 @pytest.mark.parametrize(("page", "code"), list(blocks("python")), ids=lambda v: getattr(v, "name", ""))
