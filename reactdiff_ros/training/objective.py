@@ -41,7 +41,7 @@ UNGUIDED: Final = 0.12
 """Share of the noise draws without any speaker, for classifier-free guidance."""
 GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 0.7, "brows": 1.0, "lids": 1.0, "blinks": 0.7, "gaze": 0.5, "head": 1.0}
 """Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself."""
-FINE: Final = 0.25
+FINE: Final = 0.1
 """Share of the noise angles that are for what is fine."""
 RETURN_FRAMES: Final = 6.0
 """Time constant with which an offset past comes back."""
@@ -167,7 +167,7 @@ def _told(s: Sequences, plans: Plans) -> Told:
 
 
 def noise_angles(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Noise angles in (0, pi/2): nearly uniform, and a quarter spread evenly in their logarithm.
+    """Noise angles in (0, pi/2): nearly uniform, and a tenth spread evenly in their logarithm.
 
     A head or a smile moves by a few hundredths of a deviation from frame to frame. What keeps it from trembling is
     learnt at angles below a tenth, of which the uniform part holds a twentieth.
