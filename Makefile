@@ -1,9 +1,9 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make test     all tests that this machine can run
 # make setup    the environment alone; then '. ./env.sh' in any shell
-# make test-long, make lint, make bench, make docs, make weights, make demo, make picture, make clean
+# make test-long, make lint, make bench, make docs, make weights, make evidence, make demo, make picture, make clean
 SHELL := /bin/bash
-.PHONY: help listen test test-long setup setup-test lint docs bench weights demo picture clean
+.PHONY: help listen test test-long setup setup-test lint docs bench weights evidence demo picture clean
 # Recordings for tests and figures, where there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -40,6 +40,16 @@ weights: setup
 	  && { [ -z "$(DYADS)" ] || { reactdiff train --output runs/tuned --from runs/live/checkpoint.pt --steps 600 \
 	       --voices runs/voices.npz --dyads "$(DYADS)" && last=runs/tuned; }; } \
 	  && reactdiff export $$last/checkpoint.pt --output resource/models/live
+
+# What the shipped weights do, all of it (hours): docs/evidence.md and the model card. Called again, it goes on.
+# Four models of the folds make the figures of recorded calls a test: ARGS="--fold-models D0 D1 D2 D3".
+evidence: setup
+	@. ./env.sh && mkdir -p docs/images && { reactdiff evaluate evidence --model resource/models/live --output runs/evidence \
+	    $(if $(DYADS),--dyads "$(DYADS)") $(if $(wildcard runs/voices.npz),--voices runs/voices.npz) $(ARGS) || [ $$? = 1 ]; } \
+	  && cp runs/evidence/evidence.json docs/evidence.json \
+	  && for f in runs/evidence/images/*.png; do [ ! -f "$$f" ] || cp "$$f" "docs/images/evidence_$${f##*/}"; done \
+	  && reactdiff docs evidence docs/evidence.json --output docs/evidence.md --card resource/models/live/README.md \
+	       $(if $(TRAINED_ON),--trained-on "$(TRAINED_ON)")
 
 demo: setup
 	@. ./env.sh && reactdiff demo render --output resource/demo/speaker.mp4

@@ -32,11 +32,47 @@ def benchmarks(figures: Path, output: Path | None) -> int:
     return _write(benchmarks_page(read_figures(figures)), output)
 
 
+@docs.command()
+@click.argument("figures", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; else stdout.")
+@click.option("--card", type=click.Path(path_type=Path, dir_okay=False), help="README.md of the weights, to write too.")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the weights of the card (the folder of --card).",
+)
+@click.option(
+    "--trained-on", default="", metavar="TEXT", help="Hardware, time and versions of the training, for the card."
+)
+def evidence(figures: Path, output: Path | None, card: Path | None, model: Path | None, trained_on: str) -> int:
+    """Page, and with --card the model card, of FIGURES (evidence.json, written by 'evaluate evidence').
+
+    Pictures that lie in images/ beside the page under the names evidence_*.png are shown.
+    """
+    from reactdiff_ros.cli.evidence_page import PICTURES, evidence_page
+    from reactdiff_ros.cli.model_card import model_card, read_manifest
+    from reactdiff_ros.evaluation.evidence import read_evidence
+
+    found = read_evidence(figures)
+    beside = output.parent if output is not None else Path()
+    links = {name: f"images/evidence_{name}.png" for name in PICTURES}
+    there = {name: link for name, link in links.items() if (beside / link).is_file()}
+    done = _write(evidence_page(found, there), output)
+    if card is not None:
+        done = _write(model_card(read_manifest(model or card.parent), found, trained_on=trained_on), card)
+    return done
+
+
 def _write(text: str, output: Path | None) -> int:
+    from reactdiff_ros.errors import ReactdiffError
+
     if output is None:
         click.echo(text, nl=False)
-    else:
+        return 0
+    try:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8")
-        click.echo(f"wrote {output}", err=True)
+    except OSError as error:
+        raise ReactdiffError("the page cannot be written", where=str(output), todo=str(error.strerror)) from error
+    click.echo(f"wrote {output}", err=True)
     return 0

@@ -8,6 +8,7 @@ from reactdiff_ros.cli.evaluate_ablations import ablations
 from reactdiff_ros.cli.evaluate_behaviour import behaviour
 from reactdiff_ros.cli.evaluate_controls import controls
 from reactdiff_ros.cli.evaluate_dyads import dyads
+from reactdiff_ros.cli.evaluate_evidence import evidence
 from reactdiff_ros.cli.evaluate_sessions import sessions
 from reactdiff_ros.cli.evaluate_simulator import simulator
 from reactdiff_ros.cli.evaluate_streams import streams
@@ -25,3 +26,4 @@ evaluate.add_command(streams)
 evaluate.add_command(behaviour)
 evaluate.add_command(sessions)
 evaluate.add_command(ablations)
+evaluate.add_command(evidence)

@@ -19,6 +19,7 @@ from reactdiff_ros.types import FloatArray
 
 from .checkpoints import read_checkpoint
 from .config import config_from
+from .history import runs_of
 from .nets import EncoderStep, Model
 
 OPSET = 17
@@ -208,7 +209,8 @@ def export(checkpoint: Path, folder: Path, name: str = "live") -> list[Path]:
     facts = {
         "simulator": state["simulator"], "steps": state["step"], "seed": config["seed"],
         "real": bool(config.get("dyads")) and "real" not in config.get("ablate", ()), "fold": config.get("fold", ""),
-        "ablate": list(config.get("ablate", ())),
+        "ablate": list(config.get("ablate", ())), "autoencoder": state.get("facts", {}).get("autoencoder"),
+        "training": runs_of(state),
     }  # fmt: skip
     try:
         return export_model(model, folder, name=name, facts=facts)

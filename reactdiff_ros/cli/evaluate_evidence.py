@@ -1,0 +1,113 @@
+"""`reactdiff evaluate evidence`: everything that is measured of a set of weights, by one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reactdiff_ros.cli import evaluation_options as options
+
+# As in evaluation/evidence_parts.py, which is too heavy to import for a help text; a test holds them equal.
+PARTS = (
+    "autoencoder", "speed", "dyads", "response", "behaviour", "streams", "choice", "controls", "sessions", "simulator",
+)  # fmt: skip
+
+
+@click.command()
+@options.MODEL
+@click.option(
+    "--dyads",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of recorded calls, as for 'evaluate dyads'.",
+)
+@click.option(
+    "--fold-models",
+    type=click.Path(path_type=Path, file_okay=False),
+    nargs=4,
+    metavar="DIR0 DIR1 DIR2 DIR3",
+    help="Four models, each trained without the pairs of one fold, for the recorded calls.",
+)
+@options.VOICES
+@click.option(
+    "--items", type=click.IntRange(8, 2000), default=200, show_default=True, help="Held-out speakers; others follow."
+)
+@click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only these; others if they are there.")
+@click.option("--short", is_flag=True, help="Minutes instead of hours, to see that everything runs: noise as figures.")
+@click.option("--long", "long_", is_flag=True, help="20 sessions of an hour instead of 6 of six minutes.")
+@options.STEPS
+@options.GUIDANCE
+@options.HOP
+@options.SEED
+@options.WORKERS
+@click.option("--date", metavar="YYYY-MM-DD", help="Date that the evidence carries (today).")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the files.")
+@options.JSON
+def evidence(
+    model: Path | None,
+    dyads: Path | None,
+    fold_models: tuple[Path, ...] | None,
+    voices: Path | None,
+    items: int,
+    parts: tuple[str, ...],
+    short: bool,
+    long_: bool,
+    steps: int | None,
+    guidance: float | None,
+    hop_s: float | None,
+    seed: int,
+    workers: int,
+    date: str | None,
+    output: Path,
+    as_json: bool,
+) -> int:
+    """Measure all that is measured of a set of weights, and hold it to its bounds.
+
+    OUTPUT gets a file a part as soon as it is done, evidence.json with all of them, and pictures. Called again, it
+    goes on where it was; a part with the same weights and settings is not run again. 'reactdiff docs evidence' makes
+    the page and the model card of it. Speeds are true only while nothing else runs on the machine.
+    """
+    import datetime
+    from time import perf_counter
+
+    from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell
+    from reactdiff_ros.cli.progress import progress_bar
+    from reactdiff_ros.evaluation.evidence import EVIDENCE, assemble, collect, write_whole
+    from reactdiff_ros.evaluation.evidence_parts import Subject, sizes_for
+    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.simulator.voices import load_bank
+
+    if short and long_:
+        raise click.UsageError("--short or --long, not both")
+    if fold_models and dyads is None:
+        raise click.UsageError("--fold-models needs --dyads")
+    wanted = tuple(part for part in PARTS if part != "dyads" or dyads is not None)
+    with json_on_stdout(as_json) as result:
+        if dyads is None:
+            tell("no recorded calls were given (--dyads): nothing is measured on people")
+        subject = Subject(
+            find_weights(model or ""), options.sampling(steps, guidance, hop_s), perf_counter,
+            sizes_for(items, short=short, long=long_), seed, load_bank(voices), workers, dyads,
+            tuple(find_weights(path) for path in fold_models or ()),
+        )  # fmt: skip
+        with progress_bar(f"evidence for {subject.weights.digest}") as show:
+            found = collect(
+                subject, output, parts=wanted, run=parts or None, encode=dumps, tell=tell,
+                told=lambda part, share: show((wanted.index(part) + share) / len(wanted)),
+            )  # fmt: skip
+        result.update(
+            assemble(found, subject, date=date or datetime.datetime.now(datetime.timezone.utc).date().isoformat())
+        )
+        write_whole(output / EVIDENCE, dumps(result, indent=1))
+        sum_up(result, tell)
+    return EXIT_ERROR if result["failed"] else EXIT_DONE
+
+
+def sum_up(evidence: dict[str, Any], tell: Any) -> None:
+    """A line a bound on stderr, and how many hold."""
+    from reactdiff_ros.cli.evidence_page import measured, verdict_word
+
+    for row in evidence["bounds"]:
+        tell(f"{verdict_word(row):12} {row['part']}: {row['name']}: {measured(row)} (bound: {row['bound']})")
+    tell(f"{evidence['held']} of {evidence['of']} bounds hold")

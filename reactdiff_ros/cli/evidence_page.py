@@ -1,0 +1,167 @@
+"""docs/evidence.md: every figure of a set of weights beside its bound, its controls, and what it says and does not say.
+
+Pure functions of what `reactdiff evaluate evidence` wrote. Bounds are judged anew from the figures by the one table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from reactdiff_ros.cli import evidence_tables as tables
+from reactdiff_ros.cli.markdown import figure, generated, markdown_table
+from reactdiff_ros.evaluation.evidence_bounds import judge
+
+Figures = Mapping[str, Any]
+
+
+def verdict_word(row: Figures) -> str:
+    """Whether a bound holds, in words."""
+    return {True: "holds", False: "**missed**", None: "not measured"}[row["holds"]]
+
+
+def measured(row: Figures) -> str:
+    """The value that a bound was judged by."""
+    value = row["value"]
+    shown = figure(bool(value) if row["bound"] in ("yes", "no") and value is not None else value)
+    return f"{shown} ({row['of']})" if row["of"] and value is not None else shown
+
+
+def evidence_page(evidence: Figures, pictures: Mapping[str, str] | None = None) -> str:
+    """The page.
+
+    Args:
+        evidence: of `evaluation.evidence.read_evidence`.
+        pictures: links of those that are there, by name without ending.
+    """
+    weights, rows = evidence["weights"], verdicts(evidence)
+    held = sum(row["holds"] is True for row in rows)
+    lines = [
+        "# Evidence: what the shipped weights were measured to do",
+        "",
+        generated("reactdiff docs evidence EVIDENCE.json --output docs/evidence.md"),
+        "",
+        f"Weights `{weights['digest']}` ({weights['name']}), trained on simulator `{weights['simulator']}`; "
+        f"measured on simulator `{evidence['simulator']}` on {evidence['date']}: {evidence['hardware']}. "
+        "Made by `reactdiff evaluate evidence`; what each figure is: [evaluation.md](evaluation.md).",
+        "",
+        f"**{held} of {len(rows)} bounds hold.** Bounds were set before training and were not moved. Where a bound is "
+        "on several figures alike, the one farthest out is shown.",
+    ]
+    if weights["simulator"] != evidence["simulator"]:
+        lines += ["", "The weights were trained on another version of the simulator than they were measured on."]
+    if any(_reduced(settings) for settings in evidence["settings"].values()):
+        lines += ["", "Some parts were measured on fewer items than the bounds are meant for; their figures are noise."]
+    for part, section in SECTIONS.items():
+        if part in evidence["parts"] or part in evidence["failed"]:
+            lines += ["", *_section(part, section, evidence, rows, pictures or {})]
+    return "\n".join(lines) + "\n"
+
+
+def verdicts(evidence: Figures) -> list[dict[str, Any]]:
+    """Every bound on the parts that are there."""
+    return [v.as_dict() for v in judge(evidence["parts"])]
+
+
+def _reduced(settings: Figures) -> bool:
+    sizes = settings.get("sizes", {})
+    return any(
+        sizes.get(name, least) < least for name, least in {"items": 100, "trials": 100, "behaviour_items": 50}.items()
+    )
+
+
+def _section(
+    part: str, section: tuple[str, str, Callable[[Figures], list[str]]], evidence: Figures, rows: list[dict[str, Any]],
+    pictures: Mapping[str, str],
+) -> list[str]:  # fmt: skip
+    title, words, details = section
+    lines = [f"## {title}", ""]
+    if part in evidence["failed"]:
+        return [*lines, f"Not measured: {evidence['failed'][part]}."]
+    sizes = evidence["settings"].get(part, {}).get("sizes", {})
+    told = ", ".join(f"{name.split('_')[-1]} {size:g}" for name, size in sizes.items())
+    lines += [words + (f" Here: {told}." if told else "")]
+    own = [row for row in rows if row["part"] == part]
+    if own:
+        shown = ((row["name"], measured(row), row["bound"], verdict_word(row), row["why"]) for row in own)
+        lines += ["", *markdown_table(("figure", "measured", "bound", "", "why this bound"), shown)]
+    lines += details(evidence["parts"][part])
+    for name in _PICTURES.get(part, ()):
+        if name in pictures:
+            lines += ["", f"![{title}: {name.replace('_', ' ')}]({pictures[name]})"]
+    return lines
+
+
+_ENOUGH: Final = {"items": 100, "trials": 100, "behaviour_items": 50, "stream_items": 50}
+_PICTURES: Final = {
+    "simulator": ("systems", "time_line"), "response": ("responses",), "behaviour": ("lags",), "streams": ("spectra",),
+    "controls": ("controls",),
+}  # fmt: skip
+PICTURES: Final = tuple(name for names in _PICTURES.values() for name in names)
+"""Names of the pictures that the page shows where they are there."""
+
+SECTIONS: Final[dict[str, tuple[str, str, Callable[[Figures], list[str]]]]] = {
+    "simulator": (
+        "Listening to simulated speakers",
+        "REACT's definitions on held-out simulated speakers, ten streams each. It shows how much of a known "
+        "distribution is recovered from noisy perception. It is no evidence of human likeness and is never to "
+        "be set beside published figures of REACT: other speakers, other attributes, other listeners.",
+        tables.simulator,
+    ),
+    "dyads": (
+        "Beside people in recorded calls",
+        "The speaker's smile, cheeks and gaze go in, the listener's smile comes out. It shows that smiles come "
+        "with the partner's, as often and as long as people's. It says nothing of nods, brows or voice, which "
+        "these calls do not tell, nor whether anybody would call the listener natural: nobody rated it. Twelve "
+        "pairs are few.",
+        tables.dyads,
+    ),
+    "response": (
+        "Answers to events",
+        "Paired trials with the same noise, an event inserted or not. It shows what causes an answer and how "
+        "often it comes; speakers are simulated.",
+        tables.response,
+    ),
+    "behaviour": (
+        "Lags, reliance, realism, attention",
+        "Whether smiles come after the speaker's and not by chance, whether the speaker matters at all, whether "
+        "windows can be told from simulated listeners'. An area near 1 means that a classifier tells them "
+        "apart, not that a person would.",
+        tables.behaviour,
+    ),
+    "streams": (
+        "Free-running streams",
+        "Streams as live beside the same model drawn block by block in many steps without choice or smoothing "
+        "(ancestral), and beside simulated listeners (reference). It shows that running live does not change "
+        "what the model does; not that the model is right.",
+        tables.streams,
+    ),
+    "choice": (
+        "Choice among ten candidates",
+        "Streams with a choice over streams without, same speakers and seeds. A choice must not make a duller face.",
+        tables.choice,
+    ),
+    "controls": (
+        "Controls and styles",
+        "The same speakers with the same noise, one setting swept. It shows that a setting moves what it names; "
+        "how far is in the table.",
+        tables.controls,
+    ),
+    "sessions": (
+        "Long sessions",
+        "Changing speakers with absences; the last part beside the second. It shows that nothing drifts in that "
+        "time; short sessions are the quick form of sessions of an hour, and their intervals are wide.",
+        tables.sessions,
+    ),
+    "autoencoder": (
+        "Autoencoder",
+        "Reconstruction and use of the latents, measured when it was trained, on simulated listeners.",
+        tables.autoencoder,
+    ),
+    "speed": (
+        "Speed and size",
+        "The model alone on one thread of the machine named above; elsewhere it takes what it takes there.",
+        tables.speed,
+    ),
+}
+"""Title, what it means and does not mean, and the tables of each part, in the page's order."""

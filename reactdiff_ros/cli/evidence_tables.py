@@ -1,0 +1,254 @@
+"""The tables of docs/evidence.md: for each part the lines that show its figures beside their controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reactdiff_ros.cli.markdown import figure, interval, markdown_table
+
+Figures = Mapping[str, Any]
+
+
+def _titled(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    return ["", f"{title}:", "", *markdown_table(head, rows)]
+
+
+def simulator(f: Figures) -> list[str]:
+    """Systems with intervals, skills, and how far the model is from the policy."""
+    figures = ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "pose", "nods_per_minute")
+    systems = [name for name, row in f.items() if isinstance(row, dict) and "FRC" in row and name != "skill"]
+    lines = _titled(
+        "Every system, with 95 % intervals over speakers",
+        ("system", *(n.replace("_", " ") for n in figures)),
+        ((s.replace("_", " "), *(interval(f[s], name) for name in figures)) for s in systems),
+    )
+    skills, bands = f.get("skill", {}), f.get("bands", {})
+    names = ("FRC", "FRD", "FRDiv_ratio", "FRVar_ratio", "pose")
+    rows = []
+    for system, kept in bands.items():
+        own = skills if system == "model" else skills.get(system, {})
+        rows.append((system.replace("_", " "), *(interval(own, n) for n in names), "yes" if kept["all"] else "no"))
+    lines += _titled("Skills and ratios", ("system", *(n.replace("_", " ") for n in names), "keeps all bands"), rows)
+    model, policy = skills.get("FRC"), skills.get("policy", {}).get("FRC")
+    if model is not None and policy is not None:
+        lines += [
+            "",
+            f"The policy, which knows the simulator's rules and sees only what perception delivers, has a skill of "
+            f"{figure(policy)} in FRC; the model is {figure(abs(policy - model))} "
+            f"{'below' if model < policy else 'above'} it. "
+            f"The mime's FRC is {figure(_value(f, 'mime', 'FRC'))} and the mean of many listeners' "
+            f"{figure(_value(f, 'listener_mean', 'FRC'))} where the oracle's is {figure(_value(f, 'oracle', 'FRC'))}: "
+            "FRC alone rewards who does not what people do.",
+        ]
+    return lines
+
+
+def _value(figures: Figures, *path: str) -> Any:
+    value: Any = figures
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def dyads(f: Figures) -> list[str]:
+    """C, p and D_marg of every system."""
+    systems = [name for name, row in f.items() if isinstance(row, dict) and "C" in row]
+    rows = (
+        (s, interval(f[s], "C"), figure(f[s]["p"]), figure(f[s]["D_marg"]), figure(f[s]["passes"])) for s in systems
+    )
+    note = f.get("model", {}).get("note", "")
+    return [
+        *_titled("Every system", ("system", "C (95 % over pairs)", "p", "D_marg", "passes all three"), rows),
+        "",
+        f"Model: {note}."
+        + (" Shipped: trained on all pairs, so its row is no test." if "shipped" in f else "")
+        + " The D_marg of the real listeners is that of one half of the pairs against the other.",
+    ]
+
+
+def response(f: Figures) -> list[str]:
+    """Answers by setting, and placebos."""
+
+    def row(name: str, r: Figures) -> tuple[str, ...]:
+        return name, figure(r["rate"]), interval(r, "excess"), str(r["trials"])
+
+    rows = [row(f"natural, smile of {size}", r) for size, r in f["natural"]["by_size"].items()]
+    rows += [row(name.replace("_", " and "), f[name]) for name in ("responsive_positive", "negative")]
+    rows += [row(f"nods to a backchannel cue, {s.replace('_', ' and ')}", r) for s, r in f["nods"].items()]
+    by_kind = f["placebo"]["by_kind"].items()
+    return [
+        *_titled("Answers, as shares of trials", ("setting", "rate", "excess (95 %)", "trials"), rows),
+        *_titled("Placebos", ("event", "new smiles"), ((k.replace("_", " "), figure(v)) for k, v in by_kind)),
+    ]
+
+
+def behaviour(f: Figures) -> list[str]:
+    """Lags, reliance, realism, attention."""
+    rows = []
+    for setting, by_precursors in f["lags"].items():
+        for name, lags in by_precursors.items():
+            cells = (
+                f"{figure(b['excess'])} ({figure(b['chance_low'])} to {figure(b['chance_high'])})"
+                for b in lags["bins"].values()
+            )
+            rows.append((f"{setting}, {name.replace('_', ' ')}", *cells))
+    bins = next(iter(next(iter(f["lags"].values())).values()))["bins"]
+    lines = _titled(
+        "Lags of reciprocal smiles: share of the speaker's smiles less chance (in brackets what chance does)",
+        ("", *(name.replace("_", " ") for name in bins)),
+        rows,
+    )
+    lines += _titled(
+        "Reliance on the speaker",
+        ("of", "own speaker", "another one's", "reliance (95 %)"),
+        (
+            (
+                name,
+                figure(r["paired"]),
+                figure(r["shuffled"]),
+                f"{figure(r['reliance'])} ({figure(r['low'])} to {figure(r['high'])})",
+            )
+            for name, r in f["reliance"].items()
+        ),
+    )
+    real = f["realism"]
+    lines += _titled(
+        "Realism of windows of 2 s, beside fresh simulated listeners of the same speakers (the floor)",
+        ("figure", "model", "floor"),
+        [
+            ("Frechet distance", figure(real["frechet"]["distance"]), figure(real["frechet"]["floor"])),
+            (
+                "classifier's area under the curve (.5: cannot be told apart)",
+                figure(real["classifier"]["auc"]),
+                figure(real["classifier_floor"]["auc"]),
+            ),
+        ],
+    )
+    return lines + (_attention(f["attention"]) if f.get("attention") else [])
+
+
+def _attention(attention: Figures) -> list[str]:
+    """For each cue and map, the stream to which attention shifts most, against plain talk."""
+    rows = []
+    for cue, maps in attention["cues"].items():
+        cells = []
+        for streams in maps.values():
+            if not streams:
+                cells.append("none")
+                continue
+            name, row = max(streams.items(), key=lambda item: abs(item[1]["difference"]))
+            cells.append(f"{name} {row['difference']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})")
+        rows.append((cue, *cells))
+    maps = next(iter(attention["cues"].values()))
+    return _titled(
+        "Attention on cues that show only in face and voice together: the stream whose share changes most, with 95 %",
+        ("cue", *(name.replace("_", " ") for name in maps)),
+        rows,
+    )
+
+
+def streams(f: Figures) -> list[str]:
+    """Groups of coefficients, and events a minute."""
+    groups = f["variance"]["raw_over_ancestral"]
+    columns: dict[str, Figures] = {
+        "variance over ancestral": groups,
+        "variance over reference": f["variance"]["shown_over_reference"],
+        "autocorrelation off ancestral": f["autocorrelation"]["raw_to_ancestral"],
+        "jerk at borders, planned": f["border_jerk"]["raw"],
+        "jerk at borders, shown": f["border_jerk"]["shown"],
+        "plans' difference": f["plan_difference"],
+        **{f"power {band}": ratios for band, ratios in f["bands_over_reference"]["raw"].items()},
+    }
+    events = f["events_per_minute"]
+    ratios = {name: f[f"events_over_{name}"] for name in ("ancestral", "reference")}
+    return [
+        *_titled(
+            "Each group of coefficients",
+            ("group", *columns),
+            ((g, *(figure(c.get(g)) for c in columns.values())) for g in groups),
+        ),
+        "",
+        "Gaze and blinks are replaced by reflexes at run time; no bound is put on their streams.",
+        *_titled(
+            "Events a minute",
+            ("event", *events, "shown over ancestral (95 %)", "shown over reference (95 %)"),
+            (
+                (
+                    kind.replace("_", " "),
+                    *(figure(rates[kind]) for rates in events.values()),
+                    *(_ratio(r[kind]) for r in ratios.values()),
+                )
+                for kind in next(iter(events.values()))
+            ),
+        ),
+    ]
+
+
+def _ratio(row: Figures) -> str:
+    return f"{figure(row['ratio'])} ({figure(row['low'])} to {figure(row['high'])})"
+
+
+def choice(f: Figures) -> list[str]:
+    """Ratios with choice over without."""
+    rows = [(f"variance of {group}", figure(v)) for group, v in f["variance"].items()]
+    rows += [(name.replace("_", " "), figure(f[name])) for name in ("smile_rate", "smile_share", "smile_mean")]
+    return _titled(f"{f['candidates']} candidates over one", ("figure", "ratio"), rows)
+
+
+def controls(f: Figures) -> list[str]:
+    """Every sweep."""
+    swept = [(name, part) for name, parts in f["controls"].items() for part in parts]
+    swept += [(f"style, {name}", part) for name, part in f["style"].items()]
+    return _titled(
+        "Means at evenly spaced values",
+        ("control", "from, to", "measured", "means", "rise (95 %)", "every step rises"),
+        (
+            (
+                name.replace("_", " "),
+                f"{part['values'][0]:g}, {part['values'][-1]:g}",
+                part["measure"],
+                " ".join(map(figure, part["mean"])),
+                interval(part, "rise"),
+                figure(part["monotonic"]),
+            )
+            for name, part in swept
+        ),
+    )
+
+
+def sessions(f: Figures) -> list[str]:
+    """Second against last part."""
+    rows = (
+        (name, figure(r["second"]), figure(r["last"]), _ratio(r), figure(r["within"]))
+        for name, r in f["ratios"].items()
+    )
+    return _titled(
+        f"{f['sessions']} sessions of {f['minutes']:g} min: last sixth over the second",
+        ("figure", "second", "last", "ratio (95 %)", "within .8 to 1.25"),
+        rows,
+    )
+
+
+def autoencoder(f: Figures) -> list[str]:
+    """Reconstruction and active units of each group."""
+    return _titled(
+        "Each group, on listeners that training had not seen",
+        ("group", "variance explained", "active units of", "KL, nats a frame"),
+        (
+            (g, figure(v), f"{f['active_units'][g]} of {f['units'][g]}", figure(f["kl"][g]))
+            for g, v in f["explained"].items()
+        ),
+    )
+
+
+def speed(f: Figures) -> list[str]:
+    """Times of the model alone."""
+    times = {"one frame, encoder": f["encoder_frame_ms"]}
+    times |= {f"plan, {count} candidates": row for count, row in f["plan_ms"].items()}
+    rows = ((name, *(figure(row[q]) for q in ("p50", "p99", "min"))) for name, row in times.items())
+    return _titled(
+        f"Times in ms on {f['threads']} thread, {f['steps']} steps, guidance {f['guidance']:g}",
+        ("what", "median", "99th percentile", "least"),
+        rows,
+    )

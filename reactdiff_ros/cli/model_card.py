@@ -1,0 +1,247 @@
+"""The model card of a folder of weights: a pure function of its manifest and of the evidence.
+
+The form is that of cards on the Hugging Face hub: a head in YAML, then what it is, its uses, training, evaluation,
+limits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from reactdiff_ros.cli.evidence_page import measured, verdict_word, verdicts
+from reactdiff_ros.cli.markdown import figure, generated, markdown_table
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.evidence_verdicts import Figures
+from reactdiff_ros.model.weights import MANIFEST, find_weights
+
+LICENCE: Final = "apache-2.0"
+_OPTIONS: Final = ("seed", "minutes", "steps", "vae_steps", "batch", "learning_rate", "precision", "fold")
+"""Settings of a run that `reactdiff train` takes as options of the same name."""
+_IMPLIED: Final = {"learning_rate", "real_share", "average", "roll_after"}
+"""What --from sets by itself."""
+_SHORT: Final = ("simulator", "dyads", "response", "behaviour", "speed")
+"""Parts whose bounds stand in the card; the others are in the page."""
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of checked weights, with their "digest".
+
+    Raises:
+        WeightsError: they are missing or do not fit.
+        ReactdiffError: the manifest does not tell what a card needs.
+    """
+    weights = find_weights(folder)
+    manifest = json.loads((weights.folder / MANIFEST).read_text(encoding="utf-8"))
+    if not isinstance(manifest.get("training"), list) or not manifest["training"] or not weights.parameters:
+        raise ReactdiffError(
+            "the manifest does not say how the weights were trained", where=str(weights.folder / MANIFEST),
+            todo="write it again with 'reactdiff export'",
+        )  # fmt: skip
+    return {**manifest, "digest": weights.digest}
+
+
+def model_card(manifest: Figures, evidence: Figures, *, trained_on: str = "") -> str:
+    """The card.
+
+    Args:
+        manifest: of `read_manifest`.
+        evidence: of `evaluation.evidence.read_evidence`.
+        trained_on: hardware, time and versions of the training, in words.
+
+    Raises:
+        ReactdiffError: the evidence is of other weights.
+    """
+    if manifest["digest"] != evidence["weights"]["digest"]:
+        raise ReactdiffError(
+            f"the evidence is of weights {evidence['weights']['digest']}, the card would be of {manifest['digest']}",
+            todo="run 'reactdiff evaluate evidence' on these weights",
+        )
+    sections = (
+        _head(manifest), _what(manifest), _data(manifest), _training(manifest, trained_on),
+        _scores(evidence), _people(evidence), _LIMITS,
+    )  # fmt: skip
+    return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+
+
+def _head(manifest: Figures) -> list[str]:
+    return [
+        "---",
+        f"license: {LICENCE}",
+        "library_name: onnx",
+        "tags: [robotics, ros2, facial-expression, listener, latent-diffusion, human-robot-interaction]",
+        "---",
+        "",
+        generated("reactdiff docs evidence EVIDENCE.json --output docs/evidence.md --card README.md"),
+        "",
+        f"# Model card: `{manifest['name']}`",
+    ]
+
+
+def _what(manifest: Figures) -> list[str]:
+    counts, shape = manifest["parameters"], manifest["shape"]
+    total = sum(counts.values()) / 1e6
+    rows = [
+        (
+            "speaker encoder: streams in two classes (face, voice), intra-class attention in each, inter-class "
+            f"attention between, {shape['encoder_layers']} causal temporal layers with cached keys and values",
+            "`encoder.onnx`", _millions(counts["encoder"]),
+        ),
+        (
+            f"causal VAE of the listener's 58 coefficients, one latent of {shape['latent']} numbers a frame in "
+            f"{len(manifest['groups'])} groups, with a head of REACT's 25 attributes",
+            "`vae_encoder.onnx`, `vae_decoder.onnx`, `attributes.onnx`", _millions(counts["vae"]),
+        ),
+        (
+            f"denoiser: {shape['denoiser_layers']} layers, width {shape['width']}, horizon {shape['horizon']} frames; "
+            f"cross-attention to {shape['speech']} speaker tokens and {shape['past']} frames of its own past; told "
+            "controls and style",
+            "`context.onnx` (once a plan), `denoiser.onnx` (every step)", _millions(counts["denoiser"]),
+        ),
+    ]  # fmt: skip
+    return [
+        "A latent diffusion that gives a robot's face the reactions of a listener: causal, streaming, 25 frames a "
+        f"second, from a speaker's face and voice. {total:.1f} million parameters; ONNX graphs for one thread of ONNX "
+        "Runtime, and the same numbers as safetensors (float16, to train on). It follows ReactDiff (Li et al., arXiv "
+        "2505.14151) with code and weights of its own. `manifest.json` holds the SHA-256 of every file; the loader "
+        "refuses anything else. `check.json` holds outputs of the torch networks that the graphs must reproduce.",
+        "",
+        f"Digest of the manifest `{manifest['digest']}`, hash of the simulator `{manifest['simulator']}`.",
+        "",
+        *markdown_table(("part", "file", "parameters"), rows),
+        "",
+        "**Use**: a robot's or an avatar's listening face, in research and demonstrations: `policy: model` runs it. "
+        f"Told to it: {', '.join(f'`{name}`' for name in manifest['conditions'])}.",
+    ]
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.2f} M"
+
+
+def _data(manifest: Figures) -> list[str]:
+    used = {name for run in manifest["training"] for name in run["data"]}
+    rows = [
+        (
+            "simulated dyads of this package, drawn anew while training; state machines after published figures "
+            "(docs/simulator.md)",
+            "Apache-2.0", "everything",
+        )
+    ]  # fmt: skip
+    if "voices" in used:
+        rows.append(
+            (
+                "voice features of nonsense spoken by espeak-ng",
+                "made by a GPL program; no voice ships",
+                "the speaker's voice",
+            )
+        )
+    if "dyads" in used and manifest.get("real"):
+        rows.append(
+            (
+                "36 video calls of 12 pairs: data/real_dyads of github.com/daoramey/nonverbal-dynamics-VC-resolution "
+                "(Diao et al., ICMI 2024)" + (f", without fold {manifest['fold']}" if manifest["fold"] else ""),
+                "MIT", "AU06, AU12, gaze at or away, motion; the voice was unobserved",
+            )
+        )  # fmt: skip
+    if "recordings" in used and manifest.get("real"):
+        rows.append(("own recordings (`--recordings`)", "of whoever trained", "what they observe"))
+    return ["## Data", "", *markdown_table(("what", "licence", "trains"), rows)]
+
+
+def _training(manifest: Figures, trained_on: str) -> list[str]:
+    runs = manifest["training"]
+    names = ["live", "tuned"][: len(runs)] + [f"tuned{i}" for i in range(2, len(runs))]
+    commands = [
+        _command(run, name, names[i - 1] if i else "") for i, (run, name) in enumerate(zip(runs, names, strict=True))
+    ]
+    steps = " and ".join(str(run["steps"]) for run in runs)
+    tail = [f"reactdiff export runs/{names[-1]}/checkpoint.pt --output resource/models/{manifest['name']}"]
+    lines = ["## Training", "", "```bash", *commands, *tail, "```", ""]
+    seeds = sorted({run["settings"].get("seed", 0) for run in runs})
+    lines += [
+        f"Optimiser steps of encoder and denoiser: {steps}; seed {', '.join(map(str, seeds))}. Averaged weights ship. "
+        + (f"{trained_on.rstrip('.')}. " if trained_on else "")
+        + "What each phase learns from which loss: docs/training.md."
+    ]
+    if not all(run["known"] for run in runs):
+        lines += ["", "The first run above went on from networks whose own run is no longer on record."]
+    if manifest["ablate"]:
+        lines += ["", f"Trained without {', '.join(manifest['ablate'])}: an ablation, not to be shipped."]
+    return lines
+
+
+def _command(run: Figures, name: str, before: str) -> str:
+    settings: Mapping[str, Any] = run["settings"]
+    words = ["reactdiff train", f"--output runs/{name}"]
+    if run["from"]:
+        words.append(f"--from runs/{before}/checkpoint.pt" if before else "--from CHECKPOINT")
+    for option in _OPTIONS:
+        implied = option in _IMPLIED and run["from"]
+        endless = option == "steps" and settings.get("minutes")
+        if settings.get(option) not in (None, "", 0.0) and not implied and not endless:
+            words.append(f"--{option.replace('_', '-')} {settings[option]}")
+    words += [f"--ablate {part}" for part in settings.get("ablate", ())]
+    words += [_FILES[kind] for kind in run["data"]]
+    return " ".join(words)
+
+
+_FILES: Final = {
+    "voices": "--voices runs/voices.npz",
+    "dyads": "--dyads DYADS",
+    "recordings": "--recordings RECORDINGS",
+}
+
+
+def _scores(evidence: Figures) -> list[str]:
+    rows = verdicts(evidence)
+    held = sum(row["holds"] is True for row in rows)
+    shown = [row for row in rows if row["part"] in _SHORT or row["holds"] is not True]
+    table = ((row["part"], row["name"], measured(row), row["bound"], verdict_word(row)) for row in shown)
+    return [
+        "## Scores",
+        "",
+        f"{held} of {len(rows)} bounds hold ({evidence['date']}, {evidence['hardware']}). Every missed one and the "
+        "main ones stand here; all figures with their controls are in docs/evidence.md.",
+        "",
+        *markdown_table(("part", "figure", "measured", "bound", ""), table),
+        *[f"\n{part} was not measured: {why}." for part, why in evidence["failed"].items()],
+        "",
+        "Figures of the simulator show a known distribution recovered from noisy perception. They are no evidence of "
+        "human likeness and are never to be set beside published figures of REACT.",
+    ]
+
+
+def _people(evidence: Figures) -> list[str]:
+    calls = evidence["parts"].get("dyads", {}).get("model")
+    lines = ["## What was tested on people, and what was not", ""]
+    if calls:
+        lines += [
+            f"- Tested: the coupling of smiles in recorded calls (C {figure(calls['C'])}, p {figure(calls['p'])}) and "
+            f"the statistics of smiles (D_marg {figure(calls['D_marg'])}); {calls['note']}.",
+        ]
+    else:
+        lines += ["- Nothing: recorded calls were not given when the evidence was made."]
+    return [
+        *lines,
+        "- Not tested: no person has rated this listener. Nods, frowns, brow raises and every response to the voice "
+        "rest on the simulator.",
+    ]
+
+
+_LIMITS: Final = [
+    "## Limits: what must not be claimed",
+    "",
+    "- That it listens like a person. It knows no words; its nods know phrases and pauses, not meaning.",
+    "- Anything about REACT's benchmarks, about cultures other than those of the few recorded pairs, about children, "
+    "or about therapy and diagnosis.",
+    "- That its reading of emotion is right: what perception takes for a smile is answered, whoever shows it and why.",
+    "- That it works for every face, voice, camera and light alike: perception was measured on few people "
+    "(docs/perception.md).",
+    "",
+    "## Licence",
+    "",
+    "Apache-2.0, as the package. No recording, text or weight of others is in it.",
+]

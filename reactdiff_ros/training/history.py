@@ -1,0 +1,53 @@
+"""Which runs made a checkpoint: what the manifest, and through it the model card, tells of the training."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+from reactdiff_ros.errors import ReactdiffError
+
+from .checkpoints import read_checkpoint
+from .config import TrainConfig
+
+_FILES: Final = {"bank": "voices", "dyads": "dyads", "recordings": "recordings"}
+_APART: Final = {*_FILES, "start_from", "losses", "shape", "threads", "workers", "checkpoint_steps"}
+_LONGEST: Final = 10
+
+
+def runs_of(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs that led to the checkpoint `state`, oldest first; one that fine-tunes names the run that it began with.
+
+    Each is {"settings": those off their defaults, "steps": optimiser steps done, "data": which of voices, dyads and
+    recordings there were, "from": whether it began with another run's networks, "known": whether that run follows here
+    and its checkpoint could still be read}. Paths are left out: they mean nothing elsewhere.
+    """
+    runs: list[dict[str, Any]] = []
+    while len(runs) < _LONGEST:
+        config = state["config"]
+        before = str(config.get("start_from", ""))
+        runs.insert(0, _run(config, int(state["step"])))
+        if not before:
+            break
+        try:
+            state = read_checkpoint(Path(before))
+        except ReactdiffError:
+            runs[0]["known"] = False
+            break
+    return runs
+
+
+def _run(config: dict[str, Any], steps: int) -> dict[str, Any]:
+    plain = TrainConfig()
+    settings = {}
+    for f in fields(TrainConfig):
+        value = config.get(f.name, getattr(plain, f.name))
+        value = list(value) if isinstance(value, tuple) else value
+        default = getattr(plain, f.name)
+        if f.name not in _APART and value != (list(default) if isinstance(default, tuple) else default):
+            settings[f.name] = value
+    return {
+        "settings": settings, "steps": steps, "data": [name for key, name in _FILES.items() if config.get(key)],
+        "from": bool(config.get("start_from")), "known": True,
+    }  # fmt: skip
