@@ -12,7 +12,7 @@ import numpy as np
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.model.emphasis import ORDER, accumulate, emphasise, responses
+from reactdiff_ros.model.emphasis import ORDER, responses
 from reactdiff_ros.model.groups import LATENT_COUNT
 from reactdiff_ros.model.solvers import angles, fitted_multistep
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
@@ -75,7 +75,7 @@ class Networks:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         self.shape, self.name = weights.shape, f"{weights.name}@{weights.digest}"
-        self._feedback, self._step = weights.feedback, weights.step
+        self._emphasis = weights.emphasis
         self._sessions: dict[str, Any] = {}
         for graph in GRAPHS:
             try:
@@ -174,11 +174,12 @@ class Networks:
             return np.asarray(blind + np.float32(guidance) * (seeing - blind))
 
         drawn: FloatArray = fitted_multistep(velocity, noise, schedule or angles(steps)).astype(np.float32)
-        return accumulate(drawn, past[:, None, -ORDER:], self._step, responses(self._feedback, noise.shape[2]))
+        weights = responses(self._emphasis.feedback, noise.shape[2])
+        return np.asarray(self._emphasis.latents(drawn, past[:, None, -ORDER:], weights), dtype=np.float32)
 
     def drawable(self, latents: FloatArray, before: FloatArray) -> FloatArray:
         """What the denoiser would draw for latents (..., H, L) that follow `before` (..., n, L), see `emphasis`."""
-        return emphasise(np.concatenate([before[..., -ORDER:, :], latents], axis=-2), self._feedback, self._step)
+        return self._emphasis.drawn(np.concatenate([before[..., -ORDER:, :], latents], axis=-2))
 
 
 def _masks(missing: FloatArray, past: int, recall: int, candidates: int, *, guided: bool) -> FloatArray:

@@ -12,10 +12,9 @@ import numpy as np
 
 from reactdiff_ros.errors import ReactdiffError, WeightsError
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
-from reactdiff_ros.model.emphasis import ORDER
+from reactdiff_ros.model.emphasis import PARTS, Emphasis, emphasis_of, no_emphasis
 from reactdiff_ros.model.groups import as_manifest
 from reactdiff_ros.resources import resource_path
-from reactdiff_ros.types import FloatArray
 
 PRESET: Final = "live"
 MANIFEST: Final = "manifest.json"
@@ -38,10 +37,8 @@ class Weights:
     """Hash of the simulator that they were trained on."""
     parameters: dict[str, int]
     """Numbers of parameters of encoder, autoencoder and denoiser; empty where the manifest does not tell."""
-    feedback: FloatArray
-    """(2, L) and"""
-    step: FloatArray
-    """(L,) of the filter between latents and what is drawn, see `emphasis`."""
+    emphasis: Emphasis
+    """What stands between latents and what is drawn."""
     digest: str
     """First 12 hex digits of the SHA-256 of the manifest: which weights these are."""
 
@@ -69,15 +66,15 @@ def find_weights(folder: str | Path = "") -> Weights:
     shape = {k: int(v) for k, v in manifest["shape"].items()}
     counts = {str(k): int(v) for k, v in manifest.get("parameters", {}).items()}
     return Weights(
-        where, shape, str(manifest["name"]), str(manifest["simulator"]), counts, *_filter(manifest, shape), digest
+        where, shape, str(manifest["name"]), str(manifest["simulator"]), counts, _emphasis(manifest, shape), digest
     )
 
 
-def _filter(manifest: dict[str, Any], shape: dict[str, int]) -> tuple[FloatArray, FloatArray]:
-    """Feedback and step of the manifest; without them the latents themselves are drawn."""
-    width = shape.get("latent", 0)
-    told = manifest.get("emphasis") or {"feedback": [[0.0] * width] * ORDER, "step": [1.0] * width}
-    return np.array(told["feedback"], dtype=np.float32), np.array(told["step"], dtype=np.float32)
+def _emphasis(manifest: dict[str, Any], shape: dict[str, int]) -> Emphasis:
+    """Of the manifest; where it leaves something out, nothing is done."""
+    parts = no_emphasis(shape.get("latent", 0))
+    told = manifest.get("emphasis") or {}
+    return emphasis_of(parts | {name: np.array(told[name], dtype=np.float32) for name in PARTS if name in told})
 
 
 def interface() -> dict[str, Any]:

@@ -48,7 +48,7 @@ def export_model(model: Model, folder: Path, *, name: str, facts: dict[str, Any]
     files.append(write_check(model, folder))
     manifest = {
         "format": FORMAT, "name": name, "shape": model.shape.as_dict(), "parameters": model.count(), **interface(),
-        "emphasis": {"feedback": model.vae.feedback.tolist(), "step": model.vae.step.tolist()}, **facts,
+        "emphasis": model.vae.emphasis.as_manifest(), **facts,
         "files": {f.name: sha256(f) for f in files},
     }  # fmt: skip
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

@@ -14,7 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model.emphasis import ORDER, accumulate, emphasise, feedback, responses
+from reactdiff_ros.model.emphasis import (
+    ORDER,
+    PARTS,
+    Emphasis,
+    emphasis_of,
+    emphasise,
+    feedback,
+    fit_companding,
+    no_emphasis,
+    responses,
+)
 from reactdiff_ros.model.groups import GROUP_COUNT, GROUP_OF_COEFFICIENT, GROUP_OF_LATENT
 from reactdiff_ros.model.runtime import VAE_CONTEXT as VAE_CONTEXT
 
@@ -24,6 +34,8 @@ VAE_KERNEL = 3
 VAE_LAYERS = VAE_CONTEXT // (VAE_KERNEL - 1)
 ATTRIBUTE_COUNT = 25
 _SHORTEST = 0.02
+_FITTED = 50_000
+"""Samples that the companding is fitted to."""
 _NARROWEST = 0.1
 """A latent that the KL term has closed carries nothing: it stays small instead of its noise being blown up."""
 
@@ -83,8 +95,8 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
         self.register_buffer("scale", torch.ones(COEFFICIENT_COUNT))
         self.register_buffer("center", torch.zeros(shape.latent))
         self.register_buffer("spread", torch.ones(shape.latent))
-        self.register_buffer("feedback", torch.zeros(ORDER, shape.latent))
-        self.register_buffer("step", torch.ones(shape.latent))
+        for name, value in no_emphasis(shape.latent).items():
+            self.register_buffer(name, torch.from_numpy(value))
 
     def posterior(self, listener: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, T, L) of coefficients (B, T, 58), before whitening."""
@@ -105,25 +117,32 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
         self.center.copy_(flat.mean(0))
         self.spread.copy_(flat.std(0).clamp(min=_NARROWEST))
         self.feedback.copy_(torch.from_numpy(feedback()))
-        self.step.fill_(1.0)
-        fine = emphasise(self.whiten(mean), self.feedback, self.step)
-        self.step.copy_(fine.flatten(0, 1).std(0).clamp(min=_SHORTEST))
+        fine = emphasise(self.whiten(mean), self.feedback, torch.ones_like(self.step)).flatten(0, 1)
+        self.step.copy_(fine.std(0).clamp(min=_SHORTEST))
+        bent = fit_companding((fine / self.step).cpu().numpy()[:: max(1, len(fine) // _FITTED)])
+        for name in PARTS[2:]:
+            getattr(self, name).copy_(torch.from_numpy(getattr(bent, name)))
+
+    @property
+    def emphasis(self) -> Emphasis:
+        """What stands between latents and what the denoiser draws."""
+        return emphasis_of({name: getattr(self, name) for name in PARTS})
 
     def emphasise(self, latents: Tensor, before: Tensor) -> Tensor:
         """What the denoiser draws for whitened latents (..., H, L) that follow `before` (..., n, L), see
         `model.emphasis`.
         """
-        return emphasise(torch.cat([before[..., -ORDER:, :], latents], dim=-2), self.feedback, self.step)
+        return self.emphasis.drawn(torch.cat([before[..., -ORDER:, :], latents], dim=-2))
 
     def accumulate(self, drawn: Tensor, before: Tensor) -> Tensor:
         """The whitened latents (..., H, L) of what the denoiser drew: the inverse of `emphasise`."""
         weights = torch.from_numpy(responses(self.feedback.cpu().numpy(), drawn.shape[-2])).to(drawn.device)
-        return accumulate(drawn, before[..., -ORDER:, :], self.step, weights)
+        return self.emphasis.latents(drawn, before[..., -ORDER:, :], weights)
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         """Networks that were trained without emphasis draw the latents themselves."""
-        state.setdefault(prefix + "feedback", torch.zeros_like(self.feedback))
-        state.setdefault(prefix + "step", torch.ones_like(self.step))
+        for name, value in no_emphasis(len(self.step)).items():
+            state.setdefault(prefix + name, torch.from_numpy(value))
         super()._load_from_state_dict(state, prefix, *rest)
 
     def encode(self, listener: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (requirement
 from random_model import random_model  # noqa: E402
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, SMILE  # noqa: E402
+from reactdiff_ros.model.emphasis import PARTS  # noqa: E402
 from reactdiff_ros.model.groups import GROUPS, LATENT_COUNT  # noqa: E402
 from reactdiff_ros.training.shape import Shape  # noqa: E402
 from reactdiff_ros.training.vae import VAE_CONTEXT, ListenerVae  # noqa: E402
@@ -147,7 +148,7 @@ def test_what_the_denoiser_draws_has_an_inverse_and_unit_size():
 
 def test_networks_trained_without_emphasis_still_load():
     vae = ListenerVae(Shape(vae_width=4))
-    state = {k: v for k, v in vae.state_dict().items() if k not in ("feedback", "step")}
+    state = {k: v for k, v in vae.state_dict().items() if k not in PARTS}
     other = ListenerVae(Shape(vae_width=4))
     other.set_whitening(torch.randn(2, 50, LATENT_COUNT))
     other.load_state_dict(state)
