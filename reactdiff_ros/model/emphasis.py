@@ -114,11 +114,11 @@ class Emphasis:
 
     def drawn(self, sequence: Array) -> Array:
         """What is drawn (..., H, L) for latents (..., ORDER + H, L), the first being those before."""
-        return compress(emphasise(sequence, self.feedback, self.step), self.companding)
+        return cast(Array, compress(emphasise(sequence, self.feedback, self.step), self.companding))
 
     def latents(self, drawn: Array, before: Array, weights: Array) -> Array:
         """Latents (..., H, L) of what was `drawn`, following `before` (..., ORDER, L); `weights` are `responses`."""
-        return accumulate(expand(drawn, self.companding), before, self.step, weights)
+        return cast(Array, accumulate(expand(drawn, self.companding), before, self.step, weights))
 
     def as_manifest(self) -> dict[str, list[Any]]:
         """As it stands in a manifest."""
