@@ -26,7 +26,7 @@ from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import FloatArray
 
 # Numbers of the draws under the purpose "evaluate".
-SPEAKERS, DEVICES, TARGETS, ORACLE, MEAN, MODEL, RANDOM, RULES, BOOTSTRAP = range(9)
+SPEAKERS, DEVICES, TARGETS, ORACLE, MEAN, MODEL, RANDOM, RULES, BOOTSTRAP, STYLE = range(10)
 WORKING: Final = 0.95
 """Share of the time that camera, microphone and the speaker's face must be there."""
 _DRAWN_AT_ONCE: Final = 4
@@ -96,6 +96,7 @@ class Material:
         each: int,
         stimulus: Stimulus | None = None,
         speaker_of: NDArray[np.intp] | None = None,
+        noise: int | None = None,
     ) -> FloatArray:
         """Coefficients (N * each, T, 58) of simulated people, the `each` of a speaker after each other.
 
@@ -104,10 +105,11 @@ class Material:
             each: people a speaker.
             stimulus: what they are told of the speakers; None: the truth.
             speaker_of: (N * each,) whom they listen to; None: their own speaker.
+            noise: the draw of their noise; None: of `draw`.
         """
         rows = np.repeat(np.arange(self.items), each) if speaker_of is None else speaker_of
         told = (stimulus or self.stimulus).take(rows)
-        return listen(told, self.temperaments(draw, each), self.number(draw)).coefficients
+        return listen(told, self.temperaments(draw, each), self.number(draw if noise is None else noise)).coefficients
 
 
 def make_material(

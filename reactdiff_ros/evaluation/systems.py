@@ -20,6 +20,7 @@ from reactdiff_ros.evaluation.material import (
     ORACLE,
     RANDOM,
     RULES,
+    STYLE,
     Material,
     Streams,
     copies,
@@ -30,6 +31,7 @@ from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.streams import free_run, speaker_tokens
+from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.model.weights import Weights
 from reactdiff_ros.simulator.dyads import simulate
@@ -79,11 +81,17 @@ def live_sampling(*, steps: int | None = None, guidance: float | None = None, ho
 
 
 def model(material: Material, means: Means, told: Told) -> Streams:
-    """The model on its exported graphs: K streams a speaker, each from its own past, with the oracle's controls."""
+    """The model on its exported graphs: K streams a speaker, each from its own past, as the people of the oracle.
+
+    Each is told the controls of one of those people, and the style as it shows while that one listens to somebody
+    else, with other noise: what a reference clip of a person would tell.
+    """
     assert means.weights is not None
     networks = Networks(means.weights)
     tokens = speaker_tokens(networks, material.perceived)
     controls = material.temperaments(ORACLE, STREAMS).controls
+    elsewhere = material.listeners(ORACLE, STREAMS, speaker_of=others(material.items), noise=STYLE)
+    people = replace(ordinary(len(controls), controls), **_style(elsewhere))
     seeds = np.arange(len(controls)) + (material.number(MODEL) >> 16)
     out: list[Streams] = []
     for first in range(0, material.items, _GROUP):
@@ -91,11 +99,16 @@ def model(material: Material, means: Means, told: Told) -> Streams:
         speakers = np.arange(first, min(first + _GROUP, material.items))
         rows = np.arange(speakers[0] * STREAMS, (speakers[-1] + 1) * STREAMS)
         made = free_run(
-            networks, tokens, ordinary(len(rows), controls[rows]), speaker_of=rows // STREAMS, seeds=seeds[rows],
+            networks, tokens, people.take(rows), speaker_of=rows // STREAMS, seeds=seeds[rows],
             how=means.sampling, workers=means.workers,
         )  # fmt: skip
         out.append(streams_of(made, len(speakers)))
     return _joined(out)
+
+
+def _style(coefficients: FloatArray) -> dict[str, FloatArray]:
+    values, given = style_of(coefficients)
+    return {"style": values.astype(np.float32), "style_given": given.astype(np.float32)}
 
 
 def oracle(material: Material, means: Means, told: Told) -> Streams:
