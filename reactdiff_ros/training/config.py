@@ -57,6 +57,9 @@ class TrainConfig:
     """Decay of the averaged weights, which are the ones that ship."""
     events: float = 5.0
     """How much more often a plan is drawn where the speaker does most than where nothing happens."""
+    onsets: float = 0.0
+    """How much more a plan counts in which the listener's activity rises by 1. Unlike `events` this tilts what is
+    learnt: events begin about 1 + onsets times as often. For networks that are too quiet after a short training."""
     roll_worlds: int = 48
     """Listeners of a pool that the averaged model plays itself; 0: none."""
     roll_frames: int = 150

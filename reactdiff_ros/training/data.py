@@ -52,7 +52,8 @@ class Pool:
 
     features (W, T, F), observed (W, T, S), listener (W, MARGIN + T, 58), latents and known (W, MARGIN + T, L),
     seen (W, MARGIN + T, 58) which coefficients were measured, controls (W, 6), style and style_given (W, 8),
-    real (W,), salience (W, T), stimulus (W, T, TOLD_COUNT; 0 of recorded people).
+    real (W,), salience (W, T), activity (W, MARGIN + T), stimulus (W, T, TOLD_COUNT); the last two 0
+    of recorded people.
     `twins` (R, TWINS, MARGIN + T, 58): the first R worlds' other listeners, the world's own first.
     """
 
@@ -65,6 +66,7 @@ class Pool:
     style_given: Tensor
     real: Tensor
     salience: Tensor
+    activity: Tensor
     stimulus: Tensor
     twins: Tensor
     latents: Tensor
@@ -98,6 +100,7 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         seen=torch.ones_like(listener, dtype=torch.bool), controls=torch.from_numpy(dyads.controls),
         style=torch.from_numpy(dyads.style), style_given=torch.from_numpy(dyads.style_given.astype(np.float32)),
         real=torch.zeros(config.worlds), salience=torch.from_numpy(salience(dyads.stimulus)),
+        activity=torch.from_numpy(np.pad(dyads.activity, ((0, 0), (MARGIN, 0))).astype(np.float32)),
         stimulus=torch.from_numpy(told(dyads.stimulus)),
         twins=torch.from_numpy(with_margin(twins)),
         latents=torch.empty(0), known=torch.ones(1, 1, 1, dtype=torch.bool),
@@ -161,6 +164,7 @@ class Sequences:
     style_given: Tensor
     real: Tensor
     salience: Tensor
+    activity: Tensor
     stimulus: Tensor
     row: Tensor
     """(B,) the world in its pool."""
@@ -197,7 +201,8 @@ def cut_at(pool: Pool, rows: Indices, start: Indices, frames: int, shape: Shape)
         features=pool.features[row, here], observed=pool.observed[row, here], latents=latents, known=known,
         listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[which],
         style=pool.style[which], style_given=pool.style_given[which], real=pool.real[which],
-        salience=pool.salience[row, here], stimulus=pool.stimulus[row, here], row=which, offset=offset,
+        salience=pool.salience[row, here], activity=pool.activity[row, wide],
+        stimulus=pool.stimulus[row, here], row=which, offset=offset,
     )  # fmt: skip
 
 

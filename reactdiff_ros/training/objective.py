@@ -115,8 +115,14 @@ def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator, with
         which=which, newest=at, lead=ahead, start=start, past=s.latents[row, first + torch.arange(-shape.past, 0)],
         target=s.latents[row, here], known=s.known[row, here],
         before=s.latents[row, first + torch.arange(-VAE_CONTEXT, 0)],
-        weight=torch.ones(count, horizon, s.latents.shape[-1]),
+        weight=_weight(s, row, here, config.onsets).repeat(1, horizon, s.latents.shape[-1]),
     )  # fmt: skip
+
+
+def _weight(s: Sequences, row: Tensor, here: Tensor, onsets: float) -> Tensor:
+    """(N, 1, 1) weights of plans: more where the listener's activity rises above what it was before."""
+    rise = s.activity[row, here].amax(1) - s.activity[row[:, 0], here[:, 0] - 1]
+    return (1.0 + onsets * rise.clamp(min=0.0))[:, None, None]
 
 
 def _lengths(horizon: int) -> list[int]:

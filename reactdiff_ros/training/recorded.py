@@ -92,7 +92,8 @@ def real_pool(found: Sequence[Recording], completion: Completion, seed: int, wit
         controls=torch.zeros(count, CONTROL_COUNT), style=torch.from_numpy(style),
         style_given=torch.from_numpy(given.astype(np.float32)), real=torch.ones(count),
         salience=torch.from_numpy(held(np.clip(2 * smile, 0, 1))),
-        stimulus=torch.zeros(*smile.shape, TOLD_COUNT), twins=torch.empty(0), latents=torch.empty(0),
+        activity=torch.zeros(seen.shape[:2]), stimulus=torch.zeros(*smile.shape, TOLD_COUNT),
+        twins=torch.empty(0), latents=torch.empty(0),
         known=torch.from_numpy(known_latents(_settled(seen))),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT  # noqa: E
 from reactdiff_ros.model.groups import GROUPS  # noqa: E402
 from reactdiff_ros.training.autoencoder import TARGET, AutoencoderStep, describe, labels_of, set_scale  # noqa: E402
 from reactdiff_ros.training.config import TrainConfig, config_from, fold_of  # noqa: E402
-from reactdiff_ros.training.data import cut, simulated_pool  # noqa: E402
+from reactdiff_ros.training.data import MARGIN, cut, simulated_pool  # noqa: E402
 from reactdiff_ros.training.layers import MASKED  # noqa: E402
 from reactdiff_ros.training.logs import Logs, Progress, clock_face  # noqa: E402
 from reactdiff_ros.training.nets import Model  # noqa: E402
@@ -107,6 +107,20 @@ def test_plans_gather_where_the_speaker_does_something(pool) -> None:
     assert bounded.max() < 9
 
 
+def test_plans_in_which_something_begins_may_count_more(pool) -> None:
+    s = cut(pool, np.random.default_rng(0), np.arange(6), 50, SHAPE)
+    s.activity = torch.zeros_like(s.activity)
+    s.activity[:, MARGIN + 30 :] = 0.5  # begins at frame 30 and stays
+    plans = draw_plans(s, config(plans=60, onsets=2.0), np.random.default_rng(1))
+    horizon = plans.target.shape[1]
+    begins = (plans.start <= 30) & (plans.start + horizon > 30)
+    weights = plans.weight[:, 0, 0]
+    assert begins.any()
+    assert (weights[begins] == 2.0).all()
+    assert (weights[~begins] == 1.0).all()
+    assert (draw_plans(s, config(plans=60), np.random.default_rng(1)).weight == 1).all()
+
+
 def test_history_is_dropped_and_shortened() -> None:
     missing = forgotten(4000, 8, np.random.default_rng(0))
     assert missing.all(1).float().mean() == pytest.approx(0.25, abs=0.04)
@@ -137,9 +151,8 @@ def test_fine_noise_is_trained_too() -> None:
     angle = noise_angles((20000,), np.random.default_rng(0))
     assert angle.min() > 0
     assert angle.max() <= np.float32(np.pi / 2)
-    assert (angle < 0.1).mean() == pytest.approx(
-        0.75 * 0.04 + 0.25 * np.log(0.1 / 0.015) / np.log(0.5 / 0.015), abs=0.03
-    )
+    fine = np.log(0.1 / 0.015) / np.log(0.5 / 0.015)
+    assert (angle < 0.1).mean() == pytest.approx(0.9 * 0.04 + 0.1 * fine, abs=0.02)
 
 
 def test_conditions_are_thinned_and_people_have_no_controls() -> None:
