@@ -182,7 +182,8 @@ def _command(run: Figures, name: str, before: str) -> str:
         implied = option in _IMPLIED and run["from"]
         endless = option == "steps" and settings.get("minutes")
         if settings.get(option) not in (None, "", 0.0) and not implied and not endless:
-            words.append(f"--{option.replace('_', '-')} {settings[option]}")
+            value = settings[option]
+            words.append(f"--{option.replace('_', '-')} {f'{value:g}' if isinstance(value, float) else value}")
     words += [f"--ablate {part}" for part in settings.get("ablate", ())]
     words += [_FILES[kind] for kind in run["data"]]
     return " ".join(words)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,6 @@ from reactdiff_ros.types import (
 )
 
 FRAME_NS = int(NS / REACTION_RATE_HZ)
-
-
-def rows_of(batch: SpeakerBatch, rows: NDArray[np.integer[Any]]) -> SpeakerBatch:
-    """The given speakers of a (B, T) batch."""
-    return SpeakerBatch(**{f.name: getattr(batch, f.name)[rows] for f in fields(batch)})
 
 
 def frames_of(batch: SpeakerBatch, row: int) -> Iterator[SpeakerFrame]:

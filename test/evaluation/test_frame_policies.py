@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
-from reactdiff_ros.evaluation.frame_policies import frames_of, policy_streams, rows_of
+from reactdiff_ros.evaluation.frame_policies import frames_of, policy_streams
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
 
 
@@ -48,7 +48,7 @@ def test_seeds_and_nothing_else_decide() -> None:
     first, second = (policy_streams("random", batch, np.array([7, 8])) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert np.abs(first[0] - first[1])[:, : HEAD_PITCH + 1].max() > 0
-    np.testing.assert_array_equal(policy_streams("random", rows_of(batch, np.array([1])), np.array([8]))[0], first[1])
+    np.testing.assert_array_equal(policy_streams("random", batch.take(np.array([1])), np.array([8]))[0], first[1])
 
 
 def test_progress_is_told() -> None:

@@ -1,0 +1,225 @@
+"""The page and the model card: every figure beside its bound, misses shown plainly, nothing of other weights."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reactdiff_ros.cli.evaluate_evidence import sum_up
+from reactdiff_ros.cli.evidence_page import SECTIONS, evidence_page, verdicts
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.cli.markdown import figure, interval
+from reactdiff_ros.cli.model_card import model_card, read_manifest
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.evidence_bounds import BOUNDS
+
+GROUPS = ("smile", "head", "gaze")
+EACH = dict.fromkeys(GROUPS, 1.0)
+RATIO = {"ratio": 1.0, "low": 0.9, "high": 1.1}
+
+
+def with_interval(*names: str) -> dict[str, float]:
+    return {f"{name}{end}": 0.9 for name in names for end in ("", "_low", "_high")}
+
+
+def figures() -> dict[str, dict[str, Any]]:
+    """Made-up figures of every part, in the form of the parts; every bound holds but that of the mime's FRD."""
+    system = with_interval("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "pose", "nods_per_minute")
+    skill = with_interval("FRC", "FRD", "FRDiv_ratio", "FRVar_ratio", "pose")
+    answer = {"rate": 0.8, "excess": 0.2, "excess_low": 0.1, "excess_high": 0.3, "trials": 200}
+    row = {"share": 0.3, "chance": 0.2, "excess": 0.01, "chance_low": -0.05, "chance_high": 0.05}
+    lags = {"onsets": 9, "bins": dict.fromkeys(("within_200_ms", "200_to_1000_ms"), row)}
+    relies = {"paired": 0.4, "shuffled": 0.1, "reliance": 0.3, "low": 0.2, "high": 0.4}
+    person = {"C": 0.2, "C_low": 0.1, "C_high": 0.3, "p": 0.002, "D_marg": 0.4, "passes": True}
+    sweep = {"measure": "share", "values": [-1, 1], "mean": [0.1, 0.2], "monotonic": True, **with_interval("rise")}
+    shift = {"voice": {"difference": 0.2, "low": 0.1, "high": 0.3}}
+    times = {"p50": 0.5, "p99": 0.9, "min": 0.4}
+    return {
+        "simulator": {
+            **dict.fromkeys(("model", "oracle", "mime", "listener_mean"), system), "items": 200,
+            "skill": {**skill, **dict.fromkeys(("policy", "mime", "listener_mean"), skill)},
+            "bands": {name: {"all": name == "model"} for name in ("model", "policy", "mime", "listener_mean")},
+        },
+        "dyads": {
+            "model": {**person, "note": "each of 4 models on the pairs held out from it"}, "real": person,
+            "random": {**person, "passes": False}, "mime": {**person, "passes": False},
+        },
+        "response": {
+            "natural": {**answer, "by_size": {"0.7": answer}}, "responsive_positive": answer,
+            "negative": {**answer, "rate": 0.1}, "placebo": {"rate": 0.01, "by_kind": {"head_shift": 0.01}},
+            "nods": {"natural": answer}, "excess_rises_with_size": True, "wiring": {"frames_late_most": 0},
+        },
+        "behaviour": {
+            "lags": {"natural": {"with_precursors": lags, "without_precursors": lags}},
+            "reliance": {"smile": relies, "face": relies},
+            "realism": {
+                "frechet": {"distance": 0.3, "floor": 0.1}, "classifier": {"auc": 0.7},
+                "classifier_floor": {"auc": 0.5},
+            },
+            "attention": {"cues": {"laugh": {"intra_face": shift, "inter_face_to_voice": None}}},
+        },
+        "streams": {
+            "variance": {"raw_over_ancestral": EACH, "shown_over_reference": EACH},
+            "autocorrelation": {"raw_to_ancestral": dict.fromkeys(GROUPS, 0.01)},
+            "border_jerk": {"raw": EACH, "shown": EACH}, "plan_difference": dict.fromkeys(GROUPS, 0.2),
+            "bands_over_reference": {"raw": {"0.2-1.8 Hz": EACH}},
+            "events_per_minute": {"shown": {"nods": 3.0}, "reference": {"nods": 3.0}},
+            "events_over_ancestral": {"nods": RATIO}, "events_over_reference": {"nods": RATIO},
+        },
+        "choice": {"candidates": 10, "variance": EACH, "smile_rate": 1.0, "smile_share": 1.0, "smile_mean": 1.0},
+        "controls": {"controls": {"attitude": [sweep]}, "style": {"nod_rate": sweep}},
+        "sessions": {
+            "ratios": {"rate of smiles": {**RATIO, "second": 3.0, "last": 3.0, "within": True}}, "clamped": 0.001,
+            "forgetting": {"left": 0.01}, "sessions": 6, "minutes": 6.0,
+        },
+        "autoencoder": {
+            "explained": EACH, "active_units": dict.fromkeys(GROUPS, 3), "units": dict.fromkeys(GROUPS, 4), "kl": EACH,
+        },
+        "speed": {
+            "encoder_frame_ms": times, "plan_ms": {"1": times, "10": times}, "threads": 1, "steps": 6, "guidance": 1.5,
+            "parameters": {"encoder": 500_000},
+        },
+    }  # fmt: skip
+
+
+def evidence(**changes: Any) -> dict[str, Any]:
+    parts = figures()
+    return {
+        "format": 1, "weights": {"name": "live", "digest": "0a0a0a0a0a0a", "simulator": "hash", "parameters": {}},
+        "simulator": "hash", "date": "2026-01-02", "hardware": "a processor, 2 cores", "parts": parts, "failed": {},
+        "settings": {name: {"sizes": {"items": 200}} for name in parts}, **changes,
+    }  # fmt: skip
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    run = {
+        "settings": {"seed": 3, "minutes": 60.0, "steps": 10**6}, "steps": 963, "data": ["voices"], "from": False,
+        "known": True,
+    }  # fmt: skip
+    tuning = {
+        "settings": {"steps": 600, "learning_rate": 2e-4}, "steps": 600, "data": ["dyads"], "from": True, "known": True,
+    }  # fmt: skip
+    shape = {"encoder_layers": 3, "denoiser_layers": 4, "width": 128, "horizon": 16, "speech": 16, "past": 16}
+    return {
+        "name": "live", "digest": "0a0a0a0a0a0a", "simulator": "hash", "groups": EACH, "conditions": ["attitude"],
+        "parameters": {"encoder": 500_000, "vae": 200_000, "denoiser": 1_000_000}, "real": True, "fold": "",
+        "ablate": [], "shape": {**shape, "latent": 28}, "training": [run, tuning], **changes,
+    }  # fmt: skip
+
+
+def test_every_bound_is_on_the_page_with_its_verdict() -> None:
+    page = evidence_page(evidence())
+    rows = verdicts(evidence())
+    assert len(rows) == len(BOUNDS)
+    missed = [row["name"] for row in rows if row["holds"] is not True]
+    assert missed == ["FRD over the mime's"]
+    assert page.count("| holds |") == len(BOUNDS) - 1
+    assert page.count("**missed**") == 1
+    assert f"**{len(BOUNDS) - 1} of {len(BOUNDS)} bounds hold.**" in page
+    assert all(row["name"] in page for row in rows)
+
+
+def test_every_part_has_a_section_and_every_table_its_columns() -> None:
+    page = evidence_page(evidence())
+    assert set(SECTIONS) == set(figures())
+    assert all(f"## {title}" in page for title, _, _ in SECTIONS.values())
+    widths = 0
+    for line in page.splitlines():
+        if line.startswith("|"):
+            cells = len(re.findall(r"(?<!\\)\|", line))
+            assert widths in (0, cells), line
+            widths = cells
+        else:
+            widths = 0
+    assert "None" not in page
+    assert "nan" not in re.findall(r"\w+", page)
+
+
+def test_the_page_tells_what_is_wrong_with_the_evidence() -> None:
+    short = {name: {"sizes": {"items": 8}} for name in figures()}
+    parts = figures()
+    del parts["dyads"]
+    page = evidence_page(evidence(simulator="other", settings=short, parts=parts, failed={"dyads": "no folder (x)"}))
+    assert "another version of the simulator" in page
+    assert "noise" in page
+    assert "Not measured: no folder (x)." in page
+
+
+def test_pictures_are_linked_where_they_are() -> None:
+    page = evidence_page(evidence(), {"lags": "images/evidence_lags.png"})
+    assert page.count("![") == 1
+    assert "(images/evidence_lags.png)" in page
+
+
+def test_the_console_says_what_the_page_says() -> None:
+    rows = verdicts(evidence())
+    said: list[str] = []
+    sum_up({"bounds": rows, "held": len(rows) - 1, "of": len(rows)}, said.append)
+    assert len(said) == len(rows) + 1
+    assert sum("missed" in line for line in said) == 1
+
+
+def test_the_card_tells_data_commands_scores_and_limits() -> None:
+    card = model_card(manifest(), evidence(), trained_on="One core, 60 minutes, torch 2.13")
+    assert card.startswith("---\nlicense: apache-2.0\n")
+    assert "reactdiff train --output runs/live --seed 3 --minutes 60 --voices runs/voices.npz" in card
+    assert "reactdiff train --output runs/tuned --from runs/live/checkpoint.pt --steps 600 --dyads DYADS" in card
+    assert "reactdiff export runs/tuned/checkpoint.pt" in card
+    assert "963 and 600" in card
+    assert "| MIT |" in card
+    assert "One core, 60 minutes, torch 2.13." in card
+    assert "**missed**" in card
+    assert "no person has rated" in card
+    assert "0.2" in card.split("Tested:")[1]
+
+
+def test_the_card_of_simulated_dyads_alone_names_no_calls() -> None:
+    parts = figures()
+    del parts["dyads"]
+    card = model_card(manifest(training=manifest()["training"][:1], real=False), evidence(parts=parts))
+    assert "MIT" not in card
+    assert "Nothing: recorded calls were not given" in card
+
+
+def test_evidence_of_other_weights_makes_no_card() -> None:
+    with pytest.raises(ReactdiffError, match="of weights 0a0a0a0a0a0a"):
+        model_card(manifest(digest="b"), evidence())
+
+
+def test_docs_evidence_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "evidence.json").write_text(json.dumps(evidence()))
+    page = tmp_path / "docs" / "evidence.md"
+    assert main(["docs", "evidence", str(tmp_path / "evidence.json"), "--output", str(page)]) == 0
+    assert page.read_text() == evidence_page(evidence())
+    assert main(["docs", "evidence", str(tmp_path / "nothing.json")]) == 1
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_card_of_real_weights(random_weights: Path) -> None:
+    with pytest.raises(ReactdiffError, match="how the weights were trained"):
+        read_manifest(random_weights)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.12345, "0.123"),
+        (None, "none"),
+        (True, "yes"),
+        (1234.5, "1234"),
+        (0.0, "0"),
+        (0.0002, "2.0e-04"),
+        (-0.5, "-0.5"),
+    ],
+)
+def test_figures_as_text(value: Any, text: str) -> None:
+    assert figure(value) == text
+
+
+def test_an_interval_without_ends_is_a_figure() -> None:
+    assert interval({"C": 0.2, "C_low": 0.1, "C_high": 0.3}, "C") == "0.2 (0.1 to 0.3)"
+    assert interval({"C": 0.2}, "C") == "0.2"
