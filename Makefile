@@ -44,7 +44,7 @@ weights: setup
 # What the shipped weights do, all of it (hours): docs/evidence.md and the model card. Called again, it goes on.
 # Four models of the folds make the figures of recorded calls a test: ARGS="--fold-models D0 D1 D2 D3".
 evidence: setup
-	@. ./env.sh && mkdir -p docs/images && { reactdiff evaluate evidence --model resource/models/live --output runs/evidence \
+	@. ./env.sh && { reactdiff evaluate evidence --model resource/models/live --output runs/evidence --workers 2 \
 	    $(if $(DYADS),--dyads "$(DYADS)") $(if $(wildcard runs/voices.npz),--voices runs/voices.npz) $(ARGS) || [ $$? = 1 ]; } \
 	  && cp runs/evidence/evidence.json docs/evidence.json \
 	  && for f in runs/evidence/images/*.png; do [ ! -f "$$f" ] || cp "$$f" "docs/images/evidence_$${f##*/}"; done \
@@ -61,6 +61,7 @@ picture: setup-test
 docs: setup
 	@. ./env.sh && reactdiff docs nodes --output docs/nodes.md
 	@. ./env.sh && [ ! -f docs/benchmarks.json ] || reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
+	@. ./env.sh && [ ! -f docs/evidence.json ] || reactdiff docs evidence docs/evidence.json --output docs/evidence.md
 
 lint: setup-test
 	@. ./env.sh && ruff check . && ruff format --check . && mypy
