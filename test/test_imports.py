@@ -200,3 +200,9 @@ def test_the_reader_of_imports_sees_what_it_must(tmp_path: Path, monkeypatch: py
 def test_files_stay_readable() -> None:
     long = {str(p.relative_to(ROOT)): n for p in files(PACKAGE) if (n := len(p.read_text().splitlines())) > 400}
     assert long == {}
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest imports them by their bare names."""
+    names = [path.name for path in sorted((ROOT / "test").rglob("*.py")) if path.name != "conftest.py"]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
