@@ -79,10 +79,14 @@ def rotation_of(pitch: float, yaw: float, roll: float) -> Array:
     return np.asarray(y @ x @ z, dtype=np.float64)
 
 
+_FARTHEST_PX = 1e6
+"""No picture is so large; beyond it sums of squares overflow."""
+
+
 def fit_head(landmarks: Array) -> HeadFit | None:
     """Head pose from landmarks (478, 3) in px. None where they are not finite or do not look like a head."""
     rigid = landmarks[RIGID] * (1.0, -1.0, -1.0)
-    if not np.isfinite(rigid).all():
+    if not (np.abs(rigid) < _FARTHEST_PX).all():  # NaN and infinities too
         return None
     centre = rigid.mean(axis=0)
     observed = rigid - centre
