@@ -23,8 +23,8 @@ class ListenerConfig:
 
     hop_s: float = setting(0.16, "A new plan is due this long after the last one.", unit="s", low=0.04, high=0.64)
     candidates: int = setting(4, "Reactions drawn for one plan (model).", low=1, high=16)
-    steps: int = setting(5, "Denoiser steps for one plan (model).", low=1, high=64)
-    guidance: float = setting(2.0, "Classifier-free guidance on the speaker (model).", low=0.0, high=8.0)
+    steps: int = setting(8, "Denoiser steps for one plan (model).", low=1, high=64)
+    guidance: float = setting(3.0, "Classifier-free guidance on the speaker (model).", low=0.0, high=8.0)
     model_dir: str = setting("", "Folder with the model's weights; empty: the shipped ones (model).")
     threads: int = setting(1, "Threads that the network may use (model).", low=1, high=16)
     publish_candidates: bool = setting(

@@ -27,9 +27,9 @@ LATENT_LIMIT: Final = 8.0
 class Sampling:
     """How reactions are sampled."""
 
-    steps: int = 6
+    steps: int = 8
     """Evaluations of the denoiser for one stretch."""
-    guidance: float = 1.5
+    guidance: float = 1.0
     """1 = the speaker as trained, above 1 = more; 1 needs half the time."""
     hop: int = 4
     """Frames of a plan that are shown before the next one."""
@@ -37,7 +37,7 @@ class Sampling:
     """Frames that are drawn at once, a divisor of the horizon."""
     lead: int = 1
     """Frames between the newest evidence and the first frame of a plan, minus one."""
-    recall: int = 4
+    recall: int = 16
     """Frames of its own past that the network is shown."""
     smooth: bool = True
     """Lead plans over into each other and take the jitter out."""
