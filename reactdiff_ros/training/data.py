@@ -25,6 +25,7 @@ from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 from .ablation import ablate, without_randomisation
 from .config import TrainConfig
 from .shape import Shape
+from .targets import TOLD, TRACED
 from .vae import ListenerVae
 
 Indices = NDArray[np.integer[Any]]
@@ -37,11 +38,6 @@ SALIENT: Final = (
 """What a speaker does that a listener may answer."""
 SALIENT_FRAMES: Final = 20
 """For how long after it."""
-TOLD: Final = tuple(f.name for f in fields(Stimulus) if f.name not in ("seen", "heard"))
-"""What the auxiliary head should read from a token: the stimulus itself, and, for moods, a trace of it."""
-TRACED: Final = (("smile", 3.0), ("smile", 10.0), ("laugh", 3.0), ("speech", 3.0), ("cue", 1.0), ("smile", 1.0))
-"""(field, time constant in seconds) of the traces."""
-TOLD_COUNT: Final = len(TOLD) + len(TRACED)
 TWINS: Final = 6
 """Simulated listeners of the same temperament to one speaker, among whom a roll-out finds the one it is nearest to."""
 

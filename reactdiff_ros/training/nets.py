@@ -9,13 +9,10 @@ from torch import nn
 from .denoiser import Denoiser
 from .encoder import Encoder, EncoderStep
 from .shape import Shape
+from .targets import AUXILIARY
 from .vae import ListenerVae
 
 __all__ = ["Denoiser", "Encoder", "EncoderStep", "ListenerVae", "Model", "Shape"]
-
-
-AUXILIARY = 4 * 12 + 20
-"""Outputs of the auxiliary head: the listener's near future, and the speaker's stimulus (`data.TOLD_COUNT`)."""
 
 
 class Model(nn.Module):  # type: ignore[misc]

@@ -20,15 +20,12 @@ from reactdiff_ros.model.groups import GROUP_OF_LATENT, GROUPS
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 
 from .config import TrainConfig
-from .data import MARGIN, TOLD, TOLD_COUNT, TRACED, Indices, Sequences
+from .data import MARGIN, Indices, Sequences
 from .layers import MASKED
 from .losses import UNITS, auxiliary_loss, cooccurrence_loss, motion_loss, velocity_loss
 from .nets import Model
+from .targets import AUX_NAMES, BLOCKS, TOLD, TOLD_COUNT, TRACED
 
-AUX_NAMES: Final = (
-    "mouthSmileLeft", "cheekSquintLeft", "browInnerUp", "browOuterUpLeft", "browDownLeft", "mouthFrownLeft",
-    "mouthPressLeft", "jawOpen", "headPitch", "headYaw", "headRoll", "headZ",
-)  # fmt: skip
 _AUX = [INDEX[name] for name in AUX_NAMES]
 
 _SIZES = {"contact": 0.5, "speech": 0.5, "sincerity": 0.3}
@@ -308,10 +305,10 @@ class Objective(nn.Module):  # type: ignore[misc]
         seen = s.seen[:, MARGIN:, _AUX].float()
 
         def blocks(values: Tensor) -> Tensor:
-            parts = [values[:, 1 + 4 * i : 1 + 4 * i + frames + 3].unfold(1, 4, 1).mean(-1) for i in range(4)]
+            parts = [values[:, 1 + 4 * i : 1 + 4 * i + frames + 3].unfold(1, 4, 1).mean(-1) for i in range(BLOCKS)]
             return torch.stack(parts, dim=2).flatten(2)
 
-        future, stimulus = self.model.aux(tokens).split((4 * len(_AUX), TOLD_COUNT), dim=-1)
+        future, stimulus = self.model.aux(tokens).split((BLOCKS * len(_AUX), TOLD_COUNT), dim=-1)
         simulated = (s.real < 0.5)[:, None, None].expand_as(stimulus)
         wanted = (s.stimulus / _STIMULUS_SIZE.to(tokens.device)).expand_as(stimulus)
         return auxiliary_loss(future, blocks(face), blocks(seen) > 0.99), auxiliary_loss(stimulus, wanted, simulated)

@@ -30,7 +30,8 @@ from reactdiff_ros.types import FloatArray
 
 from .ablation import ablate
 from .config import TrainConfig, fold_of
-from .data import MARGIN, TOLD_COUNT, Pool, held, tail, with_margin
+from .data import MARGIN, Pool, held, tail, with_margin
+from .targets import TOLD_COUNT
 
 
 def training_recordings(config: TrainConfig) -> list[Recording]:
