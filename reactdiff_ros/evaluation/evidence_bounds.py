@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from reactdiff_ros.coefficients import BLINK, EYE_LOOK
 from reactdiff_ros.evaluation.coupling import C_BAND, D_LIMIT, P_LIMIT
 from reactdiff_ros.evaluation.evidence_verdicts import Bound, Figures, Found, Verdict, verdict
+from reactdiff_ros.evaluation.response_bench import NATURAL_EXCESS, NEGATIVE_SHARE, PLACEBO_RATE, POSITIVE_RATE
 from reactdiff_ros.evaluation.sessions import CLAMP_LIMIT, FORGOTTEN, RATIO_BAND
 from reactdiff_ros.evaluation.simulator import BANDS
-from reactdiff_ros.evaluation.streams_check import WITHIN
-from reactdiff_ros.model.groups import GROUPS
-
-REFLEXES: Final = tuple(g.name for g in GROUPS if set(g.coefficients) <= {*BLINK, *EYE_LOOK})
-"""Groups that reflexes replace at run time: no bound is put on their streams, but on the rate of blinks."""
+from reactdiff_ros.evaluation.streams_check import REFLEXES, WITHIN
 
 
 def judge(parts: Mapping[str, Figures]) -> list[Verdict]:
@@ -133,19 +129,19 @@ BOUNDS: Final[tuple[Bound, ...]] = (
     Bound("dyads", "the mime passes", _at("mime", "passes"), "a mirror must fail", 0, 0),
     Bound(
         "response", "natural: excess of answers to a smile", _at("natural", "excess"),
-        "people answer a quarter of smiles", 0.08, 0.30,
+        "people answer a quarter of smiles", *NATURAL_EXCESS,
     ),
     Bound(
         "response", "responsive and positive: answers", _at("responsive_positive", "rate"),
-        "an operator's choice must be visible", 0.70,
+        "an operator's choice must be visible", POSITIVE_RATE,
     ),
     Bound(
         "response", "negative over positive answers", _over(("negative", "rate"), ("responsive_positive", "rate")),
-        "attitude must be visible", high=0.5,
+        "attitude must be visible", high=NEGATIVE_SHARE,
     ),
     Bound(
         "response", "placebos: answers", _at("placebo", "rate"), "a moved head or a lost frame is no smile",
-        high=0.05,
+        high=PLACEBO_RATE,
     ),
     Bound(
         "response", "excess rises with the smile's size", _at("excess_rises_with_size"),

@@ -48,6 +48,12 @@ SETTINGS: Final[dict[str, tuple[str, dict[str, float]]]] = {
     "negative": ("responsive", {"attitude": -1.0}),
 }
 """Named style of each setting and what of it is changed."""
+NATURAL_EXCESS: Final = (0.08, 0.30)
+POSITIVE_RATE: Final = 0.70
+NEGATIVE_SHARE: Final = 0.5
+"""Of the positive rate, at most."""
+PLACEBO_RATE: Final = 0.05
+"""What reactions are held to."""
 _POOL: Final = 400
 _MOST_POOLS: Final = 20
 
@@ -218,9 +224,9 @@ def bounds(figures: dict[str, Any]) -> dict[str, bool]:
     """Which of the bounds hold that reactions are held to."""
     positive = figures["responsive_positive"]["rate"]
     return {
-        "natural excess .08 to .30": 0.08 <= figures["natural"]["excess"] <= 0.30,
-        "responsive and positive at least .70": positive >= 0.70,
-        "negative at most half of positive": figures["negative"]["rate"] <= 0.5 * positive,
-        "placebos at most .05": figures["placebo"]["rate"] <= 0.05,
+        "natural excess .08 to .30": NATURAL_EXCESS[0] <= figures["natural"]["excess"] <= NATURAL_EXCESS[1],
+        "responsive and positive at least .70": positive >= POSITIVE_RATE,
+        "negative at most half of positive": figures["negative"]["rate"] <= NEGATIVE_SHARE * positive,
+        "placebos at most .05": figures["placebo"]["rate"] <= PLACEBO_RATE,
         "excess rises with size": figures["excess_rises_with_size"],
     }

@@ -39,6 +39,8 @@ WITHIN: Final = {
     "plans": (0.0, 0.25), "bands": (0.7, 1.4),
 }  # fmt: skip
 """Bounds of each kind of figure."""
+REFLEXES: Final = tuple(g.name for g in GROUPS if set(g.coefficients) <= {*BLINK, *EYE_LOOK})
+"""Groups that reflexes replace at run time: no bound is put on their streams, but on the rate of blinks."""
 _MOST_HELD: Final = 32
 
 
@@ -184,15 +186,11 @@ def _spread(
 
 
 def within_bounds(figures: dict[str, Any]) -> dict[str, bool]:
-    """Whether every figure of a kind that is finite lies within its bounds.
-
-    Gaze and blinks are replaced by reflexes at run time: only the rate of blinks is held to a bound.
-    """
-    skipped = {g.name for g in GROUPS if set(g.coefficients) <= {*BLINK, *EYE_LOOK}}
+    """Whether every figure of a kind that is finite lies within its bounds, those of REFLEXES left out."""
 
     def holds(kind: str, values: dict[str, float]) -> bool:
         low, high = WITHIN[kind]
-        return all(low <= v <= high for name, v in values.items() if np.isfinite(v) and name not in skipped)
+        return all(low <= v <= high for name, v in values.items() if np.isfinite(v) and name not in REFLEXES)
 
     bands = figures["bands_over_reference"]["raw"]
     events = {kind: r["ratio"] for kind, r in figures["events_over_ancestral"].items()}
