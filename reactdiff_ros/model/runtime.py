@@ -91,6 +91,7 @@ class Networks:
         features = self._sessions["encoder"].get_inputs()[0].shape[-1]
         if not self.shape.keys() >= _SIZES or features != FEATURE_COUNT or self.shape["latent"] != LATENT_COUNT:
             raise WeightsError("the model's weights are for another version", where=str(weights.folder))
+        self._responses = responses(self._emphasis.feedback, self.shape["horizon"])
         self.neutral = self.latents(np.zeros((1, 4 * VAE_CONTEXT, COEFFICIENT_COUNT), dtype=np.float32))[0, -1]
         """(L,) latent of a face that is and was neutral."""
 
@@ -174,7 +175,8 @@ class Networks:
             return np.asarray(blind + np.float32(guidance) * (seeing - blind))
 
         drawn: FloatArray = fitted_multistep(velocity, noise, schedule or angles(steps)).astype(np.float32)
-        weights = responses(self._emphasis.feedback, noise.shape[2])
+        frames = noise.shape[2]  # a shorter stretch responds as the beginning of a longer one
+        weights = self._responses[:frames, : ORDER + frames]
         return np.asarray(self._emphasis.latents(drawn, past[:, None, -ORDER:], weights), dtype=np.float32)
 
     def drawable(self, latents: FloatArray, before: FloatArray) -> FloatArray:
