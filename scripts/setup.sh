@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
 # Builds the environment of this checkout and writes env.sh. Quick when nothing changed. See README, "Set-up".
-#   scripts/setup.sh [--test]   --test also installs what the tests need
+#   scripts/setup.sh [--test] [--train]   --test also installs what the tests need, --train what training needs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 say() { printf '[setup] %s\n' "$*" >&2; }
 die() { printf '[setup] error: %s\n' "$*" >&2; exit 1; }
 
-want_test=no
-[ "${1:-}" = "--test" ] && want_test=yes
+want_test=no want_train=no
+for option in "$@"; do
+  case $option in
+    --test) want_test=yes ;;
+    --train) want_train=yes ;;
+    *) die "unknown option $option: --test or --train" ;;
+  esac
+done
 
 # 1. Where: outside the source folder (CMake refuses an interpreter inside it), one per checkout.
 key=$(printf '%s' "$root" | sha256sum | cut -c1-12)
@@ -94,11 +100,13 @@ pip_ros() {
 pip_run() { pip install -r requirements/run.txt && pip install --no-deps -r requirements/run-no-deps.txt; }
 pip_evaluate() { pip install -r requirements/evaluate.txt; }
 pip_test() { pip install -r requirements/test.txt; }
+pip_train() { pip install -r requirements/train.txt; }
 : >"$home/pip.log"
 install_packages run pip_run
 install_packages evaluate pip_evaluate
 [ -n "$ros_setup" ] || install_packages ros pip_ros
 [ "$want_test" = no ] || install_packages test pip_test
+[ "$want_train" = no ] || install_packages train pip_train
 
 # 6. env.sh: written whole, then moved into place.
 "$venv/bin/python" scripts/write_env.py "$root" "$home" "$ros_setup" >env.sh.new

@@ -31,6 +31,7 @@ from reactdiff_ros.errors import ReactdiffError
 _EXTRAS = {
     "rclpy": ("ROS 2 (rclpy)", "run 'make setup' and '. ./env.sh', or source /opt/ros/<distro>/setup.bash"),
     "torch": ("train", "pip install -r requirements/train.txt"),
+    "accelerate": ("train", "pip install -r requirements/train.txt"),
     "numba": ("evaluate", "pip install -r requirements/evaluate.txt"),
     "onnx": ("train", "pip install -r requirements/train.txt"),
     "rosbags": ("bags", "pip install 'rosbags>=0.10,<0.12'"),

@@ -12,7 +12,7 @@ from generated_sets import react, react_features
 
 from reactdiff_ros.cli.main import main
 
-TORCH = importlib.util.find_spec("torch") is not None
+TORCH = all(importlib.util.find_spec(name) for name in ("torch", "accelerate", "onnx"))
 WIDTHS = {"va": 4, "au": 12, "expression": 8, "mfcc": 5, "speech": 6}
 SETTINGS = {
     **WIDTHS, "hidden": 16, "heads": 2, "latent": 16, "window": 10, "model_channels": 8, "channel_factors": [1, 2],

@@ -12,7 +12,7 @@ import pytest
 
 from reactdiff_ros.cli.main import main
 
-TORCH = importlib.util.find_spec("torch") is not None
+TORCH = all(importlib.util.find_spec(name) for name in ("torch", "accelerate", "onnx"))
 
 
 def test_simulate_writes_the_same_dyads_for_the_same_seed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
