@@ -69,7 +69,7 @@ def record(clips: tuple[Path, ...], seconds: float, runs: int, output: Path) -> 
     import datetime
 
     from reactdiff_ros.cli.output import dumps, tell
-    from reactdiff_ros.evaluation.machine import commit, hardware
+    from reactdiff_ros.evaluation.bench.machine import commit, hardware
 
     runs_done: list[dict[str, Any]] = []
     figures = {
@@ -107,8 +107,8 @@ def _measure(
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.errors import ConfigError, MediaError
-    from reactdiff_ros.evaluation.live_bench import median_run
-    from reactdiff_ros.evaluation.live_run import bench_live
+    from reactdiff_ros.evaluation.bench.live import median_run
+    from reactdiff_ros.evaluation.bench.live_run import bench_live
     from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
 
     if clip is None:

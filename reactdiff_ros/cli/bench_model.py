@@ -37,7 +37,7 @@ def model_times(
 
     from reactdiff_ros.cli.output import dumps, json_on_stdout
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.model_bench import bench_model
+    from reactdiff_ros.evaluation.bench.model import bench_model
     from reactdiff_ros.model.weights import find_weights
 
     with json_on_stdout(as_json) as result:

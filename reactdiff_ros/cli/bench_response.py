@@ -42,9 +42,9 @@ def response(
     """
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.listeners import make_listener
     from reactdiff_ros.evaluation.plots import plot_responses
-    from reactdiff_ros.evaluation.response_bench import bench_response
+    from reactdiff_ros.evaluation.studies.listeners import make_listener
+    from reactdiff_ros.evaluation.studies.response_bench import bench_response
     from reactdiff_ros.simulator.voices import load_bank
 
     with json_on_stdout(as_json) as result:

@@ -51,7 +51,7 @@ def evidence(figures: Path, output: Path | None, card: Path | None, model: Path 
     """
     from reactdiff_ros.cli.evidence_page import PICTURES, evidence_page
     from reactdiff_ros.cli.model_card import model_card, read_manifest
-    from reactdiff_ros.evaluation.evidence import read_evidence
+    from reactdiff_ros.evaluation.evidence.collection import read_evidence
 
     found = read_evidence(figures)
     beside = output.parent if output is not None else Path()

@@ -41,9 +41,9 @@ def ablations(
     """
     from reactdiff_ros.cli.output import dumps, json_on_stdout
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.ablations import evaluate_ablations
-    from reactdiff_ros.evaluation.ablations import sweep as sweep_sampling
-    from reactdiff_ros.evaluation.listeners import ModelListens
+    from reactdiff_ros.evaluation.studies.ablations import evaluate_ablations
+    from reactdiff_ros.evaluation.studies.ablations import sweep as sweep_sampling
+    from reactdiff_ros.evaluation.studies.listeners import ModelListens
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.simulator.voices import load_bank
 

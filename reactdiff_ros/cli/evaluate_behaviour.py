@@ -48,9 +48,9 @@ def behaviour(
     """
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.behaviour import evaluate_behaviour
-    from reactdiff_ros.evaluation.listeners import make_listener
     from reactdiff_ros.evaluation.plots import plot_lags
+    from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
+    from reactdiff_ros.evaluation.studies.listeners import make_listener
     from reactdiff_ros.simulator.voices import load_bank
 
     with json_on_stdout(as_json) as result:

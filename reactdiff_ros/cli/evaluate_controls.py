@@ -52,9 +52,9 @@ def controls(
     """
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.controls import evaluate_controls
-    from reactdiff_ros.evaluation.listeners import make_listener
     from reactdiff_ros.evaluation.plots import plot_controls
+    from reactdiff_ros.evaluation.studies.controls import evaluate_controls
+    from reactdiff_ros.evaluation.studies.listeners import make_listener
     from reactdiff_ros.simulator.voices import load_bank
 
     with json_on_stdout(as_json) as result:

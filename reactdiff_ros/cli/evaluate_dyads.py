@@ -62,8 +62,8 @@ def dyads(
     """
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.dyads import evaluate_dyads, read_calls
-    from reactdiff_ros.evaluation.listeners import ModelListens
+    from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
+    from reactdiff_ros.evaluation.studies.listeners import ModelListens
     from reactdiff_ros.model.weights import find_weights
 
     if model is not None and models:

@@ -9,7 +9,7 @@ import click
 
 from reactdiff_ros.cli import evaluation_options as options
 
-# As in evaluation/evidence_parts.py, which is too heavy to import for a help text; a test holds them equal.
+# As in evaluation/evidence/parts.py, which is too heavy to import for a help text; a test holds them equal.
 PARTS = (
     "autoencoder", "speed", "dyads", "response", "behaviour", "streams", "choice", "controls", "sessions", "simulator",
 )  # fmt: skip
@@ -73,8 +73,8 @@ def evidence(
 
     from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.evidence import EVIDENCE, assemble, collect, write_whole
-    from reactdiff_ros.evaluation.evidence_parts import Subject, sizes_for
+    from reactdiff_ros.evaluation.evidence.collection import EVIDENCE, assemble, collect, write_whole
+    from reactdiff_ros.evaluation.evidence.parts import Subject, sizes_for
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.simulator.voices import load_bank
 

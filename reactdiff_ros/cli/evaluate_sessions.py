@@ -44,8 +44,8 @@ def sessions(
     """
     from reactdiff_ros.cli.output import dumps, json_on_stdout
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.listeners import make_listener
-    from reactdiff_ros.evaluation.sessions import evaluate_sessions
+    from reactdiff_ros.evaluation.studies.listeners import make_listener
+    from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
     from reactdiff_ros.simulator.voices import load_bank
 
     with json_on_stdout(as_json) as result:

@@ -11,9 +11,9 @@ import click
 from reactdiff_ros.cli import evaluation_options as options
 
 if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.systems import Means
+    from reactdiff_ros.evaluation.studies.systems import Means
 
-# As in evaluation/systems.py, which is too heavy to import for a help text; a test holds them equal.
+# As in evaluation/studies/systems.py, which is too heavy to import for a help text; a test holds them equal.
 SYSTEMS = (
     "model", "oracle", "shuffled", "mime", "nearest_neighbour", "rules", "policy", "listener_mean", "random",
     "ground_truth",
@@ -61,7 +61,7 @@ def simulator(
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.plots import plot_systems, plot_time_line
-    from reactdiff_ros.evaluation.simulator import Example, evaluate
+    from reactdiff_ros.evaluation.studies.simulator import Example, evaluate
     from reactdiff_ros.simulator.voices import load_bank
     from reactdiff_ros.types import REACTION_RATE_HZ
 
@@ -103,7 +103,7 @@ def _chosen(systems: str | None) -> tuple[str, ...]:
 
 
 def _means(chosen: tuple[str, ...], model: Path | None, workers: int | None, sampling: Any) -> Means:
-    from reactdiff_ros.evaluation.systems import Means
+    from reactdiff_ros.evaluation.studies.systems import Means
     from reactdiff_ros.model.weights import find_weights
 
     weights = find_weights(model or "") if "model" in chosen else None

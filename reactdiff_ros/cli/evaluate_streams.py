@@ -45,10 +45,10 @@ def streams(
     """
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.listeners import ModelListens
+    from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
     from reactdiff_ros.evaluation.plots import plot_spectra
-    from reactdiff_ros.evaluation.spectra import BANDS_HZ
-    from reactdiff_ros.evaluation.streams_check import evaluate_streams
+    from reactdiff_ros.evaluation.studies.listeners import ModelListens
+    from reactdiff_ros.evaluation.studies.streams_check import evaluate_streams
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.simulator.voices import load_bank
 

@@ -41,6 +41,6 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on 
 
 def sampling(steps: int | None, guidance: float | None, hop_s: float | None) -> Sampling:
     """The sampler's settings; what is None is as live."""
-    from reactdiff_ros.evaluation.systems import live_sampling
+    from reactdiff_ros.evaluation.studies.systems import live_sampling
 
     return live_sampling(steps=steps, guidance=guidance, hop_s=hop_s)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from reactdiff_ros.cli import evidence_tables as tables
 from reactdiff_ros.cli.markdown import figure, generated, markdown_table
-from reactdiff_ros.evaluation.evidence_bounds import judge
+from reactdiff_ros.evaluation.evidence.bounds import judge
 
 Figures = Mapping[str, Any]
 
@@ -31,7 +31,7 @@ def evidence_page(evidence: Figures, pictures: Mapping[str, str] | None = None) 
     """The page.
 
     Args:
-        evidence: of `evaluation.evidence.read_evidence`.
+        evidence: of `evaluation.evidence.collection.read_evidence`.
         pictures: links of those that are there, by name without ending.
     """
     weights, rows = evidence["weights"], verdicts(evidence)

@@ -14,7 +14,7 @@ from reactdiff_ros.errors import MediaError
 
 if TYPE_CHECKING:
     from reactdiff_ros.datasets.recordings import Extracted
-    from reactdiff_ros.evaluation.extraction import Source, Track
+    from reactdiff_ros.evaluation.recordings.extraction import Source, Track
     from reactdiff_ros.session import Perception
 
 _FILE = click.Path(path_type=Path)
@@ -106,7 +106,7 @@ class _Eyes:
         self._perception: Perception | None = None
 
     def content(self, source: tuple[Path, ...], people: str) -> Extracted:
-        from reactdiff_ros.evaluation.extraction import alone, together
+        from reactdiff_ros.evaluation.recordings.extraction import alone, together
 
         try:
             seen = [self._seen(path) for path in source]
@@ -128,7 +128,7 @@ class _Eyes:
         return known
 
     def _perceived(self, path: Path) -> tuple[Track, Source]:
-        from reactdiff_ros.evaluation.extraction import extract_source, open_source
+        from reactdiff_ros.evaluation.recordings.extraction import extract_source, open_source
         from reactdiff_ros.perception import SpeakerPerception
 
         clip = open_source(path)

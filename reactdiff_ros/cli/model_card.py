@@ -14,7 +14,7 @@ from typing import Any, Final
 from reactdiff_ros.cli.evidence_page import measured, verdict_word, verdicts
 from reactdiff_ros.cli.markdown import figure, generated, markdown_table
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.evidence_verdicts import Figures
+from reactdiff_ros.evaluation.evidence.verdicts import Figures
 from reactdiff_ros.model.weights import MANIFEST, find_weights
 
 LICENCE: Final = "apache-2.0"
@@ -48,7 +48,7 @@ def model_card(manifest: Figures, evidence: Figures, *, trained_on: str = "") ->
 
     Args:
         manifest: of `read_manifest`.
-        evidence: of `evaluation.evidence.read_evidence`.
+        evidence: of `evaluation.evidence.collection.read_evidence`.
         trained_on: hardware, time and versions of the training, in words.
 
     Raises:

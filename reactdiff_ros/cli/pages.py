@@ -111,7 +111,7 @@ def benchmarks_page(figures: dict[str, Any]) -> str:
         generated("reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md"),
         "",
         "`make bench` makes these figures (docs/benchmarks.json) and this page. Definitions: "
-        "[reactdiff_ros/evaluation/live_bench.py](../reactdiff_ros/evaluation/live_bench.py).",
+        "[reactdiff_ros/evaluation/bench/live.py](../reactdiff_ros/evaluation/bench/live.py).",
         "",
         f"{figures['date']}, commit {figures['commit']}: {hardware['cpu']}, {hardware['cores']} cores, "
         f"{hardware['memory_gb']} GB, {hardware['gpu'] or 'no GPU'}, {hardware['system']}, ROS {hardware['ros']}.",

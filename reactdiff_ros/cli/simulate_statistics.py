@@ -38,8 +38,8 @@ HUMAN: Final = {
 def statistics(made: Dyads) -> dict[str, NDArray[np.float64]]:
     """Each statistic of HUMAN for the listeners of the worlds in which the speaker is seen most of the time."""
     from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
-    from reactdiff_ros.evaluation.coupling import cross_coupling, marginals
-    from reactdiff_ros.evaluation.events import blinks, brow_raises, laughs, nods, smile_curve, smiles
+    from reactdiff_ros.evaluation.metrics.coupling import cross_coupling, marginals
+    from reactdiff_ros.evaluation.metrics.events import blinks, brow_raises, laughs, nods, smile_curve, smiles
     from reactdiff_ros.simulator.gazing import FULL_DEG
 
     rows = np.flatnonzero(made.stimulus.seen.mean(1) > 0.5)

@@ -15,7 +15,8 @@ from reactdiff_ros.types import EXPRESSION_CLASSES, FloatArray
 
 VoiceOf: TypeAlias = "Callable[[NDArray[np.int16], int, int], Mapping[str, NDArray[Any]]] | None"
 """(samples (n, channels), rate in Hz, T) -> the voice's columns of SpeakerBatch, each (T, ...); readers get it passed
-in, because the extractor is perception's (`evaluation.extraction.voice_columns`). None: the voice is unobserved."""
+in, because the extractor is perception's (`evaluation.recordings.extraction.voice_columns`). None: the voice is
+unobserved."""
 
 _CLASS_OF: Final = {"Anger": "angry", "Happy": "happy", "Sad": "sad"}
 _TO_CLASS: Final = np.array(

@@ -11,7 +11,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.evaluation.live_bench import EXPRESSION, PICTURES, REACTION, SPEAKER, Recording
+from reactdiff_ros.evaluation.bench.live import EXPRESSION, PICTURES, REACTION, SPEAKER, Recording
 from reactdiff_ros.msg import AudioChunk, ExpressionFrame, Reaction, SpeakerFrame
 from reactdiff_ros.nodes.graph_watch import GraphWatch
 

@@ -15,7 +15,7 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.markdown import figure, interval
 from reactdiff_ros.cli.model_card import model_card, read_manifest
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.evidence_bounds import BOUNDS
+from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
 
 GROUPS = ("smile", "head", "gaze")
 EACH = dict.fromkeys(GROUPS, 1.0)

@@ -21,7 +21,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.datasets.react import recordings as react_recordings
 from reactdiff_ros.datasets.recordings import load, recordings
-from reactdiff_ros.evaluation.extraction import onto_grid, voice_columns
+from reactdiff_ros.evaluation.recordings.extraction import onto_grid, voice_columns
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.grid import SpeakerGrid

@@ -9,7 +9,7 @@ import pytest
 
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, LOWER, SMILE, UPPER
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.events import blinks, brow_raises, nods, smile_curve, smiles
+from reactdiff_ros.evaluation.metrics.events import blinks, brow_raises, nods, smile_curve, smiles
 from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER
 from reactdiff_ros.simulator.listener import Listening, listen
 from reactdiff_ros.simulator.speaker import Insertion, make_speakers, stimulus_of

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import index
-from reactdiff_ros.evaluation.coupling import coupling, cross_coupling
-from reactdiff_ros.evaluation.events import smile_curve
+from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling
+from reactdiff_ros.evaluation.metrics.events import smile_curve
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.dyads import Dyads, simulate
 from reactdiff_ros.simulator.listener import listen

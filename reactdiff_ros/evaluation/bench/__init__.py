@@ -1,0 +1,1 @@
+"""What a listener costs: times, rates and memory, and the machine they were measured on."""

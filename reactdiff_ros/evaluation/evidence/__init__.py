@@ -1,0 +1,1 @@
+"""All the evidence for a set of weights: its parts, bounds and verdicts."""

@@ -1,0 +1,176 @@
+"""All the evidence for a set of weights in one go: parts one after another, each kept in a file as soon as it is there.
+
+A part whose file is there, made of the same weights with the same settings, is not run again, so that a run that was
+ended goes on where it was. A part that fails does not end the others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.bench.machine import hardware
+from reactdiff_ros.evaluation.evidence.bounds import judge
+from reactdiff_ros.evaluation.evidence.parts import PARTS, Made, Subject, settings_of
+from reactdiff_ros.simulator.dyads import simulator_hash
+
+FORMAT: Final = 1
+EVIDENCE: Final = "evidence.json"
+PICTURES: Final = "images"
+Encode = Callable[[Any], str]
+"""Strict JSON of figures, NaN as null."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was found, and what could not be."""
+
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Figures by part."""
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """With what each part was made."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """A sentence for each part that did not work."""
+    machine: dict[str, Any] = field(default_factory=dict)
+    """On what the speeds were measured."""
+
+
+def collect(
+    subject: Subject,
+    folder: Path,
+    *,
+    parts: Sequence[str] = tuple(PARTS),
+    run: Collection[str] | None = None,
+    encode: Encode,
+    told: Callable[[str, float], None] = lambda part, share: None,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> Evidence:
+    """Run the parts that are not there yet; each is written to `folder`/PART.json when it is done.
+
+    Args:
+        subject: the weights, and with what the evidence is made.
+        folder: of the files; made if it is not there.
+        parts: names of PARTS, in the order in which they are run.
+        run: those that may be run (all); the others are taken if they are there.
+        encode: figures as JSON.
+        told: is told (part, share of it that is done).
+        tell: takes one sentence for the user.
+
+    Raises:
+        ReactdiffError: the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritten(folder, error) from error
+    evidence = Evidence(machine=hardware())
+    for part in parts:
+        wanted = {**settings_of(part, subject), "simulator": simulator_hash(), "format": FORMAT}
+        figures = _there(folder / f"{part}.json", wanted)
+        if figures is None and run is not None and part not in run:
+            continue
+        if figures is None:
+            try:
+                made = PARTS[part](subject, lambda share, part=part: told(part, share))  # type: ignore[misc]
+            except Exception as error:  # whatever went wrong in one part, the others are worth having
+                sentence = str(error) if isinstance(error, ReactdiffError) else f"{type(error).__name__}: {error}"
+                evidence.failed[part] = sentence
+                tell(f"{part} failed: {sentence}")
+                continue
+            # As it will be read again, so that a run that goes on says what one that did not stop would have said.
+            figures = json.loads(encode(made.figures))
+            _keep(folder, part, encode({"part": part, "settings": wanted, "figures": figures}), made, tell)
+        evidence.parts[part], evidence.settings[part] = figures, wanted
+        told(part, 1.0)
+    return evidence
+
+
+def _there(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
+    """The figures in the file if they were made with these settings."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["settings"] == wanted and isinstance(kept["figures"], dict):
+            return dict(kept["figures"])
+    return None
+
+
+def _keep(folder: Path, part: str, text: str, made: Made, tell: Callable[[str], None]) -> None:
+    """Write a part and its pictures; what cannot be written is told, and the run goes on with what it has."""
+    try:
+        write_whole(folder / f"{part}.json", text)
+        for draw in made.pictures:
+            draw(folder / PICTURES)
+    except ReactdiffError as error:
+        tell(str(error))
+    except Exception as error:  # a picture is no figure: its absence is told, nothing else
+        tell(f"a picture of {part} was not drawn: {type(error).__name__}: {error}")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        ReactdiffError: it cannot be written; what was there before stays.
+    """
+    beside = path.with_suffix(".part")
+    try:
+        beside.write_text(text + "\n", encoding="utf-8")
+        os.replace(beside, path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> ReactdiffError:
+    return ReactdiffError("the evidence cannot be written", where=str(path), todo=str(error.strerror or error))
+
+
+def assemble(evidence: Evidence, subject: Subject, *, date: str) -> dict[str, Any]:
+    """What evidence.json holds: whose figures, how they were made, the figures, and every bound with its verdict."""
+    weights = subject.weights
+    verdicts = judge(evidence.parts)
+    return {
+        "format": FORMAT,
+        "weights": {
+            "name": weights.name, "digest": weights.digest, "simulator": weights.simulator,
+            "parameters": weights.parameters,
+        },
+        "simulator": simulator_hash(), "date": date, "hardware": hardware_line(evidence.machine),
+        "settings": evidence.settings, "parts": evidence.parts, "failed": evidence.failed,
+        "bounds": [v.as_dict() for v in verdicts],
+        "held": sum(v.holds is True for v in verdicts), "of": len(verdicts),
+    }  # fmt: skip
+
+
+def hardware_line(machine: dict[str, Any]) -> str:
+    """One line on the machine."""
+    return (
+        f"{machine.get('cpu') or platform.machine()}, {machine.get('cores', '?')} cores, "
+        f"{machine.get('memory_gb', '?')} GB, {machine.get('gpu') or 'no GPU'}, Python {machine.get('python', '?')}"
+    )
+
+
+def read_evidence(path: Path) -> dict[str, Any]:
+    """What `assemble` gave.
+
+    Raises:
+        ReactdiffError: the file is missing, or no evidence of this version.
+    """
+    todo = "make it with 'reactdiff evaluate evidence'"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        complete = found["format"] == FORMAT and isinstance(found["parts"], dict) and isinstance(found["failed"], dict)
+        _ = found["weights"]["digest"], found["simulator"], found["date"], found["hardware"], found["settings"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReactdiffError("the evidence cannot be read", where=str(path), todo=todo) from error
+    if not complete:
+        raise ReactdiffError("the evidence is of another version", where=str(path), todo=todo)
+    return dict(found)

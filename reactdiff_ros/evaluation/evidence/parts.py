@@ -1,0 +1,254 @@
+"""The parts of the evidence for a set of weights: what each command of evaluation measures, run on one subject."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation import plots
+from reactdiff_ros.evaluation.bench.model import bench_model
+from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
+from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
+from reactdiff_ros.evaluation.studies.choice import choice_figures
+from reactdiff_ros.evaluation.studies.controls import evaluate_controls
+from reactdiff_ros.evaluation.studies.dyads import SYSTEMS as DYAD_SYSTEMS
+from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
+from reactdiff_ros.evaluation.studies.listeners import ModelListens
+from reactdiff_ros.evaluation.studies.response_bench import bench_response
+from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
+from reactdiff_ros.evaluation.studies.simulator import Example, evaluate
+from reactdiff_ros.evaluation.studies.streams_check import evaluate_streams
+from reactdiff_ros.evaluation.studies.systems import SYSTEMS, Means
+from reactdiff_ros.model.sampler import Sampling, ordinary
+from reactdiff_ros.model.streams import speaker_tokens
+from reactdiff_ros.model.weights import MANIFEST, Weights
+from reactdiff_ros.simulator.dyads import simulate
+from reactdiff_ros.simulator.seeds import purpose_seed
+from reactdiff_ros.simulator.voices import VoiceBank
+from reactdiff_ros.types import REACTION_RATE_HZ
+
+Told = Callable[[float], None]
+Draw = Callable[[Path], Path]
+"""Draws a picture into a file of that folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything is measured; the defaults are those of the commands."""
+
+    items: int = 200
+    seconds: float = 30.0
+    trials: int = 200
+    behaviour_items: int = 100
+    behaviour_seconds: float = 60.0
+    stream_items: int = 100
+    stream_seconds: float = 40.0
+    control_items: int = 32
+    choice_items: int = 100
+    sessions: int = 6
+    minutes: float = 6.0
+    permutations: int = 5000
+    repeats: int = 200
+
+
+def sizes_for(items: int, *, short: bool = False, long: bool = False) -> Sizes:
+    """Sizes in proportion to `items` speakers of `evaluate simulator`.
+
+    Args:
+        items: 200 is what the bounds are meant for.
+        short: a few minutes, to see that everything runs; its figures are noise.
+        long: sessions of an hour, 20 of them.
+    """
+    if short:
+        return Sizes(8, 12.0, 10, 8, 16.0, 8, 12.0, 4, 8, 2, 6.0, 200, 20)
+    half = max(items // 2, 8)
+    return Sizes(
+        items=items, trials=max(items, 10), behaviour_items=half, stream_items=half, choice_items=half,
+        control_items=max(items * 32 // 200, 4), sessions=20 if long else 6, minutes=60.0 if long else 6.0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom the evidence is about, and with what it is made."""
+
+    weights: Weights
+    how: Sampling
+    timer: Callable[[], float]
+    """Seconds of a monotonic clock, for the speeds."""
+    sizes: Sizes = field(default_factory=Sizes)
+    seed: int = 0
+    bank: VoiceBank = field(default_factory=VoiceBank)
+    workers: int = 1
+    dyads: Path | None = None
+    """Folder of recorded calls."""
+    folds: tuple[Weights, ...] = ()
+    """Four models, each trained without the pairs of one fold of those calls."""
+
+    def listener(self) -> ModelListens:
+        """The model on its graphs."""
+        return ModelListens(self.weights, self.how, workers=self.workers)
+
+
+@dataclass(slots=True)
+class Made:
+    """Figures of a part, and its pictures to be drawn."""
+
+    figures: dict[str, Any]
+    pictures: list[Draw] = field(default_factory=list)
+
+
+def simulator(subject: Subject, told: Told) -> Made:
+    """`evaluate simulator`: the model beside people of the simulator and baselines."""
+    names, example = tuple(SYSTEMS), Example()
+    means = Means(workers=subject.workers, bank=subject.bank, weights=subject.weights, sampling=subject.how)
+    figures = evaluate(
+        seed=subject.seed, items=subject.sizes.items, frames=round(subject.sizes.seconds * REACTION_RATE_HZ),
+        systems=names, means=means, progress=lambda name, share: told((names.index(name) + share) / len(names)),
+        show=example.keep,
+    )  # fmt: skip
+    return Made(figures, [
+        lambda folder: plots.plot_systems(figures, names, folder / "systems.png"),
+        lambda folder: plots.plot_time_line(example.speaker, example.listeners, folder / "time_line.png"),
+    ])  # fmt: skip
+
+
+def dyads(subject: Subject, told: Told) -> Made:
+    """`evaluate dyads`: beside real people. With models of folds, "model" is theirs and "shipped" the subject's."""
+    if subject.dyads is None:
+        raise ReactdiffError("no recorded calls were given", todo="name their folder with --dyads")
+    calls = read_calls(subject.dyads)
+    tested = [ModelListens(w, subject.how, workers=subject.workers) for w in subject.folds] or [subject.listener()]
+
+    def run(models: list[ModelListens], names: tuple[str, ...], first: float, last: float) -> dict[str, Any]:
+        return evaluate_dyads(
+            calls, models, systems=names, seed=subject.seed, permutations=subject.sizes.permutations,
+            told=lambda name, share: told(first + (last - first) * (names.index(name) + share) / len(names)),
+        ).figures  # fmt: skip
+
+    figures = run(tested, DYAD_SYSTEMS, 0.0, 0.8)
+    if subject.folds:
+        figures["shipped"] = run([subject.listener()], ("model",), 0.8, 1.0)["model"]
+    return Made({**figures, "calls": len(calls.recordings) // 2, "pairs": len(calls.pairs), "seed": subject.seed})
+
+
+def response(subject: Subject, told: Told) -> Made:
+    """`bench response`: answers to inserted events."""
+    report = bench_response(
+        subject.listener(), seed=subject.seed, trials=subject.sizes.trials, bank=subject.bank, progress=told
+    )
+    return Made(
+        {**report.figures, "seed": subject.seed},
+        [lambda folder: plots.plot_responses(report.curves, folder / "responses.png")],
+    )
+
+
+def behaviour(subject: Subject, told: Told) -> Made:
+    """`evaluate behaviour`: lags, reliance, realism, attention."""
+    report = evaluate_behaviour(
+        subject.listener(), seed=subject.seed, items=subject.sizes.behaviour_items,
+        seconds=subject.sizes.behaviour_seconds, bank=subject.bank, told=told,
+    )  # fmt: skip
+    shown = {name: (lags.lags_s, lags.chance_lags_s, lags.shifts) for name, lags in report.lags.items()}
+    return Made(report.figures, [lambda folder: plots.plot_lags(shown, folder / "lags.png")])
+
+
+def streams(subject: Subject, told: Told) -> Made:
+    """`evaluate streams`: free-running streams beside ancestral sampling."""
+    report = evaluate_streams(
+        subject.listener(), seed=subject.seed, items=subject.sizes.stream_items,
+        seconds=subject.sizes.stream_seconds, bank=subject.bank, told=told,
+    )  # fmt: skip
+    return Made(
+        report.figures,
+        [lambda folder: plots.plot_spectra(report.frequency, report.densities, BANDS_HZ, folder / "spectra.png")],
+    )
+
+
+def controls(subject: Subject, told: Told) -> Made:
+    """`evaluate controls`: sweeps of every control and of every entry of a style."""
+    items, seconds = subject.sizes.control_items, subject.sizes.seconds
+    figures = evaluate_controls(
+        subject.listener(), seed=subject.seed, items=items, seconds=seconds, bank=subject.bank, told=told
+    )
+    return Made(
+        {**figures, "items": items, "seconds": seconds},
+        [lambda folder: plots.plot_controls(figures, folder / "controls.png")],
+    )
+
+
+def choice(subject: Subject, told: Told) -> Made:
+    """Streams with a choice among ten candidates over streams without one."""
+    count, listener = subject.sizes.choice_items, subject.listener()
+    frames = round(subject.sizes.stream_seconds * REACTION_RATE_HZ)
+    met = simulate(purpose_seed("evaluate", subject.seed, 13), count, frames, subject.bank, prior="natural")
+    told(0.05)
+    rows = np.arange(count)
+    figures = choice_figures(
+        listener.networks, speaker_tokens(listener.networks, met.speaker), ordinary(count, met.controls),
+        speaker_of=rows, seeds=subject.seed + 1 + rows, how=subject.how, workers=subject.workers,
+    )  # fmt: skip
+    told(1.0)
+    return Made({**figures, "items": count, "seconds": subject.sizes.stream_seconds})
+
+
+def sessions(subject: Subject, told: Told) -> Made:
+    """`evaluate sessions`: does anything drift?"""
+    sizes = subject.sizes
+    return Made(
+        evaluate_sessions(
+            subject.listener(), seed=subject.seed, sessions=sizes.sessions, minutes=sizes.minutes, bank=subject.bank,
+            told=told,
+        )
+    )  # fmt: skip
+
+
+def autoencoder(subject: Subject, told: Told) -> Made:
+    """What training found of the autoencoder on listeners that it had not seen: it stands in the manifest."""
+    facts = json.loads((subject.weights.folder / MANIFEST).read_text(encoding="utf-8")).get("autoencoder")
+    if not facts:
+        raise ReactdiffError(
+            "the manifest tells nothing of the autoencoder", where=str(subject.weights.folder / MANIFEST),
+            todo="write it again with 'reactdiff export'",
+        )  # fmt: skip
+    told(1.0)
+    return Made(dict(facts))
+
+
+def speed(subject: Subject, told: Told) -> Made:
+    """`bench model` on one thread."""
+    return Made(bench_model(subject.weights, subject.how, subject.timer, repeats=subject.sizes.repeats, told=told))
+
+
+PARTS: Final[dict[str, Callable[[Subject, Told], Made]]] = {
+    "autoencoder": autoencoder, "speed": speed, "dyads": dyads, "response": response, "behaviour": behaviour,
+    "streams": streams, "choice": choice, "controls": controls, "sessions": sessions, "simulator": simulator,
+}  # fmt: skip
+"""Every part by its name, the quick ones first."""
+_SIZES_OF: Final[dict[str, tuple[str, ...]]] = {
+    "simulator": ("items", "seconds"), "dyads": ("permutations",), "response": ("trials",),
+    "behaviour": ("behaviour_items", "behaviour_seconds"), "streams": ("stream_items", "stream_seconds"),
+    "controls": ("control_items", "seconds"), "choice": ("choice_items", "stream_seconds"),
+    "sessions": ("sessions", "minutes"), "speed": ("repeats",), "autoencoder": (),
+}  # fmt: skip
+
+
+def settings_of(part: str, subject: Subject) -> dict[str, Any]:
+    """All that a part's figures depend on besides the code and the simulator, as JSON values."""
+    all_sizes = asdict(subject.sizes)
+    return {
+        "weights": subject.weights.digest, "seed": subject.seed, "sampling": asdict(subject.how),
+        "sizes": {name: all_sizes[name] for name in _SIZES_OF[part]}, "voices": _voices(subject.bank),
+        "folds": [w.digest for w in subject.folds] if part == "dyads" else [],
+    }  # fmt: skip
+
+
+def _voices(bank: VoiceBank) -> str:
+    return "" if bank.empty else hashlib.sha256(bank.frames.tobytes()).hexdigest()[:12]

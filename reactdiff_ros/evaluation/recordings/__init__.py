@@ -1,0 +1,1 @@
+"""Recordings of people made into data, by the live path."""

@@ -1,0 +1,266 @@
+"""Recordings of people as training and evaluation data: the live path run over media files, kept on the 25 Hz grid.
+
+Pictures and sound go through the same session and the same perception as live; what the listener's grid would hold in
+each 40 ms slot is what is written. So a file of `reactdiff extract` is what a model hears and sees on the robot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
+from reactdiff_ros.clock import NS, Grid
+from reactdiff_ros.datasets.recordings import Extracted
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.recordings.bag_source import BagSource, is_bag
+from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.grid import HOLD_SLOTS
+from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
+from reactdiff_ros.perception.voice import VoiceExtractor
+from reactdiff_ros.session import ListeningSession, Perception
+from reactdiff_ros.types import FloatArray, Picture, Sound, SpeakerFrame, Voice
+
+Source: TypeAlias = MediaClip | BagSource
+_GRID: Final = Grid()
+_AFTER_NS: Final = NS // 2
+"""The session runs on for so long after the last item, so that everything waiting is perceived."""
+LONGEST_GAP_S, LONGEST_STEP_BACK_S = 600.0, 0.5
+"""A recording whose stamps jump further is not one conversation (a clock was set, a bag was joined)."""
+CONFIDENT: Final = 0.3
+"""From this confidence on, a perceived coefficient counts as measured."""
+_FRESH_SLOTS: Final = 1
+"""A listener's slot without a picture of its own may repeat the one before (24 pictures a second), not more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One person on the 25 Hz grid: slot `first + i` at index i."""
+
+    first: int
+    batch: SpeakerBatch
+    """(1, T)."""
+    stamps_ns: NDArray[np.int64]
+    """(T,) of the newest evidence, -1 = nothing observed."""
+    age: NDArray[np.int64]
+    """(T,) slots since that evidence came, 0 = in this slot."""
+
+    @property
+    def end(self) -> int:
+        """The slot after the last one."""
+        return self.first + len(self.stamps_ns)
+
+
+def perceive(
+    items: Iterable[ClipItem], perception: Perception, progress: Callable[[float], None] = lambda seconds: None
+) -> list[SpeakerFrame]:
+    """All speaker frames of one clip, through a session as it runs live.
+
+    Args:
+        items: pictures and sound in the order in which they came.
+        perception: reset before it is used.
+        progress: told how many seconds of the clip are done.
+
+    Raises:
+        MediaError: the clip cannot be decoded.
+    """
+    session = ListeningSession(perception, make_listener("idle", seed=0), ExpressionEngine(seed=0))
+    session.reset()
+    frames: list[SpeakerFrame] = []
+    first_ns, last_ns = None, 0
+    for item in items:
+        first_ns = item.offset_ns if first_ns is None else first_ns
+        last_ns = max(last_ns, item.offset_ns)
+        if isinstance(item, ClipPicture):
+            session.push_picture(Picture(item.offset_ns, item.bgr))
+        else:
+            session.push_sound(Sound(item.offset_ns, item.rate_hz, item.samples))
+        session.advance(item.offset_ns)
+        frames.extend(session.speaker_frames)
+        progress((item.offset_ns - first_ns) / NS)
+    session.advance(last_ns + _AFTER_NS)
+    frames.extend(session.speaker_frames)
+    return frames
+
+
+def onto_grid(frames: Sequence[SpeakerFrame]) -> Track:
+    """Frames as the listener's grid takes them: the newest of a slot wins, a frame stands for 8 slots more.
+
+    Raises:
+        ValueError: there are no frames.
+    """
+    if not frames:
+        raise ValueError("there are no frames")
+    first = _GRID.slot(frames[0].stamp_ns)
+    slots: dict[int, SpeakerFrame] = {}
+    newest = first
+    for frame in frames:
+        newest = max(newest, _GRID.slot(frame.stamp_ns))
+        slots[newest] = frame
+    nothing = blank(1)
+    columns: list[SpeakerBatch] = []
+    stamps: list[int] = []
+    ages: list[int] = []
+    held, since, stamp = nothing, first, -1
+    for slot in range(first, newest + 1):
+        if slot in slots:
+            held, since, stamp = from_frame(slots[slot]), slot, slots[slot].stamp_ns
+        elif slot - since > HOLD_SLOTS:
+            held, stamp = nothing, -1
+        columns.append(held)
+        stamps.append(stamp)
+        ages.append(slot - since)
+    batch = SpeakerBatch(
+        **{f.name: np.stack([getattr(c, f.name)[0] for c in columns])[None] for f in fields(SpeakerBatch)}
+    )
+    return Track(first, batch, np.array(stamps, dtype=np.int64), np.array(ages, dtype=np.int64))
+
+
+def open_source(path: Path) -> Source:
+    """A media file or a bag.
+
+    Raises:
+        MediaError: it cannot be opened, or holds neither pictures nor sound.
+        ModuleNotFoundError: it is a bag, and `rosbags` is not installed.
+    """
+    return BagSource(path) if is_bag(path) else MediaClip(path)
+
+
+def extract_source(
+    clip: Source, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
+) -> Track:
+    """One media file or bag on the grid. Stamps are the source's own: a file begins at 0.
+
+    Raises:
+        MediaError: nothing of it can be decoded or perceived, or its time jumps.
+    """
+    frames = perceive(_steady(clip.pictures_and_sound(), clip.path), perception, progress)
+    if not frames:
+        raise MediaError("the clip is too short: nothing was perceived in it", where=str(clip.path))
+    return onto_grid(frames)
+
+
+def _steady(items: Iterable[ClipItem], path: Path) -> Iterator[ClipItem]:
+    before_ns: int | None = None
+    for item in items:
+        step_s = 0.0 if before_ns is None else (item.offset_ns - before_ns) / NS
+        if not -LONGEST_STEP_BACK_S <= step_s <= LONGEST_GAP_S:
+            raise MediaError(
+                f"time jumps by {step_s:.1f} s within the recording", where=str(path), todo="cut it there into two"
+            )
+        before_ns = item.offset_ns
+        yield item
+
+
+def extract_clip(
+    path: Path, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
+) -> tuple[Track, Source]:
+    """The media file or bag at `path` on the grid, and itself. Errors as `open_source` and `extract_source`."""
+    clip = open_source(path)
+    return extract_source(clip, perception, progress), clip
+
+
+def alone(track: Track, clip: Source) -> Extracted:
+    """A speaker without a listener."""
+    name = clip.path.stem
+    about = {"files": [clip.path.name], **_shares(track), "sound": clip.has_sound}
+    return Extracted(name, "0", "nobody", track.batch, track.stamps_ns, about=about)
+
+
+def together(
+    speaker: tuple[Track, Source], listener: tuple[Track, Source], people: str = "", session: str = ""
+) -> Extracted:
+    """A speaker and the one who listened, filmed at the same time, over the slots that both have.
+
+    The listener's coefficients are the perceived ones; observed are those with a confidence of 0.3 and more in a
+    picture of this slot or the one before.
+
+    Args:
+        speaker: track and clip.
+        listener: track and clip, from the same start.
+        people: who the two are; by default their files' names. Folds are by it.
+        session: which conversation of theirs; by default the files' names.
+
+    Raises:
+        MediaError: one view ends before the other begins.
+    """
+    (track, clip), (other, other_clip) = speaker, listener
+    first, end = track.first, min(track.end, other.end)
+    if end <= first:
+        raise MediaError("the two views of a conversation share no time", where=f"{clip.path} and {other_clip.path}")
+    about = {"files": [clip.path.name, other_clip.path.name], **_shares(track), "sound": clip.has_sound}
+    values, observed = _listened(other, first, end)
+    cut = slice(0, end - first)
+    names = "-".join(sorted([clip.path.stem, other_clip.path.stem]))
+    return Extracted(
+        pair=people or names,
+        session=session or names,
+        role=other_clip.path.stem,
+        speaker=SpeakerBatch(**{f.name: getattr(track.batch, f.name)[:, cut] for f in fields(SpeakerBatch)}),
+        stamps_ns=track.stamps_ns[cut],
+        listener=values,
+        observed=observed,
+        about={**about, "listener_observed": round(float(observed.mean()), 4)},
+    )
+
+
+def _listened(track: Track, first: int, end: int) -> tuple[FloatArray, NDArray[np.bool_]]:
+    batch = track.batch
+    seen = (batch.confidence[0] >= CONFIDENT) & batch.mesh[0][:, None] & (track.age <= _FRESH_SLOTS)[:, None]
+    values = np.where(seen, batch.coefficients[0], 0.0).astype(np.float32)
+    lead = max(0, track.first - first)
+    cut = slice(max(0, first - track.first), end - track.first)
+    pad = ((lead, 0), (0, 0))
+    return np.pad(values[cut], pad), np.pad(seen[cut], pad)
+
+
+def _shares(track: Track) -> dict[str, float]:
+    return {
+        "face": round(float(track.batch.mesh.mean()), 4),
+        "voice": round(float(track.batch.microphone.mean()), 4),
+        "speaking": round(float(track.batch.speaking.mean()), 4),
+    }
+
+
+def voice_columns(samples: NDArray[np.int16], rate_hz: int, frames: int) -> dict[str, NDArray[Any]]:
+    """The voice's columns of SpeakerBatch, each (frames, ...), of the sound of a dataset's clip.
+
+    Through the real extractor, in chunks of 20 ms; frame k is what was heard before k * 40 ms.
+
+    Raises:
+        WeightsError: the voice activity network is missing.
+    """
+    extractor = VoiceExtractor()
+    nobody = blank(frames)
+    names = [f.name for f in fields(SpeakerBatch) if f.name in _VOICE_FIELDS]
+    out = {name: getattr(nobody, name).copy() for name in names}
+    step = max(1, rate_hz // 50)
+    starts = iter(range(0, len(samples), step))
+    pushed = 0
+    for k in range(frames):
+        now_ns = _GRID.time_ns(k)
+        while pushed * NS // rate_hz < now_ns and (start := next(starts, None)) is not None:
+            chunk = samples[start : start + step]
+            extractor.push(Sound(start * NS // rate_hz, rate_hz, chunk))
+            pushed = start + len(chunk)
+        heard = extractor.latest(now_ns)
+        if heard is not None:
+            _put(out, k, heard[0])
+    return out
+
+
+_VOICE_FIELDS: Final = (
+    "microphone", "speech_probability", "speaking", "mfcc", "pitch_hz", "loudness_dbfs", "pause_s", "utterance_s",
+)  # fmt: skip
+
+
+def _put(out: dict[str, NDArray[Any]], k: int, voice: Voice) -> None:
+    out["microphone"][k] = True
+    for name in _VOICE_FIELDS[1:]:
+        out[name][k] = getattr(voice, name)

@@ -1,0 +1,286 @@
+"""`evaluate controls`: what each control and each entry of a style does to free-running streams.
+
+Everything is paired: the same held-out simulated speakers, the same errors of perception, the same noise of the
+listener; only the one setting differs. Settings are those a user makes, at their effect on what they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
+from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
+from reactdiff_ros.evaluation.metrics.events import brow_raises, moving_average, nods, smile_curve, smiles
+from reactdiff_ros.evaluation.metrics.response import WINDOW_S, Paired, response_curve
+from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, repeated
+from reactdiff_ros.evaluation.studies.material import make_material
+from reactdiff_ros.evaluation.studies.response_bench import AT, FRAMES, find_trials
+from reactdiff_ros.model.conditioning import conditioning
+from reactdiff_ros.model.conditions import STYLE_COUNT, STYLE_NAMES
+from reactdiff_ros.model.sampler import Conditions
+from reactdiff_ros.model.streams import speaker_tokens
+from reactdiff_ros.model.style import style_of
+from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.simulator.observation import observe
+from reactdiff_ros.simulator.seeds import purpose_seed
+from reactdiff_ros.simulator.speaker import Insertion, make_speakers, stimulus_of
+from reactdiff_ros.simulator.stimulus import Stimulus
+from reactdiff_ros.simulator.voices import VoiceBank
+from reactdiff_ros.styles import RANGES, Style
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+
+Values = NDArray[np.floating[Any]]
+POINTS: Final = 5
+"""Values of a control, evenly over its range."""
+STYLE_VALUES: Final = (-1.5, 0.0, 1.5)
+_POOL: Final = 400
+_SIZE: Final = 0.8
+"""Of the smiles that the delay is measured with."""
+
+
+def smile_share(faces: FloatArray) -> Values:
+    """Share of the time with a smile, (N,)."""
+    return np.asarray(smiles(smile_curve(faces)).share())
+
+
+def nods_per_minute(faces: FloatArray) -> Values:
+    """Nods a minute, (N,)."""
+    return np.asarray(nods(faces[..., HEAD_PITCH]).per_minute())
+
+
+def brow_raises_per_minute(faces: FloatArray) -> Values:
+    """Brow raises a minute, (N,)."""
+    return np.asarray(brow_raises(faces).per_minute())
+
+
+def head_speed(faces: FloatArray) -> Values:
+    """Root mean square speed of the head's rotation, degrees a second, (N,)."""
+    head = np.moveaxis(faces[..., ROTATION].astype(np.float64), -1, 1)
+    speed = np.diff(moving_average(head.reshape(-1, head.shape[-1]), 3), axis=1) * REACTION_RATE_HZ
+    return np.asarray(np.degrees(np.sqrt((speed.reshape(len(faces), 3, -1) ** 2).sum(1).mean(1))))
+
+
+MEASURES: Final[dict[str, tuple[tuple[str, Callable[[FloatArray], Values]], ...]]] = {
+    "attitude": (("share of time with a smile", smile_share),),
+    "smiling": (("share of time with a smile", smile_share),),
+    "nodding": (("nods a minute", nods_per_minute),),
+    "liveliness": (("speed of the head, degrees/s", head_speed), ("brow raises a minute", brow_raises_per_minute)),
+}
+"""What each control is measured by; responsiveness and delay by answers to inserted smiles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A setting at V values: what was measured on N streams at each."""
+
+    measure: str
+    values: tuple[float, ...]
+    measured: Values
+    """(V, N); NaN where a stream could not tell."""
+
+    def figures(self) -> dict[str, Any]:
+        """Mean and 95 % interval at each value; whether every step rises, and the rise from end to end."""
+        known = [row[np.isfinite(row)] for row in self.measured]
+        mean = [float(row.mean()) if len(row) else float("nan") for row in known]
+        half = [_half(row) for row in known]
+        rise = self.measured[-1] - self.measured[0]
+        rise = rise[np.isfinite(rise)]
+        spread = _half(rise)
+        total = float(rise.mean()) if len(rise) else float("nan")
+        return {
+            "measure": self.measure,
+            "values": list(self.values),
+            "mean": mean,
+            "low": [m - h for m, h in zip(mean, half, strict=True)],
+            "high": [m + h for m, h in zip(mean, half, strict=True)],
+            "monotonic": all(b > a for a, b in pairwise(mean)),
+            "rise": total,
+            "rise_low": total - spread,
+            "rise_high": total + spread,
+        }
+
+
+def _half(values: Values) -> float:
+    """Half of the 95 % interval of a mean; NaN of nothing."""
+    return 1.96 * float(values.std()) / len(values) ** 0.5 if len(values) else float("nan")
+
+
+class Runner:
+    """Runs a listener on the same speakers with the same noise under one setting after another."""
+
+    def __init__(self, system: Listens, seed: int, items: int, frames: int, bank: VoiceBank | None) -> None:
+        self._system = system
+        self._material = make_material(seed, items, frames, bank, listeners=1)
+        self._seeds = purpose_seed("evaluate", seed, 77) + np.arange(items)
+        self._tokens = _tokens(system, self._material.perceived)
+        self._shown: dict[bytes, FloatArray] = {}
+
+    def faces(self, told: Conditions) -> FloatArray:
+        """Streams (N, T, 58) under these conditions of one listener."""
+        key = b"".join(part.tobytes() for part in (told.controls, told.controls_given, told.style, told.style_given))
+        if key not in self._shown:
+            m = self._material
+            everyone = all_told(told, m.items)
+            self._shown = {key: _run(self._system, m.perceived, self._tokens, everyone, self._seeds, m.stimulus)}
+        return self._shown[key]
+
+    def coupling(self, faces: FloatArray) -> Values:
+        """Mean correlation of each listener's smile with its own speaker's 0.3 to 2 s before, (N,)."""
+        speaker = self._material.speakers.smile
+        return np.asarray(np.diag(cross_coupling(speaker, smile_curve(faces))))
+
+
+class Trials:
+    """Speakers with and without an inserted smile, for the lag of the answer."""
+
+    def __init__(self, system: Listens, seed: int, trials: int, bank: VoiceBank | None) -> None:
+        self._system = system
+        self._parts: list[tuple[Any, list[tuple[SpeakerBatch, FloatArray | None, Stimulus]]]] = []
+        for pool, rows in find_trials(seed, "smile", trials, bank).rows:
+            both = []
+            for insertion in (Insertion("smile", AT, _SIZE), None):
+                speakers = make_speakers(pool, _POOL, FRAMES, insertion=insertion)
+                batch = observe(pool, speakers, bank)
+                truth = stimulus_of(speakers, batch.camera, batch.microphone)
+                seen = batch.take(rows)
+                both.append((seen, _tokens(system, seen), truth.take(rows)))
+            self._parts.append((pool + 1 + np.arange(len(rows)), both))
+        self._count = sum(len(seeds) for seeds, _ in self._parts)
+
+    def answer(self, told: Conditions) -> Values:
+        """How much more the listener smiles 0.3 to 1.5 s after the speaker's smile than without it, (N,)."""
+        paired = self._paired(told)
+        difference = smile_curve(paired.present) - smile_curve(paired.absent)
+        low, high = (AT + round(s * REACTION_RATE_HZ) for s in WINDOW_S)
+        return np.asarray(difference[:, low : high + 1].mean(1))
+
+    def lag_s(self, told: Conditions) -> Values:
+        """Lag of the mean answer to the smile, once for each tenth of the trials left out, (10,)."""
+        paired = self._paired(told)
+        rows = np.arange(self._count)
+        return np.array([_lag_s(_rows(paired, rows[rows % 10 != k])) for k in range(10)])
+
+    def _paired(self, told: Conditions) -> Paired:
+        with_it: list[FloatArray] = []
+        without: list[FloatArray] = []
+        for seeds, both in self._parts:
+            for (batch, tokens, truth), into in zip(both, (with_it, without), strict=True):
+                everyone = all_told(told, len(seeds))
+                into.append(_run(self._system, batch, tokens, everyone, seeds, truth))
+        return Paired(np.concatenate(with_it), np.concatenate(without), np.full(self._count, AT))
+
+
+def evaluate_controls(
+    system: Listens,
+    *,
+    seed: int,
+    items: int,
+    seconds: float,
+    points: int = POINTS,
+    bank: VoiceBank | None = None,
+    told: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
+    """Sweeps of all controls, and for the model of all entries of a style.
+
+    Args:
+        system: the model, or the simulator's listener, which obeys controls but no style.
+        seed: of speakers and noise.
+        items: speakers (and trials of the delay, twice as many).
+        seconds: of each speaker.
+        points: values of each control, evenly over its range.
+        bank: voices.
+        told: the share that is done.
+
+    Returns:
+        {"controls": {name: [figures of each measure]}, "style": {name: figures}, "monotonic": whether every step of
+        every sweep rises, "not_monotonic": names of those with a step that does not}.
+    """
+    runner = Runner(system, seed, items, round(seconds * REACTION_RATE_HZ), bank)
+    entries = STYLE_NAMES if isinstance(system, ModelListens) else ()
+    steps = points * (len(MEASURES) + 2) + len(STYLE_VALUES) * len(entries)
+    done = 0
+
+    def step(result: Any) -> Any:
+        nonlocal done
+        done += 1
+        told(done / steps)
+        return result
+
+    def sweep(name: str, measure: Callable[[Conditions], list[Values]]) -> tuple[tuple[float, ...], list[list[Values]]]:
+        values = tuple(float(v) for v in np.linspace(*RANGES[name], points))
+        return values, [step(measure(setting(name, value))) for value in values]
+
+    controls: dict[str, list[Sweep]] = {}
+    for name, measures in MEASURES.items():
+        values, rows = sweep(name, lambda t, m=measures: [of(runner.faces(t)) for _, of in m])  # type: ignore[misc]
+        controls[name] = [
+            Sweep(title, values, np.stack([row[i] for row in rows])) for i, (title, _) in enumerate(measures)
+        ]
+    trials = Trials(system, seed, 2 * items, bank)
+    titles = ("answer to a smile (its mouthSmile)", "coupling of smiles")
+    values, rows = sweep("responsiveness", lambda t: [trials.answer(t), runner.coupling(runner.faces(t))])
+    controls["responsiveness"] = [Sweep(of, values, np.stack([row[i] for row in rows])) for i, of in enumerate(titles)]
+    # The delay is measured where there are answers to measure.
+    values, rows = sweep("delay_s", lambda t: [trials.lag_s(t)])
+    controls["delay_s"] = [Sweep("lag of the answer to a smile, s", values, np.stack([row[0] for row in rows]))]
+    style = {name: _style_sweep(runner, entry, step) for entry, name in enumerate(entries)}
+    figures = {name: [s.figures() for s in sweeps] for name, sweeps in controls.items()}
+    of_style = {name: s.figures() for name, s in style.items()}
+    wrong = [name for name, parts in figures.items() if not all(part["monotonic"] for part in parts)]
+    wrong += [name for name, part in of_style.items() if not part["monotonic"]]
+    return {"controls": figures, "style": of_style, "not_monotonic": wrong, "monotonic": not wrong}
+
+
+def setting(name: str, value: float) -> Conditions:
+    """One listener of the default style with one control changed; the delay is told to a responsive one."""
+    base = Style(responsiveness=1.0, attitude=1.0) if name == "delay_s" else Style()
+    return conditioning(replace(base, **{name: value}))  # type: ignore[arg-type]
+
+
+def style_setting(entry: int, value: float) -> Conditions:
+    """One listener of the default style with one entry of a reference given."""
+    reference = tuple(value if i == entry else None for i in range(STYLE_COUNT))
+    return conditioning(replace(Style(), reference=reference))
+
+
+def all_told(told: Conditions, count: int) -> Conditions:
+    """`count` listeners that are told what one is."""
+    return repeated(told.controls, told.controls_given, told.style, told.style_given, count)
+
+
+def _style_sweep(runner: Runner, entry: int, step: Callable[[Any], Any]) -> Sweep:
+    rows = []
+    for value in STYLE_VALUES:
+        measured, given = style_of(runner.faces(style_setting(entry, value)))
+        rows.append(step(np.where(given[:, entry] > 0, measured[:, entry], np.nan)))
+    return Sweep("the same statistic of the stream", STYLE_VALUES, np.stack(rows))
+
+
+def _tokens(system: Listens, speaker: SpeakerBatch) -> FloatArray | None:
+    return speaker_tokens(system.networks, speaker) if isinstance(system, ModelListens) else None
+
+
+def _run(
+    system: Listens, speaker: SpeakerBatch, tokens: FloatArray | None, told: Conditions, seeds: Any, truth: Stimulus
+) -> FloatArray:
+    if isinstance(system, ModelListens) and tokens is not None:
+        return system.of_tokens(tokens, told, seeds)
+    return system.run(speaker, told, seeds, truth)
+
+
+def _rows(paired: Paired, rows: NDArray[np.intp]) -> Paired:
+    return Paired(paired.present[rows], paired.absent[rows], np.asarray(paired.at)[rows])
+
+
+def _lag_s(paired: Paired) -> float:
+    """When the mean difference that the event makes reaches half of its largest value, s; NaN if there is none."""
+    curves, time_s = response_curve(paired, before=0, after=FRAMES - AT)
+    difference = np.asarray(curves[0] - curves[1])
+    top = float(difference.max())
+    return float(time_s[np.argmax(difference >= top / 2)]) if top > 0.01 else float("nan")

@@ -1,0 +1,211 @@
+"""`evaluate sessions`: does a listener stay the same through an hour of changing speakers who come and go?
+
+Each session is one listener before a row of simulated speakers of a minute each, in shuffled order, between whom
+nobody is there for a while. The last sixth is compared with the second: whatever drifts shows as a ratio off 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, LOWER, UPPER
+from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve
+from reactdiff_ros.evaluation.metrics.lags import smile_onsets
+from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, style_conditions
+from reactdiff_ros.evaluation.studies.streams_check import ratio_interval
+from reactdiff_ros.model.groups import GROUPS
+from reactdiff_ros.model.streams import free_run, speaker_tokens
+from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.simulator.observation import observe
+from reactdiff_ros.simulator.seeds import purpose_seed
+from reactdiff_ros.simulator.speaker import make_speakers, stimulus_of
+from reactdiff_ros.simulator.stimulus import Stimulus
+from reactdiff_ros.simulator.voices import VoiceBank
+from reactdiff_ros.types import FloatArray
+
+Values = NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
+
+VISIT: Final = 1500
+"""Frames of one speaker's visit."""
+ABSENT_S: Final = (3.0, 20.0)
+PARTS: Final = 6
+"""A session has this many parts; the second is compared with the last."""
+ROWS: Final = 4
+"""Sessions at a time, for memory's sake."""
+RATIO_BAND: Final = (0.8, 1.25)
+CLAMP_LIMIT: Final = 0.005
+FORGOTTEN: Final = 0.05
+FORGET_S: Final = 10.0
+_RESPONSE_FRAMES: Final = (8, 38)
+_RISE: Final = 0.1
+_REFLEX: Final = [*BLINK, *EYE_LOOK]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Speakers (R, T) one after the other, what can be known of them, and their true smiles."""
+
+    speaker: SpeakerBatch
+    truth: Stimulus
+    smile: FloatArray
+
+
+def make_session(seed: int, rows: int, minutes: float, bank: VoiceBank | None = None) -> Session:
+    """Visits of a minute, each of another speaker and with an absence at its end, for `rows` sessions."""
+    count = max(round(minutes * 60 * 25 / VISIT), 1)
+    rng = np.random.default_rng([seed, 81])
+    speakers, truths, smiles = [], [], []
+    for visit in range(count):
+        number = purpose_seed("evaluate", seed, 1000 + visit)
+        people = make_speakers(number, rows, VISIT)
+        left = VISIT - np.round(rng.uniform(*ABSENT_S, rows) * 25).astype(int)
+        gone = np.arange(VISIT)[None] >= left[:, None]
+        people.present &= ~gone
+        people.speech &= ~gone
+        people.burst &= ~gone
+        batch = observe(number, people, bank)
+        speakers.append(batch)
+        truths.append(stimulus_of(people, batch.camera, batch.microphone))
+        smiles.append(people.smile * people.present * batch.mesh)
+    return Session(_joined(speakers), _joined(truths), np.concatenate(smiles, axis=1))
+
+
+def _joined(parts: list[Any]) -> Any:
+    names = [f.name for f in fields(parts[0])]
+    return type(parts[0])(**{name: np.concatenate([getattr(p, name) for p in parts], axis=1) for name in names})
+
+
+def part(values: Values, index: int) -> Values:
+    """One of the PARTS equal parts of (R, T, ...)."""
+    length = values.shape[1] // PARTS
+    return values[:, index * length : (index + 1) * length]
+
+
+def statistics(streams: FloatArray) -> dict[str, Floats]:
+    """Figures of each of R streams (R, T, 58), (R,) each: rates, shares of time, means and s.d. of groups."""
+    out: dict[str, Floats] = {}
+    for kind, find in KINDS.items():
+        found = find(streams)
+        out[f"rate of {kind}"] = found.per_minute()
+        if kind in ("smiles", "brow_raises"):
+            out[f"share of {kind}"] = found.share()
+    for group in GROUPS:
+        columns = streams[..., list(group.coefficients)].astype(np.float64)
+        if group.name != "head":
+            out[f"mean of {group.name}"] = columns.mean((1, 2))
+        out[f"s.d. of {group.name}"] = np.sqrt(columns.var(1).mean(-1))
+    return out
+
+
+def response_excess(speaker: Values, streams: FloatArray, seed: int) -> Floats:
+    """(R,) share of the speaker's smile onsets that a rise of the listener's smile by .1 follows within 0.3 to 1.5 s,
+    less the share at random times.
+    """
+    curve = smile_curve(streams)
+    rng = np.random.default_rng([seed, 82])
+    first, last = _RESPONSE_FRAMES
+    out = np.zeros(len(speaker))
+    for row, onsets in enumerate(smile_onsets(speaker)):
+        usable = onsets[onsets < curve.shape[1] - last - 1]
+        if not len(usable):
+            continue
+        elsewhere = rng.integers(0, curve.shape[1] - last - 1, 20 * len(usable))
+        shares = []
+        for times in (usable, elsewhere):
+            after = curve[row, times[:, None] + np.arange(first, last)[None]].max(1)
+            shares.append(float((after - curve[row, times] > _RISE).mean()))
+        out[row] = shares[0] - shares[1]
+    return out
+
+
+def clamped_share(streams: FloatArray) -> float:
+    """Share of frames in which a coefficient sits at the bound that it must not pass (0 is no such bound)."""
+    columns = [i for i in range(COEFFICIENT_COUNT) if i not in _REFLEX]
+    high = streams[..., columns] >= UPPER[columns] - 1e-6
+    low = (streams[..., columns] <= LOWER[columns] + 1e-6) & (LOWER[columns] < 0)
+    return float((high | low).any(-1).mean())
+
+
+def evaluate_sessions(
+    listener: Listens,
+    *,
+    seed: int = 0,
+    sessions: int = 20,
+    minutes: float = 60.0,
+    bank: VoiceBank | None = None,
+    told: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
+    """Second against last part of each session, clamps, and how an extreme history is forgotten."""
+    second: dict[str, list[Floats]] = {}
+    last: dict[str, list[Floats]] = {}
+    clamps = []
+    starts = range(0, sessions, ROWS)
+    for done, first in enumerate(starts):
+        rows = min(ROWS, sessions - first)
+        session = make_session(seed + 7919 * (first + 1), rows, minutes, bank)
+        for style in ("natural", "responsive"):
+            conditions = style_conditions(style, rows)
+            streams = listener.run(session.speaker, conditions, seed + 1 + first + np.arange(rows), session.truth)
+            told((done + (0.5 if style == "natural" else 1.0)) / (len(starts) + 1))
+            for found, index in ((second, 1), (last, PARTS - 1)):
+                piece, smile = part(streams, index), part(session.smile, index)
+                own = {"response excess": response_excess(smile, piece, seed)} if style == "responsive" else {}
+                for name, value in (own or statistics(piece)).items():
+                    found.setdefault(name, []).append(value)
+            if style == "natural":
+                clamps.append(clamped_share(streams))
+    table = _table(second, last, seed)
+    figures: dict[str, Any] = {
+        "ratios": table, "clamped": float(np.mean(clamps)),
+        "forgetting": forgetting(listener, seed) if isinstance(listener, ModelListens) else None,
+        "sessions": sessions, "minutes": minutes, "seed": seed,
+    }  # fmt: skip
+    figures["within_bounds"] = {
+        "every ratio's interval within .8 to 1.25": all(row["within"] for row in table.values()),
+        "clamped frames at most .005": figures["clamped"] <= CLAMP_LIMIT,
+        "extreme history forgotten to .05 in 10 s": figures["forgetting"] is None
+        or figures["forgetting"]["left"] < FORGOTTEN,
+    }
+    told(1.0)
+    return figures
+
+
+def _table(second: dict[str, list[Floats]], last: dict[str, list[Floats]], seed: int) -> dict[str, dict[str, Any]]:
+    table = {}
+    for name in second:
+        early, late = np.concatenate(second[name]), np.concatenate(last[name])
+        if max(early.mean(), late.mean()) < 1e-4:
+            continue
+        ratio = ratio_interval(late, early, seed)
+        within = RATIO_BAND[0] <= ratio["low"] and ratio["high"] <= RATIO_BAND[1]
+        table[name] = {"second": float(early.mean()), "last": float(late.mean()), **ratio, "within": within}
+    return table
+
+
+def forgetting(listener: ModelListens, seed: int, streams: int = 128) -> dict[str, float]:
+    """How much of an extreme history is left after 10 s: mean difference of streams that begin after 2 s of a face at
+    half its upper bounds from streams that begin after a neutral one, over the difference at the beginning.
+    """
+    frames = round((FORGET_S + 2.0) * 25)
+    speakers = observe(purpose_seed("evaluate", seed, 900), make_speakers(seed, 8, frames))
+    tokens = speaker_tokens(listener.networks, speakers)
+    before = np.zeros((2, streams, 50, COEFFICIENT_COUNT), dtype=np.float32)
+    before[1] = 0.5 * UPPER
+    conditions = style_conditions("natural", streams)
+    runs = [
+        free_run(
+            listener.networks, tokens, conditions, speaker_of=np.arange(streams) % 8,
+            seeds=seed + 5000 + np.arange(streams), how=listener.how, shown=shown, workers=listener.workers,
+        )
+        for shown in before
+    ]  # fmt: skip
+    difference = np.abs((runs[1] - runs[0]).mean(0)).mean(-1)
+    start = float(np.abs(before[1, :, -1] - before[0, :, -1]).mean())
+    tail = difference[round(FORGET_S * 25) :]
+    return {"left": float(tail.mean()) / start, "after_1_s": float(difference[25]) / start}

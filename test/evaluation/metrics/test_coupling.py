@@ -1,0 +1,82 @@
+"""Coupling and marginals: what couples is found, what does not is not, and distances are what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.evaluation.metrics import coupling as c
+
+
+def curves(rng: np.random.Generator, rows: int, frames: int = 2000) -> np.ndarray:
+    """Slow random curves about AU12's scale."""
+    noise = rng.normal(size=(rows, frames + 50)).cumsum(1)
+    slow = noise[:, 50:] - noise[:, :-50]
+    return np.clip(0.9 + slow / slow.std() * 0.9, 0, 3.5)
+
+
+@pytest.fixture
+def people() -> c.People:
+    return c.People(np.repeat(np.arange(8), 2))
+
+
+def test_a_follower_couples_and_a_stranger_does_not(people: c.People) -> None:
+    rng = np.random.default_rng(0)
+    speakers = curves(rng, 16)
+    follower = np.roll(speakers, 25, axis=1) + rng.normal(0, 0.8, speakers.shape)
+    follows = c.cross_coupling(speakers, follower)
+    stranger = c.cross_coupling(speakers, curves(rng, 16))
+    assert c.coupling(follows) > 0.3 > abs(c.coupling(stranger)) * 3
+    assert c.permutation_p(follows, people, rng, 1000) < 0.01 < c.permutation_p(stranger, people, rng, 1000)
+    assert abs(c.coupling_of_strangers(follows, people)) < 0.1
+    low, high = c.pair_interval(follows, people, rng)
+    assert low < c.coupling(follows) < high
+
+
+def test_the_matrix_is_numpys_correlation_at_every_lag() -> None:
+    rng = np.random.default_rng(1)
+    a, b = curves(rng, 2, 300), curves(rng, 3, 300)
+    wanted = np.mean([np.corrcoef(a[1, : 300 - lag], b[2, lag:])[0, 1] for lag in c.LAGS])
+    assert c.cross_coupling(a, b)[1, 2] == pytest.approx(wanted)
+    assert (c.LAGS[0] / 25, c.LAGS[-1] / 25) == (0.32, 2.0)
+
+
+def test_a_still_face_couples_with_nobody() -> None:
+    a = curves(np.random.default_rng(2), 2, 300)
+    assert np.all(c.cross_coupling(a, np.full((2, 300), 0.7)) == 0)
+
+
+def test_wasserstein_is_the_cost_of_moving_one_sample_onto_the_other() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=37), rng.normal(1, 2, size=37)
+    assert c.wasserstein(a, b) == pytest.approx(np.abs(np.sort(a) - np.sort(b)).mean())
+    assert c.wasserstein(a, np.tile(b, 3)) == pytest.approx(c.wasserstein(a, b))
+    assert c.wasserstein(a, a + 2) == pytest.approx(2)
+
+
+def test_distance_is_null_to_itself_and_grows_with_difference(people: c.People) -> None:
+    rng = np.random.default_rng(4)
+    real = c.marginals(curves(rng, 16))
+    assert c.marginal_distance(real, real) == 0
+    other = c.marginals(curves(rng, 16))
+    half = c.real_against_real(real, people, rng, 50)
+    assert half is not None
+    assert half[0] <= half[1]
+    still = c.marginals(np.zeros((16, 2000)))
+    assert c.marginal_distance(other, real) < 1 < c.marginal_distance(still, real)
+    assert np.isfinite(still).all()
+
+
+def test_marginals_of_a_known_curve() -> None:
+    curve = np.zeros((1, 25 * 60))
+    for start in (100, 400, 700):
+        curve[0, start : start + 50] = 2.0
+    rate, length, share, _, _ = c.marginals(curve)[0]
+    assert np.exp(rate) == pytest.approx(3)
+    assert np.exp(length) == pytest.approx(2, abs=0.1)
+    assert 1 / (1 + np.exp(-share)) == pytest.approx(0.1, abs=0.01)
+
+
+def test_all_three_must_hold() -> None:
+    assert c.passes(0.2, 0.001, 0.4)
+    assert not any((c.passes(0.01, 0.4, 0.1), c.passes(0.7, 0.0002, 0.3), c.passes(0.2, 0.001, 0.6)))

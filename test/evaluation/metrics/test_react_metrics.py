@@ -1,0 +1,136 @@
+"""The metrics against the challenge's own figures, hand values and properties."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.metrics.react import (
+    concordances,
+    correlation,
+    distance,
+    diversity,
+    evaluate_arrays,
+    speaker_distances,
+    speaker_diversity,
+    variance,
+)
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+EXPECTED = DATA / "react_metrics_expected.json"
+
+
+def smooth(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    walk = np.cumsum(rng.standard_normal(shape), axis=-2)
+    return (walk - walk.min(-2, keepdims=True)) / (np.ptp(walk, -2, keepdims=True) + 1e-9)
+
+
+@pytest.mark.skipif(not EXPECTED.exists(), reason="the reference's figures (shared/data) are not here")
+@pytest.mark.parametrize("name", ["react_metrics_a.npz", "react_metrics_b.npz"])
+def test_they_are_the_reference_s(name: str) -> None:
+    pytest.importorskip("numba")
+    expected = json.loads(EXPECTED.read_text())[name]["expected"]
+    with np.load(DATA / name) as data:
+        found = evaluate_arrays(data["prediction"], data["listener"], data["neighbour"])
+    # The reference's torch.cdist on float32 loses some digits of FRDiv and FRDvs.
+    for metric, limit in {"FRC": 1e-7, "FRD": 1e-6, "FRDiv": 1e-5, "FRDvs": 1e-5, "FRVar": 1e-6}.items():
+        assert found[metric] == pytest.approx(expected[metric], rel=limit), metric
+
+
+def test_concordance_of_four_values_by_hand() -> None:
+    x, y = np.array([3, -0.5, 2, 7.0]), np.array([2.5, 0, 2, 8.0])
+    assert concordances(x[None, :, None], y[None, :, None])[0, 0, 0] == pytest.approx(0.976789167673941, abs=1e-8)
+
+
+def test_a_constant_channel_counts_nothing() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random((1, 100, 2))
+    y = x.copy()
+    y[..., 1] = 0.5
+    assert concordances(x, y)[0, 0] == pytest.approx([1.0, 0.0], abs=1e-5)
+    assert concordances(y, y)[0, 0, 1] == 0.0
+
+
+def test_a_copy_of_an_appropriate_reaction_is_perfect() -> None:
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(1)
+    targets = smooth(rng, 6, 200, 25)
+    assert correlation(targets[:4], targets) == pytest.approx(4.0, abs=1e-4)
+    assert distance(targets[:4], targets) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_frc_and_frd_are_sums_over_predictions_of_the_best_target() -> None:
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(2)
+    predictions, targets = smooth(rng, 3, 60, 25), smooth(rng, 4, 60, 25)
+    each = concordances(predictions, targets).mean(-1)
+    assert correlation(predictions, targets) == pytest.approx(sum(max(row) for row in each))
+    assert correlation(predictions, targets[:2]) <= correlation(predictions, targets)
+    assert distance(predictions, targets[:2]) >= distance(predictions, targets)
+    assert distance(predictions, targets) == pytest.approx(sum(distance(p[None], targets) for p in predictions))
+
+
+def test_equal_predictions_are_counted_as_often() -> None:
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(3)
+    one, targets = smooth(rng, 1, 80, 25), smooth(rng, 3, 80, 25)
+    assert distance(np.repeat(one, 5, 0), targets) == pytest.approx(5 * distance(one, targets))
+
+
+def test_diversities_are_mean_squared_differences_of_pairs() -> None:
+    rng = np.random.default_rng(4)
+    set_ = rng.random((5, 3, 20, 25))
+    within = [((p[i] - p[j]) ** 2).mean() for p in set_ for i in range(3) for j in range(3) if i != j]
+    assert np.mean([diversity(p) for p in set_]) == pytest.approx(np.mean(within))
+    between = [((set_[i] - set_[j]) ** 2).mean() for i in range(5) for j in range(5) if i != j]
+    assert speaker_diversity(speaker_distances(set_)) == pytest.approx(np.mean(between), rel=1e-5)
+
+
+def test_noise_has_the_published_figures_of_the_random_baseline() -> None:
+    rng = np.random.default_rng(5)
+    noise = rng.random((6, 10, 750, 25)).astype(np.float32)
+    assert np.mean([variance(p) for p in noise]) == pytest.approx(1 / 12, rel=0.01)
+    assert np.mean([diversity(p) for p in noise]) == pytest.approx(1 / 6, rel=0.01)
+    assert speaker_diversity(speaker_distances(noise)) == pytest.approx(1 / 6, rel=0.01)
+
+
+def test_a_bootstrap_s_draw_counts_pairs_of_different_speakers() -> None:
+    distances = np.array([[0, 1, 2], [1, 0, 4], [2, 4, 0]], dtype=float)
+    assert speaker_diversity(distances) == pytest.approx(7 / 3)
+    assert speaker_diversity(distances, np.array([2.0, 1.0, 0.0])) == pytest.approx(1.0)
+    assert math.isnan(speaker_diversity(distances, np.array([3.0, 0.0, 0.0])))
+
+
+@given(st.integers(0, 2**31))
+def test_concordance_is_symmetric_and_bounded_and_falls_with_scale_and_shift(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((2, 1, 50, 3))
+    value = concordances(x, y)
+    assert value == pytest.approx(concordances(y, x))
+    assert (np.abs(value) <= 1).all()
+    assert (concordances(x, 2 * x) < 1).all()
+    assert (concordances(x, x + 1) < concordances(x, x)).all()
+
+
+@pytest.mark.parametrize(
+    ("predictions", "targets", "appropriate", "sentence"),
+    [
+        (np.zeros((2, 3, 9, 24)), np.zeros((2, 9, 25)), np.eye(2), "are not"),
+        (np.full((2, 3, 9, 25), np.nan), np.zeros((2, 9, 25)), np.eye(2), "not numbers"),
+        (np.zeros((2, 3, 9, 25)), np.zeros((3, 9, 25)), np.eye(2), "matrix"),
+        (np.zeros((2, 3, 9, 25)), np.zeros((2, 9, 25)), np.array([[1, 0], [0, 0]]), "no appropriate target"),
+        (np.zeros((2, 3, 0, 25)), np.zeros((2, 9, 25)), np.eye(2), "are not"),
+    ],
+)
+def test_bad_arrays_are_named(
+    predictions: np.ndarray, targets: np.ndarray, appropriate: np.ndarray, sentence: str
+) -> None:
+    with pytest.raises(ReactdiffError, match=sentence):
+        evaluate_arrays(predictions, targets, appropriate)

@@ -1,0 +1,78 @@
+"""The tables of ablations: grouping by manifest, verdicts by the spread of seeds, and the sweep on networks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.studies import ablations
+from reactdiff_ros.evaluation.studies.ablations import FIGURES, FULL, difference, evaluate_ablations, grouped, sweep
+from reactdiff_ros.evaluation.studies.listeners import ModelListens
+from reactdiff_ros.evaluation.studies.warm_start import WarmStart
+from reactdiff_ros.model.sampler import Sampling, ordinary
+from reactdiff_ros.model.weights import find_weights
+
+
+def stand_in(folder: Path, *ablate: str, seed: int = 0) -> Any:
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {"real": True, "fold": "", "ablate": list(ablate), "seed": seed, "steps": 1}
+    (folder / "manifest.json").write_text(json.dumps(told))
+    return SimpleNamespace(weights=SimpleNamespace(folder=folder, name="x", simulator="y"))
+
+
+def test_models_are_grouped_by_what_was_left_out(tmp_path: Path) -> None:
+    models = [stand_in(tmp_path / "v", "voice"), stand_in(tmp_path / "a"), stand_in(tmp_path / "b", seed=1)]
+    groups = grouped(models)
+    assert [(name, len(members)) for name, members in groups.items()] == [(FULL, 2), ("voice", 1)]
+    with pytest.raises(ReactdiffError, match="no full model"):
+        grouped(models[:1])
+    with pytest.raises(ReactdiffError, match="at once"):
+        grouped([stand_in(tmp_path / "c", "voice", "face"), models[1]])
+
+
+def test_what_is_below_the_spread_of_seeds_is_none() -> None:
+    assert difference([0.5, 0.6, 0.7], [0.55, 0.65, 0.75])["verdict"] == "none"
+    assert difference([0.1, 0.2, 0.15], [0.55, 0.65, 0.75])["verdict"] == "lower"
+    assert difference([0.9], [0.55, 0.65, 0.6])["verdict"] == "higher"
+    assert difference([0.9], [0.5])["verdict"].startswith("unknown")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelListens:
+    pytest.importorskip("torch")
+    from random_model import write_random_weights
+
+    folder = write_random_weights(tmp_path_factory.mktemp("weights"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(
+        json.dumps({**manifest, "real": False, "fold": "", "ablate": [], "seed": 0, "steps": 1})
+    )
+    return ModelListens(find_weights(folder), Sampling(steps=2))
+
+
+def test_tables_of_networks(model: ModelListens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablations, "SWEEP_STEPS", (1, 2))
+    told: list[float] = []
+    table = evaluate_ablations([model, model], items=4, seconds=6, told=told.append)
+    assert set(FIGURES) < set(table["groups"][FULL])
+    assert table["groups"][FULL]["smile coupling"]["sd"] == 0
+    assert told == [0.5, 1.0]
+    cells = sweep([model], items=4, seconds=6)["sweep"]
+    assert set(cells) == {f"{n} steps, {noise}" for n in (1, 2) for noise in ("tape", "warm start")}
+
+
+def test_a_warm_start_goes_on_from_the_last_plan(model: ModelListens) -> None:
+    tokens = np.zeros((2, 60, model.networks.shape["width"]), dtype=np.float32)
+    seeds = np.array([1, 2])
+    warm = WarmStart(model.networks, model.how).run(tokens, ordinary(2), seeds)
+    cold = model.of_tokens(tokens, ordinary(2), seeds)
+    assert warm.shape == cold.shape == (2, 60, 58)
+    assert np.isfinite(warm).all()
+    np.testing.assert_allclose(warm[:, :4], cold[:, :4], atol=1e-4)  # nothing to start from yet
+    assert np.abs(warm - cold).max() > 1e-4

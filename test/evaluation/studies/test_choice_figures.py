@@ -1,0 +1,36 @@
+"""The choice among ten candidates shows what a single one would; networks with random weights."""
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.evaluation.studies.choice import choice_figures
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.sampler import Sampling, ordinary
+from reactdiff_ros.model.weights import find_weights
+
+
+def figures(random_weights, count=24, frames=240):
+    networks = Networks(find_weights(random_weights))
+    tokens = np.random.default_rng(0).standard_normal((3, frames, networks.shape["width"])).astype(np.float32)
+    how = Sampling(steps=2, guidance=1.0, hop=16, block=16, smooth=False)
+    return choice_figures(
+        networks, tokens, ordinary(count), speaker_of=np.arange(count) % 3, seeds=np.arange(count), how=how
+    )
+
+
+def test_the_choice_changes_neither_variance_nor_smiles(random_weights):
+    found = figures(random_weights)
+    assert found["variance"]
+    for name, ratio in found["variance"].items():
+        assert ratio == pytest.approx(1.0, abs=0.1), name
+    assert np.isfinite(found["smile_share"]) == np.isfinite(found["smile_rate"])
+    assert found["smile_mean"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_choice_of_the_dullest_is_found_out(random_weights, monkeypatch):
+    def dullest(self, slot, plans):
+        self.stream, self._since = int(np.argmin(plans[..., 43:45].mean((1, 2)))), slot
+        return self.stream
+
+    monkeypatch.setattr("reactdiff_ros.model.choice.Choice.choose", dullest)
+    assert figures(random_weights)["smile_mean"] < 0.9

@@ -1,0 +1,71 @@
+"""Sweeps of the controls: on the simulator's own listener, which obeys them by construction, every one rises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
+from reactdiff_ros.evaluation.plots import plot_controls
+from reactdiff_ros.evaluation.studies.controls import (
+    MEASURES,
+    STYLE_VALUES,
+    Sweep,
+    evaluate_controls,
+    head_speed,
+    nods_per_minute,
+    setting,
+    smile_share,
+    style_setting,
+)
+from reactdiff_ros.evaluation.studies.listeners import SimulatorListens
+from reactdiff_ros.model.conditions import CONTROL_NAMES
+from reactdiff_ros.styles import LISTENER_CONTROLS
+
+
+def test_measures_count_what_they_say() -> None:
+    faces = np.zeros((2, 1500, 58), np.float32)
+    time_s = np.arange(1500) / 25.0
+    faces[1][:, list(SMILE)] = (0.6 * (time_s % 6 < 2))[:, None]
+    faces[1][:, HEAD_PITCH] = 0.05 * (1 - np.cos(2 * np.pi * 1.6 * time_s)) * (time_s % 10 < 1.25)
+    assert smile_share(faces)[0] == 0.0
+    assert smile_share(faces)[1] == pytest.approx(1 / 3, abs=0.03)
+    assert nods_per_minute(faces).tolist() == [0.0, 6.0]
+    assert head_speed(faces)[0] == 0.0
+    assert 3.0 < head_speed(faces)[1] < 12.0
+
+
+def test_a_sweep_is_paired_and_tells_what_does_not_rise() -> None:
+    base = np.random.default_rng(0).normal(size=40)
+    rising = Sweep("x", (0.0, 1.0), np.stack([base, base + 0.1])).figures()
+    assert rising["monotonic"]
+    assert rising["rise_low"] == pytest.approx(0.1), "the spread between streams is not in it"
+    flat = Sweep("x", (0.0, 1.0, 2.0), np.stack([base, base + 0.2, base + 0.1])).figures()
+    assert not flat["monotonic"]
+    empty = Sweep("x", (0.0, 1.0), np.full((2, 3), np.nan)).figures()
+    assert not empty["monotonic"]
+
+
+def test_settings_are_those_that_a_user_makes() -> None:
+    assert {*MEASURES, "responsiveness", "delay_s"} == set(LISTENER_CONTROLS)
+    told = setting("nodding", 0.5)
+    assert told.controls[0, CONTROL_NAMES.index("nodding")] == 0.5
+    told = style_setting(3, STYLE_VALUES[0])
+    assert told.style[0, 3] == STYLE_VALUES[0]
+    assert told.style_given.sum() == 1
+
+
+def test_every_control_rises_on_the_simulators_listener(tmp_path) -> None:
+    shares: list[float] = []
+    figures = evaluate_controls(
+        SimulatorListens(perceiving=False), seed=0, items=16, seconds=24.0, points=2, told=shares.append
+    )
+    assert set(figures["controls"]) == set(LISTENER_CONTROLS)
+    assert figures["style"] == {}
+    for name, parts in figures["controls"].items():
+        assert parts[0]["rise_low"] > 0.0, name
+    delay = figures["controls"]["delay_s"][0]["mean"]
+    assert delay[-1] - delay[0] == pytest.approx(1.0, abs=0.25)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+    assert plot_controls(figures, tmp_path / "controls.png").stat().st_size > 10_000

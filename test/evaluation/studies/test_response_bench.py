@@ -1,0 +1,82 @@
+"""The bench of responses: trials are what they say, a mime passes as responsive, an idle face answers nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.coefficients import SMILE
+from reactdiff_ros.evaluation.studies import response_bench
+from reactdiff_ros.evaluation.studies.listeners import make_listener, style_conditions, temperaments
+from reactdiff_ros.evaluation.studies.response_bench import AT, SIZES, bench_response, bounds, find_trials, rises
+from reactdiff_ros.model.conditions import CONTROL_NAMES
+from reactdiff_ros.model.sampler import Conditions
+from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.simulator.seeds import purpose_of
+from reactdiff_ros.simulator.stimulus import Stimulus
+from reactdiff_ros.types import FloatArray
+
+
+class Mirror:
+    """Shows half of the smile that perception delivers, 0.4 s later, twice as much when told to be responsive."""
+
+    name = "mirror"
+
+    def run(
+        self, speaker: SpeakerBatch, conditions: Conditions, seeds: object, truth: Stimulus | None = None
+    ) -> FloatArray:
+        out = np.zeros((*speaker.camera.shape, 58), dtype=np.float32)
+        gain = 0.5 * (1 + conditions.controls[:, CONTROL_NAMES.index("attitude")])
+        smile = speaker.coefficients[..., list(SMILE)] * speaker.mesh[..., None]
+        out[:, 10:, list(SMILE)] = smile[:, :-10] * gain[:, None, None]
+        return out
+
+
+@pytest.fixture(autouse=True)
+def small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(response_bench, "_POOL", 60)
+
+
+def test_trials_are_worlds_of_their_own_where_the_event_can_be_seen() -> None:
+    trials = find_trials(3, "smile", 20)
+    assert trials.count == 20
+    assert all(purpose_of(pool) == "respond" for pool, _ in trials.rows)
+    assert find_trials(3, "smile", 20).rows[0][1].tolist() == trials.rows[0][1].tolist()
+
+
+def test_a_mirror_answers_smiles_by_attitude_and_no_placebo() -> None:
+    told: list[float] = []
+    report = bench_response(Mirror(), seed=1, trials=30, progress=told.append)
+    figures = report.figures
+    assert figures["responsive_positive"]["rate"] > 0.8
+    assert figures["negative"]["rate"] == 0
+    assert figures["placebo"]["rate"] <= 0.1
+    assert figures["nods"]["natural"]["excess"] == 0
+    assert figures["natural"]["by_size"].keys() == {f"{s:g}" for s in SIZES}
+    assert figures["wiring"] is None
+    assert told[-1] == pytest.approx(1.0)
+    assert set(report.curves) == {"natural", "responsive_positive", "negative"}
+
+
+def test_the_simulators_listener_answers_a_smile_but_not_before_it() -> None:
+    trials = find_trials(2, "smile", 40)
+    runner = response_bench.Runner(make_listener("simulator"), None)
+    paired = runner.paired(trials, "responsive_positive", response_bench.Insertion("smile", AT, 0.7))
+    assert np.array_equal(paired.present[:, :AT], paired.absent[:, :AT])
+    assert response_bench.smile_responses(paired)[0].mean() > 0.5
+
+
+def test_bounds_are_the_stated_ones() -> None:
+    assert rises([0.1, 0.2, 0.19, 0.3])
+    assert not rises([0.1, 0.2, 0.1, 0.3])
+    figures = {
+        "natural": {"excess": 0.2}, "responsive_positive": {"rate": 0.8}, "negative": {"rate": 0.5},
+        "placebo": {"rate": 0.02}, "excess_rises_with_size": True,
+    }  # fmt: skip
+    assert [name for name, holds in bounds(figures).items() if not holds] == ["negative at most half of positive"]
+
+
+def test_a_style_in_force_reaches_the_simulators_temperament() -> None:
+    who = temperaments(style_conditions("responsive", 5, attitude=-1.0), 3)
+    assert who.control("attitude").tolist() == [-1.0] * 5
+    assert who.control("responsiveness").tolist() == [1.0] * 5

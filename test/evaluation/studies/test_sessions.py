@@ -1,0 +1,107 @@
+"""Long sessions: a listener that stays passes, one that drifts or sticks at a bound does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.coefficients import SMILE, UPPER
+from reactdiff_ros.evaluation.studies.listeners import ModelListens
+from reactdiff_ros.evaluation.studies.sessions import (
+    PARTS,
+    VISIT,
+    clamped_share,
+    evaluate_sessions,
+    forgetting,
+    make_session,
+    part,
+    response_excess,
+    statistics,
+)
+from reactdiff_ros.model.sampler import Conditions, Sampling
+from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.simulator.dyads import simulate
+from reactdiff_ros.simulator.stimulus import Stimulus
+from reactdiff_ros.types import FloatArray
+
+
+def test_a_session_is_a_row_of_visits_with_absences() -> None:
+    session = make_session(0, 2, 2)
+    assert session.speaker.camera.shape == (2, 2 * VISIT)
+    ends = session.speaker.face.reshape(2, 2, VISIT)[:, :, -70:]
+    assert not ends.any()
+    assert session.speaker.face.any(1).all()
+    assert not session.truth.seen.reshape(2, 2, VISIT)[:, :, -70:].any()
+    assert make_session(0, 2, 2).smile.tobytes() == session.smile.tobytes()
+
+
+class Smiles:
+    """A smile that comes and goes, and grows by `drift` within the session."""
+
+    name = "smiles"
+
+    def __init__(self, drift: float) -> None:
+        self.drift = drift
+
+    def run(
+        self, speaker: SpeakerBatch, conditions: Conditions, seeds: object, truth: Stimulus | None = None
+    ) -> FloatArray:
+        rows, frames = speaker.camera.shape
+        out = np.zeros((rows, frames, 58), dtype=np.float32)
+        t = np.arange(frames) / 25
+        out[..., list(SMILE)] = (0.4 * (1 + self.drift * t / t[-1]) * np.sin(np.pi * t / 4) ** 2)[None, :, None]
+        return out
+
+
+def test_drift_is_seen_and_a_steady_listener_is_not_accused() -> None:
+    told: list[float] = []
+    drifts, steady = (evaluate_sessions(Smiles(d), sessions=2, minutes=2, told=told.append) for d in (1.0, 0.0))
+    assert not drifts["within_bounds"]["every ratio's interval within .8 to 1.25"]
+    assert drifts["ratios"]["s.d. of smile"]["ratio"] > 1.25
+    assert steady["ratios"]["s.d. of smile"]["within"]
+    assert steady["ratios"]["rate of smiles"]["ratio"] == pytest.approx(1)
+    assert steady["clamped"] == 0
+    assert told[-1] == 1.0
+
+
+def test_parts_and_statistics() -> None:
+    streams = simulate(1, 4, 600, prior="natural").listener
+    assert part(streams, 1).shape[1] == part(streams, PARTS - 1).shape[1] == 100
+    figures = statistics(streams)
+    assert all(value.shape == (4,) and np.isfinite(value).all() for value in figures.values())
+    assert "mean of head" not in figures
+
+
+def test_answers_in_excess_of_chance() -> None:
+    rng = np.random.default_rng(0)
+    speaker = np.zeros((2, 6000))
+    streams = np.zeros((2, 6000, 58), dtype=np.float32)
+    shape = np.r_[np.linspace(0, 0.6, 12), np.full(20, 0.6), np.linspace(0.6, 0, 15)]
+    for start in range(100, 5800, 190):
+        speaker[:, start : start + 47] = shape
+        if rng.random() < 0.6:
+            streams[0, start + 15 : start + 62, SMILE[0]] = streams[0, start + 15 : start + 62, SMILE[1]] = shape
+    excess = response_excess(speaker, streams, 0)
+    assert 0.3 < excess[0] < 0.75
+    assert excess[1] == 0
+
+
+def test_clamps_are_upper_bounds_and_pose_limits() -> None:
+    streams = np.zeros((1, 100, 58), dtype=np.float32)
+    assert clamped_share(streams) == 0
+    streams[0, :10, SMILE[0]] = 1.0
+    streams[0, 5:20, 52] = -UPPER[52]
+    assert clamped_share(streams) == pytest.approx(0.2)
+
+
+def test_forgetting_of_networks(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from random_model import write_random_weights
+
+    model = ModelListens(find_weights(write_random_weights(tmp_path)), Sampling(steps=2))
+    told = forgetting(model, 0, streams=4)
+    assert np.isfinite(told["left"])
+    assert told["left"] >= 0

@@ -1,0 +1,66 @@
+"""The check of streams: identical ways agree, a damped way is caught, and it runs on networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.evaluation.studies import streams_check
+from reactdiff_ros.evaluation.studies.listeners import ModelListens
+from reactdiff_ros.evaluation.studies.streams_check import committed, compare, evaluate_streams, held, ratio_interval
+from reactdiff_ros.model.sampler import Sampling
+from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.simulator.dyads import simulate
+
+
+def test_the_simulator_against_itself_is_within_and_a_damped_copy_is_not() -> None:
+    one, other = (simulate(seed, 30, 1000, prior="natural").listener for seed in (1, 2))
+    alike = compare({"shown": one, "raw": one, "ancestral": one}, one, 0)
+    assert alike["variance"]["raw_over_ancestral"]["smile"] == pytest.approx(1)
+    assert alike["autocorrelation"]["raw_to_ancestral"]["head"] == pytest.approx(0)
+    assert alike["events_over_ancestral"]["blinks"]["ratio"] == pytest.approx(1)
+    fresh = compare({"shown": other, "raw": other, "ancestral": other}, one, 0)
+    assert 0.4 < fresh["bands_over_reference"]["raw"]["1.8-6.5 Hz"]["head"] < 2.5
+    dull = compare({"shown": 0.5 * one, "raw": 0.5 * one, "ancestral": one}, one, 0)
+    assert dull["variance"]["raw_over_ancestral"]["head"] == pytest.approx(0.25)
+    assert dull["events_over_ancestral"]["nods"]["ratio"] < 0.5
+
+
+def test_committed_frames_are_those_before_the_next_plan() -> None:
+    stream = np.arange(40.0)[None, :, None] * np.ones(58)
+    plans = np.stack([stream[:, p : p + 16] for p in range(0, 24, 4)], axis=1)
+    np.testing.assert_array_equal(committed(plans, 4, 22)[0, :, 0], np.arange(22.0))
+
+
+def test_a_held_speaker_brings_nothing_new() -> None:
+    speaker = simulate(3, 2, 60).speaker
+    frozen = held(speaker, 50, 30)
+    np.testing.assert_array_equal(frozen.coefficients[:, :50], speaker.coefficients[:, :50])
+    assert (frozen.coefficients[:, 49:] == frozen.coefficients[:, 49:50]).all()
+    assert frozen.camera.shape == (2, 80)
+
+
+def test_ratios_have_intervals() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.gamma(4, 1, 200)
+    told = ratio_interval(base * 1.5 * rng.gamma(50, 1 / 50, 200), base, 0)
+    assert told["low"] < 1.5 < told["high"]
+    assert told["high"] - told["low"] < 0.3
+    assert np.isnan(ratio_interval(np.zeros(5), np.zeros(5), 0)["ratio"])
+
+
+def test_all_figures_of_networks_with_random_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from random_model import write_random_weights
+
+    monkeypatch.setattr(streams_check, "ANCESTRAL_STEPS", 3)
+    model = ModelListens(find_weights(write_random_weights(tmp_path)), Sampling(steps=2))
+    told: list[float] = []
+    report = evaluate_streams(model, items=3, seconds=8, told=told.append)
+    assert len(report.figures["within_bounds"]) == 6
+    assert told[-1] == 1.0
+    assert np.isfinite(report.figures["plan_difference"]["smile"])
+    assert report.figures["border_jerk"]["shown"].keys() == report.densities.keys()
+    assert len(report.frequency) == len(report.densities["smile"]["model"])
