@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reactdiff_ros.evaluation import result_files
+from reactdiff_ros.evaluation.result_files import HEAD, VERSION, ResultError, read_result, versions_here, write_result
+from reactdiff_ros.evaluation.results import Figure, Info, Item, Metric, Result, System
+
+FRAMES = 50
+
+
+def curves(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).random((FRAMES, 58), dtype=np.float32)
+
+
+def small() -> Result:
+    speaker = curves(1)
+    speaker[3] = np.nan
+    items = (
+        Item("a", 2.0, group="p1", start_ns=7, speaker=speaker, speech=np.ones(FRAMES, np.float32), truth=curves(2)),
+        Item("b/2 ä", 2.0, notes=("the sound began late", "x")),
+    )
+    model = System(
+        "model", "listener", "Model", values={"FRC": np.array([0.5, np.nan])}, figures={"FRDvs": Figure(0.1, 0.0)},
+        streams={"a": curves(3)}, compute_s=np.array([0.01, 0.02]), lag_s=np.array([0.1]), look_ahead_s=0.0,
+        causal=True,
+    )  # fmt: skip
+    info = Info(
+        "recordings", "Two people", subject="model", people=True, seeds={"run": 3}, versions=versions_here(),
+        settings={"steps": np.int64(8), "nothing": math.inf, "folder": Path("x")}, failed=("c: no face",),
+    )  # fmt: skip
+    return Result(info, items, (model, System("mime")), (Metric("own", "Own", "s", "lower", "time", "Mine."),))
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    return write_result(small(), tmp_path / "deep" / "run.npz")
+
+
+def test_what_was_written_is_read(written: Path) -> None:
+    there, wanted = read_result(written), small()
+    assert there.items[0].id == "a"
+    assert there.items[1] == wanted.items[1]
+    for curve in ("speaker", "speech", "truth"):
+        np.testing.assert_array_equal(getattr(there.items[0], curve), getattr(wanted.items[0], curve))
+    model = there.subject
+    assert model is not None
+    np.testing.assert_array_equal(model.values["FRC"], [0.5, np.nan])
+    np.testing.assert_array_equal(model.streams["a"], curves(3))
+    assert model.figures["FRDvs"].value == 0.1
+    assert math.isnan(model.figures["FRDvs"].high)
+    assert (model.look_ahead_s, model.causal, model.lag_s.tolist()) == (0.0, True, [0.1])
+    assert there.metrics == wanted.metrics
+    assert there.info.failed == ("c: no face",)
+    assert there.info.settings == {"steps": 8, "nothing": None, "folder": "x"}
+    assert there.minutes == pytest.approx(4 / 60)
+
+
+def test_numpy_alone_reads_the_arrays(written: Path) -> None:
+    with np.load(written, allow_pickle=False) as archive:
+        np.testing.assert_array_equal(archive["systems/model/streams/00000"], curves(3))
+
+
+def test_a_file_that_is_there_stays(written: Path) -> None:
+    before = written.read_bytes()
+    with pytest.raises(ResultError, match="there already"):
+        write_result(small(), written)
+    assert written.read_bytes() == before
+    write_result(Result(Info("arrays", "none"), (), ()), written, overwrite=True)
+    assert read_result(written).items == ()
+
+
+def test_a_full_disk_leaves_what_was_there(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = written.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(result_files.os, "fsync", full)
+    with pytest.raises(ResultError, match="No space left"):
+        write_result(small(), written, overwrite=True)
+    with pytest.raises(ResultError, match="No space left"):
+        write_result(small(), written.parent / "other.npz")
+    assert [p.name for p in written.parent.iterdir()] == ["run.npz"]
+    assert written.read_bytes() == before
+
+
+def rewritten(path: Path, member: str, data: bytes) -> Path:
+    """A copy with one member replaced."""
+    out = path.with_name("changed.npz")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, data if name == member else old.read(name))
+    return out
+
+
+def head_with(path: Path, **changes: object) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        return json.dumps({**json.loads(archive.read(HEAD)), **changes}).encode()
+
+
+def test_a_newer_file_is_named(written: Path) -> None:
+    newer = rewritten(written, HEAD, head_with(written, version=VERSION + 1))
+    with pytest.raises(ResultError, match=f"version {VERSION + 1}.*newer reactdiff_ros"):
+        read_result(newer)
+
+
+def test_what_a_later_writer_adds_is_passed_by(written: Path) -> None:
+    info = {"kind": "arrays", "title": "t", "mood": "good"}
+    assert read_result(rewritten(written, HEAD, head_with(written, info=info))).info.title == "t"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"format": "another"}, {"version": "1"}, {"items": 3}, {"items": [{"id": "a", "seconds": 1, "curves": ["x"]}]},
+        {"systems": [{"name": "../x", "values": [], "streams": [], "figures": {}}]}, {"info": {}}, {"metrics": [1]},
+    ],
+)  # fmt: skip
+def test_a_wrong_head_is_a_sentence(written: Path, head: dict[str, object]) -> None:
+    with pytest.raises(ResultError):
+        read_result(rewritten(written, HEAD, head_with(written, **head)))
+
+
+def test_an_array_that_claims_too_much_is_refused(written: Path) -> None:
+    name = "systems/model/streams/00000.npy"
+    with zipfile.ZipFile(written) as archive:
+        data = archive.read(name).replace(b"(50, 58)", b"(900000000, 58)")
+    with pytest.raises(ResultError, match="no whole result"):
+        read_result(rewritten(written, name, data))
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"\x89HDF\r\n", b"{}"])
+def test_other_files_are_no_results(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.npz"
+    path.write_bytes(data)
+    with pytest.raises(ResultError):
+        read_result(path)
+    with pytest.raises(ResultError, match="no such"):
+        read_result(tmp_path)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_file_is_a_sentence_or_reads(written: Path, data: st.DataObject) -> None:
+    raw = bytearray(written.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path = written.with_name("damaged.npz")
+    path.write_bytes(raw[: data.draw(st.integers(0, len(raw)))])
+    with suppress(ResultError):
+        read_result(path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Item("", 1.0),
+        lambda: Item("a", 1.0, speaker=np.zeros((5, 25), np.float32)),
+        lambda: Item("a", 1.0, speech=np.zeros((5, 1), np.float32)),
+        lambda: System("a b"),
+        lambda: System("a", role="judge"),  # type: ignore[arg-type]
+        lambda: System("a", values={"x/y": np.zeros(1)}),
+        lambda: Result(Info("a", "b"), (Item("a", 1.0), Item("a", 1.0)), ()),
+        lambda: Result(Info("a", "b"), (), (System("a"), System("a"))),
+        lambda: Result(Info("a", "b"), (Item("a", 1.0),), (System("a", values={"FRC": np.zeros(2)}),)),
+        lambda: Result(Info("a", "b"), (), (System("a", streams={"x": curves(0)}),)),
+    ],
+)
+def test_what_does_not_fit_is_not_made(make: object) -> None:
+    with pytest.raises(ValueError, match="must|needs|twice|unknown"):
+        make()  # type: ignore[operator]
