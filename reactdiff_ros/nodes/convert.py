@@ -1,60 +1,57 @@
-"""Values of the rooms <-> ROS messages, both ways without loss; what comes in from outside is validated.
-
-A stamp of zero in a message is None in a value: nothing of that kind was consumed. float32 arrays pass as numpy arrays
-(fixed size) or `array.array` (variable size), the fast paths of rclpy.
-"""
+"""Values of the rooms as rclpy's messages; back, and the fields of both: `reactdiff_ros.messages`."""
 
 from __future__ import annotations
 
-import array
-import math
-from typing import Any
-
-import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, PointStamped
+from geometry_msgs.msg import PointStamped
 from std_msgs.msg import Header
 
-from reactdiff_ros import msg
-from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.errors import MessageError
-from reactdiff_ros.styles import RANGES
-from reactdiff_ros.types import (
-    EXPRESSION_CLASSES,
-    Affect,
-    ExpressionFrame,
-    FloatArray,
-    Gaze,
-    GazeTarget,
-    ListenerControl,
-    Reaction,
-    Sound,
-    SpeakerFrame,
-    Voice,
+from reactdiff_ros import messages, msg
+from reactdiff_ros.messages import (
+    candidates_value,
+    control_value,
+    expression_value,
+    from_stamp,
+    gaze_value,
+    gesture_value,
+    optional_stamp,
+    reaction_value,
+    sound_value,
+    speaker_value,
+    voice_value,
 )
+from reactdiff_ros.types import ExpressionFrame, GazeTarget, ListenerControl, Reaction, Sound, SpeakerFrame, Voice
 
-MAX_HORIZON = 250
-_MODES = ("listening", "idle", "neutral")
-_TURNS = ("listening", "robot_speaking", "idle")
-_CONTROL_FIELDS = {"delay_s": "delay"}
-"""Controls whose field of the message is called otherwise: units are in its comments."""
+__all__ = [
+    "audio_message",
+    "candidates_message",
+    "candidates_value",
+    "control_message",
+    "control_value",
+    "expression_message",
+    "expression_value",
+    "from_stamp",
+    "gaze_message",
+    "gaze_value",
+    "gesture_value",
+    "header",
+    "optional_stamp",
+    "reaction_message",
+    "reaction_value",
+    "sound_value",
+    "speaker_message",
+    "speaker_value",
+    "to_stamp",
+    "voice_message",
+    "voice_value",
+]
 
 
 def to_stamp(ns: int | None) -> Time:
     """Nanoseconds (None: zero) to a Time."""
-    seconds, rest = divmod(ns or 0, NS)
-    return Time(sec=seconds, nanosec=rest)
-
-
-def from_stamp(stamp: Time) -> int:
-    """A Time to int ns."""
-    return int(stamp.sec) * NS + int(stamp.nanosec)
-
-
-def optional_stamp(stamp: Time) -> int | None:
-    """A Time to int ns, zero to None."""
-    return from_stamp(stamp) or None
+    stamp = Time()
+    messages.fill_stamp(stamp, ns)
+    return stamp
 
 
 def header(stamp_ns: int, frame_id: str = "") -> Header:
@@ -62,321 +59,57 @@ def header(stamp_ns: int, frame_id: str = "") -> Header:
     return Header(stamp=to_stamp(stamp_ns), frame_id=frame_id)
 
 
-def _finite(values: Any, what: str) -> FloatArray:
-    """`values` as float32. Raises MessageError when one is not finite."""
-    result = np.asarray(values, dtype=np.float32)
-    if not np.isfinite(result).all():
-        raise MessageError(f"{what} is not finite")
-    return result
-
-
-def _number(value: float, what: str) -> float:
-    if not math.isfinite(value):
-        raise MessageError(f"{what} is not finite")
-    return float(value)
-
-
-def _flat(values: FloatArray) -> array.array[float]:
-    return array.array("f", np.ascontiguousarray(values, dtype=np.float32).tobytes())
-
-
-# Sound
-
-
 def audio_message(sound: Sound, frame_id: str) -> msg.AudioChunk:
     """Sound to AudioChunk."""
-    message = msg.AudioChunk(header=header(sound.stamp_ns, frame_id), sample_rate=sound.rate_hz)
-    message.channels = sound.samples.shape[1]
-    message.samples = array.array("h", np.ascontiguousarray(sound.samples).tobytes())
+    message = msg.AudioChunk()
+    messages.fill_audio(message, sound, frame_id)
     return message
-
-
-def sound_value(message: msg.AudioChunk) -> Sound:
-    """AudioChunk to Sound. Raises MessageError for a rate, channel count or length that cannot be."""
-    return pcm_sound(
-        from_stamp(message.header.stamp),
-        int(message.sample_rate),
-        int(message.channels),
-        np.frombuffer(message.samples, dtype=np.int16),
-    )
-
-
-def pcm_sound(stamp_ns: int, rate_hz: int, channels: int, samples: np.ndarray[Any, np.dtype[np.int16]]) -> Sound:
-    """Interleaved samples as Sound. Raises MessageError for a rate, channel count or length that cannot be."""
-    if not 8000 <= rate_hz <= 192000:
-        raise MessageError(f"sound of {rate_hz} Hz", todo="give 8000 to 192000 Hz")
-    if not 1 <= channels <= 32:
-        raise MessageError(f"sound of {channels} channels", todo="give 1 to 32")
-    if len(samples) % channels:
-        raise MessageError(f"{len(samples)} samples are no multiple of {channels} channels")
-    if len(samples) // channels > rate_hz:
-        raise MessageError("more than one second of sound in one message")
-    return Sound(stamp_ns=stamp_ns, rate_hz=rate_hz, samples=samples.reshape(-1, channels))
-
-
-# Speaker
 
 
 def speaker_message(frame: SpeakerFrame) -> msg.SpeakerFrame:
     """SpeakerFrame to its message."""
-    message = msg.SpeakerFrame(
-        header=header(frame.stamp_ns, frame.frame_id),
-        picture_stamp=to_stamp(frame.picture_stamp_ns),
-        sound_stamp=to_stamp(frame.sound_stamp_ns),
-        person_id=frame.person_id,
-        face_present=frame.face_present,
-        mesh_present=frame.mesh_present,
-        neutral_confidence=float(frame.neutral_confidence),
-    )
-    message.coefficients = frame.coefficients
-    message.confidence = frame.confidence
-    if frame.gaze is not None:
-        message.gaze_observed = True
-        message.gaze_yaw = float(frame.gaze.yaw_rad)
-        message.gaze_pitch = float(frame.gaze.pitch_rad)
-        message.gaze_contact = float(frame.gaze.contact)
-    if frame.position_m is not None:
-        message.position_observed = True
-        x, y, z = (float(v) for v in frame.position_m)
-        message.position = Point(x=x, y=y, z=z)
-    if frame.affect is not None:
-        message.affect_observed = True
-        message.expression = frame.affect.label
-        message.expression_probabilities = frame.affect.probabilities
-        message.valence = float(frame.affect.valence)
-        message.arousal = float(frame.affect.arousal)
-    if frame.voice is not None:
-        message.voice = voice_message(frame.voice)
+    message = msg.SpeakerFrame()
+    messages.fill_speaker(message, frame)
     return message
 
 
 def voice_message(voice: Voice) -> msg.Voice:
     """Voice to its message."""
-    message = msg.Voice(observed=True, speaking=bool(voice.speaking))
-    message.speech_probability = float(voice.speech_probability)
-    message.mfcc = voice.mfcc
-    message.pitch_hz = float(voice.pitch_hz)
-    message.loudness_dbfs = float(voice.loudness_dbfs)
-    message.pause_s = float(voice.pause_s)
-    message.utterance_s = float(voice.utterance_s)
+    message = msg.Voice()
+    messages.fill_voice(message, voice)
     return message
-
-
-def speaker_value(message: msg.SpeakerFrame) -> SpeakerFrame:
-    """The message to SpeakerFrame. Raises MessageError for what is not finite or not possible."""
-    confidence = _finite(message.confidence, "the confidence of a speaker frame")
-    if confidence.min() < 0.0 or confidence.max() > 1.0:
-        raise MessageError("the confidence of a speaker frame is outside 0 to 1")
-    gaze = position = None
-    if message.gaze_observed:
-        gaze = Gaze(
-            yaw_rad=_number(message.gaze_yaw, "the gaze of a speaker frame"),
-            pitch_rad=_number(message.gaze_pitch, "the gaze of a speaker frame"),
-            contact=_number(message.gaze_contact, "the gaze contact of a speaker frame"),
-        )
-    if message.position_observed:
-        p = message.position
-        position = _finite((p.x, p.y, p.z), "the position of a speaker frame")
-    return SpeakerFrame(
-        stamp_ns=from_stamp(message.header.stamp),
-        picture_stamp_ns=optional_stamp(message.picture_stamp),
-        sound_stamp_ns=optional_stamp(message.sound_stamp),
-        person_id=int(message.person_id),
-        face_present=bool(message.face_present),
-        mesh_present=bool(message.mesh_present),
-        coefficients=_finite(message.coefficients, "a coefficient of a speaker frame"),
-        confidence=confidence,
-        neutral_confidence=_number(message.neutral_confidence, "the neutral confidence of a speaker frame"),
-        gaze=gaze,
-        position_m=position,
-        affect=_affect_value(message) if message.affect_observed else None,
-        voice=voice_value(message.voice) if message.voice.observed else None,
-        frame_id=message.header.frame_id,
-    )
-
-
-def _affect_value(message: msg.SpeakerFrame) -> Affect:
-    if message.expression not in EXPRESSION_CLASSES:
-        raise MessageError(f"unknown expression {message.expression!r} in a speaker frame")
-    return Affect(
-        label=message.expression,
-        probabilities=_finite(message.expression_probabilities, "the affect of a speaker frame"),
-        valence=_number(message.valence, "the valence of a speaker frame"),
-        arousal=_number(message.arousal, "the arousal of a speaker frame"),
-    )
-
-
-def voice_value(message: msg.Voice) -> Voice:
-    """The message to Voice. Raises MessageError for what is not finite; a pause may be NaN (nobody has spoken yet)."""
-    if math.isinf(message.pause_s):
-        raise MessageError("the pause of a voice is not finite")
-    return Voice(
-        speech_probability=_number(message.speech_probability, "the speech probability of a voice"),
-        speaking=bool(message.speaking),
-        mfcc=_finite(message.mfcc, "the MFCC of a voice"),
-        pitch_hz=_number(message.pitch_hz, "the pitch of a voice"),
-        loudness_dbfs=_number(message.loudness_dbfs, "the loudness of a voice"),
-        pause_s=float(message.pause_s),
-        utterance_s=_number(message.utterance_s, "the utterance of a voice"),
-    )
 
 
 def gaze_message(target: GazeTarget) -> PointStamped:
     """GazeTarget to PointStamped."""
-    x, y, z = (float(v) for v in target.position_m)
-    return PointStamped(header=header(target.stamp_ns, target.frame_id), point=Point(x=x, y=y, z=z))
-
-
-def gaze_value(message: PointStamped) -> GazeTarget:
-    """PointStamped to GazeTarget. Raises MessageError for what is not finite."""
-    p = message.point
-    position = _finite((p.x, p.y, p.z), "a gaze target")
-    return GazeTarget(stamp_ns=from_stamp(message.header.stamp), position_m=position, frame_id=message.header.frame_id)
-
-
-# Listener
+    message = PointStamped()
+    messages.fill_gaze(message, target)
+    return message
 
 
 def reaction_message(reaction: Reaction) -> msg.Reaction:
     """Reaction to its message."""
-    message = msg.Reaction(
-        header=header(reaction.start_ns),
-        frame_rate=float(reaction.rate_hz),
-        horizon=len(reaction.coefficients),
-        commit=reaction.commit_frames,
-        engaged=bool(reaction.engaged),
-        seed=reaction.seed,
-        policy=reaction.policy,
-        backend=reaction.backend,
-        compute_time=float(reaction.compute_s),
-        candidate=reaction.candidate,
-        candidate_count=1 if reaction.candidates is None else len(reaction.candidates),
-        reason=reaction.reason,
-        turn=reaction.turn,
-        picture_stamp=to_stamp(reaction.picture_stamp_ns),
-        sound_stamp=to_stamp(reaction.sound_stamp_ns),
-    )
-    message.coefficients = _flat(reaction.coefficients)
+    message = msg.Reaction()
+    messages.fill_reaction(message, reaction)
     return message
-
-
-def reaction_value(message: msg.Reaction) -> Reaction:
-    """The message to Reaction (without the other candidates). Raises MessageError for a plan that cannot be."""
-    horizon = int(message.horizon)
-    if not 1 <= horizon <= MAX_HORIZON or len(message.coefficients) != horizon * COEFFICIENT_COUNT:
-        raise MessageError(
-            f"a reaction of {horizon} frames carries {len(message.coefficients)} numbers",
-            todo=f"give 1 to {MAX_HORIZON} frames of {COEFFICIENT_COUNT}",
-        )
-    if not (math.isfinite(message.frame_rate) and 1.0 <= message.frame_rate <= 1000.0):
-        raise MessageError(f"a reaction of {message.frame_rate} frames a second")
-    if not 1 <= message.commit <= horizon:
-        raise MessageError(f"a reaction of {horizon} frames commits {message.commit}")
-    coefficients = _finite(np.frombuffer(message.coefficients, dtype=np.float32), "a coefficient of a reaction")
-    return Reaction(
-        start_ns=from_stamp(message.header.stamp),
-        rate_hz=float(message.frame_rate),
-        coefficients=coefficients.reshape(horizon, COEFFICIENT_COUNT),
-        commit_frames=int(message.commit),
-        engaged=bool(message.engaged),
-        seed=int(message.seed),
-        policy=message.policy,
-        backend=message.backend,
-        compute_s=_number(message.compute_time, "the compute time of a reaction"),
-        picture_stamp_ns=optional_stamp(message.picture_stamp),
-        sound_stamp_ns=optional_stamp(message.sound_stamp),
-        candidate=int(message.candidate),
-        reason=message.reason,
-        turn=message.turn if message.turn in _TURNS else "listening",
-    )
 
 
 def candidates_message(reaction: Reaction) -> msg.ReactionCandidates:
     """The candidates of a Reaction. Raises ValueError when it carries none."""
-    if reaction.candidates is None:
-        raise ValueError("this reaction carries no candidates")
-    count, horizon, _ = reaction.candidates.shape
-    message = msg.ReactionCandidates(
-        header=header(reaction.start_ns),
-        frame_rate=float(reaction.rate_hz),
-        horizon=horizon,
-        count=count,
-        chosen=reaction.candidate,
-    )
-    message.coefficients = _flat(reaction.candidates)
+    message = msg.ReactionCandidates()
+    messages.fill_candidates(message, reaction)
     return message
-
-
-def candidates_value(message: msg.ReactionCandidates) -> tuple[FloatArray, int]:
-    """The message to ((K, horizon, 58), index of the chosen). Raises MessageError for sizes that do not fit."""
-    count, horizon = int(message.count), int(message.horizon)
-    if count < 1 or horizon < 1 or len(message.coefficients) != count * horizon * COEFFICIENT_COUNT:
-        raise MessageError(f"{count} candidates of {horizon} frames carry {len(message.coefficients)} numbers")
-    if not (math.isfinite(message.frame_rate) and message.frame_rate > 0.0):
-        raise MessageError(f"candidates of {message.frame_rate} frames a second")
-    if message.chosen >= count:
-        raise MessageError(f"candidate {message.chosen} of {count} was chosen")
-    values = _finite(np.frombuffer(message.coefficients, dtype=np.float32), "a coefficient of a candidate")
-    return values.reshape(count, horizon, COEFFICIENT_COUNT), int(message.chosen)
 
 
 def expression_message(frame: ExpressionFrame, frame_id: str = "listener_head") -> msg.ExpressionFrame:
     """ExpressionFrame to its message."""
-    message = msg.ExpressionFrame(
-        header=header(frame.stamp_ns, frame_id),
-        mode=frame.mode,
-        layers=list(frame.layers),
-        picture_stamp=to_stamp(frame.picture_stamp_ns),
-        sound_stamp=to_stamp(frame.sound_stamp_ns),
-        reaction_picture_stamp=to_stamp(frame.reaction_picture_stamp_ns),
-        reaction_sound_stamp=to_stamp(frame.reaction_sound_stamp_ns),
-    )
-    message.coefficients = frame.coefficients
+    message = msg.ExpressionFrame()
+    messages.fill_expression(message, frame, frame_id)
     return message
-
-
-def expression_value(message: msg.ExpressionFrame) -> ExpressionFrame:
-    """The message to ExpressionFrame. Raises MessageError for what is not finite or an unknown mode."""
-    if message.mode not in _MODES:
-        raise MessageError(f"unknown mode {message.mode!r} of an expression frame")
-    return ExpressionFrame(
-        stamp_ns=from_stamp(message.header.stamp),
-        coefficients=_finite(message.coefficients, "a coefficient of an expression frame"),
-        mode=message.mode,
-        layers=tuple(message.layers),
-        picture_stamp_ns=optional_stamp(message.picture_stamp),
-        sound_stamp_ns=optional_stamp(message.sound_stamp),
-        reaction_picture_stamp_ns=optional_stamp(message.reaction_picture_stamp),
-        reaction_sound_stamp_ns=optional_stamp(message.reaction_sound_stamp),
-    )
 
 
 def control_message(control: ListenerControl, stamp_ns: int = 0) -> msg.ListenerControl:
     """ListenerControl to its message."""
-    return msg.ListenerControl(
-        header=header(stamp_ns),
-        style=control.style,
-        **{_CONTROL_FIELDS.get(name, name): float(getattr(control, name)) for name in RANGES},
-    )
-
-
-def control_value(message: msg.ListenerControl) -> ListenerControl:
-    """The message to ListenerControl; NaN and UNCHANGED leave a setting. Raises MessageError for infinities."""
-    values = {name: float(getattr(message, _CONTROL_FIELDS.get(name, name))) for name in RANGES}
-    for name, value in values.items():
-        if math.isinf(value):
-            raise MessageError(f"{name} of a listener control is infinite")
-    unchanged = msg.ListenerControl.UNCHANGED
-    return ListenerControl(**{n: math.nan if v == unchanged else v for n, v in values.items()}, style=message.style)
-
-
-def gesture_value(message: msg.Gesture) -> tuple[str, float]:
-    """Name (lower case, words joined by underscores) and strength of a gesture.
-
-    Raises:
-        MessageError: the strength is not 0 to 2.
-    """
-    strength = float(message.strength)
-    if not 0.0 <= strength <= 2.0:
-        raise MessageError(f"a gesture's strength cannot be {strength:g}", todo="give 0 to 2")
-    return "_".join(message.name.lower().replace("-", " ").replace("_", " ").split()), strength
+    message = msg.ListenerControl()
+    messages.fill_control(message, control, stamp_ns)
+    return message

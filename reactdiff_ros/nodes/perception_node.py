@@ -7,12 +7,12 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from reactdiff_ros.capture.foreign_sound import StampedBytes, sampled_sound
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.types import Picture, Sound, SpeakerFrame
 
 from . import convert
 from .base import ReactdiffNode
-from .foreign_sound import StampedBytes, sampled_sound
 from .health import Level
 from .pictures import PictureDecoder
 from .runner import run

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from reactdiff_ros.errors import MessageError
+from reactdiff_ros.messages import from_stamp, pcm_sound
 from reactdiff_ros.types import Sound
-
-from .convert import from_stamp, pcm_sound
 
 _FULL_SCALE = 32767.0
 

@@ -1,0 +1,369 @@
+"""Values of the rooms <-> messages of ROS' interfaces, both ways without loss; what comes from outside is validated.
+
+A message may be of any library that gives it the interface's field names: rclpy's classes, or those of `rosbags` where
+there is no ROS. So this module imports neither: who has a library makes the empty message, and `fill_*` fills it.
+A stamp of zero in a message is None in a value: nothing of that kind was consumed. float32 arrays pass as numpy arrays
+(fixed size) or `array.array` (variable size), the fast paths of rclpy.
+"""
+
+from __future__ import annotations
+
+import array
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from .clock import NS
+from .coefficients import COEFFICIENT_COUNT
+from .errors import MessageError
+from .styles import RANGES
+from .types import (
+    EXPRESSION_CLASSES,
+    Affect,
+    ExpressionFrame,
+    FloatArray,
+    Gaze,
+    GazeTarget,
+    ListenerControl,
+    Reaction,
+    Sound,
+    SpeakerFrame,
+    Voice,
+)
+
+MAX_HORIZON: Final = 250
+UNCHANGED: Final = -100.0
+"""ListenerControl.UNCHANGED."""
+_MODES = ("listening", "idle", "neutral")
+_TURNS = ("listening", "robot_speaking", "idle")
+_CONTROL_FIELDS = {"delay_s": "delay"}
+"""Controls whose field of the message is called otherwise: units are in its comments."""
+
+
+def fill_stamp(stamp: Any, ns: int | None) -> None:
+    """Nanoseconds (None: zero) into a Time."""
+    stamp.sec, stamp.nanosec = divmod(ns or 0, NS)
+
+
+def fill_header(header: Any, stamp_ns: int, frame_id: str = "") -> None:
+    """Stamp and frame into a Header."""
+    fill_stamp(header.stamp, stamp_ns)
+    header.frame_id = frame_id
+
+
+def from_stamp(stamp: Any) -> int:
+    """A Time to int ns."""
+    return int(stamp.sec) * NS + int(stamp.nanosec)
+
+
+def optional_stamp(stamp: Any) -> int | None:
+    """A Time to int ns, zero to None."""
+    return from_stamp(stamp) or None
+
+
+def _finite(values: Any, what: str) -> FloatArray:
+    """`values` as float32. Raises MessageError when one is not finite."""
+    result = np.asarray(values, dtype=np.float32)
+    if not np.isfinite(result).all():
+        raise MessageError(f"{what} is not finite")
+    return result
+
+
+def _number(value: float, what: str) -> float:
+    if not math.isfinite(value):
+        raise MessageError(f"{what} is not finite")
+    return float(value)
+
+
+def _flat(values: FloatArray) -> array.array[float]:
+    return array.array("f", np.ascontiguousarray(values, dtype=np.float32).tobytes())
+
+
+# Sound
+
+
+def fill_audio(message: Any, sound: Sound, frame_id: str) -> None:
+    """Sound into an AudioChunk."""
+    fill_header(message.header, sound.stamp_ns, frame_id)
+    message.sample_rate = sound.rate_hz
+    message.channels = sound.samples.shape[1]
+    message.samples = array.array("h", np.ascontiguousarray(sound.samples).tobytes())
+
+
+def sound_value(message: Any) -> Sound:
+    """AudioChunk to Sound. Raises MessageError for a rate, channel count or length that cannot be."""
+    return pcm_sound(
+        from_stamp(message.header.stamp),
+        int(message.sample_rate),
+        int(message.channels),
+        np.frombuffer(message.samples, dtype=np.int16),
+    )
+
+
+def pcm_sound(stamp_ns: int, rate_hz: int, channels: int, samples: np.ndarray[Any, np.dtype[np.int16]]) -> Sound:
+    """Interleaved samples as Sound. Raises MessageError for a rate, channel count or length that cannot be."""
+    if not 8000 <= rate_hz <= 192000:
+        raise MessageError(f"sound of {rate_hz} Hz", todo="give 8000 to 192000 Hz")
+    if not 1 <= channels <= 32:
+        raise MessageError(f"sound of {channels} channels", todo="give 1 to 32")
+    if len(samples) % channels:
+        raise MessageError(f"{len(samples)} samples are no multiple of {channels} channels")
+    if len(samples) // channels > rate_hz:
+        raise MessageError("more than one second of sound in one message")
+    return Sound(stamp_ns=stamp_ns, rate_hz=rate_hz, samples=samples.reshape(-1, channels))
+
+
+# Speaker
+
+
+def fill_speaker(message: Any, frame: SpeakerFrame) -> None:
+    """SpeakerFrame into its message."""
+    fill_header(message.header, frame.stamp_ns, frame.frame_id)
+    fill_stamp(message.picture_stamp, frame.picture_stamp_ns)
+    fill_stamp(message.sound_stamp, frame.sound_stamp_ns)
+    message.person_id = frame.person_id
+    message.face_present = frame.face_present
+    message.mesh_present = frame.mesh_present
+    message.neutral_confidence = float(frame.neutral_confidence)
+    message.coefficients = frame.coefficients
+    message.confidence = frame.confidence
+    if frame.gaze is not None:
+        message.gaze_observed = True
+        message.gaze_yaw = float(frame.gaze.yaw_rad)
+        message.gaze_pitch = float(frame.gaze.pitch_rad)
+        message.gaze_contact = float(frame.gaze.contact)
+    if frame.position_m is not None:
+        message.position_observed = True
+        _fill_point(message.position, frame.position_m)
+    if frame.affect is not None:
+        message.affect_observed = True
+        message.expression = frame.affect.label
+        message.expression_probabilities = frame.affect.probabilities
+        message.valence = float(frame.affect.valence)
+        message.arousal = float(frame.affect.arousal)
+    if frame.voice is not None:
+        fill_voice(message.voice, frame.voice)
+
+
+def fill_voice(message: Any, voice: Voice) -> None:
+    """Voice into its message."""
+    message.observed = True
+    message.speaking = bool(voice.speaking)
+    message.speech_probability = float(voice.speech_probability)
+    message.mfcc = voice.mfcc
+    message.pitch_hz = float(voice.pitch_hz)
+    message.loudness_dbfs = float(voice.loudness_dbfs)
+    message.pause_s = float(voice.pause_s)
+    message.utterance_s = float(voice.utterance_s)
+
+
+def _fill_point(point: Any, metres: FloatArray) -> None:
+    point.x, point.y, point.z = (float(v) for v in metres)
+
+
+def speaker_value(message: Any) -> SpeakerFrame:
+    """The message to SpeakerFrame. Raises MessageError for what is not finite or not possible."""
+    confidence = _finite(message.confidence, "the confidence of a speaker frame")
+    if confidence.min() < 0.0 or confidence.max() > 1.0:
+        raise MessageError("the confidence of a speaker frame is outside 0 to 1")
+    gaze = position = None
+    if message.gaze_observed:
+        gaze = Gaze(
+            yaw_rad=_number(message.gaze_yaw, "the gaze of a speaker frame"),
+            pitch_rad=_number(message.gaze_pitch, "the gaze of a speaker frame"),
+            contact=_number(message.gaze_contact, "the gaze contact of a speaker frame"),
+        )
+    if message.position_observed:
+        p = message.position
+        position = _finite((p.x, p.y, p.z), "the position of a speaker frame")
+    return SpeakerFrame(
+        stamp_ns=from_stamp(message.header.stamp),
+        picture_stamp_ns=optional_stamp(message.picture_stamp),
+        sound_stamp_ns=optional_stamp(message.sound_stamp),
+        person_id=int(message.person_id),
+        face_present=bool(message.face_present),
+        mesh_present=bool(message.mesh_present),
+        coefficients=_finite(message.coefficients, "a coefficient of a speaker frame"),
+        confidence=confidence,
+        neutral_confidence=_number(message.neutral_confidence, "the neutral confidence of a speaker frame"),
+        gaze=gaze,
+        position_m=position,
+        affect=_affect_value(message) if message.affect_observed else None,
+        voice=voice_value(message.voice) if message.voice.observed else None,
+        frame_id=message.header.frame_id,
+    )
+
+
+def _affect_value(message: Any) -> Affect:
+    if message.expression not in EXPRESSION_CLASSES:
+        raise MessageError(f"unknown expression {message.expression!r} in a speaker frame")
+    return Affect(
+        label=message.expression,
+        probabilities=_finite(message.expression_probabilities, "the affect of a speaker frame"),
+        valence=_number(message.valence, "the valence of a speaker frame"),
+        arousal=_number(message.arousal, "the arousal of a speaker frame"),
+    )
+
+
+def voice_value(message: Any) -> Voice:
+    """The message to Voice. Raises MessageError for what is not finite; a pause may be NaN (nobody has spoken yet)."""
+    if math.isinf(message.pause_s):
+        raise MessageError("the pause of a voice is not finite")
+    return Voice(
+        speech_probability=_number(message.speech_probability, "the speech probability of a voice"),
+        speaking=bool(message.speaking),
+        mfcc=_finite(message.mfcc, "the MFCC of a voice"),
+        pitch_hz=_number(message.pitch_hz, "the pitch of a voice"),
+        loudness_dbfs=_number(message.loudness_dbfs, "the loudness of a voice"),
+        pause_s=float(message.pause_s),
+        utterance_s=_number(message.utterance_s, "the utterance of a voice"),
+    )
+
+
+def fill_gaze(message: Any, target: GazeTarget) -> None:
+    """GazeTarget into a PointStamped."""
+    fill_header(message.header, target.stamp_ns, target.frame_id)
+    _fill_point(message.point, target.position_m)
+
+
+def gaze_value(message: Any) -> GazeTarget:
+    """PointStamped to GazeTarget. Raises MessageError for what is not finite."""
+    p = message.point
+    position = _finite((p.x, p.y, p.z), "a gaze target")
+    return GazeTarget(stamp_ns=from_stamp(message.header.stamp), position_m=position, frame_id=message.header.frame_id)
+
+
+# Listener
+
+
+def fill_reaction(message: Any, reaction: Reaction) -> None:
+    """Reaction into its message."""
+    fill_header(message.header, reaction.start_ns)
+    message.frame_rate = float(reaction.rate_hz)
+    message.horizon = len(reaction.coefficients)
+    message.commit = reaction.commit_frames
+    message.engaged = bool(reaction.engaged)
+    message.seed = reaction.seed
+    message.policy = reaction.policy
+    message.backend = reaction.backend
+    message.compute_time = float(reaction.compute_s)
+    message.candidate = reaction.candidate
+    message.candidate_count = 1 if reaction.candidates is None else len(reaction.candidates)
+    message.reason = reaction.reason
+    message.turn = reaction.turn
+    fill_stamp(message.picture_stamp, reaction.picture_stamp_ns)
+    fill_stamp(message.sound_stamp, reaction.sound_stamp_ns)
+    message.coefficients = _flat(reaction.coefficients)
+
+
+def reaction_value(message: Any) -> Reaction:
+    """The message to Reaction (without the other candidates). Raises MessageError for a plan that cannot be."""
+    horizon = int(message.horizon)
+    if not 1 <= horizon <= MAX_HORIZON or len(message.coefficients) != horizon * COEFFICIENT_COUNT:
+        raise MessageError(
+            f"a reaction of {horizon} frames carries {len(message.coefficients)} numbers",
+            todo=f"give 1 to {MAX_HORIZON} frames of {COEFFICIENT_COUNT}",
+        )
+    if not (math.isfinite(message.frame_rate) and 1.0 <= message.frame_rate <= 1000.0):
+        raise MessageError(f"a reaction of {message.frame_rate} frames a second")
+    if not 1 <= message.commit <= horizon:
+        raise MessageError(f"a reaction of {horizon} frames commits {message.commit}")
+    coefficients = _finite(np.frombuffer(message.coefficients, dtype=np.float32), "a coefficient of a reaction")
+    return Reaction(
+        start_ns=from_stamp(message.header.stamp),
+        rate_hz=float(message.frame_rate),
+        coefficients=coefficients.reshape(horizon, COEFFICIENT_COUNT),
+        commit_frames=int(message.commit),
+        engaged=bool(message.engaged),
+        seed=int(message.seed),
+        policy=message.policy,
+        backend=message.backend,
+        compute_s=_number(message.compute_time, "the compute time of a reaction"),
+        picture_stamp_ns=optional_stamp(message.picture_stamp),
+        sound_stamp_ns=optional_stamp(message.sound_stamp),
+        candidate=int(message.candidate),
+        reason=message.reason,
+        turn=message.turn if message.turn in _TURNS else "listening",
+    )
+
+
+def fill_candidates(message: Any, reaction: Reaction) -> None:
+    """The candidates of a Reaction. Raises ValueError when it carries none."""
+    if reaction.candidates is None:
+        raise ValueError("this reaction carries no candidates")
+    fill_header(message.header, reaction.start_ns)
+    message.frame_rate = float(reaction.rate_hz)
+    message.count, message.horizon = reaction.candidates.shape[:2]
+    message.chosen = reaction.candidate
+    message.coefficients = _flat(reaction.candidates)
+
+
+def candidates_value(message: Any) -> tuple[FloatArray, int]:
+    """The message to ((K, horizon, 58), index of the chosen). Raises MessageError for sizes that do not fit."""
+    count, horizon = int(message.count), int(message.horizon)
+    if count < 1 or horizon < 1 or len(message.coefficients) != count * horizon * COEFFICIENT_COUNT:
+        raise MessageError(f"{count} candidates of {horizon} frames carry {len(message.coefficients)} numbers")
+    if not (math.isfinite(message.frame_rate) and message.frame_rate > 0.0):
+        raise MessageError(f"candidates of {message.frame_rate} frames a second")
+    if message.chosen >= count:
+        raise MessageError(f"candidate {message.chosen} of {count} was chosen")
+    values = _finite(np.frombuffer(message.coefficients, dtype=np.float32), "a coefficient of a candidate")
+    return values.reshape(count, horizon, COEFFICIENT_COUNT), int(message.chosen)
+
+
+def fill_expression(message: Any, frame: ExpressionFrame, frame_id: str = "listener_head") -> None:
+    """ExpressionFrame into its message."""
+    fill_header(message.header, frame.stamp_ns, frame_id)
+    message.mode = frame.mode
+    message.layers = list(frame.layers)
+    message.coefficients = frame.coefficients
+    fill_stamp(message.picture_stamp, frame.picture_stamp_ns)
+    fill_stamp(message.sound_stamp, frame.sound_stamp_ns)
+    fill_stamp(message.reaction_picture_stamp, frame.reaction_picture_stamp_ns)
+    fill_stamp(message.reaction_sound_stamp, frame.reaction_sound_stamp_ns)
+
+
+def expression_value(message: Any) -> ExpressionFrame:
+    """The message to ExpressionFrame. Raises MessageError for what is not finite or an unknown mode."""
+    if message.mode not in _MODES:
+        raise MessageError(f"unknown mode {message.mode!r} of an expression frame")
+    return ExpressionFrame(
+        stamp_ns=from_stamp(message.header.stamp),
+        coefficients=_finite(message.coefficients, "a coefficient of an expression frame"),
+        mode=message.mode,
+        layers=tuple(message.layers),
+        picture_stamp_ns=optional_stamp(message.picture_stamp),
+        sound_stamp_ns=optional_stamp(message.sound_stamp),
+        reaction_picture_stamp_ns=optional_stamp(message.reaction_picture_stamp),
+        reaction_sound_stamp_ns=optional_stamp(message.reaction_sound_stamp),
+    )
+
+
+def fill_control(message: Any, control: ListenerControl, stamp_ns: int = 0) -> None:
+    """ListenerControl into its message."""
+    fill_header(message.header, stamp_ns)
+    message.style = control.style
+    for name in RANGES:
+        setattr(message, _CONTROL_FIELDS.get(name, name), float(getattr(control, name)))
+
+
+def control_value(message: Any) -> ListenerControl:
+    """The message to ListenerControl; NaN and UNCHANGED leave a setting. Raises MessageError for infinities."""
+    values = {name: float(getattr(message, _CONTROL_FIELDS.get(name, name))) for name in RANGES}
+    for name, value in values.items():
+        if math.isinf(value):
+            raise MessageError(f"{name} of a listener control is infinite")
+    return ListenerControl(**{n: math.nan if v == UNCHANGED else v for n, v in values.items()}, style=message.style)
+
+
+def gesture_value(message: Any) -> tuple[str, float]:
+    """Name (lower case, words joined by underscores) and strength of a gesture.
+
+    Raises:
+        MessageError: the strength is not 0 to 2.
+    """
+    strength = float(message.strength)
+    if not 0.0 <= strength <= 2.0:
+        raise MessageError(f"a gesture's strength cannot be {strength:g}", todo="give 0 to 2")
+    return "_".join(message.name.lower().replace("-", " ").replace("_", " ").split()), strength
