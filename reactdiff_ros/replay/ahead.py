@@ -1,0 +1,125 @@
+"""Decoding and perceiving a recording: here, or ahead of the listener in a second process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from reactdiff_ros.errors import MediaError, ReactdiffError
+from reactdiff_ros.evaluation.recordings.extraction import open_source
+from reactdiff_ros.perception import SpeakerPerception
+from reactdiff_ros.replay.parameters import ReplaySettings
+from reactdiff_ros.replay.senses import Event, Recording, Sensed, sense
+from reactdiff_ros.replay.timeline import Steady
+
+if TYPE_CHECKING:
+    from reactdiff_ros.replay.replay import Tally
+
+AFTER_NS: Final = 100_000_000
+"""A replay goes on for so long after the last event: until it has acted."""
+_BATCH: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The other process has come to the recording's end."""
+
+    strays: int
+    jump_s: float
+    broken: str
+
+
+def open_recording(path: Path) -> Recording:
+    """A media file or a bag. Errors as `extraction.open_source`."""
+    return open_source(path)
+
+
+def sensed_here(
+    recording: Recording, settings: ReplaySettings, tally: Tally, timer: Callable[[], float]
+) -> Iterator[Sensed]:
+    """What is perceived in a recording, in this process.
+
+    A recording that breaks off ends there, with the reason in `tally.broken`.
+
+    Raises:
+        MediaError: nothing of it can be decoded.
+    """
+    steady = Steady()
+    events = _until_broken(steady.of(recording.pictures_and_sound()), steady, tally)
+    sensed = sense(
+        events, SpeakerPerception(settings.perception), settings.session,
+        own_voice=settings.own_voice, after_ns=AFTER_NS, timer=timer, damaged=lambda: recording.damaged_packets,
+    )  # fmt: skip
+    try:
+        yield from sensed
+    finally:
+        tally.strays, tally.jump_s = steady.strays, steady.jump_s
+
+
+def _until_broken(events: Iterator[Event], steady: Steady, tally: Tally) -> Iterator[Event]:
+    try:
+        yield from events
+    except MediaError as error:
+        if steady.newest_ns is None:
+            raise
+        tally.broken = str(error)
+
+
+def sensed_ahead(path: Path, settings: ReplaySettings, tally: Tally) -> Iterator[Sensed]:
+    """The same from a second process, which works ahead as far as a pipe holds.
+
+    Raises:
+        MediaError: as `open_recording` and `sensed_here`.
+        ReactdiffError: the process died.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, path, settings), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        while True:
+            try:
+                message = ours.recv()
+            except EOFError:
+                raise ReactdiffError(
+                    "the process that reads the recording ended unexpectedly", where=str(path),
+                    todo="is there enough memory? Try again with --processes 1",
+                ) from None  # fmt: skip
+            if isinstance(message, Exception):
+                raise message
+            if isinstance(message, _End):
+                tally.strays, tally.jump_s, tally.broken = message.strays, message.jump_s, message.broken
+                return
+            yield from message
+    finally:
+        ours.close()
+        process.terminate()
+        process.join()
+
+
+def _work(pipe: Connection, path: Path, settings: ReplaySettings) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to both: the other process ends this one
+    from reactdiff_ros.replay.replay import Tally
+
+    tally, batch = Tally(), []
+    try:
+        try:
+            for item in sensed_here(open_recording(path), settings, tally, time.perf_counter):
+                batch.append(item)
+                if len(batch) >= _BATCH:
+                    pipe.send(batch)
+                    batch = []
+        except ReactdiffError as error:
+            pipe.send(error)
+            return
+        pipe.send(batch)
+        pipe.send(_End(tally.strays, tally.jump_s, tally.broken))
+    except BrokenPipeError:
+        pass  # nobody wants to know more
