@@ -25,7 +25,7 @@ setup(
             f"share/reactdiff_ros/{folder.relative_to(HERE)}",
             [str(f.relative_to(HERE)) for f in folder.iterdir() if f.is_file()],
         )
-        for top in ("config", "resource")
+        for top in ("config", "msg", "resource")
         for folder in [HERE / top, *(f for f in (HERE / top).rglob("*") if f.is_dir() and f.name != "__pycache__")]
     ],
     python_requires=">=3.10,<3.13",

@@ -14,11 +14,11 @@ PACKAGE = ROOT / "reactdiff_ros"
 ROOMS = ("capture", "perception", "model", "expression", "actuation", "avatar")
 COMPOSERS = {"session", "nodes", "evaluation", "training", "cli", "demo"}
 # Where training data comes from: numpy alone, no torch, and of the rooms only what describes a model's inputs.
-SOURCES = ("simulator", "datasets")
-SOURCES_MAY_IMPORT = {"simulator": {"perception"}, "datasets": set()}
+SOURCES = ("simulator", "datasets", "bags")
+SOURCES_MAY_IMPORT = {"simulator": {"perception"}, "datasets": set(), "bags": {"capture"}}
 MODEL_INPUTS = {"tokens", "conditions", "style"}
 # What every room may know: the values, their basis, time, errors, and where shipped files and settings are.
-SHARED = {"types", "attributes", "coefficients", "clock", "errors", "resources", "settings", "styles"}
+SHARED = {"types", "attributes", "coefficients", "clock", "errors", "messages", "resources", "settings", "styles"}
 # Heavy or peculiar imports, and the only folders that may have them.
 HOMES = {
     "rclpy": {"nodes"},
@@ -31,6 +31,7 @@ HOMES = {
     "torch": {"training"},
     "onnx": {"training"},
     "numba": {"evaluation"},
+    "rosbags": {"bags"},
     "click": {"cli"},
 }
 # Time and randomness are arguments here.

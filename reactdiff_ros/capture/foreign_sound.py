@@ -30,16 +30,23 @@ class StampedBytes:
 
     def sound(self, message: Any) -> Sound:
         """An AudioDataStamped as Sound. Raises MessageError for compressed or odd-sized data."""
+        return self._sound(from_stamp(message.header.stamp), message.audio.data)
+
+    def unstamped(self, message: Any) -> Sound:
+        """An AudioData, which has no stamp, as Sound at time 0. Errors as `sound`."""
+        return self._sound(0, message.data)
+
+    def _sound(self, stamp_ns: int, content: Any) -> Sound:
         if self._coding not in ("", "wave", "wav") or self._format not in ("", "S16LE"):
             raise MessageError(
                 f"sound coded as {self._coding} {self._format}",
                 todo="start audio_capture with format:=wave and sample_format:=S16LE",
             )
-        data = bytes(message.audio.data)
+        data = bytes(content)
         if len(data) % 2:
             raise MessageError(f"{len(data)} bytes are no 16-bit samples")
         samples = np.frombuffer(data, dtype="<i2").astype(np.int16, copy=False)
-        return pcm_sound(from_stamp(message.header.stamp), self._rate_hz, self._channels, samples)
+        return pcm_sound(stamp_ns, self._rate_hz, self._channels, samples)
 
 
 def sampled_sound(message: Any) -> Sound:

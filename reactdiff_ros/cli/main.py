@@ -34,7 +34,7 @@ _EXTRAS = {
     "accelerate": ("train", "pip install -r requirements/train.txt"),
     "numba": ("evaluate", "pip install -r requirements/evaluate.txt"),
     "onnx": ("train", "pip install -r requirements/train.txt"),
-    "rosbags": ("bags", "pip install 'rosbags>=0.10,<0.12'"),
+    "rosbags": ("evaluate", "pip install -r requirements/evaluate.txt"),
 }
 
 

@@ -14,11 +14,12 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.bags.read import BagSource
+from reactdiff_ros.bags.storage import is_bag
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.datasets.recordings import Extracted
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.evaluation.recordings.bag_source import BagSource, is_bag
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.grid import HOLD_SLOTS

@@ -1,0 +1,1 @@
+"""Recordings in rosbag2's format, read and written without ROS."""

@@ -1,0 +1,291 @@
+"""The files of a rosbag2 recording, opened for reading alone; whole, cut short, or without their metadata.
+
+A recorder that was killed leaves an mcap file without its index: it is read up to its last whole record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from reactdiff_ros.errors import MediaError
+
+SUFFIXES: Final = (".mcap", ".db3")
+_DATA_END, _FOOTER, _CHUNK = 0x0F, 0x02, 0x06
+
+
+class Record(NamedTuple):
+    """One message as it lies in the bag."""
+
+    topic: str
+    received_ns: int
+    raw: bytes
+    """CDR with its encapsulation header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic of a bag."""
+
+    name: str
+    kind: str
+    """"package/msg/Type"."""
+    count: int
+    """Messages, by the bag's own index."""
+    definition: str = ""
+    idl: bool = False
+
+
+def is_bag(path: Path) -> bool:
+    """A folder with metadata.yaml or with storage files, or a single .mcap or .db3 file."""
+    if path.is_dir():
+        return (path / "metadata.yaml").is_file() or bool(_files(path))
+    return path.is_file() and path.suffix in SUFFIXES
+
+
+def _files(folder: Path) -> list[Path]:
+    """Storage files in the order of their numbers: name_2 before name_10."""
+    found = [p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file()]
+    return sorted(found, key=lambda p: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", p.name)])
+
+
+class BagFiles:
+    """A recording's files.
+
+    Raises:
+        MediaError: there is no such bag, it is empty, or nothing in it can be read.
+        ModuleNotFoundError: `rosbags` is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.notes: list[str] = []
+        """What is wrong with the files, one sentence each."""
+        self.custom_data: dict[str, str] = {}
+        self.storage = ""
+        """mcap or sqlite3."""
+        self.cut_short = ""
+        """Why reading ended before the end; empty: it did not, as far as was read."""
+        self._whole = True
+        self._check_path()
+        with self._readers() as readers:
+            self.topics = _topics(readers)
+            """By name."""
+            self.message_count = sum(t.count for t in self.topics.values())
+
+    def _check_path(self) -> None:
+        path = self.path
+        if not path.exists():
+            raise MediaError("there is no such bag", where=str(path), todo="check the path")
+        if path.suffix == ".bag" and path.is_file():
+            raise MediaError(
+                "this is a ROS 1 bag", where=str(path), todo="convert it with 'rosbags-convert --src IN.bag --dst OUT'"
+            )
+        if not is_bag(path):
+            raise MediaError(
+                "this is not a rosbag2 recording", where=str(path),
+                todo="give the recording's folder, or its .mcap or .db3 file",
+            )  # fmt: skip
+        files = _files(path) if path.is_dir() else [path]
+        if files and all(f.stat().st_size == 0 for f in files):
+            raise MediaError("the bag is empty: its file has no bytes", where=str(path), todo="record it again")
+        for file in files:
+            log = file.with_name(file.name + "-wal")
+            if log.is_file() and log.stat().st_size:
+                self._note(f"{log.name} holds messages that are not in {file.name} yet: close the recorder first")
+
+    def records(self, topics: Collection[str]) -> Iterator[Record]:
+        """The messages of `topics` in the order in which they were received, read as they are asked for.
+
+        What breaks on the way ends the reading; `cut_short` then tells why.
+        """
+        with self._readers() as readers:
+            for reader in readers:
+                wanted = {c.id: c for c in reader.connections if c.topic in topics}
+                if not wanted:
+                    continue
+                found = reader.messages(list(wanted.values()))
+                while True:
+                    try:
+                        connection, received_ns, raw = next(found)
+                    except StopIteration:
+                        break
+                    except Exception as error:  # damaged files make the readers raise anything
+                        self.cut_short = _first_line(error)
+                        break
+                    yield Record(connection.topic, int(received_ns), bytes(raw))
+
+    @contextmanager
+    def _readers(self) -> Iterator[list[Any]]:
+        """The open readers, one a file, or one of the folder where its messages are compressed."""
+        opened: list[Any] = []
+        try:
+            if self.path.is_dir() and self._whole:
+                try:
+                    opened = [self._open_folder()]
+                except Exception as error:
+                    self._whole = False
+                    self._metadata_missing(error)
+            if not opened:
+                opened = self._open_files()
+            readers = [r for o in opened for r in (_storages(o) if hasattr(o, "storages") else [o])]
+            for reader in readers:
+                if getattr(reader, "cut", ""):
+                    self._note(f"{reader.path.name} was not closed: it is read up to its last whole record")
+            yield readers
+        finally:
+            for reader in opened:
+                with suppress(Exception):
+                    reader.close()
+
+    def _open_folder(self) -> Any:
+        reader = _classes().folder(self.path)
+        reader.open()
+        self.custom_data = {str(k): str(v) for k, v in (reader.metadata.custom or {}).items()}
+        self.storage = "mcap" if any(f.suffix == ".mcap" for f in _files(self.path)) else "sqlite3"
+        return reader
+
+    def _metadata_missing(self, error: Exception) -> None:
+        if (self.path / "metadata.yaml").is_file():
+            self._note(f"metadata.yaml does not fit ({_first_line(error)}): the files are read without it")
+        else:
+            self._note("metadata.yaml is missing: the files are read without it ('ros2 bag reindex' makes it)")
+
+    def _open_files(self) -> list[Any]:
+        files = _files(self.path) if self.path.is_dir() else [self.path]
+        opened: list[Any] = []
+        failed: list[str] = []
+        for file in files:
+            reader = _classes().mcap(file) if file.suffix == ".mcap" else _classes().sqlite3(file)
+            try:
+                reader.open()
+            except Exception as error:
+                failed.append(f"{file.name}: {_first_line(error)}")
+                continue
+            opened.append(reader)
+            self.storage = "mcap" if file.suffix == ".mcap" else "sqlite3"
+        if not opened:
+            raise MediaError(
+                f"the bag cannot be read ({'; '.join(failed) or 'no storage file is there'})", where=str(self.path),
+                todo="copy it again, or try 'ros2 bag reindex' or sqlite3's .recover on a copy",
+            )  # fmt: skip
+        for name in failed:
+            self._note(f"{name}: this file is left out")
+        return sorted(opened, key=lambda r: r.metadata.start_time)
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+
+def _storages(folder: Any) -> list[Any]:
+    return [folder] if folder.metadata.compression_mode == "message" else list(folder.storages)
+
+
+def _topics(readers: list[Any]) -> dict[str, Topic]:
+    from rosbags.interfaces import MessageDefinitionFormat
+
+    found: dict[str, Topic] = {}
+    for reader in readers:
+        for c in reader.connections:
+            known = found.get(c.topic)
+            definition = c.msgdef.data or (known.definition if known else "")
+            count = c.msgcount + (known.count if known else 0)
+            idl = c.msgdef.format == MessageDefinitionFormat.IDL
+            found[c.topic] = Topic(c.topic, c.msgtype, count, definition, idl)
+    return dict(sorted(found.items()))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".") or type(error).__name__
+
+
+class _Classes(NamedTuple):
+    mcap: Any
+    sqlite3: Any
+    folder: Any
+
+
+@lru_cache(maxsize=1)
+def _classes() -> _Classes:
+    from rosbags.rosbag2.reader import DirectoryReader
+    from rosbags.rosbag2.storage_mcap import McapReader
+    from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
+
+    class CutMcap(McapReader):
+        """An mcap file that may end in the middle."""
+
+        cut = ""
+
+        def _open(self) -> None:
+            try:
+                super()._open()
+            except Exception as error:
+                if not self.data_start:
+                    raise
+                self._salvage()
+                self.cut = _first_line(error)
+
+        def _salvage(self) -> None:
+            for kept in (self.schemas, self.channels, self.chunks, self.connections):
+                kept.clear()
+            self.data_end = _end_of_whole_records(self.bio, self.data_start)
+            self.meta_scan()
+            stats = self.statistics
+            assert stats is not None
+            self.connections = [
+                c._replace(msgcount=stats.channel_message_counts.get(c.id, 0)) for c in self.connections
+            ]
+            if stats.message_count:
+                self.metadata = self.metadata._replace(
+                    duration=stats.end_time - stats.start_time + 1,
+                    start_time=stats.start_time,
+                    end_time=stats.end_time + 1,
+                    message_count=stats.message_count,
+                )
+
+        def messages(self, connections: Any, start: int | None = None, stop: int | None = None) -> Any:
+            # Without an index the base class refuses what is not in order; readers of ours sort.
+            if not self.chunks:
+                return self.messages_scan(connections, start, stop)
+            return super().messages(connections, start, stop)
+
+    class Folder(DirectoryReader):
+        """A folder whose mcap files may end in the middle."""
+
+        STORAGE_PLUGINS = {"mcap": CutMcap, "sqlite3": Sqlite3Reader}  # noqa: RUF012
+
+    return _Classes(CutMcap, Sqlite3Reader, Folder)
+
+
+def _end_of_whole_records(file: Any, start: int) -> int:
+    """Where the last whole record of an mcap file's data ends (https://mcap.dev/spec: opcode, length, content)."""
+    from rosbags.rosbag2.storage_mcap import decompress
+
+    size = file.seek(0, 2)
+    at = start
+    while at + 9 <= size:
+        file.seek(at)
+        head = file.read(9)
+        length = int.from_bytes(head[1:], "little")
+        if head[0] in (_DATA_END, _FOOTER) or not 0 < head[0] <= _DATA_END or at + 9 + length > size:
+            break
+        if head[0] == _CHUNK:
+            content = file.read(length)
+            crc, name = int.from_bytes(content[24:28], "little"), int.from_bytes(content[28:32], "little")
+            try:
+                decompress(
+                    content[40 + name :],
+                    content[32 : 32 + name].decode(),
+                    int.from_bytes(content[16:24], "little"),
+                    crc,
+                )
+            except Exception:  # a damaged chunk: what follows it cannot be trusted
+                break
+        at += 9 + length
+    return at
