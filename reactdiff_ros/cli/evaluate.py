@@ -9,6 +9,8 @@ from reactdiff_ros.cli.evaluate_behaviour import behaviour
 from reactdiff_ros.cli.evaluate_controls import controls
 from reactdiff_ros.cli.evaluate_dyads import dyads
 from reactdiff_ros.cli.evaluate_evidence import evidence
+from reactdiff_ros.cli.evaluate_online import online
+from reactdiff_ros.cli.evaluate_react import react
 from reactdiff_ros.cli.evaluate_sessions import sessions
 from reactdiff_ros.cli.evaluate_simulator import simulator
 from reactdiff_ros.cli.evaluate_streams import streams
@@ -27,3 +29,5 @@ evaluate.add_command(behaviour)
 evaluate.add_command(sessions)
 evaluate.add_command(ablations)
 evaluate.add_command(evidence)
+evaluate.add_command(react)
+evaluate.add_command(online)

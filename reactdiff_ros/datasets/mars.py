@@ -116,6 +116,17 @@ def recordings(
     return all_or_told(makers, on_bad)
 
 
+def recording_of(
+    folder: Path, item: Item, split: str, *, names: Sequence[str] | None = None, voice_of: VoiceOf = None
+) -> Recording:
+    """One of `items`; arguments as in `recordings`.
+
+    Raises:
+        DatasetError: a file of it is missing or malformed.
+    """
+    return _read(folder_of(folder / split, f"the {split} split"), item, split, names, voice_of)
+
+
 def _read(root: Path, item: Item, split: str, names: Sequence[str] | None, voice_of: VoiceOf) -> Recording:
     parts = []
     for role in (item.role, item.listening):

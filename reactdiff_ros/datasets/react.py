@@ -128,19 +128,35 @@ def recordings(
     return all_or_told(makers, on_bad)
 
 
+def recording_of(
+    folder: Path, pair: ClipPair, split: str, *, names: Sequence[str] | None = None, voice_of: VoiceOf = None
+) -> Recording:
+    """One clip of `pairs` in one direction; arguments as in `recordings`.
+
+    Raises:
+        DatasetError: a file of it is missing or malformed.
+    """
+    return _read(folder_of(folder / split, f"the {split} split"), pair, split, names, voice_of)
+
+
 def attributes_of_clip(root: Path, clip: str) -> tuple[Path, FloatArray]:
     """Path and values (T, 25) of a clip's attributes below a split's folder.
 
     Raises:
         DatasetError: missing or malformed.
     """
-    parts = clip.split("/")
-    other = "/".join([*parts[:-2], _OTHER_NAME.get(parts[-2], parts[-2]), parts[-1]])
-    candidates = [root / "Emotion" / f"{name}{suffix}" for name in (clip, other) for suffix in (".csv", ".npy")]
-    path = next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
+    path = attributes_path(root, clip)
     if path.suffix == ".npy":
         return path, load_array(path, "facial attributes", ATTRIBUTE_COUNT)
     return path, load_table(path, "facial attributes", ATTRIBUTE_NAMES)
+
+
+def attributes_path(root: Path, clip: str) -> Path:
+    """Where a clip's attributes are below a split's folder; where they should be if they are nowhere."""
+    parts = clip.split("/")
+    other = "/".join([*parts[:-2], _OTHER_NAME.get(parts[-2], parts[-2]), parts[-1]])
+    candidates = [root / "Emotion" / f"{name}{suffix}" for name in (clip, other) for suffix in (".csv", ".npy")]
+    return next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
 
 
 def face_of_clip(root: Path, clip: str) -> tuple[Path, FloatArray]:

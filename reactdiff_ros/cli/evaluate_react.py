@@ -1,0 +1,111 @@
+"""`reactdiff evaluate react`: a listener on REACT2023, REACT2024 or MARS, beside the baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli import run_options as runs
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, json_on_stdout, tell
+
+MEASURES = (
+    "FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "FRSyn", "frame_ms", "response_lag_s", "look_ahead_s", "causal",
+)  # fmt: skip
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    metavar="DIR",
+    help="Root of REACT2023, REACT2024 (val.csv, val/...) or MARS (val/facial-attributes/...).",
+)
+@click.option("--split", type=click.Choice(("train", "val", "test")), default="val", show_default=True)
+@runs.LISTENERS
+@options.MODEL
+@click.option(
+    "--expression-names",
+    "names",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="faceverse_simple_v2.npy, or a list of FaceVerse's 52 names; without it only the speaker's head is seen.",
+)
+@click.option("--streams", type=click.IntRange(1, 64), default=10, show_default=True, help="K reactions a speaker.")
+@click.option(
+    "--compat",
+    type=click.Choice(("default", "react2024", "mars")),
+    help="Whose definitions of the metrics (those of the set's own challenge).",
+)
+@click.option("--own-targets", is_flag=True, help="Only the recorded reaction is appropriate; no neighbour matrix.")
+@click.option("--no-voice", is_flag=True, help="The listener does not hear the speaker; no sound is read.")
+@click.option(
+    "--cuts", type=click.IntRange(0, 1000), default=10, show_default=True,
+    help="Moments at which each listener's declared look-ahead is verified (0: not at all).",
+)  # fmt: skip
+@options.SEED
+@runs.WORKERS
+@runs.DASK
+@runs.RUN
+@runs.RESULT
+@runs.FORCE
+@options.JSON
+def react(
+    data: Path,
+    split: str,
+    listeners: tuple[str, ...],
+    model: Path | None,
+    names: Path | None,
+    streams: int,
+    compat: str | None,
+    own_targets: bool,
+    no_voice: bool,
+    cuts: int,
+    seed: int,
+    workers: int,
+    dask: str,
+    run_folder: Path | None,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """REACT's metrics of listeners on a split of a public set, with the time a frame and the response lag beside them.
+
+    Each listener gives K streams a speaker from its own past. Beside them, on the same speakers: ground truth, the
+    mime with its best lag, random, mean sequence, mean frame, nearest neighbour, the rule-based listener, and the
+    control: the listener under test while it listened to somebody else. 95 % intervals are over pairs of people.
+
+    A recording that cannot be read is named and the others go on; the exit code is then 1. A run that was ended goes
+    on where it was: give the same command.
+    """
+    from reactdiff_ros.datasets.faceverse import expression_names
+    from reactdiff_ros.evaluation.runs.online_checks import verified
+    from reactdiff_ros.evaluation.runs.react import Plan
+    from reactdiff_ros.evaluation.runs.react_run import run_react
+    from reactdiff_ros.evaluation.runs.sets import kind_of
+
+    with json_on_stdout(as_json) as result, runs.desk(run_folder, output, force, workers, dask) as desk:
+        chosen = compat or ("mars" if kind_of(data, split) == "mars" else "react2024")
+        known = None if names is None else tuple(expression_names(names))
+        if known is None:
+            tell("without --expression-names only the speaker's head, affect and voice are observed")
+        plan = Plan(
+            folder=str(data.resolve()), split=split, listeners=listeners, weights=_text(model), names=known,
+            voice=not no_voice, streams=streams, seed=seed, compat=chosen, own_targets=own_targets,
+        )  # fmt: skip
+        info = runs.info_of("react", f"REACT's metrics on {data.name}, {split}", plan.weights, listeners)
+        declared = verified(plan.specs(), cuts, seed, desk)
+        ran = run_react(plan, desk, info, declared)
+        result.update(runs.as_json(ran), **runs.write(ran.result, output, force))
+    if not as_json:
+        click.echo(runs.console(ran.table, MEASURES))
+    for sentence in ran.notes[:20]:
+        tell(sentence)
+    tell(f"{len(ran.result.items)} recordings, {len(ran.failed)} failed")
+    return EXIT_ERROR if ran.failed else EXIT_DONE
+
+
+def _text(path: Path | None) -> str:
+    return "" if path is None else str(path.resolve())

@@ -1,0 +1,162 @@
+"""Options that the runs over many recordings share, and the desk that they make."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reactdiff_ros.cli.output import MissingExtraError, tell
+from reactdiff_ros.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from reactdiff_ros.evaluation.results import Info, Result
+    from reactdiff_ros.evaluation.runs.run import Desk, Ran
+
+LISTENERS = click.option(
+    "--listener",
+    "listeners",
+    multiple=True,
+    default=("model",),
+    show_default=True,
+    metavar="NAME",
+    help="model, rules, mime, random, idle, or a class of your own as module:Class or file.py:Class. Several are "
+    "compared; the first is under test.",
+)
+RESULT = click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="RESULT",
+    help="Result file to write (.npz), for 'reactdiff report' and 'reactdiff compare'.",
+)
+RUN = click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where finished parts are kept; the same command goes on from there (RESULT.parts).",
+)
+WORKERS = click.option(
+    "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on this machine."
+)
+DASK = click.option(
+    "--dask",
+    metavar="ADDRESS",
+    default="",
+    help="Dask scheduler, as tcp://host:8786: the parts run on its workers, which see the same paths.",
+)
+FORCE = click.option("--force", is_flag=True, help="Write over a result file that is there.")
+
+
+@contextmanager
+def desk(run_folder: Path | None, output: Path | None, force: bool, workers: int, dask: str) -> Iterator[Desk]:
+    """Where a run works.
+
+    Raises:
+        ReactdiffError: the result file is there already, or the folder cannot be made.
+        MissingExtraError: a scheduler is named, and `distributed` is not installed.
+    """
+    from importlib.util import find_spec
+
+    from reactdiff_ros.errors import ReactdiffError
+    from reactdiff_ros.evaluation.runs.keep import Keep
+    from reactdiff_ros.evaluation.runs.pools import Means
+    from reactdiff_ros.evaluation.runs.run import Desk
+
+    if output is not None and output.exists() and not force:
+        raise ReactdiffError("the result file is there already", where=str(output), todo="name another, or --force")
+    if dask and find_spec("distributed") is None:
+        raise MissingExtraError("cluster", "pip install -r requirements/cluster.txt")
+    if dask and run_folder is None and output is None:
+        raise click.UsageError("--dask needs --run or --output: a folder that all workers see")
+    folder = run_folder or (output.with_name(output.name + ".parts") if output is not None else None)
+    with tempfile.TemporaryDirectory(prefix="reactdiff-run-") as temporary, _bars() as told:
+        keep = Keep((folder or Path(temporary)).resolve())
+        yield Desk(keep, Means(workers, dask), told, tell)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, float], None]]:
+    """One progress bar a round."""
+    now: list[Any] = ["", None, None]
+
+    def end() -> None:
+        if now[1] is not None:
+            now[1].__exit__(None, None, None)
+            now[1] = None
+
+    def told(what: str, share: float) -> None:
+        if what != now[0]:
+            end()
+            now[0], now[1] = what, progress_bar(what)
+            now[2] = now[1].__enter__()
+        now[2](share)
+
+    try:
+        yield told
+    finally:
+        end()
+
+
+def info_of(kind: str, title: str, weights: str, listeners: Sequence[str]) -> Info:
+    """The head of a result: when, with which command, on which machine, with which weights and versions."""
+    from datetime import datetime, timezone
+
+    from reactdiff_ros.evaluation.bench.machine import hardware
+    from reactdiff_ros.evaluation.result_files import versions_here
+    from reactdiff_ros.evaluation.results import Info
+    from reactdiff_ros.model.weights import find_weights
+
+    told: dict[str, Any] = {}
+    if "model" in listeners:
+        found = find_weights(weights)
+        told = {"name": found.name, "digest": found.digest, "trained_on": found.simulator}
+    return Info(
+        kind=kind, title=title, created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        command=" ".join(["reactdiff", *sys.argv[1:]]), versions=versions_here(), hardware=hardware(), weights=told,
+    )  # fmt: skip
+
+
+def write(result: Result, output: Path | None, force: bool) -> dict[str, str]:
+    """Write the result file where one is wanted. What to add to the JSON object."""
+    if output is None:
+        return {}
+    from reactdiff_ros.evaluation.result_files import write_result
+
+    write_result(result, output, overwrite=force)
+    tell(f"the result is in {output}: 'reactdiff report' makes a page of it")
+    return {"result": str(output)}
+
+
+def as_json(ran: Ran) -> dict[str, Any]:
+    """A run for stdout."""
+    info = ran.result.info
+    return {
+        "kind": info.kind, "data": info.data, "compat": info.compat, "subject": info.subject,
+        "recordings": len(ran.result.items), "minutes": round(ran.result.minutes, 3), "systems": ran.table,
+        "failed": ran.failed, "notes": list(ran.notes), "kept_parts": ran.kept, "settings": dict(info.settings),
+        "seeds": dict(info.seeds), "weights": dict(info.weights), "hardware": dict(info.hardware),
+    }  # fmt: skip
+
+
+def console(table: dict[str, dict[str, Any]], measures: Sequence[str]) -> str:
+    """The table for people."""
+    rows = [["", *measures]]
+    for name, figures in table.items():
+        rows.append([name, *(_figure(figures.get(m)) for m in measures)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    )
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    return f"{value:.4g}" if isinstance(value, (int, float)) and value == value else "-"

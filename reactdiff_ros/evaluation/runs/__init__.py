@@ -1,0 +1,1 @@
+"""Evaluation runs: lists of work, worker processes, several machines, and going on where a run was ended."""
