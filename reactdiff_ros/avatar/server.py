@@ -145,7 +145,8 @@ class AvatarServer:
     def status(self, status: dict[str, Any]) -> None:
         """Show `status` in the pages' panels, from any thread; 1 to 4 times a second is enough.
 
-        Known keys: speaker, rates_hz, latency_ms, listener (dicts of numbers, texts, flags) and last_error (text).
+        Known keys: speaker, rates_hz, latency_ms, listener (dicts of numbers, texts, flags), last_error (text) and
+        recording (text: what is recorded now; the page shows it beside the face, for people must know).
         Other keys are shown as they are.
         """
         self._status = dict(status)

@@ -22,6 +22,8 @@ from .runner import run
 STATUS_S = 0.5
 RETRY_S = 2.0
 SILENT_NS = 2 * NS
+RECORDS_NS = 4 * NS
+"""A recorder that was not heard for so long is gone: the page no longer says that it records."""
 _T = TypeVar("_T")
 
 
@@ -63,9 +65,10 @@ class AvatarNode(ReactdiffNode):
         self._server = AvatarServer(self._config)
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
+        self._recorder_ns = 0
         self._speaker: SpeakerFrame | None = None
         self._candidates: Any = None
-        self._speaker_ns = self._shown_ns = self.steady_ns()
+        self._speaker_ns = self._shown_ns = self.running_ns()
         self._serve()
         self.subscribe("listener/expression", self._on_expression)
         self.subscribe("speaker/frame", self._on_speaker)
@@ -95,7 +98,7 @@ class AvatarNode(ReactdiffNode):
 
     def observe_health(self) -> None:
         """Say when no face comes in."""
-        if self.steady_ns() - self._shown_ns > SILENT_NS:
+        if self.running_ns() - self._shown_ns > SILENT_NS:
             sentence = "nothing comes on listener/expression: expression_node is missing or inactive"
             self.problem("input", sentence, Level.WARN)
         else:
@@ -118,8 +121,8 @@ class AvatarNode(ReactdiffNode):
             self.meter.dropped["listener/expression (late)"] += 1
             return
         self._server.show(frame)
-        self._shown_ns = self.steady_ns()
-        self.meter.output(self._shown_ns, (self.now_ns() - frame.stamp_ns) / 1e6)
+        self._shown_ns = self.running_ns()
+        self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
 
     def _on_candidates(self, message: Any) -> None:
         values, chosen = convert.candidates_value(message)
@@ -135,10 +138,12 @@ class AvatarNode(ReactdiffNode):
 
     def _on_speaker(self, message: Any) -> None:
         self._speaker = convert.speaker_value(message)
-        self._speaker_ns = self.steady_ns()
+        self._speaker_ns = self.running_ns()
 
     def _on_status(self, message: Any) -> None:
         self._stages[message.stage] = message
+        if message.stage == "recorder_node":
+            self._recorder_ns = self.steady_ns()
 
     def _tell(self) -> None:
         self._ask_for_candidates()
@@ -156,13 +161,21 @@ class AvatarNode(ReactdiffNode):
             "rates_hz": {name: round(s.rate, 1) for name, s in stages.items()},
             "latency_ms": latencies,
             "listener": values,
+            "recording": self._recording(),
             "last_error": (problems or errors or [""])[0],
         }
         self._server.status(status)
 
+    def _recording(self) -> str:
+        """What is recorded now, for people who look at the face; empty: nothing."""
+        recorder = self._stages.get("recorder_node")
+        if recorder is None or self.steady_ns() - self._recorder_ns > RECORDS_NS:
+            return ""
+        return dict(_pair(s) for s in recorder.settings).get("recording", "")
+
     def _speaker_status(self) -> dict[str, Any]:
         frame = self._speaker
-        if frame is None or self.steady_ns() - self._speaker_ns > SILENT_NS:
+        if frame is None or self.running_ns() - self._speaker_ns > SILENT_NS:
             return {"present": False, "seen": "nothing comes from perception"}
         values: dict[str, Any] = {
             "present": frame.face_present,

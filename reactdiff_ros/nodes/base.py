@@ -17,6 +17,7 @@ from ..errors import MessageError, ReactdiffError
 from .health import Health, Level, Limiter, Meter
 from .heartbeat import Heartbeat
 from .interfaces import interface, qos_profile
+from .node_time import ClockWatch
 from .parameters import Parameters
 from .table import load_table
 from .worker import Worker
@@ -50,6 +51,7 @@ class ReactdiffNode(LifecycleNode):
         super().__init__(self.NAME)
         self.health = Health()
         self.meter = Meter()
+        self.clock_watch = ClockWatch()
         self.backend = ""
         self.life = "unconfigured"
         self.workers: list[Worker] = []
@@ -112,6 +114,14 @@ class ReactdiffNode(LifecycleNode):
         """A clock that never jumps, for watchdogs and rates."""
         return time.monotonic_ns()
 
+    def running_ns(self) -> int:
+        """As `steady_ns`, for what may be missing: stands still while a simulated clock does."""
+        return self.clock_watch.running_ns(self.steady_ns())
+
+    def simulated(self) -> bool:
+        """Whether the node's clock is /clock."""
+        return bool(self.get_parameter("use_sim_time").value)
+
     def advertise(self, topic: str) -> Any:
         """The publisher of a topic of the table, made once; it is silent unless the node is active."""
         if topic not in self._publishers_by_name:
@@ -121,11 +131,15 @@ class ReactdiffNode(LifecycleNode):
             )
         return self._publishers_by_name[topic]
 
-    def subscribe(self, topic: str, callback: Callable[[Any], None]) -> Any:
-        """Subscribe to a topic of the table until deactivation. Raises ImportError if its package is missing."""
+    def subscribe(self, topic: str, callback: Callable[[Any], None], *, raw: bool = False) -> Any:
+        """Subscribe to a topic of the table until deactivation; `raw`: the callback gets the serialized message.
+
+        Raises:
+            ImportError: the message's package is missing.
+        """
         spec = self.spec.topic(topic, "subscribers")
         entity = self.create_subscription(
-            interface(spec.type, "msg"), topic, self._guarded(topic, callback), self.qos[spec.qos]
+            interface(spec.type, "msg"), topic, self._guarded(topic, callback), self.qos[spec.qos], raw=raw
         )
         self._active_entities.append(("subscription", entity))
         return entity
@@ -221,7 +235,10 @@ class ReactdiffNode(LifecycleNode):
 
     def check_clock(self, topic: str, stamp_ns: int) -> None:
         """Say so when evidence is stamped far from this node's clock, as when a bag is replayed without its time."""
-        gap_ns = abs(self.now_ns() - stamp_ns)
+        now = self.now_ns()
+        if now == 0:
+            return  # the first /clock is still to come
+        gap_ns = abs(now - stamp_ns)
         if gap_ns > CLOCK_GAP_NS:
             self.problem(
                 f"clock {topic}",

@@ -118,14 +118,11 @@ class ClipNode(ReactdiffNode):
 
     def _clock_ns(self) -> int:
         """What the clip is played by: simulated time where there is, else a clock that never jumps."""
-        return self.now_ns() if self._simulated() else self.steady_ns()
-
-    def _simulated(self) -> bool:
-        return bool(self.get_parameter("use_sim_time").value)
+        return self.now_ns() if self.simulated() else self.steady_ns()
 
     def _wait(self, ns: int) -> None:
         seconds = max(ns, 0) / NS
-        self._stopping.wait(min(seconds, SIM_POLL_S) if self._simulated() else min(seconds, 1.0))
+        self._stopping.wait(min(seconds, SIM_POLL_S) if self.simulated() else min(seconds, 1.0))
 
     def _publish_picture(self, picture: ClipPicture, stamp: int) -> None:
         message = CompressedImage(

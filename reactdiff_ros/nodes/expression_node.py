@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reactdiff_ros.clock import NS
+from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.types import EXPRESSION_RATE_HZ
 
@@ -12,6 +12,9 @@ from . import convert
 from .base import ReactdiffNode
 from .runner import run
 
+SIM_POLL_S = 0.005
+"""Simulated time is looked at this often: it may run faster or slower than the steady clock."""
+TICKS = Grid(int(NS / EXPRESSION_RATE_HZ))
 LATE_S = 0.04
 """A longer gap between two frames is a missed deadline."""
 
@@ -30,7 +33,7 @@ class ExpressionNode(ReactdiffNode):
         self.backend = "numpy"
 
     def start(self) -> None:
-        """Subscribe, and tick at 50 Hz of the steady clock."""
+        """Subscribe, and tick at 50 Hz of the steady clock, or on the grid of 50 Hz of simulated time."""
         self._sent_ns = 0
         self.subscribe("listener/reaction", self._on_reaction)
         self.subscribe("gaze_target", self._on_gaze_target)
@@ -38,7 +41,7 @@ class ExpressionNode(ReactdiffNode):
         self.subscribe("robot_speaking", lambda m: self._engine.on_robot_speaking(bool(m.data), self.now_ns()))
         self.subscribe("listener/gesture", self._on_gesture)
         self.subscribe("listener/control", self._on_control)
-        self.every(1.0 / EXPRESSION_RATE_HZ, self._tick)
+        self.every(SIM_POLL_S if self.simulated() else 1.0 / EXPRESSION_RATE_HZ, self._tick)
 
     def settings(self) -> dict[str, Any]:
         """Style in force and the deadline count."""
@@ -70,13 +73,15 @@ class ExpressionNode(ReactdiffNode):
 
     def _tick(self) -> None:
         now = self.now_ns()
+        if self.simulated():
+            now = TICKS.time_ns(TICKS.slot(now))  # the very times of a session, whatever the speed
         if now == 0 or 0 <= self._last_ns - now < NS // 2:
-            return  # simulated time has not begun or stands still
+            return  # simulated time has not begun, stands still, or the face of this tick is made
         frame = self._engine.tick(now)
         self.publish(self._expressions, convert.expression_message(frame))
         self._last_ns = now
         steady = self.steady_ns()
-        if self._sent_ns and steady - self._sent_ns > LATE_S * NS:
+        if not self.simulated() and self._sent_ns and steady - self._sent_ns > LATE_S * NS:
             self.deadline_misses += 1
         self._sent_ns = steady
         newest = max((s for s in (frame.picture_stamp_ns, frame.sound_stamp_ns) if s is not None), default=0)

@@ -38,8 +38,10 @@ class Heartbeat:
             return
         node = self._node
         self._look_for_twin()
-        if node.now_ns() == 0:
-            node.problem("clock", "waits for /clock, on which nothing comes (use_sim_time is set)", Level.WARN)
+        node.clock_watch.look(node.now_ns(), node.steady_ns())
+        clock = node.clock_watch.sentence()
+        if clock:
+            node.problem("clock", clock, Level.WARN)
         else:
             node.solved("clock")
         node.forget_past_errors()

@@ -22,6 +22,8 @@ Evidence = TypeVar("Evidence", Picture, Sound)
 
 SILENT_NS = 2 * NS
 """Pictures or sound that have not come for so long are missed."""
+REPLAY_PICTURES = 4
+"""Live, the newest picture is worth more than all; of a replay every picture is wanted, so a hiccup loses none."""
 _IMAGE, _COMPRESSED = "camera/image_raw", "camera/image_raw/compressed"
 _AUDIO, _BYTES, _SAMPLES = "audio", "audio_stamped", "audio_capture"
 
@@ -51,10 +53,11 @@ class PerceptionNode(ReactdiffNode):
     def start(self) -> None:
         """Subscribe and start the worker."""
         self._stamp_guards = {"picture": StampGuard(), "sound": StampGuard()}
-        self._seen_ns = {"picture": self.steady_ns(), "sound": self.steady_ns()}
-        self._audible_ns = self.steady_ns()
+        self._seen_ns = {"picture": self.running_ns(), "sound": self.running_ns()}
+        self._audible_ns = self.running_ns()
         self._perception.reset()
-        depths = {_IMAGE: 1, _COMPRESSED: 1, _AUDIO: 50, _BYTES: 50, _SAMPLES: 50}
+        pictures = REPLAY_PICTURES if self.simulated() else 1
+        depths = {_IMAGE: pictures, _COMPRESSED: pictures, _AUDIO: 50, _BYTES: 50, _SAMPLES: 50}
         self._worker = self.work(Worker("perception", self._handle, depths, self.failed))
         transport = self.values["image_transport"]
         if transport in ("raw", "both"):
@@ -78,7 +81,7 @@ class PerceptionNode(ReactdiffNode):
 
     def observe_health(self) -> None:
         """Say what is missing."""
-        now = self.steady_ns()
+        now = self.running_ns()
         names = {"raw": _IMAGE, "compressed": _COMPRESSED, "both": f"{_IMAGE} or {_COMPRESSED}"}
         topic = names[self.values["image_transport"]]
         missing = {
@@ -156,7 +159,7 @@ class PerceptionNode(ReactdiffNode):
         if verdict == "late":
             self.meter.dropped[f"{topic} (late)"] += 1
             return False
-        self._seen_ns[kind] = self.steady_ns()
+        self._seen_ns[kind] = self.running_ns()
         self.check_clock(topic, stamp_ns)
         if verdict == "jump":
             self.get_logger().info(f"{topic} jumped back in time: starting anew")

@@ -54,7 +54,8 @@ class ReactionNode(ReactdiffNode):
         """Subscribe and start the worker."""
         self._listener.reset(self._seed)
         self._newest_ns = 0
-        self._heard_ns = self._tried_ns = self.steady_ns()
+        self._tried_ns = self._heard_ns = self.steady_ns()
+        self._missed_ns = self.running_ns()
         if self._missing:
             self.problem("weights", self._missing)
         self._worker = self.work(
@@ -92,7 +93,7 @@ class ReactionNode(ReactdiffNode):
 
     def observe_health(self) -> None:
         """Say when nothing comes in."""
-        if self.steady_ns() - self._heard_ns > SILENT_NS:
+        if self.running_ns() - self._missed_ns > SILENT_NS:
             self.problem("input", "nothing comes on speaker/frame: perception_node is missing or inactive", Level.WARN)
         else:
             self.solved("input")
@@ -102,7 +103,7 @@ class ReactionNode(ReactdiffNode):
 
     def _handle(self, kind: str, message: Any) -> None:
         if kind == _FRAME:
-            self._heard_ns = self.steady_ns()
+            self._heard_ns, self._missed_ns = self.steady_ns(), self.running_ns()
             frame = convert.speaker_value(message)
             self.check_clock("speaker/frame", frame.stamp_ns)
             self._listener.observe(frame)
@@ -138,7 +139,10 @@ class ReactionNode(ReactdiffNode):
         if isinstance(self._listener, ShowsCandidates):
             asked = self._candidates.get_subscription_count() > 0
             self._listener.show_candidates(asked or bool(self.values["publish_candidates"]))
-        reaction = self._listener.plan(self.now_ns())
+        now = self.now_ns()
+        if now == 0:
+            return  # simulated time has not begun
+        reaction = self._listener.plan(now)
         if reaction is not None:
             self._publish(reaction)
 

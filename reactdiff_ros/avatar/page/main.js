@@ -14,6 +14,7 @@ const panel = document.getElementById("panel");
 const values = document.getElementById("values");
 const button = document.getElementById("panel-button");
 const notice = document.getElementById("notice");
+const recording = document.getElementById("recording");
 
 const face = new Face(svg);
 const motion = new Motion();
@@ -65,6 +66,9 @@ function refresh() {
   root.dataset.fresh = String(state.fresh);
   notice.textContent = state.connected ? "" : state.reason;
   notice.classList.toggle("shown", !state.connected);
+  const recorded = String(status.graph?.recording ?? "").slice(0, 120);
+  recording.hidden = !recorded;
+  if (recording.textContent !== recorded) recording.textContent = recorded;
   if (panel.hidden) return;
   const shown = Object.fromEntries(NAMES.slice(0, 52).map((name, i) => [name, motion.shown[i]]));
   fillPanel(values, { graph: status.graph, page: status.page, own: state, face: shown });
