@@ -11,9 +11,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from reactdiff_ros.bags.read import BagSource
+from reactdiff_ros.bags.storage import SUFFIXES, is_bag
+from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.evaluation.recordings.extraction import open_source
 from reactdiff_ros.perception import SpeakerPerception
+from reactdiff_ros.replay.events import merged, told_in
 from reactdiff_ros.replay.parameters import ReplaySettings
 from reactdiff_ros.replay.senses import Event, Recording, Sensed, sense
 from reactdiff_ros.replay.timeline import Steady
@@ -33,11 +36,20 @@ class _End:
     strays: int
     jump_s: float
     broken: str
+    oddities: list[str]
 
 
-def open_recording(path: Path) -> Recording:
-    """A media file or a bag. Errors as `extraction.open_source`."""
-    return open_source(path)
+def open_recording(path: Path, settings: ReplaySettings | None = None) -> Recording:
+    """A media file or a bag, of which `settings` names the topics.
+
+    Raises:
+        MediaError: it cannot be read, or holds neither pictures nor sound.
+        ModuleNotFoundError: it is a bag, and `rosbags` is not installed.
+    """
+    if not (is_bag(path) or path.suffix in SUFFIXES or path.is_dir()):
+        return MediaClip(path)
+    settings = settings or ReplaySettings()
+    return BagSource(path, settings.picture, settings.sound)
 
 
 def sensed_here(
@@ -51,15 +63,17 @@ def sensed_here(
         MediaError: nothing of it can be decoded.
     """
     steady = Steady()
-    events = _until_broken(steady.of(recording.pictures_and_sound()), steady, tally)
+    line = merged(recording.pictures_and_sound(), told_in(recording, settings))
+    events = _until_broken(steady.of(line), steady, tally)
     sensed = sense(
         events, SpeakerPerception(settings.perception), settings.session,
-        own_voice=settings.own_voice, after_ns=AFTER_NS, timer=timer, damaged=lambda: recording.damaged_packets,
+        after_ns=AFTER_NS, timer=timer, damaged=lambda: recording.damaged_packets,
     )  # fmt: skip
     try:
         yield from sensed
     finally:
         tally.strays, tally.jump_s = steady.strays, steady.jump_s
+        tally.oddities = recording.notes if isinstance(recording, BagSource) else []
 
 
 def _until_broken(events: Iterator[Event], steady: Steady, tally: Tally) -> Iterator[Event]:
@@ -96,6 +110,7 @@ def sensed_ahead(path: Path, settings: ReplaySettings, tally: Tally) -> Iterator
                 raise message
             if isinstance(message, _End):
                 tally.strays, tally.jump_s, tally.broken = message.strays, message.jump_s, message.broken
+                tally.oddities = message.oddities
                 return
             yield from message
     finally:
@@ -111,7 +126,7 @@ def _work(pipe: Connection, path: Path, settings: ReplaySettings) -> None:
     tally, batch = Tally(), []
     try:
         try:
-            for item in sensed_here(open_recording(path), settings, tally, time.perf_counter):
+            for item in sensed_here(open_recording(path, settings), settings, tally, time.perf_counter):
                 batch.append(item)
                 if len(batch) >= _BATCH:
                     pipe.send(batch)
@@ -120,6 +135,6 @@ def _work(pipe: Connection, path: Path, settings: ReplaySettings) -> None:
             pipe.send(error)
             return
         pipe.send(batch)
-        pipe.send(_End(tally.strays, tally.jump_s, tally.broken))
+        pipe.send(_End(tally.strays, tally.jump_s, tally.broken, tally.oddities))
     except BrokenPipeError:
         pass  # nobody wants to know more

@@ -32,7 +32,10 @@ class ReplaySettings:
         listener: settings of the listener.
         expression: settings of the face.
         session: times that a graph of processes takes.
-        own_voice: obey what the recording tells of the robot's own speech.
+        picture: topic of the pictures in a bag; "" = found by type, "none" = without.
+        sound: topic of the sound, likewise.
+        own_voice: heed what a bag tells of the robot's own speech (robot_speaking).
+        operator: repeat the changes of style and the gestures that a bag holds.
     """
 
     policy: str = "model"
@@ -41,7 +44,10 @@ class ReplaySettings:
     listener: ListenerConfig = field(default_factory=ListenerConfig)
     expression: ExpressionConfig = field(default_factory=ExpressionConfig)
     session: SessionConfig = field(default_factory=SessionConfig)
+    picture: str = ""
+    sound: str = ""
     own_voice: bool = True
+    operator: bool = False
 
 
 def settings_as_live(
@@ -49,7 +55,7 @@ def settings_as_live(
     *,
     robot: str = "screen",
     params_file: Path | None = None,
-    own_voice: bool = True,
+    **others: Any,
 ) -> tuple[ReplaySettings, dict[str, dict[str, Value]]]:
     """The settings that the live graph would have, and every parameter of it by node and name.
 
@@ -59,7 +65,7 @@ def settings_as_live(
         given: parameters by name, for every node that has one of that name (seed, style, policy, smiling ...).
         robot: a file of config/robots by its name, the path of one, or "none".
         params_file: ROS parameter file.
-        own_voice: see `ReplaySettings`.
+        others: fields of `ReplaySettings` that are no parameters of a node (picture, sound, own_voice, operator).
 
     Raises:
         ConfigError: an unknown parameter or robot, a value out of range, or a file that cannot be read.
@@ -83,7 +89,7 @@ def settings_as_live(
         perception=_configured(PerceptionConfig, nodes["perception_node"], values["perception_node"]),
         listener=_configured(ListenerConfig, nodes["reaction_node"], reaction),
         expression=_configured(ExpressionConfig, nodes["expression_node"], values["expression_node"]),
-        own_voice=own_voice,
+        **others,
     )
     return settings, values
 

@@ -55,6 +55,8 @@ class Tally:
     """Events whose stamps cannot be."""
     damaged: int = 0
     """Pieces of the recording that could not be decoded."""
+    oddities: list[str] = field(default_factory=list)
+    """What the recording's reader tells about it."""
     jump_s: float = 0.0
     """Not 0: the recording's time jumped by so much, and the replay ended there."""
     broken: str = ""
@@ -64,7 +66,7 @@ class Tally:
 
     def notes(self) -> list[str]:
         """One sentence for everything that a user should know."""
-        told = []
+        told = list(self.oddities)
         if self.broken:
             told.append(f"the recording could be read for {self.done_s:.1f} s only: {self.broken}")
         if self.jump_s:
@@ -73,7 +75,8 @@ class Tally:
                 "what comes after that is left out, cut it there into two"
             )
         counts = (
-            (self.damaged, "pieces of the recording could not be decoded and were left out"),
+            # A bag's reader tells each fault by itself.
+            (0 if self.oddities else self.damaged, "pieces of the recording could not be decoded and were left out"),
             (self.strays, "pictures or sounds had stamps that cannot be and were left out"),
             (self.rejected, "malformed pictures or sounds were dropped"),
         )
@@ -129,10 +132,10 @@ def steps(
         ReactdiffError: the listener cannot be made.
     """
     settings, tally = settings or ReplaySettings(), tally or Tally()
+    opened = open_recording(recording, settings) if isinstance(recording, Path) else recording
     if ahead and isinstance(recording, Path):
         sensed = sensed_ahead(recording, settings, tally)
     else:
-        opened = open_recording(recording) if isinstance(recording, Path) else recording
         sensed = sensed_here(opened, settings, tally, timer)
     listener = listener or make_listener(settings.policy, seed=settings.seed, config=settings.listener)
     return _listened(sensed, settings, Timed(listener, timer), tally, candidates)
@@ -190,7 +193,7 @@ def _listened(
         first_ns = now_ns if first_ns is None else first_ns
         noted.notes.extend(item.notes)
         noted.seconds = listener.seconds = 0.0
-        faces = push(session, event, settings.own_voice)
+        faces = push(session, event)
         heard, plans = list(session.speaker_frames), list(session.reactions)
         tally.done_s = max(tally.done_s, (now_ns - first_ns) / NS)
         tally.rejected, tally.damaged, tally.state = session.rejected, item.damaged, listener.state()

@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound
-from reactdiff_ros.errors import MessageError
+from reactdiff_ros.errors import MessageError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.replay.timeline import Told
@@ -31,10 +31,16 @@ class Recording(Protocol):
     """A readable recording: `capture.media.MediaClip`, a bag, or one of a test."""
 
     path: Path
-    duration_s: float
-    """Length by its own record, seconds; 0 = unknown."""
-    damaged_packets: int
-    """Pieces that could not be decoded and were left out so far."""
+
+    @property
+    def duration_s(self) -> float:
+        """Length by its own record, seconds; 0 = unknown."""
+        ...
+
+    @property
+    def damaged_packets(self) -> int:
+        """Pieces that could not be decoded and were left out so far."""
+        ...
 
     @property
     def has_picture(self) -> bool:
@@ -139,19 +145,29 @@ class Noted:
         return note.frames
 
 
-def push(session: ListeningSession, event: Event, own_voice: bool = True) -> list[ExpressionFrame]:
-    """Give one event to a session, run it until the event's time and return its faces.
-
-    `own_voice` False: what is told of the robot's own speech is not heeded.
-    """
+def push(session: ListeningSession, event: Event) -> list[ExpressionFrame]:
+    """Give one event to a session, run it until the event's time and return its faces."""
     if isinstance(event, ClipPicture):
         session.push_picture(Picture(event.offset_ns, event.bgr))
     elif isinstance(event, ClipSound):
         session.push_sound(Sound(event.offset_ns, event.rate_hz, event.samples))
     faces = session.advance(event.offset_ns)
-    if isinstance(event, Told) and event.speaking is not None and own_voice:
-        session.robot_speaking(event.speaking, event.offset_ns)
+    if isinstance(event, Told):
+        try:
+            _tell(session, event)
+        except ReactdiffError:
+            session.rejected += 1
     return faces
+
+
+def _tell(session: ListeningSession, event: Told) -> None:
+    if event.speaking is not None:
+        session.robot_speaking(event.speaking, event.offset_ns)
+    if event.control is not None:
+        session.listener.control(event.control)
+        session.expression.control(event.control)
+    if event.gesture is not None:
+        session.expression.on_gesture(event.gesture[0], event.offset_ns, event.gesture[1])
 
 
 def sense(
@@ -159,7 +175,6 @@ def sense(
     perception: Perception,
     config: SessionConfig,
     *,
-    own_voice: bool,
     after_ns: int,
     timer: Callable[[], float],
     damaged: Callable[[], int] = lambda: 0,
@@ -170,7 +185,6 @@ def sense(
         events: on a steady time line.
         perception: reset first.
         config: of the session.
-        own_voice: heed what is told of the robot's own speech.
         after_ns: how long it runs on after the last event.
         timer: seconds of a monotonic clock.
         damaged: tells how many pieces of the recording were left out so far.
@@ -180,11 +194,11 @@ def sense(
     session.reset()
     newest = None
     for event in events:
-        push(session, event, own_voice)
+        push(session, event)
         newest = event.offset_ns if newest is None else max(newest, event.offset_ns)
         yield Sensed(_light(event), noting.taken(), damaged())
     if newest is not None:
-        end = Told(newest + after_ns, None)
+        end = Told(newest + after_ns)
         session.advance(end.offset_ns)
         yield Sensed(end, noting.taken(), damaged())
 

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from reactdiff_ros.capture.media import ClipItem
 from reactdiff_ros.clock import NS
+from reactdiff_ros.types import ListenerControl
 
 LONGEST_GAP_NS: Final = 600 * NS
 STEP_BACK_NS: Final = NS // 2
@@ -17,11 +18,18 @@ STRAYS: Final = 25
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Something of a recording that is neither picture nor sound, at `offset_ns` on its time line."""
+    """Something of a recording that is neither picture nor sound, at `offset_ns` on its time line.
+
+    All None: nothing but the time.
+    """
 
     offset_ns: int
-    speaking: bool | None
-    """The robot itself speaks (True, repeated), has ended (False); None: nothing but the time."""
+    speaking: bool | None = None
+    """The robot itself speaks (True, repeated) or has ended (False)."""
+    control: ListenerControl | None = None
+    """A change of style."""
+    gesture: tuple[str, float] | None = None
+    """A gesture's name and strength."""
 
 
 Item = TypeVar("Item", ClipItem, ClipItem | Told)
