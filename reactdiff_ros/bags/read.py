@@ -85,7 +85,8 @@ class BagSource:
         self.files = BagFiles(Path(path))
         self.path = self.files.path
         if not self.files.message_count:
-            raise MediaError("the bag is empty: it holds no message", where=str(path), todo="record it again")
+            why = f"; {self.files.notes[0]}" if self.files.notes else ""
+            raise MediaError(f"the bag is empty: it holds no message{why}", where=str(path), todo="record it again")
         self._choice = choose(self.files.topics, self.path, picture, sound)
         self._faults: dict[str, list[Any]] = {}
 

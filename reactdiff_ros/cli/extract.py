@@ -128,6 +128,7 @@ class _Eyes:
         return known
 
     def _perceived(self, path: Path) -> tuple[Track, Source]:
+        from reactdiff_ros.bags.read import BagSource
         from reactdiff_ros.evaluation.recordings.extraction import extract_source, open_source
         from reactdiff_ros.perception import SpeakerPerception
 
@@ -140,7 +141,9 @@ class _Eyes:
             tell(f"{path} has no sound: the voice is unobserved in its recording")
         if not clip.has_picture:
             tell(f"{path} has no pictures: the face is unobserved in its recording")
-        if clip.damaged_packets:
+        for note in clip.notes if isinstance(clip, BagSource) else ():
+            tell(f"{path}: {note}")
+        if clip.damaged_packets and not isinstance(clip, BagSource):
             tell(f"{path} is damaged: {clip.damaged_packets} pieces of it were left out")
         return track, clip
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from reactdiff_ros import __version__
+from reactdiff_ros.cli.bag import bag
 from reactdiff_ros.cli.bench import bench
 from reactdiff_ros.cli.bench_model import model_times
 from reactdiff_ros.cli.bench_response import response
@@ -44,7 +45,7 @@ def cli() -> None:
     """A robot's face that listens: live, causal, appropriate facial reactions by latent diffusion."""
 
 
-for _command in (listen, doctor, bench, evaluate, extract, simulate, train, export, paper, demo, docs, style):
+for _command in (listen, doctor, bag, bench, evaluate, extract, simulate, train, export, paper, demo, docs, style):
     cli.add_command(_command)
 
 
