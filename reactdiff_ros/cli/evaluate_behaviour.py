@@ -16,28 +16,8 @@ from reactdiff_ros.cli import evaluation_options as options
     "--items", type=click.IntRange(8, 2000), default=100, show_default=True, help="Held-out simulated speakers."
 )
 @click.option("--seconds", type=click.FloatRange(16.0, 600.0), default=60.0, show_default=True, help="Of each speaker.")
-@options.STEPS
-@options.GUIDANCE
-@options.HOP
-@options.SEED
-@options.VOICES
-@options.WORKERS
-@options.OUTPUT
-@options.JSON
-def behaviour(
-    listener: str,
-    model: Path | None,
-    items: int,
-    seconds: float,
-    steps: int | None,
-    guidance: float | None,
-    hop_s: float | None,
-    seed: int,
-    voices: Path | None,
-    workers: int,
-    output: Path | None,
-    as_json: bool,
-) -> int:
+@options.evaluation(output=True)
+def behaviour(run: options.Run, listener: str, model: Path | None, items: int, seconds: float) -> int:
     """Lags of reciprocal smiles less chance, reliance on the speaker, realism of windows of 2 s.
 
     Lags: shares of the speaker's smiles whose nearest smile of the listener begins in each bin, less the same with
@@ -46,24 +26,17 @@ def behaviour(
     curve (.5: cannot be told apart). For a model also where intra- and inter-class attention looks on cues that show
     only in face and voice together.
     """
-    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
+    from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.plots import plot_lags
     from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
-    from reactdiff_ros.evaluation.studies.listeners import make_listener
-    from reactdiff_ros.simulator.voices import load_bank
 
-    with json_on_stdout(as_json) as result:
-        how = options.sampling(steps, guidance, hop_s)
-        chosen = make_listener(listener, model=model, how=how, workers=workers)
+    with run.result() as result:
+        chosen = run.listener(listener, model)
         with progress_bar(f"behaviour, {listener}") as show:
-            report = evaluate_behaviour(
-                chosen, seed=seed, items=items, seconds=seconds, bank=load_bank(voices), told=show
-            )
+            report = evaluate_behaviour(chosen, seed=run.seed, items=items, seconds=seconds, bank=run.bank(), told=show)
         result.update(report.figures, listener=listener)
-        if output is not None:
+        if run.output is not None:
             shown = {name: (lags.lags_s, lags.chance_lags_s, lags.shifts) for name, lags in report.lags.items()}
-            tell(f"wrote {plot_lags(shown, output / 'lags.png')}")
-    if not as_json:
-        click.echo(dumps(result, indent=2))
+            tell(f"wrote {plot_lags(shown, run.output / 'lags.png')}")
     return 0

@@ -34,24 +34,14 @@ _SYSTEMS = ("model", "real", "random", "mime", "rules", "policy", "still")
     show_default=True,
     help="Of speakers across pairs, for p.",
 )
-@options.STEPS
-@options.GUIDANCE
-@options.HOP
-@options.SEED
-@options.WORKERS
-@options.JSON
+@options.evaluation(voices=False)
 def dyads(
+    run: options.Run,
     folder: Path,
     model: Path | None,
     models: tuple[Path, ...] | None,
     systems: tuple[str, ...],
     permutations: int,
-    steps: int | None,
-    guidance: float | None,
-    hop_s: float | None,
-    seed: int,
-    workers: int,
-    as_json: bool,
 ) -> int:
     """Smile coupling and smile statistics of listeners to the speakers of recorded calls.
 
@@ -60,27 +50,22 @@ def dyads(
     speed and spread from the real listeners', each over its real deviation (at most .45; for "real" one half of the
     pairs against the other). passes: all three. The random pairing and the mime must fail.
     """
-    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
+    from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
-    from reactdiff_ros.evaluation.studies.listeners import ModelListens
-    from reactdiff_ros.model.weights import find_weights
 
     if model is not None and models:
         raise click.UsageError("give --model or --models, not both")
     chosen = systems or _SYSTEMS
-    with json_on_stdout(as_json) as result:
+    with run.result() as result:
         calls = read_calls(folder)
-        how = options.sampling(steps, guidance, hop_s)
         wanted = (models or (model,)) if "model" in chosen else ()
-        listeners = [ModelListens(find_weights(path or ""), how, workers=workers) for path in wanted]
+        listeners = [run.model(path) for path in wanted]
         with progress_bar("recorded calls") as show:
             table = evaluate_dyads(
-                calls, listeners, systems=chosen, seed=seed, permutations=permutations,
+                calls, listeners, systems=chosen, seed=run.seed, permutations=permutations,
                 told=lambda name, share: show((chosen.index(name) + share) / len(chosen)),
             )  # fmt: skip
-        result.update(table.figures, seed=seed, calls=len(calls.recordings) // 2, pairs=len(calls.pairs))
+        result.update(table.figures, seed=run.seed, calls=len(calls.recordings) // 2, pairs=len(calls.pairs))
         tell(table.figures["model"]["note"] if "model" in chosen else "no model among the rows")
-    if not as_json:
-        click.echo(dumps(result, indent=2))
     return 0

@@ -29,38 +29,32 @@ PARTS = (
     metavar="DIR0 DIR1 DIR2 DIR3",
     help="Four models, each trained without the pairs of one fold, for the recorded calls.",
 )
-@options.VOICES
 @click.option(
     "--items", type=click.IntRange(8, 2000), default=200, show_default=True, help="Held-out speakers; others follow."
 )
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only these; others if they are there.")
 @click.option("--short", is_flag=True, help="Minutes instead of hours, to see that everything runs: noise as figures.")
 @click.option("--long", "long_", is_flag=True, help="20 sessions of an hour instead of 6 of six minutes.")
-@options.STEPS
-@options.GUIDANCE
-@options.HOP
-@options.SEED
-@options.WORKERS
 @click.option("--date", metavar="YYYY-MM-DD", help="Date that the evidence carries (today).")
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the files.")
-@options.JSON
+@click.option(
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder for the files.",
+)
+@options.evaluation()
 def evidence(
+    run: options.Run,
     model: Path | None,
     dyads: Path | None,
     fold_models: tuple[Path, ...] | None,
-    voices: Path | None,
     items: int,
     parts: tuple[str, ...],
     short: bool,
     long_: bool,
-    steps: int | None,
-    guidance: float | None,
-    hop_s: float | None,
-    seed: int,
-    workers: int,
     date: str | None,
-    output: Path,
-    as_json: bool,
+    folder: Path,
 ) -> int:
     """Measure all that is measured of a set of weights, and hold it to its bounds.
 
@@ -76,30 +70,29 @@ def evidence(
     from reactdiff_ros.evaluation.evidence.collection import EVIDENCE, assemble, collect, write_whole
     from reactdiff_ros.evaluation.evidence.parts import Subject, sizes_for
     from reactdiff_ros.model.weights import find_weights
-    from reactdiff_ros.simulator.voices import load_bank
 
     if short and long_:
         raise click.UsageError("--short or --long, not both")
     if fold_models and dyads is None:
         raise click.UsageError("--fold-models needs --dyads")
     wanted = tuple(part for part in PARTS if part != "dyads" or dyads is not None)
-    with json_on_stdout(as_json) as result:
+    with json_on_stdout(run.as_json) as result:
         if dyads is None:
             tell("no recorded calls were given (--dyads): nothing is measured on people")
         subject = Subject(
-            find_weights(model or ""), options.sampling(steps, guidance, hop_s), perf_counter,
-            sizes_for(items, short=short, long=long_), seed, load_bank(voices), workers, dyads,
+            find_weights(model or ""), run.sampling(), perf_counter,
+            sizes_for(items, short=short, long=long_), run.seed, run.bank(), run.workers, dyads,
             tuple(find_weights(path) for path in fold_models or ()),
         )  # fmt: skip
         with progress_bar(f"evidence for {subject.weights.digest}") as show:
             found = collect(
-                subject, output, parts=wanted, run=parts or None, encode=dumps, tell=tell,
+                subject, folder, parts=wanted, run=parts or None, encode=dumps, tell=tell,
                 told=lambda part, share: show((wanted.index(part) + share) / len(wanted)),
             )  # fmt: skip
         result.update(
             assemble(found, subject, date=date or datetime.datetime.now(datetime.timezone.utc).date().isoformat())
         )
-        write_whole(output / EVIDENCE, dumps(result, indent=1))
+        write_whole(folder / EVIDENCE, dumps(result, indent=1))
         sum_up(result, tell)
     return EXIT_ERROR if result["failed"] else EXIT_DONE
 

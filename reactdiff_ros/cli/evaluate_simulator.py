@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,30 +24,10 @@ SYSTEMS = (
 @click.option(
     "--seconds", type=click.FloatRange(4.0, 600.0), default=30.0, show_default=True, help="Length of each clip."
 )
-@options.SEED
 @options.MODEL
 @click.option("--systems", metavar="A,B,...", help=f"Only these of {', '.join(SYSTEMS)} (all).")
-@options.STEPS
-@options.GUIDANCE
-@options.HOP
-@options.VOICES
-@click.option("--workers", type=click.IntRange(1, 64), help="Threads and processes (one a core).")
-@options.OUTPUT
-@options.JSON
-def simulator(
-    items: int,
-    seconds: float,
-    seed: int,
-    model: Path | None,
-    systems: str | None,
-    steps: int | None,
-    guidance: float | None,
-    hop_s: float | None,
-    voices: Path | None,
-    workers: int | None,
-    output: Path | None,
-    as_json: bool,
-) -> int:
+@options.evaluation(output=True, workers=options.EVERY_CORE)
+def simulator(run: options.Run, items: int, seconds: float, model: Path | None, systems: str | None) -> int:
     """REACT's metrics of the model and of baselines on held-out simulated speakers, with 95 % intervals over speakers.
 
     Each system gives 10 independent streams a speaker, scored against 10 appropriate simulated listeners: FRC, FRD
@@ -58,35 +37,31 @@ def simulator(
     The figures show a known distribution recovered from noisy perception. They are no evidence of human likeness and
     never to be set beside figures of real recordings.
     """
-    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
+    from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.plots import plot_systems, plot_time_line
     from reactdiff_ros.evaluation.studies.simulator import Example, evaluate
-    from reactdiff_ros.simulator.voices import load_bank
     from reactdiff_ros.types import REACTION_RATE_HZ
 
     chosen = _chosen(systems)
-    with json_on_stdout(as_json) as result:
-        means = _means(chosen, model, workers, options.sampling(steps, guidance, hop_s))
-        means.bank = load_bank(voices) if voices is not None else None
-        example = Example() if output is not None else None
+    with run.result() as result:
+        means = _means(chosen, model, run)
+        example = Example() if run.output is not None else None
         with progress_bar("held-out speakers") as show:
             result.update(
                 evaluate(
-                    seed=seed, items=items, frames=round(seconds * REACTION_RATE_HZ), systems=chosen, means=means,
+                    seed=run.seed, items=items, frames=round(seconds * REACTION_RATE_HZ), systems=chosen, means=means,
                     progress=lambda name, share: show((chosen.index(name) + share) / len(chosen)),
                     show=example.keep if example is not None else None,
                 )
             )  # fmt: skip
         result.update(_told(means))
-        if output is not None and example is not None:
+        if run.output is not None and example is not None:
             result["plots"] = [
-                str(plot_systems(result, chosen, output / "systems.png")),
-                str(plot_time_line(example.speaker, example.listeners, output / "time_line.png")),
+                str(plot_systems(result, chosen, run.output / "systems.png")),
+                str(plot_time_line(example.speaker, example.listeners, run.output / "time_line.png")),
             ]
         _sum_up(result, chosen, tell)
-    if not as_json:
-        click.echo(dumps(result, indent=2))
     return 0
 
 
@@ -102,12 +77,13 @@ def _chosen(systems: str | None) -> tuple[str, ...]:
     return names
 
 
-def _means(chosen: tuple[str, ...], model: Path | None, workers: int | None, sampling: Any) -> Means:
+def _means(chosen: tuple[str, ...], model: Path | None, run: options.Run) -> Means:
     from reactdiff_ros.evaluation.studies.systems import Means
     from reactdiff_ros.model.weights import find_weights
 
     weights = find_weights(model or "") if "model" in chosen else None
-    return Means(workers=workers or os.cpu_count() or 1, weights=weights, sampling=sampling)
+    bank = run.bank() if run.voices is not None else None
+    return Means(run.workers, bank, weights, run.sampling())
 
 
 def _told(means: Means) -> dict[str, Any]:
