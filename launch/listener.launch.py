@@ -36,14 +36,20 @@ def start(context, table):
     if arguments["clip"] not in ("", "none"):
         arguments["camera"] = arguments["microphone"] = "none"
         arguments["clip"] = str(Path(arguments["clip"]).expanduser().absolute())
+    if arguments["use_sim_time"] == "true":
+        defaults = {a["name"]: a["default"] for a in table["arguments"]}
+        for device in ("camera", "microphone"):
+            arguments[device] = "none" if arguments[device] == defaults[device] else arguments[device]
+    if arguments["record_to"]:
+        arguments["record_to"] = str(Path(arguments["record_to"]).expanduser().absolute())
     files = parameter_files(arguments)
     nodes = [
         node_action(node, arguments, files)
         for node in table["nodes"]
-        if node["when"] == "always" or arguments[node["when"]] not in ("", "none")
+        if node["when"] == "always" or arguments[node["when"]] not in ("", "none", "false")
     ]
     if arguments["use_sim_time"] == "true":
-        nodes.append(LogInfo(msg="the nodes wait for /clock, as of 'ros2 bag play --clock'"))
+        nodes.append(LogInfo(msg="the nodes wait for /clock, as of 'ros2 bag play --clock 200'"))
     return [*discovery(arguments["lan"] == "true"), *nodes]
 
 

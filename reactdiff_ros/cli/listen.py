@@ -80,11 +80,14 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
         heard = answer.default or f"no microphone{f' ({answer.problem})' if answer.problem else ''}"
     else:
         heard = f"microphone {microphone}" if microphone not in (None, "none") else "no microphone"
+    if camera == "none" and microphone == "none":
+        return Source(sentence="waiting for a bag that is played with its clock")
     seen = f"camera {name or camera}" if camera != "none" else "no camera"
     return Source(camera, microphone or "none", sentence=f"{seen}, {heard}")
 
 
 @click.command()
+@click.argument("assignments", nargs=-1, metavar="[NAME:=VALUE]...")
 @click.option("--camera", metavar="DEVICE", help="V4L2 index, /dev/videoN, URL or file; none = no camera.")
 @click.option("--microphone", metavar="DEVICE", help="default, or index or name of an input; none = no microphone.")
 @click.option(
@@ -106,6 +109,7 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 )
 @click.option("--json", "as_json", is_flag=True, help="Say the address as one JSON object on stdout.")
 def listen(
+    assignments: tuple[str, ...],
     camera: str | None,
     microphone: str | None,
     clip: Path | None,
@@ -126,12 +130,20 @@ def listen(
     """Start the listener and print the address of its face. Ctrl-C stops it.
 
     Without options: the first webcam with the default microphone; without a webcam, a bundled demo speaker.
+    Arguments of the launch file may be given as there: record:=true (docs/bags.md), use_sim_time:=true, and so on.
     """
+    given = read_assignments(assignments)
+    camera = camera or given.pop("camera", None)
+    microphone = microphone or given.pop("microphone", None)
+    if "clip" in given and clip is None:
+        clip = Path(given.pop("clip"))
+    if given.get("use_sim_time") == "true" and clip is None:  # the pictures of a bag, not those of now
+        camera, microphone = camera or "none", microphone or "none"
     if clip is not None and (camera or microphone):
         raise click.UsageError("--clip takes the place of --camera and --microphone: give one or the other")
     if once and clip is None:
         raise click.UsageError("--once needs --clip")
-    if camera == "none" and microphone == "none":
+    if camera == "none" and microphone == "none" and given.get("use_sim_time") != "true":
         raise click.UsageError("without a camera and a microphone there is nobody to listen to")
     if not avatar and (look or port):
         raise click.UsageError("--look and --port need the avatar")
@@ -139,12 +151,13 @@ def listen(
     from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
 
     arguments = {"policy": policy, "backend": backend, "avatar": look if avatar else "none", "robot": robot}
+    arguments = given | {k: v for k, v in arguments.items() if v is not None}
     parameters = {"seed": seed, "port": port, "style": style, "loop": False if once else None}
     try:
         if style is not None and params is None:  # such a file may name another file of styles
             _check_style(style)
         options = LiveOptions(
-            arguments={k: v for k, v in arguments.items() if v is not None},
+            arguments=arguments,
             parameters={k: v for k, v in parameters.items() if v is not None},
             params_file=params,
             namespace="/" + namespace.strip("/") if namespace.strip("/") else "",
@@ -154,6 +167,26 @@ def listen(
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
     return run(options, lambda: choose_source(camera, microphone, clip), StopFlag(), as_json=as_json)
+
+
+def read_assignments(words: tuple[str, ...]) -> dict[str, str]:
+    """Arguments of the table of nodes, as the launch file takes them (NAME:=VALUE).
+
+    Raises:
+        click.UsageError: not of that form, or an argument that has an option of its own here.
+    """
+    given = {}
+    for word in words:
+        name, separator, value = word.partition(":=")
+        if not separator or not name:
+            raise click.UsageError(f"{word!r} is no NAME:=VALUE, such as record:=true")
+        if name in ("namespace", "params_file", "lan"):
+            option = {"params_file": "params"}.get(name, name)
+            raise click.UsageError(f"give --{option} in place of {name}:=")
+        given[name] = value
+    if given.get("record_to"):
+        given["record_to"] = str(Path(given["record_to"]).expanduser().absolute())
+    return given
 
 
 def _check_style(name: str) -> None:

@@ -93,8 +93,11 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     }
     declared = {p.name for p in node.parameters}
     parameters |= {n: node.parameter(n).checked(v) for n, v in options.parameters.items() if n in declared}
+    settled = load_table().settled(dict(options.arguments))
     arguments = ["--ros-args", "-r", f"__ns:={options.namespace or '/'}"]
-    for file in (robot_file(load_table().settled(dict(options.arguments))["robot"]), options.params_file):
+    if settled["use_sim_time"] == "true":
+        arguments += ["-p", "use_sim_time:=true"]
+    for file in (robot_file(settled["robot"]), options.params_file):
         if file is not None:
             arguments += ["--params-file", str(file.resolve())]
     if parameters:

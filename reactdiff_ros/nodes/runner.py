@@ -89,8 +89,13 @@ def claim_name(full_name: str) -> socket.socket:
     return claim
 
 
-def run(node_class: type[ReactdiffNode], args: list[str] | None = None) -> int:
-    """Run a node until a signal comes. Returns the exit status: 0 stopped, 2 cannot start (one sentence says why)."""
+def run(
+    node_class: type[ReactdiffNode], args: list[str] | None = None, say: Callable[[str], None] | None = None
+) -> int:
+    """Run a node until a signal comes. Returns the exit status: 0 stopped, 2 cannot start.
+
+    `say` is told the one sentence why it cannot start; by default stderr is, with the node's name.
+    """
     stop = StopSignal()
     node = executor = claim = None
     try:
@@ -108,7 +113,11 @@ def run(node_class: type[ReactdiffNode], args: list[str] | None = None) -> int:
     except Exception as error:
         if not isinstance(error, ReactdiffError) and node is not None:
             raise
-        print(f"{node_class.NAME}: {_sentence(error)}", file=sys.stderr, flush=True)
+        sentence = _sentence(error)
+        if say is not None:
+            say(sentence)
+        else:
+            print(f"{node_class.NAME}: {sentence}", file=sys.stderr, flush=True)
         return 2
     finally:
         if node is not None:

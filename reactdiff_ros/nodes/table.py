@@ -150,7 +150,7 @@ class Node:
 
     def wanted(self, arguments: dict[str, str]) -> bool:
         """Whether these launch arguments (see `Table.settled`) start the node."""
-        return self.when == "always" or arguments.get(self.when, "") not in ("", "none")
+        return self.when == "always" or arguments.get(self.when, "") not in ("", "none", "false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +171,8 @@ class Table:
     def settled(self, arguments: dict[str, str]) -> dict[str, str]:
         """All arguments, the defaults filled in; a clip takes the place of camera and microphone.
 
+        Under simulated time the devices of the defaults stay closed: what they give is not of that time.
+
         Raises:
             ConfigError: an unknown argument, or a value that is not one of the choices.
         """
@@ -185,6 +187,9 @@ class Table:
         settled = {a.name: a.default for a in self.arguments} | arguments
         if settled["clip"] not in ("", "none"):
             settled["camera"] = settled["microphone"] = "none"
+        if settled["use_sim_time"] == "true":
+            for name in ("camera", "microphone"):
+                settled[name] = "none" if settled[name] == known[name].default else settled[name]
         return settled
 
 
