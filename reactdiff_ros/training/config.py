@@ -50,6 +50,8 @@ class TrainConfig:
     worlds: int = 192
     """Simulated listeners of a pool."""
     world_frames: int = 500
+    eager_share: float = 0.5
+    """Share of the simulated listeners whose controls are drawn anew so that they answer much."""
     pool_steps: int = 150
     """Steps until the pool is drawn anew."""
     learning_rate: float = 6e-4

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.tokens import featurize
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.listener import listen
@@ -76,9 +77,26 @@ class Pool:
         return self
 
 
+def _eager(seed: int, worlds: int, share: float) -> FloatArray:
+    """Controls (worlds, 6) that make a share of the listeners answer much, NaN elsewhere.
+
+    An ordinary listener answers one smile in five, so most of a pool teaches that nothing follows. What follows given
+    the controls is the same whatever their prior is: only how often each is practised changes.
+    """
+    rng, pairs = np.random.default_rng([seed, 13]), worlds // 2
+    out = np.full((worlds, CONTROL_COUNT), np.nan, dtype=np.float32)
+    some = rng.random(worlds) < share
+    drawn = {"responsiveness": rng.uniform(0.5, 1.0, worlds), "attitude": rng.uniform(-0.5, 1.0, worlds)}
+    for name, values in drawn.items():
+        out[:, CONTROL_NAMES.index(name)] = np.where(some, values, np.nan)
+    out[pairs : 2 * pairs] = out[:pairs]
+    return out
+
+
 def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Pool:
     """A pool of `config.worlds` simulated listeners: the same seed, the same pool."""
-    dyads = simulate(seed, config.worlds, config.world_frames, bank, prior="wide")
+    asked = _eager(seed, config.worlds, config.eager_share)
+    dyads = simulate(seed, config.worlds, config.world_frames, bank, prior="wide", controls=asked)
     if "randomisation" in config.ablate:
         without_randomisation(dyads.speaker, dyads.truth, dyads.stimulus.contact, seed)
     ablate(dyads.speaker, config.ablate)

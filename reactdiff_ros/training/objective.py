@@ -40,6 +40,8 @@ GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 0.7, "brows": 1.0, "lids": 1.0, "b
 """Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself."""
 FINE: Final = 0.1
 """Share of the noise angles that are for what is fine."""
+RETURN_FRAMES: Final = 6.0
+"""Time constant with which an offset past comes back."""
 CLEAR: Final = 0.7
 """Noise angle (rad) below which the clean estimate says enough to be decoded."""
 DECODED: Final = 48
@@ -145,7 +147,7 @@ class Drawn:
 
 
 def draw(s: Sequences, plans: Plans, config: TrainConfig, rng: np.random.Generator) -> Drawn:
-    """Everything random of a step but the plans; their past is disturbed in place."""
+    """Everything random of a step but the plans; their past and target are disturbed in place."""
     count, horizon, width = plans.target.shape
     noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
     if "history" in config.ablate:
@@ -186,20 +188,24 @@ def forgotten(count: int, length: int, rng: np.random.Generator) -> Tensor:
 
 
 def disturb(plans: Plans, rng: np.random.Generator, noise: torch.Generator) -> None:
-    """Noise and offset most pasts, in place; the target stays.
+    """Noise some pasts and offset some, in place.
 
-    The network learns that its past may be wrong by that much, and comes back from it: a face that has drifted is drawn
-    home. When targets were offset with their pasts, head and gaze drifted to twice their variance in long free runs.
+    The network is not told, so it takes a past for what it looks like. Grain can be seen and smoothed away, and is
+    fine. An offset cannot be seen: if the target stayed, the network would learn that a face may jump by so much
+    after every stretch. So the target is offset too, and comes back within RETURN_FRAMES.
     """
     count, _, width = plans.past.shape
 
-    def amount(most: float) -> Tensor:
-        return torch.from_numpy(most * rng.random((count, 1, 1)).astype(np.float32))
+    def amount(most: float, share: float) -> Tensor:
+        sizes = most * rng.random((count, 1, 1)) * (rng.random((count, 1, 1)) < share)
+        return torch.from_numpy(sizes.astype(np.float32))
 
-    grain = torch.randn(plans.past.shape, generator=noise) * amount(0.5)
-    offset = torch.randn((count, 1, width), generator=noise) * amount(0.6)
-    clean = torch.from_numpy(rng.random((count, 1, 1)) < 0.3).float()
-    plans.past = plans.past + (grain + offset) * (1 - clean)
+    grain = torch.randn(plans.past.shape, generator=noise) * amount(0.15, 0.25)
+    offset = torch.randn((count, 1, width), generator=noise) * amount(0.4, 0.2)
+    back = torch.exp(-torch.arange(1, plans.target.shape[1] + 1) / RETURN_FRAMES)[:, None]
+    plans.past = plans.past + offset + grain
+    plans.before = plans.before + offset
+    plans.target = plans.target + offset * back
 
 
 @dataclass(slots=True)
