@@ -11,6 +11,7 @@ from reactdiff_ros.cli.evaluate_dyads import dyads
 from reactdiff_ros.cli.evaluate_evidence import evidence
 from reactdiff_ros.cli.evaluate_online import online
 from reactdiff_ros.cli.evaluate_react import react
+from reactdiff_ros.cli.evaluate_recordings import recordings
 from reactdiff_ros.cli.evaluate_sessions import sessions
 from reactdiff_ros.cli.evaluate_simulator import simulator
 from reactdiff_ros.cli.evaluate_streams import streams
@@ -31,3 +32,4 @@ evaluate.add_command(ablations)
 evaluate.add_command(evidence)
 evaluate.add_command(react)
 evaluate.add_command(online)
+evaluate.add_command(recordings)

@@ -28,6 +28,8 @@ from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 STREAMS: Final = 10
 """K, as REACT asks."""
+_NOISE: Final = 10_000
+"""The number of the draw of the random baseline."""
 _HERE: Final = "reactdiff_ros.evaluation.runs.react"
 
 
@@ -190,7 +192,7 @@ def make_streams(
     facts: dict[str, Any] = {"frames": frames, "seconds": frames / chosen.rate_hz, "listeners": {}}
     known, notes = _targets(chosen, targets)
     facts["mime"] = simple.mime_scores(speaker[:frames], known, chosen.rate_hz) if known else []
-    seeds = [_seed(seed, n, k) for k in range(streams)]
+    seeds = [number(seed, n, k) for k in range(streams)]
     for spec in (Spec(text, weights) for text in listeners):
         try:
             heard = listen(spec, recording.speaker, seeds)
@@ -210,7 +212,7 @@ def make_streams(
     return Made(facts, arrays, tuple(notes))
 
 
-def _seed(seed: int, n: int, k: int) -> int:
+def number(seed: int, n: int, k: int) -> int:
     """A number of its own for each stream of each recording, the same whatever else is in the run."""
     return int(np.random.SeedSequence([seed, n, k]).generate_state(1)[0] >> 1)
 
@@ -269,7 +271,7 @@ def make_scores(
         raise ReactdiffError("not one appropriate reaction can be read", where=chosen.id(n))
     mine = kept.load(Path(own))
     speaker = mine.arrays["speaker_attributes"]
-    rows = Rows(chosen, streams, seed, lag_s, subject, kept.load(Path(means)))
+    rows = Rows.of_set(chosen, kept.load(Path(means)), streams, seed, lag_s, subject)
     facts = {
         name: score(predictions, known, speaker, chosen.rate_hz, compat)
         for name, predictions in rows.of(n, mine, None if other is None else kept.load(Path(other))).items()
@@ -277,39 +279,56 @@ def make_scores(
     return Made({"rows": facts}, {}, tuple(notes))
 
 
+@dataclass(slots=True)
 class Rows:
     """The predictions (K, T, 25) of every row of the table for one speaker after another."""
 
-    def __init__(
-        self, chosen: PublicSet, streams: int, seed: int, lag_s: float, subject: str, reference: Made,
-        remember: bool = False,
-    ) -> None:  # fmt: skip
-        self._chosen, self._streams, self._seed, self._lag_s, self._subject = chosen, streams, seed, lag_s, subject
-        self._reference = reference
-        self._from = PublicSet(chosen.kind, chosen.folder, str(reference.facts["split"]))
-        self._known: dict[int, FloatArray] | None = {} if remember else None
+    rate_hz: float
+    reference: Made
+    """With arrays "sequence", "frame" and "near"."""
+    streams: int
+    seed: int
+    lag_s: float
+    """The mime's."""
+    subject: str
+    listener_of: Callable[[int], FloatArray]
+    """(T, 25) of a listener by its number in "near"."""
+    known: dict[int, FloatArray] | None = None
+    """Listeners that were read; None: none is remembered."""
+
+    @classmethod
+    def of_set(
+        cls, chosen: PublicSet, reference: Made, streams: int, seed: int, lag_s: float, subject: str
+    ) -> Rows:  # fmt: skip
+        """Of a public set."""
+        others = PublicSet(chosen.kind, chosen.folder, str(reference.facts["split"]))
+        return cls(chosen.rate_hz, reference, streams, seed, lag_s, subject, others.listener_attributes)
 
     def of(self, n: int, mine: Made, other: Made | None) -> dict[str, FloatArray]:
         """By name; a row that cannot be made for this speaker is not there."""
         frames = int(mine.facts["frames"])
-        many: Callable[[FloatArray], FloatArray] = lambda one: simple.times(one, self._streams)  # noqa: E731
+
+        def many(one: FloatArray) -> FloatArray:
+            return simple.times(simple.fitted(one, frames), self.streams)
+
         rows = {name: mine.arrays[f"attributes/{name}"] for name in mine.facts["listeners"]}
         rows[simple.GROUND_TRUTH] = many(mine.arrays["truth_attributes"])
-        rows[simple.MIME] = many(simple.late(mine.arrays["speaker_attributes"], self._lag_s, self._chosen.rate_hz))
-        rows[simple.RANDOM] = simple.noise(self._streams, frames, _seed(self._seed, n, 10_000))
-        rows[simple.MEAN_SEQUENCE] = many(simple.fitted(self._reference.arrays["sequence"], frames))
-        rows[simple.MEAN_FRAME] = many(np.broadcast_to(self._reference.arrays["frame"], (frames, 25)))
-        near = self._reference.arrays["near"][n]
-        if (near >= 0).all():
-            rows[simple.NEAREST] = np.stack([simple.fitted(self._listener(int(m)), frames) for m in near])
-        theirs = None if other is None else other.arrays.get(f"attributes/{self._subject}")
+        rows[simple.MIME] = many(simple.late(mine.arrays["speaker_attributes"], self.lag_s, self.rate_hz))
+        rows[simple.RANDOM] = simple.noise(self.streams, frames, number(self.seed, n, _NOISE))
+        if "sequence" in self.reference.arrays:
+            rows[simple.MEAN_SEQUENCE] = many(self.reference.arrays["sequence"])
+            rows[simple.MEAN_FRAME] = many(self.reference.arrays["frame"][None])
+            near = self.reference.arrays["near"][n]
+            if (near >= 0).all():
+                rows[simple.NEAREST] = np.stack([simple.fitted(self._listener(int(m)), frames) for m in near])
+        theirs = None if other is None else other.arrays.get(f"attributes/{self.subject}")
         if theirs is not None:
             rows[simple.SHUFFLED] = np.stack([simple.fitted(one, frames) for one in theirs])
         return rows
 
     def _listener(self, m: int) -> FloatArray:
-        if self._known is None:
-            return self._from.listener_attributes(m)
-        if m not in self._known:
-            self._known[m] = self._from.listener_attributes(m)
-        return self._known[m]
+        if self.known is None:
+            return self.listener_of(m)
+        if m not in self.known:
+            self.known[m] = self.listener_of(m)
+        return self.known[m]

@@ -97,7 +97,8 @@ def _assembled(
     notes = list(means.notes)
     spreads = {name: Spread() for name in names}
     shortest = min(int(desk.keep.load(parts[n], ()).facts["frames"]) for n in numbers_in)
-    make = Rows(chosen, plan.streams, plan.seed, numbers.lag_s, plan.specs()[0].name, means, remember=True)
+    make = Rows.of_set(chosen, means, plan.streams, plan.seed, numbers.lag_s, plan.specs()[0].name)
+    make.known = {}
     frame_ms: dict[str, list[float]] = {}
     for position, n in enumerate(numbers_in):
         desk.told("putting together", position / len(numbers_in))

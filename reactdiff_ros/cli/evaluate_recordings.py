@@ -1,0 +1,87 @@
+"""`reactdiff evaluate recordings`: a lab's own bags and videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli import run_options as runs
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, json_on_stdout, tell
+
+MEASURES = (
+    "FRC", "FRD", "FRDiv", "FRVar", "smile_coupling", "response_lag_ms", "nods_per_minute", "smiles_per_minute",
+    "blinks_per_minute", "jerk", "limit_hits", "frame_ms", "evidence_ms_p95",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--pair",
+    "pairs",
+    type=(click.Path(path_type=Path), click.Path(path_type=Path)),
+    multiple=True,
+    metavar="SPEAKER LISTENER",
+    help="Two views of one conversation, filmed from the same start; files of FOLDER. NAME_speaker and NAME_listener "
+    "are paired by themselves.",
+)
+@runs.LISTENERS
+@options.MODEL
+@click.option(
+    "--streams", type=click.IntRange(1, 64), default=3, show_default=True, help="Times that each listener listens."
+)
+@click.option(
+    "--cuts", type=click.IntRange(0, 1000), default=10, show_default=True,
+    help="Moments at which each listener's declared look-ahead is verified (0: not at all).",
+)  # fmt: skip
+@options.SEED
+@runs.WORKERS
+@runs.DASK
+@runs.RUN
+@runs.RESULT
+@runs.FORCE
+@options.JSON
+def recordings(
+    folder: Path,
+    pairs: tuple[tuple[Path, Path], ...],
+    listeners: tuple[str, ...],
+    model: Path | None,
+    streams: int,
+    cuts: int,
+    seed: int,
+    workers: int,
+    dask: str,
+    run_folder: Path | None,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Listeners on the bags, videos and extracted files of FOLDER, through the whole live session.
+
+    Measured are behaviour (rates of nods, smiles, blinks; coupling to the speaker's smiles; response lag), motion
+    (jerk, limit hits), latency and time a frame; where the one who really listened was recorded too, REACT's metrics
+    against them. Beside them: the rule-based listener, mime, random, and the listener under test while it listened to
+    another recording.
+
+    A recording that cannot be read is named and the others go on; the exit code is then 1. A run that was ended goes
+    on where it was: give the same command. Nothing is written to FOLDER.
+    """
+    from reactdiff_ros.evaluation.runs.lab import sources
+    from reactdiff_ros.evaluation.runs.online_checks import verified
+    from reactdiff_ros.evaluation.runs.recordings import LabPlan
+    from reactdiff_ros.evaluation.runs.recordings_run import run_recordings
+
+    with json_on_stdout(as_json) as result, runs.desk(run_folder, output, force, workers, dask) as desk:
+        found = sources(folder.resolve(), pairs)
+        plan = LabPlan(listeners, "" if model is None else str(model.resolve()), streams, seed)
+        info = runs.info_of("recordings", f"Recordings of {folder.name}", plan.weights, listeners)
+        ran = run_recordings(plan, found, desk, info, verified(plan.specs(), cuts, seed, desk))
+        result.update(runs.as_json(ran), **runs.write(ran.result, output, force))
+    if not as_json:
+        click.echo(runs.console(ran.table, MEASURES))
+    for sentence in ran.notes[:20]:
+        tell(sentence)
+    tell(f"{len(ran.result.items)} recordings, {len(ran.failed)} failed")
+    return EXIT_ERROR if ran.failed else EXIT_DONE
