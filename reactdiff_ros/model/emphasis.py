@@ -34,48 +34,6 @@ def feedback() -> NDArray[np.float32]:
     return out
 
 
-@dataclass(frozen=True, slots=True)
-class Companding:
-    """Of every latent, (L,) each: z = (asinh((y - middle) / bend) - mean) / size."""
-
-    middle: Any
-    bend: Any
-    mean: Any
-    size: Any
-
-
-BENDS: Final = (0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5.0)
-"""Where a tail may begin, in deviations of y."""
-FARTHEST: Final = 25.0
-"""Largest y, in deviations, that can be drawn."""
-
-
-def fit_companding(y: NDArray[np.floating[Any]]) -> Companding:
-    """For samples `y` (n, L): the bend that leaves the kurtosis nearest to a Gaussian's 3; z is standardised."""
-    middle = np.median(y, axis=0)
-    bent = np.stack([np.arcsinh((y - middle) / bend) for bend in BENDS])
-    mean, size = bent.mean(1), np.maximum(bent.std(1), 1e-3)
-    kurtosis = (((bent - mean[:, None]) / size[:, None]) ** 4).mean(1)
-    best = np.abs(np.log(np.maximum(kurtosis, 1e-3) / 3.0)).argmin(0)
-    columns = np.arange(y.shape[1])
-    values = (middle, np.array(BENDS)[best], mean[best, columns], size[best, columns])
-    return Companding(*(np.asarray(v, dtype=np.float32) for v in values))
-
-
-def compress(y: Array, c: Companding) -> Array:
-    """What is drawn, for emphasised latents `y` (..., L)."""
-    bent = (y - c.middle) / c.bend
-    return cast(Array, ((bent.asinh() if hasattr(bent, "asinh") else np.arcsinh(bent)) - c.mean) / c.size)
-
-
-def expand(z: Array, c: Companding) -> Array:
-    """The inverse of `compress`; beyond FARTHEST it stays there."""
-    bent, most = c.mean + c.size * z, FARTHEST / c.bend
-    if hasattr(bent, "sinh"):
-        return cast(Array, c.middle + c.bend * bent.clamp(-most.asinh(), most.asinh()).sinh())
-    return cast(Array, c.middle + c.bend * np.sinh(np.clip(bent, -np.arcsinh(most), np.arcsinh(most))))
-
-
 def emphasise(sequence: Array, coefficients: Array, step: Array) -> Array:
     """Y (..., H, L) of latents (..., ORDER + H, L), the first being those before; coefficients (2, L), step (L,)."""
     now, last, once = sequence[..., 2:, :], sequence[..., 1:-1, :], sequence[..., :-2, :]
@@ -106,47 +64,34 @@ def accumulate(y: Array, before: Array, step: Array, weights: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Emphasis:
-    """Both together: the way from latents to what is drawn, and back. Arrays of numpy, or tensors."""
+    """The way from latents to what is drawn, and back. Arrays of numpy, or tensors."""
 
     feedback: Any
+    """(ORDER, L)."""
     step: Any
-    companding: Companding
+    """(L,)."""
 
     def drawn(self, sequence: Array) -> Array:
         """What is drawn (..., H, L) for latents (..., ORDER + H, L), the first being those before."""
-        return cast(Array, compress(emphasise(sequence, self.feedback, self.step), self.companding))
+        return emphasise(sequence, self.feedback, self.step)
 
     def latents(self, drawn: Array, before: Array, weights: Array) -> Array:
         """Latents (..., H, L) of what was `drawn`, following `before` (..., ORDER, L); `weights` are `responses`."""
-        return cast(Array, accumulate(expand(drawn, self.companding), before, self.step, weights))
+        return accumulate(drawn, before, self.step, weights)
 
     def as_manifest(self) -> dict[str, list[Any]]:
         """As it stands in a manifest."""
-        return {name: value.tolist() for name, value in self.parts().items()}
-
-    def parts(self) -> dict[str, Any]:
-        """Its arrays by name."""
-        c = self.companding
-        return {
-            "feedback": self.feedback, "step": self.step,
-            "middle": c.middle, "bend": c.bend, "mean": c.mean, "size": c.size,
-        }  # fmt: skip
+        return {"feedback": self.feedback.tolist(), "step": self.step.tolist()}
 
 
-PARTS: Final = ("feedback", "step", "middle", "bend", "mean", "size")
-STRAIGHT: Final = 1e3
-"""A bend so far out that nothing is compressed."""
+PARTS: Final = ("feedback", "step")
 
 
 def emphasis_of(parts: dict[str, Any]) -> Emphasis:
     """The emphasis with these arrays."""
-    return Emphasis(parts["feedback"], parts["step"], Companding(*(parts[name] for name in PARTS[2:])))
+    return Emphasis(*(parts[name] for name in PARTS))
 
 
 def no_emphasis(width: int) -> dict[str, NDArray[np.float32]]:
     """Parts with which the latents themselves are drawn."""
-    ones, zeros = np.ones(width, dtype=np.float32), np.zeros(width, dtype=np.float32)
-    return {
-        "feedback": np.zeros((ORDER, width), dtype=np.float32), "step": ones,
-        "middle": zeros, "bend": STRAIGHT * ones, "mean": zeros, "size": ones / np.float32(STRAIGHT),
-    }  # fmt: skip
+    return {"feedback": np.zeros((ORDER, width), dtype=np.float32), "step": np.ones(width, dtype=np.float32)}

@@ -21,7 +21,6 @@ from reactdiff_ros.model.emphasis import (
     emphasis_of,
     emphasise,
     feedback,
-    fit_companding,
     no_emphasis,
     responses,
 )
@@ -34,8 +33,6 @@ VAE_KERNEL = 3
 VAE_LAYERS = VAE_CONTEXT // (VAE_KERNEL - 1)
 ATTRIBUTE_COUNT = 25
 _SHORTEST = 0.02
-_FITTED = 50_000
-"""Samples that the companding is fitted to."""
 _NARROWEST = 0.1
 """A latent that the KL term has closed carries nothing: it stays small instead of its noise being blown up."""
 
@@ -119,9 +116,6 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
         self.feedback.copy_(torch.from_numpy(feedback()))
         fine = emphasise(self.whiten(mean), self.feedback, torch.ones_like(self.step)).flatten(0, 1)
         self.step.copy_(fine.std(0).clamp(min=_SHORTEST))
-        bent = fit_companding((fine / self.step).cpu().numpy()[:: max(1, len(fine) // _FITTED)])
-        for name in PARTS[2:]:
-            getattr(self, name).copy_(torch.from_numpy(getattr(bent, name)))
 
     @property
     def emphasis(self) -> Emphasis:

@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.model.emphasis import (
-    FARTHEST,
     ORDER,
     accumulate,
-    compress,
     emphasis_of,
     emphasise,
-    expand,
     feedback,
-    fit_companding,
     no_emphasis,
     responses,
 )
@@ -79,42 +75,6 @@ def test_without_emphasis_it_is_nothing():
     np.testing.assert_array_equal(
         accumulate(latents[:, ORDER:], latents[:, :ORDER], one, responses(none, 5)), latents[:, ORDER:]
     )
-
-
-def _bursts(n: int = 40_000) -> np.ndarray:
-    """At rest nearly always, and bursts of very different size in one frame of twelve; and a plain Gaussian."""
-    rng = np.random.default_rng(3)
-    resting = 0.02 * rng.standard_normal(n) - 0.1 + (rng.random(n) < 0.08) * rng.normal(0, 1.0, n) * rng.random(n) ** 2
-    return np.stack([resting / resting.std(), rng.standard_normal(n)], axis=1)
-
-
-def test_tails_are_bent_in_and_a_gaussian_is_left_alone():
-    y = _bursts()
-    c = fit_companding(y)
-    z = compress(y, c)
-    np.testing.assert_allclose(z.std(0), 1.0, atol=1e-3)
-    kurtosis = (z**4).mean(0)
-    assert (y[:, 0] ** 4).mean() > 60
-    assert kurtosis[0] < 15
-    assert c.bend[0] < 0.1
-    assert c.bend[1] >= 2.5
-    assert abs(kurtosis[1] - 3) < 0.3
-    np.testing.assert_allclose(expand(z, c), y, atol=1e-4)
-
-
-def test_noise_that_is_left_over_is_no_tremble_at_rest():
-    y = _bursts()
-    c = fit_companding(y)
-    left = 0.1 * np.random.default_rng(0).standard_normal(y.shape)
-    tremble = np.abs(expand(compress(y, c) + left, c) - y)
-    resting = np.abs(y[:, 0] - c.middle[0]) < 0.1
-    assert np.median(tremble[resting, 0]) < 0.35 * np.median(np.abs(left[:, 0]))
-
-
-def test_what_is_drawn_far_out_stays_within_reach():
-    c = fit_companding(_bursts())
-    out = expand(np.array([[1e3, 1e3], [-1e3, -1e3]]), c)
-    assert np.abs(out - c.middle).max() <= FARTHEST * (1 + 1e-4)
 
 
 def test_no_emphasis_draws_the_latents_themselves():
