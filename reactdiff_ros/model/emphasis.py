@@ -73,11 +73,11 @@ class Emphasis:
 
     def drawn(self, sequence: Array) -> Array:
         """What is drawn (..., H, L) for latents (..., ORDER + H, L), the first being those before."""
-        return emphasise(sequence, self.feedback, self.step)
+        return cast(Array, emphasise(sequence, self.feedback, self.step))
 
     def latents(self, drawn: Array, before: Array, weights: Array) -> Array:
         """Latents (..., H, L) of what was `drawn`, following `before` (..., ORDER, L); `weights` are `responses`."""
-        return accumulate(drawn, before, self.step, weights)
+        return cast(Array, accumulate(drawn, before, self.step, weights))
 
     def as_manifest(self) -> dict[str, list[Any]]:
         """As it stands in a manifest."""
