@@ -50,6 +50,15 @@ def folder_of(path: Path, what: str) -> Path:
     return path
 
 
+def split_of(folder: Path, split: str) -> Path:
+    """The folder of a split below a dataset's root.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    return folder_of(folder / split, f"the {split} split")
+
+
 def inside(root: Path, relative: str, where: Path) -> Path:
     """A path from a list, below `root`.
 
@@ -62,11 +71,11 @@ def inside(root: Path, relative: str, where: Path) -> Path:
     return root / path
 
 
-def load_array(path: Path, field: str, columns: int) -> FloatArray:
-    """A NumPy file of frames x `columns`, also with axes of length 1 between (frames x 1 x columns).
+def open_array(path: Path, field: str) -> NDArray[Any]:
+    """A NumPy file of one array, whatever its shape; no code in it is run.
 
     Raises:
-        DatasetError: missing, unreadable, another shape, or a value that is not finite.
+        DatasetError: missing, unreadable, or an archive of several arrays.
     """
     existing(path, field)
     try:
@@ -74,8 +83,18 @@ def load_array(path: Path, field: str, columns: int) -> FloatArray:
     except Exception as error:  # a broken header makes it raise anything
         raise DatasetError(f"the {field} cannot be read as a NumPy file", where=str(path), todo=str(error)) from error
     if not isinstance(values, np.ndarray):
+        values.close()
         raise DatasetError(f"the {field} is an archive of several arrays, not one", where=str(path))
-    return checked(values, field, columns, path)
+    return values
+
+
+def load_array(path: Path, field: str, columns: int) -> FloatArray:
+    """A NumPy file of frames x `columns`, also with axes of length 1 between (frames x 1 x columns).
+
+    Raises:
+        DatasetError: missing, unreadable, another shape, or a value that is not finite.
+    """
+    return checked(open_array(path, field), field, columns, path)
 
 
 def checked(values: NDArray[Any], field: str, columns: int, path: Path) -> FloatArray:
@@ -109,12 +128,8 @@ def load_table(path: Path, field: str, names: Sequence[str]) -> FloatArray:
     Raises:
         DatasetError: missing, unreadable, wrong columns, or a value that is no finite number.
     """
-    existing(path, field)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"the {field} cannot be read as a table", where=str(path), todo=str(error)) from error
+    with readable_text(path, field) as file:
+        rows = [row for row in csv.reader(file) if row]
     if len(rows) < 2:
         raise DatasetError(f"the {field} has no rows below its header", where=str(path))
     header = [cell.strip().lower() for cell in rows[0]]
@@ -217,13 +232,13 @@ def all_or_told(makers: Iterator[Callable[[], Recording]], on_bad: OnBad) -> Ite
 
 @contextmanager
 def readable_text(path: Path, field: str) -> Iterator[Any]:
-    """An open text file.
+    """An open text file; what goes wrong while it is read, as text or as CSV, is told with its name.
 
     Raises:
-        DatasetError: missing or not text.
+        DatasetError: missing, or not text, or no CSV.
     """
     try:
         with existing(path, field).open(newline="", encoding="utf-8-sig") as file:
             yield file
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"the {field} cannot be read", where=str(path), todo=str(error)) from error

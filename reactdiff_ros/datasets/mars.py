@@ -35,6 +35,7 @@ from reactdiff_ros.datasets.files import (
     load_sound,
     newest,
     same_length,
+    split_of,
 )
 from reactdiff_ros.datasets.recording import Recording
 from reactdiff_ros.datasets.speaker import VoiceOf, affect_of, speaker_of
@@ -109,7 +110,7 @@ def recordings(
     Raises:
         DatasetError: the folder is unusable, or a file is and `on_bad` is None.
     """
-    root = folder_of(folder / split, f"the {split} split")
+    root = split_of(folder, split)
     makers: Iterator[Callable[[], Recording]] = (
         partial(_read, root, item, split, names, voice_of) for item in items(folder, split, both_roles=both_roles)
     )
@@ -124,7 +125,7 @@ def recording_of(
     Raises:
         DatasetError: a file of it is missing or malformed.
     """
-    return _read(folder_of(folder / split, f"the {split} split"), item, split, names, voice_of)
+    return _read(split_of(folder, split), item, split, names, voice_of)
 
 
 def _read(root: Path, item: Item, split: str, names: Sequence[str] | None, voice_of: VoiceOf) -> Recording:

@@ -30,14 +30,14 @@ from reactdiff_ros.datasets.files import (
     DatasetError,
     OnBad,
     all_or_told,
-    existing,
-    folder_of,
     inside,
     load_array,
     load_sound,
     load_table,
+    open_array,
     readable_text,
     same_length,
+    split_of,
 )
 from reactdiff_ros.datasets.recording import Recording
 from reactdiff_ros.datasets.speaker import VoiceOf, affect_of, speaker_of
@@ -121,7 +121,7 @@ def recordings(
     Raises:
         DatasetError: the list is unusable, or a clip is and `on_bad` is None.
     """
-    root = folder_of(folder / split, f"the {split} split")
+    root = split_of(folder, split)
     makers: Iterator[Callable[[], Recording]] = (
         partial(_read, root, pair, split, names, voice_of) for pair in pairs(folder, split, both_roles=both_roles)
     )
@@ -136,7 +136,7 @@ def recording_of(
     Raises:
         DatasetError: a file of it is missing or malformed.
     """
-    return _read(folder_of(folder / split, f"the {split} split"), pair, split, names, voice_of)
+    return _read(split_of(folder, split), pair, split, names, voice_of)
 
 
 def attributes_of_clip(root: Path, clip: str) -> tuple[Path, FloatArray]:
@@ -218,18 +218,8 @@ def neighbours(folder: Path, split: str) -> NDArray[np.bool_]:
 
 
 def _matrix(path: Path) -> NDArray[np.bool_]:
-    try:
-        values = np.load(existing(path, "neighbour matrix"), allow_pickle=False)
-    except DatasetError:
-        raise
-    except Exception as error:  # a broken header makes it raise anything
-        raise DatasetError("the neighbour matrix cannot be read", where=str(path), todo=str(error)) from error
-    if (
-        not isinstance(values, np.ndarray)
-        or values.ndim != 2
-        or values.shape[0] != values.shape[1]
-        or not np.isin(values, (0, 1)).all()
-    ):
+    values = open_array(path, "neighbour matrix")
+    if values.ndim != 2 or values.shape[0] != values.shape[1] or not np.isin(values, (0, 1)).all():
         raise DatasetError("the neighbour matrix is not square and of 0 and 1", where=str(path))
     return np.asarray(values, dtype=bool)
 
