@@ -13,7 +13,8 @@ from reactdiff_ros.types import POLICIES
 
 if TYPE_CHECKING:
     from reactdiff_ros.nodes.table import Value
-    from reactdiff_ros.replay import Replayed, ReplaySettings
+    from reactdiff_ros.replay import Replayed, ReplaySettings, Step
+    from reactdiff_ros.replay.video import FaceReel
 
 _FILE = click.Path(path_type=Path)
 
@@ -175,9 +176,13 @@ class _Outputs:
     ) -> None:
         from reactdiff_ros.replay.ahead import open_recording
         from reactdiff_ros.replay.output import ReplayBag
+        from reactdiff_ros.replay.video import FaceReel, refuse
 
         self._path, self._settings, self._video = path, settings, video
         self._recording = open_recording(path, settings)
+        self._reel = FaceReel() if video is not None else None
+        if video is not None:
+            refuse(video)
         self._bag = None
         if output is not None:
             self._bag = ReplayBag(output, self._recording, settings, parameters, storage=storage, plans=plans)
@@ -197,11 +202,10 @@ class _Outputs:
                     show(seconds / length if length else 0.0)
                     return not stop.set
 
-                each = self._bag.write if self._bag else lambda step: None
-                done = replay(self._path, self._settings, ahead=ahead, told=told, each=each)
+                done = replay(self._path, self._settings, ahead=ahead, told=told, each=self._each)
             seconds = time.perf_counter() - begin
-            return {**self._finished(done, stop.set), "seconds": round(seconds, 3),
-                    "times_real_time": round(done.tally.done_s / seconds, 2)}  # fmt: skip
+            result = self._finished(done, stop)
+            return {**result, "seconds": round(seconds, 3), "times_real_time": round(done.tally.done_s / seconds, 2)}
         except BaseException as error:
             if self._bag:
                 self._bag.__exit__(type(error), error, None)
@@ -209,7 +213,14 @@ class _Outputs:
                     tell(f"what was written until then is at {self._bag.partial}, not complete")
             raise
 
-    def _finished(self, done: Replayed, stopped: bool) -> dict[str, Any]:
+    def _each(self, step: Step) -> None:
+        if self._bag:
+            self._bag.write(step)
+        if self._reel is not None:
+            self._reel.take(step)
+
+    def _finished(self, done: Replayed, stop: Any) -> dict[str, Any]:
+        stopped = stop.set
         tally = done.tally
         for note in tally.notes():
             tell(note)
@@ -217,9 +228,11 @@ class _Outputs:
         if self._bag:
             self._bag.close(tally, done.complete)
             written.append(str(self._bag.path))
-        for name in written:
             mark = "" if done.complete else f", not complete: {tally.done_s:.1f} s of the recording"
-            tell(f"wrote {name}{mark}")
+            tell(f"wrote {self._bag.path}{mark}")
+        if self._reel is not None and self._video is not None:
+            tell(self._filmed(self._video, self._reel, stop))
+            written.append(str(self._video))
         return {
             "written": written,
             "complete": done.complete,
@@ -235,6 +248,20 @@ class _Outputs:
             "listener_ms": _mean_ms(done.listener_s),
             "notes": tally.notes(),
         }
+
+    def _filmed(self, path: Path, reel: FaceReel, stop: Any) -> str:
+        from reactdiff_ros.cli.progress import progress_bar
+        from reactdiff_ros.replay.video import write_video
+
+        stop.set = False  # what was replayed until Ctrl-C is shown; once more ends the video
+        with progress_bar(path.name) as show:
+
+            def told(share: float) -> bool:
+                show(share)
+                return not stop.set
+
+            length = write_video(path, self._recording, reel, told=told)
+        return f"wrote {path}, {length:.1f} s" + (", not complete" if stop.set else "")
 
 
 def _mean_ms(seconds: Any) -> float | None:
