@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "reactdiff_ros"
 ROOMS = ("capture", "perception", "model", "expression", "actuation", "avatar")
-COMPOSERS = {"session", "nodes", "evaluation", "training", "cli", "demo"}
+COMPOSERS = {"session", "nodes", "evaluation", "training", "cli", "demo", "replay"}
 # Where training data comes from: numpy alone, no torch, and of the rooms only what describes a model's inputs.
 SOURCES = ("simulator", "datasets", "bags")
 SOURCES_MAY_IMPORT = {"simulator": {"perception"}, "datasets": set(), "bags": {"capture"}}
@@ -25,7 +25,7 @@ HOMES = {
     "mediapipe": {"perception", "demo"},  # demo: its list of connections, when the mesh is made
     "onnxruntime": {"perception", "model"},
     "kaldi_native_fbank": {"perception", "training"},
-    "av": {"capture", "demo"},
+    "av": {"capture", "demo", "replay"},
     "sounddevice": {"capture"},
     "aiohttp": {"avatar"},
     "torch": {"training"},
