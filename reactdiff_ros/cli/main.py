@@ -12,6 +12,8 @@ import click
 
 from reactdiff_ros import __version__
 from reactdiff_ros.cli.bag import bag
+from reactdiff_ros.cli.bag_record import mark, record
+from reactdiff_ros.cli.bag_replay import bag_replay
 from reactdiff_ros.cli.bench import bench
 from reactdiff_ros.cli.bench_model import model_times
 from reactdiff_ros.cli.bench_response import response
@@ -49,6 +51,9 @@ for _command in (listen, doctor, bag, bench, evaluate, extract, simulate, train,
     cli.add_command(_command)
 
 
+bag.add_command(bag_replay)
+bag.add_command(record)
+bag.add_command(mark)
 bench.add_command(response)
 bench.add_command(model_times)
 
