@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import torch
 
@@ -17,31 +18,46 @@ FORMAT: Final = 2
 _NEEDED: Final = {"format", "config", "simulator", "step", "vae_step", "model", "average"}
 
 
-def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` beside `path`, flush it to the disk and move it into place.
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` at the end of the block, once the disk has all of it.
 
-    A kill at any moment, or a disk that fills, leaves the checkpoint that was there.
+    A kill at any moment, or a disk that fills, leaves what was there.
 
     Raises:
         ReactdiffError: it cannot be written.
     """
-    buffer = io.BytesIO()  # torch.save straight to a full disk raises whatever its zip writer thinks of
-    torch.save({"format": FORMAT, **state}, buffer)
     partial = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            file.write(buffer.getbuffer())
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError where its archive cannot be finished
+        kept = "the last one stays; " if path.exists() else ""
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
+        raise ReactdiffError("the checkpoint cannot be written", where=str(path), todo=f"{kept}{reason}") from error
+    finally:
         with suppress(OSError):
             partial.unlink()
-        kept = "the last one stays; " if path.exists() else ""
-        raise ReactdiffError(
-            "the checkpoint cannot be written", where=str(path), todo=f"{kept}{error.strerror or error}"
-        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write `state`, whole or not at all.
+
+    Raises:
+        ReactdiffError: it cannot be written; what was there before stays.
+    """
+    buffer = io.BytesIO()  # torch.save straight to a full disk raises whatever its zip writer thinks of
+    torch.save({"format": FORMAT, **state}, buffer)
+    with whole_file(path) as file:
+        file.write(buffer.getbuffer())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # ruff: noqa: E402
 import json
+import os
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.training.paper.config import PaperConfig
 from reactdiff_ros.training.paper.data import ReactClips, batches
 from reactdiff_ros.training.paper.sample import sample
-from reactdiff_ros.training.paper.train import LOG, MODEL, Trainer, load_model, read
+from reactdiff_ros.training.paper.train import LOG, MODEL, Trainer, load_model, read, write
 
 torch.set_num_threads(1)
 FRAMES = 60
@@ -111,6 +113,51 @@ def test_bad_features_are_named(data: Path, tmp_path: Path) -> None:
         ReactClips(root, "train", TINY)[0]
     with pytest.raises(DatasetError, match="fewer than a window of 61"):
         next(batches(ReactClips(data, "train", TINY), replace(TINY, window=61, clip_frames=61), [1, 2]))
+
+
+def test_a_disk_that_fills_or_a_kill_while_it_is_written_keeps_the_checkpoint_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    write(path, {"config": {}, "model": {}, "step": 1})
+    before = path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    def ended(state: Any, file: Any) -> None:
+        file.write(b"half of it")
+        raise KeyboardInterrupt
+
+    def unfinished(state: Any, file: Any) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:820] . PytorchStreamWriter failed\nframe #0: c10")
+
+    for part, name, fault, expected in (
+        (os, "fsync", full, ReactdiffError), (torch, "save", ended, KeyboardInterrupt),
+        (torch, "save", unfinished, ReactdiffError),
+    ):  # fmt: skip
+        with monkeypatch.context() as patched:
+            patched.setattr(part, name, fault)
+            with pytest.raises(expected) as caught:
+                write(path, {"config": {}, "model": {}, "step": 2})
+        assert "\n" not in str(caught.value)
+        assert path.read_bytes() == before
+        assert list(tmp_path.iterdir()) == [path]
+    write(path, {"config": {}, "model": {}, "step": 2})
+    assert read(path)["step"] == 2
+
+
+def test_a_checkpoint_is_not_held_twice_in_memory(tmp_path: Path) -> None:
+    state = {"config": {}, "model": {"weight": torch.zeros(1 << 21)}}  # 8 MB
+    write(tmp_path / "first.pt", state)
+    tracemalloc.start()
+    try:
+        write(tmp_path / "model.pt", state)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "model.pt").stat().st_size > 1 << 23
+    assert peak < 1 << 20
 
 
 def test_a_disk_that_is_full_and_models_that_are_none_are_sentences(data: Path, tmp_path: Path) -> None:

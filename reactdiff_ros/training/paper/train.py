@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.training.checkpoints import whole_file
 from reactdiff_ros.training.paper.config import PaperConfig, from_dict
 from reactdiff_ros.training.paper.data import Batch, ReactClips, batches, mean_face
 from reactdiff_ros.training.paper.diffusion import kept, noised
@@ -293,21 +294,13 @@ class Trainer:
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint or a model, whole or not at all.
+    """Write a checkpoint or a model, whole or not at all; it goes to the disk tensor by tensor, never twice in memory.
 
     Raises:
         ReactdiffError: it cannot be written; what was there before stays.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
-        part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch raises RuntimeError where its archive cannot be finished
-        with suppress(OSError):
-            part.unlink()
-        raise ReactdiffError("the checkpoint cannot be written", where=str(path), todo=str(error)) from error
+    with whole_file(path) as file:
+        torch.save({"format": FORMAT, **state}, file)
 
 
 def read(path: Path) -> dict[str, Any]:
