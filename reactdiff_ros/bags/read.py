@@ -85,7 +85,7 @@ class BagSource:
         self.files = BagFiles(Path(path))
         self.path = self.files.path
         if not self.files.message_count:
-            why = f"; {self.files.notes[0]}" if self.files.notes else ""
+            why = "".join(f"; {note}" for note in self.files.notes)
             raise MediaError(f"the bag is empty: it holds no message{why}", where=str(path), todo="record it again")
         self._choice = choose(self.files.topics, self.path, picture, sound)
         self._faults: dict[str, list[Any]] = {}

@@ -43,9 +43,16 @@ class Topic:
 
 def is_bag(path: Path) -> bool:
     """A folder with metadata.yaml or with storage files, or a single .mcap or .db3 file."""
+    path = _inside(path)
     if path.is_dir():
         return (path / "metadata.yaml").is_file() or bool(_files(path))
     return path.is_file() and path.suffix in SUFFIXES
+
+
+def _inside(path: Path) -> Path:
+    """The folder with the files: `path`, or the folder in it that `BagWriter` was still writing to."""
+    unfinished = path / "recording"
+    return unfinished if unfinished.is_dir() and not _files(path) else path
 
 
 def _files(folder: Path) -> list[Path]:
@@ -63,7 +70,7 @@ class BagFiles:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(path)
+        self.path = _inside(Path(path))
         self.notes: list[str] = []
         """What is wrong with the files, one sentence each."""
         self.custom_data: dict[str, str] = {}
@@ -95,9 +102,13 @@ class BagFiles:
         if files and all(f.stat().st_size == 0 for f in files):
             raise MediaError("the bag is empty: its file has no bytes", where=str(path), todo="record it again")
         for file in files:
-            log = file.with_name(file.name + "-wal")
-            if log.is_file() and log.stat().st_size:
-                self._note(f"{log.name} holds messages that are not in {file.name} yet: close the recorder first")
+            for ending in ("-wal", "-journal"):
+                log = file.with_name(file.name + ending)
+                if log.is_file() and log.stat().st_size:
+                    self._note(
+                        f"{log.name} is there: a recorder writes to {file.name} or was killed; what is only in the "
+                        "log is not read (sqlite3's .recover on a copy joins the two)"
+                    )
 
     def records(self, topics: Collection[str]) -> Iterator[Record]:
         """The messages of `topics` in the order in which they were received, read as they are asked for.

@@ -34,6 +34,8 @@ SPEAKER, REACTION, EXPRESSION = "/speaker/frame", "/listener/reaction", "/listen
 """The graph's topics (config/nodes.json) without a namespace."""
 # Jazzy writes 9, humble reads up to strings of QoS: 8 is what both read.
 _VERSION: Final = 8
+_COMMIT_BYTES: Final = 4 << 20
+"""What a full disk or a crash can take from a database; an mcap file loses its last chunk of 1 MiB."""
 
 
 class BagWriter:
@@ -43,7 +45,8 @@ class BagWriter:
         path: folder to be made.
         storage: mcap or sqlite3.
         study: kept in the metadata; may be set until the end (attribute `study`).
-        keep_partial: after an error, leave what was written as a bag at `partial` instead of removing it.
+        keep_partial: write in `partial`, where people find it, and after an error or a crash leave there what was
+            written, a bag that can be read; without it, an unfinished bag is hidden and removed.
 
     Raises:
         MediaError: `path` exists, its folder cannot be written to, or the disk is full.
@@ -54,15 +57,20 @@ class BagWriter:
     ) -> None:
         self.path, self.storage, self.study = Path(path), storage, study
         self.keep_partial = keep_partial
-        self.partial = self.path.with_name(self.path.name + ".partial")
+        self.partial = _free(self.path.with_name(self.path.name + ".partial"))
         """Where an unfinished bag stays with `keep_partial`."""
         self.written = 0
         """Messages so far."""
         self._connections: dict[str, Any] = {}
+        self._uncommitted = 0
         self._refuse()
         with self._telling():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
+            if keep_partial:
+                self.partial.mkdir()
+                self._folder = self.partial
+            else:
+                self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
         try:
             with self._telling():
                 self._writer = self._open()
@@ -120,15 +128,14 @@ class BagWriter:
 
     def abort(self) -> None:
         """Give up: what was written is removed, or with `keep_partial` left at `partial`."""
-        if self.keep_partial and self._folder.exists():
+        keep = self.keep_partial and self.written > 0
+        if keep:
             with suppress(Exception):  # without index and metadata, when there is no room for them
                 self._finish()
         with suppress(Exception):
             self._writer.abort()
-        if self.keep_partial and self.written:
-            with suppress(OSError):
-                (self._folder / NAME).rename(self.partial)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def raw(self, topic: str, kind: str, log_ns: int, cdr: bytes | memoryview, definition: str = "") -> None:
         """One message as CDR bytes.
@@ -147,6 +154,10 @@ class BagWriter:
         with self._telling():
             connection = self._connections.get(topic) or self._connect(topic, kind, definition)
             self._writer.write(connection, int(log_ns), cdr)
+            self._uncommitted += len(cdr)
+            if self.storage == "sqlite3" and self._uncommitted > _COMMIT_BYTES:
+                self._writer.storage.conn.commit()
+                self._uncommitted = 0
         self.written += 1
 
     def declare(self, topic: str, kind: str) -> None:
@@ -238,4 +249,14 @@ class BagWriter:
             raise MediaError(f"the bag cannot be written ({error})", where=str(self.path)) from error
 
     def _full(self) -> MediaError:
-        return MediaError("the disk is full", where=str(self.path), todo="free some space and start again")
+        kept = f"; what was written is in {self.partial}" if self.keep_partial and self.written else ""
+        return MediaError("the disk is full", where=str(self.path), todo=f"free some space and start again{kept}")
+
+
+def _free(path: Path) -> Path:
+    """`path`, or the first of path2, path3 ... that is not there."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}{number}")
+    return free
