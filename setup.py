@@ -19,7 +19,7 @@ setup(
     description="A listening face for social robots, after ReactDiff.",
     license="Apache-2.0",
     packages=find_packages(include=["reactdiff_ros", "reactdiff_ros.*"]),
-    package_data={"reactdiff_ros": ["avatar/page/*"]},
+    package_data={"reactdiff_ros": ["avatar/page/*", "evaluation/report/page/*"]},
     data_files=[
         (
             f"share/reactdiff_ros/{folder.relative_to(HERE)}",
@@ -30,6 +30,6 @@ setup(
     ],
     python_requires=">=3.10,<3.13",
     install_requires=requirements("run"),
-    extras_require={name: requirements(name) for name in ("evaluate", "test", "train")},
+    extras_require={name: requirements(name) for name in ("evaluate", "robots", "test", "train")},
     entry_points={"console_scripts": ["reactdiff = reactdiff_ros.cli.main:main"]},
 )

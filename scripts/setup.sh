@@ -98,12 +98,14 @@ pip_ros() {
   "$venv/bin/python" scripts/mend_ros_wheels.py "$venv"
 }
 pip_run() { pip install -r requirements/run.txt && pip install --no-deps -r requirements/run-no-deps.txt; }
+pip_robots() { pip install -r requirements/robots.txt; }
 pip_evaluate() { pip install -r requirements/evaluate.txt; }
 pip_test() { pip install -r requirements/test.txt; }
 pip_train() { pip install -r requirements/train.txt; }
 : >"$home/pip.log"
 install_packages run pip_run
 install_packages evaluate pip_evaluate
+install_packages robots pip_robots
 [ -n "$ros_setup" ] || install_packages ros pip_ros
 [ "$want_test" = no ] || install_packages test pip_test
 [ "$want_train" = no ] || install_packages train pip_train

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "reactdiff_ros"
-ROOMS = ("capture", "perception", "model", "expression", "actuation", "avatar")
+ROOMS = ("capture", "perception", "model", "expression", "robots", "avatar")
 COMPOSERS = {"session", "nodes", "evaluation", "training", "cli", "demo", "replay"}
 # Where training data comes from: numpy alone, no torch, and of the rooms only what describes a model's inputs.
 SOURCES = ("simulator", "datasets", "bags")
@@ -31,11 +31,13 @@ HOMES = {
     "torch": {"training"},
     "onnx": {"training"},
     "numba": {"evaluation"},
+    "ruckig": {"robots"},
+    "pydantic": {"robots"},
     "rosbags": {"bags"},
     "click": {"cli"},
 }
 # Time and randomness are arguments here.
-PURE = ("perception", "model", "expression")
+PURE = ("perception", "model", "expression", "robots")
 IMPURE_MODULES = {"time", "random", "datetime", "secrets"}
 GENERATORS = {"Generator", "default_rng", "Philox", "PCG64", "SeedSequence", "BitGenerator"}
 

@@ -17,6 +17,7 @@ from reactdiff_ros.cli.bag_replay import bag_replay
 from reactdiff_ros.cli.bench import bench
 from reactdiff_ros.cli.bench_model import model_times
 from reactdiff_ros.cli.bench_response import response
+from reactdiff_ros.cli.compare import compare
 from reactdiff_ros.cli.demo import demo
 from reactdiff_ros.cli.docs import docs
 from reactdiff_ros.cli.doctor import doctor
@@ -25,6 +26,8 @@ from reactdiff_ros.cli.extract import extract
 from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, MissingExtraError, tell
 from reactdiff_ros.cli.paper import paper
+from reactdiff_ros.cli.report import report
+from reactdiff_ros.cli.robot import robot
 from reactdiff_ros.cli.simulate import simulate
 from reactdiff_ros.cli.style import style
 from reactdiff_ros.cli.training import export, train
@@ -35,6 +38,8 @@ _EXTRAS = {
     "rclpy": ("ROS 2 (rclpy)", "run 'make setup' and '. ./env.sh', or source /opt/ros/<distro>/setup.bash"),
     "torch": ("train", "pip install -r requirements/train.txt"),
     "accelerate": ("train", "pip install -r requirements/train.txt"),
+    "ruckig": ("robots", "pip install -r requirements/robots.txt"),
+    "jinja2": ("evaluate", "pip install -r requirements/evaluate.txt"),
     "numba": ("evaluate", "pip install -r requirements/evaluate.txt"),
     "onnx": ("train", "pip install -r requirements/train.txt"),
     "rosbags": ("evaluate", "pip install -r requirements/evaluate.txt"),
@@ -47,13 +52,30 @@ def cli() -> None:
     """A robot's face that listens: live, causal, appropriate facial reactions by latent diffusion."""
 
 
-for _command in (listen, doctor, bag, bench, evaluate, extract, simulate, train, export, paper, demo, docs, style):
+for _command in (
+    listen,
+    doctor,
+    bag,
+    bench,
+    evaluate,
+    extract,
+    simulate,
+    train,
+    export,
+    paper,
+    demo,
+    docs,
+    style,
+    robot,
+):
     cli.add_command(_command)
 
 
 bag.add_command(bag_replay)
 bag.add_command(record)
 bag.add_command(mark)
+cli.add_command(report)
+cli.add_command(compare)
 bench.add_command(response)
 bench.add_command(model_times)
 

@@ -1,0 +1,181 @@
+"""`reactdiff robot`: profiles of robots, checked and tried without hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from reactdiff_ros.robots.profile import Profile
+    from reactdiff_ros.robots.simulate import Block
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+
+@click.group()
+def robot() -> None:
+    """Robots with joints: profiles, and motion within their limits."""
+
+
+@robot.command("list")
+@_JSON
+def list_robots(as_json: bool) -> int:
+    """The profiles that come with the package."""
+    from reactdiff_ros.cli.output import json_on_stdout
+    from reactdiff_ros.robots.profile import load_profile, shipped_profiles
+
+    with json_on_stdout(as_json) as result:
+        for name, path in shipped_profiles().items():
+            profile = load_profile(path)
+            result[name] = summary(profile) | {"file": str(path)}
+            if not as_json:
+                click.echo(f"{name:16} {profile.about}")
+    return 0
+
+
+def summary(profile: Profile) -> dict[str, Any]:
+    """What a profile says of itself, for JSON."""
+    return {
+        "about": profile.about,
+        "shows": profile.shows,
+        "published": profile.published,
+        "chosen": profile.chosen,
+        "tested": profile.tested,
+        "rate_hz": profile.rate_hz,
+        "joints": len(profile.joints),
+        "groups": profile.groups,
+        "drivers": {name: driver.type for name, driver in profile.drivers.items()},
+    }
+
+
+@robot.command()
+@click.argument("profile")
+@_JSON
+def check(profile: str, as_json: bool) -> int:
+    """Check the PROFILE of a robot, a file or the name of a shipped one: every error with its line and key."""
+    from reactdiff_ros.cli.output import EXIT_ERROR, json_on_stdout, tell
+    from reactdiff_ros.robots.marks import ProfileError
+    from reactdiff_ros.robots.profile import load_profile, profile_path
+
+    path = profile_path(profile)
+    with json_on_stdout(as_json) as result:
+        result.update(file=str(path), problems=[])
+        try:
+            found = load_profile(path)
+        except ProfileError as error:
+            result["problems"] = [
+                {"line": p.line, "key": p.key, "what": p.what, "todo": p.todo} for p in error.problems
+            ]
+            for problem in error.problems:
+                tell(f"{path}, {problem}")
+            return EXIT_ERROR
+        result.update(summary(found))
+        if not as_json:
+            click.echo(f"{path}: {found.name}, {len(found.joints)} joints, no errors")
+    return 0
+
+
+@robot.command()
+@click.option("--robot", "name", required=True, metavar="NAME", help="A shipped profile by its name, or a file.")
+@click.option(
+    "--frames",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.npz",
+    help="Arrays coefficients (T, 58) and times (T), s.",
+)
+@click.option(
+    "--log", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="LOG.csv", help="CSV to write."
+)
+@click.option("--force", is_flag=True, help="Overwrite the log.")
+@_JSON
+def simulate(name: str, frames: Path, log: Path, force: bool, as_json: bool) -> int:
+    """Run mapping, limits and following over coefficient frames, from neutral at rest; no robot is needed.
+
+    One row a tick and joint, at the profile's rate, in the joint's own unit: time, joint, target, command, velocity,
+    acceleration, lower, upper, max_velocity, max_acceleration, limited (1: the target was cut, or the command is not
+    there yet). Frames whose time is NaN, infinite or goes back are dropped.
+    """
+    from reactdiff_ros.cli.output import json_on_stdout, tell
+    from reactdiff_ros.cli.progress import progress_bar
+    from reactdiff_ros.robots.profile import load_profile
+    from reactdiff_ros.robots.simulate import read_frames, tick_count
+    from reactdiff_ros.robots.simulate import simulate as run
+
+    with json_on_stdout(as_json) as result:
+        profile = load_profile(name)
+        given = read_frames(frames)
+        count = tick_count(profile, given)
+        fault, limited, done = "", 0, 0
+        with _new_file(log, force, frames) as file, progress_bar(profile.name) as show:
+            write_header(file)
+            for block in run(profile, given):
+                write_rows(file, profile, block)
+                done += len(block.time)
+                limited += int(block.limited.sum())
+                fault = block.fault
+                show(done / count)
+        share = limited / (done * len(profile.joints))
+        result.update(
+            robot=profile.name,
+            log=str(log),
+            frames=len(given.times),
+            frames_dropped=given.dropped,
+            ticks=done,
+            joints=len(profile.joints),
+            limited_share=share,
+            fault=fault or None,
+        )
+        if fault:
+            tell(f"the robot stopped: {fault}")
+        if not as_json:
+            dropped = f", {given.dropped} frames dropped" if given.dropped else ""
+            click.echo(f"{log}: {done} ticks of {len(profile.joints)} joints{dropped}")
+    return 0
+
+
+def write_header(file: IO[str]) -> None:
+    """The names of the columns."""
+    from reactdiff_ros.robots.simulate import COLUMNS
+
+    file.write(",".join(COLUMNS) + "\n")
+
+
+def write_rows(file: IO[str], profile: Profile, block: Block) -> None:
+    """The rows of some ticks. Floats are written so that reading gives the same bits."""
+    joints = [
+        (name, f"{j.lower!r},{j.upper!r},{j.limits.speed!r},{j.limits.acceleration!r}")
+        for name, j in profile.joints.items()
+    ]
+    columns = (block.target, block.command, block.velocity, block.acceleration, block.limited)
+    for time, *row in zip(block.time.tolist(), *(c.tolist() for c in columns), strict=True):
+        for (name, limits), target, command, velocity, acceleration, limited in zip(joints, *row, strict=True):
+            file.write(f"{time!r},{name},{target!r},{command!r},{velocity!r},{acceleration!r},{limits},{limited:d}\n")
+
+
+@contextmanager
+def _new_file(path: Path, force: bool, source: Path) -> Iterator[IO[str]]:
+    """A text file that is there when all of it is; what was there before stays unless `force`.
+
+    Raises:
+        ReactdiffError: it is there already, or cannot be written.
+    """
+    import os
+
+    from reactdiff_ros.errors import ReactdiffError
+
+    if path.exists() and (not force or path.resolve() == source.resolve()):
+        raise ReactdiffError("the log is there already", where=str(path), todo="give another name, or --force")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("x", encoding="utf-8") as file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        raise ReactdiffError("the log cannot be written", where=str(path), todo=str(error.strerror)) from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,148 @@
+"""Jerk-limited motion of all joints to targets that change every tick, by the ruckig library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ruckig import InputParameter, OutputParameter, Result, Ruckig, Synchronization
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.robots.kinematics import Stop, stops
+from reactdiff_ros.robots.profile import Profile
+
+USE: Final = (1.0 - 1e-6, 0.9987, 0.9991)
+"""Shares of speed, acceleration and jerk that are used. Something stays unused because results are rounded; and round
+limits make acceleration / jerk a whole number of ticks, whose profiles of vanishing phases ruckig may fail to find."""
+USE_AGAIN: Final = (1.0 - 1e-5, 0.9953, 0.9907)
+"""The shares of a second try in the same tick."""
+TINY: Final = 1e-9
+"""Ranges per s (or s2): a slower velocity (or acceleration) is none."""
+SLACK: Final = 1e-6
+"""What a position may be beyond its limit, as a share of the range, before it is clipped to it in silence."""
+
+
+class MotionError(ReactdiffError):
+    """No next command could be computed within the limits; the motion is unchanged."""
+
+
+class Motion:
+    """Position, velocity and acceleration of every joint, moved on by one tick at a time.
+
+    Each joint goes to its target in the shortest time (they are not synchronised: that is what keeps a joint that
+    is retargeted inside its limits of position, for then its stop is the shortest one).
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        joints = list(profile.joints.values())
+        self._names = tuple(profile.joints)
+        self.dt_s = 1.0 / profile.rate_hz
+        self.lower = [j.lower for j in joints]
+        self.upper = [j.upper for j in joints]
+        self.speed = [j.limits.speed for j in joints]
+        self.max_acceleration = [j.limits.acceleration for j in joints]
+        self.jerk = [j.limits.jerk for j in joints]
+        # In shares of the range: ruckig's tolerances are absolute, and joints count in anything from m to us.
+        self._span = [j.upper - j.lower for j in joints]
+        self._scale = [1.0 / s for s in self._span]
+        self._slack = [SLACK * (j.upper - j.lower) for j in joints]
+        self._count = len(joints)
+        self._share = 1.0
+        self.place([j.neutral for j in joints])
+
+    def place(self, positions: Sequence[float]) -> None:
+        """Start at rest at `positions`, which are inside the limits."""
+        self.position = list(positions)
+        self.velocity = [0.0] * self._count
+        self.acceleration = [0.0] * self._count
+        self.finished = True
+        self._start()
+
+    def pace(self, share: float) -> None:
+        """Use this share of the speed limits from now on."""
+        if share != self._share:
+            self._share = share
+            self._start()
+
+    def stops(self) -> list[Stop]:
+        """The quickest stop of every joint from here."""
+        use = 1.0 - 1e-6
+        return stops(
+            self.position,
+            self.velocity,
+            self.acceleration,
+            [use * a for a in self.max_acceleration],
+            [use * j for j in self.jerk],
+        )
+
+    def put(self, positions: list[float], velocities: list[float], accelerations: list[float]) -> None:
+        """Take over a state that was computed elsewhere (a stop), clipped to the limits of position."""
+        self.position = [min(max(p, a), b) for p, a, b in zip(positions, self.lower, self.upper, strict=True)]
+        self.velocity, self.acceleration = velocities, accelerations
+        self.finished = False
+
+    def step(self, targets: list[float]) -> None:
+        """One tick towards `targets`, which are finite and inside the limits.
+
+        Raises:
+            MotionError: ruckig failed, or gave what is outside the limits.
+        """
+        given, scale = self._input, self._scale
+        given.target_position = [t * s for t, s in zip(targets, scale, strict=True)]
+        given.current_position = [p * s for p, s in zip(self.position, scale, strict=True)]
+        given.current_velocity = [v * s for v, s in zip(self.velocity, scale, strict=True)]
+        given.current_acceleration = [a * s for a, s in zip(self.acceleration, scale, strict=True)]
+        problem = self._update()
+        if problem:
+            self._limit(USE_AGAIN)
+            problem = self._update()
+            self._limit(USE)
+        if problem:
+            self._start()
+            raise MotionError("no motion could be computed", where="ruckig", todo=problem)
+        found, span = self._output, self._span
+        position = [p * s for p, s in zip(found.new_position, span, strict=True)]
+        # What rounding leaves of a velocity (1e-16) is what ruckig fails on.
+        velocity = [v * s if v > TINY or v < -TINY else 0.0 for v, s in zip(found.new_velocity, span, strict=True)]
+        acceleration = [
+            a * s if a > TINY or a < -TINY else 0.0 for a, s in zip(found.new_acceleration, span, strict=True)
+        ]
+        self._check(position, velocity, acceleration)
+        self.position, self.velocity, self.acceleration = position, velocity, acceleration
+        self.finished = self._result == Result.Finished
+
+    def _update(self) -> str:
+        """One call of ruckig; what is wrong, or nothing."""
+        try:
+            self._result = self._ruckig.update(self._input, self._output)
+        except Exception as error:  # its own class, and what its binding makes of wrong values
+            return " ".join(str(error).split())[:200]
+        return "" if self._result in (Result.Working, Result.Finished) else str(self._result)
+
+    def _check(self, position: list[float], velocity: list[float], acceleration: list[float]) -> None:
+        for i in range(self._count):
+            p = position[i]
+            # Written so that NaN fails.
+            inside = -self.speed[i] <= velocity[i] <= self.speed[i] and (
+                -self.max_acceleration[i] <= acceleration[i] <= self.max_acceleration[i]
+            )
+            if inside and self.lower[i] <= p <= self.upper[i]:
+                continue
+            if not (inside and self.lower[i] - self._slack[i] <= p <= self.upper[i] + self._slack[i]):
+                raise MotionError("the motion left its limits", where=self._names[i])
+            position[i] = min(max(p, self.lower[i]), self.upper[i])
+
+    def _start(self) -> None:
+        self._ruckig = Ruckig(self._count, self.dt_s)
+        self._output = OutputParameter(self._count)
+        self._input = InputParameter(self._count)
+        self._input.synchronization = Synchronization.No
+        self._input.target_velocity = [0.0] * self._count
+        self._input.target_acceleration = [0.0] * self._count
+        self._limit(USE)
+
+    def _limit(self, use: tuple[float, float, float]) -> None:
+        scale, (speed, acceleration, jerk) = self._scale, use
+        self._input.max_velocity = [speed * self._share * v * s for v, s in zip(self.speed, scale, strict=True)]
+        self._input.max_acceleration = [acceleration * a * s for a, s in zip(self.max_acceleration, scale, strict=True)]
+        self._input.max_jerk = [jerk * j * s for j, s in zip(self.jerk, scale, strict=True)]

@@ -1,0 +1,98 @@
+"""What several tests of robots need: a small profile as text, and wild input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from reactdiff_ros.robots.profile import Profile, load_profile, shipped_profiles
+
+SMALL = """\
+name: small
+about: a
+shows: a
+published: a
+chosen: a
+tested: a
+rate_hz: 50
+software_stop: hold
+host_loss: {does: hold, watchdog: none, about: a}
+camera: {mount: fixed}
+drivers:
+  servos: {type: pca9685}
+  bus: {type: feetech}
+signals:
+  gaze: {sum: {eyeLookUpLeft: 1, eyeLookDownLeft: -1}}
+joints:
+  eye:
+    unit: us
+    group: eyes
+    neutral: 1500
+    limits: {position: [1300, 1700], speed: 4000, acceleration: 80000, jerk: 4000000}
+    map: {sum: {gaze: 300}}
+    on_fault: release
+    output: {driver: servos, id: 0}
+  lid:
+    unit: us
+    group: lids
+    neutral: 1500
+    limits: {position: [1200, 1600], speed: 4000, acceleration: 80000, jerk: 4000000}
+    map: {sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [0.5, -100], [1, -300]], follow: {eye: 0.5}}
+    on_fault: release
+    output: {driver: servos, id: 1}
+  jaw:
+    unit: deg
+    group: jaw
+    neutral: 0
+    limits: {position: [0, 20], speed: 120, acceleration: 1500, jerk: 45000}
+    map: {sum: {jawOpen: 20}}
+    on_fault: hold
+    output: {driver: bus, id: 1}
+  neck:
+    unit: deg
+    group: neck
+    neutral: 0
+    limits: {position: [-30, 30], speed: 90, acceleration: 400, jerk: 6000, load: 0.6, temperature_c: 65}
+    map: {sum: {headPitch: 57.3}}
+    on_fault: lower_then_release
+    lowered: 25
+    output: {driver: bus, id: 2}
+rules:
+  - {joint: jaw, beyond: 0.6, towards: upper, longest_s: 2.0, rest_s: 1.0}
+"""
+
+
+def small_profile(folder: Path, old: str = "", new: str = "") -> Profile:
+    """The small profile, with one piece of its text replaced."""
+    assert old in SMALL
+    path = folder / "small.yaml"
+    path.write_text(SMALL.replace(old, new, 1) if old else SMALL)
+    return load_profile(path)
+
+
+def robots() -> list[str]:
+    return sorted(shipped_profiles())
+
+
+def wild_frames(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients (count, 58) and times (count,) as nobody should send them.
+
+    Steps, noise, stretches of rest, 1e9, NaN and infinities; times that stand still, go back, jump ahead, are NaN.
+    """
+    held = rng.integers(1, 60, size=count)
+    starts = np.cumsum(held)
+    levels = rng.uniform(-1.5, 1.5, size=(count, 58)) * rng.choice([0.1, 1.0, 1.0, 1e9], size=(count, 1))
+    frames = levels[np.searchsorted(starts, np.arange(count), side="right").clip(max=count - 1)]
+    noisy = rng.random(count) < 0.3
+    frames[noisy] += rng.normal(0.0, 0.5, size=(int(noisy.sum()), 58))
+    for value in (np.nan, np.inf, -np.inf, 1e9, -1e9):
+        frames[rng.random(frames.shape) < 0.003] = value
+    steps = np.full(count, 0.02)
+    steps[rng.random(count) < 0.02] = -0.5
+    steps[rng.random(count) < 0.01] = 0.4
+    steps[rng.random(count) < 0.05] = 0.0
+    times = 12.5 + np.cumsum(steps)
+    times[rng.random(count) < 0.01] = np.nan
+    times[rng.random(count) < 0.001] = np.inf
+    return frames, times
