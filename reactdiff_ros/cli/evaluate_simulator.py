@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 # As in evaluation/studies/systems.py, which is too heavy to import for a help text; a test holds them equal.
 SYSTEMS = (
-    "model", "oracle", "shuffled", "mime", "nearest_neighbour", "rules", "policy", "listener_mean", "random",
-    "ground_truth",
+    "model", "oracle", "shuffled", "mime", "mime_perceived", "nearest_neighbour", "rules", "policy", "listener_mean",
+    "random", "ground_truth",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from reactdiff_ros.attributes import attributes_of
 from reactdiff_ros.coefficients import ROTATION
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.simulator.appearance import appearance
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.seeds import purpose_seed
@@ -67,6 +68,8 @@ class Material:
     speakers: Speakers
     perceived: SpeakerBatch
     """What perception delivers of them, (N, T)."""
+    shown: FloatArray
+    """What their faces truly show, (N, T, 58): as the labels of a data set."""
     stimulus: Stimulus
     """What simulated listeners know of them: the truth."""
     targets: Streams
@@ -129,16 +132,18 @@ def make_material(
     Raises:
         ReactdiffError: the simulator does not give that many such worlds.
     """
-    speakers, perceived = _conversations(purpose_seed("evaluate", seed, SPEAKERS), items, frames, bank)
+    speakers, perceived, shown = _conversations(purpose_seed("evaluate", seed, SPEAKERS), items, frames, bank)
     stimulus = stimulus_of(speakers, perceived.camera, perceived.microphone)
     number = purpose_seed("evaluate", seed, TARGETS)
     people = draw_temperaments(number, items * listeners, prior="natural")
     told = stimulus.take(np.repeat(np.arange(items), listeners))
     targets = streams_of(listen(told, people, number).coefficients, items)
-    return Material(seed, speakers, perceived, stimulus, targets)
+    return Material(seed, speakers, perceived, shown, stimulus, targets)
 
 
-def _conversations(seed: int, items: int, frames: int, bank: VoiceBank | None) -> tuple[Speakers, SpeakerBatch]:
+def _conversations(
+    seed: int, items: int, frames: int, bank: VoiceBank | None
+) -> tuple[Speakers, SpeakerBatch, FloatArray]:
     drawn = _DRAWN_AT_ONCE * items
     for _ in range(_TRIES):
         everybody = make_speakers((seed, SPEAKERS), drawn, frames)
@@ -146,6 +151,7 @@ def _conversations(seed: int, items: int, frames: int, bank: VoiceBank | None) -
         working = [share.mean(1) >= WORKING for share in (batch.camera, batch.microphone, everybody.present)]
         rows = np.flatnonzero((everybody.kind <= SLOW) & np.logical_and.reduce(working))[:items]
         if len(rows) == items:
-            return everybody.take(rows), batch.take(rows)
+            shown, _ = appearance((seed, DEVICES), everybody)  # the same as `observe` has read
+            return everybody.take(rows), batch.take(rows), shown[rows]
         drawn *= 2
     raise ReactdiffError("the simulator gives too few conversations", where=f"{items} items of {frames} frames")

@@ -147,13 +147,22 @@ def listener_mean(material: Material, means: Means, told: Told) -> Streams:
 
 
 def mime(material: Material, means: Means, told: Told) -> Streams:
-    """The speaker's own face as perceived, in the mirror, at the lag that scores best on this very set; K times."""
-    seen = mirrored(material.perceived)
+    """REACT's: the speaker's own face (the truth, as labels are) in the mirror, at the best lag; K times."""
+    return _at_best_lag(material, in_mirror(material.shown), told)
+
+
+def mime_perceived(material: Material, means: Means, told: Told) -> Streams:
+    """The same of the face as perceived: what a mirror on a robot could show."""
+    return _at_best_lag(material, mirrored(material.perceived), told)
+
+
+def _at_best_lag(material: Material, face: FloatArray, told: Told) -> Streams:
+    """A face (N, T, 58) at the lag whose attributes score best on this very set, K times."""
     targets = material.targets.attributes
     best, best_score = None, -np.inf
     for i, lag_s in enumerate(MIME_LAGS_S):
         told(i / len(MIME_LAGS_S))
-        streams = streams_of(_late(seen, round(lag_s * REACTION_RATE_HZ)), material.items)
+        streams = streams_of(_late(face, round(lag_s * REACTION_RATE_HZ)), material.items)
         score = np.mean([correlation(own, t) for own, t in zip(streams.attributes, targets, strict=True)])
         if score > best_score:
             best, best_score = streams, float(score)
@@ -215,6 +224,7 @@ SYSTEMS: Final[dict[str, System]] = {
     "oracle": oracle,
     "shuffled": shuffled,
     "mime": mime,
+    "mime_perceived": mime_perceived,
     "nearest_neighbour": nearest_neighbour,
     "rules": rules,
     "policy": policy,
@@ -224,13 +234,17 @@ SYSTEMS: Final[dict[str, System]] = {
 }
 
 
-def mirrored(seen: SpeakerBatch) -> FloatArray:
-    """A speaker's face as a mirror shows it, (N, T, 58); neutral where it was not observed. Gaze and lids stay out."""
+def in_mirror(face: FloatArray) -> FloatArray:
+    """Coefficients (..., 58) as a mirror shows them. Gaze and lids stay out."""
     signs = np.ones(COEFFICIENT_COUNT, dtype=np.float32)
     signs[[ROTATION.start + 1, ROTATION.start + 2, INDEX["headX"]]] = -1.0
     signs[[*EYE_LOOK, *BLINK]] = 0.0
-    shown = np.where((seen.confidence > 0) & seen.mesh[..., None], np.nan_to_num(seen.coefficients), 0.0)
-    return np.asarray(shown[..., mirrored_order()] * signs, dtype=np.float32)
+    return np.asarray(face[..., mirrored_order()] * signs, dtype=np.float32)
+
+
+def mirrored(seen: SpeakerBatch) -> FloatArray:
+    """A speaker's face as perceived, in the mirror, (N, T, 58); neutral where it was not observed."""
+    return in_mirror(np.where((seen.confidence > 0) & seen.mesh[..., None], np.nan_to_num(seen.coefficients), 0.0))
 
 
 def features(seen: SpeakerBatch) -> FloatArray:

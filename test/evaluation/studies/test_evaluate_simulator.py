@@ -14,10 +14,21 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, INDEX
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics import bootstrap
+from reactdiff_ros.evaluation.metrics.react import correlation
 from reactdiff_ros.evaluation.studies import systems
 from reactdiff_ros.evaluation.studies.material import Material, Streams, copies, make_material, streams_of
 from reactdiff_ros.evaluation.studies.simulator import SPEAKER_FIGURES, Scores, bands_of, evaluate, report, score
-from reactdiff_ros.evaluation.studies.systems import STREAMS, SYSTEMS, Means, live_sampling, mirrored, others
+from reactdiff_ros.evaluation.studies.systems import (
+    MIME_LAGS_S,
+    STREAMS,
+    SYSTEMS,
+    Means,
+    _late,
+    in_mirror,
+    live_sampling,
+    mirrored,
+    others,
+)
 from reactdiff_ros.simulator.speaker import SLOW
 
 pytest.importorskip("numba")
@@ -91,10 +102,27 @@ def test_shuffled_people_are_the_oracle_s_with_other_speakers(material: Material
 
 
 def test_mime_and_mean_are_one_stream_each_without_diversity(material: Material, streams: dict[str, Streams]) -> None:
-    for name in ("mime", "listener_mean"):
+    for name in ("mime", "mime_perceived", "listener_mean"):
         assert (streams[name].attributes == streams[name].attributes[:, :1]).all(), name
         assert (score(streams[name], material.targets).values["FRDiv"] == 0).all(), name
     assert streams["listener_mean"].attributes.var(2).mean() < streams["oracle"].attributes.var(2).mean()
+
+
+def test_the_mime_copies_what_the_speaker_truly_does_and_the_perceived_one_what_a_robot_saw(
+    material: Material, streams: dict[str, Streams]
+) -> None:
+    """REACT's copies labels; the speaker's are the truth, without gains and errors of perception."""
+    smile = INDEX["mouthSmileLeft"]
+    truth = material.speakers.smile
+    assert np.corrcoef(material.shown[..., smile].ravel(), truth.ravel())[0, 1] > 0.9
+    assert np.abs(material.shown[..., HEAD_PITCH] - material.speakers.head[..., 0]).max() < 1e-6
+    shown, seen = (in_mirror(material.shown), mirrored(material.perceived))
+    for name, face in (("mime", shown), ("mime_perceived", seen)):
+        lags = [streams_of(_late(face, round(25 * lag)), 5).attributes for lag in MIME_LAGS_S]
+        scores = [
+            np.mean([correlation(o, t) for o, t in zip(a, material.targets.attributes, strict=True)]) for a in lags
+        ]
+        assert np.array_equal(streams[name].attributes[:, :1], lags[int(np.argmax(scores))]), name
 
 
 def test_a_mirror_swaps_sides_and_leaves_lids_out(material: Material) -> None:
