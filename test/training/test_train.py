@@ -212,6 +212,40 @@ def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
     assert 0 < facts["attribute_error"] < 0.5
 
 
+def test_a_collapsed_group_is_told() -> None:
+    """What `describe` says of networks that ignore a group: no active unit, nothing explained."""
+    torch.manual_seed(0)
+    model = Model(SHAPE)
+    listener = simulated_pool(9, config(worlds=8, roll_worlds=0), None).listener
+    set_scale(model.vae, listener)
+    whole = model.vae.posterior
+
+    def closed(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mean, log_var = whole(x)
+        mean[..., HEAD.latents] = 0.0
+        return mean, log_var
+
+    model.vae.posterior = closed
+    facts = describe(model.vae, listener)
+    assert facts["active_units"]["head"] == 0
+    assert facts["units"]["head"] == HEAD.width
+    assert facts["explained"]["head"] < 0.05
+
+
+def test_channels_that_never_move_keep_a_size_and_a_finite_loss() -> None:
+    torch.manual_seed(0)
+    model = Model(SHAPE)
+    still = torch.full((4, 40, 58), 0.2)
+    set_scale(model.vae, still)
+    assert model.vae.scale.min() > 0
+    step = AutoencoderStep(model.vae)
+    seen = torch.ones_like(still, dtype=torch.bool)
+    for i in range(3):
+        losses = step(still, seen, labels_of(still), torch.ones(4), 0.0, i)
+    assert all(np.isfinite(value) for value in losses.values())
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
 def test_a_group_that_was_not_seen_is_not_learnt_from() -> None:
     torch.manual_seed(0)
     model = Model(SHAPE)
