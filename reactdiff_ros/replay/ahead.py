@@ -19,6 +19,7 @@ from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.replay.events import merged, told_in
 from reactdiff_ros.replay.parameters import ReplaySettings
 from reactdiff_ros.replay.senses import Event, Recording, Sensed, sense
+from reactdiff_ros.replay.threads import in_thread
 from reactdiff_ros.replay.timeline import Steady
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 AFTER_NS: Final = 100_000_000
 """A replay goes on for so long after the last event: until it has acted."""
 _BATCH: Final = 16
+_DECODED: Final = 24
+"""So many pictures and sounds are decoded before they are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,13 @@ def open_recording(path: Path, settings: ReplaySettings | None = None) -> Record
 
 
 def sensed_here(
-    recording: Recording, settings: ReplaySettings, tally: Tally, timer: Callable[[], float]
+    recording: Recording,
+    settings: ReplaySettings,
+    tally: Tally,
+    timer: Callable[[], float],
+    decode_ahead: bool = False,
 ) -> Iterator[Sensed]:
-    """What is perceived in a recording, in this process.
+    """What is perceived in a recording, in this process; with `decode_ahead` it is decoded in another thread.
 
     A recording that breaks off ends there, with the reason in `tally.broken`.
 
@@ -63,7 +70,9 @@ def sensed_here(
         MediaError: nothing of it can be decoded.
     """
     steady = Steady()
-    line = merged(recording.pictures_and_sound(), told_in(recording, settings))
+    told = told_in(recording, settings)
+    items = recording.pictures_and_sound()
+    line = merged(in_thread(items, _DECODED) if decode_ahead else items, told)
     events = _until_broken(steady.of(line), steady, tally)
     sensed = sense(
         events, SpeakerPerception(settings.perception), settings.session,
@@ -126,7 +135,9 @@ def _work(pipe: Connection, path: Path, settings: ReplaySettings) -> None:
     tally, batch = Tally(), []
     try:
         try:
-            for item in sensed_here(open_recording(path, settings), settings, tally, time.perf_counter):
+            for item in sensed_here(
+                open_recording(path, settings), settings, tally, time.perf_counter, decode_ahead=True
+            ):
                 batch.append(item)
                 if len(batch) >= _BATCH:
                     pipe.send(batch)

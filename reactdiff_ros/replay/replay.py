@@ -188,16 +188,19 @@ def _listened(
     session = ListeningSession(noted, listener, expression, settings.session)
     session.reset(settings.seed)
     first_ns = None
-    for item in sensed:
-        event, now_ns = item.event, item.event.offset_ns
-        first_ns = now_ns if first_ns is None else first_ns
-        noted.notes.extend(item.notes)
-        noted.seconds = listener.seconds = 0.0
-        faces = push(session, event)
-        heard, plans = list(session.speaker_frames), list(session.reactions)
-        tally.done_s = max(tally.done_s, (now_ns - first_ns) / NS)
-        tally.rejected, tally.damaged, tally.state = session.rejected, item.damaged, listener.state()
-        yield Step(now_ns, tuple(heard), tuple(plans), tuple(faces), noted.seconds, listener.seconds)
+    try:
+        for item in sensed:
+            now_ns = item.event.offset_ns
+            first_ns = now_ns if first_ns is None else first_ns
+            noted.notes.extend(item.notes)
+            noted.seconds = listener.seconds = 0.0
+            faces = tuple(push(session, item.event))
+            tally.done_s = max(tally.done_s, (now_ns - first_ns) / NS)
+            tally.rejected, tally.damaged = session.rejected, item.damaged
+            heard, plans = tuple(session.speaker_frames), tuple(session.reactions)
+            yield Step(now_ns, heard, plans, faces, noted.seconds, listener.seconds)
+    finally:
+        tally.state = listener.state()
 
 
 class _Kept:

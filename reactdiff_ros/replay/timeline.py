@@ -50,7 +50,7 @@ class Steady:
 
     def of(self, events: Iterable[Item]) -> Iterator[Item]:
         """The events that fit, in the order given."""
-        strange = 0
+        strange = began_ns = 0
         odd_ns: int | None = None
         for event in events:
             stamp = event.offset_ns
@@ -61,11 +61,14 @@ class Steady:
                 yield event
                 continue
             self.strays += 1
-            strange = strange + 1 if _fits(stamp, odd_ns) else 1
+            if strange and _fits(stamp, odd_ns):
+                strange += 1
+            else:
+                strange, began_ns = 1, stamp
             odd_ns = stamp
             if strange >= STRAYS and self.newest_ns is not None:
                 self.strays -= strange
-                self.jump_s = (stamp - self.newest_ns) / NS
+                self.jump_s = (began_ns - self.newest_ns) / NS
                 return
 
 

@@ -14,7 +14,7 @@ from reactdiff_ros.replay.timeline import LONGEST_GAP_NS, STEP_BACK_NS, STRAYS, 
 def along(stamps_s: list[float]) -> tuple[list[float], Steady]:
     steady = Steady()
     events = [Told(round(s * NS), None) for s in stamps_s]
-    return [e.offset_ns / NS for e in steady.of(events)], steady
+    return [round(e.offset_ns / NS, 3) for e in steady.of(events)], steady
 
 
 def test_small_steps_back_are_the_order_of_recording() -> None:
@@ -32,7 +32,7 @@ def test_single_wrong_stamps_are_left_out_and_counted() -> None:
 
 
 def test_a_jump_of_the_time_line_ends_it() -> None:
-    first = [10 + i / 25 for i in range(50)]
+    first = [round(10 + i / 25, 3) for i in range(50)]
     for jump in (-8.0, 5000.0):
         kept, steady = along([*first, *(s + jump for s in first), *first])
         assert kept == first

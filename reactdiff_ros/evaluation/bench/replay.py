@@ -1,0 +1,105 @@
+"""How fast a bag is replayed, as a multiple of its own time."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from itertools import takewhile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from reactdiff_ros.bags.write import BagWriter
+from reactdiff_ros.capture.media import ClipPicture, MediaClip
+from reactdiff_ros.clock import NS
+from reactdiff_ros.replay.ahead import open_recording
+from reactdiff_ros.replay.output import ReplayBag
+from reactdiff_ros.replay.parameters import settings_as_live
+from reactdiff_ros.replay.replay import replay
+from reactdiff_ros.types import Sound
+
+
+def bench_replay(
+    clip: Path,
+    timer: Callable[[], float],
+    *,
+    seconds: float = 60.0,
+    runs: int = 3,
+    processes: int = 2,
+    policy: str = "model",
+    told: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
+    """Make a bag of JPEG pictures and sound from `clip` and replay it as `reactdiff bag replay BAG -o OUT_BAG` does.
+
+    A run counts from opening the bag until OUT_BAG is finished: the start of the second process and the loading of the
+    networks are in it, Python's own start is not.
+
+    Args:
+        clip: a media file.
+        timer: seconds of a monotonic clock.
+        seconds: at most so much of the clip.
+        runs: of which the median is told.
+        processes: as the command's.
+        policy: who listens.
+        told: is given the share that is done.
+
+    Raises:
+        MediaError: the clip cannot be read, or the temporary folder is full.
+    """
+    settings, parameters = settings_as_live({"policy": policy})
+    done: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory(prefix="reactdiff-") as folder:
+        bag = Path(folder) / "bag"
+        pictures, size = _make(clip, bag, seconds)
+        for run in range(runs):
+            shown, begin = timer(), timer()
+            recording = open_recording(bag, settings)
+            length = recording.duration_s
+            with ReplayBag(Path(folder) / f"out{run}", recording, settings, parameters) as out:
+
+                def show(at_s: float, run: int = run, length: float = length) -> bool:
+                    nonlocal shown
+                    if timer() - shown > 0.2:
+                        shown = timer()
+                        told((run + at_s / max(length, at_s, 1e-9)) / runs)
+                    return True
+
+                replayed = replay(bag, settings, ahead=processes > 1, told=show, each=out.write, timer=timer)
+                out.close(replayed.tally, replayed.complete)
+            spent = timer() - begin
+            done.append(
+                {
+                    "times_real_time": round(length / spent, 2),
+                    "seconds": round(spent, 2),
+                    "perception_ms": round(1e3 * float(replayed.perception_s.mean()), 2),
+                    "listener_ms": round(1e3 * float(replayed.listener_s.mean()), 2),
+                }
+            )
+    return {
+        "times_real_time": median(run["times_real_time"] for run in done),
+        "runs": done,
+        "clip": clip.name,
+        "recording_s": round(length, 2),
+        "pictures": pictures,
+        "picture_size": list(size),
+        "policy": policy,
+        "processes": processes,
+        "cores": len(os.sched_getaffinity(0)),
+        "load_after": round(os.getloadavg()[0], 2),
+    }
+
+
+def _make(clip: Path, bag: Path, seconds: float) -> tuple[int, tuple[int, int]]:
+    """The bag; how many pictures it has and their width and height."""
+    count, size = 0, (0, 0)
+    with BagWriter(bag) as writer:
+        items = MediaClip(clip).pictures_and_sound()
+        for item in takewhile(lambda item: item.offset_ns < seconds * NS, items):
+            stamp_ns = NS + item.offset_ns  # stamp 0 means that there is none
+            if isinstance(item, ClipPicture):
+                writer.picture(stamp_ns, item.bgr)
+                count, size = count + 1, (item.bgr.shape[1], item.bgr.shape[0])
+            else:
+                writer.sound(Sound(stamp_ns, item.rate_hz, item.samples))
+    return count, size
