@@ -16,6 +16,7 @@ from reactdiff_ros.cli.bag_record import mark, record
 from reactdiff_ros.cli.bag_replay import bag_replay
 from reactdiff_ros.cli.bench import bench
 from reactdiff_ros.cli.bench_model import model_times
+from reactdiff_ros.cli.bench_replay import replay_times
 from reactdiff_ros.cli.bench_response import response
 from reactdiff_ros.cli.compare import compare
 from reactdiff_ros.cli.demo import demo
@@ -77,6 +78,7 @@ bag.add_command(mark)
 cli.add_command(report)
 cli.add_command(compare)
 bench.add_command(response)
+bench.add_command(replay_times)
 bench.add_command(model_times)
 
 
