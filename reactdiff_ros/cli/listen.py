@@ -150,8 +150,8 @@ def listen(
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
 
-    arguments = {"policy": policy, "backend": backend, "avatar": look if avatar else "none", "robot": robot}
-    arguments = given | {k: v for k, v in arguments.items() if v is not None}
+    options_given = {"policy": policy, "backend": backend, "avatar": look if avatar else "none", "robot": robot}
+    arguments = given | {k: v for k, v in options_given.items() if v is not None}
     parameters = {"seed": seed, "port": port, "style": style, "loop": False if once else None}
     try:
         if style is not None and params is None:  # such a file may name another file of styles

@@ -31,7 +31,7 @@ _RETURN = TransitionCallbackReturn
 _T = TypeVar("_T")
 
 
-class ReactdiffNode(LifecycleNode):
+class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
     """Base of all nodes. A subclass names its entry of the table and fills in the four hooks.
 
     `setup` (configure: settings, rooms), `start` (activate: subscriptions, timers, threads), `stop` (deactivate) and
@@ -131,15 +131,21 @@ class ReactdiffNode(LifecycleNode):
             )
         return self._publishers_by_name[topic]
 
-    def subscribe(self, topic: str, callback: Callable[[Any], None], *, raw: bool = False) -> Any:
-        """Subscribe to a topic of the table until deactivation; `raw`: the callback gets the serialized message.
+    def subscribe(
+        self, topic: str, callback: Callable[[Any], None], *, raw: bool = False, depth: int | None = None
+    ) -> Any:
+        """Subscribe to a topic of the table until deactivation.
+
+        `raw`: the callback gets the serialized message. `depth`: of the queue, in place of the table's.
 
         Raises:
             ImportError: the message's package is missing.
         """
         spec = self.spec.topic(topic, "subscribers")
+        qos = qos_profile(load_table().qos[spec.qos])
+        qos.depth = qos.depth if depth is None else depth
         entity = self.create_subscription(
-            interface(spec.type, "msg"), topic, self._guarded(topic, callback), self.qos[spec.qos], raw=raw
+            interface(spec.type, "msg"), topic, self._guarded(topic, callback), qos, raw=raw
         )
         self._active_entities.append(("subscription", entity))
         return entity

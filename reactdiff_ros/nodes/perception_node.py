@@ -22,7 +22,7 @@ Evidence = TypeVar("Evidence", Picture, Sound)
 
 SILENT_NS = 2 * NS
 """Pictures or sound that have not come for so long are missed."""
-REPLAY_PICTURES = 4
+REPLAY_PICTURES = 10
 """Live, the newest picture is worth more than all; of a replay every picture is wanted, so a hiccup loses none."""
 _IMAGE, _COMPRESSED = "camera/image_raw", "camera/image_raw/compressed"
 _AUDIO, _BYTES, _SAMPLES = "audio", "audio_stamped", "audio_capture"
@@ -61,9 +61,9 @@ class PerceptionNode(ReactdiffNode):
         self._worker = self.work(Worker("perception", self._handle, depths, self.failed))
         transport = self.values["image_transport"]
         if transport in ("raw", "both"):
-            self.subscribe(_IMAGE, partial(self._worker.put, _IMAGE))
+            self.subscribe(_IMAGE, partial(self._worker.put, _IMAGE), depth=max(pictures, 5))
         if transport in ("compressed", "both"):
-            self.subscribe(_COMPRESSED, partial(self._worker.put, _COMPRESSED))
+            self.subscribe(_COMPRESSED, partial(self._worker.put, _COMPRESSED), depth=max(pictures, 5))
         self.subscribe("camera/camera_info", self._decoder.on_camera_info)
         self.subscribe("robot_speaking", lambda m: self._perception.robot_speaking(bool(m.data), self.now_ns()))
         self.subscribe(_AUDIO, partial(self._worker.put, _AUDIO))

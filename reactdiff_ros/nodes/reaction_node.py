@@ -7,11 +7,11 @@ from collections import deque
 from functools import partial
 from typing import Any
 
-from reactdiff_ros.clock import NS
+from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.factory import fallback_listener, make_listener
 from reactdiff_ros.model.listener import Listener, ListenerConfig, ShowsCandidates
-from reactdiff_ros.types import REACTION_RATE_HZ, ListenerControl, Reaction
+from reactdiff_ros.types import REACTION_RATE_HZ, ListenerControl, Reaction, SpeakerFrame
 
 from . import convert
 from .base import ReactdiffNode
@@ -20,8 +20,14 @@ from .runner import run
 from .worker import Worker
 
 SILENT_NS = 2 * NS
+PICTURE_LATENCY_NS = 30_000_000
+"""As a session counts it (`SessionConfig.picture_latency_s`)."""
+PLANS = Grid(int(NS / REACTION_RATE_HZ))
 FLOWING_NS = 60_000_000
 """Frames that come this often or oftener make the plans; else a timer does."""
+REPLAY_FRAMES = 50
+FOLLOWS_NS = NS // 2
+"""Under simulated time plans are made at the times of the frames; without frames for so long, at those of the clock."""
 RETRY_NS = 10 * NS
 """Weights that are missing are looked for again after this time."""
 _FRAME, _CONTROL, _SPEAKING, _WEIGHTS = "speaker/frame", "listener/control", "robot_speaking", "weights"
@@ -54,6 +60,7 @@ class ReactionNode(ReactdiffNode):
         """Subscribe and start the worker."""
         self._listener.reset(self._seed)
         self._newest_ns = 0
+        self._followed_ns: int | None = None
         self._tried_ns = self._heard_ns = self.steady_ns()
         self._missed_ns = self.running_ns()
         if self._missing:
@@ -62,7 +69,7 @@ class ReactionNode(ReactdiffNode):
             Worker(
                 "reaction",
                 self._handle,
-                {_FRAME: 4, _CONTROL: 8, _SPEAKING: 8, _WEIGHTS: 1},
+                {_FRAME: REPLAY_FRAMES if self.simulated() else 4, _CONTROL: 8, _SPEAKING: 8, _WEIGHTS: 1},
                 self.failed,
                 tick=self._tick,
                 tick_s=1.0 / REACTION_RATE_HZ,
@@ -106,8 +113,11 @@ class ReactionNode(ReactdiffNode):
             self._heard_ns, self._missed_ns = self.steady_ns(), self.running_ns()
             frame = convert.speaker_value(message)
             self.check_clock("speaker/frame", frame.stamp_ns)
-            self._listener.observe(frame)
-            self._plan()
+            if self.simulated():
+                self._follow(frame)
+            else:
+                self._listener.observe(frame)
+                self._plan(self.now_ns())
         elif kind == _CONTROL:
             control = convert.control_value(message)
             self._listener.control(control)
@@ -132,17 +142,34 @@ class ReactionNode(ReactdiffNode):
     def _tick(self) -> None:
         # While frames come, plans are drawn when one has just come: then a plan has the newest evidence, and evidence
         # waits 40 ms less for it.
-        if self.steady_ns() - self._heard_ns > FLOWING_NS:
-            self._plan()
+        now = self.now_ns()
+        if self.simulated():
+            followed = self._followed_ns is not None and abs(now - self._followed_ns) < FOLLOWS_NS
+            if now and not followed:  # before simulated time has begun there is nothing to plan
+                self._plan(now)
+        elif self.steady_ns() - self._heard_ns > FLOWING_NS:
+            self._plan(now)
 
-    def _plan(self) -> None:
+    def _follow(self, frame: SpeakerFrame) -> None:
+        """Take in a frame and plan at the times at which a session does, however long perception took for it.
+
+        So a bag played into the graph gives the plans that its offline replay gives, on a slow machine as well.
+        """
+        seen_ns = 0 if frame.picture_stamp_ns is None else frame.picture_stamp_ns + PICTURE_LATENCY_NS
+        due_ns = max(frame.stamp_ns, seen_ns)
+        if self._followed_ns is not None and 0 < due_ns - self._followed_ns < FOLLOWS_NS:
+            first = PLANS.slot(self._followed_ns) + 1
+            for slot in range(first, PLANS.slot(due_ns - 1) + 1):
+                self._plan(PLANS.time_ns(slot))
+        self._listener.observe(frame)
+        self._plan(due_ns)
+        self._followed_ns = due_ns
+
+    def _plan(self, now_ns: int) -> None:
         if isinstance(self._listener, ShowsCandidates):
             asked = self._candidates.get_subscription_count() > 0
             self._listener.show_candidates(asked or bool(self.values["publish_candidates"]))
-        now = self.now_ns()
-        if now == 0:
-            return  # simulated time has not begun
-        reaction = self._listener.plan(now)
+        reaction = self._listener.plan(now_ns)
         if reaction is not None:
             self._publish(reaction)
 
