@@ -46,13 +46,14 @@ def online(
     """
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.online import verify
-    from reactdiff_ros.evaluation.runs.listening import Spec
+    from reactdiff_ros.evaluation.runs.listening import Spec, blamed
 
     with json_on_stdout(as_json) as result:
         spec = Spec(listener, str(model or ""))
         given: dict[str, Any] = {} if clips is None else _material(clips, seconds)
-        with progress_bar("cuts") as told:
-            verdict = verify(spec.make(seed), seconds=seconds, cuts=cuts, seed=seed, told=told, **given)
+        listener_ = spec.make(seed)
+        with progress_bar("cuts") as told, blamed(spec):
+            verdict = verify(listener_, seconds=seconds, cuts=cuts, seed=seed, told=told, **given)
         result.update(listener=listener, seconds=seconds, seed=seed, **verdict.as_dict())
         tell(verdict.sentence(spec.name))
         if verdict.deterministic and verdict.acted < 0.2:

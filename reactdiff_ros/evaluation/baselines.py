@@ -6,7 +6,7 @@ and why a listener has to be above all but the first: docs/evaluation.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,6 +95,14 @@ class Mean:
         self.total[: len(attributes)] += attributes
         self.count[: len(attributes)] += 1
 
+    def without(self, others: Mean) -> Mean:
+        """Of all but `others`, who were taken in as well; as long as anybody is left."""
+        total, count = self.total.copy(), self.count.copy()
+        total[: len(others.count)] -= others.total
+        count[: len(others.count)] -= others.count
+        left = int((count > 0).sum())
+        return Mean(total[:left], count[:left])
+
     def sequence(self) -> FloatArray:
         """(T, 25) mean of those who were still there at each frame."""
         return np.asarray(self.total / np.maximum(self.count, 1)[:, None], dtype=np.float32)
@@ -102,6 +110,41 @@ class Mean:
     def frame(self) -> FloatArray:
         """(25,)."""
         return np.asarray(self.total.sum(0) / max(int(self.count.sum()), 1), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Mean reactions, each of other people than those whom it is compared with."""
+
+    sequences: FloatArray
+    """(G, T, 25)."""
+    frames: FloatArray
+    """(G, 25)."""
+    row: dict[str, int]
+    """Which of them is for a group of people; a group that is not there takes the first."""
+
+
+def means_of(listeners: Iterable[tuple[str, FloatArray]], *, apart: bool) -> Means:
+    """Of listeners (group, (T, 25)); `apart`: for each group the mean of the others, for a set compared with itself.
+
+    A group that is all there is has no others: its row is -1.
+    """
+    whole = Mean.empty()
+    by_group: dict[str, Mean] = {}
+    for group, attributes in listeners:
+        whole.add(attributes)
+        if apart:
+            by_group.setdefault(group, Mean.empty()).add(attributes)
+    found = {group: whole.without(own) for group, own in by_group.items()} if apart else {"": whole}
+    left = {group: mean for group, mean in found.items() if len(mean.count)}
+    length = max((len(mean.count) for mean in left.values()), default=0)
+    sequences = [fitted(mean.sequence(), length) for mean in left.values()]
+    row = {group: list(left).index(group) if group in left else -1 for group in found}
+    return Means(
+        np.array(sequences, dtype=np.float32).reshape(len(left), length, ATTRIBUTE_COUNT),
+        np.array([mean.frame() for mean in left.values()], dtype=np.float32).reshape(len(left), ATTRIBUTE_COUNT),
+        row,
+    )
 
 
 def described(speaker: FloatArray, rate_hz: float, frames: int) -> NDArray[np.float32]:

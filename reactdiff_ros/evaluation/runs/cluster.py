@@ -41,7 +41,7 @@ def on_cluster(parts: Sequence[Part], address: str) -> Iterator[tuple[Part, Made
         wanted = {client.submit(do, part, key=f"reactdiff-{i}-{id(parts)}", pure=False): part
                   for i, part in enumerate(parts)}  # fmt: skip
         left = set(wanted)
-        for future in as_completed(list(wanted)):
+        for future in as_completed(list(wanted), loop=client.loop):
             left.discard(future)
             yield wanted[future], _result(future, address, len(left))
             future.release()

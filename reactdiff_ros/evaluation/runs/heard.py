@@ -18,7 +18,7 @@ from reactdiff_ros.datasets.recordings import load as load_extracted
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.online import Foresees, foresees, look_ahead_s
 from reactdiff_ros.evaluation.recordings.extraction import CONFIDENT, Track, extract_clip, onto_grid
-from reactdiff_ros.evaluation.runs.listening import Spec, check
+from reactdiff_ros.evaluation.runs.listening import Spec, blamed, check
 from reactdiff_ros.evaluation.studies.frame_policies import frames_of
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
@@ -130,13 +130,14 @@ def shown(known: Perceived, spec: Spec, seed: int) -> Shown:
     timed = Timed(listener, perf_counter)
     faces: list[ExpressionFrame] = []
     plan_s: list[float] = []
-    for heard, plans in _run(known, listener, timed, seed):
-        faces.extend(heard)
-        if plans:
-            for plan in plans:
-                check(plan, spec.text)
-            plan_s.append(timed.seconds)
-        timed.seconds = 0.0
+    with blamed(spec):
+        for heard, plans in _run(known, listener, timed, seed):
+            faces.extend(heard)
+            if plans:
+                for plan in plans:
+                    check(plan, spec.text)
+                plan_s.append(timed.seconds)
+            timed.seconds = 0.0
     if not faces:
         raise MediaError("the recording is too short to listen to", where=spec.text)
     fast = np.stack([face.coefficients for face in faces])

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -173,11 +174,30 @@ def listen(spec: Spec, speaker: SpeakerBatch, seeds: Sequence[int]) -> Heard:
     for seed in seeds:
         listener = spec.make(seed)
         ahead = look_ahead_s(listener)
-        if foresees(listener):
-            cast(Foresees, listener).foresee(frames)
-        streams.append(_stream(listener, frames, taken, spec.text))
+        with blamed(spec):
+            listener.reset(seed)
+            if foresees(listener):
+                cast(Foresees, listener).foresee(frames)
+            streams.append(_stream(listener, frames, taken, spec.text))
     frame_ms = 1e3 * (perf_counter() - begun) / max(len(frames) * len(seeds), 1)
     return Heard(np.stack(streams), np.array(taken), frame_ms, ahead)
+
+
+@contextmanager
+def blamed(spec: Spec) -> Iterator[None]:
+    """Whatever somebody's own class raises is a sentence that names it; the package's own listeners show their faults.
+
+    Raises:
+        ReactdiffError: the listener raised something.
+    """
+    try:
+        yield
+    except ReactdiffError:
+        raise
+    except Exception as error:
+        if not spec.own:
+            raise
+        raise ReactdiffError(f"the listener failed: {type(error).__name__}: {error}", where=spec.text) from error
 
 
 def _stream(listener: Listener, frames: Sequence[SpeakerFrame], taken: list[float], where: str) -> FloatArray:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.online import look_ahead_s, verify
-from reactdiff_ros.evaluation.runs.listening import Spec
+from reactdiff_ros.evaluation.runs.listening import Spec, blamed
 from reactdiff_ros.evaluation.runs.run import Desk
 
 SECONDS = 1.6
@@ -19,7 +18,7 @@ def verified(specs: Sequence[Spec], cuts: int, seed: int, desk: Desk) -> dict[st
     A listener that looks further is told in a sentence, and its figures go on.
 
     Raises:
-        ReactdiffError: a listener cannot be made, or declares no time.
+        ReactdiffError: a listener cannot be made, fails, or declares no time.
     """
     out: dict[str, tuple[float, bool | None]] = {}
     for i, spec in enumerate(specs):
@@ -27,15 +26,11 @@ def verified(specs: Sequence[Spec], cuts: int, seed: int, desk: Desk) -> dict[st
         if not cuts:
             out[spec.name] = (look_ahead_s(listener), None)
             continue
-        try:
+        with blamed(spec):
             verdict = verify(
                 listener, seconds=SECONDS, cuts=cuts, seed=seed,
                 told=lambda share, i=i: desk.told("look-ahead", (i + share) / len(specs)),  # type: ignore[misc]
             )  # fmt: skip
-        except ReactdiffError:
-            raise
-        except Exception as error:  # somebody's listener may raise anything
-            raise ReactdiffError(f"the listener failed: {type(error).__name__}: {error}", where=spec.text) from error
         if not verdict.holds:
             desk.tell(verdict.sentence(spec.name))
         out[spec.name] = (verdict.declared_s, verdict.holds)

@@ -6,7 +6,7 @@ listener's K streams for one speaker. *score*: every row's figures for that spea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -125,18 +125,22 @@ def make_reference(folder: str, split: str, streams: int) -> Made:
     chosen = PublicSet(kind_of(root, split), root, split)
     reference = reference_of(chosen)
     same = reference.split == chosen.split
-    mean, notes = simple.Mean.empty(), []
+    notes: list[str] = []
     known: list[FloatArray] = []
     index: list[int] = []
-    for n in range(len(reference)):
-        try:
-            speaker, listener = reference.speaker_attributes(n), reference.listener_attributes(n)
-        except DatasetError as error:
-            notes.append(f"left out of the reference split: {error}")
-            continue
-        mean.add(listener)
-        known.append(speaker)
-        index.append(n)
+
+    def readable() -> Iterator[tuple[str, FloatArray]]:
+        for n in range(len(reference)):
+            try:
+                speaker, listener = reference.speaker_attributes(n), reference.listener_attributes(n)
+            except DatasetError as error:
+                notes.append(f"left out of the reference split: {error}")
+                continue
+            known.append(speaker)
+            index.append(n)
+            yield reference.group(n), listener
+
+    means = simple.means_of(readable(), apart=same)
     if not known:
         raise ReactdiffError("nothing of the reference split can be read", where=str(root / reference.split))
     frames = min(LONGEST, int(np.median([len(s) for s in known])))
@@ -153,9 +157,17 @@ def make_reference(folder: str, split: str, streams: int) -> Made:
             continue
         near[n] = np.array(index)[simple.nearest(own[None], rows, own_people[None], streams)[0]]
     if same:
-        notes.append("there is no train split: means and nearest neighbours are of the evaluated split itself")
-    arrays: dict[str, NDArray[Any]] = {"sequence": mean.sequence(), "frame": mean.frame(), "near": near}
+        notes.append(
+            "there is no train split: means and neighbours are of the other people of the evaluated split"
+        )
+    row = [means.row.get(chosen.group(n), 0) for n in range(len(chosen))]
+    arrays = reference_arrays(means, row, near)
     return Made({"split": reference.split, "recordings": len(index)}, arrays, tuple(notes))
+
+
+def reference_arrays(means: simple.Means, row: Sequence[int], near: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """What `Rows` takes from a reference: mean reactions, which of them is whose, and nearest neighbours."""
+    return {"sequence": means.sequences, "frame": means.frames, "row": np.array(row, dtype=np.int64), "near": near}
 
 
 # --- listen ------------------------------------------------------------------------------------------------------
@@ -285,7 +297,7 @@ class Rows:
 
     rate_hz: float
     reference: Made
-    """With arrays "sequence", "frame" and "near"."""
+    """With the arrays of `reference_arrays`, or none."""
     streams: int
     seed: int
     lag_s: float
@@ -316,8 +328,10 @@ class Rows:
         rows[simple.MIME] = many(simple.late(mine.arrays["speaker_attributes"], self.lag_s, self.rate_hz))
         rows[simple.RANDOM] = simple.noise(self.streams, frames, number(self.seed, n, _NOISE))
         if "sequence" in self.reference.arrays:
-            rows[simple.MEAN_SEQUENCE] = many(self.reference.arrays["sequence"])
-            rows[simple.MEAN_FRAME] = many(self.reference.arrays["frame"][None])
+            row = int(self.reference.arrays["row"][n])
+            if row >= 0:
+                rows[simple.MEAN_SEQUENCE] = many(self.reference.arrays["sequence"][row])
+                rows[simple.MEAN_FRAME] = many(self.reference.arrays["frame"][row][None])
             near = self.reference.arrays["near"][n]
             if (near >= 0).all():
                 rows[simple.NEAREST] = np.stack([simple.fitted(self._listener(int(m)), frames) for m in near])

@@ -6,7 +6,7 @@ session. *score*: every row's figures, which need another recording for the shuf
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from reactdiff_ros.evaluation.runs.heard import perceive, shown
 from reactdiff_ros.evaluation.runs.lab import Source
 from reactdiff_ros.evaluation.runs.listening import Spec
 from reactdiff_ros.evaluation.runs.measures import BEHAVIOUR, MOTION, behaviour, mean_of, motion
-from reactdiff_ros.evaluation.runs.react import Rows, number
+from reactdiff_ros.evaluation.runs.react import Rows, number, reference_arrays
 from reactdiff_ros.evaluation.runs.scoring import MEASURES, score
 from reactdiff_ros.evaluation.runs.work import Made, Part
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
@@ -185,19 +185,22 @@ def reference_part(files: Mapping[int, str], groups: Mapping[int, str], count: i
 
 def make_reference(files_of: Mapping[str, str], groups: Mapping[str, str], count: int, streams: int) -> Made:
     """See `reference_part`."""
-    mean = simple.Mean.empty()
     speakers: list[FloatArray] = []
-    for path in files_of.values():
-        arrays = kept.load(Path(path), ("truth_attributes", "speaker_attributes")).arrays
-        mean.add(arrays["truth_attributes"])
-        speakers.append(arrays["speaker_attributes"])
+
+    def all_of_them() -> Iterator[tuple[str, FloatArray]]:
+        for n, path in files_of.items():
+            arrays = kept.load(Path(path), ("truth_attributes", "speaker_attributes")).arrays
+            speakers.append(arrays["speaker_attributes"])
+            yield groups[n], arrays["truth_attributes"]
+
+    means = simple.means_of(all_of_them(), apart=True)
     frames = min(len(s) for s in speakers)
     rows = np.stack([simple.described(s, REACTION_RATE_HZ, frames) for s in speakers])
     index = np.array([int(n) for n in files_of])
     near = np.full((count, streams), -1, dtype=np.int64)
+    row = [means.row[groups[str(n)]] if str(n) in groups else -1 for n in range(count)]
     for i, n in enumerate(index.tolist()):
         same = np.array([groups[str(m)] == groups[str(n)] for m in index.tolist()])
         if not same.all():
             near[n] = index[simple.nearest(rows[i][None], rows, same[None], streams)[0]]
-    arrays_out: dict[str, NDArray[Any]] = {"sequence": mean.sequence(), "frame": mean.frame(), "near": near}
-    return Made({"files": dict(files_of)}, arrays_out)
+    return Made({"files": dict(files_of)}, reference_arrays(means, row, near))

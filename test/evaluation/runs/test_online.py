@@ -1,0 +1,136 @@
+"""The strict-online protocol finds whoever looks further ahead than it says, and nobody else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_tools import own_listener
+
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.online import look_ahead_s, verify
+from reactdiff_ros.evaluation.runs.listening import Spec, listen
+from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.policies.rules import RulesListener
+from reactdiff_ros.model.tokens import SpeakerBatch, blank
+
+
+def test_the_policies_are_strictly_online() -> None:
+    for policy in ("rules", "mime", "random"):
+        verdict = verify(make_listener(policy, seed=1), seconds=1.4, cuts=8, seed=1)
+        assert verdict.holds, policy
+        assert verdict.declared_s == 0.0
+        assert verdict.first is None
+    assert verify(make_listener("mime", seed=1), seconds=1.4, cuts=8, seed=1).acted > 0.8
+
+
+@pytest.mark.parametrize(("declared", "looks", "holds"), [("0.5", "0.5", True), ("0.3", "0.5", False)])
+def test_a_look_ahead_is_held_to_what_is_declared(tmp_path: Path, declared: str, looks: str, holds: bool) -> None:
+    listener = Spec(own_listener(tmp_path, declared=declared, looks=looks)).make(0)
+    verdict = verify(listener, seconds=1.6, cuts=20, seed=3)
+    assert verdict.holds is holds
+    assert verdict.declared_s == float(declared)
+    if not holds:
+        assert verdict.first is not None
+        assert 0.3 <= verdict.first.ahead_s <= 0.5
+        assert f"frame {verdict.first.frame}" in verdict.sentence("own")
+        assert "looks further" in verdict.sentence("own")
+
+
+def test_an_offline_listener_may_declare_all_of_the_future(tmp_path: Path) -> None:
+    listener = Spec(own_listener(tmp_path, declared="float('inf')", looks="99")).make(0)
+    assert verify(listener, seconds=1.2, cuts=5, seed=3).holds
+
+
+def test_a_listener_that_is_not_deterministic_is_told_so() -> None:
+    class Moody(RulesListener):
+        rng = np.random.default_rng()
+
+        def plan(self, now_ns):  # type: ignore[no-untyped-def]
+            made = super().plan(now_ns)
+            if made is not None:
+                made.coefficients[:] = np.clip(made.coefficients + 0.01 * self.rng.random(), 0, 0.5)
+            return made
+
+    verdict = verify(Moody(seed=0, config=ListenerConfig()), seconds=1.0, cuts=3)
+    assert not verdict.deterministic
+    assert not verdict.holds
+    assert "not deterministic" in verdict.sentence("moody")
+
+
+def test_what_is_declared_must_be_a_time() -> None:
+    class Odd:
+        look_ahead_s = "soon"
+
+    for wrong in ("soon", -1.0, float("nan"), True):
+        Odd.look_ahead_s = wrong  # type: ignore[assignment]
+        with pytest.raises(ReactdiffError, match="declares a look-ahead of"):
+            look_ahead_s(Odd())  # type: ignore[arg-type]
+
+
+def test_the_command_passes_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = ["--cuts", "6", "--seconds", "1.2", "--json"]
+    assert main(["evaluate", "online", "--listener", "rules", *few]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["holds"] is True
+    assert told["first_difference"] is None
+    assert told["plan_ms_p50"] > 0
+    cheat = own_listener(tmp_path, declared="0.0", looks="0.4", name="cheat.py")
+    assert main(["evaluate", "online", "--listener", cheat, *few]) == 1
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert told["holds"] is False
+    assert told["first_difference"]["frame"] >= 0
+    assert 0 < told["first_difference"]["ahead_s"] <= 0.4
+    assert "looks further: frame" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("nobody", "unknown listener"),
+        ("no_such_module:X", "no_such_module is not installed"),
+        ("json:NoSuchClass", "there is no such listener"),
+        ("json:JSONDecoder", "must take seed="),
+        ("collections:Counter", "lacks name"),
+        ("nowhere/own.py:Own", "the listener's file is not there"),
+    ],
+)
+def test_a_listener_that_cannot_be_had_is_a_sentence(
+    text: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "online", "--listener", text, "--cuts", "1"]) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_file_that_does_not_run_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("import no_such_package\n")
+    with pytest.raises(ReactdiffError, match="no_such_package is not installed"):
+        Spec(f"{tmp_path}/own.py:Own").make(0)
+    (tmp_path / "own.py").write_text("1 / 0\n")
+    with pytest.raises(ReactdiffError, match="ZeroDivisionError"):
+        Spec(f"{tmp_path}/own.py:Own").make(0)
+
+
+def speaker(frames: int) -> SpeakerBatch:
+    nobody = blank(frames)
+    return SpeakerBatch(**{name: getattr(nobody, name)[None] for name in nobody.__slots__})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("face = np.zeros((16, 57), np.float32)", "has shape"),
+        ("face = np.full((16, 58), np.nan, np.float32)", "not numbers"),
+        ("start = now_ns - 80_000_000; face = np.zeros((16, 58), np.float32)", "begins in the past"),
+    ],
+)
+def test_plans_from_outside_are_checked(tmp_path: Path, change: str, sentence: str) -> None:
+    path = Path(own_listener(tmp_path, declared="0.0", looks="0.0").rpartition(":")[0])
+    path.write_text(path.read_text().replace("        face = np.zeros((16, 58), np.float32)", f"        {change}"))
+    with pytest.raises(ReactdiffError, match=sentence):
+        listen(Spec(f"{path}:Own"), speaker(20), [0])

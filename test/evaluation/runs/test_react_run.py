@@ -1,0 +1,145 @@
+"""`evaluate react` on generated sets in the layouts of REACT and MARS."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from generated_sets import FACEVERSE_ORDER, mars, react, react_neighbours
+
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.evaluation.result_files import read_result
+
+pytest.importorskip("numba")
+ROWS = {
+    "rules", "shuffled", "ground_truth", "mime", "random", "mean_sequence", "mean_frame", "nearest_neighbour",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = react(tmp_path_factory.mktemp("react"), frames=101, sound=False)
+    react_neighbours(folder)
+    (folder / "names.txt").write_text("\n".join(FACEVERSE_ORDER))
+    return folder
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], data: Path, *more: str, code: int = 0) -> tuple[dict[str, Any], str]:
+    arguments = ["evaluate", "react", "--data", str(data), "--listener", "rules", "--streams", "2", "--no-voice"]
+    names = ["--expression-names", str(data / "names.txt")] if (data / "names.txt").exists() else []
+    assert main([*arguments, *names, "--cuts", "0", "--json", *more]) == code
+    captured = capsys.readouterr()
+    return json.loads(captured.out) if captured.out else {}, captured.err
+
+
+def test_a_split_beside_all_baselines(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "result.npz"
+    told, _ = evaluated(capsys, data, "--output", str(output), "--cuts", "2")
+    table = told["systems"]
+    assert set(table) == ROWS
+    assert told["recordings"] == 8
+    assert told["compat"] == "react2024"
+    assert table["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
+    assert table["ground_truth"]["FRDiv"] == pytest.approx(0, abs=1e-9)
+    assert table["ground_truth"]["FRC"] > table["mime"]["FRC"] > table["random"]["FRC"]
+    assert table["random"]["FRVar"] == pytest.approx(1 / 12, rel=0.05)
+    assert table["random"]["FRDvs"] == pytest.approx(1 / 6, rel=0.05)
+    assert table["mean_frame"]["FRC"] == 0
+    assert table["mean_frame"]["FRVar"] == pytest.approx(0, abs=1e-9)
+    assert table["rules"]["FRC_low"] <= table["rules"]["FRC"] <= table["rules"]["FRC_high"]
+    assert table["rules"]["frame_ms"] > 0
+    assert table["rules"]["causal"] is True
+    assert table["rules"]["look_ahead_s"] == 0
+    result = read_result(output)
+    assert result.info.kind == "react"
+    assert result.subject is not None
+    assert result.subject.name == "rules"
+    assert {s.role for s in result.systems} == {"listener", "baseline", "control", "reference"}
+    assert len(result.items) == 8
+    np.testing.assert_allclose(result.system("rules").values["FRC"].mean(), table["rules"]["FRC"])
+    # The generated list has three pairs of people.
+    assert len({item.group for item in result.items}) == 3
+
+
+def test_an_ended_run_goes_on_and_a_changed_file_is_done_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = react(tmp_path / "data", frames=61, sound=False, splits=("val",))
+    react_neighbours(folder)
+    kept = tmp_path / "kept"
+    first, error = evaluated(capsys, folder, "--run", str(kept))
+    assert first["kept_parts"] == 0
+    assert "no train split" in error
+    parts = sorted(kept.glob("listen-*.npz"))
+    assert len(parts) == 8
+    parts[3].unlink()
+    again, error = evaluated(capsys, folder, "--run", str(kept))
+    assert again["kept_parts"] == 7
+    assert "7 of 8 parts are there from before" in error
+    assert again["systems"]["mime"] == first["systems"]["mime"]
+    assert again["systems"]["rules"]["FRC"] == first["systems"]["rules"]["FRC"]
+    clip = next((folder / "val" / "Emotion").rglob("*.npy"))
+    values = np.load(clip)
+    np.save(clip, values[:, ::-1])
+    _, error = evaluated(capsys, folder, "--run", str(kept))
+    assert f"is done anew: it was made with another {clip.name}" in error
+
+
+def test_a_clip_that_cannot_be_read_is_a_sentence_and_the_rest_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = react(tmp_path, frames=61, sound=False, splits=("val",))
+    react_neighbours(folder)
+    broken = next((folder / "val" / "3D_FV_files").rglob("RECOLA/group-1/P25/1.npy"))
+    broken.write_bytes(b"not an array")
+    told, error = evaluated(capsys, folder, code=1)
+    # Once as the speaker, once as the listener.
+    assert told["recordings"] == 6
+    assert len(told["failed"]) == 2
+    assert "cannot be read as a NumPy file" in error
+    assert broken.read_bytes() == b"not an array"
+
+
+def test_a_missing_neighbour_matrix_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = react(tmp_path, frames=61, sound=False, splits=("val",))
+    _, error = evaluated(capsys, folder, code=1)
+    assert "neighbour matrix" in error
+    assert "--own-targets" in error
+    told, _ = evaluated(capsys, folder, "--own-targets")
+    assert told["settings"]["own_targets"] is True
+    assert told["systems"]["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
+
+
+def test_mars_at_its_own_rate_and_of_any_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = mars(mars(tmp_path, split="train"), split="val")
+    told, _ = evaluated(capsys, folder)
+    assert told["compat"] == "mars"
+    assert told["recordings"] == 8
+    assert set(told["systems"]) == ROWS
+    assert told["systems"]["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
+
+
+def test_several_processes_give_the_same_figures(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, _ = evaluated(capsys, data)
+    two, _ = evaluated(capsys, data, "--workers", "2")
+    timed = {"frame_ms", "plan_ms_p50", "plan_ms_p95"}
+    for name, figures in one["systems"].items():
+        for measure, value in figures.items():
+            if not any(measure.startswith(t) for t in timed):
+                assert two["systems"][name][measure] == value, (name, measure)
+
+
+def test_a_folder_of_something_else_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, error = evaluated(capsys, tmp_path, code=1)
+    assert "neither REACT's layout" in error
+
+
+def test_a_result_that_is_there_stays(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "result.npz"
+    output.write_text("mine")
+    _, error = evaluated(capsys, data, "--output", str(output), code=1)
+    assert "the result file is there already" in error
+    assert output.read_text() == "mine"

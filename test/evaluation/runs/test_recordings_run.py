@@ -1,0 +1,153 @@
+"""`evaluate recordings` on a folder of files of `reactdiff extract`, clips and what is none."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from generated_sets import FACEVERSE_ORDER, react
+from run_tools import lab
+
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.demo import demo_clip_path
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.result_files import read_result
+from reactdiff_ros.evaluation.runs.lab import sources
+from reactdiff_ros.evaluation.runs.measures import behaviour, motion, response_lag_ms
+
+pytest.importorskip("numba")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = react(tmp_path_factory.mktemp("react"), frames=101, sound=False, splits=("val",))
+    out = tmp_path_factory.mktemp("lab")
+    lab(out, data, FACEVERSE_ORDER, chosen=(0, 2, 3), alone=(0,))
+    (out / "broken.mp4").write_bytes(b"nothing of a film")
+    return out
+
+
+def evaluated(
+    capsys: pytest.CaptureFixture[str], folder: Path, *more: str, code: int = 0
+) -> tuple[dict[str, Any], str]:
+    arguments = ["evaluate", "recordings", str(folder), "--listener", "rules", "--streams", "2", "--cuts", "0"]
+    assert main([*arguments, "--json", *more]) == code
+    captured = capsys.readouterr()
+    return json.loads(captured.out) if captured.out else {}, captured.err
+
+
+def test_with_and_without_a_recorded_listener(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "lab.npz"
+    before = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    told, error = evaluated(capsys, folder, "--output", str(output), code=1)
+    assert before == {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    assert told["recordings"] == 3
+    assert list(told["failed"]) == ["broken"]
+    assert "the media file cannot be read" in error
+    table = told["systems"]
+    assert {"rules", "mime_live", "random_live", "shuffled", "ground_truth", "mime", "mean_sequence"} <= set(table)
+    assert table["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
+    assert table["mean_sequence"]["FRC"] < table["ground_truth"]["FRC"]
+    assert table["mime_live"]["smile_coupling"] > table["shuffled"]["smile_coupling"]
+    assert table["rules"]["jerk"] > 0
+    assert table["rules"]["evidence_ms_p95"] < 1000
+    assert any("10 minutes" in note for note in told["notes"])
+    result = read_result(output)
+    assert [item.id for item in result.items] == ["people0/talk", "people2/talk", "people3/talk"]
+    assert result.items[0].truth is None
+    assert result.items[1].truth is not None
+    assert np.isfinite(result.system("rules").values["FRC"]).tolist() == [False, True, True]
+    assert set(result.system("rules").streams) == {item.id for item in result.items}
+    assert result.info.failed[0].startswith("broken: ")
+
+
+def test_a_second_run_goes_on(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = tmp_path / "kept"
+    evaluated(capsys, folder, "--run", str(kept), code=1)
+    again, error = evaluated(capsys, folder, "--run", str(kept), code=1)
+    assert again["kept_parts"] == 3
+    assert "3 of 4 parts are there from before" in error
+
+
+def test_nothing_that_works_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, error = evaluated(capsys, tmp_path, code=1)
+    assert "the folder holds no recordings" in error
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    _, error = evaluated(capsys, tmp_path, code=1)
+    assert "not one recording could be evaluated (a)" in error
+
+
+def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(demo_clip_path())) as source, av.open(str(tmp_path / "short.mp4"), "w") as out:
+        streams = {s.index: out.add_stream_from_template(s) for s in source.streams if s.type in ("video", "audio")}
+        for packet in source.demux():
+            if packet.dts is not None and packet.stream.index in streams and packet.pts * packet.time_base < 3.0:
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
+    told, _ = evaluated(capsys, tmp_path, "--streams", "1")
+    assert told["recordings"] == 1
+    assert 2.5 < 60 * told["minutes"] < 4.0
+    assert "shuffled" not in told["systems"]
+    assert any("no shuffled-speaker control" in note for note in told["notes"])
+    assert told["systems"]["rules"]["evidence_ms_p50"] > 0
+
+
+def test_pairs_are_found_by_name_or_by_option(tmp_path: Path) -> None:
+    for name in ("a_speaker.mp4", "a_listener.mp4", "b.mov", "c.mov", "sub/d.wav", "e.npz", ".hidden.mp4", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    found = {s.id: s for s in sources(tmp_path)}
+    assert sorted(found) == ["a_speaker", "b", "c", "e", "sub/d"]
+    assert found["a_speaker"].listener == tmp_path / "a_listener.mp4"
+    assert found["sub/d"].group == "sub"
+    found = {s.id: s for s in sources(tmp_path, [(Path("b.mov"), tmp_path / "c.mov"), (Path("c.mov"), Path("b.mov"))])}
+    assert sorted(found) == ["a_speaker", "b", "c", "e", "sub/d"]
+    assert found["b"].listener == tmp_path / "c.mov"
+    with pytest.raises(ReactdiffError, match="names a file that is not there"):
+        sources(tmp_path, [(Path("b.mov"), Path("x.mov"))])
+
+
+def test_a_bag_is_one_recording(tmp_path: Path) -> None:
+    bag = tmp_path / "session_07"
+    bag.mkdir()
+    (bag / "metadata.yaml").write_text("")
+    (bag / "session_07_0.mcap").write_bytes(b"")
+    single = tmp_path / "loose"
+    single.mkdir()
+    for name in ("a.mcap", "b.mcap"):
+        (single / name).write_bytes(b"")
+    assert [s.id for s in sources(tmp_path)] == ["loose/a", "loose/b", "session_07"]
+    shutil.rmtree(bag)
+    assert [s.id for s in sources(tmp_path)] == ["loose/a", "loose/b"]
+
+
+def smiling(at: list[int], frames: int = 500) -> np.ndarray:
+    face = np.zeros((frames, 58), np.float32)
+    shape = np.concatenate([np.linspace(0, 0.8, 10), np.full(20, 0.8), np.linspace(0.8, 0, 10)])
+    from reactdiff_ros.coefficients import SMILE
+
+    for first in at:
+        face[first : first + 40, SMILE] = shape[:, None]
+    return face
+
+
+def test_the_response_lag_is_that_of_the_answers() -> None:
+    speaker, listener = smiling([100, 300]), smiling([115, 315])
+    measured = behaviour(speaker, listener[None])
+    assert measured["response_lag_ms"] == pytest.approx(600, abs=40)
+    assert measured["smile_coupling"] > 0.2
+    assert np.isnan(response_lag_ms(np.zeros(500), np.zeros((1, 500))))
+
+
+def test_motion_counts_what_reaches_its_bounds() -> None:
+    face = np.zeros((500, 58), np.float32)
+    assert motion(face) == {"jerk": 0.0, "limit_hits": 0.0}
+    face[100:120, 52] = 0.6
+    assert motion(face)["limit_hits"] == pytest.approx(6.0)
+    assert motion(face)["jerk"] > 0
