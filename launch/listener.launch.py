@@ -5,6 +5,9 @@ Only the standard library, launch and launch_ros are imported: the nodes' own en
 
 import json
 import os
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 from launch import LaunchDescription
@@ -61,19 +64,32 @@ def discovery(lan):
 
 
 def parameter_files(arguments):
-    """The robot's file, then the user's."""
+    """What follows from the robot's profile, then the user's file."""
     files = []
-    robot = arguments["robot"]
-    if robot not in ("", "none"):
-        shipped = SHARE / "config" / "robots" / f"{robot}.yaml"
-        files.append(shipped if shipped.is_file() else Path(robot).expanduser())
+    if arguments["robot"] not in ("", "none"):
+        files.append(robot_parameters(arguments["robot"]))
     if arguments["params_file"]:
-        files.append(Path(arguments["params_file"]).expanduser())
-    for path in files:
+        path = Path(arguments["params_file"]).expanduser()
         if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in (SHARE / "config" / "robots").glob("*.yaml")))
-            raise RuntimeError(f"there is no parameter file {path}: give robot:= one of {known}, none, or a path")
-    return [str(path) for path in files]
+            raise RuntimeError(f"there is no parameter file {path}")
+        files.append(str(path))
+    return files
+
+
+def robot_parameters(robot):
+    """A file of the parameters that follow from the profile; the nodes' own environment reads it."""
+    installed = SHARE.parent.parent / "lib" / "reactdiff_ros" / "reactdiff"
+    program = str(installed) if installed.is_file() else shutil.which("reactdiff")
+    if program is None:
+        raise RuntimeError(
+            "the command reactdiff is not on the path: run 'make setup' in the source folder, then '. ./env.sh'"
+        )
+    read = subprocess.run([program, "robot", "parameters", robot], capture_output=True, text=True, check=False)
+    if read.returncode:
+        raise RuntimeError(read.stderr.strip() or f"the profile of the robot {robot} cannot be read")
+    with tempfile.NamedTemporaryFile("w", prefix="reactdiff_robot_", suffix=".yaml", delete=False) as file:
+        file.write(read.stdout)
+    return file.name
 
 
 def node_action(node, arguments, files):

@@ -80,6 +80,23 @@ def check(profile: str, as_json: bool) -> int:
 
 
 @robot.command()
+@click.argument("profile")
+@_JSON
+def parameters(profile: str, as_json: bool) -> int:
+    """Print the ROS parameters that follow from the PROFILE of a robot: where its camera sits."""
+    import yaml
+
+    from reactdiff_ros.cli.output import json_on_stdout
+    from reactdiff_ros.nodes.robot_parameters import robot_parameters
+
+    with json_on_stdout(as_json) as result:
+        result.update(robot_parameters(profile) or {})
+        if not as_json:
+            click.echo(yaml.safe_dump(result), nl=False)
+    return 0
+
+
+@robot.command()
 @click.option("--robot", "name", required=True, metavar="NAME", help="A shipped profile by its name, or a file.")
 @click.option(
     "--frames",

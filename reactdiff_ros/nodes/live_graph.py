@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 import yaml
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.nodes.robot_parameters import robot_parameters
 from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
-from reactdiff_ros.nodes.table import Node, Value, check_parameters, load_table, robot_file
+from reactdiff_ros.nodes.table import Node, Value, check_parameters, load_table
 from reactdiff_ros.resources import share_path
 
 if TYPE_CHECKING:
@@ -77,9 +78,7 @@ def wanted_nodes(options: LiveOptions) -> list[Node]:
     """The nodes that these options start, the face first. Raises ConfigError for unknown arguments or values."""
     table = load_table()
     settled = table.settled(dict(options.arguments))
-    robot = robot_file(settled["robot"])
-    if robot is not None:
-        _check_params_file(robot)
+    robot_parameters(settled["robot"])
     nodes = [node for node in table.nodes if node.wanted(settled)]
     return sorted(nodes, key=lambda node: node.name not in FACE)
 
@@ -97,7 +96,7 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     arguments = ["--ros-args", "-r", f"__ns:={options.namespace or '/'}"]
     if settled["use_sim_time"] == "true":
         arguments += ["-p", "use_sim_time:=true"]
-    for file in (robot_file(settled["robot"]), options.params_file):
+    for file in (_robot_file(settled["robot"], folder), options.params_file):
         if file is not None:
             arguments += ["--params-file", str(file.resolve())]
     if parameters:
@@ -111,6 +110,16 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     if profile is not None:
         environment = {"FASTRTPS_DEFAULT_PROFILES_FILE": str(profile), "FASTDDS_DEFAULT_PROFILES_FILE": str(profile)}
     return NodeCommand(node.name, (str(executable(node.name)), *arguments), environment)
+
+
+def _robot_file(robot: str, folder: Path) -> Path | None:
+    """The robot's parameters, written to `folder`; None for no robot. Raises ConfigError when its profile is wrong."""
+    parameters = robot_parameters(robot)
+    if parameters is None:
+        return None
+    path = folder / "robot.yaml"
+    path.write_text(yaml.safe_dump(parameters))
+    return path
 
 
 def executable(name: str) -> Path:

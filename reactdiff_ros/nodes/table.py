@@ -193,22 +193,6 @@ class Table:
         return settled
 
 
-def robot_file(robot: str) -> Path | None:
-    """The file of node parameters of a robot: shipped in config/robots, or a path; None for "" and "none".
-
-    Raises:
-        ConfigError: there is no such robot or file.
-    """
-    if robot in ("", "none"):
-        return None
-    shipped = share_path("config/robots")
-    for path in (shipped / f"{robot}.yaml", Path(robot).expanduser()):
-        if path.is_file():
-            return path
-    known = ", ".join(sorted(p.stem for p in shipped.glob("*.yaml")))
-    raise ConfigError("there is no such robot", where=robot, todo=f"use one of {known}, none, or the path of a file")
-
-
 def check_parameters(content: object, table: Table) -> None:
     """The content of a ROS parameter file: its form, and the values of parameters that the table knows.
 

@@ -20,9 +20,11 @@ from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.nodes.table import load_table, read_table, robot_file
+from reactdiff_ros.nodes.robot_parameters import robot_parameters
+from reactdiff_ros.nodes.table import load_table, read_table
 from reactdiff_ros.perception.config import RANGES, PerceptionConfig
 from reactdiff_ros.resources import share_path
+from reactdiff_ros.robots.profile import shipped_profiles
 from reactdiff_ros.types import POLICIES
 
 TABLE = load_table()
@@ -114,22 +116,24 @@ def test_clip_takes_the_place_of_the_devices():
     }  # fmt: skip
 
 
-def test_robot_is_a_shipped_file_or_a_path(tmp_path):
+def test_robot_is_a_shipped_profile_or_a_path(tmp_path):
     mine = tmp_path / "mine.yaml"
-    mine.write_text("{}")
-    assert robot_file("screen").name == "screen.yaml"
-    assert robot_file(str(mine)) == mine
-    assert robot_file("none") is None
+    text = share_path("config/robots/screen.yaml").read_text()
+    mine.write_text(text.replace("xyz_m: [0.0, 0.0, 0.12]", "xyz_m: [0.01, 0.02, 0.03]"))
+    assert robot_parameters("screen")["/**/expression_node"]["ros__parameters"]["camera_y_m"] == -0.12
+    found = robot_parameters(str(mine))["/**/expression_node"]["ros__parameters"]
+    assert (found["camera_x_m"], found["camera_y_m"], found["camera_z_m"]) == (-0.02, -0.03, 0.01)
+    assert robot_parameters("none") is None
     with pytest.raises(ConfigError, match=r"hal9000.*screen"):
-        robot_file("hal9000")
+        robot_parameters("hal9000")
 
 
-def test_robots_set_only_parameters_that_exist():
-    for path in share_path("config/robots").glob("screen.yaml"):
-        for node, content in yaml.safe_load(path.read_text()).items():
-            spec = TABLE.node(node.rsplit("/", 1)[-1])
-            for name, value in content["ros__parameters"].items():
-                assert spec.parameter(name).checked(value) == value
+@pytest.mark.parametrize("robot", sorted(shipped_profiles()))
+def test_robots_set_only_parameters_that_exist(robot):
+    for node, content in robot_parameters(robot).items():
+        spec = TABLE.node(node.rsplit("/", 1)[-1])
+        for name, value in content["ros__parameters"].items():
+            assert spec.parameter(name).checked(value) == value
 
 
 @pytest.mark.parametrize(("name", "value"), [("policy", "best"), ("colour", "red")])
@@ -228,7 +232,9 @@ def test_launch_file_hands_on_arguments_files_and_profile(launch_file, monkeypat
     assert Path(camera.additional_env["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
     assert not reaction.additional_env
     assert reaction.parameters[-1]["policy"].given == ("rules",)
-    assert [Path(f).name for f in reaction.parameters[:-1]] == ["screen.yaml", "mine.yaml"]
+    robots, users = reaction.parameters[:-1]
+    assert yaml.safe_load(Path(robots).read_text()) == robot_parameters("screen")
+    assert users == str(mine)
     assert reaction.namespace == "robot1"
     discovery = [a.given for a in actions if a.kind == "SetEnvironmentVariable"]
     assert discovery == [("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")]
