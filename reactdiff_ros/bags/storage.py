@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 from reactdiff_ros.errors import MediaError
 
 SUFFIXES: Final = (".mcap", ".db3")
+LATEST_NS: Final = 1 << 62
+"""A receive time beyond this (the year 2116) is damage; so sums of times stay in 64 bits."""
 _DATA_END, _FOOTER, _CHUNK = 0x0F, 0x02, 0x06
 
 
@@ -129,7 +131,7 @@ class BagFiles:
                     except Exception as error:  # damaged files make the readers raise anything
                         self.cut_short = _first_line(error)
                         break
-                    yield Record(connection.topic, int(received_ns), bytes(raw))
+                    yield Record(connection.topic, min(int(received_ns), LATEST_NS), bytes(raw))
 
     @contextmanager
     def _readers(self) -> Iterator[list[Any]]:

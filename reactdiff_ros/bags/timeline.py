@@ -38,6 +38,7 @@ DRIFT_SPAN_NS: Final = 20 * NS
 """Drift is looked for in recordings of this length and more."""
 CHAIN_NS: Final = NS // 10
 """Chunks of sound without stamps are one sound as long as they come within this of when they should."""
+_LATEST_NS: Final = 1 << 62
 NAMED: Final = 3
 """So many jumps are told one by one."""
 
@@ -75,11 +76,11 @@ def mended(topic: str, stamps: Sequence[int] | Times, received: Sequence[int] | 
 
     Args:
         topic: for the notes.
-        stamps: (N,) ns, 0 = none.
+        stamps: (N,) ns, 0 or less = none.
         received: (N,) ns.
     """
     raw, got = np.asarray(stamps, dtype=np.int64), np.asarray(received, dtype=np.int64)
-    missing = raw == 0
+    missing = raw <= 0
     raw = np.where(missing, got, raw)
     out = np.empty_like(raw)
     notes: list[str] = []
@@ -100,7 +101,7 @@ def mended(topic: str, stamps: Sequence[int] | Times, received: Sequence[int] | 
                     f"{topic}: the stamps jump {'back' if set_back else 'ahead'} by {abs(step) / NS:.1f} s "
                     f"after {where:.1f} s; from there they go on by the receive time"
                 )
-            time = max(at - least, newest + 1)
+            time = min(max(at - least, newest + 1), _LATEST_NS)
             shift = time - stamp
         elif step < 0:
             out_of_order += 1

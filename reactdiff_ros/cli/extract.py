@@ -32,6 +32,8 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--both-roles", is_flag=True, help="Each pair twice: the second time with its roles exchanged.")
 @click.option("--people", default="", help="Who the two of every --pair are; recordings of one pair stay together.")
+@click.option("--picture", default="", metavar="TOPIC", help="A bag's camera, where it has several.")
+@click.option("--sound", default="", metavar="TOPIC", help="A bag's microphone, where it has several.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
 @click.option("--force", is_flag=True, help="Write over recordings that are there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -40,6 +42,8 @@ def extract(
     couples: tuple[tuple[Path, Path], ...],
     both_roles: bool,
     people: str,
+    picture: str,
+    sound: str,
     output: Path,
     force: bool,
     as_json: bool,
@@ -55,7 +59,7 @@ def extract(
     if not targets:
         raise click.UsageError("give FILES or --pair SPEAKER LISTENER")
     with json_on_stdout(as_json) as result:
-        written, kept, failed = _run(targets, people, force)
+        written, kept, failed = _run(targets, people, force, (picture, sound))
         result.update(output=str(output), written=written, kept=kept, failed=failed)
         tell(f"{len(written)} recordings in {output}, {len(kept)} kept as they were, {len(failed)} failed")
     return EXIT_ERROR if failed else EXIT_DONE
@@ -74,7 +78,7 @@ def _targets(files: tuple[Path, ...], pairs: list[tuple[Path, Path]], output: Pa
 
 
 def _run(
-    targets: dict[Path, tuple[Path, ...]], people: str, force: bool
+    targets: dict[Path, tuple[Path, ...]], people: str, force: bool, topics: tuple[str, str]
 ) -> tuple[list[dict[str, Any]], list[str], dict[str, str]]:
     from reactdiff_ros.datasets.recordings import save
 
@@ -82,7 +86,7 @@ def _run(
     kept = [str(target) for target in targets if target not in wanted]
     for name in kept:
         tell(f"{name} is there already and stays (--force writes over it)")
-    eyes = _Eyes(wanted)
+    eyes = _Eyes(wanted, topics)
     written: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
     for target, source in wanted.items():
@@ -100,7 +104,8 @@ def _run(
 class _Eyes:
     """Perceives each file once; keeps what a later pair still needs."""
 
-    def __init__(self, wanted: dict[Path, tuple[Path, ...]]) -> None:
+    def __init__(self, wanted: dict[Path, tuple[Path, ...]], topics: tuple[str, str]) -> None:
+        self._topics = topics
         self._uses = [path for source in wanted.values() for path in source]
         self._known: dict[Path, tuple[Track, Source] | MediaError] = {}
         self._perception: Perception | None = None
@@ -132,7 +137,7 @@ class _Eyes:
         from reactdiff_ros.evaluation.recordings.extraction import extract_source, open_source
         from reactdiff_ros.perception import SpeakerPerception
 
-        clip = open_source(path)
+        clip = open_source(path, *self._topics)
         if self._perception is None:
             self._perception = SpeakerPerception()
         with click.progressbar(length=max(1, round(clip.duration_s * 100)), label=path.name, file=sys.stderr) as bar:

@@ -123,14 +123,19 @@ def onto_grid(frames: Sequence[SpeakerFrame]) -> Track:
     return Track(first, batch, np.array(stamps, dtype=np.int64), np.array(ages, dtype=np.int64))
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, picture: str = "", sound: str = "") -> Source:
     """A media file or a bag.
+
+    Args:
+        path: of it.
+        picture: a bag's topic of the speaker's pictures; "" = found by type, "none" = without.
+        sound: a bag's topic of sound, likewise.
 
     Raises:
         MediaError: it cannot be opened, or holds neither pictures nor sound.
         ModuleNotFoundError: it is a bag, and `rosbags` is not installed.
     """
-    return BagSource(path) if is_bag(path) else MediaClip(path)
+    return BagSource(path, picture, sound) if is_bag(path) else MediaClip(path)
 
 
 def extract_source(
