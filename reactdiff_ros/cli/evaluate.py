@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from reactdiff_ros.cli.evaluate_ablations import ablations
+from reactdiff_ros.cli.evaluate_arrays import arrays
 from reactdiff_ros.cli.evaluate_behaviour import behaviour
 from reactdiff_ros.cli.evaluate_controls import controls
 from reactdiff_ros.cli.evaluate_dyads import dyads
@@ -33,3 +34,4 @@ evaluate.add_command(evidence)
 evaluate.add_command(react)
 evaluate.add_command(online)
 evaluate.add_command(recordings)
+evaluate.add_command(arrays)

@@ -1,1 +1,43 @@
-"""Measuring: what the listener does and what it costs."""
+"""Measuring: what the listener does and what it costs.
+
+The parts that need neither ROS nor the model are named here, and are loaded when they are used:
+
+    from reactdiff_ros.evaluation import evaluate_reactions
+    figures = evaluate_reactions(prediction, listener, speaker, neighbour, compat="react2024").figures
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reactdiff_ros.evaluation.metrics.array_files import load_arrays as load_arrays
+    from reactdiff_ros.evaluation.metrics.mars import evaluate_mars as evaluate_mars
+    from reactdiff_ros.evaluation.metrics.mars import export_mars as export_mars
+    from reactdiff_ros.evaluation.metrics.mars import target_lists as target_lists
+    from reactdiff_ros.evaluation.metrics.react_set import ReactMetrics as ReactMetrics
+    from reactdiff_ros.evaluation.metrics.react_set import evaluate_reactions as evaluate_reactions
+    from reactdiff_ros.evaluation.metrics.robot import RobotMetrics as RobotMetrics
+    from reactdiff_ros.evaluation.metrics.robot import robot_metrics as robot_metrics
+
+_HOMES = {
+    "ReactMetrics": "react_set",
+    "RobotMetrics": "robot",
+    "evaluate_mars": "mars",
+    "evaluate_reactions": "react_set",
+    "export_mars": "mars",
+    "load_arrays": "array_files",
+    "robot_metrics": "robot",
+    "target_lists": "mars",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.metrics.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -23,7 +23,7 @@ from reactdiff_ros.evaluation.metrics.react import (
     variance,
 )
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 EXPECTED = DATA / "react_metrics_expected.json"
 
 
