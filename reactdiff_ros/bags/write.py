@@ -34,8 +34,8 @@ SPEAKER, REACTION, EXPRESSION = "/speaker/frame", "/listener/reaction", "/listen
 """The graph's topics (config/nodes.json) without a namespace."""
 # Jazzy writes 9, humble reads up to strings of QoS: 8 is what both read.
 _VERSION: Final = 8
-_COMMIT_BYTES: Final = 4 << 20
-"""What a full disk or a crash can take from a database; an mcap file loses its last chunk of 1 MiB."""
+_COMMIT_BYTES: Final = 1 << 20
+"""About what a full disk or a crash takes from a database; as much as from an mcap file, which loses its last chunk."""
 
 
 class BagWriter:
