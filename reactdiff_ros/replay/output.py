@@ -6,16 +6,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from reactdiff_ros import __version__
+from reactdiff_ros.bags import interfaces
 from reactdiff_ros.bags.read import BagSource
 from reactdiff_ros.bags.study import Study
 from reactdiff_ros.bags.write import BagWriter, Storage
 from reactdiff_ros.clock import to_ns
+from reactdiff_ros.messages import fill_candidates
 from reactdiff_ros.replay.parameters import ReplaySettings
 from reactdiff_ros.replay.replay import Step, Tally
 from reactdiff_ros.replay.senses import Recording
+from reactdiff_ros.types import Reaction
+
+_CANDIDATES: Final = "/listener/reaction/candidates"
+_CANDIDATES_TYPE: Final = "reactdiff_ros/msg/ReactionCandidates"
 
 
 class ReplayBag:
@@ -90,8 +96,15 @@ class ReplayBag:
                 writer.speaker(value, log_ns=log_ns)
             elif kind == 1:
                 writer.reaction(replace(value, compute_s=0.0), log_ns=log_ns)
+                self._candidates(value, log_ns)
             else:
                 writer.expression(value)
+
+    def _candidates(self, plan: Reaction, log_ns: int) -> None:
+        if plan.candidates is not None:
+            message = interfaces.empty(_CANDIDATES_TYPE)
+            fill_candidates(message, plan)
+            self._writer.message(_CANDIDATES, log_ns, message)
 
     def close(self, tally: Tally, complete: bool) -> None:
         """Finish the bag with what is to be known of the replay.
@@ -108,7 +121,7 @@ class ReplayBag:
             "replay.backend": backend,
         }
         self._writer.study = replace(
-            self._study, parameters={**self._study.parameters, **told}, weights=backend.rpartition("@")[2]
+            self._study, parameters={**self._study.parameters, **told}, weights=backend.partition("@")[2]
         )
         self._writer.close()
 

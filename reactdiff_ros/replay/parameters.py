@@ -12,7 +12,8 @@ import yaml
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.nodes.table import Node, Value, check_parameters, load_table, robot_file
+from reactdiff_ros.nodes.robot_parameters import robot_parameters
+from reactdiff_ros.nodes.table import Node, Value, check_parameters, load_table
 from reactdiff_ros.perception import PerceptionConfig
 from reactdiff_ros.session import SessionConfig
 
@@ -77,7 +78,9 @@ def settings_as_live(
     for name in given:
         if name not in known:
             raise ConfigError(f"there is no parameter {name}", todo=f"use one of {', '.join(sorted(known))}")
-    files = [_entries(path) for path in (robot_file(robot), params_file) if path is not None]
+    files = [list(_walk(robot_parameters(robot) or {}, ""))]
+    if params_file is not None:
+        files.append(_entries(params_file))
     values = {name: _values(node, files, given) for name, node in nodes.items()}
     reaction = values["reaction_node"]
     seeds = {int(values[name]["seed"]) for name in ("reaction_node", "expression_node")}

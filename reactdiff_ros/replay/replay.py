@@ -124,7 +124,7 @@ def steps(
         listener: takes the place of `settings.policy`; it is reset with the seed first.
         tally: filled while it goes on.
         ahead: decode and perceive in a second process (of a path only). The result is the same to the bit.
-        candidates: plans carry all their candidates.
+        candidates: plans carry all their candidates, as with the parameter publish_candidates.
         timer: seconds of a monotonic clock; has no influence on any face.
 
     Raises:
@@ -183,7 +183,7 @@ def _listened(
     sensed: Iterable[Sensed], settings: ReplaySettings, listener: Timed, tally: Tally, candidates: bool
 ) -> Iterator[Step]:
     noted = Noted()
-    listener.show_candidates(candidates)
+    listener.show_candidates(candidates or settings.listener.publish_candidates)
     expression = ExpressionEngine(settings.expression, settings.seed)
     session = ListeningSession(noted, listener, expression, settings.session)
     session.reset(settings.seed)

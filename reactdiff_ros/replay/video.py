@@ -183,20 +183,20 @@ class _SoundTrack:
         self._stream.bit_rate = 96_000
         self._stream.layout = "mono"
         self._resampler: Any = None
-        self._format: tuple[int, int] | None = None
+        self._rate_hz = 0
         self._written = 0
 
     def add(self, sound: ClipSound) -> None:
         """The next chunk; what lies before what is written already is left out."""
-        channels = sound.samples.shape[1]
-        if self._format != (sound.rate_hz, channels):
+        if self._rate_hz != sound.rate_hz:
             self._flush()
-            self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=SOUND_HZ)
-            self._format = (sound.rate_hz, channels)
         off_ns = sound.offset_ns - self._start_ns - self._written * NS // SOUND_HZ
         if off_ns > SLACK_NS:
             self._flush()
             self._write(np.zeros(off_ns * SOUND_HZ // NS, dtype=np.float32))
+        if self._resampler is None:
+            self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=SOUND_HZ)
+            self._rate_hz = sound.rate_hz
         mono = sound.samples.astype(np.float32).mean(axis=1) / 32768.0
         if off_ns < -SLACK_NS:
             mono = mono[min(len(mono), -off_ns * sound.rate_hz // NS) :]
@@ -216,7 +216,7 @@ class _SoundTrack:
     def _flush(self) -> None:
         if self._resampler is not None:
             self._resampled(None)
-            self._resampler, self._format = None, None
+            self._resampler, self._rate_hz = None, 0
 
     def _resampled(self, frame: Any) -> None:
         for part in self._resampler.resample(frame):
