@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reactdiff_ros.cli.output import EXIT_DONE, json_on_stdout, tell
 from reactdiff_ros.cli.progress import progress_bar
+from reactdiff_ros.clock import NS
+
+if TYPE_CHECKING:
+    from reactdiff_ros.bags.from_video import Part
 
 _PATH = click.Path(path_type=Path)
 
@@ -59,37 +63,47 @@ def _print(about: dict[str, Any]) -> None:
 
 
 @bag.command("from-video")
-@click.argument("path", metavar="FILE", type=_PATH)
-@click.option("-o", "--output", type=_PATH, default=None, help="Bag to be made; by default FILE's name with _bag.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_PATH)
+@click.option("-o", "--output", type=_PATH, default=None, help="Bag to be made; else FILE's name with _bag.")
 @click.option("--storage", type=click.Choice(["mcap", "sqlite3"]), default="mcap", show_default=True)
 @click.option("--raw", is_flag=True, help="Pictures as sensor_msgs/Image instead of JPEG: large.")
 @click.option("--quality", type=click.IntRange(1, 100), default=85, show_default=True, help="Of JPEG.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def from_video(path: Path, output: Path | None, storage: Any, raw: bool, quality: int, as_json: bool) -> int:
+def from_video(
+    files: tuple[Path, ...], output: Path | None, storage: Any, raw: bool, quality: int, as_json: bool
+) -> int:
     """FILE, a video or a sound, as the bag that a robot's camera and microphone would have recorded of it.
 
-    The topics are the graph's: /camera/image_raw/compressed and /audio. The clip's time 0 is second 1 of the bag.
-    The same FILE gives the same bytes.
+    The topics are the graph's: /camera/image_raw/compressed and /audio. The clip's time 0 is second 1 of the bag;
+    several FILEs follow each other, a second or two apart. The same FILEs give the same bytes.
     """
-    from reactdiff_ros.bags.from_video import bag_from_clip
+    from reactdiff_ros.bags.from_video import bag_from_clips
     from reactdiff_ros.capture.media import MediaClip
 
-    target = output or Path(f"{path.stem}_bag")
+    target = output or Path(f"{files[0].stem}_bag")
     with json_on_stdout(as_json) as result:
-        clip = MediaClip(path)
-        with progress_bar(path.name) as progress:
-            made = bag_from_clip(clip, target, storage=storage, raw=raw, quality=quality, progress=progress)
-        notes = []
-        if not made.pictures:
-            notes.append(f"{path} has no pictures: the bag has no topic of pictures")
-        if not made.sounds:
-            notes.append(f"{path} has no sound: the bag has no topic of sound")
-        if made.damaged:
-            notes.append(f"{path} is damaged: {made.damaged} pieces of it were left out")
+        clips = [MediaClip(path) for path in files]
+        with progress_bar(target.name) as progress:
+            parts = bag_from_clips(clips, target, storage=storage, raw=raw, quality=quality, progress=progress)
+        pictures, sounds = sum(p.pictures for p in parts), sum(p.sounds for p in parts)
+        notes = [note for part in parts for note in _lacks(part, len(parts) > 1, pictures, sounds)]
         for note in notes:
             tell(note)
-        result.update(
-            bag=str(made.path), pictures=made.pictures, sounds=made.sounds, duration_s=made.duration_s, notes=notes
-        )
-        tell(f"{made.path}: {made.pictures} pictures and {made.sounds} chunks of sound, {made.duration_s:.1f} s")
+        last = parts[-1]
+        seconds = (last.start_ns - parts[0].start_ns) / NS + last.duration_s
+        result.update(bag=str(target), pictures=pictures, sounds=sounds, duration_s=seconds, notes=notes)
+        result["clips"] = [{"file": str(p.file), "start_s": p.start_ns / NS, "duration_s": p.duration_s} for p in parts]
+        tell(f"{target}: {pictures} pictures and {sounds} chunks of sound, {seconds:.1f} s")
     return EXIT_DONE
+
+
+def _lacks(part: Part, one_of_several: bool, pictures: int, sounds: int) -> list[str]:
+    """What a clip does not have, and what that means for the bag."""
+    notes = []
+    for count, total, what in ((part.pictures, pictures, "pictures"), (part.sounds, sounds, "sound")):
+        if not count:
+            so = "" if one_of_several and total else f": the bag has no topic of {what}"
+            notes.append(f"{part.file} has no {what}{so}")
+    if part.damaged:
+        notes.append(f"{part.file} is damaged: {part.damaged} pieces of it were left out")
+    return notes

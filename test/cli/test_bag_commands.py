@@ -84,6 +84,16 @@ def test_a_sound_becomes_a_bag_without_pictures(tmp_path: Path, capfd: Out) -> N
     np.testing.assert_array_equal(np.concatenate([i.samples for i in items])[:, 0], np.arange(16000))
 
 
+def test_clips_follow_each_other(tmp_path: Path, capfd: Out) -> None:
+    paths = [write_wave(tmp_path / f"{name}.wav") for name in "ab"]
+    made = answer(capfd, "bag", "from-video", *map(str, paths), "-o", str(tmp_path / "bag"))
+    assert [clip["start_s"] for clip in made["clips"]] == [1.0, 3.0]
+    assert (made["sounds"], made["duration_s"]) == (100, 3.0)
+    stamps = [i.offset_ns for i in BagSource(tmp_path / "bag").pictures_and_sound()]
+    assert (stamps[0], stamps[50]) == (NS, 3 * NS)
+    assert stamps == sorted(stamps)
+
+
 def test_nothing_is_written_over(tmp_path: Path, capfd: Out) -> None:
     path = write_wave(tmp_path / "tone.wav")
     (tmp_path / "bag").mkdir()
