@@ -202,8 +202,9 @@ def _marks(to: Axis, marks: Sequence[tuple[float, str]], top: float, floor: floa
         width = 6.2 * len(label)
         anchor, place = ("start", x + 4) if x + 4 + width < to.right else ("end", x - 4)
         begin = place if anchor == "start" else place - width
-        y = top - 12 if begin > last else top
-        last = begin + width if begin > last else last
+        free = begin > last + 8
+        y = top - 12 if free else top + 2
+        last = begin + width if free else last
         out.append(
             f'<line class="mark" x1="{x}" x2="{x}" y1="{y - 4}" y2="{floor}"/>'
             f'<text class="mark" x="{place}" y="{y + 4}" text-anchor="{anchor}">{escape(label)}</text>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from reactdiff_ros.evaluation.results import Metric, Result
@@ -20,21 +21,24 @@ _TABLE: Final = (
     Metric("FRDvs", "Between speakers (FRDvs)", "", "people", "agreement",
            "Mean squared difference between what is shown to different speakers."),
     Metric("FRVar", "Variation (FRVar)", "", "people", "agreement", "Unbiased variance over time."),
-    Metric("FRSyn", "Synchrony (FRSyn)", "frames", "none", "agreement", f"{_SYN}, as the reference code counts it."),
+    Metric("FRSyn", "Synchrony (FRSyn)", "frames", "none", "agreement", f"{_SYN}."),
     Metric("FRSyn_first", "Synchrony, first (FRSyn)", "frames", "none", "agreement",
-           f"{_SYN}, of the first prediction alone, as the parallel reference code counts it."),
-    Metric("FRSyn_ms", "Synchrony", "ms", "none", "agreement", f"{_SYN}; positive: the listener follows."),
+           f"{_SYN}, of the first prediction alone."),
     Metric("smile_coupling", "Smile coupling", "", "people", "behaviour",
            "Mean correlation of the two smiles over lags of 0.3 to 2 s; people in calls .19, interval .11 to .29."),
     Metric("response_lag_ms", "Response lag", "ms", "people", "behaviour", "Median lag of answered smiles."),
     Metric("pose", "Head (turns + nods)", "", "higher", "agreement", "Concordance of turns plus agreement of nods."),
     Metric("pose_concordance", "Turns of the head", "", "higher", "agreement", "Concordance of head pose."),
     Metric("nod_match", "Nods at the same time", "", "higher", "agreement", "Agreement of nods with appropriate ones."),
-    Metric("nods_per_minute", "Nods a minute", "1/min", "people", "behaviour", "Nods of 3 degrees and more."),
-    Metric("in_human_bands", "Time in human bands", "", "higher", "behaviour", "Share of time within human bands."),
-    Metric("jerk", "Jerk", "", "lower", "motion", "Third derivative of what is shown."),
-    Metric("limit_hits", "Limit hits", "1/min", "lower", "motion", "Times that a value reaches its bound."),
-    Metric("hop_smoothness", "Smoothness at hops", "", "lower", "motion", "Jumps where plans meet over those within."),
+    Metric("nods_per_minute", "Nods", "1/min", "people", "behaviour", "Nods of 3 degrees and more."),
+    Metric("smiles_per_minute", "Smiles", "1/min", "people", "behaviour", "Mouth corners over 0.29 for 0.3 s or more."),
+    Metric("brow_raises_per_minute", "Brow raises", "1/min", "people", "behaviour", "Brows over 0.15 for 0.2 s."),
+    Metric("laughs_per_minute", "Laughs", "1/min", "people", "behaviour", "A wide smile with a fast jaw for 0.4 s."),
+    Metric("blinks_per_minute", "Blinks", "1/min", "people", "conformance", "Lids over half closed for up to 1 s."),
+    Metric("in_human_bands", "Time in human bands", "", "higher", "behaviour", "Minutes whose nods, smiles and blinks lie in people's bands."),
+    Metric("jerk", "Jerk", "1/s³", "none", "motion", "Mean size of the third derivative; a still face has none."),
+    Metric("limit_hits", "Limit hits", "1/min", "lower", "motion", "How often a coefficient comes to its bound."),
+    Metric("hop_smoothness", "Seams", "", "none", "motion", "Jerk where plans join over that within; 1 is none."),
     Metric("compute_ms", "Compute a plan", "ms", "lower", "time", "Time that a plan takes."),
     Metric("frame_ms", "Compute a frame", "ms", "lower", "time", "Mean time that a frame of one stream takes."),
     Metric("latency_p50_ms", "Latency, median", "ms", "lower", "time", "From evidence to the frame that shows it."),
@@ -51,7 +55,13 @@ def metrics_of(result: Result) -> dict[str, Metric]:
     found = {name: None for s in result.systems for name in (*s.values, *s.figures)}
     order = list(KNOWN)
     names = sorted(found, key=lambda n: (order.index(n) if n in KNOWN else len(order), n if n in KNOWN else ""))
-    return {name: told.get(name) or KNOWN.get(name) or unknown(name) for name in names}
+    return {name: told.get(name) or _usual(name, result.info.compat) for name in names}
+
+
+def _usual(name: str, compat: str) -> Metric:
+    metric = KNOWN.get(name) or unknown(name)
+    # The reference code counts synchrony in frames without a sign; otherwise it is a signed lag in milliseconds.
+    return replace(metric, unit="ms") if name.startswith("FRSyn") and compat != "react2024" else metric
 
 
 def unknown(name: str) -> Metric:

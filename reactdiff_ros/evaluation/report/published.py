@@ -14,6 +14,8 @@ from reactdiff_ros.evaluation.results import Info
 from reactdiff_ros.resources import share_path
 
 FILE: Final = "config/report/published_react.yaml"
+PREDICTIONS: Final = 10
+"""REACT's number of predictions, over which FRC and FRD are sums."""
 _TEXTS: Final = ("system", "source", "data", "note", "reason", "kind", "compat", "split")
 
 
@@ -45,6 +47,9 @@ class Published:
         if split != self.split:
             named = f"the {split} split" if split else "a split that the result does not name"
             return False, f"This run is on {named}, the figure on {self.split}."
+        streams = info.settings.get("streams", PREDICTIONS)
+        if streams != PREDICTIONS:
+            return False, f"This run sums over {streams} predictions, the figure over {PREDICTIONS}."
         return True, "Same split and same definitions."
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from markupsafe import Markup
 
 from reactdiff_ros.evaluation.report import charts, summary
+from reactdiff_ros.evaluation.report.behaviour import ENOUGH_MINUTES
 from reactdiff_ros.evaluation.report.summary import Difference, Estimate, Values
 from reactdiff_ros.evaluation.results import Class, Metric, Result, System
 
@@ -86,10 +88,19 @@ def tables(result: Result, metrics: Mapping[str, Metric], weights: Values) -> li
     """One table for each class of metrics that the result has."""
     out = []
     for about, (title, text) in CLASSES.items():
-        chosen = tuple(m for m in metrics.values() if m.about == about)
+        chosen = tuple(m for m in metrics.values() if m.about == about and _told(result, m.name))
         if chosen:
             out.append(_table(result, title, text, chosen, weights))
     return out
+
+
+def _told(result: Result, name: str) -> bool:
+    """Some system has the figure; a rate of events is told from ten minutes on."""
+    if name.endswith("_per_minute") and result.minutes < ENOUGH_MINUTES:
+        return False
+    given = [s.values[name] for s in result.systems if name in s.values]
+    whole = [s.figures[name].value for s in result.systems if name in s.figures]
+    return any(np.isfinite(v).any() for v in (*given, *whole))
 
 
 def _table(result: Result, title: str, text: str, metrics: tuple[Metric, ...], weights: Values) -> Table:

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_result import NOD_EVERY_S, SMILE_EVERY_S, face, small_result
+
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.evaluation.report import behaviour, charts, people, summary, tables
+from reactdiff_ros.evaluation.report.curves import PEOPLE, Faces, at_25_hz, speech_runs
+from reactdiff_ros.evaluation.report.curves import face as read_face
+from reactdiff_ros.evaluation.report.metric_table import KNOWN, metrics_of
+from reactdiff_ros.evaluation.report.moments import moments_of
+from reactdiff_ros.evaluation.report.published import load_published
+from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, System
+
+
+@pytest.fixture(scope="module")
+def faces() -> Faces:
+    result = small_result()
+    return Faces(result.items, result.systems, 25.0)
+
+
+@pytest.fixture(scope="module")
+def found(faces: Faces) -> dict[str, behaviour.Found]:
+    return behaviour.behaviour_of("model", faces, small_result().items)
+
+
+def known(found: dict[str, behaviour.Found], name: str) -> float:
+    estimate = found[name].estimate
+    assert estimate is not None, found[name].reason
+    return estimate.value
+
+
+def test_behaviour_is_what_was_made(found: dict[str, behaviour.Found]) -> None:
+    assert known(found, "smiles_per_minute") == pytest.approx(60 / SMILE_EVERY_S, rel=0.03)
+    assert known(found, "nods_per_minute") == pytest.approx(60 / NOD_EVERY_S, rel=0.07)
+    assert known(found, "blinks_per_minute") == pytest.approx(15, rel=0.05)
+    assert known(found, "smile_lag_s") == pytest.approx(0.8, abs=0.05)
+    assert known(found, "smiles_answered") == pytest.approx(100, abs=2)
+    assert known(found, "nod_size_deg") == pytest.approx(np.degrees(0.1), abs=0.4)
+    assert known(found, "blink_length_s") == pytest.approx(0.2, abs=0.02)
+    assert known(found, "smile_coupling") > 0.2
+    assert "adds gaze live" in found["gaze_share"].reason
+
+
+def test_rates_need_ten_minutes_and_medians_ten_events() -> None:
+    result = small_result(2, 60.0)
+    short = behaviour.behaviour_of("model", Faces(result.items, result.systems, 25.0), result.items)
+    assert short["smiles_per_minute"].estimate is None
+    assert "2.0 minutes, 10 needed" in short["smiles_per_minute"].reason
+    assert short["smile_length_s"].estimate is not None
+    assert short["nod_length_s"].estimate is None
+    assert "events, 10 needed" in short["nod_length_s"].reason
+
+
+def test_recorded_people_are_a_reference(faces: Faces) -> None:
+    assert faces.items_of(PEOPLE) == ["talk 1"]
+    assert behaviour.behaviour_of(PEOPLE, faces, small_result().items)["smiles_per_minute"].reason.startswith(
+        "only 4.0"
+    )
+
+
+def test_a_still_face_has_no_blinks_but_a_reason(faces: Faces) -> None:
+    still = behaviour.behaviour_of("still", faces, small_result().items)
+    assert still["blinks_per_minute"].reason == behaviour.NO_BLINKS
+    assert known(still, "smiles_per_minute") == 0.0
+
+
+def test_moments_are_found_where_they_were_put() -> None:
+    seconds = 60.0
+    speaker = face(seconds)
+    own = face(seconds, smile=0.0)
+    own[:, 54] = 0.001 * np.sin(np.arange(len(own)))
+    own[500:, 53] += 0.3  # a jerk at 20 s
+    own[750:800, 24] = 1.0  # jawOpen at its bound for 2 s from 30 s
+    own[1000:1100] = own[1000]  # frozen for 4 s from 40 s
+    t = np.arange(25) / 25
+    own[1250:1275, 52] = 0.05 * np.sin(2 * np.pi * 2 * t)  # a nod at 50 s
+    speech = np.zeros(len(own), np.float32)
+    items = (Item("a", seconds, speaker=speaker, speech=speech),)
+    systems = (System("m", "listener", streams={"a": own}),)
+    worst, counts = moments_of("m", Faces(items, systems, 25.0), items, 25.0)
+    first = {kind: next(m.seconds for m in worst if m.kind == kind) for kind in {m.kind for m in worst}}
+    assert first["jerk"] == pytest.approx(20.0, abs=0.1)
+    assert first["jump"] == pytest.approx(30.0, abs=0.1) or first["jump"] == pytest.approx(32.0, abs=0.1)
+    assert first["limit"] == pytest.approx(30.0, abs=0.1)
+    assert first["frozen"] == pytest.approx(40.0, abs=0.1)
+    assert first["nod"] == pytest.approx(50.0, abs=0.2)
+    assert (counts["missed"], counts["frozen"], counts["limit"], counts["nod"]) == (6, 1, 1, 1)
+    speech[1200:1260] = 1.0
+    assert moments_of("m", Faces(items, systems, 25.0), items, 25.0)[1]["nod"] == 0
+
+
+def test_gaps_are_bridged_and_other_rates_resampled() -> None:
+    curve = np.zeros((60, 58), np.float32)
+    curve[:, 0] = np.arange(60) / 60
+    curve[10:20, 0] = np.nan
+    curve[:, 1] = np.nan
+    whole = read_face(curve, 30.0)
+    assert whole.frames == 50
+    np.testing.assert_allclose(whole.coefficients[1:49, 0], np.arange(1, 49) * 1.2 / 60, atol=2e-3)
+    assert not whole.coefficients[:, 1].any()
+    assert not whole.observed[1]
+    np.testing.assert_array_equal(at_25_hz(curve[:, :1], 25.0), curve[:, :1])
+    item = Item("a", 1.0, speech=np.array([0, 1, 1, np.nan, 1], np.float32))
+    assert speech_runs(item, 25.0) == [(1, 3), (4, 5)]
+
+
+def test_the_control_is_in_every_table_and_differences_are_told() -> None:
+    result = small_result()
+    weights = summary.weights_of(summary.groups_of(result.items))
+    made = tables.tables(result, metrics_of(result), weights)
+    agreement = made[0]
+    lines = {line.system.name: line for line in agreement.lines}
+    assert [m.name for m in agreement.metrics] == ["FRC", "FRD", "FRDvs"]
+    model, control = lines["model"].cells, lines["shuffled"].cells
+    assert model[0] is not None
+    assert model[1] is not None
+    assert (model[0].sign, model[1].sign) == ("differs", "same")
+    assert control[0] is not None
+    assert control[0].sign == ""
+    assert lines["mime"].cells[1] is None
+    assert [line.role for line in agreement.lines][:2] == ["listener", "control"]
+
+
+def test_intervals_are_drawn_by_groups() -> None:
+    items = [Item(str(i), 1.0, group="one") for i in range(8)]
+    alone = summary.estimate(np.arange(8.0), summary.weights_of(summary.groups_of(items)))
+    assert not alone.has_interval
+    apart = summary.estimate(np.arange(8.0), summary.weights_of([f"g{i}" for i in range(8)]))
+    assert apart.low < 3.5 < apart.high
+    gap = summary.paired(np.arange(8.0) + 1, np.arange(8.0), summary.weights_of([str(i) for i in range(8)]))
+    assert (gap.value, gap.verdict, gap.judged("lower"), gap.judged("people")) == (1.0, "higher", "worse", "higher")
+
+
+@given(st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=0, max_size=12))
+def test_any_values_have_an_estimate(values: list[float]) -> None:
+    weights = summary.weights_of([str(i) for i in range(len(values))], resamples=50)
+    estimate = summary.estimate(np.array(values, dtype=np.float64), weights)
+    assert estimate.items == sum(map(math.isfinite, values))
+    if estimate.has_interval:
+        assert min(v for v in values if math.isfinite(v)) - 1e-6 <= estimate.low <= estimate.high
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True), st.integers(0, 5))
+def test_any_number_is_written(x: float, digits: int) -> None:
+    assert charts.number(x, digits)
+    assert ("–" in charts.number(x)) == (not math.isfinite(x))
+
+
+@given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
+def test_ticks_are_within(low: float, span: float) -> None:
+    ticks = charts.nice_ticks(low, low + span)
+    assert len(ticks) <= 8
+    room = 1e-6 * (span + abs(low))
+    assert all(low - room <= t <= low + span + room for t in ticks)
+
+
+def test_bands_and_published_figures_ship() -> None:
+    bands = behaviour.load_bands()
+    assert set(bands) == {m.name for m in behaviour.MEASURES}
+    assert {b.name for b in bands.values() if b.about == "conformance"} == {
+        "blinks_per_minute", "blink_length_s", "gaze_share",
+    }  # fmt: skip
+    published = load_published()
+    assert all(row.source for row in published)
+    react = Info("react", "t", compat="react2024", people=True, settings={"split": "val"})
+    mime = next(row for row in published if row.system == "Mime")
+    assert (mime.figures["FRC"], mime.comparable(react)[0]) == (0.37, True)
+    for other in (
+        Info("react", "t", compat="default", people=True, settings={"split": "val"}),
+        Info("react", "t", compat="react2024", people=True, settings={"split": "test"}),
+        Info("react", "t", compat="react2024", people=True),
+        Info("react", "t", compat="react2024", people=True, settings={"split": "val", "streams": 3}),
+        Info("simulator", "t", compat="react2024", settings={"split": "val"}),
+    ):
+        assert not mime.comparable(other)[0]
+        assert mime.comparable(other)[1]
+    own = next(row for row in published if row.system.startswith("ReactDiff (Li"))
+    assert not own.comparable(react)[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "rows: 3",
+        "rows: [1]",
+        "rows: [{system: a}]",
+        "a: [",
+        "rows: [{system: a, source: b, data: c, figures: {FRC: x}}]",
+    ],
+)
+def test_a_wrong_published_file_is_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "p.yaml").write_text(text)
+    with pytest.raises(ConfigError):
+        load_published(tmp_path / "p.yaml")
+
+
+@pytest.mark.parametrize("text", ["3", "a: 1", "a: {low: 2, mid: 1, high: 3, about: behaviour, band: x, source: y}"])
+def test_a_wrong_band_is_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "b.yaml").write_text(text)
+    with pytest.raises(ConfigError):
+        behaviour.load_bands(tmp_path / "b.yaml")
+
+
+def test_a_verdict_needs_the_whole_interval() -> None:
+    band = behaviour.Band("x", 1.0, 2.0, 3.0, "behaviour", "b", "s")
+    told = {
+        (e.low, e.high): people.verdict(e, band)
+        for e in (summary.Estimate(2.0, lo, hi, 5) for lo, hi in ((1.5, 2.5), (0.5, 2.5), (3.5, 4.0), (math.nan, 0.0)))
+    }
+    assert list(told.values()) == ["inside", "unclear", "outside", "inside"]
+
+
+def test_unknown_figures_describe_themselves() -> None:
+    result = Result(Info("x", "t"), (), (System("a", figures={"stop_time_ms": Figure(1.0), "FRSyn": Figure(2.0)}),))
+    metrics = metrics_of(result)
+    assert (metrics["stop_time_ms"].label, metrics["stop_time_ms"].unit) == ("stop time ms", "ms")
+    assert (metrics["FRSyn"].unit, KNOWN["FRSyn"].unit) == ("ms", "frames")
+
+
+def test_rates_are_in_no_table_before_ten_minutes_and_empty_columns_never() -> None:
+    for minutes, names in ((4.0, ["smile_coupling"]), (12.0, ["smile_coupling", "nods_per_minute"])):
+        item = Item("a", 60 * minutes)
+        values = {"nods_per_minute": np.ones(1), "smile_coupling": np.ones(1), "FRSyn": np.full(1, np.nan)}
+        result = Result(Info("recordings", "t"), (item,), (System("a", "listener", values=values),))
+        made = tables.tables(result, metrics_of(result), summary.weights_of(["a"]))
+        assert [m.name for table in made for m in table.metrics] == names
