@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -258,12 +259,8 @@ def test_bad_requests_get_one_sentence(
 
 
 def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    from reactdiff_ros.evaluation.metrics import react_dtw
-
-    def missing() -> None:
-        raise ModuleNotFoundError("No module named 'numba'", name="numba")
-
-    monkeypatch.setattr(react_dtw, "_kernel", missing)
+    monkeypatch.delitem(sys.modules, "reactdiff_ros.evaluation.metrics.dtw_kernels", raising=False)
+    monkeypatch.setitem(sys.modules, "numba", None)
     code = main(["evaluate", "simulator", "--items", "2", "--seconds", "4", "--systems", "oracle", "--workers", "1"])
     assert code == 3
     assert "evaluate" in capfd.readouterr().err
