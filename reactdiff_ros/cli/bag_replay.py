@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ def _listening(command: Any) -> Any:
     """The options that say who listens and how, named as the parameters of the live nodes."""
     options = (
         click.option(
-            "--policy", "--listener", "policy", type=click.Choice(POLICIES), help="Who decides the reactions (model)."
+            "--listener", "--policy", "policy", metavar="NAME",
+            help=f"{', '.join(POLICIES)}, or a class of your own as module:Class or file.py:Class (model).",
         ),
         click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Same bag, same seed: same bytes (0)."),
         click.option("--style", "--preset", "style", metavar="NAME", help="See 'reactdiff style list' (natural)."),
@@ -107,9 +109,13 @@ def bag_replay(
         raise click.UsageError("give -o OUT_BAG, --video FILE.mp4, or both")
     from reactdiff_ros.cli.listen import StopFlag
 
+    named = how["policy"] or ""
+    own = named if ":" in named else ""
     with json_on_stdout(as_json) as result:
-        settings, parameters = settings_of(**how)
-        outputs = _Outputs(bag, settings, parameters, output, storage, plans, video)
+        settings, parameters = settings_of(**how | {"policy": None if own else how["policy"]})
+        outputs = _Outputs(
+            bag, replace(settings, policy=own or settings.policy), parameters, output, storage, plans, video
+        )
         result.update(outputs.run(StopFlag(), ahead=processes > 1))
     if not as_json:
         click.echo(dumps(result, indent=2))
@@ -191,18 +197,23 @@ class _Outputs:
         import time
 
         from reactdiff_ros.cli.progress import progress_bar
-        from reactdiff_ros.replay import replay
+        from reactdiff_ros.evaluation.runs.listening import Spec, blamed
+        from reactdiff_ros.replay.replay import Tally, replay
 
-        length = self._recording.duration_s
+        tally = Tally()
         begin = time.perf_counter()
+        spec = Spec(self._settings.policy)
         try:
-            with progress_bar(self._path.name) as show:
+            listener = spec.make(self._settings.seed) if spec.own else None
+            with progress_bar(self._path.name) as show, blamed(spec):
 
                 def told(seconds: float) -> bool:
-                    show(seconds / length if length else 0.0)
+                    show(seconds / tally.length_s if tally.length_s else 0.0)
                     return not stop.set
 
-                done = replay(self._path, self._settings, ahead=ahead, told=told, each=self._each)
+                done = replay(
+                    self._path, self._settings, listener=listener, tally=tally, ahead=ahead, told=told, each=self._each
+                )
             seconds = time.perf_counter() - begin
             result = self._finished(done, stop)
             return {**result, "seconds": round(seconds, 3), "times_real_time": round(done.tally.done_s / seconds, 2)}

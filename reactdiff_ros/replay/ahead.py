@@ -33,6 +33,13 @@ _DECODED: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
+class _Begin:
+    """The other process has opened the recording."""
+
+    length_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class _End:
     """The other process has come to the recording's end."""
 
@@ -70,6 +77,7 @@ def sensed_here(
         MediaError: nothing of it can be decoded.
     """
     steady = Steady()
+    tally.length_s = recording.duration_s
     told = told_in(recording, settings)
     items = recording.pictures_and_sound()
     line = merged(in_thread(items, _DECODED) if decode_ahead else items, told)
@@ -117,6 +125,9 @@ def sensed_ahead(path: Path, settings: ReplaySettings, tally: Tally) -> Iterator
                 ) from None  # fmt: skip
             if isinstance(message, Exception):
                 raise message
+            if isinstance(message, _Begin):
+                tally.length_s = message.length_s
+                continue
             if isinstance(message, _End):
                 tally.strays, tally.jump_s, tally.broken = message.strays, message.jump_s, message.broken
                 tally.oddities = message.oddities

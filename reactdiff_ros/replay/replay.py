@@ -49,6 +49,8 @@ class Tally:
 
     done_s: float = 0.0
     """Of the recording's time."""
+    length_s: float = 0.0
+    """Of the recording, by its own record; 0 = unknown."""
     rejected: int = 0
     """Malformed inputs that perception or the listener dropped."""
     strays: int = 0
@@ -146,6 +148,7 @@ def replay(
     settings: ReplaySettings | None = None,
     *,
     listener: Listener | None = None,
+    tally: Tally | None = None,
     ahead: bool = False,
     told: Callable[[float], bool] = lambda seconds: True,
     each: Callable[[Step], None] = lambda step: None,
@@ -157,6 +160,7 @@ def replay(
         recording: a media file or bag by its path, or a readable one.
         settings: who listens and how.
         listener: takes the place of `settings.policy`.
+        tally: filled while it goes on.
         ahead: see `steps`.
         told: is given the seconds of the recording that are done; returns False to stop there.
         each: is given every step, for whoever keeps the 50 Hz faces or writes a bag.
@@ -166,7 +170,7 @@ def replay(
         MediaError: the recording cannot be opened, or nothing of it can be decoded. One that breaks off later gives
             what was read, with `complete` False.
     """
-    tally, kept = Tally(), _Kept()
+    tally, kept = tally or Tally(), _Kept()
     stopped = False
     running = steps(recording, settings, listener=listener, tally=tally, ahead=ahead, timer=timer)
     for step in running:

@@ -161,3 +161,46 @@ def test_interrupted_it_keeps_a_bag_that_says_so(tmp_path: Path) -> None:
 def _grown(folder: Path) -> bool:
     """The bag that is being written has some content."""
     return any(p.stat().st_size > 20_000 for p in folder.rglob("*.mcap"))
+
+
+OWN = """
+import numpy as np
+from reactdiff_ros.types import ListenerState, Reaction
+
+class Nods:
+    name = "nods"
+    def __init__(self, seed):
+        self.slot = None
+    def reset(self, seed=None): ...
+    def control(self, control): ...
+    def robot_speaking(self, speaking, now_ns=None): ...
+    def observe(self, frame): ...
+    def state(self):
+        return ListenerState("nods", "python", True)
+    def plan(self, now_ns):
+        slot = now_ns // 40_000_000 + 1
+        if slot == self.slot:
+            return None
+        self.slot = slot
+        face = np.full((16, 58), 0.1, np.float32)
+        return Reaction(slot * 40_000_000, 25.0, face, 1, True, 0, "nods", "python", 0.0, None, None)
+
+class Breaks(Nods):
+    def plan(self, now_ns):
+        raise RuntimeError("out of nods")
+"""
+
+
+def test_a_listener_of_ones_own_wears_the_same_face(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    call = ["bag", "replay", str(bag), "--processes", "1", "--listener"]
+    assert main([*call, f"{tmp_path}/own.py:Nods", "-o", str(tmp_path / "nods")]) == 0
+    study = study_of(BagFiles(tmp_path / "nods").custom_data)
+    assert study is not None
+    assert study.parameters["replay.policy"].endswith("own.py:Nods")
+    assert main([*call, f"{tmp_path}/own.py:Breaks", "-o", str(tmp_path / "breaks")]) == 1
+    assert "out of nods" in capsys.readouterr().err
+    assert main([*call, "nobody", "-o", str(tmp_path / "x")]) == 2
+    assert not (tmp_path / "x").exists()

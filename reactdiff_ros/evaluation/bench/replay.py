@@ -16,7 +16,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.replay.ahead import open_recording
 from reactdiff_ros.replay.output import ReplayBag
 from reactdiff_ros.replay.parameters import settings_as_live
-from reactdiff_ros.replay.replay import replay
+from reactdiff_ros.replay.replay import Tally, replay
 from reactdiff_ros.types import Sound
 
 
@@ -55,19 +55,21 @@ def bench_replay(
         for run in range(runs):
             shown, begin = timer(), timer()
             recording = open_recording(bag, settings)
-            length = recording.duration_s
+            tally = Tally()
             with ReplayBag(Path(folder) / f"out{run}", recording, settings, parameters) as out:
 
-                def show(at_s: float, run: int = run, length: float = length) -> bool:
+                def show(at_s: float, run: int = run, tally: Tally = tally) -> bool:
                     nonlocal shown
                     if timer() - shown > 0.2:
                         shown = timer()
-                        told((run + at_s / max(length, at_s, 1e-9)) / runs)
+                        told((run + at_s / max(tally.length_s, at_s, 1e-9)) / runs)
                     return True
 
-                replayed = replay(bag, settings, ahead=processes > 1, told=show, each=out.write, timer=timer)
-                out.close(replayed.tally, replayed.complete)
-            spent = timer() - begin
+                replayed = replay(
+                    bag, settings, tally=tally, ahead=processes > 1, told=show, each=out.write, timer=timer
+                )
+                out.close(tally, replayed.complete)
+            spent, length = timer() - begin, tally.length_s
             done.append(
                 {
                     "times_real_time": round(length / spent, 2),
