@@ -11,7 +11,8 @@ from reactdiff_ros.cli import run_options as runs
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, json_on_stdout, tell
 
 MEASURES = (
-    "FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "FRSyn", "frame_ms", "response_lag_s", "look_ahead_s", "causal",
+    "FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "FRSyn", "FRSyn_ms", "frame_ms", "response_lag_ms",
+    "look_ahead_s", "causal",
 )  # fmt: skip
 
 

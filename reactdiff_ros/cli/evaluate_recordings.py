@@ -12,7 +12,7 @@ from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, json_on_stdout, tell
 
 MEASURES = (
     "FRC", "FRD", "FRDiv", "FRVar", "smile_coupling", "response_lag_ms", "nods_per_minute", "smiles_per_minute",
-    "blinks_per_minute", "jerk", "limit_hits", "frame_ms", "evidence_ms_p95",
+    "blinks_per_minute", "jerk", "limit_hits", "frame_ms", "latency_p95_ms",
 )  # fmt: skip
 
 

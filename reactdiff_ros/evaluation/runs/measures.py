@@ -8,68 +8,63 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, UPPER
-from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
-from reactdiff_ros.evaluation.metrics.events import rates_per_minute, smile_curve
-from reactdiff_ros.evaluation.metrics.lags import FAR_S, smile_onsets
-from reactdiff_ros.types import EXPRESSION_RATE_HZ, REACTION_RATE_HZ, FloatArray
+from reactdiff_ros.evaluation.metrics.events import rates_per_minute
+from reactdiff_ros.evaluation.metrics.robot import robot_metrics
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 BEHAVIOUR: Final = (
-    "smile_coupling", "response_lag_ms", "nods_per_minute", "smiles_per_minute", "brow_raises_per_minute",
-    "blinks_per_minute", "laughs_per_minute",
+    "smile_coupling", "response_lag_ms", "in_human_bands", "nods_per_minute", "smiles_per_minute",
+    "brow_raises_per_minute", "blinks_per_minute", "laughs_per_minute",
 )  # fmt: skip
-MOTION: Final = ("jerk", "limit_hits")
-_FREE: Final = np.setdiff1d(np.arange(58), [*EYE_LOOK, *BLINK])
-"""Coefficients that no reflex moves: lids and gaze reach their bounds in every blink."""
+MOTION: Final = ("jerk", "hop_smoothness", "limit_hits")
+SHORTEST: Final = 60
+"""Frames below which a stream is not measured."""
 
 
-def behaviour(speaker: FloatArray, streams: FloatArray) -> dict[str, float]:
-    """Mean over streams of the figures of BEHAVIOUR; NaN where the speaker or the listener never did it.
+def measured(
+    speaker: FloatArray, streams: FloatArray, *, lag_s: NDArray[np.float64] | None = None, motion: bool = True
+) -> dict[str, float]:
+    """Mean over streams of the figures of BEHAVIOUR and MOTION; NaN where they are not defined.
 
     Args:
         speaker: (T, 58) as perceived, 25 Hz; NaN where unobserved.
-        streams: (K, T, 58) of the listener on the same slots; NaN where a recorded listener was not observed.
+        streams: (K, T, 58) of the listener on the same slots.
+        lag_s: age of the evidence in what was shown, for the percentiles of latency.
+        motion: with MOTION; a recorded person has none.
     """
-    rates = rates_per_minute(np.nan_to_num(streams))
-    out = {f"{kind}_per_minute": rate for kind, rate in rates.items()}
-    smile, answers = smile_curve(np.nan_to_num(speaker))[None], smile_curve(np.nan_to_num(streams))
-    moving = smile.std() > 1e-3
-    out["smile_coupling"] = float(cross_coupling(smile, answers).mean()) if moving else float("nan")
-    out["response_lag_ms"] = response_lag_ms(smile[0], answers)
-    return {name: out.get(name, float("nan")) for name in BEHAVIOUR}
+    if streams.shape[1] < SHORTEST:
+        return dict.fromkeys((*BEHAVIOUR, *MOTION), float("nan"))
+    heard, times = np.nan_to_num(speaker), np.arange(len(speaker)) / REACTION_RATE_HZ
+    rows = [_one(heard, stream, times, motion) for stream in streams]
+    out = mean_of(rows)
+    out |= {f"{kind}_per_minute": rate for kind, rate in rates_per_minute(streams).items()}
+    known = np.zeros(0) if lag_s is None else lag_s[np.isfinite(lag_s)]
+    if len(known):
+        out |= {f"latency_p{p}_ms": 1e3 * float(np.percentile(known, p)) for p in (50, 95, 99)}
+    return out
 
 
-def response_lag_ms(speaker: NDArray[np.floating[Any]], streams: NDArray[np.floating[Any]]) -> float:
-    """Median time from the onset of a speaker's smile (T,) to that of the listeners' next (K, T) within 3 s; or NaN."""
-    asked = smile_onsets(speaker[None])[0]
-    found: list[float] = []
-    for answers in smile_onsets(streams):
-        for onset in asked:
-            later = answers[answers > onset]
-            if len(later) and later[0] - onset <= FAR_S * REACTION_RATE_HZ:
-                found.append(1e3 * float(later[0] - onset) / REACTION_RATE_HZ)
-    return float(np.median(found)) if found else float("nan")
+def _one(speaker: FloatArray, stream: FloatArray, times: NDArray[Any], motion: bool) -> dict[str, float]:
+    found = robot_metrics(stream, times, speaker=speaker)
+    assert found.response_lag is not None
+    assert found.smile_coupling is not None
+    moves = bool(speaker.std(0).max() > 0)
+    out = {
+        "smile_coupling": found.smile_coupling if moves else float("nan"),
+        "response_lag_ms": 1e3 * found.response_lag.median_s,
+        "in_human_bands": found.band_share,
+    }
+    if motion:
+        seams = [v for v in found.hop_smoothness.values() if np.isfinite(v)]
+        out |= {
+            "jerk": float(np.mean(list(found.jerk.values()))),
+            "hop_smoothness": float(np.mean(seams)) if seams else float("nan"),
+            "limit_hits": found.limit_hits_per_minute,
+        }
+    return out
 
 
-def motion(shown: FloatArray) -> dict[str, float]:
-    """Jerk (mean absolute third derivative, 1/s^3) and limit hits a minute of a face (T, 58) at 50 Hz.
-
-    Lids and gaze are left out: a blink reaches its bounds by design.
-    """
-    face = np.nan_to_num(shown)[:, _FREE].astype(np.float64)
-    if len(face) < 4:
-        return dict.fromkeys(MOTION, float("nan"))
-    jerk = float(np.abs(np.diff(face, 3, axis=0)).mean()) * EXPRESSION_RATE_HZ**3
-    span = (UPPER - LOWER)[_FREE]
-    resting = LOWER[_FREE] == 0.0
-    top = face >= UPPER[_FREE] - 1e-4 * span
-    bottom = (face <= LOWER[_FREE] + 1e-4 * span) & ~resting
-    at = top | bottom
-    hits = int((at[1:] & ~at[:-1]).sum())
-    return {"jerk": jerk, "limit_hits": 60.0 * EXPRESSION_RATE_HZ * hits / len(face)}
-
-
-def mean_of(rows: list[Mapping[str, float]]) -> dict[str, float]:
+def mean_of(rows: list[dict[str, float]] | list[Mapping[str, float]]) -> dict[str, float]:
     """Mean of each figure over rows that have it; NaN where none has."""
     out: dict[str, float] = {}
     for name in dict.fromkeys(name for row in rows for name in row):

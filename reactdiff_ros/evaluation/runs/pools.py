@@ -106,8 +106,14 @@ def _doing(means: Means) -> Doing:
 
         return lambda parts: on_cluster(parts, means.dask)
     if means.workers > 1:
-        return lambda parts: in_processes(parts, means.workers)
-    return lambda parts: ((part, do(part)) for part in parts)
+        return lambda parts: in_processes(parts, means.workers) if len(parts) > 1 else here(parts)
+    return here
+
+
+def here(parts: Sequence[Part]) -> Iterator[tuple[Part, Made | Failure]]:
+    """Results one after another, in this process."""
+    for part in parts:
+        yield part, do(part)
 
 
 def in_processes(

@@ -142,7 +142,8 @@ def _item(chosen: PublicSet, n: int, mine: Made, notes: tuple[str, ...], *, curv
 
 def _headed(info: Info, plan: Plan, chosen: PublicSet, desk: Desk, failed: Mapping[str, str], numbers: Numbers) -> Info:
     settings = {
-        **info.settings, "streams": plan.streams, "mime_lag_s": numbers.lag_s, "voice": plan.voice,
+        **info.settings, "split": chosen.split, "streams": plan.streams,
+        "mime_lag_s": numbers.lag_s, "voice": plan.voice,
         "own_targets": plan.own_targets, "expression_names": plan.names is not None, **describe(desk.means),
         "attributes": "projection of the listener's coefficients; the labels' own networks are not run",
     }  # fmt: skip

@@ -21,7 +21,7 @@ from reactdiff_ros.evaluation.runs import keep as kept
 from reactdiff_ros.evaluation.runs.heard import perceive, shown
 from reactdiff_ros.evaluation.runs.lab import Source
 from reactdiff_ros.evaluation.runs.listening import Spec
-from reactdiff_ros.evaluation.runs.measures import BEHAVIOUR, MOTION, behaviour, mean_of, motion
+from reactdiff_ros.evaluation.runs.measures import BEHAVIOUR, MOTION, measured
 from reactdiff_ros.evaluation.runs.react import Rows, number, reference_arrays
 from reactdiff_ros.evaluation.runs.scoring import MEASURES, score
 from reactdiff_ros.evaluation.runs.work import Made, Part
@@ -29,7 +29,8 @@ from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 BASELINES: Final = ("rules", "mime", "random")
 """Policies that wear the live face beside the listener under test."""
-FIGURES: Final = (*MEASURES, *BEHAVIOUR, *MOTION, "frame_ms")
+LATENCIES: Final = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms")
+FIGURES: Final = tuple(dict.fromkeys((*MEASURES, *BEHAVIOUR, *MOTION, *LATENCIES, "frame_ms")))
 LEAST_SEEN: Final = 0.3
 """Share of its frames in which a recorded listener must be seen to be a ground truth."""
 _HERE: Final = "reactdiff_ros.evaluation.runs.recordings"
@@ -95,9 +96,7 @@ def make_streams(
         arrays[f"compute/{spec.name}"] = np.concatenate([one.plan_s for one in all_])
         arrays[f"lag/{spec.name}"] = np.concatenate([one.lag_s for one in all_])
         total = sum(float(one.plan_s.sum()) for one in all_)
-        facts["listeners"][spec.name] = {
-            "frame_ms": 1e3 * total / (known.count * streams), "motion": mean_of([motion(one.fast) for one in all_]),
-        }  # fmt: skip
+        facts["listeners"][spec.name] = {"frame_ms": 1e3 * total / (known.count * streams)}
     if not facts["listeners"]:
         raise ReactdiffError("; ".join(notes) or "nobody listened", where=speaker)
     if "truth_attributes" in arrays:
@@ -141,13 +140,14 @@ def make_scores(
     speaker = mine.arrays["speaker"]
     facts: dict[str, dict[str, float]] = {}
     for name, told in mine.facts["listeners"].items():
-        own_face = behaviour(speaker, mine.arrays[f"faces/{name}"])
-        facts[name] = {**own_face, **told["motion"], "frame_ms": told["frame_ms"]}
+        own_face = measured(speaker, mine.arrays[f"faces/{name}"], lag_s=mine.arrays[f"lag/{name}"])
+        facts[name] = {**own_face, "frame_ms": told["frame_ms"]}
     if theirs is not None and f"faces/{subject}" in theirs.arrays:
         faces = np.stack([simple.fitted(face, len(speaker)) for face in theirs.arrays[f"faces/{subject}"]])
-        facts[simple.SHUFFLED] = behaviour(speaker, faces)
+        facts[simple.SHUFFLED] = measured(speaker, faces, motion=False)
     if "truth" in mine.arrays:
-        facts[simple.GROUND_TRUTH] = behaviour(speaker, _held(mine.arrays["truth"])[None])
+        real = np.nan_to_num(_held(mine.arrays["truth"]))[None]
+        facts[simple.GROUND_TRUTH] = measured(speaker, real, motion=False)
         _add_agreement(facts, n, mine, theirs, means, lag_s, streams, seed, subject)
     return Made({"rows": facts})
 

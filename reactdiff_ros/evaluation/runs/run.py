@@ -92,9 +92,6 @@ def table_of(systems: Sequence[System], items: Sequence[Item], seed: int) -> dic
         if len(system.compute_s):
             low, high = np.percentile(system.compute_s, [50, 95])
             row |= {"plan_ms_p50": 1e3 * float(low), "plan_ms_p95": 1e3 * float(high)}
-        if len(system.lag_s):
-            low, high = np.percentile(system.lag_s, [50, 95])
-            row |= {"evidence_ms_p50": 1e3 * float(low), "evidence_ms_p95": 1e3 * float(high)}
         if system.look_ahead_s is not None:
             row |= {"look_ahead_s": system.look_ahead_s, "causal": system.causal}
         out[system.name] = row

@@ -8,13 +8,21 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.attributes import ATTRIBUTE_NAMES
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.metrics.react import correlation, distance, diversity, variance
+from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
+from reactdiff_ros.evaluation.metrics.lags import onset_lags
+from reactdiff_ros.evaluation.metrics.react import concordances, distance, diversity, variance
+from reactdiff_ros.evaluation.metrics.react_set import REFERENCE_RATE_HZ, mean_of
+from reactdiff_ros.evaluation.metrics.synchrony import lag_correlations, reach, reference_lags, signed_lags
 from reactdiff_ros.evaluation.results import Figure
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 Values = NDArray[np.float64]
-MEASURES: Final = ("FRC", "FRD", "FRDiv", "FRVar", "FRSyn")
+MEASURES: Final = (
+    "FRC", "FRD", "FRDiv", "FRVar", "FRSyn", "FRSyn_first", "FRSyn_ms", "response_lag_ms", "smile_coupling",
+)  # fmt: skip
+_AU12: Final = ATTRIBUTE_NAMES.index("AU12")
 
 
 def score(
@@ -28,28 +36,73 @@ def score(
         speaker: (T, 25) its own attributes, for synchrony.
         rate_hz: frames a second.
         compat: "default", "react2024" or "mars".
+
+    Raises:
+        ReactdiffError: shapes do not fit, or a value is not finite.
     """
     return {
         "FRC": best_correlation(predictions, targets),
         "FRD": distance(predictions, targets),
         "FRDiv": diversity(predictions) if len(predictions) > 1 else float("nan"),
         "FRVar": variance(predictions),
-        "FRSyn": float("nan"),
+        **synchrony(predictions, speaker, rate_hz, compat),
+        **answers(predictions, speaker, rate_hz),
     }
+
+
+def synchrony(predictions: FloatArray, speaker: FloatArray, rate_hz: float, compat: str) -> dict[str, float]:
+    """FRSyn in frames as the challenges count it, and the signed lag in ms as the default mode does."""
+    reach_hz = rate_hz if compat == "default" else REFERENCE_RATE_HZ
+    found = lag_correlations(predictions, speaker, reach(reach_hz))
+    signed = signed_lags(found)
+    out = {"FRSyn_ms": mean_of(signed) * 1e3 / rate_hz}
+    if compat == "default":
+        return {**out, "FRSyn": mean_of(signed), "FRSyn_first": float(signed[0])}
+    counted = reference_lags(found)
+    whole = float(counted[0]) if compat == "mars" else float(np.mean(counted))
+    return {**out, "FRSyn": whole, "FRSyn_first": float(counted[0])}
+
+
+def answers(predictions: FloatArray, speaker: FloatArray, rate_hz: float) -> dict[str, float]:
+    """Median lag of answered smiles and coupling of smiles, of AU12; NaN where nobody smiles."""
+    smile, shown = at_25(speaker[:, _AU12], rate_hz), at_25(predictions[..., _AU12], rate_hz)
+    if len(smile) < SHORTEST:
+        return {"response_lag_ms": float("nan"), "smile_coupling": float("nan")}
+    asked = np.broadcast_to(smile, shown.shape)
+    lags = onset_lags(asked, shown, np.random.default_rng(0), shifts=1).lags_s
+    moves = smile.std() > 1e-3
+    return {
+        "response_lag_ms": 1e3 * float(np.median(lags)) if len(lags) else float("nan"),
+        "smile_coupling": float(cross_coupling(smile[None], shown).mean()) if moves else float("nan"),
+    }
+
+
+SHORTEST: Final = 50
+"""Frames of 25 Hz in which smiles can be answered."""
+
+
+def at_25(curves: FloatArray, rate_hz: float) -> Values:
+    """Curves (..., T) at `rate_hz` on the 25 Hz grid, linearly between frames."""
+    if rate_hz == REACTION_RATE_HZ:
+        return np.asarray(curves, dtype=np.float64)
+    count = int((curves.shape[-1] - 1) * REACTION_RATE_HZ / rate_hz + 1e-6) + 1
+    position = np.arange(count) * rate_hz / REACTION_RATE_HZ
+    low = np.minimum(position.astype(int), curves.shape[-1] - 1)
+    high = np.minimum(low + 1, curves.shape[-1] - 1)
+    share = position - low
+    return np.asarray(curves[..., low] * (1 - share) + curves[..., high] * share, dtype=np.float64)
 
 
 def best_correlation(predictions: FloatArray, targets: Sequence[FloatArray]) -> float:
     """FRC with targets of any length: each is compared over the time that both have."""
+    best = np.full(len(predictions), -np.inf)
     by_length: dict[int, list[FloatArray]] = {}
     for target in targets:
         by_length.setdefault(min(len(target), predictions.shape[1]), []).append(target)
-    if len(by_length) == 1:
-        ((length, group),) = by_length.items()
-        return correlation(predictions[:, :length], np.stack([t[:length] for t in group]))
-    total = 0.0
-    for one in predictions:
-        total += max(correlation(one[None, :n], np.stack([t[:n] for t in group])) for n, group in by_length.items())
-    return total
+    for frames, group in by_length.items():
+        found = concordances(predictions[:, :frames], np.stack([t[:frames] for t in group])).mean(-1)
+        best = np.maximum(best, found.max(-1))
+    return float(best.sum())
 
 
 class Spread:

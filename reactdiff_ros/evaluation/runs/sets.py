@@ -16,6 +16,7 @@ from reactdiff_ros.datasets import mars, react
 from reactdiff_ros.datasets.files import DatasetError, load_array
 from reactdiff_ros.datasets.recording import Recording
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.metrics.mars import target_lists
 from reactdiff_ros.types import FloatArray
 
 Kind = Literal["react", "mars"]
@@ -78,14 +79,22 @@ class PublicSet:
 
     @cached_property
     def appropriate(self) -> NDArray[np.bool_]:
-        """(N, N) which listeners are appropriate for which speaker.
+        """REACT: (N, N) which listeners are appropriate for which speaker.
 
         Raises:
             DatasetError: the neighbour matrix is missing or malformed.
         """
-        if self.kind == "react":
-            return react.neighbours(self.folder, self.split)
-        return mars.targets(self.folder, self.split)
+        return react.neighbours(self.folder, self.split)
+
+    def target_lists(self) -> list[list[int]]:
+        """MARS: the own listener's reaction and nine more of the session, drawn with the challenge's seed."""
+        out: list[list[int]] = [[] for _ in self.entries]
+        for role in mars.ROLES:
+            rows = [n for n, item in enumerate(self.entries) if item.role == role]
+            found = target_lists([self.entries[n].session for n in rows], [self.entries[n].file for n in rows])
+            for n, chosen in zip(rows, found, strict=True):
+                out[n] = list(dict.fromkeys(rows[i] for i in chosen))
+        return out
 
     def speaker_attributes(self, n: int) -> FloatArray:
         """(T, 25) labels of the speaker, at `rate_hz`. Raises DatasetError."""

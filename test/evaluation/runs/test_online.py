@@ -131,6 +131,6 @@ def speaker(frames: int) -> SpeakerBatch:
 )
 def test_plans_from_outside_are_checked(tmp_path: Path, change: str, sentence: str) -> None:
     path = Path(own_listener(tmp_path, declared="0.0", looks="0.0").rpartition(":")[0])
-    path.write_text(path.read_text().replace("        face = np.zeros((16, 58), np.float32)", f"        {change}"))
+    path.write_text(path.read_text().replace("        return Reaction(", f"        {change}\n        return Reaction("))
     with pytest.raises(ReactdiffError, match=sentence):
         listen(Spec(f"{path}:Own"), speaker(20), [0])

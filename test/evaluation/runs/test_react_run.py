@@ -51,6 +51,9 @@ def test_a_split_beside_all_baselines(data: Path, tmp_path: Path, capsys: pytest
     assert table["mean_frame"]["FRVar"] == pytest.approx(0, abs=1e-9)
     assert table["rules"]["FRC_low"] <= table["rules"]["FRC"] <= table["rules"]["FRC_high"]
     assert table["rules"]["frame_ms"] > 0
+    assert 0 <= table["random"]["FRSyn"] <= 49
+    assert abs(table["mime"]["FRSyn_ms"] - 1e3 * told["settings"]["mime_lag_s"]) < 200
+    assert abs(table["mime"]["response_lag_ms"] - 1e3 * told["settings"]["mime_lag_s"]) < 200
     assert table["rules"]["causal"] is True
     assert table["rules"]["look_ahead_s"] == 0
     result = read_result(output)
@@ -120,8 +123,10 @@ def test_mars_at_its_own_rate_and_of_any_length(tmp_path: Path, capsys: pytest.C
     assert told["recordings"] == 8
     assert set(told["systems"]) == ROWS
     assert told["systems"]["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
+    assert told["systems"]["ground_truth"]["FRC"] == 2  # forced, as the challenge does
 
 
+@pytest.mark.timeout(400)
 def test_several_processes_give_the_same_figures(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, _ = evaluated(capsys, data)
     two, _ = evaluated(capsys, data, "--workers", "2")

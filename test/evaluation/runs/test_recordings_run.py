@@ -13,11 +13,12 @@ from generated_sets import FACEVERSE_ORDER, react
 from run_tools import lab
 
 from reactdiff_ros.cli.main import main
+from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.result_files import read_result
 from reactdiff_ros.evaluation.runs.lab import sources
-from reactdiff_ros.evaluation.runs.measures import behaviour, motion, response_lag_ms
+from reactdiff_ros.evaluation.runs.measures import measured
 
 pytest.importorskip("numba")
 
@@ -54,7 +55,7 @@ def test_with_and_without_a_recorded_listener(folder: Path, tmp_path: Path, caps
     assert table["mean_sequence"]["FRC"] < table["ground_truth"]["FRC"]
     assert table["mime_live"]["smile_coupling"] > table["shuffled"]["smile_coupling"]
     assert table["rules"]["jerk"] > 0
-    assert table["rules"]["evidence_ms_p95"] < 1000
+    assert table["rules"]["latency_p95_ms"] < 1000
     assert any("10 minutes" in note for note in told["notes"])
     result = read_result(output)
     assert [item.id for item in result.items] == ["people0/talk", "people2/talk", "people3/talk"]
@@ -94,7 +95,7 @@ def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.Ca
     assert 2.5 < 60 * told["minutes"] < 4.0
     assert "shuffled" not in told["systems"]
     assert any("no shuffled-speaker control" in note for note in told["notes"])
-    assert told["systems"]["rules"]["evidence_ms_p50"] > 0
+    assert told["systems"]["rules"]["latency_p50_ms"] > 0
 
 
 def test_pairs_are_found_by_name_or_by_option(tmp_path: Path) -> None:
@@ -130,8 +131,6 @@ def test_a_bag_is_one_recording(tmp_path: Path) -> None:
 def smiling(at: list[int], frames: int = 500) -> np.ndarray:
     face = np.zeros((frames, 58), np.float32)
     shape = np.concatenate([np.linspace(0, 0.8, 10), np.full(20, 0.8), np.linspace(0.8, 0, 10)])
-    from reactdiff_ros.coefficients import SMILE
-
     for first in at:
         face[first : first + 40, SMILE] = shape[:, None]
     return face
@@ -139,15 +138,19 @@ def smiling(at: list[int], frames: int = 500) -> np.ndarray:
 
 def test_the_response_lag_is_that_of_the_answers() -> None:
     speaker, listener = smiling([100, 300]), smiling([115, 315])
-    measured = behaviour(speaker, listener[None])
-    assert measured["response_lag_ms"] == pytest.approx(600, abs=40)
-    assert measured["smile_coupling"] > 0.2
-    assert np.isnan(response_lag_ms(np.zeros(500), np.zeros((1, 500))))
+    found = measured(speaker, listener[None], lag_s=np.array([0.1, 0.2, np.nan]))
+    assert found["response_lag_ms"] == pytest.approx(600, abs=40)
+    assert found["smile_coupling"] > 0.2
+    assert found["latency_p50_ms"] == pytest.approx(150)
+    assert found["smiles_per_minute"] == pytest.approx(6)
+    assert np.isnan(measured(np.zeros((500, 58), np.float32), listener[None])["smile_coupling"])
+    assert np.isnan(measured(speaker[:20], listener[None, :20])["jerk"])
 
 
-def test_motion_counts_what_reaches_its_bounds() -> None:
+def test_motion_is_of_listeners_only() -> None:
     face = np.zeros((500, 58), np.float32)
-    assert motion(face) == {"jerk": 0.0, "limit_hits": 0.0}
     face[100:120, 52] = 0.6
-    assert motion(face)["limit_hits"] == pytest.approx(6.0)
-    assert motion(face)["jerk"] > 0
+    found = measured(smiling([100]), face[None])
+    assert found["limit_hits"] == pytest.approx(3.0)
+    assert found["jerk"] > 0
+    assert "jerk" not in measured(smiling([100]), face[None], motion=False)
