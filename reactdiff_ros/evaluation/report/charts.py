@@ -46,13 +46,13 @@ def value(estimate: Estimate, digits: int | None = None) -> str:
 
 def _digits(estimate: Estimate) -> int:
     size = max(abs(x) for x in (estimate.value, estimate.low, estimate.high, 0.0) if math.isfinite(x))
-    return 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3 if size >= 0.01 else 5
+    return 0 if size >= 100 else 1 if size >= 10 or not size else 2 if size >= 1 else 3 if size >= 0.01 else 5
 
 
 def digits_of(estimates: Iterable[Estimate | None]) -> int:
     """Digits behind the point that all figures of a column are told with: those of the middle one by size."""
-    each = sorted(_digits(e) for e in estimates if e is not None and math.isfinite(e.value))
-    return each[len(each) // 2] if each else 2
+    each = sorted(_digits(e) for e in estimates if e is not None and math.isfinite(e.value) and e.value)
+    return each[len(each) // 2] if each else 1
 
 
 @dataclass(frozen=True, slots=True)

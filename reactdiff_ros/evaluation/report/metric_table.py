@@ -35,7 +35,7 @@ _TABLE: Final = (
     Metric("brow_raises_per_minute", "Brow raises", "1/min", "people", "behaviour", "Brows over 0.15 for 0.2 s."),
     Metric("laughs_per_minute", "Laughs", "1/min", "people", "behaviour", "A wide smile with a fast jaw for 0.4 s."),
     Metric("blinks_per_minute", "Blinks", "1/min", "people", "conformance", "Lids over half closed for up to 1 s."),
-    Metric("in_human_bands", "Time in human bands", "", "higher", "behaviour", "Minutes whose nods, smiles and blinks lie in people's bands."),
+    Metric("in_human_bands", "Time in human bands", "", "higher", "behaviour", "Share of minutes with people's rates."),
     Metric("jerk", "Jerk", "1/s³", "none", "motion", "Mean size of the third derivative; a still face has none."),
     Metric("limit_hits", "Limit hits", "1/min", "lower", "motion", "How often a coefficient comes to its bound."),
     Metric("hop_smoothness", "Seams", "", "none", "motion", "Jerk where plans join over that within; 1 is none."),

@@ -50,7 +50,8 @@ class Published:
         streams = info.settings.get("streams", PREDICTIONS)
         if streams != PREDICTIONS:
             return False, f"This run sums over {streams} predictions, the figure over {PREDICTIONS}."
-        return True, "Same split and same definitions."
+        made = info.settings.get("attributes")
+        return True, "Same split and same definitions." + (f" Attributes here are a {made}." if made else "")
 
 
 def load_published(path: Path | None = None) -> list[Published]:

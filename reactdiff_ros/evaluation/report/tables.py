@@ -105,7 +105,9 @@ def _told(result: Result, name: str) -> bool:
 
 def _table(result: Result, title: str, text: str, metrics: tuple[Metric, ...], weights: Values) -> Table:
     control = control_of(result)
-    systems = [s for s in ordered(result) if any(m.name in s.values or m.name in s.figures for m in metrics)]
+    systems = [
+        s for s in ordered(result) if s is control or any(m.name in s.values or m.name in s.figures for m in metrics)
+    ]
     found = {s.name: [summary.estimate_of(s, m.name, weights) for m in metrics] for s in systems}
 
     digits = [charts.digits_of([column[i] for column in found.values()]) for i in range(len(metrics))]
