@@ -7,7 +7,7 @@ import click
 
 @click.command("metrics")
 @click.option("--speakers", type=click.IntRange(1, 64), default=2, show_default=True, help="Speakers of the set.")
-@click.option("--targets", type=click.IntRange(1, 256), default=8, show_default=True, help="Targets of a speaker.")
+@click.option("--targets", type=click.IntRange(1, 256), default=10, show_default=True, help="Targets of a speaker.")
 @click.option("--frames", type=click.IntRange(60, 10_000), default=750, show_default=True, help="Frames of a clip.")
 @click.option("--repeats", type=click.IntRange(1, 100), default=3, show_default=True, help="Timed runs of ours.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the generated set.")

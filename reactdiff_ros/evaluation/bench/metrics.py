@@ -27,7 +27,7 @@ def bench_metrics(
     seed: int = 0,
     speakers: int = 2,
     predictions: int = 10,
-    targets: int = 8,
+    targets: int = 10,
     frames: int = 750,
     repeats: int = 3,
     told: Callable[[float], None] = lambda share: None,

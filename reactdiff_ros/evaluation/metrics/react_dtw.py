@@ -43,10 +43,10 @@ def nearest_distances(predictions: Array, targets: Sequence[Array], parts: Seque
     x, begins = _stacked(predictions, targets, parts)
     weights = np.array([part.weight for part in parts])
     each = [np.ascontiguousarray(x[1 + m][:, ::-1]) for m in range(len(targets))]
-    around = [boxes(np.ascontiguousarray(target[:, ::-1]), BOX) for target in each]
+    around = [boxes(target, BOX) for target in x[1:]]
     for k, rows in enumerate(x[0]):
         best, own = np.inf, boxes(rows, BOX)
-        for m in _likely_first(rows, each):
+        for m in _likely_first(rows, x[1:]):
             best = nearest(rows, each[m], own, around[m], begins, weights, best)
         out[k] = best
     return out
@@ -75,14 +75,11 @@ def _stacked(predictions: Array, targets: Sequence[Array], parts: Sequence[Part]
     begins = np.cumsum([0, *(len(part) for part in chosen)])
     order = np.concatenate(chosen)
     rows = np.ascontiguousarray(predictions[..., order].swapaxes(1, 2), dtype=np.float32)
-    return [rows, *(target[:, order].T.astype(np.float32) for target in targets)], begins
+    return [rows, *(np.ascontiguousarray(target[:, order].T, dtype=np.float32) for target in targets)], begins
 
 
-def _likely_first(rows: NDArray[np.float32], reversed_targets: Sequence[NDArray[np.float32]]) -> list[int]:
+def _likely_first(rows: NDArray[np.float32], targets: Sequence[NDArray[np.float32]]) -> list[int]:
     """Targets by their distance without warping: a near one first lets the others be abandoned early."""
-    lengths = [min(rows.shape[1], target.shape[1]) for target in reversed_targets]
-    gaps = [
-        float(np.square(rows[:, :n] - target[:, ::-1][:, :n]).sum())
-        for n, target in zip(lengths, reversed_targets, strict=True)
-    ]
+    lengths = [min(rows.shape[1], target.shape[1]) for target in targets]
+    gaps = [float(np.square(rows[:, :n] - target[:, :n]).sum()) for n, target in zip(lengths, targets, strict=True)]
     return sorted(range(len(gaps)), key=gaps.__getitem__)

@@ -100,7 +100,7 @@ def evaluate_reactions(
     figures["FRDvs"] = between_speakers(prediction)
     work.seconds["FRDvs"] = timer() - start
     most = reach(rate_hz)
-    lags = work.each("FRSyn", lambda pair: _lags(*pair, most, compat), heard, 0.92, 1.0)
+    lags = work.each("FRSyn", lambda pair: _lags(pair[0], pair[1], most, compat), heard, 0.92, 1.0)
     if compat == "react2024":
         own["FRSyn"] = lags.mean(1)
         figures.update(FRSyn=float(lags.mean()), FRSyn_first=float(lags[:, 0].mean()))

@@ -61,7 +61,7 @@ def _kept(values: Values, most: int) -> Values:
     """(..., 2 most + 1): the sum of what each lag keeps of the later one; lag L >= 0 leaves out its first L frames."""
     total = values.sum(-1, keepdims=True)
     if not most:
-        return total
+        return np.asarray(total)
     first = np.cumsum(values[..., :most], -1)
     last = np.cumsum(values[..., : -most - 1 : -1], -1)
     return np.concatenate([(total - last)[..., ::-1], total, total - first], -1)
@@ -92,7 +92,7 @@ def reference_lags(correlations: Values) -> Values:
     One channel that is constant makes the mean NaN, and a NaN counts as the peak: then the lag is the largest there is.
     """
     mean = correlations.astype(np.float32).mean(-1, dtype=np.float32)
-    return np.abs(mean.argmax(-1) - mean.shape[-1] // 2).astype(np.float64)
+    return np.asarray(np.abs(mean.argmax(-1) - mean.shape[-1] // 2), dtype=np.float64)
 
 
 def signed_lags(correlations: Values) -> Values:

@@ -26,8 +26,8 @@ def test_it_is_the_correlation_of_what_a_lag_leaves(seed: int, frames: int, most
     for lag in range(-most, most + 1):
         for k in range(2):
             for d in range(3):
-                a = x[k, max(lag, 0) : frames + min(lag, 0), d]
-                b = y[max(-lag, 0) : frames - max(lag, 0), d]
+                a = x[k, max(lag, 0) : max(frames + min(lag, 0), 0), d]
+                b = y[max(-lag, 0) : max(frames - max(lag, 0), 0), d]
                 value = found[k, most + lag, d]
                 if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
                     assert np.isnan(value)
