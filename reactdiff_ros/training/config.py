@@ -57,7 +57,7 @@ class TrainConfig:
     learning_rate: float = 6e-4
     average: float = 0.999
     """Decay of the averaged weights, which are the ones that ship."""
-    events: float = 5.0
+    events: float = 10.0
     """How much more often a plan is drawn where the speaker does most than where nothing happens."""
     onsets: float = 0.0
     """How much more a plan counts in which the listener's activity rises by 1. Unlike `events` this tilts what is

@@ -33,12 +33,16 @@ Indices = NDArray[np.integer[Any]]
 
 MARGIN: Final = 24
 """Frames of neutral face that stand before a session, as at run time."""
-SALIENT: Final = (
-    "smile", "brighten", "laugh", "brow_up", "frown", "sad", "doubt", "nod", "cue", "phrase_end",
-)  # fmt: skip
-"""What a speaker does that a listener may answer."""
-SALIENT_FRAMES: Final = 20
+SALIENT: Final = {
+    "smile": 1.0, "brighten": 1.0, "laugh": 1.0, "cue": 0.6, "nod": 0.6, "brow_up": 0.4, "frown": 0.4, "sad": 0.4,
+    "doubt": 0.4, "phrase_end": 0.2,
+}  # fmt: skip
+"""What a speaker does that a listener may answer, and how much that counts."""
+SALIENT_FRAMES: Final = 24
 """For how long after it."""
+BEFORE_FRAMES: Final = 25
+RISEN: Final = 0.3
+"""A change that counts in full."""
 TWINS: Final = 6
 """Simulated listeners of the same temperament to one speaker, among whom a roll-out finds the one it is nearest to."""
 
@@ -147,9 +151,16 @@ def _trace(values: FloatArray, seconds: float) -> FloatArray:
 
 
 def salience(stimulus: Stimulus) -> FloatArray:
-    """(W, T) 0..1: the most that the speaker did within the last SALIENT_FRAMES and could be seen or heard to do."""
-    most = np.max([getattr(stimulus, name) for name in SALIENT], axis=0)
-    return held(most * np.maximum(stimulus.seen, stimulus.heard))
+    """(W, T) 0..1: the most that the speaker did within the last SALIENT_FRAMES and could be seen or heard to do.
+
+    A third of it is what is there, the rest what has come up within a second: most answers are to a change.
+    """
+    counts = np.array(list(SALIENT.values()), dtype=np.float32)[:, None, None]
+    shown = np.stack([getattr(stimulus, name) for name in SALIENT]) * np.maximum(stimulus.seen, stimulus.heard)
+    padded = np.pad(shown, ((0, 0), (0, 0), (BEFORE_FRAMES - 1, 0)), mode="edge")
+    least = np.lib.stride_tricks.sliding_window_view(padded, BEFORE_FRAMES, axis=2).min(-1)
+    risen = np.minimum((shown - least) / RISEN, 1.0)
+    return held((counts * (shown + 2 * risen)).max(0) / 3)
 
 
 def held(values: FloatArray) -> FloatArray:

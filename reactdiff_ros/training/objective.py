@@ -40,6 +40,9 @@ GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 0.7, "brows": 1.0, "lids": 1.0, "b
 """Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself."""
 FINE: Final = 0.1
 """Share of the noise angles that are for what is fine."""
+FIRST: Final = 0.25
+"""Share of those at which a plan is decided on."""
+DECIDED: Final = 1.15
 RETURN_FRAMES: Final = 6.0
 """Time constant with which an offset past comes back."""
 CLEAR: Final = 0.7
@@ -170,14 +173,18 @@ def _told(s: Sequences, plans: Plans) -> Told:
 
 
 def noise_angles(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Noise angles in (0, pi/2): nearly uniform, and a tenth spread evenly in their logarithm.
+    """Noise angles in (0, pi/2): nearly uniform, a tenth spread evenly in their logarithm, a quarter near the end.
 
-    A head or a smile moves by a few hundredths of a deviation from frame to frame. What keeps it from trembling is
-    learnt at angles below a tenth, of which the uniform part holds a twentieth.
+    Whether something happens at all is decided near pi/2, and there the speaker has its say. A head or a smile moves
+    by a few hundredths of a deviation from frame to frame. What keeps it from trembling is learnt at angles below a
+    tenth, of which the uniform part holds a twentieth.
     """
     even = 0.5 * np.pi * rng.beta(1.2, 1.1, shape)
     fine = np.exp(rng.uniform(np.log(0.015), np.log(0.5), shape))
-    return np.clip(np.where(rng.random(shape) < FINE, fine, even), 0.01, 0.5 * np.pi).astype(np.float32)
+    first = rng.uniform(DECIDED, 0.5 * np.pi, shape)
+    which = rng.random(shape)
+    angles = np.where(which < FINE, fine, np.where(which < FINE + FIRST, first, even))
+    return np.clip(angles, 0.01, 0.5 * np.pi).astype(np.float32)
 
 
 def forgotten(count: int, length: int, rng: np.random.Generator) -> Tensor:
