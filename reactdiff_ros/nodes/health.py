@@ -13,6 +13,8 @@ from ..clock import NS
 
 RATE_WINDOW_NS = NS
 LATENCY_WINDOW_NS = 5 * NS
+CLOCK = "clock"
+"""Key of what is wrong with the node's own clock."""
 
 
 class Level(IntEnum):
@@ -73,10 +75,11 @@ class Health:
         return key in self._problems
 
     def summary(self, fine: str) -> Problem:
-        """The worst problem in force, the oldest first; `fine` at level OK when there is none."""
+        """The worst problem in force, the clock's first, then the oldest; `fine` at level OK when there is none."""
         with self._lock:
-            worst = max(self._problems.values(), key=lambda p: p.level, default=None)
-            return worst or Problem(Level.OK, fine)
+            # A clock that does not run explains whatever else is missing.
+            worst = max(self._problems.items(), key=lambda item: (item[1].level, item[0] == CLOCK), default=None)
+            return worst[1] if worst else Problem(Level.OK, fine)
 
 
 class Meter:

@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from .. import msg
 from ..clock import NS
 from .convert import header
-from .health import Level
+from .health import CLOCK, Level
 
 if TYPE_CHECKING:
     from .base import ReactdiffNode
@@ -41,9 +41,9 @@ class Heartbeat:
         node.clock_watch.look(node.now_ns(), node.steady_ns())
         clock = node.clock_watch.sentence()
         if clock:
-            node.problem("clock", clock, Level.WARN)
+            node.problem(CLOCK, clock, Level.WARN)
         else:
-            node.solved("clock")
+            node.solved(CLOCK)
         node.forget_past_errors()
         if node.life == "active":
             node.observe_health()

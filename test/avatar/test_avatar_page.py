@@ -293,6 +293,23 @@ def test_the_panel_opens_and_tells(stage: Stage) -> None:
     assert page.value("document.getElementById('panel').hidden")
 
 
+def test_people_are_told_that_they_are_recorded(stage: Stage) -> None:
+    page = stage.page
+    sign = "document.getElementById('recording')"
+    assert page.value(f"{sign}.hidden")
+    stage.server.status({"recording": "recording, with <i>pictures</i> and sound"})
+    page.until(f"!{sign}.hidden && {sign}.innerText === 'recording, with <i>pictures</i> and sound'")
+    page.value("document.body.classList.add('quiet')")
+    box = page.value(f"(b => [b.left, b.top, b.width, b.height])({sign}.getBoundingClientRect())")
+    assert 0 <= box[0] <= 40
+    assert 0 <= box[1] <= 40
+    assert box[2] > 100
+    assert box[3] > 15
+    assert page.value(f"getComputedStyle({sign}).opacity") == "1"
+    stage.server.status({})
+    page.until(f"{sign}.hidden")
+
+
 def candidates(count: int) -> np.ndarray:
     """Plans that smile the more the higher their number, raise their brows in turn, and nod."""
     plans = np.zeros((count, 16, 58), np.float32)

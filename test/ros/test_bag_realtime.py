@@ -1,0 +1,210 @@
+"""A bag played into the running graph: what an offline replay gives, at any speed, over and over, paused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from bag_of_clip import START_NS, command, write_bag
+from ros_harness import RosGraph
+
+from reactdiff_ros.clock import NS, to_ns
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.session import SessionConfig
+
+pytestmark = pytest.mark.ros
+
+FRAME, REACTION, EXPRESSION = "speaker/frame", "listener/reaction", "listener/expression"
+SECONDS = 2.0
+RATES = (0.5, 0.2, 0.05)
+"""Tried until the machine, which may be busy, can follow: at such a speed the graph must be equal."""
+PLANNED = [i for i, name in enumerate(BLENDSHAPE_NAMES) if not name.startswith("eye")]
+"""Glances and blinks are drawn anew at every round."""
+NODES = ("perception_node", "reaction_node", "expression_node")
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    return write_bag(tmp_path_factory.mktemp("bag") / "short", SECONDS)
+
+
+@pytest.fixture(scope="module")
+def offline(bag):
+    """Frames, plans and faces of the offline replay."""
+    from reactdiff_ros.replay import ReplaySettings, steps
+
+    done = list(steps(bag, ReplaySettings(policy="mime", seed=3)))
+    return (
+        {f.stamp_ns: f for step in done for f in step.speaker},
+        [p for step in done for p in step.reactions],
+        {f.stamp_ns: f for step in done for f in step.faces},
+    )
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    graph = RosGraph(tmp_path_factory.mktemp("sim"), use_sim_time=True)
+    for node, parameters in zip(NODES, ({}, {"policy": "mime", "seed": 3}, {"seed": 3}), strict=True):
+        graph.start(node, **parameters)
+    graph.listen(FRAME, REACTION, EXPRESSION)
+    graph.wait_active(*NODES)
+    yield graph
+    assert set(graph.close()) == {0}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+
+
+@pytest.fixture(scope="module")
+def play(graph, bag):
+    """Plays the bag once; what was received meanwhile, as values."""
+    from reactdiff_ros.nodes import convert
+
+    def played(rate: float):
+        for messages in graph.received.values():
+            messages.clear()
+        process = command(graph.environment, "bag", "replay", str(bag), "--realtime", "--rate", str(rate), "--json")
+        graph.until(lambda: process.poll() is not None, 90.0, "the player's end")
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        graph.spin(0.5)
+        frames = [convert.speaker_value(m) for m in graph.received[FRAME]]
+        plans = [convert.reaction_value(m) for m in graph.received[REACTION]]
+        faces = [convert.expression_value(m) for m in graph.received[EXPRESSION]]
+        return frames, plans, faces, json.loads(out)
+
+    return played
+
+
+@pytest.fixture(scope="module")
+def play_in_full(play, offline):
+    """Plays it slowly enough."""
+
+    def played():
+        for rate in RATES:
+            done = play(rate)
+            if len(done[0]) >= 0.97 * len(offline[0]):
+                break
+        return done
+
+    return played
+
+
+@pytest.fixture(scope="module")
+def first(play_in_full):
+    return play_in_full()
+
+
+def test_before_the_first_clock_one_sentence_says_so(graph):
+    graph.until(lambda: all("/clock" in graph.sentence(n) for n in NODES), 20.0, "the sentence")
+    assert {graph.level(n) for n in NODES} == {1}
+
+
+def test_the_player_played_all_of_it(first, offline):
+    told = first[3]
+    assert told["complete"] is True
+    assert told["pictures"] == len(offline[0])
+    assert told["sounds"] > 0
+    assert told["recorded_s"] == pytest.approx(SECONDS, abs=0.2)
+
+
+def test_speaker_frames_are_those_of_the_offline_replay(first, offline):
+    frames = {f.stamp_ns: f for f in first[0]}
+    both = frames.keys() & offline[0].keys()
+    assert len(both) >= 0.95 * len(offline[0])
+    for stamp in both:
+        # An id is never given twice, also not when the bag is played again.
+        assert (frames[stamp].person_id >= 0) == (offline[0][stamp].person_id >= 0)
+        np.testing.assert_allclose(frames[stamp].coefficients, offline[0][stamp].coefficients, atol=0.1)
+
+
+def test_plans_are_those_of_the_offline_replay_within_one_frame(first, offline):
+    frame = NS // 25
+    end = START_NS + to_ns(SECONDS)
+    live = np.array([p.start_ns for p in first[1] if p.start_ns < end])
+    there = np.array([p.start_ns for p in offline[1] if p.start_ns < end])
+    assert len(there) > 6
+    assert (np.abs(live[:, None] - there[None]).min(axis=1) <= frame).mean() > 0.9
+    assert (np.abs(live[:, None] - there[None]).min(axis=0) <= frame).mean() > 0.9
+    assert all(p.picture_stamp_ns is None or p.picture_stamp_ns <= p.start_ns for p in first[1])
+
+
+def test_the_face_is_that_of_the_offline_replay_within_one_frame(first, offline):
+    faces = {f.stamp_ns: f for f in first[2]}
+    times = sorted(t for t in offline[2] if t < START_NS + to_ns(SECONDS))
+    assert sum(t in faces for t in times) >= 0.9 * len(times)  # on the very grid of a session
+    ours = np.array([offline[2][t].coefficients[PLANNED] for t in times])
+    for t, there in zip(times[4:-4], range(4, len(times) - 4), strict=True):
+        if t in faces:
+            shown = faces[t].coefficients[PLANNED]
+            near = ours[there - 2 : there + 3]
+            low, high = near.min(axis=0) - 0.1, near.max(axis=0) + 0.1
+            assert ((shown >= low) & (shown <= high)).mean() > 0.95, t
+
+
+def test_a_bag_that_has_ended_is_no_missing_camera(graph, first):
+    graph.until(lambda: all("stands still" in graph.sentence(n) for n in NODES), 20.0, "the sentence")
+    graph.spin(3.0)
+    assert all("stands still" in graph.sentence(n) for n in NODES)
+    assert {graph.state(n) for n in NODES} == {"active"}
+
+
+def test_played_again_it_listens_anew_with_the_same_plans(first, play_in_full):
+    again = play_in_full()
+    assert all(START_NS <= f.stamp_ns <= START_NS + to_ns(SECONDS) for f in again[0])
+    frame = NS // 25
+    live, before = (np.array([p.start_ns for p in plans[1]]) for plans in (again, first))
+    late = live > START_NS + NS
+    assert late.any()
+    assert (np.abs(live[late][:, None] - before[None]).min(axis=1) <= frame).mean() > 0.9
+    stamps = [f.stamp_ns for f in again[2]]
+    assert len(set(stamps)) == len(stamps)
+
+
+def test_a_fast_bag_leaves_faces_out_and_harms_nothing(play, graph):
+    frames, _, faces, told = play(rate=4.0)
+    assert told["took_s"] < 30.0
+    assert frames
+    stamps = [f.stamp_ns for f in faces]
+    assert stamps == sorted(set(stamps))
+    assert all(np.isfinite(f.coefficients).all() for f in faces)
+    assert {graph.state(n) for n in NODES} == {"active"}
+
+
+def test_latency_of_a_picture_is_counted_as_in_a_session():
+    from reactdiff_ros.nodes.reaction_node import PICTURE_LATENCY_NS
+
+    assert to_ns(SessionConfig().picture_latency_s) == PICTURE_LATENCY_NS
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), 100.0])
+def test_speeds_that_cannot_be_are_refused(rate):
+    from reactdiff_ros.nodes.bag_player import PlaySettings
+
+    with pytest.raises(ConfigError, match="speed"):
+        PlaySettings(rate=rate)
+
+
+def test_nobody_who_listens_is_one_sentence(bag, monkeypatch):
+    from ros_harness import free_domain
+
+    from reactdiff_ros.nodes.bag_player import Player, PlaySettings, Script
+
+    domain, claim = free_domain()
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    settings = replace(PlaySettings(), wait_s=0.2)
+    with (
+        claim,
+        Player(Script(bag, settings), settings) as player,
+        pytest.raises(ReactdiffError, match=r"nobody listens.*use_sim_time:=true"),
+    ):
+        player.wait_for_listener(lambda: False)
+
+
+def test_stamps_are_patched_in_either_byte_order():
+    from reactdiff_ros.nodes.bag_player import restamped
+
+    stamp = 7 * NS + 5
+    assert restamped(b"\0\1\0\0" + bytes(8) + b"rest", stamp) == b"\0\1\0\0\7\0\0\0\5\0\0\0rest"
+    assert restamped(b"\0\0\0\0" + bytes(8) + b"rest", stamp) == b"\0\0\0\0\0\0\0\7\0\0\0\5rest"

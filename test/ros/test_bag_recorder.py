@@ -1,0 +1,191 @@
+"""The recorder in the graph: what it keeps, what it keeps only with consent, what people are told, a full disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import urllib.request
+
+import numpy as np
+import pytest
+from bag_of_clip import command
+from ros_harness import RosGraph
+
+from reactdiff_ros.bags.storage import BagFiles
+from reactdiff_ros.bags.study import study_of
+from reactdiff_ros.clock import NS
+from reactdiff_ros.types import Sound, SpeakerFrame
+
+pytestmark = pytest.mark.ros
+
+PICTURE, AUDIO, FRAME, MARKER = "camera/image_raw/compressed", "audio", "speaker/frame", "study/marker"
+PORT = 18974
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    graph = RosGraph(tmp_path_factory.mktemp("record"))
+    graph.start("reaction_node", policy="mime", seed=11)
+    graph.start("avatar_node", port=PORT)
+    yield graph
+    assert set(graph.close()) == {0}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+
+
+@pytest.fixture(scope="module")
+def speak(graph):
+    """Publishes one picture, one chunk of sound, one speaker frame and one mark, a few times."""
+    from sensor_msgs.msg import CompressedImage
+    from std_msgs.msg import String
+
+    from reactdiff_ros.nodes import convert
+
+    def speaking(recorder, mark="trial 1"):
+        graph.connect(FRAME)
+        graph.connect(MARKER)
+        graph.until(lambda: "bag=" in settings(graph), 20.0, "the recorder's status")
+        for i in range(5):
+            now = graph.node.get_clock().now().nanoseconds
+            zeros, ones = np.zeros(58, np.float32), np.ones(58, np.float32)
+            frame = SpeakerFrame(now, now, None, 1, True, True, zeros, ones, 1.0, *[None] * 4)
+            graph.publish(PICTURE, CompressedImage(header=convert.header(now), format="jpeg", data=b"picture"))
+            sound = Sound(now, 16000, np.full((320, 1), i, np.int16))
+            graph.publish(AUDIO, convert.audio_message(sound, "microphone"))
+            graph.publish(FRAME, convert.speaker_message(frame))
+            graph.spin(0.1)
+        graph.publish(MARKER, String(data=mark))
+        graph.until(lambda: f"marked: {mark}" in recorder.log, 10.0, "the mark")
+        graph.spin(1.5)  # the nodes' parameters are asked for at their next status
+
+    return speaking
+
+
+def settings(graph) -> str:
+    found = [m for m in graph.received["listener/status"] if m.stage == "recorder_node"]
+    return " ".join(found[-1].settings) if found else ""
+
+
+@pytest.fixture(autouse=True)
+def listens(graph):
+    if "listener/status" not in graph.received:
+        graph.listen("listener/status")
+    graph.received["listener/status"] = []
+
+
+def page_says(graph) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/status", timeout=5) as answer:
+        return str(json.load(answer)["graph"].get("recording", ""))
+
+
+@pytest.fixture
+def record(graph):
+    """Starts the recorder; after the test none runs."""
+    started = []
+
+    def begin(**parameters):
+        graph.diagnostics.pop("recorder_node", None)
+        started.append(graph.start("recorder_node", **parameters))
+        return started[-1]
+
+    yield begin
+    for recorder in started:
+        stop(graph, recorder)
+
+
+def stop(graph, recorder) -> None:
+    if recorder in graph.processes:
+        graph.processes.remove(recorder)
+        assert recorder.stop(timeout_s=20.0) == 0
+
+
+def test_without_consent_neither_pictures_nor_sound_are_kept(graph, speak, record, tmp_path):
+    recorder = record(output=tmp_path / "one", session="p07-B")
+    speak(recorder, mark="condition B begins")
+    assert "no consent" in graph.sentence("recorder_node")
+    graph.until(lambda: page_says(graph) == "recording, without pictures and sound", 20.0, "the page's sign")
+    stop(graph, recorder)
+    bag = BagFiles(tmp_path / "one")
+    kept = {t.name: t.count for t in bag.topics.values() if t.count}
+    assert kept["/speaker/frame"] == 5
+    assert kept["/study/marker"] == 1
+    assert "/listener/status" in kept
+    assert not {"/camera/image_raw/compressed", "/camera/image_raw", "/camera/camera_info", "/audio"} & set(kept)
+    study = study_of(bag.custom_data)
+    assert (study.session_id, study.consent, study.seed) == ("p07-B", None, 11)
+    assert [e.name for e in study.events] == ["condition B begins"]
+    now = graph.node.get_clock().now().nanoseconds
+    assert now - 60 * NS < study.events[0].stamp_ns < now
+    assert study.parameters["reaction_node.policy"] == "mime"
+    assert study.parameters["recorder_node.session"] == "p07-B"
+    graph.until(lambda: page_says(graph) == "", 20.0, "the end of the page's sign")
+
+
+def test_with_consent_all_is_kept_and_nothing_is_overwritten(graph, speak, record, tmp_path):
+    (tmp_path / "two").mkdir()
+    recorder = record(output=tmp_path / "two", consent="form 12")
+    speak(recorder)
+    graph.until(lambda: page_says(graph) == "recording, with pictures and sound", 20.0, "the page's sign")
+    stop(graph, recorder)
+    bag = BagFiles(tmp_path / "two-2")
+    assert bag.topics["/camera/image_raw/compressed"].count > 0
+    assert bag.topics["/audio"].count == 5
+    study = study_of(bag.custom_data)
+    assert study.consent is True
+    assert study.parameters["recorder_node.consent"] == "form 12"
+    assert not list((tmp_path / "two").iterdir())
+
+
+def test_a_disk_that_is_nearly_full_ends_the_recording_alone(graph, record, tmp_path):
+    record(output=tmp_path / "three", keep_free_mb=1_000_000)
+    graph.until(lambda: "nearly full" in graph.sentence("recorder_node"), 40.0, "the sentence")
+    assert graph.level("recorder_node") == 2
+    assert graph.state("recorder_node") == "active"
+    graph.until(lambda: graph.state("reaction_node") == "active" and graph.level("reaction_node") < 2, 20.0)
+    graph.until(lambda: page_says(graph) == "", 20.0, "no sign on the page")
+
+
+def test_a_place_that_cannot_be_written_to_is_one_sentence(graph, record, tmp_path):
+    (tmp_path / "file").write_text("")
+    record(output=tmp_path / "file" / "bag")
+    graph.until(lambda: graph.level("recorder_node") == 2, 40.0, "the sentence")
+    assert "cannot be written" in graph.sentence("recorder_node")
+
+
+@pytest.fixture
+def by_command():
+    """A command that is ended with the test."""
+    started = []
+    yield lambda *arguments: started.append(command(*arguments)) or started[-1]
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_command_records_and_marks(graph, by_command, tmp_path):
+    output = tmp_path / "by_command"
+    recorder = by_command(graph.environment, "bag", "record", "-o", str(output), "--session", "s 1", "--json")
+    graph.connect(MARKER)
+    mark = command(graph.environment, "bag", "mark", "a look away")
+    graph.until(lambda: mark.poll() is not None, 60.0, "the mark")
+    assert mark.returncode == 0, mark.communicate()
+    graph.spin(1.0)
+    os.kill(recorder.pid, signal.SIGINT)
+    graph.until(lambda: recorder.poll() is not None, 30.0, "the recorder's end")
+    out, err = recorder.communicate()
+    assert recorder.returncode == 0, err
+    told = json.loads(out)
+    assert told["bag"] == str(output)
+    assert (told["session"], told["consent"], told["events"], told["dropped"]) == ("s 1", False, 1, 0)
+    assert told["messages"]["/study/marker"] == 1
+    assert "without pictures and sound" in err
+    again = command(graph.environment, "bag", "record", "-o", str(output))
+    assert again.wait(60) == 1
+    assert "already" in again.communicate()[1]
+
+
+def test_a_mark_that_nobody_records_is_said(graph):
+    mark = command(graph.environment, "bag", "mark", "nobody hears")
+    graph.until(lambda: mark.poll() is not None, 60.0, "its end")
+    assert mark.returncode == 1
+    assert "nobody records" in mark.communicate()[1]
