@@ -29,6 +29,8 @@ def _number(value: Any) -> Any:
             raise ValueError(f"{value!r} is not a number: write it without a unit") from error
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{value!r} is not a number")
+    if not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a finite number")
     return value
 
 
@@ -222,6 +224,6 @@ def _problem(marked: Marked, error: dict[str, Any]) -> Problem:
     value = error.get("input")
     shown = f"{value!r}" if isinstance(value, (str, int, float)) else type(value).__name__
     what = str(error["msg"]).removeprefix("Value error, ")
-    if shown not in what and not (isinstance(value, float) and math.isnan(value)):
+    if shown not in what:
         what = f"{what[:1].lower()}{what[1:]}, not {shown}"
     return marked.problem(key, what)

@@ -88,9 +88,10 @@ def read_frames(path: Path) -> Frames:
         MediaError: the file cannot be read, or is not that.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise MediaError("this is not an .npz file", where=str(path))
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise MediaError("this is not an .npz file", where=str(path))
+        with loaded as file:
             missing = [name for name in ("coefficients", "times") if name not in file.files]
             if missing:
                 held = ", ".join(file.files) or "nothing"

@@ -89,8 +89,8 @@ def wild_frames(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.nd
     for value in (np.nan, np.inf, -np.inf, 1e9, -1e9):
         frames[rng.random(frames.shape) < 0.003] = value
     steps = np.full(count, 0.02)
-    steps[rng.random(count) < 0.02] = -0.5
-    steps[rng.random(count) < 0.01] = 0.4
+    steps[rng.random(count) < 0.005] = -0.5
+    steps[rng.random(count) < 0.02] = 0.4
     steps[rng.random(count) < 0.05] = 0.0
     times = 12.5 + np.cumsum(steps)
     times[rng.random(count) < 0.01] = np.nan

@@ -1,0 +1,189 @@
+"""Profiles: the shipped ones, and what is wrong with others, by file, line and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from robot_fixtures import SMALL, robots, small_profile
+
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.robots.marks import ProfileError, read_marked
+from reactdiff_ros.robots.profile import load_profile, shipped_profiles
+
+IDS = {"screen", "generic_12servo", "opsoro_ono", "ohbot", "inmoov_head", "reachy_mini", "furhat", "ros2_control"}
+
+
+def test_all_robots_are_there() -> None:
+    assert set(robots()) == IDS
+
+
+@pytest.mark.parametrize("robot", robots())
+def test_shipped_profiles_are_right_and_say_what_they_rest_on(robot: str) -> None:
+    profile = load_profile(robot)
+    assert profile.name == robot
+    assert all(len(text) > 10 for text in (profile.shows, profile.published, profile.chosen, profile.tested))
+    assert 50.0 <= profile.rate_hz <= 100.0
+    # A neck that holds the head up is never simply let go.
+    for name, joint in profile.joints.items():
+        if joint.group in ("neck", "head"):
+            assert joint.on_fault != "release", name
+
+
+def test_published_ranges_are_those_of_the_makers() -> None:
+    """facts of the makers: Ohbot's motor definitions, OPSORO's configuration, InMoov's ranges."""
+    ends = {n: j.limits.position for n, j in load_profile("ohbot").joints.items()}
+    assert ends["head_turn"] == (0, 1000)
+    assert ends["head_nod"] == (140, 700)
+    assert ends["eye_turn"] == (380, 780)
+    assert ends["eye_tilt"] == (520, 920)
+    assert ends["lid_blink"] == (35, 305)
+    assert ends["head_roll"] == (350, 750)
+    assert ends["top_lip"] == ends["bottom_lip"] == (0, 550)
+    ono = {j.output.id: (j.limits.position, j.neutral) for j in load_profile("opsoro_ono").joints.values()}
+    assert ono[15] == ((1300, 1750), 1550)
+    assert ono[1] == ((1425, 1875), 1625)
+    assert ono[3] == ((1350, 2050), 1700)
+    assert ono[11] == ((1225, 1875), 1525)
+    assert ono[7] == ((1200, 1900), 1600)
+    inmoov = {n: j.limits.position for n, j in load_profile("inmoov_head").joints.items()}
+    assert inmoov["jaw"] == (10, 25)
+    assert inmoov["eye_x"] == inmoov["eye_y"] == (60, 120)
+    assert inmoov["neck"] == (20, 160)
+    assert inmoov["head_turn"] == (30, 150)
+
+
+WRONG = [
+    ("position: [1300, 1700]", "position: [1700, 1300]", "joints.eye.limits.position", "not below"),
+    ("position: [1300, 1700]", "position: [1300, 1300]", "joints.eye.limits.position", "not below"),
+    ("position: [1300, 1700]", "position: [1300, 5000]", "joints.eye.limits.position", "pulses"),
+    ("speed: 4000", "speed: 0", "joints.eye.limits.speed", "greater than 0"),
+    ("speed: 4000", "speed: -4", "joints.eye.limits.speed", "greater than 0"),
+    ("speed: 4000", "speed: .nan", "joints.eye.limits.speed", "finite"),
+    ("speed: 4000", "speed: 4000 us/s", "joints.eye.limits.speed", "without a unit"),
+    ("speed: 4000", "speed: yes", "joints.eye.limits.speed", "not a number"),
+    ("speed: 4000", "speed: 1", "joints.eye.limits", "would take"),
+    ("speed: 4000, acceleration: 80000, jerk: 4000000", "speed: 4.0e+9, acceleration: 8.0e+11, jerk: 1.0e+12",
+     "joints.eye.limits", "no limit"),
+    ("speed: 4000, ", "", "joints.eye.limits.speed", "missing"),
+    ("neutral: 1500", "neutral: 900", "joints.eye.neutral", "outside"),
+    ("unit: us", "unit: furlong", "joints.eye.unit", "furlong"),
+    ("unit: us", "unit: m", "joints.eye.unit", "wrong for a driver pca9685"),
+    ("unit: us", "unit: deg", "joints.eye.output.pulse", "needs its pulses"),
+    ("id: 1}\n  jaw", "id: 0}\n  jaw", "joints.lid.output.id", "the id of eye already"),
+    ("driver: servos, id: 0", "driver: servos, id: 16", "joints.eye.output.id", "0 to 15"),
+    ("driver: servos, id: 0", "driver: wires, id: 0", "joints.eye.output.driver", "no driver wires"),
+    ("sum: {jawOpen: 20}", "sum: {jawopen: 20}", "joints.jaw.map.sum.jawopen", "neither a coefficient nor a signal"),
+    ("follow: {eye: 0.5}", "follow: {nose: 0.5}", "joints.lid.map.follow.nose", "no joint nose"),
+    ("sum: {gaze: 300}", "sum: {gaze: 300}, follow: {lid: 1}", "joints.eye.map.follow", "circle: joint eye"),
+    ("eyeLookDownLeft: -1", "gaze: 1", "signals.gaze.sum", "circle: signal gaze -> signal gaze"),
+    ("sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [0.5", "sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [-0.5",
+     "joints.lid.map.curve", "must rise"),
+    ("group: jaw", "colour: red\n    group: jaw", "joints.jaw.colour", "unknown key"),
+    ("group: jaw", "group: jaw\n    group: mouth", "joints.jaw.group", "given twice"),
+    ("rate_hz: 50", "rate_hz: 500", "rate_hz", "100"),
+    ("lowered: 25", "lowered: 45", "joints.neck.lowered", "outside"),
+    ("    lowered: 25\n", "", "joints.neck.on_fault", "belong together"),
+    ("on_fault: hold", "on_fault: pray", "joints.jaw.on_fault", "pray"),
+    ("software_stop: hold", "software_stop: maybe", "software_stop", "maybe"),
+    ("type: pca9685", "type: abacus", "drivers.servos", "abacus"),
+    ("type: pca9685", "type: pca9685, baud: 3", "drivers.servos.baud", "unknown key"),
+    ("camera: {mount: fixed}", "camera: {mount: fixed, xyz_m: [1, 2]}", "camera.xyz_m.2", "missing"),
+    ("rules:\n  - {joint: jaw", "rules:\n  - {joint: chin", "rules.0.joint", "no joint chin"),
+    ("longest_s: 2.0", "longest_s: 0.1", "rules.0.longest_s", "to come back"),
+    ("load: 0.6", "load: 6", "joints.neck.limits.load", "less than or equal to 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "key", "words"), WRONG)
+def test_errors_name_file_line_and_key(tmp_path: Path, old: str, new: str, key: str, words: str) -> None:
+    with pytest.raises(ProfileError) as caught:
+        small_profile(tmp_path, old, new)
+    problem = caught.value.problems[0]
+    assert problem.key.startswith(key)
+    assert words in f"{problem.what} {problem.todo}"
+    text = SMALL.replace(old, new, 1)
+    # The line is the one where it stands, or where what lacks it begins.
+    place = text.index(new) if new else text.index(key.split(".")[1])
+    assert abs(problem.line - 1 - text[:place].count("\n")) <= 9
+    assert f"small.yaml, line {problem.line}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_line_is_that_of_the_key(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError) as caught:
+        small_profile(tmp_path, "sum: {jawOpen: 20}", "sum: {jawopen: 20}")
+    line = caught.value.problems[0].line
+    assert "jawopen" in SMALL.replace("sum: {jawOpen: 20}", "sum: {jawopen: 20}").splitlines()[line - 1]
+
+
+def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL.replace("sum: {jawOpen: 20}", "sum: {chin: 20}").replace("id: 1}\n  jaw", "id: 0}\n  jaw"))
+    with pytest.raises(ProfileError) as caught:
+        load_profile(path)
+    assert [p.key for p in caught.value.problems] == ["joints.lid.output.id", "joints.jaw.map.sum.chin"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "3", "[1, 2]", "a: [", "\tx: 1", "a: &a [*a]", "{? [1]: 2}", "x: !!python/object:os.system 1"]
+)
+def test_what_is_no_profile_is_a_sentence(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(content)
+    with pytest.raises(ProfileError):
+        load_profile(path)
+
+
+def test_files_that_cannot_be_read_are_sentences(tmp_path: Path) -> None:
+    binary = tmp_path / "x.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ProfileError, match="UTF-8"):
+        load_profile(binary)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_profile(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match=r"no such robot.*hal9000.*screen"):
+        load_profile("hal9000")
+    large = tmp_path / "large.yaml"
+    large.write_text("#" * 1_100_000)
+    with pytest.raises(ConfigError, match="larger"):
+        load_profile(large)
+
+
+def test_anchors_do_not_blow_up(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(ProfileError, match="too large"):
+        load_profile(path)
+
+
+def test_merge_keys_take_the_others_values_and_keep_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n")
+    marked = read_marked(path)
+    assert marked.data["b"] == {"x": 1, "y": 3}
+    assert marked.line(("b", "y")) == 4
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_damage_crashes_the_reader(data: st.DataObject) -> None:
+    import tempfile
+
+    text = shipped_profiles()["generic_12servo"].read_text()
+    at = data.draw(st.integers(0, len(text)))
+    piece = data.draw(st.text(alphabet="abc:{}[],-&*!#'\"\n\t 019.?|>%@`é\x07", max_size=6))
+    cut = data.draw(st.integers(0, 30))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.yaml"
+        path.write_text(text[:at] + piece + text[at + cut :])
+        sentence = ""
+        try:
+            load_profile(path)
+        except ReactdiffError as error:
+            sentence = str(error)
+        assert "\n" not in sentence
