@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -98,9 +99,8 @@ def _told(result: Result, name: str) -> bool:
     """Some system has the figure; a rate of events is told from ten minutes on."""
     if name.endswith("_per_minute") and result.minutes < ENOUGH_MINUTES:
         return False
-    given = [s.values[name] for s in result.systems if name in s.values]
-    whole = [s.figures[name].value for s in result.systems if name in s.figures]
-    return any(np.isfinite(v).any() for v in (*given, *whole))
+    given = any(np.isfinite(s.values[name]).any() for s in result.systems if name in s.values)
+    return given or any(math.isfinite(s.figures[name].value) for s in result.systems if name in s.figures)
 
 
 def _table(result: Result, title: str, text: str, metrics: tuple[Metric, ...], weights: Values) -> Table:
