@@ -73,6 +73,7 @@ def run_wild(profile: Profile, seed: int, count: int) -> LimitCheck:
     return check
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("robot", robots())
 def test_wild_input_never_leaves_the_limits(robot: str) -> None:
     """10^5 frames a profile."""

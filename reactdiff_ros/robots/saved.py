@@ -1,0 +1,43 @@
+"""The last commands of joints that cannot be measured, kept from one run to the next."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from reactdiff_ros.errors import ReactdiffError
+
+
+def save_commands(path: Path, commands: Mapping[str, float]) -> None:
+    """Write commands by joint, whole or not at all.
+
+    Raises:
+        ReactdiffError: the file cannot be written; the old one is as it was.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(dict(commands), file, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, ValueError) as error:
+        part.unlink(missing_ok=True)
+        todo = str(getattr(error, "strerror", None) or error)
+        raise ReactdiffError("the last commands cannot be saved", where=str(path), todo=todo) from error
+
+
+def load_commands(path: Path) -> dict[str, float]:
+    """The commands that were saved; empty where there is no file, or none that can be read: then neutral is assumed."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    numbers = {k: v for k, v in content.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
