@@ -146,9 +146,9 @@ def _work(pipe: Connection, path: Path, settings: ReplaySettings) -> None:
     tally, batch = Tally(), []
     try:
         try:
-            for item in sensed_here(
-                open_recording(path, settings), settings, tally, time.perf_counter, decode_ahead=True
-            ):
+            recording = open_recording(path, settings)
+            pipe.send(_Begin(recording.duration_s))
+            for item in sensed_here(recording, settings, tally, time.perf_counter, decode_ahead=True):
                 batch.append(item)
                 if len(batch) >= _BATCH:
                     pipe.send(batch)
