@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -195,4 +195,5 @@ def _new_file(path: Path, force: bool, source: Path) -> Iterator[IO[str]]:
     except OSError as error:
         raise ReactdiffError("the log cannot be written", where=str(path), todo=str(error.strerror)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -134,10 +134,8 @@ class Follower:
         return self._commands(now_s, *self._follow(now_s, wanted, age_s))
 
     def disarm(self) -> None:
-        """Let go: joints that would fall go down first. A stopped robot is let go at once."""
-        if self._state == "stopped":
-            self._torque = [False] * self._count
-        elif self._state not in ("disarmed", "lowering"):
+        """Let go: joints that would fall go down first. A stopped robot stays as it is until `reset`."""
+        if self._state not in ("disarmed", "lowering", "stopped"):
             self._lower()
 
     def software_stop(self) -> None:
@@ -172,14 +170,19 @@ class Follower:
             self._torque[i] = False
 
     def reset(self) -> None:
-        """Clear stop and faults. The robot is disarmed then."""
-        self._state = "disarmed"
-        self._torque = [False] * self._count
-        self._queue, self._own, self._joint_faults = [], {}, {}
+        """Clear stop and faults of a robot that is stopped or disarmed: what still holds is lowered and let go.
+
+        Raises:
+            ArmingError: it is moving; disarm it first.
+        """
+        if self._state not in ("stopped", "disarmed", "lowering"):
+            raise ArmingError("the robot is armed", where=self._state, todo="disarm it, then reset")
+        self._own, self._joint_faults = {}, {}
         self._fault, self._software_stop, self._lower_after_stop = "", False, False
-        self._motion.place(
-            [min(max(p, j.lower), j.upper) for p, j in zip(self._motion.position, self._joints, strict=True)]
-        )
+        if self._state == "stopped":
+            if not any(self._motion.velocity):
+                self._motion.place(self._motion.position)
+            self._lower()
 
     def tick(
         self,

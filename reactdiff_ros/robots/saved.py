@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from reactdiff_ros.errors import ReactdiffError
@@ -26,7 +27,8 @@ def save_commands(path: Path, commands: Mapping[str, float]) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except (OSError, ValueError) as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         todo = str(getattr(error, "strerror", None) or error)
         raise ReactdiffError("the last commands cannot be saved", where=str(path), todo=todo) from error
 

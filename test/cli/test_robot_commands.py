@@ -104,6 +104,7 @@ def test_a_log_is_never_overwritten_in_silence(
         ("--robot", "hal9000", "no such robot"),
         ("--frames", "none.npz", "cannot be read"),
         ("--log", "nowhere/log.csv", "cannot be written"),
+        ("--log", "frames.npz/log.csv", "cannot be written"),
     ],
 )
 def test_what_cannot_be_used_is_a_sentence(

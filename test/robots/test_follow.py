@@ -184,6 +184,17 @@ def test_software_stop_is_latched_and_wins(driver: Driver) -> None:
     with pytest.raises(ArmingError, match="reset"):
         driver.arm()
     assert_within_limits(driver.profile, driver.seen)
+    driver.follower.disarm()
+    assert driver.run(DT).state == "stopped"
+    driver.follower.reset()
+    assert driver.run(0.2).state == "lowering"  # the neck would fall
+    assert driver.run(4.0).state == "disarmed"
+    assert_within_limits(driver.profile, driver.seen)
+    driver.arm()
+    with pytest.raises(ArmingError, match="disarm"):
+        driver.follower.reset()
+    driver = Driver(driver.profile)
+    driver.follower.software_stop()
     driver.follower.reset()
     assert driver.run(DT).state == "disarmed"
     driver.arm()
@@ -219,6 +230,7 @@ def test_an_error_of_the_motion_library_is_a_controlled_stop(driver: Driver, mon
     assert_within_limits(driver.profile, driver.seen)
     monkeypatch.setattr("reactdiff_ros.robots.motion.Ruckig", Ruckig)
     driver.follower.reset()
+    driver.run(4.0)
     driver.arm()
     assert driver.run(4.0).state == "following"
 
