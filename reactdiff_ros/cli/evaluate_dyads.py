@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli import run_options as runs
 
-_SYSTEMS = ("model", "real", "random", "mime", "rules", "policy", "still")
+_SYSTEMS = ("model", "shuffled", "real", "random", "mime", "rules", "policy", "still")
 
 
 @click.command()
@@ -34,6 +35,7 @@ _SYSTEMS = ("model", "real", "random", "mime", "rules", "policy", "still")
     show_default=True,
     help="Of speakers across pairs, for p.",
 )
+@runs.RESULT
 @options.evaluation(voices=False)
 def dyads(
     run: options.Run,
@@ -42,6 +44,7 @@ def dyads(
     models: tuple[Path, ...] | None,
     systems: tuple[str, ...],
     permutations: int,
+    output: Path | None,
 ) -> int:
     """Smile coupling and smile statistics of listeners to the speakers of recorded calls.
 
@@ -52,11 +55,13 @@ def dyads(
     """
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar
+    from reactdiff_ros.evaluation.runs.study_results import dyads_result
     from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
 
     if model is not None and models:
         raise click.UsageError("give --model or --models, not both")
     chosen = systems or _SYSTEMS
+    runs.absent(output)
     with run.result() as result:
         calls = read_calls(folder)
         wanted = (models or (model,)) if "model" in chosen else ()
@@ -67,5 +72,8 @@ def dyads(
                 told=lambda name, share: show((chosen.index(name) + share) / len(chosen)),
             )  # fmt: skip
         result.update(table.figures, seed=run.seed, calls=len(calls.recordings) // 2, pairs=len(calls.pairs))
+        if output is not None:
+            head = runs.info_of("dyads", "Listeners to people in recorded calls", str(model or ""), chosen)
+            result.update(runs.write(dyads_result(table, calls, head, run.seed), output, force=False))
         tell(table.figures["model"]["note"] if "model" in chosen else "no model among the rows")
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli import run_options as runs
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.studies.systems import Means
@@ -34,33 +35,44 @@ def simulator(run: options.Run, items: int, seconds: float, model: Path | None, 
     (sums over the 10), FRDiv, FRDvs, FRVar, and pose (turns of the head and nods). skill = (x - shuffled) / (oracle -
     shuffled); bands: what a listener has to reach all together. Seeds are disjoint from training by construction.
 
+    --output takes a folder, for plots and result.npz, or a name that ends with .npz: the result file alone, which
+    'reactdiff report' and 'reactdiff compare' read.
+
     The figures show a known distribution recovered from noisy perception. They are no evidence of human likeness and
     never to be set beside figures of real recordings.
     """
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.plots import plot_systems, plot_time_line
+    from reactdiff_ros.evaluation.runs.study_results import SimulatorFile
     from reactdiff_ros.evaluation.studies.simulator import Example, evaluate
     from reactdiff_ros.types import REACTION_RATE_HZ
 
     chosen = _chosen(systems)
+    as_file = runs.result_file(run.output)
+    plots = None if as_file == run.output else run.output
     with run.result() as result:
         means = _means(chosen, model, run)
-        example = Example() if run.output is not None else None
+        example = Example() if plots is not None else None
+        collected = SimulatorFile() if as_file is not None else None
         with progress_bar("held-out speakers") as show:
             result.update(
                 evaluate(
                     seed=run.seed, items=items, frames=round(seconds * REACTION_RATE_HZ), systems=chosen, means=means,
                     progress=lambda name, share: show((chosen.index(name) + share) / len(chosen)),
                     show=example.keep if example is not None else None,
+                    scored=collected.take if collected is not None else None,
                 )
             )  # fmt: skip
         result.update(_told(means))
-        if run.output is not None and example is not None:
+        if plots is not None and example is not None:
             result["plots"] = [
-                str(plot_systems(result, chosen, run.output / "systems.png")),
-                str(plot_time_line(example.speaker, example.listeners, run.output / "time_line.png")),
+                str(plot_systems(result, chosen, plots / "systems.png")),
+                str(plot_time_line(example.speaker, example.listeners, plots / "time_line.png")),
             ]
+        if collected is not None:
+            head = runs.info_of("simulator", "Held-out simulated speakers", str(model or ""), chosen)
+            result.update(runs.write(collected.result(head), as_file, force=plots is not None))
         _sum_up(result, chosen, tell)
     return 0
 

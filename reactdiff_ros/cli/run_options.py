@@ -53,6 +53,28 @@ DASK = click.option(
 FORCE = click.option("--force", is_flag=True, help="Write over a result file that is there.")
 
 
+def result_file(output: Path | None) -> Path | None:
+    """Where the result goes where `output` is a folder, or a file's name that ends with .npz.
+
+    Raises:
+        ReactdiffError: that file is there already.
+    """
+    if output is None or output.suffix != ".npz":
+        return None if output is None else output / "result.npz"
+    absent(output)
+    return output
+
+
+def absent(output: Path | None, *, force: bool = False) -> None:
+    """Before a long run: raises ReactdiffError if its result file is there already and not to be written over."""
+    from reactdiff_ros.errors import ReactdiffError
+
+    if output is not None and output.exists() and not force:
+        raise ReactdiffError(
+            "the result file is there already", where=str(output), todo="name another one, or move it away"
+        )
+
+
 @contextmanager
 def desk(run_folder: Path | None, output: Path | None, force: bool, workers: int, dask: str) -> Iterator[Desk]:
     """Where a run works.
@@ -63,13 +85,11 @@ def desk(run_folder: Path | None, output: Path | None, force: bool, workers: int
     """
     from importlib.util import find_spec
 
-    from reactdiff_ros.errors import ReactdiffError
     from reactdiff_ros.evaluation.runs.keep import Keep
     from reactdiff_ros.evaluation.runs.pools import Means
     from reactdiff_ros.evaluation.runs.run import Desk
 
-    if output is not None and output.exists() and not force:
-        raise ReactdiffError("the result file is there already", where=str(output), todo="name another, or --force")
+    absent(output, force=force)
     if dask and find_spec("distributed") is None:
         raise MissingExtraError("cluster", "pip install -r requirements/cluster.txt")
     if dask and run_folder is None and output is None:

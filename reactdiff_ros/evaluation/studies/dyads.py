@@ -36,7 +36,7 @@ from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import FloatArray
 
 FOLDS: Final = 4
-SYSTEMS: Final = ("model", "real", "random", "mime", "rules", "policy", "still")
+SYSTEMS: Final = ("model", "shuffled", "real", "random", "mime", "rules", "policy", "still")
 Told = Callable[[float], None]
 
 
@@ -159,6 +159,10 @@ def evaluate_dyads(
         told(name, 0.0)
         if name == "model":
             shown, facts = _of_models(calls, models, seed)
+        elif name == "shuffled":
+            if "model" not in table.smiles:
+                continue
+            shown, facts = _moved(calls, table.smiles["model"]), {}
         elif name == "real":
             shown, facts = calls.listener_smile, _real(calls, seed)
         elif name == "random":
@@ -187,11 +191,16 @@ def _real(calls: Calls, seed: int) -> dict[str, Any]:
 
 def _strangers(calls: Calls) -> Matrix:
     """Each listener is a real one of the next pair."""
+    return _moved(calls, calls.listener_smile)
+
+
+def _moved(calls: Calls, smiles: Matrix) -> Matrix:
+    """Each row has listened to the next pair: as good as the other, but to somebody else."""
     rows = [calls.people.rows((pair + 1) % calls.people.count) for pair in range(calls.people.count)]
-    out = np.empty_like(calls.listener_smile)
+    out = np.empty_like(smiles)
     for pair in range(calls.people.count):
         own = calls.people.rows(pair)
-        out[own] = calls.listener_smile[np.resize(rows[pair], len(own))]
+        out[own] = smiles[np.resize(rows[pair], len(own))]
     return out
 
 

@@ -38,6 +38,8 @@ Progress = Callable[[str, float], None]
 """Is told the system at hand and the share of its work that is done."""
 Show = Callable[[str, Material, Streams], None]
 """Is given a system's streams before they are dropped."""
+Scored = Callable[[str, "Material", "Scores"], None]
+"""Is given a system's figures for every speaker."""
 
 FLOOR, CEILING, SUBJECT = "shuffled", "oracle", "model"
 SPEAKER_FIGURES: Final = ("FRC", "FRD", "FRDiv", "FRVar", "pose", "pose_concordance", "nod_match", "nods_per_minute")
@@ -101,6 +103,7 @@ def evaluate(
     progress: Progress | None = None,
     resamples: int = bootstrap.RESAMPLES,
     show: Show | None = None,
+    scored: Scored | None = None,
 ) -> dict[str, Any]:
     """Run and score systems on a held-out set; see `report` for the result.
 
@@ -113,6 +116,7 @@ def evaluate(
         progress: told how far it is.
         resamples: of the bootstrap.
         show: given every system's streams before they are dropped.
+        scored: given every system's figures by speaker.
 
     Raises:
         ReactdiffError: a system is unknown, or the model is asked for without weights.
@@ -130,6 +134,8 @@ def evaluate(
         if show is not None:
             show(name, material, streams)
         scores[name] = score(streams, material.targets, workers=means.workers, told=partial(told, LISTENS, 1.0))
+        if scored is not None:
+            scored(name, material, scores[name])
     result = report(scores, bootstrap.draws(material.number(BOOTSTRAP), items, resamples))
     return {**result, "items": items, "frames": frames, "seed": seed, "simulator": simulator_hash()}
 
