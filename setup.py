@@ -30,6 +30,6 @@ setup(
     ],
     python_requires=">=3.10,<3.13",
     install_requires=requirements("run"),
-    extras_require={name: requirements(name) for name in ("evaluate", "robots", "test", "train")},
+    extras_require={name: requirements(name) for name in ("cluster", "evaluate", "robots", "test", "train")},
     entry_points={"console_scripts": ["reactdiff = reactdiff_ros.cli.main:main"]},
 )
