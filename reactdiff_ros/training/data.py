@@ -19,6 +19,7 @@ from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.tokens import featurize
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.listener import listen
+from reactdiff_ros.simulator.policy import perceive
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
@@ -117,7 +118,7 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         features=torch.from_numpy(features), observed=torch.from_numpy(observed), listener=listener,
         seen=torch.ones_like(listener, dtype=torch.bool), controls=torch.from_numpy(dyads.controls),
         style=torch.from_numpy(dyads.style), style_given=torch.from_numpy(dyads.style_given.astype(np.float32)),
-        real=torch.zeros(config.worlds), salience=torch.from_numpy(salience(dyads.stimulus)),
+        real=torch.zeros(config.worlds), salience=torch.from_numpy(salience(perceive(dyads.speaker))),
         activity=torch.from_numpy(np.pad(dyads.activity, ((0, 0), (MARGIN, 0))).astype(np.float32)),
         stimulus=torch.from_numpy(told(dyads.stimulus)),
         twins=torch.from_numpy(with_margin(twins)),
@@ -153,7 +154,8 @@ def _trace(values: FloatArray, seconds: float) -> FloatArray:
 def salience(stimulus: Stimulus) -> FloatArray:
     """(W, T) 0..1: the most that the speaker did within the last SALIENT_FRAMES and could be seen or heard to do.
 
-    A third of it is what is there, the rest what has come up within a second: most answers are to a change.
+    A third of it is what is there, the rest what has come up within a second: most answers are to a change. Give what
+    is perceived, not what is true: plans drawn where an unseen smile was would teach to smile at nothing.
     """
     counts = np.array(list(SALIENT.values()), dtype=np.float32)[:, None, None]
     shown = np.stack([getattr(stimulus, name) for name in SALIENT]) * np.maximum(stimulus.seen, stimulus.heard)
