@@ -179,5 +179,5 @@ def test_a_damaged_file_is_a_sentence_or_reads(written: Path, data: st.DataObjec
     ],
 )
 def test_what_does_not_fit_is_not_made(make: object) -> None:
-    with pytest.raises(ValueError, match="must|needs|twice|unknown"):
+    with pytest.raises(ValueError, match=r"must|needs|twice|unknown"):
         make()  # type: ignore[operator]
