@@ -80,6 +80,9 @@ def _stacked(predictions: Array, targets: Sequence[Array], parts: Sequence[Part]
 
 def _likely_first(rows: NDArray[np.float32], targets: Sequence[NDArray[np.float32]]) -> list[int]:
     """Targets by their distance without warping: a near one first lets the others be abandoned early."""
-    lengths = [min(rows.shape[1], target.shape[1]) for target in targets]
-    gaps = [float(np.square(rows[:, :n] - target[:, :n]).sum()) for n, target in zip(lengths, targets, strict=True)]
+    gaps = []
+    for target in targets:
+        n = min(rows.shape[1], target.shape[1])
+        gap = (rows[:, :n] - target[:, :n]).ravel()
+        gaps.append(float(gap @ gap))
     return sorted(range(len(gaps)), key=gaps.__getitem__)
