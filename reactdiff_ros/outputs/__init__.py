@@ -1,0 +1,20 @@
+"""The listener's face for other people's avatars: VMC, Live Link Face, ARKit JSON over a websocket."""
+
+from reactdiff_ros.outputs.config import DEFAULTS, OutputsConfig, Target, parse_targets
+from reactdiff_ros.outputs.feed import Feed
+from reactdiff_ros.outputs.live_link import LiveLinkEncoder
+from reactdiff_ros.outputs.udp import UdpOutput
+from reactdiff_ros.outputs.vmc import VmcEncoder
+from reactdiff_ros.outputs.websocket import ArkitServer
+
+__all__ = [
+    "DEFAULTS",
+    "ArkitServer",
+    "Feed",
+    "LiveLinkEncoder",
+    "OutputsConfig",
+    "Target",
+    "UdpOutput",
+    "VmcEncoder",
+    "parse_targets",
+]
