@@ -98,7 +98,10 @@ pip_ros() {
   "$venv/bin/python" scripts/mend_ros_wheels.py "$venv"
 }
 pip_run() { pip install -r requirements/run.txt && pip install --no-deps -r requirements/run-no-deps.txt; }
-pip_robots() { pip install -r requirements/robots.txt; }
+pip_robots() {
+  pip install -r requirements/robots.txt
+  pip install -r requirements/robots-i2c.txt || say "boards on I2C (PCA9685) cannot be driven here: see $home/pip.log"
+}
 pip_evaluate() { pip install -r requirements/evaluate.txt; }
 pip_test() { pip install -r requirements/test.txt; }
 pip_train() { pip install -r requirements/train.txt; }

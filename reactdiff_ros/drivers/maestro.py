@@ -1,0 +1,132 @@
+"""Pololu Maestro boards over their command port (pyserial), compact protocol, with their serial timeout.
+
+Commands after the Maestro's user guide: 0x84 sets a target in quarters of microseconds (0 ends the pulses), 0xA1 reads
+and clears the errors. The serial timeout is stored in the board by its Control Center and cannot be set from here; so
+it is tried out once: after a silence as long, the board must report it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from reactdiff_ros.drivers.axes import Axis
+from reactdiff_ros.drivers.driver import Clock, Fault
+from reactdiff_ros.drivers.pulse_board import PulseBoard
+from reactdiff_ros.drivers.serial_port import PortGoneError, SerialPort
+from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.robots.drivers import MaestroDriver
+
+SET_TARGET: Final = 0x84
+GET_ERRORS: Final = 0xA1
+SIGNAL, OVERRUN, FULL, CRC, PROTOCOL, TIMEOUT = 1, 2, 4, 8, 16, 32
+ANSWER_S: Final = 0.03
+MARGIN: Final = 1.25
+"""The silence in which the timeout is tried out, as a share of it."""
+
+
+class MaestroBoard(PulseBoard):
+    """The channels of one Maestro.
+
+    Args:
+        config: of the profile.
+        axes: the joints on it.
+        clock: seconds of a clock that only goes forward.
+        answer_s: how long an answer may take.
+        lock_folder: for the lock file.
+    """
+
+    def __init__(
+        self,
+        config: MaestroDriver,
+        axes: Mapping[str, Axis],
+        clock: Clock,
+        *,
+        answer_s: float = ANSWER_S,
+        lock_folder: Path | None = None,
+    ) -> None:
+        super().__init__(axes, clock)
+        self._config, self._answer_s, self._folder = config, answer_s, lock_folder
+        self.watchdog_s = config.timeout_s
+        self._port: SerialPort | None = None
+        self._timeout_works: bool | None = None
+        self._misses = 0
+
+    @property
+    def _connected(self) -> bool:
+        return self._port is not None
+
+    def _connect(self) -> None:
+        if self._port is None:
+            config = self._config
+            self._port = SerialPort(config.port, config.baud, self._clock, lock_folder=self._folder)
+            self._timeout_works, self._misses = None, 0
+
+    def _disconnect(self) -> None:
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    def check(self) -> dict[str, Fault]:
+        """Ask the board how it is, and try its serial timeout: silent for 1.25 of it, while no joint is armed."""
+        if self._connected and not self._armed and not self._timeout_works:
+            try:
+                self._try_timeout()
+            except DeviceError:
+                self._lost()
+        return super().check()
+
+    def _try_timeout(self) -> None:
+        port = self._open_port()
+        if self._errors() is None:
+            return
+        port.read(1, MARGIN * self._config.timeout_s + 0.02)
+        errors = self._errors()
+        self._timeout_works = None if errors is None else bool(errors & TIMEOUT)
+
+    def _ask(self) -> dict[str, Fault]:
+        errors = self._errors()
+        if errors is None:
+            self._misses += 1
+            fault = Fault("no_answer", "its board does not answer: is this its command port, in mode USB Dual Port?")
+            return dict.fromkeys(self.axes, fault) if self._misses >= 3 or not self._armed else {}
+        self._misses = 0
+        if self._timeout_works is False:
+            text = (
+                f"its board has no serial timeout of {self._config.timeout_s:g} s: set it in the Maestro Control Center"
+            )
+            return dict.fromkeys(self.axes, Fault("watchdog", text))
+        if errors & TIMEOUT and self._armed:
+            return dict.fromkeys(self._armed, Fault("watchdog", "its board heard nothing for too long and went home"))
+        if errors & (SIGNAL | OVERRUN | FULL | CRC | PROTOCOL) and self._armed:
+            text = f"its board had broken commands (errors 0x{errors:04x}) and went home: look at cable and baud rate"
+            return dict.fromkeys(self._armed, Fault("checksum", text))
+        return {}
+
+    def arm(self, joint: str, position: float) -> Fault | None:
+        """Pulses on, at `position`; only once `check` has seen the serial timeout work."""
+        if self._connected and self._timeout_works is None:
+            self.check()
+            if self._connected and self._timeout_works is None:
+                return self._faults.get(joint, Fault("no_answer", "its board does not answer"))
+        return super().arm(joint, position)
+
+    def _open_port(self) -> SerialPort:
+        if self._port is None:
+            raise PortGoneError("the port is not open", where=self._config.port)
+        return self._port
+
+    def _errors(self) -> int | None:
+        port = self._open_port()
+        port.clearPort()
+        port.writePort((GET_ERRORS,))
+        answer = port.read(2, self._answer_s)
+        return int.from_bytes(answer, "little") if len(answer) == 2 else None
+
+    def _pulses(self, us: Mapping[int, float]) -> None:
+        packet: list[int] = []
+        for channel, width in us.items():
+            quarters = round(4 * width)
+            packet += (SET_TARGET, channel, quarters & 0x7F, quarters >> 7 & 0x7F)
+        self._open_port().writePort(packet)

@@ -1,0 +1,184 @@
+"""Boards that make pulses for hobby servos: nothing is measured, so that a joint has pulses or has none."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Final
+
+from reactdiff_ros.drivers.axes import Axis, pulse_us
+from reactdiff_ros.drivers.driver import Clock, Fault, Reading
+from reactdiff_ros.drivers.health import AGAIN_S
+from reactdiff_ros.errors import DeviceError
+
+GONE: Final = Fault("gone", "its board is gone: is it plugged in, does it have power?")
+SAFE: Final = 0.8
+"""A silence of this share of the hardware's is counted as its expiry: its clock is not ours."""
+
+
+class PulseBoard(ABC):
+    """What drivers of hobby servos share; see `driver.Driver`."""
+
+    feedback: Final = False
+    watchdog_s: float | None = None
+
+    def __init__(self, axes: Mapping[str, Axis], clock: Clock) -> None:
+        self.axes: Mapping[str, Axis] = dict(axes)
+        self._clock = clock
+        self._faults: dict[str, Fault] = {}
+        self._armed: set[str] = set()
+        self._opened = False
+        self._retry_s = 0.0
+        self._commanded_s = 0.0
+
+    # What each board does in its own way. All may raise DeviceError, and nothing else.
+
+    @abstractmethod
+    def _connect(self) -> None:
+        """Open the device; harmless when it is."""
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """Give it back; harmless when it is; never raises."""
+
+    @property
+    @abstractmethod
+    def _connected(self) -> bool:
+        """Whether it is open."""
+
+    @abstractmethod
+    def _ask(self) -> dict[str, Fault]:
+        """The board's own health: faults by joint."""
+
+    @abstractmethod
+    def _pulses(self, us: Mapping[int, float]) -> None:
+        """Set pulses by channel; 0: none."""
+
+    # The interface.
+
+    def open(self) -> None:
+        """Open the device; see `Driver.open`."""
+        self._connect()
+        self._opened = True
+
+    def close(self) -> None:
+        """Give the device back; pulses go on."""
+        self._opened = False
+        self._armed.clear()
+        self._disconnect()
+
+    @property
+    def armed(self) -> frozenset[str]:
+        """Joints that take commands."""
+        return frozenset(self._armed)
+
+    def faults(self) -> dict[str, Fault]:
+        """What is wrong now, by joint."""
+        return dict(self._faults)
+
+    def reading(self, joint: str) -> Reading | None:
+        """Nothing is measured."""
+        return None
+
+    def check(self) -> dict[str, Fault]:
+        """Ask the board how it is."""
+        if self._connected:
+            self._faults = {}
+            self._look()
+        else:
+            self._lost()
+        return self.faults()
+
+    def poll(self, budget_s: float) -> None:
+        """Ask the board how it is; come back to it when it was gone."""
+        now_s = self._clock()
+        if not self._connected:
+            if not self._opened or now_s < self._retry_s:
+                return
+            self._retry_s = now_s + AGAIN_S
+            try:
+                self._connect()
+            except DeviceError:
+                return
+        self._look()
+
+    def arm(self, joint: str, position: float) -> Fault | None:
+        """Pulses on, at `position`: where it was told to be last, as far as anybody knows."""
+        axis = self.axes[joint]
+        if not self._connected:
+            return GONE
+        if axis.calibration is None:
+            return Fault("uncalibrated", "it is not calibrated: reactdiff robot calibrate")
+        if axis.calibration.id != axis.id:
+            return Fault("calibration", f"its calibration is that of channel {axis.calibration.id}: calibrate again")
+        if not math.isfinite(position):
+            return Fault("refused", "nobody knows where it is")
+        # A fault may be over; the watchdog's is, by this.
+        self._faults.pop(joint, None)
+        self._look()
+        if joint in self._faults:
+            return self._faults[joint]
+        self._expire()
+        if self._send({axis.id: pulse_us(axis, position)}):
+            self._armed.add(joint)
+            return None
+        return GONE
+
+    def command(self, positions: Mapping[str, float]) -> None:
+        """Pulses of armed joints."""
+        self._expire()
+        pulses = {
+            self.axes[joint].id: pulse_us(self.axes[joint], position)
+            for joint, position in positions.items()
+            if joint in self._armed and math.isfinite(position)
+        }
+        if pulses and self._connected:
+            self._send(pulses)
+
+    def release(self, joint: str) -> None:
+        """No pulses."""
+        self._armed.discard(joint)
+        if self._connected:
+            self._send({self.axes[joint].id: 0.0})
+
+    def stop(self) -> None:
+        """Hold: the last pulses go on; nothing is commanded until armed again."""
+        self._armed.clear()
+
+    # Inside.
+
+    def _expire(self) -> None:
+        """After a silence as long as the watchdog's the board went where it wanted: nothing may jump from there."""
+        now_s = self._clock()
+        silent_s = now_s - self._commanded_s
+        if self.watchdog_s is not None and self._armed and silent_s > SAFE * self.watchdog_s:
+            text = f"nothing was sent for {silent_s:.2f} s, so that its board's watchdog has stopped it"
+            self._faults.update(dict.fromkeys(self._armed, Fault("watchdog", text)))
+            self._armed.clear()
+
+    def _look(self) -> None:
+        try:
+            found = self._ask()
+        except DeviceError:
+            self._lost()
+            return
+        for joint, fault in found.items():
+            self._armed.discard(joint)
+            self._faults[joint] = fault
+        self._faults = {j: f for j, f in self._faults.items() if j in found or f.kind == "watchdog"}
+
+    def _send(self, pulses: Mapping[int, float]) -> bool:
+        try:
+            self._pulses(pulses)
+        except DeviceError:
+            self._lost()
+            return False
+        self._commanded_s = self._clock()
+        return True
+
+    def _lost(self) -> None:
+        self._disconnect()
+        self._retry_s = self._clock() + AGAIN_S
+        self._armed.clear()
+        self._faults = dict.fromkeys(self.axes, GONE)

@@ -1,0 +1,318 @@
+"""Buses of servos that answer: asking in turns, faults joint by joint, arming without a jump, and losing the cable."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reactdiff_ros.drivers.axes import Axis, Counts
+from reactdiff_ros.drivers.driver import Clock, Fault, Reading
+from reactdiff_ros.drivers.health import AGAIN_S, Health
+from reactdiff_ros.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort
+from reactdiff_ros.errors import DeviceError
+
+SAFE: Final = 0.8
+"""A silence of this share of the hardware's is counted as its expiry: its clock is not ours."""
+GONE: Final = Fault("gone", "its port is gone: is the cable in?")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One servo's answer, in its own counts."""
+
+    count: int
+    load: float
+    temperature_c: float
+    voltage_v: float
+    alarm: Fault | None
+
+
+class ServoBus(ABC):
+    """What drivers of bus servos share; see `driver.Driver`.
+
+    Args:
+        port: the device.
+        baud: bits a second.
+        axes: the joints on it.
+        clock: seconds of a clock that only goes forward.
+        answer_s: how long one answer may take beyond its time on the wire.
+        lock_folder: for the lock file.
+    """
+
+    feedback: Final = True
+    watchdog_s: float | None = None
+
+    def __init__(
+        self,
+        port: str,
+        baud: int,
+        axes: Mapping[str, Axis],
+        clock: Clock,
+        *,
+        answer_s: float = ANSWER_S,
+        lock_folder: Path | None = None,
+    ) -> None:
+        self.axes: Mapping[str, Axis] = dict(axes)
+        self._where, self._baud, self._answer_s, self._folder = port, baud, answer_s, lock_folder
+        self._clock = clock
+        self._port: SerialPort | None = None
+        self._opened = False
+        self._retry_s = 0.0
+        self._health = {name: Health(axis) for name, axis in self.axes.items()}
+        self._armed: set[str] = set()
+        self._turn = 0
+        self._commanded_s = 0.0
+
+    # What each make does in its own way. All may raise PortGoneError, and nothing else.
+
+    @abstractmethod
+    def _load_library(self) -> None:
+        """Import the maker's library."""
+
+    @abstractmethod
+    def _identify(self, axis: Axis) -> Fault | None:
+        """Id, model, settings."""
+
+    @abstractmethod
+    def _scale(self, axis: Axis) -> Counts:
+        """Its scale, once identified."""
+
+    @abstractmethod
+    def _measure(self, axis: Axis) -> Measured | Fault:
+        """Ask for everything at once."""
+
+    @abstractmethod
+    def _torque_on(self, axis: Axis, count: int) -> Fault | None:
+        """Torque, with `count` as the goal."""
+
+    @abstractmethod
+    def _torque_off(self, axis: Axis) -> Fault | None:
+        """No torque."""
+
+    @abstractmethod
+    def _goals(self, counts: Mapping[int, int]) -> None:
+        """Goals by id, in one packet without an answer."""
+
+    @abstractmethod
+    def _ping(self, number: int) -> int | None:
+        """The model of the servo with that id; None: none answers."""
+
+    # The interface.
+
+    def open(self) -> None:
+        """Open the port; see `Driver.open`."""
+        self._load_library()
+        if self._port is None:
+            self._port = SerialPort(
+                self._where, self._baud, self._clock, answer_s=self._answer_s, lock_folder=self._folder
+            )
+            self._opened = True
+
+    def close(self) -> None:
+        """Give the port back; see `Driver.close`."""
+        self._opened = False
+        self._armed.clear()
+        for health in self._health.values():
+            health.reading, health.verified = None, False
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    @property
+    def armed(self) -> frozenset[str]:
+        """Joints that take commands."""
+        return frozenset(self._armed)
+
+    def faults(self) -> dict[str, Fault]:
+        """What is wrong now, by joint."""
+        return {name: health.wrong for name, health in self._health.items() if health.wrong is not None}
+
+    def reading(self, joint: str) -> Reading | None:
+        """The newest measurement of a joint."""
+        return self._health[joint].reading
+
+    def check(self) -> dict[str, Fault]:
+        """Identify every joint anew, and measure it."""
+        for health in self._health.values():
+            health.verified, health.fault, health.misses = False, None, 0
+            for _ in range(3):
+                if self._port is None or self._ask(health):
+                    break
+        if self._port is None:
+            self._lost(self._health)
+        return self.faults()
+
+    def poll(self, budget_s: float) -> None:
+        """Ask joints in turns until `budget_s` is spent, at least one."""
+        started_s = self._clock()
+        if self._port is None:
+            self._reconnect(started_s)
+        names = list(self._health)
+        for _ in names:
+            if self._port is None:
+                return
+            self._turn = (self._turn + 1) % len(names)
+            health = self._health[names[self._turn]]
+            if health.due_s > started_s:
+                continue
+            self._ask(health)
+            if self._clock() - started_s + self._usual_s() > budget_s:
+                return
+
+    def arm(self, joint: str, position: float) -> Fault | None:
+        """Torque on, at the measured position; `position` is not needed."""
+        health = self._health[joint]
+        axis = health.axis
+        fault = self._may_arm(health)
+        if fault is not None:
+            return fault
+        try:
+            measured = self._measure(axis)
+            if isinstance(measured, Fault):
+                return measured
+            fault = self._torque_on(axis, measured.count)
+        except PortGoneError:
+            self._lost(self._health)
+            return GONE
+        if fault is None:
+            self._armed.add(joint)
+            self._commanded_s = self._clock()
+        return fault
+
+    def command(self, positions: Mapping[str, float]) -> None:
+        """Send positions of armed joints, in one packet."""
+        now_s = self._clock()
+        if self.watchdog_s is not None and self._armed and now_s - self._commanded_s > SAFE * self.watchdog_s:
+            text = f"nothing was sent for {now_s - self._commanded_s:.2f} s, so that its watchdog has stopped it"
+            for joint in self._armed:
+                self._health[joint].alarm = Fault("watchdog", text)
+            self._armed.clear()
+        counts = {}
+        for joint, position in positions.items():
+            if joint in self._armed and math.isfinite(position):
+                axis = self.axes[joint]
+                counts[axis.id] = self._scale(axis).of(axis, position)
+        if not counts or self._port is None:
+            return
+        try:
+            self._goals(counts)
+            self._commanded_s = now_s
+        except PortGoneError:
+            self._lost(self._health)
+
+    def release(self, joint: str) -> None:
+        """Torque off; tried even where the joint has a fault."""
+        self._armed.discard(joint)
+        if self._port is None:
+            return
+        health = self._health[joint]
+        try:
+            fault = self._torque_off(health.axis)
+            if fault is not None and health.fault is None:
+                fault = self._torque_off(health.axis)
+        except PortGoneError:
+            self._lost(self._health)
+            return
+        if fault is not None:
+            health.missed(fault, self._clock())
+
+    def stop(self) -> None:
+        """Hold: nothing is commanded until armed again."""
+        self._armed.clear()
+
+    def scan(self, ids: Iterable[int]) -> dict[int, int]:
+        """Models of the servos that answer, by id; one answer's time each. For looking at an unknown bus."""
+        found = {}
+        try:
+            for number in ids:
+                model = self._ping(number)
+                if model is not None:
+                    found[number] = model
+        except PortGoneError:
+            self._lost(self._health)
+        return found
+
+    def count(self, joint: str) -> int | Fault:
+        """Where a joint stands, in counts of the servo, also without calibration."""
+        if self._port is None:
+            return GONE
+        try:
+            measured = self._measure(self.axes[joint])
+        except PortGoneError:
+            self._lost(self._health)
+            return GONE
+        return measured if isinstance(measured, Fault) else measured.count
+
+    # Inside.
+
+    def _may_arm(self, health: Health) -> Fault | None:
+        if self._port is None:
+            return GONE
+        calibration = health.axis.calibration
+        if calibration is None:
+            return Fault("uncalibrated", "it is not calibrated: reactdiff robot calibrate")
+        if health.alarm is not None and health.alarm.kind == "watchdog":
+            health.alarm = None
+        if not health.verified:
+            self._ask(health)
+        return health.wrong or (None if health.verified else Fault("no_answer", "it does not answer"))
+
+    def _ask(self, health: Health) -> bool:
+        """One question, and what follows from the answer; whether it was a good one."""
+        axis = health.axis
+        try:
+            fault = None if health.verified else self._identify(axis)
+            measured = fault or self._measure(axis)
+        except PortGoneError:
+            self._lost(self._health)
+            return False
+        now_s = self._clock()
+        if isinstance(measured, Measured):
+            scale = self._scale(axis)
+            if 0 <= measured.count < scale.counts:
+                health.verified = True
+                watchdog = health.alarm if health.alarm is not None and health.alarm.kind == "watchdog" else None
+                health.answered(
+                    Reading(
+                        now_s,
+                        scale.position(axis, measured.count),
+                        measured.load,
+                        measured.temperature_c,
+                        measured.voltage_v,
+                    ),
+                    measured.alarm or watchdog,
+                )
+                return True
+            measured = Fault("garbage", f"it says that it is at {measured.count}, where it cannot be")
+        health.missed(measured, now_s)
+        if health.fault is not None:
+            self._armed.discard(axis.joint)
+        return False
+
+    def _usual_s(self) -> float:
+        """What one good question and its answer take on the wire."""
+        return 50 * 10.0 / self._baud + 0.001
+
+    def _lost(self, joints: Iterable[str]) -> None:
+        now_s = self._clock()
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+        self._retry_s = now_s + AGAIN_S
+        self._armed.clear()
+        for joint in joints:
+            self._health[joint].set(GONE, now_s)
+            self._health[joint].due_s = now_s
+
+    def _reconnect(self, now_s: float) -> None:
+        if not self._opened or now_s < self._retry_s:
+            return
+        self._retry_s = now_s + AGAIN_S
+        try:
+            self.open()
+        except DeviceError:
+            return
