@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "reactdiff_ros"
-ROOMS = ("capture", "perception", "model", "expression", "robots", "drivers", "emulators", "avatar")
+ROOMS = ("capture", "perception", "model", "expression", "robots", "drivers", "emulators", "avatar", "outputs")
 # Rooms that stand on another: drivers read the profiles' types, emulated robots the joints of drivers.
 ROOM_MAY_IMPORT = {"drivers": {"robots"}, "emulators": {"robots", "drivers"}}
 COMPOSERS = {"session", "nodes", "evaluation", "training", "cli", "demo", "replay"}
@@ -29,7 +29,8 @@ HOMES = {
     "kaldi_native_fbank": {"perception", "training"},
     "av": {"capture", "demo", "replay"},
     "sounddevice": {"capture"},
-    "aiohttp": {"avatar"},
+    "aiohttp": {"avatar", "outputs"},
+    "pythonosc": {"outputs"},
     "torch": {"training"},
     "onnx": {"training"},
     "numba": {"evaluation"},
@@ -44,7 +45,7 @@ HOMES = {
     "click": {"cli"},
 }
 # Time and randomness are arguments here.
-PURE = ("perception", "model", "expression", "robots", "drivers", "emulators")
+PURE = ("perception", "model", "expression", "robots", "drivers", "emulators", "outputs")
 IMPURE_MODULES = {"time", "random", "datetime", "secrets"}
 GENERATORS = {"Generator", "default_rng", "Philox", "PCG64", "SeedSequence", "BitGenerator"}
 

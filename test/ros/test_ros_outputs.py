@@ -1,0 +1,184 @@
+"""output_node: one expression topic in, four kinds of receivers, each with a reader of its own, at 50 Hz."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import struct
+import threading
+import time
+
+import numpy as np
+import pytest
+from pythonosc.osc_packet import OscPacket
+from ros_harness import RosGraph
+
+from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, NAMES
+from reactdiff_ros.nodes import convert
+from reactdiff_ros.types import ExpressionFrame
+
+websocket = pytest.importorskip("websocket")
+pytestmark = pytest.mark.ros
+
+EXPRESSION, BLENDSHAPES = "listener/expression", "listener/blendshapes"
+SMILE = NAMES.index("mouthSmileLeft")
+
+
+@pytest.fixture
+def graph(tmp_path):
+    graph = RosGraph(tmp_path)
+    yield graph
+    codes = graph.close()
+    assert set(codes) <= {0, -signal.SIGKILL}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+
+
+class Datagrams(threading.Thread):
+    """A UDP receiver that reads all the time: the kernel keeps few datagrams for it."""
+
+    def __init__(self, port=0):
+        super().__init__(daemon=True)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", port))
+        self._socket.settimeout(0.1)
+        self.port = self._socket.getsockname()[1]
+        self.found: list[bytes] = []
+        self._ended = threading.Event()
+        self.start()
+
+    def run(self):
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                self.found.append(self._socket.recv(65536))
+
+    def end(self):
+        self._ended.set()
+        self.join(10.0)
+        self._socket.close()
+        return list(self.found)
+
+
+def face(number):
+    """A smile that grows by a hundredth a frame, so that every frame can be told."""
+    values = np.zeros(58, np.float32)
+    values[SMILE] = (number % 100) / 100
+    values[53] = 0.1
+    return values
+
+
+def speak(graph, seconds):
+    """Publish faces at 50 Hz, without bursts after a delay; the stamps."""
+    stamps, due = [], time.monotonic()
+    for number in range(round(50 * seconds)):
+        stamps.append(graph.node.get_clock().now().nanoseconds)
+        frame = ExpressionFrame(stamps[-1], face(number), "listening", ("reaction",), None, None, None, None)
+        graph.publish(EXPRESSION, convert.expression_message(frame))
+        due = max(due + 0.02, time.monotonic())
+        graph.spin(due - time.monotonic())
+    return stamps
+
+
+class Reader(threading.Thread):
+    """A plain websocket client that reads all the time."""
+
+    def __init__(self, url):
+        super().__init__(daemon=True)
+        self._client = websocket.create_connection(url, timeout=20)
+        self._texts = []
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(websocket.WebSocketException, OSError):
+            while True:
+                self._texts.append(json.loads(self._client.recv()))
+
+    def clear(self):
+        self._texts.clear()
+
+    def end(self):
+        texts = list(self._texts)
+        self._client.shutdown()
+        self.join(10.0)
+        return texts
+
+
+def live_link_smile(packet):
+    values = struct.unpack(">61f", packet[-244:])
+    return round(values[23], 2), values[52]
+
+
+def vmc_smile(packet):
+    messages = [m.message for m in OscPacket(packet).messages]
+    shapes = dict(m.params for m in messages if m.address == "/VMC/Ext/Blend/Val")
+    assert tuple(shapes) == BLENDSHAPE_NAMES
+    (bone,) = (m.params for m in messages if m.address == "/VMC/Ext/Bone/Pos")
+    return round(shapes["mouthSmileLeft"], 2), bone[5]
+
+
+def test_four_outputs_at_50_hz_and_neutral_when_the_listener_goes(graph):
+    vmc, link = Datagrams(), Datagrams()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    outputs = f"vmc@127.0.0.1:{vmc.port},live_link@127.0.0.1:{link.port},arkit@127.0.0.1:{port},topic"
+    graph.start("output_node", outputs=outputs)
+    graph.listen(BLENDSHAPES)
+    graph.wait_active("output_node")
+    graph.connect(EXPRESSION)
+    reader = Reader(f"ws://127.0.0.1:{port}/")
+    graph.until(lambda: graph.received[BLENDSHAPES], 20.0, "neutral before the first frame")
+    vmc.found.clear(), link.found.clear()
+    reader.clear()
+    graph.received[BLENDSHAPES].clear()
+
+    spoken = speak(graph, 2.0)
+    graph.spin(1.5)  # and silence
+    packets = {"vmc": [vmc_smile(p) for p in vmc.end()], "live_link": [live_link_smile(p) for p in link.end()]}
+    texts = reader.end()
+    packets["arkit"] = [(round(t["blendshapes"]["mouthSmileLeft"], 2), t["head"]["yaw"]) for t in texts]
+    messages = graph.received[BLENDSHAPES]
+    assert {tuple(m.names) for m in messages} == {NAMES}
+    packets["topic"] = [(round(float(m.values[SMILE]), 2), m.values[53]) for m in messages]
+
+    sent = [round(float(face(n)[SMILE]), 2) for n in range(1, 100)]
+    for name, got in packets.items():
+        smiles = [smile for smile, _ in got]
+        growing = [s for s in smiles if s in sent]
+        # 99 where the machine has time; a busy one drops the oldest. In order until the fade begins.
+        assert len(set(growing)) >= 40, name
+        top = smiles.index(max(smiles))
+        assert smiles[:top] == sorted(smiles[:top]), name
+        assert smiles[-1] == 0.0, name
+        assert abs(got[-1][1]) < 1e-6, name
+    stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages]
+    # Stamps are passed through: as often as the faces came, which is 50 Hz where the machine has time.
+    assert len(set(stamps) & set(spoken)) >= 40
+    assert stamps == sorted(stamps)
+    graph.until(lambda: "nothing comes on listener/expression" in graph.sentence("output_node"), 10.0, "the sentence")
+
+
+def test_receiver_that_is_not_there_and_port_that_is_taken_are_said_and_found_later(graph):
+    nobody = Datagrams()
+    nobody.end()
+    gone = nobody.port
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        node = graph.start("output_node", outputs=f"live_link@127.0.0.1:{gone},arkit@127.0.0.1:{port}")
+        graph.wait_active("output_node")
+        graph.until(lambda: "port is in use" in graph.sentence("output_node"), 20.0, "the port is said")
+    speak(graph, 0.5)
+    graph.until(lambda: "nobody listens" in node.log, 20.0, "the receiver is said")
+    late = Datagrams(gone)
+    graph.until(lambda: late.found, 20.0, "neutral faces")
+    graph.until(lambda: node.log.count("solved: the output") == 2, 20.0, "both are said to be solved")
+    assert late.end()
+
+
+def test_malformed_output_is_one_sentence(graph):
+    graph.start("output_node", outputs="vcm")
+    graph.until(lambda: "'vcm' is no output" in graph.sentence("output_node"), 40.0, "the sentence")
+    assert graph.state("output_node") == "unconfigured"
