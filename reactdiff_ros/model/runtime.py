@@ -5,7 +5,8 @@ Shapes: B speakers, N contexts (listeners), K candidates of one context, H frame
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,8 @@ from reactdiff_ros.model.weights import GRAPHS, Weights
 from reactdiff_ros.types import FloatArray
 
 MASKED: Final = np.float32(-1e4)
+SMALL: Final = 16
+"""Up to so many stretches, what a graph does about shapes takes as long as its arithmetic."""
 VAE_CONTEXT: Final = 6
 """Frames of left context that encoder and decoder of the autoencoder each use."""
 _SIZES: Final = frozenset(
@@ -69,18 +72,16 @@ class Networks:
     def __init__(self, weights: Weights, threads: int = 1) -> None:
         import onnxruntime as ort
 
-        options = ort.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        self._options: Callable[[], Any] = partial(_options, threads)
         self.shape, self.name = weights.shape, f"{weights.name}@{weights.digest}"
         self._emphasis = weights.emphasis
         self._sessions: dict[str, Any] = {}
+        self._denoiser = str(weights.graph("denoiser"))
+        self._fixed: dict[tuple[int, ...], Any] = {}
         for graph in GRAPHS:
             try:
                 self._sessions[graph] = ort.InferenceSession(
-                    str(weights.graph(graph)), options, providers=["CPUExecutionProvider"]
+                    str(weights.graph(graph)), self._options(), providers=["CPUExecutionProvider"]
                 )
             except Exception as error:
                 raise WeightsError(
@@ -163,7 +164,7 @@ class Networks:
         masks = _masks(missing, past.shape[1], recall, candidates, guided=guidance != 1.0)
         stretches = masks.shape[1]
         context = {"keys": keys, "values": values, "told": told, "mask": masks}
-        run = self._sessions["denoiser"].run
+        run = self._denoiser_for(count, stretches, noise.shape[2]).run
 
         def velocity(z: FloatArray, angle: float) -> FloatArray:
             batch = z if stretches == candidates else np.concatenate([z, z], axis=1)
@@ -179,9 +180,35 @@ class Networks:
         weights = self._responses[:frames, : ORDER + frames]
         return np.asarray(self._emphasis.latents(drawn, past[:, None, -ORDER:], weights), dtype=np.float32)
 
+    def _denoiser_for(self, listeners: int, stretches: int, frames: int) -> Any:
+        """The denoiser for such a batch: a small one has a session without free axes, in two thirds of the time."""
+        if listeners * stretches > SMALL:
+            return self._sessions["denoiser"]
+        sizes = (listeners, stretches, frames)
+        if sizes not in self._fixed:
+            import onnxruntime as ort
+
+            options = self._options()
+            for axis, size in zip(("listeners", "stretches", "frames"), sizes, strict=True):
+                options.add_free_dimension_override_by_name(axis, size)
+            self._fixed[sizes] = ort.InferenceSession(self._denoiser, options, providers=["CPUExecutionProvider"])
+        return self._fixed[sizes]
+
     def drawable(self, latents: FloatArray, before: FloatArray) -> FloatArray:
         """What the denoiser would draw for latents (..., H, L) that follow `before` (..., n, L), see `emphasis`."""
         return self._emphasis.drawn(np.concatenate([before[..., -ORDER:, :], latents], axis=-2))
+
+
+def _options(threads: int) -> Any:
+    """Sessions that leave the other cores alone."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
 
 
 def _masks(missing: FloatArray, past: int, recall: int, candidates: int, *, guided: bool) -> FloatArray:

@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MessageError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
@@ -24,6 +25,7 @@ from reactdiff_ros.session import KnowsOwnVoice, ListeningSession, Perception, S
 from reactdiff_ros.types import ExpressionFrame, Picture, Sound, SpeakerFrame
 
 Event: TypeAlias = ClipItem | Told
+_FLAT = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
 _NOTHING = np.zeros((1, 1, 3), dtype=np.uint8)
 
 
@@ -145,6 +147,14 @@ class Noted:
         return note.frames
 
 
+class _NoFace(ExpressionEngine):
+    """Ticks without a face: the half that perceives shows none."""
+
+    def tick(self, now_ns: int) -> ExpressionFrame:
+        """Nothing moves."""
+        return ExpressionFrame(now_ns, _FLAT, "neutral", (), None, None, None, None)
+
+
 def push(session: ListeningSession, event: Event) -> list[ExpressionFrame]:
     """Give one event to a session, run it until the event's time and return its faces."""
     if isinstance(event, ClipPicture):
@@ -190,7 +200,7 @@ def sense(
         damaged: tells how many pieces of the recording were left out so far.
     """
     noting = Noting(perception, timer)
-    session = ListeningSession(noting, make_listener("idle", seed=0), ExpressionEngine(seed=0), config)
+    session = ListeningSession(noting, make_listener("idle", seed=0), _NoFace(seed=0), config)
     session.reset()
     newest = None
     for event in events:
