@@ -29,7 +29,7 @@ HOMES = {
     "kaldi_native_fbank": {"perception", "training"},
     "av": {"capture", "demo", "replay"},
     "sounddevice": {"capture"},
-    "aiohttp": {"avatar", "outputs"},
+    "aiohttp": {"avatar", "outputs", "drivers"},
     "pythonosc": {"outputs"},
     "torch": {"training"},
     "onnx": {"training"},
