@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from reactdiff_ros.drivers.axes import Axis
 
@@ -117,3 +117,20 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Give the device back. Joints stay as they are: `release` those that should not."""
+
+
+@runtime_checkable
+class ReleasesAll(Protocol):
+    """A driver that can let everything go with one packet."""
+
+    def release_all(self) -> None:
+        """Torque (or pulses) off everywhere, without waiting for answers."""
+
+
+def release_all(driver: Driver) -> None:
+    """Let all joints of a driver go, as fast as it can."""
+    if isinstance(driver, ReleasesAll):
+        driver.release_all()
+    else:
+        for joint in driver.axes:
+            driver.release(joint)

@@ -5,7 +5,7 @@ Addresses, units and error bits are those of the makers' e-manual of the X serie
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from reactdiff_ros.drivers.axes import Axis, Counts
@@ -189,6 +189,9 @@ class DynamixelServos(ServoBus):
             return Fault("watchdog", "its watchdog has stopped it: it heard nothing, although something was sent")
         return None
 
+    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
+        return self._write(axis, OFFSET, offset.to_bytes(4, "little", signed=True))
+
     def _torque_on(self, axis: Axis, count: int) -> Fault | None:
         # The watchdog is cleared first: while it has expired, goals are refused. The profile (108 to 115) is off,
         # because the commands are limited already. Goal before and after torque: it stays, whichever it takes.
@@ -202,13 +205,20 @@ class DynamixelServos(ServoBus):
         )
 
     def _torque_off(self, axis: Axis) -> Fault | None:
-        return self._write(axis, WATCHDOG, b"\x00") or self._write(axis, TORQUE, b"\x00")
+        # Torque first: one that hears, and does not answer, has lost it at least.
+        return self._write(axis, TORQUE, b"\x00") or self._write(axis, WATCHDOG, b"\x00")
 
     def _goals(self, counts: Mapping[int, int]) -> None:
+        self._write_many(GOAL, 4, {n: count.to_bytes(4, "little", signed=True) for n, count in counts.items()})
+
+    def _torques_off(self, numbers: Iterable[int]) -> None:
+        self._write_many(TORQUE, 1, dict.fromkeys(numbers, b"\x00"))
+
+    def _write_many(self, address: int, length: int, values: Mapping[int, bytes]) -> None:
         if self._port is None:
             return
-        group = self._sdk.GroupSyncWrite(self._port, self._packets, GOAL, 4)
-        for number, count in counts.items():
-            group.addParam(number, list(count.to_bytes(4, "little", signed=True)))
+        group = self._sdk.GroupSyncWrite(self._port, self._packets, address, length)
+        for number, value in values.items():
+            group.addParam(number, list(value))
         self._port.is_using = False
         group.txPacket()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from reactdiff_ros.drivers.axes import Calibration, axes_of
@@ -10,13 +11,20 @@ from reactdiff_ros.drivers.driver import Clock, Driver
 from reactdiff_ros.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.drivers.feetech import FeetechServos
 from reactdiff_ros.drivers.maestro import MaestroBoard
-from reactdiff_ros.drivers.pca9685 import Pca9685Board
-from reactdiff_ros.robots.drivers import DynamixelDriver, FeetechDriver, MaestroDriver, Pca9685Driver
+from reactdiff_ros.drivers.ohbot import OhbotBoard
+from reactdiff_ros.drivers.pca9685 import LinuxI2c, Pca9685Board
+from reactdiff_ros.robots.drivers import DynamixelDriver, FeetechDriver, MaestroDriver, OhbotDriver, Pca9685Driver
 from reactdiff_ros.robots.profile import Profile
 
 
 def make_drivers(
-    profile: Profile, calibrations: Mapping[str, Calibration], clock: Clock, **options: Any
+    profile: Profile,
+    calibrations: Mapping[str, Calibration],
+    clock: Clock,
+    *,
+    lock_folder: Path | None = None,
+    i2c: Callable[[int], Any] = LinuxI2c,
+    answer_s: float | None = None,
 ) -> dict[str, Driver]:
     """The profile's drivers that are buses or boards of servos, by their names in it, not yet open.
 
@@ -26,17 +34,23 @@ def make_drivers(
         profile: the robot.
         calibrations: by joint; a joint without one can be measured, not armed.
         clock: seconds of a clock that only goes forward.
-        options: `lock_folder`, for all.
+        lock_folder: for lock files.
+        i2c: what opens an I2C bus by its number.
+        answer_s: how long an answer over a serial port may take beyond its time on the wire.
     """
+    locks: dict[str, Any] = {"lock_folder": lock_folder}
+    serial = locks if answer_s is None else {**locks, "answer_s": answer_s}
     made: dict[str, Driver] = {}
     for name, config in profile.drivers.items():
         axes = axes_of(profile, name, calibrations)
         if isinstance(config, FeetechDriver):
-            made[name] = FeetechServos(config, axes, clock, **options)
+            made[name] = FeetechServos(config, axes, clock, **serial)
         elif isinstance(config, DynamixelDriver):
-            made[name] = DynamixelServos(config, axes, clock, **options)
+            made[name] = DynamixelServos(config, axes, clock, **serial)
         elif isinstance(config, Pca9685Driver):
-            made[name] = Pca9685Board(config, axes, clock, **options)
+            made[name] = Pca9685Board(config, axes, clock, bus=i2c, **locks)
         elif isinstance(config, MaestroDriver):
-            made[name] = MaestroBoard(config, axes, clock, **options)
+            made[name] = MaestroBoard(config, axes, clock, **serial)
+        elif isinstance(config, OhbotDriver):
+            made[name] = OhbotBoard(config, axes, clock, **serial)
     return made

@@ -5,7 +5,7 @@ Addresses are those of the makers' memory tables of STS3215 and SCS0009.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from reactdiff_ros.drivers.axes import Axis, Counts
@@ -22,7 +22,8 @@ TORQUE: Final = 40
 GOAL: Final = 42
 POSITION: Final = 56
 STATUS: Final = 65
-LOCK: Final = {"sts": 55, "scs": 48}
+LOCK: Final = 55
+"""Of the STS series."""
 SCALE: Final = {"sts": Counts(4096, 360.0, 2047), "scs": Counts(1024, 300.0, 511)}
 SERIES: Final = {"sts": {8, 9}, "scs": {5}}
 """First byte of the models of a series."""
@@ -42,7 +43,6 @@ class FeetechServos(ServoBus):
     def __init__(self, config: FeetechDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
         super().__init__(config.port, config.baud, axes, clock, **options)
         self._series = config.series
-        self._order = "little" if config.series == "sts" else "big"
         self._sdk: Any = None
         self._packets: Any = None
 
@@ -141,6 +141,16 @@ class FeetechServos(ServoBus):
             alarm=alarm,
         )
 
+    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
+        if self._series == "scs":
+            return None if offset == 0 else Fault("refused", "servos of this series store no homing offset")
+        if abs(offset) > 2047:
+            return Fault("refused", f"a homing offset of {offset} is too large: 2047 at most")
+        raw = abs(offset) | (1 << 11 if offset < 0 else 0)
+        # Settings are kept when the lock is open.
+        fault = self._write(axis.id, LOCK, b"\x00") or self._write(axis.id, OFFSET, self._bytes(raw))
+        return self._write(axis.id, LOCK, b"\x01") or fault
+
     def _torque_on(self, axis: Axis, count: int) -> Fault | None:
         # Goal first, then torque, then the goal once more: whichever the firmware takes, it stays where it is. Its own
         # time and speed limits are off (0), because the commands are limited already; STS has an acceleration as well.
@@ -158,11 +168,17 @@ class FeetechServos(ServoBus):
         return self._write(axis.id, TORQUE, b"\x00")
 
     def _goals(self, counts: Mapping[int, int]) -> None:
+        self._write_many(GOAL, 2, {number: self._bytes(count) for number, count in counts.items()})
+
+    def _torques_off(self, numbers: Iterable[int]) -> None:
+        self._write_many(TORQUE, 1, dict.fromkeys(numbers, b"\x00"))
+
+    def _write_many(self, address: int, length: int, values: Mapping[int, bytes]) -> None:
         if self._port is None:
             return
-        group = self._sdk.GroupSyncWrite(self._port, self._packets, GOAL, 2)
-        for number, count in counts.items():
-            group.addParam(number, list(self._bytes(count)))
+        group = self._sdk.GroupSyncWrite(self._port, self._packets, address, length)
+        for number, value in values.items():
+            group.addParam(number, list(value))
         self._port.is_using = False
         group.txPacket()
 

@@ -7,7 +7,7 @@ it is tried out once: after a silence as long, the board must report it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +35,7 @@ class MaestroBoard(PulseBoard):
         clock: seconds of a clock that only goes forward.
         answer_s: how long an answer may take.
         lock_folder: for the lock file.
+        connect: opens the port; default: `SerialPort`.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class MaestroBoard(PulseBoard):
         *,
         answer_s: float = ANSWER_S,
         lock_folder: Path | None = None,
+        connect: Callable[[], SerialPort] | None = None,
     ) -> None:
         super().__init__(axes, clock)
-        self._config, self._answer_s, self._folder = config, answer_s, lock_folder
+        self._config, self._answer_s = config, answer_s
+        self._open = connect or (lambda: SerialPort(config.port, config.baud, clock, lock_folder=lock_folder))
         self.watchdog_s = config.timeout_s
         self._port: SerialPort | None = None
         self._timeout_works: bool | None = None
@@ -59,8 +62,7 @@ class MaestroBoard(PulseBoard):
 
     def _connect(self) -> None:
         if self._port is None:
-            config = self._config
-            self._port = SerialPort(config.port, config.baud, self._clock, lock_folder=self._folder)
+            self._port = self._open()
             self._timeout_works, self._misses = None, 0
 
     def _disconnect(self) -> None:
@@ -130,3 +132,6 @@ class MaestroBoard(PulseBoard):
             quarters = round(4 * width)
             packet += (SET_TARGET, channel, quarters & 0x7F, quarters >> 7 & 0x7F)
         self._open_port().writePort(packet)
+
+    def _off(self, channel: int) -> None:
+        self._pulses({channel: 0.0})

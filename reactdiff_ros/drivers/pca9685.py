@@ -130,3 +130,6 @@ class Pca9685Board(PulseBoard):
                 self._board.channels[channel].duty_cycle = ticks << 4
         except (OSError, ValueError) as error:
             raise PortGoneError("the board stopped answering", where=self._where, todo=str(error)) from error
+
+    def _off(self, channel: int) -> None:
+        self._pulses({channel: 0.0})

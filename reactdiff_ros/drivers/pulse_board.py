@@ -53,7 +53,15 @@ class PulseBoard(ABC):
 
     @abstractmethod
     def _pulses(self, us: Mapping[int, float]) -> None:
-        """Set pulses by channel; 0: none."""
+        """Set pulses by channel, as `_value` gives them."""
+
+    @abstractmethod
+    def _off(self, channel: int) -> None:
+        """No pulses."""
+
+    def _value(self, axis: Axis, position: float) -> float:
+        """What is sent for a position: microseconds."""
+        return pulse_us(axis, position)
 
     # The interface.
 
@@ -120,7 +128,7 @@ class PulseBoard(ABC):
         if joint in self._faults:
             return self._faults[joint]
         self._expire()
-        if self._send({axis.id: pulse_us(axis, position)}):
+        if self._send({axis.id: self._value(axis, position)}):
             self._armed.add(joint)
             return None
         return GONE
@@ -129,7 +137,7 @@ class PulseBoard(ABC):
         """Pulses of armed joints."""
         self._expire()
         pulses = {
-            self.axes[joint].id: pulse_us(self.axes[joint], position)
+            self.axes[joint].id: self._value(self.axes[joint], position)
             for joint, position in positions.items()
             if joint in self._armed and math.isfinite(position)
         }
@@ -140,7 +148,15 @@ class PulseBoard(ABC):
         """No pulses."""
         self._armed.discard(joint)
         if self._connected:
-            self._send({self.axes[joint].id: 0.0})
+            try:
+                self._off(self.axes[joint].id)
+            except DeviceError:
+                self._lost()
+
+    def release_all(self) -> None:
+        """No pulses anywhere."""
+        for joint in self.axes:
+            self.release(joint)
 
     def stop(self) -> None:
         """Hold: the last pulses go on; nothing is commanded until armed again."""

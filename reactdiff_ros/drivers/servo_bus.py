@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,12 @@ from reactdiff_ros.errors import DeviceError
 
 SAFE: Final = 0.8
 """A silence of this share of the hardware's is counted as its expiry: its clock is not ours."""
+OUTSIDE: Final = 0.05
+"""A joint may stand outside its calibrated range by this share of it, and still be armed."""
+SAME: Final = 0.01
+"""Two measurements of a joint at rest differ by less than this share of all counts."""
+SECOND_S: Final = 0.004
+"""How long a second answer to one question is waited for."""
 GONE: Final = Fault("gone", "its port is gone: is the cable in?")
 
 
@@ -41,6 +47,7 @@ class ServoBus(ABC):
         clock: seconds of a clock that only goes forward.
         answer_s: how long one answer may take beyond its time on the wire.
         lock_folder: for the lock file.
+        connect: opens the port; default: `SerialPort` with the arguments above.
     """
 
     feedback: Final = True
@@ -55,10 +62,11 @@ class ServoBus(ABC):
         *,
         answer_s: float = ANSWER_S,
         lock_folder: Path | None = None,
+        connect: Callable[[], SerialPort] | None = None,
     ) -> None:
         self.axes: Mapping[str, Axis] = dict(axes)
-        self._where, self._baud, self._answer_s, self._folder = port, baud, answer_s, lock_folder
-        self._clock = clock
+        self._where, self._baud, self._clock = port, baud, clock
+        self._connect = connect or (lambda: SerialPort(port, baud, clock, answer_s=answer_s, lock_folder=lock_folder))
         self._port: SerialPort | None = None
         self._opened = False
         self._retry_s = 0.0
@@ -86,12 +94,20 @@ class ServoBus(ABC):
         """Ask for everything at once."""
 
     @abstractmethod
+    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
+        """Store the homing offset in the servo."""
+
+    @abstractmethod
     def _torque_on(self, axis: Axis, count: int) -> Fault | None:
         """Torque, with `count` as the goal."""
 
     @abstractmethod
     def _torque_off(self, axis: Axis) -> Fault | None:
         """No torque."""
+
+    @abstractmethod
+    def _torques_off(self, numbers: Iterable[int]) -> None:
+        """No torque, for all these ids, in one packet without an answer."""
 
     @abstractmethod
     def _goals(self, counts: Mapping[int, int]) -> None:
@@ -107,9 +123,7 @@ class ServoBus(ABC):
         """Open the port; see `Driver.open`."""
         self._load_library()
         if self._port is None:
-            self._port = SerialPort(
-                self._where, self._baud, self._clock, answer_s=self._answer_s, lock_folder=self._folder
-            )
+            self._port = self._connect()
             self._opened = True
 
     def close(self) -> None:
@@ -142,6 +156,9 @@ class ServoBus(ABC):
             for _ in range(3):
                 if self._port is None or self._ask(health):
                     break
+            if health.verified and self.answers_twice(health.axis.id):
+                text = f"more than one servo answers to id {health.axis.id}: give each its own"
+                health.set(Fault("wrong_id", text), self._clock())
         if self._port is None:
             self._lost(self._health)
         return self.faults()
@@ -170,11 +187,12 @@ class ServoBus(ABC):
         fault = self._may_arm(health)
         if fault is not None:
             return fault
+        self._expire()
         try:
-            measured = self._measure(axis)
-            if isinstance(measured, Fault):
-                return measured
-            fault = self._torque_on(axis, measured.count)
+            stands = self._stands(axis)
+            if isinstance(stands, Fault):
+                return stands
+            fault = self._torque_on(axis, stands)
         except PortGoneError:
             self._lost(self._health)
             return GONE
@@ -185,12 +203,7 @@ class ServoBus(ABC):
 
     def command(self, positions: Mapping[str, float]) -> None:
         """Send positions of armed joints, in one packet."""
-        now_s = self._clock()
-        if self.watchdog_s is not None and self._armed and now_s - self._commanded_s > SAFE * self.watchdog_s:
-            text = f"nothing was sent for {now_s - self._commanded_s:.2f} s, so that its watchdog has stopped it"
-            for joint in self._armed:
-                self._health[joint].alarm = Fault("watchdog", text)
-            self._armed.clear()
+        now_s = self._expire()
         counts = {}
         for joint, position in positions.items():
             if joint in self._armed and math.isfinite(position):
@@ -220,6 +233,15 @@ class ServoBus(ABC):
         if fault is not None:
             health.missed(fault, self._clock())
 
+    def release_all(self) -> None:
+        """Torque off everywhere, in one packet without an answer."""
+        self._armed.clear()
+        try:
+            if self._port is not None:
+                self._torques_off(axis.id for axis in self.axes.values())
+        except PortGoneError:
+            self._lost(self._health)
+
     def stop(self) -> None:
         """Hold: nothing is commanded until armed again."""
         self._armed.clear()
@@ -236,6 +258,16 @@ class ServoBus(ABC):
             self._lost(self._health)
         return found
 
+    def answers_twice(self, number: int) -> bool:
+        """Whether something else follows the answer of the servo with that id: another that has the same."""
+        try:
+            if self._ping(number) is None or self._port is None:
+                return False
+            return bool(self._port.read(1, SECOND_S))
+        except PortGoneError:
+            self._lost(self._health)
+            return False
+
     def count(self, joint: str) -> int | Fault:
         """Where a joint stands, in counts of the servo, also without calibration."""
         if self._port is None:
@@ -247,7 +279,29 @@ class ServoBus(ABC):
             return GONE
         return measured if isinstance(measured, Fault) else measured.count
 
+    def write_homing(self, joint: str, offset: int) -> Fault | None:
+        """Store a homing offset in a servo, which has no torque then: for calibration alone."""
+        self.release(joint)
+        health = self._health[joint]
+        health.verified = False
+        try:
+            return GONE if self._port is None else self._write_homing(health.axis, offset)
+        except PortGoneError:
+            self._lost(self._health)
+            return GONE
+
     # Inside.
+
+    def _expire(self) -> float:
+        """After a silence as long as the watchdog's the servos stand somewhere: no jump from there. The time now."""
+        now_s = self._clock()
+        silent_s = now_s - self._commanded_s
+        if self.watchdog_s is not None and self._armed and silent_s > SAFE * self.watchdog_s:
+            text = f"nothing was sent for {silent_s:.2f} s, so that its watchdog has stopped it"
+            for joint in self._armed:
+                self._health[joint].alarm = Fault("watchdog", text)
+            self._armed.clear()
+        return now_s
 
     def _may_arm(self, health: Health) -> Fault | None:
         if self._port is None:
@@ -255,11 +309,30 @@ class ServoBus(ABC):
         calibration = health.axis.calibration
         if calibration is None:
             return Fault("uncalibrated", "it is not calibrated: reactdiff robot calibrate")
+        if calibration.id != health.axis.id:
+            return Fault("calibration", f"its calibration is that of id {calibration.id}: calibrate again")
         if health.alarm is not None and health.alarm.kind == "watchdog":
             health.alarm = None
         if not health.verified:
             self._ask(health)
         return health.wrong or (None if health.verified else Fault("no_answer", "it does not answer"))
+
+    def _stands(self, axis: Axis) -> int | Fault:
+        """Where it stands, asked twice: a wrong answer would make it jump as soon as it has torque."""
+        scale, counts = self._scale(axis), []
+        for _ in range(2):
+            measured = self._measure(axis)
+            if isinstance(measured, Fault):
+                return measured
+            counts.append(measured.count)
+        low, high = scale.range(axis)
+        room = OUTSIDE * (high - low)
+        if abs(counts[0] - counts[1]) > SAME * scale.counts:
+            return Fault("garbage", f"it says that it is at {counts[0]} and at {counts[1]}: does it move?")
+        if not max(low - room, 0) <= counts[1] <= min(high + room, scale.counts - 1):
+            text = f"it is at {counts[1]}, outside its calibrated range of {low} to {high}"
+            return Fault("refused", f"{text}: bring it inside by hand, or calibrate again")
+        return counts[1]
 
     def _ask(self, health: Health) -> bool:
         """One question, and what follows from the answer; whether it was a good one."""

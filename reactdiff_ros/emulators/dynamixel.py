@@ -220,4 +220,4 @@ class DynamixelBus:
         body = body.replace(b"\xff\xff\xfd", b"\xff\xff\xfd\xfd")
         packet = HEADER + bytes((who,)) + (len(body) + 2).to_bytes(2, "little") + body
         crc = crc16(packet) ^ (0x5A5A if failing.bad_checksum else 0)
-        return packet + crc.to_bytes(2, "little")
+        return (packet + crc.to_bytes(2, "little")) * (1 + failing.twice)

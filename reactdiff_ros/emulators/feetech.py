@@ -178,4 +178,5 @@ class FeetechBus:
         who = number if failing.answers_as is None else failing.answers_as
         body = bytes((who, len(data) + 2, self._status(servo))) + data
         check = ~sum(body) & 0xFF
-        return b"\xff\xff" + body + bytes((check ^ 0x55 if failing.bad_checksum else check,))
+        packet = b"\xff\xff" + body + bytes((check ^ 0x55 if failing.bad_checksum else check,))
+        return packet * (1 + failing.twice)

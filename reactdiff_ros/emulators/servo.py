@@ -21,6 +21,8 @@ class Failing:
     """Its answers are well formed, and what they say cannot be."""
     answers_as: int | None = None
     """The id that it answers with, instead of its own."""
+    twice: bool = False
+    """There is a second servo with the same id, which says the same."""
     overload: bool = False
     hot: bool = False
     voltage: bool = False

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from bus_fixtures import ANSWER_S, CLOCK, axes, port, sweep, until
+from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.drivers.axes import Calibration
+from reactdiff_ros.drivers.driver import release_all
 from reactdiff_ros.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.drivers.feetech import FeetechServos
 from reactdiff_ros.drivers.servo_bus import ServoBus
@@ -22,20 +24,27 @@ KINDS = ("sts", "scs", "load", "current")
 IDS = (1, 2, 5)
 
 
+IN_MEMORY = [(kind, "memory") for kind in KINDS]
+ALSO_ON_A_TERMINAL = [*IN_MEMORY, ("sts", "terminal"), ("load", "terminal")]
+
+
 class Bench:
     """A driver, the bus that it talks to, and the wire between them."""
 
-    def __init__(self, kind: str, folder: Path, **changes: Any) -> None:
+    def __init__(self, kind: str, folder: Path, by: str = "memory", **changes: Any) -> None:
         middle = 511 if kind == "scs" else 2047
         start = dict.fromkeys(IDS, float(middle))
         top = 1023 if kind == "scs" else 4095
-        joints = axes(*IDS, **changes)
-        if "calibration" not in changes:
-            joints = {
-                f"j{i}": a for i in IDS for a in [axes(i, calibration=Calibration(i, 0, 0, 0, top), **changes)[f"j{i}"]]
-            }
+        given = {k: changes.pop(k) for k in ("drive_mode", "range_min", "range_max") if k in changes}
+        fields = {"drive_mode": 0, "homing_offset": 0, "range_min": 0, "range_max": top, **given}
+        joints = {}
+        for i in IDS:
+            joints.update(axes(i, **{"calibration": Calibration(i, **fields), **changes}))
         self.bus: Any
-        options = {"answer_s": ANSWER_S, "lock_folder": folder}
+        self.clock: Any = Ticker() if by == "memory" else CLOCK
+        options: dict[str, Any] = {"answer_s": ANSWER_S, "lock_folder": folder}
+        if by == "memory":
+            options["connect"] = lambda: self.wire.connect()
         place = str(port(folder))
         self.driver: ServoBus
         if kind in ("sts", "scs"):
@@ -43,15 +52,17 @@ class Bench:
             self.driver = FeetechServos(
                 FeetechDriver(type="feetech", series=kind, port=place),
                 joints,
-                CLOCK,
+                self.clock,
                 **options,  # type: ignore[arg-type]
             )
         else:
             self.bus = DynamixelBus(start, 1060 if kind == "load" else 1020)
             # A long watchdog, because this machine may be busy elsewhere for some tenths of a second.
             config = DynamixelDriver(type="dynamixel", port=place, baud=1_000_000, watchdog_s=2.0)
-            self.driver = DynamixelServos(config, joints, CLOCK, **options)
-        self.wire = Wire(self.bus, port(folder), CLOCK)
+            self.driver = DynamixelServos(config, joints, self.clock, **options)
+        self.wire: Any = (
+            MemoryWire(self.bus, self.clock) if by == "memory" else Wire(self.bus, port(folder), self.clock)
+        )
 
     def arm_all(self) -> None:
         assert self.driver.check() == {}
@@ -64,9 +75,10 @@ class Bench:
         assert until(lambda: joint in self.driver.faults(), lambda: self.driver.poll(0.05)), joint
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=IN_MEMORY, ids="-".join)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(request.param, tmp_path)
+    kind, by = request.param
+    bench = Bench(kind, tmp_path, by)
     bench.wire.plug()
     bench.driver.open()
     yield bench
@@ -74,6 +86,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     bench.wire.pull()
 
 
+@pytest.mark.parametrize("bench", ALSO_ON_A_TERMINAL, indirect=True, ids="-".join)
 def test_joints_go_where_they_are_told(bench: Bench) -> None:
     bench.arm_all()
     assert sweep(bench.driver, {"j1": 10.0, "j2": -20.0, "j5": 35.0})
@@ -187,6 +200,7 @@ def test_a_joint_that_was_lost_takes_no_commands_until_it_is_armed_again(bench: 
     assert sweep(bench.driver, {"j2": 11.0})
 
 
+@pytest.mark.parametrize("bench", ALSO_ON_A_TERMINAL, indirect=True, ids="-".join)
 def test_half_of_the_bus_gone_leaves_the_rest(bench: Bench) -> None:
     with bench.wire.lock:
         for number in (1, 2):
@@ -199,6 +213,7 @@ def test_half_of_the_bus_gone_leaves_the_rest(bench: Bench) -> None:
     assert sweep(bench.driver, {"j5": 20.0})
 
 
+@pytest.mark.parametrize("bench", ALSO_ON_A_TERMINAL, indirect=True, ids="-".join)
 def test_cable_pulled_and_put_back(bench: Bench) -> None:
     bench.arm_all()
     assert sweep(bench.driver, {"j1": 10.0, "j2": 10.0, "j5": 10.0})
@@ -217,12 +232,14 @@ def test_cable_pulled_and_put_back(bench: Bench) -> None:
     bench.driver.poll(0.05)
     with bench.wire.lock:
         assert {n: s.received for n, s in bench.bus.servos.items()} == before
+        bench.bus.step(bench.clock() + 1.0)
         assert abs(bench.bus.servos[2].motor.velocity) == 0
     for joint in bench.driver.axes:
         assert bench.driver.arm(joint, 0.0) is None
     assert sweep(bench.driver, {"j1": -10.0})
 
 
+@pytest.mark.parametrize("bench", ALSO_ON_A_TERMINAL, indirect=True, ids="-".join)
 def test_scan_finds_ids_and_models(bench: Bench) -> None:
     found = bench.driver.scan(range(0, 7))
     assert sorted(found) == [1, 2, 5]
@@ -259,8 +276,8 @@ def test_a_servo_with_another_homing_offset_is_not_armed(kind: str, tmp_path: Pa
 
 def test_another_series_is_named(tmp_path: Path) -> None:
     bench = Bench("sts", tmp_path)
-    config = FeetechDriver(type="feetech", series="scs", port=str(port(tmp_path)))
-    driver = FeetechServos(config, axes(1), CLOCK, answer_s=ANSWER_S, lock_folder=tmp_path)
+    config = FeetechDriver(type="feetech", series="scs")
+    driver = FeetechServos(config, axes(1), bench.clock, connect=lambda: bench.wire.connect())
     with bench.wire:
         driver.open()
         assert driver.check()["j1"].kind == "wrong_model"
@@ -281,7 +298,7 @@ def test_load_and_temperature_limits_of_the_profile(kind: str, tmp_path: Path) -
 @pytest.mark.parametrize("kind", KINDS)
 def test_directions_and_ranges_of_the_calibration(kind: str, tmp_path: Path) -> None:
     middle = 511 if kind == "scs" else 2047
-    bench = Bench(kind, tmp_path, calibration=Calibration(1, 1, 0, middle - 50, middle + 50))
+    bench = Bench(kind, tmp_path, drive_mode=1, range_min=middle - 50, range_max=middle + 50)
     with bench.wire:
         bench.driver.open()
         bench.arm_all()
@@ -291,3 +308,129 @@ def test_directions_and_ranges_of_the_calibration(kind: str, tmp_path: Path) -> 
             assert bench.bus.servos[1].received[-1] == middle - 50
             assert bench.bus.servos[2].received[-1] < middle
         bench.driver.close()
+
+
+@pytest.mark.parametrize("kind", ["load", "current"])
+def test_a_silent_host_stops_dynamixels_and_the_driver_knows(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path)
+    with bench.wire:
+        bench.driver.open()
+        bench.arm_all()
+        servo = bench.bus.servos[1]
+        servo.motor.speed = 200.0
+        assert bench.driver.watchdog_s == 2.0
+        bench.driver.command({"j1": 40.0})
+        bench.clock.now_s += 1.0
+        bench.bus.step(bench.clock())
+        assert servo.motor.velocity > 0
+        bench.clock.now_s += 1.1
+        bench.bus.step(bench.clock())
+        bench.clock.now_s += 1.0
+        bench.bus.step(bench.clock())
+        stopped = servo.motor.position
+        assert servo.motor.velocity == 0.0
+        assert stopped < 2047 + 430
+        received = len(servo.received)
+        bench.driver.command({"j1": 40.0})
+        assert len(servo.received) == received
+        assert bench.driver.armed == frozenset()
+        assert {f.kind for f in bench.driver.faults().values()} == {"watchdog"}
+        assert bench.driver.arm("j1", 0.0) is None
+        assert servo.received[-1] == round(stopped)
+        assert sweep(bench.driver, {"j1": 40.0})
+        bench.driver.close()
+
+
+@pytest.mark.parametrize("kind", ["load"])
+def test_a_watchdog_that_stopped_one_servo_although_something_was_sent(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path)
+    with bench.wire:
+        bench.driver.open()
+        bench.arm_all()
+        bench.bus.servos[2].table[98] = 0xFF
+
+        def work() -> None:
+            bench.driver.command({"j1": 1.0, "j2": 1.0})
+            bench.driver.poll(0.02)
+
+        assert until(lambda: "j2" in bench.driver.faults(), work)
+        assert bench.driver.faults()["j2"].kind == "watchdog"
+        assert bench.driver.armed == {"j1", "j5"}
+        bench.driver.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_homing_offsets_are_stored_in_the_servo(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path, calibration=None)
+    with bench.wire:
+        bench.driver.open()
+        before = bench.driver.count("j1")
+        assert isinstance(before, int)
+        fault = bench.driver.write_homing("j1", -120)
+        if kind == "scs":
+            assert fault is not None
+        else:
+            assert fault is None
+            assert bench.driver.count("j1") == before + (120 if kind == "sts" else -120)
+        bench.driver.close()
+
+
+def test_polling_keeps_its_time(bench: Bench) -> None:
+    bench.arm_all()
+    for servo in bench.bus.servos.values():
+        servo.failing.silent = True
+    for _ in range(20):
+        began = bench.clock.now_s
+        bench.driver.poll(0.005)
+        assert bench.clock.now_s - began < 0.005 + 0.012 + 0.005
+
+
+def test_a_joint_outside_its_range_and_one_that_moves_are_not_armed(bench: Bench) -> None:
+    assert bench.driver.check() == {}
+    first = bench.bus.servos[1]
+    calibrated = bench.driver.axes["j1"].calibration
+    assert calibrated is not None
+    first.motor.position = calibrated.range_max + 500
+    fault = bench.driver.arm("j1", 0.0)
+    assert fault is not None
+    assert fault.kind in ("refused", "garbage", "no_answer")
+    second, real = bench.bus.servos[2], bench.bus.step
+
+    def shaking(now_s: float) -> None:
+        second.motor.position += 60
+        real(now_s)
+
+    bench.bus.step = shaking
+    fault = bench.driver.arm("j2", 0.0)
+    assert fault is not None
+    assert fault.kind in ("refused", "garbage")
+    assert bench.driver.armed == frozenset()
+    assert first.received == []
+    assert second.received == []
+
+
+def test_an_id_that_answers_twice_is_refused(bench: Bench) -> None:
+    bench.bus.servos[2].failing.twice = True
+    faults = bench.driver.check()
+    assert {j: f.kind for j, f in faults.items()} == {"j2": "wrong_id"}
+    assert "more than one" in str(faults["j2"])
+    assert bench.driver.answers_twice(2)
+    assert not bench.driver.answers_twice(1)
+
+
+def test_all_torque_goes_at_once_without_waiting_for_answers(bench: Bench) -> None:
+    bench.arm_all()
+    for servo in bench.bus.servos.values():
+        servo.failing.mute = True
+    began_s = bench.clock.now_s
+    release_all(bench.driver)
+    assert bench.clock.now_s - began_s < 0.005
+    assert not any(servo.motor.torque for servo in bench.bus.servos.values())
+    assert bench.driver.armed == frozenset()
+
+
+def test_a_mute_servo_loses_its_torque_too(bench: Bench) -> None:
+    bench.arm_all()
+    bench.bus.servos[1].failing.mute = True
+    bench.driver.release("j1")
+    assert not bench.bus.servos[1].motor.torque

@@ -1,0 +1,119 @@
+"""Ohbot's own board over serial: lines of text as the maker's package (ohbot 4.0.18) sends them; nothing is measured.
+
+`v` asks for the version (its answer has v1 or v2 in it), `a0N` attaches motor N, `d0N` detaches it, `m0N,ANGLE,SPEED`
+moves it: angles are 0 to 180 for the 0 to 1000 of the motor definitions. It has no watchdog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from reactdiff_ros.drivers.axes import Axis
+from reactdiff_ros.drivers.driver import Clock, Fault
+from reactdiff_ros.drivers.pulse_board import PulseBoard
+from reactdiff_ros.drivers.serial_port import PortGoneError, SerialPort
+from reactdiff_ros.robots.drivers import OhbotDriver
+
+SPEED: Final = 250
+"""The greatest: the commands are limited already."""
+COUNTS: Final = 1000
+DEGREES: Final = 180
+ANSWER_S: Final = 0.5
+ASK_S: Final = 1.0
+"""The line is slow: the board is asked how it is this rarely."""
+
+
+class OhbotBoard(PulseBoard):
+    """The motors of one Ohbot.
+
+    Args:
+        config: of the profile.
+        axes: the joints on it, in its counts.
+        clock: seconds of a clock that only goes forward.
+        answer_s: how long an answer may take when the board is found.
+        lock_folder: for the lock file.
+        connect: opens the port; default: `SerialPort`.
+    """
+
+    def __init__(
+        self,
+        config: OhbotDriver,
+        axes: Mapping[str, Axis],
+        clock: Clock,
+        *,
+        answer_s: float = ANSWER_S,
+        lock_folder: Path | None = None,
+        connect: Callable[[], SerialPort] | None = None,
+    ) -> None:
+        super().__init__(axes, clock)
+        self._where, self._answer_s = config.port, answer_s
+        self._open = connect or (lambda: SerialPort(config.port, config.baud, clock, lock_folder=lock_folder))
+        self._port: SerialPort | None = None
+        self._found = False
+        self._misses = 0
+        self._asked_s = float("-inf")
+        self._last: dict[int, int] = {}
+
+    @property
+    def _connected(self) -> bool:
+        return self._port is not None
+
+    def _connect(self) -> None:
+        if self._port is None:
+            self._port = self._open()
+            self._found, self._misses, self._asked_s, self._last = False, 0, float("-inf"), {}
+
+    def _disconnect(self) -> None:
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    def _ask(self) -> dict[str, Fault]:
+        """Read what it said to the last question, without waiting once it is found; then ask the next."""
+        port, now_s = self._open_port(), self._clock()
+        if now_s - self._asked_s < ASK_S and self._found:
+            return {}
+        first = not self._found
+        if first:
+            port.clearPort()
+            port.writePort(b"v\n")
+        said = port.read(64, self._answer_s) if first else port.read(64, 0.0005)
+        self._asked_s = now_s
+        self._misses = 0 if b"v1" in said or b"v2" in said else self._misses + 1
+        self._found = self._misses < 3 and (self._found or self._misses == 0)
+        port.clearPort()
+        port.writePort(b"v\n")
+        if self._found:
+            return {}
+        return dict.fromkeys(self.axes, Fault("no_answer", "its board does not answer: is this its port?"))
+
+    def _open_port(self) -> SerialPort:
+        if self._port is None:
+            raise PortGoneError("the port is not open", where=self._where)
+        return self._port
+
+    def _value(self, axis: Axis, position: float) -> float:
+        count = axis.clamped(position)
+        calibration = axis.calibration
+        if calibration is not None:
+            count = (COUNTS - count if calibration.drive_mode == 1 else count) + calibration.homing_offset
+            count = min(max(count, calibration.range_min), calibration.range_max)
+        return min(max(count, 0.0), float(COUNTS))
+
+    def _pulses(self, us: Mapping[int, float]) -> None:
+        lines = ""
+        for motor, count in us.items():
+            angle = round(count * DEGREES / COUNTS)
+            if self._last.get(motor) == angle:
+                continue  # 19200 baud: what has not changed is not said again
+            attach = "" if motor in self._last else f"a0{motor}\n"
+            lines += f"{attach}m0{motor},{angle},{SPEED}\n"
+            self._last[motor] = angle
+        if lines:
+            self._open_port().writePort(lines.encode("ascii"))
+
+    def _off(self, motor: int) -> None:
+        self._last.pop(motor, None)
+        self._open_port().writePort(f"d0{motor}\n".encode("ascii"))
