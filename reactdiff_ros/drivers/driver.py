@@ -25,11 +25,15 @@ FaultKind = Literal[
     "voltage",
     "sensor",
     "watchdog",
+    "reset",
     "refused",
 ]
 
 LINK_FAULTS = frozenset({"gone", "no_answer", "checksum", "garbage", "wrong_id"})
 """The servo was not heard, or not understood."""
+
+UNTIL_ARMED = frozenset({"watchdog", "reset"})
+"""Stays until the joint is armed again, although the servo is well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from reactdiff_ros.drivers.axes import Axis, Counts
 from reactdiff_ros.drivers.driver import Clock, Fault
+from reactdiff_ros.drivers.make import RESET, Measured
 from reactdiff_ros.drivers.serial_port import PortGoneError
-from reactdiff_ros.drivers.servo_bus import Measured, ServoBus
+from reactdiff_ros.drivers.servo_bus import ServoBus
 from reactdiff_ros.robots.drivers import DynamixelDriver
 
 MODEL: Final = 0
@@ -28,8 +29,6 @@ HEAT: Final = 146
 SCALE: Final = Counts(4096, 360.0, 2047)
 WATCHDOG_TICK_S: Final = 0.02
 WATCHDOG_EXPIRED: Final = 0xFF
-WATCHDOG_EVERY: Final = 16
-"""So many measurements of a joint between two looks at its watchdog."""
 
 WITH_LOAD: Final = frozenset({1060, 1070, 1080, 1090, 1160})
 """XL430, XC430 and their doubles measure load in 0.1 %; the others measure current."""
@@ -68,7 +67,6 @@ class DynamixelServos(ServoBus):
         self.watchdog_s = self._ticks * WATCHDOG_TICK_S
         self._full: dict[int, float] = {}
         """What counts as full load, by id."""
-        self._asked = dict.fromkeys((axis.id for axis in axes.values()), 0)
         self._sdk: Any = None
         self._packets: Any = None
 
@@ -158,7 +156,7 @@ class DynamixelServos(ServoBus):
         if isinstance(answer, Fault):
             return answer
         data, error = answer
-        alarm = self._alarm(axis) if error & ALERT else self._watchdog(axis)
+        alarm = self._alarm(axis) if error & ALERT else None
         if alarm is not None and alarm.kind in ("no_answer", "checksum", "garbage", "wrong_id", "refused"):
             return alarm
         load = abs(int.from_bytes(data[0:2], "little", signed=True)) / self._full.get(axis.id, 1000.0)
@@ -176,18 +174,13 @@ class DynamixelServos(ServoBus):
             return answer
         return next((fault for bit, fault in ALARMS if answer[0][0] & bit), None)
 
-    def _watchdog(self, axis: Axis) -> Fault | None:
-        """Now and then: has the watchdog of an armed joint stopped it although we did send?"""
-        self._asked[axis.id] += 1
-        if axis.joint not in self._armed or self._asked[axis.id] % WATCHDOG_EVERY:
-            return None
-        answer = self._read(axis.id, WATCHDOG, 1)
+    def _lapse(self, axis: Axis) -> Fault | None:
+        answer = self._read(axis.id, TORQUE, WATCHDOG + 1 - TORQUE)
         if isinstance(answer, Fault):
             return answer
-        if answer[0][0] == WATCHDOG_EXPIRED:
-            self._armed.discard(axis.joint)
+        if answer[0][-1] == WATCHDOG_EXPIRED:
             return Fault("watchdog", "its watchdog has stopped it: it heard nothing, although something was sent")
-        return None
+        return None if answer[0][0] else RESET
 
     def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
         return self._write(axis, OFFSET, offset.to_bytes(4, "little", signed=True))

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from reactdiff_ros.drivers.axes import Axis, Counts
 from reactdiff_ros.drivers.driver import Clock, Fault
+from reactdiff_ros.drivers.make import RESET, Measured
 from reactdiff_ros.drivers.serial_port import PortGoneError
-from reactdiff_ros.drivers.servo_bus import Measured, ServoBus
+from reactdiff_ros.drivers.servo_bus import ServoBus
 from reactdiff_ros.robots.drivers import FeetechDriver
 
 MODEL: Final = 3
@@ -140,6 +141,12 @@ class FeetechServos(ServoBus):
             voltage_v=data[6] / 10.0,
             alarm=alarm,
         )
+
+    def _lapse(self, axis: Axis) -> Fault | None:
+        answer = self._read(axis.id, TORQUE, 1)
+        if isinstance(answer, Fault):
+            return answer
+        return None if answer[0][0] else RESET
 
     def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
         if self._series == "scs":

@@ -42,9 +42,10 @@ class DeviceLock:
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError as error:
-            raise DeviceError(
-                f"the lock of {device} cannot be made", where=str(self.path), todo=error.strerror or str(error)
-            ) from error
+            todo = error.strerror or str(error)
+            if self.path.exists():
+                todo += "; it is another account's: remove it when no program uses the device"
+            raise DeviceError(f"the lock of {device} cannot be made", where=str(self.path), todo=todo) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

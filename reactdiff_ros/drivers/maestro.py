@@ -13,6 +13,7 @@ from typing import Final
 
 from reactdiff_ros.drivers.axes import Axis
 from reactdiff_ros.drivers.driver import Clock, Fault
+from reactdiff_ros.drivers.health import AGAIN_S
 from reactdiff_ros.drivers.pulse_board import PulseBoard
 from reactdiff_ros.drivers.serial_port import PortGoneError, SerialPort
 from reactdiff_ros.errors import DeviceError
@@ -22,6 +23,8 @@ SET_TARGET: Final = 0x84
 GET_ERRORS: Final = 0xA1
 SIGNAL, OVERRUN, FULL, CRC, PROTOCOL, TIMEOUT = 1, 2, 4, 8, 16, 32
 ANSWER_S: Final = 0.03
+MISSES: Final = 3
+"""So many questions in a row without an answer are a fault of an armed board."""
 MARGIN: Final = 1.25
 """The silence in which the timeout is tried out, as a share of it."""
 
@@ -55,6 +58,7 @@ class MaestroBoard(PulseBoard):
         self._port: SerialPort | None = None
         self._timeout_works: bool | None = None
         self._misses = 0
+        self._due_s = float("-inf")
 
     @property
     def _connected(self) -> bool:
@@ -63,7 +67,7 @@ class MaestroBoard(PulseBoard):
     def _connect(self) -> None:
         if self._port is None:
             self._port = self._open()
-            self._timeout_works, self._misses = None, 0
+            self._timeout_works, self._misses, self._due_s = None, 0, float("-inf")
 
     def _disconnect(self) -> None:
         if self._port is not None:
@@ -77,6 +81,7 @@ class MaestroBoard(PulseBoard):
                 self._try_timeout()
             except DeviceError:
                 self._lost()
+        self._due_s = float("-inf")
         return super().check()
 
     def _try_timeout(self) -> None:
@@ -88,11 +93,16 @@ class MaestroBoard(PulseBoard):
         self._timeout_works = None if errors is None else bool(errors & TIMEOUT)
 
     def _ask(self) -> dict[str, Fault]:
-        errors = self._errors()
+        now_s = self._clock()
+        errors = self._errors() if now_s >= self._due_s else None
         if errors is None:
             self._misses += 1
+            if self._misses < MISSES and self._armed:
+                return {}
+            # One that does not answer is asked rarely: waiting for it costs the others' time.
+            self._due_s = now_s + AGAIN_S if now_s >= self._due_s else self._due_s
             fault = Fault("no_answer", "its board does not answer: is this its command port, in mode USB Dual Port?")
-            return dict.fromkeys(self.axes, fault) if self._misses >= 3 or not self._armed else {}
+            return dict.fromkeys(self.axes, fault)
         self._misses = 0
         if self._timeout_works is False:
             text = (

@@ -6,6 +6,7 @@ moves it: angles are 0 to 180 for the 0 to 1000 of the motor definitions. It has
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from reactdiff_ros.drivers.axes import Axis
 from reactdiff_ros.drivers.driver import Clock, Fault
 from reactdiff_ros.drivers.pulse_board import PulseBoard
 from reactdiff_ros.drivers.serial_port import PortGoneError, SerialPort
+from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.robots.drivers import OhbotDriver
 
 SPEED: Final = 250
@@ -21,6 +23,8 @@ SPEED: Final = 250
 COUNTS: Final = 1000
 DEGREES: Final = 180
 ANSWER_S: Final = 0.5
+LOOK_S: Final = 0.0005
+MISSES: Final = 3
 ASK_S: Final = 1.0
 """The line is slow: the board is asked how it is this rarely."""
 
@@ -70,24 +74,35 @@ class OhbotBoard(PulseBoard):
             self._port.close()
             self._port = None
 
+    def check(self) -> dict[str, Fault]:
+        """Ask the board for its version, and wait for it."""
+        if self._connected:
+            try:
+                port = self._open_port()
+                port.clearPort()
+                port.writePort(b"v\n")
+                self._heard(port.read(64, self._answer_s))
+            except DeviceError:
+                self._lost()
+        return super().check()
+
     def _ask(self) -> dict[str, Fault]:
-        """Read what it said to the last question, without waiting once it is found; then ask the next."""
+        """Look at what it said to the last question, without waiting; then ask the next."""
         port, now_s = self._open_port(), self._clock()
-        if now_s - self._asked_s < ASK_S and self._found:
-            return {}
-        first = not self._found
-        if first:
+        if now_s - self._asked_s >= ASK_S:
+            if math.isfinite(self._asked_s):
+                self._heard(port.read(64, LOOK_S))
+            self._asked_s = now_s
             port.clearPort()
             port.writePort(b"v\n")
-        said = port.read(64, self._answer_s) if first else port.read(64, 0.0005)
-        self._asked_s = now_s
-        self._misses = 0 if b"v1" in said or b"v2" in said else self._misses + 1
-        self._found = self._misses < 3 and (self._found or self._misses == 0)
-        port.clearPort()
-        port.writePort(b"v\n")
-        if self._found:
+        if self._misses < MISSES and (self._found or not self._misses):
             return {}
         return dict.fromkeys(self.axes, Fault("no_answer", "its board does not answer: is this its port?"))
+
+    def _heard(self, said: bytes) -> None:
+        good = b"v1" in said or b"v2" in said
+        self._misses = 0 if good else self._misses + 1
+        self._found = good or (self._found and self._misses < MISSES)
 
     def _open_port(self) -> SerialPort:
         if self._port is None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reactdiff_ros.drivers.axes import Axis, Counts
-from reactdiff_ros.drivers.driver import Clock, Fault, Reading
+from reactdiff_ros.drivers.axes import Axis
+from reactdiff_ros.drivers.driver import UNTIL_ARMED, Clock, Fault, Reading
 from reactdiff_ros.drivers.health import AGAIN_S, Health
+from reactdiff_ros.drivers.make import Make, Measured
 from reactdiff_ros.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort
 from reactdiff_ros.errors import DeviceError
 
@@ -21,23 +20,14 @@ OUTSIDE: Final = 0.05
 """A joint may stand outside its calibrated range by this share of it, and still be armed."""
 SAME: Final = 0.01
 """Two measurements of a joint at rest differ by less than this share of all counts."""
+LOOK_EVERY: Final = 17
+"""So many measurements between two looks for lapsed torque; a prime, so that every joint has its turn."""
 SECOND_S: Final = 0.004
 """How long a second answer to one question is waited for."""
 GONE: Final = Fault("gone", "its port is gone: is the cable in?")
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One servo's answer, in its own counts."""
-
-    count: int
-    load: float
-    temperature_c: float
-    voltage_v: float
-    alarm: Fault | None
-
-
-class ServoBus(ABC):
+class ServoBus(Make):
     """What drivers of bus servos share; see `driver.Driver`.
 
     Args:
@@ -72,50 +62,8 @@ class ServoBus(ABC):
         self._retry_s = 0.0
         self._health = {name: Health(axis) for name, axis in self.axes.items()}
         self._armed: set[str] = set()
-        self._turn = 0
+        self._turn = self._asked = 0
         self._commanded_s = 0.0
-
-    # What each make does in its own way. All may raise PortGoneError, and nothing else.
-
-    @abstractmethod
-    def _load_library(self) -> None:
-        """Import the maker's library."""
-
-    @abstractmethod
-    def _identify(self, axis: Axis) -> Fault | None:
-        """Id, model, settings."""
-
-    @abstractmethod
-    def _scale(self, axis: Axis) -> Counts:
-        """Its scale, once identified."""
-
-    @abstractmethod
-    def _measure(self, axis: Axis) -> Measured | Fault:
-        """Ask for everything at once."""
-
-    @abstractmethod
-    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
-        """Store the homing offset in the servo."""
-
-    @abstractmethod
-    def _torque_on(self, axis: Axis, count: int) -> Fault | None:
-        """Torque, with `count` as the goal."""
-
-    @abstractmethod
-    def _torque_off(self, axis: Axis) -> Fault | None:
-        """No torque."""
-
-    @abstractmethod
-    def _torques_off(self, numbers: Iterable[int]) -> None:
-        """No torque, for all these ids, in one packet without an answer."""
-
-    @abstractmethod
-    def _goals(self, counts: Mapping[int, int]) -> None:
-        """Goals by id, in one packet without an answer."""
-
-    @abstractmethod
-    def _ping(self, number: int) -> int | None:
-        """The model of the servo with that id; None: none answers."""
 
     # The interface.
 
@@ -311,7 +259,7 @@ class ServoBus(ABC):
             return Fault("uncalibrated", "it is not calibrated: reactdiff robot calibrate")
         if calibration.id != health.axis.id:
             return Fault("calibration", f"its calibration is that of id {calibration.id}: calibrate again")
-        if health.alarm is not None and health.alarm.kind == "watchdog":
+        if health.alarm is not None and health.alarm.kind in UNTIL_ARMED:
             health.alarm = None
         if not health.verified:
             self._ask(health)
@@ -340,6 +288,7 @@ class ServoBus(ABC):
         try:
             fault = None if health.verified else self._identify(axis)
             measured = fault or self._measure(axis)
+            lapsed = self._lapsed(health) if isinstance(measured, Measured) else None
         except PortGoneError:
             self._lost(self._health)
             return False
@@ -348,7 +297,7 @@ class ServoBus(ABC):
             scale = self._scale(axis)
             if 0 <= measured.count < scale.counts:
                 health.verified = True
-                watchdog = health.alarm if health.alarm is not None and health.alarm.kind == "watchdog" else None
+                kept = health.alarm if health.alarm is not None and health.alarm.kind in UNTIL_ARMED else None
                 health.answered(
                     Reading(
                         now_s,
@@ -357,7 +306,7 @@ class ServoBus(ABC):
                         measured.temperature_c,
                         measured.voltage_v,
                     ),
-                    measured.alarm or watchdog,
+                    measured.alarm or lapsed or kept,
                 )
                 return True
             measured = Fault("garbage", f"it says that it is at {measured.count}, where it cannot be")
@@ -365,6 +314,17 @@ class ServoBus(ABC):
         if health.fault is not None:
             self._armed.discard(axis.joint)
         return False
+
+    def _lapsed(self, health: Health) -> Fault | None:
+        """Now and then: does an armed joint still have its torque, and its watchdog's leave to move?"""
+        self._asked += 1
+        if health.axis.joint not in self._armed or self._asked % LOOK_EVERY:
+            return None
+        fault = self._lapse(health.axis)
+        if fault is not None and fault.kind in UNTIL_ARMED:
+            self._armed.discard(health.axis.joint)
+            return fault
+        return None
 
     def _usual_s(self) -> float:
         """What one good question and its answer take on the wire."""

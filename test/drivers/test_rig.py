@@ -105,6 +105,10 @@ def test_an_ohbot_speaks_its_lines(tmp_path: Path) -> None:
     joints = axes(3, unit="raw", lower=100.0, upper=900.0, calibration=Calibration(3, 0, 0, 0, 1000))
     driver = OhbotBoard(OhbotDriver(type="ohbot"), joints, clock, connect=wire.connect)
     driver.open()
+    board.silent = True
+    assert driver.check()["j3"].kind == "no_answer"
+    assert driver.arm("j3", 500.0) is not None
+    board.silent = False
     assert driver.check() == {}
     driver.command({"j3": 500.0})
     assert driver.arm("j3", 500.0) is None
@@ -122,8 +126,11 @@ def test_an_ohbot_speaks_its_lines(tmp_path: Path) -> None:
         driver.poll(0.01)
     assert driver.faults()["j3"].kind == "no_answer"
     board.silent = False
-    clock.now_s += 1.1
-    driver.poll(0.01)
+    for _ in range(3):
+        clock.now_s += 1.1
+        began_s = clock.now_s
+        driver.poll(0.01)
+        assert clock.now_s - began_s < 0.01
     assert driver.faults() == {}
     wire.pull()
     assert driver.arm("j3", 500.0) is not None

@@ -434,3 +434,22 @@ def test_a_mute_servo_loses_its_torque_too(bench: Bench) -> None:
     bench.bus.servos[1].failing.mute = True
     bench.driver.release("j1")
     assert not bench.bus.servos[1].motor.torque
+
+
+def test_a_servo_whose_power_was_interrupted_is_told_and_not_commanded(bench: Bench) -> None:
+    bench.arm_all()
+    servo = bench.bus.servos[2]
+    servo.table[64 if bench.driver.watchdog_s else 40] = 0
+    servo.motor.torque = False
+
+    def work() -> None:
+        bench.driver.command({"j1": 1.0, "j2": 1.0})
+        bench.driver.poll(0.02)
+
+    assert until(lambda: "j2" in bench.driver.faults(), work)
+    assert bench.driver.faults()["j2"].kind == "reset"
+    assert bench.driver.armed == {"j1", "j5"}
+    bench.driver.poll(0.05)
+    assert bench.driver.faults()["j2"].kind == "reset"
+    assert bench.driver.arm("j2", 0.0) is None
+    assert bench.driver.faults() == {}

@@ -1,0 +1,72 @@
+"""What every make of bus servos does in its own way."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from reactdiff_ros.drivers.axes import Axis, Counts
+from reactdiff_ros.drivers.driver import Fault
+
+RESET: Final = Fault("reset", "it lost its torque: was its power interrupted?")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One servo's answer, in its own counts."""
+
+    count: int
+    load: float
+    temperature_c: float
+    voltage_v: float
+    alarm: Fault | None
+
+
+class Make(ABC):
+    """Questions and orders to servos of one make. All may raise PortGoneError, and nothing else."""
+
+    @abstractmethod
+    def _load_library(self) -> None:
+        """Import the maker's library."""
+
+    @abstractmethod
+    def _identify(self, axis: Axis) -> Fault | None:
+        """Id, model, settings."""
+
+    @abstractmethod
+    def _scale(self, axis: Axis) -> Counts:
+        """Its scale, once identified."""
+
+    @abstractmethod
+    def _measure(self, axis: Axis) -> Measured | Fault:
+        """Ask for everything at once."""
+
+    @abstractmethod
+    def _lapse(self, axis: Axis) -> Fault | None:
+        """Why a joint that was armed does not move any more, although nothing else is wrong."""
+
+    @abstractmethod
+    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
+        """Store the homing offset in the servo."""
+
+    @abstractmethod
+    def _torque_on(self, axis: Axis, count: int) -> Fault | None:
+        """Torque, with `count` as the goal."""
+
+    @abstractmethod
+    def _torque_off(self, axis: Axis) -> Fault | None:
+        """No torque."""
+
+    @abstractmethod
+    def _torques_off(self, numbers: Iterable[int]) -> None:
+        """No torque, for all these ids, in one packet without an answer."""
+
+    @abstractmethod
+    def _goals(self, counts: Mapping[int, int]) -> None:
+        """Goals by id, in one packet without an answer."""
+
+    @abstractmethod
+    def _ping(self, number: int) -> int | None:
+        """The model of the servo with that id; None: none answers."""
