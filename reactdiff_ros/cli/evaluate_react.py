@@ -85,6 +85,7 @@ def react(
     from reactdiff_ros.evaluation.runs.online_checks import verified
     from reactdiff_ros.evaluation.runs.react import Plan
     from reactdiff_ros.evaluation.runs.react_run import run_react
+    from reactdiff_ros.evaluation.runs.run import counted
     from reactdiff_ros.evaluation.runs.sets import kind_of
 
     with json_on_stdout(as_json) as result, runs.desk(run_folder, output, force, workers, dask) as desk:
@@ -104,7 +105,7 @@ def react(
         click.echo(runs.console(ran.table, MEASURES))
     for sentence in ran.notes[:20]:
         tell(sentence)
-    tell(f"{len(ran.result.items)} recordings, {len(ran.failed)} failed")
+    tell(f"{counted(len(ran.result.items), 'recording')}, {len(ran.failed)} failed")
     return EXIT_ERROR if ran.failed else EXIT_DONE
 
 

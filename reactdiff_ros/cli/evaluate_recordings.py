@@ -72,6 +72,7 @@ def recordings(
     from reactdiff_ros.evaluation.runs.online_checks import verified
     from reactdiff_ros.evaluation.runs.recordings import LabPlan
     from reactdiff_ros.evaluation.runs.recordings_run import run_recordings
+    from reactdiff_ros.evaluation.runs.run import counted
 
     with json_on_stdout(as_json) as result, runs.desk(run_folder, output, force, workers, dask) as desk:
         found = sources(folder.resolve(), pairs)
@@ -83,5 +84,5 @@ def recordings(
         click.echo(runs.console(ran.table, MEASURES))
     for sentence in ran.notes[:20]:
         tell(sentence)
-    tell(f"{len(ran.result.items)} recordings, {len(ran.failed)} failed")
+    tell(f"{counted(len(ran.result.items), 'recording')}, {len(ran.failed)} failed")
     return EXIT_ERROR if ran.failed else EXIT_DONE

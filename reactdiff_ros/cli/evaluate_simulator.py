@@ -55,12 +55,18 @@ def simulator(run: options.Run, items: int, seconds: float, model: Path | None, 
         means = _means(chosen, model, run)
         example = Example() if plots is not None else None
         collected = SimulatorFile() if as_file is not None else None
+
+        def shown(*made: Any) -> None:
+            for keeps in (example, collected):
+                if keeps is not None:
+                    keeps.keep(*made)
+
         with progress_bar("held-out speakers") as show:
             result.update(
                 evaluate(
                     seed=run.seed, items=items, frames=round(seconds * REACTION_RATE_HZ), systems=chosen, means=means,
                     progress=lambda name, share: show((chosen.index(name) + share) / len(chosen)),
-                    show=example.keep if example is not None else None,
+                    show=shown,
                     scored=collected.take if collected is not None else None,
                 )
             )  # fmt: skip

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from reactdiff_ros.evaluation.report.summary import Estimate
 
 Values = NDArray[np.float64]
+_TICK: Final = 5.4
+"""Width of a figure of an axis, about."""
 _ROW: Final = 22
 _LABEL: Final = 128
 _WIDTH: Final = 420
@@ -233,12 +235,17 @@ def _ticks(to: Axis, y: float, grid: tuple[float, float] | None = None) -> str:
     ticks = nice_ticks(to.low, to.high)
     digits = max((len(f"{t:.6f}".rstrip("0").partition(".")[2]) for t in ticks), default=0)
     out = []
+    free = -math.inf
     for t in ticks:
-        x = to(t)
+        x, label = to(t), number(t, digits)
         anchor = "start" if x - to.left < 10 else "end" if to.right - x < 10 else "middle"
+        width = _TICK * len(label)
+        begin = x - width * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
         if grid is not None:
             out.append(f'<line class="base" x1="{x}" x2="{x}" y1="{grid[0]}" y2="{grid[1]}"/>')
-        out.append(f'<text class="tick" x="{x}" y="{y}" text-anchor="{anchor}">{number(t, digits)}</text>')
+        if begin > free:  # a label that would meet the one before it is left out
+            out.append(f'<text class="tick" x="{x}" y="{y}" text-anchor="{anchor}">{label}</text>')
+            free = begin + width + _TICK
     return "".join(out)
 
 

@@ -33,6 +33,8 @@ from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import ExpressionFrame, FloatArray, Reaction, SpeakerFrame
 
 GRID = Grid()
+PAUSE_NS = NS // 5
+"""A recording that tells nothing for so long pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class Shown:
     plan_s: NDArray[np.float64]
     """(P,) time that each plan took."""
     lag_s: NDArray[np.float64]
-    """(L,) age of the newest evidence in each shown face that had any, through the plan."""
+    """(L,) age of the newest evidence in each shown face that had any, through the plan; without pauses of the
+    recording, in which there is nothing newer to show."""
     look_ahead_s: float
 
 
@@ -142,7 +145,7 @@ def shown(known: Perceived, spec: Spec, seed: int) -> Shown:
         raise MediaError("the recording is too short to listen to", where=spec.text)
     fast = np.stack([face.coefficients for face in faces])
     stamps = np.array([face.stamp_ns for face in faces], dtype=np.int64)
-    return Shown(_on_slots(fast, stamps, known), fast, np.array(plan_s), _ages(faces), ahead)
+    return Shown(_on_slots(fast, stamps, known), fast, np.array(plan_s), _ages(faces, known), ahead)
 
 
 def _run(
@@ -173,9 +176,13 @@ def _on_slots(fast: FloatArray, stamps: NDArray[np.int64], known: Perceived) -> 
     return np.asarray(fast[at], dtype=np.float32)
 
 
-def _ages(faces: Sequence[ExpressionFrame]) -> NDArray[np.float64]:
+def _ages(faces: Sequence[ExpressionFrame], heard: Perceived) -> NDArray[np.float64]:
+    stamps = np.sort(np.array([frame.stamp_ns for frame in heard.frames], dtype=np.int64))
     ages = []
     for face in faces:
+        newest = int(np.searchsorted(stamps, face.stamp_ns, side="right")) - 1
+        if newest < 0 or face.stamp_ns - stamps[newest] > PAUSE_NS:
+            continue
         known = [s for s in (face.reaction_picture_stamp_ns, face.reaction_sound_stamp_ns) if s is not None]
         if known and face.mode == "listening":
             ages.append((face.stamp_ns - max(known)) / NS)

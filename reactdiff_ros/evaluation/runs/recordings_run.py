@@ -15,12 +15,14 @@ from reactdiff_ros.evaluation.results import Figure, Info, Item, Result
 from reactdiff_ros.evaluation.runs.lab import Source
 from reactdiff_ros.evaluation.runs.pools import describe, work_off
 from reactdiff_ros.evaluation.runs.recordings import FIGURES, LabPlan, listen_part, reference_part, score_part
-from reactdiff_ros.evaluation.runs.run import CURVES, Desk, Ran, Row, systems_of, table_of
+from reactdiff_ros.evaluation.runs.run import CURVES, Desk, Ran, Row, counted, systems_of, table_of
 from reactdiff_ros.evaluation.runs.scoring import Spread, columns
 from reactdiff_ros.evaluation.runs.work import Made, Part
 
 LEAST_TRUTHS = 2
 """Means and nearest neighbours need other people's reactions."""
+ONE_PERSON = "The listener under test while it listened to another recording; all of them are of one group of people."
+ONE_RECORDING = "The listener under test half a recording later, because there is no second recording."
 LEAST_MINUTES = 10.0
 """Rates of less than this are told with a warning."""
 
@@ -59,11 +61,15 @@ def run_recordings(
         notes.append("no recorded listener: behaviour and motion are measured, agreement is not")
     lag_s = simple.best_lag([facts[n]["mime"] for n in truths])
     pairs = simple.others([found[n].group for n in there])
+    control = ""
+    if all(other is None for other in pairs):
+        control = ONE_PERSON if len(there) > 1 else ONE_RECORDING
+        pairs = simple.others([str(n) for n in there])
     others = {n: None if i is None else there[i] for n, i in zip(there, pairs, strict=True)}
     scoring = []
     for n in there:
         other = others[n]
-        stood_in = None if other is None else files[other]
+        stood_in = files[n] if other is None else files[other]
         scoring.append(score_part(plan, found[n], n, files[n], stood_in, means if n in truths else "", lag_s))
     scored = work_off(scoring, desk.keep, desk.means, told=partial(desk.told, "scoring"), tell=desk.tell)
     failed |= {
@@ -78,8 +84,9 @@ def run_recordings(
         row.look_ahead_s, row.causal = (online or {}).get(name, (None, None))
     if simple.MIME in rows:
         rows[simple.MIME].note = f"{simple.NOTES[simple.MIME]} Here {lag_s:g} s."
-    if simple.SHUFFLED not in rows:
-        notes.append("there is no shuffled-speaker control: it needs recordings of two groups of people")
+    if control and simple.SHUFFLED in rows:
+        rows[simple.SHUFFLED].note = control
+        notes.append(f"the control is a weak one: {control[0].lower()}{control[1:-1]}")
     items = _items(desk, parts, list(scores), found, notes)
     minutes = sum(item.seconds for item in items) / 60
     if minutes < LEAST_MINUTES:
@@ -87,7 +94,7 @@ def run_recordings(
     systems = systems_of(rows, [spec.name for spec in plan.specs() if spec.text in plan.listeners])
     settings = {**info.settings, "streams": plan.streams, "mime_lag_s": lag_s, **describe(desk.means)}
     head = replace(
-        info, data=f"{len(found)} recordings, {len(truths)} with a recorded listener", people=True,
+        info, data=f"{counted(len(found), 'recording')}, {len(truths)} with a recorded listener", people=True,
         subject=plan.specs()[0].name, seeds={**info.seeds, "run": plan.seed}, settings=settings,
         failed=tuple(f"{name}: {sentence}" for name, sentence in failed.items()),
     )  # fmt: skip

@@ -19,6 +19,11 @@ CURVES: Final = 24
 """Recordings whose curves go into the result file; figures are of all."""
 
 
+def counted(number: int, what: str) -> str:
+    """As in "1 recording" and "2 recordings"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 @dataclass(slots=True)
 class Desk:
     """Where a run works and to whom it tells."""

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, SMILE
 from reactdiff_ros.evaluation.metrics import coupling as measures
 from reactdiff_ros.evaluation.metrics.react import speaker_diversity
 from reactdiff_ros.evaluation.results import Figure, Info, Item, Metric, Result, Role, System
 from reactdiff_ros.evaluation.runs.run import CURVES
 from reactdiff_ros.evaluation.studies.dyads import Calls, Table
-from reactdiff_ros.evaluation.studies.material import Material
+from reactdiff_ros.evaluation.studies.material import Material, Streams
 from reactdiff_ros.evaluation.studies.simulator import Scores
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
@@ -33,12 +35,26 @@ class SimulatorFile:
 
     systems: list[System] = field(default_factory=list)
     material: Material | None = None
+    shown: dict[str, dict[str, FloatArray]] = field(default_factory=dict)
+
+    def keep(self, name: str, material: Material, streams: Streams) -> None:
+        """One system's streams for the first speakers, before they are dropped."""
+        if streams.faces is not None:
+            self.shown[name] = {_speaker(n): face for n, face in enumerate(streams.faces[:CURVES])}
 
     def take(self, name: str, material: Material, scores: Scores) -> None:
         """One system's figures."""
         self.material = material
         figures = {"FRDvs": Figure(speaker_diversity(scores.distances))}
-        self.systems.append(System(name, _ROLES.get(name, "baseline"), values=scores.values, figures=figures))
+        self.systems.append(
+            System(
+                name,
+                _ROLES.get(name, "baseline"),
+                values=scores.values,
+                figures=figures,
+                streams=self.shown.pop(name, {}),
+            )
+        )
 
     def result(self, info: Info) -> Result:
         """What the file holds."""
@@ -46,8 +62,7 @@ class SimulatorFile:
         known = self.material
         seconds = known.frames / REACTION_RATE_HZ
         items = tuple(
-            _curves(Item(f"speaker{n:04d}", seconds, source="simulator"), known.perceived, n)
-            for n in range(known.items)
+            _curves(Item(_speaker(n), seconds, source="simulator"), known.perceived, n) for n in range(known.items)
         )
         subject = next((s.name for s in self.systems if s.role == "listener"), "")
         head = replace(info, data="Simulated speakers that no training has met", seeds={"set": known.seed})
@@ -74,13 +89,26 @@ def dyads_result(table: Table, calls: Calls, info: Info, seed: int) -> Result:
         figures = {"p": Figure(float(told["p"])), "D_marg": Figure(float(told["D_marg"]))}
         values = {"smile_coupling": np.diag(cross).astype(np.float64)}
         note = str(told.get("note", ""))
-        systems.append(System(name, _ROLES.get(name, "baseline"), note=note, values=values, figures=figures))
+        streams = {r.name: _smiling(row) for r, row in zip(calls.recordings[:CURVES], shown, strict=False)}
+        role = _ROLES.get(name, "baseline")
+        systems.append(System(name, role, note=note, values=values, figures=figures, streams=streams))
     subject = "model" if "model" in table.smiles else ""
     head = replace(
         info, data=f"{len(calls.pairs)} pairs of people in recorded calls", people=True, subject=subject,
         seeds={"run": seed},
     )  # fmt: skip
     return Result(head, items, tuple(systems), _DYADS)
+
+
+def _speaker(n: int) -> str:
+    return f"speaker{n:04d}"
+
+
+def _smiling(au12: NDArray[np.float64]) -> FloatArray:
+    """A smile (T,) as a face (T, 58) of which nothing else is known."""
+    face = np.full((len(au12), COEFFICIENT_COUNT), np.nan, dtype=np.float32)
+    face[:, list(SMILE)] = np.clip(au12 / measures.AU12_OF_SMILE, 0, 1)[:, None]
+    return face
 
 
 def _truth(values: FloatArray, observed: object) -> FloatArray:

@@ -42,6 +42,8 @@ class Streams:
     """(N, K, T, 25)"""
     pose: FloatArray
     """(N, K, T, 3): pitch, yaw, roll in rad."""
+    faces: FloatArray | None = None
+    """(N, T, 58) coefficients of the first stream of each, to be looked at; None: a system without a face."""
 
     def __len__(self) -> int:
         return len(self.attributes)
@@ -51,13 +53,14 @@ def streams_of(coefficients: FloatArray, speakers: int) -> Streams:
     """Streams of coefficients (N * K, T, 58), the K of a speaker after each other."""
     shape = (speakers, len(coefficients) // speakers, coefficients.shape[1])
     pose = np.ascontiguousarray(coefficients[..., ROTATION])
-    return Streams(attributes_of(coefficients).reshape(*shape, -1), pose.reshape(*shape, 3))
+    first = coefficients[:: shape[1]]
+    return Streams(attributes_of(coefficients).reshape(*shape, -1), pose.reshape(*shape, 3), first.copy())
 
 
 def copies(one: Streams, count: int) -> Streams:
     """One stream a speaker, (N, 1, T, ...), counted `count` times."""
-    repeated = [np.broadcast_to(a, (len(a), count, *a.shape[2:])) for a in (one.attributes, one.pose)]
-    return Streams(*repeated)
+    attributes, pose = (np.broadcast_to(a, (len(a), count, *a.shape[2:])) for a in (one.attributes, one.pose))
+    return Streams(attributes, pose, one.faces)
 
 
 @dataclass(frozen=True, slots=True)

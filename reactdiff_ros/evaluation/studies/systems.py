@@ -215,7 +215,8 @@ def rules(material: Material, means: Means, told: Told) -> Streams:
 def ground_truth(material: Material, means: Means, told: Told) -> Streams:
     """The targets themselves: the best that the metrics can give."""
     kept = slice(0, STREAMS)
-    return Streams(material.targets.attributes[:, kept], material.targets.pose[:, kept])
+    targets = material.targets
+    return Streams(targets.attributes[:, kept], targets.pose[:, kept], targets.faces)
 
 
 System = Callable[[Material, Means, Told], Streams]
@@ -270,4 +271,9 @@ def _rules(job: tuple[SpeakerBatch, NDArray[np.int64]]) -> FloatArray:
 
 
 def _joined(parts: list[Streams]) -> Streams:
-    return Streams(np.concatenate([p.attributes for p in parts]), np.concatenate([p.pose for p in parts]))
+    faces = [p.faces for p in parts if p.faces is not None]
+    return Streams(
+        np.concatenate([p.attributes for p in parts]),
+        np.concatenate([p.pose for p in parts]),
+        np.concatenate(faces) if len(faces) == len(parts) else None,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,13 @@ from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.result_files import read_result
+from reactdiff_ros.evaluation.runs.heard import Perceived, _ages
 from reactdiff_ros.evaluation.runs.lab import sources
 from reactdiff_ros.evaluation.runs.measures import measured
+from reactdiff_ros.evaluation.runs.recordings import _half_later
+from reactdiff_ros.evaluation.runs.work import Made
+from reactdiff_ros.model.tokens import blank
+from reactdiff_ros.types import ExpressionFrame
 
 pytest.importorskip("numba")
 
@@ -93,9 +99,31 @@ def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.Ca
     told, _ = evaluated(capsys, tmp_path, "--streams", "1")
     assert told["recordings"] == 1
     assert 2.5 < 60 * told["minutes"] < 4.0
-    assert "shuffled" not in told["systems"]
-    assert any("no shuffled-speaker control" in note for note in told["notes"])
-    assert told["systems"]["rules"]["latency_p50_ms"] > 0
+    # With one recording the control is the same face half a recording later.
+    assert any("half a recording later" in note for note in told["notes"])
+    assert told["systems"]["shuffled"]["role"] == "control"
+    assert 0 < told["systems"]["rules"]["latency_p50_ms"] <= told["systems"]["rules"]["latency_p99_ms"] < 600
+
+
+def test_the_control_of_one_recording_is_as_good_but_elsewhere() -> None:
+    speaker, listener = smiling([100, 300], 600), smiling([115, 315], 600)[None]
+    arrays = {"faces/rules": listener, "attributes/rules": listener[..., :25], "speaker": speaker}
+    later = _half_later(Made({}, arrays)).arrays
+    assert set(later) == {"faces/rules", "attributes/rules"}
+    np.testing.assert_array_equal(later["faces/rules"][0, 300:], listener[0, :300])
+    own, control = measured(speaker, listener), measured(speaker, later["faces/rules"])
+    assert control["smiles_per_minute"] == own["smiles_per_minute"]
+    assert control["smile_coupling"] < own["smile_coupling"] - 0.1
+
+
+def test_a_pause_of_the_recording_is_no_latency() -> None:
+    def face(stamp_ms: int, evidence_ms: int) -> ExpressionFrame:
+        flat = np.zeros(58, np.float32)
+        return ExpressionFrame(stamp_ms * 10**6, flat, "listening", (), None, None, evidence_ms * 10**6, None)
+
+    frames: Any = tuple(SimpleNamespace(stamp_ns=ms * 10**6) for ms in (0, 40, 80, 2000))
+    faces = [face(100, 0), face(160, 40), face(900, 80), face(1500, 80), face(2060, 2000)]
+    np.testing.assert_allclose(_ages(faces, Perceived(0, blank(1), frames=frames)), [0.1, 0.12, 0.06])
 
 
 def test_pairs_are_found_by_name_or_by_option(tmp_path: Path) -> None:

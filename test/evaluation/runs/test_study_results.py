@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reactdiff_ros.cli.main import main
+from reactdiff_ros.coefficients import HEAD_PITCH
+from reactdiff_ros.evaluation.report.page import Options, build_page
 from reactdiff_ros.evaluation.result_files import read_result
 
 pytest.importorskip("numba")
@@ -29,6 +32,12 @@ def test_simulator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     }  # fmt: skip
     assert result.system("policy").values["FRC"].mean() == pytest.approx(told["policy"]["FRC"])
     assert result.system("policy").figures["FRDvs"].value == pytest.approx(told["policy"]["FRDvs"])
+    assert set(result.system("policy").streams) == {item.id for item in result.items}
+    shown = result.system("policy").streams["speaker0001"]
+    assert shown.shape == (100, 58)
+    assert shown.std(0).max() > 0.01
+    assert not np.array_equal(shown, result.system("oracle").streams["speaker0001"])
+    assert len(build_page(result, Options(faces=False))) > 10_000
     assert main([*arguments, "--output", str(output)]) in (1, 2)
 
 
@@ -44,6 +53,13 @@ def test_dyads(tmp_path: Path, clips, capsys: pytest.CaptureFixture[str]) -> Non
     assert result.info.people
     assert result.system("real").role == "reference"
     np.testing.assert_allclose(result.system("real").values["smile_coupling"].mean(), told["real"]["C"])
+    real = result.system("real").streams
+    assert len(real) == 24
+    assert np.isnan(next(iter(real.values()))[:, HEAD_PITCH]).all()
+    subject = replace(result.info, subject="random")
+    page = build_page(replace(result, info=subject), Options(faces=False))
+    assert "Time lines" in page
+    assert "NaN" not in page.split("<script")[0]
     assert result.system("still").figures["p"].value == told["still"]["p"]
     assert main([*arguments, "--output", str(output)]) == 1
     assert "the result file is there already" in capsys.readouterr().err
