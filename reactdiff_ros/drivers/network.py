@@ -49,6 +49,8 @@ class NetworkRobot(ABC):
         self._lock: DeviceLock | None = None
         self._link: Link | None = None
         self._armed: set[str] = set()
+        self._holding: set[str] = set()
+        """Joints that have torque, as far as it is ours: armed, or stopped."""
         self._faults: dict[str, Fault] = {}
         self._told: dict[str, float] = {}
         """Newest position of each joint that was sent."""
@@ -146,6 +148,7 @@ class NetworkRobot(ABC):
             if refused:
                 return Fault("refused", f"{self._title} does not take commands, {refused}")
         self._armed.add(joint)
+        self._holding.add(joint)
         return None
 
     def command(self, positions: Mapping[str, float]) -> None:
@@ -161,9 +164,10 @@ class NetworkRobot(ABC):
 
     def release(self, joint: str) -> None:
         """No more commands; when the last joint is released, torque goes off for all, which may take 2 s."""
-        was = joint in self._armed
+        was = joint in self._holding
         self._armed.discard(joint)
-        if was and not self._armed and self._link is not None and self._ready():
+        self._holding.discard(joint)
+        if was and not self._holding and self._link is not None and self._ready():
             self._torque(self._link, False)
 
     def stop(self) -> None:

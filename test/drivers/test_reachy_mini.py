@@ -103,6 +103,16 @@ def test_torque_goes_off_with_the_last_joint(robot, driver):
     assert robot.modes == ["enabled", "disabled"]
 
 
+def test_what_was_stopped_can_be_let_go(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    driver.arm("antenna_left", 0.0)
+    driver.stop()
+    driver.release("antenna_left")
+    assert robot.modes == ["enabled"]
+    driver.release("head_yaw")
+    assert robot.modes == ["enabled", "disabled"]
+
+
 def test_stop_holds(robot, driver):
     driver.arm("head_yaw", 0.0)
     driver.stop()
