@@ -126,6 +126,29 @@ def test_mars_at_its_own_rate_and_of_any_length(tmp_path: Path, capsys: pytest.C
     assert told["systems"]["ground_truth"]["FRC"] == 2  # forced, as the challenge does
 
 
+@pytest.mark.parametrize("layout", ["react", "mars"])
+def test_the_model_listens_in_both_layouts(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if layout == "react":
+        folder = react(tmp_path / "data", frames=61, sound=False, splits=("val",))
+        react_neighbours(folder)
+    else:
+        folder = mars(tmp_path / "data", split="val")
+    output = tmp_path / "model.npz"
+    told, _ = evaluated(capsys, folder, "--listener", "model", "--output", str(output))
+    assert told["recordings"] == 8
+    assert not told["failed"]
+    result = read_result(output)
+    shown = result.system("model")
+    assert shown.role == "listener"
+    assert np.isfinite(shown.values["FRC"]).all()
+    assert len(shown.compute_s) > 0
+    faces = list(shown.streams.values())
+    assert len(faces) == 8
+    assert all(np.isfinite(face).all() and face.shape[1] == 58 for face in faces)
+    assert max(face.std(0).max() for face in faces) > 1e-3
+    assert len({face.tobytes() for face in faces}) == 8
+
+
 @pytest.mark.timeout(400)
 def test_several_processes_give_the_same_figures(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, _ = evaluated(capsys, data)
