@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,26 @@ AS_PEOPLE_DO: Final = 0.17
 """Responsiveness of the mean person: what the setting 0 means. The simulator's natural listeners lie about it."""
 MEASURED: Final = ("smiling", "nodding", "liveliness")
 """Controls of what a reference measures as well: they are left to it unless the user sets them."""
+
+
+GREETING_ATTITUDE: Final = 0.5
+GREETING_FADE_S: Final = 2.0
+
+
+def greeting(style: Style, met_s: float, greeting_s: float) -> Style:
+    """The style of a listener who met the speaker `met_s` ago: at first it answers nearly everything.
+
+    People return a smile of greeting far more surely than one in mid-talk. A style that is cool (attitude below 0)
+    does not greet. After `greeting_s` it fades to the style within GREETING_FADE_S.
+    """
+    share = float(np.clip((greeting_s + GREETING_FADE_S - met_s) / GREETING_FADE_S, 0.0, 1.0))
+    if share == 0.0 or greeting_s == 0.0 or style.attitude < 0.0:
+        return style
+    return replace(
+        style,
+        responsiveness=max(style.responsiveness, share),
+        attitude=max(style.attitude, GREETING_ATTITUDE * share),
+    )
 
 
 def conditioning(style: Style, turn: Turn = "listening") -> Conditions:

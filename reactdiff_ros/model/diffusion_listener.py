@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, ROTATION, bounded
-from reactdiff_ros.model.conditioning import conditioning
+from reactdiff_ros.model.conditioning import conditioning, greeting
 from reactdiff_ros.model.evidence import EvidenceWatch
 from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
@@ -119,8 +119,10 @@ class DiffusionListener(PolicyListener):
             return np.zeros((count, HORIZON_FRAMES, COEFFICIENT_COUNT), dtype=np.float32), 0
         lead = self._lead(slot)
         speaker, missing = self._grid.tokens(slot - 1 - lead, self._networks.shape["speech"])
+        met_s = self._engagement.met_s(self._clock.grid.time_ns(slot))
+        style = greeting(self._style, met_s, self._config.greeting_s)
         plans = self._planner.plan(
-            slot, speaker[None], missing[None], conditioning(self._style, self._turn), lead=lead,
+            slot, speaker[None], missing[None], conditioning(style, self._turn), lead=lead,
             frames=HORIZON_FRAMES, everyone=self._everyone,
         )  # fmt: skip
         shown = levels[:, None] * plans.shown[0]

@@ -5,6 +5,7 @@ A missing modality is not silence: without a microphone presence keeps it listen
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,8 @@ ACTING: Final[NDArray[np.intp]] = np.array(
 ACTIVITY_BLENDSHAPE: Final = 0.12
 ACTIVITY_RAD: Final = 0.07
 """A coefficient that leaves its own mean of the last 2 s by this much (noise of landmarks stays under it)."""
+MEETING_APART_S: Final = 10.0
+"""Whoever was away for less is not met again."""
 MEAN_S: Final = 2.0
 MIN_CONFIDENCE: Final = 0.3
 
@@ -57,6 +60,7 @@ class Engagement:
         self._sound_ns: int | None = None
         self._face_ns: int | None = None
         self._arrival_ns: int | None = None
+        self._met_ns: int | None = None
         self._speech_ns: int | None = None
         self._activity_ns: int | None = None
         self._robot_ns: int | None = None
@@ -103,6 +107,10 @@ class Engagement:
             return "robot_speaking"
         return "listening" if self.engaged(now_ns) else "idle"
 
+    def met_s(self, now_ns: int) -> float:
+        """Seconds since the person who is there came, or came back after MEETING_APART_S; infinite without anybody."""
+        return math.inf if self._met_ns is None else to_s(now_ns - self._met_ns)
+
     def alive(self, now_ns: int) -> bool:
         """A frame came within the input timeout."""
         return self._recent(self._frame_ns, now_ns, self._config.input_timeout_s)
@@ -147,6 +155,8 @@ class Engagement:
         now = frame.stamp_ns
         if not frame.face_present:
             return
+        if not self._recent(self._face_ns, now, MEETING_APART_S) or frame.person_id != self._person:
+            self._met_ns = now
         if not self._recent(self._face_ns, now, self._config.absent_s) or frame.person_id != self._person:
             self._arrival_ns, self._mean = now, None
         self._face_ns, self._person = now, frame.person_id

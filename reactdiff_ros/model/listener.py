@@ -24,7 +24,7 @@ class ListenerConfig:
     hop_s: float = setting(0.16, "A new plan is due this long after the last one.", unit="s", low=0.04, high=0.64)
     candidates: int = setting(4, "Reactions drawn for one plan (model).", low=1, high=16)
     steps: int = setting(8, "Denoiser steps for one plan (model).", low=1, high=64)
-    guidance: float = setting(3.0, "Classifier-free guidance on the speaker (model).", low=0.0, high=8.0)
+    guidance: float = setting(1.0, "Classifier-free guidance on the speaker (model).", low=0.0, high=8.0)
     model_dir: str = setting("", "Folder with the model's weights; empty: the shipped ones (model).")
     threads: int = setting(1, "Threads that the network may use (model).", low=1, high=16)
     publish_candidates: bool = setting(
@@ -40,6 +40,10 @@ class ListenerConfig:
     nodding: float = control("nodding", "Backchannel rate: how much it nods, 0: ordinary")
     liveliness: float = control("liveliness", "How much head and brows move, 0: ordinary")
     delay_s: float = control("delay_s", "Extra reaction time", unit="s")
+    greeting_s: float = setting(
+        4.0, "So long it answers nearly everything of somebody who came, as one does in greeting (model).",
+        unit="s", low=0.0, high=20.0,
+    )  # fmt: skip
     nod_rate_per_min: float = setting(
         4.5, "Nods a minute of the other's speech (rules, random).", unit="1/min", low=0.0, high=12.0
     )

@@ -140,7 +140,7 @@ class Networks:
         noise: FloatArray,
         *,
         steps: int,
-        guidance: float,
+        guidance: float | FloatArray,
         recall: int,
         schedule: Sequence[float] | None = None,
     ) -> FloatArray:
@@ -153,7 +153,7 @@ class Networks:
             conditions: (N, condition_count), see `conditions.condition_vector`.
             noise: (N, K, H, L), H at most the shape's horizon.
             steps: of the solver.
-            guidance: 1 = the speaker as trained, 0 = no speaker at all, above 1 = more than trained.
+            guidance: of all or (N,). 1 = the speaker as trained, 0 = no speaker at all, above 1 = more than trained.
             recall: how many of the newest frames of the past are shown to the network.
             schedule: noise angles instead of those of `steps`; `noise` is then noisy data (of `drawable`) at the first.
         """
@@ -161,7 +161,8 @@ class Networks:
         keys, values, told = self._sessions["context"].run(
             None, {"speaker": speaker, "past": past, "conditions": conditions}
         )
-        masks = _masks(missing, past.shape[1], recall, candidates, guided=guidance != 1.0)
+        strength = np.broadcast_to(np.asarray(guidance, dtype=np.float32), count)[:, None, None, None]
+        masks = _masks(missing, past.shape[1], recall, candidates, guided=bool((strength != 1.0).any()))
         stretches = masks.shape[1]
         context = {"keys": keys, "values": values, "told": told, "mask": masks}
         run = self._denoiser_for(count, stretches, noise.shape[2]).run
@@ -173,7 +174,7 @@ class Networks:
             if stretches == candidates:
                 return v
             seeing, blind = v[:, :candidates], v[:, candidates:]
-            return np.asarray(blind + np.float32(guidance) * (seeing - blind))
+            return np.where(strength == 1.0, seeing, blind + strength * (seeing - blind))
 
         drawn: FloatArray = fitted_multistep(velocity, noise, schedule or angles(steps)).astype(np.float32)
         frames = noise.shape[2]  # a shorter stretch responds as the beginning of a longer one

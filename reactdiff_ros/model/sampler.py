@@ -15,12 +15,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT, condition_vector
+from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, condition_vector
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.types import FloatArray
 
 LATENT_LIMIT: Final = 8.0
 """Whitened latents beyond this many deviations, or NaN, are never passed on."""
+
+
+EAGER: Final = 4.0
+ORDINARY: Final = 0.35
+"""Responsiveness up to which people lie."""
+_ATTITUDE, _RESPONSIVENESS = CONTROL_NAMES.index("attitude"), CONTROL_NAMES.index("responsiveness")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,9 @@ class Sampling:
     steps: int = 8
     """Evaluations of the denoiser for one stretch."""
     guidance: float = 1.0
-    """1 = the speaker as trained, above 1 = more; 1 needs half the time."""
+    """1 = the speaker as trained, above 1 = more; 1 needs half the time. An eager listener has more, see `guided`."""
+    eager: float = EAGER
+    """How much more of it the most responsive listener has."""
     hop: int = 4
     """Frames of a plan that are shown before the next one."""
     block: int = 4
@@ -82,6 +90,19 @@ def ordinary(count: int, controls: FloatArray | None = None) -> Conditions:
     return Conditions(given, np.ones_like(given), style, style, np.zeros(count, dtype=np.float32))
 
 
+def guided(conditions: Conditions, how: Sampling) -> FloatArray:
+    """Guidance on the speaker (N,): `how.guidance`, and more for those who are to answer more than people do.
+
+    A listener that answers nearly everything is rare among people and in training, and a network trained for an hour
+    follows that control by half; guidance makes up for the rest. A cool listener, who is to answer less, has none of
+    it: the factor is 1 + eager * (responsiveness - ORDINARY) / (1 - ORDINARY) * (1 + min(attitude, 0)), at least 1.
+    """
+    controls = conditions.controls * conditions.controls_given
+    beyond = np.maximum(controls[:, _RESPONSIVENESS] - ORDINARY, 0) / (1 - ORDINARY)
+    warmth = 1 + np.clip(controls[:, _ATTITUDE], -1, 0)
+    return np.asarray(how.guidance * (1 + how.eager * beyond * warmth), dtype=np.float32)
+
+
 def draw(
     networks: Networks,
     speaker: FloatArray,
@@ -112,7 +133,7 @@ def draw(
         now = noise[:, :, start : start + how.block].reshape(len(past), -1, how.block, width)
         told = conditions.vector(min(age + start, s["max_lead"] - 1), s["max_lead"])
         new = networks.sample(
-            speaker, missing, past, told, now, steps=how.steps, guidance=how.guidance, recall=how.recall
+            speaker, missing, past, told, now, steps=how.steps, guidance=guided(conditions, how), recall=how.recall
         )
         new = sane(new, networks.neutral)
         drawn.append(new.reshape(count, candidates, how.block, width))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -10,8 +11,9 @@ from policy_drive import FRAME, frame, run, shown, talk, voice
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, INDEX, SMILE
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.model.conditioning import AS_PEOPLE_DO, conditioning
+from reactdiff_ros.model.conditioning import AS_PEOPLE_DO, conditioning, greeting
 from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
+from reactdiff_ros.model.engagement import Engagement
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.styles import Style, load_styles
@@ -144,6 +146,32 @@ def test_a_style_becomes_conditions_within_their_ranges() -> None:
     assert conditioning(Style()).controls[0, at("responsiveness")] == pytest.approx(AS_PEOPLE_DO)
     assert conditioning(Style(responsiveness=1.0)).controls[0, at("responsiveness")] == 1.0
     assert conditioning(Style(delay_s=0.7)).controls[0, at("delay")] == pytest.approx(0.7)
+
+
+def test_a_greeting_opens_a_listener_for_seconds_and_leaves_a_cool_one_alone() -> None:
+    style = Style()
+    at_once, held, fading, later = (greeting(style, met_s, 4.0) for met_s in (0.0, 4.0, 5.0, 6.0))
+    assert at_once.responsiveness == held.responsiveness == 1.0
+    assert at_once.attitude == pytest.approx(0.5)
+    assert fading.responsiveness == pytest.approx(0.5)
+    assert later == style == greeting(style, math.inf, 4.0) == greeting(style, 0.0, 0.0)
+    cool = Style(attitude=-0.3)
+    assert greeting(cool, 0.0, 4.0) == cool
+    warm = Style(attitude=0.9, responsiveness=1.0)
+    assert greeting(warm, 0.0, 4.0) == warm
+
+
+def test_whoever_turns_away_for_a_moment_is_not_met_again() -> None:
+    engagement = Engagement(ListenerConfig())
+    assert engagement.met_s(0) == math.inf
+    times = [*np.arange(0, 3, 0.04), *np.arange(8, 9, 0.04), *np.arange(30, 31, 0.04)]
+    met = {}
+    for t in times:
+        engagement.observe(frame(round(t * 1e9)))
+        met[round(t, 2)] = engagement.met_s(round(t * 1e9))
+    assert met[2.0] == pytest.approx(2.0)
+    assert met[8.4] == pytest.approx(8.4)
+    assert met[30.0] == 0.0
 
 
 def test_each_control_changes_its_own_condition_alone() -> None:

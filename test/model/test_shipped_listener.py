@@ -43,7 +43,7 @@ def test_no_reaction_without_a_reason(listener):
         faces = [shown(drive(listener, session(8, smile=0.0, loudness=loudness), seed)) for seed in range(3)]
         smiles = [f[:, SMILE].mean() for f in faces]
         # People smile three times a minute of their own accord, and so does a listener that does as people do.
-        assert np.mean(smiles) < 0.12
+        assert np.mean(smiles) < 0.18
         assert np.mean([np.percentile(f[:, SMILE], 98) for f in faces]) < 0.45
 
 

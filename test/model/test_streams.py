@@ -8,10 +8,11 @@ import pytest
 from speaker_frames import frame, voice
 
 from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, UPPER
+from reactdiff_ros.model.conditions import CONTROL_COUNT
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Sampling, ordinary
+from reactdiff_ros.model.sampler import ORDINARY, Sampling, guided, ordinary
 from reactdiff_ros.model.streams import CHUNK, free_run, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch, from_frame
 from reactdiff_ros.model.weights import find_weights
@@ -59,7 +60,7 @@ def test_the_live_listener_fed_frame_by_frame_shows_the_same(networks, random_we
     frames = speaker_frames(110)
     config = ListenerConfig(
         model_dir=str(random_weights), steps=3, guidance=1.5, candidates=candidates, hop_s=0.16,
-        style="natural",
+        style="natural", greeting_s=0.0,
     )  # fmt: skip
     listener = DiffusionListener(seed=7, config=config)
     live = np.zeros((len(frames) + 20, 58), dtype=np.float32)
@@ -168,6 +169,29 @@ def test_guidance_of_one_is_the_network_as_trained_and_zero_is_blind(networks, t
     np.testing.assert_allclose(blind[0], blind[1], atol=1e-5)
     seeing = [run(networks, tokens[i : i + 1], how=replace(FAST, guidance=1.0), count=1) for i in range(2)]
     assert np.abs(seeing[0] - seeing[1]).max() > 1e-3
+
+
+def test_guidance_rises_with_responsiveness_beyond_what_people_do_and_not_for_the_cool():
+    controls = np.zeros((5, CONTROL_COUNT), dtype=np.float32)
+    controls[:, 0], controls[:, 1] = [0, 0, 0.5, 0, -1], [0, ORDINARY, 1.0, 0.6, 1.0]
+    strength = guided(ordinary(5, controls), Sampling(guidance=1.5, eager=2.0))
+    np.testing.assert_allclose(strength[[0, 1, 2, 4]], [1.5, 1.5, 4.5, 1.5], rtol=1e-6)
+    assert 1.5 < strength[3] < 4.5
+
+
+def test_each_listener_of_a_batch_has_its_own_guidance(networks, tokens):
+    controls = np.zeros((2, CONTROL_COUNT), dtype=np.float32)
+    controls[1, 1] = 1.0
+    how = replace(FAST, guidance=1.0, eager=2.0)
+    both = free_run(
+        networks, tokens[:1], ordinary(2, controls), speaker_of=np.zeros(2, dtype=int), seeds=np.arange(2), how=how
+    )
+    for i in range(2):
+        alone = free_run(
+            networks, tokens[:1], ordinary(1, controls[i : i + 1]), speaker_of=np.zeros(1, dtype=int),
+            seeds=np.array([i]), how=how,
+        )  # fmt: skip
+        np.testing.assert_allclose(both[i], alone[0], atol=1e-5)
 
 
 def test_speakers_are_encoded_alone_or_together_alike(networks):

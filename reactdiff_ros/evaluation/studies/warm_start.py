@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.model.noise import NoiseTape
 from reactdiff_ros.model.planner import LOOKAHEAD, OwnPast, finished
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Conditions, Sampling, faces, sane
+from reactdiff_ros.model.sampler import Conditions, Sampling, faces, guided, sane
 from reactdiff_ros.model.solvers import angles
 from reactdiff_ros.types import FloatArray
 
@@ -81,8 +81,8 @@ class WarmStart:
                 z = (np.cos(LEVEL) * clean + np.sin(LEVEL) * z).astype(np.float32)
             told = conditions.vector(min(how.lead + first, s["max_lead"] - 1), s["max_lead"])
             new = networks.sample(
-                speaker, missing, past, told, z[:, None], steps=how.steps, guidance=how.guidance, recall=how.recall,
-                schedule=self._warm if warm else None,
+                speaker, missing, past, told, z[:, None], steps=how.steps, guidance=guided(conditions, how),
+                recall=how.recall, schedule=self._warm if warm else None,
             )  # fmt: skip
             latents = sane(new, networks.neutral)[:, 0]
             drawn.append(latents)
