@@ -31,15 +31,11 @@ bench: setup
 	@. ./env.sh && reactdiff bench record $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) --output docs/benchmarks.json \
 	  && reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
 
-# The shipped weights, made anew (torch, espeak-ng; about an hour on one core): simulated dyads, then fine-tuning on
-# recorded calls where DYADS names their folder (docs/training.md says where they are published).
+# The shipped weights, made anew from simulated dyads (torch, espeak-ng; two and a half hours on one core).
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 weights: setup
-	@. ./env.sh && reactdiff train --output runs/live --voices runs/voices.npz --minutes 60 $(ARGS) \
-	  && last=runs/live \
-	  && { [ -z "$(DYADS)" ] || { reactdiff train --output runs/tuned --from runs/live/checkpoint.pt --steps 600 \
-	       --voices runs/voices.npz --dyads "$(DYADS)" && last=runs/tuned; }; } \
-	  && reactdiff export $$last/checkpoint.pt --output resource/models/live
+	@. ./env.sh && reactdiff train --output runs/live --voices runs/voices.npz --minutes 150 $(ARGS) \
+	  && reactdiff export runs/live/checkpoint.pt --output resource/models/live
 
 # What the shipped weights do, all of it (hours): docs/evidence.md and the model card. Called again, it goes on.
 # Four models of the folds make the figures of recorded calls a test: ARGS="--fold-models D0 D1 D2 D3".

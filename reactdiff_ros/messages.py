@@ -17,7 +17,6 @@ import numpy as np
 from .clock import NS
 from .coefficients import COEFFICIENT_COUNT
 from .errors import MessageError
-from .styles import RANGES
 from .types import (
     EXPRESSION_CLASSES,
     Affect,
@@ -31,6 +30,7 @@ from .types import (
     SpeakerFrame,
     Voice,
 )
+from .vocabulary import RANGES
 
 MAX_HORIZON: Final = 250
 UNCHANGED: Final = -100.0

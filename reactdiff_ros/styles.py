@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 import yaml
@@ -20,23 +19,8 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.settings import setting
 from reactdiff_ros.types import ListenerControl
+from reactdiff_ros.vocabulary import RANGES
 
-RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
-    {
-        "attitude": (-1.0, 1.0),
-        "responsiveness": (0.0, 1.0),
-        "smiling": (-1.0, 1.0),
-        "nodding": (-1.0, 1.0),
-        "liveliness": (-1.0, 1.0),
-        "delay_s": (0.0, 1.0),
-        "intensity": (0.0, 2.0),
-        "stillness": (0.0, 1.0),
-        "upper_face": (0.0, 2.0),
-        "lower_face": (0.0, 2.0),
-        "head": (0.0, 2.0),
-    }
-)
-"""The one table of controls: lowest and highest value of each. What they mean: `types.ListenerControl`."""
 LISTENER_CONTROLS: Final = ("attitude", "responsiveness", "smiling", "nodding", "liveliness", "delay_s")
 """Those that the listener obeys; the rest are gains that the expression room applies to any listener's plan."""
 EXPRESSION_CONTROLS: Final = tuple(name for name in RANGES if name not in LISTENER_CONTROLS)

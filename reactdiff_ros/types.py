@@ -21,8 +21,6 @@ MFCC_COUNT = 26
 REACTION_RATE_HZ = 25.0
 EXPRESSION_RATE_HZ = 50.0
 
-Policy = Literal["model", "rules", "mime", "random", "idle"]
-POLICIES: tuple[Policy, ...] = ("model", "rules", "mime", "random", "idle")
 FaceMode = Literal["listening", "idle", "neutral"]
 Turn = Literal["listening", "robot_speaking", "idle"]
 """Whose turn it is, as the listener sees it: the other's, the robot's own, or nobody is there to listen to."""
@@ -183,7 +181,7 @@ class ExpressionFrame:
 
 @dataclass(frozen=True, slots=True)
 class ListenerControl:
-    """Style of listening. NaN (or "" / None) leaves a setting as it is. Ranges: `styles.RANGES`."""
+    """Style of listening. NaN (or "" / None) leaves a setting as it is. Ranges: `vocabulary.RANGES`."""
 
     attitude: float = float("nan")
     """-1 (cool, sceptical) .. 1 (warm); 0 = neutral."""

@@ -20,7 +20,18 @@ SOURCES = ("simulator", "datasets", "bags")
 SOURCES_MAY_IMPORT = {"simulator": {"perception"}, "datasets": set(), "bags": {"capture"}}
 MODEL_INPUTS = {"tokens", "conditions", "style"}
 # What every room may know: the values, their basis, time, errors, and where shipped files and settings are.
-SHARED = {"types", "attributes", "coefficients", "clock", "errors", "messages", "resources", "settings", "styles"}
+SHARED = {
+    "types",
+    "attributes",
+    "coefficients",
+    "clock",
+    "errors",
+    "messages",
+    "resources",
+    "settings",
+    "styles",
+    "vocabulary",
+}
 # Heavy or peculiar imports, and the only folders that may have them.
 HOMES = {
     "rclpy": {"nodes"},

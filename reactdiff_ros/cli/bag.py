@@ -65,7 +65,9 @@ def _print(about: dict[str, Any]) -> None:
 @bag.command("from-video")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_PATH)
 @click.option("-o", "--output", type=_PATH, default=None, help="Bag to be made; else FILE's name with _bag.")
-@click.option("--storage", type=click.Choice(["mcap", "sqlite3"]), default="mcap", show_default=True)
+@click.option(
+    "--storage", type=click.Choice(["mcap", "sqlite3"]), default="mcap", show_default=True, help="Format of the bag."
+)
 @click.option("--raw", is_flag=True, help="Pictures as sensor_msgs/Image instead of JPEG: large.")
 @click.option("--quality", type=click.IntRange(1, 100), default=85, show_default=True, help="Of JPEG.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")

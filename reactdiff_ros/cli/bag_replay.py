@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli.output import EXIT_DONE, dumps, json_on_stdout, tell
-from reactdiff_ros.styles import RANGES
-from reactdiff_ros.types import POLICIES
+from reactdiff_ros.vocabulary import POLICIES, RANGES
 
 if TYPE_CHECKING:
     from reactdiff_ros.nodes.table import Value
@@ -21,7 +20,7 @@ _FILE = click.Path(path_type=Path)
 
 
 def _controls(command: Any) -> Any:
-    """An option for each control of `styles.RANGES`."""
+    """An option for each control of `vocabulary.RANGES`."""
     for name, (low, high) in reversed(list(RANGES.items())):
         text = f"{low:g} to {high:g}; else as the style has it."
         command = click.option(f"--{name.replace('_', '-')}", name, type=click.FloatRange(low, high), help=text)(

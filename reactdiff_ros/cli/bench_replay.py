@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reactdiff_ros.types import POLICIES
+from reactdiff_ros.vocabulary import POLICIES
 
 
 @click.command("replay")

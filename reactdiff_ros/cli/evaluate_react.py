@@ -24,7 +24,9 @@ MEASURES = (
     metavar="DIR",
     help="Root of REACT2023, REACT2024 (val.csv, val/...) or MARS (val/facial-attributes/...).",
 )
-@click.option("--split", type=click.Choice(("train", "val", "test")), default="val", show_default=True)
+@click.option(
+    "--split", type=click.Choice(("train", "val", "test")), default="val", show_default=True, help="Whose clips."
+)
 @runs.LISTENERS
 @options.MODEL
 @click.option(

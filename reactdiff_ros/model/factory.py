@@ -7,7 +7,7 @@ from collections.abc import Callable
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.model.policies import make_policy
-from reactdiff_ros.types import POLICIES
+from reactdiff_ros.vocabulary import POLICIES
 
 
 def make_listener(

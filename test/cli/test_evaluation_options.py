@@ -14,7 +14,7 @@ from reactdiff_ros.cli.main import cli
 
 SHARED = {"steps", "guidance", "hop_s", "seed", "workers", "as_json"}
 COMMANDS = {
-    "ablations": {"voices"}, "behaviour": {"voices", "output"}, "controls": {"voices", "output"}, "dyads": set(),
+    "ablations": {"voices"}, "behaviour": {"voices", "output"}, "controls": {"voices", "output"}, "dyads": {"output"},
     "evidence": {"voices"}, "sessions": {"voices"}, "simulator": {"voices", "output"}, "streams": {"voices", "output"},
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ from reactdiff_ros.capture.foreign_sound import StampedBytes, sampled_sound  # n
 from reactdiff_ros.errors import MessageError  # noqa: E402
 from reactdiff_ros.nodes import convert  # noqa: E402
 from reactdiff_ros.nodes.humans import action_units  # noqa: E402
-from reactdiff_ros.styles import RANGES  # noqa: E402
+from reactdiff_ros.vocabulary import RANGES  # noqa: E402
 
 NAN = float("nan")
 f32 = st.floats(-8, 8, width=32)

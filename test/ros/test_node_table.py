@@ -25,7 +25,7 @@ from reactdiff_ros.nodes.table import load_table, read_table
 from reactdiff_ros.perception.config import RANGES, PerceptionConfig
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.robots.profile import shipped_profiles
-from reactdiff_ros.types import POLICIES
+from reactdiff_ros.vocabulary import POLICIES
 
 TABLE = load_table()
 LAUNCH = Path(__file__).parents[2] / "launch" / "listener.launch.py"

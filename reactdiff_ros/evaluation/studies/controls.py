@@ -32,8 +32,9 @@ from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.speaker import Insertion, make_speakers, stimulus_of
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.voices import VoiceBank
-from reactdiff_ros.styles import RANGES, Style
+from reactdiff_ros.styles import Style
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+from reactdiff_ros.vocabulary import RANGES
 
 Values = NDArray[np.floating[Any]]
 POINTS: Final = 5
