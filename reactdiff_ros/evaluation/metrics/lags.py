@@ -113,6 +113,21 @@ def _nearest(heard: list[Frames], shown: list[Frames]) -> NDArray[np.float64]:
     return np.concatenate(lags) if lags else np.zeros(0)
 
 
+def answer_lags(speaker: Values, listener: Values) -> NDArray[np.float64]:
+    """How long after each onset of the speakers' smiles (N, T) the listener's next smile begins, s: those within 3 s.
+
+    Unlike the nearest onset, which may lie before, this is a lag of answers: a mirror with a delay has that delay,
+    however often the speaker smiles. A listener that is not related to the speaker has about 1.5 s.
+    """
+    lags = []
+    for mine, theirs in zip(smile_onsets(speaker), smile_onsets(listener), strict=True):
+        after = np.searchsorted(theirs, mine, side="right")
+        answered = after < len(theirs)
+        lags.append((theirs[after[answered]] - mine[answered]) / REACTION_RATE_HZ)
+    found = np.concatenate(lags) if lags else np.zeros(0)
+    return np.asarray(found[found <= FAR_S])
+
+
 def _shares(lags: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     # The bin around 0 holds both of its edges.
     edges = np.array(EDGES_S) + np.array([-1e-9, -1e-9, 1e-9, 1e-9, 1e-9])

@@ -15,7 +15,7 @@ from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, LOWER, ROTATION
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve
-from reactdiff_ros.evaluation.metrics.lags import onset_lags
+from reactdiff_ros.evaluation.metrics.lags import answer_lags, onset_lags
 from reactdiff_ros.evaluation.metrics.spectra import border_jerk
 from reactdiff_ros.evaluation.metrics.synchrony import lag_correlations, reach, signed_lags
 from reactdiff_ros.model.groups import GROUPS
@@ -68,6 +68,7 @@ class ResponseLag:
     """When the listener's smiles begin after the speaker's (s); NaN where there are no pairs within 3 s."""
 
     median_s: float
+    """To the next smile of the listener."""
     share_300_to_1000_ms: float
     """Of the speaker's smiles, those whose nearest smile of the listener begins then."""
     smiles: int
@@ -225,8 +226,9 @@ def response_lag(speaker: Array, listener: Array, seed: int = 0) -> ResponseLag:
     found = onset_lags(heard, shown, np.random.default_rng([seed, 83]))
     within = (found.lags_s >= LATE_S[0]) & (found.lags_s <= LATE_S[1])
     table = lag_correlations(shown[..., None], heard[0][:, None], reach(REACTION_RATE_HZ))
+    after = answer_lags(heard, shown)
     return ResponseLag(
-        median_s=float(np.median(found.lags_s)) if len(found.lags_s) else float("nan"),
+        median_s=float(np.median(after)) if len(after) else float("nan"),
         share_300_to_1000_ms=float(within.sum()) / found.onsets if found.onsets else float("nan"),
         smiles=found.onsets,
         peak_ms=float(signed_lags(table)[0] * 1e3 / REACTION_RATE_HZ),

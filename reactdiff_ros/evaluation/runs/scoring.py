@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.attributes import ATTRIBUTE_NAMES
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
-from reactdiff_ros.evaluation.metrics.lags import onset_lags
+from reactdiff_ros.evaluation.metrics.lags import answer_lags
 from reactdiff_ros.evaluation.metrics.react import concordances, distance, diversity, variance
 from reactdiff_ros.evaluation.metrics.react_set import REFERENCE_RATE_HZ, mean_of
 from reactdiff_ros.evaluation.metrics.synchrony import lag_correlations, reach, reference_lags, signed_lags
@@ -69,7 +69,7 @@ def answers(predictions: FloatArray, speaker: FloatArray, rate_hz: float) -> dic
     if len(smile) < SHORTEST:
         return {"response_lag_ms": float("nan"), "smile_coupling": float("nan")}
     asked = np.broadcast_to(smile, shown.shape)
-    lags = onset_lags(asked, shown, np.random.default_rng(0), shifts=1).lags_s
+    lags = answer_lags(asked, shown)
     moves = smile.std() > 1e-3
     return {
         "response_lag_ms": 1e3 * float(np.median(lags)) if len(lags) else float("nan"),

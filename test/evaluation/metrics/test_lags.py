@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.metrics.lags import BINS, onset_lags, smile_onsets
+from reactdiff_ros.evaluation.metrics.lags import BINS, answer_lags, onset_lags, smile_onsets
 
 
 def smiles(rng: np.random.Generator, rows: int, frames: int, every: int = 250) -> list[np.ndarray]:
@@ -60,3 +60,11 @@ def test_a_still_listener_has_no_lags() -> None:
     rng = np.random.default_rng(3)
     lags = onset_lags(curve(smiles(rng, 2, 1000), 1000), np.zeros((2, 1000)), rng)
     assert lags.observed.sum() == lags.chance.sum() == 0
+
+
+def test_a_mirror_with_a_delay_has_that_delay_however_often_the_speaker_smiles():
+    t = np.arange(1500) / 25.0
+    speaker = np.clip(np.sin(2 * np.pi * t / 1.1), 0, 1)[None]  # the nearest onset lies before, as often as not
+    listener = np.roll(speaker, 16, axis=1)
+    assert np.median(answer_lags(speaker, listener)) == pytest.approx(0.64, abs=0.05)
+    assert len(answer_lags(speaker, np.zeros_like(speaker))) == 0
