@@ -19,7 +19,7 @@ from reactdiff_ros.model.policies.base import Level, PolicyListener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, ListenerState, Reaction, SpeakerFrame
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, ListenerControl, ListenerState, Reaction, SpeakerFrame
 
 HEAD_SHARE: Final = 0.3
 """What is left of the head's motion while the robot itself speaks: no nod can be seen, and the head is not frozen."""
@@ -70,6 +70,13 @@ class DiffusionListener(PolicyListener):
     def show_candidates(self, wanted: bool) -> None:
         """Whether plans carry all their candidates; see `listener.ShowsCandidates`."""
         self._everyone = wanted
+
+    def control(self, control: ListenerControl) -> None:
+        """Change style; a new attitude or responsiveness acts at once, also in the middle of a greeting."""
+        before = self._style
+        super().control(control)
+        if (self._style.attitude, self._style.responsiveness) != (before.attitude, before.responsiveness):
+            self._engagement.greeted()
 
     def state(self) -> ListenerState:
         """What is in force; see `Listener.state`."""

@@ -111,6 +111,10 @@ class Engagement:
         """Seconds since the person who is there came, or came back after MEETING_APART_S; infinite without anybody."""
         return math.inf if self._met_ns is None else to_s(now_ns - self._met_ns)
 
+    def greeted(self) -> None:
+        """The greeting of whoever is there is over."""
+        self._met_ns = None
+
     def alive(self, now_ns: int) -> bool:
         """A frame came within the input timeout."""
         return self._recent(self._frame_ns, now_ns, self._config.input_timeout_s)
