@@ -19,7 +19,7 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.settings import setting
 from reactdiff_ros.types import ListenerControl
-from reactdiff_ros.vocabulary import RANGES
+from reactdiff_ros.vocabulary import RANGES as RANGES
 
 LISTENER_CONTROLS: Final = ("attitude", "responsiveness", "smiling", "nodding", "liveliness", "delay_s")
 """Those that the listener obeys; the rest are gains that the expression room applies to any listener's plan."""

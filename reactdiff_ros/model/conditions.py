@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.styles import RANGES
 from reactdiff_ros.types import FloatArray
-from reactdiff_ros.vocabulary import RANGES
 
 CONTROL_NAMES: Final = ("attitude", "responsiveness", "smiling", "nodding", "liveliness", "delay")
 """attitude -1 (cool) .. 1 (warm); responsiveness 0 (couples as people do) .. 1 (answers nearly everything); smiling,
