@@ -19,7 +19,7 @@ pytestmark = pytest.mark.ros
 
 FRAME, REACTION, EXPRESSION = "speaker/frame", "listener/reaction", "listener/expression"
 SECONDS = 2.0
-RATES = (0.5, 0.2, 0.05)
+RATES = (1.0, 0.5, 0.2, 0.05)
 """Tried until the machine, which may be busy, can follow: at such a speed the graph must be equal."""
 PLANNED = [i for i, name in enumerate(BLENDSHAPE_NAMES) if not name.startswith("eye")]
 """Glances and blinks are drawn anew at every round."""
