@@ -13,6 +13,9 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.runs.work import Failure, Made, Part, do
 
 CONNECT_S: Final = 20.0
+MOST_AGAIN: Final = 100
+"""Parts that are given out again because a worker died with their results."""
+_GONE: Final = frozenset({"cancelled", "lost"})
 
 
 def on_cluster(parts: Sequence[Part], address: str) -> Iterator[tuple[Part, Made | Failure]]:
@@ -40,10 +43,20 @@ def on_cluster(parts: Sequence[Part], address: str) -> Iterator[tuple[Part, Made
             ) from error
         wanted = {client.submit(do, part, key=f"reactdiff-{i}-{id(parts)}", pure=False): part
                   for i, part in enumerate(parts)}  # fmt: skip
-        left = set(wanted)
-        for future in as_completed(list(wanted), loop=client.loop):
+        left, again = set(wanted), 0
+        coming = as_completed(list(wanted), loop=client.loop)
+        for future in coming:
+            part = wanted.pop(future)
             left.discard(future)
-            yield wanted[future], _result(future, address, len(left))
+            if future.status in _GONE and client.status == "running" and again < MOST_AGAIN:
+                # Its result was on a worker that died before it was fetched: the part is done once more.
+                again += 1
+                anew = client.submit(do, part, key=f"reactdiff-again-{again}-{id(parts)}", pure=False)
+                wanted[anew] = part
+                left.add(anew)
+                coming.add(anew)
+                continue
+            yield part, _result(future, address, len(left))
             future.release()
     finally:
         client.close(timeout=5)
@@ -53,7 +66,7 @@ def _result(future: object, address: str, left: int) -> Made | Failure:
     from distributed import Future, KilledWorker
 
     assert isinstance(future, Future)
-    if future.status in {"cancelled", "lost"}:
+    if future.status in _GONE:
         raise ReactdiffError(
             f"the Dask scheduler was lost with {left + 1} parts to do", where=address,
             todo="run again: what was done is kept",
