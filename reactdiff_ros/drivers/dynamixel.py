@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from reactdiff_ros.drivers.axes import Axis, Counts
 from reactdiff_ros.drivers.driver import Clock, Fault
+from reactdiff_ros.drivers.library_bus import WRONG_LENGTH, LibraryBus, homing_fault
 from reactdiff_ros.drivers.make import RESET, Measured
-from reactdiff_ros.drivers.serial_port import PortGoneError
-from reactdiff_ros.drivers.servo_bus import ServoBus
+from reactdiff_ros.drivers.serial_port import SerialPort
 from reactdiff_ros.robots.drivers import DynamixelDriver
 
 MODEL: Final = 0
@@ -58,7 +58,7 @@ REFUSALS: Final = {
 }
 
 
-class DynamixelServos(ServoBus):
+class DynamixelServos(LibraryBus):
     """The servos of one Dynamixel bus; see `ServoBus` for the arguments."""
 
     def __init__(self, config: DynamixelDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
@@ -67,8 +67,6 @@ class DynamixelServos(ServoBus):
         self.watchdog_s = self._ticks * WATCHDOG_TICK_S
         self._full: dict[int, float] = {}
         """What counts as full load, by id."""
-        self._sdk: Any = None
-        self._packets: Any = None
 
     def _load_library(self) -> None:
         import dynamixel_sdk
@@ -83,36 +81,24 @@ class DynamixelServos(ServoBus):
         """Send one packet to one servo; at least `length` bytes that it answers, and its error byte."""
         size = len(body) + 3
         packet = [0, 0, 0, 0, number, size & 0xFF, size >> 8, instruction, *body, 0, 0]
-        try:
-            port = self._port
-            if port is None:
-                raise PortGoneError("the port is not open", where=self._where)
-            port.is_using = False
-            if self._packets.txPacket(port, packet) != self._sdk.COMM_SUCCESS:
-                return Fault("no_answer", "nothing could be sent to it")
-            port.setPacketTimeout(length + 11)
-            answer, result = self._packets.rxPacket(port, False)
-        except PortGoneError:
-            raise
-        except (IndexError, ValueError, TypeError):
-            return Fault("garbage", "its answer makes no sense")
-        if result == self._sdk.COMM_RX_TIMEOUT:
-            return Fault("no_answer", "it does not answer: is it plugged in, does it have power, is this its id?")
-        if result != self._sdk.COMM_SUCCESS:
-            return Fault("checksum", "its answers come broken: look at cable and baud rate")
-        if answer[4] != number:
-            return Fault("wrong_id", f"id {number} was asked, id {answer[4]} answered")
+        answer = self._talk(packet, number, length + 11, id_at=4)
+        if isinstance(answer, Fault):
+            return answer
         data = bytes(answer[9 : 9 + (answer[5] | answer[6] << 8) - 4])
         error = int(answer[8])
         if error & ~ALERT:
             return Fault("refused", f"it refuses: {REFUSALS.get(error & ~ALERT, 'unknown error')}")
-        return (data, error) if len(data) >= length else Fault("garbage", "its answer has the wrong length")
+        return (data, error) if len(data) >= length else WRONG_LENGTH
+
+    def _receive(self, port: SerialPort) -> tuple[Any, int]:
+        answer: tuple[Any, int] = self._packets.rxPacket(port, False)
+        return answer
 
     def _read(self, number: int, address: int, length: int) -> tuple[bytes, int] | Fault:
         body = address.to_bytes(2, "little") + length.to_bytes(2, "little")
         answer = self._exchange(number, self._sdk.robotis_def.INST_READ, body, length)
         if not isinstance(answer, Fault) and len(answer[0]) != length:
-            return Fault("garbage", "its answer has the wrong length")
+            return WRONG_LENGTH
         return answer
 
     def _write(self, axis: Axis, address: int, data: bytes) -> Fault | None:
@@ -145,11 +131,7 @@ class DynamixelServos(ServoBus):
         data = answer[0]
         limit = int.from_bytes(data[-2:], "little")
         self._full[axis.id] = 1000.0 if model in WITH_LOAD else max(float(limit), 1.0)
-        offset, calibration = int.from_bytes(data[:4], "little", signed=True), axis.calibration
-        if calibration is not None and offset != calibration.homing_offset:
-            text = f"its homing offset is {offset}, that of its calibration {calibration.homing_offset}"
-            return Fault("calibration", f"{text}: calibrate again")
-        return None
+        return homing_fault(axis, int.from_bytes(data[:4], "little", signed=True))
 
     def _measure(self, axis: Axis) -> Measured | Fault:
         answer = self._read(axis.id, LOAD, HEAT + 1 - LOAD)
@@ -206,12 +188,3 @@ class DynamixelServos(ServoBus):
 
     def _torques_off(self, numbers: Iterable[int]) -> None:
         self._write_many(TORQUE, 1, dict.fromkeys(numbers, b"\x00"))
-
-    def _write_many(self, address: int, length: int, values: Mapping[int, bytes]) -> None:
-        if self._port is None:
-            return
-        group = self._sdk.GroupSyncWrite(self._port, self._packets, address, length)
-        for number, value in values.items():
-            group.addParam(number, list(value))
-        self._port.is_using = False
-        group.txPacket()

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from reactdiff_ros.drivers.axes import Axis, Counts
 from reactdiff_ros.drivers.driver import Clock, Fault
+from reactdiff_ros.drivers.library_bus import WRONG_LENGTH, LibraryBus, homing_fault
 from reactdiff_ros.drivers.make import RESET, Measured
-from reactdiff_ros.drivers.serial_port import PortGoneError
-from reactdiff_ros.drivers.servo_bus import ServoBus
+from reactdiff_ros.drivers.serial_port import SerialPort
 from reactdiff_ros.robots.drivers import FeetechDriver
 
 MODEL: Final = 3
@@ -38,14 +38,12 @@ ALARMS: Final[tuple[tuple[int, Fault], ...]] = (
 )
 
 
-class FeetechServos(ServoBus):
+class FeetechServos(LibraryBus):
     """The servos of one Feetech bus; see `ServoBus` for the arguments."""
 
     def __init__(self, config: FeetechDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
         super().__init__(config.port, config.baud, axes, clock, **options)
         self._series = config.series
-        self._sdk: Any = None
-        self._packets: Any = None
 
     def _load_library(self) -> None:
         import scservo_sdk
@@ -60,28 +58,16 @@ class FeetechServos(ServoBus):
     def _exchange(self, number: int, instruction: int, body: list[int], length: int) -> tuple[bytes, int] | Fault:
         """Send one packet to one servo; the `length` bytes and the alarms that it answers."""
         packet = [0, 0, number, len(body) + 2, instruction, *body, 0]
-        try:
-            port = self._port
-            if port is None:
-                raise PortGoneError("the port is not open", where=self._where)
-            port.is_using = False
-            if self._packets.txPacket(port, packet) != self._sdk.COMM_SUCCESS:
-                return Fault("no_answer", "nothing could be sent to it")
-            port.setPacketTimeout(length + 6)
-            answer, result = self._packets.rxPacket(port)
-        except PortGoneError:
-            raise
-        except (IndexError, ValueError, TypeError):
-            return Fault("garbage", "its answer makes no sense")
-        if result == self._sdk.COMM_RX_TIMEOUT:
-            return Fault("no_answer", "it does not answer: is it plugged in, does it have power, is this its id?")
-        if result != self._sdk.COMM_SUCCESS:
-            return Fault("checksum", "its answers come broken: look at cable and baud rate")
-        if answer[2] != number:
-            return Fault("wrong_id", f"id {number} was asked, id {answer[2]} answered")
+        answer = self._talk(packet, number, length + 6, id_at=2)
+        if isinstance(answer, Fault):
+            return answer
         if answer[3] != length + 2 or len(answer) != length + 6:
-            return Fault("garbage", "its answer has the wrong length")
+            return WRONG_LENGTH
         return bytes(answer[5:-1]), int(answer[4])
+
+    def _receive(self, port: SerialPort) -> tuple[Any, int]:
+        answer: tuple[Any, int] = self._packets.rxPacket(port)
+        return answer
 
     def _read(self, number: int, address: int, length: int) -> tuple[bytes, int] | Fault:
         return self._exchange(number, self._sdk.scservo_def.INST_READ, [address, length], length)
@@ -113,19 +99,14 @@ class FeetechServos(ServoBus):
         return self._settings(axis)
 
     def _settings(self, axis: Axis) -> Fault | None:
-        calibration = axis.calibration
-        if calibration is None or self._series == "scs":
+        if axis.calibration is None or self._series == "scs":
             return None
         answer = self._read(axis.id, OFFSET, 3)
         if isinstance(answer, Fault):
             return answer
         if answer[0][2] != 0:
             return Fault("wrong_model", f"it is in mode {answer[0][2]}, not in that of positions (0)")
-        offset = signed(self._number(answer[0][:2]), 11)
-        if offset != calibration.homing_offset:
-            text = f"its homing offset is {offset}, that of its calibration {calibration.homing_offset}"
-            return Fault("calibration", f"{text}: calibrate again")
-        return None
+        return homing_fault(axis, signed(self._number(answer[0][:2]), 11))
 
     def _measure(self, axis: Axis) -> Measured | Fault:
         answer = self._read(axis.id, POSITION, STATUS + 1 - POSITION)
@@ -179,15 +160,6 @@ class FeetechServos(ServoBus):
 
     def _torques_off(self, numbers: Iterable[int]) -> None:
         self._write_many(TORQUE, 1, dict.fromkeys(numbers, b"\x00"))
-
-    def _write_many(self, address: int, length: int, values: Mapping[int, bytes]) -> None:
-        if self._port is None:
-            return
-        group = self._sdk.GroupSyncWrite(self._port, self._packets, address, length)
-        for number, value in values.items():
-            group.addParam(number, list(value))
-        self._port.is_using = False
-        group.txPacket()
 
 
 def signed(value: int, bit: int) -> int:

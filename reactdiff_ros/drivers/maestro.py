@@ -7,15 +7,13 @@ it is tried out once: after a silence as long, the board must report it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from reactdiff_ros.drivers.axes import Axis
 from reactdiff_ros.drivers.driver import Clock, Fault
 from reactdiff_ros.drivers.health import AGAIN_S
-from reactdiff_ros.drivers.pulse_board import PulseBoard
-from reactdiff_ros.drivers.serial_port import PortGoneError, SerialPort
+from reactdiff_ros.drivers.serial_board import SerialBoard
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.robots.drivers import MaestroDriver
 
@@ -29,17 +27,8 @@ MARGIN: Final = 1.25
 """The silence in which the timeout is tried out, as a share of it."""
 
 
-class MaestroBoard(PulseBoard):
-    """The channels of one Maestro.
-
-    Args:
-        config: of the profile.
-        axes: the joints on it.
-        clock: seconds of a clock that only goes forward.
-        answer_s: how long an answer may take.
-        lock_folder: for the lock file.
-        connect: opens the port; default: `SerialPort`.
-    """
+class MaestroBoard(SerialBoard):
+    """The channels of one Maestro of the profile; see `SerialBoard` for the other arguments."""
 
     def __init__(
         self,
@@ -48,31 +37,15 @@ class MaestroBoard(PulseBoard):
         clock: Clock,
         *,
         answer_s: float = ANSWER_S,
-        lock_folder: Path | None = None,
-        connect: Callable[[], SerialPort] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(axes, clock)
-        self._config, self._answer_s = config, answer_s
-        self._open = connect or (lambda: SerialPort(config.port, config.baud, clock, lock_folder=lock_folder))
-        self.watchdog_s = config.timeout_s
-        self._port: SerialPort | None = None
+        super().__init__(config.port, config.baud, axes, clock, answer_s=answer_s, **options)
+        self._config, self.watchdog_s = config, config.timeout_s
+
+    def _forget(self) -> None:
         self._timeout_works: bool | None = None
         self._misses = 0
         self._due_s = float("-inf")
-
-    @property
-    def _connected(self) -> bool:
-        return self._port is not None
-
-    def _connect(self) -> None:
-        if self._port is None:
-            self._port = self._open()
-            self._timeout_works, self._misses, self._due_s = None, 0, float("-inf")
-
-    def _disconnect(self) -> None:
-        if self._port is not None:
-            self._port.close()
-            self._port = None
 
     def check(self) -> dict[str, Fault]:
         """Ask the board how it is, and try its serial timeout: silent for 1.25 of it, while no joint is armed."""
@@ -123,11 +96,6 @@ class MaestroBoard(PulseBoard):
             if self._connected and self._timeout_works is None:
                 return self._faults.get(joint, Fault("no_answer", "its board does not answer"))
         return super().arm(joint, position)
-
-    def _open_port(self) -> SerialPort:
-        if self._port is None:
-            raise PortGoneError("the port is not open", where=self._config.port)
-        return self._port
 
     def _errors(self) -> int | None:
         port = self._open_port()

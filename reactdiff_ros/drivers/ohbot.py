@@ -7,14 +7,12 @@ moves it: angles are 0 to 180 for the 0 to 1000 of the motor definitions. It has
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from reactdiff_ros.drivers.axes import Axis
 from reactdiff_ros.drivers.driver import Clock, Fault
-from reactdiff_ros.drivers.pulse_board import PulseBoard
-from reactdiff_ros.drivers.serial_port import PortGoneError, SerialPort
+from reactdiff_ros.drivers.serial_board import SerialBoard
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.robots.drivers import OhbotDriver
 
@@ -29,50 +27,19 @@ ASK_S: Final = 1.0
 """The line is slow: the board is asked how it is this rarely."""
 
 
-class OhbotBoard(PulseBoard):
-    """The motors of one Ohbot.
-
-    Args:
-        config: of the profile.
-        axes: the joints on it, in its counts.
-        clock: seconds of a clock that only goes forward.
-        answer_s: how long an answer may take when the board is found.
-        lock_folder: for the lock file.
-        connect: opens the port; default: `SerialPort`.
-    """
+class OhbotBoard(SerialBoard):
+    """The motors of one Ohbot of the profile, axes in its counts; see `SerialBoard` for the other arguments."""
 
     def __init__(
-        self,
-        config: OhbotDriver,
-        axes: Mapping[str, Axis],
-        clock: Clock,
-        *,
-        answer_s: float = ANSWER_S,
-        lock_folder: Path | None = None,
-        connect: Callable[[], SerialPort] | None = None,
+        self, config: OhbotDriver, axes: Mapping[str, Axis], clock: Clock, *, answer_s: float = ANSWER_S, **options: Any
     ) -> None:
-        super().__init__(axes, clock)
-        self._where, self._answer_s = config.port, answer_s
-        self._open = connect or (lambda: SerialPort(config.port, config.baud, clock, lock_folder=lock_folder))
-        self._port: SerialPort | None = None
+        super().__init__(config.port, config.baud, axes, clock, answer_s=answer_s, **options)
+
+    def _forget(self) -> None:
         self._found = False
         self._misses = 0
         self._asked_s = float("-inf")
         self._last: dict[int, int] = {}
-
-    @property
-    def _connected(self) -> bool:
-        return self._port is not None
-
-    def _connect(self) -> None:
-        if self._port is None:
-            self._port = self._open()
-            self._found, self._misses, self._asked_s, self._last = False, 0, float("-inf"), {}
-
-    def _disconnect(self) -> None:
-        if self._port is not None:
-            self._port.close()
-            self._port = None
 
     def check(self) -> dict[str, Fault]:
         """Ask the board for its version, and wait for it."""
@@ -103,11 +70,6 @@ class OhbotBoard(PulseBoard):
         good = b"v1" in said or b"v2" in said
         self._misses = 0 if good else self._misses + 1
         self._found = good or (self._found and self._misses < MISSES)
-
-    def _open_port(self) -> SerialPort:
-        if self._port is None:
-            raise PortGoneError("the port is not open", where=self._where)
-        return self._port
 
     def _value(self, axis: Axis, position: float) -> float:
         count = axis.clamped(position)
