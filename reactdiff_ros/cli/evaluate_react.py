@@ -8,7 +8,7 @@ import click
 
 from reactdiff_ros.cli import evaluation_options as options
 from reactdiff_ros.cli import run_options as runs
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, json_on_stdout, tell
+from reactdiff_ros.cli.output import json_on_stdout, tell
 
 MEASURES = (
     "FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "FRSyn", "FRSyn_ms", "frame_ms", "response_lag_ms",
@@ -44,10 +44,7 @@ MEASURES = (
 )
 @click.option("--own-targets", is_flag=True, help="Only the recorded reaction is appropriate; no neighbour matrix.")
 @click.option("--no-voice", is_flag=True, help="The listener does not hear the speaker; no sound is read.")
-@click.option(
-    "--cuts", type=click.IntRange(0, 1000), default=10, show_default=True,
-    help="Moments at which each listener's declared look-ahead is verified (0: not at all).",
-)  # fmt: skip
+@runs.CUTS
 @options.SEED
 @runs.WORKERS
 @runs.DASK
@@ -87,7 +84,6 @@ def react(
     from reactdiff_ros.evaluation.runs.online_checks import verified
     from reactdiff_ros.evaluation.runs.react import Plan
     from reactdiff_ros.evaluation.runs.react_run import run_react
-    from reactdiff_ros.evaluation.runs.run import counted
     from reactdiff_ros.evaluation.runs.sets import kind_of
 
     with json_on_stdout(as_json) as result, runs.desk(run_folder, output, force, workers, dask) as desk:
@@ -96,20 +92,11 @@ def react(
         if known is None:
             tell("without --expression-names only the speaker's head, affect and voice are observed")
         plan = Plan(
-            folder=str(data.resolve()), split=split, listeners=listeners, weights=_text(model), names=known,
+            folder=str(data.resolve()), split=split, listeners=listeners, weights=runs.path_text(model), names=known,
             voice=not no_voice, streams=streams, seed=seed, compat=chosen, own_targets=own_targets,
         )  # fmt: skip
         info = runs.info_of("react", f"REACT's metrics on {data.name}, {split}", plan.weights, listeners)
         declared = verified(plan.specs(), cuts, seed, desk)
         ran = run_react(plan, desk, info, declared)
         result.update(runs.as_json(ran), **runs.write(ran.result, output, force))
-    if not as_json:
-        click.echo(runs.console(ran.table, MEASURES))
-    for sentence in ran.notes[:20]:
-        tell(sentence)
-    tell(f"{counted(len(ran.result.items), 'recording')}, {len(ran.failed)} failed")
-    return EXIT_ERROR if ran.failed else EXIT_DONE
-
-
-def _text(path: Path | None) -> str:
-    return "" if path is None else str(path.resolve())
+    return runs.conclude(ran, MEASURES, as_json=as_json)

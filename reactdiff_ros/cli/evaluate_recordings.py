@@ -8,7 +8,7 @@ import click
 
 from reactdiff_ros.cli import evaluation_options as options
 from reactdiff_ros.cli import run_options as runs
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, json_on_stdout, tell
+from reactdiff_ros.cli.output import json_on_stdout
 
 MEASURES = (
     "FRC", "FRD", "FRDiv", "FRVar", "smile_coupling", "response_lag_ms", "nods_per_minute", "smiles_per_minute",
@@ -32,10 +32,7 @@ MEASURES = (
 @click.option(
     "--streams", type=click.IntRange(1, 64), default=3, show_default=True, help="Times that each listener listens."
 )
-@click.option(
-    "--cuts", type=click.IntRange(0, 1000), default=10, show_default=True,
-    help="Moments at which each listener's declared look-ahead is verified (0: not at all).",
-)  # fmt: skip
+@runs.CUTS
 @options.SEED
 @runs.WORKERS
 @runs.DASK
@@ -72,17 +69,11 @@ def recordings(
     from reactdiff_ros.evaluation.runs.online_checks import verified
     from reactdiff_ros.evaluation.runs.recordings import LabPlan
     from reactdiff_ros.evaluation.runs.recordings_run import run_recordings
-    from reactdiff_ros.evaluation.runs.run import counted
 
     with json_on_stdout(as_json) as result, runs.desk(run_folder, output, force, workers, dask) as desk:
         found = sources(folder.resolve(), pairs)
-        plan = LabPlan(listeners, "" if model is None else str(model.resolve()), streams, seed)
+        plan = LabPlan(listeners, runs.path_text(model), streams, seed)
         info = runs.info_of("recordings", f"Recordings of {folder.name}", plan.weights, listeners)
         ran = run_recordings(plan, found, desk, info, verified(plan.specs(), cuts, seed, desk))
         result.update(runs.as_json(ran), **runs.write(ran.result, output, force))
-    if not as_json:
-        click.echo(runs.console(ran.table, MEASURES))
-    for sentence in ran.notes[:20]:
-        tell(sentence)
-    tell(f"{counted(len(ran.result.items), 'recording')}, {len(ran.failed)} failed")
-    return EXIT_ERROR if ran.failed else EXIT_DONE
+    return runs.conclude(ran, MEASURES, as_json=as_json)

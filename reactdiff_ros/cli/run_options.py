@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.output import MissingExtraError, tell
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, MissingExtraError, tell
 from reactdiff_ros.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -50,7 +50,13 @@ DASK = click.option(
     default="",
     help="Dask scheduler, as tcp://host:8786: the parts run on its workers, which see the same paths.",
 )
+CUTS = click.option(
+    "--cuts", type=click.IntRange(0, 1000), default=10, show_default=True,
+    help="Moments at which each listener's declared look-ahead is verified (0: not at all).",
+)  # fmt: skip
 FORCE = click.option("--force", is_flag=True, help="Write over a result file that is there.")
+TOLD_NOTES = 20
+"""Notes beyond so many stand in the result alone."""
 
 
 def result_file(output: Path | None) -> Path | None:
@@ -162,6 +168,23 @@ def as_json(ran: Ran) -> dict[str, Any]:
         "failed": ran.failed, "notes": list(ran.notes), "kept_parts": ran.kept, "settings": dict(info.settings),
         "seeds": dict(info.seeds), "weights": dict(info.weights), "hardware": dict(info.hardware),
     }  # fmt: skip
+
+
+def path_text(path: Path | None) -> str:
+    """An absolute path for a plan's settings; empty for none."""
+    return "" if path is None else str(path.resolve())
+
+
+def conclude(ran: Ran, measures: Sequence[str], *, as_json: bool) -> int:
+    """Tell what a run found and what went wrong; the exit code."""
+    from reactdiff_ros.evaluation.runs.run import counted
+
+    if not as_json:
+        click.echo(console(ran.table, measures))
+    for sentence in ran.notes[:TOLD_NOTES]:
+        tell(sentence)
+    tell(f"{counted(len(ran.result.items), 'recording')}, {len(ran.failed)} failed")
+    return EXIT_ERROR if ran.failed else EXIT_DONE
 
 
 def console(table: dict[str, dict[str, Any]], measures: Sequence[str]) -> str:
