@@ -63,6 +63,15 @@ class Robot:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(5.0)
 
+    async def conversation(self, request: web.Request) -> web.WebSocketResponse:
+        """A websocket on which the robot listens until the other side closes it."""
+        opened = web.WebSocketResponse()
+        await opened.prepare(request)
+        self.sockets.add(opened)
+        await self._receive(opened)
+        self.sockets.discard(opened)
+        return opened
+
     async def _receive(self, opened: web.WebSocketResponse) -> None:
         async for message in opened:
             if message.type is WSMsgType.TEXT:
@@ -87,17 +96,9 @@ class FakeReachy(Robot):
         super().__init__(port)
 
     def routes(self, app: web.Application) -> None:
-        app.router.add_get("/api/move/ws/set_target", self._targets)
+        app.router.add_get("/api/move/ws/set_target", self.conversation)
         app.router.add_get("/api/state/ws/full", self._states)
         app.router.add_post("/api/motors/set_mode/{mode}", self._set_mode)
-
-    async def _targets(self, request: web.Request) -> web.WebSocketResponse:
-        opened = web.WebSocketResponse()
-        await opened.prepare(request)
-        self.sockets.add(opened)
-        await self._receive(opened)
-        self.sockets.discard(opened)
-        return opened
 
     async def heard(self, opened: web.WebSocketResponse, message: dict[str, Any]) -> None:
         if self.complaint:
@@ -134,15 +135,7 @@ class FakeFurhat(Robot):
         super().__init__(port)
 
     def routes(self, app: web.Application) -> None:
-        app.router.add_get("/v1/events", self._events)
-
-    async def _events(self, request: web.Request) -> web.WebSocketResponse:
-        opened = web.WebSocketResponse()
-        await opened.prepare(request)
-        self.sockets.add(opened)
-        await self._receive(opened)
-        self.sockets.discard(opened)
-        return opened
+        app.router.add_get("/v1/events", self.conversation)
 
     async def heard(self, opened: web.WebSocketResponse, message: dict[str, Any]) -> None:
         if message["type"] == "request.auth":
