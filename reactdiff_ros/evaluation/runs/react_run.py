@@ -10,7 +10,7 @@ import numpy as np
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import baselines as simple
-from reactdiff_ros.evaluation.results import Figure, Info, Item, Result
+from reactdiff_ros.evaluation.results import Info, Item, Result
 from reactdiff_ros.evaluation.runs.pools import Outcome, describe, work_off
 from reactdiff_ros.evaluation.runs.react import (
     Numbers,
@@ -20,7 +20,7 @@ from reactdiff_ros.evaluation.runs.react import (
     reference_part,
     score_part,
 )
-from reactdiff_ros.evaluation.runs.run import CURVES, Desk, Ran, Row, systems_of, table_of
+from reactdiff_ros.evaluation.runs.run import CURVES, Desk, Ran, Row, draws_of, systems_of, table_of
 from reactdiff_ros.evaluation.runs.scoring import MEASURES, Spread, columns
 from reactdiff_ros.evaluation.runs.sets import PublicSet
 from reactdiff_ros.evaluation.runs.work import Made, Part
@@ -106,7 +106,7 @@ def _assembled(
         other = numbers.other.get(n)
         stood_in = None if other is None else desk.keep.load(parts[other])
         for name, predictions in make.of(n, mine, stood_in).items():
-            spreads[name].add(predictions, shortest)
+            spreads[name].add(position, predictions, shortest)
         heard = mine.facts["listeners"]
         for name in rows:
             frame_ms.setdefault(name, []).append(heard[name]["frame_ms"] if name in heard else float("nan"))
@@ -117,8 +117,9 @@ def _assembled(
             rows[name].compute_s.append(mine.arrays[f"compute/{name}"])
             if position < CURVES:
                 rows[name].streams[chosen.id(n)] = mine.arrays[f"stream/{name}"]
+    draws = draws_of(items, plan.seed)
     for name, row in rows.items():
-        row.figures["FRDvs"] = Figure(spreads[name].value())
+        row.figures["FRDvs"] = spreads[name].figure(draws)
         if np.isfinite(frame_ms[name]).any():
             row.values["frame_ms"] = np.array(frame_ms[name])
         row.look_ahead_s, row.causal = online.get(name, (None, None))

@@ -11,12 +11,12 @@ import numpy as np
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import baselines as simple
-from reactdiff_ros.evaluation.results import Figure, Info, Item, Result
+from reactdiff_ros.evaluation.results import Info, Item, Result
 from reactdiff_ros.evaluation.runs.lab import Source
 from reactdiff_ros.evaluation.runs.pools import describe, work_off
 from reactdiff_ros.evaluation.runs.recordings import FIGURES, LabPlan, listen_part, reference_part, score_part
 from reactdiff_ros.evaluation.runs.run import CURVES, Desk, Ran, Row, counted, systems_of, table_of
-from reactdiff_ros.evaluation.runs.scoring import Spread, columns
+from reactdiff_ros.evaluation.runs.scoring import Spread, Values, columns, group_draws
 from reactdiff_ros.evaluation.runs.work import Made, Part
 
 LEAST_TRUTHS = 2
@@ -79,7 +79,8 @@ def run_recordings(
     }
     scores = {n: part for n, part in zip(there, scoring, strict=True) if part.name not in scored.failed}
     _need(list(scores), failed)
-    rows = _rows(plan, desk, parts, scores)
+    draws = group_draws([found[n].group or found[n].id for n in scores], plan.seed)
+    rows = _rows(desk, parts, scores, draws)
     for name, row in rows.items():
         row.look_ahead_s, row.causal = (online or {}).get(name, (None, None))
     if simple.MIME in rows:
@@ -116,7 +117,7 @@ def _reference(desk: Desk, files: Mapping[int, str], found: Sequence[Source], st
     return str(desk.keep.path(part))
 
 
-def _rows(plan: LabPlan, desk: Desk, parts: Sequence[Part], scores: Mapping[int, Part]) -> dict[str, Row]:
+def _rows(desk: Desk, parts: Sequence[Part], scores: Mapping[int, Part], draws: Values) -> dict[str, Row]:
     figures = {n: desk.keep.load(part).facts["rows"] for n, part in scores.items()}
     names = list(dict.fromkeys(name for rows in figures.values() for name in rows))
     rows = {name: Row(values=columns([r.get(name, {}) for r in figures.values()], FIGURES)) for name in names}
@@ -127,14 +128,14 @@ def _rows(plan: LabPlan, desk: Desk, parts: Sequence[Part], scores: Mapping[int,
     for position, n in enumerate(scores):
         mine = desk.keep.load(parts[n])
         for name in mine.facts["listeners"]:
-            spreads[name].add(mine.arrays[f"attributes/{name}"], shortest)
+            spreads[name].add(position, mine.arrays[f"attributes/{name}"], shortest)
             rows[name].compute_s.append(mine.arrays[f"compute/{name}"])
             rows[name].lag_s.append(mine.arrays[f"lag/{name}"])
             if position < CURVES:
                 rows[name].streams[_id(parts[n])] = mine.arrays[f"faces/{name}"][0]
     for name, spread in spreads.items():
         if np.isfinite(spread.value()):
-            rows[name].figures["FRDvs"] = Figure(spread.value())
+            rows[name].figures["FRDvs"] = spread.figure(draws)
     return rows
 
 

@@ -87,9 +87,14 @@ def systems_of(rows: Mapping[str, Row], listeners: Sequence[str]) -> tuple[Syste
     )  # fmt: skip
 
 
+def draws_of(items: Sequence[Item], seed: int) -> Values:
+    """How often each item counts in each resample: the same draws for every figure of every system."""
+    return group_draws([item.group or item.id for item in items], seed) if items else np.zeros((0, 0))
+
+
 def table_of(systems: Sequence[System], items: Sequence[Item], seed: int) -> dict[str, dict[str, Any]]:
     """Every system's figures with intervals over groups of items, its time a frame and what it declares."""
-    draws = group_draws([item.group or item.id for item in items], seed) if items else np.zeros((0, 0))
+    draws = draws_of(items, seed)
     out: dict[str, dict[str, Any]] = {}
     for system in systems:
         row: dict[str, Any] = table(system.values, system.figures, draws)

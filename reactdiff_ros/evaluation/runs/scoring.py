@@ -12,7 +12,14 @@ from reactdiff_ros.attributes import ATTRIBUTE_NAMES
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
 from reactdiff_ros.evaluation.metrics.lags import answer_lags
-from reactdiff_ros.evaluation.metrics.react import concordances, distance, diversity, variance
+from reactdiff_ros.evaluation.metrics.react import (
+    concordances,
+    distance,
+    diversity,
+    speaker_distances,
+    speaker_diversity,
+    variance,
+)
 from reactdiff_ros.evaluation.metrics.react_set import REFERENCE_RATE_HZ, mean_of
 from reactdiff_ros.evaluation.metrics.synchrony import lag_correlations, reach, reference_lags, signed_lags
 from reactdiff_ros.evaluation.results import Figure
@@ -106,28 +113,63 @@ def best_correlation(predictions: FloatArray, targets: Sequence[FloatArray]) -> 
 
 
 class Spread:
-    """FRDvs of a set, taken in one speaker at a time: 2 x the unbiased variance over speakers."""
+    """FRDvs of a set, taken in one speaker at a time: 2 x the unbiased variance over speakers.
+
+    Its bootstrap needs the speakers' distances, and a set's predictions together may be larger than the memory. So
+    longer ones are kept as a count sketch (Charikar et al. 2002), which is linear and keeps each squared distance
+    within 2 % (one deviation); the figure itself is exact, and so are the distances of short ones.
+    """
 
     def __init__(self) -> None:
-        self._count, self._frames = 0, 0
+        self._items: list[int] = []
+        self._sketches: list[FloatArray] = []
         self._sum: Values = np.zeros(0)
         self._squares = 0.0
 
-    def add(self, predictions: FloatArray, frames: int) -> None:
-        """Take in (K, T, 25), T >= `frames`, the same for all speakers."""
+    def add(self, item: int, predictions: FloatArray, frames: int) -> None:
+        """Take in (K, T, 25), T >= `frames`, the same for all speakers, of the set's item of that number."""
         row = predictions[:, :frames].astype(np.float64).ravel()
-        if not self._count:
+        if not self._items:
             self._sum = np.zeros_like(row)
+            self._buckets, self._signs = _sketching(row.size)
         self._sum += row
         self._squares += float(row @ row)
-        self._count += 1
+        self._items.append(item)
+        short = row if row.size <= SKETCH else np.bincount(self._buckets, self._signs * row, SKETCH)
+        self._sketches.append(short.astype(np.float32))
 
     def value(self) -> float:
         """FRDvs; NaN for fewer than two speakers."""
-        if self._count < 2:
+        count = len(self._items)
+        if count < 2:
             return float("nan")
-        of_mean = float(self._sum @ self._sum) / self._count
-        return 2.0 * max(self._squares - of_mean, 0.0) / (self._count - 1) / self._sum.size
+        of_mean = float(self._sum @ self._sum) / count
+        return 2.0 * max(self._squares - of_mean, 0.0) / (count - 1) / self._sum.size
+
+    def figure(self, draws: Values) -> Figure:
+        """FRDvs with its interval over `draws` (resamples, items of the set), as of all other figures."""
+        value = self.value()
+        if not np.isfinite(value):
+            return Figure(value)
+        distances = speaker_distances(np.stack(self._sketches))
+        sketched = speaker_diversity(distances)
+        if not sketched > 0:
+            return Figure(value, value, value)
+        weights = draws[:, self._items]
+        pairs = weights.sum(1) ** 2 - (weights**2).sum(1)
+        several = pairs > 0
+        drawn = ((weights @ distances) * weights).sum(1)[several] / pairs[several]
+        return Figure(value, *bootstrap.interval(drawn * (value / sketched)))
+
+
+SKETCH: Final = 4096
+"""Numbers kept of one speaker's predictions."""
+
+
+def _sketching(size: int) -> tuple[NDArray[np.int64], Values]:
+    """Bucket and sign of each of `size` numbers, the same for every speaker and system."""
+    rng = np.random.default_rng(size)
+    return rng.integers(0, SKETCH, size), rng.choice([-1.0, 1.0], size)
 
 
 def group_draws(groups: Sequence[str], seed: int, resamples: int = bootstrap.RESAMPLES) -> Values:

@@ -47,6 +47,7 @@ def test_a_split_beside_all_baselines(data: Path, tmp_path: Path, capsys: pytest
     assert table["ground_truth"]["FRC"] > table["mime"]["FRC"] > table["random"]["FRC"]
     assert table["random"]["FRVar"] == pytest.approx(1 / 12, rel=0.05)
     assert table["random"]["FRDvs"] == pytest.approx(1 / 6, rel=0.05)
+    assert table["rules"]["FRDvs_low"] < table["rules"]["FRDvs"] < table["rules"]["FRDvs_high"]
     assert table["mean_frame"]["FRC"] == 0
     assert table["mean_frame"]["FRVar"] == pytest.approx(0, abs=1e-9)
     assert table["rules"]["FRC_low"] <= table["rules"]["FRC"] <= table["rules"]["FRC_high"]

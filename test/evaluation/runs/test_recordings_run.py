@@ -60,6 +60,7 @@ def test_with_and_without_a_recorded_listener(folder: Path, tmp_path: Path, caps
     assert table["ground_truth"]["FRD"] == pytest.approx(0, abs=1e-6)
     assert table["mean_sequence"]["FRC"] < table["ground_truth"]["FRC"]
     assert table["mime_live"]["smile_coupling"] > table["shuffled"]["smile_coupling"]
+    assert table["rules"]["FRDvs_low"] <= table["rules"]["FRDvs"] <= table["rules"]["FRDvs_high"]
     assert table["rules"]["jerk"] > 0
     assert table["rules"]["latency_p95_ms"] < 1000
     assert any("10 minutes" in note for note in told["notes"])
