@@ -7,26 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from reactdiff_ros.robots.calibration import Calibration
 from reactdiff_ros.robots.drivers import SERVO_PULSE_US, Unit
 from reactdiff_ros.robots.profile import Profile, Pulse
 
 MIDDLE_US: Final = 1500.0
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What was found out about one servo, in lerobot's shape.
-
-    Bus servos: counts, after the homing offset that is stored in the servo; in its neutral pose it reads half a turn.
-    Hobby servos: microseconds; `homing_offset` is added, `drive_mode` 1 mirrors at 1500 us.
-    """
-
-    id: int
-    drive_mode: int
-    """1: it turns the other way."""
-    homing_offset: int
-    range_min: int
-    range_max: int
 
 
 @dataclass(frozen=True, slots=True)

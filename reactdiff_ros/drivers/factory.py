@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reactdiff_ros.drivers.axes import Calibration, axes_of
+from reactdiff_ros.drivers.axes import axes_of
 from reactdiff_ros.drivers.driver import Clock, Driver
 from reactdiff_ros.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.drivers.feetech import FeetechServos
 from reactdiff_ros.drivers.maestro import MaestroBoard
 from reactdiff_ros.drivers.ohbot import OhbotBoard
 from reactdiff_ros.drivers.pca9685 import LinuxI2c, Pca9685Board
+from reactdiff_ros.robots.calibration import Calibration
 from reactdiff_ros.robots.drivers import DynamixelDriver, FeetechDriver, MaestroDriver, OhbotDriver, Pca9685Driver
 from reactdiff_ros.robots.profile import Profile
 

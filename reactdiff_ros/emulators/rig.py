@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from reactdiff_ros.drivers.axes import Axis, Calibration, Counts, axes_of, pulse_us
+from reactdiff_ros.drivers.axes import Axis, Counts, axes_of, pulse_us
 from reactdiff_ros.drivers.dynamixel import SCALE as DYNAMIXEL
 from reactdiff_ros.drivers.feetech import SCALE as FEETECH
 from reactdiff_ros.emulators.dynamixel import DynamixelBus
@@ -16,6 +16,7 @@ from reactdiff_ros.emulators.ohbot import OhbotBoard
 from reactdiff_ros.emulators.pca9685 import I2cBus
 from reactdiff_ros.emulators.wire import Bus, Wire
 from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.robots.calibration import Calibration
 from reactdiff_ros.robots.drivers import DynamixelDriver, FeetechDriver, MaestroDriver, OhbotDriver, Pca9685Driver
 from reactdiff_ros.robots.profile import Profile
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from reactdiff_ros.drivers.axes import Axis, Calibration
+from reactdiff_ros.drivers.axes import Axis
 from reactdiff_ros.drivers.driver import Driver
+from reactdiff_ros.robots.calibration import Calibration
 
 ANSWER_S = 0.15
 """Generous: these machines are busy, and the emulator is a thread of the same process."""

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from memory_port import MemoryWire, Ticker
 
-from reactdiff_ros.drivers.axes import Calibration
 from reactdiff_ros.drivers.driver import Fault
 from reactdiff_ros.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.drivers.feetech import FeetechServos
@@ -19,6 +18,7 @@ from reactdiff_ros.drivers.maestro import MaestroBoard
 from reactdiff_ros.emulators import maestro as emulated
 from reactdiff_ros.emulators.dynamixel import DynamixelBus, crc16
 from reactdiff_ros.emulators.feetech import FeetechBus
+from reactdiff_ros.robots.calibration import Calibration
 from reactdiff_ros.robots.drivers import DynamixelDriver, FeetechDriver, MaestroDriver
 from reactdiff_ros.robots.profile import Pulse
 

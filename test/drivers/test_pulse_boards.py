@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from bus_fixtures import CLOCK, axes, port, until
 
-from reactdiff_ros.drivers.axes import Calibration
 from reactdiff_ros.drivers.maestro import MaestroBoard
 from reactdiff_ros.drivers.pca9685 import Pca9685Board
 from reactdiff_ros.emulators import maestro as emulated
 from reactdiff_ros.emulators.pca9685 import I2cBus
 from reactdiff_ros.emulators.wire import Wire
 from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.robots.calibration import Calibration
 from reactdiff_ros.robots.drivers import MaestroDriver, Pca9685Driver
 from reactdiff_ros.robots.profile import Pulse
 

@@ -8,12 +8,13 @@ import pytest
 from bus_fixtures import ANSWER_S, CLOCK, axes, axis, until
 from memory_port import MemoryWire, Ticker
 
-from reactdiff_ros.drivers.axes import Calibration, Counts, pulse_us
+from reactdiff_ros.drivers.axes import Counts, pulse_us
 from reactdiff_ros.drivers.factory import make_drivers
 from reactdiff_ros.drivers.ohbot import OhbotBoard
 from reactdiff_ros.emulators import ohbot as emulated
 from reactdiff_ros.emulators.rig import Rig
 from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.robots.calibration import Calibration
 from reactdiff_ros.robots.drivers import DynamixelDriver, FeetechDriver, OhbotDriver, ScreenDriver
 from reactdiff_ros.robots.profile import Joint, Limits, Output, Profile, Pulse, load_profile
 

@@ -10,7 +10,6 @@ import pytest
 from bus_fixtures import ANSWER_S, CLOCK, axes, port, sweep, until
 from memory_port import MemoryWire, Ticker
 
-from reactdiff_ros.drivers.axes import Calibration
 from reactdiff_ros.drivers.driver import release_all
 from reactdiff_ros.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.drivers.feetech import FeetechServos
@@ -18,6 +17,7 @@ from reactdiff_ros.drivers.servo_bus import ServoBus
 from reactdiff_ros.emulators.dynamixel import DynamixelBus
 from reactdiff_ros.emulators.feetech import FeetechBus
 from reactdiff_ros.emulators.wire import Wire
+from reactdiff_ros.robots.calibration import Calibration
 from reactdiff_ros.robots.drivers import DynamixelDriver, FeetechDriver
 
 KINDS = ("sts", "scs", "load", "current")
