@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
+from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -16,14 +18,22 @@ INPUT_RATE_LIMIT = 50
 
 
 class Client:
-    """A websocket with one slot each for the newest frame, status and candidates."""
+    """A websocket with one slot for the newest frame and one for the newest text of each kind.
 
-    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
+    `understands` is given what the page says beside its frame rate, and says whether it means anything.
+    """
+
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        understands: Callable[[Client, dict[str, Any]], bool],
+    ) -> None:
         self._socket = socket
         self._transport = transport
+        self._understands = understands
         self._frame: bytes | None = None
-        self._status: str | None = None
-        self._candidates: str | None = None
+        self._texts: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._inputs = 0
         self._inputs_since = 0.0
@@ -40,16 +50,15 @@ class Client:
         self._frame = frame
         self._wake.set()
 
-    def offer_status(self, status: str) -> None:
-        """The newest status."""
-        self._status = status
+    def offer_text(self, kind: str, text: str) -> None:
+        """The newest text of this kind."""
+        self._texts[kind] = text
         self._wake.set()
 
     def offer_candidates(self, candidates: str) -> None:
         """The newest candidates, for a page that asked for them."""
         if self.wants_candidates:
-            self._candidates = candidates
-            self._wake.set()
+            self.offer_text("candidates", candidates)
 
     async def run(self) -> None:
         """Until the page goes, or misbehaves."""
@@ -83,8 +92,7 @@ class Client:
                 continue
             stuck_since = None
             frame, self._frame = self._frame, None
-            texts = [text for text in (self._status, self._candidates) if text is not None]
-            self._status = self._candidates = None
+            texts, self._texts = list(self._texts.values()), {}
             try:
                 if frame is not None:
                     await self._socket.send_bytes(frame)
@@ -117,7 +125,7 @@ class Client:
         return self._inputs > INPUT_RATE_LIMIT
 
     def _understood(self, text: str | None) -> bool:
-        """Take a page's report {"fps": number, "candidates": whether it shows them}; False for anything else."""
+        """Take a page's report {"fps": number, ...}; False for anything else."""
         if text is None:
             return False
         try:
@@ -127,9 +135,7 @@ class Client:
         fps = report.get("fps") if isinstance(report, dict) else None
         if not isinstance(fps, (int, float)) or isinstance(fps, bool) or not 0 <= fps <= 1000:
             return False
-        wants = report.get("candidates", False)
-        if not isinstance(wants, bool):
+        if not self._understands(self, report):
             return False
-        self.wants_candidates = wants
         self.fps = round(float(fps), 1)
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
+from importlib.abc import Traversable
 
 from reactdiff_ros.errors import ReactdiffError
 
@@ -26,19 +27,34 @@ class PageFile:
     etag: str
 
 
-def load_pages(look: str) -> dict[str, PageFile]:
-    """The page's files by name, index.html with the configured look. Raises ReactdiffError if they are not there."""
-    folder = resources.files("reactdiff_ros.avatar").joinpath("page")
+def load_pages(look: str, folders: tuple[str, ...] = ("page",)) -> dict[str, PageFile]:
+    """The page's files by name, index.html with the configured look; a later folder's files go before an earlier's.
+
+    Raises ReactdiffError if they are not there.
+    """
     pages: dict[str, PageFile] = {}
-    if folder.is_dir():
-        for entry in sorted(folder.iterdir(), key=lambda e: e.name):
-            suffix = "." + entry.name.rpartition(".")[2]
-            if entry.is_file() and suffix in CONTENT_TYPES:
-                body = entry.read_bytes()
-                if entry.name == "index.html":
-                    body = body.replace(b'data-look="soft"', b'data-look="' + look.encode() + b'"')
-                etag = '"' + hashlib.sha256(body).hexdigest()[:16] + '"'
-                pages[entry.name] = PageFile(body, CONTENT_TYPES[suffix], etag)
+    for path in folders:
+        folder = resources.files("reactdiff_ros.avatar").joinpath(*path.split("/"))
+        found = _load(folder, look)
+        if not found:
+            raise ReactdiffError("the face's page is missing", where=str(folder), todo="install the package again")
+        pages.update(found)
     if "index.html" not in pages:
-        raise ReactdiffError("the face's page is missing", where=str(folder), todo="install the package again")
+        where = str(resources.files("reactdiff_ros.avatar"))
+        raise ReactdiffError("the face's page is missing", where=where, todo="install the package again")
+    return pages
+
+
+def _load(folder: Traversable, look: str) -> dict[str, PageFile]:
+    pages: dict[str, PageFile] = {}
+    if not folder.is_dir():
+        return pages
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        suffix = "." + entry.name.rpartition(".")[2]
+        if entry.is_file() and suffix in CONTENT_TYPES:
+            body = entry.read_bytes()
+            if entry.name == "index.html":
+                body = body.replace(b'data-look="soft"', b'data-look="' + look.encode() + b'"')
+            etag = '"' + hashlib.sha256(body).hexdigest()[:16] + '"'
+            pages[entry.name] = PageFile(body, CONTENT_TYPES[suffix], etag)
     return pages

@@ -2,127 +2,57 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import socket
 import threading
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from reactdiff_ros.avatar.client import Client
 from reactdiff_ros.avatar.config import AvatarConfig
-from reactdiff_ros.avatar.guard import Guard
-from reactdiff_ros.avatar.pages import PageFile, load_pages
+from reactdiff_ros.avatar.serving import PageServer, json_answer
 from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, frame_as_dict, to_json
-from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.types import ExpressionFrame, FloatArray
 
-MESSAGE_BYTES = 4096
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
-class AvatarServer:
-    """Shows the face in browsers. `start` and `stop` run on an event loop; `show` and `status` on any thread.
-
-    Every page gets the newest frame: one that cannot keep up misses frames and never holds up the others.
-    """
+class AvatarServer(PageServer):
+    """Shows the face in browsers. `start` and `stop` run on an event loop; `show` and `status` on any thread."""
 
     def __init__(self, config: AvatarConfig | None = None) -> None:
-        self.config = config or AvatarConfig()
-        self.url = ""
-        self._guard = Guard(self.config.host, self.config.extra_hosts)
-        self._pages: dict[str, PageFile] = {}
-        self._clients: set[Client] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._runner: web.AppRunner | None = None
+        super().__init__(config)
         self._frame: ExpressionFrame | None = None
         self._message: bytes | None = None
         self._shown_at = 0.0
         self._count = 0
         self._rejected = 0
-        self._refused_clients = 0
-        self._bad_inputs = 0
         self._status: dict[str, Any] = {}
         self._error = ""
         self._wake_pending = False
         self._lock = threading.Lock()
 
-    # ---- life
-
     async def start(self) -> str:
         """Serve; returns the page's address. Raises DeviceError if no port could be bound."""
-        if self._runner is not None:
-            return self.url
-        self._loop = asyncio.get_running_loop()
-        self._wake_pending = False
-        self._pages = load_pages(self.config.look)
-        app = web.Application(middlewares=[self._checked], client_max_size=MESSAGE_BYTES)
-        app.on_shutdown.append(self._hang_up)
-        app.router.add_get("/", self._index)
-        app.router.add_get("/ws", self._websocket)
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/api/status", self._api_status)
-        app.router.add_get("/api/expression", self._api_expression)
-        app.router.add_get("/{name}", self._file)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
-        await runner.setup()
-        try:
-            port = await self._bind(runner)
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        self.url = f"http://{self._shown_host()}:{port}/"
-        return self.url
+        if not self.url:
+            self._wake_pending = False
+        return await super().start()
 
-    async def stop(self) -> None:
-        """Say goodbye to every page and free the port. Twice is fine."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
-        self._loop = None
-        self.url = ""
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Health, status and expression as JSON."""
+        router.add_get("/healthz", self._healthz)
+        router.add_get("/api/status", self._api_status)
+        router.add_get("/api/expression", self._api_expression)
 
-    async def _bind(self, runner: web.AppRunner) -> int:
-        first = self.config.port
-        ports = [0] if first == 0 else list(range(first, min(first + self.config.port_tries, 65536)))
-        for port in ports:
-            site = web.TCPSite(runner, self.config.host, port, backlog=128)
-            try:
-                await site.start()
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    await site.stop() if site in runner.sites else None
-                    continue
-                where = f"{self.config.host}:{port}"
-                reason = error.strerror or str(error)
-                raise DeviceError(
-                    f"the face's page cannot be served, {reason}", where=where, todo="set another host or port"
-                ) from error
-            return int(runner.addresses[0][1])
-        span = f"{ports[0]} to {ports[-1]}"
-        raise DeviceError(
-            "the face's page cannot be served, all ports are in use",
-            where=f"{self.config.host}, {span}",
-            todo="stop what uses them or set another port",
-        )
+    def greet(self, client: Client) -> None:
+        """The status, and the expression if there is one now."""
+        client.offer_text("status", to_json({"type": "status", **self._report()}))
+        if self._message is not None and self.fresh():
+            client.offer(self._message)
 
-    def _shown_host(self) -> str:
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.config.host, self.config.host)
-        return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-    async def _hang_up(self, _app: web.Application) -> None:
-        for client in list(self._clients):
-            await client.close(WSCloseCode.GOING_AWAY, "The face's server stops.")
+    def understood(self, client: Client, report: dict[str, Any]) -> bool:
+        """{"candidates": whether the page shows them}."""
+        wants = report.get("candidates", False)
+        if isinstance(wants, bool):
+            client.wants_candidates = wants
+        return isinstance(wants, bool)
 
     # ---- what is shown
 
@@ -166,16 +96,6 @@ class AvatarServer:
 
         self._call(send)
 
-    def _call(self, work: Callable[[], None]) -> bool:
-        loop = self._loop
-        if loop is None:
-            return False
-        try:
-            loop.call_soon_threadsafe(work)
-        except RuntimeError:  # the loop was closed under us: the page is gone, the face's owner goes on
-            return False
-        return True
-
     def _wake(self) -> None:
         self._wake_pending = False
         if self._loop is not None and self._message is not None:
@@ -186,7 +106,7 @@ class AvatarServer:
     def _send_status(self) -> None:
         text = to_json({"type": "status", **self._report()})
         for client in self._clients:
-            client.offer_status(text)
+            client.offer_text("status", text)
 
     def fresh(self) -> bool:
         """Whether an expression came within the last `stale_s`."""
@@ -224,76 +144,12 @@ class AvatarServer:
 
     # ---- requests
 
-    @web.middleware
-    async def _checked(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        reason = self._guard.refuses(request.headers.get("Host"), request.headers.get("Origin"))
-        if reason is not None:
-            return web.Response(status=403, text=reason + "\n", headers=_HEADERS)
-        try:
-            response = await handler(request)
-        except web.HTTPException as error:
-            error.headers.update(_HEADERS)
-            raise
-        if not response.prepared:
-            response.headers.update(_HEADERS)
-        return response
-
-    async def _index(self, request: web.Request) -> web.StreamResponse:
-        return self._page(request, "index.html")
-
-    async def _file(self, request: web.Request) -> web.StreamResponse:
-        return self._page(request, request.match_info["name"])
-
-    def _page(self, request: web.Request, name: str) -> web.StreamResponse:
-        page = self._pages.get(name)
-        if page is None:
-            raise web.HTTPNotFound(text="There is no such page.\n")
-        headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
-        if request.headers.get("If-None-Match") == page.etag:
-            return web.Response(status=304, headers=headers)
-        return web.Response(body=page.body, content_type=page.content_type, charset="utf-8", headers=headers)
-
     async def _healthz(self, _request: web.Request) -> web.StreamResponse:
-        return _json({"ok": True, "fresh": self.fresh(), "clients": len(self._clients)})
+        return json_answer({"ok": True, "fresh": self.fresh(), "clients": len(self._clients)})
 
     async def _api_status(self, _request: web.Request) -> web.StreamResponse:
-        return _json(self._report())
+        return json_answer(self._report())
 
     async def _api_expression(self, _request: web.Request) -> web.StreamResponse:
         frame = self._frame
-        return _json({"fresh": self.fresh(), "expression": None if frame is None else frame_as_dict(frame)})
-
-    async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        socket_ = web.WebSocketResponse(heartbeat=15.0, max_msg_size=MESSAGE_BYTES, compress=False)
-        if not socket_.can_prepare(request).ok:
-            return web.Response(status=426, text="This address is for websockets.\n", headers={"Upgrade": "websocket"})
-        _small_buffer(request)
-        await socket_.prepare(request)
-        if len(self._clients) >= self.config.max_clients:
-            self._refused_clients += 1
-            reason = f"All {self.config.max_clients} places are taken: close another page of this face."
-            await socket_.close(code=WSCloseCode.TRY_AGAIN_LATER, message=reason.encode())
-            return socket_
-        client = Client(socket_, request.transport)
-        self._clients.add(client)
-        try:
-            client.offer_status(to_json({"type": "status", **self._report()}))
-            if self._message is not None and self.fresh():
-                client.offer(self._message)
-            await client.run()
-        finally:
-            self._clients.discard(client)
-            self._bad_inputs += client.bad_inputs
-        return socket_
-
-
-def _json(value: dict[str, Any]) -> web.Response:
-    return web.Response(text=to_json(value), content_type="application/json", headers={"Cache-Control": "no-store"})
-
-
-def _small_buffer(request: web.Request) -> None:
-    """Keep the kernel from storing seconds of stale frames for a page that does not read."""
-    sock = request.transport.get_extra_info("socket") if request.transport is not None else None
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return json_answer({"fresh": self.fresh(), "expression": None if frame is None else frame_as_dict(frame)})
