@@ -49,7 +49,7 @@ def start(context, table):
     nodes = [
         node_action(node, arguments, files)
         for node in table["nodes"]
-        if node["when"] == "always" or arguments[node["when"]] not in ("", "none", "false")
+        if node["when"] == "always" or arguments[node["when"]] not in ("", "none", "false", *node.get("unless", ()))
     ]
     if arguments["use_sim_time"] == "true":
         nodes.append(LogInfo(msg="the nodes wait for /clock, as of 'ros2 bag play --clock 200'"))

@@ -132,6 +132,8 @@ class Node:
     publishers: tuple[Topic, ...]
     subscribers: tuple[Topic, ...]
     services: tuple[Service, ...]
+    unless: tuple[str, ...] = ()
+    """Values of the argument `when` that do not start it."""
 
     def parameter(self, name: str) -> Parameter:
         """The named parameter. Raises ConfigError when the node has none of that name."""
@@ -150,7 +152,7 @@ class Node:
 
     def wanted(self, arguments: dict[str, str]) -> bool:
         """Whether these launch arguments (see `Table.settled`) start the node."""
-        return self.when == "always" or arguments.get(self.when, "") not in ("", "none", "false")
+        return self.when == "always" or arguments.get(self.when, "") not in ("", "none", "false", *self.unless)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +262,7 @@ def _node(data: dict[str, Any], common: dict[str, Any], qos: dict[str, Qos], arg
         publishers=tuple(_topic(t, qos) for t in common["publishers"] + data["publishers"]),
         subscribers=tuple(_topic(t, qos) for t in common["subscribers"] + data["subscribers"]),
         services=tuple(Service(**s) for s in common["services"] + data["services"]),
+        unless=tuple(data.get("unless", ())),
     )
     for kind in ("parameters", "publishers", "subscribers", "services"):
         _unique([item.name for item in getattr(node, kind)], f"{node.name}: {kind}")
