@@ -42,14 +42,14 @@ class Choice:
     def __init__(self, seed: int, candidates: int) -> None:
         self.stream = 0
         """The candidate that is followed: its noise tape goes on until the next choice."""
-        self._candidates = candidates
+        self.candidates = candidates
         bits = np.random.Philox(key=seed % (1 << 63), counter=[1, 0, 0, 0])
         self._rank = float(np.random.Generator(bits).random())
         self._since: int | None = None
 
     def due(self, slot: int) -> bool:
         """A choice is to be made at `slot`: it was held long enough."""
-        return self._candidates > 1 and (self._since is None or slot - self._since >= HOLD_SLOTS)
+        return self.candidates > 1 and (self._since is None or slot - self._since >= HOLD_SLOTS)
 
     def choose(self, slot: int, plans: FloatArray) -> int:
         """The candidate to follow from `slot` on, from plans (K, H, 58)."""

@@ -6,7 +6,7 @@ The one path that the live listener (N = 1) and batched streams share. Shapes as
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -125,6 +125,55 @@ class Plans:
         return chosen
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan that N listeners of one planner are about to draw: all that the networks need, and nothing that changes.
+
+    So drafts of several planners are drawn together, and in another thread than the one that watches the speaker.
+    """
+
+    slot: int
+    how: Sampling
+    speaker: FloatArray
+    """(N, speech, D)."""
+    missing: FloatArray
+    """(N, speech)."""
+    conditions: Conditions
+    lead: int
+    past: FloatArray
+    """(N, past, L)."""
+    noise: FloatArray
+    """(N, K, H, L)."""
+    shown: FloatArray
+    """(N, 2, 58) the frames before, as shown."""
+    before: FloatArray
+    """(N, H, 58) what was planned so far for the same frames."""
+    streams: list[list[int]]
+    """(N) (K)."""
+    due: bool
+    """A choice among the candidates is to be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What the networks made of a draft."""
+
+    latents: FloatArray
+    """(N, K, H, L)."""
+    faces: FloatArray
+    """(N, K, H, 58) as decoded."""
+    shown: FloatArray
+    """(N, K, H, 58) as they would be shown."""
+
+
+def draw_draft(networks: Networks, draft: Draft) -> Drawn:
+    """Draw and decode one draft. Pure: may run in any thread."""
+    d = draft
+    latents = draw(networks, d.speaker, d.missing, d.past, d.conditions, d.noise, d.how, d.lead)
+    decoded = faces(networks, d.past, latents)
+    return Drawn(latents, decoded, finished(decoded, d.shown, d.before, d.how))
+
+
 class Planner:
     """N listeners that plan at the same times.
 
@@ -139,6 +188,12 @@ class Planner:
         self._tapes = [NoiseTape(seed, networks.shape["latent"]) for seed in seeds]
         self._choices = [Choice(seed, how.candidates) for seed in seeds]
         self._past = OwnPast(networks.neutral, len(self._tapes), networks.shape["past"])
+
+    def afford(self, steps: int, candidates: int) -> None:
+        """Plan with so many steps and candidates from now on."""
+        self._how = replace(self._how, steps=steps, candidates=candidates)
+        for choice in self._choices:
+            choice.candidates = candidates
 
     def forget(self) -> None:
         """They showed a neutral face up to now; noise and choices go on."""
@@ -172,24 +227,53 @@ class Planner:
             frames: H, at most the horizon.
             everyone: draw all candidates also where the choice is held.
         """
+        draft = self.draft(slot, speaker, missing, conditions, lead=lead, frames=frames, everyone=everyone)
+        return self.finish(draft, draw_draft(self._networks, draft))
+
+    def draft(
+        self,
+        slot: int,
+        speaker: FloatArray,
+        missing: FloatArray,
+        conditions: Conditions,
+        *,
+        lead: int,
+        frames: int,
+        everyone: bool = False,
+    ) -> Draft:
+        """What `plan` is about to draw; the next draft comes after `finish` of this one."""
         s, how = self._networks.shape, self._how
         length = min(-(-frames // how.block) * how.block, s["horizon"])
-        past = self._past.latents(slot - s["past"], s["past"])
         due = self._choices[0].due(slot)
-        every = list(range(how.candidates))
-        streams = [every if due or everyone else [choice.stream] for choice in self._choices]
-        noise = np.stack([_noise(tape, slot, length, of) for tape, of in zip(self._tapes, streams, strict=True)])
-        latents = draw(self._networks, speaker, missing, past, conditions, noise, how, lead)
-        drawn = faces(self._networks, past, latents)
-        shown = finished(drawn, self._past.shown(slot - 2, 2), self._past.shown(slot, length), how)
-        chosen = np.zeros(len(drawn), dtype=np.int64)
+        streams = [_streams(choice.stream, how.candidates, due, everyone) for choice in self._choices]
+        return Draft(
+            slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, lead=lead,
+            past=self._past.latents(slot - s["past"], s["past"]),
+            noise=np.stack([_noise(tape, slot, length, of) for tape, of in zip(self._tapes, streams, strict=True)]),
+            shown=self._past.shown(slot - 2, 2), before=self._past.shown(slot, length), streams=streams, due=due,
+        )  # fmt: skip
+
+    def finish(self, draft: Draft, drawn: Drawn) -> Plans:
+        """Choose among what was drawn of a draft, and remember it."""
+        slot, shown = draft.slot, drawn.shown
+        chosen = np.zeros(len(shown), dtype=np.int64)
         for i, choice in enumerate(self._choices):
-            if due:
-                choice.choose(slot, shown[i, :, : how.hop])
-            chosen[i] = streams[i].index(choice.stream)
-        plans = Plans(drawn, shown, chosen, streams)
-        self._past.add(slot, latents[np.arange(len(drawn)), chosen], plans.of(shown))
+            if draft.due:
+                choice.choose(slot, shown[i, :, : draft.how.hop])
+            chosen[i] = draft.streams[i].index(choice.stream)
+        plans = Plans(drawn.faces, shown, chosen, draft.streams)
+        self._past.add(slot, drawn.latents[np.arange(len(shown)), chosen], plans.of(shown))
         return plans
+
+
+def _streams(followed: int, candidates: int, due: bool, everyone: bool) -> list[int]:
+    """Noise tapes that are drawn: all at a choice, else that of the followed candidate, and the others if wanted."""
+    if due:
+        return list(range(candidates))
+    if not everyone:
+        return [followed]
+    # Chosen while there were more candidates: it keeps the last one's place.
+    return [*range(candidates)] if followed < candidates else [*range(candidates - 1), followed]
 
 
 def _noise(tape: NoiseTape, slot: int, length: int, streams: list[int]) -> FloatArray:

@@ -9,7 +9,8 @@ Shapes: N listeners, K candidates of each, L latents, D token width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -75,12 +76,19 @@ class Conditions:
             self.controls[rows], self.controls_given[rows], self.style[rows], self.style_given[rows], self.real[rows]
         )
 
-    def vector(self, lead: int, max_lead: int) -> FloatArray:
-        """The denoiser's input (N, condition_count) for evidence of age `lead`."""
-        leads = np.full(len(self), lead)
+    def vector(self, lead: int | NDArray[np.integer[Any]], max_lead: int) -> FloatArray:
+        """The denoiser's input (N, condition_count) for evidence of age `lead`, of all or (N,)."""
+        leads = np.broadcast_to(lead, len(self))
         return condition_vector(
             self.controls, self.controls_given, self.style, self.style_given, self.real, leads, max_lead
         )
+
+
+def joined(conditions: Sequence[Conditions]) -> Conditions:
+    """The listeners of all of them, in this order."""
+    if len(conditions) == 1:
+        return conditions[0]
+    return Conditions(*(np.concatenate([getattr(c, f.name) for c in conditions]) for f in fields(Conditions)))
 
 
 def ordinary(count: int, controls: FloatArray | None = None) -> Conditions:
@@ -111,7 +119,7 @@ def draw(
     conditions: Conditions,
     noise: FloatArray,
     how: Sampling,
-    lead: int | None = None,
+    lead: int | NDArray[np.integer[Any]] | None = None,
 ) -> FloatArray:
     """Latents (N, K, H, L) of the next H frames.
 
@@ -123,24 +131,24 @@ def draw(
         conditions: of the N listeners.
         noise: (N, K, H, L), H a multiple of `how.block`.
         how: steps, guidance, block and recall.
-        lead: age of the newest token, instead of `how.lead`.
+        lead: age of the newest token, of all or (N,), instead of `how.lead`.
     """
     s = networks.shape
     count, candidates, frames, width = noise.shape
-    age = how.lead if lead is None else lead
+    age = np.broadcast_to(how.lead if lead is None else lead, count)
+    strength = guided(conditions, how)
     drawn: list[FloatArray] = []
     for start in range(0, frames, how.block):
         now = noise[:, :, start : start + how.block].reshape(len(past), -1, how.block, width)
-        told = conditions.vector(min(age + start, s["max_lead"] - 1), s["max_lead"])
-        new = networks.sample(
-            speaker, missing, past, told, now, steps=how.steps, guidance=guided(conditions, how), recall=how.recall
-        )
+        told = conditions.vector(np.minimum(age + start, s["max_lead"] - 1), s["max_lead"])
+        new = networks.sample(speaker, missing, past, told, now, steps=how.steps, guidance=strength, recall=how.recall)
         new = sane(new, networks.neutral)
         drawn.append(new.reshape(count, candidates, how.block, width))
-        # After the first stretch each candidate has a past of its own.
-        each = np.repeat(np.arange(len(past)), new.shape[1])
-        speaker, missing, conditions = speaker[each], missing[each], conditions.take(each)
-        past = np.concatenate([past[each], new.reshape(len(each), -1, width)], axis=1)[:, -s["past"] :]
+        if new.shape[1] > 1:  # after the first stretch each candidate has a past of its own
+            each = np.repeat(np.arange(len(past)), new.shape[1])
+            speaker, missing, conditions = speaker[each], missing[each], conditions.take(each)
+            past, age, strength = past[each], age[each], strength[each]
+        past = np.concatenate([past, new.reshape(len(past), -1, width)], axis=1)[:, -s["past"] :]
     return np.concatenate(drawn, axis=2)
 
 

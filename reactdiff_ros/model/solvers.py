@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final, TypeVar, cast
 
@@ -95,20 +96,34 @@ def fitted_multistep(velocity: Velocity[Array], z: Array, schedule: Sequence[flo
     (there v = -sin(a) x), a unit Gaussian too (v = 0), and detail much finer than the noise nearly so (v = cos(a) e).
     The first step, where there is one velocity only, is fitted to sin(a).
     """
-    before: tuple[float, Array] | None = None
-    for here, there in pairwise(schedule):
+    slope: Array | None = None
+    for here, (newer, older) in zip(schedule, multistep_weights(tuple(schedule)), strict=False):
         now = velocity(z, here)
-        sines, cosines = math.cos(here) - math.cos(there), math.sin(there) - math.sin(here)
-        if before is None:
-            z = z + (sines / math.sin(here)) * now
-        else:
-            last, slope = before
-            scale = math.sin(last - here)
-            newer = (cosines * math.sin(last) - sines * math.cos(last)) / scale
-            older = (sines * math.cos(here) - cosines * math.sin(here)) / scale
-            z = z + newer * now + older * slope
-        before = (here, now)
+        z = cast(Array, z + newer * now if slope is None else z + newer * now + older * slope)
+        slope = now
     return clean(z, velocity(z, schedule[-1]), schedule[-1])
+
+
+@lru_cache(maxsize=64)
+def multistep_weights(schedule: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    """Weights of the present and of the last velocity in each step of `fitted_multistep` between two angles."""
+    before = (None, *schedule)
+    return tuple(
+        fitted_weights(here, there, last)[1:] for last, (here, there) in zip(before, pairwise(schedule), strict=False)
+    )
+
+
+def fitted_weights(here: float, there: float, last: float | None) -> tuple[float, float, float]:
+    """Weights of z, of its velocity and of the velocity at the angle `last`, which make z at `there` of z at `here`.
+
+    `last` None: this is the first step.
+    """
+    sines, cosines = math.cos(here) - math.cos(there), math.sin(there) - math.sin(here)
+    if last is None:
+        return 1.0, sines / math.sin(here), 0.0
+    scale = math.sin(last - here)
+    newer = (cosines * math.sin(last) - sines * math.cos(last)) / scale
+    return 1.0, newer, (sines * math.cos(here) - cosines * math.sin(here)) / scale
 
 
 def sample(velocity: Velocity[Array], noise: Array, steps: int) -> Array:

@@ -158,6 +158,11 @@ class PolicyListener:
 
     def plan(self, now_ns: int) -> Reaction | None:
         """The plan that is due, or None; see `Listener.plan`."""
+        due = self.due(now_ns)
+        return None if due is None else self._reaction(*due)
+
+    def due(self, now_ns: int) -> tuple[int, str] | None:
+        """The first slot of the plan that is to be made now, and why; None: none is due. Each is told once."""
         if self._clock.jumped_back(now_ns):
             newest = self._newest
             self.reset()
@@ -176,7 +181,7 @@ class PolicyListener:
         self._turn = turn
         self._before_plan(self._clock.grid.time_ns(slot))
         self._plans += 1
-        return self._reaction(slot, reason)
+        return slot, reason
 
     def state(self) -> ListenerState:
         """What is in force; see `Listener.state`."""
