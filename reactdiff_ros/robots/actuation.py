@@ -1,0 +1,327 @@
+"""One robot with its hardware, tick by tick: requests, faults, the follower's commands, and when torque may flow.
+
+Whoever has the thread calls `tick` at the profile's rate and `look` in the time that is left. Everybody else, from any
+thread: `take` gives the newest face, `request` asks for something, `state` is what was last. Nobody waits for anybody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from reactdiff_ros.robots.actuation_bus import Hardware, in_one_sentence
+from reactdiff_ros.robots.actuation_start import Preparation
+from reactdiff_ros.robots.actuation_status import ActuationState, Face, Request, Status, Wish
+from reactdiff_ros.robots.commands import ArmingError, Commands
+from reactdiff_ros.robots.follow import STALL_S, Follower
+from reactdiff_ros.robots.profile import Profile
+
+ASK_AGAIN_S: Final = 0.1
+"""How long the joints may be asked where they are after a stall."""
+SLOW_S: Final = 0.05
+"""Longer waits for one joint's torque are not counted as a stall of ours: nothing moves meanwhile."""
+
+
+class Actuation:
+    """See the module.
+
+    Args:
+        profile: the robot.
+        hardware: its drivers.
+        clock: steady, s.
+        saved: last commands by joint, for those that cannot be measured.
+        uncalibrated: joints that need a calibration and have none.
+        stopped: begin as after a software stop.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        hardware: Hardware,
+        clock: Callable[[], float],
+        *,
+        saved: Mapping[str, float] | None = None,
+        uncalibrated: tuple[str, ...] = (),
+        stopped: bool = False,
+    ) -> None:
+        self.profile, self.hardware = profile, hardware
+        self._clock = clock
+        self._follower = Follower(profile)
+        self._saved = dict(saved or {})
+        self._blind = tuple(n for n in profile.joints if not profile.feedback(n))
+        self._own_obstacles = _uncalibrated(uncalibrated)
+        self._others: dict[str, str] = {}
+        self._face: Face | None = None
+        self._used: Face | None = None
+        self._requests: deque[Request] = deque()
+        self._stop = stopped
+        self._stopped = False
+        self._emergency = ""
+        self._preparation: Preparation | None = None
+        self._pending: Request | None = None
+        self._on: dict[str, bool] = dict.fromkeys(profile.joints, False)
+        self._began = False
+        self._last_s: float | None = None
+        self._waited_s = 0.0
+        self._stalls = 0
+        self.state: Status = self._status(clock(), self._follower.tick(clock(), None, math.inf), None)
+
+    # From any thread.
+
+    def take(self, face: Face) -> None:
+        """The newest face; it wins."""
+        self._face = face
+
+    def request(self, wish: Wish) -> Request:
+        """Ask for something; it is decided by the next tick, enabling by a later one."""
+        request = Request(wish)
+        if wish == "software_stop":
+            self._stop = True
+        self._requests.append(request)
+        return request
+
+    def obstacle(self, key: str, sentence: str) -> None:
+        """Something outside that prevents enabling; empty: it is gone."""
+        others = {k: s for k, s in self._others.items() if k != key}
+        self._others = others | {key: sentence} if sentence else others
+
+    def fail(self, sentence: str) -> None:
+        """A fault of the whole robot, found outside: a controlled stop where it is armed."""
+        self._emergency = sentence
+
+    def to_save(self) -> dict[str, float]:
+        """Last commands of the joints that cannot be measured, for the next run; empty where there are none."""
+        return {name: self._saved[name] for name in self._blind if name in self._saved}
+
+    # From the thread that ticks.
+
+    def tick(self, now_s: float) -> Status:
+        """Decide what was asked for, look at faults, send the commands of `now_s`."""
+        self._watch_gap(now_s)
+        if self._stop:
+            self._stop_now()
+        if self._emergency:
+            self._fail_now()
+        while self._requests:
+            self._decide(self._requests.popleft())
+        if self._preparation is not None:
+            self._prepare()
+            # Asking the hardware takes its time, in which nothing moves: that is no stall.
+            now_s = self._last_s = self._clock()
+        face = self._face
+        self._find_faults()
+        age_s = math.inf if face is None else now_s - face.received_s
+        commands = self._follower.tick(
+            now_s - self._waited_s, None if face is None else face.coefficients, age_s, self.hardware.measured()
+        )
+        if self._preparation is None:
+            self._apply(commands)
+        self.state = self._status(now_s, commands, face)
+        return self.state
+
+    def look(self, budget_s: float) -> None:
+        """In the time that is left: measure, and while nothing is armed open what is not, which may take seconds."""
+        if not self.armed:
+            self.hardware.open(self._clock())
+        if budget_s > 0.0:
+            self.hardware.poll(budget_s)
+
+    @property
+    def armed(self) -> bool:
+        """Whether any joint has torque or may get it."""
+        return self._preparation is not None or self._follower.armed
+
+    def end(self) -> None:
+        """The last call: let go what may be, give the devices back. Joints that would fall and are not down hold."""
+        self._abort("it ends")
+        for name, joint in self.profile.joints.items():
+            if self._on[name] and joint.lowered is None:
+                self.hardware.release(name)
+        self._remember()
+        self.hardware.close()
+
+    # Inside.
+
+    def _decide(self, request: Request) -> None:
+        follower = self._follower
+        if request.wish == "software_stop":
+            request.finish(True, "stopped, until reset")
+        elif request.wish == "disable":
+            self._abort("it was disabled")
+            follower.disarm()
+            request.finish(True, "disabled" if follower.state != "stopped" else "stopped already, until reset")
+        elif request.wish == "reset":
+            self._reset(request)
+        elif self._preparation is not None:
+            request.finish(False, "it is being enabled already")
+        else:
+            self._begin(request)
+
+    def _reset(self, request: Request) -> None:
+        try:
+            if self._preparation is not None:
+                raise ArmingError("the robot is armed", where="preparing", todo="disarm it, then reset")
+            self._follower.reset()
+        except ArmingError as error:
+            request.finish(False, str(error))
+            return
+        self._stopped = False
+        request.finish(True, "cleared: it can be enabled when it is down and let go")
+
+    def _begin(self, request: Request) -> None:
+        state = self._follower.state
+        refused = ""
+        if state == "stopped":
+            refused = f"it is stopped ({self._follower.fault or 'software stop'}): find out why, then reset"
+        elif state != "disarmed":
+            refused = f"it is enabled already ({state})" if state != "lowering" else "it is still being lowered"
+        elif self._all_obstacles():
+            refused = "; ".join(self._all_obstacles())
+        if refused:
+            request.finish(False, refused)
+            return
+        self._follower.reset()
+        self._pending = request
+        self._preparation = Preparation(self.profile, self.hardware, self._clock)
+
+    def _prepare(self) -> None:
+        assert self._preparation is not None
+        try:
+            if not self._preparation.step():
+                return
+            for name, reason in self._preparation.broken.items():
+                self._follower.joint_fault(name, reason)
+            self._follower.arm(self._clock() - self._waited_s, self.hardware.measured(), self._saved)
+        except ArmingError as error:
+            self._abort(str(error))
+            return
+        for name in self._preparation.armed:
+            self._on[name] = True
+        without = self._preparation.broken
+        self._preparation, self._began = None, True
+        if self._pending is not None:
+            self._pending.finish(True, f"enabled without {in_one_sentence(without)}" if without else "enabled")
+
+    def _abort(self, reason: str) -> None:
+        if self._preparation is not None:
+            self._preparation = None
+            self.hardware.release_all()
+        if self._pending is not None:
+            self._pending.finish(False, reason)
+            self._pending = None
+
+    def _stop_now(self) -> None:
+        self._stop, self._stopped = False, True
+        self._abort("it was stopped")
+        self._follower.software_stop()
+
+    def _fail_now(self) -> None:
+        sentence, self._emergency = self._emergency, ""
+        if self.armed:
+            self._abort(sentence)
+            if self._follower.armed:
+                self._follower.stop_for(sentence)
+
+    def _watch_gap(self, now_s: float) -> None:
+        last, self._last_s = self._last_s, now_s
+        if last is not None and now_s - last > STALL_S and self.armed:
+            self._stalls += 1
+            self._abort("the program stood still meanwhile")
+            self.hardware.poll(ASK_AGAIN_S)
+
+    def _find_faults(self) -> None:
+        """What the hardware says while the follower drives it."""
+        follower = self._follower
+        if follower.state in ("disarmed", "stopped") or self._preparation is not None:
+            return
+        wrong = self.hardware.faults()
+        for name in self.hardware.joints:
+            if self._on[name] and name not in wrong and not self.hardware.takes_commands(name):
+                wrong[name] = "it does not take commands any more"
+        moving = [n for n in self.hardware.joints if n not in wrong]
+        if wrong and not moving:
+            follower.stop_for(in_one_sentence(wrong))
+            return
+        for name, text in wrong.items():
+            follower.joint_fault(name, text)
+
+    def _apply(self, commands: Commands) -> None:
+        torque = dict(zip(self.profile.joints, commands.torque, strict=True))
+        positions = dict(zip(self.profile.joints, commands.position, strict=True))
+        off = [name for name, on in self._on.items() if on and not torque[name]]
+        for name, on in torque.items():
+            if on and not self._on[name]:
+                self._switch_on(name, positions[name])
+        if off and not any(torque.values()) and all(self._down(name, positions) for name in off):
+            self.hardware.release_all()
+        else:
+            for name in off:
+                if self._down(name, positions):
+                    self.hardware.release(name)
+        for name in off:
+            self._on[name] = False
+        self.hardware.command({name: positions[name] for name, on in self._on.items() if on})
+        self._remember()
+
+    def _switch_on(self, name: str, position: float) -> None:
+        began_s = self._clock()
+        fault = self.hardware.arm(name, position)
+        waited_s = self._clock() - began_s
+        if waited_s > SLOW_S and self._last_s is not None:
+            self._waited_s += waited_s
+            self._last_s += waited_s
+        self._on[name] = True
+        if fault is not None:
+            self._follower.joint_fault(name, fault.text)
+
+    def _down(self, name: str, positions: Mapping[str, float]) -> bool:
+        """Whether a joint may be let go: one that would fall, and did not hear how it was lowered, goes on holding."""
+        falls = self.profile.joints[name].on_fault == "lower_then_release"
+        return not falls or self.hardware.takes_commands(name) or name not in self.hardware.joints
+
+    def _remember(self) -> None:
+        if self._began:
+            positions = self._follower.positions()
+            self._saved |= {name: positions[name] for name in self._blind if self._on[name]}
+
+    def _all_obstacles(self) -> tuple[str, ...]:
+        found = [*self._own_obstacles, *self._others.values()]
+        wrong = self.hardware.faults()
+        joints = self.hardware.joints
+        if not joints:
+            found.append("it has no joints that this computer drives")
+        elif all(j in wrong for j in joints):
+            found.append(in_one_sentence(wrong))
+        return tuple(found)
+
+    def _status(self, now_s: float, commands: Commands, face: Face | None) -> Status:
+        fresh = face is not None and face is not self._used
+        self._used = face
+        waited_s = latency_s = math.nan
+        if face is not None and fresh:
+            waited_s = self._clock() - face.received_s
+            latency_s = waited_s + face.transit_s
+        state: ActuationState = "preparing" if self._preparation is not None else commands.state
+        return Status(
+            time_s=now_s,
+            state=state,
+            armed=self.armed,
+            software_stop=self._stopped,
+            commands=commands,
+            measured=self.hardware.measured(),
+            faults=self.hardware.faults(),
+            obstacles=self._all_obstacles() if state == "disarmed" else (),
+            input_age_s=math.inf if face is None else now_s - face.received_s,
+            latency_s=latency_s,
+            waited_s=waited_s,
+            stalls=self._stalls,
+        )
+
+
+def _uncalibrated(joints: tuple[str, ...]) -> tuple[str, ...]:
+    if not joints:
+        return ()
+    named = ", ".join(joints[:6]) + (f" and {len(joints) - 6} more" if len(joints) > 6 else "")
+    return (f"not calibrated: {named}: reactdiff robot calibrate",)

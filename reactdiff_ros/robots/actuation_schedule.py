@@ -1,0 +1,74 @@
+"""When to tick: at a steady rate, never twice for one that was missed, and soon after the faces come."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from collections import deque
+from typing import Final
+
+import numpy as np
+
+WINDOW: Final = 500
+"""Ticks over which figures are taken."""
+CLOSEST: Final = 0.75
+"""After a late tick the next one may come by a quarter of a period sooner, not more: no step is made up for."""
+LONGER: Final = 0.02
+"""A tick may be so much longer than the period, to come nearer to the faces. None is shorter: no step is too fast."""
+BEHIND: Final = 0.25
+"""Where in the period ticks are to be, behind the face that they follow."""
+NEAR: Final = 0.1
+FACES: Final = 12
+ALIKE: Final = 0.8
+"""Length of the mean of the faces' phases (1: all the same) from which they have one."""
+
+
+class Schedule:
+    """Due times of ticks on a steady clock, s."""
+
+    def __init__(self, rate_hz: float, now_s: float) -> None:
+        self.period_s = 1.0 / rate_hz
+        self.due_s = now_s
+        self._off: deque[float] = deque(maxlen=WINDOW)
+        self._began: deque[float] = deque(maxlen=WINDOW)
+        self._phases: deque[complex] = deque(maxlen=FACES)
+        self._owed_s = 0.0
+
+    def ticked(self, began_s: float, waited_s: float = math.nan) -> None:
+        """A tick began then; `waited_s`: how long its face had waited for it, NaN where it had no new one."""
+        late_s = began_s - self.due_s
+        if self._began:  # the first one is when it is
+            self._off.append(late_s)
+        self._began.append(began_s)
+        if math.isfinite(waited_s):
+            self._phases.append(cmath.exp(2j * math.pi * (waited_s % self.period_s) / self.period_s))
+        step_s = self.period_s + self._longer_s()
+        self.due_s = max(self.due_s + step_s, began_s + CLOSEST * self.period_s)
+        if late_s > self.period_s:
+            self.due_s = began_s + self.period_s
+
+    def rate_hz(self) -> float:
+        """Ticks a second over the last second."""
+        if len(self._began) < 2:
+            return 0.0
+        recent = [t for t in self._began if t > self._began[-1] - 1.0]
+        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
+
+    def jitter_p99_s(self) -> float:
+        """99th percentile of what ticks were later than due, over the last WINDOW; NaN before the first."""
+        off = list(self._off)
+        return float(np.percentile(off, 99)) if off else math.nan
+
+    def _longer_s(self) -> float:
+        if self._owed_s <= 0.0 and len(self._phases) == FACES:
+            mean = sum(self._phases) / FACES
+            if abs(mean) > ALIKE:
+                behind = (cmath.phase(mean) / (2.0 * math.pi)) % 1.0
+                ahead = (BEHIND - behind) % 1.0
+                self._owed_s = 0.0 if ahead < NEAR or ahead > 1.0 - NEAR else ahead * self.period_s
+            self._phases.clear()
+        given_s = min(self._owed_s, LONGER * self.period_s)
+        self._owed_s -= given_s
+        if self._owed_s > 0.0:
+            self._phases.clear()
+        return given_s
