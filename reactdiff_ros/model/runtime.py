@@ -1,28 +1,27 @@
-"""The networks in ONNX Runtime on the CPU: one thread, no spinning, same bits for same input.
+"""The networks as the rest of the model calls them, whatever backend executes them.
 
 Shapes: B speakers, N contexts (listeners), K candidates of one context, H frames, D token width, L latents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
+from reactdiff_ros.model.backends.base import Backend, Stretch
+from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
 from reactdiff_ros.model.emphasis import ORDER, responses
 from reactdiff_ros.model.groups import LATENT_COUNT
-from reactdiff_ros.model.solvers import angles, fitted_multistep
+from reactdiff_ros.model.solvers import angles
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import GRAPHS, Weights
+from reactdiff_ros.model.weights import Weights
 from reactdiff_ros.types import FloatArray
 
 MASKED: Final = np.float32(-1e4)
-SMALL: Final = 16
-"""Up to so many stretches, what a graph does about shapes takes as long as its arithmetic."""
 VAE_CONTEXT: Final = 6
 """Frames of left context that encoder and decoder of the autoencoder each use."""
 _SIZES: Final = frozenset(
@@ -65,36 +64,31 @@ class KeyCache:
 class Networks:
     """The graphs of one set of weights. Without state: may be called from several threads.
 
+    Args:
+        weights: of the graphs.
+        threads: of ONNX Runtime on the CPU, where no backend is given.
+        backend: what executes them; None: ONNX Runtime on the CPU.
+
     Raises:
         WeightsError: a graph cannot be loaded, or its inputs are not this version's.
     """
 
-    def __init__(self, weights: Weights, threads: int = 1) -> None:
-        import onnxruntime as ort
-
-        self._options: Callable[[], Any] = partial(_options, threads)
+    def __init__(self, weights: Weights, threads: int = 1, backend: Backend | None = None) -> None:
         self.shape, self.name = weights.shape, f"{weights.name}@{weights.digest}"
         self._emphasis = weights.emphasis
-        self._sessions: dict[str, Any] = {}
-        self._denoiser = str(weights.graph("denoiser"))
-        self._fixed: dict[tuple[int, ...], Any] = {}
-        for graph in GRAPHS:
-            try:
-                self._sessions[graph] = ort.InferenceSession(
-                    str(weights.graph(graph)), self._options(), providers=["CPUExecutionProvider"]
-                )
-            except Exception as error:
-                raise WeightsError(
-                    "ONNX Runtime cannot load a network",
-                    where=str(weights.graph(graph)),
-                    todo=str(error).split("\n")[0],
-                ) from error
-        features = self._sessions["encoder"].get_inputs()[0].shape[-1]
-        if not self.shape.keys() >= _SIZES or features != FEATURE_COUNT or self.shape["latent"] != LATENT_COUNT:
+        self._backend = backend or OnnxRuntimeCpu(weights, threads)
+        if not self.shape.keys() >= _SIZES or self.shape["latent"] != LATENT_COUNT:
+            raise WeightsError("the model's weights are for another version", where=str(weights.folder))
+        if isinstance(self._backend, OnnxRuntimeCpu) and self._backend.width("encoder") != FEATURE_COUNT:
             raise WeightsError("the model's weights are for another version", where=str(weights.folder))
         self._responses = responses(self._emphasis.feedback, self.shape["horizon"])
         self.neutral = self.latents(np.zeros((1, 4 * VAE_CONTEXT, COEFFICIENT_COUNT), dtype=np.float32))[0, -1]
         """(L,) latent of a face that is and was neutral."""
+
+    @property
+    def backend(self) -> str:
+        """What executes them now, "onnxruntime-cpu" or another."""
+        return self._backend.name
 
     def new_cache(self, batch: int = 1) -> KeyCache:
         """The cache of speakers of whom nothing was seen yet."""
@@ -113,22 +107,22 @@ class Networks:
             "features": features.reshape(-1, FEATURE_COUNT), "observed": observed.reshape(-1, STREAM_COUNT),
             "cache": past, "mask": mask,
         }  # fmt: skip
-        token, new = self._sessions["encoder"].run(None, inputs)
+        token, new = self._backend.run("encoder", inputs)
         return token, new
 
     def latents(self, listener: FloatArray) -> FloatArray:
         """Whitened latents (N, n - VAE_CONTEXT, L) of coefficients (N, n, 58), the first frames being context."""
-        out: FloatArray = self._sessions["vae_encoder"].run(None, {"listener": listener})[0][:, VAE_CONTEXT:]
+        out: FloatArray = self._backend.run("vae_encoder", {"listener": listener})[0][:, VAE_CONTEXT:]
         return out
 
     def decode(self, latents: FloatArray) -> FloatArray:
         """Coefficients (N, n - VAE_CONTEXT, 58) of latents (N, n, L), the first frames being context."""
-        out: FloatArray = self._sessions["vae_decoder"].run(None, {"latents": latents})[0][:, VAE_CONTEXT:]
+        out: FloatArray = self._backend.run("vae_decoder", {"latents": latents})[0][:, VAE_CONTEXT:]
         return out
 
     def attributes(self, latents: FloatArray) -> FloatArray:
         """REACT's 25 attributes (N, n - VAE_CONTEXT, 25) of latents (N, n, L), the first frames being context."""
-        out: FloatArray = self._sessions["attributes"].run(None, {"latents": latents})[0][:, VAE_CONTEXT:]
+        out: FloatArray = self._backend.run("attributes", {"latents": latents})[0][:, VAE_CONTEXT:]
         return out
 
     def sample(
@@ -158,58 +152,21 @@ class Networks:
             schedule: noise angles instead of those of `steps`; `noise` is then noisy data (of `drawable`) at the first.
         """
         count, candidates = noise.shape[:2]
-        keys, values, told = self._sessions["context"].run(
-            None, {"speaker": speaker, "past": past, "conditions": conditions}
-        )
         strength = np.broadcast_to(np.asarray(guidance, dtype=np.float32), count)[:, None, None, None]
-        masks = _masks(missing, past.shape[1], recall, candidates, guided=bool((strength != 1.0).any()))
-        stretches = masks.shape[1]
-        context = {"keys": keys, "values": values, "told": told, "mask": masks}
-        run = self._denoiser_for(count, stretches, noise.shape[2]).run
-
-        def velocity(z: FloatArray, angle: float) -> FloatArray:
-            batch = z if stretches == candidates else np.concatenate([z, z], axis=1)
-            level = np.full((count, stretches), angle, dtype=np.float32)
-            v: FloatArray = run(None, {**context, "z": batch, "angle": level})[0]
-            if stretches == candidates:
-                return v
-            seeing, blind = v[:, :candidates], v[:, candidates:]
-            return np.where(strength == 1.0, seeing, blind + strength * (seeing - blind))
-
-        drawn: FloatArray = fitted_multistep(velocity, noise, schedule or angles(steps)).astype(np.float32)
+        guided = bool((strength != 1.0).any())
+        drawn = self._backend.stretch(
+            Stretch(
+                speaker, past, conditions, _masks(missing, past.shape[1], recall, candidates, guided=guided), noise,
+                tuple(schedule or angles(steps)), strength if guided else None,
+            )
+        )  # fmt: skip
         frames = noise.shape[2]  # a shorter stretch responds as the beginning of a longer one
         weights = self._responses[:frames, : ORDER + frames]
         return np.asarray(self._emphasis.latents(drawn, past[:, None, -ORDER:], weights), dtype=np.float32)
 
-    def _denoiser_for(self, listeners: int, stretches: int, frames: int) -> Any:
-        """The denoiser for such a batch: a small one has a session without free axes, in two thirds of the time."""
-        if listeners * stretches > SMALL:
-            return self._sessions["denoiser"]
-        sizes = (listeners, stretches, frames)
-        if sizes not in self._fixed:
-            import onnxruntime as ort
-
-            options = self._options()
-            for axis, size in zip(("listeners", "stretches", "frames"), sizes, strict=True):
-                options.add_free_dimension_override_by_name(axis, size)
-            self._fixed[sizes] = ort.InferenceSession(self._denoiser, options, providers=["CPUExecutionProvider"])
-        return self._fixed[sizes]
-
     def drawable(self, latents: FloatArray, before: FloatArray) -> FloatArray:
         """What the denoiser would draw for latents (..., H, L) that follow `before` (..., n, L), see `emphasis`."""
         return self._emphasis.drawn(np.concatenate([before[..., -ORDER:, :], latents], axis=-2))
-
-
-def _options(threads: int) -> Any:
-    """Sessions that leave the other cores alone."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    return options
 
 
 def _masks(missing: FloatArray, past: int, recall: int, candidates: int, *, guided: bool) -> FloatArray:

@@ -1,0 +1,1 @@
+"""What executes the networks: ONNX Runtime on CPU and CUDA, and TensorRT, behind one small interface."""

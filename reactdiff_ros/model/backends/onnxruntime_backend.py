@@ -1,0 +1,252 @@
+"""The networks in ONNX Runtime: on the CPU one thread, no spinning, same bits for same input; on CUDA graphs of work.
+
+A provider library that does not load makes ONNX Runtime fall back to the CPU without a word; here it is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+
+from reactdiff_ros.errors import WeightsError
+from reactdiff_ros.model.solvers import fitted_multistep
+from reactdiff_ros.model.weights import GRAPHS, Weights
+from reactdiff_ros.types import FloatArray
+
+from .base import BackendError, Precision, Stretch
+
+SMALL: Final = 16
+"""Up to so many stretches, what a graph does about shapes takes as long as its arithmetic."""
+SHAPES: Final = 12
+"""Shapes of stretches that have a captured session of their own on the GPU."""
+CUDA: Final = "CUDAExecutionProvider"
+CPU: Final = "CPUExecutionProvider"
+
+
+class OnnxRuntimeCpu:
+    """On the CPU. Raises WeightsError where a graph cannot be loaded.
+
+    Args:
+        weights: of all graphs.
+        threads: that one call may use.
+    """
+
+    def __init__(self, weights: Weights, threads: int = 1) -> None:
+        self._options: Callable[[], Any] = partial(session_options, threads)
+        self._denoiser = weights.graph("denoiser")
+        self._sessions = {graph: self._session(weights.graph(graph)) for graph in GRAPHS}
+        self._fixed: dict[tuple[int, ...], Any] = {}
+
+    @property
+    def name(self) -> str:
+        """See `base.Backend`."""
+        return "onnxruntime-cpu"
+
+    def width(self, graph: str, number: int = 0) -> int:
+        """Size of the last axis of an input of a graph."""
+        return int(self._sessions[graph].get_inputs()[number].shape[-1])
+
+    def run(self, graph: str, inputs: Mapping[str, FloatArray]) -> list[FloatArray]:
+        """See `base.Backend`."""
+        out: list[FloatArray] = self._sessions[graph].run(None, dict(inputs))
+        return out
+
+    def stretch(self, job: Stretch) -> FloatArray:
+        """See `base.Backend`. One call of the denoiser an evaluation."""
+        keys, values, told = self.run(
+            "context", {"speaker": job.speaker, "past": job.past, "conditions": job.conditions}
+        )
+        count, stretches = job.mask.shape[:2]
+        candidates = job.noise.shape[1]
+        context = {"keys": keys, "values": values, "told": told, "mask": job.mask}
+        run = self._denoiser_for(count, stretches, job.noise.shape[2]).run
+        strength = job.strength
+
+        def velocity(z: FloatArray, angle: float) -> FloatArray:
+            batch = z if strength is None else np.concatenate([z, z], axis=1)
+            level = np.full((count, stretches), angle, dtype=np.float32)
+            v: FloatArray = run(None, {**context, "z": batch, "angle": level})[0]
+            if strength is None:
+                return v
+            seeing, blind = v[:, :candidates], v[:, candidates:]
+            return np.where(strength == 1.0, seeing, blind + strength * (seeing - blind))
+
+        drawn: FloatArray = fitted_multistep(velocity, job.noise, job.schedule).astype(np.float32)
+        return drawn
+
+    def _denoiser_for(self, listeners: int, stretches: int, frames: int) -> Any:
+        """The denoiser for such a batch: a small one has a session without free axes, in two thirds of the time."""
+        if listeners * stretches > SMALL:
+            return self._sessions["denoiser"]
+        sizes = (listeners, stretches, frames)
+        if sizes not in self._fixed:
+            axes = dict(zip(("listeners", "stretches", "frames"), sizes, strict=True))
+            self._fixed[sizes] = self._session(self._denoiser, axes)
+        return self._fixed[sizes]
+
+    def _session(self, path: Path, axes: Mapping[str, int] | None = None) -> Any:
+        import onnxruntime as ort
+
+        options = self._options()
+        for axis, size in (axes or {}).items():
+            options.add_free_dimension_override_by_name(axis, size)
+        try:
+            return ort.InferenceSession(str(path), options, providers=[CPU])
+        except Exception as error:
+            raise WeightsError(
+                "ONNX Runtime cannot load a network", where=str(path), todo=str(error).split("\n")[0]
+            ) from error
+
+
+class OnnxRuntimeCuda:
+    """On an NVIDIA GPU: the sampler's whole loop as one graph that is captured once for each shape and replayed.
+
+    Args:
+        weights: of all graphs.
+        precision: of the sampler; encoder and autoencoder stay in float32.
+        capture: replay CUDA graphs. Without, every kernel is launched anew (for comparison).
+
+    Raises:
+        BackendError: ONNX Runtime has no CUDA here, or would run on the CPU without telling.
+    """
+
+    def __init__(self, weights: Weights, precision: Precision = "fp32", *, capture: bool = True) -> None:
+        import onnxruntime as ort
+
+        if CUDA not in ort.get_available_providers():
+            raise BackendError(
+                "this ONNX Runtime has no CUDA", where=f"onnxruntime {ort.__version__}", todo="install onnxruntime-gpu"
+            )
+        if hasattr(ort, "preload_dlls"):
+            with contextlib.suppress(Exception):  # the session tells whether it worked
+                ort.preload_dlls()
+        self._weights, self._precision, self._capture = weights, precision, capture
+        self._sessions: dict[str, Any] = {}
+        self._loops: dict[tuple[tuple[float, ...], bool], Any] = {}
+        self._captured: OrderedDict[tuple[Any, ...], _Captured] = OrderedDict()
+        self._lock = Lock()  # captured work has one set of buffers
+        for graph in GRAPHS:
+            self._sessions[graph] = self._session(weights.graph(graph).read_bytes(), f"{graph}.onnx")
+
+    @property
+    def name(self) -> str:
+        """See `base.Backend`."""
+        return f"onnxruntime-cuda-{self._precision}"
+
+    def run(self, graph: str, inputs: Mapping[str, FloatArray]) -> list[FloatArray]:
+        """See `base.Backend`."""
+        try:
+            out: list[FloatArray] = self._sessions[graph].run(None, dict(inputs))
+        except Exception as error:
+            raise failed("ONNX Runtime failed on the GPU", error) from error
+        return out
+
+    def stretch(self, job: Stretch) -> FloatArray:
+        """See `base.Backend`."""
+        try:
+            with self._lock:
+                return self._captured_for(job).run(job.inputs())
+        except BackendError:
+            raise
+        except Exception as error:
+            raise failed("ONNX Runtime failed on the GPU", error) from error
+
+    def _captured_for(self, job: Stretch) -> _Captured:
+        sizes = axes_of(job)
+        key = (job.schedule, job.guided, *sizes.values())
+        if key not in self._captured:
+            model = self._loop(job.schedule, job.guided, sizes)
+            session = self._session(model.SerializeToString(), "sampler", capture=self._capture)
+            while len(self._captured) >= SHAPES:
+                self._captured.popitem(last=False)
+            self._captured[key] = _Captured(session, job)
+        self._captured.move_to_end(key)
+        return self._captured[key]
+
+    def _loop(self, schedule: tuple[float, ...], guided: bool, sizes: dict[str, int]) -> Any:
+        from .half import folded, in_half_precision
+        from .sampler_graph import sampler_graph
+
+        key = (schedule, guided)
+        if key not in self._loops:
+            context, denoiser = self._weights.graph("context"), self._weights.graph("denoiser")
+            self._loops[key] = sampler_graph(context, denoiser, schedule, guided=guided)
+        model = folded(self._loops[key], sizes)
+        return in_half_precision(model) if self._precision == "fp16" else model
+
+    def _session(self, model: bytes, where: str, *, capture: bool = False) -> Any:
+        import onnxruntime as ort
+
+        options = session_options(1)
+        how = {
+            "use_tf32": "0",  # ten bits of mantissa are not float32
+            "enable_cuda_graph": str(int(capture)),
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "arena_extend_strategy": "kSameAsRequested",
+        }
+        try:
+            session = ort.InferenceSession(model, options, providers=[(CUDA, how), CPU])
+        except Exception as error:
+            raise failed("ONNX Runtime cannot use the GPU", error, where=where) from error
+        if session.get_providers()[0] != CUDA:
+            raise BackendError(
+                "ONNX Runtime fell back to the CPU: its CUDA library did not load", where=where,
+                todo="install the CUDA and cuDNN that this onnxruntime-gpu was built for",
+            )  # fmt: skip
+        return session
+
+
+class _Captured:
+    """A session for one shape with its buffers on the GPU, allocated once."""
+
+    def __init__(self, session: Any, job: Stretch) -> None:
+        import onnxruntime as ort
+
+        self._session = session
+        make = ort.OrtValue.ortvalue_from_numpy
+        self._inputs = {name: make(np.ascontiguousarray(a), "cuda", 0) for name, a in job.inputs().items()}
+        self._output = make(np.zeros_like(job.noise), "cuda", 0)
+        self._binding = session.io_binding()
+        for name, value in self._inputs.items():
+            self._binding.bind_ortvalue_input(name, value)
+        self._binding.bind_ortvalue_output("drawn", self._output)
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+        """The drawn stretch."""
+        for name, array in inputs.items():
+            self._inputs[name].update_inplace(np.ascontiguousarray(array))
+        self._session.run_with_iobinding(self._binding)
+        out: FloatArray = self._output.numpy()
+        return out
+
+
+def axes_of(job: Stretch) -> dict[str, int]:
+    """Sizes of the sampler graph's free axes."""
+    count, candidates, frames = job.noise.shape[:3]
+    return {"N": count, "K": candidates, "M": job.mask.shape[1], "H": frames}
+
+
+def failed(what: str, error: Exception, *, where: str = "") -> BackendError:
+    """A sentence for an error of a library."""
+    text = str(error).strip().split("\n")[0][:300] or type(error).__name__
+    memory = "memory" in text.lower() and ("alloc" in text.lower() or "out of" in text.lower())
+    return BackendError("the GPU has not enough memory" if memory else what, where=where, todo=text)
+
+
+def session_options(threads: int) -> Any:
+    """Of sessions that leave the other cores alone."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
