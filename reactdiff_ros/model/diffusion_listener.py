@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -14,15 +14,48 @@ from reactdiff_ros.model.conditioning import conditioning, greeting
 from reactdiff_ros.model.evidence import EvidenceWatch
 from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
-from reactdiff_ros.model.planner import Planner
+from reactdiff_ros.model.planner import Draft, Drawn, Planner, draw_draft
 from reactdiff_ros.model.policies.base import Level, PolicyListener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, ListenerControl, ListenerState, Reaction, SpeakerFrame
+from reactdiff_ros.types import (
+    REACTION_RATE_HZ,
+    FloatArray,
+    ListenerControl,
+    ListenerState,
+    Reaction,
+    SpeakerFrame,
+    Turn,
+)
 
 HEAD_SHARE: Final = 0.3
 """What is left of the head's motion while the robot itself speaks: no nod can be seen, and the head is not frozen."""
+
+
+_OTHERS: Final = [*EYE_LOOK, *BLINK]
+"""Other layers' work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A plan that is due, in the state of the listener at that time."""
+
+    slot: int
+    reason: str
+    planner: Planner
+    draft: Draft | None
+    """None: nothing is to be drawn, the face is neutral."""
+    levels: NDArray[np.float64]
+    """(HORIZON_FRAMES,) share of the face that is shown."""
+    head: NDArray[np.float64] | None
+    """(HORIZON_FRAMES,) share of the head's motion."""
+    turn: Turn
+    engaged: bool
+    everyone: bool
+    """All candidates are told."""
+    picture_stamp_ns: int | None
+    sound_stamp_ns: int | None
 
 
 class DiffusionListener(PolicyListener):
@@ -36,6 +69,7 @@ class DiffusionListener(PolicyListener):
         seed: of the noise.
         config: settings of the listener.
         timer: seconds of a monotonic clock, for `compute_s`; None: not measured (0).
+        networks: loaded ones, which several listeners may share; None: those of `config`.
 
     Raises:
         WeightsError: the weights are missing or wrong.
@@ -45,10 +79,18 @@ class DiffusionListener(PolicyListener):
     DELAYED: ClassVar[bool] = False
 
     def __init__(
-        self, *, seed: int, config: ListenerConfig | None = None, timer: Callable[[], float] | None = None
+        self,
+        *,
+        seed: int,
+        config: ListenerConfig | None = None,
+        timer: Callable[[], float] | None = None,
+        networks: Networks | None = None,
     ) -> None:
         config = config or ListenerConfig()
-        self._networks = Networks(find_weights(config.model_dir), config.threads)
+        self._networks = networks or Networks(find_weights(config.model_dir), config.threads)
+        self._afforded = (config.steps, config.candidates)
+        self.staging = False
+        """Frames are left to be encoded with those of others, see `batch`."""
         self.timer = timer
         self._compute_s = 0.0
         self._grid = SpeakerGrid(self._networks, keep=self._networks.shape["speech"] + 8)
@@ -59,13 +101,29 @@ class DiffusionListener(PolicyListener):
     def _start(self) -> None:
         super()._start()
         how = Sampling(
-            steps=self._config.steps, guidance=self._config.guidance, hop=self._clock.hop,
-            candidates=self._config.candidates,
+            steps=self._afforded[0], guidance=self._config.guidance, hop=self._clock.hop,
+            candidates=self._afforded[1],
         )  # fmt: skip
         self._planner = Planner(self._networks, [self._seed], how)
         self._grid.clear()
         self._watch.clear()
         self._head = Level(1.0)
+
+    @property
+    def networks(self) -> Networks:
+        """What it plans with."""
+        return self._networks
+
+    @property
+    def grid(self) -> SpeakerGrid:
+        """What it knows of the speaker."""
+        return self._grid
+
+    def afford(self, steps: int, candidates: int) -> None:
+        """Plan with so many steps and candidates from now on; see `quality`."""
+        if (steps, candidates) != self._afforded:
+            self._afforded = (steps, candidates)
+            self._planner.afford(steps, candidates)
 
     def show_candidates(self, wanted: bool) -> None:
         """Whether plans carry all their candidates; see `listener.ShowsCandidates`."""
@@ -80,14 +138,19 @@ class DiffusionListener(PolicyListener):
 
     def state(self) -> ListenerState:
         """What is in force; see `Listener.state`."""
-        return replace(super().state(), backend=self._backend, compute_ms=1e3 * self._compute_s)
+        state = super().state()
+        steps, candidates = self._afforded
+        settings = {**state.settings, "steps": steps, "candidates": candidates}
+        return replace(state, backend=self._backend, compute_ms=1e3 * self._compute_s, settings=settings)
 
     @property
     def _backend(self) -> str:
         return f"onnxruntime-cpu {self._networks.name}"
 
     def _observed(self, frame: SpeakerFrame) -> None:
-        self._grid.push(frame)
+        self._grid.stage(frame)
+        if not self.staging:
+            self._grid.settle()
         self._watch.observe(frame, speaks=self._engagement.other_speaks(frame.stamp_ns))
         if self._last_slot is not None:
             since = self._clock.grid.slot(frame.stamp_ns) + 1 - self._last_slot
@@ -95,46 +158,74 @@ class DiffusionListener(PolicyListener):
 
     def _reaction(self, slot: int, reason: str) -> Reaction:
         begin = self.timer() if self.timer is not None else 0.0
+        asked = self.ask(slot, reason)
+        drawn = None if asked.draft is None else draw_draft(self._networks, asked.draft)
+        taken_s = self.timer() - begin if self.timer is not None else 0.0
+        return self.answer(asked, drawn, taken_s)
+
+    def ask(self, slot: int, reason: str) -> Asked:
+        """What is to be drawn for the plan that `due` told of, in the state of now. `answer` comes next."""
+        levels = self._levels(slot)
         self._watch.planned()
-        plans, candidate = self._plans_from(slot, self._levels(slot))
-        if self.timer is not None:
-            self._compute_s = self.timer() - begin
         frame = self._newest
+        draft = head = None
+        if not levels.any():
+            self._planner.forget()
+        else:
+            draft = self._draft(slot)
+            head = self._head.frames(slot, HEAD_SHARE if self._turn == "robot_speaking" else 1.0)
+        return Asked(
+            slot=slot, reason=reason, planner=self._planner, draft=draft, levels=levels, head=head, turn=self._turn,
+            engaged=self._engaged, everyone=self._everyone,
+            picture_stamp_ns=None if frame is None else frame.picture_stamp_ns,
+            sound_stamp_ns=None if frame is None or self._engagement.deaf(frame.stamp_ns) else frame.sound_stamp_ns,
+        )  # fmt: skip
+
+    def follows(self, asked: Asked) -> bool:
+        """Whether it has not begun anew since."""
+        return asked.planner is self._planner
+
+    def answer(self, asked: Asked, drawn: Drawn | None, compute_s: float) -> Reaction:
+        """The plan that was asked for, from what was drawn of its draft in `compute_s`."""
+        self._compute_s = compute_s
+        plans, candidate = self._shown(asked, drawn)
         return Reaction(
-            start_ns=self._clock.grid.time_ns(slot),
+            start_ns=self._clock.grid.time_ns(asked.slot),
             rate_hz=REACTION_RATE_HZ,
             coefficients=plans[candidate],
             commit_frames=self._clock.hop,
-            engaged=self._engaged,
+            engaged=asked.engaged,
             seed=self._seed,
             policy=self.NAME,
             backend=self._backend,
-            compute_s=self._compute_s,
-            picture_stamp_ns=None if frame is None else frame.picture_stamp_ns,
-            sound_stamp_ns=None if frame is None or self._engagement.deaf(frame.stamp_ns) else frame.sound_stamp_ns,
-            candidate=candidate if self._everyone else 0,
-            candidates=plans if self._everyone else None,
-            reason=reason,
-            turn=self._turn,
+            compute_s=compute_s,
+            picture_stamp_ns=asked.picture_stamp_ns,
+            sound_stamp_ns=asked.sound_stamp_ns,
+            candidate=candidate if asked.everyone else 0,
+            candidates=plans if asked.everyone else None,
+            reason=asked.reason,
+            turn=asked.turn,
         )
 
-    def _plans_from(self, slot: int, levels: NDArray[np.float64]) -> tuple[FloatArray, int]:
-        """The candidates (K, HORIZON_FRAMES, 58) as they may be shown, and which of them is."""
-        if not levels.any():
-            self._planner.forget()
-            count = self._config.candidates if self._everyone else 1
-            return np.zeros((count, HORIZON_FRAMES, COEFFICIENT_COUNT), dtype=np.float32), 0
+    def _draft(self, slot: int) -> Draft:
         lead = self._lead(slot)
         speaker, missing = self._grid.tokens(slot - 1 - lead, self._networks.shape["speech"])
         met_s = self._engagement.met_s(self._clock.grid.time_ns(slot))
         style = greeting(self._style, met_s, self._config.greeting_s)
-        plans = self._planner.plan(
+        return self._planner.draft(
             slot, speaker[None], missing[None], conditioning(style, self._turn), lead=lead,
             frames=HORIZON_FRAMES, everyone=self._everyone,
         )  # fmt: skip
-        shown = levels[:, None] * plans.shown[0]
-        shown[..., [*EYE_LOOK, *BLINK]] = 0.0  # other layers' work
-        shown[..., ROTATION] *= self._head.frames(slot, HEAD_SHARE if self._turn == "robot_speaking" else 1.0)[:, None]
+
+    def _shown(self, asked: Asked, drawn: Drawn | None) -> tuple[FloatArray, int]:
+        """The candidates (K, HORIZON_FRAMES, 58) as they may be shown, and which of them is."""
+        if asked.draft is None or asked.head is None or drawn is None:
+            count = self._afforded[1] if asked.everyone else 1
+            return np.zeros((count, HORIZON_FRAMES, COEFFICIENT_COUNT), dtype=np.float32), 0
+        plans = asked.planner.finish(asked.draft, drawn)
+        shown = asked.levels[:, None] * plans.shown[0]
+        shown[..., _OTHERS] = 0.0
+        shown[..., ROTATION] *= asked.head[:, None]
         return bounded(shown), int(plans.chosen[0])
 
     def _lead(self, slot: int) -> int:

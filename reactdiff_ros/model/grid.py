@@ -27,11 +27,22 @@ class Slot:
     token: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A slot that is still to be encoded."""
+
+    slot: int
+    features: FloatArray
+    """(1, FEATURE_COUNT)."""
+    observed: FloatArray
+    """(1, STREAM_COUNT)."""
+
+
 class SpeakerGrid:
     """Encodes frames as they come. The current slot is encoded again when a second frame falls into it."""
 
     def __init__(self, networks: Networks, keep: int) -> None:
-        self._networks, self._keep = networks, keep
+        self.networks, self._keep = networks, keep
         self._grid = Grid()
         self.clear()
 
@@ -42,16 +53,26 @@ class SpeakerGrid:
         self._batch_slot = 0
         self._before = Featurizer(1)
         self._after = self._before
-        self._cache = self._networks.new_cache()
+        self.cache = self.networks.new_cache()
+        """Of the frames before the newest slot."""
         self._new: FloatArray | None = None
+        self.staged: Staged | None = None
+        """The newest slot, while it is not encoded yet."""
 
     @property
     def newest(self) -> int | None:
         """Index of the newest slot."""
+        if self.staged is not None:
+            return self.staged.slot
         return self.slots[-1].index if self.slots else None
 
     def push(self, frame: SpeakerFrame) -> None:
         """Take in a frame; within one slot the newest wins."""
+        self.stage(frame)
+        self.settle()
+
+    def stage(self, frame: SpeakerFrame) -> None:
+        """Take in a frame and leave its slot to be encoded by `settle`, or with those of others by `settled`."""
         slot = self._grid.slot(frame.stamp_ns)
         newest = self.newest
         if newest is not None and slot - newest > FORGET_SLOTS:
@@ -59,14 +80,26 @@ class SpeakerGrid:
             newest = None
         batch = from_frame(frame)
         if newest is not None and slot <= newest:
-            self.slots.pop()
+            if self.staged is None:
+                self.slots.pop()
             self._batch, self._batch_slot = batch, newest
-            self._encode(newest)
+            self._stage(newest)
             return
         self.advance(slot - 1)
         self._batch, self._batch_slot = batch, slot
         self._commit()
-        self._encode(slot)
+        self._stage(slot)
+
+    def settle(self) -> None:
+        """Encode what is staged."""
+        if self.staged is not None:
+            self.settled(*self.networks.encode(self.staged.features, self.staged.observed, self.cache))
+
+    def settled(self, token: FloatArray, new: FloatArray) -> None:
+        """What is staged was encoded: its token (1, D), and what the cache takes (1, layers, 2, heads, dh)."""
+        if self.staged is not None:
+            self.slots.append(Slot(self.staged.slot, token[0]))
+            self._new, self.staged = new, None
 
     def advance(self, slot: int) -> None:
         """Fill up to `slot` with what was seen last, or with nothing once that is too old."""
@@ -75,11 +108,13 @@ class SpeakerGrid:
             if index - self._batch_slot > HOLD_SLOTS:
                 self._batch = blank(1)
             self._commit()
-            self._encode(index)
+            self._stage(index)
+            self.settle()
 
     def tokens(self, end: int, count: int) -> tuple[FloatArray, FloatArray]:
         """Tokens (count, D) of the slots up to and with `end`, and which (count,) are missing (1)."""
-        width = self._networks.shape["width"]
+        self.settle()
+        width = self.networks.shape["width"]
         out, missing = np.zeros((count, width), dtype=np.float32), np.ones(count, dtype=np.float32)
         for item in self.slots:
             i = item.index - end + count - 1
@@ -89,13 +124,13 @@ class SpeakerGrid:
 
     def _commit(self) -> None:
         """The newest slot is over: go on from it."""
+        self.settle()
         if self._new is not None:
             self._before = self._after
-            self._cache.push(self._new)
+            self.cache.push(self._new)
             self._new = None
 
-    def _encode(self, slot: int) -> None:
+    def _stage(self, slot: int) -> None:
         self._after = self._before.copy()
         features, observed = self._after.step(self._batch)
-        token, self._new = self._networks.encode(features, observed, self._cache)
-        self.slots.append(Slot(slot, token[0]))
+        self.staged = Staged(slot, features, observed)
