@@ -18,7 +18,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 SHARE = Path(__file__).parent.parent
 TYPES = {"bool": bool, "int": int, "double": float, "string": str}
-RESPAWN_DELAY_S = 1.0
+RESPAWN_DELAY_S = 0.5
 
 
 def generate_launch_description():
@@ -100,17 +100,12 @@ def node_action(node, arguments, files):
         for name, argument in node["arguments"].items()
     }
     parameters["use_sim_time"] = arguments["use_sim_time"] == "true"
-    environment = {}
-    if node.get("large_messages") and "FASTRTPS_DEFAULT_PROFILES_FILE" not in os.environ:
-        profile = str(SHARE / "config" / "dds" / "fastdds_pictures.xml")
-        environment = {"FASTRTPS_DEFAULT_PROFILES_FILE": profile, "FASTDDS_DEFAULT_PROFILES_FILE": profile}
     return LifecycleNode(
         package="reactdiff_ros",
         executable=node["name"],
         name=node["name"],
         namespace=arguments["namespace"],
         parameters=[*files, parameters],
-        additional_env=environment,
         output="screen",
         emulate_tty=True,
         respawn=True,

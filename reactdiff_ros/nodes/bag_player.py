@@ -29,6 +29,7 @@ from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.types import Sound
 
 from . import convert
+from .dds import use_profile
 from .interfaces import interface, qos_profile
 from .table import load_table
 
@@ -173,6 +174,7 @@ class Player:
     def __init__(self, script: Script, settings: PlaySettings) -> None:
         self._script, self._settings = script, settings
         self.played = Played()
+        use_profile(pictures=True)
         self._context = rclpy.Context()
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node(

@@ -13,6 +13,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
+from .dds import use_profile
+
 
 @dataclass(frozen=True)
 class NodeReport:
@@ -36,6 +38,7 @@ class GraphWatch:
     def __init__(self, namespace: str, on_report: Callable[[NodeReport], None], domain: int | None = None) -> None:
         self._prefix = f"{namespace}/".lstrip("/")
         self._on_report = on_report
+        use_profile()
         self._context = rclpy.Context()
         rclpy.init(args=[], context=self._context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node(

@@ -24,13 +24,14 @@ from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.nodes.robot_parameters import robot_parameters
 from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
 from reactdiff_ros.nodes.table import Node, Value, check_parameters, load_table
-from reactdiff_ros.resources import share_path
 
 if TYPE_CHECKING:
     from reactdiff_ros.nodes.graph_watch import GraphWatch, NodeReport
 
 FACE = ("expression_node", "avatar_node")
 """Started first: a face is there before anything is known."""
+FACE_SILENT_S = 3.0
+"""A face that stands is seen at once: its nodes, whose work is light, may be silent for less long than the others."""
 WARN, ERROR = 1, 2
 SAY_AGAIN_S = 10.0
 WARN_AFTER_S = 4.0
@@ -105,11 +106,8 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
         entry = {f"{options.namespace}/{node.name}": {"ros__parameters": parameters}}
         path.write_text(yaml.safe_dump(entry))
         arguments += ["--params-file", str(path)]
-    environment = {}
-    profile = _dds_profile() if node.large_messages else None
-    if profile is not None:
-        environment = {"FASTRTPS_DEFAULT_PROFILES_FILE": str(profile), "FASTDDS_DEFAULT_PROFILES_FILE": str(profile)}
-    return NodeCommand(node.name, (str(executable(node.name)), *arguments), environment)
+    silent_s = FACE_SILENT_S if node.name in FACE else None
+    return NodeCommand(node.name, (str(executable(node.name)), *arguments), silent_s=silent_s)
 
 
 def _robot_file(robot: str, folder: Path) -> Path | None:
@@ -339,13 +337,6 @@ def state_folder() -> Path:
     if home:
         return Path(home)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reactdiff_ros"
-
-
-def _dds_profile() -> Path | None:
-    if os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE") or os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE"):
-        return None  # the user's own
-    profiles = sorted(share_path("config").glob("dds/*.xml"))
-    return profiles[0] if profiles else None
 
 
 def _check_params_file(path: Path) -> None:

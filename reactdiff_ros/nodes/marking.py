@@ -11,6 +11,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.nodes.dds import use_profile
 
 
 def send_mark(text: str, *, namespace: str, wait_s: float) -> None:
@@ -19,6 +20,7 @@ def send_mark(text: str, *, namespace: str, wait_s: float) -> None:
     Raises:
         ReactdiffError: nobody records.
     """
+    use_profile()
     context = rclpy.Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node(

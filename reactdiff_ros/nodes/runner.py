@@ -16,6 +16,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from ..errors import ReactdiffError
+from .dds import use_profile
+from .table import load_table
 
 if TYPE_CHECKING:
     from .base import ReactdiffNode
@@ -99,6 +101,7 @@ def run(
     stop = StopSignal()
     node = executor = claim = None
     try:
+        use_profile(pictures=load_table().node(node_class.NAME).large_messages)
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = node_class()
         claim = claim_name(node.get_fully_qualified_name())

@@ -43,6 +43,8 @@ class NodeCommand:
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    silent_s: float | None = None
+    """In place of `Limits.silent_s`."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Limits:
     """From TERM to KILL."""
     backoff_s: tuple[float, ...] = (0.25, 1.0, 2.0, 5.0, 10.0)
     """Wait before the first, second ... restart; the last one repeats."""
-    stable_s: float = 30.0
+    stable_s: float = 10.0
     """A node that ran for so long starts again from the first wait."""
     repeat_s: float = 60.0
     """A node that dies at every start in the same way says so again after this time."""
@@ -221,8 +223,12 @@ class Supervisor:
         elif self._silent(child, now):
             silence = now - (child.heard_s if child.heard_s is not None else child.started_s)
             self.say(f"{child.node.name} was not heard for {silence:.0f} s: it is stopped and started again")
-            _signal_group(child.process, signal.SIGTERM)
-            child.kill_at_s = now + self.limits.term_s
+            if _is_stopped(child.process.pid):
+                _signal_group(child.process, signal.SIGKILL)  # it cannot hear TERM
+                child.kill_at_s = now
+            else:
+                _signal_group(child.process, signal.SIGTERM)
+                child.kill_at_s = now + self.limits.term_s
 
     def _bound_log(self, child: _Child) -> None:
         with suppress(OSError):  # somebody may have removed it
@@ -233,7 +239,8 @@ class Supervisor:
     def _silent(self, child: _Child, now: float) -> bool:
         if child.heard_s is None:
             return now - child.started_s > self.limits.first_s
-        return now - child.heard_s > self.limits.silent_s
+        limit_s = self.limits.silent_s if child.node.silent_s is None else child.node.silent_s
+        return now - child.heard_s > limit_s
 
     def _bury(self, child: _Child, code: int, now: float) -> None:
         assert child.process is not None
@@ -254,6 +261,13 @@ class Supervisor:
         if event and (event != said or now - when > self.limits.repeat_s):
             self.say(f"{child.node.name} {event}: started again in {wait:g} s")
             child.said = (event, now)
+
+
+def _is_stopped(pid: int) -> bool:
+    """By a signal (proc(5): state T); a process that a debugger holds is in state t."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return False
 
 
 def _cause(code: int, log: str) -> str:

@@ -153,19 +153,6 @@ def test_discovery_stays_on_this_machine_unless_told_otherwise() -> None:
     assert graph_environment(LiveOptions(domain=5), base)["ROS_DOMAIN_ID"] == "5"
 
 
-def test_only_nodes_of_pictures_get_the_larger_segment(
-    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    table = load_table()
-    clip = node_command(table.node("clip_node"), LiveOptions(), tmp_path)
-    assert Path(clip.environment["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
-    assert node_command(table.node("reaction_node"), LiveOptions(), tmp_path).environment == {}
-    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/the/users/own.xml")
-    assert node_command(table.node("clip_node"), LiveOptions(), tmp_path).environment == {}
-
-
 @pytest.mark.parametrize(("text", "domain"), [("", 0), ("0", 0), ("232", 232)])
 def test_domains(text: str, domain: int) -> None:
     assert domain_of({"ROS_DOMAIN_ID": text}) == domain

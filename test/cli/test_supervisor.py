@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -99,6 +100,16 @@ def test_a_stopped_process_is_a_hang(stage: Bench) -> None:
     supervisor.heartbeat("node")
     os.kill(supervisor.pids()["node"], signal.SIGSTOP)
     until(lambda: supervisor.restarts("node") == 1, supervisor)
+
+
+def test_a_node_may_have_a_limit_of_its_own_and_a_stopped_one_waits_for_no_term(stage: Bench) -> None:
+    quick, slow = (fake(stage.tmp_path, name, LIVES) for name in ("quick", "slow"))
+    supervisor = stage.run(replace(quick, silent_s=0.2), slow, limits=replace(QUICK, silent_s=60.0, term_s=60.0))
+    for name in ("quick", "slow"):
+        supervisor.heartbeat(name)
+        os.kill(supervisor.pids()[name], signal.SIGSTOP)
+    until(lambda: supervisor.restarts("quick") == 1, supervisor)
+    assert supervisor.restarts("slow") == 0
 
 
 def test_who_is_heard_lives(stage: Bench) -> None:

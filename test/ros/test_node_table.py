@@ -217,8 +217,7 @@ def test_launch_file_starts_what_the_table_says(launch_file):
         assert all(n.respawn and n.package == "reactdiff_ros" for n in nodes.values())
 
 
-def test_launch_file_hands_on_arguments_files_and_profile(launch_file, monkeypatch, tmp_path):
-    monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
+def test_launch_file_hands_on_arguments_and_files(launch_file, monkeypatch, tmp_path):
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
     mine = tmp_path / "mine.yaml"
     mine.write_text("{}")
@@ -229,8 +228,6 @@ def test_launch_file_hands_on_arguments_files_and_profile(launch_file, monkeypat
     assert camera.parameters[-1]["device"].given == ("2",)
     assert camera.parameters[-1]["device"].value_type is str
     assert camera.parameters[-1]["use_sim_time"] is True
-    assert Path(camera.additional_env["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
-    assert not reaction.additional_env
     assert reaction.parameters[-1]["policy"].given == ("rules",)
     robots, users = reaction.parameters[:-1]
     assert yaml.safe_load(Path(robots).read_text()) == robot_parameters("screen")
