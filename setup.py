@@ -19,7 +19,7 @@ setup(
     description="A listening face for social robots, after ReactDiff.",
     license="Apache-2.0",
     packages=find_packages(include=["reactdiff_ros", "reactdiff_ros.*"]),
-    package_data={"reactdiff_ros": ["avatar/page/*", "evaluation/report/page/*"]},
+    package_data={"reactdiff_ros": ["avatar/page/*", "avatar/page/robot/*", "evaluation/report/page/*"]},
     data_files=[
         (
             f"share/reactdiff_ros/{folder.relative_to(HERE)}",

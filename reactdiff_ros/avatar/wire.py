@@ -10,6 +10,21 @@ Binary layout, little-endian, 280 bytes:
 | 4      | uint32     | number of the frame, wraps                                                   |
 | 8      | float64 x5 | stamps in seconds: frame, picture, sound, and both through the plan; NaN = none |
 | 48     | float32x58 | coefficients in the order of `coefficients.NAMES`                            |
+
+The preview of a robot with J joints, little-endian, 256 + 9 J bytes:
+
+| offset | type       | value                                                                        |
+|--------|------------|------------------------------------------------------------------------------|
+| 0      | uint8      | version, 2                                                                   |
+| 1      | uint8      | state: the place in ROBOT_STATES                                             |
+| 2      | uint16     | J                                                                            |
+| 4      | uint32     | which description of the robot this belongs to                               |
+| 8      | float64    | time of the tick, s                                                          |
+| 16     | float32    | how much of the clip was played, 0 to 1                                      |
+| 20     | uint32     | 0                                                                            |
+| 24     | float32x58 | the coefficients that were asked for                                         |
+| 256    | float32xJ  | targets, then float32xJ commands, in each joint's unit                       |
+| 256+8J | uint8xJ    | 1: limited                                                                   |
 """
 
 from __future__ import annotations
@@ -17,6 +32,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +43,10 @@ from reactdiff_ros.types import ExpressionFrame, FloatArray
 
 VERSION = 1
 MODES = ("listening", "idle", "neutral")
+ROBOT_VERSION = 2
+ROBOT_STATES = ("disarmed", "starting", "following", "returning", "lowering", "stopped")
 _HEAD = struct.Struct("<BBHI5d")
+_ROBOT_HEAD = struct.Struct("<BBHIdfI")
 _BROWS_UP = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
 _BROWS_DOWN = list(index("browDownLeft", "browDownRight"))
 FRAME_BYTES = _HEAD.size + 4 * COEFFICIENT_COUNT
@@ -50,6 +69,26 @@ def encode_frame(frame: ExpressionFrame, number: int) -> bytes:
     seconds = (math.nan if ns is None else ns / NS for ns in stamps)
     head = _HEAD.pack(VERSION, MODES.index(frame.mode), 0, number & 0xFFFFFFFF, *seconds)
     return head + bounded(values).astype("<f4").tobytes()
+
+
+def encode_robot(
+    state: str,
+    generation: int,
+    time_s: float,
+    position: float,
+    coefficients: FloatArray,
+    targets: Sequence[float],
+    commands: Sequence[float],
+    limited: Sequence[bool],
+) -> bytes:
+    """One tick of a robot's preview. Raises ValueError for an unknown state or joints that do not agree."""
+    if state not in ROBOT_STATES or not len(targets) == len(commands) == len(limited):
+        raise ValueError(f"no tick of a robot: {state!r}, {len(targets)} targets, {len(commands)} commands")
+    head = _ROBOT_HEAD.pack(
+        ROBOT_VERSION, ROBOT_STATES.index(state), len(commands), generation & 0xFFFFFFFF, time_s, position, 0
+    )
+    joints = np.array([targets, commands], dtype="<f4").tobytes() + np.array(limited, dtype=np.uint8).tobytes()
+    return head + bounded(coefficients).astype("<f4").tobytes() + joints
 
 
 def frame_as_dict(frame: ExpressionFrame) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.robot_preview import preview
+
 if TYPE_CHECKING:
     from reactdiff_ros.robots.profile import Profile
     from reactdiff_ros.robots.simulate import Block
@@ -19,6 +21,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on
 @click.group()
 def robot() -> None:
     """Robots with joints: profiles, and motion within their limits."""
+
+
+robot.add_command(preview)
 
 
 @robot.command("list")

@@ -22,8 +22,8 @@ export function decode(buffer) {
 }
 
 export class Link {
-  constructor({ onFrame, onStatus, onChange }) {
-    Object.assign(this, { onFrame, onStatus, onChange });
+  constructor({ onFrame, onStatus, onChange, read = decode }) {
+    Object.assign(this, { onFrame, onStatus, onChange, read });
     this.staleMs = 500;
     this.connected = false;
     this.reason = "connecting";
@@ -53,7 +53,7 @@ export class Link {
     socket.onmessage = ({ data }) => {
       this.attempts = 0;
       if (typeof data === "string") return this.takeStatus(data);
-      const frame = decode(data);
+      const frame = this.read(data);
       if (frame) this.takeFrame(frame);
     };
     socket.onclose = ({ reason }) => {
@@ -99,7 +99,8 @@ export class Link {
     return this.lastFrame === -Infinity ? "no expression yet" : "no expression for " + ((now - this.lastFrame) / 1000).toFixed(1) + " s";
   }
 
-  report(fps, candidates) {
-    if (this.connected && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ fps, candidates }));
+  /** Tell the server something; it has to have `fps`. */
+  report(message) {
+    if (this.connected && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 }

@@ -77,7 +77,7 @@ function refresh() {
 
 /** Tell the server how fast the page is, and whether anybody looks at the candidates. */
 function report() {
-  link.report(Math.round(fps(performance.now()) * 10) / 10, !panel.hidden && candidates.open);
+  link.report({ fps: Math.round(fps(performance.now()) * 10) / 10, candidates: !panel.hidden && candidates.open });
 }
 
 function picture(now) {

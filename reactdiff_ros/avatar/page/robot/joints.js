@@ -1,0 +1,168 @@
+// A row for every joint: its bar, what moves it, and, opened, its formula, curve and limits. All is set as text.
+
+const KINDS = [
+  ["lids", /^(lid|squint)/], ["brows", /^brow/], ["eyes", /^gaze/], ["antennas", /^antenna/], ["cheeks", /^cheek/],
+  ["neck", /^(pitch|yaw|roll|x|y|z)$/], ["mouth", /./],
+];
+const SVG = "http://www.w3.org/2000/svg";
+
+function make(tag, className = "", text = "") {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text) node.textContent = text;
+  return node;
+}
+
+/** A number as short as it can be read: four digits at most. */
+export function short(value) {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size >= 10000) return value.toExponential(1).replace("e+", "e");
+  return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+/** A position with as many digits as the joint's range asks for. */
+const digitsOf = (joint) => Math.min(5, Math.max(0, 3 - Math.ceil(Math.log10(joint.upper - joint.lower))));
+
+const unitOf = (unit) => ({ us: "µs", deg: "°", 1: "", raw: "" })[unit] ?? " " + unit;
+const kindOf = (joint) => (joint.parts.length ? KINDS.find(([, test]) => test.test(joint.parts[0][0]))[0] : "none");
+const terms = (sum) => Object.entries(sum).map(([name, weight], i) =>
+  (weight < 0 ? (i ? " − " : "−") : i ? " + " : "") + short(Math.abs(weight)) + " " + name).join("") || "0";
+
+function curvePlot(joint) {
+  const [w, h] = [220, 74];
+  const xs = joint.curve.map(([x]) => x), ys = joint.curve.map(([, y]) => y);
+  const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys, 0), Math.max(...ys, 0)];
+  const at = ([x, y]) => `${(4 + ((x - x0) / (x1 - x0 || 1)) * (w - 8)).toFixed(1)} ${(h - 4 - ((y - y0) / (y1 - y0 || 1)) * (h - 8)).toFixed(1)}`;
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
+  const line = (points, name) => {
+    const node = document.createElementNS(SVG, "polyline");
+    node.setAttribute("points", points.map(at).join(" "));
+    node.setAttribute("class", name);
+    svg.append(node);
+  };
+  line([[x0, 0], [x1, 0]], "axis");
+  line(joint.curve, "curve");
+  const box = make("div", "plot");
+  box.append(svg, make("span", "", `sum ${short(x0)} to ${short(x1)} → offset ${short(ys[0])} to ${short(ys.at(-1))}${unitOf(joint.unit)}`));
+  return box;
+}
+
+export class Joints {
+  constructor(root, { onTry, onLight }) {
+    Object.assign(this, { root, onTry, onLight });
+    this.rows = [];
+    this.open = new Set();
+    root.addEventListener("pointerleave", () => onLight(null));
+  }
+
+  build(robot) {
+    this.rows = [];
+    this.chips = [];
+    const groups = new Map();
+    for (const joint of robot.joints) groups.set(joint.group, [...(groups.get(joint.group) ?? []), joint]);
+    const place = new Map(robot.joints.map((joint, i) => [joint.name, i]));
+    const few = robot.joints.length <= 20;
+    const parts = [];
+    for (const [group, joints] of groups) {
+      const section = make("section", "group");
+      section.append(make("h2", "", group.replaceAll("_", " ")));
+      for (const joint of joints) section.append(this.row(joint, place.get(joint.name), few, robot));
+      parts.push(section);
+    }
+    if (robot.unused.length) {
+      const words = robot.unused.length > 12 ? `${robot.unused.slice(0, 12).join(", ")} and ${robot.unused.length - 12} more` : robot.unused.join(", ");
+      parts.push(make("p", "unused", `Moves nothing here: ${words}.`));
+    }
+    this.root.replaceChildren(...parts);
+  }
+
+  row(joint, index, few, robot) {
+    const row = make("article", "joint " + kindOf(joint));
+    row.dataset.joint = joint.name;
+    const head = make("div", "head");
+    const name = make("button", "name", joint.name.replaceAll("_", " "));
+    name.type = "button";
+    name.title = `${joint.driver} ${joint.id}, on a fault: ${joint.on_fault.replaceAll("_", " ")}`;
+    const bar = make("div", "bar"), fill = make("i", "fill"), target = make("i", "target"), command = make("i", "command"), rest = make("i", "rest");
+    const at = (value) => (100 * (value - joint.lower)) / (joint.upper - joint.lower);
+    rest.style.left = at(joint.neutral) + "%";
+    bar.append(fill, rest, target, command);
+    bar.title = `${short(joint.lower)} to ${short(joint.upper)}${unitOf(joint.unit)}, neutral ${short(joint.neutral)}`;
+    const value = make("output", "value"), ends = make("span", "ends");
+    ends.append(make("span", "", String(joint.lower)), make("span", "", joint.upper + unitOf(joint.unit)));
+    const box = make("div", "track");
+    box.append(bar, ends);
+    head.append(name, box, value);
+    const chips = this.effects(joint, few ? 7 : 3);
+    const more = make("div", "more");
+    row.append(head, chips, more);
+    const show = () => {
+      const open = this.open.has(joint.name);
+      row.classList.toggle("open", open);
+      name.setAttribute("aria-expanded", String(open));
+      if (open && !more.childNodes.length) more.append(...this.details(joint, robot));
+    };
+    name.addEventListener("click", () => {
+      if (!this.open.delete(joint.name)) this.open.add(joint.name);
+      show();
+    });
+    row.addEventListener("pointerenter", () => this.onLight(joint));
+    show();
+    this.rows[index] = { joint, row, fill, target, command, value, at, digits: digitsOf(joint) };
+    return row;
+  }
+
+  effects(joint, most) {
+    const chips = make("div", "chips");
+    const sorted = Object.entries(joint.effects).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
+    for (const [name, share] of sorted.slice(0, most)) {
+      const chip = make("button", "chip" + (share < 0 ? " minus" : ""));
+      chip.type = "button";
+      chip.dataset.coefficient = name;
+      chip.title = `${name} at its most: ${short(100 * share)} % of the way from neutral to the limit. Click to try it.`;
+      chip.style.setProperty("--share", Math.min(1, Math.abs(share)).toFixed(2));
+      chip.append(make("b", "", name), make("span", "", `${share > 0 ? "+" : "−"}${Math.abs(100 * share).toFixed(0)} %`));
+      chip.addEventListener("click", () => this.onTry(name));
+      this.chips.push(chip);
+      chips.append(chip);
+    }
+    if (sorted.length > most) chips.append(make("span", "rest-of", `+${sorted.length - most}`));
+    if (!sorted.length) chips.append(make("span", "nothing", "nothing moves it"));
+    return chips;
+  }
+
+  details(joint, robot) {
+    const u = unitOf(joint.unit);
+    const lines = [];
+    const sum = terms(joint.sum);
+    lines.push(`${joint.name} = ${short(joint.neutral)} + ${joint.curve ? `curve(${sum})` : sum}`
+      + Object.entries(joint.follow).map(([other, weight]) => ` ${weight < 0 ? "−" : "+"} ${short(Math.abs(weight))} × how far ${other} is from neutral`).join(""));
+    for (const name of Object.keys(joint.sum)) {
+      const signal = robot.signals[name];
+      if (signal) lines.push(`${name} = ${signal.curve ? `curve(${terms(signal.sum)})` : terms(signal.sum)}`);
+    }
+    lines.push(`at most ${short(joint.speed)}${u}/s, ${short(joint.acceleration)}${u}/s², ${short(joint.jerk)}${u}/s³`);
+    const nodes = lines.map((line, i) => make("p", i < lines.length - 1 ? "formula" : "limits", line));
+    return joint.curve ? [...nodes, curvePlot(joint)] : nodes;
+  }
+
+  /** Mark the coefficient that is tried now. */
+  mark(playing) {
+    for (const chip of this.chips ?? []) chip.classList.toggle("tried", chip.dataset.coefficient === playing);
+  }
+
+  draw(tick) {
+    this.rows.forEach(({ joint, row, fill, target, command, value, at, digits }, i) => {
+      const now = at(tick.command[i]), rest = at(joint.neutral);
+      fill.style.left = Math.min(now, rest) + "%";
+      fill.style.width = Math.abs(now - rest) + "%";
+      command.style.left = now + "%";
+      target.style.left = at(tick.target[i]) + "%";
+      row.classList.toggle("cut", Boolean(tick.limited[i]) && Math.abs(tick.command[i] - tick.target[i]) <= 1e-3 * (joint.upper - joint.lower));
+      const text = (tick.command[i] || 0).toFixed(digits) + unitOf(joint.unit);
+      if (value.textContent !== text) value.textContent = text;
+    });
+  }
+}
