@@ -7,7 +7,7 @@ that the same listener would show alone, but for the rounding of a batch of anot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Final
@@ -65,7 +65,7 @@ class ListenerBatch:
     def __len__(self) -> int:
         return len(self._members)
 
-    def __iter__(self) -> Iterable[str]:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._members)
 
     def __contains__(self, name: str) -> bool:
