@@ -17,6 +17,7 @@ from reactdiff_ros.cli.bag_replay import bag_replay
 from reactdiff_ros.cli.bench import bench
 from reactdiff_ros.cli.bench_metrics import metrics as metrics_times
 from reactdiff_ros.cli.bench_model import model_times
+from reactdiff_ros.cli.bench_reference import reference as reference_times
 from reactdiff_ros.cli.bench_replay import replay_times
 from reactdiff_ros.cli.bench_response import response
 from reactdiff_ros.cli.compare import compare
@@ -85,6 +86,7 @@ cli.add_command(compare)
 bench.add_command(response)
 bench.add_command(replay_times)
 bench.add_command(model_times)
+bench.add_command(reference_times)
 bench.add_command(metrics_times)
 
 
