@@ -12,7 +12,7 @@ from reactdiff_ros.robots.profile import Profile
 
 RETRY_S: Final = 1.0
 """What could not be opened is tried again this rarely, and what could not be let go as well."""
-NOT_OPEN: Final = "not open"
+NOT_OPEN: Final = "it is being opened"
 REFUSING: Final = frozenset({"uncalibrated", "calibration", "refused"})
 """Faults of a joint that must not be moved at all: with them the robot is not enabled."""
 

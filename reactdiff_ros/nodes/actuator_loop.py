@@ -1,0 +1,75 @@
+"""The thread that moves the robot: it ticks on its own clock and never waits for ROS."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from reactdiff_ros.robots.actuation import Actuation
+from reactdiff_ros.robots.actuation_schedule import Schedule
+from reactdiff_ros.robots.actuation_status import Status
+
+from .worker import Worker
+
+LEAST_LEFT_S = 0.004
+"""Measuring ends so long before the next tick."""
+SWITCH_S = 0.0005
+"""Python gives another thread its turn after this long; its default of 5 ms would be a quarter of a tick."""
+PRIORITY = 20
+"""Realtime priority (SCHED_FIFO), where the account may have one."""
+
+
+class BusThread(Worker):
+    """Ticks an actuation at its profile's rate until `stop`; then gives the devices back.
+
+    Args:
+        actuation: the robot.
+        ticked: told the status of every tick.
+        failed: told of every exception, which ends nothing.
+    """
+
+    def __init__(
+        self,
+        actuation: Actuation,
+        ticked: Callable[[Status], None],
+        failed: Callable[[Exception, str], None],
+    ) -> None:
+        super().__init__("bus", lambda *_: None, {}, failed)
+        self._actuation, self._ticked, self._report = actuation, ticked, failed
+        self.schedule = Schedule(actuation.profile.rate_hz, time.monotonic())
+        self.realtime = False
+
+    def _run(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
+        with suppress(OSError, AttributeError):
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+            self.realtime = True
+        self.schedule = schedule = Schedule(self._actuation.profile.rate_hz, time.monotonic())
+        try:
+            while not self._stopping:
+                left_s = schedule.due_s - time.monotonic()
+                if left_s > 0.0:
+                    time.sleep(left_s)
+                self._busy_since = time.monotonic()
+                self._once(schedule)
+                self._busy_since = None
+        finally:
+            self._actuation.end()
+
+    def _once(self, schedule: Schedule) -> None:
+        began_s, waited_s = time.monotonic(), float("nan")
+        try:
+            status = self._actuation.tick(began_s)
+            waited_s = status.waited_s
+            self._ticked(status)
+        except Exception as error:
+            self._actuation.fail(f"internal error: {type(error).__name__}: {error}")
+            self._report(error, "bus")
+        schedule.ticked(began_s, waited_s)
+        try:
+            self._actuation.look(schedule.due_s - LEAST_LEFT_S - time.monotonic())
+        except Exception as error:
+            self._report(error, "bus")

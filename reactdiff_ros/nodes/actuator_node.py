@@ -1,0 +1,283 @@
+"""The robot's joints: the listener's face in, commands out, by a thread that waits for nobody."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.robots.actuation import Actuation
+from reactdiff_ros.robots.actuation_bus import NOT_OPEN, in_one_sentence
+from reactdiff_ros.robots.actuation_status import Face, Request, Status
+from reactdiff_ros.robots.calibration import Calibration, calibrated_joints, calibration_path, load_calibration
+from reactdiff_ros.robots.follow import STALE_S
+from reactdiff_ros.robots.profile import Profile, load_profile
+
+from . import convert
+from .actuator_controllers import Controllers
+from .actuator_drivers import make_hardware
+from .actuator_loop import BusThread
+from .actuator_message import state_message
+from .actuator_saved import Kept, state_folder
+from .actuator_writers import Writers
+from .base import ReactdiffNode
+from .health import Level
+from .runner import run
+from .worker import Worker
+
+EXPRESSION, STATE = "listener/expression", "actuator/state"
+WRITERS_S = 0.2
+SAVE_S = 0.5
+ANSWER_S = 1.0
+"""How long a service waits for the thread's decision; then it says that it is under way."""
+LOWER_S = 2.5
+"""How long the end of the node waits for what is lowered: it is ended hard after 4 s."""
+STALL_NS = 10 * NS
+"""So long a stall stays in the diagnostics."""
+
+
+class ActuatorNode(ReactdiffNode):
+    """`listener/expression` in, the robot's joints out, `actuator/state`. Active is watching; ~/enable gives torque."""
+
+    NAME = "actuator_node"
+
+    def setup(self) -> None:
+        """Read the profile, and what was kept of the last run."""
+        self._profile: Profile = load_profile(str(self.values["robot"]))
+        self._kept = Kept(state_folder(str(self.values["state_dir"])), self._profile.name)
+        self._states = self.advertise(STATE)
+        self._enabled_once = False
+        self.backend = ",".join(driver.type for driver in self._profile.drivers.values())
+
+    def start(self) -> None:
+        """Watch the hardware, without torque."""
+        profile = self._profile
+        self._thread: BusThread | None = None
+        calibrations, trouble = self._calibrations()
+        self._controllers = Controllers(self)
+        hardware, topics = make_hardware(
+            profile,
+            calibrations,
+            time.monotonic,
+            send=self._controllers.send,
+            lock_folder=Path(str(self.values["lock_dir"])).expanduser() if self.values["lock_dir"] else None,
+            answer_s=float(self.values["answer_ms"]) / 1000.0,
+        )
+        self._actuation = Actuation(
+            profile,
+            hardware,
+            time.monotonic,
+            saved=self._kept.commands(),
+            uncalibrated=tuple(j for j in calibrated_joints(profile) if j not in calibrations),
+            stopped=self._kept.stopped,
+        )
+        self._actuation.obstacle("calibration", trouble)
+        self._said = ("", 0, float("nan"))
+        self._stall_ns = 0
+        self._writers = {topic: Writers(topic) for topic in (EXPRESSION, *(t.topic for t in topics.values()))}
+        self._controllers.start(topics, profile.rate_hz)
+        self._changed = self.create_guard_condition(self._guarded(STATE, self._publish_state))
+        self._last_state = self._actuation.state.state
+        self._look_for_writers()
+        self._thread = BusThread(self._actuation, self._ticked, self.failed)
+        self.work(self._thread)
+        self.work(Worker("keeper", lambda *_: None, {}, self.failed, tick=self._keep, tick_s=SAVE_S))
+        self.subscribe(EXPRESSION, self._on_expression, depth=1)
+        self.serve("~/enable", self._on_enable)
+        self.serve("~/software_stop", self._on_stop)
+        self.serve("~/reset", self._on_reset)
+        self.every(1.0 / float(self.values["state_hz"]), self._publish_state)
+        self.every(WRITERS_S, self._look_for_writers)
+        self._wanted: Request | None = None
+        if self.values["auto_enable"] and not self._enabled_once:
+            self._enabled_once = True
+            self.every(WRITERS_S, self._auto_enable)
+
+    def stop(self) -> None:
+        """Lower what would fall, let go, give the ports back."""
+        thread, self._thread = getattr(self, "_thread", None), None
+        if thread is not None:
+            self._actuation.request("disable")
+            until_s = time.monotonic() + LOWER_S
+            while self._actuation.state.armed and time.monotonic() < until_s and not self._holds():
+                time.sleep(0.01)
+            if self._actuation.state.armed:
+                self.get_logger().warning("not everything was let go: what would fall or was stopped holds")
+            thread.stop()
+            self._keep()
+        if hasattr(self, "_controllers"):
+            self._controllers.stop()
+        changed = self.__dict__.pop("_changed", None)
+        if changed is not None:
+            self.destroy_guard_condition(changed)
+
+    def fine(self) -> str:
+        """What the diagnostics say when all is well."""
+        return self._actuation.state.message if hasattr(self, "_actuation") else "works"
+
+    def settings(self) -> dict[str, Any]:
+        """Effective settings, and the figures of the thread."""
+        given = super().settings()
+        if getattr(self, "_thread", None) is None:
+            return given
+        assert self._thread is not None
+        commands = self._actuation.state.commands
+        return given | {
+            "profile_rate_hz": self._profile.rate_hz,
+            "realtime": self._thread.realtime,
+            "jitter_p99_ms": f"{1000.0 * self._thread.schedule.jitter_p99_s():.2f}",
+            "return_began_s": f"{commands.return_began_s:.3f}",
+            "return_took_s": f"{commands.return_took_s:.3f}",
+        }
+
+    def observe_health(self) -> None:
+        """One problem for each kind of trouble, in force as long as it lasts."""
+        if getattr(self, "_thread", None) is None:
+            return
+        status = self._actuation.state
+        self._set("robot", status.message if status.commands.fault else "")
+        self._set("software_stop", "stopped by a person: ~/reset clears it" if status.software_stop else "", Level.WARN)
+        wrong = status.commands.joint_faults if status.armed else status.faults
+        wrong = {joint: text for joint, text in wrong.items() if text != NOT_OPEN}
+        self._set("joints", f"without {in_one_sentence(wrong)}" if wrong else "")
+        others = [sentence for sentence in status.obstacles if sentence != in_one_sentence(status.faults)]
+        self._set("obstacles", f"cannot be enabled: {'; '.join(others)}" if others else "", Level.WARN)
+        stale = status.armed and status.state in ("returning", "following") and status.input_age_s >= STALE_S
+        self._set("input", f"nothing comes on {EXPRESSION}: neutral" if stale else "", Level.WARN)
+        if self._stall_ns and self.steady_ns() - self._stall_ns > STALL_NS:
+            self._stall_ns = 0
+            self.solved("stall")
+
+    def follow(self, kind: Any, topic: str, callback: Any) -> None:
+        """Subscribe to a topic that the profile names, until deactivation; also to who gives no guarantees."""
+        entity = self.create_subscription(kind, topic, self._guarded(topic, callback), self.qos["sensor"])
+        self._active_entities.append(("subscription", entity))
+
+    # Topics and services, in ROS' thread.
+
+    def _on_expression(self, message: Any) -> None:
+        frame = convert.expression_value(message)
+        transit_s = (self.now_ns() - frame.stamp_ns) / NS
+        self._actuation.take(Face(frame.coefficients, time.monotonic(), transit_s))
+
+    def _on_enable(self, request: Any, response: Any) -> Any:
+        self._look_for_writers()
+        return self._answer(self._actuation.request("enable" if request.data else "disable"), response)
+
+    def _on_stop(self, _request: Any, response: Any) -> Any:
+        return self._answer(self._actuation.request("software_stop"), response)
+
+    def _on_reset(self, _request: Any, response: Any) -> Any:
+        return self._answer(self._actuation.request("reset"), response)
+
+    @staticmethod
+    def _answer(request: Request, response: Any) -> Any:
+        decided = request.wait(ANSWER_S)
+        response.success = request.granted if decided else True
+        response.message = request.answer if decided else f"under way: see {STATE}"
+        return response
+
+    def _auto_enable(self) -> None:
+        """Enable as soon as it can be, once."""
+        status = self._actuation.state
+        if (
+            self._wanted is None
+            and status.state == "disarmed"
+            and not status.obstacles
+            and status.input_age_s < STALE_S
+        ):
+            self._wanted = self._actuation.request("enable")
+
+    def _look_for_writers(self) -> None:
+        now_s, fatal = time.monotonic(), ""
+        for topic, writers in self._writers.items():
+            finding = writers.look(self.get_publishers_info_by_topic(topic), now_s)
+            self._actuation.obstacle(topic, finding.sentence)
+            self._set(f"writers {topic}", finding.sentence)
+            fatal = fatal or (finding.sentence if finding.now else "")
+        if fatal:
+            self._actuation.fail(fatal)
+        self._controllers.count_listeners()
+
+    def _publish_state(self) -> None:
+        thread = self._thread
+        if thread is None:
+            return
+        status = self._actuation.state
+        self._tell(status)
+        _, latency_ms = self.meter.latency_ms(self.steady_ns())
+        message = state_message(
+            self._profile,
+            self._actuation.hardware,
+            status,
+            self.now_ns(),
+            rate_hz=thread.schedule.rate_hz(),
+            jitter_ms=1000.0 * thread.schedule.jitter_p99_s(),
+            latency_ms=latency_ms,
+        )
+        self.publish(self._states, message)
+
+    def _tell(self, status: Status) -> None:
+        """In the log and the diagnostics, when it is news."""
+        commands = status.commands
+        state, stalls, took_s = self._said
+        self._said = (status.state, status.stalls, commands.return_took_s)
+        if status.stalls > stalls:
+            self._stall_ns = self.steady_ns()
+            self.problem("stall", "the program stood still: the robot went on from where it was measured", Level.WARN)
+        if commands.return_took_s == commands.return_took_s != took_s:
+            self.get_logger().info(
+                f"no face came: the return to neutral began {commands.return_began_s:.3f} s after the last one, "
+                f"and took {commands.return_took_s:.3f} s"
+            )
+        if status.state != state:
+            self.get_logger().info(f"{status.state}: {status.message}")
+            self._heartbeat.beat()
+
+    def _set(self, key: str, sentence: str, level: Level = Level.ERROR) -> None:
+        if sentence:
+            self.problem(key, sentence, level)
+        else:
+            self.solved(key)
+
+    # In other threads.
+
+    def _ticked(self, status: Status) -> None:
+        """In the bus' thread: nothing here may wait."""
+        latency_s = status.latency_s
+        self.meter.output(self.steady_ns(), 1000.0 * latency_s if latency_s == latency_s else None)
+        if status.state != self._last_state:
+            self._last_state = status.state
+            self._changed.trigger()
+
+    def _keep(self) -> None:
+        """In the keeper's thread: disks are slow."""
+        try:
+            self._kept.keep(self._actuation.to_save(), self._actuation.state.software_stop)
+        except ReactdiffError as error:
+            self.problem("kept", str(error), Level.WARN)
+        else:
+            self.solved("kept")
+
+    def _holds(self) -> bool:
+        """Stopped, at rest: nothing will be let go any more without a reset."""
+        status = self._actuation.state
+        return status.state == "stopped" and not any(status.commands.velocity)
+
+    def _calibrations(self) -> tuple[dict[str, Calibration], str]:
+        """The calibrations of this robot, and what is wrong with their file."""
+        given = str(self.values["calibration"])
+        path = Path(given).expanduser() if given else calibration_path(self._profile.name)
+        try:
+            return load_calibration(path), ""
+        except ReactdiffError as error:
+            return {}, str(error)
+
+
+def main() -> int:
+    """Run the node."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return run(ActuatorNode)

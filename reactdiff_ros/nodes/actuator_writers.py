@@ -1,0 +1,55 @@
+"""Who publishes a topic: more than one is a fault, for the robot would do what both say in turns. No ROS here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+LINGER_S: Final = 30.0
+"""A killed process is seen for the 20 s of DDS's lease beside the one that took its place."""
+NAMED_S: Final = 1.0
+"""A publisher is discovered before the name of its node is."""
+UNKNOWN: Final = "_NODE_NAME_UNKNOWN_"
+NOBODY: Final = "an unknown node"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found: `sentence` prevents enabling, and with `now` stops a robot that moves; empty: all is well."""
+
+    sentence: str = ""
+    now: bool = False
+
+
+class Writers:
+    """Watches the publishers of one topic."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._since_s: float | None = None
+
+    def look(self, endpoints: Iterable[Any], now_s: float) -> Finding:
+        """What follows from the publishers that there are (`node_name`, `node_namespace`) at `now_s`, steady."""
+        counted = Counter(_name(e) for e in endpoints)
+        if counted.total() < 2:
+            self._since_s = None
+            return Finding()
+        self._since_s = now_s if self._since_s is None else self._since_s
+        lasts_s = now_s - self._since_s
+        names = sorted(counted)
+        if len(names) > 1:
+            listed = " and ".join([", ".join(names[:-1]), names[-1]])
+            certain = len(names) > 1 + (NOBODY in names) or lasts_s > NAMED_S
+            return Finding(f"{listed} publish {self._topic}: stop all but one of them", certain)
+        twins = f"{names[0]} and another {names[0]} publish {self._topic}"
+        if lasts_s > LINGER_S:
+            return Finding(f"{twins}: stop one of them", True)
+        return Finding(f"{twins}: stop one of them, or wait for 20 s if it was started again just now")
+
+
+def _name(endpoint: Any) -> str:
+    if endpoint.node_name == UNKNOWN:
+        return NOBODY
+    return f"{str(endpoint.node_namespace).rstrip('/')}/{endpoint.node_name}"

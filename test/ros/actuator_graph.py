@@ -1,0 +1,162 @@
+"""The actuator in a process of its own, before emulated servos that note when they are told what."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ros_harness import START_S, RosGraph
+
+from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.emulators.rig import Rig
+from reactdiff_ros.nodes import convert
+from reactdiff_ros.robots.calibration import save_calibration
+from reactdiff_ros.robots.profile import load_profile
+from reactdiff_ros.types import ExpressionFrame
+
+NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expression"
+PROFILE = """\
+name: head
+about: a
+shows: a
+published: a
+chosen: a
+tested: a
+rate_hz: 50
+software_stop: hold
+host_loss: {does: hold, watchdog: none, about: a}
+camera: {mount: fixed}
+drivers:
+  board: {type: maestro, port: BOARD, timeout_s: 1.5}
+  bus: {type: feetech, port: BUS}
+joints:
+  brow:
+    unit: us
+    group: brows
+    neutral: 1500
+    limits: {position: [1300, 1700], speed: 2000, acceleration: 30000, jerk: 900000}
+    map: {sum: {browInnerUp: 200}}
+    on_fault: release
+    output: {driver: board, id: 0}
+  jaw:
+    unit: deg
+    group: jaw
+    neutral: 0
+    limits: {position: [0, 20], speed: 120, acceleration: 1500, jerk: 45000}
+    map: {sum: {jawOpen: 20}}
+    on_fault: hold
+    output: {driver: bus, id: 1}
+  neck:
+    unit: deg
+    group: neck
+    neutral: 0
+    limits: {position: [-30, 30], speed: 90, acceleration: 400, jerk: 6000}
+    map: {sum: {headPitch: 57.3}}
+    on_fault: lower_then_release
+    lowered: 25
+    output: {driver: bus, id: 2}
+"""
+JAW_COUNTS_A_TICK = 120 / 50 * 4096 / 360
+"""What the jaw's speed limit allows between two commands."""
+
+
+class Stamped(list[int]):
+    """Goals, and when they came (steady, s)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+
+    def append(self, goal: int) -> None:
+        self.times.append(time.monotonic())
+        super().append(goal)
+
+
+class Bench:
+    """Rig, graph and node."""
+
+    def __init__(self, folder: Path, **parameters: object) -> None:
+        path = folder / "head.yaml"
+        tty = folder / "tty_head_"
+        path.write_text(PROFILE.replace("BOARD", f"{tty}board").replace("BUS", f"{tty}bus"))
+        self.rig = Rig(load_profile(path), folder, time.monotonic)
+        self.jaw, self.neck = (self.rig.buses["bus"].servos[n] for n in (1, 2))  # type: ignore[attr-defined]
+        self.brow = self.rig.buses["board"].channels[0]  # type: ignore[attr-defined]
+        for device in (self.jaw, self.neck, self.brow):
+            device.received = Stamped()
+        save_calibration(folder / "calibration.json", self.rig.calibrations)
+        self.graph = RosGraph(folder)
+        self.graph.listen(STATE)
+        given: dict[str, Any] = {
+            "robot": str(path),
+            "calibration": str(folder / "calibration.json"),
+            "state_dir": str(folder / "state"),
+            "lock_dir": str(folder),
+            "answer_ms": 100.0,
+            "state_hz": 50.0,
+        }
+        self._start = given | parameters
+        self.node: Any = None
+
+    def __enter__(self) -> Bench:
+        self.rig.__enter__()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.codes = self.graph.close()
+        finally:
+            self.rig.__exit__()
+
+    def start(self) -> None:
+        self.node = self.graph.start(NODE, **self._start)
+        self.graph.wait_active(NODE)
+        self.graph.connect(EXPRESSION)
+
+    @property
+    def said(self) -> Any:
+        """The newest actuator/state."""
+        return self.graph.received[STATE][-1]
+
+    def until(self, state: str, timeout_s: float = START_S) -> None:
+        """Until the robot says that state; faces come meanwhile."""
+        end_s = time.monotonic() + timeout_s
+        while not self.graph.received[STATE] or self.said.state != state:
+            if time.monotonic() > end_s:
+                pytest.fail(f"not {state}: {self.graph.received[STATE][-1:]}\n{self.node.log[-3000:]}")
+            self.show(0.1, jawOpen=0.0)
+
+    def show(self, seconds: float, **coefficients: float) -> None:
+        """Publish a face at 50 Hz, without bursts after a delay."""
+        values = np.zeros(58, np.float32)
+        for name, value in coefficients.items():
+            values[INDEX[name]] = value
+        due_s = time.monotonic()
+        for _ in range(round(50 * seconds)):
+            now_ns = self.graph.node.get_clock().now().nanoseconds
+            frame = ExpressionFrame(now_ns, values, "listening", ("reaction",), None, None, None, None)
+            self.graph.publish(EXPRESSION, convert.expression_message(frame))
+            due_s = max(due_s + 0.02, time.monotonic())
+            self.graph.spin(due_s - time.monotonic())
+
+    def call(self, name: str, **fields: Any) -> Any:
+        """One of the node's services."""
+        kind = "std_srvs/SetBool" if name == "enable" else "std_srvs/Trigger"
+        return self.graph.call(kind, f"/{NODE}/{name}", **fields)
+
+    def enable(self) -> None:
+        """Until it follows."""
+        self.until("disarmed")
+        self.graph.until(lambda: not self.said.obstacles, what="no obstacles")
+        answer = self.call("enable", data=True)
+        assert answer.success, answer.message
+        self.until("following")
+
+    def jaw_steps(self, since: int = 0) -> list[int]:
+        """Differences of the jaw's successive goals, in counts; the first goals of an arming are where it stands."""
+        goals = list(self.jaw.received)[since:]
+        return [abs(b - a) for a, b in zip(goals, goals[1:], strict=False)]
