@@ -9,6 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.robot_calibrate import calibrate
+from reactdiff_ros.cli.robot_emulate import emulate
 from reactdiff_ros.cli.robot_preview import preview
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ def robot() -> None:
     """Robots with joints: profiles, and motion within their limits."""
 
 
-robot.add_command(preview)
+for _command in (preview, calibrate, emulate):
+    robot.add_command(_command)
 
 
 @robot.command("list")

@@ -61,6 +61,9 @@ REFUSALS: Final = {
 class DynamixelServos(LibraryBus):
     """The servos of one Dynamixel bus; see `ServoBus` for the arguments."""
 
+    homing_adds = True
+    homing_most = 1024  # in mode 3, the one of positions, larger ones are ignored
+
     def __init__(self, config: DynamixelDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
         super().__init__(config.port, config.baud, axes, clock, **options)
         self._ticks = min(max(round(config.watchdog_s / WATCHDOG_TICK_S), 1), 127)
@@ -163,6 +166,10 @@ class DynamixelServos(LibraryBus):
         if answer[0][-1] == WATCHDOG_EXPIRED:
             return Fault("watchdog", "its watchdog has stopped it: it heard nothing, although something was sent")
         return None if answer[0][0] else RESET
+
+    def _read_homing(self, axis: Axis) -> int | Fault:
+        answer = self._read(axis.id, OFFSET, 4)
+        return answer if isinstance(answer, Fault) else int.from_bytes(answer[0], "little", signed=True)
 
     def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
         return self._write(axis, OFFSET, offset.to_bytes(4, "little", signed=True))

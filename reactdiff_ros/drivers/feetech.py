@@ -41,9 +41,12 @@ ALARMS: Final[tuple[tuple[int, Fault], ...]] = (
 class FeetechServos(LibraryBus):
     """The servos of one Feetech bus; see `ServoBus` for the arguments."""
 
+    homing_adds = False
+
     def __init__(self, config: FeetechDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
         super().__init__(config.port, config.baud, axes, clock, **options)
         self._series = config.series
+        self.homing_most = 2047 if config.series == "sts" else 0
 
     def _load_library(self) -> None:
         import scservo_sdk
@@ -129,11 +132,17 @@ class FeetechServos(LibraryBus):
             return answer
         return None if answer[0][0] else RESET
 
-    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
+    def _read_homing(self, axis: Axis) -> int | Fault:
         if self._series == "scs":
-            return None if offset == 0 else Fault("refused", "servos of this series store no homing offset")
-        if abs(offset) > 2047:
-            return Fault("refused", f"a homing offset of {offset} is too large: 2047 at most")
+            return 0
+        answer = self._read(axis.id, OFFSET, 2)
+        return answer if isinstance(answer, Fault) else signed(self._number(answer[0]), 11)
+
+    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
+        if abs(offset) > self.homing_most:
+            return Fault("refused", f"a homing offset of {offset} is too large: {self.homing_most} at most")
+        if not self.homing_most:
+            return None
         raw = abs(offset) | (1 << 11 if offset < 0 else 0)
         # Settings are kept when the lock is open.
         fault = self._write(axis.id, LOCK, b"\x00") or self._write(axis.id, OFFSET, self._bytes(raw))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from reactdiff_ros.drivers.axes import Axis, Counts
 from reactdiff_ros.drivers.driver import Fault
@@ -27,6 +27,11 @@ class Measured:
 class Make(ABC):
     """Questions and orders to servos of one make. All may raise PortGoneError, and nothing else."""
 
+    homing_adds: ClassVar[bool]
+    """Whether a count is that of the sensor plus the homing offset; else it is minus."""
+    homing_most: int
+    """The largest homing offset that it takes, either way; 0: it stores none."""
+
     @abstractmethod
     def _load_library(self) -> None:
         """Import the maker's library."""
@@ -46,6 +51,10 @@ class Make(ABC):
     @abstractmethod
     def _lapse(self, axis: Axis) -> Fault | None:
         """Why a joint that was armed does not move any more, although nothing else is wrong."""
+
+    @abstractmethod
+    def _read_homing(self, axis: Axis) -> int | Fault:
+        """The homing offset that is stored in the servo."""
 
     @abstractmethod
     def _write_homing(self, axis: Axis, offset: int) -> Fault | None:

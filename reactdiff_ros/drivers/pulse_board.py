@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from reactdiff_ros.drivers.axes import Axis, pulse_us
 from reactdiff_ros.drivers.driver import Clock, Fault, Reading
 from reactdiff_ros.drivers.health import AGAIN_S
 from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.robots.calibration import Calibration
 
 GONE: Final = Fault("gone", "its board is gone: is it plugged in, does it have power?")
 SAFE: Final = 0.8
@@ -161,6 +163,16 @@ class PulseBoard(ABC):
     def stop(self) -> None:
         """Hold: the last pulses go on; nothing is commanded until armed again."""
         self._armed.clear()
+
+    def pulse(self, joint: str, position: float) -> float:
+        """What would be sent for a position: microseconds (Ohbot: its counts)."""
+        return self._value(self.axes[joint], position)
+
+    def recalibrate(self, joint: str, calibration: Calibration | None, *, release: bool = True) -> None:
+        """Another calibration for a joint, which is released unless it differs by a little: for calibration alone."""
+        if release:
+            self.release(joint)
+        self.axes = {**self.axes, joint: replace(self.axes[joint], calibration=calibration)}
 
     # Inside.
 

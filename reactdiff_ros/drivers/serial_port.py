@@ -148,6 +148,13 @@ class SerialPort:
         return PortGoneError("the port stopped working", where=self.path, todo=str(error))
 
 
+def ports() -> list[str]:
+    """Serial ports of this machine that something is plugged into."""
+    from serial.tools.list_ports import comports
+
+    return sorted(port.device for port in comports() if port.vid is not None)
+
+
 def explain(path: str, error: Exception) -> DeviceError:
     """Why a device could not be opened, and what to do about it."""
     code = getattr(error, "errno", None)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from reactdiff_ros.drivers.axes import Axis
+from reactdiff_ros.drivers.axes import Axis, Counts
 from reactdiff_ros.drivers.driver import UNTIL_ARMED, Clock, Fault, Reading
 from reactdiff_ros.drivers.health import AGAIN_S, Health
 from reactdiff_ros.drivers.make import Make, Measured
 from reactdiff_ros.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort
 from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.robots.calibration import Calibration
 
 SAFE: Final = 0.8
 """A silence of this share of the hardware's is counted as its expiry: its clock is not ours."""
@@ -226,6 +228,27 @@ class ServoBus(Make):
             self._lost(self._health)
             return GONE
         return measured if isinstance(measured, Fault) else measured.count
+
+    def scale(self, joint: str) -> Counts:
+        """The scale of a joint's servo, once it was checked."""
+        return self._scale(self.axes[joint])
+
+    def recalibrate(self, joint: str, calibration: Calibration | None) -> None:
+        """Another calibration for a joint, which is released: for calibration alone."""
+        self.release(joint)
+        axis = replace(self.axes[joint], calibration=calibration)
+        self.axes = {**self.axes, joint: axis}
+        self._health[joint].axis, self._health[joint].verified = axis, False
+
+    def homing(self, joint: str) -> int | Fault:
+        """The homing offset that is stored in a servo."""
+        if self._port is None:
+            return GONE
+        try:
+            return self._read_homing(self.axes[joint])
+        except PortGoneError:
+            self._lost(self._health)
+            return GONE
 
     def write_homing(self, joint: str, offset: int) -> Fault | None:
         """Store a homing offset in a servo, which has no torque then: for calibration alone."""
