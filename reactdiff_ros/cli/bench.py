@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from reactdiff_ros.cli.listen import StopFlag
 
 
 @click.group()
@@ -21,6 +24,9 @@ _CLIP = click.option(
 _SECONDS = click.option(
     "--seconds", type=click.FloatRange(1.0, 86400.0), default=60.0, show_default=True, help="Counted time."
 )
+_COMPUTE = click.option(
+    "--compute/--no-compute", default=True, show_default=True, help="Also what 40 ms of live time cost (one more run)."
+)
 _POLICY = click.option(
     "--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle."
 )
@@ -33,6 +39,7 @@ _POLICY = click.option(
 @_POLICY
 @click.option("--backend", metavar="NAME", help="What computes the model (auto).")
 @click.option("--params", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="ROS parameter file.")
+@_COMPUTE
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def live(
     clip: Path | None,
@@ -41,17 +48,21 @@ def live(
     policy: str | None,
     backend: str | None,
     params: Path | None,
+    compute: bool,
     as_json: bool,
 ) -> int:
     """Run the real graph (without a browser) on a clip and measure latency, rates, misses, CPU and memory.
 
     It counts after the graph is active, a face was seen (or 5 s) and 3 s of warm-up; a shorter clip is looped.
+    compute: what 40 ms of live time cost in perception, encoder and plans, in one more run without ROS, at the clip's
+    own speed; a plan's time is spread over the time until the next one, as it is drawn in a thread of its own.
     """
     from reactdiff_ros.cli.output import dumps, json_on_stdout
 
     with json_on_stdout(as_json) as result:
-        given = {"policy": policy, "backend": backend}
-        result.update(_measure(clip, seconds, runs, {k: v for k, v in given.items() if v is not None}, params))
+        asked = {"policy": policy, "backend": backend}
+        given = {k: v for k, v in asked.items() if v is not None}
+        result.update(_measure(clip, seconds, runs, given, params, compute))
     if not as_json:
         click.echo(dumps(result, indent=2))
     return 0
@@ -83,7 +94,7 @@ def record(clips: tuple[Path, ...], seconds: float, runs: int, output: Path) -> 
         # Relative: a folder of this machine's user means nothing to the reader.
         option = f"--clip {os.path.relpath(clip)} " if clip else ""
         command = f"reactdiff bench live {option}--seconds {seconds:g} --runs {runs} --json"
-        result = _measure(clip, seconds, runs, {}, None)
+        result = _measure(clip, seconds, runs, {}, None, compute=True)
         name = clip.name if clip else "demo speaker"
         runs_done.append({"clip": name, "command": command, "runs": runs, "result": result})
     output.write_text(dumps(figures, indent=2) + "\n", encoding="utf-8")
@@ -102,7 +113,7 @@ def _kept(output: Path) -> list[Any]:
 
 
 def _measure(
-    clip: Path | None, seconds: float, runs: int, arguments: dict[str, str], params: Path | None
+    clip: Path | None, seconds: float, runs: int, arguments: dict[str, str], params: Path | None, compute: bool
 ) -> dict[str, Any]:
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import tell
@@ -129,7 +140,23 @@ def _measure(
         tell(f"run {run} of {runs}: {clip.name}, {seconds:g} s")
         done.append(bench_live(options, seconds, tell, lambda: stop.set))
         tell(_line(done[-1]))
-    return median_run(done)
+    figures = median_run(done)
+    return figures | {"compute": _computed(clip, seconds, arguments, params, stop)} if compute else figures
+
+
+def _computed(
+    clip: Path, seconds: float, arguments: dict[str, str], params: Path | None, stop: StopFlag
+) -> dict[str, Any]:  # fmt: skip
+    """What 40 ms cost, in this process, with the parameters of the graph that was measured."""
+    from time import perf_counter, sleep
+
+    from reactdiff_ros.cli.output import tell
+    from reactdiff_ros.evaluation.bench.compute import bench_compute
+    from reactdiff_ros.replay.parameters import settings_as_live
+
+    tell(f"compute: {clip.name}, {seconds:g} s at its own speed")
+    settings, _ = settings_as_live(arguments, params_file=params)
+    return bench_compute(clip, settings, perf_counter, sleep, seconds=seconds, told=lambda share: not stop.set)
 
 
 def _line(run: dict[str, Any]) -> str:

@@ -14,7 +14,9 @@ Definitions, all over the counted window (see `bench live` in docs/benchmarks.md
 - rates_hz: (messages - 1) / (last - first publication), by topic.
 - dropped: what the nodes say that they dropped (malformed, late, overrun) by topic, and pictures that no SpeakerFrame
   consumed.
-- deadline_misses: gaps of more than 40 ms between publications of listener/expression.
+- deadline_misses: gaps of more than 40 ms between publications of listener/expression; missed_deadlines: the same with
+  the number of gaps there were, and their share.
+- compute: what 40 ms of live time cost in perception, encoder and plans, from a run of its own, see `bench.compute`.
 - cpu_cores: CPU time of all node processes and their children over wall time; rss_mb: their summed proportional set
   size at the end of the window, in 10^6 bytes. The bench itself is in neither.
 """
@@ -107,6 +109,12 @@ def gaps_over(times: Sequence[int], limit_ns: int = DEADLINE_NS) -> int:
     return sum(b - a > limit_ns for a, b in itertools.pairwise(ordered))
 
 
+def missed(times: Sequence[int]) -> dict[str, float | int]:
+    """How many of the gaps between consecutive times are longer than the deadline, and their share."""
+    count, of = gaps_over(times), max(len(times) - 1, 0)
+    return {"count": count, "of": of, "share": round(count / of, 5) if of else 0.0}
+
+
 def stages(recording: Recording, begin_ns: int, end_ns: int) -> dict[str, dict[str, float | int] | None]:
     """The way of the pictures captured in the window, stage by stage."""
     inside = [(p, s) for p, s in recording.pictures if begin_ns <= s < end_ns]
@@ -156,6 +164,7 @@ def summary(
         "rates_hz": {topic: rate_hz(times) for topic, times in in_window.items()},
         "dropped": dict(drops),
         "deadline_misses": gaps_over(in_window[EXPRESSION]),
+        "missed_deadlines": missed(in_window[EXPRESSION]),
         "cpu_cores": round(cpu_cores, 3),
         "rss_mb": round(rss_mb, 1),
         "seconds": round((end_ns - begin_ns) / NS, 2),

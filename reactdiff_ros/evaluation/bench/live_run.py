@@ -52,7 +52,10 @@ def bench_live(
         ReactdiffError: the graph did not become active in a minute, or the run was stopped.
     """
     load_before = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="reactdiff-bench-") as folder, _graph(options, say, Path(folder)) as graph:
+    with (
+        tempfile.TemporaryDirectory(prefix="reactdiff-bench-") as folder,
+        graph_in_a_free_domain(options, say, Path(folder)) as graph,
+    ):
 
         def spin_until(condition: Callable[[], bool], limit_s: float) -> bool:
             end = time.monotonic() + limit_s
@@ -104,7 +107,7 @@ def bench_live(
         )
 
 
-def _graph(options: LiveOptions, say: Callable[[str], None], folder: Path) -> LiveGraph:
+def graph_in_a_free_domain(options: LiveOptions, say: Callable[[str], None], folder: Path) -> LiveGraph:
     """A graph in the first domain in which no other listener runs."""
     if options.domain is not None:
         return LiveGraph(options, say, folder)

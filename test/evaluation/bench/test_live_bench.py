@@ -68,8 +68,8 @@ def test_the_figures_of_a_steady_graph() -> None:
 
 def test_the_keys_are_those_that_were_promised() -> None:
     assert set(measured(steady())) == {
-        "latency_ms", "reaction_ms", "stages_ms", "rates_hz", "dropped", "deadline_misses", "cpu_cores", "rss_mb",
-        "seconds", "load_before",
+        "latency_ms", "reaction_ms", "stages_ms", "rates_hz", "dropped", "deadline_misses", "missed_deadlines",
+        "cpu_cores", "rss_mb", "seconds", "load_before",
     }  # fmt: skip
 
 
@@ -79,6 +79,8 @@ def test_a_missed_deadline_and_a_lost_picture_are_counted() -> None:
     lost = recording.speaker.pop(100)[1]
     result = measured(recording)
     assert result["deadline_misses"] == 1
+    assert result["missed_deadlines"]["count"] == 1
+    assert result["missed_deadlines"]["share"] == pytest.approx(1 / result["missed_deadlines"]["of"], abs=1e-5)
     assert result["dropped"][PICTURES] == 1
     assert lost in {stamp for _, stamp in recording.pictures}
 
