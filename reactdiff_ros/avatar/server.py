@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from reactdiff_ros.avatar.arming import Answer, Desk
 from reactdiff_ros.avatar.client import Client
 from reactdiff_ros.avatar.config import AvatarConfig
 from reactdiff_ros.avatar.serving import PageServer, json_answer
@@ -17,8 +18,10 @@ from reactdiff_ros.types import ExpressionFrame, FloatArray
 class AvatarServer(PageServer):
     """Shows the face in browsers. `start` and `stop` run on an event loop; `show` and `status` on any thread."""
 
-    def __init__(self, config: AvatarConfig | None = None) -> None:
+    def __init__(self, config: AvatarConfig | None = None, desk: Desk | None = None) -> None:
+        """`desk` takes the commands to a robot's actuator; without one, pages have none to give."""
         super().__init__(config)
+        self._desk = desk
         self._frame: ExpressionFrame | None = None
         self._message: bytes | None = None
         self._shown_at = 0.0
@@ -36,10 +39,11 @@ class AvatarServer(PageServer):
         return await super().start()
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        """Health, status and expression as JSON."""
+        """Health, status and expression as JSON; commands to the robot."""
         router.add_get("/healthz", self._healthz)
         router.add_get("/api/status", self._api_status)
         router.add_get("/api/expression", self._api_expression)
+        router.add_post("/api/robot/{command}", self._api_robot)
 
     def greet(self, client: Client) -> None:
         """The status, and the expression if there is one now."""
@@ -75,8 +79,9 @@ class AvatarServer(PageServer):
     def status(self, status: dict[str, Any]) -> None:
         """Show `status` in the pages' panels, from any thread; 1 to 4 times a second is enough.
 
-        Known keys: speaker, rates_hz, latency_ms, listener (dicts of numbers, texts, flags), last_error (text) and
-        recording (text: what is recorded now; the page shows it beside the face, for people must know).
+        Known keys: speaker, rates_hz, latency_ms, listener (dicts of numbers, texts, flags), last_error (text),
+        recording (text: what is recorded now; the page shows it beside the face, for people must know) and
+        actuator (the robot: state, armed, fault and so on; where it is missing, the page has no panel for it).
         Other keys are shown as they are.
         """
         self._status = dict(status)
@@ -153,3 +158,24 @@ class AvatarServer(PageServer):
     async def _api_expression(self, _request: web.Request) -> web.StreamResponse:
         frame = self._frame
         return json_answer({"fresh": self.fresh(), "expression": None if frame is None else frame_as_dict(frame)})
+
+    async def _api_robot(self, request: web.Request) -> web.StreamResponse:
+        """A command of a page: JSON, so that other sites' forms cannot send it."""
+        answer = await self._robot_answer(request)
+        return json_answer({"done": answer.done, "message": answer.message}, answer.status)
+
+    async def _robot_answer(self, request: web.Request) -> Answer:
+        if self._desk is None or not self._status.get("actuator"):
+            return Answer(404, "There is no robot with an actuator here.")
+        if request.content_type != "application/json":
+            return Answer(415, "Commands to the robot are JSON.")
+        command = request.match_info["command"]
+        if command == "stop":
+            return await self._desk.stop()
+        try:
+            body = await request.json()
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            return Answer(400, "This command is no JSON object.")
+        return await self._desk.command(command, body.get("token"))

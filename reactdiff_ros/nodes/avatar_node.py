@@ -15,6 +15,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.types import SpeakerFrame
 
 from . import convert
+from .avatar_robot import RobotWatch
 from .base import ReactdiffNode
 from .health import Level
 from .runner import run
@@ -62,7 +63,8 @@ class AvatarNode(ReactdiffNode):
     def start(self) -> None:
         """Serve the page and subscribe; a port that cannot be had is tried again."""
         self._loop: EventLoop | None = EventLoop()
-        self._server = AvatarServer(self._config)
+        self._robot = RobotWatch(self)
+        self._server = AvatarServer(self._config, self._robot.desk)
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
         self._recorder_ns = 0
@@ -73,6 +75,7 @@ class AvatarNode(ReactdiffNode):
         self.subscribe("listener/expression", self._on_expression)
         self.subscribe("speaker/frame", self._on_speaker)
         self.subscribe("listener/status", self._on_status)
+        self.subscribe("actuator/state", self._on_actuator)
         self.every(STATUS_S, self._tell)
         self.every(RETRY_S, self._serve)
 
@@ -86,6 +89,7 @@ class AvatarNode(ReactdiffNode):
             loop.call(self._server.stop())
         finally:
             loop.close()
+            self._robot.close()
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
@@ -145,6 +149,10 @@ class AvatarNode(ReactdiffNode):
         if message.stage == "recorder_node":
             self._recorder_ns = self.steady_ns()
 
+    def _on_actuator(self, message: Any) -> None:
+        if self._robot.heard(message, self.steady_ns()):
+            self._tell()
+
     def _tell(self) -> None:
         self._ask_for_candidates()
         stages = dict(self._stages)
@@ -164,6 +172,9 @@ class AvatarNode(ReactdiffNode):
             "recording": self._recording(),
             "last_error": (problems or errors or [""])[0],
         }
+        actuator = self._robot.status(self.steady_ns())
+        if actuator is not None:
+            status["actuator"] = actuator
         self._server.status(status)
 
     def _recording(self) -> str:

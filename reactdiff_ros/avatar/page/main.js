@@ -7,6 +7,7 @@ import { LOOKS, lookNamed } from "./looks.js";
 import { Motion } from "./motion.js";
 import { fillPanel } from "./panel.js";
 import { NAMES } from "./rig.js";
+import { Robot } from "./robot_panel.js";
 
 const root = document.documentElement;
 const svg = document.getElementById("face");
@@ -16,6 +17,7 @@ const button = document.getElementById("panel-button");
 const notice = document.getElementById("notice");
 const recording = document.getElementById("recording");
 
+const robot = new Robot();
 const face = new Face(svg);
 const motion = new Motion();
 let status = {};
@@ -34,6 +36,7 @@ const link = new Link({
     if (message?.type !== "status") return;
     status = message;
     if (message.page?.stale_s > 0) link.staleMs = message.page.stale_s * 1000;
+    robot.show(status.graph?.actuator, !panel.hidden, link.connected);
     if (!panel.hidden) refresh();
   },
   onChange() {
@@ -67,6 +70,7 @@ function refresh() {
   notice.textContent = state.connected ? "" : state.reason;
   notice.classList.toggle("shown", !state.connected);
   const recorded = String(status.graph?.recording ?? "").slice(0, 120);
+  robot.show(status.graph?.actuator, !panel.hidden, state.connected);
   recording.hidden = !recorded;
   if (recording.textContent !== recorded) recording.textContent = recorded;
   if (panel.hidden) return;

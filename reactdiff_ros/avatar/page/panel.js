@@ -57,7 +57,7 @@ export function fillPanel(panel, { graph = {}, page = {}, own, face }) {
   if (isGroup(graph.speaker?.coefficients)) parts.push(...bars("The speaker's face", graph.speaker.coefficients));
   parts.push(...bars("My face", face));
   for (const [key, value] of Object.entries(graph)) {
-    if (isGroup(value) && !ORDER.includes(key)) parts.push(...section(key.replaceAll("_", " "), Object.entries(value).filter(([, v]) => !isGroup(v))));
+    if (isGroup(value) && !ORDER.includes(key) && key !== "actuator") parts.push(...section(key.replaceAll("_", " "), Object.entries(value).filter(([, v]) => !isGroup(v))));
   }
   const rest = Object.entries(graph).filter(([key, value]) => !isGroup(value) && key !== "last_error");
   parts.push(...section("More", rest));

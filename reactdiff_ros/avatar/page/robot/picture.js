@@ -30,7 +30,7 @@ function box(w, h, power, y0 = 0) {
 export class Picture {
   constructor(svg) {
     this.svg = svg;
-    svg.setAttribute("viewBox", "-330 -345 660 720");
+    svg.setAttribute("viewBox", "-356 -376 700 752");
   }
 
   /** Build the picture for these joints: what parts there are. */

@@ -1,0 +1,135 @@
+"""The page's hand on the robot: commands need the token that the terminal printed, a stop needs nothing.
+
+A page is open to everybody who can reach it. So arming, disarming and resetting, which move servos, ask for a token;
+stopping does not, because whoever sees a robot do harm must be able to stop it. A stop wins: it waits for no other
+command, none begins while it is under way, and when one was under way, the stop has the last word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from reactdiff_ros.errors import ReactdiffError
+
+COMMANDS: Final = ("arm", "disarm", "reset")
+WRONG_TOKENS: Final = 10
+WRONG_S: Final = 60.0
+"""After so many wrong tokens within this time none is looked at."""
+STOP_TRIES: Final = 4
+STOP_TRY_S: Final = 0.6
+COMMAND_S: Final = 12.0
+_LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
+Call = Callable[[str], Awaitable[tuple[bool, str]]]
+"""Have the actuator do one of COMMANDS or "stop": whether it did, and its sentence. May raise ReactdiffError."""
+
+
+def new_token() -> str:
+    """A token that can be typed: two groups of five letters and digits, 49 bits."""
+    letters = [secrets.choice(_LETTERS) for _ in range(10)]
+    return "".join(letters[:5]) + "-" + "".join(letters[5:])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a page is told: an HTTP status and one sentence."""
+
+    status: int
+    message: str
+
+    @property
+    def done(self) -> bool:
+        """Whether the robot did it."""
+        return self.status == 200
+
+
+class Desk:
+    """Takes the pages' commands, one at a time, and their stops at once. All on one event loop.
+
+    Args:
+        call: the way to the actuator.
+        token: what a command has to bring.
+    """
+
+    def __init__(self, call: Call, token: str) -> None:
+        self._call = call
+        self._token = token
+        self._wrong: list[float] = []
+        self._busy: asyncio.Future[Answer] | None = None
+        self._stopping: asyncio.Future[Answer] | None = None
+        self._last_word: asyncio.Future[Answer] | None = None
+
+    async def command(self, what: str, token: object) -> Answer:
+        """Arm, disarm or reset, if the token is right."""
+        if what not in COMMANDS:
+            return Answer(404, f"There is no command {what[:20]!r}: use one of {', '.join(COMMANDS)} or stop.")
+        refused = self._refuses(token)
+        if refused is not None:
+            return refused
+        if self._under_way(self._stopping) or self._under_way(self._last_word):
+            return Answer(409, "The robot is being stopped.")
+        if self._under_way(self._busy):
+            return Answer(409, "Another command is under way.")
+        self._busy = asyncio.ensure_future(self._do(what))
+        return await asyncio.shield(self._busy)
+
+    async def stop(self) -> Answer:
+        """Stop now; whoever asks meanwhile gets the same answer."""
+        if self._stopping is None or self._stopping.done():
+            self._stopping = asyncio.ensure_future(self._stop())
+        return await asyncio.shield(self._stopping)
+
+    @staticmethod
+    def _under_way(task: asyncio.Future[Answer] | None) -> bool:
+        return task is not None and not task.done()
+
+    def _refuses(self, token: object) -> Answer | None:
+        now = asyncio.get_running_loop().time()
+        self._wrong = [at for at in self._wrong if now - at < WRONG_S]
+        if len(self._wrong) >= WRONG_TOKENS:
+            return Answer(429, "Too many wrong tokens: wait a minute. Stopping needs none.")
+        if not isinstance(token, str) or not token.strip():
+            return Answer(403, "The token is missing: type the one that the terminal prints.")
+        if not hmac.compare_digest(token.strip().lower().encode(), self._token.encode()):
+            self._wrong.append(now)
+            return Answer(403, "The token is wrong: type the one that the terminal prints.")
+        return None
+
+    async def _do(self, what: str) -> Answer:
+        try:
+            done, message = await asyncio.wait_for(self._call(what), COMMAND_S)
+        except ReactdiffError as error:
+            return Answer(503, str(error))
+        except asyncio.TimeoutError:
+            return Answer(503, f"The actuator has not answered for {COMMAND_S:g} s: see what it does, or stop it.")
+        return Answer(200 if done else 409, message)
+
+    async def _stop(self) -> Answer:
+        other = self._busy
+        answer = await self._until_confirmed()
+        if other is not None and self._under_way(other):
+            self._last_word = asyncio.ensure_future(self._stop_after(other))
+        return answer
+
+    async def _stop_after(self, other: asyncio.Future[Answer]) -> Answer:
+        await asyncio.wait({other})
+        return await self._until_confirmed()
+
+    async def _until_confirmed(self) -> Answer:
+        why = "it does not answer"
+        for _ in range(STOP_TRIES):
+            try:
+                done, why = await asyncio.wait_for(self._call("stop"), STOP_TRY_S)
+            except asyncio.TimeoutError:
+                continue
+            except Exception as error:  # whatever it is: a stop is tried again
+                why = str(error)
+                await asyncio.sleep(0.05)
+                continue
+            if done:
+                return Answer(200, why or "Stopped.")
+        return Answer(503, f"The stop was NOT confirmed ({why}): cut the power of the servos.")

@@ -1,0 +1,143 @@
+// The robot's part of the panel, and its stop. There is nothing of it where there is no actuator.
+
+const STATES = {
+  disarmed: "disarmed: no joint has torque", preparing: "being armed", starting: "armed: moving slowly to neutral",
+  following: "armed: follows the face", returning: "armed: no face comes, at neutral or on the way",
+  lowering: "being disarmed", stopped: "stopped",
+};
+const AGAIN_MS = 300, GIVE_UP_MS = 6000;
+
+const $ = (id) => document.getElementById(id);
+
+/** What the server answered: { done, message }. Throws where there is no server. */
+async function send(command, body = {}) {
+  const answer = await fetch(`api/robot/${command}`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), cache: "no-store", keepalive: true,
+  });
+  const text = await answer.text();
+  try {
+    const { done, message } = JSON.parse(text);
+    return { done: done === true, message: String(message) };
+  } catch {
+    return { done: false, message: text.slice(0, 300) || `error ${answer.status}` };
+  }
+}
+
+export class Robot {
+  constructor() {
+    this.actuator = null;
+    this.stopping = false;
+    this.shown = "";
+    try {
+      $("robot-token").value = sessionStorage.getItem("robot-token") ?? "";
+    } catch {
+      // Without storage the token is typed again after a reload.
+    }
+    $("stop").addEventListener("click", () => this.stop());
+    $("robot-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.command("arm");
+    });
+    $("robot-disarm").addEventListener("click", () => this.command("disarm"));
+    $("robot-reset").addEventListener("click", () => this.command("reset"));
+    // Before everything else, whatever has the focus: a button must not take the space bar for itself.
+    addEventListener("keydown", (event) => this.key(event), true);
+    addEventListener("keyup", (event) => this.actuator && event.key === " " && event.preventDefault(), true);
+  }
+
+  key(event) {
+    if (!this.actuator || (event.key !== " " && event.key !== "Escape")) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (!event.repeat) this.stop();
+  }
+
+  /** Show the actuator's state; undefined: there is none. */
+  show(actuator, open, connected) {
+    if (!connected && this.actuator) actuator = { ...this.actuator, lost: true }; // a stop is tried all the same
+    this.actuator = actuator ?? null;
+    $("robot").hidden = !actuator;
+    $("stop").hidden = !actuator || !(open || actuator.armed || actuator.silent || actuator.lost || actuator.state === "preparing");
+    if (!actuator) {
+      $("stopped").hidden = true;
+      return;
+    }
+    const text = JSON.stringify([actuator, this.stopping]);
+    if (text === this.shown) return;
+    this.shown = text;
+    const { state, software_stop: stopped, fault = "", joint_faults: faults = {}, obstacles = [] } = actuator;
+    const silent = actuator.silent || actuator.lost;
+    const words = silent ? "nothing is heard of it" : stopped ? "stopped by a person, until reset" : STATES[state] ?? state;
+    $("robot-state").textContent = `${actuator.robot}: ${words}`;
+    $("robot-state").className = stopped || state === "stopped" || silent ? "stopped" : actuator.armed ? "armed" : "";
+    const lines = [...(fault ? [fault] : []), ...Object.entries(faults).map(([joint, why]) => `${joint}: ${why}`),
+      ...(state === "disarmed" ? obstacles : [])].slice(0, 12);
+    $("robot-faults").replaceChildren(...[...new Set(lines)].map((line) => {
+      const item = document.createElement("li");
+      item.textContent = String(line).slice(0, 300);
+      return item;
+    }));
+    $("robot-arm").disabled = silent || this.stopping || state !== "disarmed" || obstacles.length > 0;
+    $("robot-disarm").disabled = silent || this.stopping || !["preparing", "starting", "following", "returning"].includes(state);
+    $("robot-reset").disabled = silent || this.stopping || !(state === "stopped" || stopped || fault || Object.keys(faults).length);
+  }
+
+  async command(what) {
+    const token = $("robot-token").value.trim();
+    this.answer("…");
+    try {
+      const { done, message } = await send(what, { token });
+      this.answer(message, !done);
+      if (done) this.remember(token);
+    } catch {
+      this.answer("The page has no connection to the robot.", true);
+    }
+  }
+
+  remember(token) {
+    try {
+      sessionStorage.setItem("robot-token", token);
+    } catch {
+      // As above.
+    }
+  }
+
+  answer(text, bad = false) {
+    $("robot-answer").textContent = text;
+    $("robot-answer").className = bad ? "bad" : "";
+  }
+
+  /** Stop now, and say whether the robot confirmed it. */
+  async stop() {
+    if (this.stopping) return;
+    this.stopping = true;
+    this.tell("Stopping …");
+    const end = performance.now() + GIVE_UP_MS;
+    let last = "";
+    try {
+      while (performance.now() < end) {
+        try {
+          const { done, message } = await send("stop");
+          last = message;
+          if (done) return this.tell(message);
+        } catch {
+          last = "The page has no connection to the robot";
+        }
+        await new Promise((go) => setTimeout(go, AGAIN_MS));
+        this.tell(last, true);
+      }
+      this.tell(last.includes("cut the power") ? last : `The stop was NOT confirmed (${last}): cut the power of the servos.`, true);
+    } finally {
+      this.stopping = false;
+    }
+  }
+
+  tell(text, failed = false) {
+    const box = $("stopped");
+    box.textContent = text;
+    box.className = failed ? "failed" : "";
+    box.hidden = false;
+    clearTimeout(this.hiding);
+    if (!failed) this.hiding = setTimeout(() => { box.hidden = true; }, 6000);
+  }
+}

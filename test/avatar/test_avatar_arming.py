@@ -1,0 +1,221 @@
+"""Commands of pages to the robot: the token, other sites, and the stop that wins."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import pytest
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.arming import STOP_TRIES, WRONG_TOKENS, Desk, new_token
+from reactdiff_ros.errors import DeviceError
+
+TOKEN = "abcde-fgh23"
+STATE = {"robot": "ohbot", "state": "disarmed", "armed": False}
+
+
+class Actuator:
+    """Takes requests in the order in which they come; some are held up, refused or lost."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.gates: dict[str, asyncio.Event] = {}
+        self.fails: list[Exception | None] = []
+        self.refuses = ""
+        self.armed = self.stopped = False
+
+    async def __call__(self, what: str) -> tuple[bool, str]:
+        if gate := self.gates.get(what):
+            await gate.wait()
+        if what == "stop" and self.fails and (error := self.fails.pop(0)) is not None:
+            raise error
+        if self.refuses:
+            return False, self.refuses
+        self.done.append(what)
+        if what == "arm" and self.stopped:
+            return False, "the robot is stopped"
+        self.stopped = {"stop": True, "reset": False}.get(what, self.stopped)
+        self.armed = {"stop": False, "arm": True, "disarm": False}.get(what, self.armed)
+        return True, f"{what} done"
+
+
+@pytest.fixture
+def actuator() -> Actuator:
+    return Actuator()
+
+
+@pytest.fixture
+async def server(actuator: Actuator) -> AsyncIterator[AvatarServer]:
+    server = AvatarServer(AvatarConfig(port=0), Desk(actuator, TOKEN))
+    await server.start()
+    server.status({"actuator": STATE})
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as session:
+        yield session
+
+
+async def post(session: aiohttp.ClientSession, url: str, body: object, **headers: str) -> tuple[int, str]:
+    async with session.post(url, json=body, headers=headers) as answer:
+        text = await answer.text()
+        return answer.status, json.loads(text)["message"] if text.startswith("{") else text
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    end = asyncio.get_running_loop().time() + 5
+    while not condition():
+        assert asyncio.get_running_loop().time() < end
+        await asyncio.sleep(0)
+
+
+async def test_the_right_token_moves_the_robot(
+    server: AvatarServer, session: aiohttp.ClientSession, actuator: Actuator
+) -> None:
+    for command in ("arm", "disarm", "reset"):
+        body = {"token": f" {TOKEN.upper()} "}  # as typed
+        assert await post(session, f"{server.url}api/robot/{command}", body) == (200, f"{command} done")
+    assert actuator.done == ["arm", "disarm", "reset"]
+    actuator.refuses = "the position of a joint is unknown: jaw"
+    assert await post(session, f"{server.url}api/robot/arm", {"token": TOKEN}) == (409, actuator.refuses)
+    status, sentence = await post(session, f"{server.url}api/robot/dance", {"token": TOKEN})
+    assert status == 404
+    assert "arm, disarm, reset or stop" in sentence
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"token": ""}, {"token": None}, {"token": 5}, {"token": TOKEN[:-1]}, {"token": "ä"}]
+)
+@pytest.mark.parametrize("command", ["arm", "disarm", "reset"])
+async def test_no_servo_moves_without_the_token(
+    server: AvatarServer, session: aiohttp.ClientSession, actuator: Actuator, command: str, body: dict[str, object]
+) -> None:
+    status, sentence = await post(session, f"{server.url}api/robot/{command}", body)
+    assert status == 403
+    assert sentence.count(".") == 1
+    assert "the terminal prints" in sentence
+    assert actuator.done == []
+
+
+async def test_what_is_no_command_is_refused(
+    server: AvatarServer, session: aiohttp.ClientSession, actuator: Actuator
+) -> None:
+    url = f"{server.url}api/robot/arm"
+    for data in (b"", b"{", b"[1]", b"[" * 4000, b'"abc"'):
+        async with session.post(url, data=data, headers={"Content-Type": "application/json"}) as answer:
+            assert answer.status == 400
+            assert (await answer.json())["message"] == "This command is no JSON object."
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        for command in ("arm", "stop"):
+            data = json.dumps({"token": TOKEN}).encode()
+            there = f"{server.url}api/robot/{command}"
+            async with session.post(there, data=data, headers={"Content-Type": kind}) as answer:
+                assert answer.status == 415, "what another site's form could send"
+    async with session.get(url) as answer:
+        assert answer.status == 405
+    async with session.post(url, data=b"x" * 10_000, headers={"Content-Type": "application/json"}) as answer:
+        assert answer.status == 413
+    assert actuator.done == []
+
+
+async def test_other_sites_do_not_reach_the_robot(
+    server: AvatarServer, session: aiohttp.ClientSession, actuator: Actuator
+) -> None:
+    port = server.url.rsplit(":", 1)[1].strip("/")
+    for headers in (
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": f"https://localhost:{int(port) + 1}"},
+        {"Host": "evil.example"},  # DNS rebinding: the browser believes that this is where it came from
+        {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"},
+    ):
+        for command in ("arm", "disarm", "reset", "stop"):
+            status, sentence = await post(session, f"{server.url}api/robot/{command}", {"token": TOKEN}, **headers)
+            assert status == 403
+            assert "another site" in sentence or "is not one that this page is served under" in sentence
+    assert actuator.done == []
+
+
+async def test_tokens_cannot_be_tried_out(
+    server: AvatarServer, session: aiohttp.ClientSession, actuator: Actuator
+) -> None:
+    for _ in range(WRONG_TOKENS):
+        assert (await post(session, f"{server.url}api/robot/arm", {"token": "wrong"}))[0] == 403
+    status, sentence = await post(session, f"{server.url}api/robot/arm", {"token": TOKEN})
+    assert status == 429
+    assert "wait a minute" in sentence
+    assert actuator.done == []
+    assert (await post(session, f"{server.url}api/robot/stop", {}))[0] == 200, "a stop needs none"
+
+
+async def test_the_token_is_not_told(server: AvatarServer, session: aiohttp.ClientSession) -> None:
+    assert len({new_token() for _ in range(100)}) == 100
+    for path in ("", "main.js", "robot_panel.js", "api/status", "healthz"):
+        async with session.get(server.url + path) as answer:
+            assert TOKEN not in await answer.text()
+
+
+async def test_without_an_actuator_there_is_nothing_to_command(
+    server: AvatarServer, session: aiohttp.ClientSession, actuator: Actuator
+) -> None:
+    server.status({"listener": {}})
+    for command in ("arm", "stop"):
+        status, sentence = await post(session, f"{server.url}api/robot/{command}", {"token": TOKEN})
+        assert (status, sentence) == (404, "There is no robot with an actuator here.")
+    alone = AvatarServer(AvatarConfig(port=0))
+    try:
+        await alone.start()
+        assert (await post(session, f"{alone.url}api/robot/arm", {"token": TOKEN}))[0] == 404
+    finally:
+        await alone.stop()
+
+
+async def test_a_stop_wins_over_a_command_under_way(actuator: Actuator) -> None:
+    desk = Desk(actuator, TOKEN)
+    actuator.gates["arm"] = asyncio.Event()
+    arming = asyncio.ensure_future(desk.command("arm", TOKEN))
+    await until(lambda: bool(desk._busy))
+    second = await desk.command("arm", TOKEN)
+    assert (second.status, second.message) == (409, "Another command is under way.")
+    assert (await desk.stop()).done, "it does not wait for the other"
+    assert actuator.done == ["stop"]
+    refused = await desk.command("reset", TOKEN)
+    assert (refused.status, refused.message) == (409, "The robot is being stopped.")
+    actuator.stopped = False  # as if the arming had been heard before the stop
+    actuator.gates.pop("arm").set()
+    await arming
+    await until(lambda: actuator.done == ["stop", "arm", "stop"])
+    assert (actuator.armed, actuator.stopped) == (False, True), "the stop has the last word"
+    await until(lambda: desk._last_word is not None and desk._last_word.done())
+    assert (await desk.command("reset", TOKEN)).done
+
+
+async def test_a_stop_is_tried_until_it_is_confirmed(actuator: Actuator) -> None:
+    desk = Desk(actuator, TOKEN)
+    actuator.fails = [DeviceError("the actuator does not answer"), RuntimeError("the handle was destroyed"), None]
+    answers = await asyncio.gather(desk.stop(), desk.stop())
+    assert [a.status for a in answers] == [200, 200]
+    assert actuator.done == ["stop"], "two pages, one stop"
+    actuator.fails = [DeviceError("the actuator does not answer")] * STOP_TRIES
+    lost = await desk.stop()
+    assert lost.status == 503
+    assert "NOT confirmed" in lost.message
+    assert "cut the power" in lost.message
+
+
+async def test_an_actuator_that_does_not_answer(actuator: Actuator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reactdiff_ros.avatar.arming.COMMAND_S", 0.02)
+    monkeypatch.setattr("reactdiff_ros.avatar.arming.STOP_TRY_S", 0.02)
+    desk = Desk(actuator, TOKEN)
+    for what in ("arm", "stop"):
+        actuator.gates[what] = asyncio.Event()
+    answer = await desk.command("arm", TOKEN)
+    assert answer.status == 503
+    assert "has not answered" in answer.message
+    assert (await desk.stop()).status == 503
