@@ -71,6 +71,14 @@ class ListenerBatch:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
+    def members(self) -> list[Listener]:
+        """All of them."""
+        return list(self._members.values())
+
+    def waits(self, name: str) -> bool:
+        """A plan of this listener is being drawn."""
+        return name in self._waiting
+
     def join(self, name: str, listener: Listener) -> None:
         """A listener joins, or takes the place of the one of that name.
 
