@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -123,7 +124,7 @@ class Head:
         """Differences of successive commands of a joint, in units a tick, while it had torque."""
         i = list(self.profile.joints).index(joint)
         told = [(s.commands.position[i], s.commands.torque[i]) for s in self.log]
-        return [b[0] - a[0] for a, b in zip(told, told[1:], strict=False) if a[1] and b[1]]
+        return [b[0] - a[0] for a, b in itertools.pairwise(told) if a[1] and b[1]]
 
     def goals(self, number: int) -> list[int]:
         """Every goal that a Feetech servo received, in counts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -159,4 +160,4 @@ class Bench:
     def jaw_steps(self, since: int = 0) -> list[int]:
         """Differences of the jaw's successive goals, in counts; the first goals of an arming are where it stands."""
         goals = list(self.jaw.received)[since:]
-        return [abs(b - a) for a, b in zip(goals, goals[1:], strict=False)]
+        return [abs(b - a) for a, b in itertools.pairwise(goals)]
