@@ -15,6 +15,7 @@ from reactdiff_ros.cli.bag import bag
 from reactdiff_ros.cli.bag_record import mark, record
 from reactdiff_ros.cli.bag_replay import bag_replay
 from reactdiff_ros.cli.bench import bench
+from reactdiff_ros.cli.bench_faults import faults
 from reactdiff_ros.cli.bench_metrics import metrics as metrics_times
 from reactdiff_ros.cli.bench_model import model_times
 from reactdiff_ros.cli.bench_reference import reference as reference_times
@@ -84,6 +85,7 @@ bag.add_command(mark)
 cli.add_command(report)
 cli.add_command(compare)
 bench.add_command(response)
+bench.add_command(faults)
 bench.add_command(replay_times)
 bench.add_command(model_times)
 bench.add_command(reference_times)

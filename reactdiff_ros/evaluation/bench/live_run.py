@@ -54,7 +54,7 @@ def bench_live(
     load_before = os.getloadavg()[0]
     with (
         tempfile.TemporaryDirectory(prefix="reactdiff-bench-") as folder,
-        graph_in_a_free_domain(options, say, Path(folder)) as graph,
+        bench_graph(options, say, Path(folder)) as graph,
     ):
 
         def spin_until(condition: Callable[[], bool], limit_s: float) -> bool:
@@ -107,7 +107,7 @@ def bench_live(
         )
 
 
-def graph_in_a_free_domain(options: LiveOptions, say: Callable[[str], None], folder: Path) -> LiveGraph:
+def bench_graph(options: LiveOptions, say: Callable[[str], None], folder: Path) -> LiveGraph:
     """A graph in the first domain in which no other listener runs."""
     if options.domain is not None:
         return LiveGraph(options, say, folder)

@@ -1,0 +1,78 @@
+"""`reactdiff bench faults`: what the face does when something breaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--clip", type=click.Path(path_type=Path), help="Media file to play as if live (the demo speaker).")
+@click.option("--only", metavar="NAME", multiple=True, help="This fault; may be given several times (all).")
+@click.option("--short", is_flag=True, help="The few faults that a check of a change runs.")
+@click.option("--list", "as_list", is_flag=True, help="Name the faults and end.")
+@click.option("--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False),
+    help="File for the figures (JSON); what stands there of other faults stays.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def faults(
+    clip: Path | None,
+    only: tuple[str, ...],
+    short: bool,
+    as_list: bool,
+    policy: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    """Run the real graph on a clip, break one thing after another and measure what the face does.
+
+    In a ROS domain of its own, or in ROS_DOMAIN_ID where it is set. Exit code 1 when a bound is not held. All faults
+    take about seven minutes; nothing else should run on the machine meanwhile.
+    """
+    import os
+
+    from reactdiff_ros.cli.listen import StopFlag
+    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
+    from reactdiff_ros.cli.progress import progress_bar
+    from reactdiff_ros.errors import ConfigError, MediaError
+    from reactdiff_ros.evaluation.faults.catalogue import chosen
+    from reactdiff_ros.evaluation.faults.figures import kept, summary
+    from reactdiff_ros.evaluation.faults.run import run_faults
+    from reactdiff_ros.nodes.live_graph import LiveOptions, domain_of, wanted_nodes
+
+    try:
+        wanted = chosen(only, short=short)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    if as_list:
+        for fault in wanted:
+            click.echo(f"{fault.name:22} {fault.what}")
+        return 0
+    if clip is None:
+        from reactdiff_ros.demo import demo_clip_path
+
+        clip = demo_clip_path()
+    if not clip.is_file():
+        raise MediaError("there is no such clip", where=str(clip), todo="name a media file")
+    arguments = {"clip": str(clip.absolute())} | ({"policy": policy} if policy else {})
+    domain = domain_of(os.environ) if os.environ.get("ROS_DOMAIN_ID") else None
+    try:
+        options = LiveOptions(arguments=arguments, parameters={"loop": True}, domain=domain)
+        wanted_nodes(options)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    stop = StopFlag()
+    with json_on_stdout(as_json) as result:
+        with progress_bar("faults") as show:
+            done = run_faults(options, wanted, tell, show, lambda: stop.set)
+        result.update(summary(kept(output), done["faults"], clip=clip.name))
+        if output is not None:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(dumps(result, indent=2) + "\n", encoding="utf-8")
+            tell(f"wrote {output}")
+    if not as_json:
+        click.echo(dumps(result, indent=2))
+    return 0 if done["within_bounds"] else 1

@@ -1,0 +1,154 @@
+"""The faults: what each one does, for how long, and what is asked of the graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.evaluation.faults import inputs
+from reactdiff_ros.evaluation.faults.account import Bounds
+from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
+
+SENSES_S: Final = 6.0
+"""Perception and reaction are back within this time: they load networks."""
+FACE_S: Final = 2.0
+"""Expression, avatar, and the graph after every other cause."""
+Undo = Callable[[], None]
+
+
+class Lab(Protocol):
+    """What can be done to a running graph. Everything returns what ends it."""
+
+    def kill(self, node: str) -> Undo:
+        """SIGKILL."""
+
+    def stop(self, node: str) -> Undo:
+        """SIGSTOP until undone; then SIGCONT, if it is still the same process."""
+
+    def pictures(self, fault: PictureFault) -> Undo:
+        """What perception sees."""
+
+    def sound(self, fault: SoundFault) -> Undo:
+        """What perception hears."""
+
+    def shout(self, value: float) -> Undo:
+        """Messages with this value in every floating-point field, on every topic of numbers, 25 times a second."""
+
+    def busy(self, processes: int) -> Undo:
+        """So many processes that compute for nothing."""
+
+    def half_open(self, sockets: int) -> Undo:
+        """So many websockets of the page that never read."""
+
+    def second(self, node: str) -> Undo:
+        """A second instance of a node."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Args:
+        name: for `--only` and the table.
+        what: in words.
+        seconds: how long its cause lasts; 0: it is an event.
+        begin: does it to a lab.
+        bounds: what is asked.
+        stage: topic that must come again, "" for none but the face.
+        page: whether the page must answer again.
+    """
+
+    name: str
+    what: str
+    seconds: float
+    begin: Callable[[Lab], Undo]
+    bounds: Bounds
+    stage: str = ""
+    page: bool = False
+
+
+_STAGES: Final = {"perception_node": "speaker/frame", "reaction_node": "listener/reaction"}
+_PROCESSES: Final = ("perception_node", "expression_node", "reaction_node", "avatar_node")
+
+
+def _of_process(node: str, seconds: float) -> Fault:
+    name = node.removesuffix("_node")
+    bounds = Bounds(
+        SENSES_S if node in _STAGES else FACE_S,
+        face_dies=node == "expression_node",
+        told=not 0.0 < seconds < 2.0,  # who stands for a second is missed by nobody
+    )
+    stage, page = _STAGES.get(node, ""), node == "avatar_node"
+    if not seconds:
+        return Fault(f"{name}-killed", f"{node} killed", 0.0, lambda lab: lab.kill(node), bounds, stage, page)
+    what = f"{node} stopped for {seconds:g} s"
+    return Fault(f"{name}-stopped-{seconds:g}", what, seconds, lambda lab: lab.stop(node), bounds, stage, page)
+
+
+def _of_pictures(
+    name: str, what: str, seconds: float, make: Callable[[], PictureFault], *, told: bool = False
+) -> Fault:
+    bounds = Bounds(FACE_S, told=told)
+    return Fault(name, what, seconds, lambda lab: lab.pictures(make()), bounds, "speaker/frame")
+
+
+def _of_sound(name: str, what: str, seconds: float, fault: SoundFault, *, told: bool = False) -> Fault:
+    return Fault(name, what, seconds, lambda lab: lab.sound(fault), Bounds(FACE_S, told=told), "speaker/frame")
+
+
+def _numbers(name: str, what: str, value: float) -> Fault:
+    return Fault(name, what, 3.0, lambda lab: lab.shout(value), Bounds(FACE_S), "listener/reaction")
+
+
+def catalogue() -> tuple[Fault, ...]:
+    """All faults, in the order in which they are injected: one node is not hit twice in a row."""
+    picture: Callable[[PictureFault], Callable[[], PictureFault]] = lambda fault: lambda: fault  # noqa: E731
+    return (
+        *(_of_process(node, 0.0) for node in _PROCESSES),
+        _of_pictures("camera-gone", "no pictures for 5 s", 5.0, picture(inputs.nothing), told=True),
+        _of_sound("microphone-gone", "no sound for 5 s", 5.0, inputs.mute, told=True),
+        *(_of_process(node, 1.0) for node in _PROCESSES),
+        _of_pictures("picture-frozen", "the same picture for 5 s", 5.0, inputs.frozen),
+        _of_pictures("picture-black", "black pictures for 3 s", 3.0, picture(inputs.black)),
+        _of_pictures("picture-size", "pictures of another size for 3 s", 3.0, picture(inputs.smaller)),
+        _of_pictures("picture-grey", "grey pictures of one channel for 3 s", 3.0, picture(inputs.grey)),
+        _of_pictures("picture-cut", "cut pictures for 3 s", 3.0, picture(inputs.cut), told=True),
+        _of_pictures("picture-giant", "8 MB that are no picture, for 2 s", 2.0, picture(inputs.giant), told=True),
+        *(_of_process(node, 5.0) for node in _PROCESSES),
+        _of_sound("sound-silent", "digital silence for 5 s", 5.0, inputs.silent, told=True),
+        _of_sound("sound-clipped", "sound that is a square wave for 3 s", 3.0, inputs.clipped),
+        _of_sound("sound-rate", "sound at 44.1 kHz for 3 s", 3.0, inputs.other_rate),
+        _numbers("numbers-nan", "NaN in every number of every topic for 3 s", math.nan),
+        _numbers("numbers-infinite", "infinity in every number of every topic for 3 s", math.inf),
+        _of_pictures("stamps-late", "pictures stamped 60 s late for 2 s", 2.0, partial(inputs.shifted, 60.0)),
+        _of_pictures("stamps-early", "pictures stamped 60 s early for 2 s", 2.0, partial(inputs.shifted, -60.0)),
+        _of_pictures("stamps-jump", "stamps jumping by 10 s for 3 s", 3.0, partial(inputs.jumping, 10.0)),
+        Fault("cpu", "four processes that compute for 5 s", 5.0, lambda lab: lab.busy(4), Bounds(FACE_S, told=False)),
+        Fault(
+            "pages", "60 half-open websockets for 3 s", 3.0, lambda lab: lab.half_open(60), Bounds(FACE_S, told=False),
+            page=True,
+        ),
+        Fault("second", "a second expression_node", 1.0, lambda lab: lab.second("expression_node"), Bounds(FACE_S)),
+    )  # fmt: skip
+
+
+SHORT: Final = ("expression-killed", "perception-killed", "avatar-killed", "camera-gone", "numbers-nan")
+"""What CI runs."""
+
+
+def chosen(names: Iterable[str], *, short: bool = False) -> tuple[Fault, ...]:
+    """The faults of these names (of all, or of SHORT, without any).
+
+    Raises:
+        ConfigError: there is none of a name.
+    """
+    faults = {fault.name: fault for fault in catalogue()}
+    wanted = list(names) or (list(SHORT) if short else list(faults))
+    unknown = [name for name in wanted if name not in faults]
+    if unknown:
+        raise ConfigError("there is no such fault", where=", ".join(unknown), todo="choose of " + ", ".join(faults))
+    return tuple(faults[name] for name in dict.fromkeys(wanted))

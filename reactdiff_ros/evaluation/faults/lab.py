@@ -1,0 +1,142 @@
+"""Does things to a running graph: signals, bad input, load. Everything is undone by what its call returns."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from reactdiff_ros.evaluation.faults.account import Said
+from reactdiff_ros.evaluation.faults.catalogue import Undo
+from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
+from reactdiff_ros.nodes.live_graph import LiveGraph, executable
+
+if TYPE_CHECKING:
+    from reactdiff_ros.nodes.fault_bench import FaultBench
+
+SHOUT_S: Final = 0.04
+_HANDSHAKE: Final = (
+    "GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: cmVhY3RkaWZmX3Jvcy4uLg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class GraphLab:
+    """The `catalogue.Lab` of a graph. `step` must be called while a fault lasts."""
+
+    def __init__(self, graph: LiveGraph, bench: FaultBench) -> None:
+        self._graph, self._bench = graph, bench
+        self._work: Callable[[], None] | None = None
+        self._due_s = 0.0
+
+    def step(self) -> None:
+        """Do what a fault does again and again."""
+        now = time.monotonic()
+        if self._work is not None and now >= self._due_s:
+            self._due_s = now + SHOUT_S
+            self._work()
+
+    def kill(self, node: str) -> Undo:
+        """SIGKILL."""
+        os.kill(self._graph.supervisor.pids()[node], signal.SIGKILL)
+        return _nothing
+
+    def stop(self, node: str) -> Undo:
+        """SIGSTOP; undone by SIGCONT, if it is still the same process."""
+        pid = self._graph.supervisor.pids()[node]
+        os.kill(pid, signal.SIGSTOP)
+
+        def go_on() -> None:
+            if self._graph.supervisor.pids().get(node) == pid:
+                os.kill(pid, signal.SIGCONT)
+
+        return go_on
+
+    def pictures(self, fault: PictureFault) -> Undo:
+        """What perception sees."""
+        self._bench.picture_fault = fault
+
+        def undo() -> None:
+            self._bench.picture_fault = None
+
+        return undo
+
+    def sound(self, fault: SoundFault) -> Undo:
+        """What perception hears."""
+        self._bench.sound_fault = fault
+
+        def undo() -> None:
+            self._bench.sound_fault = None
+
+        return undo
+
+    def shout(self, value: float) -> Undo:
+        """Messages with this value in every number, on every topic of numbers."""
+        from reactdiff_ros.nodes.fault_bench import SHOUTS
+
+        def work() -> None:
+            for topic in SHOUTS:
+                self._bench.shout(topic, value)
+
+        def undo() -> None:
+            self._work = None
+            self._bench.hush()
+
+        self._work = work
+        return undo
+
+    def busy(self, processes: int) -> Undo:
+        """Processes that compute for nothing."""
+        loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+
+        def undo() -> None:
+            for loop in loops:
+                loop.kill()
+                loop.wait()
+
+        return undo
+
+    def half_open(self, sockets: int) -> Undo:
+        """Websockets of the page that never read."""
+        where = urlsplit(self._graph.url or "")
+        opened: list[socket.socket] = []
+        for _ in range(sockets):
+            with suppress(OSError):
+                opened.append(socket.create_connection((where.hostname or "127.0.0.1", where.port or 80), timeout=1.0))
+                opened[-1].sendall(_HANDSHAKE.format(host=where.netloc).encode())
+
+        def undo() -> None:
+            for one in opened:
+                one.close()
+
+        return undo
+
+    def second(self, node: str) -> Undo:
+        """A second instance of a node, which must refuse to start."""
+        command = [str(executable(node)), "--ros-args", "-r", f"__ns:={self._graph.options.namespace or '/'}"]
+        twin = subprocess.Popen(
+            command, env=self._graph.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+
+        def undo() -> None:
+            try:
+                sentence = twin.communicate(timeout=10.0)[1].strip()
+            except subprocess.TimeoutExpired:
+                twin.kill()
+                twin.communicate()
+                return
+            if twin.returncode == 2 and sentence:
+                self._bench.trace.said.append(Said(time.time_ns(), "", 2, sentence.splitlines()[-1]))
+
+        return undo
+
+
+def _nothing() -> None:
+    """What happened once has no end."""

@@ -1,0 +1,163 @@
+"""Runs the real graph on a clip and injects one fault after another. Definitions: `account`."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.bench.live_run import ACTIVE_S, bench_graph
+from reactdiff_ros.evaluation.faults.account import GAP_S, NORMAL_S, Said, account, normal_from, violations
+from reactdiff_ros.evaluation.faults.catalogue import Fault
+from reactdiff_ros.evaluation.faults.lab import GraphLab
+from reactdiff_ros.evaluation.faults.page_probe import PageProbe
+from reactdiff_ros.nodes.live_graph import FACE, LiveGraph, LiveOptions, node_command, wanted_nodes
+
+SETTLE_S: Final = 30.0
+"""The face must be normal within so long before a fault, or the run ends."""
+CALM_S: Final = 2.0
+"""It must have been normal for so long."""
+WATCH_S: Final = 20.0
+"""A fault is watched for so long after its end."""
+STEP_S: Final = 0.02
+
+
+class FaultRun:
+    """One graph, and faults one after another. A context manager: at its end no process is left.
+
+    Args:
+        options: with a clip and the avatar.
+        say: told what the user should know meanwhile.
+        stopped: asked several times a second; True ends the run.
+
+    Raises:
+        ReactdiffError: another listener runs in the domain.
+    """
+
+    def __init__(
+        self, options: LiveOptions, say: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._say, self._stopped = say, stopped
+        self._folder = tempfile.TemporaryDirectory(prefix="reactdiff-faults-")
+        try:
+            self._graph: LiveGraph = bench_graph(options, self._hear, Path(self._folder.name))
+        except ReactdiffError:
+            self._folder.cleanup()
+            raise
+
+    def __enter__(self) -> FaultRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(self, "_probe"):
+            self._probe.close()
+        self._graph.close()
+        self._folder.cleanup()
+
+    def start(self) -> None:
+        """Start the graph, the devices behind the harness, and wait until the face is normal.
+
+        Raises:
+            ReactdiffError: it is not within SETTLE_S.
+        """
+        from reactdiff_ros.nodes.fault_bench import REMAPS, FaultBench
+
+        nodes = wanted_nodes(self._graph.options)
+        self._graph.start(node for node in nodes if node.name in FACE)
+        for node in nodes:
+            command = node_command(node, self._graph.options, Path(self._folder.name))
+            if node.name == "clip_node":
+                remaps = [word for remap in REMAPS for word in ("-r", remap)]
+                command = replace(command, command=(*command.command, *remaps))
+            self._graph.supervisor.add(command)
+        self._graph.supervisor.start()
+        self._graph.listen()
+        assert self._graph.watch is not None
+        self._bench = FaultBench(self._graph.watch)
+        self._probe = PageProbe(lambda: self._graph.url, lambda t, fresh: self._bench.trace.pages.append((t, fresh)))
+        self._probe.start()
+        self._lab = GraphLab(self._graph, self._bench)
+        if not self._until(lambda: self._graph.active() and self._graph.url is not None, ACTIVE_S):
+            raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s")
+
+    def inject(self, fault: Fault) -> dict[str, Any]:
+        """One fault and what it did, for JSON.
+
+        Raises:
+            ReactdiffError: the face was not normal before it, or the run was stopped.
+        """
+        if not self._until(self._calm, SETTLE_S):
+            raise ReactdiffError("the face was not normal before the fault", where=fault.name)
+        begin_ns = time.time_ns()
+        self._bench.forget(begin_ns - NS)
+        undo = fault.begin(self._lab)
+        try:
+            self._until(lambda: False, fault.seconds)
+        finally:
+            undo()
+        end_ns = time.time_ns() if fault.seconds else begin_ns
+
+        def normal() -> bool:
+            return normal_from(self._bench.trace, end_ns, fault.stage, page=fault.page) is not None
+
+        self._until(normal, WATCH_S)
+        self._until(lambda: False, NORMAL_S)
+        done = account(self._bench.trace, begin_ns, end_ns, fault.stage, page=fault.page)
+        found = violations(done, fault.bounds)
+        asked = {"normal_after_s": fault.bounds.normal_after_s, "face_dies": fault.bounds.face_dies}
+        return {"fault": fault.name, "what": fault.what, "asked": asked, **done.as_dict(), "violations": found}
+
+    def _calm(self) -> bool:
+        now = time.time_ns()
+        first = normal_from(self._bench.trace, now - int(CALM_S * NS), "listener/reaction", page=True)
+        return first is not None and first <= now - int((CALM_S - GAP_S) * NS)
+
+    def _until(self, condition: Callable[[], bool], limit_s: float) -> bool:
+        end, asked_s = time.monotonic() + limit_s, 0.0
+        while True:
+            now = time.monotonic()
+            if now - asked_s > 5 * STEP_S:  # the question costs more than a step
+                asked_s = now
+                if condition():
+                    return True
+                if self._stopped():
+                    raise ReactdiffError("the faults were stopped")
+            if now >= end:
+                return False
+            self._graph.step(STEP_S)
+            self._lab.step()
+
+    def _hear(self, sentence: str) -> None:
+        """What the supervisor would say to the user."""
+        if hasattr(self, "_bench"):
+            self._bench.trace.said.append(Said(time.time_ns(), "", 2, sentence))
+        self._say(sentence)
+
+
+def run_faults(
+    options: LiveOptions,
+    faults: Sequence[Fault],
+    say: Callable[[str], None],
+    progress: Callable[[float], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """All of `faults` on one graph.
+
+    Returns:
+        {"faults": one dictionary for each, "within_bounds": bool}.
+
+    Raises:
+        ReactdiffError: the graph does not work without a fault, or the run was stopped.
+    """
+    rows: list[dict[str, Any]] = []
+    with FaultRun(options, say, stopped) as run:
+        run.start()
+        for i, fault in enumerate(faults):
+            rows.append(run.inject(fault))
+            progress((i + 1) / len(faults))
+    return {"faults": rows, "within_bounds": not any(row["violations"] for row in rows)}

@@ -1,0 +1,143 @@
+"""The fault harness's place in the graph: it hears the face, stands between the devices and perception, and can shout.
+
+It runs inside `GraphWatch.spin`, in the process of the harness.
+"""
+
+from __future__ import annotations
+
+import array
+import time
+from typing import Any
+
+from geometry_msgs.msg import PointStamped
+from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.evaluation.faults.account import Said, Shown, Trace
+from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
+from reactdiff_ros.msg import (
+    AudioChunk,
+    ExpressionFrame,
+    Gesture,
+    ListenerControl,
+    ListenerStatus,
+    Reaction,
+    SpeakerFrame,
+)
+
+from . import convert
+from .graph_watch import GraphWatch
+from .interfaces import qos_profile
+from .table import load_table
+
+PICTURE, SOUND = "camera/image_raw/compressed", "audio"
+BEFORE = "fault_bench"
+"""The devices publish below this name; the harness passes on to perception what it lets through."""
+REMAPS = tuple(f"{topic}:={BEFORE}/{topic}" for topic in (PICTURE, SOUND))
+"""For whatever stands for the devices."""
+STAGES = {"speaker/frame": SpeakerFrame, "listener/reaction": Reaction}
+SHOUTS = {
+    "speaker/frame": SpeakerFrame,
+    "listener/reaction": Reaction,
+    "gaze_target": PointStamped,
+    "listener/control": ListenerControl,
+    "listener/gesture": Gesture,
+}
+"""Topics of numbers, which anybody on the network can publish on."""
+
+
+class FaultBench:
+    """Records into `trace` and relays pictures and sound while `watch` spins."""
+
+    def __init__(self, watch: GraphWatch) -> None:
+        self.trace = Trace(stages={topic: [] for topic in STAGES})
+        self.picture_fault: PictureFault | None = None
+        self.sound_fault: SoundFault | None = None
+        self._node = watch.node
+        qos = {name: qos_profile(spec) for name, spec in load_table().qos.items()}
+        reliable = QoSProfile(depth=200)
+        watch.tap(ExpressionFrame, "listener/expression", self._on_expression, reliable)
+        watch.tap(ListenerStatus, "listener/status", self._on_status, reliable)
+        for topic, kind in STAGES.items():
+            watch.tap(kind, topic, self._stage(topic), reliable, raw=True)
+        self._pictures = self._node.create_publisher(CompressedImage, PICTURE, qos["sensor"])
+        self._sounds = self._node.create_publisher(AudioChunk, SOUND, qos["audio"])
+        watch.tap(CompressedImage, f"{BEFORE}/{PICTURE}", self._on_picture, qos["sensor"], raw=True)
+        watch.tap(AudioChunk, f"{BEFORE}/{SOUND}", self._on_sound, qos["audio"], raw=True)
+        self._shouts: dict[str, Any] = {}
+
+    def shout(self, topic: str, value: float) -> None:
+        """Publish a message of this topic in which every floating-point number is `value`, stamped now."""
+        if topic not in self._shouts:
+            self._shouts[topic] = self._node.create_publisher(SHOUTS[topic], topic, QoSProfile(depth=10))
+        message = filled(SHOUTS[topic], value)
+        if hasattr(message, "header"):
+            message.header.stamp = self._node.get_clock().now().to_msg()
+        self._shouts[topic].publish(message)
+
+    def hush(self) -> None:
+        """Take the publishers of `shout` away."""
+        for publisher in self._shouts.values():
+            self._node.destroy_publisher(publisher)
+        self._shouts.clear()
+
+    def forget(self, before_ns: int) -> None:
+        """Forget what was recorded before."""
+        self.trace = self.trace.since(before_ns)
+
+    def _stage(self, topic: str) -> Any:
+        return lambda message, info=None: self.trace.stages[topic].append(_published_ns(info))
+
+    def _on_expression(self, message: Any, info: dict[str, Any] | None = None) -> None:
+        plan = convert.from_stamp(message.reaction_picture_stamp)
+        self.trace.frames.append(Shown(_published_ns(info), message.mode, message.coefficients.copy(), plan))
+
+    def _on_status(self, message: Any, info: dict[str, Any] | None = None) -> None:
+        self.trace.said.append(Said(_published_ns(info), message.stage, int(message.level), message.message))
+
+    def _on_picture(self, serialized: bytes, info: dict[str, Any] | None = None) -> None:
+        if self.picture_fault is None:
+            self._pictures.publish(serialized)
+            return
+        message = deserialize_message(serialized, CompressedImage)
+        passed = self.picture_fault(convert.from_stamp(message.header.stamp), bytes(message.data))
+        if passed is not None:
+            message.header.stamp = convert.to_stamp(passed[0])
+            message.data = array.array("B", passed[1])
+            self._pictures.publish(message)
+
+    def _on_sound(self, serialized: bytes, info: dict[str, Any] | None = None) -> None:
+        if self.sound_fault is None:
+            self._sounds.publish(serialized)
+            return
+        message = deserialize_message(serialized, AudioChunk)
+        passed = self.sound_fault(convert.sound_value(message))
+        if passed is not None:
+            self._sounds.publish(convert.audio_message(passed, message.header.frame_id))
+
+
+def filled(kind: Any, value: float) -> Any:
+    """A message with `value` in every floating-point field, arrays and messages in it included."""
+    message = kind()
+    for name, type_name in kind.get_fields_and_field_types().items():
+        old = getattr(message, name)
+        if type_name in ("float", "double"):
+            setattr(message, name, value)
+        elif type_name.startswith(("float[", "double[")):
+            old[:] = value
+        elif hasattr(old, "get_fields_and_field_types"):
+            setattr(message, name, filled(type(old), value))
+        elif isinstance(old, bool):
+            setattr(message, name, True)  # what is told to be observed is looked at
+    if kind is Reaction:
+        message.horizon, message.commit, message.frame_rate = 16, 4, 25.0
+        message.coefficients = array.array("f", [value] * (16 * COEFFICIENT_COUNT))
+    return message
+
+
+def _published_ns(info: dict[str, Any] | None) -> int:
+    stamp = 0 if info is None else int(info["source_timestamp"])
+    return stamp if stamp > 0 else int(time.time() * NS)
