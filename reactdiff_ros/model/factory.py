@@ -11,7 +11,12 @@ from reactdiff_ros.vocabulary import POLICIES
 
 
 def make_listener(
-    policy: str, *, seed: int, config: ListenerConfig | None = None, timer: Callable[[], float] | None = None
+    policy: str,
+    *,
+    seed: int,
+    config: ListenerConfig | None = None,
+    timer: Callable[[], float] | None = None,
+    like: Listener | None = None,
 ) -> Listener:
     """A listener of the named policy.
 
@@ -20,6 +25,7 @@ def make_listener(
         seed: of all that it draws.
         config: its settings.
         timer: seconds of a monotonic clock, for the compute time that the model reports; None: not measured.
+        like: a listener whose networks it shares, if both have some.
 
     Raises:
         ConfigError: the policy is unknown.
@@ -30,7 +36,8 @@ def make_listener(
     if policy == "model":
         from reactdiff_ros.model.diffusion_listener import DiffusionListener
 
-        return DiffusionListener(seed=seed, config=config, timer=timer)
+        networks = like.networks if isinstance(like, DiffusionListener) else None
+        return DiffusionListener(seed=seed, config=config, timer=timer, networks=networks)
     if policy not in POLICIES:
         raise ConfigError("unknown listener policy", where=policy, todo=f"use one of {', '.join(POLICIES)}")
     return make_policy(policy, seed=seed, config=config)

@@ -86,6 +86,10 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
         """Effective settings for the status."""
         return {n: v for n, v in self.values.items() if n != "autostart"}
 
+    def figures(self) -> dict[str, str]:
+        """Numbers for the diagnostics, beside state, rate and drops."""
+        return {}
+
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
         return "works"
@@ -122,19 +126,31 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
         """Whether the node's clock is /clock."""
         return bool(self.get_parameter("use_sim_time").value)
 
-    def advertise(self, topic: str) -> Any:
+    def advertise(self, topic: str, namespace: str = "") -> Any:
         """The publisher of a topic of the table, made once; it is silent unless the node is active."""
-        if topic not in self._publishers_by_name:
+        name = f"{namespace}/{topic}" if namespace else topic
+        if name not in self._publishers_by_name:
             spec = self.spec.topic(topic, "publishers")
-            self._publishers_by_name[topic] = self.create_lifecycle_publisher(
-                interface(spec.type, "msg"), topic, self.qos[spec.qos]
-            )
-        return self._publishers_by_name[topic]
+            publisher = self.create_lifecycle_publisher(interface(spec.type, "msg"), name, self.qos[spec.qos])
+            self._publishers_by_name[name] = publisher
+        return self._publishers_by_name[name]
+
+    def withdraw(self, topic: str, namespace: str = "") -> None:
+        """End what `advertise` began."""
+        publisher = self._publishers_by_name.pop(f"{namespace}/{topic}" if namespace else topic, None)
+        if publisher is not None:
+            self.destroy_lifecycle_publisher(publisher)
 
     def subscribe(
-        self, topic: str, callback: Callable[[Any], None], *, raw: bool = False, depth: int | None = None
+        self,
+        topic: str,
+        callback: Callable[[Any], None],
+        *,
+        raw: bool = False,
+        depth: int | None = None,
+        namespace: str = "",
     ) -> Any:
-        """Subscribe to a topic of the table until deactivation.
+        """Subscribe to a topic of the table, in the node's namespace or another one, until deactivation.
 
         `raw`: the callback gets the serialized message. `depth`: of the queue, in place of the table's.
 
@@ -144,8 +160,9 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
         spec = self.spec.topic(topic, "subscribers")
         qos = qos_profile(load_table().qos[spec.qos])
         qos.depth = qos.depth if depth is None else depth
+        name = f"{namespace}/{topic}" if namespace else topic
         entity = self.create_subscription(
-            interface(spec.type, "msg"), topic, self._guarded(topic, callback), qos, raw=raw
+            interface(spec.type, "msg"), name, self._guarded(name, callback), qos, raw=raw
         )
         self._active_entities.append(("subscription", entity))
         return entity

@@ -52,6 +52,7 @@ class Heartbeat:
         status = self._status_message(level, sentence, dropped.total())
         self._publish(self._status, status)
         values = {"state": node.life, "rate_hz": f"{status.rate:g}", "dropped": str(status.dropped)}
+        values |= node.figures()
         values |= {f"dropped {topic}": str(n) for topic, n in dropped.items()}
         diagnostic = DiagnosticStatus(
             level=bytes([level]),

@@ -58,6 +58,15 @@ class Worker:
                 self._replace_oldest(kind, item)
             self._condition.notify()
 
+    def allow(self, kind: str, depth: int) -> None:
+        """Take items of one more kind from now on."""
+        with self._condition:
+            self._depths[kind] = depth
+
+    def waiting(self) -> int:
+        """How many items wait."""
+        return len(self._items)
+
     def stop(self, timeout_s: float = 2.0) -> bool:
         """Drop what waits and end the thread. False if it still works on something after `timeout_s`."""
         with self._condition:
