@@ -6,6 +6,7 @@ A provider library that does not load makes ONNX Runtime fall back to the CPU wi
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -125,9 +126,12 @@ class OnnxRuntimeCuda:
                 "this ONNX Runtime has no CUDA", where=f"onnxruntime {ort.__version__}", todo="install onnxruntime-gpu"
             )
         if hasattr(ort, "preload_dlls"):
-            with contextlib.suppress(Exception):  # the session tells whether it worked
+            # It prints what it does not find; the session tells whether it worked.
+            with contextlib.suppress(Exception), contextlib.redirect_stdout(sys.stderr):
                 ort.preload_dlls()
-        self._weights, self._precision, self._capture = weights, precision, capture
+        self._weights, self._precision = weights, precision
+        self.captures = capture
+        """Whether work is captured; False as well where ONNX Runtime cannot."""
         self._sessions: dict[str, Any] = {}
         self._loops: dict[tuple[tuple[float, ...], bool], Any] = {}
         self._captured: OrderedDict[tuple[Any, ...], _Captured] = OrderedDict()
@@ -162,13 +166,20 @@ class OnnxRuntimeCuda:
         sizes = axes_of(job)
         key = (job.schedule, job.guided, *sizes.values())
         if key not in self._captured:
-            model = self._loop(job.schedule, job.guided, sizes)
-            session = self._session(model.SerializeToString(), "sampler", capture=self._capture)
+            session = self._loop_session(self._loop(job.schedule, job.guided, sizes).SerializeToString())
             while len(self._captured) >= SHAPES:
                 self._captured.popitem(last=False)
             self._captured[key] = _Captured(session, job)
         self._captured.move_to_end(key)
         return self._captured[key]
+
+    def _loop_session(self, model: bytes) -> Any:
+        if self.captures:
+            try:
+                return self._session(model, "sampler", capture=True)
+            except BackendError:  # a node that has to run on the CPU cannot be captured
+                self.captures = False
+        return self._session(model, "sampler")
 
     def _loop(self, schedule: tuple[float, ...], guided: bool, sizes: dict[str, int]) -> Any:
         from .half import folded, in_half_precision

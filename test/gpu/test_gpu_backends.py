@@ -1,0 +1,138 @@
+"""On a real NVIDIA GPU: every backend gives what the CPU gives, the same bits for the same input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.model.backends.base import Backend, BackendError, Stretch
+from reactdiff_ros.model.backends.cuda import Buffer, Cuda
+from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda
+from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe
+from reactdiff_ros.model.planner import Planner
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.sampler import Sampling, ordinary
+from reactdiff_ros.model.weights import Weights, find_weights
+
+pytestmark = pytest.mark.gpu
+FACE = {"fp32": 1e-4, "fp16": 1e-2}
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return find_weights()
+
+
+@pytest.fixture(scope="module")
+def cuda() -> Cuda:
+    try:
+        return Cuda()
+    except BackendError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module", params=["cuda-fp32", "cuda-fp16", "tensorrt-fp32", "tensorrt-fp16"])
+def backend(
+    request: pytest.FixtureRequest, weights: Weights, cuda: Cuda, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Backend]:
+    kind, precision = request.param.split("-")
+    if kind == "cuda":
+        try:
+            yield OnnxRuntimeCuda(weights, precision)
+        except BackendError as error:
+            pytest.skip(str(error))
+        return
+    pytest.importorskip("tensorrt", reason="TensorRT is not installed")
+    wanted = Wanted("tensorrt", precision, (8,), tmp_path_factory.mktemp("engines") / "cache")
+    opened = open_backend(weights, wanted, perf_counter)
+    assert opened.preparing is not None, opened.state()
+    opened.preparing.wait()
+    assert opened.serving.name == f"tensorrt-{precision}", opened.state()
+    yield opened.serving
+    opened.close()
+
+
+def bound(backend: Backend) -> float:
+    return FACE[backend.name.rsplit("-", 1)[1]]
+
+
+def guided(job: Stretch) -> Stretch:
+    strength = np.linspace(1.0, 3.0, len(job.noise), dtype=np.float32)[:, None, None, None]
+    return replace(job, mask=np.concatenate([job.mask, job.mask - 1e4], axis=1), strength=strength)
+
+
+def plans(weights: Weights, backend: Backend, listeners: int, candidates: int) -> np.ndarray:
+    networks = Networks(weights, backend=backend)
+    planner = Planner(networks, list(range(listeners)), Sampling(candidates=candidates))
+    s = networks.shape
+    speaker = np.random.default_rng(0).standard_normal((listeners, s["speech"], s["width"])).astype(np.float32)
+    missing = np.zeros((listeners, s["speech"]), dtype=np.float32)
+    shown = []
+    for slot in (0, 4, 8):
+        plan = planner.plan(slot, speaker, missing, ordinary(listeners), lead=1, frames=16, everyone=True)
+        shown.append(plan.drawn)
+    return np.stack(shown)
+
+
+@pytest.mark.parametrize(("listeners", "candidates"), [(1, 1), (1, 10), (3, 2), (70, 1)])
+def test_a_stretch_is_the_cpus(backend: Backend, weights: Weights, listeners: int, candidates: int) -> None:
+    job = probe(weights.shape, 8, listeners, candidates)
+    cpu = OnnxRuntimeCpu(weights)
+    for work in (job, guided(job)):
+        drawn = backend.stretch(work)
+        np.testing.assert_allclose(drawn, cpu.stretch(work), atol=50 * bound(backend))  # latents go up to 8
+        np.testing.assert_array_equal(backend.stretch(work), drawn)
+
+
+def test_the_same_seed_gives_the_same_face(backend: Backend, weights: Weights) -> None:
+    one, two = plans(weights, OnnxRuntimeCpu(weights), 2, 3), plans(weights, backend, 2, 3)
+    # Three plans, one upon another: errors may grow a little beyond those of one.
+    np.testing.assert_allclose(two, one, atol=3 * bound(backend))
+
+
+def test_page_locked_memory_and_captured_work(cuda: Cuda) -> None:
+    buffer = Buffer(cuda, (8, 16))
+
+    def there_and_back() -> None:
+        buffer.upload(cuda.stream)
+        buffer.download(cuda.stream)
+
+    graph = cuda.captured(there_and_back)
+    buffer.host[...] = 3.0
+    cuda.launch(graph)
+    cuda.wait()
+    assert (buffer.host == 3.0).all()
+    cuda.forget(graph)
+    buffer.free()
+
+
+def test_too_much_memory_is_a_sentence(cuda: Cuda) -> None:
+    with pytest.raises(BackendError, match="memory"):
+        Buffer(cuda, (1 << 40,))
+
+
+def test_torch_on_the_gpu_agrees(weights: Weights, cuda: Cuda) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no GPU")
+    from reactdiff_ros.training.torch_backend import Torch, model_of
+
+    job = guided(probe(weights.shape, 8, 2, 3))
+    one, two = Torch(model_of(weights)).stretch(job), Torch(model_of(weights), "cuda").stretch(job)
+    np.testing.assert_allclose(two, one, atol=1e-3)
+
+
+def test_engines_come_from_the_cache_the_second_time(weights: Weights, cuda: Cuda, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt", reason="TensorRT is not installed")
+    wanted = Wanted("tensorrt", "fp16", (2,), tmp_path / "cache")
+    for cached in (0, 4):
+        opened = open_backend(weights, wanted, perf_counter)
+        assert opened.preparing is not None
+        opened.preparing.wait()
+        assert len(opened.preparing.cached) == cached, opened.state()
+        opened.close()
