@@ -16,6 +16,7 @@ import yaml
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.settings import setting
 from reactdiff_ros.types import ListenerControl
@@ -136,7 +137,7 @@ def load_styles(path: Path | None = None) -> dict[str, Style]:
 def parse_styles(text: str, where: str) -> dict[str, Style]:
     """The named styles of a file's text; none of an empty one. Raises ConfigError as `load_styles` does."""
     try:
-        table = yaml.safe_load(text)
+        table = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError("the styles cannot be read", where=where, todo=str(error).splitlines()[0]) from error
     table = {} if table is None else table
@@ -167,7 +168,7 @@ def save_style(path: Path, name: str, entry: Mapping[str, Any], *, replace: bool
         new = yaml.safe_dump({name: dict(entry)}, sort_keys=False, allow_unicode=True, default_flow_style=None)
         joined = f"{text.rstrip()}\n\n{new}".lstrip()
         if name in styles or not _holds(joined, {*styles, name}):
-            table = {**(yaml.safe_load(text) or {}), name: dict(entry)}
+            table = {**(parse_yaml(text) or {}), name: dict(entry)}
             joined = yaml.safe_dump(table, sort_keys=False, allow_unicode=True, default_flow_style=None)
         parse_styles(joined, str(path))
         path.parent.mkdir(parents=True, exist_ok=True)

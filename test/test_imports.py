@@ -27,6 +27,7 @@ SHARED = {
     "clock",
     "errors",
     "messages",
+    "plain_yaml",
     "resources",
     "settings",
     "styles",

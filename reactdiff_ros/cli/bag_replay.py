@@ -147,6 +147,7 @@ def settings_of(
 
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.expression import ExpressionEngine
+    from reactdiff_ros.plain_yaml import parse_yaml
     from reactdiff_ros.replay import settings_as_live
 
     values = {name: value for name, value in given.items() if value is not None}
@@ -154,14 +155,17 @@ def settings_of(
         name, equals, value = text.partition("=")
         if not equals:
             raise click.UsageError(f"--set {text}: write NAME=VALUE")
-        values[name.strip()] = yaml.safe_load(value)
+        try:
+            values[name.strip()] = parse_yaml(value)
+        except yaml.YAMLError as error:
+            raise click.UsageError(f"--set {text}: {' '.join(str(error).split())}") from error
     try:
         settings, parameters = settings_as_live(
             values, robot=robot, params_file=params, picture=picture, sound=sound, own_voice=own_voice,
             operator=operator,
         )  # fmt: skip
         ExpressionEngine(settings.expression)  # knows whether there is such a style
-    except (ConfigError, yaml.YAMLError) as error:
+    except ConfigError as error:
         raise click.UsageError(str(error)) from error
     return settings, parameters
 

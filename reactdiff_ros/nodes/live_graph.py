@@ -24,6 +24,7 @@ from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.nodes.robot_parameters import robot_parameters
 from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
 from reactdiff_ros.nodes.table import Node, Value, check_parameters, load_table
+from reactdiff_ros.plain_yaml import parse_yaml
 
 if TYPE_CHECKING:
     from reactdiff_ros.nodes.graph_watch import GraphWatch, NodeReport
@@ -341,7 +342,7 @@ def state_folder() -> Path:
 
 def _check_params_file(path: Path) -> None:
     try:
-        content = yaml.safe_load(path.read_text())
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError("the parameter file cannot be read", where=str(path), todo=str(error.strerror)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.nodes.robot_parameters import robot_parameters
 from reactdiff_ros.nodes.table import Node, Value, check_parameters, load_table
 from reactdiff_ros.perception import PerceptionConfig
+from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.session import SessionConfig
 
 NODES: Final = ("perception_node", "reaction_node", "expression_node")
@@ -115,7 +116,7 @@ def _configured(config: type[_Config], node: Node, values: Mapping[str, Value]) 
 
 def _entries(path: Path) -> list[tuple[str, dict[str, object]]]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError("the parameter file cannot be read", where=str(path), todo=reason) from error

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from reactdiff_ros.errors import ReactdiffError
+
+LARGEST: Final = 1e9
+"""No command of any unit is larger."""
 
 
 def save_commands(path: Path, commands: Mapping[str, float]) -> None:
@@ -37,9 +40,9 @@ def load_commands(path: Path) -> dict[str, float]:
     """The commands that were saved; empty where there is no file, or none that can be read: then neutral is assumed."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(content, dict):
         return {}
     numbers = {k: v for k, v in content.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-    return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
+    return {name: float(value) for name, value in numbers.items() if abs(value) <= LARGEST}

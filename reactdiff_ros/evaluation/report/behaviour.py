@@ -22,6 +22,7 @@ from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
 from reactdiff_ros.evaluation.report import summary
 from reactdiff_ros.evaluation.report.curves import Face, Faces
 from reactdiff_ros.evaluation.results import Item
+from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
 
 Values = NDArray[np.float64]
@@ -114,7 +115,7 @@ def load_bands(path: Path | None = None) -> dict[str, Band]:
     """
     where = path or share_path(FILE)
     try:
-        told = yaml.safe_load(where.read_text(encoding="utf-8"))
+        told = parse_yaml(where.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError("the human bands cannot be read", where=str(where), todo=reason) from error

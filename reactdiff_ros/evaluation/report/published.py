@@ -11,6 +11,7 @@ import yaml
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.evaluation.results import Info
+from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
 
 FILE: Final = "config/report/published_react.yaml"
@@ -62,7 +63,7 @@ def load_published(path: Path | None = None) -> list[Published]:
     """
     where = path or share_path(FILE)
     try:
-        told = yaml.safe_load(where.read_text(encoding="utf-8"))
+        told = parse_yaml(where.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError("the published figures cannot be read", where=str(where), todo=reason) from error
