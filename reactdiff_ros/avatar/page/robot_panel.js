@@ -54,6 +54,7 @@ export class Robot {
 
   /** Show the actuator's state; undefined: there is none. */
   show(actuator, open, connected) {
+    this.again = () => this.show(actuator, open, connected);
     if (!connected && this.actuator) actuator = { ...this.actuator, lost: true }; // a stop is tried all the same
     this.actuator = actuator ?? null;
     $("robot").hidden = !actuator;
@@ -79,7 +80,7 @@ export class Robot {
     }));
     $("robot-arm").disabled = silent || this.stopping || state !== "disarmed" || obstacles.length > 0;
     $("robot-disarm").disabled = silent || this.stopping || !["preparing", "starting", "following", "returning"].includes(state);
-    $("robot-reset").disabled = silent || this.stopping || !(state === "stopped" || stopped || fault || Object.keys(faults).length);
+    $("robot-reset").disabled = silent || this.stopping || !(state === "stopped" || (state === "disarmed" && (fault || Object.keys(faults).length)));
   }
 
   async command(what) {
@@ -129,6 +130,7 @@ export class Robot {
       this.tell(last.includes("cut the power") ? last : `The stop was NOT confirmed (${last}): cut the power of the servos.`, true);
     } finally {
       this.stopping = false;
+      this.again?.();
     }
   }
 

@@ -1,0 +1,211 @@
+"""The robot's part of the panel in headless Chromium: what is shown, the token, and one click or key that stops."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from chromium import Chromium, Page, find_chromium
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.arming import Desk
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
+]
+TOKEN = "abcde-fgh23"
+
+
+class Robot:
+    """A served page and an actuator that does what it is told, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+        self.asked: list[str] = []
+        self.deaf = False
+        self.state: dict[str, Any] = {}
+        self.calm()
+        self.server = AvatarServer(AvatarConfig(port=0), Desk(self._do, TOKEN))
+        self.url = self.on_loop(self.server.start())
+        self.tell()
+
+    def calm(self) -> None:
+        """A robot that can be armed."""
+        self.state = {"robot": "ohbot", "state": "disarmed", "armed": False, "software_stop": False, "fault": "",
+                      "obstacles": [], "joint_faults": {}, "silent": False}  # fmt: skip
+        self.asked, self.deaf = [], False
+
+    def on_loop(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+
+    def tell(self, **changed: Any) -> None:
+        self.state |= changed
+        self.server.status({"actuator": dict(self.state), "listener": {"policy": "model"}})
+
+    async def _do(self, what: str) -> tuple[bool, str]:
+        if self.deaf:
+            await asyncio.sleep(60)
+        self.asked.append(what)
+        following = {"state": "following", "armed": True, "software_stop": False}
+        disarmed = {"state": "disarmed", "armed": False, "software_stop": False, "fault": "", "joint_faults": {}}
+        stopped = {"state": "stopped", "armed": False, "software_stop": True}
+        self.tell(**{"arm": following, "disarm": disarmed, "reset": disarmed, "stop": stopped}[what])
+        return True, f"{what}: done"
+
+    def close(self) -> None:
+        self.on_loop(self.server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+@pytest.fixture(scope="module")
+def robot() -> Iterator[Robot]:
+    robot = Robot()
+    yield robot
+    robot.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with Chromium((1280, 720)) as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def page(robot: Robot, browser: Chromium) -> Iterator[Page]:
+    robot.calm()
+    robot.tell()
+    page = browser.open(robot.url)
+    page.until("window.reactdiff && reactdiff.connected()")
+    page.key("p")
+    page.until("!document.getElementById('robot').hidden")
+    yield page
+    page.close()
+
+
+def text(page: Page, name: str) -> str:
+    return str(page.value(f"document.getElementById('{name}').innerText"))
+
+
+def hidden(page: Page, name: str) -> bool:
+    return bool(page.value(f"document.getElementById('{name}').offsetParent === null && "
+                           f"getComputedStyle(document.getElementById('{name}')).display === 'none'"))  # fmt: skip
+
+
+def click(page: Page, name: str) -> None:
+    """A real click of the mouse in the middle of the element."""
+    middle = "(b => [b.left + b.width / 2, b.top + b.height / 2])"
+    x, y = page.value(f"{middle}(document.getElementById('{name}').getBoundingClientRect())")
+    for kind in ("mousePressed", "mouseReleased"):
+        page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end, "in time"
+        time.sleep(0.01)
+
+
+def arm(page: Page) -> None:
+    page.value(f"document.getElementById('robot-token').value = '{TOKEN}'")
+    click(page, "robot-arm")
+    page.until("document.getElementById('robot-state').innerText.includes('follows the face')")
+
+
+def test_arm_and_disarm_with_the_token(robot: Robot, page: Page) -> None:
+    assert text(page, "robot-state") == "ohbot: disarmed: no joint has torque"
+    click(page, "robot-arm")
+    page.until("document.getElementById('robot-answer').innerText.startsWith('The token is missing')")
+    page.value("document.getElementById('robot-token').value = 'wrong'")
+    click(page, "robot-arm")
+    page.until("document.getElementById('robot-answer').innerText.startsWith('The token is wrong')")
+    assert robot.asked == []
+    arm(page)
+    assert text(page, "robot-answer") == "arm: done"
+    assert page.value("document.getElementById('robot-arm').disabled")
+    page.value("window.before = true")
+    page.go(robot.url)  # the same tab knows the token, other pages do not
+    page.until(
+        "!window.before && window.reactdiff && reactdiff.connected()"
+        " && document.getElementById('robot-token').value !== ''"
+    )
+    page.key("p")
+    page.until("!document.getElementById('robot-disarm').disabled")
+    click(page, "robot-disarm")
+    page.until("document.getElementById('robot-state').innerText.includes('disarmed')")
+    assert robot.asked == ["arm", "disarm"]
+
+
+@pytest.mark.parametrize("how", ["click", " ", "Escape"])
+@pytest.mark.parametrize("focus", ["robot-token", "robot-arm", "panel-button"])
+def test_one_click_or_key_stops(robot: Robot, page: Page, how: str, focus: str) -> None:
+    robot.tell(state="following", armed=True)
+    page.until("document.getElementById('robot-state').innerText.includes('follows')")
+    page.value(f"document.getElementById('{focus}').disabled = false, document.getElementById('{focus}').focus()")
+    click(page, "stop") if how == "click" else page.key(how)
+    page.until("document.getElementById('stopped').innerText === 'stop: done'")
+    page.until("document.getElementById('robot-state').innerText.includes('stopped by a person')")
+    assert robot.asked == ["stop"], "and nothing that had the focus was pressed"
+    page.value(f"document.getElementById('robot-token').value = '{TOKEN}'")
+    assert page.value("document.getElementById('robot-arm').disabled")
+    page.until("!document.getElementById('robot-reset').disabled")
+    click(page, "robot-reset")
+    page.until("document.getElementById('robot-state').innerText.includes('disarmed')")
+
+
+def test_a_stop_that_is_not_confirmed_says_so(robot: Robot, page: Page) -> None:
+    robot.tell(state="following", armed=True)
+    robot.deaf = True
+    page.key(" ")
+    page.until("document.getElementById('stopped').innerText.includes('cut the power')", 15)
+    assert page.value("document.getElementById('stopped').className") == "failed"
+    robot.deaf = False
+    page.until("document.getElementById('stopped').innerText === 'stop: done'", 15)  # it went on trying
+
+
+def test_what_is_wrong_with_the_robot_is_shown(robot: Robot, page: Page) -> None:
+    robot.tell(state="stopped", fault="half of the bus is gone", joint_faults={"jaw": "<b>81 C</b>, too hot"})
+    page.until("document.getElementById('robot-faults').innerText.includes('too hot')")
+    assert text(page, "robot-faults").split("\n") == ["half of the bus is gone", "jaw: <b>81 C</b>, too hot"]
+    robot.tell(state="disarmed", fault="", joint_faults={}, obstacles=["ohbot is not calibrated: run it"])
+    page.until("document.getElementById('robot-faults').innerText === 'ohbot is not calibrated: run it'")
+    assert page.value("document.getElementById('robot-arm').disabled")
+    robot.tell(obstacles=[], silent=True)
+    page.until("document.getElementById('robot-state').innerText.includes('nothing is heard')")
+    assert not hidden(page, "stop"), "a stop is tried all the same"
+
+
+def test_the_stop_is_there_when_it_is_needed(robot: Robot, page: Page) -> None:
+    page.key("p")
+    page.until("document.getElementById('stop').hidden")
+    robot.tell(state="following", armed=True)
+    page.until("!document.getElementById('stop').hidden")
+    page.value("document.body.classList.add('quiet')")
+    box = page.value("(b => [b.width, b.height, b.top])(document.getElementById('stop').getBoundingClientRect())")
+    assert box[0] > 100
+    assert box[1] > 40
+    assert box[2] < 720 - box[1]
+    assert page.value("getComputedStyle(document.getElementById('stop')).opacity") == "1"
+
+
+def test_without_an_actuator_nothing_of_it_is_shown(robot: Robot, page: Page) -> None:
+    robot.server.status({"listener": {"policy": "model"}})
+    page.until("document.getElementById('robot').hidden && document.getElementById('stop').hidden")
+    for name in ("robot", "stop", "stopped"):
+        assert hidden(page, name)
+    assert "torque" not in page.value("document.body.innerText").lower()
+    asked = list(robot.asked)
+    page.key(" ")
+    page.key("Escape")
+    page.until("reactdiff.connected()")
+    assert robot.asked == asked
+    assert page.errors == []
