@@ -135,6 +135,16 @@ class GazeTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadPose:
+    """Where the robot's head was measured, or what its motors were told where it cannot be: (6,) in the order, units
+    and axes of the last six coefficients, zero with the head at rest.
+    """
+
+    stamp_ns: int
+    pose: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Reaction:
     """The chosen plan: `coefficients` (horizon, 58), frame i is for time start_ns + i / rate_hz."""
 

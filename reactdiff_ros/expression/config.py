@@ -62,6 +62,24 @@ class ExpressionConfig:
         0.0, "How far the camera is turned to the robot's own left of the face.", unit="rad", low=-1.6, high=1.6
     )
     camera_pitch_rad: float = setting(0.0, "How far the camera looks down.", unit="rad", low=-1.6, high=1.6)
+    camera_roll_rad: float = setting(
+        0.0, "How far the camera is tilted to the robot's own right.", unit="rad", low=-3.2, high=3.2
+    )
+    camera_on_head: bool = setting(
+        False, "The camera moves with the head: the head's own motion is taken out of what it sees."
+    )
+    camera_latency_s: float = setting(
+        0.0, "A picture of a camera on the head was taken so long before its stamp.", unit="s", low=0.0, high=0.5
+    )
+    head_pivot_x_m: float = setting(
+        0.0,
+        "Point that the head turns about, from the middle of its eyes: to the robot's right.",
+        unit="m",
+        low=-1.0,
+        high=1.0,
+    )
+    head_pivot_y_m: float = setting(0.0, "The same, downwards.", unit="m", low=-1.0, high=1.0)
+    head_pivot_z_m: float = setting(0.0, "The same, forwards.", unit="m", low=-1.0, high=1.0)
     eye_distance_m: float = setting(
         0.063, "Distance of the face's eyes; sets how far they converge.", unit="m", low=0.0, high=0.3
     )

@@ -14,12 +14,13 @@ from reactdiff_ros.expression.alive import Alive
 from reactdiff_ros.expression.blinks import Blinks
 from reactdiff_ros.expression.config import ExpressionConfig
 from reactdiff_ros.expression.gaze import Gaze, check_target, put_eyes
+from reactdiff_ros.expression.gaze_moving import HeadTrack, check_head_pose
 from reactdiff_ros.expression.gestures import Gestures, merge
 from reactdiff_ros.expression.motion import Array, SpeedLimit, approach
 from reactdiff_ros.expression.playback import Playback, check_reaction
 from reactdiff_ros.expression.shaping import Shaping
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, Style, apply_control, style_book
-from reactdiff_ros.types import ExpressionFrame, FaceMode, GazeTarget, ListenerControl, Reaction
+from reactdiff_ros.types import ExpressionFrame, FaceMode, GazeTarget, HeadPose, ListenerControl, Reaction
 
 JUMP_NS: Final = NS // 2
 SPEAKING_LAPSES_S: Final = 1.0
@@ -136,6 +137,20 @@ class ExpressionEngine:
             return
         self._gaze.push(target, now_ns)
 
+    def on_head_pose(self, head: HeadPose, now_ns: int) -> None:
+        """Take in where the robot's head was measured; optional, `gaze_moving` says what for.
+
+        Raises:
+            MessageError: the pose is malformed; it was dropped and counted.
+        """
+        self._watch_clock(now_ns)
+        try:
+            check_head_pose(head)
+        except MessageError:
+            self.rejected += 1
+            raise
+        self._head.push(head)
+
     def on_speaking(self, speaking: bool, now_ns: int) -> None:
         """Whether the other speaks now (repeated; lapses after 1 s): more eye contact then. Optional."""
         self._watch_clock(now_ns)
@@ -181,7 +196,7 @@ class ExpressionEngine:
             layers.append("blink")
         layers += self._alive.add(face, dt_s, mode, self._style.stillness)
         face = bounded(face).astype(np.float64)
-        put_eyes(face, self._gaze.lines(), self._config)
+        put_eyes(face, self._gaze.lines(), self._config, self._head.lag())
         face[BLINK[0]], face[BLINK[1]] = max(face[BLINK[0]], blink), max(face[BLINK[1]], blink)
         if gesture is not None:
             layers.append("gesture")
@@ -192,6 +207,7 @@ class ExpressionEngine:
     ) -> ExpressionFrame:
         if self._limit.follow(bounded(face).astype(np.float64), dt_s):
             layers.append("limit")
+        self._head.show(now_ns, self._limit.values, dt_s)
         target = self._gaze.used
         pictures = [target.stamp_ns] if target is not None else []
         if reaction is not None and reaction.picture_stamp_ns is not None:
@@ -221,7 +237,7 @@ class ExpressionEngine:
     def _watch_clock(self, now_ns: int) -> None:
         """A clock that jumped back by more than half a second is a new time line: forget plans, keep the face."""
         if self._newest_ns is not None and now_ns < self._newest_ns - JUMP_NS:
-            for layer in (self._playback, self._gaze, self._blinks, self._gestures):
+            for layer in (self._playback, self._gaze, self._blinks, self._gestures, self._head):
                 layer.clear()
             self._reaction_ns = self._plan_ns = self._speaking_ns = self._robot_ns = self._tick_ns = None
             self._newest_ns = now_ns
@@ -235,7 +251,8 @@ class ExpressionEngine:
     def _build(self) -> None:
         gaze, blink, alive = np.random.default_rng(self._seed).spawn(3)
         self._playback = Playback(self._config)
-        self._gaze = Gaze(self._config, gaze)
+        self._head = HeadTrack()
+        self._gaze = Gaze(self._config, gaze, self._head)
         self._blinks = Blinks(self._config, blink)
         self._alive = Alive(self._config, alive)
         self._gestures = Gestures()

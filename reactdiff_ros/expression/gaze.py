@@ -12,6 +12,7 @@ from reactdiff_ros.clock import to_ns, to_s
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, HEAD_YAW, INDEX
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.config import ExpressionConfig
+from reactdiff_ros.expression.gaze_moving import CameraMount, HeadTrack
 from reactdiff_ros.expression.motion import Array, approach, ramp
 from reactdiff_ros.types import FaceMode, GazeTarget
 
@@ -57,8 +58,12 @@ class Gaze:
     (main sequence).
     """
 
-    def __init__(self, config: ExpressionConfig, rng: np.random.Generator) -> None:
-        self._config, self._rng = config, rng
+    def __init__(self, config: ExpressionConfig, rng: np.random.Generator, head: HeadTrack) -> None:
+        """`head`: where the head is and was, kept by the engine."""
+        self._config, self._rng, self._head = config, rng, head
+        # The short form for what most robots have gives the same bits as it always did.
+        turned = config.camera_on_head or config.camera_roll_rad != 0.0
+        self._mount = CameraMount(config) if turned else None
         self._yaw_cos, self._yaw_sin = math.cos(config.camera_yaw_rad), math.sin(config.camera_yaw_rad)
         self._pitch_cos, self._pitch_sin = math.cos(config.camera_pitch_rad), math.sin(config.camera_pitch_rad)
         self._point: Array = np.array([0.0, 0.0, FAR_M])
@@ -89,7 +94,13 @@ class Gaze:
     def push(self, target: GazeTarget, now_ns: int) -> None:
         """Take in a checked target. The eyes follow it from the next tick on."""
         self._target, self._received_ns = target, now_ns
-        self._goal = self._in_face(np.asarray(target.position_m, dtype=np.float64))
+        position = np.asarray(target.position_m, dtype=np.float64)
+        if self._mount is None:
+            self._goal = self._in_face(position)
+            return
+        moves = self._config.camera_on_head
+        taken_ns = target.stamp_ns - to_ns(self._config.camera_latency_s)
+        self._goal = self._mount.at_rest(position, self._head.at(taken_ns) if moves else np.zeros(6))
 
     def fresh(self, now_ns: int) -> bool:
         """A target came within `input_timeout_s`."""
@@ -199,15 +210,17 @@ _OUT_RIGHT, _IN_RIGHT = INDEX["eyeLookOutRight"], INDEX["eyeLookInRight"]
 _UP, _DOWN = (INDEX["eyeLookUpLeft"], INDEX["eyeLookUpRight"]), (INDEX["eyeLookDownLeft"], INDEX["eyeLookDownRight"])
 
 
-def put_eyes(face: Array, lines: EyeLines, config: ExpressionConfig) -> None:
+def put_eyes(face: Array, lines: EyeLines, config: ExpressionConfig, lag: tuple[float, float] = (0.0, 0.0)) -> None:
     """Write the eight eyeLook coefficients of `face` (58,) so that the eyes point along `lines`.
 
     The head's own turn in `face` is taken out (the vestibulo-ocular reflex): eyes stay on the person through a nod.
+    `lag` (pitch, yaw, rad): how far a real head is off that turn.
     """
     assert face.shape == (COEFFICIENT_COUNT,)
-    left = (lines.left_yaw - face[HEAD_YAW]) / config.eye_yaw_full_rad
-    right = (lines.right_yaw - face[HEAD_YAW]) / config.eye_yaw_full_rad
-    down = (lines.pitch - face[HEAD_PITCH]) / config.eye_pitch_full_rad
+    pitch, yaw = face[HEAD_PITCH] + lag[0], face[HEAD_YAW] + lag[1]
+    left = (lines.left_yaw - yaw) / config.eye_yaw_full_rad
+    right = (lines.right_yaw - yaw) / config.eye_yaw_full_rad
+    down = (lines.pitch - pitch) / config.eye_pitch_full_rad
     face[_OUT_LEFT], face[_IN_LEFT] = max(left, 0.0), max(-left, 0.0)
     face[_IN_RIGHT], face[_OUT_RIGHT] = max(right, 0.0), max(-right, 0.0)
     face[_DOWN[0]] = face[_DOWN[1]] = max(down, 0.0)

@@ -10,6 +10,7 @@ from reactdiff_ros.types import EXPRESSION_RATE_HZ
 
 from . import convert
 from .base import ReactdiffNode
+from .head_pose import head_pose_value
 from .runner import run
 
 SIM_POLL_S = 0.005
@@ -20,7 +21,11 @@ LATE_S = 0.04
 
 
 class ExpressionNode(ReactdiffNode):
-    """Reaction, gaze target, whether the other speaks, gestures and style in; `listener/expression` out."""
+    """Reaction, gaze target, the head's pose, whether the other speaks, gestures, style in; `listener/expression` out.
+
+    Where the camera sits, and whether it moves with the head, are parameters that the launch argument `robot` gives;
+    how the head's motion is taken out is drawn in `expression.gaze_moving`.
+    """
 
     NAME = "expression_node"
 
@@ -37,6 +42,7 @@ class ExpressionNode(ReactdiffNode):
         self._sent_ns = 0
         self.subscribe("listener/reaction", self._on_reaction)
         self.subscribe("gaze_target", self._on_gaze_target)
+        self.subscribe("actuator/head_pose", self._on_head_pose)
         self.subscribe("speaker/frame", self._on_speaker)
         self.subscribe("robot_speaking", lambda m: self._engine.on_robot_speaking(bool(m.data), self.now_ns()))
         self.subscribe("listener/gesture", self._on_gesture)
@@ -57,6 +63,11 @@ class ExpressionNode(ReactdiffNode):
 
     def _on_gaze_target(self, message: Any) -> None:
         self._engine.on_gaze_target(convert.gaze_value(message), self.now_ns())
+
+    def _on_head_pose(self, message: Any) -> None:
+        head = head_pose_value(message)
+        self.check_clock("actuator/head_pose", head.stamp_ns)
+        self._engine.on_head_pose(head, self.now_ns())
 
     def _on_speaker(self, message: Any) -> None:
         if message.voice.observed:

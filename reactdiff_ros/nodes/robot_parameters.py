@@ -10,8 +10,6 @@ from reactdiff_ros.robots.profile import Profile, load_profile
 def robot_parameters(robot: str) -> dict[str, Any] | None:
     """The content of a ROS parameter file for the profile of `robot`, a name or a path; None for "" and "none".
 
-    The camera's roll is not used: pictures are upright.
-
     Raises:
         ConfigError: there is no such robot, or its profile is wrong.
     """
@@ -22,16 +20,24 @@ def robot_parameters(robot: str) -> dict[str, Any] | None:
 
 def parameters_of(profile: Profile) -> dict[str, Any]:
     """As `robot_parameters`, of a profile that was read."""
-    (forward, left, up), (_, pitch, yaw) = profile.camera.xyz_m, profile.camera.rpy_rad
-    expression = {
+    (forward, left, up), (roll, pitch, yaw) = profile.camera.xyz_m, profile.camera.rpy_rad
+    expression: dict[str, Any] = {
         "camera_x_m": -left,
         "camera_y_m": -up,
         "camera_z_m": forward,
         "camera_yaw_rad": yaw,
         "camera_pitch_rad": pitch,
+        "camera_roll_rad": roll,
     }
+    head = profile.head
+    if head is not None:
+        forward, left, up = head.pivot_m
+        expression |= {"head_pivot_x_m": -left, "head_pivot_y_m": -up, "head_pivot_z_m": forward}
+        if head.gaze_share is not None:
+            expression["head_share"] = head.gaze_share
     perception = {"horizontal_fov_deg": profile.camera.horizontal_fov_deg}
+    numbers: dict[str, Any] = {name: value + 0.0 for name, value in expression.items()}
     return {
-        "/**/expression_node": {"ros__parameters": {k: v + 0.0 for k, v in expression.items()}},
+        "/**/expression_node": {"ros__parameters": numbers | {"camera_on_head": profile.camera.mount == "head"}},
         "/**/perception_node": {"ros__parameters": perception},
     }

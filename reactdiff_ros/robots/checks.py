@@ -25,6 +25,7 @@ def check_profile(profile: Profile, marked: Marked) -> list[Problem]:
     if not problems:
         problems += _circles(profile, marked)
     problems += _rules(profile, marked)
+    problems += _head(profile, marked)
     return problems
 
 
@@ -200,6 +201,18 @@ def _rules(profile: Profile, marked: Marked) -> Iterator[Problem]:
                 f"{rule.joint} needs {needed:.3g} s to come back",
                 "give a longer time, or a faster joint",
             )
+
+
+def _head(profile: Profile, marked: Marked) -> Iterator[Problem]:
+    if profile.head is None:
+        if profile.camera.mount == "head":
+            what = "the camera moves with the head, and nothing says which joints move that"
+            yield marked.problem(("camera", "mount"), what, "give head, see docs/robots.md")
+        return
+    for axis, weights in profile.head.axes.items():
+        for joint in weights:
+            if joint not in profile.joints:
+                yield marked.problem(("head", axis, joint), f"there is no joint {joint}")
 
 
 def back_time_s(joint: Joint, beyond: float, towards: str) -> float:

@@ -138,6 +138,35 @@ class Camera(Strict):
     horizontal_fov_deg: Annotated[float, BeforeValidator(_number), Field(ge=20.0, le=170.0)] = 60.0
 
 
+Weights = dict[str, Number]
+
+
+class Head(Strict):
+    """How the head moves with its joints: what a camera on it sees is put right by it, and eyes stay on the person.
+
+    Each axis is a sum of weight x (joint's position - its neutral): rad, or m, a unit of the joint. REP-103.
+    """
+
+    pivot_m: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
+    """The point that it turns about, seen from the middle of the face's eyes: x forward, y to its left, z up."""
+    gaze_share: Annotated[float, BeforeValidator(_number), Field(ge=0.0, le=1.0)] | None = None
+    """Share of the angle to the person that the head takes; 1 for a robot without eyes. None: expression_node's own."""
+    pitch: Weights = Field(default_factory=dict)
+    """Down is positive."""
+    yaw: Weights = Field(default_factory=dict)
+    """To its left is positive."""
+    roll: Weights = Field(default_factory=dict)
+    """Tilted to its right is positive."""
+    x: Weights = Field(default_factory=dict)
+    y: Weights = Field(default_factory=dict)
+    z: Weights = Field(default_factory=dict)
+
+    @property
+    def axes(self) -> dict[str, dict[str, float]]:
+        """Weights by axis."""
+        return {"pitch": self.pitch, "yaw": self.yaw, "roll": self.roll, "x": self.x, "y": self.y, "z": self.z}
+
+
 class Profile(Strict):
     """One robot."""
 
@@ -155,6 +184,7 @@ class Profile(Strict):
     software_stop: Literal["hold", "release"]
     host_loss: HostLoss
     camera: Camera
+    head: Head | None = None
     drivers: Annotated[dict[Name, AnyDriver], Field(min_length=1)]
     signals: dict[str, Signal] = Field(default_factory=dict)
     joints: Annotated[dict[Name, Joint], Field(min_length=1, max_length=200)]

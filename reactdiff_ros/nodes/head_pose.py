@@ -1,0 +1,72 @@
+"""The robot's head as a geometry_msgs/PoseStamped, and what publishes it for a robot whose profile has a head.
+
+Frame and rotation are REP-103's: x forward, y to its left, z up, Rz(yaw) Ry(pitch) Rx(roll); zero with the head at
+rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+
+from ..errors import MessageError
+from ..types import HeadPose
+from . import convert
+
+if TYPE_CHECKING:
+    from ..robots.profile import Profile
+
+FRAME: Final = "listener_head_rest"
+
+
+def head_pose_message(head: HeadPose) -> PoseStamped:
+    """HeadPose to PoseStamped."""
+    pitch, yaw, roll, left, up, forward = (float(v) for v in head.pose)
+    (cp, sp), (cy, sy), (cr, sr) = ((math.cos(a / 2), math.sin(a / 2)) for a in (pitch, yaw, roll))
+    message = PoseStamped(header=convert.header(head.stamp_ns, FRAME))
+    p, q = message.pose.position, message.pose.orientation
+    p.x, p.y, p.z = forward, left, up
+    q.w, q.x = cr * cp * cy + sr * sp * sy, sr * cp * cy - cr * sp * sy
+    q.y, q.z = cr * sp * cy + sr * cp * sy, cr * cp * sy - sr * sp * cy
+    return message
+
+
+def head_pose_value(message: PoseStamped) -> HeadPose:
+    """PoseStamped to HeadPose. Raises MessageError for what is not finite and for a rotation that is none."""
+    p, q = message.pose.position, message.pose.orientation
+    w, x, y, z = q.w, q.x, q.y, q.z
+    norm = math.sqrt(w * w + x * x + y * y + z * z) if all(map(math.isfinite, (w, x, y, z))) else 0.0
+    if not all(map(math.isfinite, (p.x, p.y, p.z))) or not 0.9 < norm < 1.1:
+        raise MessageError("a pose of the head is not finite, or its rotation is no unit quaternion")
+    w, x, y, z = w / norm, x / norm, y / norm, z / norm
+    pitch = math.asin(min(max(2 * (w * y - z * x), -1.0), 1.0))
+    yaw = math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+    roll = math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
+    pose = np.array([pitch, yaw, roll, p.y, p.z, p.x], dtype=np.float32)
+    return HeadPose(convert.from_stamp(message.header.stamp), pose)
+
+
+class HeadPosePublisher:
+    """Says where the head is, where the profile has one and anybody knows.
+
+    Args:
+        node: a node of the table that publishes `actuator/head_pose`; make it in `setup`.
+        profile: the robot.
+    """
+
+    def __init__(self, node: Any, profile: Profile) -> None:
+        from ..robots.gaze import HeadReader
+
+        self._node = node
+        self._reader = HeadReader(profile) if profile.head is not None else None
+        self._publisher = node.advertise("actuator/head_pose")
+
+    def publish(self, stamp_ns: int, measured: Sequence[float], command: Sequence[float]) -> None:
+        """Positions of all joints in the profile's order, at `stamp_ns` of the node's clock; NaN: not known."""
+        pose = self._reader.pose(measured, command) if self._reader is not None else None
+        if pose is not None:
+            self._node.publish(self._publisher, head_pose_message(HeadPose(stamp_ns, pose.astype(np.float32))))
