@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,59 +60,21 @@ def live(
     with json_on_stdout(as_json) as result:
         asked = {"policy": policy, "backend": backend}
         given = {k: v for k, v in asked.items() if v is not None}
-        result.update(_measure(clip, seconds, runs, given, params, compute))
+        result.update(measure_live(clip, seconds, runs, given, params, compute))
     if not as_json:
         click.echo(dumps(result, indent=2))
     return 0
 
 
-@bench.command()
-@click.argument("clips", nargs=-1, type=click.Path(path_type=Path))
-@_SECONDS
-@click.option("--runs", type=click.IntRange(1, 99), default=3, show_default=True, help="Runs of each clip.")
-@click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File for the figures (JSON)."
-)
-def record(clips: tuple[Path, ...], seconds: float, runs: int, output: Path) -> int:
-    """Run `bench live` on each of CLIPS (none: the demo speaker) and write the figures with hardware and date."""
-    import datetime
-
-    from reactdiff_ros.cli.output import dumps, tell
-    from reactdiff_ros.evaluation.bench.machine import commit, hardware
-
-    runs_done: list[dict[str, Any]] = []
-    figures = {
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "commit": commit(Path.cwd()),
-        "hardware": hardware(),
-        "live": runs_done,
-        "other": _kept(output),
-    }
-    for clip in clips or (None,):
-        # Relative: a folder of this machine's user means nothing to the reader.
-        option = f"--clip {os.path.relpath(clip)} " if clip else ""
-        command = f"reactdiff bench live {option}--seconds {seconds:g} --runs {runs} --json"
-        result = _measure(clip, seconds, runs, {}, None, compute=True)
-        name = clip.name if clip else "demo speaker"
-        runs_done.append({"clip": name, "command": command, "runs": runs, "result": result})
-    output.write_text(dumps(figures, indent=2) + "\n", encoding="utf-8")
-    tell(f"wrote {output}")
-    return 0
-
-
-def _kept(output: Path) -> list[Any]:
-    """The figures in an existing file that other commands made."""
-    from reactdiff_ros.cli.pages import read_figures
-    from reactdiff_ros.errors import ReactdiffError
-
-    with suppress(ReactdiffError):
-        return list(read_figures(output).get("other", []))
-    return []
-
-
-def _measure(
+def measure_live(
     clip: Path | None, seconds: float, runs: int, arguments: dict[str, str], params: Path | None, compute: bool
 ) -> dict[str, Any]:
+    """The median run of the graph on a clip (None: the demo speaker), with what 40 ms cost if so wanted.
+
+    Raises:
+        MediaError: there is no such clip.
+        click.UsageError: arguments of the graph are wrong.
+    """
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.errors import ConfigError, MediaError

@@ -26,10 +26,20 @@ def nodes(output: Path | None) -> int:
 @click.argument("figures", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; else stdout.")
 def benchmarks(figures: Path, output: Path | None) -> int:
-    """Tables of the measured figures in FIGURES (docs/benchmarks.json, written by 'make bench')."""
+    """Tables of the measured figures in FIGURES (docs/benchmarks.json, written by 'make bench'), and the plots.
+
+    With --output, images/benchmarks_cost_*.png beside the page show how the cost of a plan grows.
+    """
+    from reactdiff_ros.cli.benchmark_tables import PICTURE
     from reactdiff_ros.cli.pages import benchmarks_page, read_figures
 
-    return _write(benchmarks_page(read_figures(figures)), output)
+    found = read_figures(figures)
+    if output is not None:
+        from reactdiff_ros.evaluation.bench.plots import plot_costs
+
+        for number, entry in enumerate(found.get("model", [])):
+            plot_costs(entry["result"], output.parent / PICTURE.format(number))
+    return _write(benchmarks_page(found), output)
 
 
 @docs.command()

@@ -18,6 +18,7 @@ from reactdiff_ros.cli.bench import bench
 from reactdiff_ros.cli.bench_faults import faults
 from reactdiff_ros.cli.bench_metrics import metrics as metrics_times
 from reactdiff_ros.cli.bench_model import model_times
+from reactdiff_ros.cli.bench_record import record as record_times
 from reactdiff_ros.cli.bench_reference import reference as reference_times
 from reactdiff_ros.cli.bench_replay import replay_times
 from reactdiff_ros.cli.bench_response import response
@@ -89,6 +90,7 @@ bench.add_command(faults)
 bench.add_command(replay_times)
 bench.add_command(model_times)
 bench.add_command(reference_times)
+bench.add_command(record_times)
 bench.add_command(metrics_times)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from reactdiff_ros.cli.benchmark_tables import compute_section, machine, model_section, reference_section
 from reactdiff_ros.cli.markdown import generated, markdown_table
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.nodes.table import Node, Parameter, Table, Topic
@@ -93,8 +94,12 @@ def read_figures(path: Path) -> dict[str, Any]:
         figures = json.loads(path.read_text(encoding="utf-8"))
         for run in figures["live"]:
             run["result"]["latency_ms"], run["command"], run["clip"]
+        for entry in figures.get("model", []):
+            entry["result"]["rows"], entry["result"]["seen"], entry["command"], entry["hardware"]
+        for entry in figures.get("reference", []):
+            entry["result"]["ratios"], entry["result"]["paper"]["ten_samples"], entry["command"], entry["hardware"]
         figures["hardware"], figures["date"], figures["commit"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReactdiffError(
             "the figures cannot be read", where=str(path), todo="make them with 'make bench'"
         ) from error
@@ -104,7 +109,6 @@ def read_figures(path: Path) -> dict[str, Any]:
 
 def benchmarks_page(figures: dict[str, Any]) -> str:
     """docs/benchmarks.md."""
-    hardware = figures["hardware"]
     lines = [
         "# Benchmarks",
         "",
@@ -112,9 +116,31 @@ def benchmarks_page(figures: dict[str, Any]) -> str:
         "",
         "`make bench` makes these figures (docs/benchmarks.json) and this page. Definitions: "
         "[reactdiff_ros/evaluation/bench/live.py](../reactdiff_ros/evaluation/bench/live.py).",
+    ]
+    lines += _live_section(figures)
+    lines += reference_section(figures.get("reference", []))
+    lines += model_section(figures.get("model", []))
+    if figures.get("other"):
+        lines += [
+            "",
+            "## Other figures",
+            "",
+            "Written into docs/benchmarks.json by hand, from the commands named; `make bench` keeps them.",
+            "",
+            *markdown_table(
+                ("what", "measured", "asked", "date", "command"),
+                ((o["what"], o["measured"], o["asked"], o["date"], f"`{o['command']}`") for o in figures["other"]),
+            ),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _live_section(figures: dict[str, Any]) -> list[str]:
+    if not figures["live"]:
+        return []
+    return [
         "",
-        f"{figures['date']}, commit {figures['commit']}: {hardware['cpu']}, {hardware['cores']} cores, "
-        f"{hardware['memory_gb']} GB, {hardware['gpu'] or 'no GPU'}, {hardware['system']}, ROS {hardware['ros']}.",
+        f"{figures['date']}, commit {figures['commit']}: {machine(figures['hardware'])}.",
         "",
         "## The whole graph but the browser",
         "",
@@ -136,6 +162,7 @@ def benchmarks_page(figures: dict[str, Any]) -> str:
                 for run in figures["live"]
             ),
         ),
+        *compute_section(figures["live"]),
         "",
         "Commands:",
         "",
@@ -143,19 +170,6 @@ def benchmarks_page(figures: dict[str, Any]) -> str:
         *(run["command"] for run in figures["live"]),
         "```",
     ]  # fmt: skip
-    if figures.get("other"):
-        lines += [
-            "",
-            "## Other figures",
-            "",
-            "Written into docs/benchmarks.json by hand, from the commands named; `make bench` keeps them.",
-            "",
-            *markdown_table(
-                ("what", "measured", "asked", "date", "command"),
-                ((o["what"], o["measured"], o["asked"], o["date"], f"`{o['command']}`") for o in figures["other"]),
-            ),
-        ]
-    return "\n".join(lines) + "\n"
 
 
 _STAGES = ("capture", "perception", "reaction", "expression")
