@@ -43,6 +43,11 @@ class Round:
     def __bool__(self) -> bool:
         return bool(self.asked or self.ready or self.failed)
 
+    @property
+    def draws(self) -> bool:
+        """Something is to be drawn."""
+        return any(asked.draft is not None for asked in self.asked.values())
+
     def draw(self) -> dict[str, Drawn]:
         """Draw what was asked. Pure: may run in any thread, while the listeners go on observing."""
         wanted = {name: asked.draft for name, asked in self.asked.items() if asked.draft is not None}

@@ -62,6 +62,10 @@ class Rounds:
         """A job is being drawn."""
         return self._busy
 
+    def tried(self) -> list[str]:
+        """Listeners that asked in vain while a job was drawn."""
+        return list(self._tried)
+
     def join(self, name: str, listener: Listener) -> None:
         """A listener joins, with the quality in force. Raises ConfigError: it has other networks than the others."""
         self.batch.join(name, listener)

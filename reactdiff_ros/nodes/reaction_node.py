@@ -1,21 +1,31 @@
-"""The inference node: what the listener plans to do with its face, from what is known of the speaker."""
+"""The inference node: what the listener plans to do with its face, from what is known of the speaker.
+
+One listener in the node's own namespace, or many in namespaces of theirs (`listeners`), computed in one batch.
+"""
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from reactdiff_ros.clock import NS, Grid
-from reactdiff_ros.errors import WeightsError
+from reactdiff_ros.errors import ConfigError, WeightsError
+from reactdiff_ros.model.batch import warm
+from reactdiff_ros.model.batch_rounds import Done, Job, Rounds
+from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.factory import fallback_listener, make_listener
 from reactdiff_ros.model.listener import Listener, ListenerConfig, ShowsCandidates
-from reactdiff_ros.types import REACTION_RATE_HZ, ListenerControl, Reaction, SpeakerFrame
+from reactdiff_ros.model.quality import QualityChoice
+from reactdiff_ros.model.sampler import Sampling
+from reactdiff_ros.types import REACTION_RATE_HZ, Reaction, SpeakerFrame
 
 from . import convert
 from .base import ReactdiffNode
 from .health import Level
+from .reaction_node_seat import Seat, seated
+from .reaction_node_status import seat_settings, seat_status
 from .runner import run
 from .worker import Worker
 
@@ -30,157 +40,348 @@ FOLLOWS_NS = NS // 2
 """Under simulated time plans are made at the times of the frames; without frames for so long, at those of the clock."""
 RETRY_NS = 10 * NS
 """Weights that are missing are looked for again after this time."""
+GATHER_NS = 8_000_000
+"""While other frames wait to be taken in, plans wait for them no longer than this."""
+SEATING_S = 0.25
+"""How often the parameter `listeners` is looked at."""
+PREPARED = 16
+"""Batches of so many listeners, who may join, are prepared at the start."""
 _FRAME, _CONTROL, _SPEAKING, _WEIGHTS = "speaker/frame", "listener/control", "robot_speaking", "weights"
+_SEATS, _DRAWN, _DRAW = "listeners", "drawn", "plans"
+_REACTION, _CANDIDATES, _STATUS = "listener/reaction", "listener/reaction/candidates", "listener/status"
 
 
 class ReactionNode(ReactdiffNode):
-    """`speaker/frame` in, `listener/reaction` out. Observing and planning happen in one worker thread."""
+    """`speaker/frame` in, `listener/reaction` out, for one listener or many.
+
+    One worker thread observes and asks for plans; another one draws them, so that frames are taken in meanwhile.
+    Under simulated time the first one draws as well: then a replay gives the same plans on any machine.
+    """
 
     NAME = "reaction_node"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_on_set_parameters_callback(self._check_listeners)
+
     def setup(self) -> None:
-        """Make the listener; where the model's weights cannot be used, rules stand in and the diagnostics say so."""
+        """Make the listeners; where the model's weights cannot be used, rules stand in and the diagnostics say so."""
         self._config = self.configured(ListenerConfig)
         self._seed = int(self.values["seed"])
         self._missing = ""
-        self._controls: deque[ListenerControl] = deque(maxlen=256)
-        try:
-            self._listener = self._make_listener()
-        except WeightsError as error:
-            self._missing = f"{error}; until then the rules listener stands in"
-            self._listener = fallback_listener(seed=self._seed, config=self._config, error=str(error))
-        self._reactions = self.advertise("listener/reaction")
-        self._candidates = self.advertise("listener/reaction/candidates")
+        self._seated = str(self.values["listeners"])
+        wanted = seated(self._seated, self._seed)
+        for name in getattr(self, "_seats", {}).keys() - wanted.keys():
+            self._withdraw(name)
+        self._rounds = Rounds()
+        self._seats: dict[str, Seat] = {}
+        self._many = wanted.keys() != {""}
+        for name, seed in wanted.items():
+            self._seats[name] = self._seat(name, seed)
+        first = next(iter(self._seats.values())).listener
+        if isinstance(first, DiffusionListener):
+            how = Sampling(steps=self._config.steps, candidates=self._config.candidates)
+            warm(first.networks, how, max(len(wanted), PREPARED) if self._many else 1)
 
-    def _make_listener(self) -> Listener:
+    def _seat(self, name: str, seed: int) -> Seat:
+        reactions, candidates = self.advertise(_REACTION, name), self.advertise(_CANDIDATES, name)
+        status = self.advertise(_STATUS, name) if name else None
+        return Seat(name, seed, self._listener(seed), reactions, candidates, status)
+
+    def _listener(self, seed: int) -> Listener:
+        """The model, as others that are there already; where its weights cannot be used, the rules."""
+        if not self._missing:
+            try:
+                return self._make_listener(seed)
+            except WeightsError as error:
+                self._missing = f"{error}; until then the rules listener stands in"
+                self._weights_error = str(error)
+        return fallback_listener(seed=seed, config=self._config, error=self._weights_error)
+
+    def _make_listener(self, seed: int, like: Listener | None = None) -> Listener:
+        if like is None and self._seats:
+            like = next(iter(self._seats.values())).listener
         policy = str(self.values["policy"])
-        return make_listener(policy, seed=self._seed, config=self._config, timer=time.perf_counter)
+        return make_listener(policy, seed=seed, config=self._config, timer=time.perf_counter, like=like)
 
     def start(self) -> None:
-        """Subscribe and start the worker."""
-        self._listener.reset(self._seed)
-        self._newest_ns = 0
-        self._followed_ns: int | None = None
-        self._tried_ns = self._heard_ns = self.steady_ns()
-        self._missed_ns = self.running_ns()
+        """Subscribe and start the threads."""
+        self._inline = self.simulated()
+        chosen = not self._inline and self.values["quality"] == "auto" and self.values["policy"] == "model"
+        self._rounds = Rounds(QualityChoice(self._config.steps, self._config.candidates) if chosen else None)
+        self._fresh: dict[str, int] = {}
+        self._tried_ns = self.steady_ns()
         if self._missing:
             self.problem("weights", self._missing)
-        self._worker = self.work(
-            Worker(
-                "reaction",
-                self._handle,
-                {_FRAME: REPLAY_FRAMES if self.simulated() else 4, _CONTROL: 8, _SPEAKING: 8, _WEIGHTS: 1},
-                self.failed,
-                tick=self._tick,
-                tick_s=1.0 / REACTION_RATE_HZ,
-            )
-        )
-        for topic in (_FRAME, _CONTROL, _SPEAKING):
-            self.subscribe(topic, partial(self._worker.put, topic))
+        depths = {_WEIGHTS: 1, _SEATS: 4 * len(self._seats) + 1024, _DRAWN: 4}
+        tick_s = 1.0 / REACTION_RATE_HZ
+        self._worker = Worker("reaction", self._handle, depths, self.failed, tick=self._tick, tick_s=tick_s)
+        self._drawer = Worker("plans", self._draw_elsewhere, {_DRAW: 1}, self.failed)
+        for seat in self._seats.values():
+            seat.listener.reset(seat.seed)
+            self._open(seat)
+        self.work(self._worker)
+        self.work(self._drawer)
+        self.every(SEATING_S, self._reseat)
+
+    def _open(self, seat: Seat) -> None:
+        """Let a listener take part: subscribe to its topics, and tell the worker."""
+        seat.newest_ns, seat.followed_ns = 0, None
+        seat.heard_ns, seat.missed_ns = self.steady_ns(), self.running_ns()
+        frames = REPLAY_FRAMES if self._inline else 4
+        self._worker.put(_SEATS, seat)
+        for topic, depth in ((_FRAME, frames), (_CONTROL, 8), (_SPEAKING, 8)):
+            kind = seat.topic(topic)
+            self._worker.allow(kind, depth)
+            taken = partial(self._take, kind, topic, seat)
+            seat.subscriptions.append(self.subscribe(topic, taken, namespace=seat.name))
+
+    def _take(self, kind: str, topic: str, seat: Seat, message: Any) -> None:
+        self._worker.put(kind, (topic, seat, message))
+
+    def _reseat(self) -> None:
+        """Let listeners join and leave as the parameter says by now."""
+        text = str(self.values["listeners"])
+        if text == self._seated:
+            return
+        self._seated = text
+        wanted = seated(text, self._seed)
+        self._many = wanted.keys() != {""}
+        kept = {name: seat for name, seat in self._seats.items() if wanted.get(name) == seat.seed}
+        for name, seat in list(self._seats.items()):
+            if name not in kept:
+                self._close(seat)
+        for name, seed in wanted.items():
+            if name not in kept:
+                seat = self._seat(name, seed)
+                for publisher in (seat.reactions, seat.candidates, seat.status):
+                    if publisher is not None:
+                        publisher.on_activate(None)
+                self._open(seat)
+                kept[name] = seat
+        self._seats = kept
+        self.get_logger().info(f"listens for {', '.join(name or 'its own namespace' for name in kept)}")
+
+    def _close(self, seat: Seat) -> None:
+        for entity in seat.subscriptions:
+            self.unsubscribe(entity)
+        seat.subscriptions.clear()
+        self._worker.put(_SEATS, seat.name)
+        self._withdraw(seat.name)
+
+    def _withdraw(self, name: str) -> None:
+        for topic in (_REACTION, _CANDIDATES, *([_STATUS] if name else [])):
+            self.withdraw(topic, name)
+
+    def _check_listeners(self, parameters: list[Any]) -> Any:
+        from rcl_interfaces.msg import SetParametersResult
+
+        try:
+            for parameter in parameters:
+                if parameter.name == "listeners":
+                    seated(str(parameter.value), int(self.values["seed"]))
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def stop(self) -> None:
+        """Forget the subscriptions, which the deactivation ends."""
+        for seat in getattr(self, "_seats", {}).values():
+            seat.subscriptions.clear()
 
     def settings(self) -> dict[str, Any]:
-        """Policy, seed and the listener's settings in force."""
-        if not hasattr(self, "_listener"):
+        """Policy, seed and the settings in force; of many listeners, those that they share."""
+        seats = list(getattr(self, "_seats", {}).values())
+        if not seats:
             return {}
-        state = self._listener.state()
+        state = seats[0].listener.state()
         self.backend = state.backend
-        numbers = {n: v if isinstance(v, str) else f"{v:g}" for n, v in state.settings.items()}
-        return {
-            "policy": state.policy,
-            "seed": self._seed,
-            "compute_ms": f"{state.compute_ms:.1f}",
-            "turn": state.turn,
-            **numbers,
-        }
+        shared = self._rounds.figures()
+        if not self._many:
+            return {"seed": self._seed, **seat_settings(state), **shared}
+        names = " ".join(f"{seat.name}={seat.seed}" for seat in seats)
+        return {"policy": state.policy, "seed": self._seed, "listeners": names, **shared}
+
+    def figures(self) -> dict[str, str]:
+        """Quality, plans and missed deadlines, for the diagnostics."""
+        return {"listeners": str(len(getattr(self, "_seats", {}))), **self._rounds.figures()} if self._ready() else {}
+
+    def _ready(self) -> bool:
+        return hasattr(self, "_rounds")
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
-        state = self._listener.state()
-        return f"{state.policy} on {state.backend}" + ("" if state.engaged else ", nobody to listen to")
+        states = [seat.listener.state() for seat in self._seats.values()]
+        engaged = sum(state.engaged for state in states)
+        what = f"{states[0].policy} on {states[0].backend}"
+        if self._many:
+            return f"{what}, {len(states)} listeners, {engaged} of them with somebody"
+        return what + ("" if engaged else ", nobody to listen to")
 
     def observe_health(self) -> None:
-        """Say when nothing comes in."""
-        if self.running_ns() - self._missed_ns > SILENT_NS:
-            self.problem("input", "nothing comes on speaker/frame: perception_node is missing or inactive", Level.WARN)
+        """Say when nothing comes in, and when plans are late at the lowest quality; tell of each of many listeners."""
+        now = self.running_ns()
+        silent = [seat for seat in self._seats.values() if now - seat.missed_ns > SILENT_NS]
+        if silent:
+            topics = ", ".join(seat.topic(_FRAME) for seat in silent)
+            sentence = f"nothing comes on {topics}: perception_node is missing or inactive"
+            self.problem("input", sentence, Level.WARN)
         else:
             self.solved("input")
+        choice = self._rounds.choice
+        if choice is not None and choice.exhausted:
+            sentence = "plans come late even with the fewest steps: this machine is too slow, or has other work"
+            self.problem("slow", sentence, Level.WARN)
+        else:
+            self.solved("slow")
         if self._missing and self.steady_ns() - self._tried_ns > RETRY_NS:
             self._tried_ns = self.steady_ns()
             self._worker.put(_WEIGHTS, None)
+        for seat in self._seats.values():
+            if seat.status is not None:
+                status = seat_status(seat, self.now_ns(), self.steady_ns(), seat in silent, self._rounds.figures())
+                self.publish(seat.status, status)
 
-    def _handle(self, kind: str, message: Any) -> None:
-        if kind == _FRAME:
-            self._heard_ns, self._missed_ns = self.steady_ns(), self.running_ns()
-            frame = convert.speaker_value(message)
-            self.check_clock("speaker/frame", frame.stamp_ns)
-            if self.simulated():
-                self._follow(frame)
+    # In the worker's thread
+
+    def _handle(self, kind: str, item: Any) -> None:
+        if kind == _DRAWN:
+            self._finish(item)
+        elif kind == _SEATS:
+            if isinstance(item, Seat):
+                self._rounds.join(item.name, item.listener)
             else:
-                self._listener.observe(frame)
-                self._plan(self.now_ns())
-        elif kind == _CONTROL:
-            control = convert.control_value(message)
-            self._listener.control(control)
-            self._controls.append(control)
-            self.solved(_CONTROL)
-        elif kind == _SPEAKING:
-            self._listener.robot_speaking(bool(message.data), self.now_ns())
-        else:
+                self._rounds.leave(item)
+                self._fresh.pop(item, None)
+        elif kind == _WEIGHTS:
             self._try_weights()
+        else:
+            self._told(kind, *item)
+        self._plan_fresh()
+
+    def _told(self, kind: str, topic: str, seat: Seat, message: Any) -> None:
+        if self._seats.get(seat.name) is not seat and seat.name not in self._rounds.batch:
+            return  # it has left
+        if topic == _FRAME:
+            seat.heard_ns, seat.missed_ns = self.steady_ns(), self.running_ns()
+            frame = convert.speaker_value(message)
+            self.check_clock(kind, frame.stamp_ns)
+            if self._inline:
+                self._follow(seat, frame)
+            else:
+                seat.listener.observe(frame)
+                self._fresh.setdefault(seat.name, seat.heard_ns)
+        elif topic == _CONTROL:
+            control = convert.control_value(message)
+            seat.listener.control(control)
+            seat.controls.append(control)
+            self.solved(kind)
+        else:
+            seat.listener.robot_speaking(bool(message.data), self.now_ns())
 
     def _try_weights(self) -> None:
         """Put the model in the place of the rules as soon as its weights can be used."""
+        like: Listener | None = None
         try:
-            listener = self._make_listener()
+            for seat in self._seats.values():
+                listener = like = self._make_listener(seat.seed, like)
+                for control in seat.controls:
+                    listener.control(control)
+                seat.listener = listener
+                self._rounds.join(seat.name, listener)
         except WeightsError:
             return
-        for control in self._controls:
-            listener.control(control)
-        self._listener, self._missing = listener, ""
+        self._missing = ""
         self.solved("weights", "the model's weights are there: the model listens")
 
     def _tick(self) -> None:
         # While frames come, plans are drawn when one has just come: then a plan has the newest evidence, and evidence
         # waits 40 ms less for it.
-        now = self.now_ns()
-        if self.simulated():
-            followed = self._followed_ns is not None and abs(now - self._followed_ns) < FOLLOWS_NS
-            if now and not followed:  # before simulated time has begun there is nothing to plan
-                self._plan(now)
-        elif self.steady_ns() - self._heard_ns > FLOWING_NS:
-            self._plan(now)
+        now, steady = self.now_ns(), self.steady_ns()
+        due = []
+        for seat in self._seats.values():
+            if self._inline:
+                followed = seat.followed_ns is not None and abs(now - seat.followed_ns) < FOLLOWS_NS
+                if now and not followed:  # before simulated time has begun there is nothing to plan
+                    due.append(seat.name)
+            elif steady - seat.heard_ns > FLOWING_NS:
+                due.append(seat.name)
+        if due:
+            self._plan(due, now)
 
-    def _follow(self, frame: SpeakerFrame) -> None:
+    def _follow(self, seat: Seat, frame: SpeakerFrame) -> None:
         """Take in a frame and plan at the times at which a session does, however long perception took for it.
 
         So a bag played into the graph gives the plans that its offline replay gives, on a slow machine as well.
         """
         seen_ns = 0 if frame.picture_stamp_ns is None else frame.picture_stamp_ns + PICTURE_LATENCY_NS
         due_ns = max(frame.stamp_ns, seen_ns)
-        if self._followed_ns is not None and 0 < due_ns - self._followed_ns < FOLLOWS_NS:
-            first = PLANS.slot(self._followed_ns) + 1
+        if seat.followed_ns is not None and 0 < due_ns - seat.followed_ns < FOLLOWS_NS:
+            first = PLANS.slot(seat.followed_ns) + 1
             for slot in range(first, PLANS.slot(due_ns - 1) + 1):
-                self._plan(PLANS.time_ns(slot))
-        self._listener.observe(frame)
-        self._plan(due_ns)
-        self._followed_ns = due_ns
+                self._plan([seat.name], PLANS.time_ns(slot))
+        seat.listener.observe(frame)
+        self._plan([seat.name], due_ns)
+        seat.followed_ns = due_ns
 
-    def _plan(self, now_ns: int) -> None:
-        if isinstance(self._listener, ShowsCandidates):
-            asked = self._candidates.get_subscription_count() > 0
-            self._listener.show_candidates(asked or bool(self.values["publish_candidates"]))
-        reaction = self._listener.plan(now_ns)
-        if reaction is not None:
-            self._publish(reaction)
+    def _plan_fresh(self) -> None:
+        """Plan for those of whom frames came, together with those whose frames wait to be taken in."""
+        if not self._fresh or (self._rounds.busy and self._worker.waiting()):
+            return
+        oldest_ns = min(self._fresh.values())
+        if not self._worker.waiting() or self.steady_ns() - oldest_ns > GATHER_NS:
+            names = list(self._fresh)
+            self._fresh.clear()
+            self._plan(names, self.now_ns())
 
-    def _publish(self, reaction: Reaction) -> None:
-        self.publish(self._reactions, convert.reaction_message(reaction))
+    def _plan(self, names: Iterable[str], now_ns: int) -> None:
+        for name in names:
+            seat = self._seats.get(name)
+            if seat is not None and isinstance(seat.listener, ShowsCandidates):
+                asked = seat.candidates.get_subscription_count() > 0
+                seat.listener.show_candidates(asked or bool(self.values["publish_candidates"]))
+        job = self._rounds.due(dict.fromkeys(names, now_ns), time.perf_counter())
+        if job is None:
+            return
+        for name, error in job.round.failed.items():
+            self.failed(error, f"{name}/{_REACTION}" if name else _REACTION)
+        if self._inline or not job.round.draws:
+            self._finish(self._draw(job))
+        else:
+            self._drawer.put(_DRAW, job)
+
+    def _finish(self, done: Done) -> None:
+        waited = self._rounds.tried()
+        for name, reaction in self._rounds.finished(done, time.perf_counter()).items():
+            seat = self._seats.get(name)
+            if seat is not None:
+                self._publish(seat, reaction)
+        if waited:
+            self._plan(waited, self.now_ns())
+
+    def _publish(self, seat: Seat, reaction: Reaction) -> None:
+        self.publish(seat.reactions, convert.reaction_message(reaction))
         if reaction.candidates is not None:
-            self.publish(self._candidates, convert.candidates_message(reaction))
+            self.publish(seat.candidates, convert.candidates_message(reaction))
         newest = max((s for s in (reaction.picture_stamp_ns, reaction.sound_stamp_ns) if s is not None), default=0)
-        fresh = newest > self._newest_ns
-        self._newest_ns = newest
-        self.meter.output(self.steady_ns(), (self.now_ns() - newest) / 1e6 if fresh else None)
+        latency_ms = (self.now_ns() - newest) / 1e6 if newest > seat.newest_ns else None
+        seat.newest_ns = newest
+        for meter in (self.meter, seat.meter):
+            meter.output(self.steady_ns(), latency_ms)
+
+    # In the drawing thread, or in the worker's
+
+    def _draw_elsewhere(self, kind: str, job: Job) -> None:
+        self._worker.put(_DRAWN, self._draw(job))
+
+    def _draw(self, job: Job) -> Done:
+        begin = time.perf_counter()
+        try:
+            drawn = job.round.draw()
+        except Exception as error:  # the round must end, or no plan would ever be drawn again
+            self.failed(error, _DRAW)
+            drawn = {}
+        return Done(job, drawn, time.perf_counter() - begin)
 
 
 def main() -> int:
