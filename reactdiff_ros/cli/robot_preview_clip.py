@@ -11,7 +11,7 @@ from reactdiff_ros.robots.simulate import Frames
 
 RATE_HZ: Final = 50.0
 RISE_S: Final = 0.3
-SECONDS: Final = 34.0
+SECONDS: Final = 37.0
 
 _STEPS: Final[tuple[tuple[float, float, dict[str, float]], ...]] = (
     # (begins, lasts, coefficients; a name without its side means both)
@@ -34,6 +34,8 @@ _STEPS: Final[tuple[tuple[float, float, dict[str, float]], ...]] = (
     (29.6, 2.0, {"browInnerUp": 0.8, "mouthFrown": 0.7, "headPitch": 0.14, "eyeLookDown": 0.3}),
     (31.8, 1.2, {"jawOpen": 0.45, "eyeWide": 0.9, "browInnerUp": 0.8, "browOuterUp": 0.8, "headPitch": -0.1}),
     (33.1, 0.4, {"eyeBlink": 1.0}),
+    # It leans aside, up and forward.
+    (33.7, 0.9, {"headX": 0.1}), (34.7, 0.9, {"headY": 0.1}), (35.7, 0.9, {"headZ": 0.12}),
 )  # fmt: skip
 
 
