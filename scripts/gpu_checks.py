@@ -222,7 +222,7 @@ def parity(weights: Weights, reference: Backend, others: dict[str, Backend], ste
 
 
 def _faces(networks: Networks, past: Any, drawn: Any) -> Any:
-    count, candidates, frames, width = drawn.shape
+    _, candidates, frames, width = drawn.shape
     weights = networks._responses[:frames, : 2 + frames]
     latents = networks._emphasis.latents(drawn, past[:, None, -2:], weights).astype(np.float32)
     before = np.repeat(past[:, -6:], candidates, axis=0)
@@ -286,7 +286,7 @@ def plan_times(weights: Weights, backend: Backend, checks: Checks, *, quick: boo
 
 
 def encoder_times(weights: Weights, backend: Backend) -> dict[str, float]:
-    """ms of one new frame of N speakers."""
+    """Milliseconds of one new frame of N speakers."""
     from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 
     networks = Networks(weights, backend=backend)
@@ -321,8 +321,8 @@ def tensorrt(checks: Checks, precision: Any, folder: Path, found: dict[str, Back
             opened.close()
             raise RuntimeError(f"{opened.state()}; {told}")
         out[attempt] = {
-            "seconds": perf_counter() - began, "builds_s": opened.preparing.built_s, "from_cache": opened.preparing.cached,
-            "told": told,
+            "seconds": perf_counter() - began, "builds_s": opened.preparing.built_s,
+            "from_cache": opened.preparing.cached, "told": told,
         }  # fmt: skip
         found[f"tensorrt-{precision}"] = opened.serving
     return out

@@ -80,7 +80,8 @@ def model_of(weights: Weights) -> Model:
     model = Model(Shape(**weights.shape))
     found = {name: tensor.float() for name, tensor in load_file(weights.folder / "model.safetensors").items()}
     model.load_state_dict(found, strict=False)  # without the auxiliary head of training
-    return model.eval()
+    model.eval()
+    return model
 
 
 def comparable(weights: Weights, folder: Path) -> tuple[Model, Weights]:

@@ -47,7 +47,7 @@ class Buffer:
             cuda.call(self._runtime.cudaFreeHost, self._pinned)
             raise
         memory = (ctypes.c_float * max(self.size // 4, 1)).from_address(int(self._pinned))
-        self.host: FloatArray = np.frombuffer(memory, dtype=np.float32)[: self.size // 4].reshape(shape)
+        self.host: FloatArray = np.ctypeslib.as_array(memory)[: self.size // 4].reshape(shape)
 
     def upload(self, stream: Any) -> None:
         """Queue the copy to the GPU."""

@@ -18,7 +18,7 @@ from .cache import EngineCache, user_folder
 from .cuda import Cuda
 from .engine import tensorrt_module
 from .onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda
-from .preparing import Preparing
+from .preparing import Build, Preparing
 from .serving import Serving
 from .variants import variants
 
@@ -67,6 +67,7 @@ def open_backend(
     tell: Callable[[str], None] = lambda sentence: None,
     trt: Any = None,
     runtime: Any = None,
+    build: Build | None = None,
 ) -> Opened:
     """The CPU at once, and what was asked for as soon as it works. Never fails for want of a GPU.
 
@@ -78,6 +79,7 @@ def open_backend(
         tell: gets a sentence for every change.
         trt: the module `tensorrt`; None: imported.
         runtime: CUDA's runtime; None: imported.
+        build: builds an engine; None: in a process of its own.
 
     Raises:
         WeightsError: the weights do not load.
@@ -88,7 +90,7 @@ def open_backend(
     reasons = []
     if wanted.backend in ("auto", "tensorrt"):
         try:
-            return _tensorrt(weights, wanted, Serving(cpu, ""), timer, tell, trt, runtime)
+            return _tensorrt(weights, wanted, Serving(cpu, ""), timer, tell, (trt, runtime, build))
         except BackendError as error:
             reasons.append(str(error))
     if wanted.backend in ("auto", "cuda"):
@@ -108,9 +110,9 @@ def _tensorrt(
     serving: Serving,
     timer: Callable[[], float],
     tell: Callable[[str], None],
-    trt: Any,
-    runtime: Any,
+    means: tuple[Any, Any, Build | None],
 ) -> Opened:
+    trt, runtime, build = means
     module = trt or tensorrt_module()
     cuda = Cuda(runtime)
     cache = EngineCache(wanted.cache or user_folder())
@@ -118,7 +120,7 @@ def _tensorrt(
         tell(cache.problem)
     preparing = Preparing(
         serving, weights, variants(wanted.steps), trt=module, cuda=cuda, cache=cache, precision=wanted.precision,
-        timer=timer, tell=tell,
+        timer=timer, build=build, tell=tell,
     )  # fmt: skip
     serving.why = f"until TensorRT's engines are ready ({preparing.machine.told()})"
     preparing.start()

@@ -8,7 +8,7 @@ from typing import TypeVar
 from reactdiff_ros.types import FloatArray
 
 from .base import Backend, BackendError, Stretch
-from .tensorrt_backend import MissingEngine
+from .tensorrt_backend import MissingEngineError
 from .variants import Variant
 
 Result = TypeVar("Result")
@@ -60,7 +60,7 @@ class Serving:
             return call(now)
         try:
             return call(now)
-        except MissingEngine as missing:
+        except MissingEngineError as missing:
             self.wanted.add(missing.variant)
         except BackendError as error:
             if self._now is now:

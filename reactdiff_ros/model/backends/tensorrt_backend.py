@@ -17,7 +17,7 @@ _SHARED: Final = {"encoder": ("mask",)}
 """Inputs that all rows share."""
 
 
-class MissingEngine(BackendError):
+class MissingEngineError(BackendError):
     """There is no engine for this work yet; the rest goes on."""
 
     def __init__(self, variant: Variant) -> None:
@@ -50,11 +50,11 @@ class TensorRT:
         return in_parts(engine, inputs, _SHARED.get(graph, ()))
 
     def stretch(self, job: Stretch) -> FloatArray:
-        """See `base.Backend`. Raises MissingEngine for steps that no engine was built for."""
+        """See `base.Backend`. Raises MissingEngineError for steps that no engine was built for."""
         variant = Variant("sampler", job.schedule, job.guided)
         engine = self.engines.get(variant)
         if engine is None:
-            raise MissingEngine(variant)
+            raise MissingEngineError(variant)
         if job.noise.shape[1] > CANDIDATES:
             return self._cpu.stretch(job)
         return in_parts(engine, job.inputs(), ())[0]

@@ -67,8 +67,8 @@ def onnx_of(weights: Weights, variant: Variant, precision: Precision) -> bytes:
 
     model: Any
     if variant.graph == "sampler":
-        paths = (weights.graph(name) for name in sources(variant))
-        model = sampler_graph(*paths, variant.schedule, guided=variant.guided)
+        context, denoiser = (weights.graph(name) for name in sources(variant))
+        model = sampler_graph(context, denoiser, variant.schedule, guided=variant.guided)
     else:
         model = onnx.load(str(weights.graph(variant.graph)))
     model = folded(model)

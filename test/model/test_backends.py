@@ -1,0 +1,158 @@
+"""The sampler's loop as one graph, in float32 and half precision; what is said where a GPU is not there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.errors import WeightsError
+from reactdiff_ros.model.backends import onnxruntime_backend
+from reactdiff_ros.model.backends.base import BackendError, Stretch
+from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda, axes_of, failed
+from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.weights import Weights, find_weights
+
+
+class Ticks:
+    """A clock that goes on by a second each time it is read."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def weights(any_weights) -> Weights:
+    return find_weights(any_weights)
+
+
+@pytest.fixture(scope="module")
+def cpu(weights: Weights) -> OnnxRuntimeCpu:
+    return OnnxRuntimeCpu(weights)
+
+
+def guided(job: Stretch) -> Stretch:
+    strength = np.linspace(1.0, 3.0, len(job.noise), dtype=np.float32)[:, None, None, None]
+    return replace(job, mask=np.concatenate([job.mask, job.mask - 1e4], axis=1), strength=strength)
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("strong", [False, True])
+@pytest.mark.parametrize(("listeners", "candidates", "fixed"), [(1, 1, False), (3, 2, True)])
+def test_one_graph_draws_what_the_loop_draws(weights, cpu, half, strong, listeners, candidates, fixed) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
+    import onnxruntime as ort
+
+    from reactdiff_ros.model.backends.half import folded, in_half_precision
+    from reactdiff_ros.model.backends.sampler_graph import sampler_graph
+
+    job = probe(weights.shape, 3, listeners, candidates)
+    job = guided(job) if strong else job
+    model = sampler_graph(weights.graph("context"), weights.graph("denoiser"), job.schedule, guided=strong)
+    model = folded(model, axes_of(job) if fixed else None)
+    if half:
+        model = in_half_precision(model)
+        kinds = {t.data_type for t in model.graph.initializer if len(t.dims) == 2}
+        assert kinds == {10}, "weights in float16"
+    if fixed:
+        assert not any(node.op_type == "Shape" for node in model.graph.node)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert {i.type for i in session.get_inputs()} == {"tensor(float)"}
+    drawn = session.run(None, job.inputs())[0]
+    np.testing.assert_allclose(drawn, cpu.stretch(job), atol=0.05 if half else 2e-5)
+
+
+def test_one_step_and_a_schedule_of_its_own(weights, cpu) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
+    import onnxruntime as ort
+
+    from reactdiff_ros.model.backends.sampler_graph import sampler_graph
+
+    for schedule in ((1.2,), (1.0, 0.4)):
+        job = replace(probe(weights.shape, 1), schedule=schedule)
+        model = sampler_graph(weights.graph("context"), weights.graph("denoiser"), schedule, guided=False)
+        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        np.testing.assert_allclose(session.run(None, job.inputs())[0], cpu.stretch(job), atol=2e-5)
+
+
+def test_no_cuda_is_a_sentence(weights, monkeypatch) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(BackendError, match="no CUDA.*onnxruntime-gpu"):
+        OnnxRuntimeCuda(weights)
+
+
+def test_a_silent_fall_to_the_cpu_is_an_error(weights, monkeypatch) -> None:
+    # As onnxruntime-gpu does where its library cannot be loaded: it lists CUDA, and makes a session on the CPU.
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: providers)
+    with pytest.raises(BackendError, match="fell back to the CPU"):
+        OnnxRuntimeCuda(weights)
+
+
+@pytest.mark.parametrize("backend", ["auto", "cuda", "tensorrt", "onnxruntime"])
+def test_the_listener_runs_without_any_gpu_and_says_why(weights, monkeypatch, backend) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    told: list[str] = []
+    opened = open_backend(weights, Wanted(backend), Ticks(), tell=told.append)
+    assert opened.serving.name == "onnxruntime-cpu"
+    reasons = {"auto": ("TensorRT", "no CUDA"), "cuda": ("no CUDA",), "tensorrt": ("TensorRT is missing",)}
+    assert all(text in opened.state() for text in reasons.get(backend, ("asked for",)))
+    assert len(told) == (backend in ("cuda", "tensorrt"))
+    job = probe(weights.shape, 2)
+    np.testing.assert_array_equal(opened.serving.stretch(job), OnnxRuntimeCpu(weights).stretch(job))
+
+
+def test_auto_takes_what_is_faster_here(weights, monkeypatch) -> None:
+    class Quick(OnnxRuntimeCpu):
+        def __init__(self, weights, precision):
+            super().__init__(weights)
+
+        name = property(lambda self: "onnxruntime-cuda-fp16")
+
+    class Timer:
+        """Every other call took as long as `durations` tells: first the CPU's, then CUDA's."""
+
+        def __init__(self, durations) -> None:
+            self.times = iter([t for d in durations for _ in range(5) for t in (0.0, d)])
+
+        def __call__(self) -> float:
+            return next(self.times)
+
+    monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
+    monkeypatch.setattr("reactdiff_ros.model.backends.opening.OnnxRuntimeCuda", Quick)
+    slow = open_backend(weights, Wanted("auto"), Timer([0.01, 0.02]))
+    assert slow.serving.name == "onnxruntime-cpu"
+    assert "10.0 ms" in slow.state() and "20.0 ms" in slow.state()
+    quick = open_backend(weights, Wanted("auto"), Timer([0.02, 0.01]))
+    assert quick.serving.name == "onnxruntime-cuda-fp16"
+    asked = open_backend(weights, Wanted("cuda"), Timer([0.01, 0.02]))
+    assert asked.serving.name == "onnxruntime-cuda-fp16"
+
+
+def test_words_of_libraries_become_a_sentence() -> None:
+    text = "CUDA failure 2: out of memory ; GPU=0\nsecond line"
+    assert str(failed("x", RuntimeError(text))).startswith("the GPU has not enough memory: CUDA failure 2")
+    assert "second" not in str(failed("x", RuntimeError(text)))
+    assert str(failed("ONNX Runtime failed on the GPU", RuntimeError(""))).endswith("RuntimeError")
+
+
+def test_networks_of_other_weights_are_refused_whatever_the_backend(any_weights, tmp_path) -> None:
+    weights = find_weights(any_weights)
+    other = replace(weights, shape=weights.shape | {"latent": 5})
+    with pytest.raises(WeightsError, match="another version"):
+        Networks(other)
+
+
+def test_threads_leave_other_cores_alone() -> None:
+    options = onnxruntime_backend.session_options(2)
+    assert options.intra_op_num_threads == 2
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert json.dumps(options.inter_op_num_threads) == "1"
