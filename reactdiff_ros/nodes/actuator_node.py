@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
@@ -24,6 +25,7 @@ from .actuator_message import state_message
 from .actuator_saved import Kept, state_folder
 from .actuator_writers import Writers
 from .base import ReactdiffNode
+from .head_pose import HeadPosePublisher
 from .health import Level
 from .runner import run
 from .worker import Worker
@@ -49,6 +51,7 @@ class ActuatorNode(ReactdiffNode):
         self._profile: Profile = load_profile(str(self.values["robot"]))
         self._kept = Kept(state_folder(str(self.values["state_dir"])), self._profile.name)
         self._states = self.advertise(STATE)
+        self._head = HeadPosePublisher(self, self._profile)
         self._enabled_once = False
         self.backend = ",".join(driver.type for driver in self._profile.drivers.values())
 
@@ -91,6 +94,8 @@ class ActuatorNode(ReactdiffNode):
         self.serve("~/reset", self._on_reset)
         self.every(1.0 / float(self.values["state_hz"]), self._publish_state)
         self.every(WRITERS_S, self._look_for_writers)
+        if profile.head is not None:
+            self.every(1.0 / profile.rate_hz, self._publish_head)
         self._wanted: Request | None = None
         if self.values["auto_enable"] and not self._enabled_once:
             self._enabled_once = True
@@ -220,6 +225,11 @@ class ActuatorNode(ReactdiffNode):
         )
         self.publish(self._states, message)
 
+    def _publish_head(self) -> None:
+        if self._thread is not None:
+            actuation = self._actuation
+            self._head.publish(actuation.state, actuation.hardware, self.now_ns(), time.monotonic())
+
     def _tell(self, status: Status) -> None:
         """In the log and the diagnostics, when it is news."""
         commands = status.commands
@@ -228,10 +238,11 @@ class ActuatorNode(ReactdiffNode):
         if status.stalls > stalls:
             self._stall_ns = self.steady_ns()
             self.problem("stall", "the program stood still: the robot went on from where it was measured", Level.WARN)
-        if commands.return_took_s == commands.return_took_s != took_s:
+        began_s, now_took_s = commands.return_began_s, commands.return_took_s
+        if math.isfinite(began_s) and math.isfinite(now_took_s) and now_took_s != took_s:
             self.get_logger().info(
-                f"no face came: the return to neutral began {commands.return_began_s:.3f} s after the last one, "
-                f"and took {commands.return_took_s:.3f} s"
+                f"no face came: the return to neutral began {began_s:.3f} s after the last one, "
+                f"and took {now_took_s:.3f} s"
             )
         if status.state != state:
             self.get_logger().info(f"{status.state}: {status.message}")
@@ -248,7 +259,7 @@ class ActuatorNode(ReactdiffNode):
     def _ticked(self, status: Status) -> None:
         """In the bus' thread: nothing here may wait."""
         latency_s = status.latency_s
-        self.meter.output(self.steady_ns(), 1000.0 * latency_s if latency_s == latency_s else None)
+        self.meter.output(self.steady_ns(), 1000.0 * latency_s if math.isfinite(latency_s) else None)
         if status.state != self._last_state:
             self._last_state = status.state
             self._changed.trigger()

@@ -42,7 +42,8 @@ class Writers:
         if len(names) > 1:
             listed = " and ".join([", ".join(names[:-1]), names[-1]])
             certain = len(names) > 1 + (NOBODY in names) or lasts_s > NAMED_S
-            return Finding(f"{listed} publish {self._topic}: stop all but one of them", certain)
+            todo = "stop all but one of them (one that was killed is seen for 20 s)"
+            return Finding(f"{listed} publish {self._topic}: {todo}", certain)
         twins = f"{names[0]} and another {names[0]} publish {self._topic}"
         if lasts_s > LINGER_S:
             return Finding(f"{twins}: stop one of them", True)

@@ -33,6 +33,10 @@ class Measurement(Protocol):
     """What was measured at a joint; None: it cannot be."""
 
     @property
+    def time_s(self) -> float:
+        """When, by the clock of the robot's drivers."""
+
+    @property
     def position(self) -> float | None:
         """In the joint's unit."""
 

@@ -49,9 +49,8 @@ class Schedule:
 
     def rate_hz(self) -> float:
         """Ticks a second over the last second."""
-        if len(self._began) < 2:
-            return 0.0
-        recent = [t for t in self._began if t > self._began[-1] - 1.0]
+        began = list(self._began)  # a copy: the thread that ticks goes on
+        recent = [t for t in began if t > began[-1] - 1.0]
         return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
 
     def jitter_p99_s(self) -> float:

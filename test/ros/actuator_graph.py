@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reactdiff_ros.msg import ExpressionFrame as ExpressionMessage
 from ros_harness import START_S, RosGraph
 
 from reactdiff_ros.coefficients import INDEX
@@ -96,11 +97,12 @@ class Bench:
             "calibration": str(folder / "calibration.json"),
             "state_dir": str(folder / "state"),
             "lock_dir": str(folder),
-            "answer_ms": 100.0,
+            "answer_ms": 40.0,
             "state_hz": 50.0,
         }
         self._start = given | parameters
         self.node: Any = None
+        self._faces: Any = None
 
     def __enter__(self) -> Bench:
         self.rig.__enter__()
@@ -116,7 +118,12 @@ class Bench:
     def start(self) -> None:
         self.node = self.graph.start(NODE, **self._start)
         self.graph.wait_active(NODE)
-        self.graph.connect(EXPRESSION)
+
+    def hush(self) -> None:
+        """The test publishes no faces any more, until it shows one."""
+        publisher, self._faces = self._faces, None
+        if publisher is not None:
+            self.graph.node.destroy_publisher(publisher)
 
     @property
     def said(self) -> Any:
@@ -136,13 +143,21 @@ class Bench:
         values = np.zeros(58, np.float32)
         for name, value in coefficients.items():
             values[INDEX[name]] = value
+        if self._faces is None:
+            self._faces = self.graph.node.create_publisher(ExpressionMessage, EXPRESSION, 10)
+            self.graph.until(lambda: self._faces.get_subscription_count() > 0, START_S, "the node listens")
         due_s = time.monotonic()
         for _ in range(round(50 * seconds)):
             now_ns = self.graph.node.get_clock().now().nanoseconds
             frame = ExpressionFrame(now_ns, values, "listening", ("reaction",), None, None, None, None)
-            self.graph.publish(EXPRESSION, convert.expression_message(frame))
+            self._faces.publish(convert.expression_message(frame))
             due_s = max(due_s + 0.02, time.monotonic())
             self.graph.spin(due_s - time.monotonic())
+
+    def say(self, message: Any) -> None:
+        """Publish one message as a face, for a fiftieth of a second."""
+        self._faces.publish(message)
+        self.graph.spin(0.02)
 
     def call(self, name: str, **fields: Any) -> Any:
         """One of the node's services."""

@@ -1,0 +1,224 @@
+"""actuator_node in a process of its own, before emulated servos: what they were told, and when."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import rclpy
+from actuator_graph import EXPRESSION, JAW_COUNTS_A_TICK, NODE, STATE, Bench
+
+from reactdiff_ros import msg
+
+pytestmark = pytest.mark.ros
+
+FACE = """
+import sys, time
+import rclpy
+from reactdiff_ros.msg import ExpressionFrame
+rclpy.init()
+node = rclpy.create_node("expression_node")
+publisher = node.create_publisher(ExpressionFrame, "listener/expression", 10)
+message = ExpressionFrame(mode="listening")
+message.coefficients[24] = 0.8  # jawOpen
+while True:
+    message.header.stamp = node.get_clock().now().to_msg()
+    publisher.publish(message)
+    print(repr(time.monotonic()), flush=True)
+    time.sleep(0.02)
+"""
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    with Bench(tmp_path_factory.mktemp("actuator")) as bench:
+        yield bench
+    assert bench.codes == [0] * len(bench.codes)
+    assert "Traceback" not in bench.node.log
+
+
+@pytest.fixture(autouse=True)
+def disarmed(request):
+    """Every test begins with a robot that is reset, and has no torque."""
+    if "bench" in request.fixturenames:
+        bench = request.getfixturevalue("bench")
+        bench.call("reset")
+        bench.call("enable", data=False)
+        bench.until("disarmed")
+
+
+def allowed(steps):
+    return max(steps, default=0) <= JAW_COUNTS_A_TICK + 1  # counts are rounded
+
+
+def test_active_is_watching_then_it_follows_and_lets_go(bench):
+    bench.graph.until(lambda: not bench.said.obstacles, what="no obstacles")
+    assert bench.graph.state(NODE) == "active"
+    assert not bench.said.armed
+    assert bench.brow.received == []
+    assert not bench.jaw.motor.torque
+    bench.enable()
+    bench.show(1.5, jawOpen=0.5)
+    said = bench.said
+    assert (said.robot, said.state, list(said.joints)) == ("head", "following", ["brow", "jaw", "neck"])
+    assert list(said.units) == ["us", "deg", "deg"]
+    assert said.command[1] == pytest.approx(10.0, abs=1e-4)
+    assert said.measured[1] == pytest.approx(10.0, abs=0.2)
+    assert math.isnan(said.measured[0])
+    assert list(said.torque) == [True] * 3
+    assert said.temperature[1] == pytest.approx(30.0, abs=20.0)
+    assert allowed(bench.jaw_steps())
+    assert bench.call("enable", data=False).success
+    bench.until("disarmed")
+    assert not bench.jaw.motor.torque
+    assert not bench.neck.motor.torque
+    assert bench.brow.target == 0
+    assert bench.said.measured[2] == pytest.approx(25.0, abs=0.5)
+
+
+def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(bench):
+    bench.enable()
+    bench.show(0.5, jawOpen=0.6, browInnerUp=0.5)
+    wire = bench.rig.wires["bus"]
+    wire.pull()
+    for _ in range(50):
+        bench.show(0.1, browInnerUp=1.0)
+        if "its port is gone" in bench.said.message:
+            break
+    assert bench.said.message.startswith("goes on without jaw, neck")
+    bench.show(0.5, browInnerUp=1.0)
+    assert bench.said.state == "following"
+    assert bench.said.command[0] == pytest.approx(1700.0)
+    told = len(bench.jaw.received)
+    wire.plug()
+    bench.show(2.0, jawOpen=0.0)
+    assert len(bench.jaw.received) == told  # until somebody enables it again
+    assert bench.call("enable", data=False).success
+    bench.until("disarmed")
+    bench.enable()
+    bench.show(0.5, jawOpen=0.3)
+    goals = list(bench.jaw.received)[told - 1 :]
+    assert allowed([abs(b - a) for a, b in itertools.pairwise(goals)])
+
+
+def test_a_second_publisher_is_named_prevents_enabling_and_stops(bench):
+    bench.show(0.2)
+    other = rclpy.create_node("intruder", context=bench.graph._context, use_global_arguments=False)
+    kind = msg.ExpressionFrame
+    intruder = other.create_publisher(kind, EXPRESSION, 10)
+    try:
+        bench.graph.until(lambda: bench.said.obstacles, what="it is seen")
+        answer = bench.call("enable", data=True)
+        assert not answer.success
+        assert "/intruder and /tester publish listener/expression" in answer.message
+        other.destroy_publisher(intruder)
+        bench.enable()
+        intruder = other.create_publisher(kind, EXPRESSION, 10)
+        bench.until("stopped")
+        assert "/intruder and /tester" in bench.said.fault
+        assert "/intruder and /tester" in bench.graph.sentence(NODE)
+    finally:
+        other.destroy_publisher(intruder)
+        other.destroy_node()
+    bench.graph.until(lambda: not bench.said.armed or bench.said.torque[1], what="at rest")
+
+
+def test_faces_that_are_no_numbers_are_dropped_and_the_robot_goes_to_neutral(bench):
+    bench.enable()
+    bench.show(0.5, jawOpen=0.7)
+    broken = msg.ExpressionFrame(mode="listening")
+    broken.coefficients[0] = math.nan
+    for _ in range(30):
+        bench.say(broken)
+    assert bench.said.state == "returning"
+    bench.graph.until(lambda: "dropped a message of listener/expression" in bench.node.log, what="it is said")
+
+
+def test_a_stall_of_two_seconds_disarms_without_a_jump(bench):
+    bench.enable()
+    bench.show(0.5, jawOpen=0.7)
+    told, stalls = len(bench.jaw.received), bench.said.stalls
+    os.kill(bench.node.process.pid, signal.SIGSTOP)
+    time.sleep(2.0)
+    os.kill(bench.node.process.pid, signal.SIGCONT)
+    bench.until("disarmed")
+    assert bench.said.stalls > stalls
+    assert allowed(bench.jaw_steps(told - 1))
+    assert not bench.jaw.motor.torque
+
+
+def test_a_software_stop_is_latched_also_beyond_the_process(bench):
+    bench.enable()
+    bench.show(0.3, jawOpen=0.7)
+    assert bench.call("software_stop").success
+    bench.until("stopped")
+    bench.show(0.5, jawOpen=0.0)
+    assert bench.said.software_stop
+    assert bench.jaw.motor.torque  # the profile holds
+    assert not bench.call("enable", data=True).success
+    bench.graph.spin(1.0)
+    bench.node.process.kill()
+    bench.node.process.wait()
+    bench.graph.processes.remove(bench.node)
+    assert bench.brow.target != 0
+    bench.graph.until(lambda: bench.brow.target == 0, what="the board's watchdog")
+    bench.graph.received[STATE].clear()
+    bench.graph.diagnostics.clear()
+    bench.start()
+    bench.graph.until(lambda: bench.graph.received[STATE] and bench.said.state == "stopped", what="still stopped")
+    answer = bench.call("enable", data=True)
+    assert (answer.success, "software stop" in answer.message) == (False, True)
+    assert bench.call("reset").success
+    bench.enable()
+
+
+def test_killed_expression_begins_the_return_within_200_ms(bench):
+    bench.enable()
+    face = subprocess.Popen(
+        [sys.executable, "-c", FACE], env=bench.graph.environment, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    bench.hush()
+    try:
+        bench.graph.until(lambda: bench.said.measured[1] > 15.0, what="the jaw is open")
+        bench.graph.spin(0.5)
+        told = len(bench.jaw.received)
+        face.kill()
+        last_s = float(face.stdout.read().split()[-1])
+    finally:
+        face.kill()
+        face.wait()
+
+    def over():
+        said = bench.said
+        return said.state == "returning" and abs(said.command[1]) < 1e-4 and not math.isnan(said.return_took)
+
+    bench.graph.until(over, what="the return is over")
+    goals, times = list(bench.jaw.received), bench.jaw.received.times
+    open_count = goals[told]
+    first = next(t for g, t in zip(goals[told:], times[told:], strict=False) if g != open_count)
+    assert bench.said.return_began <= 0.2
+    # What the machine's own delays add is not the robot's.
+    assert 0.1 < first - last_s <= 0.25
+    assert bench.said.command[1] == pytest.approx(0.0, abs=1e-4)
+    assert allowed(bench.jaw_steps(told))
+    assert "the return to neutral began 0." in bench.node.log
+
+
+def test_nothing_there_nothing_calibrated_and_no_such_robot_are_one_sentence_each(tmp_path: Path):
+    with Bench(tmp_path, calibration=str(tmp_path / "none.json")) as bench:
+        for wire in bench.rig.wires.values():
+            wire.pull()
+        bench.graph.until(lambda: "gone" in bench.said.message or "no such port" in bench.said.message, what="gone")
+        answer = bench.call("enable", data=True)
+        assert not answer.success
+        assert "not calibrated: brow, jaw, neck: reactdiff robot calibrate" in answer.message
+        bench.graph.until(lambda: bench.graph.level(NODE) == 2, what="an error in the diagnostics")
+        nobody = bench.graph.start(NODE, "-r", "__node:=other", robot="hal9000")
+        bench.graph.until(lambda: "there is no such robot" in nobody.log, what="the sentence")
