@@ -84,7 +84,7 @@ def test_one_step_and_a_schedule_of_its_own(weights, cpu) -> None:
 
 def test_no_cuda_is_a_sentence(weights, monkeypatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(BackendError, match="no CUDA.*onnxruntime-gpu"):
+    with pytest.raises(BackendError, match=r"no CUDA.*onnxruntime-gpu"):
         OnnxRuntimeCuda(weights)
 
 
@@ -130,7 +130,8 @@ def test_auto_takes_what_is_faster_here(weights, monkeypatch) -> None:
     monkeypatch.setattr("reactdiff_ros.model.backends.opening.OnnxRuntimeCuda", Quick)
     slow = open_backend(weights, Wanted("auto"), Timer([0.01, 0.02]))
     assert slow.serving.name == "onnxruntime-cpu"
-    assert "10.0 ms" in slow.state() and "20.0 ms" in slow.state()
+    assert "10.0 ms" in slow.state()
+    assert "20.0 ms" in slow.state()
     quick = open_backend(weights, Wanted("auto"), Timer([0.02, 0.01]))
     assert quick.serving.name == "onnxruntime-cuda-fp16"
     asked = open_backend(weights, Wanted("cuda"), Timer([0.01, 0.02]))

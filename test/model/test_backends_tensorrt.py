@@ -80,12 +80,13 @@ def guided(job: Stretch) -> Stretch:
 def test_engines_draw_what_the_cpu_draws(weights, built) -> None:
     opened = Rig(built).open(weights)
     assert opened.serving.name == "tensorrt-fp32"
-    assert "Fake GPU 9000" in opened.state() and "11.4.0.106" in opened.state()
+    assert "Fake GPU 9000" in opened.state()
+    assert "11.4.0.106" in opened.state()
     cpu = OnnxRuntimeCpu(weights)
     for count, candidates in ((1, 1), (1, 4), (3, 2), (ROWS + 6, 1)):
         for job in (probe(weights.shape, STEPS, count, candidates), guided(probe(weights.shape, STEPS, count))):
             drawn = opened.serving.stretch(job)
-            np.testing.assert_allclose(drawn, cpu.stretch(job), atol=1e-4)
+            np.testing.assert_allclose(drawn, cpu.stretch(job), atol=1e-4, rtol=1e-3)
             np.testing.assert_array_equal(opened.serving.stretch(job), drawn)
     assert not opened.serving.wanted
 
@@ -229,7 +230,8 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(weights, tmp_path) -> Non
     machine = Rig(tmp_path / "file" / "engines")
     opened = machine.open(weights)
     assert opened.serving.name == "tensorrt-fp32"
-    assert "cannot be written" in machine.told[0] and "anew at every start" in machine.told[0]
+    assert "cannot be written" in machine.told[0]
+    assert "anew at every start" in machine.told[0]
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
@@ -378,7 +380,7 @@ def test_an_old_tensorrt_is_refused(monkeypatch) -> None:
     old = ModuleType("tensorrt")
     old.__version__ = "8.6.1"
     monkeypatch.setitem(sys.modules, "tensorrt", old)
-    with pytest.raises(BackendError, match="too old.*10 or 11"):
+    with pytest.raises(BackendError, match=r"too old.*10 or 11"):
         tensorrt_module()
 
 
