@@ -86,5 +86,5 @@ def study_of(custom_data: Mapping[str, Any]) -> Study | None:
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

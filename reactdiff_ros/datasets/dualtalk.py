@@ -108,7 +108,7 @@ def _read(
     where = f"{listing}, line {line[0]}"
     try:
         entry = json.loads(line[1])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError("a line of the list is no JSON", where=where, todo=str(error)) from error
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise DatasetError("a line of the list has no name", where=where)

@@ -128,7 +128,7 @@ def load(path: Path) -> Extracted:
 def _about(arrays: dict[str, NDArray[Any]], path: Path) -> dict[str, Any]:
     try:
         about = json.loads(str(arrays["about"]))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise DatasetError("the field about is missing or no JSON", where=str(path)) from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise DatasetError("the file is not one that 'reactdiff extract' wrote", where=str(path))

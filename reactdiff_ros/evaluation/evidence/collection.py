@@ -94,7 +94,7 @@ def collect(
 
 def _there(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     """The figures in the file if they were made with these settings."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["settings"] == wanted and isinstance(kept["figures"], dict):
             return dict(kept["figures"])
@@ -169,7 +169,7 @@ def read_evidence(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
         complete = found["format"] == FORMAT and isinstance(found["parts"], dict) and isinstance(found["failed"], dict)
         _ = found["weights"]["digest"], found["simulator"], found["date"], found["hardware"], found["settings"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReactdiffError("the evidence cannot be read", where=str(path), todo=todo) from error
     if not complete:
         raise ReactdiffError("the evidence is of another version", where=str(path), todo=todo)

@@ -58,7 +58,7 @@ class Keep:
         try:
             with np.load(path, allow_pickle=False) as file:
                 before = json.loads(str(file["about"]))["settings"]
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, RecursionError):
             return Kept(False, "what was kept of it cannot be read")
         now = part.settings()
         if before == now:
@@ -106,7 +106,7 @@ def load(path: Path, only: tuple[str, ...] | None = None) -> Made:
             names = [n for n in file.files if n.startswith("a_") and (only is None or n[2:] in only)]
             arrays = {name[2:]: file[name] for name in names}
         return Made(dict(about["facts"]), arrays, tuple(about["notes"]))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, RecursionError) as error:
         raise ReactdiffError(
             "a kept part of the run cannot be read", where=str(path), todo="remove it, and run again"
         ) from error

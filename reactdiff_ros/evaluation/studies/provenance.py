@@ -48,7 +48,7 @@ def provenance(weights: Weights) -> Provenance:
             seed=int(told["seed"]), steps=int(told["steps"]), simulator=weights.simulator,
         )  # fmt: skip
         _ = found.held_out
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReactdiffError(
             "the manifest does not say what the weights were trained on", where=str(path),
             todo="write it again with 'reactdiff export'",

@@ -145,7 +145,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError("the settings cannot be read", where=str(path), todo=str(error)) from error
     if not isinstance(values, dict):
         raise ConfigError("the settings must be one JSON object", where=str(path))

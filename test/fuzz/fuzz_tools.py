@@ -1,0 +1,341 @@
+"""What parses files, as functions from bytes; what they are fed with; how much of it.
+
+A target takes the content of a file and a folder to put it in. It may return or raise a ReactdiffError with one line;
+anything else is a defect. What once was one lies in corpus/TARGET/ and is tried again in every run.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from reactdiff_ros.errors import ReactdiffError
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPUS = Path(__file__).parent / "corpus"
+TIMES = int(os.environ.get("REACTDIFF_FUZZ") or 1)
+"""`make test-long` tries so many times as much."""
+
+Target = Callable[[bytes, Path], Any]
+
+
+def examples(count: int) -> settings:
+    """So many examples, or TIMES as many."""
+    return settings(
+        max_examples=count * TIMES, deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+    )  # fmt: skip
+
+
+def value_or_sentence(target: Target, content: bytes, folder: Path) -> Any:
+    """What the target makes of it; None where it says a sentence, which must be one line of a readable length."""
+    try:
+        return target(content, folder)
+    except ReactdiffError as error:
+        sentence = str(error)
+    # Several problems of one file are several lines (profiles), each a sentence.
+    assert sentence.strip()
+    assert max(map(len, sentence.splitlines())) < 2000
+    return None
+
+
+def _file(name: str, read: Callable[[Path], Any]) -> Target:
+    def target(content: bytes, folder: Path) -> Any:
+        path = folder / name
+        path.write_bytes(content)
+        return read(path)
+
+    return target
+
+
+def _styles(path: Path) -> Any:
+    from reactdiff_ros.styles import load_styles
+
+    return load_styles(path)
+
+
+def _profile(path: Path) -> Any:
+    from reactdiff_ros.robots.profile import load_profile
+
+    return load_profile(path)
+
+
+def _calibration(path: Path) -> Any:
+    from reactdiff_ros.robots.calibration import load_calibration
+
+    return load_calibration(path)
+
+
+def _saved(path: Path) -> Any:
+    from reactdiff_ros.robots.saved import load_commands
+
+    values = load_commands(path)
+    assert all(np.isfinite(v) for v in values.values())
+    return values
+
+
+def _parameters(path: Path) -> Any:
+    from reactdiff_ros.nodes.live_graph import LiveOptions
+    from reactdiff_ros.replay import settings_as_live
+
+    LiveOptions(params_file=path)
+    return settings_as_live(params_file=path)
+
+
+def _bands(path: Path) -> Any:
+    from reactdiff_ros.evaluation.report.behaviour import load_bands
+
+    return load_bands(path)
+
+
+def _published(path: Path) -> Any:
+    from reactdiff_ros.evaluation.report.published import load_published
+
+    return load_published(path)
+
+
+def _result(path: Path) -> Any:
+    from reactdiff_ros.evaluation.result_files import read_result
+
+    return read_result(path)
+
+
+def _arrays(path: Path) -> Any:
+    from reactdiff_ros.evaluation.metrics.array_files import load_arrays
+
+    return load_arrays(path)
+
+
+def _faults(path: Path) -> Any:
+    from reactdiff_ros.evaluation.faults.figures import kept
+
+    return kept(path)
+
+
+def _evidence(path: Path) -> Any:
+    from reactdiff_ros.evaluation.evidence.collection import read_evidence
+
+    return read_evidence(path)
+
+
+def _clip(path: Path) -> Any:
+    from reactdiff_ros.capture.media import MediaClip
+
+    clip = MediaClip(path)
+    return sum(1 for _ in clip.pictures_and_sound())
+
+
+def _bag(path: Path) -> Any:
+    from reactdiff_ros.bags.read import BagSource
+
+    source = BagSource(path)
+    return sum(1 for _ in source.pictures_and_sound())
+
+
+def _manifest(content: bytes, folder: Path) -> Any:
+    """The manifest of weights, the other files being whole."""
+    from reactdiff_ros.model.weights import find_weights
+
+    (folder / "manifest.json").write_bytes(content)
+    return find_weights(folder)
+
+
+def _network(content: bytes, folder: Path) -> Any:
+    """One network's file, which the manifest names by its hash."""
+    import hashlib
+
+    from reactdiff_ros.model.runtime import Networks
+    from reactdiff_ros.model.weights import find_weights
+
+    live = ROOT / "resource" / "models" / "live"
+    for file in live.glob("*.onnx"):
+        if not (folder / file.name).exists():
+            os.symlink(file, folder / file.name)
+    (folder / "denoiser.onnx").unlink(missing_ok=True)
+    (folder / "denoiser.onnx").write_bytes(content)
+    manifest = json.loads((live / "manifest.json").read_text())
+    manifest["files"]["denoiser.onnx"] = hashlib.sha256(content).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return Networks(find_weights(folder))
+
+
+def _compressed(content: bytes, _folder: Path) -> Any:
+    from reactdiff_ros.capture.decode import decode_compressed
+
+    picture = decode_compressed("jpeg", content)
+    assert picture.ndim == 3
+    assert picture.shape[2] == 3
+    return picture
+
+
+TARGETS: dict[str, Target] = {
+    "styles": _file("styles.yaml", _styles),
+    "profile": _file("robot.yaml", _profile),
+    "parameters": _file("parameters.yaml", _parameters),
+    "bands": _file("bands.yaml", _bands),
+    "published": _file("published.yaml", _published),
+    "calibration": _file("robot.json", _calibration),
+    "saved": _file("saved.json", _saved),
+    "manifest": _manifest,
+    "network": _network,
+    "faults": _file("faults.json", _faults),
+    "evidence": _file("evidence.json", _evidence),
+    "result": _file("result.npz", _result),
+    "arrays": _file("arrays.npz", _arrays),
+    "picture": _compressed,
+    "clip": _file("clip.mp4", _clip),
+    "sound": _file("sound.wav", _clip),
+    "mcap": _file("bag.mcap", _bag),
+    "db3": _file("bag.db3", _bag),
+}
+SLOW = {"clip", "sound", "mcap", "db3", "network", "profile", "parameters"}
+"""A call takes milliseconds."""
+
+
+@cache
+def seeds(target: str) -> tuple[bytes, ...]:
+    """Whole files of the target's kind, and what the corpus has."""
+    return (*_whole(target), *(content for _, content in corpus(target)))
+
+
+def corpus(target: str) -> Iterator[tuple[str, bytes]]:
+    """Name and content of everything that is kept of a target."""
+    for path in sorted((CORPUS / target).glob("*")):
+        yield path.name, path.read_bytes()
+
+
+def _whole(target: str) -> list[bytes]:
+    config = ROOT / "config"
+    files = {
+        "styles": [config / "styles.yaml"],
+        "profile": sorted((config / "robots").glob("*.yaml")),
+        "bands": [config / "report" / "human_bands.yaml"],
+        "published": [config / "report" / "published_react.yaml"],
+        "manifest": [ROOT / "resource" / "models" / "live" / "manifest.json"],
+        "evidence": [ROOT / "docs" / "evidence.json"],
+    }
+    made: dict[str, Callable[[], list[bytes]]] = {
+        "parameters": lambda: [b"/**:\n  ros__parameters:\n    seed: 3\n    style: warm\n    smiling: 0.5\n"],
+        "calibration": lambda: [
+            b'{"jaw": {"id": 1, "drive_mode": 0, "homing_offset": 3, "range_min": 900, "range_max": 2100}}'
+        ],
+        "saved": lambda: [b'{"jaw": 0.25, "brow": -1e-3}'],
+        "network": lambda: [(ROOT / "resource" / "models" / "live" / "denoiser.onnx").read_bytes()[:4000]],
+        "faults": lambda: [b'{"faults": [{"fault": "cpu", "violations": []}]}'],
+        "result": lambda: [_npz(head=np.frombuffer(b'{"format": 1}', np.uint8))],
+        "arrays": lambda: [_npz(**{n: np.zeros((1, 2, 30, 25), np.float32) for n in ("prediction", "listener")})],
+        "picture": _pictures,
+        "clip": lambda: [_film()],
+        "sound": lambda: [_wave()],
+        "mcap": lambda: [_recording("mcap")],
+        "db3": lambda: [_recording("sqlite3")],
+    }
+    return made[target]() if target in made else [path.read_bytes() for path in files[target]]
+
+
+def _npz(**arrays: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _pictures() -> list[bytes]:
+    picture = np.arange(48 * 64 * 3, dtype=np.uint8).reshape(48, 64, 3)
+    return [cv2.imencode(ending, picture)[1].tobytes() for ending in (".jpg", ".png", ".webp")]
+
+
+def _temporary(write: Callable[[Path], Path]) -> bytes:
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix="reactdiff-fuzz-"))
+    try:
+        return write(folder).read_bytes()
+    finally:
+        shutil.rmtree(folder)
+
+
+def _film() -> bytes:
+    def write(folder: Path) -> Path:
+        path = folder / "film.avi"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
+        for i in range(5):
+            writer.write(np.full((48, 64, 3), 40 * i, np.uint8))
+        writer.release()
+        return path
+
+    return _temporary(write)
+
+
+def _wave() -> bytes:
+    import wave
+
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(np.arange(1600, dtype=np.int16).tobytes())
+    return buffer.getvalue()
+
+
+def _recording(storage: str) -> bytes:
+    from reactdiff_ros.bags.write import BagWriter
+    from reactdiff_ros.types import Sound
+
+    def write(folder: Path) -> Path:
+        start, step = 1_700_000_000_000_000_000, 40_000_000
+        with BagWriter(folder / "bag", storage=storage) as bag:
+            for k in range(5):
+                stamp = start + k * step
+                bag.picture(stamp, np.full((48, 64, 3), 9 * k, np.uint8), log_ns=stamp)
+                bag.sound(Sound(stamp, 16000, np.full((640, 1), k, np.int16)), log_ns=stamp + step)
+        return next(p for p in (folder / "bag").iterdir() if p.suffix in (".mcap", ".db3"))
+
+    return _temporary(write)
+
+
+NASTY = (
+    b"", b"\0", b"\xff\xfe", b"[" * 5000, b"{" * 5000, b"a: " * 3000, b"NaN", b"Infinity", b"-1e999", b"1" * 5000,
+    b"null", b"true", b"2001-99-99", b"&a [*a]", b"*a", b"!!python/object/apply:os.system [id]", b"? [", b"<<: [1]",
+    b'{"a": 1e999}', b"\xf0\x9f\x99\x82", b"%YAML 9.9\n---\n", b"--- !<tag:x> y", b"0x" + b"f" * 400, b"9" * 400,
+)  # fmt: skip
+"""What has broken parsers before."""
+
+
+@st.composite
+def damaged(draw: st.DrawFn, target: str) -> bytes:
+    """A whole file with bytes changed, cut out, doubled or put in; seldom any bytes."""
+    kind = draw(st.integers(0, 9))
+    if kind == 0:
+        return draw(st.binary(max_size=400))
+    if kind == 1:
+        return draw(st.sampled_from(NASTY))
+    content = bytearray(draw(st.sampled_from(seeds(target))))
+    for _ in range(draw(st.integers(0, 6))):
+        at = draw(st.integers(0, len(content)))
+        length = draw(st.integers(0, 40))
+        what = draw(st.sampled_from(("change", "cut", "double", "nasty", "number", "end")))
+        if what == "change" and at < len(content):
+            content[at] = draw(st.integers(0, 255))
+        elif what == "cut":
+            del content[at : at + length]
+        elif what == "double":
+            content[at:at] = content[at : at + length]
+        elif what == "nasty":
+            content[at : at + length] = draw(st.sampled_from(NASTY))
+        elif what == "number":
+            content[at : at + 4] = draw(st.integers(0, 2**32 - 1)).to_bytes(4, "little")
+        elif what == "end":
+            del content[at:]
+    return bytes(content)

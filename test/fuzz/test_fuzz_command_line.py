@@ -1,0 +1,90 @@
+"""Whatever is typed or named: an exit code and a sentence, never a traceback."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from fuzz_tools import NASTY, damaged, examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reactdiff_ros.cli.main import cli, main
+
+words = st.one_of(
+    st.sampled_from(["", "-", "none", "nan", "-1", "1e999", "0x10", "a=b", "x:=y", ":=", "../../etc/passwd", "\0"]),
+    st.text(max_size=12),
+).filter(lambda word: word != "--")
+STOP = ["--there-is-no-such-option"] * 2
+"""The first may be taken for an option's value."""
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if isinstance(command, click.Group):
+        for name, part in command.commands.items():
+            yield from leaves(part, (*path, name))
+    else:
+        yield path, command
+
+
+LEAVES = list(leaves(cli))
+
+
+@given(st.data())
+@examples(150)
+def test_options_of_any_kind_are_usage(data: st.DataObject) -> None:
+    """Every call ends with an option that there is not, so that nothing is run."""
+    path, command = data.draw(st.sampled_from(LEAVES))
+    options = [o for p in command.params for o in p.opts if o.startswith("-")]
+    given_words: list[str] = list(path)
+    for _ in range(data.draw(st.integers(0, 4))):
+        if options and data.draw(st.booleans()):
+            given_words.append(data.draw(st.sampled_from(options)))
+        given_words.append(data.draw(words))
+    assert main([*given_words, *STOP]) == 2
+
+
+@given(st.lists(words, max_size=4))
+@examples(60)
+def test_words_without_a_command_are_usage(given_words: list[str]) -> None:
+    assert main([*given_words, *STOP]) == 2
+
+
+FILES = {
+    "profile": (("robot", "check"), ("robot", "parameters")),
+    "result": (("report",), ("compare",)),
+    "arrays": (("evaluate", "arrays"),),
+    "evidence": (("docs", "evidence"),),
+    "faults": (("docs", "benchmarks"),),
+    "mcap": (("bag", "info"),),
+}
+"""Commands that read a file and nothing else."""
+
+
+@pytest.mark.parametrize(("target", "command"), [(t, c) for t, commands in FILES.items() for c in commands])
+def test_files_of_any_content_are_a_sentence(
+    target: str, command: tuple[str, ...], capfd: pytest.CaptureFixture
+) -> None:
+    suffix = {"profile": ".yaml", "result": ".npz", "arrays": ".npz", "mcap": ".mcap"}.get(target, ".json")
+
+    def call(content: bytes) -> None:
+        with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+            path = Path(folder) / f"x{suffix}"
+            path.write_bytes(content)
+            more = [str(path)] if command == ("compare",) else []
+            more += ["--output", str(Path(folder) / "page.html")] if command == ("report",) else []
+            assert main([*command, str(path), *more]) in (0, 1, 2, 3)
+            assert path.read_bytes() == content
+
+    @given(damaged(target))
+    @examples(8)
+    def check(content: bytes) -> None:
+        call(content)
+
+    check()
+    for content in NASTY:
+        call(content)
+    assert "Traceback" not in capfd.readouterr().err

@@ -1,0 +1,242 @@
+"""Whatever a message says: a value or a sentence, and the face that comes of it is finite and within its limits."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from fuzz_tools import examples, value_or_sentence
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reactdiff_ros import messages
+from reactdiff_ros.capture.decode import ENCODINGS, decode_image
+from reactdiff_ros.capture.foreign_sound import StampedBytes, sampled_sound
+from reactdiff_ros.clock import NS
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
+from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.types import EXPRESSION_CLASSES
+from reactdiff_ros.vocabulary import RANGES
+
+FIELDS = ("int16_data", "float32_data", "int32_data", "int8_data", "uint8_data")
+LARGEST = float(np.finfo(np.float32).max)
+numbers = st.one_of(
+    st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e-45, LARGEST, -LARGEST, math.nan, math.inf, -math.inf, -100.0]),
+    st.floats(width=32),
+)
+finite = st.one_of(st.sampled_from([0.0, 1.0, -1.0, 1e-45, LARGEST, -LARGEST]), st.floats(-1e6, 1e6, width=32))
+texts = st.one_of(st.sampled_from(["", "listening", "nod", "natural", "\0", "x" * 500]), st.text(max_size=30))
+stamps = st.builds(SimpleNamespace, sec=st.integers(-(2**31), 2**31 - 1), nanosec=st.integers(0, 2**32 - 1))
+headers = st.builds(SimpleNamespace, stamp=stamps, frame_id=texts)
+flags = st.booleans()
+counts = st.one_of(st.integers(0, 20), st.sampled_from([2**16, 2**31 - 1, 2**32 - 1]))
+
+
+def array(values: st.SearchStrategy[float], size: int) -> st.SearchStrategy[Any]:
+    """(size,) float32, of one number or with some others."""
+    return st.builds(_array, values, st.lists(st.tuples(st.integers(0, size - 1), values), max_size=3), st.just(size))
+
+
+def _array(value: float, others: list[tuple[int, float]], size: int) -> Any:
+    result = np.full(size, value, np.float32)
+    for i, other in others:
+        result[i] = other
+    return result
+
+
+def point(values: st.SearchStrategy[float]) -> st.SearchStrategy[Any]:
+    return st.builds(SimpleNamespace, x=values, y=values, z=values)
+
+
+def voice(values: st.SearchStrategy[float]) -> st.SearchStrategy[Any]:
+    return st.builds(
+        SimpleNamespace, observed=flags, speaking=flags, speech_probability=values, mfcc=array(values, 26),
+        pitch_hz=values, loudness_dbfs=values, pause_s=values, utterance_s=values,
+    )  # fmt: skip
+
+
+def speaker(values: st.SearchStrategy[float], stamp: st.SearchStrategy[Any] = stamps) -> st.SearchStrategy[Any]:
+    return st.builds(
+        SimpleNamespace, header=st.builds(SimpleNamespace, stamp=stamp, frame_id=texts), picture_stamp=stamp,
+        sound_stamp=stamp, person_id=st.integers(-(2**31), 2**31 - 1), face_present=flags, mesh_present=flags,
+        coefficients=array(values, COEFFICIENT_COUNT),
+        confidence=array(st.one_of(values, st.just(1.0)), COEFFICIENT_COUNT),
+        neutral_confidence=values, gaze_observed=flags, gaze_yaw=values, gaze_pitch=values, gaze_contact=values,
+        position_observed=flags, position=point(values), affect_observed=flags,
+        expression=st.one_of(st.sampled_from(sorted(EXPRESSION_CLASSES)), texts),
+        expression_probabilities=array(values, len(EXPRESSION_CLASSES)), valence=values, arousal=values,
+        voice=voice(values),
+    )  # fmt: skip
+
+
+@st.composite
+def reactions(draw: st.DrawFn, values: st.SearchStrategy[float]) -> Any:
+    horizon = draw(st.one_of(st.integers(1, 16), counts))
+    size = horizon * COEFFICIENT_COUNT if horizon <= 250 and draw(st.integers(0, 5)) else draw(st.integers(0, 300))
+    return SimpleNamespace(
+        header=draw(headers), frame_rate=draw(st.one_of(st.just(25.0), numbers)), horizon=horizon,
+        commit=draw(st.one_of(st.just(1), counts)), engaged=draw(flags), seed=draw(counts), policy=draw(texts),
+        backend=draw(texts), compute_time=draw(values), candidate=draw(counts), reason=draw(texts), turn=draw(texts),
+        picture_stamp=draw(stamps), sound_stamp=draw(stamps),
+        coefficients=_array(draw(values), [], max(size, 1))[:size],
+    )  # fmt: skip
+
+
+MESSAGES = {
+    "speaker": (messages.speaker_value, speaker(numbers)),
+    "gaze": (messages.gaze_value, st.builds(SimpleNamespace, header=headers, point=point(numbers))),
+    "reaction": (messages.reaction_value, reactions(numbers)),
+    "candidates": (
+        messages.candidates_value,
+        st.builds(
+            SimpleNamespace, count=counts, horizon=counts, chosen=counts, frame_rate=numbers,
+            coefficients=array(numbers, 2 * COEFFICIENT_COUNT),
+        ),
+    ),
+    "expression": (
+        messages.expression_value,
+        st.builds(
+            SimpleNamespace, header=headers, mode=st.one_of(st.just("listening"), texts),
+            layers=st.lists(texts, max_size=3),
+            coefficients=array(numbers, COEFFICIENT_COUNT), picture_stamp=stamps, sound_stamp=stamps,
+            reaction_picture_stamp=stamps, reaction_sound_stamp=stamps,
+        ),
+    ),
+    "control": (
+        messages.control_value,
+        st.fixed_dictionaries({"delay": numbers, "style": texts, **dict.fromkeys(RANGES, numbers)}).map(
+            lambda fields: SimpleNamespace(**fields)
+        ),
+    ),
+    "gesture": (messages.gesture_value, st.builds(SimpleNamespace, name=texts, strength=numbers)),
+    "sound": (
+        messages.sound_value,
+        st.builds(
+            SimpleNamespace, header=headers, sample_rate=st.one_of(st.just(16000), counts),
+            channels=st.one_of(st.integers(0, 4), counts),
+            samples=st.lists(st.integers(-(2**15), 2**15 - 1), max_size=40).map(lambda v: np.array(v, np.int16)),
+        ),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_a_message_is_a_value_or_a_sentence(kind: str, tmp_path: Any) -> None:
+    convert, strategy = MESSAGES[kind]
+
+    @given(strategy)
+    @examples(60)
+    def check(message: Any) -> None:
+        value_or_sentence(lambda _content, _folder: convert(message), b"", tmp_path)
+
+    check()
+
+
+@given(
+    st.one_of(st.sampled_from(ENCODINGS), texts), st.integers(-5, 70), st.integers(-5, 70),
+    st.one_of(st.integers(-10, 300), counts), st.binary(max_size=400), st.booleans(), st.booleans(),
+)  # fmt: skip
+@examples(150)
+def test_a_raw_picture_is_a_value_or_a_sentence(
+    encoding: str, height: int, width: int, step: int, data: bytes, big: bool, giant: bool
+) -> None:
+    if giant:
+        height, width = height * 2**25, width * 2**25
+    try:
+        picture = decode_image(encoding, height, width, step, data, big)
+    except ReactdiffError:
+        return
+    assert picture.shape == (height, width, 3)
+
+
+@given(
+    st.integers(-1, 2**31), st.integers(-1, 300), texts, texts, st.binary(max_size=60),
+    st.sampled_from(FIELDS), st.lists(numbers, max_size=9),
+)  # fmt: skip
+@examples(100)
+def test_sound_of_other_packages_is_a_value_or_a_sentence(
+    rate: int, channels: int, coding: str, kind: str, data: bytes, field: str, values: list[float]
+) -> None:
+    source = StampedBytes()
+    info = SimpleNamespace(sample_rate=rate, channels=channels, coding_format=coding, sample_format=kind)
+    stamped = SimpleNamespace(sec=1, nanosec=0)
+    fields: dict[str, Any] = {name: [] for name in FIELDS}
+    with np.errstate(all="ignore"):
+        typed = np.nan_to_num(np.array(values, np.float64), posinf=99.0, neginf=-99.0).clip(-100, 100)
+    fields[field] = np.array(values, np.float32) if field == "float32_data" else typed.astype(field[:-5])
+    audio = SimpleNamespace(audio_data=SimpleNamespace(**fields), info=SimpleNamespace(rate=rate, channels=channels))
+    source.on_info(info)
+    for read in (
+        lambda: source.sound(SimpleNamespace(header=SimpleNamespace(stamp=stamped), audio=SimpleNamespace(data=data))),
+        lambda: sampled_sound(SimpleNamespace(header=SimpleNamespace(stamp=stamped), audio=audio)),
+    ):
+        try:
+            sound = read()
+        except ReactdiffError:
+            continue
+        assert sound.samples.shape[1] == channels
+
+
+near = st.integers(0, 3 * NS).map(lambda ns: SimpleNamespace(sec=100 + ns // NS, nanosec=ns % NS))
+
+
+@given(st.data())
+@examples(15)
+def test_the_face_stays_a_face(data: st.DataObject) -> None:
+    """Plans, gaze targets, gestures and controls of any finite numbers and any times."""
+    engine = ExpressionEngine(ExpressionConfig(), seed=1)
+    now = 100 * NS
+    with np.errstate(all="ignore"):
+        for _ in range(12):
+            what = data.draw(st.sampled_from(("plan", "gaze", "gesture", "control", "speaking")))
+            try:
+                if what == "plan":
+                    message = data.draw(reactions(finite))
+                    message.header.stamp = data.draw(st.one_of(near, stamps))
+                    engine.on_reaction(messages.reaction_value(message), now)
+                elif what == "gaze":
+                    target = SimpleNamespace(header=data.draw(headers), point=data.draw(point(finite)))
+                    target.header.stamp = data.draw(near)
+                    engine.on_gaze_target(messages.gaze_value(target), now)
+                elif what == "gesture":
+                    name = data.draw(st.one_of(st.sampled_from(["nod", "smile"]), texts))
+                    engine.on_gesture(name, now, data.draw(st.floats(0.0, 2.0)))
+                elif what == "control":
+                    engine.control(messages.control_value(data.draw(MESSAGES["control"][1])))
+                else:
+                    engine.on_speaking(data.draw(flags), now)
+            except ReactdiffError:
+                continue
+            for _ in range(data.draw(st.integers(1, 8))):
+                now += data.draw(st.sampled_from([0, 20_000_000, 20_000_000, 20_000_000, 3 * NS, -2 * NS]))
+                frame = engine.tick(max(now, 1))
+                assert np.isfinite(frame.coefficients).all()
+                assert frame.coefficients[:52].min() >= 0.0
+                assert frame.coefficients[:52].max() <= 1.0
+                assert np.abs(frame.coefficients[52:]).max() < 1.6
+
+
+@pytest.mark.parametrize("policy", ["rules", "mime", "model"])
+def test_plans_stay_finite(policy: str) -> None:
+    @given(st.data())
+    @examples(4)
+    def check(data: st.DataObject) -> None:
+        listener = make_listener(policy, seed=1)
+        now = 100 * NS
+        with np.errstate(all="ignore"):
+            for _ in range(10):
+                try:
+                    frame = messages.speaker_value(data.draw(speaker(finite, near)))
+                except ReactdiffError:
+                    continue
+                now = max(now + 40_000_000, frame.stamp_ns)
+                listener.observe(frame)
+                reaction = listener.plan(now)
+                assert reaction is None or np.isfinite(reaction.coefficients).all()
+
+    check()

@@ -1,0 +1,136 @@
+"""Whatever comes over the network to the page: it answers as before, and gives out nothing but its own files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import pytest
+from fuzz_tools import examples
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.guard import Guard, host_name
+from reactdiff_ros.avatar.pages import load_pages
+
+pieces = st.one_of(
+    st.sampled_from(
+        ["..", "%2e%2e", "%2f", "/", "\\", "//", "%00", "etc/passwd", "server.py", "config.py", "index.html", "ws",
+         "api", "api/status", "?", "#", "~", ".git", "%c0%ae", "\x7f", "é"]
+    ),
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=8),
+)  # fmt: skip
+lines = st.one_of(
+    st.binary(max_size=120),
+    st.lists(pieces, max_size=6).map(lambda p: b"GET /" + "/".join(p).encode() + b" HTTP/1.1\r\nHost: HOST\r\n\r\n"),
+    st.lists(pieces, max_size=6).map(lambda p: b"GET /" + "".join(p).encode() + b" HTTP/1.1\r\nHost: HOST\r\n\r\n"),
+    st.sampled_from(
+        [b"POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 99999999\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+         b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", b"OPTIONS * HTTP/1.1\r\nHost: HOST\r\n\r\n",
+         b"GET /ws HTTP/1.1\r\nHost: HOST\r\nUpgrade: websocket\r\n\r\n",
+         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+         b"GET / HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"]
+    ),
+)  # fmt: skip
+
+
+def serve(work: Callable[[AvatarServer], Awaitable[None]]) -> None:
+    async def run() -> None:
+        server = AvatarServer(AvatarConfig(port=0))
+        await server.start()
+        try:
+            await asyncio.wait_for(work(server), 60.0)
+        finally:
+            await server.stop()
+
+    asyncio.run(run())
+
+
+async def alive(server: AvatarServer) -> bool:
+    async with aiohttp.ClientSession() as session, session.get(server.url + "healthz") as answer:
+        return answer.status == 200
+
+
+@given(st.lists(lines, min_size=1, max_size=12))
+@examples(20)
+def test_bytes_from_the_network(requests: list[bytes]) -> None:
+    own = {file.body for file in load_pages("soft").values()}
+
+    async def work(server: AvatarServer) -> None:
+        host = server.url.removeprefix("http://").rstrip("/")
+        for request in requests:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(host.rpartition(":")[2]))
+            writer.write(request.replace(b"HOST", host.encode()))
+            if writer.can_write_eof():
+                writer.write_eof()
+            try:
+                answer = await asyncio.wait_for(reader.read(2_000_000), 0.5)
+            except (asyncio.TimeoutError, ConnectionError):
+                answer = b""
+            finally:
+                writer.close()
+            head, _, body = answer.partition(b"\r\n\r\n")
+            if head.startswith(b"HTTP/1.1 200") and b"json" not in head:
+                assert body in own or any(file.startswith(body) for file in own)
+            assert b"Traceback" not in answer
+            assert b" 500 " not in head.split(b"\r\n")[0]
+        assert await alive(server)
+
+    serve(work)
+
+
+words = st.one_of(
+    st.sampled_from(['{"fps": 60}', '{"fps": 1e999}', '{"fps": NaN}', '{"fps": true}', "[" * 3000, "{}", "null", "\0"]),
+    st.text(max_size=80),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["fps", "candidates", "x"]), inner),
+        max_leaves=8,
+    ).map(str),
+)
+
+
+@given(st.lists(st.one_of(words, st.binary(max_size=60)), min_size=1, max_size=15))
+@examples(20)
+def test_words_over_the_websocket(sent: list[str | bytes]) -> None:
+    async def work(server: AvatarServer) -> None:
+        async with aiohttp.ClientSession() as session, session.ws_connect(server.url + "ws") as ws:
+            for message in sent:
+                if ws.closed:
+                    break
+                try:
+                    await (ws.send_str(message) if isinstance(message, str) else ws.send_bytes(message))
+                except (ConnectionError, aiohttp.ClientError):
+                    break
+        assert await alive(server)
+
+    serve(work)
+
+
+@given(
+    st.one_of(st.none(), st.text(max_size=60), st.sampled_from(["[::1", "a@b", "127.0.0.1:x", "localhost.:80", "::1"])),
+    st.one_of(st.none(), st.text(max_size=60), st.sampled_from(["null", "http://[", "http://localhost", "file://"])),
+)
+@examples(300)
+def test_headers_are_let_through_for_known_hosts_alone(host: str | None, origin: str | None) -> None:
+    refused = Guard("127.0.0.1").refuses(host, origin)
+    if refused is None:
+        assert host is not None
+        assert host_name(host) in ("localhost", "127.0.0.1", "::1")
+        assert origin is None or origin.lower().endswith(host.lower())
+
+
+@pytest.mark.parametrize(
+    "name", ["../server.py", "..%2fserver.py", "%2e%2e/config.py", "page/../../config.py", "/etc/passwd"]
+)
+def test_no_way_leads_out_of_the_folder(name: str) -> None:
+    async def work(server: AvatarServer) -> None:
+        url = URL(server.url + name, encoded=True)
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            assert answer.status in (400, 404)
+            assert "import" not in await answer.text()
+
+    serve(work)
