@@ -24,7 +24,7 @@ test: setup-test
 	@. ./env.sh && scripts/test.sh
 
 test-long: setup-test
-	@. ./env.sh && scripts/test.sh -m "not gpu and not hardware" $(ARGS)
+	@. ./env.sh && REACTDIFF_FUZZ=$${REACTDIFF_FUZZ:-30} scripts/test.sh -m "not gpu and not hardware" $(ARGS)
 
 # Figures of this machine: some minutes in which nothing else should run.
 bench: setup
