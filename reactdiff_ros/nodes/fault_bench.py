@@ -57,7 +57,7 @@ class FaultBench:
         self.picture_fault: PictureFault | None = None
         self.sound_fault: SoundFault | None = None
         self._node = watch.node
-        qos = {name: qos_profile(spec) for name, spec in load_table().qos.items()}
+        self._qos = qos = {name: qos_profile(spec) for name, spec in load_table().qos.items()}
         reliable = QoSProfile(depth=200)
         watch.tap(ExpressionFrame, "listener/expression", self._on_expression, reliable)
         watch.tap(ListenerStatus, "listener/status", self._on_status, reliable)
@@ -72,7 +72,8 @@ class FaultBench:
     def shout(self, topic: str, value: float) -> None:
         """Publish a message of this topic in which every floating-point number is `value`, stamped now."""
         if topic not in self._shouts:
-            self._shouts[topic] = self._node.create_publisher(SHOUTS[topic], topic, QoSProfile(depth=10))
+            durability = "latched" if topic == "listener/control" else "reliable"
+            self._shouts[topic] = self._node.create_publisher(SHOUTS[topic], topic, self._qos[durability])
         message = filled(SHOUTS[topic], value)
         if hasattr(message, "header"):
             message.header.stamp = self._node.get_clock().now().to_msg()

@@ -127,13 +127,15 @@ class GraphLab:
 
         def undo() -> None:
             try:
-                sentence = twin.communicate(timeout=10.0)[1].strip()
+                lines = twin.communicate(timeout=10.0)[1].splitlines()
             except subprocess.TimeoutExpired:
                 twin.kill()
                 twin.communicate()
                 return
+            # Lines of the log begin with their level in brackets.
+            sentence = next((line for line in reversed(lines) if line.strip() and not line.startswith("[")), "")
             if twin.returncode == 2 and sentence:
-                self._bench.trace.said.append(Said(time.time_ns(), "", 2, sentence.splitlines()[-1]))
+                self._bench.trace.said.append(Said(time.time_ns(), "", 2, sentence))
 
         return undo
 
