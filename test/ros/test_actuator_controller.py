@@ -1,0 +1,121 @@
+"""actuator_node before a controller of ros2_control: JointTrajectory out, JointState in."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import rclpy
+from ros_harness import RosGraph
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.nodes import convert
+from reactdiff_ros.robots.profile import load_profile
+from reactdiff_ros.types import ExpressionFrame
+
+pytestmark = pytest.mark.ros
+NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expression"
+COMMANDS, STATES = "/head_controller/joint_trajectory", "/joint_states"
+PROFILE = load_profile("ros2_control")
+JOINTS = {str(joint.output.id): joint for joint in PROFILE.joints.values()}
+
+
+class Controller:
+    """Goes where it is told at once, and says where it is, 50 times a second."""
+
+    def __init__(self, graph):
+        self.positions = {name: joint.neutral + 0.1 for name, joint in JOINTS.items()}
+        self.told = []
+        self.says = True
+        self._states = graph.node.create_publisher(JointState, STATES, 10)
+        graph.node.create_subscription(JointTrajectory, COMMANDS, self._on_command, 10)
+        graph.node.create_timer(0.02, self._say)
+
+    def _on_command(self, message):
+        self.told.append((time.monotonic(), message))
+        self.positions |= dict(zip(message.joint_names, message.points[0].positions, strict=True))
+
+    def _say(self):
+        if self.says:
+            names = [*self.positions, "wheel"]
+            self._states.publish(JointState(name=names, position=[*self.positions.values(), 7.0]))
+
+
+@pytest.fixture
+def graph(tmp_path):
+    graph = RosGraph(tmp_path)
+    graph.listen(STATE)
+    graph.start(NODE, robot="ros2_control", state_dir=str(tmp_path), lock_dir=str(tmp_path))
+    graph.wait_active(NODE)
+    yield graph
+    assert set(graph.close()) == {0}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+
+
+def show(graph, seconds, **coefficients):
+    values = np.zeros(58, np.float32)
+    for name, value in coefficients.items():
+        values[INDEX[name]] = value
+    due_s = time.monotonic()
+    for _ in range(round(50 * seconds)):
+        frame = ExpressionFrame(
+            graph.node.get_clock().now().nanoseconds, values, "listening", (), None, None, None, None
+        )
+        graph.publish(EXPRESSION, convert.expression_message(frame))
+        due_s = max(due_s + 0.02, time.monotonic())
+        graph.spin(due_s - time.monotonic())
+
+
+def until(graph, state):
+    for _ in range(200):
+        show(graph, 0.1)
+        if graph.received[STATE][-1].state == state:
+            return
+    pytest.fail(f"not {state}: {graph.received[STATE][-1]}")
+
+
+def enable(graph, data=True):
+    return graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=data)
+
+
+def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(graph):
+    graph.connect(EXPRESSION)
+    graph.until(lambda: "nobody listens to /head_controller" in graph.sentence(NODE), what="no controller is said")
+    assert not enable(graph).success
+    controller = Controller(graph)
+    graph.until(lambda: not graph.received[STATE][-1].obstacles, what="no obstacles")
+    assert controller.told == []
+    answer = enable(graph)
+    assert (answer.success, answer.message) == (True, "enabled")
+    until(graph, "following")
+    show(graph, 1.0, headYaw=0.3)
+    first = controller.told[0][1]
+    assert sorted(first.joint_names) == sorted(JOINTS)
+    start = dict(zip(first.joint_names, first.points[0].positions, strict=True))
+    assert all(abs(start[n] - min(j.neutral + 0.1, j.upper)) < 0.02 for n, j in JOINTS.items())
+    assert controller.positions["head_pan_joint"] == pytest.approx(0.3, abs=1e-4)
+    assert 0 < first.points[0].time_from_start.nanosec <= 60_000_000
+    path = [dict(zip(m.joint_names, m.points[0].positions, strict=True))["head_pan_joint"] for _, m in controller.told]
+    # One that is dropped on a busy machine makes the next step longer.
+    assert np.median(np.abs(np.diff(path))) <= 2.0 / 50
+    controller.says = False
+    until(graph, "stopped")
+    assert "/joint_states does not tell where it is" in graph.received[STATE][-1].fault
+
+
+def test_a_second_publisher_of_commands_is_named_and_prevents_enabling(graph):
+    Controller(graph)
+    other = rclpy.create_node("dancer", context=graph._context, use_global_arguments=False)
+    other.create_publisher(JointTrajectory, COMMANDS, 10)
+    try:
+        graph.connect(EXPRESSION)
+        seen = lambda: any("dancer" in o for m in graph.received[STATE][-1:] for o in m.obstacles)  # noqa: E731
+        graph.until(seen, what="it is seen")
+        answer = enable(graph)
+        assert not answer.success
+        assert "/actuator_node and /dancer publish /head_controller/joint_trajectory" in answer.message
+    finally:
+        other.destroy_node()
