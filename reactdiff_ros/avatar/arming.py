@@ -20,12 +20,14 @@ COMMANDS: Final = ("arm", "disarm", "reset")
 WRONG_TOKENS: Final = 10
 WRONG_S: Final = 60.0
 """After so many wrong tokens within this time none is looked at."""
-STOP_TRIES: Final = 4
-STOP_TRY_S: Final = 0.6
+STOP_TRIES: Final = 3
+STOP_TRY_S: Final = 1.0
 COMMAND_S: Final = 12.0
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 Call = Callable[[str], Awaitable[tuple[bool, str]]]
-"""Have the actuator do one of COMMANDS or "stop": whether it did, and its sentence. May raise ReactdiffError."""
+"""Have the actuator do one of COMMANDS or "stop": whether it did (a stop: is stopped), and its sentence.
+
+May raise ReactdiffError."""
 
 
 def new_token() -> str:

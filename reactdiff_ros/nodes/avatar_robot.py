@@ -115,7 +115,13 @@ class RobotWatch:
                 client.remove_pending_request(asked)
         if response is None:
             raise DeviceError("the actuator gave no answer", where=ACTUATOR)
+        while what == "stop" and response.success and not self._stopped():  # who asks gives up in time
+            await asyncio.sleep(LOOK_S)
         return bool(response.success), str(response.message)
+
+    def _stopped(self) -> bool:
+        """Whether the actuator's state has the stop: an answer alone may mean that it is under way."""
+        return self._message is not None and bool(self._message.software_stop)
 
 
 def _news(message: Any) -> tuple[Any, ...]:

@@ -1,0 +1,130 @@
+"""The face's page and actuator_node, both in processes of their own: the token, arming, and the stop."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+from actuator_graph import NODE, STATE, Bench
+from rcl_interfaces.msg import Log
+
+pytestmark = pytest.mark.ros
+
+
+class Page:
+    """What a browser would send."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.node = bench.graph.start("avatar_node", port=20765)
+        bench.graph.wait_active("avatar_node")
+        self.url = bench.graph.until(lambda: re.search(r"http://[\w.]+:\d+/", self.node.log), what="an address")[0]
+        self.token = bench.graph.until(lambda: re.search(r"into its panel: (\S+)", self.node.log), what="a token")[1]
+
+    def ask(self, path, body=None, **headers):
+        """Status and JSON of the answer; the robot's faces come meanwhile."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **headers}
+        request = urllib.request.Request(self.url + path, data=data, headers=headers)
+        got = []
+
+        def go():
+            try:
+                with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+                    got.append((answer.status, answer.read()))
+            except urllib.error.HTTPError as error:
+                with error:
+                    got.append((error.code, error.read()))
+
+        thread = threading.Thread(target=go)
+        thread.start()
+        while thread.is_alive():
+            self.bench.show(0.1, jawOpen=0.0)
+        thread.join()
+        status, text = got[0]
+        return status, json.loads(text) if text.startswith(b"{") else text.decode()
+
+    def command(self, what, **body):
+        return self.ask(f"api/robot/{what}", body)
+
+    def actuator(self):
+        """What the page shows of the actuator, when it is no older than the next telling."""
+        self.bench.show(0.7, jawOpen=0.0)
+        return self.ask("api/status")[1]["graph"].get("actuator")
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    with Bench(tmp_path_factory.mktemp("page")) as bench:
+        yield bench
+
+
+@pytest.fixture(scope="module")
+def page(bench):
+    rosout = []
+    bench.graph.node.create_subscription(Log, "/rosout", lambda message: rosout.append(message.msg), 100)
+    page = Page(bench)
+    yield page
+    assert "Traceback" not in page.node.log
+    assert not [line for line in rosout if page.token in line], "the log goes over the network and into recordings"
+
+
+def test_the_page_arms_with_the_token_alone(bench, page):
+    bench.until("disarmed")
+    bench.graph.until(lambda: not bench.said.obstacles, what="no obstacles")
+    shown = page.actuator()
+    assert (shown["robot"], shown["state"], shown["armed"]) == ("head", "disarmed", False)
+    for body in ({}, {"token": "wrong"}):
+        status, answer = page.command("arm", **body)
+        assert status == 403
+        assert "the terminal prints" in answer["message"]
+    status, sentence = page.ask("api/robot/arm", {"token": page.token}, Origin="http://evil.example")
+    assert status == 403
+    assert "another site" in sentence
+    assert page.ask("api/robot/arm", {"token": page.token}, Host="evil.example")[0] == 403
+    bench.show(0.3, jawOpen=0.0)
+    assert not bench.said.armed
+    assert not any(bench.said.torque)
+    status, answer = page.command("arm", token=page.token)
+    assert (status, answer["done"]) == (200, True), answer
+    bench.until("following")
+    assert page.actuator()["armed"]
+    status, answer = page.command("disarm", token=page.token)
+    assert status == 200, answer
+    bench.until("disarmed")
+
+
+def test_the_page_stops_without_a_token(bench, page):
+    bench.enable()
+    status, answer = page.command("stop")
+    assert (status, answer["done"]) == (200, True), answer
+    assert bench.said.software_stop
+    bench.until("stopped")
+    assert page.actuator()["software_stop"]
+    status, answer = page.command("arm", token=page.token)
+    assert status == 409, "a stop is latched"
+    assert answer["message"]
+    status, answer = page.command("reset", token=page.token)
+    assert status == 200, answer
+    bench.until("disarmed")
+
+
+def test_a_dead_actuator_does_not_confirm_a_stop(bench, page):
+    assert page.node.process.poll() is None
+    bench.node.stop(signal.SIGKILL)
+    bench.show(1.5, jawOpen=0.0)
+    assert page.actuator()["silent"]
+    status, answer = page.command("stop")
+    assert status == 503
+    assert "NOT confirmed" in answer["message"]
+    assert NODE in answer["message"] or "answer" in answer["message"]
+    bench.graph.received[STATE].clear()
+    bench.start()
+    bench.until("disarmed")
+    assert not page.actuator()["silent"]
+    assert page.command("stop")[0] == 200
