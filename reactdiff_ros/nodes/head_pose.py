@@ -7,17 +7,19 @@ rest.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 
+from ..clock import NS
 from ..errors import MessageError
 from ..types import HeadPose
 from . import convert
 
 if TYPE_CHECKING:
+    from ..robots.actuation_bus import Hardware
+    from ..robots.actuation_status import Status
     from ..robots.profile import Profile
 
 FRAME: Final = "listener_head_rest"
@@ -59,14 +61,30 @@ class HeadPosePublisher:
     """
 
     def __init__(self, node: Any, profile: Profile) -> None:
+        self._node = node
         from ..robots.gaze import HeadReader
 
-        self._node = node
         self._reader = HeadReader(profile) if profile.head is not None else None
         self._publisher = node.advertise("actuator/head_pose")
+        self._last_s = -math.inf
 
-    def publish(self, stamp_ns: int, measured: Sequence[float], command: Sequence[float]) -> None:
-        """Positions of all joints in the profile's order, at `stamp_ns` of the node's clock; NaN: not known."""
-        pose = self._reader.pose(measured, command) if self._reader is not None else None
-        if pose is not None:
-            self._node.publish(self._publisher, head_pose_message(HeadPose(stamp_ns, pose.astype(np.float32))))
+    def publish(self, status: Status, hardware: Hardware, now_ns: int, steady_s: float) -> None:
+        """After a tick; `now_ns` of the node's clock is `steady_s` of the drivers'. Nothing when nothing is new.
+
+        What cannot be measured is where it was told to be, as long as it has torque.
+        """
+        if self._reader is None:
+            return
+        measured = hardware.measured()
+        told = zip(status.commands.position, status.commands.torque, strict=True)
+        pose = self._reader.pose(measured, [position if torque else math.nan for position, torque in told])
+        if pose is None:
+            return
+        readings = [hardware.reading(joint) for joint in self._reader.joints]
+        times = [r.time_s for r in readings if r is not None and r.position is not None]
+        time_s = sum(times) / len(times) if times else status.time_s
+        if time_s <= self._last_s:
+            return
+        self._last_s = time_s
+        stamp_ns = now_ns - round((steady_s - time_s) * NS)
+        self._node.publish(self._publisher, head_pose_message(HeadPose(stamp_ns, pose.astype(np.float32))))

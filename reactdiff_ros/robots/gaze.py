@@ -31,6 +31,8 @@ class HeadReader:
             for joint, weight in profile.head.axes[axis].items():
                 self._weights[row, names.index(joint)] = weight
         self._moves = (self._weights != 0.0).any(axis=0)
+        self.joints = tuple(name for name, moves in zip(names, self._moves, strict=True) if moves)
+        """The joints that move the head."""
 
     def pose(self, measured: Sequence[float], command: Sequence[float]) -> Array | None:
         """The pose (6,) in the order, axes and units of the last six coefficients, zero at neutral.

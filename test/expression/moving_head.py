@@ -1,0 +1,103 @@
+"""A robot's head that follows the face late, with a camera on it, and a person in the room: for tests of gaze."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
+from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
+from reactdiff_ros.types import GazeTarget, HeadPose
+
+MS = 1_000_000
+TICK_NS = 20 * MS
+
+
+def turn(pitch: float, yaw: float, roll: float) -> np.ndarray:
+    """Rz(yaw) Ry(pitch) Rx(roll), x forward, y left, z up; one factor after the other."""
+    c, s = np.cos, np.sin
+    z = np.array([[c(yaw), -s(yaw), 0], [s(yaw), c(yaw), 0], [0, 0, 1]])
+    y = np.array([[c(pitch), 0, s(pitch)], [0, 1, 0], [-s(pitch), 0, c(pitch)]])
+    x = np.array([[1, 0, 0], [0, c(roll), -s(roll)], [0, s(roll), c(roll)]])
+    return z @ y @ x
+
+
+def optical(forward_left_up: np.ndarray) -> np.ndarray:
+    """REP-103's x forward, y left, z up as x right, y down, z forward."""
+    x, y, z = forward_left_up
+    return np.array([-y, -z, x])
+
+
+def seen_by_camera(person: np.ndarray, head: np.ndarray, config: ExpressionConfig) -> np.ndarray:
+    """Optical coordinates of `person` (forward, left, up of the resting eyes) for a camera on a head at `head` (6,)."""
+    c = config
+    pitch, yaw, roll, left, up, forward = head
+    eyes = np.array([-c.head_pivot_z_m, c.head_pivot_x_m, c.head_pivot_y_m])
+    camera = eyes + np.array([c.camera_z_m, -c.camera_x_m, -c.camera_y_m])
+    on_head = turn(pitch, yaw, roll).T @ (person + eyes - np.array([forward, left, up])) - camera
+    return optical(turn(c.camera_pitch_rad, c.camera_yaw_rad, c.camera_roll_rad).T @ on_head)
+
+
+def eyes_of(face: np.ndarray, config: ExpressionConfig) -> tuple[float, float]:
+    """Pitch (down) and yaw (left) of the eyes in the head, rad."""
+
+    def of(name: str) -> float:
+        return float(face[INDEX[name]])
+
+    left = of("eyeLookOutLeft") - of("eyeLookInLeft")
+    right = of("eyeLookInRight") - of("eyeLookOutRight")
+    down = of("eyeLookDownLeft") - of("eyeLookUpLeft")
+    return down * config.eye_pitch_full_rad, (left + right) / 2 * config.eye_yaw_full_rad
+
+
+def off_the_person(person: np.ndarray, head: np.ndarray, eyes: tuple[float, float]) -> float:
+    """Angle between where eyes in a head at `head` look and the person, rad."""
+    pitch, yaw = eyes
+    line = turn(*head[:3]) @ turn(pitch, yaw, 0.0)[:, 0]
+    to_person = person / np.linalg.norm(person)
+    return float(np.arccos(np.clip(line @ to_person, -1.0, 1.0)))
+
+
+def live(
+    engine: ExpressionEngine,
+    config: ExpressionConfig,
+    seconds: float,
+    person: Callable[[float], np.ndarray],
+    *,
+    before: Callable[[int], None] = lambda now: None,
+    measure: bool = True,
+    late_ticks: int = 5,
+    picture_ticks: int = 3,
+    follows: float = 1.0,
+) -> dict[str, np.ndarray]:
+    """Let the engine look at `person` (of s, in m forward, left, up) over `seconds`.
+
+    Head and eyes are `late_ticks` behind the face, and the head goes `follows` of its way; it is measured every tick
+    and heard of at the next one. A picture is taken every other tick and understood `picture_ticks` later.
+
+    Returns: by tick `off` (rad off the person), `pitch` and `yaw` of the head (rad), `faces` (58).
+    """
+    faces: deque[np.ndarray] = deque([np.zeros(58)] * (late_ticks + 1), maxlen=late_ticks + 1)
+    pictures: deque[tuple[int, GazeTarget]] = deque()
+    told: list[tuple[float, float, float, np.ndarray]] = []
+    heard: HeadPose | None = None
+    for i in range(round(seconds * 50)):
+        now = 1_000 * MS + i * TICK_NS
+        head = follows * faces[0][HEAD_PITCH:]
+        there = person(i / 50)
+        if i % 2 == 0:
+            seen = seen_by_camera(there, head, config).astype(np.float32)
+            pictures.append((now + picture_ticks * TICK_NS, GazeTarget(now, seen)))
+        if measure and heard is not None:
+            engine.on_head_pose(heard, now)
+        heard = HeadPose(now, head.astype(np.float32))
+        while pictures and pictures[0][0] <= now:
+            engine.on_gaze_target(pictures.popleft()[1], now)
+        before(now)
+        face = engine.tick(now).coefficients.astype(np.float64)
+        told.append((off_the_person(there, head, eyes_of(faces[0], config)), head[0], head[1], face))
+        faces.append(face)
+    off, pitch, yaw, shown = zip(*told, strict=True)
+    return {"off": np.array(off), "pitch": np.array(pitch), "yaw": np.array(yaw), "faces": np.array(shown)}
