@@ -48,6 +48,7 @@ HOMES = {
     "tensorrt": {"model"},
     "cuda": {"model"},
     "numba": {"evaluation"},
+    "pyinstrument": {"evaluation"},
     "ruckig": {"robots"},
     "pydantic": {"robots"},
     "serial": {"drivers"},

@@ -15,9 +15,11 @@ from reactdiff_ros.cli.bag import bag
 from reactdiff_ros.cli.bag_record import mark, record
 from reactdiff_ros.cli.bag_replay import bag_replay
 from reactdiff_ros.cli.bench import bench
+from reactdiff_ros.cli.bench_actuator import actuator_times
 from reactdiff_ros.cli.bench_faults import faults
 from reactdiff_ros.cli.bench_metrics import metrics as metrics_times
 from reactdiff_ros.cli.bench_model import model_times
+from reactdiff_ros.cli.bench_profile import profile_times
 from reactdiff_ros.cli.bench_record import record as record_times
 from reactdiff_ros.cli.bench_reference import reference as reference_times
 from reactdiff_ros.cli.bench_replay import replay_times
@@ -51,6 +53,7 @@ _EXTRAS = {
     "jinja2": ("evaluate", "pip install -r requirements/evaluate.txt"),
     "numba": ("evaluate", "pip install -r requirements/evaluate.txt"),
     "onnx": ("train", "pip install -r requirements/train.txt"),
+    "pyinstrument": ("test", "pip install -r requirements/test.txt"),
     "rosbags": ("evaluate", "pip install -r requirements/evaluate.txt"),
 }
 
@@ -87,8 +90,10 @@ cli.add_command(report)
 cli.add_command(compare)
 bench.add_command(response)
 bench.add_command(faults)
+bench.add_command(actuator_times)
 bench.add_command(replay_times)
 bench.add_command(model_times)
+bench.add_command(profile_times)
 bench.add_command(reference_times)
 bench.add_command(record_times)
 bench.add_command(metrics_times)

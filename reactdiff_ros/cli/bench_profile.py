@@ -1,0 +1,96 @@
+"""`reactdiff bench profile`: where the time of every 40 ms goes, as a page and a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+PICTURE = "images/performance_profile.png"
+
+
+@click.command("profile")
+@click.option("--clip", type=click.Path(path_type=Path), help="Media file (the demo speaker).")
+@click.option("--seconds", type=click.FloatRange(3.0, 600.0), default=20.0, show_default=True, help="Of the clip.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Page to write, with its picture in images/ beside it.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def profile_times(clip: Path | None, seconds: float, output: Path | None, as_json: bool) -> int:
+    """Profile perception, encoder and plans on a clip: by stage, and by function of the listener.
+
+    Samples come from pyinstrument (requirements/test.txt). Nothing else should run on the machine meanwhile.
+    """
+    from time import perf_counter
+
+    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
+    from reactdiff_ros.cli.progress import progress_bar
+    from reactdiff_ros.demo import demo_clip_path
+    from reactdiff_ros.errors import ReactdiffError
+    from reactdiff_ros.evaluation.bench.profile import plot_profile, profile_clip
+    from reactdiff_ros.replay.parameters import settings_as_live
+
+    with json_on_stdout(as_json) as result:
+        settings, _ = settings_as_live({})
+        with progress_bar("profiling") as show:
+            figures = profile_clip(clip or demo_clip_path(), settings, perf_counter, seconds=seconds, told=show)
+        if output is not None:
+            plot_profile(figures, output.parent / PICTURE)
+            try:
+                output.write_text(profile_page(figures), encoding="utf-8")
+            except OSError as error:
+                raise ReactdiffError(
+                    "the page cannot be written", where=str(output), todo=str(error.strerror)
+                ) from error
+            tell(f"wrote {output}")
+        result.update(figures)
+    if not as_json and output is None:
+        click.echo(dumps({k: v for k, v in figures.items() if k != "slots"}, indent=2))
+    return 0
+
+
+def profile_page(figures: dict[str, Any]) -> str:
+    """The page of these figures."""
+    summary, machine = figures["summary"], figures["hardware"]
+
+    def row(name: str, what: str) -> str:
+        pair = summary[name]
+        return f"| {what} | {pair['p50']:g} | {pair['p99']:g} |" if pair else f"| {what} | | |"
+
+    lines = [
+        "# Where the time goes",
+        "",
+        "Made by `reactdiff bench profile --output docs/performance.md`. How plans are kept in time is told in",
+        "[many_listeners.md](many_listeners.md).",
+        "",
+        f"Measured on {machine['cpu']}, {machine['cores']} cores, with {figures['backend']}, on {figures['clip']}"
+        f" ({figures['seconds']:g} s), in one process as fast as it goes.",
+        "",
+        "![Milliseconds of each stage in every 40 ms](images/performance_profile.png)",
+        "",
+        "| In every 40 ms of live time | p50, ms | p99, ms |",
+        "| --- | ---: | ---: |",
+        row("perception_ms", "perception: the picture and the sound"),
+        row("encoder_ms", "encoder: the listener takes in a frame"),
+        row("plan_ms", "a whole plan, about every fourth slot"),
+        row("compute_ms", "all, plans spread over the slots until the next one"),
+        row("burst_ms", "all, each plan in its own slot"),
+        "",
+        f"Of {summary['slots']} slots {summary['over_40_ms']} took more than 40 ms in one thread."
+        " Live, perception is a process and plans are a thread of their own.",
+        "",
+        "## The listener, by function",
+        "",
+        "Share of the listener's time (frames and plans, without perception) spent in a function itself, or in a",
+        "library that it called, from samples of the stack.",
+        "",
+        "| Function | Where | In | Share |",
+        "| --- | --- | --- | ---: |",
+        *(
+            f"| `{f['function']}` | `{f['where']}` | {f['in']} | {100 * f['share']:.1f} % |"
+            for f in figures["functions"]
+        ),
+    ]
+    return "\n".join(lines) + "\n"
