@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from reactdiff_ros.model.backends import onnxruntime_backend
 from reactdiff_ros.model.backends.base import BackendError, Stretch
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda, axes_of, failed
 from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe
+from reactdiff_ros.model.backends.serving import Serving
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import Weights, find_weights
 
@@ -157,3 +159,53 @@ def test_threads_leave_other_cores_alone() -> None:
     assert options.intra_op_num_threads == 2
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert json.dumps(options.inter_op_num_threads) == "1"
+
+
+@pytest.fixture
+def cuda_that_is_the_cpu(monkeypatch) -> None:
+    """CUDA's calling code, its sessions and buffers on the CPU."""
+    pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
+    monkeypatch.setattr(onnxruntime_backend, "CUDA", "CPUExecutionProvider")
+    monkeypatch.setattr(onnxruntime_backend, "DEVICE", "cpu")
+    make = onnxruntime_backend.OnnxRuntimeCuda._session
+    monkeypatch.setattr(
+        onnxruntime_backend.OnnxRuntimeCuda,
+        "_session",
+        lambda self, model, where, capture=False: make(self, model, where),
+    )
+
+
+def test_bound_buffers_give_what_the_cpu_gives(weights, cpu, cuda_that_is_the_cpu) -> None:
+    gpu = OnnxRuntimeCuda(weights)
+    assert gpu.name == "onnxruntime-cuda-fp32"
+    for job in (probe(weights.shape, 2, 1, 2), guided(probe(weights.shape, 2, 2, 1)), probe(weights.shape, 2, 1, 2)):
+        drawn = gpu.stretch(job)
+        np.testing.assert_allclose(drawn, cpu.stretch(job), atol=1e-4)
+        other = replace(job, noise=-job.noise)
+        np.testing.assert_allclose(gpu.stretch(other), cpu.stretch(other), atol=1e-4)
+        np.testing.assert_array_equal(gpu.stretch(job), drawn)
+    assert len(gpu._captured) == 2
+
+
+def test_an_impatient_caller_is_served_by_the_cpu_meanwhile(weights, cpu, cuda_that_is_the_cpu) -> None:
+    gpu = OnnxRuntimeCuda(weights)
+    gpu.patient = False
+    serving = Serving(cpu, "until then")
+    serving.switch(gpu, "asked for")
+    job = probe(weights.shape, 2)
+    np.testing.assert_array_equal(serving.stretch(job), cpu.stretch(job))
+    for thread in threading.enumerate():
+        if thread.name == "cuda graph":
+            thread.join()
+    assert len(gpu._captured) == 1
+    np.testing.assert_allclose(serving.stretch(job), cpu.stretch(job), atol=1e-4)
+    assert serving.name == gpu.name
+
+
+def test_a_backend_tries_all_work_before_it_takes_over(weights, cpu, cuda_that_is_the_cpu) -> None:
+    serving = Serving(cpu, "until then")
+    serving.stretch(probe(weights.shape, 2))
+    serving.stretch(guided(probe(weights.shape, 2)))
+    gpu = OnnxRuntimeCuda(weights)
+    serving.switch(gpu, "asked for")
+    assert len(gpu._captured) == 2

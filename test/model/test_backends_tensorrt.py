@@ -355,12 +355,28 @@ def test_a_gpu_that_fails_while_running_leaves_the_face_going(weights, built, fa
     assert opened.serving.stretch(job).shape == job.noise.shape
 
 
-def test_other_steps_run_on_the_cpu_and_are_noted(weights, built) -> None:
-    opened = Rig(built).open(weights)
-    job = probe(weights.shape, 3)
-    np.testing.assert_array_equal(opened.serving.stretch(job), OnnxRuntimeCpu(weights).stretch(job))
-    assert opened.serving.wanted == {Variant("sampler", job.schedule, False)}
+def test_other_steps_run_on_the_cpu_until_their_engine_is_there(weights, built, tmp_path) -> None:
+    machine = Rig(copied(built, tmp_path / "copy"))
+    go, done = threading.Event(), threading.Event()
+
+    def build(order: str) -> tuple[int, str]:
+        assert go.wait(60)
+        code = machine.build(order)
+        done.set()
+        return code
+
+    opened = machine.open(weights, build=build)
+    job, cpu = probe(weights.shape, 2), OnnxRuntimeCpu(weights)
+    variant = Variant("sampler", job.schedule, False)
+    for _ in range(2):
+        np.testing.assert_array_equal(opened.serving.stretch(job), cpu.stretch(job))
+    assert opened.serving.wanted == {variant}
     assert opened.serving.name == "tensorrt-fp32", "the rest stays on the GPU"
+    go.set()
+    assert done.wait(60)
+    opened.close()
+    assert [o["graph"] for o in machine.orders] == ["sampler"]
+    assert "built engine sampler-2 in 0 s" in machine.told
 
 
 @pytest.mark.parametrize("gpu", [{"devices": 0}, {"failing": True}])

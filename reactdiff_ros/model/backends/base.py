@@ -16,6 +16,10 @@ class BackendError(ReactdiffError):
     """A backend is not there, cannot load, or failed while running; another one goes on."""
 
 
+class NotReadyError(BackendError):
+    """Work that is not prepared yet on a backend that works; meanwhile another one does it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """What is drawn at once: M noisy stretches for each of N listeners, M = K candidates or, guided, twice as many."""

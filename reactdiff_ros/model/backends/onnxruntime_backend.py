@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +21,7 @@ from reactdiff_ros.model.solvers import fitted_multistep
 from reactdiff_ros.model.weights import GRAPHS, Weights
 from reactdiff_ros.types import FloatArray
 
-from .base import BackendError, Precision, Stretch
+from .base import BackendError, NotReadyError, Precision, Stretch
 
 SMALL: Final = 16
 """Up to so many stretches, what a graph does about shapes takes as long as its arithmetic."""
@@ -29,6 +29,7 @@ SHAPES: Final = 12
 """Shapes of stretches that have a captured session of their own on the GPU."""
 CUDA: Final = "CUDAExecutionProvider"
 CPU: Final = "CPUExecutionProvider"
+DEVICE: Final = "cuda"
 
 
 class OnnxRuntimeCpu:
@@ -132,6 +133,9 @@ class OnnxRuntimeCuda:
         self._weights, self._precision = weights, precision
         self.captures = capture
         """Whether work is captured; False as well where ONNX Runtime cannot."""
+        self.patient = True
+        """Whether a call waits while a new shape is prepared (seconds); False: it raises NotReadyError meanwhile."""
+        self._preparing: set[tuple[Any, ...]] = set()
         self._sessions: dict[str, Any] = {}
         self._loops: dict[tuple[tuple[float, ...], bool], Any] = {}
         self._captured: OrderedDict[tuple[Any, ...], _Captured] = OrderedDict()
@@ -155,23 +159,45 @@ class OnnxRuntimeCuda:
     def stretch(self, job: Stretch) -> FloatArray:
         """See `base.Backend`."""
         try:
+            captured = self._captured_for(job)
             with self._lock:
-                return self._captured_for(job).run(job.inputs())
+                return captured.run(job.inputs())
         except BackendError:
             raise
         except Exception as error:
             raise failed("ONNX Runtime failed on the GPU", error) from error
 
     def _captured_for(self, job: Stretch) -> _Captured:
-        sizes = axes_of(job)
-        key = (job.schedule, job.guided, *sizes.values())
-        if key not in self._captured:
-            session = self._loop_session(self._loop(job.schedule, job.guided, sizes).SerializeToString())
+        key = (job.schedule, job.guided, *axes_of(job).values())
+        with self._lock:
+            found = self._captured.get(key)
+            if found is not None:
+                self._captured.move_to_end(key)
+                return found
+        if self.patient:
+            return self._prepare(key, job)
+        if not self._preparing:  # one at a time: it costs a core for a second
+            self._preparing.add(key)
+            Thread(target=self._prepare_aside, args=(key, job), name="cuda graph", daemon=True).start()
+        raise NotReadyError("this batch is being prepared for the GPU", where=str(job.noise.shape))
+
+    def _prepare_aside(self, key: tuple[Any, ...], job: Stretch) -> None:
+        try:
+            self._prepare(key, job)
+        except Exception:  # the work stays on the CPU, and is tried again
+            pass
+        finally:
+            self._preparing.discard(key)
+
+    def _prepare(self, key: tuple[Any, ...], job: Stretch) -> _Captured:
+        session = self._loop_session(self._loop(job.schedule, job.guided, axes_of(job)).SerializeToString())
+        captured = _Captured(session, job)
+        with self._lock:
+            captured.run(job.inputs())
             while len(self._captured) >= SHAPES:
                 self._captured.popitem(last=False)
-            self._captured[key] = _Captured(session, job)
-        self._captured.move_to_end(key)
-        return self._captured[key]
+            self._captured[key] = captured
+        return captured
 
     def _loop_session(self, model: bytes) -> Any:
         if self.captures:
@@ -222,8 +248,8 @@ class _Captured:
 
         self._session = session
         make = ort.OrtValue.ortvalue_from_numpy
-        self._inputs = {name: make(np.ascontiguousarray(a), "cuda", 0) for name, a in job.inputs().items()}
-        self._output = make(np.zeros_like(job.noise), "cuda", 0)
+        self._inputs = {name: make(np.ascontiguousarray(a), DEVICE, 0) for name, a in job.inputs().items()}
+        self._output = make(np.zeros_like(job.noise), DEVICE, 0)
         self._binding = session.io_binding()
         for name, value in self._inputs.items():
             self._binding.bind_ortvalue_input(name, value)

@@ -38,6 +38,8 @@ class Wanted:
     """Of the solver."""
     cache: Path | None = None
     """Folder of engines; None: the user's."""
+    patient: bool = True
+    """Whether a call waits while the GPU is prepared for work of a new shape; False: the CPU does it meanwhile."""
 
 
 @dataclass(slots=True)
@@ -133,6 +135,7 @@ def _cuda(weights: Weights, wanted: Wanted, cpu: OnnxRuntimeCpu, timer: Callable
     job = probe(weights.shape, wanted.steps[0])
     taken = {backend.name: _median_ms(backend, job, timer) for backend in (cpu, gpu)}
     told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in taken.items())
+    gpu.patient = wanted.patient
     serving = Serving(cpu, f"faster than CUDA here (one stretch: {told})")
     if wanted.backend == "cuda" or taken[gpu.name] < taken[cpu.name]:
         serving.switch(gpu, f"one stretch: {told}")

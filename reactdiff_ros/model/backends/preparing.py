@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import subprocess
 import sys
 import threading
@@ -43,6 +44,8 @@ def build_in_process(
 class Preparing:
     """Engines of some variants, one after another, in a thread; then `serving` switches to them.
 
+    Engines that turn out to be missing later (for another number of steps, say) follow in the same way.
+
     Args:
         serving: is told when TensorRT takes over, or why it does not.
         weights: of the graphs.
@@ -83,16 +86,20 @@ class Preparing:
         self._done = 0
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
+        self._settled = threading.Event()
+        self._missing: queue.SimpleQueue[Variant | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin, in a thread."""
+        self._serving.missed = self._missing.put
         self._thread = threading.Thread(target=self.run, name="engines", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End a running build and wait for the thread."""
         self._stopped = True
+        self._missing.put(None)
         process = self._process
         if process is not None and process.poll() is None:
             process.terminate()
@@ -100,13 +107,12 @@ class Preparing:
             self._thread.join()
 
     def wait(self) -> None:
-        """Until it is done with it, well or not."""
-        if self._thread is not None:
-            self._thread.join()
+        """Until TensorRT is in use, or is not to be."""
+        self._settled.wait()
 
     def running(self) -> bool:
-        """Whether it still works at it."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether TensorRT may still come into use."""
+        return not self._settled.is_set()
 
     def state(self) -> str:
         """What is being built, since when and how long it is expected to take; "" when nothing is."""
@@ -114,25 +120,46 @@ class Preparing:
         if now is None:
             return ""
         name, began, expected = now
+        number, count = self._done + 1, max(len(self._variants), self._done + 1)
         return (
-            f"building engine {self._done + 1} of {len(self._variants)} ({name}, {self._precision}) for "
+            f"building engine {number} of {count} ({name}, {self._precision}) for "
             f"{self.machine.told()}: {self._timer() - began:.0f} s of about {expected:.0f} s"
         )
 
     def run(self) -> None:
         """All of it, in this thread."""
         try:
+            backend = self._first()
+        finally:
+            self._settled.set()
+        if backend is None:
+            return
+        for variant in iter(self._missing.get, None):
+            try:
+                backend.engines[variant] = self._engine(variant)
+            except BackendError as error:
+                if not self._stopped:
+                    self._tell(f"{variant.name} stays on the CPU: {error}")
+            finally:
+                self._now = None
+        backend.close()
+
+    def _first(self) -> TensorRT | None:
+        """What is needed before the switch, and the switch."""
+        try:
             engines = {variant: self._engine(variant) for variant in self._variants}
+            backend = TensorRT(engines, self._serving.cpu, self._precision)
+            why = f"TensorRT {self.machine.tensorrt} on {self.machine.gpu}"
+            self._serving.switch(backend, why)
         except BackendError as error:
             if not self._stopped:
                 self._serving.why = f"TensorRT is not in use: {error}"
                 self._tell(self._serving.why)
-            return
+            return None
         finally:
             self._now = None
-        why = f"TensorRT {self.machine.tensorrt} on {self.machine.gpu}"
-        self._serving.switch(TensorRT(engines, self._serving.cpu, self._precision), why)
         self._tell(f"the model runs in {why} now, {self._precision}")
+        return backend
 
     def _engine(self, variant: Variant) -> Engine:
         onnx = onnx_hash(self._weights, variant)

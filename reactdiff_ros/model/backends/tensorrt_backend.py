@@ -9,7 +9,7 @@ import numpy as np
 
 from reactdiff_ros.types import FloatArray
 
-from .base import Backend, BackendError, Precision, Stretch
+from .base import Backend, NotReadyError, Precision, Stretch
 from .engine import Engine
 from .variants import CANDIDATES, Variant
 
@@ -17,7 +17,7 @@ _SHARED: Final = {"encoder": ("mask",)}
 """Inputs that all rows share."""
 
 
-class MissingEngineError(BackendError):
+class MissingEngineError(NotReadyError):
     """There is no engine for this work yet; the rest goes on."""
 
     def __init__(self, variant: Variant) -> None:
