@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from reactdiff_ros.robots.actuation import Actuation
 from reactdiff_ros.robots.actuation_schedule import Schedule
@@ -19,7 +18,18 @@ LEAST_LEFT_S = 0.004
 SWITCH_S = 0.0005
 """Python gives another thread its turn after this long; its default of 5 ms would be a quarter of a tick."""
 PRIORITY = 20
-"""Realtime priority (SCHED_FIFO), where the account may have one."""
+"""Realtime priority (SCHED_FIFO) of the thread, where the account may have one."""
+PROCESS_PRIORITY = 10
+"""That of all other threads: one of them may hold Python's lock when the thread is to tick, and must not be put off."""
+
+
+def prioritise(priority: int) -> bool:
+    """Give this thread, and those that it starts, a realtime priority; False where the account may not."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    except (OSError, AttributeError):
+        return False
+    return True
 
 
 class BusThread(Worker):
@@ -44,9 +54,7 @@ class BusThread(Worker):
 
     def _run(self) -> None:
         sys.setswitchinterval(SWITCH_S)
-        with suppress(OSError, AttributeError):
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
-            self.realtime = True
+        self.realtime = prioritise(PRIORITY)
         self.schedule = schedule = Schedule(self._actuation.profile.rate_hz, time.monotonic())
         try:
             while not self._stopping:

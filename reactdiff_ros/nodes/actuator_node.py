@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from reactdiff_ros.robots.profile import Profile, load_profile
 from . import convert
 from .actuator_controllers import Controllers
 from .actuator_drivers import make_hardware
-from .actuator_loop import BusThread
+from .actuator_loop import PROCESS_PRIORITY, BusThread, prioritise
 from .actuator_message import state_message
 from .actuator_saved import Kept, state_folder
 from .actuator_writers import Writers
@@ -290,5 +289,5 @@ class ActuatorNode(ReactdiffNode):
 
 def main() -> int:
     """Run the node."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    prioritise(PROCESS_PRIORITY)
     return run(ActuatorNode)

@@ -1,0 +1,59 @@
+"""`reactdiff bench actuator`: how evenly a robot is commanded, and how soon after its face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("actuator")
+@click.option("--robot", default="generic_12servo", show_default=True, metavar="NAME", help="Profile, with servos.")
+@click.option("--clip", type=click.Path(path_type=Path), help="Media file to play as if live (the demo speaker).")
+@click.option("--seconds", type=click.FloatRange(1.0, 86400.0), default=30.0, show_default=True, help="Counted time.")
+@click.option("--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def actuator_times(robot: str, clip: Path | None, seconds: float, policy: str | None, as_json: bool) -> int:
+    """Run the real graph, page and model included, on a clip, with ROBOT's servos emulated in this process.
+
+    Told are 99th percentiles: of commands after they were due (jitter), and from the expression's stamp to the end of
+    the command that follows it first (latency). 5 ms and 15 ms are asked for at 50 Hz.
+    """
+    import tempfile
+    import time
+
+    from reactdiff_ros.cli.listen import StopFlag
+    from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell
+    from reactdiff_ros.cli.robot_emulate import write_profile
+    from reactdiff_ros.demo import demo_clip_path
+    from reactdiff_ros.emulators.rig import Rig
+    from reactdiff_ros.errors import MediaError
+    from reactdiff_ros.evaluation.bench.actuator import ActuatorRun, bench_actuator
+    from reactdiff_ros.nodes.live_graph import LiveOptions
+    from reactdiff_ros.robots.calibration import save_calibration
+    from reactdiff_ros.robots.profile import load_profile
+
+    with json_on_stdout(as_json) as result:
+        played = clip or demo_clip_path()
+        if not played.is_file():
+            raise MediaError("there is no such clip", where=str(played), todo="name a media file")
+        stop = StopFlag()
+        with tempfile.TemporaryDirectory(prefix="reactdiff-bench-") as made:
+            folder = Path(made)
+            with Rig(load_profile(robot), folder, time.monotonic) as rig:
+                path = folder / "robot.yaml"
+                write_profile(rig, path)
+                save_calibration(folder / "calibration.json", rig.calibrations)
+                arguments = {"clip": str(played.absolute()), "robot": str(path)}
+                arguments |= {} if policy is None else {"policy": policy}
+                parameters: dict[str, bool | int | float | str] = {
+                    "loop": True,
+                    "calibration": str(folder / "calibration.json"),
+                    "state_dir": made,
+                    "lock_dir": made,
+                }
+                run = ActuatorRun(LiveOptions(arguments=arguments, parameters=parameters), rig, seconds)
+                result.update(bench_actuator(run, folder / "graph", tell, lambda: stop.set))
+    if not as_json:
+        click.echo(dumps(result, indent=2))
+    return EXIT_DONE if result["held"] else EXIT_ERROR
