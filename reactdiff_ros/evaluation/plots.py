@@ -14,7 +14,8 @@ from reactdiff_ros.errors import ReactdiffError
 Values = NDArray[np.floating[Any]]
 
 
-def _axes(rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+def new_axes(rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+    """A figure and its axes (rows, columns)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -23,7 +24,8 @@ def _axes(rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _save(figure: Any, path: Path) -> Path:
+def save_figure(figure: Any, path: Path) -> Path:
+    """Write a figure, with the folders that it needs. Raises ReactdiffError when that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
@@ -34,7 +36,7 @@ def _save(figure: Any, path: Path) -> Path:
 
 def plot_responses(curves: Mapping[str, tuple[Values, Values]], path: Path) -> Path:
     """Mean smile with and without the event under each setting, (2, T) and the time axis in s."""
-    figure, axes = _axes(1, len(curves))
+    figure, axes = new_axes(1, len(curves))
     for axis, (name, (pair, time_s)) in zip(axes[0], curves.items(), strict=True):
         for curve, label, style in zip(pair, ("smile inserted", "none"), ("-", "--"), strict=True):
             axis.plot(time_s, curve, style, label=label)
@@ -42,12 +44,12 @@ def plot_responses(curves: Mapping[str, tuple[Values, Values]], path: Path) -> P
         axis.set(title=name, xlabel="time after the speaker's smile begins, s", ylabel="listener's mouthSmile")
         axis.set_ylim(0, max(0.4, *(float(p.max()) * 1.1 for p, _ in curves.values())))
         axis.legend()
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_lags(lags: Mapping[str, tuple[Values, Values, int]], path: Path) -> Path:
     """Histogram of onset lags (s) over that of `shifts` shifted pairings, each given as (lags, chance, shifts)."""
-    figure, axes = _axes(1, len(lags))
+    figure, axes = new_axes(1, len(lags))
     edges = np.arange(-3.0, 3.01, 0.2)
     for axis, (name, (own, chance, shifts)) in zip(axes[0], lags.items(), strict=True):
         axis.hist(own, edges, label="observed", alpha=0.6)
@@ -55,14 +57,14 @@ def plot_lags(lags: Mapping[str, tuple[Values, Values, int]], path: Path) -> Pat
         axis.stairs(level, edges, label="chance", color="black")
         axis.set(title=name, xlabel="listener's onset after the speaker's, s", ylabel="smiles")
         axis.legend()
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_spectra(
     frequency: Values, densities: Mapping[str, Mapping[str, Values]], bands: tuple[tuple[float, float], ...], path: Path
 ) -> Path:
     """Power over frequency of each group (outer name) for each system (inner name)."""
-    figure, axes = _axes(2, (len(densities) + 1) // 2)
+    figure, axes = new_axes(2, (len(densities) + 1) // 2)
     for axis, (group, systems) in zip(axes.flat, densities.items(), strict=False):
         for name, density in systems.items():
             axis.loglog(frequency[1:], np.maximum(density[1:], 1e-12), label=name)
@@ -72,13 +74,13 @@ def plot_spectra(
         axis.legend()
     for axis in list(axes.flat)[len(densities) :]:
         axis.set_axis_off()
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_systems(result: Mapping[str, Any], systems: Sequence[str], path: Path) -> Path:
     """Bars of every figure with its 95 % interval, a bar a system, of an evaluation on the simulator."""
     names = ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "pose")
-    figure, axes = _axes(2, 3)
+    figure, axes = new_axes(2, 3)
     for axis, name in zip(axes.flat, names, strict=True):
         # Noise and the targets themselves dwarf everything else.
         shown = [s for s in systems if s not in {"ground_truth", "random"}]
@@ -90,14 +92,14 @@ def plot_systems(result: Mapping[str, Any], systems: Sequence[str], path: Path) 
         axis.vlines(range(len(shown)), *ends, color="black")
         axis.set_xticks(range(len(shown)), shown, rotation=60, ha="right")
         axis.set_title(name)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_time_line(
     speaker: Mapping[str, Values], listeners: Mapping[str, Mapping[str, Values]], path: Path, rate_hz: float = 25.0
 ) -> Path:
     """One speaker's smile and speech over what each system does: its smile, and its head's pitch in degrees."""
-    figure, axes = _axes(len(listeners) + 1, 1)
+    figure, axes = new_axes(len(listeners) + 1, 1)
     figure.set_size_inches(10, 1.7 * len(axes))
     time = np.arange(len(speaker["smile"])) / rate_hz
     axes[0, 0].fill_between(time, speaker["speech"], step="mid", alpha=0.2, label="speech")
@@ -111,7 +113,7 @@ def plot_time_line(
         head.plot(time, np.degrees(own["pitch"]), color="tab:orange", linewidth=0.8)
         head.set(ylim=(-15, 15), ylabel="pitch, degrees")
     axes[-1, 0].set_xlabel("s")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_controls(figures: Mapping[str, Any], path: Path) -> Path:
@@ -119,11 +121,11 @@ def plot_controls(figures: Mapping[str, Any], path: Path) -> Path:
     panels = [(name, part) for name, parts in figures["controls"].items() for part in parts]
     panels += list(figures["style"].items())
     columns = 4
-    figure, axes = _axes(-(-len(panels) // columns), columns)
+    figure, axes = new_axes(-(-len(panels) // columns), columns)
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     for axis, (name, part) in zip(axes.flat, panels, strict=False):
         axis.fill_between(part["values"], part["low"], part["high"], alpha=0.2)
         axis.plot(part["values"], part["mean"], "o-")
         axis.set(xlabel=name, ylabel=part["measure"])
-    return _save(figure, path)
+    return save_figure(figure, path)

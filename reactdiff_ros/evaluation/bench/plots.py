@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from reactdiff_ros.evaluation.plots import _axes, _save
+from reactdiff_ros.evaluation.plots import new_axes, save_figure
 
 _PANELS: Final = (
     ("steps", "steps of the denoiser"),
@@ -27,7 +27,7 @@ def plot_costs(result: Mapping[str, Any], path: Path) -> Path:
     Raises:
         ReactdiffError: it cannot be written.
     """
-    figure, axes = _axes(2, 3)
+    figure, axes = new_axes(2, 3)
     for axis, (sweep, label) in zip(axes.flat, _PANELS, strict=False):
         for backend, rows in _by_backend([r for r in result["rows"] if r["sweep"] == sweep]).items():
             x = [row[sweep] for row in rows]
@@ -43,7 +43,7 @@ def plot_costs(result: Mapping[str, Any], path: Path) -> Path:
     window.set_ylim(bottom=0)
     window.legend()
     axes.flat[-1].set_visible(False)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _by_backend(rows: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
