@@ -17,6 +17,8 @@ from typing import Final
 from reactdiff_ros.errors import ReactdiffError
 
 COMMANDS: Final = ("arm", "disarm", "reset")
+TOKEN_VARIABLE: Final = "REACTDIFF_PAGE_TOKEN"
+"""Who starts the page may give its token in the environment, and then prints it; else the page's node does both."""
 WRONG_TOKENS: Final = 10
 WRONG_S: Final = 60.0
 """After so many wrong tokens within this time none is looked at."""

@@ -221,17 +221,20 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
                 whole = 0.0
             if graph.url and graph.url != printed:
                 if printed is None or not as_json:
-                    _announce(graph, as_json)
+                    _announce(graph, as_json, robot=any(n.name == "actuator_node" for n in nodes))
                 printed = graph.url
         tell("stopping")
     return 0
 
 
-def _announce(graph: LiveGraph, as_json: bool) -> None:
+def _announce(graph: LiveGraph, as_json: bool, robot: bool) -> None:
     from reactdiff_ros.cli.output import dumps
 
     with suppress(OSError):
         if not as_json:
             print(f"The face is here (Ctrl-C ends it): {graph.url}", flush=True)
+            if robot:
+                print(f"To arm the robot from there, type this token into the panel: {graph.page_token}", flush=True)
         elif not getattr(sys.stdout, "closed", False):
-            print(dumps({"url": graph.url, "nodes": graph.supervisor.pids()}), flush=True)
+            token = {"page_token": graph.page_token} if robot else {}
+            print(dumps({"url": graph.url, "nodes": graph.supervisor.pids(), **token}), flush=True)

@@ -6,15 +6,13 @@ import asyncio
 import os
 from typing import Any, Final, Protocol
 
-from reactdiff_ros.avatar.arming import Desk, new_token
+from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, Desk, new_token
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import DeviceError
 
 from .interfaces import interface
 
 ACTUATOR: Final = "actuator_node"
-TOKEN_VARIABLE: Final = "REACTDIFF_PAGE_TOKEN"
-"""Who starts the node may give the token, and then prints it; else the node makes one and prints it."""
 SILENT_NS: Final = 1 * NS
 """The actuator speaks ten times a second: after this time the page says that nothing is heard of it."""
 GONE_NS: Final = 30 * NS

@@ -208,8 +208,12 @@ class LiveGraph:
     def __init__(
         self, options: LiveOptions, say: Callable[[str], None], folder: Path, limits: Limits | None = None
     ) -> None:
+        from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, new_token
+
         self.options = options
         self.environment = graph_environment(options)
+        self.page_token = self.environment.setdefault(TOKEN_VARIABLE, new_token())
+        """With it the face's page may arm a robot: to be told to whoever sees the terminal."""
         self.url: str | None = None
         self.reports: dict[str, NodeReport] = {}
         self.watch: GraphWatch | None = None

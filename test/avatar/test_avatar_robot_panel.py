@@ -176,10 +176,15 @@ def test_what_is_wrong_with_the_robot_is_shown(robot: Robot, page: Page) -> None
     robot.tell(state="stopped", fault="half of the bus is gone", joint_faults={"jaw": "<b>81 C</b>, too hot"})
     page.until("document.getElementById('robot-faults').innerText.includes('too hot')")
     assert text(page, "robot-faults").split("\n") == ["half of the bus is gone", "jaw: <b>81 C</b>, too hot"]
-    robot.tell(state="disarmed", fault="", joint_faults={}, obstacles=["ohbot is not calibrated: run it"])
+    six = {name: "no answer" for name in ("brow", "lid_left", "lid_right", "jaw", "neck", "eyes")}
+    robot.tell(fault="", joint_faults=six)
+    page.until(
+        "document.getElementById('robot-faults').innerText === 'brow, lid_left, lid_right and 3 more: no answer'"
+    )
+    robot.tell(state="disarmed", obstacles=["ohbot is not calibrated: run it"])
     page.until("document.getElementById('robot-faults').innerText === 'ohbot is not calibrated: run it'")
     assert page.value("document.getElementById('robot-arm').disabled")
-    robot.tell(obstacles=[], silent=True)
+    robot.tell(obstacles=[], joint_faults={}, silent=True)
     page.until("document.getElementById('robot-state').innerText.includes('nothing is heard')")
     assert not hidden(page, "stop"), "a stop is tried all the same"
 

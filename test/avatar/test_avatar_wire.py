@@ -16,7 +16,17 @@ import reactdiff_ros.avatar
 from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.avatar.guard import Guard, host_name
 from reactdiff_ros.avatar.pages import load_pages
-from reactdiff_ros.avatar.wire import FRAME_BYTES, encode_frame, frame_as_dict, plain, to_json
+from reactdiff_ros.avatar.preview import PreviewServer
+from reactdiff_ros.avatar.server import AvatarServer
+from reactdiff_ros.avatar.wire import (
+    FRAME_BYTES,
+    ROBOT_STATES,
+    encode_frame,
+    encode_robot,
+    frame_as_dict,
+    plain,
+    to_json,
+)
 from reactdiff_ros.coefficients import INDEX, LOWER, NAMES, UPPER
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.types import ExpressionFrame
@@ -37,6 +47,24 @@ def test_a_frame_is_280_bytes_with_its_stamps_and_coefficients() -> None:
     assert (version, mode, number, stamp, picture) == (1, 1, 7, 2.0, 1.5)
     assert np.isnan([sound, plan]).all()
     np.testing.assert_array_equal(np.frombuffer(message, "<f4", offset=48), values)
+
+
+def test_a_tick_of_a_robot() -> None:
+    values = np.zeros(58, np.float32)
+    values[INDEX["jawOpen"]] = 7.0
+    message = encode_robot("returning", 3, 12.5, 0.25, values, [1.0, 2.0], [3.0, 4.0], [True, False])
+    assert len(message) == 256 + 9 * 2
+    assert struct.unpack_from("<BBHIdfI", message) == (2, ROBOT_STATES.index("returning"), 2, 3, 12.5, 0.25, 0)
+    assert np.frombuffer(message, "<f4", 58, 24)[INDEX["jawOpen"]] == 1.0, "bounded"
+    assert np.frombuffer(message, "<f4", 4, 256).tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert message[-2:] == b"\x01\x00"
+    with pytest.raises(ValueError, match="dancing"):
+        encode_robot("dancing", 1, 0.0, 0.0, values, [], [], [])
+    with pytest.raises(ValueError, match="1 targets, 2 commands"):
+        encode_robot("following", 1, 0.0, 0.0, values, [1.0], [1.0, 2.0], [True])
+    states = re.search(r"STATES = (\[[^]]*\])", (PAGE / "robot" / "tick.js").read_text())
+    assert states is not None
+    assert tuple(json.loads(states[1])) == ROBOT_STATES
 
 
 @given(st.lists(st.floats(width=32), min_size=58, max_size=58))
@@ -91,10 +119,14 @@ def test_the_page_knows_the_same_coefficients_looks_and_size() -> None:
     assert tuple(looks) == LOOKS
 
 
-def test_the_page_is_found_and_needs_nothing_from_outside() -> None:
-    pages = load_pages("night")
-    assert {"index.html", "main.js", "style.css"} <= set(pages)
+@pytest.mark.parametrize(
+    ("folders", "script"), [(AvatarServer.folders, b'src="main.js"'), (PreviewServer.folders, b'src="robot.js"')]
+)
+def test_the_page_is_found_and_needs_nothing_from_outside(folders: tuple[str, ...], script: bytes) -> None:
+    pages = load_pages("night", folders)
+    assert {"index.html", "link.js", "draw.js"} <= set(pages)
     assert b'data-look="night"' in pages["index.html"].body
+    assert script in pages["index.html"].body
     for name, page in pages.items():
         urls = set(re.findall(rb"https?://[^\s\"']+", page.body)) - {b"http://www.w3.org/2000/svg"}
         assert not urls, name

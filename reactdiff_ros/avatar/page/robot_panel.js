@@ -23,6 +23,14 @@ async function send(command, body = {}) {
   }
 }
 
+/** One line for all joints that have the same fault. */
+function together(faults) {
+  const joints = new Map();
+  for (const [joint, why] of Object.entries(faults)) joints.set(why, [...(joints.get(why) ?? []), joint]);
+  return [...joints].map(([why, names]) =>
+    (names.length > 4 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", ")) + `: ${why}`);
+}
+
 export class Robot {
   constructor() {
     this.actuator = null;
@@ -71,8 +79,9 @@ export class Robot {
     const words = silent ? "nothing is heard of it" : stopped ? "stopped by a person, until reset" : STATES[state] ?? state;
     $("robot-state").textContent = `${actuator.robot}: ${words}`;
     $("robot-state").className = stopped || state === "stopped" || silent ? "stopped" : actuator.armed ? "armed" : "";
-    const lines = [...(fault ? [fault] : []), ...Object.entries(faults).map(([joint, why]) => `${joint}: ${why}`),
-      ...(state === "disarmed" ? obstacles : [])].slice(0, 12);
+    // What keeps a robot from being armed has its joints' faults in it.
+    const known = state === "disarmed" && obstacles.length ? obstacles : together(faults);
+    const lines = [...(fault ? [fault] : []), ...known].slice(0, 12);
     $("robot-faults").replaceChildren(...[...new Set(lines)].map((line) => {
       const item = document.createElement("li");
       item.textContent = String(line).slice(0, 300);

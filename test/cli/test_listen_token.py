@@ -1,0 +1,42 @@
+"""What `reactdiff listen` prints when the page answers: the address, and with a robot the token that arms it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from reactdiff_ros.avatar.arming import TOKEN_VARIABLE
+from reactdiff_ros.cli.listen import _announce
+from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions
+
+URL = "http://127.0.0.1:8765/"
+
+
+def graph() -> Any:
+    supervisor = SimpleNamespace(pids=lambda: {"avatar_node": 5})
+    return SimpleNamespace(url=URL, page_token="abcde-fgh23", supervisor=supervisor)
+
+
+@pytest.mark.parametrize("robot", [True, False])
+def test_the_token_is_printed_with_a_robot_only(robot: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    _announce(graph(), as_json=False, robot=robot)
+    out = capsys.readouterr().out
+    assert URL in out
+    assert ("abcde-fgh23" in out) is robot
+    _announce(graph(), as_json=True, robot=robot)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["url"], told.get("page_token")) == (URL, "abcde-fgh23" if robot else None)
+
+
+def test_the_pages_node_is_given_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    options = LiveOptions(namespace="/token_test")
+    with LiveGraph(options, print, tmp_path / "one") as one:
+        assert one.supervisor.environment[TOKEN_VARIABLE] == one.page_token
+        assert len(one.page_token) == 11
+    with LiveGraph(options, print, tmp_path / "two") as two:
+        assert two.page_token != one.page_token
