@@ -1,34 +1,18 @@
-"""Reachy Mini's driver against a server of its published protocol, and against its own daemon where it is installed."""
+"""Reachy Mini's driver against a server of its published protocol."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import subprocess
 import time
-import urllib.request
-from contextlib import suppress
-from pathlib import Path
 
-import numpy as np
 import pytest
 from bus_fixtures import until
 from network_robots import FakeReachy, free_port
+from reachy_daemon import profile_at
 
 from reactdiff_ros.drivers.network import make_network_drivers
 from reactdiff_ros.errors import DeviceError
-from reactdiff_ros.robots.profile import load_profile
 
-ROOT = Path(__file__).resolve().parents[2]
 CLOCK = time.monotonic
-
-
-def profile_at(port, tmp_path):
-    text = (ROOT / "config" / "robots" / "reachy_mini.yaml").read_text().replace("port: 8000", f"port: {port}")
-    path = tmp_path / "reachy_mini.yaml"
-    path.write_text(text)
-    return load_profile(path)
 
 
 @pytest.fixture
@@ -203,124 +187,3 @@ def test_states_that_are_none_are_left_out(state):
     from reactdiff_ros.drivers.reachy_mini import _positions
 
     assert _positions(state) == {}
-
-
-# Against the makers' own daemon.
-
-
-def daemon_program():
-    key = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    home = Path(os.environ.get("REACTDIFF_HOME") or Path(cache) / "reactdiff_ros") / key
-    return home / "reachy" / "bin" / "reachy-mini-daemon"
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory):
-    program = daemon_program()
-    if not program.is_file():
-        pytest.skip("Reachy Mini's daemon is not installed: scripts/setup_reachy.sh")
-    port, log = free_port(), tmp_path_factory.mktemp("reachy") / "daemon.log"
-    arguments = ["--mockup-sim", "--headless", "--no-media", "--no-wake-up-on-start", "--fastapi-host", "127.0.0.1"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [program, *arguments, "--fastapi-port", str(port)],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            cwd=log.parent,
-            env=os.environ | {"HOME": str(log.parent)},
-        )
-
-    def answers():
-        with suppress(OSError):
-            return urllib.request.urlopen(f"http://127.0.0.1:{port}/api/state/full", timeout=2).status == 200
-        return False
-
-    try:
-        ready = until(answers, lambda: time.sleep(0.1) or process.poll() is None or pytest.fail(log.read_text()), 60.0)
-        assert ready, log.read_text()
-        yield port
-    finally:
-        process.terminate()
-        try:
-            process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def post(port, path, **body):
-    data = json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"})
-    assert urllib.request.urlopen(request, timeout=5).status == 200
-
-
-def listener_faces(clip):
-    """What the listener shows to a recorded speaker, 50 a second."""
-    from reactdiff_ros.replay.parameters import ReplaySettings
-    from reactdiff_ros.replay.replay import replay
-
-    faces = []
-    replay(clip, ReplaySettings(policy="rules", seed=3), each=lambda step: faces.extend(step.faces))
-    return np.array([face.coefficients for face in faces])
-
-
-@pytest.mark.timeout(400)  # twenty seconds of real time, and a daemon that starts on a busy machine
-def test_its_own_daemon_follows_the_listeners_head_for_a_whole_clip(daemon, tmp_path, clips):
-    faces = listener_faces(clips("mimictalk_german_20s.mp4"))
-    assert len(faces) > 900
-    profile = profile_at(daemon, tmp_path)
-    (driver,) = make_network_drivers(profile, CLOCK, lock_folder=tmp_path).values()
-    driver.open()
-    try:
-        post(daemon, "/api/move/goto", head_pose=dict.fromkeys(("x", "y", "z", "roll", "pitch", "yaw"), 0.0),
-             antennas=[0.0, 0.0], duration=1.0)  # fmt: skip
-        settle(driver, lambda: all(abs(driver.reading(j).position) < 0.01 for j in ("head_pitch", "antenna_left")))
-        told, seen = follow(profile, driver, faces)
-    finally:
-        for joint in driver.axes:
-            driver.release(joint)
-        driver.close()
-    for axis in driver.axes.values():
-        assert (told[axis.joint] >= axis.lower - 1e-9).all()
-        assert (told[axis.joint] <= axis.upper + 1e-9).all()
-    for name in ("head_pitch", "head_yaw", "head_roll"):
-        # The platform's geometry may turn by a little more than it was told to (its own inverse kinematics).
-        assert (np.abs(seen[name]) < profile.joints[name].upper + 0.05).all()
-        errors = [np.abs(seen[name][late:] - told[name][: len(told[name]) - late]) for late in range(0, 20)]
-        best = min(errors, key=lambda e: float(np.median(e)))
-        assert np.median(best) < 0.01, name
-    pitch = faces[: len(seen["head_pitch"]), 52]
-    assert np.ptp(pitch) > 0.05
-    lagged = max(np.corrcoef(seen["head_pitch"][late:], pitch[: len(pitch) - late])[0, 1] for late in range(0, 40))
-    assert lagged > 0.8
-
-
-def follow(profile, driver, faces):
-    """Mapping and follower in real time; what each joint was told and where it was measured, tick by tick."""
-    from reactdiff_ros.robots.follow import Follower
-
-    follower, names = Follower(profile), list(profile.joints)
-    told, seen = {n: [] for n in names}, {n: [] for n in names}
-
-    def measured():
-        return [driver.reading(n).position if driver.reading(n) is not None else float("nan") for n in names]
-
-    now, dt = 0.0, 1.0 / profile.rate_hz
-    follower.arm(now, measured())
-    for joint in names:
-        assert driver.arm(joint, 0.0) is None
-    due = CLOCK()
-    for face in faces:
-        now, due = now + dt, max(due + dt, CLOCK())
-        commands = follower.tick(now, face, 0.0)
-        driver.command(dict(zip(names, commands.position, strict=True)))
-        driver.poll(0.001)
-        assert driver.faults() == {}
-        assert commands.fault == ""
-        time.sleep(max(0.0, due - CLOCK()))
-        for name, position, where in zip(names, commands.position, measured(), strict=True):
-            told[name].append(position)
-            seen[name].append(where)
-    return {n: np.array(v) for n, v in told.items()}, {n: np.array(v) for n, v in seen.items()}

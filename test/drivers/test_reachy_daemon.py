@@ -1,0 +1,48 @@
+"""Reachy Mini's driver against its makers' own daemon: without physics, and in MuJoCo."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from reachy_daemon import agreement, at_rest, follow, running
+
+from reactdiff_ros.replay.parameters import ReplaySettings
+from reactdiff_ros.replay.replay import replay
+
+HEAD = ("head_pitch", "head_yaw", "head_roll")
+# At least this correlation with what it was told, at most so many ticks of 20 ms behind, at most this median error in
+# rad. Without physics the head is where it was told to be. In MuJoCo every joint has 0.1 Nm of dry friction, the ball
+# joints of the rods included, and the motors hold with 10 Nm/rad: the head stays where it is while the target is within
+# about 1.6 degrees, and then comes late. A listener's nods are hardly larger than that.
+AGREES = {"mockup-sim": (0.97, 12, 0.004), "sim": (0.75, 40, 0.012)}
+
+
+def listener_faces(clip):
+    """What the listener shows to a recorded speaker, 50 a second."""
+    faces = []
+    replay(clip, ReplaySettings(policy="rules", seed=3), each=lambda step: faces.extend(step.faces))
+    return np.array([face.coefficients for face in faces])
+
+
+@pytest.mark.timeout(400)  # twenty seconds of real time, and a daemon that starts on a busy machine
+@pytest.mark.parametrize("kind", AGREES)
+def test_the_head_follows_the_listeners_head_for_a_whole_clip(kind, tmp_path, clips):
+    faces = listener_faces(clips("mimictalk_german_20s.mp4"))
+    assert len(faces) > 900
+    assert np.ptp(faces[:, 52]) > 0.05
+    with running(kind, tmp_path) as port, at_rest(port, tmp_path) as (profile, driver):
+        moved = follow(profile, driver, 60.0, lambda tick, _: faces[tick] if tick < len(faces) else None)
+    for joint, axis in driver.axes.items():
+        told, _ = moved[joint]
+        assert (told >= axis.lower - 1e-9).all()
+        assert (told <= axis.upper + 1e-9).all()
+    least, latest, beside = AGREES[kind]
+    for i, name in enumerate(HEAD):
+        told, seen = moved[name]
+        # The platform's geometry may turn by a little more than it was told to (its own inverse kinematics).
+        assert (np.abs(seen) < profile.joints[name].upper + 0.05).all()
+        found, late = agreement(told, seen, latest)
+        assert found > least, (name, found, late)
+        assert np.median(np.abs(seen[late:] - told[: len(told) - late])) < beside, name
+        found, late = agreement(faces[: len(seen), 52 + i], seen, latest + 20)
+        assert found > least - 0.1, (name, "and the listener's own head", found, late)
