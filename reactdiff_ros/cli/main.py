@@ -17,6 +17,7 @@ from reactdiff_ros.cli.bag_replay import bag_replay
 from reactdiff_ros.cli.bench import bench
 from reactdiff_ros.cli.bench_actuator import actuator_times
 from reactdiff_ros.cli.bench_faults import faults
+from reactdiff_ros.cli.bench_listeners import listeners_times
 from reactdiff_ros.cli.bench_metrics import metrics as metrics_times
 from reactdiff_ros.cli.bench_model import model_times
 from reactdiff_ros.cli.bench_profile import profile_times
@@ -92,6 +93,7 @@ bench.add_command(response)
 bench.add_command(faults)
 bench.add_command(actuator_times)
 bench.add_command(replay_times)
+bench.add_command(listeners_times)
 bench.add_command(model_times)
 bench.add_command(profile_times)
 bench.add_command(reference_times)

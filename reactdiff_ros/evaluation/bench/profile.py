@@ -13,7 +13,7 @@ from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.evaluation.bench.compute import DEADLINE_MS, slots, summary
 from reactdiff_ros.evaluation.bench.machine import hardware
-from reactdiff_ros.evaluation.plots import _axes, _save
+from reactdiff_ros.evaluation.plots import new_axes, save_figure
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.replay.parameters import ReplaySettings
 from reactdiff_ros.replay.replay import Step, steps
@@ -120,16 +120,17 @@ def own_times(root: Frame) -> list[dict[str, Any]]:
 def plot_profile(figures: dict[str, Any], path: Path) -> Path:
     """Stages of each slot stacked, some seconds of them, and how the sums are distributed. Raises ReactdiffError."""
     values = {name: np.asarray(figures["slots"][name]) for name in STAGES}
-    figure, axes = _axes(2)
+    figure, axes = new_axes(2)
     count = min(_SHOWN_SLOTS, len(values["encoder"]))
     time_s = np.arange(count) * 0.04
     axes[0, 0].stackplot(time_s, [values[name][:count] for name in STAGES], labels=STAGES, step="post")
     axes[0, 0].axhline(DEADLINE_MS, color="black", linewidth=0.8, linestyle=":")
     axes[0, 0].set(xlabel="time in the clip, s (plans spread over their slots)", ylabel="ms in every 40 ms")
+    axes[0, 0].set_ylim(0.0, 1.5 * DEADLINE_MS)
     axes[0, 0].legend(loc="upper right")
     total = np.sum(list(values.values()), axis=0)
     for name, each in {**values, "all": total}.items():
         axes[1, 0].plot(np.sort(each), np.linspace(0.0, 100.0, len(each)), label=name)
     axes[1, 0].set(xlabel="ms in 40 ms", ylabel="% of the slots below", xlim=(0.0, DEADLINE_MS))
     axes[1, 0].legend()
-    return _save(figure, path)
+    return save_figure(figure, path)

@@ -1,0 +1,49 @@
+"""`reactdiff bench listeners`: how many robots one reaction_node serves on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reactdiff_ros.cli import evaluation_options as options
+
+
+@click.command("listeners")
+@options.MODEL
+@click.option("--clip", type=click.Path(path_type=Path), help="Media file with a speaker (the demo speaker).")
+@click.option(
+    "--listeners", type=click.IntRange(1, 256), multiple=True, default=(1, 2, 4, 8, 16), show_default=True,
+    help="Numbers of listeners; may be given several times.",
+)  # fmt: skip
+@click.option("--candidates", type=click.IntRange(1, 16), default=1, show_default=True, help="Candidates of a plan.")
+@click.option("--steps", type=click.IntRange(1, 64), default=8, show_default=True, help="Steps of the denoiser.")
+@click.option("--seconds", type=click.FloatRange(1.0, 3600.0), default=20.0, show_default=True, help="Live time each.")
+@options.JSON
+def listeners_times(
+    model: Path | None, clip: Path | None, listeners: tuple[int, ...], candidates: int, steps: int, seconds: float,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Time many listeners in one batch: each takes in 25 frames a second and plans as reaction_node lets it.
+
+    A load below 1 is real time in one thread. Nothing else should run on the machine meanwhile.
+    """
+    from time import perf_counter
+
+    from reactdiff_ros.cli.output import dumps, json_on_stdout
+    from reactdiff_ros.cli.progress import progress_bar
+    from reactdiff_ros.demo import demo_clip_path
+    from reactdiff_ros.evaluation.bench.listeners import bench_listeners
+    from reactdiff_ros.model.listener import ListenerConfig
+
+    with json_on_stdout(as_json) as result:
+        config = ListenerConfig(model_dir=str(model or ""), candidates=candidates, steps=steps)
+        with progress_bar("timing") as show:
+            result.update(
+                bench_listeners(
+                    clip or demo_clip_path(), config, perf_counter, counts=listeners, seconds=seconds, told=show
+                )
+            )
+    if not as_json:
+        click.echo(dumps(result, indent=2))
+    return 0
