@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from pathlib import Path
@@ -290,4 +291,7 @@ class ActuatorNode(ReactdiffNode):
 def main() -> int:
     """Run the node."""
     prioritise(PROCESS_PRIORITY)
-    return run(ActuatorNode)
+    try:
+        return run(ActuatorNode)
+    finally:
+        gc.unfreeze()  # else ruckig's binding says on stderr, at the end, that it leaks

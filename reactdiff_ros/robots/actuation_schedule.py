@@ -15,8 +15,8 @@ CLOSEST: Final = 0.75
 """After a late tick the next one may come by a quarter of a period sooner, not more: no step is made up for."""
 LONGER: Final = 0.02
 """A tick may be so much longer than the period, to come nearer to the faces. None is shorter: no step is too fast."""
-BEHIND: Final = 0.25
-"""Where in the period ticks are to be, behind the face that they follow."""
+BEHIND: Final = 0.4
+"""Where in the period ticks are to be, behind the face that they follow: one that is later waits for the next tick."""
 NEAR: Final = 0.1
 FACES: Final = 12
 ALIKE: Final = 0.8
