@@ -1,9 +1,9 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make test     all tests that this machine can run
 # make setup    the environment alone; then '. ./env.sh' in any shell
-# make test-long, make lint, make bench, make docs, make weights, make evidence, make demo, make picture, make clean
+# make test-long, make lint, make bench, make faults, make docs, make weights, make evidence, make demo, make picture, make clean
 SHELL := /bin/bash
-.PHONY: help listen test test-long setup setup-test lint docs bench weights evidence demo picture clean
+.PHONY: help listen test test-long setup setup-test lint docs bench faults weights evidence demo picture clean
 # Recordings for tests and figures, where there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -31,6 +31,12 @@ bench: setup
 	@. ./env.sh && reactdiff bench record $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) --output docs/benchmarks.json \
 	  && reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
 
+# What the face does when something breaks: about seven minutes in which nothing else should run.
+faults: setup
+	@. ./env.sh && { reactdiff bench faults --output docs/reliability.json --json $(ARGS) \
+	    $(addprefix --clip ,$(wildcard $(CLIPS)/mimictalk_german_20s.mp4)) >/dev/null || [ $$? = 1 ]; } \
+	  && reactdiff docs reliability docs/reliability.json --output docs/reliability.md
+
 # The shipped weights, made anew from simulated dyads (torch, espeak-ng; two and a half hours on one core).
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 weights: setup
@@ -57,6 +63,7 @@ picture: setup-test
 docs: setup
 	@. ./env.sh && reactdiff docs nodes --output docs/nodes.md
 	@. ./env.sh && [ ! -f docs/benchmarks.json ] || reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
+	@. ./env.sh && [ ! -f docs/reliability.json ] || reactdiff docs reliability docs/reliability.json --output docs/reliability.md
 	@. ./env.sh && [ ! -f docs/evidence.json ] || reactdiff docs evidence docs/evidence.json --output docs/evidence.md
 
 lint: setup-test

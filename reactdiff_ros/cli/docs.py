@@ -73,6 +73,17 @@ def evidence(figures: Path, output: Path | None, card: Path | None, model: Path 
     return done
 
 
+@docs.command()
+@click.argument("figures", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; else stdout.")
+def reliability(figures: Path, output: Path | None) -> int:
+    """Table of faults in FIGURES (docs/reliability.json, written by 'bench faults --output')."""
+    from reactdiff_ros.cli.reliability_page import reliability_page
+    from reactdiff_ros.evaluation.faults.figures import read_figures
+
+    return _write(reliability_page(read_figures(figures)), output)
+
+
 def _write(text: str, output: Path | None) -> int:
     from reactdiff_ros.errors import ReactdiffError
 

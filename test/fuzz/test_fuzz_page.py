@@ -55,7 +55,7 @@ async def alive(server: AvatarServer) -> bool:
 
 
 @given(st.lists(lines, min_size=1, max_size=12))
-@examples(20)
+@examples(20, most=100)
 def test_bytes_from_the_network(requests: list[bytes]) -> None:
     own = {file.body for file in load_pages("soft").values()}
 
@@ -94,7 +94,7 @@ words = st.one_of(
 
 
 @given(st.lists(st.one_of(words, st.binary(max_size=60)), min_size=1, max_size=15))
-@examples(20)
+@examples(20, most=100)
 def test_words_over_the_websocket(sent: list[str | bytes]) -> None:
     async def work(server: AvatarServer) -> None:
         async with aiohttp.ClientSession() as session, session.ws_connect(server.url + "ws") as ws:

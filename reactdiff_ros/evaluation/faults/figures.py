@@ -4,37 +4,55 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.evaluation.faults.catalogue import catalogue
 
+_ROW: Final = {
+    "fault": str, "what": str, "clip": str, "asked": dict, "said": list, "violations": list, "finite": bool,
+    "longest_gap_s": float, "largest_step": float,
+}  # fmt: skip
+"""What a row must have; what may be null is not here."""
+
 
 def kept(path: Path | None) -> list[dict[str, Any]]:
-    """The rows of an existing file; none without one.
+    """The rows of an existing file; none without one. Raises MediaError as `read_figures` does."""
+    return [] if path is None or not path.exists() else list(read_figures(path)["faults"])
+
+
+def read_figures(path: Path) -> dict[str, Any]:
+    """What `summary` gave and was written.
 
     Raises:
         MediaError: it is no file of figures of faults.
     """
-    if path is None or not path.exists():
-        return []
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["faults"]
-        if not all(isinstance(row, dict) and isinstance(row["fault"], str) for row in rows):
+        figures = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(figures["hardware"], dict) or not all(_is_row(row) for row in figures["faults"]):
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise MediaError(
             "this file holds no figures of faults", where=str(path), todo="give another --output"
         ) from error
-    return list(rows)
+    return dict(figures)
+
+
+def _is_row(row: Any) -> bool:
+    if not isinstance(row, dict) or not all(isinstance(row[name], kind) for name, kind in _ROW.items()):
+        return False
+    texts = all(isinstance(text, str) for text in (*row["said"], *row["violations"]))
+    times = [row[name] for name in ("away_from_s", "away_to_s", "page_neutral_s", "normal_after_s")]
+    numbers = all(t is None or isinstance(t, (int, float)) for t in times)
+    return texts and numbers and isinstance(row["asked"]["normal_after_s"], (int, float))
 
 
 def summary(before: list[dict[str, Any]], new: list[dict[str, Any]], *, clip: str) -> dict[str, Any]:
     """Rows of `before` with those of `new` in their place, in the order of the catalogue.
 
     Returns:
-        {"clip", "hardware", "faults", "within_bounds"}.
+        {"hardware", "faults", "within_bounds"}.
     """
     rows = {row["fault"]: row for row in (*before, *({**row, "clip": clip} for row in new))}
     order = [fault.name for fault in catalogue()]

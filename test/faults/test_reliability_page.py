@@ -1,0 +1,62 @@
+"""The page of faults: what it shows of a figure file, and that other files are a sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reactdiff_ros.cli.reliability_page import reliability_page
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.faults.account import Account
+from reactdiff_ros.evaluation.faults.catalogue import SHORT, catalogue, chosen
+from reactdiff_ros.evaluation.faults.figures import kept, read_figures, summary
+
+
+def row(name: str, **changes) -> dict:
+    done = Account(0.041, 1.9, 2.6, None, 2.66, 0.39, 0.0, True, ["perception_node died: started again in 0.25 s"])
+    asked = {"normal_after_s": 6.0, "face_dies": False}
+    return {"fault": name, "what": f"{name} |", "asked": asked, **done.as_dict(), "violations": [], **changes}
+
+
+def test_rows_keep_the_catalogues_order_and_new_ones_take_the_old_ones_place():
+    before = [{**row("cpu"), "clip": "a.mp4"}, {**row("camera-gone", longest_gap_s=0.5), "clip": "a.mp4"}]
+    figures = summary(before, [row("camera-gone"), row("perception-killed", violations=["too late"])], clip="b.mp4")
+    assert [(r["fault"], r["clip"]) for r in figures["faults"]] == [
+        ("perception-killed", "b.mp4"), ("camera-gone", "b.mp4"), ("cpu", "a.mp4"),
+    ]  # fmt: skip
+    assert figures["within_bounds"] is False
+
+
+def test_page_shows_figures_and_what_was_not_held(tmp_path: Path):
+    path = tmp_path / "faults.json"
+    figures = summary(
+        [], [row("cpu", normal_after_s=None, violations=["never"]), row("pages", away_from_s=None)], clip="c"
+    )
+    path.write_text(json.dumps(figures))
+    page = reliability_page(read_figures(path))
+    assert "1 of 2 rows are within their bounds" in page
+    assert "| cpu \\| **not held** | 41 ms | 1.9 to 2.6 s |  | never | 6 s | 0.39 | perception_node died" in page
+    assert "| pages \\| | 41 ms |  |  | 2.66 s |" in page
+    assert "- cpu |: never" in page
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"faults": [{}], "hardware": {}}', '{"faults": 3, "hardware": {}}', "[" * 9999]
+)
+def test_other_files_are_a_sentence(tmp_path: Path, text: str):
+    path = tmp_path / "faults.json"
+    path.write_text(text)
+    with pytest.raises(MediaError, match="no figures of faults"):
+        kept(path)
+    assert kept(tmp_path / "missing.json") == []
+
+
+def test_names_of_faults():
+    names = [fault.name for fault in catalogue()]
+    assert len(set(names)) == len(names)
+    assert [fault.name for fault in chosen(["cpu", "cpu", "pages"])] == ["cpu", "pages"]
+    assert [fault.name for fault in chosen([], short=True)] == list(SHORT)
+    with pytest.raises(Exception, match="there is no such fault"):
+        chosen(["earthquake"])
