@@ -145,7 +145,7 @@ class DiffusionListener(PolicyListener):
 
     @property
     def _backend(self) -> str:
-        return f"onnxruntime-cpu {self._networks.name}"
+        return f"{self._networks.backend} {self._networks.name}"
 
     def _observed(self, frame: SpeakerFrame) -> None:
         self._grid.stage(frame)

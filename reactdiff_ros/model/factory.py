@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.model.policies import make_policy
 from reactdiff_ros.vocabulary import POLICIES
+
+if TYPE_CHECKING:
+    from reactdiff_ros.model.runtime import Networks
 
 
 def make_listener(
@@ -17,6 +21,7 @@ def make_listener(
     config: ListenerConfig | None = None,
     timer: Callable[[], float] | None = None,
     like: Listener | None = None,
+    networks: Networks | None = None,
 ) -> Listener:
     """A listener of the named policy.
 
@@ -26,6 +31,7 @@ def make_listener(
         config: its settings.
         timer: seconds of a monotonic clock, for the compute time that the model reports; None: not measured.
         like: a listener whose networks it shares, if both have some.
+        networks: loaded ones that the model uses, where there is no `like`; None: those of `config`, on the CPU.
 
     Raises:
         ConfigError: the policy is unknown.
@@ -36,7 +42,8 @@ def make_listener(
     if policy == "model":
         from reactdiff_ros.model.diffusion_listener import DiffusionListener
 
-        networks = like.networks if isinstance(like, DiffusionListener) else None
+        if isinstance(like, DiffusionListener):
+            networks = like.networks
         return DiffusionListener(seed=seed, config=config, timer=timer, networks=networks)
     if policy not in POLICIES:
         raise ConfigError("unknown listener policy", where=policy, todo=f"use one of {', '.join(POLICIES)}")

@@ -24,6 +24,7 @@ from reactdiff_ros.types import REACTION_RATE_HZ, Reaction, SpeakerFrame
 from . import convert
 from .base import ReactdiffNode
 from .health import Level
+from .reaction_node_backend import ModelBackend
 from .reaction_node_seat import Seat, seated
 from .reaction_node_status import seat_settings, seat_status
 from .runner import run
@@ -73,6 +74,7 @@ class ReactionNode(ReactdiffNode):
         wanted = seated(self._seated, self._seed)
         for name in getattr(self, "_seats", {}).keys() - wanted.keys():
             self._withdraw(name)
+        self._model = ModelBackend(self.values, self._config, self.simulated(), self.get_logger().info)
         self._rounds = Rounds()
         self._seats: dict[str, Seat] = {}
         self._many = wanted.keys() != {""}
@@ -82,6 +84,7 @@ class ReactionNode(ReactdiffNode):
         if isinstance(first, DiffusionListener):
             how = Sampling(steps=self._config.steps, candidates=self._config.candidates)
             warm(first.networks, how, max(len(wanted), PREPARED) if self._many else 1)
+            self._model.live()
 
     def _seat(self, name: str, seed: int) -> Seat:
         reactions, candidates = self.advertise(_REACTION, name), self.advertise(_CANDIDATES, name)
@@ -102,7 +105,8 @@ class ReactionNode(ReactdiffNode):
         if like is None and self._seats:
             like = next(iter(self._seats.values())).listener
         policy = str(self.values["policy"])
-        return make_listener(policy, seed=seed, config=self._config, timer=time.perf_counter, like=like)
+        given = {"networks": self._model.networks()} if policy == "model" else {}
+        return make_listener(policy, seed=seed, config=self._config, timer=time.perf_counter, like=like, **given)
 
     def start(self) -> None:
         """Subscribe and start the threads."""
@@ -189,6 +193,11 @@ class ReactionNode(ReactdiffNode):
         for seat in getattr(self, "_seats", {}).values():
             seat.subscriptions.clear()
 
+    def teardown(self) -> None:
+        """End what is being built for the GPU."""
+        if hasattr(self, "_model"):
+            self._model.close()
+
     def settings(self) -> dict[str, Any]:
         """Policy, seed and the settings in force; of many listeners, those that they share."""
         seats = list(getattr(self, "_seats", {}).values())
@@ -204,10 +213,12 @@ class ReactionNode(ReactdiffNode):
 
     def figures(self) -> dict[str, str]:
         """Quality, plans and missed deadlines, for the diagnostics."""
-        return {"listeners": str(len(getattr(self, "_seats", {}))), **self._rounds.figures()} if self._ready() else {}
+        if not self._ready():
+            return {}
+        return {"listeners": str(len(self._seats)), "computed by": self._model.state(), **self._rounds.figures()}
 
     def _ready(self) -> bool:
-        return hasattr(self, "_rounds")
+        return hasattr(self, "_seats")
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""

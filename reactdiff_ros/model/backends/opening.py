@@ -38,8 +38,6 @@ class Wanted:
     """Of the solver."""
     cache: Path | None = None
     """Folder of engines; None: the user's."""
-    patient: bool = True
-    """Whether a call waits while the GPU is prepared for work of a new shape; False: the CPU does it meanwhile."""
 
 
 @dataclass(slots=True)
@@ -48,11 +46,17 @@ class Opened:
 
     serving: Serving
     preparing: Preparing | None = None
+    cuda: OnnxRuntimeCuda | None = None
 
     def state(self) -> str:
         """One sentence: what is in use and why, and what is being built."""
         building = self.preparing.state() if self.preparing is not None else ""
         return f"{self.serving.name}: {self.serving.why}" + (f"; {building}" if building else "")
+
+    def live(self) -> None:
+        """From now on no call waits while the GPU is prepared for work of a new shape: the CPU does it meanwhile."""
+        if self.cuda is not None:
+            self.cuda.patient = False
 
     def close(self) -> None:
         """End builds."""
@@ -135,10 +139,10 @@ def _cuda(weights: Weights, wanted: Wanted, cpu: OnnxRuntimeCpu, timer: Callable
     job = probe(weights.shape, wanted.steps[0])
     taken = {backend.name: _median_ms(backend, job, timer) for backend in (cpu, gpu)}
     told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in taken.items())
-    gpu.patient = wanted.patient
     serving = Serving(cpu, f"faster than CUDA here (one stretch: {told})")
     if wanted.backend == "cuda" or taken[gpu.name] < taken[cpu.name]:
         serving.switch(gpu, f"one stretch: {told}")
+        return Opened(serving, cuda=gpu)
     return Opened(serving)
 
 
