@@ -37,14 +37,20 @@ class Preview:
         self.playing = CLIP
         """CLIP, PAUSED, or the coefficient that is tried."""
         self.error = ""
-        self.generation = 0
+        self.generation = 1
         self._mark = self._state_of_file()
-        self._use(load_profile(path))
+        self.profile = load_profile(path)
+        self._follower = Follower(self.profile)
+        self._ticks = self._played = self._tried = 0
 
-    def _use(self, profile: Profile) -> None:
+    def _change_to(self, profile: Profile) -> None:
+        """From neutral at rest; the clip goes on where it was."""
+        played_s = self._played / self.profile.rate_hz
         self.profile = profile
         self.generation += 1
-        self.restart()
+        self._played = round(played_s * profile.rate_hz)
+        self._follower = Follower(profile)
+        self._ticks = 0
 
     def restart(self) -> None:
         """From the clip's beginning, the robot at neutral and at rest."""
@@ -77,7 +83,7 @@ class Preview:
             self.error = str(error)
             return True
         self.error = ""
-        self._use(profile)
+        self._change_to(profile)
         return True
 
     def _state_of_file(self) -> tuple[int, int, int] | None:

@@ -181,10 +181,12 @@ def test_the_file_is_read_again(tmp_path: Path) -> None:
     assert preview.profile is before, "what was right before is shown"
     assert preview.description()["error"] == preview.error
     preview.tick()
+    preview.seek(0.5)
     path.write_text(right.replace("position: [140, 700]", "position: [150, 690]"))
     assert preview.reload()
     assert (preview.error, preview.profile.joints["head_nod"].lower) == ("", 150.0)
     assert preview.generation == 2
+    assert preview.position == pytest.approx(0.5, abs=0.02), "the clip goes on where it was"
     path.unlink()
     assert preview.reload()
     assert "cannot be read" in preview.error

@@ -13,11 +13,10 @@ function make(tag, className = "", text = "") {
   return node;
 }
 
-/** A number as short as it can be read: four digits at most. */
+/** A number as short as it can be read. */
 export function short(value) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (size >= 10000) return value.toExponential(1).replace("e+", "e");
   return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 

@@ -30,7 +30,6 @@ function box(w, h, power, y0 = 0) {
 export class Picture {
   constructor(svg) {
     this.svg = svg;
-    svg.setAttribute("viewBox", "-356 -376 700 752");
   }
 
   /** Build the picture for these joints: what parts there are. */
@@ -42,6 +41,7 @@ export class Picture {
       antennas: any("antenna"), jaw: any("jaw"), mouth: any("corner", "stretch", "upperLip", "lowerLip", "round", "mouthX", "jaw"),
       neck: any("pitch", "yaw", "roll") || has.has("x") || has.has("y") || has.has("z") };
     this.neck = make(this.svg, "path", { class: "neck" + (this.has.neck ? " moves" : ""), "data-part": "pitch yaw roll x y z" });
+    this.svg.setAttribute("viewBox", this.has.antennas ? "-360 -376 720 752" : "-340 -300 680 676");
     make(this.svg, "path", { class: "base", d: "M-150 372 C-150 312 -96 300 -58 296 L58 296 C96 300 150 312 150 372Z" });
     this.groups = [];
     const group = (x, y, z, part = "") => {
