@@ -203,6 +203,20 @@ SLOW = {"clip", "sound", "mcap", "db3", "network", "profile", "parameters"}
 """A call takes milliseconds."""
 
 
+_FAULTS = json.dumps(
+    {
+        "hardware": {"cores": 2},
+        "faults": [
+            {
+                "fault": "cpu", "what": "load", "clip": "a.mp4", "asked": {"normal_after_s": 2.0}, "longest_gap_s": 0.02,
+                "away_from_s": None, "away_to_s": None, "page_neutral_s": None, "normal_after_s": 0.0, "finite": True,
+                "largest_step": 0.1, "said": [], "violations": [],
+            }
+        ],
+    }
+).encode()  # fmt: skip
+
+
 @cache
 def seeds(target: str) -> tuple[bytes, ...]:
     """Whole files of the target's kind, and what the corpus has."""
@@ -232,7 +246,7 @@ def _whole(target: str) -> list[bytes]:
         ],
         "saved": lambda: [b'{"jaw": 0.25, "brow": -1e-3}'],
         "network": lambda: [(ROOT / "resource" / "models" / "live" / "denoiser.onnx").read_bytes()[:4000]],
-        "faults": lambda: [b'{"faults": [{"fault": "cpu", "violations": []}]}'],
+        "faults": lambda: [_FAULTS],
         "result": lambda: [_npz(head=np.frombuffer(b'{"format": 1}', np.uint8))],
         "arrays": lambda: [_npz(**{n: np.zeros((1, 2, 30, 25), np.float32) for n in ("prediction", "listener")})],
         "picture": _pictures,
