@@ -20,7 +20,7 @@ from reactdiff_ros.cli import evaluation_options as options
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
 @click.option("--repeats", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Timed calls of each.")
 @click.option(
-    "--backend", "backends", type=click.Choice(("onnxruntime", "cuda", "tensorrt")), multiple=True,
+    "--backend", "backends", type=click.Choice(("onnxruntime", "torch", "cuda", "tensorrt")), multiple=True,
     help="Rows of this backend alone; may be given several times (default: all that work here).",
 )  # fmt: skip
 @click.option("--rows/--no-rows", default=True, show_default=True,

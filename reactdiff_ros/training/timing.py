@@ -16,14 +16,17 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.backends.base import Backend
 from reactdiff_ros.model.emphasis import responses
 from reactdiff_ros.model.solvers import angles, fitted_multistep
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
+from reactdiff_ros.model.weights import Weights
 from reactdiff_ros.training.nets import Model, Shape
 from reactdiff_ros.training.paper.config import PaperConfig
 from reactdiff_ros.training.paper.diffusion import ddim
 from reactdiff_ros.training.paper.graphs import export_parts
 from reactdiff_ros.training.paper.model import Features, PaperModel
+from reactdiff_ros.training.torch_backend import Torch, model_of
 from reactdiff_ros.training.vae import VAE_CONTEXT
 
 WINDOW: Final = 50
@@ -123,22 +126,22 @@ def write_graphs(model: PaperModel, folder: Path) -> dict[str, Path]:
         ) from error
 
 
-def our_model(folder: Path, shape: dict[str, int]) -> tuple[Model, bool]:
-    """Our networks in torch, and whether they hold the weights of `folder` (as stored, in half precision).
+def our_model(weights: Weights) -> tuple[Model, bool]:
+    """Our networks in torch, and whether they hold the weights (as stored, in half precision).
 
-    Where a folder has no model.safetensors, or one of other networks, they are random.
+    Where the folder has no model.safetensors, or one of other networks, they are random.
     """
-    from safetensors.torch import load_file
-
-    torch.manual_seed(0)
-    model = Model(Shape(**{name: size for name, size in shape.items() if name in Shape().as_dict()}))
     try:
-        state = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
-        missing, unexpected = model.load_state_dict(state, strict=False)
-        same = not unexpected and all(name.startswith("aux.") for name in missing)
-    except (OSError, RuntimeError):
-        same = False
-    return model.eval(), same
+        return model_of(weights), True
+    except (ReactdiffError, OSError, RuntimeError):
+        torch.manual_seed(0)
+        return Model(Shape(**weights.shape)).eval(), False
+
+
+def torch_backend(weights: Weights, threads: int) -> Backend:
+    """Ours in torch eager behind the interface of the run time, on the GPU where torch has one."""
+    torch.set_num_threads(threads)
+    return Torch(our_model(weights)[0], "cuda" if torch.cuda.is_available() else "cpu")
 
 
 def our_window(model: Model, timer: Timer, *, compiled: bool = False) -> Window:

@@ -27,9 +27,13 @@ from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights
 
 BACKENDS: Final[tuple[tuple[str, Precision], ...]] = (
-    ("onnxruntime", "fp32"), ("cuda", "fp32"), ("cuda", "fp16"), ("tensorrt", "fp32"), ("tensorrt", "fp16"),
+    ("onnxruntime", "fp32"), ("torch", "fp32"), ("cuda", "fp32"), ("cuda", "fp16"), ("tensorrt", "fp32"),
+    ("tensorrt", "fp16"),
 )  # fmt: skip
+"""torch: eager, on the GPU where it has one; for comparison, nothing runs on it."""
 STEPS: Final = (2, 4, 8, 16, 32)
+ENGINE_STEPS: Final = (4, 8, 16)
+"""With TensorRT, each needs engines of its own, and building one takes a while."""
 CANDIDATES: Final = (1, 2, 4, 8, 16)
 LISTENERS: Final = (1, 2, 4, 8, 16)
 SEEN: Final = (1, 25, 125, 375, 1500)
@@ -55,11 +59,13 @@ class Case:
     """Of a plan."""
 
 
-def cases(how: Sampling, horizon: int, listeners: Sequence[int] = LISTENERS) -> list[Case]:
+def cases(
+    how: Sampling, horizon: int, listeners: Sequence[int] = LISTENERS, steps: Sequence[int] = STEPS
+) -> list[Case]:
     """Every row of one backend: around one candidate for one listener with the steps and horizon of live."""
     usual = Case("", how.steps, 1, 1, horizon)
     return [
-        *(replace(usual, sweep="steps", steps=n) for n in sorted({*STEPS, how.steps})),
+        *(replace(usual, sweep="steps", steps=n) for n in sorted({*steps, how.steps})),
         *(replace(usual, sweep="candidates", candidates=n) for n in CANDIDATES),
         *(replace(usual, sweep="listeners", listeners=n) for n in listeners),
         *(replace(usual, sweep="frames", frames=n) for n in range(how.block, horizon + 1, how.block)),
@@ -123,21 +129,21 @@ def bench_matrix(
     seen: list[dict[str, Any]] = []
     absent: dict[str, str] = {}
     for i, (name, precision) in enumerate(backends):
-        wanted = Wanted(name, precision, steps=sorted({*STEPS, how.steps}))
+        steps = ENGINE_STEPS if name == "tensorrt" else STEPS
         try:
-            backend, close = _opened(weights, wanted, clock, threads, say)
+            backend, close = _opened(weights, name, precision, sorted({*steps, how.steps}), clock, threads, say)
         except (ReactdiffError, ImportError) as error:
             absent[f"{name} {precision}"] = str(error)
             continue
         try:
-            networks = Networks(weights, threads, backend)
-            every = cases(how, networks.shape["horizon"], listeners)
+            networks, started_with = Networks(weights, threads, backend), backend.name
+            every = cases(how, networks.shape["horizon"], listeners, steps)
             for j, case in enumerate(every):
                 rows.append({"backend": name, "precision": precision, **row(networks, how, case, clock)})
                 told((i + (j + 1) / len(every)) / len(backends))
             seen += [{"backend": name, "precision": precision, **r} for r in watching(networks, clock)]
-            if networks.backend != backend.name:
-                absent[f"{name} {precision}"] = f"it failed while running, later rows are of {networks.backend}"
+            if networks.backend != started_with:
+                absent[f"{name} {precision}"] = f"it failed while running: the last rows are of {networks.backend}"
         finally:
             close()
     told(1.0)
@@ -145,26 +151,36 @@ def bench_matrix(
 
 
 def _opened(
-    weights: Weights, wanted: Wanted, clock: Clock, threads: int, say: Callable[[str], None]
-) -> tuple[Backend, Callable[[], None]]:
-    """The backend itself, served by nothing else, and what ends it.
+    weights: Weights, name: str, precision: Precision, steps: Sequence[int], clock: Clock, threads: int,
+    say: Callable[[str], None],
+) -> tuple[Backend, Callable[[], None]]:  # fmt: skip
+    """The backend with all that it needs ready, and what ends it.
 
     Raises:
         ReactdiffError: it does not work here.
+        ImportError: torch is not installed.
     """
-    heard = say if wanted.backend == "tensorrt" else _silence
-    opened = open_backend(weights, wanted, clock.timer, threads=threads, tell=heard)
+    if name == "torch":
+        from reactdiff_ros.training.timing import torch_backend
+
+        return torch_backend(weights, threads), _nothing
+    heard = say if name == "tensorrt" else _silence
+    opened = open_backend(weights, Wanted(name, precision, steps), clock.timer, threads=threads, tell=heard)
     limit = clock.timer() + BUILD_S
     while opened.preparing is not None and opened.preparing.running() and clock.timer() < limit:
         clock.sleep(0.2)
-    if not opened.serving.name.startswith(_NAMES[wanted.backend]):
+    if not opened.serving.name.startswith(_NAMES[name]):
         opened.close()
-        raise ReactdiffError(f"{wanted.backend} does not work here", todo=opened.serving.why)
+        raise ReactdiffError(f"{name} does not work here", todo=opened.serving.why)
     return opened.serving, opened.close
 
 
 def _silence(sentence: str) -> None:
     """What does not work is told with the rows."""
+
+
+def _nothing() -> None:
+    """Nothing is to be ended."""
 
 
 _NAMES: Final = {"onnxruntime": "onnxruntime-cpu", "cuda": "onnxruntime-cuda", "tensorrt": "tensorrt"}

@@ -66,7 +66,7 @@ class Run:
         self._begin = self._timer()
         networks = Networks(self._weights, self._threads)
         paper = paper_model(self._config)
-        ours, stored = our_model(self._weights.folder, self._weights.shape)
+        ours, stored = our_model(self._weights)
         if not stored:
             self._notes.append("our torch networks hold random weights: the folder has no fitting model.safetensors")
         self._eager(paper, ours, networks)

@@ -112,7 +112,7 @@ def test_every_window_takes_as_many_steps_as_asked(random_weights: Path) -> None
     timing.paper_window(paper, lambda: 0.0)(20, 3)
     assert calls == 20 * [torch.Size((3, 50, 16))]
     weights = find_weights(random_weights)
-    ours, stored = timing.our_model(weights.folder, weights.shape)
+    ours, stored = timing.our_model(weights)
     assert stored
     count = []
     velocity = ours.denoiser.velocity
