@@ -21,6 +21,8 @@ PRIORITY = 20
 """Realtime priority (SCHED_FIFO) of the thread, where the account may have one."""
 PROCESS_PRIORITY = 10
 """That of all other threads: one of them may hold Python's lock when the thread is to tick, and must not be put off."""
+PATIENCE_S = 6.0
+"""While nothing moves the thread may wait so long for devices (a robot in the network) before it counts as stuck."""
 
 
 def prioritise(priority: int) -> bool:
@@ -51,6 +53,12 @@ class BusThread(Worker):
         self._actuation, self._ticked, self._report = actuation, ticked, failed
         self.schedule = Schedule(actuation.profile.rate_hz, time.monotonic())
         self.realtime = False
+
+    def busy_s(self) -> float:
+        """How long the thread has been working, beyond what it may take while nothing moves."""
+        busy_s = super().busy_s()
+        still = self._actuation.state.state in ("disarmed", "preparing", "stopped")
+        return max(busy_s - PATIENCE_S, 0.0) if still else busy_s
 
     def _run(self) -> None:
         sys.setswitchinterval(SWITCH_S)

@@ -20,6 +20,7 @@ from reactdiff_ros.robots.profile import Profile, load_profile
 from . import convert
 from .actuator_controllers import Controllers
 from .actuator_drivers import make_hardware
+from .actuator_joints import JointStates
 from .actuator_loop import PROCESS_PRIORITY, BusThread, prioritise
 from .actuator_message import state_message
 from .actuator_saved import Kept, state_folder
@@ -30,9 +31,10 @@ from .health import Level
 from .runner import run
 from .worker import Worker
 
-EXPRESSION, STATE = "listener/expression", "actuator/state"
+EXPRESSION, STATE, JOINTS = "listener/expression", "actuator/state", "actuator/joint_states"
 WRITERS_S = 0.2
 SAVE_S = 0.5
+AUTO_S = 1.0
 ANSWER_S = 1.0
 """How long a service waits for the thread's decision; then it says that it is under way."""
 LOWER_S = 2.5
@@ -51,6 +53,7 @@ class ActuatorNode(ReactdiffNode):
         self._profile: Profile = load_profile(str(self.values["robot"]))
         self._kept = Kept(state_folder(str(self.values["state_dir"])), self._profile.name)
         self._states = self.advertise(STATE)
+        self._joints = JointStates(self, self.advertise(JOINTS), tuple(self._profile.joints))
         self._head = HeadPosePublisher(self, self._profile)
         self._enabled_once = False
         self.backend = ",".join(driver.type for driver in self._profile.drivers.values())
@@ -87,6 +90,7 @@ class ActuatorNode(ReactdiffNode):
         self._look_for_writers()
         self._thread = BusThread(self._actuation, self._ticked, self.failed)
         self.work(self._thread)
+        self._joints.start()
         self.work(Worker("keeper", lambda *_: None, {}, self.failed, tick=self._keep, tick_s=SAVE_S))
         self.subscribe(EXPRESSION, self._on_expression, depth=1)
         self.serve("~/enable", self._on_enable)
@@ -99,7 +103,7 @@ class ActuatorNode(ReactdiffNode):
         self._wanted: Request | None = None
         if self.values["auto_enable"] and not self._enabled_once:
             self._enabled_once = True
-            self.every(WRITERS_S, self._auto_enable)
+            self.every(AUTO_S, self._auto_enable)
 
     def stop(self) -> None:
         """Lower what would fall, let go, give the ports back."""
@@ -206,6 +210,7 @@ class ActuatorNode(ReactdiffNode):
         if fatal:
             self._actuation.fail(fatal)
         self._controllers.count_listeners()
+        self._joints.count_listeners()
 
     def _publish_state(self) -> None:
         thread = self._thread
@@ -260,6 +265,7 @@ class ActuatorNode(ReactdiffNode):
         """In the bus' thread: nothing here may wait."""
         latency_s = status.latency_s
         self.meter.output(self.steady_ns(), 1000.0 * latency_s if math.isfinite(latency_s) else None)
+        self._joints.send(status)
         if status.state != self._last_state:
             self._last_state = status.state
             self._changed.trigger()

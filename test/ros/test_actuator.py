@@ -75,6 +75,10 @@ def test_active_is_watching_then_it_follows_and_lets_go(bench):
     assert list(said.torque) == [True] * 3
     assert said.temperature[1] == pytest.approx(30.0, abs=20.0)
     assert allowed(bench.jaw_steps())
+    bench.graph.listen("actuator/joint_states")
+    bench.show(1.0, jawOpen=0.5)
+    joints = bench.graph.received["actuator/joint_states"][-1]
+    assert (list(joints.name), joints.position[1]) == (["brow", "jaw", "neck"], pytest.approx(10.0, abs=1e-4))
     assert bench.call("enable", data=False).success
     bench.until("disarmed")
     assert not bench.jaw.motor.torque
@@ -209,6 +213,18 @@ def test_killed_expression_begins_the_return_within_200_ms(bench):
     assert bench.said.command[1] == pytest.approx(0.0, abs=1e-4)
     assert allowed(bench.jaw_steps(told))
     assert "the return to neutral began 0." in bench.node.log
+
+
+def test_auto_enable_follows_as_soon_as_faces_come(tmp_path: Path):
+    with Bench(tmp_path, auto_enable=True) as bench:
+        bench.graph.until(lambda: bench.graph.received[STATE] and not bench.said.obstacles, what="no obstacles")
+        bench.graph.spin(1.5)
+        assert bench.said.state == "disarmed"
+        bench.until("following")
+        bench.call("enable", data=False)
+        bench.until("disarmed")
+        bench.show(2.0)
+        assert bench.said.state == "disarmed"  # once
 
 
 def test_nothing_there_nothing_calibrated_and_no_such_robot_are_one_sentence_each(tmp_path: Path):

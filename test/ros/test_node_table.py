@@ -211,9 +211,10 @@ def test_launch_file_starts_what_the_table_says(launch_file):
     description = launch_file.generate_launch_description()
     declared = {a.given[0] for a in description.given[0] if a.kind == "DeclareLaunchArgument"}
     assert declared == {a.name for a in TABLE.arguments}
-    for arguments in ({}, {"clip": "talk.mp4"}, {"avatar": "none", "camera": "none"}):
+    for arguments in ({}, {"clip": "talk.mp4"}, {"avatar": "none", "camera": "none"}, {"robot": "ohbot"}):
         nodes, _ = started(launch_file, **arguments)
         assert set(nodes) == {n.name for n in TABLE.nodes if n.wanted(TABLE.settled(arguments))}
+        assert ("actuator_node" in nodes) == ("robot" in arguments)
         assert all(n.respawn and n.package == "reactdiff_ros" for n in nodes.values())
 
 
