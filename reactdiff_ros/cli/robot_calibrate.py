@@ -29,7 +29,6 @@ def calibrate(
     shape; the old one is kept beside it. Ctrl-C at any moment leaves the joint as the profile's on_fault says, and
     the old file as it was.
     """
-    import sys
     import time
 
     from reactdiff_ros.cli.output import json_on_stdout
@@ -56,7 +55,7 @@ def calibrate(
             if not as_json:
                 click.echo("\n".join([*lines, f"would write {path}", "dry run: nothing was opened, sent or written"]))
             return 0
-        console = Console(sys.stdin.fileno(), click.echo)
+        console = Console(_answers(), click.echo)
         with console.catching():
             result.update(run(work, console, clock))
         if not as_json:
@@ -65,6 +64,18 @@ def calibrate(
             if result["missing"]:
                 click.echo(f"not calibrated, and not enabled before they are: {', '.join(result['missing'])}")
     return 0
+
+
+def _answers() -> int:
+    """Where the operator's answers come from."""
+    import sys
+
+    from reactdiff_ros.errors import ConfigError
+
+    try:
+        return sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError) as error:
+        raise ConfigError("nobody can answer: there is no standard input", todo="run it in a terminal") from error
 
 
 def _port(text: str) -> tuple[str, str]:

@@ -72,6 +72,7 @@ def calibrate_on_bus(bench: Bench, name: str, driver: ServoBus) -> Calibration:
         CalibrationError: refused; the joint may still have torque (`Bench.moving`).
         StoppedError: the operator wants no more.
     """
+    bench.console.ask("  it is let go now: hold what would fall, then Enter", "")
     driver.recalibrate(name, None)
     found = _poses(bench, name, driver)
     offset = _must(driver.homing(name), name)
@@ -113,7 +114,6 @@ def _poses(bench: Bench, name: str, driver: ServoBus) -> HandRange:
         console.show(f"  {track.value}")
         return track.value
 
-    console.show("  it has no torque now: hold what would fall")
     neutral = pose(f"its neutral pose ({joint.neutral:g} {joint.unit})")
     upper = pose(f"its upper end{_where(up)} ({joint.upper:g} {joint.unit} or more)")
     lower = pose(f"its lower end{_where(down)} ({joint.lower:g} {joint.unit} or less)")
@@ -213,10 +213,9 @@ def _direction(bench: Bench, name: str, driver: PulseBoard, bounds: tuple[float,
     words = f"towards its {'upper' if far == joint.upper else 'lower'} end{_where(up if far == joint.upper else down)}"
     for drive_mode in (0, 1):
         provisional = Calibration(driver.axes[name].id, drive_mode, 0, math.ceil(bounds[0]), math.floor(bounds[1]))
+        console.ask("  it is let go now, then it gets its neutral and may jump there: fingers off, then Enter", "")
         driver.recalibrate(name, provisional)
-        pulse = driver.pulse(name, joint.neutral)
-        text = f"  it gets its neutral, {pulse:.0f} {_unit(driver)}, and may jump there: fingers off, then Enter"
-        console.ask(text, "")
+        console.show(f"  {driver.pulse(name, joint.neutral):.0f} {_unit(driver)}")
         slow = bench.slow(name, driver)
         slow.start(joint.neutral)
         for goal in (joint.neutral + NUDGE * (far - joint.neutral), joint.neutral):

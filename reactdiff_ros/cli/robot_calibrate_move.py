@@ -69,7 +69,7 @@ class SlowJoint:
         self._due = self._time.now()
 
     def move(self, target: float, until: Callable[[], bool] = lambda: False) -> bool:
-        """Slowly to `target`; `until` stops it on the way. Whether it got there.
+        """Slowly to `target`, until it is measured there too; `until` stops it on the way. Whether it got there.
 
         Raises:
             CalibrationError: it does not follow, or has a fault.
@@ -81,6 +81,9 @@ class SlowJoint:
             if not stopped and until():
                 stopped = True
                 goal = min(max(self._motion.stops()[self._index].end, self._joint.lower), self._joint.upper)
+            self._tick(goal)
+        told_s = self._time.now()
+        while self._driver.feedback and (self._seen_s < told_s or self._away_since is not None):
             self._tick(goal)
         return not stopped
 

@@ -15,6 +15,7 @@ from reactdiff_ros.robots.profile import Profile
 Make = Callable[[Profile], Mapping[str, Driver]]
 """The drivers of a profile."""
 TRIES: Final = 2
+ALL_IDS: Final = range(254)
 SHOWN: Final = 20
 """More ids than this are counted, not named."""
 
@@ -118,16 +119,19 @@ def check_ids(driver: Driver, name: str, joints: Sequence[str], console: Console
     where = f"{joint}, id {driver.axes[joint].id} of {name}"
     more = f" (and {len(faults) - 1} other joints: {', '.join(list(faults)[1:])})" if len(faults) > 1 else ""
     if isinstance(driver, ServoBus) and fault.kind in ("no_answer", "checksum", "garbage", "wrong_id"):
-        console.show(f"{where}: {fault}; looking at all ids ...")
-        known = driver.scan(range(254))
-        ids = ", ".join(map(str, list(known)[:SHOWN])) + (" ..." if len(known) > SHOWN else "")
-        todo = f"there are the ids {ids}" if known else "no id answers"
-        twice = [str(i) for i in known if driver.answers_twice(i)]
+        twice = [str(axis.id) for axis in driver.axes.values() if driver.answers_twice(axis.id)]
         if twice:
             raise CalibrationError(
                 f"more than one servo answers to id {', '.join(twice)}{more}",
                 where=where,
                 todo="plug them in one by one and give each its own id with the maker's tool",
             )
+        console.show(f"{where}: {fault}; looking at all ids ...")
+        known: list[int] = []
+        for number in ALL_IDS:
+            console.check()
+            known += driver.scan((number,))
+        ids = ", ".join(map(str, known[:SHOWN])) + (" ..." if len(known) > SHOWN else "")
+        todo = f"there are the ids {ids}" if known else "no id answers"
         raise CalibrationError(f"{fault}{more}", where=where, todo=todo)
     raise CalibrationError(f"{fault}{more}", where=where)

@@ -1,0 +1,142 @@
+"""Somebody who calibrates an emulated robot: moves joints by hand as asked, and answers on a pipe."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reactdiff_ros.cli.robot_calibrate_console import Console
+from reactdiff_ros.cli.robot_calibrate_move import Time
+from reactdiff_ros.cli.robot_calibrate_run import Work, calibrate, wanted_joints
+from reactdiff_ros.emulators.rig import Rig
+from reactdiff_ros.robots.profile import Profile, load_profile
+
+HEAD: dict[str, Any] = {
+    "name": "bench",
+    "about": "a",
+    "shows": "a",
+    "published": "a",
+    "chosen": "a",
+    "tested": "a",
+    "rate_hz": 100,
+    "software_stop": "hold",
+    "host_loss": {"does": "hold", "watchdog": "none", "about": "a"},
+    "camera": {"mount": "fixed"},
+}
+DRIVERS: dict[str, dict[str, Any]] = {
+    "sts": {"type": "feetech"},
+    "scs": {"type": "feetech", "series": "scs"},
+    "dynamixel": {"type": "dynamixel", "watchdog_s": 2.0},
+    "maestro": {"type": "maestro", "timeout_s": 1.0},
+    "ohbot": {"type": "ohbot"},
+    "pca9685": {"type": "pca9685"},
+}
+TIME = Time(time.monotonic, time.sleep)
+
+
+def joint(unit: str = "deg", number: int = 1, **changes: Any) -> dict[str, Any]:
+    """A joint that goes 40 units either way (hobby servos: 400 us), quickly, because a calibration moves slowly."""
+    size, middle = {"us": (400.0, 1500.0), "raw": (300.0, 500.0)}.get(unit, (40.0, 0.0))
+    return {
+        "unit": unit,
+        "group": "neck",
+        "neutral": middle,
+        "limits": {
+            "position": [middle - size, middle + size],
+            "speed": 100 * size,
+            "acceleration": 600 * size,
+            "jerk": 40_000 * size,
+        },
+        "map": {"sum": {"headPitch": size}},
+        "on_fault": "release",
+        "output": {"driver": "bus", "id": number},
+        **changes,
+    }
+
+
+def profile_of(folder: Path, kind: str, **joints: dict[str, Any]) -> Profile:
+    """A profile with these joints on a bus or board of that kind."""
+    path = folder / "bench.yaml"
+    path.write_text(yaml.safe_dump({**HEAD, "drivers": {"bus": DRIVERS[kind]}, "joints": joints}, sort_keys=False))
+    return load_profile(path)
+
+
+class Operator:
+    """Reads what the calibration says, moves joints and answers.
+
+    Args:
+        rig: the emulated hardware.
+        poses: for each joint on a bus, how far it is moved by hand (in the sensor's counts) from one pose to the next:
+            to neutral, to the upper end, to the lower end, and back near neutral.
+        answers: what to do or say at a line that holds the text, instead of what is usual; each once.
+    """
+
+    USUAL = (("Enter: again", "q"), ("y or n", "y"), ("Enter", ""), ("which one", "1"), ("is this its neutral", ""))
+
+    def __init__(
+        self, rig: Rig, poses: dict[str, list[int]], answers: list[tuple[str, str | Callable[[], object]]] | None = None
+    ) -> None:
+        self.rig, self.said = rig, list[str]()
+        self._poses = {name: list(ways) for name, ways in poses.items()}
+        self._answers = list(answers or [])
+        self._joint = ""
+        self._read, self._write = os.pipe()
+        self.console = Console(self._read, self.hear)
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+    def say(self, answer: str) -> None:
+        os.write(self._write, f"{answer}\n".encode())
+
+    def servo(self, name: str) -> Any:
+        bus: Any = self.rig.buses["bus"]
+        return bus.servos[self.rig.profile.joints[name].output.id]
+
+    def push(self, name: str, way: int) -> None:
+        """By hand, as slowly as a hand is, where it has no torque."""
+        with self.rig.wires["bus"].lock:
+            assert not self.servo(name).motor.torque, "it has torque, nobody can move it"
+        for _ in range(4):
+            with self.rig.wires["bus"].lock:
+                self.servo(name).motor.position += way / 4
+            time.sleep(0.03)
+
+    def hear(self, line: str) -> None:
+        """What the calibration shows."""
+        self.said.append(line)
+        print(line)
+        first = line.split(" (")[0]
+        if " of " in line and first in self.rig.profile.joints:
+            self._joint = first
+        for i, (text, answer) in enumerate(self._answers):
+            if text in line:
+                del self._answers[i]
+                if isinstance(answer, str):
+                    self.say(answer)
+                else:
+                    answer()
+                return
+        if "bring it by hand" in line and self._poses.get(self._joint):
+            self.push(self._joint, self._poses[self._joint].pop(0))
+        for text, said in self.USUAL:
+            if text in line:
+                self.say(said)
+                return
+
+    def calibrate(self, path: Path, **changes: Any) -> dict[str, Any]:
+        """The whole calibration of the rig's robot, by this operator."""
+        profile = self.rig.profile
+        options = {"answer_s": 0.15, "lock_folder": path.parent, "i2c": lambda _: self.rig.i2c}
+        given: dict[str, Any] = {"ports": {}, "others": [], **changes}
+        joints = wanted_joints(profile, given.pop("joints", ()))
+        with self.console.catching():
+            return calibrate(
+                Work(given.pop("profile", profile), joints, path, options=options, **given), self.console, TIME
+            )
