@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+
+if TYPE_CHECKING:
+    from reactdiff_ros.model.backends.base import Precision
 
 
 @click.command("listeners")
@@ -22,28 +26,36 @@ from reactdiff_ros.cli import evaluation_options as options
 @options.JSON
 def listeners_times(
     model: Path | None, clip: Path | None, listeners: tuple[int, ...], candidates: int, steps: int, seconds: float,
-    as_json: bool,
+    backend: str, precision: Precision, as_json: bool,
 ) -> int:  # fmt: skip
     """Time many listeners in one batch: each takes in 25 frames a second and plans as reaction_node lets it.
 
     A load below 1 is real time in one thread. Nothing else should run on the machine meanwhile.
     """
-    from time import perf_counter
+    from time import perf_counter, sleep
 
-    from reactdiff_ros.cli.output import dumps, json_on_stdout
+    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.demo import demo_clip_path
     from reactdiff_ros.evaluation.bench.listeners import bench_listeners
+    from reactdiff_ros.evaluation.bench.matrix import Clock, opened_backend
     from reactdiff_ros.model.listener import ListenerConfig
+    from reactdiff_ros.model.runtime import Networks
+    from reactdiff_ros.model.weights import find_weights
 
     with json_on_stdout(as_json) as result:
+        weights = find_weights(model or "")
+        clock = Clock(perf_counter, sleep, 1)
+        serving, close = opened_backend(weights, backend, precision, (steps,), clock, 1, tell)
         config = ListenerConfig(model_dir=str(model or ""), candidates=candidates, steps=steps)
         with progress_bar("timing") as show:
             result.update(
                 bench_listeners(
-                    clip or demo_clip_path(), config, perf_counter, counts=listeners, seconds=seconds, told=show
+                    clip or demo_clip_path(), config, perf_counter, counts=listeners, seconds=seconds,
+                    networks=Networks(weights, backend=serving), told=show,
                 )
-            )
+            )  # fmt: skip
+        close()
     if not as_json:
         click.echo(dumps(result, indent=2))
     return 0

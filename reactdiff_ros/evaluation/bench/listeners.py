@@ -24,6 +24,7 @@ from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.quality import DEADLINE_S
+from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.replay.parameters import ReplaySettings
 from reactdiff_ros.replay.replay import steps
@@ -45,6 +46,7 @@ def bench_listeners(
     *,
     counts: Sequence[int] = (1, 2, 4, 8, 16),
     seconds: float = 20.0,
+    networks: Networks | None = None,
     told: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """For each number of listeners, what every 40 ms of live time cost, in one thread.
@@ -55,6 +57,7 @@ def bench_listeners(
         timer: seconds of a monotonic clock.
         counts: numbers of listeners.
         seconds: of live time for each number.
+        networks: loaded ones, on any backend; None: those of `config`, on the CPU.
         told: share of the work that is done.
 
     Returns:
@@ -67,7 +70,7 @@ def bench_listeners(
     frames = speaker_frames(clip, timer)
     rows = []
     for i, count in enumerate(counts):
-        rows.append(_row(frames, count, config, timer, seconds))
+        rows.append(_row(frames, count, config, timer, seconds, networks))
         told((i + 1) / len(counts))
     return {
         "clip": clip.name, "candidates": config.candidates, "steps": config.steps, "hardware": hardware(),
@@ -89,12 +92,17 @@ def speaker_frames(clip: Path, timer: Callable[[], float]) -> list[SpeakerFrame]
 
 
 def _row(
-    frames: list[SpeakerFrame], count: int, config: ListenerConfig, timer: Callable[[], float], seconds: float
+    frames: list[SpeakerFrame],
+    count: int,
+    config: ListenerConfig,
+    timer: Callable[[], float],
+    seconds: float,
+    networks: Networks | None,
 ) -> dict[str, Any]:
     rounds = Rounds()
     first = None
     for i in range(count):
-        listener = make_listener("model", seed=i, config=config, like=first)
+        listener = make_listener("model", seed=i, config=config, like=first, networks=networks)
         rounds.join(str(i), listener)
         first = first or listener
     if isinstance(first, DiffusionListener):

@@ -131,7 +131,7 @@ def bench_matrix(
     for i, (name, precision) in enumerate(backends):
         steps = ENGINE_STEPS if name == "tensorrt" else STEPS
         try:
-            backend, close = _opened(weights, name, precision, sorted({*steps, how.steps}), clock, threads, say)
+            backend, close = opened_backend(weights, name, precision, sorted({*steps, how.steps}), clock, threads, say)
         except (ReactdiffError, ImportError) as error:
             absent[f"{name} {precision}"] = str(error)
             continue
@@ -150,7 +150,7 @@ def bench_matrix(
     return {"rows": rows, "seen": seen, "absent": absent}
 
 
-def _opened(
+def opened_backend(
     weights: Weights, name: str, precision: Precision, steps: Sequence[int], clock: Clock, threads: int,
     say: Callable[[str], None],
 ) -> tuple[Backend, Callable[[], None]]:  # fmt: skip
