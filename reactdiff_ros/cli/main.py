@@ -30,6 +30,7 @@ from reactdiff_ros.cli.demo import demo
 from reactdiff_ros.cli.docs import docs
 from reactdiff_ros.cli.doctor import doctor
 from reactdiff_ros.cli.evaluate import evaluate
+from reactdiff_ros.cli.export import export
 from reactdiff_ros.cli.extract import extract
 from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, MissingExtraError, tell
@@ -38,7 +39,7 @@ from reactdiff_ros.cli.report import report
 from reactdiff_ros.cli.robot import robot
 from reactdiff_ros.cli.simulate import simulate
 from reactdiff_ros.cli.style import style
-from reactdiff_ros.cli.training import export, train
+from reactdiff_ros.cli.training import train
 from reactdiff_ros.errors import ReactdiffError
 
 # Modules that only an extra brings, and what to type for it.

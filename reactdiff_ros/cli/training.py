@@ -1,4 +1,4 @@
-"""`reactdiff train` and `export`: from simulated dyads to the weights that ship."""
+"""`reactdiff train`: from simulated dyads to a checkpoint."""
 
 from __future__ import annotations
 
@@ -161,22 +161,3 @@ def _reporter() -> Iterator[Callable[[Progress, str], None]]:
     yield report
     for bar in bars.values():
         bar.render_finish()
-
-
-@click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the weights."
-)
-@click.option("--name", default="live", show_default=True, help="Name of the preset in the manifest.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def export(checkpoint: Path, output: Path, name: str, as_json: bool) -> int:
-    """Write the averaged model of CHECKPOINT as ONNX graphs, safetensors and a manifest with their hashes."""
-    from reactdiff_ros.cli.output import json_on_stdout, tell
-    from reactdiff_ros.training.export import export as run
-
-    with json_on_stdout(as_json) as result:
-        files = run(checkpoint, output, name)
-        result.update(files={path.name: path.stat().st_size for path in files}, folder=str(output))
-        tell(f"{len(files)} files in {output}, {sum(p.stat().st_size for p in files) / 1e6:.1f} MB")
-    return 0

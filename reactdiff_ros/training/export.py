@@ -23,6 +23,8 @@ from .history import runs_of
 from .nets import EncoderStep, Model
 
 OPSET = 17
+HALVES = ("encoder", "denoiser", "vae_decoder")
+"""Graphs that are written in float16 as well."""
 CHECK = "check.json"
 """Outputs of the torch networks on `check_features`, that the exported graphs must reproduce."""
 
@@ -41,11 +43,13 @@ def export_model(model: Model, folder: Path, *, name: str, facts: dict[str, Any]
     folder.mkdir(parents=True, exist_ok=True)
     model = model.eval()
     files = export_graphs(model, folder)
+    files += export_halves(folder)
     tensors = {k: v.half().contiguous() for k, v in model.state_dict().items() if not k.startswith("aux.")}
     files.append(folder / "model.safetensors")
     save_file(tensors, files[-1], metadata={"format": "pt", "preset": name})
     files[-1].chmod(0o644)  # safetensors makes it private
     files.append(write_check(model, folder))
+    _describe(files, model, name, sha256(folder / "model.safetensors"))
     manifest = {
         "format": FORMAT, "name": name, "shape": model.shape.as_dict(), "parameters": model.count(), **interface(),
         "emphasis": model.vae.emphasis.as_manifest(), **facts,
@@ -53,6 +57,42 @@ def export_model(model: Model, folder: Path, *, name: str, facts: dict[str, Any]
     }  # fmt: skip
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return [*files, folder / MANIFEST]
+
+
+def export_halves(folder: Path) -> list[Path]:
+    """Write encoder, denoiser and decoder in float16, inputs and outputs in float32, for the runtimes of others."""
+    import onnx
+
+    from reactdiff_ros.model.backends.half import folded, in_half_precision
+
+    files = []
+    for name in HALVES:
+        files.append(folder / f"{name}.fp16.onnx")
+        onnx.save(in_half_precision(folded(onnx.load(str(folder / f"{name}.onnx")))), str(files[-1]))
+    return files
+
+
+def _describe(files: list[Path], model: Model, name: str, digest: str) -> None:
+    """Write into every graph what it is of, what its numbers mean, and which weights it holds."""
+    import onnx
+
+    from reactdiff_ros import __version__
+
+    told = {
+        "version": __version__, "format": str(FORMAT), "preset": name, "shape": json.dumps(model.shape.as_dict()),
+        "interface": json.dumps(interface()), "weights_sha256": digest,
+        "normalisation": json.dumps(
+            {
+                "coefficients": "58 as in the package's table: 52 in 0..1, rotation in rad, translation in m",
+                "latents": "whitened within the autoencoder: mean 0, deviation 1",
+                "emphasis": model.vae.emphasis.as_manifest(),
+            }
+        ),
+    }  # fmt: skip
+    for path in (file for file in files if file.suffix == ".onnx"):
+        graph = onnx.load(str(path))
+        onnx.helper.set_model_props(graph, told | {"graph": path.stem})
+        onnx.save(graph, str(path))
 
 
 def check_features(frames: int) -> tuple[FloatArray, FloatArray]:

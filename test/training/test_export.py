@@ -91,3 +91,36 @@ def test_no_checkpoint(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"broken")
     with pytest.raises(ReactdiffError, match="checkpoint"):
         export(tmp_path / "checkpoint.pt", tmp_path / "out")
+
+
+def test_every_graph_tells_what_it_is(random_weights):
+    import onnx
+
+    manifest = json.loads((random_weights / "manifest.json").read_text())
+    for path in random_weights.glob("*.onnx"):
+        told = {p.key: p.value for p in onnx.load(str(path)).metadata_props}
+        assert told["graph"] == path.stem
+        assert told["format"] == "2"
+        assert json.loads(told["shape"]) == manifest["shape"]
+        assert told["weights_sha256"] == manifest["files"]["model.safetensors"]
+        assert set(json.loads(told["normalisation"])) == {"coefficients", "latents", "emphasis"}
+
+
+@pytest.mark.parametrize("graph", ["encoder", "denoiser", "vae_decoder"])
+def test_half_precision_gives_nearly_the_same(random_weights, graph):
+    import onnx
+    import onnxruntime as ort
+
+    rng = np.random.default_rng(0)
+    sizes = {"speakers": 2, "listeners": 2, "stretches": 3, "frames": 7}
+    pair = [random_weights / f"{graph}.onnx", random_weights / f"{graph}.fp16.onnx"]
+    sessions = [ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]) for path in pair]
+    inputs = {
+        i.name: rng.standard_normal([sizes.get(n, n) for n in i.shape]).astype(np.float32)
+        for i in sessions[0].get_inputs()
+    }
+    assert [i.type for i in sessions[1].get_inputs()] == ["tensor(float)"] * len(inputs)
+    half = onnx.load(str(pair[1]))
+    assert {t.data_type for t in half.graph.initializer if len(t.dims) == 2} == {10}
+    for exact, rounded in zip(*(session.run(None, inputs) for session in sessions), strict=True):
+        assert 0 < np.abs(exact - rounded).max() < 1e-2 * max(1.0, np.abs(exact).max())

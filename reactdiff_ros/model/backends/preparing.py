@@ -106,9 +106,20 @@ class Preparing:
         if self._thread is not None:
             self._thread.join()
 
-    def wait(self) -> None:
-        """Until TensorRT is in use, or is not to be."""
-        self._settled.wait()
+    @property
+    def folder(self) -> Path:
+        """Where engines are kept."""
+        return self._cache.folder
+
+    def share(self) -> float:
+        """How much of the engines is there, 0..1; a running build counts by its expected time."""
+        now = self._now
+        begun = 0.0 if now is None else min((self._timer() - now[1]) / now[2], 0.95)
+        return min((self._done + begun) / len(self._variants), 1.0)
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Until TensorRT is in use, or is not to be; or so long."""
+        self._settled.wait(timeout_s)
 
     def running(self) -> bool:
         """Whether TensorRT may still come into use."""
