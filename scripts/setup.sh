@@ -132,3 +132,14 @@ if [ ! -f "$home/build.stamp" ] || [ "$(cat "$home/build.stamp")" != "$sum" ] ||
   ) >"$home/build.log" 2>&1 || { tail -n 25 "$home/build.log" >&2; die "the build failed, see $home/build.log"; }
   printf '%s' "$sum" >"$home/build.stamp"
 fi
+
+# 8. Reachy Mini's own daemon, for the tests that drive it: in an environment of its own, and not needed for the others.
+if [ "$want_test" = yes ] && [ "${REACTDIFF_NO_REACHY:-}" != 1 ]; then
+  failed=$home/reachy.failed
+  if [ -f "$failed" ]; then
+    say "tests against Reachy Mini's daemon will be skipped: scripts/setup_reachy.sh failed before; it can be run again by hand"
+  elif ! scripts/setup_reachy.sh; then
+    touch "$failed"
+    say "tests against Reachy Mini's daemon will be skipped"
+  fi
+fi

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Reachy Mini's own daemon, in an environment of its own (about 400 MB), for the tests that drive it in simulation.
-#   scripts/setup_reachy.sh [--mujoco]   --mujoco also installs the physics simulation (--sim)
+# Reachy Mini's own daemon, in an environment of its own (about 500 MB), for the tests that drive it in simulation.
+#   scripts/setup_reachy.sh [--no-mujoco]   --no-mujoco leaves out the physics simulation (--sim)
+# 'make setup-test' runs it; REACTDIFF_NO_REACHY=1 in the environment leaves it out.
 # Debian and Ubuntu with Python 3.11 or newer. The daemon imports GStreamer's introspection even with --no-media: it comes from the system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,11 +9,11 @@ version=1.13.0
 say() { printf '[reachy] %s\n' "$*" >&2; }
 die() { printf '[reachy] error: %s\n' "$*" >&2; exit 1; }
 
-extra=
+extra=mujoco
 for option in "$@"; do
   case $option in
-    --mujoco) extra=mujoco ;;
-    *) die "unknown option $option: --mujoco" ;;
+    --no-mujoco) extra= ;;
+    *) die "unknown option $option: --no-mujoco" ;;
   esac
 done
 key=$(printf '%s' "$PWD" | sha256sum | cut -c1-12)
@@ -20,9 +21,11 @@ home=${REACTDIFF_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/reactdiff_ros}/$key
 venv=$home/reachy
 python=/usr/bin/python3
 mkdir -p "$home" || die "cannot write $home: set REACTDIFF_HOME to a folder with 1 GB free"
+exec 9>"$home/reachy.lock"
+! command -v flock >/dev/null || flock 9  # one at a time
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || die "$python is older than 3.11, which reachy-mini needs"
 stamp="$version $extra $("$python" -VV)"
-[ -x "$venv/bin/reachy-mini-daemon" ] && [ "$(cat "$venv/stamp" 2>/dev/null)" = "$stamp" ] && { say "ready: $venv"; exit 0; }
+[ -x "$venv/bin/reachy-mini-daemon" ] && [ "$(cat "$venv/stamp" 2>/dev/null)" = "$stamp" ] && { rm -f "$home/reachy.failed"; exit 0; }
 
 # 1. What comes from the system.
 missing=
@@ -63,4 +66,5 @@ for text in requires("reachy-mini"):
 PYTHON
 pip install -r "$venv/requirements.txt" || die "pip failed, see the end of $home/reachy.log: $(grep -a '^ERROR' "$home/reachy.log" | tail -n 1)"
 printf '%s' "$stamp" >"$venv/stamp"
+rm -f "$home/reachy.failed"
 say "ready: $venv"

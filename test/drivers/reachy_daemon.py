@@ -26,6 +26,14 @@ from reactdiff_ros.robots.profile import Profile, load_profile
 ROOT = Path(__file__).resolve().parents[2]
 CLOCK = time.monotonic
 START_S = 60.0
+# The daemon as it is, but that it tells this machine alone of itself, and nobody of us.
+PROGRAM = """
+import functools, sys, zeroconf
+zeroconf.Zeroconf = functools.partial(zeroconf.Zeroconf, interfaces=["127.0.0.1"])
+from reachy_mini.daemon.app.main import main
+sys.exit(main())
+"""
+QUIET = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 POSE = ("x", "y", "z", "roll", "pitch", "yaw")
 
 
@@ -47,8 +55,8 @@ def profile_at(port: int, folder: Path) -> Profile:
 @contextmanager
 def running(kind: str, folder: Path) -> Iterator[int]:
     """The daemon with `kind` (mockup-sim, or sim: MuJoCo) on a free port; skips where it is not installed."""
-    program = environment() / "bin" / "reachy-mini-daemon"
-    if not program.is_file():
+    python = environment() / "bin" / "python"
+    if not (python.parent / "reachy-mini-daemon").is_file():
         pytest.skip("Reachy Mini's daemon is not installed: scripts/setup_reachy.sh")
     if kind == "sim" and not any(environment().glob("lib/python3.*/site-packages/mujoco")):
         pytest.skip("Reachy Mini's physics simulation is not installed: scripts/setup_reachy.sh")
@@ -56,10 +64,10 @@ def running(kind: str, folder: Path) -> Iterator[int]:
     arguments = [f"--{kind}", "--headless", "--no-media", "--no-wake-up-on-start", "--no-goto-sleep-on-stop"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [program, *arguments, "--dataset-update-interval", "0", "--fastapi-host", "127.0.0.1",
+            [python, "-c", PROGRAM, *arguments, "--dataset-update-interval", "0", "--fastapi-host", "127.0.0.1",
              "--fastapi-port", str(port)],
             stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=folder,
-            env=os.environ | {"HOME": str(folder), "MUJOCO_GL": "egl", "HF_HUB_OFFLINE": "1"},
+            env=os.environ | {"HOME": str(folder), "MUJOCO_GL": "egl"} | QUIET,
         )  # fmt: skip
 
     def answers() -> bool:

@@ -1,0 +1,167 @@
+"""The head's pose between actuator_node and expression_node: its message, who sends it, what the eyes make of it."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from types import SimpleNamespace
+
+import actuator_graph
+import numpy as np
+import pytest
+from actuator_graph import Bench
+from hypothesis import given
+from hypothesis import strategies as st
+from ros_harness import RosGraph
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MessageError
+from reactdiff_ros.expression import ExpressionConfig
+from reactdiff_ros.nodes import convert
+from reactdiff_ros.nodes.head_pose import HeadPosePublisher, head_pose_message, head_pose_value
+from reactdiff_ros.nodes.robot_parameters import robot_parameters
+from reactdiff_ros.robots.profile import load_profile
+from reactdiff_ros.types import GazeTarget, HeadPose
+
+TOPIC, EXPRESSION = "actuator/head_pose", "listener/expression"
+HEAD = "head: {pitch: {neck: 0.01745329}}\n"
+angle, metres = st.floats(-1.25, 1.25, width=32), st.floats(-0.25, 0.25, width=32)
+
+
+@given(st.integers(0, 2**61), st.tuples(angle, angle, angle, metres, metres, metres))
+def test_round_trip(stamp_ns, values):
+    found = head_pose_value(head_pose_message(HeadPose(stamp_ns, np.array(values, np.float32))))
+    assert found.stamp_ns == stamp_ns
+    assert np.allclose(found.pose, np.array(values, np.float32), atol=1e-6)
+
+
+def test_it_turns_as_the_coefficients_say():
+    """With a reader of its own: the head's forward, left and up by the quaternion."""
+
+    def column(pose, axis):
+        q = head_pose_message(HeadPose(0, np.array([*pose, 0, 0, 0], np.float32))).pose.orientation
+        v, w = np.array([q.x, q.y, q.z]), q.w
+        return axis + 2 * np.cross(v, np.cross(v, axis) + w * axis)
+
+    forward, left = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
+    assert column((0.2, 0, 0), forward)[2] == pytest.approx(-math.sin(0.2), abs=1e-6)
+    assert column((0, 0.2, 0), forward)[1] == pytest.approx(math.sin(0.2), abs=1e-6)
+    assert column((0, 0, 0.2), left)[2] == pytest.approx(math.sin(0.2), abs=1e-6)
+
+
+@pytest.mark.parametrize(("part", "field", "value"), [
+    ("position", "x", math.nan), ("position", "z", math.inf), ("orientation", "w", math.nan), ("orientation", "w", 0.0),
+    ("orientation", "x", 5.0),
+])  # fmt: skip
+def test_what_is_no_pose_is_refused(part, field, value):
+    message = head_pose_message(HeadPose(5, np.zeros(6, np.float32)))
+    setattr(getattr(message.pose, part), field, value)
+    with pytest.raises(MessageError, match="pose of the head"):
+        head_pose_value(message)
+
+
+class Sent:
+    """A node that keeps what it publishes."""
+
+    def __init__(self):
+        self.messages = []
+
+    def advertise(self, topic):
+        assert topic == TOPIC
+
+    def publish(self, _, message):
+        self.messages.append(message)
+
+
+def told(profile, *, measured=None, torque=True, time_s=100.0):
+    """Status and hardware with the head's yaw at 0.4 as told, and as measured by `measured`."""
+    names = list(profile.joints)
+    position = [0.4 if name == "head_yaw" else 0.0 for name in names]
+    commands = SimpleNamespace(position=position, torque=[torque] * len(names))
+    readings = {name: measured[1] if name == "head_yaw" else 0.0 for name in names} if measured is not None else {}
+    hardware = SimpleNamespace(
+        measured=lambda: [readings.get(name, math.nan) for name in names],
+        reading=lambda name: SimpleNamespace(time_s=measured[0], position=readings[name]) if readings else None,
+    )
+    return SimpleNamespace(commands=commands, time_s=time_s), hardware
+
+
+def test_stamps_are_those_of_the_measurement_in_the_nodes_clock():
+    profile, node = load_profile("reachy_mini"), Sent()
+    head = HeadPosePublisher(node, profile)
+    for measured_s in (99.95, 99.95, 99.97):
+        head.publish(*told(profile, measured=(measured_s, 0.3)), now_ns=7000 * NS, steady_s=100.0)
+    found = [head_pose_value(message) for message in node.messages]
+    assert [f.stamp_ns for f in found] == [6_999_950_000_000, 6_999_970_000_000], "nothing is said twice"
+    assert found[0].pose[1] == pytest.approx(0.3)
+
+
+def test_a_head_that_cannot_be_measured_is_where_it_is_told_to_be_while_it_has_torque():
+    profile, node = load_profile("reachy_mini"), Sent()
+    head = HeadPosePublisher(node, profile)
+    head.publish(*told(profile, torque=False), now_ns=7000 * NS, steady_s=100.0)
+    assert node.messages == []
+    head.publish(*told(profile), now_ns=7000 * NS, steady_s=100.01)
+    assert head_pose_value(node.messages[0]).pose[1] == pytest.approx(0.4)
+    assert head_pose_value(node.messages[0]).stamp_ns == 6_999_990_000_000
+
+
+def test_a_robot_without_a_head_says_nothing():
+    profile, node = load_profile("screen"), Sent()
+    HeadPosePublisher(node, profile).publish(*told(profile), now_ns=NS, steady_s=1.0)
+    assert node.messages == []
+
+
+@pytest.mark.ros
+def test_the_actuator_says_where_its_neck_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(actuator_graph, "PROFILE", actuator_graph.PROFILE.replace("drivers:\n", HEAD + "drivers:\n"))
+    with Bench(tmp_path) as bench:
+        bench.graph.listen(TOPIC)
+        bench.graph.until(lambda: len(bench.graph.received[TOPIC]) > 5, what="poses before there is any torque")
+        bench.enable()
+        bench.show(2.0, headPitch=0.2)
+        poses = [head_pose_value(message) for message in bench.graph.received[TOPIC]]
+        now_ns = bench.graph.node.get_clock().now().nanoseconds
+    assert poses[-1].pose[0] == pytest.approx(0.2, abs=0.02)
+    assert max(p.pose[0] for p in poses[:3]) < 0.02
+    stamps = [p.stamp_ns for p in poses]
+    assert stamps == sorted(set(stamps))
+    assert 0 <= now_ns - stamps[-1] < NS
+
+
+@pytest.mark.ros
+def test_expression_node_looks_where_the_person_is_and_not_where_the_camera_saw_them(tmp_path):
+    """The head is turned by 0.4 rad to its left all the time, and its camera sees somebody straight before it."""
+    given = robot_parameters("reachy_mini")["/**/expression_node"]["ros__parameters"] | {"head_share": 0.0}
+    config = ExpressionConfig()
+    yaws = {}
+    for on_head in (True, False):
+        graph = RosGraph(tmp_path)
+        try:
+            graph.listen(EXPRESSION)
+            still = {"stillness": 1.0, "contact_listening": 1.0, "contact_share": 1.0, "aversions_per_min": 0.5}
+            graph.start("expression_node", **{**given, **still, "camera_on_head": on_head})
+            graph.wait_active("expression_node")
+            for topic in (TOPIC, "gaze_target"):
+                graph.publisher(topic)
+                graph.connect(topic)
+            end_s = time.monotonic() + 4.0
+            while time.monotonic() < end_s:
+                now_ns = graph.node.get_clock().now().nanoseconds
+                pose = np.array([0.0, 0.4, 0, 0, 0, 0], np.float32)
+                graph.publish(TOPIC, head_pose_message(HeadPose(now_ns - 10_000_000, pose)))
+                target = GazeTarget(now_ns - 50_000_000, np.array([0.0, 0.0, 1.5], np.float32))
+                graph.publish("gaze_target", convert.gaze_message(target))
+                graph.spin(0.02)
+            faces = [convert.expression_value(m).coefficients for m in graph.received[EXPRESSION][-50:]]
+            look = {n: np.median([f[i] for f in faces]) for n, i in
+                    (("out_left", 14), ("in_left", 12), ("in_right", 13), ("out_right", 15))}  # fmt: skip
+            eyes = (look["out_left"] - look["in_left"] + look["in_right"] - look["out_right"]) / 2
+            yaws[on_head] = eyes * config.eye_yaw_full_rad + 0.4  # the eyes in the measured head, in the room
+        finally:
+            codes = graph.close()
+        assert set(codes) <= {0, -signal.SIGKILL}
+    # The face shows no turn of its own, the measured head has 0.4 rad: the person is there, straight before the head.
+    assert yaws[True] == pytest.approx(0.4, abs=0.06)
+    assert abs(yaws[False]) < 0.06, "taken for a fixed camera, the same picture means straight ahead of the body"
