@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 @click.option("--candidates", type=click.IntRange(1, 16), default=1, show_default=True, help="Candidates of a plan.")
 @click.option("--steps", type=click.IntRange(1, 64), default=8, show_default=True, help="Steps of the denoiser.")
 @click.option("--seconds", type=click.FloatRange(1.0, 3600.0), default=20.0, show_default=True, help="Live time each.")
+@click.option(
+    "--backend", type=click.Choice(("onnxruntime", "cuda", "tensorrt")), default="onnxruntime", show_default=True,
+    help="What computes the model.",
+)  # fmt: skip
+@click.option("--precision", type=click.Choice(("fp32", "fp16")), default="fp16", show_default=True, help="Of a GPU.")
 @options.JSON
 def listeners_times(
     model: Path | None, clip: Path | None, listeners: tuple[int, ...], candidates: int, steps: int, seconds: float,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from reactdiff_ros.evaluation.bench import listeners as bench
 from reactdiff_ros.model.listener import ListenerConfig
@@ -56,3 +58,15 @@ def test_slots_that_take_too_long_are_told(frames, any_weights, tmp_path):
     result = bench.bench_listeners(tmp_path / "a.mp4", config, lambda: 0.05 * next(ticks), counts=(1,), seconds=1.0)
     assert result["rows"][0]["late"] == 1.0
     assert result["rows"][0]["load"] > 1.0
+
+
+def test_the_command_runs_and_says_in_one_sentence_what_is_not_there(frames, any_weights):
+    from reactdiff_ros.cli.bench_listeners import listeners_times
+
+    short = ["--model", str(any_weights), "--listeners", "2", "--steps", "1", "--seconds", "1", "--json"]
+    done = CliRunner().invoke(listeners_times, short)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["rows"][0]["listeners"] == 2
+    refused = CliRunner().invoke(listeners_times, [*short, "--backend", "tensorrt"])
+    if refused.exit_code:
+        assert "tensorrt does not work here" in str(refused.exception)
