@@ -147,13 +147,13 @@ def cuda_binding() -> dict[str, Any]:
     return {"replay_ms_of_2_x_4_MiB": took, "too_large": refused}
 
 
-def gpu_tests() -> dict[str, Any]:
+def gpu_tests(limit_s: float) -> dict[str, Any]:
     """The tests marked `gpu`."""
     command = [
         sys.executable, "-m", "pytest", "-q", "-m", "gpu", "test/gpu", "-p", "no:cacheprovider", "-rs",
         "-o", "addopts=", "-o", "timeout=", "--confcutdir=test/gpu",
     ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=limit_s)
     lines = done.stdout.strip().split("\n")
     if done.returncode not in (0, 5):
         raise RuntimeError("\n".join(lines[-60:]) + done.stderr[-2000:])
@@ -363,6 +363,7 @@ def main() -> int:
         checks.part("parity_with_onnxruntime_cpu", lambda: parity(weights, found["onnxruntime-cpu"], found))
         torches: dict[str, Backend] = {}
         checks.part("parity_with_torch", lambda: _torch_parity(checks, folder / "rounded", torches))
+        checks.part("gpu_tests", lambda: gpu_tests(min(240.0, checks.left())))
         every = found | torches
         for label, backend in sorted(every.items(), key=lambda item: "cpu" in item[0]):
             quick = arguments.quick or label == "torch-cpu"
@@ -370,7 +371,6 @@ def main() -> int:
             checks.part(f"encoder_ms_{label}", lambda b=backend: encoder_times(weights, b))
         checks.part("gpu_after", gpu)
         checks.part("auto", lambda: auto(checks))
-        checks.part("gpu_tests", gpu_tests)
     for bad in checks.results["failures"]:
         print(bad, file=sys.stderr)
     print(f"{len(checks.results['failures'])} failures; not here: {checks.results['missing']}; {arguments.output}")

@@ -79,8 +79,6 @@ class Networks:
         self._backend = backend or OnnxRuntimeCpu(weights, threads)
         if not self.shape.keys() >= _SIZES or self.shape["latent"] != LATENT_COUNT:
             raise WeightsError("the model's weights are for another version", where=str(weights.folder))
-        if isinstance(self._backend, OnnxRuntimeCpu) and self._backend.width("encoder") != FEATURE_COUNT:
-            raise WeightsError("the model's weights are for another version", where=str(weights.folder))
         self._responses = responses(self._emphasis.feedback, self.shape["horizon"])
         self.neutral = self.latents(np.zeros((1, 4 * VAE_CONTEXT, COEFFICIENT_COUNT), dtype=np.float32))[0, -1]
         """(L,) latent of a face that is and was neutral."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.solvers import fitted_multistep
+from reactdiff_ros.model.tokens import FEATURE_COUNT
 from reactdiff_ros.model.weights import GRAPHS, Weights
 from reactdiff_ros.types import FloatArray
 
@@ -33,11 +34,14 @@ DEVICE: Final = "cuda"
 
 
 class OnnxRuntimeCpu:
-    """On the CPU. Raises WeightsError where a graph cannot be loaded.
+    """On the CPU.
 
     Args:
         weights: of all graphs.
         threads: that one call may use.
+
+    Raises:
+        WeightsError: a graph cannot be loaded, or the encoder's features are not this version's.
     """
 
     def __init__(self, weights: Weights, threads: int = 1) -> None:
@@ -45,6 +49,8 @@ class OnnxRuntimeCpu:
         self._denoiser = weights.graph("denoiser")
         self._sessions = {graph: self._session(weights.graph(graph)) for graph in GRAPHS}
         self._fixed: dict[tuple[int, ...], Any] = {}
+        if self.width("encoder") != FEATURE_COUNT:
+            raise WeightsError("the model's weights are for another version", where=str(weights.folder))
 
     @property
     def name(self) -> str:
