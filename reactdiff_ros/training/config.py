@@ -74,9 +74,9 @@ class TrainConfig:
     """Share of the sequences that are recorded people, where there are any."""
     threads: int = 1
     workers: int = 0
-    """1: the next pool is simulated in a second process."""
+    """Processes that simulate the next pools; 0: this one does."""
     precision: str = "no"
-    """Mixed precision: no, bf16 or fp16."""
+    """Mixed precision: no, bf16 or fp16; tf32 rounds the products alone, which is enough where kernels are small."""
     checkpoint_steps: int = 250
     bank: str = ""
     """File of the voice bank; empty: none."""

@@ -35,8 +35,8 @@ Indices = NDArray[np.integer[Any]]
 MARGIN: Final = 24
 """Frames of neutral face that stand before a session, as at run time."""
 SALIENT: Final = {
-    "smile": 1.0, "brighten": 1.0, "laugh": 1.0, "cue": 0.6, "nod": 0.6, "brow_up": 0.4, "frown": 0.4, "sad": 0.4,
-    "doubt": 0.4, "phrase_end": 0.2,
+    "smile": 1.0, "brighten": 1.0, "laugh": 1.0, "cue": 1.0, "nod": 0.6, "brow_up": 0.4, "frown": 0.4, "sad": 0.4,
+    "doubt": 0.4, "phrase_end": 0.4,
 }  # fmt: skip
 """What a speaker does that a listener may answer, and how much that counts."""
 SALIENT_FRAMES: Final = 24
@@ -44,6 +44,8 @@ SALIENT_FRAMES: Final = 24
 BEFORE_FRAMES: Final = 25
 RISEN: Final = 0.3
 """A change that counts in full."""
+DRAWN_BY: Final = ("salience", "controls", "style", "style_given", "real")
+"""What plans and conditions are drawn by: it stays on the processor, as do all choices."""
 TWINS: Final = 6
 """Simulated listeners of the same temperament to one speaker, among whom a roll-out finds the one it is nearest to."""
 
@@ -75,23 +77,30 @@ class Pool:
     known: Tensor
 
     def to_latents(self, vae: ListenerVae) -> Pool:
-        """The pool with the latents of this autoencoder."""
+        """The pool with the latents of this autoencoder, on its device but for what is drawn by (`DRAWN_BY`)."""
+        device = vae.scale.device
+        for f in fields(self):
+            if f.name not in DRAWN_BY:
+                setattr(self, f.name, getattr(self, f.name).to(device))
         with torch.no_grad():
-            device = vae.scale.device
-            self.latents = torch.cat([vae.encode(part.to(device)).cpu() for part in self.listener.split(32)])
+            self.latents = torch.cat([vae.encode(part) for part in self.listener.split(32)])
         return self
 
 
 def _eager(seed: int, worlds: int, share: float) -> FloatArray:
-    """Controls (worlds, 6) that make a share of the listeners answer much, NaN elsewhere.
+    """Controls (worlds, 6) that make a share of the listeners answer and nod much, NaN elsewhere.
 
-    An ordinary listener answers one smile in five, so most of a pool teaches that nothing follows. What follows given
-    the controls is the same whatever their prior is: only how often each is practised changes.
+    An ordinary listener answers one smile in five and nods twice a minute, so most of a pool teaches that nothing
+    follows. What follows given the controls is the same whatever their prior is: only how often each is practised
+    changes.
     """
     rng, pairs = np.random.default_rng([seed, 13]), worlds // 2
     out = np.full((worlds, CONTROL_COUNT), np.nan, dtype=np.float32)
     some = rng.random(worlds) < share
-    drawn = {"responsiveness": rng.uniform(0.5, 1.0, worlds), "attitude": rng.uniform(-0.5, 1.0, worlds)}
+    drawn = {
+        "responsiveness": rng.uniform(0.5, 1.0, worlds), "attitude": rng.uniform(-0.5, 1.0, worlds),
+        "nodding": rng.uniform(-0.5, 1.0, worlds),
+    }  # fmt: skip
     for name, values in drawn.items():
         out[:, CONTROL_NAMES.index(name)] = np.where(some, values, np.nan)
     out[pairs : 2 * pairs] = out[:pairs]
@@ -196,11 +205,7 @@ class Sequences:
     row: Tensor
     """(B,) the world in its pool."""
     offset: Tensor
-    """(B,) frame of the pool at which the cut-out begins."""
-
-    def to(self, device: torch.device) -> Sequences:
-        """The same on another device."""
-        return Sequences(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+    """(B,) frame of the pool at which the cut-out begins; like `row` and `DRAWN_BY` on the processor."""
 
 
 def tail(shape: Shape) -> int:
@@ -218,18 +223,20 @@ def cut(pool: Pool, rng: np.random.Generator, rows: Indices, frames: int, shape:
 
 def cut_at(pool: Pool, rows: Indices, start: Indices, frames: int, shape: Shape) -> Sequences:
     """The cut-outs of `rows` that begin at `start`."""
-    which, offset = torch.from_numpy(rows), torch.from_numpy(start)
-    row = which[:, None]
-    here = offset[:, None] + torch.arange(frames)
-    wide = offset[:, None] + torch.arange(MARGIN + frames + tail(shape))
+    device = pool.features.device
+    who, offset = torch.from_numpy(rows), torch.from_numpy(start)
+    salience = pool.salience[who[:, None], offset[:, None] + torch.arange(frames)]
+    row = who.to(device)[:, None]
+    wide = offset.to(device)[:, None] + torch.arange(MARGIN + frames + tail(shape), device=device)
+    here = wide[:, :frames]
     latents = pool.latents[row, wide]
     known = pool.known[row, wide] if pool.known.shape[1] > 1 else torch.ones_like(latents, dtype=torch.bool)
     return Sequences(
         features=pool.features[row, here], observed=pool.observed[row, here], latents=latents, known=known,
-        listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[which],
-        style=pool.style[which], style_given=pool.style_given[which], real=pool.real[which],
-        salience=pool.salience[row, here], activity=pool.activity[row, wide],
-        stimulus=pool.stimulus[row, here], row=which, offset=offset,
+        listener=pool.listener[row, wide], seen=pool.seen[row, wide], controls=pool.controls[who],
+        style=pool.style[who], style_given=pool.style_given[who], real=pool.real[who],
+        salience=salience, activity=pool.activity[row, wide],
+        stimulus=pool.stimulus[row, here], row=who, offset=offset,
     )  # fmt: skip
 
 

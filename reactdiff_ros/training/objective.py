@@ -6,7 +6,7 @@ The listener's past predicts its next frame so well that a network would otherwi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -36,7 +36,7 @@ LENGTH_SHARE: Final = (0.6, 0.2, 0.2)
 """How often a quarter, a half and all of the horizon is drawn at once; the live listener draws quarters."""
 UNGUIDED: Final = 0.12
 """Share of the noise draws without any speaker, for classifier-free guidance."""
-GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 0.7, "brows": 1.0, "lids": 1.0, "blinks": 0.7, "gaze": 0.5, "head": 1.0}
+GROUP_WEIGHT: Final = {"smile": 2.5, "mouth": 0.7, "brows": 1.0, "lids": 1.0, "blinks": 0.7, "gaze": 0.5, "head": 1.5}
 """Weights of the groups' latents in the loss: what answers a speaker counts more than what moves by itself."""
 FINE: Final = 0.1
 """Share of the noise angles that are for what is fine."""
@@ -47,15 +47,16 @@ RETURN_FRAMES: Final = 6.0
 """Time constant with which an offset past comes back."""
 CLEAR: Final = 0.7
 """Noise angle (rad) below which the clean estimate says enough to be decoded."""
-DECODED: Final = 48
-"""Noise draws a step that are decoded for the losses on coefficients and action units, at most."""
+DECODED: Final = 12
+"""Noise draws a sequence that are decoded for the losses on coefficients and action units, at most."""
 
 
 @dataclass(slots=True)
 class Plans:
     """N plans of a batch of sequences: what the denoiser is told and what it should draw.
 
-    which (N,) sequence; newest (N,) frame of the newest token; lead (N,); start (N,) = newest + 1 + lead; past
+    which (N,) sequence; newest (N,) frame of the newest token; lead (N,); start (N,) = newest + 1 + lead, these four on
+    the processor; past
     (N, past, L), target (N, H, L) and known (N, H, L); before (N, VAE_CONTEXT, L) what is decoded before the target;
     weight (N, H, L).
     """
@@ -69,10 +70,6 @@ class Plans:
     known: Tensor
     before: Tensor
     weight: Tensor
-
-    def to(self, device: torch.device) -> Plans:
-        """The same on another device."""
-        return Plans(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
     def replaced(self, rows: Tensor, past: Tensor, target: Tensor, weight: Tensor) -> None:
         """Give the plans of `rows` another past and target (roll-outs), in place."""
@@ -106,15 +103,16 @@ def draw_plans(s: Sequences, config: TrainConfig, rng: np.random.Generator, with
         rng.random(count) < 0.45, fresh, np.where(rng.random(count) < 0.8, later, rng.integers(0, 99, count))
     )
     lead = np.minimum(lead, shape.max_lead - 1)
+    device = s.latents.device
     which = torch.arange(batch).repeat_interleave(config.plans)
     at, ahead = torch.from_numpy(np.minimum(newest, frames - 1)), torch.from_numpy(lead)
     start = at + 1 + ahead
-    row, first = which[:, None], MARGIN + start[:, None]
-    here = first + torch.arange(horizon)
+    row, first = which.to(device)[:, None], (MARGIN + start).to(device)[:, None]
+    here = first + torch.arange(horizon, device=device)
+    behind = torch.arange(-shape.past, 0, device=device)
     return Plans(
-        which=which, newest=at, lead=ahead, start=start, past=s.latents[row, first + torch.arange(-shape.past, 0)],
-        target=s.latents[row, here], known=s.known[row, here],
-        before=s.latents[row, first + torch.arange(-VAE_CONTEXT, 0)],
+        which=which, newest=at, lead=ahead, start=start, past=s.latents[row, first + behind],
+        target=s.latents[row, here], known=s.known[row, here], before=s.latents[row, first + behind[-VAE_CONTEXT:]],
         weight=_weight(s, row, here, config.onsets).repeat(1, horizon, s.latents.shape[-1]),
     )  # fmt: skip
 
@@ -142,17 +140,15 @@ class Drawn:
     """(N, M)"""
     noise: Tensor
     """(N, M, H, L)"""
-
-    def to(self, device: torch.device) -> Drawn:
-        """The same on another device."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "plans"}
-        return Drawn(self.plans.to(device), **moved)
+    decoded: Tensor
+    """(2, D) plan and stretch of the draws that are decoded."""
 
 
 def draw(s: Sequences, plans: Plans, config: TrainConfig, rng: np.random.Generator) -> Drawn:
     """Everything random of a step but the plans; their past and target are disturbed in place."""
     count, horizon, width = plans.target.shape
-    noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    device = plans.target.device
+    noise = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     if "history" in config.ablate:
         missing = torch.zeros(plans.past.shape[:2], dtype=torch.bool)
     else:
@@ -160,10 +156,14 @@ def draw(s: Sequences, plans: Plans, config: TrainConfig, rng: np.random.Generat
         disturb(plans, rng, noise)
     # Short stretches are cheap beside their context, so they get more draws: 1, 2 and 3 times as many.
     draws = config.draws * (1 + round(math.log2(config.shape.horizon / horizon)))
+    told = conditions(_told(s, plans), config.shape.max_lead, rng)
+    unguided, angles = rng.random((count, draws)) < UNGUIDED, noise_angles((count, draws), rng)
+    decoded = np.stack(np.nonzero(angles < CLEAR))[:, : DECODED * len(s.salience)]
     return Drawn(
-        plans, missing, conditions(_told(s, plans), config.shape.max_lead, rng),
-        torch.from_numpy(rng.random((count, draws)) < UNGUIDED), torch.from_numpy(noise_angles((count, draws), rng)),
-        torch.randn((count, draws, horizon, width), generator=noise),
+        plans, missing.to(device), told.to(device), torch.from_numpy(unguided).to(device),
+        torch.from_numpy(angles).to(device),
+        torch.randn((count, draws, horizon, width), generator=noise, device=device),
+        torch.from_numpy(decoded).to(device),
     )  # fmt: skip
 
 
@@ -205,11 +205,12 @@ def disturb(plans: Plans, rng: np.random.Generator, noise: torch.Generator) -> N
 
     def amount(most: float, share: float) -> Tensor:
         sizes = most * rng.random((count, 1, 1)) * (rng.random((count, 1, 1)) < share)
-        return torch.from_numpy(sizes.astype(np.float32))
+        return torch.from_numpy(sizes.astype(np.float32)).to(device)
 
-    grain = torch.randn(plans.past.shape, generator=noise) * amount(0.15, 0.25)
-    offset = torch.randn((count, 1, width), generator=noise) * amount(0.4, 0.2)
-    back = torch.exp(-torch.arange(1, plans.target.shape[1] + 1) / RETURN_FRAMES)[:, None]
+    device = plans.past.device
+    grain = torch.randn(plans.past.shape, generator=noise, device=device) * amount(0.15, 0.25)
+    offset = torch.randn((count, 1, width), generator=noise, device=device) * amount(0.4, 0.2)
+    back = torch.exp(-torch.arange(1, plans.target.shape[1] + 1, device=device) / RETURN_FRAMES)[:, None]
     plans.past = plans.past + offset + grain
     plans.before = plans.before + offset
     plans.target = plans.target + offset * back
@@ -283,8 +284,7 @@ class Objective(nn.Module):  # type: ignore[misc]
     def _decoded(self, s: Sequences, d: Drawn, clean: Tensor) -> dict[str, Tensor]:
         """Losses on what some of the clean estimates (N, M, H, L) look like, decoded by the frozen autoencoder."""
         p, vae = d.plans, self.model.vae
-        plan, stretch = torch.nonzero(d.angle < CLEAR, as_tuple=True)
-        plan, stretch = plan[:DECODED], stretch[:DECODED]
+        plan, stretch = d.decoded
         if not len(plan):
             nothing = clean.sum() * 0.0
             return {"speed": nothing, "acceleration": nothing, "cooccurrence": nothing}
@@ -295,8 +295,8 @@ class Objective(nn.Module):  # type: ignore[misc]
         there = torch.cat([before, p.target[plan]], dim=1)
         with torch.no_grad():
             wanted, units_wanted = vae.decode(there), vae.attributes(there)[..., :UNITS]
-        frames = MARGIN + p.start[plan][:, None] + torch.arange(estimate.shape[1], device=plan.device)
-        seen = s.seen[p.which[plan][:, None], frames]
+        row, first = (index.to(plan.device)[plan][:, None] for index in (p.which, MARGIN + p.start))
+        seen = s.seen[row, first + torch.arange(estimate.shape[1], device=plan.device)]
         speed, acceleration = motion_loss(vae.decode(here)[:, VAE_CONTEXT:], wanted[:, VAE_CONTEXT:], vae.scale, seen)
         units = vae.attributes(here)[:, VAE_CONTEXT:, :UNITS]
         together = cooccurrence_loss(units, units_wanted[:, VAE_CONTEXT:])
@@ -316,15 +316,15 @@ class Objective(nn.Module):  # type: ignore[misc]
             return torch.stack(parts, dim=2).flatten(2)
 
         future, stimulus = self.model.aux(tokens).split((BLOCKS * len(_AUX), TOLD_COUNT), dim=-1)
-        simulated = (s.real < 0.5)[:, None, None].expand_as(stimulus)
+        simulated = (s.real < 0.5).to(tokens.device)[:, None, None].expand_as(stimulus)
         wanted = (s.stimulus / _STIMULUS_SIZE.to(tokens.device)).expand_as(stimulus)
         return auxiliary_loss(future, blocks(face), blocks(seen) > 0.99), auxiliary_loss(stimulus, wanted, simulated)
 
 
 def gathered(tokens: Tensor, plans: Plans, speech: int) -> tuple[Tensor, Tensor]:
     """The `speech` newest tokens of each plan (N, speech, D), and which are missing (N, speech): before the session."""
-    ages = plans.newest[:, None] + torch.arange(1 - speech, 1, device=tokens.device)
-    speaker = tokens[plans.which[:, None], ages.clamp(min=0)]
+    ages = plans.newest.to(tokens.device)[:, None] + torch.arange(1 - speech, 1, device=tokens.device)
+    speaker = tokens[plans.which.to(tokens.device)[:, None], ages.clamp(min=0)]
     missing = ages < 0
     return speaker * (~missing)[..., None], missing
 

@@ -1,4 +1,4 @@
-"""Where a run's pools come from: simulated now, or in a second process while the first one trains."""
+"""Where a run's pools come from: simulated now, or in other processes while this one trains."""
 
 from __future__ import annotations
 
@@ -21,38 +21,42 @@ def make_pool(config: TrainConfig, purpose: Purpose, number: int, bank: VoiceBan
 
 
 class Pools:
-    """The training pools of a run by number, the newest kept; with `config.workers` the next is made ahead."""
+    """The training pools of a run by number; `config.workers` processes make those that will follow."""
 
     def __init__(self, config: TrainConfig, first: int = 0, stride: int = 1) -> None:
         """`first` and `stride`: this process's share of the numbers, where several train together."""
         self._config, self._first, self._stride = config, first, stride
         self.bank = load_bank(Path(config.bank)) if config.bank else None
         self._executor: ProcessPoolExecutor | None = None
-        self._ahead: tuple[int, Future[Pool]] | None = None
+        self._ahead: dict[int, Future[Pool]] = {}
         if config.workers:
             context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(max_workers=1, mp_context=context)
+            self._executor = ProcessPoolExecutor(max_workers=config.workers, mp_context=context)
 
     def get(self, number: int) -> Pool:
         """The pool of this number: the same whoever makes it."""
-        ahead, self._ahead = self._ahead, None
-        pool = None
-        if ahead is not None and ahead[0] == number:
+        self.ask(number, self._config.workers)
+        ahead = self._ahead.pop(number, None)
+        if ahead is not None:
             try:
-                pool = ahead[1].result()
-            except BrokenProcessPool:  # killed, for memory perhaps: go on without it
-                self._executor = None
-        if pool is None:
-            pool = make_pool(self._config, "train", self._number(number), self.bank)
-        if self._executor is not None:
-            following = self._executor.submit(make_pool, self._config, "train", self._number(number + 1))
-            self._ahead = (number + 1, following)
-        return pool
+                return ahead.result()
+            except BrokenProcessPool:  # killed, for memory perhaps: go on without them
+                self._executor, self._ahead = None, {}
+        return make_pool(self._config, "train", self._number(number), self.bank)
+
+    def ask(self, number: int, count: int) -> None:
+        """Have `count` pools from this number on made ahead, and forget earlier ones."""
+        self._ahead = {n: future for n, future in self._ahead.items() if n >= number}
+        if self._executor is None:
+            return
+        for n in range(number, number + count):
+            if n not in self._ahead:
+                self._ahead[n] = self._executor.submit(make_pool, self._config, "train", self._number(n))
 
     def _number(self, number: int) -> int:
         return self._first + number * self._stride
 
     def close(self) -> None:
-        """End the second process."""
+        """End the other processes."""
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)

@@ -59,7 +59,8 @@ _LOWER, _UPPER = torch.from_numpy(LOWER), torch.from_numpy(UPPER)
 class RollOuts:
     """What the model played for the first R worlds of a pool, F frames from `begin` (R,) on.
 
-    latents (R, MARGIN + F, L), the first MARGIN being the simulator's before, and faces (R, MARGIN + F, 58).
+    latents (R, MARGIN + F, L), the first MARGIN being the simulator's before, and faces (R, MARGIN + F, 58); `begin`
+    stays on the processor.
     """
 
     begin: Tensor
@@ -75,6 +76,10 @@ class RollOuts:
         """Bounds (n, 2) of the newest token of plans that continue `rows`, in sequences that begin at `offset`."""
         first = self.begin.numpy()[rows] - offset
         return np.stack([first + HOP - 1, first + self.frames - 1 - lead], axis=1)
+
+    def to(self, device: torch.device) -> RollOuts:
+        """The same, played on another device."""
+        return RollOuts(self.begin, self.latents.to(device), self.faces.to(device))
 
     def state(self) -> dict[str, Tensor]:
         """For a checkpoint."""
@@ -92,7 +97,7 @@ def roll_out(model: Model, pool: Pool, config: TrainConfig, rng: np.random.Gener
         player.play(frame)
     latents = player.latents[:, : MARGIN + frames]
     faces = _bounded(model.vae.decode(latents))
-    return RollOuts(torch.from_numpy(start), latents.cpu(), faces.cpu())
+    return RollOuts(torch.from_numpy(start), latents, faces)
 
 
 def _bounded(faces: Tensor) -> Tensor:
@@ -177,27 +182,26 @@ def _continue(
 ) -> None:
     horizon, length = plans.target.shape[1], plans.past.shape[1]
     device = model.vae.scale.device
-    behind = MARGIN + at[:, None] + torch.arange(-COMPARED - VAE_CONTEXT, 0)
-    face = played.faces[row[:, None], behind]
-    begin = played.begin[row]
-    around = begin[:, None] + MARGIN + at[:, None] + torch.arange(-COMPARED - VAE_CONTEXT, horizon)
-    twins = pool.twins[row][
-        torch.arange(len(row))[:, None, None], torch.arange(pool.twins.shape[1])[None, :, None], around[:, None]
-    ]
+    frame = (MARGIN + at).to(device)[:, None]
+    around = (played.begin[row] + MARGIN + at).to(device)[:, None]
+    around = around + torch.arange(-COMPARED - VAE_CONTEXT, horizon, device=device)
+    row, chosen = row.to(device), chosen.to(device)
+    face = played.faces[row[:, None], frame + torch.arange(-COMPARED - VAE_CONTEXT, 0, device=device)]
+    every = torch.arange(pool.twins.shape[1], device=device)[None, :, None]
+    twins = pool.twins[row[:, None, None], every, around[:, None]]
     now = COMPARED + VAE_CONTEXT
-    theirs = model.vae.encode(twins[:, :, :now].flatten(0, 1).to(device)).cpu().unflatten(0, twins.shape[:2])
-    own = played.latents[row[:, None], MARGIN + at[:, None] + torch.arange(-COMPARED, 0)]
-    square = (theirs[:, :, VAE_CONTEXT:] - own[:, None]).square()
-    future, weight = torch.empty(len(row), horizon, face.shape[-1]), torch.ones(len(row), horizon, own.shape[-1])
-    fade = torch.exp(-torch.arange(1, horizon + 1) / FADE_FRAMES)[:, None]
-    each = torch.arange(len(row))
+    theirs = model.vae.encode(twins[:, :, :now].flatten(0, 1)).unflatten(0, twins.shape[:2])
+    past = played.latents[row[:, None], frame + torch.arange(-length, 0, device=device)]
+    square = (theirs[:, :, VAE_CONTEXT:] - past[:, None, -COMPARED:]).square()
+    future, weight = face.new_empty(len(row), horizon, face.shape[-1]), past.new_ones(len(row), horizon, past.shape[-1])
+    fade = torch.exp(-torch.arange(1, horizon + 1, device=device) / FADE_FRAMES)[:, None]
+    each = torch.arange(len(row), device=device)
     for latents, coefficients in zip(_LATENTS, _COEFFICIENTS, strict=True):
         distance, nearest = square[..., latents].mean((2, 3)).min(dim=1)
         other = twins[each, nearest]
         missed = (face[:, -1] - other[:, now - 1])[:, None, coefficients]
         future[..., coefficients] = other[:, now:, coefficients] + missed * fade
         weight[..., latents] = torch.exp(-distance / NEAR).clamp(min=LEAST)[:, None, None]
-    wanted = torch.cat([face[:, -VAE_CONTEXT:], torch.clamp(future, _LOWER, _UPPER)], dim=1)
-    target = model.vae.encode(wanted.to(device)).cpu()[:, VAE_CONTEXT:]
-    past = played.latents[row[:, None], MARGIN + at[:, None] + torch.arange(-length, 0)]
+    wanted = torch.cat([face[:, -VAE_CONTEXT:], _bounded(future)], dim=1)
+    target = model.vae.encode(wanted)[:, VAE_CONTEXT:]
     plans.replaced(chosen, past, target, weight)

@@ -13,7 +13,7 @@ class Shape:
     """Sizes of the networks; the preset `live` is the default."""
 
     stream_width: int = 64
-    width: int = 128
+    width: int = 192
     heads: int = 4
     encoder_layers: int = 3
     window: int = 24

@@ -6,6 +6,7 @@ roll-outs of the pool in use and the step, and a run that was killed goes on to 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -62,7 +63,9 @@ class Trainer:
         torch.set_num_threads(config.threads)
         self.config, self.folder, self.clock = config, folder, clock
         try:
-            self.accelerator = Accelerator(mixed_precision=config.precision)
+            mixed = "no" if config.precision == "tf32" else config.precision
+            torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+            self.accelerator = Accelerator(mixed_precision=mixed)
         except ValueError as error:
             raise ReactdiffError(
                 "this precision is not to be had here", where=config.precision, todo=str(error).split("\n")[0]
@@ -86,6 +89,7 @@ class Trainer:
         self._played_pool = -1
         self._started = clock()
         self._real: Pool | None = None
+        self._unseen: Pool | None = None
 
     def _begin(self) -> None:
         """Take the networks of another run where the config says so."""
@@ -144,7 +148,8 @@ class Trainer:
             self.autoencoder.load(state["autoencoder"])
             self.step, self.vae_step, self.facts = state["step"], state["vae_step"], state["facts"]
             self.spent_s, self._played_pool = state["spent_s"], state["played_pool"]
-            self._played = RollOuts(**state["played"]) if state["played"] else None
+            played = RollOuts(**state["played"]) if state["played"] else None
+            self._played = played.to(self.accelerator.device) if played is not None else None
             if self.rank:  # another process's pools
                 self._played, self._played_pool = None, -1
         except (KeyError, ValueError, TypeError) as error:
@@ -259,6 +264,7 @@ class Trainer:
         since = (self.clock(), self._done(self.step, c.steps))
         sums: dict[str, float] = {}
         pool: Pool | None = None
+        batch: tuple[Sequences, Drawn] | None = None
         failures = 0
         while True:
             done, stopped = self._agreed(self._done(self.step, c.steps), stop())
@@ -266,10 +272,12 @@ class Trainer:
                 break
             number = self.step // c.pool_steps
             if pool is None or self.step % c.pool_steps == 0:
-                pool = pools.get(number).to_latents(self.model.vae)
+                pool, batch = pools.get(number).to_latents(self.model.vae), None
                 self._play(pool, number, done)
-            rng = np.random.default_rng([c.seed, 7, self.step, self.rank])
-            losses = self._step(*self._batch(pool, rng), done)
+            loss, parts, norm = self._gradients(*(batch or self._batch(pool, self.step)), done)
+            last = (self.step + 1) % c.pool_steps == 0
+            batch = None if last else self._batch(pool, self.step + 1)  # while a GPU is at it
+            losses = self._update(loss, parts, norm)
             failures = 0 if losses else failures + 1
             if failures >= HOPELESS:
                 raise ReactdiffError("the losses stay infinite", where=str(self.folder), todo="lower the learning rate")
@@ -308,23 +316,28 @@ class Trainer:
             self._real = real_pool(self.recordings, completion, self.config.seed, self.config.ablate)
         return self._real
 
-    def _batch(self, pool: Pool, rng: np.random.Generator) -> tuple[Sequences, Drawn]:
+    def _batch(self, pool: Pool, step: int) -> tuple[Sequences, Drawn]:
+        rng = np.random.default_rng([self.config.seed, 7, step, self.rank])
         real = self._recorded()
         if real is not None and not real.latents.numel():
             real.to_latents(self.model.vae)  # once the autoencoder stays as it is
         return draw_batch(self.config, pool, real, self._played, self.model, rng)
 
-    def _step(self, sequences: Sequences, drawn: Drawn, done: float) -> dict[str, float]:
-        """One step of the optimiser; nothing, and no change, if the loss is not finite."""
-        device = self.accelerator.device
+    def _gradients(self, sequences: Sequences, drawn: Drawn, done: float) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Loss, its parts, and the norm of the gradients, which stand in the parameters."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * schedule(done, WARM)
-        with self.accelerator.autocast():
-            loss, losses = self.objective(sequences.to(device), drawn.to(device))
         self.optimizer.zero_grad(set_to_none=True)
+        with self.accelerator.autocast():
+            loss, losses = self.objective(sequences, drawn)
         self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(self._parameters(), 1.0)
-        finite = bool(torch.isfinite(loss.detach())) and bool(torch.isfinite(norm))
+        return loss.detach(), {name: value.detach() for name, value in losses.items()}, norm
+
+    def _update(self, loss: Tensor, losses: dict[str, Tensor], norm: Tensor) -> dict[str, float]:
+        """The optimiser's step and the parts of the loss; nothing, and no change, if the loss is not finite."""
+        figures = torch.stack([loss, norm, *losses.values()]).tolist()
+        finite = all(math.isfinite(value) for value in figures[:2])
         if finite or self.config.precision == "fp16":  # the scaler of fp16 looks at the gradients itself
             self.optimizer.step()
         if not finite:
@@ -332,7 +345,7 @@ class Trainer:
             self.skipped += 1
             return {}
         self._follow(min(self.config.average, (self.step + 2) / (self.step + 20)))
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return dict(zip(losses, figures[2:], strict=True))
 
     @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
     def _follow(self, keep: float) -> None:
@@ -346,14 +359,17 @@ class Trainer:
         listener gets another's speaker.
         """
         c, shape = self.config, self.config.shape
-        pool = make_pool(replace(c, worlds=24, roll_worlds=0), "validate", 0, pools.bank).to_latents(self.model.vae)
+        if self._unseen is None:
+            unseen = make_pool(replace(c, worlds=24, roll_worlds=0), "validate", 0, pools.bank)
+            self._unseen = unseen.to_latents(self.model.vae)
+        pool = self._unseen
         rng = np.random.default_rng([c.seed, 19])
         s = cut(pool, rng, np.arange(24), c.frames, shape)
-        drawn = draw(s, draw_plans(s, c, rng), replace(c, ablate=()), rng).to(self.accelerator.device)
-        objective = Objective(self.average, c)
-        _, paired = objective(s.to(self.accelerator.device), drawn)
+        drawn = draw(s, draw_plans(s, c, rng), replace(c, ablate=()), rng)
+        objective = Objective(self.average, c).to(self.accelerator.device)
+        _, paired = objective(s, drawn)
         other = replace(s, features=s.features.roll(1, 0), observed=s.observed.roll(1, 0))
-        _, shuffled = objective(other.to(self.accelerator.device), drawn)
+        _, shuffled = objective(other, drawn)
         figures = {f"validation/{name}": float(value) for name, value in paired.items()}
         return figures | {"validation/reliance": float(shuffled["velocity"] - paired["velocity"])}
 

@@ -94,6 +94,7 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
         self.register_buffer("spread", torch.ones(shape.latent))
         for name, value in no_emphasis(shape.latent).items():
             self.register_buffer(name, torch.from_numpy(value))
+        self._known_responses: dict[tuple[int, torch.device], Tensor] = {}
 
     def posterior(self, listener: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, T, L) of coefficients (B, T, 58), before whitening."""
@@ -116,6 +117,7 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
         self.feedback.copy_(torch.from_numpy(feedback()))
         fine = emphasise(self.whiten(mean), self.feedback, torch.ones_like(self.step)).flatten(0, 1)
         self.step.copy_(fine.std(0).clamp(min=_SHORTEST))
+        self._known_responses.clear()
 
     @property
     def emphasis(self) -> Emphasis:
@@ -130,13 +132,20 @@ class ListenerVae(nn.Module):  # type: ignore[misc]
 
     def accumulate(self, drawn: Tensor, before: Tensor) -> Tensor:
         """The whitened latents (..., H, L) of what the denoiser drew: the inverse of `emphasise`."""
-        weights = torch.from_numpy(responses(self.feedback.cpu().numpy(), drawn.shape[-2])).to(drawn.device)
-        return self.emphasis.latents(drawn, before[..., -ORDER:, :], weights)
+        return self.emphasis.latents(drawn, before[..., -ORDER:, :], self._responses(drawn.shape[-2], drawn.device))
+
+    def _responses(self, frames: int, device: torch.device) -> Tensor:
+        """`emphasis.responses`, kept: to compute them waits for the GPU."""
+        known = self._known_responses
+        if (frames, device) not in known:
+            known[frames, device] = torch.from_numpy(responses(self.feedback.cpu().numpy(), frames)).to(device)
+        return known[frames, device]
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         """Networks that were trained without emphasis draw the latents themselves."""
         for name, value in no_emphasis(len(self.step)).items():
             state.setdefault(prefix + name, torch.from_numpy(value))
+        self._known_responses.clear()
         super()._load_from_state_dict(state, prefix, *rest)
 
     def encode(self, listener: Tensor) -> Tensor:

@@ -297,7 +297,7 @@ def test_losses_that_are_not_finite_change_nothing(tmp_path, monkeypatch) -> Non
     monkeypatch.setattr(trainer.config.losses.__class__, "velocity", float("nan"), raising=False)
     trainer.model.denoiser.out.bias.data[0] = float("nan")
     pool = simulated_pool(7, CONFIG, None).to_latents(trainer.model.vae)
-    assert trainer._step(*trainer._batch(pool, np.random.default_rng(0)), 0.5) == {}
+    assert trainer._update(*trainer._gradients(*trainer._batch(pool, 0), 0.5)) == {}
     assert trainer.skipped == 1
     after = trainer.model.state_dict()
     assert all(torch.equal(after[k], v) for k, v in before.items() if k != "denoiser.out.bias")
@@ -318,7 +318,7 @@ def test_a_second_process_that_dies_is_done_without() -> None:
             raise BrokenProcessPool("killed")
 
     pools = Pools(config(worlds=4))
-    pools._ahead = (0, Dead())
+    pools._ahead = {0: Dead()}
     assert torch.equal(pools.get(0).features, Pools(config(worlds=4)).get(0).features)
 
 
