@@ -14,21 +14,21 @@ import click
 @click.option("--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def actuator_times(robot: str, clip: Path | None, seconds: float, policy: str | None, as_json: bool) -> int:
-    """Run the real graph, page and model included, on a clip, with ROBOT's servos emulated in this process.
+    """Run the real graph, page and model included, on a clip, with ROBOT's servos emulated in a process of their own.
 
     Told are 99th percentiles: of commands after they were due (jitter), and from the expression's stamp to the end of
     the command that follows it first (latency). 5 ms and 15 ms are asked for at 50 Hz.
     """
     import tempfile
-    import time
+
+    import yaml
 
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell
-    from reactdiff_ros.cli.robot_emulate import write_profile
     from reactdiff_ros.demo import demo_clip_path
-    from reactdiff_ros.emulators.rig import Rig
     from reactdiff_ros.errors import MediaError
     from reactdiff_ros.evaluation.bench.actuator import ActuatorRun, bench_actuator
+    from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
     from reactdiff_ros.nodes.live_graph import LiveOptions
     from reactdiff_ros.robots.calibration import save_calibration
     from reactdiff_ros.robots.profile import load_profile
@@ -40,10 +40,10 @@ def actuator_times(robot: str, clip: Path | None, seconds: float, policy: str | 
         stop = StopFlag()
         with tempfile.TemporaryDirectory(prefix="reactdiff-bench-") as made:
             folder = Path(made)
-            with Rig(load_profile(robot), folder, time.monotonic) as rig:
+            with EmulatedRobot(load_profile(robot), folder) as emulated:
                 path = folder / "robot.yaml"
-                write_profile(rig, path)
-                save_calibration(folder / "calibration.json", rig.calibrations)
+                path.write_text(yaml.safe_dump(emulated.profile.model_dump(mode="json"), sort_keys=False))
+                save_calibration(folder / "calibration.json", emulated.calibrations)
                 arguments = {"clip": str(played.absolute()), "robot": str(path)}
                 arguments |= {} if policy is None else {"policy": policy}
                 parameters: dict[str, bool | int | float | str] = {
@@ -52,7 +52,7 @@ def actuator_times(robot: str, clip: Path | None, seconds: float, policy: str | 
                     "state_dir": made,
                     "lock_dir": made,
                 }
-                run = ActuatorRun(LiveOptions(arguments=arguments, parameters=parameters), rig, seconds)
+                run = ActuatorRun(LiveOptions(arguments=arguments, parameters=parameters), emulated, seconds)
                 result.update(bench_actuator(run, folder / "graph", tell, lambda: stop.set))
     if not as_json:
         click.echo(dumps(result, indent=2))

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from reactdiff_ros.emulators.rig import Rig
-from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.evaluation.bench.live_run import ACTIVE_S, bench_graph
 from reactdiff_ros.nodes.graph_robot import GraphRobot
 from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
@@ -26,24 +26,12 @@ LATENCY_MS: Final = 15.0
 """What is asked for: 99th percentiles at 50 Hz with model and page running."""
 
 
-class _Stamped(list[int]):
-    """What one servo was told, and when (steady, s)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.times: list[float] = []
-
-    def append(self, goal: int) -> None:
-        self.times.append(time.monotonic())
-        super().append(goal)
-
-
 @dataclass(frozen=True, slots=True)
 class ActuatorRun:
     """What to run: the graph's arguments name the profile with the emulated ports."""
 
     options: LiveOptions
-    rig: Rig
+    robot: EmulatedRobot
     seconds: float
 
 
@@ -60,9 +48,7 @@ def bench_actuator(
 
     Raises:
         ReactdiffError: the graph was not active in a minute, or the robot could not be enabled.
-        ConfigError: the robot's emulated hardware notes no commands.
     """
-    stamps = _stamp(run.rig)
     load = os.getloadavg()[0]
     with bench_graph(run.options, say, folder) as graph:
 
@@ -94,7 +80,8 @@ def bench_actuator(
         until(lambda: False, run.seconds)
         counted = robot.states[first:]
         robot.enable(False)
-    return _figures(run, counted, [t for t in stamps.times if since_s <= t <= since_s + run.seconds]) | {
+    times = [t for t in run.robot.times() if since_s <= t <= since_s + run.seconds]
+    return _figures(run, counted, times) | {
         "seconds": run.seconds,
         "load_before": load,
         "cores": os.cpu_count(),
@@ -105,14 +92,14 @@ def bench_actuator(
 def _figures(run: ActuatorRun, states: list[Any], times: list[float]) -> dict[str, Any]:
     if not states or len(times) < 3:
         raise ReactdiffError("the actuator did not command while it was counted", where="actuator_node")
-    period_s = 1.0 / run.rig.profile.rate_hz
+    period_s = 1.0 / run.robot.profile.rate_hz
     jitter = [float(s.jitter_p99) for s in states if math.isfinite(s.jitter_p99)]
     latency = [float(s.latency_p99) for s in states if math.isfinite(s.latency_p99)]
     off_ms = 1000.0 * np.abs(np.diff(times) - period_s)
     worst_jitter_ms, worst_latency_ms = max(jitter, default=math.nan), max(latency, default=math.nan)
     return {
-        "robot": run.rig.profile.name,
-        "profile_rate_hz": run.rig.profile.rate_hz,
+        "robot": run.robot.profile.name,
+        "profile_rate_hz": run.robot.profile.rate_hz,
         "rate_hz": (len(times) - 1) / (times[-1] - times[0]),
         "jitter_p99_ms": worst_jitter_ms,
         "latency_p99_median_ms": float(np.median(latency)) if latency else math.nan,
@@ -123,14 +110,3 @@ def _figures(run: ActuatorRun, states: list[Any], times: list[float]) -> dict[st
         "asked_latency_p99_ms": LATENCY_MS,
         "held": worst_jitter_ms <= JITTER_MS and worst_latency_ms <= LATENCY_MS,
     }
-
-
-def _stamp(rig: Rig) -> _Stamped:
-    """Let the first servo of the rig note when it is told something."""
-    for bus in rig.buses.values():
-        parts = getattr(bus, "servos", None) or dict(enumerate(getattr(bus, "channels", ())))
-        for part in parts.values():
-            stamped = _Stamped()
-            part.received = stamped
-            return stamped
-    raise ConfigError("the emulated hardware of this robot notes no commands", where=rig.profile.name)
