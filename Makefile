@@ -1,9 +1,9 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make test     all tests that this machine can run
 # make setup    the environment alone; then '. ./env.sh' in any shell
-# make test-long, make lint, make bench, make faults, make docs, make weights, make evidence, make demo, make picture, make clean
+# make test-long, make lint, make bench, make faults, make audit, make sbom, make docs, make weights, make evidence, make demo, make picture, make clean
 SHELL := /bin/bash
-.PHONY: help listen test test-long setup setup-test lint docs bench faults weights evidence demo picture clean
+.PHONY: help listen test test-long setup setup-test lint docs bench faults audit sbom weights evidence demo picture clean
 # Recordings for tests and figures, where there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -53,6 +53,15 @@ evidence: setup
 	  && reactdiff docs evidence docs/evidence.json --output docs/evidence.md --card resource/models/live/README.md \
 	       $(if $(TRAINED_ON),--trained-on "$(TRAINED_ON)")
 
+# Known holes of the packages that are installed; without a network it says so. CI: make audit REQUIRED=required
+audit: setup
+	@. ./env.sh && scripts/audit.sh holes $(REQUIRED)
+
+# The parts of the environment with their versions and licences: CycloneDX.
+SBOM ?= sbom.json
+sbom: setup
+	@. ./env.sh && scripts/audit.sh parts $(SBOM)
+
 demo: setup
 	@. ./env.sh && reactdiff demo render --output resource/demo/speaker.mp4
 
@@ -62,6 +71,7 @@ picture: setup-test
 
 docs: setup
 	@. ./env.sh && reactdiff docs nodes --output docs/nodes.md
+	@. ./env.sh && reactdiff docs policies --output config/sros2/reactdiff.policy.xml
 	@. ./env.sh && [ ! -f docs/benchmarks.json ] || reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
 	@. ./env.sh && [ ! -f docs/reliability.json ] || reactdiff docs reliability docs/reliability.json --output docs/reliability.md
 	@. ./env.sh && [ ! -f docs/evidence.json ] || reactdiff docs evidence docs/evidence.json --output docs/evidence.md

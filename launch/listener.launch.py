@@ -92,6 +92,12 @@ def robot_parameters(robot):
     return file.name
 
 
+def enclave(node, namespace):
+    """As config/sros2 names it; without security it means nothing."""
+    path = namespace.strip("/")
+    return f"/reactdiff/{path}/{node}" if path else f"/reactdiff/{node}"
+
+
 def node_action(node, arguments, files):
     """One node of the table. It configures and activates itself (autostart), so that a respawn works."""
     types = {p["name"]: TYPES[p["type"]] for p in node["parameters"]}
@@ -105,6 +111,7 @@ def node_action(node, arguments, files):
         executable=node["name"],
         name=node["name"],
         namespace=arguments["namespace"],
+        arguments=["--ros-args", "--enclave", enclave(node["name"], arguments["namespace"])],
         parameters=[*files, parameters],
         output="screen",
         emulate_tty=True,

@@ -84,6 +84,19 @@ def reliability(figures: Path, output: Path | None) -> int:
     return _write(reliability_page(read_figures(figures)), output)
 
 
+@docs.command()
+@click.option("--namespace", default="", metavar="NAME", help="ROS namespace of the nodes.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; else stdout.")
+def policies(namespace: str, output: Path | None) -> int:
+    """SROS 2 access policies of all nodes, from the one table: for 'ros2 security' (docs/security.md)."""
+    from reactdiff_ros.nodes.live_graph import LiveOptions
+    from reactdiff_ros.nodes.policies import policy
+    from reactdiff_ros.nodes.table import load_table
+
+    wanted = "/" + namespace.strip("/") if namespace.strip("/") else ""
+    return _write(policy(load_table(), LiveOptions(namespace=wanted).namespace), output)
+
+
 def _write(text: str, output: Path | None) -> int:
     from reactdiff_ros.errors import ReactdiffError
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.nodes.policies import enclave
 from reactdiff_ros.nodes.robot_parameters import robot_parameters
 from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
 from reactdiff_ros.nodes.table import Node, Value, check_parameters, load_table
@@ -96,6 +97,7 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     parameters |= {n: node.parameter(n).checked(v) for n, v in options.parameters.items() if n in declared}
     settled = load_table().settled(dict(options.arguments))
     arguments = ["--ros-args", "-r", f"__ns:={options.namespace or '/'}"]
+    arguments += ["--enclave", enclave(node.name, options.namespace)]
     if settled["use_sim_time"] == "true":
         arguments += ["-p", "use_sim_time:=true"]
     for file in (_robot_file(settled["robot"], folder), options.params_file):
