@@ -46,7 +46,7 @@ RISEN: Final = 0.3
 """A change that counts in full."""
 DRAWN_BY: Final = ("salience", "controls", "style", "style_given", "real")
 """What plans and conditions are drawn by: it stays on the processor, as do all choices."""
-TWINS: Final = 6
+TWINS: Final = 12
 """Simulated listeners of the same temperament to one speaker, among whom a roll-out finds the one it is nearest to."""
 
 

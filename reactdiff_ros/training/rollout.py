@@ -7,7 +7,7 @@ alone, as at run time; plans are then trained whose past was played and whose fu
 Past and future must fit, or the model would learn to drop whatever it does: a smile that it began for good reasons
 would have to end because the simulator's listener happens not to smile. So several listeners of the same temperament
 are simulated for the same speaker, and the future is that of whoever was nearest to the played past over the last
-frames, cluster of coefficients by cluster; the remaining difference fades out (`FADE_FRAMES`), and a plan without a
+frames, cluster of coefficients by cluster; the remaining difference fades out, and a plan without a
 near listener counts little (`NEAR`): rejection with a soft kernel, as in approximate Bayesian computation.
 """
 
@@ -36,18 +36,21 @@ HOP: Final = 4
 """Frames that are drawn at once, each stretch continuing the one before."""
 COMPARED: Final = 8
 """Frames of the past over which listeners are compared."""
-FADE_FRAMES: Final = 6.0
-"""Time constant with which the played face's difference from the nearest listener fades."""
 NEAR: Final = 0.5
 """Mean squared distance, in standard deviations of latents, at which a listener counts 1 / e."""
 LEAST: Final = 0.1
-CLUSTERS: Final = (("smile", "mouth", "brows", "lids"), ("blinks",), ("gaze",), ("head",))
-"""Groups that are compared together: they move together; the others are nearly independent of them."""
+CLUSTERS: Final = (
+    (("smile", "mouth", "brows", "lids"), 10.0), (("blinks",), 5.0), (("gaze",), 6.0), (("head",), 30.0),
+)  # fmt: skip
+"""Groups that are compared together, as they move together while the others are nearly independent of them; and the
+time constant in frames with which the played face's difference from the nearest listener fades. No twin holds its head
+as it was played: where that difference faded in a quarter of a second, the network learnt to start so, and the head
+wobbled between 1 and 4 Hz with twice to four times the power that it should have."""
 
 
 def _members(owner: NDArray[np.intp]) -> list[Tensor]:
     names = [group.name for group in GROUPS]
-    return [torch.from_numpy(np.isin(owner, [names.index(n) for n in cluster])) for cluster in CLUSTERS]
+    return [torch.from_numpy(np.isin(owner, [names.index(n) for n in cluster])) for cluster, _ in CLUSTERS]
 
 
 _LATENTS = _members(GROUP_OF_LATENT)
@@ -194,13 +197,13 @@ def _continue(
     past = played.latents[row[:, None], frame + torch.arange(-length, 0, device=device)]
     square = (theirs[:, :, VAE_CONTEXT:] - past[:, None, -COMPARED:]).square()
     future, weight = face.new_empty(len(row), horizon, face.shape[-1]), past.new_ones(len(row), horizon, past.shape[-1])
-    fade = torch.exp(-torch.arange(1, horizon + 1, device=device) / FADE_FRAMES)[:, None]
+    ahead = torch.arange(1, horizon + 1, device=device)[:, None]
     each = torch.arange(len(row), device=device)
-    for latents, coefficients in zip(_LATENTS, _COEFFICIENTS, strict=True):
+    for latents, coefficients, (_, fade) in zip(_LATENTS, _COEFFICIENTS, CLUSTERS, strict=True):
         distance, nearest = square[..., latents].mean((2, 3)).min(dim=1)
         other = twins[each, nearest]
         missed = (face[:, -1] - other[:, now - 1])[:, None, coefficients]
-        future[..., coefficients] = other[:, now:, coefficients] + missed * fade
+        future[..., coefficients] = other[:, now:, coefficients] + missed * torch.exp(-ahead / fade)
         weight[..., latents] = torch.exp(-distance / NEAR).clamp(min=LEAST)[:, None, None]
     wanted = torch.cat([face[:, -VAE_CONTEXT:], _bounded(future)], dim=1)
     target = model.vae.encode(wanted)[:, VAE_CONTEXT:]
