@@ -75,24 +75,39 @@ def robots() -> list[str]:
     return sorted(shipped_profiles())
 
 
+WILD = (np.nan, np.inf, -np.inf, 1e9, -1e9, np.finfo(np.float64).max, -1e300, 5e-324, -0.0)
+
+
 def wild_frames(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients (count, 58) and times (count,) as nobody should send them.
 
-    Steps, noise, stretches of rest, 1e9, NaN and infinities; times that stand still, go back, jump ahead, are NaN.
+    Steps, noise, ends that change at every frame, stretches of rest, frames of nothing but NaN, 1e9, the largest and
+    smallest numbers, NaN and infinities; times that stand still, come in bursts, go back by a little or by much, jump
+    ahead, leave frames out, are NaN or infinite.
     """
     held = rng.integers(1, 60, size=count)
     starts = np.cumsum(held)
     levels = rng.uniform(-1.5, 1.5, size=(count, 58)) * rng.choice([0.1, 1.0, 1.0, 1e9], size=(count, 1))
-    frames = levels[np.searchsorted(starts, np.arange(count), side="right").clip(max=count - 1)]
+    step = np.searchsorted(starts, np.arange(count), side="right").clip(max=count - 1)
+    frames = levels[step]
     noisy = rng.random(count) < 0.3
     frames[noisy] += rng.normal(0.0, 0.5, size=(int(noisy.sum()), 58))
-    for value in (np.nan, np.inf, -np.inf, 1e9, -1e9):
-        frames[rng.random(frames.shape) < 0.003] = value
+    # From one end to the other and back, at every frame or every few.
+    shaken = (rng.random(count) < 0.1)[step]
+    period = rng.integers(1, 12, size=count)[step]
+    frames[shaken] = np.where(np.arange(count) // period % 2 == 0, 2.0, -2.0)[shaken, None]
+    frames[rng.random(count) < 0.01] = np.nan
+    for value in WILD:
+        frames[rng.random(frames.shape) < 0.002] = value
     steps = np.full(count, 0.02)
+    steps[(rng.random(count) < 0.05)[step]] = 0.003
     steps[rng.random(count) < 0.005] = -0.5
+    steps[rng.random(count) < 2e-5] = -15.0
     steps[rng.random(count) < 0.02] = 0.4
+    steps[rng.random(count) < 3e-4] = 3.0
     steps[rng.random(count) < 0.05] = 0.0
     times = 12.5 + np.cumsum(steps)
     times[rng.random(count) < 0.01] = np.nan
     times[rng.random(count) < 0.001] = np.inf
+    times[rng.random(count) < 0.001] = -np.inf
     return frames, times
