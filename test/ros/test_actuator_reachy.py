@@ -1,0 +1,97 @@
+"""actuator_node before a Reachy Mini that speaks its daemon's protocol."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from network_robots import FakeReachy
+from ros_harness import RosGraph
+
+from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.nodes import convert
+from reactdiff_ros.resources import share_path
+from reactdiff_ros.types import ExpressionFrame
+
+pytestmark = pytest.mark.ros
+NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expression"
+
+
+@pytest.fixture
+def reachy():
+    robot = FakeReachy()
+    yield robot
+    robot.close()
+
+
+@pytest.fixture
+def graph(tmp_path, reachy):
+    text = (share_path("config/robots") / "reachy_mini.yaml").read_text()
+    assert "port: 8000" in text
+    path = tmp_path / "reachy_mini.yaml"
+    path.write_text(text.replace("port: 8000", f"port: {reachy.port}"))
+    graph = RosGraph(tmp_path)
+    graph.listen(STATE)
+    graph.start(NODE, robot=str(path), state_dir=str(tmp_path), lock_dir=str(tmp_path))
+    graph.wait_active(NODE)
+    graph.connect(EXPRESSION)
+    yield graph
+    assert set(graph.close()) == {0}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+
+
+def show(graph, seconds, **coefficients):
+    values = np.zeros(58, np.float32)
+    for name, value in coefficients.items():
+        values[INDEX[name]] = value
+    due_s = time.monotonic()
+    for _ in range(round(50 * seconds)):
+        now_ns = graph.node.get_clock().now().nanoseconds
+        frame = ExpressionFrame(now_ns, values, "listening", (), None, None, None, None)
+        graph.publish(EXPRESSION, convert.expression_message(frame))
+        due_s = max(due_s + 0.02, time.monotonic())
+        graph.spin(due_s - time.monotonic())
+
+
+def until(graph, state):
+    for _ in range(200):
+        show(graph, 0.1)
+        if graph.received[STATE][-1:] and graph.received[STATE][-1].state == state:
+            return
+    pytest.fail(f"not {state}: {graph.received[STATE][-1:]}\n{graph.processes[0].log[-2000:]}")
+
+
+def test_a_reachy_mini_is_enabled_follows_and_is_let_go(graph, reachy):
+    graph.until(lambda: graph.received[STATE] and not graph.received[STATE][-1].obstacles, 30.0, "no obstacles")
+    assert reachy.modes == []
+    assert reachy.got == []
+    answer = graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=True)
+    assert answer.success, answer.message
+    until(graph, "following")
+    assert reachy.modes == ["enabled"]
+    first = reachy.got[0]
+    assert first["target_head_pose"]["pitch"] == pytest.approx(0.3, abs=0.02)  # from where it is
+    assert first["target_antennas"] == pytest.approx([-0.5, 0.5], abs=0.05)
+    show(graph, 1.5, headYaw=0.3)
+    assert reachy.pose["yaw"] == pytest.approx(0.3, abs=0.02)
+    graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=False)
+    until(graph, "disarmed")
+    assert reachy.modes[-1] == "disabled"
+
+
+def test_a_reachy_mini_that_goes_stops_and_is_found_again(graph, reachy):
+    graph.until(lambda: graph.received[STATE] and not graph.received[STATE][-1].obstacles, 30.0, "no obstacles")
+    graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=True)
+    until(graph, "following")
+    reachy.talks = False
+    until(graph, "stopped")
+    assert "its daemon says nothing of where it is" in graph.received[STATE][-1].fault
+    reachy.talks = True
+    show(graph, 1.0)
+    assert graph.received[STATE][-1].state == "stopped"
+    assert graph.call("std_srvs/Trigger", f"/{NODE}/reset").success
+    until(graph, "disarmed")
+    graph.until(lambda: not graph.received[STATE][-1].obstacles, 30.0, "no obstacles")
+    assert graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=True).success
+    until(graph, "following")
