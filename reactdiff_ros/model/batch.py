@@ -7,20 +7,22 @@ that the same listener would show alone, but for the rounding of a batch of anot
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Final
 
 import numpy as np
 
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion_listener import Asked, DiffusionListener
 from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import HORIZON_FRAMES, Listener
 from reactdiff_ros.model.planner import Draft, Drawn, finished
 from reactdiff_ros.model.runtime import KeyCache, Networks
-from reactdiff_ros.model.sampler import Sampling, draw, faces, guided, joined, ordinary
+from reactdiff_ros.model.sampler import Conditions, Sampling, draw, faces, guided, joined, ordinary
 from reactdiff_ros.types import FloatArray, Reaction, SpeakerFrame
 
 MOST: Final = 64
@@ -190,7 +192,7 @@ def encode_together(grids: Sequence[SpeakerGrid]) -> None:
     """
     staged = [(grid, grid.cache.past()) for grid in grids if grid.staged is not None]
     staged.sort(key=lambda item: item[1][1].tobytes())
-    for _, group in groupby(staged, key=lambda item: item[1][1].tobytes()):
+    for _, group in itertools.groupby(staged, key=lambda item: item[1][1].tobytes()):
         alike = list(group)
         for first in range(0, len(alike), MOST):
             part = alike[first : first + MOST]
@@ -270,17 +272,29 @@ def _draw_alike(networks: Networks, drafts: Sequence[Draft]) -> list[Drawn]:
 
 
 def warm(networks: Networks, how: Sampling, listeners: int) -> None:
-    """Draw nothing of use in every size of batch that up to `listeners` listeners need, so that no plan waits later."""
-    s = networks.shape
-    for count in sorted({padded(n) for n in range(1, min(listeners, MOST) + 1)}):
-        for candidates in sorted({1, how.candidates}):
-            draft = Draft(
-                slot=0, how=how, speaker=np.zeros((count, s["speech"], s["width"]), dtype=np.float32),
-                missing=np.ones((count, s["speech"]), dtype=np.float32), conditions=ordinary(count), lead=1,
-                past=np.repeat(np.broadcast_to(networks.neutral, (1, s["past"], s["latent"])), count, axis=0),
-                noise=np.zeros((count, candidates, HORIZON_FRAMES, s["latent"]), dtype=np.float32),
-                shown=np.zeros((count, 2, 58), dtype=np.float32),
-                before=np.zeros((count, HORIZON_FRAMES, 58), dtype=np.float32),
-                streams=[list(range(candidates))] * count, due=False,
-            )  # fmt: skip
-            _draw_alike(networks, [draft])
+    """Draw nothing of use in every size of batch that up to `listeners` listeners need, so that no plan waits later.
+
+    With guidance too, which an eager listener has, and everybody who greets.
+    """
+    eager = np.zeros((1, CONTROL_COUNT), dtype=np.float32)
+    eager[:, CONTROL_NAMES.index("responsiveness")] = 1.0
+    sizes = sorted({padded(n) for n in range(1, min(listeners, MOST) + 1)})
+    for count, candidates in itertools.product(sizes, sorted({1, how.candidates})):
+        for controls in (None, eager):
+            told = ordinary(count, None if controls is None else np.repeat(controls, count, axis=0))
+            _draw_alike(networks, [_blank(networks, how, told, candidates)])
+
+
+def _blank(networks: Networks, how: Sampling, conditions: Conditions, candidates: int) -> Draft:
+    """A draft about nobody."""
+    s, count = networks.shape, len(conditions)
+
+    def zeros(*shape: int) -> FloatArray:
+        return np.zeros((count, *shape), dtype=np.float32)
+
+    return Draft(
+        slot=0, how=how, speaker=zeros(s["speech"], s["width"]), missing=zeros(s["speech"]) + 1, conditions=conditions,
+        lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral,
+        noise=zeros(candidates, HORIZON_FRAMES, s["latent"]), shown=zeros(2, COEFFICIENT_COUNT),
+        before=zeros(HORIZON_FRAMES, COEFFICIENT_COUNT), streams=[list(range(candidates))] * count, due=False,
+    )  # fmt: skip

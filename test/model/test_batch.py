@@ -240,12 +240,16 @@ def test_batches_are_filled_up_to_few_sizes():
     assert padded(100) == 100
 
 
-def test_warming_up_draws_every_size_once(networks, monkeypatch):
-    sizes = []
+def test_warming_up_draws_every_size_once_with_and_without_guidance(networks, monkeypatch):
+    drawn = []
     draw = batch_module.draw
-    monkeypatch.setattr(
-        batch_module, "draw", lambda n, speaker, *rest: sizes.append(len(speaker)) or draw(n, speaker, *rest)
-    )
+
+    def noted(n, speaker, missing, past, conditions, noise, how, lead):
+        guided = bool((batch_module.guided(conditions, how) != 1.0).all())
+        drawn.append((len(speaker), noise.shape[1], guided))
+        return draw(n, speaker, missing, past, conditions, noise, how, lead)
+
+    monkeypatch.setattr(batch_module, "draw", noted)
     warm(networks, Sampling(steps=1, candidates=2), 5)
-    assert sizes == [1, 1, 2, 2, 4, 4, 8, 8]
+    assert drawn == [(n, k, guided) for n in (1, 2, 4, 8) for k in (1, 2) for guided in (False, True)]
     assert draw_together(networks, []) == []

@@ -14,7 +14,10 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.evaluation.bench.compute import DEADLINE_MS, slots, summary
 from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.evaluation.plots import new_axes, save_figure
+from reactdiff_ros.model.batch import warm
+from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.replay.parameters import ReplaySettings
 from reactdiff_ros.replay.replay import Step, steps
 from reactdiff_ros.types import SpeakerFrame
@@ -60,6 +63,8 @@ def profile_clip(
     import pyinstrument
 
     listener = make_listener(settings.policy, seed=settings.seed, config=settings.listener, timer=timer)
+    if isinstance(listener, DiffusionListener):
+        warm(listener.networks, Sampling(steps=settings.listener.steps, candidates=settings.listener.candidates), 1)
     done: list[Step] = []
     for step in steps(MediaClip(clip), settings, listener=listener, timer=timer):
         done.append(step)

@@ -41,7 +41,8 @@ def figures():
     pair = {"p50": 3.2, "p99": 9.0}
     names = ("perception_ms", "encoder_ms", "plan_ms", "compute_ms", "burst_ms")
     return {
-        "clip": "speaker.mp4", "seconds": 20.0, "backend": "onnxruntime-cpu", "hardware": {"cpu": "some", "cores": 2},
+        "clip": "speaker.mp4", "time": "wall", "seconds": 20.0, "backend": "onnxruntime-cpu",
+        "hardware": {"cpu": "some", "cores": 2},
         "summary": {**dict.fromkeys(names, pair), "slots": 400, "over_40_ms": 3},
         "slots": {n: rng.uniform(0, 5, 400) for n in ("perception", "encoder", "plans", "whole_plans")},
         "functions": [{"function": "f", "where": "reactdiff_ros/model/a.py", "in": "numpy", "share": 0.125}],
@@ -58,7 +59,7 @@ def test_the_page_tells_stages_and_functions(figures, tmp_path):
 def test_the_command_writes_page_and_picture(tmp_path):
     pytest.importorskip("pyinstrument", reason="pyinstrument is not installed (requirements/test.txt)")
     page = tmp_path / "performance.md"
-    done = CliRunner().invoke(profile_times, ["--seconds", "3", "--output", str(page), "--json"])
+    done = CliRunner().invoke(profile_times, ["--seconds", "3", "--cpu", "--output", str(page), "--json"])
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     shares = [f["share"] for f in result["functions"]]
@@ -66,5 +67,6 @@ def test_the_command_writes_page_and_picture(tmp_path):
     assert 0.5 < sum(shares) <= 1.001
     assert any(f["in"] == "onnxruntime" for f in result["functions"][:3])
     assert result["summary"]["slots"] > 10
+    assert result["time"] == "processor"
     assert "## The listener, by function" in page.read_text()
     assert (tmp_path / "images" / "performance_profile.png").is_file()
