@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.capture.media import ClipItem, MediaClip
 from reactdiff_ros.clock import NS, Grid
+from reactdiff_ros.model.batch import warm
+from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.replay.parameters import ReplaySettings
 from reactdiff_ros.replay.replay import Step, steps
 
@@ -120,6 +123,9 @@ def bench_compute(
     total_s = seconds + WARM_UP_S
     paced = PacedClip(clip, total_s, timer, sleep)
     listener = make_listener(settings.policy, seed=settings.seed, config=settings.listener, timer=timer)
+    if isinstance(listener, DiffusionListener):  # as reaction_node does before it becomes active
+        how = Sampling(steps=settings.listener.steps, candidates=settings.listener.candidates)
+        warm(listener.networks, how, 1)
     done: list[Step] = []
     for step in steps(paced, settings, listener=listener, timer=timer):
         done.append(replace(step, faces=()))
