@@ -1,0 +1,95 @@
+"""What the code must never do with what comes from outside: read from the syntax tree of every file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted(
+    path for folder in ("reactdiff_ros", "launch", "scripts", "examples") for path in (ROOT / folder).rglob("*.py")
+)
+SAFE_YAML = {"safe_load", "safe_dump", "SafeLoader", "YAMLError", "Node", "MappingNode", "SequenceNode", "ScalarNode"}
+YAML_READERS = {"plain_yaml.py", "marks.py"}
+"""Whatever reads YAML goes through these: they turn every failure into one error, with a limit on the size."""
+
+
+def calls() -> Iterator[tuple[Path, ast.Call, str]]:
+    """Every call with the dotted name of what is called."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                yield path, node, ast.unparse(node.func)
+
+
+def keyword(call: ast.Call, name: str) -> object:
+    value = next((k.value for k in call.keywords if k.arg == name), None)
+    return value.value if isinstance(value, ast.Constant) else None
+
+
+def where(path: Path, node: ast.AST) -> str:
+    return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+
+def test_yaml_is_loaded_safely_and_in_two_places() -> None:
+    wrong = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "yaml":
+                reads = node.attr in ("safe_load", "SafeLoader") and path.name not in YAML_READERS
+                if node.attr not in SAFE_YAML or reads:
+                    wrong.append(f"{where(path, node)}: yaml.{node.attr}")
+            if isinstance(node, ast.ImportFrom) and node.module == "yaml":
+                wrong.append(where(path, node))
+    assert wrong == []
+
+
+def test_nothing_is_unpickled_but_arrays_by_a_reader_of_arrays_alone() -> None:
+    importers = {
+        path.name
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [])
+        if name.split(".")[0] in ("pickle", "dill", "joblib", "marshal", "shelve", "cloudpickle")
+    }
+    assert importers <= {"faceverse.py"}  # the lab's own file of names; its unpickler knows NumPy's arrays alone
+    wrong = []
+    for path, call, name in calls():
+        given = any(k.arg == "allow_pickle" for k in call.keywords)  # without the word NumPy allows none
+        if name in ("np.load", "numpy.load") and given and keyword(call, "allow_pickle") is not False:
+            wrong.append(where(path, call))
+        if name == "torch.load" and keyword(call, "weights_only") is not True:
+            wrong.append(where(path, call))
+    assert wrong == []
+
+
+def test_no_text_becomes_code_and_no_shell_is_asked() -> None:
+    wrong = [
+        f"{where(path, call)}: {name}"
+        for path, call, name in calls()
+        if name in ("eval", "exec", "os.system", "os.popen", "tempfile.mktemp", "subprocess.getoutput")
+        or keyword(call, "shell") is True
+    ]
+    assert wrong == []
+
+
+def test_archives_are_never_unpacked_to_disk() -> None:
+    wrong = [where(path, call) for path, call, name in calls() if name.endswith((".extractall", ".unpack_archive"))]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_no_default_listens_beyond_this_machine(host: str) -> None:
+    """A wildcard address may be recognised, never be a default."""
+    wrong = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.AnnAssign, ast.Assign)) and isinstance(node.value, ast.Constant):
+                wrong += [where(path, node)] if node.value.value == host else []
+            if isinstance(node, ast.arguments):
+                values = [*node.defaults, *node.kw_defaults]
+                wrong += [where(path, v) for v in values if isinstance(v, ast.Constant) and v.value == host]
+    assert wrong == []

@@ -1,0 +1,91 @@
+"""The page as it is served by default: to this machine, with nothing to send to it and nothing of others in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import pytest
+from click.testing import CliRunner
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.nodes.table import load_table
+
+
+def serve(work: Callable[[AvatarServer, aiohttp.ClientSession], Awaitable[None]], **settings: object) -> None:
+    async def run() -> None:
+        server = AvatarServer(AvatarConfig(port=0, **settings))  # type: ignore[arg-type]
+        await server.start()
+        try:
+            async with aiohttp.ClientSession() as session:
+                await work(server, session)
+        finally:
+            await server.stop()
+
+    asyncio.run(run())
+
+
+def test_it_is_served_to_this_machine_alone() -> None:
+    assert AvatarConfig().host == "127.0.0.1"
+    assert load_table().node("avatar_node").parameter("host").default == "127.0.0.1"
+
+
+def test_every_answer_carries_a_strict_policy() -> None:
+    async def work(server: AvatarServer, session: aiohttp.ClientSession) -> None:
+        for path in ("", "main.js", "nothing", "api/status", "healthz", "ws"):
+            async with session.get(server.url + path) as answer:
+                parts = answer.headers["Content-Security-Policy"].split(";")
+                policy = dict(part.strip().partition(" ")[::2] for part in parts)
+                assert policy["default-src"] == "'none'"
+                assert not any("unsafe" in value or "*" in value or "http" in value for value in policy.values())
+                assert policy["base-uri"] == policy["form-action"] == "'none'"
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+    serve(work)
+
+
+def test_the_page_takes_nothing_from_elsewhere() -> None:
+    from reactdiff_ros.avatar.pages import load_pages
+
+    for name, file in load_pages("soft").items():
+        text = file.body.decode()
+        assert 'src="http' not in text, name
+        assert 'import("http' not in text, name
+        assert "innerHTML" not in text, name
+        assert "eval(" not in text, name
+        if name.endswith(".html"):
+            assert "<script>" not in text
+            assert " style=" not in text
+            assert " onclick" not in text
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_put_or_deleted(method: str) -> None:
+    async def work(server: AvatarServer, session: aiohttp.ClientSession) -> None:
+        for path in ("", "main.js", "api/status", "ws"):
+            async with session.request(method, server.url + path, data=b"x") as answer:
+                assert answer.status in (404, 405)
+
+    serve(work)
+
+
+def test_no_picture_and_no_sound_goes_over_the_page() -> None:
+    """Its node hears values, never a camera or a microphone."""
+    heard = {topic.name for topic in load_table().node("avatar_node").subscribers}
+    assert not {name for name in heard if "image" in name or "camera" in name or "audio" in name}
+
+
+@pytest.mark.xfail(reason="a page that is served beyond this machine asks for no token yet", strict=False)
+def test_beyond_this_machine_a_token_is_asked_for() -> None:
+    async def work(server: AvatarServer, session: aiohttp.ClientSession) -> None:
+        async with session.get(server.url + "api/status") as answer:
+            assert answer.status in (401, 403)
+
+    serve(work, host="0.0.0.0")
+
+
+def test_help_names_no_host_beyond_this_machine_as_default() -> None:
+    from reactdiff_ros.cli.main import cli
+
+    assert "0.0.0.0" not in CliRunner().invoke(cli, ["listen", "--help"]).output
