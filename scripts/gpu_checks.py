@@ -46,6 +46,8 @@ PACKAGES = (
 BOUNDS = {"fp32": 1e-4, "fp16": 1e-2}
 """Of the coefficients' range, against torch."""
 RANGE = 1.0
+RECORDED = ROOT / "test" / "gpu" / "recorded.npz"
+"""15 s of the demo's speaker as perceived: features and flags of the encoder, 25 a second."""
 BATCHES = (1, 2, 4, 8, 16, 25, 32, 64)
 PARITY = ((1, 1, False), (1, 10, False), (1, 2, True), (10, 1, False), (5, 3, True))
 """Listeners, candidates, guided."""
@@ -285,6 +287,43 @@ def plan_times(weights: Weights, backend: Backend, checks: Checks, *, quick: boo
     return rows
 
 
+def reaction(weights: Weights, backend: Backend) -> Any:
+    """Faces (T, 58) that a listener shows to the recorded speaker: each plan goes on from the one before."""
+    recorded = np.load(RECORDED)
+    networks = Networks(weights, backend=backend)
+    cache, tokens = networks.new_cache(), []
+    for features, observed in zip(recorded["features"], recorded["observed"], strict=True):
+        token, new = networks.encode(features[None].astype(np.float32), observed[None].astype(np.float32), cache)
+        cache.push(new)
+        tokens.append(token[0])
+    speech = networks.shape["speech"]
+    planner = Planner(networks, [5], Sampling())
+    missing = np.zeros((1, speech), dtype=np.float32)
+    shown = []
+    for slot in range(speech + 4, len(tokens), 4):
+        speaker = np.stack(tokens[slot - speech : slot])[None]
+        plan = planner.plan(slot, speaker, missing, ordinary(1), lead=1, frames=16)
+        shown.append(plan.shown[0, 0, :4])
+    return np.concatenate(shown)
+
+
+def same_reactions(weights: Weights, found: dict[str, Backend]) -> dict[str, Any]:
+    """How far reactions of one seed to 15 s of a recorded speaker are from those on the CPU."""
+    one = reaction(weights, found["onnxruntime-cpu"])
+    out: dict[str, Any] = {"frames": len(one)}
+    moving = one.std(axis=0) > 0.01
+    for name, backend in found.items():
+        other = reaction(weights, backend)
+        away = abs(one - other)
+        spread = other.std(axis=0)[moving] / one.std(axis=0)[moving]
+        out[name] = {
+            "max": float(away.max()), "p99": float(np.percentile(away, 99)), "mean": float(away.mean()),
+            "max_of_the_first_second": float(away[:25].max()),
+            "spread_ratio": [float(spread.min()), float(np.median(spread)), float(spread.max())],
+        }  # fmt: skip
+    return out
+
+
 def encoder_times(weights: Weights, backend: Backend) -> dict[str, float]:
     """Milliseconds of one new frame of N speakers."""
     from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
@@ -363,6 +402,7 @@ def main() -> int:
         checks.part("parity_with_onnxruntime_cpu", lambda: parity(weights, found["onnxruntime-cpu"], found))
         torches: dict[str, Backend] = {}
         checks.part("parity_with_torch", lambda: _torch_parity(checks, folder / "rounded", torches))
+        checks.part("same_reactions", lambda: same_reactions(weights, found))
         checks.part("gpu_tests", lambda: gpu_tests(min(240.0, checks.left())))
         every = found | torches
         for label, backend in sorted(every.items(), key=lambda item: "cpu" in item[0]):
