@@ -34,6 +34,8 @@ FACE = ("expression_node", "avatar_node")
 """Started first: a face is there before anything is known."""
 FACE_SILENT_S = 3.0
 """A face that stands is seen at once: its nodes, whose work is light, may be silent for less long than the others."""
+LOWERING_S = 4.5
+"""The actuator lowers what would fall before it ends, and ends itself after 4 s."""
 WARN, ERROR = 1, 2
 SAY_AGAIN_S = 10.0
 WARN_AFTER_S = 4.0
@@ -110,7 +112,8 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
         path.write_text(yaml.safe_dump(entry))
         arguments += ["--params-file", str(path)]
     silent_s = FACE_SILENT_S if node.name in FACE else None
-    return NodeCommand(node.name, (str(executable(node.name)), *arguments), silent_s=silent_s)
+    term_s = LOWERING_S if node.name == "actuator_node" else None
+    return NodeCommand(node.name, (str(executable(node.name)), *arguments), silent_s=silent_s, term_s=term_s)
 
 
 def _robot_file(robot: str, folder: Path) -> Path | None:

@@ -45,6 +45,8 @@ class NodeCommand:
     environment: Mapping[str, str] = field(default_factory=dict)
     silent_s: float | None = None
     """In place of `Limits.silent_s`."""
+    term_s: float | None = None
+    """In place of `Limits.term_s`."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,12 @@ class Supervisor:
             self._bound_log(child)
 
     def stop(self) -> None:
-        """TERM to all, KILL after `limits.term_s` to what is left; returns when no process is left."""
+        """TERM to all, KILL to what is left after its time; returns when no process is left."""
         running = [child.process for child in self._children.values() if child.process is not None]
         for process in running:
             _signal_group(process, signal.SIGTERM)
-        deadline = self.clock() + self.limits.term_s
-        while self.clock() < deadline and any(process.poll() is None for process in running):
+        began_s = self.clock()
+        while any(self._may_end(child, self.clock() - began_s) for child in self._children.values()):
             time.sleep(0.01)
         for process in running:
             # Also where the node has ended: what it started may not have.
@@ -172,6 +174,13 @@ class Supervisor:
         """What the node's present process has written so far ("" without log files)."""
         child = self._children[name]
         return _tail(child.log, child.log_offset) if child.log is not None else ""
+
+    def _term_s(self, child: _Child) -> float:
+        return self.limits.term_s if child.node.term_s is None else child.node.term_s
+
+    def _may_end(self, child: _Child, waited_s: float) -> bool:
+        """Whether it still runs, so long after TERM, and has time left to end."""
+        return child.process is not None and waited_s < self._term_s(child) and child.process.poll() is None
 
     def _launch(self, child: _Child) -> None:
         command = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), *child.node.command]
@@ -228,7 +237,7 @@ class Supervisor:
                 child.kill_at_s = now
             else:
                 _signal_group(child.process, signal.SIGTERM)
-                child.kill_at_s = now + self.limits.term_s
+                child.kill_at_s = now + self._term_s(child)
 
     def _bound_log(self, child: _Child) -> None:
         with suppress(OSError):  # somebody may have removed it

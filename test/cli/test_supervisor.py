@@ -148,6 +148,27 @@ def test_a_slow_start_is_not_a_hang_and_our_own_stall_is_not_theirs(tmp_path: Pa
         supervisor.stop()
 
 
+LEAVES = """
+import signal, sys, time
+def leave(*_):
+    time.sleep(1.0)
+    print("in order", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+print("up", flush=True)
+while True: time.sleep(1)
+"""
+
+
+def test_who_needs_longer_to_end_in_order_is_given_that_time(stage: Bench) -> None:
+    hasty, careful = (fake(stage.tmp_path, name, LEAVES) for name in ("hasty", "careful"))
+    supervisor = stage.run(hasty, replace(careful, term_s=10.0))
+    until(lambda: all("up" in supervisor.log_of(name) for name in ("hasty", "careful")))
+    supervisor.stop()
+    assert "in order" in supervisor.log_of("careful")
+    assert supervisor.pids() == {}
+
+
 def test_stop_leaves_nothing_in_bounded_time_also_of_the_stubborn(stage: Bench) -> None:
     parent = fake(
         stage.tmp_path,
