@@ -26,7 +26,7 @@ test: setup-test
 test-long: setup-test
 	@. ./env.sh && REACTDIFF_FUZZ=$${REACTDIFF_FUZZ:-30} scripts/test.sh -m "not gpu and not hardware" $(ARGS)
 
-# Figures of this machine: some minutes in which nothing else should run.
+# Figures of this machine: a quarter of an hour in which nothing else should run. Beside the published model only with torch.
 bench: setup
 	@. ./env.sh && reactdiff bench record $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) --output docs/benchmarks.json \
 	  && reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
