@@ -19,6 +19,7 @@ from reactdiff_ros.model.backends.cuda import Buffer, Cuda
 from reactdiff_ros.model.backends.engine import SHAPES, Engine, tensorrt_module
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
 from reactdiff_ros.model.backends.opening import Opened, Wanted, open_backend, probe
+from reactdiff_ros.model.backends.preparing import build_in_process
 from reactdiff_ros.model.backends.variants import ROWS, Variant, variants
 from reactdiff_ros.model.planner import Planner
 from reactdiff_ros.model.runtime import Networks
@@ -441,3 +442,21 @@ def test_the_process_builds_what_the_order_says(weights, tmp_path, capsys) -> No
     lost = json.dumps(json.loads(order) | {"weights": str(tmp_path / "nowhere")})
     assert build_module.main(lost, machine.trt) == 1
     assert "weights are missing" in capsys.readouterr().err
+
+
+def test_a_real_process_tells_why_it_cannot_build(weights, tmp_path, monkeypatch) -> None:
+    (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: cannot open shared object file')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    started: list[Any] = []
+    order = build_module.order(weights, Variant("encoder"), "fp32", tmp_path / "x.engine", None)
+    code, told = build_in_process(order, started.append)
+    assert code == 1
+    assert "TensorRT is missing (libnvinfer.so.10" in told
+    assert started[0].poll() == 1
+
+
+def test_a_real_process_that_is_killed(weights, tmp_path, monkeypatch) -> None:
+    (tmp_path / "tensorrt.py").write_text("import time\ntime.sleep(60)")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    order = build_module.order(weights, Variant("encoder"), "fp32", tmp_path / "x.engine", None)
+    assert build_in_process(order, lambda process: process.kill()) == (-9, "")

@@ -117,4 +117,5 @@ def _axes(model: bytes) -> dict[str, list[int | str]]:
 
 
 if __name__ == "__main__":
+    os.nice(10)  # the listener comes first
     sys.exit(main(sys.argv[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import subprocess
 import sys
@@ -31,10 +32,12 @@ def build_in_process(
     order: str, started: Callable[[subprocess.Popen[str]], None] = lambda process: None
 ) -> tuple[int, str]:
     """Build in a process of low priority."""
-    command = [sys.executable, "-m", "reactdiff_ros.model.backends.build", order]
+    root = str(Path(__file__).resolve().parents[3])  # of the package, wherever it was imported from
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
-        ["nice", "-n", "10", *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-m", "reactdiff_ros.model.backends.build", order], stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
     )  # fmt: skip
     started(process)
     told = process.communicate()[1]
