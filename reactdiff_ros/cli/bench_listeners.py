@@ -42,7 +42,7 @@ def listeners_times(
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.demo import demo_clip_path
-    from reactdiff_ros.evaluation.bench.listeners import bench_listeners
+    from reactdiff_ros.evaluation.bench.listeners import bench_listeners, speaker_frames
     from reactdiff_ros.evaluation.bench.matrix import Clock, opened_backend
     from reactdiff_ros.model.listener import ListenerConfig
     from reactdiff_ros.model.runtime import Networks
@@ -53,10 +53,12 @@ def listeners_times(
         clock = Clock(perf_counter, sleep, 1)
         serving, close = opened_backend(weights, backend, precision, (steps,), clock, 1, tell)
         config = ListenerConfig(model_dir=str(model or ""), candidates=candidates, steps=steps)
+        played = clip or demo_clip_path()
+        result["clip"] = played.name
         with progress_bar("timing") as show:
             result.update(
                 bench_listeners(
-                    clip or demo_clip_path(), config, perf_counter, counts=listeners, seconds=seconds,
+                    speaker_frames(played, perf_counter), config, perf_counter, counts=listeners, seconds=seconds,
                     networks=Networks(weights, backend=serving), told=show,
                 )
             )  # fmt: skip

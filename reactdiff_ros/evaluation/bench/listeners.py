@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.bench.machine import hardware
@@ -26,8 +25,6 @@ from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.quality import DEADLINE_S
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling
-from reactdiff_ros.replay.parameters import ReplaySettings
-from reactdiff_ros.replay.replay import steps
 from reactdiff_ros.types import SpeakerFrame
 
 SLOT_NS: Final = Grid().period_ns
@@ -40,7 +37,7 @@ READ_S: Final = 12.0
 
 
 def bench_listeners(
-    clip: Path,
+    frames: Sequence[SpeakerFrame],
     config: ListenerConfig,
     timer: Callable[[], float],
     *,
@@ -52,7 +49,7 @@ def bench_listeners(
     """For each number of listeners, what every 40 ms of live time cost, in one thread.
 
     Args:
-        clip: a media file with a speaker.
+        frames: of a speaker, one for each slot of 40 ms (`speaker_frames`); they are repeated.
         config: of the listeners.
         timer: seconds of a monotonic clock.
         counts: numbers of listeners.
@@ -63,23 +60,27 @@ def bench_listeners(
     Returns:
         Rows with "load" (seconds of computing a second), "cpu" (the same in seconds of the processor, all threads),
         "slot_ms" (p50 and p99 of what came due within 40 ms) and "late" (share of slots that took more).
-
-    Raises:
-        MediaError: the clip cannot be read, or nobody is seen in it.
     """
-    frames = speaker_frames(clip, timer)
     rows = []
     for i, count in enumerate(counts):
         rows.append(_row(frames, count, config, timer, seconds, networks))
         told((i + 1) / len(counts))
     return {
-        "clip": clip.name, "candidates": config.candidates, "steps": config.steps, "hardware": hardware(),
+        "candidates": config.candidates, "steps": config.steps, "hardware": hardware(),
         "backend": rows[0].pop("backend"), "rows": [{k: v for k, v in row.items() if k != "backend"} for row in rows],
     }  # fmt: skip
 
 
 def speaker_frames(clip: Path, timer: Callable[[], float]) -> list[SpeakerFrame]:
-    """What perception tells of a clip's first seconds, one frame for each slot of 40 ms."""
+    """What perception tells of a clip's first seconds, one frame for each slot of 40 ms.
+
+    Raises:
+        MediaError: the clip cannot be read, or nobody is seen or heard in it.
+    """
+    from reactdiff_ros.capture.media import MediaClip
+    from reactdiff_ros.replay.parameters import ReplaySettings
+    from reactdiff_ros.replay.replay import steps
+
     told: list[SpeakerFrame] = []
     for step in steps(MediaClip(clip), ReplaySettings(policy="idle"), timer=timer):
         told += step.speaker
@@ -92,7 +93,7 @@ def speaker_frames(clip: Path, timer: Callable[[], float]) -> list[SpeakerFrame]
 
 
 def _row(
-    frames: list[SpeakerFrame],
+    frames: Sequence[SpeakerFrame],
     count: int,
     config: ListenerConfig,
     timer: Callable[[], float],
@@ -128,7 +129,7 @@ def _row(
 
 
 def _live(
-    rounds: Rounds, frames: list[SpeakerFrame], slot: int, now_ns: int, timer: Callable[[], float]
+    rounds: Rounds, frames: Sequence[SpeakerFrame], slot: int, now_ns: int, timer: Callable[[], float]
 ) -> None:  # fmt: skip
     """One slot: everybody who has begun takes in a frame, then what is due is drawn."""
     names = [str(i) for i in range(len(rounds.batch)) if slot >= APART * i]

@@ -28,17 +28,12 @@ def speaker(slots: int) -> list[SpeakerFrame]:
     return frames
 
 
-@pytest.fixture
-def frames(monkeypatch):
-    monkeypatch.setattr(bench, "speaker_frames", lambda clip, timer: speaker(100))
-
-
-def test_every_listener_plans_about_every_hop_and_time_is_the_timers(frames, any_weights, tmp_path):
+def test_every_listener_plans_about_every_hop_and_time_is_the_timers(any_weights):
     ticks = itertools.count()
     config = ListenerConfig(model_dir=str(any_weights), candidates=1, steps=1)
     shares: list[float] = []
     result = bench.bench_listeners(
-        tmp_path / "a.mp4", config, lambda: 0.001 * next(ticks), counts=(1, 3), seconds=2.0, told=shares.append
+        speaker(100), config, lambda: 0.001 * next(ticks), counts=(1, 3), seconds=2.0, told=shares.append
     )
     assert shares == [0.5, 1.0]
     assert "onnxruntime" in result["backend"]
@@ -52,15 +47,16 @@ def test_every_listener_plans_about_every_hop_and_time_is_the_timers(frames, any
     assert one["late"] == 0.0
 
 
-def test_slots_that_take_too_long_are_told(frames, any_weights, tmp_path):
+def test_slots_that_take_too_long_are_told(any_weights):
     ticks = itertools.count()
     config = ListenerConfig(model_dir=str(any_weights), candidates=1, steps=1)
-    result = bench.bench_listeners(tmp_path / "a.mp4", config, lambda: 0.05 * next(ticks), counts=(1,), seconds=1.0)
+    result = bench.bench_listeners(speaker(100), config, lambda: 0.05 * next(ticks), counts=(1,), seconds=1.0)
     assert result["rows"][0]["late"] == 1.0
     assert result["rows"][0]["load"] > 1.0
 
 
-def test_the_command_runs_and_says_in_one_sentence_what_is_not_there(frames, any_weights):
+def test_the_command_runs_and_says_in_one_sentence_what_is_not_there(any_weights, monkeypatch):
+    monkeypatch.setattr(bench, "speaker_frames", lambda clip, timer: speaker(100))
     from reactdiff_ros.cli.bench_listeners import listeners_times
 
     short = ["--model", str(any_weights), "--listeners", "2", "--steps", "1", "--seconds", "1", "--json"]
