@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import socket
@@ -28,6 +29,8 @@ GIVE_UP = 100
 """So many failures of the executor without one success end the node: then it is better started anew."""
 STOP_S = 4.0
 """A node that has not stopped so long after the signal is ended hard."""
+HANG_S = 5.0
+"""The same where not even that is possible."""
 
 
 class StopSignal:
@@ -56,6 +59,8 @@ class StopSignal:
     def _wait(self) -> None:
         self._bytes.recv(1)
         self._stopped.set()
+        # Of C, for where the middleware hangs and Python itself cannot run any more; it says where.
+        faulthandler.dump_traceback_later(HANG_S, exit=True)
         self.wake()
         first_s = time.monotonic()
         while (left_s := first_s + STOP_S - time.monotonic()) > 0:
