@@ -59,9 +59,10 @@ class Status:
         wrong = commands.joint_faults if self.armed else self.faults
         if wrong and self.armed:
             return f"goes on without {in_one_sentence(wrong)}"
+        if self.state == "disarmed" and self.obstacles:
+            return f"cannot be enabled: {'; '.join(self.obstacles)}"
         if self.state == "disarmed":
-            found = "; ".join(self.obstacles)
-            return f"cannot be enabled: {found}" if found else "disarmed: it can be enabled"
+            return "disarmed: it can be enabled" + (f" without {in_one_sentence(wrong)}" if wrong else "")
         return _SAYS[self.state]
 
 

@@ -16,6 +16,7 @@ import rclpy
 from actuator_graph import EXPRESSION, JAW_COUNTS_A_TICK, NODE, STATE, Bench
 
 from reactdiff_ros import msg
+from reactdiff_ros.drivers.serial_port import SerialPort
 
 pytestmark = pytest.mark.ros
 
@@ -225,6 +226,22 @@ def test_auto_enable_follows_as_soon_as_faces_come(tmp_path: Path):
         bench.until("disarmed")
         bench.show(2.0)
         assert bench.said.state == "disarmed"  # once
+
+
+def test_a_port_that_another_process_has_is_said_and_had_when_it_is_free(tmp_path: Path):
+    bench = Bench(tmp_path)
+    try:
+        bench.rig.__enter__()
+        port = SerialPort(str(bench.rig.wires["bus"].link), 1_000_000, time.monotonic, lock_folder=tmp_path)
+        bench.start()
+        bench.graph.until(lambda: bench.graph.received[STATE] and "in use" in bench.said.message, what="it is said")
+        assert f"process {os.getpid()}" in bench.said.joint_fault[1]
+        assert bench.said.joint_fault[0] == ""
+        assert bench.graph.state(NODE) == "active"
+        port.close()
+        bench.graph.until(lambda: not any(bench.said.joint_fault), what="it is found")
+    finally:
+        bench.__exit__()
 
 
 def test_nothing_there_nothing_calibrated_and_no_such_robot_are_one_sentence_each(tmp_path: Path):
