@@ -58,9 +58,9 @@ class StopSignal:
 
     def _wait(self) -> None:
         self._bytes.recv(1)
-        self._stopped.set()
         # Of C, for where the middleware hangs and Python itself cannot run any more; it says where.
         faulthandler.dump_traceback_later(HANG_S, exit=True)
+        self._stopped.set()
         self.wake()
         first_s = time.monotonic()
         while (left_s := first_s + STOP_S - time.monotonic()) > 0:

@@ -18,12 +18,11 @@ def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
         import ctypes, time
         import reactdiff_ros.nodes.runner as runner
         runner.STOP_S, runner.HANG_S = 0.2, 0.4
-        runner.StopSignal()
+        stop = runner.StopSignal()
         print("ready", flush=True)
-        libc = ctypes.PyDLL(None)  # a call that keeps Python's lock
-        libc.sleep(600)  # the signal ends it
-        time.sleep(0.1)
-        libc.sleep(600)
+        while not stop:
+            time.sleep(0.01)
+        ctypes.PyDLL(None).sleep(600)  # a call that keeps Python's lock
     """
     node = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
