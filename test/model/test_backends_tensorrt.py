@@ -413,9 +413,10 @@ def test_an_engine_refuses_shapes_beyond_its_profile(weights, built) -> None:
     assert not machine.cuda.memory
 
 
-def test_a_buffer_that_does_not_fit_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize("refused", ["cudaMalloc", "cudaHostAlloc"])
+def test_a_buffer_that_does_not_fit_leaves_nothing_behind(refused) -> None:
     runtime = FakeCuda()
-    runtime.failing["cudaMalloc"] = Code.cudaErrorMemoryAllocation
+    runtime.failing[refused] = Code.cudaErrorMemoryAllocation
     with pytest.raises(BackendError, match="not enough memory"):
         Buffer(Cuda(runtime), (4,))
     assert not runtime.memory

@@ -40,11 +40,12 @@ class Buffer:
     def __init__(self, cuda: Cuda, shape: tuple[int, ...]) -> None:
         self._cuda, self._runtime = cuda, cuda.runtime
         self.size = 4 * int(np.prod(shape))
-        self._pinned = cuda.call(self._runtime.cudaHostAlloc, max(self.size, 4), 0)
+        # The GPU first: it refuses what does not fit at once, where page-locked memory would be taken from all others.
+        self.device = int(cuda.call(self._runtime.cudaMalloc, max(self.size, 4)))
         try:
-            self.device = int(cuda.call(self._runtime.cudaMalloc, max(self.size, 4)))
+            self._pinned = cuda.call(self._runtime.cudaHostAlloc, max(self.size, 4), 0)
         except BackendError:
-            cuda.call(self._runtime.cudaFreeHost, self._pinned)
+            self._runtime.cudaFree(self.device)
             raise
         memory = (ctypes.c_float * max(self.size // 4, 1)).from_address(int(self._pinned))
         self.host: FloatArray = np.ctypeslib.as_array(memory)[: self.size // 4].reshape(shape)
