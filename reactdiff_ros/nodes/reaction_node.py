@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from rcl_interfaces.msg import SetParametersResult
+
 from reactdiff_ros.clock import NS, Grid
-from reactdiff_ros.errors import ConfigError, WeightsError
+from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.batch import warm
 from reactdiff_ros.model.batch_rounds import Done, Job, Rounds
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
@@ -25,7 +27,7 @@ from . import convert
 from .base import ReactdiffNode
 from .health import Level
 from .reaction_node_backend import ModelBackend
-from .reaction_node_seat import Seat, seated
+from .reaction_node_seat import Seat, seated, wrong_listeners
 from .reaction_node_status import seat_settings, seat_status
 from .runner import run
 from .worker import Worker
@@ -80,10 +82,14 @@ class ReactionNode(ReactdiffNode):
         self._many = wanted.keys() != {""}
         for name, seed in wanted.items():
             self._seats[name] = self._seat(name, seed)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Let no plan wait for a graph that is used for the first time."""
         first = next(iter(self._seats.values())).listener
         if isinstance(first, DiffusionListener):
             how = Sampling(steps=self._config.steps, candidates=self._config.candidates)
-            warm(first.networks, how, max(len(wanted), PREPARED) if self._many else 1)
+            warm(first.networks, how, max(len(self._seats), PREPARED) if self._many else 1)
             self._model.live()
 
     def _seat(self, name: str, seed: int) -> Seat:
@@ -177,16 +183,9 @@ class ReactionNode(ReactdiffNode):
         for topic in (_REACTION, _CANDIDATES, *([_STATUS] if name else [])):
             self.withdraw(topic, name)
 
-    def _check_listeners(self, parameters: list[Any]) -> Any:
-        from rcl_interfaces.msg import SetParametersResult
-
-        try:
-            for parameter in parameters:
-                if parameter.name == "listeners":
-                    seated(str(parameter.value), int(self.values["seed"]))
-        except ConfigError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
+    def _check_listeners(self, parameters: list[Any]) -> SetParametersResult:
+        reason = wrong_listeners(parameters, int(self.values["seed"]))
+        return SetParametersResult(successful=not reason, reason=reason)
 
     def stop(self) -> None:
         """Forget the subscriptions, which the deactivation ends."""
@@ -303,6 +302,7 @@ class ReactionNode(ReactdiffNode):
         except WeightsError:
             return
         self._missing = ""
+        self._prepare()
         self.solved("weights", "the model's weights are there: the model listens")
 
     def _tick(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,17 @@ def seated(text: str, seed: int) -> dict[str, int]:
     if len(seats) > MOST_LISTENERS:
         raise ConfigError(f"{len(seats)} listeners are more than the {MOST_LISTENERS} of one node")
     return seats or {"": seed}
+
+
+def wrong_listeners(parameters: Iterable[Any], seed: int) -> str:
+    """Why the parameter `listeners` cannot be as these ROS parameters would have it; "" if it can."""
+    try:
+        for parameter in parameters:
+            if parameter.name == "listeners":
+                seated(str(parameter.value), seed)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 @dataclass(eq=False)

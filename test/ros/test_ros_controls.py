@@ -274,7 +274,7 @@ def candidates_of(page: Any, publisher: Any, plans: Any) -> Any:
 def test_candidates_of_the_model_are_drawn_while_somebody_subscribes(tmp_path, random_weights):
     graph = RosGraph(tmp_path)
     try:
-        graph.start("reaction_node", policy="model", model_dir=random_weights, candidates=3, steps=2)
+        graph.start("reaction_node", policy="model", model_dir=random_weights, candidates=3, steps=2, quality="fixed")
         graph.listen(REACTION)
         graph.wait_active("reaction_node")
         graph.connect(FRAME)
