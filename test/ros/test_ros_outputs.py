@@ -45,6 +45,7 @@ class Datagrams(threading.Thread):
         self._socket.settimeout(0.1)
         self.port = self._socket.getsockname()[1]
         self.found: list[bytes] = []
+        self.times: list[float] = []
         self._ended = threading.Event()
         self.start()
 
@@ -52,6 +53,7 @@ class Datagrams(threading.Thread):
         while not self._ended.is_set():
             with contextlib.suppress(TimeoutError):
                 self.found.append(self._socket.recv(65536))
+                self.times.append(time.monotonic())
 
     def end(self):
         self._ended.set()
@@ -87,15 +89,18 @@ class Reader(threading.Thread):
         super().__init__(daemon=True)
         self._client = websocket.create_connection(url, timeout=20)
         self._texts = []
+        self.times: list[float] = []
         self.start()
 
     def run(self):
         with contextlib.suppress(websocket.WebSocketException, OSError):
             while True:
                 self._texts.append(json.loads(self._client.recv()))
+                self.times.append(time.monotonic())
 
     def clear(self):
         self._texts.clear()
+        self.times.clear()
 
     def end(self):
         texts = list(self._texts)
@@ -129,7 +134,7 @@ def test_four_outputs_at_50_hz_and_neutral_when_the_listener_goes(graph):
     graph.connect(EXPRESSION)
     reader = Reader(f"ws://127.0.0.1:{port}/")
     graph.until(lambda: graph.received[BLENDSHAPES], 20.0, "neutral before the first frame")
-    vmc.found.clear(), link.found.clear()
+    vmc.found.clear(), link.found.clear(), vmc.times.clear(), link.times.clear()
     reader.clear()
     graph.received[BLENDSHAPES].clear()
 
@@ -146,16 +151,18 @@ def test_four_outputs_at_50_hz_and_neutral_when_the_listener_goes(graph):
     for name, got in packets.items():
         smiles = [smile for smile, _ in got]
         growing = [s for s in smiles if s in sent]
-        # 99 where the machine has time; a busy one drops the oldest. In order until the fade begins.
-        assert len(set(growing)) >= 40, name
+        # 99, but a very busy machine drops the oldest. In order until the fade begins.
+        assert len(set(growing)) >= 75, name
         top = smiles.index(max(smiles))
         assert smiles[:top] == sorted(smiles[:top]), name
         assert smiles[-1] == 0.0, name
         assert abs(got[-1][1]) < 1e-6, name
+    for name, times in (("vmc", vmc.times), ("live_link", link.times), ("arkit", reader.times)):
+        assert np.median(np.diff(times[:100])) == pytest.approx(0.02, abs=0.004), name
     stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages]
     # Stamps are passed through: as often as the faces came, which is 50 Hz where the machine has time.
     passed = [stamp for stamp in stamps if stamp in set(spoken)]
-    assert len(passed) >= 40
+    assert len(passed) >= 75
     assert passed == sorted(passed)
     graph.until(lambda: "nothing comes on listener/expression" in graph.sentence("output_node"), 10.0, "the sentence")
 
