@@ -29,6 +29,8 @@ def reliability_page(figures: dict[str, Any]) -> str:
     held = sum(not row["violations"] for row in rows)
     where = ", ".join(str(hardware[key]) for key in ("cpu", "system", "ros") if hardware.get(key))
     cores = f", {hardware['cores']} cores" if hardware.get("cores") else ""
+    loads = [row["load"] for row in rows] or [0.0]
+    load = f"The machine's load was {min(loads):.1f} to {max(loads):.1f}: this graph's own, and that of other work."
     lines = [
         "# When something breaks",
         "",
@@ -36,7 +38,7 @@ def reliability_page(figures: dict[str, Any]) -> str:
         "",
         *_INTRODUCTION.splitlines(),
         "",
-        f"{held} of {len(rows)} rows are within their bounds. Measured on: {where}{cores}.",
+        f"{held} of {len(rows)} rows are within their bounds. Measured on: {where}{cores}. {load}",
         "",
         *markdown_table(_HEAD, (_row(row) for row in rows)),
     ]

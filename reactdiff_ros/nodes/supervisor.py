@@ -59,7 +59,7 @@ class Limits:
     """How long a node may take from its start to its first heartbeat (imports on a loaded, slow machine)."""
     term_s: float = 1.5
     """From TERM to KILL."""
-    backoff_s: tuple[float, ...] = (0.25, 1.0, 2.0, 5.0, 10.0)
+    backoff_s: tuple[float, ...] = (0.05, 1.0, 2.0, 5.0, 10.0)
     """Wait before the first, second ... restart; the last one repeats."""
     stable_s: float = 10.0
     """A node that ran for so long starts again from the first wait."""

@@ -17,7 +17,15 @@ from reactdiff_ros.evaluation.faults.figures import kept, read_figures, summary
 def row(name: str, **changes) -> dict:
     done = Account(0.041, 1.9, 2.6, None, 2.66, 0.39, 0.0, True, ["perception_node died: started again in 0.25 s"])
     asked = {"normal_after_s": 6.0, "face_dies": False}
-    return {"fault": name, "what": f"{name} |", "asked": asked, **done.as_dict(), "violations": [], **changes}
+    return {
+        "fault": name,
+        "what": f"{name} |",
+        "load": 1.5,
+        "asked": asked,
+        **done.as_dict(),
+        "violations": [],
+        **changes,
+    }
 
 
 def test_rows_keep_the_catalogues_order_and_new_ones_take_the_old_ones_place():

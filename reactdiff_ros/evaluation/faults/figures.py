@@ -12,7 +12,7 @@ from reactdiff_ros.evaluation.faults.catalogue import catalogue
 
 _ROW: Final = {
     "fault": str, "what": str, "clip": str, "asked": dict, "said": list, "violations": list, "finite": bool,
-    "longest_gap_s": float, "largest_step": float,
+    "load": float, "longest_gap_s": float, "largest_step": float,
 }  # fmt: skip
 """What a row must have; what may be null is not here."""
 

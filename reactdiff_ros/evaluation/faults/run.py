@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -93,7 +94,7 @@ class FaultRun:
         """
         if not self._until(self._calm, SETTLE_S):
             raise ReactdiffError("the face was not normal before the fault", where=fault.name)
-        begin_ns = time.time_ns()
+        begin_ns, load = time.time_ns(), os.getloadavg()[0]
         self._bench.forget(begin_ns - NS)
         undo = fault.begin(self._lab)
         try:
@@ -110,7 +111,10 @@ class FaultRun:
         done = account(self._bench.trace, begin_ns, end_ns, fault.stage, page=fault.page)
         found = violations(done, fault.bounds)
         asked = {"normal_after_s": fault.bounds.normal_after_s, "face_dies": fault.bounds.face_dies}
-        return {"fault": fault.name, "what": fault.what, "asked": asked, **done.as_dict(), "violations": found}
+        return {
+            "fault": fault.name, "what": fault.what, "load": round(load, 2), "asked": asked, **done.as_dict(),
+            "violations": found,
+        }  # fmt: skip
 
     def _calm(self) -> bool:
         now = time.time_ns()
