@@ -65,9 +65,9 @@ sbom: setup
 demo: setup
 	@. ./env.sh && reactdiff demo render --output resource/demo/speaker.mp4
 
-# docs/images/listening.png, from the running graph and headless Chromium.
+# The pictures of the docs that show pages, from the running graph, the robot preview and headless Chromium.
 picture: setup-test
-	@. ./env.sh && python scripts/make_picture.py
+	@. ./env.sh && python scripts/make_picture.py && python scripts/make_robot_pictures.py
 
 docs: setup
 	@. ./env.sh && reactdiff docs nodes --output docs/nodes.md
