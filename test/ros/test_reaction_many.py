@@ -157,12 +157,12 @@ def test_one_joins_late_and_one_leaves_while_the_third_is_not_touched(robots):
 
     assert robots.set("one=5, three=8").successful
     robots.connect("lab/two", seated=False)
-    robots.graph.spin(0.5)
+    robots.feed(0.5, "one", "three")
     left, steady = len(robots.plans("lab/two")), len(robots.plans("one"))
     robots.feed(2.0, "one", "lab/two", "three")
     assert len(robots.plans("lab/two")) == left
     assert len(robots.plans("one")) > steady + 8
-    starts = [p.header.stamp.sec + 1e-9 * p.header.stamp.nanosec for p in robots.plans("one")[-20:]]
+    starts = [p.header.stamp.sec + 1e-9 * p.header.stamp.nanosec for p in robots.plans("one")[steady:]]
     assert max(np.diff(starts)) < 0.5
     robots.graph.until(lambda: robots.graph.value(NODE, "listeners") == "2", 10.0, "two listeners in the diagnostics")
 
@@ -205,3 +205,24 @@ def test_the_node_survives_a_new_start_of_its_lifecycle(robots):
     robots.feed(2.0, "three")
     assert len(robots.plans("three")) > before + 4
     assert all(p.header.stamp.sec * NS > 0 for p in robots.plans("three"))
+
+
+def test_a_machine_that_is_too_slow_for_what_is_asked_plans_worse_and_says_so(tmp_path):
+    graph = RosGraph(tmp_path)
+    try:
+        graph.start(NODE, listeners="slow", candidates=16, steps=64)
+        robots = Robots(graph, "slow")
+        graph.wait_active(NODE)
+        robots.connect("slow")
+        for _ in range(10):
+            robots.feed(2.0, "slow", smile=0.5)
+            if graph.value(NODE, "quality") not in ("", "1 of 9"):
+                break
+        assert graph.value(NODE, "quality").endswith("of 9")
+        assert int(graph.value(NODE, "quality_steps")) * int(graph.value(NODE, "quality_candidates")) < 64 * 16
+        assert int(graph.value(NODE, "missed_deadlines")) > 0
+        settings = robots.heard[f"slow/{STATUS}"][-1].settings
+        assert "candidates=16" not in settings
+        assert len(robots.plans("slow")) > 5
+    finally:
+        assert set(graph.close()) == {0}
