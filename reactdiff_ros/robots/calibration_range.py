@@ -90,9 +90,7 @@ def range_by_hand(name: str, joint: Joint, scale: Scale, neutral: int, lower: in
     low, high = low + shift + margin, high + shift - margin
     if low < 0 or high >= scale.counts:
         text = f"its range is wrapped: counts from {low} to {high}, and there are 0 to {scale.counts - 1}"
-        raise CalibrationError(
-            text, where=name, todo="turn the horn: neutral belongs into the middle of the servo"
-        )
+        raise CalibrationError(text, where=name, todo="turn the horn: neutral belongs into the middle of the servo")
     ends = sorted((sign * (low - scale.zero) * scale.step, sign * (high - scale.zero) * scale.step))
     covered = min(ends[1], joint.upper) - max(ends[0], joint.lower)
     if covered < SMALLEST * (joint.upper - joint.lower):
