@@ -67,7 +67,8 @@ def parameter_files(arguments):
     """What follows from the robot's profile, then the user's file."""
     files = []
     if arguments["robot"] not in ("", "none"):
-        files.append(robot_parameters(arguments["robot"]))
+        recorded = arguments["clip"] not in ("", "none") or arguments["use_sim_time"] == "true"
+        files.append(robot_parameters(arguments["robot"], recorded))
     if arguments["params_file"]:
         path = Path(arguments["params_file"]).expanduser()
         if not path.is_file():
@@ -76,7 +77,7 @@ def parameter_files(arguments):
     return files
 
 
-def robot_parameters(robot):
+def robot_parameters(robot, recorded):
     """A file of the parameters that follow from the profile; the nodes' own environment reads it."""
     installed = SHARE.parent.parent / "lib" / "reactdiff_ros" / "reactdiff"
     program = str(installed) if installed.is_file() else shutil.which("reactdiff")
@@ -84,7 +85,8 @@ def robot_parameters(robot):
         raise RuntimeError(
             "the command reactdiff is not on the path: run 'make setup' in the source folder, then '. ./env.sh'"
         )
-    read = subprocess.run([program, "robot", "parameters", robot], capture_output=True, text=True, check=False)
+    command = [program, "robot", "parameters", robot, *(["--recorded"] if recorded else [])]
+    read = subprocess.run(command, capture_output=True, text=True, check=False)
     if read.returncode:
         raise RuntimeError(read.stderr.strip() or f"the profile of the robot {robot} cannot be read")
     with tempfile.NamedTemporaryFile("w", prefix="reactdiff_robot_", suffix=".yaml", delete=False) as file:

@@ -89,8 +89,9 @@ def check(profile: str, as_json: bool) -> int:
 
 @robot.command()
 @click.argument("profile")
+@click.option("--recorded", is_flag=True, help="For pictures of a clip or a bag: they do not turn with the head.")
 @_JSON
-def parameters(profile: str, as_json: bool) -> int:
+def parameters(profile: str, recorded: bool, as_json: bool) -> int:
     """Print the ROS parameters that follow from the PROFILE of a robot: where its camera sits."""
     import yaml
 
@@ -98,7 +99,7 @@ def parameters(profile: str, as_json: bool) -> int:
     from reactdiff_ros.nodes.robot_parameters import robot_parameters
 
     with json_on_stdout(as_json) as result:
-        result.update(robot_parameters(profile) or {})
+        result.update(robot_parameters(profile, recorded=recorded) or {})
         if not as_json:
             click.echo(yaml.safe_dump(result), nl=False)
     return 0

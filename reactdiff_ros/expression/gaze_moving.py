@@ -4,13 +4,14 @@
                                                                                          ▼
     robot's profile ── camera's mount, pivot of the head ───────────────────────► CameraMount ── place in the face's
                                                                                          ▲       resting axes ──► Gaze
-    actuator ── measured pose of the head, stamped ── HeadTrack.at(t) ── pose at t ──────┤
-    engine   ── pose that the face showed, every tick ── (while nothing is measured) ────┘
-                                  │
-                                  └── lag(): how far the real head is off the one that is shown ──► eyes (put_eyes)
+    actuator ── measured pose of the head, stamped ── HeadTrack.at(t) ── pose at t ──────┘
+                                                          │
+    engine   ── pose that the face shows, every tick ── HeadTrack.lag(): how far the real head is off ──► put_eyes
 
 Pictures come late: the head has moved on since. So poses are kept by their stamps, and a picture is put into the
-room with the pose of its own stamp. A camera that stands still needs no pose. The pose of a head is six numbers in
+room with the pose of its own stamp. A camera that stands still needs no pose. A head of which nobody says where it is
+counts as one at rest: were it taken to be where the face shows it, a head that does not move would make the face
+turn after its own turn, up to its limit. The pose of a head is six numbers in
 the order and axes of the coefficients (pitch, yaw, roll in rad, x to its left, y up, z forward in m), zero at rest;
 its rotation in REP-103's axes is Rz(yaw) Ry(pitch) Rx(roll).
 """
@@ -88,7 +89,7 @@ class CameraMount:
 
 
 class HeadTrack:
-    """The poses of the head over the last two seconds, by their stamps: measured, and as the face showed them."""
+    """The poses of the head over the last two seconds by their stamps: measured, and as the face showed them."""
 
     def __init__(self) -> None:
         self._measured: deque[tuple[int, Array]] = deque()
@@ -123,10 +124,8 @@ class HeadTrack:
         return float(self._lag[0]), float(self._lag[1])
 
     def at(self, stamp_ns: int) -> Array:
-        """The pose (6,) at `stamp_ns`: as measured, else as it was shown, else at rest."""
-        if self.measured(stamp_ns) and self._measured[0][0] <= stamp_ns:
-            return _at(self._measured, stamp_ns)
-        return _at(self._shown, stamp_ns) if self._shown else np.zeros(6)
+        """The pose (6,) at `stamp_ns`: as measured, else at rest."""
+        return _at(self._measured, stamp_ns) if self.measured(stamp_ns) else np.zeros(6)
 
 
 def _append(poses: deque[tuple[int, Array]], stamp_ns: int, pose: Array) -> None:

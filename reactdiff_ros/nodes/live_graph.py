@@ -102,7 +102,8 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     arguments += ["--enclave", enclave(node.name, options.namespace)]
     if settled["use_sim_time"] == "true":
         arguments += ["-p", "use_sim_time:=true"]
-    for file in (_robot_file(settled["robot"], folder), options.params_file):
+    recorded = settled["clip"] not in ("", "none") or settled["use_sim_time"] == "true"
+    for file in (_robot_file(settled["robot"], folder, recorded=recorded), options.params_file):
         if file is not None:
             arguments += ["--params-file", str(file.resolve())]
     if parameters:
@@ -116,9 +117,9 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     return NodeCommand(node.name, (str(executable(node.name)), *arguments), silent_s=silent_s, term_s=term_s)
 
 
-def _robot_file(robot: str, folder: Path) -> Path | None:
+def _robot_file(robot: str, folder: Path, *, recorded: bool) -> Path | None:
     """The robot's parameters, written to `folder`; None for no robot. Raises ConfigError when its profile is wrong."""
-    parameters = robot_parameters(robot)
+    parameters = robot_parameters(robot, recorded=recorded)
     if parameters is None:
         return None
     path = folder / "robot.yaml"

@@ -7,18 +7,21 @@ from typing import Any
 from reactdiff_ros.robots.profile import Profile, load_profile
 
 
-def robot_parameters(robot: str) -> dict[str, Any] | None:
+def robot_parameters(robot: str, *, recorded: bool = False) -> dict[str, Any] | None:
     """The content of a ROS parameter file for the profile of `robot`, a name or a path; None for "" and "none".
+
+    `recorded`: pictures come from a clip or a bag. They do not turn with this robot's head, wherever its camera sits:
+    if its motion were taken out of them, the head would run after itself to its limit.
 
     Raises:
         ConfigError: there is no such robot, or its profile is wrong.
     """
     if robot in ("", "none"):
         return None
-    return parameters_of(load_profile(robot))
+    return parameters_of(load_profile(robot), recorded=recorded)
 
 
-def parameters_of(profile: Profile) -> dict[str, Any]:
+def parameters_of(profile: Profile, *, recorded: bool = False) -> dict[str, Any]:
     """As `robot_parameters`, of a profile that was read."""
     (forward, left, up), (roll, pitch, yaw) = profile.camera.xyz_m, profile.camera.rpy_rad
     expression: dict[str, Any] = {
@@ -36,8 +39,9 @@ def parameters_of(profile: Profile) -> dict[str, Any]:
         if head.gaze_share is not None:
             expression["head_share"] = head.gaze_share
     perception = {"horizontal_fov_deg": profile.camera.horizontal_fov_deg}
+    on_head = profile.camera.mount == "head" and not recorded
     numbers: dict[str, Any] = {name: value + 0.0 for name, value in expression.items()}
     return {
-        "/**/expression_node": {"ros__parameters": numbers | {"camera_on_head": profile.camera.mount == "head"}},
+        "/**/expression_node": {"ros__parameters": numbers | {"camera_on_head": on_head}},
         "/**/perception_node": {"ros__parameters": perception},
     }

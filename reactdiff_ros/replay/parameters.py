@@ -79,7 +79,7 @@ def settings_as_live(
     for name in given:
         if name not in known:
             raise ConfigError(f"there is no parameter {name}", todo=f"use one of {', '.join(sorted(known))}")
-    files = [list(_walk(robot_parameters(robot) or {}, ""))]
+    files = [list(_walk(robot_parameters(robot, recorded=True) or {}, ""))]
     if params_file is not None:
         files.append(_entries(params_file))
     values = {name: _values(node, files, given) for name, node in nodes.items()}

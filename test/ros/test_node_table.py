@@ -128,6 +128,20 @@ def test_robot_is_a_shipped_profile_or_a_path(tmp_path):
         robot_parameters("hal9000")
 
 
+def test_pictures_of_a_clip_or_a_bag_do_not_turn_with_the_head(launch_file):
+    """Else the head would run after itself: what it sees does not change when it turns."""
+
+    def on_head(parameters):
+        return parameters["/**/expression_node"]["ros__parameters"]["camera_on_head"]
+
+    assert on_head(robot_parameters("reachy_mini"))
+    assert not on_head(robot_parameters("reachy_mini", recorded=True))
+    assert not on_head(robot_parameters("screen"))
+    for arguments, expected in (({}, True), ({"clip": "talk.mp4"}, False), ({"use_sim_time": "true"}, False)):
+        nodes, _ = started(launch_file, robot="reachy_mini", **arguments)
+        assert on_head(yaml.safe_load(Path(nodes["expression_node"].parameters[0]).read_text())) is expected
+
+
 @pytest.mark.parametrize("robot", sorted(shipped_profiles()))
 def test_robots_set_only_parameters_that_exist(robot):
     for node, content in robot_parameters(robot).items():
