@@ -31,7 +31,7 @@ bench: setup
 	@. ./env.sh && reactdiff bench record $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) --output docs/benchmarks.json \
 	  && reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
 
-# What the face does when something breaks: about seven minutes in which nothing else should run.
+# What the face does when something breaks: about ten minutes in which nothing else should run.
 faults: setup
 	@. ./env.sh && { reactdiff bench faults --output docs/reliability.json --json $(ARGS) \
 	    $(addprefix --clip ,$(wildcard $(CLIPS)/mimictalk_german_20s.mp4)) >/dev/null || [ $$? = 1 ]; } \

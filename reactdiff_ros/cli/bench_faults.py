@@ -30,7 +30,7 @@ def faults(
     """Run the real graph on a clip, break one thing after another and measure what the face does.
 
     In a ROS domain of its own, or in ROS_DOMAIN_ID where it is set. Exit code 1 when a bound is not held. All faults
-    take about seven minutes; nothing else should run on the machine meanwhile.
+    take about ten minutes; nothing else should run on the machine meanwhile.
     """
     import os
 

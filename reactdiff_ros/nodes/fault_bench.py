@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from geometry_msgs.msg import PointStamped
@@ -14,6 +15,7 @@ from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage
 
+from reactdiff_ros import messages
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.evaluation.faults.account import Said, Shown, Trace
@@ -27,6 +29,7 @@ from reactdiff_ros.msg import (
     Reaction,
     SpeakerFrame,
 )
+from reactdiff_ros.types import ListenerControl as ControlValue
 
 from . import convert
 from .graph_watch import GraphWatch
@@ -71,16 +74,19 @@ class FaultBench:
 
     def shout(self, topic: str, value: float) -> None:
         """Publish a message of this topic in which every floating-point number is `value`, stamped now."""
-        if topic not in self._shouts:
-            durability = "latched" if topic == "listener/control" else "reliable"
-            self._shouts[topic] = self._node.create_publisher(SHOUTS[topic], topic, self._qos[durability])
         message = filled(SHOUTS[topic], value)
         if hasattr(message, "header"):
             message.header.stamp = self._node.get_clock().now().to_msg()
-        self._shouts[topic].publish(message)
+        self._publisher(topic).publish(message)
+
+    def control(self, values: Mapping[str, float], style: str = "") -> None:
+        """Publish a control of these values."""
+        message = ListenerControl()
+        messages.fill_control(message, ControlValue(**values, style=style))
+        self._publisher("listener/control").publish(message)
 
     def hush(self) -> None:
-        """Take the publishers of `shout` away."""
+        """Take the publishers of `shout` and `control` away."""
         for publisher in self._shouts.values():
             self._node.destroy_publisher(publisher)
         self._shouts.clear()
@@ -88,6 +94,12 @@ class FaultBench:
     def forget(self, before_ns: int) -> None:
         """Forget what was recorded before."""
         self.trace = self.trace.since(before_ns)
+
+    def _publisher(self, topic: str) -> Any:
+        if topic not in self._shouts:
+            durability = "latched" if topic == "listener/control" else "reliable"
+            self._shouts[topic] = self._node.create_publisher(SHOUTS[topic], topic, self._qos[durability])
+        return self._shouts[topic]
 
     def _stage(self, topic: str) -> Any:
         return lambda message, info=None: self.trace.stages[topic].append(_published_ns(info))

@@ -208,7 +208,8 @@ _FAULTS = json.dumps(
         "hardware": {"cores": 2},
         "faults": [
             {
-                "fault": "cpu", "what": "load", "load": 1.0, "clip": "a.mp4", "asked": {"normal_after_s": 2.0}, "longest_gap_s": 0.02,
+                "fault": "cpu", "what": "load", "load": 1.0, "clip": "a.mp4", "asked": {"normal_after_s": 2.0},
+                "longest_gap_s": 0.02,
                 "away_from_s": None, "away_to_s": None, "page_neutral_s": None, "normal_after_s": 0.0, "finite": True,
                 "largest_step": 0.1, "said": [], "violations": [],
             }

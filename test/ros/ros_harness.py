@@ -181,6 +181,9 @@ class RosGraph:
             if process.process.poll() is None:
                 process.process.send_signal(signal.SIGTERM)
         codes = [p.ended(10.0) for p in self.processes]
+        for process, code in zip(self.processes, codes, strict=True):
+            if code:  # pytest shows it where the test fails
+                print(f"--- {process.name} ended with {code}\n{process.log[-3000:]}")
         self._executor.shutdown(timeout_sec=0.5)
         self.node.destroy_node()
         self._context.try_shutdown()

@@ -47,6 +47,18 @@ class Lab(Protocol):
     def second(self, node: str) -> Undo:
         """A second instance of a node."""
 
+    def slow(self, node: str) -> Undo:
+        """A twentieth of the processor's time, for a process."""
+
+    def starve(self, node: str) -> Undo:
+        """No more memory for a process than it has."""
+
+    def control_edges(self) -> Undo:
+        """Every control at the ends of its range in turn, 25 times a second."""
+
+    def cut_weights(self) -> Undo:
+        """A network of the model cut in half, and the node that loads it killed; undone: whole again."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -132,7 +144,24 @@ def catalogue() -> tuple[Fault, ...]:
             "pages", "60 half-open websockets for 3 s", 3.0, lambda lab: lab.half_open(60), Bounds(FACE_S, told=False),
             page=True,
         ),
-        Fault("second", "a second expression_node", 1.0, lambda lab: lab.second("expression_node"), Bounds(FACE_S)),
+        Fault(
+            "slow", "reaction_node with a twentieth of its time for 5 s", 5.0, lambda lab: lab.slow("reaction_node"),
+            Bounds(FACE_S, told=False), "listener/reaction",
+        ),
+        Fault(
+            "memory", "perception_node without more memory for 3 s", 3.0, lambda lab: lab.starve("perception_node"),
+            Bounds(SENSES_S, told=False), "speaker/frame",
+        ),
+        Fault(
+            "controls", "all controls at the ends of their ranges for 3 s", 3.0, lambda lab: lab.control_edges(),
+            Bounds(FACE_S, told=False), "listener/reaction",
+        ),
+        Fault(
+            "weights", "a network of the model cut in half for 8 s, reaction_node killed", 8.0,
+            lambda lab: lab.cut_weights(), Bounds(FACE_S), "listener/reaction",
+        ),
+        *(_of_process(node, 30.0) for node in _PROCESSES),
+        Fault("second", "a second expression_node", 5.0, lambda lab: lab.second("expression_node"), Bounds(FACE_S)),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -17,11 +19,14 @@ from reactdiff_ros.evaluation.faults.account import Said
 from reactdiff_ros.evaluation.faults.catalogue import Undo
 from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
 from reactdiff_ros.nodes.live_graph import LiveGraph, executable
+from reactdiff_ros.vocabulary import RANGES
 
 if TYPE_CHECKING:
     from reactdiff_ros.nodes.fault_bench import FaultBench
 
 SHOUT_S: Final = 0.04
+SLOW: Final = 20
+"""A slow process runs in one of so many steps."""
 _HANDSHAKE: Final = (
     "GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: cmVhY3RkaWZmX3Jvcy4uLg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -29,10 +34,16 @@ _HANDSHAKE: Final = (
 
 
 class GraphLab:
-    """The `catalogue.Lab` of a graph. `step` must be called while a fault lasts."""
+    """The `catalogue.Lab` of a graph. `step` must be called while a fault lasts.
 
-    def __init__(self, graph: LiveGraph, bench: FaultBench) -> None:
-        self._graph, self._bench = graph, bench
+    Args:
+        graph: the running nodes.
+        bench: between them.
+        weights: the folder that reaction_node loads the model from; a copy, for it is damaged.
+    """
+
+    def __init__(self, graph: LiveGraph, bench: FaultBench, weights: Path) -> None:
+        self._graph, self._bench, self._weights = graph, bench, weights
         self._work: Callable[[], None] | None = None
         self._due_s = 0.0
 
@@ -118,6 +129,64 @@ class GraphLab:
 
         return undo
 
+    def slow(self, node: str) -> Undo:
+        """A twentieth of the processor's time, for a process."""
+        pid, count = self._graph.supervisor.pids()[node], 0
+
+        def work() -> None:
+            nonlocal count
+            count += 1
+            if self._graph.supervisor.pids().get(node) == pid and count % SLOW in (0, 1):
+                os.kill(pid, signal.SIGSTOP if count % SLOW else signal.SIGCONT)
+
+        def undo() -> None:
+            self._work = None
+            if self._graph.supervisor.pids().get(node) == pid:
+                os.kill(pid, signal.SIGCONT)
+
+        self._work = work
+        return undo
+
+    def starve(self, node: str) -> Undo:
+        """No more memory for a process than it has: its address space may not grow."""
+        pid = self._graph.supervisor.pids()[node]
+        has = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        before = resource.prlimit(pid, resource.RLIMIT_AS, (has, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+        def undo() -> None:
+            with suppress(ProcessLookupError):  # it may have died of it
+                resource.prlimit(pid, resource.RLIMIT_AS, before)
+
+        return undo
+
+    def control_edges(self) -> Undo:
+        """Every control at the ends of its range in turn."""
+        high = False
+
+        def work() -> None:
+            nonlocal high
+            high = not high
+            self._bench.control({name: ends[high] for name, ends in RANGES.items()})
+
+        def undo() -> None:
+            self._work = None
+            self._bench.control({}, style="natural")
+
+        self._work = work
+        return undo
+
+    def cut_weights(self) -> Undo:
+        """A network of the model cut in half, and the node that loads it killed; undone: whole again."""
+        network = self._weights / "denoiser.onnx"
+        whole = network.read_bytes()
+        network.write_bytes(whole[: len(whole) // 2])
+        self.kill("reaction_node")
+
+        def undo() -> None:
+            network.write_bytes(whole)
+
+        return undo
+
     def second(self, node: str) -> Undo:
         """A second instance of a node, which must refuse to start."""
         command = [str(executable(node)), "--ros-args", "-r", f"__ns:={self._graph.options.namespace or '/'}"]
@@ -126,12 +195,9 @@ class GraphLab:
         )
 
         def undo() -> None:
-            try:
-                lines = twin.communicate(timeout=10.0)[1].splitlines()
-            except subprocess.TimeoutExpired:
+            if twin.poll() is None:  # never waited for: meanwhile nobody would hear the face
                 twin.kill()
-                twin.communicate()
-                return
+            lines = twin.communicate()[1].splitlines()
             # Lines of the log begin with their level in brackets.
             sentence = next((line for line in reversed(lines) if line.strip() and not line.startswith("[")), "")
             if twin.returncode == 2 and sentence:

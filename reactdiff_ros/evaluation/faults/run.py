@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from reactdiff_ros.evaluation.faults.catalogue import Fault
 from reactdiff_ros.evaluation.faults.lab import GraphLab
 from reactdiff_ros.evaluation.faults.page_probe import PageProbe
 from reactdiff_ros.nodes.live_graph import FACE, LiveGraph, LiveOptions, node_command, wanted_nodes
+from reactdiff_ros.resources import resource_path
 
 SETTLE_S: Final = 30.0
 """The face must be normal within so long before a fault, or the run ends."""
@@ -45,8 +47,10 @@ class FaultRun:
     ) -> None:
         self._say, self._stopped = say, stopped
         self._folder = tempfile.TemporaryDirectory(prefix="reactdiff-faults-")
+        self._weights = Path(self._folder.name) / "weights"
+        options = replace(options, parameters={**options.parameters, "model_dir": str(self._weights)})
         try:
-            self._graph: LiveGraph = bench_graph(options, self._hear, Path(self._folder.name))
+            self._graph: LiveGraph = bench_graph(options, self._hear, Path(self._folder.name) / "log")
         except ReactdiffError:
             self._folder.cleanup()
             raise
@@ -68,10 +72,11 @@ class FaultRun:
         """
         from reactdiff_ros.nodes.fault_bench import REMAPS, FaultBench
 
+        shutil.copytree(resource_path("models/live"), self._weights)
         nodes = wanted_nodes(self._graph.options)
         self._graph.start(node for node in nodes if node.name in FACE)
         for node in nodes:
-            command = node_command(node, self._graph.options, Path(self._folder.name))
+            command = node_command(node, self._graph.options, Path(self._folder.name) / "log")
             if node.name == "clip_node":
                 remaps = [word for remap in REMAPS for word in ("-r", remap)]
                 command = replace(command, command=(*command.command, *remaps))
@@ -82,7 +87,7 @@ class FaultRun:
         self._bench = FaultBench(self._graph.watch)
         self._probe = PageProbe(lambda: self._graph.url, lambda t, fresh: self._bench.trace.pages.append((t, fresh)))
         self._probe.start()
-        self._lab = GraphLab(self._graph, self._bench)
+        self._lab = GraphLab(self._graph, self._bench, self._weights)
         if not self._until(lambda: self._graph.active() and self._graph.url is not None, ACTIVE_S):
             raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s")
 
