@@ -130,7 +130,6 @@ class SlowJoint:
         self._driver.poll(0.25 * self._motion.dt_s)
         fault = self._driver.faults().get(self.name)
         if fault is not None or self.name not in self._driver.armed:
-            self.on = False
             raise CalibrationError(f"it stopped: {fault or 'it lost its torque'}", where=self.name)
         self._driver.command({self.name: self.position})
         self._follows()

@@ -192,6 +192,22 @@ def test_a_joint_that_is_blocked_stops(tmp_path: Path) -> None:
         assert not somebody.servo("neck").motor.torque
 
 
+@pytest.mark.parametrize(("on_fault", "torque"), [("release", False), ("hold", True)])
+def test_a_joint_that_gets_hot_on_its_way_does_its_on_fault(on_fault: str, torque: bool, tmp_path: Path) -> None:
+    profile = profile_of(tmp_path, "dynamixel", neck=joint(on_fault=on_fault))
+
+    with hardware(profile, tmp_path) as rig, operator(rig, {"neck": [0, 480, -960, 480]}) as somebody:
+
+        def heat() -> None:
+            somebody.servo("neck").failing.hot = True
+
+        somebody._answers = [("  to 40", heat)]
+        with pytest.raises(StoppedError):
+            somebody.calibrate(tmp_path / "calibration.json")
+        assert any("too hot" in line for line in somebody.said)
+        assert somebody.servo("neck").motor.torque == torque
+
+
 @pytest.mark.parametrize("kind", ["sts", "dynamixel"])
 def test_a_homing_offset_that_cannot_be_stored_is_refused_with_what_to_turn(kind: str, tmp_path: Path) -> None:
     profile = profile_of(tmp_path, kind, neck=joint())
