@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -11,27 +10,15 @@ from reactdiff_ros.robots.actuation import Actuation
 from reactdiff_ros.robots.actuation_schedule import Schedule
 from reactdiff_ros.robots.actuation_status import Status
 
+from .priority import BUS, prioritise
 from .worker import Worker
 
 LEAST_LEFT_S = 0.004
 """Measuring ends so long before the next tick."""
 SWITCH_S = 0.0005
 """Python gives another thread its turn after this long; its default of 5 ms would be a quarter of a tick."""
-PRIORITY = 20
-"""Realtime priority (SCHED_FIFO) of the thread, where the account may have one."""
-PROCESS_PRIORITY = 10
-"""That of all other threads: one of them may hold Python's lock when the thread is to tick, and must not be put off."""
 PATIENCE_S = 6.0
 """While nothing moves the thread may wait so long for devices (a robot in the network) before it counts as stuck."""
-
-
-def prioritise(priority: int) -> bool:
-    """Give this thread, and those that it starts, a realtime priority; False where the account may not."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
-    except (OSError, AttributeError):
-        return False
-    return True
 
 
 class BusThread(Worker):
@@ -62,7 +49,7 @@ class BusThread(Worker):
 
     def _run(self) -> None:
         sys.setswitchinterval(SWITCH_S)
-        self.realtime = prioritise(PRIORITY)
+        self.realtime = prioritise(BUS)
         self.schedule = schedule = Schedule(self._actuation.profile.rate_hz, time.monotonic())
         try:
             while not self._stopping:

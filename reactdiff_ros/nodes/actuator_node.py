@@ -21,13 +21,14 @@ from . import convert
 from .actuator_controllers import Controllers
 from .actuator_drivers import make_hardware
 from .actuator_joints import JointStates
-from .actuator_loop import PROCESS_PRIORITY, BusThread, prioritise
+from .actuator_loop import BusThread
 from .actuator_message import state_message
 from .actuator_saved import Kept, state_folder
 from .actuator_writers import Writers
 from .base import ReactdiffNode
 from .head_pose import HeadPosePublisher
 from .health import Level
+from .priority import ACTUATOR, prioritise
 from .runner import run
 from .worker import Worker
 
@@ -296,7 +297,7 @@ class ActuatorNode(ReactdiffNode):
 
 def main() -> int:
     """Run the node."""
-    prioritise(PROCESS_PRIORITY)
+    prioritise(ACTUATOR)
     try:
         return run(ActuatorNode)
     finally:

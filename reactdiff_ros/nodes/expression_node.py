@@ -11,6 +11,7 @@ from reactdiff_ros.types import EXPRESSION_RATE_HZ
 from . import convert
 from .base import ReactdiffNode
 from .head_pose import head_pose_value
+from .priority import FACE, prioritise
 from .runner import run
 
 SIM_POLL_S = 0.005
@@ -103,4 +104,5 @@ class ExpressionNode(ReactdiffNode):
 
 def main() -> int:
     """Run the node."""
+    prioritise(FACE)
     return run(ExpressionNode)

@@ -12,7 +12,9 @@ import numpy as np
 WINDOW: Final = 500
 """Ticks over which figures are taken."""
 CLOSEST: Final = 0.75
-"""After a late tick the next one may come by a quarter of a period sooner, not more: no step is made up for."""
+"""After a late tick the next one may come by a quarter of a period sooner, not more: else the one after it is next.
+So no step is made up for, and ticks stay where they are behind the faces."""
+ROUNDING: Final = 1e-6
 LONGER: Final = 0.02
 """A tick may be so much longer than the period, to come nearer to the faces. None is shorter: no step is too fast."""
 BEHIND: Final = 0.4
@@ -42,10 +44,9 @@ class Schedule:
         self._began.append(began_s)
         if math.isfinite(waited_s):
             self._phases.append(cmath.exp(2j * math.pi * (waited_s % self.period_s) / self.period_s))
-        step_s = self.period_s + self._longer_s()
-        self.due_s = max(self.due_s + step_s, began_s + CLOSEST * self.period_s)
-        if late_s > self.period_s:
-            self.due_s = began_s + self.period_s
+        self.due_s += self.period_s + self._longer_s()
+        missed = math.ceil((began_s + CLOSEST * self.period_s - self.due_s) / self.period_s - ROUNDING)
+        self.due_s += max(missed, 0) * self.period_s
 
     def rate_hz(self) -> float:
         """Ticks a second over the last second."""

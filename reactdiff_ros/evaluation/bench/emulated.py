@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from reactdiff_ros.emulators.rig import Rig
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.nodes.actuator_loop import prioritise
+from reactdiff_ros.nodes.priority import prioritise
 from reactdiff_ros.robots.calibration import Calibration
 from reactdiff_ros.robots.profile import Profile
 
