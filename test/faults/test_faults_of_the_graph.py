@@ -1,4 +1,4 @@
-"""The harness on the real graph: a face that dies comes back, bad numbers and lost pictures harm nothing."""
+"""The harness on the real graph: a face that dies comes back, numbers that are none harm nothing."""
 
 from __future__ import annotations
 
@@ -28,17 +28,15 @@ def faults(*names: str, timeout_s: float = 150.0) -> dict[str, dict]:
 
 
 def test_a_face_that_dies_comes_back_and_numbers_that_are_none_are_refused():
-    rows = faults("expression-killed", "numbers-nan", "camera-gone")
-    killed, numbers, camera = rows["expression-killed"], rows["numbers-nan"], rows["camera-gone"]
+    rows = faults("expression-killed", "numbers-nan")
+    killed, numbers = rows["expression-killed"], rows["numbers-nan"]
     assert killed["normal_after_s"] < SLACK * 2.0
     assert killed["page_neutral_s"] is not None
     assert any("expression_node died (signal SIGKILL)" in said for said in killed["said"])
     assert numbers["finite"]
     assert any("is not finite" in said for said in numbers["said"])
-    assert any("no pictures on camera/image_raw/compressed" in said for said in camera["said"])
-    for row in (numbers, camera):
-        assert row["normal_after_s"] < SLACK * 2.0, row
-        assert row["longest_gap_s"] < SLACK * 0.1, row
+    assert numbers["normal_after_s"] < SLACK * 2.0
+    assert numbers["longest_gap_s"] < SLACK * 0.1
 
 
 @pytest.mark.slow

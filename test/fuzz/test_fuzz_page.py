@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.arming import Desk
 from reactdiff_ros.avatar.guard import Guard, host_name
 from reactdiff_ros.avatar.pages import load_pages
 
@@ -134,3 +135,33 @@ def test_no_way_leads_out_of_the_folder(name: str) -> None:
             assert "import" not in await answer.text()
 
     serve(work)
+
+
+token = st.one_of(st.none(), st.booleans(), st.integers(), st.lists(st.text()), st.text(), st.just("ABCDE-FGHJ"))
+
+
+def answered(what: object, token: object) -> int:
+    """The status of an answer to a command; whatever it says, the robot must not have moved."""
+    moved: list[str] = []
+
+    async def call(command: str) -> tuple[bool, str]:
+        moved.append(command)
+        return True, "done"
+
+    async def ask() -> int:
+        return (await Desk(call, "abcde-fghjk").command(what, token)).status  # type: ignore[arg-type]
+
+    status = asyncio.run(ask())
+    assert moved == []
+    return status
+
+
+@given(st.one_of(st.sampled_from(["arm", "disarm", "reset", "stop", "", "__class__"]), st.text(max_size=9)), token)
+@examples(100)
+def test_no_command_without_the_token(what: str, given_token: object) -> None:
+    assert answered(what, given_token) in (403, 404)
+
+
+@pytest.mark.xfail(raises=UnicodeEncodeError, reason="half a character is no wrong token yet")
+def test_half_a_character_is_a_wrong_token() -> None:
+    assert answered("arm", "\ud800") == 403
