@@ -153,7 +153,7 @@ def gpu_tests(limit_s: float) -> dict[str, Any]:
     """The tests marked `gpu`."""
     command = [
         sys.executable, "-m", "pytest", "-q", "-m", "gpu", "test/gpu", "-p", "no:cacheprovider", "-rs",
-        "-o", "addopts=", "-o", "timeout=", "--confcutdir=test/gpu",
+        "-o", "addopts=", "--confcutdir=test/gpu",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=limit_s)
     lines = done.stdout.strip().split("\n")

@@ -14,7 +14,7 @@ import click
 @click.option("--name", default="live", show_default=True, help="Name of the preset in the manifest.")
 @click.option("--tensorrt", is_flag=True, help="Build TensorRT's engines for this GPU ahead of time.")
 @click.option("--model", default="", help="Without CHECKPOINT: weights to build engines of (the shipped).")
-@click.option("--precision", type=click.Choice(["fp16", "fp32"]), default="fp16", show_default=True, help="Of engines.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True, help="Of engines.")
 @click.option("--steps", type=click.IntRange(1, 64), multiple=True, default=(8,), show_default=True, help="Of engines.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def export(

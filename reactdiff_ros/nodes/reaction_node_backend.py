@@ -11,6 +11,7 @@ from ..model.backends.opening import Opened, Wanted, open_backend
 from ..model.listener import ListenerConfig
 from ..model.runtime import Networks
 from ..model.weights import find_weights
+from .reaction_node_seat import seated
 
 TOLD_S = 10.0
 """How often the log tells how long a build has taken by now."""
@@ -20,7 +21,7 @@ class ModelBackend:
     """The networks, and what executes them.
 
     Args:
-        values: of the node's parameters `backend` and `precision`.
+        values: of the node's parameters `backend`, `precision` and `listeners`.
         config: of the listeners.
         simulated: time is simulated: then the CPU computes, for a replay gives the same plans on any machine.
         log: gets sentences.
@@ -33,7 +34,7 @@ class ModelBackend:
         self._replays = simulated and asked == "auto"
         self._wanted = Wanted(
             backend="onnxruntime" if self._replays else asked, precision=cast(Precision, str(values["precision"])),
-            steps=(config.steps,),
+            steps=(config.steps,), listeners=len(seated(str(values["listeners"]), 0)),
         )  # fmt: skip
         self._config, self._log = config, log
         self._opened: Opened | None = None

@@ -136,6 +136,8 @@ def test_auto_takes_what_is_faster_here(weights, monkeypatch) -> None:
     assert "20.0 ms" in slow.state()
     quick = open_backend(weights, Wanted("auto"), Timer([0.02, 0.01]))
     assert quick.serving.name == "onnxruntime-cuda-fp16"
+    many = open_backend(weights, Wanted("auto", listeners=3), Timer([0.02, 0.01]))
+    assert "one stretch of 3 listeners: onnxruntime-cpu 20.0 ms" in many.state()
     asked = open_backend(weights, Wanted("cuda"), Timer([0.01, 0.02]))
     assert asked.serving.name == "onnxruntime-cuda-fp16"
 

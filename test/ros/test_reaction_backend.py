@@ -21,7 +21,7 @@ def log(monkeypatch) -> list[str]:
 
 
 def backend(log: list[str], asked: str = "auto", *, simulated: bool = False, model_dir: str = "") -> ModelBackend:
-    values = {"backend": asked, "precision": "fp16"}
+    values = {"backend": asked, "precision": "fp16", "listeners": ""}
     return ModelBackend(values, ListenerConfig(model_dir=model_dir), simulated, log.append)
 
 

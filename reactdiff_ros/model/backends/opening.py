@@ -32,10 +32,12 @@ class Wanted:
 
     backend: str = "auto"
     """auto, onnxruntime (CPU), cuda (ONNX Runtime's) or tensorrt."""
-    precision: Precision = "fp16"
+    precision: Precision = "fp32"
     """Of the GPU; the CPU always computes in float32."""
     steps: Sequence[int] = (8,)
     """Of the solver."""
+    listeners: int = 1
+    """Of one batch: for so many it is tried out whether CUDA is faster than the CPU."""
     cache: Path | None = None
     """Folder of engines; None: the user's."""
 
@@ -136,12 +138,13 @@ def _tensorrt(
 def _cuda(weights: Weights, wanted: Wanted, cpu: OnnxRuntimeCpu, timer: Callable[[], float]) -> Opened:
     """ONNX Runtime on CUDA, if it works; in "auto" only where it is faster than the CPU."""
     gpu = OnnxRuntimeCuda(weights, wanted.precision)
-    job = probe(weights.shape, wanted.steps[0])
+    job = probe(weights.shape, wanted.steps[0], wanted.listeners)
     taken = {backend.name: _median_ms(backend, job, timer) for backend in (cpu, gpu)}
     told = ", ".join(f"{name} {ms:.1f} ms" for name, ms in taken.items())
-    serving = Serving(cpu, f"faster than CUDA here (one stretch: {told})")
+    told = f"one stretch of {wanted.listeners} listeners: {told}" if wanted.listeners > 1 else f"one stretch: {told}"
+    serving = Serving(cpu, f"faster than CUDA here ({told})")
     if wanted.backend == "cuda" or taken[gpu.name] < taken[cpu.name]:
-        serving.switch(gpu, f"one stretch: {told}")
+        serving.switch(gpu, told)
         return Opened(serving, cuda=gpu)
     return Opened(serving)
 
