@@ -33,7 +33,7 @@ bench: setup
 
 # What the face does when something breaks: about ten minutes in which nothing else should run.
 faults: setup
-	@. ./env.sh && { reactdiff bench faults --output docs/reliability.json --json $(ARGS) \
+	@. ./env.sh && { reactdiff bench faults --robot generic_12servo --output docs/reliability.json --json $(ARGS) \
 	    $(addprefix --clip ,$(wildcard $(CLIPS)/mimictalk_german_20s.mp4)) >/dev/null || [ $$? = 1 ]; } \
 	  && reactdiff docs reliability docs/reliability.json --output docs/reliability.md
 

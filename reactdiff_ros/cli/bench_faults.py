@@ -12,6 +12,7 @@ import click
 @click.option("--only", metavar="NAME", multiple=True, help="This fault; may be given several times (all).")
 @click.option("--short", is_flag=True, help="The few faults that a check of a change runs.")
 @click.option("--list", "as_list", is_flag=True, help="Name the faults and end.")
+@click.option("--robot", default="", metavar="NAME", help="Profile whose servos are emulated and watched too.")
 @click.option("--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle.")
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False),
@@ -23,6 +24,7 @@ def faults(
     only: tuple[str, ...],
     short: bool,
     as_list: bool,
+    robot: str,
     policy: str | None,
     output: Path | None,
     as_json: bool,
@@ -44,7 +46,7 @@ def faults(
     from reactdiff_ros.nodes.live_graph import LiveOptions, domain_of, wanted_nodes
 
     try:
-        wanted = chosen(only, short=short)
+        wanted = chosen(only, short=short, robot=bool(robot))
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
     if as_list:
@@ -67,7 +69,7 @@ def faults(
     stop = StopFlag()
     with json_on_stdout(as_json) as result:
         with progress_bar("faults") as show:
-            done = run_faults(options, wanted, tell, show, lambda: stop.set)
+            done = run_faults(options, robot, wanted, tell, show, lambda: stop.set)
         result.update(summary(kept(output), done["faults"], clip=clip.name))
         if output is not None:
             output.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,17 @@ from reactdiff_ros.cli.markdown import generated, markdown_table
 
 SENTENCES = 2
 """So many of the sentences that were said are shown."""
-_HEAD = ("fault", "no face for", "neutral or idle", "page neutral", "normal after", "asked", "step", "what is said")
+_HEAD = (
+    "fault",
+    "no face for",
+    "neutral or idle",
+    "page neutral",
+    "normal after",
+    "asked",
+    "step",
+    "servos",
+    "what is said",
+)
 _INTRODUCTION = """\
 The real graph runs in processes on a recorded speaker; one fault after another is injected, and what the face does is
 read from `listener/expression` and from the page. `make faults` makes these figures anew; with `reactdiff bench faults`
@@ -20,6 +30,8 @@ read from `listener/expression` and from the page. `make faults` makes these fig
 - **page neutral**: when the page's face turned neutral, or the page did not answer, in seconds after the cause began.
 - **normal after**: seconds from the end of the cause until faces come without a gap, listening, with plans of fresh
   pictures; 0 where they never ceased to. Asked: 6 s for perception and reaction, which load networks, 2 s for all else.
+- **servos**: emulated ones, in a process of their own. Asked: on their way to neutral 0.2 s after the last face, no
+  command beyond a limit, none faster than the joint may move. A robot whose actuator died is enabled by a person alone.
 - **step**: the largest change of one coefficient from one face to the next, 20 ms later; a blink makes about 0.4."""
 
 
@@ -59,8 +71,21 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         _seconds(row["normal_after_s"], "never"),
         f"{row['asked']['normal_after_s']:g} s",
         f"{row['largest_step']:.2f}",
+        _servos(row),
         " / ".join(_short(sentence) for sentence in row["said"][:SENTENCES]) or "nothing",
     )
+
+
+def _servos(row: dict[str, Any]) -> str:
+    """What they did, in a few words; empty without a robot."""
+    if "servos_speed" not in row:
+        return ""
+    words = []
+    if row["servos_return_s"] is not None:
+        words.append(f"to neutral {1000 * row['servos_return_s']:.0f} ms after the last face")
+    after = row["servos_follow_after_s"]
+    words.append("wait to be enabled" if after is None else f"follow after {after:g} s" if after else "follow")
+    return ", ".join([*words, f"at most {100 * row['servos_speed']:.0f} % of the speed limit"])
 
 
 def _seconds(value: float | None, missing: str) -> str:

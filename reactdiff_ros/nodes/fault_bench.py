@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from geometry_msgs.msg import PointStamped
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
@@ -20,7 +21,9 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.evaluation.faults.account import Said, Shown, Trace
 from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
+from reactdiff_ros.evaluation.faults.servos import Moved
 from reactdiff_ros.msg import (
+    ActuatorState,
     AudioChunk,
     ExpressionFrame,
     Gesture,
@@ -41,7 +44,7 @@ BEFORE = "fault_bench"
 """The devices publish below this name; the harness passes on to perception what it lets through."""
 REMAPS = tuple(f"{topic}:={BEFORE}/{topic}" for topic in (PICTURE, SOUND))
 """For whatever stands for the devices."""
-STAGES = {"speaker/frame": SpeakerFrame, "listener/reaction": Reaction}
+STAGES = {"speaker/frame": SpeakerFrame, "listener/reaction": Reaction, "actuator/state": ActuatorState}
 SHOUTS = {
     "speaker/frame": SpeakerFrame,
     "listener/reaction": Reaction,
@@ -66,6 +69,7 @@ class FaultBench:
         watch.tap(ListenerStatus, "listener/status", self._on_status, reliable)
         for topic, kind in STAGES.items():
             watch.tap(kind, topic, self._stage(topic), reliable, raw=True)
+        watch.tap(ActuatorState, "actuator/state", self._on_robot, reliable)
         self._pictures = self._node.create_publisher(CompressedImage, PICTURE, qos["sensor"])
         self._sounds = self._node.create_publisher(AudioChunk, SOUND, qos["audio"])
         watch.tap(CompressedImage, f"{BEFORE}/{PICTURE}", self._on_picture, qos["sensor"], raw=True)
@@ -107,6 +111,11 @@ class FaultBench:
     def _on_expression(self, message: Any, info: dict[str, Any] | None = None) -> None:
         plan = convert.from_stamp(message.reaction_picture_stamp)
         self.trace.frames.append(Shown(_published_ns(info), message.mode, message.coefficients.copy(), plan))
+
+    def _on_robot(self, message: Any, info: dict[str, Any] | None = None) -> None:
+        command = np.asarray(message.command, dtype=np.float32)
+        stamp = convert.from_stamp(message.header.stamp)
+        self.trace.moved.append(Moved(stamp, message.state, command, float(message.return_began)))
 
     def _on_status(self, message: Any, info: dict[str, Any] | None = None) -> None:
         self.trace.said.append(Said(_published_ns(info), message.stage, int(message.level), message.message))

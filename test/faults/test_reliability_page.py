@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from reactdiff_ros.cli.reliability_page import reliability_page
-from reactdiff_ros.errors import MediaError
+from reactdiff_ros.errors import ConfigError, MediaError
 from reactdiff_ros.evaluation.faults.account import Account
 from reactdiff_ros.evaluation.faults.catalogue import SHORT, catalogue, chosen
 from reactdiff_ros.evaluation.faults.figures import kept, read_figures, summary
+from reactdiff_ros.evaluation.faults.servos import ServoAccount
 
 
 def row(name: str, **changes) -> dict:
@@ -45,9 +46,17 @@ def test_page_shows_figures_and_what_was_not_held(tmp_path: Path):
     path.write_text(json.dumps(figures))
     page = reliability_page(read_figures(path))
     assert "1 of 2 rows are within their bounds" in page
-    assert "| cpu \\| **not held** | 41 ms | 1.9 to 2.6 s |  | never | 6 s | 0.39 | perception_node died" in page
+    assert "| cpu \\| **not held** | 41 ms | 1.9 to 2.6 s |  | never | 6 s | 0.39 |  | perception_node died" in page
     assert "| pages \\| | 41 ms |  |  | 2.66 s |" in page
     assert "- cpu |: never" in page
+
+
+def test_page_tells_what_the_servos_did():
+    done = ServoAccount(0.21, None, 0.0, 0.5).as_dict()
+    page = reliability_page(summary([], [row("cpu", **done), row("pages", **done | {"servos_return_s": None,
+        "servos_follow_after_s": 1.5})], clip="c"))  # fmt: skip
+    assert "| to neutral 210 ms after the last face, wait to be enabled, at most 50 % of the speed limit |" in page
+    assert "| follow after 1.5 s, at most 50 % of the speed limit |" in page
 
 
 @pytest.mark.parametrize(
@@ -66,5 +75,14 @@ def test_names_of_faults():
     assert len(set(names)) == len(names)
     assert [fault.name for fault in chosen(["cpu", "cpu", "pages"])] == ["cpu", "pages"]
     assert [fault.name for fault in chosen([], short=True)] == list(SHORT)
-    with pytest.raises(Exception, match="there is no such fault"):
+    with pytest.raises(ConfigError, match="there is no such fault"):
         chosen(["earthquake"])
+
+
+def test_faults_of_a_robot_need_one():
+    assert not [fault.name for fault in chosen([]) if fault.robot]
+    assert [f.name for f in chosen([], robot=True) if f.robot] == [
+        "actuator-killed", "actuator-stopped-1", "actuator-stopped-5",
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="needs a robot"):
+        chosen(["actuator-killed"])

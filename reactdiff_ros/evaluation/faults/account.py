@@ -68,6 +68,8 @@ class Trace:
     pages: list[tuple[int, bool]] = field(default_factory=list)
     """(ns, whether the page answered that its face is fresh)"""
     said: list[Said] = field(default_factory=list)
+    moved: list[Any] = field(default_factory=list)
+    """`servos.Moved`, where there is a robot."""
 
     def since(self, begin_ns: int) -> Trace:
         """What was recorded from then on."""
@@ -76,6 +78,7 @@ class Trace:
             {topic: [t for t in times if t >= begin_ns] for topic, times in self.stages.items()},
             [p for p in self.pages if p[0] >= begin_ns],
             [s for s in self.said if s.at_ns >= begin_ns],
+            [m for m in self.moved if m.stamp_ns >= begin_ns],
         )
 
 

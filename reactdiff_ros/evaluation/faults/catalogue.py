@@ -72,6 +72,7 @@ class Fault:
         bounds: what is asked.
         stage: topic that must come again, "" for none but the face.
         page: whether the page must answer again.
+        robot: whether there must be servos for it.
     """
 
     name: str
@@ -81,24 +82,30 @@ class Fault:
     bounds: Bounds
     stage: str = ""
     page: bool = False
+    robot: bool = False
 
 
-_STAGES: Final = {"perception_node": "speaker/frame", "reaction_node": "listener/reaction"}
+_STAGES: Final = {
+    "perception_node": "speaker/frame",
+    "reaction_node": "listener/reaction",
+    "actuator_node": "actuator/state",
+}
+_SLOW_STAGES: Final = ("perception_node", "reaction_node")
 _PROCESSES: Final = ("perception_node", "expression_node", "reaction_node", "avatar_node")
 
 
 def _of_process(node: str, seconds: float) -> Fault:
     name = node.removesuffix("_node")
     bounds = Bounds(
-        SENSES_S if node in _STAGES else FACE_S,
+        SENSES_S if node in _SLOW_STAGES else FACE_S,
         face_dies=node == "expression_node",
         told=not 0.0 < seconds < 2.0,  # who stands for a second is missed by nobody
     )
-    stage, page = _STAGES.get(node, ""), node == "avatar_node"
+    stage, page, robot = _STAGES.get(node, ""), node == "avatar_node", node == "actuator_node"
     if not seconds:
-        return Fault(f"{name}-killed", f"{node} killed", 0.0, lambda lab: lab.kill(node), bounds, stage, page)
+        return Fault(f"{name}-killed", f"{node} killed", 0.0, lambda lab: lab.kill(node), bounds, stage, page, robot)
     what = f"{node} stopped for {seconds:g} s"
-    return Fault(f"{name}-stopped-{seconds:g}", what, seconds, lambda lab: lab.stop(node), bounds, stage, page)
+    return Fault(f"{name}-stopped-{seconds:g}", what, seconds, lambda lab: lab.stop(node), bounds, stage, page, robot)
 
 
 def _of_pictures(
@@ -161,6 +168,7 @@ def catalogue() -> tuple[Fault, ...]:
             lambda lab: lab.cut_weights(), Bounds(FACE_S), "listener/reaction",
         ),
         *(_of_process(node, 30.0) for node in _PROCESSES),
+        *(_of_process("actuator_node", seconds) for seconds in (0.0, 1.0, 5.0)),
         Fault("second", "a second expression_node", 5.0, lambda lab: lab.second("expression_node"), Bounds(FACE_S)),
     )  # fmt: skip
 
@@ -169,15 +177,19 @@ SHORT: Final = ("expression-killed", "perception-killed", "avatar-killed", "came
 """What CI runs."""
 
 
-def chosen(names: Iterable[str], *, short: bool = False) -> tuple[Fault, ...]:
-    """The faults of these names (of all, or of SHORT, without any).
+def chosen(names: Iterable[str], *, short: bool = False, robot: bool = False) -> tuple[Fault, ...]:
+    """The faults of these names (of all, or of SHORT, without any; those of a robot only where there is one).
 
     Raises:
-        ConfigError: there is none of a name.
+        ConfigError: there is none of a name, or it needs a robot.
     """
     faults = {fault.name: fault for fault in catalogue()}
-    wanted = list(names) or (list(SHORT) if short else list(faults))
+    names = list(names)
+    wanted = names or (list(SHORT) if short else list(faults))
     unknown = [name for name in wanted if name not in faults]
     if unknown:
         raise ConfigError("there is no such fault", where=", ".join(unknown), todo="choose of " + ", ".join(faults))
-    return tuple(faults[name] for name in dict.fromkeys(wanted))
+    needing = [name for name in names if faults[name].robot and not robot]
+    if needing:
+        raise ConfigError("this fault needs a robot", where=", ".join(needing), todo="give --robot generic_12servo")
+    return tuple(faults[name] for name in dict.fromkeys(wanted) if robot or not faults[name].robot)

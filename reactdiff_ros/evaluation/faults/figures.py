@@ -44,6 +44,7 @@ def _is_row(row: Any) -> bool:
         return False
     texts = all(isinstance(text, str) for text in (*row["said"], *row["violations"]))
     times = [row[name] for name in ("away_from_s", "away_to_s", "page_neutral_s", "normal_after_s")]
+    times += [row[name] for name in ("servos_return_s", "servos_follow_after_s", "servos_speed") if name in row]
     numbers = all(t is None or isinstance(t, (int, float)) for t in times)
     return texts and numbers and isinstance(row["asked"]["normal_after_s"], (int, float))
 

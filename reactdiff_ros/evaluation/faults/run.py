@@ -7,9 +7,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
@@ -18,8 +19,13 @@ from reactdiff_ros.evaluation.faults.account import GAP_S, NORMAL_S, Said, accou
 from reactdiff_ros.evaluation.faults.catalogue import Fault
 from reactdiff_ros.evaluation.faults.lab import GraphLab
 from reactdiff_ros.evaluation.faults.page_probe import PageProbe
+from reactdiff_ros.evaluation.faults.robot import emulated, joints_of
+from reactdiff_ros.evaluation.faults.servos import FOLLOWING, servo_account, servo_violations
 from reactdiff_ros.nodes.live_graph import FACE, LiveGraph, LiveOptions, node_command, wanted_nodes
 from reactdiff_ros.resources import resource_path
+
+if TYPE_CHECKING:
+    from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 
 SETTLE_S: Final = 60.0
 """The face must be normal within so long before a fault, or the run ends."""
@@ -35,23 +41,28 @@ class FaultRun:
 
     Args:
         options: with a clip and the avatar.
+        robot: profile whose servos are emulated; "" for none.
         say: told what the user should know meanwhile.
         stopped: asked several times a second; True ends the run.
 
     Raises:
-        ReactdiffError: another listener runs in the domain.
+        ReactdiffError: another listener runs in the domain, or the robot's servos cannot be emulated.
     """
 
     def __init__(
-        self, options: LiveOptions, say: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
+        self, options: LiveOptions, robot: str, say: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
     ) -> None:
         self._say, self._stopped = say, stopped
         self._folder = tempfile.TemporaryDirectory(prefix="reactdiff-faults-")
         self._weights = Path(self._folder.name) / "weights"
         options = replace(options, parameters={**options.parameters, "model_dir": str(self._weights)})
+        self._robot: EmulatedRobot | None = None
         try:
+            if robot:
+                self._robot, options = emulated(robot, options, Path(self._folder.name))
             self._graph: LiveGraph = bench_graph(options, self._hear, Path(self._folder.name) / "log")
         except ReactdiffError:
+            self._end_robot()
             self._folder.cleanup()
             raise
 
@@ -62,7 +73,12 @@ class FaultRun:
         if hasattr(self, "_probe"):
             self._probe.close()
         self._graph.close()
+        self._end_robot()
         self._folder.cleanup()
+
+    def _end_robot(self) -> None:
+        if self._robot is not None:
+            self._robot.close()
 
     def start(self) -> None:
         """Start the graph, the devices behind the harness, and wait until the face is normal.
@@ -91,6 +107,26 @@ class FaultRun:
         if not self._until(lambda: self._graph.active() and self._graph.url is not None, ACTIVE_S):
             raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s")
 
+    def _enable(self) -> None:
+        """Let the robot follow the face, if it does not.
+
+        Raises:
+            ReactdiffError: it refuses, or does not within SETTLE_S.
+        """
+        from reactdiff_ros.nodes.graph_robot import GraphRobot
+
+        def follows() -> bool:
+            return bool(self._bench.trace.moved) and self._bench.trace.moved[-1].state == FOLLOWING
+
+        assert self._graph.watch is not None
+        end_s = time.monotonic() + SETTLE_S
+        while not self._until(follows, 6.0):
+            if self._bench.trace.moved and self._bench.trace.moved[-1].state == "disarmed":
+                with suppress(ReactdiffError):  # it may still be looking for its servos
+                    self._say(f"the robot: {GraphRobot(self._graph.watch).enable()}")
+            if time.monotonic() > end_s:
+                raise ReactdiffError("the robot does not follow", where="actuator_node")
+
     def inject(self, fault: Fault) -> dict[str, Any]:
         """One fault and what it did, for JSON.
 
@@ -99,6 +135,8 @@ class FaultRun:
         """
         if not self._until(self._calm, SETTLE_S):
             raise ReactdiffError("the face was not normal before the fault", where=fault.name)
+        if self._robot is not None:
+            self._enable()
         begin_ns, load = time.time_ns(), os.getloadavg()[0]
         self._bench.forget(begin_ns - NS)
         undo = fault.begin(self._lab)
@@ -114,11 +152,15 @@ class FaultRun:
         self._until(normal, WATCH_S)
         self._until(lambda: False, NORMAL_S)
         done = account(self._bench.trace, begin_ns, end_ns, fault.stage, page=fault.page)
-        found = violations(done, fault.bounds)
+        found, servos = violations(done, fault.bounds), {}
+        if self._robot is not None:
+            told = servo_account(self._bench.trace.moved, joints_of(self._robot.profile), begin_ns, end_ns)
+            servos = told.as_dict()
+            found += servo_violations(told, done, fault.bounds)
         asked = {"normal_after_s": fault.bounds.normal_after_s, "face_dies": fault.bounds.face_dies}
         return {
             "fault": fault.name, "what": fault.what, "load": round(load, 2), "asked": asked, **done.as_dict(),
-            "violations": found,
+            **servos, "violations": found,
         }  # fmt: skip
 
     def _calm(self) -> bool:
@@ -150,12 +192,15 @@ class FaultRun:
 
 def run_faults(
     options: LiveOptions,
+    robot: str,
     faults: Sequence[Fault],
     say: Callable[[str], None],
     progress: Callable[[float], None],
     stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """All of `faults` on one graph. A run that cannot go on gives what it has, and says why it ended.
+    """All of `faults` on one graph, with the emulated servos of `robot` ("": none).
+
+    A run that cannot go on gives what it has, and says why it ended.
 
     Returns:
         {"faults": one dictionary for each, "within_bounds": bool}.
@@ -164,7 +209,7 @@ def run_faults(
         ReactdiffError: the graph does not work without a fault, or the run was stopped before the first was over.
     """
     rows: list[dict[str, Any]] = []
-    with FaultRun(options, say, stopped) as run:
+    with FaultRun(options, robot, say, stopped) as run:
         run.start()
         for i, fault in enumerate(faults):
             try:

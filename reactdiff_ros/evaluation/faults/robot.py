@@ -1,0 +1,40 @@
+"""A robot for the fault harness: emulated servos, its profile and calibration as files, its limits as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
+from reactdiff_ros.evaluation.faults.servos import Joints
+from reactdiff_ros.nodes.live_graph import LiveOptions
+from reactdiff_ros.robots.calibration import save_calibration
+from reactdiff_ros.robots.profile import Profile, load_profile
+
+
+def emulated(name: str, options: LiveOptions, folder: Path) -> tuple[EmulatedRobot, LiveOptions]:
+    """The servos of a robot in a process of their own, and options that let a graph drive them.
+
+    Raises:
+        ReactdiffError: there is no such robot, or it cannot be emulated.
+    """
+    robot = EmulatedRobot(load_profile(name), folder)
+    path, calibration = folder / "robot.yaml", folder / "calibration.json"
+    path.write_text(yaml.safe_dump(robot.profile.model_dump(mode="json"), sort_keys=False))
+    save_calibration(calibration, robot.calibrations)
+    own = {"calibration": str(calibration), "state_dir": str(folder), "lock_dir": str(folder)}
+    arguments = {**options.arguments, "robot": str(path)}
+    return robot, replace(options, arguments=arguments, parameters={**options.parameters, **own})
+
+
+def joints_of(profile: Profile) -> Joints:
+    """The limits of a profile's joints, in its order, which is that of the actuator's reports."""
+    joints = profile.joints.values()
+    return Joints(
+        np.array([j.lower for j in joints], dtype=np.float32),
+        np.array([j.upper for j in joints], dtype=np.float32),
+        np.array([j.limits.speed for j in joints], dtype=np.float32),
+    )
