@@ -69,7 +69,7 @@ def test_one_graph_draws_what_the_loop_draws(weights, cpu, half, strong, listene
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     assert {i.type for i in session.get_inputs()} == {"tensor(float)"}
     drawn = session.run(None, job.inputs())[0]
-    np.testing.assert_allclose(drawn, cpu.stretch(job), atol=0.05 if half else 2e-5)
+    np.testing.assert_allclose(drawn, cpu.stretch(job), atol=0.05 if half else 1e-4)
 
 
 def test_one_step_and_a_schedule_of_its_own(weights, cpu) -> None:
