@@ -69,7 +69,12 @@ class ExpressionConfig:
         False, "The camera moves with the head: the head's own motion is taken out of what it sees."
     )
     camera_latency_s: float = setting(
-        0.0, "A picture of a camera on the head was taken so long before its stamp.", unit="s", low=0.0, high=0.5
+        0.04,
+        "So long before its stamp a picture of a camera on the head counts: what perception's smoothing takes, and the "
+        "camera.",
+        unit="s",
+        low=0.0,
+        high=0.5,
     )
     head_pivot_x_m: float = setting(
         0.0,

@@ -13,6 +13,8 @@ from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.nodes.robot_parameters import robot_parameters
+from reactdiff_ros.perception.config import PerceptionConfig
+from reactdiff_ros.perception.smoothing import OneEuro
 from reactdiff_ros.robots.gaze import HeadReader
 from reactdiff_ros.types import GazeTarget, HeadPose, Reaction
 
@@ -21,7 +23,8 @@ SEEN_AFTER_S = 0.06
 """What camera and perception take."""
 PERSON = np.array([1.0, -0.35, 0.12])
 """Forward, left, up of the robot's eyes at rest, m: 19 degrees to its right."""
-NOD_RAD, NOD_HZ = 0.16, 1.2
+NOD_RAD, NOD_HZ = 0.25, 0.8
+"""Large and slow: the simulation's friction, and its time that runs late on a busy machine, swallow what is smaller."""
 
 
 def person_at(t_s):
@@ -47,6 +50,7 @@ class Room:
         self.began_s, self.end_s = None, end_s
         self.heads: deque[tuple[float, np.ndarray]] = deque(maxlen=200)
         self.pictures: deque[float] = deque()
+        self.smooth = OneEuro(PerceptionConfig().smoothing_hz * 0.6, beta=4.0)
         self.rows = []
 
     def __call__(self, tick, now_s):
@@ -60,7 +64,8 @@ class Room:
         while self.pictures and self.pictures[0] <= now_s - SEEN_AFTER_S and self.heads:
             taken_s = self.pictures.popleft()
             seen = self.seen(person_at(taken_s - self.began_s), self.head_at(taken_s))
-            self.engine.on_gaze_target(GazeTarget(to_ns(taken_s), seen), now_ns)
+            found = self.smooth(to_ns(taken_s), seen).astype(np.float32)
+            self.engine.on_gaze_target(GazeTarget(to_ns(taken_s), found), now_ns)
         if tick % 8 == 0:
             self.engine.on_reaction(self.nod(now_ns, still=t < STILL_S), now_ns)
         if self.heads:
@@ -87,7 +92,7 @@ class Room:
         eyes = -np.array(self.profile.head.pivot_m)
         on_head = turned(pitch, yaw, roll).T @ (person + eyes - np.array([forward, left, up]))
         x, y, z = on_head - eyes - np.array(self.profile.camera.xyz_m)
-        return np.array([-y, -z, x], np.float32)
+        return np.array([-y, -z, x])
 
     def nod(self, now_ns, *, still):
         """A plan of a head that nods around straight while the person stands still."""
@@ -120,7 +125,7 @@ def live(folder, end_s, **changes):
 def test_the_head_stays_on_who_stands_still_while_it_nods_and_follows_who_walks(tmp_path):
     t, pitch, yaw, to_yaw = live(tmp_path, STILL_S + WALK_S)
     still = (t > 4.0) & (t < STILL_S)
-    assert np.ptp(pitch[still]) > 3.0, "it nods"
+    assert np.ptp(pitch[still]) > 4.0, "it nods"
     # Looks among eyes and mouth are 1 degree, the simulated friction holds the head within 1.6.
     assert np.median(np.abs(yaw - to_yaw)[still]) < 2.0
     assert abs(np.mean(pitch[still])) < 2.5

@@ -9,6 +9,8 @@ import numpy as np
 
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
+from reactdiff_ros.perception.config import PerceptionConfig
+from reactdiff_ros.perception.smoothing import OneEuro
 from reactdiff_ros.types import GazeTarget, HeadPose
 
 MS = 1_000_000
@@ -75,7 +77,8 @@ def live(
     """Let the engine look at `person` (of s, in m forward, left, up) over `seconds`.
 
     Head and eyes are `late_ticks` behind the face, and the head goes `follows` of its way; it is measured every tick
-    and heard of at the next one. A picture is taken every other tick and understood `picture_ticks` later.
+    and heard of at the next one. A picture is taken every other tick, understood `picture_ticks` later, and smoothed
+    as perception does.
 
     Returns: by tick `off` (rad off the person), `pitch` and `yaw` of the head (rad), `faces` (58).
     """
@@ -83,13 +86,14 @@ def live(
     pictures: deque[tuple[int, GazeTarget]] = deque()
     told: list[tuple[float, float, float, np.ndarray]] = []
     heard: HeadPose | None = None
+    smooth, noise = OneEuro(PerceptionConfig().smoothing_hz * 0.6, beta=4.0), np.random.default_rng(5)
     for i in range(round(seconds * 50)):
         now = 1_000 * MS + i * TICK_NS
         head = follows * faces[0][HEAD_PITCH:]
         there = person(i / 50)
         if i % 2 == 0:
-            seen = seen_by_camera(there, head, config).astype(np.float32)
-            pictures.append((now + picture_ticks * TICK_NS, GazeTarget(now, seen)))
+            seen = seen_by_camera(there, head, config) + noise.normal(0.0, (0.002, 0.002, 0.01))
+            pictures.append((now + picture_ticks * TICK_NS, GazeTarget(now, smooth(now, seen).astype(np.float32))))
         if measure and heard is not None:
             engine.on_head_pose(heard, now)
         heard = HeadPose(now, head.astype(np.float32))
