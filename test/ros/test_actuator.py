@@ -231,7 +231,7 @@ def test_auto_enable_follows_as_soon_as_faces_come(tmp_path: Path):
 def test_a_port_that_another_process_has_is_said_and_had_when_it_is_free(tmp_path: Path):
     bench = Bench(tmp_path)
     try:
-        bench.rig.__enter__()
+        bench.plug()
         port = SerialPort(str(bench.rig.wires["bus"].link), 1_000_000, time.monotonic, lock_folder=tmp_path)
         bench.start()
         bench.graph.until(lambda: bench.graph.received[STATE] and "in use" in bench.said.message, what="it is said")
