@@ -36,7 +36,7 @@ from reactdiff_ros.types import ListenerControl as ControlValue
 
 from . import convert
 from .graph_watch import GraphWatch
-from .interfaces import qos_profile
+from .interfaces import interface, qos_profile
 from .table import load_table
 
 PICTURE, SOUND = "camera/image_raw/compressed", "audio"
@@ -62,7 +62,7 @@ class FaultBench:
         self.trace = Trace(stages={topic: [] for topic in STAGES})
         self.picture_fault: PictureFault | None = None
         self.sound_fault: SoundFault | None = None
-        self._node = watch.node
+        self._watch, self._node = watch, watch.node
         self._qos = qos = {name: qos_profile(spec) for name, spec in load_table().qos.items()}
         reliable = QoSProfile(depth=200)
         watch.tap(ExpressionFrame, "listener/expression", self._on_expression, reliable)
@@ -88,6 +88,20 @@ class FaultBench:
         message = ListenerControl()
         messages.fill_control(message, ControlValue(**values, style=style))
         self._publisher("listener/control").publish(message)
+
+    def reset_robot(self, seconds: float) -> None:
+        """Clear a stop of the robot, as a person would who has seen why; whether it did is in its next reports."""
+        kind = interface("std_srvs/srv/Trigger", "srv")
+        client = self._node.create_client(kind, "actuator_node/reset")
+        try:
+            end_s = time.monotonic() + seconds
+            while not client.service_is_ready() and time.monotonic() < end_s:
+                self._watch.spin(0.05)
+            answer = client.call_async(kind.Request())
+            while not answer.done() and time.monotonic() < end_s:
+                self._watch.spin(0.05)
+        finally:
+            self._node.destroy_client(client)
 
     def hush(self) -> None:
         """Take the publishers of `shout` and `control` away."""

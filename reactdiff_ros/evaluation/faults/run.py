@@ -108,7 +108,7 @@ class FaultRun:
             raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s")
 
     def _enable(self) -> None:
-        """Let the robot follow the face, if it does not.
+        """Let the robot follow the face, if it does not; a stop is cleared.
 
         Raises:
             ReactdiffError: it refuses, or does not within SETTLE_S.
@@ -121,7 +121,10 @@ class FaultRun:
         assert self._graph.watch is not None
         end_s = time.monotonic() + SETTLE_S
         while not self._until(follows, 6.0):
-            if self._bench.trace.moved and self._bench.trace.moved[-1].state == "disarmed":
+            state = self._bench.trace.moved[-1].state if self._bench.trace.moved else ""
+            if state == "stopped":
+                self._bench.reset_robot(6.0)
+            if state == "disarmed":
                 with suppress(ReactdiffError):  # it may still be looking for its servos
                     self._say(f"the robot: {GraphRobot(self._graph.watch).enable()}")
             if time.monotonic() > end_s:
