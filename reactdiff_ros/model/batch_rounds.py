@@ -82,6 +82,7 @@ class Rounds:
         Those who asked while it was have waited since; ask for them again after `finished`.
         """
         if self._busy:
+            self.batch.settle()  # frames are encoded beside the drawing
             for name in times:
                 if not self.batch.waits(name):
                     self._tried.setdefault(name, now_s)

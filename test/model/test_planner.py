@@ -126,3 +126,19 @@ def test_a_candidate_is_the_same_alone_and_among_others(networks):
     many = plan_of(Planner(networks, [5], Sampling(steps=2, candidates=3)), networks, 0)
     one = plan_of(Planner(networks, [5], Sampling(steps=2, candidates=1)), networks, 0)
     np.testing.assert_allclose(many.drawn[:, :1], one.drawn, atol=1e-4)
+
+
+def test_fewer_candidates_leave_the_followed_one_in_force(networks):
+    planner = Planner(networks, [0], Sampling(steps=2, candidates=4))
+    slot, followed = 0, 0
+    while followed < 2:  # until one of the later candidates is chosen
+        followed = plan_of(planner, networks, slot).streams[0][0] if slot % 20 else 0
+        slot += 4
+    planner.afford(1, 2)
+    held = plan_of(planner, networks, slot, everyone=True)
+    assert held.streams == [[0, followed]]
+    assert held.chosen[0] == 1
+    assert plan_of(planner, networks, slot + 20).streams == [[0, 1]]
+    planner.afford(1, 1)
+    alone = [plan_of(planner, networks, slot + 20 + 4 * i) for i in range(1, 8)]
+    assert {tuple(p.streams[0]) for p in alone} == {tuple(alone[0].streams[0])}
