@@ -54,7 +54,10 @@ def test_a_return_that_begins_late_or_never_is_said_where_the_face_was_gone(bega
 
 def test_servos_that_are_disarmed_at_the_end_do_not_follow():
     assert servo_account(reports("f" * 15 + "d" * 20), JOINTS, NS, NS).servos_follow_after_s is None
-    assert servo_account([], JOINTS, NS, NS).servos_follow_after_s is None
+    done = servo_account([], JOINTS, NS, NS)
+    assert done.servos_follow_after_s is None
+    assert servo_violations(done, face(0.0), DIES) == ["the servos did not follow the face again by themselves"]
+    assert servo_violations(done, face(0.0), DIES, by_itself=False) == []
 
 
 def test_commands_beyond_limits_and_faster_than_allowed():

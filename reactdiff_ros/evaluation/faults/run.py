@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -108,27 +107,36 @@ class FaultRun:
             raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s")
 
     def _enable(self) -> None:
-        """Let the robot follow the face, if it does not; a stop is cleared.
+        """Let the robot follow the face, if it does not; a stop is cleared. An actuator that refuses is started anew.
 
         Raises:
-            ReactdiffError: it refuses, or does not within SETTLE_S.
+            ReactdiffError: it does not follow within twice SETTLE_S.
         """
+        begin_s, anew = time.monotonic(), False
+        while not self._until(lambda: self._robot_state() == FOLLOWING, 6.0):
+            waited_s = time.monotonic() - begin_s
+            if waited_s > 2 * SETTLE_S:
+                raise ReactdiffError("the robot does not follow", where="actuator_node")
+            if waited_s > SETTLE_S / 2 and not anew:
+                anew = True
+                self._say("the robot cannot be enabled: its actuator is started anew")
+                self._lab.kill("actuator_node")
+            elif self._robot_state() == "stopped":
+                self._bench.reset_robot(6.0)
+            elif self._robot_state() == "disarmed":
+                self._ask_robot()
+
+    def _robot_state(self) -> str:
+        return str(self._bench.trace.moved[-1].state) if self._bench.trace.moved else ""
+
+    def _ask_robot(self) -> None:
         from reactdiff_ros.nodes.graph_robot import GraphRobot
 
-        def follows() -> bool:
-            return bool(self._bench.trace.moved) and self._bench.trace.moved[-1].state == FOLLOWING
-
         assert self._graph.watch is not None
-        end_s = time.monotonic() + SETTLE_S
-        while not self._until(follows, 6.0):
-            state = self._bench.trace.moved[-1].state if self._bench.trace.moved else ""
-            if state == "stopped":
-                self._bench.reset_robot(6.0)
-            if state == "disarmed":
-                with suppress(ReactdiffError):  # it may still be looking for its servos
-                    self._say(f"the robot: {GraphRobot(self._graph.watch).enable()}")
-            if time.monotonic() > end_s:
-                raise ReactdiffError("the robot does not follow", where="actuator_node")
+        try:
+            self._say(f"the robot: {GraphRobot(self._graph.watch).enable()}")
+        except ReactdiffError as error:  # it may still be looking for its servos
+            self._say(str(error))
 
     def inject(self, fault: Fault) -> dict[str, Any]:
         """One fault and what it did, for JSON.
@@ -159,7 +167,7 @@ class FaultRun:
         if self._robot is not None:
             told = servo_account(self._bench.trace.moved, joints_of(self._robot.profile), begin_ns, end_ns)
             servos = told.as_dict()
-            found += servo_violations(told, done, fault.bounds)
+            found += servo_violations(told, done, fault.bounds, by_itself=not fault.robot)
         asked = {"normal_after_s": fault.bounds.normal_after_s, "face_dies": fault.bounds.face_dies}
         return {
             "fault": fault.name, "what": fault.what, "load": round(load, 2), "asked": asked, **done.as_dict(),

@@ -87,9 +87,18 @@ def servo_account(moved: Sequence[Moved], joints: Joints, begin_ns: int, end_ns:
     )
 
 
-def servo_violations(done: ServoAccount, face: Account, bounds: Bounds) -> list[str]:
-    """In words, what the servos did that they must not; empty when all was well."""
+def servo_violations(done: ServoAccount, face: Account, bounds: Bounds, *, by_itself: bool = True) -> list[str]:
+    """In words, what the servos did that they must not; empty when all was well.
+
+    Args:
+        done: what they did.
+        face: what the face did.
+        bounds: what is asked.
+        by_itself: they must follow again without a person. Not where the actuator was hit: then a person enables them.
+    """
     found = []
+    if by_itself and done.servos_follow_after_s is None:
+        found.append("the servos did not follow the face again by themselves")
     if done.servos_beyond > 1e-6:
         found.append(f"a servo was told to go {100 * done.servos_beyond:.1f} % of its range beyond a limit")
     if done.servos_speed > FASTEST:
