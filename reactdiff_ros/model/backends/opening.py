@@ -36,10 +36,10 @@ class Wanted:
     """Of the GPU; the CPU always computes in float32."""
     steps: Sequence[int] = (8,)
     """Of the solver."""
-    listeners: int = 1
-    """Of one batch: for so many it is tried out whether CUDA is faster than the CPU."""
     cache: Path | None = None
     """Folder of engines; None: the user's."""
+    listeners: int = 1
+    """Of one batch: for so many it is tried out whether CUDA is faster than the CPU."""
 
 
 @dataclass(slots=True)
