@@ -15,6 +15,9 @@ from reactdiff_ros.types import FloatArray, SpeakerFrame
 
 HOLD_SLOTS: Final = 8
 """A frame stands for its follow-ups for 0.32 s; after that nothing is observed."""
+DEAD_SLOTS: Final = 25
+"""After 1 s without a frame no plan is made, and slots are taken to be as the last one: a machine that is behind would
+else fall ever further behind, for what it could not take in would cost as much as what it could."""
 FORGET_SLOTS: Final = 250
 """After a gap of 10 s the past says nothing any more: start anew instead of stepping through it."""
 
@@ -105,6 +108,9 @@ class SpeakerGrid:
         """Fill up to `slot` with what was seen last, or with nothing once that is too old."""
         while self.newest is not None and self.newest < slot:
             index = self.newest + 1
+            if index - self._batch_slot > DEAD_SLOTS:
+                self._repeat(index)
+                continue
             if index - self._batch_slot > HOLD_SLOTS:
                 self._batch = blank(1)
             self._commit()
@@ -129,6 +135,14 @@ class SpeakerGrid:
             self._before = self._after
             self.cache.push(self._new)
             self._new = None
+
+    def _repeat(self, slot: int) -> None:
+        """Take a slot to be as the one before it."""
+        self.settle()
+        new, token = self._new, self.slots[-1].token
+        self._commit()
+        self._new = new
+        self.slots.append(Slot(slot, token))
 
     def _stage(self, slot: int) -> None:
         self._after = self._before.copy()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from speaker_frames import START_NS, frame, session
 
-from reactdiff_ros.model.grid import FORGET_SLOTS, HOLD_SLOTS, SpeakerGrid
+from reactdiff_ros.model.grid import DEAD_SLOTS, FORGET_SLOTS, HOLD_SLOTS, SpeakerGrid
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.tokens import blank, from_frame
@@ -74,3 +74,18 @@ def test_a_long_gap_starts_anew(networks):
     assert len(grid.slots) == 1
     alone = filled(networks, [late])
     np.testing.assert_array_equal(grid.slots[-1].token, alone.slots[-1].token)
+
+
+def test_a_gap_costs_no_more_than_a_second_of_frames(networks, monkeypatch):
+    grid = filled(networks, session(1, smile=0.4))
+    last, calls = FIRST + 24, []
+    encode = networks.encode
+    monkeypatch.setattr(networks, "encode", lambda *given: calls.append(1) or encode(*given))
+    grid.advance(last + 200)
+    assert len(calls) == DEAD_SLOTS
+    tokens, missing = grid.tokens(last + 200, 50)
+    assert not missing.any()
+    assert (tokens == tokens[-1]).all()
+    grid.push(frame(START_NS + 300 * SLOT, 0.4))
+    assert len(calls) == DEAD_SLOTS + 1
+    assert np.abs(grid.slots[-1].token - tokens[-1]).max() > 1e-3
