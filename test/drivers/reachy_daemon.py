@@ -88,6 +88,16 @@ def running(kind: str, folder: Path) -> Iterator[int]:
             process.wait()
 
 
+def rest(port: int) -> None:
+    """Bring the robot from where it sleeps to its neutral pose; waits until the daemon takes targets again."""
+    body = {"head_pose": dict.fromkeys(POSE, 0.0), "antennas": [0.0, 0.0], "duration": 1.0}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/move/goto", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    assert urllib.request.urlopen(request, timeout=5).status == 200
+    time.sleep(2.5)  # while it makes this move it takes no targets
+
+
 @contextmanager
 def at_rest(port: int, folder: Path) -> Iterator[tuple[Profile, Driver]]:
     """The driver of the robot, which was brought to its neutral pose, with torque on every joint."""
@@ -95,17 +105,12 @@ def at_rest(port: int, folder: Path) -> Iterator[tuple[Profile, Driver]]:
     (driver,) = make_network_drivers(profile, CLOCK, lock_folder=folder).values()
     driver.open()
     try:
-        body = {"head_pose": dict.fromkeys(POSE, 0.0), "antennas": [0.0, 0.0], "duration": 1.0}
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/api/move/goto", json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        assert urllib.request.urlopen(request, timeout=5).status == 200
+        rest(port)
         assert until(
             lambda: np.nanmax(np.abs(positions(driver, profile))) < 0.06,
             lambda: driver.poll(0.001) or time.sleep(0.005),
             20.0,
         )
-        time.sleep(1.2)  # while the daemon makes this move it takes no targets
         for joint in profile.joints:
             assert driver.arm(joint, 0.0) is None
         yield profile, driver

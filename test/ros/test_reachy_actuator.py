@@ -1,0 +1,61 @@
+"""The whole way to Reachy Mini: a face, actuator_node, its own daemon, and the pose of its head back to the eyes."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from reachy_daemon import profile_at, rest, running
+from ros_harness import RosGraph
+
+from reactdiff_ros.coefficients import HEAD_YAW
+from reactdiff_ros.nodes import convert
+from reactdiff_ros.nodes.head_pose import head_pose_value
+from reactdiff_ros.types import ExpressionFrame
+
+pytestmark = pytest.mark.ros
+POSE, STATE, EXPRESSION, NODE = "actuator/head_pose", "actuator/state", "listener/expression", "actuator_node"
+
+
+def show(graph, seconds, yaw):
+    """A face that turns its head, 50 a second."""
+    values = np.zeros(58, np.float32)
+    values[HEAD_YAW] = yaw
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        now_ns = graph.node.get_clock().now().nanoseconds
+        frame = ExpressionFrame(now_ns, values, "listening", ("reaction",), None, None, None, None)
+        graph.publish(EXPRESSION, convert.expression_message(frame))
+        graph.spin(0.02)
+
+
+def test_the_head_turns_and_says_where_it_is(tmp_path):
+    with running("mockup-sim", tmp_path) as port:
+        profile_at(port, tmp_path)
+        rest(port)
+        graph = RosGraph(tmp_path)
+        try:
+            graph.listen(POSE, STATE)
+            robot, folder = str(tmp_path / "reachy_mini.yaml"), str(tmp_path)
+            graph.start(NODE, robot=robot, lock_dir=folder, state_dir=folder)
+            graph.wait_active(NODE)
+            graph.publisher(EXPRESSION)
+            graph.connect(EXPRESSION)
+            graph.until(lambda: graph.received[POSE], 20.0, "a pose before it is enabled")
+            show(graph, 1.0, 0.0)
+            answer = graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=True)
+            assert answer.success, answer.message
+            show(graph, 5.0, 0.3)
+            now_ns = graph.node.get_clock().now().nanoseconds
+            poses = [head_pose_value(message) for message in graph.received[POSE]]
+            assert graph.received[STATE][-1].state == "following", graph.received[STATE][-1]
+        finally:
+            codes = graph.close()
+    assert codes == [0]
+    assert poses[-1].pose[1] == pytest.approx(0.3, abs=0.03)
+    assert np.abs(poses[-1].pose[[0, 2]]).max() < 0.03
+    gaps = np.diff([pose.stamp_ns for pose in poses]) / 1e9
+    assert gaps.min() > 0.0
+    assert np.median(gaps) < 0.03
+    assert 0 <= now_ns - poses[-1].stamp_ns < 0.3e9
