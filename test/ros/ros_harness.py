@@ -26,6 +26,7 @@ from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.signals import SignalHandlerOptions  # noqa: E402
 
+from reactdiff_ros.nodes.dds import use_profile  # noqa: E402
 from reactdiff_ros.nodes.interfaces import interface, qos_profile  # noqa: E402
 from reactdiff_ros.nodes.table import load_table  # noqa: E402
 
@@ -86,6 +87,7 @@ class RosGraph:
         self.processes: list[NodeProcess] = []
         self.received: dict[str, list[Any]] = defaultdict(list)
         self._sim = ["-p", "use_sim_time:=true"] if use_sim_time else []
+        use_profile()  # as the nodes: who joins is found at once
         self._context = rclpy.Context()
         options = SignalHandlerOptions.NO
         rclpy.init(args=[], context=self._context, domain_id=self.domain, signal_handler_options=options)
