@@ -106,7 +106,16 @@ def load(path: Path, only: tuple[str, ...] | None = None) -> Made:
             names = [n for n in file.files if n.startswith("a_") and (only is None or n[2:] in only)]
             arrays = {name[2:]: file[name] for name in names}
         return Made(dict(about["facts"]), arrays, tuple(about["notes"]))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, RecursionError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        RecursionError,
+    ) as error:
         raise ReactdiffError(
             "a kept part of the run cannot be read", where=str(path), todo="remove it, and run again"
         ) from error
