@@ -37,7 +37,7 @@ _SAMPLES: Final = {
     "audio_common_msgs/msg/Audio": "audio_common_msgs/AudioData audio_data\naudio_common_msgs/AudioInfo info",
     SAMPLES_STAMPED: "std_msgs/Header header\naudio_common_msgs/Audio audio",
 }
-_NUMBERS: Final = {"float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
+_ARRAYS: Final = {"bool", "float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 
 
 @lru_cache(maxsize=1)
@@ -90,7 +90,7 @@ def _zero(kind: Any, detail: Any) -> Any:
         return "" if base in ("string", "wstring") else False if base == "bool" else 0.0 if "float" in base else 0
     (inner, what), length = detail
     count = length if kind == Nodetype.ARRAY else 0
-    if inner == Nodetype.BASE and what[0] in _NUMBERS:
+    if inner == Nodetype.BASE and what[0] in _ARRAYS:
         return np.zeros(count, dtype=what[0])
     return [_zero(inner, what) for _ in range(count)]
 
