@@ -1,7 +1,7 @@
 """How many listeners one machine serves: all of them at 25 frames a second, in one batch, as reaction_node runs them.
 
-Each listens to the same clip's speaker, begun at a time of its own, with a seed of its own; perception is not counted,
-for every robot does its own.
+Each listens to the same clip's speaker, begun at a time of its own, with a seed of its own. Frames of one slot come
+together, as they do under load; perception is not counted, for every robot does its own.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.types import SpeakerFrame
 
 SLOT_NS: Final = Grid().period_ns
-WARM_UP: Final = 50
-"""Slots that are not counted."""
+WARM_UP: Final = 210
+"""Slots that are not counted: until the encoder sees its whole window, and speakers who came apart look alike."""
 APART: Final = 7
 """Slots between the beginnings of two listeners: not a multiple of the hop, so that plans fall due apart."""
 READ_S: Final = 12.0
