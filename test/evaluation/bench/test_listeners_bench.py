@@ -16,6 +16,11 @@ from reactdiff_ros.types import SpeakerFrame, Voice
 SLOT = bench.SLOT_NS
 
 
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr(bench, "WARM_UP", 20)
+
+
 def speaker(slots: int) -> list[SpeakerFrame]:
     """Somebody who speaks and at times smiles."""
     frames = []
