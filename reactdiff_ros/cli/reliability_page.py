@@ -42,7 +42,9 @@ def reliability_page(figures: dict[str, Any]) -> str:
     where = ", ".join(str(hardware[key]) for key in ("cpu", "system", "ros") if hardware.get(key))
     cores = f", {hardware['cores']} cores" if hardware.get("cores") else ""
     loads = [row["load"] for row in rows] or [0.0]
-    load = f"The machine's load was {min(loads):.1f} to {max(loads):.1f}: this graph's own, and that of other work."
+    load = f"The machine's load was {min(loads):.1f} to {max(loads):.1f}."
+    if hardware.get("cores") and max(loads) > 2 * hardware["cores"]:
+        load += " Other work ran beside the graph: what is not held here may be held on a machine of its own."
     lines = [
         "# When something breaks",
         "",

@@ -116,6 +116,13 @@ def test_a_face_that_is_not_finite_or_of_which_nobody_is_told():
     assert violations(bad, Bounds(2.0, told=False)) == ["a face was not finite"]
 
 
+def test_what_was_said_before_and_goes_on_is_no_news():
+    recorded = trace(5.0)
+    recorded.said = [Said(NS, "a", 1, "slow (1 so far)"), Said(3 * NS, "a", 1, "slow (2 so far)"), Said(3 * NS, "b", 2, "gone"),
+                     Said(4 * NS, "b", 2, "gone"), Said(4 * NS, "c", 0, "works")]  # fmt: skip
+    assert account(recorded, 2 * NS, 3 * NS).said == ["b: gone"]
+
+
 def test_an_empty_recording_is_no_normal_face():
     done = account(Trace(), 2 * NS, 3 * NS)
     assert done.normal_after_s is None

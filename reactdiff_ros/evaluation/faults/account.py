@@ -216,11 +216,16 @@ def _steps(frames: Sequence[Shown]) -> tuple[int, float, float]:
 
 
 def _sentences(said: Sequence[Said], begin_ns: int) -> list[str]:
-    """What was said from then on, warnings and errors only, each once: another count is nothing new."""
-    told = (f"{s.who}: {s.sentence}" if s.who else s.sentence for s in said if s.at_ns >= begin_ns and s.level > 0)
+    """Warnings and errors since then, each once (another count is nothing new), without those that stood before."""
     first: dict[str, str] = {}
-    for sentence in told:
-        first.setdefault(_NUMBER.sub("", sentence), sentence)
+    stood = set()
+    for s in said:
+        sentence = f"{s.who}: {s.sentence}" if s.who else s.sentence
+        key = _NUMBER.sub("", sentence)
+        if s.at_ns < begin_ns:
+            stood.add(key)
+        elif s.level > 0 and key not in stood:
+            first.setdefault(key, sentence)
     return list(first.values())
 
 
