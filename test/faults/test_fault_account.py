@@ -118,8 +118,8 @@ def test_a_face_that_is_not_finite_or_of_which_nobody_is_told():
 
 def test_what_was_said_before_and_goes_on_is_no_news():
     recorded = trace(5.0)
-    recorded.said = [Said(NS, "a", 1, "slow (1 so far)"), Said(3 * NS, "a", 1, "slow (2 so far)"), Said(3 * NS, "b", 2, "gone"),
-                     Said(4 * NS, "b", 2, "gone"), Said(4 * NS, "c", 0, "works")]  # fmt: skip
+    told = [(1, "a", 1, "slow (1 so far)"), (3, "a", 1, "slow (2 so far)"), (3, "b", 2, "gone"), (4, "b", 2, "gone")]
+    recorded.said = [Said(s * NS, who, level, text) for s, who, level, text in [*told, (4, "c", 0, "works")]]
     assert account(recorded, 2 * NS, 3 * NS).said == ["b: gone"]
 
 
