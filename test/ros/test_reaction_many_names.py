@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.nodes.reaction_node_seat import MOST_LISTENERS, seated
+from reactdiff_ros.nodes.worker import Worker
 
 NAMES = st.from_regex(r"/?[A-Za-z_][A-Za-z0-9_]{0,8}(/[A-Za-z_][A-Za-z0-9_]{0,8})?", fullmatch=True)
 
@@ -47,3 +49,23 @@ def test_any_other_text_is_refused_in_our_own_words(text):
 def test_what_is_wrong_is_named(text, said):
     with pytest.raises(ConfigError, match=said):
         seated(text, 0)
+
+
+def test_a_worker_takes_a_kind_that_is_allowed_while_it_runs():
+    handled, done = [], threading.Event()
+
+    def handle(kind: str, item: object) -> None:
+        handled.append((kind, item))
+        if kind == "late":
+            done.set()
+
+    worker = Worker("test", handle, {"first": 1}, lambda error, where: None)
+    worker.start()
+    with pytest.raises(KeyError):
+        worker.put("late", 1)
+    worker.allow("late", 2)
+    worker.put("late", 2)
+    assert done.wait(10)
+    assert worker.stop()
+    assert worker.waiting() == 0
+    assert handled == [("late", 2)]
