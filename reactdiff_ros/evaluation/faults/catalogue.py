@@ -142,7 +142,6 @@ def catalogue() -> tuple[Fault, ...]:
         _of_sound("sound-clipped", "sound that is a square wave for 3 s", 3.0, inputs.clipped),
         _of_sound("sound-rate", "sound at 44.1 kHz for 3 s", 3.0, inputs.other_rate),
         _numbers("numbers-nan", "NaN in every number of every topic for 3 s", math.nan),
-        _numbers("numbers-infinite", "infinity in every number of every topic for 3 s", math.inf),
         _of_pictures("stamps-late", "pictures stamped 60 s late for 2 s", 2.0, partial(inputs.shifted, 60.0)),
         _of_pictures("stamps-early", "pictures stamped 60 s early for 2 s", 2.0, partial(inputs.shifted, -60.0)),
         _of_pictures("stamps-jump", "stamps jumping by 10 s for 3 s", 3.0, partial(inputs.jumping, 10.0)),
@@ -151,6 +150,7 @@ def catalogue() -> tuple[Fault, ...]:
             "pages", "60 half-open websockets for 3 s", 3.0, lambda lab: lab.half_open(60), Bounds(FACE_S, told=False),
             page=True,
         ),
+        _numbers("numbers-infinite", "infinity in every number of every topic for 3 s", math.inf),
         Fault(
             "slow", "reaction_node with a twentieth of its time for 5 s", 5.0, lambda lab: lab.slow("reaction_node"),
             Bounds(FACE_S, told=False), "listener/reaction",
