@@ -13,8 +13,6 @@ from reactdiff_ros.model.sampler import Conditions
 from reactdiff_ros.styles import REFERENCE_LIMIT, Style
 from reactdiff_ros.types import FloatArray, Turn
 
-AS_PEOPLE_DO: Final = 0.17
-"""Responsiveness of the mean person: what the setting 0 means. The simulator's natural listeners lie about it."""
 MEASURED: Final = ("smiling", "nodding", "liveliness")
 """Controls of what a reference measures as well: they are left to it unless the user sets them."""
 
@@ -45,7 +43,6 @@ def conditioning(style: Style, turn: Turn = "listening") -> Conditions:
     While the robot itself speaks, the model is told to nod as little as it can: nobody backchannels their own words.
     """
     values = {name: style.delay_s if name == "delay" else getattr(style, name) for name in CONTROL_NAMES}
-    values["responsiveness"] = AS_PEOPLE_DO + (1.0 - AS_PEOPLE_DO) * style.responsiveness
     given = dict.fromkeys(CONTROL_NAMES, 1.0)
     if style.reference:
         given |= {name: float(values[name] != 0.0) for name in MEASURED}

@@ -11,7 +11,7 @@ from policy_drive import FRAME, frame, run, shown, talk, voice
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, INDEX, SMILE
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.model.conditioning import AS_PEOPLE_DO, conditioning, greeting
+from reactdiff_ros.model.conditioning import conditioning, greeting
 from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
 from reactdiff_ros.model.engagement import Engagement
 from reactdiff_ros.model.factory import make_listener
@@ -143,7 +143,7 @@ def test_a_style_becomes_conditions_within_their_ranges() -> None:
         assert (told.controls_given == 1).all()
         assert (told.style_given == 0).all()
     at = CONTROL_NAMES.index
-    assert conditioning(Style()).controls[0, at("responsiveness")] == pytest.approx(AS_PEOPLE_DO)
+    assert conditioning(Style()).controls[0, at("responsiveness")] == 0.0
     assert conditioning(Style(responsiveness=1.0)).controls[0, at("responsiveness")] == 1.0
     assert conditioning(Style(delay_s=0.7)).controls[0, at("delay")] == pytest.approx(0.7)
 
