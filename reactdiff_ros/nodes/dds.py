@@ -13,7 +13,13 @@ _VARIABLES: Final = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES
 DISCOVERY, PICTURES = "fastdds_discovery.xml", "fastdds_pictures.xml"
 
 
-def use_profile(*, pictures: bool = False, environment: MutableMapping[str, str] | None = None) -> None:
+TRANSPORTS: Final = "FASTDDS_BUILTIN_TRANSPORTS"
+UDP: Final = "UDPv4"
+
+
+def use_profile(
+    *, pictures: bool = False, alone: bool = False, environment: MutableMapping[str, str] | None = None
+) -> None:
     """Choose the profile of this process; to be called before `rclpy.init`. A user's own profile stays.
 
     Every participant announces itself twice a second, where Fast DDS's own period is 3 s: a node that was started again
@@ -21,9 +27,13 @@ def use_profile(*, pictures: bool = False, environment: MutableMapping[str, str]
 
     Args:
         pictures: with a shared-memory segment that holds several pictures.
+        alone: without shared memory. Whoever writes to the shared-memory port of a process that was killed waits for a
+            third of a second, Fast DDS's check of its health; a face must not.
         environment: to write to; the process's own.
     """
     target = os.environ if environment is None else environment
+    if alone:
+        target.setdefault(TRANSPORTS, UDP)
     folder = share_path("config") / "dds"
     ours = {str(folder / name) for name in (DISCOVERY, PICTURES)}
     if any(target.get(name) and target[name] not in ours for name in _VARIABLES):

@@ -29,6 +29,8 @@ GIVE_UP = 100
 """So many failures of the executor without one success end the node: then it is better started anew."""
 STOP_S = 4.0
 """A node that has not stopped so long after the signal is ended hard."""
+ALONE = ("expression_node",)
+"""Nodes that share no memory with others: what happens to those must not hold them up."""
 HANG_S = 5.0
 """The same where not even that is possible."""
 
@@ -106,7 +108,7 @@ def run(
     stop = StopSignal()
     node = executor = claim = None
     try:
-        use_profile(pictures=load_table().node(node_class.NAME).large_messages)
+        use_profile(pictures=load_table().node(node_class.NAME).large_messages, alone=node_class.NAME in ALONE)
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = node_class()
         claim = claim_name(node.get_fully_qualified_name())

@@ -24,6 +24,15 @@ def test_every_process_gets_a_profile_of_ours_and_its_children_their_own(picture
     assert Path(environment[OLD]).is_file()
 
 
+def test_the_face_shares_no_memory_unless_the_user_wants_it_to():
+    environment = {}
+    use_profile(alone=True, environment=environment)
+    assert environment["FASTDDS_BUILTIN_TRANSPORTS"] == "UDPv4"
+    environment = {"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT"}
+    use_profile(alone=True, environment=environment)
+    assert environment["FASTDDS_BUILTIN_TRANSPORTS"] == "DEFAULT"
+
+
 @pytest.mark.parametrize("variable", [OLD, NEW])
 def test_a_users_own_profile_stays(variable):
     environment = {variable: "/the/users/own.xml"}

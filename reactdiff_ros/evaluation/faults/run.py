@@ -163,6 +163,7 @@ class FaultRun:
         self._until(normal, WATCH_S)
         self._until(lambda: False, NORMAL_S)
         done = account(self._bench.trace, begin_ns, end_ns, fault.stage, page=fault.page)
+        done = replace(done, said=[sentence.replace(f"{self._folder.name}/", "") for sentence in done.said])
         found, servos = violations(done, fault.bounds), {}
         if self._robot is not None:
             told = servo_account(self._bench.trace.moved, joints_of(self._robot.profile), begin_ns, end_ns)
