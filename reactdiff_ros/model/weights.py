@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,14 @@ PRESET: Final = "live"
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 2
 GRAPHS: Final = ("encoder", "vae_encoder", "vae_decoder", "attributes", "context", "denoiser")
+MOST: Final = {"horizon": 256, "past": 256, "speech": 256, "encoder_layers": 16, "denoiser_layers": 64, "dilation": 16}
+"""Largest of these sizes; of the others OTHERS_MOST. The live preset's are below a tenth of them."""
+OTHERS_MOST: Final = 4096
+MOST_KEYS: Final = 2**26
+"""Largest number of values that the encoder's layers may keep of one speaker; the live preset keeps 120 000."""
+_PARAMETERS_MOST: Final = 10**12
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""A name of a file in the folder, which leads nowhere else on any system."""
 _REMEDY: Final = (
     "run 'make weights', install the package again, or set model_dir to a folder that 'reactdiff export' wrote"
 )
@@ -60,21 +69,31 @@ def find_weights(folder: str | Path = "") -> Weights:
         place = str(folder) or f"resource/models/{PRESET}"
         raise WeightsError("the model's weights are missing", where=place, todo=_REMEDY) from error
     manifest = _parse(raw, where)
+    shape, counts = dict(manifest["shape"]), dict(manifest.get("parameters", {}))
+    emphasis = _emphasis(manifest.get("emphasis") or {}, shape.get("latent", 0), where)
     for name, wanted in manifest["files"].items():
-        _check(where / name, str(wanted))
+        _check(where / name, wanted)
     digest = hashlib.sha256(raw).hexdigest()[:12]
-    shape = {k: int(v) for k, v in manifest["shape"].items()}
-    counts = {str(k): int(v) for k, v in manifest.get("parameters", {}).items()}
-    return Weights(
-        where, shape, str(manifest["name"]), str(manifest["simulator"]), counts, _emphasis(manifest, shape), digest
-    )
+    return Weights(where, shape, manifest["name"], manifest["simulator"], counts, emphasis, digest)
 
 
-def _emphasis(manifest: dict[str, Any], shape: dict[str, int]) -> Emphasis:
-    """Of the manifest; where it leaves something out, nothing is done."""
-    parts = no_emphasis(shape.get("latent", 0))
-    told = manifest.get("emphasis") or {}
-    return emphasis_of(parts | {name: np.array(told[name], dtype=np.float32) for name in PARTS if name in told})
+def _emphasis(told: Any, width: int, where: Path) -> Emphasis:
+    """As told in the manifest; where it leaves something out, nothing is done."""
+    if not isinstance(told, dict):
+        raise _unreadable(where)
+    parts = no_emphasis(width)
+    try:
+        with np.errstate(over="ignore"):
+            told = {name: np.array(told[name], dtype=np.float32) for name in PARTS if name in told}
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise _unreadable(where) from error
+    if any(array.shape != parts[name].shape for name, array in told.items()):
+        raise _misfit("for another version", where)
+    parts |= told
+    finite = all(np.isfinite(array).all() for array in parts.values())
+    if not finite or not (parts["step"] > 0).all():
+        raise _misfit("of another format: their emphasis is no filter", where)
+    return emphasis_of(parts)
 
 
 def interface() -> dict[str, Any]:
@@ -91,21 +110,51 @@ def _parse(raw: bytes, where: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(raw)
         if manifest["format"] != FORMAT:
-            raise WeightsError("the model's weights are of another format", where=str(where), todo=_REMEDY)
-        complete = all(f"{g}.onnx" in manifest["files"] for g in GRAPHS)
-        shape, name, simulator = manifest["shape"], manifest["name"], manifest["simulator"]
-    except (ValueError, KeyError, TypeError) as error:
+            raise _misfit("of another format", where)
+        files, shape, name, simulator = (manifest[key] for key in ("files", "shape", "name", "simulator"))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _unreadable(where) from error
+    counts = manifest.get("parameters", {})
+    if not all(map(_is_text, (name, simulator))) or not all(map(_are_sizes, (shape, counts))):
+        raise _misfit("of another format", where)
+    if not isinstance(files, dict) or any(f"{graph}.onnx" not in files for graph in GRAPHS):
+        raise _misfit("of another format", where)
+    if not all(_PLAIN.fullmatch(file) and isinstance(wanted, str) for file, wanted in files.items()):
         raise WeightsError(
-            "the manifest of the model's weights is unreadable", where=str(where), todo=_REMEDY
-        ) from error
-    texts = isinstance(name, str) and isinstance(simulator, str)
-    counts = (shape, manifest.get("parameters", {}))
-    sizes = all(isinstance(c, dict) and all(type(n) is int and n > 0 for n in c.values()) for c in counts)
-    if not complete or not texts or not sizes:
-        raise WeightsError("the model's weights are of another format", where=str(where), todo=_REMEDY)
+            "the manifest of the model's weights names a file that is not one of its folder", where=str(where),
+            todo=_REMEDY,
+        )  # fmt: skip
+    if not _can_be(shape) or any(count > _PARAMETERS_MOST for count in counts.values()):
+        raise WeightsError("a size in the manifest of the model's weights is too large", where=str(where), todo=_REMEDY)
     if any(manifest.get(key) != value for key, value in interface().items()):
-        raise WeightsError("the model's weights are for another version", where=str(where), todo=_REMEDY)
+        raise _misfit("for another version", where)
     return dict(manifest)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 200 and value.isprintable()
+
+
+def _are_sizes(value: object) -> bool:
+    return isinstance(value, dict) and all(type(n) is int and n > 0 for n in value.values())
+
+
+def _can_be(shape: dict[str, int]) -> bool:
+    """Whether networks of these sizes fit into a computer: looked at before anything is allocated for them."""
+    if any(size > MOST.get(name, OTHERS_MOST) for name, size in shape.items()):
+        return False
+    if not shape.keys() >= {"width", "window", "dilation", "encoder_layers"}:
+        return True  # whoever needs them says that they are missing
+    reach = shape["window"] * sum(int(shape["dilation"] ** layer) for layer in range(shape["encoder_layers"]))
+    return reach * 2 * shape["width"] <= MOST_KEYS
+
+
+def _unreadable(where: Path) -> WeightsError:
+    return WeightsError("the manifest of the model's weights is unreadable", where=str(where), todo=_REMEDY)
+
+
+def _misfit(how: str, where: Path) -> WeightsError:
+    return WeightsError(f"the model's weights are {how}", where=str(where), todo=_REMEDY)
 
 
 def _check(path: Path, wanted: str) -> None:

@@ -1,5 +1,8 @@
+import hashlib
 import json
 import shutil
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +14,23 @@ from reactdiff_ros.model.groups import LATENT_COUNT
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import MANIFEST, find_weights
+from reactdiff_ros.model.weights import GRAPHS, MANIFEST, find_weights
+
+LIVE = Path(__file__).resolve().parents[2] / "resource" / "models" / "live"
+LIVE_SHAPE = json.loads((LIVE / MANIFEST).read_text())["shape"]
 
 
 @pytest.fixture
 def copied(random_weights, tmp_path):
     shutil.copytree(random_weights, tmp_path / "live")
+    return tmp_path / "live"
+
+
+@pytest.fixture
+def shipped(tmp_path):
+    """The shipped manifest alone: what is wrong with it is said before another file is opened."""
+    (tmp_path / "live").mkdir()
+    shutil.copy(LIVE / MANIFEST, tmp_path / "live")
     return tmp_path / "live"
 
 
@@ -85,6 +99,78 @@ def test_weights_of_another_format(copied, changes):
     rewrite(copied, **changes)
     with pytest.raises(WeightsError, match=r"another (format|version).*"):
         Networks(find_weights(copied))
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b"\xff", b"1" * 5000])
+def test_a_manifest_that_breaks_parsers(tmp_path, content):
+    (tmp_path / MANIFEST).write_bytes(content)
+    with pytest.raises(WeightsError, match=r"manifest .* unreadable"):
+        find_weights(tmp_path)
+
+
+DEEP: list = []
+for _ in range(500):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"files": [f"{name}.onnx" for name in GRAPHS]}, "of another format"),
+        ({"files": {}}, "of another format"),
+        ({"files": dict.fromkeys([f"{name}.onnx" for name in GRAPHS], 3)}, "names a file"),
+        ({"emphasis": {"feedback": "none", "step": 1}}, "unreadable"),
+        ({"emphasis": {"step": {"a": 1}}}, "unreadable"),
+        ({"emphasis": {"step": [10**400] * LATENT_COUNT}}, "unreadable"),
+        ({"emphasis": {"step": [[1.0], [1.0, 2.0]]}}, "unreadable"),
+        ({"emphasis": {"step": DEEP}}, "unreadable"),
+        ({"emphasis": ["step"]}, "unreadable"),
+        ({"emphasis": {"step": [1.0]}}, "another version"),
+        ({"emphasis": {"step": [1e300] * LATENT_COUNT}}, "no filter"),
+        ({"emphasis": {"step": [float("nan")] * LATENT_COUNT}}, "no filter"),
+        ({"emphasis": {"step": [0.0] * LATENT_COUNT}}, "no filter"),
+        ({"name": "\ud800"}, "of another format"),
+        ({"name": "a\nb"}, "of another format"),
+        ({"simulator": "x" * 10_000}, "of another format"),
+        ({"parameters": {"encoder": 10**30}}, "too large"),
+    ],
+)
+def test_a_manifest_that_means_nothing(shipped, changes, why):
+    rewrite(shipped, **changes)
+    with pytest.raises(WeightsError, match=why) as caught:
+        find_weights(shipped)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [10**6, 10**12, 10**300])
+@pytest.mark.parametrize("name", sorted(LIVE_SHAPE))
+def test_sizes_are_looked_at_before_anything_is_allocated(shipped, name, size):
+    rewrite(shipped, shape={**LIVE_SHAPE, name: size})
+    tracemalloc.start()
+    try:
+        with pytest.raises(WeightsError, match="size in the manifest of the model's weights is too large"):
+            find_weights(shipped)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_sizes_that_are_large_together(shipped):
+    rewrite(shipped, shape={**LIVE_SHAPE, "dilation": 16, "encoder_layers": 16})
+    with pytest.raises(WeightsError, match="too large"):
+        find_weights(shipped)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/b", "..", ".", "", "a\\b", "C:x", "a\0b", "\ud800"])
+def test_no_file_beyond_the_folder_is_opened(shipped, name, monkeypatch):
+    (shipped.parent / "secret").write_bytes(b"secret")
+    files = json.loads((shipped / MANIFEST).read_text())["files"]
+    rewrite(shipped, files={name: hashlib.sha256(b"secret").hexdigest(), **files})
+    opened = []
+    monkeypatch.setattr("reactdiff_ros.model.weights.sha256", opened.append)
+    with pytest.raises(WeightsError, match="names a file that is not one of its folder"):
+        find_weights(shipped)
+    assert not opened
 
 
 @pytest.mark.parametrize(
