@@ -27,8 +27,8 @@ class AvatarConfig:
     """More host names or addresses under which the page may be opened (a robot's name in the lab's network)."""
     max_clients: int = 50
     """Pages that may be open at the same time."""
-    stale_s: float = 0.5
-    """The face turns neutral when no expression came for this long, seconds."""
+    stale_s: float = 0.4
+    """The face turns neutral when no expression came for this long, seconds. Asked are 0.5 s: the rest is slack."""
 
     def __post_init__(self) -> None:
         _check(bool(_HOST.fullmatch(self.host)), "host", self.host, "give an address such as 127.0.0.1")

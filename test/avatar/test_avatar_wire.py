@@ -196,3 +196,12 @@ def test_who_may_talk_to_the_page(bound: str, host: str | None, origin: str | No
 def test_a_bad_setting_is_one_sentence(bad: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="setting"):
         AvatarConfig(**bad)  # type: ignore[arg-type]
+
+
+def test_the_face_is_neutral_half_a_second_after_its_input_died() -> None:
+    """With slack for a picture of the page, and for the server's timers."""
+    stale_s = AvatarConfig().stale_s
+    assert 0.3 <= stale_s <= 0.5 - 0.1
+    before_the_server_says_it = re.search(r"this\.staleMs = (\d+);", (PAGE / "link.js").read_text())
+    assert before_the_server_says_it is not None
+    assert int(before_the_server_says_it[1]) == round(stale_s * 1000)

@@ -24,7 +24,7 @@ export function decode(buffer) {
 export class Link {
   constructor({ onFrame, onStatus, onChange, read = decode }) {
     Object.assign(this, { onFrame, onStatus, onChange, read });
-    this.staleMs = 500;
+    this.staleMs = 400;
     this.connected = false;
     this.reason = "connecting";
     this.attempts = 0;
