@@ -9,17 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from faces_shown import show
 from reactdiff_ros.msg import ExpressionFrame as ExpressionMessage
 from ros_harness import START_S, RosGraph
 
-from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.emulators.rig import Rig
-from reactdiff_ros.nodes import convert
+from reactdiff_ros.evaluation.bench.emulated import Stamped
 from reactdiff_ros.robots.calibration import save_calibration
 from reactdiff_ros.robots.profile import load_profile
-from reactdiff_ros.types import ExpressionFrame
 
 NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expression"
 PROFILE = """\
@@ -72,18 +70,6 @@ def schedule(policy: int, priority: int) -> None:
     """How this thread and those that it starts are scheduled, where the account may choose."""
     with suppress(OSError):
         os.sched_setscheduler(0, policy, os.sched_param(priority))
-
-
-class Stamped(list[int]):
-    """Goals, and when they came (steady, s)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.times: list[float] = []
-
-    def append(self, goal: int) -> None:
-        self.times.append(time.monotonic())
-        super().append(goal)
 
 
 class Bench:
@@ -157,19 +143,10 @@ class Bench:
 
     def show(self, seconds: float, **coefficients: float) -> None:
         """Publish a face at 50 Hz, without bursts after a delay."""
-        values = np.zeros(58, np.float32)
-        for name, value in coefficients.items():
-            values[INDEX[name]] = value
         if self._faces is None:
             self._faces = self.graph.node.create_publisher(ExpressionMessage, EXPRESSION, 10)
             self.graph.until(lambda: self._faces.get_subscription_count() > 0, START_S, "the node listens")
-        due_s = time.monotonic()
-        for _ in range(round(50 * seconds)):
-            now_ns = self.graph.node.get_clock().now().nanoseconds
-            frame = ExpressionFrame(now_ns, values, "listening", ("reaction",), None, None, None, None)
-            self._faces.publish(convert.expression_message(frame))
-            due_s = max(due_s + 0.02, time.monotonic())
-            self.graph.spin(due_s - time.monotonic())
+        show(self.graph, self._faces.publish, seconds, coefficients)
 
     def say(self, message: Any) -> None:
         """Publish one message as a face, for a fiftieth of a second."""

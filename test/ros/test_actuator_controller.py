@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import faces_shown
 import numpy as np
 import pytest
 import rclpy
@@ -11,10 +12,7 @@ from ros_harness import RosGraph
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.nodes import convert
 from reactdiff_ros.robots.profile import load_profile
-from reactdiff_ros.types import ExpressionFrame
 
 pytestmark = pytest.mark.ros
 NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expression"
@@ -56,17 +54,7 @@ def graph(tmp_path):
 
 
 def show(graph, seconds, **coefficients):
-    values = np.zeros(58, np.float32)
-    for name, value in coefficients.items():
-        values[INDEX[name]] = value
-    due_s = time.monotonic()
-    for _ in range(round(50 * seconds)):
-        frame = ExpressionFrame(
-            graph.node.get_clock().now().nanoseconds, values, "listening", (), None, None, None, None
-        )
-        graph.publish(EXPRESSION, convert.expression_message(frame))
-        due_s = max(due_s + 0.02, time.monotonic())
-        graph.spin(due_s - time.monotonic())
+    faces_shown.show(graph, lambda message: graph.publish(EXPRESSION, message), seconds, coefficients)
 
 
 def until(graph, state):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
-import numpy as np
+import faces_shown
 import pytest
 from network_robots import FakeReachy
 from ros_harness import RosGraph
 
-from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.nodes import convert
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.types import ExpressionFrame
 
 pytestmark = pytest.mark.ros
 NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expression"
@@ -42,16 +37,7 @@ def graph(tmp_path, reachy):
 
 
 def show(graph, seconds, **coefficients):
-    values = np.zeros(58, np.float32)
-    for name, value in coefficients.items():
-        values[INDEX[name]] = value
-    due_s = time.monotonic()
-    for _ in range(round(50 * seconds)):
-        now_ns = graph.node.get_clock().now().nanoseconds
-        frame = ExpressionFrame(now_ns, values, "listening", (), None, None, None, None)
-        graph.publish(EXPRESSION, convert.expression_message(frame))
-        due_s = max(due_s + 0.02, time.monotonic())
-        graph.spin(due_s - time.monotonic())
+    faces_shown.show(graph, lambda message: graph.publish(EXPRESSION, message), seconds, coefficients)
 
 
 def until(graph, state):

@@ -1,0 +1,28 @@
+"""Faces that a test publishes, at the rate of the real ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from ros_harness import RosGraph
+
+from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.nodes import convert
+from reactdiff_ros.types import ExpressionFrame
+
+
+def show(graph: RosGraph, publish: Callable[[Any], None], seconds: float, coefficients: dict[str, float]) -> None:
+    """Publish a face at 50 Hz, without bursts after a delay."""
+    values = np.zeros(58, np.float32)
+    for name, value in coefficients.items():
+        values[INDEX[name]] = value
+    due_s = time.monotonic()
+    for _ in range(round(50 * seconds)):
+        now_ns = graph.node.get_clock().now().nanoseconds
+        frame = ExpressionFrame(now_ns, values, "listening", ("reaction",), None, None, None, None)
+        publish(convert.expression_message(frame))
+        due_s = max(due_s + 0.02, time.monotonic())
+        graph.spin(due_s - time.monotonic())
