@@ -100,9 +100,11 @@ class ServoBus(Make):
         return self._health[joint].reading
 
     def check(self) -> dict[str, Fault]:
-        """Identify every joint anew, and measure it."""
+        """Identify every joint anew, and measure it; what lasts until a joint is armed is over where it is not."""
         for health in self._health.values():
             health.verified, health.fault, health.misses = False, None, 0
+            if health.axis.joint not in self._armed:
+                self._forgive(health)
             for _ in range(3):
                 if self._port is None or self._ask(health):
                     break
@@ -274,6 +276,11 @@ class ServoBus(Make):
             self._armed.clear()
         return now_s
 
+    @staticmethod
+    def _forgive(health: Health) -> None:
+        if health.alarm is not None and health.alarm.kind in UNTIL_ARMED:
+            health.alarm = None
+
     def _may_arm(self, health: Health) -> Fault | None:
         if self._port is None:
             return GONE
@@ -282,8 +289,7 @@ class ServoBus(Make):
             return Fault("uncalibrated", "it is not calibrated: reactdiff robot calibrate")
         if calibration.id != health.axis.id:
             return Fault("calibration", f"its calibration is that of id {calibration.id}: calibrate again")
-        if health.alarm is not None and health.alarm.kind in UNTIL_ARMED:
-            health.alarm = None
+        self._forgive(health)
         if not health.verified:
             self._ask(health)
         return health.wrong or (None if health.verified else Fault("no_answer", "it does not answer"))

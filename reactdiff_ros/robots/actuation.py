@@ -163,16 +163,31 @@ class Actuation:
         try:
             if self._preparation is not None:
                 raise ArmingError("the robot is armed", where="preparing", todo="disarm it, then reset")
-            self._follower.reset()
+            gone = [n for n in self.hardware.joints if self._on[n] and not self.hardware.takes_commands(n)]
+            self._follower.reset(gone)
         except ArmingError as error:
             request.finish(False, str(error))
             return
         self._stopped = False
-        request.finish(True, "cleared: it can be enabled when it is down and let go")
+        for name in gone:
+            self._on[name] = False
+            if self.profile.joints[name].lowered is None:
+                self.hardware.release(name)
+        self._ask_anew()
+        obstacles = "; ".join(self._all_obstacles())
+        then = f", but it cannot be enabled yet: {obstacles}" if obstacles else ": it can be enabled when it is let go"
+        request.finish(True, f"cleared{then}")
+
+    def _ask_anew(self) -> None:
+        """A driver remembers that its watchdog expired until it is asked: without this, nothing could be enabled."""
+        self.hardware.ask_anew()
+        self._last_s = self._clock()  # the time that it took is no stall
 
     def _begin(self, request: Request) -> None:
         state = self._follower.state
         refused = ""
+        if state == "disarmed" and self._all_obstacles():
+            self._ask_anew()
         if state == "stopped":
             refused = f"it is stopped ({self._follower.fault or 'software stop'}): find out why, then reset"
         elif state != "disarmed":
@@ -279,12 +294,17 @@ class Actuation:
     def _down(self, name: str, positions: Mapping[str, float]) -> bool:
         """Whether a joint may be let go: one that would fall, and did not hear how it was lowered, goes on holding."""
         falls = self.profile.joints[name].on_fault == "lower_then_release"
-        return not falls or self.hardware.takes_commands(name) or name not in self.hardware.joints
+        return not falls or self._hears(name)
+
+    def _hears(self, name: str) -> bool:
+        """Whether a joint goes where it is told, as far as can be known."""
+        return self.hardware.takes_commands(name) or name not in self.hardware.joints
 
     def _remember(self) -> None:
         if self._began:
             positions = self._follower.positions()
-            self._saved |= {name: positions[name] for name in self._blind if self._on[name]}
+            heard = [n for n in self._blind if self._on[n] and self._hears(n)]
+            self._saved |= {name: positions[name] for name in heard}
 
     def _all_obstacles(self) -> tuple[str, ...]:
         found = [*self._own_obstacles, *self._others.values()]

@@ -149,6 +149,13 @@ class Hardware:
         for name in self._open_buses():
             self._do(name, lambda bus: bus.check())
 
+    def ask_anew(self) -> None:
+        """Ask drivers with faults, as `check` does, unless their joints take commands: what is over is forgotten."""
+        for name in self._open_buses():
+            bus, failed = self._buses[name], self._broken.pop(name, "")
+            if (failed or bus.faults()) and not bus.armed:
+                self._do(name, lambda bus: bus.check())
+
     def poll(self, budget_s: float) -> None:
         """Measure as many joints as fit into `budget_s`, in turns; let go what could not be before."""
         buses = self._open_buses()

@@ -16,8 +16,8 @@ of receipt, and what was measured. One tick is one command; a tick that comes la
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from collections.abc import Mapping as MappingOf
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -169,8 +169,11 @@ class Follower:
         if joint.on_fault == "release":
             self._torque[i] = False
 
-    def reset(self) -> None:
+    def reset(self, gone: Collection[str] = ()) -> None:
         """Clear stop and faults of a robot that is stopped or disarmed: what still holds is lowered and let go.
+
+        Args:
+            gone: joints that take no commands any more: lowering them would be pretence.
 
         Raises:
             ArmingError: it is moving; disarm it first.
@@ -179,6 +182,7 @@ class Follower:
             raise ArmingError("the robot is armed", where=self._state, todo="disarm it, then reset")
         self._own, self._joint_faults = {}, {}
         self._fault, self._software_stop, self._lower_after_stop = "", False, False
+        self._torque = [t and name not in gone for name, t in zip(self.names, self._torque, strict=True)]
         if self._state == "stopped":
             if not any(self._motion.velocity):
                 self._motion.place(self._motion.position)

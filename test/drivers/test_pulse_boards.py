@@ -102,6 +102,18 @@ def test_after_a_silence_the_board_has_gone_home_and_nothing_jumps(maestro: Maes
     assert maestro.driver.faults() == {}
 
 
+def test_after_a_silence_a_check_reads_and_clears_the_boards_error(maestro: Maestro) -> None:
+    assert maestro.driver.arm("j0", 0.0) is None
+    assert until(lambda: bool(maestro.board.errors & 1 << 5), lambda: None)
+    maestro.driver.poll(0.05)
+    assert "went home" in str(maestro.driver.faults()["j0"])
+    maestro.driver.poll(0.05)
+    assert "went home" in str(maestro.driver.faults()["j0"])
+    assert maestro.driver.check() == {}
+    assert maestro.board.errors == 0
+    assert maestro.driver.arm("j0", 0.0) is None
+
+
 def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> None:
     assert maestro.driver.check() == {}
     assert maestro.driver.arm("j0", 0.0) is None

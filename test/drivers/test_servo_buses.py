@@ -342,6 +342,20 @@ def test_a_silent_host_stops_dynamixels_and_the_driver_knows(kind: str, tmp_path
 
 
 @pytest.mark.parametrize("kind", ["load"])
+def test_a_watchdog_that_expired_is_over_when_the_servos_are_checked(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path)
+    with bench.wire:
+        bench.driver.open()
+        bench.arm_all()
+        bench.clock.now_s += 3.0
+        bench.driver.command({"j1": 1.0})
+        bench.driver.poll(0.05)
+        assert {f.kind for f in bench.driver.faults().values()} == {"watchdog"}
+        bench.arm_all()
+        bench.driver.close()
+
+
+@pytest.mark.parametrize("kind", ["load"])
 def test_a_watchdog_that_stopped_one_servo_although_something_was_sent(kind: str, tmp_path: Path) -> None:
     bench = Bench(kind, tmp_path)
     with bench.wire:
