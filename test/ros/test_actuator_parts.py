@@ -11,7 +11,7 @@ from reactdiff_ros.drivers.axes import Axis
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.nodes.actuator_saved import Kept, state_folder
 from reactdiff_ros.nodes.actuator_trajectory import SILENT_S, TrajectoryDriver
-from reactdiff_ros.nodes.actuator_writers import UNKNOWN, Writers
+from reactdiff_ros.nodes.actuator_writers import NAMED_S, UNKNOWN, Writers
 from reactdiff_ros.robots.drivers import JointTrajectoryDriver
 
 
@@ -44,12 +44,42 @@ def test_a_node_that_was_started_again_is_tolerated_while_it_moves():
     assert not writers.look(twins, 33.0).now
 
 
-def test_a_publisher_without_a_name_gets_a_second_to_have_one():
+def test_a_node_that_was_started_again_twice_has_its_time_again():
+    writers = Writers("t")
+    two, three = (ends(*["/expression_node"] * n) for n in (2, 3))
+    assert not writers.look(two, 0.0).now
+    assert not writers.look(three, 15.0).now
+    assert not writers.look(two, 21.0).now
+    assert not writers.look(two, 40.0).now
+    assert writers.look(two, 46.0).now
+
+
+def test_a_publisher_without_a_name_gets_the_time_that_dds_may_take():
     writers = Writers("t")
     both = ends("/expression_node", f"/{UNKNOWN}")
-    assert not writers.look(both, 0.0).now
-    assert "an unknown node" in writers.look(both, 0.5).sentence
-    assert writers.look(both, 1.2).now
+    for now_s in (0.0, 0.2, 3.0, NAMED_S):
+        found = writers.look(both, now_s)
+        assert "an unknown node" in found.sentence  # it cannot be enabled meanwhile
+        assert not found.now
+    assert writers.look(both, NAMED_S + 0.2).now
+
+
+def test_the_time_for_a_name_begins_with_the_publisher_that_has_none():
+    writers = Writers("t")
+    old = ["/expression_node", "/expression_node"]
+    assert not writers.look(ends(*old), 0.0).now
+    assert not writers.look(ends(*old, f"/{UNKNOWN}"), 15.0).now
+    assert not writers.look(ends(*old, f"/{UNKNOWN}"), 15.0 + NAMED_S).now
+    assert writers.look(ends(*old, f"/{UNKNOWN}"), 15.2 + NAMED_S).now
+    assert not writers.look(ends(*old, "/expression_node"), 22.0).now
+
+
+def test_strangers_stop_at_once_whoever_has_no_name_yet():
+    assert Writers("t").look(ends("/a", "/b", f"/{UNKNOWN}"), 0.0).now
+    writers = Writers("t")
+    assert writers.look(ends(f"/{UNKNOWN}"), 0.0).sentence == ""
+    assert "2 unknown nodes publish t" in writers.look(ends(f"/{UNKNOWN}", f"/{UNKNOWN}"), 1.0).sentence
+    assert writers.look(ends(f"/{UNKNOWN}", f"/{UNKNOWN}"), 7.0).now
 
 
 def test_commands_and_a_stop_are_kept(tmp_path):
