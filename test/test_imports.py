@@ -58,6 +58,7 @@ HOMES = {
     "adafruit_blinka": {"drivers"},
     "rosbags": {"bags"},
     "click": {"cli"},
+    "segno": {"cli"},
 }
 # Time and randomness are arguments here.
 PURE = ("perception", "model", "expression", "robots", "drivers", "emulators", "outputs")

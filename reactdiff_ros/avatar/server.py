@@ -18,9 +18,12 @@ from reactdiff_ros.types import ExpressionFrame, FloatArray
 class AvatarServer(PageServer):
     """Shows the face in browsers. `start` and `stop` run on an event loop; `show` and `status` on any thread."""
 
-    def __init__(self, config: AvatarConfig | None = None, desk: Desk | None = None) -> None:
+    open_to_all = frozenset({"/healthz", "/api/robot/stop"})
+    """Whether it runs, for supervisors; and whoever sees a robot do harm may stop it."""
+
+    def __init__(self, config: AvatarConfig | None = None, desk: Desk | None = None, *, link_token: str = "") -> None:
         """`desk` takes the commands to a robot's actuator; without one, pages have none to give."""
-        super().__init__(config)
+        super().__init__(config, link_token)
         self._desk = desk
         self._frame: ExpressionFrame | None = None
         self._message: bytes | None = None

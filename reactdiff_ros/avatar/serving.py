@@ -13,6 +13,7 @@ from aiohttp import WSCloseCode, web
 from reactdiff_ros.avatar.client import Client
 from reactdiff_ros.avatar.config import AvatarConfig
 from reactdiff_ros.avatar.guard import Guard
+from reactdiff_ros.avatar.link import Door, is_this_machine
 from reactdiff_ros.avatar.pages import PageFile, load_pages
 from reactdiff_ros.avatar.wire import to_json
 from reactdiff_ros.errors import DeviceError
@@ -37,8 +38,13 @@ class PageServer:
     folders: tuple[str, ...] = ("page",)
     """Where the page's files are; of two with the same name the later folder's is served."""
 
-    def __init__(self, config: AvatarConfig | None = None) -> None:
+    open_to_all: frozenset[str] = frozenset()
+    """Addresses that ask for no token beyond this machine either."""
+
+    def __init__(self, config: AvatarConfig | None = None, link_token: str = "") -> None:
+        """`link_token` is asked for where the page is served beyond this machine; empty: a new one."""
         self.config = config or AvatarConfig()
+        self._door = None if is_this_machine(self.config.host) else Door(link_token)
         self.url = ""
         self._guard = Guard(self.config.host, self.config.extra_hosts)
         self._pages: dict[str, PageFile] = {}
@@ -59,6 +65,11 @@ class PageServer:
     def understood(self, client: Client, report: dict[str, Any]) -> bool:
         """Take what a page says beyond its frame rate; False: it means nothing here."""
         return True
+
+    @property
+    def link_token(self) -> str:
+        """What the page's link holds; empty: the page asks for nothing."""
+        return "" if self._door is None else self._door.token
 
     # ---- life
 
@@ -142,6 +153,11 @@ class PageServer:
         reason = self._guard.refuses(request.headers.get("Host"), request.headers.get("Origin"))
         if reason is not None:
             return web.Response(status=403, text=reason + "\n", headers=_HEADERS)
+        if self._door is not None and request.path not in self.open_to_all:
+            answer = self._door.refuses(request) or self._door.welcome(request)
+            if answer is not None:
+                answer.headers.update(_HEADERS)
+                return answer
         try:
             response = await handler(request)
         except web.HTTPException as error:

@@ -100,6 +100,7 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option("--avatar/--no-avatar", default=True, help="Serve the screen face (yes).")
 @click.option("--look", metavar="NAME", help="Look of the screen face.")
 @click.option("--port", type=click.IntRange(1024, 65535), help="Port of the page; the next free one if it is taken.")
+@click.option("--host", metavar="ADDRESS", help="Address of the page; beyond this machine, its link has a token.")
 @click.option("--robot", metavar="NAME", help="Robot: a file of config/robots by its name, or the path of one.")
 @click.option("--namespace", default="", metavar="NAME", help="ROS namespace of all nodes.")
 @click.option("--lan", is_flag=True, help="Let other machines find the nodes (else DDS stays on this machine).")
@@ -120,6 +121,7 @@ def listen(
     avatar: bool,
     look: str | None,
     port: int | None,
+    host: str | None,
     robot: str | None,
     namespace: str,
     lan: bool,
@@ -145,14 +147,14 @@ def listen(
         raise click.UsageError("--once needs --clip")
     if camera == "none" and microphone == "none" and given.get("use_sim_time") != "true":
         raise click.UsageError("without a camera and a microphone there is nobody to listen to")
-    if not avatar and (look or port):
-        raise click.UsageError("--look and --port need the avatar")
+    if not avatar and (look or port or host):
+        raise click.UsageError("--look, --port and --host need the avatar")
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
 
     options_given = {"policy": policy, "backend": backend, "avatar": look if avatar else "none", "robot": robot}
     arguments = given | {k: v for k, v in options_given.items() if v is not None}
-    parameters = {"seed": seed, "port": port, "style": style, "loop": False if once else None}
+    parameters = {"seed": seed, "port": port, "host": host, "style": style, "loop": False if once else None}
     try:
         if style is not None and params is None:  # such a file may name another file of styles
             _check_style(style)
@@ -229,12 +231,18 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
 
 def _announce(graph: LiveGraph, as_json: bool, robot: bool) -> None:
     from reactdiff_ros.cli.output import dumps
+    from reactdiff_ros.cli.page_link import page_links, qr_code
 
+    urls = page_links(graph)
     with suppress(OSError):
         if not as_json:
-            print(f"The face is here (Ctrl-C ends it): {graph.url}", flush=True)
+            print(f"The face is here (Ctrl-C ends it): {urls[0]}", flush=True)
+            for url in urls[1:]:
+                print(f"  or, in another network: {url}", flush=True)
+            if urls[0] != graph.url:
+                print(qr_code(urls[0]), end="", flush=True)
             if robot:
                 print(f"To arm the robot from there, type this token into the panel: {graph.page_token}", flush=True)
         elif not getattr(sys.stdout, "closed", False):
             token = {"page_token": graph.page_token} if robot else {}
-            print(dumps({"url": graph.url, "nodes": graph.supervisor.pids(), **token}), flush=True)
+            print(dumps({"url": urls[0], "nodes": graph.supervisor.pids(), **token}), flush=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.link import LINK_VARIABLE, Door, links
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ReactdiffError
@@ -58,13 +60,15 @@ class AvatarNode(ReactdiffNode):
         names = ("host", "port", "look", "max_clients", "stale_s")
         hosts = tuple(name.strip() for name in str(self.values["extra_hosts"]).split(",") if name.strip())
         self._config = AvatarConfig(**{n: self.values[n] for n in names}, extra_hosts=hosts)
+        given = os.environ.get(LINK_VARIABLE, "").strip()
+        self._link_token, self._link_told = Door(given).token, bool(given)
         self.backend = "aiohttp"
 
     def start(self) -> None:
         """Serve the page and subscribe; a port that cannot be had is tried again."""
         self._loop: EventLoop | None = EventLoop()
         self._robot = RobotWatch(self)
-        self._server = AvatarServer(self._config, self._robot.desk)
+        self._server = AvatarServer(self._config, self._robot.desk, link_token=self._link_token)
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
         self._recorder_ns = 0
@@ -118,6 +122,11 @@ class AvatarNode(ReactdiffNode):
             return
         self.solved("server")
         self.get_logger().info(f"face at {url}")
+        if self._server.link_token and not self._link_told:
+            # Not through the log, which goes over the network and into recordings.
+            print(
+                f"Whoever opens one of these links sees the face: {' '.join(links(url, self._link_token))}", flush=True
+            )
 
     def _on_expression(self, message: Any) -> None:
         frame = convert.expression_value(message)

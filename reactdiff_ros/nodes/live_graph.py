@@ -11,6 +11,7 @@ import shutil
 import socket
 import struct
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ SAY_AGAIN_S = 10.0
 WARN_AFTER_S = 4.0
 """A warning is said when it has lasted for so long: many pass by themselves."""
 _NUMBER = re.compile(r"\d+")
-_URL = re.compile(r"http://[\w.\-]+:\d+/?")
+_URL = re.compile(r"http://(?:[\w.\-]+|\[[\da-fA-F:.]+\]):\d+/?")
 
 
 @dataclass(frozen=True)
@@ -215,11 +216,14 @@ class LiveGraph:
         self, options: LiveOptions, say: Callable[[str], None], folder: Path, limits: Limits | None = None
     ) -> None:
         from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, new_token
+        from reactdiff_ros.avatar.link import LINK_VARIABLE, new_link_token
 
         self.options = options
         self.environment = graph_environment(options)
         self.page_token = self.environment.setdefault(TOKEN_VARIABLE, new_token())
         """With it the face's page may arm a robot: to be told to whoever sees the terminal."""
+        self.link_token = self.environment.setdefault(LINK_VARIABLE, new_link_token())
+        """What the face's page asks for where it is served beyond this machine: part of the link to be told."""
         self.url: str | None = None
         self.reports: dict[str, NodeReport] = {}
         self.watch: GraphWatch | None = None
@@ -332,14 +336,22 @@ class LiveGraph:
 
 
 def page_answers(url: str, timeout_s: float = 0.5) -> bool:
-    """Whether a GET of `url` is answered with a page now."""
+    """Whether a GET of `url` is answered now, with a page, or by one that asks for its token."""
+    return page_status(url, timeout_s) in (200, 401)
+
+
+def page_status(url: str, timeout_s: float = 0.5) -> int:
+    """The status of the answer to a GET of `url`, 401 where the page asks for its token; 0: there is none."""
     try:
         # A proxy of the environment does not know this machine's own ports.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(url, timeout=timeout_s) as answer:
-            return bool(answer.status == 200 and answer.read(1))
+            return int(answer.status) if answer.read(1) else 0
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
     except (OSError, ValueError):
-        return False
+        return 0
 
 
 def state_folder() -> Path:

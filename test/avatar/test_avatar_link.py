@@ -1,0 +1,107 @@
+"""The link of a page beyond this machine: who has it comes in, once and for the time of the browser's session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.link import Door, is_this_machine, links, new_link_token
+from reactdiff_ros.errors import ConfigError
+
+TOKEN = "a-token_of-22-letters0"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[AvatarServer]:
+    server = AvatarServer(AvatarConfig(port=0, host="0.0.0.0"), link_token=TOKEN)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def session() -> aiohttp.ClientSession:
+    """A browser: cookies of numbers too."""
+    return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=aiohttp.ClientTimeout(10))
+
+
+async def status(browser: aiohttp.ClientSession, url: str, **headers: str) -> int:
+    async with browser.get(url, headers=headers) as answer:
+        return answer.status
+
+
+async def test_the_link_opens_page_files_values_and_websocket(server: AvatarServer) -> None:
+    async with session() as browser:
+        assert await status(browser, server.url) == 401
+        async with browser.get(f"{server.url}?look=paper&token={TOKEN}") as answer:
+            assert answer.status == 200
+            assert "<title>" in await answer.text()
+            assert str(answer.url) == server.url + "?look=paper", "no token in the address bar"
+            cookie = answer.history[0].cookies[f"reactdiff-{answer.url.port}"]
+            assert cookie["httponly"]
+            assert cookie["samesite"] == "Lax"
+            assert answer.history[0].headers["Cache-Control"] == "no-store"
+        for path in ("", "main.js", "api/status", "api/expression"):
+            assert await status(browser, server.url + path) == 200
+        async with browser.ws_connect(server.url + "ws") as line:
+            assert (await line.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT
+    async with session() as other:
+        assert await status(other, server.url) == 401
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await other.ws_connect(server.url + "ws")
+
+
+async def test_programs_bring_the_token_as_a_bearer(server: AvatarServer) -> None:
+    async with session() as program:
+        assert await status(program, server.url + "api/status", Authorization=f"Bearer {TOKEN}") == 200
+        for wrong in (f"Basic {TOKEN}", "Bearer", "Bearer x", TOKEN, f"Bearer {TOKEN.upper()}"):
+            assert await status(program, server.url + "api/status", Authorization=wrong) == 401
+
+
+@pytest.mark.parametrize(
+    "query", ["token=", "token=%ed%a0%80", "token=%00", f"token=x&token={TOKEN}", "TOKEN=" + TOKEN]
+)
+async def test_wrong_links(server: AvatarServer, query: str) -> None:
+    async with session() as browser:
+        assert await status(browser, f"{server.url}?{query}") == 401
+
+
+async def test_a_token_does_not_open_for_other_sites(server: AvatarServer) -> None:
+    async with session() as browser:
+        url = f"{server.url}api/status?token={TOKEN}"
+        assert await status(browser, url, Origin="http://evil.example") == 403
+        assert await status(browser, url, Host="evil.example") == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
+async def test_this_machine_needs_no_token(host: str) -> None:
+    assert AvatarServer(AvatarConfig(port=0, host=host)).link_token == ""
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "robot.lab", "10.0.0.1", "localhost.evil.example"])
+def test_other_hosts_need_one_which_is_new_each_time(host: str) -> None:
+    one, two = (AvatarServer(AvatarConfig(port=0, host=host)).link_token for _ in range(2))
+    assert len(one) >= 22
+    assert one != two
+    assert not is_this_machine(host)
+
+
+@pytest.mark.parametrize("token", ["short", "x" * 129, "with space in it 123", "a&token=bbbbbbbbbbbbb", "é" * 20])
+def test_a_token_that_is_none(token: str) -> None:
+    with pytest.raises(ConfigError, match="REACTDIFF_LINK_TOKEN"):
+        Door(token)
+
+
+def test_links_name_addresses_that_others_can_reach() -> None:
+    addresses = ["127.0.0.1", "192.168.1.5", "10.1.2.3", "::1", "fe80::1%eth0", "fe80::2", "2001:db8::7", "no address"]
+    assert links("http://127.0.0.1:8765/", "t", addresses) == [
+        "http://192.168.1.5:8765/?token=t",
+        "http://10.1.2.3:8765/?token=t",
+    ]
+    assert links("http://[::1]:8765/", "t", addresses) == ["http://[2001:db8::7]:8765/?token=t"]
+    assert links("http://127.0.0.1:8765/", "t", []) == ["http://127.0.0.1:8765/?token=t"]
+    assert links("http://robot.lab:8765/", "t", addresses) == ["http://robot.lab:8765/?token=t"]
+    assert all(link.endswith(":1/?token=t") for link in links("http://127.0.0.1:1/", "t"))
+    assert Door(new_link_token()).token
