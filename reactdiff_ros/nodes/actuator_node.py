@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from reactdiff_ros.robots.profile import Profile, load_profile
 
 from . import convert
 from .actuator_controllers import Controllers
+from .actuator_discovery import wider_than_this_machine
 from .actuator_drivers import make_hardware
 from .actuator_joints import JointStates
 from .actuator_loop import BusThread
@@ -52,6 +54,8 @@ class ActuatorNode(ReactdiffNode):
     def setup(self) -> None:
         """Read the profile, and what was kept of the last run."""
         self._profile: Profile = load_profile(str(self.values["robot"]))
+        self._reach = wider_than_this_machine(os.environ)
+        self._set("discovery", self._reach, Level.WARN)
         self._kept = Kept(state_folder(str(self.values["state_dir"])), self._profile.name)
         self._states = self.advertise(STATE)
         self._joints = JointStates(self, self.advertise(JOINTS), tuple(self._profile.joints))
@@ -145,6 +149,10 @@ class ActuatorNode(ReactdiffNode):
 
     def observe_health(self) -> None:
         """One problem for each kind of trouble, in force as long as it lasts."""
+        if getattr(self, "_reach", ""):
+            # Stated anew: of warnings the oldest is what the node says, and this one never ends.
+            self.health.solved("discovery")
+            self.health.problem("discovery", self._reach, Level.WARN)
         if getattr(self, "_thread", None) is None:
             return
         status = self._actuation.state
