@@ -9,9 +9,10 @@ from typing import Any, Final
 
 LINGER_S: Final = 30.0
 """A killed process is seen for the 20 s of DDS's lease beside the one that took its place."""
-NAMED_S: Final = 6.0
+NAMED_S: Final = 12.0
 """A publisher is discovered before the name of its node is; where that message is lost, it comes again with one of the
-heartbeats that DDS sends every 3 s. Until then a robot that moves goes on: most likely it is the one that came back."""
+heartbeats that DDS sends every 3 s; on a busy machine two were not enough. Until then a robot that moves goes on:
+most likely it is the one that came back."""
 UNKNOWN: Final = "_NODE_NAME_UNKNOWN_"
 NOBODY: Final = "an unknown node"
 

@@ -19,6 +19,7 @@ from sensor_msgs.msg import CompressedImage
 from reactdiff_ros import messages
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.faults.account import Said, Shown, Trace
 from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
 from reactdiff_ros.evaluation.faults.servos import Moved
@@ -89,8 +90,12 @@ class FaultBench:
         messages.fill_control(message, ControlValue(**values, style=style))
         self._publisher("listener/control").publish(message)
 
-    def reset_robot(self, seconds: float) -> None:
-        """Clear a stop of the robot, as a person would who has seen why; whether it did is in its next reports."""
+    def reset_robot(self, seconds: float) -> str:
+        """Clear a stop of the robot, as a person would who has seen why; what the actuator answers.
+
+        Raises:
+            ReactdiffError: it refuses, or does not answer within `seconds`.
+        """
         kind = interface("std_srvs/srv/Trigger", "srv")
         client = self._node.create_client(kind, "actuator_node/reset")
         try:
@@ -100,6 +105,11 @@ class FaultBench:
             answer = client.call_async(kind.Request())
             while not answer.done() and time.monotonic() < end_s:
                 self._watch.spin(0.05)
+            if not answer.done():
+                raise ReactdiffError("the actuator does not answer a reset", where="actuator_node")
+            if not answer.result().success:
+                raise ReactdiffError("the robot cannot be reset", where="actuator_node", todo=answer.result().message)
+            return str(answer.result().message)
         finally:
             self._node.destroy_client(client)
 

@@ -71,7 +71,7 @@ def test_the_time_for_a_name_begins_with_the_publisher_that_has_none():
     assert not writers.look(ends(*old, f"/{UNKNOWN}"), 15.0).now
     assert not writers.look(ends(*old, f"/{UNKNOWN}"), 15.0 + NAMED_S).now
     assert writers.look(ends(*old, f"/{UNKNOWN}"), 15.2 + NAMED_S).now
-    assert not writers.look(ends(*old, "/expression_node"), 22.0).now
+    assert not writers.look(ends(*old, "/expression_node"), 15.4 + NAMED_S).now
 
 
 def test_strangers_stop_at_once_whoever_has_no_name_yet():
@@ -79,7 +79,7 @@ def test_strangers_stop_at_once_whoever_has_no_name_yet():
     writers = Writers("t")
     assert writers.look(ends(f"/{UNKNOWN}"), 0.0).sentence == ""
     assert "2 unknown nodes publish t" in writers.look(ends(f"/{UNKNOWN}", f"/{UNKNOWN}"), 1.0).sentence
-    assert writers.look(ends(f"/{UNKNOWN}", f"/{UNKNOWN}"), 7.0).now
+    assert writers.look(ends(f"/{UNKNOWN}", f"/{UNKNOWN}"), NAMED_S + 0.2).now
 
 
 def test_commands_and_a_stop_are_kept(tmp_path):

@@ -106,13 +106,17 @@ class FaultRun:
         if not self._until(lambda: self._graph.active() and self._graph.url is not None, ACTIVE_S):
             raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s")
 
-    def _enable(self) -> None:
+    def _enable(self) -> list[str]:
         """Let the robot follow the face, if it does not; a stop is cleared. An actuator that refuses is started anew.
+
+        Returns:
+            What went wrong on the way: a reset or an actuator that had to be started anew to be enabled.
 
         Raises:
             ReactdiffError: it does not follow within twice SETTLE_S.
         """
-        begin_s, anew = time.monotonic(), False
+        begin_s, anew, refused = time.monotonic(), False, ""
+        found: list[str] = []
         while not self._until(lambda: self._robot_state() == FOLLOWING, 6.0):
             waited_s = time.monotonic() - begin_s
             if waited_s > 2 * SETTLE_S:
@@ -120,16 +124,36 @@ class FaultRun:
             if waited_s > SETTLE_S / 2 and not anew:
                 anew = True
                 self._say("the robot cannot be enabled: its actuator is started anew")
+                found.append(f"the robot could not be enabled again without a new actuator{refused and ': '}{refused}")
                 self._lab.kill("actuator_node")
             elif self._robot_state() == "stopped":
-                self._bench.reset_robot(6.0)
+                refusal = self._reset_robot()
+                found += [refusal] if refusal and refusal not in found else []
             elif self._robot_state() == "disarmed":
-                self._ask_robot()
+                refused = self._ask_robot()
+        return found
+
+    def _enabled_again(self) -> list[str]:
+        """What went wrong when the robot was enabled after a fault; what was measured of the fault is not lost by it."""
+        try:
+            return self._enable()
+        except ReactdiffError as error:
+            return [str(error)]
 
     def _robot_state(self) -> str:
         return str(self._bench.trace.moved[-1].state) if self._bench.trace.moved else ""
 
-    def _ask_robot(self) -> None:
+    def _reset_robot(self) -> str:
+        """What the actuator says against it; empty: it was reset."""
+        try:
+            self._say(f"the robot: {self._bench.reset_robot(6.0)}")
+        except ReactdiffError as error:
+            self._say(str(error))
+            return str(error)
+        return ""
+
+    def _ask_robot(self) -> str:
+        """What the actuator says against it; empty: it was enabled."""
         from reactdiff_ros.nodes.graph_robot import GraphRobot
 
         assert self._graph.watch is not None
@@ -137,6 +161,8 @@ class FaultRun:
             self._say(f"the robot: {GraphRobot(self._graph.watch).enable()}")
         except ReactdiffError as error:  # it may still be looking for its servos
             self._say(str(error))
+            return str(error)
+        return ""
 
     def inject(self, fault: Fault) -> dict[str, Any]:
         """One fault and what it did, for JSON.
@@ -169,6 +195,7 @@ class FaultRun:
             told = servo_account(self._bench.trace.moved, joints_of(self._robot.profile), begin_ns, end_ns)
             servos = told.as_dict()
             found += servo_violations(told, done, fault.bounds, by_itself=not fault.robot)
+            found += self._enabled_again()
         asked = {"normal_after_s": fault.bounds.normal_after_s, "face_dies": fault.bounds.face_dies}
         return {
             "fault": fault.name, "what": fault.what, "load": round(load, 2), "asked": asked, **done.as_dict(),
