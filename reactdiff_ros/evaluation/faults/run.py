@@ -134,7 +134,7 @@ class FaultRun:
         return found
 
     def _enabled_again(self) -> list[str]:
-        """What went wrong when the robot was enabled after a fault; what was measured of the fault is not lost by it."""
+        """What went wrong when the robot was enabled after a fault, whose figures are not lost by it."""
         try:
             return self._enable()
         except ReactdiffError as error:
