@@ -43,7 +43,7 @@ def test_shipped_weights_are_small_and_whole():
     weights = find_weights()
     sizes = [f.stat().st_size for f in weights.folder.iterdir()]
     assert max(sizes) < 8_000_000
-    assert sum(sizes) < 20_000_000
+    assert sum(sizes) < 32_000_000  # every network also in half precision, for GPUs
     assert (weights.folder / "README.md").is_file()
     assert (weights.folder / "model.safetensors").is_file()
     assert len(weights.simulator) >= 8
