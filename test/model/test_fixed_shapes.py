@@ -1,4 +1,4 @@
-"""Small batches have sessions without free axes: quicker, and the same bits."""
+"""Small batches have sessions without free axes: quicker, and the same but for rounding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def backend() -> OnnxRuntimeCpu:
 
 
 @pytest.mark.parametrize(("listeners", "candidates", "guidance"), [(1, 1, 1.0), (1, 4, 1.0), (4, 1, 1.0), (1, 2, 3.0)])
-def test_the_same_bits(backend: OnnxRuntimeCpu, listeners: int, candidates: int, guidance: float) -> None:
+def test_the_same_but_for_rounding(backend: OnnxRuntimeCpu, listeners: int, candidates: int, guidance: float) -> None:
     networks = Networks(find_weights(""), backend=backend)
     s = networks.shape
     rng = np.random.default_rng(5)
@@ -33,7 +33,8 @@ def test_the_same_bits(backend: OnnxRuntimeCpu, listeners: int, candidates: int,
     general = backend._denoiser_for
     backend._denoiser_for = lambda *sizes: backend._sessions["denoiser"]  # type: ignore[method-assign]
     try:
-        np.testing.assert_array_equal(quick, networks.sample(*given, steps=8, guidance=guidance, recall=8))
+        free = networks.sample(*given, steps=8, guidance=guidance, recall=8)
+        np.testing.assert_allclose(quick, free, atol=1e-5)
     finally:
         backend._denoiser_for = general  # type: ignore[method-assign]
 
