@@ -13,15 +13,16 @@ from typing import Any, Final
 
 from reactdiff_ros.cli.evidence_page import measured, verdict_word, verdicts
 from reactdiff_ros.cli.markdown import figure, generated, markdown_table
+from reactdiff_ros.cli.training import FINE_TUNING
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.verdicts import Figures
 from reactdiff_ros.model.weights import MANIFEST, find_weights
 
 LICENCE: Final = "apache-2.0"
-_OPTIONS: Final = ("seed", "minutes", "steps", "vae_steps", "batch", "learning_rate", "precision", "fold")
+_OPTIONS: Final = (
+    "seed", "minutes", "steps", "vae_steps", "batch", "worlds", "pool_steps", "learning_rate", "precision", "fold",
+)  # fmt: skip
 """Settings of a run that `reactdiff train` takes as options of the same name."""
-_IMPLIED: Final = {"learning_rate", "real_share", "average", "roll_after"}
-"""What --from sets by itself."""
 _SHORT: Final = ("simulator", "dyads", "response", "behaviour", "speed")
 """Parts whose bounds stand in the card; the others are in the page."""
 
@@ -179,7 +180,7 @@ def _command(run: Figures, name: str, before: str) -> str:
     if run["from"]:
         words.append(f"--from runs/{before}/checkpoint.pt" if before else "--from CHECKPOINT")
     for option in _OPTIONS:
-        implied = option in _IMPLIED and run["from"]
+        implied = run["from"] and settings.get(option) == FINE_TUNING.get(option)
         endless = option == "steps" and settings.get("minutes")
         if settings.get(option) not in (None, "", 0.0) and not implied and not endless:
             value = settings[option]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _ABLATIONS = ("history", "voice", "face", "real", "randomisation")
-_FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll_after": 0.0, "steps": 3000}
+FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll_after": 0.0, "steps": 3000}
 """What --from changes in the defaults: half recorded people, smaller steps."""
 
 
@@ -111,7 +111,7 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> TrainConfig:
         return replace(before, **allowed)
     if "start_from" in values:
         shape = config_from(read_checkpoint(Path(values["start_from"]))["config"]).shape
-        values = {**_FINE_TUNING, "shape": shape, **values}
+        values = {**FINE_TUNING, "shape": shape, **values}
         if "minutes" in values and "steps" not in given:
             values["steps"] = TrainConfig().steps
     elif "minutes" in values and "steps" not in values:
