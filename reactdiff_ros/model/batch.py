@@ -274,8 +274,9 @@ def _draw_alike(networks: Networks, drafts: Sequence[Draft]) -> list[Drawn]:
 def warm(networks: Networks, how: Sampling, listeners: int) -> None:
     """Draw nothing of use in every size of batch that up to `listeners` listeners need, so that no plan waits later.
 
-    With guidance too, which an eager listener has, and everybody who greets.
+    With guidance too, which an eager listener has, and everybody who greets. Every step is prepared by the first.
     """
+    how = replace(how, steps=1)
     eager = np.zeros((1, CONTROL_COUNT), dtype=np.float32)
     eager[:, CONTROL_NAMES.index("responsiveness")] = 1.0
     sizes = sorted({padded(n) for n in range(1, min(listeners, MOST) + 1)})
