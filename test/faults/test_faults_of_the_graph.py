@@ -31,7 +31,7 @@ def test_a_face_that_dies_comes_back_and_numbers_that_are_none_are_refused():
     rows = faults("expression-killed", "numbers-nan")
     killed, numbers = rows["expression-killed"], rows["numbers-nan"]
     assert killed["normal_after_s"] < SLACK * 2.0
-    assert killed["page_neutral_s"] is not None
+    assert killed["page_neutral_s"] is not None or killed["longest_gap_s"] < 0.8  # back before the page had missed it
     assert any("expression_node died (signal SIGKILL)" in said for said in killed["said"])
     assert numbers["finite"]
     assert any("is not finite" in said for said in numbers["said"])
