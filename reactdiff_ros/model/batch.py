@@ -20,9 +20,9 @@ from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion_listener import Asked, DiffusionListener
 from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import HORIZON_FRAMES, Listener
-from reactdiff_ros.model.planner import Draft, Drawn, finished
+from reactdiff_ros.model.planner import Draft, Drawn, draw_draft
 from reactdiff_ros.model.runtime import KeyCache, Networks
-from reactdiff_ros.model.sampler import Conditions, Sampling, draw, faces, guided, joined, ordinary
+from reactdiff_ros.model.sampler import Conditions, Sampling, guided, joined, ordinary
 from reactdiff_ros.types import FloatArray, Reaction, SpeakerFrame
 
 MOST: Final = 64
@@ -257,18 +257,18 @@ def _draw_alike(networks: Networks, drafts: Sequence[Draft]) -> list[Drawn]:
         parts = [getattr(d, name) for d in drafts]
         return np.asarray((np.concatenate(parts) if len(parts) > 1 else parts[0])[rows])
 
-    past = together("past")
-    conditions = joined([d.conditions for d in drafts]).take(rows)
-    leads = np.repeat([d.lead for d in drafts], sizes)[rows]
-    how = drafts[0].how
-    latents = draw(networks, together("speaker"), together("missing"), past, conditions, together("noise"), how, leads)
-    decoded = faces(networks, past, latents)
-    shown = finished(decoded, together("shown"), together("before"), how)
+    leads = np.concatenate([np.broadcast_to(d.lead, size) for d, size in zip(drafts, sizes, strict=True)])
+    all_drawn = draw_draft(networks, replace(
+        drafts[0], conditions=joined([d.conditions for d in drafts]).take(rows), lead=leads[rows], streams=[],
+        speaker=together("speaker"), missing=together("missing"), past=together("past"), noise=together("noise"),
+        shown=together("shown"), before=together("before"),
+    ))  # fmt: skip
     ends = np.cumsum(sizes)
-    return [
-        Drawn(latents[end - size : end], decoded[end - size : end], shown[end - size : end])
-        for end, size in zip(ends, sizes, strict=True)
-    ]
+    return [_cut(all_drawn, slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+
+
+def _cut(drawn: Drawn, rows: slice) -> Drawn:
+    return Drawn(drawn.latents[rows], drawn.faces[rows], drawn.shown[rows])
 
 
 def warm(networks: Networks, how: Sampling, listeners: int) -> None:

@@ -139,7 +139,8 @@ class Draft:
     missing: FloatArray
     """(N, speech)."""
     conditions: Conditions
-    lead: int
+    lead: int | NDArray[np.integer[Any]]
+    """Of all, or (N,)."""
     past: FloatArray
     """(N, past, L)."""
     noise: FloatArray

@@ -10,6 +10,7 @@ from model_drive import LATENCY, SLOT, drive
 from speaker_frames import session
 
 import reactdiff_ros.model.batch as batch_module
+import reactdiff_ros.model.planner as planner_module
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.model.batch import ListenerBatch, draw_together, encode_together, padded, warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
@@ -242,14 +243,14 @@ def test_batches_are_filled_up_to_few_sizes():
 
 def test_warming_up_draws_every_size_once_with_and_without_guidance(networks, monkeypatch):
     drawn = []
-    draw = batch_module.draw
+    draw = planner_module.draw
 
     def noted(n, speaker, missing, past, conditions, noise, how, lead):
         guided = bool((batch_module.guided(conditions, how) != 1.0).all())
         drawn.append((len(speaker), noise.shape[1], guided))
         return draw(n, speaker, missing, past, conditions, noise, how, lead)
 
-    monkeypatch.setattr(batch_module, "draw", noted)
+    monkeypatch.setattr(planner_module, "draw", noted)
     warm(networks, Sampling(steps=1, candidates=2), 5)
     assert drawn == [(n, k, guided) for n in (1, 2, 4, 8) for k in (1, 2) for guided in (False, True)]
     assert draw_together(networks, []) == []
