@@ -186,14 +186,16 @@ class Actuation:
     def _begin(self, request: Request) -> None:
         state = self._follower.state
         refused = ""
-        if state == "disarmed" and self._all_obstacles():
+        obstacles = self._all_obstacles() if state == "disarmed" else ()
+        if obstacles:
             self._ask_anew()
+            obstacles = self._all_obstacles()
         if state == "stopped":
             refused = f"it is stopped ({self._follower.fault or 'software stop'}): find out why, then reset"
         elif state != "disarmed":
             refused = f"it is enabled already ({state})" if state != "lowering" else "it is still being lowered"
-        elif self._all_obstacles():
-            refused = "; ".join(self._all_obstacles())
+        else:
+            refused = "; ".join(obstacles)
         if refused:
             request.finish(False, refused)
             return
@@ -269,11 +271,11 @@ class Actuation:
         for name, on in torque.items():
             if on and not self._on[name]:
                 self._switch_on(name, positions[name])
-        if off and not any(torque.values()) and all(self._down(name, positions) for name in off):
+        if off and not any(torque.values()) and all(self._may_let_go(name) for name in off):
             self.hardware.release_all()
         else:
             for name in off:
-                if self._down(name, positions):
+                if self._may_let_go(name):
                     self.hardware.release(name)
         for name in off:
             self._on[name] = False
@@ -291,7 +293,7 @@ class Actuation:
         if fault is not None:
             self._follower.joint_fault(name, fault.text)
 
-    def _down(self, name: str, positions: Mapping[str, float]) -> bool:
+    def _may_let_go(self, name: str) -> bool:
         """Whether a joint may be let go: one that would fall, and did not hear how it was lowered, goes on holding."""
         falls = self.profile.joints[name].on_fault == "lower_then_release"
         return not falls or self._hears(name)

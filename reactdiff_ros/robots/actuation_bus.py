@@ -122,11 +122,6 @@ class Hardware:
         """Joints that have hardware, in the profile's order."""
         return tuple(j for j in self._profile.joints if j in self._bus_of)
 
-    @property
-    def closed(self) -> dict[str, str]:
-        """Drivers that are not open, and why."""
-        return dict(self._closed)
-
     def open(self, now_s: float) -> bool:
         """Open what is not, at most once in RETRY_S; may wait for seconds. Whether anything was opened."""
         if not self._closed or now_s < self._retry_s:
@@ -230,10 +225,6 @@ class Hardware:
         for name in self._open_buses():
             self._do(name, self._let_go)
         self._owed |= wrong.keys() & self._bus_of.keys()
-
-    def forget_releases(self) -> None:
-        """What could not be let go stays as it is."""
-        self._owed.clear()
 
     def close(self) -> None:
         """Give all devices back."""

@@ -35,7 +35,7 @@ class Pools:
 
     def get(self, number: int) -> Pool:
         """The pool of this number: the same whoever makes it."""
-        self.ask(number, self._config.workers)
+        self._ask_ahead(number)
         ahead = self._ahead.pop(number, None)
         if ahead is not None:
             try:
@@ -44,12 +44,12 @@ class Pools:
                 self._executor, self._ahead = None, {}
         return make_pool(self._config, "train", self._number(number), self.bank)
 
-    def ask(self, number: int, count: int) -> None:
-        """Have `count` pools from this number on made ahead, and forget earlier ones."""
+    def _ask_ahead(self, number: int) -> None:
+        """Have a pool a process made from this number on, and forget earlier ones."""
         self._ahead = {n: future for n, future in self._ahead.items() if n >= number}
         if self._executor is None:
             return
-        for n in range(number, number + count):
+        for n in range(number, number + self._config.workers):
             if n not in self._ahead:
                 self._ahead[n] = self._executor.submit(make_pool, self._config, "train", self._number(n))
 
