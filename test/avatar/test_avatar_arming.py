@@ -56,12 +56,6 @@ async def server(actuator: Actuator) -> AsyncIterator[AvatarServer]:
     await server.stop()
 
 
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as session:
-        yield session
-
-
 async def post(session: aiohttp.ClientSession, url: str, body: object, **headers: str) -> tuple[int, str]:
     async with session.post(url, json=body, headers=headers) as answer:
         text = await answer.text()

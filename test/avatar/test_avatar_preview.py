@@ -32,12 +32,6 @@ async def server(asked: list[dict[str, Any]]) -> AsyncIterator[PreviewServer]:
     await server.stop()
 
 
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as session:
-        yield session
-
-
 async def test_a_page_gets_the_robot_and_the_newest_tick(server: PreviewServer, session: aiohttp.ClientSession) -> None:
     assert not server.watched
     server.show(b"first")

@@ -46,12 +46,6 @@ async def serve() -> AsyncIterator[Serve]:
         await server.stop()
 
 
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as session:
-        yield session
-
-
 async def binary(ws: aiohttp.ClientWebSocketResponse) -> bytes:
     while True:
         message = await ws.receive(timeout=5)

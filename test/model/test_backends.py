@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ticks import Ticks
 
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.backends import onnxruntime_backend
@@ -17,17 +18,6 @@ from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe
 from reactdiff_ros.model.backends.serving import Serving
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import Weights, find_weights
-
-
-class Ticks:
-    """A clock that goes on by a second each time it is read."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1.0
-        return self.now
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +59,8 @@ def test_one_graph_draws_what_the_loop_draws(weights, cpu, half, strong, listene
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     assert {i.type for i in session.get_inputs()} == {"tensor(float)"}
     drawn = session.run(None, job.inputs())[0]
-    np.testing.assert_allclose(drawn, cpu.stretch(job), atol=0.05 if half else 1e-4)
+    single = 3e-4 if strong else 1e-4  # guidance of up to 3 enlarges differences as much
+    np.testing.assert_allclose(drawn, cpu.stretch(job), atol=0.05 if half else single)
 
 
 def test_one_step_and_a_schedule_of_its_own(weights, cpu) -> None:

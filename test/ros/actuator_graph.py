@@ -15,7 +15,7 @@ from reactdiff_ros.msg import ExpressionFrame as ExpressionMessage
 from ros_harness import START_S, RosGraph
 
 from reactdiff_ros.emulators.rig import Rig
-from reactdiff_ros.evaluation.bench.emulated import Stamped
+from reactdiff_ros.evaluation.bench.emulated import PRIORITY, Stamped
 from reactdiff_ros.robots.calibration import save_calibration
 from reactdiff_ros.robots.profile import load_profile
 
@@ -61,7 +61,6 @@ joints:
     lowered: 25
     output: {driver: bus, id: 2}
 """
-PRIORITY = 30
 JAW_COUNTS_A_TICK = 120 / 50 * 4096 / 360
 """What the jaw's speed limit allows between two commands."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ticks import Ticks
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.evaluation.bench.matrix import (
@@ -22,17 +23,6 @@ from reactdiff_ros.evaluation.bench.matrix import (
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
-
-
-class Ticks:
-    """A clock that goes on by a second at every look."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 1.0
-        return self.now
 
 
 def test_one_thing_is_varied_at_a_time() -> None:
