@@ -49,7 +49,6 @@ from reactdiff_ros.datasets.speaker import VoiceOf, speaker_of
 from reactdiff_ros.types import FloatArray
 
 RATE_HZ: Final = 25.0
-SPLITS: Final = ("train", "test", "ood")
 SPEAKERS: Final = ("speaker1", "speaker2")
 ARRAY_FOLDERS: Final = ("", "ARKit_npy", "ARKit")
 _SHAPES: Final[tuple[str, ...]] = (

@@ -41,7 +41,6 @@ from reactdiff_ros.datasets.recording import Recording
 from reactdiff_ros.datasets.speaker import VoiceOf, affect_of, speaker_of
 
 RATE_HZ: Final = 30.0
-SPLITS: Final = ("train", "val", "test")
 ROLES: Final = ("speaker", "listener")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 

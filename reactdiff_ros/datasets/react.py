@@ -44,7 +44,6 @@ from reactdiff_ros.datasets.speaker import VoiceOf, affect_of, speaker_of
 from reactdiff_ros.types import FloatArray
 
 RATE_HZ: Final = 25.0
-SPLITS: Final = ("train", "val", "test")
 _OTHER_NAME: Final = {"Expert_video": "P1", "Novice_video": "P2", "P25": "P1", "P26": "P2"}
 
 

@@ -230,7 +230,6 @@ class LiveGraph:
         self._say = say
         self._said: dict[str, tuple[str, float]] = {}
         self._warned_s: dict[str, float] = {}
-        self._candidate: str | None = None
         self._claim = Claim(domain_of(self.environment), options.namespace)
         shutil.rmtree(folder, ignore_errors=True)
         try:

@@ -60,15 +60,13 @@ class Region:
 class Detection:
     """A face box of the full-range detector.
 
-    `region` is the square to run the mesh in; `eyes` the midpoint between the eyes (px), `eye_distance` between the
-    eyes' centres (px), `score` 0..1.
+    `region` is the square to run the mesh in; `eyes` the midpoint between the eyes (px), `score` 0..1.
     """
 
     region: Region
     box: tuple[float, float, float, float]
     """x, y of the upper left corner, width, height in px."""
     eyes: tuple[float, float]
-    eye_distance: float
     score: float
 
 
@@ -219,7 +217,6 @@ def _detection(item: Any, width: int, height: int) -> Detection | None:
         region=Region(x + w / 2, y + h / 2, 1.5 * max(w, h), angle),
         box=(x, y, w, h),
         eyes=(float(eyes[0]), float(eyes[1])),
-        eye_distance=float(np.hypot(*(left - right))),
         score=float(item.score[0]),
     )
 

@@ -21,7 +21,7 @@ class TimeRule:
         self.point = joint.neutral + rule.beyond * (end - joint.neutral)
         # Commands creep up to a target: aim a little on this side of the point.
         self._cap = self._sign * self.point - 1e-6 * (joint.upper - joint.lower)
-        self._longest_s, self._gain = rule.longest_s, rule.longest_s / rule.rest_s
+        self._gain = rule.longest_s / rule.rest_s
         self._allowed_s = rule.longest_s - back_time_s(joint, rule.beyond, rule.towards) - 1.5 / profile.rate_hz
         self._spent_s = 0.0
         self.acting = False

@@ -62,16 +62,6 @@ def _over(first: tuple[str, ...], second: tuple[str, ...]) -> Callable[[Figures]
     return find
 
 
-def _less(first: tuple[str, ...], second: tuple[str, ...]) -> Callable[[Figures], Found]:
-    """Difference of two figures."""
-
-    def find(figures: Figures) -> Found:
-        top, bottom = _at(*first)(figures)[""], _at(*second)(figures)[""]
-        return {"": float(top) - float(bottom) if top is not None and bottom is not None else None}
-
-    return find
-
-
 def _ends(figures: Figures) -> Found:
     """Both ends of the interval of every ratio of a long session."""
     rows = figures["ratios"].items()

@@ -35,7 +35,6 @@ from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import FloatArray
 
-FOLDS: Final = 4
 SYSTEMS: Final = ("model", "shuffled", "real", "random", "mime", "rules", "policy", "still")
 Told = Callable[[float], None]
 

@@ -78,7 +78,7 @@ class ReactClips(Dataset[Clip]):  # type: ignore[misc]
 
     def __init__(self, root: Path, split: str, config: PaperConfig, *, targets: bool = True) -> None:
         self.pairs: Sequence[ClipPair] = pairs(root, split)
-        self._folder, self._split = folder_of(root / split, f"the {split} split") if targets else root, split
+        self._folder = folder_of(root / split, f"the {split} split") if targets else root
         self._features = folder_of(root / "features" / split, f"the features of the {split} split")
         self._config, self._targets = config, targets
 
