@@ -14,7 +14,8 @@ from reactdiff_ros.errors import MediaError
 
 if TYPE_CHECKING:
     from reactdiff_ros.datasets.recordings import Extracted
-    from reactdiff_ros.evaluation.recordings.extraction import Source, Track
+    from reactdiff_ros.evaluation.recordings.extraction import Source
+    from reactdiff_ros.model.track import Track
     from reactdiff_ros.session import Perception
 
 _FILE = click.Path(path_type=Path)

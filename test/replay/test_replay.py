@@ -14,9 +14,10 @@ import pytest
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
 from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.evaluation.recordings.extraction import onto_grid, perceive
+from reactdiff_ros.evaluation.recordings.extraction import perceive
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.track import onto_grid
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.replay import Replayed, ReplaySettings, replay, steps
 from reactdiff_ros.session import ListeningSession

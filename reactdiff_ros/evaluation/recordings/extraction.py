@@ -6,8 +6,8 @@ each 40 ms slot is what is written. So a file of `reactdiff extract` is what a m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -22,8 +22,8 @@ from reactdiff_ros.datasets.recordings import Extracted
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
-from reactdiff_ros.model.grid import HOLD_SLOTS
-from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
+from reactdiff_ros.model.tokens import SpeakerBatch, blank
+from reactdiff_ros.model.track import Track, onto_grid
 from reactdiff_ros.perception.voice import VoiceExtractor
 from reactdiff_ros.session import ListeningSession, Perception
 from reactdiff_ros.types import FloatArray, Picture, Sound, SpeakerFrame, Voice
@@ -38,24 +38,6 @@ CONFIDENT: Final = 0.3
 """From this confidence on, a perceived coefficient counts as measured."""
 _FRESH_SLOTS: Final = 1
 """A listener's slot without a picture of its own may repeat the one before (24 pictures a second), not more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One person on the 25 Hz grid: slot `first + i` at index i."""
-
-    first: int
-    batch: SpeakerBatch
-    """(1, T)."""
-    stamps_ns: NDArray[np.int64]
-    """(T,) of the newest evidence, -1 = nothing observed."""
-    age: NDArray[np.int64]
-    """(T,) slots since that evidence came, 0 = in this slot."""
-
-    @property
-    def end(self) -> int:
-        """The slot after the last one."""
-        return self.first + len(self.stamps_ns)
 
 
 def perceive(
@@ -88,39 +70,6 @@ def perceive(
     session.advance(last_ns + _AFTER_NS)
     frames.extend(session.speaker_frames)
     return frames
-
-
-def onto_grid(frames: Sequence[SpeakerFrame]) -> Track:
-    """Frames as the listener's grid takes them: the newest of a slot wins, a frame stands for 8 slots more.
-
-    Raises:
-        ValueError: there are no frames.
-    """
-    if not frames:
-        raise ValueError("there are no frames")
-    first = _GRID.slot(frames[0].stamp_ns)
-    slots: dict[int, SpeakerFrame] = {}
-    newest = first
-    for frame in frames:
-        newest = max(newest, _GRID.slot(frame.stamp_ns))
-        slots[newest] = frame
-    nothing = blank(1)
-    columns: list[SpeakerBatch] = []
-    stamps: list[int] = []
-    ages: list[int] = []
-    held, since, stamp = nothing, first, -1
-    for slot in range(first, newest + 1):
-        if slot in slots:
-            held, since, stamp = from_frame(slots[slot]), slot, slots[slot].stamp_ns
-        elif slot - since > HOLD_SLOTS:
-            held, stamp = nothing, -1
-        columns.append(held)
-        stamps.append(stamp)
-        ages.append(slot - since)
-    batch = SpeakerBatch(
-        **{f.name: np.stack([getattr(c, f.name)[0] for c in columns])[None] for f in fields(SpeakerBatch)}
-    )
-    return Track(first, batch, np.array(stamps, dtype=np.int64), np.array(ages, dtype=np.int64))
 
 
 def open_source(path: Path, picture: str = "", sound: str = "") -> Source:

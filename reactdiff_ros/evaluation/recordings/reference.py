@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.evaluation.recordings.extraction import CONFIDENT, Track, extract_clip
+from reactdiff_ros.evaluation.recordings.extraction import CONFIDENT, extract_clip
 from reactdiff_ros.model.conditions import STYLE_NAMES
 from reactdiff_ros.model.style import SHORTEST_S, style_of
+from reactdiff_ros.model.track import Track
 from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
 from reactdiff_ros.session import Perception
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray

@@ -17,12 +17,13 @@ from reactdiff_ros.datasets.recordings import SUFFIX as EXTRACTED
 from reactdiff_ros.datasets.recordings import load as load_extracted
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.online import Foresees, foresees, look_ahead_s
-from reactdiff_ros.evaluation.recordings.extraction import CONFIDENT, Track, extract_clip, onto_grid
+from reactdiff_ros.evaluation.recordings.extraction import CONFIDENT, extract_clip
 from reactdiff_ros.evaluation.runs.listening import Spec, blamed, check
 from reactdiff_ros.evaluation.studies.frame_policies import frames_of
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.model.track import Track, onto_grid
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.replay.ahead import open_recording, sensed_here
 from reactdiff_ros.replay.parameters import ReplaySettings
