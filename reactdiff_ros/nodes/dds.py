@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 
 from reactdiff_ros.resources import share_path
 
+from .actuator_discovery import ONLY, PEERS, RANGE
+
 _VARIABLES: Final = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 """The name up to Fast DDS 2 and that of Fast DDS 3."""
-DISCOVERY, PICTURES = "fastdds_discovery.xml", "fastdds_pictures.xml"
-
-
+DISCOVERY, PICTURES, ALONE = "fastdds_discovery.xml", "fastdds_pictures.xml", "fastdds_alone.xml"
 TRANSPORTS: Final = "FASTDDS_BUILTIN_TRANSPORTS"
 UDP: Final = "UDPv4"
 
@@ -32,12 +32,27 @@ def use_profile(
         environment: to write to; the process's own.
     """
     target = os.environ if environment is None else environment
+    folder = share_path("config") / "dds"
+    ours = {str(folder / name) for name in (DISCOVERY, PICTURES, ALONE)}
+    own = any(target.get(name) and target[name] not in ours for name in _VARIABLES)
+    wants_other = target.get(TRANSPORTS, UDP) != UDP
     if alone:
         target.setdefault(TRANSPORTS, UDP)
-    folder = share_path("config") / "dds"
-    ours = {str(folder / name) for name in (DISCOVERY, PICTURES)}
-    if any(target.get(name) and target[name] not in ours for name in _VARIABLES):
+    if own:
         return
-    path = folder / (PICTURES if pictures else DISCOVERY)
+    profile = PICTURES if pictures else DISCOVERY
+    if alone and not wants_other and _stays_here(target):
+        # rmw_fastrtps gives shared memory to whoever stays on this machine; the profile says all else that it says.
+        profile = ALONE
+        target[RANGE] = "SYSTEM_DEFAULT"
+        target.pop(ONLY, None)
+    path = folder / profile
     if path.is_file():
         target.update(dict.fromkeys(_VARIABLES, str(path)))
+
+
+def _stays_here(environment: Mapping[str, str]) -> bool:
+    """Whether nobody beyond this machine is to be found; ROS_LOCALHOST_ONLY=1 goes before the range and the peers."""
+    if environment.get(ONLY) == "1":
+        return True
+    return environment.get(RANGE) == "LOCALHOST" and not environment.get(PEERS)

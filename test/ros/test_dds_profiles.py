@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
-from reactdiff_ros.nodes.dds import DISCOVERY, PICTURES, use_profile
+from reactdiff_ros.nodes.actuator_discovery import ONLY, PEERS, RANGE
+from reactdiff_ros.nodes.dds import ALONE, DISCOVERY, PICTURES, use_profile
 from reactdiff_ros.resources import share_path
 
 OLD, NEW = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"
@@ -28,9 +31,55 @@ def test_the_face_shares_no_memory_unless_the_user_wants_it_to():
     environment = {}
     use_profile(alone=True, environment=environment)
     assert environment["FASTDDS_BUILTIN_TRANSPORTS"] == "UDPv4"
-    environment = {"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT"}
+    assert Path(environment[OLD]).name == DISCOVERY
+    environment = {"FASTDDS_BUILTIN_TRANSPORTS": "DEFAULT", RANGE: "LOCALHOST"}
     use_profile(alone=True, environment=environment)
     assert environment["FASTDDS_BUILTIN_TRANSPORTS"] == "DEFAULT"
+    assert Path(environment[OLD]).name == DISCOVERY
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({RANGE: "LOCALHOST"}, ALONE),
+        ({RANGE: "LOCALHOST", PEERS: "192.168.1.20"}, DISCOVERY),
+        ({ONLY: "1", PEERS: "192.168.1.20"}, ALONE),
+        ({ONLY: "0", RANGE: "SUBNET"}, DISCOVERY),
+    ],
+)
+def test_a_face_that_stays_on_its_machine_has_a_profile_that_says_so(given, name):
+    environment = dict(given)
+    use_profile(alone=True, environment=environment)
+    assert Path(environment[OLD]).name == name
+    if name == ALONE:  # else rmw_fastrtps would add shared memory
+        assert (environment[RANGE], ONLY in environment) == ("SYSTEM_DEFAULT", False)
+    else:
+        assert {key: environment[key] for key in given} == given
+
+
+_THREADS = """
+import os
+from reactdiff_ros.nodes.dds import use_profile
+use_profile(alone=True)
+import rclpy
+rclpy.init()
+node = rclpy.create_node("face")
+print(*(open(f"/proc/self/task/{thread}/comm").read().strip() for thread in os.listdir("/proc/self/task")))
+"""
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("found", ["LOCALHOST", "SUBNET"])
+def test_a_face_really_has_no_shared_memory(found):
+    if os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") != "rmw_fastrtps_cpp":
+        pytest.skip("another middleware")
+    pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
+    done = subprocess.run(
+        [sys.executable, "-c", _THREADS],
+        capture_output=True, text=True, timeout=60, check=True, env=os.environ | {RANGE: found},
+    )  # fmt: skip
+    assert "dds.udp" in done.stdout
+    assert "dds.shm" not in done.stdout
 
 
 @pytest.mark.parametrize("variable", [OLD, NEW])
@@ -46,7 +95,7 @@ def test_the_process_itself_is_the_default(monkeypatch):
     assert set(os.environ) == {OLD, NEW}
 
 
-@pytest.mark.parametrize("name", [DISCOVERY, PICTURES])
+@pytest.mark.parametrize("name", [DISCOVERY, PICTURES, ALONE])
 def test_profiles_announce_often_enough_to_be_found_within_a_second(name):
     root = ET.parse(share_path("config") / "dds" / name).getroot()
     announcement = next(root.iter(f"{NAMESPACE}leaseAnnouncement"))
