@@ -2,7 +2,9 @@
 
 import pkgutil
 
+from reactdiff_ros.resources import package_version
+
 # The message classes are generated into the installed package of the same name: from the source tree, both are one.
 __path__ = pkgutil.extend_path(__path__, __name__)
 
-__version__ = "0.1.0"
+__version__ = package_version()
