@@ -15,6 +15,16 @@ ROOMS = ("capture", "perception", "model", "expression", "robots", "drivers", "e
 # Rooms that stand on another: drivers read the profiles' types, emulated robots the joints of drivers.
 ROOM_MAY_IMPORT = {"drivers": {"robots"}, "emulators": {"robots", "drivers"}}
 COMPOSERS = {"session", "nodes", "evaluation", "training", "cli", "demo", "replay"}
+# Who stands on whom among those that put rooms together. Nodes fill the accounts of what is measured of a graph.
+COMPOSER_MAY_IMPORT = {
+    "session": set(),
+    "demo": set(),
+    "nodes": {"session", "evaluation"},
+    "replay": {"session", "nodes", "demo"},
+    "training": {"session"},
+    "evaluation": COMPOSERS - {"cli"},
+}
+NODES_MAY_IMPORT_OF_EVALUATION = {"bench", "faults"}
 # Where training data comes from: numpy alone, no torch, and of the rooms only what describes a model's inputs.
 SOURCES = ("simulator", "datasets", "bags")
 SOURCES_MAY_IMPORT = {"simulator": {"perception"}, "datasets": set(), "bags": {"capture"}}
@@ -154,6 +164,34 @@ def test_rooms_and_composers_do_not_import_the_command_line() -> None:
         if own(module) == "cli"
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("composer", sorted(COMPOSER_MAY_IMPORT))
+def test_composers_stand_on_each_other_in_one_order(composer: str) -> None:
+    wrong = []
+    for path in (p for p in files(PACKAGE) if place(p) == composer):
+        for module, line in imports(path):
+            name, part = own(module), module.split(".")[2:3]
+            allowed = {composer, *COMPOSER_MAY_IMPORT[composer]}
+            of_evaluation = composer == "nodes" and name == "evaluation"
+            if name in COMPOSERS and (
+                name not in allowed or (of_evaluation and not NODES_MAY_IMPORT_OF_EVALUATION & {*part})
+            ):
+                wrong.append(f"{where(path, line)}: {module}")
+    assert wrong == []
+
+
+def test_every_room_says_at_its_door_what_enters_leaves_and_may_be_imported() -> None:
+    """The simulator's text is part of the hash that weights carry: it changes with the simulator."""
+    silent = []
+    for room in sorted({*ROOMS, *SOURCES, *COMPOSERS} - {"session", "simulator"}):
+        text = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))) or ""
+        words = [line.split(":")[0] for line in text.splitlines()]
+        imported = next((line for line in text.splitlines() if line.startswith("Imports:")), "")
+        named = ROOM_MAY_IMPORT.get(room, SOURCES_MAY_IMPORT.get(room, set()))
+        if not {"Enters", "Leaves", "Imports"} <= {*words} or any(n not in imported for n in named):
+            silent.append(room)
+    assert silent == []
 
 
 def test_heavy_imports_stay_at_home() -> None:

@@ -1,4 +1,9 @@
-"""The demo speaker: a synthetic person that the package renders, to show it without a camera and to test perception."""
+"""The demo speaker: a synthetic person that the package renders, to show it without a camera and to test perception.
+
+Enters: a script of what the person does and says.
+Leaves: pictures, sound, and the truth about them; the clip that the package ships.
+Imports: the shared values alone; perception's mesh library for its list of triangles.
+"""
 
 from .clip import demo_clip_path
 

@@ -1,5 +1,9 @@
 """Measuring: what the listener does and what it costs.
 
+Enters: weights, recordings, streams, results of earlier runs, the running graph.
+Leaves: figures with their intervals, verdicts on bounds, pages to read.
+Imports: everything but the command line. Its metrics know arrays alone.
+
 The parts that need neither ROS nor the model are named here, and are loaded when they are used:
 
     from reactdiff_ros.evaluation import evaluate_reactions

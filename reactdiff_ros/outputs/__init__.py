@@ -1,4 +1,9 @@
-"""The listener's face for other people's avatars: VMC, Live Link Face, ARKit JSON over a websocket."""
+"""The listener's face for other people's avatars: VMC, Live Link Face, ARKit JSON over a websocket.
+
+Enters: expression frames, and where they should go.
+Leaves: datagrams and websocket messages in the formats of others, at the face's rate.
+Imports: the shared values alone.
+"""
 
 from reactdiff_ros.outputs.config import DEFAULTS, OutputsConfig, Target, parse_targets
 from reactdiff_ros.outputs.feed import Feed

@@ -1,4 +1,9 @@
-"""Recordings listened to again: the very session of the live graph on a recording's own time, without ROS."""
+"""Recordings listened to again: the very session of the live graph on a recording's own time, without ROS.
+
+Enters: a bag or a video, settings as live, or others.
+Leaves: every step of the session; bags, arrays and videos of it.
+Imports: the rooms, bags and session; of the nodes their table of parameters; the demo's renderer for pictures.
+"""
 
 from reactdiff_ros.replay.parameters import ReplaySettings, settings_as_live
 from reactdiff_ros.replay.replay import Replayed, Step, replay, steps
