@@ -35,6 +35,10 @@ class Study:
     """SHA-256 of the model's weights; empty: no model."""
     seed: int | None = None
     events: tuple[Event, ...] = ()
+    study: str = ""
+    """Name of the study whose condition was hidden; empty: nothing was."""
+    seal: str = ""
+    """Commitment to that condition, which the study's key opens (`bags.blinding`)."""
 
     def to_custom_data(self) -> dict[str, str]:
         """The strings that the bag keeps; the same study gives the same strings."""
@@ -46,6 +50,8 @@ class Study:
             "seed": "" if self.seed is None else str(self.seed),
             "events": json.dumps([[e.stamp_ns, e.name] for e in self.events], ensure_ascii=False),
         }
+        if self.seal:
+            values |= {"study": self.study, "seal": self.seal}
         return {PREFIX + name: value for name, value in values.items()}
 
     def as_dict(self) -> dict[str, Any]:
@@ -57,6 +63,8 @@ class Study:
             "weights": self.weights,
             "seed": self.seed,
             "events": [{"stamp_ns": e.stamp_ns, "name": e.name} for e in self.events],
+            "study": self.study,
+            "seal": self.seal,
         }
 
 
@@ -80,6 +88,8 @@ def study_of(custom_data: Mapping[str, Any]) -> Study | None:
             for e in (events if isinstance(events, list) else [])
             if isinstance(e, list) and len(e) == 2 and isinstance(e[0], int)
         ),
+        study=told.get("study", ""),
+        seal=told.get("seal", ""),
     )
 
 

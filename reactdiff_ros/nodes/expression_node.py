@@ -10,6 +10,7 @@ from reactdiff_ros.types import EXPRESSION_RATE_HZ
 
 from . import convert
 from .base import ReactdiffNode
+from .condition import blind_condition, impose, told
 from .head_pose import head_pose_value
 from .priority import FACE, prioritise
 from .runner import run
@@ -32,6 +33,9 @@ class ExpressionNode(ReactdiffNode):
 
     def setup(self) -> None:
         """Build the engine; checks style and ranges."""
+        self._blind = blind_condition()
+        if self._blind is not None:
+            impose(self._blind, self.NAME, self.values)
         self._engine = ExpressionEngine(self.configured(ExpressionConfig), int(self.values["seed"]))
         self._expressions = self.advertise("listener/expression")
         self._last_ns = self._sent_ns = self._newest_ns = 0
@@ -54,8 +58,11 @@ class ExpressionNode(ReactdiffNode):
         """Style in force and the deadline count."""
         if not hasattr(self, "_engine"):
             return {}
+        counts = {"deadline_misses": self.deadline_misses, "late_plans": self._engine.late_plans}
+        if self._blind is not None:
+            return {**told(self._blind), **counts}
         style = {n: v if isinstance(v, str) else f"{v:g}" for n, v in self._engine.settings().items()}
-        return {**style, "deadline_misses": self.deadline_misses, "late_plans": self._engine.late_plans}
+        return {**style, **counts}
 
     def _on_reaction(self, message: Any) -> None:
         reaction = convert.reaction_value(message)

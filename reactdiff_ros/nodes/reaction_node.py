@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from rcl_interfaces.msg import SetParametersResult
 
@@ -62,6 +62,7 @@ class ReactionNode(ReactdiffNode):
     """
 
     NAME = "reaction_node"
+    SLOW: ClassVar[str] = "plans come late even with the fewest steps: this machine is too slow, or has other work"
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,13 +77,16 @@ class ReactionNode(ReactdiffNode):
         wanted = seated(self._seated, self._seed)
         for name in getattr(self, "_seats", {}).keys() - wanted.keys():
             self._withdraw(name)
-        self._model = ModelBackend(self.values, self._config, self.simulated(), self.get_logger().info)
+        self._model = ModelBackend(self.values, self._config, self.simulated(), self._log)
         self._rounds = Rounds()
         self._seats: dict[str, Seat] = {}
         self._many = wanted.keys() != {""}
         for name, seed in wanted.items():
             self._seats[name] = self._seat(name, seed)
         self._prepare()
+
+    def _log(self, sentence: str) -> None:
+        self.get_logger().info(sentence)
 
     def _prepare(self) -> None:
         """Let no plan wait for a graph that is used for the first time."""
@@ -141,13 +145,12 @@ class ReactionNode(ReactdiffNode):
         frames = REPLAY_FRAMES if self._inline else 4
         self._worker.put(_SEATS, seat)
         for topic, depth in ((_FRAME, frames), (_CONTROL, 8), (_SPEAKING, 8)):
-            kind = seat.topic(topic)
-            self._worker.allow(kind, depth)
-            taken = partial(self._take, kind, topic, seat)
+            self._worker.allow(seat.topic(topic), depth)
+            taken = partial(self._take, topic, seat)
             seat.subscriptions.append(self.subscribe(topic, taken, namespace=seat.name))
 
-    def _take(self, kind: str, topic: str, seat: Seat, message: Any) -> None:
-        self._worker.put(kind, (topic, seat, message))
+    def _take(self, topic: str, seat: Seat, message: Any) -> None:
+        self._worker.put(seat.topic(topic), (topic, seat, message))
 
     def _reseat(self) -> None:
         """Let listeners join and leave as the parameter says by now."""
@@ -212,12 +215,9 @@ class ReactionNode(ReactdiffNode):
 
     def figures(self) -> dict[str, str]:
         """Quality, plans and missed deadlines, for the diagnostics."""
-        if not self._ready():
+        if not hasattr(self, "_seats"):
             return {}
         return {"listeners": str(len(self._seats)), "computed by": self._model.state(), **self._rounds.figures()}
-
-    def _ready(self) -> bool:
-        return hasattr(self, "_seats")
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
@@ -240,8 +240,7 @@ class ReactionNode(ReactdiffNode):
             self.solved("input")
         choice = self._rounds.choice
         if choice is not None and choice.exhausted:
-            sentence = "plans come late even with the fewest steps: this machine is too slow, or has other work"
-            self.problem("slow", sentence, Level.WARN)
+            self.problem("slow", self.SLOW, Level.WARN)
         else:
             self.solved("slow")
         if self._missing and self.steady_ns() - self._tried_ns > RETRY_NS:
@@ -328,8 +327,7 @@ class ReactionNode(ReactdiffNode):
         seen_ns = 0 if frame.picture_stamp_ns is None else frame.picture_stamp_ns + PICTURE_LATENCY_NS
         due_ns = max(frame.stamp_ns, seen_ns)
         if seat.followed_ns is not None and 0 < due_ns - seat.followed_ns < FOLLOWS_NS:
-            first = PLANS.slot(seat.followed_ns) + 1
-            for slot in range(first, PLANS.slot(due_ns - 1) + 1):
+            for slot in range(PLANS.slot(seat.followed_ns) + 1, PLANS.slot(due_ns - 1) + 1):
                 self._plan([seat.name], PLANS.time_ns(slot))
         seat.listener.observe(frame)
         self._plan([seat.name], due_ns)
@@ -396,5 +394,7 @@ class ReactionNode(ReactdiffNode):
 
 
 def main() -> int:
-    """Run the node."""
-    return run(ReactionNode)
+    """Run the node, or that of blind sessions."""
+    from .reaction_node_blind import node_class
+
+    return run(node_class())

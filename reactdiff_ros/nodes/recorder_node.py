@@ -20,6 +20,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.msg import ListenerStatus
 
 from .base import ReactdiffNode
+from .condition import recorded, sealed
 from .health import Level
 from .recording import MB, Recording
 from .runner import run
@@ -56,6 +57,7 @@ class RecorderNode(ReactdiffNode):
         self._parameters: dict[str, Any] = {f"{self.NAME}.{n}": v for n, v in self.values.items()}
         self._told, self._askers = {self.NAME}, dict[str, Any]()
         self._weights = ""
+        self._sealed: dict[str, str] = {}
         self._events: list[Event] = []
         kinds = {self.resolve_topic_name(t.name): t.type for t in self.spec.subscribers}
         try:
@@ -144,6 +146,8 @@ class RecorderNode(ReactdiffNode):
     def _on_status(self, status: Any) -> None:
         if status.stage == "reaction_node" and "@" in status.backend:
             self._weights = status.backend.rpartition("@")[2]
+        if status.stage == "reaction_node":
+            self._sealed = self._sealed or sealed(status.settings)
         specs = {node.name: node.parameters for node in load_table().nodes}
         if status.stage in specs and status.stage not in self._told:
             self._ask(status.stage, [p.name for p in specs[status.stage]])
@@ -166,13 +170,16 @@ class RecorderNode(ReactdiffNode):
     def _study(self) -> Study:
         """What the bag tells of itself, as it is known now."""
         seed = self._parameters.get("reaction_node.seed")
+        seal = self._sealed.get("seal", "")
         return Study(
-            session_id=self._session,
+            session_id=self._sealed.get("session", self._session),
             consent=True if self._consent else None,
-            parameters=dict(self._parameters),
+            parameters=recorded(self._parameters) if seal else dict(self._parameters),
             weights=self._weights,
             seed=None if seed is None else int(seed),
             events=tuple(self._events),
+            study=self._sealed.get("study", ""),
+            seal=seal,
         )
 
 

@@ -1,0 +1,31 @@
+"""Bags of a blind study, opened with its key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from reactdiff_ros.bags.blinding import Key, Opened
+from reactdiff_ros.bags.storage import BagFiles, is_bag
+from reactdiff_ros.bags.study import study_of
+from reactdiff_ros.errors import ReactdiffError
+
+
+def sealed_bags(paths: Iterable[Path]) -> Iterator[Path]:
+    """The bags among `paths` and below their folders, by name."""
+    for path in paths:
+        if is_bag(path) or not path.is_dir():
+            yield path
+        else:
+            yield from sealed_bags(sorted(p for p in path.iterdir() if p.is_dir() or is_bag(p)))
+
+
+def opened(bag: Path, key: Key) -> Opened | str:
+    """What a bag's session ran, or the sentence why that cannot be told."""
+    try:
+        study = study_of(BagFiles(bag).custom_data)
+        if study is None or not study.seal:
+            return "it is no recording of a blind session"
+        return key.open(study.study, study.session_id, study.seal)
+    except ReactdiffError as error:
+        return str(error)

@@ -1,0 +1,186 @@
+"""`reactdiff study`: blind conditions, dealt out in balance, sealed, and opened when all is recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def study() -> None:
+    """Blind study conditions: dealt out, hidden from the operator, opened with a key."""
+
+
+@study.command("seal")
+@click.argument("plan", metavar="STUDY.yaml", type=_FILE)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path(), metavar="DIR",
+    help="Folder for the two files (here).",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def seal_command(plan: Path, output: Path, as_json: bool) -> int:
+    """Deal out the conditions of STUDY.yaml; write its sessions, for the robot, and its key, for the analyst.
+
+    The key and STUDY.yaml stay with the analyst: whoever has one of them can tell the conditions.
+    """
+    import secrets
+
+    from reactdiff_ros.bags.allocation import balance, read_plan, sessions_of
+    from reactdiff_ros.bags.blinding import seal
+    from reactdiff_ros.errors import ConfigError
+    from reactdiff_ros.nodes.condition import check_settings
+
+    try:
+        text = plan.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("the study cannot be read", where=str(plan), todo=str(error)) from error
+    wanted = read_plan(text, str(plan))
+    for name, settings in wanted.conditions.items():
+        try:
+            check_settings(settings)
+        except ConfigError as error:
+            raise ConfigError(error.what, where=f"{plan}, condition {name}", todo=error.todo) from error
+    seed = secrets.randbits(63) if wanted.seed is None else wanted.seed
+    sessions = sessions_of(wanted, seed)
+    public, key = seal(wanted, sessions, seed, secrets.token_bytes)
+    paths = {"sessions": output / f"{wanted.name}.sessions.json", "key": output / f"{wanted.name}.key.json"}
+    for path in paths.values():
+        if path.exists() or path.is_symlink():
+            todo = "a key that is lost opens nothing: move both files away first"
+            raise ConfigError("this study is sealed already", where=str(path), todo=todo)
+    _write(paths["key"], key, 0o600)
+    _write(paths["sessions"], public, 0o644)
+    note = balance(sessions, wanted)
+    with json_on_stdout(as_json) as result:
+        result.update(
+            {name: str(path) for name, path in paths.items()}, study=wanted.name, count=len(sessions), note=note
+        )
+        tell(f"{len(sessions)} sessions of {len(wanted.conditions)} conditions: {paths['sessions']} is for the robot")
+        tell(f"{paths['key']} is for the analyst alone: take it away from this machine, and keep a copy")
+        if note:
+            tell(note)
+    return EXIT_DONE
+
+
+@study.command()
+@click.argument("path", metavar="SESSIONS", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def sessions(path: Path, as_json: bool) -> int:
+    """The sessions of a study in order, without their conditions."""
+    from reactdiff_ros.bags.blinding import SessionsFile
+
+    found = SessionsFile(path)
+    with json_on_stdout(as_json) as result:
+        rows = [{k: row.get(k) for k in ("session", "participant", "position")} for row in found.rows]
+        result.update(study=found.study, sessions=rows)
+        if not as_json:
+            for row in rows:
+                click.echo(f"{row['session']}  participant {row['participant']}, session {row['position']} of theirs")
+    return EXIT_DONE
+
+
+@study.command()
+@click.argument("path", metavar="SESSIONS", type=_FILE)
+def check(path: Path) -> int:
+    """See whether every session can run on this machine; says nothing of any one of them."""
+    from reactdiff_ros.bags.blinding import SessionsFile, unveil
+    from reactdiff_ros.model.listener import ListenerConfig
+    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.nodes.condition import check_settings
+    from reactdiff_ros.styles import style_book
+
+    found = SessionsFile(path)
+    find_weights(ListenerConfig().model_dir)
+    for row in found.rows:
+        settings = unveil(row["veil"]).settings
+        check_settings(settings)
+        if settings.get("style", "natural") not in style_book(str(settings.get("styles_file", ""))):
+            tell("a condition names a style that this machine does not have: copy the file of styles here")
+            return EXIT_ERROR
+    tell(f"all {len(found.rows)} sessions of {found.study} can run here")
+    return EXIT_DONE
+
+
+@study.command()
+@click.argument("path", metavar="SESSIONS", type=_FILE)
+@click.argument("session", metavar="ID")
+def veil(path: Path, session: str) -> int:
+    """The veiled condition of session ID, as REACTDIFF_CONDITION takes it: for ros2 launch and systemd."""
+    from reactdiff_ros.bags.blinding import SessionsFile
+
+    click.echo(SessionsFile(path).veil_of(session))
+    return EXIT_DONE
+
+
+@study.command("open")
+@click.argument("key", metavar="KEY", type=_FILE)
+@click.argument("bags", metavar="BAG...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def open_command(key: Path, bags: tuple[Path, ...], as_json: bool) -> int:
+    """Tell which condition each BAG was recorded under, after its seal was found to fit.
+
+    BAG is a bag, or a folder of bags.
+    """
+    from reactdiff_ros.bags.blinding import Key
+    from reactdiff_ros.bags.unblinding import opened, sealed_bags
+
+    opener = Key(key)
+    with json_on_stdout(as_json) as result:
+        rows: list[dict[str, Any]] = []
+        failed: list[dict[str, str]] = []
+        for bag in sealed_bags(bags):
+            told = opened(bag, opener)
+            if isinstance(told, str):
+                failed.append({"bag": str(bag), "problem": told})
+                tell(f"{bag}: {told}")
+                continue
+            row = {name: getattr(told, name) for name in ("session", "participant", "position", "condition")}
+            rows.append({"bag": str(bag), **row, "settings": dict(told.settings)})
+            if not as_json:
+                click.echo(f"{told.session}  {told.condition}  {bag}")
+        missing = sorted(set(opener.sessions()) - {row["session"] for row in rows})
+        result.update(study=opener.study, recordings=rows, failed=failed, not_recorded=missing)
+        tell(f"{len(rows)} recordings opened, {len(failed)} not; {len(missing)} sessions have none")
+    return EXIT_ERROR if failed or not rows else EXIT_DONE
+
+
+def enter_blind(study: Path, arguments: dict[str, str], style: str | None) -> None:
+    """Let the nodes that this process starts run the session of `arguments` blind.
+
+    Raises:
+        click.UsageError: no session, or an option that its condition decides.
+        ConfigError: the study has no such session.
+    """
+    import os
+
+    from reactdiff_ros.bags.blinding import SessionsFile
+    from reactdiff_ros.nodes.condition import CONDITION_VARIABLE
+
+    session = arguments.get("session", "")
+    if "policy" in arguments or style is not None:
+        raise click.UsageError("the condition of a blind session says how it listens: leave policy and style out")
+    if not session:
+        raise click.UsageError("--study needs the session: session:=ID ('reactdiff study sessions' lists them)")
+    sessions = SessionsFile(study)
+    os.environ[CONDITION_VARIABLE] = sessions.veil_of(session)
+    unrecorded = "" if arguments.get("record") == "true" else "; it is not recorded (record:=true)"
+    tell(f"study {sessions.study}, session {session}: its condition is hidden{unrecorded}")
+
+
+def _write(path: Path, content: dict[str, Any], mode: int) -> None:
+    import os
+
+    from reactdiff_ros.errors import ConfigError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise ConfigError("the file cannot be written", where=str(path), todo=str(error.strerror)) from error
