@@ -30,10 +30,28 @@ def generate_launch_description():
         )
         for a in table["arguments"]
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=start, args=[table])])
+    lab = {}
+    # First, for it must see what was given before the defaults are filled in.
+    first = OpaqueFunction(function=read_settings, args=[table, lab])
+    return LaunchDescription([first, *arguments, OpaqueFunction(function=start, args=[table, lab])])
 
 
-def start(context, table):
+def read_settings(context, table, lab):
+    """The lab's own settings: arguments become defaults here, parameters a file for `start`."""
+    names = [a["name"] for a in table["arguments"]]
+    given = {n: context.launch_configurations[n].strip() for n in names if n in context.launch_configurations}
+    found = settings(given)
+    for name, setting in found["arguments"].items():
+        # One that is given may come back as well: a robot by the name of its overlay.
+        if setting["from"].startswith(tuple(found["files"])):
+            context.launch_configurations[name] = setting["value"]
+    lab["files"] = found["files"]
+    with tempfile.NamedTemporaryFile("w", prefix="reactdiff_settings_", suffix=".yaml", delete=False) as file:
+        json.dump(found["ros_parameters"], file)
+    lab["parameters"] = file.name
+
+
+def start(context, table, lab):
     """What to start under the arguments given."""
     arguments = {a["name"]: LaunchConfiguration(a["name"]).perform(context).strip() for a in table["arguments"]}
     if arguments["clip"] not in ("", "none"):
@@ -45,12 +63,14 @@ def start(context, table):
             arguments[device] = "none" if arguments[device] == defaults[device] else arguments[device]
     if arguments["record_to"]:
         arguments["record_to"] = str(Path(arguments["record_to"]).expanduser().absolute())
-    files = parameter_files(arguments)
+    files = parameter_files(arguments, lab)
     nodes = [
         node_action(node, arguments, files)
         for node in table["nodes"]
         if node["when"] == "always" or arguments[node["when"]] not in ("", "none", "false", *node.get("unless", ()))
     ]
+    if lab["files"]:
+        nodes.append(LogInfo(msg=f"settings of {', '.join(lab['files'])}"))
     if arguments["use_sim_time"] == "true":
         nodes.append(LogInfo(msg="the nodes wait for /clock, as of 'ros2 bag play --clock 200'"))
     return [*discovery(arguments["lan"] == "true"), *nodes]
@@ -63,12 +83,9 @@ def discovery(lan):
     return [SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET" if lan else "LOCALHOST")]
 
 
-def parameter_files(arguments):
-    """What follows from the robot's profile, then the user's file."""
-    files = []
-    if arguments["robot"] not in ("", "none"):
-        recorded = arguments["clip"] not in ("", "none") or arguments["use_sim_time"] == "true"
-        files.append(robot_parameters(arguments["robot"], recorded))
+def parameter_files(arguments, lab):
+    """What follows from the robot's profile and the lab's settings, then the user's file."""
+    files = [lab["parameters"]]
     if arguments["params_file"]:
         path = Path(arguments["params_file"]).expanduser()
         if not path.is_file():
@@ -77,21 +94,19 @@ def parameter_files(arguments):
     return files
 
 
-def robot_parameters(robot, recorded):
-    """A file of the parameters that follow from the profile; the nodes' own environment reads it."""
+def settings(given):
+    """What is in force under the arguments given: the nodes' own environment reads the profile and the lab's files."""
     installed = SHARE.parent.parent / "lib" / "reactdiff_ros" / "reactdiff"
     program = str(installed) if installed.is_file() else shutil.which("reactdiff")
     if program is None:
         raise RuntimeError(
             "the command reactdiff is not on the path: run 'make setup' in the source folder, then '. ./env.sh'"
         )
-    command = [program, "robot", "parameters", robot, *(["--recorded"] if recorded else [])]
+    command = [program, "config", "show", "--json", *(f"{name}:={value}" for name, value in given.items())]
     read = subprocess.run(command, capture_output=True, text=True, check=False)
     if read.returncode:
-        raise RuntimeError(read.stderr.strip() or f"the profile of the robot {robot} cannot be read")
-    with tempfile.NamedTemporaryFile("w", prefix="reactdiff_robot_", suffix=".yaml", delete=False) as file:
-        file.write(read.stdout)
-    return file.name
+        raise RuntimeError(read.stderr.strip() or "the settings cannot be read: reactdiff config show")
+    return json.loads(read.stdout)
 
 
 def enclave(node, namespace):

@@ -13,6 +13,7 @@ from random_model import write_random_weights
 from virtual_microphone import VirtualMicrophone, virtual_microphone, why_not
 
 ROOT = Path(__file__).resolve().parents[1]
+os.environ["REACTDIFF_CONFIG"] = "none"  # the settings of whoever runs the tests change none of them
 
 
 @pytest.fixture(scope="session")

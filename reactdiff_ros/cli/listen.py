@@ -10,12 +10,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
+from reactdiff_ros.cli.study import enter_blind
+
 if TYPE_CHECKING:
+    from reactdiff_ros.nodes.configuration import LabSettings
     from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions
+    from reactdiff_ros.nodes.table import Value
 
 FACE_FIRST_S = 4.0
 """The senses and the model start when the page answers, or so long after it was started."""
@@ -97,16 +101,24 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option("--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle.")
 @click.option("--style", metavar="NAME", help="How it listens: see 'reactdiff style list' (natural).")
 @click.option("--backend", metavar="NAME", help="What computes the model (auto).")
-@click.option("--avatar/--no-avatar", default=True, help="Serve the screen face (yes).")
+@click.option("--avatar/--no-avatar", default=None, help="Serve the screen face (yes).")
 @click.option("--look", metavar="NAME", help="Look of the screen face.")
 @click.option("--port", type=click.IntRange(1024, 65535), help="Port of the page; the next free one if it is taken.")
 @click.option("--host", metavar="ADDRESS", help="Address of the page; beyond this machine, its link has a token.")
 @click.option("--robot", metavar="NAME", help="Robot: a file of config/robots by its name, or the path of one.")
-@click.option("--namespace", default="", metavar="NAME", help="ROS namespace of all nodes.")
-@click.option("--lan", is_flag=True, help="Let other machines find the nodes (else DDS stays on this machine).")
+@click.option("--namespace", metavar="NAME", help="ROS namespace of all nodes.")
+@click.option(
+    "--lan/--no-lan", default=None, help="Let other machines find the nodes (else DDS stays on this machine)."
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of all noise: the same input, the same face.")
 @click.option(
     "--params", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="ROS parameter file (YAML)."
+)
+@click.option(
+    "--study",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Sessions of a blind study: session:=ID is run, and nobody sees its condition (docs/studies.md).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Say the address as one JSON object on stdout.")
 def listen(
@@ -118,57 +130,100 @@ def listen(
     policy: str | None,
     style: str | None,
     backend: str | None,
-    avatar: bool,
+    avatar: bool | None,
     look: str | None,
     port: int | None,
     host: str | None,
     robot: str | None,
-    namespace: str,
-    lan: bool,
+    namespace: str | None,
+    lan: bool | None,
     seed: int | None,
     params: Path | None,
+    study: Path | None,
     as_json: bool,
 ) -> int:
     """Start the listener and print the address of its face. Ctrl-C stops it.
 
-    Without options: the first webcam with the default microphone; without a webcam, a bundled demo speaker.
+    Without options: the first webcam with the default microphone; without a webcam, a bundled demo speaker. What the
+    lab's own settings say comes before that (reactdiff config show), and what is given here before those.
     Arguments of the launch file may be given as there: record:=true (docs/bags.md), use_sim_time:=true, and so on.
     """
-    given = read_assignments(assignments)
-    camera = camera or given.pop("camera", None)
-    microphone = microphone or given.pop("microphone", None)
-    if "clip" in given and clip is None:
-        clip = Path(given.pop("clip"))
-    if given.get("use_sim_time") == "true" and clip is None:  # the pictures of a bag, not those of now
-        camera, microphone = camera or "none", microphone or "none"
-    if clip is not None and (camera or microphone):
-        raise click.UsageError("--clip takes the place of --camera and --microphone: give one or the other")
-    if once and clip is None:
-        raise click.UsageError("--once needs --clip")
-    if camera == "none" and microphone == "none" and given.get("use_sim_time") != "true":
-        raise click.UsageError("without a camera and a microphone there is nobody to listen to")
-    if not avatar and (look or port or host):
+    if avatar is False and (look or port or host):
         raise click.UsageError("--look, --port and --host need the avatar")
-    from reactdiff_ros.errors import ConfigError
-    from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
-
-    options_given = {"policy": policy, "backend": backend, "avatar": look if avatar else "none", "robot": robot}
-    arguments = given | {k: v for k, v in options_given.items() if v is not None}
+    options = {
+        "camera": camera, "microphone": microphone, "clip": None if clip is None else str(clip.absolute()),
+        "policy": policy, "backend": backend, "avatar": "none" if avatar is False else look, "robot": robot,
+        "namespace": namespace, "lan": None if lan is None else str(lan).lower(),
+        "params_file": None if params is None else str(params.absolute()),
+    }  # fmt: skip
+    given = read_assignments(assignments) | {name: value for name, value in options.items() if value is not None}
+    if study is not None:
+        enter_blind(study, given, style)
+    if once and not given.get("clip"):
+        raise click.UsageError("--once needs --clip")
     parameters = {"seed": seed, "port": port, "host": host, "style": style, "loop": False if once else None}
+    from reactdiff_ros.errors import ConfigError
+
     try:
-        if style is not None and params is None:  # such a file may name another file of styles
-            _check_style(style)
-        options = LiveOptions(
-            arguments=arguments,
-            parameters={k: v for k, v in parameters.items() if v is not None},
-            params_file=params,
-            namespace="/" + namespace.strip("/") if namespace.strip("/") else "",
-            lan=lan,
-        )
-        wanted_nodes(options)
+        live, source = live_options(given, {k: v for k, v in parameters.items() if v is not None}, face=avatar is True)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    return run(options, lambda: choose_source(camera, microphone, clip), StopFlag(), as_json=as_json)
+    return run(live, lambda: choose_source(**source), StopFlag(), as_json=as_json)
+
+
+class Asked(TypedDict):
+    """Where pictures and sound shall come from, as far as somebody said it: arguments of `choose_source`."""
+
+    camera: str | None
+    microphone: str | None
+    clip: Path | None
+
+
+def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: bool) -> tuple[LiveOptions, Asked]:
+    """What to run, from what is given and the lab's own settings.
+
+    Args:
+        given: arguments of the table of nodes.
+        parameters: node parameters by name, for every node that has one of that name.
+        face: the face was asked for, whatever the settings say.
+
+    Raises:
+        click.UsageError: arguments that do not go together.
+        ConfigError: an argument, a value or a file is wrong.
+    """
+    from reactdiff_ros.cli.output import tell
+    from reactdiff_ros.nodes.configuration import lab_settings
+    from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
+
+    if given.get("clip") and (given.get("camera") or given.get("microphone")):
+        raise click.UsageError("--clip takes the place of --camera and --microphone: give one or the other")
+    lab = lab_settings(given)
+    arguments = given | {name: str(setting.value) for name, setting in lab.arguments.items()}
+    if face and arguments.get("avatar") == "none":
+        del arguments["avatar"]
+    camera, microphone, clip = (arguments.pop(name, None) or None for name in ("camera", "microphone", "clip"))
+    if clip == "none":
+        clip = None
+    if arguments.get("use_sim_time") == "true" and clip is None:  # the pictures of a bag, not those of now
+        camera, microphone = camera or "none", microphone or "none"
+    elif camera == "none" and microphone == "none":
+        raise click.UsageError("without a camera and a microphone there is nobody to listen to")
+    namespace, lan = arguments.pop("namespace", "").strip("/"), arguments.pop("lan", "false")
+    params = arguments.pop("params_file", "")
+    if "style" in parameters and not params:  # such a file may name another file of styles
+        _check_style(str(parameters["style"]), lab)
+    live = LiveOptions(
+        arguments=arguments,
+        parameters=parameters,
+        settings=lab.ros_parameters(),
+        params_file=Path(params).expanduser() if params else None,
+        namespace=f"/{namespace}" if namespace else "",
+        lan=lan == "true",
+    )
+    wanted_nodes(live)
+    if lab.files:
+        tell(f"settings of {', '.join(map(str, lab.files))}")
+    return live, Asked(camera=camera, microphone=microphone, clip=None if clip is None else Path(clip))
 
 
 def read_assignments(words: tuple[str, ...]) -> dict[str, str]:
@@ -191,11 +246,12 @@ def read_assignments(words: tuple[str, ...]) -> dict[str, str]:
     return given
 
 
-def _check_style(name: str) -> None:
+def _check_style(name: str, lab: LabSettings) -> None:
     from reactdiff_ros.styles import Style, apply_control, style_book
     from reactdiff_ros.types import ListenerControl
 
-    apply_control(Style(), ListenerControl(style=name), style_book(""))
+    file = lab.parameters.get("expression_node", {}).get("styles_file")
+    apply_control(Style(), ListenerControl(style=name), style_book(str(file.value) if file else ""))
 
 
 def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, as_json: bool = False) -> int:

@@ -26,6 +26,7 @@ from reactdiff_ros.cli.bench_reference import reference as reference_times
 from reactdiff_ros.cli.bench_replay import replay_times
 from reactdiff_ros.cli.bench_response import response
 from reactdiff_ros.cli.compare import compare
+from reactdiff_ros.cli.config import config
 from reactdiff_ros.cli.demo import demo
 from reactdiff_ros.cli.docs import docs
 from reactdiff_ros.cli.doctor import doctor
@@ -38,6 +39,7 @@ from reactdiff_ros.cli.paper import paper
 from reactdiff_ros.cli.report import report
 from reactdiff_ros.cli.robot import robot
 from reactdiff_ros.cli.simulate import simulate
+from reactdiff_ros.cli.study import study
 from reactdiff_ros.cli.style import style
 from reactdiff_ros.cli.training import train
 from reactdiff_ros.errors import ReactdiffError
@@ -69,6 +71,7 @@ def cli() -> None:
 for _command in (
     listen,
     doctor,
+    config,
     bag,
     bench,
     evaluate,
@@ -89,6 +92,7 @@ bag.add_command(bag_replay)
 bag.add_command(record)
 bag.add_command(mark)
 cli.add_command(report)
+cli.add_command(study)
 cli.add_command(compare)
 bench.add_command(response)
 bench.add_command(faults)

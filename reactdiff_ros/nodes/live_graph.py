@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.nodes.effective import read_parameter_file
 from reactdiff_ros.nodes.policies import enclave
 from reactdiff_ros.nodes.robot_parameters import robot_parameters
 from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
-from reactdiff_ros.nodes.table import Node, Value, check_parameters, load_table
-from reactdiff_ros.plain_yaml import parse_yaml
+from reactdiff_ros.nodes.table import Node, Value, load_table
 
 if TYPE_CHECKING:
     from reactdiff_ros.nodes.graph_watch import GraphWatch, NodeReport
@@ -52,7 +52,8 @@ class LiveOptions:
     Args:
         arguments: of the table of nodes (camera, clip, policy ...), those that were given.
         parameters: node parameters by name, for every node that declares one of that name (seed, port ...).
-        params_file: ROS parameter file of the user, stronger than the robot's, weaker than what is given above.
+        settings: content of a ROS parameter file, the lab's own: stronger than the robot's profile.
+        params_file: ROS parameter file of the user, stronger than these, weaker than what is given above.
         namespace: "" or "/name".
         lan: let other machines find the nodes.
         domain: ROS domain, None = from the environment.
@@ -60,6 +61,7 @@ class LiveOptions:
 
     arguments: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     params_file: Path | None = None
     namespace: str = ""
     lan: bool = False
@@ -71,7 +73,7 @@ class LiveOptions:
                 "a namespace is made of letters, digits and underscores", where=self.namespace, todo="such as /robot1"
             )
         if self.params_file is not None:
-            _check_params_file(self.params_file)
+            read_parameter_file(self.params_file)
         for name, value in self.parameters.items():
             specs = [p for n in load_table().nodes for p in n.parameters if p.name == name]
             if not specs:
@@ -104,7 +106,9 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     if settled["use_sim_time"] == "true":
         arguments += ["-p", "use_sim_time:=true"]
     recorded = settled["clip"] not in ("", "none") or settled["use_sim_time"] == "true"
-    for file in (_robot_file(settled["robot"], folder, recorded=recorded), options.params_file):
+    robot = robot_parameters(settled["robot"], recorded=recorded)
+    files = [_written(robot, folder / "robot.yaml"), _written(options.settings, folder / "settings.yaml")]
+    for file in (*files, options.params_file):
         if file is not None:
             arguments += ["--params-file", str(file.resolve())]
     if parameters:
@@ -118,13 +122,11 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     return NodeCommand(node.name, (str(executable(node.name)), *arguments), silent_s=silent_s, term_s=term_s)
 
 
-def _robot_file(robot: str, folder: Path, *, recorded: bool) -> Path | None:
-    """The robot's parameters, written to `folder`; None for no robot. Raises ConfigError when its profile is wrong."""
-    parameters = robot_parameters(robot, recorded=recorded)
-    if parameters is None:
+def _written(parameters: Mapping[str, Any] | None, path: Path) -> Path | None:
+    """A ROS parameter file with this content; None: there is nothing to write."""
+    if not parameters:
         return None
-    path = folder / "robot.yaml"
-    path.write_text(yaml.safe_dump(parameters))
+    path.write_text(yaml.safe_dump(dict(parameters)))
     return path
 
 
@@ -359,17 +361,3 @@ def state_folder() -> Path:
     if home:
         return Path(home)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reactdiff_ros"
-
-
-def _check_params_file(path: Path) -> None:
-    try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError("the parameter file cannot be read", where=str(path), todo=str(error.strerror)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
-        raise ConfigError("the parameter file is not YAML", where=str(path), todo=problem) from error
-    try:
-        check_parameters(content, load_table())
-    except ConfigError as error:
-        raise ConfigError(error.what, where=str(path), todo=error.todo) from error

@@ -203,7 +203,7 @@ def check_parameters(content: object, table: Table) -> None:
     Raises:
         ConfigError: not of the form NODE: {ros__parameters: {NAME: VALUE}}, or a value that a node would refuse.
     """
-    for path, values in _entries(content, ""):
+    for path, values in parameter_entries(content):
         name = path.rpartition("/")[2]
         for node in table.nodes:
             if name in (node.name, "*", "**"):
@@ -212,7 +212,12 @@ def check_parameters(content: object, table: Table) -> None:
                     known[parameter].checked(values[parameter])
 
 
-def _entries(content: object, path: str) -> Iterator[tuple[str, dict[str, object]]]:
+def parameter_entries(content: object, path: str = "") -> Iterator[tuple[str, dict[str, object]]]:
+    """Every entry of the content of a ROS parameter file: ("/NAMESPACE/NODE", values by name).
+
+    Raises:
+        ConfigError: it is not of the form NODE: {ros__parameters: {NAME: VALUE}}.
+    """
     if not isinstance(content, dict):
         where = f"at {path.strip('/')}: " if path else ""
         raise ConfigError("the parameter file has no node entries", todo=f"{where}write {_FORM}")
@@ -223,7 +228,7 @@ def _entries(content: object, path: str) -> Iterator[tuple[str, dict[str, object
         yield path, values
     else:
         for key, value in content.items():
-            yield from _entries(value, f"{path}/{str(key).strip('/')}")
+            yield from parameter_entries(value, f"{path}/{str(key).strip('/')}")
 
 
 @lru_cache(maxsize=1)

@@ -63,8 +63,10 @@ class Marked:
         return Problem(self.line(key), ".".join(map(str, key)) or "the file", what, todo)
 
 
-def read_marked(path: Path) -> Marked:
+def read_marked(path: Path, what: str = "the profile") -> Marked:
     """Read a YAML file of mappings, lists and scalars; anchors and merge keys (`<<`) are allowed, tags are not.
+
+    `what` names the file in the sentences.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -74,9 +76,9 @@ def read_marked(path: Path) -> Marked:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError("the profile cannot be read", where=str(path), todo=str(error.strerror)) from error
+        raise ConfigError(f"{what} cannot be read", where=str(path), todo=str(error.strerror)) from error
     if len(raw) > MAX_BYTES:
-        raise ConfigError("the profile is larger than 1 MB", where=str(path), todo="is it the right file?")
+        raise ConfigError(f"{what} is larger than 1 MB", where=str(path), todo="is it the right file?")
     marked = Marked(str(path))
     try:
         loader = yaml.SafeLoader(raw.decode("utf-8"))
@@ -90,9 +92,9 @@ def read_marked(path: Path) -> Marked:
         raise ProfileError(str(path), [Problem(1, "the file", "is not UTF-8 text")]) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or " ".join(str(error).split()) or "is nested too deeply"
+        problem = getattr(error, "problem", None) or " ".join(str(error).split()) or "is nested too deeply"
         line = mark.line + 1 if mark is not None else 1
-        raise ProfileError(str(path), [Problem(line, "the file", f"is not YAML, {what}")]) from error
+        raise ProfileError(str(path), [Problem(line, "the file", f"is not YAML, {problem}")]) from error
     return marked
 
 

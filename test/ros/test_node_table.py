@@ -214,10 +214,21 @@ def launch_file(monkeypatch):
     return module
 
 
+class Context(dict):
+    """Launch configurations, as the launch file sees them."""
+
+    @property
+    def launch_configurations(self):
+        return self
+
+
 def started(launch_file, **arguments):
-    table = json.loads(share_path("config/nodes.json").read_text())
-    given = {a["name"]: a["default"] for a in table["arguments"]} | arguments
-    actions = launch_file.start(given, table)
+    table, lab = json.loads(share_path("config/nodes.json").read_text()), {}
+    context = Context(arguments)
+    assert launch_file.read_settings(context, table, lab) is None
+    for argument in table["arguments"]:
+        context.setdefault(argument["name"], argument["default"])
+    actions = launch_file.start(context, table, lab)
     return {a.name: a for a in actions if a.kind == "LifecycleNode"}, actions
 
 
@@ -244,12 +255,38 @@ def test_launch_file_hands_on_arguments_and_files(launch_file, monkeypatch, tmp_
     assert camera.parameters[-1]["device"].value_type is str
     assert camera.parameters[-1]["use_sim_time"] is True
     assert reaction.parameters[-1]["policy"].given == ("rules",)
-    robots, users = reaction.parameters[:-1]
+    robots, users = reaction.parameters[:-1]  # ROS reads JSON, which is YAML
     assert yaml.safe_load(Path(robots).read_text()) == robot_parameters("screen")
     assert users == str(mine)
     assert reaction.namespace == "robot1"
     discovery = [a.given for a in actions if a.kind == "SetEnvironmentVariable"]
     assert discovery == [("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")]
+
+
+def test_launch_file_takes_the_labs_own_settings_and_what_is_given_wins(launch_file, monkeypatch, tmp_path):
+    settings, overlay = tmp_path / "config.yaml", tmp_path / "robots" / "anna.yaml"
+    overlay.parent.mkdir()
+    settings.write_text("arguments: {camera: 3, policy: mime}\nparameters: {reaction_node: {seed: 4}}\n")
+    overlay.write_text("arguments: {robot: generic_12servo, namespace: anna}\nparameters: {'*': {seed: 5}}\n")
+    monkeypatch.setenv("REACTDIFF_CONFIG", str(settings))
+    nodes, _ = started(launch_file, robot="anna", policy="rules")
+    assert nodes["camera_node"].parameters[-1]["device"].given == ("3",)
+    assert nodes["actuator_node"].parameters[-1]["robot"].given == ("generic_12servo",)
+    reaction = nodes["reaction_node"]
+    assert reaction.namespace == "anna"
+    assert reaction.parameters[-1]["policy"].given == ("rules",)
+    written = yaml.safe_load(Path(reaction.parameters[0]).read_text())
+    assert written["/**/reaction_node"]["ros__parameters"] == {"seed": 5}
+    profile = robot_parameters("generic_12servo")["/**/expression_node"]["ros__parameters"]
+    assert profile.items() <= written["/**/expression_node"]["ros__parameters"].items()
+
+
+def test_launch_file_says_which_line_of_the_settings_is_wrong(launch_file, monkeypatch, tmp_path):
+    settings = tmp_path / "config.yaml"
+    settings.write_text("arguments:\n  kamera: 3\n")
+    monkeypatch.setenv("REACTDIFF_CONFIG", str(settings))
+    with pytest.raises(RuntimeError, match=r"line 2, arguments\.kamera"):
+        started(launch_file)
 
 
 def test_launch_file_names_the_robots_that_it_knows(launch_file):
