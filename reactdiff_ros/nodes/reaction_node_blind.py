@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from ..errors import ConfigError, WeightsError
 from ..model.listener import Listener
+from ..model.weights import find_weights
 from ..types import Reaction
 from .condition import BLIND, CONDITION_VARIABLE, HiddenMeter, blind_condition, cannot, hidden, impose, told
 from .reaction_node import ReactionNode
@@ -33,14 +35,19 @@ class BlindReactionNode(ReactionNode):
         """Make the listener of the condition."""
         if self.values["listeners"]:
             raise ConfigError("a blind session has one listener", todo="leave the parameter 'listeners' empty")
+        self._told_as = BLIND
+        with suppress(WeightsError):  # which weights are here is told whatever listens
+            self._told_as = f"{BLIND}@{find_weights(str(self.values['model_dir'])).digest}"
         impose(self._condition, self.NAME, self.values)
         super().setup()
 
     def settings(self) -> dict[str, Any]:
         """Which session, and the seal of its condition."""
         given = super().settings()
-        self.backend = BLIND
-        return {**({"seed": given["seed"], "turn": given["turn"]} if given else {}), **told(self._condition)}
+        if not given:
+            return told(self._condition)
+        self.backend = self._told_as
+        return {"seed": given["seed"], "turn": given["turn"], **told(self._condition)}
 
     def figures(self) -> dict[str, str]:
         """None: they differ between listeners."""
