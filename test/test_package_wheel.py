@@ -1,0 +1,188 @@
+"""The wheel of the ROS-free core, built from the source archive and run where neither source nor ROS is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """What is not copied: caches, and what git ignores at the top."""
+    ignored = {name for name in names if name == "__pycache__" or name.endswith((".egg-info", "_cache"))}
+    top = {".git", ".hypothesis", "runs", "build", "install", "log", "venv"}
+    return ignored | (top & set(names) if Path(folder) == ROOT else set())
+
+
+def done(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> None:
+    ended = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=240)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source archive, unpacked. Built from a copy, because building leaves files behind."""
+    pytest.importorskip("wheel", reason="wheel is not installed (requirements/test.txt)")
+    folder = tmp_path_factory.mktemp("source")
+    shutil.copytree(ROOT, folder / "copy", ignore=left_out)
+    (folder / "copy" / "runs").mkdir()
+    (folder / "copy" / "runs" / "checkpoint.pt").write_bytes(b"not to be shipped")
+    done(sys.executable, "setup.py", "-q", "sdist", "--formats=tar", "--dist-dir", "..", cwd=folder / "copy")
+    with tarfile.open(next(folder.glob("*.tar"))) as packed:
+        packed.extractall(folder, filter="data")
+    return next(path for path in folder.glob("reactdiff_ros-*") if path.is_dir())
+
+
+@pytest.fixture(scope="module")
+def wheel(archive: Path) -> Path:
+    options = ("--no-deps", "--no-build-isolation", "--wheel-dir", "..")
+    done(sys.executable, "-m", "pip", "-q", "wheel", *options, ".", cwd=archive)
+    return next(archive.parent.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def run(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """`run("doctor")` runs the installed command in an empty folder, with an empty home and no ROS on any path."""
+    folder = tmp_path_factory.mktemp("clean")
+    venv.create(folder / "venv", symlinks=True)
+    python = folder / "venv" / "bin" / "python"
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "venv")}))
+    (folder / "home").mkdir()
+    (folder / "empty").mkdir()
+    environment = {"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(folder / "home"), "LANG": "C.UTF-8"}
+    # The start-up hook of ROS wheels would bring ROS back.
+    environment["_ROS_WHEELS_BOOTSTRAP_COMPLETE"] = "1"
+    install = (sys.executable, "-m", "pip", "-q", "--python", python, "install", "--no-deps", "--no-index", wheel)
+    done(*install, cwd=folder, env=environment)
+    # What the package depends on comes from the environment of the tests.
+    (site / "environment.pth").write_text(sysconfig.get_path("purelib") + "\n")
+
+    def command(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+        program = (python, *arguments) if arguments[0] == "-c" else (python.parent / "reactdiff", *arguments)
+        ended = subprocess.run(
+            program, cwd=folder / "empty", env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert ended.returncode == code, ended.stdout + ended.stderr
+        return ended
+
+    return command
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """One second of the demo speaker, as a file that is not the package's."""
+    path = tmp_path / "talk.mp4"
+    with av.open(str(ROOT / "resource" / "demo" / "speaker.mp4")) as demo, av.open(str(path), "w") as out:
+        picture = out.add_stream_from_template(demo.streams.video[0])
+        for packet in demo.demux(demo.streams.video[0]):
+            if packet.dts is None or packet.pts * packet.time_base >= 1:
+                break
+            packet.stream = picture
+            out.mux(packet)
+    return path
+
+
+def test_the_archive_has_what_it_takes(archive: Path) -> None:
+    for name in ("CMakeLists.txt", "package.xml", "CHANGELOG.rst", "LICENSE", "scripts/setup.sh", "test/conftest.py"):
+        assert (archive / name).is_file(), name
+    for folder in ("msg", "srv", "launch", "config", "requirements", "docs", "resource/models/live"):
+        assert any((archive / folder).iterdir()), folder
+    assert not (archive / "runs").exists()
+    assert [str(path) for path in archive.rglob("*.pyc")] == []
+
+
+def test_the_wheel_has_no_strays(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        sizes = {info.filename: info.file_size for info in packed.infolist()}
+    share = f"{wheel.name.rsplit('-', 3)[0]}.data/data/share/reactdiff_ros/"
+    for name in sizes:
+        source = name.removeprefix(share)
+        if ".dist-info/" not in name:
+            assert (ROOT / source).is_file(), name
+            assert source.split("/")[0] in {"reactdiff_ros", "config", "msg", "requirements", "resource", "package.xml"}
+            assert not source.endswith((".pyc", ".pt", ".csv")), name
+    for kind in (".py", ".js", ".css", ".html", ".j2"):
+        wanted = {str(p.relative_to(ROOT)) for p in (ROOT / "reactdiff_ros").rglob(f"*{kind}")}
+        assert {name for name in sizes if name.startswith("reactdiff_ros/") and name.endswith(kind)} == wanted
+    assert wheel.stat().st_size < 40e6
+
+
+def test_it_says_who_it_is(run: Run) -> None:
+    version = run("--version").stdout
+    assert version.split()[-1] in (ROOT / "package.xml").read_text()
+    told = run("-c", "import reactdiff_ros, reactdiff_ros.session; print(reactdiff_ros.__file__)").stdout
+    assert str(ROOT) not in told
+    assert "site-packages" in told
+
+
+def test_it_finds_what_ships_beside_it(run: Run) -> None:
+    assert "opsoro_ono" in run("robot", "list").stdout
+    assert "warm" in run("style", "list").stdout
+    checked = run("robot", "check", "ohbot")
+    assert str(ROOT) not in checked.stdout + checked.stderr
+    pages = run("-c", "from reactdiff_ros.avatar import pages; print(pages.__file__)").stdout.strip()
+    assert (Path(pages).parent / "page" / "robot" / "index.html").is_file()
+
+
+def test_the_doctor_finds_the_weights_and_misses_ros_alone(run: Run) -> None:
+    lines = run("doctor", code=1).stdout.splitlines()
+    weights = next(line for line in lines if line.split()[1] == "weights")
+    assert weights.startswith("ok")
+    assert str(ROOT) not in weights
+    assert [line.split()[1] for line in lines if line.startswith("ERROR")] == ["ros"]
+
+
+def test_a_robot_is_simulated(run: Run, tmp_path: Path) -> None:
+    values = np.random.default_rng(2).uniform(0, 1, (20, 58))
+    np.savez(tmp_path / "frames.npz", coefficients=values, times=np.arange(20) * 0.02)
+    log = tmp_path / "log.csv"
+    run("robot", "simulate", "--robot", "opsoro_ono", "--frames", tmp_path / "frames.npz", "--log", log)
+    assert len(log.read_text().splitlines()) > 13
+
+
+def test_a_clip_is_read_and_reactions_are_scored(run: Run, clip: Path, tmp_path: Path) -> None:
+    told = json.loads(run("extract", clip, "--output", tmp_path / "recordings", "--json").stdout)
+    assert told
+    assert any((tmp_path / "recordings").rglob("*.npz"))
+    rng = np.random.default_rng(3)
+    arrays = {
+        "prediction": rng.uniform(0, 1, (2, 2, 50, 25)),
+        "listener": rng.uniform(0, 1, (2, 50, 25)),
+        "speaker": rng.uniform(0, 1, (2, 50, 25)),
+        "neighbour": np.eye(2),
+    }
+    np.savez(tmp_path / "arrays.npz", **arrays)
+    scores = json.loads(run("evaluate", "arrays", tmp_path / "arrays.npz", "--json").stdout)
+    assert scores
+
+
+def test_the_model_listens(run: Run) -> None:
+    code = (
+        "from reactdiff_ros.expression import ExpressionEngine;"
+        "from reactdiff_ros.model.factory import make_listener;"
+        "from reactdiff_ros.perception import SpeakerPerception;"
+        "from reactdiff_ros.session import ListeningSession;"
+        "session = ListeningSession(SpeakerPerception(), make_listener('model', seed=1), ExpressionEngine(seed=1));"
+        "session.advance(0); print(len(session.advance(2_000_000_000)))"
+    )
+    assert int(run("-c", code).stdout.splitlines()[-1]) == 100
+
+
+def test_what_needs_ros_says_so(run: Run) -> None:
+    assert "make setup" in run("listen", code=1).stderr
