@@ -14,6 +14,7 @@ from reactdiff_ros.types import Picture, Sound, SpeakerFrame
 from . import convert
 from .base import ReactdiffNode
 from .health import Level
+from .picture_watch import PictureWatch
 from .pictures import PictureDecoder
 from .runner import run
 from .worker import Worker
@@ -22,6 +23,8 @@ Evidence = TypeVar("Evidence", Picture, Sound)
 
 SILENT_NS = 2 * NS
 """Pictures or sound that have not come for so long are missed."""
+CLIPPED = 0.1
+"""Where so large a share of the samples is at full scale, the sound is a ruin; loud speech touches it for moments."""
 REPLAY_PICTURES = 10
 """Live, the newest picture is worth more than all; of a replay every picture is wanted, so a hiccup loses none."""
 _IMAGE, _COMPRESSED = "camera/image_raw", "camera/image_raw/compressed"
@@ -55,6 +58,7 @@ class PerceptionNode(ReactdiffNode):
         self._stamp_guards = {"picture": StampGuard(), "sound": StampGuard()}
         self._seen_ns = {"picture": self.running_ns(), "sound": self.running_ns()}
         self._audible_ns = self.running_ns()
+        self._picture_watch = PictureWatch()
         self._perception.reset()
         pictures = REPLAY_PICTURES if self.simulated() else 1
         depths = {_IMAGE: pictures, _COMPRESSED: pictures, _AUDIO: 50, _BYTES: 50, _SAMPLES: 50}
@@ -95,12 +99,23 @@ class PerceptionNode(ReactdiffNode):
                 self.problem(kind, sentence, Level.WARN)
             else:
                 self.solved(kind)
+        self._say_unusable(topic, now)
+
+    def _say_unusable(self, topic: str, now: int) -> None:
+        """Say what comes and can tell nothing."""
+        self._state("scene", "picture" not in self.health, self._picture_watch.sentence(topic))
         if not self._perception.digitally_silent:
             self._audible_ns = now
-        if now - self._audible_ns > SILENT_NS and "sound" not in self.health:
-            self.problem("silence", f"the sound on {_AUDIO} is digitally silent: is the microphone muted?", Level.WARN)
+        silent = f"the sound on {_AUDIO} is digitally silent: is the microphone muted?"
+        self._state("silence", "sound" not in self.health and now - self._audible_ns > SILENT_NS, silent)
+        clipped = f"the sound on {_AUDIO} is cut off at full scale: turn the microphone's gain down"
+        self._state("clipping", "sound" not in self.health and self._perception.clipping > CLIPPED, clipped)
+
+    def _state(self, key: str, wrong: bool, sentence: str) -> None:
+        if wrong and sentence:
+            self.problem(key, sentence, Level.WARN)
         else:
-            self.solved("silence")
+            self.solved(key)
 
     def _subscribe_foreign(self) -> None:
         for topic, callback in (
@@ -128,7 +143,9 @@ class PerceptionNode(ReactdiffNode):
     def _handle(self, topic: str, message: Any) -> None:
         if topic in (_IMAGE, _COMPRESSED):
             decode = self._decoder.raw if topic == _IMAGE else self._decoder.compressed
-            self._on_picture(topic, self._stamped(topic, decode(message)))
+            picture = self._stamped(topic, decode(message))
+            self._picture_watch.look(picture.bgr, self.running_ns())
+            self._on_picture(topic, picture)
         else:
             sound = {_AUDIO: convert.sound_value, _BYTES: self._bytes.sound, _SAMPLES: sampled_sound}[topic]
             self._on_sound(topic, self._stamped(topic, sound(message)))

@@ -40,6 +40,10 @@ class VoiceSource(Protocol):
     def digitally_silent(self) -> bool:
         """Not one sample differed from 0 in the last second."""
 
+    @property
+    def clipping(self) -> float:
+        """Share of samples at full scale, over about a second."""
+
 
 class SpeakerPerception:
     """Who is talking to the robot and what their face and voice do. Causal, deterministic, for one thread.
@@ -173,6 +177,11 @@ class SpeakerPerception:
     def digitally_silent(self) -> bool:
         """Not one sample differed from 0 in the last second of sound: a muted or dead microphone."""
         return self._voice is not None and self._voice.digitally_silent
+
+    @property
+    def clipping(self) -> float:
+        """Share of the samples of about the last second of sound that are at full scale."""
+        return 0.0 if self._voice is None else self._voice.clipping
 
     def select(self, person_id: int, lock: bool) -> bool:
         """Makes a person the target, locked until they leave if `lock`; -1 gives the choice back to perception."""

@@ -100,6 +100,11 @@ class VoiceExtractor:
         """Not one sample differed from 0 in the last second: a muted or dead microphone."""
         return self._health.digital_silence
 
+    @property
+    def clipping(self) -> float:
+        """Share of samples at full scale, over about a second."""
+        return self._health.clipping
+
     def push(self, sound: Sound) -> None:
         """Hear a chunk.
 
@@ -186,7 +191,7 @@ class VoiceExtractor:
     def _listen_to_health(self, sound: Sound) -> None:
         duration_ns = len(sound.samples) * NS // sound.rate_hz
         self._silent_ns = 0 if sound.samples.any() else self._silent_ns + duration_ns
-        clipped = float(((sound.samples == 32767) | (sound.samples == -32768)).mean())
+        clipped = float(((sound.samples == 32767) | (sound.samples <= -32767)).mean())
         weight = min(1.0, duration_ns / NS)
         self._clipping += weight * (clipped - self._clipping)
         self._health = replace(self._health, digital_silence=self._silent_ns >= NS, clipping=round(self._clipping, 6))

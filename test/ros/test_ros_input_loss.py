@@ -80,16 +80,22 @@ def test_malformed_pictures_are_said_while_they_come(graph):
     graph.until(lambda: "dropped" not in graph.sentence("perception_node"), 15.0, "its end")
 
 
-def test_digital_silence_is_said(graph):
+def test_pictures_and_sound_that_tell_nothing_are_said(graph):
     from reactdiff_ros.msg import AudioChunk
     from sensor_msgs.msg import Image
 
     graph.start("perception_node", image_transport="raw")
     graph.connect("audio")
     graph.connect("camera/image_raw")
-    picture = Image(encoding="mono8", width=64, height=48, step=64, data=array.array("B", bytes(64 * 48)))
+    noise = np.random.default_rng(0).integers(0, 255, 64 * 48 + 1000, dtype=np.uint8)
+    picture = Image(encoding="mono8", width=64, height=48, step=64)
+    count = 0
 
-    def hear(level):
+    def sentence(pixels=None, level=1000):
+        nonlocal count
+        count += 1
+        pixels = noise[count % 1000 :][: 64 * 48] if pixels is None else pixels
+        picture.data = array.array("B", pixels.tobytes())
         chunk = AudioChunk(sample_rate=16000, channels=1, samples=array.array("h", [level, -level] * 400))
         picture.header.stamp = chunk.header.stamp = graph.node.get_clock().now().to_msg()
         graph.publish("camera/image_raw", picture)
@@ -97,9 +103,16 @@ def test_digital_silence_is_said(graph):
         graph.spin(0.05)
         return graph.sentence("perception_node")
 
-    graph.until(lambda: "digitally silent" in hear(0), 40.0, "the sentence")
-    assert graph.level("perception_node") == 1
-    graph.until(lambda: "digitally silent" not in hear(1), 10.0, "its end")
+    frozen, black = noise[: 64 * 48], np.zeros(64 * 48, np.uint8)
+    for words, given in (
+        ("digitally silent", {"level": 0}),
+        ("at full scale", {"level": 32767}),
+        ("all the same", {"pixels": frozen}),
+        ("one colour", {"pixels": black}),
+    ):
+        graph.until(lambda words=words, given=given: words in sentence(**given), 40.0, words)
+        assert graph.level("perception_node") == 1
+        graph.until(lambda words=words: words not in sentence(), 10.0, f"the end of {words}")
 
 
 def test_clip_loops_with_rising_stamps_or_ends(graph, tmp_path):
