@@ -5,13 +5,8 @@
 
 Both hold `arguments` of the table of nodes and `parameters` by node, "*" meaning every node that has one of that name:
 
-    format: 1
-    arguments: {robot: ohbot, camera: /dev/video2}
-
-Parameters
-----------
-      "*": {style: warm}
-      expression_node: {gaze_share: 0.8}
+    {format: 1, arguments: {robot: ohbot, camera: /dev/video2},
+     parameters: {"*": {style: warm}, expression_node: {gaze_share: 0.8}}}
 
 Importing this needs no ROS.
 """
