@@ -25,6 +25,7 @@ from reactdiff_ros.cli.bench_record import record as record_times
 from reactdiff_ros.cli.bench_reference import reference as reference_times
 from reactdiff_ros.cli.bench_replay import replay_times
 from reactdiff_ros.cli.bench_response import response
+from reactdiff_ros.cli.bench_soak import soak
 from reactdiff_ros.cli.compare import compare
 from reactdiff_ros.cli.config import config
 from reactdiff_ros.cli.demo import demo
@@ -104,6 +105,7 @@ bench.add_command(profile_times)
 bench.add_command(reference_times)
 bench.add_command(record_times)
 bench.add_command(metrics_times)
+bench.add_command(soak)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

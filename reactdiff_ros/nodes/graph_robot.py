@@ -36,18 +36,26 @@ class GraphRobot:
             ReactdiffError: it refuses, or does not answer.
         """
         kind = interface("std_srvs/srv/SetBool", "srv")
-        client = self._watch.node.create_client(kind, f"{NODE}/enable")
+        return self._ask(kind, "enable", kind.Request(data=wanted), "the robot cannot be enabled")
+
+    def reset(self) -> str:
+        """Clear a stop, as a person would who has seen why; what the actuator answers. Raises as `enable` does."""
+        kind = interface("std_srvs/srv/Trigger", "srv")
+        return self._ask(kind, "reset", kind.Request(), "the robot cannot be reset")
+
+    def _ask(self, kind: Any, service: str, request: Any, refused: str) -> str:
+        client = self._watch.node.create_client(kind, f"{NODE}/{service}")
         try:
             until_s = time.monotonic() + ASK_S
             while not client.service_is_ready() and time.monotonic() < until_s:
                 self._watch.spin(0.05)
-            answer = client.call_async(kind.Request(data=wanted))
+            answer = client.call_async(request)
             while not answer.done() and time.monotonic() < until_s:
                 self._watch.spin(0.05)
             if not answer.done():
                 raise ReactdiffError("the robot's actuator does not answer", where=NODE)
             if not answer.result().success:
-                raise ReactdiffError("the robot cannot be enabled", where=NODE, todo=answer.result().message)
+                raise ReactdiffError(refused, where=NODE, todo=answer.result().message)
             return str(answer.result().message)
         finally:
             self._watch.node.destroy_client(client)

@@ -56,18 +56,7 @@ def bench_live(
         tempfile.TemporaryDirectory(prefix="reactdiff-bench-") as folder,
         bench_graph(options, say, Path(folder)) as graph,
     ):
-
-        def spin_until(condition: Callable[[], bool], limit_s: float) -> bool:
-            end = time.monotonic() + limit_s
-            while not condition():
-                if stopped():
-                    raise ReactdiffError("the bench was stopped")
-                left = end - time.monotonic()
-                if left <= 0:
-                    return False
-                graph.step(min(0.1, left))
-            return True
-
+        spin = Spin(graph, stopped)
         nodes = wanted_nodes(graph.options)
         graph.start(nodes)
         graph.listen()
@@ -75,24 +64,18 @@ def bench_live(
         from reactdiff_ros.nodes.graph_recorder import GraphRecorder
 
         recorder = GraphRecorder(graph.watch)
-        if not spin_until(graph.active, ACTIVE_S):
-            waiting = [n.name for n in nodes if not graph.supervisor.heard(n.name)] or [
-                f"{r.name} ({r.values.get('state', '')}: {r.sentence})"
-                for r in graph.reports.values()
-                if r.values.get("state") != "active"
-            ]
-            raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s", where=", ".join(waiting))
-        if not spin_until(lambda: recorder.face_seen, FACE_S):
+        spin.until_active()
+        if not spin.until(lambda: recorder.face_seen, FACE_S):
             say(f"no face was seen within {FACE_S:g} s: counting all the same")
-        spin_until(lambda: False, WARM_UP_S)
-        drops = _dropped(graph)
+        spin.on(WARM_UP_S)
+        drops = dropped(graph)
         cpu_s, began_s, begin_ns = _cpu_s(graph), time.monotonic(), time.time_ns()
-        spin_until(lambda: False, seconds)
+        spin.on(seconds)
         wall_s, end_ns = time.monotonic() - began_s, time.time_ns()
         cpu_cores = (_cpu_s(graph) - cpu_s) / wall_s
         rss_mb = sum(_pss_bytes(process) for process in _processes(graph)) / 1e6
-        spin_until(lambda: False, TAIL_NS / NS)
-        after = _dropped(graph)
+        spin.on(TAIL_NS / NS)
+        after = dropped(graph)
         restarts = {n.name: graph.supervisor.restarts(n.name) for n in nodes if graph.supervisor.restarts(n.name)}
         if restarts:
             say(f"nodes were started again during the run: {restarts}")
@@ -105,6 +88,48 @@ def bench_live(
             rss_mb=rss_mb,
             load_before=load_before,
         )
+
+
+class Spin:
+    """Lets a graph run on, until something is the case or for a while.
+
+    Args:
+        graph: that listens.
+        stopped: asked several times a second.
+
+    Every method raises ReactdiffError when it is stopped.
+    """
+
+    def __init__(self, graph: LiveGraph, stopped: Callable[[], bool]) -> None:
+        self._graph, self._stopped = graph, stopped
+
+    def until(self, condition: Callable[[], bool], limit_s: float) -> bool:
+        """Whether `condition` came true within the limit."""
+        end = time.monotonic() + limit_s
+        while not condition():
+            if self._stopped():
+                raise ReactdiffError("the bench was stopped")
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            self._graph.step(min(0.1, left))
+        return True
+
+    def on(self, seconds: float) -> None:
+        """For so long."""
+        self.until(lambda: False, seconds)
+
+    def until_active(self) -> None:
+        """Raises ReactdiffError when a node is not active in a minute."""
+        graph = self._graph
+        if self.until(graph.active, ACTIVE_S):
+            return
+        waiting = [name for name in graph.supervisor.names() if not graph.supervisor.heard(name)] or [
+            f"{r.name} ({r.values.get('state', '')}: {r.sentence})"
+            for r in graph.reports.values()
+            if r.values.get("state") != "active"
+        ]
+        raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s", where=", ".join(waiting))
 
 
 def bench_graph(options: LiveOptions, say: Callable[[str], None], folder: Path) -> LiveGraph:
@@ -151,7 +176,7 @@ def _pss_bytes(process: psutil.Process) -> int:
     return 0
 
 
-def _dropped(graph: LiveGraph) -> Mapping[str, int]:
+def dropped(graph: LiveGraph) -> Mapping[str, int]:
     """What the nodes' diagnostics say that they dropped so far, by topic."""
     total: Counter[str] = Counter()
     for report in graph.reports.values():

@@ -1,0 +1,234 @@
+"""What the journals of long runs show: trends within each leg, and a verdict on every bound.
+
+A leg is one process, so what grows with time grows within a leg. Its first minutes warm up; of the others, the last
+tenth is compared with the first. Only legs that are long enough are judged, and the worst of them is told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.soak.bounds import judge
+from reactdiff_ros.evaluation.soak.journal import Leg, Minute
+from reactdiff_ros.evaluation.soak.measures import percentile
+from reactdiff_ros.evaluation.studies.sessions import RATIO_BAND
+from reactdiff_ros.evaluation.studies.streams_check import ratio_interval
+
+FORMAT: Final = 1
+WARM_UP: Final = 5
+"""Minutes at the begin of a leg that are not compared."""
+TENTHS: Final = 10
+CURVE_POINTS: Final = 120
+RARE: Final = 1e-4
+LONG_ENOUGH_S: Final = 30.0
+"""Behaviour within less is no rate."""
+
+
+def part_figures(legs: Sequence[Leg], asked_s: float, seed: int = 0) -> dict[str, Any]:
+    """Figures of one journal.
+
+    Returns:
+        "done_s", "asked_s", "legs" (what each did), "trends" (a list, one for each leg that is long enough: "growth"
+        of memory by process, "more" files and threads, "tail" ratios of p99, "apart_ms" of the time lines),
+        "behaviour" (ratios), "curves" (for pictures), "times_ms", "load".
+    """
+    judged = [leg for leg in legs if len(leg.minutes) >= WARM_UP + TENTHS]
+    minutes = [minute for leg in legs for minute in leg.minutes]
+    return {
+        "asked_s": asked_s,
+        "done_s": round(sum(leg.seconds for leg in legs), 3),
+        "legs": [_leg(leg) for leg in legs],
+        "judged": [leg.number for leg in judged],
+        "trends": [_trend(leg) for leg in judged],
+        "behaviour": _behaviour(judged, seed),
+        "times_ms": {name: _spread(minutes, name) for name in _names(minutes, "times")},
+        "load": _ends([minute["load"] for minute in minutes]),
+        "curves": _curves(legs),
+    }  # fmt: skip
+
+
+def _leg(leg: Leg) -> dict[str, Any]:
+    last = leg.minutes[-1] if leg.minutes else {}
+    cpu_s, wall_s = (sum(minute[name] for minute in leg.minutes) for name in ("cpu_s", "wall_s"))
+    return {
+        "leg": leg.number,
+        "seconds": round(leg.seconds, 3),
+        "ended": leg.ended,
+        "cpu_s": round(cpu_s, 1),
+        "wall_s": round(wall_s, 1),
+        "load": _ends([minute["load"] for minute in leg.minutes]),
+        "processes": last.get("processes", {}),
+        "counts": last.get("counts", {}),
+        "begun": leg.begun,
+    }
+
+
+def _trend(leg: Leg) -> dict[str, Any]:
+    warm = leg.minutes[WARM_UP:]
+    count = max(len(warm) // TENTHS, 1)
+    first, last = warm[:count], warm[-count:]
+    names = sorted(set(first[0]["processes"]) & set(last[-1]["processes"]))
+
+    def ends(name: str, what: str) -> tuple[float, float]:
+        begin, end = (
+            median(m["processes"][name][what] for m in part if name in m["processes"]) for part in (first, last)
+        )
+        return float(begin), float(end)
+
+    def whole(part: Sequence[Minute]) -> float:
+        sums = (sum(process["rss_mb"] for process in minute["processes"].values()) for minute in part)
+        return float(median(sums))
+
+    return {
+        "leg": leg.number,
+        "minutes": len(warm),
+        "tenth": count,
+        "memory_mb": {name: ends(name, "rss_mb") for name in names},
+        "anonymous_mb": {name: ends(name, "anonymous_mb") for name in names},
+        "memory_of_all_mb": (whole(first), whole(last)),
+        "files": {name: ends(name, "files") for name in names},
+        "threads": {name: ends(name, "threads") for name in names},
+        "p99_ms": {name: [_p(part, name, 99.0) for part in (first, last)] for name in _names(warm, "times")},
+        "apart_ms": [_middle(part, "apart_ms") for part in (first, last)],
+        "lip_lag_ms": [_middle(part, "lip_lag_ms") for part in (first, last)],
+        "met_ms": [_met(part, _first_meetings(warm)) for part in (warm[: len(warm) // 2], warm[len(warm) // 2 :])],
+        "load": [median(m["load"] for m in part) for part in (first, last)],
+    }
+
+
+def _first_meetings(minutes: Iterable[Minute]) -> dict[str, float]:
+    """By clip, how much later its person was heard than seen at the first visit, ms."""
+    found: dict[str, float] = {}
+    for clip, apart in _meetings(minutes):
+        found.setdefault(clip, apart)
+    return found
+
+
+def _meetings(minutes: Iterable[Minute]) -> list[tuple[str, float]]:
+    met = [visit for minute in minutes for visit in minute.get("met", ())]
+    return [(clip, 1e3 * (heard - seen)) for clip, seen, heard in met if seen is not None and heard is not None]
+
+
+def _met(minutes: Iterable[Minute], first: Mapping[str, float]) -> float | None:
+    """Median change of `_meetings` from the first visit of the same clip, ms."""
+    changes = [apart - first[clip] for clip, apart in _meetings(minutes)]
+    return round(median(changes), 3) if changes else None
+
+
+def _behaviour(legs: Sequence[Leg], seed: int) -> dict[str, dict[str, Any]]:
+    """Second half of the minutes of each leg against its first, all legs together: ratios with intervals."""
+    early: list[dict[str, float]] = []
+    late: list[dict[str, float]] = []
+    for leg in legs:
+        told = [m["behaviour"] for m in leg.minutes[WARM_UP:] if m["behaviour"] and m["seconds"] >= LONG_ENOUGH_S]
+        half = len(told) // 2
+        early, late = early + told[:half], late + told[-half:] if half else late
+    table = {}
+    for name in early[0] if early else ():
+        before, after = (np.array([minute[name] for minute in part], dtype=np.float64) for part in (early, late))
+        if max(before.mean(), after.mean()) < RARE:
+            continue
+        ratio = {key: _finite(value) for key, value in ratio_interval(after, before, seed).items()}
+        first, second = float(before.mean()), float(after.mean())
+        table[name] = {"first": first, "second": second, **ratio, "stable": _stable(ratio)}
+    return table
+
+
+def _stable(ratio: Mapping[str, float | None]) -> bool | None:
+    """Whether the interval lies within the band; None: partly, so that nothing can be said."""
+    low, high = ratio["low"], ratio["high"]
+    if low is None or high is None:
+        return None
+    if low >= RATIO_BAND[0] and high <= RATIO_BAND[1]:
+        return True
+    return False if low > RATIO_BAND[1] or high < RATIO_BAND[0] else None
+
+
+def _curves(legs: Sequence[Leg]) -> dict[str, Any]:
+    """For pictures: at most CURVE_POINTS minutes, evenly spread; times go on from leg to leg."""
+    rows: list[tuple[float, int, Minute]] = []
+    at_s = 0.0
+    for leg in legs:
+        for minute in leg.minutes:
+            at_s += minute["seconds"]
+            rows.append((at_s, leg.number, minute))
+    step = max(-(-len(rows) // CURVE_POINTS), 1)
+    rows = rows[::step]
+    names = _names((minute for _, _, minute in rows), "processes")
+    times = _names((minute for _, _, minute in rows), "times")
+
+    def held(what: str) -> dict[str, list[Any]]:
+        return {name: [m["processes"].get(name, {}).get(what) for _, _, m in rows] for name in names}
+
+    return {
+        "at_min": [round(at / 60.0, 2) for at, _, _ in rows],
+        "leg": [number for _, number, _ in rows],
+        "load": [m["load"] for _, _, m in rows],
+        "memory_mb": held("rss_mb"), "files": held("files"), "threads": held("threads"),
+        "p50_ms": {n: [_p([m], n, 50.0) for _, _, m in rows] for n in times},
+        "p99_ms": {n: [_p([m], n, 99.0) for _, _, m in rows] for n in times},
+        "apart_ms": [m["apart_ms"] for _, _, m in rows],
+    }  # fmt: skip
+
+
+def _names(minutes: Iterable[Minute], key: str) -> list[str]:
+    return sorted({name for minute in minutes for name in minute[key]})
+
+
+def _p(minutes: Iterable[Minute], name: str, percent: float) -> float | None:
+    value = percentile((m["times"].get(name, {}) for m in minutes), percent)
+    return None if value is None else round(value, 2)
+
+
+def _spread(minutes: Sequence[Minute], name: str) -> dict[str, float | None]:
+    return {"p50": _p(minutes, name, 50.0), "p99": _p(minutes, name, 99.0)}
+
+
+def _middle(minutes: Iterable[Minute], name: str) -> float | None:
+    known = [minute[name] for minute in minutes if minute.get(name) is not None]
+    return round(median(known), 3) if known else None
+
+
+def _ends(values: Sequence[float]) -> list[float] | None:
+    return [min(values), max(values)] if values else None
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def assemble(parts: Mapping[str, Mapping[str, Any]], *, hardware: Mapping[str, Any], date: str) -> dict[str, Any]:
+    """What docs/soak.json holds."""
+    verdicts = judge(parts)
+    return {
+        "format": FORMAT, "date": date, "hardware": dict(hardware), "parts": dict(parts),
+        "bounds": [v.as_dict() for v in verdicts],
+        "held": sum(v.holds is True for v in verdicts), "of": len(verdicts),
+    }  # fmt: skip
+
+
+def read_figures(path: Path) -> dict[str, Any]:
+    """What `assemble` gave.
+
+    Raises:
+        MediaError: the file is missing, or no figures of long runs of this version.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["format"] != FORMAT:
+            raise ValueError
+        for part in found["parts"].values():
+            part["done_s"], part["legs"], part["trends"], part["behaviour"], part["curves"]["at_min"]
+        found["hardware"], found["date"], [row["holds"] for row in found["bounds"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise MediaError(
+            "this file holds no figures of long runs", where=str(path), todo="make it with 'make soak'"
+        ) from error
+    return dict(found)
