@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -128,37 +127,6 @@ def test_json_is_the_only_thing_on_stdout_and_strict(capfd: pytest.CaptureFixtur
 
 def test_dumps_is_strict_in_all_depths() -> None:
     assert json.loads(dumps({"a": [{"b": (np.float64("-inf"), 2)}]})) == {"a": [{"b": [None, 2]}]}
-
-
-def test_doctor_tells_one_line_for_each_check(capfd: pytest.CaptureFixture[str]) -> None:
-    code = command_line.main(["doctor", "--json"])
-    out, err = capfd.readouterr()
-    answer = json.loads(out)
-    assert answer["ok"] == (code == 0)
-    checks = {finding["check"] for finding in answer["findings"]}
-    assert {"python", "packages", "ros", "camera", "microphone", "port", "backend", "disk"} <= checks
-    assert len(err.splitlines()) == len(answer["findings"])
-    assert all(f["level"] != "error" or f["sentence"] for f in answer["findings"])
-
-
-def test_doctor_asks_for_what_the_requirements_name() -> None:
-    from reactdiff_ros.cli.doctor import _NEEDED
-
-    lines = [line for name in ("run", "run-no-deps") for line in (ROOT / f"requirements/{name}.txt").open()]
-    required = {re.split(r"[\s<>=~!]", line)[0].lower() for line in lines}
-    assert {name.lower() for name in _NEEDED.values()} <= required
-
-
-def test_a_check_that_trips_is_a_finding(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    from reactdiff_ros.cli import doctor
-
-    def check_moon() -> Iterator[doctor.Finding]:
-        raise OSError("too far")
-        yield
-
-    monkeypatch.setattr(doctor, "CHECKS", (check_moon,))
-    assert command_line.main(["doctor"]) == 1
-    assert "ERROR moon       OSError: too far" in capfd.readouterr().out
 
 
 def test_the_page_of_nodes_is_the_generated_one() -> None:
