@@ -1,9 +1,9 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make test     all tests that this machine can run
 # make setup    the environment alone; then '. ./env.sh' in any shell
-# make test-long, make lint, make bench, make faults, make audit, make sbom, make docs, make weights, make evidence, make demo, make picture, make clean
+# make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make weights, make evidence, make demo, make picture, make clean
 SHELL := /bin/bash
-.PHONY: help listen test test-long setup setup-test lint docs bench faults audit sbom weights evidence demo picture clean
+.PHONY: help listen test test-long setup setup-test lint docs bench faults soak audit sbom weights evidence demo picture clean
 # Recordings for tests and figures, where there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -36,6 +36,13 @@ faults: setup
 	@. ./env.sh && { reactdiff bench faults --robot generic_12servo --output docs/reliability.json --json $(ARGS) \
 	    $(addprefix --clip ,$(wildcard $(CLIPS)/mimictalk_german_20s.mp4)) >/dev/null || [ $$? = 1 ]; } \
 	  && reactdiff docs reliability docs/reliability.json --output docs/reliability.md
+
+# Eight hours of stream through the session, then an hour in real time. Called again, it goes on where it was.
+soak: setup
+	@. ./env.sh && { reactdiff bench soak --robot generic_12servo --output docs/soak.json $(ARGS) \
+	    $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) \
+	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; } \
+	  && reactdiff docs soak docs/soak.json --output docs/soak.md
 
 # The shipped weights, made anew from simulated dyads (torch, espeak-ng): a quarter of an hour with a GPU, else 4 hours.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
@@ -76,6 +83,7 @@ docs: setup
 	@. ./env.sh && reactdiff docs policies --output config/sros2/reactdiff.policy.xml
 	@. ./env.sh && [ ! -f docs/benchmarks.json ] || reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
 	@. ./env.sh && [ ! -f docs/reliability.json ] || reactdiff docs reliability docs/reliability.json --output docs/reliability.md
+	@. ./env.sh && [ ! -f docs/soak.json ] || reactdiff docs soak docs/soak.json --output docs/soak.md
 	@. ./env.sh && [ ! -f docs/evidence.json ] || reactdiff docs evidence docs/evidence.json --output docs/evidence.md
 
 lint: setup-test

@@ -7,7 +7,7 @@ tenth is compared with the first. Only legs that are long enough are judged, and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -65,9 +65,26 @@ def _leg(leg: Leg) -> dict[str, Any]:
         "wall_s": round(wall_s, 1),
         "load": _ends([minute["load"] for minute in leg.minutes]),
         "processes": last.get("processes", {}),
-        "counts": last.get("counts", {}),
+        "counts": _counts(leg.minutes),
         "begun": leg.begun,
     }
+
+
+def _counts(minutes: Sequence[Minute]) -> dict[str, float]:
+    """Of a whole leg: what nodes count themselves as they said at last, the extremes of a minute, else sums."""
+    out: dict[str, float] = {}
+    for minute in minutes:
+        for name, value in minute["counts"].items():
+            join = _JOINED.get(name, lambda before, now: before + now)
+            out[name] = join(out[name], value) if name in out else value
+    return out
+
+
+_JOINED: Final[dict[str, Callable[[float, float], float]]] = {
+    **dict.fromkeys(("rejected", "dropped", "restarts"), lambda before, now: now),
+    "longest_gap_ms": max,
+    "robot_follows": min,
+}
 
 
 def _trend(leg: Leg) -> dict[str, Any]:
