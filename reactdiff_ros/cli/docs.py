@@ -85,6 +85,28 @@ def reliability(figures: Path, output: Path | None) -> int:
 
 
 @docs.command()
+@click.argument("figures", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; else stdout.")
+def soak(figures: Path, output: Path | None) -> int:
+    """Page of the long runs in FIGURES (docs/soak.json, written by 'bench soak --output').
+
+    With --output, images/soak_*.png beside the page show what grew and what did not.
+    """
+    from reactdiff_ros.cli.soak_page import PICTURE, soak_page
+    from reactdiff_ros.evaluation.soak.figures import read_figures
+
+    found = read_figures(figures)
+    pictures = {}
+    if output is not None:
+        from reactdiff_ros.evaluation.soak.plots import plot_part
+
+        for name, part in found["parts"].items():
+            plot_part(part, output.parent / PICTURE.format(name))
+            pictures[name] = PICTURE.format(name)
+    return _write(soak_page(found, pictures), output)
+
+
+@docs.command()
 @click.option("--namespace", default="", metavar="NAME", help="ROS namespace of the nodes.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; else stdout.")
 def policies(namespace: str, output: Path | None) -> int:
