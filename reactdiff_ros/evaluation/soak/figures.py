@@ -75,13 +75,22 @@ def _counts(minutes: Sequence[Minute]) -> dict[str, float]:
     out: dict[str, float] = {}
     for minute in minutes:
         for name, value in minute["counts"].items():
-            join = _JOINED.get(name, lambda before, now: before + now)
-            out[name] = join(out[name], value) if name in out else value
+            out[name] = _JOINED.get(name, _sum)(out[name], value) if name in out else value
     return out
 
 
+def _sum(before: float, now: float) -> float:
+    return before + now
+
+
+def _newest(before: float, now: float) -> float:
+    return now
+
+
 _JOINED: Final[dict[str, Callable[[float, float], float]]] = {
-    **dict.fromkeys(("rejected", "dropped", "restarts"), lambda before, now: now),
+    "rejected": _newest,
+    "dropped": _newest,
+    "restarts": _newest,
     "longest_gap_ms": max,
     "robot_follows": min,
 }
