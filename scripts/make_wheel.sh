@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The source archive and the wheel of what is committed; then the wheel in a clean environment, an empty folder and an
+# empty home, with nothing of ROS and of the source on any path. Needs PyPI, git and python3 (3.10 to 3.12).
+#   scripts/make_wheel.sh [FOLDER]     FOLDER for the two files: dist
+set -euo pipefail
+out=$(realpath -m "${1:-dist}")
+cd "$(dirname "$0")/.."
+say() { printf '[wheel] %s\n' "$*" >&2; }
+die() { printf '[wheel] error: %s\n' "$*" >&2; exit 1; }
+[ -z "$(git status --porcelain --untracked-files=no)" ] || say "uncommitted changes are left out"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/source" "$work/home" "$work/empty"
+git archive HEAD | tar -x -C "$work/source"
+
+say "building into $out"
+python3 -m venv "$work/build"
+"$work/build/bin/pip" -q install "build>=1,<2"
+"$work/build/bin/python" -m build --outdir "$work/dist" "$work/source" >"$work/build.log" 2>&1 \
+  || { tail -n 25 "$work/build.log" >&2; die "the build failed"; }
+wheel=$(echo "$work"/dist/*.whl)
+
+say "installing it with what it needs"
+python3 -m venv "$work/clean"
+"$work/clean/bin/pip" -q install "$wheel[evaluate,robots]"
+# As scripts/setup.sh does: mediapipe's own list would bring a second OpenCV, silero-vad's torch.
+"$work/clean/bin/pip" -q install --no-deps -r "$work/clean/share/reactdiff_ros/requirements/run-no-deps.txt"
+
+clean() { # a command as a user has it who has nothing else
+  (cd "$work/empty" && env -i PATH="$work/clean/bin:/usr/bin:/bin" HOME="$work/home" LANG=C.UTF-8 "$@") \
+    || die "'$*' failed in the clean environment"
+}
+clean reactdiff --version
+clean sh -c 'reactdiff doctor || [ $? = 1 ]' | tee "$work/doctor.txt"
+[ "$(grep '^ERROR' "$work/doctor.txt" | awk '{print $2}')" = ros ] || die "the doctor misses more than ROS"
+clean reactdiff robot list >/dev/null
+clean reactdiff style list >/dev/null
+clean reactdiff robot check generic_12servo
+clean reactdiff bench model --json >/dev/null
+clean reactdiff extract "$work/clean/share/reactdiff_ros/resource/demo/speaker.mp4" --output recordings
+clean reactdiff evaluate simulator --items 10 --json >/dev/null
+
+mkdir -p "$out"
+cp "$work"/dist/* "$out"
+say "done: $(cd "$out" && ls -sh --block-size=1M ./*"$(basename "$wheel" -py3-none-any.whl)"* | tr '\n' ' ')"
+say "installed with what it needs: $(du -sm "$work/clean" | cut -f1) MB, of that the package $(du -smc "$work/clean/share/reactdiff_ros" "$work"/clean/lib/python3.*/site-packages/reactdiff_ros | tail -n 1 | cut -f1) MB"
