@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -259,8 +260,10 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
     import dataclasses
 
     from reactdiff_ros.cli.output import tell
+    from reactdiff_ros.cli.service_manager import ServiceManager
     from reactdiff_ros.nodes.live_graph import FACE, LiveGraph, domain_of, graph_environment, state_folder, wanted_nodes
 
+    manager = ServiceManager(os.environ)
     domain = domain_of(graph_environment(options))
     folder = state_folder() / "logs" / f"listen-{domain}{options.namespace.replace('/', '-')}"
     with LiveGraph(options, tell, folder) as graph:
@@ -274,14 +277,17 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
         whole = time.monotonic() + (FACE_FIRST_S if any(n.name == "avatar_node" for n in nodes) else 0.0)
         while not stop.set:
             graph.step()
+            manager.alive(time.monotonic())
             if whole and (graph.url or time.monotonic() > whole):
                 graph.start(nodes)
                 whole = 0.0
+                manager.ready(f"{chosen.sentence}; {graph.url or 'no page'}")
             if graph.url and graph.url != printed:
                 if printed is None or not as_json:
                     _announce(graph, as_json, robot=any(n.name == "actuator_node" for n in nodes))
                 printed = graph.url
         tell("stopping")
+        manager.stopping()
     return 0
 
 

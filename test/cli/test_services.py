@@ -1,0 +1,230 @@
+"""systemd units and compose files: what they start exists and parses, and a service manager hears the truth."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from cli_domain import free_domain
+
+from reactdiff_ros.cli.main import cli
+from reactdiff_ros.cli.output import EXIT_MISSING, EXIT_USAGE
+from reactdiff_ros.cli.service_manager import ServiceManager
+from reactdiff_ros.nodes.live_graph import LOWERING_S
+from reactdiff_ros.nodes.table import load_table
+from reactdiff_ros.plain_yaml import parse_yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTALL = ROOT / "scripts" / "install_service.sh"
+UNITS = {"reactdiff@.service": [], "reactdiff-reactions.service": ["--reactions"]}
+COMPOSE = sorted((ROOT / "docker").glob("compose*.yaml"))
+TAKES_DEVICES_AWAY = {"PrivateDevices", "ProtectClock", "DevicePolicy", "PrivateIPC", "PrivateNetwork"}
+
+
+def written(unit: str, folder: Path, *options: str) -> dict[str, list[str]]:
+    """The unit as it would be installed on this machine, by key."""
+    env = folder / "env.sh"
+    env.write_text(":\n")
+    command = [str(INSTALL), "--env", str(env), "--to", str(folder), *UNITS[unit], *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, list[str]] = {}
+    text = (folder / unit).read_text()
+    assert re.findall(r"@[A-Z]+@", text) == []
+    for line in text.splitlines():
+        if line and line[0] not in "#[":
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def started(unit: dict[str, list[str]], folder: Path) -> list[str]:
+    """The program that the shell of ExecStart becomes, and its arguments."""
+    shell, option, script = shlex.split(unit["ExecStart"][0])
+    assert (shell, option) == ("/bin/sh", "-c")
+    assert subprocess.run(["sh", "-n", "-c", script], check=False).returncode == 0
+    env, _, command = script.partition("&& exec ")
+    assert shlex.split(env) == [".", str(folder / "env.sh")]
+    return shlex.split(command)
+
+
+def parses(words: list[str]) -> None:
+    """Whether a command line of `reactdiff` parses."""
+    command: click.Command = cli
+    while isinstance(command, click.Group):
+        command = command.commands[words.pop(0)]
+    command.make_context(command.name, words)
+
+
+def test_the_unit_of_a_robot_starts_a_command_that_parses(tmp_path: Path) -> None:
+    unit = written("reactdiff@.service", tmp_path)
+    words = started(unit, tmp_path)
+    assert words[0] == "reactdiff"
+    parses([word.replace("%i", "screen") for word in words[1:]])
+    assert unit["RestartPreventExitStatus"] == [f"{EXIT_USAGE} {EXIT_MISSING}"]
+    assert float(unit["TimeoutStopSec"][0]) > 2 * LOWERING_S
+
+
+def test_the_unit_of_the_reactions_starts_a_node_that_exists(tmp_path: Path) -> None:
+    words = started(written("reactdiff-reactions.service", tmp_path), tmp_path)
+    assert words[:2] == ["python3", "-c"]
+    module = re.match(r"from (\S+) import main; ", words[2])
+    assert module is not None
+    assert module[1] in {node.module for node in load_table().nodes}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_hardening_takes_no_device_away_and_groups_exist(name: str, tmp_path: Path) -> None:
+    unit = written(name, tmp_path)
+    assert unit["NoNewPrivileges"] == ["yes"]
+    assert unit["ProtectSystem"] == ["strict"]
+    assert unit.keys() & TAKES_DEVICES_AWAY == set()
+    groups = " ".join(unit.get("SupplementaryGroups", [])).split()
+    assert [
+        g for g in groups if subprocess.run(["getent", "group", g], capture_output=True, check=False).returncode
+    ] == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_refuses_what_the_script_would_not_write(tmp_path: Path) -> None:
+    """The script ends with systemd's own check; that it can fail is tried with a unit that is wrong."""
+    copy = tmp_path / "copy"
+    for folder in ("scripts", "config"):
+        shutil.copytree(ROOT / folder, copy / folder)
+    unit = copy / "config" / "systemd" / "reactdiff@.service"
+    unit.write_text(unit.read_text().replace("/bin/sh", "/nowhere/sh"))
+    (copy / "env.sh").write_text(":\n")
+    run = [str(copy / "scripts" / "install_service.sh"), "--to", str(tmp_path)]
+    assert "does not take" in subprocess.run(run, capture_output=True, text=True, check=False).stderr
+
+
+@pytest.mark.parametrize("options", [["--wrong"], ["--env", "/nowhere/env.sh"]])
+def test_the_script_says_what_is_wrong(options: list[str]) -> None:
+    done = subprocess.run([str(INSTALL), *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("[service] error: ")
+
+
+# The service manager
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> socket.socket:
+    """A socket of a service manager."""
+    ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ear.bind(str(tmp_path / "notify"))
+    ear.settimeout(60)
+    return ear
+
+
+def test_a_manager_hears_that_it_is_ready_and_lives(manager: socket.socket) -> None:
+    environment = {"NOTIFY_SOCKET": str(manager.getsockname()), "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}
+    service = ServiceManager(environment)
+    assert environment == {}  # nodes that are started do not speak for it
+    service.ready("camera 0,\nthe page")
+    assert manager.recv(100) == b"READY=1\nSTATUS=camera 0, the page"
+    for now_s in (100.0, 101.0, 109.0, 110.5, 111.0):
+        service.alive(now_s)
+    service.stopping()
+    assert [manager.recv(100) for _ in range(3)] == [b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_an_abstract_address_is_one_too() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(f"\0reactdiff-test-{os.getpid()}")
+        ear.settimeout(10)
+        ServiceManager({"NOTIFY_SOCKET": f"@reactdiff-test-{os.getpid()}"}).stopping()
+        assert ear.recv(100) == b"STOPPING=1"
+
+
+@pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": "/nowhere"}, {"WATCHDOG_USEC": "soon"}])
+def test_without_a_manager_nothing_is_said(environment: dict[str, str]) -> None:
+    service = ServiceManager(environment)
+    service.ready("x")
+    service.alive(1e9)
+    service.stopping()
+
+
+@pytest.mark.ros
+def test_a_running_listener_tells_its_manager(manager: socket.socket, tmp_path: Path) -> None:
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), "WATCHDOG_USEC": "900000"}
+    environment |= {"NOTIFY_SOCKET": str(manager.getsockname()), "REACTDIFF_HOME_DIR": str(tmp_path / "home")}
+    words = ["listen", "--no-avatar", "--policy", "idle", "--namespace", "service", "use_sim_time:=true"]
+    run = subprocess.Popen([sys.executable, "-m", "reactdiff_ros.cli.main", *words], env=environment, cwd=ROOT)
+    try:
+        heard = [manager.recv(200)]
+        while len(heard) < 4:
+            heard.append(manager.recv(200))
+        assert any(word.startswith(b"READY=1") for word in heard)
+        assert heard.count(b"WATCHDOG=1") >= 2
+        run.send_signal(signal.SIGTERM)
+        while b"STOPPING=1" not in heard:
+            heard.append(manager.recv(200))
+        assert run.wait(30) == 0
+    finally:
+        run.kill()
+        run.wait()
+
+
+# Compose
+
+
+def services(path: Path) -> dict[str, dict[str, Any]]:
+    return dict(parse_yaml(path.read_text())["services"])
+
+
+def test_compose_files_are_valid() -> None:
+    pytest.importorskip("check_jsonschema", reason="check-jsonschema is not installed (requirements/test.txt)")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", *map(str, COMPOSE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
+@pytest.mark.parametrize("others", [(), ("robot",), ("gpu",), ("robot", "gpu")], ids=str)
+def test_compose_joins_its_files(others: tuple[str, ...]) -> None:
+    files = [ROOT / "docker" / "compose.yaml", *(ROOT / "docker" / f"compose.{name}.yaml" for name in others)]
+    command = ["docker-compose", *(word for file in files for word in ("-f", str(file))), "config"]
+    environment = {"PATH": os.environ["PATH"], "HOME": "/home/anna", "ROBOT": "anna", "SERIAL": "/dev/ttyACM0"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    listener = parse_yaml(done.stdout)["services"]["listener"]
+    parses(listener["command"][1:])
+    assert listener["command"][-1] == "anna"
+    assert any("ttyACM0" in json.dumps(device) for device in listener["devices"]) == ("robot" in others)
+    assert ("dialout" in listener["group_add"]) == ("robot" in others)
+
+
+def test_what_compose_starts_exists_and_dds_is_shared() -> None:
+    found = services(ROOT / "docker" / "compose.yaml")
+    assert found["listener"]["command"][0] == "reactdiff"
+    parses(found["listener"]["command"][1:])
+    module = re.match(r"from (\S+) import main; ", found["reactions"]["command"][2])
+    assert module is not None
+    assert module[1] in {node.module for node in load_table().nodes}
+    node = load_table().node("reaction_node")
+    assert node.parameter(found["reactions"]["command"][-1].split(":=")[0])
+    for service in found.values():
+        assert (service["network_mode"], service["ipc"]) == ("host", "host")
+        assert (ROOT / "docker" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    assert float(found["listener"]["stop_grace_period"].rstrip("s")) > 2 * LOWERING_S
+
+
+@pytest.mark.parametrize("path", COMPOSE, ids=lambda p: p.name)
+def test_other_files_change_services_that_there_are(path: Path) -> None:
+    assert services(path).keys() <= services(ROOT / "docker" / "compose.yaml").keys()
+
+
+def test_compose_says_that_it_was_never_started() -> None:
+    assert "Never started" in (ROOT / "docker" / "compose.yaml").read_text()
