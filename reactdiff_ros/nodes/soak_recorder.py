@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.evaluation.bench.live import Recording
-from reactdiff_ros.evaluation.soak.measures import JAW
 from reactdiff_ros.types import FloatArray
 
 from .graph_recorder import GraphRecorder
 from .graph_watch import GraphWatch
+
+_JAW = INDEX["jawOpen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class SoakRecorder(GraphRecorder):
         published_ns, picture_ns = self.recording.speaker[-1]
         sound_ns = message.sound_stamp.sec * 1_000_000_000 + message.sound_stamp.nanosec
         if picture_ns > 0 and sound_ns > 0:
-            jaw = float(message.coefficients[JAW])
+            jaw = float(message.coefficients[_JAW])
             self.heard.append(Heard(published_ns, picture_ns, sound_ns, float(message.voice.loudness_dbfs), jaw))
 
     def _expression(self, message: Any, info: dict[str, Any] | None = None) -> None:

@@ -15,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.types import FloatArray
 
 BIN: Final = math.log(1.02)
@@ -24,7 +23,6 @@ LIP_LAG_FRAMES: Final = 12
 LIP_CORRELATION: Final = 0.1
 """Below this, voice and mouth have nothing in common, and no lag."""
 LOUD_DBFS: Final = -60.0
-JAW: Final = INDEX["jawOpen"]
 
 
 def footprint(pids: Iterable[int]) -> dict[str, float | int]:
