@@ -1,4 +1,4 @@
-"""Settings with a unit, a range and one sentence."""
+"""Settings with a unit, a range and one sentence; the version of files that hold some."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ def setting(default: Any, about: str, *, unit: str = "1", low: float | None = No
     Its metadata are `about` (one sentence), `unit`, `low` and `high` (None: any value).
     """
     return field(default=default, metadata={"about": about, "unit": unit, "low": low, "high": high})
+
+
+def format_problem(value: object, known: int) -> tuple[str, str] | None:
+    """What is wrong with the `format` that a user's file says it has, and what to do; None: it can be read.
+
+    Files of a newer version are refused whole, and never written to: what they mean, the newer package knows.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        return f"is {value!r:.40}, not a number", f"write {known}, or leave it out"
+    if value > known:
+        what = f"is {value}, and this version of reactdiff_ros knows {known}"
+        return what, "install the newer version again; the file was not changed"
+    return None
 
 
 def check_settings(config: Any, where: str) -> None:

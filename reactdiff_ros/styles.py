@@ -18,7 +18,7 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.settings import setting
+from reactdiff_ros.settings import format_problem, setting
 from reactdiff_ros.types import ListenerControl
 from reactdiff_ros.vocabulary import RANGES as RANGES
 
@@ -29,6 +29,8 @@ REFERENCE_COUNT: Final = 8
 """Statistics of a reference listener, see `model.conditions.STYLE_NAMES`."""
 REFERENCE_LIMIT: Final = 4.0
 DEFAULT_STYLE: Final = "natural"
+FORMAT: Final = 1
+"""Version of the files of styles; `format: 1` may stand in one."""
 
 
 def control(name: str, about: str, *, unit: str = "1") -> Any:
@@ -141,6 +143,11 @@ def parse_styles(text: str, where: str) -> dict[str, Style]:
     except yaml.YAMLError as error:
         raise ConfigError("the styles cannot be read", where=where, todo=str(error).splitlines()[0]) from error
     table = {} if table is None else table
+    if isinstance(table, dict) and not isinstance(table.get("format", {}), dict):  # a style may have that name
+        problem = format_problem(table["format"], FORMAT)
+        if problem is not None:
+            raise ConfigError(f"the format of the styles {problem[0]}", where=where, todo=problem[1])
+        table = {name: entry for name, entry in table.items() if name != "format"}
     if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
         raise ConfigError("the styles are not a table of named settings", where=where)
     return {str(name): _style(str(name), entry, where) for name, entry in table.items()}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reactdiff_ros.cli.doctor_finding import ERROR, NOTE, OK, Finding
+from reactdiff_ros.cli.doctor_finding import ERROR, NOTE, OK, Finding, failed
 
 if TYPE_CHECKING:
     from reactdiff_ros.robots.profile import Profile
@@ -145,7 +145,7 @@ def check_robot() -> Iterator[Finding]:
             return
         profile = load_profile(robot)
     except ReactdiffError as error:
-        yield Finding("robot", ERROR, str(error), "reactdiff config show")
+        yield failed("robot", error, "reactdiff config show")
         return
     calibration = str(found.parameters.get("actuator_node", {})["calibration"].value)
     yield from robot_findings(robot, profile, calibration)
@@ -167,7 +167,7 @@ def robot_findings(robot: str, profile: Profile, calibration: str) -> Iterator[F
     try:
         missing = [joint for joint in calibrated_joints(profile) if joint not in load_calibration(path)]
     except ReactdiffError as error:
-        yield Finding("robot", ERROR, str(error))
+        yield failed("robot", error)
         return
     if missing:
         complete = False

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from reactdiff_ros.cli.doctor_finding import ERROR, NOTE, OK, Finding
+from reactdiff_ros.cli.doctor_finding import ERROR, NOTE, OK, Finding, failed
 
 LOGS_BYTES: Final = 200_000_000
 RECORDING_BYTES: Final = 2_000_000_000
@@ -26,7 +26,7 @@ def check_settings() -> Iterator[Finding]:
         lab = lab_settings({})
         effective({}, lab)
     except ConfigError as error:
-        yield Finding("settings", ERROR, str(error), "reactdiff config show")
+        yield failed("settings", error, "reactdiff config show")
         return
     if lab.files:
         yield Finding("settings", OK, ", ".join(map(str, lab.files)))
@@ -46,7 +46,7 @@ def check_styles() -> Iterator[Finding]:
     try:
         yield Finding("styles", OK, f"{len(load_styles(path))} of your own in {path}")
     except ReactdiffError as error:
-        yield Finding("styles", ERROR, str(error), f"mend {path}, or move it away")
+        yield failed("styles", error, f"mend {path}, or move it away")
 
 
 def check_calibrations() -> Iterator[Finding]:
@@ -59,7 +59,7 @@ def check_calibrations() -> Iterator[Finding]:
         try:
             yield Finding("calibration", OK, f"{path}, {len(load_calibration(path))} joints")
         except ReactdiffError as error:
-            yield Finding("calibration", ERROR, str(error), f"reactdiff robot calibrate {path.stem}")
+            yield failed("calibration", error, f"reactdiff robot calibrate {path.stem}")
     if not files:
         yield Finding("calibration", OK, "none yet: a face on a screen needs none")
 

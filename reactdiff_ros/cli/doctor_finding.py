@@ -8,7 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from reactdiff_ros.errors import ReactdiffError
 
 OK, NOTE, ERROR = "ok", "note", "error"
 ASK_S: Final = 30.0
@@ -25,6 +28,12 @@ class Finding:
     level: str
     sentence: str
     todo: str = ""
+
+
+def failed(check: str, error: ReactdiffError, todo: str = "") -> Finding:
+    """The finding of an error that says itself what is wrong; `todo` where it does not say what to do."""
+    sentence = error.what + (f" ({error.where})" if error.where else "")
+    return Finding(check, ERROR, sentence, error.todo or todo)
 
 
 Check = Callable[[], Iterator[Finding]]

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
-from reactdiff_ros.cli.doctor_finding import ERROR, NOTE, OK, Finding, ask, ask_python, import_problem
+from reactdiff_ros.cli.doctor_finding import ERROR, NOTE, OK, Finding, ask, ask_python, failed, import_problem
 
 NEEDED: Final = {
     "aiohttp": "aiohttp",
@@ -81,7 +81,7 @@ def check_ros() -> Iterator[Finding]:
     try:
         nodes = [executable(node.name) for node in load_table().nodes]
     except ReactdiffError as error:
-        yield Finding("nodes", ERROR, str(error), todo)
+        yield failed("nodes", error, todo)
     else:
         yield Finding("nodes", OK, f"{len(nodes)} programs in {nodes[0].parent}")
 

@@ -23,6 +23,7 @@ from typing import Any, Final
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.nodes.table import Node, Table, Value, load_table
 from reactdiff_ros.robots.marks import Key, Marked, Problem, ProfileError, read_marked
+from reactdiff_ros.settings import format_problem
 
 FORMAT: Final = 1
 VARIABLE: Final = "REACTDIFF_CONFIG"
@@ -174,13 +175,9 @@ class _Reader:
         if not isinstance(content, dict):
             self._wrong((), "holds no names and values", "see docs/operations.md")
             return LabSettings()
-        version = content.get("format", FORMAT)
-        if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-            self._wrong(("format",), f"is {version!r:.40}, not a number", f"write format: {FORMAT}")
-        elif version > FORMAT:
-            # Nothing else is looked at: what it means is known to the newer package alone.
-            what = f"is {version}, and this version of reactdiff_ros knows {FORMAT}"
-            self._wrong(("format",), what, "install the newer version again; the file was not changed")
+        problem = format_problem(content.get("format", FORMAT), FORMAT)
+        if problem is not None:
+            self._wrong(("format",), *problem)
             return LabSettings()
         for name in content.keys() - {"format", "arguments", "parameters"}:
             self._unknown((name,), name, ("format", "arguments", "parameters"))

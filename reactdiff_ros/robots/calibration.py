@@ -1,7 +1,7 @@
 """What was found out about each servo of a robot, and its file: JSON in lerobot's shape.
 
 `{joint: {"id": .., "drive_mode": .., "homing_offset": .., "range_min": .., "range_max": ..}}`, one file a robot, after
-lerobot's MotorCalibration, so that a file made there can be read here.
+lerobot's MotorCalibration, so that a file made there can be read here. `"format": 1` may stand beside the joints.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.robots.profile import Profile
+from reactdiff_ros.settings import format_problem
 
+FORMAT: Final = 1
 BY_DRIVER: Final = frozenset({"feetech", "dynamixel", "maestro", "pca9685", "ohbot"})
 """Types of drivers whose joints are not armed without a calibration; the others' devices know their own ends."""
 MAX_BYTES: Final = 1_000_000
@@ -78,7 +80,12 @@ def load_calibration(path: Path) -> dict[str, Calibration]:
         raise CalibrationError("the calibration is not JSON", where=str(path), todo=todo) from error
     if not isinstance(content, dict):
         raise CalibrationError("this is no calibration: it holds no joints", where=str(path), todo=TODO)
-    return {joint: _calibration(path, joint, values) for joint, values in content.items()}
+    version = content.get("format", FORMAT)
+    problem = None if isinstance(version, dict) else format_problem(version, FORMAT)  # a joint may have that name
+    if problem is not None:
+        raise CalibrationError(f"the format of the calibration {problem[0]}", where=str(path), todo=problem[1])
+    joints = {name: values for name, values in content.items() if name != "format" or isinstance(values, dict)}
+    return {joint: _calibration(path, joint, values) for joint, values in joints.items()}
 
 
 def _calibration(path: Path, joint: str, values: Any) -> Calibration:

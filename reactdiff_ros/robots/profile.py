@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -16,7 +16,10 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.robots.drivers import AnyDriver, Strict, Unit
 from reactdiff_ros.robots.marks import Marked, Problem, ProfileError, read_marked
+from reactdiff_ros.settings import format_problem
 
+FORMAT: Final = 1
+"""Version of the schema; `format: 1` may stand in a profile."""
 OnFault = Literal["hold", "release", "lower_then_release"]
 
 
@@ -231,8 +234,11 @@ def load_profile(robot: str | Path) -> Profile:
     marked = read_marked(robot if isinstance(robot, Path) else profile_path(robot))
     if not isinstance(marked.data, dict):
         raise ProfileError(marked.path, [Problem(1, "the file", "is no profile", "see docs/robots.md")])
+    problem = format_problem(marked.data.get("format", FORMAT), FORMAT)
+    if problem is not None:
+        raise ProfileError(marked.path, [marked.problem(("format",), *problem)])
     try:
-        profile = Profile.model_validate(marked.data)
+        profile = Profile.model_validate({key: value for key, value in marked.data.items() if key != "format"})
     except ValidationError as error:
         raise ProfileError(marked.path, [_problem(marked, dict(e)) for e in error.errors()]) from error
     problems = check_profile(profile, marked)

@@ -152,7 +152,7 @@ def test_paths_start_at_the_file_that_names_them(tmp_path: Path, monkeypatch: py
         ("parameters:\n  avatar_node:\n    port: high\n", 3, "parameters.avatar_node.port", "whole number"),
         ("parameters:\n  reaction_node:\n    policy: rules\n", 3, "parameters.reaction_node.policy", "arguments"),
         ("parameters:\n  expression_node: 1\n", 2, "parameters.expression_node", ""),
-        ("format: two\n", 1, "format", "format: 1"),
+        ("format: two\n", 1, "format", "write 1"),
         ("arguments: {camera: 1\n", 2, "the file", ""),
         ("arguments:\n  camera: 1\n  camera: 2\n", 3, "arguments.camera", ""),
     ],
