@@ -61,7 +61,8 @@ class GraphWatch:
 
     def tap(self, kind: Any, topic: str, callback: Callable[..., None], qos: QoSProfile, *, raw: bool = False) -> None:
         """Subscribe; `callback(message, info)` gets `info["source_timestamp"]`, when it was published (ns)."""
-        self.node.create_subscription(kind, topic, callback, qos, raw=raw)
+        # rclpy tells nothing but the message to a callback that can be called with it alone.
+        self.node.create_subscription(kind, topic, lambda message, info: callback(message, info), qos, raw=raw)
 
     def close(self) -> None:
         """Leave the graph."""
