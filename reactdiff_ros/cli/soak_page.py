@@ -101,8 +101,9 @@ def _part(name: str, part: Mapping[str, Any], picture: str | None) -> list[str]:
         low, high = trend["load"]
         lines += [
             "",
-            f"Leg {trend['leg']}, first and last tenth ({trend['tenth']} of {trend['minutes']} minutes each; load "
-            f"{low:.1f} and {high:.1f}):",
+            f"Leg {trend['leg']}, first and last tenth ({trend['tenth']} of {trend['minutes']} minutes each; the "
+            f"machine's load {low:.1f} and {high:.1f}, processor time {trend['cores'][0]:.2f} and "
+            f"{trend['cores'][1]:.2f} s a second):",
             "",
             *markdown_table(
                 ("process", "memory, MB", "not of files, MB", "open files", "threads"), _processes(trend)

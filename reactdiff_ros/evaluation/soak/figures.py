@@ -125,6 +125,7 @@ def _trend(leg: Leg) -> dict[str, Any]:
         "apart_ms": [_middle(part, "apart_ms") for part in (first, last)],
         "lip_lag_ms": [_middle(part, "lip_lag_ms") for part in (first, last)],
         "met_ms": [_met(part, _first_meetings(warm)) for part in (warm[: len(warm) // 2], warm[len(warm) // 2 :])],
+        "cores": [round(sum(m["cpu_s"] for m in p) / sum(m["seconds"] for m in p), 3) for p in (first, last)],
         "load": [median(m["load"] for m in part) for part in (first, last)],
     }
 

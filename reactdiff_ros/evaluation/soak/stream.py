@@ -38,7 +38,7 @@ PROCESS: Final = "session"
 
 @dataclass(frozen=True)
 class Length:
-    """How long a run is, and how often it is written down; seconds of its own time."""
+    """How long a run is, and after how long it is written down; seconds of its own time."""
 
     seconds: float
     every_s: float = 60.0
@@ -82,17 +82,18 @@ def run_stream(
     if done_s >= length.seconds:
         return True
     with journal(path, begun) as writer:
-        people = Visits(clips, settings.seed, last + 1, int((1 + done_s) * NS), say)
+        people = Visits(clips, settings.seed, last + 1, int((1 + done_s) * NS), say, length.every_s / 60.0)
         ear = _Ear(settings)
         minute = _Minute(people.now.begin_ns)
         for item in people.items():
-            if item.offset_ns >= minute.begin_ns + length.every_s * NS:
+            # In an absence, when no file is open: what the process holds is compared in the same situation.
+            if people.absent and item.offset_ns >= minute.begin_ns + length.every_s * NS:
                 writer.add(minute.closed(item.offset_ns, ear, people.now.number))
                 done_s += (item.offset_ns - minute.begin_ns) / NS
                 minute = _Minute(item.offset_ns)
                 if done_s >= length.seconds:
                     break
-            ear.take(item, people.now, minute)
+            ear.take(item, None if people.absent else people.now, minute)
             if isinstance(item, ClipPicture):
                 told((done_s + (item.offset_ns - minute.begin_ns) / NS) / length.seconds)
                 if stopped():
@@ -116,13 +117,14 @@ class _Ear:
         self._session.reset(settings.seed)
         self.met = _Met()
 
-    def take(self, item: ClipItem, visit: Visit, minute: _Minute) -> None:
-        """One picture or chunk of sound."""
+    def take(self, item: ClipItem, visit: Visit | None, minute: _Minute) -> None:
+        """One picture or chunk of sound; of which visit, None: of an absence."""
         self._listener.seconds = 0.0
         faces = push(self._session, item)
         spent_s = sum(note.seconds for note in self._noting.taken()) + self._listener.seconds
         minute.note(spent_s, self._session.speaker_frames, faces)
-        self.met.look(visit, self._session.speaker_frames)
+        if visit is not None:
+            self.met.look(visit, self._session.speaker_frames)
 
     def counts(self) -> dict[str, int]:
         """What was dropped since the start of the leg."""
@@ -148,13 +150,16 @@ class _Met:
             if voice is not None and voice.loudness_dbfs > LOUD_DBFS and heard_ns is not None and heard_ns > begin_ns:
                 self._heard.setdefault(number, (heard_ns - begin_ns) / NS)
 
-    def ended(self, now: int) -> list[list[Any]]:
-        """[clip, seen, heard] of the visits before number `now`, which are then forgotten."""
-        return [
-            [self._visits.pop(n).clip.path.name, rounded(self._seen.pop(n, None)), rounded(self._heard.pop(n, None))]
-            for n in sorted(self._visits)
-            if n < now
+    def taken(self) -> list[list[Any]]:
+        """[clip, seen, heard] of the visits so far, which are then forgotten."""
+        told = [
+            [visit.clip.path.name, rounded(self._seen.get(number)), rounded(self._heard.get(number))]
+            for number, visit in sorted(self._visits.items())
         ]
+        self._visits.clear()
+        self._seen.clear()
+        self._heard.clear()
+        return told
 
 
 class _Minute:
@@ -191,7 +196,7 @@ class _Minute:
             "processes": {PROCESS: footprint([os.getpid()])},
             "times": {"cost": counted(1e3 * s for s in self._cost.values() if s > 0)},
             "apart_ms": apart_ms(self._pictures, self._sounds),
-            "met": ear.met.ended(visit),
+            "met": ear.met.taken(),
             "behaviour": behaviour(faces),
             "counts": ear.counts(),
         }

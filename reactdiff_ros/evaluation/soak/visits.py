@@ -35,18 +35,6 @@ class Visit:
     begin_ns: int
     absent_ns: int
 
-    def items(self) -> Iterator[ClipItem]:
-        """Pictures and sound until the next visit begins, their offsets on the time line of all visits.
-
-        Raises:
-            MediaError: the clip has become unreadable.
-        """
-        end_ns = self.begin_ns
-        for item in _looped(self.clip, self.begin_ns):
-            end_ns = max(end_ns, _end_ns(item))
-            yield item
-        yield from _nobody(end_ns, self.absent_ns)
-
 
 class Visits:
     """Visits without end.
@@ -59,15 +47,24 @@ class Visits:
         first: number of the first visit; an earlier run did those before it.
         begin_ns: when it begins.
         say: is told what a user should know.
+        scale: of the lengths of visits and absences, for short runs.
     """
 
     def __init__(
-        self, clips: Sequence[MediaClip], seed: int, first: int, begin_ns: int, say: Callable[[str], None]
+        self,
+        clips: Sequence[MediaClip],
+        seed: int,
+        first: int,
+        begin_ns: int,
+        say: Callable[[str], None],
+        scale: float = 1.0,
     ) -> None:
-        self._clips, self._seed, self._say = list(clips), seed, say
+        self._clips, self._seed, self._say, self._scale = list(clips), seed, say, scale
         self._broken: set[MediaClip] = set()
         self.now = self._visit(first, begin_ns)
         """The visit that the items come from."""
+        self.absent = False
+        """Its person has gone, and no file is open."""
 
     def items(self) -> Iterator[ClipItem]:
         """Pictures and sound in the order of their offsets.
@@ -77,32 +74,42 @@ class Visits:
         """
         while True:
             end_ns = self.now.begin_ns
-            if self.now.clip not in self._broken:
-                try:
-                    for item in self.now.items():
-                        end_ns = max(end_ns, _end_ns(item))
-                        yield item
-                except MediaError as error:
-                    self._broken.add(self.now.clip)
-                    self._say(f"{error}: it is left out")
-                    if len(self._broken) == len(self._clips):
-                        raise
+            self.absent = False
+            try:
+                for item in self._present():
+                    end_ns = max(end_ns, _end_ns(item))
+                    yield item
+            except MediaError as error:
+                self._broken.add(self.now.clip)
+                self._say(f"{error}: it is left out")
+                if len(self._broken) == len(self._clips):
+                    raise
+            self.absent = True
+            for item in _nobody(end_ns, self.now.absent_ns):
+                end_ns = max(end_ns, _end_ns(item))
+                yield item
             self.now = self._visit(self.now.number + 1, end_ns)
+
+    def _present(self) -> Iterator[ClipItem]:
+        if self.now.clip in self._broken:
+            return iter(())
+        shortest_ns, longest_ns = (int(self._scale * s * NS) for s in VISIT_S)
+        return _looped(self.now.clip, self.now.begin_ns, shortest_ns, longest_ns)
 
     def _visit(self, number: int, begin_ns: int) -> Visit:
         round_, place = divmod(number, len(self._clips))
         order = np.random.default_rng([self._seed, 83, round_]).permutation(len(self._clips))
         absent_s = np.random.default_rng([self._seed, 84, number]).uniform(*ABSENT_S)
-        return Visit(number, self._clips[order[place]], begin_ns, int(absent_s * NS))
+        return Visit(number, self._clips[order[place]], begin_ns, int(self._scale * absent_s * NS))
 
 
-def _looped(clip: MediaClip, begin_ns: int) -> Iterator[ClipItem]:
+def _looped(clip: MediaClip, begin_ns: int, shortest_ns: int, longest_ns: int) -> Iterator[ClipItem]:
     pass_ns = begin_ns
-    while pass_ns < begin_ns + VISIT_S[0] * NS:
+    while pass_ns < begin_ns + shortest_ns:
         end_ns = pass_ns
         for item in clip.pictures_and_sound():
             moved = item._replace(offset_ns=pass_ns + item.offset_ns)
-            if moved.offset_ns > begin_ns + VISIT_S[1] * NS:
+            if moved.offset_ns > begin_ns + longest_ns:
                 return
             end_ns = max(end_ns, _end_ns(moved))
             yield moved

@@ -46,8 +46,9 @@ def clips(*names: str) -> list[Any]:
 
 
 def test_visits_are_half_a_minute_and_nobody_is_there_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "VISIT_S", (2.5, 10.0))
-    people = Visits(clips("a", "b"), 1, 0, 7 * NS, print)
+    monkeypatch.setattr(module, "VISIT_S", (5.0, 20.0))
+    monkeypatch.setattr(module, "ABSENT_S", (6.0, 40.0))
+    people = Visits(clips("a", "b"), 1, 0, 7 * NS, print, 0.5)
     items = list(islice(people.items(), 75 * 30))
     offsets = [item.offset_ns for item in items]
     assert offsets[0] == 7 * NS
@@ -78,6 +79,7 @@ def test_a_clip_that_breaks_is_told_once_and_left_out(monkeypatch: pytest.Monkey
     bad: Any = Short("bad", broken_after=1)
     people = Visits([*clips("good"), bad], 1, 0, 0, told.append)
     list(islice(people.items(), 1000))
+    assert people.now.number > 10
     assert told == ["gone (bad): it is left out"]
     nothing: Any = [Short("bad", broken_after=0)]
     with pytest.raises(MediaError, match="gone"):
@@ -104,11 +106,14 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
 
     assert not go(lambda: bool(shares) and shares[-1] > 0.6)
     (leg,) = read_journal(path)
-    assert (leg.seconds, leg.ended) == (4.0, "stopped")
+    assert leg.ended == "stopped"
+    assert 2.0 <= leg.seconds < 8.0
     assert go()
     first, second = read_journal(path)
-    assert (first.seconds, second.seconds, second.ended) == (4.0, 4.0, "done")
-    assert second.minutes[0]["visit"] == first.minutes[-1]["visit"] + 1
+    assert (first, second.ended) == (leg, "done")
+    assert 8.0 <= first.seconds + second.seconds < 14.0
+    assert second.minutes[-1]["visit"] > first.minutes[-1]["visit"]
+    assert [name for minute in second.minutes for name, _, _ in minute["met"]]
     assert go()
     assert len(read_journal(path)) == 2  # there was nothing left to do
     minute = second.minutes[-1]
@@ -116,7 +121,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     assert held["rss_mb"] > 20
     assert held["threads"] >= 1
     assert held["files"] > 2
-    assert sum(minute["times"]["cost"].values()) == pytest.approx(50, abs=3)
+    assert sum(minute["times"]["cost"].values()) == pytest.approx(25 * minute["seconds"], abs=4)
     assert abs(minute["apart_ms"]) < 60.0
     assert minute["behaviour"]["rate of smiles"] >= 0.0
-    assert shares[-1] == pytest.approx(1.0, abs=0.02)
+    assert 0.9 < shares[-1] < 2.0
