@@ -88,7 +88,8 @@ def _verdict(row: Mapping[str, Any]) -> tuple[str, ...]:
 def _part(name: str, part: Mapping[str, Any], picture: str | None) -> list[str]:
     lines = ["", f"## {TITLES[name]}", ""]
     lines += markdown_table(
-        ("leg", "began", "commit", "clips", "ran", "processor", "load", "ended"), (_leg(leg) for leg in part["legs"])
+        ("leg", "began", "commit", "clips", "nice", "ran", "processor", "load", "ended"),
+        (_leg(leg) for leg in part["legs"]),
     )
     counted = [leg for leg in part["legs"] if leg["counts"]]
     if counted:
@@ -132,10 +133,16 @@ def _leg(leg: Mapping[str, Any]) -> tuple[str, ...]:
     clips = begun.get("clips", [])
     load = "" if leg["load"] is None else "{:.1f} to {:.1f}".format(*leg["load"])
     return (
-        str(leg["leg"]), str(begun.get("at", ""))[:16].replace("T", " "), str(begun.get("commit", "")),
-        clips[0] if len(clips) == 1 else str(len(clips)), _length(leg["seconds"]), _length(leg["cpu_s"]), load,
+        str(leg["leg"]),
+        str(begun.get("at", ""))[:16].replace("T", " "),
+        str(begun.get("commit", "")),
+        clips[0] if len(clips) == 1 else str(len(clips)),
+        str(begun.get("nice", "")),
+        _length(leg["seconds"]),
+        _length(leg["cpu_s"]),
+        load,
         str(leg["ended"]),
-    )  # fmt: skip
+    )
 
 
 def _processes(trend: Mapping[str, Any]) -> list[tuple[str, ...]]:

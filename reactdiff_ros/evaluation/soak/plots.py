@@ -36,7 +36,8 @@ def plot_part(part: Mapping[str, Any], path: Path) -> Path:
     apart.plot(minutes, curves["apart_ms"])
     apart.set(ylabel="picture's stamp less the voice's, ms")
     for axis in (memory, held, times):
-        axis.legend(fontsize="x-small")
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize="x-small")
     for axis in axes.flat:
         axis.set(xlabel="time of the run, min")
         for i in range(1, len(minutes)):
