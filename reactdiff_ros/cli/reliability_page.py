@@ -31,7 +31,11 @@ read from `listener/expression` and from the page. `make faults` makes these fig
 - **normal after**: seconds from the end of the cause until faces come without a gap, listening, with plans of fresh
   pictures; 0 where they never ceased to. Asked: 6 s for perception and reaction, which load networks, 2 s for all else.
 - **servos**: emulated ones, in a process of their own. Asked: on their way to neutral 0.2 s after the last face, no
-  command beyond a limit, none faster than the joint may move. A robot whose actuator died is enabled by a person alone.
+  command beyond a limit, none faster than the joint may move; where nobody commands them any more, their own watchdog
+  when it is due. A robot whose actuator died, or whose servos failed, is enabled by a person alone. Faults of single
+  servos were injected into `bus_head`, six emulated Feetech servos; the others into `generic_12servo`.
+- Two machines are network namespaces; after the network is back no plan made of pictures of before may be shown.
+- Under simulated time the face stands while /clock does, as it must: the page turns neutral and says so.
 - **step**: the largest change of one coefficient from one face to the next, 20 ms later; a blink makes about 0.4."""
 
 
@@ -87,6 +91,8 @@ def _servos(row: dict[str, Any]) -> str:
         words.append(f"to neutral {1000 * row['servos_return_s']:.0f} ms after the last face")
     after = row["servos_follow_after_s"]
     words.append("wait to be enabled" if after is None else f"follow after {after:g} s" if after else "follow")
+    if row.get("watchdog_s") is not None:
+        words.append(f"their own watchdog after {row['watchdog_s']:g} s (host_loss: {row['host_loss']})")
     return ", ".join([*words, f"at most {100 * row['servos_speed']:.0f} % of the speed limit"])
 
 

@@ -58,6 +58,8 @@ class DynamixelBus:
         speed: float = 4000.0,
         acceleration: float = 80_000.0,
     ) -> None:
+        self.expired_s: list[float] = []
+        """When a servo's watchdog expired."""
         self._rest = b""
         self._model = model
         self._now_s = 0.0
@@ -108,6 +110,7 @@ class DynamixelBus:
             if 0 < ticks < 128 and now_s > due_s:
                 servo.motor.step(due_s)
                 servo.table[WATCHDOG] = EXPIRED
+                self.expired_s.append(due_s)
                 servo.motor.halt()
             servo.motor.step(now_s)
             self._measure(servo)

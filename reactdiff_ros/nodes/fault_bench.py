@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage
 
 from reactdiff_ros import messages
-from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.faults.account import Said, Shown, Trace
@@ -36,6 +36,7 @@ from reactdiff_ros.msg import (
 from reactdiff_ros.types import ListenerControl as ControlValue
 
 from . import convert
+from .fault_clock import BagClock
 from .graph_watch import GraphWatch
 from .interfaces import interface, qos_profile
 from .table import load_table
@@ -57,9 +58,14 @@ SHOUTS = {
 
 
 class FaultBench:
-    """Records into `trace` and relays pictures and sound while `watch` spins."""
+    """Records into `trace` and relays pictures and sound while `watch` spins.
 
-    def __init__(self, watch: GraphWatch) -> None:
+    Args:
+        watch: in the graph.
+        clock: whether the graph follows /clock, which then comes from here, as from a bag that is played.
+    """
+
+    def __init__(self, watch: GraphWatch, *, clock: bool = False) -> None:
         self.trace = Trace(stages={topic: [] for topic in STAGES})
         self.picture_fault: PictureFault | None = None
         self.sound_fault: SoundFault | None = None
@@ -76,6 +82,12 @@ class FaultBench:
         watch.tap(CompressedImage, f"{BEFORE}/{PICTURE}", self._on_picture, qos["sensor"], raw=True)
         watch.tap(AudioChunk, f"{BEFORE}/{SOUND}", self._on_sound, qos["audio"], raw=True)
         self._shouts: dict[str, Any] = {}
+        self.clock = BagClock(self._node) if clock else None
+
+    def close(self) -> None:
+        """End the clock."""
+        if self.clock is not None:
+            self.clock.close()
 
     def shout(self, topic: str, value: float) -> None:
         """Publish a message of this topic in which every floating-point number is `value`, stamped now."""
@@ -130,39 +142,50 @@ class FaultBench:
         return self._shouts[topic]
 
     def _stage(self, topic: str) -> Any:
-        return lambda message, info=None: self.trace.stages[topic].append(_published_ns(info))
+        return lambda message, info: self.trace.stages[topic].append(_published_ns(info))
 
-    def _on_expression(self, message: Any, info: dict[str, Any] | None = None) -> None:
+    def _on_expression(self, message: Any, info: dict[str, Any]) -> None:
         plan = convert.from_stamp(message.reaction_picture_stamp)
+        plan = plan if self.clock is None else self.clock.of_machine(plan)
         self.trace.frames.append(Shown(_published_ns(info), message.mode, message.coefficients.copy(), plan))
 
-    def _on_robot(self, message: Any, info: dict[str, Any] | None = None) -> None:
+    def _on_robot(self, message: Any, _info: dict[str, Any]) -> None:
         command = np.asarray(message.command, dtype=np.float32)
         stamp = convert.from_stamp(message.header.stamp)
         self.trace.moved.append(Moved(stamp, message.state, command, float(message.return_began)))
 
-    def _on_status(self, message: Any, info: dict[str, Any] | None = None) -> None:
+    def _on_status(self, message: Any, info: dict[str, Any]) -> None:
         self.trace.said.append(Said(_published_ns(info), message.stage, int(message.level), message.message))
 
-    def _on_picture(self, serialized: bytes, info: dict[str, Any] | None = None) -> None:
-        if self.picture_fault is None:
+    def _on_picture(self, serialized: bytes, _info: dict[str, Any]) -> None:
+        if self.picture_fault is None and self.clock is None:
             self._pictures.publish(serialized)
             return
         message = deserialize_message(serialized, CompressedImage)
-        passed = self.picture_fault(convert.from_stamp(message.header.stamp), bytes(message.data))
-        if passed is not None:
+        stamp_ns, jpeg = self._played(convert.from_stamp(message.header.stamp)), bytes(message.data)
+        passed = (stamp_ns, jpeg) if self.picture_fault is None else self.picture_fault(stamp_ns, jpeg)
+        if passed is not None and not self._paused():
             message.header.stamp = convert.to_stamp(passed[0])
             message.data = array.array("B", passed[1])
             self._pictures.publish(message)
 
-    def _on_sound(self, serialized: bytes, info: dict[str, Any] | None = None) -> None:
-        if self.sound_fault is None:
+    def _on_sound(self, serialized: bytes, _info: dict[str, Any]) -> None:
+        if self.sound_fault is None and self.clock is None:
             self._sounds.publish(serialized)
             return
         message = deserialize_message(serialized, AudioChunk)
-        passed = self.sound_fault(convert.sound_value(message))
-        if passed is not None:
+        sound = convert.sound_value(message)
+        sound = replace(sound, stamp_ns=self._played(sound.stamp_ns))
+        passed = sound if self.sound_fault is None else self.sound_fault(sound)
+        if passed is not None and not self._paused():
             self._sounds.publish(convert.audio_message(passed, message.header.frame_id))
+
+    def _played(self, stamp_ns: int) -> int:
+        """A device's stamp as the bag tells it."""
+        return stamp_ns if self.clock is None else self.clock.simulated(stamp_ns)
+
+    def _paused(self) -> bool:
+        return self.clock is not None and self.clock.stands
 
 
 def filled(kind: Any, value: float) -> Any:
@@ -184,6 +207,6 @@ def filled(kind: Any, value: float) -> Any:
     return message
 
 
-def _published_ns(info: dict[str, Any] | None) -> int:
-    stamp = 0 if info is None else int(info["source_timestamp"])
-    return stamp if stamp > 0 else int(time.time() * NS)
+def _published_ns(info: dict[str, Any]) -> int:
+    stamp = int(info["source_timestamp"])
+    return stamp if stamp > 0 else time.time_ns()

@@ -123,6 +123,21 @@ def test_what_was_said_before_and_goes_on_is_no_news():
     assert account(recorded, 2 * NS, 3 * NS).said == ["b: gone"]
 
 
+def test_plans_of_a_time_that_is_over_are_counted():
+    def face(at_s: float, plan_s: float) -> Shown:
+        return Shown(round(at_s * NS), "listening", np.zeros(58, np.float32), round(plan_s * NS))
+
+    cut = [face(1.0, 0.9), face(2.0, 0.9), face(3.0, 0.9)]  # the old plan goes on: nothing new
+    fresh = [face(3.2, 3.1), face(3.4, 3.3)]
+    recorded = Trace(frames=[*cut, *fresh])
+    assert account(recorded, NS, 3 * NS).replayed == 0
+    recorded.frames[3:3] = [face(3.02, 1.2), face(3.04, 1.2), face(3.06, 1.4)]
+    done = account(recorded, NS, 3 * NS)
+    assert done.replayed == 2
+    assert "2 old plans were shown after the end of the cause" in violations(done, Bounds(2.0, no_replay=True))
+    assert not any("old plans" in found for found in violations(done, Bounds(2.0)))
+
+
 def test_an_empty_recording_is_no_normal_face():
     done = account(Trace(), 2 * NS, 3 * NS)
     assert done.normal_after_s is None

@@ -9,7 +9,15 @@ import pytest
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.evaluation.faults.account import Account, Bounds
-from reactdiff_ros.evaluation.faults.servos import Joints, Moved, ServoAccount, servo_account, servo_violations
+from reactdiff_ros.evaluation.faults.servos import (
+    Joints,
+    Moved,
+    ServoAccount,
+    Watchdog,
+    servo_account,
+    servo_violations,
+    watchdog_violations,
+)
 
 JOINTS = Joints(np.array([0.0, 1000.0]), np.array([20.0, 2000.0]), np.array([10.0, 500.0]))
 DIES = Bounds(2.0, face_dies=True)
@@ -50,6 +58,20 @@ def test_a_return_that_begins_late_or_never_is_said_where_the_face_was_gone(bega
     assert len(servo_violations(done, face(1.3), DIES)) == 1
     assert servo_violations(done, face(0.3), DIES) == []
     assert servo_violations(done, face(1.3), Bounds(2.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("acted", "due", "lost", "held"),
+    [
+        (0.52, 0.5, 1.0, True),
+        (0.9, 0.5, 1.0, False),
+        (None, 0.5, 1.0, False),
+        (None, 0.5, 0.5, True),  # the commands came again before it was due
+        (None, None, 30.0, True),  # it has none
+    ],
+)
+def test_a_watchdog_acts_when_it_is_due(acted, due, lost, held):
+    assert (watchdog_violations(Watchdog("hold", acted), due, lost) == []) == held
 
 
 def test_servos_that_are_disarmed_at_the_end_do_not_follow():

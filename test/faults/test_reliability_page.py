@@ -12,7 +12,7 @@ from reactdiff_ros.errors import ConfigError, MediaError
 from reactdiff_ros.evaluation.faults.account import Account
 from reactdiff_ros.evaluation.faults.catalogue import SHORT, catalogue, chosen
 from reactdiff_ros.evaluation.faults.figures import kept, read_figures, summary
-from reactdiff_ros.evaluation.faults.servos import ServoAccount
+from reactdiff_ros.evaluation.faults.servos import ServoAccount, Watchdog
 
 
 def row(name: str, **changes) -> dict:
@@ -57,6 +57,9 @@ def test_page_tells_what_the_servos_did():
         "servos_follow_after_s": 1.5})], clip="c"))  # fmt: skip
     assert "| to neutral 210 ms after the last face, wait to be enabled, at most 50 % of the speed limit |" in page
     assert "| follow after 1.5 s, at most 50 % of the speed limit |" in page
+    acted = Watchdog("hold", 0.52).as_dict()
+    page = reliability_page(summary([], [row("cpu", **done, **acted)], clip="c"))
+    assert "their own watchdog after 0.52 s (host_loss: hold)" in page
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,11 @@ def test_names_of_faults():
 def test_faults_of_a_robot_need_one():
     assert not [fault.name for fault in chosen([]) if fault.robot]
     assert [f.name for f in chosen([], robot=True) if f.robot] == [
-        "actuator-killed", "actuator-stopped-1", "actuator-stopped-5",
-    ]  # fmt: skip
+        *("actuator-killed", "actuator-stopped-1", "actuator-stopped-5", "actuator-stopped-30"),
+        *("servo-cable", "servo-board"),
+    ]
+    assert "servo-hot" in [f.name for f in chosen([], robot=True, bus=True)]
     with pytest.raises(ConfigError, match="needs a robot"):
         chosen(["actuator-killed"])
+    with pytest.raises(ConfigError, match="servos on a bus"):
+        chosen(["servo-hot"], robot=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from reactdiff_ros.emulators.rig import Rig
 from reactdiff_ros.errors import ConfigError, ReactdiffError
@@ -18,6 +18,7 @@ from reactdiff_ros.robots.profile import Profile
 PRIORITY: Final = 30
 """Above that of the actuator: hardware does not wait for the computer."""
 START_S: Final = 30.0
+T = TypeVar("T")
 
 
 class Stamped(list[int]):
@@ -72,6 +73,11 @@ class EmulatedRobot:
         found: list[float] = self._ask("times")
         return found
 
+    def do(self, what: Callable[[Rig], T]) -> T:
+        """Call `what` in the robot's process and return what it returns; both must survive pickling."""
+        answer: T = self._ask(what)
+        return answer
+
     def close(self) -> None:
         """End the process."""
         self._pipe.close()
@@ -80,7 +86,7 @@ class EmulatedRobot:
             self._process.kill()
             self._process.join()
 
-    def _ask(self, question: str | None) -> Any:
+    def _ask(self, question: Callable[[Rig], Any] | str | None) -> Any:
         try:
             if question is not None:
                 self._pipe.send(question)
@@ -103,8 +109,8 @@ def _serve(profile: Profile, folder: Path, pipe: Connection) -> None:
         pipe.send((rig.profile, rig.calibrations))
         while True:
             try:
-                pipe.recv()
-                pipe.send(list(stamps.times))
+                question = pipe.recv()
+                pipe.send(question(rig) if callable(question) else list(stamps.times))
             except (EOFError, OSError):
                 return
 

@@ -9,6 +9,8 @@ source timestamps on the machine's clock:
 - longest gap: between two consecutive frames, from B until the face is normal again.
 - away: from the first to the last frame that is not in mode "listening" (idle or neutral) within that time.
 - normal after: from E until the face is normal again; 0 if it already is at E.
+- replayed: plans that were shown for the first time after E although their newest picture was older than FRESH_S by
+  then: of a time that is over.
 - largest step: the largest change of one coefficient between consecutive frames without a gap, from B until NORMAL_S
   after; step over the gap: the same over the longest gap.
 """
@@ -98,6 +100,7 @@ class Account:
     step_over_gap: float
     finite: bool
     said: list[str]
+    replayed: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -200,7 +203,18 @@ def account(trace: Trace, begin_ns: int, end_ns: int, stage: str = "", *, page: 
         step_over_gap=round(over, 3),
         finite=all(bool(np.isfinite(f.coefficients).all()) for f in frames),
         said=_sentences(trace.said, begin_ns),
+        replayed=_replayed(trace.frames, end_ns),
     )
+
+
+def _replayed(frames: Sequence[Shown], end_ns: int) -> int:
+    """Plans that were new after `end_ns`, and older than FRESH_S."""
+    old, count, seen = FRESH_S * NS, 0, 0
+    for frame in frames:
+        plan = frame.plan_picture_ns
+        count += frame.published_ns > end_ns and plan != seen and plan > 0 and frame.published_ns - plan > old
+        seen = plan or seen
+    return count
 
 
 def _steps(frames: Sequence[Shown]) -> tuple[int, float, float]:
@@ -238,6 +252,8 @@ class Bounds:
     """The process of the face itself is hit: then frames may stop, and the page's face must be neutral in PAGE_S."""
     told: bool = True
     """Somebody must say a sentence."""
+    no_replay: bool = False
+    """Nothing of the time of the cause may be shown after its end."""
 
 
 PAGE_S: Final = 0.5
@@ -260,6 +276,8 @@ def violations(done: Account, bounds: Bounds) -> list[str]:
             found.append(f"the page's face was neutral after {'never' if late is None else f'{late:g} s'}")
     if not done.finite:
         found.append("a face was not finite")
+    if bounds.no_replay and done.replayed:
+        found.append(f"{done.replayed} old plans were shown after the end of the cause")
     if bounds.told and not done.said:
         found.append("nobody was told")
     return found

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.evaluation.faults import inputs
 from reactdiff_ros.evaluation.faults.account import Bounds
+from reactdiff_ros.evaluation.faults.hardware import Failure
 from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
 
 SENSES_S: Final = 6.0
 """Perception and reaction are back within this time: they load networks."""
 FACE_S: Final = 2.0
 """Expression, avatar, and the graph after every other cause."""
+START_S: Final = 0.8
+"""A killed process is not back before."""
 Undo = Callable[[], None]
 
 
@@ -47,6 +50,30 @@ class Lab(Protocol):
     def second(self, node: str) -> Undo:
         """A second instance of a node."""
 
+    def pages(self, count: int, *, reload: bool = False) -> Undo:
+        """So many open pages; with `reload` each is opened anew again and again."""
+
+    def cut_network(self) -> Undo:
+        """No way between the machine of the robot and that of reaction_node."""
+
+    def fill_disk(self) -> Undo:
+        """Not a byte is left where a session is recorded and logs are written."""
+
+    def stop_clock(self) -> Undo:
+        """/clock stands still, as when a bag is paused."""
+
+    def loop_bag(self, seconds: float) -> Undo:
+        """/clock and all stamps jump back by so much."""
+
+    def servo(self, failure: Failure) -> Undo:
+        """One servo of the bus fails."""
+
+    def board(self) -> Undo:
+        """The servos' board, or all servos of the bus, neither hear nor answer."""
+
+    def cable(self) -> Undo:
+        """The servos' cable is pulled."""
+
     def slow(self, node: str) -> Undo:
         """A twentieth of the processor's time, for a process."""
 
@@ -72,7 +99,9 @@ class Fault:
         bounds: what is asked.
         stage: topic that must come again, "" for none but the face.
         page: whether the page must answer again.
-        robot: whether there must be servos for it.
+        robot: what must be there for it: "" nothing, "any" servos, or servos that answer on a "bus".
+        setting: of `setting.SETTINGS`; "" an ordinary graph.
+        host_lost_s: so long at least the servos hear nothing; None: they are commanded all the time.
     """
 
     name: str
@@ -82,7 +111,9 @@ class Fault:
     bounds: Bounds
     stage: str = ""
     page: bool = False
-    robot: bool = False
+    robot: Literal["", "any", "bus"] = ""
+    setting: str = ""
+    host_lost_s: float | None = None
 
 
 _STAGES: Final = {
@@ -101,11 +132,16 @@ def _of_process(node: str, seconds: float) -> Fault:
         face_dies=node == "expression_node",
         told=not 0.0 < seconds < 2.0,  # who stands for a second is missed by nobody
     )
-    stage, page, robot = _STAGES.get(node, ""), node == "avatar_node", node == "actuator_node"
+    stage, page = _STAGES.get(node, ""), node == "avatar_node"
+    robot: Literal["", "any"] = "any" if node == "actuator_node" else ""
+    lost_s = (seconds or START_S) if robot else None
     if not seconds:
-        return Fault(f"{name}-killed", f"{node} killed", 0.0, lambda lab: lab.kill(node), bounds, stage, page, robot)
-    what = f"{node} stopped for {seconds:g} s"
-    return Fault(f"{name}-stopped-{seconds:g}", what, seconds, lambda lab: lab.stop(node), bounds, stage, page, robot)
+        fault = Fault(f"{name}-killed", f"{node} killed", 0.0, lambda lab: lab.kill(node), bounds, stage, page, robot)
+    else:
+        what = f"{node} stopped for {seconds:g} s"
+        named = f"{name}-stopped-{seconds:g}"
+        fault = Fault(named, what, seconds, lambda lab: lab.stop(node), bounds, stage, page, robot)
+    return replace(fault, host_lost_s=lost_s)
 
 
 def _of_pictures(
@@ -121,6 +157,21 @@ def _of_sound(name: str, what: str, seconds: float, fault: SoundFault, *, told: 
 
 def _numbers(name: str, what: str, value: float) -> Fault:
     return Fault(name, what, 3.0, lambda lab: lab.shout(value), Bounds(FACE_S), "listener/reaction")
+
+
+def _of_servos(
+    name: str, what: str, begin: Callable[[Lab], Undo], seconds: float = 3.0, robot: Literal["any", "bus"] = "bus"
+) -> Fault:
+    return Fault(name, f"{what} for {seconds:g} s", seconds, begin, Bounds(FACE_S), "actuator/state", robot=robot)
+
+
+def _of_network(seconds: float) -> Fault:
+    what = f"the network cut between the robot and reaction_node's machine for {seconds:g} s"
+    bounds = Bounds(FACE_S, no_replay=True)
+    return Fault(
+        f"network-cut-{seconds:g}", what, seconds, lambda lab: lab.cut_network(), bounds, "listener/reaction",
+        setting="network",
+    )  # fmt: skip
 
 
 def catalogue() -> tuple[Fault, ...]:
@@ -150,6 +201,13 @@ def catalogue() -> tuple[Fault, ...]:
             "pages", "60 half-open websockets for 3 s", 3.0, lambda lab: lab.half_open(60), Bounds(FACE_S, told=False),
             page=True,
         ),
+        Fault(
+            "pages-50", "50 open pages for 5 s", 5.0, lambda lab: lab.pages(50), Bounds(FACE_S, told=False), page=True,
+        ),
+        Fault(
+            "page-reloaded", "a page reloaded again and again for 5 s", 5.0, lambda lab: lab.pages(1, reload=True),
+            Bounds(FACE_S, told=False), page=True,
+        ),
         _numbers("numbers-infinite", "infinity in every number of every topic for 3 s", math.inf),
         Fault(
             "slow", "reaction_node with a twentieth of its time for 5 s", 5.0, lambda lab: lab.slow("reaction_node"),
@@ -168,8 +226,25 @@ def catalogue() -> tuple[Fault, ...]:
             lambda lab: lab.cut_weights(), Bounds(FACE_S), "listener/reaction",
         ),
         *(_of_process(node, 30.0) for node in _PROCESSES),
-        *(_of_process("actuator_node", seconds) for seconds in (0.0, 1.0, 5.0)),
+        *(_of_process("actuator_node", seconds) for seconds in (0.0, 1.0, 5.0, 30.0)),
+        _of_servos("servo-cable", "the servos' cable pulled", lambda lab: lab.cable(), robot="any"),
+        _of_servos("servo-board", "servos that neither hear nor answer", lambda lab: lab.board(), robot="any"),
+        _of_servos("servo-mute", "a servo that does not answer", lambda lab: lab.servo("mute")),
+        _of_servos("servo-checksum", "a servo with wrong checksums", lambda lab: lab.servo("bad_checksum")),
+        _of_servos("servo-overload", "an overloaded servo", lambda lab: lab.servo("overload")),
+        _of_servos("servo-hot", "a servo that is too hot", lambda lab: lab.servo("hot")),
         Fault("second", "a second expression_node", 5.0, lambda lab: lab.second("expression_node"), Bounds(FACE_S)),
+        Fault(
+            "clock-stopped", "/clock stopped for 5 s", 5.0, lambda lab: lab.stop_clock(),
+            Bounds(FACE_S, face_dies=True), "listener/reaction", setting="clock",
+        ),
+        Fault(
+            "bag-loops", "a bag that loops: stamps and /clock jump back by 8 s", 0.0, lambda lab: lab.loop_bag(8.0),
+            Bounds(FACE_S, told=False), "listener/reaction", setting="clock",
+        ),
+        Fault("disk-full", "a full disk for 5 s, while recording", 5.0, lambda lab: lab.fill_disk(), Bounds(FACE_S),
+              setting="disk"),
+        *(_of_network(seconds) for seconds in (5.0, 30.0)),
     )  # fmt: skip
 
 
@@ -177,8 +252,10 @@ SHORT: Final = ("expression-killed", "perception-killed", "avatar-killed", "came
 """What CI runs."""
 
 
-def chosen(names: Iterable[str], *, short: bool = False, robot: bool = False) -> tuple[Fault, ...]:
+def chosen(names: Iterable[str], *, short: bool = False, robot: bool = False, bus: bool = False) -> tuple[Fault, ...]:
     """The faults of these names (of all, or of SHORT, without any; those of a robot only where there is one).
+
+    `robot`: there are servos; `bus`: they are on a bus.
 
     Raises:
         ConfigError: there is none of a name, or it needs a robot.
@@ -189,7 +266,10 @@ def chosen(names: Iterable[str], *, short: bool = False, robot: bool = False) ->
     unknown = [name for name in wanted if name not in faults]
     if unknown:
         raise ConfigError("there is no such fault", where=", ".join(unknown), todo="choose of " + ", ".join(faults))
-    needing = [name for name in names if faults[name].robot and not robot]
-    if needing:
-        raise ConfigError("this fault needs a robot", where=", ".join(needing), todo="give --robot generic_12servo")
-    return tuple(faults[name] for name in dict.fromkeys(wanted) if robot or not faults[name].robot)
+    there = {"": True, "any": robot, "bus": bus}
+    for kind, todo in (("any", "generic_12servo"), ("bus", "bus_head")):
+        needing = [name for name in names if faults[name].robot == kind and not there[kind]]
+        if needing:
+            what = "this fault needs a robot" + (" with servos on a bus" if kind == "bus" else "")
+            raise ConfigError(what, where=", ".join(needing), todo=f"give --robot {todo}")
+    return tuple(faults[name] for name in dict.fromkeys(wanted) if there[faults[name].robot])

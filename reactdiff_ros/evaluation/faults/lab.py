@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
@@ -11,22 +12,31 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from reactdiff_ros.emulators.rig import Rig
+from reactdiff_ros.evaluation.faults import hardware
 from reactdiff_ros.evaluation.faults.account import Said
 from reactdiff_ros.evaluation.faults.catalogue import Undo
 from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
+from reactdiff_ros.evaluation.faults.pages import Pages
+from reactdiff_ros.evaluation.faults.setting import Network, Setting
 from reactdiff_ros.nodes.live_graph import LiveGraph, executable
 from reactdiff_ros.vocabulary import RANGES
 
 if TYPE_CHECKING:
+    from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
     from reactdiff_ros.nodes.fault_bench import FaultBench
 
 SHOUT_S: Final = 0.04
 SLOW: Final = 20
 """A slow process runs in one of so many steps."""
+RELOAD_S: Final = 1.2
+"""A page is reloaded so often."""
+CHUNK: Final = bytes(1 << 20)
 _HANDSHAKE: Final = (
     "GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: cmVhY3RkaWZmX3Jvcy4uLg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -40,10 +50,17 @@ class GraphLab:
         graph: the running nodes.
         bench: between them.
         weights: the folder that reaction_node loads the model from; a copy, for it is damaged.
+        setting: where the graph runs.
+        robot: its servos, where there are some.
     """
 
-    def __init__(self, graph: LiveGraph, bench: FaultBench, weights: Path) -> None:
+    def __init__(
+        self, graph: LiveGraph, bench: FaultBench, weights: Path, setting: Setting, robot: EmulatedRobot | None
+    ) -> None:
         self._graph, self._bench, self._weights = graph, bench, weights
+        self._setting, self._robot = setting, robot
+        self.findings: list[str] = []
+        """What a fault itself found wrong when it was undone."""
         self._work: Callable[[], None] | None = None
         self._due_s = 0.0
 
@@ -128,6 +145,65 @@ class GraphLab:
                 one.close()
 
         return undo
+
+    def pages(self, count: int, *, reload: bool = False) -> Undo:
+        """So many open pages, opened anew again and again."""
+        opened = Pages(self._graph.url or "", count, RELOAD_S if reload else math.inf)
+        return lambda: self.findings.extend(opened.close())
+
+    def cut_network(self) -> Undo:
+        """No way between the two machines."""
+        assert isinstance(self._setting, Network)
+        self._setting.machines.cut()
+        return self._setting.machines.heal
+
+    def fill_disk(self) -> Undo:
+        """Not a byte is left on the disk."""
+        assert self._setting.folder is not None
+        path, before = self._setting.folder / "fill", self._graph.supervisor.pids()
+        with path.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(CHUNK):
+                pass
+
+        def undo() -> None:
+            path.unlink()
+            died = [name for name, pid in before.items() if self._graph.supervisor.pids().get(name) != pid]
+            self.findings += [f"{name} died of it" for name in died]
+
+        return undo
+
+    def stop_clock(self) -> Undo:
+        """Simulated time stands still."""
+        clock = self._bench.clock
+        assert clock is not None
+        clock.pause()
+        return clock.go_on
+
+    def loop_bag(self, seconds: float) -> Undo:
+        """Simulated time jumps back by so much, and so do the stamps of all that is played."""
+        assert self._bench.clock is not None
+        self._bench.clock.jump(-seconds)
+        return _nothing
+
+    def servo(self, failure: hardware.Failure) -> Undo:
+        """One servo of the bus fails."""
+        return self._robot_does(
+            partial(hardware.fail, failure=failure, wrong=True), partial(hardware.fail, failure=failure, wrong=False)
+        )
+
+    def board(self) -> Undo:
+        """The hardware is deaf and mute."""
+        return self._robot_does(partial(hardware.hush, wrong=True), partial(hardware.hush, wrong=False))
+
+    def cable(self) -> Undo:
+        """The servos' cable is pulled; undone: put back."""
+        return self._robot_does(partial(hardware.cable, plugged=False), partial(hardware.cable, plugged=True))
+
+    def _robot_does(self, begin: Callable[[Rig], None], end: Callable[[Rig], None]) -> Undo:
+        robot = self._robot
+        assert robot is not None
+        robot.do(begin)
+        return lambda: robot.do(end)
 
     def slow(self, node: str) -> Undo:
         """A twentieth of the processor's time, for a process."""

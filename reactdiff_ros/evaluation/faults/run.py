@@ -16,11 +16,19 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench.live_run import ACTIVE_S, bench_graph
 from reactdiff_ros.evaluation.faults.account import GAP_S, NORMAL_S, Said, account, normal_from, violations
 from reactdiff_ros.evaluation.faults.catalogue import Fault
+from reactdiff_ros.evaluation.faults.hardware import expired, watchdog_due_s
 from reactdiff_ros.evaluation.faults.lab import GraphLab
 from reactdiff_ros.evaluation.faults.page_probe import PageProbe
 from reactdiff_ros.evaluation.faults.robot import emulated, joints_of
-from reactdiff_ros.evaluation.faults.servos import FOLLOWING, servo_account, servo_violations
-from reactdiff_ros.nodes.live_graph import FACE, LiveGraph, LiveOptions, node_command, wanted_nodes
+from reactdiff_ros.evaluation.faults.servos import (
+    FOLLOWING,
+    Watchdog,
+    servo_account,
+    servo_violations,
+    watchdog_violations,
+)
+from reactdiff_ros.evaluation.faults.setting import SETTINGS, NotHereError, Setting
+from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, node_command, wanted_nodes
 from reactdiff_ros.resources import resource_path
 
 if TYPE_CHECKING:
@@ -43,21 +51,30 @@ class FaultRun:
         robot: profile whose servos are emulated; "" for none.
         say: told what the user should know meanwhile.
         stopped: asked several times a second; True ends the run.
+        setting: where the graph runs; entered already.
 
     Raises:
         ReactdiffError: another listener runs in the domain, or the robot's servos cannot be emulated.
     """
 
     def __init__(
-        self, options: LiveOptions, robot: str, say: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
+        self,
+        options: LiveOptions,
+        robot: str,
+        say: Callable[[str], None],
+        stopped: Callable[[], bool] = lambda: False,
+        setting: Setting | None = None,
     ) -> None:
         self._say, self._stopped = say, stopped
-        self._folder = tempfile.TemporaryDirectory(prefix="reactdiff-faults-")
+        self._setting = setting or Setting()
+        self._folder = tempfile.TemporaryDirectory(prefix="reactdiff-faults-", dir=self._setting.folder)
         self._weights = Path(self._folder.name) / "weights"
+        options = self._setting.options(options)
         options = replace(options, parameters={**options.parameters, "model_dir": str(self._weights)})
+        self._environment = os.environ.copy()
         self._robot: EmulatedRobot | None = None
         try:
-            if robot:
+            if robot and self._setting.robot:
                 self._robot, options = emulated(robot, options, Path(self._folder.name))
             self._graph: LiveGraph = bench_graph(options, self._hear, Path(self._folder.name) / "log")
         except ReactdiffError:
@@ -71,9 +88,13 @@ class FaultRun:
     def __exit__(self, *_: object) -> None:
         if hasattr(self, "_probe"):
             self._probe.close()
+        if hasattr(self, "_bench"):
+            self._bench.close()
         self._graph.close()
         self._end_robot()
         self._folder.cleanup()
+        os.environ.clear()
+        os.environ.update(self._environment)  # the graph's is this process's as well, and the next one's is another
 
     def _end_robot(self) -> None:
         if self._robot is not None:
@@ -88,10 +109,11 @@ class FaultRun:
         from reactdiff_ros.nodes.fault_bench import REMAPS, FaultBench
 
         shutil.copytree(resource_path("models/live"), self._weights)
+        self._graph.environment.update(self._setting.environment())
         nodes = wanted_nodes(self._graph.options)
-        self._graph.start(node for node in nodes if node.name in FACE)
         for node in nodes:
             command = node_command(node, self._graph.options, Path(self._folder.name) / "log")
+            command = self._setting.command(command)
             if node.name == "clip_node":
                 remaps = [word for remap in REMAPS for word in ("-r", remap)]
                 command = replace(command, command=(*command.command, *remaps))
@@ -99,10 +121,10 @@ class FaultRun:
         self._graph.supervisor.start()
         self._graph.listen()
         assert self._graph.watch is not None
-        self._bench = FaultBench(self._graph.watch)
+        self._bench = FaultBench(self._graph.watch, clock=self._setting.clock)
         self._probe = PageProbe(lambda: self._graph.url, lambda t, fresh: self._bench.trace.pages.append((t, fresh)))
         self._probe.start()
-        self._lab = GraphLab(self._graph, self._bench, self._weights)
+        self._lab = GraphLab(self._graph, self._bench, self._weights, self._setting, self._robot)
         if not self._until(lambda: self._graph.active() and self._graph.url is not None, ACTIVE_S):
             raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s")
 
@@ -174,7 +196,7 @@ class FaultRun:
             raise ReactdiffError("the face was not normal before the fault", where=fault.name)
         if self._robot is not None:
             self._enable()
-        begin_ns, load = time.time_ns(), os.getloadavg()[0]
+        begin_ns, begin_s, load = time.time_ns(), time.monotonic(), os.getloadavg()[0]
         self._bench.forget(begin_ns - NS)
         undo = fault.begin(self._lab)
         try:
@@ -189,18 +211,30 @@ class FaultRun:
         self._until(normal, WATCH_S)
         self._until(lambda: False, NORMAL_S)
         done = account(self._bench.trace, begin_ns, end_ns, fault.stage, page=fault.page)
-        done = replace(done, said=[sentence.replace(f"{self._folder.name}/", "") for sentence in done.said])
-        found, servos = violations(done, fault.bounds), {}
+        done = replace(done, said=[self._without_folders(sentence) for sentence in done.said])
+        found, servos = [*violations(done, fault.bounds), *self._lab.findings], {}
+        self._lab.findings.clear()
         if self._robot is not None:
-            told = servo_account(self._bench.trace.moved, joints_of(self._robot.profile), begin_ns, end_ns)
-            servos = told.as_dict()
+            profile = self._robot.profile
+            told = servo_account(self._bench.trace.moved, joints_of(profile), begin_ns, end_ns)
+            acted = next((at - begin_s for at in self._robot.do(expired) if at > begin_s), None)
+            watchdog = Watchdog(profile.host_loss.does, None if acted is None else round(acted, 2))
+            servos = {**told.as_dict(), **watchdog.as_dict()}
             found += servo_violations(told, done, fault.bounds, by_itself=not fault.robot)
+            if fault.host_lost_s is not None:
+                found += watchdog_violations(watchdog, watchdog_due_s(profile), fault.host_lost_s)
             found += self._enabled_again()
         asked = {"normal_after_s": fault.bounds.normal_after_s, "face_dies": fault.bounds.face_dies}
         return {
             "fault": fault.name, "what": fault.what, "load": round(load, 2), "asked": asked, **done.as_dict(),
             **servos, "violations": found,
         }  # fmt: skip
+
+    def _without_folders(self, sentence: str) -> str:
+        """Folders that are called otherwise in every run say nothing."""
+        for folder in (self._folder.name, *([str(self._setting.folder)] if self._setting.folder else [])):
+            sentence = sentence.replace(f"{folder}/", "").replace(folder, "the recording's folder")
+        return sentence
 
     def _calm(self) -> bool:
         now = time.time_ns()
@@ -234,30 +268,46 @@ def run_faults(
     robot: str,
     faults: Sequence[Fault],
     say: Callable[[str], None],
-    progress: Callable[[float], None],
+    done: Callable[[dict[str, Any]], None],
     stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """All of `faults` on one graph, with the emulated servos of `robot` ("": none).
+    """All of `faults`, those of one setting on one graph, with the emulated servos of `robot` ("": none).
 
     A run that cannot go on gives what it has, and says why it ended.
 
+    Args:
+        options: what to run.
+        robot: profile whose servos are emulated.
+        faults: in this order, setting by setting.
+        say: told what the user should know meanwhile.
+        done: told every row as soon as it is measured.
+        stopped: asked several times a second; True ends the run.
+
     Returns:
-        {"faults": one dictionary for each, "within_bounds": bool}.
+        {"faults": one dictionary for each, "left_out": {name: why}, "within_bounds": bool}.
 
     Raises:
-        ReactdiffError: the graph does not work without a fault, or the run was stopped before the first was over.
+        ReactdiffError: a graph does not work without a fault, or the run was stopped before the first was over.
     """
     rows: list[dict[str, Any]] = []
-    with FaultRun(options, robot, say, stopped) as run:
-        run.start()
-        for i, fault in enumerate(faults):
-            try:
-                rows.append(run.inject(fault))
-            except ReactdiffError as error:
-                if not rows:
-                    raise
-                say(f"{error}; {len(faults) - i} faults are left")
-                break
-            progress((i + 1) / len(faults))
-    held = len(rows) == len(faults) and not any(row["violations"] for row in rows)
-    return {"faults": rows, "within_bounds": held}
+    left_out: dict[str, str] = {}
+    for name, make in SETTINGS.items():
+        group = [fault for fault in faults if fault.setting == name]
+        if not group:
+            continue
+        try:
+            with make() as setting, FaultRun(options, robot, say, stopped, setting) as run:
+                run.start()
+                for fault in group:
+                    rows.append(run.inject(fault))
+                    done(rows[-1])
+        except NotHereError as error:
+            left_out |= {fault.name: str(error) for fault in group}
+            say(f"left out: {', '.join(fault.name for fault in group)}: {error}")
+        except ReactdiffError as error:
+            if not rows:
+                raise
+            say(f"{error}; {len(faults) - len(rows) - len(left_out)} faults are left")
+            break
+    held = len(rows) + len(left_out) == len(faults) and not any(row["violations"] for row in rows)
+    return {"faults": rows, "left_out": left_out, "within_bounds": held}

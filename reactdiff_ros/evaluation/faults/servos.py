@@ -18,6 +18,8 @@ RETURN_S: Final = 0.2
 """So long after the last face the servos must be on their way to neutral."""
 SLACK_S: Final = 0.04
 """Two periods of commands."""
+WATCHDOG_SLACK_S: Final = 0.1
+"""The emulated hardware looks at its clock this often at least."""
 FASTEST: Final = 1.25
 """Of the speed limit, between two reports, whose stamps are not exact."""
 FOLLOWING: Final = "following"
@@ -61,6 +63,34 @@ class ServoAccount:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Watchdog:
+    """What the hardware itself did against the loss of its computer."""
+
+    host_loss: str
+    """What the profile says that it does: hold, release, stop, nothing or unknown."""
+    watchdog_s: float | None
+    """From the beginning of the cause until a watchdog of the hardware acted; None: none did."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def watchdog_violations(watchdog: Watchdog, due_s: float | None, lost_s: float) -> list[str]:
+    """In words, what hardware whose watchdogs act `due_s` after the last command (None: it has none) did not do.
+
+    `lost_s`: for so long at least it heard nothing.
+    """
+    if due_s is None or lost_s < due_s + WATCHDOG_SLACK_S:
+        return []
+    acted = watchdog.watchdog_s
+    if acted is not None and acted <= due_s + WATCHDOG_SLACK_S:
+        return []
+    late = "never" if acted is None else f"after {acted:g} s"
+    return [f"the watchdog of the hardware acted {late}, asked are {due_s:g} s"]
 
 
 def servo_account(moved: Sequence[Moved], joints: Joints, begin_ns: int, end_ns: int) -> ServoAccount:
