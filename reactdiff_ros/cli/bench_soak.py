@@ -68,7 +68,7 @@ def soak(
     if short:
         lengths = {name: Length(SHORT_S, every_s) for name in lengths}
     wanted = part or tuple(lengths)
-    opened = open_clips(clips or (demo_clip_path(),))
+    opened = [] if judge_only else open_clips(clips or (demo_clip_path(),))
     stop = StopFlag()
     with json_on_stdout(as_json) as result:
         given = {"seed": seed} | ({"policy": policy} if policy else {})
@@ -157,8 +157,14 @@ def _figures(lengths: dict[str, Length], folder: Path, seed: int) -> dict[str, A
 
 def _keep(path: Path, text: str) -> None:
     from reactdiff_ros.cli.output import tell
-    from reactdiff_ros.evaluation.evidence.collection import write_whole
+    from reactdiff_ros.errors import ReactdiffError
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text)
+    beside = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text + "\n", encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        todo = f"{error.strerror}; the journals are whole: try again with --judge"
+        raise ReactdiffError("the figures cannot be written", where=str(path), todo=todo) from error
     tell(f"wrote {path}")

@@ -23,7 +23,7 @@ from reactdiff_ros.evaluation.studies.streams_check import ratio_interval
 
 FORMAT: Final = 1
 WARM_UP: Final = 5
-"""Minutes at the begin of a leg that are not compared."""
+"""Minutes at the beginning of a leg that are not compared."""
 TENTHS: Final = 10
 CURVE_POINTS: Final = 120
 RARE: Final = 1e-4
@@ -35,9 +35,8 @@ def part_figures(legs: Sequence[Leg], asked_s: float, seed: int = 0) -> dict[str
     """Figures of one journal.
 
     Returns:
-        "done_s", "asked_s", "legs" (what each did), "trends" (a list, one for each leg that is long enough: "growth"
-        of memory by process, "more" files and threads, "tail" ratios of p99, "apart_ms" of the time lines),
-        "behaviour" (ratios), "curves" (for pictures), "times_ms", "load".
+        "done_s", "asked_s", "legs" (what each did), "trends" (one for each leg that is long enough: pairs of the first
+        and the last tenth), "behaviour" (ratios), "times_ms", "load" and "curves" (for pictures).
     """
     judged = [leg for leg in legs if len(leg.minutes) >= WARM_UP + TENTHS]
     minutes = [minute for leg in legs for minute in leg.minutes]
@@ -45,7 +44,6 @@ def part_figures(legs: Sequence[Leg], asked_s: float, seed: int = 0) -> dict[str
         "asked_s": asked_s,
         "done_s": round(sum(leg.seconds for leg in legs), 3),
         "legs": [_leg(leg) for leg in legs],
-        "judged": [leg.number for leg in judged],
         "trends": [_trend(leg) for leg in judged],
         "behaviour": _behaviour(judged, seed),
         "times_ms": {name: _spread(minutes, name) for name in _names(minutes, "times")},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -86,7 +87,7 @@ class Journal:
         self._write({"leg": self.leg, "begun": begun})
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        data = (json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n").encode()
+        data = (json.dumps(_finite(line), allow_nan=False, separators=(",", ":")) + "\n").encode()
         end = os.lseek(self._descriptor, 0, os.SEEK_END)
         try:
             written = os.write(self._descriptor, data)
@@ -131,6 +132,15 @@ def journal(path: Path, begun: Mapping[str, Any]) -> Iterator[Journal]:
             raise
     finally:
         os.close(descriptor)
+
+
+def _finite(value: Any) -> Any:
+    """With None for what is no number: one bad figure is no reason to end after hours."""
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cut_unfinished(path: Path, descriptor: int) -> None:

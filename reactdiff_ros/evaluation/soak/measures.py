@@ -103,8 +103,8 @@ def lip_lag_ms(loudness_dbfs: Sequence[float], jaw: Sequence[float]) -> float | 
     That of the highest correlation within half a second, to a fraction of a frame. What it is depends on the speaker;
     that it stays shows that voice and picture keep together. None: they have nothing in common.
     """
-    heard = np.maximum(np.asarray(loudness_dbfs, dtype=np.float64), LOUD_DBFS)
-    seen = np.asarray(jaw, dtype=np.float64)
+    heard = np.maximum(np.nan_to_num(np.asarray(loudness_dbfs, dtype=np.float64), nan=LOUD_DBFS), LOUD_DBFS)
+    seen = np.nan_to_num(np.asarray(jaw, dtype=np.float64))
     count = len(seen) - 2 * LIP_LAG_FRAMES
     if count < 50:
         return None
@@ -114,7 +114,8 @@ def lip_lag_ms(loudness_dbfs: Sequence[float], jaw: Sequence[float]) -> float | 
     if found[best] < LIP_CORRELATION or best in (0, len(found) - 1):
         return None
     before, top, after = found[best - 1 : best + 2]
-    lag_frames = best - LIP_LAG_FRAMES + 0.5 * (before - after) / (before - 2 * top + after)
+    bend = before - 2 * top + after
+    lag_frames = best - LIP_LAG_FRAMES + (0.5 * (before - after) / bend if bend < 0 else 0.0)
     return round(40.0 * float(lag_frames), 2)
 
 

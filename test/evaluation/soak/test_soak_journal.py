@@ -94,6 +94,13 @@ def _fills(write: Any) -> Any:
     return some
 
 
+def test_what_is_no_number_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    with journal(path, {}) as writer:
+        writer.add({**MINUTE, "times": [float("nan"), {"a": float("inf")}, 1.0]})
+    assert read_journal(path)[0].minutes[0]["times"] == [None, {"a": None}, 1.0]
+
+
 def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     with (
