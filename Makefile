@@ -24,7 +24,7 @@ test: setup-test
 	@. ./env.sh && scripts/test.sh
 
 test-long: setup-test
-	@. ./env.sh && REACTDIFF_FUZZ=$${REACTDIFF_FUZZ:-30} scripts/test.sh -m "not gpu and not hardware" $(ARGS)
+	@. ./env.sh && REACTDIFF_FUZZ=$${REACTDIFF_FUZZ:-30} REACTDIFF_TEST_MARKS="not gpu and not hardware" scripts/test.sh $(ARGS)
 
 # Figures of this machine: a quarter of an hour in which nothing else should run. Beside the published model only with torch.
 bench: setup

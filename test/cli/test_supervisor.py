@@ -17,6 +17,8 @@ import pytest
 
 from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
 
+pytestmark = pytest.mark.real_time
+
 QUICK = Limits(silent_s=0.4, first_s=5.0, term_s=0.3, backoff_s=(0.05, 0.1), stable_s=60.0)
 
 
