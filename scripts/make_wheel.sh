@@ -37,7 +37,7 @@ clean sh -c 'reactdiff doctor || [ $? = 1 ]' | tee "$work/doctor.txt"
 clean reactdiff robot list >/dev/null
 clean reactdiff style list >/dev/null
 clean reactdiff robot check generic_12servo
-clean reactdiff bench model --json >/dev/null
+clean reactdiff bench model --no-rows --json >/dev/null
 clean reactdiff extract "$work/clean/share/reactdiff_ros/resource/demo/speaker.mp4" --output recordings
 clean reactdiff evaluate simulator --items 10 --json >/dev/null
 
