@@ -152,7 +152,8 @@ class FaultBench:
     def _on_robot(self, message: Any, _info: dict[str, Any]) -> None:
         command = np.asarray(message.command, dtype=np.float32)
         stamp = convert.from_stamp(message.header.stamp)
-        self.trace.moved.append(Moved(stamp, message.state, command, float(message.return_began)))
+        whole = not any(message.joint_fault)
+        self.trace.moved.append(Moved(stamp, message.state, command, float(message.return_began), whole))
 
     def _on_status(self, message: Any, info: dict[str, Any]) -> None:
         self.trace.said.append(Said(_published_ns(info), message.stage, int(message.level), message.message))

@@ -15,7 +15,7 @@ class Robot(FaultRun):
     """A robot that answers as it is told, on a clock that `_until` turns."""
 
     def __init__(self, state: str, *, resets: list[str], enables: list[str], new_is_well: bool = True) -> None:
-        self.state, self.now_s = state, 0.0
+        self.state, self.now_s, self.whole = state, 0.0, True
         self._resets, self._enables, self._new_is_well = resets, enables, new_is_well
         self._say = lambda sentence: None
         self._bench = SimpleNamespace(reset_robot=self.reset)
@@ -36,7 +36,13 @@ class Robot(FaultRun):
     def _robot_state(self) -> str:
         return self.state
 
-    def _ask_robot(self) -> str:
+    def _whole(self) -> bool:
+        return self.whole
+
+    def _ask_robot(self, *, enabled: bool = True) -> str:
+        if not enabled:
+            self.state, self.whole = "disarmed", True
+            return ""
         refusal = self._enables.pop(0) if self._enables else ""
         if not refusal:
             self.state = "following"
@@ -61,6 +67,13 @@ def test_a_robot_that_is_reset_and_enabled_has_nothing_to_be_said_of(clock):
     assert clock(Robot("stopped", resets=[], enables=[]))._enabled_again() == []
     # For 20 s the face that was killed is seen beside the new one.
     assert clock(Robot("stopped", resets=[], enables=["two publish"] * 3))._enabled_again() == []
+
+
+def test_a_robot_that_follows_without_a_joint_is_disabled_and_enabled_with_it(clock):
+    robot = clock(Robot("following", resets=[], enables=[]))
+    robot.whole = False
+    assert robot._enabled_again() == []
+    assert (robot.state, robot.whole) == ("following", True)
 
 
 def test_a_reset_that_is_refused_is_said_once(clock):

@@ -129,7 +129,9 @@ class FaultRun:
             raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s")
 
     def _enable(self) -> list[str]:
-        """Let the robot follow the face, if it does not; a stop is cleared. An actuator that refuses is started anew.
+        """Let the whole robot follow the face, if it does not, as a person would who has seen why.
+
+        A stop is cleared, joints that were left out are enabled anew; an actuator that refuses is started anew.
 
         Returns:
             What went wrong on the way: a reset or an actuator that had to be started anew to be enabled.
@@ -139,7 +141,7 @@ class FaultRun:
         """
         begin_s, anew, refused = time.monotonic(), False, ""
         found: list[str] = []
-        while not self._until(lambda: self._robot_state() == FOLLOWING, 6.0):
+        while not self._until(lambda: self._robot_state() == FOLLOWING and self._whole(), 6.0):
             waited_s = time.monotonic() - begin_s
             if waited_s > 2 * SETTLE_S:
                 raise ReactdiffError("the robot does not follow", where="actuator_node")
@@ -153,6 +155,8 @@ class FaultRun:
                 found += [refusal] if refusal and refusal not in found else []
             elif self._robot_state() == "disarmed":
                 refused = self._ask_robot()
+            elif self._robot_state() == FOLLOWING:
+                self._ask_robot(enabled=False)
         return found
 
     def _enabled_again(self) -> list[str]:
@@ -165,6 +169,9 @@ class FaultRun:
     def _robot_state(self) -> str:
         return str(self._bench.trace.moved[-1].state) if self._bench.trace.moved else ""
 
+    def _whole(self) -> bool:
+        return bool(self._bench.trace.moved) and bool(self._bench.trace.moved[-1].whole)
+
     def _reset_robot(self) -> str:
         """What the actuator says against it; empty: it was reset."""
         try:
@@ -174,13 +181,13 @@ class FaultRun:
             return str(error)
         return ""
 
-    def _ask_robot(self) -> str:
-        """What the actuator says against it; empty: it was enabled."""
+    def _ask_robot(self, *, enabled: bool = True) -> str:
+        """What the actuator says against it; empty: it was enabled, or disabled."""
         from reactdiff_ros.nodes.graph_robot import GraphRobot
 
         assert self._graph.watch is not None
         try:
-            self._say(f"the robot: {GraphRobot(self._graph.watch).enable()}")
+            self._say(f"the robot: {GraphRobot(self._graph.watch).enable(enabled)}")
         except ReactdiffError as error:  # it may still be looking for its servos
             self._say(str(error))
             return str(error)

@@ -36,6 +36,8 @@ class Moved:
     """(J,) in each joint's unit."""
     return_began_s: float
     """Age of the last face when the last return to neutral began; NaN: none yet."""
+    whole: bool = True
+    """No joint is left out."""
 
 
 @dataclass(frozen=True)
