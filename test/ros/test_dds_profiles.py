@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,12 +10,16 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from ros_harness import free_domain
 
 from reactdiff_ros.nodes.actuator_discovery import ONLY, PEERS, RANGE
 from reactdiff_ros.nodes.dds import ALONE, DISCOVERY, PICTURES, use_profile
 from reactdiff_ros.resources import share_path
 
+ROOT = Path(__file__).resolve().parents[2]
+
 OLD, NEW = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"
+SHIPPED = sorted(path.name for path in (share_path("config") / "dds").glob("*.xml"))
 NAMESPACE = "{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}"
 
 
@@ -103,3 +108,59 @@ def test_profiles_announce_often_enough_to_be_found_within_a_second(name):
         announcement.findtext(f"{NAMESPACE}nanosec")
     )
     assert 0.0 < seconds <= 0.5
+
+
+def said_at_start(profile, domain):
+    """What Fast DDS says when a node starts with this profile, and the size of its shared-memory segment in bytes."""
+    code = (
+        "import os, rclpy; rclpy.init(); n = rclpy.create_node('loads'); "
+        "maps = [line.split()[-1] for line in open('/proc/self/maps') if '/dev/shm/fastrtps_' in line]; "
+        "print('\\n' + str(max([0] + [os.stat(path).st_size for path in maps if 'port' not in path])))"
+    )
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    environment |= dict.fromkeys((OLD, NEW), str(profile)) | {"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}
+    environment.pop("FASTDDS_BUILTIN_TRANSPORTS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60, check=True
+    )
+    said, _, segment = done.stdout.rstrip().rpartition("\n")
+    return said.strip() + done.stderr, int(segment)
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("name", SHIPPED)
+def test_fast_dds_takes_every_profile_and_does_what_it_says(name):
+    domain, claim = free_domain()
+    with claim:
+        path = share_path("config") / "dds" / name
+        said, segment = said_at_start(path, domain)
+    assert said == ""
+    wanted = [int(e.text) for e in ET.parse(path).getroot().iter(f"{NAMESPACE}segment_size")]
+    assert segment >= max(wanted, default=1)
+
+
+@pytest.mark.ros
+def test_fast_dds_says_what_is_wrong_with_a_profile(tmp_path):
+    broken = tmp_path / "broken.xml"
+    text = (share_path("config") / "dds" / DISCOVERY).read_text()
+    broken.write_text(text.replace("leaseAnnouncement", "leaseAnouncement"))
+    domain, claim = free_domain()
+    with claim:
+        assert "leaseAnouncement" in said_at_start(broken, domain)[0]
+
+
+@pytest.mark.ros
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+def test_two_machines_find_each_other_without_multicast():
+    domain, claim = free_domain()
+    with claim:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / "two_machines.py"), "--peers", "--seconds", "2", "--json"],
+            capture_output=True, text=True, env=os.environ | {"ROS_DOMAIN_ID": str(domain)}, timeout=150, check=False,
+        )  # fmt: skip
+    if done.returncode and "netns" in done.stderr:
+        pytest.skip(f"no network namespaces here: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert all(share > 0.8 for row in rows for share in row["arrived"].values()), rows
+    assert rows[0]["to_lab_kb_s"] < rows[1]["to_lab_kb_s"] < rows[2]["to_lab_kb_s"]
