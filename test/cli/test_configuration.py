@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from reactdiff_ros.nodes.configuration import (
     read_settings,
     settings_path,
 )
-from reactdiff_ros.nodes.effective import effective
+from reactdiff_ros.nodes.effective import effective, read_parameter_file
 from reactdiff_ros.nodes.live_graph import node_command
 from reactdiff_ros.nodes.table import load_table
 
@@ -261,3 +262,17 @@ def test_a_lab_without_senses_is_told_so(lab: Path) -> None:
     with pytest.raises(click.UsageError, match="nobody to listen to"):
         live_options({}, {}, face=False)
     assert live_options({"use_sim_time": "true"}, {}, face=False)[1]["camera"] == "none"
+
+
+def test_the_settings_of_the_documentation_are_right(lab: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+    blocks = re.findall(r"^```yaml\n# ~/\.config/reactdiff_ros/(\S+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in blocks] == ["config.yaml", "robots/anna.yaml", "reactions.yaml"]
+    for name, text in blocks:
+        (lab / name).write_text(text)
+    found = effective({}, lab_settings({}))
+    assert found.arguments["namespace"].value == "anna"
+    assert found.parameters["expression_node"]["blink_rate_per_min"].value == 12.0
+    node = load_table().node("reaction_node")
+    values = read_parameter_file(lab / "reactions.yaml")["/reaction_node"]["ros__parameters"]
+    assert values.keys() <= {p.name for p in node.parameters}
