@@ -36,8 +36,8 @@ process are told. Legs of less than a quarter of an hour are too short to be jud
 - **mouth after voice**: the lag of the highest correlation between loudness and the opening of the mouth.
 - **statistics of behaviour**: those of `reactdiff evaluate sessions` (rates of events, shares of time, means, standard
   deviations), the second half of the minutes over the first, with 95 % intervals over minutes. One that lies within
-  0.8 to 1.25 with its interval is shown to be stable, one whose interval lies outside has changed; between, the run was
-  too short to tell."""
+  0.8 to 1.25 with its interval is shown to be stable, one whose interval lies outside has changed; between, and with
+  fewer than twenty events, the run was too short to tell."""
 
 
 def soak_page(figures: Mapping[str, Any], pictures: Mapping[str, str]) -> str:

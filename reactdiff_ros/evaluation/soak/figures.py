@@ -27,6 +27,8 @@ WARM_UP: Final = 5
 TENTHS: Final = 10
 CURVE_POINTS: Final = 120
 RARE: Final = 1e-4
+FEWEST: Final = 20
+"""An interval over minutes says nothing of fewer events."""
 LONG_ENOUGH_S: Final = 30.0
 """Behaviour within less is no rate."""
 
@@ -161,9 +163,19 @@ def _behaviour(legs: Sequence[Leg], seed: int) -> dict[str, dict[str, Any]]:
         if max(before.mean(), after.mean()) < RARE:
             continue
         ratio = {key: _finite(value) for key, value in ratio_interval(after, before, seed).items()}
+        events = _events(name, [*early, *late])
+        stable = _stable(ratio) if events is None or events >= FEWEST else None
         first, second = float(before.mean()), float(after.mean())
-        table[name] = {"first": first, "second": second, **ratio, "stable": _stable(ratio)}
+        table[name] = {"first": first, "second": second, **ratio, "events": events, "stable": stable}
     return table
+
+
+def _events(name: str, minutes: Sequence[Mapping[str, float]]) -> int | None:
+    """On how many events a rate or a share of time rests; None for other statistics."""
+    for kind in ("rate of ", "share of "):
+        if name.startswith(kind):
+            return round(sum(minute["rate of " + name.removeprefix(kind)] for minute in minutes))
+    return None
 
 
 def _stable(ratio: Mapping[str, float | None]) -> bool | None:

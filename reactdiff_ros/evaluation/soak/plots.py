@@ -21,9 +21,9 @@ def plot_part(part: Mapping[str, Any], path: Path) -> Path:
             memory.plot(minutes, [None if v is None else 100.0 * v / first for v in values], label=name)
     memory.set(ylabel="resident memory, % of the first minute")
     for name in curves["threads"]:
-        (line,) = held.plot(minutes, curves["threads"][name], label=name)
+        (line,) = held.plot(minutes, curves["threads"][name])
         held.plot(minutes, curves["files"][name], ":", color=line.get_color())
-    held.set(ylabel="threads (dotted: open files)")
+    held.set(ylabel="threads (dotted: open files), colours as on the left")
     for name in curves["p50_ms"]:
         (line,) = times.plot(minutes, curves["p99_ms"][name], label=f"{name}, p99")
         times.plot(minutes, curves["p50_ms"][name], "--", color=line.get_color(), label=f"{name}, p50")
@@ -35,7 +35,7 @@ def plot_part(part: Mapping[str, Any], path: Path) -> Path:
     load.set_ylim(bottom=0)
     apart.plot(minutes, curves["apart_ms"])
     apart.set(ylabel="picture's stamp less the voice's, ms")
-    for axis in (memory, held, times):
+    for axis in (memory, times):
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize="x-small")
     for axis in axes.flat:

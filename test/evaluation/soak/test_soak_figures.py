@@ -119,6 +119,19 @@ def test_behaviour_of_a_wide_interval_is_left_open() -> None:
     assert part["behaviour"]["rate of nods"]["stable"] is None
 
 
+def test_few_events_tell_nothing() -> None:
+    quiet = leg(minutes=45)
+    for i, minute in enumerate(quiet.minutes):
+        nods = (0.1 if i < 25 else 0.4) + 0.01 * (i % 2)
+        minute["behaviour"] = {"rate of nods": nods, "share of nods": 0.01 * nods}
+    part = part_figures([quiet], 60.0)["behaviour"]
+    assert (part["rate of nods"]["events"], part["rate of nods"]["stable"]) == (10, None)
+    assert part["share of nods"]["stable"] is None
+    for minute in quiet.minutes:
+        minute["behaviour"]["rate of nods"] *= 10
+    assert part_figures([quiet], 60.0)["behaviour"]["rate of nods"]["stable"] is False
+
+
 def test_the_page_tells_what_ran_and_what_was_not_held(tmp_path: Path) -> None:
     parts = {"stream": part_figures([leg(1, 30), leg(2, 20, threads=0.5)], 8 * 3600.0)}
     figures = assemble(parts, hardware={"cpu": "C", "cores": 2}, date="2030-01-01")
