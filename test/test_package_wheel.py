@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tarfile
 import venv
 import zipfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -186,3 +188,13 @@ def test_the_model_listens(run: Run) -> None:
 
 def test_what_needs_ros_says_so(run: Run) -> None:
     assert "make setup" in run("listen", code=1).stderr
+
+
+def test_what_needs_torch_names_a_file_that_is_there(run: Run, tmp_path: Path) -> None:
+    if find_spec("torch"):
+        pytest.skip("torch is installed")
+    told = run("train", "--output", tmp_path / "out", code=3).stderr
+    named = re.search(r"pip install -r (\S+)", told)
+    assert named, told
+    assert Path(named[1]).is_file()
+    assert ROOT not in Path(named[1]).parents

@@ -28,3 +28,37 @@ def test_installed_share_and_wheel_are_found(tmp_path, monkeypatch):
 def test_missing_file_names_itself_and_the_remedy():
     with pytest.raises(ReactdiffError, match=r"no_such_thing.*make setup"):
         resources.resource_path("no_such_thing")
+
+
+def test_a_line_for_the_shell_names_the_file_of_this_installation(tmp_path, monkeypatch):
+    line = "pip install -r requirements/train.txt"
+    assert resources.as_installed(line) == line
+    monkeypatch.setattr(resources, "__file__", str(tmp_path / "lib" / "reactdiff_ros" / "resources.py"))
+    folder = tmp_path / "share" / "reactdiff_ros" / "requirements"
+    folder.mkdir(parents=True)
+    (folder / "train.txt").write_text("torch")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    assert resources.as_installed(line) == f"pip install -r {folder / 'train.txt'}"
+
+
+def test_the_own_prefix_comes_before_a_sourced_one(tmp_path, monkeypatch):
+    own, ros = tmp_path / "own", tmp_path / "ros"
+    for prefix, version in ((own, "1.2.3"), (ros, "4.5.6")):
+        (prefix / "share" / "reactdiff_ros").mkdir(parents=True)
+        (prefix / "share" / "reactdiff_ros" / "package.xml").write_text(f"<version>{version}</version>")
+    monkeypatch.setattr(resources, "__file__", str(own / "lib" / "python3" / "reactdiff_ros" / "resources.py"))
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(ros))
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(own))
+    assert resources.package_version() == "1.2.3"
+    monkeypatch.setattr(resources, "__file__", str(ros / "lib" / "reactdiff_ros" / "resources.py"))
+    assert resources.package_version() == "4.5.6"
+
+
+def test_a_manifest_without_a_version_is_said(tmp_path, monkeypatch):
+    folder = tmp_path / "share" / "reactdiff_ros"
+    folder.mkdir(parents=True)
+    (folder / "package.xml").write_text("<package/>")
+    monkeypatch.setattr(resources, "__file__", str(tmp_path / "lib" / "reactdiff_ros" / "resources.py"))
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    with pytest.raises(ReactdiffError, match="tells no version"):
+        resources.package_version()
