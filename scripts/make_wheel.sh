@@ -37,7 +37,14 @@ clean sh -c 'reactdiff doctor || [ $? = 1 ]' | tee "$work/doctor.txt"
 clean reactdiff robot list >/dev/null
 clean reactdiff style list >/dev/null
 clean reactdiff robot check generic_12servo
-clean reactdiff bench model --no-rows --json >/dev/null
+clean python -c "
+from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.perception import SpeakerPerception
+from reactdiff_ros.session import ListeningSession
+session = ListeningSession(SpeakerPerception(), make_listener('model', seed=1), ExpressionEngine(seed=1))
+session.advance(0)
+assert len(session.advance(2_000_000_000)) == 100"
 clean reactdiff extract "$work/clean/share/reactdiff_ros/resource/demo/speaker.mp4" --output recordings
 clean reactdiff evaluate simulator --items 10 --json >/dev/null
 
