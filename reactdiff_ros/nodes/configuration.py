@@ -200,7 +200,7 @@ class _Reader:
                 choices = known[name].choices
                 if choices and text not in choices:
                     self._wrong(key, f"cannot be {text!r:.40}", f"use one of {', '.join(choices)}")
-                found[name] = Setting(self._place(name, text), self._origin(key))
+                found[name] = Setting(self._place(key, name, text), self._origin(key))
         return found
 
     def _parameters(self, content: Mapping[str, Any]) -> dict[str, dict[str, Setting]]:
@@ -245,11 +245,15 @@ class _Reader:
             return {}
         return value
 
-    def _place(self, name: str, text: str) -> str:
+    def _place(self, key: Key, name: str, text: str) -> str:
         """Paths are named from the folder of the file that names them."""
-        if text and text != "none" and (name in PATHS or (name == "robot" and _is_path(text))):
+        if not text or text == "none" or not (name in PATHS or (name == "robot" and _is_path(text))):
+            return text
+        try:
             return str(self._path.parent.absolute() / Path(text).expanduser())
-        return text
+        except RuntimeError:
+            self._wrong(key, f"names the home of a user who is not there: {text:.80}")
+            return text
 
     def _origin(self, key: Key) -> str:
         return f"{self._path}, line {self._marked.line(key)}"

@@ -145,6 +145,7 @@ def test_paths_start_at_the_file_that_names_them(tmp_path: Path, monkeypatch: py
         ("arguments:\n  policy: clever\n", 2, "arguments.policy", "rules"),
         ("arguments:\n  camera: [1, 2]\n", 2, "arguments.camera", ""),
         ("arguments: 3\n", 1, "arguments", ""),
+        ("arguments:\n  clip: ~nobody_at_all/x.mp4\n", 2, "arguments.clip", ""),
         ("arguments:\n  consent: form 12\n", 2, "arguments.consent", "listen consent:="),
         ("parameter: {}\n", 1, "parameter", "did you mean parameters?"),
         ("parameters:\n  face_node: {}\n", 2, "parameters.face_node", ""),

@@ -156,18 +156,43 @@ def test_without_a_manager_nothing_is_said(environment: dict[str, str]) -> None:
     service.stopping()
 
 
+ASK = """
+import json, rclpy
+from rcl_interfaces.srv import GetParameters
+rclpy.init()
+node = rclpy.create_node("asks")
+client = node.create_client(GetParameters, "/service/expression_node/get_parameters")
+assert client.wait_for_service(30.0)
+answer = client.call_async(GetParameters.Request(names=["intensity", "stillness", "style"]))
+rclpy.spin_until_future_complete(node, answer, timeout_sec=30.0)
+values = answer.result().values
+print(json.dumps([values[0].double_value, values[1].double_value, values[2].string_value]))
+"""
+
+
 @pytest.mark.ros
-def test_a_running_listener_tells_its_manager(manager: socket.socket, tmp_path: Path) -> None:
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), "WATCHDOG_USEC": "900000"}
-    environment |= {"NOTIFY_SOCKET": str(manager.getsockname()), "REACTDIFF_HOME_DIR": str(tmp_path / "home")}
-    words = ["listen", "--no-avatar", "--policy", "idle", "--namespace", "service", "use_sim_time:=true"]
-    run = subprocess.Popen([sys.executable, "-m", "reactdiff_ros.cli.main", *words], env=environment, cwd=ROOT)
+def test_a_running_listener_has_its_settings_and_tells_its_manager(manager: socket.socket, tmp_path: Path) -> None:
+    (tmp_path / "robots").mkdir()
+    (tmp_path / "config.yaml").write_text(
+        "arguments: {robot: anna, policy: idle}\nparameters: {'*': {intensity: 0.5, style: warm}}\n"
+    )
+    (tmp_path / "robots" / "anna.yaml").write_text(
+        "arguments: {robot: screen, namespace: service}\nparameters: {expression_node: {stillness: 0.25}}\n"
+    )
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    environment |= {"REACTDIFF_CONFIG": str(tmp_path / "config.yaml"), "REACTDIFF_HOME_DIR": str(tmp_path / "home")}
+    told = {"NOTIFY_SOCKET": str(manager.getsockname()), "WATCHDOG_USEC": "900000"}
+    words = ["listen", "--no-avatar", "--style", "sceptical", "use_sim_time:=true"]
+    command = [sys.executable, "-m", "reactdiff_ros.cli.main", *words]
+    run = subprocess.Popen(command, env=environment | told, cwd=ROOT)
     try:
         heard = [manager.recv(200)]
-        while len(heard) < 4:
+        while heard.count(b"WATCHDOG=1") < 2 or not any(word.startswith(b"READY=1") for word in heard):
             heard.append(manager.recv(200))
-        assert any(word.startswith(b"READY=1") for word in heard)
-        assert heard.count(b"WATCHDOG=1") >= 2
+        asked = subprocess.run(
+            [sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert json.loads(asked.stdout) == [0.5, 0.25, "sceptical"], asked.stderr
         run.send_signal(signal.SIGTERM)
         while b"STOPPING=1" not in heard:
             heard.append(manager.recv(200))

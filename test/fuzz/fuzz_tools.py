@@ -71,6 +71,13 @@ def _profile(path: Path) -> Any:
     return load_profile(path)
 
 
+def _settings(path: Path) -> Any:
+    from reactdiff_ros.nodes.configuration import read_settings
+    from reactdiff_ros.nodes.effective import effective
+
+    return effective({}, read_settings(path))
+
+
 def _calibration(path: Path) -> Any:
     from reactdiff_ros.robots.calibration import load_calibration
 
@@ -182,6 +189,7 @@ def _compressed(content: bytes, _folder: Path) -> Any:
 TARGETS: dict[str, Target] = {
     "styles": _file("styles.yaml", _styles),
     "profile": _file("robot.yaml", _profile),
+    "settings": _file("config.yaml", _settings),
     "parameters": _file("parameters.yaml", _parameters),
     "bands": _file("bands.yaml", _bands),
     "published": _file("published.yaml", _published),
@@ -199,7 +207,7 @@ TARGETS: dict[str, Target] = {
     "mcap": _file("bag.mcap", _bag),
     "db3": _file("bag.db3", _bag),
 }
-SLOW = {"clip", "sound", "mcap", "db3", "network", "profile", "parameters"}
+SLOW = {"clip", "sound", "mcap", "db3", "network", "profile", "parameters", "settings"}
 """A call takes milliseconds."""
 
 
@@ -241,6 +249,10 @@ def _whole(target: str) -> list[bytes]:
         "evidence": [ROOT / "docs" / "evidence.json"],
     }
     made: dict[str, Callable[[], list[bytes]]] = {
+        "settings": lambda: [
+            b"format: 1\narguments: {robot: ohbot, camera: 2, lan: true, namespace: anna}\n"
+            b"parameters:\n  '*': {style: warm}\n  expression_node: {intensity: 0.5}\n"
+        ],
         "parameters": lambda: [b"/**:\n  ros__parameters:\n    seed: 3\n    style: warm\n    smiling: 0.5\n"],
         "calibration": lambda: [
             b'{"jaw": {"id": 1, "drive_mode": 0, "homing_offset": 3, "range_min": 900, "range_max": 2100}}'
