@@ -31,10 +31,14 @@ bench: setup
 	@. ./env.sh && reactdiff bench record $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) --output docs/benchmarks.json \
 	  && reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
 
-# What the face does when something breaks: about ten minutes in which nothing else should run.
+# What the face does when something breaks: about half an hour in which nothing else should run. ARGS=--resume goes on
+# where it was, ARGS="--only NAME" measures one row anew.
+SERVO_FAULTS = $(addprefix --only servo-,mute checksum overload hot)
 faults: setup
-	@. ./env.sh && { reactdiff bench faults --robot generic_12servo --output docs/reliability.json --json $(ARGS) \
+	@. ./env.sh && break_it() { reactdiff bench faults --output docs/reliability.json --json "$$@" \
 	    $(addprefix --clip ,$(wildcard $(CLIPS)/mimictalk_german_20s.mp4)) >/dev/null || [ $$? = 1 ]; } \
+	  && break_it --robot generic_12servo $(ARGS) \
+	  && $(if $(findstring --only,$(ARGS)),:,break_it --robot bus_head $(SERVO_FAULTS) $(filter --resume,$(ARGS))) \
 	  && reactdiff docs reliability docs/reliability.json --output docs/reliability.md
 
 # Eight hours of stream through the session, then an hour in real time. Called again, it goes on where it was.

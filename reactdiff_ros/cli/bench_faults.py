@@ -49,9 +49,9 @@ def faults(
     from reactdiff_ros.errors import ConfigError, MediaError
     from reactdiff_ros.evaluation.faults.catalogue import chosen
     from reactdiff_ros.evaluation.faults.figures import kept, summary
+    from reactdiff_ros.evaluation.faults.groups import run_faults
     from reactdiff_ros.evaluation.faults.hardware import on_a_bus
     from reactdiff_ros.evaluation.faults.robot import profile_of
-    from reactdiff_ros.evaluation.faults.run import run_faults
     from reactdiff_ros.nodes.live_graph import LiveOptions, domain_of, wanted_nodes
 
     try:

@@ -43,7 +43,10 @@ def reliability_page(figures: dict[str, Any]) -> str:
     """The page of `evaluation.faults.figures.summary`."""
     rows, hardware = figures["faults"], figures["hardware"]
     held = sum(not row["violations"] for row in rows)
-    where = ", ".join(str(hardware[key]) for key in ("cpu", "system", "ros") if hardware.get(key))
+    cpus = dict.fromkeys(str(row.get("cpu") or hardware.get("cpu") or "") for row in rows)
+    where = ", ".join(
+        [" and ".join(filter(None, cpus)), *(str(hardware[k]) for k in ("system", "ros") if k in hardware)]
+    )
     cores = f", {hardware['cores']} cores" if hardware.get("cores") else ""
     loads = [row["load"] for row in rows] or [0.0]
     load = f"The machine's load was {min(loads):.1f} to {max(loads):.1f}."

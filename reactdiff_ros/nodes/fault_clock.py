@@ -43,7 +43,10 @@ class BagClock:
 
     def of_machine(self, stamp_ns: int) -> int:
         """A simulated time, by the machine's clock as the two go now; 0 stays 0: none."""
-        return stamp_ns + time.time_ns() - self.now_ns() if stamp_ns else 0
+        if not stamp_ns:
+            return 0
+        stood_ns = self._stood_ns
+        return stamp_ns - self._ahead_ns if stood_ns is None else stamp_ns + time.time_ns() - stood_ns
 
     def simulated(self, stamp_ns: int) -> int:
         """A time of the machine's clock, in simulated time."""

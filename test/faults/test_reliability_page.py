@@ -38,6 +38,20 @@ def test_rows_keep_the_catalogues_order_and_new_ones_take_the_old_ones_place():
     assert figures["within_bounds"] is False
 
 
+def test_rows_of_another_machine_say_so(tmp_path: Path):
+    path = tmp_path / "faults.json"
+    figures = summary([], [row("cpu")], clip="a.mp4")
+    for part in (figures["hardware"], figures["faults"][0]):
+        part["cpu"] = "an abacus"
+    path.write_text(json.dumps(figures))
+    both = summary(kept(path), [row("pages")], clip="a.mp4")
+    assert [r["cpu"] == "an abacus" for r in both["faults"]] == [True, False]
+    assert f"Measured on: an abacus and {both['hardware']['cpu']}," in reliability_page(both)
+    del figures["faults"][0]["cpu"]  # as older files are
+    path.write_text(json.dumps(figures))
+    assert kept(path)[0]["cpu"] == "an abacus"
+
+
 def test_page_shows_figures_and_what_was_not_held(tmp_path: Path):
     path = tmp_path / "faults.json"
     figures = summary(

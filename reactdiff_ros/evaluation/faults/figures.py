@@ -19,7 +19,11 @@ _ROW: Final = {
 
 def kept(path: Path | None) -> list[dict[str, Any]]:
     """The rows of an existing file; none without one. Raises MediaError as `read_figures` does."""
-    return [] if path is None or not path.exists() else list(read_figures(path)["faults"])
+    if path is None or not path.exists():
+        return []
+    figures = read_figures(path)
+    cpu = str(figures["hardware"].get("cpu", ""))
+    return [{"cpu": cpu, **row} for row in figures["faults"]]
 
 
 def read_figures(path: Path) -> dict[str, Any]:
@@ -55,11 +59,12 @@ def summary(before: list[dict[str, Any]], new: list[dict[str, Any]], *, clip: st
     Returns:
         {"hardware", "faults", "within_bounds"}.
     """
-    rows = {row["fault"]: row for row in (*before, *({**row, "clip": clip} for row in new))}
+    here = hardware()
+    rows = {row["fault"]: row for row in (*before, *({**row, "clip": clip, "cpu": here["cpu"]} for row in new))}
     order = [fault.name for fault in catalogue()]
     ordered = [rows[name] for name in order if name in rows]
     return {
-        "hardware": hardware(),
+        "hardware": here,
         "faults": ordered,
         "within_bounds": not any(row["violations"] for row in ordered),
     }

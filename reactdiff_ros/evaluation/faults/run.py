@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +27,7 @@ from reactdiff_ros.evaluation.faults.servos import (
     servo_violations,
     watchdog_violations,
 )
-from reactdiff_ros.evaluation.faults.setting import SETTINGS, NotHereError, Setting
+from reactdiff_ros.evaluation.faults.setting import Setting
 from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, node_command, wanted_nodes
 from reactdiff_ros.resources import resource_path
 
@@ -268,53 +268,3 @@ class FaultRun:
         if hasattr(self, "_bench"):
             self._bench.trace.said.append(Said(time.time_ns(), "", 2, sentence))
         self._say(sentence)
-
-
-def run_faults(
-    options: LiveOptions,
-    robot: str,
-    faults: Sequence[Fault],
-    say: Callable[[str], None],
-    done: Callable[[dict[str, Any]], None],
-    stopped: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
-    """All of `faults`, those of one setting on one graph, with the emulated servos of `robot` ("": none).
-
-    A run that cannot go on gives what it has, and says why it ended.
-
-    Args:
-        options: what to run.
-        robot: profile whose servos are emulated.
-        faults: in this order, setting by setting.
-        say: told what the user should know meanwhile.
-        done: told every row as soon as it is measured.
-        stopped: asked several times a second; True ends the run.
-
-    Returns:
-        {"faults": one dictionary for each, "left_out": {name: why}, "within_bounds": bool}.
-
-    Raises:
-        ReactdiffError: a graph does not work without a fault, or the run was stopped before the first was over.
-    """
-    rows: list[dict[str, Any]] = []
-    left_out: dict[str, str] = {}
-    for name, make in SETTINGS.items():
-        group = [fault for fault in faults if fault.setting == name]
-        if not group:
-            continue
-        try:
-            with make() as setting, FaultRun(options, robot, say, stopped, setting) as run:
-                run.start()
-                for fault in group:
-                    rows.append(run.inject(fault))
-                    done(rows[-1])
-        except NotHereError as error:
-            left_out |= {fault.name: str(error) for fault in group}
-            say(f"left out: {', '.join(fault.name for fault in group)}: {error}")
-        except ReactdiffError as error:
-            if not rows:
-                raise
-            say(f"{error}; {len(faults) - len(rows) - len(left_out)} faults are left")
-            break
-    held = len(rows) + len(left_out) == len(faults) and not any(row["violations"] for row in rows)
-    return {"faults": rows, "left_out": left_out, "within_bounds": held}
