@@ -106,7 +106,7 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option("--look", metavar="NAME", help="Look of the screen face.")
 @click.option("--port", type=click.IntRange(1024, 65535), help="Port of the page; the next free one if it is taken.")
 @click.option("--host", metavar="ADDRESS", help="Address of the page; beyond this machine, its link has a token.")
-@click.option("--robot", metavar="NAME", help="Robot: a file of config/robots by its name, or the path of one.")
+@click.option("--robot", metavar="NAME", help="Robot: an overlay or a shipped profile by its name, or a path.")
 @click.option("--namespace", metavar="NAME", help="ROS namespace of all nodes.")
 @click.option(
     "--lan/--no-lan", default=None, help="Let other machines find the nodes (else DDS stays on this machine)."

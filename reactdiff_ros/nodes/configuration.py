@@ -114,20 +114,11 @@ def lab_settings(given: Mapping[str, str], environment: Mapping[str, str] | None
     path = settings_path(environment)
     if path is None:
         return LabSettings()
-    found = LabSettings()
-    if path.is_file():
-        found = read_settings(path)
-    elif environment.get(VARIABLE):
-        raise ConfigError(
-            "the settings are missing", where=str(path), todo=f"write them, or set {VARIABLE} to another file or 'none'"
-        )
-    robot = given.get("robot")
-    if robot is None:
-        table = {a.name: a.default for a in load_table().arguments}
-        robot = str(found.arguments["robot"].value) if "robot" in found.arguments else table["robot"]
+    found = _lab_file(path, environment)
+    robot = given["robot"] if "robot" in given else _robot(found)
     overlay = overlay_path(path, robot)
     profile: Setting | None = None
-    if overlay is not None and overlay.is_file():
+    if overlay is not None and _is_there(overlay):
         own = read_settings(overlay)
         profile = own.arguments.pop("robot", None)
         if profile is not None and _is_path(robot):
@@ -137,6 +128,21 @@ def lab_settings(given: Mapping[str, str], environment: Mapping[str, str] | None
     if profile is not None:
         arguments["robot"] = profile
     return LabSettings(found.files, arguments, found.parameters)
+
+
+def _lab_file(path: Path, environment: Mapping[str, str]) -> LabSettings:
+    if _is_there(path):
+        return read_settings(path)
+    if environment.get(VARIABLE):
+        todo = f"write them, or set {VARIABLE} to another file or '{NO_FILE}'"
+        raise ConfigError("the settings are missing", where=str(path), todo=todo)
+    return LabSettings()
+
+
+def _robot(found: LabSettings) -> str:
+    if "robot" in found.arguments:
+        return str(found.arguments["robot"].value)
+    return next(a.default for a in load_table().arguments if a.name == "robot")
 
 
 def overlay_path(settings: Path, robot: str) -> Path | None:
@@ -276,6 +282,13 @@ def _settled(given: Mapping[str, str]) -> set[str]:
     if any(name in given for name in DEVICES):
         settled.add("clip")
     return settled
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True  # in a folder that may not be looked into: reading it says so
 
 
 def _is_path(robot: str) -> bool:

@@ -90,6 +90,16 @@ def test_another_robot_has_another_overlay_or_none(lab: Path) -> None:
     assert lab_settings({"robot": "none"}).files == (lab / "config.yaml",)
 
 
+def test_a_folder_that_may_not_be_looked_into_is_a_sentence(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ConfigError, match="the settings cannot be read.*Permission denied"):
+        lab_settings({})
+
+
 def test_an_overlay_alone_is_enough(tmp_path: Path) -> None:
     folder = tmp_path / "reactdiff_ros" / "robots"
     folder.mkdir(parents=True)
