@@ -96,7 +96,7 @@ def test_a_folder_that_may_not_be_looked_into_is_a_sentence(lab: Path, monkeypat
 
     monkeypatch.setattr(Path, "is_file", refuse)
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(ConfigError, match="the settings cannot be read.*Permission denied"):
+    with pytest.raises(ConfigError, match=r"the settings cannot be read.*Permission denied"):
         lab_settings({})
 
 
