@@ -22,6 +22,8 @@ from reactdiff_ros.errors import ConfigError
 LINK_VARIABLE: Final = "REACTDIFF_LINK_TOKEN"
 """Who starts the page may give its link's token in the environment, and then prints the link; else the node does."""
 QUERY: Final = "token"
+OPERATOR: Final = "/operator"
+"""The operator's screen, which has the same link as the face but for this path."""
 ASKS: Final = 401
 """The status of an answer to whoever has no token."""
 _SENTENCE: Final = "This page is opened with its link, which holds a token: the terminal prints it.\n"
@@ -74,10 +76,11 @@ class Door:
         """The answer to the opened link: a cookie, and the address without the token, which screens and histories
         shall not show. None where the request is no link.
         """
-        if request.path != "/" or QUERY not in request.query:
+        if request.path not in ("/", OPERATOR) or QUERY not in request.query:
             return None
         rest = request.rel_url.without_query_params(QUERY)
-        headers = {"Location": f"/?{rest.raw_query_string}" if rest.raw_query_string else "/"}
+        query = f"?{rest.raw_query_string}" if rest.raw_query_string else ""
+        headers = {"Location": request.path + query}
         answer = web.Response(status=303, headers=headers | {"Cache-Control": "no-store"})
         answer.set_cookie(_cookie(request), self.token, httponly=True, samesite="Lax", path="/")
         return answer

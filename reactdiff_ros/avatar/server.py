@@ -10,6 +10,7 @@ from aiohttp import web
 from reactdiff_ros.avatar.arming import Answer, Desk
 from reactdiff_ros.avatar.client import Client
 from reactdiff_ros.avatar.config import AvatarConfig
+from reactdiff_ros.avatar.link import OPERATOR
 from reactdiff_ros.avatar.serving import PageServer, json_answer
 from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, frame_as_dict, to_json
 from reactdiff_ros.types import ExpressionFrame, FloatArray
@@ -42,7 +43,8 @@ class AvatarServer(PageServer):
         return await super().start()
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        """Health, status and expression as JSON; commands to the robot."""
+        """The operator's screen; health, status and expression as JSON; commands to the robot."""
+        router.add_get(OPERATOR, self._operator)
         router.add_get("/healthz", self._healthz)
         router.add_get("/api/status", self._api_status)
         router.add_get("/api/expression", self._api_expression)
@@ -83,7 +85,8 @@ class AvatarServer(PageServer):
         """Show `status` in the pages' panels, from any thread; 1 to 4 times a second is enough.
 
         Known keys: speaker, rates_hz, latency_ms, listener (dicts of numbers, texts, flags), last_error (text),
-        recording (text: what is recorded now; the page shows it beside the face, for people must know) and
+        recording (text: what is recorded now; the page shows it beside the face, for people must know),
+        stages (each node's name with its level, message, rate, latency, dropped, missed and silent, for the operator),
         actuator (the robot: state, armed, fault and so on; where it is missing, the page has no panel for it).
         Other keys are shown as they are.
         """
@@ -151,6 +154,9 @@ class AvatarServer(PageServer):
         return dict(self._report()["page"])
 
     # ---- requests
+
+    async def _operator(self, request: web.Request) -> web.StreamResponse:
+        return self._page(request, "operator.html")
 
     async def _healthz(self, _request: web.Request) -> web.StreamResponse:
         return json_answer({"ok": True, "fresh": self.fresh(), "clients": len(self._clients)})

@@ -21,12 +21,15 @@ from .avatar_robot import RobotWatch
 from .base import ReactdiffNode
 from .health import Level
 from .runner import run
+from .table import load_table
 
 STATUS_S = 0.5
 RETRY_S = 2.0
 SILENT_NS = 2 * NS
-RECORDS_NS = 4 * NS
-"""A recorder that was not heard for so long is gone: the page no longer says that it records."""
+STAGE_SILENT_NS = 4 * NS
+"""A node that was not heard for so long hangs or is gone: a recorder then no longer records."""
+GONE_NS = 60 * NS
+"""So long the operator is told of a node that is silent: it may have been ended on purpose."""
 _T = TypeVar("_T")
 
 
@@ -71,7 +74,7 @@ class AvatarNode(ReactdiffNode):
         self._server = AvatarServer(self._config, self._robot.desk, link_token=self._link_token)
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
-        self._recorder_ns = 0
+        self._stage_ns: dict[str, int] = {}
         self._speaker: SpeakerFrame | None = None
         self._candidates: Any = None
         self._speaker_ns = self._shown_ns = self.running_ns()
@@ -155,8 +158,7 @@ class AvatarNode(ReactdiffNode):
 
     def _on_status(self, message: Any) -> None:
         self._stages[message.stage] = message
-        if message.stage == "recorder_node":
-            self._recorder_ns = self.steady_ns()
+        self._stage_ns[message.stage] = self.steady_ns()
 
     def _on_actuator(self, message: Any) -> None:
         if self._robot.heard(message, self.steady_ns()):
@@ -179,6 +181,7 @@ class AvatarNode(ReactdiffNode):
             "latency_ms": latencies,
             "listener": values,
             "recording": self._recording(),
+            "stages": self._stage_status(),
             "last_error": (problems or errors or [""])[0],
         }
         actuator = self._robot.status(self.steady_ns())
@@ -186,10 +189,33 @@ class AvatarNode(ReactdiffNode):
             status["actuator"] = actuator
         self._server.status(status)
 
+    def _silent(self, stage: str) -> bool:
+        return self.steady_ns() - self._stage_ns[stage] > STAGE_SILENT_NS
+
+    def _stage_status(self) -> dict[str, dict[str, Any]]:
+        """Every node for the operator, along the signal path; one that ended long ago is left out."""
+        now, told = self.steady_ns(), {}
+        for name in (node.name for node in load_table().nodes):
+            status = self._stages.get(name)
+            if status is None or now - self._stage_ns[name] > GONE_NS:
+                continue
+            values = dict(_pair(s) for s in status.settings)
+            missed = values.get("deadline_misses", "")
+            told[name] = {
+                "level": status.level,
+                "message": status.message,
+                "rate": round(status.rate, 1),
+                "latency": round(status.latency_p50, 1),
+                "dropped": status.dropped,
+                "missed": int(missed) if missed.isdecimal() else None,
+                "silent": self._silent(name),
+            }
+        return told
+
     def _recording(self) -> str:
         """What is recorded now, for people who look at the face; empty: nothing."""
         recorder = self._stages.get("recorder_node")
-        if recorder is None or self.steady_ns() - self._recorder_ns > RECORDS_NS:
+        if recorder is None or self._silent("recorder_node"):
             return ""
         return dict(_pair(s) for s in recorder.settings).get("recording", "")
 

@@ -1,0 +1,256 @@
+"""The operator's screen in headless Chromium: one big state, sentences, figures, recording, the stop; at two sizes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from chromium import Chromium, Page, find_chromium
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.arming import Desk
+from reactdiff_ros.types import ExpressionFrame
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
+]
+SIZES = ((1280, 800), (390, 844))
+STAGE = {"level": 0, "message": "works", "rate": 30.0, "latency": 12.0, "dropped": 0, "missed": None, "silent": False}
+
+
+def healthy() -> dict[str, Any]:
+    """What avatar_node tells when all is well."""
+    return {
+        "speaker": {
+            "present": True, "person": 3, "camera": True, "microphone": True, "speaking": True, "looks_here": 0.9,
+        },
+        "stages": {
+            "camera_node": {**STAGE},
+            "perception_node": {**STAGE, "latency": 31.0, "message": "one person"},
+            "reaction_node": {**STAGE, "rate": 6.9, "message": "model on onnxruntime-cpu"},
+            "expression_node": {**STAGE, "rate": 50.0, "missed": 4},
+        },
+        "listener": {"policy": "model"}, "recording": "",
+    }  # fmt: skip
+
+
+class Stage:
+    """A server on a thread that shows one face 50 times a second."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+        self.mode = "listening"
+        self.asked: list[str] = []
+        self._done = threading.Event()
+        self.server = AvatarServer(AvatarConfig(port=0), Desk(self._do, "abcde-fgh23"))
+        self.url = self.on_loop(self.server.start())
+        self._feeder = threading.Thread(target=self._feed)
+        self._feeder.start()
+
+    def on_loop(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+
+    async def _do(self, what: str) -> tuple[bool, str]:
+        self.asked.append(what)
+        return True, f"{what}: done"
+
+    def _feed(self) -> None:
+        number = 0
+        while not self._done.wait(0.02):
+            number += 1
+            if self.mode:
+                face, now = np.zeros(58, np.float32), number * 20_000_000 + 10**9
+                self.server.show(ExpressionFrame(now, face, self.mode, (), now - 60_000_000, None, None, None))
+
+    def close(self) -> None:
+        self._done.set()
+        self._feeder.join()
+        self.on_loop(self.server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with Chromium(SIZES[0]) as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def page(stage: Stage, browser: Chromium) -> Iterator[Page]:
+    stage.mode = "listening"
+    stage.server.status(healthy())
+    page = browser.open(stage.url + "operator")
+    page.until("document.getElementById('state').dataset.kind === 'ok'")
+    yield page
+    page.close()
+
+
+def text(page: Page, name: str) -> str:
+    return str(page.value(f"document.getElementById('{name}').innerText"))
+
+
+def kind(page: Page, wanted: str) -> None:
+    page.until(f"document.getElementById('state').dataset.kind === '{wanted}'", 5)
+
+
+def test_all_is_well(page: Page) -> None:
+    assert text(page, "title") == "Listening"
+    assert text(page, "text") == "to person 3, who speaks"
+    assert text(page, "messages") == ""
+    page.until("Number(document.getElementById('tiles').innerText.match(/faces a second\\s+(\\d+)/)[1]) > 40")
+    tiles = text(page, "tiles").split("\n")
+    tiles = dict(zip(*[iter(line for line in tiles if line)] * 2, strict=True))
+    assert (tiles["seen"], tiles["gaze"], tiles["voice"]) == ("person 3", "here", "speaks")
+    assert (tiles["picture to face"], tiles["faces missed"]) == ("60 ms", "4")
+    assert text(page, "recording") == "not recorded"
+    assert "Perception" in text(page, "stages")
+    assert page.errors == []
+
+
+def test_nobody_there_is_calm(stage: Stage, page: Page) -> None:
+    stage.mode = "idle"
+    stage.server.status(healthy() | {"speaker": {"present": False}})
+    kind(page, "calm")
+    assert text(page, "title") == "Nobody there"
+
+
+def test_the_worst_comes_first_in_the_nodes_own_words(stage: Stage, page: Page) -> None:
+    status = healthy()
+    status["stages"]["perception_node"] |= {"level": 1, "message": "no sound comes: microphone_node is missing"}
+    stage.server.status(status)
+    kind(page, "warn")
+    assert text(page, "title") == "Listening"
+    assert text(page, "messages") == "Perception: no sound comes: microphone_node is missing"
+    status["stages"]["camera_node"] |= {"level": 2, "message": "the camera is gone (/dev/video0)"}
+    stage.server.status(status)
+    kind(page, "bad")
+    assert text(page, "title") == "Camera: error"
+    assert text(page, "messages").split("\n")[0] == "Camera: the camera is gone (/dev/video0)"
+    status["stages"]["camera_node"] |= {"level": 0, "silent": True}
+    stage.server.status(status)
+    page.until("document.getElementById('messages').innerText.includes('not heard any more')", 5)
+
+
+def test_a_face_that_does_not_come_and_a_server_that_is_gone(stage: Stage, page: Page) -> None:
+    stage.mode = ""
+    page.until("document.getElementById('title').textContent === 'Face neutral'", 5)
+    kind(page, "bad")
+    page.value("WebSocket.prototype.send = () => {}")
+    stage.on_loop(stage.server.stop())
+    page.until("document.getElementById('title').textContent === 'No connection'", 5)
+    stage.server.config = AvatarConfig(port=int(stage.url.rstrip("/").rpartition(":")[2]))
+    stage.on_loop(stage.server.start())
+    stage.mode = "listening"
+    stage.server.status(healthy())
+    kind(page, "ok")
+
+
+def test_recording_and_the_session_are_told(stage: Stage, page: Page) -> None:
+    stage.server.status(healthy() | {
+        "recording": "recording, with pictures and sound",
+        "listener": {"policy": "blind", "study": "warm", "session": "p01-2"},
+    })  # fmt: skip
+    page.until("document.getElementById('recording').innerText.includes('recording, with pictures and sound')", 5)
+    assert text(page, "who") == "session p01-2 · screen face"
+
+
+ROBOT = {"robot": "ohbot", "state": "following", "armed": True, "software_stop": False, "fault": "", "obstacles": [],
+         "joint_faults": {}, "silent": False}  # fmt: skip
+
+
+def test_one_key_or_click_stops_the_robot(stage: Stage, page: Page) -> None:
+    assert page.value("document.getElementById('stop').hidden")
+    stage.server.status(healthy() | {"actuator": ROBOT})
+    page.until("!document.getElementById('stop').hidden", 5)
+    stage.asked.clear()
+    page.key(" ")
+    page.until("document.getElementById('stopped').innerText === 'stop: done'", 5)
+    assert stage.asked == ["stop"]
+    stage.server.status(healthy() | {"actuator": ROBOT | {"state": "stopped", "armed": False, "software_stop": True}})
+    page.until("document.getElementById('title').textContent === 'Robot stopped'", 5)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_it_fits_the_screen_and_is_readable(stage: Stage, page: Page, size: tuple[int, int]) -> None:
+    status = healthy() | {"actuator": ROBOT, "recording": "recording, without pictures and sound"}
+    status["stages"]["perception_node"] |= {"level": 1, "message": "x" * 290}
+    stage.server.status(status)
+    page.resize(*size)
+    page.until("document.getElementById('messages').innerText.includes('xxx')", 5)
+    assert page.value("document.documentElement.scrollWidth") <= size[0]
+    sizes = {name: page.value(f"parseFloat(getComputedStyle(document.querySelector('{name}')).fontSize)") for name in
+             ("#title", "#text", "#tiles dd", "#messages li", "#stop")}  # fmt: skip
+    # Two metres: 0.3 degrees of height are 10 mm, about 40 px of a screen of 13 inches; sentences are read nearer.
+    assert sizes["#title"] >= 44
+    assert min(sizes["#text"], sizes["#tiles dd"]) >= 24
+    assert sizes["#messages li"] >= 20
+    stop = page.value(
+        "(b => [b.left, b.top, b.right, b.bottom])(document.getElementById('stop').getBoundingClientRect())"
+    )
+    assert stop[0] >= 0
+    assert stop[2] <= size[0]
+    assert stop[3] <= size[1]
+    assert stop[2] - stop[0] > 0.9 * size[0]
+
+
+def test_texts_of_nodes_are_no_html(stage: Stage, page: Page) -> None:
+    status = healthy()
+    status["stages"]["camera_node"] |= {"level": 2, "message": "<img src=x onerror=alert(1)>"}
+    stage.server.status(status)
+    page.until("document.getElementById('messages').innerText.includes('<img')", 5)
+    assert page.value("document.images.length") == 0
+
+
+async def test_the_screen_has_the_same_door_and_policy_as_the_face(session: aiohttp.ClientSession) -> None:
+    token = "0123456789abcdefXY"
+    server = AvatarServer(AvatarConfig(host="0.0.0.0", port=0), link_token=token)
+    url = await server.start()
+    try:
+        async with session.get(url + "operator") as answer:
+            assert answer.status == 401
+        async with session.get(f"{url}operator?token={token}&x=1", allow_redirects=False) as answer:
+            assert answer.status == 303
+            assert answer.headers["Location"] == "/operator?x=1"
+        async with session.get(url + "operator", headers={"Authorization": f"Bearer {token}"}) as answer:
+            body = await answer.text()
+            assert answer.status == 200
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            assert "style=" not in body
+            assert body.count("<script") == 1
+    finally:
+        await server.stop()
+
+
+def test_the_states_of_the_screen(page: Page) -> None:
+    """The pure part, with statuses that nothing sends."""
+    cases = [
+        ({}, {"connected": True, "fresh": True, "mode": "listening"}, "wait"),
+        ({"stages": {}}, {"connected": True, "fresh": True, "mode": "neutral"}, "warn"),
+        ({"stages": {}, "actuator": {"silent": True}}, {"connected": True, "fresh": True, "mode": "idle"}, "bad"),
+        (
+            {"stages": {"odd": {"level": 7, "message": None}}},
+            {"connected": True, "fresh": True, "mode": "idle"},
+            "bad",
+        ),
+    ]
+    for graph, own, wanted in cases:
+        call = f"import('./operator_state.js').then(m => m.state({json.dumps(graph)}, {json.dumps(own)}).kind)"
+        assert page.value(call) == wanted, graph
