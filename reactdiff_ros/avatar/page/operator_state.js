@@ -60,7 +60,7 @@ export function tiles(graph = {}, own = {}) {
     ["gaze", speaker.present ? looks : "–", false],
     ["voice", speaker.microphone ? (speaker.speaking ? "speaks" : "silent") : "no sound", speaker.microphone === false],
     ["picture to face", ms(own.age), finite(own.age) && own.age > 250],
-    ["faces a second", String(Math.round(rate)), rate < 45],
+    ["faces a second", String(Math.round(rate)), rate < 40],
     ["faces missed", missed === null ? "–" : String(missed), false],
   ];
   return rows;
