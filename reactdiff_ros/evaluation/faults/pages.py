@@ -6,6 +6,7 @@ import asyncio
 import math
 import threading
 import time
+from contextlib import suppress
 from typing import Final
 
 FACE_S: Final = 1.0
@@ -61,16 +62,20 @@ class Pages:
         assert isinstance(session, aiohttp.ClientSession)
         begin_s, face = time.monotonic(), False
         try:
-            async with session.ws_connect(f"{self._url}/ws") as page:
-                while not self._stop.is_set() and time.monotonic() - begin_s < self._reload_s:
-                    try:
-                        message = await page.receive(timeout=STEP_S)
-                    except TimeoutError:
-                        continue
-                    if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
-                        return False
-                    face = face or message.type == aiohttp.WSMsgType.BINARY
+            page = await session.ws_connect(f"{self._url}/ws")
         except (aiohttp.ClientError, OSError):
             return self._stop.is_set()
+        try:
+            while not self._stop.is_set() and time.monotonic() - begin_s < self._reload_s:
+                try:
+                    message = await page.receive(timeout=STEP_S)
+                except asyncio.TimeoutError:
+                    continue
+                if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
+                    return self._stop.is_set()
+                face = face or message.type == aiohttp.WSMsgType.BINARY
+        finally:
+            with suppress(asyncio.TimeoutError):  # a page that is left does not wait for a farewell
+                await asyncio.wait_for(page.close(), STEP_S)
         self._without_face += not face and time.monotonic() - begin_s >= FACE_S
         return True
