@@ -1,6 +1,7 @@
 """Make docs/images/listening.png: the demo speaker above, the face that listens to it below, at the same moments.
 
     . ./env.sh && python scripts/make_picture.py [--clip FILE] [--output docs/images/listening.png] [--at 6 10 14]
+    . ./env.sh && python scripts/make_picture.py --operator      # docs/images/operator.png: the operator's screen
 
 Runs the real graph and photographs its page in headless Chromium (the tests' own driver).
 """
@@ -28,6 +29,7 @@ from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, wanted_nodes 
 
 DOMAIN = 92
 WIDTH, HEIGHT = 480, 360
+OPERATOR_SIZE = (1280, 800)
 GAP = 6
 
 
@@ -70,6 +72,29 @@ def photograph(clip: Path, moments: list[float], policy: str, look: str) -> list
     return pairs
 
 
+def photograph_operator(clip: Path, moment: float, policy: str, output: Path) -> None:
+    """The operator's screen, `moment` seconds after all nodes are active."""
+    options = LiveOptions(arguments={"clip": str(clip.absolute()), "policy": policy}, domain=DOMAIN)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LiveGraph(options, lambda s: print(s, file=sys.stderr), Path(folder)) as graph,
+        Chromium(OPERATOR_SIZE) as browser,
+    ):
+        graph.listen()
+        graph.start(wanted_nodes(options))
+        while graph.url is None or not graph.active():
+            graph.step()
+        page = browser.open(graph.url + "operator")
+        page.front()
+        end = time.monotonic() + moment
+        while time.monotonic() < end or page.value("document.getElementById('state').dataset.kind") != "ok":
+            graph.step(0.05)
+        # Where this machine keeps its files is nobody's business.
+        shorter = f"e.textContent = e.textContent.replace('{clip.absolute().parent}/', '')"
+        page.value(f"document.querySelectorAll('#stages span').forEach((e) => {{ {shorter} }})")
+        page.screenshot(output)
+
+
 def composed(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """One picture: a column for each moment."""
     columns = []
@@ -86,14 +111,20 @@ def main() -> None:
     """Parse, photograph, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clip", type=Path)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images" / "listening.png")
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--operator", action="store_true", help="the operator's screen at the first of --at")
     parser.add_argument("--at", type=float, nargs="+", default=[13.0, 22.0, 29.5, 36.5])
     parser.add_argument("--policy", default="model")
     parser.add_argument("--look", default="soft")
     arguments = parser.parse_args()
-    pairs = photograph(arguments.clip or demo_clip_path(), arguments.at, arguments.policy, arguments.look)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(arguments.output), composed(pairs), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    clip, name = arguments.clip or demo_clip_path(), "operator.png" if arguments.operator else "listening.png"
+    output = arguments.output or ROOT / "docs" / "images" / name
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.operator:
+        photograph_operator(clip, arguments.at[0], arguments.policy, output)
+        return
+    pairs = photograph(clip, arguments.at, arguments.policy, arguments.look)
+    cv2.imwrite(str(output), composed(pairs), [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
 if __name__ == "__main__":
