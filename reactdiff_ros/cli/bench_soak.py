@@ -119,7 +119,7 @@ def _graph(clip: Path, given: dict[str, Any], robot: str, length: Length, folder
         wanted_nodes(options)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    begun = _begun() | {"clips": [clip.name], "robot": robot, **given}
+    begun = _begun() | {"clips": [clip.name], "robot": robot, "pages": 2, **given}
     with progress_bar("graph") as show:
         run_graph(
             options, robot, length, folder / "graph.jsonl",

@@ -19,7 +19,8 @@ _COUNTS: Final = {
 _INTRODUCTION = """\
 Does the listener stay as it was after hours? `make soak` lets it run: first stream through the whole session
 (perception, model, expression) in one process as fast as it goes, people of recorded clips coming one after another in
-shuffled order with absences; then the real graph in real time on a clip in a loop, with emulated servos that follow.
+shuffled order with absences; then the real graph in real time on a clip in a loop, with emulated servos that follow and
+two open pages, one of them opened anew every ten seconds.
 
 Every minute is written down at once. What was killed goes on when `make soak` (or `reactdiff bench soak`) is started
 again: a new **leg**, which is a new process. What grows with time grows within a process, so every leg is judged by
@@ -88,7 +89,7 @@ def _verdict(row: Mapping[str, Any]) -> tuple[str, ...]:
 def _part(name: str, part: Mapping[str, Any], picture: str | None) -> list[str]:
     lines = ["", f"## {TITLES[name]}", ""]
     lines += markdown_table(
-        ("leg", "began", "commit", "clips", "nice", "ran", "processor", "load", "ended"),
+        ("leg", "began", "commit", "clips", "robot", "pages", "nice", "ran", "processor", "load", "ended"),
         (_leg(leg) for leg in part["legs"]),
     )
     counted = [leg for leg in part["legs"] if leg["counts"]]
@@ -137,6 +138,8 @@ def _leg(leg: Mapping[str, Any]) -> tuple[str, ...]:
         str(begun.get("at", ""))[:16].replace("T", " "),
         str(begun.get("commit", "")),
         clips[0] if len(clips) == 1 else str(len(clips)),
+        str(begun.get("robot", "")),
+        str(begun.get("pages", 0)),
         str(begun.get("nice", "")),
         _length(leg["seconds"]),
         _length(leg["cpu_s"]),

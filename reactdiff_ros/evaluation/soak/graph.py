@@ -1,11 +1,12 @@
 """Hours in real time through the real graph of processes, on a clip in a loop. Latencies: `bench.live`.
 
-The graph, the wait until it is active and the latencies are those of the live bench. With a robot, its servos are
-emulated in a process of their own and follow the face.
+The graph, the wait until it is active and the latencies are those of the live bench. Two pages show the face: one stays
+open, one is opened anew every ten seconds. With a robot, its servos are emulated in a process of their own and follow.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import time
@@ -23,6 +24,7 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench.live import DEADLINE_NS, EXPRESSION, TAIL_NS, answers, gaps_over
 from reactdiff_ros.evaluation.bench.live_run import FACE_S, WARM_UP_S, Spin, bench_graph, dropped
+from reactdiff_ros.evaluation.faults.pages import Pages
 from reactdiff_ros.evaluation.faults.robot import emulated
 from reactdiff_ros.evaluation.faults.servos import FOLLOWING
 from reactdiff_ros.evaluation.soak.journal import journal, read_journal
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 SUPERVISOR: Final = "supervisor"
 """The process that started the nodes; it measures, too."""
 FOLLOWS_S: Final = 60.0
+PAGE_S: Final = 30.0
+RELOAD_S: Final = 10.0
 
 
 def run_graph(
@@ -116,6 +120,9 @@ def _running(
         spin.until_active()
         if not spin.until(lambda: recorder.face_seen, FACE_S):
             say(f"no face was seen within {FACE_S:g} s: counting all the same")
+        if spin.until(lambda: graph.url is not None, PAGE_S):
+            for reload_s in (math.inf, RELOAD_S):
+                stack.callback(Pages(str(graph.url), 1, reload_s).close)
         servant = _Robot(graph, spin) if robot else None
         spin.on(WARM_UP_S)
         yield _Running(graph, spin, recorder, servant)
