@@ -24,6 +24,7 @@ def faults(*names: str, timeout_s: float = 150.0) -> dict[str, dict]:
         capture_output=True, text=True, timeout=timeout_s, env=environment, check=False,
     )  # fmt: skip
     assert done.returncode in (0, 1), done.stderr[-3000:]
+    assert done.stdout, done.stderr[-3000:]
     return {row["fault"]: row for row in json.loads(done.stdout)["faults"]}
 
 
