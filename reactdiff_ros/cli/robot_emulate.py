@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HAND_S: Final = 0.5
 """So long takes a move by hand."""
 STEPS: Final = 25
+LONGEST: Final = 55
+"""So much of a robot's name is kept: names have at most 64 letters."""
 HELP: Final = """\
 where                 where every joint stands
 JOINT +200            move it by hand by so many counts (Feetech, Dynamixel), while it has no torque
@@ -37,8 +39,9 @@ q                     end"""
 def emulate(robot: str, folder: Path | None) -> int:
     """Emulate the servos of ROBOT on pseudo-terminals, until Ctrl-C: to try calibration and drivers without hardware.
 
-    A copy of the profile with the emulated ports is written beside them: give that to the other commands. Lines on
-    stdin move joints by hand, switch faults on, and pull the cable; `help` shows them.
+    A copy of the profile with the emulated ports is written beside them: give that to the other commands. It is a
+    robot of its own, NAME_emulated, so that its calibration and its last commands are not taken for the real one's.
+    Lines on stdin move joints by hand, switch faults on, and pull the cable; `help` shows them.
     """
     import sys
     import tempfile
@@ -46,6 +49,8 @@ def emulate(robot: str, folder: Path | None) -> int:
 
     from reactdiff_ros.emulators.rig import Rig
     from reactdiff_ros.errors import ConfigError
+    from reactdiff_ros.evaluation.bench.emulated import PRIORITY
+    from reactdiff_ros.nodes.priority import prioritise
     from reactdiff_ros.robots.profile import load_profile
 
     profile = load_profile(robot)
@@ -54,23 +59,34 @@ def emulate(robot: str, folder: Path | None) -> int:
         rig = Rig(profile, where, time.monotonic)
         if not rig.wires:
             raise ConfigError("a board on I2C has no port that could be emulated", where=profile.name)
-        with rig:
-            path = where / f"{profile.name}_emulated.yaml"
-            write_profile(rig, path)
-            for name, wire in rig.wires.items():
-                click.echo(f"{name}: {wire.link}")
-            click.echo(f"profile with these ports: {path}\n'help' shows what can be done here; Ctrl-C ends")
-            try:
+        path = write_profile(rig, where)
+        try:
+            prioritise(PRIORITY)
+            with rig:
+                for name, wire in rig.wires.items():
+                    click.echo(f"{name}: {wire.link}")
+                click.echo(_next(path))
                 serve(Emulation(rig, time.sleep), sys.stdin, click.echo)
-            except KeyboardInterrupt:
-                click.echo("ended")
-            finally:
-                path.unlink(missing_ok=True)
+        except KeyboardInterrupt:
+            click.echo("ended")
+        finally:
+            path.unlink(missing_ok=True)
     return 0
 
 
-def write_profile(rig: Rig, path: Path) -> None:
-    """The robot's profile with the emulated ports, as a file for other commands.
+def _next(path: Path) -> str:
+    from shlex import quote
+
+    return (
+        f"profile with these ports: {path}\n"
+        f"in another terminal: reactdiff robot calibrate {quote(str(path))}\n"
+        f"then there: reactdiff listen --robot {quote(str(path))}\n"
+        "'help' shows what can be done here; Ctrl-C ends"
+    )
+
+
+def write_profile(rig: Rig, folder: Path) -> Path:
+    """The robot's profile with the emulated ports and a name of its own, as a file for other commands.
 
     Raises:
         ConfigError: it is there already, or cannot be written.
@@ -79,12 +95,16 @@ def write_profile(rig: Rig, path: Path) -> None:
 
     from reactdiff_ros.errors import ConfigError
 
-    text = yaml.safe_dump(rig.profile.model_dump(mode="json"), sort_keys=False)
+    name = f"{rig.profile.name[:LONGEST]}_emulated"
+    path = folder / f"{name}.yaml"
+    text = yaml.safe_dump(rig.profile.model_dump(mode="json") | {"name": name}, sort_keys=False)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         raise ConfigError("the profile cannot be written", where=str(path), todo=str(error.strerror)) from error
+    return path
 
 
 def serve(emulation: Emulation, lines: Iterable[str], show: Callable[[str], object]) -> None:

@@ -35,7 +35,7 @@ def emulated(profile: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str
     process = reactdiff("robot", "emulate", str(profile), "--folder", str(folder))
     assert process.stdout is not None
     try:
-        lines = [process.stdout.readline() for _ in range(3)]
+        lines = [process.stdout.readline() for _ in range(5)]
         yield process, Path(lines[1].split(": ")[1].strip())
     finally:
         process.send_signal(signal.SIGINT)
