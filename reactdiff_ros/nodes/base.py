@@ -14,6 +14,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from ..clock import NS
 from ..errors import MessageError, ReactdiffError
+from .event_log import EventLog
 from .health import Health, Level, Limiter, Meter
 from .heartbeat import Heartbeat
 from .interfaces import interface, qos_profile
@@ -49,6 +50,7 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
         table = load_table()
         self.spec = table.node(self.NAME)
         super().__init__(self.NAME)
+        self._log_events = EventLog(super().get_logger(), self.get_fully_qualified_name())
         self.health = Health()
         self.meter = Meter()
         self.clock_watch = ClockWatch()
@@ -62,8 +64,7 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
         self._publishers_by_name: dict[str, Any] = {}
         self._internal_ns = 0
         self._dropped_ns: dict[str, int] = {}
-        configured = ("inactive", "active")
-        self.values = Parameters(self, self.spec.parameters, lambda: self.life in configured).values
+        self.values = Parameters(self, self.spec.parameters, lambda: self.life in ("inactive", "active")).values
         self._heartbeat = Heartbeat(self)
         self.create_timer(1.0, self._guarded("status", self._heartbeat.beat), clock=self._steady)
         self._refuse_impossible_transitions()
@@ -99,6 +100,10 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
 
     # For subclasses
 
+    def get_logger(self) -> Any:
+        """The node's log, whose lines have events; rclpy's own while the node is being made."""
+        return getattr(self, "_log_events", None) or super().get_logger()
+
     def configured(self, config: type[_T]) -> _T:
         """The settings of a room from the parameters of the same names; a parameter that is unset is NaN there.
 
@@ -131,8 +136,8 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
         name = f"{namespace}/{topic}" if namespace else topic
         if name not in self._publishers_by_name:
             spec = self.spec.topic(topic, "publishers")
-            publisher = self.create_lifecycle_publisher(interface(spec.type, "msg"), name, self.qos[spec.qos])
-            self._publishers_by_name[name] = publisher
+            kind = interface(spec.type, "msg")
+            self._publishers_by_name[name] = self.create_lifecycle_publisher(kind, name, self.qos[spec.qos])
         return self._publishers_by_name[name]
 
     def withdraw(self, topic: str, namespace: str = "") -> None:
@@ -210,18 +215,15 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
     def problem(self, key: str, sentence: str, level: Level = Level.ERROR) -> None:
         """State a problem in force: logged and published at once when it is news."""
         if self.health.problem(key, sentence, level):
-            # rclpy allows one severity for each line of code.
-            if level is Level.ERROR:
-                self.get_logger().error(sentence)
-            else:
-                self.get_logger().warning(sentence)
+            say = self.get_logger().error if level is Level.ERROR else self.get_logger().warning
+            say(sentence, key)
             self._heartbeat.beat()
 
     def solved(self, key: str, sentence: str = "") -> None:
         """The problem of this key is over."""
         was = self.health.solved(key)
         if was is not None:
-            self.get_logger().info(sentence or f"solved: {was}")
+            self.get_logger().info(sentence or f"solved: {was}", key)
             self._heartbeat.beat()
 
     def dropped(self, topic: str, error: MessageError) -> None:
@@ -231,8 +233,7 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
         key, now = f"drop {topic}", self.steady_ns()
         self._dropped_ns[key] = now
         if self._limiter.due(key, now) or key not in self.health:
-            sentence = f"dropped a message of {topic} ({self.meter.dropped[topic]} so far): {error}"
-            self.problem(key, sentence, Level.WARN)
+            self.problem(key, f"dropped a message of {topic} ({self.meter.dropped[topic]} so far): {error}", Level.WARN)
 
     def failed(self, error: Exception, where: str = "worker") -> None:
         """Whatever a callback or worker raised: it ends nothing."""
@@ -245,7 +246,7 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
             self._internal_ns = self.steady_ns()
             self.health.problem("internal", sentence, Level.ERROR)
             if self._limiter.due(f"error {where}", self.steady_ns()):
-                self.get_logger().error(sentence + "\n" + "".join(traceback.format_exception(error)))
+                self.get_logger().error(sentence + "\n" + "".join(traceback.format_exception(error)), "internal")
 
     def forget_past_errors(self) -> None:
         """Internal errors and dropped messages that have not come again for a while are over."""
@@ -261,8 +262,7 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
         now = self.now_ns()
         if now == 0:
             return  # the first /clock is still to come
-        gap_ns = abs(now - stamp_ns)
-        if gap_ns > CLOCK_GAP_NS:
+        if abs(now - stamp_ns) > CLOCK_GAP_NS:
             self.problem(
                 f"clock {topic}",
                 f"{topic} is stamped more than 1 s away from this node's clock: start with use_sim_time:=true for a "

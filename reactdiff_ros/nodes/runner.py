@@ -18,6 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from ..errors import ReactdiffError
 from .dds import use_profile
+from .event_log import console_arguments
 from .table import load_table
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def run(
     node = executor = claim = None
     try:
         use_profile(pictures=load_table().node(node_class.NAME).large_messages, alone=node_class.NAME in ALONE)
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=console_arguments(args, os.environ), signal_handler_options=SignalHandlerOptions.NO)
         node = node_class()
         claim = claim_name(node.get_fully_qualified_name())
         executor = SingleThreadedExecutor()
