@@ -1,9 +1,9 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make test     all tests that this machine can run
 # make setup    the environment alone; then '. ./env.sh' in any shell
-# make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make weights, make evidence, make demo, make picture, make clean
+# make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make site, make weights, make evidence, make demo, make picture, make clean
 SHELL := /bin/bash
-.PHONY: help listen test test-long setup setup-test lint docs bench faults soak audit sbom weights evidence demo picture clean
+.PHONY: help listen test test-long setup setup-test lint docs bench faults soak audit sbom weights evidence demo picture site clean
 # Recordings for tests and figures, where there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -84,11 +84,18 @@ picture: setup-test
 
 docs: setup
 	@. ./env.sh && reactdiff docs nodes --output docs/nodes.md
+	@. ./env.sh && reactdiff docs commands --output docs/commands.md
+	@. ./env.sh && python scripts/make_diagrams.py
 	@. ./env.sh && reactdiff docs policies --output config/sros2/reactdiff.policy.xml
 	@. ./env.sh && [ ! -f docs/benchmarks.json ] || reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
 	@. ./env.sh && [ ! -f docs/reliability.json ] || reactdiff docs reliability docs/reliability.json --output docs/reliability.md
 	@. ./env.sh && [ ! -f docs/soak.json ] || reactdiff docs soak docs/soak.json --output docs/soak.md
 	@. ./env.sh && [ ! -f docs/evidence.json ] || reactdiff docs evidence docs/evidence.json --output docs/evidence.md
+
+# The docs as a site that needs no network: build/site/index.html. Every broken link is an error.
+SITE ?= build/site
+site: setup-test
+	@. ./env.sh && python -m sphinx -b html -W --keep-going -n -q -c docs -d $(SITE)/.doctrees . $(SITE) && echo $(SITE)/index.html
 
 lint: setup-test
 	@. ./env.sh && ruff check . && ruff format --check . && mypy

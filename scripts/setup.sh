@@ -104,6 +104,7 @@ pip_robots() {
 }
 pip_evaluate() { pip install -r requirements/evaluate.txt; }
 pip_test() { pip install -r requirements/test.txt; }
+pip_docs() { pip install -r requirements/docs.txt; }
 pip_train() { pip install -r requirements/train.txt; }
 : >"$home/pip.log"
 install_packages run pip_run
@@ -111,6 +112,7 @@ install_packages evaluate pip_evaluate
 install_packages robots pip_robots
 [ -n "$ros_setup" ] || install_packages ros pip_ros
 [ "$want_test" = no ] || install_packages test pip_test
+[ "$want_test" = no ] || install_packages docs pip_docs
 [ "$want_train" = no ] || install_packages train pip_train
 
 # 6. env.sh: written whole, then moved into place.

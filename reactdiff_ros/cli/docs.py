@@ -1,4 +1,4 @@
-"""`reactdiff docs`: the pages that are generated from the one table of nodes and from measured figures."""
+"""`reactdiff docs`: the pages that are generated from the table of nodes, the commands and measured figures."""
 
 from __future__ import annotations
 
@@ -20,6 +20,17 @@ def nodes(output: Path | None) -> int:
     from reactdiff_ros.nodes.table import load_table
 
     return _write(nodes_page(load_table()), output)
+
+
+@docs.command()
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; else stdout.")
+def commands(output: Path | None) -> int:
+    """Every command with its options, as --help tells them."""
+    from reactdiff_ros.cli.commands_page import commands_page
+
+    root = click.get_current_context().find_root()
+    assert isinstance(root.command, click.Group)
+    return _write(commands_page(root.command, "reactdiff"), output)
 
 
 @docs.command()

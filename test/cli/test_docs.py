@@ -18,7 +18,7 @@ from reactdiff_ros.cli.main import cli
 from reactdiff_ros.nodes.table import load_table
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CARDS = sorted((ROOT / "resource").rglob("README.md"))
 
 
@@ -85,7 +85,7 @@ def leaves(command: click.Command, path: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", list(leaves(cli, "reactdiff")))
 def test_every_command_is_documented(path: str) -> None:
-    text = " ".join(page.read_text() for page in PAGES)
+    text = " ".join(page.read_text() for page in PAGES if page.name != "commands.md")  # which is generated
     assert f"{path} " in text or f"{path}`" in text or f"{path}\n" in text
 
 

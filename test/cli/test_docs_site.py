@@ -1,0 +1,60 @@
+"""The site of the docs builds without a warning, holds every page, needs no network; generated parts are up to date."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reactdiff_ros.cli.commands_page import commands_page
+from reactdiff_ros.cli.main import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+
+
+def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
+    for name in ("sphinx", "myst_parser", "furo"):
+        pytest.importorskip(name, reason="the site's packages are not installed (requirements/docs.txt)")
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-n", "-q", "-c", "docs"]
+    built = subprocess.run(
+        [*command, "-d", str(tmp_path / "trees"), ".", str(site)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr
+    made = {p.relative_to(site).with_suffix("") for p in site.rglob("*.html")}
+    assert [p for p in PAGES if p.relative_to(ROOT).with_suffix("") not in made] == []
+    loaded = [
+        (page.name, address)
+        for page in site.rglob("*.html")
+        for address in re.findall(
+            r"<(?:script|img|link|iframe)\b[^>]*?(?:src|href)=\"((?:https?:)?//[^\"]+)", page.read_text()
+        )
+    ]
+    loaded += [
+        (sheet.name, address)
+        for sheet in site.rglob("*.css")
+        for address in re.findall(r"(?:url\(|@import )[\"']?((?:https?:)?//[^\"')]+)", sheet.read_text())
+    ]
+    assert loaded == []
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    named = {(ROOT / "docs" / target).resolve() for target in re.findall(r"^- \[.+?\]\((.+?\.md)\)", index, re.M)}
+    missing = [str(p.relative_to(ROOT)) for p in PAGES if p not in named and p.name != "index.md"]
+    assert missing == [], "add them to a list of docs/index.md"
+
+
+def test_the_page_of_commands_is_the_generated_one() -> None:
+    assert (ROOT / "docs" / "commands.md").read_text() == commands_page(cli, "reactdiff"), "run 'make docs'"
+
+
+def test_the_diagrams_are_the_generated_ones(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "make_diagrams.py"
+    subprocess.run([sys.executable, str(script), "--output", str(tmp_path)], check=True)
+    for made in tmp_path.glob("*.svg"):
+        assert made.read_text() == (ROOT / "docs" / "images" / made.name).read_text(), "run scripts/make_diagrams.py"
