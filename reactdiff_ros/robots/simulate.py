@@ -98,7 +98,8 @@ def read_frames(path: Path) -> Frames:
                 raise MediaError(f"there is no array {missing[0]}", where=str(path), todo=f"it has {held}")
             coefficients, times = file["coefficients"], file["times"]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError) as error:
-        raise MediaError("the frames cannot be read", where=str(path), todo=" ".join(str(error).split())) from error
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise MediaError("the frames cannot be read", where=str(path), todo=why) from error
     return usable_frames(coefficients, times, str(path))
 
 
