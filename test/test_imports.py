@@ -52,7 +52,7 @@ HOMES = {
     "kaldi_native_fbank": {"perception", "training"},
     "av": {"capture", "demo", "replay"},
     "sounddevice": {"capture"},
-    "aiohttp": {"avatar", "outputs", "drivers"},
+    "aiohttp": {"avatar", "outputs", "drivers", "evaluation"},  # evaluation: pages that the fault harness opens
     "pythonosc": {"outputs"},
     "torch": {"training"},
     "onnx": {"training", "model"},

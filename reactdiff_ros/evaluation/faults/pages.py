@@ -7,7 +7,10 @@ import math
 import threading
 import time
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import aiohttp
 
 FACE_S: Final = 1.0
 """A page that was opened shows a face within this time."""
@@ -48,18 +51,17 @@ class Pages:
         async with aiohttp.ClientSession(connector=connector) as session:
             await asyncio.gather(*(self._page(session) for _ in range(self._count)))
 
-    async def _page(self, session: object) -> None:
+    async def _page(self, session: aiohttp.ClientSession) -> None:
         while not self._stop.is_set():
             self._opened += 1
             if not await self._look(session):
                 self._refused += 1
                 await asyncio.sleep(STEP_S)
 
-    async def _look(self, session: object) -> bool:
+    async def _look(self, session: aiohttp.ClientSession) -> bool:
         """Open one page and read it until it is to be closed; False: it was not let in, or was closed."""
         import aiohttp
 
-        assert isinstance(session, aiohttp.ClientSession)
         begin_s, face = time.monotonic(), False
         try:
             page = await session.ws_connect(f"{self._url}/ws")
