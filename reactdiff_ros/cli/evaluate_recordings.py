@@ -27,6 +27,12 @@ MEASURES = (
     help="Two views of one conversation, filmed from the same start; files of FOLDER. NAME_speaker and NAME_listener "
     "are paired by themselves.",
 )
+@click.option(
+    "--study-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="KEY",
+    help="Key of a blind study: the result tells under which condition each bag was recorded (docs/studies.md).",
+)
 @runs.LISTENERS
 @options.MODEL
 @click.option(
@@ -43,6 +49,7 @@ MEASURES = (
 def recordings(
     folder: Path,
     pairs: tuple[tuple[Path, Path], ...],
+    study_key: Path | None,
     listeners: tuple[str, ...],
     model: Path | None,
     streams: int,
@@ -65,15 +72,22 @@ def recordings(
     A recording that cannot be read is named and the others go on; the exit code is then 1. A run that was ended goes
     on where it was: give the same command. Nothing is written to FOLDER.
     """
+    from reactdiff_ros.bags.blinding import Key
+    from reactdiff_ros.evaluation.runs.conditions import unblinded
     from reactdiff_ros.evaluation.runs.lab import sources
     from reactdiff_ros.evaluation.runs.online_checks import verified
     from reactdiff_ros.evaluation.runs.recordings import LabPlan
     from reactdiff_ros.evaluation.runs.recordings_run import run_recordings
 
+    key = None if study_key is None else Key(study_key)
     with json_on_stdout(as_json) as result, runs.desk(run_folder, output, force, workers, dask) as desk:
         found = sources(folder.resolve(), pairs)
         plan = LabPlan(listeners, runs.path_text(model), streams, seed)
         info = runs.info_of("recordings", f"Recordings of {folder.name}", plan.weights, listeners)
         ran = run_recordings(plan, found, desk, info, verified(plan.specs(), cuts, seed, desk))
-        result.update(runs.as_json(ran), **runs.write(ran.result, output, force))
+        shown, told = ran.result, {}
+        if key is not None:
+            shown, conditions = unblinded(ran.result, found, key)
+            told = {"study": key.study, "conditions": conditions}
+        result.update(runs.as_json(ran), **told, **runs.write(shown, output, force))
     return runs.conclude(ran, MEASURES, as_json=as_json)
