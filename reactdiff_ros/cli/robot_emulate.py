@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -62,7 +62,7 @@ def emulate(robot: str, folder: Path | None) -> int:
         path = write_profile(rig, where)
         try:
             prioritise(PRIORITY)
-            with rig:
+            with _ended_like_ctrl_c(), rig:
                 for name, wire in rig.wires.items():
                     click.echo(f"{name}: {wire.link}")
                 click.echo(_next(path))
@@ -72,6 +72,19 @@ def emulate(robot: str, folder: Path | None) -> int:
         finally:
             path.unlink(missing_ok=True)
     return 0
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """A terminal that is closed, or a kill, leaves no ports and no profile behind either."""
+    import signal
+
+    before = {n: signal.signal(n, signal.default_int_handler) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _next(path: Path) -> str:
@@ -102,6 +115,9 @@ def write_profile(rig: Rig, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
+    except FileExistsError as error:
+        todo = "another emulator runs there, or was killed: end it, remove the file, or use another --folder"
+        raise ConfigError("the profile cannot be written: it is there already", where=str(path), todo=todo) from error
     except OSError as error:
         raise ConfigError("the profile cannot be written", where=str(path), todo=str(error.strerror)) from error
     return path
