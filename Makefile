@@ -80,7 +80,8 @@ demo: setup
 
 # The pictures of the docs that show pages, from the running graph, the robot preview and headless Chromium.
 picture: setup-test
-	@. ./env.sh && python scripts/make_picture.py && python scripts/make_robot_pictures.py
+	@. ./env.sh && python scripts/make_picture.py && python scripts/make_picture.py --operator \
+	  && python scripts/make_robot_pictures.py
 
 docs: setup
 	@. ./env.sh && reactdiff docs nodes --output docs/nodes.md
