@@ -100,10 +100,13 @@ class SerialPort:
             raise self._gone(error) from error
 
     def readPort(self, length: int) -> bytes:  # noqa: N802
-        """What there is, up to `length` bytes; waits for the first until the time limit."""
-        left_s = self._limit_ms / 1000.0 - (self._clock() - self._start_s)
-        if left_s <= 0.0 or length <= 0:
+        """What there is, up to `length` bytes; waits for the first until the time limit.
+
+        What came in time is taken also by a process that itself had to wait for longer: servos are not silent then.
+        """
+        if length <= 0:
             return b""
+        left_s = max(self._limit_ms / 1000.0 - (self._clock() - self._start_s), 0.0)
         try:
             if not select.select([self._fd], [], [], left_s)[0]:
                 return b""

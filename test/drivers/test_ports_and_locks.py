@@ -109,3 +109,20 @@ def test_a_pulled_cable_is_told_by_every_call(tmp_path: Path) -> None:
     with pytest.raises(PortGoneError):
         line.clearPort()
     line.close()
+
+
+def test_what_came_in_time_is_taken_by_a_program_that_had_to_wait_itself(tmp_path: Path) -> None:
+    now = [0.0]
+
+    def later() -> float:
+        """A second passes between any two looks at the clock."""
+        now[0] += 1.0
+        return now[0]
+
+    with Wire(MaestroBoard(), port(tmp_path), CLOCK) as wire:
+        line = SerialPort(str(port(tmp_path)), 115_200, later, lock_folder=tmp_path)
+        wire.say(b"abc")
+        assert line.read(3, 0.03) == b"abc"
+        assert line.isPacketTimeout()
+        assert line.read(1, 0.03) == b""
+        line.close()
