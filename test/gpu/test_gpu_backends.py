@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import pytest
+from stretches import guided
 
-from reactdiff_ros.model.backends.base import Backend, BackendError, Stretch
+from reactdiff_ros.model.backends.base import Backend, BackendError
 from reactdiff_ros.model.backends.cuda import Buffer, Cuda
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda
 from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe
@@ -59,11 +59,6 @@ def backend(
 
 def bound(backend: Backend) -> float:
     return FACE[backend.name.rsplit("-", 1)[1]]
-
-
-def guided(job: Stretch) -> Stretch:
-    strength = np.linspace(1.0, 3.0, len(job.noise), dtype=np.float32)[:, None, None, None]
-    return replace(job, mask=np.concatenate([job.mask, job.mask - 1e4], axis=1), strength=strength)
 
 
 def plans(weights: Weights, backend: Backend, listeners: int, candidates: int) -> np.ndarray:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fake_tensorrt import Code, FakeCuda, FakeTensorRT
+from stretches import guided
 
 from reactdiff_ros.model.backends import build as build_module
-from reactdiff_ros.model.backends.base import BackendError, Stretch
+from reactdiff_ros.model.backends.base import BackendError
 from reactdiff_ros.model.backends.cuda import Buffer, Cuda
 from reactdiff_ros.model.backends.engine import SHAPES, Engine, tensorrt_module
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
@@ -71,11 +71,6 @@ def copied(built: Path, folder: Path) -> Path:
     for file in built.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     return folder
-
-
-def guided(job: Stretch) -> Stretch:
-    strength = np.linspace(1.0, 3.0, len(job.noise), dtype=np.float32)[:, None, None, None]
-    return replace(job, mask=np.concatenate([job.mask, job.mask - 1e4], axis=1), strength=strength)
 
 
 def test_engines_draw_what_the_cpu_draws(weights, built) -> None:
