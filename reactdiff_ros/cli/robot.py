@@ -84,6 +84,8 @@ def check(profile: str, as_json: bool) -> int:
         result.update(summary(found))
         if not as_json:
             click.echo(f"{path}: {found.name}, {len(found.joints)} joints, no errors")
+            loss = found.host_loss
+            click.echo(f"when this computer dies: {loss.does} (noticed by: {loss.watchdog}). {loss.about}")
     return 0
 
 

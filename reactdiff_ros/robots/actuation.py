@@ -219,7 +219,10 @@ class Actuation:
         without = self._preparation.broken
         self._preparation, self._began = None, True
         if self._pending is not None:
-            self._pending.finish(True, f"enabled without {in_one_sentence(without)}" if without else "enabled")
+            said = f"enabled without {in_one_sentence(without)}" if without else "enabled"
+            loss = self.profile.host_loss
+            alone = f". Nothing notices it when this computer dies: {loss.about}" if loss.watchdog == "none" else ""
+            self._pending.finish(True, said + alone)
 
     def _abort(self, reason: str) -> None:
         if self._preparation is not None:
