@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
+from ros_harness import RosGraph
 
-pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -39,3 +41,14 @@ def test_own_speech_is_told_before_during_and_after():
     assert publisher.said[:-1] == [True] * (len(publisher.said) - 1)
     assert len(publisher.said) >= 5, "repeated while it speaks"
     assert publisher.said[-1] is False
+
+
+@pytest.mark.ros
+def test_a_gesture_is_sent_once_a_listener_is_there(tmp_path: Path):
+    graph = RosGraph(tmp_path)
+    graph.listen("listener/gesture")
+    sent = subprocess.Popen([sys.executable, str(EXAMPLES / "gesture.py"), "nod"], env=graph.environment)
+    graph.until(lambda: graph.received["listener/gesture"], what="a gesture")
+    assert sent.wait(30) == 0
+    graph.close()
+    assert [(g.name, g.strength) for g in graph.received["listener/gesture"]] == [("nod", 1.0)]
