@@ -23,8 +23,9 @@ FOLLOWED = [page for page in TUTORIALS if "<!-- run -->" in page.read_text()]
 
 
 def plain(text: str) -> list[str]:
-    """Lines without figures, and with single blanks."""
-    return [" ".join(re.sub(r"\d+(?:\.\d+)?", "#", line).split()) for line in text.strip().splitlines()]
+    """Lines without figures, which a dash of its own stands for too, and with single blanks."""
+    figure = re.compile(r"(?:(?<=\s)-)?\d+(?:\.\d+)?|(?<=\s)-(?!\S)")
+    return [" ".join(figure.sub("#", line).split()) for line in text.strip().splitlines()]
 
 
 def pattern(shown: str) -> str:
