@@ -38,7 +38,11 @@ process are told. Legs of less than a quarter of an hour are too short to be jud
 - **statistics of behaviour**: those of `reactdiff evaluate sessions` (rates of events, shares of time, means, standard
   deviations), the second half of the minutes over the first, with 95 % intervals over minutes. One that lies within
   0.8 to 1.25 with its interval is shown to be stable, one whose interval lies outside has changed; between, and with
-  fewer than twenty events, the run was too short to tell."""
+  fewer than twenty events, the run was too short to tell.
+
+The emulated servos stand behind pseudo-terminals, which the kernel serves at ordinary priority. Beside much other work
+their answers come late; then the actuator stops the robot, as it does with a board that does not answer, and the run
+enables it again, as a person would."""
 
 
 def soak_page(figures: Mapping[str, Any], pictures: Mapping[str, str]) -> str:

@@ -23,7 +23,7 @@ def plot_part(part: Mapping[str, Any], path: Path) -> Path:
     for name in curves["threads"]:
         (line,) = held.plot(minutes, curves["threads"][name])
         held.plot(minutes, curves["files"][name], ":", color=line.get_color())
-    held.set(ylabel="threads (dotted: open files), colours as on the left")
+    held.set(ylabel="threads (dotted: open files)")
     for name in curves["p50_ms"]:
         (line,) = times.plot(minutes, curves["p99_ms"][name], label=f"{name}, p99")
         times.plot(minutes, curves["p50_ms"][name], "--", color=line.get_color(), label=f"{name}, p50")
