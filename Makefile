@@ -52,7 +52,8 @@ soak: setup
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 BUDGET := $(if $(shell command -v nvidia-smi),--minutes 15 --batch 64 --worlds 768 --pool-steps 100 --workers 12 \
   --precision tf32 --learning-rate 1e-3,--minutes 240 --workers 1)
-weights: setup
+weights:
+	@scripts/setup.sh --train
 	@. ./env.sh && reactdiff train --output runs/live --voices runs/voices.npz $(BUDGET) $(ARGS) \
 	  && reactdiff export runs/live/checkpoint.pt --output resource/models/live
 

@@ -105,7 +105,12 @@ pip_robots() {
 pip_evaluate() { pip install -r requirements/evaluate.txt; }
 pip_test() { pip install -r requirements/test.txt; }
 pip_docs() { pip install -r requirements/docs.txt; }
-pip_train() { pip install -r requirements/train.txt; }
+pip_train() {
+  # Without an NVIDIA GPU, builds for a CPU, a tenth as large, are preferred where their index answers.
+  local builds=https://download.pytorch.org/whl/cpu
+  ! command -v nvidia-smi >/dev/null && "$venv/bin/python" -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=5)' "$builds/torch/" 2>/dev/null || builds=
+  pip install ${builds:+--extra-index-url "$builds"} -r requirements/train.txt
+}
 : >"$home/pip.log"
 install_packages run pip_run
 install_packages evaluate pip_evaluate
