@@ -41,6 +41,8 @@ WARN, ERROR = 1, 2
 SAY_AGAIN_S = 10.0
 WARN_AFTER_S = 4.0
 """A warning is said when it has lasted for so long: many pass by themselves."""
+FINE_AFTER_S = 10.0
+"""Its end is said when it has stayed away for so long, an error's at once: many warnings come and go."""
 _NUMBER = re.compile(r"\d+")
 _URL = re.compile(r"http://(?:[\w.\-]+|\[[\da-fA-F:.]+\]):\d+/?")
 
@@ -230,8 +232,9 @@ class LiveGraph:
         self.reports: dict[str, NodeReport] = {}
         self.watch: GraphWatch | None = None
         self._say = say
-        self._said: dict[str, tuple[str, float]] = {}
+        self._said: dict[str, tuple[str, float, bool]] = {}
         self._warned_s: dict[str, float] = {}
+        self._fine_s: dict[str, float] = {}
         self._claim = Claim(domain_of(self.environment), options.namespace)
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -300,14 +303,18 @@ class LiveGraph:
         if report.name not in self.supervisor.pids():
             return
         self.reports[report.name] = report
-        said, when = self._said.get(report.name, ("", 0.0))
+        said, when, error = self._said.get(report.name, ("", 0.0, False))
         now = time.monotonic()
+        if report.level >= WARN:
+            self._fine_s.pop(report.name, None)
         if report.level >= ERROR or self._lasting_warning(report, now):
             # The same with another count is nothing new.
             if _NUMBER.sub("", report.sentence) != _NUMBER.sub("", said) and (not said or now - when > SAY_AGAIN_S):
                 self._say(f"{report.name}: {report.sentence}")
-                self._said[report.name] = (report.sentence, now)
-        elif said and report.level < WARN:
+                self._said[report.name] = (report.sentence, now, report.level >= ERROR)
+        elif (
+            said and report.level < WARN and (error or now - self._fine_s.setdefault(report.name, now) >= FINE_AFTER_S)
+        ):
             self._say(f"{report.name} works again: {report.sentence}")
             del self._said[report.name]
 

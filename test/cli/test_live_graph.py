@@ -211,8 +211,11 @@ def test_a_warning_that_lasts_is_said_by_the_first_node_that_has_it(
     assert said == []
     hear(20, clip=1, perc=1, reac=1)
     assert [line.split(":")[0] for line in said] == ["clip_node"], "once, and not by those that suffer from it"
+    hear(3)
+    hear(6, clip=1)
+    assert len(said) == 1, "it comes and goes"
     hear(2, perc=1)
-    hear(2)
+    hear(9)
     assert [line.split(":")[0] for line in said[1:]] == ["clip_node works again"]
     hear(8, perc=1)
     assert said[2].startswith("perception_node: ")
