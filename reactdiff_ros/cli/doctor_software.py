@@ -32,7 +32,7 @@ OPTIONAL: Final = {
     "cv_bridge": "pictures are decoded by our own code",
     "hri_msgs": "the REP-155 topics are not published",
     "audio_common_msgs": "sound comes from our own microphone_node",
-    "torch": "train and export need 'pip install -r requirements/train.txt'",
+    "torch": "train and export need 'scripts/setup.sh --train', or requirements/train.txt",
 }
 BOARD: Final = Path("/proc/device-tree/model")
 _PROVIDERS: Final = (
@@ -84,6 +84,9 @@ def check_ros() -> Iterator[Finding]:
         yield failed("nodes", error, todo)
     else:
         yield Finding("nodes", OK, f"{len(nodes)} programs in {nodes[0].parent}")
+    if shutil.which("ros2") is None:
+        todo = "'reactdiff' does what the docs do with it; 'python examples/gesture.py nod' shows how messages are sent"
+        yield Finding("ros2", NOTE, "the command ros2 is not there: ROS 2 from PyPI comes without it", todo)
 
 
 def check_weights() -> Iterator[Finding]:

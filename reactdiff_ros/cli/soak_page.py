@@ -41,8 +41,8 @@ process are told. Legs of less than a quarter of an hour are too short to be jud
   fewer than twenty events, the run was too short to tell.
 
 The emulated servos stand behind pseudo-terminals, which the kernel serves at ordinary priority. Beside much other work
-their answers may come late; then the actuator stops the robot, as it does with a board that does not answer, and the run
-enables it again, as a person would."""
+their answers may come late; then the actuator stops the robot, as it does with a board that does not answer, and the
+run enables it again, as a person would."""
 
 
 def soak_page(figures: Mapping[str, Any], pictures: Mapping[str, str]) -> str:

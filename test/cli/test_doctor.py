@@ -116,6 +116,14 @@ def test_ros_that_does_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "make setup" in error.todo
 
 
+def test_ros_without_its_command_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_software, "import_problem", lambda module: "")
+    monkeypatch.setattr("reactdiff_ros.nodes.live_graph.executable", lambda name: Path("/opt/lib") / name)
+    for which, count in ((None, 1), ("/usr/bin/ros2", 0)):
+        monkeypatch.setattr(doctor_software.shutil, "which", lambda name, found=which: found)
+        assert sum(f.check == "ros2" for f in doctor_software.check_ros()) == count
+
+
 def test_weights_that_are_not_whole_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from reactdiff_ros.errors import WeightsError
 
