@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 import websocket
+from with_us import with_us
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -62,7 +63,7 @@ class Chromium:
             "about:blank",
         ]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            with_us(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         self.pid = self._process.pid
         try:

@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from cli_domain import free_domain
+from with_us import with_us
 
 from reactdiff_ros.cli.listen import Source, choose_source
 from reactdiff_ros.nodes.live_graph import page_answers
@@ -50,7 +51,7 @@ class Listening:
         command = [sys.executable, "-m", "reactdiff_ros.cli.main", "listen", *arguments]
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            command,
+            with_us(command),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

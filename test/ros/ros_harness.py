@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from with_us import with_us
 
 LOCAL = {"ROS_LOCALHOST_ONLY": "1"} if os.environ.get("ROS_DISTRO") == "humble" else {}
 LOCAL["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -44,7 +45,7 @@ class NodeProcess:
         self._path = Path(tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=folder)[1])
         with self._path.open("wb") as output:
             self.process = subprocess.Popen(
-                [executable(name), *arguments],
+                with_us([executable(name), *arguments]),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,0 +1,12 @@
+"""Programs that tests start end with them, in whatever way the tests end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+
+def with_us(command: Sequence[str]) -> list[str]:
+    """`command`, killed by the kernel when the thread that starts it is gone (setpriv of util-linux, where it is)."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else [*command]
