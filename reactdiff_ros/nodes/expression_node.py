@@ -12,6 +12,7 @@ from . import convert
 from .base import ReactdiffNode
 from .condition import blind_condition, impose, told
 from .head_pose import head_pose_value
+from .health import Level
 from .priority import FACE, prioritise
 from .runner import run
 
@@ -20,6 +21,8 @@ SIM_POLL_S = 0.005
 TICKS = Grid(int(NS / EXPRESSION_RATE_HZ))
 LATE_S = 0.04
 """A longer gap between two frames is a missed deadline."""
+SILENT_NS = 5 * NS
+"""Frames of the speaker come, and no plan for so long: reaction_node is not there, or on a machine out of reach."""
 
 
 class ExpressionNode(ReactdiffNode):
@@ -45,6 +48,7 @@ class ExpressionNode(ReactdiffNode):
     def start(self) -> None:
         """Subscribe, and tick at 50 Hz of the steady clock, or on the grid of 50 Hz of simulated time."""
         self._sent_ns = 0
+        self._reaction_ns, self._speaker_ns = self.running_ns(), self.running_ns() - SILENT_NS
         self.subscribe("listener/reaction", self._on_reaction)
         self.subscribe("gaze_target", self._on_gaze_target)
         self.subscribe("actuator/head_pose", self._on_head_pose)
@@ -64,7 +68,17 @@ class ExpressionNode(ReactdiffNode):
         style = {n: v if isinstance(v, str) else f"{v:g}" for n, v in self._engine.settings().items()}
         return {**style, **counts}
 
+    def observe_health(self) -> None:
+        """Say when somebody is followed and no plan comes."""
+        now = self.running_ns()
+        if now - self._reaction_ns > SILENT_NS and now - self._speaker_ns < NS:
+            sentence = "nothing comes on listener/reaction: the face only looks, blinks, breathes; see reaction_node"
+            self.problem("input", sentence, Level.WARN)
+        else:
+            self.solved("input")
+
     def _on_reaction(self, message: Any) -> None:
+        self._reaction_ns = self.running_ns()
         reaction = convert.reaction_value(message)
         self.check_clock("listener/reaction", reaction.start_ns)
         self._engine.on_reaction(reaction, self.now_ns())
@@ -78,6 +92,7 @@ class ExpressionNode(ReactdiffNode):
         self._engine.on_head_pose(head, self.now_ns())
 
     def _on_speaker(self, message: Any) -> None:
+        self._speaker_ns = self.running_ns()
         if message.voice.observed:
             self._engine.on_speaking(bool(message.voice.speaking), self.now_ns())
 

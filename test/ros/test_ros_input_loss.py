@@ -176,6 +176,25 @@ def test_clip_without_sound_plays_and_says_so(graph, clips):
     assert not graph.received["audio"]
 
 
+def test_a_face_without_plans_says_whom_it_misses(graph):
+    """Reaction_node may run on a machine that this one does not reach: nobody else would tell."""
+    from reactdiff_ros.msg import SpeakerFrame
+
+    graph.start("expression_node")
+    graph.connect(FRAME)
+    graph.listen(EXPRESSION)
+
+    def said():
+        graph.publish(FRAME, SpeakerFrame())
+        graph.spin(0.1)
+        return "nothing comes on listener/reaction" in graph.sentence("expression_node")
+
+    graph.until(said, 40.0, "the sentence")
+    assert graph.level("expression_node") == 1
+    assert graph.received[EXPRESSION], "the face goes on"
+    graph.until(lambda: graph.level("expression_node") == 0, 10.0, "nobody to plan for")
+
+
 @pytest.mark.clips
 def test_face_lives_on_when_the_clip_dies_and_comes_back(graph, clips, tmp_path):
     path = tmp_path / "late.mp4"
