@@ -5,20 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from profile_parts import JAW, head_of
 
 from reactdiff_ros.robots.profile import Profile, load_profile, shipped_profiles
 
-SMALL = """\
-name: small
-about: a
-shows: a
-published: a
-chosen: a
-tested: a
-rate_hz: 50
-software_stop: hold
-host_loss: {does: hold, watchdog: none, about: a}
-camera: {mount: fixed}
+SMALL = (
+    head_of("small")
+    + """\
 drivers:
   servos: {type: pca9685}
   bus: {type: feetech}
@@ -41,14 +34,9 @@ joints:
     map: {sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [0.5, -100], [1, -300]], follow: {eye: 0.5}}
     on_fault: release
     output: {driver: servos, id: 1}
-  jaw:
-    unit: deg
-    group: jaw
-    neutral: 0
-    limits: {position: [0, 20], speed: 120, acceleration: 1500, jerk: 45000}
-    map: {sum: {jawOpen: 20}}
-    on_fault: hold
-    output: {driver: bus, id: 1}
+"""
+    + JAW
+    + """\
   neck:
     unit: deg
     group: neck
@@ -61,6 +49,7 @@ joints:
 rules:
   - {joint: jaw, beyond: 0.6, towards: upper, longest_s: 2.0, rest_s: 1.0}
 """
+)
 
 
 def small_profile(folder: Path, old: str = "", new: str = "") -> Profile:

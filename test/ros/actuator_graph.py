@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from faces_shown import show
+from profile_parts import JAW, head_of
 from reactdiff_ros.msg import ExpressionFrame as ExpressionMessage
 from ros_harness import START_S, RosGraph
 
@@ -20,17 +21,9 @@ from reactdiff_ros.robots.calibration import save_calibration
 from reactdiff_ros.robots.profile import load_profile
 
 NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expression"
-PROFILE = """\
-name: head
-about: a
-shows: a
-published: a
-chosen: a
-tested: a
-rate_hz: 50
-software_stop: hold
-host_loss: {does: hold, watchdog: none, about: a}
-camera: {mount: fixed}
+PROFILE = (
+    head_of("head")
+    + """\
 drivers:
   board: {type: maestro, port: BOARD, timeout_s: 1.5}
   bus: {type: feetech, port: BUS}
@@ -43,14 +36,9 @@ joints:
     map: {sum: {browInnerUp: 200}}
     on_fault: release
     output: {driver: board, id: 0}
-  jaw:
-    unit: deg
-    group: jaw
-    neutral: 0
-    limits: {position: [0, 20], speed: 120, acceleration: 1500, jerk: 45000}
-    map: {sum: {jawOpen: 20}}
-    on_fault: hold
-    output: {driver: bus, id: 1}
+"""
+    + JAW
+    + """\
   neck:
     unit: deg
     group: neck
@@ -61,6 +49,7 @@ joints:
     lowered: 25
     output: {driver: bus, id: 2}
 """
+)
 JAW_COUNTS_A_TICK = 120 / 50 * 4096 / 360
 """What the jaw's speed limit allows between two commands."""
 

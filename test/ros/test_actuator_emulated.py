@@ -9,22 +9,15 @@ from pathlib import Path
 
 import pytest
 from faces_shown import show
+from profile_parts import head_of
 from ros_harness import START_S, RosGraph
 
 pytestmark = pytest.mark.ros
 
 STATE, EXPRESSION, NODE = "actuator/state", "listener/expression", "actuator_node"
-JAW = """\
-name: jaw
-about: a
-shows: a
-published: a
-chosen: a
-tested: a
-rate_hz: 50
-software_stop: hold
-host_loss: {does: hold, watchdog: none, about: a}
-camera: {mount: fixed}
+JAW = (
+    head_of("jaw")
+    + """\
 drivers:
   board: {type: maestro, timeout_s: 1.5}
 joints:
@@ -37,6 +30,7 @@ joints:
     on_fault: release
     output: {driver: board, id: 0}
 """
+)
 ANSWERS = ["", "y", "+15", "", "", "", "y"]
 """Fingers off; it went the right way; its neutral is 15 us further; that is it; to both limits; write."""
 
