@@ -23,6 +23,8 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.robots.calibration import Calibration, load_calibration
 from reactdiff_ros.robots.profile import Profile
 
+pytestmark = pytest.mark.real_time
+
 WAYS = {
     "sts": [100, 480, -960, 480],
     "dynamixel": [100, 480, -960, 480],

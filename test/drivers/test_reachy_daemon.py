@@ -10,6 +10,8 @@ from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.replay.parameters import ReplaySettings
 from reactdiff_ros.replay.replay import replay
 
+pytestmark = pytest.mark.real_time
+
 HEAD = ("head_pitch", "head_yaw", "head_roll")
 # At least this correlation with what it was told, at most so many ticks of 20 ms behind, at most this median error in
 # rad. Without physics the head is where it was told to be. In MuJoCo every joint has 0.1 Nm of dry friction, the ball

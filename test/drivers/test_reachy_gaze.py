@@ -18,6 +18,8 @@ from reactdiff_ros.perception.smoothing import OneEuro
 from reactdiff_ros.robots.gaze import HeadReader
 from reactdiff_ros.types import GazeTarget, HeadPose, Reaction
 
+pytestmark = pytest.mark.real_time
+
 STILL_S, WALK_S = 9.0, 14.0
 SEEN_AFTER_S = 0.06
 """What camera and perception take."""

@@ -97,6 +97,7 @@ def test_an_emulated_robot_is_calibrated_enabled_and_moves(graph: RosGraph, robo
     graph.wait_active(NODE)
     graph.until(lambda: graph.received[STATE] and said().obstacles, what="an obstacle")
     assert any("not calibrated: jaw" in sentence for sentence in said().obstacles)
+    graph.until(lambda: not any("being opened" in sentence for sentence in said().obstacles), what="an open board")
     assert not graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=True).success
     node.stop()
 
