@@ -82,6 +82,7 @@ class RosGraph:
         self.domain, self._claim = free_domain()
         self.environment = os.environ | {
             "ROS_DOMAIN_ID": str(self.domain),
+            "PYTHONFAULTHANDLER": "1",  # a node that crashes says where
             "PYTHONUNBUFFERED": "1",
             "ROS_LOG_DIR": str(folder),
         }
