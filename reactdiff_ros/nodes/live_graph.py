@@ -228,6 +228,7 @@ class LiveGraph:
         """With it the face's page may arm a robot: to be told to whoever sees the terminal."""
         self.link_token = self.environment.setdefault(LINK_VARIABLE, new_link_token())
         """What the face's page asks for where it is served beyond this machine: part of the link to be told."""
+        self._secrets = (TOKEN_VARIABLE, LINK_VARIABLE)
         self.url: str | None = None
         self.reports: dict[str, NodeReport] = {}
         self.watch: GraphWatch | None = None
@@ -268,7 +269,9 @@ class LiveGraph:
 
     def listen(self) -> None:
         """Join the graph. Raises ModuleNotFoundError (rclpy) where ROS is not on the path."""
-        os.environ.update({k: v for k, v in self.environment.items() if os.environ.get(k) != v})
+        # The graph's domain is this process's as well; its secrets are the nodes' alone.
+        shared = self.environment.keys() - set(self._secrets)
+        os.environ.update({k: self.environment[k] for k in shared if os.environ.get(k) != self.environment[k]})
         from reactdiff_ros.nodes.graph_watch import GraphWatch
 
         self.watch = GraphWatch(self.options.namespace, self._hear, self.options.domain)

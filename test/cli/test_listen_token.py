@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from reactdiff_ros.avatar.arming import TOKEN_VARIABLE
+from reactdiff_ros.avatar.link import LINK_VARIABLE
 from reactdiff_ros.cli.listen import _announce
 from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions
 
@@ -40,3 +42,15 @@ def test_the_pages_node_is_given_the_token(tmp_path: Path, monkeypatch: pytest.M
         assert len(one.page_token) == 11
     with LiveGraph(options, print, tmp_path / "two") as two:
         assert two.page_token != one.page_token
+
+
+def test_the_secrets_stay_out_of_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph_watch = pytest.importorskip("reactdiff_ros.nodes.graph_watch", reason="no rclpy")
+    monkeypatch.setattr(graph_watch, "GraphWatch", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    monkeypatch.delenv(LINK_VARIABLE, raising=False)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    with LiveGraph(LiveOptions(namespace="/token_test", domain=97), print, tmp_path / "log") as one:
+        one.listen()
+        assert os.environ["ROS_DOMAIN_ID"] == "97"
+        assert not {TOKEN_VARIABLE, LINK_VARIABLE} & set(os.environ)
