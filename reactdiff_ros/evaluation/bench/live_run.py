@@ -64,9 +64,7 @@ def bench_live(
         from reactdiff_ros.nodes.graph_recorder import GraphRecorder
 
         recorder = GraphRecorder(graph.watch)
-        spin.until_active()
-        if not spin.until(lambda: recorder.face_seen, FACE_S):
-            say(f"no face was seen within {FACE_S:g} s: counting all the same")
+        spin.until_seen(lambda: recorder.face_seen, say)
         spin.on(WARM_UP_S)
         drops = dropped(graph)
         cpu_s, began_s, begin_ns = _cpu_s(graph), time.monotonic(), time.time_ns()
@@ -119,6 +117,16 @@ class Spin:
         """For so long."""
         self.until(lambda: False, seconds)
 
+    def until_seen(self, face_seen: Callable[[], bool], say: Callable[[str], None]) -> None:
+        """Until every node is active and a face was seen; `say` is told when none was within FACE_S.
+
+        Raises:
+            ReactdiffError: a node is not active in a minute.
+        """
+        self.until_active()
+        if not self.until(face_seen, FACE_S):
+            say(f"no face was seen within {FACE_S:g} s: counting all the same")
+
     def until_active(self) -> None:
         """Raises ReactdiffError when a node is not active in a minute."""
         graph = self._graph
@@ -146,13 +154,16 @@ def bench_graph(options: LiveOptions, say: Callable[[str], None], folder: Path) 
     raise problem
 
 
+def family(pid: int) -> list[psutil.Process]:
+    """A process and what it started; nothing where it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    return []
+
+
 def _processes(graph: LiveGraph) -> list[psutil.Process]:
-    found: list[psutil.Process] = []
-    for pid in graph.supervisor.pids().values():
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(pid)
-            found += [process, *process.children(recursive=True)]
-    return found
+    return [process for pid in graph.supervisor.pids().values() for process in family(pid)]
 
 
 def _cpu_s(graph: LiveGraph) -> float:

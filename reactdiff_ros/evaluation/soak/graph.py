@@ -23,7 +23,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench.live import DEADLINE_NS, EXPRESSION, TAIL_NS, answers, gaps_over
-from reactdiff_ros.evaluation.bench.live_run import FACE_S, WARM_UP_S, Spin, bench_graph, dropped
+from reactdiff_ros.evaluation.bench.live_run import WARM_UP_S, Spin, bench_graph, dropped, family
 from reactdiff_ros.evaluation.faults.pages import Pages
 from reactdiff_ros.evaluation.faults.robot import emulated
 from reactdiff_ros.evaluation.faults.servos import FOLLOWING
@@ -117,9 +117,7 @@ def _running(
         from reactdiff_ros.nodes.soak_recorder import SoakRecorder
 
         recorder = SoakRecorder(graph.watch)
-        spin.until_active()
-        if not spin.until(lambda: recorder.face_seen, FACE_S):
-            say(f"no face was seen within {FACE_S:g} s: counting all the same")
+        spin.until_seen(lambda: recorder.face_seen, say)
         if spin.until(lambda: graph.url is not None, PAGE_S):
             for reload_s in (math.inf, RELOAD_S):
                 stack.callback(Pages(str(graph.url), 1, reload_s).close)
@@ -211,7 +209,7 @@ class _Running:
             "wall_s": seconds,
             "cpu_s": round(self._cpu_spent(pids), 3),
             "load": round(os.getloadavg()[0], 2),
-            "processes": {name: footprint(family) for name, family in pids.items()},
+            "processes": {name: footprint(members) for name, members in pids.items()},
             "times": {"latency": counted(latency), "reaction": counted(reaction)},
             "apart_ms": apart_ms([h.picture_ns for h in heard], [h.sound_ns for h in heard]),
             "lip_lag_ms": lip_lag_ms([h.loudness_dbfs for h in heard], [h.jaw for h in heard]),
@@ -230,22 +228,16 @@ class _Running:
 
     def _pids(self) -> dict[str, list[int]]:
         """Of every node with what it started, and of this process."""
-        nodes = {name: _family(pid) for name, pid in self._graph.supervisor.pids().items()}
+        pids = self._graph.supervisor.pids()
+        nodes = {name: [process.pid for process in family(pid)] or [pid] for name, pid in pids.items()}
         return {**nodes, SUPERVISOR: [os.getpid()]}
 
     def _cpu_spent(self, pids: Mapping[str, list[int]]) -> float:
         """Processor time of the nodes since the last call."""
         now: dict[int, float] = {}
-        for pid in (p for name, family in pids.items() if name != SUPERVISOR for p in family):
+        for pid in (p for name, members in pids.items() if name != SUPERVISOR for p in members):
             with suppress(psutil.NoSuchProcess):
                 times = psutil.Process(pid).cpu_times()
                 now[pid] = times.user + times.system
         before, self._cpu = self._cpu, now
         return sum(s - before.get(pid, 0.0) for pid, s in now.items())
-
-
-def _family(pid: int) -> list[int]:
-    """A process and what it started."""
-    with suppress(psutil.NoSuchProcess):
-        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-    return [pid]
