@@ -111,4 +111,6 @@ def console_arguments(args: list[str] | None, environment: Any) -> list[str] | N
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    # One write: those of threads must not mix, and print makes two.
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

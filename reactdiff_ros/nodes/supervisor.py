@@ -144,6 +144,7 @@ class Supervisor:
         running = [child.process for child in self._children.values() if child.process is not None]
         for process in running:
             _signal_group(process, signal.SIGTERM)
+            _signal_group(process, signal.SIGCONT)  # who is stopped hears TERM only then
         began_s = self.clock()
         while any(self._may_end(child, self.clock() - began_s) for child in self._children.values()):
             time.sleep(0.01)

@@ -114,6 +114,16 @@ def test_a_node_may_have_a_limit_of_its_own_and_a_stopped_one_waits_for_no_term(
     assert supervisor.restarts("slow") == 0
 
 
+def test_the_end_is_heard_by_who_is_stopped(stage: Bench) -> None:
+    supervisor = stage.run(fake(stage.tmp_path, "node", LIVES), limits=replace(QUICK, silent_s=60.0, term_s=60.0))
+    pid = supervisor.pids()["node"]
+    os.kill(pid, signal.SIGSTOP)
+    began_s = time.monotonic()
+    supervisor.stop()
+    assert time.monotonic() - began_s < 30.0
+    assert not psutil.pid_exists(pid)
+
+
 def test_who_is_heard_lives(stage: Bench) -> None:
     supervisor = stage.run(fake(stage.tmp_path, "node", LIVES))
     end = time.monotonic() + 3 * QUICK.silent_s

@@ -33,6 +33,7 @@ def heard(ask: Callable[[], Any], good: Callable[[Any], bool]) -> Any:
     raise AssertionError(answer)
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize(("series", "end"), [("sts", 0), ("scs", 1)])
 def test_feetechs_library_reads_and_writes(series: str, end: int, tmp_path: Path) -> None:
     bus = FeetechBus({1: 500.0, 2: 700.0}, series)  # type: ignore[arg-type]
@@ -57,6 +58,7 @@ def test_feetechs_library_reads_and_writes(series: str, end: int, tmp_path: Path
     scservo_sdk.scservo_def.SCS_SETEND(0)
 
 
+@pytest.mark.real_time
 def test_robotis_library_reads_writes_and_finds(tmp_path: Path) -> None:
     bus = DynamixelBus({1: 1000.0, 3: 2000.0})
     with Wire(bus, port(tmp_path), CLOCK):
@@ -81,6 +83,7 @@ def test_robotis_library_reads_writes_and_finds(tmp_path: Path) -> None:
         handler.closePort()
 
 
+@pytest.mark.real_time
 def test_a_maestro_answers_a_plain_serial_port(tmp_path: Path) -> None:
     board = MaestroBoard(6)
     with Wire(board, port(tmp_path), CLOCK), serial.Serial(str(port(tmp_path)), timeout=5.0) as line:
