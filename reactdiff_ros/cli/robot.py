@@ -119,7 +119,7 @@ def parameters(profile: str, recorded: bool, as_json: bool) -> int:
 @click.option(
     "--log", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="LOG.csv", help="CSV to write."
 )
-@click.option("--force", is_flag=True, help="Overwrite the log.")
+@click.option("--force", is_flag=True, help="Overwrite what is there and is no log of an earlier run.")
 @_JSON
 def simulate(name: str, frames: Path, log: Path, force: bool, as_json: bool) -> int:
     """Run mapping, limits and following over coefficient frames, from neutral at rest; no robot is needed.
@@ -168,9 +168,13 @@ def simulate(name: str, frames: Path, log: Path, force: bool, as_json: bool) -> 
 
 def write_header(file: IO[str]) -> None:
     """The names of the columns."""
+    file.write(_header())
+
+
+def _header() -> str:
     from reactdiff_ros.robots.simulate import COLUMNS
 
-    file.write(",".join(COLUMNS) + "\n")
+    return ",".join(COLUMNS) + "\n"
 
 
 def write_rows(file: IO[str], profile: Profile, block: Block) -> None:
@@ -187,19 +191,24 @@ def write_rows(file: IO[str], profile: Profile, block: Block) -> None:
 
 @contextmanager
 def _new_file(path: Path, force: bool, source: Path) -> Iterator[IO[str]]:
-    """A text file that is there when all of it is; what was there before stays unless `force`.
+    """A text file that is there when all of it is; what was there before stays, unless `force` or an earlier log.
 
     Raises:
-        ReactdiffError: it is there already, or cannot be written.
+        ReactdiffError: something else is there already, or it cannot be written.
     """
     import os
 
     from reactdiff_ros.errors import ReactdiffError
 
-    if path.exists() and (not force or path.resolve() == source.resolve()):
-        raise ReactdiffError("the log is there already", where=str(path), todo="give another name, or --force")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.parent / f".{path.name[:60]}.{os.getpid()}.part"
     try:
+        there = path.exists()
+        if there and not path.is_file():
+            raise ReactdiffError("the log cannot be written", where=str(path), todo="it is no plain file")
+        if there and (path.resolve() == source.resolve() or not (force or _is_log(path))):
+            raise ReactdiffError(
+                "something else is there already", where=str(path), todo="give another name, or --force"
+            )
         with part.open("x", encoding="utf-8") as file:
             yield file
         part.replace(path)
@@ -208,3 +217,10 @@ def _new_file(path: Path, force: bool, source: Path) -> Iterator[IO[str]]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file is empty or begins as a log of an earlier run: nothing of anybody's is lost with it."""
+    header = _header().encode()
+    with path.open("rb") as file:
+        return file.read(len(header)) in (b"", header)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.robots.follow import Follower
 from reactdiff_ros.robots.profile import Profile
@@ -36,6 +35,7 @@ MAX_TICKS: Final = 50_000_000
 """More than a week at 50 Hz: frames that span more have a wrong time among them."""
 SAME_S: Final = 1e-6
 """A frame counts for a tick that is earlier by rounding."""
+_SAVE: Final = "save it with numpy.savez(path, coefficients=..., times=...)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,15 @@ def usable_frames(coefficients: NDArray[Any], times: NDArray[Any], where: str = 
         MediaError: the arrays are not (T, 58) and (T,) numbers, or no frame is left.
     """
     shapes = f"{where}: coefficients {coefficients.shape}, times {times.shape}"
-    if not all(np.issubdtype(a.dtype, np.number) and not np.iscomplexobj(a) for a in (coefficients, times)):
-        raise MediaError("coefficients and times are not real numbers", where=where)
+    wrong = [
+        f"{n} are {a.dtype}" for n, a in (("coefficients", coefficients), ("times", times)) if a.dtype.kind not in "fiu"
+    ]
+    if wrong:
+        raise MediaError("coefficients and times must be real numbers", where=where, todo=", ".join(wrong))
     if coefficients.ndim != 2 or coefficients.shape[1] != COEFFICIENT_COUNT or times.shape != coefficients.shape[:1]:
-        raise MediaError("coefficients must be (T, 58) and times (T)", where=shapes)
+        short = coefficients.ndim == 2 and coefficients.shape[1] == BLENDSHAPE_COUNT
+        todo = "add six columns for the head's pose, zeros where it is not known" if short else ""
+        raise MediaError("coefficients must be (T, 58) and times (T)", where=shapes, todo=todo)
     seconds = times.astype(np.float64)
     finite = np.isfinite(seconds)
     newest = np.maximum.accumulate(np.where(finite, seconds, -np.inf))
@@ -90,16 +95,25 @@ def read_frames(path: Path) -> Frames:
     try:
         loaded = np.load(path, allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise MediaError("this is not an .npz file", where=str(path))
+            raise MediaError("this is not an .npz file", where=str(path), todo=_SAVE)
         with loaded as file:
             missing = [name for name in ("coefficients", "times") if name not in file.files]
             if missing:
                 held = ", ".join(file.files) or "nothing"
                 raise MediaError(f"there is no array {missing[0]}", where=str(path), todo=f"it has {held}")
             coefficients, times = file["coefficients"], file["times"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError) as error:
-        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+    except MediaError:
+        raise
+    except ValueError as error:
+        # numpy says so of arrays of objects and of files of another kind.
+        pickled = "pickle" in str(error) or "Object" in str(error)
+        why = "it holds Python objects or is no .npz file" if pickled else " ".join(str(error).split())
+        raise MediaError("the frames cannot be read", where=str(path), todo=f"{why}; {_SAVE}") from error
+    except Exception as error:  # a broken archive makes zipfile and numpy raise anything
+        why = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         raise MediaError("the frames cannot be read", where=str(path), todo=why) from error
+    if not (isinstance(coefficients, np.ndarray) and isinstance(times, np.ndarray)):
+        raise MediaError("coefficients or times are no array", where=str(path), todo=_SAVE)
     return usable_frames(coefficients, times, str(path))
 
 
@@ -113,7 +127,7 @@ def tick_count(profile: Profile, frames: Frames) -> int:
     if not ticks < MAX_TICKS:
         raise MediaError(
             f"the frames span {ticks / profile.rate_hz:.4g} s",
-            todo="there must be a wrong time among them: at most a week",
+            todo="at most a week; either one time is wrong, or times are not in seconds",
         )
     return int(np.floor(ticks + SAME_S * profile.rate_hz)) + 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,24 @@ def test_a_log_is_never_overwritten_in_silence(
     before = frames.read_bytes()
     assert main([*arguments[:-1], str(frames), "--force"]) == 1
     assert frames.read_bytes() == before
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert main([*arguments[:-1], str(pipe), "--force"]) == 1
+    assert "no plain file" in capsys.readouterr().err
+    assert pipe.is_fifo()
+    pipe.unlink()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["frames.npz", "log.csv"]
+
+
+def test_a_log_of_an_earlier_run_is_written_anew(frames: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    arguments = ["robot", "simulate", "--robot", "ros2_control", "--frames", str(frames), "--log", str(log)]
+    log.touch()  # as mktemp makes one
+    assert main(arguments) == 0
+    first = log.read_text()
+    log.write_text(first[: len(first) // 2])
+    assert main(arguments) == 0
+    assert log.read_text() == first
 
 
 @pytest.mark.parametrize(
@@ -105,6 +123,7 @@ def test_a_log_is_never_overwritten_in_silence(
         ("--frames", "none.npz", "cannot be read"),
         ("--log", "nowhere/log.csv", "cannot be written"),
         ("--log", "frames.npz/log.csv", "cannot be written"),
+        ("--log", "x" * 300, "File name too long"),
     ],
 )
 def test_what_cannot_be_used_is_a_sentence(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
@@ -242,6 +244,10 @@ def test_no_jaw_motion_gets_round_the_rule(tmp_path: Path, seed: int) -> None:
         (np.zeros((2, 58)), np.full(2, np.nan)),
         (np.array([["x"] * 58]), np.arange(1.0)),
         (np.zeros((1, 58), dtype=complex), np.arange(1.0)),
+        (np.zeros((1, 58), dtype="m8[s]"), np.arange(1.0)),
+        (np.zeros((1, 58), dtype=bool), np.arange(1.0)),
+        (np.zeros((1, 58)), np.arange(1).astype("M8[s]")),
+        (np.zeros((1, 58)), np.float64(0.0)),
     ],
 )
 def test_arrays_of_the_wrong_kind_are_sentences(coefficients: np.ndarray, times: np.ndarray) -> None:
@@ -249,9 +255,14 @@ def test_arrays_of_the_wrong_kind_are_sentences(coefficients: np.ndarray, times:
         usable_frames(coefficients, times)
 
 
+def test_frames_without_the_heads_pose_are_told_what_to_add() -> None:
+    with pytest.raises(MediaError, match="add six columns"):
+        usable_frames(np.zeros((3, 52)), np.arange(3.0))
+
+
 def test_a_span_of_years_is_a_sentence(tmp_path: Path) -> None:
     frames = usable_frames(np.zeros((2, 58)), np.array([0.0, 1e12]))
-    with pytest.raises(MediaError, match="wrong time"):
+    with pytest.raises(MediaError, match="one time is wrong"):
         next(simulate(small_profile(tmp_path), frames))
 
 
@@ -260,6 +271,18 @@ def test_files_of_frames_are_checked(tmp_path: Path) -> None:
     for content in (b"", b"PK\x03\x04 broken", b"hello"):
         path.write_bytes(content)
         with pytest.raises(MediaError):
+            read_frames(path)
+    for name in ("coefficients", "coefficients.npy"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, b"no array")
+            archive.writestr(name.replace("coefficients", "times"), b"no array")
+        with pytest.raises(MediaError, match="no array"):
+            read_frames(path)
+    np.savez_compressed(path, coefficients=np.ones((9, 58)), times=np.zeros(9))
+    whole = path.read_bytes()
+    for i in range(0, len(whole), 7):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 0x55]) + whole[i + 1 :])
+        with suppress(MediaError):
             read_frames(path)
     np.savez(path, coefficients=np.zeros((1, 58)))
     with pytest.raises(MediaError, match=r"no array times.*coefficients"):
