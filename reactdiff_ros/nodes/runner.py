@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import rclpy
@@ -64,7 +66,8 @@ class StopSignal:
         # Of C, for where the middleware hangs and Python itself cannot run any more; it says where.
         faulthandler.dump_traceback_later(HANG_S, exit=True)
         self._stopped.set()
-        self.wake()
+        with suppress(RuntimeError):  # the node woke by itself, and is gone already
+            self.wake()
         first_s = time.monotonic()
         while (left_s := first_s + STOP_S - time.monotonic()) > 0:
             self._bytes.settimeout(left_s)
@@ -136,11 +139,22 @@ def run(
         if executor is not None:
             executor.shutdown(timeout_sec=0.5)
         if node is not None:
-            node.destroy_node()
+            _destroy(node)
+        else:
+            gc.collect()  # one that could not be made has a participant as well
         rclpy.try_shutdown()
         if claim is not None:
             claim.close()
     return 0
+
+
+def _destroy(node: ReactdiffNode) -> None:
+    """The node and its state machine, which rclpy keeps: its services hold the DDS participant.
+
+    Its threads would run on while the end of the process takes away what they use, and crash now and then.
+    """
+    node.destroy_node()
+    node._state_machine.destroy_when_not_in_use()
 
 
 def _spin(node: ReactdiffNode, executor: SingleThreadedExecutor, stop: StopSignal) -> None:

@@ -1,4 +1,4 @@
-"""A node whose middleware hangs while Python cannot run is ended all the same, and says where it hung."""
+"""The end of a node: nothing of it runs on, and what hangs is ended by force and says where."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import sys
 import textwrap
 
 import pytest
-
-pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
+from ros_harness import free_domain
 
 
 def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
@@ -37,3 +36,51 @@ def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
     assert node.returncode == 1
     assert "Timeout" in said
     assert "Thread 0x" in said
+
+
+@pytest.mark.ros
+def test_of_ended_nodes_no_thread_of_the_middleware_is_left():
+    """One that is would use what the end of the process takes away: a crash, once in some hundred ends."""
+    script = """
+        import os, pathlib, signal, sys
+        from reactdiff_ros.nodes.avatar_node import AvatarNode
+        from reactdiff_ros.nodes.runner import run
+
+        def threads():
+            names = [task.joinpath("comm").read_text().strip() for task in pathlib.Path("/proc/self/task").iterdir()]
+            return sorted(name for name in names if name.startswith("dds."))
+
+        class EndsAtOnce(AvatarNode):
+            def start_by_itself(self):
+                super().start_by_itself()
+                print(self.life, *threads(), flush=True)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        ended = run(EndsAtOnce, ["--ros-args", "-p", f"port:={sys.argv[2]}", "-r", f"__ns:={sys.argv[1]}"])
+        print(ended, *threads())
+    """
+    domain, claim = free_domain()
+    with claim:
+        nodes = [
+            subprocess.Popen(
+                [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script), f"/n{n}", port],
+                env=os.environ | {"ROS_DOMAIN_ID": str(domain)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for n, port in enumerate(["18765", "18765", "18765", "0 is refused"])
+        ]
+        try:
+            ends = [(*node.communicate(timeout=60.0), node.returncode) for node in nodes]
+        finally:
+            for node in nodes:
+                node.kill()
+    for said, errors, code in ends:
+        assert code == 0, errors
+        *alive, left = (line.split() for line in said.splitlines())
+        assert set(left[1:]) <= {"dds.shm.wdog"}, f"the process may keep one, a node none: {said}"
+        assert [names[0] for names in alive] == ["active"] * (left[0] == "0"), errors
+    assert [said.splitlines()[-1].split()[0] for said, *_ in ends] == ["0", "0", "0", "2"]
+    if not any("dds." in said for said, *_ in ends):
+        pytest.skip("this middleware does not name its threads")
