@@ -121,10 +121,12 @@ def _same_ids(profile: Profile, marked: Marked) -> Iterator[Problem]:
     # Two drivers on one port would be two writers.
     ports: dict[tuple[object, ...], str] = {}
     for name, driver in profile.drivers.items():
-        port = tuple(getattr(driver, k, None) for k in ("host", "port", "bus", "address", "controller", "device"))
+        port = tuple(getattr(driver, k, None) for k in ("host", "port", "bus", "address", "controller"))
         if any(p is not None for p in port):
             if port in ports:
-                yield marked.problem(("drivers", name), f"is the same device as {ports[port]}")
+                yield marked.problem(
+                    ("drivers", name), f"is the same device as {ports[port]}", "one port or address has one driver"
+                )
             ports.setdefault(port, name)
 
 

@@ -31,7 +31,8 @@ def _number(value: Any) -> Any:
         except ValueError as error:
             raise ValueError(f"{value!r} is not a number: write it without a unit") from error
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{value!r} is not a number")
+        kinds = {dict: "names and values are", list: "a list is", bool: f"{'yes' if value else 'no'} is"}
+        raise ValueError(f"{kinds.get(type(value), f'{value!r} is')} not a number")
     if not math.isfinite(value):
         raise ValueError(f"{value!r} is not a finite number")
     return value
@@ -257,9 +258,33 @@ def _problem(marked: Marked, error: dict[str, Any]) -> Problem:
         return marked.problem(key, "is an unknown key", "see docs/robots.md for the keys that there are")
     if error["type"] == "missing":
         return marked.problem(key, "is missing")
-    value = error.get("input")
-    shown = f"{value!r}" if isinstance(value, (str, int, float)) else type(value).__name__
-    what = str(error["msg"]).removeprefix("Value error, ")
-    if shown not in what:
-        what = f"{what[:1].lower()}{what[1:]}, not {shown}"
-    return marked.problem(key, what)
+    return marked.problem(key, _words(error))
+
+
+_WORDS: Final = {
+    "string_type": "must be text",
+    "string_pattern_mismatch": "must be small letters, digits and _, and begin with a letter",
+    "dict_type": "must be names and values",
+    "model_type": "must be names and values",
+    "model_attributes_type": "must be names and values",
+    "tuple_type": "must be a list",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+}
+
+
+def _words(error: dict[str, Any]) -> str:
+    """What is wrong with a value, in words of YAML and not of Python."""
+    kind, value, context = str(error["type"]), error.get("input"), error.get("ctx") or {}
+    if value is None:
+        return "is empty"
+    if kind in ("too_short", "too_long"):
+        bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return f"must have {bound}, not {context['actual_length']}"
+    given = {dict: "names and values", list: "a list"}.get(type(value)) or repr(value)
+    if kind == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ")
+    what = str(error["msg"])
+    what = _WORDS.get(kind) or what.replace("Input should be", "must be").removesuffix(" after validation")
+    return f"{what[:1].lower()}{what[1:]}, not {given}"
