@@ -282,7 +282,7 @@ def _words(error: dict[str, Any]) -> str:
     if kind in ("too_short", "too_long"):
         bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
         return f"must have {bound}, not {context['actual_length']}"
-    given = {dict: "names and values", list: "a list"}.get(type(value)) or repr(value)
+    given = "a list" if isinstance(value, list) else "names and values" if isinstance(value, dict) else repr(value)
     if kind == "value_error":
         return str(error["msg"]).removeprefix("Value error, ")
     what = str(error["msg"])
