@@ -5,6 +5,7 @@ import sys
 import time
 
 import rclpy
+from rclpy.duration import Duration
 from reactdiff_ros.msg import Gesture
 
 
@@ -19,7 +20,7 @@ def main():
             sys.exit("no listener was found: does it run, in this ROS_DOMAIN_ID?")
         time.sleep(0.1)
     publisher.publish(Gesture(name=name))
-    time.sleep(0.2)  # until it is sent
+    publisher.wait_for_all_acked(Duration(seconds=5))  # a listener that was found may not know us yet
     rclpy.shutdown()
 
 

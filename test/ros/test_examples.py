@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from ros_harness import RosGraph
+from ros_harness import START_S, RosGraph
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -33,7 +33,7 @@ def test_own_speech_is_told_before_during_and_after():
 
     def say(text: str) -> None:
         begun.append((text, list(publisher.said)))
-        publisher.enough.wait(10.0)
+        publisher.enough.wait(60.0)
 
     example.speak(publisher, say, "hello")
     assert begun[0][0] == "hello"
@@ -48,7 +48,10 @@ def test_a_gesture_is_sent_once_a_listener_is_there(tmp_path: Path):
     graph = RosGraph(tmp_path)
     graph.listen("listener/gesture")
     sent = subprocess.Popen([sys.executable, str(EXAMPLES / "gesture.py"), "nod"], env=graph.environment)
-    graph.until(lambda: graph.received["listener/gesture"], what="a gesture")
-    assert sent.wait(30) == 0
-    graph.close()
+    try:
+        graph.until(lambda: graph.received["listener/gesture"] or sent.poll(), START_S, "a gesture")
+        assert sent.wait(30) == 0
+    finally:
+        sent.kill()
+        graph.close()
     assert [(g.name, g.strength) for g in graph.received["listener/gesture"]] == [("nod", 1.0)]
