@@ -11,6 +11,7 @@ import threading
 import time
 
 import rclpy
+from rclpy.duration import Duration
 from std_msgs.msg import Bool
 
 
@@ -34,7 +35,7 @@ def main():
     while not publisher.get_subscription_count() and time.monotonic() < end:
         time.sleep(0.1)
     speak(publisher, lambda words: subprocess.run(["espeak-ng", words], check=True), text)
-    time.sleep(0.2)  # until the last message is sent
+    publisher.wait_for_all_acked(Duration(seconds=1))  # the last message
     rclpy.shutdown()
 
 
