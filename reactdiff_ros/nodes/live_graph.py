@@ -13,6 +13,7 @@ import struct
 import time
 import urllib.error
 import urllib.request
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,11 +225,11 @@ class LiveGraph:
 
         self.options = options
         self.environment = graph_environment(options)
-        self.page_token = self.environment.setdefault(TOKEN_VARIABLE, new_token())
+        """Of the nodes, and of this process once it listens to them."""
+        self.page_token = self.environment.get(TOKEN_VARIABLE) or new_token()
         """With it the face's page may arm a robot: to be told to whoever sees the terminal."""
-        self.link_token = self.environment.setdefault(LINK_VARIABLE, new_link_token())
+        self.link_token = self.environment.get(LINK_VARIABLE) or new_link_token()
         """What the face's page asks for where it is served beyond this machine: part of the link to be told."""
-        self._secrets = (TOKEN_VARIABLE, LINK_VARIABLE)
         self.url: str | None = None
         self.reports: dict[str, NodeReport] = {}
         self.watch: GraphWatch | None = None
@@ -245,7 +246,9 @@ class LiveGraph:
             raise ReactdiffError("logs cannot be written", where=str(folder), todo=str(error.strerror)) from error
         self._folder = folder
         self.environment.setdefault("ROS_LOG_DIR", str(folder / "ros"))
-        self.supervisor = Supervisor((), self.environment, say, folder, limits or Limits())
+        # The nodes' alone: this process would pass them on to whatever it starts.
+        secrets = {TOKEN_VARIABLE: self.page_token, LINK_VARIABLE: self.link_token}
+        self.supervisor = Supervisor((), ChainMap(secrets, self.environment), say, folder, limits or Limits())
 
     def __enter__(self) -> LiveGraph:
         return self
@@ -269,9 +272,7 @@ class LiveGraph:
 
     def listen(self) -> None:
         """Join the graph. Raises ModuleNotFoundError (rclpy) where ROS is not on the path."""
-        # The graph's domain is this process's as well; its secrets are the nodes' alone.
-        shared = self.environment.keys() - set(self._secrets)
-        os.environ.update({k: self.environment[k] for k in shared if os.environ.get(k) != self.environment[k]})
+        os.environ.update(self.environment)
         from reactdiff_ros.nodes.graph_watch import GraphWatch
 
         self.watch = GraphWatch(self.options.namespace, self._hear, self.options.domain)
