@@ -24,6 +24,8 @@ from reactdiff_ros.types import FloatArray
 MASKED: Final = np.float32(-1e4)
 VAE_CONTEXT: Final = 6
 """Frames of left context that encoder and decoder of the autoencoder each use."""
+SEGMENT: Final = 750
+"""Frames that `Networks.encode_sequence` makes new at once."""
 _SIZES: Final = frozenset(
     {"horizon", "past", "speech", "latent", "width", "window", "dilation", "encoder_layers", "heads", "max_lead"}
 )
@@ -107,6 +109,31 @@ class Networks:
         }  # fmt: skip
         token, new = self._backend.run("encoder", inputs)
         return token, new
+
+    def encode_sequence(self, features: FloatArray, observed: FloatArray) -> FloatArray:
+        """Tokens (B, T, D) of speakers of whom nothing was seen before: those of `encode` but for rounding (1e-5).
+
+        Faster than frame by frame for a few speakers; what a frame costs grows with the frames before it.
+
+        Args:
+            features: (B, T, FEATURE_COUNT).
+            observed: (B, T, STREAM_COUNT) flags.
+        """
+        frames, s = features.shape[1], self.shape
+        strides = [s["dilation"] ** i for i in range(s["encoder_layers"])]
+        reach, longest = (s["window"] - 1) * sum(strides), strides[-1]
+        parts = []
+        for start in range(0, frames, SEGMENT):
+            stop, first = min(start + SEGMENT, frames), max(start - reach, 0)
+            more = (first - stop) % longest
+            given = {
+                name: np.pad(array[:, first:stop], ((0, 0), (0, more), (0, 0)))
+                for name, array in (("features", features), ("observed", observed))
+            }  # fmt: skip
+            number = np.arange(stop - first + more)
+            tokens = self._backend.run("encoder_sequence", {**given, "number": number})[0]
+            parts.append(tokens[:, start - first : stop - first])
+        return np.concatenate(parts, axis=1)
 
     def latents(self, listener: FloatArray) -> FloatArray:
         """Whitened latents (N, n - VAE_CONTEXT, L) of coefficients (N, n, 58), the first frames being context."""

@@ -23,9 +23,18 @@ CHUNK: Final = 64
 """Streams or speakers at a time."""
 
 
+FEW: Final = 4
+"""Speakers up to whom whole sequences are encoded in less time than frame after frame of all."""
+
+
 def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
-    """Tokens (S, T, D) of S speakers over T frames, encoded frame by frame as live."""
+    """Tokens (S, T, D) of S speakers over T frames, as live."""
     count, frames = speaker.camera.shape
+    if count <= FEW:
+        featurizer = Featurizer(count)
+        steps = [featurizer.step(speaker.at(t)) for t in range(frames)]
+        features, observed = (np.stack([step[i] for step in steps], axis=1) for i in (0, 1))
+        return networks.encode_sequence(features, observed)
     out = np.empty((count, frames, networks.shape["width"]), dtype=np.float32)
     for first in range(0, count, CHUNK):
         rows = slice(first, min(first + CHUNK, count))
@@ -41,13 +50,13 @@ def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
 def free_run(
     networks: Networks, tokens: FloatArray, conditions: Conditions, *, speaker_of: NDArray[np.integer[Any]],
     seeds: NDArray[np.integer[Any]], how: Sampling, first: int = 0, shown: FloatArray | None = None, workers: int = 1,
-    plans: Literal[False] = False,
+    chunk: int = CHUNK, plans: Literal[False] = False,
 ) -> FloatArray: ...  # fmt: skip
 @overload
 def free_run(
     networks: Networks, tokens: FloatArray, conditions: Conditions, *, speaker_of: NDArray[np.integer[Any]],
     seeds: NDArray[np.integer[Any]], how: Sampling, first: int = 0, shown: FloatArray | None = None, workers: int = 1,
-    plans: Literal[True],
+    chunk: int = CHUNK, plans: Literal[True],
 ) -> tuple[FloatArray, FloatArray]: ...  # fmt: skip
 def free_run(
     networks: Networks,
@@ -60,6 +69,7 @@ def free_run(
     first: int = 0,
     shown: FloatArray | None = None,
     workers: int = 1,
+    chunk: int = CHUNK,
     plans: bool = False,
 ) -> FloatArray | tuple[FloatArray, FloatArray]:
     """Coefficients (N, T, 58) of N listeners, as they are shown.
@@ -74,6 +84,7 @@ def free_run(
         first: the frame at which the first plan starts; the face is neutral before.
         shown: (N, n, 58) what they showed before `first`, if not a neutral face.
         workers: threads.
+        chunk: listeners that are drawn together, by one thread; other numbers change the rounding.
         plans: return (coefficients, plans) instead, plans being (N, P, horizon, 58) as decoded, before any smoothing
             and bounds: plan i starts at frame first + i * hop.
 
@@ -90,7 +101,7 @@ def free_run(
     wanted = horizon if plans else min(how.hop + (LOOKAHEAD if how.smooth else 0), horizon)
 
     def run(row: int) -> None:
-        rows = np.arange(row, min(row + CHUNK, count))
+        rows = np.arange(row, min(row + chunk, count))
         planner = Planner(networks, [int(seed) for seed in seeds[rows]], how)
         if shown is not None:
             planner.begin(first, shown[rows])
@@ -104,7 +115,7 @@ def free_run(
                 raw[rows, i] = made.of(made.drawn)
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        list(pool.map(run, range(0, count, CHUNK)))
+        list(pool.map(run, range(0, count, chunk)))
     return out if raw is None else (out, raw)
 
 

@@ -19,8 +19,8 @@ from reactdiff_ros.resources import resource_path
 
 PRESET: Final = "live"
 MANIFEST: Final = "manifest.json"
-FORMAT: Final = 2
-GRAPHS: Final = ("encoder", "vae_encoder", "vae_decoder", "attributes", "context", "denoiser")
+FORMAT: Final = 3
+GRAPHS: Final = ("encoder", "encoder_sequence", "vae_encoder", "vae_decoder", "attributes", "context", "denoiser")
 MOST: Final = {"horizon": 256, "past": 256, "speech": 256, "encoder_layers": 16, "denoiser_layers": 64, "dilation": 16}
 """Largest of these sizes; of the others OTHERS_MOST. The live preset's are below a tenth of them."""
 OTHERS_MOST: Final = 4096

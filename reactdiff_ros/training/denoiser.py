@@ -6,6 +6,8 @@ L latents, D width, C context tokens (1 + speech + past: conditions, speaker, ow
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -14,6 +16,8 @@ from .layers import Attention, attend, feed_forward
 from .shape import Shape
 
 _MODULATIONS = 6
+_SCALES = (0, 2, 4)
+"""Which of them are scales; the others are shifts."""
 _FREQUENCIES = 16
 
 Context = tuple[Tensor, Tensor, Tensor]
@@ -30,17 +34,15 @@ class DenoiserLayer(nn.Module):  # type: ignore[misc]
         self.mlp = feed_forward(width)
         self.modulation = nn.Parameter(torch.zeros(_MODULATIONS, width))
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor, level: Tensor) -> Tensor:
-        """X (N, M, H, D); keys and values (N, heads, C, dh); mask (N, 1, M, 1, C); level (N, M, 6, D)."""
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor, m: Sequence[Tensor]) -> Tensor:
+        """X (N, M, H, D); keys and values (N, heads, C, dh); mask (N, 1, M H, C); m: 6 of (N, M or 1, 1, D)."""
         contexts, stretches, frames = x.shape[:3]
-        m = (level + self.modulation)[:, :, :, None].unbind(2)
-        h = (self.norm1(x) * (1 + m[0]) + m[1]).flatten(0, 1)
-        x = x + self.own(h, h).unflatten(0, (contexts, stretches))
-        h = (self.norm2(x) * (1 + m[2]) + m[3]).flatten(1, 2)
-        rows = mask.expand(-1, -1, -1, frames, -1).flatten(2, 3)
-        mixed = self.cross.join(attend(self.cross.split(self.cross.q(h)), keys, values, rows))
+        h = (self.norm1(x) * m[0] + m[1]).flatten(0, 1)
+        x = x + self.own.within(h).unflatten(0, (contexts, stretches))
+        h = (self.norm2(x) * m[2] + m[3]).flatten(1, 2)
+        mixed = self.cross.join(attend(self.cross.split(self.cross.q(h)), keys, values, mask))
         x = x + mixed.unflatten(1, (stretches, frames))
-        h = self.norm3(x) * (1 + m[4]) + m[5]
+        h = self.norm3(x) * m[4] + m[5]
         out: Tensor = x + self.mlp(h)
         return out
 
@@ -81,19 +83,34 @@ class Denoiser(nn.Module):  # type: ignore[misc]
         values = [layer.cross.split(layer.cross.v(memory)) for layer in self.layers]
         return torch.stack(keys, dim=1), torch.stack(values, dim=1), self.condition_level(F.silu(told))
 
+    def modulations(self, angle: Tensor, told: Tensor) -> Tensor:
+        """What modulates each layer (N, A, 6 layers, D) at noise angles (N, A) in 0 (clean) .. pi/2 (noise), given what
+        the conditions add (N, 6 D): scales and shifts in turn.
+        """
+        frequency = torch.exp(torch.linspace(0.0, 3.5, _FREQUENCIES, device=angle.device))
+        phase = angle[..., None] * frequency
+        level = self.level_in(torch.cat([torch.sin(phase), torch.cos(phase)], dim=-1)) + told[:, None]
+        one = torch.zeros(_MODULATIONS, 1, device=angle.device)
+        one[list(_SCALES)] = 1.0
+        own = torch.stack([layer.modulation + one for layer in self.layers])
+        modulated: Tensor = (level.unflatten(-1, (1, _MODULATIONS, -1)) + own).flatten(2, 3)
+        return modulated
+
     def velocity(self, z: Tensor, angle: Tensor, context: Context, mask: Tensor) -> Tensor:
-        """Velocity (N, M, H, L) of noisy latents `z` at noise angles (N, M) in 0 (clean) .. pi/2 (noise).
+        """Velocity (N, M, H, L) of noisy latents `z` at noise angles (N, M), or (N, 1) where all stretches have one.
 
         `mask` (N, M, C) is 0 for context tokens that a stretch may see and `layers.MASKED` for others.
         """
         keys, values, told = context
-        frequency = torch.exp(torch.linspace(0.0, 3.5, _FREQUENCIES, device=z.device))
-        phase = angle[..., None] * frequency
-        level = self.level_in(torch.cat([torch.sin(phase), torch.cos(phase)], dim=-1)) + told[:, None]
-        level = level.unflatten(-1, (_MODULATIONS, -1))
+        return self.modulated(z, self.modulations(angle, told), keys, values, mask)
+
+    def modulated(self, z: Tensor, modulations: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        """The same with (N, M or 1, 6 layers, D) of `modulations`, which all evaluations of a plan can share."""
         x = self.from_latent(z) + self.slot[: z.shape[2]]
-        # unbind, because each select would cost its backward pass a tensor of zeros.
-        for layer, k, v in zip(self.layers, keys.unbind(1), values.unbind(1), strict=True):
-            x = layer(x, k, v, mask[:, None, :, None, :], level)
+        rows = mask[:, None, :, None, :].expand(-1, -1, -1, z.shape[2], -1).flatten(2, 3)
+        # unbind and split, because each select would cost its backward pass a tensor of zeros.
+        m = modulations.split(1, dim=2)
+        for i, (layer, k, v) in enumerate(zip(self.layers, keys.unbind(1), values.unbind(1), strict=True)):
+            x = layer(x, k, v, rows, m[_MODULATIONS * i : _MODULATIONS * (i + 1)])
         out: Tensor = self.out(self.norm(x))
         return out

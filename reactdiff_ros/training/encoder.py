@@ -37,8 +37,7 @@ class ClassFusion(nn.Module):  # type: ignore[misc]
         tokens = [p(x) * observed[:, i : i + 1] for i, (p, x) in enumerate(zip(self.projections, streams, strict=True))]
         first = torch.zeros_like(tokens[0])
         x = torch.stack([first, *tokens], dim=1) + self.kind
-        normed = self.norm1(x)
-        x = x + self.attention(normed, normed, key_mask(observed))
+        x = x + self.attention.within(self.norm1(x), key_mask(observed))
         return x + self.mlp(self.norm2(x))
 
 
@@ -61,19 +60,18 @@ class Temporal(nn.Module):  # type: ignore[misc]
         self.age = nn.Parameter(torch.zeros(heads, window))
         self.mlp = feed_forward(width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """A whole sequence (B, T, D), its frames sorted by phase of the stride so that none is attended to in vain."""
-        batch, frames, stride = x.shape[0], x.shape[1], self.stride
-        padded = F.pad(x, (0, 0, 0, -frames % stride))
-        phases = padded.unflatten(1, (-1, stride)).transpose(1, 2).flatten(0, 1)
-        normed = self.norm1(phases)
-        phases = phases + self.attention(normed, normed, self._bias(phases.shape[1]))
+    def forward(self, x: Tensor, number: Tensor) -> Tensor:
+        """A whole sequence (B, T, D), T a multiple of the stride, its frames sorted by phase of the stride so that none
+        is attended to in vain. `number` (T,) counts the frames.
+        """
+        batch, frames, width = x.shape
+        phases = x.reshape(batch, -1, self.stride, width).transpose(1, 2).reshape(batch * self.stride, -1, width)
+        phases = phases + self.attention.within(self.norm1(phases), self._bias(number[:: self.stride]))
         phases = phases + self.mlp(self.norm2(phases))
-        return phases.unflatten(0, (batch, stride)).transpose(1, 2).flatten(1, 2)[:, :frames]
+        return phases.reshape(batch, self.stride, -1, width).transpose(1, 2).reshape(batch, frames, width)
 
-    def _bias(self, frames: int) -> Tensor:
-        index = torch.arange(frames, device=self.age.device)
-        age = index[:, None] - index[None, :]
+    def _bias(self, number: Tensor) -> Tensor:
+        age = (number[:, None] - number[None, :]) // self.stride
         bias = F.embedding(age.clamp(0, self.window - 1), self.age.T).permute(2, 0, 1)
         return bias.masked_fill((age < 0) | (age >= self.window), MASKED)
 
@@ -83,8 +81,8 @@ class Temporal(nn.Module):  # type: ignore[misc]
 
         Returns the output and the new frame's keys and values (B, heads, 1, dh).
         """
-        normed, a = self.norm1(x), self.attention
-        q, key, value = a.split(a.q(normed)), a.split(a.k(normed)), a.split(a.v(normed))
+        a = self.attention
+        q, key, value = a.projected(self.norm1(x))
         bias = self.age.flip(-1)[None, :, None, :] + F.pad(mask, (0, 1))
         mixed = attend(q, torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2), bias)
         x = x + a.join(mixed)
@@ -122,10 +120,17 @@ class Encoder(nn.Module):  # type: ignore[misc]
 
     def forward(self, features: Tensor, observed: Tensor) -> Tensor:
         """Tokens (B, T, D) of whole sequences."""
+        frames = features.shape[1]
+        more = -frames % max(layer.stride for layer in self.layers)
+        number = torch.arange(frames + more, device=features.device)
+        return self.tokens(F.pad(features, (0, 0, 0, more)), F.pad(observed, (0, 0, 0, more)), number)[:, :frames]
+
+    def tokens(self, features: Tensor, observed: Tensor, number: Tensor) -> Tensor:
+        """The same for a multiple of the longest stride, with (T,) numbers of the frames; for export, too."""
         batch, frames = features.shape[:2]
-        x = self.fuse(features.flatten(0, 1), observed.flatten(0, 1)).unflatten(0, (batch, frames))
+        x = self.fuse(features.flatten(0, 1), observed.flatten(0, 1)).reshape(batch, frames, -1)
         for layer in self.layers:
-            x = layer(x)
+            x = layer(x, number)
         tokens: Tensor = self.norm(x)
         return tokens
 

@@ -22,7 +22,8 @@ from .config import config_from
 from .history import runs_of
 from .nets import EncoderStep, Model
 
-OPSET = 17
+OPSET = 20
+"""The first with Gelu as one operator."""
 HALVES = ("encoder", "denoiser", "vae_decoder")
 """Graphs that are written in float16 as well."""
 CHECK = "check.json"
@@ -138,13 +139,17 @@ class _Call(nn.Module):  # type: ignore[misc]
         return getattr(self.module, self.method)(*inputs)
 
 
-class _Velocity(nn.Module):  # type: ignore[misc]
+class Context(nn.Module):  # type: ignore[misc]
+    """What all evaluations of a stretch share, and what is each evaluation's own but follows from its angle."""
+
     def __init__(self, denoiser: nn.Module) -> None:
         super().__init__()
         self.denoiser = denoiser
 
-    def forward(self, z: Tensor, angle: Tensor, keys: Tensor, values: Tensor, told: Tensor, mask: Tensor) -> Any:
-        return self.denoiser.velocity(z, angle, (keys, values, told), mask)
+    def forward(self, speaker: Tensor, past: Tensor, conditions: Tensor, angles: Tensor) -> Any:
+        keys, values, told = self.denoiser.context(speaker, past, conditions)
+        modulations = self.denoiser.modulations(angles[None], told)
+        return keys, values, modulations.transpose(0, 1)[:, :, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +181,10 @@ def _graphs(model: Model) -> list[_Graph]:
     head, context = s.width // s.heads, 1 + s.speech + s.past
     cache = torch.zeros(2, s.encoder_layers, 2, s.heads, s.window - 1, head)
     keys = torch.zeros(2, s.denoiser_layers, s.heads, context, head)
+    modulations = denoiser.modulations(torch.full((2, 1), 0.7), torch.zeros(2, 6 * s.width))
     speakers, listeners = {0: "speakers"}, {0: "listeners"}
     frames, stretches = listeners | {1: "frames"}, listeners | {1: "stretches"}
+    sequence = speakers | {1: "frames"}
     latents = {"latents": torch.randn(2, 22, s.latent)}
     return [
         _Graph(
@@ -190,6 +197,16 @@ def _graphs(model: Model) -> list[_Graph]:
             {"features": speakers, "observed": speakers, "cache": speakers, "token": speakers, "new": speakers},
         ),
         _Graph(
+            "encoder_sequence", _Call(model.encoder, "tokens"),
+            {
+                "features": torch.randn(2, 4 * s.longest_stride, FEATURE_COUNT),
+                "observed": torch.ones(2, 4 * s.longest_stride, STREAM_COUNT),
+                "number": torch.arange(4 * s.longest_stride),
+            },
+            ("tokens",),
+            {"features": sequence, "observed": sequence, "number": {0: "frames"}, "tokens": sequence},
+        ),
+        _Graph(
             "vae_encoder", _Call(vae, "encode"), {"listener": torch.randn(2, 22, COEFFICIENT_COUNT)}, ("latents",),
             {"listener": frames, "latents": frames},
         ),
@@ -198,24 +215,27 @@ def _graphs(model: Model) -> list[_Graph]:
             "attributes", _Call(vae, "attributes"), latents, ("attributes",), {"latents": frames, "attributes": frames}
         ),
         _Graph(
-            "context", _Call(denoiser, "context"),
+            "context", Context(denoiser),
             {
                 "speaker": torch.randn(2, s.speech, s.width), "past": torch.randn(2, s.past, s.latent),
-                "conditions": torch.zeros(2, s.conditions),
+                "conditions": torch.zeros(2, s.conditions), "angles": torch.tensor([1.5, 0.7, 0.1]),
             },
-            ("keys", "values", "told"),
-            {name: listeners for name in ("speaker", "past", "conditions", "keys", "values", "told")},
+            ("keys", "values", "modulations"),
+            {
+                **{name: listeners for name in ("speaker", "past", "conditions", "keys", "values")},
+                "angles": {0: "steps"}, "modulations": {0: "steps", 1: "listeners"},
+            },
         ),
         _Graph(
-            "denoiser", _Velocity(denoiser),
+            "denoiser", _Call(denoiser, "modulated"),
             {
-                "z": torch.randn(2, 3, s.horizon // 2, s.latent), "angle": torch.full((2, 3), 0.7), "keys": keys,
-                "values": keys, "told": torch.zeros(2, 6 * s.width), "mask": torch.zeros(2, 3, context),
+                "z": torch.randn(2, 3, s.horizon // 2, s.latent), "modulations": modulations,
+                "keys": keys, "values": keys, "mask": torch.zeros(2, 3, context),
             },
             ("velocity",),
             {
-                "z": stretches | {2: "frames"}, "angle": stretches, "keys": listeners, "values": listeners,
-                "told": listeners, "mask": stretches, "velocity": stretches | {2: "frames"},
+                "z": stretches | {2: "frames"}, "modulations": listeners, "keys": listeners, "values": listeners,
+                "mask": stretches, "velocity": stretches | {2: "frames"},
             },
         ),
     ]  # fmt: skip

@@ -46,6 +46,17 @@ class Attention(nn.Module):  # type: ignore[misc]
         q, k, v = self.split(self.q(x)), self.split(self.k(memory)), self.split(self.v(memory))
         return self.join(attend(q, k, v, mask))
 
+    def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (N, heads, T, D / heads) of x (N, T, D) in one product."""
+        parts = (self.q, self.k, self.v)
+        weight, bias = torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts])
+        q, k, v = F.linear(x, weight, bias).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v
+
+    def within(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attention of x (N, T, D) over itself."""
+        return self.join(attend(*self.projected(x), mask))
+
 
 def feed_forward(width: int, factor: int = 2) -> nn.Sequential:
     """Two-layer perceptron."""

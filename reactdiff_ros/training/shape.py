@@ -44,6 +44,11 @@ class Shape:
         return condition_count(self.max_lead)
 
     @property
+    def longest_stride(self) -> int:
+        """Frames between those that the last temporal layer of the encoder looks at."""
+        return int(self.dilation ** (self.encoder_layers - 1))
+
+    @property
     def reach(self) -> int:
         """Frames that the encoder looks back in all; training sequences should be as long."""
         strides = (int(self.dilation**i) for i in range(self.encoder_layers))

@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.backends.base import Backend
-from reactdiff_ros.model.emphasis import responses
+from reactdiff_ros.model.emphasis import ORDER, responses
 from reactdiff_ros.model.solvers import angles, fitted_multistep
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights
@@ -145,8 +145,8 @@ def torch_backend(weights: Weights, threads: int) -> Backend:
 
 
 def our_window(model: Model, timer: Timer, *, compiled: bool = False) -> Window:
-    """Ours: the window in stretches of the horizon, each continuing the one before; the speaker's window in one pass
-    of the causal encoder. The last stretch reaches beyond the window; its time counts in full.
+    """Ours: the window in stretches of the horizon, the last one shorter, each continuing the one before; the speaker's
+    window in one pass of the causal encoder.
     """
     s, vae, denoiser = model.shape, model.vae, model.denoiser
     velocity: Any = torch.compile(denoiser.velocity) if compiled else denoiser.velocity
@@ -168,10 +168,12 @@ def our_window(model: Model, timer: Timer, *, compiled: bool = False) -> Window:
                 context = denoiser.context(heard, past, torch.zeros(samples, s.conditions))
 
                 def at(z: Tensor, angle: float, context: Any = context) -> Any:
-                    return velocity(z, torch.full((samples, 1), angle), context, mask)
+                    return velocity(z, torch.full((1, 1), angle), context, mask)
 
-                noise = torch.randn(samples, 1, s.horizon, s.latent, generator=generator)
-                new = vae.emphasis.latents(fitted_multistep(at, noise, angles(steps)), past[:, None, -2:], weights)
+                frames = min(s.horizon, WINDOW - start)
+                noise = torch.randn(samples, 1, frames, s.latent, generator=generator)
+                weighed = weights[:frames, : ORDER + frames]
+                new = vae.emphasis.latents(fitted_multistep(at, noise, angles(steps)), past[:, None, -ORDER:], weighed)
                 drawn.append(new[:, 0])
                 past = torch.cat([past, new[:, 0]], dim=1)[:, -s.past :]
             sampled = timer()

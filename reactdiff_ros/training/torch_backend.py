@@ -15,7 +15,7 @@ from reactdiff_ros.model.solvers import fitted_multistep
 from reactdiff_ros.model.weights import Weights, find_weights
 from reactdiff_ros.types import FloatArray
 
-from .export import export_model
+from .export import Context, export_model
 from .nets import EncoderStep, Model, Shape
 
 
@@ -43,10 +43,7 @@ class Torch:
         vae, denoiser = self._model.vae, self._model.denoiser
         calls: dict[str, Any] = {
             "encoder": self._step, "vae_encoder": vae.encode, "vae_decoder": vae.decode, "attributes": vae.attributes,
-            "context": denoiser.context,
-            "denoiser": lambda z, angle, keys, values, told, mask: denoiser.velocity(
-                z, angle, (keys, values, told), mask
-            ),
+            "context": Context(denoiser), "denoiser": denoiser.modulated, "encoder_sequence": self._model.encoder,
         }  # fmt: skip
         out = calls[graph](*(self._there(array) for array in inputs.values()))
         return [_back(part) for part in (out if isinstance(out, tuple) else (out,))]
@@ -60,7 +57,7 @@ class Torch:
 
         def velocity(z: Tensor, angle: float) -> Tensor:
             batch = z if strength is None else torch.cat([z, z], dim=1)
-            level = torch.full(batch.shape[:2], angle, device=self._device)
+            level = torch.full((len(batch), 1), angle, device=self._device)
             v = self._model.denoiser.velocity(batch, level, context, mask)
             if strength is None:
                 return v

@@ -102,13 +102,12 @@ def in_turn(
 
 
 def our_graph_window(networks: Networks, timer: Callable[[], float]) -> Window:
-    """Ours as it ships: the speaker's frames one by one through the cached encoder, stretches of the horizon."""
+    """Ours as it ships: the speaker's window in one pass of the encoder, stretches of the horizon, the last one shorter."""
     rng = np.random.default_rng(0)
     s = networks.shape
-    features = rng.standard_normal((WINDOW, 1, FEATURE_COUNT)).astype(np.float32)
+    features = rng.standard_normal((1, WINDOW, FEATURE_COUNT)).astype(np.float32)
 
     def window(steps: int, samples: int) -> dict[str, float]:
-        how = Sampling(steps=steps, block=s["horizon"])
         begin = timer()
         tokens = np.concatenate([np.zeros((s["speech"], s["width"]), np.float32), _tokens(networks, features)])
         encoded = timer()
@@ -117,8 +116,9 @@ def our_graph_window(networks: Networks, timer: Callable[[], float]) -> Window:
         made = [past]
         for start in range(0, WINDOW, s["horizon"]):
             heard = np.repeat(tokens[None, start : start + s["speech"]], samples, axis=0)
-            noise = rng.standard_normal((samples, 1, s["horizon"], s["latent"])).astype(np.float32)
-            made.append(draw(networks, heard, missing, past, told, noise, how)[:, 0])
+            frames = min(s["horizon"], WINDOW - start)
+            noise = rng.standard_normal((samples, 1, frames, s["latent"])).astype(np.float32)
+            made.append(draw(networks, heard, missing, past, told, noise, Sampling(steps=steps, block=frames))[:, 0])
             past = np.concatenate([past, made[-1]], axis=1)[:, -s["past"] :]
         sampled = timer()
         whole = np.concatenate(made, axis=1)[:, s["past"] - VAE_CONTEXT :]
@@ -128,10 +128,12 @@ def our_graph_window(networks: Networks, timer: Callable[[], float]) -> Window:
     return window
 
 
-def our_clip(networks: Networks, timer: Callable[[], float], seconds: float) -> Window:
-    """Ours on a whole clip, as `evaluate` draws it: streams, each with its own past, plans every 4 frames."""
+def our_clip(networks: Networks, timer: Callable[[], float], seconds: float, threads: int) -> Window:
+    """Ours on a whole clip, as `evaluate` draws it: streams, each with its own past, plans every 4 frames. Each thread
+    draws its share of the streams.
+    """
     frames = round(seconds * REACTION_RATE_HZ)
-    features = np.random.default_rng(0).standard_normal((frames, 1, FEATURE_COUNT)).astype(np.float32)
+    features = np.random.default_rng(0).standard_normal((1, frames, FEATURE_COUNT)).astype(np.float32)
 
     def window(steps: int, samples: int) -> dict[str, float]:
         begin = timer()
@@ -139,21 +141,18 @@ def our_clip(networks: Networks, timer: Callable[[], float], seconds: float) -> 
         encoded = timer()
         speaker = np.zeros(samples, dtype=np.int64)
         how = replace(Sampling(), steps=steps)
-        free_run(networks, tokens, ordinary(samples), speaker_of=speaker, seeds=np.arange(samples), how=how)
+        free_run(
+            networks, tokens, ordinary(samples), speaker_of=speaker, seeds=np.arange(samples), how=how,
+            workers=threads, chunk=-(-samples // threads),
+        )  # fmt: skip
         return {"encode": encoded - begin, "steps": timer() - encoded, "decode": 0.0}
 
     return window
 
 
 def _tokens(networks: Networks, features: FloatArray) -> FloatArray:
-    """Tokens (T, D) of features (T, 1, F), frame by frame."""
-    cache, observed = networks.new_cache(), np.ones((1, STREAM_COUNT), dtype=np.float32)
-    tokens = []
-    for frame in features:
-        token, new = networks.encode(frame, observed, cache)
-        cache.push(new)
-        tokens.append(token[0])
-    return np.stack(tokens)
+    """Tokens (T, D) of features (1, T, F)."""
+    return networks.encode_sequence(features, np.ones((1, features.shape[1], STREAM_COUNT), dtype=np.float32))[0]
 
 
 def figures(plan: Plan, found: Measured, ten: Mapping[str, Case], clip: Case) -> dict[str, Any]:

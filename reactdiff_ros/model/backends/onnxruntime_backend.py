@@ -68,19 +68,20 @@ class OnnxRuntimeCpu:
 
     def stretch(self, job: Stretch) -> FloatArray:
         """See `base.Backend`. One call of the denoiser an evaluation."""
-        keys, values, told = self.run(
-            "context", {"speaker": job.speaker, "past": job.past, "conditions": job.conditions}
+        angles = np.array(job.schedule, dtype=np.float32)
+        keys, values, modulations = self.run(
+            "context", {"speaker": job.speaker, "past": job.past, "conditions": job.conditions, "angles": angles}
         )
+        modulation = dict(zip(job.schedule, modulations, strict=True))
         count, stretches = job.mask.shape[:2]
         candidates = job.noise.shape[1]
-        context = {"keys": keys, "values": values, "told": told, "mask": job.mask}
+        context = {"keys": keys, "values": values, "mask": job.mask}
         run = self._denoiser_for(count, stretches, job.noise.shape[2]).run
         strength = job.strength
 
         def velocity(z: FloatArray, angle: float) -> FloatArray:
             batch = z if strength is None else np.concatenate([z, z], axis=1)
-            level = np.full((count, stretches), angle, dtype=np.float32)
-            v: FloatArray = run(None, {**context, "z": batch, "angle": level})[0]
+            v: FloatArray = run(None, {**context, "z": batch, "modulations": modulation[angle]})[0]
             if strength is None:
                 return v
             seeing, blind = v[:, :candidates], v[:, candidates:]

@@ -21,6 +21,8 @@ from reactdiff_ros.model.solvers import multistep_weights
 NAME: Final = "sampler"
 DENOISER: Final = "denoiser/"
 SOLVER: Final = "solver/"
+ANGLES: Final = "angles"
+"""The context network's input that is a constant here."""
 """What names of the loop's own nodes begin with; in half precision they stay in float32."""
 
 
@@ -37,23 +39,25 @@ def sampler_graph(context: Path, denoiser: Path, schedule: Sequence[float], *, g
 
     before, step = onnx.load(str(context)), onnx.load(str(denoiser))
     loop = _Loop(onnx, step, guided)
+    loop.modulate(schedule)
     nodes = list(before.graph.node)
     z: str = "noise"
     last: str | None = None
     for i, (newer, older) in enumerate(multistep_weights(tuple(schedule))):
-        now = loop.velocity(z, schedule[i], i)
+        now = loop.velocity(z, i)
         terms = [(z, 1.0), (now, newer)] + ([(last, older)] if last is not None else [])
         z, last = loop.weighted(terms, f"z{i + 1}"), now
     final = schedule[-1]
-    now = loop.velocity(z, final, len(schedule) - 1)
+    now = loop.velocity(z, len(schedule) - 1)
     loop.weighted([(z, math.cos(final)), (now, -math.sin(final))], "drawn")
     names = ["N", "K", "H"]
     noise = _like(onnx, step, "z", "noise", names)
-    inputs = [*before.graph.input, _like(onnx, step, "mask", "mask", ["N", "M"]), noise]
+    given = [i for i in before.graph.input if i.name != ANGLES]
+    inputs = [*given, _like(onnx, step, "mask", "mask", ["N", "M"]), noise]
     if guided:
         inputs.append(onnx.helper.make_tensor_value_info("strength", onnx.TensorProto.FLOAT, ["N", 1, 1, 1]))
-    for given in before.graph.input:
-        given.type.tensor_type.shape.dim[0].dim_param = "N"
+    for told in given:
+        told.type.tensor_type.shape.dim[0].dim_param = "N"
     graph = onnx.helper.make_graph(
         [*nodes, *loop.nodes], NAME, inputs, [_like(onnx, step, "z", "drawn", names)],
         initializer=_initializers(before, step) + loop.constants,
@@ -68,22 +72,34 @@ class _Loop:
 
     def __init__(self, onnx: Any, step: Any, guided: bool) -> None:
         self._onnx, self._step, self._guided = onnx, step, guided
-        self._shared = {n: n for n in ("keys", "values", "told", "mask")}
+        self._shared = {n: n for n in ("keys", "values", "mask")}
         self._shared |= {t.name: DENOISER + t.name for t in step.graph.initializer}
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
-    def velocity(self, z: str, angle: float, number: int) -> str:
+    def modulate(self, schedule: Sequence[float]) -> None:
+        """Take what modulates each evaluation apart."""
+        self._constant(ANGLES, np.array(schedule, dtype=np.float32))
+        for i in range(len(schedule)):
+            at = self._constant(f"step{i}/number", np.array(i, dtype=np.int64))
+            self.nodes.append(
+                self._onnx.helper.make_node(
+                    "Gather", ["modulations", at], [f"step{i}/modulations"], name=f"step{i}/gather"
+                )
+            )
+
+    def velocity(self, z: str, number: int) -> str:
         """Name of the velocity (N, K, H, L) at z, guided if so wanted."""
         tag = f"step{number}/"
-        level = self._constant(f"{tag}angle", np.full((1, 1), angle, dtype=np.float32))
         batch = self._node("Concat", [z, z], f"{tag}both", axis=1) if self._guided else z
-        self._copy(tag, {"z": batch, "angle": level})
+        self._copy(tag, {"z": batch, "modulations": f"{tag}modulations"})
         out = f"{tag}velocity"
         if not self._guided:
             return out
         seeing, blind = f"{SOLVER}{tag}seeing", f"{SOLVER}{tag}blind"
-        self.nodes.append(self._onnx.helper.make_node("Split", [out], [seeing, blind], name=seeing, axis=1))
+        self.nodes.append(
+            self._onnx.helper.make_node("Split", [out], [seeing, blind], name=seeing, axis=1, num_outputs=2)
+        )
         more = self._node("Sub", [seeing, blind], f"{tag}difference")
         more = self._node("Mul", [more, "strength"], f"{tag}stronger")
         return self._node("Add", [blind, more], f"{tag}guided")

@@ -13,7 +13,7 @@ from reactdiff_ros.model.weights import Weights, sha256
 
 from .base import Precision
 
-GRAPHS_VERSION: Final = 1
+GRAPHS_VERSION: Final = 2
 """Of how graphs are put together here; another one makes other engines."""
 ROWS: Final = 64
 """Listeners or speakers that an engine takes at once; more go one part after another."""
