@@ -24,7 +24,7 @@ async def server() -> AsyncIterator[AvatarServer]:
 
 def session() -> aiohttp.ClientSession:
     """A browser: cookies of numbers too."""
-    return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=aiohttp.ClientTimeout(10))
+    return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=aiohttp.ClientTimeout(60))
 
 
 async def status(browser: aiohttp.ClientSession, url: str, **headers: str) -> int:
@@ -46,7 +46,7 @@ async def test_the_link_opens_page_files_values_and_websocket(server: AvatarServ
         for path in ("", "main.js", "api/status", "api/expression"):
             assert await status(browser, server.url + path) == 200
         async with browser.ws_connect(server.url + "ws") as line:
-            assert (await line.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT
+            assert (await line.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT
     async with session() as other:
         assert await status(other, server.url) == 401
         with pytest.raises(aiohttp.WSServerHandshakeError):

@@ -36,13 +36,13 @@ async def test_a_page_gets_the_robot_and_the_newest_tick(server: PreviewServer, 
     assert not server.watched
     server.show(b"first")
     async with session.ws_connect(server.url + "ws") as ws:
-        got = [await ws.receive(timeout=5), await ws.receive(timeout=5)]
+        got = [await ws.receive(timeout=60), await ws.receive(timeout=60)]
         assert {m.data for m in got} == {b"first", '{"type":"robot","name":"ohbot"}'}
         assert server.watched
         server.describe({"name": "ohbot", "error": "line 3: is missing"})
-        assert "line 3" in (await ws.receive(timeout=5)).data
+        assert "line 3" in (await ws.receive(timeout=60)).data
         server.show(b"second")
-        assert (await ws.receive(timeout=5)).data == b"second"
+        assert (await ws.receive(timeout=60)).data == b"second"
 
 
 async def test_what_a_page_wants(
@@ -53,7 +53,7 @@ async def test_what_a_page_wants(
         await ws.send_str('{"fps": 60, "play": "clip"}')
         for _ in range(BAD_INPUT_LIMIT):
             await ws.send_str('{"fps": 60, "arm": true}')
-        while (message := await ws.receive(timeout=5)).type is not aiohttp.WSMsgType.CLOSE:
+        while (message := await ws.receive(timeout=60)).type is not aiohttp.WSMsgType.CLOSE:
             pass
         assert "mean nothing here" in (message.extra or "")
     assert asked[0] == {"fps": 60, "play": "clip"}

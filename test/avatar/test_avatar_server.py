@@ -48,7 +48,7 @@ async def serve() -> AsyncIterator[Serve]:
 
 async def binary(ws: aiohttp.ClientWebSocketResponse) -> bytes:
     while True:
-        message = await ws.receive(timeout=5)
+        message = await ws.receive(timeout=60)
         assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), message
         if message.type is aiohttp.WSMsgType.BINARY:
             return bytes(message.data)
@@ -56,7 +56,7 @@ async def binary(ws: aiohttp.ClientWebSocketResponse) -> bytes:
 
 async def closing(ws: aiohttp.ClientWebSocketResponse) -> tuple[int | None, str]:
     while True:
-        message = await ws.receive(timeout=5)
+        message = await ws.receive(timeout=60)
         if message.type is aiohttp.WSMsgType.CLOSE:
             return message.data, message.extra or ""
         assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), message
@@ -245,7 +245,7 @@ async def test_no_stale_face_for_a_new_page(session: aiohttp.ClientSession) -> N
         await until(server.fresh)
         await until(lambda: not server.fresh())
         async with session.ws_connect(url + "ws") as ws:
-            message = await ws.receive(timeout=5)
+            message = await ws.receive(timeout=60)
             assert message.type is aiohttp.WSMsgType.TEXT
             assert "neutral" in json.loads(message.data)["page"]["reason"]
             server.show(frame(2))
@@ -338,7 +338,7 @@ async def test_broken_websocket_frames(serve: Serve, session: aiohttp.ClientSess
     writer.write(UPGRADE.encode())
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" * 50)
-    await asyncio.wait_for(reader.read(), 5)
+    await asyncio.wait_for(reader.read(), 60)
     writer.close()
     await until(lambda: server.stats()["clients"] == 0)
     async with session.get(server.url + "ws") as answer:
@@ -352,7 +352,7 @@ async def test_a_pages_rate_reaches_the_status(serve: Serve, session: aiohttp.Cl
         await until(lambda: server.stats()["clients_fps"] == [59.9])
         server.status({"rates_hz": {"speaker/frame": 25.0}})
         while True:
-            message = await ws.receive(timeout=5)
+            message = await ws.receive(timeout=60)
             told = json.loads(message.data)
             if told["graph"]:
                 break
@@ -367,10 +367,10 @@ async def test_candidates_go_to_the_pages_that_ask_for_them(serve: Serve, sessio
         await other.send_str('{"fps":60,"candidates":false}')
         await until(server.wants_candidates)
         server.candidates(np.full((3, 16, 58), np.nan, np.float32), 1, 25.0)
-        while (told := json.loads((await asks.receive(timeout=5)).data))["type"] != "candidates":
+        while (told := json.loads((await asks.receive(timeout=60)).data))["type"] != "candidates":
             pass
         assert (told["chosen"], len(told["nod"]), len(told["smile"][0])) == (1, 3, 16)
         server.status({"speaker": {}})
-        while "speaker" not in (message := json.loads((await other.receive(timeout=5)).data)).get("graph", {}):
+        while "speaker" not in (message := json.loads((await other.receive(timeout=60)).data)).get("graph", {}):
             assert message["type"] == "status", "nothing that was not asked for"
     await until(lambda: not server.wants_candidates())

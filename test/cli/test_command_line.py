@@ -153,6 +153,7 @@ def test_figures_that_cannot_be_read_are_a_sentence(tmp_path: Path, capfd: pytes
     assert "make bench" in capfd.readouterr().err
 
 
+@pytest.mark.real_time
 def test_devices_are_asked_in_bounded_time(tmp_path: Path) -> None:
     from reactdiff_ros.cli.devices import MicrophoneQuestion, cameras
 

@@ -39,7 +39,7 @@ def emulated(profile: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str
         yield process, Path(lines[1].split(": ")[1].strip())
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
 
 
 def answered(process: subprocess.Popen[str], script: list[tuple[str, str]]) -> str:
@@ -72,6 +72,7 @@ SCRIPT = [
 ]
 
 
+@pytest.mark.real_time
 @pytest.mark.timeout(120)
 def test_a_robot_is_emulated_and_calibrated_from_one_terminal_to_the_other(tmp_path: Path) -> None:
     profile_of(tmp_path, "maestro", neck=joint("us", 3))
@@ -80,7 +81,7 @@ def test_a_robot_is_emulated_and_calibrated_from_one_terminal_to_the_other(tmp_p
     with emulated(tmp_path / "bench.yaml", tmp_path / "dev") as (_, profile):
         process = reactdiff("robot", "calibrate", str(profile), "--output", str(output))
         said = answered(process, SCRIPT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=90) == 0
     assert "1 joints calibrated; the old file is" in said
     assert load_calibration(output) == {"neck": Calibration(3, 0, 15, 1115, 1915)}
     assert (tmp_path / "found.json.1.bak").read_text() == "{}"
@@ -96,7 +97,7 @@ def test_ctrl_c_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
         while "fingers off" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=90)
     assert process.returncode == 1
     assert errors.strip() == "reactdiff: the calibration was stopped"
     assert not (tmp_path / "found.json").exists()
@@ -198,7 +199,7 @@ def test_an_emulator_that_is_ended_leaves_nothing_behind(tmp_path: Path, number:
     with emulated(tmp_path / "bench.yaml", tmp_path / "dev") as (process, profile):
         assert profile.exists()
         process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(90) == 0
     assert list((tmp_path / "dev").iterdir()) == []
 
 

@@ -33,7 +33,7 @@ def axes(*numbers: int, **changes: object) -> dict[str, Axis]:
     return {f"j{n}": axis(n, **changes) for n in numbers}
 
 
-def until(condition: Callable[[], bool], work: Callable[[], object], seconds: float = 20.0) -> bool:
+def until(condition: Callable[[], bool], work: Callable[[], object], seconds: float = 60.0) -> bool:
     """Work until the condition holds; False when it does not within the time."""
     end = time.monotonic() + seconds
     while not condition():
@@ -43,7 +43,7 @@ def until(condition: Callable[[], bool], work: Callable[[], object], seconds: fl
     return True
 
 
-def sweep(driver: Driver, target: dict[str, float], seconds: float = 20.0, within: float = 0.5) -> bool:
+def sweep(driver: Driver, target: dict[str, float], seconds: float = 60.0, within: float = 0.5) -> bool:
     """Command `target` until every joint measures it."""
 
     def there() -> bool:

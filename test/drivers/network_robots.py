@@ -37,7 +37,7 @@ class Robot:
         """What it serves."""
 
     def _run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10.0)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60.0)
 
     async def _start(self) -> None:
         app = web.Application()

@@ -55,7 +55,7 @@ def driver(robot, tmp_path, hands):
 
 
 def settle(driver, condition):
-    assert until(condition, lambda: driver.poll(0.001) or time.sleep(0.005), 10.0)
+    assert until(condition, lambda: driver.poll(0.001) or time.sleep(0.005), 60.0)
 
 
 def test_it_asks_to_be_let_in_before_anything_else(robot, driver):
@@ -153,6 +153,7 @@ def test_nobody_there_is_one_sentence(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.real_time
 def test_a_robot_that_does_not_read_never_makes_a_command_wait(robot, driver):
     driver.arm("jaw_open", 0.0)
     robot.reading = False

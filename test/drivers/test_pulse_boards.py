@@ -46,6 +46,7 @@ def maestro(tmp_path: Path) -> Iterator[Maestro]:
     rig.wire.pull()
 
 
+@pytest.mark.real_time
 def test_a_maestro_is_armed_channel_by_channel_and_obeys(maestro: Maestro) -> None:
     assert maestro.driver.check() == {}
     assert maestro.driver.arm("j0", 5.0) is None
@@ -64,6 +65,7 @@ def test_a_maestro_is_armed_channel_by_channel_and_obeys(maestro: Maestro) -> No
     assert maestro.driver.armed == frozenset()
 
 
+@pytest.mark.real_time
 def test_a_maestro_without_serial_timeout_is_not_armed(tmp_path: Path) -> None:
     rig = Maestro(tmp_path, timeout_s=0.0)
     with rig.wire:
@@ -81,12 +83,14 @@ def test_a_maestro_without_serial_timeout_is_not_armed(tmp_path: Path) -> None:
         rig.driver.close()
 
 
+@pytest.mark.real_time
 def test_arming_alone_tries_the_timeout_too(maestro: Maestro) -> None:
     assert maestro.driver.arm("j3", 0.0) is None
     maestro.driver.poll(0.05)
     assert maestro.board.channels[3].target == 6000
 
 
+@pytest.mark.real_time
 def test_after_a_silence_the_board_has_gone_home_and_nothing_jumps(maestro: Maestro) -> None:
     assert maestro.driver.arm("j0", 0.0) is None
     channel = maestro.board.channels[0]
@@ -102,6 +106,7 @@ def test_after_a_silence_the_board_has_gone_home_and_nothing_jumps(maestro: Maes
     assert maestro.driver.faults() == {}
 
 
+@pytest.mark.real_time
 def test_after_a_silence_a_check_reads_and_clears_the_boards_error(maestro: Maestro) -> None:
     assert maestro.driver.arm("j0", 0.0) is None
     assert until(lambda: bool(maestro.board.errors & 1 << 5), lambda: None)
@@ -114,6 +119,7 @@ def test_after_a_silence_a_check_reads_and_clears_the_boards_error(maestro: Maes
     assert maestro.driver.arm("j0", 0.0) is None
 
 
+@pytest.mark.real_time
 def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> None:
     assert maestro.driver.check() == {}
     assert maestro.driver.arm("j0", 0.0) is None
@@ -134,6 +140,7 @@ def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> Non
     assert maestro.driver.arm("j0", 0.0) is None
 
 
+@pytest.mark.real_time
 def test_broken_commands_are_told(maestro: Maestro) -> None:
     assert maestro.driver.arm("j0", 0.0) is None
     with maestro.wire.lock:

@@ -31,7 +31,7 @@ def driver(robot, tmp_path):
 
 
 def settle(driver, condition):
-    assert until(condition, lambda: driver.poll(0.001) or time.sleep(0.005), 10.0)
+    assert until(condition, lambda: driver.poll(0.001) or time.sleep(0.005), 60.0)
 
 
 def test_what_is_measured_has_the_joints_names_and_units(robot, driver):
@@ -153,6 +153,7 @@ def test_somebody_else_who_takes_the_torque_away_is_noticed(robot, driver):
     assert driver.armed == frozenset()
 
 
+@pytest.mark.real_time
 def test_a_daemon_that_does_not_read_never_makes_a_command_wait(robot, driver):
     driver.arm("head_yaw", 0.0)
     robot.reading = False

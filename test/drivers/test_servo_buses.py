@@ -25,7 +25,10 @@ IDS = (1, 2, 5)
 
 
 IN_MEMORY = [(kind, "memory") for kind in KINDS]
-ALSO_ON_A_TERMINAL = [*IN_MEMORY, ("sts", "terminal"), ("load", "terminal")]
+ALSO_ON_A_TERMINAL = [
+    *IN_MEMORY,
+    *(pytest.param((kind, "terminal"), marks=pytest.mark.real_time, id=f"{kind}-terminal") for kind in ("sts", "load")),
+]
 
 
 class Bench:

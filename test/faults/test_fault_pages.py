@@ -58,7 +58,7 @@ def serve():
 
 
 def until(condition) -> None:
-    end_s = time.monotonic() + 20.0
+    end_s = time.monotonic() + 60.0
     while not condition() and time.monotonic() < end_s:
         threading.Event().wait(0.02)
     assert condition()

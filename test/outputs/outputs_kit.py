@@ -45,7 +45,7 @@ def receiver() -> socket.socket:
     """A UDP socket on a free port of this machine."""
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     opened.bind(("127.0.0.1", 0))
-    opened.settimeout(5.0)
+    opened.settimeout(60.0)
     return opened
 
 

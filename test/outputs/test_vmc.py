@@ -18,7 +18,7 @@ class Receiver:
         dispatcher = Dispatcher()
         dispatcher.set_default_handler(self._on)
         self.server = BlockingOSCUDPServer(("127.0.0.1", 0), dispatcher)
-        self.server.timeout = 5.0
+        self.server.timeout = 60.0
         self.port = self.server.server_address[1]
 
     def _on(self, address, *arguments):

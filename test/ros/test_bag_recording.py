@@ -28,7 +28,7 @@ class Sink:
 
     def write(self, topic: str, stamp_ns: int, data: bytes) -> None:
         self.begun.set()
-        assert self.free.wait(10.0)
+        assert self.free.wait(60.0)
         if len(self.kept) == self.fails_at:
             raise OSError(28, "No space left on device")
         self.kept.append((topic, stamp_ns, data))
@@ -58,7 +58,7 @@ def test_a_slow_disk_costs_messages_that_are_counted_and_never_the_caller(tmp_pa
     sink.free.clear()
     record, _ = recording(sink, tmp_path, queue_bytes=100)
     record.put("a", 0, b"x")
-    assert sink.begun.wait(10.0)  # that one is with the disk; what follows waits
+    assert sink.begun.wait(60.0)  # that one is with the disk; what follows waits
     for i in range(1, 11):
         record.put("a", i, bytes(30))
     assert record.dropped == {"a": 7}

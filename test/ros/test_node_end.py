@@ -30,7 +30,7 @@ def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
         assert node.stdout is not None
         assert node.stdout.readline() == "ready\n"
         os.kill(node.pid, signal.SIGTERM)
-        _, said = node.communicate(timeout=20.0)
+        _, said = node.communicate(timeout=60.0)
     finally:
         node.kill()
     assert node.returncode == 1

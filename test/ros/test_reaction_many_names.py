@@ -65,7 +65,7 @@ def test_a_worker_takes_a_kind_that_is_allowed_while_it_runs():
         worker.put("late", 1)
     worker.allow("late", 2)
     worker.put("late", 2)
-    assert done.wait(10)
+    assert done.wait(60)
     assert worker.stop()
     assert worker.waiting() == 0
     assert handled == [("late", 2)]
