@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os.path
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ class Camera:
     @property
     def paced(self) -> bool:
         """True for a live camera, whose pictures come in their own time; False for a file: the caller paces it."""
-        return not (isinstance(self.config.source, str) and Path(self.config.source).is_file())
+        return not (isinstance(self.config.source, str) and os.path.isfile(self.config.source))
 
     def open(self) -> None:
         """Open the camera and ask for size, rate and format.
@@ -233,7 +234,7 @@ def open_opencv(source: int | str) -> Capture:
                 todo="use a device index or URL, or an OpenCV built with GStreamer",
             )
         return cv2.VideoCapture(source, cv2.CAP_GSTREAMER)
-    if "://" not in source and not Path(source).exists():
+    if "://" not in source and not os.path.exists(source):  # of a text of any length
         raise DeviceError("there is no such camera or file", where=source[:120], todo=_todo(source))
     return cv2.VideoCapture(source, cv2.CAP_V4L2 if source.startswith("/dev/") else cv2.CAP_ANY)
 

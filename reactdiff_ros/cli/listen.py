@@ -261,13 +261,20 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
 
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.service_manager import ServiceManager
-    from reactdiff_ros.nodes.live_graph import FACE, LiveGraph, domain_of, graph_environment, state_folder, wanted_nodes
+    from reactdiff_ros.nodes.live_graph import (
+        LiveGraph,
+        domain_of,
+        first_nodes,
+        graph_environment,
+        state_folder,
+        wanted_nodes,
+    )
 
     manager = ServiceManager(os.environ)
     domain = domain_of(graph_environment(options))
     folder = state_folder() / "logs" / f"listen-{domain}{options.namespace.replace('/', '-')}"
     with LiveGraph(options, tell, folder) as graph:
-        graph.start(node for node in wanted_nodes(options) if node.name in FACE)
+        graph.start(first_nodes(options))
         chosen = source()
         tell(chosen.sentence)
         graph.options = dataclasses.replace(options, arguments={**options.arguments, **chosen.arguments()})

@@ -15,7 +15,7 @@ import yaml
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.nodes.configuration import LabSettings, Setting
-from reactdiff_ros.nodes.robot_parameters import robot_parameters
+from reactdiff_ros.nodes.robot_parameters import recorded_pictures, robot_parameters
 from reactdiff_ros.nodes.table import Node, check_parameters, load_table, parameter_entries
 from reactdiff_ros.plain_yaml import parse_yaml
 
@@ -73,8 +73,7 @@ def _argument(name: str, value: str, given: Mapping[str, str], lab: LabSettings)
 
 
 def _of_profile(settled: Mapping[str, str]) -> dict[str, Any]:
-    recorded = settled["clip"] not in ("", "none") or settled["use_sim_time"] == "true"
-    return robot_parameters(settled["robot"], recorded=recorded) or {}
+    return robot_parameters(settled["robot"], recorded=recorded_pictures(settled)) or {}
 
 
 def read_parameter_file(path: Path) -> Any:

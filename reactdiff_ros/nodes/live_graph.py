@@ -25,7 +25,7 @@ import yaml
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.nodes.effective import read_parameter_file
 from reactdiff_ros.nodes.policies import enclave
-from reactdiff_ros.nodes.robot_parameters import robot_parameters
+from reactdiff_ros.nodes.robot_parameters import recorded_pictures, robot_parameters, turns_with_head
 from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
 from reactdiff_ros.nodes.table import Node, Value, load_table
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from reactdiff_ros.nodes.graph_watch import GraphWatch, NodeReport
 
 FACE = ("expression_node", "avatar_node")
-"""Started first: a face is there before anything is known."""
+"""Started first where they can be: a face is there before anything is known."""
 FACE_SILENT_S = 3.0
 """A face that stands is seen at once: its nodes, whose work is light, may be silent for less long than the others."""
 LOWERING_S = 4.5
@@ -94,6 +94,17 @@ def wanted_nodes(options: LiveOptions) -> list[Node]:
     return sorted(nodes, key=lambda node: node.name not in FACE)
 
 
+def first_nodes(options: LiveOptions) -> list[Node]:
+    """Those of the face that need not wait until it is known where pictures come from.
+
+    expression_node waits where the camera turns with the robot's head: pictures of a clip do not, and a head that
+    takes them for its camera's runs after itself to its limit.
+    """
+    robot = load_table().settled(dict(options.arguments))["robot"]
+    names = ("avatar_node",) if turns_with_head(robot) else FACE
+    return [node for node in wanted_nodes(options) if node.name in names]
+
+
 def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     """How to start `node`; its parameters are written to `folder`. Raises ReactdiffError when it is not installed."""
     parameters: dict[str, Value] = {
@@ -108,8 +119,7 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     arguments += ["--enclave", enclave(node.name, options.namespace)]
     if settled["use_sim_time"] == "true":
         arguments += ["-p", "use_sim_time:=true"]
-    recorded = settled["clip"] not in ("", "none") or settled["use_sim_time"] == "true"
-    robot = robot_parameters(settled["robot"], recorded=recorded)
+    robot = robot_parameters(settled["robot"], recorded=recorded_pictures(settled))
     files = [_written(robot, folder / "robot.yaml"), _written(options.settings, folder / "settings.yaml")]
     for file in (*files, options.params_file):
         if file is not None:

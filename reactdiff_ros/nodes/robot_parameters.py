@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os.path
+from collections.abc import Mapping
 from typing import Any
 
 from reactdiff_ros.robots.profile import Profile, load_profile
@@ -10,8 +12,8 @@ from reactdiff_ros.robots.profile import Profile, load_profile
 def robot_parameters(robot: str, *, recorded: bool = False) -> dict[str, Any] | None:
     """The content of a ROS parameter file for the profile of `robot`, a name or a path; None for "" and "none".
 
-    `recorded`: pictures come from a clip or a bag. They do not turn with this robot's head, wherever its camera sits:
-    if its motion were taken out of them, the head would run after itself to its limit.
+    `recorded`: pictures come from a clip, a bag or a video file. They do not turn with this robot's head, wherever its
+    camera sits: if its motion were taken out of them, the head would run after itself to its limit.
 
     Raises:
         ConfigError: there is no such robot, or its profile is wrong.
@@ -19,6 +21,21 @@ def robot_parameters(robot: str, *, recorded: bool = False) -> dict[str, Any] | 
     if robot in ("", "none"):
         return None
     return parameters_of(load_profile(robot), recorded=recorded)
+
+
+def recorded_pictures(settled: Mapping[str, str]) -> bool:
+    """Whether pictures are those of a clip, a bag or a video file, by the arguments of the table of nodes."""
+    playing = settled["clip"] not in ("", "none") or settled["use_sim_time"] == "true"
+    return playing or os.path.isfile(settled["camera"])
+
+
+def turns_with_head(robot: str) -> bool:
+    """Whether a camera of this robot does: the nodes that look need to know whose pictures they get.
+
+    Raises:
+        ConfigError: there is no such robot, or its profile is wrong.
+    """
+    return robot_parameters(robot) != robot_parameters(robot, recorded=True)
 
 
 def parameters_of(profile: Profile, *, recorded: bool = False) -> dict[str, Any]:

@@ -219,6 +219,10 @@ def test_real_opencv_says_what_is_wrong(tmp_path) -> None:
     if cv2.CAP_GSTREAMER not in cv2.videoio_registry.getBackends():
         with pytest.raises(DeviceError, match="GStreamer"):
             open_opencv("videotestsrc ! videoconvert ! appsink")
+    pipeline = " ! ".join(["nvarguscamerasrc", *["nvvidconv"] * 40, "appsink"])  # longer than a file's name may be
+    assert Camera(CameraConfig(pipeline), Ticks()).paced
+    with pytest.raises(DeviceError, match="no such camera or file"):
+        open_opencv("x" * 300)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
     with pytest.raises(DeviceError, match="cannot be opened"):

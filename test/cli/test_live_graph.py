@@ -22,6 +22,7 @@ from reactdiff_ros.nodes.live_graph import (
     LiveOptions,
     domain_of,
     executable,
+    first_nodes,
     graph_environment,
     node_command,
     page_answers,
@@ -66,6 +67,20 @@ def test_a_clip_takes_the_place_of_the_devices_and_the_face_comes_first() -> Non
     assert "clip_node" in names
     assert not {"camera_node", "microphone_node"} & set(names)
     assert "avatar_node" not in [n.name for n in wanted_nodes(LiveOptions(arguments={"avatar": "none"}))]
+
+
+def test_eyes_that_turn_with_the_camera_wait_for_its_pictures(installed: Path, tmp_path: Path) -> None:
+    """Pictures of a clip do not turn with the head; taken for the camera's, the head would run after itself."""
+    assert {n.name for n in first_nodes(LiveOptions())} == {"expression_node", "avatar_node"}
+    assert [n.name for n in first_nodes(LiveOptions(arguments={"robot": "reachy_mini"}))] == ["avatar_node"]
+    film = tmp_path / "talk.mp4"
+    film.touch()
+    for source, turns in ({"camera": "0"}, True), ({"clip": "talk.mp4"}, False), ({"camera": str(film)}, False):
+        options = LiveOptions(arguments={"robot": "reachy_mini", **source})
+        command = node_command(load_table().node("expression_node"), options, tmp_path)
+        (entry,) = [f for f in command.command if f.endswith("robot.yaml")]
+        given = yaml.safe_load(Path(entry).read_text())["/**/expression_node"]["ros__parameters"]
+        assert given["camera_on_head"] is turns, source
 
 
 def test_what_was_given_reaches_the_nodes_that_have_it(installed: Path, tmp_path: Path) -> None:
