@@ -202,6 +202,22 @@ def test_the_stop_is_there_when_it_is_needed(robot: Robot, page: Page) -> None:
     assert page.value("getComputedStyle(document.getElementById('stop')).opacity") == "1"
 
 
+def test_both_pages_have_the_same_panel(robot: Robot, browser: Chromium, page: Page) -> None:
+    robot.tell(fault="half of the bus is gone")
+    operator = browser.open(robot.url + "operator")
+    try:
+        panels = []
+        for one in (page, operator):
+            one.until("document.getElementById('robot-faults').innerText === 'half of the bus is gone'")
+            panels.append(one.value("document.getElementById('robot').outerHTML"))
+            assert one.value("document.getElementById('robot-token').ariaLabel") == "Token that the terminal prints"
+            assert one.value("document.getElementById('robot-answer').role") == "status"
+            assert one.errors == []
+        assert panels[0] == panels[1]
+    finally:
+        operator.close()
+
+
 def test_without_an_actuator_nothing_of_it_is_shown(robot: Robot, page: Page) -> None:
     robot.server.status({"listener": {"policy": "model"}})
     page.until("document.getElementById('robot').hidden && document.getElementById('stop').hidden")

@@ -1,4 +1,4 @@
-// The robot's part of the panel, and its stop. There is nothing of it where there is no actuator.
+// The robot's part of both pages, and its stop. There is nothing of it where there is no actuator.
 
 const STATES = {
   disarmed: "disarmed: no joint has torque", preparing: "being armed", starting: "armed: moving slowly to neutral",
@@ -8,6 +8,29 @@ const STATES = {
 const AGAIN_MS = 300, GIVE_UP_MS = 6000;
 
 const $ = (id) => document.getElementById(id);
+
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+/** What the page's empty section of the robot holds. */
+function parts() {
+  const form = make("form", { id: "robot-form" },
+    make("input", {
+      id: "robot-token", type: "password", autocomplete: "off", spellcheck: "false", maxlength: 40,
+      placeholder: "token from the terminal", "aria-label": "Token that the terminal prints",
+    }),
+    make("button", { id: "robot-arm", type: "submit" }, "Arm"),
+    make("button", { id: "robot-disarm", type: "button" }, "Disarm"),
+    make("button", { id: "robot-reset", type: "button" }, "Reset"));
+  return [
+    make("h2", {}, "Robot"), make("p", { id: "robot-state" }), make("ul", { id: "robot-faults" }), form,
+    make("p", { id: "robot-answer", role: "status" }),
+  ];
+}
 
 /** What the server answered: { done, message }. Throws where there is no server. */
 async function send(command, body = {}) {
@@ -36,6 +59,7 @@ export class Robot {
     this.actuator = null;
     this.stopping = false;
     this.shown = "";
+    $("robot").append(...parts());
     try {
       $("robot-token").value = sessionStorage.getItem("robot-token") ?? "";
     } catch {
@@ -82,11 +106,7 @@ export class Robot {
     // What keeps a robot from being armed has its joints' faults in it.
     const known = state === "disarmed" && obstacles.length ? obstacles : together(faults);
     const lines = [...(fault ? [fault] : []), ...known].slice(0, 12);
-    $("robot-faults").replaceChildren(...[...new Set(lines)].map((line) => {
-      const item = document.createElement("li");
-      item.textContent = String(line).slice(0, 300);
-      return item;
-    }));
+    $("robot-faults").replaceChildren(...[...new Set(lines)].map((line) => make("li", {}, String(line).slice(0, 300))));
     $("robot-arm").disabled = silent || this.stopping || state !== "disarmed" || obstacles.length > 0;
     $("robot-disarm").disabled = silent || this.stopping || !["preparing", "starting", "following", "returning"].includes(state);
     $("robot-reset").disabled = silent || this.stopping || !(state === "stopped" || (state === "disarmed" && (fault || Object.keys(faults).length)));
