@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.soak.stream import Length
+    from reactdiff_ros.evaluation.soak.long_run import LongRun
 
 FOLDER = Path("runs/soak")
 SHORT_S = 30.0
@@ -59,25 +60,31 @@ def soak(
     Exit code 1 when a bound is not held or a run is not complete.
     """
     from reactdiff_ros.cli.listen import StopFlag
-    from reactdiff_ros.cli.output import dumps, json_on_stdout
+    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.demo import demo_clip_path
-    from reactdiff_ros.evaluation.soak.stream import Length, open_clips
+    from reactdiff_ros.evaluation.soak.long_run import LongRun
+    from reactdiff_ros.evaluation.soak.stream import open_clips
 
-    every_s = SHORT_EVERY_S if short else 60.0
-    lengths = {"stream": Length(3600.0 * stream_hours, every_s), "graph": Length(3600.0 * graph_hours, every_s)}
+    seconds = {"stream": 3600.0 * stream_hours, "graph": 3600.0 * graph_hours}
     if short:
-        lengths = {name: Length(SHORT_S, every_s) for name in lengths}
-    wanted = part or tuple(lengths)
+        seconds = dict.fromkeys(seconds, SHORT_S)
+    wanted = part or tuple(seconds)
     opened = [] if judge_only else open_clips(clips or (demo_clip_path(),))
     stop = StopFlag()
     with json_on_stdout(as_json) as result:
         given = {"seed": seed} | ({"policy": policy} if policy else {})
         for name in () if judge_only else wanted:
-            if name == "stream" and not stop.set:
-                _stream(opened, given, lengths[name], folder, stop)
-            elif name == "graph" and not stop.set:
-                _graph(opened[0].path, given, robot, lengths[name], folder, stop)
-        result.update(_figures(lengths, folder, seed))
+            if stop.set:
+                break
+            run = LongRun(
+                folder / f"{name}.jsonl", seconds[name], SHORT_EVERY_S if short else 60.0, _begun(),
+                say=tell, stopped=lambda: bool(stop.set),
+            )  # fmt: skip
+            if name == "stream":
+                _stream(opened, given, run)
+            else:
+                _graph(opened[0].path, given, robot, run)
+        result.update(_figures(seconds, folder, seed))
         if output is not None:
             _keep(output, dumps(result, indent=1))
     if not as_json:
@@ -88,25 +95,20 @@ def soak(
     return 1 if any(row["holds"] is False for row in result["bounds"]) else 0
 
 
-def _stream(opened: list[Any], given: dict[str, Any], length: Length, folder: Path, stop: Any) -> None:
-    from reactdiff_ros.cli.output import tell
+def _stream(opened: list[Any], given: dict[str, Any], run: LongRun) -> None:
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.soak.stream import run_stream
     from reactdiff_ros.replay.parameters import settings_as_live
 
     settings, _ = settings_as_live(given)
-    begun = _begun() | {"clips": [clip.path.name for clip in opened], "policy": settings.policy, "seed": settings.seed}
+    begun = {"clips": [clip.path.name for clip in opened], "policy": settings.policy, "seed": settings.seed}
     with progress_bar("stream") as show:
-        run_stream(
-            opened, settings, length, folder / "stream.jsonl",
-            begun=begun, told=show, say=tell, stopped=lambda: bool(stop.set),
-        )  # fmt: skip
+        run_stream(opened, settings, replace(run, begun={**run.begun, **begun}, told=show))
 
 
-def _graph(clip: Path, given: dict[str, Any], robot: str, length: Length, folder: Path, stop: Any) -> None:
+def _graph(clip: Path, given: dict[str, Any], robot: str, run: LongRun) -> None:
     import os
 
-    from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.evaluation.soak.graph import run_graph
@@ -119,12 +121,9 @@ def _graph(clip: Path, given: dict[str, Any], robot: str, length: Length, folder
         wanted_nodes(options)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    begun = _begun() | {"clips": [clip.name], "robot": robot, "pages": 2, **given}
+    begun = {"clips": [clip.name], "robot": robot, "pages": 2, **given}
     with progress_bar("graph") as show:
-        run_graph(
-            options, robot, length, folder / "graph.jsonl",
-            begun=begun, told=show, say=tell, stopped=lambda: bool(stop.set),
-        )  # fmt: skip
+        run_graph(options, robot, replace(run, begun={**run.begun, **begun}, told=show))
 
 
 def _begun() -> dict[str, Any]:
@@ -141,7 +140,7 @@ def _begun() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _figures(lengths: dict[str, Length], folder: Path, seed: int) -> dict[str, Any]:
+def _figures(seconds: dict[str, float], folder: Path, seed: int) -> dict[str, Any]:
     """Of every journal that is there."""
     import datetime
 
@@ -149,8 +148,8 @@ def _figures(lengths: dict[str, Length], folder: Path, seed: int) -> dict[str, A
     from reactdiff_ros.evaluation.soak.figures import assemble, part_figures
     from reactdiff_ros.evaluation.soak.journal import read_journal
 
-    legs = {name: read_journal(folder / f"{name}.jsonl") for name in lengths}
-    parts = {name: part_figures(found, lengths[name].seconds, seed) for name, found in legs.items() if found}
+    legs = {name: read_journal(folder / f"{name}.jsonl") for name in seconds}
+    parts = {name: part_figures(found, seconds[name], seed) for name, found in legs.items() if found}
     today = datetime.datetime.now(datetime.timezone.utc).date()
     return assemble(parts, hardware=hardware(), date=today.isoformat())
 

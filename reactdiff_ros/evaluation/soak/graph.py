@@ -27,9 +27,8 @@ from reactdiff_ros.evaluation.bench.live_run import WARM_UP_S, Spin, bench_graph
 from reactdiff_ros.evaluation.faults.pages import Pages
 from reactdiff_ros.evaluation.faults.robot import emulated
 from reactdiff_ros.evaluation.faults.servos import FOLLOWING
-from reactdiff_ros.evaluation.soak.journal import journal, read_journal
+from reactdiff_ros.evaluation.soak.long_run import LongRun, OpenLeg
 from reactdiff_ros.evaluation.soak.measures import apart_ms, behaviour, counted, footprint, lip_lag_ms, rounded
-from reactdiff_ros.evaluation.soak.stream import Length
 from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, wanted_nodes
 
 if TYPE_CHECKING:
@@ -42,28 +41,13 @@ PAGE_S: Final = 30.0
 RELOAD_S: Final = 10.0
 
 
-def run_graph(
-    options: LiveOptions,
-    robot: str,
-    length: Length,
-    path: Path,
-    *,
-    begun: Mapping[str, Any],
-    told: Callable[[float], None] = lambda share: None,
-    say: Callable[[str], None] = lambda sentence: None,
-    stopped: Callable[[], bool] = lambda: False,
-) -> bool:
-    """Go on with the journal at `path` until it holds `length` of real time.
+def run_graph(options: LiveOptions, robot: str, run: LongRun) -> bool:
+    """Go on with a run until its journal holds so much real time.
 
     Args:
         options: with a clip that is looped.
         robot: profile whose servos are emulated; "" for none.
-        length: of the whole run, all legs together.
-        path: of the journal.
-        begun: what the journal should tell about this leg.
-        told: is given the share that is done.
-        say: is told what a user should know.
-        stopped: is asked several times a second; True ends the leg.
+        run: its time is real; whether it is stopped is asked several times a second.
 
     Returns:
         Whether it is complete.
@@ -72,21 +56,13 @@ def run_graph(
         MediaError: the file is no journal.
         ReactdiffError: the graph does not start, the robot does not follow, or the journal cannot be written.
     """
-    done_s = sum(leg.seconds for leg in read_journal(path))
-    if done_s >= length.seconds:
-        return True
-    with journal(path, begun) as writer:
-        try:
-            with _running(options, robot, say, stopped) as run:
-                while done_s < length.seconds:
-                    shown = done_s
-                    writer.add(run.minute(length.every_s, lambda s, at=shown: told((at + s) / length.seconds)))  # type: ignore[misc]
-                    done_s += length.every_s
-        except _StoppedError:
-            writer.end("stopped")
-            return False
-        writer.end("done")
-    return True
+
+    def work(leg: OpenLeg) -> None:
+        with suppress(_StoppedError), _running(options, robot, run) as running:
+            while not leg.complete:
+                leg.add(running.minute(run.every_s, leg.tell))
+
+    return run.go_on(work)
 
 
 class _StoppedError(Exception):
@@ -94,19 +70,17 @@ class _StoppedError(Exception):
 
 
 @contextmanager
-def _running(
-    options: LiveOptions, robot: str, say: Callable[[str], None], stopped: Callable[[], bool]
-) -> Iterator[_Running]:
+def _running(options: LiveOptions, robot: str, run: LongRun) -> Iterator[_Running]:
     """The active graph, warm; at the end no process is left."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reactdiff-soak-")))
         if robot:
             servos, options = emulated(robot, options, folder)
             stack.callback(servos.close)
-        graph = stack.enter_context(bench_graph(options, say, folder / "log"))
+        graph = stack.enter_context(bench_graph(options, run.say, folder / "log"))
 
         def asked() -> bool:
-            if stopped():
+            if run.stopped():
                 raise _StoppedError
             return False
 
@@ -117,7 +91,7 @@ def _running(
         from reactdiff_ros.nodes.soak_recorder import SoakRecorder
 
         recorder = SoakRecorder(graph.watch)
-        spin.until_seen(lambda: recorder.face_seen, say)
+        spin.until_seen(lambda: recorder.face_seen, run.say)
         if spin.until(lambda: graph.url is not None, PAGE_S):
             for reload_s in (math.inf, RELOAD_S):
                 stack.callback(Pages(str(graph.url), 1, reload_s).close)

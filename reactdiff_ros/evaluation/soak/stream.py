@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.evaluation.soak.journal import journal, read_journal
+from reactdiff_ros.evaluation.soak.long_run import LongRun, OpenLeg
 from reactdiff_ros.evaluation.soak.measures import LOUD_DBFS, apart_ms, behaviour, counted, footprint, rounded
 from reactdiff_ros.evaluation.soak.visits import Visit, Visits
 from reactdiff_ros.expression import ExpressionEngine
@@ -36,36 +35,13 @@ GRID: Final = Grid()
 PROCESS: Final = "session"
 
 
-@dataclass(frozen=True)
-class Length:
-    """How long a run is, and after how long it is written down; seconds of its own time."""
-
-    seconds: float
-    every_s: float = 60.0
-
-
-def run_stream(
-    clips: Sequence[MediaClip],
-    settings: ReplaySettings,
-    length: Length,
-    path: Path,
-    *,
-    begun: Mapping[str, Any],
-    told: Callable[[float], None] = lambda share: None,
-    say: Callable[[str], None] = lambda sentence: None,
-    stopped: Callable[[], bool] = lambda: False,
-) -> bool:
-    """Go on with the journal at `path` until it holds `length` of stream.
+def run_stream(clips: Sequence[MediaClip], settings: ReplaySettings, run: LongRun) -> bool:
+    """Go on with a run until its journal holds so much stream.
 
     Args:
         clips: of the people who come.
         settings: of the live graph; the seed is that of the order, too.
-        length: of the whole run, all legs together.
-        path: of the journal.
-        begun: what the journal should tell about this leg.
-        told: is given the share that is done.
-        say: is told what a user should know.
-        stopped: is asked for every picture; True ends the leg.
+        run: its time is that of the stream; whether it is stopped is asked for every picture.
 
     Returns:
         Whether it is complete.
@@ -76,31 +52,27 @@ def run_stream(
     """
     if not clips:
         raise MediaError("there is no clip", todo="name media files")
-    legs = read_journal(path)
-    done_s = sum(leg.seconds for leg in legs)
-    last = max((minute["visit"] for leg in legs for minute in leg.minutes), default=-1)
-    if done_s >= length.seconds:
-        return True
-    with journal(path, begun) as writer:
-        people = Visits(clips, settings.seed, last + 1, int((1 + done_s) * NS), say, length.every_s / 60.0)
-        ear = _Ear(settings)
-        minute = _Minute(people.now.begin_ns)
-        for item in people.items():
-            # In an absence, when no file is open: what the process holds is compared in the same situation.
-            if people.absent and item.offset_ns >= minute.begin_ns + length.every_s * NS:
-                writer.add(minute.closed(item.offset_ns, ear, people.now.number))
-                done_s += (item.offset_ns - minute.begin_ns) / NS
-                minute = _Minute(item.offset_ns)
-                if done_s >= length.seconds:
-                    break
-            ear.take(item, None if people.absent else people.now, minute)
-            if isinstance(item, ClipPicture):
-                told((done_s + (item.offset_ns - minute.begin_ns) / NS) / length.seconds)
-                if stopped():
-                    break
-        complete = done_s >= length.seconds
-        writer.end("done" if complete else "stopped")
-    return complete
+    return run.go_on(lambda leg: _listen(clips, settings, run, leg))
+
+
+def _listen(clips: Sequence[MediaClip], settings: ReplaySettings, run: LongRun, leg: OpenLeg) -> None:
+    """Until the leg is complete or stopped."""
+    last = max((minute["visit"] for before in leg.before for minute in before.minutes), default=-1)
+    people = Visits(clips, settings.seed, last + 1, int((1 + leg.done_s) * NS), run.say, run.every_s / 60.0)
+    ear = _Ear(settings)
+    minute = _Minute(people.now.begin_ns)
+    for item in people.items():
+        # In an absence, when no file is open: what the process holds is compared in the same situation.
+        if people.absent and item.offset_ns >= minute.begin_ns + run.every_s * NS:
+            leg.add(minute.closed(item.offset_ns, ear, people.now.number))
+            minute = _Minute(item.offset_ns)
+            if leg.complete:
+                return
+        ear.take(item, None if people.absent else people.now, minute)
+        if isinstance(item, ClipPicture):
+            leg.tell((item.offset_ns - minute.begin_ns) / NS)
+            if run.stopped():
+                return
 
 
 class _Ear:

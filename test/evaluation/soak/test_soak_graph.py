@@ -12,7 +12,7 @@ pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make
 from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.evaluation.soak.graph import SUPERVISOR, run_graph
 from reactdiff_ros.evaluation.soak.journal import read_journal
-from reactdiff_ros.evaluation.soak.stream import Length
+from reactdiff_ros.evaluation.soak.long_run import LongRun
 from reactdiff_ros.nodes.live_graph import LiveOptions
 
 pytestmark = pytest.mark.ros
@@ -27,10 +27,11 @@ def test_every_process_is_counted_and_a_stopped_run_goes_on(tmp_path: Path, monk
     stop = [True]
 
     def go(robot: str) -> bool:
-        return run_graph(
-            options, robot, Length(6.0, 3.0), path, begun={}, told=shares.append, say=said.append,
+        run = LongRun(
+            path, 6.0, 3.0, told=shares.append, say=said.append,
             stopped=lambda: stop[0] and bool(shares) and shares[-1] > 0.6,
         )  # fmt: skip
+        return run_graph(options, robot, run)
 
     assert not go("")
     stop[0] = False

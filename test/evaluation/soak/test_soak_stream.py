@@ -16,7 +16,8 @@ from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.soak import visits as module
 from reactdiff_ros.evaluation.soak.journal import read_journal
-from reactdiff_ros.evaluation.soak.stream import Length, open_clips, run_stream
+from reactdiff_ros.evaluation.soak.long_run import LongRun
+from reactdiff_ros.evaluation.soak.stream import open_clips, run_stream
 from reactdiff_ros.evaluation.soak.visits import Visits
 from reactdiff_ros.replay.parameters import settings_as_live
 
@@ -91,7 +92,7 @@ def test_clips_must_be_there(tmp_path: Path) -> None:
         open_clips([demo_clip_path(), tmp_path / "none.mp4"])
     settings, _ = settings_as_live({"policy": "rules"})
     with pytest.raises(MediaError, match="no clip"):
-        run_stream([], settings, Length(1.0), tmp_path / "x.jsonl", begun={})
+        run_stream([], settings, LongRun(tmp_path / "x.jsonl", 1.0))
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -100,9 +101,8 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     shares: list[float] = []
 
     def go(stopped: Callable[[], bool] = lambda: False) -> bool:
-        return run_stream(
-            opened, settings, Length(8.0, 2.0), path, begun={"seed": 3}, told=shares.append, stopped=stopped
-        )
+        run = LongRun(path, 8.0, 2.0, {"seed": 3}, shares.append, stopped=stopped)
+        return run_stream(opened, settings, run)
 
     assert not go(lambda: bool(shares) and shares[-1] > 0.6)
     (leg,) = read_journal(path)
