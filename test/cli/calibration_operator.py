@@ -1,14 +1,17 @@
-"""Somebody who calibrates an emulated robot: moves joints by hand as asked, and answers on a pipe."""
+"""Somebody who calibrates an emulated robot, moves joints by hand as asked and answers on a pipe; and that robot."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.cli.robot_calibrate_console import Console
 from reactdiff_ros.cli.robot_calibrate_move import Time
@@ -36,7 +39,7 @@ DRIVERS: dict[str, dict[str, Any]] = {
     "ohbot": {"type": "ohbot"},
     "pca9685": {"type": "pca9685"},
 }
-TIME = Time(time.monotonic, time.sleep)
+REAL = Time(time.monotonic, time.sleep)
 
 
 def joint(unit: str = "deg", number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -66,6 +69,38 @@ def profile_of(folder: Path, kind: str, **joints: dict[str, Any]) -> Profile:
     return load_profile(path)
 
 
+class Hardware(Rig):
+    """The emulated hardware, and the time in which it lives."""
+
+    def __init__(self, profile: Profile, folder: Path, time: Time) -> None:
+        super().__init__(profile, folder, time.now)
+        self.time = time
+
+
+@contextmanager
+def hardware(profile: Profile, folder: Path, by: str = "memory") -> Iterator[Hardware]:
+    """On pseudo-terminals in real time ("terminal"), or in memory, in a time that goes on where somebody waits."""
+    if by == "terminal":
+        with Hardware(profile, folder / "dev", REAL) as rig:
+            yield rig
+        return
+    ticker, wires = Ticker(), dict[str, MemoryWire]()
+
+    def wire(bus: Any, link: Path, clock: Ticker) -> MemoryWire:
+        wires[str(link)] = MemoryWire(bus, clock)
+        return wires[str(link)]
+
+    def sleep(seconds: float) -> None:
+        ticker.now_s += max(seconds, 0.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reactdiff_ros.emulators.rig.Wire", wire)
+        for module in ("servo_bus", "serial_board"):
+            patch.setattr(f"reactdiff_ros.drivers.{module}.SerialPort", lambda path, *_, **__: wires[path].connect())
+        with Hardware(profile, folder / "dev", Time(ticker, sleep)) as rig:
+            yield rig
+
+
 class Operator:
     """Reads what the calibration says, moves joints and answers.
 
@@ -79,7 +114,10 @@ class Operator:
     USUAL = (("Enter: again", "q"), ("y or n", "y"), ("Enter", ""), ("which one", "1"), ("is this its neutral", ""))
 
     def __init__(
-        self, rig: Rig, poses: dict[str, list[int]], answers: list[tuple[str, str | Callable[[], object]]] | None = None
+        self,
+        rig: Hardware,
+        poses: dict[str, list[int]],
+        answers: list[tuple[str, str | Callable[[], object]]] | None = None,
     ) -> None:
         self.rig, self.said = rig, list[str]()
         self._poses = {name: list(ways) for name, ways in poses.items()}
@@ -106,7 +144,7 @@ class Operator:
         for _ in range(4):
             with self.rig.wires["bus"].lock:
                 self.servo(name).motor.position += way / 4
-            time.sleep(0.03)
+            self.rig.time.sleep(0.03)
 
     def hear(self, line: str) -> None:
         """What the calibration shows."""
@@ -138,5 +176,5 @@ class Operator:
         joints = wanted_joints(profile, given.pop("joints", ()))
         with self.console.catching():
             return calibrate(
-                Work(given.pop("profile", profile), joints, path, options=options, **given), self.console, TIME
+                Work(given.pop("profile", profile), joints, path, options=options, **given), self.console, self.rig.time
             )

@@ -1,4 +1,4 @@
-"""Calibrating emulated robots on pseudo-terminals through the makers' libraries, with a scripted operator."""
+"""Calibrating emulated robots through the makers' libraries, with a scripted operator."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import itertools
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from calibration_operator import Operator, joint, profile_of
+from calibration_operator import Hardware, Operator, hardware, joint, profile_of
 
 from reactdiff_ros.cli.robot_calibrate_console import StoppedError
 from reactdiff_ros.drivers.driver import Driver
 from reactdiff_ros.drivers.factory import make_drivers
-from reactdiff_ros.emulators.rig import Rig
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.robots.calibration import Calibration, load_calibration
-from reactdiff_ros.robots.profile import Profile
 
-pytestmark = pytest.mark.real_time
+TERMINAL = pytest.mark.real_time  # on pseudo-terminals
 
 WAYS = {
     "sts": [100, 480, -960, 480],
@@ -34,14 +31,7 @@ OLD = '{"neck": {"id": 1, "drive_mode": 0, "homing_offset": 0, "range_min": 1, "
 
 
 @contextmanager
-def hardware(profile: Profile, folder: Path) -> Iterator[Rig]:
-    rig = Rig(profile, folder / "dev", time.monotonic)
-    with rig:
-        yield rig
-
-
-@contextmanager
-def operator(rig: Rig, poses: dict[str, list[int]], *answers: Any) -> Iterator[Operator]:
+def operator(rig: Hardware, poses: dict[str, list[int]], *answers: Any) -> Iterator[Operator]:
     somebody = Operator(rig, poses, list(answers))
     try:
         yield somebody
@@ -49,20 +39,28 @@ def operator(rig: Rig, poses: dict[str, list[int]], *answers: Any) -> Iterator[O
         somebody.close()
 
 
-def driver_of(rig: Rig, calibrations: dict[str, Calibration], folder: Path) -> Driver:
-    made = make_drivers(rig.profile, calibrations, time.monotonic, lock_folder=folder, answer_s=0.15)
+def driver_of(rig: Hardware, calibrations: dict[str, Calibration], folder: Path) -> Driver:
+    made = make_drivers(rig.profile, calibrations, rig.time.now, lock_folder=folder, answer_s=0.15)
     made["bus"].open()
     return made["bus"]
 
 
-@pytest.mark.parametrize("kind", ["sts", "dynamixel", "scs"])
-@pytest.mark.parametrize("turned", [False, True])
-def test_a_servo_on_a_bus_is_calibrated_and_can_be_armed(kind: str, turned: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "turned", "by"),
+    [
+        *itertools.product(("sts", "dynamixel", "scs"), (False, True), ("memory",)),
+        *(pytest.param(kind, False, "terminal", marks=TERMINAL) for kind in ("sts", "dynamixel")),
+    ],
+)
+def test_a_servo_on_a_bus_is_calibrated_and_can_be_armed(kind: str, turned: bool, by: str, tmp_path: Path) -> None:
     profile = profile_of(tmp_path, kind, neck=joint())
     sign = -1 if turned else 1
     first, *rest = WAYS[kind]
     path = tmp_path / "calibration.json"
-    with hardware(profile, tmp_path) as rig, operator(rig, {"neck": [first, *(sign * w for w in rest)]}) as somebody:
+    with (
+        hardware(profile, tmp_path, by) as rig,
+        operator(rig, {"neck": [first, *(sign * w for w in rest)]}) as somebody,
+    ):
         result = somebody.calibrate(path)
         assert result["calibrated"] == ["neck"]
         assert result["missing"] == []
@@ -88,13 +86,15 @@ def test_a_servo_on_a_bus_is_calibrated_and_can_be_armed(kind: str, turned: bool
         driver.close()
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_a_hobby_servo_is_calibrated_as_its_operator_says(turned: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("turned", "by"), [(False, "memory"), (True, "memory"), pytest.param(True, "terminal", marks=TERMINAL)]
+)
+def test_a_hobby_servo_is_calibrated_as_its_operator_says(turned: bool, by: str, tmp_path: Path) -> None:
     profile = profile_of(tmp_path, "maestro", neck=joint("us", 3))
     path = tmp_path / "calibration.json"
     answers = [("n: the other way", "n")] if turned else []
     answers += [("is this its neutral", "+30"), ("is this its neutral", "-10"), ("is this its neutral", "much")]
-    with hardware(profile, tmp_path) as rig, operator(rig, {}, *answers) as somebody:
+    with hardware(profile, tmp_path, by) as rig, operator(rig, {}, *answers) as somebody:
         somebody.calibrate(path)
         found = load_calibration(path)["neck"]
         assert found == Calibration(3, int(turned), 20, 1120, 1920)
@@ -258,11 +258,12 @@ def test_a_missing_id_is_named_with_those_that_there_are(tmp_path: Path, monkeyp
             somebody.calibrate(tmp_path / "calibration.json")
 
 
+@TERMINAL
 def test_a_port_of_another_name_is_found_and_one_that_was_named_is_taken(tmp_path: Path) -> None:
     profile = profile_of(tmp_path, "sts", neck=joint())
     path = tmp_path / "calibration.json"
     ways = [0, 480, -960, 480]
-    with hardware(profile, tmp_path) as rig:
+    with hardware(profile, tmp_path, "terminal") as rig:
         real = str(rig.wires["bus"].link)
         with operator(rig, {"neck": ways}) as somebody:
             somebody.calibrate(path, profile=profile, others=[str(tmp_path / "none"), real])
@@ -276,9 +277,10 @@ def test_a_port_of_another_name_is_found_and_one_that_was_named_is_taken(tmp_pat
             assert any(f"found at {real}" in line for line in somebody.said)
 
 
+@TERMINAL
 def test_what_is_wrong_with_each_port_is_told(tmp_path: Path) -> None:
     profile = profile_of(tmp_path, "sts", neck=joint())
-    with hardware(profile, tmp_path) as rig, operator(rig, {}) as somebody:
+    with hardware(profile, tmp_path, "terminal") as rig, operator(rig, {}) as somebody:
         somebody.servo("neck").failing.silent = True
         real = str(rig.wires["bus"].link)
         with pytest.raises(ReactdiffError, match=r"nothing of bus was found.*no such port.*none of the ids 1 answers"):
@@ -307,9 +309,16 @@ STOPS = [
 
 
 @pytest.mark.parametrize(
-    ("kind", "at"), [*(("sts", at) for at in STOPS), ("dynamixel", "near its neutral"), ("dynamixel", "  to -40")]
+    ("kind", "at", "by"),
+    [
+        *(("sts", at, "memory") for at in STOPS),
+        ("dynamixel", "near its neutral", "memory"),
+        *(pytest.param(kind, "  to -40", "terminal", marks=TERMINAL) for kind in ("sts", "dynamixel")),
+    ],
 )
-def test_ctrl_c_at_any_moment_lets_go_and_leaves_everything_as_it_was(kind: str, at: str, tmp_path: Path) -> None:
+def test_ctrl_c_at_any_moment_lets_go_and_leaves_everything_as_it_was(
+    kind: str, at: str, by: str, tmp_path: Path
+) -> None:
     profile = profile_of(tmp_path, kind, neck=joint())
     path = tmp_path / "calibration.json"
     path.write_text(OLD)
@@ -317,7 +326,7 @@ def test_ctrl_c_at_any_moment_lets_go_and_leaves_everything_as_it_was(kind: str,
     def stop() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    with hardware(profile, tmp_path) as rig, operator(rig, {"neck": WAYS[kind]}, (at, stop)) as somebody:
+    with hardware(profile, tmp_path, by) as rig, operator(rig, {"neck": WAYS[kind]}, (at, stop)) as somebody:
         with pytest.raises(StoppedError):
             somebody.calibrate(path)
         assert any(at in line for line in somebody.said)
