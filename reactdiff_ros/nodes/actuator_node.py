@@ -55,7 +55,7 @@ class ActuatorNode(ReactdiffNode):
         """Read the profile, and what was kept of the last run."""
         self._profile: Profile = load_profile(str(self.values["robot"]))
         self._reach = wider_than_this_machine(os.environ)
-        self._set("discovery", self._reach, Level.WARN)
+        self.set_problem("discovery", self._reach, Level.WARN)
         self._kept = Kept(state_folder(str(self.values["state_dir"])), self._profile.name)
         self._states = self.advertise(STATE)
         self._joints = JointStates(self, self.advertise(JOINTS), tuple(self._profile.joints))
@@ -156,15 +156,16 @@ class ActuatorNode(ReactdiffNode):
         if getattr(self, "_thread", None) is None:
             return
         status = self._actuation.state
-        self._set("robot", status.message if status.commands.fault else "")
-        self._set("software_stop", "stopped by a person: ~/reset clears it" if status.software_stop else "", Level.WARN)
+        self.set_problem("robot", status.message if status.commands.fault else "")
+        stopped = "stopped by a person: ~/reset clears it" if status.software_stop else ""
+        self.set_problem("software_stop", stopped, Level.WARN)
         wrong = status.commands.joint_faults if status.armed else status.faults
         wrong = {joint: text for joint, text in wrong.items() if text != NOT_OPEN}
-        self._set("joints", f"without {in_one_sentence(wrong)}" if wrong else "")
+        self.set_problem("joints", f"without {in_one_sentence(wrong)}" if wrong else "")
         others = [sentence for sentence in status.obstacles if sentence != in_one_sentence(status.faults)]
-        self._set("obstacles", f"cannot be enabled: {'; '.join(others)}" if others else "", Level.WARN)
+        self.set_problem("obstacles", f"cannot be enabled: {'; '.join(others)}" if others else "", Level.WARN)
         stale = status.armed and status.state in ("returning", "following") and status.input_age_s >= STALE_S
-        self._set("input", f"nothing comes on {EXPRESSION}: neutral" if stale else "", Level.WARN)
+        self.set_problem("input", f"nothing comes on {EXPRESSION}: neutral" if stale else "", Level.WARN)
         if self._stall_ns and self.steady_ns() - self._stall_ns > STALL_NS:
             self._stall_ns = 0
             self.solved("stall")
@@ -214,7 +215,7 @@ class ActuatorNode(ReactdiffNode):
         for topic, writers in self._writers.items():
             finding = writers.look(self.get_publishers_info_by_topic(topic), now_s)
             self._actuation.obstacle(topic, finding.sentence)
-            self._set(f"writers {topic}", finding.sentence)
+            self.set_problem(f"writers {topic}", finding.sentence)
             fatal = fatal or (finding.sentence if finding.now else "")
         if fatal:
             self._actuation.fail(fatal)
@@ -260,13 +261,7 @@ class ActuatorNode(ReactdiffNode):
             )
         if status.state != state:
             self.get_logger().info(f"{status.state}: {status.message}")
-            self._heartbeat.beat()
-
-    def _set(self, key: str, sentence: str, level: Level = Level.ERROR) -> None:
-        if sentence:
-            self.problem(key, sentence, level)
-        else:
-            self.solved(key)
+            self.tell()
 
     # In other threads.
 

@@ -109,11 +109,9 @@ class AvatarNode(ReactdiffNode):
 
     def observe_health(self) -> None:
         """Say when no face comes in."""
-        if self.running_ns() - self._shown_ns > SILENT_NS:
-            sentence = "nothing comes on listener/expression: expression_node is missing or inactive"
-            self.problem("input", sentence, Level.WARN)
-        else:
-            self.solved("input")
+        silent = self.running_ns() - self._shown_ns > SILENT_NS
+        sentence = "nothing comes on listener/expression: expression_node is missing or inactive"
+        self.set_problem("input", sentence if silent else "", Level.WARN)
 
     def _serve(self) -> None:
         if self._loop is None or self._server.url:

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import gc
-import time
-import traceback
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, ClassVar, TypeVar
 
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
-from ..clock import NS
-from ..errors import MessageError, ReactdiffError
-from .event_log import EventLog
-from .health import Health, Level, Limiter, Meter
+from ..errors import ReactdiffError
 from .heartbeat import Heartbeat
 from .interfaces import interface, qos_profile
-from .node_time import ClockWatch
 from .parameters import Parameters
 from .table import load_table
+from .telling import TellingNode
 from .worker import Worker
-
-INTERNAL_NS = 5 * NS
-"""How long an internal error, or a dropped message, stays in the diagnostics after it last came."""
-CLOCK_GAP_NS = NS
-"""Evidence that is stamped so far from the node's clock cannot drive the face."""
 
 _RETURN = TransitionCallbackReturn
 _T = TypeVar("_T")
 
 
-class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
+class ReactdiffNode(TellingNode):
     """Base of all nodes. A subclass names its entry of the table and fills in the four hooks.
 
     `setup` (configure: settings, rooms), `start` (activate: subscriptions, timers, threads), `stop` (deactivate) and
@@ -50,20 +40,13 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
         table = load_table()
         self.spec = table.node(self.NAME)
         super().__init__(self.NAME)
-        self._log_events = EventLog(super().get_logger(), self.get_fully_qualified_name())
-        self.health = Health()
-        self.meter = Meter()
-        self.clock_watch = ClockWatch()
         self.backend = ""
         self.life = "unconfigured"
         self.workers: list[Worker] = []
         self.qos = {name: qos_profile(spec) for name, spec in table.qos.items()}
-        self._limiter = Limiter()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._active_entities: list[tuple[str, Any]] = []
         self._publishers_by_name: dict[str, Any] = {}
-        self._internal_ns = 0
-        self._dropped_ns: dict[str, int] = {}
         self.values = Parameters(self, self.spec.parameters, lambda: self.life in ("inactive", "active")).values
         self._heartbeat = Heartbeat(self)
         self.create_timer(1.0, self._guarded("status", self._heartbeat.beat), clock=self._steady)
@@ -100,9 +83,9 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
 
     # For subclasses
 
-    def get_logger(self) -> Any:
-        """The node's log, whose lines have events; rclpy's own while the node is being made."""
-        return getattr(self, "_log_events", None) or super().get_logger()
+    def tell(self) -> None:
+        """Publish the state of the node now: status and diagnostics."""
+        self._heartbeat.beat()
 
     def configured(self, config: type[_T]) -> _T:
         """The settings of a room from the parameters of the same names; a parameter that is unset is NaN there.
@@ -114,22 +97,6 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
         unset = {p.name for p in self.spec.parameters if p.unset is not None and self.values[p.name] == p.unset}
         given = {n: float("nan") if n in unset else v for n, v in self.values.items() if n in names}
         return config(**given)
-
-    def now_ns(self) -> int:
-        """The node's clock (simulated where use_sim_time says so)."""
-        return int(self.get_clock().now().nanoseconds)
-
-    def steady_ns(self) -> int:
-        """A clock that never jumps, for watchdogs and rates."""
-        return time.monotonic_ns()
-
-    def running_ns(self) -> int:
-        """As `steady_ns`, for what may be missing: stands still while a simulated clock does."""
-        return self.clock_watch.running_ns(self.steady_ns())
-
-    def simulated(self) -> bool:
-        """Whether the node's clock is /clock."""
-        return bool(self.get_parameter("use_sim_time").value)
 
     def advertise(self, topic: str, namespace: str = "") -> Any:
         """The publisher of a topic of the table, made once; it is silent unless the node is active."""
@@ -212,66 +179,6 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
             if self.context.ok() and self.life == "active":
                 raise
 
-    def problem(self, key: str, sentence: str, level: Level = Level.ERROR) -> None:
-        """State a problem in force: logged and published at once when it is news."""
-        if self.health.problem(key, sentence, level):
-            say = self.get_logger().error if level is Level.ERROR else self.get_logger().warning
-            say(sentence, key)
-            self._heartbeat.beat()
-
-    def solved(self, key: str, sentence: str = "") -> None:
-        """The problem of this key is over."""
-        was = self.health.solved(key)
-        if was is not None:
-            self.get_logger().info(sentence or f"solved: {was}", key)
-            self._heartbeat.beat()
-
-    def dropped(self, topic: str, error: MessageError) -> None:
-        """A message from outside was dropped: counted, and said while it goes on, in words that change every 10 s."""
-        self.meter.dropped[topic] += 1
-        self.health.note_error(str(error))
-        key, now = f"drop {topic}", self.steady_ns()
-        self._dropped_ns[key] = now
-        if self._limiter.due(key, now) or key not in self.health:
-            self.problem(key, f"dropped a message of {topic} ({self.meter.dropped[topic]} so far): {error}", Level.WARN)
-
-    def failed(self, error: Exception, where: str = "worker") -> None:
-        """Whatever a callback or worker raised: it ends nothing."""
-        if isinstance(error, MessageError):
-            self.dropped(where, error)
-        elif isinstance(error, ReactdiffError):
-            self.problem(where, str(error))
-        elif self.context.ok():
-            sentence = f"internal error in {where}: {type(error).__name__}: {error}"
-            self._internal_ns = self.steady_ns()
-            self.health.problem("internal", sentence, Level.ERROR)
-            if self._limiter.due(f"error {where}", self.steady_ns()):
-                self.get_logger().error(sentence + "\n" + "".join(traceback.format_exception(error)), "internal")
-
-    def forget_past_errors(self) -> None:
-        """Internal errors and dropped messages that have not come again for a while are over."""
-        now = self.steady_ns()
-        if now - self._internal_ns > INTERNAL_NS:
-            self.health.solved("internal")
-        for key in [key for key, last_ns in list(self._dropped_ns.items()) if now - last_ns > INTERNAL_NS]:
-            del self._dropped_ns[key]
-            self.health.solved(key)
-
-    def check_clock(self, topic: str, stamp_ns: int) -> None:
-        """Say so when evidence is stamped far from this node's clock, as when a bag is replayed without its time."""
-        now = self.now_ns()
-        if now == 0:
-            return  # the first /clock is still to come
-        if abs(now - stamp_ns) > CLOCK_GAP_NS:
-            self.problem(
-                f"clock {topic}",
-                f"{topic} is stamped more than 1 s away from this node's clock: start with use_sim_time:=true for a "
-                "bag, synchronise the clocks of the machines, or give this one less other work",
-                Level.WARN,
-            )
-        else:
-            self.solved(f"clock {topic}")
-
     # Lifecycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -353,7 +260,7 @@ class ReactdiffNode(LifecycleNode):  # type: ignore[misc]
             self.life, result = else_to, _RETURN.ERROR
             self.failed(error, f"the transition to {to}")
             self.problem(key, f"the transition to {to} failed: {type(error).__name__}: {error}")
-        self._heartbeat.beat()
+        self.tell()
         return result
 
     def _start(self) -> None:

@@ -65,14 +65,10 @@ class CameraNode(ReactdiffNode):
             return
         silent = self.steady_ns() - self._seen_ns > SILENT_NS
         frozen = self._camera.frozen_ns(self.now_ns()) > SILENT_NS
-        if silent:
-            self.problem("silent", f"camera {self.values['device']} is open and gives no pictures")
-        else:
-            self.solved("silent")
-        if frozen and not silent:
-            self.problem("frozen", f"camera {self.values['device']} gives the same picture again and again", Level.WARN)
-        else:
-            self.solved("frozen")
+        camera = f"camera {self.values['device']}"
+        self.set_problem("silent", f"{camera} is open and gives no pictures" if silent else "")
+        again = f"{camera} gives the same picture again and again"
+        self.set_problem("frozen", again if frozen and not silent else "", Level.WARN)
 
     def _read_until_stopped(self) -> None:
         due_ns = self.steady_ns()

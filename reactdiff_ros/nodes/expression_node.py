@@ -71,11 +71,9 @@ class ExpressionNode(ReactdiffNode):
     def observe_health(self) -> None:
         """Say when somebody is followed and no plan comes."""
         now = self.running_ns()
-        if now - self._reaction_ns > SILENT_NS and now - self._speaker_ns < NS:
-            sentence = "nothing comes on listener/reaction: the face only looks, blinks, breathes; see reaction_node"
-            self.problem("input", sentence, Level.WARN)
-        else:
-            self.solved("input")
+        unanswered = now - self._reaction_ns > SILENT_NS and now - self._speaker_ns < NS
+        sentence = "nothing comes on listener/reaction: the face only looks, blinks, breathes; see reaction_node"
+        self.set_problem("input", sentence if unanswered else "", Level.WARN)
 
     def _on_reaction(self, message: Any) -> None:
         self._reaction_ns = self.running_ns()

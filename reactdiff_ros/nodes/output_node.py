@@ -114,18 +114,13 @@ class OutputNode(ReactdiffNode):
             return
         for output, _ in self._senders:
             key = f"output {output.target}"
-            if output.problem:
-                self.problem(key, output.problem, Level.WARN)
-            else:
-                self.solved(key)
+            self.set_problem(key, output.problem, Level.WARN)
             self.meter.dropped[str(output.target)] = output.dropped
         for server in self._servers:
             self.meter.dropped[str(server.target)] = server.dropped
-        if self._feed.stale(self.running_ns()):
-            sentence = "nothing comes on listener/expression: the outputs are neutral; see expression_node"
-            self.problem("input", sentence, Level.WARN)
-        else:
-            self.solved("input")
+        stale = self._feed.stale(self.running_ns())
+        sentence = "nothing comes on listener/expression: the outputs are neutral; see expression_node"
+        self.set_problem("input", sentence if stale else "", Level.WARN)
 
     def _serve(self) -> None:
         for server in self._servers:

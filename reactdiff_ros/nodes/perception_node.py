@@ -95,27 +95,22 @@ class PerceptionNode(ReactdiffNode):
         sources = {"picture": (_IMAGE, _COMPRESSED), "sound": (_AUDIO, _BYTES, _SAMPLES)}
         for kind, sentence in missing.items():
             malformed = any(f"drop {source}" in self.health for source in sources[kind])
-            if now - self._seen_ns[kind] > SILENT_NS and not malformed:
-                self.problem(kind, sentence, Level.WARN)
-            else:
-                self.solved(kind)
+            silent = now - self._seen_ns[kind] > SILENT_NS and not malformed
+            self.set_problem(kind, sentence if silent else "", Level.WARN)
         self._say_unusable(topic, now)
 
     def _say_unusable(self, topic: str, now: int) -> None:
         """Say what comes and can tell nothing."""
-        self._state("scene", "picture" not in self.health, self._picture_watch.sentence(topic))
+        seen, heard = "picture" not in self.health, "sound" not in self.health
+        self.set_problem("scene", self._picture_watch.sentence(topic) if seen else "", Level.WARN)
         if not self._perception.digitally_silent:
             self._audible_ns = now
-        silent = f"the sound on {_AUDIO} is digitally silent: is the microphone muted?"
-        self._state("silence", "sound" not in self.health and now - self._audible_ns > SILENT_NS, silent)
-        clipped = f"the sound on {_AUDIO} is cut off at full scale: turn the microphone's gain down"
-        self._state("clipping", "sound" not in self.health and self._perception.clipping > CLIPPED, clipped)
-
-    def _state(self, key: str, wrong: bool, sentence: str) -> None:
-        if wrong and sentence:
-            self.problem(key, sentence, Level.WARN)
-        else:
-            self.solved(key)
+        silent = heard and now - self._audible_ns > SILENT_NS
+        sentence = f"the sound on {_AUDIO} is digitally silent: is the microphone muted?"
+        self.set_problem("silence", sentence if silent else "", Level.WARN)
+        clipped = heard and self._perception.clipping > CLIPPED
+        sentence = f"the sound on {_AUDIO} is cut off at full scale: turn the microphone's gain down"
+        self.set_problem("clipping", sentence if clipped else "", Level.WARN)
 
     def _subscribe_foreign(self) -> None:
         for topic, callback in (

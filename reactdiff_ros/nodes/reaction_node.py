@@ -232,17 +232,12 @@ class ReactionNode(ReactdiffNode):
         """Say when nothing comes in, and when plans are late at the lowest quality; tell of each of many listeners."""
         now = self.running_ns()
         silent = [seat for seat in self._seats.values() if now - seat.missed_ns > SILENT_NS]
-        if silent:
-            topics = ", ".join(seat.topic(_FRAME) for seat in silent)
-            sentence = f"nothing comes on {topics}: perception_node is missing or inactive"
-            self.problem("input", sentence, Level.WARN)
-        else:
-            self.solved("input")
+        topics = ", ".join(seat.topic(_FRAME) for seat in silent)
+        sentence = f"nothing comes on {topics}: perception_node is missing or inactive"
+        self.set_problem("input", sentence if silent else "", Level.WARN)
         choice = self._rounds.choice
-        if choice is not None and choice.exhausted:
-            self.problem("slow", self.SLOW, Level.WARN)
-        else:
-            self.solved("slow")
+        slow = choice is not None and choice.exhausted
+        self.set_problem("slow", self.SLOW if slow else "", Level.WARN)
         if self._missing and self.steady_ns() - self._tried_ns > RETRY_NS:
             self._tried_ns = self.steady_ns()
             self._worker.put(_WEIGHTS, None)

@@ -108,10 +108,8 @@ class RecorderNode(ReactdiffNode):
             return
         self.meter.dropped.update(recording.dropped - self.meter.dropped)
         dropped = recording.dropped.total()
-        if dropped > self._dropped:
-            self.problem("slow", f"the disk is too slow: {dropped} messages were not recorded", Level.WARN)
-        else:
-            self.solved("slow")
+        sentence = f"the disk is too slow: {dropped} messages were not recorded"
+        self.set_problem("slow", sentence if dropped > self._dropped else "", Level.WARN)
         self._dropped = dropped
 
     def summary(self, recording: Recording) -> dict[str, Any]:
