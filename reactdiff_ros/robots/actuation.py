@@ -14,7 +14,7 @@ from typing import Final
 from reactdiff_ros.robots.actuation_bus import Hardware, in_one_sentence
 from reactdiff_ros.robots.actuation_start import Preparation
 from reactdiff_ros.robots.actuation_status import ActuationState, Face, Request, Status, Wish
-from reactdiff_ros.robots.commands import ArmingError, Commands
+from reactdiff_ros.robots.commands import ArmingError, Commands, outside
 from reactdiff_ros.robots.follow import STALL_S, Follower
 from reactdiff_ros.robots.profile import Profile
 
@@ -319,6 +319,9 @@ class Actuation:
             found.append("it has no joints that this computer drives")
         elif all(j in wrong for j in joints):
             found.append(in_one_sentence(wrong))
+        for (name, joint), value in zip(self.profile.joints.items(), self.hardware.measured(), strict=True):
+            if name not in wrong and math.isfinite(value) and outside(name, joint, value):
+                found.append(outside(name, joint, value))
         return tuple(found)
 
     def _status(self, now_s: float, commands: Commands, face: Face | None) -> Status:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.robots.profile import Profile
+from reactdiff_ros.robots.profile import Joint, Profile
 
 State = Literal["disarmed", "starting", "following", "returning", "lowering", "stopped"]
 
@@ -45,6 +45,16 @@ class Commands:
     """Time from the beginning of that return until all joints were at neutral; NaN: not yet."""
 
 
+def outside(name: str, joint: Joint, value: float) -> str:
+    """What is wrong with a joint that stands too far outside its limits to be moved, and what to do; else nothing."""
+    room = OUTSIDE * (joint.upper - joint.lower)
+    if joint.lower - room <= value <= joint.upper + room:
+        return ""
+    unit = "" if joint.unit == "1" else f" {joint.unit}"
+    where = f"at {value:.4g}{unit}, outside its limits {joint.lower:g} to {joint.upper:g}"
+    return f"{name} is {where}: bring it inside by hand, or calibrate again"
+
+
 def start_positions(
     profile: Profile,
     measured: Sequence[float] | None,
@@ -68,17 +78,12 @@ def start_positions(
     found = []
     for i, (name, joint) in enumerate(profile.joints.items()):
         value = math.nan if measured is None or len(measured) != len(profile.joints) else float(measured[i])
-        room = OUTSIDE * (joint.upper - joint.lower)
         if not math.isfinite(value):
             if profile.feedback(name) and name not in faulty and not moving:
                 raise ArmingError("the position of a joint is unknown", where=name, todo="see whether it answers")
             value = float(saved.get(name, joint.neutral))
             value = value if math.isfinite(value) else joint.neutral
-        elif not joint.lower - room <= value <= joint.upper + room and name not in faulty:
-            raise ArmingError(
-                f"a joint is at {value:.4g}, outside its limits {joint.lower:g} to {joint.upper:g}",
-                where=name,
-                todo="bring it inside by hand, or calibrate",
-            )
+        elif name not in faulty and outside(name, joint, value):
+            raise ArmingError(outside(name, joint, value))
         found.append(min(max(value, joint.lower), joint.upper))
     return found

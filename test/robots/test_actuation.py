@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -64,9 +65,12 @@ def test_what_is_not_calibrated_is_not_enabled(tmp_path):
 def test_a_joint_outside_its_range_prevents_enabling_and_nothing_keeps_torque(tmp_path):
     head = Head(tmp_path, stands={1: 2047.0, 2: 3500.0})
     head.run(1.5)
+    (obstacle,) = head.actuation.state.obstacles
+    assert re.match(r"neck is at 127\.\d deg, outside its limits -?\d+ to \d+: bring it inside by hand", obstacle)
+    assert head.actuation.state.message == f"cannot be enabled: {obstacle}"
     request = head.ask("enable")
     assert not request.granted
-    assert "neck: it is at 3500, outside its calibrated range" in request.answer
+    assert request.answer == obstacle
     head.run(0.2)
     assert head.state == "disarmed"
     assert not head.torque(1)
