@@ -32,20 +32,20 @@ def generate_launch_description():
     ]
     lab = {}
     # First, for it must see what was given before the defaults are filled in.
-    first = OpaqueFunction(function=read_settings, args=[table, lab])
+    first = OpaqueFunction(function=read_settings, args=[[a["name"] for a in table["arguments"]], lab])
     return LaunchDescription([first, *arguments, OpaqueFunction(function=start, args=[table, lab])])
 
 
-def read_settings(context, table, lab):
-    """The lab's own settings: arguments become defaults here, parameters a file for `start`."""
-    names = [a["name"] for a in table["arguments"]]
+def read_settings(context, names, lab, **fixed):
+    """The lab's own settings: arguments of these names become defaults here, parameters a file for `start`."""
     given = {n: context.launch_configurations[n].strip() for n in names if n in context.launch_configurations}
-    found = settings(given)
-    for name, setting in found["arguments"].items():
+    found = settings(given | fixed)
+    for name in names:
+        setting = found["arguments"][name]
         # One that is given may come back as well: a robot by the name of its overlay.
         if setting["from"].startswith(tuple(found["files"])):
             context.launch_configurations[name] = setting["value"]
-    lab["files"] = found["files"]
+    lab["files"], lab["ros_parameters"] = found["files"], found["ros_parameters"]
     with tempfile.NamedTemporaryFile("w", prefix="reactdiff_settings_", suffix=".yaml", delete=False) as file:
         json.dump(found["ros_parameters"], file)
     lab["parameters"] = file.name
@@ -69,11 +69,15 @@ def start(context, table, lab):
         for node in table["nodes"]
         if node["when"] == "always" or arguments[node["when"]] not in ("", "none", "false", *node.get("unless", ()))
     ]
+    return [*discovery(arguments["lan"] == "true"), *nodes, *remarks(arguments, lab)]
+
+
+def remarks(arguments, lab):
+    """What whoever starts it should know."""
     if lab["files"]:
-        nodes.append(LogInfo(msg=f"settings of {', '.join(lab['files'])}"))
+        yield LogInfo(msg=f"settings of {', '.join(lab['files'])}")
     if arguments["use_sim_time"] == "true":
-        nodes.append(LogInfo(msg="the nodes wait for /clock, as of 'ros2 bag play --clock 200'"))
-    return [*discovery(arguments["lan"] == "true"), *nodes]
+        yield LogInfo(msg="the nodes wait for /clock, as of 'ros2 bag play --clock 200'")
 
 
 def discovery(lan):
@@ -85,13 +89,8 @@ def discovery(lan):
 
 def parameter_files(arguments, lab):
     """What follows from the robot's profile and the lab's settings, then the user's file."""
-    files = [lab["parameters"]]
-    if arguments["params_file"]:
-        path = Path(arguments["params_file"]).expanduser()
-        if not path.is_file():
-            raise RuntimeError(f"there is no parameter file {path}")
-        files.append(str(path))
-    return files
+    users = [str(Path(arguments["params_file"]).expanduser())] if arguments["params_file"] else []
+    return [lab["parameters"], *users]
 
 
 def settings(given):

@@ -5,26 +5,41 @@ Only the standard library, launch and launch_ros are imported: the nodes' own en
 """
 
 import json
-import os
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 
 SHARE = Path(__file__).parent.parent
 NODE = "reaction_node"
-RESPAWN_DELAY_S = 1.0
-OWN = ("listeners", "seed")
+OWN = {
+    "listeners": "Namespaces of the robots, with commas between, each with =SEED where wanted: robot1, robot2=7.",
+    "seed": "Seed of all noise of the robots that have none of their own.",
+}
 """Parameters of the node that are arguments here, beside those of the table."""
+
+
+def launch_file_of_one():
+    """listener.launch.py, which has all that is the same for one robot."""
+    spec = spec_from_file_location("listener_launch", Path(__file__).with_name("listener.launch.py"))
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ONE = launch_file_of_one()
 
 
 def generate_launch_description():
     """The launch description that ros2 launch asks for."""
     table = json.loads((SHARE / "config" / "nodes.json").read_text(encoding="utf-8"))
-    return LaunchDescription([*declared(table), OpaqueFunction(function=start, args=[table])])
+    lab = {}
+    # First, for it must see what was given before the defaults are filled in.
+    first = OpaqueFunction(function=read_settings, args=[table, lab])
+    return LaunchDescription([first, *declared(table), OpaqueFunction(function=start, args=[table, lab])])
 
 
 def reaction_node(table):
@@ -32,58 +47,43 @@ def reaction_node(table):
     return next(node for node in table["nodes"] if node["name"] == NODE)
 
 
+def shared(table):
+    """The arguments of listener.launch.py that this node has, too."""
+    wanted = {*reaction_node(table)["arguments"].values(), "params_file", "lan", "use_sim_time"}
+    return [a for a in table["arguments"] if a["name"] in wanted]
+
+
 def declared(table):
     """The arguments: the robots, and what listener.launch.py has for this node."""
-    parameters = {p["name"]: p for p in reaction_node(table)["parameters"]}
     own = [
-        DeclareLaunchArgument(name, default_value=str(parameters[name]["default"]), choices=None,
-                              description=parameters[name]["description"])
-        for name in OWN
-    ]  # fmt: skip
-    wanted = {*reaction_node(table)["arguments"].values(), "params_file", "lan"}
-    shared = [
+        DeclareLaunchArgument(name, default_value="", description=f"{what} Empty: as the lab's settings have it.")
+        for name, what in OWN.items()
+    ]
+    return [*own, *(
         DeclareLaunchArgument(
             a["name"], default_value=a["default"], description=a["description"], choices=a.get("choices")
         )
-        for a in table["arguments"]
-        if a["name"] in wanted
-    ]
-    return [*own, *shared]
+        for a in shared(table)
+    )]  # fmt: skip
 
 
-def start(context, table):
+def read_settings(context, table, lab):
+    """The lab's own settings, without the overlay of any robot: this node is everybody's."""
+    ONE.read_settings(context, [a["name"] for a in shared(table)], lab, robot="none")
+
+
+def start(context, table, lab):
     """The node under the arguments given."""
 
     def given(name):
         return LaunchConfiguration(name).perform(context).strip()
 
-    if not given("listeners"):
+    settled = lab["ros_parameters"].get(f"/**/{NODE}", {}).get("ros__parameters", {})
+    if not (given("listeners") or settled.get("listeners")):
         raise RuntimeError("listeners is empty: name the robots, such as listeners:='robot1, robot2=7'")
-    parameters = {"listeners": ParameterValue(given("listeners"), value_type=str), "seed": int(given("seed"))}
-    for name, argument in reaction_node(table)["arguments"].items():
-        parameters[name] = ParameterValue(given(argument), value_type=str)
-    files = []
-    if given("params_file"):
-        path = Path(given("params_file")).expanduser()
-        if not path.is_file():
-            raise RuntimeError(f"there is no parameter file {path}")
-        files.append(str(path))
-    node = LifecycleNode(
-        package="reactdiff_ros",
-        executable=NODE,
-        name=NODE,
-        namespace="",
-        parameters=[*files, parameters],
-        output="screen",
-        emulate_tty=True,
-        respawn=True,
-        respawn_delay=RESPAWN_DELAY_S,
-    )
-    return [discovery(given("lan") == "true"), node]
-
-
-def discovery(lan):
-    """DDS stays on this machine unless told otherwise: by the newer variable, and by humble's."""
-    if os.environ.get("ROS_DISTRO") == "humble":
-        return SetEnvironmentVariable("ROS_LOCALHOST_ONLY", "0" if lan else "1")
-    return SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET" if lan else "LOCALHOST")
+    arguments = {a["name"]: given(a["name"]) for a in shared(table)} | {"namespace": ""}
+    types = {p["name"]: ONE.TYPES[p["type"]] for p in reaction_node(table)["parameters"]}
+    own = {name: ParameterValue(given(name), value_type=types[name]) for name in OWN if given(name)}
+    parameters = [*ONE.parameter_files(arguments, lab), *([own] if own else [])]
+    node = ONE.node_action(reaction_node(table), arguments, parameters)
+    return [*ONE.discovery(arguments["lan"] == "true"), node, *ONE.remarks(arguments, lab)]

@@ -225,7 +225,7 @@ class Context(dict):
 def started(launch_file, **arguments):
     table, lab = json.loads(share_path("config/nodes.json").read_text()), {}
     context = Context(arguments)
-    assert launch_file.read_settings(context, table, lab) is None
+    assert launch_file.read_settings(context, [a["name"] for a in table["arguments"]], lab) is None
     for argument in table["arguments"]:
         context.setdefault(argument["name"], argument["default"])
     actions = launch_file.start(context, table, lab)
