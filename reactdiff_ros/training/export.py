@@ -147,6 +147,7 @@ class Context(nn.Module):  # type: ignore[misc]
         self.denoiser = denoiser
 
     def forward(self, speaker: Tensor, past: Tensor, conditions: Tensor, angles: Tensor) -> Any:
+        """As `Denoiser.context`, with modulations (S, N, 1, 6 layers, D) at noise angles (S,) in place of `told`."""
         keys, values, told = self.denoiser.context(speaker, past, conditions)
         modulations = self.denoiser.modulations(angles[None], told)
         return keys, values, modulations.transpose(0, 1)[:, :, None]

@@ -102,7 +102,7 @@ def in_turn(
 
 
 def our_graph_window(networks: Networks, timer: Callable[[], float]) -> Window:
-    """Ours as it ships: the speaker's window in one pass of the encoder, stretches of the horizon, the last one shorter."""
+    """Ours as it ships: the speaker's window in one pass of the encoder, stretches of the horizon at most."""
     rng = np.random.default_rng(0)
     s = networks.shape
     features = rng.standard_normal((1, WINDOW, FEATURE_COUNT)).astype(np.float32)
@@ -152,7 +152,8 @@ def our_clip(networks: Networks, timer: Callable[[], float], seconds: float, thr
 
 def _tokens(networks: Networks, features: FloatArray) -> FloatArray:
     """Tokens (T, D) of features (1, T, F)."""
-    return networks.encode_sequence(features, np.ones((1, features.shape[1], STREAM_COUNT), dtype=np.float32))[0]
+    tokens: FloatArray = networks.encode_sequence(features, np.ones((*features.shape[:2], STREAM_COUNT), np.float32))[0]
+    return tokens
 
 
 def figures(plan: Plan, found: Measured, ten: Mapping[str, Case], clip: Case) -> dict[str, Any]:

@@ -81,12 +81,8 @@ class _Loop:
         """Take what modulates each evaluation apart."""
         self._constant(ANGLES, np.array(schedule, dtype=np.float32))
         for i in range(len(schedule)):
-            at = self._constant(f"step{i}/number", np.array(i, dtype=np.int64))
-            self.nodes.append(
-                self._onnx.helper.make_node(
-                    "Gather", ["modulations", at], [f"step{i}/modulations"], name=f"step{i}/gather"
-                )
-            )
+            at, out = self._constant(f"step{i}/number", np.array(i, dtype=np.int64)), f"step{i}/modulations"
+            self.nodes.append(self._onnx.helper.make_node("Gather", ["modulations", at], [out], name=f"step{i}/gather"))
 
     def velocity(self, z: str, number: int) -> str:
         """Name of the velocity (N, K, H, L) at z, guided if so wanted."""
@@ -97,9 +93,8 @@ class _Loop:
         if not self._guided:
             return out
         seeing, blind = f"{SOLVER}{tag}seeing", f"{SOLVER}{tag}blind"
-        self.nodes.append(
-            self._onnx.helper.make_node("Split", [out], [seeing, blind], name=seeing, axis=1, num_outputs=2)
-        )
+        halves = self._onnx.helper.make_node("Split", [out], [seeing, blind], name=seeing, axis=1, num_outputs=2)
+        self.nodes.append(halves)
         more = self._node("Sub", [seeing, blind], f"{tag}difference")
         more = self._node("Mul", [more, "strength"], f"{tag}stronger")
         return self._node("Add", [blind, more], f"{tag}guided")
