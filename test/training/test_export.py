@@ -13,7 +13,7 @@ from random_model import random_model  # noqa: E402
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks  # noqa: E402
 from reactdiff_ros.model.solvers import sample  # noqa: E402
-from reactdiff_ros.model.weights import find_weights, sha256  # noqa: E402
+from reactdiff_ros.model.weights import FORMAT, find_weights, sha256  # noqa: E402
 from reactdiff_ros.training.export import export, load_model  # noqa: E402
 from reactdiff_ros.training.layers import MASKED  # noqa: E402
 
@@ -30,7 +30,7 @@ def networks(random_weights):
 
 def test_files_and_manifest(random_weights):
     manifest = json.loads((random_weights / "manifest.json").read_text())
-    assert manifest["format"] == 2
+    assert manifest["format"] == FORMAT
     assert manifest["simulator"] == "none"
     assert set(manifest["files"]) == {f.name for f in random_weights.iterdir()} - {"manifest.json"}
     assert all(sha256(random_weights / name) == digest for name, digest in manifest["files"].items())
@@ -100,7 +100,7 @@ def test_every_graph_tells_what_it_is(random_weights):
     for path in random_weights.glob("*.onnx"):
         told = {p.key: p.value for p in onnx.load(str(path)).metadata_props}
         assert told["graph"] == path.stem
-        assert told["format"] == "2"
+        assert told["format"] == str(FORMAT)
         assert json.loads(told["shape"]) == manifest["shape"]
         assert told["weights_sha256"] == manifest["files"]["model.safetensors"]
         assert set(json.loads(told["normalisation"])) == {"coefficients", "latents", "emphasis"}
