@@ -44,8 +44,7 @@ def draw_mapping(profile: Profile, path: Path) -> None:
 
 
 def _figure(profile: Profile) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from reactdiff_ros.evaluation.plots import new_figure
 
     moved = effects(profile)
     used = [c for c in NAMES if any(c in m for m in moved.values())]
@@ -53,9 +52,7 @@ def _figure(profile: Profile) -> Any:
     rows = 0.34 * len(profile.joints)
     curve_rows = -(-len(curves) // CURVES_A_ROW)
     heights = [max(rows, 1.2), *[1.9] * curve_rows]
-    size = (7.5 + 0.33 * max(len(used), 4), sum(heights) + 2.4)
-    figure = Figure(figsize=size, dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.5 + 0.33 * max(len(used), 4), sum(heights) + 2.4)
     figure.suptitle(f"{profile.name}: {profile.about}", wrap=True, fontsize=11)
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     top = grid[0].subgridspec(1, 2, width_ratios=[0.33 * max(len(used), 4), 3.6])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.plots import new_figure, save_figure
 from reactdiff_ros.model.tokens import FRAME_S
 
 from .simulate_statistics import HUMAN
@@ -18,24 +18,6 @@ if TYPE_CHECKING:
     from reactdiff_ros.simulator.dyads import Dyads
 
 SHOWN_S = 60.0
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Any, path: Path) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    except OSError as error:
-        raise ReactdiffError("a picture cannot be written", where=str(path), todo=str(error.strerror)) from error
-    return path
 
 
 def plot_dyad(made: Dyads, path: Path) -> Path:
@@ -53,7 +35,7 @@ def plot_dyad(made: Dyads, path: Path) -> Path:
         "eyes aside": face[:, INDEX["eyeLookOutLeft"]] + face[:, INDEX["eyeLookInLeft"]],
         "head pitch / 0.3 rad": face[:, HEAD_PITCH] / 0.3, "head yaw / 0.3 rad": face[:, HEAD_PITCH + 1] / 0.3,
     }  # fmt: skip
-    figure = _figure(12, 8.5)
+    figure = new_figure(12, 8.5)
     upper, lower = figure.subplots(2, 1, sharex=True)
     for axis, rows, title in ((upper, told, "speaker, what can be known"), (lower, shown, "listener")):
         for place, values in enumerate(rows.values()):
@@ -62,12 +44,12 @@ def plot_dyad(made: Dyads, path: Path) -> Path:
         axis.set_yticks(-np.arange(len(rows)), list(rows))
         axis.set_title(title)
     lower.set_xlabel("time, s")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_distributions(people: dict[str, NDArray[np.float64]], folder: Path) -> Path:
     """A histogram over listeners for each statistic, with the human range shaded."""
-    figure = _figure(13, 7.5)
+    figure = new_figure(13, 7.5)
     axes = figure.subplots(-(-len(people) // 4), 4).reshape(-1)
     for axis, (name, values) in zip(axes, people.items(), strict=False):
         human = HUMAN[name]
@@ -78,4 +60,4 @@ def plot_distributions(people: dict[str, NDArray[np.float64]], folder: Path) -> 
     for axis in axes[len(people) :]:
         axis.axis("off")
     axes[0].legend()
-    return _save(figure, folder / "distributions.png")
+    return save_figure(figure, folder / "distributions.png")

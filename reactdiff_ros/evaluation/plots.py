@@ -14,13 +14,19 @@ from reactdiff_ros.errors import ReactdiffError
 Values = NDArray[np.floating[Any]]
 
 
-def new_axes(rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
-    """A figure and its axes (rows, columns)."""
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of so many inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.2 * columns, 3.2 * rows), dpi=110, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def new_axes(rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
+    """A figure and its axes (rows, columns)."""
+    figure = new_figure(5.2 * columns, 3.2 * rows)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
@@ -30,7 +36,7 @@ def save_figure(figure: Any, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
     except OSError as error:
-        raise ReactdiffError("a plot cannot be written", where=str(path), todo=str(error.strerror)) from error
+        raise ReactdiffError("a picture cannot be written", where=str(path), todo=str(error.strerror)) from error
     return path
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -101,11 +102,8 @@ class ExpressionEngine:
             MessageError: the plan is malformed; it was dropped and counted, the face goes on.
         """
         self._watch_clock(now_ns)
-        try:
+        with self._counted():
             check_reaction(reaction, now_ns)
-        except MessageError:
-            self.rejected += 1
-            raise
         if self._plan_ns is not None and 0 < self._plan_ns - reaction.start_ns < JUMP_NS:
             self.rejected += 1
             return
@@ -126,11 +124,8 @@ class ExpressionEngine:
             MessageError: the target is malformed; it was dropped and counted.
         """
         self._watch_clock(now_ns)
-        try:
+        with self._counted():
             check_target(target)
-        except MessageError:
-            self.rejected += 1
-            raise
         newest = self._gaze.used
         if newest is not None and 0 < newest.stamp_ns - target.stamp_ns < JUMP_NS:
             self.rejected += 1
@@ -144,11 +139,8 @@ class ExpressionEngine:
             MessageError: the pose is malformed; it was dropped and counted.
         """
         self._watch_clock(now_ns)
-        try:
+        with self._counted():
             check_head_pose(head)
-        except MessageError:
-            self.rejected += 1
-            raise
         self._head.push(head)
 
     def on_speaking(self, speaking: bool, now_ns: int) -> None:
@@ -233,6 +225,15 @@ class ExpressionEngine:
     def _other_speaks(self, now_ns: int) -> bool:
         robot = self._robot_ns is not None and to_s(now_ns - self._robot_ns) <= SPEAKING_LAPSES_S
         return not robot and self._speaking_ns is not None and to_s(now_ns - self._speaking_ns) <= SPEAKING_LAPSES_S
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """What is malformed is dropped, counted and told to the caller."""
+        try:
+            yield
+        except MessageError:
+            self.rejected += 1
+            raise
 
     def _watch_clock(self, now_ns: int) -> None:
         """A clock that jumped back by more than half a second is a new time line: forget plans, keep the face."""

@@ -83,8 +83,8 @@ def axis(values: Sequence[float], left: float, right: float, *, zero: bool = Tru
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A system in a forest plot."""
+class Drawn:
+    """A system in a plot."""
 
     label: str
     role: str
@@ -92,7 +92,7 @@ class Row:
     subject: bool = False
 
 
-def forest(rows: Sequence[Row], digits: int, title: str) -> Markup:
+def forest(rows: Sequence[Drawn], digits: int, title: str) -> Markup:
     """Every system's figure with its interval, and a line at the control."""
     height = _ROW * len(rows) + 22
     ends = [x for r in rows for x in (r.estimate.value, r.estimate.low, r.estimate.high)]
@@ -130,17 +130,7 @@ def _mark(to: Axis, estimate: Estimate, y: float, filled: bool, role: str) -> st
     return f'{line}<circle class="dot" cx="{x}" cy="{y}" r="{5.5 if filled else 4}"/>'
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A system in a band plot."""
-
-    label: str
-    role: str
-    estimate: Estimate
-    subject: bool = False
-
-
-def band(low: float, mid: float, high: float, points: Sequence[Point], title: str) -> Markup:
+def band(low: float, mid: float, high: float, points: Sequence[Drawn], title: str) -> Markup:
     """People's band, shaded, with every system's figure; the subject is above, all others on one line below."""
     width, height = 460, 46
     ends = [low, mid, high, *(x for p in points for x in (p.estimate.value, p.estimate.low, p.estimate.high))]

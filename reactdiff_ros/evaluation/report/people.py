@@ -68,7 +68,7 @@ def scaled(band: Band | None, measure: Measure) -> Band | None:
 def _row(measure: Measure, band: Band | None, shown: Sequence[Shown]) -> BandRow:
     own = shown[0].found[measure.name]
     points = [
-        charts.Point(s.label, s.role, found.estimate, s.subject)
+        charts.Drawn(s.label, s.role, found.estimate, s.subject)
         for s in shown
         if (found := s.found[measure.name]).estimate is not None
     ]

@@ -120,7 +120,7 @@ def _table(result: Result, title: str, text: str, metrics: tuple[Metric, ...], w
     forests = []
     for index, metric in enumerate(metrics):
         rows = [
-            charts.Row(line.label, line.role, known, line.subject)
+            charts.Drawn(line.label, line.role, known, line.subject)
             for line in lines
             if (known := found[line.system.name][index]) is not None and known.items
         ]

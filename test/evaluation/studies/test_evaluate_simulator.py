@@ -270,4 +270,4 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capfd: pytest.
     (tmp_path / "file").write_text("")
     arguments = ["--items", "2", "--seconds", "4", "--systems", "oracle", "--workers", "1"]
     assert main(["evaluate", "simulator", *arguments, "--output", str(tmp_path / "file" / "in")]) == 1
-    assert "plot cannot be written" in capfd.readouterr().err
+    assert "a picture cannot be written" in capfd.readouterr().err
