@@ -11,7 +11,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from ..errors import ReactdiffError
-from .heartbeat import Heartbeat
+from .heartbeat import GREET_S, Heartbeat
 from .interfaces import interface, qos_profile
 from .parameters import Parameters
 from .table import load_table
@@ -50,6 +50,7 @@ class ReactdiffNode(TellingNode):
         self.values = Parameters(self, self.spec.parameters, lambda: self.life in ("inactive", "active")).values
         self._heartbeat = Heartbeat(self)
         self.create_timer(1.0, self._guarded("status", self._heartbeat.beat), clock=self._steady)
+        self._greeting = self.create_timer(GREET_S, self._guarded("status", self._greet), clock=self._steady)
         self._refuse_impossible_transitions()
 
     # Hooks
@@ -262,6 +263,10 @@ class ReactdiffNode(TellingNode):
             self.problem(key, f"the transition to {to} failed: {type(error).__name__}: {error}")
         self.tell()
         return result
+
+    def _greet(self) -> None:
+        if not self._heartbeat.greet():
+            self._greeting.cancel()
 
     def _start(self) -> None:
         # Publishers are enabled by the managed entities, which rclpy activates after this; a worker may be faster.

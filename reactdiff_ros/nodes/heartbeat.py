@@ -1,4 +1,7 @@
-"""What a node says of itself once a second and at every change: ListenerStatus, and diagnostics as its heartbeat."""
+"""What a node says of itself once a second and at every change: ListenerStatus, and diagnostics as its heartbeat.
+
+Whoever finds the node in its first seconds, as a supervisor does, hears it at once: he has missed what was said before.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,11 @@ STUCK_SILENT_S = 5.0
 TWIN_S = 30.0
 """How long a second node of the same name must be seen: that of a killed process lingers for DDS's lease of 20 s."""
 
+GREET_S = 0.1
+"""So often a new node looks whether somebody has found it."""
+GREETINGS = 50
+"""So many times it looks."""
+
 
 class Heartbeat:
     """Publishes `listener/status` and `/diagnostics` of a node."""
@@ -31,6 +39,17 @@ class Heartbeat:
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos)
         self._status = node.create_publisher(msg.ListenerStatus, "listener/status", qos)
         self._twin_since_ns: int | None = None
+        self._found_by = (0, 0)
+        self._greetings = GREETINGS
+
+    def greet(self) -> bool:
+        """Beat if somebody new listens; False: it need not be called any more."""
+        found_by = (self._diagnostics.get_subscription_count(), self._status.get_subscription_count())
+        if any(now > before for now, before in zip(found_by, self._found_by, strict=True)):
+            self.beat()
+        self._found_by = found_by
+        self._greetings -= 1
+        return self._greetings > 0
 
     def beat(self) -> None:
         """Look at the node and publish."""

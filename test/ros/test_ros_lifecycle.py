@@ -210,6 +210,27 @@ def test_twin_on_another_machine_is_told(monkeypatch, alone):
         rclpy.shutdown()
 
 
+def test_who_finds_a_new_node_hears_it_at_once(monkeypatch, alone):
+    import rclpy
+
+    from reactdiff_ros.nodes.expression_node import ExpressionNode
+
+    rclpy.init(args=[], domain_id=alone.domain)
+    try:
+        mine, beats = ExpressionNode(), []
+        monkeypatch.setattr(mine._heartbeat, "beat", lambda: beats.append(1))
+        alone.until(lambda: mine._heartbeat.greet() and beats, 20.0, "a beat for the tester's diagnostics")
+        alone.listen("listener/status")
+        alone.until(lambda: mine._heartbeat.greet() and len(beats) > 1, 20.0, "a beat for his status")
+        assert len(beats) == 2
+        while mine._heartbeat.greet():
+            pass
+        assert len(beats) == 2, "once for each"
+        mine.destroy_node()
+    finally:
+        rclpy.shutdown()
+
+
 def test_stuck_worker_is_told_and_then_takes_the_heartbeat_away(alone):
     import rclpy
 
