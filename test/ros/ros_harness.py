@@ -227,11 +227,13 @@ def executable(name: str) -> str:
 
 
 def _spec(topic: str) -> tuple[Any, Any]:
-    for node in load_table().nodes:
-        for spec in (*node.publishers, *node.subscribers):
-            if spec.name == topic:
-                return interface(spec.type, "msg"), qos_profile(load_table().qos[spec.qos])
-    raise KeyError(topic)
+    """Type and quality of service of a topic of the table, or of one in a namespace: "robot1/speaker/frame"."""
+    specs = [spec for node in load_table().nodes for spec in (*node.publishers, *node.subscribers)]
+    named = [spec for spec in specs if f"/{topic}".endswith(f"/{spec.name}")]
+    if not named:
+        raise KeyError(topic)
+    spec = max(named, key=lambda spec: len(spec.name))
+    return interface(spec.type, "msg"), qos_profile(load_table().qos[spec.qos])
 
 
 def _text(value: object) -> str:

@@ -135,33 +135,36 @@ def test_expression_node_looks_where_the_person_is_and_not_where_the_camera_saw_
     """The head is turned by 0.4 rad to its left all the time, and its camera sees somebody straight before it."""
     given = robot_parameters("reachy_mini")["/**/expression_node"]["ros__parameters"] | {"head_share": 0.0}
     config = ExpressionConfig()
-    yaws = {}
-    for on_head in (True, False):
-        graph = RosGraph(tmp_path)
-        try:
-            graph.listen(EXPRESSION)
-            still = {"stillness": 1.0, "contact_listening": 1.0, "contact_share": 1.0, "aversions_per_min": 0.5}
-            graph.start("expression_node", **{**given, **still, "camera_on_head": on_head})
-            graph.wait_active("expression_node")
-            for topic in (TOPIC, "gaze_target"):
-                graph.publisher(topic)
-                graph.connect(topic)
-            end_s = time.monotonic() + 4.0
-            while time.monotonic() < end_s:
-                now_ns = graph.node.get_clock().now().nanoseconds
-                pose = np.array([0.0, 0.4, 0, 0, 0, 0], np.float32)
-                graph.publish(TOPIC, head_pose_message(HeadPose(now_ns - 10_000_000, pose)))
-                target = GazeTarget(now_ns - 50_000_000, np.array([0.0, 0.0, 1.5], np.float32))
-                graph.publish("gaze_target", convert.gaze_message(target))
-                graph.spin(0.02)
-            faces = [convert.expression_value(m).coefficients for m in graph.received[EXPRESSION][-50:]]
-            look = {n: np.median([f[i] for f in faces]) for n, i in
-                    (("out_left", 14), ("in_left", 12), ("in_right", 13), ("out_right", 15))}  # fmt: skip
-            eyes = (look["out_left"] - look["in_left"] + look["in_right"] - look["out_right"]) / 2
-            yaws[on_head] = eyes * config.eye_yaw_full_rad + 0.4  # the eyes in the measured head, in the room
-        finally:
-            codes = graph.close()
-        assert set(codes) <= {0, -signal.SIGKILL}
+    places, yaws = {True: "on_head", False: "fixed"}, {}
+    graph = RosGraph(tmp_path)
+    try:
+        still = {"stillness": 1.0, "contact_listening": 1.0, "contact_share": 1.0, "aversions_per_min": 0.5}
+        for on_head, place in places.items():
+            graph.listen(f"{place}/{EXPRESSION}")
+            parameters = {**given, **still, "camera_on_head": on_head}
+            graph.start("expression_node", "-r", f"__ns:=/{place}", **parameters)
+        graph.wait_active(*(f"{place}/expression_node" for place in places.values()))
+        for place in places.values():
+            graph.connect(f"{place}/{TOPIC}")
+            graph.connect(f"{place}/gaze_target")
+        end_s = time.monotonic() + 4.0
+        while time.monotonic() < end_s:
+            now_ns = graph.node.get_clock().now().nanoseconds
+            pose = np.array([0.0, 0.4, 0, 0, 0, 0], np.float32)
+            target = GazeTarget(now_ns - 50_000_000, np.array([0.0, 0.0, 1.5], np.float32))
+            for place in places.values():
+                graph.publish(f"{place}/{TOPIC}", head_pose_message(HeadPose(now_ns - 10_000_000, pose)))
+                graph.publish(f"{place}/gaze_target", convert.gaze_message(target))
+            graph.spin(0.02)
+    finally:
+        codes = graph.close()
+    assert set(codes) <= {0, -signal.SIGKILL}
+    for on_head, place in places.items():
+        faces = [convert.expression_value(m).coefficients for m in graph.received[f"{place}/{EXPRESSION}"][-50:]]
+        look = {n: np.median([f[i] for f in faces]) for n, i in
+                (("out_left", 14), ("in_left", 12), ("in_right", 13), ("out_right", 15))}  # fmt: skip
+        eyes = (look["out_left"] - look["in_left"] + look["in_right"] - look["out_right"]) / 2
+        yaws[on_head] = eyes * config.eye_yaw_full_rad + 0.4  # the eyes in the measured head, in the room
     # The face shows no turn of its own, the measured head has 0.4 rad: the person is there, straight before the head.
     assert yaws[True] == pytest.approx(0.4, abs=0.06)
     assert abs(yaws[False]) < 0.06, "taken for a fixed camera, the same picture means straight ahead of the body"

@@ -290,30 +290,36 @@ def test_candidates_of_the_model_are_drawn_while_somebody_subscribes(tmp_path, r
         assert set(graph.close()) == {0}
 
 
-@pytest.mark.parametrize(("camera", "microphone"), [(True, False), (False, True)])
-def test_one_modality_missing_for_good_leaves_a_listening_face(tmp_path, camera, microphone):
-    """Policy model (or the rules, where its weights cannot be used) from the first frame on."""
+def test_one_modality_missing_for_good_leaves_a_listening_face(tmp_path):
+    """Policy model (or the rules, where its weights cannot be used) from the first frame on; two robots at once."""
+    senses = {"deaf": (True, False), "blind": (False, True)}
+    nodes = [f"{name}/{node}" for name in senses for node in ("reaction_node", "expression_node")]
     graph = RosGraph(tmp_path)
     try:
-        graph.start("reaction_node", policy="model")
-        graph.start("expression_node")
-        graph.listen(REACTION, EXPRESSION)
-        graph.wait_active("reaction_node", "expression_node")
-        graph.connect(FRAME)
+        for name in senses:
+            graph.start("reaction_node", "-r", f"__ns:=/{name}", policy="model")
+            graph.start("expression_node", "-r", f"__ns:=/{name}")
+            graph.listen(f"{name}/{REACTION}", f"{name}/{EXPRESSION}")
+        graph.wait_active(*nodes)
+        for name in senses:
+            frames = graph.publisher(f"{name}/{FRAME}")
+            graph.until(lambda p=frames: p.get_subscription_count() > 1, 20.0, "both nodes listen")
 
-        def make(now: int, time_s: float) -> Any:
-            message = frame(now, speaking=time_s % 3.0 < 2.4, face=camera, heard=microphone)
-            if not camera:
-                message.picture_stamp.sec = message.picture_stamp.nanosec = 0
-            return message
+        def say(now: int, time_s: float) -> None:
+            for name, (camera, microphone) in senses.items():
+                message = frame(now, speaking=time_s % 3.0 < 2.4, face=camera, heard=microphone)
+                if not camera:
+                    message.picture_stamp.sec = message.picture_stamp.nanosec = 0
+                graph.publish(f"{name}/{FRAME}", message)
 
-        feed(graph, 4.0, make)
-        assert graph.received[REACTION][-1].engaged
-        assert (graph.received[REACTION][-1].picture_stamp.sec > 0) == camera
-        assert (graph.received[REACTION][-1].sound_stamp.sec > 0) == microphone
-        faces = shown(graph, 0)
-        assert np.isfinite(faces).all()
-        assert graph.received[EXPRESSION][-1].mode == "listening"
-        assert graph.state("reaction_node") == "active"
+        feed(graph, 4.0, say)
+        for name, (camera, microphone) in senses.items():
+            plan, faces = graph.received[f"{name}/{REACTION}"][-1], graph.received[f"{name}/{EXPRESSION}"]
+            assert plan.engaged, name
+            assert (plan.picture_stamp.sec > 0) == camera
+            assert (plan.sound_stamp.sec > 0) == microphone
+            assert np.isfinite([face.coefficients for face in faces]).all()
+            assert faces[-1].mode == "listening", name
+        assert {graph.state(node) for node in nodes} == {"active"}
     finally:
         assert set(graph.close()) == {0}

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.ros
 def test_every_process_is_counted_and_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ROS_DOMAIN_ID", "ROS_LOG_DIR", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
         monkeypatch.delenv(name, raising=False)  # the graph sets its own
+    monkeypatch.setattr("reactdiff_ros.evaluation.soak.graph.WARM_UP_S", 0.5)  # of the figures, which are not looked at
     options = LiveOptions(arguments={"clip": str(demo_clip_path()), "policy": "rules"}, parameters={"loop": True})
     path, said = tmp_path / "graph.jsonl", list[str]()
     shares: list[float] = []
