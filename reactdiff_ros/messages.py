@@ -24,6 +24,7 @@ from .types import (
     FloatArray,
     Gaze,
     GazeTarget,
+    HeadPose,
     ListenerControl,
     Reaction,
     Sound,
@@ -235,6 +236,25 @@ def gaze_value(message: Any) -> GazeTarget:
 
 
 # Listener
+
+
+def head_pose_value(message: Any) -> HeadPose:
+    """PoseStamped (REP-103, zero with the head at rest) to HeadPose.
+
+    Raises:
+        MessageError: it is not finite, or its rotation is none.
+    """
+    p, q = message.pose.position, message.pose.orientation
+    w, x, y, z = q.w, q.x, q.y, q.z
+    norm = math.sqrt(w * w + x * x + y * y + z * z) if all(map(math.isfinite, (w, x, y, z))) else 0.0
+    if not all(map(math.isfinite, (p.x, p.y, p.z))) or not 0.9 < norm < 1.1:
+        raise MessageError("a pose of the head is not finite, or its rotation is no unit quaternion")
+    w, x, y, z = w / norm, x / norm, y / norm, z / norm
+    pitch = math.asin(min(max(2 * (w * y - z * x), -1.0), 1.0))
+    yaw = math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+    roll = math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
+    pose = np.array([pitch, yaw, roll, p.y, p.z, p.x], dtype=np.float32)
+    return HeadPose(from_stamp(message.header.stamp), pose)
 
 
 def fill_reaction(message: Any, reaction: Reaction) -> None:

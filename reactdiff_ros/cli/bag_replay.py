@@ -184,11 +184,15 @@ class _Outputs:
         video: Path | None,
     ) -> None:
         from reactdiff_ros.replay.ahead import open_recording
+        from reactdiff_ros.replay.events import as_recorded
         from reactdiff_ros.replay.output import ReplayBag
         from reactdiff_ros.replay.video import FaceReel, refuse
 
-        self._path, self._settings, self._video = path, settings, video
         self._recording = open_recording(path, settings)
+        settings = as_recorded(settings, self._recording)
+        face = parameters["expression_node"] | {"camera_on_head": settings.expression.camera_on_head}
+        parameters = parameters | {"expression_node": face}
+        self._path, self._settings, self._video = path, settings, video
         self._reel = FaceReel() if video is not None else None
         if video is not None:
             refuse(video)

@@ -132,8 +132,10 @@ class ExpressionEngine:
             return
         self._gaze.push(target, now_ns)
 
-    def on_head_pose(self, head: HeadPose, now_ns: int) -> None:
+    def on_head_pose(self, head: HeadPose, now_ns: int, *, own: bool = True) -> None:
         """Take in where the robot's head was measured; optional, `gaze_moving` says what for.
+
+        `own`: the head that shows this face; False where it is one of a recording, with the camera on it.
 
         Raises:
             MessageError: the pose is malformed; it was dropped and counted.
@@ -141,7 +143,7 @@ class ExpressionEngine:
         self._watch_clock(now_ns)
         with self._counted():
             check_head_pose(head)
-        self._head.push(head)
+        self._head.push(head, own=own)
 
     def on_speaking(self, speaking: bool, now_ns: int) -> None:
         """Whether the other speaks now (repeated; lapses after 1 s): more eye contact then. Optional."""

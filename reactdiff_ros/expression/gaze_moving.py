@@ -39,7 +39,8 @@ LAG_S: Final = 0.5
 """Time constant of `HeadTrack.lag`: longer than a nod, so that a head that only comes late is not off."""
 NEAREST_M: Final = 0.05
 _POSE: Final = slice(ROTATION.start, TRANSLATION.stop)
-_LARGEST: Final = np.array([math.pi] * 3 + [2.0] * 3)
+_LARGEST: Final = np.array([math.pi + 1e-6] * 3 + [2.0] * 3)
+"""As a float32, pi is more than pi."""
 
 
 def check_head_pose(head: HeadPose) -> None:
@@ -95,6 +96,7 @@ class HeadTrack:
         self._measured: deque[tuple[int, Array]] = deque()
         self._shown: deque[tuple[int, Array]] = deque()
         self._lag = np.zeros(6)
+        self._own = True
 
     def clear(self) -> None:
         """The clock jumped: stamps before mean nothing any more."""
@@ -102,14 +104,20 @@ class HeadTrack:
         self._shown.clear()
         self._lag = np.zeros(6)
 
-    def push(self, head: HeadPose) -> None:
-        """Take in a checked measurement; one that is not newer than the last is left out."""
+    def push(self, head: HeadPose, *, own: bool = True) -> None:
+        """Take in a checked measurement; one that is not newer than the last is left out.
+
+        `own`: of the head that shows this face. Another's tells where the camera was, and no lag.
+        """
+        self._own = own
         _append(self._measured, head.stamp_ns, np.asarray(head.pose, dtype=np.float64))
 
     def show(self, stamp_ns: int, face: Array, dt_s: float) -> None:
         """Take in the face (58,) that is shown at `stamp_ns`."""
         _append(self._shown, stamp_ns, face[_POSE].astype(np.float64))
-        if self.measured(stamp_ns):
+        if not self._own:
+            self._lag = np.zeros(6)
+        elif self.measured(stamp_ns):
             newest_ns, pose = self._measured[-1]
             self._lag = self._lag + approach(dt_s, LAG_S) * (pose - _at(self._shown, newest_ns) - self._lag)
         elif self._measured:

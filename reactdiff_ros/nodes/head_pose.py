@@ -13,7 +13,7 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped
 
 from ..clock import NS
-from ..errors import MessageError
+from ..messages import head_pose_value as head_pose_value
 from ..types import HeadPose
 from . import convert
 
@@ -35,21 +35,6 @@ def head_pose_message(head: HeadPose) -> PoseStamped:
     q.w, q.x = cr * cp * cy + sr * sp * sy, sr * cp * cy - cr * sp * sy
     q.y, q.z = cr * sp * cy + sr * cp * sy, cr * cp * sy - sr * sp * cy
     return message
-
-
-def head_pose_value(message: PoseStamped) -> HeadPose:
-    """PoseStamped to HeadPose. Raises MessageError for what is not finite and for a rotation that is none."""
-    p, q = message.pose.position, message.pose.orientation
-    w, x, y, z = q.w, q.x, q.y, q.z
-    norm = math.sqrt(w * w + x * x + y * y + z * z) if all(map(math.isfinite, (w, x, y, z))) else 0.0
-    if not all(map(math.isfinite, (p.x, p.y, p.z))) or not 0.9 < norm < 1.1:
-        raise MessageError("a pose of the head is not finite, or its rotation is no unit quaternion")
-    w, x, y, z = w / norm, x / norm, y / norm, z / norm
-    pitch = math.asin(min(max(2 * (w * y - z * x), -1.0), 1.0))
-    yaw = math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-    roll = math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
-    pose = np.array([pitch, yaw, roll, p.y, p.z, p.x], dtype=np.float32)
-    return HeadPose(convert.from_stamp(message.header.stamp), pose)
 
 
 class HeadPosePublisher:

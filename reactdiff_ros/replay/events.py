@@ -1,4 +1,4 @@
-"""What a bag tells beside pictures and sound: the robot's own speech, changes of style, gestures."""
+"""What a bag tells beside pictures and sound: the robot's own speech and head, changes of style, gestures."""
 
 from __future__ import annotations
 
@@ -10,14 +10,38 @@ from reactdiff_ros.bags.interfaces import CONTROL
 from reactdiff_ros.bags.read import BagMessage, BagSource
 from reactdiff_ros.bags.timeline import CLOCK_OFF_NS
 from reactdiff_ros.errors import MessageError
-from reactdiff_ros.messages import control_value, gesture_value
+from reactdiff_ros.messages import control_value, gesture_value, head_pose_value
 from reactdiff_ros.replay.parameters import ReplaySettings
 from reactdiff_ros.replay.senses import Event, Recording
 from reactdiff_ros.replay.timeline import Told
+from reactdiff_ros.types import HeadPose
 
 _BOOL: Final = "std_msgs/msg/Bool"
 _GESTURE: Final = "reactdiff_ros/msg/Gesture"
 _SPEAKING: Final = "robot_speaking"
+_POSE: Final = "geometry_msgs/msg/PoseStamped"
+_HEAD: Final = "actuator/head_pose"
+_ON_HEAD: Final = "expression_node.camera_on_head"
+
+
+def head_topics(recording: Recording, settings: ReplaySettings) -> list[str]:
+    """Where a bag tells how the head moved that the camera of `settings` sits on.
+
+    None where it says that its pictures did not turn with the head: those of a clip, which was played to a robot.
+    """
+    if not settings.expression.camera_on_head or not isinstance(recording, BagSource):
+        return []
+    study = recording.study
+    if study is not None and study.parameters.get(_ON_HEAD) is False:
+        return []
+    return [name for name in recording.topics_of(_POSE) if name.endswith(f"/{_HEAD}") or name == _HEAD]
+
+
+def as_recorded(settings: ReplaySettings, recording: Recording) -> ReplaySettings:
+    """`settings` with a camera on the head only where the recording tells how that moved; else it stands still."""
+    if not settings.expression.camera_on_head or head_topics(recording, settings):
+        return settings
+    return replace(settings, expression=replace(settings.expression, camera_on_head=False))
 
 
 def told_in(recording: Recording, settings: ReplaySettings) -> list[Told]:
@@ -33,6 +57,7 @@ def told_in(recording: Recording, settings: ReplaySettings) -> list[Told]:
         topics |= {name for name in recording.topics_of(_BOOL) if name.rpartition("/")[2] == _SPEAKING}
     if settings.operator:
         topics |= {*recording.topics_of(CONTROL), *recording.topics_of(_GESTURE)}
+    topics |= {*head_topics(recording, settings)}
     if not topics:
         return []
     delay_ns = min(line.delay_ns for line in recording.survey.lines.values() if len(line.stamps))
@@ -51,6 +76,11 @@ def _told(message: BagMessage, at_ns: int) -> Told | None:
             return Told(at_ns, speaking=bool(message.message.data))
         if message.kind == CONTROL:
             return Told(at_ns, control=control_value(message.message))
+        if message.kind == _POSE:
+            head = head_pose_value(message.message)
+            # The stamp, where it is of the pictures' clock.
+            same = abs(head.stamp_ns - at_ns) <= CLOCK_OFF_NS
+            return Told(at_ns, head=HeadPose(head.stamp_ns if same else at_ns, head.pose))
         return Told(at_ns, gesture=gesture_value(message.message))
     except MessageError:
         return None

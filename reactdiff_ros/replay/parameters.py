@@ -61,7 +61,8 @@ def settings_as_live(
 ) -> tuple[ReplaySettings, dict[str, dict[str, Value]]]:
     """The settings that the live graph would have, and every parameter of it by node and name.
 
-    Later ones win: the defaults of config/nodes.json, the robot's file, `params_file`, `given`.
+    Later ones win: the defaults of config/nodes.json, the robot's file, `params_file`, `given`. A camera on the robot's
+    head is taken for one only with a recording that tells how that head moved (`events.as_recorded`).
 
     Args:
         given: parameters by name, for every node that has one of that name (seed, style, policy, smiling ...).
@@ -79,7 +80,7 @@ def settings_as_live(
     for name in given:
         if name not in known:
             raise ConfigError(f"there is no parameter {name}", todo=f"use one of {', '.join(sorted(known))}")
-    files = [list(_walk(robot_parameters(robot, recorded=True) or {}, ""))]
+    files = [list(_walk(robot_parameters(robot) or {}, ""))]
     if params_file is not None:
         files.append(_entries(params_file))
     values = {name: _values(node, files, given) for name, node in nodes.items()}

@@ -19,6 +19,7 @@ from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
 from reactdiff_ros.model.track import onto_grid
 from reactdiff_ros.replay.ahead import open_recording, sensed_ahead, sensed_here
+from reactdiff_ros.replay.events import as_recorded
 from reactdiff_ros.replay.parameters import ReplaySettings
 from reactdiff_ros.replay.senses import Noted, Recording, Sensed, push
 from reactdiff_ros.replay.timing import Timed
@@ -135,6 +136,7 @@ def steps(
     """
     settings, tally = settings or ReplaySettings(), tally or Tally()
     opened = open_recording(recording, settings) if isinstance(recording, Path) else recording
+    settings = as_recorded(settings, opened)
     if ahead and isinstance(recording, Path):
         sensed = sensed_ahead(recording, settings, tally)
     else:

@@ -176,6 +176,8 @@ def _tell(session: ListeningSession, event: Told) -> None:
     if event.control is not None:
         session.listener.control(event.control)
         session.expression.control(event.control)
+    if event.head is not None:
+        session.expression.on_head_pose(event.head, event.offset_ns, own=False)
     if event.gesture is not None:
         session.expression.on_gesture(event.gesture[0], event.offset_ns, event.gesture[1])
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from reactdiff_ros.capture.media import ClipItem
 from reactdiff_ros.clock import NS
-from reactdiff_ros.types import ListenerControl
+from reactdiff_ros.types import HeadPose, ListenerControl
 
 LONGEST_GAP_NS: Final = 600 * NS
 STEP_BACK_NS: Final = NS // 2
@@ -30,6 +30,8 @@ class Told:
     """A change of style."""
     gesture: tuple[str, float] | None = None
     """A gesture's name and strength."""
+    head: HeadPose | None = None
+    """Where the head of the robot was that carried the camera."""
 
 
 Item = TypeVar("Item", ClipItem, ClipItem | Told)

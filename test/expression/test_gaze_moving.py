@@ -98,6 +98,11 @@ def test_a_head_of_which_nobody_says_where_it_is_counts_as_one_at_rest():
     assert np.array_equal(track.at(600 * MS), np.zeros(6))
 
 
+def test_half_a_turn_is_a_pose():
+    """As a float32, which messages become, pi is more than pi."""
+    gaze_moving.check_head_pose(HeadPose(0, np.array([0, np.pi, -np.pi, 0, 0, 0], np.float32)))
+
+
 def test_history_ends_after_two_seconds():
     track = HeadTrack()
     for i in range(100_000):
