@@ -29,8 +29,9 @@ def with_ports(profile: Profile, ports: Mapping[str, str]) -> Profile:
     drivers: dict[str, Any] = dict(profile.drivers)
     for name, port in ports.items():
         if not hasattr(drivers.get(name), "port"):
-            able = ", ".join(n for n, d in drivers.items() if hasattr(d, "port")) or "none has one"
-            raise ConfigError(f"there is no driver {name} with a port", where=f"--port {name}", todo=f"use {able}")
+            able = ", ".join(n for n, d in drivers.items() if hasattr(d, "port"))
+            todo = f"use {able}" if able else "leave --port out, no driver of this robot has one"
+            raise ConfigError(f"there is no driver {name} with a port", where=f"--port {name}", todo=todo)
         drivers[name] = drivers[name].model_copy(update={"port": port})
     return profile.model_copy(update={"drivers": drivers})
 

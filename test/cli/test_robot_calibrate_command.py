@@ -148,7 +148,7 @@ def test_a_dry_run_opens_and_sends_nothing(
         (["ohbot", "--joint", "nose", "--dry-run"], 1, "no such joint"),
         (["ohbot", "--port", "tty"], 2, "DRIVER=PORT"),
         (["ohbot", "--port", "nose=/dev/x", "--dry-run"], 1, "no driver nose"),
-        (["opsoro_ono", "--port", "servos=/dev/x", "--dry-run"], 1, "none has one"),
+        (["opsoro_ono", "--port", "servos=/dev/x", "--dry-run"], 1, "leave --port out, no driver"),
         (["ohbot", "--port", "board=/dev/none"], 1, "no such port"),
     ],
 )
