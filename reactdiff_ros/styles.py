@@ -21,6 +21,7 @@ from reactdiff_ros.resources import share_path
 from reactdiff_ros.settings import format_problem, setting
 from reactdiff_ros.types import ListenerControl
 from reactdiff_ros.vocabulary import RANGES as RANGES
+from reactdiff_ros.whole_file import write_whole
 
 LISTENER_CONTROLS: Final = ("attitude", "responsiveness", "smiling", "nodding", "liveliness", "delay_s")
 """Those that the listener obeys; the rest are gains that the expression room applies to any listener's plan."""
@@ -178,13 +179,7 @@ def save_style(path: Path, name: str, entry: Mapping[str, Any], *, replace: bool
             table = {**(parse_yaml(text) or {}), name: dict(entry)}
             joined = yaml.safe_dump(table, sort_keys=False, allow_unicode=True, default_flow_style=None)
         parse_styles(joined, str(path))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            fresh.write_text(joined, encoding="utf-8")
-            os.replace(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        write_whole(path, joined)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError("the style cannot be saved", where=str(path), todo=reason) from error

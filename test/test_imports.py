@@ -43,6 +43,7 @@ SHARED = {
     "settings",
     "styles",
     "vocabulary",
+    "whole_file",
 }
 # Heavy or peculiar imports, and the only folders that may have them.
 HOMES = {

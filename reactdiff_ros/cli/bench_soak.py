@@ -157,12 +157,10 @@ def _figures(seconds: dict[str, float], folder: Path, seed: int) -> dict[str, An
 def _keep(path: Path, text: str) -> None:
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.errors import ReactdiffError
+    from reactdiff_ros.whole_file import write_whole
 
-    beside = path.with_suffix(".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text + "\n", encoding="utf-8")
-        beside.replace(path)
+        write_whole(path, text + "\n")
     except OSError as error:
         todo = f"{error.strerror}; the journals are whole: try again with --judge"
         raise ReactdiffError("the figures cannot be written", where=str(path), todo=todo) from error

@@ -67,7 +67,7 @@ def evidence(
 
     from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.evidence.collection import EVIDENCE, assemble, collect, write_whole
+    from reactdiff_ros.evaluation.evidence.collection import EVIDENCE, assemble, collect, write
     from reactdiff_ros.evaluation.evidence.parts import Subject, sizes_for
     from reactdiff_ros.model.weights import find_weights
 
@@ -92,7 +92,7 @@ def evidence(
         result.update(
             assemble(found, subject, date=date or datetime.datetime.now(datetime.timezone.utc).date().isoformat())
         )
-        write_whole(folder / EVIDENCE, dumps(result, indent=1))
+        write(folder / EVIDENCE, dumps(result, indent=1))
         sum_up(result, tell)
     return EXIT_ERROR if result["failed"] else EXIT_DONE
 

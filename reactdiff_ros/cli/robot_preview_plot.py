@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from reactdiff_ros.cli.robot_preview_parts import effects, share
 from reactdiff_ros.coefficients import NAMES
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.robots.profile import Profile, Signal
+from reactdiff_ros.whole_file import whole_file
 
 UNITS = {"us": "us", "deg": "deg", "rad": "rad", "m": "m", "raw": "counts", "1": ""}
 NOTED_JOINTS = 24
@@ -30,17 +29,11 @@ def draw_mapping(profile: Profile, path: Path) -> None:
     if kind not in ("png", "svg", "pdf"):
         raise ReactdiffError("a picture of this kind cannot be drawn", where=str(path), todo="use .png, .svg or .pdf")
     figure = _figure(profile)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with whole_file(path) as file:
             figure.savefig(file, format=kind)
-        part.replace(path)
     except OSError as error:
         raise ReactdiffError("the picture cannot be written", where=str(path), todo=str(error.strerror)) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _figure(profile: Profile) -> Any:

@@ -13,9 +13,7 @@ Nothing in a file is run or unpickled.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +27,7 @@ from reactdiff_ros.datasets.recording import Recording
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
 from reactdiff_ros.types import FloatArray
+from reactdiff_ros.whole_file import whole_file
 
 FORMAT: Final = "reactdiff-recording"
 VERSION: Final = 1
@@ -79,17 +78,10 @@ def save(path: Path, extracted: Extracted) -> None:
     arrays["stamps_ns"] = extracted.stamps_ns
     if extracted.listener is not None and extracted.observed is not None:
         arrays.update(listener=extracted.listener, observed=extracted.observed)
-    part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with whole_file(path) as file:
             np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise ReactdiffError("the recording cannot be written", where=str(path), todo=str(error.strerror)) from error
 
 

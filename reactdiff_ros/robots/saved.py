@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.whole_file import write_whole
 
 LARGEST: Final = 1e9
 """No command of any unit is larger."""
@@ -21,17 +20,9 @@ def save_commands(path: Path, commands: Mapping[str, float]) -> None:
     Raises:
         ReactdiffError: the file cannot be written; the old one is as it was.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(dict(commands), file, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, json.dumps(dict(commands), allow_nan=False))
     except (OSError, ValueError) as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         todo = str(getattr(error, "strerror", None) or error)
         raise ReactdiffError("the last commands cannot be saved", where=str(path), todo=todo) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import fields
@@ -153,7 +154,7 @@ def test_a_disk_that_is_full_keeps_what_is_done(
     two = tmp_path / "two.mp4"
     shutil.copy(one, two)
     out = tmp_path / "out"
-    (out / "two.npz.part").mkdir(parents=True)
+    (out / f".two.npz.{os.getpid()}.part").mkdir(parents=True)
     assert main(["extract", str(one), str(two), "--output", str(out)]) == 1
     assert "the recording cannot be written" in capfd.readouterr().err
     assert load(out / f"{one.stem}.npz").frames > 20

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     save(path, example())
     before = path.read_bytes()
-    (tmp_path / "a.npz.part").mkdir()
+    (tmp_path / f".a.npz.{os.getpid()}.part").mkdir()
     with pytest.raises(ReactdiffError, match="cannot be written"):
         save(path, replace(example(), pair="other"))
     assert path.read_bytes() == before

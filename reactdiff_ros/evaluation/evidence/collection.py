@@ -7,7 +7,6 @@ ended goes on where it was. A part that fails does not end the others.
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.evaluation.evidence.bounds import judge
 from reactdiff_ros.evaluation.evidence.parts import PARTS, Made, Subject, settings_of
 from reactdiff_ros.simulator.dyads import simulator_hash
+from reactdiff_ros.whole_file import write_whole
 
 FORMAT: Final = 1
 EVIDENCE: Final = "evidence.json"
@@ -104,7 +104,7 @@ def _there(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
 def _keep(folder: Path, part: str, text: str, made: Made, tell: Callable[[str], None]) -> None:
     """Write a part and its pictures; what cannot be written is told, and the run goes on with what it has."""
     try:
-        write_whole(folder / f"{part}.json", text)
+        write(folder / f"{part}.json", text)
         for draw in made.pictures:
             draw(folder / PICTURES)
     except ReactdiffError as error:
@@ -113,19 +113,15 @@ def _keep(folder: Path, part: str, text: str, made: Made, tell: Callable[[str], 
         tell(f"a picture of {part} was not drawn: {type(error).__name__}: {error}")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
+def write(path: Path, text: str) -> None:
+    """Write a file of the evidence whole or not at all.
 
     Raises:
         ReactdiffError: it cannot be written; what was there before stays.
     """
-    beside = path.with_suffix(".part")
     try:
-        beside.write_text(text + "\n", encoding="utf-8")
-        os.replace(beside, path)
+        write_whole(path, text + "\n")
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
         raise _unwritten(path, error) from error
 
 

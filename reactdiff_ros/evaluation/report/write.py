@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.whole_file import write_whole
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
@@ -24,23 +23,10 @@ def write_page(html: str, path: Path, *, overwrite: bool = False) -> Path:
         ReactdiffError: the file is there already, or it cannot be written.
     """
     check_free(path, overwrite=overwrite)
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-        ) as file:
-            temporary = Path(file.name)
-            file.write(html)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        write_whole(path, html)
     except OSError as error:
         raise ReactdiffError(
             "the page cannot be written", where=str(path), todo=error.strerror or str(error)
         ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
     return path

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import zipfile
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.runs.work import Made, Part, changed, digest
+from reactdiff_ros.whole_file import whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +71,11 @@ class Keep:
             ReactdiffError: it cannot be written (a full disk); what was there before stays.
         """
         path = self.path(part)
-        beside = path.with_suffix(".part")
         about = json.dumps({"settings": part.settings(), "facts": made.facts, "notes": list(made.notes)})
         try:
-            with beside.open("wb") as file:
+            with whole_file(path) as file:
                 np.savez_compressed(file, about=np.array(about), **{f"a_{k}": v for k, v in made.arrays.items()})
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
         except OSError as error:
-            with suppress(OSError):
-                beside.unlink()
             raise _unwritten(path, error) from error
 
     def load(self, part: Part, only: tuple[str, ...] | None = None) -> Made:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from reactdiff_ros.cli.output import dumps
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence import collection as module
 from reactdiff_ros.evaluation.evidence.bounds import BOUNDS, judge
-from reactdiff_ros.evaluation.evidence.collection import assemble, collect, read_evidence, write_whole
+from reactdiff_ros.evaluation.evidence.collection import assemble, collect, read_evidence, write
 from reactdiff_ros.evaluation.evidence.parts import (
     PARTS,
     Made,
@@ -72,7 +73,7 @@ def test_a_part_is_kept_and_not_run_again(subject: Subject, tmp_path: Path, part
     again, _ = run(subject, tmp_path)
     assert parts == ["response", "choice"]
     assert first.parts == again.parts == {"response": {"natural": {"excess": 0.2}}, "choice": {"x": None}}
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(".*.part"))
 
 
 def test_other_weights_settings_or_sizes_are_measured_anew(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
@@ -121,7 +122,7 @@ def test_a_full_disk_loses_no_figures(
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "replace", full)
+    monkeypatch.setattr(os, "fsync", full)
     found, said = run(subject, tmp_path)
     assert set(found.parts) == {"response", "choice"}
     assert ["No space left" in sentence for sentence in said] == [True, True]
@@ -142,7 +143,7 @@ def test_a_picture_that_cannot_be_drawn_is_told_only(
 def test_what_is_written_is_read(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
     found, _ = run(subject, tmp_path)
     whole = assemble(found, subject, date="2026-01-02")
-    write_whole(tmp_path / "evidence.json", dumps(whole))
+    write(tmp_path / "evidence.json", dumps(whole))
     read = read_evidence(tmp_path / "evidence.json")
     assert read["weights"]["digest"] == "digest"
     row = next(row for row in read["bounds"] if row["name"].startswith("natural"))
