@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 from reachy_daemon import agreement, at_rest, follow, running
@@ -30,14 +33,30 @@ def listener_faces(clip, **style):
     return np.array([face.coefficients for face in faces])
 
 
-@pytest.mark.timeout(400)  # twenty seconds of real time, and a daemon that starts on a busy machine
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory, clips):
+    """By kind: the faces, the profile, the driver and what it was told and measured; both robots at the same time."""
+    clip = clips("mimictalk_german_20s.mp4")
+    kinds, folders = list(AGREES), {kind: tmp_path_factory.mktemp(kind) for kind in AGREES}
+
+    def follows(kind, port, faces):
+        with at_rest(port, folders[kind]) as (profile, driver):
+            moved = follow(profile, driver, 60.0, lambda tick, _: faces[tick] if tick < len(faces) else None)
+        return faces, profile, driver, moved
+
+    with ExitStack() as daemons, ThreadPoolExecutor(2 * len(kinds)) as hands:
+        starting = [hands.submit(daemons.enter_context, running(kind, folders[kind])) for kind in kinds]
+        faces = list(hands.map(lambda kind: listener_faces(clip, **LIVELINESS[kind]), kinds))
+        ports = [daemon.result() for daemon in starting]
+        return dict(zip(kinds, hands.map(follows, kinds, ports, faces), strict=True))
+
+
+@pytest.mark.timeout(400)  # twenty seconds of real time, and daemons that start on a busy machine
 @pytest.mark.parametrize("kind", AGREES)
-def test_the_head_follows_the_listeners_head_for_a_whole_clip(kind, tmp_path, clips):
-    faces = listener_faces(clips("mimictalk_german_20s.mp4"), **LIVELINESS[kind])
+def test_the_head_follows_the_listeners_head_for_a_whole_clip(kind, followed):
+    faces, profile, driver, moved = followed[kind]
     assert len(faces) > 900
     assert np.ptp(faces[:, 52]) > 0.05
-    with running(kind, tmp_path) as port, at_rest(port, tmp_path) as (profile, driver):
-        moved = follow(profile, driver, 60.0, lambda tick, _: faces[tick] if tick < len(faces) else None)
     for joint, axis in driver.axes.items():
         told, _ = moved[joint]
         assert (told >= axis.lower - 1e-9).all()

@@ -111,9 +111,15 @@ def turned(pitch, yaw, roll):
     return np.array(z) @ np.array(y) @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
 
 
-def live(folder, end_s, **changes):
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory):
+    with running("sim", tmp_path_factory.mktemp("sim")) as port:
+        yield port
+
+
+def live(port, folder, end_s, **changes):
     """Times, and pitch and yaw of the head less those to the person, degrees; and the head's yaw with the person's."""
-    with running("sim", folder) as port, at_rest(port, folder) as (profile, driver):
+    with at_rest(port, folder) as (profile, driver):
         room = Room(profile, driver, end_s, **changes)
         follow(profile, driver, 2 * end_s, room)
     t, pitch, yaw = np.array(room.rows)[:, :3].T
@@ -124,8 +130,8 @@ def live(folder, end_s, **changes):
 
 
 @pytest.mark.timeout(300)  # half a minute of real time, and a daemon that starts on a busy machine
-def test_the_head_stays_on_who_stands_still_while_it_nods_and_follows_who_walks(tmp_path):
-    t, pitch, yaw, to_yaw = live(tmp_path, STILL_S + WALK_S)
+def test_the_head_stays_on_who_stands_still_while_it_nods_and_follows_who_walks(daemon, tmp_path):
+    t, pitch, yaw, to_yaw = live(daemon, tmp_path, STILL_S + WALK_S)
     still = (t > 4.0) & (t < STILL_S)
     assert np.ptp(pitch[still]) > 4.0, "it nods"
     # Looks among eyes and mouth are 1 degree, the simulated friction holds the head within 1.6.
@@ -143,8 +149,8 @@ def test_the_head_stays_on_who_stands_still_while_it_nods_and_follows_who_walks(
 
 
 @pytest.mark.timeout(300)
-def test_a_camera_taken_for_a_fixed_one_leaves_the_head_half_way(tmp_path):
+def test_a_camera_taken_for_a_fixed_one_leaves_the_head_half_way(daemon, tmp_path):
     """The test above can fail: the head sees the person nearer to its middle the more it turns, and stops there."""
-    t, _, yaw, to_yaw = live(tmp_path, STILL_S, camera_on_head=False)
+    t, _, yaw, to_yaw = live(daemon, tmp_path, STILL_S, camera_on_head=False)
     still = (t > 4.0) & (t < STILL_S)
     assert np.median(np.abs(yaw - to_yaw)[still]) > 5.0

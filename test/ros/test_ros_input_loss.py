@@ -17,22 +17,6 @@ pytestmark = pytest.mark.ros
 PICTURE, FRAME, EXPRESSION = "camera/image_raw/compressed", "speaker/frame", "listener/expression"
 
 
-@pytest.fixture
-def graph(tmp_path):
-    graph = RosGraph(tmp_path)
-    yield graph
-    codes = graph.close()
-    assert set(codes) <= {0, -signal.SIGKILL}
-    assert not [p.name for p in graph.processes if "Traceback" in p.log]
-
-
-def test_no_camera_is_said_in_one_sentence_and_fails_no_transition(graph):
-    graph.start("camera_node", device="/dev/video_that_is_not_there")
-    graph.until(lambda: graph.level("camera_node") == 2, 40.0, "the error")
-    graph.wait_active("camera_node")
-    assert "video_that_is_not_there" in graph.sentence("camera_node")
-
-
 def film(path, seconds=1.0):
     """A silent film of 25 pictures a second, put in place in one move."""
     import cv2
@@ -46,6 +30,168 @@ def film(path, seconds=1.0):
     return path
 
 
+class Feed:
+    """Pictures and sound for a perception_node, 20 times a second while the test waits for anything."""
+
+    noise = np.random.default_rng(0).integers(0, 255, 64 * 48 + 1000, dtype=np.uint8)
+
+    def __init__(self, graph, place):
+        from sensor_msgs.msg import Image
+
+        self._graph, self._place, self._count = graph, place, 0
+        self._picture = Image(encoding="mono8", width=64, height=48, step=64)
+        self.all_well()
+        graph.connect(f"{place}/camera/image_raw")
+        graph.connect(f"{place}/audio")
+        graph.node.create_timer(0.05, self.publish)
+
+    def all_well(self):
+        """Every picture another one, and sound that is heard."""
+        self.pixels, self.level = None, 1000
+
+    def publish(self):
+        from reactdiff_ros.msg import AudioChunk
+
+        self._count += 1
+        pixels = self.noise[self._count % 1000 :][: 64 * 48] if self.pixels is None else self.pixels
+        self._picture.data = array.array("B", pixels.tobytes())
+        chunk = AudioChunk(sample_rate=16000, channels=1, samples=array.array("h", [self.level, -self.level] * 400))
+        self._picture.header.stamp = chunk.header.stamp = self._graph.node.get_clock().now().to_msg()
+        self._graph.publish(f"{self._place}/camera/image_raw", self._picture)
+        self._graph.publish(f"{self._place}/audio", chunk)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("together")
+
+
+@pytest.fixture(scope="module")
+def together(folder):
+    """Nodes whose troubles take seconds, each in a namespace of its own: the tests wait for all of them at once."""
+    graph = RosGraph(folder)
+    graph.listen(f"film/{PICTURE}", f"clip/{PICTURE}", "film/listener/status", "weights/listener/status")
+    graph.listen(f"face/{EXPRESSION}")
+    for place, node, parameters in (
+        ("weights", "reaction_node", {"policy": "model", "model_dir": folder / "no_weights_here"}),
+        ("face", "expression_node", {}),
+        ("eyes", "perception_node", {"image_transport": "raw"}),
+        ("ears", "perception_node", {"image_transport": "raw"}),
+        ("malformed", "perception_node", {"image_transport": "raw"}),
+        ("film", "camera_node", {"device": film(folder / "camera.avi", 1.0)}),
+        ("clip", "clip_node", {"clip": film(folder / "short.avi")}),
+    ):
+        graph.start(node, "-r", f"__ns:=/{place}", **parameters)
+    yield graph
+    assert set(graph.close()) == {0}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+
+
+@pytest.fixture
+def graph(tmp_path):
+    graph = RosGraph(tmp_path)
+    yield graph
+    codes = graph.close()
+    assert set(codes) <= {0, -signal.SIGKILL}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
+
+
+def test_malformed_pictures_are_said_while_they_come(together):
+    from reactdiff_ros.msg import AudioChunk
+    from sensor_msgs.msg import Image
+
+    node = "malformed/perception_node"
+    together.connect("malformed/camera/image_raw")
+    together.connect("malformed/audio")
+    sound = AudioChunk(sample_rate=16000, channels=1, samples=array.array("h", [1000, -1000] * 400))
+    picture = Image(encoding="bgr8", width=640, height=480, step=10, data=array.array("B", bytes(100)))
+
+    def said():
+        sound.header.stamp = together.node.get_clock().now().to_msg()
+        together.publish("malformed/audio", sound)  # one that is missing would be said first
+        together.publish("malformed/camera/image_raw", picture)
+        together.spin(0.05)
+        return "dropped a message of camera/image_raw" in together.sentence(node)
+
+    together.until(said, 40.0, "the sentence")
+    assert together.level(node) == 1
+    together.until(lambda: "dropped" not in together.sentence(node), 15.0, "its end")
+
+
+def test_pictures_and_sound_that_tell_nothing_are_said(together):
+    eyes, ears = Feed(together, "eyes"), Feed(together, "ears")
+    frozen, black = Feed.noise[: 64 * 48], np.zeros(64 * 48, np.uint8)
+    for (seen, pixels), (heard, level) in (
+        (("all the same", frozen), ("digitally silent", 0)),
+        (("one colour", black), ("at full scale", 32767)),
+    ):
+        eyes.pixels, ears.level = pixels, level
+        words = {"eyes/perception_node": seen, "ears/perception_node": heard}
+        together.until(lambda words=words: all(w in together.sentence(n) for n, w in words.items()), 40.0, words)
+        assert {together.level(node) for node in words} == {1}
+        eyes.all_well()
+        ears.all_well()
+        over = lambda words=words: not any(w in together.sentence(n) for n, w in words.items())  # noqa: E731
+        together.until(over, 10.0, f"the end of {words}")
+
+
+def test_a_face_without_plans_says_whom_it_misses(together):
+    """Reaction_node may run on a machine that this one does not reach: nobody else would tell."""
+    from reactdiff_ros.msg import SpeakerFrame
+
+    node = "face/expression_node"
+    together.connect(f"face/{FRAME}")
+
+    def said():
+        together.publish(f"face/{FRAME}", SpeakerFrame())
+        together.spin(0.1)
+        return "nothing comes on listener/reaction" in together.sentence(node)
+
+    together.until(said, 40.0, "the sentence")
+    assert together.level(node) == 1
+    assert together.received[f"face/{EXPRESSION}"], "the face goes on"
+    together.until(lambda: together.level(node) == 0, 10.0, "nobody to plan for")
+
+
+def test_missing_weights_are_said_rules_stand_in_and_the_model_takes_over(together, folder):
+    node = "weights/reaction_node"
+
+    def policy():
+        newest = together.received["weights/listener/status"][-1:]
+        return [setting for status in newest for setting in status.settings if setting.startswith("policy=")]
+
+    together.until(lambda: together.level(node) == 2, 40.0, "the error")
+    together.wait_active(node)
+    assert "rules" in together.sentence(node)
+    assert "no_weights_here" in together.sentence(node)
+    together.until(lambda: policy() == ["policy=rules"], 10.0, "the rules")
+    shutil.copytree(resource_path("models/live"), folder / "no_weights_here")
+    together.until(lambda: policy() == ["policy=model"], 30.0, "the model")
+    together.until(lambda: together.level(node) < 2, 10.0, "no error")
+
+
+def test_film_as_camera_begins_again_without_an_error(together):
+    together.until(lambda: len(together.received[f"film/{PICTURE}"]) > 60, 40.0, "more than two rounds of pictures")
+    assert {status.last_error for status in together.received["film/listener/status"]} == {""}
+
+
+def test_clip_loops_with_rising_stamps_or_ends(together, folder):
+    together.until(lambda: len(together.received[f"clip/{PICTURE}"]) > 60, 40.0, "more than two rounds of pictures")
+    stamps = [m.header.stamp.sec + m.header.stamp.nanosec / 1e9 for m in together.received[f"clip/{PICTURE}"]]
+    assert min(np.diff(stamps)) > 0.0
+    together.start("clip_node", "-r", "__ns:=/once", clip=folder / "short.avi", loop=False)
+    together.until(lambda: "has ended" in together.sentence("once/clip_node"), 40.0, "the end")
+    assert together.state("once/clip_node") == "active"
+    assert together.level("once/clip_node") == 1
+
+
+def test_no_camera_is_said_in_one_sentence_and_fails_no_transition(graph):
+    graph.start("camera_node", device="/dev/video_that_is_not_there")
+    graph.until(lambda: graph.level("camera_node") == 2, 40.0, "the error")
+    graph.wait_active("camera_node")
+    assert "video_that_is_not_there" in graph.sentence("camera_node")
+
+
 def test_camera_that_is_plugged_in_later_is_found(graph, tmp_path):
     path = tmp_path / "camera.avi"
     graph.start("camera_node", device=path)
@@ -54,79 +200,6 @@ def test_camera_that_is_plugged_in_later_is_found(graph, tmp_path):
     film(path, 2.0)
     graph.until(lambda: len(graph.received[PICTURE]) > 5, 30.0, "pictures")
     graph.until(lambda: graph.level("camera_node") == 0, 10.0, "all well")
-
-
-def test_film_as_camera_begins_again_without_an_error(graph, tmp_path):
-    graph.start("camera_node", device=film(tmp_path / "camera.avi", 1.0))
-    graph.listen(PICTURE, "listener/status")
-    graph.until(lambda: len(graph.received[PICTURE]) > 60, 40.0, "more than two rounds of pictures")
-    assert {status.last_error for status in graph.received["listener/status"]} == {""}
-
-
-def test_malformed_pictures_are_said_while_they_come(graph):
-    from sensor_msgs.msg import Image
-
-    graph.start("perception_node", image_transport="raw")
-    graph.connect("camera/image_raw")
-    picture = Image(encoding="bgr8", width=640, height=480, step=10, data=array.array("B", bytes(100)))
-
-    def said():
-        graph.publish("camera/image_raw", picture)
-        graph.spin(0.05)
-        return "dropped a message of camera/image_raw" in graph.sentence("perception_node")
-
-    graph.until(said, 40.0, "the sentence")
-    assert graph.level("perception_node") == 1
-    graph.until(lambda: "dropped" not in graph.sentence("perception_node"), 15.0, "its end")
-
-
-def test_pictures_and_sound_that_tell_nothing_are_said(graph):
-    from reactdiff_ros.msg import AudioChunk
-    from sensor_msgs.msg import Image
-
-    graph.start("perception_node", image_transport="raw")
-    graph.connect("audio")
-    graph.connect("camera/image_raw")
-    noise = np.random.default_rng(0).integers(0, 255, 64 * 48 + 1000, dtype=np.uint8)
-    picture = Image(encoding="mono8", width=64, height=48, step=64)
-    count = 0
-
-    def sentence(pixels=None, level=1000):
-        nonlocal count
-        count += 1
-        pixels = noise[count % 1000 :][: 64 * 48] if pixels is None else pixels
-        picture.data = array.array("B", pixels.tobytes())
-        chunk = AudioChunk(sample_rate=16000, channels=1, samples=array.array("h", [level, -level] * 400))
-        picture.header.stamp = chunk.header.stamp = graph.node.get_clock().now().to_msg()
-        graph.publish("camera/image_raw", picture)
-        graph.publish("audio", chunk)
-        graph.spin(0.05)
-        return graph.sentence("perception_node")
-
-    frozen, black = noise[: 64 * 48], np.zeros(64 * 48, np.uint8)
-    for words, given in (
-        ("digitally silent", {"level": 0}),
-        ("at full scale", {"level": 32767}),
-        ("all the same", {"pixels": frozen}),
-        ("one colour", {"pixels": black}),
-    ):
-        graph.until(lambda words=words, given=given: words in sentence(**given), 40.0, words)
-        assert graph.level("perception_node") == 1
-        graph.until(lambda words=words: words not in sentence(), 10.0, f"the end of {words}")
-
-
-def test_clip_loops_with_rising_stamps_or_ends(graph, tmp_path):
-    path = film(tmp_path / "short.avi")
-    graph.listen(PICTURE)
-    looped = graph.start("clip_node", clip=path)
-    graph.until(lambda: len(graph.received[PICTURE]) > 60, 40.0, "more than two rounds of pictures")
-    stamps = [m.header.stamp.sec + m.header.stamp.nanosec / 1e9 for m in graph.received[PICTURE]]
-    assert min(np.diff(stamps)) > 0.0
-    assert looped.stop() == 0
-    graph.start("clip_node", clip=path, loop=False)
-    graph.until(lambda: "has ended" in graph.sentence("clip_node"), 40.0, "the end")
-    assert graph.state("clip_node") == "active"
-    assert graph.level("clip_node") == 1
 
 
 def test_no_microphone_is_said_in_one_sentence(graph):
@@ -174,25 +247,6 @@ def test_clip_without_sound_plays_and_says_so(graph, clips):
     graph.until(lambda: graph.level("clip_node") == 1, 5.0, "the warning")
     assert "has no sound" in graph.sentence("clip_node")
     assert not graph.received["audio"]
-
-
-def test_a_face_without_plans_says_whom_it_misses(graph):
-    """Reaction_node may run on a machine that this one does not reach: nobody else would tell."""
-    from reactdiff_ros.msg import SpeakerFrame
-
-    graph.start("expression_node")
-    graph.connect(FRAME)
-    graph.listen(EXPRESSION)
-
-    def said():
-        graph.publish(FRAME, SpeakerFrame())
-        graph.spin(0.1)
-        return "nothing comes on listener/reaction" in graph.sentence("expression_node")
-
-    graph.until(said, 40.0, "the sentence")
-    assert graph.level("expression_node") == 1
-    assert graph.received[EXPRESSION], "the face goes on"
-    graph.until(lambda: graph.level("expression_node") == 0, 10.0, "nobody to plan for")
 
 
 @pytest.mark.clips
@@ -250,25 +304,6 @@ def test_face_without_any_input_is_calm_and_neutral(graph):
     graph.until(lambda: len(graph.received[EXPRESSION]) > 100, 40.0, "two seconds of face")
     assert {f.mode for f in graph.received[EXPRESSION]} == {"neutral"}
     assert all(f.picture_stamp.sec == 0 for f in graph.received[EXPRESSION])
-
-
-def test_missing_weights_are_said_rules_stand_in_and_the_model_takes_over(graph, tmp_path):
-    folder = tmp_path / "no_weights_here"
-    graph.listen("listener/status")
-    graph.start("reaction_node", policy="model", model_dir=folder)
-
-    def policy():
-        newest = graph.received["listener/status"][-1:]
-        return [setting for status in newest for setting in status.settings if setting.startswith("policy=")]
-
-    graph.until(lambda: graph.level("reaction_node") == 2, 40.0, "the error")
-    graph.wait_active("reaction_node")
-    assert "rules" in graph.sentence("reaction_node")
-    assert "no_weights_here" in graph.sentence("reaction_node")
-    graph.until(lambda: policy() == ["policy=rules"], 10.0, "the rules")
-    shutil.copytree(resource_path("models/live"), folder)
-    graph.until(lambda: policy() == ["policy=model"], 30.0, "the model")
-    graph.until(lambda: graph.level("reaction_node") < 2, 10.0, "no error")
 
 
 def test_weights_of_the_wrong_hash_are_refused(graph, tmp_path):
