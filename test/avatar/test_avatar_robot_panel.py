@@ -130,7 +130,7 @@ def test_arm_and_disarm_with_the_token(robot: Robot, page: Page) -> None:
     page.until("document.getElementById('robot-answer').innerText.startsWith('The token is wrong')")
     assert robot.asked == []
     arm(page)
-    assert text(page, "robot-answer") == "arm: done"
+    page.until("document.getElementById('robot-answer').innerText === 'arm: done'")
     assert page.value("document.getElementById('robot-arm').disabled")
     page.value("window.before = true")
     page.go(robot.url)  # the same tab knows the token, other pages do not

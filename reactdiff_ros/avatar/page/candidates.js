@@ -1,6 +1,7 @@
 // The candidates of the newest plan: how each of them would smile, move its brows and nod. Only while it is looked at.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { shape } from "./elements.js";
+
 const WIDTH = 280;
 const HEIGHT = 54;
 const ROWS = [
@@ -11,12 +12,6 @@ const ROWS = [
 const LOST_MS = 2000;
 
 const finite = (curve) => Array.isArray(curve) && curve.length > 1 && curve.every((v) => Number.isFinite(v));
-
-function element(name, attributes) {
-  const node = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  return node;
-}
 
 function points(curve, { low, high }) {
   const across = WIDTH / (curve.length - 1);
@@ -33,7 +28,7 @@ export class Candidates {
     this.rows = ROWS.map((row) => {
       const title = document.createElement("span");
       title.textContent = row.title;
-      const svg = element("svg", { viewBox: `0 -2 ${WIDTH} ${HEIGHT + 4}`, preserveAspectRatio: "none", role: "img", "aria-label": row.title });
+      const svg = shape("svg", { viewBox: `0 -2 ${WIDTH} ${HEIGHT + 4}`, preserveAspectRatio: "none", role: "img", "aria-label": row.title });
       details.append(title, svg);
       return { ...row, svg };
     });
@@ -67,9 +62,9 @@ export class Candidates {
     for (const row of this.rows) {
       const curves = (message[row.key] ?? []).filter(finite);
       const zero = points([0, 0], row);
-      const lines = curves.map((curve, i) => element("polyline", { points: points(curve, row), class: i === message.chosen ? "chosen" : "other" }));
+      const lines = curves.map((curve, i) => shape("polyline", { points: points(curve, row), class: i === message.chosen ? "chosen" : "other" }));
       lines.sort((a, b) => a.getAttribute("class") < b.getAttribute("class") ? 1 : -1); // the chosen one on top
-      row.svg.replaceChildren(element("polyline", { points: zero, class: "zero" }), ...lines);
+      row.svg.replaceChildren(shape("polyline", { points: zero, class: "zero" }), ...lines);
     }
   }
 

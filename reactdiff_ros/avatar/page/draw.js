@@ -1,22 +1,15 @@
 // Draws the rig as SVG: elements are made once a look, each frame only changes their attributes.
 
+import { add } from "./elements.js";
 import { rig, surface } from "./rig.js";
 import { browShape, eyeShapes, headShape, irisMatrix, mouthShapes, plateShape, ring, smooth } from "./shapes.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const CORE = { w: 700, h: 720 }; // what must be on the screen whatever its shape
 
-function make(parent, tag, attributes = {}) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  parent.append(node);
-  return node;
-}
-
 function gradient(defs, id, kind, stops, attributes = {}) {
-  const node = make(defs, kind, { id, ...attributes });
+  const node = add(defs, kind, { id, ...attributes });
   for (const [offset, colour, opacity = 1] of stops) {
-    make(node, "stop", { offset, "stop-color": colour, "stop-opacity": opacity });
+    add(node, "stop", { offset, "stop-color": colour, "stop-opacity": opacity });
   }
 }
 
@@ -62,12 +55,12 @@ export class Face {
     this.eyes = [1, -1].map((side) => this.makeEye(side, c));
     this.makeNose(c);
     this.makeMouth(c);
-    this.brows = [1, -1].map((side) => make(this.svg, "path", { id: side > 0 ? "brow-left" : "brow-right", fill: c.brow }));
+    this.brows = [1, -1].map((side) => add(this.svg, "path", { id: side > 0 ? "brow-left" : "brow-right", fill: c.brow }));
     this.draw(new Float32Array(58));
   }
 
   paints(c) {
-    const defs = make(this.svg, "defs");
+    const defs = add(this.svg, "defs");
     this.defs = defs;
     const high = { cx: 0.42, cy: 0.3, r: 0.85 };
     gradient(defs, "paint-head", "radialGradient", [[0, c.head0], [0.55, c.head1], [1, c.head2]], high);
@@ -83,45 +76,45 @@ export class Face {
 
   makeBody(c) {
     const edge = c.edge === "none" ? {} : { stroke: c.edge, "stroke-width": 6 };
-    make(this.svg, "path", { d: "M-62 190 L-70 300 L70 300 L62 190Z", fill: c.body1, ...edge });
-    make(this.svg, "path", { id: "body", fill: "url(#paint-body)", ...edge,
+    add(this.svg, "path", { d: "M-62 190 L-70 300 L70 300 L62 190Z", fill: c.body1, ...edge });
+    add(this.svg, "path", { id: "body", fill: "url(#paint-body)", ...edge,
       d: "M-330 2400 L-330 420 C-330 318 -236 276 -118 268 Q0 260 118 268 C236 276 330 318 330 420 L330 2400Z" });
-    this.bodyShade = make(this.svg, "ellipse", { cx: 0, cy: 276, rx: 150, ry: 40, fill: "url(#paint-shade)" });
+    this.bodyShade = add(this.svg, "ellipse", { cx: 0, cy: 276, rx: 150, ry: 40, fill: "url(#paint-shade)" });
   }
 
   makeHead(c) {
     const edge = c.edge === "none" ? {} : { stroke: c.edge, "stroke-width": 6, "stroke-linejoin": "round" };
-    this.head = make(this.svg, "g", { id: "head" });
+    this.head = add(this.svg, "g", { id: "head" });
     if (this.look.antenna) {
-      this.stalk = make(this.head, "path", { fill: "none", stroke: c.edge === "none" ? c.body1 : c.edge, "stroke-width": 9,
+      this.stalk = add(this.head, "path", { fill: "none", stroke: c.edge === "none" ? c.body1 : c.edge, "stroke-width": 9,
         "stroke-linecap": "round" });
-      this.bulb = make(this.head, "circle", { r: 16, fill: "url(#paint-ear)", ...edge });
+      this.bulb = add(this.head, "circle", { r: 16, fill: "url(#paint-ear)", ...edge });
     }
-    this.ears = this.look.ears ? [1, -1].map(() => make(this.head, "path", { fill: "url(#paint-ear)", ...edge })) : [];
-    this.outline = make(this.head, "path", { id: "outline", fill: "url(#paint-head)", ...edge });
+    this.ears = this.look.ears ? [1, -1].map(() => add(this.head, "path", { fill: "url(#paint-ear)", ...edge })) : [];
+    this.outline = add(this.head, "path", { id: "outline", fill: "url(#paint-head)", ...edge });
     if (!this.look.head.visible) this.outline.setAttribute("visibility", "hidden");
-    this.plate = this.look.plate ? make(this.head, "path", { id: "plate", fill: "url(#paint-plate)" }) : null;
-    this.cheeks = [1, -1].map((side) => make(this.head, "circle",
+    this.plate = this.look.plate ? add(this.head, "path", { id: "plate", fill: "url(#paint-plate)" }) : null;
+    this.cheeks = [1, -1].map((side) => add(this.head, "circle",
       { id: side > 0 ? "cheek-left" : "cheek-right", r: 1, fill: "url(#paint-cheek)" }));
   }
 
   makeEye(side, c) {
     const name = side > 0 ? "left" : "right";
-    const group = make(this.svg, "g", { id: "eye-" + name });
-    const clip = make(make(this.defs, "clipPath", { id: "clip-eye-" + name }), "path");
+    const group = add(this.svg, "g", { id: "eye-" + name });
+    const clip = add(add(this.defs, "clipPath", { id: "clip-eye-" + name }), "path");
     const eye = { clip };
     const rim = c.rim ? { stroke: c.rim, "stroke-width": 4, "stroke-linejoin": "round" } : {};
-    eye.socket = this.look.flat || this.look.dark ? null : make(group, "circle", { r: 1, fill: "url(#paint-socket)" });
-    eye.cover = make(group, "path", { fill: this.look.eye.lid ? c.lid : "none" });
-    eye.opening = make(group, "path", { id: "opening-" + name, fill: c.white, ...rim });
-    const inside = make(group, "g", { "clip-path": `url(#clip-eye-${name})` });
-    eye.iris = make(inside, "circle", { id: "iris-" + name, r: 1, fill: "url(#paint-iris)" });
-    eye.pupil = make(inside, "circle", { id: "pupil-" + name, r: 1, fill: c.pupil });
-    eye.shine = make(inside, "circle", { r: 1, fill: c.shine });
-    eye.spark = make(inside, "circle", { r: 1, fill: c.shine, opacity: 0.75 });
+    eye.socket = this.look.flat || this.look.dark ? null : add(group, "circle", { r: 1, fill: "url(#paint-socket)" });
+    eye.cover = add(group, "path", { fill: this.look.eye.lid ? c.lid : "none" });
+    eye.opening = add(group, "path", { id: "opening-" + name, fill: c.white, ...rim });
+    const inside = add(group, "g", { "clip-path": `url(#clip-eye-${name})` });
+    eye.iris = add(inside, "circle", { id: "iris-" + name, r: 1, fill: "url(#paint-iris)" });
+    eye.pupil = add(inside, "circle", { id: "pupil-" + name, r: 1, fill: c.pupil });
+    eye.shine = add(inside, "circle", { r: 1, fill: c.shine });
+    eye.spark = add(inside, "circle", { r: 1, fill: c.shine, opacity: 0.75 });
     const line = { fill: "none", "stroke-linecap": "round", "stroke-linejoin": "round" };
-    eye.lower = make(group, "path", { ...line, stroke: c.crease, "stroke-width": 5 });
-    eye.upper = make(group, "path", { ...line, id: "lid-" + name, stroke: c.lash, "stroke-width": this.look.eye.lash });
+    eye.lower = add(group, "path", { ...line, stroke: c.crease, "stroke-width": 5 });
+    eye.upper = add(group, "path", { ...line, id: "lid-" + name, stroke: c.lash, "stroke-width": this.look.eye.lash });
     return eye;
   }
 
@@ -130,27 +123,27 @@ export class Face {
       this.nose = this.wrinkles = null;
       return;
     }
-    const group = make(this.svg, "g", { id: "nose" });
-    this.nose = make(group, "circle", { r: 1, fill: "url(#paint-nose)" });
-    this.noseShine = make(group, "circle", { r: 1, fill: c.shine, opacity: this.look.flat ? 0 : 0.55 });
-    this.wrinkles = [1, -1].map(() => make(group, "path",
+    const group = add(this.svg, "g", { id: "nose" });
+    this.nose = add(group, "circle", { r: 1, fill: "url(#paint-nose)" });
+    this.noseShine = add(group, "circle", { r: 1, fill: c.shine, opacity: this.look.flat ? 0 : 0.55 });
+    this.wrinkles = [1, -1].map(() => add(group, "path",
       { fill: "none", stroke: c.crease, "stroke-width": 5, "stroke-linecap": "round", opacity: 0 }));
   }
 
   makeMouth(c) {
-    const group = make(this.svg, "g", { id: "mouth" });
-    const clip = make(make(this.defs, "clipPath", { id: "clip-mouth" }), "path");
+    const group = add(this.svg, "g", { id: "mouth" });
+    const clip = add(add(this.defs, "clipPath", { id: "clip-mouth" }), "path");
     const line = { fill: "none", stroke: c.crease, "stroke-width": 5, "stroke-linecap": "round" };
     this.mouth = { clip };
-    this.mouth.dimples = [1, -1].map(() => make(group, "path", line));
-    this.mouth.chin = make(group, "path", line);
-    this.mouth.lips = make(group, "path", { id: "lips", fill: c.lip });
-    this.mouth.inner = make(group, "path", { id: "mouth-inner", fill: c.inside, stroke: c.line, "stroke-linejoin": "round" });
-    const inside = make(group, "g", { "clip-path": "url(#clip-mouth)" });
-    this.mouth.tongue = make(inside, "path", { fill: c.tongue });
-    this.mouth.teeth = make(inside, "path", { id: "teeth", fill: c.teeth });
-    this.mouth.rim = make(group, "path", { fill: "none", stroke: c.line, "stroke-linejoin": "round" });
-    this.mouth.tip = make(group, "path", { id: "tongue-tip", fill: c.tongue, stroke: c.line, "stroke-width": 3 });
+    this.mouth.dimples = [1, -1].map(() => add(group, "path", line));
+    this.mouth.chin = add(group, "path", line);
+    this.mouth.lips = add(group, "path", { id: "lips", fill: c.lip });
+    this.mouth.inner = add(group, "path", { id: "mouth-inner", fill: c.inside, stroke: c.line, "stroke-linejoin": "round" });
+    const inside = add(group, "g", { "clip-path": "url(#clip-mouth)" });
+    this.mouth.tongue = add(inside, "path", { fill: c.tongue });
+    this.mouth.teeth = add(inside, "path", { id: "teeth", fill: c.teeth });
+    this.mouth.rim = add(group, "path", { fill: "none", stroke: c.line, "stroke-linejoin": "round" });
+    this.mouth.tip = add(group, "path", { id: "tongue-tip", fill: c.tongue, stroke: c.line, "stroke-width": 3 });
   }
 
   /** Draw 58 coefficients. */

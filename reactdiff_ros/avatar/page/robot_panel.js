@@ -1,5 +1,7 @@
 // The robot's part of both pages, and its stop. There is nothing of it where there is no actuator.
 
+import { make } from "./elements.js";
+
 const STATES = {
   disarmed: "disarmed: no joint has torque", preparing: "being armed", starting: "armed: moving slowly to neutral",
   following: "armed: follows the face", returning: "armed: no face comes, at neutral or on the way",
@@ -8,13 +10,6 @@ const STATES = {
 const AGAIN_MS = 300, GIVE_UP_MS = 6000;
 
 const $ = (id) => document.getElementById(id);
-
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
 
 /** What the page's empty section of the robot holds. */
 function parts() {

@@ -1,10 +1,11 @@
 // A row for every joint: its bar, what moves it, and, opened, its formula, curve and limits. All is set as text.
 
+import { add, shape } from "./elements.js";
+
 const KINDS = [
   ["lids", /^(lid|squint)/], ["brows", /^brow/], ["eyes", /^gaze/], ["antennas", /^antenna/], ["cheeks", /^cheek/],
   ["neck", /^(pitch|yaw|roll|x|y|z)$/], ["mouth", /./],
 ];
-const SVG = "http://www.w3.org/2000/svg";
 
 function make(tag, className = "", text = "") {
   const node = document.createElement(tag);
@@ -33,14 +34,8 @@ function curvePlot(joint) {
   const xs = joint.curve.map(([x]) => x), ys = joint.curve.map(([, y]) => y);
   const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys, 0), Math.max(...ys, 0)];
   const at = ([x, y]) => `${(4 + ((x - x0) / (x1 - x0 || 1)) * (w - 8)).toFixed(1)} ${(h - 4 - ((y - y0) / (y1 - y0 || 1)) * (h - 8)).toFixed(1)}`;
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
-  const line = (points, name) => {
-    const node = document.createElementNS(SVG, "polyline");
-    node.setAttribute("points", points.map(at).join(" "));
-    node.setAttribute("class", name);
-    svg.append(node);
-  };
+  const svg = shape("svg", { viewBox: `0 0 ${w} ${h}` });
+  const line = (points, name) => add(svg, "polyline", { points: points.map(at).join(" "), class: name });
   line([[x0, 0], [x1, 0]], "axis");
   line(joint.curve, "curve");
   const box = make("div", "plot");

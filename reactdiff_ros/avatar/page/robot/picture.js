@@ -1,18 +1,11 @@
 // A simple picture of a robot, made of the parts that its joints move. What it cannot move is pale, or not there.
 // Axes as in rig.js: x to the viewer's right (the face's own left), y up, z towards the viewer.
 
+import { add } from "./elements.js";
 import { projector } from "./rig.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const HEAD = { motion: 1, depth: 1, head: { w: 230, h: 210 } };
 const SIDES = [["Left", 1], ["Right", -1]];
-
-function make(parent, tag, attributes = {}) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  parent.append(node);
-  return node;
-}
 
 const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 const f = (v) => v.toFixed(1);
@@ -40,48 +33,48 @@ export class Picture {
     this.has = { lids: any("lid"), squint: any("squint"), gaze: any("gaze"), brows: any("brow"), cheeks: any("cheek"),
       antennas: any("antenna"), jaw: any("jaw"), mouth: any("corner", "stretch", "upperLip", "lowerLip", "round", "mouthX", "jaw"),
       neck: any("pitch", "yaw", "roll") || has.has("x") || has.has("y") || has.has("z") };
-    this.neck = make(this.svg, "path", { class: "neck" + (this.has.neck ? " moves" : ""), "data-part": "pitch yaw roll x y z" });
+    this.neck = add(this.svg, "path", { class: "neck" + (this.has.neck ? " moves" : ""), "data-part": "pitch yaw roll x y z" });
     this.svg.setAttribute("viewBox", this.has.antennas ? "-360 -376 720 752" : "-340 -300 680 676");
-    make(this.svg, "path", { class: "base", d: "M-150 372 C-150 312 -96 300 -58 296 L58 296 C96 300 150 312 150 372Z" });
+    add(this.svg, "path", { class: "base", d: "M-150 372 C-150 312 -96 300 -58 296 L58 296 C96 300 150 312 150 372Z" });
     this.groups = [];
     const group = (x, y, z, part = "") => {
-      const node = make(this.svg, "g", part ? { "data-part": part } : {});
+      const node = add(this.svg, "g", part ? { "data-part": part } : {});
       this.groups.push({ node, x, y, z });
       return node;
     };
     if (this.has.antennas) this.antennas = SIDES.map(([side, s]) => this.makeAntenna(group(s * 118, 196, -40, "antenna" + side)));
-    make(group(0, 0, -60), "path", { class: "skull", d: box(246, 214, 3.2) });
-    make(group(0, -4, 12), "path", { class: "plate", d: box(200, 170, 3.2) });
-    if (this.has.jaw) this.jawPlate = make(group(0, -128, 40, "jaw"), "path", { class: "jaw", d: box(124, 62, 3.4) });
+    add(group(0, 0, -60), "path", { class: "skull", d: box(246, 214, 3.2) });
+    add(group(0, -4, 12), "path", { class: "plate", d: box(200, 170, 3.2) });
+    if (this.has.jaw) this.jawPlate = add(group(0, -128, 40, "jaw"), "path", { class: "jaw", d: box(124, 62, 3.4) });
     this.cheeks = SIDES.map(([side, s]) => this.has.cheeks
-      ? make(group(s * 150, -52, 60, "cheek" + side), "circle", { class: "cheek", r: 34 }) : null);
+      ? add(group(s * 150, -52, 60, "cheek" + side), "circle", { class: "cheek", r: 34 }) : null);
     this.eyes = SIDES.map(([side, s]) => this.makeEye(group(s * 86, 30, 70, `lid${side} squint${side} gazeX${side} gazeY${side}`), side));
     this.brows = SIDES.map(([side, s]) => this.has.brows
-      ? make(group(s * 88, 104, 76, `browInner${side} browOuter${side}`), "path", { class: "brow" }) : null);
+      ? add(group(s * 88, 104, 76, `browInner${side} browOuter${side}`), "path", { class: "brow" }) : null);
     const mouth = group(0, -104, 78, "cornerLeft cornerRight stretchLeft stretchRight upperLip lowerLip round jaw mouthX");
-    this.mouth = make(mouth, "path", { class: this.has.mouth ? "mouth" : "mouth pale" });
+    this.mouth = add(mouth, "path", { class: this.has.mouth ? "mouth" : "mouth pale" });
     this.draw({});
   }
 
   makeEye(node, side) {
     const still = !this.has.lids && !this.has.gaze && !this.has.squint;
-    const clip = make(make(node, "clipPath", { id: "robot-eye-" + side }), "circle", { r: 52 });
-    make(node, "circle", { class: still ? "ball pale" : "ball", r: 52 });
-    const inside = make(node, "g", { "clip-path": `url(#robot-eye-${side})` });
-    const iris = make(inside, "g", { class: this.has.gaze ? "iris" : "iris pale" });
-    make(iris, "circle", { class: "ring", r: 27 });
-    make(iris, "circle", { class: "pupil", r: 14 });
-    make(iris, "circle", { class: "shine", r: 5.5, cx: 8, cy: -9 });
-    const upper = make(inside, "path", { class: this.has.lids ? "lid" : "lid none" });
-    const lower = make(inside, "path", { class: this.has.lids || this.has.squint ? "lid" : "lid none" });
-    make(node, "circle", { class: still ? "rim pale" : "rim", r: 52 });
+    const clip = add(add(node, "clipPath", { id: "robot-eye-" + side }), "circle", { r: 52 });
+    add(node, "circle", { class: still ? "ball pale" : "ball", r: 52 });
+    const inside = add(node, "g", { "clip-path": `url(#robot-eye-${side})` });
+    const iris = add(inside, "g", { class: this.has.gaze ? "iris" : "iris pale" });
+    add(iris, "circle", { class: "ring", r: 27 });
+    add(iris, "circle", { class: "pupil", r: 14 });
+    add(iris, "circle", { class: "shine", r: 5.5, cx: 8, cy: -9 });
+    const upper = add(inside, "path", { class: this.has.lids ? "lid" : "lid none" });
+    const lower = add(inside, "path", { class: this.has.lids || this.has.squint ? "lid" : "lid none" });
+    add(node, "circle", { class: still ? "rim pale" : "rim", r: 52 });
     return { clip, iris, upper, lower, node };
   }
 
   makeAntenna(node) {
-    const turn = make(node, "g");
-    make(turn, "path", { class: "stalk", d: "M0 14 L0 -104" });
-    make(turn, "circle", { class: "bulb", r: 17, cy: -112 });
+    const turn = add(node, "g");
+    add(turn, "path", { class: "stalk", d: "M0 14 L0 -104" });
+    add(turn, "circle", { class: "bulb", r: 17, cy: -112 });
     return turn;
   }
 
