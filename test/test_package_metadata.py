@@ -119,3 +119,11 @@ def test_the_changelog_is_ready_for_a_release(tmp_path: Path) -> None:
     for number, _, content in parsed.foreach_version():
         assert content, number
     assert max((v for v in released if v < (999, 0, 0)), default=None) in (None, tuple(map(int, version.split("."))))
+
+
+def test_the_workflow_is_one() -> None:
+    pytest.importorskip("check_jsonschema", reason="check-jsonschema is not installed (requirements/test.txt)")
+    workflow = str(ROOT / ".github" / "workflows" / "ci.yml")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", workflow]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
