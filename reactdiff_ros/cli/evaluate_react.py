@@ -44,15 +44,9 @@ MEASURES = (
 )
 @click.option("--own-targets", is_flag=True, help="Only the recorded reaction is appropriate; no neighbour matrix.")
 @click.option("--no-voice", is_flag=True, help="The listener does not hear the speaker; no sound is read.")
-@runs.CUTS
-@options.SEED
-@runs.WORKERS
-@runs.DASK
-@runs.RUN
-@runs.RESULT
-@runs.FORCE
-@options.JSON
+@runs.course
 def react(
+    course: runs.Course,
     data: Path,
     split: str,
     listeners: tuple[str, ...],
@@ -62,14 +56,6 @@ def react(
     compat: str | None,
     own_targets: bool,
     no_voice: bool,
-    cuts: int,
-    seed: int,
-    workers: int,
-    dask: str,
-    run_folder: Path | None,
-    output: Path | None,
-    force: bool,
-    as_json: bool,
 ) -> int:
     """REACT's metrics of listeners on a split of a public set, with the time a frame and the response lag beside them.
 
@@ -86,17 +72,17 @@ def react(
     from reactdiff_ros.evaluation.runs.react_run import run_react
     from reactdiff_ros.evaluation.runs.sets import kind_of
 
-    with json_on_stdout(as_json) as result, runs.desk(run_folder, output, force, workers, dask) as desk:
+    with json_on_stdout(course.as_json) as result, course.desk() as desk:
         chosen = compat or ("mars" if kind_of(data, split) == "mars" else "react2024")
         known = None if names is None else tuple(expression_names(names))
         if known is None:
             tell("without --expression-names only the speaker's head, affect and voice are observed")
         plan = Plan(
             folder=str(data.resolve()), split=split, listeners=listeners, weights=runs.path_text(model), names=known,
-            voice=not no_voice, streams=streams, seed=seed, compat=chosen, own_targets=own_targets,
+            voice=not no_voice, streams=streams, seed=course.seed, compat=chosen, own_targets=own_targets,
         )  # fmt: skip
         info = runs.info_of("react", f"REACT's metrics on {data.name}, {split}", plan.weights, listeners)
-        declared = verified(plan.specs(), cuts, seed, desk)
+        declared = verified(plan.specs(), course.cuts, course.seed, desk)
         ran = run_react(plan, desk, info, declared)
-        result.update(runs.as_json(ran), **runs.write(ran.result, output, force))
-    return runs.conclude(ran, MEASURES, as_json=as_json)
+        result.update(runs.as_json(ran), **course.write(ran.result))
+    return runs.conclude(ran, MEASURES, as_json=course.as_json)

@@ -38,29 +38,15 @@ MEASURES = (
 @click.option(
     "--streams", type=click.IntRange(1, 64), default=3, show_default=True, help="Times that each listener listens."
 )
-@runs.CUTS
-@options.SEED
-@runs.WORKERS
-@runs.DASK
-@runs.RUN
-@runs.RESULT
-@runs.FORCE
-@options.JSON
+@runs.course
 def recordings(
+    course: runs.Course,
     folder: Path,
     pairs: tuple[tuple[Path, Path], ...],
     study_key: Path | None,
     listeners: tuple[str, ...],
     model: Path | None,
     streams: int,
-    cuts: int,
-    seed: int,
-    workers: int,
-    dask: str,
-    run_folder: Path | None,
-    output: Path | None,
-    force: bool,
-    as_json: bool,
 ) -> int:
     """Listeners on the bags, videos and extracted files of FOLDER, through the whole live session.
 
@@ -80,14 +66,14 @@ def recordings(
     from reactdiff_ros.evaluation.runs.recordings_run import run_recordings
 
     key = None if study_key is None else Key(study_key)
-    with json_on_stdout(as_json) as result, runs.desk(run_folder, output, force, workers, dask) as desk:
+    with json_on_stdout(course.as_json) as result, course.desk() as desk:
         found = sources(folder.resolve(), pairs)
-        plan = LabPlan(listeners, runs.path_text(model), streams, seed)
+        plan = LabPlan(listeners, runs.path_text(model), streams, course.seed)
         info = runs.info_of("recordings", f"Recordings of {folder.name}", plan.weights, listeners)
-        ran = run_recordings(plan, found, desk, info, verified(plan.specs(), cuts, seed, desk))
+        ran = run_recordings(plan, found, desk, info, verified(plan.specs(), course.cuts, course.seed, desk))
         shown, told = ran.result, {}
         if key is not None:
             shown, conditions = unblinded(ran.result, found, key)
             told = {"study": key.study, "conditions": conditions}
-        result.update(runs.as_json(ran), **told, **runs.write(shown, output, force))
-    return runs.conclude(ran, MEASURES, as_json=as_json)
+        result.update(runs.as_json(ran), **told, **course.write(shown))
+    return runs.conclude(ran, MEASURES, as_json=course.as_json)

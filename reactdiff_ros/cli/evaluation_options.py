@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -120,17 +120,24 @@ def evaluation(
     parts[-1:-1] = [OUTPUT] if output else []
     fields = {"steps", "guidance", "hop_s", "seed", "workers", "as_json"}
     fields |= ({"voices"} if voices else set()) | ({"output"} if output else set())
+    return gathered(parts, fields, Run)
+
+
+def gathered(
+    parts: Sequence[Callable[[Command], Command]], fields: Collection[str], kind: Callable[..., Any]
+) -> Callable[[Command], Command]:
+    """Gives a command these options and hands it what `kind` makes of their values, named `fields`, first."""
 
     def decorate(command: Command) -> Command:
         @wraps(command)
-        def gathered(**given: Any) -> int:
+        def decorated(**given: Any) -> int:
             shared = {name: given.pop(name) for name in fields}
-            return command(Run(**shared), **given)
+            return command(kind(**shared), **given)
 
-        decorated: Command = gathered
+        whole: Command = decorated
         for option in reversed(parts):
-            decorated = option(decorated)
-        return decorated
+            whole = option(whole)
+        return whole
 
     return decorate
 

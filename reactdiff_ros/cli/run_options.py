@@ -6,11 +6,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.evaluation_options import JSON, SEED, Command, gathered
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, MissingExtraError, tell
 from reactdiff_ros.cli.progress import progress_bar
 
@@ -81,29 +83,57 @@ def absent(output: Path | None, *, force: bool = False) -> None:
         )
 
 
-@contextmanager
-def desk(run_folder: Path | None, output: Path | None, force: bool, workers: int, dask: str) -> Iterator[Desk]:
-    """Where a run works.
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What the options of a resumable run say; made by `course`."""
 
-    Raises:
-        ReactdiffError: the result file is there already, or the folder cannot be made.
-        MissingExtraError: a scheduler is named, and `distributed` is not installed.
+    cuts: int
+    seed: int
+    workers: int
+    dask: str
+    run_folder: Path | None
+    output: Path | None
+    force: bool
+    as_json: bool
+
+    @contextmanager
+    def desk(self) -> Iterator[Desk]:
+        """Where the run works.
+
+        Raises:
+            ReactdiffError: the result file is there already, or the folder cannot be made.
+            MissingExtraError: a scheduler is named, and `distributed` is not installed.
+        """
+        from importlib.util import find_spec
+
+        from reactdiff_ros.evaluation.runs.keep import Keep
+        from reactdiff_ros.evaluation.runs.pools import Means
+        from reactdiff_ros.evaluation.runs.run import Desk
+
+        absent(self.output, force=self.force)
+        if self.dask and find_spec("distributed") is None:
+            raise MissingExtraError("cluster", "pip install -r requirements/cluster.txt")
+        if self.dask and self.run_folder is None and self.output is None:
+            raise click.UsageError("--dask needs --run or --output: a folder that all workers see")
+        folder = self.run_folder
+        if folder is None and self.output is not None:
+            folder = self.output.with_name(self.output.name + ".parts")
+        with tempfile.TemporaryDirectory(prefix="reactdiff-run-") as temporary, _bars() as told:
+            keep = Keep((folder or Path(temporary)).resolve())
+            yield Desk(keep, Means(self.workers, self.dask), told, tell)
+
+    def write(self, result: Result) -> dict[str, str]:
+        """Write the result file where one is wanted. What to add to the JSON object."""
+        return write(result, self.output, self.force)
+
+
+def course(command: Command) -> Command:
+    """Gives a command the options of a resumable run and hands it their `Course` first.
+
+    To be the decorator nearest to the function; the command's own options stand above it.
     """
-    from importlib.util import find_spec
-
-    from reactdiff_ros.evaluation.runs.keep import Keep
-    from reactdiff_ros.evaluation.runs.pools import Means
-    from reactdiff_ros.evaluation.runs.run import Desk
-
-    absent(output, force=force)
-    if dask and find_spec("distributed") is None:
-        raise MissingExtraError("cluster", "pip install -r requirements/cluster.txt")
-    if dask and run_folder is None and output is None:
-        raise click.UsageError("--dask needs --run or --output: a folder that all workers see")
-    folder = run_folder or (output.with_name(output.name + ".parts") if output is not None else None)
-    with tempfile.TemporaryDirectory(prefix="reactdiff-run-") as temporary, _bars() as told:
-        keep = Keep((folder or Path(temporary)).resolve())
-        yield Desk(keep, Means(workers, dask), told, tell)
+    parts = (CUTS, SEED, WORKERS, DASK, RUN, RESULT, FORCE, JSON)
+    return gathered(parts, [field.name for field in fields(Course)], Course)(command)
 
 
 @contextmanager

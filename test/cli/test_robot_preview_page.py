@@ -117,6 +117,9 @@ def test_a_row_opens_to_its_formula_and_curve(shown: Shown) -> None:
     assert "lid_left = 1600 + curve(1.00 eyeBlinkLeft" in text
     assert "0.40 × how far eyes_tilt is from neutral" in text
     assert "at most 4500µs/s" in text
+    page.value("document.querySelector('[data-joint=brow_right] .name').click()")
+    formula = page.value("document.querySelector('[data-joint=brow_right] .formula').innerText")
+    assert formula.startswith("brow_right = 1500 − 150 browInnerUp − 150 ")
     assert page.value("document.querySelectorAll('[data-joint=lid_left] .plot .curve').length") == 1
     points = shown.attribute("[data-joint=lid_left] .curve", "points")
     assert len(points.split()) == 8

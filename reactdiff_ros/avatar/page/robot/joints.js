@@ -131,7 +131,8 @@ export class Joints {
     const u = unitOf(joint.unit);
     const lines = [];
     const sum = terms(joint.sum);
-    lines.push(`${joint.name} = ${short(joint.neutral)} + ${joint.curve ? `curve(${sum})` : sum}`
+    const moved = joint.curve ? ` + curve(${sum})` : sum.startsWith("−") ? ` − ${sum.slice(1)}` : ` + ${sum}`;
+    lines.push(`${joint.name} = ${short(joint.neutral)}${moved}`
       + Object.entries(joint.follow).map(([other, weight]) => ` ${weight < 0 ? "−" : "+"} ${short(Math.abs(weight))} × how far ${other} is from neutral`).join(""));
     for (const name of Object.keys(joint.sum)) {
       const signal = robot.signals[name];
