@@ -8,14 +8,16 @@ from typing import Final
 from ruckig import InputParameter, OutputParameter, Result, Ruckig, Synchronization
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.robots.kinematics import Stop, stops
+from reactdiff_ros.robots.kinematics import Stop, stop, stops
 from reactdiff_ros.robots.profile import Profile
 
-USE: Final = (1.0 - 1e-6, 0.9987, 0.9991)
-"""Shares of speed, acceleration and jerk that are used. Something stays unused because results are rounded; and round
-limits make acceleration / jerk a whole number of ticks, whose profiles of vanishing phases ruckig may fail to find."""
-USE_AGAIN: Final = (1.0 - 1e-5, 0.9953, 0.9907)
-"""The shares of a second try in the same tick."""
+USE: Final = ((1.0 - 1e-6, 0.9987, 0.9991), (1.0 - 7e-7, 0.99913, 0.99948), (1.0 - 4e-7, 0.99961, 0.99983))
+"""Shares of speed, acceleration and jerk that are used: in the first try of a tick, and in others if it fails.
+
+Something stays unused because results are rounded; and round limits make acceleration / jerk a whole number of ticks,
+whose profiles of vanishing phases ruckig may fail to find. A later try has more, never less, and a joint keeps that as
+long as it needs it: one that can just stop before an end with the jerk that it has cannot with a smaller one.
+"""
 TINY: Final = 1e-9
 """Ranges per s (or s2): a slower velocity (or acceleration) is none."""
 SLACK: Final = 1e-6
@@ -56,6 +58,7 @@ class Motion:
         self.velocity = [0.0] * self._count
         self.acceleration = [0.0] * self._count
         self.finished = True
+        self._level = [0] * self._count
         self._start()
 
     def pace(self, share: float) -> None:
@@ -92,14 +95,38 @@ class Motion:
         given.current_position = [p * s for p, s in zip(self.position, scale, strict=True)]
         given.current_velocity = [v * s for v, s in zip(self.velocity, scale, strict=True)]
         given.current_acceleration = [a * s for a, s in zip(self.acceleration, scale, strict=True)]
+        if any(self._level):
+            self._relax()
+        problem = self._try()
+        for level in range(1, len(USE)):
+            if not problem:
+                return
+            self._level = [max(at, level) for at in self._level]
+            self._limit()
+            problem = self._try()
+        if not problem:
+            return
+        self._start()
+        raise MotionError("no motion could be computed", where="ruckig", todo=problem)
+
+    def _relax(self) -> None:
+        """Joints that stay inside everything with the first shares have these again."""
+        speed, acceleration, jerk = USE[0]
+        for i in (i for i, level in enumerate(self._level) if level):
+            most, change = acceleration * self.max_acceleration[i], jerk * self.jerk[i]
+            v, a = self.velocity[i], self.acceleration[i]
+            peak = abs(v + a * abs(a) / (2.0 * change))
+            if abs(a) <= most and peak <= speed * self._share * self.speed[i]:
+                end = stop(self.position[i], v, a, most, change).end
+                if self.lower[i] <= end <= self.upper[i]:
+                    self._level[i] = 0
+        self._limit()
+
+    def _try(self) -> str:
+        """One tick under the limits as they are given; what is wrong, or nothing."""
         problem = self._update()
         if problem:
-            self._limit(USE_AGAIN)
-            problem = self._update()
-            self._limit(USE)
-        if problem:
-            self._start()
-            raise MotionError("no motion could be computed", where="ruckig", todo=problem)
+            return problem
         found, span = self._output, self._span
         position = [p * s for p, s in zip(found.new_position, span, strict=True)]
         # What rounding leaves of a velocity (1e-16) is what ruckig fails on.
@@ -107,9 +134,12 @@ class Motion:
         acceleration = [
             a * s if a > TINY or a < -TINY else 0.0 for a, s in zip(found.new_acceleration, span, strict=True)
         ]
-        self._check(position, velocity, acceleration)
+        problem = self._check(position, velocity, acceleration)
+        if problem:
+            return problem
         self.position, self.velocity, self.acceleration = position, velocity, acceleration
         self.finished = self._result == Result.Finished
+        return ""
 
     def _update(self) -> str:
         """One call of ruckig; what is wrong, or nothing."""
@@ -119,7 +149,8 @@ class Motion:
             return " ".join(str(error).split())[:200]
         return "" if self._result in (Result.Working, Result.Finished) else str(self._result)
 
-    def _check(self, position: list[float], velocity: list[float], acceleration: list[float]) -> None:
+    def _check(self, position: list[float], velocity: list[float], acceleration: list[float]) -> str:
+        """Clip what rounding leaves beyond a position's limit; what is wrong, or nothing."""
         for i in range(self._count):
             p = position[i]
             # Written so that NaN fails.
@@ -129,8 +160,9 @@ class Motion:
             if inside and self.lower[i] <= p <= self.upper[i]:
                 continue
             if not (inside and self.lower[i] - self._slack[i] <= p <= self.upper[i] + self._slack[i]):
-                raise MotionError("the motion left its limits", where=self._names[i])
+                return f"{self._names[i]} would leave its limits"
             position[i] = min(max(p, self.lower[i]), self.upper[i])
+        return ""
 
     def _start(self) -> None:
         self._ruckig = Ruckig(self._count, self.dt_s)
@@ -139,10 +171,12 @@ class Motion:
         self._input.synchronization = Synchronization.No
         self._input.target_velocity = [0.0] * self._count
         self._input.target_acceleration = [0.0] * self._count
-        self._limit(USE)
+        self._limit()
 
-    def _limit(self, use: tuple[float, float, float]) -> None:
-        scale, (speed, acceleration, jerk) = self._scale, use
-        self._input.max_velocity = [speed * self._share * v * s for v, s in zip(self.speed, scale, strict=True)]
-        self._input.max_acceleration = [acceleration * a * s for a, s in zip(self.max_acceleration, scale, strict=True)]
-        self._input.max_jerk = [jerk * j * s for j, s in zip(self.jerk, scale, strict=True)]
+    def _limit(self) -> None:
+        given, uses = self._input, [USE[level] for level in self._level]
+        given.max_velocity = [u[0] * self._share * v * s for u, v, s in zip(uses, self.speed, self._scale, strict=True)]
+        given.max_acceleration = [
+            u[1] * a * s for u, a, s in zip(uses, self.max_acceleration, self._scale, strict=True)
+        ]
+        given.max_jerk = [u[2] * j * s for u, j, s in zip(uses, self.jerk, self._scale, strict=True)]

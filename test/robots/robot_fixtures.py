@@ -100,3 +100,36 @@ def wild_frames(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.nd
     times[rng.random(count) < 0.001] = np.inf
     times[rng.random(count) < 0.001] = -np.inf
     return frames, times
+
+
+def odd_profile(folder: Path, seed: int) -> Profile:
+    """Six joints with limits of any size and ratio, half of them round numbers; the check refuses one in ten."""
+    rng = np.random.default_rng(seed)
+    text = head_of("odd").replace("rate_hz: 50", f"rate_hz: {rng.choice([50, 60, 73.3, 100])}")
+    text += "drivers:\n  controller: {type: joint_trajectory}\njoints:\n"
+    for i in range(6):
+        span = 10 ** rng.uniform(-3, 4)
+        lower = rng.choice([0.0, -span / 2, 10 * span * rng.normal()])
+        upper = lower + span
+        neutral = rng.choice([lower, upper, (lower + upper) / 2])
+        speed = span * 10 ** rng.uniform(-1.5, 2)
+        acceleration = speed * 10 ** rng.uniform(-1, 3.5)
+        limits = np.array([speed, acceleration, acceleration * 10 ** rng.uniform(-1, 4)])
+        speed, acceleration, jerk = (float(f"{x:.1g}") if rng.random() < 0.5 else float(x) for x in limits)
+        text += f"""\
+  j{i}:
+    unit: rad
+    group: any
+    neutral: {float(neutral)!r}
+    limits:
+      position: [{float(lower)!r}, {float(upper)!r}]
+      speed: {speed!r}
+      acceleration: {acceleration!r}
+      jerk: {jerk!r}
+    map: {{sum: {{jawOpen: {float(rng.choice([-2, 0.5, 1, 3]) * span)!r}, headYaw: {float(rng.normal() * span)!r}}}}}
+    on_fault: hold
+    output: {{driver: controller, id: j{i}}}
+"""
+    path = folder / f"odd{seed}.yaml"
+    path.write_text(text)
+    return load_profile(path)

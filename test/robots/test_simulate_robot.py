@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from robot_fixtures import robots, small_profile, wild_frames
+from robot_fixtures import odd_profile, robots, small_profile, wild_frames
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import MediaError
@@ -86,6 +86,15 @@ def test_wild_input_never_leaves_the_limits(robot: str) -> None:
     check = run_wild(load_profile(robot), 1, 100_000)
     assert check.ticks > 100_000
     assert (check.used > 0.9).all()
+
+
+@pytest.mark.parametrize("seed", [*range(6), 292, 334, 590, 677, 699, 794, 1182, 1241])
+def test_no_limits_that_the_check_lets_pass_stop_a_robot(tmp_path: Path, seed: int) -> None:
+    """The large seeds, and 1, are those where a second try with less jerk than the first left the limits."""
+    profile = odd_profile(tmp_path, seed)
+    check = LimitCheck(profile)
+    for block in simulate(profile, usable_frames(*wild_frames(np.random.default_rng(seed), 600))):
+        check.see(block)
 
 
 def wild_ticks(robot: str, seed: int, count: int) -> tuple[int, np.ndarray]:
