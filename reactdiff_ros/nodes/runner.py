@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .base import ReactdiffNode
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = "signals"
+"""The name of the thread that waits for them until the process ends."""
 AGAIN_S = 1.0
 GIVE_UP = 100
 """So many failures of the executor without one success end the node: then it is better started anew."""
@@ -56,7 +58,7 @@ class StopSignal:
         for number in _SIGNALS:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+        threading.Thread(target=self._wait, name=SIGNALS, daemon=True).start()
 
     def __bool__(self) -> bool:
         return self._stopped.is_set()
@@ -111,6 +113,7 @@ def run(
     """
     stop = StopSignal()
     node = executor = claim = None
+    code = 0
     try:
         use_profile(pictures=load_table().node(node_class.NAME).large_messages, alone=node_class.NAME in ALONE)
         rclpy.init(args=console_arguments(args, os.environ), signal_handler_options=SignalHandlerOptions.NO)
@@ -132,7 +135,7 @@ def run(
             say(sentence)
         else:
             print(f"{node_class.NAME}: {sentence}", file=sys.stderr, flush=True)
-        return 2
+        code = 2
     finally:
         if node is not None:
             node.close()
@@ -145,7 +148,7 @@ def run(
         rclpy.try_shutdown()
         if claim is not None:
             claim.close()
-    return 0
+    return _leave(code)
 
 
 def _destroy(node: ReactdiffNode) -> None:
@@ -155,6 +158,18 @@ def _destroy(node: ReactdiffNode) -> None:
     """
     node.destroy_node()
     node._state_machine.destroy_when_not_in_use()
+
+
+def _leave(code: int) -> int:
+    """The exit status; where a thread could not be stopped, the end of the process here and now.
+
+    Such a thread works in C, and crashes when it comes back to a Python that is being taken down.
+    """
+    if any(thread is not threading.main_thread() and thread.name != SIGNALS for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _spin(node: ReactdiffNode, executor: SingleThreadedExecutor, stop: StopSignal) -> None:

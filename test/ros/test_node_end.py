@@ -84,3 +84,35 @@ def test_of_ended_nodes_no_thread_of_the_middleware_is_left():
     assert [said.splitlines()[-1].split()[0] for said, *_ in ends] == ["0", "0", "0", "2"]
     if not any("dds." in said for said, *_ in ends):
         pytest.skip("this middleware does not name its threads")
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("stuck", [False, True])
+def test_a_thread_that_cannot_be_stopped_does_not_see_pythons_end(stuck):
+    """It would come back from C to a Python that is being taken down: "terminate called", and exit code -6."""
+    script = """
+        import atexit, os, signal, sys, threading, time
+        from reactdiff_ros.nodes.avatar_node import AvatarNode
+        from reactdiff_ros.nodes.runner import run
+
+        class EndsAtOnce(AvatarNode):
+            def start_by_itself(self):
+                if sys.argv[1] == "True":
+                    threading.Thread(target=time.sleep, args=(600.0,), daemon=True).start()
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        atexit.register(print, "taken down")
+        raise SystemExit(run(EndsAtOnce, ["--ros-args", "-r", "__ns:=/stuck"]))
+    """
+    domain, claim = free_domain()
+    with claim:
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), str(stuck)],
+            env=os.environ | {"ROS_DOMAIN_ID": str(domain)},
+            capture_output=True,
+            text=True,
+            timeout=60.0,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert ("taken down" in done.stdout) == (not stuck)
