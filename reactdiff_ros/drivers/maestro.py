@@ -1,4 +1,4 @@
-"""Pololu Maestro boards over their command port (pyserial), compact protocol, with their serial timeout.
+"""Pololu Maestro boards over their command port (pyserial), compact or Pololu protocol, with their serial timeout.
 
 Commands after the Maestro's user guide: 0x84 sets a target in quarters of microseconds (0 ends the pulses), 0xA1 reads
 and clears the errors. The serial timeout is stored in the board by its Control Center and cannot be set from here; so
@@ -19,6 +19,8 @@ from reactdiff_ros.robots.drivers import MaestroDriver
 
 SET_TARGET: Final = 0x84
 GET_ERRORS: Final = 0xA1
+NAMED: Final = 0xAA
+"""Begins a command of the Pololu protocol: the device's number, then the command without its highest bit."""
 SIGNAL, OVERRUN, FULL, CRC, PROTOCOL, TIMEOUT = 1, 2, 4, 8, 16, 32
 ANSWER_S: Final = 0.03
 MISSES: Final = 3
@@ -100,7 +102,7 @@ class MaestroBoard(SerialBoard):
     def _errors(self) -> int | None:
         port = self._open_port()
         port.clearPort()
-        port.writePort((GET_ERRORS,))
+        port.writePort(self._packet(GET_ERRORS))
         answer = port.read(2, self._answer_s)
         return int.from_bytes(answer, "little") if len(answer) == 2 else None
 
@@ -108,8 +110,12 @@ class MaestroBoard(SerialBoard):
         packet: list[int] = []
         for channel, width in us.items():
             quarters = round(4 * width)
-            packet += (SET_TARGET, channel, quarters & 0x7F, quarters >> 7 & 0x7F)
+            packet += self._packet(SET_TARGET, channel, quarters & 0x7F, quarters >> 7 & 0x7F)
         self._open_port().writePort(packet)
+
+    def _packet(self, command: int, *data: int) -> tuple[int, ...]:
+        device = self._config.device
+        return (command, *data) if device is None else (NAMED, device, command & 0x7F, *data)
 
     def _off(self, channel: int) -> None:
         self._pulses({channel: 0.0})

@@ -54,7 +54,7 @@ class Rig:
                 self._hobby(axes)
                 count = 1 + max((axis.id for axis in axes.values()), default=0)
                 size = next((size for size in (6, 12, 18) if count <= size), 24)
-                self.buses[name] = MaestroBoard(size, config.device, config.timeout_s)
+                self.buses[name] = MaestroBoard(size, 12 if config.device is None else config.device, config.timeout_s)
             elif isinstance(config, OhbotDriver):
                 for joint, axis in axes.items():
                     low, high = math.floor(axis.lower), math.ceil(axis.upper)

@@ -76,12 +76,15 @@ class Pca9685Driver(_Driver):
 
 
 class MaestroDriver(_Driver):
-    """A Pololu Maestro. `timeout_s`: its serial timeout, after which it goes to what its own settings say."""
+    """A Pololu Maestro. `timeout_s`: its serial timeout, after which it goes to what its own settings say.
+
+    `device`: its number, which every command then names (Pololu protocol); None: none does (compact protocol).
+    """
 
     type: Literal["maestro"]
     port: str = "/dev/ttyACM0"
     baud: Annotated[int, Field(ge=300, le=200_000)] = 115_200
-    device: Annotated[int, Field(ge=0, le=127)] = 12
+    device: Annotated[int, Field(ge=0, le=127)] | None = None
     timeout_s: Annotated[float, Field(ge=0.05, le=10.0)] = 0.5
     units: ClassVar = frozenset({"us", "deg", "rad"})
     ids: ClassVar = (0, 23)

@@ -29,10 +29,12 @@ def servos() -> dict[str, object]:
 
 
 class Maestro:
-    def __init__(self, folder: Path, timeout_s: float = TIMEOUT_S) -> None:
-        self.board = emulated.MaestroBoard(6, timeout_s=timeout_s)
+    def __init__(
+        self, folder: Path, timeout_s: float = TIMEOUT_S, device: int | None = None, is_device: int = 12
+    ) -> None:
+        self.board = emulated.MaestroBoard(6, is_device, timeout_s)
         self.wire = Wire(self.board, port(folder), CLOCK)
-        config = MaestroDriver(type="maestro", port=str(port(folder)), timeout_s=TIMEOUT_S)
+        config = MaestroDriver(type="maestro", port=str(port(folder)), timeout_s=TIMEOUT_S, device=device)
         self.driver = MaestroBoard(config, servos(), CLOCK, answer_s=0.3, lock_folder=folder)  # type: ignore[arg-type]
 
 
@@ -63,6 +65,23 @@ def test_a_maestro_is_armed_channel_by_channel_and_obeys(maestro: Maestro) -> No
     maestro.driver.poll(0.05)
     assert maestro.board.channels[0].target == 0
     assert maestro.driver.armed == frozenset()
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(("device", "hears"), [(None, True), (5, True), (12, False)])
+def test_a_maestro_with_a_number_hears_what_names_it(tmp_path: Path, device: int | None, hears: bool) -> None:
+    rig = Maestro(tmp_path, device=device, is_device=5)
+    rig.wire.plug()
+    rig.driver.open()
+    try:
+        fault = rig.driver.arm("j0", 5.0)
+        rig.driver.poll(0.05)
+        assert (fault is None) is hears
+        assert rig.board.channels[0].target == (4 * 1550 if hears else 0)
+        assert not rig.board.errors & emulated.PROTOCOL_ERROR
+    finally:
+        rig.driver.close()
+        rig.wire.pull()
 
 
 @pytest.mark.real_time
