@@ -88,7 +88,7 @@ def _what(manifest: Figures) -> list[str]:
         (
             "speaker encoder: streams in two classes (face, voice), intra-class attention in each, inter-class "
             f"attention between, {shape['encoder_layers']} causal temporal layers with cached keys and values",
-            "`encoder.onnx`", _millions(counts["encoder"]),
+            "`encoder.onnx` (frame by frame), `encoder_sequence.onnx` (whole clips)", _millions(counts["encoder"]),
         ),
         (
             f"causal VAE of the listener's 58 coefficients, one latent of {shape['latent']} numbers a frame in "
