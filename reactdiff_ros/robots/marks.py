@@ -38,10 +38,10 @@ class ProfileError(ConfigError):
     def __init__(self, path: str, problems: list[Problem]) -> None:
         self.path, self.problems = path, sorted(problems, key=lambda p: p.line)
         first = self.problems[0]
-        more = f" ({len(problems) - 1} more: reactdiff robot check {path})" if len(problems) > 1 else ""
-        super().__init__(
-            f"{first.key}: {first.what}", where=f"{path}, line {first.line}", todo=(first.todo + more).strip()
-        )
+        todo = [first.todo] if first.todo else []
+        if len(problems) > 1:
+            todo.append(f"{len(problems) - 1} more: reactdiff robot check {path}")
+        super().__init__(f"{first.key}: {first.what}", where=f"{path}, line {first.line}", todo="; ".join(todo))
 
 
 @dataclass(slots=True)

@@ -147,6 +147,7 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ProfileError) as caught:
         load_profile(path)
     assert [p.key for p in caught.value.problems] == ["joints.lid.output.id", "joints.jaw.map.sum.chin"]
+    assert str(caught.value).endswith(f"): 1 more: reactdiff robot check {path}")
 
 
 @pytest.mark.parametrize(
