@@ -95,7 +95,9 @@ def rest(port: int) -> None:
         f"http://127.0.0.1:{port}/api/move/goto", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     assert urllib.request.urlopen(request, timeout=5).status == 200
-    time.sleep(2.5)  # while it makes this move it takes no targets
+    moves = f"http://127.0.0.1:{port}/api/move/running"
+    there = lambda: urllib.request.urlopen(moves, timeout=5).read() == b"[]"  # noqa: E731
+    assert until(there, lambda: time.sleep(0.1), START_S), "while it makes this move it takes no targets"
 
 
 @contextmanager

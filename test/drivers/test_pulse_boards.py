@@ -1,12 +1,14 @@
-"""Maestro boards on a pseudo-terminal, and PCA9685 chips through Adafruit's library."""
+"""Maestro boards in memory and on a pseudo-terminal, and PCA9685 chips through Adafruit's library."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bus_fixtures import CLOCK, axes, port, until
+from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.drivers.maestro import MaestroBoard
 from reactdiff_ros.drivers.pca9685 import Pca9685Board
@@ -29,18 +31,44 @@ def servos() -> dict[str, object]:
 
 
 class Maestro:
+    """A board, its driver and the wire between them: in memory and in a time of their own, or on a terminal."""
+
     def __init__(
-        self, folder: Path, timeout_s: float = TIMEOUT_S, device: int | None = None, is_device: int = 12
+        self,
+        folder: Path,
+        by: str = "memory",
+        timeout_s: float = TIMEOUT_S,
+        device: int | None = None,
+        is_device: int = 12,
     ) -> None:
         self.board = emulated.MaestroBoard(6, is_device, timeout_s)
-        self.wire = Wire(self.board, port(folder), CLOCK)
         config = MaestroDriver(type="maestro", port=str(port(folder)), timeout_s=TIMEOUT_S, device=device)
-        self.driver = MaestroBoard(config, servos(), CLOCK, answer_s=0.3, lock_folder=folder)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"answer_s": 0.3, "lock_folder": folder}
+        self.clock: Any = CLOCK
+        self.wire: Any
+        if by == "memory":
+            self.clock = Ticker()
+            self.wire = MemoryWire(self.board, self.clock)
+            options["connect"] = self.wire.connect
+        else:
+            self.wire = Wire(self.board, port(folder), CLOCK)
+        self.driver = MaestroBoard(config, servos(), self.clock, **options)  # type: ignore[arg-type]
+
+    def silence(self) -> None:
+        """Nobody speaks for a while."""
+        if isinstance(self.clock, Ticker):
+            self.clock.now_s += 0.05
+            self.board.step(self.clock.now_s)
+
+    def poll(self) -> None:
+        """Twenty times a second."""
+        self.silence()
+        self.driver.poll(0.05)
 
 
-@pytest.fixture
-def maestro(tmp_path: Path) -> Iterator[Maestro]:
-    rig = Maestro(tmp_path)
+@pytest.fixture(params=["memory"])
+def maestro(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maestro]:
+    rig = Maestro(tmp_path, request.param)
     rig.wire.plug()
     rig.driver.open()
     yield rig
@@ -48,7 +76,12 @@ def maestro(tmp_path: Path) -> Iterator[Maestro]:
     rig.wire.pull()
 
 
-@pytest.mark.real_time
+ALSO_ON_A_TERMINAL = pytest.mark.parametrize(
+    "maestro", ["memory", pytest.param("terminal", marks=pytest.mark.real_time)], indirect=True
+)
+
+
+@ALSO_ON_A_TERMINAL
 def test_a_maestro_is_armed_channel_by_channel_and_obeys(maestro: Maestro) -> None:
     assert maestro.driver.check() == {}
     assert maestro.driver.arm("j0", 5.0) is None
@@ -67,7 +100,6 @@ def test_a_maestro_is_armed_channel_by_channel_and_obeys(maestro: Maestro) -> No
     assert maestro.driver.armed == frozenset()
 
 
-@pytest.mark.real_time
 @pytest.mark.parametrize(("device", "hears"), [(None, True), (5, True), (12, False)])
 def test_a_maestro_with_a_number_hears_what_names_it(tmp_path: Path, device: int | None, hears: bool) -> None:
     rig = Maestro(tmp_path, device=device, is_device=5)
@@ -84,7 +116,6 @@ def test_a_maestro_with_a_number_hears_what_names_it(tmp_path: Path, device: int
         rig.wire.pull()
 
 
-@pytest.mark.real_time
 def test_a_maestro_without_serial_timeout_is_not_armed(tmp_path: Path) -> None:
     rig = Maestro(tmp_path, timeout_s=0.0)
     with rig.wire:
@@ -102,18 +133,16 @@ def test_a_maestro_without_serial_timeout_is_not_armed(tmp_path: Path) -> None:
         rig.driver.close()
 
 
-@pytest.mark.real_time
 def test_arming_alone_tries_the_timeout_too(maestro: Maestro) -> None:
     assert maestro.driver.arm("j3", 0.0) is None
     maestro.driver.poll(0.05)
     assert maestro.board.channels[3].target == 6000
 
 
-@pytest.mark.real_time
 def test_after_a_silence_the_board_has_gone_home_and_nothing_jumps(maestro: Maestro) -> None:
     assert maestro.driver.arm("j0", 0.0) is None
     channel = maestro.board.channels[0]
-    assert until(lambda: bool(channel.received) and channel.target == 0, lambda: None)
+    assert until(lambda: bool(channel.received) and channel.target == 0, maestro.silence)
     received = len(maestro.board.channels[0].received)
     maestro.driver.command({"j0": 30.0})
     assert maestro.driver.faults()["j0"].kind == "watchdog"
@@ -125,10 +154,9 @@ def test_after_a_silence_the_board_has_gone_home_and_nothing_jumps(maestro: Maes
     assert maestro.driver.faults() == {}
 
 
-@pytest.mark.real_time
 def test_after_a_silence_a_check_reads_and_clears_the_boards_error(maestro: Maestro) -> None:
     assert maestro.driver.arm("j0", 0.0) is None
-    assert until(lambda: bool(maestro.board.errors & 1 << 5), lambda: None)
+    assert until(lambda: bool(maestro.board.errors & 1 << 5), maestro.silence)
     maestro.driver.poll(0.05)
     assert "went home" in str(maestro.driver.faults()["j0"])
     maestro.driver.poll(0.05)
@@ -138,12 +166,12 @@ def test_after_a_silence_a_check_reads_and_clears_the_boards_error(maestro: Maes
     assert maestro.driver.arm("j0", 0.0) is None
 
 
-@pytest.mark.real_time
+@ALSO_ON_A_TERMINAL
 def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> None:
     assert maestro.driver.check() == {}
     assert maestro.driver.arm("j0", 0.0) is None
     maestro.board.silent = True
-    assert until(lambda: "j0" in maestro.driver.faults(), lambda: maestro.driver.poll(0.05))
+    assert until(lambda: "j0" in maestro.driver.faults(), maestro.poll)
     assert maestro.driver.faults()["j0"].kind == "no_answer"
     maestro.board.silent = False
     maestro.driver.poll(0.05)
@@ -154,12 +182,11 @@ def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> Non
     assert {f.kind for f in maestro.driver.faults().values()} == {"gone"}
     assert maestro.driver.arm("j0", 0.0) is not None
     maestro.wire.plug()
-    assert until(lambda: maestro.driver.faults() == {}, lambda: maestro.driver.poll(0.05))
+    assert until(lambda: maestro.driver.faults() == {}, maestro.poll)
     assert maestro.driver.armed == frozenset()
     assert maestro.driver.arm("j0", 0.0) is None
 
 
-@pytest.mark.real_time
 def test_broken_commands_are_told(maestro: Maestro) -> None:
     assert maestro.driver.arm("j0", 0.0) is None
     with maestro.wire.lock:
