@@ -74,10 +74,10 @@ def load_calibration(path: Path) -> dict[str, Calibration]:
     if len(raw) > MAX_BYTES:
         raise CalibrationError("the calibration is larger than 1 MB", where=str(path), todo="is it the right file?")
     try:
-        content = json.loads(raw.decode("utf-8"))
+        content = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         todo = f"{' '.join(str(error).split())}; {TODO}"
-        raise CalibrationError("the calibration is not JSON", where=str(path), todo=todo) from error
+        raise CalibrationError("the calibration is not plain JSON", where=str(path), todo=todo) from error
     if not isinstance(content, dict):
         raise CalibrationError("this is no calibration: it holds no joints", where=str(path), todo=TODO)
     version = content.get("format", FORMAT)
@@ -86,6 +86,15 @@ def load_calibration(path: Path) -> dict[str, Calibration]:
         raise CalibrationError(f"the format of the calibration {problem[0]}", where=str(path), todo=problem[1])
     joints = {name: values for name, values in content.items() if name != "format" or isinstance(values, dict)}
     return {joint: _calibration(path, joint, values) for joint, values in joints.items()}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name!r:.40} is given twice")
+        found[name] = value
+    return found
 
 
 def _calibration(path: Path, joint: str, values: Any) -> Calibration:

@@ -82,11 +82,12 @@ GOOD = asdict(JAW)
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "not JSON"),
-        ("{", "not JSON"),
-        ("[" * 100_000, "not JSON"),
-        ("\udcff", "not JSON"),
+        ("", "not plain JSON"),
+        ("{", "not plain JSON"),
+        ("[" * 100_000, "not plain JSON"),
+        ("\udcff", "not plain JSON"),
         ("[]", "no joints"),
+        (f'{{"jaw": {json.dumps(GOOD)}, "jaw": {json.dumps(GOOD)}}}', "'jaw' is given twice"),
         ('{"jaw": 3}', "no calibration of a joint"),
         (json.dumps({"jaw": {k: v for k, v in GOOD.items() if k != "id"}}), "id is missing"),
         (json.dumps({"jaw": {**GOOD, "range_min": 1.5}}), "not a whole number"),
