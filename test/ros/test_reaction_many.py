@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,12 +70,24 @@ class Robots:
 
     def feed(self, seconds: float, *names: str, smile: float = 0.0) -> None:
         """25 frames a second of each of them."""
-        begin = time.monotonic()
-        while time.monotonic() - begin < seconds:
+        end_s = time.monotonic() + seconds
+        self.feed_until(lambda: time.monotonic() > end_s, *names, smile=smile)
+
+    def feed_until(self, condition: Callable[[], Any], *names: str, smile: float = 0.0, what: str = "") -> None:
+        """25 frames a second of each of them until the condition holds; fails after a minute."""
+        give_up_s = time.monotonic() + 60.0
+        while not condition():
+            assert time.monotonic() < give_up_s, f"{what}: {self.graph.processes[0].log[-1500:]}"
             now = self.graph.node.get_clock().now().nanoseconds
             for name in names:
                 self.publishers[f"{name}/{FRAME}"].publish(frame(now, smile))
             self.graph.spin(0.04)
+
+    def feed_plans(self, count: int, *names: str, smile: float = 0.0) -> None:
+        """Frames until each of them has heard so many more plans."""
+        before = {name: len(self.plans(name)) for name in names}
+        enough = lambda: all(len(self.plans(n)) >= before[n] + count for n in names)  # noqa: E731
+        self.feed_until(enough, *names, smile=smile, what=f"{count} plans of {names}")
 
     def set(self, text: str) -> Any:
         from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -104,9 +117,7 @@ def robots(tmp_path_factory):
 
 
 def test_each_has_its_own_plans_seed_and_status(robots):
-    robots.feed(3.0, "one", "lab/two", smile=0.5)
-    for name in ("one", "lab/two"):
-        robots.graph.until(lambda n=name: len(robots.plans(n)) > 8, 10.0, f"plans of {name}")
+    robots.feed_plans(9, "one", "lab/two", smile=0.5)
     one, two = robots.plans("one")[-1], robots.plans("lab/two")[-1]
     assert one.seed == 5 != two.seed
     assert one.policy == two.policy == "model"
@@ -119,7 +130,7 @@ def test_each_has_its_own_plans_seed_and_status(robots):
     assert any(s.startswith("missed_deadlines=") for s in status.settings)
     assert robots.graph.value(NODE, "listeners") == "2"
     assert robots.graph.value(NODE, "quality").endswith(("of 3", "fixed", "of 1"))
-    assert int(robots.graph.value(NODE, "plans")) > 15
+    robots.graph.until(lambda: int(robots.graph.value(NODE, "plans")) > 15, 10.0, "their count")
 
 
 def test_controls_reach_one_of_them(robots):
@@ -138,21 +149,20 @@ def test_controls_reach_one_of_them(robots):
 def test_nonsense_of_one_robot_is_dropped_and_the_others_go_on(robots):
     broken = frame(robots.graph.node.get_clock().now().nanoseconds)
     broken.coefficients = [0.0, 1.0]
-    robots.publishers[f"lab/two/{FRAME}"].publish(broken)
     before = len(robots.plans("one"))
-    robots.feed(1.5, "one")
-    assert len(robots.plans("one")) > before + 4
-    assert robots.graph.until(
-        lambda: "lab/two/speaker/frame" in robots.graph.sentence(NODE), 10.0, "a sentence that names the sender"
-    )
+
+    def said() -> bool:
+        robots.publishers[f"lab/two/{FRAME}"].publish(broken)
+        return "lab/two/speaker/frame" in robots.graph.sentence(NODE) and len(robots.plans("one")) > before + 4
+
+    robots.feed_until(said, "one", what="a sentence that names the sender, and plans for the other")
 
 
 def test_one_joins_late_and_one_leaves_while_the_third_is_not_touched(robots):
     robots.feed(1.0, "one", "lab/two")
     assert robots.set("one=5, lab/two, three=8").successful
     robots.connect("three")
-    robots.feed(3.0, "one", "lab/two", "three", smile=0.4)
-    robots.graph.until(lambda: len(robots.plans("three")) > 8, 10.0, "plans of the one who came late")
+    robots.feed_plans(9, "one", "lab/two", "three", smile=0.4)
     assert {p.seed for p in robots.plans("three")} == {8}
 
     assert robots.set("one=5, three=8").successful
@@ -168,8 +178,7 @@ def test_one_joins_late_and_one_leaves_while_the_third_is_not_touched(robots):
 
     assert robots.set("one=5, three=8, lab/two").successful  # and comes back
     robots.connect("lab/two")
-    robots.feed(1.5, "lab/two")
-    assert len(robots.plans("lab/two")) > left
+    robots.feed_plans(1, "lab/two")
 
 
 @pytest.mark.parametrize(
@@ -179,9 +188,7 @@ def test_a_wrong_list_is_refused_with_a_sentence_and_nothing_changes(robots, tex
     answer = robots.set(text)
     assert not answer.successful
     assert said in answer.reason
-    before = len(robots.plans("one"))
-    robots.feed(1.0, "one")
-    assert len(robots.plans("one")) > before
+    robots.feed_plans(1, "one")
 
 
 def test_the_node_survives_a_new_start_of_its_lifecycle(robots):
@@ -201,9 +208,7 @@ def test_the_node_survives_a_new_start_of_its_lifecycle(robots):
     change(Transition.TRANSITION_ACTIVATE, "active")
     robots.connect("three")
     robots.connect("one", seated=False)
-    before = len(robots.plans("three"))
-    robots.feed(2.0, "three")
-    assert len(robots.plans("three")) > before + 4
+    robots.feed_plans(5, "three")
     assert all(p.header.stamp.sec * NS > 0 for p in robots.plans("three"))
 
 
@@ -214,15 +219,13 @@ def test_a_machine_that_is_too_slow_for_what_is_asked_plans_worse_and_says_so(tm
         robots = Robots(graph, "slow")
         graph.wait_active(NODE)
         robots.connect("slow")
-        for _ in range(10):
-            robots.feed(2.0, "slow", smile=0.5)
-            if graph.value(NODE, "quality") not in ("", "1 of 9"):
-                break
+        worse = lambda: graph.value(NODE, "quality") not in ("", "1 of 9")  # noqa: E731
+        robots.feed_until(worse, "slow", smile=0.5, what="a lower quality")
         assert graph.value(NODE, "quality").endswith("of 9")
         assert int(graph.value(NODE, "quality_steps")) * int(graph.value(NODE, "quality_candidates")) < 64 * 16
         assert int(graph.value(NODE, "missed_deadlines")) > 0
         settings = robots.heard[f"slow/{STATUS}"][-1].settings
         assert "candidates=16" not in settings
-        assert len(robots.plans("slow")) > 5
+        robots.feed_plans(3, "slow", smile=0.5)
     finally:
         assert set(graph.close()) == {0}
