@@ -20,7 +20,17 @@ from reactdiff_ros.resources import resource_path
 PRESET: Final = "live"
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 3
-GRAPHS: Final = ("encoder", "encoder_sequence", "vae_encoder", "vae_decoder", "attributes", "context", "denoiser")
+INTERFACES: Final = {
+    "encoder": (("features", "observed", "cache", "mask"), ("token", "new")),
+    "encoder_sequence": (("features", "observed", "number"), ("tokens",)),
+    "vae_encoder": (("listener",), ("latents",)),
+    "vae_decoder": (("latents",), ("listener",)),
+    "attributes": (("latents",), ("attributes",)),
+    "context": (("speaker", "past", "conditions", "angles"), ("keys", "values", "modulations")),
+    "denoiser": (("z", "modulations", "keys", "values", "mask"), ("velocity",)),
+}
+"""Names of every graph's inputs and outputs."""
+GRAPHS: Final = tuple(INTERFACES)
 MOST: Final = {"horizon": 256, "past": 256, "speech": 256, "encoder_layers": 16, "denoiser_layers": 64, "dilation": 16}
 """Largest of these sizes; of the others OTHERS_MOST. The live preset's are below a tenth of them."""
 OTHERS_MOST: Final = 4096
@@ -29,7 +39,7 @@ MOST_KEYS: Final = 2**26
 _PARAMETERS_MOST: Final = 10**12
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """A name of a file in the folder, which leads nowhere else on any system."""
-_REMEDY: Final = (
+REMEDY: Final = (
     "run 'make weights', install the package again, or set model_dir to a folder that 'reactdiff export' wrote"
 )
 
@@ -67,7 +77,7 @@ def find_weights(folder: str | Path = "") -> Weights:
         raw = (where / MANIFEST).read_bytes()
     except (ReactdiffError, OSError) as error:
         place = str(folder) or f"resource/models/{PRESET}"
-        raise WeightsError("the model's weights are missing", where=place, todo=_REMEDY) from error
+        raise WeightsError("the model's weights are missing", where=place, todo=REMEDY) from error
     manifest = _parse(raw, where)
     shape, counts = dict(manifest["shape"]), dict(manifest.get("parameters", {}))
     emphasis = _emphasis(manifest.get("emphasis") or {}, shape.get("latent", 0), where)
@@ -122,10 +132,10 @@ def _parse(raw: bytes, where: Path) -> dict[str, Any]:
     if not all(_PLAIN.fullmatch(file) and isinstance(wanted, str) for file, wanted in files.items()):
         raise WeightsError(
             "the manifest of the model's weights names a file that is not one of its folder", where=str(where),
-            todo=_REMEDY,
+            todo=REMEDY,
         )  # fmt: skip
     if not _can_be(shape) or any(count > _PARAMETERS_MOST for count in counts.values()):
-        raise WeightsError("a size in the manifest of the model's weights is too large", where=str(where), todo=_REMEDY)
+        raise WeightsError("a size in the manifest of the model's weights is too large", where=str(where), todo=REMEDY)
     if any(manifest.get(key) != value for key, value in interface().items()):
         raise _misfit("for another version", where)
     return dict(manifest)
@@ -150,19 +160,17 @@ def _can_be(shape: dict[str, int]) -> bool:
 
 
 def _unreadable(where: Path) -> WeightsError:
-    return WeightsError("the manifest of the model's weights is unreadable", where=str(where), todo=_REMEDY)
+    return WeightsError("the manifest of the model's weights is unreadable", where=str(where), todo=REMEDY)
 
 
 def _misfit(how: str, where: Path) -> WeightsError:
-    return WeightsError(f"the model's weights are {how}", where=str(where), todo=_REMEDY)
+    return WeightsError(f"the model's weights are {how}", where=str(where), todo=REMEDY)
 
 
 def _check(path: Path, wanted: str) -> None:
     try:
         found = sha256(path)
     except OSError as error:
-        raise WeightsError("a file of the model's weights is missing", where=str(path), todo=_REMEDY) from error
+        raise WeightsError("a file of the model's weights is missing", where=str(path), todo=REMEDY) from error
     if found != wanted:
-        raise WeightsError(
-            "a file of the model's weights is not the one in its manifest", where=str(path), todo=_REMEDY
-        )
+        raise WeightsError("a file of the model's weights is not the one in its manifest", where=str(path), todo=REMEDY)

@@ -84,7 +84,7 @@ def test_file_gone(copied):
         find_weights(copied)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "not json", "null", '{"format": 2}', '{"format": 2, "files": []}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "not json", "null", '{"format": 3}', '{"format": 3, "files": []}'])
 def test_unreadable_manifest(copied, text):
     (copied / MANIFEST).write_text(text)
     with pytest.raises(WeightsError, match=r"manifest .* unreadable"):
@@ -228,3 +228,14 @@ def check_features(frames):
     t = np.arange(frames)[:, None]
     features = np.cos(0.37 * t + 1.7 * np.arange(FEATURE_COUNT)).astype(np.float32)
     return features, ((t // 7 + np.arange(STREAM_COUNT)) % 4 > 0).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("vae_decoder", "attributes"), ("encoder", "denoiser"), ("context", "encoder")]
+)
+def test_a_network_in_the_place_of_another_is_refused(copied, name, other):
+    shutil.copy(copied / f"{other}.onnx", copied / f"{name}.onnx")
+    files = json.loads((copied / MANIFEST).read_text())["files"]
+    rewrite(copied, files={**files, f"{name}.onnx": files[f"{other}.onnx"]})
+    with pytest.raises(WeightsError, match=f"another version's.*{name}.onnx"):
+        Networks(find_weights(copied))

@@ -16,10 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.solvers import fitted_multistep
-from reactdiff_ros.model.tokens import FEATURE_COUNT
-from reactdiff_ros.model.weights import GRAPHS, Weights
+from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
+from reactdiff_ros.model.weights import GRAPHS, INTERFACES, REMEDY, Weights
 from reactdiff_ros.types import FloatArray
 
 from .base import BackendError, NotReadyError, Precision, Stretch
@@ -41,7 +42,7 @@ class OnnxRuntimeCpu:
         threads: that one call may use.
 
     Raises:
-        WeightsError: a graph cannot be loaded, or the encoder's features are not this version's.
+        WeightsError: a graph cannot be loaded, or its inputs or outputs are not this version's.
     """
 
     def __init__(self, weights: Weights, threads: int = 1) -> None:
@@ -49,8 +50,8 @@ class OnnxRuntimeCpu:
         self._denoiser = weights.graph("denoiser")
         self._sessions = {graph: self._session(weights.graph(graph)) for graph in GRAPHS}
         self._fixed: dict[tuple[int, ...], Any] = {}
-        if self.width("encoder") != FEATURE_COUNT:
-            raise WeightsError("the model's weights are for another version", where=str(weights.folder))
+        for graph, session in self._sessions.items():
+            _check_interface(session, graph, weights)
 
     @property
     def name(self) -> str:
@@ -269,6 +270,23 @@ class _Captured:
         self._session.run_with_iobinding(self._binding)
         out: FloatArray = self._output.numpy()
         return out
+
+
+def _check_interface(session: Any, graph: str, weights: Weights) -> None:
+    """Raise WeightsError where a graph does not take or give what this version's does."""
+    given = {put.name: put.shape for put in (*session.get_inputs(), *session.get_outputs())}
+    wide = {
+        "features": FEATURE_COUNT, "observed": STREAM_COUNT, "listener": COEFFICIENT_COUNT,
+        "speaker": weights.shape.get("width"), "modulations": weights.shape.get("width"),
+        **dict.fromkeys(("latents", "past", "z", "velocity"), weights.shape.get("latent")),
+    }  # fmt: skip
+    names = tuple(tuple(put.name for put in puts) for puts in (session.get_inputs(), session.get_outputs()))
+    sizes = {name: shape[-1] for name, shape in given.items() if shape and isinstance(shape[-1], int)}
+    if names != INTERFACES[graph] or any(size != wide.get(name, size) for name, size in sizes.items()):
+        raise WeightsError(
+            "a network of the model's weights is another one, or another version's", where=str(weights.graph(graph)),
+            todo=REMEDY,
+        )  # fmt: skip
 
 
 def axes_of(job: Stretch) -> dict[str, int]:
