@@ -102,7 +102,9 @@ class Run:
     def _round(self, name: str, cases: dict[Case, Window], share: float) -> None:
         self._say(f"{name}: {', '.join(f'{c.side}, {c.steps} steps, {c.samples} samples' for c in cases)}")
         until = self._begin + share * self._plan.budget_s
-        ref.in_turn(cases, self._timer, repeats=self._plan.repeats, until_s=until, found=self._found)
+        ref.in_turn(
+            cases, self._timer, repeats=self._plan.repeats, until_s=until, found=self._found, least_s=self._plan.least_s
+        )
         self._told(min(self._spent(), 0.99))
 
     def _spent(self) -> float:
