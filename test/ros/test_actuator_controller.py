@@ -74,7 +74,7 @@ def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(graph
     graph.until(lambda: "nobody listens to /head_controller" in graph.sentence(NODE), what="no controller is said")
     assert not enable(graph).success
     controller = Controller(graph)
-    graph.until(lambda: not graph.received[STATE][-1].obstacles, what="no obstacles")
+    graph.until(lambda: graph.received[STATE] and not graph.received[STATE][-1].obstacles, what="no obstacles")
     assert controller.told == []
     answer = enable(graph)
     assert answer.success, answer.message

@@ -40,7 +40,7 @@ def plot_costs(result: Mapping[str, Any], path: Path) -> Path:
         seconds = [row["frames_seen"] / _RATE_HZ for row in rows]
         window.plot(seconds, [row["encoder_frame_ms"]["p50"] for row in rows], "o-", label=backend)
     window.set(xlabel="window of the speaker that was seen, s", ylabel="encoder, ms a new frame", xscale="log")
-    window.set_ylim(bottom=0)
+    window.set_ylim(0, 1.5 * window.get_ylim()[1])
     window.legend()
     axes.flat[-1].set_visible(False)
     return save_figure(figure, path)
