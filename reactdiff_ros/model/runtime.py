@@ -6,7 +6,7 @@ Shapes: B speakers, N contexts (listeners), K candidates of one context, H frame
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -31,6 +31,11 @@ _SIZES: Final = frozenset(
 )
 
 
+def _strides(shape: dict[str, int]) -> list[int]:
+    """How far apart the frames are that each temporal layer of the encoder looks at."""
+    return [shape["dilation"] ** i for i in range(shape["encoder_layers"])]
+
+
 class KeyCache:
     """Keys and values of the past frames of B speakers, in a ring for each temporal layer of the encoder.
 
@@ -39,7 +44,7 @@ class KeyCache:
 
     def __init__(self, shape: dict[str, int], batch: int) -> None:
         self._looks = shape["window"] - 1
-        self._strides = [shape["dilation"] ** i for i in range(shape["encoder_layers"])]
+        self._strides = _strides(shape)
         size = (batch, 2, shape["heads"], shape["width"] // shape["heads"])
         self._rings = [np.zeros((self._looks * stride, *size), dtype=np.float32) for stride in self._strides]
         self._frames = 0
@@ -120,18 +125,18 @@ class Networks:
             observed: (B, T, STREAM_COUNT) flags.
         """
         frames, s = features.shape[1], self.shape
-        strides = [s["dilation"] ** i for i in range(s["encoder_layers"])]
+        strides = _strides(s)
         reach, longest = (s["window"] - 1) * sum(strides), strides[-1]
         parts = []
         for start in range(0, frames, SEGMENT):
             stop, first = min(start + SEGMENT, frames), max(start - reach, 0)
             more = (first - stop) % longest
-            given = {
+            given: dict[str, Any] = {
                 name: np.pad(array[:, first:stop], ((0, 0), (0, more), (0, 0)))
                 for name, array in (("features", features), ("observed", observed))
             }  # fmt: skip
-            number = np.arange(stop - first + more)
-            tokens = self._backend.run("encoder_sequence", {**given, "number": number})[0]
+            given["number"] = np.arange(stop - first + more)
+            tokens = self._backend.run("encoder_sequence", given)[0]
             parts.append(tokens[:, start - first : stop - first])
         return np.concatenate(parts, axis=1)
 

@@ -43,7 +43,8 @@ class Torch:
         vae, denoiser = self._model.vae, self._model.denoiser
         calls: dict[str, Any] = {
             "encoder": self._step, "vae_encoder": vae.encode, "vae_decoder": vae.decode, "attributes": vae.attributes,
-            "context": Context(denoiser), "denoiser": denoiser.modulated, "encoder_sequence": self._model.encoder,
+            "context": Context(denoiser), "denoiser": denoiser.modulated,
+            "encoder_sequence": self._model.encoder.tokens,
         }  # fmt: skip
         out = calls[graph](*(self._there(array) for array in inputs.values()))
         return [_back(part) for part in (out if isinstance(out, tuple) else (out,))]

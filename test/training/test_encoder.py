@@ -11,6 +11,7 @@ from reactdiff_ros.model.runtime import KeyCache, Networks  # noqa: E402
 from reactdiff_ros.model.weights import find_weights  # noqa: E402
 from reactdiff_ros.training.encoder import EncoderStep, Temporal  # noqa: E402
 from reactdiff_ros.training.export import check_features  # noqa: E402
+from reactdiff_ros.training.torch_backend import Torch  # noqa: E402
 
 FRAMES = 70
 
@@ -95,6 +96,15 @@ def test_strided_attention_is_attention_over_every_nth_frame(frames, stride):
                 other = x.clone()
                 other[:, t - stride + 1 : t] += 1  # frames between the strides
                 torch.testing.assert_close(run(other)[:, t], out[:, t], atol=1e-5, rtol=1e-5)
+
+
+def test_the_torch_backend_runs_whole_sequences(model):
+    features, observed = check_features(2 * model.shape.longest_stride)
+    given = {"features": features[None], "observed": observed[None], "number": np.arange(len(features))}
+    (tokens,) = Torch(model).run("encoder_sequence", given)
+    with torch.no_grad():
+        whole = model.encoder(torch.from_numpy(features)[None], torch.from_numpy(observed)[None])
+    np.testing.assert_allclose(tokens, whole, atol=1e-5)
 
 
 def test_unobserved_streams_are_masked(model):

@@ -29,6 +29,8 @@ SMALL: Final = 16
 """Up to so many stretches, what a graph does about shapes takes as long as its arithmetic."""
 SHAPES: Final = 12
 """Shapes of stretches that have a captured session of their own on the GPU."""
+SELDOM: Final = ("encoder_sequence",)
+"""Graphs that a live listener never needs: opened at their first use."""
 CUDA: Final = "CUDAExecutionProvider"
 CPU: Final = "CPUExecutionProvider"
 DEVICE: Final = "cuda"
@@ -48,10 +50,9 @@ class OnnxRuntimeCpu:
     def __init__(self, weights: Weights, threads: int = 1) -> None:
         self._options: Callable[[], Any] = partial(session_options, threads)
         self._denoiser = weights.graph("denoiser")
-        self._sessions = {graph: self._session(weights.graph(graph)) for graph in GRAPHS}
+        self._weights = weights
+        self._sessions = {graph: self._checked(graph) for graph in GRAPHS if graph not in SELDOM}
         self._fixed: dict[tuple[int, ...], Any] = {}
-        for graph, session in self._sessions.items():
-            _check_interface(session, graph, weights)
 
     @property
     def name(self) -> str:
@@ -64,6 +65,8 @@ class OnnxRuntimeCpu:
 
     def run(self, graph: str, inputs: Mapping[str, FloatArray]) -> list[FloatArray]:
         """See `base.Backend`."""
+        if graph not in self._sessions:
+            self._sessions[graph] = self._checked(graph)
         out: list[FloatArray] = self._sessions[graph].run(None, dict(inputs))
         return out
 
@@ -100,6 +103,11 @@ class OnnxRuntimeCpu:
             axes = dict(zip(("listeners", "stretches", "frames"), sizes, strict=True))
             self._fixed[sizes] = self._session(self._denoiser, axes)
         return self._fixed[sizes]
+
+    def _checked(self, graph: str) -> Any:
+        session = self._session(self._weights.graph(graph))
+        _check_interface(session, graph, self._weights)
+        return session
 
     def _session(self, path: Path, axes: Mapping[str, int] | None = None) -> Any:
         import onnxruntime as ort
