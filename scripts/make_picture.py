@@ -50,7 +50,7 @@ def photograph(clip: Path, moments: list[float], policy: str, look: str) -> list
 
         seen: list[Any] = []
 
-        def take(message: Any) -> None:
+        def take(message: Any, info: Any) -> None:
             seen[:] = [seen[0] if seen else time.monotonic(), message]
 
         graph.watch.tap(CompressedImage, "camera/image_raw/compressed", take, qos_profile_sensor_data)
