@@ -1,8 +1,9 @@
 """MediaPipe's face networks, driven by us: the full-range detector, and the 478-point mesh in a region that we choose.
 
 MediaPipe's ready-made FaceMesh decides by itself which faces it follows and may swap them. Here each followed person
-has an own region, so identities are ours (see `tracking.py`), the detector runs only when asked, and each graph has
-one thread. The networks and the steps inside the graphs are MediaPipe's own (version 0.10.21, CPU, XNNPACK).
+has an own region, so identities are ours (see `tracking.py`), the detector runs only when asked, and each graph runs
+in the thread that calls it. The networks and the steps inside the graphs are MediaPipe's own (version 0.10.21, CPU,
+XNNPACK).
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ LANDMARKS = 478
 SMALLEST_SIDE_PX = 32
 
 _DETECTOR = """
-input_stream: "image" output_stream: "detections" num_threads: 1
+input_stream: "image" output_stream: "detections"
+executor { type: "ApplicationThreadExecutor" }
 node { calculator: "FaceDetectionFullRangeCpu" input_stream: "IMAGE:image" output_stream: "DETECTIONS:detections" }
 """
 _MESH = """
 input_stream: "image" input_stream: "roi" output_stream: "landmarks"
-input_side_packet: "with_attention" num_threads: 1
+input_side_packet: "with_attention"
+executor { type: "ApplicationThreadExecutor" }
 node {
   calculator: "FaceLandmarkCpu"
   input_stream: "IMAGE:image" input_stream: "ROI:roi" input_side_packet: "WITH_ATTENTION:with_attention"
@@ -96,17 +99,43 @@ def to_rgb(bgr: NDArray[Any], max_side_px: int) -> tuple[RGB, float]:
 
 def region_of_landmarks(points: Array) -> Region:
     """The region in which the mesh is run on the next picture: 1.5 times the points' extent, turned with the eyes."""
-    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    centre = (low + high) / 2
-    right, left = points[33, :2], points[263, :2]
-    angle = float(np.arctan2(left[1] - right[1], left[0] - right[0]))
-    return Region(float(centre[0]), float(centre[1]), 1.5 * float((high - low).max()), angle)
+    x, y = points[:, 0], points[:, 1]
+    left, right, top, bottom = float(x.min()), float(x.max()), float(y.min()), float(y.max())
+    across = points[263] - points[33]
+    angle = float(np.arctan2(across[1], across[0]))
+    return Region((left + right) / 2, (top + bottom) / 2, 1.5 * max(right - left, bottom - top), angle)
+
+
+_ROW_BYTES: Final = 17
+_TAG_PLACES: Final = [0, 1, 2, 7, 12]
+_TAGS: Final = np.array([0x0A, _ROW_BYTES - 2, 0x0D, 0x15, 0x1D], dtype=np.uint8)
+"""A landmark as serialized: tag and length in the list, then x, y and z, each a tag before 4 bytes."""
+
+
+def plain_landmarks(serialized: bytes) -> Array | None:
+    """x, y, z (n, 3) of a serialized NormalizedLandmarkList; None unless every landmark has just these three.
+
+    Read at once: protobuf hands out number by number, which takes more time than all the geometry of a picture.
+    """
+    count, rest = divmod(len(serialized), _ROW_BYTES)
+    if not count or rest:
+        return None
+    rows = np.frombuffer(serialized, dtype=np.uint8).reshape(count, _ROW_BYTES)
+    if (rows[:, _TAG_PLACES] != _TAGS).any():
+        return None
+    values: NDArray[np.float32] = np.ndarray((count, 3), "<f4", serialized, offset=3, strides=(_ROW_BYTES, 5))
+    return values.astype(np.float64)
 
 
 class FaceNets:
-    """Detector and mesh. Not thread-safe; same picture and region, same bits."""
+    """Detector and mesh. Not thread-safe; same picture and region, same bits.
+
+    OpenCV keeps to one thread from then on, in the whole process: its parts of a picture are so small that waiting
+    for a second thread costs more than it does, up to milliseconds where the processor is busy.
+    """
 
     def __init__(self) -> None:
+        cv2.setNumThreads(1)
         try:
             self._mp = _mediapipe()
         except ImportError as error:
@@ -154,10 +183,11 @@ class FaceNets:
         packet = self._mesh.run(rgb, {"roi": self._mp.create_proto(roi)})
         if packet is None:
             return None
-        points = self._mp.get_proto(packet).landmark
-        if len(points) != LANDMARKS:
+        array = plain_landmarks(self._mp.get_serialized(packet))
+        if array is None:
+            array = np.array([(p.x, p.y, p.z) for p in self._mp.get_proto(packet).landmark], dtype=np.float64)
+        if len(array) != LANDMARKS:
             return None
-        array = np.array([(p.x, p.y, p.z) for p in points], dtype=np.float64)
         array *= (width, height, width)
         return array if np.isfinite(array).all() else None
 
@@ -286,6 +316,7 @@ def _mediapipe() -> Any:
     rect = importlib.import_module("mediapipe.framework.formats.rect_pb2")
     creator = importlib.import_module("mediapipe.python.packet_creator")
     getter = importlib.import_module("mediapipe.python.packet_getter")
+    bytes_getter = importlib.import_module(f"{bindings}._packet_getter")
     root = Path(next(iter(sys.modules["mediapipe"].__path__))).parent
     resource_util.set_resource_dir(str(root))
     return types.SimpleNamespace(
@@ -297,5 +328,6 @@ def _mediapipe() -> Any:
         create_proto=creator.create_proto,
         create_image_frame=creator.create_image_frame,
         get_proto=getter.get_proto,
+        get_serialized=bytes_getter._get_serialized_proto,
         get_proto_list=getter.get_proto_list,
     )

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from synthetic_face import frontal_face, in_picture
 
 from reactdiff_ros.errors import MessageError, ReactdiffError
 from reactdiff_ros.perception import nets as module
-from reactdiff_ros.perception.nets import FaceNets, Region, region_of_landmarks, to_rgb
+from reactdiff_ros.perception.nets import FaceNets, Region, plain_landmarks, region_of_landmarks, to_rgb
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,77 @@ def test_the_region_covers_the_face_and_turns_with_it():
     assert region.angle == pytest.approx(0.4, abs=1e-6), "clockwise in the picture"
     assert np.abs(points[:, 0] - region.x).max() < region.side / 2
     assert np.abs(points[:, 1] - region.y).max() < region.side / 2
+
+
+def _landmarks(count: int = 478, **more: float) -> Any:
+    landmark_pb2 = importlib.import_module("mediapipe.framework.formats.landmark_pb2")
+    values = np.random.default_rng(3).normal(0.5, 0.3, (count, 3)).astype(np.float32)
+    items = [landmark_pb2.NormalizedLandmark(x=x, y=y, z=z) for x, y, z in values.tolist()]
+    for name, value in more.items():
+        setattr(items[count // 2], name, value)
+    return landmark_pb2.NormalizedLandmarkList(landmark=items)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e-45, float("inf"), float("nan")])
+def test_plain_landmarks_are_read_to_the_bit(nets, value):
+    message = _landmarks(x=value)
+    read = plain_landmarks(message.SerializeToString())
+    assert read is not None
+    assert read.dtype == np.float64
+    assert read.flags.c_contiguous
+    assert read.tobytes() == np.array([(p.x, p.y, p.z) for p in message.landmark]).tobytes()
+
+
+def _without_y() -> bytes:
+    message = _landmarks()
+    message.landmark[7].ClearField("y")
+    return message.SerializeToString()
+
+
+def _two_fields_swapped() -> bytes:
+    whole = bytearray(_landmarks().SerializeToString())
+    whole[2:7], whole[7:12] = whole[7:12], whole[2:7]
+    return bytes(whole)
+
+
+OTHERWISE = {
+    "nothing": lambda: b"",
+    "cut off": lambda: _landmarks().SerializeToString()[:-1],
+    "more than three fields": lambda: _landmarks(visibility=0.5).SerializeToString(),
+    "every landmark with more": lambda: b"".join(_landmarks(1, presence=0.5).SerializeToString() for _ in range(17)),
+    "a field is missing": _without_y,
+    "a landmark is empty, as long as others together": lambda: _without_y() + b"\x0a\x03\x0d\x00\x00",
+    "another order": _two_fields_swapped,
+    "an unknown field of as many bytes": lambda: _landmarks().SerializeToString() + b"\x12\x0f" + bytes(15),
+}
+
+
+@pytest.mark.parametrize("how", OTHERWISE)
+def test_landmarks_laid_out_otherwise_are_left_to_protobuf(nets, how):
+    assert plain_landmarks(OTHERWISE[how]()) is None
+
+
+def test_a_landmark_with_more_fields_is_read_all_the_same(nets, monkeypatch):
+    picture, region = np.zeros((64, 48, 3), np.uint8), Region(24, 32, 40)
+    nets.warm_up()
+    monkeypatch.setattr(nets._mesh, "run", lambda rgb, inputs: "packet")
+    read = []
+    for message in (_landmarks(), _landmarks(visibility=0.5)):
+        monkeypatch.setattr(nets._mp, "get_serialized", lambda packet, told=message: told.SerializeToString())
+        monkeypatch.setattr(nets._mp, "get_proto", lambda packet, told=message: told)
+        read.append(nets.mesh(picture, region))
+    expected = np.array([(p.x * 48, p.y * 64, p.z * 48) for p in message.landmark])
+    assert [points.tobytes() for points in read] == [expected.tobytes()] * 2
+
+
+@pytest.mark.parametrize(("count", "x"), [(477, 0.5), (479, 0.5), (1, 0.5), (478, float("nan"))])
+def test_landmarks_that_are_no_mesh_are_no_face(nets, monkeypatch, count, x):
+    nets.warm_up()
+    message = _landmarks(count, x=x)
+    monkeypatch.setattr(nets._mesh, "run", lambda rgb, inputs: "packet")
+    monkeypatch.setattr(nets._mp, "get_serialized", lambda packet: message.SerializeToString())
+    monkeypatch.setattr(nets._mp, "get_proto", lambda packet: message)
+    assert nets.mesh(np.zeros((64, 48, 3), np.uint8), Region(24, 32, 40)) is None
 
 
 @pytest.mark.parametrize(
