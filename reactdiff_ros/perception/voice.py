@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -57,6 +58,44 @@ class SoundHealth:
     """Share of samples at full scale, over about a second."""
 
 
+class _Hop:
+    """The newest 40 ms of sound. Pitch and loudness are worked out only if somebody asks: few hops are asked for."""
+
+    def __init__(self, mfcc: FloatArray, window: NDArray[np.float32]) -> None:
+        self.mfcc, self._window = mfcc, window
+
+    @cached_property
+    def pitch_hz(self) -> float:
+        return pitch_hz(self._window)
+
+    @cached_property
+    def loudness_dbfs(self) -> float:
+        return loudness_dbfs(self._window)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """All that was heard up to `end_ns`."""
+
+    end_ns: int
+    hop: _Hop
+    speech_probability: float
+    speaking: bool
+    pause_s: float
+    utterance_s: float
+
+    def voice(self) -> Voice:
+        return Voice(
+            speech_probability=self.speech_probability,
+            speaking=self.speaking,
+            mfcc=self.hop.mfcc,
+            pitch_hz=self.hop.pitch_hz,
+            loudness_dbfs=self.hop.loudness_dbfs,
+            pause_s=self.pause_s,
+            utterance_s=self.utterance_s,
+        )
+
+
 class VoiceExtractor:
     """Voice activity, MFCC, pitch, loudness and timing of one stream of sound at any rate and channel count.
 
@@ -80,13 +119,10 @@ class VoiceExtractor:
         """Forget everything heard; the counts of `health` stay."""
         self._network.reset()
         self._utterances = UtteranceTracker(self._config.thresholds)
-        self._history: deque[tuple[Voice, int]] = deque()
+        self._history: deque[_Moment] = deque()
         self._stream: _Stream | None = None
         self._probability = 0.0
-        self._mfcc: FloatArray | None = None
-        self._pitch_hz = 0.0
-        self._loudness_dbfs = -100.0
-        self._heard_ns: int | None = None
+        self._hop: _Hop | None = None
         self._clipping = 0.0
         self._silent_ns = 0
 
@@ -130,9 +166,10 @@ class VoiceExtractor:
 
         None if no sound was heard in the last 0.5 s before `now_ns` (unobserved, which is not silence).
         """
-        for voice, end_ns in reversed(self._history):
-            if end_ns <= now_ns:
-                return (voice, end_ns) if now_ns - end_ns <= self._config.fresh_s * NS else None
+        for moment in reversed(self._history):
+            if moment.end_ns <= now_ns:
+                fresh = now_ns - moment.end_ns <= self._config.fresh_s * NS
+                return (moment.voice(), moment.end_ns) if fresh else None
         return None
 
     def _follow(self, sound: Sound) -> _Stream | None:
@@ -164,37 +201,33 @@ class VoiceExtractor:
         if stream.vad_due:
             self._probability = self._network.probability(stream.last(VAD_WINDOW))
             self._utterances.observe(self._probability, end_ns - VAD_WINDOW * NS // RATE_HZ, end_ns)
-        if stream.hop_due and stream.full:
-            window = stream.last(WINDOW)
-            self._mfcc = stream.mfcc if stream.mfcc is not None else self._mfcc
-            self._pitch_hz, self._loudness_dbfs = pitch_hz(window), loudness_dbfs(window)
-        if self._mfcc is not None and stream.full:
-            self._remember(end_ns)
+        if stream.hop_due and stream.full and stream.mfcc is not None:
+            self._hop = _Hop(stream.mfcc, stream.last(WINDOW))
+        if self._hop is not None and stream.full:
+            self._remember(end_ns, self._hop)
 
-    def _remember(self, end_ns: int) -> None:
-        if self._history and end_ns <= self._history[-1][1]:  # the stamps were corrected by more than a hop
+    def _remember(self, end_ns: int, hop: _Hop) -> None:
+        if self._history and end_ns <= self._history[-1].end_ns:  # the stamps were corrected by more than a hop
             return
-        assert self._mfcc is not None
-        voice = Voice(
-            speech_probability=self._probability,
-            speaking=self._utterances.speaking,
-            mfcc=self._mfcc,
-            pitch_hz=self._pitch_hz,
-            loudness_dbfs=self._loudness_dbfs,
-            pause_s=self._utterances.pause_s(end_ns),
-            utterance_s=self._utterances.utterance_s(end_ns),
+        heard = self._utterances
+        self._history.append(
+            _Moment(end_ns, hop, self._probability, heard.speaking, heard.pause_s(end_ns), heard.utterance_s(end_ns))
         )
-        self._history.append((voice, end_ns))
-        while self._history[0][1] < end_ns - _HISTORY_NS:
+        while self._history[0].end_ns < end_ns - _HISTORY_NS:
             self._history.popleft()
 
     def _listen_to_health(self, sound: Sound) -> None:
         duration_ns = len(sound.samples) * NS // sound.rate_hz
-        self._silent_ns = 0 if sound.samples.any() else self._silent_ns + duration_ns
-        clipped = float(((sound.samples == 32767) | (sound.samples <= -32767)).mean())
+        low, high = int(sound.samples.min()), int(sound.samples.max())
+        self._silent_ns = 0 if low or high else self._silent_ns + duration_ns
+        clipped = 0.0
+        if low <= -32767 or high == 32767:
+            clipped = float(((sound.samples == 32767) | (sound.samples <= -32767)).mean())
         weight = min(1.0, duration_ns / NS)
         self._clipping += weight * (clipped - self._clipping)
-        self._health = replace(self._health, digital_silence=self._silent_ns >= NS, clipping=round(self._clipping, 6))
+        silence, clipping = self._silent_ns >= NS, round(self._clipping, 6)
+        if silence != self._health.digital_silence or clipping != self._health.clipping:
+            self._health = replace(self._health, digital_silence=silence, clipping=clipping)
 
     def _count(self, *, holes: int = 0, late: int = 0, jumps: int = 0) -> None:
         health = self._health
@@ -211,6 +244,7 @@ class _Stream:
         self._downmixer = Downmixer(rate_hz, channels, downmix)
         self._resampler = Resampler(rate_hz)
         self._mfcc_stream = MfccStream()
+        self._waiting = np.zeros(0, np.float32)
         self._recent = np.zeros(WINDOW, np.float32)
         self._count = 0
         self.mfcc: FloatArray | None = None
@@ -233,6 +267,9 @@ class _Stream:
     def push(self, samples: NDArray[np.int16]) -> None:
         self._received += len(samples)
         self._resampler.push(self._downmixer.push(samples))
+        ready = self._resampler.reach() - self._count - len(self._waiting)
+        if ready > 0:
+            self._waiting = np.concatenate([self._waiting, self._resampler.take(ready)])
 
     def heard_ns(self) -> int:
         """Stamp of the newest input that the samples so far were made of."""
@@ -241,9 +278,10 @@ class _Stream:
     def advance(self) -> bool:
         """Take the samples up to the next hop or voice activity decision; False if they were not heard yet."""
         target = min((self._count // HOP + 1) * HOP, (self._count // VAD_WINDOW + 1) * VAD_WINDOW)
-        if self._resampler.reach() < target:
+        count = target - self._count
+        if len(self._waiting) < count:
             return False
-        block = self._resampler.take(target - self._count)
+        block, self._waiting = self._waiting[:count], self._waiting[count:]
         self._recent = np.concatenate([self._recent[len(block) :], block])
         self._count = target
         self.vad_due, self.hop_due = target % VAD_WINDOW == 0, target % HOP == 0

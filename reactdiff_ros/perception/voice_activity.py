@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -72,7 +73,7 @@ class VoiceActivityNetwork:
         self._input[0, _CONTEXT:] = window
         output, self._state = self._session.run(None, {"input": self._input, "state": self._state, "sr": _RATE})
         probability = float(output[0, 0])
-        if not np.isfinite(probability):
+        if not math.isfinite(probability):
             self.reset()
             return 0.0
         return min(max(probability, 0.0), 1.0)

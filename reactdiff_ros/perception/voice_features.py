@@ -65,7 +65,8 @@ def loudness_dbfs(window: NDArray[np.float32]) -> float:
 
 _LOW_LAG: Final = int(16000 / PITCH_HIGH_HZ)
 _HIGH_LAG: Final = math.ceil(16000 / PITCH_LOW_HZ)
-_LAGS: Final = np.arange(_LOW_LAG - 1, _HIGH_LAG + 2)
+_FIRST_LAG: Final = _LOW_LAG - 1
+_END_LAG: Final = _HIGH_LAG + 2
 
 
 def pitch_hz(window: NDArray[np.float32]) -> float:
@@ -79,8 +80,9 @@ def pitch_hz(window: NDArray[np.float32]) -> float:
     if energy[-1] < len(window) * 10.0 ** (_VOICED_DBFS / 10.0):
         return 0.0
     spectrum = np.fft.rfft(centred, _FFT)
-    products = np.fft.irfft(spectrum * spectrum.conj(), _FFT)[_LAGS]
-    head, tail = energy[len(centred) - _LAGS - 1], energy[-1] - energy[_LAGS - 1]
+    products = np.fft.irfft(spectrum * spectrum.conj(), _FFT)[_FIRST_LAG:_END_LAG]
+    head = energy[len(centred) - _END_LAG : len(centred) - _FIRST_LAG][::-1]
+    tail = energy[-1] - energy[_FIRST_LAG - 1 : _END_LAG - 1]
     correlation = products / np.sqrt(np.maximum(head * tail, 1e-12))
     inner = correlation[1:-1]
     peaks = np.flatnonzero((inner >= correlation[:-2]) & (inner > correlation[2:]))
@@ -90,5 +92,5 @@ def pitch_hz(window: NDArray[np.float32]) -> float:
     left, middle, right = correlation[first], inner[first], correlation[first + 2]
     curve = left - 2.0 * middle + right
     shift = 0.5 * (left - right) / curve if curve < 0.0 else 0.0
-    frequency = 16000.0 / (_LAGS[first + 1] + min(max(shift, -0.5), 0.5))
+    frequency = 16000.0 / (_FIRST_LAG + first + 1 + min(max(shift, -0.5), 0.5))
     return float(min(max(frequency, PITCH_LOW_HZ), PITCH_HIGH_HZ))

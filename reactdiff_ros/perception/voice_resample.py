@@ -19,7 +19,8 @@ _ZERO_CROSSINGS: Final = 24
 _KAISER_BETA: Final = 7.0
 _ROLL_OFF: Final = 0.92
 _MAX_PHASES: Final = 1024
-_CACHED: Final = 32
+_BLOCK: Final = 320
+"""Outputs that are made at once: bounds the memory that a long chunk takes."""
 _FULL_SCALE: Final = np.float32(1.0 / 32768.0)
 
 Downmix = Literal["mean", "best"]
@@ -43,11 +44,12 @@ class Resampler:
         self.delay_ns = self._half * NS // rate_hz
         self._phases = min(self._up, _MAX_PHASES)
         self._taps = np.zeros((0, 0), np.float32) if self._direct else _taps(rate_hz, self._half, self._phases)
+        # Filters recur after `up` outputs: where that is soon they stand in the order of the outputs, block by block.
+        self._ordered = self._filters(0, self._up + _BLOCK) if not self._direct and self._up <= _MAX_PHASES else None
         self._buffer = np.zeros(self._half, np.float32)
         self._first = -self._half
         """Input index of the buffer's first sample; what lies before the stream is silence."""
         self._given = 0
-        self._cache: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def push(self, samples: NDArray[np.float32]) -> None:
         """Append input samples (n,)."""
@@ -67,30 +69,31 @@ class Resampler:
             direct = self._buffer[:count]
             self._buffer, self._first = self._buffer[count:], self._first + count
             return direct
-        start = self._given * self._down
-        base = (start % self._up + np.arange(count, dtype=np.int64) * self._down) // self._up
-        first = start // self._up - self._half + 1 - self._first
+        if count <= _BLOCK:
+            return self._filtered(count)
+        return np.concatenate([self._filtered(min(_BLOCK, count - done)) for done in range(0, count, _BLOCK)])
+
+    def _filtered(self, count: int) -> NDArray[np.float32]:
+        whole, start = divmod(self._given, self._up)
+        if self._ordered is None:
+            bases, weights = self._filters(start, count)
+        else:
+            bases, weights = self._ordered[0][start : start + count], self._ordered[1][start : start + count]
         step = self._buffer.strides[0]
         windows: NDArray[np.float32] = np.ndarray(
             (len(self._buffer) - 2 * self._half + 1, 2 * self._half), np.float32, self._buffer, 0, (step, step)
         )
-        taken: NDArray[np.float32] = np.einsum(
-            "ij,ij->i", windows[base + first], self._weights(start % self._up, count)
-        )
+        first = whole * self._down - self._half + 1 - self._first
+        taken: NDArray[np.float32] = np.einsum("ij,ij->i", windows[bases + first], weights)
         self._given += count
         done = max(0, self._given * self._down // self._up - self._half + 1 - self._first)
         self._buffer, self._first = self._buffer[done:], self._first + done
         return taken
 
-    def _weights(self, phase: int, count: int) -> NDArray[np.float32]:
-        """The filter of each of `count` outputs; a few such rows of filters recur for ever."""
-        key = (phase, count)
-        if key not in self._cache:
-            if len(self._cache) >= _CACHED:
-                self._cache.clear()
-            phases = (phase + np.arange(count, dtype=np.int64) * self._down) % self._up
-            self._cache[key] = self._taps[phases * self._phases // self._up]
-        return self._cache[key]
+    def _filters(self, start: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Input indices (count,) and filters (count, 2 * half) of outputs from `start` on."""
+        bases, phases = np.divmod(np.arange(start, start + count, dtype=np.int64) * self._down, self._up)
+        return bases, self._taps[phases * self._phases // self._up]
 
 
 def _taps(rate_hz: int, half: int, phases: int) -> NDArray[np.float32]:
@@ -122,8 +125,10 @@ class Downmixer:
             return samples[:, 0].astype(np.float32) * _FULL_SCALE
         if not self._block:
             # the sum of integers is exact, so the result does not depend on how the sound was cut
-            total = samples.sum(axis=1, dtype=np.int32).astype(np.float32)
-            return np.asarray(total * (_FULL_SCALE / np.float32(self._channels)), np.float32)
+            total = samples[:, 0].astype(np.int32)
+            for channel in range(1, self._channels):  # several times faster than to sum over a short last axis
+                total += samples[:, channel]
+            return np.asarray(total.astype(np.float32) * (_FULL_SCALE / np.float32(self._channels)), np.float32)
         self._rest = np.concatenate([self._rest, samples])
         whole = len(self._rest) // self._block * self._block
         blocks, self._rest = self._rest[:whole], self._rest[whole:]

@@ -51,9 +51,9 @@ def hear(extractor: VoiceExtractor, sounds: list[Sound]) -> list[tuple[Voice, in
     values: list[tuple[Voice, int]] = []
     for sound in sounds:
         extractor.push(sound)
-        for value in extractor._history:  # all values, also those between two chunks
-            if not values or value[1] > values[-1][1]:
-                values.append(value)
+        for moment in extractor._history:  # all of them, also those between two chunks
+            if not values or moment.end_ns > values[-1][1]:
+                values.append((moment.voice(), moment.end_ns))
     return values
 
 
