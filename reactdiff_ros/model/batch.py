@@ -10,17 +10,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion_listener import Asked, DiffusionListener
 from reactdiff_ros.model.grid import SpeakerGrid
-from reactdiff_ros.model.listener import HORIZON_FRAMES, Listener
-from reactdiff_ros.model.planner import Draft, Drawn, draw_draft
+from reactdiff_ros.model.listener import Listener
+from reactdiff_ros.model.planner import Draft, Drawn, draw_draft, live_frames
 from reactdiff_ros.model.runtime import KeyCache, Networks
 from reactdiff_ros.model.sampler import Conditions, Sampling, guided, joined, ordinary
 from reactdiff_ros.types import FloatArray, Reaction, SpeakerFrame
@@ -226,7 +227,7 @@ def _kind(draft: Draft) -> tuple[object, ...]:
     """Drafts of one kind go into one call; guidance, which needs two evaluations, is taken by whoever has it alone."""
     strength = guided(draft.conditions, draft.how)
     how = replace(draft.how, hop=1, lead=0, candidates=1)
-    return how, draft.noise.shape[1:], bool((strength != 1.0).any())
+    return how, draft.noise.shape[1:], draft.ranks is None, draft.everyone, bool((strength != 1.0).any())
 
 
 def _parts(members: list[int], drafts: Sequence[Draft]) -> list[list[int]]:
@@ -253,22 +254,24 @@ def _draw_alike(networks: Networks, drafts: Sequence[Draft]) -> list[Drawn]:
     count = sum(sizes)
     rows = np.minimum(np.arange(padded(count)), count - 1)
 
-    def together(name: str) -> FloatArray:
+    def together(name: str) -> NDArray[Any]:
         parts = [getattr(d, name) for d in drafts]
         return np.asarray((np.concatenate(parts) if len(parts) > 1 else parts[0])[rows])
 
     leads = np.concatenate([np.broadcast_to(d.lead, size) for d, size in zip(drafts, sizes, strict=True)])
+    ranks = None if drafts[0].ranks is None else together("ranks")
     all_drawn = draw_draft(networks, replace(
         drafts[0], conditions=joined([d.conditions for d in drafts]).take(rows), lead=leads[rows], streams=[],
         speaker=together("speaker"), missing=together("missing"), past=together("past"), noise=together("noise"),
-        shown=together("shown"), before=together("before"),
+        shown=together("shown"), before=together("before"), ranks=ranks,
     ))  # fmt: skip
     ends = np.cumsum(sizes)
     return [_cut(all_drawn, slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
 
 
 def _cut(drawn: Drawn, rows: slice) -> Drawn:
-    return Drawn(drawn.latents[rows], drawn.faces[rows], drawn.shown[rows])
+    chosen = None if drawn.chosen is None else drawn.chosen[rows]
+    return Drawn(drawn.latents[rows], drawn.faces[rows], drawn.shown[rows], chosen)
 
 
 def warm(networks: Networks, how: Sampling, listeners: int) -> None:
@@ -289,6 +292,7 @@ def warm(networks: Networks, how: Sampling, listeners: int) -> None:
 def _blank(networks: Networks, how: Sampling, conditions: Conditions, candidates: int) -> Draft:
     """A draft about nobody."""
     s, count = networks.shape, len(conditions)
+    frames = live_frames(how, s["horizon"])
 
     def zeros(*shape: int) -> FloatArray:
         return np.zeros((count, *shape), dtype=np.float32)
@@ -296,6 +300,7 @@ def _blank(networks: Networks, how: Sampling, conditions: Conditions, candidates
     return Draft(
         slot=0, how=how, speaker=zeros(s["speech"], s["width"]), missing=zeros(s["speech"]) + 1, conditions=conditions,
         lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral,
-        noise=zeros(candidates, HORIZON_FRAMES, s["latent"]), shown=zeros(2, COEFFICIENT_COUNT),
-        before=zeros(HORIZON_FRAMES, COEFFICIENT_COUNT), streams=[list(range(candidates))] * count, due=False,
+        noise=zeros(candidates, frames, s["latent"]), shown=zeros(2, COEFFICIENT_COUNT),
+        before=zeros(frames, COEFFICIENT_COUNT), streams=[list(range(candidates))] * count,
+        ranks=np.zeros(count) if candidates > 1 else None, everyone=False,
     )  # fmt: skip

@@ -104,7 +104,8 @@ class Rounds:
             self.misses += len(reactions)
         if self.choice is not None and done.drawn:
             before = self.choice.quality
-            drawn = max(each.latents.shape[1] for each in done.drawn.values())
+            drafts = [asked.draft for asked in done.job.round.asked.values()]
+            drawn = max(draft.noise.shape[1] for draft in drafts if draft is not None)
             if self.choice.took(now_s, taken_s, drawn) != before:
                 self._afford()
         return reactions

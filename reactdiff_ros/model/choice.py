@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, UPPER
 from reactdiff_ros.types import FloatArray
@@ -31,6 +32,18 @@ def liveliness(plans: FloatArray) -> FloatArray:
     return np.asarray(away + 2.0 * np.abs(np.diff(scaled, axis=-2)).mean((-2, -1)))
 
 
+def ranked(plans: FloatArray, ranks: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which of K candidates (N,) have the ranks (N,), 0 = the calmest to 1.
+
+    Args:
+        plans: (N, K, H, 58), or their beginnings.
+        ranks: (N,).
+    """
+    order = np.argsort(liveliness(plans), axis=-1, kind="stable")
+    count = plans.shape[1]
+    return np.asarray(order[np.arange(len(plans)), np.minimum((ranks * count).astype(int), count - 1)])
+
+
 class Choice:
     """Which of K candidates a listener follows, and since when.
 
@@ -44,17 +57,16 @@ class Choice:
         """The candidate that is followed: its noise tape goes on until the next choice."""
         self.candidates = candidates
         bits = np.random.Philox(key=seed % (1 << 63), counter=[1, 0, 0, 0])
-        self._rank = float(np.random.Generator(bits).random())
+        self.rank = float(np.random.Generator(bits).random())
+        """That is taken at the next choice, see `ranked`."""
         self._since: int | None = None
 
     def due(self, slot: int) -> bool:
         """A choice is to be made at `slot`: it was held long enough."""
         return self.candidates > 1 and (self._since is None or slot - self._since >= HOLD_SLOTS)
 
-    def choose(self, slot: int, plans: FloatArray) -> int:
-        """The candidate to follow from `slot` on, from plans (K, H, 58)."""
-        order = np.argsort(liveliness(plans), kind="stable")
-        self.stream = int(order[min(int(self._rank * len(plans)), len(plans) - 1)])
-        self._rank = (self._rank + _STRIDE) % 1.0
+    def follow(self, slot: int, stream: int) -> None:
+        """The candidate that had the rank is followed from `slot` on."""
+        self.stream = stream
+        self.rank = (self.rank + _STRIDE) % 1.0
         self._since = slot
-        return self.stream

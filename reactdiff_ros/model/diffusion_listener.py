@@ -14,7 +14,7 @@ from reactdiff_ros.model.conditioning import conditioning, greeting
 from reactdiff_ros.model.evidence import EvidenceWatch
 from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
-from reactdiff_ros.model.planner import Draft, Drawn, Planner, draw_draft
+from reactdiff_ros.model.planner import Draft, Drawn, Planner, draw_draft, live_frames
 from reactdiff_ros.model.policies.base import Level, PolicyListener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling
@@ -47,9 +47,9 @@ class Asked:
     draft: Draft | None
     """None: nothing is to be drawn, the face is neutral."""
     levels: NDArray[np.float64]
-    """(HORIZON_FRAMES,) share of the face that is shown."""
+    """(at least the plan's frames,) share of the face that is shown."""
     head: NDArray[np.float64] | None
-    """(HORIZON_FRAMES,) share of the head's motion."""
+    """The same of the head's motion."""
     turn: Turn
     engaged: bool
     everyone: bool
@@ -61,9 +61,10 @@ class Asked:
 class DiffusionListener(PolicyListener):
     """Policy "model": see `listener.Listener` for the contract.
 
-    A plan of 0.64 s is drawn from the newest speaker tokens and the listener's own past; `hop_s` of it is committed,
-    then the horizon is planned again, at once on clear new evidence. Every 0.8 s at the earliest `candidates` plans
-    are drawn from the same past, and one of them is chosen (see `choice`) and held until the next choice.
+    A plan of 0.48 s (longer with long hops) is drawn from the newest speaker tokens and the listener's own past;
+    `hop_s` of it is committed, then there is a new plan, at once on clear new evidence. Every 0.8 s at the earliest
+    `candidates` plans are begun from the same past, and one of them is chosen (see `choice`) and held until the next
+    choice.
 
     Args:
         seed: of the noise.
@@ -105,6 +106,7 @@ class DiffusionListener(PolicyListener):
             candidates=self._afforded[1],
         )  # fmt: skip
         self._planner = Planner(self._networks, [self._seed], how)
+        self._frames = live_frames(how, self._networks.shape["horizon"])
         self._grid.clear()
         self._watch.clear()
         self._head = Level(1.0)
@@ -214,18 +216,19 @@ class DiffusionListener(PolicyListener):
         style = greeting(self._style, met_s, self._config.greeting_s)
         return self._planner.draft(
             slot, speaker[None], missing[None], conditioning(style, self._turn), lead=lead,
-            frames=HORIZON_FRAMES, everyone=self._everyone,
+            frames=self._frames, everyone=self._everyone,
         )  # fmt: skip
 
     def _shown(self, asked: Asked, drawn: Drawn | None) -> tuple[FloatArray, int]:
-        """The candidates (K, HORIZON_FRAMES, 58) as they may be shown, and which of them is."""
+        """The candidates (K, H, 58) as they may be shown, and which of them is."""
         if asked.draft is None or asked.head is None or drawn is None:
             count = self._afforded[1] if asked.everyone else 1
-            return np.zeros((count, HORIZON_FRAMES, COEFFICIENT_COUNT), dtype=np.float32), 0
+            return np.zeros((count, self._frames, COEFFICIENT_COUNT), dtype=np.float32), 0
         plans = asked.planner.finish(asked.draft, drawn)
-        shown = asked.levels[:, None] * plans.shown[0]
+        frames = plans.shown.shape[2]
+        shown = asked.levels[:frames, None] * plans.shown[0]
         shown[..., _OTHERS] = 0.0
-        shown[..., ROTATION] *= asked.head[:, None]
+        shown[..., ROTATION] *= asked.head[:frames, None]
         return bounded(shown), int(plans.chosen[0])
 
     def _lead(self, slot: int) -> int:

@@ -10,7 +10,7 @@ from reactdiff_ros.styles import DEFAULT_STYLE, control
 from reactdiff_ros.types import ListenerControl, ListenerState, Reaction, SpeakerFrame
 
 HORIZON_FRAMES = 16
-"""Frames of one plan on the 25 Hz grid: 0.64 s."""
+"""Frames of one plan on the 25 Hz grid, at most: 0.64 s."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,10 @@ class Listener(Protocol):
         """The next plan if one is due at `now_ns`, else None.
 
         Due: `hop_s` after the last plan on the 25 Hz grid, or at once on clear new evidence. Called after every
-        `observe` and on a 25 Hz timer. The plan starts on the grid at the slot after `now_ns`, has HORIZON_FRAMES
-        frames, continues what this listener emitted, is finite and within `coefficients.LOWER`..`UPPER`. Its stamps
-        are those of the newest frame whose content shaped the coefficients. None as well while no frame came for
-        `input_timeout_s`: dead input is not an empty room.
+        `observe` and on a 25 Hz timer. The plan starts on the grid at the slot after `now_ns`, has at most
+        HORIZON_FRAMES frames and at least those of `hop_s`, continues what this listener emitted, is finite and within
+        `coefficients.LOWER`..`UPPER`. Its stamps are those of the newest frame whose content shaped the coefficients.
+        None as well while no frame came for `input_timeout_s`: dead input is not an empty room.
         """
         ...
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, bounded
-from reactdiff_ros.model.choice import Choice
+from reactdiff_ros.model.choice import Choice, ranked
 from reactdiff_ros.model.noise import NoiseTape
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.sampler import Conditions, Sampling, draw, faces
@@ -34,6 +34,13 @@ BLEND: Final = (0.2, 0.5, 0.8, 0.95)
 """Share of a new plan in its first frames; the rest is the old plan, which covers the same times."""
 LOOKAHEAD: Final = len(BLEND) + 2
 """Frames that smoothing needs of a plan beyond those that are shown."""
+LATE: Final = 8
+"""Frames that a live plan has beyond those that are shown, so that the next one may come 0.3 s late."""
+
+
+def live_frames(how: Sampling, horizon: int) -> int:
+    """Frames of a live plan: whole stretches, at most `horizon`."""
+    return min(-(-(how.hop + max(LATE, LOOKAHEAD)) // how.block) * how.block, horizon)
 
 
 def blend(plan: Array, before: Array) -> Array:
@@ -151,13 +158,15 @@ class Draft:
     """(N, H, 58) what was planned so far for the same frames."""
     streams: list[list[int]]
     """(N) (K)."""
-    due: bool
-    """A choice among the candidates is to be made."""
+    ranks: NDArray[np.float64] | None
+    """(N,) by which a choice among the candidates is made, see `choice`; None: none is to be made."""
+    everyone: bool
+    """All candidates are drawn up to their ends, not the chosen ones alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What the networks made of a draft."""
+    """What the networks made of a draft; K = 1 where a choice was made and the others ended there."""
 
     latents: FloatArray
     """(N, K, H, L)."""
@@ -165,14 +174,37 @@ class Drawn:
     """(N, K, H, 58) as decoded."""
     shown: FloatArray
     """(N, K, H, 58) as they would be shown."""
+    chosen: NDArray[np.int64] | None
+    """(N,) which of the draft's candidates; None: no choice was to be made."""
 
 
 def draw_draft(networks: Networks, draft: Draft) -> Drawn:
     """Draw and decode one draft. Pure: may run in any thread."""
     d = draft
-    latents = draw(networks, d.speaker, d.missing, d.past, d.conditions, d.noise, d.how, d.lead)
+    latents, chosen = _chosen_latents(networks, d)
     decoded = faces(networks, d.past, latents)
-    return Drawn(latents, decoded, finished(decoded, d.shown, d.before, d.how))
+    return Drawn(latents, decoded, finished(decoded, d.shown, d.before, d.how), chosen)
+
+
+def _chosen_latents(networks: Networks, d: Draft) -> tuple[FloatArray, NDArray[np.int64] | None]:
+    """Latents, and the choice: made by the candidates' first stretches, beyond which nobody sees those not chosen."""
+
+    def drawn(past: FloatArray, noise: FloatArray, lead: int | NDArray[np.integer[Any]]) -> FloatArray:
+        return draw(networks, d.speaker, d.missing, past, d.conditions, noise, d.how, lead)
+
+    if d.ranks is None:
+        return drawn(d.past, d.noise, d.lead), None
+    block = d.how.block
+    whole = d.everyone or d.noise.shape[2] <= block
+    latents = drawn(d.past, d.noise if whole else d.noise[:, :, :block], d.lead)
+    chosen = ranked(bounded(faces(networks, d.past, latents[:, :, :block])), d.ranks)
+    if whole:
+        return latents, chosen
+    rows = np.arange(len(latents))
+    begun = latents[rows, chosen]
+    past = np.concatenate([d.past, begun], axis=1)[:, -d.past.shape[1] :]
+    rest = drawn(past, d.noise[rows, chosen][:, None, block:], np.asarray(d.lead) + block)
+    return np.concatenate([begun[:, None], rest], axis=2), chosen
 
 
 class Planner:
@@ -226,7 +258,7 @@ class Planner:
             conditions: of the N listeners.
             lead: frames between the newest token and `slot`, minus one.
             frames: H, at most the horizon.
-            everyone: draw all candidates also where the choice is held.
+            everyone: draw all candidates up to their ends, also where the choice is held.
         """
         draft = self.draft(slot, speaker, missing, conditions, lead=lead, frames=frames, everyone=everyone)
         return self.finish(draft, draw_draft(self._networks, draft))
@@ -246,23 +278,26 @@ class Planner:
         s, how = self._networks.shape, self._how
         length = min(-(-frames // how.block) * how.block, s["horizon"])
         due = self._choices[0].due(slot)
+        ranks = np.array([choice.rank for choice in self._choices]) if due else None
         streams = [_streams(choice.stream, how.candidates, due, everyone) for choice in self._choices]
         return Draft(
             slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, lead=lead,
             past=self._past.latents(slot - s["past"], s["past"]),
             noise=np.stack([_noise(tape, slot, length, of) for tape, of in zip(self._tapes, streams, strict=True)]),
-            shown=self._past.shown(slot - 2, 2), before=self._past.shown(slot, length), streams=streams, due=due,
+            shown=self._past.shown(slot - 2, 2), before=self._past.shown(slot, length), streams=streams, ranks=ranks,
+            everyone=everyone,
         )  # fmt: skip
 
     def finish(self, draft: Draft, drawn: Drawn) -> Plans:
-        """Choose among what was drawn of a draft, and remember it."""
-        slot, shown = draft.slot, drawn.shown
-        chosen = np.zeros(len(shown), dtype=np.int64)
-        for i, choice in enumerate(self._choices):
-            if draft.due:
-                choice.choose(slot, shown[i, :, : draft.how.hop])
-            chosen[i] = draft.streams[i].index(choice.stream)
-        plans = Plans(drawn.faces, shown, chosen, draft.streams)
+        """Take what was drawn of a draft, and remember it."""
+        slot, shown, streams = draft.slot, drawn.shown, draft.streams
+        if drawn.chosen is not None:
+            for choice, of, which in zip(self._choices, streams, drawn.chosen, strict=True):
+                choice.follow(slot, of[which])
+            if shown.shape[1] == 1:
+                streams = [[choice.stream] for choice in self._choices]
+        chosen = np.array([of.index(choice.stream) for choice, of in zip(self._choices, streams, strict=True)])
+        plans = Plans(drawn.faces, shown, chosen, streams)
         self._past.add(slot, drawn.latents[np.arange(len(shown)), chosen], plans.of(shown))
         return plans
 

@@ -32,5 +32,5 @@ def shown(plans: list[Reaction]) -> np.ndarray:
     out = np.zeros((length, 58), dtype=np.float32)
     for plan in plans:
         i = (plan.start_ns - first) // SLOT
-        out[i : i + 16] = plan.coefficients
+        out[i : i + len(plan.coefficients)] = plan.coefficients
     return out[: length - 12]

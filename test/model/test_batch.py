@@ -252,5 +252,9 @@ def test_warming_up_draws_every_size_once_with_and_without_guidance(networks, mo
 
     monkeypatch.setattr(planner_module, "draw", noted)
     warm(networks, Sampling(steps=1, candidates=2), 5)
-    assert drawn == [(n, k, guided) for n in (1, 2, 4, 8) for k in (1, 2) for guided in (False, True)]
+    # At a choice both candidates begin and one goes on.
+    assert drawn == [
+        (n, k, guided)
+        for n in (1, 2, 4, 8) for begun in ((1,), (2, 1)) for guided in (False, True) for k in begun
+    ]  # fmt: skip
     assert draw_together(networks, []) == []

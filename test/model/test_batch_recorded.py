@@ -1,4 +1,4 @@
-"""What the shipped listener plans, held to plans that were recorded before drafts were drawn together."""
+"""What the shipped listener plans, held to plans that were recorded when a plan began to be 0.48 s long."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from reactdiff_ros.model.choice import HOLD_SLOTS, Choice, liveliness
+from reactdiff_ros.model.choice import HOLD_SLOTS, Choice, liveliness, ranked
 
 
 def candidates(rng, count, frames=4):
@@ -15,6 +15,12 @@ def candidates(rng, count, frames=4):
     return plans
 
 
+def choose(choice, slot, plans):
+    which = int(ranked(plans[None], np.array([choice.rank]))[0])
+    choice.follow(slot, which)
+    return which
+
+
 def shown(choose, rounds=4000, count=10):
     rng = np.random.default_rng(0)
     return np.stack([plans[choose(i, plans)] for i in range(rounds) for plans in [candidates(rng, count)]])
@@ -22,7 +28,7 @@ def shown(choose, rounds=4000, count=10):
 
 def test_the_choice_shows_what_a_single_candidate_shows():
     choice = Choice(5, 10)
-    chosen = shown(lambda i, plans: choice.choose(i * HOLD_SLOTS, plans))
+    chosen = shown(lambda i, plans: choose(choice, i * HOLD_SLOTS, plans))
     single = shown(lambda i, plans: 0)
     assert chosen[..., 43].var() == pytest.approx(single[..., 43].var(), rel=0.1)
     assert (chosen[:, 0, 43] > 0.15).mean() == pytest.approx((single[:, 0, 43] > 0.15).mean(), rel=0.1)
@@ -37,7 +43,7 @@ def test_the_smoothest_candidate_would_be_dull():
 def test_dull_and_lively_are_spread_evenly():
     """Of ten choices in a row nearly every rank comes once: the mean of ten varies less than that of ten draws."""
     choice = Choice(1, 10)
-    smile = shown(lambda i, plans: choice.choose(i * HOLD_SLOTS, plans))[:, 0, 43]
+    smile = shown(lambda i, plans: choose(choice, i * HOLD_SLOTS, plans))[:, 0, 43]
     single = shown(lambda i, plans: 0)[:, 0, 43]
     assert smile.reshape(-1, 10).mean(1).var() < 0.5 * single.reshape(-1, 10).mean(1).var()
 
@@ -47,7 +53,7 @@ def test_a_choice_is_held():
     made = []
     for slot in range(0, 400, 3):
         if choice.due(slot):
-            choice.choose(slot, candidates(rng, 4))
+            choose(choice, slot, candidates(rng, 4))
             made.append(slot)
     assert made[0] == 0
     assert all(b - a >= HOLD_SLOTS for a, b in pairwise(made))
@@ -62,10 +68,16 @@ def test_one_candidate_needs_no_choice():
 def test_seed_decides():
     def ranks(seed):
         choice, rng = Choice(seed, 8), np.random.default_rng(0)
-        return [choice.choose(slot, candidates(rng, 8)) for slot in range(0, 200, 20)]
+        return [choose(choice, slot, candidates(rng, 8)) for slot in range(0, 200, 20)]
 
     assert ranks(3) == ranks(3)
     assert ranks(3) != ranks(4)
+
+
+def test_ranks_go_from_the_calmest_to_the_liveliest():
+    plans = np.zeros((3, 4, 4, 58), dtype=np.float32)
+    plans[..., 43] = np.array([0.3, 0.1, 0.4, 0.2])[None, :, None]
+    np.testing.assert_array_equal(ranked(plans, np.array([0.0, 0.5, 1.0])), [1, 0, 2])
 
 
 def test_liveliness():

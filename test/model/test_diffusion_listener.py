@@ -37,7 +37,7 @@ def test_is_a_listener_and_obeys_the_contract(listener):
     assert np.diff(starts).max() <= 4 * SLOT
     assert np.diff(starts).min() >= SLOT
     for plan in plans:
-        assert plan.coefficients.shape == (16, 58)
+        assert plan.coefficients.shape == (12, 58)
         assert np.isfinite(plan.coefficients).all()
         assert (plan.coefficients >= LOWER).all()
         assert (plan.coefficients <= UPPER).all()
@@ -122,7 +122,7 @@ def test_backward_jump_starts_anew(listener):
 
 def test_candidates_are_several_and_the_choice_is_held(make):
     plans = drive(make(seed=1, candidates=3, publish_candidates=True), session(5, smile=0.4, talk=True), 1)
-    assert all(p.candidates.shape == (3, 16, 58) for p in plans)
+    assert all(p.candidates.shape == (3, 12, 58) for p in plans)
     assert all(np.array_equal(p.candidates[p.candidate], p.coefficients) for p in plans)
     assert np.abs(plans[3].candidates[0] - plans[3].candidates[1]).max() > 0.01
     changes = [p.start_ns for p, q in zip(plans[1:], plans, strict=False) if p.candidate != q.candidate]

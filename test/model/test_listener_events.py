@@ -132,7 +132,7 @@ def test_candidates_come_on_demand_and_change_nothing(make):
     for asked, plan in shown:
         assert (plan.candidates is not None) == asked
         if asked:
-            assert plan.candidates.shape == (3, 16, 58)
+            assert plan.candidates.shape == (3, 12, 58)
             np.testing.assert_array_equal(plan.candidates[plan.candidate], plan.coefficients)
     for a, (_, b) in zip(plain, shown, strict=True):
         np.testing.assert_allclose(a.coefficients, b.coefficients, atol=1e-5)

@@ -110,7 +110,7 @@ def test_an_extreme_history_is_forgotten(networks):
 
 def test_candidates_share_the_past_and_not_the_noise(networks):
     planner = Planner(networks, [0], Sampling(steps=2, candidates=3))
-    plans = plan_of(planner, networks, 0)
+    plans = plan_of(planner, networks, 0, everyone=True)
     assert plans.drawn.shape == (1, 3, 16, 58)
     assert plans.streams == [[0, 1, 2]]
     assert np.abs(plans.drawn[0, 0] - plans.drawn[0, 1]).max() > 0.01
@@ -122,8 +122,22 @@ def test_candidates_share_the_past_and_not_the_noise(networks):
     assert everyone.chosen[0] == plans.chosen[0]
 
 
+def test_only_the_chosen_candidate_is_drawn_to_its_end(networks):
+    seeds, how = [3, 4, 5], Sampling(steps=2, candidates=4)
+    some, all_of_them = Planner(networks, seeds, how), Planner(networks, seeds, how)
+    streams = set()
+    for slot in range(0, 100, 4):
+        alone, among = plan_of(some, networks, slot), plan_of(all_of_them, networks, slot, everyone=True)
+        assert alone.drawn.shape[1] == 1
+        assert among.drawn.shape[1] == 4
+        np.testing.assert_allclose(alone.of(alone.shown), among.of(among.shown), atol=1e-4)
+        assert alone.streams == [[int(i)] for i in among.chosen]
+        streams |= {tuple(of) for of in alone.streams}
+    assert len(streams) > 1
+
+
 def test_a_candidate_is_the_same_alone_and_among_others(networks):
-    many = plan_of(Planner(networks, [5], Sampling(steps=2, candidates=3)), networks, 0)
+    many = plan_of(Planner(networks, [5], Sampling(steps=2, candidates=3)), networks, 0, everyone=True)
     one = plan_of(Planner(networks, [5], Sampling(steps=2, candidates=1)), networks, 0)
     np.testing.assert_allclose(many.drawn[:, :1], one.drawn, atol=1e-4)
 

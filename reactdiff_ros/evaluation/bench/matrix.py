@@ -20,7 +20,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.backends.base import Backend, Precision
 from reactdiff_ros.model.backends.opening import Wanted, open_backend
 from reactdiff_ros.model.batch import draw_together
-from reactdiff_ros.model.planner import Planner
+from reactdiff_ros.model.planner import Planner, live_frames
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
@@ -62,8 +62,8 @@ class Case:
 def cases(
     how: Sampling, horizon: int, listeners: Sequence[int] = LISTENERS, steps: Sequence[int] = STEPS
 ) -> list[Case]:
-    """Every row of one backend: around one candidate for one listener with the steps and horizon of live."""
-    usual = Case("", how.steps, 1, 1, horizon)
+    """Every row of one backend: around one candidate for one listener with the steps and plans of live."""
+    usual = Case("", how.steps, 1, 1, live_frames(how, horizon))
     return [
         *(replace(usual, sweep="steps", steps=n) for n in sorted({*steps, how.steps})),
         *(replace(usual, sweep="candidates", candidates=n) for n in CANDIDATES),

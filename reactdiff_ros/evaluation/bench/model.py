@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reactdiff_ros.evaluation.bench.machine import hardware
-from reactdiff_ros.model.planner import Planner
+from reactdiff_ros.model.planner import Planner, live_frames
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
@@ -30,7 +30,7 @@ def bench_model(
 
     Args:
         weights: the networks.
-        how: steps, guidance, block and hop; a plan is as long as live, the whole horizon.
+        how: steps, guidance, block and hop; a plan is as long as live.
         timer: seconds of a monotonic clock.
         candidates: numbers K of candidates.
         threads: that ONNX Runtime may use.
@@ -75,12 +75,12 @@ def _encoder(networks: Networks) -> Callable[[int], None]:
 
 def _planning(networks: Networks, how: Sampling) -> Callable[[int], None]:
     s = networks.shape
-    planner = Planner(networks, [0], how)
+    planner, frames = Planner(networks, [0], how), live_frames(how, s["horizon"])
     speaker = np.random.default_rng(0).standard_normal((1, s["speech"], s["width"])).astype(np.float32)
     missing = np.zeros((1, s["speech"]), dtype=np.float32)
     conditions = ordinary(1)
 
     def call(i: int) -> None:
-        planner.plan(i * how.hop, speaker, missing, conditions, lead=1, frames=s["horizon"], everyone=True)
+        planner.plan(i * how.hop, speaker, missing, conditions, lead=1, frames=frames, everyone=True)
 
     return call
