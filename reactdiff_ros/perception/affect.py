@@ -65,6 +65,6 @@ def project(coefficients: Array, confidence: Array) -> Affect:
     return Affect(
         label=EXPRESSION_CLASSES[int(probabilities.argmax())],
         probabilities=probabilities,
-        valence=float(np.clip(_VALENCE @ trusted, -1.0, 1.0)),
-        arousal=float(np.clip(_AROUSAL_REST + _AROUSAL @ trusted, -1.0, 1.0)),
+        valence=min(max(float(_VALENCE @ trusted), -1.0), 1.0),
+        arousal=min(max(float(_AROUSAL_REST + _AROUSAL @ trusted), -1.0), 1.0),
     )

@@ -38,7 +38,8 @@ MEAN_FACE: Final[Array] = np.array(
 )
 """Their mean position in the mesh's own depth, (28, 3): symmetric Procrustes mean of 12 people, mean pitch 0."""
 
-_MODEL: Final[Array] = MEAN_FACE - MEAN_FACE.mean(axis=0)
+_CENTRE: Final[Array] = MEAN_FACE.mean(axis=0)
+_MODEL: Final[Array] = MEAN_FACE - _CENTRE
 _MODEL_ENERGY: Final = float((_MODEL**2).sum())
 
 
@@ -64,7 +65,7 @@ class HeadFit:
 
 def angles_of(rotation: Array) -> tuple[float, float, float]:
     """Pitch, yaw, roll of a rotation Ry(yaw) Rx(pitch) Rz(roll)."""
-    pitch = float(np.arcsin(np.clip(-rotation[1, 2], -1.0, 1.0)))
+    pitch = float(np.arcsin(min(max(-rotation[1, 2], -1.0), 1.0)))
     yaw = float(np.arctan2(rotation[0, 2], rotation[2, 2]))
     roll = float(np.arctan2(rotation[1, 0], rotation[1, 1]))
     return pitch, yaw, roll
@@ -86,22 +87,28 @@ _FARTHEST_PX = 1e6
 def fit_head(landmarks: Array) -> HeadFit | None:
     """Head pose from landmarks (478, 3) in px. None where they are not finite or do not look like a head."""
     rigid = landmarks[RIGID] * (1.0, -1.0, -1.0)
-    if not (np.abs(rigid) < _FARTHEST_PX).all():  # NaN and infinities too
+    if not np.abs(rigid).max() < _FARTHEST_PX:  # NaN and infinities too
         return None
-    centre = rigid.mean(axis=0)
+    centre = rigid.sum(axis=0) / len(rigid)
     observed = rigid - centre
     if float((observed[:, :2] ** 2).sum()) < 1e-6:
         return None
     u, singular, vt = np.linalg.svd(observed.T @ _MODEL)
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt)) or 1.0])
+    sign = np.array([1.0, 1.0, -1.0 if _mirrors(u @ vt) else 1.0])
     rotation = (u * sign) @ vt
     scale = float((singular * sign).sum()) / _MODEL_ENERGY
     if not np.isfinite(scale) or scale <= 1e-3:
         return None
     misfit = observed / scale - _MODEL @ rotation.T
-    residual = float(np.sqrt((misfit**2).sum(axis=1).mean()))
-    origin = centre - scale * (rotation @ MEAN_FACE.mean(axis=0))
+    residual = float(np.sqrt((misfit**2).sum(axis=1).sum() / len(misfit)))
+    origin = centre - scale * (rotation @ _CENTRE)
     return HeadFit(rotation, scale, origin * (1.0, -1.0, -1.0), residual)
+
+
+def _mirrors(matrix: Array) -> bool:
+    """Whether an orthogonal matrix (3, 3) is no rotation: its determinant is -1."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+    return bool(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) < 0.0)
 
 
 def frontal(landmarks: Array, fit: HeadFit) -> Array:

@@ -32,75 +32,89 @@ _SLOPES: Final[dict[str, float]] = {
 gives on 12 recordings of people and on a rendered head that only nods."""
 PITCH_SLOPE: Final[Array] = np.array([_SLOPES.get(n, _SLOPES.get(n.rstrip("LR"), 0.0)) for n in NAMES])
 
-# (upper, lower) lid pairs and (outer, inner) corners of the face's right and left eye, iris centre
-_EYES: Final = (
-    (((159, 145), (158, 153), (160, 144)), (33, 133), 468),
-    (((386, 374), (385, 380), (387, 373)), (263, 362), 473),
+# Pairs of landmarks whose mean distance is a measure; lids: (upper, lower).
+_LENGTHS: Final = {
+    "gap": ((13, 14), (82, 87), (312, 317)),
+    "upperThick": ((0, 13), (37, 82), (267, 312)),
+    "lowerThick": ((17, 14), (84, 87), (314, 317)),
+    "lidR": ((159, 145), (158, 153), (160, 144)),
+    "lidL": ((386, 374), (385, 380), (387, 373)),
+}
+_WIDTH: Final = (61, 291)
+_FROM, _TO = np.array([*(pair for pairs in _LENGTHS.values() for pair in pairs), _WIDTH], dtype=np.intp).T
+
+_NOSE: Final = (2, 94, 164)
+_MOUTH_CORNERS: Final = {"R": (61, 78), "L": (291, 308)}
+_UPPER_LIP: Final = {"R": (37, 39), "L": (267, 269)}
+_LOWER_LIP: Final = {"R": (84, 181), "L": (314, 405)}
+_LIPS: Final = (0, 13, 14, 17)
+_CHIN: Final = (152, 175, 199)
+_CORNERS: Final = {"R": (33, 133), "L": (362, 263)}
+"""Of the eyes, in the order of +x."""
+_IRIS: Final = {"R": 468, "L": 473}
+_AROUND: Final = {
+    "browInnerR": (55, 107), "browMidR": (65, 66, 105), "browOuterR": (46, 63, 70), "cheekR": (50, 101, 205),
+    "browInnerL": (285, 336), "browMidL": (295, 296, 334), "browOuterL": (276, 293, 300), "cheekL": (280, 330, 425),
+}  # fmt: skip
+_NAMED: Final = (_MOUTH_CORNERS, _UPPER_LIP, _LOWER_LIP, _CORNERS, _AROUND)
+_USED: Final = sorted(
+    {168, *_NOSE, *_LIPS, *_CHIN, *_IRIS.values()}
+    | {i for named in _NAMED for points in named.values() for i in points}
+    | {lower for name in ("lidR", "lidL") for _, lower in _LENGTHS[name]}
 )
-_BROWS: Final = (((55, 107), (65, 66, 105), (46, 63, 70)), ((285, 336), (295, 296, 334), (276, 293, 300)))
 
 
 def measure(face: Array, pitch: float = 0.0) -> Array:
     """All measures (COUNT,) of one frontal face (478, 3) that was seen at this head pitch (rad)."""
-    values: dict[str, float] = {}
-    _mouth(face, values)
-    for side, (lids, corners, iris), brows in zip("RL", _EYES, _BROWS, strict=True):
-        _eye(face, side, lids, corners, iris, values)
-        _brow(face, side, corners, brows, values)
-    values["browGap"] = float(face[285, 0] - face[55, 0])
+    at = dict(zip(_USED, face[_USED].tolist(), strict=True))
+    values = _lengths(face)
+    _mouth(at, values)
+    for side in "RL":
+        _eye(at, side, values)
+    values["browGap"] = at[285][0] - at[55][0]
     return np.array([values[name] for name in NAMES], dtype=np.float64) - PITCH_SLOPE * pitch
 
 
-def _mouth(face: Array, values: dict[str, float]) -> None:
-    def length(a: int, b: int) -> float:
-        return float(np.linalg.norm(face[a] - face[b]))
-
-    nose = (face[2] + face[94] + face[164]) / 3
-    values["gap"] = (length(13, 14) + length(82, 87) + length(312, 317)) / 3
-    values["chin"] = float(face[168, 1] - face[152, 1])
-    for side, sign, corners in (("R", -1.0, (61, 78)), ("L", 1.0, (291, 308))):
-        corner = face[list(corners)].mean(axis=0) - nose
-        values[f"cornerUp{side}"] = float(corner[1])
-        values[f"cornerOut{side}"] = float(corner[0] * sign)
-        values[f"cornerBack{side}"] = float(corner[2])
-    values["width"] = length(61, 291)
-    values["lipsX"] = float(face[[0, 13, 14, 17], 0].mean() - nose[0])
-    values["chinX"] = float(face[[152, 175, 199], 0].mean() - nose[0])
-    values["upperLip"] = float(face[0, 1] - nose[1])
-    values["upperLipR"] = float(face[[37, 39], 1].mean() - nose[1])
-    values["upperLipL"] = float(face[[267, 269], 1].mean() - nose[1])
-    values["upperThick"] = (length(0, 13) + length(37, 82) + length(267, 312)) / 3
-    values["lowerThick"] = (length(17, 14) + length(84, 87) + length(314, 317)) / 3
-    values["lowerLip"] = float(face[17, 1] - face[152, 1])
-    values["lowerLipR"] = float(face[[84, 181], 1].mean() - face[152, 1])
-    values["lowerLipL"] = float(face[[314, 405], 1].mean() - face[152, 1])
+def _mean(at: dict[int, list[float]], axis: int, points: tuple[int, ...]) -> float:
+    return sum(at[i][axis] for i in points) / len(points)
 
 
-def _eye(
-    face: Array,
-    side: str,
-    lids: tuple[tuple[int, int], ...],
-    corners: tuple[int, int],
-    iris: int,
-    values: dict[str, float],
-) -> None:
-    outer, inner = face[corners[0]], face[corners[1]]
-    axis = inner[:2] - outer[:2] if side == "R" else outer[:2] - inner[:2]
-    width = float(np.hypot(*axis)) or 1e-6
-    along = axis / width
-    up = np.array([-along[1], along[0]])
-    middle = (outer[:2] + inner[:2]) / 2
-    values[f"lid{side}"] = float(np.mean([np.linalg.norm(face[a] - face[b]) for a, b in lids])) / width
-    values[f"lowerLid{side}"] = float(np.mean([(face[b, :2] - middle) @ up for _, b in lids])) / width
-    values[f"irisX{side}"] = float((face[iris, :2] - middle) @ along) / width
-    values[f"irisY{side}"] = float((face[iris, :2] - middle) @ up) / width
-    cheek = face[[50, 101, 205] if side == "R" else [280, 330, 425], 1].mean()
-    values[f"cheek{side}"] = float(cheek - middle[1])
+def _lengths(face: Array) -> dict[str, float]:
+    apart = face[_FROM] - face[_TO]
+    lengths = np.sqrt(np.matmul(apart[:, None, :], apart[:, :, None])).ravel().tolist()
+    values = {name: sum(lengths[3 * i : 3 * i + 3]) / 3 for i, name in enumerate(_LENGTHS)}
+    values["width"] = lengths[-1]
+    return values
 
 
-def _brow(
-    face: Array, side: str, corners: tuple[int, int], brows: tuple[tuple[int, ...], ...], values: dict[str, float]
-) -> None:
-    height = face[list(corners), 1].mean()
-    for part, points in zip(("Inner", "Mid", "Outer"), brows, strict=True):
-        values[f"brow{part}{side}"] = float(face[list(points), 1].mean() - height)
+def _mouth(at: dict[int, list[float]], values: dict[str, float]) -> None:
+    nose_x, nose_y, nose_z = (_mean(at, axis, _NOSE) for axis in range(3))
+    chin_y = at[152][1]
+    values["chin"] = at[168][1] - chin_y
+    values["lipsX"] = _mean(at, 0, _LIPS) - nose_x
+    values["chinX"] = _mean(at, 0, _CHIN) - nose_x
+    values["upperLip"] = at[0][1] - nose_y
+    values["lowerLip"] = at[17][1] - chin_y
+    for side, sign in (("R", -1.0), ("L", 1.0)):
+        corner = _MOUTH_CORNERS[side]
+        values[f"cornerUp{side}"] = _mean(at, 1, corner) - nose_y
+        values[f"cornerOut{side}"] = (_mean(at, 0, corner) - nose_x) * sign
+        values[f"cornerBack{side}"] = _mean(at, 2, corner) - nose_z
+        values[f"upperLip{side}"] = _mean(at, 1, _UPPER_LIP[side]) - nose_y
+        values[f"lowerLip{side}"] = _mean(at, 1, _LOWER_LIP[side]) - chin_y
+
+
+def _eye(at: dict[int, list[float]], side: str, values: dict[str, float]) -> None:
+    """Measures of an eye and of what lies around it, whose heights are from the eye's middle."""
+    (x_0, y_0, _), (x_1, y_1, _) = (at[i] for i in _CORNERS[side])
+    width = float(np.hypot(x_1 - x_0, y_1 - y_0)) or 1e-6
+    cos, sin = (x_1 - x_0) / width, (y_1 - y_0) / width
+    x, y = (x_0 + x_1) / 2, (y_0 + y_1) / 2
+    iris_x, iris_y = at[_IRIS[side]][0] - x, at[_IRIS[side]][1] - y
+    lower = [(at[i][1] - y) * cos - (at[i][0] - x) * sin for _, i in _LENGTHS[f"lid{side}"]]
+    values[f"lid{side}"] /= width
+    values[f"lowerLid{side}"] = sum(lower) / len(lower) / width
+    values[f"irisX{side}"] = (iris_x * cos + iris_y * sin) / width
+    values[f"irisY{side}"] = (iris_y * cos - iris_x * sin) / width
+    for name in ("browInner", "browMid", "browOuter", "cheek"):
+        values[f"{name}{side}"] = _mean(at, 1, _AROUND[f"{name}{side}"]) - y

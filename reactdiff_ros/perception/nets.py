@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import math
 import os
 import sys
 import tempfile
@@ -107,9 +108,8 @@ def region_of_landmarks(points: Array) -> Region:
 
 
 _ROW_BYTES: Final = 17
-_TAG_PLACES: Final = [0, 1, 2, 7, 12]
-_TAGS: Final = np.array([0x0A, _ROW_BYTES - 2, 0x0D, 0x15, 0x1D], dtype=np.uint8)
-"""A landmark as serialized: tag and length in the list, then x, y and z, each a tag before 4 bytes."""
+_TAGS: Final = {0: b"\x0a", 1: b"\x0f", 2: b"\x0d", 7: b"\x15", 12: b"\x1d"}
+"""A landmark as serialized: tag and length (15) in the list, then x, y and z, each a tag before 4 bytes."""
 
 
 def plain_landmarks(serialized: bytes) -> Array | None:
@@ -120,8 +120,7 @@ def plain_landmarks(serialized: bytes) -> Array | None:
     count, rest = divmod(len(serialized), _ROW_BYTES)
     if not count or rest:
         return None
-    rows = np.frombuffer(serialized, dtype=np.uint8).reshape(count, _ROW_BYTES)
-    if (rows[:, _TAG_PLACES] != _TAGS).any():
+    if any(serialized[place::_ROW_BYTES] != tag * count for place, tag in _TAGS.items()):
         return None
     values: NDArray[np.float32] = np.ndarray((count, 3), "<f4", serialized, offset=3, strides=(_ROW_BYTES, 5))
     return values.astype(np.float64)
@@ -168,8 +167,8 @@ class FaceNets:
     def mesh(self, rgb: RGB, region: Region) -> Array | None:
         """Landmarks (478, 3) in px (z on the scale of x, smaller = nearer), or None where the net sees no face."""
         height, width = rgb.shape[:2]
-        values = (region.x, region.y, region.side, region.angle)
-        if min(height, width) < SMALLEST_SIDE_PX or region.side < 8 or not np.isfinite(values).all():
+        known = all(map(math.isfinite, (region.x, region.y, region.side, region.angle)))
+        if min(height, width) < SMALLEST_SIDE_PX or region.side < 8 or not known:
             return None
         if self._mesh is None:
             self._mesh = _Graph(self._mp, _MESH, "landmarks", {"with_attention": self._mp.create_bool(True)})

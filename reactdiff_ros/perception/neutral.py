@@ -121,7 +121,7 @@ class _Quantiles:
 
     def __init__(self, quantile: Array, half: Array, size: int) -> None:
         self._quantile, self._half = quantile, half
-        self._samples = np.zeros((size, len(quantile)))
+        self._samples = np.zeros((len(quantile), size))  # those of a measure side by side, which sorts faster
         self._skipped = 0
         self.count = 0
         self.value = np.zeros(len(quantile))
@@ -136,11 +136,14 @@ class _Quantiles:
             self._skipped += 1
             return
         self._skipped = 0
-        self._samples[self.count % len(self._samples)] = values
+        size = self._samples.shape[1]
+        self._samples[:, self.count % size] = values
         self.count += 1
-        ordered = np.sort(self._samples[: self.count], axis=0)
-        rank = self._quantile * (len(ordered) - 1)
+        seen = min(self.count, size)
+        ordered = np.sort(self._samples[:, :seen], axis=1)
+        rank = self._quantile * (seen - 1)
         low = np.floor(rank).astype(np.intp)
-        high = np.minimum(low + 1, len(ordered) - 1)
-        columns = np.arange(len(rank))
-        self.value = ordered[low, columns] + (rank - low) * (ordered[high, columns] - ordered[low, columns])
+        high = np.minimum(low + 1, seen - 1)
+        measures = np.arange(len(rank))
+        below, above = ordered[measures, low], ordered[measures, high]
+        self.value = below + (rank - low) * (above - below)

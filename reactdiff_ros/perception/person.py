@@ -72,18 +72,20 @@ class Person:
         if fit is None:
             return None
         face = geometry.frontal(landmarks, fit)
-        raw = measure(face, fit.angles[0])
+        angles = np.array(fit.angles)
+        raw = measure(face, float(angles[0]))
         if not np.isfinite(raw).all():
             return None
         self.lip_gap = float(raw[INDEX["gap"]])
         smooth = self._measures(stamp_ns, raw / _SCALE) * _SCALE
-        pitch, yaw, roll = self._pose(stamp_ns, np.array(fit.angles) * _POSE_GAIN)
+        pose = angles * _POSE_GAIN
+        pitch, yaw, roll = self._pose(stamp_ns, pose).tolist()
         neutral = self.neutral.value
         shapes = blendshapes(smooth - neutral, neutral)
         values = np.zeros(c.COEFFICIENT_COUNT)
         values[: c.BLENDSHAPE_COUNT] = shapes
         values[c.ROTATION] = pitch - self.neutral.pitch, yaw, roll
-        position = self._locate(stamp_ns, landmarks, fit, camera)
+        position = self._locate(stamp_ns, landmarks, fit, float(angles[1]), camera)
         values[c.TRANSLATION] = self._sway(stamp_ns, position)
         blink_left, blink_right = shapes[list(c.BLINK)]
         sure = confidence(
@@ -94,7 +96,7 @@ class Person:
             known=self.neutral.confidence,
             blink=(blink_right, blink_left),
         )
-        self._learn(stamp_ns, raw, fit, shapes)
+        self._learn(stamp_ns, raw, fit, pose, shapes)
         values = np.where(sure > 0.0, values, 0.0)
         return Reading(
             coefficients=c.bounded(values).astype(np.float64),
@@ -105,21 +107,21 @@ class Person:
             affect=affect.project(values, sure),
         )
 
-    def _learn(self, stamp_ns: int, raw: Array, fit: geometry.HeadFit, shapes: Array) -> None:
-        pitch, yaw, _ = np.array(fit.angles) * _POSE_GAIN
+    def _learn(self, stamp_ns: int, raw: Array, fit: geometry.HeadFit, pose: Array, shapes: Array) -> None:
+        pitch, yaw, _ = pose.tolist()
         if abs(yaw) > 0.45 or fit.residual > 0.15 or fit.scale < 12.0:
             return
         expressive = Expressive(
             mouth=bool(shapes[_STRONG_MOUTH].max() > _EXPRESSIVE), brows=bool(shapes[_STRONG_BROWS].max() > _EXPRESSIVE)
         )
-        self.neutral.observe(stamp_ns, raw, float(pitch), expressive)
+        self.neutral.observe(stamp_ns, raw, pitch, expressive)
 
-    def _locate(self, stamp_ns: int, landmarks: Array, fit: geometry.HeadFit, camera: Camera) -> Array:
+    def _locate(self, stamp_ns: int, landmarks: Array, fit: geometry.HeadFit, yaw: float, camera: Camera) -> Array:
         """Position of the eyes: size from the distance between the eyes, which the irises calibrate slowly."""
         iris = geometry.iris_diameter_px(landmarks)
-        if iris > 6.0 and abs(fit.angles[1]) < 0.35:
+        if iris > 6.0 and abs(yaw) < 0.35:
             measured = geometry.IRIS_DIAMETER_M * fit.scale / iris
-            unit = float(np.clip((measured + geometry.EYE_DISTANCE_M) / 2, 0.056, 0.070))
+            unit = min(max((measured + geometry.EYE_DISTANCE_M) / 2, 0.056), 0.070)
             self._unit_count = min(self._unit_count + 1, 500)
             self._unit_m += (unit - self._unit_m) / (self._unit_count + 25)
         where = geometry.position_m(fit.origin, camera.size_px, camera.focal_px, fit.scale, self._unit_m)
@@ -164,6 +166,6 @@ def _gaze(values: Array, sure: Array) -> Gaze:
     yaw = float(values[c.HEAD_YAW] + EYE_YAW_RAD * eye_yaw)
     pitch = float(values[c.HEAD_PITCH] + EYE_PITCH_RAD * eye_pitch)
     off = max(0.0, float(np.hypot(yaw, 0.8 * pitch)) - _CONTACT_FREE_RAD)
-    closed = float(values[list(c.BLINK)].min())
+    closed = min(float(values[i]) for i in c.BLINK)
     contact = float(np.exp(-0.5 * (off / _CONTACT_RAD) ** 2)) * (1.0 - max(0.0, closed - 0.5) * 2.0)
-    return Gaze(yaw_rad=yaw, pitch_rad=pitch, contact=float(np.clip(contact, 0.0, 1.0)))
+    return Gaze(yaw_rad=yaw, pitch_rad=pitch, contact=min(max(contact, 0.0), 1.0))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,6 +25,10 @@ Array = NDArray[np.float64]
 
 _MAX_TRACKS = 8
 _THUMBNAIL = 20
+_ANCHORS = [33, 263, 152]
+"""Landmarks: right and left eye, chin."""
+_ANCHORED = np.array([(0.2, 0.3), (0.8, 0.3), (0.5, 1.0)], dtype=np.float32) * _THUMBNAIL
+"""Where they are in a thumbnail."""
 _SCENE = (24, 18)
 _SCENE_CUT = 0.5
 """Correlation of two pictures, less than 0.1 s apart, below which the whole scene is another (a cut in a film)."""
@@ -106,7 +111,7 @@ class Tracker:
         self._settle(stamp_ns)
 
     def _watch_scene(self, stamp_ns: int, rgb: RGB) -> None:
-        small = _standardised(cv2.resize(rgb, _SCENE, interpolation=cv2.INTER_LINEAR).mean(axis=2, dtype=np.float64))
+        small = _standardised(cv2.resize(rgb, _SCENE, interpolation=cv2.INTER_LINEAR))
         last, self._scene = self._scene, (stamp_ns, small)
         near = last is not None and stamp_ns - last[0] < to_ns(0.1)
         self._cut = near and last is not None and float((last[1] * small).mean()) < _SCENE_CUT
@@ -262,9 +267,14 @@ def _thumbnail(rgb: RGB, points: Array) -> Array:
     right, left, chin = points[33, :2], points[263, :2], points[152, :2]
     source = np.array([right, left, chin], dtype=np.float32)
     target = np.array([(0.2, 0.3), (0.8, 0.3), (0.5, 1.0)], dtype=np.float32) * _THUMBNAIL
-    grey = cv2.warpAffine(rgb, cv2.getAffineTransform(source, target), (_THUMBNAIL, _THUMBNAIL), flags=cv2.INTER_LINEAR)
-    return _standardised(grey.mean(axis=2, dtype=np.float64))
+    small = cv2.warpAffine(
+        rgb, cv2.getAffineTransform(source, target), (_THUMBNAIL, _THUMBNAIL), flags=cv2.INTER_LINEAR
+    )
+    return _standardised(small)
 
 
-def _standardised(values: Array) -> Array:
-    return np.asarray((values - values.mean()) / (values.std() + 1e-3))
+def _standardised(picture: NDArray[Any]) -> Array:
+    """The grey values (height, width) of a small picture, of zero mean and unit variance."""
+    grey = picture.sum(axis=2, dtype=np.float64) / 3
+    centred = grey - grey.sum() / grey.size
+    return np.asarray(centred / (np.sqrt(np.square(centred).sum() / grey.size) + 1e-3))
