@@ -28,8 +28,8 @@ PROVEN_S: Final = 60.0
 """A quality that lasted so long is no failure when it has to be given up later."""
 MIN_ROUNDS: Final = 4
 CANDIDATE_SHARE: Final = 0.35
-"""What each candidate more than the first costs of the first one's time, at most: they are drawn in one batch. Where none
-is published it is a fourth of this, for only the chosen one is drawn beyond its beginning."""
+"""What each candidate more than the first costs of the first one's time, at most: they are drawn in one batch. Where
+none is published it is a fourth of this, for only the chosen one is drawn beyond its beginning."""
 _STEPS: Final = (6, 4, 3, 2)
 
 

@@ -18,7 +18,7 @@ from reactdiff_ros.model.emphasis import ORDER, responses
 from reactdiff_ros.model.groups import LATENT_COUNT
 from reactdiff_ros.model.solvers import angles
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import Weights
+from reactdiff_ros.model.weights import Weights, encoder_strides
 from reactdiff_ros.types import FloatArray
 
 MASKED: Final = np.float32(-1e4)
@@ -32,8 +32,7 @@ _SIZES: Final = frozenset(
 
 
 def _strides(shape: dict[str, int]) -> list[int]:
-    """How far apart the frames are that each temporal layer of the encoder looks at."""
-    return [shape["dilation"] ** i for i in range(shape["encoder_layers"])]
+    return encoder_strides(shape["dilation"], shape["encoder_layers"])
 
 
 class KeyCache:

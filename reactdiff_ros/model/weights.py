@@ -141,6 +141,11 @@ def _parse(raw: bytes, where: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
+def encoder_strides(dilation: int, layers: int) -> list[int]:
+    """How far apart the frames are that each temporal layer of the encoder looks at."""
+    return [int(dilation**layer) for layer in range(layers)]
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) <= 200 and value.isprintable()
 
@@ -155,8 +160,8 @@ def _can_be(shape: dict[str, int]) -> bool:
         return False
     if not shape.keys() >= {"width", "window", "dilation", "encoder_layers"}:
         return True  # whoever needs them says that they are missing
-    reach = shape["window"] * sum(int(shape["dilation"] ** layer) for layer in range(shape["encoder_layers"]))
-    return reach * 2 * shape["width"] <= MOST_KEYS
+    looks = shape["window"] * sum(encoder_strides(shape["dilation"], shape["encoder_layers"]))
+    return looks * 2 * shape["width"] <= MOST_KEYS
 
 
 def _unreadable(where: Path) -> WeightsError:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from reactdiff_ros.model.conditions import condition_count
 from reactdiff_ros.model.groups import LATENT_COUNT
+from reactdiff_ros.model.weights import encoder_strides
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,9 @@ class Shape:
     @property
     def longest_stride(self) -> int:
         """Frames between those that the last temporal layer of the encoder looks at."""
-        return int(self.dilation ** (self.encoder_layers - 1))
+        return encoder_strides(self.dilation, self.encoder_layers)[-1]
 
     @property
     def reach(self) -> int:
         """Frames that the encoder looks back in all; training sequences should be as long."""
-        strides = (int(self.dilation**i) for i in range(self.encoder_layers))
-        return (self.window - 1) * sum(strides)
+        return (self.window - 1) * sum(encoder_strides(self.dilation, self.encoder_layers))

@@ -24,6 +24,7 @@ from reactdiff_ros.model.backends.variants import ROWS, Variant, variants
 from reactdiff_ros.model.planner import Planner
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling, ordinary
+from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights, find_weights
 
 pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
@@ -92,8 +93,8 @@ def test_the_same_face_as_on_the_cpu(weights, built) -> None:
     for backend in (OnnxRuntimeCpu(weights), Rig(built).open(weights).serving):
         networks = Networks(weights, backend=backend)
         cache = networks.new_cache(2)
-        features = np.random.default_rng(1).standard_normal((2, backend_width(weights))).astype(np.float32)
-        token, new = networks.encode(features, np.ones((2, 8), dtype=np.float32)[:, : streams()], cache)
+        features = np.random.default_rng(1).standard_normal((2, FEATURE_COUNT)).astype(np.float32)
+        token, new = networks.encode(features, np.ones((2, STREAM_COUNT), dtype=np.float32), cache)
         cache.push(new)
         planner = Planner(networks, [1, 2], Sampling(steps=STEPS, candidates=2))
         s = networks.shape
@@ -104,15 +105,6 @@ def test_the_same_face_as_on_the_cpu(weights, built) -> None:
         faces.append(plan.drawn)
     np.testing.assert_allclose(faces[1], faces[0], atol=1e-4)
 
-
-def backend_width(weights: Weights) -> int:
-    return OnnxRuntimeCpu(weights).width("encoder")
-
-
-def streams() -> int:
-    from reactdiff_ros.model.tokens import STREAM_COUNT
-
-    return STREAM_COUNT
 
 
 def test_half_precision_without_a_flag(weights, tmp_path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.model.backends.onnxruntime_backend import SMALL, OnnxRuntimeCpu
+from reactdiff_ros.model.conditions import condition_count
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights
 
@@ -24,7 +25,7 @@ def test_the_same_but_for_rounding(backend: OnnxRuntimeCpu, listeners: int, cand
         rng.normal(size=(listeners, s["speech"], s["width"])).astype(np.float32),
         (rng.random((listeners, s["speech"])) < 0.3).astype(np.float32),
         rng.normal(size=(listeners, s["past"], s["latent"])).astype(np.float32),
-        np.zeros((listeners, backend.width("context", 2)), np.float32),
+        np.zeros((listeners, condition_count(s["max_lead"])), np.float32),
         rng.normal(size=(listeners, candidates, 4, s["latent"])).astype(np.float32),
     )
     quick = networks.sample(*given, steps=8, guidance=guidance, recall=8)

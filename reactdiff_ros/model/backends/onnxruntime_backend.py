@@ -59,10 +59,6 @@ class OnnxRuntimeCpu:
         """See `base.Backend`."""
         return "onnxruntime-cpu"
 
-    def width(self, graph: str, number: int = 0) -> int:
-        """Size of the last axis of an input of a graph."""
-        return int(self._sessions[graph].get_inputs()[number].shape[-1])
-
     def run(self, graph: str, inputs: Mapping[str, FloatArray]) -> list[FloatArray]:
         """See `base.Backend`."""
         if graph not in self._sessions:
@@ -157,7 +153,8 @@ class OnnxRuntimeCuda:
         self._captured: OrderedDict[tuple[Any, ...], _Captured] = OrderedDict()
         self._lock = Lock()  # captured work has one set of buffers
         for graph in GRAPHS:
-            self._sessions[graph] = self._session(weights.graph(graph).read_bytes(), f"{graph}.onnx")
+            if graph not in SELDOM:
+                self._open(graph)
 
     @property
     def name(self) -> str:
@@ -166,6 +163,8 @@ class OnnxRuntimeCuda:
 
     def run(self, graph: str, inputs: Mapping[str, FloatArray]) -> list[FloatArray]:
         """See `base.Backend`."""
+        if graph not in self._sessions:
+            self._open(graph)
         try:
             out: list[FloatArray] = self._sessions[graph].run(None, dict(inputs))
         except Exception as error:
@@ -182,6 +181,9 @@ class OnnxRuntimeCuda:
             raise
         except Exception as error:
             raise failed("ONNX Runtime failed on the GPU", error) from error
+
+    def _open(self, graph: str) -> None:
+        self._sessions[graph] = self._session(self._weights.graph(graph).read_bytes(), f"{graph}.onnx")
 
     def _captured_for(self, job: Stretch) -> _Captured:
         key = (job.schedule, job.guided, *axes_of(job).values())
