@@ -16,6 +16,9 @@ _WATCHED: Final = (
     index("browDownLeft", "browDownRight"),
     index("mouthFrownLeft", "mouthFrownRight"),
 )
+_PLACES: Final = np.array([i for group in _WATCHED for i in group])
+_SIZES: Final = np.array([len(group) for group in _WATCHED])
+_FIRST: Final = np.cumsum(_SIZES) - _SIZES
 _CHANGE: Final = 0.3
 _SURE: Final = 0.3
 _MIN_SLOTS: Final = 2
@@ -51,9 +54,9 @@ class EvidenceWatch:
 
 def _levels(frame: SpeakerFrame, before: tuple[bool, bool, NDArray[np.float64]] | None) -> NDArray[np.float64]:
     """Mean of each watched group, smoothed over two frames so that one bad landmark is no evidence."""
-    sure = np.isfinite(frame.coefficients) & (np.nan_to_num(frame.confidence) >= _SURE)
-    values = np.where(sure, frame.coefficients, 0.0)
-    now = np.array([float(values[list(group)].mean()) for group in _WATCHED])
     if not frame.mesh_present:
-        return now * 0.0 if before is None else before[2]
+        return np.zeros(len(_WATCHED)) if before is None else before[2]
+    values = np.asarray(frame.coefficients, dtype=np.float64)[_PLACES]
+    sure = np.isfinite(values) & (np.asarray(frame.confidence)[_PLACES] >= _SURE)  # false for NaN
+    now: NDArray[np.float64] = np.add.reduceat(np.where(sure, values, 0.0), _FIRST) / _SIZES
     return now if before is None else 0.5 * now + 0.5 * before[2]
