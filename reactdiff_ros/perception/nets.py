@@ -1,9 +1,9 @@
 """MediaPipe's face networks, driven by us: the full-range detector, and the 478-point mesh in a region that we choose.
 
 MediaPipe's ready-made FaceMesh decides by itself which faces it follows and may swap them. Here each followed person
-has an own region, so identities are ours (see `tracking.py`), the detector runs only when asked, and each graph runs
-in the thread that calls it. The networks and the steps inside the graphs are MediaPipe's own (version 0.10.21, CPU,
-XNNPACK).
+has an own region, so identities are ours (see `tracking.py`), and the detector runs only when asked. The mesh runs in
+the thread that calls it, the detector in one thread of its own, so that it can be at work beside the mesh. The networks
+and the steps inside the graphs are MediaPipe's own (version 0.10.21, CPU, XNNPACK).
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ LANDMARKS = 478
 SMALLEST_SIDE_PX = 32
 
 _DETECTOR = """
-input_stream: "image" output_stream: "detections"
-executor { type: "ApplicationThreadExecutor" }
+input_stream: "image" output_stream: "detections" num_threads: 1
 node { calculator: "FaceDetectionFullRangeCpu" input_stream: "IMAGE:image" output_stream: "DETECTIONS:detections" }
 """
 _MESH = """
@@ -143,6 +142,7 @@ class FaceNets:
             ) from error
         self._detector: _Graph | None = None
         self._mesh: _Graph | None = None
+        self._begun: RGB | None = None
 
     def warm_up(self) -> None:
         """Loads both networks by running them on an empty picture."""
@@ -151,13 +151,27 @@ class FaceNets:
             self.detect(empty, 0.5)
             self.mesh(empty, Region(96.0, 96.0, 192.0))
 
-    def detect(self, rgb: RGB, min_score: float) -> list[Detection]:
-        """All faces with at least `min_score` (the net's own threshold is 0.5), best first."""
+    def begin_detection(self, rgb: RGB) -> None:
+        """Starts the detector on a picture and does not wait: `detect` of this very picture does.
+
+        In between the mesh can run on another core. What nobody asks for is forgotten with the next picture.
+        """
         if min(rgb.shape[:2]) < SMALLEST_SIDE_PX:
-            return []
+            return
         if self._detector is None:
             self._detector = _Graph(self._mp, _DETECTOR, "detections", {})
-        packet = self._detector.run(rgb, {})
+        if self._begun is not None:
+            self._detector.result()
+        self._detector.begin(rgb, {})
+        self._begun = rgb
+
+    def detect(self, rgb: RGB, min_score: float) -> list[Detection]:
+        """All faces with at least `min_score` (the net's own threshold is 0.5), best first."""
+        if self._begun is not rgb:
+            self.begin_detection(rgb)
+        if self._begun is not rgb or self._detector is None:  # too small
+            return []
+        packet, self._begun = self._detector.result(), None
         if packet is None:
             return []
         height, width = rgb.shape[:2]
@@ -213,6 +227,11 @@ class _Graph:
 
     def run(self, rgb: RGB, inputs: dict[str, Any]) -> Any | None:
         """Output packet for one picture, None when it is empty or the graph failed on it."""
+        self.begin(rgb, inputs)
+        return self.result()
+
+    def begin(self, rgb: RGB, inputs: dict[str, Any]) -> None:
+        """Hands the graph a picture; to be followed by `result`."""
         self._time += 1
         self._packet = None
         rgb.setflags(write=False)
@@ -221,6 +240,12 @@ class _Graph:
             self._graph.add_packet_to_input_stream(stream="image", packet=image.at(self._time))
             for stream, packet in inputs.items():
                 self._graph.add_packet_to_input_stream(stream=stream, packet=packet.at(self._time))
+        except (RuntimeError, ValueError):
+            self._graph = self._start()
+
+    def result(self) -> Any | None:
+        """Waits for the output packet of the picture that was begun, None as in `run`."""
+        try:
             self._graph.wait_until_idle()
         except (RuntimeError, ValueError):
             self._graph = self._start()

@@ -101,11 +101,14 @@ class Tracker:
         self._watch_scene(stamp_ns, rgb)
         order = sorted(self._tracks, key=lambda t: (t.person_id != first, not t.confirmed, t.person_id))
         followed = order[: self._config.max_faces]
+        due = self._detector_due(stamp_ns, followed)
+        if due and followed:
+            self._nets.begin_detection(rgb)
         for track in self._tracks:
             track.detected, track.points = False, None
         for track in followed:
             self._follow(track, stamp_ns, rgb, track.region)
-        if self._detector_due(stamp_ns, followed):
+        if due or any(track.points is None for track in followed):
             self._detector_ns = stamp_ns
             self._detect(stamp_ns, rgb, followed)
         self._settle(stamp_ns)
@@ -117,9 +120,10 @@ class Tracker:
         self._cut = near and last is not None and float((last[1] * small).mean()) < _SCENE_CUT
 
     def _detector_due(self, stamp_ns: int, followed: list[Track]) -> bool:
+        """Whether it has to run on this picture even if the mesh finds everybody."""
         if self._detector_ns is None or not followed:
             return True
-        if any(t.points is None or not t.confirmed or t.detected_ns < self._detector_ns for t in followed):
+        if any(not t.confirmed or t.detected_ns < self._detector_ns for t in followed):
             return True
         return stamp_ns - self._detector_ns >= to_ns(self._config.detector_interval_s)
 

@@ -105,14 +105,20 @@ class World:
     actors: list[Actor] = field(default_factory=list)
     detections: int = 0
     meshes: int = 0
+    calls: list[str] = field(default_factory=list)
+    """What was asked for, in order."""
     width: int = 640
     height: int = 480
 
     def warm_up(self) -> None:
         pass
 
+    def begin_detection(self, rgb: np.ndarray) -> None:
+        self.calls.append("begin")
+
     def detect(self, rgb: np.ndarray, min_score: float) -> list[Detection]:
         self.detections += 1
+        self.calls.append("detect")
         found = []
         for actor in self.actors:
             region = actor.region()
@@ -124,6 +130,7 @@ class World:
 
     def mesh(self, rgb: np.ndarray, region: Region) -> np.ndarray | None:
         self.meshes += 1
+        self.calls.append("mesh")
         near = [
             a for a in self.actors if a.meshable and np.hypot(a.x - region.x, a.y + 40 - region.y) < region.side / 2
         ]

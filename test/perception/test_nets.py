@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_face import frontal_face, in_picture
 
+from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.errors import MessageError, ReactdiffError
 from reactdiff_ros.perception import nets as module
-from reactdiff_ros.perception.nets import FaceNets, Region, plain_landmarks, region_of_landmarks, to_rgb
+from reactdiff_ros.perception.nets import Detection, FaceNets, Region, plain_landmarks, region_of_landmarks, to_rgb
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +160,42 @@ def test_a_graph_that_broke_is_built_again(nets):
     assert nets.detect(picture, 0.5) == []
     assert nets.detect(picture, 0.5) == []
     assert broken._graph is not None
+
+
+def _boxes(found: list[Detection]) -> list[tuple[float, ...]]:
+    return [(*item.box, item.score) for item in found]
+
+
+@pytest.mark.clips
+def test_a_detection_begun_before_tells_the_same(clips, nets):
+    pictures = [
+        to_rgb(item.bgr, 960)[0] for item in islice(MediaClip(clips("real3dportrait_may_5s.mp4")).pictures(), 2)
+    ]
+    alone = [_boxes(nets.detect(rgb, 0.5)) for rgb in pictures]
+    assert len(alone[0]) == 1
+    assert alone[0] != alone[1]
+    first, second = pictures
+    region = nets.detect(first, 0.5)[0].region
+    points = nets.mesh(first, region)
+    nets.begin_detection(first)
+    assert nets.mesh(first, region).tobytes() == points.tobytes()
+    assert _boxes(nets.detect(first, 0.5)) == alone[0]
+    nets.begin_detection(first)
+    assert _boxes(nets.detect(second, 0.5)) == alone[1], "what nobody asked for is forgotten"
+    nets.begin_detection(first)
+    nets.begin_detection(second)
+    assert _boxes(nets.detect(second, 0.5)) == alone[1]
+    assert _boxes(nets.detect(first, 0.5)) == alone[0]
+
+
+def test_a_detector_that_broke_after_it_was_begun_is_built_again(nets):
+    picture = np.zeros((64, 64, 3), np.uint8)
+    nets.warm_up()
+    nets.begin_detection(picture)
+    nets._detector._graph.close()
+    assert nets.detect(picture, 0.5) == []
+    nets.begin_detection(picture)
+    assert nets.detect(picture, 0.5) == []
 
 
 def test_mediapipe_is_entered_lean_and_stays_usable():

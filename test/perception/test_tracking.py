@@ -241,3 +241,17 @@ def test_no_more_meshes_than_allowed():
     stage.play(0.4)
     assert stage.world.meshes - before <= 2 * 10 + 10
     assert len(stage.perception.persons()) == 5
+
+
+def test_the_detector_works_beside_the_mesh_where_it_is_due_and_only_there():
+    stage = Stage(Actor(320))
+    stage.play(0.4)
+    stage.world.calls.clear()
+    stage.play(1.0)
+    pictures = " ".join(stage.world.calls).replace("begin mesh detect", "both")
+    assert set(pictures.split()) == {"both", "mesh"}
+    assert pictures.split().count("both") == 5
+    stage.world.actors[0].meshable = False
+    stage.world.calls.clear()
+    stage.play(0.04)
+    assert stage.world.calls[:2] == ["mesh", "detect"], "the mesh found nobody: it was not known before"
