@@ -32,6 +32,14 @@ def test_angles_and_rotation_are_inverse(pitch, yaw, roll):
     assert geometry.angles_of(rotation) == pytest.approx((pitch, yaw, roll), abs=1e-9)
 
 
+@given(ANGLE, ANGLE, ANGLE)
+def test_a_face_turned_inside_out_is_not_taken_for_a_mirror(pitch, yaw, roll):
+    points = in_picture(frontal_face(), x=300, y=200, scale=50, pitch=pitch, yaw=yaw, roll=roll)
+    fit = geometry.fit_head(points * (1.0, 1.0, -1.0))
+    assert fit is not None
+    assert np.linalg.det(fit.rotation) == pytest.approx(1.0)
+
+
 def test_signs_are_those_of_the_table():
     nose = np.array([0.0, 0.0, 1.0])
     assert (geometry.rotation_of(0.3, 0, 0) @ nose)[1] < 0, "positive pitch looks down"
