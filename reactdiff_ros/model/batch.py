@@ -97,7 +97,6 @@ class ListenerBatch:
             others = [m for n, m in self._members.items() if n != name and isinstance(m, DiffusionListener)]
             if any(m.networks is not listener.networks for m in others):
                 raise ConfigError("listeners of one batch share their networks", where=name)
-            listener.staging = True
         self.leave(name)
         self._members[name] = listener
 
@@ -120,11 +119,10 @@ class ListenerBatch:
 
     def ask(self, times: Mapping[str, int]) -> Round:
         """What is due for these listeners at their `times` (ns); one whose plan is being drawn is not asked again."""
-        self.settle()
         asked: dict[str, Asked] = {}
         ready: dict[str, Reaction] = {}
         failed: dict[str, Exception] = {}
-        networks = None
+        drawing: dict[str, tuple[DiffusionListener, tuple[int, str]]] = {}
         for name, now_ns in times.items():
             member = self._members.get(name)
             if member is None or name in self._waiting:
@@ -133,12 +131,20 @@ class ListenerBatch:
                 if isinstance(member, DiffusionListener):
                     due = member.due(now_ns)
                     if due is not None:
-                        asked[name], networks = member.ask(*due), member.networks
+                        drawing[name] = member, due
                 else:
                     reaction = member.plan(now_ns)
                     if reaction is not None:
                         ready[name] = reaction
             except Exception as error:  # one listener's trouble is not that of the others
+                failed[name] = error
+        if drawing:
+            self.settle()
+        networks = None
+        for name, (drawer, due) in drawing.items():
+            try:
+                asked[name], networks = drawer.ask(*due), drawer.networks
+            except Exception as error:
                 failed[name] = error
         self._waiting.update(asked)
         return Round(asked, networks, ready, failed)
@@ -186,21 +192,23 @@ class _Stacked(KeyCache):
 
 
 def encode_together(grids: Sequence[SpeakerGrid]) -> None:
-    """Settle what is staged in these grids, in as few calls of the encoder as possible.
+    """Settle what is staged in these grids, in as few calls of the encoder as possible: the oldest slots of all first.
 
     Speakers who came less than some 8 s ago look at fewer frames, which the encoder is told by one mask for all: they
     are encoded with those alone who came at the same time.
     """
-    staged = [(grid, grid.cache.past()) for grid in grids if grid.staged is not None]
+    while waiting := [grid for grid in grids if grid.staged]:
+        _encode_oldest(waiting)
+
+
+def _encode_oldest(grids: Sequence[SpeakerGrid]) -> None:
+    staged = [(grid, grid.cache.past()) for grid in grids]
     staged.sort(key=lambda item: item[1][1].tobytes())
     for _, group in itertools.groupby(staged, key=lambda item: item[1][1].tobytes()):
         alike = list(group)
         for first in range(0, len(alike), MOST):
             part = alike[first : first + MOST]
-            if len(part) == 1:
-                part[0][0].settle()
-                continue
-            rows = [grid.staged for grid, _ in part if grid.staged is not None]
+            rows = [grid.staged[0] for grid, _ in part]
             tokens, new = part[0][0].networks.encode(
                 np.concatenate([row.features for row in rows]),
                 np.concatenate([row.observed for row in rows]),

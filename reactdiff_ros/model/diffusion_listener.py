@@ -90,8 +90,6 @@ class DiffusionListener(PolicyListener):
         config = config or ListenerConfig()
         self._networks = networks or Networks(find_weights(config.model_dir), config.threads)
         self._afforded = (config.steps, config.candidates)
-        self.staging = False
-        """Frames are left to be encoded with those of others, see `batch`."""
         self.timer = timer
         self._compute_s = 0.0
         self._grid = SpeakerGrid(self._networks, keep=self._networks.shape["speech"] + 8)
@@ -150,9 +148,7 @@ class DiffusionListener(PolicyListener):
         return f"{self._networks.backend} {self._networks.name}"
 
     def _observed(self, frame: SpeakerFrame) -> None:
-        self._grid.stage(frame)
-        if not self.staging:
-            self._grid.settle()
+        self._grid.push(frame)
         self._watch.observe(frame, speaks=self._engagement.other_speaks(frame.stamp_ns))
         if self._last_slot is not None:
             since = self._clock.grid.slot(frame.stamp_ns) + 1 - self._last_slot

@@ -18,6 +18,9 @@ HOLD_SLOTS: Final = 8
 DEAD_SLOTS: Final = 25
 """After 1 s without a frame no plan is made, and slots are taken to be as the last one: a machine that is behind would
 else fall ever further behind, for what it could not take in would cost as much as what it could."""
+BACKLOG: Final = 8
+"""Slots that wait to be encoded, at most. One after another, when a plan is to be drawn, they take two thirds of the time
+of frames that each find the processor's caches cold."""
 FORGET_SLOTS: Final = 250
 """After a gap of 10 s the past says nothing any more: start anew instead of stepping through it."""
 
@@ -42,7 +45,10 @@ class Staged:
 
 
 class SpeakerGrid:
-    """Encodes frames as they come. The current slot is encoded again when a second frame falls into it."""
+    """Takes frames as they come and encodes them when their tokens are asked for, the newest of each slot.
+
+    A slot whose token is known is encoded again when another frame falls into it.
+    """
 
     def __init__(self, networks: Networks, keep: int) -> None:
         self.networks, self._keep = networks, keep
@@ -59,23 +65,18 @@ class SpeakerGrid:
         self.cache = self.networks.new_cache()
         """Of the frames before the newest slot."""
         self._new: FloatArray | None = None
-        self.staged: Staged | None = None
-        """The newest slot, while it is not encoded yet."""
+        self.staged: deque[Staged] = deque()
+        """The newest slots, as far as they are not encoded yet, oldest first."""
 
     @property
     def newest(self) -> int | None:
         """Index of the newest slot."""
-        if self.staged is not None:
-            return self.staged.slot
+        if self.staged:
+            return self.staged[-1].slot
         return self.slots[-1].index if self.slots else None
 
     def push(self, frame: SpeakerFrame) -> None:
-        """Take in a frame; within one slot the newest wins."""
-        self.stage(frame)
-        self.settle()
-
-    def stage(self, frame: SpeakerFrame) -> None:
-        """Take in a frame and leave its slot to be encoded by `settle`, or with those of others by `settled`."""
+        """Take in a frame; within one slot the newest wins. It is left to be encoded by `settle`, or with others."""
         slot = self._grid.slot(frame.stamp_ns)
         newest = self.newest
         if newest is not None and slot - newest > FORGET_SLOTS:
@@ -83,8 +84,11 @@ class SpeakerGrid:
             newest = None
         batch = from_frame(frame)
         if newest is not None and slot <= newest:
-            if self.staged is None:
+            if self.staged:
+                self.staged.pop()
+            else:
                 self.slots.pop()
+                self._new = None
             self._batch, self._batch_slot = batch, newest
             self._stage(newest)
             return
@@ -95,14 +99,17 @@ class SpeakerGrid:
 
     def settle(self) -> None:
         """Encode what is staged."""
-        if self.staged is not None:
-            self.settled(*self.networks.encode(self.staged.features, self.staged.observed, self.cache))
+        while self.staged:
+            oldest = self.staged[0]
+            self.settled(*self.networks.encode(oldest.features, oldest.observed, self.cache))
 
     def settled(self, token: FloatArray, new: FloatArray) -> None:
-        """What is staged was encoded: its token (1, D), and what the cache takes (1, layers, 2, heads, dh)."""
-        if self.staged is not None:
-            self.slots.append(Slot(self.staged.slot, token[0]))
-            self._new, self.staged = new, None
+        """The oldest staged slot was encoded: its token (1, D), and what the cache takes (1, layers, 2, heads, dh)."""
+        self.slots.append(Slot(self.staged.popleft().slot, token[0]))
+        if self.staged:
+            self.cache.push(new)
+        else:
+            self._new = new
 
     def advance(self, slot: int) -> None:
         """Fill up to `slot` with what was seen last, or with nothing once that is too old."""
@@ -115,7 +122,6 @@ class SpeakerGrid:
                 self._batch = blank(1)
             self._commit()
             self._stage(index)
-            self.settle()
 
     def tokens(self, end: int, count: int) -> tuple[FloatArray, FloatArray]:
         """Tokens (count, D) of the slots up to and with `end`, and which (count,) are missing (1)."""
@@ -130,9 +136,8 @@ class SpeakerGrid:
 
     def _commit(self) -> None:
         """The newest slot is over: go on from it."""
-        self.settle()
+        self._before = self._after
         if self._new is not None:
-            self._before = self._after
             self.cache.push(self._new)
             self._new = None
 
@@ -147,4 +152,6 @@ class SpeakerGrid:
     def _stage(self, slot: int) -> None:
         self._after = self._before.copy()
         features, observed = self._after.step(self._batch)
-        self.staged = Staged(slot, features, observed)
+        self.staged.append(Staged(slot, features, observed))
+        if len(self.staged) > BACKLOG:
+            self.settle()

@@ -106,7 +106,6 @@ def test_the_same_face_as_on_the_cpu(weights, built) -> None:
     np.testing.assert_allclose(faces[1], faces[0], atol=1e-4)
 
 
-
 def test_half_precision_without_a_flag(weights, tmp_path) -> None:
     machine = Rig(tmp_path / "engines")
     opened = machine.open(weights, precision="fp16")

@@ -123,7 +123,7 @@ def test_the_wait_behind_a_round_of_others_counts(make):
     rounds.batch.observe("r1", second)
     assert rounds.due({"r1": second.stamp_ns + LATENCY}, 1.01) is None
     assert rounds.busy
-    assert rounds.batch.members()[1].grid.staged is None  # encoded meanwhile
+    assert not rounds.batch.members()[1].grid.staged  # encoded meanwhile
     rounds.finished(Done(job, job.round.draw(), 0.02), 1.03)
     later = rounds.due({"r1": second.stamp_ns + LATENCY}, 1.03)
     assert later.due_s == 1.01

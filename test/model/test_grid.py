@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from speaker_frames import START_NS, frame, session
 
-from reactdiff_ros.model.grid import DEAD_SLOTS, FORGET_SLOTS, HOLD_SLOTS, SpeakerGrid
+from reactdiff_ros.model.grid import BACKLOG, DEAD_SLOTS, FORGET_SLOTS, HOLD_SLOTS, SpeakerGrid
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.tokens import blank, from_frame
@@ -25,6 +25,7 @@ def filled(networks, frames):
     grid = SpeakerGrid(networks, keep=64)
     for item in frames:
         grid.push(item)
+    grid.settle()
     return grid
 
 
@@ -59,6 +60,23 @@ def test_gaps_are_held_and_then_unobserved(networks):
     np.testing.assert_allclose(grid.tokens(last + 20, 45)[0], expected, atol=1e-5)
 
 
+def test_whenever_it_is_encoded_the_tokens_are_the_same(networks):
+    """Two frames in some slots, a gap, and settled at once, at times or as late as may be."""
+    frames = [f for f in session(2, smile=0.4, talk=True) if not 20 <= f.stamp_ns // SLOT - FIRST < 25]
+    frames = [f for item in frames for f in (item, replace(item, stamp_ns=item.stamp_ns + SLOT // 3))]
+    tokens = []
+    for every in (1, 3, 1000):
+        grid = SpeakerGrid(networks, keep=64)
+        for i, item in enumerate(frames):
+            grid.push(item)
+            assert len(grid.staged) <= BACKLOG
+            if i % every == 0:
+                grid.settle()
+        tokens.append(grid.tokens(frames[-1].stamp_ns // SLOT, 45)[0])
+    np.testing.assert_array_equal(tokens[1], tokens[0])
+    np.testing.assert_array_equal(tokens[2], tokens[0])
+
+
 def test_slots_before_the_first_are_missing(networks):
     grid = filled(networks, [frame(START_NS)])
     tokens, missing = grid.tokens(FIRST, 4)
@@ -71,6 +89,7 @@ def test_a_long_gap_starts_anew(networks):
     grid = filled(networks, session(1, smile=0.4))
     late = frame(START_NS + (FORGET_SLOTS + 30) * SLOT, 0.2)
     grid.push(late)
+    grid.settle()
     assert len(grid.slots) == 1
     alone = filled(networks, [late])
     np.testing.assert_array_equal(grid.slots[-1].token, alone.slots[-1].token)
@@ -82,10 +101,12 @@ def test_a_gap_costs_no_more_than_a_second_of_frames(networks, monkeypatch):
     encode = networks.encode
     monkeypatch.setattr(networks, "encode", lambda *given: calls.append(1) or encode(*given))
     grid.advance(last + 200)
+    grid.settle()
     assert len(calls) == DEAD_SLOTS
     tokens, missing = grid.tokens(last + 200, 50)
     assert not missing.any()
     assert (tokens == tokens[-1]).all()
     grid.push(frame(START_NS + 300 * SLOT, 0.4))
+    grid.settle()
     assert len(calls) == DEAD_SLOTS + 1
     assert np.abs(grid.slots[-1].token - tokens[-1]).max() > 1e-3
