@@ -19,8 +19,8 @@ DEAD_SLOTS: Final = 25
 """After 1 s without a frame no plan is made, and slots are taken to be as the last one: a machine that is behind would
 else fall ever further behind, for what it could not take in would cost as much as what it could."""
 BACKLOG: Final = 8
-"""Slots that wait to be encoded, at most. One after another, when a plan is to be drawn, they take two thirds of the time
-of frames that each find the processor's caches cold."""
+"""Slots that wait to be encoded, at most. One after another, when a plan is to be drawn, they take two thirds of the
+time of frames that each find the processor's caches cold."""
 FORGET_SLOTS: Final = 250
 """After a gap of 10 s the past says nothing any more: start anew instead of stepping through it."""
 
