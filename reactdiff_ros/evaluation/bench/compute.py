@@ -3,9 +3,10 @@
 One process, the very session of the live graph, paced by the clip's stamps: so that caches and clock rates are those
 of a process that mostly waits. Decoding the clip stands for the camera and is not counted, nor is the face's engine.
 
-- perception: pictures and sound that came within the slot of 40 ms. The detector works beside the mesh, on another core.
-- encoder: what the listener does with the frames of the slot.
-- plans: a plan's time, with that of encoding the frames that waited for it, is spread over the slots until the next one, as it is drawn in a thread of its own.
+- perception: pictures and sound that came within the slot of 40 ms; the detector is beside the mesh, on another core.
+- encoder: what the listener does with the frames of the slot but for encoding them.
+- plans: a plan's time, with that of encoding the frames that waited for it, is spread over the slots until the next
+  one, as it is drawn in a thread of its own.
 - compute: the sum of the three, slot by slot.
 - burst: the same with each plan's whole time in the slot in which it is drawn.
 """
