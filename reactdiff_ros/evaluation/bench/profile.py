@@ -106,11 +106,12 @@ def own_times(root: Frame) -> list[dict[str, Any]]:
     while waiting:
         frame, owner, library = waiting.pop()
         parts = Path(frame.file_path or "").parts
-        if "site-packages" not in parts and PACKAGE in parts:
+        installed = parts[parts.index("site-packages") + 1] if "site-packages" in parts else PACKAGE
+        if installed != PACKAGE:
+            library = installed
+        elif PACKAGE in parts:
             place = "/".join(parts[len(parts) - 1 - parts[::-1].index(PACKAGE) :])
             owner, library = (frame.function, place), "itself"
-        elif "site-packages" in parts:
-            library = parts[parts.index("site-packages") + 1]
         spent[(*owner, library)] += frame.time - sum(child.time for child in frame.children)
         waiting += [(child, owner, library) for child in frame.children]
     whole = max(root.time, 1e-9)

@@ -17,11 +17,14 @@ def frame(function, file, time, *children):
     return SimpleNamespace(function=function, file_path=file, time=time, children=list(children))
 
 
-def test_time_in_libraries_is_told_with_the_function_that_called_them():
-    site = "/home/me/.venv/lib/python3.11/site-packages"
-    run = frame("run", f"{site}/onnxruntime/capi/x.py", 5.0, frame("run", "<built-in>", 4.5))
-    encode = frame("encode", "/home/me/reactdiff_ros/reactdiff_ros/model/runtime.py", 6.0, run)
-    root = frame("_listen", "/home/me/reactdiff_ros/evaluation/bench/profile.py", 10.0, encode)
+SITE = "/home/me/.venv/lib/python3.11/site-packages"
+
+
+@pytest.mark.parametrize("house", ["/home/me/reactdiff_ros", SITE])
+def test_time_in_libraries_is_told_with_the_function_that_called_them(house):
+    run = frame("run", f"{SITE}/onnxruntime/capi/x.py", 5.0, frame("run", "<built-in>", 4.5))
+    encode = frame("encode", f"{house}/reactdiff_ros/model/runtime.py", 6.0, run)
+    root = frame("_listen", f"{house}/reactdiff_ros/evaluation/bench/profile.py", 10.0, encode)
     told = own_times(root)
     assert told[0] == {
         "function": "encode",
