@@ -27,16 +27,13 @@ from reactdiff_ros.demo import demo_clip_path  # noqa: E402
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
 from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, wanted_nodes  # noqa: E402
 
-DOMAIN = 92
 WIDTH, HEIGHT = 480, 360
 OPERATOR_SIZE = (1280, 800)
 GAP = 6
 
 
-def photograph(clip: Path, moments: list[float], policy: str, look: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def photograph(options: LiveOptions, moments: list[float]) -> list[tuple[np.ndarray, np.ndarray]]:
     """(what the camera saw, the face) at each of `moments`, seconds after the first picture."""
-    arguments = {"clip": str(clip.absolute()), "policy": policy, "avatar": look}
-    options = LiveOptions(arguments=arguments, domain=DOMAIN)
     pairs = []
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -72,9 +69,8 @@ def photograph(clip: Path, moments: list[float], policy: str, look: str) -> list
     return pairs
 
 
-def photograph_operator(clip: Path, moment: float, policy: str, output: Path) -> None:
+def photograph_operator(options: LiveOptions, moment: float, output: Path) -> None:
     """The operator's screen, `moment` seconds after all nodes are active."""
-    options = LiveOptions(arguments={"clip": str(clip.absolute()), "policy": policy}, domain=DOMAIN)
     with (
         tempfile.TemporaryDirectory() as folder,
         LiveGraph(options, lambda s: print(s, file=sys.stderr), Path(folder)) as graph,
@@ -90,7 +86,7 @@ def photograph_operator(clip: Path, moment: float, policy: str, output: Path) ->
         while time.monotonic() < end or page.value("document.getElementById('state').dataset.kind") != "ok":
             graph.step(0.05)
         # Where this machine keeps its files is nobody's business.
-        shorter = f"e.textContent = e.textContent.replace('{clip.absolute().parent}/', '')"
+        shorter = f"e.textContent = e.textContent.replace('{Path(options.arguments['clip']).parent}/', '')"
         page.value(f"document.querySelectorAll('#stages span').forEach((e) => {{ {shorter} }})")
         page.screenshot(output)
 
@@ -116,14 +112,17 @@ def main() -> None:
     parser.add_argument("--at", type=float, nargs="+", default=[13.0, 22.0, 29.5, 36.5])
     parser.add_argument("--policy", default="model")
     parser.add_argument("--look", default="soft")
+    parser.add_argument("--domain", type=int, default=92, help="of ROS: nobody else's")
     arguments = parser.parse_args()
     clip, name = arguments.clip or demo_clip_path(), "operator.png" if arguments.operator else "listening.png"
     output = arguments.output or ROOT / "docs" / "images" / name
     output.parent.mkdir(parents=True, exist_ok=True)
+    given = {"clip": str(clip.absolute()), "policy": arguments.policy, "avatar": arguments.look}
+    options = LiveOptions(arguments=given, domain=arguments.domain)
     if arguments.operator:
-        photograph_operator(clip, arguments.at[0], arguments.policy, output)
+        photograph_operator(options, arguments.at[0], output)
         return
-    pairs = photograph(clip, arguments.at, arguments.policy, arguments.look)
+    pairs = photograph(options, arguments.at)
     cv2.imwrite(str(output), composed(pairs), [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
