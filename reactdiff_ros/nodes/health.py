@@ -13,6 +13,8 @@ from ..clock import NS
 
 RATE_WINDOW_NS = NS
 LATENCY_WINDOW_NS = 5 * NS
+NEWS_NS = NS
+"""So long at most a remark of another kind is held back."""
 CLOCK = "clock"
 """Key of what is wrong with the node's own clock."""
 
@@ -115,16 +117,19 @@ class Meter:
 
 
 class Limiter:
-    """Lets a repeated remark through at first and then at most once a period of a steady clock."""
+    """Lets a repeated remark through at first and then at most once a period of a steady clock.
+
+    One of another kind than the last under the same key is news, and held back for less.
+    """
 
     def __init__(self, period_ns: int = 10 * NS) -> None:
         self._period_ns = period_ns
-        self._last: dict[str, int] = {}
+        self._last: dict[str, tuple[int, str]] = {}
 
-    def due(self, key: str, now_ns: int) -> bool:
+    def due(self, key: str, now_ns: int, kind: str = "") -> bool:
         """Whether to say it now."""
-        last = self._last.get(key)
-        if last is not None and now_ns - last < self._period_ns:
+        last_ns, last_kind = self._last.get(key, (None, ""))
+        if last_ns is not None and now_ns - last_ns < (self._period_ns if kind == last_kind else NEWS_NS):
             return False
-        self._last[key] = now_ns
+        self._last[key] = now_ns, kind
         return True

@@ -79,12 +79,12 @@ class TellingNode(LifecycleNode):  # type: ignore[misc]
             self.solved(key)
 
     def dropped(self, topic: str, error: MessageError) -> None:
-        """A message from outside was dropped: counted, and said while it goes on, in words that change every 10 s."""
+        """A message from outside was dropped: counted, and said anew every 10 s and for another reason."""
         self.meter.dropped[topic] += 1
         self.health.note_error(str(error))
         key, now = f"drop {topic}", self.steady_ns()
         self._dropped_ns[key] = now
-        if self._limiter.due(key, now) or key not in self.health:
+        if self._limiter.due(key, now, error.what) or key not in self.health:
             self.problem(key, f"dropped a message of {topic} ({self.meter.dropped[topic]} so far): {error}", Level.WARN)
 
     def failed(self, error: Exception, where: str = "worker") -> None:

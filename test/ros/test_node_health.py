@@ -44,6 +44,13 @@ def test_repeated_remark_is_let_through_once_a_period():
     assert limiter.due("b", 11 * NS)
 
 
+def test_a_remark_of_another_kind_is_held_back_for_less():
+    limiter = Limiter(10 * NS)
+    told = [(0.0, "cut"), (0.1, "cut"), (0.2, "huge"), (1.1, "huge"), (1.2, "cut"), (1.3, "huge"), (2.2, "huge")]
+    assert [limiter.due("a", int(t * NS), kind) for t, kind in told] == [True, False, False, True, False, False, False]
+    assert limiter.due("a", int(11.2 * NS), "huge")
+
+
 @pytest.fixture
 def workshop():
     """A worker whose handler waits until it is let go; what it handled and what failed."""
