@@ -235,7 +235,8 @@ def _kind(draft: Draft) -> tuple[object, ...]:
     """Drafts of one kind go into one call; guidance, which needs two evaluations, is taken by whoever has it alone."""
     strength = guided(draft.conditions, draft.how)
     how = replace(draft.how, hop=1, lead=0, candidates=1)
-    return how, draft.noise.shape[1:], draft.ranks is None, draft.everyone, bool((strength != 1.0).any())
+    choice = draft.ranks is not None and ("among all" if draft.everyone else "of one")
+    return how, draft.noise.shape[1:], choice, bool((strength != 1.0).any())
 
 
 def _parts(members: list[int], drafts: Sequence[Draft]) -> list[list[int]]:

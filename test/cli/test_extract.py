@@ -99,6 +99,7 @@ def test_a_file_holds_what_the_live_path_gives_frame_by_frame(
     grid = SpeakerGrid(FeaturesAsTokens(), keep=1000)  # type: ignore[arg-type]
     for frame in frames:
         grid.push(frame)
+    grid.settle()
     tokens = np.concatenate(featurize(written.speaker), -1)[0]
     np.testing.assert_array_equal([slot.token for slot in grid.slots], tokens)
 

@@ -71,7 +71,7 @@ def test_the_live_listener_fed_frame_by_frame_shows_the_same(networks, random_we
             assert plan.reason == "hop"
             slot = plan.start_ns // SLOT
             assert slot == i + 1
-            live[slot : slot + 16] = plan.coefficients
+            live[slot : slot + len(plan.coefficients)] = plan.coefficients
     how = Sampling(steps=3, guidance=1.5, hop=4, lead=0, smooth=smooth, candidates=candidates)
     told = listener_conditions(listener)
     batch = free_run(

@@ -285,7 +285,7 @@ def test_candidates_of_the_model_are_drawn_while_somebody_subscribes(tmp_path, r
         feed(graph, 3.0)
         assert graph.received["listener/reaction/candidates"]
         newest = graph.received["listener/reaction/candidates"][-1]
-        assert (newest.count, newest.horizon) == (3, 16)
+        assert (newest.count, newest.horizon) == (3, 12)
     finally:
         assert set(graph.close()) == {0}
 

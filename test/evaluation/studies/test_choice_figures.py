@@ -28,9 +28,8 @@ def test_the_choice_changes_neither_variance_nor_smiles(random_weights):
 
 
 def test_a_choice_of_the_dullest_is_found_out(random_weights, monkeypatch):
-    def dullest(self, slot, plans):
-        self.stream, self._since = int(np.argmin(plans[..., 43:45].mean((1, 2)))), slot
-        return self.stream
+    def dullest(plans, ranks):
+        return np.argmin(plans[..., 43:45].mean((2, 3)), axis=1)
 
-    monkeypatch.setattr("reactdiff_ros.model.choice.Choice.choose", dullest)
+    monkeypatch.setattr("reactdiff_ros.model.planner.ranked", dullest)
     assert figures(random_weights)["smile_mean"] < 0.9
