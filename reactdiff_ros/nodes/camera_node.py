@@ -19,6 +19,8 @@ from .runner import run
 
 SILENT_NS = 3 * NS
 POLL_S = 0.1
+END_S = 3.0
+"""A driver that hangs may keep the reader longer: it ends later then, and disturbs nobody."""
 
 
 class CameraNode(ReactdiffNode):
@@ -36,6 +38,7 @@ class CameraNode(ReactdiffNode):
             rate_hz=float(self.values["fps"]),
         )
         self._pictures = self.advertise("camera/image_raw/compressed")
+        self._size = (0, 0)
         self.backend = "opencv"
 
     def start(self) -> None:
@@ -43,21 +46,20 @@ class CameraNode(ReactdiffNode):
         self._stopping = threading.Event()
         self._seen_ns = self.steady_ns()
         self._camera = Camera(self._config, self.now_ns)
-        self._reader = threading.Thread(target=self._read_until_stopped, name="camera", daemon=True)
+        given = (self._camera, self._stopping)
+        self._reader = threading.Thread(target=self._read_until, args=given, name="camera", daemon=True)
         self._reader.start()
 
     def stop(self) -> None:
         """Stop the reader and give the camera back."""
         if getattr(self, "_reader", None) is not None:
             self._stopping.set()
-            self._reader.join(3.0)
+            self._reader.join(END_S)
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
         width, height = self._size
         return f"camera {self.values['device']} gives {width}x{height}" if width else "opens the camera"
-
-    _size = (0, 0)
 
     def observe_health(self) -> None:
         """Say when an open camera gives nothing, or the same picture again and again."""
@@ -70,37 +72,40 @@ class CameraNode(ReactdiffNode):
         again = f"{camera} gives the same picture again and again"
         self.set_problem("frozen", again if frozen and not silent else "", Level.WARN)
 
-    def _read_until_stopped(self) -> None:
+    def _read_until(self, camera: Camera, stopping: threading.Event) -> None:
         due_ns = self.steady_ns()
-        while not self._stopping.is_set():
+        while not stopping.is_set():
             try:
-                if not self._camera.reconnect(self.steady_ns()):
-                    self._stopping.wait(POLL_S)
+                was_open = camera.is_open
+                if not camera.reconnect(self.steady_ns()):
+                    stopping.wait(POLL_S)
                     continue
-                self._publish(self._camera.read())
+                frame = camera.read()
+                if stopping.is_set():
+                    break
+                self._size = self._size if was_open else camera.size
+                self._publish(frame)
                 self.solved("camera", f"camera {self.values['device']} is there")
-                due_ns = self._pace(due_ns)
+                due_ns = self._pace(camera, stopping, due_ns)
             except DeviceError as error:
-                if not self._camera.ended:  # a file begins again at its end
+                if not camera.ended and not stopping.is_set():  # a file begins again at its end
                     self.problem("camera", str(error))
             except Exception as error:
                 self.failed(error, "the camera reader")
-                self._stopping.wait(POLL_S)
-        self._camera.close()
+                stopping.wait(POLL_S)
+        camera.close()
 
-    def _pace(self, due_ns: int) -> int:
+    def _pace(self, camera: Camera, stopping: threading.Event, due_ns: int) -> int:
         """A file gives its pictures at once: wait for the time of the next one."""
-        if self._camera.paced:
+        if camera.paced:
             return self.steady_ns()
-        rate = self._camera.rate_hz or float(self.values["fps"]) or 30.0
+        rate = camera.rate_hz or float(self.values["fps"]) or 30.0
         due_ns = max(due_ns + round(NS / rate), self.steady_ns() - NS)
-        self._stopping.wait(max(0, due_ns - self.steady_ns()) / NS)
+        stopping.wait(max(0, due_ns - self.steady_ns()) / NS)
         return due_ns
 
     def _publish(self, frame: CameraFrame) -> None:
         self._seen_ns = self.steady_ns()
-        if self._size == (0, 0):
-            self._size = self._camera.size
         if frame.jpeg is not None:
             data = frame.jpeg
         elif frame.bgr is not None:

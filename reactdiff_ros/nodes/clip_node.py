@@ -71,20 +71,20 @@ class ClipNode(ReactdiffNode):
     def _play_until_stopped(self) -> None:
         while not self._stopping.is_set() and not self._ended:
             try:
-                self._play()
-                self._ended = not self._stopping.is_set()
+                self._ended = self._play()
                 self.solved("sound")
                 self.solved("picture")
                 if self._ended:
                     self.problem("end", f"{self.values['clip']} has ended: nothing more comes", Level.WARN)
             except ReactdiffError as error:
                 self.problem("clip", str(error))
+                self._stopping.wait(RETRY_S)
             except Exception as error:
                 self.failed(error, "the player")
-            if not self._ended:
                 self._stopping.wait(RETRY_S)
 
-    def _play(self) -> None:
+    def _play(self) -> bool:
+        """Play until the end (true), until stopped, or until simulated time goes back: then it begins anew."""
         name = str(self.values["clip"])
         if not name:
             raise MediaError("no clip is named", where="parameter clip", todo="give the path of a media file")
@@ -102,7 +102,7 @@ class ClipNode(ReactdiffNode):
         while not self._stopping.is_set() and (waiting or not paced.finished):
             elapsed = self._clock_ns() - start_ns
             if elapsed < 0:
-                return  # simulated time went back: play anew on it
+                return False
             origin.follow(self.now_ns() - elapsed)
             for item in paced.due(elapsed):
                 if isinstance(item, ClipPicture):
@@ -115,6 +115,7 @@ class ClipNode(ReactdiffNode):
             self.meter.dropped["camera/image_raw/compressed"] = paced.dropped_pictures
             times = [t for t in (paced.next_due_ns, waiting[0][0] if waiting else None) if t is not None]
             self._wait(min(times, default=0) - (self._clock_ns() - start_ns))
+        return not self._stopping.is_set()
 
     def _clock_ns(self) -> int:
         """What the clip is played by: simulated time where there is, else a clock that never jumps."""

@@ -13,6 +13,8 @@ from .runner import run
 
 POLL_S = 0.1
 CHUNK_S = 0.02
+END_S = 3.0
+"""A sound system that hangs may keep the reader longer: it ends later then, and disturbs nobody."""
 
 
 class MicrophoneNode(ReactdiffNode):
@@ -37,7 +39,8 @@ class MicrophoneNode(ReactdiffNode):
         self._stopping = threading.Event()
         self._heard = threading.Event()
         self._microphone = Microphone(self._config, self.now_ns, on_sound=self._heard.set)
-        self._reader = threading.Thread(target=self._read_until_stopped, name="microphone", daemon=True)
+        given = (self._microphone, self._stopping, self._heard)
+        self._reader = threading.Thread(target=self._read_until, args=given, name="microphone", daemon=True)
         self._reader.start()
 
     def stop(self) -> None:
@@ -45,7 +48,7 @@ class MicrophoneNode(ReactdiffNode):
         if getattr(self, "_reader", None) is not None:
             self._stopping.set()
             self._heard.set()
-            self._reader.join(3.0)
+            self._reader.join(END_S)
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
@@ -58,24 +61,25 @@ class MicrophoneNode(ReactdiffNode):
         """Count what nobody read in time."""
         self.meter.dropped["audio"] = self._microphone.dropped + self._microphone.overflows
 
-    def _read_until_stopped(self) -> None:
-        while not self._stopping.is_set():
+    def _read_until(self, microphone: Microphone, stopping: threading.Event, heard: threading.Event) -> None:
+        while not stopping.is_set():
             try:
-                if not self._microphone.reconnect(self.steady_ns()):
-                    self._stopping.wait(POLL_S)
+                if not microphone.reconnect(self.steady_ns()):
+                    stopping.wait(POLL_S)
                     continue
-                self._heard.wait(POLL_S)
-                self._heard.clear()
-                for sound in self._microphone.read(self.now_ns()):
+                heard.wait(POLL_S)
+                heard.clear()
+                for sound in microphone.read(self.now_ns()):
                     self.publish(self._sounds, convert.audio_message(sound, str(self.values["frame_id"])))
                     self.meter.output(self.steady_ns(), (self.now_ns() - sound.end_ns) / 1e6)
-                    self.solved("microphone", f"{self._microphone.name} is there")
+                    self.solved("microphone", f"{microphone.name} is there")
             except DeviceError as error:
-                self.problem("microphone", str(error))
+                if not stopping.is_set():
+                    self.problem("microphone", str(error))
             except Exception as error:
                 self.failed(error, "the microphone reader")
-                self._stopping.wait(POLL_S)
-        self._microphone.close()
+                stopping.wait(POLL_S)
+        microphone.close()
 
 
 def main() -> int:
