@@ -149,6 +149,11 @@ class RosGraph:
         """Until these nodes say that they are active."""
         self.until(lambda: all(self.state(n) == "active" for n in names), timeout_s, f"{names} active")
 
+    def page(self, process: NodeProcess) -> str:
+        """The address of the page that an avatar_node serves; where its port was taken it has the next free one."""
+        found = self.until(lambda: re.search(r"face at (http://\S+)", process.log), START_S, "the page's address")
+        return str(found[1])
+
     def state(self, name: str) -> str:
         """The lifecycle state that the node's diagnostics tell; empty before the first."""
         status = self.diagnostics.get(name)

@@ -20,14 +20,13 @@ from reactdiff_ros.types import Sound, SpeakerFrame
 pytestmark = pytest.mark.ros
 
 PICTURE, AUDIO, FRAME, MARKER = "camera/image_raw/compressed", "audio", "speaker/frame", "study/marker"
-PORT = 18974
 
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
     graph = RosGraph(tmp_path_factory.mktemp("record"))
     graph.start("reaction_node", policy="mime", seed=11)
-    graph.start("avatar_node", port=PORT)
+    graph.url = graph.page(graph.start("avatar_node", port=18974))
     yield graph
     assert set(graph.close()) == {0}
     assert not [p.name for p in graph.processes if "Traceback" in p.log]
@@ -74,7 +73,7 @@ def listens(graph):
 
 
 def page_says(graph) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/status", timeout=5) as answer:
+    with urllib.request.urlopen(f"{graph.url}api/status", timeout=5) as answer:
         return str(json.load(answer)["graph"].get("recording", ""))
 
 

@@ -21,7 +21,6 @@ from reactdiff_ros.types import SpeakerFrame
 
 pytestmark = pytest.mark.ros
 
-PORT = 18981
 CONDITIONS = {"mirroring": {"policy": "mime", "intensity": 1.37}, "thumb": {"policy": "rules"}}
 SECRET = re.compile(r"\b(mirroring|thumb|mime|rules|1\.37)\b")
 TOPICS = ("listener/status", "listener/reaction", "listener/expression", "/diagnostics")
@@ -81,14 +80,14 @@ def test_nothing_that_the_operator_sees_tells_the_condition(graph, sealed, tmp_p
     seen = everything(graph)
     graph.start("reaction_node")
     graph.start("expression_node")
-    graph.start("avatar_node", port=PORT)
+    url = graph.page(graph.start("avatar_node", port=18981))
     recorder = graph.start("recorder_node", output=tmp_path / "bag", session=session)
     graph.wait_active("reaction_node", "expression_node", "avatar_node", "recorder_node")
-    page = websocket.create_connection(f"ws://127.0.0.1:{PORT}/ws", origin=f"http://127.0.0.1:{PORT}", timeout=5)
+    page = websocket.create_connection(f"{url.replace('http', 'ws', 1)}ws", origin=url.rstrip("/"), timeout=5)
     speak(graph)
     shown = [text for _ in range(200) if isinstance(text := page.recv(), str)]
     page.close()
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/status", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}api/status", timeout=5) as answer:
         status = answer.read().decode()
     processes = subprocess.run(
         ["ps", "-o", "args=", "-p", ",".join(str(p.process.pid) for p in graph.processes)],

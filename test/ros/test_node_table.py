@@ -9,12 +9,12 @@ import json
 import math
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from launch_stand_in import Context, load
 
 from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.errors import ConfigError
@@ -186,40 +186,9 @@ def test_launch_file_imports_the_standard_library_launch_and_launch_ros_only():
     assert imported <= set(sys.stdlib_module_names) | {"launch", "launch_ros"}
 
 
-class Recorder(ModuleType):
-    """A module whose every name is a class that keeps what it was made with, `given` the positional ones."""
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-
-        class Kept(SimpleNamespace):
-            def __init__(self, *args, **kwargs):
-                super().__init__(kind=name, given=args, **kwargs)
-
-            def perform(self, context):
-                return context[self.given[0]]
-
-        return Kept
-
-
 @pytest.fixture
 def launch_file(monkeypatch):
-    names = ("launch", "launch.actions", "launch.substitutions", "launch_ros", "launch_ros.actions")
-    for name in (*names, "launch_ros.parameter_descriptions"):
-        monkeypatch.setitem(sys.modules, name, Recorder(name))
-    spec = importlib.util.spec_from_file_location("listener_launch", LAUNCH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-class Context(dict):
-    """Launch configurations, as the launch file sees them."""
-
-    @property
-    def launch_configurations(self):
-        return self
+    return load(LAUNCH, monkeypatch)
 
 
 def started(launch_file, **arguments):

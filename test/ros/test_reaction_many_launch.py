@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
+from launch_stand_in import Context, load
 
 from reactdiff_ros.nodes.table import load_table
 from reactdiff_ros.resources import share_path
@@ -17,40 +15,9 @@ from reactdiff_ros.resources import share_path
 LAUNCH = Path(__file__).parents[2] / "launch" / "listeners.launch.py"
 
 
-class Kept(ModuleType):
-    """A module whose every name is a class that keeps what it was made with, `given` the positional ones."""
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-
-        class Made(SimpleNamespace):
-            def __init__(self, *args, **kwargs):
-                super().__init__(kind=name, given=args, **kwargs)
-
-            def perform(self, context):
-                return context[self.given[0]]
-
-        return Made
-
-
 @pytest.fixture
 def launch_file(monkeypatch):
-    for name in ("launch", "launch.actions", "launch.substitutions", "launch_ros", "launch_ros.actions"):
-        monkeypatch.setitem(sys.modules, name, Kept(name))
-    monkeypatch.setitem(sys.modules, "launch_ros.parameter_descriptions", Kept("parameters"))
-    spec = importlib.util.spec_from_file_location("listeners_launch", LAUNCH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-class Context(dict):
-    """Launch configurations, as the launch file sees them."""
-
-    @property
-    def launch_configurations(self):
-        return self
+    return load(LAUNCH, monkeypatch)
 
 
 def start(launch_file, **arguments):

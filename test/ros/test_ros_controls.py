@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import signal
 import time
 from collections.abc import Callable
@@ -241,10 +240,9 @@ def test_candidates_are_asked_for_only_while_a_page_shows_them(tmp_path):
 
     graph = RosGraph(tmp_path)
     try:
-        node = graph.start("avatar_node", port=18801)
-        url = graph.until(lambda: (m := re.search(r"face at http://(\S+)", node.log)) and m.group(1), 40.0, "the page")
+        url = graph.page(graph.start("avatar_node", port=18801)).replace("http", "ws", 1)
         publisher = graph.publisher("listener/reaction/candidates")
-        page = websocket.create_connection(f"ws://{url}ws", timeout=5, suppress_origin=True)
+        page = websocket.create_connection(f"{url}ws", timeout=5, suppress_origin=True)
         graph.spin(1.0)
         assert publisher.get_subscription_count() == 0, "nobody looks"
         page.send(json.dumps({"fps": 60, "candidates": True}))

@@ -23,7 +23,7 @@ class Page:
         self.bench = bench
         self.node = bench.graph.start("avatar_node", port=20765)
         bench.graph.wait_active("avatar_node")
-        self.url = bench.graph.until(lambda: re.search(r"http://[\w.]+:\d+/", self.node.log), what="an address")[0]
+        self.url = bench.graph.page(self.node)
         self.token = bench.graph.until(lambda: re.search(r"into its panel: (\S+)", self.node.log), what="a token")[1]
 
     def ask(self, path, body=None, **headers):
