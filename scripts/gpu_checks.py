@@ -69,6 +69,7 @@ class Checks:
         """Do one part and keep what it returns, or its error."""
         if self.left() < 5:
             self.results["missing"].append(f"{name}: no time was left")
+            self.write()
             return
         began = perf_counter()
         try:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import click
 import pytest
+from command_lines import parses
 
 from reactdiff_ros.cli.main import cli
 from reactdiff_ros.nodes.table import load_table
@@ -40,15 +41,7 @@ def commands(program: str) -> list[str]:
 
 @pytest.mark.parametrize("line", commands("reactdiff"))
 def test_commands_parse(line: str) -> None:
-    arguments = shlex.split(line, comments=True)[1:]
-    command: click.Command = cli
-    context = None
-    while isinstance(command, click.Group):
-        name = arguments.pop(0)
-        assert name in command.commands, line
-        context = click.Context(command, parent=context, info_name=command.name)
-        command = command.commands[name]
-    command.make_context(command.name, arguments, parent=context)
+    parses(shlex.split(line, comments=True)[1:])
 
 
 def prose() -> list[str]:

@@ -40,10 +40,3 @@ def test_nothing_of_the_environment_lies_in_the_source_folder() -> None:
     variables = [line.split("=", 1)[1].split(";")[0] for line in ENV.read_text().splitlines() if "_HOME_DIR=" in line]
     assert len(variables) == 1
     assert ROOT not in Path(variables[0].strip("'")).parents
-
-
-@pytest.mark.parametrize("name", ["scripts/setup.sh", "scripts/test.sh", ".ci/run"])
-def test_scripts_parse_and_are_executable(name: str) -> None:
-    path = ROOT / name
-    assert path.stat().st_mode & 0o111
-    subprocess.run(["bash", "-n", str(path)], check=True)

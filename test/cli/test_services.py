@@ -14,11 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from cli_domain import free_domain
+from command_lines import parses
 
-from reactdiff_ros.cli.main import cli
 from reactdiff_ros.cli.output import EXIT_MISSING, EXIT_USAGE
 from reactdiff_ros.cli.service_manager import ServiceManager
 from reactdiff_ros.nodes.live_graph import LOWERING_S
@@ -57,14 +56,6 @@ def started(unit: dict[str, list[str]], folder: Path) -> list[str]:
     env, _, command = script.partition("&& exec ")
     assert shlex.split(env) == [".", str(folder / "env.sh")]
     return shlex.split(command)
-
-
-def parses(words: list[str]) -> None:
-    """Whether a command line of `reactdiff` parses."""
-    command: click.Command = cli
-    while isinstance(command, click.Group):
-        command = command.commands[words.pop(0)]
-    command.make_context(command.name, words)
 
 
 def test_the_unit_of_a_robot_starts_a_command_that_parses(tmp_path: Path) -> None:

@@ -1,0 +1,203 @@
+"""Scripts for developers: every one parses, says what is wrong, and does what its first lines say."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHELL = [*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run", ROOT / "docker" / "entrypoint.sh"]
+
+
+def run(
+    *words: str | Path, cwd: Path = ROOT, timeout_s: float = 120.0, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """What a command said, and its exit status."""
+    return subprocess.run(
+        list(map(str, words)), cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=timeout_s,
+        check=False,
+    )  # fmt: skip
+
+
+def program(path: Path, text: str) -> None:
+    """A stand-in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/bash\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
+def test_it_parses_and_is_executable(path: Path) -> None:
+    assert os.access(path, os.X_OK)
+    shell = path.read_text().splitlines()[0].split("/")[-1].split()[-1]
+    assert run(shell, "-n", path).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["setup.sh", "setup_reachy.sh", "audit.sh"])
+def test_what_it_does_not_know_is_one_sentence(name: str, tmp_path: Path) -> None:
+    for tool in ("pip-audit", "cyclonedx-py"):
+        program(tmp_path / "bin" / tool, "")
+    told = run(
+        ROOT / "scripts" / name, "--wrong", REACTDIFF_HOME_DIR=str(tmp_path), REACTDIFF_AUDIT_TOOLS=str(tmp_path)
+    )
+    assert told.returncode in (1, 2)
+    assert "unknown" in told.stderr
+    assert told.stderr.count("\n") == 1
+
+
+def test_the_list_of_parts_is_of_the_environments_own_python(tmp_path: Path) -> None:
+    program(tmp_path / "bin" / "pip-audit", "")
+    program(tmp_path / "bin" / "cyclonedx-py", 'echo "$@"')
+    told = run(
+        ROOT / "scripts" / "audit.sh", "parts", tmp_path / "sbom.json",
+        REACTDIFF_HOME_DIR="/home/of/it", REACTDIFF_AUDIT_TOOLS=str(tmp_path),
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.split()[-3:] == ["-o", str(tmp_path / "sbom.json"), "/home/of/it/venv/bin/python"]
+
+
+def test_reachys_environment_that_is_ready_is_left_alone(tmp_path: Path) -> None:
+    """Else every `make test` would take minutes."""
+    script = tmp_path / "scripts" / "setup_reachy.sh"
+    script.parent.mkdir()
+    shutil.copy(ROOT / "scripts" / "setup_reachy.sh", script)
+    if run("/usr/bin/python3", "-c", "import sys; sys.exit(sys.version_info < (3, 11))").returncode:
+        pytest.skip("the system's Python is older than 3.11")
+    key = run("sh", "-c", 'printf %s "$PWD" | sha256sum | cut -c1-12', cwd=tmp_path).stdout.strip()
+    version = next(line for line in script.read_text().splitlines() if line.startswith("version=")).split("=")[1]
+    home = tmp_path / key
+    program(home / "reachy" / "bin" / "reachy-mini-daemon", "")
+    (home / "reachy.failed").touch()
+    python = run("/usr/bin/python3", "-VV").stdout.strip()
+    (home / "reachy" / "stamp").write_text(f"{version} mujoco {python}")
+    told = run(script, REACTDIFF_HOME=str(tmp_path))
+    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    assert not (home / "reachy.failed").exists()
+    assert (home / "reachy" / "bin" / "reachy-mini-daemon").exists()
+
+
+@pytest.mark.parametrize(
+    ("real_time", "rest", "typed", "words", "code", "said"),
+    [
+        (0, 0, 0, (), 0, "3 passed"),
+        (0, 5, 0, ("test/ros",), 0, "3 passed"),  # 5: pytest found no test in that half
+        (5, 5, 0, ("test/none",), 1, "FAILED: pytest"),
+        (1, 0, 0, (), 1, "FAILED: pytest"),
+        (0, 1, 0, (), 1, "FAILED: pytest"),
+        (0, 0, 1, (), 1, "FAILED: mypy"),
+        (0, 0, 0, ("-m", "slow"), 0, "pytest begins"),
+        (1, 0, 0, ("-m", "slow"), 1, "FAILED: pytest"),
+    ],
+)
+def test_all_tests_fail_where_one_part_does(
+    tmp_path: Path, real_time: int, rest: int, typed: int, words: tuple[str, ...], code: int, said: str
+) -> None:
+    for name in ("test.sh", "closing_line.py"):
+        (tmp_path / "scripts").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+    tools = tmp_path / "bin"
+    program(tools / "ruff", "")
+    program(tools / "mypy", f"echo checked; exit {typed}")
+    program(
+        tools / "python",
+        f'case "$*" in *pytest*-n*) echo "2 passed in 1.00s"; exit {rest} ;; '
+        f'*pytest*) echo "1 passed in 1.00s"; exit {real_time} ;; *) exec {sys.executable} "$@" ;; esac',
+    )
+    told = run("scripts/test.sh", *words, cwd=tmp_path, PATH=f"{tools}:{os.environ['PATH']}")
+    assert told.returncode == code, told.stdout + told.stderr
+    assert said in told.stdout + told.stderr
+    assert "mypy: checked" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("made", "code", "closing"),
+    [("echo 5 passed in 1.00s", 0, "5 passed in 1.00s"), ("echo 1 failed in 2.00s; exit 1", 2, "1 failed in 2.00s"),
+     ("true", 1, "no test has run")],
+)  # fmt: skip
+def test_a_clean_machine_ends_with_the_closing_line(tmp_path: Path, made: str, code: int, closing: str) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
+    (tmp_path / "Makefile").write_text(f"setup-test:\n\t@true\ntest:\n\t@{made}\n")
+    program(tmp_path / "scripts" / "setup.sh", "exit 1")  # no torch here
+    told = run(tmp_path / ".ci" / "run")
+    assert told.returncode == code, told.stdout
+    assert told.stdout.splitlines()[-1] == closing
+    assert "training tests are skipped" in told.stdout
+
+
+def test_env_sh_takes_an_installed_ros_and_what_was_built(tmp_path: Path) -> None:
+    """The half of it that a machine without /opt/ros never sees."""
+    home, ros = tmp_path / "it's home", tmp_path / "ros"
+    for folder in ("venv/lib/python3.10", "venv/bin", "install/reactdiff_ros/local/lib/python3.10/dist-packages"):
+        (home / folder).mkdir(parents=True)
+    ros.mkdir()
+    (ros / "setup.sh").write_text(
+        "ROS_DISTRO=humble; export ROS_DISTRO; AMENT_PREFIX_PATH=/ros; export AMENT_PREFIX_PATH\n"
+    )
+    written = run(sys.executable, ROOT / "scripts" / "write_env.py", "/root of it", home, ros / "setup.bash")
+    (tmp_path / "env.sh").write_text(written.stdout)
+    names = ("ROS_DISTRO", "REACTDIFF_ROOT", "AMENT_PREFIX_PATH", "PYTHONPATH", "PATH")
+    show = ". ./env.sh; . ./env.sh; " + "; ".join(f'echo "${name}"' for name in names)
+    told = subprocess.run(
+        ["sh", "-euc", show], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    )
+    install = home / "install" / "reactdiff_ros"
+    assert told.stdout.splitlines() == [
+        "humble", "/root of it", f"{install}:/ros",
+        f"{install}/local/lib/python3.10/dist-packages:{home}/venv/lib/python3.10/site-packages",
+        f"{install}/bin:{home}/venv/bin:/usr/bin:/bin",
+    ]  # fmt: skip
+
+
+def test_checks_of_a_gpu_name_what_is_missing_and_overwrite_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed (requirements/train.txt)")
+    output = tmp_path / "results.json"
+    script = (sys.executable, ROOT / "scripts" / "gpu_checks.py", "--minutes", "0", "--output", output)
+    told = run(*script)
+    assert told.returncode == 0, told.stderr
+    results = json.loads(output.read_text())
+    assert results["failures"] == []
+    assert {"backends: no time was left", "auto: no time was left"} <= set(results["missing"])
+    again = run(*script)
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def test_checks_of_a_gpu_compare_what_computes_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed (requirements/train.txt)")
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    gpu_checks = importlib.import_module("gpu_checks")
+    weights = gpu_checks.find_weights("")
+    checks = gpu_checks.Checks(weights, 8.0, tmp_path / "results.json")
+    checks.part("backends", lambda: gpu_checks.backends(checks, weights))
+    cpu, other = (checks.results["backends"]["onnxruntime-cpu"], gpu_checks.OnnxRuntimeCpu(weights))
+    drawn = other.stretch
+    monkeypatch.setattr(other, "stretch", lambda job: drawn(job) + 0.1)
+    same, wrong = gpu_checks.parity(weights, cpu, {"same": cpu, "wrong": other}).values()
+    assert same["within"]
+    assert same["latents"] == same["encoder"] == 0.0
+    assert not wrong["within"]
+    checks.part("broken", lambda: 1 / 0)
+    assert "ZeroDivisionError" in checks.results["failures"][-1]
+
+
+@pytest.mark.browser
+@pytest.mark.real_time
+def test_pictures_of_a_robot_are_of_its_mapping_and_its_preview(tmp_path: Path) -> None:
+    import cv2
+
+    told = run(sys.executable, ROOT / "scripts" / "make_robot_pictures.py", "--folder", tmp_path, "--robot", "ohbot")
+    assert told.returncode == 0, told.stderr
+    mapping, preview = (cv2.imread(str(tmp_path / f"robot_{name}.png")) for name in ("mapping", "preview"))
+    assert mapping.std() > 15
+    assert preview.shape == (800, 1280, 3)
+    assert preview.std() > 15
