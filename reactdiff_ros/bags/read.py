@@ -19,12 +19,12 @@ import numpy as np
 
 from reactdiff_ros.bags import interfaces
 from reactdiff_ros.bags.choice import choose
-from reactdiff_ros.bags.storage import BagFiles, Topic
+from reactdiff_ros.bags.storage import SUFFIXES, BagFiles, Topic, is_bag
 from reactdiff_ros.bags.study import Study, study_of
 from reactdiff_ros.bags.timeline import Timeline, Times, chained, mended, together
 from reactdiff_ros.capture.decode import decode_compressed, decode_image
 from reactdiff_ros.capture.foreign_sound import StampedBytes, sampled_sound
-from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound
+from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, MessageError
 from reactdiff_ros.messages import sound_value
@@ -270,6 +270,18 @@ class BagSource:
             self._faults.setdefault(kind, [0, f"{topic}: {error}"])[0] += 1
         else:
             self._faults.setdefault("", [0, "faults of other kinds"])[0] += 1
+
+
+def open_source(path: Path, picture: str = "", sound: str = "") -> MediaClip | BagSource:
+    """A media file, or a bag with its topics chosen as in `BagSource`.
+
+    Raises:
+        MediaError: it cannot be opened, or holds neither pictures nor sound.
+        ModuleNotFoundError: it is a bag, and `rosbags` is not installed.
+    """
+    if is_bag(path) or path.suffix in SUFFIXES or path.is_dir():
+        return BagSource(path, picture, sound)
+    return MediaClip(path)
 
 
 def _without_order(item: tuple[int, int, int, str, bytes]) -> tuple[int, str, bytes]:

@@ -76,13 +76,13 @@ def study_of(custom_data: Mapping[str, Any]) -> Study | None:
     consent = _json(told.get("consent", ""))
     parameters = _json(told.get("parameters", ""))
     events = _json(told.get("events", ""))
-    seed = told.get("seed", "")
+    seed = _json(told.get("seed", ""))
     return Study(
         session_id=told["session_id"],
         consent=consent if isinstance(consent, bool) else None,
         parameters=parameters if isinstance(parameters, dict) else {},
         weights=told.get("weights", ""),
-        seed=int(seed) if seed.lstrip("-").isdecimal() else None,
+        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
         events=tuple(
             Event(int(e[0]), str(e[1]))
             for e in (events if isinstance(events, list) else [])

@@ -134,8 +134,8 @@ class _Eyes:
         return known
 
     def _perceived(self, path: Path) -> tuple[Track, Source]:
-        from reactdiff_ros.bags.read import BagSource
-        from reactdiff_ros.evaluation.recordings.extraction import extract_source, open_source
+        from reactdiff_ros.bags.read import BagSource, open_source
+        from reactdiff_ros.evaluation.recordings.extraction import extract_source
         from reactdiff_ros.perception import SpeakerPerception
 
         clip = open_source(path, *self._topics)

@@ -19,11 +19,11 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.bags.read import open_source
 from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, ROTATION, SMILE
 from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.evaluation.recordings.extraction import open_source
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener
@@ -169,23 +169,23 @@ def session_of(listener: Listener, perception: Perception, seed: int) -> Listeni
     return ListeningSession(perception, listener, ExpressionEngine(seed=seed))
 
 
-def show(session: ListeningSession, items: Sequence[Item], to_ns: int, seed: int) -> list[ExpressionFrame]:
-    """All faces of a session up to `to_ns`. All inputs are waiting before the first face is asked for."""
+def show(session: ListeningSession, items: Sequence[Item], until_ns: int, seed: int) -> list[ExpressionFrame]:
+    """All faces of a session up to `until_ns`. All inputs are waiting before the first face is asked for."""
     offline = cast(Foresees, session.listener) if foresees(session.listener) else None
-    foreseen = _heard(session.perception, items, to_ns) if offline is not None else []
+    foreseen = _heard(session.perception, items, until_ns) if offline is not None else []
     session.reset(seed)
     if offline is not None:
         offline.foresee(foreseen)
     _push(session, items)
-    return session.advance(to_ns)
+    return session.advance(until_ns)
 
 
-def _heard(perception: Perception, items: Sequence[Item], to_ns: int) -> list[SpeakerFrame]:
-    """What perception tells of all items, also of those after `to_ns`."""
+def _heard(perception: Perception, items: Sequence[Item], until_ns: int) -> list[SpeakerFrame]:
+    """What perception tells of all items, also of those after `until_ns`."""
     session = session_of(make_listener("idle", seed=0), perception, 0)
     session.reset(0)
     _push(session, items)
-    session.advance(max([to_ns, *(end_ns(item) for item in items)]) + AFTER_NS)
+    session.advance(max([until_ns, *(end_ns(item) for item in items)]) + AFTER_NS)
     return list(session.speaker_frames)
 
 

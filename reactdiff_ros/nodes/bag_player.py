@@ -21,7 +21,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
-from reactdiff_ros.bags.interfaces import COMPRESSED
+from reactdiff_ros.bags.interfaces import BOOL, COMPRESSED
 from reactdiff_ros.bags.read import BagSource
 from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS
@@ -121,7 +121,7 @@ class Script:
         self.sound = "audio" if self._source.has_sound else ""
         self._speaking = [
             t.name for t in self._source.files.topics.values()
-            if t.kind == "std_msgs/msg/Bool" and t.name.rpartition("/")[2] == SPEAKING
+            if t.kind == BOOL and t.name.rpartition("/")[2] == SPEAKING
         ]  # fmt: skip
         self.topics = [t for t in (self.picture, self.sound, SPEAKING if self._speaking else "") if t]
 

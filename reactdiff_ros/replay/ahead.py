@@ -11,9 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reactdiff_ros.bags.read import BagSource
-from reactdiff_ros.bags.storage import SUFFIXES, is_bag
-from reactdiff_ros.capture.media import MediaClip
+from reactdiff_ros.bags.read import BagSource, open_source
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.replay.events import merged, told_in
@@ -56,10 +54,8 @@ def open_recording(path: Path, settings: ReplaySettings | None = None) -> Record
         MediaError: it cannot be read, or holds neither pictures nor sound.
         ModuleNotFoundError: it is a bag, and `rosbags` is not installed.
     """
-    if not (is_bag(path) or path.suffix in SUFFIXES or path.is_dir()):
-        return MediaClip(path)
     settings = settings or ReplaySettings()
-    return BagSource(path, settings.picture, settings.sound)
+    return open_source(path, settings.picture, settings.sound)
 
 
 def sensed_here(

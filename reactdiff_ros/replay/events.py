@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from reactdiff_ros.bags.interfaces import CONTROL
+from reactdiff_ros.bags.interfaces import BOOL, CONTROL, GESTURE, POSE
 from reactdiff_ros.bags.read import BagMessage, BagSource
 from reactdiff_ros.bags.timeline import CLOCK_OFF_NS
 from reactdiff_ros.errors import MessageError
@@ -16,10 +16,7 @@ from reactdiff_ros.replay.senses import Event, Recording
 from reactdiff_ros.replay.timeline import Told
 from reactdiff_ros.types import HeadPose
 
-_BOOL: Final = "std_msgs/msg/Bool"
-_GESTURE: Final = "reactdiff_ros/msg/Gesture"
 _SPEAKING: Final = "robot_speaking"
-_POSE: Final = "geometry_msgs/msg/PoseStamped"
 _HEAD: Final = "actuator/head_pose"
 _ON_HEAD: Final = "expression_node.camera_on_head"
 
@@ -34,7 +31,7 @@ def head_topics(recording: Recording, settings: ReplaySettings) -> list[str]:
     study = recording.study
     if study is not None and study.parameters.get(_ON_HEAD) is False:
         return []
-    return [name for name in recording.topics_of(_POSE) if name.endswith(f"/{_HEAD}") or name == _HEAD]
+    return [name for name in recording.topics_of(POSE) if name.endswith(f"/{_HEAD}") or name == _HEAD]
 
 
 def as_recorded(settings: ReplaySettings, recording: Recording) -> ReplaySettings:
@@ -54,9 +51,9 @@ def told_in(recording: Recording, settings: ReplaySettings) -> list[Told]:
         return []
     topics = set()
     if settings.own_voice:
-        topics |= {name for name in recording.topics_of(_BOOL) if name.rpartition("/")[2] == _SPEAKING}
+        topics |= {name for name in recording.topics_of(BOOL) if name.rpartition("/")[2] == _SPEAKING}
     if settings.operator:
-        topics |= {*recording.topics_of(CONTROL), *recording.topics_of(_GESTURE)}
+        topics |= {*recording.topics_of(CONTROL), *recording.topics_of(GESTURE)}
     topics |= {*head_topics(recording, settings)}
     if not topics:
         return []
@@ -72,11 +69,11 @@ def told_in(recording: Recording, settings: ReplaySettings) -> list[Told]:
 
 def _told(message: BagMessage, at_ns: int) -> Told | None:
     try:
-        if message.kind == _BOOL:
+        if message.kind == BOOL:
             return Told(at_ns, speaking=bool(message.message.data))
         if message.kind == CONTROL:
             return Told(at_ns, control=control_value(message.message))
-        if message.kind == _POSE:
+        if message.kind == POSE:
             head = head_pose_value(message.message)
             # The stamp, where it is of the pictures' clock.
             same = abs(head.stamp_ns - at_ns) <= CLOCK_OFF_NS

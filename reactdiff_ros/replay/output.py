@@ -21,7 +21,6 @@ from reactdiff_ros.replay.senses import Recording
 from reactdiff_ros.types import Reaction
 
 _CANDIDATES: Final = "/listener/reaction/candidates"
-_CANDIDATES_TYPE: Final = "reactdiff_ros/msg/ReactionCandidates"
 
 
 class ReplayBag:
@@ -102,7 +101,7 @@ class ReplayBag:
 
     def _candidates(self, plan: Reaction, log_ns: int) -> None:
         if plan.candidates is not None:
-            message = interfaces.empty(_CANDIDATES_TYPE)
+            message = interfaces.empty(interfaces.CANDIDATES)
             fill_candidates(message, plan)
             self._writer.message(_CANDIDATES, log_ns, message)
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import yaml
-
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.nodes.effective import read_parameter_file
 from reactdiff_ros.nodes.robot_parameters import robot_parameters
-from reactdiff_ros.nodes.table import Node, Value, check_parameters, load_table
+from reactdiff_ros.nodes.table import Node, Value, load_table, parameter_entries
 from reactdiff_ros.perception import PerceptionConfig
-from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.session import SessionConfig
 
 NODES: Final = ("perception_node", "reaction_node", "expression_node")
@@ -80,9 +78,9 @@ def settings_as_live(
     for name in given:
         if name not in known:
             raise ConfigError(f"there is no parameter {name}", todo=f"use one of {', '.join(sorted(known))}")
-    files = [list(_walk(robot_parameters(robot) or {}, ""))]
+    files = [list(parameter_entries(robot_parameters(robot) or {}))]
     if params_file is not None:
-        files.append(_entries(params_file))
+        files.append(list(parameter_entries(read_parameter_file(params_file))))
     values = {name: _values(node, files, given) for name, node in nodes.items()}
     reaction = values["reaction_node"]
     seeds = {int(values[name]["seed"]) for name in ("reaction_node", "expression_node")}
@@ -113,21 +111,3 @@ def _configured(config: type[_Config], node: Node, values: Mapping[str, Value]) 
     names = {f.name for f in fields(config)}  # type: ignore[arg-type]
     unset = {p.name for p in node.parameters if p.unset is not None and values[p.name] == p.unset}
     return config(**{n: float("nan") if n in unset else v for n, v in values.items() if n in names})
-
-
-def _entries(path: Path) -> list[tuple[str, dict[str, object]]]:
-    try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError("the parameter file cannot be read", where=str(path), todo=reason) from error
-    check_parameters(content, load_table())
-    return list(_walk(content, ""))
-
-
-def _walk(content: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, object]]]:
-    if "ros__parameters" in content:
-        yield path, content["ros__parameters"] or {}
-    else:
-        for key, value in content.items():
-            yield from _walk(value, f"{path}/{str(key).strip('/')}")

@@ -47,7 +47,6 @@ class Steady:
     def __init__(self) -> None:
         self.strays = 0
         self.jump_s = 0.0
-        self.first_ns: int | None = None
         self.newest_ns: int | None = None
 
     def of(self, events: Iterable[Item]) -> Iterator[Item]:
@@ -58,7 +57,6 @@ class Steady:
             stamp = event.offset_ns
             if _fits(stamp, self.newest_ns):
                 strange = 0
-                self.first_ns = stamp if self.first_ns is None else self.first_ns
                 self.newest_ns = max(stamp, self.newest_ns or stamp)
                 yield event
                 continue

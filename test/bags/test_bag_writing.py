@@ -154,6 +154,10 @@ def test_odd_custom_data_are_no_study_or_a_poor_one():
     odd = {"session_id": "s", "consent": "yes", "parameters": "[1]", "seed": "x", "events": '[["a", 1], 3, [5, "b"]]'}
     study = study_of({f"reactdiff.{k}": v for k, v in odd.items()})
     assert study == Study("s", None, {}, "", None, (Event(5, "b"),))
+    for seed in ("--5", "5-", "true", "5.0", "9" * 5000):
+        told = study_of({"reactdiff.session_id": "s", "reactdiff.seed": seed})
+        assert told is not None
+        assert told.seed is None
 
 
 def test_an_empty_bag_is_written_and_refused(tmp_path):

@@ -133,3 +133,12 @@ def test_info_of_no_bag_is_one_sentence(tmp_path: Path, capfd: Out) -> None:
     told = capfd.readouterr()
     assert told.out == ""
     assert "reactdiff: the bag cannot be read" in told.err
+
+
+def test_a_parameter_file_that_is_none_is_named(tmp_path: Path, capfd: Out) -> None:
+    sound, file = write_wave(tmp_path / "talk.wav"), tmp_path / "mine.yaml"
+    for text in ("junk\n", "a: [\n", "reaction_node: {ros__parameters: {seed: x}}\n"):
+        file.write_text(text)
+        assert main(["bag", "replay", str(sound), "-o", str(tmp_path / "out"), "--params", str(file)]) == 2
+        assert str(file) in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()

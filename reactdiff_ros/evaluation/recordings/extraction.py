@@ -14,8 +14,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.bags.read import BagSource
-from reactdiff_ros.bags.storage import is_bag
+from reactdiff_ros.bags.read import BagSource, open_source
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.datasets.recordings import Extracted
@@ -70,21 +69,6 @@ def perceive(
     session.advance(last_ns + _AFTER_NS)
     frames.extend(session.speaker_frames)
     return frames
-
-
-def open_source(path: Path, picture: str = "", sound: str = "") -> Source:
-    """A media file or a bag.
-
-    Args:
-        path: of it.
-        picture: a bag's topic of the speaker's pictures; "" = found by type, "none" = without.
-        sound: a bag's topic of sound, likewise.
-
-    Raises:
-        MediaError: it cannot be opened, or holds neither pictures nor sound.
-        ModuleNotFoundError: it is a bag, and `rosbags` is not installed.
-    """
-    return BagSource(path, picture, sound) if is_bag(path) else MediaClip(path)
 
 
 def extract_source(
