@@ -186,7 +186,7 @@ class _Outputs:
         from reactdiff_ros.replay.ahead import open_recording
         from reactdiff_ros.replay.events import as_recorded
         from reactdiff_ros.replay.output import ReplayBag
-        from reactdiff_ros.replay.video import FaceReel, refuse
+        from reactdiff_ros.replay.video import FaceReel, prepare
 
         self._recording = open_recording(path, settings)
         settings = as_recorded(settings, self._recording)
@@ -195,7 +195,7 @@ class _Outputs:
         self._path, self._settings, self._video = path, settings, video
         self._reel = FaceReel() if video is not None else None
         if video is not None:
-            refuse(video)
+            prepare(video)
         self._bag = None
         if output is not None:
             self._bag = ReplayBag(output, self._recording, settings, parameters, storage=storage, plans=plans)

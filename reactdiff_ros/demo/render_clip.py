@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -45,9 +45,9 @@ def write_clip(path: Path, frames: Iterable[UINT8], track: voice.Samples) -> Non
     Raises:
         ReactdiffError: the installed PyAV has no H.264 or AAC encoder, or the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.stem + ".part" + path.suffix)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with av.open(str(unfinished), "w", options={"movflags": "faststart"}) as out:
             video = out.add_stream("libx264", rate=script.RATE_HZ)
             video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -66,10 +66,13 @@ def write_clip(path: Path, frames: Iterable[UINT8], track: voice.Samples) -> Non
                 out.mux(audio.encode(sound))
             out.mux(video.encode(None))
             out.mux(audio.encode(None))
+        unfinished.replace(path)
     except (av.FFmpegError, OSError, ValueError) as error:
-        unfinished.unlink(missing_ok=True)
-        raise ReactdiffError("the demo clip cannot be written", where=f"{path}: {error}") from error
-    os.replace(unfinished, path)
+        reason = getattr(error, "strerror", None) or error
+        raise ReactdiffError(f"the demo clip cannot be written ({reason})", where=str(path)) from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 def main(path: str) -> None:

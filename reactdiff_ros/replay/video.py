@@ -11,7 +11,8 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -75,12 +76,25 @@ class FaceReel:
         return self._coefficients
 
 
-def refuse(path: Path) -> None:
-    """Raises MediaError where there is something at `path` already, or it has no name of a video."""
+def prepare(path: Path) -> None:
+    """Before the work: the folder of a video is made, and its name looked at.
+
+    Raises:
+        MediaError: there is something at `path` already, it has no name of a video, or its folder cannot be made.
+    """
     if path.suffix.lower() not in (".mp4", ".mkv", ".mov"):
         raise MediaError("this is no name for a video", where=str(path), todo="write FILE.mp4")
     if path.exists() or path.is_symlink():
         raise MediaError("there is something of this name already", where=str(path), todo="choose another name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: Exception) -> MediaError:
+    reason = getattr(error, "strerror", None) or error
+    return MediaError(f"the video cannot be written ({reason})", where=str(path))
 
 
 def write_video(
@@ -103,22 +117,26 @@ def write_video(
     Raises:
         MediaError: there is such a file, it cannot be written, or there is not one face.
     """
-    refuse(path)
+    prepare(path)
     if not len(reel):
         raise MediaError("there is nothing to show: the replay has not one face", where=str(path))
     unfinished = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with _rendered(reel.coefficients, processes) as faces, av.open(
             str(unfinished), "w", options={"movflags": "faststart"} if path.suffix.lower() != ".mkv" else {}
         ) as out:  # fmt: skip
             count = _Film(out, reel.start_ns, recording.has_sound).shoot(recording, faces, len(reel), told)
-        refuse(path)
+        prepare(path)
         unfinished.rename(path)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"the video cannot be written ({error})", where=str(path)) from error
+        raise _unwritten(path, error) from error
+    except BrokenProcessPool as error:
+        raise MediaError(
+            "a process that draws the faces ended unexpectedly", where=str(path), todo="is there enough memory?"
+        ) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
     return count / RATE_HZ
 
 

@@ -89,3 +89,10 @@ def test_a_clip_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(ReactdiffError, match="cannot be written"):
         write_clip(tmp_path / "out.mp4", wrong_size, np.zeros(882, np.float32))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReactdiffError, match="cannot be written"):
+        write_clip(tmp_path / "file" / "out.mp4", [], np.zeros(882, np.float32))
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaClip
 from reactdiff_ros.coefficients import INDEX, neutral
 from reactdiff_ros.errors import MediaError
+from reactdiff_ros.replay import video
 from reactdiff_ros.replay.replay import Step
-from reactdiff_ros.replay.video import LISTENER_WIDTH, SPEAKER_WIDTH, FaceReel, write_video
+from reactdiff_ros.replay.video import LISTENER_WIDTH, SPEAKER_WIDTH, FaceReel, prepare, write_video
 from reactdiff_ros.types import ExpressionFrame
 
 MS = 1_000_000
@@ -76,3 +78,22 @@ def test_it_can_be_stopped_and_never_overwrites(tmp_path: Path) -> None:
         write_video(path, Flashes(), reel(2), processes=0)
     with pytest.raises(MediaError, match="nothing to show"):
         write_video(tmp_path / "other.mp4", Flashes(), FaceReel(), processes=0)
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "film.mp4", tmp_path / "file" / "deep" / "film.mp4"):
+        with pytest.raises(MediaError, match="the video cannot be written"):
+            prepare(path)
+        with pytest.raises(MediaError, match="the video cannot be written"):
+            write_video(path, Flashes(), reel(2), processes=0)
+
+
+def test_a_process_that_draws_and_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(coefficients: object) -> None:
+        raise BrokenProcessPool("a child process terminated abruptly")
+
+    monkeypatch.setattr(video, "_picture", killed)
+    with pytest.raises(MediaError, match="ended unexpectedly"):
+        write_video(tmp_path / "film.mp4", Flashes(), reel(5), processes=0)
+    assert list(tmp_path.iterdir()) == []
