@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 @contextmanager
@@ -16,9 +18,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     An error, a full disk or a kill at any moment leaves what was there. Its folders are made.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written, or `path` is a folder, a device or the like.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():  # root could put a file in the place of /dev/null
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
     # Of this process alone: two that write the same file do not write into each other's.
     part = path.with_name(f".{path.name[:60]}.{os.getpid()}.part")
     try:
@@ -36,3 +40,17 @@ def write_whole(path: Path, text: str) -> None:
     """Write a text whole or not at all. Raises OSError when it cannot be written; what was there stays."""
     with whole_file(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write NumPy arrays by name as a compressed .npz, whole or not at all. Errors as `write_whole`.
+
+    `numpy.savez` leaves its archive open on a full disk, and Python then prints a trace when it is thrown away.
+    """
+    import numpy as np
+
+    writer: Any = np.lib.format
+    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                writer.write_array(member, np.asanyarray(array), allow_pickle=False)

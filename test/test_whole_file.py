@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from reactdiff_ros.whole_file import whole_file, write_whole
+from reactdiff_ros.whole_file import whole_file, write_arrays, write_whole
 
 KILLED = """
 import os, signal, sys
@@ -20,6 +21,19 @@ with whole_file(Path(sys.argv[1])) as file:
     file.write(b"half")
     file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from reactdiff_ros.whole_file import write_arrays
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+try:
+    write_arrays(Path(sys.argv[1]), {"x": np.random.default_rng(0).random(5000), "y": np.zeros(3)})
+except OSError as error:
+    print(error.strerror)
 """
 
 
@@ -84,3 +98,34 @@ def test_a_long_name_is_no_trouble(tmp_path: Path) -> None:
     path = tmp_path / ("n" * 255)
     write_whole(path, "there")
     assert path.read_text() == "there"
+
+
+def test_what_is_no_plain_file_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(OSError, match="no plain file"):
+            write_whole(tmp_path / name, "x")
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
+def test_arrays_are_those_of_an_npz_and_the_same_bytes_twice(tmp_path: Path) -> None:
+    arrays = {"x": np.arange(6.0).reshape(2, 3), "about": np.array("ü"), "none": np.zeros((0, 2), bool)}
+    write_arrays(tmp_path / "a.npz", arrays)
+    write_arrays(tmp_path / "b.npz", arrays)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
+        assert file.files == list(arrays)
+        for name, values in arrays.items():
+            assert file[name].dtype == values.dtype
+            np.testing.assert_array_equal(file[name], values)
+
+
+def test_arrays_on_a_full_disk_leave_what_was_there_and_say_nothing_more(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    path.write_text("old")
+    run = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("File too large\n", "")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]

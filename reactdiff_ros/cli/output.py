@@ -72,3 +72,16 @@ def tell(sentence: str) -> None:
     """One sentence for the user, on stderr."""
     with suppress(OSError):
         click.echo(f"reactdiff: {sentence}", err=True)
+
+
+@contextmanager
+def writing(what: str, path: object) -> Iterator[None]:
+    """Whatever cannot be written within is a sentence: "`what` cannot be written", with its path and the reason.
+
+    Raises:
+        ReactdiffError: in the place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ReactdiffError(f"{what} cannot be written", where=str(path), todo=error.strerror or str(error)) from error

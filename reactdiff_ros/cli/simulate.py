@@ -71,16 +71,11 @@ def simulate(
 
 
 def _write(made: Dyads, output: Path) -> None:
-    import numpy as np
-
-    from reactdiff_ros.errors import ReactdiffError
+    from reactdiff_ros.cli.output import writing
+    from reactdiff_ros.whole_file import write_arrays
 
     arrays: dict[str, Any] = {f"speaker_{f.name}": getattr(made.speaker, f.name) for f in fields(made.speaker)}
     arrays |= {f"stimulus_{f.name}": getattr(made.stimulus, f.name) for f in fields(made.stimulus)}
     arrays |= {name: getattr(made, name) for name in ("listener", "activity", "controls", "style", "style_given")}
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with output.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-    except OSError as error:
-        raise ReactdiffError("the dyads cannot be written", where=str(output), todo=str(error.strerror)) from error
+    with writing("the dyads", output):
+        write_arrays(output, arrays)

@@ -101,7 +101,7 @@ def checked(values: NDArray[Any], field: str, columns: int, path: Path) -> Float
     """`values` as float32 (T, columns), T > 0.
 
     Raises:
-        DatasetError: another shape or type, or a value that is not finite.
+        DatasetError: another shape or type, or a value that is not finite in float32.
     """
     shape = values.shape
     if values.ndim > 2 and np.prod(shape[1:-1]) == 1:
@@ -110,14 +110,16 @@ def checked(values: NDArray[Any], field: str, columns: int, path: Path) -> Float
         raise DatasetError(f"the {field} has shape {shape} instead of (frames, {columns})", where=str(path))
     if values.dtype.kind not in "fiu":
         raise DatasetError(f"the {field} is not numeric ({values.dtype})", where=str(path))
-    bad = np.argwhere(~np.isfinite(values))
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    bad = np.argwhere(~np.isfinite(single))
     if len(bad):
         frame, column = bad[0]
         raise DatasetError(
             f"the {field} holds {len(bad)} values that are not finite, the first at frame {frame}, column {column}",
             where=str(path),
         )
-    return values.astype(np.float32)
+    return single
 
 
 def load_table(path: Path, field: str, names: Sequence[str]) -> FloatArray:

@@ -27,12 +27,14 @@ from reactdiff_ros.datasets.recording import Recording
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
 from reactdiff_ros.types import FloatArray
-from reactdiff_ros.whole_file import whole_file
+from reactdiff_ros.whole_file import write_arrays
 
 FORMAT: Final = "reactdiff-recording"
 VERSION: Final = 1
 SUFFIX: Final = ".npz"
 _MAY_BE_NAN: Final = {"pause_s"}
+_NUMBERS: Final = "fiu"
+"""Kinds of arrays that a file may hold for a field of numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,7 @@ def save(path: Path, extracted: Extracted) -> None:
     if extracted.listener is not None and extracted.observed is not None:
         arrays.update(listener=extracted.listener, observed=extracted.observed)
     try:
-        with whole_file(path) as file:
-            np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
+        write_arrays(path, {"about": np.array(json.dumps(about)), **arrays})
     except OSError as error:
         raise ReactdiffError("the recording cannot be written", where=str(path), todo=str(error.strerror)) from error
 
@@ -144,12 +145,9 @@ def _speaker(arrays: dict[str, NDArray[Any]], frames: int, path: Path) -> Speake
         name = f"speaker_{f.name}"
         values = arrays.get(name)
         wanted = (frames, *like.shape[1:])
-        if values is None or values.shape != wanted or (values.dtype == bool) != (like.dtype == bool):
-            got = "missing" if values is None else f"{values.shape} of {values.dtype}"
-            raise DatasetError(f"the field {name} is {got} instead of {wanted} of {like.dtype}", where=str(path))
-        if f.name not in _MAY_BE_NAN and not np.isfinite(values).all():
-            raise DatasetError(f"the field {name} holds values that are not finite", where=str(path))
-        columns[f.name] = values.astype(like.dtype)[None]
+        of = "b" if like.dtype == bool else _NUMBERS
+        made = _field(values, name, wanted, like.dtype, path, of=of, may_be_nan=f.name in _MAY_BE_NAN)
+        columns[f.name] = made[None]
     return SpeakerBatch(**columns)
 
 
@@ -160,15 +158,25 @@ def _listener(
     if listener is None and observed is None:
         return None, None
     wide = (frames, COEFFICIENT_COUNT)
-    for name, values in (("listener", listener), ("observed", observed)):
-        if values is None or values.shape != wide:
-            got = "missing" if values is None else str(values.shape)
-            raise DatasetError(f"the field {name} is {got} instead of {wide}", where=str(path))
-    assert listener is not None
-    assert observed is not None
-    if not np.isfinite(listener).all():
-        raise DatasetError("the field listener holds values that are not finite", where=str(path))
-    return listener.astype(np.float32), observed.astype(bool)
+    return (
+        _field(listener, "listener", wide, np.dtype(np.float32), path, of=_NUMBERS),
+        _field(observed, "observed", wide, np.dtype(bool), path, of="b" + _NUMBERS),
+    )
+
+
+def _field(
+    values: NDArray[Any] | None, name: str, shape: tuple[int, ...], kind: np.dtype[Any], path: Path,
+    *, of: str, may_be_nan: bool = False,
+) -> NDArray[Any]:  # fmt: skip
+    """A field as its type. Raises DatasetError: missing, of another shape, of no kind of `of`, or not finite."""
+    if values is None or values.shape != shape or values.dtype.kind not in of:
+        got = "missing" if values is None else f"{values.shape} of {values.dtype}"
+        raise DatasetError(f"the field {name} is {got} instead of {shape} of {kind}", where=str(path))
+    with np.errstate(over="ignore"):
+        made: NDArray[Any] = values.astype(kind)
+    if not (np.isfinite(made) | (np.isnan(made) & may_be_nan)).all():
+        raise DatasetError(f"the field {name} holds values that are not finite", where=str(path))
+    return made
 
 
 def extracted(folder: Path, on_bad: OnBad = None) -> Iterator[tuple[Path, Extracted]]:

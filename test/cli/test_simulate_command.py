@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +53,11 @@ def test_pictures_that_cannot_be_written_are_a_sentence(tmp_path: Path, capfd: p
     (tmp_path / "file").write_text("")
     assert main(["simulate", "--dyads", "2", "--seconds", "4", "--plots", str(tmp_path / "file" / "p")]) == 1
     assert "a picture cannot be written" in capfd.readouterr().err
+
+
+def test_arrays_that_cannot_be_written_are_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "pipe", tmp_path / "file" / "x.npz"):
+        assert main(["simulate", "--dyads", "1", "--seconds", "2", "--output", str(output)]) == 1
+        assert "the dyads cannot be written" in capfd.readouterr().err

@@ -73,6 +73,11 @@ def rewrite(path: Path, **changes: Any) -> None:
         ({"observed": None}, "observed is missing"),
         ({"listener": np.zeros((FRAMES - 1, 58))}, "listener is"),
         ({"listener": np.full((FRAMES, 58), np.inf)}, "listener holds values"),
+        ({"listener": np.full((FRAMES, 58), 1e300)}, "listener holds values"),
+        ({"listener": np.full((FRAMES, 58), "a")}, "listener is .* of <U1"),
+        ({"observed": np.full((FRAMES, 58), "a")}, "observed is .* of <U1"),
+        ({"speaker_pitch_hz": np.full(FRAMES, "a")}, "speaker_pitch_hz is .* of <U1"),
+        ({"speaker_pitch_hz": np.full(FRAMES, 1e300)}, "speaker_pitch_hz holds values"),
         ({"about": np.array("{")}, "about is missing or no JSON"),
         ({"about": np.array("{}")}, "not one that 'reactdiff extract' wrote"),
         (

@@ -14,7 +14,7 @@ import numpy as np
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.runs.work import Made, Part, changed, digest
-from reactdiff_ros.whole_file import whole_file
+from reactdiff_ros.whole_file import write_arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,7 @@ class Keep:
         path = self.path(part)
         about = json.dumps({"settings": part.settings(), "facts": made.facts, "notes": list(made.notes)})
         try:
-            with whole_file(path) as file:
-                np.savez_compressed(file, about=np.array(about), **{f"a_{k}": v for k, v in made.arrays.items()})
+            write_arrays(path, {"about": np.array(about), **{f"a_{k}": v for k, v in made.arrays.items()}})
         except OSError as error:
             raise _unwritten(path, error) from error
 
