@@ -44,7 +44,7 @@ def faults(
     import os
 
     from reactdiff_ros.cli.listen import StopFlag
-    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
+    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell, writing
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.errors import ConfigError, MediaError
     from reactdiff_ros.evaluation.faults.catalogue import chosen
@@ -53,6 +53,7 @@ def faults(
     from reactdiff_ros.evaluation.faults.hardware import on_a_bus
     from reactdiff_ros.evaluation.faults.robot import profile_of
     from reactdiff_ros.nodes.live_graph import LiveOptions, domain_of, wanted_nodes
+    from reactdiff_ros.whole_file import write_whole
 
     try:
         bus = as_list or (bool(robot) and on_a_bus(profile_of(robot)))
@@ -87,12 +88,13 @@ def faults(
     def measured(row: dict[str, Any]) -> None:
         rows.append(row)
         if output is not None:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            new = output.with_name(f".{output.name}.new")
-            new.write_text(dumps(summary(before, rows, clip=clip.name), indent=2) + "\n", encoding="utf-8")
-            new.replace(output)
+            with writing("the figures", output):
+                write_whole(output, dumps(summary(before, rows, clip=clip.name), indent=2) + "\n")
         show(len(rows) / len(wanted))
 
+    if output is not None:
+        with writing("the figures", output):
+            output.parent.mkdir(parents=True, exist_ok=True)
     with json_on_stdout(as_json) as result:
         with progress_bar("faults") as show:
             done = run_faults(options, robot, wanted, tell, measured, lambda: stop.set)

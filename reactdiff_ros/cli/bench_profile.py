@@ -29,10 +29,9 @@ def profile_times(clip: Path | None, seconds: float, output: Path | None, cpu: b
     """
     from time import perf_counter, process_time
 
-    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
+    from reactdiff_ros.cli.output import dumps, json_on_stdout, tell, writing
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.demo import demo_clip_path
-    from reactdiff_ros.errors import ReactdiffError
     from reactdiff_ros.evaluation.bench.profile import plot_profile, profile_clip
     from reactdiff_ros.replay.parameters import settings_as_live
 
@@ -44,12 +43,8 @@ def profile_times(clip: Path | None, seconds: float, output: Path | None, cpu: b
         figures["time"] = "processor" if cpu else "wall"
         if output is not None:
             plot_profile(figures, output.parent / PICTURE)
-            try:
+            with writing("the page", output):
                 output.write_text(profile_page(figures), encoding="utf-8")
-            except OSError as error:
-                raise ReactdiffError(
-                    "the page cannot be written", where=str(output), todo=str(error.strerror)
-                ) from error
             tell(f"wrote {output}")
         result.update(figures)
     if not as_json and output is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +33,12 @@ def record(
     What other benches, other commands and, of model and reference, other machines have written there is kept. The
     reference needs torch and is left out without it.
     """
-    from reactdiff_ros.cli.output import dumps, tell
-    from reactdiff_ros.errors import ReactdiffError
+    from reactdiff_ros.cli.output import dumps, tell, writing
+    from reactdiff_ros.whole_file import write_whole
 
     figures = _known(output)
+    with writing("the figures", output):
+        output.parent.mkdir(parents=True, exist_ok=True)
     if "live" in what:
         figures |= {**_where(), "live": [_live(clip, seconds, runs) for clip in clips or (None,)]}
     if "model" in what:
@@ -47,24 +48,30 @@ def record(
             _keep(figures["reference"], _reference(minutes))
         except ModuleNotFoundError as error:
             tell(f"the reference is left out: {error.name} is not installed (requirements/train.txt)")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(dumps(figures, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ReactdiffError("the figures cannot be written", where=str(output), todo=str(error.strerror)) from error
+    with writing("the figures", output):
+        write_whole(output, dumps(figures, indent=1) + "\n")
     tell(f"wrote {output}")
     return 0
 
 
 def _known(output: Path) -> dict[str, Any]:
-    """What an existing file holds; an empty one otherwise."""
+    """What an existing file holds; an empty one otherwise.
+
+    Raises:
+        ReactdiffError: there is a file, and it holds no figures.
+    """
     from reactdiff_ros.cli.pages import read_figures
     from reactdiff_ros.errors import ReactdiffError
 
     figures: dict[str, Any] = {**_where(), "live": [], "model": [], "reference": [], "other": []}
-    with suppress(ReactdiffError):
-        figures |= read_figures(output)
-    return figures
+    if not output.exists():
+        return figures
+    try:
+        return figures | read_figures(output)
+    except ReactdiffError as error:
+        raise ReactdiffError(
+            "the file that is there holds no figures", where=str(output), todo="move it away, or give another --output"
+        ) from error
 
 
 def _where() -> dict[str, Any]:

@@ -62,6 +62,7 @@ def soak(
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.demo import demo_clip_path
+    from reactdiff_ros.errors import MediaError
     from reactdiff_ros.evaluation.soak.long_run import LongRun
     from reactdiff_ros.evaluation.soak.stream import open_clips
 
@@ -85,6 +86,8 @@ def soak(
             else:
                 _graph(opened[0].path, given, robot, run)
         result.update(_figures(seconds, folder, seed))
+        if not result["parts"]:
+            raise MediaError("there is no journal of a long run", where=str(folder), todo="run it without --judge")
         if output is not None:
             _keep(output, dumps(result, indent=1))
     if not as_json:

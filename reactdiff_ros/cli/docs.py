@@ -131,15 +131,13 @@ def policies(namespace: str, output: Path | None) -> int:
 
 
 def _write(text: str, output: Path | None) -> int:
-    from reactdiff_ros.errors import ReactdiffError
+    from reactdiff_ros.cli.output import writing
 
     if output is None:
         click.echo(text, nl=False)
         return 0
-    try:
+    with writing("the page", output):
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ReactdiffError("the page cannot be written", where=str(output), todo=str(error.strerror)) from error
     click.echo(f"wrote {output}", err=True)
     return 0

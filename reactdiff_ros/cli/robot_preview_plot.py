@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reactdiff_ros.cli.output import writing
 from reactdiff_ros.cli.robot_preview_parts import effects, share
 from reactdiff_ros.coefficients import NAMES
 from reactdiff_ros.errors import ReactdiffError
@@ -29,11 +30,8 @@ def draw_mapping(profile: Profile, path: Path) -> None:
     if kind not in ("png", "svg", "pdf"):
         raise ReactdiffError("a picture of this kind cannot be drawn", where=str(path), todo="use .png, .svg or .pdf")
     figure = _figure(profile)
-    try:
-        with whole_file(path) as file:
-            figure.savefig(file, format=kind)
-    except OSError as error:
-        raise ReactdiffError("the picture cannot be written", where=str(path), todo=str(error.strerror)) from error
+    with writing("the picture", path), whole_file(path) as file:
+        figure.savefig(file, format=kind)
 
 
 def _figure(profile: Profile) -> Any:

@@ -39,7 +39,8 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
     try:
         text = plan.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("the study cannot be read", where=str(plan), todo=str(error)) from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError("the study cannot be read", where=str(plan), todo=str(reason)) from error
     wanted = read_plan(text, str(plan))
     for name, settings in wanted.conditions.items():
         try:
@@ -55,7 +56,11 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
             todo = "a key that is lost opens nothing: move both files away first"
             raise ConfigError("this study is sealed already", where=str(path), todo=todo)
     _write(paths["key"], key, 0o600)
-    _write(paths["sessions"], public, 0o644)
+    try:
+        _write(paths["sessions"], public, 0o644)
+    except ConfigError:  # a key without its sessions is of no use, and in the way of the next try
+        paths["key"].unlink()
+        raise
     note = balance(sessions, wanted)
     with json_on_stdout(as_json) as result:
         result.update(
@@ -178,9 +183,13 @@ def _write(path: Path, content: dict[str, Any], mode: int) -> None:
 
     from reactdiff_ros.errors import ConfigError
 
+    made = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            made = True
             file.write(dumps(content, indent=1) + "\n")
     except OSError as error:
+        if made:
+            path.unlink(missing_ok=True)
         raise ConfigError("the file cannot be written", where=str(path), todo=str(error.strerror)) from error

@@ -129,3 +129,22 @@ def test_a_file_that_cannot_be_written_is_a_sentence(
     output = tmp_path / "file" / "figures.json"
     assert main(["bench", "record", "--what", "model", "--output", str(output)]) == 1
     assert "the figures cannot be written" in capfd.readouterr().err
+
+
+def test_a_file_that_holds_no_figures_is_not_written_over(
+    measured: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "figures.json"
+    output.write_text('{"live": [')
+    assert main(["bench", "record", "--what", "model", "--output", str(output)]) == 1
+    assert "the file that is there holds no figures" in capfd.readouterr().err
+    assert output.read_text() == '{"live": ['
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(model, "bench_model", lambda *_, **__: pytest.fail("it measures"))
+    assert main(["bench", "record", "--what", "model", "--output", str(tmp_path / "file" / "x.json")]) == 1
+    assert "the figures cannot be written" in capfd.readouterr().err

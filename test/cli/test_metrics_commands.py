@@ -92,6 +92,7 @@ def test_bad_files_are_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture
         told = [line for line in capfd.readouterr().err.splitlines() if line.strip()]
         assert len(told) == 1, (name, told)
         assert name in told[0]
+        assert ("it is one array" in told[0]) == (name == "one.npy")
     assert main(["evaluate", "arrays", str(tmp_path / "none.npz")]) == 1
     assert "no such file" in capfd.readouterr().err
 

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,3 +132,26 @@ def test_listen_refuses_what_the_condition_decides(sealed: Path, listened: list[
 def test_listen_refuses_an_unknown_session(sealed: Path, listened: list[str]) -> None:
     assert main(["listen", "--study", str(sealed / "warm.sessions.json"), "session:=p77"]) == 1
     assert not listened
+
+
+def test_a_study_that_cannot_be_written_leaves_neither_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "study.yaml").write_text(PLAN)
+    out = tmp_path / "blind"
+    for fails in ("key", "sessions"):
+
+        def full(path: object, *how: object, mine: str = fails, real: Any = os.open) -> int:
+            return real("/dev/full", os.O_WRONLY) if f".{mine}." in str(path) else int(real(path, *how))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", full)
+            assert main(["study", "seal", str(tmp_path / "study.yaml"), "-o", str(out)]) == 1
+        assert "cannot be written" in capsys.readouterr().err
+        assert list(out.iterdir()) == []
+    assert main(["study", "seal", str(tmp_path / "study.yaml"), "-o", str(out)]) == 0
+
+
+def test_a_study_that_is_not_there_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "seal", str(tmp_path / "none.yaml")]) == 1
+    assert capsys.readouterr().err.strip().endswith("none.yaml): No such file or directory")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -60,3 +61,19 @@ def test_all_faults_are_named_whatever_they_need(capsys):
     assert faults("--list") == 0
     names = capsys.readouterr().out
     assert all(name in names for name in ("network-cut-30", "disk-full", "clock-stopped", "servo-hot", "page-reloaded"))
+
+
+def test_figures_that_cannot_be_written_are_one_sentence(graph, tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    graph["names"] = ["nothing ran"]
+    assert faults("--only", "cpu", "--output", str(tmp_path / "file" / "x.json")) == 1
+    assert "the figures cannot be written" in capsys.readouterr().err
+    assert graph["names"] == ["nothing ran"]
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert faults("--only", "cpu", "--output", str(tmp_path / "x.json")) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

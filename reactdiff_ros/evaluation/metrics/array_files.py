@@ -25,11 +25,12 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         raise ReactdiffError("there is no such file", where=str(path), todo="name an .npz file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ReactdiffError(
-                    "it is one array, not an .npz of several", where=str(path), todo=f"save {', '.join(NAMES)} in it"
-                )
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ReactdiffError(
+                "it is one array, not an .npz of several", where=str(path), todo=f"save {', '.join(NAMES)} in it"
+            )
+        with file:
             missing = [name for name in NAMES if name not in file]
             if missing:
                 raise ReactdiffError(

@@ -99,6 +99,8 @@ def _class_of(text: str) -> Any:
     place, _, name = text.rpartition(":")
     try:
         module = _module_of(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+    except ReactdiffError:
+        raise
     except ModuleNotFoundError as error:
         raise ReactdiffError(
             "the listener's module cannot be imported", where=place,
@@ -116,7 +118,7 @@ def _class_of(text: str) -> Any:
 
 def _module_of(path: Path) -> Any:
     if not path.is_file():
-        raise ReactdiffError("the listener's file is not there", where=str(path))
+        raise ReactdiffError("the listener's file is not there", where=str(path), todo="check the path")
     name = f"_listener_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

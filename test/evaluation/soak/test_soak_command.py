@@ -51,3 +51,10 @@ def test_a_clip_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
     assert "there is no such media file" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "f").exists()
+
+
+def test_a_folder_without_journals_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "soak.json"
+    assert main(["bench", "soak", "--judge", "--folder", str(tmp_path / "none"), "--output", str(output)]) == 1
+    assert "there is no journal of a long run" in capsys.readouterr().err
+    assert not output.exists()
