@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import grp
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -173,7 +174,8 @@ def robot_findings(robot: str, profile: Profile, calibration: str) -> Iterator[F
         complete = False
         shown = ", ".join(missing[:4]) + (" ..." if len(missing) > 4 else "")
         sentence = f"{profile.name}: no calibration of {shown} in {path}: these joints are not armed"
-        yield Finding("robot", ERROR, sentence, f"reactdiff robot calibrate {robot}")
+        elsewhere = f" --output {shlex.quote(str(path))}" if calibration else ""
+        yield Finding("robot", ERROR, sentence, f"reactdiff robot calibrate {robot}{elsewhere}")
     if complete:
         yield Finding("robot", OK, f"{profile.name}, {len(profile.joints)} joints")
 

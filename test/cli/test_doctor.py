@@ -274,8 +274,11 @@ def test_a_robot_needs_its_ports_and_its_calibration(tmp_path: Path, monkeypatch
     joints = dict.fromkeys(calibrated_joints(profile), Calibration(1, 0, 0, 1000, 2000))
     save_calibration(calibration_path(profile.name), joints)
     assert levels(doctor_devices.robot_findings("mine", profile, "")) == [OK]
-    save_calibration(tmp_path / "other.json", dict(list(joints.items())[1:]))
-    assert levels(doctor_devices.robot_findings("mine", profile, str(tmp_path / "other.json"))) == [ERROR]
+    other = tmp_path / "other robot.json"
+    save_calibration(other, dict(list(joints.items())[1:]))
+    (lacking,) = doctor_devices.robot_findings("mine", profile, str(other))
+    assert lacking.level == ERROR
+    assert lacking.todo == f"reactdiff robot calibrate mine --output '{other}'"  # where the actuator looks for it
 
 
 def test_the_robot_of_the_labs_settings_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
