@@ -183,7 +183,7 @@ def message_of(topic: str) -> Any:
     if topic == FRAMES:
         return SpeakerFrame()
     if topic == PLANS:
-        return Reaction(coefficients=[0.0] * (16 * 58))
+        return Reaction(coefficients=[0.0] * (12 * 58))
     if topic == SOUND:
         return AudioChunk(sample_rate=48000, channels=1, samples=[0] * 960)
     items = MediaClip(demo_clip_path()).pictures_and_sound()
