@@ -25,7 +25,8 @@ class Link:
     Args:
         urls: websockets by name, all to be open at once.
         on_open: called on the thread with each websocket's name when it opened; returns a message to begin with.
-        on_message: called on the thread with the name and every JSON object that comes; other messages are counted.
+        on_message: called on the thread with the name and every JSON object that comes; other messages, and those that
+            it raises for, are counted.
     """
 
     def __init__(
@@ -158,7 +159,11 @@ class Link:
         if not isinstance(value, dict):
             self.malformed += 1
             return
-        self._on_message(name, value)
+        try:
+            self._on_message(name, value)
+        except Exception:  # whatever the other side says, the line is held
+            self.malformed += 1
+            return
         with self._changed:
             self._changed.notify_all()
 

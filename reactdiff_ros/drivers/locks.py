@@ -25,7 +25,7 @@ class DeviceLock:
     """The lock of one device; the file has the process id in ten columns, then program and user.
 
     Raises:
-        DeviceError: another process has it; the sentence names it.
+        DeviceError: another process has it, which the sentence names; or the lock's file cannot be written.
     """
 
     def __init__(self, device: str, folder: Path | None = None) -> None:
@@ -66,8 +66,13 @@ class DeviceLock:
         if pid is not None and pid != os.getpid() and _alive(pid):
             os.close(fd)
             raise _busy(device, holder)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid():>10}\n{Path(sys.argv[0]).name or 'python'} {_user()}\n".encode(), 0)
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid():>10}\n{Path(sys.argv[0]).name or 'python'} {_user()}\n".encode(), 0)
+        except OSError as error:
+            os.close(fd)
+            todo = error.strerror or str(error)
+            raise DeviceError(f"the lock of {device} cannot be made", where=str(self.path), todo=todo) from error
         self._fd = fd
         return True
 

@@ -72,7 +72,11 @@ class SerialPort:
         with suppress(*ERRORS, NotImplementedError):
             self._serial.set_low_latency_mode(True)
         self._fd = self._serial.fileno()
-        self.clearPort()
+        try:
+            self.clearPort()
+        except PortGoneError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give the port and its lock back; harmless when done twice."""

@@ -126,3 +126,28 @@ def test_what_came_in_time_is_taken_by_a_program_that_had_to_wait_itself(tmp_pat
         assert line.isPacketTimeout()
         assert line.read(1, 0.03) == b""
         line.close()
+
+
+def test_a_port_that_goes_while_it_is_opened_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Wire(MaestroBoard(), port(tmp_path), CLOCK):
+        with monkeypatch.context() as patch:
+            patch.setattr("serial.Serial.reset_input_buffer", _gone)
+            with pytest.raises(DeviceError, match="stopped working"):
+                opened(tmp_path)
+        assert list(tmp_path.glob("LCK*")) == []
+        opened(tmp_path).close()
+
+
+def _gone(_port: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_full_disk_is_no_lock_and_holds_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(DeviceError, match=r"cannot be made .*No space left"):
+            DeviceLock("/dev/ttyX", tmp_path)
+    DeviceLock("/dev/ttyX", tmp_path).release()

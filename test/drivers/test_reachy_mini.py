@@ -188,3 +188,12 @@ def test_states_that_are_none_are_left_out(state):
     from reactdiff_ros.drivers.reachy_mini import _positions
 
     assert _positions(state) == {}
+
+
+def test_a_number_that_is_too_large_ends_nothing(robot, driver):
+    settle(driver, lambda: driver.reading("head_pitch") is not None)
+    robot.pose["pitch"] = 10**400
+    settle(driver, lambda: driver.reading("head_pitch") is None)
+    robot.pose["pitch"] = 0.2
+    settle(driver, lambda: driver.reading("head_pitch") is not None)
+    assert driver.reading("head_pitch").position == pytest.approx(0.2)
