@@ -66,7 +66,7 @@ class Actuation:
         self._last_s: float | None = None
         self._waited_s = 0.0
         self._stalls = 0
-        self.state: Status = self._status(clock(), self._follower.tick(clock(), None, math.inf), None)
+        self.state: Status = self._status(clock(), self._follower.tick(clock(), None, math.inf))
 
     # From any thread.
 
@@ -111,14 +111,15 @@ class Actuation:
             # Asking the hardware takes its time, in which nothing moves: that is no stall.
             now_s = self._last_s = self._clock()
         face = self._face
+        # A face may have come since the tick began.
+        age_s = math.inf if face is None else max(now_s - face.received_s, 0.0)
         self._find_faults()
-        age_s = math.inf if face is None else now_s - face.received_s
         commands = self._follower.tick(
             now_s - self._waited_s, None if face is None else face.coefficients, age_s, self.hardware.measured()
         )
         if self._preparation is None:
             self._apply(commands)
-        self.state = self._status(now_s, commands, face)
+        self.state = self._status(now_s, commands, face, age_s)
         return self.state
 
     def look(self, budget_s: float) -> None:
@@ -324,7 +325,7 @@ class Actuation:
                 found.append(outside(name, joint, value))
         return tuple(found)
 
-    def _status(self, now_s: float, commands: Commands, face: Face | None) -> Status:
+    def _status(self, now_s: float, commands: Commands, face: Face | None = None, age_s: float = math.inf) -> Status:
         fresh = face is not None and face is not self._used
         self._used = face
         waited_s = latency_s = math.nan
@@ -341,7 +342,7 @@ class Actuation:
             measured=self.hardware.measured(),
             faults=self.hardware.faults(),
             obstacles=self._all_obstacles() if state == "disarmed" else (),
-            input_age_s=math.inf if face is None else now_s - face.received_s,
+            input_age_s=age_s,
             latency_s=latency_s,
             waited_s=waited_s,
             stalls=self._stalls,

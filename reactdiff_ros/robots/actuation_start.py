@@ -75,9 +75,7 @@ class Preparation:
             if reading is not None and reading.position is not None:
                 self._held[joint] = reading.position
                 return
-            self.broken[joint] = "it does not say where it is"
-            self._hardware.release(joint)
         elif fault.kind in REFUSING:
             raise ArmingError(in_one_sentence({joint: fault.text}))
-        else:
-            self.broken[joint] = fault.text
+        self.broken[joint] = "it does not say where it is" if fault is None else fault.text
+        self._hardware.release(joint)  # it may have got its torque, and not said so

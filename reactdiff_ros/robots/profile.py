@@ -190,7 +190,7 @@ class Profile(Strict):
     camera: Camera
     head: Head | None = None
     drivers: Annotated[dict[Name, AnyDriver], Field(min_length=1)]
-    signals: dict[str, Signal] = Field(default_factory=dict)
+    signals: Annotated[dict[str, Signal], Field(max_length=200)] = Field(default_factory=dict)
     joints: Annotated[dict[Name, Joint], Field(min_length=1, max_length=200)]
     rules: tuple[Rule, ...] = ()
 

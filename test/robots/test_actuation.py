@@ -365,3 +365,35 @@ def test_latency_is_told_once_for_each_face(tmp_path):
     status = head.actuation.tick(head.clock.now_s)
     assert status.latency_s == pytest.approx(0.006, abs=0.002)
     assert math.isnan(head.actuation.tick(head.clock.now_s).latency_s)
+
+
+def test_a_face_that_comes_while_a_tick_has_begun_is_a_new_one(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    now_s = head.clock.now_s
+    head.actuation.take(Face(np.zeros(58), now_s + 0.002, 0.001))
+    status = head.actuation.tick(now_s)
+    assert status.state == "following"
+    assert math.isnan(status.commands.return_began_s)
+    assert status.input_age_s == 0.0
+
+
+def test_a_servo_that_got_torque_and_did_not_say_so_is_let_go(tmp_path):
+    head = Head(tmp_path)
+    head.run(1.5)
+    jaw = head.bus.servos[1]
+    heard = head.bus.receive
+
+    def mute_once_it_has_torque(data: bytes, now_s: float) -> bytes:
+        said = heard(data, now_s)
+        if jaw.table[40] and not jaw.failing.mute:
+            jaw.failing.mute = True
+            return b""
+        return said
+
+    head.bus.receive = mute_once_it_has_torque
+    request = head.ask("enable")
+    assert request.granted
+    assert "without jaw" in request.answer
+    assert head.torque(2)
+    assert not head.torque(1)

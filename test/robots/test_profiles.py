@@ -210,3 +210,9 @@ def test_no_damage_crashes_the_reader(data: st.DataObject) -> None:
         except ReactdiffError as error:
             sentence = str(error)
         assert "\n" not in sentence
+
+
+def test_signals_of_signals_without_end_are_one_sentence(tmp_path: Path) -> None:
+    chain = "".join(f"  s{i}: {{sum: {{s{i + 1}: 1}}}}\n" for i in range(2000))
+    with pytest.raises(ProfileError, match=r"signals: must have at most"):
+        small_profile(tmp_path, "  gaze: {sum:", f"{chain}  s2000: {{sum: {{jawOpen: 1}}}}\n  gaze: {{sum:")
