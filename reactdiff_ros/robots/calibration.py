@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,7 @@ from typing import Any, Final
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.robots.profile import Profile
 from reactdiff_ros.settings import format_problem
+from reactdiff_ros.whole_file import whole_file, write_whole
 
 FORMAT: Final = 1
 BY_DRIVER: Final = frozenset({"feetech", "dynamixel", "maestro", "pca9685", "ohbot"})
@@ -125,22 +125,15 @@ def save_calibration(path: Path, calibrations: Mapping[str, Calibration]) -> Pat
     Raises:
         ReactdiffError: it cannot be written; the old file is as it was.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    backup: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            json.dump({joint: asdict(found) for joint, found in calibrations.items()}, file, indent=4)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
         backup = _back_up(path)
-        part.replace(path)
+        write_whole(path, json.dumps({joint: asdict(found) for joint, found in calibrations.items()}, indent=4) + "\n")
     except OSError as error:
+        if backup is not None:
+            backup.unlink(missing_ok=True)
         todo = error.strerror or str(error)
         raise ReactdiffError("the calibration cannot be saved", where=str(path), todo=todo) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     return backup
 
 
@@ -158,6 +151,7 @@ def _back_up(path: Path) -> Path | None:
             # A file system without links.
             if backup.exists():
                 continue
-            backup.write_bytes(path.read_bytes())
+            with whole_file(backup) as file:
+                file.write(path.read_bytes())
         return backup
     raise OSError(f"there are {MAX_BACKUPS} backups of it already")

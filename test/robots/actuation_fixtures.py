@@ -24,9 +24,7 @@ from reactdiff_ros.robots.calibration import Calibration
 from reactdiff_ros.robots.profile import load_profile
 
 TICK_S = 0.02
-PROFILE = SMALL.replace("{type: pca9685}", "{type: maestro, timeout_s: 0.5}").replace(
-    "jaw:\n    unit", "jaw:\n    unit", 1
-)
+PROFILE = SMALL.replace("{type: pca9685}", "{type: maestro, timeout_s: 0.5}")
 BOARD, BUS = ("eye", "lid"), ("jaw", "neck")
 
 
