@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import DeviceError
 
 
 class Backoff:
@@ -16,7 +15,7 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """The device is there: the next failure may be retried at once."""
+        """The device gives what it is for: when it is lost, it may be tried at once."""
         self._wait_ns = 0
         self._next_ns: int | None = None
 
@@ -24,25 +23,21 @@ class Backoff:
         """True when it is time to try (also after a backward jump of the clock)."""
         return self._next_ns is None or not self._next_ns - self._wait_ns <= now_ns < self._next_ns
 
-    def failed(self, now_ns: int) -> None:
-        """An attempt failed at `now_ns`."""
+    def tried(self, now_ns: int) -> None:
+        """An attempt was made at `now_ns`: until `reset`, the next one waits longer."""
         self._wait_ns = min(max(2 * self._wait_ns, self._first_ns), self._longest_ns)
         self._next_ns = now_ns + self._wait_ns
 
     def attempt(self, now_ns: int, open_device: Callable[[], None]) -> bool:
-        """Call `open_device` if it is time to.
+        """Call `open_device` if it is time to; what it raises is raised.
+
+        One that was opened counts as tried, too: it may give nothing, and be lost again at once.
 
         Returns:
             True if it was opened; False if it is not time to try yet.
-
-        Raises:
-            DeviceError: it was tried and failed; the next attempt waits longer.
         """
         if not self.due(now_ns):
             return False
-        try:
-            open_device()
-        except DeviceError:
-            self.failed(now_ns)
-            raise
+        self.tried(now_ns)
+        open_device()
         return True

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import cv2
 import numpy as np
 import pytest
@@ -173,6 +175,19 @@ def test_gone_and_back() -> None:
     assert cam.reconnect(now_ns)
 
 
+def test_a_camera_that_opens_and_gives_nothing_is_not_opened_again_and_again() -> None:
+    cam = camera(FakeCapture([bgr()]), *[FakeCapture([]) for _ in range(9)])
+    cam.open()
+    cam.read()
+    tried_s = []
+    for hundredth in range(1000):
+        with contextlib.suppress(DeviceError):
+            if not cam.is_open and cam.reconnect(hundredth * NS // 100):
+                tried_s.append(hundredth / 100)
+            cam.read()
+    assert tried_s == [0.01, 0.51, 1.51, 3.51, 7.51]
+
+
 def test_device_that_opens_but_is_busy() -> None:
     device = FakeCapture([], opened=False)
     with pytest.raises(DeviceError, match="cannot be opened"):
@@ -197,13 +212,13 @@ def test_backoff_doubles_up_to_its_longest_and_survives_a_clock_that_jumps_back(
     now_ns, waits = 0, []
     for _ in range(6):
         assert backoff.due(now_ns)
-        backoff.failed(now_ns)
+        backoff.tried(now_ns)
         start_ns = now_ns
         while not backoff.due(now_ns):
             now_ns += NS // 10
         waits.append((now_ns - start_ns) / NS)
     assert waits == [0.5, 1, 2, 4, 4, 4]
-    backoff.failed(now_ns)
+    backoff.tried(now_ns)
     assert backoff.due(now_ns - 100 * NS)
     backoff.reset()
     assert backoff.due(now_ns)
