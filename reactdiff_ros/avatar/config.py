@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from reactdiff_ros.errors import ConfigError
 
 LOOKS = ("soft", "paper", "night", "robot")
-_HOST = re.compile(r"[A-Za-z0-9._:\-]{1,253}")
+_HOST = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_:\-]{1,63}\.)*[A-Za-z0-9_:\-]{1,63}\.?")
+"""Parts of 1 to 63 characters: of others no address can be made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ DEFAULTS: Final[dict[str, tuple[str, int]]] = {
 }
 """Host and port of each kind: the standard ports of VMC and Live Link, one of our own for the websocket."""
 VMC_NAMES: Final = ("arkit", "perfect_sync")
-_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._\-]{0,252})|::|[0-9A-Fa-f:]{2,45}")
+_LABEL: Final = r"[A-Za-z0-9_\-]{1,63}"
+_HOST: Final = re.compile(rf"(?=[A-Za-z0-9].{{0,252}}\Z)(?:{_LABEL}\.)*{_LABEL}\.?|[0-9A-Fa-f:]{{2,45}}")
 _FORM: Final = re.compile(r"(?P<kind>[a-z_]+)(?:@(?:\[(?P<six>[^\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>.*))?)?")
 _TODO: Final = "write vmc, live_link, arkit or topic, with @HOST or @HOST:PORT where it is another machine"
 

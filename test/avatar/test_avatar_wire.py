@@ -184,6 +184,8 @@ def test_who_may_talk_to_the_page(bound: str, host: str | None, origin: str | No
     "bad",
     [
         {"host": "http://x"},
+        {"host": "robot..lab"},
+        {"host": "x" * 64 + ".lab"},
         {"port": -1},
         {"port": 65536},
         {"port_tries": 0},
@@ -191,6 +193,7 @@ def test_who_may_talk_to_the_page(bound: str, host: str | None, origin: str | No
         {"max_clients": 0},
         {"stale_s": float("nan")},
         {"extra_hosts": ("a b",)},
+        {"extra_hosts": (".lab",)},
     ],
 )
 def test_a_bad_setting_is_one_sentence(bad: dict[str, object]) -> None:

@@ -28,6 +28,7 @@ def test_no_output(text):
         ("arkit@0.0.0.0:9001", Target("arkit", "0.0.0.0", 9001)),
         ("vmc@[::1]:40000", Target("vmc", "::1", 40000)),
         ("vmc@[::1]", Target("vmc", "::1", 39539)),
+        ("vmc@studio.example.org.", Target("vmc", "studio.example.org.", 39539)),
     ],
 )
 def test_named_targets(text, target):
@@ -38,7 +39,8 @@ def test_named_targets(text, target):
 @pytest.mark.parametrize(
     "text",
     ["vcm", "vmc@", "vmc@:39539", "vmc@host:0", "vmc@host:65536", "vmc@host:port", "vmc@::1", "vmc@a b", "topic@host",
-     "vmc,,live_link", "vmc,vmc", "vmc@[host]", "vmc:39539", "vmc@host:", "@host", "vmc@host@host"],
+     "vmc,,live_link", "vmc,vmc", "vmc@[host]", "vmc:39539", "vmc@host:", "@host", "vmc@host@host",
+     "vmc@studio..local", "vmc@" + "x" * 64, "vmc@" + "studio." * 40],
 )  # fmt: skip
 def test_what_is_no_output_is_said_in_one_sentence(text):
     with pytest.raises(ConfigError) as caught:
