@@ -72,6 +72,7 @@ class SpeakerPerception:
         self._picture_ns: int | None = None
         self._slot: int | None = None
         self._robot_until_ns: int | None = None
+        self._robot_speaks = False
 
     def warm_up(self) -> None:
         """Loads the voice activity network now, so that the first sound is not late. The face networks are loaded.
@@ -100,6 +101,7 @@ class SpeakerPerception:
         self._tracker.flush()
         self._chooser.flush()
         self._last = self._picture_ns = self._robot_until_ns = None
+        self._robot_speaks = False
 
     def robot_speaking(self, speaking: bool, now_ns: int) -> None:
         """The robot itself speaks (repeated; lapses after 1 s) or has ended.
@@ -107,8 +109,9 @@ class SpeakerPerception:
         Its voice, and its tail of 0.5 s, then tells nothing of which of several people talks; the voice of the frames
         is what the microphone hears all the same.
         """
-        if speaking or self._robot_until_ns is not None:
+        if speaking or self._robot_speaks:
             self._robot_until_ns = now_ns + (ROBOT_LAPSES_NS if speaking else ROBOT_TAIL_NS)
+        self._robot_speaks = speaking
 
     def observe_picture(self, picture: Picture) -> SpeakerFrame:
         """The speaker after this picture.

@@ -268,13 +268,8 @@ def _distance(a: Region, b: Region) -> float:
 
 def _thumbnail(rgb: RGB, points: Array) -> Array:
     """The face upright in a small grey square of zero mean and unit variance."""
-    right, left, chin = points[33, :2], points[263, :2], points[152, :2]
-    source = np.array([right, left, chin], dtype=np.float32)
-    target = np.array([(0.2, 0.3), (0.8, 0.3), (0.5, 1.0)], dtype=np.float32) * _THUMBNAIL
-    small = cv2.warpAffine(
-        rgb, cv2.getAffineTransform(source, target), (_THUMBNAIL, _THUMBNAIL), flags=cv2.INTER_LINEAR
-    )
-    return _standardised(small)
+    turn = cv2.getAffineTransform(points[_ANCHORS, :2].astype(np.float32), _ANCHORED)
+    return _standardised(cv2.warpAffine(rgb, turn, (_THUMBNAIL, _THUMBNAIL), flags=cv2.INTER_LINEAR))
 
 
 def _standardised(picture: NDArray[Any]) -> Array:

@@ -213,6 +213,20 @@ def test_the_robots_own_voice_moves_no_target_and_the_next_voice_does():
     assert {f.person_id for f in frames[:12]} == {before}, "not in its tail"
 
 
+def test_an_end_of_the_robots_voice_that_is_repeated_is_one_end():
+    stage, one, two = talking_pair()
+    before = ids(stage.play(1.0))[-1]
+    stage.voice.speaking = True
+    stage.perception.robot_speaking(True, stage.t_ms * 10**6)
+
+    def silent_robot(t: float) -> None:
+        mouth(two, t, True)
+        mouth(one, t, False)
+        stage.perception.robot_speaking(False, round(t * 1e9))
+
+    assert ids(stage.play(3.0, silent_robot))[-1] not in (-1, before)
+
+
 def test_choice_and_lock():
     stage, _, two = talking_pair()
     before = ids(stage.play(1.0))[-1]
