@@ -25,7 +25,7 @@ from typing import Final
 
 import numpy as np
 
-from reactdiff_ros.clock import to_ns
+from reactdiff_ros.clock import StampGuard, to_ns
 from reactdiff_ros.coefficients import ROTATION, TRANSLATION
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression.config import ExpressionConfig
@@ -93,23 +93,24 @@ class HeadTrack:
     """The poses of the head over the last two seconds by their stamps: measured, and as the face showed them."""
 
     def __init__(self) -> None:
-        self._measured: deque[tuple[int, Array]] = deque()
-        self._shown: deque[tuple[int, Array]] = deque()
-        self._lag = np.zeros(6)
         self._own = True
+        self.clear()
 
     def clear(self) -> None:
         """The clock jumped: stamps before mean nothing any more."""
-        self._measured.clear()
-        self._shown.clear()
+        self._stamps = StampGuard()
+        self._measured: deque[tuple[int, Array]] = deque()
+        self._shown: deque[tuple[int, Array]] = deque()
         self._lag = np.zeros(6)
 
     def push(self, head: HeadPose, *, own: bool = True) -> None:
-        """Take in a checked measurement; one that is not newer than the last is left out.
+        """Take in a checked measurement; one that is a little older than the last is left out, by more begins anew.
 
         `own`: of the head that shows this face. Another's tells where the camera was, and no lag.
         """
         self._own = own
+        if self._stamps.check(head.stamp_ns) == "jump":
+            self._measured.clear()
         _append(self._measured, head.stamp_ns, np.asarray(head.pose, dtype=np.float64))
 
     def show(self, stamp_ns: int, face: Array, dt_s: float) -> None:
@@ -125,7 +126,10 @@ class HeadTrack:
 
     def measured(self, now_ns: int) -> bool:
         """The head's pose is measured these days."""
-        return bool(self._measured) and now_ns - self._measured[-1][0] <= to_ns(FRESH_S)
+        if not self._measured:
+            return False
+        # Of another machine's clock that is a little ahead; one of an hour from now tells nothing.
+        return -to_ns(HISTORY_S) <= now_ns - self._measured[-1][0] <= to_ns(FRESH_S)
 
     def lag(self) -> tuple[float, float]:
         """How far the real head is off the one that is shown, pitch and yaw, rad, but for what only comes late."""

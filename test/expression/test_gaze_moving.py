@@ -98,6 +98,20 @@ def test_a_head_of_which_nobody_says_where_it_is_counts_as_one_at_rest():
     assert np.array_equal(track.at(600 * MS), np.zeros(6))
 
 
+def test_one_pose_from_the_future_does_not_keep_out_those_of_now():
+    track = HeadTrack()
+    track.push(pose(0, 0.0, 0.1))
+    track.push(pose(3_600_000, 0.0, 0.9))
+    assert not track.measured(40 * MS)
+    assert np.array_equal(track.at(40 * MS), np.zeros(6))
+    track.push(pose(60, 0.0, 0.2))
+    track.push(pose(80, 0.0, 0.3))
+    assert track.measured(80 * MS)
+    assert track.at(70 * MS)[1] == pytest.approx(0.25)
+    track.push(pose(60, 0.0, 0.7))
+    assert track.at(80 * MS)[1] == pytest.approx(0.3), "one that is a little late is left out"
+
+
 def test_half_a_turn_is_a_pose():
     """As a float32, which messages become, pi is more than pi."""
     gaze_moving.check_head_pose(HeadPose(0, np.array([0, np.pi, -np.pi, 0, 0, 0], np.float32)))
