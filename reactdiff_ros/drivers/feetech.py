@@ -16,7 +16,6 @@ from reactdiff_ros.drivers.serial_port import SerialPort
 from reactdiff_ros.robots.drivers import FeetechDriver
 
 MODEL: Final = 3
-LIMITS: Final = 9
 OFFSET: Final = 31
 MODE: Final = 33
 TORQUE: Final = 40

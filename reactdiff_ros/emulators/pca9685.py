@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any, Final
 
-MODE1, FIRST, LAST, PRESCALE = 0x00, 0x06, 0x45, 0xFE
+MODE1, FIRST, PRESCALE = 0x00, 0x06, 0xFE
 SLEEP, INCREMENT = 0x10, 0x20
 OSCILLATOR_HZ: Final = 25_000_000
 FULL_OFF: Final = 0x1000
