@@ -46,7 +46,7 @@ def _reach(environment: Mapping[str, str]) -> str:
 
 def _problems(environment: Mapping[str, str]) -> Iterator[Finding]:
     domain = environment.get("ROS_DOMAIN_ID") or "0"
-    if not domain.isdigit() or int(domain) > 232:
+    if not domain.isdecimal() or int(domain) > 232:
         yield Finding("dds", ERROR, f"ROS_DOMAIN_ID is {domain!r}, not 0 to {HIGHEST_DOMAIN}", "export ROS_DOMAIN_ID=0")
     elif int(domain) > HIGHEST_DOMAIN:
         sentence = f"ROS_DOMAIN_ID {domain}: its ports may be taken by other programs"

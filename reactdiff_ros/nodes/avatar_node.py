@@ -29,7 +29,7 @@ SILENT_NS = 2 * NS
 STAGE_SILENT_NS = 4 * NS
 """A node that was not heard for so long hangs or is gone: a recorder then no longer records."""
 GONE_NS = 60 * NS
-"""So long the operator is told of a node that is silent: it may have been ended on purpose."""
+"""A node that was not heard for so long is forgotten: it may have been ended on purpose."""
 _T = TypeVar("_T")
 
 
@@ -164,6 +164,7 @@ class AvatarNode(ReactdiffNode):
 
     def _tell(self) -> None:
         self._ask_for_candidates()
+        self._forget_who_is_gone()
         stages = dict(self._stages)
         errors = [s.last_error for s in stages.values() if s.last_error]
         worst_first = sorted(stages.values(), key=lambda s: -s.level)
@@ -187,15 +188,20 @@ class AvatarNode(ReactdiffNode):
             status["actuator"] = actuator
         self._server.status(status)
 
+    def _forget_who_is_gone(self) -> None:
+        now = self.steady_ns()
+        for name in [name for name, heard_ns in self._stage_ns.items() if now - heard_ns > GONE_NS]:
+            del self._stages[name], self._stage_ns[name]
+
     def _silent(self, stage: str) -> bool:
         return self.steady_ns() - self._stage_ns[stage] > STAGE_SILENT_NS
 
     def _stage_status(self) -> dict[str, dict[str, Any]]:
-        """Every node for the operator, along the signal path; one that ended long ago is left out."""
-        now, told = self.steady_ns(), {}
+        """Every node for the operator, along the signal path."""
+        told = {}
         for name in (node.name for node in load_table().nodes):
             status = self._stages.get(name)
-            if status is None or now - self._stage_ns[name] > GONE_NS:
+            if status is None:
                 continue
             values = dict(_pair(s) for s in status.settings)
             missed = values.get("deadline_misses", "")

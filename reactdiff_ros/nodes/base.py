@@ -184,7 +184,7 @@ class ReactdiffNode(TellingNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle callback."""
-        return self._transition("inactive", "unconfigured", self.setup, super().on_configure, state)
+        return self._transition("inactive", "unconfigured", self._configure, super().on_configure, state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle callback."""
@@ -267,6 +267,13 @@ class ReactdiffNode(TellingNode):
     def _greet(self) -> None:
         if not self._heartbeat.greet():
             self._greeting.cancel()
+
+    def _configure(self) -> None:
+        try:
+            self.setup()
+        except Exception:
+            self.teardown()
+            raise
 
     def _start(self) -> None:
         # Publishers are enabled by the managed entities, which rclpy activates after this; a worker may be faster.

@@ -32,7 +32,7 @@ class CameraNode(ReactdiffNode):
         """Check the settings; the camera itself is opened by the reader."""
         device = str(self.values["device"]).strip()
         self._config = CameraConfig(
-            source=int(device) if device.isdigit() else device,
+            source=int(device) if device.isdecimal() else device,
             width=int(self.values["width"]),
             height=int(self.values["height"]),
             rate_hz=float(self.values["fps"]),

@@ -6,7 +6,6 @@ It runs inside `GraphWatch.spin`, in the process of the harness.
 from __future__ import annotations
 
 import array
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,7 +18,6 @@ from sensor_msgs.msg import CompressedImage
 
 from reactdiff_ros import messages
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.faults.account import Said, Shown, Trace
 from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
 from reactdiff_ros.evaluation.faults.servos import Moved
@@ -37,8 +35,9 @@ from reactdiff_ros.types import ListenerControl as ControlValue
 
 from . import convert
 from .fault_clock import BagClock
-from .graph_watch import GraphWatch
-from .interfaces import interface, qos_profile
+from .graph_robot import ask_to_reset
+from .graph_watch import GraphWatch, published_ns
+from .interfaces import qos_profile
 from .table import load_table
 
 PICTURE, SOUND = "camera/image_raw/compressed", "audio"
@@ -108,22 +107,7 @@ class FaultBench:
         Raises:
             ReactdiffError: it refuses, or does not answer within `seconds`.
         """
-        kind = interface("std_srvs/srv/Trigger", "srv")
-        client = self._node.create_client(kind, "actuator_node/reset")
-        try:
-            end_s = time.monotonic() + seconds
-            while not client.service_is_ready() and time.monotonic() < end_s:
-                self._watch.spin(0.05)
-            answer = client.call_async(kind.Request())
-            while not answer.done() and time.monotonic() < end_s:
-                self._watch.spin(0.05)
-            if not answer.done():
-                raise ReactdiffError("the actuator does not answer a reset", where="actuator_node")
-            if not answer.result().success:
-                raise ReactdiffError("the robot cannot be reset", where="actuator_node", todo=answer.result().message)
-            return str(answer.result().message)
-        finally:
-            self._node.destroy_client(client)
+        return ask_to_reset(self._watch, seconds)
 
     def hush(self) -> None:
         """Take the publishers of `shout` and `control` away."""
@@ -142,12 +126,12 @@ class FaultBench:
         return self._shouts[topic]
 
     def _stage(self, topic: str) -> Any:
-        return lambda message, info: self.trace.stages[topic].append(_published_ns(info))
+        return lambda message, info: self.trace.stages[topic].append(published_ns(info))
 
     def _on_expression(self, message: Any, info: dict[str, Any]) -> None:
         plan = convert.from_stamp(message.reaction_picture_stamp)
         plan = plan if self.clock is None else self.clock.of_machine(plan)
-        self.trace.frames.append(Shown(_published_ns(info), message.mode, message.coefficients.copy(), plan))
+        self.trace.frames.append(Shown(published_ns(info), message.mode, message.coefficients.copy(), plan))
 
     def _on_robot(self, message: Any, _info: dict[str, Any]) -> None:
         command = np.asarray(message.command, dtype=np.float32)
@@ -156,7 +140,7 @@ class FaultBench:
         self.trace.moved.append(Moved(stamp, message.state, command, float(message.return_began), whole))
 
     def _on_status(self, message: Any, info: dict[str, Any]) -> None:
-        self.trace.said.append(Said(_published_ns(info), message.stage, int(message.level), message.message))
+        self.trace.said.append(Said(published_ns(info), message.stage, int(message.level), message.message))
 
     def _on_picture(self, serialized: bytes, _info: dict[str, Any]) -> None:
         if self.picture_fault is None and self.clock is None:
@@ -206,8 +190,3 @@ def filled(kind: Any, value: float) -> Any:
         message.horizon, message.commit, message.frame_rate = 16, 4, 25.0
         message.coefficients = array.array("f", [value] * (16 * COEFFICIENT_COUNT))
     return message
-
-
-def _published_ns(info: dict[str, Any]) -> int:
-    stamp = int(info["source_timestamp"])
-    return stamp if stamp > 0 else time.time_ns()

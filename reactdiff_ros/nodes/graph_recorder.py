@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 from typing import Any
 
 from geometry_msgs.msg import PointStamped
@@ -13,13 +12,7 @@ from sensor_msgs.msg import CompressedImage
 from reactdiff_ros.clock import NS
 from reactdiff_ros.evaluation.bench.live import EXPRESSION, PICTURES, REACTION, SPEAKER, Recording
 from reactdiff_ros.msg import AudioChunk, ExpressionFrame, Reaction, SpeakerFrame
-from reactdiff_ros.nodes.graph_watch import GraphWatch
-
-
-def _published_ns(info: dict[str, Any] | None) -> int:
-    """The source timestamp of DDS; where the middleware gives none, the time of receipt."""
-    stamp = 0 if info is None else int(info["source_timestamp"])
-    return stamp if stamp > 0 else time.time_ns()
+from reactdiff_ros.nodes.graph_watch import GraphWatch, published_ns
 
 
 def _ns(stamp: Any) -> int:
@@ -51,27 +44,27 @@ class GraphRecorder:
         watch.tap(Reaction, REACTION, self._reaction, reliable)
         watch.tap(ExpressionFrame, EXPRESSION, self._expression, reliable)
 
-    def _count(self, topic: str, info: dict[str, Any] | None) -> int:
-        published = _published_ns(info)
-        self.recording.published[topic].append(published)
-        return published
+    def _count(self, topic: str, info: dict[str, Any]) -> int:
+        when = published_ns(info)
+        self.recording.published[topic].append(when)
+        return when
 
-    def _picture(self, message: bytes, info: dict[str, Any] | None = None) -> None:
+    def _picture(self, message: bytes, info: dict[str, Any]) -> None:
         self.recording.pictures.append((self._count(PICTURES, info), header_stamp_ns(message)))
 
-    def _sound(self, message: bytes, info: dict[str, Any] | None = None) -> None:
+    def _sound(self, message: bytes, info: dict[str, Any]) -> None:
         self._count("audio", info)
 
-    def _gaze(self, message: bytes, info: dict[str, Any] | None = None) -> None:
+    def _gaze(self, message: bytes, info: dict[str, Any]) -> None:
         self._count("gaze_target", info)
 
-    def _speaker(self, message: Any, info: dict[str, Any] | None = None) -> None:
+    def _speaker(self, message: Any, info: dict[str, Any]) -> None:
         self.face_seen = self.face_seen or bool(message.face_present)
         self.recording.speaker.append((self._count(SPEAKER, info), _ns(message.picture_stamp)))
 
-    def _reaction(self, message: Any, info: dict[str, Any] | None = None) -> None:
+    def _reaction(self, message: Any, info: dict[str, Any]) -> None:
         self.recording.reactions.append((self._count(REACTION, info), _ns(message.picture_stamp)))
 
-    def _expression(self, message: Any, info: dict[str, Any] | None = None) -> None:
+    def _expression(self, message: Any, info: dict[str, Any]) -> None:
         stamps = (_ns(message.picture_stamp), _ns(message.reaction_picture_stamp))
         self.recording.expressions.append((self._count(EXPRESSION, info), *stamps))

@@ -36,26 +36,36 @@ class GraphRobot:
             ReactdiffError: it refuses, or does not answer.
         """
         kind = interface("std_srvs/srv/SetBool", "srv")
-        return self._ask(kind, "enable", kind.Request(data=wanted), "the robot cannot be enabled")
+        return _ask(self._watch, kind, "enable", kind.Request(data=wanted), "the robot cannot be enabled", ASK_S)
 
     def reset(self) -> str:
-        """Clear a stop, as a person would who has seen why; what the actuator answers. Raises as `enable` does."""
-        kind = interface("std_srvs/srv/Trigger", "srv")
-        return self._ask(kind, "reset", kind.Request(), "the robot cannot be reset")
+        """As `ask_to_reset`."""
+        return ask_to_reset(self._watch, ASK_S)
 
-    def _ask(self, kind: Any, service: str, request: Any, refused: str) -> str:
-        client = self._watch.node.create_client(kind, f"{NODE}/{service}")
-        try:
-            until_s = time.monotonic() + ASK_S
-            while not client.service_is_ready() and time.monotonic() < until_s:
-                self._watch.spin(0.05)
-            answer = client.call_async(request)
-            while not answer.done() and time.monotonic() < until_s:
-                self._watch.spin(0.05)
-            if not answer.done():
-                raise ReactdiffError("the robot's actuator does not answer", where=NODE)
-            if not answer.result().success:
-                raise ReactdiffError(refused, where=NODE, todo=answer.result().message)
-            return str(answer.result().message)
-        finally:
-            self._watch.node.destroy_client(client)
+
+def ask_to_reset(watch: GraphWatch, seconds: float) -> str:
+    """Clear a stop of the robot, as a person would who has seen why; what the actuator answers.
+
+    Raises:
+        ReactdiffError: it refuses, or does not answer within `seconds`.
+    """
+    kind = interface("std_srvs/srv/Trigger", "srv")
+    return _ask(watch, kind, "reset", kind.Request(), "the robot cannot be reset", seconds)
+
+
+def _ask(watch: GraphWatch, kind: Any, service: str, request: Any, refused: str, seconds: float) -> str:
+    client = watch.node.create_client(kind, f"{NODE}/{service}")
+    try:
+        until_s = time.monotonic() + seconds
+        while not client.service_is_ready() and time.monotonic() < until_s:
+            watch.spin(0.05)
+        answer = client.call_async(request)
+        while not answer.done() and time.monotonic() < until_s:
+            watch.spin(0.05)
+        if not answer.done():
+            raise ReactdiffError("the robot's actuator does not answer", where=NODE)
+        if not answer.result().success:
+            raise ReactdiffError(refused, where=NODE, todo=answer.result().message)
+        return str(answer.result().message)
+    finally:
+        watch.node.destroy_client(client)

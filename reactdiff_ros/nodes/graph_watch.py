@@ -26,6 +26,12 @@ class NodeReport:
     values: dict[str, str] = field(default_factory=dict)
 
 
+def published_ns(info: dict[str, Any]) -> int:
+    """When a message was published, by DDS's source timestamp; where the middleware gives none, the time of receipt."""
+    stamp = int(info["source_timestamp"])
+    return stamp if stamp > 0 else time.time_ns()
+
+
 class GraphWatch:
     """A small ROS node in the supervisor's process. Nothing runs but inside `spin`.
 
@@ -60,7 +66,7 @@ class GraphWatch:
             self._executor.spin_once(timeout_sec=left)
 
     def tap(self, kind: Any, topic: str, callback: Callable[..., None], qos: QoSProfile, *, raw: bool = False) -> None:
-        """Subscribe; `callback(message, info)` gets `info["source_timestamp"]`, when it was published (ns)."""
+        """Subscribe; `callback(message, info)` gets what `published_ns` takes."""
         # rclpy tells nothing but the message to a callback that can be called with it alone.
         self.node.create_subscription(kind, topic, lambda message, info: callback(message, info), qos, raw=raw)
 

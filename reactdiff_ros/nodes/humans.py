@@ -90,6 +90,12 @@ class Humans:
         intensity, confidence = action_units(frame)
         facs.publish(self._facs(header=stamp, intensity=intensity, confidence=confidence))
 
+    def close(self) -> None:
+        """Retire all publishers."""
+        for publisher in (self._tracked, *(p for pair in self._faces.values() for p in pair)):
+            self._retire(publisher)
+        self._faces.clear()
+
     def _publishers(self, person: int) -> tuple[Any, Any]:
         if person not in self._faces:
             base = f"/humans/faces/{_name(person)}"

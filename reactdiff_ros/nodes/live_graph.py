@@ -44,6 +44,8 @@ WARN_AFTER_S = 4.0
 """A warning is said when it has lasted for so long: many pass by themselves."""
 FINE_AFTER_S = 10.0
 """Its end is said when it has stayed away for so long, an error's at once: many warnings come and go."""
+LONGEST_NAMESPACE = 70
+"""With it a node's name has its place among the kernel's sockets, which hold it."""
 _NUMBER = re.compile(r"\d+")
 _URL = re.compile(r"http://(?:[\w.\-]+|\[[\da-fA-F:.]+\]):\d+/?")
 
@@ -75,6 +77,8 @@ class LiveOptions:
             raise ConfigError(
                 "a namespace is made of letters, digits and underscores", where=self.namespace, todo="such as /robot1"
             )
+        if len(self.namespace) > LONGEST_NAMESPACE:
+            raise ConfigError(f"a namespace has at most {LONGEST_NAMESPACE} characters", where=self.namespace)
         if self.params_file is not None:
             read_parameter_file(self.params_file)
         for name, value in self.parameters.items():
@@ -169,7 +173,7 @@ def graph_environment(options: LiveOptions, base: Mapping[str, str] | None = Non
 def domain_of(environment: Mapping[str, str]) -> int:
     """ROS_DOMAIN_ID of an environment. Raises ConfigError when it is no domain."""
     text = environment.get("ROS_DOMAIN_ID") or "0"
-    if not text.isdigit() or int(text) > 232:
+    if not text.isdecimal() or int(text) > 232:
         raise ConfigError("ROS_DOMAIN_ID is not a whole number of 0 to 232", where=text)
     return int(text)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -41,9 +41,7 @@ class PerceptionNode(ReactdiffNode):
         # Imported here: the networks take a second, in which the node can already be seen.
         from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
 
-        names = {f.name for f in fields(PerceptionConfig)}
-        config = PerceptionConfig(**{n: v for n, v in self.values.items() if n in names})
-        self._perception = SpeakerPerception(config)
+        self._perception = SpeakerPerception(self.configured(PerceptionConfig))
         self._perception.warm_up()
         self._busy = threading.Lock()
         self._decoder = PictureDecoder()
@@ -74,6 +72,12 @@ class PerceptionNode(ReactdiffNode):
         self._subscribe_foreign()
         self.serve("select_person", self._select)
         self.serve("~/reset", self._reset)
+
+    def teardown(self) -> None:
+        """Take back what is published of persons alone."""
+        humans, self._humans = getattr(self, "_humans", None), None
+        if humans is not None:
+            humans.close()
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -53,7 +54,7 @@ class RecorderNode(ReactdiffNode):
     def start(self) -> None:
         """Open the bag and subscribe."""
         self._path = free_path(self._wanted)
-        self._dropped = 0
+        self._dropped = Counter[str]()
         self._parameters: dict[str, Any] = {f"{self.NAME}.{n}": v for n, v in self.values.items()}
         self._told, self._askers = {self.NAME}, dict[str, Any]()
         self._weights = ""
@@ -106,11 +107,11 @@ class RecorderNode(ReactdiffNode):
         recording = self._recording
         if recording is None:
             return
-        self.meter.dropped.update(recording.dropped - self.meter.dropped)
-        dropped = recording.dropped.total()
-        sentence = f"the disk is too slow: {dropped} messages were not recorded"
-        self.set_problem("slow", sentence if dropped > self._dropped else "", Level.WARN)
-        self._dropped = dropped
+        new = recording.dropped - self._dropped
+        self._dropped += new
+        self.meter.dropped.update(new)
+        sentence = f"the disk is too slow: {self._dropped.total()} messages were not recorded"
+        self.set_problem("slow", sentence if new else "", Level.WARN)
 
     def summary(self, recording: Recording) -> dict[str, Any]:
         """What was recorded, for JSON."""

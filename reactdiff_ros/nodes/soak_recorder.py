@@ -53,7 +53,7 @@ class SoakRecorder(GraphRecorder):
         while self.faces and self.faces[0][0] < before_ns:
             self.faces.popleft()
 
-    def _speaker(self, message: Any, info: dict[str, Any] | None = None) -> None:
+    def _speaker(self, message: Any, info: dict[str, Any]) -> None:
         super()._speaker(message, info)
         published_ns, picture_ns = self.recording.speaker[-1]
         sound_ns = message.sound_stamp.sec * 1_000_000_000 + message.sound_stamp.nanosec
@@ -61,6 +61,6 @@ class SoakRecorder(GraphRecorder):
             jaw = float(message.coefficients[_JAW])
             self.heard.append(Heard(published_ns, picture_ns, sound_ns, float(message.voice.loudness_dbfs), jaw))
 
-    def _expression(self, message: Any, info: dict[str, Any] | None = None) -> None:
+    def _expression(self, message: Any, info: dict[str, Any]) -> None:
         super()._expression(message, info)
         self.faces.append((self.recording.expressions[-1][0], np.array(message.coefficients, dtype=np.float32)))

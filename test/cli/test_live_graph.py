@@ -17,6 +17,7 @@ from cli_domain import free_domain
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.nodes import live_graph
 from reactdiff_ros.nodes.live_graph import (
+    LONGEST_NAMESPACE,
     Claim,
     LiveGraph,
     LiveOptions,
@@ -112,6 +113,7 @@ def test_wrong_options_are_sentences(tmp_path: Path) -> None:
         {"parameters": {"nonsense": 1}},
         {"namespace": "robot1"},
         {"namespace": "/9"},
+        {"namespace": "/" + "a" * LONGEST_NAMESPACE},
         {"params_file": tmp_path},
     ):
         with pytest.raises(ConfigError):
@@ -173,13 +175,14 @@ def test_domains(text: str, domain: int) -> None:
     assert domain_of({"ROS_DOMAIN_ID": text}) == domain
 
 
-@pytest.mark.parametrize("text", ["-1", "233", "one"])
+@pytest.mark.parametrize("text", ["-1", "233", "one", "\N{SUPERSCRIPT TWO}"])
 def test_no_domains(text: str) -> None:
     with pytest.raises(ConfigError):
         domain_of({"ROS_DOMAIN_ID": text})
 
 
 def test_one_listener_in_a_namespace_of_a_domain() -> None:
+    Claim(232, "/" + "a" * (LONGEST_NAMESPACE - 1)).release()
     claim = Claim(DOMAIN, "/claimed")
     with pytest.raises(ReactdiffError, match=rf"already runs \(process {os.getpid()}\)"):
         Claim(DOMAIN, "/claimed")

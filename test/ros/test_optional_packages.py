@@ -58,6 +58,9 @@ def test_speaker_is_told_as_rep_155_has_it(hri):
     humans.publish(frame(-1), ())
     assert [topic for topic, _ in told] == ["/humans/faces/tracked"]
     assert retired == ["/humans/faces/face3/expression", "/humans/faces/face3/facs"]
+    humans.publish(frame(5), (5,))
+    humans.close()
+    assert retired[2:] == ["/humans/faces/tracked", "/humans/faces/face5/expression", "/humans/faces/face5/facs"]
 
 
 def test_without_the_package_nothing_is_told(monkeypatch):

@@ -1,18 +1,25 @@
-"""Nodes that read devices and clips, in the test's own process: their threads end, and simulated time may jump."""
+"""Nodes in the test's own process: threads end, time may jump, what was there is taken back or forgotten."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 import rclpy
+from reactdiff_ros.msg import ListenerStatus
 from ros_harness import free_domain
 
 from reactdiff_ros.capture.camera import CameraFrame
 from reactdiff_ros.clock import NS
 from reactdiff_ros.demo import demo_clip_path
-from reactdiff_ros.nodes import camera_node, clip_node, microphone_node
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, humans, microphone_node, recorder_node
+from reactdiff_ros.nodes.avatar_node import AvatarNode
+from reactdiff_ros.nodes.expression_node import ExpressionNode
+from reactdiff_ros.nodes.perception_node import PerceptionNode
 
 pytestmark = pytest.mark.ros
 
@@ -123,3 +130,81 @@ def test_device_that_hangs_at_the_deactivation_has_one_reader_afterwards(monkeyp
     until(lambda: second.readers, "the second reader")
     assert not first.readers & second.readers
     assert not second.closed
+
+
+def test_a_node_that_was_ended_is_no_trouble_on_the_page_for_ever(monkeypatch, running):
+    """Before, its last warning stayed, and so did whatever name was said on the topic."""
+    node, told, now = running(AvatarNode), [], [0]
+    monkeypatch.setattr(node, "steady_ns", lambda: now[0])
+    monkeypatch.setattr(node._server, "status", told.append)
+    node._on_status(ListenerStatus(stage="recorder_node", level=1, message="the disk is too slow"))
+    now[0] += NS
+    node._on_status(ListenerStatus(stage="x", rate=1.0, latency_p50=5.0))
+    node._tell()
+    assert told[-1]["last_error"] == "the disk is too slow"
+    assert set(told[-1]["rates_hz"]) == {"recorder_node", "x"}
+    assert set(told[-1]["stages"]) == {"recorder_node"}
+    now[0] += avatar_node.GONE_NS
+    node._tell()
+    assert told[-1]["last_error"] == ""
+    assert (told[-1]["rates_hz"], told[-1]["latency_ms"], told[-1]["stages"]) == ({"x": 1.0}, {"x": 5.0}, {})
+
+
+@pytest.mark.parametrize("error", [ConfigError("no such style"), ValueError("an own mistake")])
+def test_what_a_failed_configuration_began_is_ended(context, error):
+    """As an engine that is being built for the GPU: configured again, the node would build two."""
+    began = []
+
+    class Node(ExpressionNode):
+        def setup(self):
+            began.append(len(began))
+            if len(began) == 1:
+                raise error
+            super().setup()
+
+        def teardown(self):
+            began.append("ended")
+
+    node = Node()
+    assert node.trigger_configure().name != "SUCCESS"
+    assert set(began[1:]) == {"ended"}
+    assert node.life == "unconfigured"
+    assert node.trigger_configure().name == "SUCCESS"
+    assert began[-1] != "ended"
+    node.destroy_node()
+
+
+def test_what_is_published_of_persons_goes_with_the_cleanup(monkeypatch, running):
+    made = []
+
+    class Humans:
+        def __init__(self, advertise, retire):
+            self.closed = 0
+            made.append(self)
+
+        def close(self):
+            self.closed += 1
+
+    monkeypatch.setattr(humans, "Humans", Humans)
+    node = running(PerceptionNode)
+    assert node.trigger_deactivate().name == "SUCCESS"
+    assert made[0].closed == 0
+    assert node.trigger_cleanup().name == "SUCCESS"
+    assert node.trigger_configure().name == "SUCCESS"
+    assert [one.closed for one in made] == [1, 0]
+
+
+def test_what_a_second_recording_drops_is_counted_too(context):
+    node = recorder_node.RecorderNode()
+    for dropped in (3, 2):
+        node._recording, node._dropped = (
+            SimpleNamespace(dropped=Counter({"/audio": dropped}), going_on=False),
+            Counter(),
+        )
+        node.observe_health()
+        assert f"{dropped} messages were not recorded" in node.health.summary("fine").sentence
+        node.observe_health()
+        assert node.health.summary("fine").sentence == "fine"
+    assert node.meter.dropped == {"/audio": 5}
+    node._recording = None
+    node.destroy_node()
