@@ -1,4 +1,4 @@
-"""The command line `reactdiff`. Every module here imports click alone at its top, so that `--help` is instant.
+"""The command line `reactdiff`. Commands import click and what is light alone at their top: `--help` is instant.
 
 Enters: arguments, options, environment.
 Leaves: results on stdout, one sentence on stderr, an exit code.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.output import EXIT_DONE, dumps, json_on_stdout, tell
+from reactdiff_ros.cli.output import EXIT_DONE, Number, dumps, json_on_stdout, tell
 from reactdiff_ros.vocabulary import POLICIES, RANGES
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ def _controls(command: Any) -> Any:
     """An option for each control of `vocabulary.RANGES`."""
     for name, (low, high) in reversed(list(RANGES.items())):
         text = f"{low:g} to {high:g}; else as the style has it."
-        command = click.option(f"--{name.replace('_', '-')}", name, type=click.FloatRange(low, high), help=text)(
-            command
-        )
+        command = click.option(f"--{name.replace('_', '-')}", name, type=Number(low, high), help=text)(command)
     return command
 
 
@@ -71,7 +69,7 @@ def _listening(command: Any) -> Any:
 @click.option("--video", type=_FILE, metavar="FILE.mp4", help="Video of speaker and listener side by side, with sound.")
 @_listening
 @click.option("--realtime", is_flag=True, help="Play BAG into the running graph instead, with /clock.")
-@click.option("--rate", type=click.FloatRange(0.05, 20.0), default=1.0, help="Speed of --realtime (1).")
+@click.option("--rate", type=Number(0.05, 20.0), default=1.0, help="Speed of --realtime (1).")
 @click.option("--loop", is_flag=True, help="With --realtime: begin again at the end.")
 @click.option("--namespace", default="", metavar="NAME", help="With --realtime: ROS namespace of the listener.")
 @click.option("--lan", is_flag=True, help="With --realtime: the listener runs on another machine.")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.output import Number
+
 if TYPE_CHECKING:
     from reactdiff_ros.cli.listen import StopFlag
 
@@ -19,9 +21,7 @@ def bench() -> None:
 _CLIP = click.option(
     "--clip", type=click.Path(path_type=Path), help="Media file to play as if live (the demo speaker)."
 )
-_SECONDS = click.option(
-    "--seconds", type=click.FloatRange(1.0, 86400.0), default=60.0, show_default=True, help="Counted time."
-)
+_SECONDS = click.option("--seconds", type=Number(1.0, 86400.0), default=60.0, show_default=True, help="Counted time.")
 _COMPUTE = click.option(
     "--compute/--no-compute", default=True, show_default=True, help="Also what 40 ms of live time cost (one more run)."
 )

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from reactdiff_ros.cli.output import Number
+
 
 @click.command("actuator")
 @click.option("--robot", default="generic_12servo", show_default=True, metavar="NAME", help="Profile, with servos.")
 @click.option("--clip", type=click.Path(path_type=Path), help="Media file to play as if live (the demo speaker).")
-@click.option("--seconds", type=click.FloatRange(1.0, 86400.0), default=30.0, show_default=True, help="Counted time.")
+@click.option("--seconds", type=Number(1.0, 86400.0), default=30.0, show_default=True, help="Counted time.")
 @click.option("--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def actuator_times(robot: str, clip: Path | None, seconds: float, policy: str | None, as_json: bool) -> int:

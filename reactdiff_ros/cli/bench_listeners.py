@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.output import Number
 
 if TYPE_CHECKING:
     from reactdiff_ros.model.backends.base import Precision
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--candidates", type=click.IntRange(1, 16), default=1, show_default=True, help="Candidates of a plan.")
 @click.option("--steps", type=click.IntRange(1, 64), default=8, show_default=True, help="Steps of the denoiser.")
-@click.option("--seconds", type=click.FloatRange(1.0, 3600.0), default=20.0, show_default=True, help="Live time each.")
+@click.option("--seconds", type=Number(1.0, 3600.0), default=20.0, show_default=True, help="Live time each.")
 @click.option(
     "--backend", type=click.Choice(("onnxruntime", "cuda", "tensorrt")), default="onnxruntime", show_default=True,
     help="What computes the model.",

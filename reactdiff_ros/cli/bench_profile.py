@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from reactdiff_ros.cli.output import Number
+
 PICTURE = "images/performance_profile.png"
 
 
 @click.command("profile")
 @click.option("--clip", type=click.Path(path_type=Path), help="Media file (the demo speaker).")
-@click.option("--seconds", type=click.FloatRange(3.0, 600.0), default=20.0, show_default=True, help="Of the clip.")
+@click.option("--seconds", type=Number(3.0, 600.0), default=20.0, show_default=True, help="Of the clip.")
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
     help="Page to write, with its picture in images/ beside it.",

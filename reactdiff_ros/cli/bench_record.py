@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from reactdiff_ros.cli.output import Number
+
 WHAT = ("live", "model", "reference")
 
 
@@ -15,12 +17,10 @@ WHAT = ("live", "model", "reference")
 @click.argument("clips", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--what", type=click.Choice(WHAT), multiple=True, default=WHAT, show_default=True,
               help="Which benches; may be given several times.")  # fmt: skip
-@click.option(
-    "--seconds", type=click.FloatRange(1.0, 86400.0), default=60.0, show_default=True, help="Counted time (live)."
-)
+@click.option("--seconds", type=Number(1.0, 86400.0), default=60.0, show_default=True, help="Counted time (live).")
 @click.option("--runs", type=click.IntRange(1, 99), default=3, show_default=True, help="Runs of each clip (live).")
 @click.option("--repeats", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Of 'bench model'.")
-@click.option("--minutes", type=click.FloatRange(0.5, 60.0), default=10.0, show_default=True, help="For the reference.")
+@click.option("--minutes", type=Number(0.5, 60.0), default=10.0, show_default=True, help="For the reference.")
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File for the figures (JSON)."
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.output import Number
 
 
 @click.command("reference")
@@ -16,7 +17,7 @@ from reactdiff_ros.cli import evaluation_options as options
 @click.option("--samples", type=click.IntRange(1, 64), default=10, show_default=True, help="Samples of the clip.")
 @click.option("--repeats", type=click.IntRange(1, 99), default=3, show_default=True, help="Timed rounds; the median.")
 @click.option("--threads", type=click.IntRange(1, 256), help="Of both; default: the cores of this process.")
-@click.option("--minutes", type=click.FloatRange(0.5, 60.0), default=10.0, show_default=True,
+@click.option("--minutes", type=Number(0.5, 60.0), default=10.0, show_default=True,
               help="Rounds that would pass it are left out.")  # fmt: skip
 @click.option("--short", is_flag=True, help="eager_same_steps alone, 2 steps, one round, CPU seconds of one thread.")
 @options.JSON

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from reactdiff_ros.cli.output import Number
 from reactdiff_ros.vocabulary import POLICIES
 
 
 @click.command("replay")
 @click.option("--clip", type=click.Path(path_type=Path), help="Media file to make the bag of (the demo speaker).")
-@click.option("--seconds", type=click.FloatRange(1.0, 3600.0), default=60.0, show_default=True, help="Of the clip.")
+@click.option("--seconds", type=Number(1.0, 3600.0), default=60.0, show_default=True, help="Of the clip.")
 @click.option("--runs", type=click.IntRange(1, 99), default=3, show_default=True, help="Runs; the median one is told.")
 @click.option("--policy", type=click.Choice(POLICIES), default="model", show_default=True, help="Who listens.")
 @click.option("--processes", type=click.IntRange(1, 2), default=2, show_default=True, help="As for 'bag replay'.")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.output import Number
+
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.soak.long_run import LongRun
 
@@ -20,11 +22,11 @@ SHORT_EVERY_S = 2.0
 @click.argument("clips", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--part", type=click.Choice(["stream", "graph"]), multiple=True, help="This run only (both, in turn).")
 @click.option(
-    "--stream-hours", type=click.FloatRange(0.01, 10000.0), default=8.0, show_default=True,
+    "--stream-hours", type=Number(0.01, 10000.0), default=8.0, show_default=True,
     help="Of stream through the session.",
 )  # fmt: skip
 @click.option(
-    "--graph-hours", type=click.FloatRange(0.01, 10000.0), default=1.0, show_default=True,
+    "--graph-hours", type=Number(0.01, 10000.0), default=1.0, show_default=True,
     help="In real time through the graph.",
 )  # fmt: skip
 @click.option("--short", is_flag=True, help="Half a minute each, written down every two seconds: a check of a change.")

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.output import Number
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--sweep", is_flag=True, help="Steps 1, 2, 4, 8 with noise tape or warm start, instead of ablations.")
 @click.option("--items", type=click.IntRange(4, 2000), default=200, show_default=True, help="Paired speakers.")
-@click.option("--seconds", type=click.FloatRange(6.0, 600.0), default=30.0, show_default=True, help="Of each.")
+@click.option("--seconds", type=Number(6.0, 600.0), default=30.0, show_default=True, help="Of each.")
 @options.evaluation()
 def ablations(run: options.Run, models: tuple[Path, ...], sweep: bool, items: int, seconds: float) -> int:
     """MODELS (folders of 'reactdiff export') on the same held-out speakers with the same noise.

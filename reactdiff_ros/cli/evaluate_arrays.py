@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.output import Number
+
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.metrics.react_set import ReactMetrics
 
@@ -22,7 +24,7 @@ COMPAT = ("default", "react2024", "mars")
     show_default=True,
     help="react2024: the challenge's own code; mars: that of 2025 and 2026; default: its faults mended.",
 )
-@click.option("--rate-hz", type=click.FloatRange(1.0, 1000.0), help="Frames a second (25; mars: 30).")
+@click.option("--rate-hz", type=Number(1.0, 1000.0), help="Frames a second (25; mars: 30).")
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=1234, show_default=True, help="mars: of the lists of targets."
 )

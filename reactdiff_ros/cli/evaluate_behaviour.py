@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.output import Number
 
 
 @click.command()
@@ -15,7 +16,7 @@ from reactdiff_ros.cli import evaluation_options as options
 @click.option(
     "--items", type=click.IntRange(8, 2000), default=100, show_default=True, help="Held-out simulated speakers."
 )
-@click.option("--seconds", type=click.FloatRange(16.0, 600.0), default=60.0, show_default=True, help="Of each speaker.")
+@click.option("--seconds", type=Number(16.0, 600.0), default=60.0, show_default=True, help="Of each speaker.")
 @options.evaluation(output=True)
 def behaviour(run: options.Run, listener: str, model: Path | None, items: int, seconds: float) -> int:
     """Lags of reciprocal smiles less chance, reliance on the speaker, realism of windows of 2 s.

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.output import Number
 
 
 @click.command()
@@ -21,7 +22,7 @@ from reactdiff_ros.cli import evaluation_options as options
 @click.option(
     "--items", type=click.IntRange(4, 2000), default=32, show_default=True, help="Held-out simulated speakers."
 )
-@click.option("--seconds", type=click.FloatRange(10.0, 600.0), default=30.0, show_default=True, help="Of each speaker.")
+@click.option("--seconds", type=Number(10.0, 600.0), default=30.0, show_default=True, help="Of each speaker.")
 @options.evaluation(output=True)
 def controls(run: options.Run, listener: str, model: Path | None, items: int, seconds: float) -> int:
     """Sweep every control, and every entry of a style, on the same speakers with the same noise.

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, Number, dumps, json_on_stdout, tell
 
 _CLIP = click.Path(path_type=Path, dir_okay=True)
 
@@ -20,9 +20,7 @@ _CLIP = click.Path(path_type=Path, dir_okay=True)
 )  # fmt: skip
 @options.MODEL
 @click.option("--cuts", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Random moments t.")
-@click.option(
-    "--seconds", type=click.FloatRange(1.0, 600.0), default=3.0, show_default=True, help="Length of the recording."
-)
+@click.option("--seconds", type=Number(1.0, 600.0), default=3.0, show_default=True, help="Length of the recording.")
 @click.option(
     "--clips", type=(_CLIP, _CLIP), metavar="CLIP OTHER",
     help="Two recordings with sound, read by the real perception: slow. Without, painted pictures and noise.",

@@ -7,15 +7,14 @@ from pathlib import Path
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.output import Number
 
 
 @click.command()
 @options.LISTENER
 @options.MODEL
 @click.option("--sessions", "count", type=click.IntRange(2, 200), default=20, show_default=True, help="How many.")
-@click.option(
-    "--minutes", type=click.FloatRange(6.0, 600.0), default=60.0, show_default=True, help="Length of each session."
-)
+@click.option("--minutes", type=Number(6.0, 600.0), default=60.0, show_default=True, help="Length of each session.")
 @options.evaluation()
 def sessions(run: options.Run, listener: str, model: Path | None, count: int, minutes: float) -> int:
     """Long sessions of changing speakers with absences: the last sixth against the second.

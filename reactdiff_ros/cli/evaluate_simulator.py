@@ -9,6 +9,7 @@ import click
 
 from reactdiff_ros.cli import evaluation_options as options
 from reactdiff_ros.cli import run_options as runs
+from reactdiff_ros.cli.output import Number
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.studies.systems import Means
@@ -22,9 +23,7 @@ SYSTEMS = (
 
 @click.command()
 @click.option("--items", type=click.IntRange(2, 10_000), default=200, show_default=True, help="Held-out speakers.")
-@click.option(
-    "--seconds", type=click.FloatRange(4.0, 600.0), default=30.0, show_default=True, help="Length of each clip."
-)
+@click.option("--seconds", type=Number(4.0, 600.0), default=30.0, show_default=True, help="Length of each clip.")
 @options.MODEL
 @click.option("--systems", metavar="A,B,...", help=f"Only these of {', '.join(SYSTEMS)} (all).")
 @options.evaluation(output=True, workers=options.EVERY_CORE)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.output import Number
 
 
 @click.command()
@@ -14,7 +15,7 @@ from reactdiff_ros.cli import evaluation_options as options
 @click.option(
     "--items", type=click.IntRange(2, 2000), default=100, show_default=True, help="Held-out simulated speakers."
 )
-@click.option("--seconds", type=click.FloatRange(8.0, 600.0), default=40.0, show_default=True, help="Of each speaker.")
+@click.option("--seconds", type=Number(8.0, 600.0), default=40.0, show_default=True, help="Of each speaker.")
 @options.evaluation(output=True)
 def streams(run: options.Run, model: Path | None, items: int, seconds: float) -> int:
     """Free-running streams beside independent ancestral sampling and the simulator's listeners.

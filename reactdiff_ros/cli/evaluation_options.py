@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.output import Number
+
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens
     from reactdiff_ros.model.sampler import Sampling
@@ -40,8 +42,8 @@ VOICES = click.option(
 )
 OUTPUT = click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the plots.")
 STEPS = click.option("--steps", type=click.IntRange(2, 64), help="Denoiser steps of a plan (as live).")
-GUIDANCE = click.option("--guidance", type=click.FloatRange(0.0, 8.0), help="Guidance on the speaker (as live).")
-HOP = click.option("--hop-s", type=click.FloatRange(0.04, 0.64), help="Time until the next plan (as live).")
+GUIDANCE = click.option("--guidance", type=Number(0.0, 8.0), help="Guidance on the speaker (as live).")
+HOP = click.option("--hop-s", type=Number(0.04, 0.64), help="Time until the next plan (as live).")
 WORKERS = click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads.")
 EVERY_CORE = click.option(
     "--workers",

@@ -1,6 +1,7 @@
 """`reactdiff`: one command for everything that needs no robot lab.
 
-Exit codes: 0 done, 1 it did not work (one sentence on stderr), 2 usage, 3 something optional is missing (named).
+Exit codes: 0 done, 1 it did not work (one sentence on stderr), 2 usage, 3 something optional is missing (named), 130
+ended by Ctrl-C where that is not how a command ends.
 """
 
 from __future__ import annotations

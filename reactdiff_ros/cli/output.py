@@ -1,4 +1,4 @@
-"""What every command shares: one JSON object on stdout, one sentence for a user's error, the exit codes."""
+"""What every command shares: one JSON object on stdout, one sentence for a user's error, exit codes, numbers."""
 
 from __future__ import annotations
 
@@ -72,6 +72,17 @@ def tell(sentence: str) -> None:
     """One sentence for the user, on stderr."""
     with suppress(OSError):
         click.echo(f"reactdiff: {sentence}", err=True)
+
+
+class Number(click.FloatRange):
+    """A finite number within bounds, as an option takes it. click's own type lets NaN through all of them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; a usage error where it is none."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return number
 
 
 @contextmanager

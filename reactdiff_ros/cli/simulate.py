@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.output import Number
+
 if TYPE_CHECKING:
     from reactdiff_ros.simulator.dyads import Dyads
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The same seed, the same dyads."
 )
 @click.option("--dyads", type=click.IntRange(1, 10000), default=16, show_default=True, help="How many.")
-@click.option("--seconds", type=click.FloatRange(1.0, 3600.0), default=60.0, show_default=True, help="Length of each.")
+@click.option("--seconds", type=Number(1.0, 3600.0), default=60.0, show_default=True, help="Length of each.")
 @click.option(
     "--prior",
     type=click.Choice(["natural", "wide"]),

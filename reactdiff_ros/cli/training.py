@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.output import Number
+
 if TYPE_CHECKING:
     from reactdiff_ros.training.config import TrainConfig
     from reactdiff_ros.training.logs import Progress
@@ -27,12 +29,12 @@ FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of everything (0).")
 @click.option("--steps", type=click.IntRange(1), help="Optimiser steps of encoder and denoiser (12000).")
 @click.option("--vae-steps", type=click.IntRange(1), help="Optimiser steps of the autoencoder (2000).")
-@click.option("--minutes", type=click.FloatRange(0.1), help="Time budget; the schedule ends with it.")
+@click.option("--minutes", type=Number(0.1), help="Time budget; the schedule ends with it.")
 @click.option("--batch", type=click.IntRange(1), help="Sequences a step.")
 @click.option("--worlds", type=click.IntRange(2), help="Simulated listeners at a time (192).")
 @click.option("--pool-steps", type=click.IntRange(1), help="Optimiser steps until they are drawn anew (150).")
-@click.option("--learning-rate", type=click.FloatRange(1e-6, 1.0), help="Peak of the learning rate.")
-@click.option("--onsets", type=click.FloatRange(0.0, 10.0), help="Extra weight of plans in which an event begins (0).")
+@click.option("--learning-rate", type=Number(1e-6, 1.0), help="Peak of the learning rate.")
+@click.option("--onsets", type=Number(0.0, 10.0), help="Extra weight of plans in which an event begins (0).")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads (1).")
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that simulate the next dyads (0).")
 @click.option("--precision", type=click.Choice(["no", "tf32", "bf16", "fp16"]), help="Of products, for GPUs (no).")

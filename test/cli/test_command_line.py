@@ -63,6 +63,9 @@ def test_help_is_instant() -> None:
         ["listen", "--namespace", "a b"],
         ["listen", "--params", "/nowhere/parameters.yaml"],
         ["bench", "live", "--seconds", "0"],
+        ["bench", "live", "--seconds", "nan"],
+        ["simulate", "--dyads", "1", "--seconds", "NaN"],
+        ["train", "--output", "nowhere", "--minutes", "inf"],
         ["no-such-command"],
     ],
     ids=" ".join,
@@ -73,6 +76,19 @@ def test_wrong_usage_is_2_and_a_sentence(arguments: list[str], capfd: pytest.Cap
     assert out == ""
     assert "Error: " in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
+def test_every_number_of_an_option_is_finite(path: tuple[str, ...]) -> None:
+    command: click.Command = command_line.cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    for parameter in command.params:
+        if isinstance(parameter.type, click.types.FloatParamType):
+            for text in ("nan", "inf", "-inf"):
+                with pytest.raises(click.BadParameter):
+                    parameter.type.convert(text, parameter, None)
 
 
 def test_a_missing_clip_is_1_and_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:
