@@ -2,7 +2,7 @@
 
 Enters: a script of what the person does and says.
 Leaves: pictures, sound, and the truth about them; the clip that the package ships.
-Imports: the shared values alone; perception's mesh library for its list of triangles.
+Imports: the shared values; perception, which is shown known faces, and its mesh library for the list of triangles.
 """
 
 from .clip import demo_clip_path
