@@ -14,8 +14,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reactdiff_ros.errors import ReactdiffError
-
 COMMANDS: Final = ("arm", "disarm", "reset")
 TOKEN_VARIABLE: Final = "REACTDIFF_PAGE_TOKEN"
 """Who starts the page may give its token in the environment, and then prints it; else the page's node does both."""
@@ -27,9 +25,7 @@ STOP_TRY_S: Final = 1.0
 COMMAND_S: Final = 12.0
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 Call = Callable[[str], Awaitable[tuple[bool, str]]]
-"""Have the actuator do one of COMMANDS or "stop": whether it did (a stop: is stopped), and its sentence.
-
-May raise ReactdiffError."""
+"""Have the actuator do one of COMMANDS or "stop": whether it did (a stop: is stopped), and its sentence. May raise."""
 
 
 def new_token() -> str:
@@ -107,10 +103,10 @@ class Desk:
     async def _do(self, what: str) -> Answer:
         try:
             done, message = await asyncio.wait_for(self._call(what), COMMAND_S)
-        except ReactdiffError as error:
-            return Answer(503, str(error))
         except asyncio.TimeoutError:
             return Answer(503, f"The actuator has not answered for {COMMAND_S:g} s: see what it does, or stop it.")
+        except Exception as error:  # whatever breaks on the way there: the page is told
+            return Answer(503, str(error) or type(error).__name__)
         return Answer(200 if done else 409, message)
 
     async def _stop(self) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -182,7 +183,7 @@ class AvatarServer(PageServer):
         if command == "stop":
             return await self._desk.stop()
         try:
-            body = await request.json()
+            body = json.loads(await request.read())
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):

@@ -105,6 +105,9 @@ async def test_what_is_no_command_is_refused(
         async with session.post(url, data=data, headers={"Content-Type": "application/json"}) as answer:
             assert answer.status == 400
             assert (await answer.json())["message"] == "This command is no JSON object."
+    kind = "application/json; charset=nonsense"
+    async with session.post(url, data=b'{"token": "x"}', headers={"Content-Type": kind}) as answer:
+        assert answer.status == 403, "JSON is in UTF-8, whatever it says"
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         for command in ("arm", "stop"):
             data = json.dumps({"token": TOKEN}).encode()
@@ -201,6 +204,14 @@ async def test_a_stop_is_tried_until_it_is_confirmed(actuator: Actuator) -> None
     assert lost.status == 503
     assert "NOT confirmed" in lost.message
     assert "cut the power" in lost.message
+
+
+async def test_a_way_to_the_actuator_that_breaks_is_told() -> None:
+    async def broken(_what: str) -> tuple[bool, str]:
+        raise RuntimeError("the handle was destroyed")
+
+    answer = await Desk(broken, TOKEN).command("arm", TOKEN)
+    assert (answer.status, answer.message) == (503, "the handle was destroyed")
 
 
 async def test_an_actuator_that_does_not_answer(actuator: Actuator, monkeypatch: pytest.MonkeyPatch) -> None:
