@@ -140,8 +140,8 @@ class Microphone:
                 callback=self._heard,
             )
             self._stream = stream
-            self._oldest_s = _oldest_s(stream, self.config.block_s)
             try:
+                self._oldest_s = _oldest_s(stream, self.config.block_s)
                 stream.start()
             except Exception:
                 self.close()

@@ -102,7 +102,7 @@ class Pca9685Board(PulseBoard):
             except (OSError, ValueError) as error:
                 todo = "does it have power, is this its address?"
                 raise DeviceError("no PCA9685 answers", where=self._where, todo=todo) from error
-        except DeviceError:
+        except BaseException:
             self._disconnect()
             raise
         self._board = board

@@ -98,6 +98,20 @@ def test_device_by_index_or_part_of_its_name(wanted, index: int) -> None:
     assert module.streams[0].settings["device"] == index
 
 
+def test_a_stream_that_fails_while_it_is_opened_is_given_back() -> None:
+    class Gone(FakePortAudio.Stream):
+        @property
+        def latency(self) -> float:
+            raise RuntimeError("Invalid stream pointer")
+
+    mic, module, _ = microphone(BUILT_IN)
+    module.Stream = Gone
+    with pytest.raises(DeviceError, match="Invalid stream pointer"):
+        mic.open()
+    assert not mic.is_open
+    assert module.streams[0].closed
+
+
 def test_every_channel_of_an_array_on_request() -> None:
     mic, module, _ = microphone(ARRAY, channels=6)
     mic.open()

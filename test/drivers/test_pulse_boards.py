@@ -256,6 +256,17 @@ def test_no_chip_no_bus(tmp_path: Path) -> None:
         Pca9685Board(config, {}, CLOCK, lock_folder=tmp_path).open()
 
 
+def test_a_bus_whose_library_is_missing_keeps_no_lock(tmp_path: Path) -> None:
+    def missing(_number: int) -> object:
+        raise ModuleNotFoundError("No module named 'adafruit_blinka'", name="adafruit_blinka")
+
+    board = Pca9685Board(Pca9685Driver(type="pca9685"), {}, CLOCK, bus=missing, lock_folder=tmp_path)
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError):
+            board.open()
+    assert list(tmp_path.glob("LCK*")) == []
+
+
 def test_one_address_has_one_writer(tmp_path: Path) -> None:
     first, second = Pca(tmp_path), Pca(tmp_path)
     first.driver.open()
