@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from ros_harness import RosGraph
 
 from reactdiff_ros.coefficients import INDEX
@@ -26,3 +27,18 @@ def show(graph: RosGraph, publish: Callable[[Any], None], seconds: float, coeffi
         publish(convert.expression_message(frame))
         due_s = max(due_s + 0.02, time.monotonic())
         graph.spin(due_s - time.monotonic())
+
+
+def show_on(graph: RosGraph, seconds: float, **coefficients: float) -> None:
+    """As `show`, on the graph's own topic."""
+    show(graph, lambda message: graph.publish("listener/expression", message), seconds, coefficients)
+
+
+def show_until(graph: RosGraph, state: str) -> None:
+    """A resting face, until the actuator says that it is in this state."""
+    said = graph.received["actuator/state"]
+    for _ in range(200):
+        show_on(graph, 0.1)
+        if said[-1:] and said[-1].state == state:
+            return
+    pytest.fail(f"not {state}: {said[-1:]}\n{graph.processes[0].log[-2000:]}")

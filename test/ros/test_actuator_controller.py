@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-import faces_shown
 import numpy as np
 import pytest
 import rclpy
+from faces_shown import show_on, show_until
 from ros_harness import RosGraph
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
@@ -53,18 +53,6 @@ def graph(tmp_path):
     assert not [p.name for p in graph.processes if "Traceback" in p.log]
 
 
-def show(graph, seconds, **coefficients):
-    faces_shown.show(graph, lambda message: graph.publish(EXPRESSION, message), seconds, coefficients)
-
-
-def until(graph, state):
-    for _ in range(200):
-        show(graph, 0.1)
-        if graph.received[STATE][-1].state == state:
-            return
-    pytest.fail(f"not {state}: {graph.received[STATE][-1]}")
-
-
 def enable(graph, data=True):
     return graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=data)
 
@@ -78,8 +66,8 @@ def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(graph
     assert controller.told == []
     answer = enable(graph)
     assert answer.success, answer.message
-    until(graph, "following")
-    show(graph, 1.0, headYaw=0.3)
+    show_until(graph, "following")
+    show_on(graph, 1.0, headYaw=0.3)
     first = controller.told[0][1]
     assert sorted(first.joint_names) == sorted(JOINTS)
     start = dict(zip(first.joint_names, first.points[0].positions, strict=True))
@@ -90,7 +78,7 @@ def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(graph
     # One that is dropped on a busy machine makes the next step longer.
     assert np.median(np.abs(np.diff(path))) <= 2.0 / 50
     controller.says = False
-    until(graph, "stopped")
+    show_until(graph, "stopped")
     assert "/joint_states does not tell where it is" in graph.received[STATE][-1].fault
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import faces_shown
 import pytest
+from faces_shown import show_on, show_until
 from network_robots import FakeReachy
 from ros_harness import RosGraph
 
@@ -36,48 +36,36 @@ def graph(tmp_path, reachy):
     assert not [p.name for p in graph.processes if "Traceback" in p.log]
 
 
-def show(graph, seconds, **coefficients):
-    faces_shown.show(graph, lambda message: graph.publish(EXPRESSION, message), seconds, coefficients)
-
-
-def until(graph, state):
-    for _ in range(200):
-        show(graph, 0.1)
-        if graph.received[STATE][-1:] and graph.received[STATE][-1].state == state:
-            return
-    pytest.fail(f"not {state}: {graph.received[STATE][-1:]}\n{graph.processes[0].log[-2000:]}")
-
-
 def test_a_reachy_mini_is_enabled_follows_and_is_let_go(graph, reachy):
     graph.until(lambda: graph.received[STATE] and not graph.received[STATE][-1].obstacles, 30.0, "no obstacles")
     assert reachy.modes == []
     assert reachy.got == []
     answer = graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=True)
     assert answer.success, answer.message
-    until(graph, "following")
+    show_until(graph, "following")
     assert reachy.modes == ["enabled"]
     first = reachy.got[0]
     assert first["target_head_pose"]["pitch"] == pytest.approx(0.3, abs=0.02)  # from where it is
     assert first["target_antennas"] == pytest.approx([-0.5, 0.5], abs=0.05)
-    show(graph, 1.5, headYaw=0.3)
+    show_on(graph, 1.5, headYaw=0.3)
     assert reachy.pose["yaw"] == pytest.approx(0.3, abs=0.02)
     graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=False)
-    until(graph, "disarmed")
+    show_until(graph, "disarmed")
     assert reachy.modes[-1] == "disabled"
 
 
 def test_a_reachy_mini_that_goes_stops_and_is_found_again(graph, reachy):
     graph.until(lambda: graph.received[STATE] and not graph.received[STATE][-1].obstacles, 30.0, "no obstacles")
     graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=True)
-    until(graph, "following")
+    show_until(graph, "following")
     reachy.talks = False
-    until(graph, "stopped")
+    show_until(graph, "stopped")
     assert "its daemon says nothing of where it is" in graph.received[STATE][-1].fault
     reachy.talks = True
-    show(graph, 1.0)
+    show_on(graph, 1.0)
     assert graph.received[STATE][-1].state == "stopped"
     assert graph.call("std_srvs/Trigger", f"/{NODE}/reset").success
-    until(graph, "disarmed")
+    show_until(graph, "disarmed")
     graph.until(lambda: not graph.received[STATE][-1].obstacles, 30.0, "no obstacles")
     assert graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=True).success
-    until(graph, "following")
+    show_until(graph, "following")

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
+from faces_shown import show_on
 from reachy_daemon import profile_at, rest, running
 from ros_harness import RosGraph
 
-from reactdiff_ros.coefficients import HEAD_YAW
-from reactdiff_ros.nodes import convert
 from reactdiff_ros.nodes.head_pose import head_pose_value
-from reactdiff_ros.types import ExpressionFrame
 
 pytestmark = pytest.mark.ros
 POSE, STATE, EXPRESSION, NODE = "actuator/head_pose", "actuator/state", "listener/expression", "actuator_node"
-
-
-def show(graph, seconds, yaw):
-    """A face that turns its head, 50 a second."""
-    values = np.zeros(58, np.float32)
-    values[HEAD_YAW] = yaw
-    end_s = time.monotonic() + seconds
-    while time.monotonic() < end_s:
-        now_ns = graph.node.get_clock().now().nanoseconds
-        frame = ExpressionFrame(now_ns, values, "listening", ("reaction",), None, None, None, None)
-        graph.publish(EXPRESSION, convert.expression_message(frame))
-        graph.spin(0.02)
 
 
 def test_the_head_turns_and_says_where_it_is(tmp_path):
@@ -43,11 +27,11 @@ def test_the_head_turns_and_says_where_it_is(tmp_path):
             graph.publisher(EXPRESSION)
             graph.connect(EXPRESSION)
             graph.until(lambda: graph.received[POSE], 20.0, "a pose before it is enabled")
-            show(graph, 1.0, 0.0)
+            show_on(graph, 1.0, headYaw=0.0)
             answer = graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=True)
             assert answer.success, answer.message
             for _ in range(25):
-                show(graph, 0.5, 0.3)
+                show_on(graph, 0.5, headYaw=0.3)
                 poses = [head_pose_value(message) for message in graph.received[POSE]]
                 if poses[-1].pose[1] == pytest.approx(0.3, abs=0.02):
                     break

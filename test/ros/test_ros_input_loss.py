@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import shutil
-import signal
 
 import numpy as np
 import pytest
@@ -84,15 +83,6 @@ def together(folder):
         graph.start(node, "-r", f"__ns:=/{place}", **parameters)
     yield graph
     assert set(graph.close()) == {0}
-    assert not [p.name for p in graph.processes if "Traceback" in p.log]
-
-
-@pytest.fixture
-def graph(tmp_path):
-    graph = RosGraph(tmp_path)
-    yield graph
-    codes = graph.close()
-    assert set(codes) <= {0, -signal.SIGKILL}
     assert not [p.name for p in graph.processes if "Traceback" in p.log]
 
 

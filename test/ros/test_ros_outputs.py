@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import socket
 import struct
 import threading
@@ -13,7 +12,6 @@ import time
 import numpy as np
 import pytest
 from pythonosc.osc_packet import OscPacket
-from ros_harness import RosGraph
 
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, NAMES
 from reactdiff_ros.nodes import convert
@@ -24,15 +22,6 @@ pytestmark = pytest.mark.ros
 
 EXPRESSION, BLENDSHAPES = "listener/expression", "listener/blendshapes"
 SMILE = NAMES.index("mouthSmileLeft")
-
-
-@pytest.fixture
-def graph(tmp_path):
-    graph = RosGraph(tmp_path)
-    yield graph
-    codes = graph.close()
-    assert set(codes) <= {0, -signal.SIGKILL}
-    assert not [p.name for p in graph.processes if "Traceback" in p.log]
 
 
 class Datagrams(threading.Thread):
