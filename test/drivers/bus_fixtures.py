@@ -43,6 +43,16 @@ def until(condition: Callable[[], bool], work: Callable[[], object], seconds: fl
     return True
 
 
+def settle(driver: Driver, condition: Callable[[], object]) -> None:
+    """Look at the line of a robot in the network until the condition holds."""
+
+    def work() -> None:
+        driver.poll(0.001)
+        time.sleep(0.005)
+
+    assert until(lambda: bool(condition()), work)
+
+
 def sweep(driver: Driver, target: dict[str, float], seconds: float = 60.0, within: float = 0.5) -> bool:
     """Command `target` until every joint measures it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from bus_fixtures import until
+from bus_fixtures import settle
 from network_robots import FakeReachy, free_port
 from reachy_daemon import profile_at
 
@@ -28,10 +28,6 @@ def driver(robot, tmp_path):
     made.open()
     yield made
     made.close()
-
-
-def settle(driver, condition):
-    assert until(condition, lambda: driver.poll(0.001) or time.sleep(0.005), 60.0)
 
 
 def test_what_is_measured_has_the_joints_names_and_units(robot, driver):

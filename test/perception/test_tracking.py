@@ -162,16 +162,21 @@ def talking_pair() -> tuple[Stage, Actor, Actor]:
     return Stage(one, two), one, two
 
 
+def one_talks(who: Actor, other: Actor) -> Callable[[float], None]:
+    """The mouth of one of them moves."""
+
+    def talk(t: float) -> None:
+        mouth(who, t, True)
+        mouth(other, t, False)
+
+    return talk
+
+
 def test_who_speaks_becomes_the_target():
     stage, one, two = talking_pair()
     before = ids(stage.play(1.0))[-1]
     stage.voice.speaking = True
-
-    def talk(t: float) -> None:
-        mouth(two, t, True)
-        mouth(one, t, False)
-
-    frames = stage.play(2.5, talk)
+    frames = stage.play(2.5, one_talks(two, one))
     after = frames[-1].person_id
     assert after not in (-1, before)
     assert ids(frames) == [before, after]
@@ -197,10 +202,7 @@ def test_the_robots_own_voice_moves_no_target_and_the_next_voice_does():
     stage, one, two = talking_pair()
     before = ids(stage.play(1.0))[-1]
     stage.voice.speaking = True
-
-    def chew(t: float) -> None:
-        mouth(two, t, True)
-        mouth(one, t, False)
+    chew = one_talks(two, one)
 
     def own_voice(t: float) -> None:
         chew(t)
@@ -218,10 +220,10 @@ def test_an_end_of_the_robots_voice_that_is_repeated_is_one_end():
     before = ids(stage.play(1.0))[-1]
     stage.voice.speaking = True
     stage.perception.robot_speaking(True, stage.t_ms * 10**6)
+    talk = one_talks(two, one)
 
     def silent_robot(t: float) -> None:
-        mouth(two, t, True)
-        mouth(one, t, False)
+        talk(t)
         stage.perception.robot_speaking(False, round(t * 1e9))
 
     assert ids(stage.play(3.0, silent_robot))[-1] not in (-1, before)
