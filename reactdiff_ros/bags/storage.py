@@ -44,22 +44,45 @@ class Topic:
 
 
 def is_bag(path: Path) -> bool:
-    """A folder with metadata.yaml or with storage files, or a single .mcap or .db3 file."""
-    path = _inside(path)
+    """A folder with metadata.yaml or with storage files, or a single .mcap or .db3 file.
+
+    Raises:
+        MediaError: it may not be looked into.
+    """
+    path = _folder_of(path)
     if path.is_dir():
         return (path / "metadata.yaml").is_file() or bool(_files(path))
     return path.is_file() and path.suffix in SUFFIXES
 
 
-def _inside(path: Path) -> Path:
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, by name.
+
+    Raises:
+        MediaError: it may not be looked into.
+    """
+    with _open_to_us(folder):
+        return sorted(folder.iterdir())
+
+
+@contextmanager
+def _open_to_us(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MediaError("this cannot be looked into", where=str(path), todo=error.strerror or str(error)) from error
+
+
+def _folder_of(path: Path) -> Path:
     """The folder with the files: `path`, or the folder in it that `BagWriter` was still writing to."""
     unfinished = path / "recording"
-    return unfinished if unfinished.is_dir() and not _files(path) else path
+    with _open_to_us(path):
+        return unfinished if unfinished.is_dir() and not _files(path) else path
 
 
 def _files(folder: Path) -> list[Path]:
     """Storage files in the order of their numbers: name_2 before name_10."""
-    found = [p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file()]
+    found = [p for p in entries(folder) if p.suffix in SUFFIXES and p.is_file()]
     return sorted(found, key=lambda p: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", p.name)])
 
 
@@ -72,7 +95,7 @@ class BagFiles:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = _inside(Path(path))
+        self.path = _folder_of(Path(path))
         self.notes: list[str] = []
         """What is wrong with the files, one sentence each."""
         self.custom_data: dict[str, str] = {}

@@ -6,18 +6,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reactdiff_ros.bags.blinding import Key, Opened
-from reactdiff_ros.bags.storage import BagFiles, is_bag
+from reactdiff_ros.bags.storage import BagFiles, entries, is_bag
 from reactdiff_ros.bags.study import study_of
 from reactdiff_ros.errors import ReactdiffError
 
 
 def sealed_bags(paths: Iterable[Path]) -> Iterator[Path]:
-    """The bags among `paths` and below their folders, by name."""
+    """The bags among `paths` and below their folders, by name.
+
+    Raises:
+        MediaError: a folder may not be looked into.
+    """
     for path in paths:
         if is_bag(path) or not path.is_dir():
             yield path
         else:
-            yield from sealed_bags(sorted(p for p in path.iterdir() if p.is_dir() or is_bag(p)))
+            yield from sealed_bags(p for p in entries(path) if p.is_dir() or is_bag(p))
 
 
 def opened(bag: Path, key: Key) -> Opened | str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ pytest.importorskip("rosbags", reason="rosbags is not installed (requirements/ev
 from bag_making import START, STEP, chunk, picture, speaker_bag
 
 from reactdiff_ros.bags import interfaces
-from reactdiff_ros.bags.read import BagSource
-from reactdiff_ros.bags.storage import is_bag
+from reactdiff_ros.bags.read import BagSource, open_source
+from reactdiff_ros.bags.storage import BagFiles, is_bag
+from reactdiff_ros.bags.unblinding import sealed_bags
 from reactdiff_ros.bags.write import BagWriter
+from reactdiff_ros.cli.main import main
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
 
@@ -335,3 +338,26 @@ def test_recordings_split_into_files_are_joined(tmp_path):
     source, items = read(tmp_path / "bag")
     assert [int(i.samples[0, 0]) for i in items] == list(range(20))
     assert any("b_3.mcap" in n and "left out" in n for n in source.notes)
+
+
+def test_a_folder_that_is_closed_is_one_sentence(tmp_path, monkeypatch, capsys):
+    """As a disk's lost+found is for everybody but root."""
+    shut = tmp_path / "all" / "lost+found"
+    speaker_bag(tmp_path / "all" / "day", frames=5)
+    shut.mkdir()
+    real = Path.iterdir
+
+    def iterdir(path):
+        if path == shut:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    for look in (is_bag, BagFiles, BagSource, open_source):
+        with pytest.raises(MediaError, match=r"cannot be looked into.*Permission denied"):
+            look(shut)
+    for command in (["bag", "info", str(shut)], ["evaluate", "recordings", str(tmp_path / "all")]):
+        assert main(command) == 1
+        assert "cannot be looked into" in capsys.readouterr().err
+    with pytest.raises(MediaError, match="cannot be looked into"):
+        list(sealed_bags([tmp_path / "all"]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reactdiff_ros.bags.storage import is_bag
+from reactdiff_ros.bags.storage import entries, is_bag
 from reactdiff_ros.datasets.recordings import SUFFIX as EXTRACTED
 from reactdiff_ros.errors import ReactdiffError
 
@@ -39,7 +39,8 @@ def sources(folder: Path, pairs: Sequence[tuple[Path, Path]] = ()) -> list[Sourc
     folder or not. A file that is the listener of a pair is no recording of its own.
 
     Raises:
-        ReactdiffError: there is no such folder, nothing in it is a recording, or a pair names no file.
+        ReactdiffError: there is no such folder, one of them may not be looked into, nothing in it is a recording, or a
+            pair names no file.
     """
     if not folder.is_dir():
         raise ReactdiffError("there is no such folder", where=str(folder), todo="give a folder of bags or videos")
@@ -67,7 +68,7 @@ def sources(folder: Path, pairs: Sequence[tuple[Path, Path]] = ()) -> list[Sourc
 
 def _found(folder: Path) -> list[Path]:
     out: list[Path] = []
-    for path in sorted(folder.iterdir()):
+    for path in entries(folder):
         if path.name.startswith("."):
             continue
         if is_bag(path) or (path.is_file() and path.suffix.lower() in (*MEDIA, EXTRACTED)):
@@ -84,9 +85,9 @@ def _found(folder: Path) -> list[Path]:
 def _there(folder: Path, path: Path) -> Path:
     for candidate in (path, folder / path):
         if candidate.exists():
-            inside = candidate.resolve()
+            place = candidate.resolve()
             root = folder.resolve()
-            return folder / inside.relative_to(root) if inside.is_relative_to(root) else inside
+            return folder / place.relative_to(root) if place.is_relative_to(root) else place
     raise ReactdiffError("a pair names a file that is not there", where=str(path))
 
 
@@ -101,5 +102,5 @@ def _who(path: Path, folder: Path) -> str:
 
 
 def _id(path: Path, folder: Path) -> str:
-    inside = path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
-    return str(inside.with_suffix("") if path.is_file() else inside)
+    place = path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
+    return str(place.with_suffix("") if path.is_file() else place)
