@@ -46,14 +46,13 @@ class OutputNode(ReactdiffNode):
             origins=origins,
             **{name: self.values[name] for name in ("vmc_names", "subject", "stale_s", "fade_s")},
         )
-        kinds = {
+        self._encoders: dict[str, Callable[[], Any]] = {
             "vmc": lambda: VmcEncoder(self._config.vmc_names),
             "live_link": lambda: LiveLinkEncoder(self._config.subject),
         }
-        self._encoders: dict[str, Callable[[], Any]] = kinds
         for target in self._config.targets:
-            if target.kind in kinds:
-                kinds[target.kind]()  # a missing library is said now
+            if target.kind in self._encoders:
+                self._encoders[target.kind]()  # a missing library is said now
         self._message = interface("reactdiff_ros/msg/Blendshapes", "msg")
         self._publisher = self.advertise(TOPIC)
         self.backend = ",".join(target.kind for target in self._config.targets)

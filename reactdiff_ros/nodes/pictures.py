@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from reactdiff_ros.capture.decode import decode_compressed, decode_image
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.types import UINT8, Picture
@@ -20,7 +22,7 @@ class PictureDecoder:
     """Decodes sensor_msgs Image and CompressedImage; keeps the focal length of the last camera_info."""
 
     def __init__(self) -> None:
-        self._bridge = CvBridge() if CvBridge is not None else None
+        self._bridge: Any = CvBridge() if CvBridge is not None else None
         self._focal: tuple[float, int] | None = None
 
     @property
@@ -54,7 +56,7 @@ class PictureDecoder:
 
     def _by_bridge(self, message: Any, pixels: UINT8) -> UINT8:
         try:
-            return self._bridge.imgmsg_to_cv2(message, desired_encoding="bgr8")
+            return np.asarray(self._bridge.imgmsg_to_cv2(message, desired_encoding="bgr8"))
         except Exception:
             return pixels
 
