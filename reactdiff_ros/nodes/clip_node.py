@@ -20,6 +20,8 @@ from .health import Level
 from .runner import run
 
 RETRY_S = 2.0
+END_S = 3.0
+"""A file system that hangs may keep the player longer: it ends later then, and disturbs nobody."""
 SIM_POLL_S = 0.005
 """Simulated time is looked at this often."""
 
@@ -48,42 +50,41 @@ class ClipNode(ReactdiffNode):
         """Advertise; the file is opened by the player, so that a missing one fails nothing."""
         self._pictures = self.advertise("camera/image_raw/compressed")
         self._sounds = self.advertise("audio")
-        self._ended = False
         self.backend = "ffmpeg"
 
     def start(self) -> None:
         """Start the player."""
         self._stopping = threading.Event()
-        self._ended = False
-        self._player = threading.Thread(target=self._play_until_stopped, name="player", daemon=True)
+        self._player = threading.Thread(target=self._play_until, args=(self._stopping,), name="player", daemon=True)
         self._player.start()
 
     def stop(self) -> None:
         """Stop the player."""
         if getattr(self, "_player", None) is not None:
             self._stopping.set()
-            self._player.join(3.0)
+            self._player.join(END_S)
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
         return f"{self.values['clip']} plays"
 
-    def _play_until_stopped(self) -> None:
-        while not self._stopping.is_set() and not self._ended:
+    def _play_until(self, stopping: threading.Event) -> None:
+        ended = False
+        while not stopping.is_set() and not ended:
             try:
-                self._ended = self._play()
+                ended = self._play(stopping)
                 self.solved("sound")
                 self.solved("picture")
-                if self._ended:
+                if ended:
                     self.problem("end", f"{self.values['clip']} has ended: nothing more comes", Level.WARN)
             except ReactdiffError as error:
                 self.problem("clip", str(error))
-                self._stopping.wait(RETRY_S)
+                stopping.wait(RETRY_S)
             except Exception as error:
                 self.failed(error, "the player")
-                self._stopping.wait(RETRY_S)
+                stopping.wait(RETRY_S)
 
-    def _play(self) -> bool:
+    def _play(self, stopping: threading.Event) -> bool:
         """Play until the end (true), until stopped, or until simulated time goes back: then it begins anew."""
         name = str(self.values["clip"])
         if not name:
@@ -99,7 +100,7 @@ class ClipNode(ReactdiffNode):
         origin = Origin(self.now_ns())
         # A microphone gives a chunk when its last sample was heard, not when the first one was.
         waiting: list[tuple[int, int, ClipSound]] = []
-        while not self._stopping.is_set() and (waiting or not paced.finished):
+        while not stopping.is_set() and (waiting or not paced.finished):
             elapsed = self._clock_ns() - start_ns
             if elapsed < 0:
                 return False
@@ -114,16 +115,16 @@ class ClipNode(ReactdiffNode):
                 self._publish_sound(sound, origin.ns + sound.offset_ns)
             self.meter.dropped["camera/image_raw/compressed"] = paced.dropped_pictures
             times = [t for t in (paced.next_due_ns, waiting[0][0] if waiting else None) if t is not None]
-            self._wait(min(times, default=0) - (self._clock_ns() - start_ns))
-        return not self._stopping.is_set()
+            self._wait(stopping, min(times, default=0) - (self._clock_ns() - start_ns))
+        return not stopping.is_set()
 
     def _clock_ns(self) -> int:
         """What the clip is played by: simulated time where there is, else a clock that never jumps."""
         return self.now_ns() if self.simulated() else self.steady_ns()
 
-    def _wait(self, ns: int) -> None:
+    def _wait(self, stopping: threading.Event, ns: int) -> None:
         seconds = max(ns, 0) / NS
-        self._stopping.wait(min(seconds, SIM_POLL_S) if self.simulated() else min(seconds, 1.0))
+        stopping.wait(min(seconds, SIM_POLL_S) if self.simulated() else min(seconds, 1.0))
 
     def _publish_picture(self, picture: ClipPicture, stamp: int) -> None:
         message = CompressedImage(

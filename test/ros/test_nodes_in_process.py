@@ -132,6 +132,29 @@ def test_device_that_hangs_at_the_deactivation_has_one_reader_afterwards(monkeyp
     assert not second.closed
 
 
+def test_clip_that_hangs_at_the_deactivation_has_one_player_afterwards(monkeypatch, running):
+    hangs, opened, read = threading.Event(), [], clip_node.MediaClip
+
+    def open_clip(path):
+        opened.append(path)
+        assert len(opened) > 1 or hangs.wait(60.0)
+        return read(path)
+
+    monkeypatch.setattr(clip_node, "MediaClip", open_clip)
+    monkeypatch.setattr(clip_node, "END_S", 0.05)
+    node = clip_node.ClipNode()
+    node.values.update(clip=str(demo_clip_path()))
+    running(lambda: node)
+    players = lambda: sum(thread.name == "player" for thread in threading.enumerate())  # noqa: E731
+    until(lambda: opened, "the first player")
+    assert node.trigger_deactivate().name == "SUCCESS"
+    assert node.trigger_activate().name == "SUCCESS"
+    until(lambda: len(opened) == 2, "the second player")
+    assert players() == 2
+    hangs.set()
+    until(lambda: players() == 1, "the end of the first player")
+
+
 def test_a_node_that_was_ended_is_no_trouble_on_the_page_for_ever(monkeypatch, running):
     """Before, its last warning stayed, and so did whatever name was said on the topic."""
     node, told, now = running(AvatarNode), [], [0]
