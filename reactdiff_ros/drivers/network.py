@@ -163,18 +163,30 @@ class NetworkRobot(ABC):
         self._send(self._link)
 
     def release(self, joint: str) -> None:
-        """No more commands; when the last joint is released, torque goes off for all, which may take 2 s."""
-        was = joint in self._holding
+        """No more commands; when the last joint is released, torque goes off for all, which may take 2 s.
+
+        Where that does not work the joints have a fault, and it is tried again when the joint is released again.
+        """
         self._armed.discard(joint)
+        if self._holding == {joint}:
+            fault = self._let_go()
+            if fault is not None:
+                self._faults = dict.fromkeys(self.axes, fault)
+                return
         self._holding.discard(joint)
-        if was and not self._holding and self._link is not None and self._ready():
-            self._torque(self._link, False)
 
     def stop(self) -> None:
         """Hold: the robot stays where it was told to be last; nothing is sent until armed again."""
         self._armed.clear()
 
     # Inside.
+
+    def _let_go(self) -> Fault | None:
+        link = self._link
+        if link is None or not self._ready():
+            return self._gone()
+        refused = self._torque(link, False)
+        return Fault("refused", f"{self._title} does not let go, {refused}") if refused else None
 
     def _measured(self) -> dict[str, float]:
         """Where the joints are, as far as it is known."""

@@ -170,7 +170,7 @@ class ServoBus(Make):
             self._lost(self._health)
 
     def release(self, joint: str) -> None:
-        """Torque off; tried even where the joint has a fault."""
+        """Torque off; tried even where the joint has a fault, and one that does not confirm it has a fault."""
         self._armed.discard(joint)
         if self._port is None:
             return
@@ -183,7 +183,7 @@ class ServoBus(Make):
             self._lost(self._health)
             return
         if fault is not None:
-            health.missed(fault, self._clock())
+            health.set(fault, self._clock())
 
     def release_all(self) -> None:
         """Torque off everywhere, in one packet without an answer."""

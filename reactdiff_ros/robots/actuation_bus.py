@@ -114,7 +114,7 @@ class Hardware:
         self._broken: dict[str, str] = {}
         """What a driver raised that must not."""
         self._owed: set[str] = set()
-        """Joints that were to be let go, and could not hear it."""
+        """Joints that were to be let go, and may not have heard it."""
         self._retry_s = -math.inf
 
     @property
@@ -152,7 +152,7 @@ class Hardware:
                 self._do(name, lambda bus: bus.check())
 
     def poll(self, budget_s: float) -> None:
-        """Measure as many joints as fit into `budget_s`, in turns; let go what could not be before."""
+        """Measure as many joints as fit into `budget_s`, in turns; let go what may not be yet."""
         buses = self._open_buses()
         for name in buses:
             self._do(name, lambda bus: bus.poll(budget_s / len(buses)))
@@ -212,19 +212,17 @@ class Hardware:
         name = self._bus_of.get(joint)
         if name is None:
             return
-        wrong = name in self._closed or joint in self.faults()
         if name not in self._closed:
             self._do(name, lambda bus: bus.release(joint))
         self._owed.discard(joint)
-        if wrong:
+        if joint in self.faults():
             self._owed.add(joint)
 
     def release_all(self) -> None:
-        """Torque off everywhere, as fast as the buses can."""
-        wrong = self.faults()
+        """Torque off everywhere, as fast as the buses can; nobody confirms that, so `poll` lets each joint go again."""
         for name in self._open_buses():
             self._do(name, self._let_go)
-        self._owed |= wrong.keys() & self._bus_of.keys()
+        self._owed |= self._bus_of.keys()
 
     def close(self) -> None:
         """Give all devices back."""

@@ -92,6 +92,8 @@ class FakeReachy(Robot):
         self.pose = {"x": 0.0, "y": 0.0, "z": 0.0, "roll": 0.0, "pitch": 0.3, "yaw": 0.0}
         self.antennas = [-0.5, 0.5]
         self.mode, self.modes, self.talks, self.complaint = "disabled", [], True, ""
+        self.answer = 200
+        """Of its motors."""
         self.order: list[str] = []
         super().__init__(port)
 
@@ -121,6 +123,8 @@ class FakeReachy(Robot):
         return opened
 
     async def _set_mode(self, request: web.Request) -> web.Response:
+        if self.answer != 200:
+            return web.Response(status=self.answer)
         self.mode = request.match_info["mode"]
         self.modes.append(self.mode)
         self.order.append(self.mode)

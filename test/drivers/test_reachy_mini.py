@@ -193,3 +193,25 @@ def test_a_number_that_is_too_large_ends_nothing(robot, driver):
     robot.pose["pitch"] = 0.2
     settle(driver, lambda: driver.reading("head_pitch") is not None)
     assert driver.reading("head_pitch").position == pytest.approx(0.2)
+
+
+def test_torque_that_did_not_go_off_goes_off_when_the_robot_is_back(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.hang_up()
+    settle(driver, lambda: driver.faults())
+    driver.release("head_yaw")
+    assert "head_yaw" in driver.faults()
+    settle(driver, lambda: not driver.faults())
+    driver.release("head_yaw")
+    assert robot.modes == ["enabled", "disabled"]
+
+
+def test_a_daemon_that_does_not_let_go_has_a_fault(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.answer = 500
+    driver.release("head_yaw")
+    assert "does not let go, it answers 500" in str(driver.faults()["head_yaw"])
+    robot.answer = 200
+    driver.poll(0.0)
+    driver.release("head_yaw")
+    assert robot.modes == ["enabled", "disabled"]
