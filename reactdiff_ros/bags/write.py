@@ -27,7 +27,6 @@ from reactdiff_ros.errors import MediaError
 from reactdiff_ros.types import UINT8, ExpressionFrame, Reaction, Sound, SpeakerFrame
 
 Storage: TypeAlias = Literal["mcap", "sqlite3"]
-STORAGES: Final = ("mcap", "sqlite3")
 NAME: Final = "recording"
 CAMERA, CAMERA_RAW, AUDIO = "/camera/image_raw/compressed", "/camera/image_raw", "/audio"
 SPEAKER, REACTION, EXPRESSION = "/speaker/frame", "/listener/reaction", "/listener/expression"

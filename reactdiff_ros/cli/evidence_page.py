@@ -63,11 +63,14 @@ def verdicts(evidence: Figures) -> list[dict[str, Any]]:
     return [v.as_dict() for v in judge(evidence["parts"])]
 
 
+_ENOUGH: Final = {"items": 100, "trials": 100, "behaviour_items": 50, "stream_items": 50}
+"""What the bounds are meant for."""
+
+
 def _reduced(settings: Figures) -> bool:
+    """Whether a part was measured on less."""
     sizes = settings.get("sizes", {})
-    return any(
-        sizes.get(name, least) < least for name, least in {"items": 100, "trials": 100, "behaviour_items": 50}.items()
-    )
+    return any(sizes.get(name, least) < least for name, least in _ENOUGH.items())
 
 
 def _section(
@@ -92,7 +95,6 @@ def _section(
     return lines
 
 
-_ENOUGH: Final = {"items": 100, "trials": 100, "behaviour_items": 50, "stream_items": 50}
 _PICTURES: Final = {
     "simulator": ("systems", "time_line"), "response": ("responses",), "behaviour": ("lags",), "streams": ("spectra",),
     "controls": ("controls",),

@@ -88,11 +88,6 @@ def permutation_p(cross: Matrix, people: People, rng: np.random.Generator, count
     return at_least / (count + 1)
 
 
-def coupling_of_strangers(cross: Matrix, people: People) -> float:
-    """Mean coupling of each listener with all speakers of other pairs: the random pairing."""
-    return float(cross[people.pair[:, None] != people.pair[None, :]].mean())
-
-
 def pair_interval(cross: Matrix, people: People, rng: np.random.Generator, count: int = 2000) -> tuple[float, float]:
     """95 % bootstrap interval of C, pairs drawn with replacement."""
     own = np.diag(cross)

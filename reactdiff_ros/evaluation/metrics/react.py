@@ -98,35 +98,3 @@ def check_attributes(values: Array, what: str) -> None:
         )  # fmt: skip
     if not np.isfinite(values).all():
         raise ReactdiffError("attributes hold values that are not numbers", where=what, todo="mend or drop those clips")
-
-
-def evaluate_arrays(predictions: Array, targets: Array, appropriate: NDArray[Any]) -> dict[str, float]:
-    """FRC, FRD, FRDiv, FRDvs and FRVar of a set.
-
-    Args:
-        predictions: (N, K, T, 25).
-        targets: (M, T, 25).
-        appropriate: (N, M), not 0 where a target is appropriate for a speaker.
-
-    Raises:
-        ReactdiffError: shapes do not fit, a value is not finite, or a speaker has no appropriate target.
-    """
-    check_attributes(predictions, "predictions")
-    check_attributes(targets, "targets")
-    if appropriate.shape != (len(predictions), len(targets)):
-        raise ReactdiffError(
-            f"the matrix of appropriate targets is {appropriate.shape}, not {(len(predictions), len(targets))}",
-            where="appropriate", todo="give one row a speaker and one column a target",
-        )  # fmt: skip
-    chosen = [np.flatnonzero(row) for row in appropriate]
-    if not all(len(c) for c in chosen):
-        empty = next(i for i, c in enumerate(chosen) if not len(c))
-        raise ReactdiffError("a speaker has no appropriate target", where=f"row {empty}", todo="leave that speaker out")
-    pairs = [(p, targets[c]) for p, c in zip(predictions, chosen, strict=True)]
-    return {
-        "FRC": float(np.mean([correlation(p, t) for p, t in pairs])),
-        "FRD": float(np.mean([distance(p, t) for p, t in pairs])),
-        "FRDiv": float(np.mean([diversity(p) for p in predictions])) if predictions.shape[1] > 1 else float("nan"),
-        "FRDvs": speaker_diversity(speaker_distances(predictions)),
-        "FRVar": float(np.mean([variance(p) for p in predictions])),
-    }

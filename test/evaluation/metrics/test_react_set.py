@@ -33,8 +33,9 @@ def test_they_are_the_reference_s(name: str) -> None:
     with np.load(DATA / name) as data:
         four = [data[key] for key in ("prediction", "listener", "speaker", "neighbour")]
     found = evaluate_reactions(*four, compat="react2024", workers=2).figures
-    for metric in ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar"):
-        assert found[metric] == pytest.approx(expected[metric], rel=1e-5), metric
+    # The reference's torch.cdist on float32 loses some digits of FRDiv and FRDvs.
+    for metric, limit in {"FRC": 1e-7, "FRD": 1e-6, "FRDiv": 1e-5, "FRDvs": 1e-5, "FRVar": 1e-6}.items():
+        assert found[metric] == pytest.approx(expected[metric], rel=limit), metric
     assert found["FRSyn"] == expected["FRSyn_all"]
     assert found["FRSyn_first"] == expected["FRSyn_first_prediction_only"]
 
@@ -69,6 +70,7 @@ def test_threads_change_nothing_and_time_is_told() -> None:
     [
         ({"prediction": np.zeros((2, 3, 80, 24))}, "is not .speakers, predictions"),
         ({"prediction": np.zeros((2, 80, 25))}, "is not .speakers, predictions"),
+        ({"prediction": np.zeros((2, 3, 0, 25)), "speaker": np.zeros((2, 0, 25))}, "is not .speakers, predictions"),
         ({"speaker": np.zeros((2, 79, 25))}, "do not fit"),
         ({"speaker": np.full((2, 80, 25), np.nan)}, "not numbers"),
         ({"listener": np.full((4, 80, 25), np.inf)}, "not numbers"),
