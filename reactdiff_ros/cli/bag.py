@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.bag_record import mark, record
+from reactdiff_ros.cli.bag_replay import bag_replay
 from reactdiff_ros.cli.output import EXIT_DONE, json_on_stdout, tell
 from reactdiff_ros.cli.progress import progress_bar
 from reactdiff_ros.clock import NS
@@ -20,6 +22,10 @@ _PATH = click.Path(path_type=Path)
 @click.group()
 def bag() -> None:
     """Bags (rosbag2, mcap or sqlite3): what is in them, from a video, replayed, recorded."""
+
+
+for _command in (bag_replay, record, mark):
+    bag.add_command(_command)
 
 
 @bag.command()

@@ -7,6 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.bench_actuator import actuator_times
+from reactdiff_ros.cli.bench_faults import faults
+from reactdiff_ros.cli.bench_listeners import listeners_times
+from reactdiff_ros.cli.bench_metrics import metrics as metrics_times
+from reactdiff_ros.cli.bench_model import model_times
+from reactdiff_ros.cli.bench_profile import profile_times
+from reactdiff_ros.cli.bench_record import record as record_times
+from reactdiff_ros.cli.bench_reference import reference as reference_times
+from reactdiff_ros.cli.bench_replay import replay_times
+from reactdiff_ros.cli.bench_response import response
+from reactdiff_ros.cli.bench_soak import soak
 from reactdiff_ros.cli.output import Number
 
 if TYPE_CHECKING:
@@ -16,6 +27,22 @@ if TYPE_CHECKING:
 @click.group()
 def bench() -> None:
     """Measure the listener."""
+
+
+for _command in (
+    actuator_times,
+    faults,
+    listeners_times,
+    metrics_times,
+    model_times,
+    profile_times,
+    record_times,
+    reference_times,
+    replay_times,
+    response,
+    soak,
+):
+    bench.add_command(_command)
 
 
 _CLIP = click.option(

@@ -13,20 +13,7 @@ import click
 
 from reactdiff_ros import __version__
 from reactdiff_ros.cli.bag import bag
-from reactdiff_ros.cli.bag_record import mark, record
-from reactdiff_ros.cli.bag_replay import bag_replay
 from reactdiff_ros.cli.bench import bench
-from reactdiff_ros.cli.bench_actuator import actuator_times
-from reactdiff_ros.cli.bench_faults import faults
-from reactdiff_ros.cli.bench_listeners import listeners_times
-from reactdiff_ros.cli.bench_metrics import metrics as metrics_times
-from reactdiff_ros.cli.bench_model import model_times
-from reactdiff_ros.cli.bench_profile import profile_times
-from reactdiff_ros.cli.bench_record import record as record_times
-from reactdiff_ros.cli.bench_reference import reference as reference_times
-from reactdiff_ros.cli.bench_replay import replay_times
-from reactdiff_ros.cli.bench_response import response
-from reactdiff_ros.cli.bench_soak import soak
 from reactdiff_ros.cli.compare import compare
 from reactdiff_ros.cli.config import config
 from reactdiff_ros.cli.demo import demo
@@ -76,37 +63,21 @@ for _command in (
     config,
     bag,
     bench,
-    evaluate,
-    extract,
-    simulate,
-    train,
-    export,
-    paper,
+    compare,
     demo,
     docs,
-    style,
+    evaluate,
+    export,
+    extract,
+    paper,
+    report,
     robot,
+    simulate,
+    study,
+    style,
+    train,
 ):
     cli.add_command(_command)
-
-
-bag.add_command(bag_replay)
-bag.add_command(record)
-bag.add_command(mark)
-cli.add_command(report)
-cli.add_command(study)
-cli.add_command(compare)
-bench.add_command(response)
-bench.add_command(faults)
-bench.add_command(actuator_times)
-bench.add_command(replay_times)
-bench.add_command(listeners_times)
-bench.add_command(model_times)
-bench.add_command(profile_times)
-bench.add_command(reference_times)
-bench.add_command(record_times)
-bench.add_command(metrics_times)
-bench.add_command(soak)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
