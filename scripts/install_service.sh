@@ -23,7 +23,7 @@ done
 env=$(realpath "$env")
 user=$(id -un)
 [ "$user" != root ] || [ -n "$to" ] || die "run it as the user who shall own the listener, not as root: it calls sudo itself"
-case $env$HOME in *[\"\'%\\\ ]*) die "the paths $env and $HOME must have no blanks, quotes or %" ;; esac
+case $root$env$HOME in *[\"\'%\\\ \&\|\$]*) die "the paths $root, $env and $HOME must have no blanks, quotes, %, &, | or \$" ;; esac
 
 # systemd refuses to start a unit that names a group which is not there.
 groups=

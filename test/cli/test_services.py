@@ -107,6 +107,18 @@ def test_the_script_says_what_is_wrong(options: list[str]) -> None:
     assert done.stderr.startswith("[service] error: ")
 
 
+@pytest.mark.parametrize("letter", list("""&|$%' """))
+def test_a_path_that_a_unit_cannot_hold_is_refused(letter: str, tmp_path: Path) -> None:
+    env = tmp_path / f"a{letter}b" / "env.sh"
+    env.parent.mkdir()
+    env.write_text(":\n")
+    command = [str(INSTALL), "--env", str(env), "--to", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "must have no blanks" in done.stderr
+    assert not (tmp_path / "reactdiff@.service").exists()
+
+
 # The service manager
 
 
