@@ -49,7 +49,6 @@ _HEAD = struct.Struct("<BBHI5d")
 _ROBOT_HEAD = struct.Struct("<BBHIdfI")
 _BROWS_UP = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
 _BROWS_DOWN = list(index("browDownLeft", "browDownRight"))
-FRAME_BYTES = _HEAD.size + 4 * COEFFICIENT_COUNT
 
 
 def encode_frame(frame: ExpressionFrame, number: int) -> bytes:

@@ -71,15 +71,6 @@ def angles_of(rotation: Array) -> tuple[float, float, float]:
     return pitch, yaw, roll
 
 
-def rotation_of(pitch: float, yaw: float, roll: float) -> Array:
-    """The rotation Ry(yaw) Rx(pitch) Rz(roll)."""
-    cx, sx, cy, sy, cz, sz = (f(a) for a in (pitch, yaw, roll) for f in (np.cos, np.sin))
-    x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return np.asarray(y @ x @ z, dtype=np.float64)
-
-
 _FARTHEST_PX = 1e6
 """No picture is so large; beyond it sums of squares overflow."""
 

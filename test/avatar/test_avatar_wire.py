@@ -19,7 +19,6 @@ from reactdiff_ros.avatar.pages import load_pages
 from reactdiff_ros.avatar.preview import PreviewServer
 from reactdiff_ros.avatar.server import AvatarServer
 from reactdiff_ros.avatar.wire import (
-    FRAME_BYTES,
     ROBOT_STATES,
     encode_frame,
     encode_robot,
@@ -42,7 +41,7 @@ def test_a_frame_is_280_bytes_with_its_stamps_and_coefficients() -> None:
     values = np.zeros(58, np.float32)
     values[INDEX["jawOpen"]] = 0.25
     message = encode_frame(frame(values, "idle"), 2**32 + 7)
-    assert len(message) == FRAME_BYTES == 280
+    assert len(message) == 280
     version, mode, _, number, stamp, picture, sound, plan, _ = struct.unpack_from("<BBHI5d", message)
     assert (version, mode, number, stamp, picture) == (1, 1, 7, 2.0, 1.5)
     assert np.isnan([sound, plan]).all()

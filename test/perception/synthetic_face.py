@@ -61,6 +61,15 @@ def frontal_face(
     return face
 
 
+def rotation_of(pitch: float, yaw: float, roll: float) -> np.ndarray:
+    """Ry(yaw) Rx(pitch) Rz(roll): what `geometry.angles_of` reads."""
+    cx, sx, cy, sy, cz, sz = (f(a) for a in (pitch, yaw, roll) for f in (np.cos, np.sin))
+    x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return y @ x @ z
+
+
 def in_picture(
     face: np.ndarray,
     *,
@@ -72,7 +81,7 @@ def in_picture(
     roll: float = 0.0,
 ) -> np.ndarray:
     """Landmarks in px (weak perspective) of a frontal face; `x`, `y` the point between the eyes."""
-    turned = face @ geometry.rotation_of(pitch, yaw, roll).T * scale
+    turned = face @ rotation_of(pitch, yaw, roll).T * scale
     return turned * (1.0, -1.0, -1.0) + (x, y, 0.0)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from synthetic_face import frontal_face, in_picture
+from synthetic_face import frontal_face, in_picture, rotation_of
 
 from reactdiff_ros.perception import geometry
 
@@ -27,7 +27,7 @@ def test_pose_size_and_place_of_a_rigid_face_come_back(pitch, yaw, roll, scale, 
 
 @given(ANGLE, ANGLE, ANGLE)
 def test_angles_and_rotation_are_inverse(pitch, yaw, roll):
-    rotation = geometry.rotation_of(pitch, yaw, roll)
+    rotation = rotation_of(pitch, yaw, roll)
     assert np.allclose(rotation @ rotation.T, np.eye(3))
     assert geometry.angles_of(rotation) == pytest.approx((pitch, yaw, roll), abs=1e-9)
 
@@ -42,10 +42,10 @@ def test_a_face_turned_inside_out_is_not_taken_for_a_mirror(pitch, yaw, roll):
 
 def test_signs_are_those_of_the_table():
     nose = np.array([0.0, 0.0, 1.0])
-    assert (geometry.rotation_of(0.3, 0, 0) @ nose)[1] < 0, "positive pitch looks down"
-    assert (geometry.rotation_of(0, 0.3, 0) @ nose)[0] > 0, "positive yaw turns to the face's own left"
+    assert (rotation_of(0.3, 0, 0) @ nose)[1] < 0, "positive pitch looks down"
+    assert (rotation_of(0, 0.3, 0) @ nose)[0] > 0, "positive yaw turns to the face's own left"
     top = np.array([0.0, 1.0, 0.0])
-    assert (geometry.rotation_of(0, 0, 0.3) @ top)[0] < 0, "positive roll tilts to the face's own right"
+    assert (rotation_of(0, 0, 0.3) @ top)[0] < 0, "positive roll tilts to the face's own right"
 
 
 @given(arrays(np.float64, (478, 3), elements=st.floats(allow_nan=True, allow_infinity=True, width=64)))
