@@ -36,6 +36,7 @@ def profile_times(clip: Path | None, seconds: float, output: Path | None, cpu: b
     from reactdiff_ros.demo import demo_clip_path
     from reactdiff_ros.evaluation.bench.profile import plot_profile, profile_clip
     from reactdiff_ros.replay.parameters import settings_as_live
+    from reactdiff_ros.whole_file import write_whole
 
     with json_on_stdout(as_json) as result:
         settings, _ = settings_as_live({})
@@ -46,7 +47,7 @@ def profile_times(clip: Path | None, seconds: float, output: Path | None, cpu: b
         if output is not None:
             plot_profile(figures, output.parent / PICTURE)
             with writing("the page", output):
-                output.write_text(profile_page(figures), encoding="utf-8")
+                write_whole(output, profile_page(figures))
             tell(f"wrote {output}")
         result.update(figures)
     if not as_json and output is None:

@@ -132,12 +132,12 @@ def policies(namespace: str, output: Path | None) -> int:
 
 def _write(text: str, output: Path | None) -> int:
     from reactdiff_ros.cli.output import writing
+    from reactdiff_ros.whole_file import write_whole
 
     if output is None:
         click.echo(text, nl=False)
         return 0
     with writing("the page", output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
+        write_whole(output, text)
     click.echo(f"wrote {output}", err=True)
     return 0

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.whole_file import whole_file
 
 Values = NDArray[np.floating[Any]]
 
@@ -31,10 +32,10 @@ def new_axes(rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
 
 
 def save_figure(figure: Any, path: Path) -> Path:
-    """Write a figure, with the folders that it needs. Raises ReactdiffError when that fails."""
+    """Write a figure whole, with the folders that it needs. Raises ReactdiffError when that fails."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
+        with whole_file(path) as file:
+            figure.savefig(file, format=path.suffix[1:])
     except OSError as error:
         raise ReactdiffError("a picture cannot be written", where=str(path), todo=str(error.strerror)) from error
     return path

@@ -11,6 +11,8 @@ import pytest
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.simulate_statistics import HUMAN
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.plots import new_axes, save_figure
 
 
 def test_statistics_and_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -53,6 +55,24 @@ def test_pictures_that_cannot_be_written_are_a_sentence(tmp_path: Path, capfd: p
     (tmp_path / "file").write_text("")
     assert main(["simulate", "--dyads", "2", "--seconds", "4", "--plots", str(tmp_path / "file" / "p")]) == 1
     assert "a picture cannot be written" in capfd.readouterr().err
+
+
+def test_a_picture_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure, axes = new_axes()
+    axes[0, 0].plot([0, 1])
+    path = save_figure(figure, tmp_path / "pictures" / "line.png")
+    before = path.read_bytes()
+    assert before[:8] == b"\x89PNG\r\n\x1a\n"
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    axes[0, 0].plot([1, 0])
+    with pytest.raises(ReactdiffError, match="No space left"):
+        save_figure(figure, path)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["line.png"]
 
 
 def test_arrays_that_cannot_be_written_are_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
