@@ -3,6 +3,7 @@
 # empty home, with nothing of ROS and of the source on any path. Needs PyPI, git and python3 (3.10 to 3.12).
 #   scripts/make_wheel.sh [FOLDER]     FOLDER for the two files: dist
 set -euo pipefail
+unset PYTHONPATH  # of ./env.sh: pip would take what lies there for installed
 out=$(realpath -m "${1:-dist}")
 cd "$(dirname "$0")/.."
 say() { printf '[wheel] %s\n' "$*" >&2; }
