@@ -31,7 +31,7 @@ class Guard:
     """
 
     def __init__(self, bound: str, extra: tuple[str, ...] = ()) -> None:
-        self._names = LOCAL_NAMES | {bound.lower()} | {name.lower().strip("[]").rstrip(".") for name in extra}
+        self._names = LOCAL_NAMES | {name.lower().strip("[]").rstrip(".") for name in (bound, *extra)}
         self._any_address = _is_wildcard(bound)
         if self._any_address:
             own = socket.gethostname().lower()

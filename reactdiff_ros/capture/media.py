@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os.path
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -68,7 +69,7 @@ class MediaClip:
         self.path = Path(path)
         self.damaged_packets = 0
         """Packets that could not be decoded and were left out, over all readings."""
-        if not self.path.exists():
+        if not os.path.exists(self.path):  # of a name of any length
             raise MediaError("there is no such media file", where=str(path), todo="check the path")
         if not self.path.is_file():
             raise MediaError("this is not a media file", where=str(path), todo="give a file, not a folder")

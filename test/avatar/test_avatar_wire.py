@@ -173,6 +173,7 @@ def test_the_guard_judges_any_header(host: str, origin: str | None) -> None:
         ("0.0.0.0", "evil.example:8765", None, False),
         ("192.168.1.5", "192.168.1.5:8765", None, True),
         ("192.168.1.5", "192.168.1.6:8765", None, False),
+        ("face.lab.", "face.lab.:8765", None, True),
     ],
 )
 def test_who_may_talk_to_the_page(bound: str, host: str | None, origin: str | None, allowed: bool) -> None:

@@ -140,7 +140,7 @@ def test_missing_empty_broken_files_are_one_sentence(tmp_path) -> None:
     (tmp_path / "noise.wav").write_bytes(np.random.default_rng(0).bytes(5000))
     whole = write_clip(tmp_path / "whole.mov").read_bytes()
     (tmp_path / "headless.mov").write_bytes(whole[: len(whole) // 2])  # the index is at the end
-    for name in ("none.mp4", "empty.mp4", "text.mp4", "noise.wav", "headless.mov", ""):
+    for name in ("none.mp4", "empty.mp4", "text.mp4", "noise.wav", "headless.mov", "", "x" * 300):
         with pytest.raises(MediaError) as caught:
             list(MediaClip(tmp_path / name).pictures_and_sound())
         assert "\n" not in str(caught.value)
