@@ -1,9 +1,10 @@
-"""Settings with a unit, a range and one sentence; the version of files that hold some."""
+"""Settings with a unit, a range and one sentence; the version of files that hold some; paths as users write them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import field, fields
+from pathlib import Path
 from typing import Any
 
 from reactdiff_ros.errors import ConfigError
@@ -28,6 +29,18 @@ def format_problem(value: object, known: int) -> tuple[str, str] | None:
         what = f"is {value}, and this version of reactdiff_ros knows {known}"
         return what, "install the newer version again; the file was not changed"
     return None
+
+
+def written_path(text: str | Path) -> Path:
+    """A path as somebody wrote it: "~" is a home.
+
+    Raises:
+        ConfigError: it names the home of a user who is not there.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError("a path names the home of a user who is not there", where=f"{text!s:.80}") from error
 
 
 def check_settings(config: Any, where: str) -> None:

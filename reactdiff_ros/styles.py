@@ -18,7 +18,7 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.settings import format_problem, setting
+from reactdiff_ros.settings import format_problem, setting, written_path
 from reactdiff_ros.types import ListenerControl
 from reactdiff_ros.vocabulary import RANGES as RANGES
 from reactdiff_ros.whole_file import write_whole
@@ -117,8 +117,8 @@ def style_book(styles_file: str) -> StyleBook:
     """
     if not styles_file:
         return StyleBook(user_styles_path())
-    path = Path(styles_file).expanduser()
-    if not path.is_file():
+    path = written_path(styles_file)
+    if not os.path.isfile(path):  # a text of any length
         raise ConfigError("the file of styles is missing", where=styles_file, todo="see 'reactdiff style learn --help'")
     return StyleBook(path)
 

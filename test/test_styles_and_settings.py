@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
-from reactdiff_ros.settings import check_settings, setting
+from reactdiff_ros.settings import check_settings, setting, written_path
 from reactdiff_ros.styles import (
     EXPRESSION_CONTROLS,
     LISTENER_CONTROLS,
@@ -128,3 +129,27 @@ def test_a_setting_out_of_range_is_named_with_its_range() -> None:
     for bad in (-1.0, 3.0, float("nan"), float("inf"), "fast"):
         with pytest.raises(ConfigError, match=r"lag_s.*some_node.*0 to 2 s"):
             Config(bad)  # type: ignore[arg-type]
+
+
+def test_a_path_as_somebody_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/anna")
+    assert written_path("~/robot.yaml") == Path("/home/anna/robot.yaml")
+    assert written_path("robot.yaml") == Path("robot.yaml")
+    with pytest.raises(ConfigError, match=r"home of a user who is not there \(~nobody-here/robot.yaml\)"):
+        written_path("~nobody-here/robot.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "config"),
+    [
+        (["robot", "check", "~nobody-here/robot.yaml"], "none"),
+        (["config", "show", "--robot", "~nobody-here/robot.yaml"], "none"),
+        (["config", "show"], "~nobody-here/config.yaml"),
+    ],
+)
+def test_a_home_that_is_not_there_is_one_sentence_of_a_command(
+    words: list[str], config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REACTDIFF_CONFIG", config)
+    assert main(words) == 1
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"not there ({words[-1] if config == 'none' else config})")

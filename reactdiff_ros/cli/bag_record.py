@@ -49,6 +49,7 @@ def record(
 
     from reactdiff_ros.cli.output import MissingExtraError, json_on_stdout, tell
     from reactdiff_ros.errors import MediaError
+    from reactdiff_ros.settings import written_path
 
     if find_spec("rosbags") is None:
         raise MissingExtraError("evaluate", "pip install -r requirements/evaluate.txt")
@@ -58,7 +59,7 @@ def record(
     from reactdiff_ros.nodes.record_command import record_until_stopped
 
     values = {
-        "output": str(output.expanduser().absolute()),
+        "output": str(written_path(output).absolute()),
         "consent": consent.strip(),
         "session": session.strip(),
         "image_transport": "raw" if raw_pictures else "compressed",

@@ -156,6 +156,7 @@ def robot_findings(robot: str, profile: Profile, calibration: str) -> Iterator[F
     """What the robot of a profile needs and is not there. `calibration`: its file, "" = the user's own folder."""
     from reactdiff_ros.errors import ReactdiffError
     from reactdiff_ros.robots.calibration import calibrated_joints, calibration_path, load_calibration
+    from reactdiff_ros.settings import written_path
 
     complete = True
     for name, driver in profile.drivers.items():
@@ -164,8 +165,8 @@ def robot_findings(robot: str, profile: Profile, calibration: str) -> Iterator[F
             complete = False
             todo = f"plug it in and switch it on; another port: reactdiff robot calibrate {robot} finds it"
             yield Finding("robot", ERROR, f"{profile.name}: {port} of the driver {name} is not there", todo)
-    path = Path(calibration).expanduser() if calibration else calibration_path(profile.name)
     try:
+        path = written_path(calibration) if calibration else calibration_path(profile.name)
         missing = [joint for joint in calibrated_joints(profile) if joint not in load_calibration(path)]
     except ReactdiffError as error:
         yield failed("robot", error)

@@ -195,6 +195,7 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.nodes.configuration import lab_settings
     from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
+    from reactdiff_ros.settings import written_path
 
     if given.get("clip") and (given.get("camera") or given.get("microphone")):
         raise click.UsageError("--clip takes the place of --camera and --microphone: give one or the other")
@@ -217,7 +218,7 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
         arguments=arguments,
         parameters=parameters,
         settings=lab.ros_parameters(),
-        params_file=Path(params).expanduser() if params else None,
+        params_file=written_path(params) if params else None,
         namespace=f"/{namespace}" if namespace else "",
         lan=lan == "true",
     )
@@ -243,7 +244,9 @@ def read_assignments(words: tuple[str, ...]) -> dict[str, str]:
             raise click.UsageError(f"give --{option} in place of {name}:=")
         given[name] = value
     if given.get("record_to"):
-        given["record_to"] = str(Path(given["record_to"]).expanduser().absolute())
+        from reactdiff_ros.settings import written_path
+
+        given["record_to"] = str(written_path(given["record_to"]).absolute())
     return given
 
 

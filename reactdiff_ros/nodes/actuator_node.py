@@ -6,7 +6,6 @@ import gc
 import math
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 from reactdiff_ros.clock import NS
@@ -17,6 +16,7 @@ from reactdiff_ros.robots.actuation_status import Face, Request, Status
 from reactdiff_ros.robots.calibration import Calibration, calibrated_joints, calibration_path, load_calibration
 from reactdiff_ros.robots.follow import STALE_S
 from reactdiff_ros.robots.profile import Profile, load_profile
+from reactdiff_ros.settings import written_path
 
 from . import convert
 from .actuator_controllers import Controllers
@@ -74,7 +74,7 @@ class ActuatorNode(ReactdiffNode):
             calibrations,
             time.monotonic,
             send=self._controllers.send,
-            lock_folder=Path(str(self.values["lock_dir"])).expanduser() if self.values["lock_dir"] else None,
+            lock_folder=written_path(str(self.values["lock_dir"])) if self.values["lock_dir"] else None,
             answer_s=float(self.values["answer_ms"]) / 1000.0,
         )
         self._actuation = Actuation(
@@ -291,8 +291,8 @@ class ActuatorNode(ReactdiffNode):
     def _calibrations(self) -> tuple[dict[str, Calibration], str]:
         """The calibrations of this robot, and what is wrong with their file."""
         given = str(self.values["calibration"])
-        path = Path(given).expanduser() if given else calibration_path(self._profile.name)
         try:
+            path = written_path(given) if given else calibration_path(self._profile.name)
             return load_calibration(path), ""
         except ReactdiffError as error:
             return {}, str(error)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.robots.saved import load_commands, save_commands
+from reactdiff_ros.settings import written_path
 
 
 def state_folder(given: str) -> Path:
-    """The folder that was given, else that of the user's state (XDG_STATE_HOME)."""
+    """The folder that was given, else that of the user's state (XDG_STATE_HOME). Errors as `written_path`."""
     if given:
-        return Path(given).expanduser()
+        return written_path(given)
     base = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
     return Path(base) / "reactdiff_ros" / "robots"
 

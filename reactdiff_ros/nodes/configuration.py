@@ -23,7 +23,7 @@ from typing import Any, Final
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.nodes.table import Node, Table, Value, load_table
 from reactdiff_ros.robots.marks import Key, Marked, Problem, ProfileError, read_marked
-from reactdiff_ros.settings import format_problem
+from reactdiff_ros.settings import format_problem, written_path
 
 FORMAT: Final = 1
 VARIABLE: Final = "REACTDIFF_CONFIG"
@@ -88,13 +88,16 @@ class SettingsError(ConfigError):
 
 
 def settings_path(environment: Mapping[str, str] | None = None) -> Path | None:
-    """The lab's file, whether it is there or not; None: REACTDIFF_CONFIG says that none shall be read."""
+    """The lab's file, whether it is there or not; None: REACTDIFF_CONFIG says that none shall be read.
+
+    Errors as `written_path`.
+    """
     environment = os.environ if environment is None else environment
     named = environment.get(VARIABLE, "")
     if named == NO_FILE:
         return None
     if named:
-        return Path(named).expanduser().absolute()
+        return written_path(named).absolute()
     base = environment.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
     return Path(base) / "reactdiff_ros" / "config.yaml"
 
@@ -256,8 +259,8 @@ class _Reader:
         if not text or text == "none" or not (name in PATHS or (name == "robot" and _is_path(text))):
             return text
         try:
-            return str(self._path.parent.absolute() / Path(text).expanduser())
-        except RuntimeError:
+            return str(self._path.parent.absolute() / written_path(text))
+        except ConfigError:
             self._wrong(key, f"names the home of a user who is not there: {text:.80}")
             return text
 

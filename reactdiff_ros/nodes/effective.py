@@ -18,6 +18,7 @@ from reactdiff_ros.nodes.configuration import LabSettings, Setting
 from reactdiff_ros.nodes.robot_parameters import recorded_pictures, robot_parameters
 from reactdiff_ros.nodes.table import Node, check_parameters, load_table, parameter_entries
 from reactdiff_ros.plain_yaml import parse_yaml
+from reactdiff_ros.settings import written_path
 
 SHIPPED: Final = "as shipped"
 GIVEN: Final = "given"
@@ -48,7 +49,7 @@ def effective(given: Mapping[str, str], lab: LabSettings) -> Effective:
     settled = table.settled({**given, **{n: str(s.value) for n, s in lab.arguments.items()}})
     arguments = {name: _argument(name, value, given, lab) for name, value in settled.items()}
     profile = _of_profile(settled)
-    file = read_parameter_file(Path(settled["params_file"]).expanduser()) if settled["params_file"] else {}
+    file = read_parameter_file(written_path(settled["params_file"])) if settled["params_file"] else {}
     parameters = {}
     for node in (n for n in table.nodes if n.wanted(settled)):
         values = {p.name: Setting(p.default, SHIPPED) for p in node.parameters}

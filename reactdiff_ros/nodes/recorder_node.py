@@ -17,8 +17,9 @@ from std_msgs.msg import String
 
 from reactdiff_ros.bags.study import Event, Study
 from reactdiff_ros.bags.write import BagWriter
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.msg import ListenerStatus
+from reactdiff_ros.settings import written_path
 
 from .base import ReactdiffNode
 from .condition import recorded, sealed
@@ -46,7 +47,7 @@ class RecorderNode(ReactdiffNode):
         self._session = str(self.values["session"]).strip() or time.strftime("%Y%m%d-%H%M%S")
         self._consent = str(self.values["consent"]).strip()
         output = str(self.values["output"]).strip()
-        self._wanted = Path(output or f"{FOLDER}/{file_name(self._session)}").expanduser().absolute()
+        self._wanted = written_path(output or f"{FOLDER}/{file_name(self._session)}").absolute()
         self._recording: Recording | None = None
         self._path = self._wanted
         self.backend = "mcap"
@@ -204,11 +205,19 @@ def file_name(session: str) -> str:
 
 
 def free_path(wanted: Path) -> Path:
-    """`wanted`, or NAME-2, NAME-3 ... where that is there already: nothing is ever overwritten."""
+    """`wanted`, or NAME-2, NAME-3 ... where that is there already: nothing is ever overwritten.
+
+    Raises:
+        ConfigError: no folder can have this name.
+    """
     path, number = wanted, 1
-    while path.exists() or path.with_name(path.name + ".partial").exists():
-        number += 1
-        path = wanted.with_name(f"{wanted.name}-{number}")
+    try:
+        while path.exists() or path.with_name(path.name + ".partial").exists():
+            number += 1
+            path = wanted.with_name(f"{wanted.name}-{number}")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"nothing can be recorded there ({reason})", where=f"{wanted!s:.80}") from error
     return path
 
 

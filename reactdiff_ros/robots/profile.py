@@ -7,6 +7,7 @@ the servo can (0..1), temperature in degrees Celsius. See docs/robots.md for the
 from __future__ import annotations
 
 import math
+import os.path
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -16,7 +17,7 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.robots.drivers import AnyDriver, Strict, Unit
 from reactdiff_ros.robots.marks import Marked, Problem, ProfileError, read_marked
-from reactdiff_ros.settings import format_problem
+from reactdiff_ros.settings import format_problem, written_path
 
 FORMAT: Final = 1
 """Version of the schema; `format: 1` may stand in a profile."""
@@ -214,11 +215,11 @@ def profile_path(robot: str) -> Path:
     """The file of a robot: a shipped one by its name, or a path.
 
     Raises:
-        ConfigError: there is neither.
+        ConfigError: there is neither, or the path names the home of a user who is not there.
     """
     shipped = shipped_profiles()
-    path = shipped.get(robot, Path(robot).expanduser())
-    if not path.is_file():
+    path = shipped[robot] if robot in shipped else written_path(robot)
+    if not os.path.isfile(path):  # a text of any length
         raise ConfigError("there is no such robot", where=robot, todo=f"use one of {', '.join(shipped)}, or a path")
     return path
 

@@ -17,6 +17,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, humans, microphone_node, recorder_node
+from reactdiff_ros.nodes.actuator_node import ActuatorNode
 from reactdiff_ros.nodes.avatar_node import AvatarNode
 from reactdiff_ros.nodes.expression_node import ExpressionNode
 from reactdiff_ros.nodes.perception_node import PerceptionNode
@@ -230,4 +231,32 @@ def test_what_a_second_recording_drops_is_counted_too(context):
         assert node.health.summary("fine").sentence == "fine"
     assert node.meter.dropped == {"/audio": 5}
     node._recording = None
+    node.destroy_node()
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        (recorder_node.RecorderNode, {"output": "~nobody-here/x"}, "home of a user who is not there"),
+        (recorder_node.RecorderNode, {"output": "/"}, "nothing can be recorded there"),
+        (recorder_node.RecorderNode, {"output": LONG}, "nothing can be recorded there"),
+        (recorder_node.RecorderNode, {"output": "/etc/passwd/x"}, "the bag cannot be written"),
+        (ActuatorNode, {"robot": "~nobody-here/x.yaml"}, "home of a user who is not there"),
+        (ActuatorNode, {"robot": LONG}, "there is no such robot"),
+        (ActuatorNode, {"robot": "screen", "state_dir": "~nobody-here"}, "home of a user who is not there"),
+        (ActuatorNode, {"robot": "screen", "lock_dir": "~nobody-here"}, "home of a user who is not there"),
+        (ExpressionNode, {"styles_file": "~nobody-here/x"}, "home of a user who is not there"),
+        (ExpressionNode, {"styles_file": LONG}, "the file of styles is missing"),
+    ],
+)
+def test_a_path_that_cannot_be_is_one_sentence_and_no_mistake_of_ours(context, kind, given, said):
+    node = kind()
+    node.values.update(given)
+    if node.trigger_configure().name == "SUCCESS":
+        assert node.trigger_activate().name == "FAILURE"
+    assert said in node.health.summary("").sentence
+    assert "failed:" not in node.health.last_error
     node.destroy_node()
