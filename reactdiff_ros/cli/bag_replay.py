@@ -202,7 +202,7 @@ class _Outputs:
         import time
 
         from reactdiff_ros.cli.progress import progress_bar
-        from reactdiff_ros.evaluation.runs.listening import Spec, blamed
+        from reactdiff_ros.evaluation.runs.listening import Spec, blamed, check
         from reactdiff_ros.replay.replay import Tally, replay
 
         tally = Tally()
@@ -216,8 +216,13 @@ class _Outputs:
                     show(seconds / tally.length_s if tally.length_s else 0.0)
                     return not stop.set
 
+                def each(step: Step) -> None:
+                    for plan in step.reactions if spec.own else ():
+                        check(plan, spec.text)
+                    self._each(step)
+
                 done = replay(
-                    self._path, self._settings, listener=listener, tally=tally, ahead=ahead, told=told, each=self._each
+                    self._path, self._settings, listener=listener, tally=tally, ahead=ahead, told=told, each=each
                 )
             seconds = time.perf_counter() - begin
             result = self._finished(done, stop)

@@ -142,3 +142,21 @@ def test_a_parameter_file_that_is_none_is_named(tmp_path: Path, capfd: Out) -> N
         assert main(["bag", "replay", str(sound), "-o", str(tmp_path / "out"), "--params", str(file)]) == 2
         assert str(file) in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_of_ones_own_listener_that_is_none_is_one_sentence(tmp_path: Path, capfd: Out) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from dataclasses import replace\n"
+        "from reactdiff_ros.model.factory import make_listener\n"
+        "class Own:\n"
+        "    def __init__(self, seed): self.inner = make_listener('random', seed=seed)\n"
+        "    def __getattr__(self, name): return getattr(self.inner, name)\n"
+        "    def plan(self, now_ns):\n"
+        "        plan = self.inner.plan(now_ns)\n"
+        "        return plan and replace(plan, coefficients=plan.coefficients * float('nan'))\n"
+    )
+    arguments = ["bag", "replay", str(write_wave(tmp_path / "talk.wav")), "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--listener", f"{file}:Own", "--processes", "1"]) == 1
+    assert f"a plan holds values that are not numbers ({file}:Own)" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
