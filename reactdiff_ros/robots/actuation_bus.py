@@ -152,14 +152,17 @@ class Hardware:
                 self._do(name, lambda bus: bus.check())
 
     def poll(self, budget_s: float) -> None:
-        """Measure as many joints as fit into `budget_s`, in turns; let go what may not be yet."""
+        """Measure as many joints as fit into `budget_s`, in turns; let go what may not be yet, at least one."""
+        end_s = self._clock() + budget_s
         buses = self._open_buses()
         for name in buses:
             self._do(name, lambda bus: bus.poll(budget_s / len(buses)))
         if self._owed:
             wrong = self.faults()
-            for joint in [j for j in self._owed if j not in wrong]:
+            for joint in (j for j in self.joints if j in self._owed and j not in wrong):
                 self.release(joint)
+                if self._clock() >= end_s:
+                    break
 
     def faults(self) -> dict[str, str]:
         """What is wrong now: sentences by joint."""
