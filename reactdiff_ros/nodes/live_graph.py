@@ -27,7 +27,7 @@ from reactdiff_ros.nodes.effective import read_parameter_file
 from reactdiff_ros.nodes.policies import enclave
 from reactdiff_ros.nodes.robot_parameters import recorded_pictures, robot_parameters, turns_with_head
 from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
-from reactdiff_ros.nodes.table import Node, Value, load_table
+from reactdiff_ros.nodes.table import LONGEST_NAMESPACE, Node, Value, load_table
 
 if TYPE_CHECKING:
     from reactdiff_ros.nodes.graph_watch import GraphWatch, NodeReport
@@ -44,8 +44,6 @@ WARN_AFTER_S = 4.0
 """A warning is said when it has lasted for so long: many pass by themselves."""
 FINE_AFTER_S = 10.0
 """Its end is said when it has stayed away for so long, an error's at once: many warnings come and go."""
-LONGEST_NAMESPACE = 70
-"""With it a node's name has its place among the kernel's sockets, which hold it."""
 _NUMBER = re.compile(r"\d+")
 _URL = re.compile(r"http://(?:[\w.\-]+|\[[\da-fA-F:.]+\]):\d+/?")
 

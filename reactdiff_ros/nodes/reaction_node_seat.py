@@ -13,6 +13,7 @@ from ..errors import ConfigError
 from ..model.listener import Listener
 from ..types import ListenerControl
 from .health import Meter
+from .table import LONGEST_NAMESPACE
 
 MOST_LISTENERS = 256
 _NAMESPACE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
@@ -33,6 +34,8 @@ def seated(text: str, seed: int) -> dict[str, int]:
         name, equals, given = entry.partition("=")
         if not _NAMESPACE.fullmatch(name):
             raise ConfigError(f"{name!r} is no namespace of a listener", todo="write such as robot1, /lab/robot2=7")
+        if len(name) > LONGEST_NAMESPACE:
+            raise ConfigError(f"a namespace has at most {LONGEST_NAMESPACE} characters", where=name)
         if name in seats:
             raise ConfigError(f"the listener {name} stands twice")
         if equals and not (given.isdecimal() and int(given) < _SEEDS):

@@ -18,6 +18,8 @@ Value = bool | int | float | str
 Kind = Literal["bool", "int", "double", "string"]
 _KINDS: dict[str, type] = {"bool": bool, "int": int, "double": float, "string": str}
 _FORM = "NODE: {ros__parameters: {NAME: VALUE}}"
+LONGEST_NAMESPACE = 70
+"""With it a node's name has its place among the kernel's sockets, which hold it, and its topics are ROS's."""
 _ARTICLES = {"bool": "true or false", "int": "a whole number", "double": "a number", "string": "a text"}
 
 
