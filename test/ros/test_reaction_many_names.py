@@ -43,8 +43,9 @@ def test_any_other_text_is_refused_in_our_own_words(text):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("1st", "no namespace"), ("a//b", "no namespace"), ("a" * 71, "at most 70"), ("a=-1", "seed"), ("a=²", "seed"), (f"a={2**31}", "seed"),
-     ("a b a=3", "twice"), (" ".join(f"r{i}" for i in range(MOST_LISTENERS + 1)), "more than")],
+    [("1st", "no namespace"), ("a//b", "no namespace"), ("a" * 71, "at most 70"),
+     ("a=-1", "seed"), ("a=²", "seed"), (f"a={2**31}", "seed"), ("a b a=3", "twice"),
+     (" ".join(f"r{i}" for i in range(MOST_LISTENERS + 1)), "more than")],
 )  # fmt: skip
 def test_what_is_wrong_is_named(text, said):
     with pytest.raises(ConfigError, match=said):
