@@ -213,7 +213,7 @@ def test_malformed_message_is_dropped_counted_and_harmless(graph, recording, ind
 
     graph.until(counted, 15.0, f"the count of {topic}")
     assert graph.state(node) == "active"
-    graph.until(lambda: len(graph.received[EXPRESSION]) > count + 5, 5.0, "the face goes on")
+    graph.until(lambda: len(graph.received[EXPRESSION]) > count + 5, 20.0, "the face goes on")
     assert all(np.isfinite(f.coefficients).all() for f in graph.received[EXPRESSION][count:])
 
 

@@ -234,7 +234,7 @@ def test_clip_without_sound_plays_and_says_so(graph, clips):
     graph.start("clip_node", clip=source)
     graph.listen(PICTURE, "audio")
     graph.until(lambda: len(graph.received[PICTURE]) > 10, 40.0, "pictures")
-    graph.until(lambda: graph.level("clip_node") == 1, 5.0, "the warning")
+    graph.until(lambda: graph.level("clip_node") == 1, 20.0, "the warning")
     assert "has no sound" in graph.sentence("clip_node")
     assert not graph.received["audio"]
 
@@ -284,7 +284,7 @@ def test_camera_driver_that_does_not_stamp_is_used_and_told(graph):
 
     graph.until(seen, 40.0, "frames")
     assert all(f.picture_stamp.sec > 0 for f in graph.received[FRAME])
-    graph.until(lambda: "no stamps" in graph.sentence("perception_node"), 5.0, "the sentence")
+    graph.until(lambda: "no stamps" in graph.sentence("perception_node"), 20.0, "the sentence")
     assert graph.level("perception_node") == 1
 
 

@@ -56,7 +56,7 @@ def test_every_transition_is_told_at_once(graph, node):
     ]
     for label, state, sentence, level in steps:
         assert change(graph, label)
-        graph.until(lambda state=state: graph.state(NAME) == state, 5.0, state)
+        graph.until(lambda state=state: graph.state(NAME) == state, 20.0, state)
         assert (graph.sentence(NAME), graph.level(NAME)) == (sentence, level)
         if label == "activate":
             graph.until(lambda: len(graph.received["listener/expression"]) > 10, 10.0, "expression frames")
@@ -116,7 +116,7 @@ def test_settings_are_fixed_while_configured_and_free_after(graph, node):
 def test_configure_fails_with_one_sentence_and_can_be_tried_again(graph, node):
     assert set_parameter(graph, "style", "no_such_style").successful
     assert not change(graph, "configure")
-    graph.until(lambda: "no_such_style" in graph.sentence(NAME), 5.0, "the sentence")
+    graph.until(lambda: "no_such_style" in graph.sentence(NAME), 20.0, "the sentence")
     assert graph.level(NAME) == 2
     assert set_parameter(graph, "style", "neutral").successful
     assert change(graph, "configure")
@@ -257,7 +257,7 @@ def test_stuck_worker_is_told_and_then_takes_the_heartbeat_away(alone):
         assert not alone.diagnostics
         stuck.busy_s = lambda: 0.0
         mine._heartbeat.beat()
-        alone.until(lambda: alone.sentence(NAME) == "not configured", 5.0, "the heartbeat again")
+        alone.until(lambda: alone.sentence(NAME) == "not configured", 20.0, "the heartbeat again")
         mine.destroy_node()
     finally:
         rclpy.shutdown()
