@@ -113,7 +113,8 @@ class PageServer:
                 await site.start()
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
-                    await site.stop() if site in runner.sites else None
+                    if site in runner.sites:
+                        await site.stop()
                     continue
                 where = f"{self.config.host}:{port}"
                 reason = error.strerror or str(error)

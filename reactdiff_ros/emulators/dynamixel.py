@@ -175,7 +175,7 @@ class DynamixelBus:
         if servo.failing.silent:
             return NO_ERROR
         end = address + len(data)
-        if end > 147 or ERROR <= address <= ERROR or (address >= MOVING and end <= 147):
+        if end > 147 or address == ERROR or address >= MOVING:
             return NO_ACCESS
         if address < EEPROM_END and servo.table[TORQUE]:
             return NO_ACCESS

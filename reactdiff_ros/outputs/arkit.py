@@ -24,7 +24,9 @@ def frame_object(frame: ExpressionFrame, number: int) -> dict[str, Any]:
     rounded = [round(float(v), DIGITS) for v in values]
     pitch, yaw, roll = rounded[BLENDSHAPE_COUNT : BLENDSHAPE_COUNT + 3]
     head = {
-        **dict(zip(("pitch", "yaw", "roll"), (pitch, yaw, roll), strict=True)),
+        "pitch": pitch,
+        "yaw": yaw,
+        "roll": roll,
         "quaternion": [round(q, DIGITS + 2) for q in head_quaternion(values)],
         "position": rounded[TRANSLATION],
     }

@@ -49,5 +49,5 @@ class Feed:
         over = now_ns - self._received_ns - self._stale_ns
         weight = max(0.0, 1.0 - over / self._fade_ns) if self._fade_ns else 0.0
         faded = bounded(bounded(last.coefficients) * weight)
-        stamp = max(stamp_ns, last.stamp_ns + (now_ns - self._received_ns)) if stamp_ns < last.stamp_ns else stamp_ns
+        stamp = last.stamp_ns + (now_ns - self._received_ns) if stamp_ns < last.stamp_ns else stamp_ns
         return replace(last, stamp_ns=stamp, coefficients=faded, mode="neutral", layers=())

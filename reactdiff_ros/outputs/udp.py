@@ -89,7 +89,7 @@ class UdpOutput:
 
     def _heard_nothing_bad(self) -> None:
         # A refusal is known one datagram later, so a single good send proves nothing.
-        self._good = self._good + 1
+        self._good += 1
         if self._good >= 2 and self.problem:
             self.problem = ""
 

@@ -62,7 +62,7 @@ class Preparation:
         forbidden = self._hardware.forbidden()
         if forbidden:
             raise ArmingError(in_one_sentence(forbidden))
-        self.broken = {j: text for j, text in self._hardware.faults().items()}
+        self.broken = self._hardware.faults()
         joints = self._hardware.joints
         if all(j in self.broken for j in joints):
             raise ArmingError(f"no joint can be moved: {in_one_sentence(self.broken)}")
