@@ -50,7 +50,7 @@ class NetworkRobot(ABC):
         self._link: Link | None = None
         self._armed: set[str] = set()
         self._holding: set[str] = set()
-        """Joints that have torque, as far as it is ours: armed, or stopped."""
+        """Joints that may have torque, as far as it is ours: armed, stopped, or let go without an answer."""
         self._faults: dict[str, Fault] = {}
         self._told: dict[str, float] = {}
         """Newest position of each joint that was sent."""
@@ -141,6 +141,7 @@ class NetworkRobot(ABC):
         if not math.isfinite(start):
             return Fault("refused", "nobody knows where it is")
         self._told[joint] = self.axes[joint].clamped(start)
+        self._holding.add(joint)  # it may get torque although the answer says otherwise, or does not come
         if not self._armed:
             self._told |= self._measured()
             self._send(link)
@@ -148,7 +149,6 @@ class NetworkRobot(ABC):
             if refused:
                 return Fault("refused", f"{self._title} does not take commands, {refused}")
         self._armed.add(joint)
-        self._holding.add(joint)
         return None
 
     def command(self, positions: Mapping[str, float]) -> None:

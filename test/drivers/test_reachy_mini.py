@@ -215,3 +215,12 @@ def test_a_daemon_that_does_not_let_go_has_a_fault(robot, driver):
     driver.poll(0.0)
     driver.release("head_yaw")
     assert robot.modes == ["enabled", "disabled"]
+
+
+def test_torque_that_may_have_come_all_the_same_is_taken_away(robot, driver):
+    robot.answer = 500
+    assert "does not take commands, it answers 500" in str(driver.arm("head_yaw", 0.0))
+    assert driver.armed == frozenset()
+    robot.answer = 200
+    driver.release("head_yaw")
+    assert robot.modes == ["disabled"]
