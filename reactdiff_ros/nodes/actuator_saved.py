@@ -32,8 +32,17 @@ class Kept:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was stopped by a person, and not reset since."""
-        return self._mark.exists()
+        """Whether it was stopped by a person, and not reset since.
+
+        Raises:
+            ReactdiffError: nobody can know.
+        """
+        try:
+            return self._mark.exists()
+        except OSError as error:
+            todo = error.strerror or str(error)
+            what = "whether the robot was stopped cannot be known"
+            raise ReactdiffError(what, where=f"{self._mark!s:.200}", todo=todo) from error
 
     def keep(self, commands: dict[str, float], stopped: bool) -> None:
         """Write what has changed.

@@ -247,6 +247,7 @@ LONG = "x" * 300
         (ActuatorNode, {"robot": "~nobody-here/x.yaml"}, "home of a user who is not there"),
         (ActuatorNode, {"robot": LONG}, "there is no such robot"),
         (ActuatorNode, {"robot": "screen", "state_dir": "~nobody-here"}, "home of a user who is not there"),
+        (ActuatorNode, {"robot": "screen", "state_dir": LONG}, "whether the robot was stopped cannot be known"),
         (ActuatorNode, {"robot": "screen", "lock_dir": "~nobody-here"}, "home of a user who is not there"),
         (ExpressionNode, {"styles_file": "~nobody-here/x"}, "home of a user who is not there"),
         (ExpressionNode, {"styles_file": LONG}, "the file of styles is missing"),
