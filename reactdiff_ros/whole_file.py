@@ -15,11 +15,13 @@ from typing import Any, BinaryIO
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` at the end of the block, once the disk has all of it.
 
-    An error, a full disk or a kill at any moment leaves what was there. Its folders are made.
+    An error, a full disk or a kill at any moment leaves what was there. Its folders are made. A link stays one: what it
+    leads to is written.
 
     Raises:
         OSError: it cannot be written, or `path` is a folder, a device or the like.
     """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():  # root could put a file in the place of /dev/null
         raise OSError(errno.EINVAL, "it is no plain file", str(path))

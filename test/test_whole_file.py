@@ -100,6 +100,17 @@ def test_a_long_name_is_no_trouble(tmp_path: Path) -> None:
     assert path.read_text() == "there"
 
 
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "styles.yaml", tmp_path / "styles.yaml"
+    link.symlink_to(target)
+    for text in ("first", "second"):  # it leads to nothing yet, then to a file
+        write_whole(link, text)
+        assert link.is_symlink()
+        assert target.read_text() == text
+    assert [p.name for p in target.parent.iterdir()] == ["styles.yaml"]
+
+
 def test_what_is_no_plain_file_stays(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
