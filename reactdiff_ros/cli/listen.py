@@ -263,7 +263,6 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
     import dataclasses
 
     from reactdiff_ros.cli.output import tell
-    from reactdiff_ros.cli.service_manager import ServiceManager
     from reactdiff_ros.nodes.live_graph import (
         LiveGraph,
         domain_of,
@@ -272,6 +271,7 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
         state_folder,
         wanted_nodes,
     )
+    from reactdiff_ros.nodes.service_manager import ServiceManager
 
     manager = ServiceManager(os.environ)
     domain = domain_of(graph_environment(options))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import hashlib
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from rclpy.signals import SignalHandlerOptions
 from ..errors import ReactdiffError
 from .dds import use_profile
 from .event_log import console_arguments
+from .service_manager import ServiceManager
 from .table import load_table
 
 if TYPE_CHECKING:
@@ -34,10 +36,12 @@ GIVE_UP = 100
 """So many failures of the executor without one success end the node: then it is better started anew."""
 STOP_S = 4.0
 """A node that has not stopped so long after the signal is ended hard."""
-ALONE = ("expression_node",)
-"""Nodes that share no memory with others: what happens to those must not hold them up."""
 HANG_S = 5.0
 """The same where not even that is possible."""
+ALONE = ("expression_node",)
+"""Nodes that share no memory with others: what happens to those must not hold them up."""
+LONGEST_NAME = 89
+"""What the rest of a socket's address leaves of its 107 bytes."""
 
 
 class StopSignal:
@@ -94,7 +98,7 @@ def claim_name(full_name: str) -> socket.socket:
     domain = os.environ.get("ROS_DOMAIN_ID") or "0"
     claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        claim.bind(f"\0reactdiff_ros/{domain}{full_name}")
+        claim.bind(claimed(domain, full_name))
     except OSError as error:
         claim.close()
         raise ReactdiffError(
@@ -102,6 +106,13 @@ def claim_name(full_name: str) -> socket.socket:
             todo="stop it, or start this one in another namespace (-r __ns:=/other)",
         ) from error
     return claim
+
+
+def claimed(domain: str, full_name: str) -> str:
+    """The address that stands for a node; its digest where the name is longer than the kernel's addresses."""
+    if len(full_name) > LONGEST_NAME:
+        full_name = "/" + hashlib.sha256(full_name.encode()).hexdigest()
+    return f"\0reactdiff_ros/{domain}{full_name}"
 
 
 def run(
@@ -112,6 +123,7 @@ def run(
     `say` is told the one sentence why it cannot start; by default stderr is, with the node's name.
     """
     stop = StopSignal()
+    manager = ServiceManager(os.environ)
     node = executor = claim = None
     code = 0
     try:
@@ -124,7 +136,9 @@ def run(
         stop.wake = node.create_guard_condition(lambda: None).trigger
         if not stop:
             node.start_by_itself()
-        _spin(node, executor, stop)
+            manager.ready(f"{node.get_fully_qualified_name()} is {node.life}")
+        _spin(node, executor, stop, manager)
+        manager.stopping()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception as error:
@@ -172,10 +186,11 @@ def _leave(code: int) -> int:
     return code
 
 
-def _spin(node: ReactdiffNode, executor: SingleThreadedExecutor, stop: StopSignal) -> None:
+def _spin(node: ReactdiffNode, executor: SingleThreadedExecutor, stop: StopSignal, manager: ServiceManager) -> None:
     """Until a signal comes. What rclpy itself raises on a request that it cannot handle ends nothing."""
     in_a_row = 0
     while rclpy.ok() and not stop:
+        manager.alive(time.monotonic())
         try:
             executor.spin_once()
             in_a_row = 0

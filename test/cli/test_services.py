@@ -19,8 +19,8 @@ from cli_domain import free_domain
 from command_lines import parses
 
 from reactdiff_ros.cli.output import EXIT_MISSING, EXIT_USAGE
-from reactdiff_ros.cli.service_manager import ServiceManager
 from reactdiff_ros.nodes.live_graph import LOWERING_S
+from reactdiff_ros.nodes.service_manager import ServiceManager
 from reactdiff_ros.nodes.table import load_table
 from reactdiff_ros.plain_yaml import parse_yaml
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 
 import pytest
-from ros_harness import free_domain
+from ros_harness import executable, free_domain
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.nodes.runner import claim_name
 
 
 def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
@@ -116,3 +120,33 @@ def test_a_thread_that_cannot_be_stopped_does_not_see_pythons_end(stuck):
         )
     assert done.returncode == 0, done.stderr
     assert ("taken down" in done.stdout) == (not stuck)
+
+
+@pytest.mark.ros
+def test_a_service_manager_hears_that_a_node_alone_is_ready_turns_and_ends(tmp_path):
+    domain, claim = free_domain()
+    with claim, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.settimeout(60.0)
+        told = {"NOTIFY_SOCKET": ear.getsockname(), "WATCHDOG_USEC": "300000", "ROS_DOMAIN_ID": str(domain)}
+        node = subprocess.Popen([executable("expression_node")], env=os.environ | told)
+        try:
+            assert ear.recv(200) == b"READY=1\nSTATUS=/expression_node is active"
+            assert [ear.recv(200) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+            node.send_signal(signal.SIGTERM)
+            while (heard := ear.recv(200)) == b"WATCHDOG=1":
+                pass
+            assert heard == b"STOPPING=1"
+            assert node.wait(30.0) == 0
+        finally:
+            node.kill()
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize("length", [20, 89, 90, 250])
+def test_a_name_of_any_length_is_held_by_one_node(monkeypatch, length):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "232")
+    name = "/claimed_in_a_test/".ljust(length - 1, "n")
+    with claim_name(f"{name}1"), claim_name(f"{name}2"), pytest.raises(ReactdiffError, match="already runs"):
+        claim_name(f"{name}1")
+    claim_name(f"{name}1").close()

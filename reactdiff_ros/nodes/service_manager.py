@@ -1,4 +1,4 @@
-"""What a service manager is told (sd_notify): that the listener is ready, that it still turns, what it does.
+"""What a service manager is told (sd_notify): that the listener, or a node alone, is ready, and that it still turns.
 
 The protocol is a datagram of lines to the socket that NOTIFY_SOCKET names; without it nothing is said.
 """
