@@ -55,8 +55,8 @@ def recordings(
     against them. Beside them: the rule-based listener, mime, random, and the listener under test while it listened to
     another recording.
 
-    A recording that cannot be read is named and the others go on; the exit code is then 1. A run that was ended goes
-    on where it was: give the same command. Nothing is written to FOLDER.
+    A recording that cannot be read, or on which LISTENER fails, is named and the others go on; the exit code is then 1.
+    A run that was ended goes on where it was: give the same command. Nothing is written to FOLDER.
     """
     from reactdiff_ros.bags.blinding import Key
     from reactdiff_ros.evaluation.runs.conditions import unblinded

@@ -79,6 +79,11 @@ def run_recordings(
     }
     scores = {n: part for n, part in zip(there, scoring, strict=True) if part.name not in scored.failed}
     _need(list(scores), failed)
+    asked = [spec.name for spec in plan.specs() if spec.text in plan.listeners]
+    for n in scores:
+        deaf = [name for name in asked if name not in facts[n]["listeners"]]
+        if deaf:  # its note says why
+            failed[found[n].id] = f"{', '.join(deaf)} did not listen"
     draws = group_draws([found[n].group or found[n].id for n in scores], plan.seed)
     rows = _rows(desk, parts, scores, draws)
     for name, row in rows.items():
@@ -92,7 +97,7 @@ def run_recordings(
     minutes = sum(item.seconds for item in items) / 60
     if minutes < LEAST_MINUTES:
         notes.append(f"{minutes:.1f} minutes in all: rates of less than {LEAST_MINUTES:g} minutes are uncertain")
-    systems = systems_of(rows, [spec.name for spec in plan.specs() if spec.text in plan.listeners])
+    systems = systems_of(rows, asked)
     settings = {**info.settings, "streams": plan.streams, "mime_lag_s": lag_s, **describe(desk.means)}
     head = replace(
         info, data=f"{counted(len(found), 'recording')}, {len(truths)} with a recorded listener", people=True,

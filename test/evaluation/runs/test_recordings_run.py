@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from generated_sets import FACEVERSE_ORDER, react
-from run_tools import lab
+from run_tools import lab, own_listener
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import SMILE
@@ -79,6 +79,18 @@ def test_a_second_run_goes_on(folder: Path, tmp_path: Path, capsys: pytest.Captu
     again, error = evaluated(capsys, folder, "--run", str(kept), code=1)
     assert again["kept_parts"] == 3
     assert "3 of 4 parts are there from before" in error
+
+
+def test_a_listener_that_fails_is_no_success(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = tmp_path / "whole"
+    shutil.copytree(folder, whole, ignore=shutil.ignore_patterns("broken.mp4"))
+    evaluated(capsys, whole)
+    broken = own_listener(tmp_path, declared="0.0", looks="1 // 0")
+    told, error = evaluated(capsys, whole, "--listener", broken, code=1)
+    assert set(told["failed"].values()) == {"Own did not listen"}
+    assert len(told["failed"]) == told["recordings"] == 3
+    assert "division" in error
+    assert told["systems"]["rules"]["jerk"] > 0
 
 
 def test_nothing_that_works_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
