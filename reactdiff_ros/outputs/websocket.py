@@ -146,22 +146,24 @@ class ArkitServer:
             # A small buffer: what a client does not read is dropped here, not sent to it minutes later.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await opened.prepare(request)
         client = _Client(opened, request.transport)
         if self._newest is not None:
             client.offer(self._newest)
-        self._clients.add(client)
-        sender = asyncio.ensure_future(client.send())
+        self._clients.add(client)  # before anything is waited for: those who come meanwhile are counted against it
+        sender: asyncio.Future[None] | None = None
         try:
+            await opened.prepare(request)
+            sender = asyncio.ensure_future(client.send())
             async for message in opened:  # nothing is expected of a client; reading answers its pings and its close
                 if message.type is WSMsgType.ERROR:
                     break
         finally:
             self._clients.discard(client)
             self._gone_dropped += client.dropped
-            sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await sender
+            if sender is not None:
+                sender.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await sender
         return opened
 
     def _welcome(self, origin: str) -> bool:

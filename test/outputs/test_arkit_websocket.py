@@ -12,7 +12,7 @@ from outputs_kit import STEP_NS, faces, frame
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.outputs import ArkitServer, Target
-from reactdiff_ros.outputs.websocket import QUEUE
+from reactdiff_ros.outputs.websocket import MAX_CLIENTS, QUEUE
 
 
 def free_port():
@@ -151,3 +151,18 @@ async def test_plain_http_is_told_what_this_is(server, session):
     async with session.get(server.url.replace("ws://", "http://")) as answer:
         assert answer.status == 426
         assert "ws://" in await answer.text()
+
+
+async def test_of_those_who_come_at_once_no_more_are_let_in_than_there_may_be(server, session):
+    answers = await asyncio.gather(
+        *(session.ws_connect(server.url) for _ in range(MAX_CLIENTS + 5)), return_exceptions=True
+    )
+    refused = [answer for answer in answers if isinstance(answer, aiohttp.WSServerHandshakeError)]
+    assert [answer.status for answer in refused] == [503] * 5
+    let_in = [answer for answer in answers if isinstance(answer, aiohttp.ClientWebSocketResponse)]
+    assert len(let_in) == server.clients == MAX_CLIENTS
+    for client in let_in:
+        await client.close()
+    await until(lambda: server.clients == 0)
+    async with session.ws_connect(server.url):
+        await until(lambda: server.clients == 1)
