@@ -117,9 +117,8 @@ class OutputNode(ReactdiffNode):
             self.meter.dropped[str(output.target)] = output.dropped
         for server in self._servers:
             self.meter.dropped[str(server.target)] = server.dropped
-        stale = self._feed.stale(self.running_ns())
         sentence = "nothing comes on listener/expression: the outputs are neutral; see expression_node"
-        self.set_problem("input", sentence if stale else "", Level.WARN)
+        self.set_problem("input", sentence if self._feed.stale else "", Level.WARN)
 
     def _serve(self) -> None:
         for server in self._servers:

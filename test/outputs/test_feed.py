@@ -30,7 +30,7 @@ def test_neutral_before_the_first_frame():
 def test_the_face_fades_to_neutral_and_stays_there():
     feed, face = Feed(0.2, 0.3), faces(1)[0]
     feed.take(frame(face), 0)
-    assert feed.substitute(200 * MS, START_NS) is None
+    assert [feed.substitute(age * MS, START_NS) for age in range(20, 201, 20)] == [None] * 10
     last, weights = face, []
     for age in range(201, 601, 20):
         sent = feed.substitute(age * MS, START_NS + age * MS)
@@ -48,9 +48,32 @@ def test_the_face_fades_to_neutral_and_stays_there():
 def test_it_comes_back_with_the_next_frame():
     feed = Feed(0.2, 0.3)
     feed.take(frame(), 0)
-    assert feed.stale(300 * MS)
+    for age in range(20, 301, 20):
+        feed.substitute(age * MS, START_NS)
+    assert feed.stale
     assert feed.take(frame(number=1), 300 * MS)
-    assert not feed.stale(310 * MS)
+    assert feed.substitute(310 * MS, START_NS) is None
+    assert not feed.stale
+
+
+def test_a_process_that_stood_still_takes_what_waits_before_it_fades():
+    feed = Feed(0.2, 0.3)
+    feed.take(frame(), 0)
+    assert feed.substitute(5000 * MS, START_NS) is None  # frames of these 5 s wait to be taken
+    assert feed.take(frame(number=250), 5001 * MS)
+    ages = [feed.substitute((5001 + age) * MS, START_NS) is not None for age in range(20, 401, 20)]
+    assert ages == [False] * 10 + [True] * 10  # and nothing waited: neutral after all
+
+
+def test_the_fade_goes_on_where_it_was_after_a_stand_still():
+    feed, face = Feed(0.2, 0.3), faces(1)[0]
+    feed.take(frame(face), 0)
+    sizes = []
+    for now in np.cumsum([20] * 15 + [900] + [20] * 15) * MS:
+        sent = feed.substitute(int(now), START_NS + int(now))
+        sizes.append(1.0 if sent is None else float(np.linalg.norm(sent.coefficients) / np.linalg.norm(face)))
+    assert max(-np.diff(sizes)) <= 0.06 / 0.3 + 0.01
+    assert sizes[-1] == 0.0
 
 
 def test_late_frames_are_left_out_and_a_new_time_line_is_followed():
