@@ -21,7 +21,7 @@ from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion_listener import Asked, DiffusionListener
 from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import Listener
-from reactdiff_ros.model.planner import Draft, Drawn, draw_draft, live_frames
+from reactdiff_ros.model.planner import AROUND, Draft, Drawn, draw_draft, live_frames
 from reactdiff_ros.model.runtime import KeyCache, Networks
 from reactdiff_ros.model.sampler import Conditions, Sampling, guided, joined, ordinary
 from reactdiff_ros.types import FloatArray, Reaction, SpeakerFrame
@@ -309,7 +309,7 @@ def _blank(networks: Networks, how: Sampling, conditions: Conditions, candidates
     return Draft(
         slot=0, how=how, speaker=zeros(s["speech"], s["width"]), missing=zeros(s["speech"]) + 1, conditions=conditions,
         lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral,
-        noise=zeros(candidates, frames, s["latent"]), shown=zeros(2, COEFFICIENT_COUNT),
+        noise=zeros(candidates, frames, s["latent"]), shown=zeros(AROUND, COEFFICIENT_COUNT),
         before=zeros(frames, COEFFICIENT_COUNT), streams=[list(range(candidates))] * count,
         ranks=np.zeros(count) if candidates > 1 else None, everyone=False,
     )  # fmt: skip

@@ -28,11 +28,12 @@ from reactdiff_ros.types import (
     SpeakerFrame,
     Turn,
 )
+from reactdiff_ros.vocabulary import RANGES
 
 HEAD_SHARE: Final = 0.3
 """What is left of the head's motion while the robot itself speaks: no nod can be seen, and the head is not frozen."""
-
-
+MOST_LATE: Final = round(RANGES["delay_s"][1] * REACTION_RATE_HZ)
+"""Slots of the longest reaction delay."""
 _OTHERS: Final = [*EYE_LOOK, *BLINK]
 """Other layers' work."""
 
@@ -92,7 +93,7 @@ class DiffusionListener(PolicyListener):
         self._afforded = (config.steps, config.candidates)
         self.timer = timer
         self._compute_s = 0.0
-        self._grid = SpeakerGrid(self._networks, keep=self._networks.shape["speech"] + 8)
+        self._grid = SpeakerGrid(self._networks, keep=self._networks.shape["speech"] + 8 + MOST_LATE)
         self._watch = EvidenceWatch()
         self._everyone = config.publish_candidates
         super().__init__(seed=seed, config=config)
@@ -207,11 +208,11 @@ class DiffusionListener(PolicyListener):
 
     def _draft(self, slot: int) -> Draft:
         lead = self._lead(slot)
-        speaker, missing = self._grid.tokens(slot - 1 - lead, self._networks.shape["speech"])
         met_s = self._engagement.met_s(self._clock.grid.time_ns(slot))
-        style = greeting(self._style, met_s, self._config.greeting_s)
+        told = conditioning(greeting(self._style, met_s, self._config.greeting_s), self._turn)
+        speaker, missing = self._grid.tokens(slot - 1 - lead - int(told.late[0]), self._networks.shape["speech"])
         return self._planner.draft(
-            slot, speaker[None], missing[None], conditioning(style, self._turn), lead=lead,
+            slot, speaker[None], missing[None], told, lead=lead,
             frames=self._frames, everyone=self._everyone,
         )  # fmt: skip
 

@@ -23,16 +23,24 @@ Array = TypeVar("Array", bound=Any)
 _FADE: Final = float(np.exp(-0.04 / 0.2))
 
 
+AROUND: Final = 3
+"""Frames before and after each one that smoothing looks at."""
+
+
 def smooth(frames: Array) -> Array:
-    """Binomial smoothing over five frames, (..., n, C) to (..., n - 4, C): a nod of 2 Hz keeps 88 %, jitter half."""
-    around = frames[..., 1:-3, :] + frames[..., 3:-1, :]
-    smoothed: Array = (frames[..., :-4, :] + frames[..., 4:, :] + 4 * around + 6 * frames[..., 2:-2, :]) / 16
+    """Take the jitter out, (..., n, C) to (..., n - 2 AROUND, C).
+
+    Half-band filter of seven frames, maximally flat at 0 and at half the frame rate (Herrmann 1971): nods of 2 Hz keep
+    99 %, the bursts of a laugh at 5 Hz 72 %, 6.25 Hz half, what changes from frame to frame nothing.
+    """
+    ends, around = frames[..., :-6, :] + frames[..., 6:, :], frames[..., 2:-4, :] + frames[..., 4:-2, :]
+    smoothed: Array = (16 * frames[..., 3:-3, :] + 9 * around - ends) / 32
     return smoothed
 
 
 BLEND: Final = (0.2, 0.5, 0.8, 0.95)
 """Share of a new plan in its first frames; the rest is the old plan, which covers the same times."""
-LOOKAHEAD: Final = len(BLEND) + 2
+LOOKAHEAD: Final = len(BLEND) + AROUND
 """Frames that smoothing needs of a plan beyond those that are shown."""
 LATE: Final = 8
 """Frames that a live plan has beyond those that are shown, so that the next one may come 0.3 s late."""
@@ -53,14 +61,15 @@ def blend(plan: Array, before: Array) -> Array:
 def finished(plans: FloatArray, shown: FloatArray, before: FloatArray, how: Sampling) -> FloatArray:
     """Plans (N, K, H, 58) as they are shown: smoothed and led over from the last one if so wanted, and bounded.
 
-    `shown` (N, 2, 58) are the two frames before, `before` (N, H, 58) is what was planned so far for the same frames.
+    `shown` (N, AROUND, 58) are the frames before, `before` (N, H, 58) is what was planned so far for the same frames.
     """
     if not how.smooth:
         return bounded(plans)
-    # Two frames of what was shown before, two of the last one after: the plan keeps its length.
+    # What was shown before, the last one again after: the plan keeps its length.
     left = np.broadcast_to(shown[:, None], (*plans.shape[:2], *shown.shape[1:]))
-    edge = plans[:, :, -1:]
-    return bounded(blend(smooth(np.concatenate([left, bounded(plans), edge, edge], axis=2)), before[:, None]))
+    plans = bounded(plans)
+    padded = np.concatenate([left, plans, *[plans[:, :, -1:]] * AROUND], axis=2)
+    return bounded(blend(smooth(padded), before[:, None]))
 
 
 class OwnPast:
@@ -153,7 +162,7 @@ class Draft:
     noise: FloatArray
     """(N, K, H, L)."""
     shown: FloatArray
-    """(N, 2, 58) the frames before, as shown."""
+    """(N, AROUND, 58) the frames before, as shown."""
     before: FloatArray
     """(N, H, 58) what was planned so far for the same frames."""
     streams: list[list[int]]
@@ -284,8 +293,8 @@ class Planner:
             slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, lead=lead,
             past=self._past.latents(slot - s["past"], s["past"]),
             noise=np.stack([_noise(tape, slot, length, of) for tape, of in zip(self._tapes, streams, strict=True)]),
-            shown=self._past.shown(slot - 2, 2), before=self._past.shown(slot, length), streams=streams, ranks=ranks,
-            everyone=everyone,
+            shown=self._past.shown(slot - AROUND, AROUND), before=self._past.shown(slot, length), streams=streams,
+            ranks=ranks, everyone=everyone,
         )  # fmt: skip
 
     def finish(self, draft: Draft, drawn: Drawn) -> Plans:

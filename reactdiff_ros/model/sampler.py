@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, condition_vector
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 LATENT_LIMIT: Final = 8.0
 """Whitened latents beyond this many deviations, or NaN, are never passed on."""
@@ -28,6 +28,7 @@ EAGER: Final = 4.0
 ORDINARY: Final = 0.35
 """Responsiveness up to which people lie."""
 _ATTITUDE, _RESPONSIVENESS = CONTROL_NAMES.index("attitude"), CONTROL_NAMES.index("responsiveness")
+_DELAY: Final = CONTROL_NAMES.index("delay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,22 @@ class Conditions:
             self.controls[rows], self.controls_given[rows], self.style[rows], self.style_given[rows], self.real[rows]
         )
 
+    @property
+    def late(self) -> NDArray[np.int64]:
+        """Frames (N,) by which they see the speaker later than they could: their reaction delay.
+
+        The networks were trained to be told it and do not follow (evidence: the lag of an answer stayed the same from
+        0 to 1 s), so it acts on what they are shown; they themselves are told that there is none.
+        """
+        delay_s = (self.controls * self.controls_given)[:, _DELAY]
+        return np.asarray(np.rint(delay_s * REACTION_RATE_HZ), dtype=np.int64)
+
     def vector(self, lead: int | NDArray[np.integer[Any]], max_lead: int) -> FloatArray:
         """The denoiser's input (N, condition_count) for evidence of age `lead`, of all or (N,)."""
         leads = np.broadcast_to(lead, len(self))
-        return condition_vector(
-            self.controls, self.controls_given, self.style, self.style_given, self.real, leads, max_lead
-        )
+        prompt = self.controls.copy()
+        prompt[:, _DELAY] = 0.0
+        return condition_vector(prompt, self.controls_given, self.style, self.style_given, self.real, leads, max_lead)
 
 
 def joined(conditions: Sequence[Conditions]) -> Conditions:

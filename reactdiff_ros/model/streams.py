@@ -107,7 +107,7 @@ def free_run(
             planner.begin(first, shown[rows])
         told = conditions.take(rows)
         for i, start in enumerate(starts):
-            heard = _heard(tokens, speaker_of[rows], start - 1 - how.lead, networks.shape["speech"])
+            heard = _heard(tokens, speaker_of[rows], start - 1 - how.lead - told.late, networks.shape["speech"])
             made = planner.plan(start, *heard, told, lead=how.lead, frames=wanted)
             stop = min(start + how.hop, frames)
             out[rows, start:stop] = made.of(made.shown)[:, : stop - start]
@@ -120,10 +120,10 @@ def free_run(
 
 
 def _heard(
-    tokens: FloatArray, speaker_of: NDArray[np.integer[Any]], newest: int, count: int
+    tokens: FloatArray, speaker_of: NDArray[np.integer[Any]], newest: NDArray[np.integer[Any]], count: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Tokens (N, count, D) up to frame `newest`, and which are missing (N, count)."""
-    ages = newest + np.arange(1 - count, 1)
+    """Tokens (N, count, D) up to the frames `newest` (N,), and which are missing (N, count)."""
+    ages = newest[:, None] + np.arange(1 - count, 1)
     known = (ages >= 0).astype(np.float32)
-    speaker = tokens[speaker_of[:, None], np.maximum(ages, 0)] * known[:, None]
-    return speaker, np.broadcast_to(1 - known, (len(speaker), count))
+    speaker = tokens[speaker_of[:, None], np.maximum(ages, 0)] * known[..., None]
+    return speaker, 1 - known

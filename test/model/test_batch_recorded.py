@@ -1,4 +1,4 @@
-"""What the shipped listener plans, held to plans that were recorded when a plan began to be 0.48 s long."""
+"""What the shipped listener plans, held to plans that were recorded when seven frames began to be smoothed over."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reactdiff_ros.model.planner import BLEND, LOOKAHEAD, OwnPast, Planner, blend, finished, smooth
+from reactdiff_ros.model.planner import AROUND, BLEND, LOOKAHEAD, OwnPast, Planner, blend, finished, smooth
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import LATENT_LIMIT, Sampling, ordinary, sane
 from reactdiff_ros.model.weights import find_weights
@@ -15,13 +15,18 @@ def noise(*shape):
     return RNG.standard_normal(shape).astype(np.float32)
 
 
-def test_smoothing_keeps_a_nod_and_a_constant():
-    t = np.arange(100) / 25
-    nod = np.sin(2 * np.pi * 2 * t)[None, :, None]
-    assert smooth(nod).shape == (1, 96, 1)
-    assert np.abs(smooth(nod)).max() > 0.85
+def test_smoothing_keeps_nods_and_laughs_and_a_constant():
+    t = np.arange(1000) / 25
+
+    def kept(hz):
+        wave = np.sin(2 * np.pi * hz * t + 0.3)[None, :, None]
+        return smooth(wave).std() / wave[:, AROUND:-AROUND].std()
+
+    assert smooth(np.zeros((1, 100, 2))).shape == (1, 100 - 2 * AROUND, 2)
+    assert [kept(hz) for hz in (2, 5, 6.25)] == pytest.approx([0.99, 0.72, 0.5], abs=0.01)
+    assert kept(12.5) < 1e-6
     np.testing.assert_allclose(smooth(np.ones((2, 20, 3))), 1)
-    assert smooth(noise(1, 5000, 1)).std() < 0.6
+    assert smooth(noise(1, 5000, 1)).std() < 0.72
 
 
 def test_blending_leads_over():
@@ -32,7 +37,7 @@ def test_blending_leads_over():
 
 def test_smoothing_looks_no_further_ahead_than_it_says():
     how, hop = Sampling(smooth=True), 4
-    plans, shown, before = 0.3 + 0.1 * noise(1, 1, 16, 58), noise(1, 2, 58), noise(1, 16, 58)
+    plans, shown, before = 0.3 + 0.1 * noise(1, 1, 16, 58), noise(1, AROUND, 58), noise(1, 16, 58)
     whole = finished(plans, shown, before, how)
     part = finished(plans[:, :, : hop + LOOKAHEAD], shown, before[:, : hop + LOOKAHEAD], how)
     np.testing.assert_array_equal(whole[:, :, : hop + len(BLEND)], part[:, :, : hop + len(BLEND)])
@@ -40,7 +45,7 @@ def test_smoothing_looks_no_further_ahead_than_it_says():
 
 def test_without_smoothing_a_plan_is_only_bounded():
     plans = noise(1, 2, 16, 58)
-    out = finished(plans, noise(1, 2, 58), noise(1, 16, 58), Sampling(smooth=False))
+    out = finished(plans, noise(1, AROUND, 58), noise(1, 16, 58), Sampling(smooth=False))
     inside = (plans[..., :52] >= 0) & (plans[..., :52] <= 1)
     np.testing.assert_array_equal(out[..., :52][inside], plans[..., :52][inside])
     assert out[..., :52].min() == 0

@@ -8,7 +8,7 @@ import pytest
 from speaker_frames import frame, voice
 
 from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, UPPER
-from reactdiff_ros.model.conditions import CONTROL_COUNT
+from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.runtime import Networks
@@ -55,12 +55,12 @@ def run(networks, tokens, how=FAST, count=4, **more):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("smooth", "candidates"), [(True, 1), (True, 3)])
-def test_the_live_listener_fed_frame_by_frame_shows_the_same(networks, random_weights, smooth, candidates):
+@pytest.mark.parametrize(("candidates", "delay_s"), [(1, 0.0), (3, 0.0), (1, 0.4)])
+def test_the_live_listener_fed_frame_by_frame_shows_the_same(networks, random_weights, candidates, delay_s):
     frames = speaker_frames(110)
     config = ListenerConfig(
         model_dir=str(random_weights), steps=3, guidance=1.5, candidates=candidates, hop_s=0.16,
-        style="natural", greeting_s=0.0,
+        style="natural", greeting_s=0.0, delay_s=delay_s,
     )  # fmt: skip
     listener = DiffusionListener(seed=7, config=config)
     live = np.zeros((len(frames) + 20, 58), dtype=np.float32)
@@ -72,7 +72,7 @@ def test_the_live_listener_fed_frame_by_frame_shows_the_same(networks, random_we
             slot = plan.start_ns // SLOT
             assert slot == i + 1
             live[slot : slot + len(plan.coefficients)] = plan.coefficients
-    how = Sampling(steps=3, guidance=1.5, hop=4, lead=0, smooth=smooth, candidates=candidates)
+    how = Sampling(steps=3, guidance=1.5, hop=4, lead=0, candidates=candidates)
     told = listener_conditions(listener)
     batch = free_run(
         networks, speaker_tokens(networks, batch_of(frames)), told, speaker_of=np.zeros(1, dtype=int),
@@ -105,6 +105,19 @@ def test_same_seed_same_bits_also_from_several_threads(networks, tokens):
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(first, third)
     assert np.abs(first[0] - first[3]).max() > 0.02  # same speaker, other seed
+
+
+def test_a_reaction_delay_shows_the_speaker_so_much_later(networks, tokens):
+    told = ordinary(2)
+    told.controls[1, CONTROL_NAMES.index("delay")] = 0.4
+    other = tokens.copy()
+    other[:, 50:] += 1.0
+    first, second = (
+        free_run(networks, heard, told, speaker_of=np.zeros(2, dtype=int), seeds=np.full(2, 5), how=FAST)
+        for heard in (tokens, other)
+    )
+    differ = (np.abs(first - second).max(-1) > 1e-6).argmax(1)
+    assert differ.tolist() == [52, 64]  # the first plans that begin 1 and 11 frames after frame 50
 
 
 def test_streams_are_causal(networks, tokens):
