@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW
 from reactdiff_ros.model.planner import AROUND, BLEND, LOOKAHEAD, OwnPast, Planner, blend, finished, smooth
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import LATENT_LIMIT, Sampling, ordinary, sane
@@ -20,13 +21,26 @@ def test_smoothing_keeps_nods_and_laughs_and_a_constant():
 
     def kept(hz):
         wave = np.sin(2 * np.pi * hz * t + 0.3)[None, :, None]
-        return smooth(wave).std() / wave[:, AROUND:-AROUND].std()
+        return smooth(wave).std() / wave[:, 3:-3].std()
 
-    assert smooth(np.zeros((1, 100, 2))).shape == (1, 100 - 2 * AROUND, 2)
+    assert smooth(np.zeros((1, 100, 2))).shape == (1, 94, 2)
     assert [kept(hz) for hz in (2, 5, 6.25)] == pytest.approx([0.99, 0.72, 0.5], abs=0.01)
     assert kept(12.5) < 1e-6
     np.testing.assert_allclose(smooth(np.ones((2, 20, 3))), 1)
     assert smooth(noise(1, 5000, 1)).std() < 0.72
+
+
+def test_nods_grow_and_shrink_and_a_pose_stays():
+    t = np.arange(400) / 25
+    pitch = (0.1 + 0.05 * np.sin(2 * np.pi * 1.6 * t)).astype(np.float32)
+    plans = np.zeros((3, 1, 400, 58), np.float32)
+    plans[..., HEAD_PITCH] = pitch
+    shown, before = plans[:, 0, :AROUND], plans[:, 0]
+    out = finished(plans, shown, before, np.array([-1, 0, 1], np.float32), Sampling())[:, 0, 20:-20]
+    sizes = out[..., HEAD_PITCH].std(1) / pitch.std()
+    assert sizes == pytest.approx([0.54, 1.0, 1.46], abs=0.02)
+    assert out[..., HEAD_PITCH].mean(1) == pytest.approx([0.1] * 3, abs=1e-3)
+    assert not out[..., HEAD_YAW].any()
 
 
 def test_blending_leads_over():
@@ -38,14 +52,15 @@ def test_blending_leads_over():
 def test_smoothing_looks_no_further_ahead_than_it_says():
     how, hop = Sampling(smooth=True), 4
     plans, shown, before = 0.3 + 0.1 * noise(1, 1, 16, 58), noise(1, AROUND, 58), noise(1, 16, 58)
-    whole = finished(plans, shown, before, how)
-    part = finished(plans[:, :, : hop + LOOKAHEAD], shown, before[:, : hop + LOOKAHEAD], how)
+    nods = np.ones(1, np.float32)
+    whole = finished(plans, shown, before, nods, how)
+    part = finished(plans[:, :, : hop + LOOKAHEAD], shown, before[:, : hop + LOOKAHEAD], nods, how)
     np.testing.assert_array_equal(whole[:, :, : hop + len(BLEND)], part[:, :, : hop + len(BLEND)])
 
 
 def test_without_smoothing_a_plan_is_only_bounded():
     plans = noise(1, 2, 16, 58)
-    out = finished(plans, noise(1, AROUND, 58), noise(1, 16, 58), Sampling(smooth=False))
+    out = finished(plans, noise(1, AROUND, 58), noise(1, 16, 58), np.ones(1, np.float32), Sampling(smooth=False))
     inside = (plans[..., :52] >= 0) & (plans[..., :52] <= 1)
     np.testing.assert_array_equal(out[..., :52][inside], plans[..., :52][inside])
     assert out[..., :52].min() == 0

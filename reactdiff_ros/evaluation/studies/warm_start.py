@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.model.noise import NoiseTape
 from reactdiff_ros.model.planner import AROUND, LOOKAHEAD, OwnPast, finished
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Conditions, Sampling, faces, guided, sane
+from reactdiff_ros.model.sampler import Conditions, Sampling, faces, guided, nod_share, sane
 from reactdiff_ros.model.solvers import angles
 from reactdiff_ros.types import FloatArray
 
@@ -49,7 +49,8 @@ class WarmStart:
             past = own.latents(start - s["past"], s["past"])
             latents = self._draw(tokens, conditions, past, planned[:, how.hop :], noise, start)
             drawn = faces(networks, past, latents[:, None])
-            shown = finished(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
+            seen = own.shown(start - AROUND, AROUND), own.shown(start, length), nod_share(conditions)
+            shown = finished(drawn, *seen, how)[:, 0]
             own.add(start, latents, shown)
             planned = latents
             stop = min(start + how.hop, frames)
