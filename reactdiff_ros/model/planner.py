@@ -51,7 +51,7 @@ def emphasise_nods(smoothed: FloatArray, pitch: FloatArray, share: FloatArray) -
 BLEND: Final = (0.2, 0.5, 0.8, 0.95)
 """Share of a new plan in its first frames; the rest is the old plan, which covers the same times."""
 LOOKAHEAD: Final = len(BLEND) + AROUND
-"""Frames that smoothing needs of a plan beyond those that are shown."""
+"""Frames that the finish needs of a plan beyond those that are shown."""
 LATE: Final = 8
 """Frames that a live plan has beyond those that are shown, so that the next one may come 0.3 s late."""
 

@@ -27,9 +27,7 @@ LATENT_LIMIT: Final = 8.0
 EAGER: Final = 4.0
 ORDINARY: Final = 0.35
 """Responsiveness up to which people lie."""
-_ATTITUDE, _RESPONSIVENESS = CONTROL_NAMES.index("attitude"), CONTROL_NAMES.index("responsiveness")
-_DELAY, _NODDING = CONTROL_NAMES.index("delay"), CONTROL_NAMES.index("nodding")
-_NOD_RATE = STYLE_NAMES.index("nod_rate")
+_DELAY, _NOD_RATE = CONTROL_NAMES.index("delay"), STYLE_NAMES.index("nod_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +79,11 @@ class Conditions:
             self.controls[rows], self.controls_given[rows], self.style[rows], self.style_given[rows], self.real[rows]
         )
 
+    def told(self, control: str) -> FloatArray:
+        """What they are told of one of CONTROL_NAMES (N,), 0 where it is not given."""
+        at = CONTROL_NAMES.index(control)
+        return self.controls[:, at] * self.controls_given[:, at]
+
     @property
     def late(self) -> NDArray[np.int64]:
         """Frames (N,) by which they see the speaker later than they could: their reaction delay.
@@ -88,8 +91,7 @@ class Conditions:
         The networks were trained to be told it and do not follow (evidence: the lag of an answer stayed the same from
         0 to 1 s), so it acts on what they are shown; they themselves are told that there is none.
         """
-        delay_s = (self.controls * self.controls_given)[:, _DELAY]
-        return np.asarray(np.rint(delay_s * REACTION_RATE_HZ), dtype=np.int64)
+        return np.asarray(np.rint(self.told("delay") * REACTION_RATE_HZ), dtype=np.int64)
 
     def vector(self, lead: int | NDArray[np.integer[Any]], max_lead: int) -> FloatArray:
         """The denoiser's input (N, condition_count) for evidence of age `lead`, of all or (N,)."""
@@ -120,9 +122,8 @@ def guided(conditions: Conditions, how: Sampling) -> FloatArray:
     follows that control by half; guidance makes up for the rest. A cool listener, who is to answer less, has none of
     it: the factor is 1 + eager * (responsiveness - ORDINARY) / (1 - ORDINARY) * (1 + min(attitude, 0)), at least 1.
     """
-    controls = conditions.controls * conditions.controls_given
-    beyond = np.maximum(controls[:, _RESPONSIVENESS] - ORDINARY, 0) / (1 - ORDINARY)
-    warmth = 1 + np.clip(controls[:, _ATTITUDE], -1, 0)
+    beyond = np.maximum(conditions.told("responsiveness") - ORDINARY, 0) / (1 - ORDINARY)
+    warmth = 1 + np.clip(conditions.told("attitude"), -1, 0)
     return np.asarray(how.guidance * (1 + how.eager * beyond * warmth), dtype=np.float32)
 
 
@@ -132,9 +133,8 @@ def nod_share(conditions: Conditions) -> FloatArray:
     The networks hardly follow either: told -1 to 1, they nod as often. With half of `nodding`, nods of 3 degrees come
     .34 times as often at -1 and 2.3 times at 1, as the simulator's listeners do (.35 and 2.9).
     """
-    told = (conditions.controls * conditions.controls_given)[:, _NODDING]
-    rate = (conditions.style * conditions.style_given)[:, _NOD_RATE]
-    return np.asarray(np.clip(0.5 * told + 0.25 * rate, -1, 1), dtype=np.float32)
+    rate = conditions.style[:, _NOD_RATE] * conditions.style_given[:, _NOD_RATE]
+    return np.asarray(np.clip(0.5 * conditions.told("nodding") + 0.25 * rate, -1, 1), dtype=np.float32)
 
 
 def draw(
