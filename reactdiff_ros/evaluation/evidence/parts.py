@@ -205,7 +205,7 @@ def sessions(subject: Subject, told: Told) -> Made:
     return Made(
         evaluate_sessions(
             subject.listener(), seed=subject.seed, sessions=sizes.sessions, minutes=sizes.minutes, bank=subject.bank,
-            told=told,
+            workers=subject.workers, told=told,
         )
     )  # fmt: skip
 

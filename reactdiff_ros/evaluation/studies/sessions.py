@@ -6,7 +6,8 @@ nobody is there for a while. The last sixth is compared with the second: whateve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -36,8 +37,8 @@ VISIT: Final = 1500
 ABSENT_S: Final = (3.0, 20.0)
 PARTS: Final = 6
 """A session has this many parts; the second is compared with the last."""
-ROWS: Final = 4
-"""Sessions at a time, for memory's sake."""
+ROWS: Final = 5
+"""Sessions of a group, which are run together: sessions of an hour then take a gigabyte."""
 RATIO_BAND: Final = (0.8, 1.25)
 CLAMP_LIMIT: Final = 0.005
 FORGOTTEN: Final = 0.05
@@ -139,30 +140,34 @@ def evaluate_sessions(
     sessions: int = 20,
     minutes: float = 60.0,
     bank: VoiceBank | None = None,
+    workers: int = 1,
     told: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
-    """Second against last part of each session, clamps, and how an extreme history is forgotten."""
-    second: dict[str, list[Floats]] = {}
-    last: dict[str, list[Floats]] = {}
-    clamps = []
-    starts = range(0, sessions, ROWS)
-    for done, first in enumerate(starts):
-        rows = min(ROWS, sessions - first)
-        session = make_session(seed + 7919 * (first + 1), rows, minutes, bank)
-        for style in ("natural", "responsive"):
-            conditions = style_conditions(style, rows)
-            streams = listener.run(session.speaker, conditions, seed + 1 + first + np.arange(rows), session.truth)
-            told((done + (0.5 if style == "natural" else 1.0)) / (len(starts) + 1))
-            for found, index in ((second, 1), (last, PARTS - 1)):
-                piece, smile = part(streams, index), part(session.smile, index)
-                own = {"response excess": response_excess(smile, piece, seed)} if style == "responsive" else {}
-                for name, value in (own or statistics(piece)).items():
-                    found.setdefault(name, []).append(value)
-            if style == "natural":
-                clamps.append(clamped_share(streams))
+    """Second against last part of each session, clamps, and how an extreme history is forgotten.
+
+    Args:
+        listener: of whom; several threads may run it at once.
+        seed: of speakers and noise.
+        sessions: how many.
+        minutes: of each.
+        bank: the speakers' voices.
+        workers: groups of ROWS sessions at a time, each in a thread; figures do not depend on it.
+        told: is told the share done.
+    """
+    groups = [(first, min(ROWS, sessions - first)) for first in range(0, sessions, ROWS)]
+    steps = iter(range(1, 2 * len(groups) + 1))
+
+    def step() -> None:
+        told(next(steps) / (2 * len(groups) + 1))
+
+    def run(group: tuple[int, int]) -> tuple[dict[str, Floats], dict[str, Floats], float]:
+        return _group(listener, *group, minutes, seed, bank, step)
+
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        second, last, clamps = zip(*pool.map(run, groups), strict=True)
     table = _table(second, last, seed)
     figures: dict[str, Any] = {
-        "ratios": table, "clamped": float(np.mean(clamps)),
+        "ratios": table, "clamped": float(np.average(clamps, weights=[rows for _, rows in groups])),
         "forgetting": forgetting(listener, seed) if isinstance(listener, ModelListens) else None,
         "sessions": sessions, "minutes": minutes, "seed": seed,
     }  # fmt: skip
@@ -176,10 +181,41 @@ def evaluate_sessions(
     return figures
 
 
-def _table(second: dict[str, list[Floats]], last: dict[str, list[Floats]], seed: int) -> dict[str, dict[str, Any]]:
+def _group(
+    listener: Listens,
+    first: int,
+    rows: int,
+    minutes: float,
+    seed: int,
+    bank: VoiceBank | None,
+    step: Callable[[], None],
+) -> tuple[dict[str, Floats], dict[str, Floats], float]:
+    """Figures of the second part and of the last, (rows,) each, of the sessions from `first` on; share clamped."""
+    session = make_session(seed + 7919 * (first + 1), rows, minutes, bank)
+
+    def run(style: str) -> FloatArray:
+        streams = listener.run(
+            session.speaker, style_conditions(style, rows), seed + 1 + first + np.arange(rows), session.truth
+        )
+        step()
+        return streams
+
+    natural = run("natural")
+    second, last = (statistics(part(natural, index)) for index in (1, PARTS - 1))
+    clamped = clamped_share(natural)
+    del natural  # an hour of it is large, and so is the next
+    responsive = run("responsive")
+    for found, index in ((second, 1), (last, PARTS - 1)):
+        found["response excess"] = response_excess(part(session.smile, index), part(responsive, index), seed)
+    return second, last, clamped
+
+
+def _table(
+    second: Sequence[dict[str, Floats]], last: Sequence[dict[str, Floats]], seed: int
+) -> dict[str, dict[str, Any]]:
     table = {}
-    for name in second:
-        early, late = np.concatenate(second[name]), np.concatenate(last[name])
+    for name in second[0]:
+        early, late = (np.concatenate([group[name] for group in half]) for half in (second, last))
         if max(early.mean(), late.mean()) < 1e-4:
             continue
         ratio = ratio_interval(late, early, seed)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import SMILE, UPPER
-from reactdiff_ros.evaluation.studies.listeners import ModelListens
+from reactdiff_ros.evaluation.studies import sessions
+from reactdiff_ros.evaluation.studies.listeners import ModelListens, SimulatorListens
 from reactdiff_ros.evaluation.studies.sessions import (
     PARTS,
     VISIT,
@@ -65,6 +66,14 @@ def test_drift_is_seen_and_a_steady_listener_is_not_accused() -> None:
     assert steady["ratios"]["rate of smiles"]["ratio"] == pytest.approx(1)
     assert steady["clamped"] == 0
     assert told[-1] == 1.0
+
+
+def test_figures_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "ROWS", 1)
+    policy = SimulatorListens(perceiving=True)
+    one, three = (evaluate_sessions(policy, sessions=3, minutes=1, workers=w) for w in (1, 3))
+    assert one == three
+    assert one["ratios"]["rate of blinks"]["second"] > 0
 
 
 def test_parts_and_statistics() -> None:
