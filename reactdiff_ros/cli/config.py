@@ -27,6 +27,7 @@ def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_j
     Arguments of the launch file may be given, as there and as to 'reactdiff listen'.
     """
     from reactdiff_ros.cli.output import EXIT_ERROR, json_on_stdout, tell
+    from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.nodes.configuration import SettingsError, lab_settings
     from reactdiff_ros.nodes.effective import effective
 
@@ -40,6 +41,8 @@ def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_j
             for problem in result["problems"]:
                 tell(problem)
             return EXIT_ERROR
+        except ConfigError as error:
+            raise click.UsageError(str(error)) from error
         result.update(
             files=[str(path) for path in lab.files],
             arguments=_plain(found.arguments),

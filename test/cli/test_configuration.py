@@ -244,6 +244,25 @@ def test_show_prints_what_is_set_and_json_has_all(lab: Path, capsys: pytest.Capt
     assert main(["config", "show", "robot"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("word", "named"),
+    [
+        ("colour:=red", "colour"),
+        ("record:=maybe", "maybe"),
+        ("robot:=nobody", "nobody"),
+        ("params_file:=/nowhere/own.yaml", "/nowhere/own.yaml"),
+    ],
+)
+def test_show_refuses_what_is_wrongly_typed_as_a_usage_error(
+    word: str, named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REACTDIFF_CONFIG", "none")
+    assert main(["config", "show", "--json", word]) == 2
+    said = capsys.readouterr()
+    assert named in said.err
+    assert said.out == ""
+
+
 def test_listen_runs_with_them(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     live, asked = live_options({}, {}, face=False)
     assert (live.namespace, live.lan, asked["camera"]) == ("/anna", True, "2")
