@@ -107,8 +107,8 @@ def free_run(
             planner.begin(first, shown[rows])
         told = conditions.take(rows)
         for i, start in enumerate(starts):
-            heard = _heard(tokens, speaker_of[rows], start - 1 - how.lead - told.late, networks.shape["speech"])
-            made = planner.plan(start, *heard, told, lead=how.lead, frames=wanted)
+            evidence = heard(tokens, speaker_of[rows], start - 1 - how.lead - told.late, networks.shape["speech"])
+            made = planner.plan(start, *evidence, told, lead=how.lead, frames=wanted)
             stop = min(start + how.hop, frames)
             out[rows, start:stop] = made.of(made.shown)[:, : stop - start]
             if raw is not None:
@@ -119,10 +119,17 @@ def free_run(
     return out if raw is None else (out, raw)
 
 
-def _heard(
+def heard(
     tokens: FloatArray, speaker_of: NDArray[np.integer[Any]], newest: NDArray[np.integer[Any]], count: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Tokens (N, count, D) up to the frames `newest` (N,), and which are missing (N, count)."""
+    """What N listeners have heard: tokens (N, count, D) up to the frames `newest`, and which are missing (N, count).
+
+    Args:
+        tokens: (S, T, D) of `speaker_tokens`.
+        speaker_of: (N,) which speaker each listener listens to.
+        newest: (N,) frames; what is before frame 0 is missing.
+        count: frames, ending with the newest.
+    """
     ages = newest[:, None] + np.arange(1 - count, 1)
     known = (ages >= 0).astype(np.float32)
     speaker = tokens[speaker_of[:, None], np.maximum(ages, 0)] * known[..., None]

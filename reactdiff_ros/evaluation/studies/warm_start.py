@@ -13,6 +13,7 @@ from reactdiff_ros.model.planner import AROUND, LOOKAHEAD, OwnPast, finished
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Conditions, Sampling, faces, guided, nod_share, sane
 from reactdiff_ros.model.solvers import angles
+from reactdiff_ros.model.streams import heard
 from reactdiff_ros.types import FloatArray
 
 LEVEL: Final = 0.9
@@ -68,10 +69,8 @@ class WarmStart:
     ) -> FloatArray:
         """Latents (N, length, L) of the frames from `start` on, from the last plan (N, n, L) where it reaches."""
         networks, how, s = self._networks, self._how, self._networks.shape
-        ages = start - 1 - how.lead + np.arange(1 - s["speech"], 1)
-        known = (ages >= 0).astype(np.float32)
-        speaker = tokens[:, np.maximum(ages, 0)] * known[:, None]
-        missing = np.broadcast_to(1 - known, (len(tokens), s["speech"]))
+        newest = start - 1 - how.lead - conditions.late
+        speaker, missing = heard(tokens, np.arange(len(tokens)), newest, s["speech"])
         drawn: list[FloatArray] = []
         for first in range(0, noise.shape[1], how.block):
             block = slice(first, first + how.block)

@@ -15,6 +15,7 @@ from reactdiff_ros.evaluation.studies import ablations
 from reactdiff_ros.evaluation.studies.ablations import FIGURES, FULL, difference, evaluate_ablations, grouped, sweep
 from reactdiff_ros.evaluation.studies.listeners import ModelListens
 from reactdiff_ros.evaluation.studies.warm_start import WarmStart
+from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.weights import find_weights
 
@@ -76,3 +77,17 @@ def test_a_warm_start_goes_on_from_the_last_plan(model: ModelListens) -> None:
     assert np.isfinite(warm).all()
     np.testing.assert_allclose(warm[:, :4], cold[:, :4], atol=1e-4)  # nothing to start from yet
     assert np.abs(warm - cold).max() > 1e-4
+
+
+def test_a_warm_start_sees_the_speaker_as_late_as_other_streams(model: ModelListens) -> None:
+    generator = np.random.default_rng(5)
+    before = generator.standard_normal((2, 60, model.networks.shape["width"])).astype(np.float32)
+    after = before.copy()
+    after[:, 20:] *= -1  # the speaker does something else from frame 20 on
+    controls, seeds = np.zeros((2, CONTROL_COUNT), dtype=np.float32), np.array([1, 2])
+    controls[1, CONTROL_NAMES.index("delay")] = 0.4
+    for run in (WarmStart(model.networks, model.how).run, model.of_tokens):
+        changed = np.abs(run(after, ordinary(2, controls), seeds) - run(before, ordinary(2, controls), seeds)) > 1e-6
+        first = changed.any(axis=2).argmax(axis=1)
+        # A plan starts every 4 frames; the first one that knows of it needs evidence that is 2 frames old, or 12.
+        assert list(first) == [24, 32]
