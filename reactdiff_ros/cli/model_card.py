@@ -7,7 +7,7 @@ limits.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from reactdiff_ros.cli.markdown import figure, generated, markdown_table
 from reactdiff_ros.cli.training import FINE_TUNING
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.verdicts import Figures
+from reactdiff_ros.model.conditions import SHOWN_CONTROL
 from reactdiff_ros.model.weights import MANIFEST, find_weights
 
 LICENCE: Final = "apache-2.0"
@@ -114,8 +115,15 @@ def _what(manifest: Figures) -> list[str]:
         *markdown_table(("part", "file", "parameters"), rows),
         "",
         "**Use**: a robot's or an avatar's listening face, in research and demonstrations: `policy: model` runs it. "
-        f"Told to it: {', '.join(f'`{name}`' for name in manifest['conditions'])}.",
+        + _told(manifest["conditions"]),
     ]
+
+
+def _told(conditions: Sequence[str]) -> str:
+    told = f"Told to it: {', '.join(f'`{name}`' for name in conditions if name != SHOWN_CONTROL)}."
+    if SHOWN_CONTROL not in conditions:
+        return told
+    return f"{told} Always told 0: `{SHOWN_CONTROL}`, which acts on what it is shown, the speaker so much later."
 
 
 def _millions(count: int) -> str:

@@ -16,7 +16,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, STYLE_NAMES, condition_vector
+from reactdiff_ros.model.conditions import (
+    CONTROL_COUNT,
+    CONTROL_NAMES,
+    SHOWN_CONTROL,
+    STYLE_COUNT,
+    STYLE_NAMES,
+    condition_vector,
+)
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -27,7 +34,7 @@ LATENT_LIMIT: Final = 8.0
 EAGER: Final = 4.0
 ORDINARY: Final = 0.35
 """Responsiveness up to which people lie."""
-_DELAY, _NOD_RATE = CONTROL_NAMES.index("delay"), STYLE_NAMES.index("nod_rate")
+_SHOWN, _NOD_RATE = CONTROL_NAMES.index(SHOWN_CONTROL), STYLE_NAMES.index("nod_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +98,13 @@ class Conditions:
         The networks were trained to be told it and do not follow (evidence: the lag of an answer stayed the same from
         0 to 1 s), so it acts on what they are shown; they themselves are told that there is none.
         """
-        return np.asarray(np.rint(self.told("delay") * REACTION_RATE_HZ), dtype=np.int64)
+        return np.asarray(np.rint(self.told(SHOWN_CONTROL) * REACTION_RATE_HZ), dtype=np.int64)
 
     def vector(self, lead: int | NDArray[np.integer[Any]], max_lead: int) -> FloatArray:
         """The denoiser's input (N, condition_count) for evidence of age `lead`, of all or (N,)."""
         leads = np.broadcast_to(lead, len(self))
         prompt = self.controls.copy()
-        prompt[:, _DELAY] = 0.0
+        prompt[:, _SHOWN] = 0.0
         return condition_vector(prompt, self.controls_given, self.style, self.style_given, self.real, leads, max_lead)
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from reactdiff_ros.cli.evaluate_evidence import sum_up
@@ -16,6 +17,8 @@ from reactdiff_ros.cli.markdown import figure, interval
 from reactdiff_ros.cli.model_card import model_card, read_manifest
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
+from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
+from reactdiff_ros.model.sampler import ordinary
 
 GROUPS = ("smile", "head", "gaze")
 EACH = dict.fromkeys(GROUPS, 1.0)
@@ -175,6 +178,16 @@ def test_the_card_tells_data_commands_scores_and_limits() -> None:
     assert "**missed**" in card
     assert "no person has rated" in card
     assert "0.2" in card.split("Tested:")[1]
+
+
+def test_the_card_tells_of_a_condition_what_the_network_is_told() -> None:
+    lines = model_card(manifest(conditions=list(CONTROL_NAMES)), evidence()).splitlines()
+    told, rest = next(line for line in lines if "Told to it:" in line).split("Told to it:")[1].split(".", 1)
+    conditions = ordinary(2, np.ones((2, CONTROL_COUNT), dtype=np.float32))
+    vector = dict(zip(CONTROL_NAMES, conditions.vector(0, 3)[0, :CONTROL_COUNT], strict=True))
+    assert re.findall(r"`(\w+)`", told) == [name for name, value in vector.items() if value]
+    assert re.findall(r"`(\w+)`", rest) == [name for name, value in vector.items() if not value]
+    assert "told 0" not in model_card(manifest(), evidence())
 
 
 def test_the_card_of_simulated_dyads_alone_names_no_calls() -> None:
