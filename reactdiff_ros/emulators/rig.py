@@ -30,7 +30,7 @@ class Rig:
         clock: seconds; the buses live in its time.
 
     Raises:
-        ConfigError: the profile has nothing that can be emulated.
+        ConfigError: the profile has nothing that can be emulated, or two boards at one address of the one I2C bus.
     """
 
     def __init__(self, profile: Profile, folder: Path, clock: Callable[[], float]) -> None:
@@ -62,6 +62,12 @@ class Rig:
                 self.buses[name] = OhbotBoard()
             elif isinstance(config, Pca9685Driver):
                 self._hobby(axes)
+                if config.address in self.i2c.chips:
+                    raise ConfigError(
+                        f"two boards at address 0x{config.address:02x} cannot be emulated",
+                        where=f"{profile.name}, driver {name}",
+                        todo="there is one emulated I2C bus: give each PCA9685 an address of its own",
+                    )
                 self.i2c.add(config.address)
             else:
                 continue

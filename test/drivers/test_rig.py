@@ -15,7 +15,7 @@ from reactdiff_ros.emulators import ohbot as emulated
 from reactdiff_ros.emulators.rig import Rig
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.robots.calibration import Calibration
-from reactdiff_ros.robots.drivers import DynamixelDriver, FeetechDriver, OhbotDriver, ScreenDriver
+from reactdiff_ros.robots.drivers import DynamixelDriver, FeetechDriver, OhbotDriver, Pca9685Driver, ScreenDriver
 from reactdiff_ros.robots.profile import Joint, Limits, Output, Profile, Pulse, load_profile
 
 
@@ -96,6 +96,17 @@ def test_a_screen_has_no_hardware_to_emulate(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be emulated"):
         Rig(screen, tmp_path, CLOCK)
     assert make_drivers(screen, {}, CLOCK) == {}
+
+
+@pytest.mark.parametrize("bus", [1, 2])
+def test_two_boards_at_one_address_of_i2c_are_refused(bus: int, tmp_path: Path) -> None:
+    ono = load_profile("opsoro_ono")
+    second = Pca9685Driver(type="pca9685", bus=bus, address=0x40)
+    with pytest.raises(ConfigError, match=r"two boards at address 0x40 .*driver more"):
+        Rig(ono.model_copy(update={"drivers": {**ono.drivers, "more": second}}), tmp_path, CLOCK)
+    apart = second.model_copy(update={"address": 0x41})
+    rig = Rig(ono.model_copy(update={"drivers": {**ono.drivers, "more": apart}}), tmp_path, CLOCK)
+    assert set(rig.i2c.chips) == {0x40, 0x41}
 
 
 def test_an_ohbot_speaks_its_lines(tmp_path: Path) -> None:
