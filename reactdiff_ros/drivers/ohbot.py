@@ -48,7 +48,7 @@ class OhbotBoard(SerialBoard):
                 port = self._open_port()
                 port.clearPort()
                 port.writePort(b"v\n")
-                self._heard(port.read(64, self._answer_s))
+                self._heard(port.read(64, self._answer_s, _is_version))
             except DeviceError:
                 self._lost()
         return super().check()
@@ -67,7 +67,7 @@ class OhbotBoard(SerialBoard):
         return dict.fromkeys(self.axes, Fault("no_answer", "its board does not answer: is this its port?"))
 
     def _heard(self, said: bytes) -> None:
-        good = b"v1" in said or b"v2" in said
+        good = _is_version(said)
         self._misses = 0 if good else self._misses + 1
         self._found = good or (self._found and self._misses < MISSES)
 
@@ -94,3 +94,7 @@ class OhbotBoard(SerialBoard):
     def _off(self, motor: int) -> None:
         self._last.pop(motor, None)
         self._open_port().writePort(f"d0{motor}\n".encode("ascii"))
+
+
+def _is_version(said: bytes) -> bool:
+    return b"v1" in said or b"v2" in said

@@ -11,7 +11,7 @@ import grp
 import os
 import select
 import termios
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -84,15 +84,15 @@ class SerialPort:
             self._serial.close()
         self._lock.release()
 
-    def read(self, length: int, wait_s: float) -> bytes:
-        """Up to `length` bytes, fewer when they do not come within `wait_s`.
+    def read(self, length: int, wait_s: float, enough: Callable[[bytes], bool] = lambda data: False) -> bytes:
+        """Up to `length` bytes, fewer when they do not come within `wait_s` or what came is `enough`.
 
         Raises:
             PortGoneError: the port stopped working.
         """
         self.setPacketTimeoutMillis(1000.0 * wait_s)
         data = b""
-        while len(data) < length and (part := self.readPort(length - len(data))):
+        while len(data) < length and not enough(data) and (part := self.readPort(length - len(data))):
             data += part
         return data
 

@@ -121,7 +121,9 @@ def test_an_ohbot_speaks_its_lines(tmp_path: Path) -> None:
     assert driver.check()["j3"].kind == "no_answer"
     assert driver.arm("j3", 500.0) is not None
     board.silent = False
+    began_s = clock.now_s
     assert driver.check() == {}
+    assert clock.now_s - began_s < 0.01, "it waits no longer than for the answer"
     driver.command({"j3": 500.0})
     assert driver.arm("j3", 500.0) is None
     for value in (600.0, 600.0, 1e9, float("nan"), -1e9):
