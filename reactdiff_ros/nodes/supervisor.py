@@ -54,7 +54,7 @@ class Limits:
     """Times of the supervision, seconds."""
 
     silent_s: float = 5.0
-    """A node that was heard and then is silent for so long hangs."""
+    """A node that was heard and then is silent for so long hangs, if it is not heard until the next `poll` either."""
     first_s: float = 40.0
     """How long a node may take from its start to its first heartbeat (imports on a loaded, slow machine)."""
     term_s: float = 1.5
@@ -77,6 +77,7 @@ class _Child:
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     heard_s: float | None = None
+    overdue: bool = False
     kill_at_s: float | None = None
     restart_at_s: float | None = None
     failures: int = 0
@@ -186,7 +187,7 @@ class Supervisor:
     def _launch(self, child: _Child) -> None:
         command = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), *child.node.command]
         child.started_s, child.heard_s = self.clock(), None
-        child.kill_at_s, child.restart_at_s = None, None
+        child.overdue, child.kill_at_s, child.restart_at_s = False, None, None
         output = self._open_log(child)
         try:
             child.process = subprocess.Popen(
@@ -230,7 +231,11 @@ class Supervisor:
         elif child.kill_at_s is not None:
             if now >= child.kill_at_s:
                 _signal_group(child.process, signal.SIGKILL)
-        elif self._silent(child, now):
+        elif not self._silent(child, now):
+            child.overdue = False
+        elif not child.overdue:
+            child.overdue = True  # it may have woken just now: what it said is heard before the next look
+        else:
             silence = now - (child.heard_s if child.heard_s is not None else child.started_s)
             self.say(f"{child.node.name} was not heard for {silence:.0f} s: it is stopped and started again")
             if _is_stopped(child.process.pid):

@@ -150,12 +150,33 @@ def test_a_slow_start_is_not_a_hang_and_our_own_stall_is_not_theirs(tmp_path: Pa
         now[0] += 60.0  # the machine slept
         supervisor.poll()
         assert said == []
-        for _ in range(11):
+        for _ in range(12):
             now[0] += 0.5
             supervisor.poll()
         assert len(said) == 1
     finally:
         now[0] += 1e6  # the fake clock stands still: no grace
+        supervisor.limits = Limits(term_s=-1.0)
+        supervisor.stop()
+
+
+def test_who_wakes_at_the_limit_is_heard_before_it_is_ended(tmp_path: Path) -> None:
+    now = [0.0]
+    said: list[str] = []
+    node = fake(tmp_path, "node", LIVES)
+    supervisor = Supervisor([node], dict(os.environ), said.append, None, Limits(), clock=lambda: now[0])
+    try:
+        supervisor.start()
+        for _ in range(2):
+            supervisor.heartbeat("node")
+            for _ in range(41):  # just past the limit of 5 s: what it said when it woke is still to be heard
+                now[0] += 0.125
+                supervisor.poll()
+            assert said == []
+        now[0] += 0.125
+        supervisor.poll()
+        assert said == ["node was not heard for 5 s: it is stopped and started again"]
+    finally:
         supervisor.limits = Limits(term_s=-1.0)
         supervisor.stop()
 
