@@ -21,10 +21,14 @@ def verdict_word(row: Figures) -> str:
 
 
 def measured(row: Figures) -> str:
-    """The value that a bound was judged by."""
+    """The value that a bound was judged by, how many of several are outside, and what was not measured."""
     value = row["value"]
-    shown = figure(bool(value) if row["bound"] in ("yes", "no") and value is not None else value)
-    return f"{shown} ({row['of']})" if row["of"] and value is not None else shown
+    if value is None:
+        return "nothing"
+    shown = figure(bool(value) if row["bound"] in ("yes", "no") else value)
+    outside = f"; {row['out']} of {row['count']} are out" if row["out"] and row["count"] > 1 else ""
+    shown += f" ({row['of']}{outside})" if row["of"] else ""
+    return f"{shown}; not measured: {', '.join(row['unknown'])}" if row["unknown"] else shown
 
 
 def evidence_page(evidence: Figures, pictures: Mapping[str, str] | None = None) -> str:
@@ -46,7 +50,7 @@ def evidence_page(evidence: Figures, pictures: Mapping[str, str] | None = None) 
         "Made by `reactdiff evaluate evidence`; what each figure is: [evaluation.md](evaluation.md).",
         "",
         f"**{held} of {len(rows)} bounds hold.** Bounds were set before training and were not moved. Where a bound is "
-        "on several figures alike, the one farthest out is shown.",
+        "on several figures alike, the one farthest out is shown, and how many of them are out.",
     ]
     if weights["simulator"] != evidence["simulator"]:
         lines += ["", "The weights were trained on another version of the simulator than they were measured on."]
@@ -59,7 +63,7 @@ def evidence_page(evidence: Figures, pictures: Mapping[str, str] | None = None) 
 
 
 def verdicts(evidence: Figures) -> list[dict[str, Any]]:
-    """Every bound on the parts that are there."""
+    """Every bound; those of parts that are not there are not measured."""
     return [v.as_dict() for v in judge(evidence["parts"])]
 
 

@@ -223,11 +223,16 @@ def sessions(f: Figures) -> list[str]:
         (name, figure(r["second"]), figure(r["last"]), _ratio(r), figure(r["within"]))
         for name, r in f["ratios"].items()
     )
-    return _titled(
+    lines = _titled(
         f"{f['sessions']} sessions of {f['minutes']:g} min: last sixth over the second",
         ("figure", "second", "last", "ratio (95 %)", "within .8 to 1.25"),
         rows,
     )
+    unknown = f.get("not_judged", {})
+    if unknown:
+        told = (f"{name} ({figure(r['second'])}, then {figure(r['last'])})" for name, r in unknown.items())
+        lines += ["", f"Too rare for a ratio, so not judged: {', '.join(told)}."]
+    return lines
 
 
 def autoencoder(f: Figures) -> list[str]:

@@ -17,6 +17,7 @@ from reactdiff_ros.cli.markdown import figure, interval
 from reactdiff_ros.cli.model_card import model_card, read_manifest
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
+from reactdiff_ros.evaluation.evidence.collection import read_evidence
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.sampler import ordinary
 
@@ -150,6 +151,39 @@ def test_the_page_tells_what_is_wrong_with_the_evidence() -> None:
     assert "another version of the simulator" in page
     assert "noise" in page
     assert "Not measured: no folder (x)." in page
+
+
+def test_what_was_not_measured_stands_beside_the_verdict() -> None:
+    parts = figures()
+    parts["streams"]["events_over_ancestral"]["laughs"] = {"ratio": None, "low": None, "high": None}
+    parts["sessions"]["not_judged"] = {"rate of laughs": {"second": 0.0, "last": 0.5}}
+    page = evidence_page(evidence(parts=parts))
+    assert "1 (nods); not measured: laughs | 0.8 to 1.2 | holds" in page
+    assert "so not judged: rate of laughs (0, then 0.5)." in page
+    del parts["autoencoder"], parts["speed"]
+    rows = verdicts(evidence(parts=parts))
+    assert len(rows) == len(BOUNDS)
+    assert sum(row["holds"] is None for row in rows) == sum(b.part in ("autoencoder", "speed") for b in BOUNDS)
+
+
+def test_page_and_card_tell_how_many_of_several_are_out() -> None:
+    parts = figures()
+    parts["streams"]["bands_over_reference"]["raw"] = {
+        "0.2-1.8 Hz": {"smile": 1.0, "head": 2.0, "gaze": 9.0}, "1.8-6.5 Hz": {"smile": 3.0, "head": 0.7},
+    }  # fmt: skip
+    told = evidence(parts=parts)
+    for text in (evidence_page(told), model_card(manifest(), told)):
+        assert "3 (smile, 1.8-6.5 Hz; 2 of 4 are out)" in text
+
+
+def test_the_evidence_of_the_shipped_weights_makes_a_page_and_a_card() -> None:
+    root = Path(__file__).parents[2]
+    found = read_evidence(root / "docs" / "evidence.json")
+    page = evidence_page(found)
+    assert all(bound.name in page for bound in BOUNDS)
+    weights = root / "resource" / "models" / "live"
+    card = model_card({**read_manifest(weights), "digest": found["weights"]["digest"]}, found)
+    assert "## Scores" in card
 
 
 def test_pictures_are_linked_where_they_are() -> None:

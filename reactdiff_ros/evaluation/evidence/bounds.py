@@ -14,8 +14,8 @@ from reactdiff_ros.evaluation.studies.streams_check import REFLEXES, WITHIN
 
 
 def judge(parts: Mapping[str, Figures]) -> list[Verdict]:
-    """Every bound on the figures by part; parts that are not there are left out."""
-    return [verdict(bound, parts[bound.part]) for bound in BOUNDS if bound.part in parts]
+    """Every bound on the figures by part; those of a part that is not there are not measured."""
+    return [verdict(bound, parts.get(bound.part, {})) for bound in BOUNDS]
 
 
 def _at(*path: str) -> Callable[[Figures], Found]:
@@ -63,9 +63,12 @@ def _over(first: tuple[str, ...], second: tuple[str, ...]) -> Callable[[Figures]
 
 
 def _ends(figures: Figures) -> Found:
-    """Both ends of the interval of every ratio of a long session."""
-    rows = figures["ratios"].items()
-    return {f"{name}, {end} end": row[end] for name, row in rows for end in ("low", "high")}
+    """Both ends of the interval of every ratio of a long session; None for a ratio that has none."""
+    out: dict[str, float | None] = dict.fromkeys(figures.get("not_judged", ()))
+    for name, row in figures["ratios"].items():
+        ends = {f"{name}, {end} end": row[end] for end in ("low", "high")}
+        out |= ends if None not in ends.values() else {name: None}
+    return out
 
 
 def _early(figures: Figures) -> Found:

@@ -1,7 +1,8 @@
 """A bound on a figure, and whether it holds.
 
 A bound is on one figure, or on one figure of each group, control or kind alike; then all of them must hold, and the
-one that is farthest out is told.
+one that is farthest out is told. What was not measured is named: it neither holds nor fails, and a bound of which
+nothing was measured does not count as held.
 """
 
 from __future__ import annotations
@@ -62,13 +63,20 @@ class Verdict:
     of: str
     """What that value was measured on, where there are several."""
     holds: bool | None
-    """None: not measured."""
+    """Of all that was measured; None: nothing was."""
+    unknown: tuple[str, ...] = ()
+    """What of several was not measured."""
+    out: int = 0
+    """How many of those measured are outside."""
+    count: int = 0
+    """How many were measured."""
 
     def as_dict(self) -> dict[str, Any]:
         """For evidence.json."""
         return {
             "part": self.bound.part, "name": self.bound.name, "bound": self.bound.text(), "why": self.bound.why,
             "value": self.value, "of": self.of, "holds": self.holds,
+            "unknown": list(self.unknown), "out": self.out, "count": self.count,
         }  # fmt: skip
 
 
@@ -79,10 +87,12 @@ def verdict(bound: Bound, figures: Figures) -> Verdict:
     except (KeyError, TypeError, AttributeError):
         found = {}
     known = {name: value for name, value in found.items() if value is not None}
+    unknown = tuple(name for name, value in found.items() if value is None and name)
     if not known:
-        return Verdict(bound, None, "", None)
+        return Verdict(bound, None, "", None, unknown)
     worst = max(known, key=lambda name: bound.excess(known[name]))
-    return Verdict(bound, known[worst], worst, all(map(bound.holds, known.values())))
+    out = sum(not bound.holds(value) for value in known.values())
+    return Verdict(bound, known[worst], worst, not out, unknown, out, len(known))
 
 
 def _number(value: float | bool | None) -> float | None:

@@ -40,6 +40,8 @@ PARTS: Final = 6
 ROWS: Final = 5
 """Sessions of a group, which are run together: sessions of an hour then take a gigabyte."""
 RATIO_BAND: Final = (0.8, 1.25)
+LEAST: Final = 1e-4
+"""A figure below this in both parts has no ratio that says anything."""
 CLAMP_LIMIT: Final = 0.005
 FORGOTTEN: Final = 0.05
 FORGET_S: Final = 10.0
@@ -165,14 +167,15 @@ def evaluate_sessions(
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         second, last, clamps = zip(*pool.map(run, groups), strict=True)
-    table = _table(second, last, seed)
+    table, unknown = _table(second, last, seed)
     figures: dict[str, Any] = {
-        "ratios": table, "clamped": float(np.average(clamps, weights=[rows for _, rows in groups])),
+        "ratios": table, "not_judged": unknown,
+        "clamped": float(np.average(clamps, weights=[rows for _, rows in groups])),
         "forgetting": forgetting(listener, seed) if isinstance(listener, ModelListens) else None,
         "sessions": sessions, "minutes": minutes, "seed": seed,
     }  # fmt: skip
     figures["within_bounds"] = {
-        "every ratio's interval within .8 to 1.25": all(row["within"] for row in table.values()),
+        "every ratio's interval within .8 to 1.25": bool(table) and all(row["within"] for row in table.values()),
         "clamped frames at most .005": figures["clamped"] <= CLAMP_LIMIT,
         "extreme history forgotten to .05 in 10 s": figures["forgetting"] is None
         or figures["forgetting"]["left"] < FORGOTTEN,
@@ -212,16 +215,19 @@ def _group(
 
 def _table(
     second: Sequence[dict[str, Floats]], last: Sequence[dict[str, Floats]], seed: int
-) -> dict[str, dict[str, Any]]:
-    table = {}
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
+    """Ratios by name; and the means of both parts where there is no ratio, because one of them holds nothing."""
+    table, unknown = {}, {}
     for name in second[0]:
         early, late = (np.concatenate([group[name] for group in half]) for half in (second, last))
-        if max(early.mean(), late.mean()) < 1e-4:
-            continue
+        means = {"second": float(early.mean()), "last": float(late.mean())}
         ratio = ratio_interval(late, early, seed)
+        if max(means.values()) < LEAST or not np.isfinite(list(ratio.values())).all():
+            unknown[name] = means
+            continue
         within = RATIO_BAND[0] <= ratio["low"] and ratio["high"] <= RATIO_BAND[1]
-        table[name] = {"second": float(early.mean()), "last": float(late.mean()), **ratio, "within": within}
-    return table
+        table[name] = {**means, **ratio, "within": within}
+    return table, unknown
 
 
 def forgetting(listener: ModelListens, seed: int, streams: int = 128) -> dict[str, float]:

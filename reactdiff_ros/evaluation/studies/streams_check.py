@@ -20,9 +20,10 @@ from reactdiff_ros.evaluation.metrics.events import KINDS
 from reactdiff_ros.evaluation.metrics.spectra import Floats, Values
 from reactdiff_ros.evaluation.studies.listeners import ModelListens
 from reactdiff_ros.model.groups import GROUPS
+from reactdiff_ros.model.mood import in_mood
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.sampler import Conditions, Sampling, draw, faces, ordinary
-from reactdiff_ros.model.streams import free_run, speaker_tokens
+from reactdiff_ros.model.streams import free_run, heard, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.seeds import purpose_seed
@@ -102,7 +103,8 @@ def evaluate_streams(
     figures["border_jerk"] = {name: spectra.border_jerk(streams[name], how.hop) for name in ("shown", "raw")}
     rows = np.arange(min(items, _MOST_HELD))
     figures["plan_difference"] = _plan_difference(model, dyads.speaker.take(rows), conditions.take(rows))
-    figures["within_bounds"] = within_bounds(figures)
+    judgement = judged(figures)
+    figures |= {"within_bounds": within_bounds(judgement), "not_judged": not_judged(judgement)}
     told(1.0)
     report = StreamReport({**figures, "items": items, "seconds": seconds, "seed": seed})
     for name, stream in {"model": streams["raw"], "shown": shown, "reference": dyads.listener}.items():
@@ -173,34 +175,46 @@ def _spread(
     networks = model.networks
     s = networks.shape
     past = networks.latents(shown[:, start - s["past"] - VAE_CONTEXT : start])
-    newest = start - 1 - how.lead
-    ages = newest + np.arange(1 - s["speech"], 1)
-    speaker = tokens[:, np.maximum(ages, 0)] * (ages >= 0)[:, None]
-    missing = np.broadcast_to((ages < 0).astype(np.float32), (len(tokens), s["speech"]))
+    rows = np.arange(len(tokens))
+    speaker, missing, mood = heard(tokens, rows, np.full(len(tokens), start - 1 - how.lead), s["speech"])
     noise = np.random.default_rng(43).standard_normal(
         (len(tokens), CANDIDATES, s["horizon"], s["latent"]), dtype=np.float32
     )
-    latents = draw(networks, speaker.astype(np.float32), missing, past, conditions, noise, how, how.lead)
+    latents = draw(networks, speaker, missing, past, in_mood(conditions, mood), noise, how, how.lead)
     drawn = faces(networks, past, latents)[:, :, how.hop :]
     return np.asarray(np.sqrt(drawn.astype(np.float64).var(1, ddof=1).mean((0, 1))))
 
 
-def within_bounds(figures: dict[str, Any]) -> dict[str, bool]:
-    """Whether every figure of a kind that is finite lies within its bounds, those of REFLEXES left out."""
+def judged(figures: dict[str, Any]) -> dict[str, dict[str, bool | None]]:
+    """For each bound, which of its rows hold; None: no figure, as of an event that nobody shows. No row of REFLEXES."""
 
-    def holds(kind: str, values: dict[str, float]) -> bool:
+    def rows(kind: str, values: dict[str, float]) -> dict[str, bool | None]:
         low, high = WITHIN[kind]
-        return all(low <= v <= high for name, v in values.items() if np.isfinite(v) and name not in REFLEXES)
+        return {n: low <= v <= high if np.isfinite(v) else None for n, v in values.items() if n not in REFLEXES}
 
     bands = figures["bands_over_reference"]["raw"]
     events = {kind: r["ratio"] for kind, r in figures["events_over_ancestral"].items()}
     return {
-        "variance within .1 of ancestral": holds("variance", figures["variance"]["raw_over_ancestral"]),
-        "autocorrelation within .1 of ancestral": holds(
+        "variance within .1 of ancestral": rows("variance", figures["variance"]["raw_over_ancestral"]),
+        "autocorrelation within .1 of ancestral": rows(
             "autocorrelation", figures["autocorrelation"]["raw_to_ancestral"]
         ),
-        "rare events within .2 of ancestral": holds("events", events),
-        "jerk at borders at most 1.1": holds("jerk", figures["border_jerk"]["shown"]),
-        "plans differ by at most .25 of the spread": holds("plans", figures["plan_difference"]),
-        "power .7 to 1.4 of the reference": all(holds("bands", values) for values in bands.values()),
+        "rare events within .2 of ancestral": rows("events", events),
+        "jerk at borders at most 1.1": rows("jerk", figures["border_jerk"]["shown"]),
+        "plans differ by at most .25 of the spread": rows("plans", figures["plan_difference"]),
+        "power .7 to 1.4 of the reference": {
+            f"{group}, {band}": kept for band, values in bands.items() for group, kept in rows("bands", values).items()
+        },
     }
+
+
+def within_bounds(judgement: dict[str, dict[str, bool | None]]) -> dict[str, bool]:
+    """Whether every row that can be judged lies within its bound; a bound on nothing does not hold."""
+    known = {name: [kept for kept in rows.values() if kept is not None] for name, rows in judgement.items()}
+    return {name: bool(kept) and all(kept) for name, kept in known.items()}
+
+
+def not_judged(judgement: dict[str, dict[str, bool | None]]) -> dict[str, list[str]]:
+    """The rows of each bound that cannot be judged, where there are any."""
+    unknown = {name: [n for n, kept in rows.items() if kept is None] for name, rows in judgement.items()}
+    return {name: rows for name, rows in unknown.items() if rows}

@@ -186,6 +186,33 @@ def test_a_band(found, holds, worst) -> None:
     assert (got.holds, got.value) == (holds, worst)
 
 
+def test_what_of_a_bound_was_not_measured_is_named() -> None:
+    got = verdict(bound(0.1, 0.3), {"a": None, "b": 0.2, "c": math.nan})
+    assert (got.holds, got.unknown) == (True, ("a", "c"))
+    nothing = verdict(bound(0.1, 0.3), {"a": None})
+    assert (nothing.holds, nothing.value, nothing.unknown) == (None, None, ("a",))
+    assert got.as_dict()["unknown"] == ["a", "c"]
+
+
+def test_how_many_of_several_are_outside_is_counted() -> None:
+    got = verdict(bound(0.1, 0.3), {"a": None, "b": 0.2, "c": 0.05, "d": 0.9})
+    assert (got.of, got.out, got.count, got.holds) == ("d", 2, 3, False)
+    assert (verdict(bound(0.1, 0.3), {"": 0.2}).out, verdict(bound(0.1, 0.3), {}).count) == (0, 0)
+
+
+def test_a_part_that_is_not_there_does_not_make_the_bounds_fewer() -> None:
+    assert len(judge({})) == len(BOUNDS)
+    assert all(v.holds is None for v in judge({}))
+
+
+def test_a_ratio_without_an_interval_is_not_measured() -> None:
+    row = {"ratio": 1.0, "low": 0.9, "high": 1.1}
+    ratios = {"mean of smile": row, "rate of laughs": dict.fromkeys(row)}
+    by_name = {v.bound.name: v for v in judge({"sessions": {"ratios": ratios, "not_judged": {"rate of nods": {}}}})}
+    told = by_name["last part over the second, 95 % intervals"]
+    assert (told.holds, set(told.unknown)) == (True, {"rate of laughs", "rate of nods"})
+
+
 def test_ends_that_do_not_pass() -> None:
     assert not bound(high=0.01, strict=True).holds(0.01)
     assert bound(high=0.01).holds(0.01)
@@ -247,4 +274,5 @@ def test_a_real_part_gives_what_its_bounds_ask_for(any_weights: Path) -> None:
     figures = json.loads(dumps(choice(subject, lambda share: None).figures))
     figures["smile_rate"] = figures["smile_rate"] or 1.0  # so short a stream may hold no smile
     figures_of_speed = json.loads(dumps(PARTS["speed"](subject, lambda share: None).figures))
-    assert None not in [v.holds for v in judge({"choice": figures, "speed": figures_of_speed})]
+    verdicts = judge({"choice": figures, "speed": figures_of_speed})
+    assert None not in [v.holds for v in verdicts if v.bound.part in ("choice", "speed")]

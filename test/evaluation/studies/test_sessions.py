@@ -64,6 +64,8 @@ def test_drift_is_seen_and_a_steady_listener_is_not_accused() -> None:
     assert drifts["ratios"]["s.d. of smile"]["ratio"] > 1.25
     assert steady["ratios"]["s.d. of smile"]["within"]
     assert steady["ratios"]["rate of smiles"]["ratio"] == pytest.approx(1)
+    assert "rate of laughs" in steady["not_judged"], "nobody laughs, and that is told"
+    assert "rate of laughs" not in steady["ratios"]
     assert steady["clamped"] == 0
     assert told[-1] == 1.0
 

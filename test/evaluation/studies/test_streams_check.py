@@ -9,7 +9,16 @@ import pytest
 
 from reactdiff_ros.evaluation.studies import streams_check
 from reactdiff_ros.evaluation.studies.listeners import ModelListens
-from reactdiff_ros.evaluation.studies.streams_check import committed, compare, evaluate_streams, held, ratio_interval
+from reactdiff_ros.evaluation.studies.streams_check import (
+    committed,
+    compare,
+    evaluate_streams,
+    held,
+    judged,
+    not_judged,
+    ratio_interval,
+    within_bounds,
+)
 from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulate
@@ -49,6 +58,21 @@ def test_ratios_have_intervals() -> None:
     assert told["low"] < 1.5 < told["high"]
     assert told["high"] - told["low"] < 0.3
     assert np.isnan(ratio_interval(np.zeros(5), np.zeros(5), 0)["ratio"])
+
+
+def test_a_row_without_a_figure_is_listed_and_a_bound_on_nothing_does_not_hold() -> None:
+    one = simulate(1, 4, 500, prior="natural").listener
+    figures = compare({"shown": one, "raw": one, "ancestral": one}, one, 0)
+    groups = figures["variance"]["raw_over_ancestral"]
+    figures |= {"border_jerk": {"shown": dict.fromkeys(groups, np.nan)}, "plan_difference": dict.fromkeys(groups, 0.1)}
+    figures["events_over_ancestral"]["laughs"]["ratio"] = np.nan
+    rows = judged(figures)
+    kept, unknown = within_bounds(rows), not_judged(rows)
+    assert kept["rare events within .2 of ancestral"]
+    assert not kept["jerk at borders at most 1.1"]
+    assert unknown["rare events within .2 of ancestral"] == ["laughs"]
+    assert "gaze" not in unknown["jerk at borders at most 1.1"]
+    assert set(unknown) == {"rare events within .2 of ancestral", "jerk at borders at most 1.1"}
 
 
 def test_all_figures_of_networks_with_random_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
