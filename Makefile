@@ -61,7 +61,7 @@ weights:
 # Four models of the folds make the figures of recorded calls a test: ARGS="--fold-models D0 D1 D2 D3".
 evidence: setup
 	@. ./env.sh && { reactdiff evaluate evidence --model resource/models/live --output runs/evidence --workers 2 \
-	    $(if $(DYADS),--dyads "$(DYADS)") $(if $(wildcard runs/voices.npz),--voices runs/voices.npz) $(ARGS) || [ $$? = 1 ]; } \
+	    $(if $(DYADS),--dyads "$(DYADS)") $(if $(or $(wildcard runs/voices.npz),$(shell command -v espeak-ng)),--voices runs/voices.npz) $(ARGS) || [ $$? = 1 ]; } \
 	  && cp runs/evidence/evidence.json docs/evidence.json \
 	  && for f in runs/evidence/images/*.png; do [ ! -f "$$f" ] || cp "$$f" "docs/images/evidence_$${f##*/}"; done \
 	  && reactdiff docs evidence docs/evidence.json --output docs/evidence.md --card resource/models/live/README.md \

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     help="Listeners that couple as people do, or half of them with controls over their whole range (training).",
 )
 @click.option("--no-precursors", is_flag=True, help="Leave out what announces the speakers' smiles, turns and cues.")
-@click.option("--voices", type=click.Path(path_type=Path, dir_okay=False), help="Voice bank (see `train --voices`).")
+@click.option(
+    "--voices", type=click.Path(path_type=Path, dir_okay=False), help="Voice bank; made if missing (parametric voices)."
+)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File for the arrays (.npz).")
 @click.option(
     "--plots", type=click.Path(path_type=Path, file_okay=False), help="Folder for pictures: a dyad, distributions."
@@ -47,17 +49,19 @@ def simulate(
     from reactdiff_ros.cli.output import json_on_stdout, tell
     from reactdiff_ros.cli.simulate_plots import plot_distributions, plot_dyad
     from reactdiff_ros.cli.simulate_statistics import HUMAN, statistics
+    from reactdiff_ros.cli.voices import voice_bank
+    from reactdiff_ros.evaluation.studies.provenance import voices_told
     from reactdiff_ros.simulator.dyads import simulate as run
     from reactdiff_ros.simulator.dyads import simulator_hash
-    from reactdiff_ros.simulator.voices import load_bank
     from reactdiff_ros.types import REACTION_RATE_HZ
 
     with json_on_stdout(as_json) as result:
         frames = round(seconds * REACTION_RATE_HZ)
-        bank = load_bank(voices) if voices is not None else None
+        bank = voice_bank(voices)
         made = run(seed, dyads, frames, bank, prior=prior, precursors=not no_precursors)  # type: ignore[arg-type]
         people = statistics(made)
-        result.update(dyads=dyads, frames=frames, seed=seed, prior=prior, simulator=simulator_hash())
+        result.update(dyads=dyads, frames=frames, seed=seed, prior=prior)
+        result.update(simulator=simulator_hash(), voices=voices_told(bank))
         result["statistics"] = {name: values.mean() for name, values in people.items()}
         result["human"] = {name: human.text for name, human in HUMAN.items()}
         for name, values in people.items():

@@ -69,13 +69,15 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     """
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import json_on_stdout, tell
+    from reactdiff_ros.cli.voices import make_if_missing
     from reactdiff_ros.training.logs import Logs
     from reactdiff_ros.training.train import Trainer
 
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one reports
     with json_on_stdout(as_json and first) as result:
         config = _config(output, resume, {k: v for k, v in settings.items() if v not in (None, ())})
-        _voices(config.bank)
+        if config.bank:
+            make_if_missing(Path(config.bank))
         trainer = Trainer(config, output)
         if resume:
             trainer.resume()
@@ -119,18 +121,6 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> TrainConfig:
     elif "minutes" in values and "steps" not in values:
         values["steps"] = 10**6
     return TrainConfig(**values)
-
-
-def _voices(bank: str) -> None:
-    """Make the voice bank if it is not there."""
-    from reactdiff_ros.cli.output import tell
-    from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.simulator.voices import make_bank
-
-    if bank and not Path(bank).exists():
-        tell(f"making the voice bank {bank}")
-        with progress_bar("voices") as show:
-            make_bank(Path(bank), progress=lambda done, count: show(done / max(count, 1)))
 
 
 @contextmanager

@@ -1,13 +1,16 @@
-"""What a folder of weights says about its training: recorded people or not, the fold held out, what was left out."""
+"""What results rest on: weights, and what their folder says about their training; the voices of simulated speakers."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.weights import MANIFEST, Weights
+from reactdiff_ros.simulator.voices import VoiceBank
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,16 @@ def provenance(weights: Weights) -> Provenance:
             todo="write it again with 'reactdiff export'",
         ) from error  # fmt: skip
     return found
+
+
+def weights_told(weights: Weights) -> dict[str, Any]:
+    """Which weights a result was made with, and the hash of the simulator that they were trained on."""
+    return {"name": weights.name, "digest": weights.digest, "trained_on": weights.simulator}
+
+
+def voices_told(bank: VoiceBank) -> dict[str, Any]:
+    """Which voices simulated speakers had: parametric ones, or those of a bank, with its digest."""
+    if bank.empty:
+        return {"kind": "parametric"}
+    digest = hashlib.sha256(bank.frames.tobytes()).hexdigest()[:12]
+    return {"kind": "synthesised", "voices": len(bank.phrases), "digest": digest}
