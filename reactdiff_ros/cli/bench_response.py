@@ -28,8 +28,9 @@ def response(run: options.Run, listener: str, model: Path | None, trials: int) -
 
     with run.result() as result:
         system = run.listener(listener, model)
+        bank = run.bank()
         with progress_bar(f"paired trials, {listener}") as show:
-            report = bench_response(system, seed=run.seed, trials=trials, bank=run.bank(), progress=show)
+            report = bench_response(system, seed=run.seed, trials=trials, bank=bank, progress=show)
         result.update(report.figures, listener=listener, seed=run.seed)
         if run.output is not None:
             tell(f"wrote {plot_responses(report.curves, run.output / 'responses.png')}")

@@ -31,6 +31,7 @@ def ablations(run: options.Run, models: tuple[Path, ...], sweep: bool, items: in
     with run.result() as result:
         listeners = [run.model(path) for path in models]
         study = sweep_sampling if sweep else evaluate_ablations
+        bank = run.bank()
         with progress_bar("sweep" if sweep else "ablations") as show:
-            result.update(study(listeners, seed=run.seed, items=items, seconds=seconds, bank=run.bank(), told=show))
+            result.update(study(listeners, seed=run.seed, items=items, seconds=seconds, bank=bank, told=show))
     return 0

@@ -34,8 +34,9 @@ def behaviour(run: options.Run, listener: str, model: Path | None, items: int, s
 
     with run.result() as result:
         chosen = run.listener(listener, model)
+        bank = run.bank()
         with progress_bar(f"behaviour, {listener}") as show:
-            report = evaluate_behaviour(chosen, seed=run.seed, items=items, seconds=seconds, bank=run.bank(), told=show)
+            report = evaluate_behaviour(chosen, seed=run.seed, items=items, seconds=seconds, bank=bank, told=show)
         result.update(report.figures, listener=listener)
         if run.output is not None:
             shown = {name: (lags.lags_s, lags.chance_lags_s, lags.shifts) for name, lags in report.lags.items()}

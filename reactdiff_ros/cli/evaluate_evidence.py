@@ -69,6 +69,7 @@ def evidence(
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.evidence.collection import EVIDENCE, assemble, collect, write
     from reactdiff_ros.evaluation.evidence.parts import Subject, sizes_for
+    from reactdiff_ros.evaluation.studies.provenance import voices_told
     from reactdiff_ros.model.weights import find_weights
 
     if short and long_:
@@ -89,9 +90,8 @@ def evidence(
                 subject, folder, parts=wanted, run=parts or None, encode=dumps, tell=tell,
                 told=lambda part, share: show((wanted.index(part) + share) / len(wanted)),
             )  # fmt: skip
-        result.update(
-            assemble(found, subject, date=date or datetime.datetime.now(datetime.timezone.utc).date().isoformat())
-        )
+        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        result.update(assemble(found, subject, date=date or today), voices=voices_told(subject.bank))
         write(folder / EVIDENCE, dumps(result, indent=1))
         sum_up(result, tell)
     return EXIT_ERROR if result["failed"] else EXIT_DONE

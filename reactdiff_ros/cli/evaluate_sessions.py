@@ -28,9 +28,10 @@ def sessions(run: options.Run, listener: str, model: Path | None, count: int, mi
 
     with run.result() as result:
         chosen = run.listener(listener, model)
+        bank = run.bank()
         with progress_bar(f"{count} sessions of {minutes:g} min") as show:
             figures = evaluate_sessions(
-                chosen, seed=run.seed, sessions=count, minutes=minutes, bank=run.bank(), workers=run.workers, told=show
+                chosen, seed=run.seed, sessions=count, minutes=minutes, bank=bank, workers=run.workers, told=show
             )
         result.update(figures, listener=listener)
     return 0

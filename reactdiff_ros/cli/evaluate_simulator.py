@@ -96,26 +96,20 @@ def _chosen(systems: str | None) -> tuple[str, ...]:
 
 def _means(chosen: tuple[str, ...], model: Path | None, run: options.Run) -> Means:
     from reactdiff_ros.evaluation.studies.systems import Means
-    from reactdiff_ros.model.weights import find_weights
 
-    weights = find_weights(model or "") if "model" in chosen else None
-    bank = run.bank() if run.voices is not None else None
-    return Means(run.workers, bank, weights, run.sampling())
+    weights = run.weights(model) if "model" in chosen else None
+    return Means(run.workers, run.bank(), weights, run.sampling())
 
 
 def _told(means: Means) -> dict[str, Any]:
     if means.weights is None:
         return {}
-    w, s = means.weights, means.sampling
-    sampling = {"steps": s.steps, "guidance": s.guidance, "hop": s.hop, "lead": s.lead, "recall": s.recall}
-    return {"weights": {"name": w.name, "digest": w.digest, "trained_on": w.simulator}, "sampling": sampling}
+    s = means.sampling
+    return {"sampling": {"steps": s.steps, "guidance": s.guidance, "hop": s.hop, "lead": s.lead, "recall": s.recall}}
 
 
 def _sum_up(result: dict[str, Any], chosen: tuple[str, ...], tell: Any) -> None:
-    """One sentence on the subject, and one if it was trained on another simulator."""
+    """One sentence on the subject."""
     if "model" in chosen and result["bands"]:
         missed = [name for name, kept in result["bands"]["model"].items() if not kept and name != "all"]
         tell("the model keeps all bands" if not missed else f"the model misses {', '.join(missed)}")
-    trained_on = result.get("weights", {}).get("trained_on")
-    if trained_on is not None and trained_on != result["simulator"]:
-        tell(f"the weights were trained on simulator {trained_on}; this one is {result['simulator']}")

@@ -33,8 +33,9 @@ def streams(run: options.Run, model: Path | None, items: int, seconds: float) ->
 
     with run.result() as result:
         listener = run.model(model)
+        bank = run.bank()
         with progress_bar("free-running streams") as show:
-            report = evaluate_streams(listener, seed=run.seed, items=items, seconds=seconds, bank=run.bank(), told=show)
+            report = evaluate_streams(listener, seed=run.seed, items=items, seconds=seconds, bank=bank, told=show)
         result.update(report.figures)
         if run.output is not None:
             tell(f"wrote {plot_spectra(report.frequency, report.densities, BANDS_HZ, run.output / 'spectra.png')}")

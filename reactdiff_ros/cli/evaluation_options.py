@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from reactdiff_ros.cli.output import Number
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens
     from reactdiff_ros.model.sampler import Sampling
+    from reactdiff_ros.model.weights import Weights
     from reactdiff_ros.simulator.voices import VoiceBank
 
 LISTENER = click.option(
@@ -38,7 +39,7 @@ SEED = click.option(
 VOICES = click.option(
     "--voices",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Voice bank of synthesised speech, as for 'train' (parametric voices).",
+    help="Voice bank of synthesised speech; made if missing (parametric voices).",
 )
 OUTPUT = click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the plots.")
 STEPS = click.option("--steps", type=click.IntRange(2, 64), help="Denoiser steps of a plan (as live).")
@@ -70,39 +71,67 @@ class Run:
     voices: Path | None = None
     output: Path | None = None
     """Folder for the plots; None: none are drawn."""
+    _rests_on: dict[str, Any] = field(default_factory=dict, init=False)
+    """Weights and voices that were handed out, as the result tells them."""
 
     def sampling(self) -> Sampling:
         """The sampler's settings; what was not given is as live."""
         return sampling(self.steps, self.guidance, self.hop_s)
 
     def bank(self) -> VoiceBank:
-        """The voices of simulated speakers."""
-        from reactdiff_ros.simulator.voices import load_bank
+        """The voices of simulated speakers; a bank that is not there is made. The result tells which they were."""
+        from reactdiff_ros.cli.voices import voice_bank
+        from reactdiff_ros.evaluation.studies.provenance import voices_told
 
-        return load_bank(self.voices)
+        bank = voice_bank(self.voices)
+        self._rests_on["voices"] = voices_told(bank)
+        return bank
 
     def listener(self, name: str, model: Path | None) -> Listens:
         """Who listens, by the name of LISTENER."""
         from reactdiff_ros.evaluation.studies.listeners import make_listener
 
-        return make_listener(name, model=model, how=self.sampling(), workers=self.workers)
+        return self.model(model) if name == "model" else make_listener(name)
 
     def model(self, folder: Path | None) -> ModelListens:
         """The model of a folder of weights; None: the shipped ones."""
         from reactdiff_ros.evaluation.studies.listeners import ModelListens
+
+        return ModelListens(self.weights(folder), self.sampling(), workers=self.workers)
+
+    def weights(self, folder: Path | None) -> Weights:
+        """The weights in a folder; None: the shipped ones. The result tells which they were."""
+        from reactdiff_ros.evaluation.studies.provenance import weights_told
         from reactdiff_ros.model.weights import find_weights
 
-        return ModelListens(find_weights(folder or ""), self.sampling(), workers=self.workers)
+        found = find_weights(folder or "")
+        self._rests_on.setdefault("weights", []).append(weights_told(found))
+        return found
 
     @contextmanager
     def result(self) -> Iterator[dict[str, Any]]:
-        """The dictionary to fill: with --json the only thing on stdout, else printed indented at the end."""
+        """The dictionary to fill: with --json the only thing on stdout, else printed indented at the end.
+
+        The hash of the simulator is added, and which weights (a list where several were taken) and voices it rests on.
+        """
         from reactdiff_ros.cli.output import dumps, json_on_stdout
 
         with json_on_stdout(self.as_json) as filled:
             yield filled
+            filled.update(self._made_with())
         if not self.as_json:
             click.echo(dumps(filled, indent=2))
+
+    def _made_with(self) -> dict[str, Any]:
+        """Simulator, weights and voices; a sentence for weights that were trained on another simulator."""
+        from reactdiff_ros.cli.output import tell
+        from reactdiff_ros.simulator.dyads import simulator_hash
+
+        here, weights = simulator_hash(), self._rests_on.get("weights", [])
+        for other in sorted({told["trained_on"] for told in weights} - {here}):
+            tell(f"the weights were trained on simulator {other}; this one is {here}")
+        made_with = {"simulator": here, **self._rests_on}
+        return {**made_with, "weights": weights[0]} if len(weights) == 1 else made_with
 
 
 def evaluation(

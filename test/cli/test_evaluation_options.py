@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 
 from reactdiff_ros.cli import evaluation_options as options
-from reactdiff_ros.cli.main import cli
+from reactdiff_ros.cli.main import cli, main
+from reactdiff_ros.evaluation.studies.provenance import voices_told
+from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.simulator.dyads import simulator_hash
+from reactdiff_ros.simulator.voices import COLUMNS, VoiceBank
 
 SHARED = {"steps", "guidance", "hop_s", "seed", "workers", "as_json"}
 COMMANDS = {
@@ -59,7 +65,7 @@ def test_what_is_given_arrives(tmp_path: Path, capsys: pytest.CaptureFixture[str
         value: dict[str, Any] = json.loads(capsys.readouterr().out.split("a library talks\n")[-1])
         return value
 
-    assert call("a") == {"name": "a"}
+    assert call("a") == {"name": "a", "simulator": simulator_hash()}
     run, _ = seen[-1]
     assert (run.steps, run.guidance, run.hop_s, run.seed, run.output, run.voices) == (None, None, None, 0, None, None)
     assert run.workers >= 1
@@ -82,5 +88,97 @@ def test_json_is_alone_on_stdout(capfd: pytest.CaptureFixture[str]) -> None:
 
     verb.main(["--json", "--seed", "3"], standalone_mode=False)
     captured = capfd.readouterr()
-    assert json.loads(captured.out) == {"seed": 3}
+    assert json.loads(captured.out) == {"seed": 3, "simulator": simulator_hash()}
     assert "a library talks" in captured.err
+
+
+STUDIES = "reactdiff_ros.evaluation.studies"
+RESULTS = {
+    "simulator": (["evaluate", "simulator", "--systems", "model"], f"{STUDIES}.simulator.evaluate"),
+    "dyads": (["evaluate", "dyads", "--folder", "calls", "--system", "model"], f"{STUDIES}.dyads.evaluate_dyads"),
+    "behaviour": (["evaluate", "behaviour"], f"{STUDIES}.behaviour.evaluate_behaviour"),
+    "streams": (["evaluate", "streams"], f"{STUDIES}.streams_check.evaluate_streams"),
+    "sessions": (["evaluate", "sessions"], f"{STUDIES}.sessions.evaluate_sessions"),
+    "controls": (["evaluate", "controls"], f"{STUDIES}.controls.evaluate_controls"),
+    "ablations": (["evaluate", "ablations", "resource/models/live"], f"{STUDIES}.ablations.evaluate_ablations"),
+    "response": (["bench", "response"], f"{STUDIES}.response_bench.bench_response"),
+}
+"""Every command with a `Run`, and the study that it would take minutes over."""
+MAPPINGS = ("simulator", "sessions", "controls", "ablations")
+"""Whose study returns a dictionary; the others' returns a report with one."""
+
+
+@dataclass
+class Report:
+    """What of a study's report the commands look at."""
+
+    figures: dict[str, Any] = field(default_factory=lambda: {"figure": 1.0, "model": {"note": "none"}, "bands": {}})
+
+
+class Calls:
+    """Recorded calls of nobody."""
+
+    recordings: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+
+
+def result_of(name: str, *more: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The JSON of a command whose study is replaced."""
+    arguments, study = RESULTS[name]
+    report = Report()
+    monkeypatch.setattr(study, lambda *_, **__: report.figures if name in MAPPINGS else report)
+    monkeypatch.setattr(f"{STUDIES}.dyads.read_calls", lambda folder: Calls())
+    assert main([*arguments, *more, "--json"]) == 0
+    return json.loads(capfd.readouterr().out)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_every_result_says_what_it_rests_on(
+    name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = result_of(name, capfd=capfd, monkeypatch=monkeypatch)
+    shipped = find_weights()
+    assert told["figure"] == 1.0
+    assert told["simulator"] == simulator_hash()
+    assert told["weights"] == {"name": shipped.name, "digest": shipped.digest, "trained_on": shipped.simulator}
+    assert told.get("voices") == (None if name == "dyads" else {"kind": "parametric"})
+
+
+def test_a_listener_without_weights_names_none(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = result_of("response", "--listener", "rules", capfd=capfd, monkeypatch=monkeypatch)
+    assert (told["listener"], told["simulator"]) == ("rules", simulator_hash())
+    assert "weights" not in told
+
+
+def test_several_models_are_all_named(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    told = result_of("ablations", "resource/models/live", capfd=capfd, monkeypatch=monkeypatch)
+    assert [weights["digest"] for weights in told["weights"]] == [find_weights().digest] * 2
+
+
+def test_weights_of_another_simulator_are_told(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reactdiff_ros.simulator.dyads.simulator_hash", lambda: "another")
+    arguments, study = RESULTS["streams"]
+    monkeypatch.setattr(study, lambda *_, **__: Report())
+    assert main([*arguments, "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["simulator"] == "another"
+    assert f"trained on simulator {find_weights().simulator}; this one is another" in err
+
+
+def bank(seed: int) -> VoiceBank:
+    """A bank of three voices that say nothing."""
+    table = np.zeros((3, 1, 2, 2, 2), np.int64)
+    table[..., 1] = 4
+    frames = np.random.default_rng(seed).standard_normal((8, COLUMNS)).astype(np.float32)
+    return VoiceBank(frames, table, table[:, :, 0, 0], table[0, :, 0, 0], table[0, :, 0, 0])
+
+
+def test_voices_are_told_by_what_they_are() -> None:
+    assert voices_told(VoiceBank()) == {"kind": "parametric"}
+    one, other = voices_told(bank(1)), voices_told(bank(2))
+    assert (one["kind"], one["voices"], len(one["digest"])) == ("synthesised", 3, 12)
+    assert one == voices_told(bank(1)) != other
