@@ -16,7 +16,7 @@ from reactdiff_ros.cli.markdown import figure, generated, markdown_table
 from reactdiff_ros.cli.training import FINE_TUNING
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.verdicts import Figures
-from reactdiff_ros.model.conditions import SHOWN_CONTROL
+from reactdiff_ros.model.sampler import SHOWN_CONTROL
 from reactdiff_ros.model.weights import MANIFEST, find_weights
 
 LICENCE: Final = "apache-2.0"

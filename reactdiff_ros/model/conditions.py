@@ -21,8 +21,6 @@ _RANGES: Final = np.array([RANGES["delay_s" if name == "delay" else name] for na
 CONTROL_LOWER: Final = _RANGES[:, 0]
 CONTROL_UPPER: Final = _RANGES[:, 1]
 CONTROL_COUNT: Final = len(CONTROL_NAMES)
-SHOWN_CONTROL: Final = "delay"
-"""The networks have an input for it and are told 0: it acts on what they are shown, see `sampler.Conditions`."""
 
 STYLE_NAMES: Final = (
     "smile_share", "smile_rate", "smile_size", "smile_speed", "nod_rate", "nod_size", "head_motion", "brow_rate",

@@ -16,14 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.model.conditions import (
-    CONTROL_COUNT,
-    CONTROL_NAMES,
-    SHOWN_CONTROL,
-    STYLE_COUNT,
-    STYLE_NAMES,
-    condition_vector,
-)
+from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, STYLE_NAMES, condition_vector
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -34,6 +27,8 @@ LATENT_LIMIT: Final = 8.0
 EAGER: Final = 4.0
 ORDINARY: Final = 0.35
 """Responsiveness up to which people lie."""
+SHOWN_CONTROL: Final = "delay"
+"""The networks have an input for it and are told 0: it acts on what they are shown, see `Conditions.late`."""
 _SHOWN, _NOD_RATE = CONTROL_NAMES.index(SHOWN_CONTROL), STYLE_NAMES.index("nod_rate")
 
 
