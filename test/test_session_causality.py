@@ -1,24 +1,38 @@
 """The whole session is causal: what is shown up to t does not depend on any picture or sound after t.
 
-The model runs on random weights: causality is a matter of wiring, not of what was learnt.
+On painted pictures the model runs on random weights: causality is a matter of wiring, not of what was learnt. On clips
+everything is what ships: perception with its networks and memories, weights and settings.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import INDEX, SMILE
-from reactdiff_ros.evaluation.online import PaintedPerception, end_ns, painted, session_of, show, spliced, verify
+from reactdiff_ros.evaluation.online import (
+    PaintedPerception,
+    end_ns,
+    items_of,
+    painted,
+    session_of,
+    show,
+    spliced,
+    verify,
+)
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import Picture
 
 CUTS = 200
 SECONDS = 1.4
+CLIP_SECONDS = 3.0
+CLIP_CUTS = 10
 MS = 1_000_000
 
 
@@ -41,14 +55,38 @@ def test_no_picture_and_no_sound_acts_before_it_was_captured(listener: Diffusion
     assert verdict.acted > 0.8  # what comes after t does act, soon after t
 
 
-def test_a_session_that_looks_ahead_is_found_out(listener: DiffusionListener, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test would notice one picture that acts 40 ms early."""
+@pytest.mark.clips
+@pytest.mark.timeout(600)  # fourteen sessions of what ships: ten seconds of an idle processor
+def test_what_ships_is_causal_on_clips_of_people(clips: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten random t: after t somebody else is seen and heard; every face up to t has the same bits."""
+    mine, other = (items_of(clips(n), CLIP_SECONDS) for n in ("real3dportrait_may_5s.mp4", "mimictalk_german_20s.mp4"))
+    shipped, perception = DiffusionListener(seed=3, config=ListenerConfig()), SpeakerPerception()
+    whole = show(session_of(shipped, perception, 3), mine, round(CLIP_SECONDS * 1e9), 3)
+    late = whole[len(whole) // 2 :]
+    assert all(f.mode == "listening" and f.reaction_picture_stamp_ns and f.reaction_sound_stamp_ns for f in late)
+    given = {"mine": mine, "other": other, "perception": perception, "seconds": CLIP_SECONDS, "seed": 3}
+    verdict = verify(shipped, cuts=CLIP_CUTS, **given)
+    assert verdict.deterministic
+    assert verdict.first is None
+    assert verdict.holds
+    assert verdict.acted > 0.8
+    look_ahead(monkeypatch)
+    assert not verify(shipped, cuts=2, **given).holds
+
+
+def look_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every session sees pictures 80 ms early from now on."""
     push = ListeningSession.push_picture
 
     def early(self: ListeningSession, picture: Picture) -> None:
         push(self, Picture(max(picture.stamp_ns - 80 * MS, 0), picture.bgr))
 
     monkeypatch.setattr(ListeningSession, "push_picture", early)
+
+
+def test_a_session_that_looks_ahead_is_found_out(listener: DiffusionListener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test would notice one picture that acts 40 ms early."""
+    look_ahead(monkeypatch)
     verdict = verify(listener, seconds=SECONDS, cuts=10, seed=3)
     assert not verdict.holds
     assert verdict.first is not None
