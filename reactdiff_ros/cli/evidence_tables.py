@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reactdiff_ros.cli.markdown import figure, interval, markdown_table
+from reactdiff_ros.evaluation.studies.controls import sweep_rises
 
 Figures = Mapping[str, Any]
 
@@ -202,7 +203,7 @@ def controls(f: Figures) -> list[str]:
     swept += [(f"style, {name}", part) for name, part in f["style"].items()]
     return _titled(
         "Means at evenly spaced values",
-        ("control", "from, to", "measured", "means", "rise (95 %)", "every step rises"),
+        ("control", "from, to", "measured", "means", "rise (95 %)", "every step rises", "the whole too"),
         (
             (
                 name.replace("_", " "),
@@ -211,6 +212,7 @@ def controls(f: Figures) -> list[str]:
                 " ".join(map(figure, part["mean"])),
                 interval(part, "rise"),
                 figure(part["monotonic"]),
+                figure(sweep_rises(part)),
             )
             for name, part in swept
         ),

@@ -176,6 +176,13 @@ def test_page_and_card_tell_how_many_of_several_are_out() -> None:
         assert "3 (smile, 1.8-6.5 Hz; 2 of 4 are out)" in text
 
 
+def test_a_sweep_whose_interval_reaches_0_does_not_rise() -> None:
+    parts = figures()
+    parts["controls"]["style"]["nod_size"] = {**parts["controls"]["style"]["nod_rate"], "rise_low": -0.01}
+    row = next(row for row in verdicts(evidence(parts=parts)) if row["part"] == "controls")
+    assert (row["holds"], row["of"], row["out"]) == (False, "style, nod_size", 1)
+
+
 def test_the_evidence_of_the_shipped_weights_makes_a_page_and_a_card() -> None:
     root = Path(__file__).parents[2]
     found = read_evidence(root / "docs" / "evidence.json")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from reactdiff_ros.evaluation.evidence.verdicts import Bound, Figures, Found, Verdict, verdict
 from reactdiff_ros.evaluation.metrics.coupling import C_BAND, D_LIMIT, P_LIMIT
+from reactdiff_ros.evaluation.studies.controls import sweep_rises
 from reactdiff_ros.evaluation.studies.response_bench import NATURAL_EXCESS, NEGATIVE_SHARE, PLACEBO_RATE, POSITIVE_RATE
 from reactdiff_ros.evaluation.studies.sessions import CLAMP_LIMIT, FORGOTTEN, RATIO_BAND
 from reactdiff_ros.evaluation.studies.simulator import BANDS
@@ -80,10 +81,11 @@ def _early(figures: Figures) -> Found:
     return out
 
 
-def _monotonic(figures: Figures) -> Found:
+def _rising(figures: Figures) -> Found:
+    """Whether each sweep rises at every step, and as a whole with its interval."""
     swept = {f"{name}: {part['measure']}": part for name, parts in figures["controls"].items() for part in parts}
     swept |= {f"style, {name}": part for name, part in figures["style"].items()}
-    return {name: part["monotonic"] for name, part in swept.items()}
+    return {name: sweep_rises(part) for name, part in swept.items()}
 
 
 _TOGETHER = "held together with the others, because FRC and FRD both reward a dull, certain face"
@@ -182,7 +184,10 @@ BOUNDS: Final[tuple[Bound, ...]] = (
         "streams", "power in three bands over the reference's, before smoothing", _bands,
         "neither frozen nor trembling", *WITHIN["bands"],
     ),
-    Bound("controls", "every step of every sweep rises", _monotonic, "each control does what it says", 1, 1),
+    Bound(
+        "controls", "every sweep rises, step by step and as a whole with its 95 % interval", _rising,
+        "each control does what it says", 1, 1,
+    ),
     Bound(
         "choice", "variance with choice over without", _each("variance", without=REFLEXES),
         "choosing must not make a duller face", 0.9, 1.1,

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
+from reactdiff_ros.evaluation.metrics.response import Paired
 from reactdiff_ros.evaluation.plots import plot_controls
+from reactdiff_ros.evaluation.studies import controls
 from reactdiff_ros.evaluation.studies.controls import (
     MEASURES,
     STYLE_VALUES,
+    TENTHS,
     Sweep,
+    Trials,
     evaluate_controls,
     head_speed,
     nods_per_minute,
@@ -20,6 +24,7 @@ from reactdiff_ros.evaluation.studies.controls import (
 )
 from reactdiff_ros.evaluation.studies.listeners import SimulatorListens
 from reactdiff_ros.model.conditions import CONTROL_NAMES
+from reactdiff_ros.model.sampler import Conditions
 from reactdiff_ros.styles import LISTENER_CONTROLS
 
 
@@ -40,10 +45,41 @@ def test_a_sweep_is_paired_and_tells_what_does_not_rise() -> None:
     rising = Sweep("x", (0.0, 1.0), np.stack([base, base + 0.1])).figures()
     assert rising["monotonic"]
     assert rising["rise_low"] == pytest.approx(0.1), "the spread between streams is not in it"
+    assert rising["rises"]
     flat = Sweep("x", (0.0, 1.0, 2.0), np.stack([base, base + 0.2, base + 0.1])).figures()
     assert not flat["monotonic"]
+    assert not flat["rises"]
     empty = Sweep("x", (0.0, 1.0), np.full((2, 3), np.nan)).figures()
     assert not empty["monotonic"]
+    assert not empty["rises"]
+
+
+def test_a_rise_that_chance_could_make_is_none() -> None:
+    """A tenth of the spread between ten streams: every step rises, and so it would on noise half of the time."""
+    noise = np.random.default_rng(1).normal(size=(3, 10))
+    noise -= noise.mean(1, keepdims=True)
+    chance = Sweep("x", (0.0, 1.0, 2.0), noise + np.array([[0.0], [0.05], [0.1]])).figures()
+    assert chance["monotonic"]
+    assert chance["rise_low"] < 0.0 < chance["rise"]
+    assert not chance["rises"]
+
+
+def test_the_interval_of_a_lag_is_the_jackknife_s() -> None:
+    told = setting("delay_s", 0.0)
+    trials = Trials(SimulatorListens(perceiving=False), 0, 80, None)
+    lags = trials.lag_s(told)
+    error = lags.std() / len(lags) ** 0.5
+    left_out = [lag_without(trials, told, k) for k in range(TENTHS)]
+    assert lags.mean() == pytest.approx(np.mean(left_out))
+    known = np.sqrt((TENTHS - 1) / TENTHS * np.sum((left_out - np.mean(left_out)) ** 2))
+    assert error == pytest.approx(known, rel=0.06), "but for the number of tenths less one"
+    assert error > 0.0
+
+
+def lag_without(trials: Trials, told: Conditions, tenth: int) -> float:
+    paired = trials._paired(told)
+    kept = np.arange(len(paired.present)) % TENTHS != tenth
+    return controls._lag_s(Paired(paired.present[kept], paired.absent[kept], paired.at[kept]))
 
 
 def test_settings_are_those_that_a_user_makes() -> None:
