@@ -16,7 +16,7 @@ from reactdiff_ros.cli.markdown import figure, generated, markdown_table
 from reactdiff_ros.cli.training import FINE_TUNING
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.verdicts import Figures
-from reactdiff_ros.model.sampler import SHOWN_CONTROL
+from reactdiff_ros.model.sampler import EAGER, ORDINARY, SHOWN_CONTROL
 from reactdiff_ros.model.weights import MANIFEST, find_weights
 
 LICENCE: Final = "apache-2.0"
@@ -121,9 +121,14 @@ def _what(manifest: Figures) -> list[str]:
 
 def _told(conditions: Sequence[str]) -> str:
     told = f"Told to it: {', '.join(f'`{name}`' for name in conditions if name != SHOWN_CONTROL)}."
-    if SHOWN_CONTROL not in conditions:
-        return told
-    return f"{told} Always told 0: `{SHOWN_CONTROL}`, which acts on what it is shown, the speaker so much later."
+    if SHOWN_CONTROL in conditions:
+        told += f" Always told 0: `{SHOWN_CONTROL}`, which acts on what it is shown, the speaker so much later."
+    if "responsiveness" in conditions:
+        told += (
+            f" Responsiveness above {ORDINARY:g} also acts outside the networks: as guidance on the speaker, "
+            f"up to {1 + EAGER:g} times."
+        )
+    return told
 
 
 def _millions(count: int) -> str:
@@ -209,7 +214,10 @@ def _scores(evidence: Figures) -> list[str]:
     rows = verdicts(evidence)
     held = sum(row["holds"] is True for row in rows)
     shown = [row for row in rows if row["part"] in _SHORT or row["holds"] is not True]
-    table = ((row["part"], row["name"], measured(row), row["bound"], verdict_word(row)) for row in shown)
+    table: list[tuple[str, ...]] = [
+        (row["part"], row["name"], measured(row), row["bound"], verdict_word(row)) for row in shown
+    ]
+    table += _nods(evidence["parts"])
     return [
         "## Scores",
         "",
@@ -221,6 +229,21 @@ def _scores(evidence: Figures) -> list[str]:
         "",
         "Figures of the simulator show a known distribution recovered from noisy perception. They are no evidence of "
         "human likeness and are never to be set beside published figures of REACT.",
+    ]
+
+
+def _nods(parts: Figures) -> list[tuple[str, ...]]:
+    """Rows of the rate of nods beside that of simulated people; no bound is put on it."""
+    rates = parts.get("streams", {}).get("events_per_minute", {})
+    systems = parts.get("simulator", {})
+    found = {
+        "streams": (rates.get("shown", {}).get("nods"), rates.get("reference", {}).get("nods")),
+        "simulator": tuple(systems.get(name, {}).get("nods_per_minute") for name in ("model", "oracle")),
+    }
+    return [
+        (part, "nods a minute, simulated people's beside it", f"{figure(own)}, {figure(people)}", "none", "")
+        for part, (own, people) in found.items()
+        if None not in (own, people)
     ]
 
 

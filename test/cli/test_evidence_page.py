@@ -19,7 +19,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
 from reactdiff_ros.evaluation.evidence.collection import read_evidence
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
-from reactdiff_ros.model.sampler import ordinary
+from reactdiff_ros.model.sampler import Sampling, guided, ordinary
 
 GROUPS = ("smile", "head", "gaze")
 EACH = dict.fromkeys(GROUPS, 1.0)
@@ -229,6 +229,26 @@ def test_the_card_tells_of_a_condition_what_the_network_is_told() -> None:
     assert re.findall(r"`(\w+)`", told) == [name for name, value in vector.items() if value]
     assert re.findall(r"`(\w+)`", rest) == [name for name, value in vector.items() if not value]
     assert "told 0" not in model_card(manifest(), evidence())
+
+
+def test_the_card_tells_how_responsiveness_is_helped() -> None:
+    card = model_card(manifest(conditions=list(CONTROL_NAMES)), evidence())
+    factor = float(re.findall(r"up to ([\d.]+) times", card)[0])
+    controls = np.zeros((1, CONTROL_COUNT), dtype=np.float32)
+    controls[0, CONTROL_NAMES.index("responsiveness")] = 1.0
+    assert guided(ordinary(1, controls), Sampling())[0] == pytest.approx(factor)
+    assert "guidance on the speaker" not in model_card(manifest(), evidence())
+
+
+def test_the_rate_of_nods_stands_on_the_card_beside_people_s() -> None:
+    parts = figures()
+    parts["streams"]["events_per_minute"] = {"shown": {"nods": 5.5}, "reference": {"nods": 1.8}}
+    parts["simulator"]["oracle"] = {**parts["simulator"]["oracle"], "nods_per_minute": 2.9}
+    card = model_card(manifest(), evidence(parts=parts))
+    assert "| streams | nods a minute, simulated people's beside it | 5.5, 1.8 | none |  |" in card
+    assert "| simulator | nods a minute, simulated people's beside it | 0.9, 2.9 | none |  |" in card
+    del parts["streams"], parts["simulator"]
+    assert "nods a minute" not in model_card(manifest(), evidence(parts=parts))
 
 
 def test_the_card_of_simulated_dyads_alone_names_no_calls() -> None:
