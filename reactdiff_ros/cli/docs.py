@@ -73,14 +73,17 @@ def evidence(figures: Path, output: Path | None, card: Path | None, model: Path 
     from reactdiff_ros.cli.evidence_page import PICTURES, evidence_page
     from reactdiff_ros.cli.model_card import model_card, read_manifest
     from reactdiff_ros.evaluation.evidence.collection import read_evidence
+    from reactdiff_ros.evaluation.evidence.model_code import model_code
 
     found = read_evidence(figures)
     beside = output.parent if output is not None else Path()
     links = {name: f"images/evidence_{name}.png" for name in PICTURES}
     there = {name: link for name, link in links.items() if (beside / link).is_file()}
-    done = _write(evidence_page(found, there), output)
+    done = _write(evidence_page(found, there, code=model_code()), output)
     if card is not None:
-        done = _write(model_card(read_manifest(model or card.parent), found, trained_on=trained_on), card)
+        done = _write(
+            model_card(read_manifest(model or card.parent), found, trained_on=trained_on, code=model_code()), card
+        )
     return done
 
 

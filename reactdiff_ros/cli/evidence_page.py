@@ -31,12 +31,13 @@ def measured(row: Figures) -> str:
     return f"{shown}; not measured: {', '.join(row['unknown'])}" if row["unknown"] else shown
 
 
-def evidence_page(evidence: Figures, pictures: Mapping[str, str] | None = None) -> str:
+def evidence_page(evidence: Figures, pictures: Mapping[str, str] | None = None, *, code: str) -> str:
     """The page.
 
     Args:
         evidence: of `evaluation.evidence.collection.read_evidence`.
         pictures: links of those that are there, by name without ending.
+        code: the model's of today, of `evaluation.evidence.model_code`.
     """
     weights, rows = evidence["weights"], verdicts(evidence)
     held = sum(row["holds"] is True for row in rows)
@@ -56,15 +57,31 @@ def evidence_page(evidence: Figures, pictures: Mapping[str, str] | None = None) 
         lines += ["", "The weights were trained on another version of the simulator than they were measured on."]
     if any(_reduced(settings) for settings in evidence["settings"].values()):
         lines += ["", "Some parts were measured on fewer items than the bounds are meant for; their figures are noise."]
+    earlier = earlier_parts(evidence, code)
     for part, section in SECTIONS.items():
         if part in evidence["parts"] or part in evidence["failed"]:
-            lines += ["", *_section(part, section, evidence, rows, pictures or {})]
+            lines += ["", *_section(part, section, evidence, rows, pictures or {}, part in earlier)]
     return "\n".join(lines) + "\n"
 
 
 def verdicts(evidence: Figures) -> list[dict[str, Any]]:
     """Every bound; those of parts that are not there are not measured."""
     return [v.as_dict() for v in judge(evidence["parts"])]
+
+
+def earlier_parts(evidence: Figures, code: str) -> list[str]:
+    """Parts that were not measured with this code of the model."""
+    settings = evidence["settings"]
+    return [part for part in evidence["parts"] if settings.get(part, {}).get("code") != code]
+
+
+def took(evidence: Figures, part: str) -> str:
+    """How long a part took, in words; "" where that was not kept."""
+    seconds = evidence.get("seconds", {}).get(part)
+    if not isinstance(seconds, (int, float)):
+        return ""
+    asked = " (asked: at most 15 min for 200 speakers on 2 cores)" if part == "simulator" else ""
+    return f" It took {figure(seconds / 60)} min{asked}."
 
 
 _ENOUGH: Final = {"items": 100, "trials": 100, "behaviour_items": 50, "stream_items": 50}
@@ -79,7 +96,7 @@ def _reduced(settings: Figures) -> bool:
 
 def _section(
     part: str, section: tuple[str, str, Callable[[Figures], list[str]]], evidence: Figures, rows: list[dict[str, Any]],
-    pictures: Mapping[str, str],
+    pictures: Mapping[str, str], earlier: bool,
 ) -> list[str]:  # fmt: skip
     title, words, details = section
     lines = [f"## {title}", ""]
@@ -87,7 +104,9 @@ def _section(
         return [*lines, f"Not measured: {evidence['failed'][part]}."]
     sizes = evidence["settings"].get(part, {}).get("sizes", {})
     told = ", ".join(f"{name.split('_')[-1]} {size:g}" for name, size in sizes.items())
-    lines += [words + (f" Here: {told}." if told else "")]
+    lines += [words + (f" Here: {told}." if told else "") + took(evidence, part)]
+    if earlier:
+        lines += ["", "**Measured with earlier code of the model**; a new run measures it anew."]
     own = [row for row in rows if row["part"] == part]
     if own:
         shown = ((row["name"], measured(row), row["bound"], verdict_word(row), row["why"]) for row in own)

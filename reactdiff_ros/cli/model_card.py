@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from reactdiff_ros.cli.evidence_page import measured, verdict_word, verdicts
+from reactdiff_ros.cli.evidence_page import earlier_parts, measured, verdict_word, verdicts
 from reactdiff_ros.cli.markdown import figure, generated, markdown_table
 from reactdiff_ros.cli.training import FINE_TUNING
 from reactdiff_ros.errors import ReactdiffError
@@ -45,13 +45,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return {**manifest, "digest": weights.digest}
 
 
-def model_card(manifest: Figures, evidence: Figures, *, trained_on: str = "") -> str:
+def model_card(manifest: Figures, evidence: Figures, *, trained_on: str = "", code: str) -> str:
     """The card.
 
     Args:
         manifest: of `read_manifest`.
         evidence: of `evaluation.evidence.collection.read_evidence`.
         trained_on: hardware, time and versions of the training, in words.
+        code: the model's of today, of `evaluation.evidence.model_code`.
 
     Raises:
         ReactdiffError: the evidence is of other weights.
@@ -63,7 +64,7 @@ def model_card(manifest: Figures, evidence: Figures, *, trained_on: str = "") ->
         )
     sections = (
         _head(manifest), _what(manifest), _data(manifest), _training(manifest, trained_on),
-        _scores(evidence), _people(evidence), _LIMITS,
+        _scores(evidence, code), _people(evidence), _LIMITS,
     )  # fmt: skip
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
 
@@ -210,7 +211,7 @@ _FILES: Final = {
 }
 
 
-def _scores(evidence: Figures) -> list[str]:
+def _scores(evidence: Figures, code: str) -> list[str]:
     rows = verdicts(evidence)
     held = sum(row["holds"] is True for row in rows)
     shown = [row for row in rows if row["part"] in _SHORT or row["holds"] is not True]
@@ -218,6 +219,7 @@ def _scores(evidence: Figures) -> list[str]:
         (row["part"], row["name"], measured(row), row["bound"], verdict_word(row)) for row in shown
     ]
     table += _nods(evidence["parts"])
+    earlier = earlier_parts(evidence, code)
     return [
         "## Scores",
         "",
@@ -226,6 +228,7 @@ def _scores(evidence: Figures) -> list[str]:
         "",
         *markdown_table(("part", "figure", "measured", "bound", ""), table),
         *[f"\n{part} was not measured: {why}." for part, why in evidence["failed"].items()],
+        *([f"\nMeasured with earlier code of the model: {', '.join(earlier)}."] if earlier else []),
         "",
         "Figures of the simulator show a known distribution recovered from noisy perception. They are no evidence of "
         "human likeness and are never to be set beside published figures of REACT.",

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.cli.evaluate_evidence import sum_up
-from reactdiff_ros.cli.evidence_page import SECTIONS, evidence_page, verdicts
+from reactdiff_ros.cli.evidence_page import SECTIONS, verdicts
+from reactdiff_ros.cli.evidence_page import evidence_page as page_of
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.markdown import figure, interval
-from reactdiff_ros.cli.model_card import model_card, read_manifest
+from reactdiff_ros.cli.model_card import model_card as card_of
+from reactdiff_ros.cli.model_card import read_manifest
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
 from reactdiff_ros.evaluation.evidence.collection import read_evidence
+from reactdiff_ros.evaluation.evidence.model_code import model_code
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.sampler import Sampling, guided, ordinary
 
@@ -90,12 +93,24 @@ def figures() -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
+CODE = "c0de"
+"""Of the model, of today."""
+
+
+def evidence_page(told: dict[str, Any], pictures: dict[str, str] | None = None) -> str:
+    return page_of(told, pictures, code=CODE)
+
+
+def model_card(*told: dict[str, Any], **more: str) -> str:
+    return card_of(*told, **more, code=CODE)
+
+
 def evidence(**changes: Any) -> dict[str, Any]:
     parts = figures()
     return {
         "format": 1, "weights": {"name": "live", "digest": "0a0a0a0a0a0a", "simulator": "hash", "parameters": {}},
         "simulator": "hash", "date": "2026-01-02", "hardware": "a processor, 2 cores", "parts": parts, "failed": {},
-        "settings": {name: {"sizes": {"items": 200}} for name in parts}, **changes,
+        "settings": {name: {"sizes": {"items": 200}, "code": CODE} for name in parts}, **changes,
     }  # fmt: skip
 
 
@@ -193,6 +208,25 @@ def test_the_evidence_of_the_shipped_weights_makes_a_page_and_a_card() -> None:
     assert "## Scores" in card
 
 
+def test_a_part_of_earlier_code_says_so() -> None:
+    told = evidence()
+    assert "earlier code" not in evidence_page(told) + model_card(manifest(), told)
+    told["settings"]["dyads"]["code"] = "other"
+    del told["settings"]["speed"]["code"]
+    page = evidence_page(told)
+    assert page.count("Measured with earlier code of the model") == 2
+    for title in ("Beside people in recorded calls", "Speed and size"):
+        assert "earlier code" in page.split(f"## {title}")[1].split("\n## ")[0]
+    assert "Measured with earlier code of the model: dyads, speed." in model_card(manifest(), told)
+
+
+def test_the_page_tells_how_long_a_part_took() -> None:
+    page = evidence_page(evidence(seconds={"simulator": 1080.0, "choice": 90.0}))
+    assert "It took 18 min (asked: at most 15 min for 200 speakers on 2 cores)." in page
+    assert "It took 1.5 min." in page
+    assert page.count("It took") == 2
+
+
 def test_pictures_are_linked_where_they_are() -> None:
     page = evidence_page(evidence(), {"lags": "images/evidence_lags.png"})
     assert page.count("![") == 1
@@ -268,7 +302,7 @@ def test_docs_evidence_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "evidence.json").write_text(json.dumps(evidence()))
     page = tmp_path / "docs" / "evidence.md"
     assert main(["docs", "evidence", str(tmp_path / "evidence.json"), "--output", str(page)]) == 0
-    assert page.read_text() == evidence_page(evidence())
+    assert page.read_text() == page_of(evidence(), code=model_code())
     assert main(["docs", "evidence", str(tmp_path / "nothing.json")]) == 1
     assert "cannot be read" in capsys.readouterr().err
 

@@ -1,7 +1,7 @@
 """All the evidence for a set of weights in one go: parts one after another, each kept in a file as soon as it is there.
 
-A part whose file is there, made of the same weights with the same settings, is not run again, so that a run that was
-ended goes on where it was. A part that fails does not end the others.
+A part whose file is there, made of the same weights with the same settings and code of the model, is not run again, so
+that a run that was ended goes on where it was. A part that fails does not end the others.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import Any, Final
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.evaluation.evidence.bounds import judge
+from reactdiff_ros.evaluation.evidence.model_code import model_code
 from reactdiff_ros.evaluation.evidence.parts import PARTS, Made, Subject, settings_of
 from reactdiff_ros.simulator.dyads import simulator_hash
 from reactdiff_ros.whole_file import write_whole
 
 FORMAT: Final = 1
+"""Raised when a figure means something else than before: all parts are then measured anew."""
 EVIDENCE: Final = "evidence.json"
 PICTURES: Final = "images"
 Encode = Callable[[Any], str]
@@ -36,6 +38,8 @@ class Evidence:
     """Figures by part."""
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """With what each part was made."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """That each part took."""
     failed: dict[str, str] = field(default_factory=dict)
     """A sentence for each part that did not work."""
     machine: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +62,8 @@ def collect(
         subject: the weights, and with what the evidence is made.
         folder: of the files; made if it is not there.
         parts: names of PARTS, in the order in which they are run.
-        run: those that may be run (all); the others are taken if they are there.
+        run: those that may be run (all); the others are taken if they are there, made with earlier code of the model
+            too: `assemble` keeps with which.
         encode: figures as JSON.
         told: is told (part, share of it that is done).
         tell: takes one sentence for the user.
@@ -71,12 +76,16 @@ def collect(
     except OSError as error:
         raise _unwritten(folder, error) from error
     evidence = Evidence(machine=hardware())
+    # Of the code that is loaded: what is edited meanwhile makes no figures.
+    made_by = {"simulator": simulator_hash(), "code": model_code(), "format": FORMAT}
     for part in parts:
-        wanted = {**settings_of(part, subject), "simulator": simulator_hash(), "format": FORMAT}
-        figures = _there(folder / f"{part}.json", wanted)
-        if figures is None and run is not None and part not in run:
+        wanted = {**settings_of(part, subject), **made_by}
+        may_run = run is None or part in run
+        kept = _there(folder / f"{part}.json", wanted, any_code=not may_run)
+        if kept is None and not may_run:
             continue
-        if figures is None:
+        if kept is None:
+            start = subject.timer()
             try:
                 made = PARTS[part](subject, lambda share, part=part: told(part, share))  # type: ignore[misc]
             except Exception as error:  # whatever went wrong in one part, the others are worth having
@@ -84,20 +93,26 @@ def collect(
                 evidence.failed[part] = sentence
                 tell(f"{part} failed: {sentence}")
                 continue
+            text = encode({
+                "part": part, "settings": wanted, "seconds": subject.timer() - start, "figures": made.figures,
+            })  # fmt: skip
+            _keep(folder, part, text, made, tell)
             # As it will be read again, so that a run that goes on says what one that did not stop would have said.
-            figures = json.loads(encode(made.figures))
-            _keep(folder, part, encode({"part": part, "settings": wanted, "figures": figures}), made, tell)
-        evidence.parts[part], evidence.settings[part] = figures, wanted
+            kept = json.loads(text)
+        evidence.parts[part], evidence.settings[part] = kept["figures"], kept["settings"]
+        if kept.get("seconds") is not None:
+            evidence.seconds[part] = kept["seconds"]
         told(part, 1.0)
     return evidence
 
 
-def _there(path: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
-    """The figures in the file if they were made with these settings."""
+def _there(path: Path, wanted: dict[str, Any], *, any_code: bool) -> dict[str, Any] | None:
+    """What the file holds if it was made with these settings; with `any_code` those of the code may differ."""
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["settings"] == wanted and isinstance(kept["figures"], dict):
-            return dict(kept["figures"])
+        settings = {**kept["settings"], "code": wanted["code"]} if any_code else kept["settings"]
+        if settings == wanted and isinstance(kept["figures"], dict):
+            return dict(kept)
     return None
 
 
@@ -140,7 +155,7 @@ def assemble(evidence: Evidence, subject: Subject, *, date: str) -> dict[str, An
             "parameters": weights.parameters,
         },
         "simulator": simulator_hash(), "date": date, "hardware": hardware_line(evidence.machine),
-        "settings": evidence.settings, "parts": evidence.parts, "failed": evidence.failed,
+        "settings": evidence.settings, "seconds": evidence.seconds, "parts": evidence.parts, "failed": evidence.failed,
         "bounds": [v.as_dict() for v in verdicts],
         "held": sum(v.holds is True for v in verdicts), "of": len(verdicts),
     }  # fmt: skip
@@ -164,6 +179,7 @@ def read_evidence(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         complete = found["format"] == FORMAT and isinstance(found["parts"], dict) and isinstance(found["failed"], dict)
+        complete = complete and isinstance(found.get("seconds", {}), dict)
         _ = found["weights"]["digest"], found["simulator"], found["date"], found["hardware"], found["settings"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReactdiffError("the evidence cannot be read", where=str(path), todo=todo) from error

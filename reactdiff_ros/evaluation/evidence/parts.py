@@ -82,7 +82,7 @@ class Subject:
     weights: Weights
     how: Sampling
     timer: Callable[[], float]
-    """Seconds of a monotonic clock, for the speeds."""
+    """Seconds of a monotonic clock, for the speeds and for what each part takes."""
     sizes: Sizes = field(default_factory=Sizes)
     seed: int = 0
     bank: VoiceBank = field(default_factory=VoiceBank)
@@ -241,7 +241,7 @@ _SIZES_OF: Final[dict[str, tuple[str, ...]]] = {
 
 
 def settings_of(part: str, subject: Subject) -> dict[str, Any]:
-    """All that a part's figures depend on besides the code and the simulator, as JSON values."""
+    """All that a part's figures depend on besides the code of model and simulator, as JSON values."""
     all_sizes = asdict(subject.sizes)
     return {
         "weights": subject.weights.digest, "seed": subject.seed, "sampling": asdict(subject.how),

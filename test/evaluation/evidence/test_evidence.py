@@ -19,6 +19,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence import collection as module
 from reactdiff_ros.evaluation.evidence.bounds import BOUNDS, judge
 from reactdiff_ros.evaluation.evidence.collection import assemble, collect, read_evidence, write
+from reactdiff_ros.evaluation.evidence.model_code import model_code
 from reactdiff_ros.evaluation.evidence.parts import (
     PARTS,
     Made,
@@ -84,6 +85,44 @@ def test_other_weights_settings_or_sizes_are_measured_anew(subject: Subject, tmp
     assert parts[4:] == ["response"]
 
 
+def test_other_code_of_the_model_is_measured_anew_and_never_taken_for_today_s(
+    subject: Subject, tmp_path: Path, parts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = run(subject, tmp_path)
+    monkeypatch.setattr(module, "model_code", lambda: "changed")
+    found, _ = run(subject, tmp_path, run=("choice",))
+    assert parts == ["response", "choice", "choice"]
+    assert found.settings["choice"]["code"] == "changed"
+    assert found.settings["response"] == first.settings["response"], "taken, and told with which code it was made"
+    assert found.settings["response"]["code"] == model_code()
+    run(subject, tmp_path)
+    assert parts[3:] == ["response"]
+
+
+def test_a_part_without_a_hash_of_code_is_earlier_code(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
+    run(subject, tmp_path)
+    old = json.loads((tmp_path / "choice.json").read_text())
+    del old["settings"]["code"], old["seconds"]
+    (tmp_path / "choice.json").write_text(json.dumps(old))
+    found, _ = run(subject, tmp_path, run=())
+    assert parts == ["response", "choice"]
+    assert "code" not in found.settings["choice"]
+    assert list(found.seconds) == ["response"]
+    run(subject, tmp_path)
+    assert parts[2:] == ["choice"]
+
+
+def test_what_a_part_took_is_kept_with_it(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
+    ticks = iter(range(0, 100, 7))
+    timed = replace(subject, timer=lambda: float(next(ticks)))
+    first, _ = run(timed, tmp_path)
+    assert first.seconds == {"response": 7.0, "choice": 7.0}
+    assert json.loads((tmp_path / "choice.json").read_text())["seconds"] == 7.0
+    again, _ = run(subject, tmp_path)
+    assert again.seconds == first.seconds
+    assert assemble(again, subject, date="2026-01-02")["seconds"] == first.seconds
+
+
 def test_a_damaged_file_is_made_anew(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
     run(subject, tmp_path)
     (tmp_path / "choice.json").write_text('{"settings"')
@@ -145,6 +184,9 @@ def test_what_is_written_is_read(subject: Subject, tmp_path: Path, parts: list[s
     whole = assemble(found, subject, date="2026-01-02")
     write(tmp_path / "evidence.json", dumps(whole))
     read = read_evidence(tmp_path / "evidence.json")
+    with pytest.raises(ReactdiffError, match="another version"):
+        write(tmp_path / "odd.json", dumps({**whole, "seconds": []}))
+        read_evidence(tmp_path / "odd.json")
     assert read["weights"]["digest"] == "digest"
     row = next(row for row in read["bounds"] if row["name"].startswith("natural"))
     assert (row["holds"], row["value"]) == (True, 0.2)
