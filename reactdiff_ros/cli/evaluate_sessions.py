@@ -20,8 +20,8 @@ def sessions(run: options.Run, listener: str, model: Path | None, count: int, mi
     """Long sessions of changing speakers with absences: the last sixth against the second.
 
     Ratios of rates, shares of time, means, deviations (style natural) and of the excess of answered smiles (style
-    responsive) with 95 % intervals over sessions; frames at a clamp; and what is left of an extreme history after
-    10 s. A short form: --sessions 6 --minutes 6.
+    responsive) with 95 % intervals over sessions; how far the head has moved from where it was held; frames at a
+    clamp; and what is left of an extreme history after 10 s. A short form: --sessions 6 --minutes 6.
     """
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions

@@ -1,7 +1,8 @@
 """`evaluate sessions`: does a listener stay the same through an hour of changing speakers who come and go?
 
 Each session is one listener before a row of simulated speakers of a minute each, in shuffled order, between whom
-nobody is there for a while. The last sixth is compared with the second: whatever drifts shows as a ratio off 1.
+nobody is there for a while. The last sixth is compared with the second: whatever drifts shows as a ratio off 1. Where
+the head is held has no ratio, because its mean is about 0: there it is the difference that shows.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, LOWER, UPPER
+from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, LOWER, NAMES, ROTATION, UPPER
+from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve
 from reactdiff_ros.evaluation.metrics.lags import smile_onsets
 from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, style_conditions
@@ -42,6 +44,8 @@ ROWS: Final = 5
 RATIO_BAND: Final = (0.8, 1.25)
 LEAST: Final = 1e-4
 """A figure below this in both parts has no ratio that says anything."""
+POSE_LIMIT: Final = 0.25
+"""The head is held where it was: mean pitch, yaw and roll move by less than this much of their s.d."""
 CLAMP_LIMIT: Final = 0.005
 FORGOTTEN: Final = 0.05
 FORGET_S: Final = 10.0
@@ -84,6 +88,14 @@ def _joined(parts: list[Any]) -> Any:
     return type(parts[0])(**{name: np.concatenate([getattr(p, name) for p in parts], axis=1) for name in names})
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Of one part of R sessions: figures by name, (R,) each; mean and variance of pitch, yaw and roll, (2, R, 3)."""
+
+    figures: dict[str, Floats]
+    pose: Floats
+
+
 def part(values: Values, index: int) -> Values:
     """One of the PARTS equal parts of (R, T, ...)."""
     length = values.shape[1] // PARTS
@@ -104,6 +116,38 @@ def statistics(streams: FloatArray) -> dict[str, Floats]:
             out[f"mean of {group.name}"] = columns.mean((1, 2))
         out[f"s.d. of {group.name}"] = np.sqrt(columns.var(1).mean(-1))
     return out
+
+
+def pose_moments(streams: FloatArray) -> Floats:
+    """Mean and variance over time (2, R, 3) of pitch, yaw and roll of R streams (R, T, 58)."""
+    turned = streams[..., ROTATION].astype(np.float64)
+    return np.stack([turned.mean(1), turned.var(1)])
+
+
+def pose_drift(second: Floats, last: Floats, seed: int) -> dict[str, dict[str, Any]]:
+    """How far the mean of each angle of the head has moved between two parts (2, R, 3) of `pose_moments`.
+
+    Means over the sessions, rad; "difference": of the last part from the second, over the s.d. within the second,
+    with its 95 % bootstrap interval, sessions drawn together. Heads that drift apart widen it. "within": all of it
+    lies within POSE_LIMIT.
+    """
+    weights = bootstrap.draws(seed, second.shape[1])
+    out = {}
+    for i, name in enumerate(NAMES[ROTATION]):
+        before, after, variance = second[0, :, i], last[0, :, i], second[1, :, i]
+        resampled = bootstrap.means(weights, after - before) / _deviation(bootstrap.means(weights, variance))
+        low, high = bootstrap.interval(resampled)
+        out[name] = {
+            "second": float(before.mean()), "last": float(after.mean()),
+            "difference": float((after - before).mean() / _deviation(variance.mean())), "low": low, "high": high,
+            "within": low > -POSE_LIMIT and high < POSE_LIMIT,
+        }  # fmt: skip
+    return out
+
+
+def _deviation(variance: Floats) -> Floats:
+    """At least LEAST: a head that is held quite still has moved as soon as it is held elsewhere."""
+    return np.maximum(np.sqrt(variance), LEAST)
 
 
 def response_excess(speaker: Values, streams: FloatArray, seed: int) -> Floats:
@@ -162,20 +206,23 @@ def evaluate_sessions(
     def step() -> None:
         told(next(steps) / (2 * len(groups) + 1))
 
-    def run(group: tuple[int, int]) -> tuple[dict[str, Floats], dict[str, Floats], float]:
+    def run(group: tuple[int, int]) -> tuple[_Part, _Part, float]:
         return _group(listener, *group, minutes, seed, bank, step)
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         second, last, clamps = zip(*pool.map(run, groups), strict=True)
-    table, unknown = _table(second, last, seed)
+    table, unknown = _table([p.figures for p in second], [p.figures for p in last], seed)
+    before, after = (np.concatenate([p.pose for p in half], axis=1) for half in (second, last))
+    pose = pose_drift(before, after, seed)
     figures: dict[str, Any] = {
-        "ratios": table, "not_judged": unknown,
+        "ratios": table, "not_judged": unknown, "pose": pose,
         "clamped": float(np.average(clamps, weights=[rows for _, rows in groups])),
         "forgetting": forgetting(listener, seed) if isinstance(listener, ModelListens) else None,
         "sessions": sessions, "minutes": minutes, "seed": seed,
     }  # fmt: skip
     figures["within_bounds"] = {
         "every ratio's interval within .8 to 1.25": bool(table) and all(row["within"] for row in table.values()),
+        "head within .25 s.d. of where it was": all(row["within"] for row in pose.values()),
         "clamped frames at most .005": figures["clamped"] <= CLAMP_LIMIT,
         "extreme history forgotten to .05 in 10 s": figures["forgetting"] is None
         or figures["forgetting"]["left"] < FORGOTTEN,
@@ -192,8 +239,8 @@ def _group(
     seed: int,
     bank: VoiceBank | None,
     step: Callable[[], None],
-) -> tuple[dict[str, Floats], dict[str, Floats], float]:
-    """Figures of the second part and of the last, (rows,) each, of the sessions from `first` on; share clamped."""
+) -> tuple[_Part, _Part, float]:
+    """The second part and the last of the sessions from `first` on; share clamped."""
     session = make_session(seed + 7919 * (first + 1), rows, minutes, bank)
 
     def run(style: str) -> FloatArray:
@@ -204,12 +251,12 @@ def _group(
         return streams
 
     natural = run("natural")
-    second, last = (statistics(part(natural, index)) for index in (1, PARTS - 1))
+    second, last = (_Part(statistics(p), pose_moments(p)) for p in (part(natural, 1), part(natural, PARTS - 1)))
     clamped = clamped_share(natural)
     del natural  # an hour of it is large, and so is the next
     responsive = run("responsive")
     for found, index in ((second, 1), (last, PARTS - 1)):
-        found["response excess"] = response_excess(part(session.smile, index), part(responsive, index), seed)
+        found.figures["response excess"] = response_excess(part(session.smile, index), part(responsive, index), seed)
     return second, last, clamped
 
 

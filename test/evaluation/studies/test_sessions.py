@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import SMILE, UPPER
+from reactdiff_ros.coefficients import ROTATION, SMILE, UPPER
 from reactdiff_ros.evaluation.studies import sessions
 from reactdiff_ros.evaluation.studies.listeners import ModelListens, SimulatorListens
 from reactdiff_ros.evaluation.studies.sessions import (
@@ -18,6 +18,8 @@ from reactdiff_ros.evaluation.studies.sessions import (
     forgetting,
     make_session,
     part,
+    pose_drift,
+    pose_moments,
     response_excess,
     statistics,
 )
@@ -40,12 +42,12 @@ def test_a_session_is_a_row_of_visits_with_absences() -> None:
 
 
 class Smiles:
-    """A smile that comes and goes, and grows by `drift` within the session."""
+    """A smile that comes and goes, and grows by `drift` within the session; a head that nods and sinks by `bow`."""
 
     name = "smiles"
 
-    def __init__(self, drift: float) -> None:
-        self.drift = drift
+    def __init__(self, drift: float = 0.0, bow: float = 0.0) -> None:
+        self.drift, self.bow = drift, bow
 
     def run(
         self, speaker: SpeakerBatch, conditions: Conditions, seeds: object, truth: Stimulus | None = None
@@ -54,6 +56,7 @@ class Smiles:
         out = np.zeros((rows, frames, 58), dtype=np.float32)
         t = np.arange(frames) / 25
         out[..., list(SMILE)] = (0.4 * (1 + self.drift * t / t[-1]) * np.sin(np.pi * t / 4) ** 2)[None, :, None]
+        out[..., ROTATION.start] = 0.1 * np.sin(np.pi * t / 2) + self.bow * t / t[-1]
         return out
 
 
@@ -68,6 +71,43 @@ def test_drift_is_seen_and_a_steady_listener_is_not_accused() -> None:
     assert "rate of laughs" not in steady["ratios"]
     assert steady["clamped"] == 0
     assert told[-1] == 1.0
+
+
+def test_a_head_that_sinks_is_seen() -> None:
+    bows, steady = (evaluate_sessions(Smiles(bow=bow), sessions=2, minutes=2) for bow in (0.05, 0.0))
+    name = "head within .25 s.d. of where it was"
+    assert steady["within_bounds"][name]
+    assert all(abs(row["difference"]) < 1e-3 for row in steady["pose"].values())
+    assert not bows["within_bounds"][name]
+    pitch = bows["pose"]["headPitch"]
+    assert pitch["last"] - pitch["second"] == pytest.approx(0.05 * 4 / 6, rel=0.01)
+    assert pitch["difference"] == pytest.approx(0.05 * 4 / 6 / np.sqrt(0.005), rel=0.02)
+    assert not pitch["within"]
+    assert bows["pose"]["headYaw"]["within"]
+    assert bows["ratios"]["s.d. of head"]["within"], "no ratio would have told"
+
+
+def test_heads_that_drift_apart_are_seen_though_their_mean_stays() -> None:
+    rng = np.random.default_rng(0)
+    streams = np.zeros((20, 3000, 58), dtype=np.float32)
+    streams[..., ROTATION] = 0.1 * rng.standard_normal((20, 3000, 3))
+    early = pose_moments(streams)
+    aside = np.where(np.arange(20) % 2, 0.1, -0.1)[:, None]
+    streams[..., ROTATION.start + 1] += aside
+    drift = pose_drift(early, pose_moments(streams), 0)
+    assert abs(drift["headYaw"]["difference"]) < 0.01
+    assert drift["headYaw"]["high"] > 0.25
+    assert not drift["headYaw"]["within"]
+    assert drift["headPitch"]["within"]
+    assert drift["headRoll"]["within"]
+
+
+def test_a_still_head_that_is_held_elsewhere_has_moved() -> None:
+    streams = np.zeros((3, 100, 58), dtype=np.float32)
+    early = pose_moments(streams)
+    assert all(row["within"] for row in pose_drift(early, early, 0).values())
+    streams[..., ROTATION.start + 2] = 0.01
+    assert not pose_drift(early, pose_moments(streams), 0)["headRoll"]["within"]
 
 
 def test_figures_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
