@@ -59,8 +59,8 @@ def evidence(
     """Measure all that is measured of a set of weights, and hold it to its bounds.
 
     OUTPUT gets a file a part as soon as it is done, evidence.json with all of them, and pictures. Called again, it
-    goes on where it was; a part with the same weights and settings is not run again. 'reactdiff docs evidence' makes
-    the page and the model card of it. Speeds are true only while nothing else runs on the machine.
+    goes on where it was; a part with the same weights, settings and code of the model is not run again. 'reactdiff
+    docs evidence' makes the page and the model card of it. Speeds are true only while nothing else runs.
     """
     import datetime
     from time import perf_counter

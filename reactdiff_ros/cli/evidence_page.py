@@ -11,6 +11,7 @@ from typing import Any, Final
 from reactdiff_ros.cli import evidence_tables as tables
 from reactdiff_ros.cli.markdown import figure, generated, markdown_table
 from reactdiff_ros.evaluation.evidence.bounds import judge
+from reactdiff_ros.evaluation.evidence.tried import Tries
 
 Figures = Mapping[str, Any]
 
@@ -31,13 +32,16 @@ def measured(row: Figures) -> str:
     return f"{shown}; not measured: {', '.join(row['unknown'])}" if row["unknown"] else shown
 
 
-def evidence_page(evidence: Figures, pictures: Mapping[str, str] | None = None, *, code: str) -> str:
+def evidence_page(
+    evidence: Figures, pictures: Mapping[str, str] | None = None, *, code: str, tried: Tries | None = None
+) -> str:
     """The page.
 
     Args:
         evidence: of `evaluation.evidence.collection.read_evidence`.
         pictures: links of those that are there, by name without ending.
         code: the model's of today, of `evaluation.evidence.model_code`.
+        tried: for missed bounds, of `evaluation.evidence.tried`.
     """
     weights, rows = evidence["weights"], verdicts(evidence)
     held = sum(row["holds"] is True for row in rows)
@@ -61,7 +65,7 @@ def evidence_page(evidence: Figures, pictures: Mapping[str, str] | None = None, 
     for part, section in SECTIONS.items():
         if part in evidence["parts"] or part in evidence["failed"]:
             lines += ["", *_section(part, section, evidence, rows, pictures or {}, part in earlier)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_tried(rows, tried or {})]) + "\n"
 
 
 def verdicts(evidence: Figures) -> list[dict[str, Any]]:
@@ -84,6 +88,25 @@ def took(evidence: Figures, part: str) -> str:
     return f" It took {figure(seconds / 60)} min{asked}."
 
 
+def missed_and_tried(rows: list[dict[str, Any]], tried: Tries) -> list[dict[str, Any]]:
+    """The missed bounds for which something was tried."""
+    return [row for row in rows if row["holds"] is False and tried.get(row["name"])]
+
+
+def _tried(rows: list[dict[str, Any]], tried: Tries) -> list[str]:
+    """The section on what was tried; nothing where no missed bound has anything."""
+    told = missed_and_tried(rows, tried)
+    if not told:
+        return []
+    table = (
+        (f"{row['part']}: {row['name']}", measured(row), row["bound"], one.what, one.gave)
+        for row in told
+        for one in tried[row["name"]]
+    )
+    return ["", f"## {TRIED_TITLE}", "", *markdown_table(("bound", "measured", "asked", "tried", "gave"), table)]
+
+
+TRIED_TITLE: Final = "What was tried for the missed bounds"
 _ENOUGH: Final = {"items": 100, "trials": 100, "behaviour_items": 50, "stream_items": 50}
 """What the bounds are meant for."""
 

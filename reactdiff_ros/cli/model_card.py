@@ -11,10 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from reactdiff_ros.cli.evidence_page import earlier_parts, measured, verdict_word, verdicts
+from reactdiff_ros.cli.evidence_page import (
+    TRIED_TITLE,
+    earlier_parts,
+    measured,
+    missed_and_tried,
+    verdict_word,
+    verdicts,
+)
 from reactdiff_ros.cli.markdown import figure, generated, markdown_table
 from reactdiff_ros.cli.training import FINE_TUNING
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.evidence.tried import Tries
 from reactdiff_ros.evaluation.evidence.verdicts import Figures
 from reactdiff_ros.model.sampler import EAGER, ORDINARY, SHOWN_CONTROL
 from reactdiff_ros.model.weights import MANIFEST, find_weights
@@ -45,7 +53,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return {**manifest, "digest": weights.digest}
 
 
-def model_card(manifest: Figures, evidence: Figures, *, trained_on: str = "", code: str) -> str:
+def model_card(
+    manifest: Figures, evidence: Figures, *, trained_on: str = "", code: str, tried: Tries | None = None
+) -> str:
     """The card.
 
     Args:
@@ -53,6 +63,7 @@ def model_card(manifest: Figures, evidence: Figures, *, trained_on: str = "", co
         evidence: of `evaluation.evidence.collection.read_evidence`.
         trained_on: hardware, time and versions of the training, in words.
         code: the model's of today, of `evaluation.evidence.model_code`.
+        tried: for missed bounds, of `evaluation.evidence.tried`.
 
     Raises:
         ReactdiffError: the evidence is of other weights.
@@ -64,7 +75,7 @@ def model_card(manifest: Figures, evidence: Figures, *, trained_on: str = "", co
         )
     sections = (
         _head(manifest), _what(manifest), _data(manifest), _training(manifest, trained_on),
-        _scores(evidence, code), _people(evidence), _LIMITS,
+        _scores(evidence, code, tried or {}), _people(evidence), _LIMITS,
     )  # fmt: skip
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
 
@@ -211,7 +222,7 @@ _FILES: Final = {
 }
 
 
-def _scores(evidence: Figures, code: str) -> list[str]:
+def _scores(evidence: Figures, code: str, tried: Tries) -> list[str]:
     rows = verdicts(evidence)
     held = sum(row["holds"] is True for row in rows)
     shown = [row for row in rows if row["part"] in _SHORT or row["holds"] is not True]
@@ -220,6 +231,8 @@ def _scores(evidence: Figures, code: str) -> list[str]:
     ]
     table += _nods(evidence["parts"])
     earlier = earlier_parts(evidence, code)
+    link = f"../../../docs/evidence.md#{TRIED_TITLE.lower().replace(' ', '-')}"
+    count = len(missed_and_tried(rows, tried))
     return [
         "## Scores",
         "",
@@ -228,6 +241,7 @@ def _scores(evidence: Figures, code: str) -> list[str]:
         "",
         *markdown_table(("part", "figure", "measured", "bound", ""), table),
         *[f"\n{part} was not measured: {why}." for part, why in evidence["failed"].items()],
+        *([f"\n[{TRIED_TITLE}]({link}) is told for {count} of them."] if count else []),
         *([f"\nMeasured with earlier code of the model: {', '.join(earlier)}."] if earlier else []),
         "",
         "Figures of the simulator show a known distribution recovered from noisy perception. They are no evidence of "

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.cli.evaluate_evidence import sum_up
-from reactdiff_ros.cli.evidence_page import SECTIONS, verdicts
+from reactdiff_ros.cli.evidence_page import SECTIONS, TRIED_TITLE, verdicts
 from reactdiff_ros.cli.evidence_page import evidence_page as page_of
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.markdown import figure, interval
@@ -21,6 +21,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
 from reactdiff_ros.evaluation.evidence.collection import read_evidence
 from reactdiff_ros.evaluation.evidence.model_code import model_code
+from reactdiff_ros.evaluation.evidence.tried import TRIED, Try, read_tried
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.sampler import Sampling, guided, ordinary
 
@@ -97,11 +98,11 @@ CODE = "c0de"
 """Of the model, of today."""
 
 
-def evidence_page(told: dict[str, Any], pictures: dict[str, str] | None = None) -> str:
-    return page_of(told, pictures, code=CODE)
+def evidence_page(told: dict[str, Any], pictures: dict[str, str] | None = None, **more: Any) -> str:
+    return page_of(told, pictures, code=CODE, **more)
 
 
-def model_card(*told: dict[str, Any], **more: str) -> str:
+def model_card(*told: dict[str, Any], **more: Any) -> str:
     return card_of(*told, **more, code=CODE)
 
 
@@ -201,7 +202,9 @@ def test_a_sweep_whose_interval_reaches_0_does_not_rise() -> None:
 def test_the_evidence_of_the_shipped_weights_makes_a_page_and_a_card() -> None:
     root = Path(__file__).parents[2]
     found = read_evidence(root / "docs" / "evidence.json")
-    page = evidence_page(found)
+    tried = read_tried(root / "docs" / TRIED)
+    assert tried
+    page = evidence_page(found, tried=tried)
     assert all(bound.name in page for bound in BOUNDS)
     weights = root / "resource" / "models" / "live"
     card = model_card({**read_manifest(weights), "digest": found["weights"]["digest"]}, found)
@@ -225,6 +228,33 @@ def test_the_page_tells_how_long_a_part_took() -> None:
     assert "It took 18 min (asked: at most 15 min for 200 speakers on 2 cores)." in page
     assert "It took 1.5 min." in page
     assert page.count("It took") == 2
+
+
+def test_what_was_tried_is_told_of_missed_bounds_alone() -> None:
+    tried = {"FRD over the mime's": [Try("more steps", ".98"), Try("fewer", ".99")], "skill in FRC": [Try("luck", "1")]}
+    page, card = evidence_page(evidence(), tried=tried), model_card(manifest(), evidence(), tried=tried)
+    section = page.split(f"## {TRIED_TITLE}\n")[1]
+    assert "| simulator: FRD over the mime's | 1 | below 1 | more steps | .98 |" in section
+    assert ".99" in section
+    assert "luck" not in page
+    assert "(../../../docs/evidence.md#what-was-tried-for-the-missed-bounds) is told for 1 of them." in card
+    assert TRIED_TITLE not in evidence_page(evidence()) + model_card(manifest(), evidence())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[]", "cannot be read"),
+        ('{"a": 3', "cannot be read"),
+        ('{"skill in FRC": [{"what": "x"}]}', "cannot be read"),
+        ('{"skill in FRC": [{"what": "x", "gave": 3}]}', "cannot be read"),
+        ('{"skill in cooking": []}', "no bound: skill in cooking"),
+    ],
+)
+def test_a_bad_file_of_what_was_tried_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / TRIED).write_text(text)
+    with pytest.raises(ReactdiffError, match=sentence):
+        read_tried(tmp_path / TRIED)
 
 
 def test_pictures_are_linked_where_they_are() -> None:
@@ -300,9 +330,11 @@ def test_evidence_of_other_weights_makes_no_card() -> None:
 
 def test_docs_evidence_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "evidence.json").write_text(json.dumps(evidence()))
+    (tmp_path / TRIED).write_text(json.dumps({"FRD over the mime's": [{"what": "more steps", "gave": ".98"}]}))
     page = tmp_path / "docs" / "evidence.md"
     assert main(["docs", "evidence", str(tmp_path / "evidence.json"), "--output", str(page)]) == 0
-    assert page.read_text() == page_of(evidence(), code=model_code())
+    assert page.read_text() == page_of(evidence(), code=model_code(), tried=read_tried(tmp_path / TRIED))
+    assert "more steps" in page.read_text()
     assert main(["docs", "evidence", str(tmp_path / "nothing.json")]) == 1
     assert "cannot be read" in capsys.readouterr().err
 
