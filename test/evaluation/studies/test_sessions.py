@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from reactdiff_ros.coefficients import ROTATION, SMILE, UPPER
 from reactdiff_ros.evaluation.studies import sessions
 from reactdiff_ros.evaluation.studies.listeners import ModelListens, SimulatorListens
 from reactdiff_ros.evaluation.studies.sessions import (
+    FORGOTTEN,
     PARTS,
     VISIT,
     clamped_share,
@@ -23,7 +24,8 @@ from reactdiff_ros.evaluation.studies.sessions import (
     response_excess,
     statistics,
 )
-from reactdiff_ros.model.sampler import Conditions, Sampling
+from reactdiff_ros.model.sampler import Conditions
+from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulate
@@ -148,11 +150,31 @@ def test_clamps_are_upper_bounds_and_pose_limits() -> None:
     assert clamped_share(streams) == pytest.approx(0.2)
 
 
-def test_forgetting_of_networks(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    from random_model import write_random_weights
+@pytest.fixture(scope="module")
+def shipped() -> ModelListens:
+    return ModelListens(find_weights(""))
 
-    model = ModelListens(find_weights(write_random_weights(tmp_path)), Sampling(steps=2))
-    told = forgetting(model, 0, streams=4)
-    assert np.isfinite(told["left"])
-    assert told["left"] >= 0
+
+@pytest.mark.timeout(600)  # the networks of what ships: ten seconds of an idle processor
+def test_the_shipped_listener_forgets_an_extreme_history_and_one_that_does_not_is_seen(
+    shipped: ModelListens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[FloatArray] = []
+
+    def remembered(*args: Any, **given: Any) -> FloatArray:
+        runs.append(free_run(*args, **given))
+        return runs[-1]
+
+    monkeypatch.setattr(sessions, "free_run", remembered)
+    told = forgetting(shipped, 0, streams=4)
+    assert told["left"] < FORGOTTEN
+    assert told["left"] < told["after_1_s"] < 1
+
+    again = iter(runs)
+
+    def stuck(*args: Any, shown: FloatArray, **given: Any) -> FloatArray:
+        """As before, and a tenth of the last face of the history stays for good."""
+        return np.asarray(next(again) + 0.1 * shown[:, -1:])
+
+    monkeypatch.setattr(sessions, "free_run", stuck)
+    assert forgetting(shipped, 0, streams=4)["left"] > FORGOTTEN
