@@ -14,6 +14,7 @@ from reactdiff_ros.model.conditioning import conditioning, greeting
 from reactdiff_ros.model.evidence import EvidenceWatch
 from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
+from reactdiff_ros.model.mood import in_mood
 from reactdiff_ros.model.planner import Draft, Drawn, Planner, draw_draft, live_frames
 from reactdiff_ros.model.policies.base import Level, PolicyListener
 from reactdiff_ros.model.runtime import Networks
@@ -210,7 +211,9 @@ class DiffusionListener(PolicyListener):
         lead = self._lead(slot)
         met_s = self._engagement.met_s(self._clock.grid.time_ns(slot))
         told = conditioning(greeting(self._style, met_s, self._config.greeting_s), self._turn)
-        speaker, missing = self._grid.tokens(slot - 1 - lead - int(told.late[0]), self._networks.shape["speech"])
+        newest = slot - 1 - lead - int(told.late[0])
+        speaker, missing = self._grid.tokens(newest, self._networks.shape["speech"])
+        told = in_mood(told, self._grid.mood(newest), self._config.guidance)
         return self._planner.draft(
             slot, speaker[None], missing[None], told, lead=lead,
             frames=self._frames, everyone=self._everyone,

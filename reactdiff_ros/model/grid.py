@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from reactdiff_ros.clock import Grid
+from reactdiff_ros.model.mood import Mood
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.tokens import Featurizer, SpeakerBatch, blank, from_frame
 from reactdiff_ros.types import FloatArray, SpeakerFrame
@@ -31,6 +32,8 @@ class Slot:
 
     index: int
     token: FloatArray
+    mood: float
+    """See `model.mood`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Staged:
     """(1, FEATURE_COUNT)."""
     observed: FloatArray
     """(1, STREAM_COUNT)."""
+    mood: float
 
 
 class SpeakerGrid:
@@ -62,6 +66,8 @@ class SpeakerGrid:
         self._batch_slot = 0
         self._before = Featurizer(1)
         self._after = self._before
+        self._mood_before = Mood(1)
+        self._mood_after = self._mood_before
         self.cache = self.networks.new_cache()
         """Of the frames before the newest slot."""
         self._new: FloatArray | None = None
@@ -105,7 +111,8 @@ class SpeakerGrid:
 
     def settled(self, token: FloatArray, new: FloatArray) -> None:
         """The oldest staged slot was encoded: its token (1, D), and what the cache takes (1, layers, 2, heads, dh)."""
-        self.slots.append(Slot(self.staged.popleft().slot, token[0]))
+        oldest = self.staged.popleft()
+        self.slots.append(Slot(oldest.slot, token[0], oldest.mood))
         if self.staged:
             self.cache.push(new)
         else:
@@ -134,9 +141,13 @@ class SpeakerGrid:
                 out[i], missing[i] = item.token, 0.0
         return out, missing
 
+    def mood(self, end: int) -> FloatArray:
+        """The listener's mood (1,) at the slot `end`, 0 where that is not known."""
+        return np.array([next((slot.mood for slot in self.slots if slot.index == end), 0.0)], dtype=np.float32)
+
     def _commit(self) -> None:
         """The newest slot is over: go on from it."""
-        self._before = self._after
+        self._before, self._mood_before = self._after, self._mood_after
         if self._new is not None:
             self.cache.push(self._new)
             self._new = None
@@ -144,14 +155,14 @@ class SpeakerGrid:
     def _repeat(self, slot: int) -> None:
         """Take a slot to be as the one before it."""
         self.settle()
-        new, token = self._new, self.slots[-1].token
+        new, last = self._new, self.slots[-1]
         self._commit()
         self._new = new
-        self.slots.append(Slot(slot, token))
+        self.slots.append(Slot(slot, last.token, last.mood))
 
     def _stage(self, slot: int) -> None:
-        self._after = self._before.copy()
+        self._after, self._mood_after = self._before.copy(), self._mood_before.copy()
         features, observed = self._after.step(self._batch)
-        self.staged.append(Staged(slot, features, observed))
+        self.staged.append(Staged(slot, features, observed, float(self._mood_after.step(self._batch)[0])))
         if len(self.staged) > BACKLOG:
             self.settle()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.model.mood import Mood, in_mood
 from reactdiff_ros.model.planner import LOOKAHEAD, Planner
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Conditions, Sampling
@@ -28,7 +29,14 @@ FEW: Final = 4
 
 
 def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
-    """Tokens (S, T, D) of S speakers over T frames, as live."""
+    """What listeners are told of S speakers over T frames, as live: tokens and, last, their mood (S, T, D + 1)."""
+    count, frames = speaker.camera.shape
+    mood = Mood(count)
+    moods = np.stack([mood.step(speaker.at(t)) for t in range(frames)], axis=1)
+    return np.concatenate([_tokens(networks, speaker), moods[..., None]], axis=-1)
+
+
+def _tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
     count, frames = speaker.camera.shape
     if count <= FEW:
         featurizer = Featurizer(count)
@@ -76,7 +84,7 @@ def free_run(
 
     Args:
         networks: the exported graphs; several calls may use them at once.
-        tokens: (S, T, D) of `speaker_tokens`.
+        tokens: (S, T, D + 1) of `speaker_tokens`.
         conditions: of the N listeners.
         speaker_of: (N,) which speaker each listener listens to.
         seeds: (N,) of their noise; the same seed is the same noise.
@@ -107,8 +115,11 @@ def free_run(
             planner.begin(first, shown[rows])
         told = conditions.take(rows)
         for i, start in enumerate(starts):
-            evidence = heard(tokens, speaker_of[rows], start - 1 - how.lead - told.late, networks.shape["speech"])
-            made = planner.plan(start, *evidence, told, lead=how.lead, frames=wanted)
+            newest = start - 1 - how.lead - told.late
+            speaker, missing, mood = heard(tokens, speaker_of[rows], newest, networks.shape["speech"])
+            made = planner.plan(
+                start, speaker, missing, in_mood(told, mood, how.guidance), lead=how.lead, frames=wanted
+            )
             stop = min(start + how.hop, frames)
             out[rows, start:stop] = made.of(made.shown)[:, : stop - start]
             if raw is not None:
@@ -121,16 +132,17 @@ def free_run(
 
 def heard(
     tokens: FloatArray, speaker_of: NDArray[np.integer[Any]], newest: NDArray[np.integer[Any]], count: int
-) -> tuple[FloatArray, FloatArray]:
-    """What N listeners have heard: tokens (N, count, D) up to the frames `newest`, and which are missing (N, count).
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """What N listeners have heard: tokens (N, count, D) up to the frames `newest`, which are missing (N, count), and
+    the mood (N,) that it left.
 
     Args:
-        tokens: (S, T, D) of `speaker_tokens`.
+        tokens: (S, T, D + 1) of `speaker_tokens`.
         speaker_of: (N,) which speaker each listener listens to.
         newest: (N,) frames; what is before frame 0 is missing.
         count: frames, ending with the newest.
     """
     ages = newest[:, None] + np.arange(1 - count, 1)
     known = (ages >= 0).astype(np.float32)
-    speaker = tokens[speaker_of[:, None], np.maximum(ages, 0)] * known[..., None]
-    return speaker, 1 - known
+    told = tokens[speaker_of[:, None], np.maximum(ages, 0)] * known[..., None]
+    return told[..., :-1], 1 - known, told[:, -1, -1]

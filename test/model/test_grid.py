@@ -29,11 +29,32 @@ def filled(networks, frames):
     return grid
 
 
-def batch_tokens(networks, batches):
-    """Tokens of a sequence of one-frame batches, through the batched path."""
+def batch_told(networks, batches):
+    """Tokens and moods of a sequence of one-frame batches, through the batched path."""
     names = type(batches[0]).__slots__
     joined = type(batches[0])(**{n: np.stack([getattr(b, n) for b in batches], axis=1) for n in names})
-    return speaker_tokens(networks, joined)[0]
+    told = speaker_tokens(networks, joined)[0]
+    return told[:, :-1], told[:, -1]
+
+
+def batch_tokens(networks, batches):
+    return batch_told(networks, batches)[0]
+
+
+def test_moods_are_those_of_the_batched_path(networks):
+    frames = list(session(2, smile=0.9))
+    twice = [f for item in frames for f in (replace(item, coefficients=np.zeros(58, np.float32)),
+                                            replace(item, stamp_ns=item.stamp_ns + SLOT // 2))]  # fmt: skip
+    batches = [from_frame(f) for f in frames]
+    expected = batch_told(networks, [*batches, *[batches[-1]] * HOLD_SLOTS, *[blank(1)] * 12])[1]
+    assert np.ptp(expected) > 0.1
+    for given in (frames, twice):
+        grid = filled(networks, given)
+        grid.advance(FIRST + 49 + HOLD_SLOTS + 12)
+        grid.settle()
+        moods = [grid.mood(FIRST + i)[0] for i in range(50 + HOLD_SLOTS + 12)]
+        np.testing.assert_allclose(moods[-60:], expected[-60:], atol=1e-6)
+        assert grid.mood(FIRST + 500)[0] == 0, "not known yet"
 
 
 def test_tokens_are_those_of_the_batched_path(networks):

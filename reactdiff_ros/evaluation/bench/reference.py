@@ -146,7 +146,7 @@ def our_clip(networks: Networks, timer: Callable[[], float], seconds: float, thr
 
     def window(steps: int, samples: int) -> dict[str, float]:
         begin = timer()
-        tokens = _tokens(networks, features)[None]
+        tokens = np.pad(_tokens(networks, features)[None], ((0, 0), (0, 0), (0, 1)))  # in no particular mood
         encoded = timer()
         speaker = np.zeros(samples, dtype=np.int64)
         how = replace(Sampling(), steps=steps)

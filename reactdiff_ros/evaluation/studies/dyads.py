@@ -25,6 +25,7 @@ from reactdiff_ros.evaluation.studies.listeners import (
     ModelListens,
     PolicyListens,
     SimulatorListens,
+    natural_conditions,
     repeated,
     untold,
 )
@@ -238,5 +239,11 @@ def _folds_of(models: Sequence[ModelListens]) -> list[ModelListens]:
 
 
 def _run(calls: Calls, model: ModelListens, rows: NDArray[np.intp], seed: int, known: Sequence[Recording]) -> Matrix:
-    conditions = person_conditions(calls, rows, seed, known)
+    """As a recorded person whom training has met, or, where it met none, under the default style as live: networks
+    that never saw the source "real" do not know what it means.
+    """
+    if provenance(model.weights).real:
+        conditions = person_conditions(calls, rows, seed, known)
+    else:
+        conditions = natural_conditions(len(rows))
     return au12(model.run(calls.speaker.take(rows), conditions, 1000 * (seed + 1) + rows))

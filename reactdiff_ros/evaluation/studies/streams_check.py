@@ -180,7 +180,7 @@ def _spread(
     noise = np.random.default_rng(43).standard_normal(
         (len(tokens), CANDIDATES, s["horizon"], s["latent"]), dtype=np.float32
     )
-    latents = draw(networks, speaker, missing, past, in_mood(conditions, mood), noise, how, how.lead)
+    latents = draw(networks, speaker, missing, past, in_mood(conditions, mood, how.guidance), noise, how, how.lead)
     drawn = faces(networks, past, latents)[:, :, how.hop :]
     return np.asarray(np.sqrt(drawn.astype(np.float64).var(1, ddof=1).mean((0, 1))))
 

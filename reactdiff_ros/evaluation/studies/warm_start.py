@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.model.mood import in_mood
 from reactdiff_ros.model.noise import NoiseTape
 from reactdiff_ros.model.planner import AROUND, LOOKAHEAD, OwnPast, finished
 from reactdiff_ros.model.runtime import Networks
@@ -29,7 +30,7 @@ class WarmStart:
         self._warm = [a * LEVEL / (np.pi / 2) for a in angles(how.steps)]
 
     def run(self, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]) -> FloatArray:
-        """Streams (N, T, 58) of N listeners to the speakers' tokens (N, T, D)."""
+        """Streams (N, T, 58) of N listeners to their speakers' (N, T, D + 1) of `speaker_tokens`."""
         parts = []
         for first in range(0, len(seeds), _CHUNK):
             rows = np.arange(first, min(first + _CHUNK, len(seeds)))
@@ -70,7 +71,8 @@ class WarmStart:
         """Latents (N, length, L) of the frames from `start` on, from the last plan (N, n, L) where it reaches."""
         networks, how, s = self._networks, self._how, self._networks.shape
         newest = start - 1 - how.lead - conditions.late
-        speaker, missing = heard(tokens, np.arange(len(tokens)), newest, s["speech"])
+        speaker, missing, mood = heard(tokens, np.arange(len(tokens)), newest, s["speech"])
+        conditions = in_mood(conditions, mood, how.guidance)
         drawn: list[FloatArray] = []
         for first in range(0, noise.shape[1], how.block):
             block = slice(first, first + how.block)

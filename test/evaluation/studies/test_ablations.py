@@ -69,7 +69,7 @@ def test_tables_of_networks(model: ModelListens, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_warm_start_goes_on_from_the_last_plan(model: ModelListens) -> None:
-    tokens = np.zeros((2, 60, model.networks.shape["width"]), dtype=np.float32)
+    tokens = np.zeros((2, 60, model.networks.shape["width"] + 1), dtype=np.float32)
     seeds = np.array([1, 2])
     warm = WarmStart(model.networks, model.how).run(tokens, ordinary(2), seeds)
     cold = model.of_tokens(tokens, ordinary(2), seeds)
@@ -81,7 +81,7 @@ def test_a_warm_start_goes_on_from_the_last_plan(model: ModelListens) -> None:
 
 def test_a_warm_start_sees_the_speaker_as_late_as_other_streams(model: ModelListens) -> None:
     generator = np.random.default_rng(5)
-    before = generator.standard_normal((2, 60, model.networks.shape["width"])).astype(np.float32)
+    before = generator.standard_normal((2, 60, model.networks.shape["width"] + 1)).astype(np.float32)
     after = before.copy()
     after[:, 20:] *= -1  # the speaker does something else from frame 20 on
     controls, seeds = np.zeros((2, CONTROL_COUNT), dtype=np.float32), np.array([1, 2])

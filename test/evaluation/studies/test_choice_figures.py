@@ -11,7 +11,7 @@ from reactdiff_ros.model.weights import find_weights
 
 def figures(random_weights, count=24, frames=240):
     networks = Networks(find_weights(random_weights))
-    tokens = np.random.default_rng(0).standard_normal((3, frames, networks.shape["width"])).astype(np.float32)
+    tokens = np.random.default_rng(0).standard_normal((3, frames, networks.shape["width"] + 1)).astype(np.float32)
     how = Sampling(steps=2, guidance=1.0, hop=16, block=16, smooth=False)
     return choice_figures(
         networks, tokens, ordinary(count), speaker_of=np.arange(count) % 3, seeds=np.arange(count), how=how

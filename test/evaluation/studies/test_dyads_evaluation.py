@@ -99,6 +99,10 @@ def test_one_model_says_whether_it_saw_the_calls(calls: Calls, tmp_path: Path) -
         found = evaluate_dyads(calls, [model], systems=("model",), permutations=100).figures["model"]
         assert found["saw_these_pairs"] is real
         assert note in found["note"]
+        told = model.conditions[0]
+        assert told.real.tolist() == [float(real)] * len(told), "networks were never told of a source they did not meet"
+        assert bool(told.style_given.any()) is real
+        assert bool(told.controls_given.any()) is not real
 
 
 def test_styles_are_those_of_people_of_other_pairs(calls: Calls) -> None:
