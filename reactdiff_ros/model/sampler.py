@@ -31,7 +31,7 @@ SHOWN_CONTROL: Final = "delay"
 """The networks have an input for it and are told 0: it acts on what they are shown, see `Conditions.late`."""
 COOLER: Final = 0.35
 """How far below its range the networks are told of a responsiveness of 0. They follow that control by half: told 0
-they answer .455 of a speaker's natural smiles, where the simulated listeners answer .20; told -.35 .265 (200 trials)."""
+they answer .455 of a speaker's smiles, where simulated listeners answer .20; told -.35, .265 (200 trials)."""
 _RESPONSIVENESS, _SHOWN = CONTROL_NAMES.index("responsiveness"), CONTROL_NAMES.index(SHOWN_CONTROL)
 _NOD_RATE = STYLE_NAMES.index("nod_rate")
 
