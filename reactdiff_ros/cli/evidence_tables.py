@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from reactdiff_ros.cli.markdown import figure, interval, markdown_table
 from reactdiff_ros.evaluation.studies.controls import sweep_rises
 
 Figures = Mapping[str, Any]
+POSE_SKILLS: Final = ("pose_concordance", "nod_match", "nod_beyond_chance", "pose_beyond_chance")
+"""Skills that stand beside the one in pose, which adds up turns and nods with what chance does."""
 
 
 def _titled(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
@@ -17,20 +19,28 @@ def _titled(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) 
 
 def simulator(f: Figures) -> list[str]:
     """Systems with intervals, skills, and how far the model is from the policy."""
-    figures = ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "pose", "nods_per_minute")
+    figures = ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "pose")
+    head = ("pose_concordance", "nod_match", "nod_chance", "nod_beyond_chance", "nods_per_minute")
     systems = [name for name, row in f.items() if isinstance(row, dict) and "FRC" in row and name != "skill"]
     lines = _titled(
         "Every system, with 95 % intervals over speakers",
         ("system", *(n.replace("_", " ") for n in figures)),
         ((s.replace("_", " "), *(interval(f[s], name) for name in figures)) for s in systems),
     )
+    lines += _titled(
+        "The head of every system: pose is the concordance of turns and the match of nods; chance is what its own nods "
+        "match at other times",
+        ("system", *(n.replace("_", " ") for n in head)),
+        ((s.replace("_", " "), *(_or_unknown(f[s], name) for name in head)) for s in systems),
+    )
     skills, bands = f.get("skill", {}), f.get("bands", {})
-    names = ("FRC", "FRD", "FRDiv_ratio", "FRVar_ratio", "pose")
+    names = ("FRC", "FRD", "FRDiv_ratio", "FRVar_ratio", "pose", *POSE_SKILLS)
     rows = []
     for system, kept in bands.items():
         own = skills if system == "model" else skills.get(system, {})
-        rows.append((system.replace("_", " "), *(interval(own, n) for n in names), "yes" if kept["all"] else "no"))
+        rows.append((system.replace("_", " "), *(_or_unknown(own, n) for n in names), "yes" if kept["all"] else "no"))
     lines += _titled("Skills and ratios", ("system", *(n.replace("_", " ") for n in names), "keeps all bands"), rows)
+    lines += _nods_by_chance(f)
     model, policy = skills.get("FRC"), skills.get("policy", {}).get("FRC")
     if model is not None and policy is not None:
         lines += [
@@ -43,6 +53,28 @@ def simulator(f: Figures) -> list[str]:
             "FRC alone rewards who does not what people do.",
         ]
     return lines
+
+
+def _or_unknown(row: Figures, name: str) -> str:
+    return interval(row, name) if row.get(name) is not None else "not measured"
+
+
+def _nods_by_chance(f: Figures) -> list[str]:
+    """How much of the model's match of nods chance explains."""
+    match, chance, rate = (_value(f, "model", name) for name in ("nod_match", "nod_chance", "nods_per_minute"))
+    if match is None:
+        return []
+    if chance is None:
+        return ["", "What nods match by chance was not measured; the skills in nods and in pose have it in them."]
+    share = f" ({chance / match:.0%})" if match else ""
+    return [
+        "",
+        f"Nods: the model's {figure(rate)} a minute match {figure(match)}, and moved to other times {figure(chance)}"
+        f"{share} by chance; the oracle's {figure(_value(f, 'oracle', 'nods_per_minute'))} match "
+        f"{figure(_value(f, 'oracle', 'nod_match'))}, by chance {figure(_value(f, 'oracle', 'nod_chance'))}. Beyond "
+        f"chance the skill in nods is {figure(_value(f, 'skill', 'nod_beyond_chance'))} and that in pose "
+        f"{figure(_value(f, 'skill', 'pose_beyond_chance'))}. The bound is on pose with chance in it, as it was set.",
+    ]
 
 
 def _value(figures: Figures, *path: str) -> Any:

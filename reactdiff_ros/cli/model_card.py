@@ -19,7 +19,8 @@ from reactdiff_ros.cli.evidence_page import (
     verdict_word,
     verdicts,
 )
-from reactdiff_ros.cli.markdown import figure, generated, markdown_table
+from reactdiff_ros.cli.evidence_tables import POSE_SKILLS
+from reactdiff_ros.cli.markdown import figure, generated, interval, markdown_table
 from reactdiff_ros.cli.training import FINE_TUNING
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.tried import Tries
@@ -229,7 +230,7 @@ def _scores(evidence: Figures, code: str, tried: Tries) -> list[str]:
     table: list[tuple[str, ...]] = [
         (row["part"], row["name"], measured(row), row["bound"], verdict_word(row)) for row in shown
     ]
-    table += _nods(evidence["parts"])
+    table += _pose(evidence["parts"]) + _nods(evidence["parts"])
     earlier = earlier_parts(evidence, code)
     link = f"../../../docs/evidence.md#{TRIED_TITLE.lower().replace(' ', '-')}"
     count = len(missed_and_tried(rows, tried))
@@ -247,6 +248,15 @@ def _scores(evidence: Figures, code: str, tried: Tries) -> list[str]:
         "Figures of the simulator show a known distribution recovered from noisy perception. They are no evidence of "
         "human likeness and are never to be set beside published figures of REACT.",
     ]
+
+
+def _pose(parts: Figures) -> list[tuple[str, ...]]:
+    """Rows of what the skill in pose is made of; no bound is put on these."""
+    skills = parts.get("simulator", {}).get("skill")
+    if not skills:
+        return []
+    shown = {n: "not measured" if skills.get(n) is None else interval(skills, n) for n in POSE_SKILLS}
+    return [("simulator", f"skill in {name.replace('_', ' ')}", told, "none", "") for name, told in shown.items()]
 
 
 def _nods(parts: Figures) -> list[tuple[str, ...]]:

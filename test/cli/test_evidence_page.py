@@ -209,6 +209,7 @@ def test_the_evidence_of_the_shipped_weights_makes_a_page_and_a_card() -> None:
     weights = root / "resource" / "models" / "live"
     card = model_card({**read_manifest(weights), "digest": found["weights"]["digest"]}, found)
     assert "## Scores" in card
+    assert "None" not in page + card
 
 
 def test_a_part_of_earlier_code_says_so() -> None:
@@ -228,6 +229,20 @@ def test_the_page_tells_how_long_a_part_took() -> None:
     assert "It took 18 min (asked: at most 15 min for 200 speakers on 2 cores)." in page
     assert "It took 1.5 min." in page
     assert page.count("It took") == 2
+
+
+def test_page_and_card_tell_how_much_of_the_pose_is_chance() -> None:
+    parts = figures()
+    system = {**parts["simulator"]["model"], "nod_match": 0.96, "nod_chance": 0.84, "nods_per_minute": 7.7}
+    parts["simulator"] |= {"model": system, "oracle": {**system, "nods_per_minute": 2.9}}
+    parts["simulator"]["skill"] |= {"pose_concordance": 0.19, "nod_match": 1.06, "nod_beyond_chance": 0.3}
+    told = evidence(parts=parts)
+    page, card = evidence_page(told), model_card(manifest(), told)
+    assert "the model's 7.7 a minute match 0.96, and moved to other times 0.84 (88%) by chance" in page
+    assert "the skill in nods is 0.3" in page
+    assert "| simulator | skill in pose concordance | 0.19 | none |  |" in card
+    assert "| simulator | skill in nod beyond chance | 0.3 | none |  |" in card
+    assert "| simulator | skill in pose beyond chance | not measured | none |  |" in card
 
 
 def test_what_was_tried_is_told_of_missed_bounds_alone() -> None:

@@ -101,7 +101,10 @@ BOUNDS: Final[tuple[Bound, ...]] = (
     Bound("simulator", "skill in FRD", _at("skill", "FRD"), _TOGETHER, *BANDS["FRD"]),
     Bound("simulator", "FRDiv over the oracle's", _at("skill", "FRDiv_ratio"), _TOGETHER, *BANDS["FRDiv_ratio"]),
     Bound("simulator", "FRVar over the oracle's", _at("skill", "FRVar_ratio"), _TOGETHER, *BANDS["FRVar_ratio"]),
-    Bound("simulator", "skill in pose", _at("skill", "pose"), "the 25 attributes hold no head", *BANDS["pose"]),
+    Bound(
+        "simulator", "skill in pose", _at("skill", "pose"),
+        "the 25 attributes hold no head; what of it is chance stands below", *BANDS["pose"],
+    ),
     Bound(
         "simulator", "FRD over the mime's", _over(("model", "FRD"), ("mime", "FRD")), "a mirror is no listener",
         high=1.0, strict=True,

@@ -1,7 +1,8 @@
 """Head pose, which REACT's attributes leave out: does a listener turn and nod where appropriate listeners do?
 
 Two figures a speaker, both sums over the K predictions as FRC is: the concordance of pitch, yaw and roll with the best
-appropriate target, and the match of nods. They add up to `pose`.
+appropriate target, and the match of nods. They add up to `pose`. Who nods often meets many nods by chance, so what the
+same nods match at other times is told beside it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ Times = NDArray[np.floating[Any]]
 
 TOLERANCE_S: Final = 1.0
 """Two nods within this of each other answer the same moment."""
+SHIFTS: Final = 5
+"""At so many other times the match by chance is measured."""
 
 
 def pose_concordance(predictions: Array, targets: Array) -> float:
@@ -62,3 +65,15 @@ def nod_match(predictions: list[Times], targets: list[Times]) -> float:
         ]
         total += float(np.mean(shares))
     return total
+
+
+def nod_chance(predictions: list[Times], targets: list[Times], length_s: float) -> float:
+    """What `nod_match` gives by chance to nods as many and as far apart: the predictions' own, moved in time. 0..K.
+
+    Mean over up to SHIFTS moves around the clip of `length_s`, evenly spaced and beyond the tolerance; a clip of less
+    than twice that is moved by its half.
+    """
+    count = max(1, min(SHIFTS, int(length_s / TOLERANCE_S) - 2))
+    steps = length_s * np.arange(1, count + 1) / (count + 1)
+    moved = ([np.sort((mine + step) % length_s) for mine in predictions] for step in steps)
+    return float(np.mean([nod_match(times, targets) for times in moved]))

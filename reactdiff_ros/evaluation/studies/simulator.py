@@ -19,7 +19,7 @@ from reactdiff_ros.attributes import ATTRIBUTE_NAMES
 from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.metrics.pose import nod_match, nod_times, pose_concordance
+from reactdiff_ros.evaluation.metrics.pose import nod_chance, nod_match, nod_times, pose_concordance
 from reactdiff_ros.evaluation.metrics.react import (
     correlation,
     distance,
@@ -42,8 +42,13 @@ Scored = Callable[[str, "Material", "Scores"], None]
 """Is given a system's figures for every speaker."""
 
 FLOOR, CEILING, SUBJECT = "shuffled", "oracle", "model"
-SPEAKER_FIGURES: Final = ("FRC", "FRD", "FRDiv", "FRVar", "pose", "pose_concordance", "nod_match", "nods_per_minute")
-SKILLS: Final = ("FRC", "FRD", "pose", "pose_concordance", "nod_match")
+SPEAKER_FIGURES: Final = (
+    "FRC", "FRD", "FRDiv", "FRVar", "pose", "pose_concordance", "nod_match", "nod_chance", "nod_beyond_chance",
+    "pose_beyond_chance", "nods_per_minute",
+)  # fmt: skip
+SKILLS: Final = (
+    "FRC", "FRD", "pose", "pose_concordance", "nod_match", "nod_beyond_chance", "pose_beyond_chance",
+)  # fmt: skip
 RATIOS: Final = ("FRDiv", "FRVar")
 BANDS: Final[dict[str, tuple[float, float]]] = {
     "FRC": (0.6, np.inf), "FRC_low": (0.4, np.inf), "FRD": (0.75, 1.1), "FRDiv_ratio": (0.8, 1.25),
@@ -76,11 +81,12 @@ def score(
         own, theirs = streams.attributes[n], targets.attributes[n]
         nods = nod_times(streams.pose[n][..., _PITCH])
         turns, match = pose_concordance(streams.pose[n], targets.pose[n]), nod_match(nods, wanted[n])
-        minutes = streams.pose.shape[2] / REACTION_RATE_HZ / 60.0
-        rate = float(np.mean([len(x) for x in nods])) / minutes
+        seconds = streams.pose.shape[2] / REACTION_RATE_HZ
+        chance = nod_chance(nods, wanted[n], seconds)
+        rate = float(np.mean([len(x) for x in nods])) / (seconds / 60.0)
         return [
             correlation(own, theirs), distance(own, theirs), diversity(own), variance(own), turns + match, turns, match,
-            rate,
+            chance, match - chance, turns + match - chance, rate,
         ]  # fmt: skip
 
     rows = []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactdiff_ros.evaluation.metrics.pose import matched, nod_match, nod_times, pose_concordance
+from reactdiff_ros.evaluation.metrics.pose import matched, nod_chance, nod_match, nod_times, pose_concordance
 
 times = st.lists(st.floats(0, 30), max_size=5).map(lambda x: np.array(sorted(x)))
 
@@ -49,6 +49,42 @@ def test_one_nod_answers_one_nod() -> None:
     assert matched(np.array([1.0, 1.5]), np.array([1.2])) == 1
     assert matched(np.array([1.0]), np.array([2.01])) == 0
     assert matched(np.array([1.0]), np.array([2.0])) == 1
+
+
+def at_random(rng: np.random.Generator, per_minute: float, count: int = 10) -> list[np.ndarray]:
+    return [np.sort(rng.uniform(0, 30, rng.poisson(per_minute / 2))) for _ in range(count)]
+
+
+def test_nods_at_random_match_more_the_more_there_are_and_never_beyond_chance() -> None:
+    rng = np.random.default_rng(0)
+    match, beyond = {2.9: [], 7.7: []}, {2.9: [], 7.7: []}
+    for _ in range(60):
+        theirs = at_random(rng, 2.9)
+        for rate in match:
+            mine = at_random(rng, rate)
+            match[rate].append(nod_match(mine, theirs))
+            beyond[rate].append(match[rate][-1] - nod_chance(mine, theirs, 30.0))
+    assert np.mean(match[7.7]) > 1.3 * np.mean(match[2.9])
+    for rate, rows in beyond.items():
+        assert abs(np.mean(rows)) < 3 * np.std(rows) / len(rows) ** 0.5, rate
+        assert abs(np.mean(rows)) < 0.05
+
+
+def test_nods_at_the_right_time_match_beyond_chance_however_many_there_are() -> None:
+    rng = np.random.default_rng(0)
+    moments = np.array([4.0, 11.0, 17.0, 26.0])
+    theirs = [moments + rng.uniform(-0.3, 0.3, 4) for _ in range(10)]
+    late = [moments + 0.3] * 10
+    many = [np.sort(np.r_[times, rng.uniform(0, 30, 3)]) for times in late]
+    for mine in (late, many):
+        assert nod_match(mine, theirs) - nod_chance(mine, theirs, 30.0) > 3.0
+
+
+@pytest.mark.parametrize("seconds", [1.5, 3.0, 4.0, 30.0])
+def test_chance_is_of_moves_beyond_the_tolerance(seconds: float) -> None:
+    own = [np.array([0.5 * seconds])]
+    assert nod_chance(own, own, seconds) == (1.0 if seconds < 2.0 else 0.0)
+    assert nod_chance([np.array([])], own, seconds) == 0.0
 
 
 @given(times, times)

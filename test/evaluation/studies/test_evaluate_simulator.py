@@ -15,6 +15,7 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, INDEX
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics import bootstrap
+from reactdiff_ros.evaluation.metrics.pose import nod_chance, nod_times
 from reactdiff_ros.evaluation.metrics.react import correlation
 from reactdiff_ros.evaluation.studies import systems
 from reactdiff_ros.evaluation.studies.material import Material, Streams, copies, make_material, streams_of
@@ -160,6 +161,18 @@ def test_the_model_runs_each_stream_from_its_own_past(random_weights: Path) -> N
     assert made.attributes.shape == (2, STREAMS, 60, 25)
     assert np.array_equal(made.pose, SYSTEMS["model"](few, means, ignore).pose)
     assert len({row.tobytes() for row in made.pose.reshape(20, -1)}) == 20
+
+
+def test_nods_are_told_with_what_they_match_by_chance(material: Material, streams: dict[str, Streams]) -> None:
+    found = score(streams["oracle"], material.targets).values
+    turned = [streams["oracle"].pose[n] for n in range(5)]
+    nods = [nod_times(pose[..., 0]) for pose in turned]
+    wanted = [nod_times(pose[..., 0]) for pose in material.targets.pose]
+    assert found["nod_chance"].tolist() == [nod_chance(a, b, 6.0) for a, b in zip(nods, wanted, strict=True)]
+    assert found["nod_beyond_chance"] == pytest.approx(found["nod_match"] - found["nod_chance"])
+    assert found["pose"] == pytest.approx(found["pose_concordance"] + found["nod_match"])
+    assert found["pose_beyond_chance"] == pytest.approx(found["pose_concordance"] + found["nod_beyond_chance"])
+    assert found["nod_chance"].max() > 0.0
 
 
 def test_skills_are_shares_of_the_way_from_shuffled_to_oracle() -> None:
