@@ -9,6 +9,10 @@ from reactdiff_ros.cli.markdown import figure, interval, markdown_table
 from reactdiff_ros.evaluation.studies.controls import sweep_rises
 
 Figures = Mapping[str, Any]
+SIMULATED: Final = {
+    "simulator": "a simulated listener who knows the speaker", "policy": "the same behind perception",
+}  # fmt: skip
+"""Who goes through the trials of cues beside the listener."""
 POSE_SKILLS: Final = ("pose_concordance", "nod_match", "nod_beyond_chance", "pose_beyond_chance")
 """Skills that stand beside the one in pose, which adds up turns and nods with what chance does."""
 
@@ -108,10 +112,17 @@ def response(f: Figures) -> list[str]:
 
     rows = [row(f"natural, smile of {size}", r) for size, r in f["natural"]["by_size"].items()]
     rows += [row(name.replace("_", " and "), f[name]) for name in ("responsive_positive", "negative")]
-    rows += [row(f"nods to a backchannel cue, {s.replace('_', ' and ')}", r) for s, r in f["nods"].items()]
+    simulated = f.get("nods_of_simulated", {})
+    for setting, own in f["nods"].items():
+        title = f"nods to a backchannel cue, {setting.replace('_', ' and ')}"
+        rows.append(row(title, own))
+        rows += [
+            row(f"{title}: {words}", simulated[name][setting]) for name, words in SIMULATED.items() if name in simulated
+        ]
     by_kind = f["placebo"]["by_kind"].items()
     return [
         *_titled("Answers, as shares of trials", ("setting", "rate", "excess (95 %)", "trials"), rows),
+        *([] if simulated else ["", "How often simulated listeners nod to the same cues was not measured."]),
         *_titled("Placebos", ("event", "new smiles"), ((k.replace("_", " "), figure(v)) for k, v in by_kind)),
     ]
 

@@ -19,7 +19,7 @@ from reactdiff_ros.cli.evidence_page import (
     verdict_word,
     verdicts,
 )
-from reactdiff_ros.cli.evidence_tables import POSE_SKILLS
+from reactdiff_ros.cli.evidence_tables import POSE_SKILLS, SIMULATED
 from reactdiff_ros.cli.markdown import figure, generated, interval, markdown_table
 from reactdiff_ros.cli.training import FINE_TUNING
 from reactdiff_ros.errors import ReactdiffError
@@ -230,7 +230,8 @@ def _scores(evidence: Figures, code: str, tried: Tries) -> list[str]:
     table: list[tuple[str, ...]] = [
         (row["part"], row["name"], measured(row), row["bound"], verdict_word(row)) for row in shown
     ]
-    table += _pose(evidence["parts"]) + _nods(evidence["parts"])
+    for rows_of in (_pose, _cues, _nods):
+        table += rows_of(evidence["parts"])
     earlier = earlier_parts(evidence, code)
     link = f"../../../docs/evidence.md#{TRIED_TITLE.lower().replace(' ', '-')}"
     count = len(missed_and_tried(rows, tried))
@@ -257,6 +258,18 @@ def _pose(parts: Figures) -> list[tuple[str, ...]]:
         return []
     shown = {n: "not measured" if skills.get(n) is None else interval(skills, n) for n in POSE_SKILLS}
     return [("simulator", f"skill in {name.replace('_', ' ')}", told, "none", "") for name, told in shown.items()]
+
+
+def _cues(parts: Figures) -> list[tuple[str, ...]]:
+    """Rows of nods to a cue beside those of simulated listeners."""
+    response = parts.get("response", {})
+    rows: list[tuple[str, ...]] = []
+    for setting, own in response.get("nods", {}).items():
+        beside = (response.get("nods_of_simulated", {}).get(name, {}).get(setting) for name in SIMULATED)
+        told = [interval(row, "excess") if row else "not measured" for row in (own, *beside)]
+        name = f"excess of nods to a cue, {setting.replace('_', ' and ')}; {'; '.join(SIMULATED.values())}"
+        rows.append(("response", name, "; ".join(told), "none", ""))
+    return rows
 
 
 def _nods(parts: Figures) -> list[tuple[str, ...]]:

@@ -245,6 +245,21 @@ def test_page_and_card_tell_how_much_of_the_pose_is_chance() -> None:
     assert "| simulator | skill in pose beyond chance | not measured | none |  |" in card
 
 
+def test_nods_to_a_cue_stand_beside_simulated_listeners() -> None:
+    parts = figures()
+    told = evidence(parts=parts)
+    assert "How often simulated listeners nod to the same cues was not measured." in evidence_page(told)
+    assert "| 0.2 (0.1 to 0.3); not measured; not measured | none |  |" in model_card(manifest(), told)
+    row = {"rate": 0.2, "excess": 0.15, "excess_low": 0.05, "excess_high": 0.25, "trials": 60}
+    parts["response"]["nods_of_simulated"] = {name: {"natural": row} for name in ("simulator", "policy")}
+    parts["response"]["nods"]["natural"] = {**row, "excess": 0.0, "excess_low": 0.0, "excess_high": 0.0}
+    page, card = evidence_page(told), model_card(manifest(), told)
+    assert "| nods to a backchannel cue, natural: a simulated listener who knows the speaker | 0.2 | 0.15 (" in page
+    assert "| 0 (0 to 0); 0.15 (0.05 to 0.25); 0.15 (0.05 to 0.25) | none |  |" in card
+    missed = [row["name"] for row in verdicts(told) if row["part"] == "response" and not row["holds"]]
+    assert missed == ["nods answer cues: excess, lower end of its 95 % interval"]
+
+
 def test_what_was_tried_is_told_of_missed_bounds_alone() -> None:
     tried = {"FRD over the mime's": [Try("more steps", ".98"), Try("fewer", ".99")], "skill in FRC": [Try("luck", "1")]}
     page, card = evidence_page(evidence(), tried=tried), model_card(manifest(), evidence(), tried=tried)

@@ -146,6 +146,10 @@ BOUNDS: Final[tuple[Bound, ...]] = (
         "it sees the smile and not only a change", 1, 1,
     ),
     Bound(
+        "response", "nods answer cues: excess, lower end of its 95 % interval", _each("nods", of="excess_low"),
+        "a cue asks for a nod; how often simulated listeners follow stands below", 0.0, strict=True,
+    ),
+    Bound(
         "response", "wiring: frames from what is seen to what is told", _at("wiring", "frames_late_most"),
         "the condition changes at the next frame", high=1,
     ),

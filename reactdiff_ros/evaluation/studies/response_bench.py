@@ -1,4 +1,7 @@
-"""`bench response`: paired trials of inserted smiles, backchannel cues and placebos, under three settings."""
+"""`bench response`: paired trials of inserted smiles, backchannel cues and placebos, under three settings.
+
+Simulated listeners go through the trials of cues as well: what of nodding to a cue can be seen by this measure at all.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from reactdiff_ros.evaluation.metrics.response import (
     shares,
     smile_responses,
 )
-from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, style_conditions
+from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, SimulatorListens, style_conditions
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch, featurize
 from reactdiff_ros.simulator.observation import observe
@@ -54,6 +57,9 @@ NEGATIVE_SHARE: Final = 0.5
 """Of the positive rate, at most."""
 PLACEBO_RATE: Final = 0.05
 """What reactions are held to."""
+NOD_SETTINGS: Final = ("natural", "responsive_positive")
+REFERENCES: Final = ("simulator", "policy")
+"""Simulated listeners who know the speaker, and who are told what perception delivers."""
 _POOL: Final = 400
 _MOST_POOLS: Final = 20
 
@@ -114,6 +120,10 @@ class Runner:
     _absent: dict[tuple[str, str], FloatArray] = field(default_factory=dict)
     _seen: dict[tuple[int, str, Insertion | None], tuple[SpeakerBatch, Stimulus]] = field(default_factory=dict)
 
+    def other(self, system: Listens) -> Runner:
+        """For another listener on what was already simulated."""
+        return Runner(system, self.bank, self.progress, _seen=self._seen)
+
     def paired(self, trials: Trials, setting: str, insertion: Insertion) -> Paired:
         """Streams with and without the event, sharing speaker, perception's errors and the listener's noise."""
         key = (trials.kind, setting)
@@ -151,8 +161,8 @@ def bench_response(
     progress: Callable[[float], None] = lambda share: None,
 ) -> Report:
     """The figures of `reactdiff bench response`; see the command's help for what they mean."""
-    # Without an event: 3 settings of smiles, 2 of cues.
-    steps = len(SIZES) + 2 + len(PLACEBOS) + 2 + 5
+    # Without an event: 3 settings of smiles, and those of cues.
+    steps = len(SIZES) + 2 + len(PLACEBOS) + 3 + 2 * len(NOD_SETTINGS) * (1 + len(REFERENCES))
     done = 0
 
     def step() -> None:
@@ -175,14 +185,21 @@ def bench_response(
         report.figures[setting] = shares(*smile_responses(paired))
         report.curves[setting] = response_curve(paired)
     report.figures["placebo"] = _placebos(runner, smiles)
-    report.figures["nods"] = {
-        setting: shares(*nod_responses(runner.paired(cues, setting, Insertion("cue", AT))))
-        for setting in ("natural", "responsive_positive")
+    report.figures["nods"] = _nods(runner, cues)
+    report.figures["nods_of_simulated"] = {
+        name: _nods(runner.other(SimulatorListens(perceiving=name == "policy")), cues) for name in REFERENCES
     }
     report.figures["excess_rises_with_size"] = rises([by_size[f"{size:g}"]["excess"] for size in SIZES])
     report.figures["wiring"] = wiring(system, smiles, bank)
     report.figures["within_bounds"] = bounds(report.figures)
     return report
+
+
+def _nods(runner: Runner, cues: Trials) -> dict[str, Any]:
+    """Shares of the trials of cues with a nod, by setting."""
+    return {
+        setting: shares(*nod_responses(runner.paired(cues, setting, Insertion("cue", AT)))) for setting in NOD_SETTINGS
+    }
 
 
 def _placebos(runner: Runner, trials: Trials) -> dict[str, Any]:
@@ -229,4 +246,5 @@ def bounds(figures: dict[str, Any]) -> dict[str, bool]:
         "negative at most half of positive": figures["negative"]["rate"] <= NEGATIVE_SHARE * positive,
         "placebos at most .05": figures["placebo"]["rate"] <= PLACEBO_RATE,
         "excess rises with size": figures["excess_rises_with_size"],
+        "nods answer cues, excess surely above 0": all(r["excess_low"] > 0 for r in figures["nods"].values()),
     }

@@ -5,14 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import SMILE
+from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
 from reactdiff_ros.evaluation.studies import response_bench
 from reactdiff_ros.evaluation.studies.listeners import make_listener, style_conditions, temperaments
-from reactdiff_ros.evaluation.studies.response_bench import AT, SIZES, bench_response, bounds, find_trials, rises
+from reactdiff_ros.evaluation.studies.response_bench import (
+    AT,
+    REFERENCES,
+    SIZES,
+    bench_response,
+    bounds,
+    find_trials,
+    rises,
+)
 from reactdiff_ros.model.conditions import CONTROL_NAMES
 from reactdiff_ros.model.sampler import Conditions
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.seeds import purpose_of
+from reactdiff_ros.simulator.speaker import PLACEBOS
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.types import FloatArray
 
@@ -29,6 +38,24 @@ class Mirror:
         gain = 0.5 * (1 + conditions.controls[:, CONTROL_NAMES.index("attitude")])
         smile = speaker.coefficients[..., list(SMILE)] * speaker.mesh[..., None]
         out[:, 10:, list(SMILE)] = smile[:, :-10] * gain[:, None, None]
+        return out
+
+
+class Nodder:
+    """Nods half a second after every cue of the speaker, and never else."""
+
+    name = "nodder"
+
+    def run(
+        self, speaker: SpeakerBatch, conditions: Conditions, seeds: object, truth: Stimulus | None = None
+    ) -> FloatArray:
+        assert truth is not None
+        out = np.zeros((*speaker.camera.shape, 58), dtype=np.float32)
+        dip = 0.05 * (1 - np.cos(2 * np.pi * np.arange(15) / 15))
+        began = np.diff((truth.cue > 0.5).astype(int), axis=1, prepend=0) == 1
+        for row, frame in zip(*np.nonzero(began), strict=True):
+            after = out[row, frame + 12 : frame + 12 + len(dip), HEAD_PITCH]
+            after[:] = dip[: len(after)]
         return out
 
 
@@ -54,8 +81,31 @@ def test_a_mirror_answers_smiles_by_attitude_and_no_placebo() -> None:
     assert figures["nods"]["natural"]["excess"] == 0
     assert figures["natural"]["by_size"].keys() == {f"{s:g}" for s in SIZES}
     assert figures["wiring"] is None
+    assert figures["within_bounds"]["nods answer cues, excess surely above 0"] is False
     assert told[-1] == pytest.approx(1.0)
     assert set(report.curves) == {"natural", "responsive_positive", "negative"}
+
+
+def test_a_listener_that_nods_after_cues_is_seen_to_and_simulated_ones_stand_beside_it() -> None:
+    told: list[float] = []
+    figures = bench_response(Nodder(), seed=1, trials=30, progress=told.append).figures
+    for row in figures["nods"].values():
+        assert row["rate"] > 0.8
+        assert row["excess_low"] > 0.5
+    assert figures["within_bounds"]["nods answer cues, excess surely above 0"] is True
+    assert figures["placebo"]["nod_excess_by_kind"] == dict.fromkeys(PLACEBOS, 0.0)
+    simulated = figures["nods_of_simulated"]
+    assert list(simulated) == list(REFERENCES)
+    assert all(row["trials"] == 30 for rows in simulated.values() for row in rows.values())
+    assert simulated["simulator"]["responsive_positive"]["excess"] > 0.1
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1.0)
+
+
+def test_simulated_listeners_get_the_very_trials_of_the_listener() -> None:
+    """The simulator's listener as the one under test stands beside itself with the same figures."""
+    figures = bench_response(make_listener("simulator"), seed=2, trials=12).figures
+    assert figures["nods"] == figures["nods_of_simulated"]["simulator"]
 
 
 def test_the_simulators_listener_answers_a_smile_but_not_before_it() -> None:
@@ -71,9 +121,11 @@ def test_bounds_are_the_stated_ones() -> None:
     assert not rises([0.1, 0.2, 0.1, 0.3])
     figures = {
         "natural": {"excess": 0.2}, "responsive_positive": {"rate": 0.8}, "negative": {"rate": 0.5},
-        "placebo": {"rate": 0.02}, "excess_rises_with_size": True,
+        "placebo": {"rate": 0.02}, "excess_rises_with_size": True, "nods": {"natural": {"excess_low": 0.01}},
     }  # fmt: skip
     assert [name for name, holds in bounds(figures).items() if not holds] == ["negative at most half of positive"]
+    figures["nods"]["responsive_positive"] = {"excess_low": 0.0}
+    assert not bounds(figures)["nods answer cues, excess surely above 0"]
 
 
 def test_a_style_in_force_reaches_the_simulators_temperament() -> None:
