@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from reactdiff_ros.cli.markdown import figure, interval, markdown_table
 from reactdiff_ros.evaluation.studies.controls import sweep_rises
+from reactdiff_ros.evaluation.studies.sessions import POSE_LIMIT
 
 Figures = Mapping[str, Any]
 SIMULATED: Final = {
@@ -151,7 +152,7 @@ def behaviour(f: Figures) -> list[str]:
                 name,
                 figure(r["paired"]),
                 figure(r["shuffled"]),
-                f"{figure(r['reliance'])} ({figure(r['low'])} to {figure(r['high'])})",
+                _between(r, "reliance"),
             )
             for name, r in f["reliance"].items()
         ),
@@ -230,7 +231,11 @@ def streams(f: Figures) -> list[str]:
 
 
 def _ratio(row: Figures) -> str:
-    return f"{figure(row['ratio'])} ({figure(row['low'])} to {figure(row['high'])})"
+    return _between(row, "ratio")
+
+
+def _between(row: Figures, name: str) -> str:
+    return f"{figure(row[name])} ({figure(row['low'])} to {figure(row['high'])})"
 
 
 def choice(f: Figures) -> list[str]:
@@ -277,7 +282,14 @@ def sessions(f: Figures) -> list[str]:
     if unknown:
         told = (f"{name} ({figure(r['second'])}, then {figure(r['last'])})" for name, r in unknown.items())
         lines += ["", f"Too rare for a ratio, so not judged: {', '.join(told)}."]
-    return lines
+    if "pose" not in f:
+        return [*lines, "", "Where the head is held was not measured."]
+    held = (
+        (name, figure(r["second"]), figure(r["last"]), _between(r, "difference"), figure(r["within"]))
+        for name, r in f["pose"].items()
+    )
+    head = ("angle", "second, rad", "last, rad", "moved, over its s.d. (95 %)", f"within {POSE_LIMIT:g}")
+    return lines + _titled("Where the head is held", head, held)
 
 
 def autoencoder(f: Figures) -> list[str]:

@@ -83,6 +83,11 @@ def figures() -> dict[str, dict[str, Any]]:
         "sessions": {
             "ratios": {"rate of smiles": {**RATIO, "second": 3.0, "last": 3.0, "within": True}}, "clamped": 0.001,
             "forgetting": {"left": 0.01}, "sessions": 6, "minutes": 6.0,
+            "pose": {
+                "headPitch": {
+                    "second": 0.02, "last": 0.03, "difference": 0.1, "low": -0.1, "high": 0.2, "within": True,
+                },
+            },
         },
         "autoencoder": {
             "explained": EACH, "active_units": dict.fromkeys(GROUPS, 3), "units": dict.fromkeys(GROUPS, 4), "kl": EACH,
@@ -243,6 +248,16 @@ def test_page_and_card_tell_how_much_of_the_pose_is_chance() -> None:
     assert "| simulator | skill in pose concordance | 0.19 | none |  |" in card
     assert "| simulator | skill in nod beyond chance | 0.3 | none |  |" in card
     assert "| simulator | skill in pose beyond chance | not measured | none |  |" in card
+
+
+def test_where_the_head_is_held_is_judged() -> None:
+    parts = figures()
+    assert "| headPitch | 0.02 | 0.03 | 0.1 (-0.1 to 0.2) | yes |" in evidence_page(evidence())
+    parts["sessions"]["pose"]["headPitch"]["high"] = 0.3
+    row = next(row for row in verdicts(evidence(parts=parts)) if row["name"].startswith("where the head"))
+    assert (row["holds"], row["of"], row["out"], row["count"]) == (False, "headPitch, high end", 1, 2)
+    del parts["sessions"]["pose"]
+    assert "Where the head is held was not measured." in evidence_page(evidence(parts=parts))
 
 
 def test_nods_to_a_cue_stand_beside_simulated_listeners() -> None:

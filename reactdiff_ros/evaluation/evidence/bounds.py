@@ -9,7 +9,7 @@ from reactdiff_ros.evaluation.evidence.verdicts import Bound, Figures, Found, Ve
 from reactdiff_ros.evaluation.metrics.coupling import C_BAND, D_LIMIT, P_LIMIT
 from reactdiff_ros.evaluation.studies.controls import sweep_rises
 from reactdiff_ros.evaluation.studies.response_bench import NATURAL_EXCESS, NEGATIVE_SHARE, PLACEBO_RATE, POSITIVE_RATE
-from reactdiff_ros.evaluation.studies.sessions import CLAMP_LIMIT, FORGOTTEN, RATIO_BAND
+from reactdiff_ros.evaluation.studies.sessions import CLAMP_LIMIT, FORGOTTEN, POSE_LIMIT, RATIO_BAND
 from reactdiff_ros.evaluation.studies.simulator import BANDS
 from reactdiff_ros.evaluation.studies.streams_check import REFLEXES, WITHIN
 
@@ -70,6 +70,11 @@ def _ends(figures: Figures) -> Found:
         ends = {f"{name}, {end} end": row[end] for end in ("low", "high")}
         out |= ends if None not in ends.values() else {name: None}
     return out
+
+
+def _head(figures: Figures) -> Found:
+    """Both ends of the interval of how far each angle of the head has moved in a long session, over its s.d."""
+    return {f"{name}, {end} end": row[end] for name, row in figures["pose"].items() for end in ("low", "high")}
 
 
 def _early(figures: Figures) -> Found:
@@ -204,6 +209,10 @@ BOUNDS: Final[tuple[Bound, ...]] = (
         "choosing must not make a duller face", 0.9, 1.1,
     ),
     Bound("sessions", "last part over the second, 95 % intervals", _ends, "nothing drifts", *RATIO_BAND),
+    Bound(
+        "sessions", "where the head is held, last part from the second over its s.d., 95 % intervals", _head,
+        "nothing drifts; a mean near 0 has no ratio", -POSE_LIMIT, POSE_LIMIT, strict=True,
+    ),
     Bound("sessions", "share of frames at a clamp", _at("clamped"), "nothing saturates", high=CLAMP_LIMIT),
     Bound(
         "sessions", "left of an extreme history after 10 s", _at("forgetting", "left"), "it recovers", high=FORGOTTEN,
