@@ -19,8 +19,9 @@ from reactdiff_ros.types import FloatArray
 
 MEMORY_S: Final = 6.0
 """Time constant of the mean over the speaker's smile."""
-ORDINARY_SMILE: Final = 0.18
-"""Its mean over simulated speakers, as perceived: who smiles so changes nothing."""
+ORDINARY_SMILE: Final = 0.14
+"""Who smiles so much changes nothing. Simulated speakers are perceived to smile .17 on average; what is above makes up
+for the smiles that `sampler.COOLER` takes (with .18 a seventh fewer came than simulated listeners show)."""
 CONTAGION: Final = 3.0
 """Units of `smiling` for a mean smile of 1 more. Simulated listeners' smiles follow that mean with a correlation of
 .24, those of recorded people (docs/evidence.md) come with their partner's at .19."""
