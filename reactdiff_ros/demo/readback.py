@@ -1,11 +1,13 @@
 """What goes in must come back: known faces are rendered, shown to perception and compared with what it reads.
 
-`python -m reactdiff_ros.demo.readback [OUT.md]` writes the measured response of perception as a table.
+`python -m reactdiff_ros.demo.readback [OUT.md [CLIP ...]]` writes the measured response of perception as a table, and
+how much its readings tremble while the people of the clips hold still.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from ..perception.nets import FaceNets
 from ..perception.speaker import SpeakerPerception
 from ..types import FloatArray, Picture, SpeakerFrame
 from .renderer import HeadRenderer, Scene
+from .still_faces import people_table
 
 FRAME_NS = to_ns(0.04)
 SETTLED = 4
@@ -208,33 +211,42 @@ def _line(name: str, levels: tuple[float, ...], read: list[list[float]]) -> tupl
     return name, float(gain), float(offset), noise, spread
 
 
-def table() -> str:
-    """The measured response of perception, in Markdown."""
+def table(clips: Sequence[Path] = ()) -> str:
+    """The measured response of perception, in Markdown; with recordings of one person each also its noise on those."""
     levels = ", ".join(f"{x:g}" for x in LEVELS)
     lines = [
         "# What perception reads of known faces",
         "",
-        "Made by `python -m reactdiff_ros.demo.readback docs/perception_noise.md`. The demo speaker is rendered with",
-        f"one coefficient at {levels} under {len(CONDITIONS)} conditions (camera noise 2 to 5 grey levels, light from",
-        "the left, the right and above, 0.48 to 0.75 m away, turned up to 9 degrees) and read by `SpeakerPerception`:",
-        "reading = offset + gain x shown. *noise* is the standard deviation from picture to picture of a held face,",
-        "*spread* that of the readings around the line, over the conditions; *moves too* is the foreign coefficient",
-        "with the largest gain. A rendered face is one face: real ones differ more.",
+        "Made by `python -m reactdiff_ros.demo.readback docs/perception_noise.md CLIP ...`.",
+        "",
+        "## A rendered face",
+        "",
+        f"The demo speaker is rendered with one coefficient at {levels} under {len(CONDITIONS)} conditions (camera",
+        "noise 2 to 5 grey levels, light from the left, the right and above, 0.48 to 0.75 m away, turned up to 9",
+        "degrees) and read by `SpeakerPerception`: reading = offset + gain x shown. *noise* is the standard deviation",
+        "from picture to picture of a held face, *spread* that of the readings around the line, over the conditions;",
+        "*moves too* is the foreign coefficient with the largest gain. A rendered face is one face: real ones differ",
+        "more.",
         "",
         "| coefficient | gain | offset | noise sd | spread sd | moves too |",
         "|---|---|---|---|---|---|",
     ]
-    for r in measure_responses():
+    responses = measure_responses()
+    for r in responses:
         figures = f"{r.gain:.2f} | {r.offset:.2f} | {r.noise_sd:.3f} | {r.spread_sd:.2f}"
         lines.append(f"| {r.name} | {figures} | {r.other} {r.other_gain:+.2f} |")
     lines += ["", "Head rotation in rad, position of the eyes in metres (0.60 m away where not varied):", ""]
     lines += ["| value | gain | offset | noise sd | spread sd |", "|---|---|---|---|---|"]
-    lines += [f"| {n} | {g:.2f} | {o:+.3f} | {s:.4f} | {p:.3f} |" for n, g, o, s, p in measure_pose()]
+    pose = measure_pose()
+    lines += [f"| {n} | {g:.2f} | {o:+.3f} | {s:.4f} | {p:.3f} |" for n, g, o, s, p in pose]
+    if clips:
+        noise = {r.name: r.noise_sd for r in responses} | {name: sd for name, _, _, sd, _ in pose}
+        lines += people_table(clips, noise)
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    text = table()
+    text = table([Path(name) for name in sys.argv[2:]])
     if len(sys.argv) > 1:
         Path(sys.argv[1]).write_text(text, encoding="utf-8")
     else:
