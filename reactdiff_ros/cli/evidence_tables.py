@@ -14,8 +14,11 @@ SIMULATED: Final = {
     "simulator": "a simulated listener who knows the speaker", "policy": "the same behind perception",
 }  # fmt: skip
 """Who goes through the trials of cues beside the listener."""
-POSE_SKILLS: Final = ("pose_concordance", "nod_match", "nod_beyond_chance", "pose_beyond_chance")
-"""Skills that stand beside the one in pose, which adds up turns and nods with what chance does."""
+POSE_SKILLS: Final = {
+    "pose_concordance": "turns of the head", "nod_match": "nods", "nod_beyond_chance": "nods beyond chance",
+    "pose_beyond_chance": "pose beyond chance",
+}  # fmt: skip
+"""Skills that stand beside the one in pose, which adds up turns and nods with what nods match by chance."""
 
 
 def _titled(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
@@ -36,15 +39,19 @@ def simulator(f: Figures) -> list[str]:
         "The head of every system: pose is the concordance of turns and the match of nods; chance is what its own nods "
         "match at other times",
         ("system", *(n.replace("_", " ") for n in head)),
-        ((s.replace("_", " "), *(_or_unknown(f[s], name) for name in head)) for s in systems),
+        ((s.replace("_", " "), *(or_unknown(f[s], name) for name in head)) for s in systems),
     )
     skills, bands = f.get("skill", {}), f.get("bands", {})
     names = ("FRC", "FRD", "FRDiv_ratio", "FRVar_ratio", "pose", *POSE_SKILLS)
     rows = []
     for system, kept in bands.items():
         own = skills if system == "model" else skills.get(system, {})
-        rows.append((system.replace("_", " "), *(_or_unknown(own, n) for n in names), "yes" if kept["all"] else "no"))
-    lines += _titled("Skills and ratios", ("system", *(n.replace("_", " ") for n in names), "keeps all bands"), rows)
+        rows.append((system.replace("_", " "), *(or_unknown(own, n) for n in names), "yes" if kept["all"] else "no"))
+    lines += _titled(
+        "Skills and ratios",
+        ("system", *(POSE_SKILLS.get(n, n.replace("_", " ")) for n in names), "keeps all bands"),
+        rows,
+    )
     lines += _nods_by_chance(f)
     model, policy = skills.get("FRC"), skills.get("policy", {}).get("FRC")
     if model is not None and policy is not None:
@@ -60,7 +67,8 @@ def simulator(f: Figures) -> list[str]:
     return lines
 
 
-def _or_unknown(row: Figures, name: str) -> str:
+def or_unknown(row: Figures, name: str) -> str:
+    """A figure with its interval; evidence from before there was such a figure has none."""
     return interval(row, name) if row.get(name) is not None else "not measured"
 
 

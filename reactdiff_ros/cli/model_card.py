@@ -19,8 +19,8 @@ from reactdiff_ros.cli.evidence_page import (
     verdict_word,
     verdicts,
 )
-from reactdiff_ros.cli.evidence_tables import POSE_SKILLS, SIMULATED
-from reactdiff_ros.cli.markdown import figure, generated, interval, markdown_table
+from reactdiff_ros.cli.evidence_tables import POSE_SKILLS, SIMULATED, or_unknown
+from reactdiff_ros.cli.markdown import figure, generated, markdown_table
 from reactdiff_ros.cli.training import FINE_TUNING
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.tried import Tries
@@ -256,8 +256,8 @@ def _pose(parts: Figures) -> list[tuple[str, ...]]:
     skills = parts.get("simulator", {}).get("skill")
     if not skills:
         return []
-    shown = {n: "not measured" if skills.get(n) is None else interval(skills, n) for n in POSE_SKILLS}
-    return [("simulator", f"skill in {name.replace('_', ' ')}", told, "none", "") for name, told in shown.items()]
+    shown = {words: or_unknown(skills, name) for name, words in POSE_SKILLS.items()}
+    return [("simulator", f"skill in {words}", told, "none", "") for words, told in shown.items()]
 
 
 def _cues(parts: Figures) -> list[tuple[str, ...]]:
@@ -266,7 +266,7 @@ def _cues(parts: Figures) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for setting, own in response.get("nods", {}).items():
         beside = (response.get("nods_of_simulated", {}).get(name, {}).get(setting) for name in SIMULATED)
-        told = [interval(row, "excess") if row else "not measured" for row in (own, *beside)]
+        told = [or_unknown(row or {}, "excess") for row in (own, *beside)]
         name = f"excess of nods to a cue, {setting.replace('_', ' and ')}; {'; '.join(SIMULATED.values())}"
         rows.append(("response", name, "; ".join(told), "none", ""))
     return rows

@@ -245,8 +245,8 @@ def test_page_and_card_tell_how_much_of_the_pose_is_chance() -> None:
     page, card = evidence_page(told), model_card(manifest(), told)
     assert "the model's 7.7 a minute match 0.96, and moved to other times 0.84 (88%) by chance" in page
     assert "the skill in nods is 0.3" in page
-    assert "| simulator | skill in pose concordance | 0.19 | none |  |" in card
-    assert "| simulator | skill in nod beyond chance | 0.3 | none |  |" in card
+    assert "| simulator | skill in turns of the head | 0.19 | none |  |" in card
+    assert "| simulator | skill in nods beyond chance | 0.3 | none |  |" in card
     assert "| simulator | skill in pose beyond chance | not measured | none |  |" in card
 
 
