@@ -54,9 +54,9 @@ def evidence_page(
         f"measured on simulator `{evidence['simulator']}` on {evidence['date']}: {evidence['hardware']}. "
         "Made by `reactdiff evaluate evidence`; what each figure is: [evaluation.md](evaluation.md).",
         "",
-        f"**{held} of {len(rows)} bounds hold.** Bounds were set before training and none was loosened; later "
-        "ones were only added. Where a bound is on several figures alike, the one farthest out is shown, and how many of "
-        "them are out.",
+        f"**{held} of {len(rows)} bounds hold.** Bounds were set before training and none was loosened; "
+        "later ones were only added. Where a bound is on several figures alike, the one farthest out is shown, and how "
+        "many of them are out.",
     ]
     if weights["simulator"] != evidence["simulator"]:
         lines += ["", "The weights were trained on another version of the simulator than they were measured on."]
