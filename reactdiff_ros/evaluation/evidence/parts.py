@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -21,6 +20,7 @@ from reactdiff_ros.evaluation.studies.controls import evaluate_controls
 from reactdiff_ros.evaluation.studies.dyads import SYSTEMS as DYAD_SYSTEMS
 from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
 from reactdiff_ros.evaluation.studies.listeners import ModelListens
+from reactdiff_ros.evaluation.studies.provenance import voices_told
 from reactdiff_ros.evaluation.studies.response_bench import bench_response
 from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
 from reactdiff_ros.evaluation.studies.simulator import Example, evaluate
@@ -245,10 +245,7 @@ def settings_of(part: str, subject: Subject) -> dict[str, Any]:
     all_sizes = asdict(subject.sizes)
     return {
         "weights": subject.weights.digest, "seed": subject.seed, "sampling": asdict(subject.how),
-        "sizes": {name: all_sizes[name] for name in _SIZES_OF[part]}, "voices": _voices(subject.bank),
+        "sizes": {name: all_sizes[name] for name in _SIZES_OF[part]},
+        "voices": voices_told(subject.bank).get("digest", ""),
         "folds": [w.digest for w in subject.folds] if part == "dyads" else [],
     }  # fmt: skip
-
-
-def _voices(bank: VoiceBank) -> str:
-    return "" if bank.empty else hashlib.sha256(bank.frames.tobytes()).hexdigest()[:12]
