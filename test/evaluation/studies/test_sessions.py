@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from reactdiff_ros.coefficients import ROTATION, SMILE, UPPER
 from reactdiff_ros.evaluation.studies import sessions
 from reactdiff_ros.evaluation.studies.listeners import ModelListens, SimulatorListens
 from reactdiff_ros.evaluation.studies.sessions import (
+    CLAMP_LIMIT,
     FORGOTTEN,
     PARTS,
     VISIT,
@@ -178,3 +181,27 @@ def test_the_shipped_listener_forgets_an_extreme_history_and_one_that_does_not_i
 
     monkeypatch.setattr(sessions, "free_run", stuck)
     assert forgetting(shipped, 0, streams=4)["left"] > FORGOTTEN
+
+
+def numbers(figures: Any) -> Iterator[float]:
+    """All of them, however deep they lie."""
+    if isinstance(figures, dict):
+        for value in figures.values():
+            yield from numbers(value)
+    elif not isinstance(figures, str):
+        yield float(figures)
+
+
+@pytest.mark.timeout(1800)  # three quarters of a minute of an idle processor
+def test_two_minutes_of_what_ships(shipped: ModelListens, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The short form of hours: too short for intervals, but who gets stuck, runs away or falls asleep is seen."""
+    monkeypatch.setattr(sessions, "forgetting", partial(forgetting, streams=1))
+    figures = evaluate_sessions(shipped, sessions=2, minutes=2)
+    assert np.isfinite(list(numbers(figures))).all()
+    assert figures["clamped"] <= CLAMP_LIMIT
+    assert figures["forgetting"]["left"] < FORGOTTEN
+    ratios = figures["ratios"]
+    assert 0.2 < ratios["s.d. of smile"]["ratio"] < 5
+    assert 0.4 < ratios["s.d. of head"]["ratio"] < 2.5
+    assert 0.5 < ratios["rate of blinks"]["ratio"] < 2
+    assert 8 < ratios["rate of blinks"]["second"] < 60
