@@ -99,8 +99,8 @@ def evidence(
 
 def sum_up(evidence: dict[str, Any], tell: Any) -> None:
     """A line a bound on stderr, and how many hold."""
-    from reactdiff_ros.cli.evidence_page import measured, verdict_word
+    from reactdiff_ros.cli.evidence_page import count, measured, verdict_word
 
     for row in evidence["bounds"]:
         tell(f"{verdict_word(row):12} {row['part']}: {row['name']}: {measured(row)} (bound: {row['bound']})")
-    tell(f"{evidence['held']} of {evidence['of']} bounds hold")
+    tell(count(evidence["bounds"]))

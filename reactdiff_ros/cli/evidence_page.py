@@ -44,7 +44,6 @@ def evidence_page(
         tried: for missed bounds, of `evaluation.evidence.tried`.
     """
     weights, rows = evidence["weights"], verdicts(evidence)
-    held = sum(row["holds"] is True for row in rows)
     lines = [
         "# Evidence: what the shipped weights were measured to do",
         "",
@@ -54,7 +53,7 @@ def evidence_page(
         f"measured on simulator `{evidence['simulator']}` on {evidence['date']}: {evidence['hardware']}. "
         "Made by `reactdiff evaluate evidence`; what each figure is: [evaluation.md](evaluation.md).",
         "",
-        f"**{held} of {len(rows)} bounds hold.** Bounds were set before training and none was loosened; "
+        f"**{count(rows)}** Bounds were set before training and none was loosened; "
         "later ones were only added. Where a bound is on several figures alike, the one farthest out is shown, and how "
         "many of them are out.",
     ]
@@ -86,7 +85,7 @@ def took(evidence: Figures, part: str) -> str:
     if not isinstance(seconds, (int, float)):
         return ""
     asked = " (asked: at most 15 min for 200 speakers on 2 cores)" if part == "simulator" else ""
-    return f" It took {figure(seconds / 60)} min{asked}."
+    return f" It took {f'{figure(seconds / 60)} min' if seconds >= 60 else f'{figure(seconds)} s'}{asked}."
 
 
 def missed_and_tried(rows: list[dict[str, Any]], tried: Tries) -> list[dict[str, Any]]:
@@ -108,6 +107,14 @@ def _tried(rows: list[dict[str, Any]], tried: Tries) -> list[str]:
 
 
 TRIED_TITLE: Final = "What was tried for the missed bounds"
+
+
+def count(rows: list[dict[str, Any]]) -> str:
+    """How many bounds hold, in words, and how many were not measured."""
+    held, unknown = (sum(row["holds"] is value for row in rows) for value in (True, None))
+    return f"{held} of {len(rows)} bounds hold" + (f", {unknown} were not measured." if unknown else ".")
+
+
 _ENOUGH: Final = {"items": 100, "trials": 100, "behaviour_items": 50, "stream_items": 50}
 """What the bounds are meant for."""
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from reactdiff_ros.cli.evidence_page import (
     TRIED_TITLE,
+    count,
     earlier_parts,
     measured,
     missed_and_tried,
@@ -225,7 +226,6 @@ _FILES: Final = {
 
 def _scores(evidence: Figures, code: str, tried: Tries) -> list[str]:
     rows = verdicts(evidence)
-    held = sum(row["holds"] is True for row in rows)
     shown = [row for row in rows if row["part"] in _SHORT or row["holds"] is not True]
     table: list[tuple[str, ...]] = [
         (row["part"], row["name"], measured(row), row["bound"], verdict_word(row)) for row in shown
@@ -234,16 +234,16 @@ def _scores(evidence: Figures, code: str, tried: Tries) -> list[str]:
         table += rows_of(evidence["parts"])
     earlier = earlier_parts(evidence, code)
     link = f"../../../docs/evidence.md#{TRIED_TITLE.lower().replace(' ', '-')}"
-    count = len(missed_and_tried(rows, tried))
+    looked_into = len(missed_and_tried(rows, tried))
     return [
         "## Scores",
         "",
-        f"{held} of {len(rows)} bounds hold ({evidence['date']}, {evidence['hardware']}). Every missed one and the "
+        f"{count(rows)} Measured on {evidence['date']}: {evidence['hardware']}. Every missed one and the "
         "main ones stand here; all figures with their controls are in docs/evidence.md.",
         "",
         *markdown_table(("part", "figure", "measured", "bound", ""), table),
         *[f"\n{part} was not measured: {why}." for part, why in evidence["failed"].items()],
-        *([f"\n[{TRIED_TITLE}]({link}) is told for {count} of them."] if count else []),
+        *([f"\n[{TRIED_TITLE}]({link}) is told for {looked_into} of them."] if looked_into else []),
         *([f"\nMeasured with earlier code of the model: {', '.join(earlier)}."] if earlier else []),
         "",
         "Figures of the simulator show a known distribution recovered from noisy perception. They are no evidence of "

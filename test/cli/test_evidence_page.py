@@ -184,7 +184,14 @@ def test_what_was_not_measured_stands_beside_the_verdict() -> None:
     del parts["autoencoder"], parts["speed"]
     rows = verdicts(evidence(parts=parts))
     assert len(rows) == len(BOUNDS)
-    assert sum(row["holds"] is None for row in rows) == sum(b.part in ("autoencoder", "speed") for b in BOUNDS)
+    unknown = sum(b.part in ("autoencoder", "speed") for b in BOUNDS)
+    assert sum(row["holds"] is None for row in rows) == unknown
+    sentence = f"{len(BOUNDS) - 1 - unknown} of {len(BOUNDS)} bounds hold, {unknown} were not measured."
+    assert sentence in evidence_page(evidence(parts=parts))
+    assert sentence in model_card(manifest(), evidence(parts=parts))
+    said: list[str] = []
+    sum_up({"bounds": rows}, said.append)
+    assert said[-1] == sentence
 
 
 def test_page_and_card_tell_how_many_of_several_are_out() -> None:
@@ -230,10 +237,11 @@ def test_a_part_of_earlier_code_says_so() -> None:
 
 
 def test_the_page_tells_how_long_a_part_took() -> None:
-    page = evidence_page(evidence(seconds={"simulator": 1080.0, "choice": 90.0}))
+    page = evidence_page(evidence(seconds={"simulator": 1080.0, "choice": 90.0, "speed": 2.0}))
     assert "It took 18 min (asked: at most 15 min for 200 speakers on 2 cores)." in page
     assert "It took 1.5 min." in page
-    assert page.count("It took") == 2
+    assert "It took 2 s." in page
+    assert page.count("It took") == 3
 
 
 def test_page_and_card_tell_how_much_of_the_pose_is_chance() -> None:
@@ -311,7 +319,7 @@ def test_pictures_are_linked_where_they_are() -> None:
 def test_the_console_says_what_the_page_says() -> None:
     rows = verdicts(evidence())
     said: list[str] = []
-    sum_up({"bounds": rows, "held": len(rows) - 1, "of": len(rows)}, said.append)
+    sum_up({"bounds": rows}, said.append)
     assert len(said) == len(rows) + 1
     assert sum("missed" in line for line in said) == 1
 
