@@ -69,7 +69,6 @@ def simulator(run: options.Run, items: int, seconds: float, model: Path | None, 
                     scored=collected.take if collected is not None else None,
                 )
             )  # fmt: skip
-        result.update(_told(means))
         if plots is not None and example is not None:
             result["plots"] = [
                 str(plot_systems(result, chosen, plots / "systems.png")),
@@ -99,13 +98,6 @@ def _means(chosen: tuple[str, ...], model: Path | None, run: options.Run) -> Mea
 
     weights = run.weights(model) if "model" in chosen else None
     return Means(run.workers, run.bank(), weights, run.sampling())
-
-
-def _told(means: Means) -> dict[str, Any]:
-    if means.weights is None:
-        return {}
-    s = means.sampling
-    return {"sampling": {"steps": s.steps, "guidance": s.guidance, "hop": s.hop, "lead": s.lead, "recall": s.recall}}
 
 
 def _sum_up(result: dict[str, Any], chosen: tuple[str, ...], tell: Any) -> None:

@@ -72,7 +72,7 @@ class Run:
     output: Path | None = None
     """Folder for the plots; None: none are drawn."""
     _rests_on: dict[str, Any] = field(default_factory=dict, init=False)
-    """Weights and voices that were handed out, as the result tells them."""
+    """Weights, their sampling and voices that were handed out, as the result tells them."""
 
     def sampling(self) -> Sampling:
         """The sampler's settings; what was not given is as live."""
@@ -100,19 +100,24 @@ class Run:
         return ModelListens(self.weights(folder), self.sampling(), workers=self.workers)
 
     def weights(self, folder: Path | None) -> Weights:
-        """The weights in a folder; None: the shipped ones. The result tells which they were."""
+        """The weights in a folder; None: the shipped ones. The result tells which, and how they are sampled."""
         from reactdiff_ros.evaluation.studies.provenance import weights_told
         from reactdiff_ros.model.weights import find_weights
 
         found = find_weights(folder or "")
         self._rests_on.setdefault("weights", []).append(weights_told(found))
+        how = self.sampling()
+        self._rests_on["sampling"] = {
+            part: getattr(how, part) for part in ("steps", "guidance", "hop", "lead", "recall")
+        }
         return found
 
     @contextmanager
     def result(self) -> Iterator[dict[str, Any]]:
         """The dictionary to fill: with --json the only thing on stdout, else printed indented at the end.
 
-        The hash of the simulator is added, and which weights (a list where several were taken) and voices it rests on.
+        Added is what it rests on: the hash of the simulator, which weights (a list where several were taken), how they
+        were sampled, and which voices.
         """
         from reactdiff_ros.cli.output import dumps, json_on_stdout
 
@@ -123,7 +128,7 @@ class Run:
             click.echo(dumps(filled, indent=2))
 
     def _made_with(self) -> dict[str, Any]:
-        """Simulator, weights and voices; a sentence for weights that were trained on another simulator."""
+        """Simulator, weights, sampling and voices; a sentence for weights that were trained on another simulator."""
         from reactdiff_ros.cli.output import tell
         from reactdiff_ros.simulator.dyads import simulator_hash
 

@@ -136,11 +136,12 @@ def result_of(name: str, *more: str, capfd: pytest.CaptureFixture[str], monkeypa
 def test_every_result_says_what_it_rests_on(
     name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = result_of(name, capfd=capfd, monkeypatch=monkeypatch)
+    told = result_of(name, "--guidance", "2", "--hop-s", "0.32", capfd=capfd, monkeypatch=monkeypatch)
     shipped = find_weights()
     assert told["figure"] == 1.0
     assert told["simulator"] == simulator_hash()
     assert told["weights"] == {"name": shipped.name, "digest": shipped.digest, "trained_on": shipped.simulator}
+    assert (told["sampling"]["guidance"], told["sampling"]["hop"]) == (2.0, 8)
     assert told.get("voices") == (None if name == "dyads" else {"kind": "parametric"})
 
 
@@ -149,7 +150,7 @@ def test_a_listener_without_weights_names_none(
 ) -> None:
     told = result_of("response", "--listener", "rules", capfd=capfd, monkeypatch=monkeypatch)
     assert (told["listener"], told["simulator"]) == ("rules", simulator_hash())
-    assert "weights" not in told
+    assert not {"weights", "sampling"} & set(told)
 
 
 def test_several_models_are_all_named(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
