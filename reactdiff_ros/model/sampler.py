@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, STYLE_NAMES, condition_vector
+from reactdiff_ros.model.groups import GROUP_NAMES, GROUP_OF_LATENT
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -24,6 +25,10 @@ LATENT_LIMIT: Final = 8.0
 """Whitened latents beyond this many deviations, or NaN, are never passed on."""
 
 
+TEMPERATURES: Final = tuple(
+    {"smile": 1.038, "mouth": 1.038, "brows": 1.045, "lids": 1.012, "blinks": 1.025, "gaze": 1.0, "head": 1.032}[name]
+    for name in GROUP_NAMES
+)
 EAGER: Final = 4.0
 ORDINARY: Final = 0.35
 """Responsiveness up to which people lie."""
@@ -46,9 +51,10 @@ class Sampling:
     """1 = the speaker as trained, above 1 = more; 1 needs half the time. An eager listener has more, see `guided`."""
     eager: float = EAGER
     """How much more of it the most responsive listener has."""
-    temperature: float = 1.025
-    """Size of the noise. What `steps` damp of fine motion accumulates where each stretch continues the last one: at 1
-    freely running faces vary by .84 of what they should, at 1.025 by .98, at 1.05 by 1.2 (mean over the groups)."""
+    temperature: tuple[float, ...] = TEMPERATURES
+    """Size of the noise of each group of latents. What `steps` damp of fine motion accumulates where each stretch
+    continues the last one: at 1 freely running faces vary by .84 of what they should, at 1.05 by 1.2 (mean over the
+    groups), and what is rare and large, brow raises and laughs, comes too seldom before the variance is too small."""
     hop: int = 4
     """Frames of a plan that are shown before the next one."""
     block: int = 4
@@ -61,6 +67,11 @@ class Sampling:
     """Lead plans over into each other and take the jitter out."""
     candidates: int = 1
     """Plans drawn at a choice; see `choice`."""
+
+    @property
+    def scale(self) -> FloatArray:
+        """`temperature` of each latent (L,)."""
+        return np.array(self.temperature, dtype=np.float32)[GROUP_OF_LATENT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +183,7 @@ def draw(
     strength = guided(conditions, how)
     drawn: list[FloatArray] = []
     for start in range(0, frames, how.block):
-        now = how.temperature * noise[:, :, start : start + how.block].reshape(len(past), -1, how.block, width)
+        now = how.scale * noise[:, :, start : start + how.block].reshape(len(past), -1, how.block, width)
         told = conditions.vector(np.minimum(age + start, s["max_lead"] - 1), s["max_lead"])
         new = networks.sample(speaker, missing, past, told, now, steps=how.steps, guidance=strength, recall=how.recall)
         new = sane(new, networks.neutral)

@@ -19,7 +19,7 @@ from reactdiff_ros.evaluation.metrics import spectra
 from reactdiff_ros.evaluation.metrics.events import KINDS
 from reactdiff_ros.evaluation.metrics.spectra import Floats, Values
 from reactdiff_ros.evaluation.studies.listeners import ModelListens
-from reactdiff_ros.model.groups import GROUPS
+from reactdiff_ros.model.groups import GROUP_COUNT, GROUPS
 from reactdiff_ros.model.mood import in_mood
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.sampler import Conditions, Sampling, draw, faces, ordinary
@@ -31,6 +31,8 @@ from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import FloatArray
 
 ANCESTRAL_STEPS: Final = 24
+ANCESTRAL_TEMPERATURES: Final = (1.025,) * GROUP_COUNT
+"""As the live sampler's were before each group of latents had its own: the sampler is held to what it was held to."""
 RARE: Final = ("brow_raises", "nods", "blinks", "laughs", "smiles")
 CANDIDATES: Final = 10
 HELD_FRAMES: Final = 75
@@ -95,7 +97,9 @@ def evaluate_streams(
     conditions, how = ordinary(items, dyads.controls), model.how
     shown, plans = _run(model, tokens, conditions, np.arange(items) + 1, how)
     told(0.35)
-    ways = replace(how, steps=ANCESTRAL_STEPS, hop=how.block, smooth=False, candidates=1)
+    ways = replace(
+        how, steps=ANCESTRAL_STEPS, hop=how.block, smooth=False, candidates=1, temperature=ANCESTRAL_TEMPERATURES
+    )
     ancestral = model.sampled(ways).of_tokens(tokens, conditions, np.arange(items) + 100_001)
     told(0.8)
     streams = {"shown": shown, "raw": bounded(committed(plans, how.hop, frames)), "ancestral": ancestral}

@@ -47,7 +47,7 @@ class WarmStart:
         planned = np.zeros((len(seeds), 0, s["latent"]), dtype=np.float32)
         out = np.empty((len(seeds), frames, 58), dtype=np.float32)
         for start in range(0, frames, how.hop):
-            noise = how.temperature * np.stack([tape.frames(start, length) for tape in tapes])
+            noise = how.scale * np.stack([tape.frames(start, length) for tape in tapes])
             past = own.latents(start - s["past"], s["past"])
             latents = self._draw(tokens, conditions, past, planned[:, how.hop :], noise, start)
             drawn = faces(networks, past, latents[:, None])

@@ -32,7 +32,7 @@ def test_it_is_of_the_code_and_not_of_the_place(room: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("sampler.py", "temperature: float = ", "temperature: float = 0.5 * "),
+        ("sampler.py", "eager: float = ", "eager: float = 0.5 * "),
         ("planner.py", "def finished(", "def ended("),
         ("style.py", "PRIOR_S: Final = 10.0", "PRIOR_S: Final = 11.0"),
     ],
