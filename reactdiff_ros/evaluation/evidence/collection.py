@@ -79,7 +79,8 @@ def collect(
     # Of the code that is loaded: what is edited meanwhile makes no figures.
     made_by = {"simulator": simulator_hash(), "code": model_code(), "format": FORMAT}
     for part in parts:
-        wanted = {**settings_of(part, subject), **made_by}
+        # As they are read again: JSON has no tuples.
+        wanted = json.loads(encode({**settings_of(part, subject), **made_by}))
         may_run = run is None or part in run
         kept = _there(folder / f"{part}.json", wanted, any_code=not may_run)
         if kept is None and not may_run:

@@ -77,6 +77,15 @@ def test_a_part_is_kept_and_not_run_again(subject: Subject, tmp_path: Path, part
     assert not list(tmp_path.glob(".*.part"))
 
 
+def test_a_setting_of_several_numbers_is_the_same_when_read_again(
+    subject: Subject, tmp_path: Path, parts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "settings_of", lambda part, subject: {"sampling": {"some": (1.0, 2.0)}})
+    run(subject, tmp_path)
+    run(subject, tmp_path)
+    assert parts == ["response", "choice"]
+
+
 def test_other_weights_settings_or_sizes_are_measured_anew(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
     run(subject, tmp_path)
     run(replace(subject, weights=weights(tmp_path, "other")), tmp_path)
