@@ -56,7 +56,7 @@ def test_no_picture_and_no_sound_acts_before_it_was_captured(listener: Diffusion
 
 
 @pytest.mark.clips
-@pytest.mark.timeout(600)  # fourteen sessions of what ships: ten seconds of an idle processor
+@pytest.mark.timeout(1800)  # fifteen sessions of what ships: ten seconds of an idle processor
 def test_what_ships_is_causal_on_clips_of_people(clips: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten random t: after t somebody else is seen and heard; every face up to t has the same bits."""
     mine, other = (items_of(clips(n), CLIP_SECONDS) for n in ("real3dportrait_may_5s.mp4", "mimictalk_german_20s.mp4"))

@@ -158,7 +158,7 @@ def shipped() -> ModelListens:
     return ModelListens(find_weights(""))
 
 
-@pytest.mark.timeout(600)  # the networks of what ships: ten seconds of an idle processor
+@pytest.mark.timeout(1800)  # the networks of what ships: ten seconds of an idle processor
 def test_the_shipped_listener_forgets_an_extreme_history_and_one_that_does_not_is_seen(
     shipped: ModelListens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
