@@ -169,7 +169,8 @@ SECTIONS: Final[dict[str, tuple[str, str, Callable[[Figures], list[str]]]]] = {
         "The speaker's smile, cheeks and gaze go in, the listener's smile comes out. It shows that smiles come "
         "with the partner's, as often and as long as people's. It says nothing of nods, brows or voice, which "
         "these calls do not tell, nor whether anybody would call the listener natural: nobody rated it. Twelve "
-        "pairs are few.",
+        "pairs are few. The sizes of the simulator's smiles and of the listener's mood were chosen with an eye on "
+        "these calls' figures (the mood on their first halves), so C and D_marg are not wholly held out.",
         tables.dyads,
     ),
     "response": (
