@@ -23,8 +23,8 @@ ORDINARY_SMILE: Final = 0.14
 """Who smiles so much changes nothing. Simulated speakers are perceived to smile .17 on average; what is above makes up
 for the smiles that `sampler.COOLER` takes (with .18 a seventh fewer came than simulated listeners show)."""
 CONTAGION: Final = 3.0
-"""Units of `smiling` for a mean smile of 1 more. Simulated listeners' smiles follow that mean with a correlation of
-.24, those of recorded people (docs/evidence.md) come with their partner's at .19."""
+"""Units of `smiling` for a mean smile of 1 more. Simulated listeners, from whom the networks learnt, lift the level of
+their smile by .36 of what the speaker showed in the last 3 s; the networks hardly do."""
 _SEEN: Final = 0.05
 _SMILING: Final = CONTROL_NAMES.index("smiling")
 
