@@ -77,7 +77,7 @@ def model_card(
         )
     sections = (
         _head(manifest), _what(manifest), _data(manifest), _training(manifest, trained_on),
-        _scores(evidence, code, tried or {}), _people(evidence), _LIMITS,
+        _scores(evidence, code, tried or {}), _people(evidence), _limits(evidence),
     )  # fmt: skip
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
 
@@ -304,10 +304,20 @@ def _people(evidence: Figures) -> list[str]:
     ]
 
 
-_LIMITS: Final = [
-    "## Limits: what must not be claimed",
-    "",
-    "- That it listens like a person. It knows no words; its nods know phrases and pauses, not meaning.",
+def _limits(evidence: Figures) -> list[str]:
+    """What must not be claimed; of its nods, what was measured."""
+    measured = evidence["parts"].get("response", {}).get("nods", {})
+    answers = bool(measured) and all(setting["excess_low"] > 0 for setting in measured.values())
+    nods = "know phrases and pauses, not meaning" if answers else "answer no cue: they come at no particular moment"
+    return [
+        "## Limits: what must not be claimed",
+        "",
+        f"- That it listens like a person. It knows no words; its nods {nods}.",
+        *_NOT_CLAIMED,
+    ]
+
+
+_NOT_CLAIMED: Final = [
     "- Anything about REACT's benchmarks, about cultures other than those of the few recorded pairs, about children, "
     "or about therapy and diagnosis.",
     "- That its reading of emotion is right: what perception takes for a smile is answered, whoever shows it and why.",

@@ -258,6 +258,15 @@ def test_page_and_card_tell_how_much_of_the_pose_is_chance() -> None:
     assert "| simulator | skill in pose beyond chance | not measured | none |  |" in card
 
 
+def test_the_card_claims_nods_at_cues_only_where_they_were_measured() -> None:
+    parts = figures()
+    for low, says in ((0.03, "its nods know phrases and pauses"), (-0.01, "its nods answer no cue")):
+        parts["response"]["nods"] = {"natural": {**parts["response"]["natural"], "excess_low": low}}
+        assert says in model_card(manifest(), evidence(parts=parts))
+    del parts["response"]["nods"]
+    assert "its nods answer no cue" in model_card(manifest(), evidence(parts=parts))
+
+
 def test_where_the_head_is_held_is_judged() -> None:
     parts = figures()
     assert "| headPitch | 0.02 | 0.03 | 0.1 (-0.1 to 0.2) | yes |" in evidence_page(evidence())
