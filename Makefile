@@ -57,7 +57,8 @@ BUDGET := $(if $(shell command -v nvidia-smi),--minutes 15 --batch 64 --worlds 7
 weights:
 	@scripts/setup.sh --train
 	@. ./env.sh && reactdiff train --output runs/live --voices runs/voices.npz $(BUDGET) $(ARGS) \
-	  && reactdiff export runs/live/checkpoint.pt --output resource/models/live
+	  && reactdiff export runs/live/checkpoint.pt --output resource/models/live \
+	  && reactdiff train-nods resource/models/live --voices runs/voices.npz
 
 # What the shipped weights do, all of it (hours): docs/evidence.md and the model card. Called again, it goes on.
 # Four models of the folds make the figures of recorded calls a test: ARGS="--fold-models D0 D1 D2 D3".

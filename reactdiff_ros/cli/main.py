@@ -30,6 +30,7 @@ from reactdiff_ros.cli.robot import robot
 from reactdiff_ros.cli.simulate import simulate
 from reactdiff_ros.cli.study import study
 from reactdiff_ros.cli.style import style
+from reactdiff_ros.cli.train_nods import train_nods
 from reactdiff_ros.cli.training import train
 from reactdiff_ros.errors import ReactdiffError
 
@@ -76,6 +77,7 @@ for _command in (
     study,
     style,
     train,
+    train_nods,
 ):
     cli.add_command(_command)
 

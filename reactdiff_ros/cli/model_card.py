@@ -26,6 +26,7 @@ from reactdiff_ros.cli.training import FINE_TUNING
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.tried import Tries
 from reactdiff_ros.evaluation.evidence.verdicts import Figures
+from reactdiff_ros.model.nod_head import CARD
 from reactdiff_ros.model.sampler import EAGER, ORDINARY, SHOWN_CONTROL
 from reactdiff_ros.model.weights import MANIFEST, find_weights
 
@@ -39,7 +40,7 @@ _SHORT: Final = ("simulator", "dyads", "response", "behaviour", "speed")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of checked weights, with their "digest".
+    """The manifest of checked weights, with their "digest" and, as "nods", the card of their head for nods.
 
     Raises:
         WeightsError: they are missing or do not fit.
@@ -52,7 +53,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "the manifest does not say how the weights were trained", where=str(weights.folder / MANIFEST),
             todo="write it again with 'reactdiff export'",
         )  # fmt: skip
-    return {**manifest, "digest": weights.digest}
+    nods = {}
+    if weights.nods is not None:
+        nods = {"nods": json.loads((weights.folder / CARD).read_text(encoding="utf-8"))}
+    return {**manifest, **nods, "digest": weights.digest}
 
 
 def model_card(
@@ -117,6 +121,16 @@ def _what(manifest: Figures) -> list[str]:
             "`context.onnx` (once a plan), `denoiser.onnx` (every step)", _millions(counts["denoiser"]),
         ),
     ]  # fmt: skip
+    if "nods" in manifest:
+        rows.append(
+            (
+                "network that says when to nod: one hidden layer over eight tokens; "
+                f"{manifest['nods']['gain_nats']:g} nats a nod better than a constant rate, on speakers that it "
+                "never saw (`nods.json`)",
+                "`nods.npz` (NumPy, once a plan)",
+                _millions(manifest["nods"]["parameters"]),
+            )
+        )
     return [
         "A latent diffusion that gives a robot's face the reactions of a listener: causal, streaming, 25 frames a "
         f"second, from a speaker's face and voice. {total:.1f} million parameters; ONNX graphs for one thread of ONNX "
@@ -187,6 +201,10 @@ def _training(manifest: Figures, trained_on: str) -> list[str]:
     ]
     steps = " and ".join(str(run["steps"]) for run in runs)
     tail = [f"reactdiff export runs/{names[-1]}/checkpoint.pt --output resource/models/{manifest['name']}"]
+    nods = manifest.get("nods")
+    if nods:
+        given = " ".join(f"--{name} {nods[name]:g}" for name in ("seed", "pools", "steps") if name in nods)
+        tail.append(f"reactdiff train-nods resource/models/{manifest['name']} --voices runs/voices.npz {given}")
     lines = ["## Training", "", "```bash", *commands, *tail, "```", ""]
     seeds = sorted({run["settings"].get("seed", 0) for run in runs})
     lines += [

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, bounded
 from reactdiff_ros.model.choice import Choice, ranked
+from reactdiff_ros.model.nods import Nods
 from reactdiff_ros.model.noise import NoiseTape
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
-from reactdiff_ros.model.sampler import Conditions, Sampling, draw, faces, nod_share
+from reactdiff_ros.model.sampler import Conditions, Sampling, draw, faces
 from reactdiff_ros.types import FloatArray
 
 Array = TypeVar("Array", bound=Any)
 _FADE: Final = float(np.exp(-0.04 / 0.2))
 
 
-AROUND: Final = 4
+AROUND: Final = 3
 """Frames before and after each one that its finish looks at."""
 
 
@@ -36,16 +37,6 @@ def smooth(frames: Array) -> Array:
     ends, around = frames[..., :-6, :] + frames[..., 6:, :], frames[..., 2:-4, :] + frames[..., 4:-2, :]
     smoothed: Array = (16 * frames[..., 3:-3, :] + 9 * around - ends) / 32
     return smoothed
-
-
-def emphasise_nods(smoothed: FloatArray, pitch: FloatArray, share: FloatArray) -> None:
-    """Make nods larger (share above 0) or smaller in the pitch of `smoothed` (N, K, n, 58), in place.
-
-    What the pitch (N, K, n + 2 AROUND) deviates from its mean over nine frames is scaled by 1 + share (N,): at -1 a nod
-    of 1.6 Hz keeps half of its size, at 1 it has one and a half.
-    """
-    mean = np.lib.stride_tricks.sliding_window_view(pitch, 2 * AROUND + 1, axis=-1).mean(-1)
-    smoothed[..., HEAD_PITCH] += share[:, None, None] * (smoothed[..., HEAD_PITCH] - mean)
 
 
 BLEND: Final = (0.2, 0.5, 0.8, 0.95)
@@ -68,11 +59,10 @@ def blend(plan: Array, before: Array) -> Array:
     return plan
 
 
-def finished(plans: FloatArray, shown: FloatArray, before: FloatArray, nods: FloatArray, how: Sampling) -> FloatArray:
+def finished(plans: FloatArray, shown: FloatArray, before: FloatArray, how: Sampling) -> FloatArray:
     """Plans (N, K, H, 58) as they are shown: smoothed and led over from the last one if so wanted, and bounded.
 
-    `shown` (N, AROUND, 58) are the frames before, `before` (N, H, 58) is what was planned so far for the same frames,
-    `nods` (N,) is the share by which nods are to be larger, see `emphasise_nods`.
+    `shown` (N, AROUND, 58) are the frames before, `before` (N, H, 58) is what was planned so far for the same frames.
     """
     if not how.smooth:
         return bounded(plans)
@@ -80,10 +70,7 @@ def finished(plans: FloatArray, shown: FloatArray, before: FloatArray, nods: Flo
     left = np.broadcast_to(shown[:, None], (*plans.shape[:2], *shown.shape[1:]))
     plans = bounded(plans)
     padded = np.concatenate([left, plans, *[plans[:, :, -1:]] * AROUND], axis=2)
-    smoothed = smooth(padded[:, :, 1:-1])
-    if nods.any():
-        emphasise_nods(smoothed, padded[..., HEAD_PITCH], nods)
-    return bounded(blend(smoothed, before[:, None]))
+    return bounded(blend(smooth(padded), before[:, None]))
 
 
 class OwnPast:
@@ -206,7 +193,7 @@ def draw_draft(networks: Networks, draft: Draft) -> Drawn:
     d = draft
     latents, chosen = _chosen_latents(networks, d)
     decoded = faces(networks, d.past, latents)
-    return Drawn(latents, decoded, finished(decoded, d.shown, d.before, nod_share(d.conditions), d.how), chosen)
+    return Drawn(latents, decoded, finished(decoded, d.shown, d.before, d.how), chosen)
 
 
 def _chosen_latents(networks: Networks, d: Draft) -> tuple[FloatArray, NDArray[np.int64] | None]:
@@ -244,6 +231,7 @@ class Planner:
         self._tapes = [NoiseTape(seed, networks.shape["latent"]) for seed in seeds]
         self._choices = [Choice(seed, how.candidates) for seed in seeds]
         self._past = OwnPast(networks.neutral, len(self._tapes), networks.shape["past"])
+        self._nods = None if networks.nods is None else Nods(networks.nods, seeds)
 
     def afford(self, steps: int, candidates: int) -> None:
         """Plan with so many steps and candidates from now on."""
@@ -254,6 +242,8 @@ class Planner:
     def forget(self) -> None:
         """They showed a neutral face up to now; noise and choices go on."""
         self._past.clear()
+        if self._nods is not None:
+            self._nods.forget()
 
     def begin(self, slot: int, shown: FloatArray) -> None:
         """They showed `shown` (N, n, 58) up to `slot`, whatever was planned."""
@@ -322,7 +312,19 @@ class Planner:
         chosen = np.array([of.index(choice.stream) for choice, of in zip(self._choices, streams, strict=True)])
         plans = Plans(drawn.faces, shown, chosen, streams)
         self._past.add(slot, drawn.latents[np.arange(len(shown)), chosen], plans.of(shown))
-        return plans
+        return plans if self._nods is None else self._nodding(plans, draft, self._nods)
+
+    def _nodding(self, plans: Plans, draft: Draft, nods: Nods) -> Plans:
+        """`plans` with nods, which are no part of the past that networks continue."""
+        dip = nods.plan(
+            draft.slot, plans.shown.shape[2], self._how.hop, draft.speaker, draft.missing, draft.conditions, draft.lead
+        )
+        if not dip.any():
+            return plans
+        bowed = [coefficients.copy() for coefficients in (plans.drawn, plans.shown)]
+        for coefficients in bowed:
+            coefficients[..., HEAD_PITCH] += dip[:, None]
+        return replace(plans, drawn=bowed[0], shown=bounded(bowed[1]))
 
 
 def _streams(followed: int, candidates: int, due: bool, everyone: bool) -> list[int]:

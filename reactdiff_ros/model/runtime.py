@@ -82,6 +82,8 @@ class Networks:
     def __init__(self, weights: Weights, threads: int = 1, backend: Backend | None = None) -> None:
         self.shape, self.name = weights.shape, f"{weights.name}@{weights.digest}"
         self._emphasis = weights.emphasis
+        self.nods = weights.nods
+        """What says when a listener nods, if the weights have it."""
         self._backend = backend or OnnxRuntimeCpu(weights, threads)
         if not self.shape.keys() >= _SIZES or self.shape["latent"] != LATENT_COUNT:
             raise WeightsError("the model's weights are for another version", where=str(weights.folder))

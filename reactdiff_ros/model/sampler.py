@@ -16,7 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, STYLE_NAMES, condition_vector
+from reactdiff_ros.coefficients import HEAD_PITCH
+from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, condition_vector
 from reactdiff_ros.model.groups import GROUP_NAMES, GROUP_OF_LATENT
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
@@ -29,16 +30,17 @@ TEMPERATURES: Final = tuple(
     {"smile": 1.038, "mouth": 1.038, "brows": 1.045, "lids": 1.012, "blinks": 1.025, "gaze": 1.0, "head": 1.032}[name]
     for name in GROUP_NAMES
 )
+CALM: Final = 11
+"""Frames over which pitch is averaged, see `faces`; with the decoder's context they are what is known of the past."""
 EAGER: Final = 4.0
 ORDINARY: Final = 0.35
 """Responsiveness up to which people lie."""
 SHOWN_CONTROL: Final = "delay"
 """The networks have an input for it and are told 0: it acts on what they are shown, see `Conditions.late`."""
-COOLER: Final = 0.35
+COOLER: Final = 0.45
 """How far below its range the networks are told of a responsiveness of 0. They follow that control by half: told 0
-they answer .455 of a speaker's smiles, where simulated listeners answer .20; told -.35, .265 (200 trials)."""
+they answer .455 of a speaker's smiles, told -.35 .325, told -.5 .245; simulated listeners .20 (200 trials)."""
 _RESPONSIVENESS, _SHOWN = CONTROL_NAMES.index("responsiveness"), CONTROL_NAMES.index(SHOWN_CONTROL)
-_NOD_RATE = STYLE_NAMES.index("nod_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +147,6 @@ def guided(conditions: Conditions, how: Sampling) -> FloatArray:
     return np.asarray(how.guidance * (1 + how.eager * beyond * warmth), dtype=np.float32)
 
 
-def nod_share(conditions: Conditions) -> FloatArray:
-    """By which share (N,) nods are to be larger than drawn, -1 .. 1: what is told of nodding and of a nod rate.
-
-    The networks hardly follow either: told -1 to 1, they nod as often. With half of `nodding`, nods of 3 degrees come
-    .34 times as often at -1 and 2.3 times at 1, as the simulator's listeners do (.35 and 2.9).
-    """
-    rate = conditions.style[:, _NOD_RATE] * conditions.style_given[:, _NOD_RATE]
-    return np.asarray(np.clip(0.5 * conditions.told("nodding") + 0.25 * rate, -1, 1), dtype=np.float32)
-
-
 def draw(
     networks: Networks,
     speaker: FloatArray,
@@ -202,8 +194,17 @@ def sane(latents: FloatArray, neutral: FloatArray) -> FloatArray:
 
 
 def faces(networks: Networks, past: FloatArray, latents: FloatArray) -> FloatArray:
-    """Coefficients (N, K, H, 58) of sampled latents (N, K, H, L) that continue `past` (N, past, L); not bounded."""
+    """Coefficients (N, K, H, 58) of sampled latents (N, K, H, L) that continue `past` (N, past, L); not bounded.
+
+    Where the weights have a head for nods, pitch is calmed: the mean over the last CALM frames, of which a nod of
+    1.6 Hz keeps a fifth. The networks' own nods come at no particular moment; `nods` adds those that do.
+    """
     count, candidates = latents.shape[:2]
-    context = np.repeat(past[:, -VAE_CONTEXT:], candidates, axis=0)
+    before = 0 if networks.nods is None else CALM - 1
+    context = np.repeat(past[:, -VAE_CONTEXT - before :], candidates, axis=0)
     decoded = networks.decode(np.concatenate([context, latents.reshape(len(context), *latents.shape[2:])], axis=1))
+    if before:
+        pitch = np.lib.stride_tricks.sliding_window_view(decoded[..., HEAD_PITCH], CALM, axis=-1).mean(-1)
+        decoded = decoded[:, before:].copy()
+        decoded[..., HEAD_PITCH] = pitch
     return decoded.reshape(count, candidates, *decoded.shape[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from reactdiff_ros.errors import ReactdiffError, WeightsError
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
 from reactdiff_ros.model.emphasis import PARTS, Emphasis, emphasis_of, no_emphasis
 from reactdiff_ros.model.groups import as_manifest
+from reactdiff_ros.model.nod_head import CARD, NodHead, read_nod_head
 from reactdiff_ros.resources import resource_path
 
 PRESET: Final = "live"
@@ -58,6 +60,8 @@ class Weights:
     """Numbers of parameters of encoder, autoencoder and denoiser; empty where the manifest does not tell."""
     emphasis: Emphasis
     """What stands between latents and what is drawn."""
+    nods: NodHead | None
+    """What says when a listener nods; None in weights without it."""
     digest: str
     """First 12 hex digits of the SHA-256 of the manifest: which weights these are."""
 
@@ -84,7 +88,18 @@ def find_weights(folder: str | Path = "") -> Weights:
     for name, wanted in manifest["files"].items():
         _check(where / name, wanted)
     digest = hashlib.sha256(raw).hexdigest()[:12]
-    return Weights(where, shape, manifest["name"], manifest["simulator"], counts, emphasis, digest)
+    nods = _nods(where, digest, shape.get("width", 0))
+    return Weights(where, shape, manifest["name"], manifest["simulator"], counts, emphasis, nods, digest)
+
+
+def _nods(where: Path, digest: str, width: int) -> NodHead | None:
+    try:
+        return read_nod_head(where, digest, width)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            f"the network that says when to nod does not fit: {error}", where=str(where / CARD),
+            todo="train it anew with 'reactdiff train-nods', or delete this file to do without it",
+        ) from error  # fmt: skip
 
 
 def _emphasis(told: Any, width: int, where: Path) -> Emphasis:

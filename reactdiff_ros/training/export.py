@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.nod_head import CARD, NODS
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import FORMAT, MANIFEST, interface, sha256
 from reactdiff_ros.types import FloatArray
@@ -42,6 +43,8 @@ def export_model(model: Model, folder: Path, *, name: str, facts: dict[str, Any]
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
+    for stale in (CARD, NODS):  # of the weights that were there
+        (folder / stale).unlink(missing_ok=True)
     model = model.eval()
     files = export_graphs(model, folder)
     files += export_halves(folder)

@@ -140,7 +140,9 @@ def test_every_result_says_what_it_rests_on(
     shipped = find_weights()
     assert told["figure"] == 1.0
     assert told["simulator"] == simulator_hash()
-    assert told["weights"] == {"name": shipped.name, "digest": shipped.digest, "trained_on": shipped.simulator}
+    nods = None if shipped.nods is None else shipped.nods.digest
+    weights = {"name": shipped.name, "digest": shipped.digest, "trained_on": shipped.simulator, "nods": nods}
+    assert told["weights"] == weights
     assert (told["sampling"]["guidance"], told["sampling"]["hop"]) == (2.0, 8)
     assert told.get("voices") == (None if name == "dyads" else {"kind": "parametric"})
 

@@ -12,11 +12,10 @@ from policy_drive import FRAME, frame, run, shown, talk, voice
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, INDEX, SMILE
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.model.conditioning import conditioning, greeting
-from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT, STYLE_NAMES
+from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
 from reactdiff_ros.model.engagement import Engagement
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.sampler import nod_share
 from reactdiff_ros.styles import Style, load_styles
 from reactdiff_ros.types import ListenerControl, SpeakerFrame
 
@@ -181,15 +180,6 @@ def test_each_control_changes_its_own_condition_alone() -> None:
         told = conditioning(Style(**{"delay_s" if name == "delay" else name: 0.5}))
         changed = [n for n, a, b in zip(CONTROL_NAMES, base.controls[0], told.controls[0], strict=True) if a != b]
         assert changed == [name]
-
-
-def test_nods_are_as_large_as_nodding_and_a_reference_say() -> None:
-    shares = [float(nod_share(conditioning(Style(nodding=value)))[0]) for value in (-1.0, 0.0, 1.0)]
-    assert shares == pytest.approx([-0.5, 0.0, 0.5])
-    assert nod_share(conditioning(Style(), turn="robot_speaking"))[0] == pytest.approx(-0.5)
-    reference = tuple(2.0 if name == "nod_rate" else None for name in STYLE_NAMES)
-    assert nod_share(conditioning(Style(reference=reference)))[0] == pytest.approx(0.5)
-    assert nod_share(conditioning(Style(reference=reference, nodding=-1.0)))[0] == pytest.approx(0.0)
 
 
 def test_a_reference_speaks_for_the_controls_that_it_measures() -> None:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW
 from reactdiff_ros.model.planner import AROUND, BLEND, LOOKAHEAD, OwnPast, Planner, blend, finished, smooth
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import LATENT_LIMIT, Sampling, ordinary, sane
@@ -30,19 +29,6 @@ def test_smoothing_keeps_nods_and_laughs_and_a_constant():
     assert smooth(noise(1, 5000, 1)).std() < 0.72
 
 
-def test_nods_grow_and_shrink_and_a_pose_stays():
-    t = np.arange(400) / 25
-    pitch = (0.1 + 0.05 * np.sin(2 * np.pi * 1.6 * t)).astype(np.float32)
-    plans = np.zeros((3, 1, 400, 58), np.float32)
-    plans[..., HEAD_PITCH] = pitch
-    shown, before = plans[:, 0, :AROUND], plans[:, 0]
-    out = finished(plans, shown, before, np.array([-1, 0, 1], np.float32), Sampling())[:, 0, 20:-20]
-    sizes = out[..., HEAD_PITCH].std(1) / pitch.std()
-    assert sizes == pytest.approx([0.54, 1.0, 1.46], abs=0.02)
-    assert out[..., HEAD_PITCH].mean(1) == pytest.approx([0.1] * 3, abs=1e-3)
-    assert not out[..., HEAD_YAW].any()
-
-
 def test_blending_leads_over():
     plan = blend(np.ones((1, 8, 2)), np.zeros((1, 8, 2)))
     np.testing.assert_allclose(plan[0, :, 0], [*BLEND, 1, 1, 1, 1])
@@ -52,15 +38,14 @@ def test_blending_leads_over():
 def test_smoothing_looks_no_further_ahead_than_it_says():
     how, hop = Sampling(smooth=True), 4
     plans, shown, before = 0.3 + 0.1 * noise(1, 1, 16, 58), noise(1, AROUND, 58), noise(1, 16, 58)
-    nods = np.ones(1, np.float32)
-    whole = finished(plans, shown, before, nods, how)
-    part = finished(plans[:, :, : hop + LOOKAHEAD], shown, before[:, : hop + LOOKAHEAD], nods, how)
+    whole = finished(plans, shown, before, how)
+    part = finished(plans[:, :, : hop + LOOKAHEAD], shown, before[:, : hop + LOOKAHEAD], how)
     np.testing.assert_array_equal(whole[:, :, : hop + len(BLEND)], part[:, :, : hop + len(BLEND)])
 
 
 def test_without_smoothing_a_plan_is_only_bounded():
     plans = noise(1, 2, 16, 58)
-    out = finished(plans, noise(1, AROUND, 58), noise(1, 16, 58), np.ones(1, np.float32), Sampling(smooth=False))
+    out = finished(plans, noise(1, AROUND, 58), noise(1, 16, 58), Sampling(smooth=False))
     inside = (plans[..., :52] >= 0) & (plans[..., :52] <= 1)
     np.testing.assert_array_equal(out[..., :52][inside], plans[..., :52][inside])
     assert out[..., :52].min() == 0

@@ -77,7 +77,8 @@ def collect(
         raise _unwritten(folder, error) from error
     evidence = Evidence(machine=hardware())
     # Of the code that is loaded: what is edited meanwhile makes no figures.
-    made_by = {"simulator": simulator_hash(), "code": model_code(), "format": FORMAT}
+    nods = None if subject.weights.nods is None else subject.weights.nods.digest
+    made_by = {"simulator": simulator_hash(), "code": model_code(), "nods": nods, "format": FORMAT}
     for part in parts:
         # As they are read again: JSON has no tuples.
         wanted = json.loads(encode({**settings_of(part, subject), **made_by}))
@@ -111,7 +112,8 @@ def _there(path: Path, wanted: dict[str, Any], *, any_code: bool) -> dict[str, A
     """What the file holds if it was made with these settings; with `any_code` those of the code may differ."""
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         kept = json.loads(path.read_text(encoding="utf-8"))
-        settings = {**kept["settings"], "code": wanted["code"]} if any_code else kept["settings"]
+        of_today = {name: wanted[name] for name in ("code", "nods")} if any_code else {}
+        settings = {**kept["settings"], **of_today}
         if settings == wanted and isinstance(kept["figures"], dict):
             return dict(kept)
     return None

@@ -61,7 +61,8 @@ def provenance(weights: Weights) -> Provenance:
 
 def weights_told(weights: Weights) -> dict[str, Any]:
     """Which weights a result was made with, and the hash of the simulator that they were trained on."""
-    return {"name": weights.name, "digest": weights.digest, "trained_on": weights.simulator}
+    nods = None if weights.nods is None else weights.nods.digest
+    return {"name": weights.name, "digest": weights.digest, "trained_on": weights.simulator, "nods": nods}
 
 
 def voices_told(bank: VoiceBank) -> dict[str, Any]:

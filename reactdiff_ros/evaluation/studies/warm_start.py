@@ -8,11 +8,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.coefficients import HEAD_PITCH, bounded
 from reactdiff_ros.model.mood import in_mood
+from reactdiff_ros.model.nods import Nods
 from reactdiff_ros.model.noise import NoiseTape
 from reactdiff_ros.model.planner import AROUND, LOOKAHEAD, OwnPast, finished
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Conditions, Sampling, faces, guided, nod_share, sane
+from reactdiff_ros.model.sampler import Conditions, Sampling, faces, guided, sane
 from reactdiff_ros.model.solvers import angles
 from reactdiff_ros.model.streams import heard
 from reactdiff_ros.types import FloatArray
@@ -44,6 +46,7 @@ class WarmStart:
         length = min(-(-(how.hop + LOOKAHEAD) // how.block) * how.block, s["horizon"])
         tapes = [NoiseTape(int(seed), s["latent"]) for seed in seeds]
         own = OwnPast(networks.neutral, len(seeds), s["past"])
+        nods = None if networks.nods is None else Nods(networks.nods, [int(seed) for seed in seeds])
         planned = np.zeros((len(seeds), 0, s["latent"]), dtype=np.float32)
         out = np.empty((len(seeds), frames, 58), dtype=np.float32)
         for start in range(0, frames, how.hop):
@@ -51,13 +54,22 @@ class WarmStart:
             past = own.latents(start - s["past"], s["past"])
             latents = self._draw(tokens, conditions, past, planned[:, how.hop :], noise, start)
             drawn = faces(networks, past, latents[:, None])
-            seen = own.shown(start - AROUND, AROUND), own.shown(start, length), nod_share(conditions)
-            shown = finished(drawn, *seen, how)[:, 0]
+            shown = finished(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
             own.add(start, latents, shown)
             planned = latents
             stop = min(start + how.hop, frames)
             out[:, start:stop] = shown[:, : stop - start]
-        return out
+            if nods is not None:
+                speaker, missing, _ = self._heard(tokens, conditions, start)
+                dip = nods.plan(start, stop - start, how.hop, speaker, missing, conditions, how.lead)
+                out[:, start:stop, HEAD_PITCH] += dip
+        return bounded(out)
+
+    def _heard(
+        self, tokens: FloatArray, conditions: Conditions, start: int
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        newest = start - 1 - self._how.lead - conditions.late
+        return heard(tokens, np.arange(len(tokens)), newest, self._networks.shape["speech"])
 
     def _draw(
         self,
@@ -70,8 +82,7 @@ class WarmStart:
     ) -> FloatArray:
         """Latents (N, length, L) of the frames from `start` on, from the last plan (N, n, L) where it reaches."""
         networks, how, s = self._networks, self._how, self._networks.shape
-        newest = start - 1 - how.lead - conditions.late
-        speaker, missing, mood = heard(tokens, np.arange(len(tokens)), newest, s["speech"])
+        speaker, missing, mood = self._heard(tokens, conditions, start)
         conditions = in_mood(conditions, mood, how.guidance)
         drawn: list[FloatArray] = []
         for first in range(0, noise.shape[1], how.block):

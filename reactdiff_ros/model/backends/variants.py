@@ -13,8 +13,10 @@ from reactdiff_ros.model.weights import Weights, sha256
 
 from .base import Precision
 
-GRAPHS_VERSION: Final = 2
+GRAPHS_VERSION: Final = 3
 """Of how graphs are put together here; another one makes other engines."""
+DECODED_BEFORE: Final = 16
+"""Frames of the past that are decoded with a plan: the decoder's context and those over which `sampler.faces` calms."""
 ROWS: Final = 64
 """Listeners or speakers that an engine takes at once; more go one part after another."""
 CANDIDATES: Final = 16
@@ -84,7 +86,7 @@ def ranges(shape: Sequence[int | str], variant: Variant, horizon: int) -> tuple[
     sizes = {
         "N": (1, OPTIMAL_ROWS, ROWS), "listeners": (1, OPTIMAL_ROWS, ROWS), "speakers": (1, 1, ROWS),
         "K": (1, 1, CANDIDATES), "M": (twice, twice, twice * CANDIDATES), "H": (1, 4, horizon),
-        "frames": (7, 6 + horizon, 6 + horizon),
+        "frames": (7, DECODED_BEFORE + 12, DECODED_BEFORE + horizon),
     }  # fmt: skip
     columns = [sizes[axis] if isinstance(axis, str) else (axis, axis, axis) for axis in shape]
     low, usual, high = (list(column) for column in zip(*columns, strict=True))

@@ -37,7 +37,8 @@ from reactdiff_ros.simulator.voices import VoiceBank
 
 
 def weights(folder: Path, digest: str = "digest") -> Any:
-    return SimpleNamespace(folder=folder, name="small", simulator="hash", parameters={"encoder": 5}, digest=digest)
+    known = {"name": "small", "simulator": "hash", "parameters": {"encoder": 5}, "nods": None}
+    return SimpleNamespace(folder=folder, digest=digest, **known)
 
 
 @pytest.fixture

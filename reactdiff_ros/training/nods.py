@@ -1,0 +1,242 @@
+"""Trains the head that says when a listener nods (`model.nods`) on simulated dyads, on the tokens of trained networks.
+
+Every speaker has several listeners, so that what the cue did and what chance did come apart with fewer speakers.
+A frame in which a nod begins is kept, of the others one in KEPT, which then counts as so many.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.nod_head import AGES, CARD, CONDITION_COUNT, HIDDEN, LOOKS, NODS, NodHead
+from reactdiff_ros.model.nods import nod_conditions
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.sampler import Conditions
+from reactdiff_ros.model.streams import CHUNK, speaker_tokens
+from reactdiff_ros.model.style import style_of
+from reactdiff_ros.model.weights import Weights, sha256
+from reactdiff_ros.simulator.dyads import simulator_hash
+from reactdiff_ros.simulator.listener import listen
+from reactdiff_ros.simulator.observation import observe
+from reactdiff_ros.simulator.seeds import Purpose, purpose_seed
+from reactdiff_ros.simulator.speaker import make_speakers, stimulus_of
+from reactdiff_ros.simulator.temperament import draw_temperaments
+from reactdiff_ros.simulator.voices import VoiceBank
+from reactdiff_ros.types import FloatArray
+from reactdiff_ros.whole_file import write_whole
+
+SPEAKERS: Final = 2 * CHUNK
+FRAMES: Final = 1500
+LISTENERS: Final = 6
+"""Of each speaker."""
+KEPT: Final = 25
+BUSY: Final = 25
+"""Frames after the beginning of a nod of which nothing is learnt: most nods last as long."""
+STYLE_SHARE: Final = 0.3
+"""Of listeners that are told a style; every other condition is left out of a tenth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Speakers' tokens and, of each of their listeners, what is told of it and when it nods."""
+
+    tokens: NDArray[np.float16]
+    """(S, T, D)."""
+    told: FloatArray
+    """(L, S, C) of `nod_conditions`, all given."""
+    begins: NDArray[np.bool_]
+    """(L, S, T)."""
+
+
+def material(networks: Networks, seed: int, bank: VoiceBank | None) -> Material:
+    """SPEAKERS speakers of a minute from a seed of the simulator."""
+    truth = make_speakers((seed, 20), SPEAKERS, FRAMES)
+    speaker = observe((seed, 21), truth, bank)
+    stimulus = stimulus_of(truth, speaker.camera, speaker.microphone)
+    others = stimulus.take(np.roll(np.arange(SPEAKERS), 1))
+    told, begins = [], []
+    for number in range(LISTENERS):
+        who = draw_temperaments(np.random.SeedSequence([seed, 22, number]), SPEAKERS, prior="wide")
+        begins.append(listen(stimulus, who, np.random.SeedSequence([seed, 23, number])).onsets["nod"])
+        style, given = style_of(listen(others, who, np.random.SeedSequence([seed, 24, number])).coefficients)
+        every = np.ones_like(who.controls)
+        source = np.zeros(SPEAKERS, dtype=np.float32)
+        told.append(nod_conditions(Conditions(who.controls, every, style, given, source)))
+    tokens = speaker_tokens(networks, speaker)[..., : networks.shape["width"]]
+    return Material(tokens.astype(np.float16), np.stack(told), np.stack(begins))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Frames that are learnt from."""
+
+    place: NDArray[np.int32]
+    """(R, 3) listener, speaker, frame."""
+    nods: NDArray[np.bool_]
+    """(R,)"""
+
+
+def rows_of(begins: NDArray[np.bool_], rng: np.random.Generator) -> Rows:
+    """All frames in which a nod begins and one in KEPT of the frames in which none does and none is going on."""
+    running = np.zeros(begins.shape, dtype=np.int16)
+    for late in range(1, BUSY):
+        running[..., late:] += begins[..., :-late]
+    free = ~begins & (running == 0) & (rng.random(begins.shape) < 1 / KEPT)
+    place = np.argwhere(begins | free).astype(np.int32)
+    return Rows(place, begins[tuple(place.T)])
+
+
+class NodNet(nn.Module):  # type: ignore[misc]
+    """The network of `model.nods.NodHead`, to be trained."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.tokens = nn.Parameter(torch.randn(LOOKS * width, HIDDEN) * (LOOKS * width) ** -0.5)
+        self.known = nn.Parameter(torch.zeros(LOOKS, HIDDEN))
+        self.conditions = nn.Parameter(torch.randn(CONDITION_COUNT, HIDDEN) * 0.1)
+        self.ages = nn.Parameter(torch.randn(AGES, HIDDEN) * 0.05)
+        self.out = nn.Parameter(torch.randn(HIDDEN) * HIDDEN**-0.5)
+        self.drive = nn.Parameter(torch.zeros(CONDITION_COUNT))
+        self.bias = nn.Parameter(torch.tensor(-6.0))
+
+    def forward(self, looks: Tensor, known: Tensor, told: Tensor, age: Tensor) -> Tensor:
+        """Log rate (B,) of tokens (B, LOOKS * D), their flags (B, LOOKS), conditions (B, C) and ages (B,)."""
+        hidden = looks @ self.tokens + known @ self.known + told @ self.conditions + self.ages[age]
+        return torch.tanh(hidden) @ self.out + told @ self.drive + self.bias
+
+    def head(self) -> NodHead:
+        """The weights as they ship."""
+        return NodHead(**{name: value.detach().numpy().astype(np.float32) for name, value in self.named_parameters()})
+
+
+def loss_of(log_rate: Tensor, nods: Tensor) -> Tensor:
+    """Negative log likelihood a row of whether a nod begins in a frame, rows without counting as KEPT."""
+    rate = torch.exp(torch.clamp(log_rate, max=-0.01))
+    return torch.where(nods, -torch.log(rate + 1e-12), -KEPT * torch.log1p(-rate)).mean()
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A trained head and what it was measured to be worth on speakers that it never saw."""
+
+    head: NodHead
+    gain: float
+    """Nats a nod by which it predicts better than a constant rate."""
+    rate: float
+    """Nods a minute that it expects, over those that there are."""
+
+
+def train_nods(
+    networks: Networks,
+    *,
+    seed: int = 0,
+    pools: int = 12,
+    steps: int = 3000,
+    batch: int = 4096,
+    bank: VoiceBank | None = None,
+    told: Callable[[float], None] = lambda share: None,
+) -> Fit:
+    """Train the head for `networks`.
+
+    Args:
+        networks: whose tokens it reads.
+        seed: of simulator, weights and batches.
+        pools: of SPEAKERS speakers of a minute with LISTENERS listeners each.
+        steps: of the optimiser.
+        batch: rows a step.
+        bank: voices.
+        told: is told the share done.
+    """
+    torch.set_num_threads(1)  # small tensors
+    torch.manual_seed(seed)
+    rng = np.random.default_rng([seed, 71])
+    met = []
+    for number in range(pools):
+        met.append(material(networks, _seed("train", seed, number), bank))
+        told(0.7 * (number + 1) / (pools + 1))
+    held = material(networks, _seed("validate", seed, 0), bank)
+    told(0.7)
+    rows = [rows_of(m.begins, rng) for m in met]
+    pool_of = np.repeat(np.arange(pools), [len(r.nods) for r in rows])
+    place, nods = np.concatenate([r.place for r in rows]), np.concatenate([r.nods for r in rows])
+    net = NodNet(networks.shape["width"])
+    optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
+    for step in range(steps):
+        chosen = np.sort(rng.integers(0, len(nods), batch))
+        parts = [_inputs(met[pool], place[chosen[pool_of[chosen] == pool]], rng) for pool in np.unique(pool_of[chosen])]
+        inputs = [torch.cat([part[i] for part in parts]) for i in range(4)]
+        loss = loss_of(net(*inputs), torch.from_numpy(nods[chosen]))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if step % 50 == 0:
+            told(0.7 + 0.3 * step / steps)
+    told(1.0)
+    return _judged(net, held, rng)
+
+
+def _seed(purpose: Purpose, seed: int, number: int) -> int:
+    return purpose_seed(purpose, seed, 90_000 + number)
+
+
+def _inputs(m: Material, place: NDArray[np.int32], rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """What the network reads of rows (R, 3): looks, flags, conditions, ages (R, ...), conditions left out at random."""
+    listener, speaker, frame = place.T
+    age = rng.integers(1, AGES, len(place))
+    at = (frame - age)[:, None] - 2 * np.arange(LOOKS)
+    known = at >= 0
+    looks = m.tokens[speaker[:, None], np.maximum(at, 0)].astype(np.float32) * known[..., None]
+    told = m.told[listener, speaker].copy()
+    controls = (CONDITION_COUNT - 2) // 2
+    left_out = rng.random((len(place), controls)) < 0.1
+    told[:, :controls] *= ~left_out
+    told[:, controls : 2 * controls] *= ~left_out
+    told[:, -2:] *= (rng.random(len(place)) < STYLE_SHARE)[:, None]
+    arrays = looks.reshape(len(place), -1), known.astype(np.float32), told, age
+    return tuple(torch.from_numpy(a) for a in arrays)
+
+
+def _judged(net: NodNet, held: Material, rng: np.random.Generator) -> Fit:
+    rows = rows_of(held.begins, rng)
+    with torch.no_grad():
+        parts = [_inputs(held, p, rng) for p in np.array_split(rows.place, max(len(rows.place) // 20_000, 1))]
+        log_rate = torch.cat([net(*part) for part in parts])
+        nods = torch.from_numpy(rows.nods)
+        weight = torch.where(nods, 1.0, float(KEPT))
+        constant = torch.log(nods.sum() / weight.sum())
+        gained = loss_of(constant.expand(len(nods)), nods) - loss_of(log_rate, nods)
+        expected = (torch.exp(log_rate) * weight).sum() / nods.sum()
+    return Fit(net.head(), float(gained * len(nods) / nods.sum()), float(expected))
+
+
+def add_to(weights: Weights, fit: Fit, facts: dict[str, Any]) -> Path:
+    """Put a head into the folder of the weights whose tokens it reads, with its card; returns its file.
+
+    Raises:
+        ReactdiffError: the folder cannot be written.
+    """
+    path = weights.folder / NODS
+    try:
+        fit.head.write(path)
+        card = {
+            "weights": weights.digest, "sha256": sha256(path), "parameters": fit.head.count,
+            "gain_nats": round(fit.gain, 3), "rate": round(fit.rate, 3), "simulator": simulator_hash(), **facts,
+        }  # fmt: skip
+        write_whole(weights.folder / CARD, json.dumps(card, indent=1) + "\n")
+    except OSError as error:
+        raise ReactdiffError(
+            "the head for nods cannot be put among the weights", where=str(path), todo=str(error.strerror or error)
+        ) from error
+    return path

@@ -1,0 +1,133 @@
+"""Training of the head for nods: it learns when simulated listeners nod, and what it writes is what runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from random_model import write_random_weights
+
+from reactdiff_ros.errors import ReactdiffError, WeightsError
+from reactdiff_ros.model.nod_head import AGES, CARD, CONDITION_COUNT, LOOKS, NODS
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.sampler import Sampling, ordinary
+from reactdiff_ros.model.streams import free_run
+from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.training import nods
+from reactdiff_ros.training.nods import BUSY, KEPT, Fit, NodNet, add_to, loss_of, rows_of, train_nods
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def fit(weights: Path) -> Fit:
+    small = pytest.MonkeyPatch()
+    small.setattr(nods, "SPEAKERS", 24)
+    small.setattr(nods, "LISTENERS", 3)
+    told: list[float] = []
+    found = train_nods(Networks(find_weights(weights)), pools=2, steps=150, batch=512, told=told.append)
+    small.undo()
+    assert told[-1] == 1.0
+    assert told == sorted(told)
+    return found
+
+
+def test_it_expects_as_many_nods_as_there_are(fit: Fit) -> None:
+    assert 0.6 < fit.rate < 1.6
+    assert fit.gain > -0.5
+
+
+def test_the_network_that_runs_is_the_one_that_was_trained() -> None:
+    torch.manual_seed(3)
+    net = NodNet(6)
+    rng = np.random.default_rng(0)
+    speaker = rng.standard_normal((5, 16, 6)).astype(np.float32)
+    told = rng.standard_normal((5, CONDITION_COUNT)).astype(np.float32)
+    missing = np.zeros((5, 16), dtype=np.float32)
+    missing[0, :8] = 1.0
+    speaker[0, :8] = 0.0
+    ages = rng.integers(1, AGES, (5, 1))
+    looks = torch.from_numpy(speaker[:, ::-1][:, ::2][:, :LOOKS].reshape(5, -1).copy())
+    known = torch.from_numpy(1 - missing[:, ::-1][:, ::2][:, :LOOKS].copy())
+    with torch.no_grad():
+        net.bias.fill_(-4.0)
+        expected = net(looks, known, torch.from_numpy(told), torch.from_numpy(ages[:, 0])).exp().clamp(max=0.1)
+    np.testing.assert_allclose(net.head().rates(speaker, missing, told, ages)[:, 0], expected, rtol=1e-4)
+
+
+def test_rows_are_all_nods_and_a_share_of_the_frames_without() -> None:
+    begins = np.zeros((2, 3, 2000), dtype=bool)
+    begins[0, 1, 500] = True
+    rows = rows_of(begins, np.random.default_rng(0))
+    assert rows.nods.sum() == 1
+    assert len(rows.nods) == pytest.approx(begins.size / KEPT, rel=0.1)
+    listener, speaker, frame = rows.place.T
+    beside = (listener == 0) & (speaker == 1) & (frame > 500) & (frame < 500 + BUSY)
+    assert not beside.any()
+
+
+def test_the_loss_is_least_at_the_true_rate() -> None:
+    happens = torch.zeros(1000, dtype=torch.bool)
+    happens[:40] = True  # rows without count KEPT times: one in 1 + 24 * 25
+    true = 40 / (40 + 960 * KEPT)
+    losses = [float(loss_of(torch.full((1000,), float(np.log(true * f))), happens)) for f in (0.7, 1.0, 1.4)]
+    assert losses[1] < min(losses[0], losses[2])
+
+
+def test_a_head_among_the_weights_nods_beside_what_the_networks_draw(weights: Path, fit: Fit, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "with"
+    shutil.copytree(weights, folder)
+    add_to(find_weights(folder), fit, {"seed": 0})
+    card = json.loads((folder / CARD).read_text())
+    found = find_weights(folder)
+    assert found.nods is not None
+    assert card["weights"] == found.digest == find_weights(weights).digest
+    assert card["sha256"].startswith(found.nods.digest)
+    assert (card["seed"], card["parameters"]) == (0, fit.head.count)
+    networks = Networks(found)
+    tokens = np.zeros((1, 1500, networks.shape["width"] + 1), dtype=np.float32)
+
+    def pitch() -> np.ndarray:
+        rows = np.zeros(8, dtype=int)
+        how = Sampling(steps=1)
+        return free_run(networks, tokens, ordinary(8), speaker_of=rows, seeds=np.arange(8), how=how)[..., 52]
+
+    nodding = pitch()
+    assert networks.nods is not None
+    object.__setattr__(networks.nods, "bias", np.float32(-50.0))
+    still = pitch()
+    dips = nodding - still
+    assert dips.min() > -1e-5
+    assert 1 <= (np.diff((dips > 0.005).astype(int), axis=1) == 1).sum() < 200
+    (folder / NODS).write_bytes(b"broken")
+    with pytest.raises(WeightsError, match="not the file that was put there"):
+        find_weights(folder)
+
+
+def test_a_folder_that_is_gone_is_told_in_one_sentence(weights: Path, fit: Fit, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "gone"
+    shutil.copytree(weights, folder)
+    found = find_weights(folder)
+    shutil.rmtree(folder)
+    with pytest.raises(ReactdiffError, match="cannot be put"):
+        add_to(found, fit, {})
+
+
+def test_weights_that_are_exported_anew_lose_the_head_of_those_before(fit: Fit, tmp_path: Path) -> None:
+    folder = write_random_weights(tmp_path / "live")
+    add_to(find_weights(folder), fit, {})
+    write_random_weights(folder, seed=1)
+    assert find_weights(folder).nods is None
