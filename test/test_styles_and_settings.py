@@ -140,16 +140,16 @@ def test_a_path_as_somebody_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "config"),
+    ("words", "config", "code"),
     [
-        (["robot", "check", "~nobody-here/robot.yaml"], "none"),
-        (["config", "show", "--robot", "~nobody-here/robot.yaml"], "none"),
-        (["config", "show"], "~nobody-here/config.yaml"),
+        (["robot", "check", "~nobody-here/robot.yaml"], "none", 1),
+        (["config", "show", "--robot", "~nobody-here/robot.yaml"], "none", 2),
+        (["config", "show"], "~nobody-here/config.yaml", 1),
     ],
 )
 def test_a_home_that_is_not_there_is_one_sentence_of_a_command(
-    words: list[str], config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], config: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("REACTDIFF_CONFIG", config)
-    assert main(words) == 1
+    assert main(words) == code
     assert capsys.readouterr().err.splitlines()[-1].endswith(f"not there ({words[-1] if config == 'none' else config})")

@@ -6,13 +6,15 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reactdiff_ros.errors import WeightsError
+from reactdiff_ros.model.nod_head import CARD, NODS
 from reactdiff_ros.model.weights import find_weights, sha256
 
 LIVE = Path(__file__).resolve().parents[2] / "resource" / "models" / "live"
-DATA = {".onnx", ".safetensors", ".json", ".md"}
+DATA = {".onnx", ".safetensors", ".json", ".md", ".npz"}
 
 
 @pytest.fixture
@@ -28,6 +30,10 @@ def test_every_shipped_file_is_data_and_in_the_manifest() -> None:
     named = json.loads((LIVE / "manifest.json").read_text())["files"]
     assert {name for name in files if Path(name).suffix in (".onnx", ".safetensors")} <= set(named)
     assert all(sha256(LIVE / name) == wanted for name, wanted in named.items())
+    assert {name for name in files if Path(name).suffix == ".npz"} == {NODS}
+    assert json.loads((LIVE / CARD).read_text())["sha256"] == sha256(LIVE / NODS)
+    with np.load(LIVE / NODS, allow_pickle=False) as arrays:  # refuses what would run code
+        assert all(arrays[name].dtype == np.float16 for name in arrays.files)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in LIVE.glob("*.onnx")))
