@@ -52,7 +52,10 @@ class WarmStart:
         for start in range(0, frames, how.hop):
             noise = how.scale * np.stack([tape.frames(start, length) for tape in tapes])
             past = own.latents(start - s["past"], s["past"])
-            latents = self._draw(tokens, conditions, past, planned[:, how.hop :], noise, start)
+            newest = start - 1 - how.lead - conditions.late
+            speaker, missing, mood = heard(tokens, np.arange(len(tokens)), newest, s["speech"])
+            told = in_mood(conditions, mood, how.guidance)
+            latents = self._draw(speaker, missing, told, past, planned[:, how.hop :], noise)
             drawn = faces(networks, past, latents[:, None])
             shown = finished(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
             own.add(start, latents, shown)
@@ -60,30 +63,21 @@ class WarmStart:
             stop = min(start + how.hop, frames)
             out[:, start:stop] = shown[:, : stop - start]
             if nods is not None:
-                speaker, missing, _ = self._heard(tokens, conditions, start)
-                dip = nods.plan(start, stop - start, how.hop, speaker, missing, conditions, how.lead)
+                dip = nods.plan(start, stop - start, how.hop, speaker, missing, told, how.lead)
                 out[:, start:stop, HEAD_PITCH] += dip
         return bounded(out)
 
-    def _heard(
-        self, tokens: FloatArray, conditions: Conditions, start: int
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        newest = start - 1 - self._how.lead - conditions.late
-        return heard(tokens, np.arange(len(tokens)), newest, self._networks.shape["speech"])
-
     def _draw(
         self,
-        tokens: FloatArray,
+        speaker: FloatArray,
+        missing: FloatArray,
         conditions: Conditions,
         past: FloatArray,
         planned: FloatArray,
         noise: FloatArray,
-        start: int,
     ) -> FloatArray:
-        """Latents (N, length, L) of the frames from `start` on, from the last plan (N, n, L) where it reaches."""
+        """Latents (N, length, L) of the frames after `past`, from the last plan (N, n, L) where it reaches."""
         networks, how, s = self._networks, self._how, self._networks.shape
-        speaker, missing, mood = self._heard(tokens, conditions, start)
-        conditions = in_mood(conditions, mood, how.guidance)
         drawn: list[FloatArray] = []
         for first in range(0, noise.shape[1], how.block):
             block = slice(first, first + how.block)
