@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -139,9 +140,9 @@ class Fit:
 def train_nods(
     networks: Networks,
     *,
-    seed: int = 0,
-    pools: int = 12,
-    steps: int = 3000,
+    seed: int,
+    pools: int,
+    steps: int,
     batch: int = 4096,
     bank: VoiceBank | None = None,
     told: Callable[[float], None] = lambda share: None,
@@ -224,16 +225,21 @@ def _judged(net: NodNet, held: Material, rng: np.random.Generator) -> Fit:
 def add_to(weights: Weights, fit: Fit, facts: dict[str, Any]) -> Path:
     """Put a head into the folder of the weights whose tokens it reads, with its card; returns its file.
 
+    A full disk leaves the head that was there.
+
     Raises:
         ReactdiffError: the folder cannot be written.
     """
     path = weights.folder / NODS
     try:
-        fit.head.write(path)
-        card = {
-            "weights": weights.digest, "sha256": sha256(path), "parameters": fit.head.count,
-            "gain_nats": round(fit.gain, 3), "rate": round(fit.rate, 3), "simulator": simulator_hash(), **facts,
-        }  # fmt: skip
+        with TemporaryDirectory(dir=weights.folder) as folder:
+            part = Path(folder) / NODS
+            fit.head.write(part)
+            card = {
+                "weights": weights.digest, "sha256": sha256(part), "parameters": fit.head.count,
+                "gain_nats": round(fit.gain, 3), "rate": round(fit.rate, 3), "simulator": simulator_hash(), **facts,
+            }  # fmt: skip
+            part.replace(path)
         write_whole(weights.folder / CARD, json.dumps(card, indent=1) + "\n")
     except OSError as error:
         raise ReactdiffError(

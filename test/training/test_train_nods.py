@@ -14,7 +14,7 @@ import torch
 from random_model import write_random_weights
 
 from reactdiff_ros.errors import ReactdiffError, WeightsError
-from reactdiff_ros.model.nod_head import AGES, CARD, CONDITION_COUNT, LOOKS, NODS
+from reactdiff_ros.model.nod_head import AGES, CARD, CONDITION_COUNT, LOOKS, NODS, NodHead
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.streams import free_run
@@ -34,7 +34,7 @@ def fit(weights: Path) -> Fit:
     small.setattr(nods, "SPEAKERS", 24)
     small.setattr(nods, "LISTENERS", 3)
     told: list[float] = []
-    found = train_nods(Networks(find_weights(weights)), pools=2, steps=150, batch=512, told=told.append)
+    found = train_nods(Networks(find_weights(weights)), seed=0, pools=2, steps=150, batch=512, told=told.append)
     small.undo()
     assert told[-1] == 1.0
     assert told == sorted(told)
@@ -124,6 +124,28 @@ def test_a_folder_that_is_gone_is_told_in_one_sentence(weights: Path, fit: Fit, 
     shutil.rmtree(folder)
     with pytest.raises(ReactdiffError, match="cannot be put"):
         add_to(found, fit, {})
+
+
+def test_a_disk_that_fills_leaves_the_head_that_was_there(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_random_weights(tmp_path / "live")
+    add_to(find_weights(folder), fit, {})
+    before = find_weights(folder)
+    names = sorted(path.name for path in folder.iterdir())
+
+    def full(head: NodHead, path: Path) -> None:
+        path.write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(NodHead, "write", full)
+    with pytest.raises(ReactdiffError, match="No space left"):
+        add_to(before, fit, {})
+    after = find_weights(folder)
+    assert before.nods is not None
+    assert after.nods is not None
+    assert after.nods.digest == before.nods.digest
+    assert sorted(path.name for path in folder.iterdir()) == names
 
 
 def test_weights_that_are_exported_anew_lose_the_head_of_those_before(fit: Fit, tmp_path: Path) -> None:
