@@ -136,49 +136,52 @@ def test_who_is_heard_lives(stage: Bench) -> None:
     assert supervisor.heard("node")
 
 
-def test_a_slow_start_is_not_a_hang_and_our_own_stall_is_not_theirs(tmp_path: Path) -> None:
+@pytest.fixture
+def on_fake_clock(tmp_path: Path) -> Iterator[tuple[Supervisor, list[float], list[str]]]:
+    """A supervisor of one node with the usual limits, the clock that it looks at, and what it says."""
     now = [0.0]
     said: list[str] = []
     node = fake(tmp_path, "node", LIVES)
     supervisor = Supervisor([node], dict(os.environ), said.append, None, Limits(), clock=lambda: now[0])
     try:
         supervisor.start()
-        for now[0] in (10.0, 10.5, 20.0, 30.0):
-            supervisor.poll()
-        assert said == []
-        supervisor.heartbeat("node")
-        now[0] += 60.0  # the machine slept
-        supervisor.poll()
-        assert said == []
-        for _ in range(12):
-            now[0] += 0.5
-            supervisor.poll()
-        assert len(said) == 1
+        yield supervisor, now, said
     finally:
         now[0] += 1e6  # the fake clock stands still: no grace
         supervisor.limits = Limits(term_s=-1.0)
         supervisor.stop()
 
 
-def test_who_wakes_at_the_limit_is_heard_before_it_is_ended(tmp_path: Path) -> None:
-    now = [0.0]
-    said: list[str] = []
-    node = fake(tmp_path, "node", LIVES)
-    supervisor = Supervisor([node], dict(os.environ), said.append, None, Limits(), clock=lambda: now[0])
-    try:
-        supervisor.start()
-        for _ in range(2):
-            supervisor.heartbeat("node")
-            for _ in range(41):  # just past the limit of 5 s: what it said when it woke is still to be heard
-                now[0] += 0.125
-                supervisor.poll()
-            assert said == []
-        now[0] += 0.125
+def test_a_slow_start_is_not_a_hang_and_our_own_stall_is_not_theirs(
+    on_fake_clock: tuple[Supervisor, list[float], list[str]],
+) -> None:
+    supervisor, now, said = on_fake_clock
+    for now[0] in (10.0, 10.5, 20.0, 30.0):
         supervisor.poll()
-        assert said == ["node was not heard for 5 s: it is stopped and started again"]
-    finally:
-        supervisor.limits = Limits(term_s=-1.0)
-        supervisor.stop()
+    assert said == []
+    supervisor.heartbeat("node")
+    now[0] += 60.0  # the machine slept
+    supervisor.poll()
+    assert said == []
+    for _ in range(12):
+        now[0] += 0.5
+        supervisor.poll()
+    assert len(said) == 1
+
+
+def test_who_wakes_at_the_limit_is_heard_before_it_is_ended(
+    on_fake_clock: tuple[Supervisor, list[float], list[str]],
+) -> None:
+    supervisor, now, said = on_fake_clock
+    for _ in range(2):
+        supervisor.heartbeat("node")
+        for _ in range(41):  # just past the limit of 5 s: what it said when it woke is still to be heard
+            now[0] += 0.125
+            supervisor.poll()
+        assert said == []
+    now[0] += 0.125
+    supervisor.poll()
+    assert said == ["node was not heard for 5 s: it is stopped and started again"]
 
 
 LEAVES = """
