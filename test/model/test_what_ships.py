@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from reactdiff_ros.evaluation.evidence.model_code import model_code
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulator_hash
 
@@ -41,6 +42,9 @@ def test_the_evidence_is_of_the_shipped_weights_on_this_simulator(evidence: dict
     assert set(measured) == set(evidence["parts"])
     assert {name for name, told in measured.items() if told["weights"] != digest()} == set()
     assert {name for name, told in measured.items() if told["simulator"] != simulator_hash()} == set()
+    shipped = find_weights("").nods
+    today = [told for told in measured.values() if told.get("code") == model_code()]
+    assert {told["nods"] for told in today} <= {None if shipped is None else shipped.digest}
 
 
 @pytest.mark.parametrize("page", [SHIPPED / "README.md", ROOT / "docs" / "evidence.md"], ids=["card", "evidence.md"])
