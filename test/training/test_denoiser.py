@@ -83,6 +83,18 @@ def test_fused_attention_is_the_plain_one(monkeypatch):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
 
 
+def test_half_precision_on_a_cpu_is_not_fused(monkeypatch):
+    q, k, v = (torch.randn(2, 4, n, 8, requires_grad=True) for n in (3, 5, 5))
+    exact = attend(q, k, v)
+    monkeypatch.delattr(torch.nn.functional, "scaled_dot_product_attention")
+    rounded = attend(q.bfloat16(), k.bfloat16(), v.bfloat16())
+    rounded.float().sum().backward()
+    torch.testing.assert_close(rounded.float(), exact, atol=0.03, rtol=0.03)
+    assert torch.isfinite(q.grad).all()
+    with pytest.raises(AttributeError):
+        attend(q, k, v)
+
+
 def test_the_live_preset_is_small():
     from reactdiff_ros.training.nets import Model
 
