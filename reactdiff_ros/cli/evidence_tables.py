@@ -139,13 +139,14 @@ def response(f: Figures) -> list[str]:
 def behaviour(f: Figures) -> list[str]:
     """Lags, reliance, realism, attention."""
     rows = []
-    for setting, by_precursors in f["lags"].items():
-        for name, lags in by_precursors.items():
-            cells = (
-                f"{figure(b['excess'])} ({figure(b['chance_low'])} to {figure(b['chance_high'])})"
-                for b in lags["bins"].values()
-            )
-            rows.append((f"{setting}, {name.replace('_', ' ')}", *cells))
+    for who, key in (("", "lags"), (": simulated listeners", "lags_of_simulated_listeners")):
+        for setting, by_precursors in f.get(key, {}).items():
+            for name, lags in by_precursors.items():
+                cells = (
+                    f"{figure(b['excess'])} ({figure(b['chance_low'])} to {figure(b['chance_high'])})"
+                    for b in lags["bins"].values()
+                )
+                rows.append((f"{setting}, {name.replace('_', ' ')}{who}", *cells))
     bins = next(iter(next(iter(f["lags"].values())).values()))["bins"]
     lines = _titled(
         "Lags of reciprocal smiles: share of the speaker's smiles less chance (in brackets what chance does)",

@@ -37,7 +37,11 @@ FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll
 @click.option("--onsets", type=Number(0.0, 10.0), help="Extra weight of plans in which an event begins (0).")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads (1).")
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that simulate the next dyads (0).")
-@click.option("--precision", type=click.Choice(["no", "tf32", "bf16", "fp16"]), help="Of products (no). On a CPU bf16, if it has AMX.")
+@click.option(
+    "--precision",
+    type=click.Choice(["no", "tf32", "bf16", "fp16"]),
+    help="Of products (no). On a CPU bf16, if it has AMX.",
+)
 @click.option("--voices", type=click.Path(path_type=Path, dir_okay=False), help="Voice bank; made if missing.")
 @click.option(
     "--dyads",

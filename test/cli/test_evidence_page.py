@@ -63,6 +63,7 @@ def figures() -> dict[str, dict[str, Any]]:
         },
         "behaviour": {
             "lags": {"natural": {"with_precursors": lags, "without_precursors": lags}},
+            "lags_of_simulated_listeners": {"natural": {"with_precursors": lags}},
             "reliance": {"smile": relies, "face": relies},
             "realism": {
                 "frechet": {"distance": 0.3, "floor": 0.1}, "classifier": {"auc": 0.7},

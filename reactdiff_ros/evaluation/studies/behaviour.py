@@ -12,7 +12,7 @@ from reactdiff_ros.evaluation.metrics.events import smile_curve
 from reactdiff_ros.evaluation.metrics.lags import Lags, onset_lags
 from reactdiff_ros.evaluation.metrics.realism import frechet_distance, two_sample_auc
 from reactdiff_ros.evaluation.studies.attention import evaluate_attention
-from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, style_conditions
+from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, SimulatorListens, style_conditions
 from reactdiff_ros.evaluation.studies.reliance import (
     derangement,
     expected_correlation,
@@ -66,6 +66,11 @@ class _Work:
         self.done()
         return made
 
+    def simulated(self, dyads: Dyads, conditions: Conditions) -> FloatArray:
+        """What fresh simulated listeners show, who know the speakers; they are told the same."""
+        seeds = purpose_seed("evaluate", self.seed, 10) % (1 << 40) + np.arange(self.items)
+        return SimulatorListens(perceiving=False).run(dyads.speaker, conditions, seeds, dyads.stimulus)
+
 
 def evaluate_behaviour(
     listener: Listens,
@@ -93,18 +98,17 @@ def evaluate_behaviour(
         "realism": _realism(with_, own, seed),
     }
     report = BehaviourReport(figures)
+    figures["lags"], figures["lags_of_simulated_listeners"] = {}, {}
     for setting in SETTINGS:
         conditions = natural if setting == "natural" else style_conditions("responsive", items)
+        tables: dict[str, Any] = {}
+        simulated: dict[str, Any] = {}
         for name, dyads in (("with_precursors", with_), ("without_precursors", without)):
             known = own if setting == "natural" and dyads is with_ else work.streams(dyads, conditions)
-            report.lags[f"{setting}, {name.replace('_', ' ')}"] = _lags(dyads, known, seed)
-    figures["lags"] = {
-        setting: {
-            name: report.lags[f"{setting}, {name.replace('_', ' ')}"].table()
-            for name in ("with_precursors", "without_precursors")
-        }
-        for setting in SETTINGS
-    }
+            lags = report.lags[f"{setting}, {name.replace('_', ' ')}"] = _lags(dyads, known, seed)
+            tables[name] = lags.table()
+            simulated[name] = _lags(dyads, work.simulated(dyads, conditions), seed).table()
+        figures["lags"][setting], figures["lags_of_simulated_listeners"][setting] = tables, simulated
     if isinstance(listener, ModelListens):
         figures["attention"] = evaluate_attention(listener.weights, seed=seed, bank=bank)
     figures.update(items=items, seconds=seconds, seed=seed)

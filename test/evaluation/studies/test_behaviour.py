@@ -23,6 +23,15 @@ def test_without_precursors_nobody_smiles_at_once(simulator: BehaviourReport) ->
     assert bins["200_to_1000_ms"]["excess"] > bins["200_to_1000_ms"]["chance_high"]
 
 
+def test_simulated_listeners_stand_beside(simulator: BehaviourReport) -> None:
+    beside = simulator.figures["lags_of_simulated_listeners"]
+    bins = beside["responsive"]["without_precursors"]["bins"]
+    assert bins["200_to_1000_ms"]["excess"] > bins["200_to_1000_ms"]["chance_high"]
+    idle = evaluate_behaviour(make_listener("idle"), items=8, seconds=8)
+    assert idle.figures["lags"]["responsive"] != idle.figures["lags_of_simulated_listeners"]["responsive"]
+    assert set(beside) == set(idle.figures["lags"])
+
+
 def test_it_relies_on_the_speaker_and_an_idle_face_does_not(simulator: BehaviourReport) -> None:
     assert simulator.figures["reliance"]["face"]["low"] > 0
     idle = evaluate_behaviour(make_listener("idle"), items=8, seconds=8)
