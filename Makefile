@@ -1,9 +1,9 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make test     all tests that this machine can run
 # make setup    the environment alone; then '. ./env.sh' in any shell
-# make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make site, make weights, make evidence, make demo, make picture, make clean
+# make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make site, make weights, make evidence, make ablations, make demo, make picture, make clean
 SHELL := /bin/bash
-.PHONY: help listen test test-long setup setup-test lint docs bench faults soak audit sbom weights evidence demo picture site clean
+.PHONY: help listen test test-long setup setup-test lint docs bench faults soak audit sbom weights evidence ablations demo picture site clean
 # Recordings for tests and figures, where there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -59,6 +59,13 @@ weights:
 	@. ./env.sh && reactdiff train --output runs/live --voices runs/voices.npz $(BUDGET) $(ARGS) \
 	  && reactdiff export runs/live/checkpoint.pt --output resource/models/live \
 	  && reactdiff train-nods resource/models/live --voices runs/voices.npz
+
+# What parts of the training are worth: 15 trainings from nothing, 18 with DYADS, compared. Called again, it goes on.
+SMALLER := $(if $(shell command -v nvidia-smi),--steps 900 --batch 64 --worlds 768 --pool-steps 100 --workers 12 \
+  --precision tf32 --learning-rate 1e-3,--steps 400 --vae-steps 400 --batch 16 --pool-steps 100 --learning-rate 1e-3)
+ablations:
+	@scripts/setup.sh --train
+	@. ./env.sh && scripts/ablations.sh runs/ablations runs/voices.npz $(SMALLER) $(if $(DYADS),--dyads "$(DYADS)") $(ARGS)
 
 # What the shipped weights do, all of it (hours): docs/evidence.md and the model card. Called again, it goes on.
 # Four models of the folds make the figures of recorded calls a test: ARGS="--fold-models D0 D1 D2 D3".

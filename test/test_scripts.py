@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_lines import parses
 
 ROOT = Path(__file__).resolve().parents[1]
 SHELL = [*sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run", ROOT / "docker" / "entrypoint.sh"]
@@ -201,3 +202,51 @@ def test_pictures_of_a_robot_are_of_its_mapping_and_its_preview(tmp_path: Path) 
     assert mapping.std() > 15
     assert preview.shape == (800, 1280, 3)
     assert preview.std() > 15
+
+
+REACTDIFF = """echo "$@" >>"$CALLS"
+case "$1 $*" in
+  train\\ *"$BREAKS"*) exit 130 ;;
+  train\\ *) mkdir -p "$3"; touch "$3/checkpoint.pt" ;;
+  export\\ *) mkdir -p "$4"; touch "$4/manifest.json" ;;
+  *) echo '{"groups": 1}' ;;
+esac
+"""
+
+
+def ablations(folder: Path, *options: str, breaks: str = "nothing") -> tuple[int, list[str]]:
+    """Exit status, and the commands that were run, of ablations on two seeds without voice."""
+    program(folder / "bin" / "reactdiff", REACTDIFF)
+    calls = folder / "calls"
+    calls.unlink(missing_ok=True)
+    told = run(
+        ROOT / "scripts" / "ablations.sh", folder / "out", "voices.npz", *options, CALLS=str(calls), BREAKS=breaks,
+        PATH=f"{folder / 'bin'}:{os.environ['PATH']}", SEEDS="0 1", WITHOUT="voice", ITEMS="4",
+    )  # fmt: skip
+    return told.returncode, calls.read_text().splitlines()
+
+
+def test_ablations_train_export_and_compare_all(tmp_path: Path) -> None:
+    code, called = ablations(tmp_path, "--steps", "3", "--dyads", "calls")
+    assert code == 0
+    trained = [line for line in called if line.startswith("train ")]
+    assert len(trained) == 6
+    assert sum("--ablate voice" in line for line in trained) == sum("--ablate real" in line for line in trained) == 2
+    assert all("--voices voices.npz" in line and "--steps 3" in line for line in trained)
+    for line in called:
+        parses(line.split())
+    assert called[-1].startswith("evaluate ablations ")
+    assert sum(word.endswith("/model") for word in called[-1].split()) == 6
+    assert json.loads((tmp_path / "out" / "ablations.json").read_text()) == {"groups": 1}
+
+
+def test_ablations_go_on_where_they_were(tmp_path: Path) -> None:
+    code, called = ablations(tmp_path, breaks="voice-1")
+    assert code == 1
+    assert not any(line.startswith("evaluate") or "voice-1/checkpoint" in line for line in called)
+    (tmp_path / "out" / "voice-1").mkdir()
+    (tmp_path / "out" / "voice-1" / "checkpoint.pt").touch()
+    code, called = ablations(tmp_path)
+    assert code == 0
+    assert [line.split()[0] for line in called] == ["train", "export", "evaluate"]
+    assert called[0].endswith("voice-1 --resume")

@@ -14,9 +14,9 @@ _BAR = "\\|"  # within code of a table's cell too
 
 HEAD = """\
 Every command takes `--help`, which says the same. Exit codes: 0 done, 1 it did not work (one sentence on stderr),
-2 usage, 3 something optional is missing (named), 130 broken off by Ctrl-C (commands that go on until Ctrl-C, or keep
-what is done until then, end with their own). With `--json` there is exactly one JSON object on stdout, and everything
-else on stderr.
+2 usage, 3 something optional is missing (named), 130 broken off by Ctrl-C (commands that go on until Ctrl-C, or whose
+result is what is done until then, end with their own). With `--json` there is exactly one JSON object on stdout, and
+everything else on stderr.
 """
 
 

@@ -23,7 +23,7 @@ from reactdiff_ros.cli.evaluate import evaluate
 from reactdiff_ros.cli.export import export
 from reactdiff_ros.cli.extract import extract
 from reactdiff_ros.cli.listen import listen
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, MissingExtraError, tell
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, EXIT_STOPPED, MissingExtraError, tell
 from reactdiff_ros.cli.paper import paper
 from reactdiff_ros.cli.report import report
 from reactdiff_ros.cli.robot import robot
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return EXIT_STOPPED
     except MissingExtraError as error:
         tell(str(error))
         return EXIT_MISSING

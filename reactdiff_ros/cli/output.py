@@ -16,6 +16,8 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.resources import as_installed
 
 EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_MISSING = 0, 1, 2, 3
+EXIT_STOPPED = 130
+"""Ended by Ctrl-C before its end: what is to follow with && does not begin."""
 
 
 class MissingExtraError(ReactdiffError):

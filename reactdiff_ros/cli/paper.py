@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from reactdiff_ros.cli.output import json_on_stdout, tell
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_STOPPED, json_on_stdout, tell
 from reactdiff_ros.errors import ReactdiffError
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -36,7 +36,7 @@ def paper() -> None:
 def train(
     data: Path, output: Path, settings: Path | None, device: str | None, resume: bool, as_json: bool, **given: Any
 ) -> int:
-    """Train autoencoder and diffusion. Weights are chosen by the validation split. Ctrl-C saves and ends."""
+    """Train autoencoder and diffusion. Weights are chosen by the validation split. Ctrl-C saves and ends with 130."""
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.training.paper.config import from_dict, read_config
     from reactdiff_ros.training.paper.model import count_parameters
@@ -64,7 +64,7 @@ def train(
         result.update(model=str(model), checkpoint=str(trainer.checkpoint), config=config.as_dict(), stopped=stop.set)
         result.update(step=None if last is None else last.step, steps=trainer.steps)
         tell(f"stopped and saved: {trainer.checkpoint}" if stop.set else f"done: {model}")
-    return 0
+    return EXIT_STOPPED if stop.set else EXIT_DONE
 
 
 @paper.command()

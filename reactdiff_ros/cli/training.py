@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli.output import Number
+from reactdiff_ros.errors import ReactdiffError
 
 if TYPE_CHECKING:
     from reactdiff_ros.training.config import TrainConfig
@@ -68,11 +69,11 @@ FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll
 def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     """Train autoencoder, encoder and denoiser on simulated dyads and, with --dyads, on recorded people.
 
-    Ctrl-C saves and ends; --resume goes on, also after a kill. The folder gets checkpoint.pt, log.jsonl and
+    Ctrl-C saves and ends with 130; --resume goes on, also after a kill. The folder gets checkpoint.pt, log.jsonl and
     TensorBoard's files. Several GPUs: 'accelerate launch -m reactdiff_ros.cli.main train ...'.
     """
     from reactdiff_ros.cli.listen import StopFlag
-    from reactdiff_ros.cli.output import json_on_stdout, tell
+    from reactdiff_ros.cli.output import EXIT_DONE, EXIT_STOPPED, json_on_stdout, tell
     from reactdiff_ros.cli.voices import make_if_missing
     from reactdiff_ros.training.logs import Logs
     from reactdiff_ros.training.train import Trainer
@@ -85,6 +86,10 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
         trainer = Trainer(config, output)
         if resume:
             trainer.resume()
+        elif first and trainer.checkpoint.exists():
+            raise ReactdiffError(
+                "the folder holds a run already", where=str(output), todo="give --resume, or another folder"
+            )
         stop = StopFlag()
         values: dict[str, float] = {}
         with Logs(output) as logs, _reporter() as report:
@@ -97,7 +102,7 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
         result.update(stopped=stop.set, facts=trainer.facts, skipped=trainer.skipped, seconds=trainer.spent())
         if first:
             tell(f"{'stopped and saved' if stop.set else 'done'}: {trainer.checkpoint}")
-    return 0
+    return EXIT_STOPPED if stop.set else EXIT_DONE
 
 
 def _config(output: Path, resume: bool, given: dict[str, Any]) -> TrainConfig:

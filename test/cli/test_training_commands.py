@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reactdiff_ros.cli import listen
 from reactdiff_ros.cli.main import main
+from reactdiff_ros.cli.output import EXIT_STOPPED
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "accelerate", "onnx"))
 
@@ -57,6 +59,8 @@ def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: p
     base = run(["train", "--output", str(tmp_path / "run"), *SMALL], capfd)
     assert (base["step"], base["stopped"]) == (2, False)
     assert (tmp_path / "run" / "log.jsonl").exists()
+    assert main(["train", "--output", str(tmp_path / "run"), *SMALL]) == 1
+    assert "holds a run already" in capfd.readouterr().err
     longer = run(["train", "--output", str(tmp_path / "run"), "--resume", "--steps", "3"], capfd)
     assert longer["step"] == 3
     tune = [
@@ -93,6 +97,24 @@ def test_what_train_cannot_do_is_a_sentence(
     err = capfd.readouterr().err
     assert sentence in err
     assert "Traceback" not in err
+
+
+class Stopped:
+    """A StopFlag that is set."""
+
+    set = True
+
+
+@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+def test_a_run_that_is_stopped_keeps_what_it_has_and_nothing_follows_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["train", "--output", str(tmp_path / "run"), *SMALL]
+    monkeypatch.setattr(listen, "StopFlag", Stopped)
+    assert main(arguments) == EXIT_STOPPED
+    assert "stopped and saved" in capfd.readouterr().err
+    monkeypatch.undo()
+    assert run(["train", "--output", str(tmp_path / "run"), "--resume"], capfd)["step"] == 2
 
 
 def test_help_says_where_the_calls_are_published(capfd: pytest.CaptureFixture[str]) -> None:
