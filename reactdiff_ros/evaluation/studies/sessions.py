@@ -1,8 +1,9 @@
 """`evaluate sessions`: does a listener stay the same through an hour of changing speakers who come and go?
 
-Each session is one listener before a row of simulated speakers of a minute each, in shuffled order, between whom
-nobody is there for a while. The last sixth is compared with the second: whatever drifts shows as a ratio off 1. Where
-the head is held has no ratio, because its mean is about 0: there it is the difference that shows.
+Each session is one listener before a row of simulated speakers of a minute each, between whom nobody is there for a
+while. Every sixth of it has the same speakers, shuffled anew, so that what differs is the listener. The last sixth is
+compared with the second: whatever drifts shows as a ratio off 1. Where the head is held has no ratio, because its mean
+is about 0: there it is the difference that shows.
 """
 
 from __future__ import annotations
@@ -64,11 +65,14 @@ class Session:
 
 
 def make_session(seed: int, rows: int, minutes: float, bank: VoiceBank | None = None) -> Session:
-    """Visits of a minute, each of another speaker and with an absence at its end, for `rows` sessions."""
+    """Visits of a minute, each with an absence at its end, for `rows` sessions: the same speakers in each of PARTS, as
+    far as there are so many visits, in an order of its own.
+    """
     count = max(round(minutes * 60 * 25 / VISIT), 1)
+    people_of_a_part = count // PARTS or count
     rng = np.random.default_rng([seed, 81])
     speakers, truths, smiles = [], [], []
-    for visit in range(count):
+    for visit in range(people_of_a_part):
         number = purpose_seed("evaluate", seed, 1000 + visit)
         people = make_speakers(number, rows, VISIT)
         left = VISIT - np.round(rng.uniform(*ABSENT_S, rows) * 25).astype(int)
@@ -80,7 +84,10 @@ def make_session(seed: int, rows: int, minutes: float, bank: VoiceBank | None = 
         speakers.append(batch)
         truths.append(stimulus_of(people, batch.camera, batch.microphone))
         smiles.append(people.smile * people.present * batch.mesh)
-    return Session(_joined(speakers), _joined(truths), np.concatenate(smiles, axis=1))
+    orders = [rng.permutation(people_of_a_part) for _ in range(-(-count // people_of_a_part))]
+    order = np.concatenate(orders)[:count]
+    speakers, truths = ([visits[i] for i in order] for visits in (speakers, truths))
+    return Session(_joined(speakers), _joined(truths), np.concatenate([smiles[i] for i in order], axis=1))
 
 
 def _joined(parts: list[Any]) -> Any:

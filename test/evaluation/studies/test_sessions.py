@@ -46,6 +46,15 @@ def test_a_session_is_a_row_of_visits_with_absences() -> None:
     assert make_session(0, 2, 2).smile.tobytes() == session.smile.tobytes()
 
 
+def test_every_part_has_the_same_speakers_in_an_order_of_its_own() -> None:
+    smile = make_session(0, 1, 2 * PARTS).smile.reshape(PARTS, 2, VISIT)
+    first, second = smile[0]
+    assert not np.array_equal(first, second)
+    orders = [np.array_equal(one, first) for one, _ in smile]
+    assert all(np.array_equal(two, second if same else first) for same, (_, two) in zip(orders, smile, strict=True))
+    assert {*orders} == {True, False}
+
+
 class Smiles:
     """A smile that comes and goes, and grows by `drift` within the session; a head that nods and sinks by `bow`."""
 
