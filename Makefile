@@ -50,7 +50,7 @@ soak: setup
 
 # Weights of your own in the place of the shipped ones, by one run from simulated dyads (torch, espeak-ng): a quarter of an
 # hour with a GPU, else 4 hours. The shipped ones came of two runs of older code, and nothing was measured of this recipe's:
-# docs/training.md. 'make evidence' measures them.
+# docs/training.md. 'make evidence' measures them. A run that was ended goes on with ARGS=--resume.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 BUDGET := $(if $(shell command -v nvidia-smi),--minutes 15 --batch 64 --worlds 768 --pool-steps 100 --workers 12 \
   --precision tf32 --learning-rate 1e-3,--minutes 240 --workers 1)
