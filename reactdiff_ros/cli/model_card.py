@@ -27,7 +27,8 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.tried import Tries
 from reactdiff_ros.evaluation.evidence.verdicts import Figures
 from reactdiff_ros.model.nod_head import CARD
-from reactdiff_ros.model.sampler import EAGER, ORDINARY, SHOWN_CONTROL
+from reactdiff_ros.model.prompt import SHOWN_CONTROL
+from reactdiff_ros.model.sampler import EAGER, ORDINARY
 from reactdiff_ros.model.weights import MANIFEST, find_weights
 
 LICENCE: Final = "apache-2.0"

@@ -21,7 +21,7 @@ MEMORY_S: Final = 6.0
 """Time constant of the mean over the speaker's smile."""
 ORDINARY_SMILE: Final = 0.14
 """Who smiles so much changes nothing. Simulated speakers are perceived to smile .17 on average; what is above makes up
-for the smiles that `sampler.COOLER` takes (with .18 a seventh fewer came than simulated listeners show)."""
+for the smiles that `prompt.COOLER` takes (with .18 a seventh fewer came than simulated listeners show)."""
 CONTAGION: Final = 3.0
 """Units of `smiling` for a mean smile of 1 more. Simulated listeners, from whom the networks learnt, lift the level of
 their smile by .36 of what the speaker showed in the last 3 s; the networks hardly do."""

@@ -55,7 +55,13 @@ class NodHead:
     """First 12 hex digits of the SHA-256 of its file."""
 
     def rates(
-        self, speaker: FloatArray, missing: FloatArray, told: FloatArray, ages: NDArray[np.integer[Any]]
+        self,
+        speaker: FloatArray,
+        missing: FloatArray,
+        told: FloatArray,
+        ages: NDArray[np.integer[Any]],
+        *,
+        sharpness: float = 1.0,
     ) -> FloatArray:
         """How likely a nod begins (N, F) in F frames.
 
@@ -64,12 +70,13 @@ class NodHead:
             missing: (N, speech) 1 where there is none.
             told: (N, C) of `nods.nod_conditions`.
             ages: (N, F) frames from the newest token to each.
+            sharpness: times as far do rates go up and down (their logarithms) with what is seen; 1 as learnt.
         """
         looks = np.ascontiguousarray(speaker[:, ::-1][:, ::2][:, :LOOKS]).reshape(len(speaker), -1)
         known = 1 - missing[:, ::-1][:, ::2][:, :LOOKS]
         seen = looks @ self.tokens + known @ self.known + told @ self.conditions
         hidden = np.tanh(seen[:, None] + self.ages[np.clip(ages, 0, AGES - 1)])
-        log_rate = hidden @ self.out + (told @ self.drive)[:, None] + self.bias
+        log_rate = sharpness * (hidden @ self.out) + (told @ self.drive)[:, None] + self.bias
         return np.asarray(np.minimum(np.exp(np.minimum(log_rate, 0.0)), MOST_RATE), dtype=np.float32)
 
     @property

@@ -26,6 +26,10 @@ from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 REST_S: Final = 0.4
 """From the end of a nod to the next, at least."""
+SHARPNESS: Final = 3.0
+"""Nods are rare and read through perception, so the network's rates rise little at a cue. With three times as far, nods
+match those of simulated listeners by .46 more than chance instead of .23 (these each other's by .44; 24 speakers, nods
+alone), as many as before; eager listeners nod as often as those (6.0 a minute and 5.6, instead of 4.5)."""
 _TAPE: Final = 1 << 40
 """Of the noise tapes, one that no candidate has."""
 _PEAKS: Final = np.cumsum(np.array([400, 148, 80, 40, 68]) / 736.0)
@@ -92,7 +96,7 @@ class Nods:
         if len(undecided):
             told = nod_conditions(conditions)
             ages = np.broadcast_to(lead, len(self._tapes))[:, None] + 1 + undecided - slot
-            rates = self._head.rates(speaker, missing, told, ages)
+            rates = self._head.rates(speaker, missing, told, ages, sharpness=SHARPNESS)
             noise = np.stack([tape.frames(first, len(undecided), _TAPE) for tape in self._tapes])
             for i, frame in enumerate(undecided):
                 self._decide(int(frame), rates[:, i], noise[:, i], conditions)

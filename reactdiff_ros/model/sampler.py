@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, condition_vector
 from reactdiff_ros.model.groups import GROUP_NAMES, GROUP_OF_LATENT
+from reactdiff_ros.model.prompt import SHOWN_CONTROL, told_to_networks
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -35,12 +36,6 @@ CALM: Final = 11
 EAGER: Final = 4.0
 ORDINARY: Final = 0.35
 """Responsiveness up to which people lie."""
-SHOWN_CONTROL: Final = "delay"
-"""The networks have an input for it and are told 0: it acts on what they are shown, see `Conditions.late`."""
-COOLER: Final = 0.45
-"""How far below its range the networks are told of a responsiveness of 0. They follow that control by half: told 0
-they answer .455 of a speaker's smiles, told -.35 .325, told -.5 .245; simulated listeners .20 (200 trials)."""
-_RESPONSIVENESS, _SHOWN = CONTROL_NAMES.index("responsiveness"), CONTROL_NAMES.index(SHOWN_CONTROL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +110,7 @@ class Conditions:
     def vector(self, lead: int | NDArray[np.integer[Any]], max_lead: int) -> FloatArray:
         """The denoiser's input (N, condition_count) for evidence of age `lead`, of all or (N,)."""
         leads = np.broadcast_to(lead, len(self))
-        prompt = self.controls.copy()
-        prompt[:, _SHOWN] = 0.0
-        prompt[:, _RESPONSIVENESS] -= COOLER * (1 - prompt[:, _RESPONSIVENESS])
+        prompt = told_to_networks(self.controls)
         return condition_vector(prompt, self.controls_given, self.style, self.style_given, self.real, leads, max_lead)
 
 

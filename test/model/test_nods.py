@@ -61,10 +61,10 @@ def run(
 
 
 def test_nods_come_at_the_rate_that_the_head_tells_and_look_like_nods() -> None:
-    count, seconds = 40, 240
+    count, seconds, rate = 40, 240, 0.004
     pitch = run(Nods(head(0.004), range(count)), seconds * 25, ordinary(count))
     begins = (np.diff((pitch > 0).astype(int), axis=1) == 1).sum() / count / (seconds / 60)
-    assert begins == pytest.approx(0.004 * 25 * 60 * (1 - 0.004 * 35), rel=0.1)  # none begins while one goes on
+    assert begins == pytest.approx(rate * 25 * 60 * (1 - rate * 35), rel=0.1)  # none begins while one goes on
     seen = found_nods(pitch)
     assert len(seen) / count / (seconds / 60) > 0.4 * begins  # the smallest are below three degrees
     assert np.degrees(np.quantile(seen.size, [0.25, 0.75])) == pytest.approx([4.1, 7.1], abs=1.2)
@@ -114,6 +114,16 @@ def test_rates_are_bounded_whatever_comes_in() -> None:
     rates = wild.rates(np.zeros((1, SPEECH, WIDTH), np.float32), np.ones((1, SPEECH), np.float32),
                        np.zeros((1, CONDITION_COUNT), np.float32), np.array([[1, 50]]))  # fmt: skip
     assert rates.tolist() == [[pytest.approx(MOST_RATE)] * 2]
+
+
+def test_sharper_rates_go_further_up_and_down_and_are_the_same_where_nothing_is_seen() -> None:
+    seen = np.zeros((3, SPEECH, WIDTH), dtype=np.float32)
+    seen[:, -1, 0] = (-1.0, 0.0, 1.0)
+    here = np.zeros((3, SPEECH), np.float32), np.zeros((3, CONDITION_COUNT), np.float32), np.ones((3, 1), dtype=int)
+    learnt, sharp = (head(0.01, cue=1.0).rates(seen, *here, sharpness=s)[:, 0] for s in (1.0, 2.0))
+    np.testing.assert_allclose(np.log(sharp / 0.01), 2 * np.log(learnt / 0.01), atol=1e-3)
+    assert learnt[1] == sharp[1]
+    assert sharp[0] < learnt[0] < learnt[1] < learnt[2] < sharp[2]
 
 
 def test_conditions_that_are_not_given_are_zero() -> None:
