@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from reactdiff_ros.clock import Grid
-from reactdiff_ros.model.mood import Mood
+from reactdiff_ros.model.reader import Reader
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.tokens import Featurizer, SpeakerBatch, blank, from_frame
+from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.types import FloatArray, SpeakerFrame
 
 HOLD_SLOTS: Final = 8
@@ -64,10 +64,8 @@ class SpeakerGrid:
         self.slots: deque[Slot] = deque(maxlen=self._keep)
         self._batch: SpeakerBatch = blank(1)
         self._batch_slot = 0
-        self._before = Featurizer(1)
+        self._before = Reader(1)
         self._after = self._before
-        self._mood_before = Mood(1)
-        self._mood_after = self._mood_before
         self.cache = self.networks.new_cache()
         """Of the frames before the newest slot."""
         self._new: FloatArray | None = None
@@ -147,7 +145,7 @@ class SpeakerGrid:
 
     def _commit(self) -> None:
         """The newest slot is over: go on from it."""
-        self._before, self._mood_before = self._after, self._mood_after
+        self._before = self._after
         if self._new is not None:
             self.cache.push(self._new)
             self._new = None
@@ -161,8 +159,8 @@ class SpeakerGrid:
         self.slots.append(Slot(slot, last.token, last.mood))
 
     def _stage(self, slot: int) -> None:
-        self._after, self._mood_after = self._before.copy(), self._mood_before.copy()
-        features, observed = self._after.step(self._batch)
-        self.staged.append(Staged(slot, features, observed, float(self._mood_after.step(self._batch)[0])))
+        self._after = self._before.copy()
+        features, observed, mood = self._after.step(self._batch)
+        self.staged.append(Staged(slot, features, observed, float(mood[0])))
         if len(self.staged) > BACKLOG:
             self.settle()

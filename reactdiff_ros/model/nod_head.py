@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.types import FloatArray
+from reactdiff_ros.whole_file import write_arrays
 
 NODS: Final = "nods.npz"
 """Its file among the weights."""
@@ -86,7 +87,7 @@ class NodHead:
 
     def write(self, path: Path) -> None:
         """Write all weights, in float16."""
-        np.savez_compressed(path, **{name: array.astype(np.float16) for name, array in self._arrays().items()})
+        write_arrays(path, {name: array.astype(np.float16) for name, array in self._arrays().items()})
 
     def _arrays(self) -> dict[str, FloatArray]:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "digest"}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -68,7 +69,12 @@ class Sampling:
     @property
     def scale(self) -> FloatArray:
         """`temperature` of each latent (L,)."""
-        return np.array(self.temperature, dtype=np.float32)[GROUP_OF_LATENT]
+        return _scale(self.temperature)
+
+
+@lru_cache
+def _scale(temperature: tuple[float, ...]) -> FloatArray:
+    return np.array(temperature, dtype=np.float32)[GROUP_OF_LATENT]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model.mood import Mood, in_mood
+from reactdiff_ros.model.mood import in_mood
 from reactdiff_ros.model.planner import LOOKAHEAD, Planner
+from reactdiff_ros.model.reader import Reader
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Conditions, Sampling
-from reactdiff_ros.model.tokens import Featurizer, SpeakerBatch
+from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import FloatArray
 
 CHUNK: Final = 64
@@ -31,25 +32,20 @@ FEW: Final = 4
 def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
     """What listeners are told of S speakers over T frames, as live: tokens and, last, their mood (S, T, D + 1)."""
     count, frames = speaker.camera.shape
-    mood = Mood(count)
-    moods = np.stack([mood.step(speaker.at(t)) for t in range(frames)], axis=1)
-    return np.concatenate([_tokens(networks, speaker), moods[..., None]], axis=-1)
-
-
-def _tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
-    count, frames = speaker.camera.shape
+    out = np.empty((count, frames, networks.shape["width"] + 1), dtype=np.float32)
     if count <= FEW:
-        featurizer = Featurizer(count)
-        steps = [featurizer.step(speaker.at(t)) for t in range(frames)]
-        features, observed = (np.stack([step[i] for step in steps], axis=1) for i in (0, 1))
-        return networks.encode_sequence(features, observed)
-    out = np.empty((count, frames, networks.shape["width"]), dtype=np.float32)
+        reader = Reader(count)
+        steps = [reader.step(speaker.at(t)) for t in range(frames)]
+        features, observed, out[..., -1] = (np.stack([step[i] for step in steps], axis=1) for i in range(3))
+        out[..., :-1] = networks.encode_sequence(features, observed)
+        return out
     for first in range(0, count, CHUNK):
         rows = slice(first, min(first + CHUNK, count))
         batch = speaker.take(np.arange(rows.start, rows.stop))
-        featurizer, cache = Featurizer(rows.stop - rows.start), networks.new_cache(rows.stop - rows.start)
+        reader, cache = Reader(rows.stop - rows.start), networks.new_cache(rows.stop - rows.start)
         for t in range(frames):
-            out[rows, t], new = networks.encode(*featurizer.step(batch.at(t)), cache)
+            features, observed, out[rows, t, -1] = reader.step(batch.at(t))
+            out[rows, t, :-1], new = networks.encode(features, observed, cache)
             cache.push(new)
     return out
 
