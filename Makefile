@@ -52,8 +52,9 @@ soak: setup
 # hour with a GPU, else 4 hours. The shipped ones came of two runs of older code, and nothing was measured of this recipe's:
 # docs/training.md. 'make evidence' measures them. A run that was ended goes on with ARGS=--resume.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
-BUDGET := $(if $(shell command -v nvidia-smi),--minutes 15 --batch 64 --worlds 768 --pool-steps 100 --workers 12 \
-  --precision tf32 --learning-rate 1e-3,--minutes 240 --workers 1)
+GPU := $(shell command -v nvidia-smi)
+ON_GPU := --batch 64 --worlds 768 --pool-steps 100 --workers 12 --precision tf32 --learning-rate 1e-3
+BUDGET := $(if $(GPU),--minutes 15 $(ON_GPU),--minutes 240 --workers 1)
 weights:
 	@scripts/setup.sh --train
 	@. ./env.sh && reactdiff train --output runs/live --voices runs/voices.npz $(BUDGET) $(ARGS) \
@@ -61,8 +62,7 @@ weights:
 	  && reactdiff train-nods resource/models/live --voices runs/voices.npz
 
 # What parts of the training are worth: 15 trainings from nothing, 18 with DYADS, compared. Called again, it goes on.
-SMALLER := $(if $(shell command -v nvidia-smi),--steps 900 --batch 64 --worlds 768 --pool-steps 100 --workers 12 \
-  --precision tf32 --learning-rate 1e-3,--steps 400 --vae-steps 400 --batch 16 --pool-steps 100 --learning-rate 1e-3)
+SMALLER := $(if $(GPU),--steps 900 $(ON_GPU),--steps 400 --vae-steps 400 --batch 16 --pool-steps 100 --learning-rate 1e-3)
 ablations:
 	@scripts/setup.sh --train
 	@. ./env.sh && scripts/ablations.sh runs/ablations runs/voices.npz $(SMALLER) $(if $(DYADS),--dyads "$(DYADS)") $(ARGS)

@@ -29,15 +29,16 @@ train() { # name, seed, then options
 }
 
 models=() running=0 failed=
+one_ends() { wait -n || failed=yes; running=$((running - 1)); }
 for seed in ${SEEDS:-0 1 2}; do
   for name in full $without; do
     models+=("$folder/$name-$seed/model")
     train "$name" "$seed" "$@" &
     running=$((running + 1))
-    [ "$running" -lt "${JOBS:-1}" ] || { wait -n || failed=yes; running=$((running - 1)); }
+    [ "$running" -lt "${JOBS:-1}" ] || one_ends
   done
 done
-while [ "$running" -gt 0 ]; do wait -n || failed=yes; running=$((running - 1)); done
+while [ "$running" -gt 0 ]; do one_ends; done
 if [ -n "$failed" ]; then
   echo "not all were trained; call it again to go on" >&2
   exit 1

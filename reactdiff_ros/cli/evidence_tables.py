@@ -136,17 +136,21 @@ def response(f: Figures) -> list[str]:
     ]
 
 
+def _lag_rows(by_setting: Figures, who: str = "") -> list[tuple[str, ...]]:
+    rows = []
+    for setting, by_precursors in by_setting.items():
+        for name, lags in by_precursors.items():
+            cells = (
+                f"{figure(b['excess'])} ({figure(b['chance_low'])} to {figure(b['chance_high'])})"
+                for b in lags["bins"].values()
+            )
+            rows.append((f"{setting}, {name.replace('_', ' ')}{who}", *cells))
+    return rows
+
+
 def behaviour(f: Figures) -> list[str]:
     """Lags, reliance, realism, attention."""
-    rows = []
-    for who, key in (("", "lags"), (": simulated listeners", "lags_of_simulated_listeners")):
-        for setting, by_precursors in f.get(key, {}).items():
-            for name, lags in by_precursors.items():
-                cells = (
-                    f"{figure(b['excess'])} ({figure(b['chance_low'])} to {figure(b['chance_high'])})"
-                    for b in lags["bins"].values()
-                )
-                rows.append((f"{setting}, {name.replace('_', ' ')}{who}", *cells))
+    rows = _lag_rows(f["lags"]) + _lag_rows(f.get("lags_of_simulated_listeners", {}), ": simulated listeners")
     bins = next(iter(next(iter(f["lags"].values())).values()))["bins"]
     lines = _titled(
         "Lags of reciprocal smiles: share of the speaker's smiles less chance (in brackets what chance does)",

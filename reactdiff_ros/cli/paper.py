@@ -38,6 +38,7 @@ def train(
 ) -> int:
     """Train autoencoder and diffusion. Weights are chosen by the validation split. Ctrl-C saves and ends with 130."""
     from reactdiff_ros.cli.listen import StopFlag
+    from reactdiff_ros.training.checkpoints import refuse_to_begin_over
     from reactdiff_ros.training.paper.config import from_dict, read_config
     from reactdiff_ros.training.paper.model import count_parameters
     from reactdiff_ros.training.paper.train import MODEL, Trainer
@@ -49,10 +50,8 @@ def train(
         trainer = Trainer(config, data, output, device)
         if resume:
             trainer.resume()
-        elif trainer.checkpoint.exists():
-            raise ReactdiffError(
-                "the folder holds a run already", where=str(output), todo="give --resume, or another folder"
-            )
+        else:
+            refuse_to_begin_over(output)
         stop = StopFlag()
         last = None
         with click.progressbar(length=trainer.steps, label="paper", file=sys.stderr) as bar:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli.output import Number
-from reactdiff_ros.errors import ReactdiffError
 
 if TYPE_CHECKING:
     from reactdiff_ros.training.config import TrainConfig
@@ -75,21 +74,20 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import EXIT_DONE, EXIT_STOPPED, json_on_stdout, tell
     from reactdiff_ros.cli.voices import make_if_missing
+    from reactdiff_ros.training.checkpoints import refuse_to_begin_over
     from reactdiff_ros.training.logs import Logs
     from reactdiff_ros.training.train import Trainer
 
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one reports
     with json_on_stdout(as_json and first) as result:
         config = _config(output, resume, {k: v for k, v in settings.items() if v not in (None, ())})
+        if first and not resume:
+            refuse_to_begin_over(output)
         if config.bank:
             make_if_missing(Path(config.bank))
         trainer = Trainer(config, output)
         if resume:
             trainer.resume()
-        elif first and trainer.checkpoint.exists():
-            raise ReactdiffError(
-                "the folder holds a run already", where=str(output), todo="give --resume, or another folder"
-            )
         stop = StopFlag()
         values: dict[str, float] = {}
         with Logs(output) as logs, _reporter() as report:

@@ -60,6 +60,14 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
         file.write(buffer.getbuffer())
 
 
+def refuse_to_begin_over(folder: Path) -> None:
+    """Before a new run. Raises ReactdiffError if the folder holds the checkpoint of another one."""
+    if (folder / CHECKPOINT).exists():
+        raise ReactdiffError(
+            "the folder holds a run already", where=str(folder), todo="give --resume, or another folder"
+        )
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The state in a checkpoint.
 
