@@ -62,10 +62,12 @@ weights:
 	  && reactdiff train-nods resource/models/live --voices runs/voices.npz
 
 # What parts of the training are worth: 15 trainings from nothing, 18 with DYADS, compared. Called again, it goes on.
+# FROM=live trains the shipped networks on instead, with and without each part: cheaper, and says less.
 SMALLER := $(if $(GPU),--steps 900 $(ON_GPU),--steps 400 --vae-steps 400 --batch 16 --pool-steps 100 --learning-rate 1e-3)
+ONWARD := --from $(FROM) $(if $(GPU),--steps 400 $(ON_GPU),--steps 150 --batch 16 --pool-steps 75)
 ablations:
 	@scripts/setup.sh --train
-	@. ./env.sh && scripts/ablations.sh runs/ablations runs/voices.npz $(SMALLER) $(if $(DYADS),--dyads "$(DYADS)") $(ARGS)
+	@. ./env.sh && scripts/ablations.sh runs/ablations$(if $(FROM),_from) runs/voices.npz $(if $(FROM),$(ONWARD),$(SMALLER)) $(if $(DYADS),--dyads "$(DYADS)") $(ARGS)
 
 # What the shipped weights do, all of it (hours): docs/evidence.md and the model card. Called again, it goes on.
 # Four models of the folds make the figures of recorded calls a test: ARGS="--fold-models D0 D1 D2 D3".

@@ -58,8 +58,8 @@ FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll
 @click.option(
     "--from",
     "start_from",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Checkpoint to fine-tune: its networks, a new schedule; the autoencoder stays.",
+    type=click.Path(path_type=Path),
+    help="What to fine-tune: a checkpoint, a folder of weights, or 'live', the shipped ones. The autoencoder stays.",
 )
 @click.option(
     "--ablate", type=click.Choice(_ABLATIONS), multiple=True, help="Train without this, to see what it is worth."
@@ -109,6 +109,7 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> TrainConfig:
 
     from reactdiff_ros.training.checkpoints import CHECKPOINT, read_checkpoint
     from reactdiff_ros.training.config import TrainConfig, config_from
+    from reactdiff_ros.training.starting import read_start
 
     paths = {"voices": "bank", "dyads": "dyads", "recordings": "recordings", "start_from": "start_from"}
     values: dict[str, Any] = {
@@ -121,8 +122,7 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> TrainConfig:
         }
         return replace(before, **allowed)
     if "start_from" in values:
-        shape = config_from(read_checkpoint(Path(values["start_from"]))["config"]).shape
-        values = {**FINE_TUNING, "shape": shape, **values}
+        values = {**FINE_TUNING, "shape": read_start(Path(values["start_from"])).shape, **values}
         if "minutes" in values and "steps" not in given:
             values["steps"] = TrainConfig().steps
     elif "minutes" in values and "steps" not in values:

@@ -87,7 +87,8 @@ class TrainConfig:
     fold: str = ""
     """"2/4": leave the pairs of the second of four folds out."""
     start_from: str = ""
-    """Checkpoint whose networks the run starts with (fine-tuning); the autoencoder then stays as it is."""
+    """Checkpoint or exported weights whose networks the run starts with (fine-tuning); the autoencoder then stays as it
+    is."""
     ablate: tuple[str, ...] = ()
     losses: LossWeights = field(default_factory=LossWeights)
     shape: Shape = field(default_factory=Shape)

@@ -21,17 +21,19 @@ def runs_of(state: dict[str, Any]) -> list[dict[str, Any]]:
 
     Each is {"settings": those off their defaults, "steps": optimiser steps done, "data": which of voices, dyads and
     recordings there were, "from": whether it began with another run's networks, "known": whether that run follows here
-    and its checkpoint could still be read}. Paths are left out: they mean nothing elsewhere.
+    and could still be read}. Paths are left out: they mean nothing elsewhere. A checkpoint keeps what was before it;
+    those of earlier versions name the file.
     """
     runs: list[dict[str, Any]] = []
     while len(runs) < _LONGEST:
         config = state["config"]
-        before = str(config.get("start_from", ""))
+        start = str(config.get("start_from", ""))
         runs.insert(0, _run(config, int(state["step"])))
-        if not before:
-            break
+        before = state.get("before")
+        if before or not start:
+            return [*(before or ()), *runs]
         try:
-            state = read_checkpoint(Path(before))
+            state = read_checkpoint(Path(start))
         except ReactdiffError:
             runs[0]["known"] = False
             break

@@ -32,6 +32,7 @@ from .objective import Drawn, Objective, draw, draw_plans, schedule
 from .pools import Pools, make_pool
 from .recorded import Completion, group_seen, real_pool, training_recordings
 from .rollout import RollOuts, roll_out
+from .starting import load_networks, read_start
 
 REPORT_STEPS: Final = 25
 VALIDATION_STEPS: Final = 500
@@ -75,6 +76,7 @@ class Trainer:
         self.step = self.vae_step = self.skipped = 0
         self.spent_s = 0.0
         self.facts: dict[str, Any] = {}
+        self.before: list[dict[str, Any]] = []
         self.note = ""
         self._begin()
         self.recordings = training_recordings(config)
@@ -94,10 +96,9 @@ class Trainer:
     def _begin(self) -> None:
         """Take the networks of another run where the config says so."""
         if self.config.start_from:
-            state = read_checkpoint(Path(self.config.start_from))
-            load_networks(self.model, state, "average", self.config.start_from)
-            self.vae_step = self.config.vae_steps
-            self.facts = dict(state.get("facts", {}))
+            start = read_start(Path(self.config.start_from))
+            load_networks(self.model, start.shape, start.networks, self.config.start_from)
+            self.vae_step, self.facts, self.before = self.config.vae_steps, start.facts, start.runs
         self.average.load_state_dict(self.model.state_dict())
 
     def _parameters(self) -> list[Tensor]:
@@ -120,8 +121,8 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         write_checkpoint(self.checkpoint, {
-            "config": self.config.as_dict(), "simulator": simulator_hash(), "facts": self.facts, "step": self.step,
-            "vae_step": self.vae_step, "spent_s": self.spent(), "model": self.model.state_dict(),
+            "config": self.config.as_dict(), "simulator": simulator_hash(), "facts": self.facts, "before": self.before,
+            "step": self.step, "vae_step": self.vae_step, "spent_s": self.spent(), "model": self.model.state_dict(),
             "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
             "autoencoder": self.autoencoder.state(), "played_pool": self._played_pool,
             "played": self._played.state() if self._played is not None else {},
@@ -141,13 +142,15 @@ class Trainer:
             ReactdiffError: it is missing, unreadable, or of other networks.
         """
         state = read_checkpoint(self.checkpoint)
-        load_networks(self.model, state, "model", str(self.checkpoint))
-        load_networks(self.average, state, "average", str(self.checkpoint))
         try:
+            shape = config_from(state["config"]).shape
+            load_networks(self.model, shape, state["model"], str(self.checkpoint))
+            load_networks(self.average, shape, state["average"], str(self.checkpoint))
             self.optimizer.load_state_dict(state["optimizer"])
             self.autoencoder.load(state["autoencoder"])
             self.step, self.vae_step, self.facts = state["step"], state["vae_step"], state["facts"]
             self.spent_s, self._played_pool = state["spent_s"], state["played_pool"]
+            self.before = state.get("before", [])
             played = RollOuts(**state["played"]) if state["played"] else None
             self._played = played.to(self.accelerator.device) if played is not None else None
             if self.rank:  # another process's pools
@@ -372,19 +375,3 @@ class Trainer:
         _, shuffled = objective(other, drawn)
         figures = {f"validation/{name}": float(value) for name, value in paired.items()}
         return figures | {"validation/reliance": float(shuffled["velocity"] - paired["velocity"])}
-
-
-def load_networks(model: Model, state: dict[str, Any], which: str, where: str) -> None:
-    """Take the networks of a checkpoint's state.
-
-    Raises:
-        ReactdiffError: they have other shapes.
-    """
-    try:
-        if config_from(state["config"]).shape != model.shape:
-            raise ValueError("shape")
-        model.load_state_dict(state[which])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise ReactdiffError(
-            "the checkpoint's networks are of another shape", where=where, todo="train anew, or give another checkpoint"
-        ) from error
