@@ -18,9 +18,10 @@ SHOWN_CONTROL: Final = "delay"
 COOLER: Final = 0.45
 """How far below its range the networks are told of a responsiveness of 0: told 0 they answer .455 of a speaker's
 smiles, told -.35 .325, told -.5 .245; simulated listeners .20 (200 trials)."""
-COOL: Final = 0.1
-"""Responsiveness from which on the networks are told what is asked. If all up to .35 are told less, listeners of the
-natural prior smile too seldom: REACT's distance then is .96 of that of simulated listeners, instead of .99."""
+COOL: Final = 0.2
+"""Responsiveness from which on the networks are told what is asked: listeners of the natural prior are then about as
+far from appropriate reactions (FRD) as simulated ones. If all up to .35 are told less they smile too seldom (.96 of
+that distance), up to .1 too often (1.02)."""
 SMILING: Final = 1.6
 """Units of `smiling` that the networks are told for one: told one for one, the share of time with a smile goes from
 .07 to .30 over the range, of simulated listeners from .16 to .56, and listeners differ half as much."""

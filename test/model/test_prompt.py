@@ -22,7 +22,7 @@ def test_what_is_not_made_up_for_is_told_as_asked() -> None:
 
 def test_the_least_responsive_are_told_less_and_others_what_is_asked() -> None:
     assert asked()["responsiveness"] == pytest.approx(-COOLER)
-    for value in (0.1, 0.35, 1.0):
+    for value in (0.2, 0.35, 1.0):
         assert asked(responsiveness=value)["responsiveness"] == pytest.approx(value)
 
 
