@@ -253,9 +253,17 @@ def _between(row: Figures, name: str) -> str:
 
 def choice(f: Figures) -> list[str]:
     """Ratios with choice over without."""
-    rows = [(f"variance of {group}", figure(v)) for group, v in f["variance"].items()]
-    rows += [(name.replace("_", " "), figure(f[name])) for name in ("smile_rate", "smile_share", "smile_mean")]
-    return _titled(f"{f['candidates']} candidates over one", ("figure", "ratio"), rows)
+    known = f.get("intervals", {"variance": {}})
+    rows = [(f"variance of {group}", _known(v, known["variance"].get(group))) for group, v in f["variance"].items()]
+    rows += [
+        (name.replace("_", " "), _known(f[name], known.get(name)))
+        for name in ("smile_rate", "smile_share", "smile_mean")
+    ]
+    return _titled(f"{f['candidates']} candidates over one", ("figure", "ratio (95 % over listeners)"), rows)
+
+
+def _known(value: float, interval_of: Figures | None) -> str:
+    return figure(value) if interval_of is None else _between({"it": value, **interval_of}, "it")
 
 
 def controls(f: Figures) -> list[str]:

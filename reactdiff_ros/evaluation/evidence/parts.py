@@ -51,7 +51,8 @@ class Sizes:
     stream_items: int = 100
     stream_seconds: float = 40.0
     control_items: int = 32
-    choice_items: int = 100
+    choice_items: int = 200
+    """Laughs, which move the mouth most, are rare."""
     sessions: int = 6
     minutes: float = 6.0
     permutations: int = 5000
@@ -70,8 +71,9 @@ def sizes_for(items: int, *, short: bool = False, long: bool = False) -> Sizes:
         return Sizes(8, 12.0, 10, 8, 16.0, 8, 12.0, 4, 8, 2, 6.0, 200, 20)
     half = max(items // 2, 8)
     return Sizes(
-        items=items, trials=max(items, 10), behaviour_items=half, stream_items=half, choice_items=half,
-        control_items=max(items * 32 // 200, 4), sessions=20 if long else 6, minutes=60.0 if long else 6.0,
+        items=items, trials=max(items, 10), behaviour_items=half, stream_items=half,
+        choice_items=max(items, 8), control_items=max(items * 32 // 200, 4), sessions=20 if long else 6,
+        minutes=60.0 if long else 6.0,
     )  # fmt: skip
 
 
@@ -193,7 +195,7 @@ def choice(subject: Subject, told: Told) -> Made:
     rows = np.arange(count)
     figures = choice_figures(
         listener.networks, speaker_tokens(listener.networks, met.speaker), ordinary(count, met.controls),
-        speaker_of=rows, seeds=subject.seed + 1 + rows, how=subject.how, workers=subject.workers,
+        speaker_of=rows, seeds=subject.seed + 1 + rows, how=subject.how, workers=subject.workers, seed=subject.seed,
     )  # fmt: skip
     told(1.0)
     return Made({**figures, "items": count, "seconds": subject.sizes.stream_seconds})

@@ -30,8 +30,8 @@ def interval(values: Values) -> tuple[float, float]:
 
 
 def means(weights: Values, values: Values) -> Values:
-    """Mean of one value a speaker (N,) in each resample (B, N)."""
-    return np.asarray(weights @ values / weights.sum(1))
+    """Mean of one value a speaker (N,), or of rows (N, M), in each resample (B, N)."""
+    return np.asarray((weights @ values).T / weights.sum(1)).T
 
 
 def with_interval(name: str, point: float, resampled: Values) -> dict[str, float]:

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import smile_curve, smiles
-from reactdiff_ros.evaluation.metrics.spectra import variance_ratios
+from reactdiff_ros.evaluation.metrics.spectra import MOVES, variance_ratios, variances
+from reactdiff_ros.model.groups import GROUPS
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Conditions, Sampling
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.types import FloatArray
+
+Floats = NDArray[np.float64]
 
 
 def choice_figures(
@@ -26,6 +30,7 @@ def choice_figures(
     how: Sampling,
     candidates: int = 10,
     workers: int = 1,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Variance of each group of coefficients, smiles a minute and share of smiling with a choice over without.
 
@@ -38,9 +43,11 @@ def choice_figures(
         how: of the sampling; its `candidates` is not used.
         candidates: K.
         workers: threads.
+        seed: of the bootstrap.
 
     Returns:
-        "variance": group -> ratio; "smile_rate", "smile_share" and "smile_mean": ratios (NaN without any smile).
+        "variance": group -> ratio; "smile_rate", "smile_share" and "smile_mean": ratios (NaN without any smile);
+        "intervals": {"low", "high"} of each of these, in the same places: 95 %, listeners drawn together.
     """
 
     def streams(count: int) -> FloatArray:
@@ -52,14 +59,37 @@ def choice_figures(
     many, single = streams(candidates), streams(1)
     curves = [smile_curve(s) for s in (many, single)]
     found = [smiles(curve) for curve in curves]
+    of_each = {
+        "smile_rate": [f.per_minute() for f in found],
+        "smile_share": [f.share() for f in found],
+        "smile_mean": [curve.mean(1) for curve in curves],
+    }
+    drawn = bootstrap.draws(seed, len(single))
     return {
         "candidates": candidates,
         "variance": variance_ratios(many, single),
-        "smile_rate": _ratio(*(f.per_minute().mean() for f in found)),
-        "smile_share": _ratio(*(f.share().mean() for f in found)),
-        "smile_mean": _ratio(*(curve.mean() for curve in curves)),
+        **{name: _ratio(*(float(v.mean()) for v in pair)) for name, pair in of_each.items()},
+        "intervals": {
+            "variance": _variance_intervals(many, single, drawn),
+            **{name: _interval(*(bootstrap.means(drawn, v) for v in pair)) for name, pair in of_each.items()},
+        },
     }
 
 
 def _ratio(some: float, other: float) -> float:
     return float(some / other) if other > 0 else float("nan")
+
+
+def _interval(some: Floats, other: Floats) -> dict[str, float]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = bootstrap.interval(some / other)
+    return {"low": low, "high": high}
+
+
+def _variance_intervals(some: FloatArray, reference: FloatArray, drawn: Floats) -> dict[str, dict[str, float]]:
+    moving = variances(reference) > MOVES**2
+    sums = []
+    for streams in (some, reference):
+        mean, square = streams.mean(1, dtype=np.float64), np.square(streams, dtype=np.float64).mean(1)
+        sums.append((bootstrap.means(drawn, square) - bootstrap.means(drawn, mean) ** 2) * moving)
+    return {g.name: _interval(*(s[:, list(g.coefficients)].sum(1) for s in sums)) for g in GROUPS}

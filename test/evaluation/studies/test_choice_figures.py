@@ -9,13 +9,14 @@ from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.weights import find_weights
 
 
-def figures(random_weights, count=24, frames=240):
+def figures(random_weights, count=24, frames=240, candidates=10):
     networks = Networks(find_weights(random_weights))
     tokens = np.random.default_rng(0).standard_normal((3, frames, networks.shape["width"] + 1)).astype(np.float32)
     how = Sampling(steps=2, guidance=1.0, hop=16, block=16, smooth=False)
     return choice_figures(
-        networks, tokens, ordinary(count), speaker_of=np.arange(count) % 3, seeds=np.arange(count), how=how
-    )
+        networks, tokens, ordinary(count), speaker_of=np.arange(count) % 3, seeds=np.arange(count), how=how,
+        candidates=candidates,
+    )  # fmt: skip
 
 
 def test_the_choice_changes_neither_variance_nor_smiles(random_weights):
@@ -25,6 +26,17 @@ def test_the_choice_changes_neither_variance_nor_smiles(random_weights):
         assert ratio == pytest.approx(1.0, abs=0.1), name
     assert np.isfinite(found["smile_share"]) == np.isfinite(found["smile_rate"])
     assert found["smile_mean"] == pytest.approx(1.0, abs=0.1)
+    known = found["intervals"]
+    assert known["smile_mean"]["low"] < found["smile_mean"] < known["smile_mean"]["high"]
+    assert known["variance"].keys() == found["variance"].keys()
+    for name, row in known["variance"].items():
+        assert 0 < row["low"] < found["variance"][name] < row["high"] < 2, name
+
+
+def test_the_same_streams_differ_by_nothing(random_weights):
+    found = figures(random_weights, count=6, frames=60, candidates=1)
+    for name, row in found["intervals"]["variance"].items():
+        assert [row["low"], row["high"]] == pytest.approx([1.0, 1.0]), name
 
 
 def test_a_choice_of_the_dullest_is_found_out(random_weights, monkeypatch):
