@@ -1,6 +1,10 @@
 """reactdiff_ros: a social robot's listening face, after ReactDiff (Li et al., arXiv 2505.14151)."""
 
+import os
 import pkgutil
+
+# Before NumPy: its BLAS would else keep a thread for every core, which spin after each of our small products.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from reactdiff_ros.resources import package_version
 

@@ -40,7 +40,9 @@ def controls(run: options.Run, listener: str, model: Path | None, items: int, se
         system = run.listener(listener, model)
         bank = run.bank()
         with progress_bar("controls") as show:
-            figures = evaluate_controls(system, seed=run.seed, items=items, seconds=seconds, bank=bank, told=show)
+            figures = evaluate_controls(
+                system, seed=run.seed, items=items, seconds=seconds, bank=bank, workers=run.workers, told=show
+            )
         result.update(listener=listener, seed=run.seed, items=items, seconds=seconds, **figures)
         if run.output is not None:
             tell(f"wrote {plot_controls(figures, run.output / 'controls.png')}")

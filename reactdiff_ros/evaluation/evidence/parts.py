@@ -178,8 +178,9 @@ def controls(subject: Subject, told: Told) -> Made:
     """`evaluate controls`: sweeps of every control and of every entry of a style."""
     items, seconds = subject.sizes.control_items, subject.sizes.seconds
     figures = evaluate_controls(
-        subject.listener(), seed=subject.seed, items=items, seconds=seconds, bank=subject.bank, told=told
-    )
+        subject.listener(), seed=subject.seed, items=items, seconds=seconds, bank=subject.bank,
+        workers=subject.workers, told=told,
+    )  # fmt: skip
     return Made(
         {**figures, "items": items, "seconds": seconds},
         [lambda folder: plots.plot_controls(figures, folder / "controls.png")],

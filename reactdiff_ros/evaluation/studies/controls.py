@@ -6,10 +6,11 @@ listener; only the one setting differs. Settings are those a user makes, at thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,10 @@ def head_speed(faces: FloatArray) -> Values:
     return np.asarray(np.degrees(np.sqrt((speed.reshape(len(faces), 3, -1) ** 2).sum(1).mean(1))))
 
 
-MEASURES: Final[dict[str, tuple[tuple[str, Callable[[FloatArray], Values]], ...]]] = {
+Measures: TypeAlias = tuple[tuple[str, Callable[[FloatArray], Values]], ...]
+Measure: TypeAlias = Callable[[Conditions], list[Values]]
+
+MEASURES: Final[dict[str, Measures]] = {
     "attitude": (("share of time with a smile", smile_share),),
     "smiling": (("share of time with a smile", smile_share),),
     "nodding": (("nods a minute", nods_per_minute),),
@@ -131,16 +135,11 @@ class Runner:
         self._material = make_material(seed, items, frames, bank, listeners=1)
         self._seeds = purpose_seed("evaluate", seed, 77) + np.arange(items)
         self._tokens = _tokens(system, self._material.perceived)
-        self._shown: dict[bytes, FloatArray] = {}
 
     def faces(self, told: Conditions) -> FloatArray:
         """Streams (N, T, 58) under these conditions of one listener."""
-        key = b"".join(part.tobytes() for part in (told.controls, told.controls_given, told.style, told.style_given))
-        if key not in self._shown:
-            m = self._material
-            everyone = all_told(told, m.items)
-            self._shown = {key: _run(self._system, m.perceived, self._tokens, everyone, self._seeds, m.stimulus)}
-        return self._shown[key]
+        m = self._material
+        return _run(self._system, m.perceived, self._tokens, all_told(told, m.items), self._seeds, m.stimulus)
 
     def coupling(self, faces: FloatArray) -> Values:
         """Mean correlation of each listener's smile with its own speaker's 0.3 to 2 s before, (N,)."""
@@ -202,17 +201,19 @@ def evaluate_controls(
     seconds: float,
     points: int = POINTS,
     bank: VoiceBank | None = None,
+    workers: int = 1,
     told: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """Sweeps of all controls, and for the model of all entries of a style.
 
     Args:
-        system: the model, or the simulator's listener, which obeys controls but no style.
+        system: the model, or the simulator's listener, which obeys controls but no style; several threads may run it.
         seed: of speakers and noise.
         items: speakers (and trials of the delay, twice as many).
         seconds: of each speaker.
         points: values of each control, evenly over its range.
         bank: voices.
+        workers: values of a control at a time, each in a thread; figures do not depend on it.
         told: the share that is done.
 
     Returns:
@@ -224,19 +225,28 @@ def evaluate_controls(
     steps = points * (len(MEASURES) + 2) + len(STYLE_VALUES) * len(entries)
     done = 0
 
-    def step(result: Any) -> Any:
+    def measured(measure: Measure, settings: Sequence[Conditions]) -> list[list[Values]]:
         nonlocal done
-        done += 1
-        told(done / steps)
-        return result
+        rows = []
+        with ThreadPoolExecutor(max(workers, 1)) as pool:
+            for row in pool.map(measure, settings):
+                rows.append(row)
+                done += 1
+                told(done / steps)
+        return rows
 
-    def sweep(name: str, measure: Callable[[Conditions], list[Values]]) -> tuple[tuple[float, ...], list[list[Values]]]:
+    def sweep(name: str, measure: Measure) -> tuple[tuple[float, ...], list[list[Values]]]:
         values = tuple(float(v) for v in np.linspace(*RANGES[name], points))
-        return values, [step(measure(setting(name, value))) for value in values]
+        return values, measured(measure, [setting(name, value) for value in values])
 
     controls: dict[str, list[Sweep]] = {}
     for name, measures in MEASURES.items():
-        values, rows = sweep(name, lambda t, m=measures: [of(runner.faces(t)) for _, of in m])  # type: ignore[misc]
+
+        def of_faces(conditions: Conditions, measures: Measures = measures) -> list[Values]:
+            faces = runner.faces(conditions)
+            return [of(faces) for _, of in measures]
+
+        values, rows = sweep(name, of_faces)
         controls[name] = [
             Sweep(title, values, np.stack([row[i] for row in rows])) for i, (title, _) in enumerate(measures)
         ]
@@ -247,7 +257,7 @@ def evaluate_controls(
     # The delay is measured where there are answers to measure.
     values, rows = sweep("delay_s", lambda t: [trials.lag_s(t)])
     controls["delay_s"] = [Sweep("lag of the answer to a smile, s", values, np.stack([row[0] for row in rows]))]
-    style = {name: _style_sweep(runner, entry, step) for entry, name in enumerate(entries)}
+    style = {name: _style_sweep(runner, entry, measured) for entry, name in enumerate(entries)}
     figures = {name: [s.figures() for s in sweeps] for name, sweeps in controls.items()}
     of_style = {name: s.figures() for name, s in style.items()}
     wrong = [name for name, parts in figures.items() if not all(part["rises"] for part in parts)]
@@ -272,12 +282,15 @@ def all_told(told: Conditions, count: int) -> Conditions:
     return repeated(told.controls, told.controls_given, told.style, told.style_given, count)
 
 
-def _style_sweep(runner: Runner, entry: int, step: Callable[[Any], Any]) -> Sweep:
-    rows = []
-    for value in STYLE_VALUES:
-        measured, given = style_of(runner.faces(style_setting(entry, value)))
-        rows.append(step(np.where(given[:, entry] > 0, measured[:, entry], np.nan)))
-    return Sweep("the same statistic of the stream", STYLE_VALUES, np.stack(rows))
+def _style_sweep(
+    runner: Runner, entry: int, measured: Callable[[Measure, Sequence[Conditions]], list[list[Values]]]
+) -> Sweep:
+    def statistic(conditions: Conditions) -> list[Values]:
+        found, given = style_of(runner.faces(conditions))
+        return [np.where(given[:, entry] > 0, found[:, entry], np.nan)]
+
+    rows = measured(statistic, [style_setting(entry, value) for value in STYLE_VALUES])
+    return Sweep("the same statistic of the stream", STYLE_VALUES, np.stack([row[0] for row in rows]))
 
 
 def _tokens(system: Listens, speaker: SpeakerBatch) -> FloatArray | None:

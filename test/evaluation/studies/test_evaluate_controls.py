@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,11 @@ def test_every_control_rises_on_the_simulators_listener(tmp_path) -> None:
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
     assert plot_controls(figures, tmp_path / "controls.png").stat().st_size > 10_000
+
+
+def test_figures_do_not_depend_on_how_many_values_run_at_once() -> None:
+    one, two = (
+        evaluate_controls(SimulatorListens(perceiving=False), seed=1, items=4, seconds=12.0, points=3, workers=workers)
+        for workers in (1, 2)
+    )
+    assert json.dumps(one) == json.dumps(two)
