@@ -112,7 +112,8 @@ TRIED_TITLE: Final = "What was tried for the missed bounds"
 def count(rows: list[dict[str, Any]]) -> str:
     """How many bounds hold, in words, and how many were not measured."""
     held, unknown = (sum(row["holds"] is value for row in rows) for value in (True, None))
-    return f"{held} of {len(rows)} bounds hold" + (f", {unknown} were not measured." if unknown else ".")
+    were = "was" if unknown == 1 else "were"
+    return f"{held} of {len(rows)} bounds hold" + (f", {unknown} {were} not measured." if unknown else ".")
 
 
 _ENOUGH: Final = {"items": 100, "trials": 100, "behaviour_items": 50, "stream_items": 50}
