@@ -20,7 +20,7 @@ from reactdiff_ros.types import FloatArray
 
 from .checkpoints import read_checkpoint
 from .config import config_from
-from .history import runs_of
+from .history import people_seen, runs_of
 from .nets import EncoderStep, Model
 
 OPSET = 20
@@ -269,12 +269,13 @@ def export(checkpoint: Path, folder: Path, name: str = "live") -> list[Path]:
         ReactdiffError: the checkpoint cannot be read, or the folder cannot be written.
     """
     model, state = load_model(checkpoint)
-    config = state["config"]
+    config, runs = state["config"], runs_of(state)
+    real, fold = people_seen(runs)
     facts = {
         "simulator": state["simulator"], "steps": state["step"], "seed": config["seed"],
-        "real": bool(config.get("dyads")) and "real" not in config.get("ablate", ()), "fold": config.get("fold", ""),
+        "real": real, "fold": fold if real else config.get("fold", ""),
         "ablate": list(config.get("ablate", ())), "autoencoder": state.get("facts", {}).get("autoencoder"),
-        "training": runs_of(state),
+        "training": runs,
     }  # fmt: skip
     try:
         return export_model(model, folder, name=name, facts=facts)

@@ -40,6 +40,13 @@ def runs_of(state: dict[str, Any]) -> list[dict[str, Any]]:
     return runs
 
 
+def people_seen(runs: list[dict[str, Any]]) -> tuple[bool, str]:
+    """Whether any of these runs learnt from recorded calls, and the fold that all of those left out ("": none)."""
+    learnt = [r["settings"] for r in runs if "dyads" in r["data"] and "real" not in r["settings"].get("ablate", ())]
+    folds = {settings.get("fold", "") for settings in learnt}
+    return bool(learnt), folds.pop() if len(folds) == 1 else ""
+
+
 def _run(config: dict[str, Any], steps: int) -> dict[str, Any]:
     plain = TrainConfig()
     settings = {}

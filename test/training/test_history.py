@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="torch is not installed (requirements/train.
 
 from reactdiff_ros.training.checkpoints import write_checkpoint
 from reactdiff_ros.training.config import TrainConfig
-from reactdiff_ros.training.history import runs_of
+from reactdiff_ros.training.history import people_seen, runs_of
 
 
 def state(done: int, **settings) -> dict:
@@ -39,3 +39,15 @@ def test_a_run_that_fine_tunes_names_the_one_before(tmp_path: Path) -> None:
 def test_a_run_before_that_is_gone_is_said(tmp_path: Path) -> None:
     runs = runs_of(state(20, start_from=str(tmp_path / "gone.pt")))
     assert [(run["from"], run["known"]) for run in runs] == [(True, False)]
+
+
+def test_people_that_an_earlier_run_saw_were_seen(tmp_path: Path) -> None:
+    calls = {"dyads": str(tmp_path)}
+    assert people_seen(runs_of(state(1))) == (False, "")
+    assert people_seen(runs_of(state(1, **calls, ablate=("real",)))) == (False, "")
+    assert people_seen(runs_of(state(1, **calls, fold="2/4"))) == (True, "2/4")
+    write_checkpoint(tmp_path / "before.pt", state(1, **calls, fold="1/4"))
+    start = {"start_from": str(tmp_path / "before.pt")}
+    assert people_seen(runs_of(state(1, **start))) == (True, "1/4")
+    assert people_seen(runs_of(state(1, **start, **calls, fold="1/4"))) == (True, "1/4")
+    assert people_seen(runs_of(state(1, **start, **calls, fold="2/4"))) == (True, "")
