@@ -116,7 +116,7 @@ def count(rows: list[dict[str, Any]]) -> str:
     return f"{held} of {len(rows)} bounds hold" + (f", {unknown} {were} not measured." if unknown else ".")
 
 
-_ENOUGH: Final = {"items": 100, "trials": 100, "behaviour_items": 50, "stream_items": 50}
+_ENOUGH: Final = {"items": 100, "trials": 100, "behaviour_items": 50, "stream_items": 100}
 """What the bounds are meant for."""
 
 

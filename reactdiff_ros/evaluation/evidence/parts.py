@@ -48,11 +48,11 @@ class Sizes:
     trials: int = 200
     behaviour_items: int = 100
     behaviour_seconds: float = 60.0
-    stream_items: int = 100
+    stream_items: int = 200
+    """Twice as many as of the command: what makes most of the brows' variance, raises, is rare, as are laughs."""
     stream_seconds: float = 40.0
     control_items: int = 32
     choice_items: int = 200
-    """Laughs, which move the mouth most, are rare."""
     sessions: int = 6
     minutes: float = 6.0
     permutations: int = 5000
@@ -71,7 +71,7 @@ def sizes_for(items: int, *, short: bool = False, long: bool = False) -> Sizes:
         return Sizes(8, 12.0, 10, 8, 16.0, 8, 12.0, 4, 8, 2, 6.0, 200, 20)
     half = max(items // 2, 8)
     return Sizes(
-        items=items, trials=max(items, 10), behaviour_items=half, stream_items=half,
+        items=items, trials=max(items, 10), behaviour_items=half, stream_items=max(items, 8),
         choice_items=max(items, 8), control_items=max(items * 32 // 200, 4), sessions=20 if long else 6,
         minutes=60.0 if long else 6.0,
     )  # fmt: skip
