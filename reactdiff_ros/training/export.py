@@ -27,6 +27,8 @@ OPSET = 20
 """The first with Gelu as one operator."""
 HALVES = ("encoder", "denoiser", "vae_decoder")
 """Graphs that are written in float16 as well."""
+TENSORS = "model.safetensors"
+"""The networks themselves, to train on; in half precision, without the auxiliary head."""
 CHECK = "check.json"
 """Outputs of the torch networks on `check_features`, that the exported graphs must reproduce."""
 
@@ -49,11 +51,11 @@ def export_model(model: Model, folder: Path, *, name: str, facts: dict[str, Any]
     files = export_graphs(model, folder)
     files += export_halves(folder)
     tensors = {k: v.half().contiguous() for k, v in model.state_dict().items() if not k.startswith("aux.")}
-    files.append(folder / "model.safetensors")
+    files.append(folder / TENSORS)
     save_file(tensors, files[-1], metadata={"format": "pt", "preset": name})
     files[-1].chmod(0o644)  # safetensors makes it private
     files.append(write_check(model, folder))
-    _describe(files, model, name, sha256(folder / "model.safetensors"))
+    _describe(files, model, name, sha256(folder / TENSORS))
     manifest = {
         "format": FORMAT, "name": name, "shape": model.shape.as_dict(), "parameters": model.count(), **interface(),
         "emphasis": model.vae.emphasis.as_manifest(), **facts,

@@ -14,11 +14,10 @@ from reactdiff_ros.model.weights import MANIFEST, PRESET, find_weights
 
 from .checkpoints import CHECKPOINT, read_checkpoint
 from .config import config_from
+from .export import TENSORS
 from .history import runs_of
 from .nets import Model
 from .shape import Shape
-
-TENSORS = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from random_model import SIZES  # noqa: E402
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
 from reactdiff_ros.resources import resource_path  # noqa: E402
 from reactdiff_ros.training.checkpoints import read_checkpoint  # noqa: E402
-from reactdiff_ros.training.export import check_features, export  # noqa: E402
+from reactdiff_ros.training.export import TENSORS, check_features, export  # noqa: E402
 from reactdiff_ros.training.history import runs_of  # noqa: E402
 from reactdiff_ros.training.nets import Model  # noqa: E402
 from reactdiff_ros.training.shape import Shape  # noqa: E402
-from reactdiff_ros.training.starting import TENSORS, load_networks, read_start  # noqa: E402
+from reactdiff_ros.training.starting import load_networks, read_start  # noqa: E402
 from reactdiff_ros.training.train import Trainer  # noqa: E402
 
 LIVE = resource_path(Path("models") / "live")
