@@ -210,8 +210,8 @@ def streams(f: Figures) -> list[str]:
     """Groups of coefficients, and events a minute."""
     groups = f["variance"]["raw_over_ancestral"]
     columns: dict[str, Figures] = {
-        "variance over ancestral": groups,
-        "variance over reference": f["variance"]["shown_over_reference"],
+        "variance over ancestral (95 %)": _variance(f, "raw_over_ancestral"),
+        "variance over reference (95 %)": _variance(f, "shown_over_reference"),
         "autocorrelation off ancestral": f["autocorrelation"]["raw_to_ancestral"],
         "jerk at borders, planned": f["border_jerk"]["raw"],
         "jerk at borders, shown": f["border_jerk"]["shown"],
@@ -224,7 +224,7 @@ def streams(f: Figures) -> list[str]:
         *_titled(
             "Each group of coefficients",
             ("group", *columns),
-            ((g, *(figure(c.get(g)) for c in columns.values())) for g in groups),
+            ((g, *(_text(c.get(g)) for c in columns.values())) for g in groups),
         ),
         "",
         "Gaze and blinks are replaced by reflexes at run time; no bound is put on their streams.",
@@ -241,6 +241,16 @@ def streams(f: Figures) -> list[str]:
             ),
         ),
     ]
+
+
+def _variance(f: Figures, name: str) -> dict[str, str]:
+    """Ratios of variance by group, with their intervals; evidence from before there were such intervals has none."""
+    known = f.get("variance_intervals", {name: {}})[name]
+    return {group: _known(ratio, known.get(group)) for group, ratio in f["variance"][name].items()}
+
+
+def _text(value: float | str | None) -> str:
+    return value if isinstance(value, str) else figure(value)
 
 
 def _ratio(row: Figures) -> str:

@@ -73,6 +73,9 @@ def figures() -> dict[str, dict[str, Any]]:
         },
         "streams": {
             "variance": {"raw_over_ancestral": EACH, "shown_over_reference": EACH},
+            "variance_intervals": {
+                "raw_over_ancestral": {"smile": {"low": 0.91, "high": 1.07}}, "shown_over_reference": {},
+            },
             "autocorrelation": {"raw_to_ancestral": dict.fromkeys(GROUPS, 0.01)},
             "border_jerk": {"raw": EACH, "shown": EACH}, "plan_difference": dict.fromkeys(GROUPS, 0.2),
             "bands_over_reference": {"raw": {"0.2-1.8 Hz": EACH}},
@@ -193,6 +196,13 @@ def test_what_was_not_measured_stands_beside_the_verdict() -> None:
     said: list[str] = []
     sum_up({"bounds": rows}, said.append)
     assert said[-1] == sentence
+
+
+def test_variances_stand_with_their_intervals_where_these_are_known() -> None:
+    parts = figures()
+    assert "| smile | 1 (0.91 to 1.07) | 1 |" in evidence_page(evidence(parts=parts))
+    del parts["streams"]["variance_intervals"]
+    assert "| smile | 1 | 1 |" in evidence_page(evidence(parts=parts))
 
 
 def test_page_and_card_tell_how_many_of_several_are_out() -> None:

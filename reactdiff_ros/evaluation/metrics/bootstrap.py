@@ -34,6 +34,20 @@ def means(weights: Values, values: Values) -> Values:
     return np.asarray((weights @ values).T / weights.sum(1)).T
 
 
+def ratio_interval(top: Values, bottom: Values) -> dict[str, float]:
+    """{"low", "high"} of the ratio of two resampled values."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = interval(top / bottom)
+    return {"low": low, "high": high}
+
+
+def ratio(weights: Values, some: Values, other: Values) -> dict[str, float]:
+    """{"ratio", "low", "high"} of the means of two values a speaker (N,); NaN where the ratio is not defined."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        point = float(np.divide(some.mean(), other.mean()))
+    return {"ratio": point, **ratio_interval(means(weights, some), means(weights, other))}
+
+
 def with_interval(name: str, point: float, resampled: Values) -> dict[str, float]:
     """{name, name_low, name_high}."""
     low, high = interval(resampled)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.model.groups import GROUPS
 from reactdiff_ros.types import REACTION_RATE_HZ
 
@@ -72,6 +73,16 @@ def variance_ratios(some: Values, reference: Values) -> dict[str, float]:
     """Variance of each group over the reference's (sums over the coefficients that move)."""
     wanted = variances(reference)
     return by_group(variances(some), np.where(wanted > MOVES**2, wanted, 0.0))
+
+
+def variance_ratio_intervals(some: Values, reference: Values, weights: Floats) -> dict[str, dict[str, float]]:
+    """{"low", "high"} of each of `variance_ratios`: streams drawn together by `weights` (B, N) of `bootstrap.draws`."""
+    moving = variances(reference) > MOVES**2
+    drawn = []
+    for streams in (some, reference):
+        mean, square = streams.mean(1, dtype=np.float64), np.square(streams, dtype=np.float64).mean(1)
+        drawn.append((bootstrap.means(weights, square) - bootstrap.means(weights, mean) ** 2) * moving)
+    return {g.name: bootstrap.ratio_interval(*(d[:, list(g.coefficients)].sum(1) for d in drawn)) for g in GROUPS}
 
 
 def band_ratios(some: Values, reference: Values) -> dict[str, dict[str, float]]:

@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 
 from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.soak.bounds import judge
 from reactdiff_ros.evaluation.soak.journal import Leg, Minute
 from reactdiff_ros.evaluation.soak.measures import percentile
 from reactdiff_ros.evaluation.studies.sessions import RATIO_BAND
-from reactdiff_ros.evaluation.studies.streams_check import ratio_interval
 
 FORMAT: Final = 1
 WARM_UP: Final = 5
@@ -157,12 +157,15 @@ def _behaviour(legs: Sequence[Leg], seed: int) -> dict[str, dict[str, Any]]:
         told = [m["behaviour"] for m in leg.minutes[WARM_UP:] if m["behaviour"] and m["seconds"] >= LONG_ENOUGH_S]
         half = len(told) // 2
         early, late = early + told[:half], late + told[-half:] if half else late
+    if not early:
+        return {}
     table = {}
-    for name in early[0] if early else ():
+    drawn = bootstrap.draws(seed, len(early))
+    for name in early[0]:
         before, after = (np.array([minute[name] for minute in part], dtype=np.float64) for part in (early, late))
         if max(before.mean(), after.mean()) < RARE:
             continue
-        ratio = {key: _finite(value) for key, value in ratio_interval(after, before, seed).items()}
+        ratio = {key: _finite(value) for key, value in bootstrap.ratio(drawn, after, before).items()}
         events = _events(name, [*early, *late])
         stable = _stable(ratio) if events is None or events >= FEWEST else None
         first, second = float(before.mean()), float(after.mean())

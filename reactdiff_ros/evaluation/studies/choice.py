@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import smile_curve, smiles
-from reactdiff_ros.evaluation.metrics.spectra import MOVES, variance_ratios, variances
-from reactdiff_ros.model.groups import GROUPS
+from reactdiff_ros.evaluation.metrics.spectra import variance_ratio_intervals, variance_ratios
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import Conditions, Sampling
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.types import FloatArray
-
-Floats = NDArray[np.float64]
 
 
 def choice_figures(
@@ -65,31 +62,13 @@ def choice_figures(
         "smile_mean": [curve.mean(1) for curve in curves],
     }
     drawn = bootstrap.draws(seed, len(single))
+    ratios = {name: bootstrap.ratio(drawn, *pair) for name, pair in of_each.items()}
     return {
         "candidates": candidates,
         "variance": variance_ratios(many, single),
-        **{name: _ratio(*(float(v.mean()) for v in pair)) for name, pair in of_each.items()},
+        **{name: row["ratio"] for name, row in ratios.items()},
         "intervals": {
-            "variance": _variance_intervals(many, single, drawn),
-            **{name: _interval(*(bootstrap.means(drawn, v) for v in pair)) for name, pair in of_each.items()},
+            "variance": variance_ratio_intervals(many, single, drawn),
+            **{name: {"low": row["low"], "high": row["high"]} for name, row in ratios.items()},
         },
     }
-
-
-def _ratio(some: float, other: float) -> float:
-    return float(some / other) if other > 0 else float("nan")
-
-
-def _interval(some: Floats, other: Floats) -> dict[str, float]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = bootstrap.interval(some / other)
-    return {"low": low, "high": high}
-
-
-def _variance_intervals(some: FloatArray, reference: FloatArray, drawn: Floats) -> dict[str, dict[str, float]]:
-    moving = variances(reference) > MOVES**2
-    sums = []
-    for streams in (some, reference):
-        mean, square = streams.mean(1, dtype=np.float64), np.square(streams, dtype=np.float64).mean(1)
-        sums.append((bootstrap.means(drawn, square) - bootstrap.means(drawn, mean) ** 2) * moving)
-    return {g.name: _interval(*(s[:, list(g.coefficients)].sum(1) for s in sums)) for g in GROUPS}

@@ -21,7 +21,6 @@ from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve
 from reactdiff_ros.evaluation.metrics.lags import smile_onsets
 from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, style_conditions
-from reactdiff_ros.evaluation.studies.streams_check import ratio_interval
 from reactdiff_ros.model.groups import GROUPS
 from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
@@ -272,10 +271,11 @@ def _table(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
     """Ratios by name; and the means of both parts where there is no ratio, because one of them holds nothing."""
     table, unknown = {}, {}
+    drawn = bootstrap.draws(seed, sum(len(next(iter(group.values()))) for group in second))
     for name in second[0]:
         early, late = (np.concatenate([group[name] for group in half]) for half in (second, last))
         means = {"second": float(early.mean()), "last": float(late.mean())}
-        ratio = ratio_interval(late, early, seed)
+        ratio = bootstrap.ratio(drawn, late, early)
         if max(means.values()) < LEAST or not np.isfinite(list(ratio.values())).all():
             unknown[name] = means
             continue

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import BLINK, EYE_LOOK, bounded
-from reactdiff_ros.evaluation.metrics import spectra
+from reactdiff_ros.evaluation.metrics import bootstrap, spectra
 from reactdiff_ros.evaluation.metrics.events import KINDS
 from reactdiff_ros.evaluation.metrics.spectra import Floats, Values
 from reactdiff_ros.evaluation.studies.listeners import ModelListens
@@ -68,18 +68,6 @@ def held(speaker: SpeakerBatch, before: int, frames: int) -> SpeakerBatch:
     return SpeakerBatch(**{f.name: getattr(speaker, f.name)[:, index] for f in fields(SpeakerBatch)})
 
 
-def ratio_interval(some: Floats, other: Floats, seed: int, count: int = 1000) -> dict[str, float]:
-    """Ratio of two means over items (N,) with its 95 % bootstrap interval, items drawn together."""
-    rng = np.random.default_rng([seed, 41])
-    which = rng.integers(0, len(some), (count, len(some)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = some[which].mean(1) / other[which].mean(1)
-        point = float(some.mean() / other.mean())
-    known = drawn[np.isfinite(drawn)]
-    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
-    return {"ratio": point, "low": float(low), "high": float(high)}
-
-
 def evaluate_streams(
     model: ModelListens,
     *,
@@ -119,17 +107,23 @@ def evaluate_streams(
 
 
 def compare(streams: dict[str, FloatArray], reference: FloatArray, seed: int) -> dict[str, Any]:
-    """Variance, autocorrelation, rates and power of streams "shown", "raw" and "ancestral" and of the reference."""
+    """Variance, autocorrelation, rates and power of streams "shown", "raw" and "ancestral" and of the reference.
+
+    Intervals are of 95 %, speakers drawn together.
+    """
     raw, ancestral = streams["raw"], streams["ancestral"]
     rates = {name: {kind: KINDS[kind](s).per_minute() for kind in RARE} for name, s in streams.items()}
     rates["reference"] = {kind: KINDS[kind](reference).per_minute() for kind in RARE}
+    drawn = bootstrap.draws(seed, len(reference))
+    pairs = {
+        "raw_over_ancestral": (raw, ancestral),
+        "shown_over_ancestral": (streams["shown"], ancestral),
+        "shown_over_reference": (streams["shown"], reference),
+        "ancestral_over_reference": (ancestral, reference),
+    }
     return {
-        "variance": {
-            "raw_over_ancestral": spectra.variance_ratios(raw, ancestral),
-            "shown_over_ancestral": spectra.variance_ratios(streams["shown"], ancestral),
-            "shown_over_reference": spectra.variance_ratios(streams["shown"], reference),
-            "ancestral_over_reference": spectra.variance_ratios(ancestral, reference),
-        },
+        "variance": {name: spectra.variance_ratios(*pair) for name, pair in pairs.items()},
+        "variance_intervals": {name: spectra.variance_ratio_intervals(*pair, drawn) for name, pair in pairs.items()},
         "autocorrelation": {
             "raw_to_ancestral": spectra.autocorrelation_differences(raw, ancestral),
             "shown_to_ancestral": spectra.autocorrelation_differences(streams["shown"], ancestral),
@@ -139,10 +133,10 @@ def compare(streams: dict[str, FloatArray], reference: FloatArray, seed: int) ->
             name: {kind: float(rate.mean()) for kind, rate in by_kind.items()} for name, by_kind in rates.items()
         },
         "events_over_ancestral": {
-            kind: ratio_interval(rates["shown"][kind], rates["ancestral"][kind], seed) for kind in RARE
+            kind: bootstrap.ratio(drawn, rates["shown"][kind], rates["ancestral"][kind]) for kind in RARE
         },
         "events_over_reference": {
-            kind: ratio_interval(rates["shown"][kind], rates["reference"][kind], seed) for kind in RARE
+            kind: bootstrap.ratio(drawn, rates["shown"][kind], rates["reference"][kind]) for kind in RARE
         },
         "bands_over_reference": {
             name: spectra.band_ratios(streams[name], reference) for name in ("raw", "ancestral", "shown")

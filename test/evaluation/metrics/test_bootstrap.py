@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.metrics.bootstrap import draws, interval, means, resample, skill, with_interval
+from reactdiff_ros.evaluation.metrics.bootstrap import draws, interval, means, ratio, resample, skill, with_interval
 
 
 def test_draws_are_of_all_speakers_and_repeat_with_their_seed() -> None:
@@ -30,6 +30,15 @@ def test_what_all_systems_share_cancels() -> None:
     weights = draws(0, 100)
     low, high = interval(skill(means(weights, value), means(weights, floor), means(weights, ceiling)))
     assert (low, high) == pytest.approx((0.6, 0.6), abs=1e-9)
+
+
+def test_a_ratio_of_means_has_an_interval_in_which_what_both_share_cancels() -> None:
+    rng = np.random.default_rng(0)
+    base, noise = rng.gamma(4, 1, 200), rng.gamma(50, 1 / 50, 200)
+    told = ratio(draws(0, 200), base * 1.5 * noise, base)
+    assert told["low"] < 1.5 < told["high"]
+    assert told["high"] - told["low"] < 0.1
+    assert all(math.isnan(v) for v in ratio(draws(0, 5), np.zeros(5), np.zeros(5)).values())
 
 
 def test_skill_without_reach_is_not_a_number() -> None:

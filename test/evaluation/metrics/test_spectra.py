@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH
-from reactdiff_ros.evaluation.metrics import spectra
+from reactdiff_ros.evaluation.metrics import bootstrap, spectra
 from reactdiff_ros.model.groups import GROUPS
 
 
@@ -35,6 +35,17 @@ def test_like_streams_are_alike_and_a_damped_one_is_seen() -> None:
     assert spectra.variance_ratios(0.5 * a, b)["head"] == pytest.approx(0.25, rel=0.15)
     assert max(spectra.autocorrelation_differences(a, b).values()) < 0.06
     assert spectra.autocorrelation_differences(smooth_noise(2, keep=0.5), b)["head"] > 0.3
+
+
+def test_variance_that_rests_on_one_stream_has_a_wide_interval() -> None:
+    a, b = smooth_noise(0, (40, 400)), smooth_noise(1, (40, 400))
+    weights = bootstrap.draws(0, 40)
+    even = spectra.variance_ratio_intervals(a, b, weights)["head"]
+    assert even["low"] < spectra.variance_ratios(a, b)["head"] < even["high"]
+    a[7, ::2] *= 20.0
+    rare, ratio = spectra.variance_ratio_intervals(a, b, weights)["head"], spectra.variance_ratios(a, b)["head"]
+    assert rare["low"] < ratio / 2 < ratio < rare["high"]
+    assert rare["high"] - rare["low"] > 5 * (even["high"] - even["low"])
 
 
 def test_autocorrelation_of_a_known_process() -> None:
