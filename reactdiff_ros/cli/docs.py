@@ -122,6 +122,28 @@ def soak(figures: Path, output: Path | None) -> int:
 
 
 @docs.command()
+@click.argument("figures", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--sweep", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="What --sweep printed, to show too."
+)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; else stdout.")
+def ablations(figures: Path, sweep: Path | None, output: Path | None) -> int:
+    """Page of FIGURES (docs/ablations.json), what 'evaluate ablations --json' printed.
+
+    With --output, images/ablations.png beside the page shows the figures.
+    """
+    from reactdiff_ros.cli.ablations_page import PICTURE, ablations_page, figures_of, read_compared, read_swept
+
+    found = read_compared(figures)
+    swept = None if sweep is None else read_swept(sweep)
+    if output is not None:
+        from reactdiff_ros.evaluation.plots import plot_summaries
+
+        plot_summaries(figures_of(found), output.parent / PICTURE)
+    return _write(ablations_page(found, swept, picture=None if output is None else PICTURE), output)
+
+
+@docs.command()
 @click.option("--namespace", default="", metavar="NAME", help="ROS namespace of the nodes.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; else stdout.")
 def policies(namespace: str, output: Path | None) -> int:

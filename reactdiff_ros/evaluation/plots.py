@@ -136,3 +136,20 @@ def plot_controls(figures: Mapping[str, Any], path: Path) -> Path:
         axis.plot(part["values"], part["mean"], "o-")
         axis.set(xlabel=name, ylabel=part["measure"])
     return save_figure(figure, path)
+
+
+def plot_summaries(figures: Mapping[str, Mapping[str, tuple[float, float]]], path: Path) -> Path:
+    """A panel for each figure: mean and deviation of every group; the band of the first group runs through."""
+    columns = (len(figures) + 1) // 2
+    figure = new_figure(2.6 * columns, 5.6)
+    axes = figure.subplots(2, columns, squeeze=False)
+    for axis, (name, groups) in zip(axes.flat, figures.items(), strict=False):
+        at, (means, deviations) = np.arange(len(groups)), np.array(list(groups.values())).T
+        axis.axhspan(means[0] - deviations[0], means[0] + deviations[0], alpha=0.15)
+        axis.errorbar(at, means, deviations, fmt="o", capsize=3)
+        axis.set(title=name, xticks=at)
+        axis.set_xticklabels([("no " if i else "") + group for i, group in enumerate(groups)], rotation=60)
+        axis.margins(y=0.2)
+    for axis in axes.flat[len(figures) :]:
+        axis.remove()
+    return save_figure(figure, path)

@@ -133,7 +133,10 @@ def evaluate_ablations(
                for figure in FIGURES}
         for name in groups if name != FULL
     }  # fmt: skip
-    return {"groups": table, "without": differences, "items": items, "seconds": seconds, "seed": seed}
+    return {
+        "groups": table, "without": differences, "items": items, "seconds": seconds, "seed": seed,
+        "training": [dict(run) for run in provenance(groups[FULL][0].weights).runs],
+    }  # fmt: skip
 
 
 def _summary(values: Sequence[float]) -> dict[str, float | None]:

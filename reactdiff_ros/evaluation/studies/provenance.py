@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ class Provenance:
     seed: int
     steps: int
     simulator: str
+    runs: tuple[Mapping[str, Any], ...]
+    """Every run of training that led to it, the first one first: "settings" that were not the defaults, "steps"."""
 
     @property
     def held_out(self) -> tuple[int, int] | None:
@@ -49,6 +52,7 @@ def provenance(weights: Weights) -> Provenance:
         found = Provenance(
             name=weights.name, real=bool(told["real"]), fold=str(told["fold"]), ablate=tuple(map(str, told["ablate"])),
             seed=int(told["seed"]), steps=int(told["steps"]), simulator=weights.simulator,
+            runs=tuple(map(dict, told.get("training", ()))),
         )  # fmt: skip
         _ = found.held_out
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -1,0 +1,84 @@
+"""docs/ablations.md: what is none is called none, files of another kind are refused, and the picture is drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from reactdiff_ros.cli.ablations_page import Compared, Swept, ablations_page, read_compared, read_swept
+from reactdiff_ros.cli.docs import docs
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.studies.ablations import FIGURES, difference
+
+
+def group(mean: float, *seeds: int) -> dict[str, Any]:
+    return {"models": ["a"], "training_seeds": list(seeds), **{name: {"mean": mean, "sd": 0.02} for name in FIGURES}}
+
+
+def compared() -> dict[str, Any]:
+    differences = {name: difference([0.1, 0.12, 0.14], [0.3, 0.32, 0.34]) for name in FIGURES}
+    differences["frechet"] = difference([0.3, 0.32, 0.34], [0.305, 0.325, 0.345])
+    runs = [{"settings": {}, "steps": 9000}, {"settings": {"steps": 150, "batch": 16}, "steps": 150}]
+    return {
+        "groups": {"full": group(0.32, 0, 1, 2), "voice": group(0.12, 0, 1, 2)}, "without": {"voice": differences},
+        "items": 200, "seconds": 10.0, "seed": 0, "simulator": "abc", "weights": [], "training": runs,
+    }  # fmt: skip
+
+
+def swept(*seeds: int) -> dict[str, Any]:
+    cell = {name: {"mean": 0.5, "sd": 0.1 if len(seeds) > 1 else None} for name in FIGURES}
+    return {
+        "sweep": {"1 steps, tape": cell, "8 steps, warm start": cell}, "items": 200, "seconds": 10.0,
+        "training_seeds": list(seeds), "simulator": "abc", "weights": {},
+    }  # fmt: skip
+
+
+def test_the_page_tells_what_is_lower_and_what_is_none() -> None:
+    page = ablations_page(Compared(**compared()), Swept(**swept(0)))
+    assert "| smile coupling | 0.32 ± 0.02 | 0.12 ± 0.02 |" in page
+    assert "| smile coupling | **lower** (-0.2) |" in page
+    assert "| frechet | none (-0.005) |" in page
+    assert "without the speaker's voice" in page
+    assert "200 speakers of 10 s, simulator `abc`; each trained with steps 150, batch 16" in page
+    assert "beginning with networks that 9000 steps had taught everything" in page
+    assert "| 8 steps, warm start | 0.5 |" in page
+    assert "one training seed." in page
+    assert "0.5 ± 0.1" in ablations_page(Compared(**compared()), Swept(**swept(0, 1, 2)))
+    assert "noise tape" not in ablations_page(Compared(**compared()))
+
+
+def test_networks_trained_at_once_from_nothing_with_the_defaults() -> None:
+    told = {**compared(), "training": [{"settings": {}, "steps": 7500}]}
+    assert "each trained with the defaults." in ablations_page(Compared(**told))
+    assert "simulator `abc`." in ablations_page(Compared(**{**told, "training": []}))
+
+
+def test_the_command_writes_page_and_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(compared()))
+    (tmp_path / "s.json").write_text(json.dumps(swept(0, 1)))
+    call = ["ablations", str(tmp_path / "a.json"), "--sweep", str(tmp_path / "s.json")]
+    result = CliRunner().invoke(docs, [*call, "--output", str(tmp_path / "page.md")])
+    assert result.exit_code == 0, result.output
+    assert "(images/ablations.png)" in (tmp_path / "page.md").read_text()
+    assert (tmp_path / "images" / "ablations.png").stat().st_size > 10_000
+    assert "images/ablations.png" not in CliRunner().invoke(docs, call).output
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({**compared(), "groups": {}}), json.dumps(swept(0))])
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(MediaError, match="no comparison of networks"):
+        read_compared(path)
+
+
+def test_a_comparison_is_no_sweep(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(compared()))
+    assert read_compared(path).items == 200
+    with pytest.raises(MediaError, match="--sweep"):
+        read_swept(path)
