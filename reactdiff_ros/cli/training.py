@@ -16,6 +16,7 @@ from reactdiff_ros.cli.output import Number
 if TYPE_CHECKING:
     from reactdiff_ros.training.config import TrainConfig
     from reactdiff_ros.training.logs import Progress
+    from reactdiff_ros.training.starting import Start
 
 
 _ABLATIONS = ("history", "voice", "face", "real", "randomisation")
@@ -80,7 +81,7 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
 
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one reports
     with json_on_stdout(as_json and first) as result:
-        config = _config(output, resume, {k: v for k, v in settings.items() if v not in (None, ())})
+        config, start = _config(output, resume, {k: v for k, v in settings.items() if v not in (None, ())})
         if first and not resume:
             refuse_to_begin_over(output)
         if config.bank:
@@ -88,6 +89,8 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
         trainer = Trainer(config, output)
         if resume:
             trainer.resume()
+        elif start is not None:
+            trainer.begin_with(start)
         stop = StopFlag()
         values: dict[str, float] = {}
         with Logs(output) as logs, _reporter() as report:
@@ -103,8 +106,11 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     return EXIT_STOPPED if stop.set else EXIT_DONE
 
 
-def _config(output: Path, resume: bool, given: dict[str, Any]) -> TrainConfig:
-    """The settings: those of the checkpoint to resume, or the defaults, or those of fine-tuning; and what is given."""
+def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainConfig, Start | None]:
+    """The settings: those of the checkpoint to resume, or the defaults, or those of fine-tuning; and what is given.
+
+    Beside them the networks to begin with, where --from says which.
+    """
     from dataclasses import replace
 
     from reactdiff_ros.training.checkpoints import CHECKPOINT, read_checkpoint
@@ -120,14 +126,16 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> TrainConfig:
         allowed: dict[str, Any] = {
             name: values[name] for name in ("threads", "workers", "minutes", "steps") if name in values
         }
-        return replace(before, **allowed)
+        return replace(before, **allowed), None
+    start = None
     if "start_from" in values:
-        values = {**FINE_TUNING, "shape": read_start(Path(values["start_from"])).shape, **values}
+        start = read_start(Path(values["start_from"]))
+        values = {**FINE_TUNING, "shape": start.shape, **values}
         if "minutes" in values and "steps" not in given:
             values["steps"] = TrainConfig().steps
     elif "minutes" in values and "steps" not in values:
         values["steps"] = 10**6
-    return TrainConfig(**values)
+    return TrainConfig(**values), start
 
 
 @contextmanager

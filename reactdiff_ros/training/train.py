@@ -32,7 +32,7 @@ from .objective import Drawn, Objective, draw, draw_plans, schedule
 from .pools import Pools, make_pool
 from .recorded import Completion, group_seen, real_pool, training_recordings
 from .rollout import RollOuts, roll_out
-from .starting import load_networks, read_start
+from .starting import Start, load_networks
 
 REPORT_STEPS: Final = 25
 VALIDATION_STEPS: Final = 500
@@ -48,7 +48,9 @@ HOPELESS: Final = 50
 
 
 class Trainer:
-    """One run. `run()` yields progress; the state is kept in `folder/checkpoint.pt`.
+    """One run: `begin_with()` or `resume()` or neither, then `run()`, which yields progress.
+
+    The state is kept in `folder/checkpoint.pt`.
 
     Args:
         config: of the run.
@@ -56,7 +58,7 @@ class Trainer:
         clock: seconds, for the time budget and the time left.
 
     Raises:
-        ReactdiffError: the precision is not to be had here, or data or networks to start from are wrong.
+        ReactdiffError: the precision is not to be had here, or data are wrong.
     """
 
     def __init__(self, config: TrainConfig, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -78,7 +80,7 @@ class Trainer:
         self.facts: dict[str, Any] = {}
         self.before: list[dict[str, Any]] = []
         self.note = ""
-        self._begin()
+        self.average.load_state_dict(self.model.state_dict())
         self.recordings = training_recordings(config)
         self.model.to(self.accelerator.device)
         self.average.to(self.accelerator.device).requires_grad_(False)
@@ -93,13 +95,15 @@ class Trainer:
         self._real: Pool | None = None
         self._unseen: Pool | None = None
 
-    def _begin(self) -> None:
-        """Take the networks of another run where the config says so."""
-        if self.config.start_from:
-            start = read_start(Path(self.config.start_from))
-            load_networks(self.model, start.shape, start.networks, self.config.start_from)
-            self.vae_step, self.facts, self.before = self.config.vae_steps, start.facts, start.runs
+    def begin_with(self, start: Start) -> None:
+        """Take the networks of another run, which `config.start_from` names; the autoencoder stays as it is there.
+
+        Raises:
+            ReactdiffError: they have other shapes.
+        """
+        load_networks(self.model, start.shape, start.networks, self.config.start_from)
         self.average.load_state_dict(self.model.state_dict())
+        self.vae_step, self.facts, self.before = self.config.vae_steps, start.facts, start.runs
 
     def _parameters(self) -> list[Tensor]:
         m = self.model

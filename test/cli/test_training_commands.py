@@ -63,21 +63,14 @@ def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: p
     assert "holds a run already" in capfd.readouterr().err
     longer = run(["train", "--output", str(tmp_path / "run"), "--resume", "--steps", "3"], capfd)
     assert longer["step"] == 3
-    tune = [
-        "train",
-        "--output",
-        str(tmp_path / "tuned"),
-        "--from",
-        longer["checkpoint"],
-        "--steps",
-        "1",
-        "--batch",
-        "2",
-    ]
-    assert run([*tune, "--ablate", "voice"], capfd)["step"] == 1
+    onward = ["--from", longer["checkpoint"], "--steps", "1", "--batch", "2", "--ablate", "voice"]
+    tuned = ["train", "--output", str(tmp_path / "tuned")]
+    assert run([*tuned, *onward], capfd)["step"] == 1
     weights = tmp_path / "weights"
     files = run(["export", longer["checkpoint"], "--output", str(weights)], capfd)["files"]
     assert "model.safetensors" in files
+    Path(longer["checkpoint"]).unlink()  # a run needs what it began with no more
+    assert run([*tuned, "--resume", "--steps", "2"], capfd)["step"] == 2
 
 
 @pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")

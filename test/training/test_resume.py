@@ -15,6 +15,7 @@ from reactdiff_ros.errors import ReactdiffError  # noqa: E402
 from reactdiff_ros.training import checkpoints  # noqa: E402
 from reactdiff_ros.training.checkpoints import read_checkpoint, write_checkpoint  # noqa: E402
 from reactdiff_ros.training.shape import Shape  # noqa: E402
+from reactdiff_ros.training.starting import read_start  # noqa: E402
 from reactdiff_ros.training.train import Trainer  # noqa: E402
 
 
@@ -144,10 +145,11 @@ def test_a_wrong_checkpoint_is_one_sentence(tmp_path, content, sentence: str) ->
 
 def test_networks_of_another_shape_are_refused(whole, tmp_path) -> None:
     other = Shape(**{**SHAPE.as_dict(), "width": 64})
-    with pytest.raises(ReactdiffError, match="another shape"):
-        Trainer(config(shape=other, start_from=str(whole.checkpoint)), tmp_path)
+    trainer = Trainer(config(shape=other, start_from=str(whole.checkpoint)), tmp_path)
+    with pytest.raises(ReactdiffError, match="another shape") as caught:
+        trainer.begin_with(read_start(whole.checkpoint))
+    assert str(whole.checkpoint) in str(caught.value)
     (tmp_path / "checkpoint.pt").write_bytes(whole.checkpoint.read_bytes())
-    trainer = Trainer(config(shape=other), tmp_path)
     with pytest.raises(ReactdiffError, match="another shape"):
         trainer.resume()
 

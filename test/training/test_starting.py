@@ -48,6 +48,7 @@ def test_a_run_goes_on_from_exported_weights_and_tells_their_runs(tmp_path: Path
     list(base.run())
     export(base.checkpoint, tmp_path / "weights")
     tuned = Trainer(config(steps=2, seed=5, start_from=str(tmp_path / "weights")), tmp_path / "tuned")
+    tuned.begin_with(read_start(tmp_path / "weights"))
     for name, value in tuned.model.state_dict().items():
         if not name.startswith("aux."):
             torch.testing.assert_close(value, base.average.state_dict()[name], atol=2e-3, rtol=2e-3)
@@ -71,6 +72,7 @@ def test_the_folder_of_a_run_is_its_checkpoint(tmp_path: Path) -> None:
 
 def test_weights_that_do_not_tell_their_runs_say_so(random_weights: Path, tmp_path: Path) -> None:
     tuned = Trainer(config(shape=Shape(**SIZES), start_from=str(random_weights)), tmp_path)
+    tuned.begin_with(read_start(random_weights))
     tuned.save()
     assert [(run["from"], run["known"]) for run in runs_of(read_checkpoint(tuned.checkpoint))] == [(True, False)]
 

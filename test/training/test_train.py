@@ -32,6 +32,7 @@ from reactdiff_ros.training.objective import (  # noqa: E402
     schedule,
 )
 from reactdiff_ros.training.pools import Pools  # noqa: E402
+from reactdiff_ros.training.starting import read_start  # noqa: E402
 from reactdiff_ros.training.train import Trainer  # noqa: E402
 
 HEAD = next(g for g in GROUPS if g.name == "head")
@@ -282,7 +283,9 @@ def test_fine_tuning_starts_with_the_averaged_networks_and_keeps_the_autoencoder
     base = Trainer(config(steps=4), tmp_path / "base")
     list(base.run())
     folder = write_dyads(tmp_path / "dyads")
-    tuned = Trainer(config(steps=3, start_from=str(base.checkpoint), dyads=str(folder), fold="1/3"), tmp_path / "tuned")
+    start = {"start_from": str(base.checkpoint)}
+    tuned = Trainer(config(steps=3, **start, dyads=str(folder), fold="1/3"), tmp_path / "tuned")
+    tuned.begin_with(read_start(base.checkpoint))
     assert torch.equal(tuned.model.denoiser.out.weight, base.average.denoiser.out.weight)
     list(tuned.run())
     assert torch.equal(tuned.model.vae.center, base.average.vae.center)
