@@ -64,8 +64,9 @@ if [ -n "$packages" ]; then
   if [ "$(id -u)" = 0 ]; then
     say "installing system packages:$packages"
     apt-get update -qq >"$home/apt.log" 2>&1 || say "apt-get update failed, going on with the lists that are there ($home/apt.log)"
+    # A fresh machine often updates itself just then, and holds the lock.
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive $line >>"$home/apt.log" 2>&1 || die "'$line' failed, see $home/apt.log"
+    DEBIAN_FRONTEND=noninteractive $line -o DPkg::Lock::Timeout=600 >>"$home/apt.log" 2>&1 || die "'$line' failed, see $home/apt.log"
   else
     die "system packages are missing: run 'sudo $line', then make again"
   fi
