@@ -34,7 +34,12 @@ PARTS = (
 )
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only these; others if they are there.")
 @click.option("--short", is_flag=True, help="Minutes instead of hours, to see that everything runs: noise as figures.")
-@click.option("--long", "long_", is_flag=True, help="20 sessions of an hour instead of 6 of six minutes.")
+@click.option(
+    "--hours",
+    type=click.IntRange(2, 200),
+    metavar="N",
+    help="N sessions of an hour instead of 6 of six minutes; the bounds are meant for 20 (two hours of two cores).",
+)
 @click.option("--date", metavar="YYYY-MM-DD", help="Date that the evidence carries (today).")
 @click.option(
     "--output",
@@ -52,7 +57,7 @@ def evidence(
     items: int,
     parts: tuple[str, ...],
     short: bool,
-    long_: bool,
+    hours: int | None,
     date: str | None,
     folder: Path,
 ) -> int:
@@ -72,8 +77,8 @@ def evidence(
     from reactdiff_ros.evaluation.studies.provenance import voices_told
     from reactdiff_ros.model.weights import find_weights
 
-    if short and long_:
-        raise click.UsageError("--short or --long, not both")
+    if short and hours:
+        raise click.UsageError("--short or --hours, not both")
     if fold_models and dyads is None:
         raise click.UsageError("--fold-models needs --dyads")
     wanted = tuple(part for part in PARTS if part != "dyads" or dyads is not None)
@@ -82,7 +87,7 @@ def evidence(
             tell("no recorded calls were given (--dyads): nothing is measured on people")
         subject = Subject(
             find_weights(model or ""), run.sampling(), perf_counter,
-            sizes_for(items, short=short, long=long_), run.seed, run.bank(), run.workers, dyads,
+            sizes_for(items, short=short, hours=hours or 0), run.seed, run.bank(), run.workers, dyads,
             tuple(find_weights(path) for path in fold_models or ()),
         )  # fmt: skip
         with progress_bar(f"evidence for {subject.weights.digest}") as show:

@@ -59,21 +59,21 @@ class Sizes:
     repeats: int = 200
 
 
-def sizes_for(items: int, *, short: bool = False, long: bool = False) -> Sizes:
+def sizes_for(items: int, *, short: bool = False, hours: int = 0) -> Sizes:
     """Sizes in proportion to `items` speakers of `evaluate simulator`.
 
     Args:
         items: 200 is what the bounds are meant for.
         short: a few minutes, to see that everything runs; its figures are noise.
-        long: sessions of an hour, 20 of them.
+        hours: so many sessions of an hour instead of 6 of six minutes; 0: none.
     """
     if short:
         return Sizes(8, 12.0, 10, 8, 16.0, 8, 12.0, 4, 8, 2, 6.0, 200, 20)
     half = max(items // 2, 8)
     return Sizes(
         items=items, trials=max(items, 10), behaviour_items=half, stream_items=max(items, 8),
-        choice_items=max(items, 8), control_items=max(items * 32 // 200, 4), sessions=20 if long else 6,
-        minutes=60.0 if long else 6.0,
+        choice_items=max(items, 8), control_items=max(items * 32 // 200, 4), sessions=hours or 6,
+        minutes=60.0 if hours else 6.0,
     )  # fmt: skip
 
 

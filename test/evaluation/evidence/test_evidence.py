@@ -297,7 +297,7 @@ def test_rows_of_reflexes_do_not_count() -> None:
 
 def test_sizes() -> None:
     assert sizes_for(200) == Sizes()
-    assert (sizes_for(200, long=True).sessions, sizes_for(200, long=True).minutes) == (20, 60.0)
+    assert (sizes_for(200, hours=20).sessions, sizes_for(200, hours=20).minutes) == (20, 60.0)
     assert sizes_for(8).items == 8
     assert sizes_for(200, short=True).items < 20
 
