@@ -22,7 +22,8 @@ The same networks were trained with all of their material and with one part of i
 other seeds; all of them then listen to the same held-out simulated speakers with the same noise. A difference to the
 full networks that is smaller than the standard deviation between training seeds is called **none**: another seed would
 do as much. Speakers and their listeners are simulated, so this tells what a part is worth for following the simulator's
-listeners from noisy perception, and nothing of what people would say. What each figure is:
+listeners from noisy perception, and nothing of what people would say. Nods are the networks' own, without the head for
+nods that the shipped weights have. What each figure is:
 [evaluation.md](evaluation.md#reactdiff-evaluate-ablations)."""
 _SWEEP = """\
 The sampler of the same networks, with fewer steps of the solver, and with a plan that begins at what the last plan said

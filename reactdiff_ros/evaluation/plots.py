@@ -148,7 +148,7 @@ def plot_summaries(figures: Mapping[str, Mapping[str, tuple[float, float]]], pat
         axis.axhspan(means[0] - deviations[0], means[0] + deviations[0], alpha=0.15)
         axis.errorbar(at, means, deviations, fmt="o", capsize=3)
         axis.set(title=name, xticks=at)
-        axis.set_xticklabels([("no " if i else "") + group for i, group in enumerate(groups)], rotation=60)
+        axis.set_xticklabels([("no " if i else "") + group for i, group in enumerate(groups)], rotation=60, ha="right")
         axis.margins(y=0.2)
     for axis in axes.flat[len(figures) :]:
         axis.remove()
