@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
-
-from pydantic import BaseModel, Field
 
 from reactdiff_ros.cli.markdown import figure, generated, markdown_table
 from reactdiff_ros.errors import MediaError
@@ -16,6 +16,7 @@ _LEFT_OUT: Final = {
     "face": "the speaker's face", "history": "disturbed and played history", "randomisation": "errors of perception",
     "real": "recorded people", "voice": "the speaker's voice",
 }  # fmt: skip
+_Kind = TypeVar("_Kind")
 _SETTINGS: Final = ("steps", "batch", "pool_steps", "learning_rate")
 _INTRODUCTION = """\
 The same networks were trained with all of their material and with one part of it left out, several times each with
@@ -31,49 +32,62 @@ The sampler of the same networks, with fewer steps of the solver, and with a pla
 [model.md](model.md#how-the-samplers-settings-were-chosen)."""
 
 
-class Summary(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Summary:
     """A figure over training seeds."""
 
     mean: float
     sd: float | None
 
 
-class Difference(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Difference:
     """A figure without a part less that of the full networks."""
 
     difference: float
     verdict: str
 
 
-class Run(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Run:
     """A run of training: the settings that were not the defaults, and its steps."""
 
     settings: dict[str, Any]
     steps: int
 
 
-class _Result(BaseModel):
-    items: int
-    seconds: float
-    simulator: str
-
-
-_Kind = TypeVar("_Kind", bound=_Result)
-
-
-class Compared(_Result):
+@dataclass(frozen=True, slots=True)
+class Compared:
     """What `evaluate ablations` prints."""
 
-    groups: dict[str, dict[str, Summary | list[Any]]] = Field(min_length=1)
+    size: str
+    groups: dict[str, dict[str, Summary]]
     without: dict[str, dict[str, Difference]]
     training: list[Run]
 
 
-class Swept(_Result):
+@dataclass(frozen=True, slots=True)
+class Swept:
     """What `evaluate ablations --sweep` prints."""
 
-    sweep: dict[str, dict[str, Summary]] = Field(min_length=1)
-    training_seeds: list[int]
+    size: str
+    sweep: dict[str, dict[str, Summary]]
+    seeds: int
+
+
+def compared(told: Mapping[str, Any]) -> Compared:
+    """Raises KeyError, TypeError, ValueError or AttributeError where `told` is nothing of that kind."""
+    without = {
+        group: {name: Difference(float(r["difference"]), str(r["verdict"])) for name, r in rows.items()}
+        for group, rows in told["without"].items()
+    }
+    runs = [Run(dict(run["settings"]), int(run["steps"])) for run in told["training"]]
+    return Compared(_size(told), _summaries(told["groups"]), without, runs)
+
+
+def swept(told: Mapping[str, Any]) -> Swept:
+    """Raises KeyError, TypeError, ValueError or AttributeError where `told` is nothing of that kind."""
+    return Swept(_size(told), _summaries(told["sweep"]), len(told["training_seeds"]))
 
 
 def read_compared(path: Path) -> Compared:
@@ -82,7 +96,7 @@ def read_compared(path: Path) -> Compared:
     Raises:
         MediaError: it is no such file.
     """
-    return _read(path, Compared, "")
+    return _read(path, compared, "")
 
 
 def read_swept(path: Path) -> Swept:
@@ -91,50 +105,59 @@ def read_swept(path: Path) -> Swept:
     Raises:
         MediaError: it is no such file.
     """
-    return _read(path, Swept, " --sweep")
+    return _read(path, swept, " --sweep")
 
 
-def ablations_page(compared: Compared, swept: Swept | None = None, picture: str | None = None) -> str:
+def ablations_page(found: Compared, sweep: Swept | None = None, picture: str | None = None) -> str:
     """The page; `picture`: link to one of the figures, if any."""
-    lines = ["# What parts of the training are worth", "", generated("make docs"), "", *_compared(compared, picture)]
-    return "\n".join([*lines, *([] if swept is None else ["", *_swept(swept)])]) + "\n"
+    lines = ["# What parts of the training are worth", "", generated("make docs"), "", *_compared(found, picture)]
+    return "\n".join([*lines, *([] if sweep is None else ["", *_swept(sweep)])]) + "\n"
 
 
-def figures_of(compared: Compared) -> dict[str, dict[str, tuple[float, float]]]:
+def figures_of(found: Compared) -> dict[str, dict[str, tuple[float, float]]]:
     """Mean and deviation between training seeds (0 of one seed) by name of the figure and group."""
-    groups = _summaries(compared)
+    groups = found.groups
     return {
         name: {group: (row[name].mean, row[name].sd or 0.0) for group, row in groups.items()}
         for name in next(iter(groups.values()))
     }
 
 
-def _read(path: Path, kind: type[_Kind], options: str) -> _Kind:
+def _read(path: Path, made: Callable[[Mapping[str, Any]], _Kind], options: str) -> _Kind:
     try:
-        found = kind.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return made(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MediaError(
             "this file holds no comparison of networks", where=str(path),
             todo=f"make it with 'reactdiff evaluate ablations ...{options} --json'",
         ) from error  # fmt: skip
-    return found
 
 
-def _summaries(compared: Compared) -> dict[str, dict[str, Summary]]:
+def _summaries(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Summary]]:
     """Figures by group and name, without the lists that tell which networks a group has."""
+    if not groups:
+        raise ValueError
     return {
-        group: {name: value for name, value in row.items() if isinstance(value, Summary)}
-        for group, row in compared.groups.items()
+        group: {
+            name: Summary(float(value["mean"]), None if value["sd"] is None else float(value["sd"]))
+            for name, value in row.items()
+            if isinstance(value, dict)
+        }
+        for group, row in groups.items()
     }
 
 
+def _size(told: Mapping[str, Any]) -> str:
+    return f"{int(told['items'])} speakers of {figure(float(told['seconds']))} s, simulator `{told['simulator']}`"
+
+
 def _compared(result: Compared, picture: str | None) -> list[str]:
-    groups = _summaries(result)
+    groups = result.groups
     names = next(iter(groups.values()))
     left_out = [f"without {_LEFT_OUT.get(name, name)}" for name in result.without]
     shown = [] if picture is None else ["", f"![Figures of the full networks and of those without a part]({picture})"]
     return [
-        *_INTRODUCTION.splitlines(), "", f"{_size(result)}{_trained(result.training)}.", "",
+        *_INTRODUCTION.splitlines(), "", f"{result.size}{_trained(result.training)}.", "",
         *markdown_table(
             ("figure", "full", *left_out),
             ((name, *(_mean(group[name]) for group in groups.values())) for name in names),
@@ -149,19 +172,15 @@ def _compared(result: Compared, picture: str | None) -> list[str]:
 
 def _swept(result: Swept) -> list[str]:
     names = next(iter(result.sweep.values()))
-    seeds = len(result.training_seeds)
+    seeds = result.seeds
     of = f"{seeds} training seeds (means with the deviation between them)" if seeds > 1 else "one training seed"
     return [
-        "## Steps, noise tape and warm start", "", *_SWEEP.splitlines(), "", f"{_size(result)}, {of}.", "",
+        "## Steps, noise tape and warm start", "", *_SWEEP.splitlines(), "", f"{result.size}, {of}.", "",
         *markdown_table(
             ("setting", *names),
             ((setting, *(_mean(cell[name]) for name in names)) for setting, cell in result.sweep.items()),
         ),
     ]  # fmt: skip
-
-
-def _size(result: _Result) -> str:
-    return f"{result.items} speakers of {figure(result.seconds)} s, simulator `{result.simulator}`"
 
 
 def _trained(runs: Sequence[Run]) -> str:
