@@ -27,8 +27,8 @@ listeners from noisy perception, and nothing of what people would say. Nods are 
 nods that the shipped weights have. What each figure is:
 [evaluation.md](evaluation.md#reactdiff-evaluate-ablations)."""
 _SWEEP = """\
-The sampler of the same networks, with fewer steps of the solver, and with a plan that begins at what the last plan said
-(warm start) instead of on the noise tape. In use are 8 steps on the tape:
+Networks as they are, sampled with fewer steps of the solver, and with a plan that begins at what the last plan said
+(warm start) instead of on the noise tape. They are the shipped ones, not those above. In use are 8 steps on the tape:
 [model.md](model.md#how-the-samplers-settings-were-chosen)."""
 
 

@@ -43,8 +43,8 @@ def ratio_interval(top: Values, bottom: Values) -> dict[str, float]:
 
 def ratio(weights: Values, some: Values, other: Values) -> dict[str, float]:
     """{"ratio", "low", "high"} of the means of two values a speaker (N,); NaN where the ratio is not defined."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        point = float(np.divide(some.mean(), other.mean()))
+    below = float(other.mean())
+    point = float(some.mean()) / below if below else float("nan")
     return {"ratio": point, **ratio_interval(means(weights, some), means(weights, other))}
 
 

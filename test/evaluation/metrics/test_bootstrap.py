@@ -39,6 +39,7 @@ def test_a_ratio_of_means_has_an_interval_in_which_what_both_share_cancels() -> 
     assert told["low"] < 1.5 < told["high"]
     assert told["high"] - told["low"] < 0.1
     assert all(math.isnan(v) for v in ratio(draws(0, 5), np.zeros(5), np.zeros(5)).values())
+    assert all(math.isnan(v) for v in ratio(draws(0, 5), np.ones(5), np.zeros(5)).values())
 
 
 def test_skill_without_reach_is_not_a_number() -> None:
