@@ -10,7 +10,7 @@ import json
 import platform
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ FORMAT: Final = 1
 """Raised when a figure means something else than before: all parts are then measured anew."""
 EVIDENCE: Final = "evidence.json"
 PICTURES: Final = "images"
+KEPT: Final = "kept"
+"""What long parts have found so far."""
 Encode = Callable[[Any], str]
 """Strict JSON of figures, NaN as null."""
 
@@ -60,7 +62,7 @@ def collect(
 
     Args:
         subject: the weights, and with what the evidence is made.
-        folder: of the files; made if it is not there.
+        folder: of the files; made if it is not there. A long part keeps in it what it has found so far.
         parts: names of PARTS, in the order in which they are run.
         run: those that may be run (all); the others are taken if they are there, made with earlier code of the model
             too: `assemble` keeps with which.
@@ -79,6 +81,7 @@ def collect(
     # Of the code that is loaded: what is edited meanwhile makes no figures.
     nods = None if subject.weights.nods is None else subject.weights.nods.digest
     made_by = {"simulator": simulator_hash(), "code": model_code(), "nods": nods, "format": FORMAT}
+    subject = replace(subject, made_by=made_by, kept=folder / KEPT)
     for part in parts:
         # As they are read again: JSON has no tuples.
         wanted = json.loads(encode({**settings_of(part, subject), **made_by}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ import numpy as np
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import plots
 from reactdiff_ros.evaluation.bench.model import bench_model
+from reactdiff_ros.evaluation.evidence.kept_groups import KeptGroups
 from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
 from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
 from reactdiff_ros.evaluation.studies.choice import choice_figures
@@ -93,6 +94,10 @@ class Subject:
     """Folder of recorded calls."""
     folds: tuple[Weights, ...] = ()
     """Four models, each trained without the pairs of one fold of those calls."""
+    made_by: Mapping[str, Any] = field(default_factory=dict)
+    """The code that makes the figures, as hashes."""
+    kept: Path | None = None
+    """Folder for what a long part has found so far; None: it begins anew."""
 
     def listener(self) -> ModelListens:
         """The model on its graphs."""
@@ -203,12 +208,15 @@ def choice(subject: Subject, told: Told) -> Made:
 
 
 def sessions(subject: Subject, told: Told) -> Made:
-    """`evaluate sessions`: does anything drift?"""
-    sizes = subject.sizes
+    """`evaluate sessions`: does anything drift? What is kept holds for any number of sessions."""
+    sizes, kept = subject.sizes, None
+    if subject.kept is not None:
+        settings = {**settings_of("sessions", subject), **subject.made_by, "sizes": {"minutes": sizes.minutes}}
+        kept = KeptGroups(subject.kept, f"{evaluate_sessions.__module__}:{evaluate_sessions.__name__}", settings)
     return Made(
         evaluate_sessions(
             subject.listener(), seed=subject.seed, sessions=sizes.sessions, minutes=sizes.minutes, bank=subject.bank,
-            workers=subject.workers, told=told,
+            workers=subject.workers, kept=kept, told=told,
         )
     )  # fmt: skip
 

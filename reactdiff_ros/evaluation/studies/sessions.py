@@ -8,10 +8,10 @@ is about 0: there it is the difference that shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,43 @@ class _Part:
 
     figures: dict[str, Floats]
     pose: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What is known of the second and the last part of the sessions of a group; share of frames at a clamp."""
+
+    second: _Part
+    last: _Part
+    clamped: float
+
+    def arrays(self) -> dict[str, Values]:
+        """To be kept."""
+        halves = (("second", self.second), ("last", self.last))
+        figures = {f"{half} {name}": values for half, part in halves for name, values in part.figures.items()}
+        return {**figures, **{f"{half} pose": part.pose for half, part in halves}, "clamped": np.array(self.clamped)}
+
+
+def _group_of(arrays: Mapping[str, Values]) -> _Group:
+    """What `_Group.arrays` gave."""
+
+    def half(name: str) -> _Part:
+        found = {key.removeprefix(f"{name} "): values for key, values in arrays.items() if key.startswith(f"{name} ")}
+        return _Part({key: values for key, values in found.items() if key != "pose"}, found["pose"])
+
+    return _Group(half("second"), half("last"), float(arrays["clamped"]))
+
+
+class Groups(Protocol):
+    """Where groups of sessions are kept as soon as they are known, by name; a dict is one. Several threads use it."""
+
+    def get(self, name: str, /) -> Mapping[str, Values] | None:
+        """Its arrays, if it is there."""
+        ...
+
+    def __setitem__(self, name: str, arrays: Mapping[str, Values], /) -> None:
+        """Keep them."""
+        ...
 
 
 def part(values: Values, index: int) -> Values:
@@ -193,6 +230,7 @@ def evaluate_sessions(
     minutes: float = 60.0,
     bank: VoiceBank | None = None,
     workers: int = 1,
+    kept: Groups | None = None,
     told: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """Second against last part of each session, clamps, and how an extreme history is forgotten.
@@ -204,6 +242,7 @@ def evaluate_sessions(
         minutes: of each.
         bank: the speakers' voices.
         workers: groups of ROWS sessions at a time, each in a thread; figures do not depend on it.
+        kept: groups of sessions that need not be run again; those that are run are added.
         told: is told the share done.
     """
     groups = [(first, min(ROWS, sessions - first)) for first in range(0, sessions, ROWS)]
@@ -212,17 +251,28 @@ def evaluate_sessions(
     def step() -> None:
         told(next(steps) / (2 * len(groups) + 1))
 
-    def run(group: tuple[int, int]) -> tuple[_Part, _Part, float]:
-        return _group(listener, *group, minutes, seed, bank, step)
+    known: Groups = {} if kept is None else kept
+
+    def run(group: tuple[int, int]) -> _Group:
+        name = f"sessions {group[0]} to {sum(group) - 1}"
+        arrays = known.get(name)
+        if arrays is not None:
+            step()
+            step()
+            return _group_of(arrays)
+        found = _group(listener, *group, minutes, seed, bank, step)
+        known[name] = found.arrays()
+        return found
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        second, last, clamps = zip(*pool.map(run, groups), strict=True)
+        found = list(pool.map(run, groups))
+    second, last = [g.second for g in found], [g.last for g in found]
     table, unknown = _table([p.figures for p in second], [p.figures for p in last], seed)
     before, after = (np.concatenate([p.pose for p in half], axis=1) for half in (second, last))
     pose = pose_drift(before, after, seed)
     figures: dict[str, Any] = {
         "ratios": table, "not_judged": unknown, "pose": pose,
-        "clamped": float(np.average(clamps, weights=[rows for _, rows in groups])),
+        "clamped": float(np.average([g.clamped for g in found], weights=[rows for _, rows in groups])),
         "forgetting": forgetting(listener, seed) if isinstance(listener, ModelListens) else None,
         "sessions": sessions, "minutes": minutes, "seed": seed,
     }  # fmt: skip
@@ -245,8 +295,8 @@ def _group(
     seed: int,
     bank: VoiceBank | None,
     step: Callable[[], None],
-) -> tuple[_Part, _Part, float]:
-    """The second part and the last of the sessions from `first` on; share clamped."""
+) -> _Group:
+    """The `rows` sessions from `first` on."""
     session = make_session(seed + 7919 * (first + 1), rows, minutes, bank)
 
     def run(style: str) -> FloatArray:
@@ -263,7 +313,7 @@ def _group(
     responsive = run("responsive")
     for found, index in ((second, 1), (last, PARTS - 1)):
         found.figures["response excess"] = response_excess(part(session.smile, index), part(responsive, index), seed)
-    return second, last, clamped
+    return _Group(second, last, clamped)
 
 
 def _table(
