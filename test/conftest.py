@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +15,14 @@ from virtual_microphone import VirtualMicrophone, virtual_microphone, why_not
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["REACTDIFF_CONFIG"] = "none"  # the settings of whoever runs the tests change none of them
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end: it is left out of garbage collections, which would go through all of it
+    for a quarter of a second, and the servos that a test emulates in this process would not answer meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

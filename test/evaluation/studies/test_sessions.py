@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -130,6 +130,32 @@ def test_figures_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Monk
     one, three = (evaluate_sessions(policy, sessions=3, minutes=1, workers=w) for w in (1, 3))
     assert one == three
     assert one["ratios"]["rate of blinks"]["second"] > 0
+
+
+def test_kept_groups_are_not_run_again_and_more_sessions_run_only_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "ROWS", 2)
+    ran: list[int] = []
+
+    class Counted(SimulatorListens):
+        def run(self, speaker, conditions, seeds, truth=None):
+            ran.append(len(seeds))
+            return super().run(speaker, conditions, seeds, truth)
+
+    policy = Counted(perceiving=True)
+    kept: dict[str, Mapping[str, Any]] = {}
+    first = evaluate_sessions(policy, sessions=4, minutes=1, kept=kept)
+    assert sorted(kept) == ["sessions 0 to 1", "sessions 2 to 3"]
+    told: list[float] = []
+    assert evaluate_sessions(policy, sessions=4, minutes=1, kept=kept, told=told.append) == first
+    assert ran == [2] * 4
+    assert told == [0.2, 0.4, 0.6, 0.8, 1.0]
+    del kept["sessions 0 to 1"]  # as if it had been ended there
+    assert evaluate_sessions(policy, sessions=4, minutes=1, kept=kept) == first
+    assert evaluate_sessions(policy, sessions=5, minutes=1, kept=kept) == evaluate_sessions(
+        policy, sessions=5, minutes=1
+    )
+    assert ran == [2] * 6 + [1] * 2 + [2] * 4 + [1] * 2
+    assert sorted(kept)[-1] == "sessions 4 to 4"
 
 
 def test_parts_and_statistics() -> None:
