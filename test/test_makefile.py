@@ -25,6 +25,7 @@ TOOLS = ("cp", "find", "rm", "sed")
 """Of the system's own programs no others are there: a GPU's driver, say."""
 MAKE = shutil.which("make") or ""
 MADE = ("docs/benchmarks.json", "docs/reliability.json", "docs/soak.json", "docs/evidence.json",
+        "docs/evidence_others.json", "runs/evidence_others/evidence.json",
         "docs/images/one.png", "runs/evidence/evidence.json", "runs/evidence/images/one.png", "runs/live/checkpoint.pt",
         "resource/models/live/README.md", "clips/mimictalk_german_20s.mp4", "clips/other.mp4",
         "clips/dyads/one.npz")  # fmt: skip

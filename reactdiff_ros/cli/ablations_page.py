@@ -19,7 +19,7 @@ _LEFT_OUT: Final = {
 _Kind = TypeVar("_Kind")
 _SETTINGS: Final = ("steps", "batch", "pool_steps", "learning_rate")
 _INTRODUCTION = """\
-The same networks were trained with all of their material and with one part of it left out, several times each with
+The same networks were {trained} with all of their material and with one part of it left out, several times each with
 other seeds; all of them then listen to the same held-out simulated speakers with the same noise. A difference to the
 full networks that is smaller than the standard deviation between training seeds is called **none**: another seed would
 do as much. Speakers and their listeners are simulated, so this tells what a part is worth for following the simulator's
@@ -28,8 +28,15 @@ nods that the shipped weights have. What each figure is:
 [evaluation.md](evaluation.md#reactdiff-evaluate-ablations)."""
 _SWEEP = """\
 Networks as they are, sampled with fewer steps of the solver, and with a plan that begins at what the last plan said
-(warm start) instead of on the noise tape. They are the shipped ones, not those above. In use are 8 steps on the tape:
+(warm start) instead of on the noise tape. They are the shipped ones, not those above. Coupling and reliance are to be
+read beside the variances: a face that does little else follows its speaker closely. In use are 8 steps on the tape:
 [model.md](model.md#how-the-samplers-settings-were-chosen)."""
+
+_ONWARD = """\
+Going on says less than training from nothing (`make ablations` without `FROM`), which is still to be measured: what
+the networks had learnt of a part before is forgotten only as far as so short a training forgets it."""
+_NO_PEOPLE = """ They had met no recorded
+people before, so "full" adds these, and "without" is the same training without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of training: the settings that were not the defaults, and its steps."""
+    """A run of training: the settings that were not the defaults, its steps, and of what besides simulated dyads."""
 
     settings: dict[str, Any]
     steps: int
+    data: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,9 @@ def compared(told: Mapping[str, Any]) -> Compared:
         group: {name: Difference(float(r["difference"]), str(r["verdict"])) for name, r in rows.items()}
         for group, rows in told["without"].items()
     }
-    runs = [Run(dict(run["settings"]), int(run["steps"])) for run in told["training"]]
+    runs = [
+        Run(dict(run["settings"]), int(run["steps"]), tuple(map(str, run.get("data", ())))) for run in told["training"]
+    ]
     return Compared(_size(told), _summaries(told["groups"]), without, runs)
 
 
@@ -156,8 +166,10 @@ def _compared(result: Compared, picture: str | None) -> list[str]:
     names = next(iter(groups.values()))
     left_out = [f"without {_LEFT_OUT.get(name, name)}" for name in result.without]
     shown = [] if picture is None else ["", f"![Figures of the full networks and of those without a part]({picture})"]
+    before = result.training[:-1]
+    introduction = _INTRODUCTION.format(trained="trained on" if before else "trained")
     return [
-        *_INTRODUCTION.splitlines(), "", f"{result.size}{_trained(result.training)}.", "",
+        *introduction.splitlines(), "", *_onward(before), f"{result.size}{_trained(result.training)}.", "",
         *markdown_table(
             ("figure", "full", *left_out),
             ((name, *(_mean(group[name]) for group in groups.values())) for name in names),
@@ -173,7 +185,11 @@ def _compared(result: Compared, picture: str | None) -> list[str]:
 def _swept(result: Swept) -> list[str]:
     names = next(iter(result.sweep.values()))
     seeds = result.seeds
-    of = f"{seeds} training seeds (means with the deviation between them)" if seeds > 1 else "one training seed"
+    of = (
+        f"{seeds} training seeds (means with the deviation between them)"
+        if seeds > 1
+        else "one training seed of the three that were asked"
+    )
     return [
         "## Steps, noise tape and warm start", "", *_SWEEP.splitlines(), "", f"{result.size}, {of}.", "",
         *markdown_table(
@@ -183,13 +199,21 @@ def _swept(result: Swept) -> list[str]:
     ]  # fmt: skip
 
 
+def _onward(before: Sequence[Run]) -> list[str]:
+    """What networks that were trained on can say; nothing of networks trained from nothing."""
+    if not before:
+        return []
+    people = any({*run.data} & {"dyads", "recordings"} for run in before)
+    return [*(_ONWARD + ("" if people else _NO_PEOPLE)).splitlines(), ""]
+
+
 def _trained(runs: Sequence[Run]) -> str:
     """How: the settings of the last run of training, and whether it went on from an earlier one."""
     if not runs:
         return ""
     *before, last = runs
     told = ", ".join(f"{name.replace('_', ' ')} {last.settings[name]:g}" for name in _SETTINGS if name in last.settings)
-    onward = f", beginning with networks that {sum(run.steps for run in before)} steps had taught everything"
+    onward = f", beginning with networks that {sum(run.steps for run in before)} steps had taught"
     return f"; each trained with {told or 'the defaults'}{onward if before else ''}"
 
 

@@ -68,12 +68,12 @@ def benchmarks(figures: Path, output: Path | None) -> int:
 def evidence(figures: Path, output: Path | None, card: Path | None, model: Path | None, trained_on: str) -> int:
     """Page, and with --card the model card, of FIGURES (evidence.json, written by 'evaluate evidence').
 
-    Pictures that lie in images/ beside the page under the names evidence_*.png are shown, and what tried.json beside
-    FIGURES tells of bounds that are missed.
+    Pictures that lie in images/ beside the page under the names evidence_*.png are shown, what tried.json beside
+    FIGURES tells of bounds that are missed, and what evidence_others.json there found with another --seed.
     """
     from reactdiff_ros.cli.evidence_page import PICTURES, evidence_page
     from reactdiff_ros.cli.model_card import model_card, read_manifest
-    from reactdiff_ros.evaluation.evidence.collection import read_evidence
+    from reactdiff_ros.evaluation.evidence.collection import OTHERS, read_evidence, read_others
     from reactdiff_ros.evaluation.evidence.model_code import model_code
     from reactdiff_ros.evaluation.evidence.tried import TRIED, read_tried
 
@@ -81,10 +81,12 @@ def evidence(figures: Path, output: Path | None, card: Path | None, model: Path 
     beside = output.parent if output is not None else Path()
     links = {name: f"images/evidence_{name}.png" for name in PICTURES}
     there = {name: link for name, link in links.items() if (beside / link).is_file()}
-    done = _write(evidence_page(found, there, code=code, tried=tried), output)
+    path = figures.parent / OTHERS
+    others = read_others(path, found) if path.is_file() else None
+    done = _write(evidence_page(found, there, code=code, tried=tried, others=others), output)
     if card is not None:
         manifest = read_manifest(model or card.parent)
-        done = _write(model_card(manifest, found, trained_on=trained_on, code=code, tried=tried), card)
+        done = _write(model_card(manifest, found, trained_on=trained_on, code=code, tried=tried, others=others), card)
     return done
 
 

@@ -33,8 +33,9 @@ def measured(row: Figures) -> str:
 
 
 def evidence_page(
-    evidence: Figures, pictures: Mapping[str, str] | None = None, *, code: str, tried: Tries | None = None
-) -> str:
+    evidence: Figures, pictures: Mapping[str, str] | None = None, *, code: str, tried: Tries | None = None,
+    others: Figures | None = None,
+) -> str:  # fmt: skip
     """The page.
 
     Args:
@@ -42,8 +43,10 @@ def evidence_page(
         pictures: links of those that are there, by name without ending.
         code: the model's of today, of `evaluation.evidence.model_code`.
         tried: for missed bounds, of `evaluation.evidence.tried`.
+        others: evidence of the same weights on speakers of another seed, as far as it was measured.
     """
     weights, rows = evidence["weights"], verdicts(evidence)
+    seeds = sorted({settings["seed"] for settings in evidence["settings"].values() if "seed" in settings})
     lines = [
         "# Evidence: what the shipped weights were measured to do",
         "",
@@ -51,7 +54,8 @@ def evidence_page(
         "",
         f"Weights `{weights['digest']}` ({weights['name']}), trained on simulator `{weights['simulator']}`; "
         f"measured on simulator `{evidence['simulator']}` on {evidence['date']}: {evidence['hardware']}. "
-        "Made by `reactdiff evaluate evidence`; what each figure is: [evaluation.md](evaluation.md).",
+        f"Made by `reactdiff evaluate evidence` with seed {', '.join(map(str, seeds)) or 'unknown'}, speakers' voices "
+        "synthesised; what each figure is: [evaluation.md](evaluation.md).",
         "",
         f"**{count(rows)}** Bounds were set before training and none was loosened; "
         "later ones were only added. Where a bound is on several figures alike, the one farthest out is shown, and how "
@@ -65,7 +69,7 @@ def evidence_page(
     for part, section in SECTIONS.items():
         if part in evidence["parts"] or part in evidence["failed"]:
             lines += ["", *_section(part, section, evidence, rows, pictures or {}, part in earlier)]
-    return "\n".join([*lines, *_tried(rows, tried or {})]) + "\n"
+    return "\n".join([*lines, *_others(rows, others), *_tried(rows, tried or {})]) + "\n"
 
 
 def verdicts(evidence: Figures) -> list[dict[str, Any]]:
@@ -91,6 +95,36 @@ def took(evidence: Figures, part: str) -> str:
 def missed_and_tried(rows: list[dict[str, Any]], tried: Tries) -> list[dict[str, Any]]:
     """The missed bounds for which something was tried."""
     return [row for row in rows if row["holds"] is False and tried.get(row["name"])]
+
+
+OTHERS_TITLE: Final = "The same on other speakers"
+
+
+def other_verdicts(others: Figures) -> list[dict[str, Any]]:
+    """Bounds of the parts that were measured on other speakers."""
+    return [row for row in verdicts(others) if row["part"] in others["parts"]]
+
+
+def _others(rows: list[dict[str, Any]], others: Figures | None) -> list[str]:
+    """The section on speakers on which nothing was chosen; nothing where there is none."""
+    if others is None:
+        return []
+    found, here = other_verdicts(others), {(row["part"], row["name"]): row for row in rows}
+    seeds = sorted({settings["seed"] for settings in others["settings"].values()})
+    table = (
+        (f"{row['part']}: {row['name']}", measured(here[row["part"], row["name"]]), measured(row), row["bound"],
+         verdict_word(row))
+        for row in found
+    )  # fmt: skip
+    return [
+        "", f"## {OTHERS_TITLE}", "",
+        "Networks never met the speakers of this page. But how strongly they are told what they are told, temperatures "
+        "and rates of nods (`model/prompt.py`, `model/noise.py`, `nods.npz`) were chosen with an eye on figures above, "
+        "so these may flatter. With "
+        f"seed {', '.join(map(str, seeds))} speakers, temperaments and noise are others, on which nothing was chosen. "
+        f"**{count(found)}**",
+        "", *markdown_table(("figure", "above", "here", "bound", "here it"), table),
+    ]  # fmt: skip
 
 
 def _tried(rows: list[dict[str, Any]], tried: Tries) -> list[str]:
@@ -136,7 +170,7 @@ def _section(
         return [*lines, f"Not measured: {evidence['failed'][part]}."]
     sizes = evidence["settings"].get(part, {}).get("sizes", {})
     told = ", ".join(f"{name.split('_')[-1]} {size:g}" for name, size in sizes.items())
-    lines += [words + (f" Here: {told}." if told else "") + took(evidence, part)]
+    lines += [words + (f" Here: {told}." if told else "") + took(evidence, part) + f" Alone: `{COMMANDS[part]}`."]
     if earlier:
         lines += ["", "**Measured with earlier code of the model**; a new run measures it anew."]
     own = [row for row in rows if row["part"] == part]
@@ -147,6 +181,7 @@ def _section(
     for name in _PICTURES.get(part, ()):
         if name in pictures:
             lines += ["", f"![{title}: {name.replace('_', ' ')}]({pictures[name]})"]
+            lines += ["", _CAPTIONS[name]] if name in _CAPTIONS else []
     return lines
 
 
@@ -154,24 +189,46 @@ _PICTURES: Final = {
     "simulator": ("systems", "time_line"), "response": ("responses",), "behaviour": ("lags",), "streams": ("spectra",),
     "controls": ("controls",),
 }  # fmt: skip
+_CAPTIONS: Final = {
+    "systems": "Dashed: the oracle; dotted: the shuffled listeners; lines: 95 % intervals.",
+    "responses": "Shaded: 0.3 to 1.5 s after the speaker's smile begins, in which an answer counts.",
+    "spectra": "raw: as planned; shown: smoothed; reference: simulated listeners. Bands: 0.2-1.8, 1.8-6.5, 6.5-12 Hz.",
+}  # fmt: skip
 PICTURES: Final = tuple(name for names in _PICTURES.values() for name in names)
 """Names of the pictures that the page shows where they are there."""
+
+COMMANDS: Final = {
+    "simulator": "reactdiff evaluate simulator --voices FILE", "dyads": "reactdiff evaluate dyads --folder DIR",
+    "response": "reactdiff bench response --voices FILE", "behaviour": "reactdiff evaluate behaviour --voices FILE",
+    "streams": "reactdiff evaluate streams --items 200 --voices FILE",
+    "choice": "reactdiff evaluate evidence --part choice --output DIR",
+    "controls": "reactdiff evaluate controls --voices FILE", "sessions": "reactdiff evaluate sessions --voices FILE",
+    "autoencoder": "reactdiff evaluate evidence --part autoencoder --output DIR",
+    "speed": "reactdiff bench model",
+}  # fmt: skip
+"""What measures a part alone."""
 
 SECTIONS: Final[dict[str, tuple[str, str, Callable[[Figures], list[str]]]]] = {
     "simulator": (
         "Listening to simulated speakers",
         "REACT's definitions on held-out simulated speakers, ten streams each. It shows how much of a known "
         "distribution is recovered from noisy perception. It is no evidence of human likeness and is never to "
-        "be set beside published figures of REACT: other speakers, other attributes, other listeners.",
+        "be set beside published figures of REACT: other speakers, other attributes, other listeners. FRC: agreement "
+        "with appropriate reactions, more is better; FRD: distance (DTW) from the nearest of them, less is better; "
+        "FRDiv, FRDvs, FRVar: how much streams, speakers and moments differ, to be as the oracle's. The oracle: fresh simulated listeners of the "
+        "same speakers; shuffled: the same people listening to others; policy: the same people told what perception "
+        "delivers; a skill of 0 is shuffled, 1 the oracle. Ten streams are ten people: the model is told their "
+        "controls, and a style of eight numbers measured on each while that one listens to somebody else.",
         tables.simulator,
     ),
     "dyads": (
         "Beside people in recorded calls",
-        "The speaker's smile, cheeks and gaze go in, the listener's smile comes out. It shows that smiles come "
-        "with the partner's, as often and as long as people's. It says nothing of nods, brows or voice, which "
+        "The speaker's smile, cheeks and gaze go in, the listener's smile comes out. It asks whether smiles "
+        "come with the partner's, and as often and as long as people's. It says nothing of nods, brows or voice, which "
         "these calls do not tell, nor whether anybody would call the listener natural: nobody rated it. Twelve "
         "pairs are few. The sizes of the simulator's smiles and of the listener's mood were chosen with an eye on "
-        "these calls' figures (the mood on their first halves), so C and D_marg are not wholly held out.",
+        "these calls' figures (the mood on their first halves), so C and D_marg are not wholly held out, as was "
+        "asked.",
         tables.dyads,
     ),
     "response": (
@@ -190,8 +247,8 @@ SECTIONS: Final[dict[str, tuple[str, str, Callable[[Figures], list[str]]]]] = {
     "streams": (
         "Free-running streams",
         "Streams as live beside the same model drawn block by block in many steps without choice or smoothing "
-        "(ancestral), and beside simulated listeners (reference). It shows that running live does not change "
-        "what the model does; not that the model is right.",
+        "(ancestral), and beside simulated listeners (reference). It asks whether running live changes "
+        "what the model does; not whether the model is right.",
         tables.streams,
     ),
     "choice": (
@@ -201,13 +258,13 @@ SECTIONS: Final[dict[str, tuple[str, str, Callable[[Figures], list[str]]]]] = {
     ),
     "controls": (
         "Controls and styles",
-        "The same speakers with the same noise, one setting swept. It shows that a setting moves what it names; "
-        "how far is in the table.",
+        "The same speakers with the same noise, one setting swept. It asks whether a setting moves what it "
+        "names; how far is in the table.",
         tables.controls,
     ),
     "sessions": (
         "Long sessions",
-        "Changing speakers with absences; the last part beside the second. It shows that nothing drifts in that "
+        "Changing speakers with absences; the last part beside the second. It asks whether anything drifts in that "
         "time; short sessions are the quick form of sessions of an hour, and their intervals are wide.",
         tables.sessions,
     ),

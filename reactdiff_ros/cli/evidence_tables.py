@@ -104,8 +104,15 @@ def dyads(f: Figures) -> list[str]:
         (s, interval(f[s], "C"), figure(f[s]["p"]), figure(f[s]["D_marg"]), figure(f[s]["passes"])) for s in systems
     )
     note = f.get("model", {}).get("note", "")
+    marginal = {name: f[name]["D_by_marginal"] for name in systems if "D_by_marginal" in f[name]}
+    parts = list(next(iter(marginal.values()), ()))
+    beside = (
+        (part, *(figure(own[part]) for own in marginal.values()))
+        for part in parts
+    )  # fmt: skip
     return [
         *_titled("Every system", ("system", "C (95 % over pairs)", "p", "D_marg", "passes all three"), rows),
+        *(_titled("What D_marg is the mean of", ("figure", *marginal), beside) if parts else []),
         "",
         f"Model: {note}."
         + (" Shipped: trained on all pairs, so its row is no test." if "shipped" in f else "")
@@ -177,13 +184,18 @@ def behaviour(f: Figures) -> list[str]:
         [
             ("Frechet distance", figure(real["frechet"]["distance"]), figure(real["frechet"]["floor"])),
             (
-                "classifier's area under the curve (.5: cannot be told apart)",
-                figure(real["classifier"]["auc"]),
-                figure(real["classifier_floor"]["auc"]),
+                "classifier's area under the curve (.5: cannot be told apart; s.d. over folds in brackets)",
+                _spread(real["classifier"]),
+                _spread(real["classifier_floor"]),
             ),
         ],
     )
     return lines + (_attention(f["attention"]) if f.get("attention") else [])
+
+
+def _spread(classifier: Figures) -> str:
+    known = classifier.get("sd_over_folds")
+    return figure(classifier["auc"]) + ("" if known is None else f" ({figure(known)})")
 
 
 def _attention(attention: Figures) -> list[str]:
@@ -193,7 +205,7 @@ def _attention(attention: Figures) -> list[str]:
         cells = []
         for streams in maps.values():
             if not streams:
-                cells.append("none")
+                cells.append("not measured: too few such cues")
                 continue
             name, row = max(streams.items(), key=lambda item: abs(item[1]["difference"]))
             cells.append(f"{name} {row['difference']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})")
@@ -209,9 +221,10 @@ def _attention(attention: Figures) -> list[str]:
 def streams(f: Figures) -> list[str]:
     """Groups of coefficients, and events a minute."""
     groups = f["variance"]["raw_over_ancestral"]
+    known = " (95 %)" if "variance_intervals" in f else ""
     columns: dict[str, Figures] = {
-        "variance over ancestral (95 %)": _variance(f, "raw_over_ancestral"),
-        "variance over reference (95 %)": _variance(f, "shown_over_reference"),
+        f"variance over ancestral{known}": _variance(f, "raw_over_ancestral"),
+        f"variance over reference{known}": _variance(f, "shown_over_reference"),
         "autocorrelation off ancestral": f["autocorrelation"]["raw_to_ancestral"],
         "jerk at borders, planned": f["border_jerk"]["raw"],
         "jerk at borders, shown": f["border_jerk"]["shown"],

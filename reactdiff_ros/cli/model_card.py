@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.cli.evidence_page import (
+    OTHERS_TITLE,
     TRIED_TITLE,
     count,
     earlier_parts,
     measured,
     missed_and_tried,
+    other_verdicts,
     verdict_word,
     verdicts,
 )
@@ -61,8 +63,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def model_card(
-    manifest: Figures, evidence: Figures, *, trained_on: str = "", code: str, tried: Tries | None = None
-) -> str:
+    manifest: Figures, evidence: Figures, *, trained_on: str = "", code: str, tried: Tries | None = None,
+    others: Figures | None = None,
+) -> str:  # fmt: skip
     """The card.
 
     Args:
@@ -71,6 +74,7 @@ def model_card(
         trained_on: hardware, time and versions of the training, in words.
         code: the model's of today, of `evaluation.evidence.model_code`.
         tried: for missed bounds, of `evaluation.evidence.tried`.
+        others: evidence on other speakers, of `evaluation.evidence.collection.read_others`.
 
     Raises:
         ReactdiffError: the evidence is of other weights.
@@ -82,7 +86,7 @@ def model_card(
         )
     sections = (
         _head(manifest), _what(manifest), _data(manifest), _training(manifest, trained_on),
-        _scores(evidence, code, tried or {}), _people(evidence), _limits(evidence),
+        _scores(evidence, code, tried or {}, others), _people(evidence), _limits(evidence),
     )  # fmt: skip
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
 
@@ -243,7 +247,7 @@ _FILES: Final = {
 }
 
 
-def _scores(evidence: Figures, code: str, tried: Tries) -> list[str]:
+def _scores(evidence: Figures, code: str, tried: Tries, others: Figures | None) -> list[str]:
     rows = verdicts(evidence)
     shown = [row for row in rows if row["part"] in _SHORT or row["holds"] is not True]
     table: list[tuple[str, ...]] = [
@@ -263,11 +267,20 @@ def _scores(evidence: Figures, code: str, tried: Tries) -> list[str]:
         *markdown_table(("part", "figure", "measured", "bound", ""), table),
         *[f"\n{part} was not measured: {why}." for part, why in evidence["failed"].items()],
         *([f"\n[{TRIED_TITLE}]({link}) is told for {looked_into} of them."] if looked_into else []),
+        *([_of_others(others)] if others is not None else []),
         *([f"\nMeasured with earlier code of the model: {', '.join(earlier)}."] if earlier else []),
         "",
         "Figures of the simulator show a known distribution recovered from noisy perception. They are no evidence of "
         "human likeness and are never to be set beside published figures of REACT.",
     ]
+
+
+def _of_others(others: Figures) -> str:
+    link = f"../../../docs/evidence.md#{OTHERS_TITLE.lower().replace(' ', '-')}"
+    return (
+        "\nSettings of the sampler were chosen with an eye on these figures. "
+        f"[On speakers on which nothing was chosen]({link}): {count(other_verdicts(others))}"
+    )
 
 
 def _pose(parts: Figures) -> list[tuple[str, ...]]:
@@ -312,7 +325,8 @@ def _people(evidence: Figures) -> list[str]:
     if calls:
         lines += [
             f"- Tested: the coupling of smiles in recorded calls (C {figure(calls['C'])}, p {figure(calls['p'])}) and "
-            f"the statistics of smiles (D_marg {figure(calls['D_marg'])}); {calls['note']}.",
+            f"the statistics of smiles (D_marg {figure(calls['D_marg'])}); {calls['note']}, but "
+            "the sizes of simulated smiles and the listener's mood were chosen with an eye on these calls.",
         ]
     else:
         lines += ["- Nothing: recorded calls were not given when the evidence was made."]

@@ -56,13 +56,14 @@ def plot_responses(curves: Mapping[str, tuple[Values, Values]], path: Path) -> P
 
 def plot_lags(lags: Mapping[str, tuple[Values, Values, int]], path: Path) -> Path:
     """Histogram of onset lags (s) over that of `shifts` shifted pairings, each given as (lags, chance, shifts)."""
-    figure, axes = new_axes(1, len(lags))
+    figure = new_figure(3.4 * len(lags), 3.0)
+    axes = figure.subplots(1, len(lags), squeeze=False)
     edges = np.arange(-3.0, 3.01, 0.2)
     for axis, (name, (own, chance, shifts)) in zip(axes[0], lags.items(), strict=True):
         axis.hist(own, edges, label="observed", alpha=0.6)
         level = np.histogram(chance, edges)[0] / max(shifts, 1)
         axis.stairs(level, edges, label="chance", color="black")
-        axis.set(title=name, xlabel="listener's onset after the speaker's, s", ylabel="smiles")
+        axis.set(title=name.replace(", ", ",\n"), xlabel="onset after the speaker's, s", ylabel="smiles")
         axis.legend()
     return save_figure(figure, path)
 
@@ -70,34 +71,41 @@ def plot_lags(lags: Mapping[str, tuple[Values, Values, int]], path: Path) -> Pat
 def plot_spectra(
     frequency: Values, densities: Mapping[str, Mapping[str, Values]], bands: tuple[tuple[float, float], ...], path: Path
 ) -> Path:
-    """Power over frequency of each group (outer name) for each system (inner name)."""
-    figure, axes = new_axes(2, (len(densities) + 1) // 2)
+    """Power over frequency of each group (outer name) for each system (inner name); every other band is shaded."""
+    columns = (len(densities) + 1) // 2
+    figure = new_figure(3.4 * columns, 5.6)
+    axes = figure.subplots(2, columns, squeeze=False)
     for axis, (group, systems) in zip(axes.flat, densities.items(), strict=False):
         for name, density in systems.items():
             axis.loglog(frequency[1:], np.maximum(density[1:], 1e-12), label=name)
-        for low, high in bands:
-            axis.axvspan(low, high, alpha=0.06)
+        for number, (low, high) in enumerate(bands):
+            axis.axvspan(low, high, alpha=0.18 if number % 2 else 0.06)
         axis.set(title=group, xlabel="Hz", ylabel="power")
-        axis.legend()
+    axes[0, 0].legend()
     for axis in list(axes.flat)[len(densities) :]:
         axis.set_axis_off()
     return save_figure(figure, path)
 
 
 def plot_systems(result: Mapping[str, Any], systems: Sequence[str], path: Path) -> Path:
-    """Bars of every figure with its 95 % interval, a bar a system, of an evaluation on the simulator."""
+    """Every figure of every system with its 95 % interval, of an evaluation on the simulator; lines are the oracle, who
+    knows the speaker (dashed), and the same people listening to somebody else (shuffled, dotted).
+    """
     names = ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "pose")
-    figure, axes = new_axes(2, 3)
+    # Noise and the targets themselves dwarf everything else.
+    shown = [s for s in systems if s not in {"ground_truth", "random"}][::-1]
+    figure = new_figure(11.0, 2.2 + 0.44 * len(shown))
+    axes = figure.subplots(2, 3, sharey=True)
     for axis, name in zip(axes.flat, names, strict=True):
-        # Noise and the targets themselves dwarf everything else.
-        shown = [s for s in systems if s not in {"ground_truth", "random"}]
-        values, ends = (
-            np.array([[result[s][f"{name}{end}"] for s in shown] for end in which], dtype=float)
-            for which in (("",), ("_low", "_high"))
-        )
-        axis.bar(range(len(shown)), values[0])
-        axis.vlines(range(len(shown)), *ends, color="black")
-        axis.set_xticks(range(len(shown)), shown, rotation=60, ha="right")
+        for system, style in (("oracle", "--"), ("shuffled", ":")):
+            if system in result:
+                axis.axvline(result[system][name], linestyle=style, color="grey", linewidth=1.0)
+        for row, system in enumerate(shown):
+            own = result[system]
+            colour = "tab:orange" if system == "model" else "tab:blue"
+            axis.hlines(row, own[f"{name}_low"], own[f"{name}_high"], color=colour, linewidth=3.0, alpha=0.5)
+            axis.plot(own[name], row, "o", color=colour, markersize=5.0)
+        axis.set_yticks(range(len(shown)), [s.replace("_", " ") for s in shown])
         axis.set_title(name)
     return save_figure(figure, path)
 
@@ -105,20 +113,25 @@ def plot_systems(result: Mapping[str, Any], systems: Sequence[str], path: Path) 
 def plot_time_line(
     speaker: Mapping[str, Values], listeners: Mapping[str, Mapping[str, Values]], path: Path, rate_hz: float = 25.0
 ) -> Path:
-    """One speaker's smile and speech over what each system does: its smile, and its head's pitch in degrees."""
-    figure, axes = new_axes(len(listeners) + 1, 1)
-    figure.set_size_inches(10, 1.7 * len(axes))
+    """One speaker's smile and speech over what each system does (but noise): smile, and the head's pitch in degrees."""
+    shown = {name: own for name, own in listeners.items() if name != "random"}
+    figure, axes = new_axes(len(shown) + 1, 1)
+    figure.set_size_inches(9, 1.3 * len(axes))
     time = np.arange(len(speaker["smile"])) / rate_hz
     axes[0, 0].fill_between(time, speaker["speech"], step="mid", alpha=0.2, label="speech")
     axes[0, 0].plot(time, speaker["smile"], label="smile")
     axes[0, 0].set(title="speaker", ylim=(0, 1))
     axes[0, 0].legend()
-    for axis, (name, own) in zip(axes[1:, 0], listeners.items(), strict=True):
-        axis.plot(time, own["smile"])
-        axis.set(title=name, ylim=(0, 1), ylabel="AU12")
+    for axis, (name, own) in zip(axes[1:, 0], shown.items(), strict=True):
+        (smile,) = axis.plot(time, own["smile"])
+        axis.set(title=name.replace("_", " "), ylim=(0, 1), ylabel="smile")
         head = axis.twinx()
-        head.plot(time, np.degrees(own["pitch"]), color="tab:orange", linewidth=0.8)
-        head.set(ylim=(-15, 15), ylabel="pitch, degrees")
+        (pitch,) = head.plot(time, np.degrees(own["pitch"]), color="tab:orange", linewidth=0.8)
+        head.set(ylim=(-15, 15), ylabel="pitch, °")
+    if shown:
+        axes[1, 0].legend([smile, pitch], ["smile (AU12)", "pitch of the head"], loc="upper right")
+    for axis in axes[:-1, 0]:
+        axis.tick_params(labelbottom=False)
     axes[-1, 0].set_xlabel("s")
     return save_figure(figure, path)
 
@@ -126,15 +139,23 @@ def plot_time_line(
 def plot_controls(figures: Mapping[str, Any], path: Path) -> Path:
     """Each control, and each entry of a style, against what it is measured by, with 95 % intervals."""
     panels = [(name, part) for name, parts in figures["controls"].items() for part in parts]
+    controls = len(panels)
     panels += list(figures["style"].items())
     columns = 4
-    figure, axes = new_axes(-(-len(panels) // columns), columns)
+    rows = -(-len(panels) // columns)
+    figure = new_figure(3.0 * columns, 2.5 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
-    for axis, (name, part) in zip(axes.flat, panels, strict=False):
+    for number, (axis, (name, part)) in enumerate(zip(axes.flat, panels, strict=False)):
         axis.fill_between(part["values"], part["low"], part["high"], alpha=0.2)
         axis.plot(part["values"], part["mean"], "o-")
-        axis.set(xlabel=name, ylabel=part["measure"])
+        words = name.replace("_", " ")
+        if number < controls:
+            axis.set(xlabel=words, ylabel=part["measure"])
+        else:
+            axis.set(xlabel=f"style, {words}: asked", ylabel="found, in the same unit")
+        axis.yaxis.label.set_size("small")
     return save_figure(figure, path)
 
 

@@ -46,15 +46,23 @@ def test_the_page_tells_what_is_lower_and_what_is_none() -> None:
     assert "| frechet | none (-0.005) |" in page
     assert "without the speaker's voice" in page
     assert "200 speakers of 10 s, simulator `abc`; each trained with steps 150, batch 16" in page
-    assert "beginning with networks that 9000 steps had taught everything" in page
+    assert "beginning with networks that 9000 steps had taught." in page
+    assert "networks were trained on with all" in page
+    assert "still to be measured" in page
+    assert "They had met no recorded" in page
+    met = compared()
+    met["training"][0]["data"] = ["dyads"]
+    assert "They had met no recorded" not in ablations_page(as_compared(met))
     assert "| 8 steps, warm start | 0.5 |" in page
-    assert "one training seed." in page
+    assert "one training seed of the three that were asked." in page
     assert "0.5 ± 0.1" in ablations_page(as_compared(compared()), as_swept(swept(0, 1, 2)))
     assert "noise tape" not in ablations_page(as_compared(compared()))
 
 
 def test_networks_trained_at_once_from_nothing_with_the_defaults() -> None:
     told = {**compared(), "training": [{"settings": {}, "steps": 7500}]}
+    assert "networks were trained with all" in ablations_page(as_compared(told))
+    assert "still to be measured" not in ablations_page(as_compared(told))
     assert "each trained with the defaults." in ablations_page(as_compared(told))
     assert "simulator `abc`." in ablations_page(as_compared({**told, "training": []}))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.cli.evaluate_evidence import sum_up
-from reactdiff_ros.cli.evidence_page import SECTIONS, TRIED_TITLE, verdicts
+from reactdiff_ros.cli.evidence_page import COMMANDS, OTHERS_TITLE, SECTIONS, TRIED_TITLE, verdicts
 from reactdiff_ros.cli.evidence_page import evidence_page as page_of
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.markdown import figure, interval
@@ -19,7 +19,7 @@ from reactdiff_ros.cli.model_card import model_card as card_of
 from reactdiff_ros.cli.model_card import read_manifest
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
-from reactdiff_ros.evaluation.evidence.collection import read_evidence
+from reactdiff_ros.evaluation.evidence.collection import OTHERS, read_evidence, read_others
 from reactdiff_ros.evaluation.evidence.model_code import model_code
 from reactdiff_ros.evaluation.evidence.tried import TRIED, Try, read_tried
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
@@ -120,7 +120,10 @@ def evidence(**changes: Any) -> dict[str, Any]:
     return {
         "format": 1, "weights": {"name": "live", "digest": "0a0a0a0a0a0a", "simulator": "hash", "parameters": {}},
         "simulator": "hash", "date": "2026-01-02", "hardware": "a processor, 2 cores", "parts": parts, "failed": {},
-        "settings": {name: {"sizes": {"items": 200}, "code": CODE} for name in parts}, **changes,
+        "settings": {
+            name: {"sizes": {"items": 200}, "code": CODE, "seed": 0, "simulator": "hash"} for name in parts
+        },
+        **changes,
     }  # fmt: skip
 
 
@@ -233,6 +236,69 @@ def test_the_evidence_of_the_shipped_weights_makes_a_page_and_a_card() -> None:
     card = model_card({**read_manifest(weights), "digest": found["weights"]["digest"]}, found)
     assert "## Scores" in card
     assert "None" not in page + card
+
+
+def other_seed(seed: int = 1, **changes: Any) -> dict[str, Any]:
+    """Of two parts, on other speakers; one bound that holds above does not hold here."""
+    parts = {name: figures()[name] for name in ("simulator", "response")}
+    parts["response"]["placebo"]["rate"] = 0.5
+    settings = {name: {"code": CODE, "seed": seed, "simulator": "hash"} for name in parts}
+    return evidence(**{"parts": parts, "settings": settings, **changes})
+
+
+def test_what_other_speakers_gave_stands_beside_what_was_chosen_on() -> None:
+    others = other_seed()
+    page, card = evidence_page(evidence(), others=others), model_card(manifest(), evidence(), others=others)
+    section = page.split(f"## {OTHERS_TITLE}\n")[1]
+    assert "With seed 1 speakers" in section
+    count = sum(bound.part in ("simulator", "response") for bound in BOUNDS)
+    assert f"**{count - 2} of {count} bounds hold.**" in section
+    assert "| response: placebos: answers | 0.01 | 0.5 | at most 0.05 | **missed** |" in section
+    assert "dyads:" not in section
+    assert f"(../../../docs/evidence.md#the-same-on-other-speakers): {count - 2} of {count} bounds hold." in card
+    assert "with seed 0" in page.split("\n## ")[0]
+    assert OTHERS_TITLE not in evidence_page(evidence())
+
+
+def test_evidence_that_is_not_of_other_speakers_is_refused(tmp_path: Path) -> None:
+    def read(others: dict[str, Any]) -> dict[str, Any]:
+        (tmp_path / OTHERS).write_text(json.dumps(others))
+        return read_others(tmp_path / OTHERS, evidence())
+
+    assert read(other_seed())["parts"].keys() == {"simulator", "response"}
+    of_other_weights = {**evidence()["weights"], "digest": "1b1b1b1b1b1b"}
+    older = {name: {"code": "old", "seed": 1, "simulator": "hash"} for name in ("simulator", "response")}
+    for others, sentence in (
+        (other_seed(seed=0), "the same speakers"),
+        (other_seed(weights=of_other_weights), "other weights"),
+        (other_seed(settings=older), "other code"),
+        (other_seed(settings={}), "other code"),
+    ):
+        with pytest.raises(ReactdiffError, match=sentence):
+            read(others)
+
+
+def test_the_page_of_the_command_shows_other_speakers_where_they_were_measured(tmp_path: Path) -> None:
+    (tmp_path / "evidence.json").write_text(json.dumps(evidence()))
+    command = ["docs", "evidence", str(tmp_path / "evidence.json"), "--output", str(tmp_path / "page.md")]
+    assert main(command) == 0
+    assert OTHERS_TITLE not in (tmp_path / "page.md").read_text()
+    (tmp_path / OTHERS).write_text(json.dumps(other_seed()))
+    assert main(command) == 0
+    assert OTHERS_TITLE in (tmp_path / "page.md").read_text()
+
+
+def test_every_section_names_the_command_that_measures_it() -> None:
+    page = evidence_page(evidence())
+    assert set(COMMANDS) == set(SECTIONS)
+    assert all(f"Alone: `{command}`." in page for command in COMMANDS.values())
+
+
+def test_what_d_marg_is_made_of_is_shown_where_it_is_known() -> None:
+    told = evidence()
+    assert "What D_marg is the mean of" not in evidence_page(told)
+    told["parts"]["dyads"]["model"]["D_by_marginal"] = {"log episode rate": 0.7, "s.d.": 0.4}
+    assert "| log episode rate | 0.7 |" in evidence_page(told)
 
 
 def test_a_part_of_earlier_code_says_so() -> None:

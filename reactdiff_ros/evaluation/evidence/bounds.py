@@ -132,7 +132,8 @@ BOUNDS: Final[tuple[Bound, ...]] = (
     Bound("dyads", "the mime passes", _at("mime", "passes"), "a mirror must fail", 0, 0),
     Bound(
         "response", "natural: excess of answers to a smile", _at("natural", "excess"),
-        "people answer a quarter of smiles", *NATURAL_EXCESS,
+        "people: 10 to 13 points, of 25 with chance; more is asked, as a robot is judged by its visible answers",
+        *NATURAL_EXCESS,
     ),
     Bound(
         "response", "responsive and positive: answers", _at("responsive_positive", "rate"),

@@ -25,6 +25,8 @@ from reactdiff_ros.whole_file import write_whole
 FORMAT: Final = 1
 """Raised when a figure means something else than before: all parts are then measured anew."""
 EVIDENCE: Final = "evidence.json"
+OTHERS: Final = "evidence_others.json"
+"""Beside EVIDENCE in docs: the same weights with another seed."""
 PICTURES: Final = "images"
 KEPT: Final = "kept"
 """What long parts have found so far."""
@@ -165,6 +167,31 @@ def assemble(evidence: Evidence, subject: Subject, *, date: str) -> dict[str, An
         "bounds": [v.as_dict() for v in verdicts],
         "held": sum(v.holds is True for v in verdicts), "of": len(verdicts),
     }  # fmt: skip
+
+
+def read_others(path: Path, evidence: dict[str, Any]) -> dict[str, Any]:
+    """Evidence of the same weights on other speakers than `evidence`.
+
+    Raises:
+        ReactdiffError: it cannot be read, or is of other weights, of the same seed, or of another simulator or code.
+    """
+    others = read_evidence(path)
+    seeds = [{settings.get("seed") for settings in one["settings"].values()} for one in (evidence, others)]
+    made_by = [
+        {(part, name): one["settings"][part].get(name) for part in others["parts"] for name in ("simulator", "code")}
+        for one in (evidence, others)
+        if {*others["parts"]} <= {*one["settings"]}
+    ]
+    wrong = None
+    if others["weights"]["digest"] != evidence["weights"]["digest"]:
+        wrong = "it is of other weights"
+    elif seeds[0] & seeds[1] or None in seeds[1]:
+        wrong = "it is of the same speakers"
+    elif len(made_by) < 2 or made_by[0] != made_by[1]:
+        wrong = "it was measured with other code of the model or the simulator"
+    if wrong:
+        raise ReactdiffError(wrong, where=str(path), todo="run 'reactdiff evaluate evidence --seed 1 --part PART'")
+    return others
 
 
 def hardware_line(machine: dict[str, Any]) -> str:

@@ -99,7 +99,7 @@ def evaluate_streams(
     figures |= {"within_bounds": within_bounds(judgement), "not_judged": not_judged(judgement)}
     told(1.0)
     report = StreamReport({**figures, "items": items, "seconds": seconds, "seed": seed})
-    for name, stream in {"model": streams["raw"], "shown": shown, "reference": dyads.listener}.items():
+    for name, stream in {"raw": streams["raw"], "shown": shown, "reference": dyads.listener}.items():
         report.frequency, density = spectra.power_density(stream)
         for group in GROUPS:
             report.densities.setdefault(group.name, {})[name] = density[:, list(group.coefficients)].sum(1)

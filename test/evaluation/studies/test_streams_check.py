@@ -81,4 +81,4 @@ def test_all_figures_of_networks_with_random_weights(tmp_path: Path, monkeypatch
     assert told[-1] == 1.0
     assert np.isfinite(report.figures["plan_difference"]["smile"])
     assert report.figures["border_jerk"]["shown"].keys() == report.densities.keys()
-    assert len(report.frequency) == len(report.densities["smile"]["model"])
+    assert len(report.frequency) == len(report.densities["smile"]["raw"])
