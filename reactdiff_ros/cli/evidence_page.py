@@ -215,10 +215,11 @@ SECTIONS: Final[dict[str, tuple[str, str, Callable[[Figures], list[str]]]]] = {
         "distribution is recovered from noisy perception. It is no evidence of human likeness and is never to "
         "be set beside published figures of REACT: other speakers, other attributes, other listeners. FRC: agreement "
         "with appropriate reactions, more is better; FRD: distance (DTW) from the nearest of them, less is better; "
-        "FRDiv, FRDvs, FRVar: how much streams, speakers and moments differ, to be as the oracle's. The oracle: fresh simulated listeners of the "
-        "same speakers; shuffled: the same people listening to others; policy: the same people told what perception "
-        "delivers; a skill of 0 is shuffled, 1 the oracle. Ten streams are ten people: the model is told their "
-        "controls, and a style of eight numbers measured on each while that one listens to somebody else.",
+        "FRDiv, FRDvs, FRVar: how much streams, speakers and moments differ, to be as the oracle's. The oracle: fresh "
+        "simulated listeners of the same speakers; shuffled: the same people listening to others; policy: the same "
+        "people told what perception delivers; a skill of 0 is shuffled, 1 the oracle. Ten streams are ten people: "
+        "the model is told their controls, and a style of eight numbers measured on each while that one listens to "
+        "somebody else.",
         tables.simulator,
     ),
     "dyads": (
