@@ -86,7 +86,7 @@ def earlier_parts(evidence: Figures, code: str) -> list[str]:
 def took(evidence: Figures, part: str) -> str:
     """How long a part took, in words; "" where that was not kept."""
     seconds = evidence.get("seconds", {}).get(part)
-    if not isinstance(seconds, (int, float)):
+    if not isinstance(seconds, (int, float)) or seconds < 1:
         return ""
     asked = " (asked: at most 15 min for 200 speakers on 2 cores)" if part == "simulator" else ""
     return f" It took {f'{figure(seconds / 60)} min' if seconds >= 60 else f'{figure(seconds)} s'}{asked}."
@@ -276,7 +276,8 @@ SECTIONS: Final[dict[str, tuple[str, str, Callable[[Figures], list[str]]]]] = {
     ),
     "speed": (
         "Speed and size",
-        "The model alone on one thread of the machine named above; elsewhere it takes what it takes there.",
+        "The model alone on one thread of the machine named above; elsewhere it takes what it takes there: "
+        "[benchmarks.md](benchmarks.md).",
         tables.speed,
     ),
 }

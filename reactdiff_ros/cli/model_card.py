@@ -253,7 +253,7 @@ def _scores(evidence: Figures, code: str, tried: Tries, others: Figures | None) 
     table: list[tuple[str, ...]] = [
         (row["part"], row["name"], measured(row), row["bound"], verdict_word(row)) for row in shown
     ]
-    for rows_of in (_pose, _cues, _nods):
+    for rows_of in (_pose, _cues, _nods, _realism):
         table += rows_of(evidence["parts"])
     earlier = earlier_parts(evidence, code)
     link = f"../../../docs/evidence.md#{TRIED_TITLE.lower().replace(' ', '-')}"
@@ -312,11 +312,29 @@ def _nods(parts: Figures) -> list[tuple[str, ...]]:
         "streams": (rates.get("shown", {}).get("nods"), rates.get("reference", {}).get("nods")),
         "simulator": tuple(systems.get(name, {}).get("nods_per_minute") for name in ("model", "oracle")),
     }
+    before = {"streams": "all worlds, also empty and silent ones", "simulator": "conversations alone"}
+    name = "nods a minute, simulated people's beside it"
     return [
-        (part, "nods a minute, simulated people's beside it", f"{figure(own)}, {figure(people)}", "none", "")
+        (part, f"{name} ({before[part]})", f"{figure(own)}, {figure(people)}", "none", "")
         for part, (own, people) in found.items()
         if None not in (own, people)
     ]
+
+
+def _realism(parts: Figures) -> list[tuple[str, ...]]:
+    """Rows of how well windows are told from simulated listeners'; no bound is put on these."""
+    found = parts.get("behaviour", {}).get("realism")
+    if not found:
+        return []
+    rows = {
+        "Frechet distance of windows of 2 s; between simulated listeners": (
+            found["frechet"]["distance"], found["frechet"]["floor"],
+        ),
+        "area under the curve of a classifier that tells them apart; between simulated listeners": (
+            found["classifier"]["auc"], found["classifier_floor"]["auc"],
+        ),
+    }  # fmt: skip
+    return [("behaviour", name, "; ".join(map(figure, values)), "none", "") for name, values in rows.items()]
 
 
 def _people(evidence: Figures) -> list[str]:

@@ -314,7 +314,7 @@ def test_a_part_of_earlier_code_says_so() -> None:
 
 
 def test_the_page_tells_how_long_a_part_took() -> None:
-    page = evidence_page(evidence(seconds={"simulator": 1080.0, "choice": 90.0, "speed": 2.0}))
+    page = evidence_page(evidence(seconds={"simulator": 1080.0, "choice": 90.0, "speed": 2.0, "autoencoder": 0.01}))
     assert "It took 18 min (asked: at most 15 min for 200 speakers on 2 cores)." in page
     assert "It took 1.5 min." in page
     assert "It took 2 s." in page
@@ -333,6 +333,18 @@ def test_page_and_card_tell_how_much_of_the_pose_is_chance() -> None:
     assert "| simulator | skill in turns of the head | 0.19 | none |  |" in card
     assert "| simulator | skill in nods beyond chance | 0.3 | none |  |" in card
     assert "| simulator | skill in pose beyond chance | not measured | none |  |" in card
+
+
+def test_the_card_tells_how_well_the_model_is_told_apart() -> None:
+    parts = figures()
+    card = model_card(manifest(), evidence(parts=parts))
+    assert (
+        "| behaviour | Frechet distance of windows of 2 s; between simulated listeners | 0.3; 0.1 | none |  |" in card
+    )
+    assert "between simulated listeners | 0.7; 0.5 | none |  |" in card
+    assert "(conversations alone) | 0.9, 0.9 | none |  |" in card
+    del parts["behaviour"]
+    assert "Frechet" not in model_card(manifest(), evidence(parts=parts))
 
 
 def test_the_card_claims_nods_at_cues_only_where_they_were_measured() -> None:
@@ -448,8 +460,9 @@ def test_the_rate_of_nods_stands_on_the_card_beside_people_s() -> None:
     parts["streams"]["events_per_minute"] = {"shown": {"nods": 5.5}, "reference": {"nods": 1.8}}
     parts["simulator"]["oracle"] = {**parts["simulator"]["oracle"], "nods_per_minute": 2.9}
     card = model_card(manifest(), evidence(parts=parts))
-    assert "| streams | nods a minute, simulated people's beside it | 5.5, 1.8 | none |  |" in card
-    assert "| simulator | nods a minute, simulated people's beside it | 0.9, 2.9 | none |  |" in card
+    beside = "nods a minute, simulated people's beside it"
+    assert f"| streams | {beside} (all worlds, also empty and silent ones) | 5.5, 1.8 | none |  |" in card
+    assert f"| simulator | {beside} (conversations alone) | 0.9, 2.9 | none |  |" in card
     del parts["streams"], parts["simulator"]
     assert "nods a minute" not in model_card(manifest(), evidence(parts=parts))
 
