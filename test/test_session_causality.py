@@ -32,7 +32,6 @@ from reactdiff_ros.types import Picture
 CUTS = 200
 SECONDS = 1.4
 CLIP_SECONDS = 3.0
-CLIP_CUTS = 10
 MS = 1_000_000
 
 
@@ -57,15 +56,18 @@ def test_no_picture_and_no_sound_acts_before_it_was_captured(listener: Diffusion
 
 @pytest.mark.clips
 @pytest.mark.timeout(1800)  # fifteen sessions of what ships: ten seconds of an idle processor
-def test_what_ships_is_causal_on_clips_of_people(clips: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten random t: after t somebody else is seen and heard; every face up to t has the same bits."""
+@pytest.mark.parametrize("cuts", [10, pytest.param(CUTS, marks=pytest.mark.slow)])
+def test_what_ships_is_causal_on_clips_of_people(
+    clips: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, cuts: int
+) -> None:
+    """So many random t: after t somebody else is seen and heard; every face up to t has the same bits."""
     mine, other = (items_of(clips(n), CLIP_SECONDS) for n in ("real3dportrait_may_5s.mp4", "mimictalk_german_20s.mp4"))
     shipped, perception = DiffusionListener(seed=3, config=ListenerConfig()), SpeakerPerception()
     whole = show(session_of(shipped, perception, 3), mine, round(CLIP_SECONDS * 1e9), 3)
     late = whole[len(whole) // 2 :]
     assert all(f.mode == "listening" and f.reaction_picture_stamp_ns and f.reaction_sound_stamp_ns for f in late)
     given = {"mine": mine, "other": other, "perception": perception, "seconds": CLIP_SECONDS, "seed": 3}
-    verdict = verify(shipped, cuts=CLIP_CUTS, **given)
+    verdict = verify(shipped, cuts=cuts, **given)
     assert verdict.deterministic
     assert verdict.first is None
     assert verdict.holds
