@@ -146,8 +146,9 @@ def _shown(result: Result, faces: Faces) -> list[Shown]:
 
 
 def _published(result: Result, metrics: Mapping[str, Metric], weights: Any, rows: tuple[Published, ...]) -> list[Any]:
+    """The figures of the run, then the published ones; nothing for a run on simulated speakers."""
     own = []
-    if result.subject is not None and any(name in metrics for name in PUBLISHED_METRICS):
+    if result.info.people and result.subject is not None and any(name in metrics for name in PUBLISHED_METRICS):
         figures = {
             name: found.value
             for name in PUBLISHED_METRICS

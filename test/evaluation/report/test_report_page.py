@@ -4,22 +4,26 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from small_result import face, small_result
 
 from reactdiff_ros.evaluation.report import page as page_module
 from reactdiff_ros.evaluation.report.page import Options, build_page
 from reactdiff_ros.evaluation.report.pictures import jpeg
+from reactdiff_ros.evaluation.report.published import load_published
 from reactdiff_ros.evaluation.results import Info, Item, Result, System
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "avatar"))
 from chromium import Chromium, Page, find_chromium
 
+NAMES_OF_PUBLISHED = [str(escape(row.source)) for row in load_published()]
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
 
 
@@ -66,6 +70,18 @@ def test_every_part_is_there(html: str) -> None:
         "Verified strictly online", "talk 9: there is no face in it", "the sound began 2 s late", "Mime scores higher",
     ):  # fmt: skip
         assert words in html, words
+
+
+def test_figures_of_simulated_speakers_never_stand_beside_published_ones(html: str) -> None:
+    real = small_result(2, 30.0)
+    simulated = replace(real, info=replace(real.info, kind="simulator", people=False, settings={"split": "val"}))
+    page = build_page(simulated, Options(faces=False))
+    assert 'id="figures"' in page
+    for words in ('id="published"', 'href="#published"', "not comparable", "this run</span>", *NAMES_OF_PUBLISHED):
+        assert words not in page, words
+        assert words in html, words
+    assert page.count("Published figures are left out") == 1
+    assert "Published figures are left out" not in html
 
 
 def test_texts_of_a_result_are_escaped(html: str) -> None:
