@@ -11,6 +11,7 @@ import click
 from reactdiff_ros.cli.output import Number
 
 if TYPE_CHECKING:
+    from reactdiff_ros.cli.simulate_listeners import Listeners
     from reactdiff_ros.simulator.dyads import Dyads
 
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The same seed, the same dyads."
 )
 @click.option("--dyads", type=click.IntRange(1, 10000), default=16, show_default=True, help="How many.")
+@click.option(
+    "--listeners",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Different listeners of each speaker.",
+)
 @click.option("--seconds", type=Number(1.0, 3600.0), default=60.0, show_default=True, help="Length of each.")
 @click.option(
     "--prior",
@@ -37,16 +45,19 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def simulate(
-    seed: int, dyads: int, seconds: float, prior: str, no_precursors: bool, voices: Path | None,
+    seed: int, dyads: int, listeners: int, seconds: float, prior: str, no_precursors: bool, voices: Path | None,
     output: Path | None, plots: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Simulate speakers and their listeners at 25 Hz; print the listeners' statistics beside people's.
 
     Arrays in the file: `speaker_NAME` (dyads, frames, ...) as perception would see the speaker, `stimulus_NAME`
     (dyads, frames) what can truly be known of the speaker, `listener` (dyads, frames, 58), `activity` (dyads, frames),
-    `controls` (dyads, 6), `style` and `style_given` (dyads, 8).
+    `controls` (dyads, 6), `traits` (dyads, 24), `style` and `style_given` (dyads, 8), and the names of the columns:
+    `control_names`, `trait_names`, `style_names`. With more than one listener those of listeners have a second axis:
+    `listener` (dyads, listeners, frames, 58); the first listener is the one that there is without.
     """
     from reactdiff_ros.cli.output import json_on_stdout, tell
+    from reactdiff_ros.cli.simulate_listeners import enough_memory, listeners_of
     from reactdiff_ros.cli.simulate_plots import plot_distributions, plot_dyad
     from reactdiff_ros.cli.simulate_statistics import HUMAN, statistics
     from reactdiff_ros.cli.voices import voice_bank
@@ -57,31 +68,43 @@ def simulate(
 
     with json_on_stdout(as_json) as result:
         frames = round(seconds * REACTION_RATE_HZ)
+        enough_memory(dyads, listeners, frames)
         bank = voice_bank(voices)
         made = run(seed, dyads, frames, bank, prior=prior, precursors=not no_precursors)  # type: ignore[arg-type]
-        people = statistics(made)
-        result.update(dyads=dyads, frames=frames, seed=seed, prior=prior)
+        group = listeners_of(made, seed, listeners, prior)  # type: ignore[arg-type]
+        people = statistics(made.stimulus, group.coefficients)
+        result.update(dyads=dyads, listeners=listeners, frames=frames, seed=seed, prior=prior)
         result.update(simulator=simulator_hash(), voices=voices_told(bank))
         result["statistics"] = {name: values.mean() for name, values in people.items()}
         result["human"] = {name: human.text for name, human in HUMAN.items()}
         for name, values in people.items():
             tell(f"{name}: {values.mean():.3g} (people: {HUMAN[name].text})")
         if output is not None:
-            _write(made, output)
+            _write(made, group, output)
             result["output"] = str(output)
-            tell(f"{dyads} dyads of {frames} frames in {output}")
+            of_each = f", {listeners} listeners of each," if listeners > 1 else ""
+            tell(f"{dyads} dyads{of_each} of {frames} frames in {output}")
         if plots is not None:
-            result["plots"] = [str(plot_dyad(made, plots / "dyad.png")), str(plot_distributions(people, plots))]
+            result["plots"] = [
+                str(plot_dyad(made.stimulus, group, plots / "dyad.png")),
+                str(plot_distributions(people, plots)),
+            ]
             tell(f"pictures in {plots}")
     return 0
 
 
-def _write(made: Dyads, output: Path) -> None:
+def _write(made: Dyads, group: Listeners, output: Path) -> None:
     from reactdiff_ros.cli.output import writing
+    from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
+    from reactdiff_ros.simulator.temperament import TRAIT_NAMES
     from reactdiff_ros.whole_file import write_arrays
 
     arrays: dict[str, Any] = {f"speaker_{f.name}": getattr(made.speaker, f.name) for f in fields(made.speaker)}
     arrays |= {f"stimulus_{f.name}": getattr(made.stimulus, f.name) for f in fields(made.stimulus)}
-    arrays |= {name: getattr(made, name) for name in ("listener", "activity", "controls", "style", "style_given")}
+    of_listeners = {f.name: getattr(group, f.name) for f in fields(group)}
+    of_listeners["listener"] = of_listeners.pop("coefficients")
+    # One listener of each speaker is written without an axis of listeners.
+    arrays |= {name: array[:, 0] if group.each == 1 else array for name, array in of_listeners.items()}
+    arrays |= {"control_names": CONTROL_NAMES, "trait_names": TRAIT_NAMES, "style_names": STYLE_NAMES}
     with writing("the dyads", output):
         write_arrays(output, arrays)

@@ -10,41 +10,64 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
 from reactdiff_ros.evaluation.plots import new_figure, save_figure
+from reactdiff_ros.model.conditions import CONTROL_NAMES
 from reactdiff_ros.model.tokens import FRAME_S
+from reactdiff_ros.types import FloatArray
 
 from .simulate_statistics import HUMAN
 
 if TYPE_CHECKING:
-    from reactdiff_ros.simulator.dyads import Dyads
+    from reactdiff_ros.cli.simulate_listeners import Listeners
+    from reactdiff_ros.simulator.stimulus import Stimulus
 
 SHOWN_S = 60.0
+SHOWN_LISTENERS = 4
+_NAMED = ("attitude", "responsiveness", "smiling", "nodding", "liveliness")
 
 
-def plot_dyad(made: Dyads, path: Path) -> Path:
-    """The dyad in which most is spoken and smiled, its first minute: speaker above, listener below."""
-    best = int(np.argmax(made.stimulus.speech.mean(1) + 2 * made.stimulus.smile.std(1)))
-    frames = min(round(SHOWN_S / FRAME_S), made.listener.shape[1])
+def plot_dyad(stimulus: Stimulus, listeners: Listeners, path: Path) -> Path:
+    """The dyad in which most is spoken and smiled, its first minute: the speaker above, its listeners (four at most)
+    below, with their controls.
+    """
+    best = int(np.argmax(stimulus.speech.mean(1) + 2 * stimulus.smile.std(1)))
+    frames = min(round(SHOWN_S / FRAME_S), stimulus.speech.shape[1])
     time = np.arange(frames) * FRAME_S
-    told = {name: getattr(made.stimulus, name)[best, :frames] for name in ("speech", "phrase_end", "cue", "smile",
+    told = {name: getattr(stimulus, name)[best, :frames] for name in ("speech", "phrase_end", "cue", "smile",
             "brighten", "laugh", "brow_up", "doubt", "sad", "contact")}  # fmt: skip
-    face = made.listener[best, :frames]
-    shown = {
+    shown = min(listeners.each, SHOWN_LISTENERS)
+    figure = new_figure(12, 4.25 * (1 + shown))
+    axes = figure.subplots(1 + shown, 1, sharex=True)
+    panels = [("speaker, what can be known", told)]
+    panels += [
+        (_titled(number, listeners, best), _curves(listeners.coefficients[best, number, :frames]))
+        for number in range(shown)
+    ]
+    for axis, (title, rows) in zip(axes, panels, strict=True):
+        for place, values in enumerate(rows.values()):
+            axis.plot(time, -place + 0.85 * values, linewidth=1)
+            axis.axhline(-place, color="grey", linewidth=0.3)
+        axis.set_yticks(-np.arange(len(rows)), list(rows))
+        axis.set_title(title)
+    axes[-1].set_xlabel("time, s")
+    return save_figure(figure, path)
+
+
+def _titled(number: int, listeners: Listeners, dyad: int) -> str:
+    if listeners.each == 1:
+        return "listener"
+    controls = listeners.controls[dyad, number]
+    told = ", ".join(f"{name} {controls[CONTROL_NAMES.index(name)]:+.2f}" for name in _NAMED)
+    return f"listener {number + 1} of {listeners.each}: {told}"
+
+
+def _curves(face: FloatArray) -> dict[str, FloatArray]:
+    return {
         "mouthSmile": face[:, INDEX["mouthSmileLeft"]], "cheekSquint": face[:, INDEX["cheekSquintLeft"]],
         "jawOpen": face[:, INDEX["jawOpen"]], "browInnerUp": face[:, INDEX["browInnerUp"]],
         "browDown": face[:, INDEX["browDownLeft"]], "eyeBlink": face[:, INDEX["eyeBlinkLeft"]],
         "eyes aside": face[:, INDEX["eyeLookOutLeft"]] + face[:, INDEX["eyeLookInLeft"]],
         "head pitch / 0.3 rad": face[:, HEAD_PITCH] / 0.3, "head yaw / 0.3 rad": face[:, HEAD_PITCH + 1] / 0.3,
     }  # fmt: skip
-    figure = new_figure(12, 8.5)
-    upper, lower = figure.subplots(2, 1, sharex=True)
-    for axis, rows, title in ((upper, told, "speaker, what can be known"), (lower, shown, "listener")):
-        for place, values in enumerate(rows.values()):
-            axis.plot(time, -place + 0.85 * values, linewidth=1)
-            axis.axhline(-place, color="grey", linewidth=0.3)
-        axis.set_yticks(-np.arange(len(rows)), list(rows))
-        axis.set_title(title)
-    lower.set_xlabel("time, s")
-    return save_figure(figure, path)
 
 
 def plot_distributions(people: dict[str, NDArray[np.float64]], folder: Path) -> Path:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from reactdiff_ros.simulator.dyads import Dyads
+    from reactdiff_ros.simulator.stimulus import Stimulus
+    from reactdiff_ros.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +36,37 @@ HUMAN: Final = {
 }
 
 
-def statistics(made: Dyads) -> dict[str, NDArray[np.float64]]:
-    """Each statistic of HUMAN for the listeners of the worlds in which the speaker is seen most of the time."""
+def statistics(stimulus: Stimulus, faces: FloatArray) -> dict[str, NDArray[np.float64]]:
+    """Each statistic of HUMAN for the listeners (B, M, T, 58) of B speakers, M of each, one value a listener.
+
+    Of the worlds in which the speaker is seen most of the time, or of all if there is none; sizes of nods of those who
+    nod.
+    """
+    rows = np.flatnonzero(stimulus.seen.mean(1) > 0.5)
+    rows = rows if len(rows) else np.arange(len(faces))
+    smile = stimulus.smile[rows]
+    each = [_statistics(smile, faces[rows, number]) for number in range(faces.shape[1])]
+    return {name: np.concatenate([values[name] for values in each]) for name in HUMAN}
+
+
+def _statistics(speakers: FloatArray, face: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
     from reactdiff_ros.evaluation.metrics.coupling import cross_coupling, marginals
     from reactdiff_ros.evaluation.metrics.events import blinks, brow_raises, laughs, nods, smile_curve, smiles
     from reactdiff_ros.simulator.gazing import FULL_DEG
 
-    rows = np.flatnonzero(made.stimulus.seen.mean(1) > 0.5)
-    rows = rows if len(rows) else np.arange(len(made.listener))
-    face: NDArray[Any] = made.listener[rows]
     smile = smile_curve(face)
     nodded = nods(face[..., HEAD_PITCH])
     sideways = np.maximum(face[..., INDEX["eyeLookOutLeft"]], face[..., INDEX["eyeLookInLeft"]])
     upright = np.maximum(face[..., INDEX["eyeLookDownLeft"]], face[..., INDEX["eyeLookUpLeft"]])
     away = (sideways * FULL_DEG > AWAY_DEG) | (upright * FULL_DEG > AWAY_DEG)
-    size = np.bincount(nodded.row, nodded.size, len(rows)) / np.maximum(np.bincount(nodded.row, None, len(rows)), 1)
+    size = np.bincount(nodded.row, nodded.size, len(face)) / np.maximum(np.bincount(nodded.row, None, len(face)), 1)
     nodders = size[size > 0] if (size > 0).any() else size
     return {
         "smiles a minute": smiles(smile).per_minute(),
         "share of time smiling": smiles(smile).share(),
         "median smile, s": np.exp(marginals(3.5 * smile)[:, 1]),
-        "coupling C": np.diag(cross_coupling(made.stimulus.smile[rows], smile)).copy(),
+        "coupling C": np.diag(cross_coupling(speakers, smile)).copy(),
         "nods a minute": nodded.per_minute(),
         "nod size, degrees": np.degrees(nodders),
         "brow raises a minute": brow_raises(face).per_minute(),
