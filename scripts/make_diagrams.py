@@ -1,73 +1,30 @@
-"""Make docs/images/architecture.svg and docs/images/many_listeners.svg: the diagrams of the nodes.
+"""Make the diagrams in docs/images: architecture.svg, many_listeners.svg (the nodes) and model.svg (one frame's way).
 
     . ./env.sh && python scripts/make_diagrams.py [--output docs/images]
 
-Every name of a node and of a topic is looked up in config/nodes.json: a name that is not there ends the script.
+Every name of a node and of a topic is looked up in config/nodes.json: a name that is not there ends the script. Sizes
+of the model are those of the shipped weights and of the code's settings.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, field
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from drawing import GREY, Box, Drawing, Point  # noqa: E402
+from model_diagram import model  # noqa: E402
+
 from reactdiff_ros.nodes.table import load_table  # noqa: E402
-
-Point = tuple[float, float]
-INK, LINE, GREY = "#20303a", "#44545c", "#66767e"
-FILLS = {"sense": "#e3edf9", "think": "#fbeddc", "show": "#e2f3ef", "person": "#ffffff", "keep": "#f1e8f6"}
-HEAD = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" '
-    'font-family="\'DejaVu Sans\', Verdana, Arial, sans-serif" role="img" aria-labelledby="t">\n'
-    '<title id="t">{title}</title>\n'
-    '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '
-    'orient="auto-start-reverse"><path d="M0 0 L10 5 L0 10 z" fill="{line}"/></marker></defs>\n'
-    '<rect width="{w}" height="{h}" rx="14" fill="#ffffff"/>\n'
-)
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle with a title and lines under it."""
-
-    x: float
-    y: float
-    title: str
-    lines: tuple[str, ...]
-    kind: str
-    w: float = 178
-    h: float = 64
-
-    def left(self, down: float = 0.5) -> Point:
-        """The point of the left edge at this share of its height."""
-        return self.x, self.y + self.h * down
-
-    def right(self, down: float = 0.5) -> Point:
-        """The point of the right edge, likewise."""
-        return self.x + self.w, self.y + self.h * down
-
-    def top(self, along: float = 0.5) -> Point:
-        """The point of the upper edge at this share of its width."""
-        return self.x + self.w * along, self.y
-
-    def bottom(self, along: float = 0.5) -> Point:
-        """The point of the lower edge, likewise."""
-        return self.x + self.w * along, self.y + self.h
 
 
 @dataclass
-class Drawing:
-    """Parts of a picture in the order of drawing; names are checked as they come."""
-
-    width: int
-    height: int
-    title: str
-    parts: list[str] = field(default_factory=list)
+class Graph(Drawing):
+    """A picture of nodes and topics, whose names are checked as they come."""
 
     def __post_init__(self) -> None:
         nodes = load_table().nodes
@@ -78,50 +35,18 @@ class Drawing:
         """Draw a box; a title that looks like a node must be one."""
         if box.title.endswith("_node") and box.title not in self._nodes:
             sys.exit(f"error: {box.title} is no node of config/nodes.json")
-        self.parts.append(
-            f'<rect x="{box.x:g}" y="{box.y:g}" width="{box.w:g}" height="{box.h:g}" rx="10" '
-            f'fill="{FILLS[box.kind]}" stroke="{GREY}" stroke-width="1.2"/>'
-        )
-        first = box.y + box.h / 2 + 5 - 8.5 * len(box.lines)
-        self.text((box.x + box.w / 2, first), box.title, size=14, weight=600)
-        for number, line in enumerate(box.lines, 1):
-            self.text((box.x + box.w / 2, first + 17 * number), line, size=11.5, fill=GREY)
-        return box
-
-    def text(self, at: Point, words: str, *, size: float = 12, weight: int = 400, fill: str = INK) -> None:
-        """Words, centred at a point."""
-        self.parts.append(
-            f'<text x="{at[0]:g}" y="{at[1]:g}" font-size="{size:g}" font-weight="{weight}" fill="{fill}" '
-            f'text-anchor="middle">{escape(words)}</text>'
-        )
-
-    def arrow(self, *points: Point, dashed: bool = False) -> None:
-        """A line through the points with a tip at the last."""
-        path = " L".join(f"{x:g} {y:g}" for x, y in points)
-        dash = ' stroke-dasharray="6 4"' if dashed else ""
-        self.parts.append(
-            f'<path d="M{path}" fill="none" stroke="{LINE}" stroke-width="1.6"{dash} marker-end="url(#tip)"/>'
-        )
+        return super().box(box)
 
     def topic(self, at: Point, name: str) -> None:
-        """The label of an arrow: a topic's name on a white ground."""
+        """The label of an arrow: a topic's name."""
         if (name.split("/", 2)[2] if name.startswith("/robot") else name) not in self._topics:
             sys.exit(f"error: {name} is no topic of config/nodes.json")
-        width = 6.9 * len(name) + 8
-        self.parts.append(
-            f'<rect x="{at[0] - width / 2:g}" y="{at[1] - 12:g}" width="{width:g}" height="17" fill="#ffffff"/>'
-        )
-        self.text(at, name, size=11.5)
-
-    def svg(self) -> str:
-        """The whole file."""
-        head = HEAD.format(w=self.width, h=self.height, title=escape(self.title), line=LINE)
-        return head + "\n".join(self.parts) + "\n</svg>\n"
+        self.label(at, name)
 
 
 def architecture() -> str:
     """All nodes, their rooms, and the topics between them."""
-    d = Drawing(1240, 590, "The nodes, the rooms that they wrap, and the topics between them")
+    d = Graph(1240, 590, "The nodes, the rooms that they wrap, and the topics between them")
     camera = d.box(Box(20, 130, "camera_node", ("capture/",), "sense"))
     microphone = d.box(Box(20, 230, "microphone_node", ("capture/",), "sense"))
     clip = d.box(Box(20, 330, "clip_node", ("in place of both", "capture/"), "sense", h=76))
@@ -179,7 +104,7 @@ def architecture() -> str:
 
 def many_listeners() -> str:
     """Two robots, and one machine that reacts for both."""
-    d = Drawing(960, 330, "Two robots, and one reaction_node that listens for both")
+    d = Graph(960, 330, "Two robots, and one reaction_node that listens for both")
     centre = d.box(Box(391, 133, "reaction_node", ("on the lab's machine",), "think"))
     for number, y in (("1", 32), ("2", 234)):
         d.parts.append(
@@ -207,6 +132,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "architecture.svg").write_text(architecture())
     (folder / "many_listeners.svg").write_text(many_listeners())
+    (folder / "model.svg").write_text(model())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 
 from reactdiff_ros.cli.commands_page import commands_page
 from reactdiff_ros.cli.main import cli
+from reactdiff_ros.model.planner import live_frames
+from reactdiff_ros.model.sampler import Sampling
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -56,5 +59,19 @@ def test_the_page_of_commands_is_the_generated_one() -> None:
 def test_the_diagrams_are_the_generated_ones(tmp_path: Path) -> None:
     script = ROOT / "scripts" / "make_diagrams.py"
     subprocess.run([sys.executable, str(script), "--output", str(tmp_path)], check=True)
-    for made in tmp_path.glob("*.svg"):
+    pictures = sorted(tmp_path.glob("*.svg"))
+    assert [made.name for made in pictures] == ["architecture.svg", "many_listeners.svg", "model.svg"]
+    for made in pictures:
         assert made.read_text() == (ROOT / "docs" / "images" / made.name).read_text(), "run scripts/make_diagrams.py"
+
+
+def test_the_diagram_of_the_model_has_the_sizes_of_the_shipped_weights() -> None:
+    shape = json.loads((ROOT / "resource" / "models" / "live" / "manifest.json").read_text())["shape"]
+    shown = (ROOT / "docs" / "images" / "model.svg").read_text()
+    frames = live_frames(Sampling(), shape["horizon"])
+    for words in (
+        f"tokens of {shape['width']}", f"{shape['speech']} x {shape['width']}", f"{shape['past']} x {shape['latent']}",
+        f"Reaction: {frames} x 58, the next {frames / 25:.2f} s", f"next of {Sampling().steps} solver steps", "mood",
+        "what it is told", "pitch is calmed", "nods: a network",
+    ):  # fmt: skip
+        assert words in shown, words
