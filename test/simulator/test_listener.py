@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from quiet_people import controls, nothing
 
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, LOWER, SMILE, UPPER
 from reactdiff_ros.errors import ReactdiffError
@@ -16,21 +17,7 @@ from reactdiff_ros.simulator.speaker import Insertion, make_speakers, stimulus_o
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.temperament import draw_temperaments
 
-NAN = float("nan")
 RATE = 25
-
-
-def controls(**given: float) -> np.ndarray:
-    return np.array([given.get(name, NAN) for name in CONTROL_NAMES], dtype=np.float32)
-
-
-def nothing(count: int, frames: int, *, seen: float = 1.0) -> Stimulus:
-    """People who are there and do nothing."""
-    made = {f.name: np.zeros((count, frames), dtype=np.float32) for f in fields(Stimulus)}
-    made["seen"] += seen
-    made["heard"] += seen
-    made["sincerity"] += 1
-    return Stimulus(**made)
 
 
 def with_smile(quiet: Stimulus, frame: int, size: float) -> Stimulus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.style import style_of
+from reactdiff_ros.simulator import dyads as dyads_module
 from reactdiff_ros.simulator.dyads import Dyads, simulate, simulator_hash
 
 NAN = float("nan")
@@ -90,7 +92,38 @@ def test_without_precursors_nothing_is_announced(dyads: Dyads) -> None:
     assert np.array_equal(plain.stimulus.smile, dyads.stimulus.smile)
 
 
-def test_the_hash_is_of_the_sources() -> None:
-    assert len(simulator_hash()) == 16
-    assert simulator_hash() == simulator_hash()
-    int(simulator_hash(), 16)
+def test_the_hash_is_of_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Path(dyads_module.__file__).parents[1]
+    beside = ("tokens.py", "conditions.py", "style.py")
+    for path in [*(package / "simulator").glob("*.py"), *(package / "model" / name for name in beside)]:
+        copy = tmp_path / path.relative_to(package)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text(path.read_text())
+    shipped = simulator_hash()
+    assert len(shipped) == 16
+    int(shipped, 16)
+    monkeypatch.setattr(dyads_module, "_FOLDER", tmp_path / "simulator")
+    assert simulator_hash() == shipped
+
+    def changed(name: str, old: str, new: str) -> str:
+        path = tmp_path / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        found = simulator_hash()
+        path.write_text(text)
+        return found
+
+    other = {
+        changed("simulator/nodding.py", "_SIZE_DEG: Final = 4.8", "_SIZE_DEG: Final = 4.9"),
+        changed("simulator/behaviour.py", '"brow_up": (2.2,', '"brow_up": (2.3,'),
+        changed("model/style.py", "import numpy as np", "import numpy as numpy_"),
+    }
+    assert len(other | {shipped}) == 4
+    # How it is laid out, comments, and the policy, which makes nobody, are no part of it.
+    assert (
+        changed("simulator/nodding.py", "_SIZE_DEG: Final = 4.8", "# a comment\n_SIZE_DEG: Final = ( 4.8 )") == shipped
+    )
+    assert changed("simulator/policy.py", "import numpy as np", "import numpy as numpy_") == shipped
+    (tmp_path / "simulator" / "another.py").write_text("A = 1\n")
+    assert simulator_hash() != shipped
