@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
+from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.datasets.dyads import folds, others_of, read_dyads
 from reactdiff_ros.datasets.recording import Recording, stack
 from reactdiff_ros.datasets.recordings import recordings
@@ -29,6 +29,7 @@ from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch, featurize
 from reactdiff_ros.types import FloatArray
 
 from .ablation import ablate
+from .completion import Completion
 from .config import TrainConfig, fold_of
 from .data import MARGIN, Pool, held, tail, with_margin
 from .targets import TOLD_COUNT
@@ -78,24 +79,27 @@ def _piece(r: Recording, start: int, length: int) -> Recording:
 
 
 def real_pool(found: Sequence[Recording], completion: Completion, seed: int, without: Sequence[str] = ()) -> Pool:
-    """Recorded people as a pool; T is the length of the shortest. Style is measured on another of their sessions."""
+    """Recorded people as a pool; T is the length of the shortest. Style is measured on another of their sessions.
+
+    What a recording lacks of a group that it shows in part, or for a while, is completed.
+    """
     speaker, listener, seen = stack(found, min(r.frames for r in found))
     ablate(speaker, without)
     features, observed = featurize(speaker)
     styles = [_style(r, found, np.random.default_rng([seed, i, 13])) for i, r in enumerate(found)]
     style, given = (np.concatenate(column) for column in zip(*styles, strict=True))
-    seen = np.pad(seen, ((0, 0), (MARGIN, 0), (0, 0)), mode="edge")
+    seen = _settled(np.pad(seen, ((0, 0), (MARGIN, 0), (0, 0)), mode="edge"))
     count = len(found)
     smile = speaker.coefficients[..., INDEX["mouthSmileLeft"]]
     return Pool(
         features=torch.from_numpy(features), observed=torch.from_numpy(observed),
-        listener=torch.from_numpy(completion(with_margin(_quiet(listener)))), seen=torch.from_numpy(seen),
+        listener=torch.from_numpy(completion(with_margin(_quiet(listener)), seen)), seen=torch.from_numpy(seen),
         controls=torch.zeros(count, CONTROL_COUNT), style=torch.from_numpy(style),
         style_given=torch.from_numpy(given.astype(np.float32)), real=torch.ones(count),
         salience=torch.from_numpy(held(np.clip(2 * smile, 0, 1))),
         activity=torch.zeros(seen.shape[:2]), stimulus=torch.zeros(*smile.shape, TOLD_COUNT),
         twins=torch.empty(0), latents=torch.empty(0),
-        known=torch.from_numpy(known_latents(_settled(seen))),
+        known=torch.from_numpy(known_latents(seen)),
     )  # fmt: skip
 
 
@@ -129,33 +133,6 @@ def known_latents(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded = np.pad(per_frame, ((0, 0), (VAE_CONTEXT, 0), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, VAE_CONTEXT + 1, axis=1)
     return np.asarray(windows.all(-1))
-
-
-class Completion:
-    """Coefficients that a recording leaves out of a group that it shows in part, from those that it shows.
-
-    A least-squares map fitted on simulated listeners: the autoencoder's group needs all of its coefficients, and the
-    upper lip goes with a smile. Groups of which nothing was measured stay 0.
-    """
-
-    def __init__(self, listener: FloatArray, shown: NDArray[np.bool_]) -> None:
-        flat = listener.reshape(-1, COEFFICIENT_COUNT)[::5]
-        self._maps: list[tuple[list[int], list[int], NDArray[np.float64]]] = []
-        for group in GROUPS:
-            have = [i for i in group.coefficients if shown[i]]
-            lack = [i for i in group.coefficients if not shown[i]]
-            if have and lack:
-                solution = np.linalg.lstsq(
-                    flat[:, have].astype(np.float64), flat[:, lack].astype(np.float64), rcond=1e-6
-                )
-                self._maps.append((have, lack, solution[0]))
-
-    def __call__(self, listener: FloatArray) -> FloatArray:
-        """Listeners (..., 58) with what was left out filled in."""
-        out = listener.copy()
-        for have, lack, weights in self._maps:
-            out[..., lack] = np.clip(listener[..., have] @ weights, 0, 1)
-        return out.astype(np.float32)
 
 
 def group_seen(seen: Tensor) -> Tensor:

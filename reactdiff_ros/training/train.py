@@ -24,13 +24,14 @@ from reactdiff_ros.simulator.dyads import simulator_hash
 from .autoencoder import SEQUENCES, AutoencoderStep, describe, draw_listeners, labels_of, set_scale
 from .batches import draw_batch
 from .checkpoints import CHECKPOINT, read_checkpoint, write_checkpoint
+from .completion import Completion
 from .config import TrainConfig, config_from
 from .data import Pool, Sequences, cut
 from .logs import Progress
 from .nets import Model
 from .objective import Drawn, Objective, draw, draw_plans, schedule
 from .pools import Pools, make_pool
-from .recorded import Completion, group_seen, real_pool, training_recordings
+from .recorded import group_seen, real_pool, training_recordings
 from .rollout import RollOuts, roll_out
 from .starting import Start, load_networks
 
@@ -318,9 +319,7 @@ class Trainer:
         if self._real is None and self.recordings:
             few = replace(self.config, worlds=min(64, self.config.worlds), roll_worlds=0)
             listeners = make_pool(few, "train", COMPLETION_POOL).listener.numpy()
-            shown = np.any([r.observed.any(0) for r in self.recordings], axis=0)
-            completion = Completion(listeners, shown)
-            self._real = real_pool(self.recordings, completion, self.config.seed, self.config.ablate)
+            self._real = real_pool(self.recordings, Completion(listeners), self.config.seed, self.config.ablate)
         return self._real
 
     def _batch(self, pool: Pool, step: int) -> tuple[Sequences, Drawn]:

@@ -1,5 +1,7 @@
 """Pools, recorded people beside simulated ones, and what is told about them."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from small_run import CONFIG, SHAPE, config, write_dyads
@@ -8,13 +10,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed (requirement
 
 from reactdiff_ros.coefficients import INDEX  # noqa: E402
 from reactdiff_ros.datasets.dyads import read_dyads  # noqa: E402
+from reactdiff_ros.datasets.recording import Recording  # noqa: E402
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
 from reactdiff_ros.model.groups import GROUPS  # noqa: E402
-from reactdiff_ros.model.tokens import STREAMS  # noqa: E402
+from reactdiff_ros.model.tokens import STREAMS, SpeakerBatch, blank  # noqa: E402
+from reactdiff_ros.training.completion import Completion  # noqa: E402
 from reactdiff_ros.training.data import MARGIN, TWINS, cut, cut_at, filled, joined, simulated_pool, tail  # noqa: E402
 from reactdiff_ros.training.nets import Model  # noqa: E402
 from reactdiff_ros.training.recorded import (  # noqa: E402
-    Completion,
     group_seen,
     known_latents,
     pieces,
@@ -35,8 +38,7 @@ def pool():
 @pytest.fixture(scope="module")
 def people(tmp_path_factory, pool):
     recordings = read_dyads(write_dyads(tmp_path_factory.mktemp("dyads")))
-    shown = np.any([r.observed.any(0) for r in recordings], axis=0)
-    made = real_pool(recordings, Completion(pool.listener.numpy(), shown), 0)
+    made = real_pool(recordings, Completion(pool.listener.numpy()), 0)
     torch.manual_seed(0)
     return made.to_latents(Model(SHAPE).vae)
 
@@ -102,11 +104,60 @@ def test_a_group_seen_in_part_is_completed_from_what_was_seen(people) -> None:
     listener[..., pitch] = 0.3
     seen = np.arange(58) == smile
     shown = listener * seen
-    completed = Completion(listener, seen)(shown)
+    completed = Completion(listener)(shown, np.broadcast_to(seen, shown.shape))
     np.testing.assert_allclose(completed[..., upper], listener[..., upper], atol=1e-5)
     assert not completed[..., pitch].any()  # of another group nothing is known
     assert group_seen(people.seen)[:, MARGIN:, upper].all()
     assert not people.seen[..., upper].any()
+
+
+def smiling(pair: str, shown: list[str], rng: np.random.Generator, lost: slice = slice(0, 0)) -> Recording:
+    """Somebody who smiles with everything that goes with it, of which a recording shows some, and not all the time."""
+    listener = np.zeros((200, 58), dtype=np.float32)
+    listener[:, list(SMILE.coefficients)] = held_smile(rng)[:, None]
+    observed = np.isin(np.arange(58), [INDEX[name] for name in shown])[None].repeat(200, 0)
+    observed[lost, INDEX[shown[-1]]] = False
+    speaker = SpeakerBatch(**{f.name: getattr(blank(200), f.name)[None] for f in fields(SpeakerBatch)})
+    return Recording(
+        source="made", pair=pair, session="1", role="A", speaker=speaker,
+        listener=np.where(observed, listener, 0).astype(np.float32), observed=observed,
+    )  # fmt: skip
+
+
+def held_smile(rng: np.random.Generator) -> np.ndarray:
+    return np.repeat(rng.uniform(0.2, 0.9, 10), 20).astype(np.float32)
+
+
+def test_sources_that_show_different_parts_of_a_group_are_each_completed() -> None:
+    """One lab measures the left half of a smile, another the right, a third loses one for a while: all are whole."""
+    rng = np.random.default_rng(0)
+    simulated = np.zeros((500, 58), dtype=np.float32)
+    simulated[:, list(SMILE.coefficients)] = rng.random((500, 1))
+    left, right = "mouthSmileLeft", "mouthSmileRight"
+    people = [
+        smiling("a", [left], rng), smiling("b", [right], rng), smiling("c", [left, right], rng, slice(50, 120)),
+    ]  # fmt: skip
+    made = real_pool(people, Completion(simulated), 0)
+    smiles = made.listener[:, MARGIN:, list(SMILE.coefficients)]
+    assert made.known[..., SMILE.latents].all()
+    torch.testing.assert_close(smiles, smiles.amax(-1, keepdim=True).expand_as(smiles), atol=1e-5, rtol=0)
+    assert smiles.amin() > 0.15
+    seen = made.seen[:, MARGIN:]
+    assert seen[0, :, INDEX[left]].all()
+    assert not seen[0, :, INDEX[right]].any()
+    assert not seen[2, 48:122, INDEX[right]].any()  # smoothing mixed the gap in for two frames on either side
+    assert seen[2, 122:, INDEX[right]].all()
+
+
+def test_a_completed_head_keeps_the_signs_that_a_head_has() -> None:
+    rng = np.random.default_rng(0)
+    simulated = np.zeros((500, 58), dtype=np.float32)
+    simulated[:, INDEX["headPitch"]] = rng.uniform(-0.2, 0.2, 500)
+    simulated[:, INDEX["headZ"]] = -0.1 * simulated[:, INDEX["headPitch"]]
+    shown = simulated * (np.arange(58) == INDEX["headPitch"])
+    seen = np.broadcast_to(np.isin(np.arange(58), range(52, 55)), shown.shape)
+    completed = Completion(simulated)(shown, seen)
+    np.testing.assert_allclose(completed[:, INDEX["headZ"]], simulated[:, INDEX["headZ"]], atol=1e-5)
 
 
 def test_what_was_not_measured_is_filled_from_simulated_listeners(people, pool) -> None:
