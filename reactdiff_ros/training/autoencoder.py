@@ -20,7 +20,8 @@ from reactdiff_ros.model.groups import GROUP_COUNT, GROUP_NAMES, GROUP_OF_COEFFI
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 
 from .data import Pool
-from .losses import gaussian_kl
+from .losses import gaussian_kl, masked_mean
+from .recorded import group_seen
 from .vae import ListenerVae
 
 TARGET: Final = 0.01
@@ -80,10 +81,10 @@ class AutoencoderStep:
         self.kl_weight, self.unexplained = state["kl_weight"], state["unexplained"]
 
     def __call__(
-        self, x: Tensor, seen: Tensor, labels: Tensor, complete: Tensor, done: float, seed: int
+        self, x: Tensor, seen: Tensor, labels: Tensor, labelled: Tensor, done: float, seed: int
     ) -> dict[str, float]:
         """One step on listeners x (B, T, 58) of which groups were `seen` (B, T, 58), with attributes `labels`
-        (B, T, 25) where a listener is `complete` (B,); `done` of the phase is over.
+        (B, T, 25) where a frame is `labelled` (B, T); `done` of the phase is over.
         """
         vae, scale = self.vae, self.vae.scale
         generator = torch.Generator().manual_seed(seed)
@@ -97,7 +98,7 @@ class AutoencoderStep:
         jitter = per_group(steps.square(), _OF_COEFFICIENT, seen[:, late])
         kl = per_group(gaussian_kl(mean, log_var)[:, late], _OF_LATENT)
         guess = vae.attributes_raw(z.detach())
-        attribute = ((guess - labels)[:, late].square().mean((1, 2)) * complete).sum() / complete.sum().clamp(min=1)
+        attribute = masked_mean((guess - labels)[:, late].square().mean(-1), labelled[:, late])
         loss = (squares + jitter + self.kl_weight.to(kl.device) * kl).sum() + 10.0 * attribute
         for group in self.optimizer.param_groups:
             group["lr"] = _PEAK * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
@@ -120,12 +121,32 @@ class AutoencoderStep:
         self.kl_weight = (self.kl_weight * torch.exp(0.01 * turn)).clamp(*KL_RANGE)
 
 
-def draw_listeners(pool: Pool, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
-    """`count` random stretches of a pool's listeners (count, FRAMES, 58), and what of them was seen."""
+def draw_listeners(
+    pool: Pool, real: Pool | None, rng: np.random.Generator, count: int = SEQUENCES
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`count` random stretches of listeners, the last quarter recorded people where there are any.
+
+    Returns listeners (count, FRAMES, 58), which groups of them were seen, attributes (count, FRAMES, 25), and in which
+    frames these are to be learnt (count, FRAMES): the projection of simulated listeners, the labels of recorded ones.
+    """
+    recorded = count // 4 if real is not None else 0
+    at = _stretches(pool, rng, count - recorded)
+    x = pool.listener[at]
+    seen, labels, labelled = pool.seen[at], labels_of(x), torch.ones(x.shape[:2], dtype=torch.bool)
+    if real is None:
+        return x, seen, labels, labelled
+    at = _stretches(real, rng, recorded)
+    return (
+        torch.cat([x, real.listener[at]]), torch.cat([seen, group_seen(real.seen[at])]),
+        torch.cat([labels, real.labels[at]]), torch.cat([labelled, real.labelled[at]]),
+    )  # fmt: skip
+
+
+def _stretches(pool: Pool, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    """Index of `count` random stretches of FRAMES frames."""
     rows, total = pool.listener.shape[:2]
     row = torch.from_numpy(rng.integers(0, rows, count))[:, None]
-    here = torch.from_numpy(rng.integers(0, total - FRAMES + 1, count))[:, None] + torch.arange(FRAMES)
-    return pool.listener[row, here], pool.seen[row, here]
+    return row, torch.from_numpy(rng.integers(0, total - FRAMES + 1, count))[:, None] + torch.arange(FRAMES)
 
 
 def labels_of(x: Tensor) -> Tensor:

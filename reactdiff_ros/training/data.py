@@ -58,6 +58,8 @@ class Pool:
     seen (W, MARGIN + T, 58) which coefficients were measured, controls (W, 6), style and style_given (W, 8),
     real (W,), salience (W, T), activity (W, MARGIN + T), stimulus (W, T, TOLD_COUNT); the last two 0
     of recorded people.
+    labels (W, MARGIN + T, 25), labelled (W, MARGIN + T): attributes that a recording was given, and where they are to
+    be learnt from; empty of simulated listeners, who have those of the documented projection.
     `twins` (R, TWINS, MARGIN + T, 58): the first R worlds' other listeners, the world's own first.
     """
 
@@ -72,6 +74,8 @@ class Pool:
     salience: Tensor
     activity: Tensor
     stimulus: Tensor
+    labels: Tensor
+    labelled: Tensor
     twins: Tensor
     latents: Tensor
     known: Tensor
@@ -129,7 +133,7 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         style=torch.from_numpy(dyads.style), style_given=torch.from_numpy(dyads.style_given.astype(np.float32)),
         real=torch.zeros(config.worlds), salience=torch.from_numpy(salience(perceive(dyads.speaker))),
         activity=torch.from_numpy(np.pad(dyads.activity, ((0, 0), (MARGIN, 0))).astype(np.float32)),
-        stimulus=torch.from_numpy(told(dyads.stimulus)),
+        stimulus=torch.from_numpy(told(dyads.stimulus)), labels=torch.empty(0), labelled=torch.empty(0),
         twins=torch.from_numpy(with_margin(twins)),
         latents=torch.empty(0), known=torch.ones(1, 1, 1, dtype=torch.bool),
     )  # fmt: skip

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.datasets.dyads import folds, others_of, read_dyads
-from reactdiff_ros.datasets.recording import Recording, stack
+from reactdiff_ros.datasets.recording import ATTRIBUTE_COUNT, Recording, stack
 from reactdiff_ros.datasets.recordings import recordings
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
@@ -89,6 +89,8 @@ def real_pool(found: Sequence[Recording], completion: Completion, seed: int, wit
     styles = [_style(r, found, np.random.default_rng([seed, i, 13])) for i, r in enumerate(found)]
     style, given = (np.concatenate(column) for column in zip(*styles, strict=True))
     seen = _settled(np.pad(seen, ((0, 0), (MARGIN, 0), (0, 0)), mode="edge"))
+    known = known_latents(seen)
+    labels, labelled = _labels(found, known)
     count = len(found)
     smile = speaker.coefficients[..., INDEX["mouthSmileLeft"]]
     return Pool(
@@ -98,9 +100,26 @@ def real_pool(found: Sequence[Recording], completion: Completion, seed: int, wit
         style_given=torch.from_numpy(given.astype(np.float32)), real=torch.ones(count),
         salience=torch.from_numpy(held(np.clip(2 * smile, 0, 1))),
         activity=torch.zeros(seen.shape[:2]), stimulus=torch.zeros(*smile.shape, TOLD_COUNT),
-        twins=torch.empty(0), latents=torch.empty(0),
-        known=torch.from_numpy(known_latents(seen)),
+        labels=torch.from_numpy(labels), labelled=torch.from_numpy(labelled),
+        twins=torch.empty(0), latents=torch.empty(0), known=torch.from_numpy(known),
     )  # fmt: skip
+
+
+def _labels(found: Sequence[Recording], known: NDArray[np.bool_]) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Attributes (W, MARGIN + T, 25), 0 where there are none, and frames (W, MARGIN + T) to learn them from.
+
+    Those are the ones in which every group of the face is `known` (W, MARGIN + T, L): a label of a smile says nothing
+    about a face whose mouth was not measured.
+    """
+    labels = np.zeros((*known.shape[:2], ATTRIBUTE_COUNT), dtype=np.float32)
+    labelled = known.all(-1)
+    labelled[:, :MARGIN] = False
+    for i, recording in enumerate(found):
+        if recording.attributes is None:
+            labelled[i] = False
+        else:
+            labels[i, MARGIN:] = recording.attributes[: known.shape[1] - MARGIN]
+    return labels, labelled
 
 
 def _style(recording: Recording, found: Sequence[Recording], rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:

@@ -21,7 +21,7 @@ from torch import Tensor
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.simulator.dyads import simulator_hash
 
-from .autoencoder import SEQUENCES, AutoencoderStep, describe, draw_listeners, labels_of, set_scale
+from .autoencoder import AutoencoderStep, describe, draw_listeners, set_scale
 from .batches import draw_batch
 from .checkpoints import CHECKPOINT, read_checkpoint, write_checkpoint
 from .completion import Completion
@@ -31,7 +31,7 @@ from .logs import Progress
 from .nets import Model
 from .objective import Drawn, Objective, draw, draw_plans, schedule
 from .pools import Pools, make_pool
-from .recorded import group_seen, real_pool, training_recordings
+from .recorded import real_pool, training_recordings
 from .rollout import RollOuts, roll_out
 from .starting import Start, load_networks
 
@@ -230,7 +230,8 @@ class Trainer:
                 if self.vae_step == 0:
                     set_scale(vae, pool.listener)
             rng = np.random.default_rng([c.seed, 101, self.vae_step])
-            losses = self.autoencoder(*self._listeners(pool, rng), done, int(rng.integers(2**62)))
+            drawn = (part.to(vae.scale.device) for part in draw_listeners(pool, self._recorded(), rng))
+            losses = self.autoencoder(*drawn, done, int(rng.integers(2**62)))
             self.vae_step += 1
             if self.vae_step % 50 == 0:
                 yield self._progress("autoencoder", self.vae_step, c.vae_steps, losses, done, since)
@@ -242,21 +243,6 @@ class Trainer:
         self.average.load_state_dict(self.model.state_dict())
         self._save_if_possible()
 
-    def _listeners(self, pool: Pool, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Listeners, what was seen of them, attributes, and which are complete."""
-        real = self._recorded()
-        recorded = SEQUENCES // 4 if real is not None else 0
-        x, seen = draw_listeners(pool, rng, SEQUENCES - recorded)
-        labels, complete = labels_of(x), torch.ones(SEQUENCES)
-        if real is not None:
-            more, partly = draw_listeners(real, rng, recorded)
-            known = group_seen(partly)
-            x, seen = torch.cat([x, more]), torch.cat([seen, known])
-            labels = torch.cat([labels, labels_of(more)])
-            complete[-recorded:] = 0.0
-        device = self.accelerator.device
-        return x.to(device), seen.to(device), labels.to(device), complete.to(device)
-
     def _finish_autoencoder(self, pools: Pools) -> None:
         """Whiten the latents, and keep what the autoencoder can do on listeners that it has not seen."""
         c, vae = self.config, self.model.vae
@@ -265,7 +251,10 @@ class Trainer:
         with torch.no_grad():
             vae.set_whitening(vae.posterior(pool.listener.to(self.accelerator.device))[0])
         unseen = make_pool(replace(c, worlds=min(32, c.worlds), roll_worlds=0), "validate", 1, pools.bank)
-        self.facts["autoencoder"] = describe(vae, unseen.listener)
+        real = self._recorded()
+        self.facts["autoencoder"] = describe(vae, unseen.listener) | {
+            "labelled_frames": int(real.labelled.sum()) if real is not None else 0
+        }
 
     def _train_reaction(self, pools: Pools, stop: Callable[[], bool]) -> Iterator[Progress]:
         c = self.config

@@ -198,12 +198,12 @@ def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
     set_scale(model.vae, listeners.listener)
     step = AutoencoderStep(model.vae)
     x = listeners.listener[:, 24:88]
-    seen, complete = torch.ones_like(x, dtype=torch.bool), torch.ones(len(x))
+    seen, labelled = torch.ones_like(x, dtype=torch.bool), torch.ones(x.shape[:2], dtype=torch.bool)
     labels = labels_of(x)
     weights = step.kl_weight.clone()
-    first = step(x, seen, labels, complete, 0.0, 0)
+    first = step(x, seen, labels, labelled, 0.0, 0)
     for i in range(60):
-        last = step(x, seen, labels, complete, 0.0, i)
+        last = step(x, seen, labels, labelled, 0.0, i)
     assert last["attributes"] < first["attributes"]
     assert (step.kl_weight < weights).all()  # far from TARGET: less KL
     assert TARGET < 0.1
@@ -242,7 +242,7 @@ def test_channels_that_never_move_keep_a_size_and_a_finite_loss() -> None:
     step = AutoencoderStep(model.vae)
     seen = torch.ones_like(still, dtype=torch.bool)
     for i in range(3):
-        losses = step(still, seen, labels_of(still), torch.ones(4), 0.0, i)
+        losses = step(still, seen, labels_of(still), torch.ones(4, 40, dtype=torch.bool), 0.0, i)
     assert all(np.isfinite(value) for value in losses.values())
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
@@ -256,7 +256,7 @@ def test_a_group_that_was_not_seen_is_not_learnt_from() -> None:
     seen[..., list(GROUPS[0].coefficients)] = True
     step.kl_weight[:] = 0.0
     before = model.vae.decode_net.last.weight.clone()
-    step(x, seen, labels_of(x), torch.zeros(4), 0.0, 0)
+    step(x, seen, labels_of(x), torch.zeros(4, 64, dtype=torch.bool), 0.0, 0)
     grad = model.vae.decode_net.last.weight.grad
     assert grad[list(GROUPS[0].coefficients)].abs().max() > 0
     others = [i for g in GROUPS[1:] for i in g.coefficients]
