@@ -195,7 +195,32 @@ def _data(manifest: Figures) -> list[str]:
         )  # fmt: skip
     if "recordings" in used and manifest.get("real"):
         rows.append(("own recordings (`--recordings`)", "of whoever trained", "what they observe"))
-    return ["## Data", "", *markdown_table(("what", "licence", "trains"), rows)]
+    public = [name for name in _PUBLIC if name in used and manifest.get("real")]
+    rows += [(_PUBLIC[name], "see the set's own terms", _public_trains(manifest, name, used)) for name in public]
+    lines = ["## Data", "", *markdown_table(("what", "licence", "trains"), rows)]
+    if public:
+        lines += [
+            "",
+            "Whoever uses these weights or passes them on keeps to the terms of the sets that they learnt from.",
+        ]
+    return lines
+
+
+def _public_trains(manifest: Figures, name: str, used: set[str]) -> str:
+    """What networks learnt of a public set."""
+    heard = any(name in run["data"] and run["settings"].get("sound", True) for run in manifest["training"])
+    face = name == "dualtalk" or "expression_names" in used
+    parts = ["face and head" if face else "head", *(["affect of the speaker"] if name != "dualtalk" else [])]
+    parts += ["voice"] if heard else []
+    labelled = name != "dualtalk" and (manifest.get("autoencoder") or {}).get("labelled_frames")
+    return ", ".join(parts + (["attributes from its labels"] if labelled else []))
+
+
+_PUBLIC: Final = {
+    "react": "REACT2023 or REACT2024 (NoXI, RECOLA, UDIVA), `train` split",
+    "mars": "MARS (REACT2025 or REACT2026), `train` split",
+    "dualtalk": "DualTalk in its ARKit form, `train` split",
+}
 
 
 def _training(manifest: Figures, trained_on: str) -> list[str]:
@@ -237,6 +262,7 @@ def _command(run: Figures, name: str, before: str) -> str:
             words.append(f"--{option.replace('_', '-')} {f'{value:g}' if isinstance(value, float) else value}")
     words += [f"--ablate {part}" for part in settings.get("ablate", ())]
     words += [_FILES[kind] for kind in run["data"]]
+    words += ["--no-sound"] if settings.get("sound") is False else []
     return " ".join(words)
 
 
@@ -244,6 +270,10 @@ _FILES: Final = {
     "voices": "--voices runs/voices.npz",
     "dyads": "--dyads DYADS",
     "recordings": "--recordings RECORDINGS",
+    "expression_names": "--expression-names NAMES",
+    "react": "--data react:REACT",
+    "mars": "--data mars:MARS",
+    "dualtalk": "--data dualtalk:DUALTALK",
 }
 
 

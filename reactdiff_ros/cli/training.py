@@ -14,6 +14,7 @@ import click
 from reactdiff_ros.cli.output import Number
 
 if TYPE_CHECKING:
+    from reactdiff_ros.datasets.speaker import VoiceOf
     from reactdiff_ros.training.config import TrainConfig
     from reactdiff_ros.training.logs import Progress
     from reactdiff_ros.training.starting import Start
@@ -55,6 +56,23 @@ FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of your own recordings of two people, as 'reactdiff extract --pair' writes them.",
 )
+@click.option(
+    "--data",
+    metavar="KIND:DIR",
+    multiple=True,
+    help="A public set of recorded people that you have, its train split: react:DIR (REACT2023, REACT2024), mars:DIR "
+    "(REACT2025, REACT2026) or dualtalk:DIR (ARKit form). Can be given again for another.",
+)
+@click.option(
+    "--expression-names",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="faceverse_simple_v2.npy, or a list of FaceVerse's 52 names; without it only the heads of react and mars are "
+    "observed and none of their labels is learnt.",
+)
+@click.option(
+    "--sound/--no-sound", default=None, help="Read the sound of --data for the speakers' voices (it is read)."
+)
 @click.option("--fold", metavar="I/N", help="Leave the pairs of fold I of N out of the recorded people (1/4).")
 @click.option(
     "--from",
@@ -67,7 +85,8 @@ FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
-    """Train autoencoder, encoder and denoiser on simulated dyads and, with --dyads, on recorded people.
+    """Train autoencoder, encoder and denoiser on simulated dyads and, with --dyads, --recordings or --data, on recorded
+    people.
 
     Ctrl-C saves and ends with 130; --resume goes on, also after a kill. The folder gets checkpoint.pt, log.jsonl and
     TensorBoard's files. Several GPUs: 'accelerate launch -m reactdiff_ros.cli.main train ...'.
@@ -77,6 +96,7 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     from reactdiff_ros.cli.voices import make_if_missing
     from reactdiff_ros.training.checkpoints import refuse_to_begin_over
     from reactdiff_ros.training.logs import Logs
+    from reactdiff_ros.training.recorded import told_of
     from reactdiff_ros.training.train import Trainer
 
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one reports
@@ -86,7 +106,9 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
             refuse_to_begin_over(output)
         if config.bank:
             make_if_missing(Path(config.bank))
-        trainer = Trainer(config, output)
+        trainer = Trainer(config, output, voice_of=_voice_of(config))
+        if trainer.recordings and first:
+            tell(told_of(trainer.recordings))
         if resume:
             trainer.resume()
         elif start is not None:
@@ -117,7 +139,10 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
     from reactdiff_ros.training.config import TrainConfig, config_from
     from reactdiff_ros.training.starting import read_start
 
-    paths = {"voices": "bank", "dyads": "dyads", "recordings": "recordings", "start_from": "start_from"}
+    paths = {
+        "voices": "bank", "dyads": "dyads", "recordings": "recordings", "expression_names": "expression_names",
+        "start_from": "start_from",
+    }  # fmt: skip
     values: dict[str, Any] = {
         paths.get(name, name): str(value) if name in paths else value for name, value in given.items()
     }
@@ -136,6 +161,15 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
     elif "minutes" in values and "steps" not in values:
         values["steps"] = 10**6
     return TrainConfig(**values), start
+
+
+def _voice_of(config: TrainConfig) -> VoiceOf:
+    """What makes a voice of the sound of public sets, where there are any and it is wanted."""
+    if not config.data or not config.sound or {"voice", "real"} & set(config.ablate):
+        return None
+    from reactdiff_ros.evaluation.recordings.extraction import voice_columns
+
+    return voice_columns
 
 
 @contextmanager

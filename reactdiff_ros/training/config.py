@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from reactdiff_ros.errors import ReactdiffError
 
+from .public_sets import FACEVERSE, data_of
 from .shape import Shape
 
 ABLATIONS: Final = ("history", "voice", "face", "real", "randomisation")
@@ -84,6 +85,12 @@ class TrainConfig:
     """Folder of recorded calls; empty: none."""
     recordings: str = ""
     """Folder of a lab's own recordings, as `reactdiff extract --pair` writes them; empty: none."""
+    data: tuple[str, ...] = ()
+    """Public sets, each KIND:DIR, see `public_sets`."""
+    expression_names: str = ""
+    """File of FaceVerse's expression names; empty: of FaceVerse's faces only the head is observed."""
+    sound: bool = True
+    """The sound of public sets is read, where the trainer was given what makes a voice of it."""
     fold: str = ""
     """"2/4": leave the pairs of the second of four folds out."""
     start_from: str = ""
@@ -99,6 +106,12 @@ class TrainConfig:
             raise ReactdiffError(f"{unknown[0]} cannot be ablated", todo=f"one of {', '.join(ABLATIONS)}")
         if self.fold:
             fold_of(self.fold)
+        kinds = {data_of(text)[0] for text in self.data}
+        if self.expression_names and kinds.isdisjoint(FACEVERSE):
+            raise ReactdiffError(
+                "expression names are for FaceVerse's faces, and no data set has them", where=self.expression_names,
+                todo=f"give --data with {' or '.join(FACEVERSE)}, or leave the names out",
+            )  # fmt: skip
 
     def as_dict(self) -> dict[str, Any]:
         """All settings as plain values."""
@@ -111,7 +124,8 @@ def config_from(values: dict[str, Any]) -> TrainConfig:
     given = {name: value for name, value in values.items() if name in known}
     given["losses"] = LossWeights(**values.get("losses", {}))
     given["shape"] = Shape(**values["shape"])
-    given["ablate"] = tuple(values.get("ablate", ()))
+    for name in ("ablate", "data"):
+        given[name] = tuple(values.get(name, ()))
     return TrainConfig(**given)
 
 

@@ -91,6 +91,11 @@ class Pool:
         return self
 
 
+def pooled(parts: Sequence[Pool]) -> Pool:
+    """Several pools of as many frames as one."""
+    return Pool(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Pool)})
+
+
 def _eager(seed: int, worlds: int, share: float) -> FloatArray:
     """Controls (worlds, 6) that make a share of the listeners answer and nod much, NaN elsewhere.
 

@@ -10,19 +10,24 @@ from reactdiff_ros.errors import ReactdiffError
 
 from .checkpoints import read_checkpoint
 from .config import TrainConfig
+from .public_sets import KINDS, data_of
 
-_FILES: Final = {"bank": "voices", "dyads": "dyads", "recordings": "recordings"}
-_APART: Final = {*_FILES, "start_from", "losses", "shape", "threads", "workers", "checkpoint_steps"}
+_FILES: Final = {
+    "bank": "voices", "dyads": "dyads", "recordings": "recordings", "expression_names": "expression_names",
+}  # fmt: skip
+_PEOPLE: Final = {"dyads", "recordings", *KINDS}
+"""Data that are recordings of people."""
+_APART: Final = {*_FILES, "data", "start_from", "losses", "shape", "threads", "workers", "checkpoint_steps"}
 _LONGEST: Final = 10
 
 
 def runs_of(state: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs that led to the checkpoint `state`, oldest first; one that fine-tunes names the run that it began with.
 
-    Each is {"settings": those off their defaults, "steps": optimiser steps done, "data": which of voices, dyads and
-    recordings there were, "from": whether it began with another run's networks, "known": whether that run follows here
-    and could still be read}. Paths are left out: they mean nothing elsewhere. A checkpoint keeps what was before it;
-    those of earlier versions name the file.
+    Each is {"settings": those off their defaults, "steps": optimiser steps done, "data": which of voices, dyads,
+    recordings, expression_names and kinds of public sets there were, "from": whether it began with another run's
+    networks, "known": whether that run follows here and could still be read}. Paths are left out: they mean nothing
+    elsewhere. A checkpoint keeps what was before it; those of earlier versions name the file.
     """
     runs: list[dict[str, Any]] = []
     while len(runs) < _LONGEST:
@@ -41,8 +46,8 @@ def runs_of(state: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def people_seen(runs: list[dict[str, Any]]) -> tuple[bool, str]:
-    """Whether any of these runs learnt from recorded calls, and the fold that all of those left out ("": none)."""
-    learnt = [r["settings"] for r in runs if "dyads" in r["data"] and "real" not in r["settings"].get("ablate", ())]
+    """Whether any of these runs learnt from recorded people, and the fold that all of those left out ("": none)."""
+    learnt = [r["settings"] for r in runs if _PEOPLE & set(r["data"]) and "real" not in r["settings"].get("ablate", ())]
     folds = {settings.get("fold", "") for settings in learnt}
     return bool(learnt), folds.pop() if len(folds) == 1 else ""
 
@@ -56,7 +61,9 @@ def _run(config: dict[str, Any], steps: int) -> dict[str, Any]:
         default = getattr(plain, f.name)
         if f.name not in _APART and value != (list(default) if isinstance(default, tuple) else default):
             settings[f.name] = value
+    sets = dict.fromkeys(data_of(text)[0] for text in config.get("data", ()))
+    data = [name for key, name in _FILES.items() if config.get(key)]
     return {
-        "settings": settings, "steps": steps, "data": [name for key, name in _FILES.items() if config.get(key)],
+        "settings": settings, "steps": steps, "data": [*data, *sets],
         "from": bool(config.get("start_from")), "known": True,
     }  # fmt: skip

@@ -7,9 +7,11 @@ else (`data.filled`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.datasets.dyads import folds, others_of, read_dyads
 from reactdiff_ros.datasets.recording import ATTRIBUTE_COUNT, Recording, stack
 from reactdiff_ros.datasets.recordings import recordings
+from reactdiff_ros.datasets.speaker import VoiceOf
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.groups import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
@@ -31,24 +34,42 @@ from reactdiff_ros.types import FloatArray
 from .ablation import ablate
 from .completion import Completion
 from .config import TrainConfig, fold_of
-from .data import MARGIN, Pool, held, tail, with_margin
+from .data import MARGIN, Pool, held, pooled, tail, with_margin
+from .public_sets import NAMELESS, public_recordings
 from .targets import TOLD_COUNT
 
+AT_ONCE: Final = 64
+"""Recordings that are made ready together."""
 
-def training_recordings(config: TrainConfig) -> list[Recording]:
+
+def training_recordings(config: TrainConfig, voice_of: VoiceOf = None) -> list[Recording]:
     """The recordings that this run may train on: all, or those outside its fold; none without a folder.
 
+    Args:
+        config: folders, fold, and what to do without.
+        voice_of: makes the speaker's voice of the sound of public sets; None: it is unobserved there.
+
     Raises:
-        ReactdiffError: the folder or the fold is wrong.
+        ReactdiffError: a folder, a file in it or the fold is wrong.
     """
     if "real" in config.ablate:
         return []
     found = read_dyads(Path(config.dyads)) if config.dyads else []
     found += list(recordings(Path(config.recordings))) if config.recordings else []
+    heard = config.sound and "voice" not in config.ablate
+    found += public_recordings(config.data, config.expression_names, voice_of if heard else None)
     if config.fold and found:
         number, count = fold_of(config.fold)
         found = folds(found, count)[number][0]
     return pieces(found, config.frames + tail(config.shape) + 1)
+
+
+def told_of(found: Sequence[Recording]) -> str:
+    """A sentence on recordings of one length: how much there is of each source."""
+    counts = Counter(r.source for r in found)
+    each = ", ".join(f"{n} of {source}" for source, n in counts.items())
+    seconds = found[0].frames * FRAME_S
+    return f"recorded people: {each}, each {seconds:.0f} s, {len(found) * seconds / 60:.0f} min of listening in all"
 
 
 def pieces(found: Sequence[Recording], least: int) -> list[Recording]:
@@ -81,12 +102,23 @@ def _piece(r: Recording, start: int, length: int) -> Recording:
 def real_pool(found: Sequence[Recording], completion: Completion, seed: int, without: Sequence[str] = ()) -> Pool:
     """Recorded people as a pool; T is the length of the shortest. Style is measured on another of their sessions.
 
-    What a recording lacks of a group that it shows in part, or for a while, is completed.
+    What a recording lacks of a group that it shows in part, or for a while, is completed. A few recordings at a time
+    are worked on: there may be many hours of them.
     """
-    speaker, listener, seen = stack(found, min(r.frames for r in found))
+    sessions = _sessions(found)
+    frames = min(r.frames for r in found)
+    styles = [_style(r, sessions, np.random.default_rng([seed, i, 13])) for i, r in enumerate(found)]
+    parts = [slice(start, start + AT_ONCE) for start in range(0, len(found), AT_ONCE)]
+    return pooled([_part(found[part], frames, styles[part], completion, without) for part in parts])
+
+
+def _part(
+    found: Sequence[Recording], frames: int, styles: Sequence[tuple[FloatArray, FloatArray]], completion: Completion,
+    without: Sequence[str],
+) -> Pool:  # fmt: skip
+    speaker, listener, seen = stack(found, frames)
     ablate(speaker, without)
     features, observed = featurize(speaker)
-    styles = [_style(r, found, np.random.default_rng([seed, i, 13])) for i, r in enumerate(found)]
     style, given = (np.concatenate(column) for column in zip(*styles, strict=True))
     seen = _settled(np.pad(seen, ((0, 0), (MARGIN, 0), (0, 0)), mode="edge"))
     known = known_latents(seen)
@@ -122,9 +154,20 @@ def _labels(found: Sequence[Recording], known: NDArray[np.bool_]) -> tuple[Float
     return labels, labelled
 
 
-def _style(recording: Recording, found: Sequence[Recording], rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+def _sessions(found: Sequence[Recording]) -> dict[str, list[Recording]]:
+    """The recordings of each listener who is known by name."""
+    sessions: dict[str, list[Recording]] = {}
+    for recording in found:
+        if recording.source not in NAMELESS:
+            sessions.setdefault(recording.person, []).append(recording)
+    return sessions
+
+
+def _style(
+    recording: Recording, sessions: dict[str, list[Recording]], rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
     """(1, 8) values and flags, from another session of the same listener; not given where there is none."""
-    others = others_of(recording, found)
+    others = others_of(recording, sessions.get(recording.person, ()))
     if not others:
         return np.zeros((1, STYLE_COUNT), dtype=np.float32), np.zeros((1, STYLE_COUNT), dtype=np.float32)
     other = others[int(rng.integers(len(others)))]

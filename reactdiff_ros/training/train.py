@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from reactdiff_ros.datasets.speaker import VoiceOf
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.simulator.dyads import simulator_hash
 
@@ -57,12 +58,19 @@ class Trainer:
         config: of the run.
         folder: for the checkpoint.
         clock: seconds, for the time budget and the time left.
+        voice_of: makes the speaker's voice of the sound of public sets; None: it is unobserved there.
 
     Raises:
         ReactdiffError: the precision is not to be had here, or data are wrong.
     """
 
-    def __init__(self, config: TrainConfig, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        clock: Callable[[], float] = time.monotonic,
+        voice_of: VoiceOf = None,
+    ) -> None:
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)
         self.config, self.folder, self.clock = config, folder, clock
@@ -82,7 +90,7 @@ class Trainer:
         self.before: list[dict[str, Any]] = []
         self.note = ""
         self.average.load_state_dict(self.model.state_dict())
-        self.recordings = training_recordings(config)
+        self.recordings = training_recordings(config, voice_of)
         self.model.to(self.accelerator.device)
         self.average.to(self.accelerator.device).requires_grad_(False)
         self.autoencoder = AutoencoderStep(self.model.vae)
@@ -309,6 +317,7 @@ class Trainer:
             few = replace(self.config, worlds=min(64, self.config.worlds), roll_worlds=0)
             listeners = make_pool(few, "train", COMPLETION_POOL).listener.numpy()
             self._real = real_pool(self.recordings, Completion(listeners), self.config.seed, self.config.ablate)
+            self.recordings = []  # all that is needed of them is in the pool
         return self._real
 
     def _batch(self, pool: Pool, step: int) -> tuple[Sequences, Drawn]:

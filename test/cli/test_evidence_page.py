@@ -467,6 +467,23 @@ def test_the_rate_of_nods_stands_on_the_card_beside_people_s() -> None:
     assert "nods a minute" not in model_card(manifest(), evidence(parts=parts))
 
 
+def test_the_card_names_public_sets_what_they_trained_and_whose_terms_hold() -> None:
+    first, tuning = manifest()["training"]
+    sets = {**first, "data": ["expression_names", "react"]}
+    heads = {**tuning, "settings": {"sound": False}, "data": ["mars", "dualtalk"]}
+    card = model_card(manifest(training=[sets, heads], autoencoder={"labelled_frames": 700}), evidence())
+    rows = {row.split(" ")[1]: row for row in card.splitlines() if "see the set's own terms" in row}
+    assert set(rows) == {"REACT2023", "MARS", "DualTalk"}
+    assert "face and head, affect of the speaker, voice, attributes from its labels" in rows["REACT2023"]
+    assert "voice" not in rows["MARS"] + rows["DualTalk"]
+    assert "keeps to the terms of the sets" in card
+    assert "--expression-names NAMES --data react:REACT" in card
+    assert "--data mars:MARS --data dualtalk:DUALTALK --no-sound" in card
+    unlabelled = model_card(manifest(training=[{**sets, "data": ["react"]}]), evidence())
+    assert "| head, affect of the speaker, voice |" in unlabelled
+    assert "see the set's own terms" not in model_card(manifest(training=[sets], real=False), evidence())
+
+
 def test_the_card_of_simulated_dyads_alone_names_no_calls() -> None:
     parts = figures()
     del parts["dyads"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from generated_sets import FACEVERSE_ORDER, react
 
 from reactdiff_ros.cli import listen
 from reactdiff_ros.cli.main import main
@@ -81,6 +82,9 @@ def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: p
         (["--from", "none.pt"], "there is no checkpoint"),
         (["--dyads", "none"], "the folder of dyads is not there"),
         (["--fold", "7/4"], "a fold is i/n"),
+        (["--data", "noxi:none"], "a data set is KIND:DIR"),
+        (["--data", "mars:none", "--no-sound"], "there is no folder with the train split (none/train)"),
+        (["--data", "dualtalk:none", "--no-sound"], "a file is missing: the list of the train split"),
     ],
 )
 def test_what_train_cannot_do_is_a_sentence(
@@ -90,6 +94,26 @@ def test_what_train_cannot_do_is_a_sentence(
     err = capfd.readouterr().err
     assert sentence in err
     assert "Traceback" not in err
+
+
+@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+def test_public_sets_train_and_the_manifest_names_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(FACEVERSE_ORDER))
+    clips = react(tmp_path / "react", frames=300, splits=("train",), sound=False)
+    sets = ["--data", f"react:{clips}", "--expression-names", str(names), "--no-sound"]
+    arguments = ["train", "--output", str(tmp_path / "run"), *SMALL, "--worlds", "4", *sets, "--json"]
+    assert main(arguments) == 0
+    told = capfd.readouterr()
+    assert "recorded people: 8 of react, each 12 s" in told.err
+    answer = json.loads(told.out)
+    assert answer["step"] == 2
+    assert answer["facts"]["autoencoder"]["labelled_frames"] > 0
+    run(["export", answer["checkpoint"], "--output", str(tmp_path / "weights")], capfd)
+    manifest = json.loads((tmp_path / "weights" / "manifest.json").read_text())
+    assert manifest["real"] is True
+    assert manifest["training"][0]["data"] == ["expression_names", "react"]
+    assert str(tmp_path) not in json.dumps(manifest)
 
 
 class Stopped:

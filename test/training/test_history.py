@@ -41,6 +41,16 @@ def test_a_run_before_that_is_gone_is_said(tmp_path: Path) -> None:
     assert [(run["from"], run["known"]) for run in runs] == [(True, False)]
 
 
+def test_public_sets_are_told_by_kind_and_count_as_people(tmp_path: Path) -> None:
+    sets = {"data": (f"mars:{tmp_path}", f"mars:{tmp_path / 'b'}", f"react:{tmp_path}"), "sound": False}
+    runs = runs_of(state(1, **sets, expression_names=str(tmp_path / "names")))
+    assert runs[0]["data"] == ["expression_names", "mars", "react"]
+    assert runs[0]["settings"] == {"sound": False}
+    assert str(tmp_path) not in json.dumps(runs)
+    assert people_seen(runs) == (True, "")
+    assert people_seen(runs_of(state(1, recordings=str(tmp_path), fold="1/2"))) == (True, "1/2")
+
+
 def test_people_that_an_earlier_run_saw_were_seen(tmp_path: Path) -> None:
     calls = {"dyads": str(tmp_path)}
     assert people_seen(runs_of(state(1))) == (False, "")

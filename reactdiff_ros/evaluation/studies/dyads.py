@@ -211,11 +211,14 @@ def _of_models(calls: Calls, models: Sequence[ModelListens], seed: int) -> tuple
         shown[:] = _run(calls, models[0], rows, seed, calls.recordings)
         past = provenance(models[0].weights)
         held = past.held_out
-        saw = past.real and held is None
-        note = "the model was trained on these calls" if saw else "the model was not trained on recorded people"
-        if past.real and held is not None:
-            note = f"the model was trained on these calls but for fold {past.fold}"
-        return shown, {"saw_these_pairs": past.real, "note": note}
+        note = (
+            "the model was trained on other recorded people"
+            if past.real
+            else "the model was not trained on recorded people"
+        )
+        if past.calls:
+            note = "the model was trained on these calls" + (f" but for fold {past.fold}" if held is not None else "")
+        return shown, {"saw_these_pairs": past.calls, "note": note}
     order = _folds_of(models)
     for fold, model in enumerate(order):
         rows = calls.fold_rows(fold, len(models))

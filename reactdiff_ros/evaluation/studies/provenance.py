@@ -32,6 +32,13 @@ class Provenance:
     """Every run of training that led to it, the first one first: "settings" that were not the defaults, "steps"."""
 
     @property
+    def calls(self) -> bool:
+        """Recorded calls (`reactdiff train --dyads`) were among the training data; older manifests know no others."""
+        told = [run for run in self.runs if "data" in run]
+        met = ("dyads" in r["data"] and "real" not in r.get("settings", {}).get("ablate", ()) for r in told)
+        return self.real and (not told or any(met))
+
+    @property
     def held_out(self) -> tuple[int, int] | None:
         """(fold from 0, count), None where no fold was held out."""
         if not self.fold:

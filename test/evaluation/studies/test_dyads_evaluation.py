@@ -45,9 +45,10 @@ def calls(folder: Path) -> Calls:
 class Follower:
     """A stand-in for a model, with a manifest that says what it was trained on."""
 
-    def __init__(self, folder: Path, fold: str, *, real: bool = True) -> None:
+    def __init__(self, folder: Path, fold: str, *, real: bool = True, data: tuple[str, ...] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         told = {"real": real, "fold": fold, "ablate": [], "seed": 0, "steps": 1}
+        told |= {"training": [{"settings": {}, "steps": 1, "data": list(data)}]} if data else {}
         (folder / "manifest.json").write_text(json.dumps(told))
         self.name, self.fold = "model", fold
         self.weights: Any = SimpleNamespace(folder=folder, name="stand-in", simulator="none")
@@ -103,6 +104,18 @@ def test_one_model_says_whether_it_saw_the_calls(calls: Calls, tmp_path: Path) -
         assert told.real.tolist() == [float(real)] * len(told), "networks were never told of a source they did not meet"
         assert bool(told.style_given.any()) is real
         assert bool(told.controls_given.any()) is not real
+
+
+def test_a_model_of_other_people_did_not_see_the_calls(calls: Calls, tmp_path: Path) -> None:
+    for data, saw, note in (
+        (("react",), False, "trained on other recorded people"),
+        (("react", "dyads"), True, "these"),
+    ):
+        model: Any = Follower(tmp_path / str(saw), "", data=data)
+        found = evaluate_dyads(calls, [model], systems=("model",), permutations=100).figures["model"]
+        assert found["saw_these_pairs"] is saw
+        assert note in found["note"]
+        assert model.conditions[0].real.all()  # it knows what recorded people are
 
 
 def test_styles_are_those_of_people_of_other_pairs(calls: Calls) -> None:
