@@ -238,8 +238,9 @@ class Trainer:
                 if self.vae_step == 0:
                     set_scale(vae, pool.listener)
             rng = np.random.default_rng([c.seed, 101, self.vae_step])
-            drawn = (part.to(vae.scale.device) for part in draw_listeners(pool, self._recorded(), rng))
-            losses = self.autoencoder(*drawn, done, int(rng.integers(2**62)))
+            drawn = draw_listeners(pool, self._recorded(), rng)
+            x, seen, labels, labelled = (part.to(vae.scale.device) for part in drawn)
+            losses = self.autoencoder(x, seen, labels, labelled, done, int(rng.integers(2**62)))
             self.vae_step += 1
             if self.vae_step % 50 == 0:
                 yield self._progress("autoencoder", self.vae_step, c.vae_steps, losses, done, since)
