@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from torch import Tensor
 
 from reactdiff_ros.datasets.speaker import VoiceOf
@@ -249,8 +250,17 @@ class Trainer:
         if not stopped:
             self._finish_autoencoder(pools)
         vae.requires_grad_(False)
+        self._share_autoencoder()
         self.average.load_state_dict(self.model.state_dict())
         self._save_if_possible()
+
+    def _share_autoencoder(self) -> None:
+        """Give all processes the autoencoder of the first: each trained its own on the same data, but on GPUs not to
+        the same bits, and latents must mean the same everywhere.
+        """
+        if self.accelerator.num_processes > 1:
+            state = {name: value.clone() for name, value in self.model.vae.state_dict().items()}
+            self.model.vae.load_state_dict(broadcast(state))
 
     def _finish_autoencoder(self, pools: Pools) -> None:
         """Whiten the latents, and keep what the autoencoder can do on listeners that it has not seen."""
