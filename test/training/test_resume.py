@@ -1,8 +1,10 @@
 """A run that was stopped or killed goes on to the same bits; a full disk or a wrong file costs one sentence."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from small_run import SHAPE, config, write_dyads
 
 torch = pytest.importorskip("torch", reason="torch is not installed (requirements/train.txt)")
 pytest.importorskip("accelerate", reason="accelerate is not installed (requirements/train.txt)")
+
+from accelerate.state import AcceleratorState  # noqa: E402
 
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
 from reactdiff_ros.training import checkpoints  # noqa: E402
@@ -152,6 +156,72 @@ def test_networks_of_another_shape_are_refused(whole, tmp_path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(whole.checkpoint.read_bytes())
     with pytest.raises(ReactdiffError, match="another shape"):
         trainer.resume()
+
+
+@pytest.fixture
+def fresh_precision():
+    """Accelerate takes one precision in a process, torch keeps the last one."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_a_run_in_less_precision_stays_finite_and_goes_on(whole, tmp_path, fresh_precision, precision: str) -> None:
+    settings = config(precision=precision, steps=4, real_share=0.0)
+    runs = []
+    for folder, stops in (("whole", [99]), ("parts", [2, 99])):
+        for stop in stops:
+            trainer = Trainer(settings, tmp_path / folder)
+            if stop != stops[0]:
+                trainer.resume()
+                assert trainer.step == 2
+            list(trainer.run(lambda t=trainer, stop=stop: t.step >= stop))
+        runs.append(trainer)
+    assert [t.step for t in runs] == [4, 4]
+    assert [t.skipped for t in runs] == [0, 0]
+    assert all(torch.isfinite(p).all() for t in runs for p in (*t.model.parameters(), *t.average.parameters()))
+    assert same(*runs)
+    assert runs[0].accelerator.mixed_precision == ("bf16" if precision == "bf16" else "no")
+    assert torch.get_float32_matmul_precision() == ("high" if precision == "tf32" else "highest")
+
+
+def launched(folder: Path) -> subprocess.Popen[bytes]:
+    """`reactdiff train --resume` as a process of its own."""
+    path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "train", "--output", str(folder), "--resume"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def saved_again(checkpoint: Path, process: subprocess.Popen[bytes], times: int) -> None:
+    """Return once the process has written its checkpoint so often, or has ended."""
+    last, seen = checkpoint.stat().st_mtime_ns, 0
+    while seen < times and process.poll() is None:
+        time.sleep(0.005)
+        now = checkpoint.stat().st_mtime_ns
+        seen, last = seen + (now != last), now
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_goes_on_to_the_same_bits(tmp_path) -> None:
+    settings = config(steps=24, pool_steps=8)
+    whole = Trainer(settings, tmp_path / "whole")
+    list(whole.run())
+    first = Trainer(settings, tmp_path / "killed")
+    list(first.run(lambda: first.vae_step >= 2))
+    process = launched(tmp_path / "killed")
+    saved_again(first.checkpoint, process, 3)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert 0 < read_checkpoint(first.checkpoint)["step"] < settings.steps
+    assert launched(tmp_path / "killed").wait(300) == 0
+    one, other = read_checkpoint(whole.checkpoint), read_checkpoint(first.checkpoint)
+    assert one["step"] == other["step"] == settings.steps
+    for name in ("model", "average", "played"):
+        pairs = zip(one[name].values(), other[name].values(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs), name
 
 
 @pytest.mark.slow
