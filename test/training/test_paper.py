@@ -18,6 +18,7 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.training.paper import windows
 from reactdiff_ros.training.paper.attention import time_bias
 from reactdiff_ros.training.paper.config import PaperConfig, Protocol, from_dict, read_config
+from reactdiff_ros.training.paper.data import Batch
 from reactdiff_ros.training.paper.diffusion import ddim, ddim_steps, even_steps, kept, noised, randoms, second_order
 from reactdiff_ros.training.paper.model import (
     PUBLISHED_PARAMETERS,
@@ -26,6 +27,7 @@ from reactdiff_ros.training.paper.model import (
     PaperModel,
     count_parameters,
 )
+from reactdiff_ros.training.paper.train import autoencoder_loss, diffusion_loss
 
 torch.set_num_threads(1)
 TINY = PaperConfig(
@@ -59,6 +61,56 @@ def test_the_published_sizes_within_two_percent() -> None:
     assert counts["multi_modality"] == pytest.approx(121e6, rel=0.02)
     assert counts["denoiser"] == pytest.approx(404e6, rel=0.02)
     assert count_parameters(replace(PaperConfig(), protocol="online")) == counts
+
+
+def test_the_published_losses_and_schedule() -> None:
+    published = {
+        "autoencoder_rate": 1e-4, "diffusion_rate": 5e-5, "average": 0.999, "epochs": 200, "batch": 16, "window": 50,
+        "sample_steps": 20, "clip_frames": 750, "attribute_weight": 10.0, "coefficient_weight": 10.0,
+    }  # fmt: skip
+    config = PaperConfig()
+    assert {name: getattr(config, name) for name in published} == published
+
+
+def batch_of(frames: int, clips: int = 2) -> Batch:
+    draw = torch.Generator().manual_seed(5)
+    features = [features_of(frames, seed) for seed in range(clips)]
+    both = Features(*(torch.cat([getattr(f, name) for f in features]) for name in ("video", "audio")))
+    face, attributes = (torch.randn(clips, frames, width, generator=draw) for width in (58, 25))
+    return Batch(both, both, face, attributes)
+
+
+def test_the_autoencoder_s_loss_is_l1_of_attributes_and_squared_error_of_coefficients() -> None:
+    model, batch = model_of("offline"), batch_of(20)
+    loss, told = autoencoder_loss(model, batch)
+    coefficients, attributes = model.decode(model.encode(batch.listener))
+    absolute = float((attributes - batch.attributes).abs().mean())
+    squared = float(((coefficients - batch.face) ** 2).mean())
+    assert told == pytest.approx({"attributes": absolute, "coefficients": squared}, rel=1e-5)
+    assert float(loss) == pytest.approx(10 * absolute + 10 * squared, rel=1e-5)
+    assert absolute != pytest.approx(float(((attributes - batch.attributes) ** 2).mean()), rel=0.1)
+
+
+class NoNoise(torch.nn.Module):
+    """A denoiser that says there is no noise, or so much of it."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, x: Any, known: Any, steps: Any, condition: Any) -> Any:
+        return torch.full_like(x, self.value)
+
+
+@pytest.mark.parametrize("protocol", ["offline", "online"])
+def test_the_diffusion_s_loss_is_l1_of_the_noise(protocol: Protocol) -> None:
+    model, batch = model_of(protocol), batch_of(40, clips=8)
+    # Of standard normal noise: mean |n| = .798 and mean n^2 = 1; mean |n - 3| = 3.0 and mean (n - 3)^2 = 10.
+    for value, mean in ((0.0, 0.798), (3.0, 3.0)):
+        model.denoiser = NoNoise(value)
+        loss, told = diffusion_loss(model, batch, np.random.default_rng(1))
+        assert told["noise"] == pytest.approx(mean, rel=0.05)
+        assert float(loss) == pytest.approx(model.config.noise_weight * told["noise"], rel=1e-5)
 
 
 def test_one_frame_of_full_width_passes_through_the_multi_modality_transformer() -> None:

@@ -50,10 +50,16 @@ def trained(data: Path, folder: Path, **changes: Any) -> Trainer:
 
 @pytest.mark.parametrize("protocol", ["offline", "online"])
 def test_training_and_ten_samples_a_clip_from_end_to_end(protocol: str, data: Path, tmp_path: Path) -> None:
-    trainer = trained(data, tmp_path / "run", protocol=protocol)
+    trainer = trained(data, tmp_path / "run", protocol=protocol, epochs=3)
     assert not (data / "test").exists()
     lines = [json.loads(line) for line in (tmp_path / "run" / LOG).read_text().splitlines()]
     assert [line["step"] for line in lines if line["step"]] == list(range(1, trainer.steps + 1))
+    # The same windows and noise at every look: what is learnt shows in three epochs.
+    for part, share in (("autoencoder", 0.8), ("diffusion", 0.99)):
+        looks = [line["validation"] for line in lines if line["part"] == part and "validation" in line]
+        assert len(looks) == 3
+        assert looks[2] < looks[1] < looks[0], part
+        assert looks[2] < share * looks[0], part
     best = min(line["validation"] for line in lines if line["part"] == "diffusion" and "validation" in line)
     assert read(tmp_path / "run" / MODEL)["validation"] == best
 
@@ -69,6 +75,31 @@ def test_training_and_ten_samples_a_clip_from_end_to_end(protocol: str, data: Pa
     np.testing.assert_array_equal(attributes[:, :, FRAMES:], np.repeat(attributes[:, :, FRAMES - 1 : FRAMES], 690, 2))
     assert (out / "clips.txt").read_text().split() == [s for s, _ in REACT_CLIPS] + [x for _, x in REACT_CLIPS]
     assert not list(out.glob("*.part"))
+
+
+def test_the_published_schedule_is_what_the_trainer_follows(data: Path, tmp_path: Path) -> None:
+    published = PaperConfig()
+    schedule = {name: getattr(published, name) for name in ("autoencoder_rate", "diffusion_rate", "average")}
+    assert Trainer(replace(TINY, epochs=200, batch=3), data, tmp_path / "r", "cpu").steps == 2 * 200 * 3  # 8 clips
+    trainer = Trainer(replace(TINY, **schedule, epochs=1), data, tmp_path / "run", "cpu")
+    rates = {}
+    for progress in trainer.run():
+        optimiser = trainer._optimiser
+        assert type(optimiser) is torch.optim.AdamW
+        rates[progress.part] = optimiser.param_groups[0]["lr"]
+    assert rates == {"autoencoder": 1e-4, "diffusion": 5e-5}
+
+
+def test_the_average_of_the_weights_decays_as_published(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(replace(TINY, average=PaperConfig().average), data, tmp_path / "run", "cpu")
+    name, weights = next(iter(trainer._parameters().items()))
+    for epoch, kept in ((0, 0.1), (10**6, 0.999)):  # faster at first, or it would remember the random start
+        trainer.epoch = epoch
+        before = trainer._average[name].clone()
+        with torch.no_grad():
+            weights += 1.0
+        trainer._follow()
+        torch.testing.assert_close(trainer._average[name], kept * before + (1 - kept) * weights.detach())
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data: Path, tmp_path: Path) -> None:
