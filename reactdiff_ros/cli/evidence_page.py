@@ -111,6 +111,7 @@ def _others(rows: list[dict[str, Any]], others: Figures | None) -> list[str]:
         return []
     found, here = other_verdicts(others), {(row["part"], row["name"]): row for row in rows}
     seeds = sorted({settings["seed"] for settings in others["settings"].values()})
+    sizes = "; ".join(f"{part}: {_sized(settings)}" for part, settings in others["settings"].items())
     table = (
         (f"{row['part']}: {row['name']}", measured(here[row["part"], row["name"]]), measured(row), row["bound"],
          verdict_word(row))
@@ -122,7 +123,7 @@ def _others(rows: list[dict[str, Any]], others: Figures | None) -> list[str]:
         "and rates of nods (`model/prompt.py`, `model/noise.py`, `nods.npz`) were chosen with an eye on figures above, "
         "so these may flatter. With "
         f"seed {', '.join(map(str, seeds))} speakers, temperaments and noise are others, on which nothing was chosen. "
-        f"**{count(found)}**",
+        f"Here: {sizes}. **{count(found)}**",
         "", *markdown_table(("figure", "above", "here", "bound", "here it"), table),
     ]  # fmt: skip
 
@@ -168,8 +169,7 @@ def _section(
     lines = [f"## {title}", ""]
     if part in evidence["failed"]:
         return [*lines, f"Not measured: {evidence['failed'][part]}."]
-    sizes = evidence["settings"].get(part, {}).get("sizes", {})
-    told = ", ".join(f"{name.split('_')[-1]} {size:g}" for name, size in sizes.items())
+    told = _sized(evidence["settings"].get(part, {}))
     lines += [words + (f" Here: {told}." if told else "") + took(evidence, part) + f" Alone: `{COMMANDS[part]}`."]
     if earlier:
         lines += ["", "**Measured with earlier code of the model**; a new run measures it anew."]
@@ -183,6 +183,11 @@ def _section(
             lines += ["", f"![{title}: {name.replace('_', ' ')}]({pictures[name]})"]
             lines += ["", _CAPTIONS[name]] if name in _CAPTIONS else []
     return lines
+
+
+def _sized(settings: Figures) -> str:
+    """On how much a part was measured, in words; "" where that was not kept."""
+    return ", ".join(f"{name.split('_')[-1]} {size:g}" for name, size in settings.get("sizes", {}).items())
 
 
 _PICTURES: Final = {

@@ -242,7 +242,7 @@ def other_seed(seed: int = 1, **changes: Any) -> dict[str, Any]:
     """Of two parts, on other speakers; one bound that holds above does not hold here."""
     parts = {name: figures()[name] for name in ("simulator", "response")}
     parts["response"]["placebo"]["rate"] = 0.5
-    settings = {name: {"code": CODE, "seed": seed, "simulator": "hash"} for name in parts}
+    settings = {name: {"code": CODE, "seed": seed, "simulator": "hash", "sizes": {"items": 100}} for name in parts}
     return evidence(**{"parts": parts, "settings": settings, **changes})
 
 
@@ -251,6 +251,7 @@ def test_what_other_speakers_gave_stands_beside_what_was_chosen_on() -> None:
     page, card = evidence_page(evidence(), others=others), model_card(manifest(), evidence(), others=others)
     section = page.split(f"## {OTHERS_TITLE}\n")[1]
     assert "With seed 1 speakers" in section
+    assert "Here: simulator: items 100; response: items 100." in section
     count = sum(bound.part in ("simulator", "response") for bound in BOUNDS)
     assert f"**{count - 2} of {count} bounds hold.**" in section
     assert "| response: placebos: answers | 0.01 | 0.5 | at most 0.05 | **missed** |" in section
