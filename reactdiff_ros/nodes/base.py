@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any, ClassVar, TypeVar
 
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidHandle
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from ..errors import ReactdiffError
@@ -173,12 +174,21 @@ class ReactdiffNode(TellingNode):
         return worker
 
     def publish(self, publisher: Any, message: Any) -> None:
-        """Publish from any thread; when ROS is being shut down meanwhile, nothing."""
+        """Publish from any thread; when ROS is being shut down meanwhile or another thread withdraws it, nothing."""
         try:
             publisher.publish(message)
+        except InvalidHandle:
+            return
         except Exception:
             if self.context.ok() and self.life == "active":
                 raise
+
+    def is_heard(self, publisher: Any) -> bool:
+        """Whether anybody subscribes, asked from any thread; nobody where another thread withdraws it meanwhile."""
+        try:
+            return bool(publisher.get_subscription_count())
+        except InvalidHandle:
+            return False
 
     # Lifecycle
 

@@ -342,7 +342,7 @@ class ReactionNode(ReactdiffNode):
         for name in names:
             seat = self._seats.get(name)
             if seat is not None and isinstance(seat.listener, ShowsCandidates):
-                asked = seat.candidates.get_subscription_count() > 0
+                asked = self.is_heard(seat.candidates)
                 seat.listener.show_candidates(asked or bool(self.values["publish_candidates"]))
         job = self._rounds.due(dict.fromkeys(names, now_ns), time.perf_counter())
         if job is None:

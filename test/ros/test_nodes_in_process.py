@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import rclpy
+from rclpy.exceptions import InvalidHandle
 from reactdiff_ros.msg import ListenerStatus
 from ros_harness import free_domain
 
@@ -57,6 +58,22 @@ def running(context):
     for node in nodes:
         node.close()
         node.destroy_node()
+
+
+def test_what_another_thread_withdraws_is_heard_by_nobody_and_says_nothing(running):
+    """A worker may still hold the publisher of a listener that just left, in the middle of a plan."""
+    node = running(ExpressionNode)
+    topic = node.spec.publishers[0].name
+    publisher = node.advertise(topic, "robot1")
+    publisher.on_activate(None)
+    message = publisher.msg_type()
+    assert not node.is_heard(publisher)
+    node.publish(publisher, message)
+    node.withdraw(topic, "robot1")
+    assert not node.is_heard(publisher)
+    node.publish(publisher, message)
+    with pytest.raises(InvalidHandle):
+        publisher.get_subscription_count()
 
 
 @pytest.mark.parametrize("loop", [True, False])
