@@ -49,6 +49,8 @@ class Link:
         self.replaced = 0
         """Messages that a newer one took the place of before they left."""
         self.malformed = 0
+        self.lost = 0
+        """How often a websocket that was open has ended: one that is back may be of a robot that has restarted."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="robot link", daemon=True)
         self._thread.start()
@@ -185,7 +187,7 @@ class Link:
 
     def _gone(self, name: str) -> None:
         with self._changed:
-            self._open.pop(name, None)
+            self.lost += self._open.pop(name, None) is not None
             self._changed.notify_all()
 
     async def _end(self) -> None:

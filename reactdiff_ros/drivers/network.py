@@ -54,6 +54,8 @@ class NetworkRobot(ABC):
         self._faults: dict[str, Fault] = {}
         self._told: dict[str, float] = {}
         """Newest position of each joint that was sent."""
+        self._lost = 0
+        """How often the line had been lost when it was last looked at."""
 
     # What each robot does in its own way.
 
@@ -90,7 +92,7 @@ class NetworkRobot(ABC):
         if self._link is not None:
             return
         self._lock = DeviceLock(f"/dev/{self._title.replace(' ', '_').lower()}-{host}-{port}", self._folder)
-        self._link = self._connect()
+        self._link, self._lost = self._connect(), 0
         if not self._link.wait(CONNECT_S, self._ready):
             reason = self._refusal() or self._link.trouble or "it does not answer in time"
             self.close()
@@ -156,7 +158,7 @@ class NetworkRobot(ABC):
         found = {j: self.axes[j].clamped(p) for j, p in positions.items() if j in self._armed and math.isfinite(p)}
         if not found or self._link is None:
             return
-        if not self._ready():
+        if not self._ready() or self._link.lost != self._lost:
             self._look()
             return
         self._told.update(found)
@@ -205,7 +207,10 @@ class NetworkRobot(ABC):
         return Fault("gone", f"{self._title} is gone{f', {trouble}' if trouble else ''}: is it on, and in the network?")
 
     def _look(self) -> None:
-        fault = self._trouble() if self._link is not None and self._ready() else self._gone()
+        # A line that was lost and is there again since the last look may be of a robot that has restarted.
+        before, self._lost = self._lost, self._link.lost if self._link is not None else 0
+        went = bool(self._armed) and self._lost != before
+        fault = self._trouble() if self._link is not None and self._ready() and not went else self._gone()
         if fault is None:
             self._faults = {}
             return

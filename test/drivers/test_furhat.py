@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from bus_fixtures import settle
+from bus_fixtures import settle, until
 from network_robots import FakeFurhat, free_port
 
 from reactdiff_ros.drivers.network import make_network_drivers
@@ -139,6 +139,29 @@ def test_a_robot_that_goes_and_comes_back_is_found_but_nothing_is_armed(robot, d
     assert driver.armed == frozenset()
     settle(driver, lambda: not driver.faults())
     assert len(robot.of("request.auth")) >= 2
+    assert driver.arm("jaw_open", 0.0) is None
+
+
+def test_a_robot_that_went_and_came_back_between_two_looks_is_not_armed(robot, driver):
+    """A look may come late, after a stall: the line is there again, but perhaps of a robot that has restarted."""
+    driver.arm("jaw_open", 0.0)
+    robot.hang_up()
+    assert until(lambda: len(robot.of("request.auth")) == 2 and driver._ready(), lambda: time.sleep(0.005))
+    configured = len(robot.of("request.face.config"))
+    driver.command({"jaw_open": 0.5})
+    assert driver.faults()["jaw_open"].kind == "gone"
+    assert driver.armed == frozenset()
+    driver.poll(0.0)
+    assert driver.faults() == {}
+    driver.command({"jaw_open": 0.5})
+    assert driver.arm("jaw_open", 0.0) is None
+    assert until(lambda: len(robot.of("request.face.config")) > configured, lambda: time.sleep(0.005))
+    assert not any(value for message in robot.of("request.face.params") for value in message["params"].values())
+
+
+def test_a_line_that_was_lost_while_nothing_was_armed_prevents_nothing(robot, driver):
+    robot.hang_up()
+    assert until(lambda: len(robot.of("request.auth")) == 2 and driver._ready(), lambda: time.sleep(0.005))
     assert driver.arm("jaw_open", 0.0) is None
 
 
