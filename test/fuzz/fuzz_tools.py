@@ -207,8 +207,8 @@ TARGETS: dict[str, Target] = {
     "mcap": _file("bag.mcap", _bag),
     "db3": _file("bag.db3", _bag),
 }
-SLOW = {"clip", "sound", "mcap", "db3", "network", "profile", "parameters", "settings"}
-"""A call takes milliseconds."""
+SLOW = {"clip", "sound", "mcap", "db3", "network", "profile", "parameters", "settings", "bands"}
+"""A call takes milliseconds and more."""
 
 
 _FAULTS = json.dumps(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
+@pytest.mark.timeout(600)  # run beside others at idle priority, on a machine with other work
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_damaged_file_is_a_value_or_a_sentence(target: str) -> None:
     @given(st.data())
