@@ -120,8 +120,8 @@ def _others(rows: list[dict[str, Any]], others: Figures | None) -> list[str]:
     return [
         "", f"## {OTHERS_TITLE}", "",
         "Networks never met the speakers of this page. But how strongly they are told what they are told, temperatures "
-        "and rates of nods (`model/prompt.py`, `model/sampler.py`, `nods.npz`) were chosen with an eye on figures above, "
-        "so these may flatter. With "
+        "and rates of nods (`model/prompt.py`, `model/sampler.py`, `nods.npz`) were chosen with an eye on figures "
+        "above, so these may flatter. With "
         f"seed {', '.join(map(str, seeds))} speakers, temperaments and noise are others, on which nothing was chosen. "
         f"Here: {sizes}. **{count(found)}**",
         "", *markdown_table(("figure", "above", "here", "bound", "here it"), table),
