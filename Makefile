@@ -69,14 +69,16 @@ ablations:
 	@scripts/setup.sh --train
 	@. ./env.sh && scripts/ablations.sh runs/ablations$(if $(FROM),_from) runs/voices.npz $(if $(FROM),$(ONWARD),$(SMALLER)) $(if $(DYADS),--dyads "$(DYADS)") $(ARGS)
 
+# Synthesised voices where there are some, or can be made.
+VOICES = $(if $(or $(wildcard runs/voices.npz),$(shell command -v espeak-ng)),--voices runs/voices.npz)
 # What the shipped weights do, all of it (hours): docs/evidence.md and the model card. Called again, it goes on.
 # Settings of the sampler were chosen with an eye on seed 0, so two parts are measured with seed 1 too.
 # Four models of the folds make the figures of recorded calls a test: ARGS="--fold-models D0 D1 D2 D3".
 evidence: setup
 	@. ./env.sh && { reactdiff evaluate evidence --model resource/models/live --output runs/evidence --workers 2 \
-	    $(if $(DYADS),--dyads "$(DYADS)") $(if $(or $(wildcard runs/voices.npz),$(shell command -v espeak-ng)),--voices runs/voices.npz) $(ARGS) || [ $$? = 1 ]; } \
+	    $(if $(DYADS),--dyads "$(DYADS)") $(VOICES) $(ARGS) || [ $$? = 1 ]; } \
 	  && { reactdiff evaluate evidence --model resource/models/live --output runs/evidence_others --workers 2 --seed 1 \
-	    --part simulator --part response $(if $(or $(wildcard runs/voices.npz),$(shell command -v espeak-ng)),--voices runs/voices.npz) || [ $$? = 1 ]; } \
+	    --part simulator --part response $(VOICES) || [ $$? = 1 ]; } \
 	  && cp runs/evidence/evidence.json docs/evidence.json \
 	  && cp runs/evidence_others/evidence.json docs/evidence_others.json \
 	  && for f in runs/evidence/images/*.png; do [ ! -f "$$f" ] || cp "$$f" "docs/images/evidence_$${f##*/}"; done \

@@ -16,6 +16,8 @@ _LEFT_OUT: Final = {
     "face": "the speaker's face", "history": "disturbed and played history", "randomisation": "errors of perception",
     "real": "recorded people", "voice": "the speaker's voice",
 }  # fmt: skip
+_NO_PERSON: Final = {"voices", "expression_names"}
+"""Data of a run that are no recorded people."""
 _Kind = TypeVar("_Kind")
 _SETTINGS: Final = ("steps", "batch", "pool_steps", "learning_rate")
 _INTRODUCTION = """\
@@ -203,7 +205,7 @@ def _onward(before: Sequence[Run]) -> list[str]:
     """What networks that were trained on can say; nothing of networks trained from nothing."""
     if not before:
         return []
-    people = any({*run.data} & {"dyads", "recordings"} for run in before)
+    people = any({*run.data} - _NO_PERSON for run in before)
     return [*(_ONWARD + ("" if people else _NO_PEOPLE)).splitlines(), ""]
 
 

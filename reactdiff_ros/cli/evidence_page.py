@@ -46,7 +46,6 @@ def evidence_page(
         others: evidence of the same weights on speakers of another seed, as far as it was measured.
     """
     weights, rows = evidence["weights"], verdicts(evidence)
-    seeds = sorted({settings["seed"] for settings in evidence["settings"].values() if "seed" in settings})
     lines = [
         "# Evidence: what the shipped weights were measured to do",
         "",
@@ -54,7 +53,7 @@ def evidence_page(
         "",
         f"Weights `{weights['digest']}` ({weights['name']}), trained on simulator `{weights['simulator']}`; "
         f"measured on simulator `{evidence['simulator']}` on {evidence['date']}: {evidence['hardware']}. "
-        f"Made by `reactdiff evaluate evidence` with seed {', '.join(map(str, seeds)) or 'unknown'}, speakers' voices "
+        f"Made by `reactdiff evaluate evidence` with seed {_seeds(evidence) or 'unknown'}, speakers' voices "
         "synthesised; what each figure is: [evaluation.md](evaluation.md).",
         "",
         f"**{count(rows)}** Bounds were set before training and none was loosened; "
@@ -97,6 +96,11 @@ def missed_and_tried(rows: list[dict[str, Any]], tried: Tries) -> list[dict[str,
     return [row for row in rows if row["holds"] is False and tried.get(row["name"])]
 
 
+def _seeds(evidence: Figures) -> str:
+    """The seeds of its parts, in words; "" where none was kept."""
+    return ", ".join(map(str, sorted({s["seed"] for s in evidence["settings"].values() if "seed" in s})))
+
+
 OTHERS_TITLE: Final = "The same on other speakers"
 
 
@@ -110,7 +114,6 @@ def _others(rows: list[dict[str, Any]], others: Figures | None) -> list[str]:
     if others is None:
         return []
     found, here = other_verdicts(others), {(row["part"], row["name"]): row for row in rows}
-    seeds = sorted({settings["seed"] for settings in others["settings"].values()})
     sizes = "; ".join(f"{part}: {_sized(settings)}" for part, settings in others["settings"].items())
     table = (
         (f"{row['part']}: {row['name']}", measured(here[row["part"], row["name"]]), measured(row), row["bound"],
@@ -122,7 +125,7 @@ def _others(rows: list[dict[str, Any]], others: Figures | None) -> list[str]:
         "Networks never met the speakers of this page. But how strongly they are told what they are told, temperatures "
         "and rates of nods (`model/prompt.py`, `model/sampler.py`, `nods.npz`) were chosen with an eye on figures "
         "above, so these may flatter. With "
-        f"seed {', '.join(map(str, seeds))} speakers, temperaments and noise are others, on which nothing was chosen. "
+        f"seed {_seeds(others)} speakers, temperaments and noise are others, on which nothing was chosen. "
         f"Here: {sizes}. **{count(found)}**",
         "", *markdown_table(("figure", "above", "here", "bound", "here it"), table),
     ]  # fmt: skip

@@ -106,10 +106,7 @@ def dyads(f: Figures) -> list[str]:
     note = f.get("model", {}).get("note", "")
     marginal = {name: f[name]["D_by_marginal"] for name in systems if "D_by_marginal" in f[name]}
     parts = list(next(iter(marginal.values()), ()))
-    beside = (
-        (part, *(figure(own[part]) for own in marginal.values()))
-        for part in parts
-    )  # fmt: skip
+    beside = ((part, *(figure(own[part]) for own in marginal.values())) for part in parts)
     return [
         *_titled("Every system", ("system", "C (95 % over pairs)", "p", "D_marg", "passes all three"), rows),
         *(_titled("What D_marg is the mean of", ("figure", *marginal), beside) if parts else []),

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SHOWN_S = 60.0
 SHOWN_LISTENERS = 4
-_NAMED = ("attitude", "responsiveness", "smiling", "nodding", "liveliness")
 
 
 def plot_dyad(stimulus: Stimulus, listeners: Listeners, path: Path) -> Path:
@@ -56,7 +55,7 @@ def _titled(number: int, listeners: Listeners, dyad: int) -> str:
     if listeners.each == 1:
         return "listener"
     controls = listeners.controls[dyad, number]
-    told = ", ".join(f"{name} {controls[CONTROL_NAMES.index(name)]:+.2f}" for name in _NAMED)
+    told = ", ".join(f"{name} {v:+.2f}" for name, v in zip(CONTROL_NAMES, controls, strict=True) if name != "delay")
     return f"listener {number + 1} of {listeners.each}: {told}"
 
 

@@ -165,7 +165,7 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
 
 def _voice_of(config: TrainConfig) -> VoiceOf:
     """What makes a voice of the sound of public sets, where there are any and it is wanted."""
-    if not config.data or not config.sound or {"voice", "real"} & set(config.ablate):
+    if not config.hears_sets:
         return None
     from reactdiff_ros.evaluation.recordings.extraction import voice_columns
 

@@ -113,6 +113,11 @@ class TrainConfig:
                 todo=f"give --data with {' or '.join(FACEVERSE)}, or leave the names out",
             )  # fmt: skip
 
+    @property
+    def hears_sets(self) -> bool:
+        """Whether the sound of public sets is read."""
+        return bool(self.data) and self.sound and {"voice", "real"}.isdisjoint(self.ablate)
+
     def as_dict(self) -> dict[str, Any]:
         """All settings as plain values."""
         return asdict(self)

@@ -56,8 +56,7 @@ def training_recordings(config: TrainConfig, voice_of: VoiceOf = None) -> list[R
         return []
     found = read_dyads(Path(config.dyads)) if config.dyads else []
     found += list(recordings(Path(config.recordings))) if config.recordings else []
-    heard = config.sound and "voice" not in config.ablate
-    found += public_recordings(config.data, config.expression_names, voice_of if heard else None)
+    found += public_recordings(config.data, config.expression_names, voice_of if config.hears_sets else None)
     if config.fold and found:
         number, count = fold_of(config.fold)
         found = folds(found, count)[number][0]

@@ -51,8 +51,9 @@ def test_the_page_tells_what_is_lower_and_what_is_none() -> None:
     assert "still to be measured" in page
     assert "They had met no recorded" in page
     met = compared()
-    met["training"][0]["data"] = ["dyads"]
-    assert "They had met no recorded" not in ablations_page(as_compared(met))
+    for data, none in ((["dyads"], False), (["voices", "react"], False), (["voices", "expression_names"], True)):
+        met["training"][0]["data"] = data
+        assert ("They had met no recorded" in ablations_page(as_compared(met))) is none
     assert "| 8 steps, warm start | 0.5 |" in page
     assert "one training seed of the three that were asked." in page
     assert "0.5 ± 0.1" in ablations_page(as_compared(compared()), as_swept(swept(0, 1, 2)))

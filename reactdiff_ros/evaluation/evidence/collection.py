@@ -176,18 +176,19 @@ def read_others(path: Path, evidence: dict[str, Any]) -> dict[str, Any]:
         ReactdiffError: it cannot be read, or is of other weights, of the same seed, or of another simulator or code.
     """
     others = read_evidence(path)
-    seeds = [{settings.get("seed") for settings in one["settings"].values()} for one in (evidence, others)]
-    made_by = [
-        {(part, name): one["settings"][part].get(name) for part in others["parts"] for name in ("simulator", "code")}
-        for one in (evidence, others)
-        if {*others["parts"]} <= {*one["settings"]}
-    ]
+    here, there = evidence["settings"], others["settings"]
+    seeds, other_seeds = ({settings.get("seed") for settings in parts.values()} for parts in (here, there))
+    same_code = all(
+        part in here and part in there and here[part].get(name) == there[part].get(name)
+        for part in others["parts"]
+        for name in ("simulator", "code")
+    )
     wrong = None
     if others["weights"]["digest"] != evidence["weights"]["digest"]:
         wrong = "it is of other weights"
-    elif seeds[0] & seeds[1] or None in seeds[1]:
+    elif seeds & other_seeds or None in other_seeds:
         wrong = "it is of the same speakers"
-    elif len(made_by) < 2 or made_by[0] != made_by[1]:
+    elif not same_code:
         wrong = "it was measured with other code of the model or the simulator"
     if wrong:
         raise ReactdiffError(wrong, where=str(path), todo="run 'reactdiff evaluate evidence --seed 1 --part PART'")
