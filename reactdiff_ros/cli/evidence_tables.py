@@ -290,8 +290,9 @@ def controls(f: Figures) -> list[str]:
     """Every sweep."""
     swept = [(name, part) for name, parts in f["controls"].items() for part in parts]
     swept += [(f"style, {name}", part) for name, part in f["style"].items()]
+    more = f" (of a style: {f['style_items']} speakers)" if f.get("style_items") else ""
     return _titled(
-        "Means at evenly spaced values",
+        f"Means at evenly spaced values{more}",
         ("control", "from, to", "measured", "means", "rise (95 %)", "every step rises", "the whole too"),
         (
             (

@@ -43,6 +43,8 @@ POINTS: Final = 5
 STYLE_VALUES: Final = (-1.5, 0.0, 1.5)
 TENTHS: Final = 10
 """Parts of the trials, each left out once for the interval of a lag."""
+STYLE_TIMES: Final = 4
+"""So many more speakers for the entries of a style: half a minute holds few brow raises or nods to tell a rate by."""
 _POOL: Final = 400
 _SIZE: Final = 0.8
 """Of the smiles that the delay is measured with."""
@@ -131,6 +133,7 @@ class Runner:
     """Runs a listener on the same speakers with the same noise under one setting after another."""
 
     def __init__(self, system: Listens, seed: int, items: int, frames: int, bank: VoiceBank | None) -> None:
+        self.items = items
         self._system = system
         self._material = make_material(seed, items, frames, bank, listeners=1)
         self._seeds = purpose_seed("evaluate", seed, 77) + np.arange(items)
@@ -139,7 +142,7 @@ class Runner:
     def faces(self, told: Conditions) -> FloatArray:
         """Streams (N, T, 58) under these conditions of one listener."""
         m = self._material
-        return _run(self._system, m.perceived, self._tokens, all_told(told, m.items), self._seeds, m.stimulus)
+        return _run(self._system, m.perceived, self._tokens, all_told(told, self.items), self._seeds, m.stimulus)
 
     def coupling(self, faces: FloatArray) -> Values:
         """Mean correlation of each listener's smile with its own speaker's 0.3 to 2 s before, (N,)."""
@@ -209,7 +212,7 @@ def evaluate_controls(
     Args:
         system: the model, or the simulator's listener, which obeys controls but no style; several threads may run it.
         seed: of speakers and noise.
-        items: speakers (and trials of the delay, twice as many).
+        items: speakers; trials of an answer are twice as many, speakers for a style STYLE_TIMES as many.
         seconds: of each speaker.
         points: values of each control, evenly over its range.
         bank: voices.
@@ -217,52 +220,84 @@ def evaluate_controls(
         told: the share that is done.
 
     Returns:
-        {"controls": {name: [figures of each measure]}, "style": {name: figures}, "rise": whether every sweep
-        rises, "not_rising": names of those that do not}.
+        {"controls": {name: [figures of each measure]}, "style": {name: figures}, "style_items": speakers of these,
+        "rise": whether every sweep rises, "not_rising": names of those that do not}.
     """
-    runner = Runner(system, seed, items, round(seconds * REACTION_RATE_HZ), bank)
+    frames = round(seconds * REACTION_RATE_HZ)
     entries = STYLE_NAMES if isinstance(system, ModelListens) else ()
-    steps = points * (len(MEASURES) + 2) + len(STYLE_VALUES) * len(entries)
-    done = 0
+    style_items = STYLE_TIMES * items if entries else 0
+    work = points * (len(MEASURES) + 2) * items + len(STYLE_VALUES) * len(entries) * style_items
+    sweeper = _Sweeper(workers, lambda done: told(done / work))
+    controls = _sweep_controls(
+        sweeper, Runner(system, seed, items, frames, bank), Trials(system, seed, 2 * items, bank), points
+    )
+    figures = {name: [s.figures() for s in sweeps] for name, sweeps in controls.items()}
+    style: dict[str, dict[str, Any]] = {}
+    if entries:
+        runner = Runner(system, seed, style_items, frames, bank)
+        style = {name: _sweep_entry(sweeper, runner, entry).figures() for entry, name in enumerate(entries)}
+    wrong = [name for name, parts in figures.items() if not all(part["rises"] for part in parts)]
+    wrong += [name for name, part in style.items() if not part["rises"]]
+    found = {"controls": figures, "style": style, "style_items": style_items}
+    return {**found, "not_rising": wrong, "rise": not wrong}
 
-    def measured(measure: Measure, settings: Sequence[Conditions]) -> list[list[Values]]:
-        nonlocal done
+
+class _Sweeper:
+    """Measures settings, several at a time, and tells how many speakers have been listened to."""
+
+    def __init__(self, workers: int, told: Callable[[int], None]) -> None:
+        self._workers = max(workers, 1)
+        self._told = told
+        self._done = 0
+
+    def measured(self, measure: Measure, settings: Sequence[Conditions], items: int) -> list[list[Values]]:
+        """What is measured at each setting, each with so many speakers."""
         rows = []
-        with ThreadPoolExecutor(max(workers, 1)) as pool:
+        with ThreadPoolExecutor(self._workers) as pool:
             for row in pool.map(measure, settings):
                 rows.append(row)
-                done += 1
-                told(done / steps)
+                self._done += items
+                self._told(self._done)
         return rows
 
-    def sweep(name: str, measure: Measure) -> tuple[tuple[float, ...], list[list[Values]]]:
+    def control(self, name: str, titles: Sequence[str], measure: Measure, points: int, items: int) -> list[Sweep]:
+        """A control evenly over its range: a sweep for each of what `measure` gives."""
         values = tuple(float(v) for v in np.linspace(*RANGES[name], points))
-        return values, measured(measure, [setting(name, value) for value in values])
+        rows = self.measured(measure, [setting(name, value) for value in values], items)
+        return [Sweep(title, values, np.stack([row[i] for row in rows])) for i, title in enumerate(titles)]
 
-    controls: dict[str, list[Sweep]] = {}
-    for name, measures in MEASURES.items():
 
-        def of_faces(conditions: Conditions, measures: Measures = measures) -> list[Values]:
-            faces = runner.faces(conditions)
+def _sweep_controls(sweeper: _Sweeper, runner: Runner, trials: Trials, points: int) -> dict[str, list[Sweep]]:
+    def of_faces(measures: Measures) -> Measure:
+        def measure(told: Conditions) -> list[Values]:
+            faces = runner.faces(told)
             return [of(faces) for _, of in measures]
 
-        values, rows = sweep(name, of_faces)
-        controls[name] = [
-            Sweep(title, values, np.stack([row[i] for row in rows])) for i, (title, _) in enumerate(measures)
-        ]
-    trials = Trials(system, seed, 2 * items, bank)
+        return measure
+
+    swept = {
+        name: sweeper.control(name, [title for title, _ in measures], of_faces(measures), points, runner.items)
+        for name, measures in MEASURES.items()
+    }
+
+    def answers(told: Conditions) -> list[Values]:
+        return [trials.answer(told), runner.coupling(runner.faces(told))]
+
     titles = ("answer to a smile (its mouthSmile)", "coupling of smiles")
-    values, rows = sweep("responsiveness", lambda t: [trials.answer(t), runner.coupling(runner.faces(t))])
-    controls["responsiveness"] = [Sweep(of, values, np.stack([row[i] for row in rows])) for i, of in enumerate(titles)]
+    swept["responsiveness"] = sweeper.control("responsiveness", titles, answers, points, runner.items)
     # The delay is measured where there are answers to measure.
-    values, rows = sweep("delay_s", lambda t: [trials.lag_s(t)])
-    controls["delay_s"] = [Sweep("lag of the answer to a smile, s", values, np.stack([row[0] for row in rows]))]
-    style = {name: _style_sweep(runner, entry, measured) for entry, name in enumerate(entries)}
-    figures = {name: [s.figures() for s in sweeps] for name, sweeps in controls.items()}
-    of_style = {name: s.figures() for name, s in style.items()}
-    wrong = [name for name, parts in figures.items() if not all(part["rises"] for part in parts)]
-    wrong += [name for name, part in of_style.items() if not part["rises"]]
-    return {"controls": figures, "style": of_style, "not_rising": wrong, "rise": not wrong}
+    title = "lag of the answer to a smile, s"
+    swept["delay_s"] = sweeper.control("delay_s", [title], lambda told: [trials.lag_s(told)], points, runner.items)
+    return swept
+
+
+def _sweep_entry(sweeper: _Sweeper, runner: Runner, entry: int) -> Sweep:
+    def statistic(told: Conditions) -> list[Values]:
+        found, given = style_of(runner.faces(told))
+        return [np.where(given[:, entry] > 0, found[:, entry], np.nan)]
+
+    rows = sweeper.measured(statistic, [style_setting(entry, value) for value in STYLE_VALUES], runner.items)
+    return Sweep("the same statistic of the stream", STYLE_VALUES, np.stack([row[0] for row in rows]))
 
 
 def setting(name: str, value: float) -> Conditions:
@@ -280,17 +315,6 @@ def style_setting(entry: int, value: float) -> Conditions:
 def all_told(told: Conditions, count: int) -> Conditions:
     """`count` listeners that are told what one is."""
     return repeated(told.controls, told.controls_given, told.style, told.style_given, count)
-
-
-def _style_sweep(
-    runner: Runner, entry: int, measured: Callable[[Measure, Sequence[Conditions]], list[list[Values]]]
-) -> Sweep:
-    def statistic(conditions: Conditions) -> list[Values]:
-        found, given = style_of(runner.faces(conditions))
-        return [np.where(given[:, entry] > 0, found[:, entry], np.nan)]
-
-    rows = measured(statistic, [style_setting(entry, value) for value in STYLE_VALUES])
-    return Sweep("the same statistic of the stream", STYLE_VALUES, np.stack([row[0] for row in rows]))
 
 
 def _tokens(system: Listens, speaker: SpeakerBatch) -> FloatArray | None:

@@ -13,6 +13,7 @@ from reactdiff_ros.evaluation.plots import plot_controls
 from reactdiff_ros.evaluation.studies import controls
 from reactdiff_ros.evaluation.studies.controls import (
     MEASURES,
+    STYLE_TIMES,
     STYLE_VALUES,
     TENTHS,
     Sweep,
@@ -24,9 +25,10 @@ from reactdiff_ros.evaluation.studies.controls import (
     smile_share,
     style_setting,
 )
-from reactdiff_ros.evaluation.studies.listeners import SimulatorListens
-from reactdiff_ros.model.conditions import CONTROL_NAMES
-from reactdiff_ros.model.sampler import Conditions
+from reactdiff_ros.evaluation.studies.listeners import ModelListens, SimulatorListens
+from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
+from reactdiff_ros.model.sampler import Conditions, Sampling
+from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.styles import LISTENER_CONTROLS
 
 
@@ -107,6 +109,21 @@ def test_every_control_rises_on_the_simulators_listener(tmp_path) -> None:
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
     assert plot_controls(figures, tmp_path / "controls.png").stat().st_size > 10_000
+
+
+def test_entries_of_a_style_are_swept_for_the_model_on_more_speakers(tmp_path) -> None:
+    pytest.importorskip("torch")
+    from random_model import write_random_weights
+
+    model = ModelListens(find_weights(write_random_weights(tmp_path)), Sampling(steps=1))
+    shares: list[float] = []
+    figures = evaluate_controls(model, seed=0, items=1, seconds=6.0, points=2, workers=2, told=shares.append)
+    assert tuple(figures["style"]) == STYLE_NAMES
+    assert figures["style_items"] == STYLE_TIMES
+    assert all(tuple(part["values"]) == STYLE_VALUES for part in figures["style"].values())
+    assert set(figures["not_rising"]) <= {*LISTENER_CONTROLS, *STYLE_NAMES}
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
 
 
 def test_figures_do_not_depend_on_how_many_values_run_at_once() -> None:
