@@ -110,7 +110,7 @@ docs: setup
 	@. ./env.sh && [ ! -f docs/benchmarks.json ] || reactdiff docs benchmarks docs/benchmarks.json --output docs/benchmarks.md
 	@. ./env.sh && [ ! -f docs/reliability.json ] || reactdiff docs reliability docs/reliability.json --output docs/reliability.md
 	@. ./env.sh && [ ! -f docs/soak.json ] || reactdiff docs soak docs/soak.json --output docs/soak.md
-	@. ./env.sh && [ ! -f docs/ablations.json ] || reactdiff docs ablations docs/ablations.json $(if $(wildcard docs/sweep.json),--sweep docs/sweep.json) --output docs/ablations.md
+	@. ./env.sh && [ ! -f docs/ablations.json ] || reactdiff docs ablations docs/ablations.json $(foreach swept,$(sort $(wildcard docs/sweep*.json)),--sweep $(swept)) --output docs/ablations.md
 	@. ./env.sh && [ ! -f docs/evidence.json ] || reactdiff docs evidence docs/evidence.json --output docs/evidence.md
 
 # The docs as a site that needs no network: build/site/index.html. Every broken link is an error.

@@ -30,8 +30,8 @@ nods that the shipped weights have. What each figure is:
 [evaluation.md](evaluation.md#reactdiff-evaluate-ablations)."""
 _SWEEP = """\
 Networks as they are, sampled with fewer steps of the solver, and with a plan that begins at what the last plan said
-(warm start) instead of on the noise tape. They are the shipped ones, not those above. Coupling and reliance are to be
-read beside the variances: a face that does little else follows its speaker closely. In use are 8 steps on the tape:
+(warm start) instead of on the noise tape. Coupling and reliance are to be read beside the variances: a face that does
+little else follows its speaker closely. In use are 8 steps on the tape:
 [model.md](model.md#how-the-samplers-settings-were-chosen)."""
 
 _ONWARD = """\
@@ -83,6 +83,8 @@ class Swept:
     size: str
     sweep: dict[str, dict[str, Summary]]
     seeds: int
+    weights: str | None = None
+    """Name and digest of the networks, where they are one set."""
 
 
 def compared(told: Mapping[str, Any]) -> Compared:
@@ -99,7 +101,9 @@ def compared(told: Mapping[str, Any]) -> Compared:
 
 def swept(told: Mapping[str, Any]) -> Swept:
     """Raises KeyError, TypeError, ValueError or AttributeError where `told` is nothing of that kind."""
-    return Swept(_size(told), _summaries(told["sweep"]), len(told["training_seeds"]))
+    one = told.get("weights")
+    name = f"{one['name']}, {one['digest']}" if one else None
+    return Swept(_size(told), _summaries(told["sweep"]), len(told["training_seeds"]), name)
 
 
 def read_compared(path: Path) -> Compared:
@@ -120,10 +124,14 @@ def read_swept(path: Path) -> Swept:
     return _read(path, swept, " --sweep")
 
 
-def ablations_page(found: Compared, sweep: Swept | None = None, picture: str | None = None) -> str:
-    """The page; `picture`: link to one of the figures, if any."""
+def ablations_page(found: Compared, sweeps: Sequence[Swept] = (), picture: str | None = None) -> str:
+    """The page, with a table for each of `sweeps`; `picture`: link to one of the figures, if any."""
     lines = ["# What parts of the training are worth", "", generated("make docs"), "", *_compared(found, picture)]
-    return "\n".join([*lines, *([] if sweep is None else ["", *_swept(sweep)])]) + "\n"
+    if sweeps:
+        lines += ["", "## Steps, noise tape and warm start", "", *_SWEEP.splitlines()]
+    for result in sweeps:
+        lines += ["", *_swept(result)]
+    return "\n".join(lines) + "\n"
 
 
 def figures_of(found: Compared) -> dict[str, dict[str, tuple[float, float]]]:
@@ -186,14 +194,12 @@ def _compared(result: Compared, picture: str | None) -> list[str]:
 
 def _swept(result: Swept) -> list[str]:
     names = next(iter(result.sweep.values()))
-    seeds = result.seeds
-    of = (
-        f"{seeds} training seeds (means with the deviation between them)"
-        if seeds > 1
-        else "one training seed of the three that were asked"
-    )
+    if result.seeds > 1:
+        of = f"The full networks above with {result.seeds} training seeds, means with the deviation between them"
+    else:
+        of = f"One set of networks ({result.weights})" if result.weights else "One set of networks"
     return [
-        "## Steps, noise tape and warm start", "", *_SWEEP.splitlines(), "", f"{result.size}, {of}.", "",
+        f"{of}; {result.size}:", "",
         *markdown_table(
             ("setting", *names),
             ((setting, *(_mean(cell[name]) for name in names)) for setting, cell in result.sweep.items()),

@@ -126,10 +126,14 @@ def soak(figures: Path, output: Path | None) -> int:
 @docs.command()
 @click.argument("figures", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
-    "--sweep", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="What --sweep printed, to show too."
+    "--sweep",
+    "sweeps",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    multiple=True,
+    help="What --sweep printed, to show too; may be given several times.",
 )
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write; else stdout.")
-def ablations(figures: Path, sweep: Path | None, output: Path | None) -> int:
+def ablations(figures: Path, sweeps: tuple[Path, ...], output: Path | None) -> int:
     """Page of FIGURES (docs/ablations.json), what 'evaluate ablations --json' printed.
 
     With --output, images/ablations.png beside the page shows the figures.
@@ -137,7 +141,7 @@ def ablations(figures: Path, sweep: Path | None, output: Path | None) -> int:
     from reactdiff_ros.cli.ablations_page import PICTURE, ablations_page, figures_of, read_compared, read_swept
 
     found = read_compared(figures)
-    swept = None if sweep is None else read_swept(sweep)
+    swept = [read_swept(path) for path in sweeps]
     if output is not None:
         from reactdiff_ros.evaluation.plots import plot_summaries
 

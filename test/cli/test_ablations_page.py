@@ -40,7 +40,7 @@ def swept(*seeds: int) -> dict[str, Any]:
 
 
 def test_the_page_tells_what_is_lower_and_what_is_none() -> None:
-    page = ablations_page(as_compared(compared()), as_swept(swept(0)))
+    page = ablations_page(as_compared(compared()), [as_swept(swept(0))])
     assert "| smile coupling | 0.32 ± 0.02 | 0.12 ± 0.02 |" in page
     assert "| smile coupling | **lower** (-0.2) |" in page
     assert "| frechet | none (-0.005) |" in page
@@ -55,9 +55,16 @@ def test_the_page_tells_what_is_lower_and_what_is_none() -> None:
         met["training"][0]["data"] = data
         assert ("They had met no recorded" in ablations_page(as_compared(met))) is none
     assert "| 8 steps, warm start | 0.5 |" in page
-    assert "one training seed of the three that were asked." in page
-    assert "0.5 ± 0.1" in ablations_page(as_compared(compared()), as_swept(swept(0, 1, 2)))
     assert "noise tape" not in ablations_page(as_compared(compared()))
+
+
+def test_each_sweep_tells_whose_it_is() -> None:
+    one, named, three = swept(0), {**swept(0), "weights": {"name": "live", "digest": "d1"}}, swept(0, 1, 2)
+    page = ablations_page(as_compared(compared()), [as_swept(named), as_swept(three)])
+    assert page.count("## Steps, noise tape and warm start") == 1
+    assert page.index("One set of networks (live, d1); 200 speakers") < page.index("with 3 training seeds, means")
+    assert page.count("0.5 ± 0.1") == 2 * len(FIGURES)
+    assert "One set of networks; 200 speakers" in ablations_page(as_compared(compared()), [as_swept(one)])
 
 
 def test_networks_trained_at_once_from_nothing_with_the_defaults() -> None:
@@ -71,7 +78,8 @@ def test_networks_trained_at_once_from_nothing_with_the_defaults() -> None:
 def test_the_command_writes_page_and_picture(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(compared()))
     (tmp_path / "s.json").write_text(json.dumps(swept(0, 1)))
-    call = ["ablations", str(tmp_path / "a.json"), "--sweep", str(tmp_path / "s.json")]
+    one = str(tmp_path / "s.json")
+    call = ["ablations", str(tmp_path / "a.json"), "--sweep", one, "--sweep", one]
     result = CliRunner().invoke(docs, [*call, "--output", str(tmp_path / "page.md")])
     assert result.exit_code == 0, result.output
     assert "(images/ablations.png)" in (tmp_path / "page.md").read_text()
