@@ -1,0 +1,61 @@
+"""What ships obeys its controls: on the same speakers with the same noise, each moves what it names, step by step.
+
+How far, with intervals and on more speakers, is measured by `reactdiff evaluate controls` (docs/evidence.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.evaluation.studies.controls import MEASURES, Runner, Trials, setting
+from reactdiff_ros.evaluation.studies.listeners import ModelListens
+from reactdiff_ros.model.conditioning import conditioning
+from reactdiff_ros.model.sampler import Sampling
+from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.styles import Style
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+from reactdiff_ros.vocabulary import RANGES
+
+LISTENERS, SECONDS = 20, 10
+
+
+@pytest.fixture(scope="module")
+def shipped() -> ModelListens:
+    return ModelListens(find_weights(""), Sampling())
+
+
+@pytest.fixture(scope="module")
+def runner(shipped: ModelListens) -> Runner:
+    return Runner(shipped, 0, LISTENERS, round(SECONDS * REACTION_RATE_HZ), None)
+
+
+@pytest.fixture(scope="module")
+def ordinary(runner: Runner) -> FloatArray:
+    return runner.faces(conditioning(Style()))
+
+
+@pytest.mark.parametrize("name", list(MEASURES))
+def test_each_control_moves_what_it_names(runner: Runner, ordinary: FloatArray, name: str) -> None:
+    low, high = RANGES[name]
+    assert getattr(Style(), name) == (low + high) / 2
+    title, of = MEASURES[name][0]
+    faces = (runner.faces(setting(name, low)), ordinary, runner.faces(setting(name, high)))
+    measured = [float(of(own).mean()) for own in faces]
+    assert np.all(np.diff(measured) > 0), f"{title}: {measured}"
+
+
+@pytest.fixture(scope="module")
+def trials(shipped: ModelListens) -> Trials:
+    return Trials(shipped, 0, 10, None)
+
+
+def test_responsiveness_moves_the_answer_to_a_smile(trials: Trials) -> None:
+    answers = [float(trials.answer(setting("responsiveness", value)).mean()) for value in (0.0, 0.5, 1.0)]
+    assert np.all(np.diff(answers) > 0), answers
+
+
+@pytest.mark.slow
+def test_delay_moves_when_the_answer_comes(trials: Trials) -> None:
+    soon, late = (float(np.nanmean(trials.lag_s(setting("delay_s", value)))) for value in (0.0, 0.8))
+    assert late - soon == pytest.approx(0.8, abs=0.25)
