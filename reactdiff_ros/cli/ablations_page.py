@@ -101,8 +101,8 @@ def compared(told: Mapping[str, Any]) -> Compared:
 
 def swept(told: Mapping[str, Any]) -> Swept:
     """Raises KeyError, TypeError, ValueError or AttributeError where `told` is nothing of that kind."""
-    one = told.get("weights")
-    name = f"{one['name']}, {one['digest']}" if one else None
+    one = told.get("weights")  # a list of several
+    name = f"{one['name']}, {one['digest']}" if isinstance(one, Mapping) and one else None
     return Swept(_size(told), _summaries(told["sweep"]), len(told["training_seeds"]), name)
 
 

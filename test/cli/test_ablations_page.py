@@ -60,6 +60,7 @@ def test_the_page_tells_what_is_lower_and_what_is_none() -> None:
 
 def test_each_sweep_tells_whose_it_is() -> None:
     one, named, three = swept(0), {**swept(0), "weights": {"name": "live", "digest": "d1"}}, swept(0, 1, 2)
+    three["weights"] = [{"name": "live", "digest": digest} for digest in ("d2", "d3", "d4")]
     page = ablations_page(as_compared(compared()), [as_swept(named), as_swept(three)])
     assert page.count("## Steps, noise tape and warm start") == 1
     assert page.index("One set of networks (live, d1); 200 speakers") < page.index("with 3 training seeds, means")
