@@ -60,18 +60,17 @@ def stamps(graph, topic, field="header"):
 def rate_hz(messages) -> float:
     """By the stamps of the last four seconds."""
     last = ns(messages[-1].header.stamp)
-    shown = [stamp for m in messages[-300:] if (stamp := ns(m.header.stamp)) > last - 4 * 10**9]
-    return (len(shown) - 1) / ((shown[-1] - shown[0]) / 1e9)
+    return sum(ns(m.header.stamp) > last - 4 * 10**9 for m in messages) / 4.0
 
 
 def test_every_stage_runs_at_its_rate(graph, recording):
-    """Some four seconds must: a machine that others use is late at times, a graph that cannot hold its rate always."""
-    wanted = {EXPRESSION: (47.0, 53.0), FRAME: (21.0, 29.0), REACTION: (4.0, 50.0)}
+    """In four of the next twelve seconds at the latest: a machine that others use has late moments."""
+    wanted = {EXPRESSION: (47.0, 53.0), FRAME: (21.0, 29.0), REACTION: (4.25, np.inf)}
 
     def held() -> bool:
         return all(low <= rate_hz(graph.received[topic]) <= high for topic, (low, high) in wanted.items())
 
-    graph.until(held, 40.0, "the rate of every stage")
+    graph.until(held, 12.0, "the rate of every stage")
 
 
 def test_face_and_voice_of_the_speaker_come_out(recording):

@@ -133,16 +133,20 @@ class Runner:
     """Runs a listener on the same speakers with the same noise under one setting after another."""
 
     def __init__(self, system: Listens, seed: int, items: int, frames: int, bank: VoiceBank | None) -> None:
-        self.items = items
         self._system = system
         self._material = make_material(seed, items, frames, bank, listeners=1)
         self._seeds = purpose_seed("evaluate", seed, 77) + np.arange(items)
         self._tokens = _tokens(system, self._material.perceived)
 
+    @property
+    def items(self) -> int:
+        """Speakers."""
+        return self._material.items
+
     def faces(self, told: Conditions) -> FloatArray:
         """Streams (N, T, 58) under these conditions of one listener."""
         m = self._material
-        return _run(self._system, m.perceived, self._tokens, all_told(told, self.items), self._seeds, m.stimulus)
+        return _run(self._system, m.perceived, self._tokens, all_told(told, m.items), self._seeds, m.stimulus)
 
     def coupling(self, faces: FloatArray) -> Values:
         """Mean correlation of each listener's smile with its own speaker's 0.3 to 2 s before, (N,)."""
