@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 
-from reactdiff_ros.model.planner import AROUND, BLEND, LOOKAHEAD, OwnPast, Planner, blend, finished, smooth
+from reactdiff_ros.coefficients import INDEX, SMILE
+from reactdiff_ros.model.planner import (
+    AROUND,
+    BLEND,
+    LOOKAHEAD,
+    SMILE_S,
+    OwnPast,
+    Planner,
+    blend,
+    finished,
+    smooth,
+    unhurried,
+)
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.sampler import LATENT_LIMIT, Sampling, ordinary, sane
 from reactdiff_ros.model.weights import find_weights
@@ -41,6 +53,25 @@ def test_smoothing_looks_no_further_ahead_than_it_says():
     whole = finished(plans, shown, before, how)
     part = finished(plans[:, :, : hop + LOOKAHEAD], shown, before[:, : hop + LOOKAHEAD], how)
     np.testing.assert_array_equal(whole[:, :, : hop + len(BLEND)], part[:, :, : hop + len(BLEND)])
+
+
+def test_a_smile_takes_its_time_and_other_muscles_do_not():
+    plans, nothing = np.zeros((1, 1, 16, 58), dtype=np.float32), np.zeros((1, 16, 58), dtype=np.float32)
+    plans[..., [*SMILE, INDEX["browInnerUp"]]] = 0.8
+    out = finished(plans, nothing[:, :AROUND], nothing, Sampling(smooth=True))[0, 0]
+    t = (np.arange(16) + 1) / 25
+    np.testing.assert_allclose(out[:, SMILE[0]], 0.8 * (1 - np.exp(-t / SMILE_S)), atol=1e-6)
+    np.testing.assert_allclose(out[len(BLEND) :, INDEX["browInnerUp"]], 0.8, atol=1e-6)
+
+
+def test_a_smile_that_goes_on_is_the_same_in_one_plan_or_in_many():
+    smiles = noise(2, 40, 3)
+    whole, last, parts = unhurried(smiles, np.zeros((2, 3), dtype=np.float32)), np.zeros((2, 3), dtype=np.float32), []
+    for start in range(0, 40, 4):
+        parts.append(unhurried(smiles[:, start : start + 4], last))
+        last = parts[-1][:, -1]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-6)
+    assert whole.std() < 0.5 * smiles.std()
 
 
 def test_without_smoothing_a_plan_is_only_bounded():
