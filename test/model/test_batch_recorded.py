@@ -1,4 +1,4 @@
-"""What the shipped listener plans, held to plans that were recorded when seven frames began to be smoothed over."""
+"""What the shipped listener plans, held to plans that were recorded when smiles began to take their time."""
 
 from __future__ import annotations
 
