@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from reactdiff_ros.cli.markdown import figure, generated, markdown_table
+from reactdiff_ros.cli.markdown import EARLIER_CODE, figure, generated, markdown_table
 from reactdiff_ros.errors import MediaError
 
 PICTURE: Final = "images/ablations.png"
@@ -74,6 +74,8 @@ class Compared:
     groups: dict[str, dict[str, Summary]]
     without: dict[str, dict[str, Difference]]
     training: list[Run]
+    code: str | None = None
+    """Of the model, see `evaluation.evidence.model_code`; None: older than that it was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Swept:
     seeds: int
     weights: str | None = None
     """Name and digest of the networks, where they are one set."""
+    code: str | None = None
+    """As of `Compared`."""
 
 
 def compared(told: Mapping[str, Any]) -> Compared:
@@ -96,14 +100,14 @@ def compared(told: Mapping[str, Any]) -> Compared:
     runs = [
         Run(dict(run["settings"]), int(run["steps"]), tuple(map(str, run.get("data", ())))) for run in told["training"]
     ]
-    return Compared(_size(told), _summaries(told["groups"]), without, runs)
+    return Compared(_size(told), _summaries(told["groups"]), without, runs, told.get("code"))
 
 
 def swept(told: Mapping[str, Any]) -> Swept:
     """Raises KeyError, TypeError, ValueError or AttributeError where `told` is nothing of that kind."""
     one = told.get("weights")  # a list of several
     name = f"{one['name']}, {one['digest']}" if isinstance(one, Mapping) and one else None
-    return Swept(_size(told), _summaries(told["sweep"]), len(told["training_seeds"]), name)
+    return Swept(_size(told), _summaries(told["sweep"]), len(told["training_seeds"]), name, told.get("code"))
 
 
 def read_compared(path: Path) -> Compared:
@@ -124,13 +128,20 @@ def read_swept(path: Path) -> Swept:
     return _read(path, swept, " --sweep")
 
 
-def ablations_page(found: Compared, sweeps: Sequence[Swept] = (), picture: str | None = None) -> str:
-    """The page, with a table for each of `sweeps`; `picture`: link to one of the figures, if any."""
-    lines = ["# What parts of the training are worth", "", generated("make docs"), "", *_compared(found, picture)]
+def ablations_page(found: Compared, sweeps: Sequence[Swept] = (), picture: str | None = None, *, code: str) -> str:
+    """The page, with a table for each of `sweeps`.
+
+    Args:
+        found: the comparison.
+        sweeps: of the sampler.
+        picture: link to one of the figures, if any.
+        code: the model's of today, of `evaluation.evidence.model_code`.
+    """
+    lines = ["# What parts of the training are worth", "", generated("make docs"), "", *_compared(found, picture, code)]
     if sweeps:
         lines += ["", "## Steps, noise tape and warm start", "", *_SWEEP.splitlines()]
     for result in sweeps:
-        lines += ["", *_swept(result)]
+        lines += ["", *_swept(result, code)]
     return "\n".join(lines) + "\n"
 
 
@@ -171,7 +182,7 @@ def _size(told: Mapping[str, Any]) -> str:
     return f"{int(told['items'])} speakers of {figure(float(told['seconds']))} s, simulator `{told['simulator']}`"
 
 
-def _compared(result: Compared, picture: str | None) -> list[str]:
+def _compared(result: Compared, picture: str | None, code: str) -> list[str]:
     groups = result.groups
     names = next(iter(groups.values()))
     left_out = [f"without {_LEFT_OUT.get(name, name)}" for name in result.without]
@@ -179,7 +190,8 @@ def _compared(result: Compared, picture: str | None) -> list[str]:
     before = result.training[:-1]
     introduction = _INTRODUCTION.format(trained="trained on" if before else "trained")
     return [
-        *introduction.splitlines(), "", *_onward(before), f"{result.size}{_trained(result.training)}.", "",
+        *introduction.splitlines(), "", *_onward(before),
+        f"{result.size}{_trained(result.training)}.{_age(result.code, code)}", "",
         *markdown_table(
             ("figure", "full", *left_out),
             ((name, *(_mean(group[name]) for group in groups.values())) for name in names),
@@ -192,19 +204,23 @@ def _compared(result: Compared, picture: str | None) -> list[str]:
     ]  # fmt: skip
 
 
-def _swept(result: Swept) -> list[str]:
+def _swept(result: Swept, code: str) -> list[str]:
     names = next(iter(result.sweep.values()))
     if result.seeds > 1:
         of = f"The full networks above with {result.seeds} training seeds, means with the deviation between them"
     else:
         of = f"One set of networks ({result.weights})" if result.weights else "One set of networks"
     return [
-        f"{of}; {result.size}:", "",
+        f"{of}; {result.size}.{_age(result.code, code)}", "",
         *markdown_table(
             ("setting", *names),
             ((setting, *(_mean(cell[name]) for name in names)) for setting, cell in result.sweep.items()),
         ),
     ]  # fmt: skip
+
+
+def _age(measured: str | None, today: str) -> str:
+    return "" if measured == today else f" {EARLIER_CODE}"
 
 
 def _onward(before: Sequence[Run]) -> list[str]:

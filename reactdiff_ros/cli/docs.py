@@ -139,6 +139,7 @@ def ablations(figures: Path, sweeps: tuple[Path, ...], output: Path | None) -> i
     With --output, images/ablations.png beside the page shows the figures.
     """
     from reactdiff_ros.cli.ablations_page import PICTURE, ablations_page, figures_of, read_compared, read_swept
+    from reactdiff_ros.evaluation.evidence.model_code import model_code
 
     found = read_compared(figures)
     swept = [read_swept(path) for path in sweeps]
@@ -146,7 +147,8 @@ def ablations(figures: Path, sweeps: tuple[Path, ...], output: Path | None) -> i
         from reactdiff_ros.evaluation.plots import plot_summaries
 
         plot_summaries(figures_of(found), output.parent / PICTURE)
-    return _write(ablations_page(found, swept, picture=None if output is None else PICTURE), output)
+    shown = None if output is None else PICTURE
+    return _write(ablations_page(found, swept, picture=shown, code=model_code()), output)
 
 
 @docs.command()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from reactdiff_ros.cli import evidence_tables as tables
-from reactdiff_ros.cli.markdown import figure, generated, markdown_table
+from reactdiff_ros.cli.markdown import EARLIER_CODE, figure, generated, markdown_table
 from reactdiff_ros.evaluation.evidence.bounds import judge
 from reactdiff_ros.evaluation.evidence.tried import Tries
 
@@ -175,7 +175,7 @@ def _section(
     told = _sized(evidence["settings"].get(part, {}))
     lines += [words + (f" Here: {told}." if told else "") + took(evidence, part) + f" Alone: `{COMMANDS[part]}`."]
     if earlier:
-        lines += ["", "**Measured with earlier code of the model**; a new run measures it anew."]
+        lines += ["", EARLIER_CODE]
     own = [row for row in rows if row["part"] == part]
     if own:
         shown = ((row["name"], measured(row), row["bound"], verdict_word(row), row["why"]) for row in own)
@@ -235,9 +235,10 @@ SECTIONS: Final[dict[str, tuple[str, str, Callable[[Figures], list[str]]]]] = {
         "The speaker's smile, cheeks and gaze go in, the listener's smile comes out. It asks whether smiles "
         "come with the partner's, and as often and as long as people's. It says nothing of nods, brows or voice, which "
         "these calls do not tell, nor whether anybody would call the listener natural: nobody rated it. Twelve "
-        "pairs are few. The sizes of the simulator's smiles and of the listener's mood were chosen with an eye on "
-        "these calls' figures (the mood on their first halves), so C and D_marg are not wholly held out, as was "
-        "asked.",
+        "pairs are few. The sizes of the simulator's smiles and of the listener's mood, and how fast a smile follows "
+        "its plan, were chosen with an eye on these calls' figures (the mood on their first halves), so C and D_marg "
+        "are not wholly held out, as was asked. How fast a smile follows was also chosen in four folds by pair: "
+        "[model.md](model.md#smiles-take-their-time).",
         tables.dyads,
     ),
     "response": (

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+EARLIER_CODE: Final = "**Measured with earlier code of the model**; a new run measures it anew."
+"""Said of figures that another `evaluation.evidence.model_code` gave than today's."""
 
 
 def generated(command: str) -> str:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from reactdiff_ros.cli.ablations_page import ablations_page, read_compared, read_swept
+from reactdiff_ros.cli.ablations_page import Compared, Swept, read_compared, read_swept
+from reactdiff_ros.cli.ablations_page import ablations_page as page_of
 from reactdiff_ros.cli.ablations_page import compared as as_compared
 from reactdiff_ros.cli.ablations_page import swept as as_swept
 from reactdiff_ros.cli.docs import docs
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.studies.ablations import FIGURES, difference
+
+
+def ablations_page(found: Compared, sweeps: Sequence[Swept] = ()) -> str:
+    return page_of(found, sweeps, code="today's")
 
 
 def group(mean: float, *seeds: int) -> dict[str, Any]:
@@ -28,6 +35,7 @@ def compared() -> dict[str, Any]:
     return {
         "groups": {"full": group(0.32, 0, 1, 2), "voice": group(0.12, 0, 1, 2)}, "without": {"voice": differences},
         "items": 200, "seconds": 10.0, "seed": 0, "simulator": "abc", "weights": [], "training": runs,
+        "code": "today's",
     }  # fmt: skip
 
 
@@ -35,7 +43,7 @@ def swept(*seeds: int) -> dict[str, Any]:
     cell = {name: {"mean": 0.5, "sd": 0.1 if len(seeds) > 1 else None} for name in FIGURES}
     return {
         "sweep": {"1 steps, tape": cell, "8 steps, warm start": cell}, "items": 200, "seconds": 10.0,
-        "training_seeds": list(seeds), "simulator": "abc", "weights": {},
+        "training_seeds": list(seeds), "simulator": "abc", "weights": {}, "code": "today's",
     }  # fmt: skip
 
 
@@ -66,6 +74,15 @@ def test_each_sweep_tells_whose_it_is() -> None:
     assert page.index("One set of networks (live, d1); 200 speakers") < page.index("with 3 training seeds, means")
     assert page.count("0.5 ± 0.1") == 2 * len(FIGURES)
     assert "One set of networks; 200 speakers" in ablations_page(as_compared(compared()), [as_swept(one)])
+
+
+def test_what_earlier_code_gave_is_told() -> None:
+    said = "Measured with earlier code of the model"
+    today, steps = as_compared(compared()), as_swept(swept(0))
+    assert said not in ablations_page(today, [steps])
+    for code in ("another", None):
+        assert ablations_page(replace(today, code=code), [steps]).count(said) == 1
+        assert ablations_page(today, [steps, replace(steps, code=code)]).count(said) == 1
 
 
 def test_networks_trained_at_once_from_nothing_with_the_defaults() -> None:
