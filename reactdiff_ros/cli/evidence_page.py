@@ -68,7 +68,7 @@ def evidence_page(
     for part, section in SECTIONS.items():
         if part in evidence["parts"] or part in evidence["failed"]:
             lines += ["", *_section(part, section, evidence, rows, pictures or {}, part in earlier)]
-    return "\n".join([*lines, *_others(rows, others), *_tried(rows, tried or {})]) + "\n"
+    return "\n".join([*lines, *_others(rows, others, code), *_tried(rows, tried or {})]) + "\n"
 
 
 def verdicts(evidence: Figures) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ def other_verdicts(others: Figures) -> list[dict[str, Any]]:
     return [row for row in verdicts(others) if row["part"] in others["parts"]]
 
 
-def _others(rows: list[dict[str, Any]], others: Figures | None) -> list[str]:
+def _others(rows: list[dict[str, Any]], others: Figures | None, code: str) -> list[str]:
     """The section on speakers on which nothing was chosen; nothing where there is none."""
     if others is None:
         return []
@@ -126,7 +126,7 @@ def _others(rows: list[dict[str, Any]], others: Figures | None) -> list[str]:
         "and rates of nods (`model/prompt.py`, `model/sampler.py`, `nods.npz`) were chosen with an eye on figures "
         "above, so these may flatter. With "
         f"seed {_seeds(others)} speakers, temperaments and noise are others, on which nothing was chosen. "
-        f"Here: {sizes}. **{count(found)}**",
+        f"Here: {sizes}. **{count(found)}**", *(["", EARLIER_CODE] if earlier_parts(others, code) else []),
         "", *markdown_table(("figure", "above", "here", "bound", "here it"), table),
     ]  # fmt: skip
 

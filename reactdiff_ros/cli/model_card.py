@@ -184,7 +184,7 @@ def _scores(evidence: Figures, code: str, tried: Tries, others: Figures | None) 
         *markdown_table(("part", "figure", "measured", "bound", ""), table),
         *[f"\n{part} was not measured: {why}." for part, why in evidence["failed"].items()],
         *([f"\n[{TRIED_TITLE}]({link}) is told for {looked_into} of them."] if looked_into else []),
-        *([_of_others(others)] if others is not None else []),
+        *([_of_others(others, code)] if others is not None else []),
         *([f"\nMeasured with earlier code of the model: {', '.join(earlier)}."] if earlier else []),
         "",
         "Figures of the simulator show a known distribution recovered from noisy perception. They are no evidence of "
@@ -192,11 +192,12 @@ def _scores(evidence: Figures, code: str, tried: Tries, others: Figures | None) 
     ]
 
 
-def _of_others(others: Figures) -> str:
+def _of_others(others: Figures, code: str) -> str:
     link = f"../../../docs/evidence.md#{OTHERS_TITLE.lower().replace(' ', '-')}"
     return (
         "\nSettings of the sampler were chosen with an eye on these figures. "
         f"[On speakers on which nothing was chosen]({link}): {count(other_verdicts(others))}"
+        + (" Measured with earlier code of the model." if earlier_parts(others, code) else "")
     )
 
 

@@ -14,7 +14,7 @@ from reactdiff_ros.cli.evaluate_evidence import sum_up
 from reactdiff_ros.cli.evidence_page import COMMANDS, OTHERS_TITLE, SECTIONS, TRIED_TITLE, verdicts
 from reactdiff_ros.cli.evidence_page import evidence_page as page_of
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.cli.markdown import figure, interval
+from reactdiff_ros.cli.markdown import EARLIER_CODE, figure, interval
 from reactdiff_ros.cli.model_card import model_card as card_of
 from reactdiff_ros.cli.model_card import read_manifest
 from reactdiff_ros.errors import ReactdiffError
@@ -259,6 +259,12 @@ def test_what_other_speakers_gave_stands_beside_what_was_chosen_on() -> None:
     assert f"(../../../docs/evidence.md#the-same-on-other-speakers): {count - 2} of {count} bounds hold." in card
     assert "with seed 0" in page.split("\n## ")[0]
     assert OTHERS_TITLE not in evidence_page(evidence())
+    assert "earlier code" not in section + card
+    for settings in others["settings"].values():
+        settings["code"] = "old"
+    page, card = evidence_page(evidence(), others=others), model_card(manifest(), evidence(), others=others)
+    assert page.split(f"## {OTHERS_TITLE}\n")[1].count(EARLIER_CODE) == 1
+    assert f"{count - 2} of {count} bounds hold. Measured with earlier code of the model." in card
 
 
 def test_evidence_that_is_not_of_other_speakers_is_refused(tmp_path: Path) -> None:
@@ -268,12 +274,12 @@ def test_evidence_that_is_not_of_other_speakers_is_refused(tmp_path: Path) -> No
 
     assert read(other_seed())["parts"].keys() == {"simulator", "response"}
     of_other_weights = {**evidence()["weights"], "digest": "1b1b1b1b1b1b"}
-    older = {name: {"code": "old", "seed": 1, "simulator": "hash"} for name in ("simulator", "response")}
+    elsewhere = {name: {"code": "code", "seed": 1, "simulator": "old"} for name in ("simulator", "response")}
     for others, sentence in (
         (other_seed(seed=0), "the same speakers"),
         (other_seed(weights=of_other_weights), "other weights"),
-        (other_seed(settings=older), "other code"),
-        (other_seed(settings={}), "other code"),
+        (other_seed(settings=elsewhere), "another simulator"),
+        (other_seed(settings={}), "another simulator"),
     ):
         with pytest.raises(ReactdiffError, match=sentence):
             read(others)

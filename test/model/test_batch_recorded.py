@@ -1,4 +1,4 @@
-"""What the shipped listener plans, held to plans that were recorded when smiles began to take their time."""
+"""What the shipped listener plans, held to plans that were recorded when brows and mouth had less noise."""
 
 from __future__ import annotations
 

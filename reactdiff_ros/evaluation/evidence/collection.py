@@ -173,23 +173,22 @@ def read_others(path: Path, evidence: dict[str, Any]) -> dict[str, Any]:
     """Evidence of the same weights on other speakers than `evidence`.
 
     Raises:
-        ReactdiffError: it cannot be read, or is of other weights, of the same seed, or of another simulator or code.
+        ReactdiffError: it cannot be read, or is of other weights, of the same seed, or of another simulator.
     """
     others = read_evidence(path)
     here, there = evidence["settings"], others["settings"]
     seeds, other_seeds = ({settings.get("seed") for settings in parts.values()} for parts in (here, there))
-    same_code = all(
-        part in here and part in there and here[part].get(name) == there[part].get(name)
+    same_speakers = all(
+        part in here and part in there and here[part].get("simulator") == there[part].get("simulator")
         for part in others["parts"]
-        for name in ("simulator", "code")
     )
     wrong = None
     if others["weights"]["digest"] != evidence["weights"]["digest"]:
         wrong = "it is of other weights"
     elif seeds & other_seeds or None in other_seeds:
         wrong = "it is of the same speakers"
-    elif not same_code:
-        wrong = "it was measured with other code of the model or the simulator"
+    elif not same_speakers:
+        wrong = "it was measured on another simulator"
     if wrong:
         raise ReactdiffError(wrong, where=str(path), todo="run 'reactdiff evaluate evidence --seed 1 --part PART'")
     return others
