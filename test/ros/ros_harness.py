@@ -36,6 +36,8 @@ DOMAINS = range(20, 60)
 START_S = 40.0
 """How long a node may take to start on a loaded machine."""
 
+use_profile()  # as the nodes, and before the first participant: Fast DDS reads it once in a process
+
 
 class NodeProcess:
     """One node's process; its output is in `log`."""
@@ -89,7 +91,6 @@ class RosGraph:
         self.processes: list[NodeProcess] = []
         self.received: dict[str, list[Any]] = defaultdict(list)
         self._sim = ["-p", "use_sim_time:=true"] if use_sim_time else []
-        use_profile()  # as the nodes: who joins is found at once
         self._context = rclpy.Context()
         options = SignalHandlerOptions.NO
         rclpy.init(args=[], context=self._context, domain_id=self.domain, signal_handler_options=options)

@@ -32,6 +32,15 @@ def test_every_process_gets_a_profile_of_ours_and_its_children_their_own(picture
     assert Path(environment[OLD]).is_file()
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_nothing_is_delivered_inside_a_process_past_the_transports(name):
+    """Two participants of one process may lock each other up so, see fastdds_discovery.xml."""
+    root = ET.parse(share_path("config") / "dds" / name).getroot()
+    delivery = root.find(f"{NAMESPACE}library_settings/{NAMESPACE}intraprocess_delivery")
+    assert delivery is not None
+    assert delivery.text == "OFF"
+
+
 def test_the_face_shares_no_memory_unless_the_user_wants_it_to():
     environment = {}
     use_profile(alone=True, environment=environment)
