@@ -8,6 +8,7 @@ from reactdiff_ros.model.planner import (
     AROUND,
     BLEND,
     LOOKAHEAD,
+    SMILE_GAIN,
     SMILE_S,
     OwnPast,
     Planner,
@@ -55,12 +56,12 @@ def test_smoothing_looks_no_further_ahead_than_it_says():
     np.testing.assert_array_equal(whole[:, :, : hop + len(BLEND)], part[:, :, : hop + len(BLEND)])
 
 
-def test_a_smile_takes_its_time_and_other_muscles_do_not():
+def test_a_smile_is_larger_and_takes_its_time_and_other_muscles_do_not():
     plans, nothing = np.zeros((1, 1, 16, 58), dtype=np.float32), np.zeros((1, 16, 58), dtype=np.float32)
     plans[..., [*SMILE, INDEX["browInnerUp"]]] = 0.8
     out = finished(plans, nothing[:, :AROUND], nothing, Sampling(smooth=True))[0, 0]
     t = (np.arange(16) + 1) / 25
-    np.testing.assert_allclose(out[:, SMILE[0]], 0.8 * (1 - np.exp(-t / SMILE_S)), atol=1e-6)
+    np.testing.assert_allclose(out[:, SMILE[0]], 0.8 * SMILE_GAIN * (1 - np.exp(-t / SMILE_S)), atol=1e-6)
     np.testing.assert_allclose(out[len(BLEND) :, INDEX["browInnerUp"]], 0.8, atol=1e-6)
 
 
