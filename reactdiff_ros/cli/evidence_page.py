@@ -238,7 +238,7 @@ SECTIONS: Final[dict[str, tuple[str, str, Callable[[Figures], list[str]]]]] = {
         "pairs are few. The sizes of the simulator's smiles and of the listener's mood, and how fast a smile follows "
         "its plan, were chosen with an eye on these calls' figures (the mood on their first halves), so C and D_marg "
         "are not wholly held out, as was asked. How fast a smile follows was also chosen in four folds by pair: "
-        "[model.md](model.md#smiles-take-their-time).",
+        "[model.md](model.md#smiles-take-their-time-and-are-larger).",
         tables.dyads,
     ),
     "response": (
