@@ -53,7 +53,9 @@ class Sizes:
     """Twice as many as of the command: what makes most of the brows' variance, raises, is rare, as are laughs."""
     stream_seconds: float = 40.0
     control_items: int = 32
-    choice_items: int = 200
+    choice_items: int = 400
+    """Half as many let the variance of brows, lids and mouth differ by a tenth by chance alone, as raises and laughs
+    are rare."""
     sessions: int = 6
     minutes: float = 6.0
     permutations: int = 5000
@@ -73,7 +75,7 @@ def sizes_for(items: int, *, short: bool = False, hours: int = 0) -> Sizes:
     half = max(items // 2, 8)
     return Sizes(
         items=items, trials=max(items, 10), behaviour_items=half, stream_items=max(items, 8),
-        choice_items=max(items, 8), control_items=max(items * 32 // 200, 4), sessions=hours or 6,
+        choice_items=max(2 * items, 8), control_items=max(items * 32 // 200, 4), sessions=hours or 6,
         minutes=60.0 if hours else 6.0,
     )  # fmt: skip
 
