@@ -122,9 +122,9 @@ def _others(rows: list[dict[str, Any]], others: Figures | None, code: str) -> li
     )  # fmt: skip
     return [
         "", f"## {OTHERS_TITLE}", "",
-        "Networks never met the speakers of this page. But how strongly they are told what they are told, temperatures "
-        "and rates of nods (`model/prompt.py`, `model/sampler.py`, `nods.npz`) were chosen with an eye on figures "
-        "above, so these may flatter. With "
+        "Networks never met the speakers of this page. But how strongly they are told what they are told, "
+        "temperatures, how large smiles are shown and rates of nods (`model/prompt.py`, `model/sampler.py`, "
+        "`model/planner.py`, `nods.npz`) were chosen with an eye on figures above, so these may flatter. With "
         f"seed {_seeds(others)} speakers, temperaments and noise are others, on which nothing was chosen. "
         f"Here: {sizes}. **{count(found)}**", *(["", EARLIER_CODE] if earlier_parts(others, code) else []),
         "", *markdown_table(("figure", "above", "here", "bound", "here it"), table),
@@ -236,9 +236,9 @@ SECTIONS: Final[dict[str, tuple[str, str, Callable[[Figures], list[str]]]]] = {
         "come with the partner's, and as often and as long as people's. It says nothing of nods, brows or voice, which "
         "these calls do not tell, nor whether anybody would call the listener natural: nobody rated it. Twelve "
         "pairs are few. The sizes of the simulator's smiles and of the listener's mood, and how fast a smile follows "
-        "its plan, were chosen with an eye on these calls' figures (the mood on their first halves), so C and D_marg "
-        "are not wholly held out, as was asked. How fast a smile follows was also chosen in four folds by pair: "
-        "[model.md](model.md#smiles-take-their-time-and-are-larger).",
+        "its plan and how large, were chosen with an eye on these calls' figures (the mood on their first halves), so "
+        "C and D_marg are not wholly held out, as was asked. How fast a smile follows was also chosen in four folds by "
+        "pair: [model.md](model.md#smiles-take-their-time-and-are-larger).",
         tables.dyads,
     ),
     "response": (

@@ -262,8 +262,8 @@ def _people(evidence: Figures) -> list[str]:
         lines += [
             f"- Tested: the coupling of smiles in recorded calls (C {figure(calls['C'])}, p {figure(calls['p'])}) and "
             f"the statistics of smiles (D_marg {figure(calls['D_marg'])}); {calls['note']}, but "
-            "the sizes of simulated smiles, the listener's mood and how fast a smile follows its plan were chosen with "
-            "an eye on these calls.",
+            "the sizes of simulated smiles, the listener's mood, how fast a smile follows its plan and how large were "
+            "chosen with an eye on these calls.",
         ]
     else:
         lines += ["- Nothing: recorded calls were not given when the evidence was made."]
