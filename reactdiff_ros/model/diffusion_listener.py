@@ -15,6 +15,7 @@ from reactdiff_ros.model.evidence import EvidenceWatch
 from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
 from reactdiff_ros.model.mood import in_mood
+from reactdiff_ros.model.nod_gate import NodGate
 from reactdiff_ros.model.planner import Draft, Drawn, Planner, draw_draft, live_frames
 from reactdiff_ros.model.policies.base import Level, PolicyListener
 from reactdiff_ros.model.runtime import Networks
@@ -32,7 +33,7 @@ from reactdiff_ros.types import (
 from reactdiff_ros.vocabulary import RANGES
 
 HEAD_SHARE: Final = 0.3
-"""What is left of the head's motion while the robot itself speaks: no nod can be seen, and the head is not frozen."""
+"""What is left of the head's motion while the robot itself speaks; nods are not, see `nod_gate`."""
 MOST_LATE: Final = round(RANGES["delay_s"][1] * REACTION_RATE_HZ)
 """Slots of the longest reaction delay."""
 _OTHERS: Final = [*EYE_LOOK, *BLINK]
@@ -110,6 +111,7 @@ class DiffusionListener(PolicyListener):
         self._grid.clear()
         self._watch.clear()
         self._head = Level(1.0)
+        self._nods = NodGate()
 
     @property
     def networks(self) -> Networks:
@@ -226,7 +228,8 @@ class DiffusionListener(PolicyListener):
             return np.zeros((count, self._frames, COEFFICIENT_COUNT), dtype=np.float32), 0
         plans = asked.planner.finish(asked.draft, drawn)
         frames = plans.shown.shape[2]
-        shown = asked.levels[:frames, None] * plans.shown[0]
+        nodding = self._nods.let_through(asked.slot, asked.turn, plans.shown[0], drawn.shown[0])
+        shown = asked.levels[:frames, None] * nodding
         shown[..., _OTHERS] = 0.0
         shown[..., ROTATION] *= asked.head[:frames, None]
         return bounded(shown), int(plans.chosen[0])

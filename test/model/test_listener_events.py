@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from model_drive import LATENCY, drive
+from model_drive import LATENCY, drive, shown
 from speaker_frames import START_NS, frame, session, voice
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.coefficients import ROTATION, UPPER
+from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION, UPPER
 from reactdiff_ros.model.diffusion_listener import HEAD_SHARE, DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig, ShowsCandidates
+from reactdiff_ros.model.nod_gate import NodGate
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.types import ListenerControl
 
 
@@ -68,6 +71,56 @@ def test_while_the_robot_speaks_the_head_is_calmed_and_the_turn_is_said(make):
 
     widest = float(UPPER[ROTATION].max())
     assert head(during) <= HEAD_SHARE * widest + 1e-6 < head([p for p in free if p.start_ns > START_NS + 3 * NS])
+
+
+class AtRate:
+    """Says that a nod begins in each frame with one probability, whatever is seen."""
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def rates(self, speaker, missing, told, ages, *, sharpness=1.0):
+        return np.full((len(speaker), ages.shape[1]), self.rate, dtype=np.float32)
+
+
+def pitch_of_an_eager_listener(rate):
+    """Of the shipped networks, told to answer everything; the robot speaks from 2 s to 8 s."""
+    networks = Networks(find_weights(""))
+    networks.nods = AtRate(rate)
+    config = ListenerConfig(style="responsive", greeting_s=0.0, candidates=1, steps=2)
+    listener = DiffusionListener(seed=3, config=config, networks=networks)
+    plans = []
+    for i, item in enumerate(session(12, smile=0.3, talk=True)):
+        listener.robot_speaking(50 <= i < 200, item.stamp_ns)
+        listener.observe(item)
+        plan = listener.plan(item.stamp_ns + LATENCY)
+        plans += [] if plan is None else [plan]
+    return shown(plans)[:, HEAD_PITCH]
+
+
+def test_while_the_robot_speaks_no_nod_is_shown_whatever_the_style_and_the_head_of_nods_say():
+    nods = np.abs(pitch_of_an_eager_listener(0.5) - pitch_of_an_eager_listener(0.0))
+    assert nods[:50].max() > 0.03, "it nods while it listens"
+    assert nods[70:200].max() < 1e-6
+    assert nods[205:].max() > 0.03, "and again"
+
+
+def test_a_nod_that_the_robots_words_cut_off_does_not_come_back_when_they_end():
+    gate, still = NodGate(), np.zeros((2, 12, 58), dtype=np.float32)
+    nodding = still.copy()
+    nodding[..., HEAD_PITCH] = 0.1
+
+    def dip(slot, turn, plans):
+        return gate.let_through(slot, turn, plans, still)[..., HEAD_PITCH]
+
+    np.testing.assert_array_equal(dip(0, "listening", nodding), nodding[..., HEAD_PITCH])
+    fading = dip(4, "robot_speaking", nodding)
+    assert (np.diff(fading) < 0).all()
+    assert fading[0, 0] > 0.08, "continuous"
+    assert not dip(24, "robot_speaking", nodding).any()
+    assert not dip(28, "listening", nodding).any(), "the same nod"
+    assert not dip(32, "listening", still).any()
+    assert dip(60, "listening", nodding).max() == pytest.approx(0.1)
 
 
 def test_the_robots_last_words_and_their_end_are_no_evidence(make):
