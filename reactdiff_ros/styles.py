@@ -68,24 +68,31 @@ class Style:
 
 
 class StyleBook(Mapping[str, Style]):
-    """The named styles by name. A name that is unknown is looked for in the files once more, so that a style that was
-    saved meanwhile is found.
+    """The named styles by name. The files are read once more when a name is looked up that is unknown or the user's
+    file is not the one that was read, so that a style that was saved meanwhile is found as it is now; a file that is
+    broken by then takes no known style away.
 
     Args:
         user: the user's own file; None or missing: the package's styles alone.
 
     Raises:
-        ConfigError: a file cannot be read or is malformed; also when a name is looked up.
+        ConfigError: a file cannot be read or is malformed; also when an unknown name is looked up.
     """
 
     def __init__(self, user: Path | None = None) -> None:
         self._user = user
+        self._state = self._user_state()
         self._styles = self._load()
 
     def __getitem__(self, name: str) -> Style:
         """The style of that name; KeyError when no file has it."""
-        if name not in self._styles:
-            self._styles = self._load()
+        state = self._user_state()
+        if name not in self._styles or state != self._state:
+            try:
+                self._styles, self._state = self._load(), state
+            except ConfigError:
+                if name not in self._styles:
+                    raise
         return self._styles[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -93,6 +100,14 @@ class StyleBook(Mapping[str, Style]):
 
     def __len__(self) -> int:
         return len(self._styles)
+
+    def _user_state(self) -> tuple[int, ...] | None:
+        """What changes when the user's file is written; None while there is none."""
+        try:
+            now = None if self._user is None else self._user.stat()
+        except OSError:
+            now = None
+        return None if now is None else (now.st_mtime_ns, now.st_size, now.st_ino)
 
     def _load(self) -> dict[str, Style]:
         styles = load_styles()

@@ -18,6 +18,7 @@ from reactdiff_ros.styles import (
     StyleBook,
     apply_control,
     load_styles,
+    save_style,
     style_book,
     user_styles_path,
 )
@@ -72,6 +73,8 @@ def test_a_style_that_is_saved_while_it_runs_is_found(tmp_path: Path) -> None:
     assert style.reference == (0.5, None, *[-1.0] * 6)
     assert style.nodding == 0.5
     assert book["warm"].attitude == 0.1, "the user's own goes first"
+    save_style(path, "warm", {"attitude": 0.2}, replace=True)
+    assert book["warm"].attitude == 0.2, "learnt anew, it acts as it is now"
     path.write_text("{")
     with pytest.raises(ConfigError, match=str(path)):
         book["bert"]
