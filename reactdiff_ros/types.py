@@ -196,7 +196,7 @@ class ListenerControl:
     attitude: float = float("nan")
     """-1 (cool, sceptical) .. 1 (warm); 0 = neutral."""
     responsiveness: float = float("nan")
-    """0 (couples to the speaker as people do) .. 1 (answers nearly everything)."""
+    """0 (couples to the speaker as people do) .. 1 (answers nearly every smile)."""
     smiling: float = float("nan")
     """-1 (hardly smiles) .. 1 (smiles often); 0 = ordinary."""
     nodding: float = float("nan")

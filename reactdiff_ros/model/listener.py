@@ -35,7 +35,9 @@ class ListenerConfig:
         "", "The user's own file of styles; empty: ~/.config/reactdiff_ros/styles.yaml if it is there."
     )
     attitude: float = control("attitude", "Cool and sceptical (-1) to warm (1)")
-    responsiveness: float = control("responsiveness", "0: couples to the speaker as people do, 1: answers nearly all")
+    responsiveness: float = control(
+        "responsiveness", "0: couples to the speaker as people do, 1: answers nearly every smile"
+    )
     smiling: float = control("smiling", "How much it smiles, 0: ordinary")
     nodding: float = control("nodding", "Backchannel rate: how much it nods, 0: ordinary")
     liveliness: float = control("liveliness", "How much head and brows move, 0: ordinary")
