@@ -16,6 +16,10 @@ from reactdiff_ros.evaluation.evidence.tried import Tries
 Figures = Mapping[str, Any]
 
 
+ASKED_MIN: Final = 15
+"""Minutes that the simulator's part should take at most."""
+
+
 def verdict_word(row: Figures) -> str:
     """Whether a bound holds, in words."""
     return {True: "holds", False: "**missed**", None: "not measured"}[row["holds"]]
@@ -42,7 +46,7 @@ def evidence_page(
         evidence: of `evaluation.evidence.collection.read_evidence`.
         pictures: links of those that are there, by name without ending.
         code: the model's of today, of `evaluation.evidence.model_code`.
-        tried: for missed bounds, of `evaluation.evidence.tried`.
+        tried: for bounds, of `evaluation.evidence.tried`.
         others: evidence of the same weights on speakers of another seed, as far as it was measured.
     """
     weights, rows = evidence["weights"], verdicts(evidence)
@@ -56,7 +60,7 @@ def evidence_page(
         f"Made by `reactdiff evaluate evidence` with seed {_seeds(evidence) or 'unknown'}, speakers' voices "
         "synthesised; what each figure is: [evaluation.md](evaluation.md).",
         "",
-        f"**{count(rows)}** Bounds were set before training and none was loosened; "
+        f"**{count(rows)}**{too_long(evidence)} Bounds were set before training and none was loosened; "
         "later ones were only added. Where a bound is on several figures alike, the one farthest out is shown, and how "
         "many of them are out.",
     ]
@@ -87,13 +91,21 @@ def took(evidence: Figures, part: str) -> str:
     seconds = evidence.get("seconds", {}).get(part)
     if not isinstance(seconds, (int, float)) or seconds < 1:
         return ""
-    asked = " (asked: at most 15 min for 200 speakers on 2 cores)" if part == "simulator" else ""
+    asked = f" (asked: at most {ASKED_MIN} min for 200 speakers on 2 cores)" if part == "simulator" else ""
     return f" It took {f'{figure(seconds / 60)} min' if seconds >= 60 else f'{figure(seconds)} s'}{asked}."
 
 
-def missed_and_tried(rows: list[dict[str, Any]], tried: Tries) -> list[dict[str, Any]]:
-    """The missed bounds for which something was tried."""
-    return [row for row in rows if row["holds"] is False and tried.get(row["name"])]
+def too_long(evidence: Figures) -> str:
+    """That the simulator's part took longer than was asked, which is no figure and so no bound; "" where it did not."""
+    seconds = evidence.get("seconds", {}).get("simulator")
+    if not isinstance(seconds, (int, float)) or seconds <= 60 * ASKED_MIN:
+        return ""
+    return f" Not among them, and missed: the simulator's part took {figure(seconds / 60)} min of {ASKED_MIN}."
+
+
+def told_and_tried(rows: list[dict[str, Any]], tried: Tries, *, holds: bool) -> list[dict[str, Any]]:
+    """The bounds that hold, or are missed, for which something was tried."""
+    return [row for row in rows if row["holds"] is holds and tried.get(row["name"])]
 
 
 def _seeds(evidence: Figures) -> str:
@@ -132,19 +144,24 @@ def _others(rows: list[dict[str, Any]], others: Figures | None, code: str) -> li
 
 
 def _tried(rows: list[dict[str, Any]], tried: Tries) -> list[str]:
-    """The section on what was tried; nothing where no missed bound has anything."""
-    told = missed_and_tried(rows, tried)
-    if not told:
-        return []
-    table = (
-        (f"{row['part']}: {row['name']}", measured(row), row["bound"], one.what, one.gave)
-        for row in told
-        for one in tried[row["name"]]
-    )
-    return ["", f"## {TRIED_TITLE}", "", *markdown_table(("bound", "measured", "asked", "tried", "gave"), table)]
+    """The sections on what was tried; nothing where no bound has anything."""
+    lines: list[str] = []
+    for title, words, holds in ((TRIED_TITLE, "", False), (CHOSEN_TITLE, _CHOSEN, True)):
+        told = told_and_tried(rows, tried, holds=holds)
+        if told:
+            table = (
+                (f"{row['part']}: {row['name']}", measured(row), row["bound"], one.what, one.gave)
+                for row in told
+                for one in tried[row["name"]]
+            )
+            lines += ["", f"## {title}", "", *([words, ""] if words else [])]
+            lines += markdown_table(("bound", "measured", "asked", "tried", "gave"), table)
+    return lines
 
 
 TRIED_TITLE: Final = "What was tried for the missed bounds"
+CHOSEN_TITLE: Final = "What was tried for bounds that hold"
+_CHOSEN: Final = "Whoever tries until a bound holds may hold it by luck, so this is told as well."
 
 
 def count(rows: list[dict[str, Any]]) -> str:

@@ -293,7 +293,16 @@ def controls(f: Figures) -> list[str]:
     more = f" (of a style: {f['style_items']} speakers)" if f.get("style_items") else ""
     return _titled(
         f"Means at evenly spaced values{more}",
-        ("control", "from, to", "measured", "means", "rise (95 %)", "every step rises", "the whole too"),
+        (
+            "control",
+            "from, to",
+            "measured",
+            "means",
+            "rise (95 %)",
+            "of what is asked",
+            "every step rises",
+            "the whole too",
+        ),
         (
             (
                 name.replace("_", " "),
@@ -301,12 +310,20 @@ def controls(f: Figures) -> list[str]:
                 part["measure"],
                 " ".join(map(figure, part["mean"])),
                 interval(part, "rise"),
+                _followed(name, part),
                 figure(part["monotonic"]),
                 figure(sweep_rises(part)),
             )
             for name, part in swept
         ),
     )
+
+
+def _followed(name: str, part: Figures) -> str:
+    """How much of the way an entry of a style goes; a control asks for no figure."""
+    if not name.startswith("style"):
+        return ""
+    return f"{part['rise'] / (part['values'][-1] - part['values'][0]):.0%}"
 
 
 def sessions(f: Figures) -> list[str]:

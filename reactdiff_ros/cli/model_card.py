@@ -17,8 +17,9 @@ from reactdiff_ros.cli.evidence_page import (
     count,
     earlier_parts,
     measured,
-    missed_and_tried,
     other_verdicts,
+    told_and_tried,
+    too_long,
     verdict_word,
     verdicts,
 )
@@ -69,7 +70,7 @@ def model_card(
         evidence: of `evaluation.evidence.collection.read_evidence`.
         trained_on: hardware, time and versions of the training, in words.
         code: the model's of today, of `evaluation.evidence.model_code`.
-        tried: for missed bounds, of `evaluation.evidence.tried`.
+        tried: for bounds, of `evaluation.evidence.tried`.
         others: evidence on other speakers, of `evaluation.evidence.collection.read_others`.
 
     Raises:
@@ -174,12 +175,12 @@ def _scores(evidence: Figures, code: str, tried: Tries, others: Figures | None) 
         table += rows_of(evidence["parts"])
     earlier = earlier_parts(evidence, code)
     link = f"../../../docs/evidence.md#{TRIED_TITLE.lower().replace(' ', '-')}"
-    looked_into = len(missed_and_tried(rows, tried))
+    looked_into = len(told_and_tried(rows, tried, holds=False))
     return [
         "## Scores",
         "",
-        f"{count(rows)} Measured on {evidence['date']}: {evidence['hardware']}. Every missed one and the "
-        "main ones stand here; all figures with their controls are in docs/evidence.md.",
+        f"{count(rows)}{too_long(evidence)} Measured on {evidence['date']}: {evidence['hardware']}. "
+        "Every missed one and the main ones stand here; all figures with their controls are in docs/evidence.md.",
         "",
         *markdown_table(("part", "figure", "measured", "bound", ""), table),
         *[f"\n{part} was not measured: {why}." for part, why in evidence["failed"].items()],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.cli.evaluate_evidence import sum_up
-from reactdiff_ros.cli.evidence_page import COMMANDS, OTHERS_TITLE, SECTIONS, TRIED_TITLE, verdicts
+from reactdiff_ros.cli.evidence_page import CHOSEN_TITLE, COMMANDS, OTHERS_TITLE, SECTIONS, TRIED_TITLE, verdicts
 from reactdiff_ros.cli.evidence_page import evidence_page as page_of
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.markdown import EARLIER_CODE, figure, interval
@@ -323,6 +323,7 @@ def test_a_part_of_earlier_code_says_so() -> None:
 def test_the_page_tells_how_long_a_part_took() -> None:
     page = evidence_page(evidence(seconds={"simulator": 1080.0, "choice": 90.0, "speed": 2.0, "autoencoder": 0.01}))
     assert "It took 18 min (asked: at most 15 min for 200 speakers on 2 cores)." in page
+    assert "Not among them, and missed: the simulator's part took 18 min of 15." in page
     assert "It took 1.5 min." in page
     assert "It took 2 s." in page
     assert page.count("It took") == 3
@@ -388,13 +389,14 @@ def test_nods_to_a_cue_stand_beside_simulated_listeners() -> None:
     assert missed == ["nods answer cues: excess, lower end of its 95 % interval"]
 
 
-def test_what_was_tried_is_told_of_missed_bounds_alone() -> None:
+def test_what_was_tried_is_told_of_missed_bounds_and_of_those_that_hold() -> None:
     tried = {"FRD over the mime's": [Try("more steps", ".98"), Try("fewer", ".99")], "skill in FRC": [Try("luck", "1")]}
     page, card = evidence_page(evidence(), tried=tried), model_card(manifest(), evidence(), tried=tried)
-    section = page.split(f"## {TRIED_TITLE}\n")[1]
+    section, held = page.split(f"## {TRIED_TITLE}\n")[1].split(f"## {CHOSEN_TITLE}\n")
     assert "| simulator: FRD over the mime's | 1 | below 1 | more steps | .98 |" in section
     assert ".99" in section
-    assert "luck" not in page
+    assert "luck | 1 |" not in section
+    assert re.search(r"\| simulator: skill in FRC \| .* \| luck \| 1 \|", held)
     assert "(../../../docs/evidence.md#what-was-tried-for-the-missed-bounds) is told for 1 of them." in card
     assert TRIED_TITLE not in evidence_page(evidence()) + model_card(manifest(), evidence())
 

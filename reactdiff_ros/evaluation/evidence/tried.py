@@ -1,4 +1,4 @@
-"""What was tried for bounds that were missed: a small file written by hand beside evidence.json."""
+"""What was tried for bounds, missed or held by now: a small file written by hand beside evidence.json."""
 
 from __future__ import annotations
 
