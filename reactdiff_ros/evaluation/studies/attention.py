@@ -146,11 +146,12 @@ def _held(s: Speakers) -> Mask:
 
 
 def evaluate_attention(
-    weights: Weights, *, seed: int = 0, worlds: int = 60, frames: int = 750, bank: VoiceBank | None = None
+    weights: Weights, *, seed: int = 0, worlds: int = 240, frames: int = 750, bank: VoiceBank | None = None
 ) -> dict[str, Any]:
     """Mean attention of every map in plain talk, and on each cue its difference from that with a 95 % interval.
 
-    The interval is a bootstrap over worlds in which both occur, camera and microphone on.
+    The interval is a bootstrap over worlds in which both occur, camera and microphone on. Somebody coughs in one world
+    of seven, and 60 worlds held two such.
     """
     number = purpose_seed("evaluate", seed, 12)
     speakers = make_speakers(number, worlds, frames)
@@ -159,9 +160,11 @@ def evaluate_attention(
     fusion = read_fusion(weights)
     usable = batch.mesh & batch.microphone
     cues = {name: where & usable for name, where in cue_frames(speakers).items()}
-    flat = features.reshape(-1, features.shape[-1]), observed.reshape(-1, observed.shape[-1])
-    maps = attention_maps(fusion, flat[0].astype(np.float64), flat[1].astype(np.float64))
-    shaped = {name: values.reshape(worlds, frames, -1) for name, values in maps.items()}
+    by_world = [
+        attention_maps(fusion, *(np.asarray(given, dtype=np.float64) for given in world))
+        for world in zip(features, observed, strict=True)
+    ]
+    shaped = {name: np.stack([maps[name] for maps in by_world]) for name in MAPS}
     rng = np.random.default_rng([seed, 91])
     out: dict[str, Any] = {"plain talk": {}, "cues": {}}
     for name, values in shaped.items():
