@@ -25,11 +25,12 @@ from reactdiff_ros.cli.output import Number
 @click.option("--seconds", type=Number(10.0, 600.0), default=30.0, show_default=True, help="Of each speaker.")
 @options.evaluation(output=True)
 def controls(run: options.Run, listener: str, model: Path | None, items: int, seconds: float) -> int:
-    """Sweep every control of the listener, and every entry of a style, on the same speakers with the same noise.
+    """Sweep every control, and every entry of a style, on the same speakers with the same noise.
 
     Attitude and smiling: share of time with a smile; nodding: nods a minute; liveliness: speed of the head, brow
     raises a minute; responsiveness: answer to an inserted smile, coupling of smiles; delay: lag of that answer;
-    entries of a style: the same statistic of the stream that comes out.
+    controls of the expression: size of what is shown; entries of a style: the same statistic of the stream that
+    comes out.
     """
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar

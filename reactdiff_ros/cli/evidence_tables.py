@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from reactdiff_ros.cli.markdown import figure, interval, markdown_table
-from reactdiff_ros.evaluation.studies.controls import sweep_rises
 from reactdiff_ros.evaluation.studies.sessions import POSE_LIMIT
+from reactdiff_ros.evaluation.studies.sweeps import sweep_rises
 
 Figures = Mapping[str, Any]
 SIMULATED: Final = {
@@ -289,6 +289,7 @@ def _known(value: float, interval_of: Figures | None) -> str:
 def controls(f: Figures) -> list[str]:
     """Every sweep."""
     swept = [(name, part) for name, parts in f["controls"].items() for part in parts]
+    swept += [(f"expression, {name}", part) for name, part in f.get("gains", {}).items()]
     swept += [(f"style, {name}", part) for name, part in f["style"].items()]
     more = f" (of a style: {f['style_items']} speakers)" if f.get("style_items") else ""
     return _titled(

@@ -139,6 +139,7 @@ def plot_time_line(
 def plot_controls(figures: Mapping[str, Any], path: Path) -> Path:
     """Each control, and each entry of a style, against what it is measured by, with 95 % intervals."""
     panels = [(name, part) for name, parts in figures["controls"].items() for part in parts]
+    panels += list(figures.get("gains", {}).items())
     controls = len(panels)
     panels += list(figures["style"].items())
     columns = 4

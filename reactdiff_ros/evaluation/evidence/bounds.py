@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from reactdiff_ros.evaluation.evidence.verdicts import Bound, Figures, Found, Verdict, verdict
 from reactdiff_ros.evaluation.metrics.coupling import C_BAND, D_LIMIT, P_LIMIT
-from reactdiff_ros.evaluation.studies.controls import sweep_rises
 from reactdiff_ros.evaluation.studies.response_bench import NATURAL_EXCESS, NEGATIVE_SHARE, PLACEBO_RATE, POSITIVE_RATE
 from reactdiff_ros.evaluation.studies.sessions import CLAMP_LIMIT, FORGOTTEN, POSE_LIMIT, RATIO_BAND
 from reactdiff_ros.evaluation.studies.simulator import BANDS
 from reactdiff_ros.evaluation.studies.streams_check import REFLEXES, WITHIN
+from reactdiff_ros.evaluation.studies.sweeps import sweep_rises
 
 
 def judge(parts: Mapping[str, Figures]) -> list[Verdict]:
@@ -89,6 +89,7 @@ def _early(figures: Figures) -> Found:
 def _rising(figures: Figures) -> Found:
     """Whether each sweep rises at every step, and as a whole with its interval."""
     swept = {f"{name}: {part['measure']}": part for name, parts in figures["controls"].items() for part in parts}
+    swept |= {f"expression, {name}": part for name, part in figures.get("gains", {}).items()}
     swept |= {f"style, {name}": part for name, part in figures["style"].items()}
     return {name: sweep_rises(part) for name, part in swept.items()}
 

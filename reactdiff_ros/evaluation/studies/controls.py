@@ -6,10 +6,9 @@ listener; only the one setting differs. Settings are those a user makes, at thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -19,9 +18,11 @@ from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
 from reactdiff_ros.evaluation.metrics.events import brow_raises, moving_average, nods, smile_curve, smiles
 from reactdiff_ros.evaluation.metrics.response import WINDOW_S, Paired, response_curve
+from reactdiff_ros.evaluation.studies.gains import LISTENERS, evaluate_gains
 from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, repeated
 from reactdiff_ros.evaluation.studies.material import make_material
 from reactdiff_ros.evaluation.studies.response_bench import AT, FRAMES, find_trials
+from reactdiff_ros.evaluation.studies.sweeps import POINTS, Sweep
 from reactdiff_ros.model.conditioning import conditioning
 from reactdiff_ros.model.conditions import STYLE_COUNT, STYLE_NAMES
 from reactdiff_ros.model.sampler import Conditions
@@ -38,8 +39,6 @@ from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 from reactdiff_ros.vocabulary import RANGES
 
 Values = NDArray[np.floating[Any]]
-POINTS: Final = 5
-"""Values of a control, evenly over its range."""
 STYLE_VALUES: Final = (-1.5, 0.0, 1.5)
 TENTHS: Final = 10
 """Parts of the trials, each left out once for the interval of a lag."""
@@ -82,51 +81,6 @@ MEASURES: Final[dict[str, Measures]] = {
     "liveliness": (("speed of the head, degrees/s", head_speed), ("brow raises a minute", brow_raises_per_minute)),
 }
 """What each control is measured by; responsiveness and delay by answers to inserted smiles."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """A setting at V values: what was measured on N streams at each."""
-
-    measure: str
-    values: tuple[float, ...]
-    measured: Values
-    """(V, N); NaN where a stream could not tell."""
-
-    def figures(self) -> dict[str, Any]:
-        """Mean and 95 % interval at each value, and the rise from end to end.
-
-        "monotonic": every step rises; "rises": and the whole rise is above 0 with its interval.
-        """
-        known = [row[np.isfinite(row)] for row in self.measured]
-        mean = [float(row.mean()) if len(row) else float("nan") for row in known]
-        half = [_half(row) for row in known]
-        rise = self.measured[-1] - self.measured[0]
-        rise = rise[np.isfinite(rise)]
-        spread = _half(rise)
-        total = float(rise.mean()) if len(rise) else float("nan")
-        told = {
-            "measure": self.measure,
-            "values": list(self.values),
-            "mean": mean,
-            "low": [m - h for m, h in zip(mean, half, strict=True)],
-            "high": [m + h for m, h in zip(mean, half, strict=True)],
-            "monotonic": all(b > a for a, b in pairwise(mean)),
-            "rise": total,
-            "rise_low": total - spread,
-            "rise_high": total + spread,
-        }
-        return {**told, "rises": sweep_rises(told)}
-
-
-def sweep_rises(sweep: Mapping[str, Any]) -> bool:
-    """Whether the figures of a sweep rise at every step, and from end to end by more than chance does."""
-    return bool(sweep["monotonic"] and sweep["rise_low"] is not None and sweep["rise_low"] > 0.0)
-
-
-def _half(values: Values) -> float:
-    """Half of the 95 % interval of a mean; NaN of nothing."""
-    return 1.96 * float(values.std()) / len(values) ** 0.5 if len(values) else float("nan")
 
 
 class Runner:
@@ -211,7 +165,7 @@ def evaluate_controls(
     workers: int = 1,
     told: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
-    """Sweeps of all controls, and for the model of all entries of a style.
+    """Sweeps of all controls, those of the expression too, and for the model of all entries of a style.
 
     Args:
         system: the model, or the simulator's listener, which obeys controls but no style; several threads may run it.
@@ -224,25 +178,26 @@ def evaluate_controls(
         told: the share that is done.
 
     Returns:
-        {"controls": {name: [figures of each measure]}, "style": {name: figures}, "style_items": speakers of these,
-        "rise": whether every sweep rises, "not_rising": names of those that do not}.
+        {"controls": {name: [figures of each measure]}, "gains": {name: figures} of the controls of the expression,
+        "style": {name: figures}, "style_items": speakers of these, "rise": whether every sweep rises, "not_rising":
+        names of those that do not}.
     """
     frames = round(seconds * REACTION_RATE_HZ)
     entries = STYLE_NAMES if isinstance(system, ModelListens) else ()
     style_items = STYLE_TIMES * items if entries else 0
     work = points * (len(MEASURES) + 2) * items + len(STYLE_VALUES) * len(entries) * style_items
     sweeper = _Sweeper(workers, lambda done: told(done / work))
-    controls = _sweep_controls(
-        sweeper, Runner(system, seed, items, frames, bank), Trials(system, seed, 2 * items, bank), points
-    )
+    runner = Runner(system, seed, items, frames, bank)
+    gains = evaluate_gains(runner.faces(conditioning(Style()))[:LISTENERS], points=points, workers=workers)
+    controls = _sweep_controls(sweeper, runner, Trials(system, seed, 2 * items, bank), points)
     figures = {name: [s.figures() for s in sweeps] for name, sweeps in controls.items()}
     style: dict[str, dict[str, Any]] = {}
     if entries:
         runner = Runner(system, seed, style_items, frames, bank)
         style = {name: _sweep_entry(sweeper, runner, entry).figures() for entry, name in enumerate(entries)}
     wrong = [name for name, parts in figures.items() if not all(part["rises"] for part in parts)]
-    wrong += [name for name, part in style.items() if not part["rises"]]
-    found = {"controls": figures, "style": style, "style_items": style_items}
+    wrong += [name for name, part in {**gains, **style}.items() if not part["rises"]]
+    found = {"controls": figures, "gains": gains, "style": style, "style_items": style_items}
     return {**found, "not_rising": wrong, "rise": not wrong}
 
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
+from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW, INDEX, SMILE
 from reactdiff_ros.evaluation.metrics.response import Paired
 from reactdiff_ros.evaluation.plots import plot_controls
 from reactdiff_ros.evaluation.studies import controls
@@ -16,7 +16,6 @@ from reactdiff_ros.evaluation.studies.controls import (
     STYLE_TIMES,
     STYLE_VALUES,
     TENTHS,
-    Sweep,
     Trials,
     evaluate_controls,
     head_speed,
@@ -25,11 +24,14 @@ from reactdiff_ros.evaluation.studies.controls import (
     smile_share,
     style_setting,
 )
+from reactdiff_ros.evaluation.studies.gains import evaluate_gains, shown
 from reactdiff_ros.evaluation.studies.listeners import ModelListens, SimulatorListens
+from reactdiff_ros.evaluation.studies.sweeps import Sweep
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
 from reactdiff_ros.model.sampler import Conditions, Sampling
 from reactdiff_ros.model.weights import find_weights
-from reactdiff_ros.styles import LISTENER_CONTROLS
+from reactdiff_ros.styles import EXPRESSION_CONTROLS, LISTENER_CONTROLS, load_styles
+from reactdiff_ros.types import ListenerControl
 
 
 def test_measures_count_what_they_say() -> None:
@@ -104,6 +106,7 @@ def test_every_control_rises_on_the_simulators_listener(tmp_path) -> None:
     assert figures["style"] == {}
     for name, parts in figures["controls"].items():
         assert parts[0]["rise_low"] > 0.0, name
+    assert set(figures["gains"]) == set(EXPRESSION_CONTROLS)
     delay = figures["controls"]["delay_s"][0]["mean"]
     assert delay[-1] - delay[0] == pytest.approx(1.0, abs=0.25)
     assert shares == sorted(shares)
@@ -121,9 +124,34 @@ def test_entries_of_a_style_are_swept_for_the_model_on_more_speakers(tmp_path) -
     assert tuple(figures["style"]) == STYLE_NAMES
     assert figures["style_items"] == STYLE_TIMES
     assert all(tuple(part["values"]) == STYLE_VALUES for part in figures["style"].values())
-    assert set(figures["not_rising"]) <= {*LISTENER_CONTROLS, *STYLE_NAMES}
+    assert set(figures["not_rising"]) <= {*LISTENER_CONTROLS, *EXPRESSION_CONTROLS, *STYLE_NAMES}
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
+
+
+def lively(seconds: float) -> np.ndarray:
+    """Two listeners who smile, raise brows and turn their heads."""
+    wave = 0.5 * (1 - np.cos(2 * np.pi * 0.4 * np.arange(round(seconds * 25)) / 25.0))
+    faces = np.zeros((2, len(wave), 58), np.float32)
+    faces[..., [*SMILE, INDEX["browInnerUp"]]] = 0.4 * wave[:, None]
+    faces[..., HEAD_YAW] = 0.1 * wave
+    return faces
+
+
+def test_what_the_expression_does_to_a_plan_rises_with_its_controls() -> None:
+    figures = evaluate_gains(lively(8.0), points=3, workers=2)
+    assert all(part["rises"] for part in figures.values()), figures
+    smile = figures["intensity"]["mean"]
+    assert smile[0] < 1e-3
+    assert smile[2] == pytest.approx(2 * smile[1], rel=0.1)
+
+
+def test_a_control_of_one_region_leaves_the_others_alone() -> None:
+    def smile(**given: float) -> np.ndarray:
+        return shown(lively(6.0)[0], 0, ListenerControl(**given), load_styles())[:, SMILE[0]]
+
+    np.testing.assert_array_equal(smile(upper_face=0.0, head=0.0), smile())
+    assert smile(lower_face=0.0).max() < 1e-3 < smile().max()
 
 
 def test_figures_do_not_depend_on_how_many_values_run_at_once() -> None:
