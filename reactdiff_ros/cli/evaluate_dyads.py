@@ -51,7 +51,8 @@ def dyads(
     C: mean correlation of the two people's AU12 at lags of 0.3 to 2 s (.10 to .30 passes). p: of that C when speakers
     are permuted across pairs (below .01). D_marg: mean Wasserstein-1 distance of smile rate, length, share of time,
     speed and spread from the real listeners', each over its real deviation (at most .45; for "real" one half of the
-    pairs against the other). passes: all three. The random pairing and the mime must fail.
+    pairs against the other). passes: all three. The random pairing and the mime must fail. All calls are cut to the
+    shortest; those of less than half the median length, or with AU12 of less than 75 % of the time, are left out.
     """
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar
@@ -64,7 +65,9 @@ def dyads(
     runs.absent(output)
     with run.result() as result:
         calls = read_calls(folder)
-        wanted = (models or (model,)) if "model" in chosen else ()
+        for name, why in calls.left_out.items():
+            tell(f"{name} is left out: {why}")
+        wanted = (models or (model,)) if {"model", "shuffled"} & {*chosen} else ()
         listeners = [run.model(path) for path in wanted]
         with progress_bar("recorded calls") as show:
             table = evaluate_dyads(
@@ -72,6 +75,7 @@ def dyads(
                 told=lambda name, share: show((chosen.index(name) + share) / len(chosen)),
             )  # fmt: skip
         result.update(table.figures, seed=run.seed, calls=len(calls.recordings) // 2, pairs=len(calls.pairs))
+        result.update(frames=calls.frames, left_out=dict(calls.left_out))
         if output is not None:
             head = runs.info_of("dyads", "Listeners to people in recorded calls", str(model or ""), chosen)
             result.update(runs.write(dyads_result(table, calls, head, run.seed), output, force=False))

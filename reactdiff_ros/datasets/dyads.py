@@ -109,8 +109,9 @@ def _call(pair: str, session: str, files: dict[str, Path], rate_hz: float) -> It
     values["gaze"] = np.where(np.isnan(values["gaze"]), np.nan, values["gaze"] == AT_PARTNER)
     values["body_motion"] = np.log1p(values["body_motion"])
     people = [{feature: resampled(table[:, column], rate_hz) for feature, table in values.items()} for column in (0, 1)]
+    names = {feature: path.name for feature, path in files.items()}
     for listener in (1, 0):
-        yield _recording(pair, session, ROLES[listener], people[1 - listener], people[listener])
+        yield _recording(pair, session, ROLES[listener], people[1 - listener], people[listener], names)
 
 
 def _table(path: Path, feature: str) -> NDArray[np.float64]:
@@ -162,12 +163,13 @@ def resampled(values: NDArray[np.float64], rate_hz: float) -> FloatArray:
 
 
 def _recording(
-    pair: str, session: str, role: str, speaker: dict[str, FloatArray], listener: dict[str, FloatArray]
-) -> Recording:
+    pair: str, session: str, role: str, speaker: dict[str, FloatArray], listener: dict[str, FloatArray],
+    names: dict[str, str],
+) -> Recording:  # fmt: skip
     face, observed = _face(listener)
     return Recording(
         source=SOURCE, pair=pair, session=session, role=role, speaker=_speaker(speaker), listener=face,
-        observed=observed, motion=_standardised(listener["body_motion"]),
+        observed=observed, motion=_standardised(listener["body_motion"]), names=names,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from reactdiff_ros.types import FloatArray
 
 ATTRIBUTE_COUNT: Final = 25
 """Width of REACT's attributes, in the order of `reactdiff_ros.attributes`."""
+LEAST_OBSERVED: Final = 0.5
+"""Share of a recording's frames in which a coefficient must have been observed, for a statistic of the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,29 @@ class Recording:
     def name(self) -> str:
         """The recording, for messages."""
         return f"{self.source}/{self.pair}/{self.session}/{self.role}"
+
+    def listener_seen(self) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """The listener (T', 58) from the first to the last frame in which anything was observed, gaps filled in, and
+        which coefficients (58,) were observed in at least LEAST_OBSERVED of the T frames.
+
+        For statistics of a person: to them a lost face, all zeros, would be one that moves back to neutral.
+        """
+        often = np.asarray(self.observed.mean(0) >= LEAST_OBSERVED)
+        frames = np.flatnonzero(self.observed.any(1))
+        span = slice(frames[0], frames[-1] + 1) if len(frames) else slice(0)
+        listener, observed = self.listener[span].copy(), self.observed[span]
+        for i in np.flatnonzero(often & ~observed.all(0)):
+            listener[:, i] = filled_in(listener[:, i], observed[:, i])
+        return listener, often
+
+
+def filled_in(curve: NDArray[np.floating[Any]], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """A curve (T,) in which frames that are not `known` (T,) lie on a line between those around them; ends hold.
+
+    Raises:
+        ValueError: nothing is known.
+    """
+    return np.interp(np.arange(len(curve)), np.flatnonzero(known), curve[known])
 
 
 def stack(recordings: Iterable[Recording], frames: int) -> tuple[SpeakerBatch, FloatArray, NDArray[np.bool_]]:

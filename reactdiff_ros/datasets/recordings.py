@@ -13,7 +13,7 @@ Nothing in a file is run or unpickled.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -203,11 +203,25 @@ def extracted(folder: Path, on_bad: OnBad = None) -> Iterator[tuple[Path, Extrac
         yield path, content
 
 
-def recordings(folder: Path, on_bad: OnBad = None) -> Iterator[Recording]:
-    """The recordings of a folder that hold a listener, as training data. Arguments and errors as `extracted`."""
+def recordings(
+    folder: Path, on_bad: OnBad = None, on_alone: Callable[[Path], None] = lambda path: None
+) -> Iterator[Recording]:
+    """The recordings of a folder that hold a listener, as training data.
+
+    Args:
+        folder: what `reactdiff extract --output` wrote.
+        on_bad: as of `extracted`.
+        on_alone: told of a file that is left out because it holds no listener, or one of whom nothing was observed.
+
+    Raises:
+        DatasetError: as `extracted`; or no file holds a listener.
+    """
+    nobody = True
     for path, content in extracted(folder, on_bad):
-        if content.listener is None or content.observed is None:
+        if content.listener is None or content.observed is None or not content.observed.any():
+            on_alone(path)
             continue
+        nobody = False
         yield Recording(
             source="recordings",
             pair=content.pair,
@@ -218,3 +232,8 @@ def recordings(folder: Path, on_bad: OnBad = None) -> Iterator[Recording]:
             observed=content.observed,
             names={"file": path.name},
         )
+    if nobody:
+        raise DatasetError(
+            "no recording of the folder holds a listener", where=str(folder),
+            todo="extract both people of a conversation: reactdiff extract --pair SPEAKER LISTENER",
+        )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 import numpy as np
@@ -121,6 +121,8 @@ class Calls:
 
     recordings: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
+    frames = 0
+    left_out: ClassVar[dict[str, str]] = {}
 
 
 def result_of(name: str, *more: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:

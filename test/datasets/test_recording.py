@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.datasets.recording import Recording, stack
+from reactdiff_ros.datasets.recording import Recording, filled_in, stack
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
 
 
@@ -52,3 +52,27 @@ def test_stacked_recordings_keep_their_order_and_are_cut() -> None:
     assert observed.shape == (2, 4, 58)
     with pytest.raises(ValueError, match="shorter than 6"):
         stack([first, second], 6)
+
+
+def test_gaps_are_filled_in_on_a_line_and_ends_hold() -> None:
+    known = np.array([False, True, False, False, True, False])
+    assert filled_in(np.array([9.0, 1.0, 9.0, 9.0, 4.0, 9.0]), known).tolist() == [1, 1, 2, 3, 4, 4]
+    with pytest.raises(ValueError, match="empty"):
+        filled_in(np.zeros(3), np.zeros(3, bool))
+
+
+def test_a_listener_is_seen_between_gaps_and_told_of_what_was_seen_often() -> None:
+    """Ten frames: nothing at either end, a gap within, and a coefficient that is seen in four of them only."""
+    values = np.zeros((10, 58), np.float32)
+    observed = np.zeros((10, 58), bool)
+    values[:, 0] = [0, 1, 2, 0, 0, 5, 6, 7, 8, 0]
+    observed[:, 0] = values[:, 0] > 0
+    values[1:5, 1] = observed[1:5, 1] = 1
+    seen, often = recording(10, listener=values, observed=observed).listener_seen()
+    assert seen[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert often.nonzero()[0].tolist() == [0]
+    assert seen.dtype == np.float32
+    assert values[3, 0] == 0, "the recording stays as it is"
+    nobody, often = recording(10, observed=np.zeros(58, bool)).listener_seen()
+    assert nobody.shape == (0, 58)
+    assert not often.any()

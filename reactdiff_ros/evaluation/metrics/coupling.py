@@ -1,6 +1,6 @@
 """How one person's smiles go with another's, and how a person's smiles are: the measures of `evaluate dyads`.
 
-Smiles are AU12 on OpenFace's scale, (N, T) at 25 Hz, one row a person in one recorded call.
+Smiles are AU12 on OpenFace's scale, (N, T) at 25 Hz, one row a person in one recorded call; NaN is a gap.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.datasets.recording import filled_in
 from reactdiff_ros.evaluation.metrics.events import SMILE_SHORTEST_S, SMOOTHING_FRAMES, episodes, moving_average
 from reactdiff_ros.types import REACTION_RATE_HZ
 
@@ -23,11 +24,15 @@ SMILE_AU12: Final = 1.0
 LAGS: Final = range(round(0.3 * REACTION_RATE_HZ), round(2.0 * REACTION_RATE_HZ) + 1)
 """Speaker-to-listener lags over which C is the mean: 0.3 to 2 s."""
 MARGINALS: Final = ("log episode rate", "log episode length", "logit share of time", "log mean speed", "s.d.")
+BRIDGED_FRAMES: Final = round(1.0 * REACTION_RATE_HZ)
+"""The marginals lay a line over gaps of so many frames; longer ones are left out."""
 C_BAND: Final = (0.10, 0.30)
 P_LIMIT: Final = 0.01
 D_LIMIT: Final = 0.45
 # The least that a call of three minutes can tell apart: one episode, the shortest episode, a share of one second.
 _LEAST_RATE, _LEAST_SHARE, _LEAST_SPEED = 1 / 3, 0.005, 0.1
+_LEAST_SHARED = round(1.0 * REACTION_RATE_HZ)
+_STILL = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +54,48 @@ class People:
 def cross_coupling(speakers: Values, listeners: Values, lags: range = LAGS) -> Matrix:
     """(S, L) mean over `lags` of the correlation of speaker s at t with listener l at t + lag.
 
-    A stream that does not move has correlation 0.
+    At every lag it is over the frames in which neither has a gap. A stream that does not move has correlation 0, and so
+    have two that share less than a second.
     """
     frames = speakers.shape[1]
     used = [lag for lag in lags if lag < frames - 1]
+    correlations = _of_the_shared if np.isnan(speakers).any() or np.isnan(listeners).any() else _of_all
     total = np.zeros((len(speakers), len(listeners)))
     for lag in used:
-        total += _standard(speakers[:, : frames - lag]) @ _standard(listeners[:, lag:]).T
+        total += correlations(speakers[:, : frames - lag], listeners[:, lag:])
     return total / max(len(used), 1)
+
+
+def _of_all(a: Values, b: Values) -> Matrix:
+    """(A, B) correlations of rows without gaps."""
+    return np.asarray(_standard(a) @ _standard(b).T)
+
+
+def _of_the_shared(a: Values, b: Values) -> Matrix:
+    """(A, B) correlations of rows, each over the frames that both rows know."""
+    (x, of_x), (y, of_y) = _centred(a), _centred(b)
+    count = of_x @ of_y.T
+    safe = np.maximum(count, 1.0)
+    sum_x, sum_y = x @ of_y.T, of_x @ y.T
+    var_x = x**2 @ of_y.T / safe - (sum_x / safe) ** 2
+    var_y = of_x @ (y**2).T / safe - (sum_y / safe) ** 2
+    moves = (np.minimum(var_x, var_y) > _STILL**2) & (count >= _LEAST_SHARED)
+    both = x @ y.T / safe - sum_x * sum_y / safe**2
+    return np.asarray(np.where(moves, both / np.sqrt(np.where(moves, var_x * var_y, 1.0)), 0.0))
+
+
+def _centred(rows: Values) -> tuple[Matrix, Matrix]:
+    """Rows less their mean, 0 in gaps; and 1 where they are known, else 0."""
+    known = ~np.isnan(rows)
+    values = np.where(known, rows, 0.0).astype(np.float64)
+    mean = values.sum(1, keepdims=True) / np.maximum(known.sum(1, keepdims=True), 1)
+    return np.where(known, values - mean, 0.0), known.astype(np.float64)
 
 
 def _standard(rows: Values) -> Matrix:
     centred = rows.astype(np.float64) - rows.mean(1, keepdims=True, dtype=np.float64)
     norm = np.sqrt((centred**2).sum(1, keepdims=True))
-    return np.asarray(np.where(norm > 1e-6 * rows.shape[1] ** 0.5, centred / np.maximum(norm, 1e-12), 0.0))
+    return np.asarray(np.where(norm > _STILL * rows.shape[1] ** 0.5, centred / np.maximum(norm, 1e-12), 0.0))
 
 
 def coupling(cross: Matrix) -> float:
@@ -100,23 +133,49 @@ def pair_interval(cross: Matrix, people: People, rng: np.random.Generator, count
 def marginals(au12: Values) -> Matrix:
     """(N, 5) in the order of MARGINALS, after a mean over 7 frames; an episode is AU12 > 1 for 0.3 s or more.
 
-    Length is the median of a row's episodes. Rows without an episode get the least that a call can tell.
+    Length is the median of a row's episodes. Rows without an episode get the least that a call can tell. Gaps of up to
+    a second are bridged; rates and shares are of the time outside of longer ones.
+
+    Raises:
+        ValueError: nothing of a row is known.
     """
-    smooth = moving_average(au12, SMOOTHING_FRAMES)
-    found = episodes(smooth > SMILE_AU12, smooth, shortest_s=SMILE_SHORTEST_S)
+    smooth = moving_average(_without_gaps(au12), SMOOTHING_FRAMES)
+    told = _bridged(~np.isnan(au12))
+    found = episodes((smooth > SMILE_AU12) & told, smooth, shortest_s=SMILE_SHORTEST_S)
+    part = told.mean(1)
     length = np.array(
         [np.median(found.length_s[found.row == row]) if (found.row == row).any() else 0.0 for row in range(len(au12))]
     )
-    share = np.clip(found.share(), _LEAST_SHARE, 1 - _LEAST_SHARE)
-    speed = np.abs(np.diff(smooth, axis=1)).mean(1) * REACTION_RATE_HZ
+    share = np.clip(found.share() / part, _LEAST_SHARE, 1 - _LEAST_SHARE)
+    steps = np.abs(np.diff(smooth, axis=1))
+    speed = np.array([row[of].mean() for row, of in zip(steps, told[:, 1:] & told[:, :-1], strict=True)])
     columns = (
-        np.log(np.maximum(found.per_minute(), _LEAST_RATE)),
+        np.log(np.maximum(found.per_minute() / part, _LEAST_RATE)),
         np.log(np.maximum(length, SMILE_SHORTEST_S)),
         np.log(share / (1 - share)),
-        np.log(np.maximum(speed, _LEAST_SPEED)),
-        smooth.std(1),
+        np.log(np.maximum(speed * REACTION_RATE_HZ, _LEAST_SPEED)),
+        np.array([row[of].std() for row, of in zip(smooth, told, strict=True)]),
     )
     return np.stack(columns, axis=1)
+
+
+def _without_gaps(au12: Values) -> Values:
+    """Rows whose gaps are filled in; rows without any as they are."""
+    gaps = np.isnan(au12)
+    if not gaps.any():
+        return au12
+    return np.stack([filled_in(row, ~gap) for row, gap in zip(au12, gaps, strict=True)])
+
+
+def _bridged(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N, T) what is `known`, and gaps of up to BRIDGED_FRAMES between what is."""
+    told = known.copy()
+    for row, of in zip(told, known, strict=True):
+        frames = np.flatnonzero(of)
+        steps = np.diff(frames)
+        for i in np.flatnonzero((steps > 1) & (steps <= BRIDGED_FRAMES + 1)):
+            row[frames[i] : frames[i + 1]] = True
+    return told
 
 
 def wasserstein(a: Matrix, b: Matrix) -> float:
@@ -128,10 +187,21 @@ def wasserstein(a: Matrix, b: Matrix) -> float:
     return float((np.abs(at_a - at_b) * width).sum())
 
 
-def marginal_distance(some: Matrix, real: Matrix, scale: Matrix | None = None) -> float:
-    """D_marg: mean over the five marginals of Wasserstein-1 over the real s.d. (`scale`, of `real` by default)."""
+def distances(some: Matrix, real: Matrix, scale: Matrix | None = None) -> Matrix:
+    """(5,) Wasserstein-1 of each marginal over the real s.d. (`scale`, of `real` by default).
+
+    NaN where the real people are all alike: there is no scale to be far from them by.
+    """
     scale = real.std(0) if scale is None else scale
-    return float(np.mean([wasserstein(some[:, i], real[:, i]) / scale[i] for i in range(real.shape[1])]))
+    found = [wasserstein(some[:, i], real[:, i]) / s if s > _STILL else np.nan for i, s in enumerate(scale)]
+    return np.array(found, dtype=np.float64)
+
+
+def marginal_distance(some: Matrix, real: Matrix, scale: Matrix | None = None) -> float:
+    """D_marg: mean of those `distances` that there are, NaN where there is none. Arguments as there."""
+    found = distances(some, real, scale)
+    there = found[~np.isnan(found)]
+    return float(there.mean()) if len(there) else float("nan")
 
 
 def real_against_real(

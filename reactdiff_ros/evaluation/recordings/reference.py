@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.datasets.recording import filled_in
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.recordings.extraction import CONFIDENT, extract_clip
 from reactdiff_ros.model.conditions import STYLE_NAMES
@@ -87,8 +87,8 @@ def seen_face(track: Track, where: str) -> tuple[FloatArray, NDArray[np.bool_]]:
             f"a face was found in {len(seen) / len(mesh):.0%} of the clip only", where=where,
             todo="cut the clip to where the person is seen",
         )  # fmt: skip
-    values = np.nan_to_num(batch.coefficients[0, first:])[seen]
+    values = np.nan_to_num(batch.coefficients[0, first:])
     sure = np.nan_to_num(batch.confidence[0, first:])[seen] >= CONFIDENT
-    whole = np.arange(seen[0], seen[-1] + 1)
-    filled = np.stack([np.interp(whole, seen, values[:, i]) for i in range(COEFFICIENT_COUNT)], axis=1)
+    span = slice(seen[0], seen[-1] + 1)
+    filled = np.stack([filled_in(column, mesh[span]) for column in values[span].T], axis=1)
     return filled.astype(np.float32), sure.mean(0) >= LEAST_CONFIDENT

@@ -2,18 +2,23 @@
 
 The speaker's smile, cheeks and gaze go in, all else is unobserved; the listener's smile comes out. C, p and D_marg
 are those of `coupling`; what passes must hold all three.
+
+All calls are cut to the length of the shortest, so those that are much shorter than the others are left out; as are
+those of which too little of a smile was observed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.datasets.dyads import folds, read_dyads
 from reactdiff_ros.datasets.recording import Recording, stack
 from reactdiff_ros.errors import ReactdiffError
@@ -30,13 +35,21 @@ from reactdiff_ros.evaluation.studies.listeners import (
     untold,
 )
 from reactdiff_ros.evaluation.studies.provenance import provenance
-from reactdiff_ros.model.conditions import CONTROL_COUNT
+from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.sampler import Conditions
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 SYSTEMS: Final = ("model", "shuffled", "real", "random", "mime", "rules", "policy", "still")
+LEAST_LENGTH: Final = 0.5
+"""Share of the median length that a call must have."""
+SHORTEST_S: Final = 10.0
+"""And what it must have at the least: shorter calls hold next to no smiles."""
+LEAST_KNOWN: Final = 0.75
+"""Share of the frames in which AU12 of either person must be known: any two people then share half of the frames."""
+_NAMED: Final = 3
+_STILL: Final = 1e-6
 Told = Callable[[float], None]
 
 
@@ -48,40 +61,105 @@ class Calls:
     speaker: SpeakerBatch
     """(N, T)."""
     speaker_smile: Matrix
-    """(N, T) AU12."""
+    """(N, T) AU12, NaN in gaps."""
     listener_smile: Matrix
     people: People
     real: Matrix
     """(N, 5) marginals of the real listeners."""
     pairs: tuple[str, ...]
+    found: tuple[Recording, ...]
+    """All of the folder, those left out too: training makes its folds of these."""
+    left_out: Mapping[str, str]
+    """Why a call is not among them, by "PAIR/SESSION"."""
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return self.speaker_smile.shape[1]
 
     def fold_rows(self, fold: int, count: int) -> NDArray[np.intp]:
         """Rows of the pairs that fold `fold` (from 0) of `count` holds out."""
-        held = {r.pair for r in folds(self.recordings, count)[fold][1]}
+        held = {r.pair for r in folds(self.found, count)[fold][1]}
         return np.array([i for i, r in enumerate(self.recordings) if r.pair in held], dtype=np.intp)
+
+    def fold_known(self, fold: int, count: int) -> list[Recording]:
+        """Those of the other pairs, which training met."""
+        return list(_without(folds(self.found, count)[fold][0], self.left_out))
 
 
 def read_calls(folder: Path) -> Calls:
-    """The recordings of a folder, see `datasets.dyads`.
+    """The recordings of a folder, see `datasets.dyads`, without the calls that are too short or known too little of.
 
     Raises:
-        ReactdiffError: as `read_dyads`; or there are fewer than two pairs.
+        ReactdiffError: as `read_dyads`; fewer than two pairs are left; or nobody's smile moves.
     """
-    recordings = tuple(read_dyads(folder))
+    found = tuple(read_dyads(folder))
+    left_out = _short(found)
+    recordings = _without(found, left_out)
+    frames = min((r.frames for r in recordings), default=0)
+    left_out |= _unknown(recordings, frames)
+    recordings = _without(recordings, left_out)
     pairs = tuple(sorted({r.pair for r in recordings}))
     if len(pairs) < 2:
-        raise ReactdiffError("one pair alone cannot be compared with another", where=str(folder), todo="add pairs")
-    speaker, listener, _ = stack(recordings, min(r.frames for r in recordings))
-    shown = au12(listener)
+        raise ReactdiffError(
+            f"calls of two pairs of people and more are needed, {len(pairs)} can be used", where=str(folder),
+            todo="; ".join(["add pairs", *_told_of(left_out)]),
+        )  # fmt: skip
+    speaker, listener, observed = stack(recordings, frames)
+    shown = _known(listener, observed)
+    if (np.nanstd(shown, axis=1) < _STILL).all():
+        raise ReactdiffError("au12_r does not change in any of the calls", where=str(folder), todo="check these files")
     return Calls(
         recordings=recordings,
         speaker=speaker,
-        speaker_smile=au12(speaker.coefficients),
+        speaker_smile=_known(speaker.coefficients, speaker.confidence > 0),
         listener_smile=shown,
         people=People(np.array([pairs.index(r.pair) for r in recordings], dtype=np.intp)),
         real=measures.marginals(shown),
         pairs=pairs,
+        found=found,
+        left_out=left_out,
     )
+
+
+def _call(recording: Recording) -> str:
+    return f"{recording.pair}/{recording.session}"
+
+
+def _without(recordings: Sequence[Recording], left_out: Mapping[str, str]) -> tuple[Recording, ...]:
+    return tuple(r for r in recordings if _call(r) not in left_out)
+
+
+def _short(recordings: Sequence[Recording]) -> dict[str, str]:
+    """Why calls are too short beside the others, by their names."""
+    length = {_call(r): r.frames / REACTION_RATE_HZ for r in recordings}
+    least = max(SHORTEST_S, LEAST_LENGTH * float(np.median(list(length.values()))))
+    return {name: f"it has {s:.1f} s where {least:.1f} s are needed" for name, s in length.items() if s < least}
+
+
+def _unknown(recordings: Sequence[Recording], frames: int) -> dict[str, str]:
+    """Why too little is known of calls in their first `frames` frames, by their names."""
+    found: dict[str, str] = {}
+    for r in recordings:
+        share = float(r.observed[:frames, list(SMILE)].all(1).mean())
+        if share < LEAST_KNOWN:
+            found.setdefault(
+                _call(r),
+                f"au12_r of {r.role} is known in {share:.1%} of the frames where {LEAST_KNOWN:.0%} are needed "
+                f"({r.names['au12_r']})",
+            )
+    return found
+
+
+def _told_of(left_out: Mapping[str, str]) -> list[str]:
+    """The first few of what was left out, in words."""
+    more = [f"and {len(left_out) - _NAMED} more"] if len(left_out) > _NAMED else []
+    return [*(f"{name} is left out: {why}" for name, why in list(left_out.items())[:_NAMED]), *more]
+
+
+def _known(coefficients: FloatArray, observed: NDArray[np.bool_]) -> Matrix:
+    """AU12 of coefficients (..., 58), NaN where they were not `observed` (..., 58)."""
+    return np.where(observed[..., list(SMILE)].all(-1), au12(coefficients), np.nan)
 
 
 def au12(coefficients: FloatArray) -> Matrix:
@@ -90,13 +168,17 @@ def au12(coefficients: FloatArray) -> Matrix:
 
 
 def person_conditions(calls: Calls, rows: NDArray[np.intp], seed: int, known: Sequence[Recording]) -> Conditions:
-    """Each row as a recorded person with the style of a random one of `known`, never of the row's own pair."""
+    """Each row as a recorded person with the style of a random one of `known`, never of the row's own pair; without a
+    style where there is none but these.
+    """
     rng = np.random.default_rng([seed, 31])
     styles, given = [], []
     for row in rows:
         others = [r for r in known if r.pair != calls.recordings[row].pair]
-        other = others[int(rng.integers(len(others)))]
-        values, flags = style_of(other.listener[None], other.observed.any(0))
+        values = flags = np.zeros((1, STYLE_COUNT), dtype=np.float32)
+        if others:
+            listener, observed = others[int(rng.integers(len(others)))].listener_seen()
+            values, flags = style_of(listener[None], observed)
         styles.append(values)
         given.append(flags)
     nothing = np.zeros((1, CONTROL_COUNT), dtype=np.float32)
@@ -120,11 +202,7 @@ def figures_of(calls: Calls, shown: Matrix, seed: int, permutations: int) -> dic
     low, high = measures.pair_interval(cross, calls.people, rng)
     theirs = measures.marginals(shown)
     d = measures.marginal_distance(theirs, calls.real)
-    scale = calls.real.std(0)
-    each = {
-        name: measures.wasserstein(theirs[:, i], calls.real[:, i]) / float(scale[i])
-        for i, name in enumerate(measures.MARGINALS)
-    }
+    each = dict(zip(measures.MARGINALS, measures.distances(theirs, calls.real).tolist(), strict=True))
     return {
         "C": c, "C_low": low, "C_high": high, "p": p, "D_marg": d, "D_by_marginal": each,
         "passes": measures.passes(c, p, d),
@@ -140,7 +218,7 @@ def evaluate_dyads(
     permutations: int = 5000,
     told: Callable[[str, float], None] = lambda name, share: None,
 ) -> Table:
-    """Figures of the systems in `systems`.
+    """Figures of the systems in `systems`. Where all real people are alike in a marginal, its distance is NaN.
 
     Args:
         calls: the recordings.
@@ -151,18 +229,21 @@ def evaluate_dyads(
         told: is told (system, share done).
 
     Raises:
-        ReactdiffError: the models are not those of the folds.
+        ReactdiffError: the models are not those of the folds, or there is none for a system that needs one.
     """
     table = Table()
     count = len(calls.recordings)
+
+    @cache
+    def of_models() -> tuple[Matrix, dict[str, Any]]:
+        return _of_models(calls, models, seed)
+
     for name in systems:
         told(name, 0.0)
         if name == "model":
-            shown, facts = _of_models(calls, models, seed)
+            shown, facts = of_models()
         elif name == "shuffled":
-            if "model" not in table.smiles:
-                continue
-            shown, facts = _moved(calls, table.smiles["model"]), {}
+            shown, facts = _moved(calls, of_models()[0]), {}
         elif name == "real":
             shown, facts = calls.listener_smile, _real(calls, seed)
         elif name == "random":
@@ -205,6 +286,8 @@ def _moved(calls: Calls, smiles: Matrix) -> Matrix:
 
 
 def _of_models(calls: Calls, models: Sequence[ModelListens], seed: int) -> tuple[Matrix, dict[str, Any]]:
+    if not models:
+        raise ReactdiffError("there is no model to listen to the calls", todo="give one, or leave out what needs one")
     shown = np.zeros_like(calls.listener_smile)
     if len(models) == 1:
         rows = np.arange(len(calls.recordings), dtype=np.intp)
@@ -222,7 +305,8 @@ def _of_models(calls: Calls, models: Sequence[ModelListens], seed: int) -> tuple
     order = _folds_of(models)
     for fold, model in enumerate(order):
         rows = calls.fold_rows(fold, len(models))
-        shown[rows] = _run(calls, model, rows, seed + fold, folds(calls.recordings, len(models))[fold][0])
+        if len(rows):
+            shown[rows] = _run(calls, model, rows, seed + fold, calls.fold_known(fold, len(models)))
     return shown, {"saw_these_pairs": False, "note": f"each of {len(models)} models on the pairs held out from it"}
 
 

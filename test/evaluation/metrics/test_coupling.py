@@ -79,3 +79,59 @@ def test_marginals_of_a_known_curve() -> None:
 def test_all_three_must_hold() -> None:
     assert c.passes(0.2, 0.001, 0.4)
     assert not any((c.passes(0.01, 0.4, 0.1), c.passes(0.7, 0.0002, 0.3), c.passes(0.2, 0.001, 0.6)))
+
+
+def test_what_is_a_gap_in_either_stream_is_no_part_of_the_correlation() -> None:
+    rng = np.random.default_rng(5)
+    a, b = curves(rng, 2, 400), curves(rng, 3, 400)
+    a[1, 30:90] = b[2, 200:230] = np.nan
+
+    def correlation(x: np.ndarray, y: np.ndarray) -> float:
+        shared = ~np.isnan(x) & ~np.isnan(y)
+        return float(np.corrcoef(x[shared], y[shared])[0, 1])
+
+    found = c.cross_coupling(a, b)
+    for i in range(2):
+        for j in range(3):
+            wanted = np.mean([correlation(a[i, : 400 - lag], b[j, lag:]) for lag in c.LAGS])
+            assert found[i, j] == pytest.approx(wanted)
+
+
+def test_streams_that_share_nothing_or_stand_still_between_gaps_do_not_couple() -> None:
+    a = curves(np.random.default_rng(6), 2, 300)
+    apart, still = a.copy(), np.full((1, 300), 0.7)
+    apart[0, :150] = apart[1, 140:] = still[0, 10] = np.nan
+    assert c.cross_coupling(apart[:1], apart[1:], range(5, 6))[0, 0] == 0
+    assert np.all(c.cross_coupling(a, still) == 0)
+
+
+def test_marginals_bridge_short_gaps_and_leave_long_ones_out() -> None:
+    curve = np.zeros((1, 25 * 60))
+    for start in (100, 400, 700):
+        curve[0, start : start + 50] = 2.0
+    short, long = curve.copy(), curve.copy()
+    short[0, 110 : 110 + c.BRIDGED_FRAMES] = np.nan
+    np.testing.assert_allclose(c.marginals(short), c.marginals(curve))
+    long[0, 750:] = np.nan  # half a minute, from the end of the last smile on
+    rate, length, share, speed, spread = c.marginals(long)[0]
+    assert np.exp(rate) == pytest.approx(6)
+    assert np.exp(length) == pytest.approx(2, abs=0.1)
+    assert 1 / (1 + np.exp(-share)) == pytest.approx(0.2, abs=0.02)
+    assert speed > c.marginals(curve)[0, 3]
+    assert spread == pytest.approx(0.8, abs=0.05)
+    with pytest.raises(ValueError, match="empty"):
+        c.marginals(np.full((1, 100), np.nan))
+
+
+def test_where_real_people_are_all_alike_there_is_no_distance(people: c.People) -> None:
+    rng = np.random.default_rng(7)
+    some, real = c.marginals(curves(rng, 16)), c.marginals(curves(rng, 16) * 0.2)  # nobody smiles: one rate, one length
+    found = c.distances(some, real)
+    assert np.isnan(found).tolist() == [True, True, True, False, False]
+    assert c.marginal_distance(some, real) == pytest.approx(np.nanmean(found))
+    half = c.real_against_real(real, people, rng, 20)
+    assert half is not None
+    assert np.isfinite(half).all()
+    nothing = c.marginals(np.zeros((16, 2000)))
+    assert np.isnan(c.marginal_distance(some, nothing))
+    assert not c.passes(0.2, 0.001, c.marginal_distance(some, nothing))

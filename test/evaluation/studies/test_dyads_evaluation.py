@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.metrics import coupling as measures
 from reactdiff_ros.evaluation.studies.dyads import Calls, evaluate_dyads, person_conditions, read_calls
 from reactdiff_ros.evaluation.studies.provenance import provenance
 from reactdiff_ros.model.sampler import Conditions
@@ -133,6 +137,142 @@ def test_a_manifest_that_does_not_tell_is_one_sentence(tmp_path: Path) -> None:
     weights: Any = SimpleNamespace(folder=tmp_path, name="x", simulator="y")
     with pytest.raises(ReactdiffError, match="manifest"):
         provenance(weights)
+
+
+Cells = Callable[[list[list[str]]], list[list[str]]]
+
+
+def altered(folder: Path, to: Path, pattern: str, cells: Cells) -> Path:
+    """A copy of the calls; the rows of the files of `pattern` go through `cells`."""
+    for path in sorted(folder.glob("*.csv")):
+        head, *lines = path.read_text().splitlines()
+        rows = [line.split() for line in lines]
+        rows = cells(rows) if path.match(pattern) else rows
+        (to / path.name).write_text("\n".join([head, *(" ".join(row) for row in rows)]) + "\n")
+    return to
+
+
+def lost(rows: list[list[str]]) -> list[list[str]]:
+    """The first person's AU12 is lost for .4 s of every 3 s, and once for 4 s."""
+    return [["NA", b] if i % 90 < 12 or 600 <= i < 720 else [a, b] for i, (a, b) in enumerate(rows)]
+
+
+def test_gaps_are_no_neutral_faces(calls: Calls, folder: Path, tmp_path: Path) -> None:
+    """As zeros, these gaps would take C from .31 to .22, and the listeners .5 of a deviation away from themselves."""
+    gappy = read_calls(altered(folder, tmp_path, "*_au12_r.csv", lost))
+    assert not gappy.left_out
+    assert np.isnan(gappy.speaker_smile).mean() > 0.1
+    whole, found = (evaluate_dyads(c, [], systems=("real",), permutations=200).figures["real"] for c in (calls, gappy))
+    assert found["C"] == pytest.approx(whole["C"], abs=0.03)
+    assert found["p"] < 0.01
+    assert measures.marginal_distance(gappy.real, calls.real) < 0.2
+
+
+def test_a_style_is_of_what_was_seen_between_the_gaps(calls: Calls, folder: Path, tmp_path: Path) -> None:
+    rows = np.arange(len(calls.recordings))
+    gappy = read_calls(altered(folder, tmp_path, "*_au12_r.csv", lost))
+    whole, found = (person_conditions(c, rows, 0, c.recordings) for c in (calls, gappy))
+    known = (whole.style_given * found.style_given)[:, :4] > 0
+    assert known.mean() > 0.7
+    apart = np.abs(whole.style - found.style)[:, :4][known]
+    assert apart.mean() < 0.13, "with gaps as zeros, smiles that come and go, it is .22"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cells", "words"),
+    [
+        ("p3_au12_r.csv", lambda rows: [["NA", b] for _, b in rows], r"p3/first: au12_r of A is known in 0.0%.*p3_au"),
+        ("p3_au12_r.csv", lambda rows: [[a, "NaN"] for a, _ in rows[:900]] + rows[900:], r"of B .*40.0%"),
+        ("p3_*.csv", lambda rows: rows[:360], r"p3/first: it has 12.0 s where 25.0 s are needed"),
+    ],
+)  # fmt: skip
+def test_one_poor_call_is_left_out_with_a_word_and_cuts_no_other(
+    folder: Path, tmp_path: Path, pattern: str, cells: Cells, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    altered(folder, tmp_path, pattern, cells)
+    arguments = ["evaluate", "dyads", "--folder", str(tmp_path), "--system", "real", "--permutations", "100", "--json"]
+    assert main(arguments) == 0
+    told = capfd.readouterr()
+    found = json.loads(told.out)
+    assert (found["calls"], found["pairs"], found["frames"]) == (7, 7, 1250)
+    assert re.search(words, "; ".join(f"{name}: {why}" for name, why in found["left_out"].items()))
+    assert f"reactdiff: p3/first is left out: {found['left_out']['p3/first']}" in told.err
+
+
+def test_a_pair_that_is_left_out_moves_no_other_into_another_fold(folder: Path, tmp_path: Path) -> None:
+    """Training, which takes it, makes its folds of all pairs: a model would be tested on pairs that it has seen."""
+    names = "p0_au12_r.csv"
+    found = read_calls(altered(folder, tmp_path, names, lambda rows: [["NA", b] for _, b in rows]))
+    held = [{found.recordings[row].pair for row in found.fold_rows(fold, 4)} for fold in range(4)]
+    assert held == [{"p4"}, {"p1", "p5"}, {"p2", "p6"}, {"p3", "p7"}]
+    assert {r.pair for r in found.fold_known(1, 4)} == {"p2", "p3", "p4", "p6", "p7"}
+    models: list[Any] = [Follower(tmp_path / f"{i}", f"{i}/8") for i in range(1, 9)]
+    evaluate_dyads(found, models, systems=("model",), permutations=100)
+    assert [len(m.speakers) for m in models] == [0] + [1] * 7, "nobody of the first fold is left"
+
+
+def test_calls_of_nearly_one_length_are_cut_to_the_shortest(folder: Path, tmp_path: Path) -> None:
+    found = read_calls(altered(folder, tmp_path, "p3_*.csv", lambda rows: rows[:1200]))
+    assert (found.frames, len(found.recordings), found.left_out) == (1000, 2 * PAIRS, {})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cells", "words"),
+    [
+        ("*_au12_r.csv", lambda rows: [["NA", b] for _, b in rows], r"0 can be used.*au12_r of A.*and 5 more"),
+        ("p[1-7]_au12_r.csv", lambda rows: [["NA", b] for _, b in rows], r"two pairs .* are needed, 1 can be used"),
+        ("*.csv", lambda rows: rows[:200], r"0 can be used.*it has 6.6 s where 10.0 s are needed"),
+        ("*_au12_r.csv", lambda rows: [["0.7", "1.3"] for _ in rows], r"au12_r does not change in any of the calls"),
+    ],
+)
+def test_calls_that_cannot_be_compared_are_one_sentence(
+    folder: Path, tmp_path: Path, pattern: str, cells: Cells, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    altered(folder, tmp_path, pattern, cells)
+    assert main(["evaluate", "dyads", "--folder", str(tmp_path), "--system", "real"]) == 1
+    told = capfd.readouterr().err
+    assert re.search(words, told)
+    assert "Traceback" not in told
+    assert str(tmp_path) in told
+
+
+def test_people_who_never_smile_have_no_rates_to_be_far_from(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls, output = tmp_path / "calls", tmp_path / "dyads.npz"
+    calls.mkdir()
+    altered(folder, calls, "*_au12_r.csv", lambda rows: [[f"{float(x) / 6:.3f}" for x in row] for row in rows])
+    arguments = ["evaluate", "dyads", "--folder", str(calls), "--permutations", "100", "--output", str(output)]
+    assert main([*arguments, "--system", "real", "--system", "mime", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    each = found["mime"]["D_by_marginal"]
+    assert [name for name, value in each.items() if value is None] == list(measures.MARGINALS[:3])
+    assert found["mime"]["D_marg"] == pytest.approx(np.mean([each[name] for name in measures.MARGINALS[3:]]))
+    assert found["real"]["D_marg"] > 0
+
+
+def test_shuffled_does_not_wait_for_the_model_s_row(calls: Calls, tmp_path: Path) -> None:
+    def figures(*systems: str) -> dict[str, Any]:
+        models: list[Any] = [Follower(tmp_path / "one", "")]
+        found = evaluate_dyads(calls, models, systems=systems, permutations=100).figures
+        assert len(models[0].speakers) == 1, "the model listens once"
+        return found
+
+    usual = figures("model", "shuffled")
+    assert figures("shuffled") == {"shuffled": usual["shuffled"]}
+    assert list(figures("shuffled", "model")) == ["shuffled", "model"]
+    assert usual["shuffled"]["C"] < usual["model"]["C"]
+    with pytest.raises(ReactdiffError, match="no model"):
+        evaluate_dyads(calls, [], systems=("shuffled",))
+
+
+def test_the_command_brings_the_model_that_shuffled_needs(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("reactdiff_ros.cli.evaluation_options.Run.model", lambda *_: Follower(tmp_path / "one", ""))
+    arguments = ["evaluate", "dyads", "--folder", str(folder), "--system", "shuffled", "--permutations", "100"]
+    assert main([*arguments, "--json"]) == 0
+    assert "C" in json.loads(capfd.readouterr().out)["shuffled"]
 
 
 def test_one_pair_is_not_enough(folder: Path, tmp_path: Path) -> None:
