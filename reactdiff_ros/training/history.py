@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,7 @@ from reactdiff_ros.errors import ReactdiffError
 
 from .checkpoints import read_checkpoint
 from .config import TrainConfig
-from .public_sets import KINDS, data_of
+from .public_sets import FACEVERSE, KINDS, data_of
 
 _FILES: Final = {
     "bank": "voices", "dyads": "dyads", "recordings": "recordings", "expression_names": "expression_names",
@@ -25,15 +26,16 @@ def runs_of(state: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs that led to the checkpoint `state`, oldest first; one that fine-tunes names the run that it began with.
 
     Each is {"settings": those off their defaults, "steps": optimiser steps done, "data": which of voices, dyads,
-    recordings, expression_names and kinds of public sets there were, "from": whether it began with another run's
+    recordings, expression_names and kinds of public sets it learnt from, "from": whether it began with another run's
     networks, "known": whether that run follows here and could still be read}. Paths are left out: they mean nothing
-    elsewhere. A checkpoint keeps what was before it; those of earlier versions name the file.
+    elsewhere. A checkpoint keeps what was before it; those of earlier versions name the file, and say of data only
+    what was asked for.
     """
     runs: list[dict[str, Any]] = []
     while len(runs) < _LONGEST:
         config = state["config"]
         start = str(config.get("start_from", ""))
-        runs.insert(0, _run(config, int(state["step"])))
+        runs.insert(0, _run(config, int(state["step"]), state.get("people")))
         before = state.get("before")
         if before or not start:
             return [*(before or ()), *runs]
@@ -52,7 +54,7 @@ def people_seen(runs: list[dict[str, Any]]) -> tuple[bool, str]:
     return bool(learnt), folds.pop() if len(folds) == 1 else ""
 
 
-def _run(config: dict[str, Any], steps: int) -> dict[str, Any]:
+def _run(config: dict[str, Any], steps: int, people: Sequence[str] | None) -> dict[str, Any]:
     plain = TrainConfig()
     settings = {}
     for f in fields(TrainConfig):
@@ -61,9 +63,18 @@ def _run(config: dict[str, Any], steps: int) -> dict[str, Any]:
         default = getattr(plain, f.name)
         if f.name not in _APART and value != (list(default) if isinstance(default, tuple) else default):
             settings[f.name] = value
-    sets = dict.fromkeys(data_of(text)[0] for text in config.get("data", ()))
-    data = [name for key, name in _FILES.items() if config.get(key)]
     return {
-        "settings": settings, "steps": steps, "data": [*data, *sets],
+        "settings": settings, "steps": steps, "data": _used(config, people),
         "from": bool(config.get("start_from")), "known": True,
     }  # fmt: skip
+
+
+def _used(config: dict[str, Any], people: Sequence[str] | None) -> list[str]:
+    """Names of the data of a run: those it was given, but of people only those whom it met; None: that is not known."""
+    sets = dict.fromkeys(data_of(text)[0] for text in config.get("data", ()))
+    given = [*(name for key, name in _FILES.items() if config.get(key)), *sets]
+    if people is None:
+        return given
+    unmet = _PEOPLE - {*people}
+    names = {"expression_names"} if unmet.issuperset(FACEVERSE) else set()  # they are of those sets' faces
+    return [name for name in given if name not in unmet | names]

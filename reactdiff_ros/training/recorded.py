@@ -42,7 +42,18 @@ AT_ONCE: Final = 64
 """Recordings that are made ready together."""
 
 
-def training_recordings(config: TrainConfig, voice_of: VoiceOf = None) -> list[Recording]:
+class Recorded(list[Recording]):
+    """Recordings of one length that a run may train on; `left_out` tells in words what of its data it does not."""
+
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> list[str]:
+        """Where they are from, as the settings name it: dyads, recordings, a kind of public set."""
+        return sorted({r.source for r in self})
+
+
+def training_recordings(config: TrainConfig, voice_of: VoiceOf = None) -> Recorded:
     """The recordings that this run may train on: all, or those outside its fold; none without a folder.
 
     Args:
@@ -50,25 +61,34 @@ def training_recordings(config: TrainConfig, voice_of: VoiceOf = None) -> list[R
         voice_of: makes the speaker's voice of the sound of public sets; None: it is unobserved there.
 
     Raises:
-        ReactdiffError: a folder, a file in it or the fold is wrong.
+        ReactdiffError: a folder, a file in it or the fold is wrong; or nobody listens in the recordings.
     """
     if "real" in config.ablate:
-        return []
+        return Recorded()
+    alone: list[Path] = []
     found = read_dyads(Path(config.dyads)) if config.dyads else []
-    found += list(recordings(Path(config.recordings))) if config.recordings else []
+    found += list(recordings(Path(config.recordings), on_alone=alone.append)) if config.recordings else []
     found += public_recordings(config.data, config.expression_names, voice_of if config.hears_sets else None)
     if config.fold and found:
         number, count = fold_of(config.fold)
         found = folds(found, count)[number][0]
-    return pieces(found, config.frames + tail(config.shape) + 1)
+    least = config.frames + tail(config.shape) + 1
+    used = Recorded(pieces(found, least))
+    short = Counter(r.source for r in found if r.frames < least)
+    used.left_out = (
+        *([f"{len(alone)} of recordings without a listener"] if alone else []),
+        *(f"{n} of {source} shorter than {least * FRAME_S:.1f} s" for source, n in short.items()),
+    )
+    return used
 
 
-def told_of(found: Sequence[Recording]) -> str:
-    """A sentence on recordings of one length: how much there is of each source."""
+def told_of(found: Recorded) -> str:
+    """A sentence on recordings: how much there is of each source, and what was left out."""
     counts = Counter(r.source for r in found)
     each = ", ".join(f"{n} of {source}" for source, n in counts.items())
     seconds = found[0].frames * FRAME_S
-    return f"recorded people: {each}, each {seconds:.0f} s, {len(found) * seconds / 60:.0f} min of listening in all"
+    told = f"recorded people: {each}, each {seconds:.0f} s, {len(found) * seconds / 60:.0f} min of listening in all"
+    return "; left out: ".join([told, *([", ".join(found.left_out)] if found.left_out else [])])
 
 
 def pieces(found: Sequence[Recording], least: int) -> list[Recording]:
@@ -165,12 +185,15 @@ def _sessions(found: Sequence[Recording]) -> dict[str, list[Recording]]:
 def _style(
     recording: Recording, sessions: dict[str, list[Recording]], rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """(1, 8) values and flags, from another session of the same listener; not given where there is none."""
+    """(1, 8) values and flags, from another session of the same listener; not given where there is none, and in
+    entries of what was seen too seldom there.
+    """
     others = others_of(recording, sessions.get(recording.person, ()))
     if not others:
         return np.zeros((1, STYLE_COUNT), dtype=np.float32), np.zeros((1, STYLE_COUNT), dtype=np.float32)
     other = others[int(rng.integers(len(others)))]
-    return style_of(_quiet(other.listener[None]), other.observed.any(0))
+    listener, observed = other.listener_seen()
+    return style_of(_quiet(listener[None]), observed)
 
 
 def _quiet(listener: FloatArray) -> FloatArray:

@@ -33,7 +33,7 @@ from .logs import Progress
 from .nets import Model
 from .objective import Drawn, Objective, draw, draw_plans, schedule
 from .pools import Pools, make_pool
-from .recorded import real_pool, training_recordings
+from .recorded import Recorded, real_pool, training_recordings
 from .rollout import RollOuts, roll_out
 from .starting import Start, load_networks
 
@@ -92,6 +92,7 @@ class Trainer:
         self.note = ""
         self.average.load_state_dict(self.model.state_dict())
         self.recordings = training_recordings(config, voice_of)
+        self.people = self.recordings.sources
         self.model.to(self.accelerator.device)
         self.average.to(self.accelerator.device).requires_grad_(False)
         self.autoencoder = AutoencoderStep(self.model.vae)
@@ -136,6 +137,7 @@ class Trainer:
             return
         write_checkpoint(self.checkpoint, {
             "config": self.config.as_dict(), "simulator": simulator_hash(), "facts": self.facts, "before": self.before,
+            "people": self.people,
             "step": self.step, "vae_step": self.vae_step, "spent_s": self.spent(), "model": self.model.state_dict(),
             "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
             "autoencoder": self.autoencoder.state(), "played_pool": self._played_pool,
@@ -165,6 +167,7 @@ class Trainer:
             self.step, self.vae_step, self.facts = state["step"], state["vae_step"], state["facts"]
             self.spent_s, self._played_pool = state["spent_s"], state["played_pool"]
             self.before = state.get("before", [])
+            self.people = sorted({*self.people, *state.get("people", ())})
             played = RollOuts(**state["played"]) if state["played"] else None
             self._played = played.to(self.accelerator.device) if played is not None else None
             if self.rank:  # another process's pools
@@ -328,7 +331,7 @@ class Trainer:
             few = replace(self.config, worlds=min(64, self.config.worlds), roll_worlds=0)
             listeners = make_pool(few, "train", COMPLETION_POOL).listener.numpy()
             self._real = real_pool(self.recordings, Completion(listeners), self.config.seed, self.config.ablate)
-            self.recordings = []  # all that is needed of them is in the pool
+            self.recordings = Recorded()  # all that is needed of them is in the pool
         return self._real
 
     def _batch(self, pool: Pool, step: int) -> tuple[Sequences, Drawn]:

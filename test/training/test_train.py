@@ -1,6 +1,7 @@
 """A run: it learns, keeps its budget, starts from another, and everything that it tells can be read."""
 
 import json
+import threading
 from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
@@ -370,6 +371,45 @@ def test_tensorboard_gets_the_same_figures(tmp_path) -> None:
     files = list((tmp_path / "tensorboard").iterdir())
     assert len(files) == 1
     assert b"reaction/velocity" in files[0].read_bytes()
+
+
+def test_a_disk_that_is_full_for_tensorboard_is_a_sentence_and_other_threads_errors_stay(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed (requirements/train.txt)")
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    def full(writer: RecordWriter, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    def fail() -> None:
+        raise OSError(5, "Input/output error")
+
+    def somebody_s() -> None:
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+
+    caught: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", caught.append)
+    before = threading.excepthook
+    with monkeypatch.context() as patched:
+        patched.setattr(RecordWriter, "write", full)
+        for _ in range(3):
+            with Logs(tmp_path) as logs:
+                logs.write(Progress("reaction", 25, 100, {"velocity": 0.5}))
+                assert "No space left" in logs.problem
+                somebody_s()
+            assert [type(a.thread) for a in caught] == [threading.Thread]
+            assert threading.excepthook == before
+            caught.clear()
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 3
+    with Logs(tmp_path) as logs:
+        logs.write(Progress("reaction", 50, 100, {"velocity": 0.5}))
+        monkeypatch.setattr(RecordWriter, "write", full)
+        for _ in range(2):
+            logs.write(Progress("reaction", 75, 100, {"velocity": 0.5}))
+    assert "No space left" in logs.problem
+    assert caught == []
+    assert threading.excepthook == before
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (61.4, "1:01"), (3725, "1:02:05"), (float("nan"), "?")])
