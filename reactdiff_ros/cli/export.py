@@ -40,10 +40,13 @@ def export(
         raise click.UsageError("CHECKPOINT and --output belong together")
     with json_on_stdout(as_json) as result:
         if checkpoint is not None and output is not None:
+            from reactdiff_ros.training.export import MODEL_CARD
             from reactdiff_ros.training.export import export as run
 
             files = run(checkpoint, output, name)
             result.update(files={path.name: path.stat().st_size for path in files}, folder=str(output))
+            if output / MODEL_CARD in files:
+                tell(f"{output / MODEL_CARD} told of other weights; it now says that these are not measured")
             tell(f"{len(files)} files in {output}, {sum(p.stat().st_size for p in files) / 1e6:.1f} MB")
         if tensorrt:
             result["engines"] = _engines(str(output or model), precision, steps)

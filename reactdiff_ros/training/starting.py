@@ -47,7 +47,7 @@ def read_start(path: Path) -> Start:
     state = read_checkpoint(where)
     try:
         shape = config_from(state["config"]).shape
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise _misfit(str(where)) from error
     return Start(shape, state["average"], dict(state.get("facts", {})), runs_of(state))
 
