@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _ABLATIONS = ("history", "voice", "face", "real", "randomisation")
 FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll_after": 0.0, "steps": 3000}
 """What --from changes in the defaults: half recorded people, smaller steps."""
+_ON_RESUMING = ("threads", "workers", "minutes", "steps")
+"""Settings that may change while a run goes on."""
 
 
 @click.command()
@@ -136,7 +138,7 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
     from dataclasses import replace
 
     from reactdiff_ros.training.checkpoints import CHECKPOINT, read_checkpoint
-    from reactdiff_ros.training.config import TrainConfig, config_from
+    from reactdiff_ros.training.config import TrainConfig, config_of
     from reactdiff_ros.training.starting import read_start
 
     paths = {
@@ -147,11 +149,10 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
         paths.get(name, name): str(value) if name in paths else value for name, value in given.items()
     }
     if resume:
-        before = config_from(read_checkpoint(output / CHECKPOINT)["config"])
-        allowed: dict[str, Any] = {
-            name: values[name] for name in ("threads", "workers", "minutes", "steps") if name in values
-        }
-        return replace(before, **allowed), None
+        before = config_of(read_checkpoint(output / CHECKPOINT), output / CHECKPOINT)
+        changed = {name: value for name, value in values.items() if value != getattr(before, name)}
+        _refuse_to_change({name: given[name] for name in given if paths.get(name, name) in changed})
+        return replace(before, **changed), None
     start = None
     if "start_from" in values:
         start = read_start(Path(values["start_from"]))
@@ -161,6 +162,21 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
     elif "minutes" in values and "steps" not in values:
         values["steps"] = 10**6
     return TrainConfig(**values), start
+
+
+def _refuse_to_change(settings: dict[str, Any]) -> None:
+    """What --resume cannot change. The run's own settings may be given again: 'make weights' does.
+
+    Raises:
+        click.UsageError: among `settings`, which are other than the run's, is more than `_ON_RESUMING`.
+    """
+    refused = [option for option in train.params if option.name in settings and option.name not in _ON_RESUMING]
+    if refused:
+        names = [(o.secondary_opts if settings[str(o.name)] is False else o.opts)[0] for o in refused]
+        raise click.UsageError(
+            f"with --resume a run goes on with its own settings: {', '.join(names)} cannot be changed; "
+            f"{', '.join(f'--{name}' for name in _ON_RESUMING)} can"
+        )
 
 
 def _voice_of(config: TrainConfig) -> VoiceOf:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.errors import ReactdiffError
@@ -132,6 +134,21 @@ def config_from(values: dict[str, Any]) -> TrainConfig:
     for name in ("ablate", "data"):
         given[name] = tuple(values.get(name, ()))
     return TrainConfig(**given)
+
+
+def config_of(state: Mapping[str, Any], checkpoint: Path) -> TrainConfig:
+    """The settings in the state of a checkpoint, as `checkpoints.read_checkpoint` gives it.
+
+    Raises:
+        ReactdiffError: they are not this version's; it names the file.
+    """
+    try:
+        return config_from(state["config"])
+    except (AttributeError, KeyError, TypeError, ValueError, ReactdiffError) as error:
+        raise ReactdiffError(
+            "the settings in the checkpoint are not this version's", where=str(checkpoint),
+            todo="train anew, or go on with the version that wrote it",
+        ) from error  # fmt: skip
 
 
 def fold_of(text: str) -> tuple[int, int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +42,7 @@ class Logs:
         self.folder = folder
         self.problem = ""
         self._writer: Any = None
+        self._others_hook: Callable[[threading.ExceptHookArgs], Any] | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = (folder / LOG).open("a", encoding="utf-8")
@@ -49,6 +52,7 @@ class Logs:
             with suppress(ImportError):
                 from torch.utils.tensorboard import SummaryWriter
 
+                self._others_hook, threading.excepthook = threading.excepthook, self._in_thread
                 try:
                     self._writer = SummaryWriter(str(folder / TENSORBOARD))
                 except OSError as error:
@@ -86,10 +90,25 @@ class Logs:
         if self._writer is not None:
             with suppress(OSError):
                 self._writer.close()
+        if self._others_hook is not None:
+            for thread in filter(_is_tensorboards, threading.enumerate()):
+                thread.join(1.0)  # one that fails just now is to find our hook
+            threading.excepthook, self._others_hook = self._others_hook, None
+
+    def _in_thread(self, failed: threading.ExceptHookArgs) -> None:
+        """What TensorBoard's thread could not write is told as a sentence, not as a trace; all else goes its way."""
+        if _is_tensorboards(failed.thread) and isinstance(failed.exc_value, OSError):
+            self._told(failed.exc_value)
+        elif self._others_hook is not None:
+            self._others_hook(failed)
 
     def _told(self, error: OSError) -> None:
         if not self.problem:
             self.problem = f"the logs cannot be written any more ({self.folder}): {error.strerror or error}"
+
+
+def _is_tensorboards(thread: threading.Thread | None) -> bool:
+    return type(thread).__module__.split(".")[0] == "tensorboard"
 
 
 def clock_face(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,109 @@ def test_a_checkpoint_that_is_none_is_a_sentence(tmp_path: Path, capfd: pytest.C
     err = capfd.readouterr().err
     assert err.startswith("reactdiff: ")
     assert "Traceback" not in err
+
+
+def fake_run(folder: Path, **settings: Any) -> Path:
+    """A run's folder whose checkpoint tells settings and holds no networks; `settings` are put among the defaults."""
+    import torch
+
+    from reactdiff_ros.training.config import TrainConfig
+
+    state = {
+        "format": 2, "config": {**TrainConfig(batch=8, bank="v.npz", sound=True).as_dict(), **settings},
+        "simulator": "none", "step": 1, "vae_step": 1, "model": {}, "average": {},
+    }  # fmt: skip
+    folder.mkdir(parents=True)
+    torch.save(state, folder / "checkpoint.pt")
+    return folder
+
+
+@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"shape": {"width": 192, "of_another_version": 3}}, {"shape": None}, {"losses": {"of_another_version": 0.1}},
+        {"losses": [1.0]}, {"ablate": ["of_another_version"]}, {"data": ["of_another_version:x"]}, {"data": 3},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_checkpoint_of_another_version_is_a_sentence(
+    settings: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = fake_run(tmp_path / "run", **settings)
+    for arguments in (
+        ["train", "--output", str(folder), "--resume"],
+        ["export", str(folder / "checkpoint.pt"), "--output", str(tmp_path / "out")],
+    ):
+        assert main(arguments) == 1
+        err = capfd.readouterr().err
+        assert "the settings in the checkpoint are not this version's" in err
+        assert str(folder / "checkpoint.pt") in err
+        assert len(err.splitlines()) == 1
+
+
+@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+def test_a_checkpoint_without_its_shape_is_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    folder = fake_run(tmp_path / "run")
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    for config in ({k: v for k, v in state["config"].items() if k != "shape"}, [], None):
+        torch.save({**state, "config": config}, folder / "checkpoint.pt")
+        assert main(["train", "--output", str(folder), "--resume"]) == 1
+        assert "the settings in the checkpoint are not this version's" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+def test_what_resuming_cannot_change_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = fake_run(tmp_path / "run")
+    other = {
+        "--seed": "3", "--vae-steps": "9", "--batch": "4", "--worlds": "9", "--pool-steps": "9",
+        "--learning-rate": ".5", "--onsets": "1", "--precision": "fp16", "--voices": "other.npz", "--dyads": "x",
+        "--recordings": "x", "--data": "mars:x", "--expression-names": "x", "--fold": "1/4", "--from": "live",
+        "--ablate": "voice",
+    }  # fmt: skip
+    resume = ["train", "--output", str(folder), "--resume"]
+    allowed = ["--steps", "9", "--threads", "1", "--workers", "0", "--minutes", "5"]
+    assert main([*resume, *allowed, "--no-sound", *(word for pair in other.items() for word in pair)]) == 2
+    told, _, can = capfd.readouterr().err.splitlines()[-1].partition(" cannot be changed")
+    assert set(re.findall(r"--[a-z-]+", told)) == {"--resume", "--no-sound", *other}
+    assert set(re.findall(r"--[a-z-]+", can)) == {"--steps", "--threads", "--workers", "--minutes"}
+    for option, value in other.items():
+        assert main([*resume, option, value]) == 2
+        assert f"settings: {option} cannot be changed" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+def test_resuming_takes_what_may_change_and_the_run_s_own_settings_again(tmp_path: Path) -> None:
+    """As `make weights ARGS=--resume` gives them."""
+    from reactdiff_ros.cli.training import _config
+    from reactdiff_ros.training.config import TrainConfig
+
+    folder = fake_run(tmp_path / "run")
+    own = {"batch": 8, "voices": Path("v.npz"), "sound": True, "learning_rate": 6e-4}
+    config, start = _config(folder, True, {**own, "minutes": 5.0, "workers": 2})
+    assert config == TrainConfig(batch=8, bank="v.npz", minutes=5.0, workers=2)
+    assert start is None
+
+
+@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
+def test_a_card_that_is_replaced_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from random_model import random_model
+
+    from reactdiff_ros.training import export
+
+    state = {"config": {}, "simulator": "none", "step": 1, "before": []}
+    monkeypatch.setattr(export, "load_model", lambda _: (random_model(), state))
+    monkeypatch.setattr(export, "runs_of", lambda _: [])
+    (tmp_path / "README.md").write_text("---\n---\n<!-- Generated by `reactdiff docs evidence`: do not edit. -->\n")
+    told = run(["export", "x.pt", "--output", str(tmp_path)], capfd)
+    assert told["files"]["README.md"] == (tmp_path / "README.md").stat().st_size
+    assert "make evidence" in (tmp_path / "README.md").read_text()
+    assert main(["export", "x.pt", "--output", str(tmp_path / "other")]) == 0
+    assert "not measured" not in capfd.readouterr().err
+    (tmp_path / "README.md").write_text("---\n---\n<!-- Generated by `reactdiff docs evidence`: do not edit. -->\n")
+    assert main(["export", "x.pt", "--output", str(tmp_path)]) == 0
+    assert f"{tmp_path / 'README.md'} told of other weights" in capfd.readouterr().err

@@ -205,3 +205,11 @@ def test_a_disk_that_is_full_and_models_that_are_none_are_sentences(data: Path, 
     torch.save({"a": 1}, tmp_path / "other.pt")
     with pytest.raises(ReactdiffError, match="no model of the paper preset"):
         load_model(tmp_path / "other.pt", "cpu")
+
+
+def test_the_best_weights_of_another_model_are_a_sentence(data: Path, tmp_path: Path) -> None:
+    trainer = Trainer(TINY, data, tmp_path, "cpu")
+    write(tmp_path / MODEL, {"config": TINY.as_dict(), "model": {}})
+    trainer.epoch = TINY.epochs
+    with pytest.raises(ReactdiffError, match=r"the weights do not fit the model's settings .*model\.pt"):
+        list(trainer.run())

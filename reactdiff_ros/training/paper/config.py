@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from reactdiff_ros.errors import ConfigError
 
@@ -14,6 +14,12 @@ Protocol = Literal["offline", "online"]
 Solver = Literal["second_order", "ddim"]
 VIDEO_STREAMS: Final = ("va", "au", "expression")
 AUDIO_STREAMS: Final = ("mfcc", "speech")
+_WORDS: Final = {"Protocol": get_args(Protocol), "Solver": get_args(Solver)}
+_LEAST: Final = {"workers": 0, "seed": 0, "overlap": 0, "train_steps": 2}
+"""Smallest values of whole numbers; of the others 1."""
+_MOST: Final = 2**31 - 1
+_MOST_NUMBER: Final = 10**6
+_ABOVE_0: Final = ("autoencoder_rate", "diffusion_rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +82,20 @@ class PaperConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole = [f.name for f in fields(self) if f.type == "int" and f.name not in ("workers", "seed", "overlap")]
-        for name in whole:
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ConfigError("must be a whole number of at least 1", where=f"paper.{name}")
+        for f in fields(self):
+            problem = _problem(f.name, str(f.type), getattr(self, f.name))
+            if problem:
+                raise ConfigError(problem, where=f"paper.{f.name}")
         if self.hidden % self.heads or self.latent % self.heads:
             raise ConfigError("hidden and latent must be multiples of heads", where="paper.heads")
         if self.latent % 2 ** (len(self.channel_factors) - 1):
             raise ConfigError("latent must be divisible by 2 at every level of the U-Net", where="paper.latent")
         if not 0 < self.hop < self.window or not 0 <= self.overlap < self.window:
             raise ConfigError("hop and overlap must be shorter than the window", where="paper.window")
+        if self.sample_steps > self.train_steps:
+            raise ConfigError("must be at most train_steps", where="paper.sample_steps")
         if self.clip_frames < self.window:
             raise ConfigError("a clip must hold at least one window", where="paper.clip_frames")
-        if self.protocol not in ("offline", "online"):
-            raise ConfigError("must be offline or online", where="paper.protocol")
-        if self.solver not in ("second_order", "ddim"):
-            raise ConfigError("must be second_order or ddim", where="paper.solver")
         if not 0.0 <= self.average < 1.0:
             raise ConfigError("must be in 0..1", where="paper.average")
 
@@ -120,6 +124,29 @@ class PaperConfig:
         return asdict(self)
 
 
+def _problem(name: str, kind: str, value: Any) -> str:
+    """What is wrong with the value of a setting of that annotation; empty: nothing."""
+    least = _LEAST.get(name, 1)
+    if kind == "int" and not _is_whole(value, least):
+        return f"must be a whole number of at least {least}, at most {_MOST}"
+    if kind == "float" and not (_is_number(value) and (value > 0 or name not in _ABOVE_0)):
+        return f"must be a number {'above' if name in _ABOVE_0 else 'of at least'} 0, at most {_MOST_NUMBER}"
+    if kind.startswith("tuple") and not (isinstance(value, tuple) and all(_is_whole(v, 1) for v in value)):
+        return "must be a list of whole numbers of at least 1"
+    if name == "channel_factors" and not value:
+        return "must be a list of at least one number"
+    words = _WORDS.get(kind, (value,))
+    return "" if value in words else f"must be {' or '.join(words)}"
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return type(value) is int and least <= value <= _MOST  # True is none
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= _MOST_NUMBER  # NaN is none
+
+
 def from_dict(values: Mapping[str, Any]) -> PaperConfig:
     """A configuration with `values` in place of the published ones.
 
@@ -131,10 +158,7 @@ def from_dict(values: Mapping[str, Any]) -> PaperConfig:
     if unknown:
         raise ConfigError("there is no such setting", where=f"paper.{unknown[0]}", todo=f"use one of {sorted(known)}")
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, (list, tuple))}
-    try:
-        return replace(PaperConfig(), **{**dict(values), **lists})
-    except TypeError as error:
-        raise ConfigError("a value has the wrong type", where="paper", todo=str(error)) from error
+    return replace(PaperConfig(), **{**dict(values), **lists})
 
 
 def read_config(path: Path) -> dict[str, Any]:

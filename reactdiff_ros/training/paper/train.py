@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.training.checkpoints import whole_file
 from reactdiff_ros.training.paper.config import PaperConfig, from_dict
 from reactdiff_ros.training.paper.data import Batch, ReactClips, batches, mean_face
@@ -98,11 +98,12 @@ class Trainer:
 
     Raises:
         DatasetError: the data set is unusable.
+        ReactdiffError: there is no such device here.
     """
 
     def __init__(self, config: PaperConfig, data: Path, folder: Path, device: str | None = None) -> None:
         self.config, self.data, self.folder = config, data, folder
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = device_of(device)
         self._train, self._val = ReactClips(data, "train", config), ReactClips(data, "val", config)
         torch.manual_seed(config.seed)
         self.model = PaperModel(config).to(self.device)
@@ -132,16 +133,27 @@ class Trainer:
             ReactdiffError: it is missing, unreadable, or of other settings.
         """
         state = read(self.checkpoint)
-        if from_dict(state["config"]) != self.config:
+        if _config_of(state, self.checkpoint) != self.config:
             raise ReactdiffError("the checkpoint was made with other settings", where=str(self.checkpoint))
         if "optimiser" not in state:
             raise ReactdiffError("this is a finished model, not a checkpoint", where=str(self.checkpoint))
-        self.part, self.epoch, self.step, self.best = (state[k] for k in ("part", "epoch", "step", "best"))
-        self.model.load_state_dict(state["model"])
-        if self.part < len(PARTS):
-            self._begin_part()
-            self._optimiser.load_state_dict(state["optimiser"])
-            self._average = {name: value.to(self.device) for name, value in state["average"].items()}
+        _load(self.model, state["model"], self.checkpoint)
+        try:
+            self.part, self.epoch, self.step, self.best = (state[k] for k in ("part", "epoch", "step", "best"))
+            if self.part < len(PARTS):
+                self._begin_part()
+                self._optimiser.load_state_dict(state["optimiser"])
+                self._average = self._fitting(state["average"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ReactdiffError(
+                "the checkpoint does not fit this run", where=str(self.checkpoint), todo="train anew"
+            ) from error
+
+    def _fitting(self, average: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Averaged weights, if they are those of the part's parameters; else a ValueError."""
+        if {n: v.shape for n, v in average.items()} != {n: p.shape for n, p in self._parameters().items()}:
+            raise ValueError("other parameters")
+        return {name: value.to(self.device) for name, value in average.items()}
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Train until done or stopped; yields after every optimiser step.
@@ -257,7 +269,7 @@ class Trainer:
                 write(self.folder / MODEL, {**state, "part": PARTS[self.part], "epoch": self.epoch})
 
     def _end_part(self) -> None:
-        self.model.load_state_dict(read(self.folder / MODEL)["model"])
+        _load(self.model, read(self.folder / MODEL)["model"], self.folder / MODEL)
         self._learning(False)
         if PARTS[self.part] == "autoencoder":
             self._learn_range()
@@ -320,17 +332,50 @@ def read(path: Path) -> dict[str, Any]:
     return state
 
 
+def device_of(name: str | None) -> torch.device:
+    """The device of that name; None: a GPU if there is one, else the processor.
+
+    Raises:
+        ReactdiffError: torch knows none of that name, or there is none here.
+    """
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:  # as the part of torch that is asked has it
+        raise ReactdiffError(
+            "torch cannot use this device here", where=f"--device {name}", todo="give cpu, or cuda where there is a GPU"
+        ) from error
+    return device
+
+
+def _config_of(state: dict[str, Any], path: Path) -> PaperConfig:
+    try:
+        return from_dict(state["config"])
+    except (AttributeError, TypeError, ConfigError) as error:
+        raise ReactdiffError(
+            f"the settings in the file do not fit: {error}", where=str(path), todo="train anew"
+        ) from error
+
+
+def _load(model: PaperModel, tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        model.load_state_dict(tensors)
+    except (AttributeError, TypeError, RuntimeError) as error:
+        raise ReactdiffError(
+            "the weights do not fit the model's settings", where=str(path), todo="train anew"
+        ) from error
+
+
 def load_model(path: Path, device: str | None = None) -> PaperModel:
     """A trained model, ready to draw.
 
     Raises:
-        ReactdiffError: the file is no such model, or its weights are not those of its settings.
+        ReactdiffError: the file is no such model, its weights do not fit its settings, or there is no such device.
     """
+    where = device_of(device)
     state = read(path)
-    model = PaperModel(from_dict(state["config"]))
-    try:
-        model.load_state_dict(state["model"])
-    except RuntimeError as error:
-        raise ReactdiffError("the weights do not fit the model's settings", where=str(path)) from error
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    model = PaperModel(_config_of(state, path))
+    _load(model, state["model"], path)
+    model.to(where).eval()
     return model
