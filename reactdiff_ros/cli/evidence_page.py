@@ -88,8 +88,8 @@ def earlier_parts(evidence: Figures, code: str) -> list[str]:
 
 def took(evidence: Figures, part: str) -> str:
     """How long a part took, in words; "" where that was not kept."""
-    seconds = evidence.get("seconds", {}).get(part)
-    if not isinstance(seconds, (int, float)) or seconds < 1:
+    seconds = _seconds(evidence, part)
+    if seconds < 1:
         return ""
     asked = f" (asked: at most {ASKED_MIN} min for 200 speakers on 2 cores)" if part == "simulator" else ""
     return f" It took {f'{figure(seconds / 60)} min' if seconds >= 60 else f'{figure(seconds)} s'}{asked}."
@@ -97,10 +97,16 @@ def took(evidence: Figures, part: str) -> str:
 
 def too_long(evidence: Figures) -> str:
     """That the simulator's part took longer than was asked, which is no figure and so no bound; "" where it did not."""
-    seconds = evidence.get("seconds", {}).get("simulator")
-    if not isinstance(seconds, (int, float)) or seconds <= 60 * ASKED_MIN:
+    seconds = _seconds(evidence, "simulator")
+    if seconds <= 60 * ASKED_MIN:
         return ""
     return f" Not among them, and missed: the simulator's part took {figure(seconds / 60)} min of {ASKED_MIN}."
+
+
+def _seconds(evidence: Figures, part: str) -> float:
+    """How long a part took; 0 where that was not kept."""
+    seconds = evidence.get("seconds", {}).get(part)
+    return seconds if isinstance(seconds, (int, float)) else 0.0
 
 
 def told_and_tried(rows: list[dict[str, Any]], tried: Tries, *, holds: bool) -> list[dict[str, Any]]:

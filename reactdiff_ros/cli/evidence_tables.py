@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from reactdiff_ros.cli.markdown import figure, interval, markdown_table
 from reactdiff_ros.evaluation.studies.sessions import POSE_LIMIT
-from reactdiff_ros.evaluation.studies.sweeps import sweep_rises
+from reactdiff_ros.evaluation.studies.sweeps import sweep_rises, sweeps_in
 
 Figures = Mapping[str, Any]
 SIMULATED: Final = {
@@ -288,9 +288,6 @@ def _known(value: float, interval_of: Figures | None) -> str:
 
 def controls(f: Figures) -> list[str]:
     """Every sweep."""
-    swept = [(name, part) for name, parts in f["controls"].items() for part in parts]
-    swept += [(f"expression, {name}", part) for name, part in f.get("gains", {}).items()]
-    swept += [(f"style, {name}", part) for name, part in f["style"].items()]
     more = f" (of a style: {f['style_items']} speakers)" if f.get("style_items") else ""
     return _titled(
         f"Means at evenly spaced values{more}",
@@ -306,24 +303,22 @@ def controls(f: Figures) -> list[str]:
         ),
         (
             (
-                name.replace("_", " "),
+                f"{of}, {name}".removeprefix(", ").replace("_", " "),
                 f"{part['values'][0]:g}, {part['values'][-1]:g}",
                 part["measure"],
                 " ".join(map(figure, part["mean"])),
                 interval(part, "rise"),
-                _followed(name, part),
+                _followed(part) if of == "style" else "",
                 figure(part["monotonic"]),
                 figure(sweep_rises(part)),
             )
-            for name, part in swept
+            for of, name, part in sweeps_in(f)
         ),
     )
 
 
-def _followed(name: str, part: Figures) -> str:
+def _followed(part: Figures) -> str:
     """How much of the way an entry of a style goes; a control asks for no figure."""
-    if not name.startswith("style"):
-        return ""
     return f"{part['rise'] / (part['values'][-1] - part['values'][0]):.0%}"
 
 

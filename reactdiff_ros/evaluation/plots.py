@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.studies.sweeps import sweeps_in
 from reactdiff_ros.whole_file import whole_file
 
 Values = NDArray[np.floating[Any]]
@@ -138,24 +139,21 @@ def plot_time_line(
 
 def plot_controls(figures: Mapping[str, Any], path: Path) -> Path:
     """Each control, and each entry of a style, against what it is measured by, with 95 % intervals."""
-    panels = [(name, part) for name, parts in figures["controls"].items() for part in parts]
-    panels += list(figures.get("gains", {}).items())
-    controls = len(panels)
-    panels += list(figures["style"].items())
+    panels = list(sweeps_in(figures))
     columns = 4
     rows = -(-len(panels) // columns)
     figure = new_figure(3.0 * columns, 2.5 * rows)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
-    for number, (axis, (name, part)) in enumerate(zip(axes.flat, panels, strict=False)):
+    for axis, (of, name, part) in zip(axes.flat, panels, strict=False):
         axis.fill_between(part["values"], part["low"], part["high"], alpha=0.2)
         axis.plot(part["values"], part["mean"], "o-")
         words = name.replace("_", " ")
-        if number < controls:
-            axis.set(xlabel=words, ylabel=part["measure"])
-        else:
+        if of == "style":
             axis.set(xlabel=f"style, {words}: asked", ylabel="found, in the same unit")
+        else:
+            axis.set(xlabel=words, ylabel=part["measure"])
         axis.yaxis.label.set_size("small")
     return save_figure(figure, path)
 

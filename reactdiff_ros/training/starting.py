@@ -13,7 +13,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.weights import MANIFEST, PRESET, find_weights
 
 from .checkpoints import CHECKPOINT, read_checkpoint
-from .config import config_from
+from .config import config_of
 from .export import TENSORS
 from .history import runs_of
 from .nets import Model
@@ -45,11 +45,7 @@ def read_start(path: Path) -> Start:
         return _of_weights(path)
     where = path / CHECKPOINT if path.is_dir() else path
     state = read_checkpoint(where)
-    try:
-        shape = config_from(state["config"]).shape
-    except (AttributeError, KeyError, TypeError) as error:
-        raise _misfit(str(where)) from error
-    return Start(shape, state["average"], dict(state.get("facts", {})), runs_of(state))
+    return Start(config_of(state, where).shape, state["average"], dict(state.get("facts", {})), runs_of(state))
 
 
 def _of_weights(folder: str | Path) -> Start:

@@ -11,7 +11,7 @@ from reactdiff_ros.evaluation.studies.response_bench import NATURAL_EXCESS, NEGA
 from reactdiff_ros.evaluation.studies.sessions import CLAMP_LIMIT, FORGOTTEN, POSE_LIMIT, RATIO_BAND
 from reactdiff_ros.evaluation.studies.simulator import BANDS
 from reactdiff_ros.evaluation.studies.streams_check import REFLEXES, WITHIN
-from reactdiff_ros.evaluation.studies.sweeps import sweep_rises
+from reactdiff_ros.evaluation.studies.sweeps import sweep_rises, sweeps_in
 
 
 def judge(parts: Mapping[str, Figures]) -> list[Verdict]:
@@ -88,10 +88,10 @@ def _early(figures: Figures) -> Found:
 
 def _rising(figures: Figures) -> Found:
     """Whether each sweep rises at every step, and as a whole with its interval."""
-    swept = {f"{name}: {part['measure']}": part for name, parts in figures["controls"].items() for part in parts}
-    swept |= {f"expression, {name}": part for name, part in figures.get("gains", {}).items()}
-    swept |= {f"style, {name}": part for name, part in figures["style"].items()}
-    return {name: sweep_rises(part) for name, part in swept.items()}
+    return {
+        f"{of}, {name}" if of else f"{name}: {part['measure']}": sweep_rises(part)
+        for of, name, part in sweeps_in(figures)
+    }
 
 
 _TOGETHER = "held together with the others, because FRC and FRD both reward a dull, certain face"

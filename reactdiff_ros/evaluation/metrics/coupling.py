@@ -32,7 +32,8 @@ D_LIMIT: Final = 0.45
 # The least that a call of three minutes can tell apart: one episode, the shortest episode, a share of one second.
 _LEAST_RATE, _LEAST_SHARE, _LEAST_SPEED = 1 / 3, 0.005, 0.1
 _LEAST_SHARED = round(1.0 * REACTION_RATE_HZ)
-_STILL = 1e-6
+STILL: Final = 1e-6
+"""A deviation below this is none, but rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def _of_the_shared(a: Values, b: Values) -> Matrix:
     sum_x, sum_y = x @ of_y.T, of_x @ y.T
     var_x = x**2 @ of_y.T / safe - (sum_x / safe) ** 2
     var_y = of_x @ (y**2).T / safe - (sum_y / safe) ** 2
-    moves = (np.minimum(var_x, var_y) > _STILL**2) & (count >= _LEAST_SHARED)
+    moves = (np.minimum(var_x, var_y) > STILL**2) & (count >= _LEAST_SHARED)
     both = x @ y.T / safe - sum_x * sum_y / safe**2
     return np.asarray(np.where(moves, both / np.sqrt(np.where(moves, var_x * var_y, 1.0)), 0.0))
 
@@ -95,7 +96,7 @@ def _centred(rows: Values) -> tuple[Matrix, Matrix]:
 def _standard(rows: Values) -> Matrix:
     centred = rows.astype(np.float64) - rows.mean(1, keepdims=True, dtype=np.float64)
     norm = np.sqrt((centred**2).sum(1, keepdims=True))
-    return np.asarray(np.where(norm > _STILL * rows.shape[1] ** 0.5, centred / np.maximum(norm, 1e-12), 0.0))
+    return np.asarray(np.where(norm > STILL * rows.shape[1] ** 0.5, centred / np.maximum(norm, 1e-12), 0.0))
 
 
 def coupling(cross: Matrix) -> float:
@@ -193,7 +194,7 @@ def distances(some: Matrix, real: Matrix, scale: Matrix | None = None) -> Matrix
     NaN where the real people are all alike: there is no scale to be far from them by.
     """
     scale = real.std(0) if scale is None else scale
-    found = [wasserstein(some[:, i], real[:, i]) / s if s > _STILL else np.nan for i, s in enumerate(scale)]
+    found = [wasserstein(some[:, i], real[:, i]) / s if s > STILL else np.nan for i, s in enumerate(scale)]
     return np.array(found, dtype=np.float64)
 
 

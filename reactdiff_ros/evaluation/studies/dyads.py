@@ -49,7 +49,6 @@ SHORTEST_S: Final = 10.0
 LEAST_KNOWN: Final = 0.75
 """Share of the frames in which AU12 of either person must be known: any two people then share half of the frames."""
 _NAMED: Final = 3
-_STILL: Final = 1e-6
 Told = Callable[[float], None]
 
 
@@ -107,7 +106,7 @@ def read_calls(folder: Path) -> Calls:
         )  # fmt: skip
     speaker, listener, observed = stack(recordings, frames)
     shown = _known(listener, observed)
-    if (np.nanstd(shown, axis=1) < _STILL).all():
+    if (np.nanstd(shown, axis=1) < measures.STILL).all():
         raise ReactdiffError("au12_r does not change in any of the calls", where=str(folder), todo="check these files")
     return Calls(
         recordings=recordings,

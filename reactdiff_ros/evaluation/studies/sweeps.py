@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -53,6 +53,16 @@ class Sweep:
 def sweep_rises(sweep: Mapping[str, Any]) -> bool:
     """Whether the figures of a sweep rise at every step, and from end to end by more than chance does."""
     return bool(sweep["monotonic"] and sweep["rise_low"] is not None and sweep["rise_low"] > 0.0)
+
+
+def sweeps_in(figures: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Every sweep of the figures of `evaluate controls`: of what ("", "expression" or "style"), name, figures.
+
+    Figures of earlier versions have none of the expression.
+    """
+    yield from (("", name, part) for name, parts in figures["controls"].items() for part in parts)
+    yield from (("expression", name, part) for name, part in figures.get("gains", {}).items())
+    yield from (("style", name, part) for name, part in figures["style"].items())
 
 
 def _half(values: Values) -> float:
