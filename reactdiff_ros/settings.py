@@ -58,7 +58,7 @@ def check_settings(config: Any, where: str) -> None:
         for number in numbers:
             if unset and isinstance(number, float) and math.isnan(number):
                 continue
-            if not (isinstance(number, (int, float)) and math.isfinite(number) and low <= number <= high):
+            if not (isinstance(number, (int, float)) and low <= number <= high):
                 unit = "" if item.metadata["unit"] == "1" else f" {item.metadata['unit']}"
                 raise ConfigError(
                     f"{item.name} = {value!r} is out of range", where=where, todo=f"give {low:g} to {high:g}{unit}"

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+import math
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Unit = Literal["us", "deg", "rad", "m", "raw", "1"]
 """Microseconds of pulse, degrees, radians, metres, the device's own counts, or a share of full."""
 
 SERVO_PULSE_US: Final = (400.0, 2700.0)
 """Pulses outside are not those of a hobby servo."""
+
+
+def number(value: Any) -> Any:
+    """Only what is written as a number is one: "30 deg" and "yes" are not."""
+    if isinstance(value, str):
+        try:
+            return float(value)  # YAML 1.1 reads 1e5 as text
+        except ValueError as error:
+            raise ValueError(f"{value!r} is not a number: write it without a unit") from error
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        kinds = {dict: "names and values are", list: "a list is", bool: f"{'yes' if value else 'no'} is"}
+        raise ValueError(f"{kinds.get(type(value), f'{value!r} is')} not a number")
+    if not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a finite number")
+    return value
+
+
+Real = Annotated[float, BeforeValidator(number)]
+Whole = Annotated[int, BeforeValidator(number)]
 
 
 class Strict(BaseModel):
@@ -45,7 +65,7 @@ class FeetechDriver(_Driver):
     type: Literal["feetech"]
     series: Literal["sts", "scs"] = "sts"
     port: str = "/dev/ttyUSB0"
-    baud: Annotated[int, Field(ge=9600, le=1_000_000)] = 1_000_000
+    baud: Annotated[Whole, Field(ge=9600, le=1_000_000)] = 1_000_000
     units: ClassVar = frozenset({"deg", "rad"})
     feedback: ClassVar = True
     ids: ClassVar = (0, 253)
@@ -56,8 +76,8 @@ class DynamixelDriver(_Driver):
 
     type: Literal["dynamixel"]
     port: str = "/dev/ttyUSB0"
-    baud: Annotated[int, Field(ge=9600, le=4_500_000)] = 57_600
-    watchdog_s: Annotated[float, Field(ge=0.02, le=2.54)] = 0.2
+    baud: Annotated[Whole, Field(ge=9600, le=4_500_000)] = 57_600
+    watchdog_s: Annotated[Real, Field(ge=0.02, le=2.54)] = 0.2
     units: ClassVar = frozenset({"deg", "rad"})
     feedback: ClassVar = True
     ids: ClassVar = (0, 252)
@@ -67,9 +87,9 @@ class Pca9685Driver(_Driver):
     """A PCA9685 on I2C: 16 channels of pulses, no feedback, no watchdog."""
 
     type: Literal["pca9685"]
-    bus: Annotated[int, Field(ge=0, le=64)] = 1
-    address: Annotated[int, Field(ge=0x40, le=0x7F)] = 0x40
-    pulse_hz: Annotated[float, Field(ge=40.0, le=330.0)] = 50.0
+    bus: Annotated[Whole, Field(ge=0, le=64)] = 1
+    address: Annotated[Whole, Field(ge=0x40, le=0x7F)] = 0x40
+    pulse_hz: Annotated[Real, Field(ge=40.0, le=330.0)] = 50.0
     units: ClassVar = frozenset({"us", "deg", "rad"})
     ids: ClassVar = (0, 15)
     pulses: ClassVar = True
@@ -83,9 +103,9 @@ class MaestroDriver(_Driver):
 
     type: Literal["maestro"]
     port: str = "/dev/ttyACM0"
-    baud: Annotated[int, Field(ge=300, le=200_000)] = 115_200
-    device: Annotated[int, Field(ge=0, le=127)] | None = None
-    timeout_s: Annotated[float, Field(ge=0.05, le=10.0)] = 0.5
+    baud: Annotated[Whole, Field(ge=300, le=200_000)] = 115_200
+    device: Annotated[Whole, Field(ge=0, le=127)] | None = None
+    timeout_s: Annotated[Real, Field(ge=0.05, le=10.0)] = 0.5
     units: ClassVar = frozenset({"us", "deg", "rad"})
     ids: ClassVar = (0, 23)
     pulses: ClassVar = True
@@ -96,7 +116,7 @@ class OhbotDriver(_Driver):
 
     type: Literal["ohbot"]
     port: str = "/dev/ttyACM0"
-    baud: Annotated[int, Field(ge=9600, le=115_200)] = 19_200
+    baud: Annotated[Whole, Field(ge=9600, le=115_200)] = 19_200
     units: ClassVar = frozenset({"raw"})
     ids: ClassVar = (0, 7)
 
@@ -116,7 +136,7 @@ class ReachyMiniDriver(_Driver):
 
     type: Literal["reachy_mini"]
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    port: Annotated[Whole, Field(ge=1, le=65535)] = 8000
     units: ClassVar = frozenset({"rad", "m"})
     feedback: ClassVar = True
     names: ClassVar = frozenset(
@@ -129,7 +149,7 @@ class FurhatDriver(_Driver):
 
     type: Literal["furhat"]
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] = 9000
+    port: Annotated[Whole, Field(ge=1, le=65535)] = 9000
     units: ClassVar = frozenset({"1", "deg"})
 
 

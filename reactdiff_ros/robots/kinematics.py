@@ -20,10 +20,11 @@ def travel_time_s(distance: float, speed: float, acceleration: float, jerk: floa
     )
     if distance >= speed * ramp:
         return distance / speed + ramp
-    if distance >= 2 * acceleration**3 / jerk**2:
-        a2j = acceleration**2 / jerk
+    rise = acceleration / jerk  # infinite for the smallest jerks, whose square would be 0
+    if distance >= 2 * acceleration * rise * rise:
+        a2j = acceleration * rise
         peak = (-a2j + math.sqrt(a2j**2 + 4 * acceleration * distance)) / 2
-        return 2 * (acceleration / jerk + peak / acceleration)
+        return 2 * (rise + peak / acceleration)
     return 4 * math.pow(distance / (2 * jerk), 1 / 3)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import yaml
 
 from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.plain_yaml import PlainLoader
 
 Key = tuple[str | int, ...]
 """Where something stands: ("joints", "jaw", "limits", "position", 0)."""
@@ -81,7 +82,7 @@ def read_marked(path: Path, what: str = "the profile") -> Marked:
         raise ConfigError(f"{what} is larger than 1 MB", where=str(path), todo="is it the right file?")
     marked = Marked(str(path))
     try:
-        loader = yaml.SafeLoader(raw.decode("utf-8"))
+        loader = PlainLoader(raw.decode("utf-8"))
         try:
             node = loader.get_single_node()
             if node is not None:
@@ -90,7 +91,7 @@ def read_marked(path: Path, what: str = "the profile") -> Marked:
             loader.dispose()
     except UnicodeDecodeError as error:
         raise ProfileError(str(path), [Problem(1, "the file", "is not UTF-8 text")]) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or " ".join(str(error).split()) or "is nested too deeply"
         line = mark.line + 1 if mark is not None else 1
@@ -101,7 +102,7 @@ def read_marked(path: Path, what: str = "the profile") -> Marked:
 class _Builder:
     """Python values of composed nodes, with their lines."""
 
-    def __init__(self, marked: Marked, loader: yaml.SafeLoader) -> None:
+    def __init__(self, marked: Marked, loader: PlainLoader) -> None:
         self._marked, self._loader, self._count = marked, loader, 0
 
     def build(self, node: yaml.Node, key: Key, depth: int) -> Any:
@@ -114,7 +115,10 @@ class _Builder:
             return self._mapping(node, key, depth)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*key, i), depth + 1) for i, item in enumerate(node.value)]
-        return self._loader.construct_object(node, deep=True)
+        try:
+            return self._loader.construct_object(node, deep=True)
+        except yaml.constructor.ConstructorError as error:
+            raise self._error(line, key, str(error.problem)) from error
 
     def _mapping(self, node: yaml.MappingNode, key: Key, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}

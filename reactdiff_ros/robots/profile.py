@@ -6,7 +6,6 @@ the servo can (0..1), temperature in degrees Celsius. See docs/robots.md for the
 
 from __future__ import annotations
 
-import math
 import os.path
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -15,7 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.robots.drivers import AnyDriver, Strict, Unit
+from reactdiff_ros.robots.drivers import AnyDriver, Real, Strict, Unit, Whole
 from reactdiff_ros.robots.marks import Marked, Problem, ProfileError, read_marked
 from reactdiff_ros.settings import format_problem, written_path
 
@@ -24,23 +23,8 @@ FORMAT: Final = 1
 OnFault = Literal["hold", "release", "lower_then_release"]
 
 
-def _number(value: Any) -> Any:
-    """Only what is written as a number is one: "30 deg" and "yes" are not."""
-    if isinstance(value, str):
-        try:
-            return float(value)  # YAML 1.1 reads 1e5 as text
-        except ValueError as error:
-            raise ValueError(f"{value!r} is not a number: write it without a unit") from error
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        kinds = {dict: "names and values are", list: "a list is", bool: f"{'yes' if value else 'no'} is"}
-        raise ValueError(f"{kinds.get(type(value), f'{value!r} is')} not a number")
-    if not math.isfinite(value):
-        raise ValueError(f"{value!r} is not a finite number")
-    return value
-
-
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
-Positive = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False, gt=0.0, le=1e12)]
+Number = Annotated[Real, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+Positive = Annotated[Real, Field(allow_inf_nan=False, gt=0.0, le=1e12)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Text = Annotated[str, Field(max_length=4000)]
 
@@ -53,8 +37,8 @@ class Limits(Strict):
     speed: Positive
     acceleration: Positive
     jerk: Positive
-    load: Annotated[float, BeforeValidator(_number), Field(gt=0.0, le=1.0)] | None = None
-    temperature_c: Annotated[float, BeforeValidator(_number), Field(ge=30.0, le=120.0)] | None = None
+    load: Annotated[Real, Field(gt=0.0, le=1.0)] | None = None
+    temperature_c: Annotated[Real, Field(ge=30.0, le=120.0)] | None = None
 
 
 class Signal(Strict):
@@ -83,7 +67,7 @@ class Output(Strict):
     """Which driver, and there which servo, channel or name."""
 
     driver: Name
-    id: int | str
+    id: Whole | str
     pulse: Pulse | None = None
 
 
@@ -118,10 +102,10 @@ class Rule(Strict):
     """
 
     joint: Name
-    beyond: Annotated[float, BeforeValidator(_number), Field(ge=0.0, lt=1.0)]
+    beyond: Annotated[Real, Field(ge=0.0, lt=1.0)]
     towards: Literal["lower", "upper"]
-    longest_s: Annotated[float, BeforeValidator(_number), Field(gt=0.0, le=3600.0)]
-    rest_s: Annotated[float, BeforeValidator(_number), Field(gt=0.0, le=3600.0)]
+    longest_s: Annotated[Real, Field(gt=0.0, le=3600.0)]
+    rest_s: Annotated[Real, Field(gt=0.0, le=3600.0)]
 
 
 class HostLoss(Strict):
@@ -140,7 +124,7 @@ class Camera(Strict):
     xyz_m: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
     rpy_rad: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
     """Roll about x, pitch about y (down is positive), yaw about z (to its left is positive)."""
-    horizontal_fov_deg: Annotated[float, BeforeValidator(_number), Field(ge=20.0, le=170.0)] = 60.0
+    horizontal_fov_deg: Annotated[Real, Field(ge=20.0, le=170.0)] = 60.0
 
 
 Weights = dict[str, Number]
@@ -154,7 +138,7 @@ class Head(Strict):
 
     pivot_m: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
     """The point that it turns about, seen from the middle of the face's eyes: x forward, y to its left, z up."""
-    gaze_share: Annotated[float, BeforeValidator(_number), Field(ge=0.0, le=1.0)] | None = None
+    gaze_share: Annotated[Real, Field(ge=0.0, le=1.0)] | None = None
     """Share of the angle to the person that the head takes; 1 for a robot without eyes. None: expression_node's own."""
     pitch: Weights = Field(default_factory=dict)
     """Down is positive."""
@@ -185,7 +169,7 @@ class Profile(Strict):
     """What was chosen without one."""
     tested: Text
     """What it was and was not tested on."""
-    rate_hz: Annotated[float, BeforeValidator(_number), Field(ge=50.0, le=100.0)] = 50.0
+    rate_hz: Annotated[Real, Field(ge=50.0, le=100.0)] = 50.0
     software_stop: Literal["hold", "release"]
     host_loss: HostLoss
     camera: Camera

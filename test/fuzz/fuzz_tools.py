@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -338,6 +339,8 @@ NASTY = (
     b'{"a": 1e999}', b"\xf0\x9f\x99\x82", b"%YAML 9.9\n---\n", b"--- !<tag:x> y", b"0x" + b"f" * 400, b"9" * 400,
 )  # fmt: skip
 """What has broken parsers before."""
+NUMBERS = (b"9" * 20, b"9" * 320, b"9" * 5000, b"1e-320", b"1e999", b"-1e308", b"true")
+"""What numbers are replaced by."""
 
 
 @st.composite
@@ -352,7 +355,7 @@ def damaged(draw: st.DrawFn, target: str) -> bytes:
     for _ in range(draw(st.integers(0, 6))):
         at = draw(st.integers(0, len(content)))
         length = draw(st.integers(0, 40))
-        what = draw(st.sampled_from(("change", "cut", "double", "nasty", "number", "end")))
+        what = draw(st.sampled_from(("change", "cut", "double", "nasty", "number", "digits", "end")))
         if what == "change" and at < len(content):
             content[at] = draw(st.integers(0, 255))
         elif what == "cut":
@@ -363,6 +366,8 @@ def damaged(draw: st.DrawFn, target: str) -> bytes:
             content[at : at + length] = draw(st.sampled_from(NASTY))
         elif what == "number":
             content[at : at + 4] = draw(st.integers(0, 2**32 - 1)).to_bytes(4, "little")
+        elif what == "digits" and (number := re.search(rb"[0-9.]+", content[at:])):
+            content[at + number.start() : at + number.end()] = draw(st.sampled_from(NUMBERS))
         elif what == "end":
             del content[at:]
     return bytes(content)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from robot_fixtures import SMALL, robots, small_profile
@@ -12,6 +15,7 @@ from robot_fixtures import SMALL, robots, small_profile
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.robots.marks import ProfileError, read_marked
 from reactdiff_ros.robots.profile import load_profile, shipped_profiles
+from reactdiff_ros.robots.simulate import Frames, simulate
 
 IDS = {"screen", "generic_12servo", "opsoro_ono", "ohbot", "inmoov_head", "reachy_mini", "furhat", "ros2_control"}
 
@@ -106,7 +110,7 @@ WRONG = [
     ("sum: {gaze: 300}", "sum: [gaze]", "joints.eye.map.sum", "must be names and values, not a list"),
     ("sum: {gaze: 300}", "sum: {gaze: 1e300}", "joints.eye.map.sum.gaze", "equal to 1000000000, not '1e300'"),
     ("rate_hz: 50", "rate_hz: 0", "rate_hz", "must be greater than or equal to 50, not 0"),
-    ("id: 1}\n  jaw", "id: [1]}\n  jaw", "joints.lid.output.id", "not a list"),
+    ("id: 1}\n  jaw", "id: [1]}\n  jaw", "joints.lid.output.id", "a list is not a number"),
     ("type: pca9685", "type: pca9685, address: 64.5", "drivers.servos.address", "a whole number, not 64.5"),
     ("bus: {type: feetech}", "bus: {type: feetech, baud: 5}", "drivers.bus", "9600"),
     ("driver: bus, id: 1", "driver: bus, id: 254", "joints.jaw.output.id", "0 to 253"),
@@ -117,6 +121,20 @@ WRONG = [
     ("jerk: 6000", "jerk: .inf", "joints.neck.limits.jerk", "finite"),
     ("load: 0.6", "load: 6", "joints.neck.limits.load", "less than or equal to 1"),
 ]  # fmt: skip
+
+
+WRONG += [
+    ("neutral: 1500", f"neutral: 1{'0' * 320}", "joints.eye.neutral", "no whole number of at most 64 bits"),
+    ("neutral: 1500", f"neutral: 1{'0' * 5000}", "joints.eye.neutral", "no whole number of at most 64 bits"),
+    ("neutral: 1500", f"neutral: 0x{'f' * 300}", "joints.eye.neutral", "no whole number of at most 64 bits"),
+    ("neutral: 1500", f"neutral: 1{':1' * 300}.5", "joints.eye.neutral", "is no float"),
+    ("neutral: 1500", "neutral: 2026-13-45", "joints.eye.neutral", "month must be in 1..12"),
+    ("neutral: 1500", "neutral: !!bool perhaps", "joints.eye.neutral", "is no bool"),
+    ("jerk: 4000000", "jerk: 1e-300", "joints.eye.limits", "would take 2.34e+101 s"),
+    ("id: 1}\n  jaw", "id: true}\n  jaw", "joints.lid.output.id", "yes is not a number"),
+    ("type: pca9685", "type: pca9685, bus: true", "drivers.servos.bus", "yes is not a number"),
+    ("type: pca9685", "type: maestro, timeout_s: true", "drivers.servos.timeout_s", "yes is not a number"),
+]
 
 
 @pytest.mark.parametrize(("old", "new", "key", "words"), WRONG)
@@ -132,6 +150,55 @@ def test_errors_name_file_line_and_key(tmp_path: Path, old: str, new: str, key: 
     assert any(part in text.splitlines()[problem.line - 1] for part in parts[-2:]), (problem, parts)
     assert f"small.yaml, line {problem.line}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+EXTREME = ("1e-300", "5e-324", "-1e308", "1e999", ".nan", "true", "9" * 19, "9" * 320, "9" * 5000)
+
+
+def _numbers(text: str) -> list[tuple[int, int]]:
+    """Where the numbers of a YAML text begin and end."""
+    loader = yaml.SafeLoader(text)
+    nodes, found = [loader.get_single_node()], []
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode):
+            nodes += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif node.tag.endswith((":int", ":float")):
+            found.append((node.start_mark.index, node.end_mark.index))
+    return found
+
+
+@pytest.mark.parametrize("extreme", EXTREME)
+def test_every_number_may_be_extreme(tmp_path: Path, extreme: str) -> None:
+    """Each number of a profile that has all of them in turn: the profile is refused with line and key, or moves."""
+    drivers = (
+        "  bus2: {type: dynamixel, port: /dev/a, baud: 57600, watchdog_s: 0.2}\n"
+        "  board: {type: maestro, port: /dev/b, baud: 9600, device: 12, timeout_s: 0.5}\n"
+        "  i2c: {type: pca9685, bus: 2, address: 0x41, pulse_hz: 50.0}\n"
+        "  daemon: {type: reachy_mini, port: 8000}\n"
+    )
+    whole = SMALL.replace("signals:\n", f"{drivers}signals:\n", 1).replace(
+        "{mount: fixed}",
+        "{mount: fixed, xyz_m: [0, 0, 0.1], rpy_rad: [0, 0, 0], horizontal_fov_deg: 60}\n"
+        "head: {pivot_m: [0, 0, 0], gaze_share: 0.5, pitch: {neck: 0.017}}",
+    )
+    path = tmp_path / "small.yaml"
+    path.write_text(whole)
+    assert load_profile(path).drivers["board"].type == "maestro"
+    places = _numbers(whole)
+    assert len(places) > 60
+    for begin, end in places:
+        path.write_text(whole[:begin] + extreme + whole[end:])
+        try:
+            profile = load_profile(path)
+        except ProfileError as error:
+            assert re.search(r"line \d+", str(error))
+            assert all(p.key != "the file" and len(str(p)) < 500 for p in error.problems), str(error)
+            continue
+        frames = Frames(np.full((5, 58), 0.5), np.arange(5) / 50.0, 0)
+        assert all(np.isfinite(block.command).all() for block in simulate(profile, frames))
 
 
 def test_the_line_is_that_of_the_key(tmp_path: Path) -> None:
