@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from reactdiff_ros.printable import printable
+
 
 class ReactdiffError(Exception):
     """An error with one clear sentence for the user.
@@ -15,7 +17,7 @@ class ReactdiffError(Exception):
     def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
         self.what, self.where, self.todo = what, where, todo
         sentence = what + (f" ({where})" if where else "") + (f": {todo}" if todo else "")
-        super().__init__(sentence)
+        super().__init__(printable(sentence))
 
 
 class DeviceError(ReactdiffError):

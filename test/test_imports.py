@@ -39,6 +39,7 @@ SHARED = {
     "errors",
     "messages",
     "plain_yaml",
+    "printable",
     "resources",
     "settings",
     "styles",

@@ -9,7 +9,7 @@ import click
 
 from reactdiff_ros.cli.bag_record import mark, record
 from reactdiff_ros.cli.bag_replay import bag_replay
-from reactdiff_ros.cli.output import EXIT_DONE, json_on_stdout, tell
+from reactdiff_ros.cli.output import EXIT_DONE, echo, json_on_stdout, tell
 from reactdiff_ros.cli.progress import progress_bar
 from reactdiff_ros.clock import NS
 
@@ -50,22 +50,20 @@ def info(path: Path, picture: str, sound: str, check: bool, as_json: bool) -> in
 
 
 def _print(about: dict[str, Any]) -> None:
-    click.echo(f"{about['bag']}: {about['storage']}, {about['duration_s']:.1f} s, {about['messages']} messages")
+    echo(f"{about['bag']}: {about['storage']}, {about['duration_s']:.1f} s, {about['messages']} messages")
     for topic in about["topics"]:
         rate = f"{topic['rate_hz']:.1f} Hz" if topic["rate_hz"] else ""
-        click.echo(f"  {topic['name']:40} {topic['type']:40} {topic['messages']:7} {rate:>9}")
+        echo(f"  {topic['name']:40} {topic['type']:40} {topic['messages']:7} {rate:>9}")
     used = about["replay"]
     if used:
         topics = f"{used['picture'] or 'no picture'} and {used['sound'] or 'no sound'}"
-        click.echo(f"replay uses {topics}: {used['duration_s']:.1f} s")
+        echo(f"replay uses {topics}: {used['duration_s']:.1f} s")
     study = about["study"]
     if study:
         consent = {True: "given", False: "refused", None: "not told"}[study["consent"]]
-        click.echo(
-            f"study {study['session_id']}, consent {consent}, seed {study['seed']}, {len(study['events'])} events"
-        )
+        echo(f"study {study['session_id']}, consent {consent}, seed {study['seed']}, {len(study['events'])} events")
     for note in about["notes"]:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
 
 
 @bag.command("from-video")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.output import EXIT_DONE, Number, dumps, json_on_stdout, tell
+from reactdiff_ros.cli.output import EXIT_DONE, Number, dumps, echo, json_on_stdout, tell
 from reactdiff_ros.vocabulary import POLICIES, RANGES
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def bag_replay(
         )
         result.update(outputs.run(StopFlag(), ahead=processes > 1))
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return EXIT_DONE
 
 
@@ -128,7 +128,7 @@ def _realtime(bag: Path, how: dict[str, Any], lan: bool, as_json: bool, **settin
         chosen = PlaySettings(picture=how["picture"], sound=how["sound"], **settings)
         result.update(play_in_realtime(bag, chosen, lan=lan))
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return EXIT_DONE
 
 

@@ -18,7 +18,7 @@ from reactdiff_ros.cli.bench_reference import reference as reference_times
 from reactdiff_ros.cli.bench_replay import replay_times
 from reactdiff_ros.cli.bench_response import response
 from reactdiff_ros.cli.bench_soak import soak
-from reactdiff_ros.cli.output import Number
+from reactdiff_ros.cli.output import Number, echo
 
 if TYPE_CHECKING:
     from reactdiff_ros.cli.listen import StopFlag
@@ -89,7 +89,7 @@ def live(
         given = {k: v for k, v in asked.items() if v is not None}
         result.update(measure_live(clip, seconds, runs, given, params, compute))
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reactdiff_ros.cli.output import Number
+from reactdiff_ros.cli.output import Number, echo
 
 
 @click.command("actuator")
@@ -57,5 +57,5 @@ def actuator_times(robot: str, clip: Path | None, seconds: float, policy: str | 
                 run = ActuatorRun(LiveOptions(arguments=arguments, parameters=parameters), emulated, seconds)
                 result.update(bench_actuator(run, folder / "graph", tell, lambda: stop.set))
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return EXIT_DONE if result["held"] else EXIT_ERROR

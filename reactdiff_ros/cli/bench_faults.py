@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from reactdiff_ros.cli.output import echo
+
 
 @click.command()
 @click.option("--clip", type=click.Path(path_type=Path), help="Media file to play as if live (the demo speaker).")
@@ -62,7 +64,7 @@ def faults(
         raise click.UsageError(str(error)) from error
     if as_list:
         for fault in wanted:
-            click.echo(f"{fault.name:22} {fault.what}")
+            echo(f"{fault.name:22} {fault.what}")
         return 0
     if resume and output is None:
         raise click.UsageError("--resume needs --output: the file whose faults are left out")
@@ -102,5 +104,5 @@ def faults(
         if output is not None and rows:
             tell(f"wrote {output}")
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return 0 if done["within_bounds"] else 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
-from reactdiff_ros.cli.output import Number
+from reactdiff_ros.cli.output import Number, echo
 
 if TYPE_CHECKING:
     from reactdiff_ros.model.backends.base import Precision
@@ -65,5 +65,5 @@ def listeners_times(
             )  # fmt: skip
         close()
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return 0

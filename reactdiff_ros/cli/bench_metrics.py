@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from reactdiff_ros.cli.output import echo
+
 
 @click.command("metrics")
 @click.option("--speakers", type=click.IntRange(1, 64), default=2, show_default=True, help="Speakers of the set.")
@@ -30,5 +32,5 @@ def metrics(speakers: int, targets: int, frames: int, repeats: int, seed: int, a
             )
         result.update(figures)
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.output import echo
 
 
 @click.command("model")
@@ -65,5 +66,5 @@ def model_times(
             with progress_bar("rows") as show:
                 result.update(bench_matrix(weights, how, clock, backends=chosen, threads=threads, told=show, say=tell))
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from reactdiff_ros.cli.output import Number
+from reactdiff_ros.cli.output import Number, echo
 
 PICTURE = "images/performance_profile.png"
 
@@ -51,7 +51,7 @@ def profile_times(clip: Path | None, seconds: float, output: Path | None, cpu: b
             tell(f"wrote {output}")
         result.update(figures)
     if not as_json and output is None:
-        click.echo(dumps({k: v for k, v in figures.items() if k != "slots"}, indent=2))
+        echo(dumps({k: v for k, v in figures.items() if k != "slots"}, indent=2))
     return 0
 
 

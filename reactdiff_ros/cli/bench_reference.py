@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
-from reactdiff_ros.cli.output import Number
+from reactdiff_ros.cli.output import Number, echo
 
 
 @click.command("reference")
@@ -52,5 +52,5 @@ def reference(
             run = Run(weights, plan, timer, threads=threads or len(os.sched_getaffinity(0)), told=show, say=tell)
             result.update(run.figures(), short=short)
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reactdiff_ros.cli.output import Number
+from reactdiff_ros.cli.output import Number, echo
 from reactdiff_ros.vocabulary import POLICIES
 
 
@@ -37,5 +37,5 @@ def replay_times(clip: Path | None, seconds: float, runs: int, policy: str, proc
             )
         )  # fmt: skip
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return 0

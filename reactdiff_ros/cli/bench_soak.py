@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.output import Number
+from reactdiff_ros.cli.output import Number, echo
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.soak.long_run import LongRun
@@ -96,7 +96,7 @@ def soak(
         for row in result["bounds"]:
             held = {True: "held", False: "NOT HELD", None: "not measured"}[row["holds"]]
             value = "" if row["value"] is None else f"{row['value']:.4g}"
-            click.echo(f"{row['part']:7} {row['name']:58} {row['bound']:16} {value:>10} {held} {row['of']}")
+            echo(f"{row['part']:7} {row['name']:58} {row['bound']:16} {value:>10} {held} {row['of']}")
     return 1 if any(row["holds"] is False for row in result["bounds"]) else 0
 
 

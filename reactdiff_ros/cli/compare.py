@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.output import echo
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.report.comparison import Comparison
@@ -42,7 +43,7 @@ def compare(first: Path, second: Path, system_a: str | None, system_b: str | Non
         )
         told.update(_plain(found))
     if not as_json:
-        click.echo(_table(found))
+        echo(_table(found))
     return 0
 
 

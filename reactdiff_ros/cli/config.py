@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.output import echo
+
 if TYPE_CHECKING:
     from reactdiff_ros.nodes.configuration import LabSettings, Setting
     from reactdiff_ros.nodes.effective import Effective
@@ -80,19 +82,19 @@ def _print(lab: LabSettings, found: Effective, everything: bool) -> None:
     from reactdiff_ros.nodes.effective import SHIPPED
 
     if lab.files:
-        click.echo(f"read, the weakest first: {', '.join(map(str, lab.files))}")
+        echo(f"read, the weakest first: {', '.join(map(str, lab.files))}")
     else:
         path = settings_path()
-        click.echo("no settings are read: REACTDIFF_CONFIG is none" if path is None else f"there is no {path} yet")
+        echo("no settings are read: REACTDIFF_CONFIG is none" if path is None else f"there is no {path} yet")
     hidden = 0
     for title, settings in {"arguments": found.arguments, **found.parameters}.items():
         shown = settings if everything or title == "arguments" else {}
         shown = shown or {name: s for name, s in settings.items() if s.origin != SHIPPED}
         hidden += len(settings) - len(shown)
         if shown:
-            click.echo(f"\n{title}")
+            echo(f"\n{title}")
         for name, setting in shown.items():
             text = str(setting.value).lower() if isinstance(setting.value, bool) else str(setting.value)
-            click.echo(f"  {name:<24} {text or '-':<24} {setting.origin}")
+            echo(f"  {name:<24} {text or '-':<24} {setting.origin}")
     if hidden:
-        click.echo(f"\n{hidden} more parameters are as shipped (--all)")
+        echo(f"\n{hidden} more parameters are as shipped (--all)")

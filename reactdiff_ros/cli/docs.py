@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from reactdiff_ros.cli.output import echo
+
 
 @click.group()
 def docs() -> None:
@@ -169,9 +171,9 @@ def _write(text: str, output: Path | None) -> int:
     from reactdiff_ros.whole_file import write_whole
 
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return 0
     with writing("the page", output):
         write_whole(output, text)
-    click.echo(f"wrote {output}", err=True)
+    echo(f"wrote {output}", err=True)
     return 0

@@ -10,6 +10,7 @@ import click
 
 from reactdiff_ros.cli import doctor_clock, doctor_dds, doctor_devices, doctor_files, doctor_software
 from reactdiff_ros.cli.doctor_finding import ERROR, NOTE, OK, Check, Finding, findings
+from reactdiff_ros.cli.output import echo
 
 _SIGN: Final = {OK: "ok   ", NOTE: "note ", ERROR: "ERROR"}
 CHECKS: tuple[Check, ...] = (
@@ -54,7 +55,7 @@ def doctor(peers: tuple[str, ...], as_json: bool) -> int:
             for finding in findings(check):
                 told.append(asdict(finding))
                 worst |= finding.level == ERROR
-                click.echo(_line(finding), err=as_json)
+                echo(_line(finding), err=as_json)
         result["ok"] = not worst
     return int(worst)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.output import Number
+from reactdiff_ros.cli.output import Number, echo
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.metrics.react_set import ReactMetrics
@@ -54,7 +54,7 @@ def arrays(file: Path, compat: str, rate_hz: float | None, seed: int, workers: i
                 raise ReactdiffError(error.what, where=f"{file}: {error.where}", todo=error.todo) from error
         result.update(made.as_dict())
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, Number, dumps, json_on_stdout, tell
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, Number, dumps, echo, json_on_stdout, tell
 
 _CLIP = click.Path(path_type=Path, dir_okay=True)
 
@@ -57,7 +57,7 @@ def online(
         if verdict.deterministic and verdict.acted < 0.2:
             tell(f"what changed was seen in the face after {verdict.acted:.0%} of the cuts only: this shows little")
     if not as_json:
-        click.echo(dumps(result, indent=2))
+        echo(dumps(result, indent=2))
     return EXIT_DONE if verdict.holds else EXIT_ERROR
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.output import Number
+from reactdiff_ros.cli.output import Number, echo
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens
@@ -125,7 +125,7 @@ class Run:
             yield filled
             filled.update(self._made_with())
         if not self.as_json:
-            click.echo(dumps(filled, indent=2))
+            echo(dumps(filled, indent=2))
 
     def _made_with(self) -> dict[str, Any]:
         """Simulator, weights, sampling and voices; a sentence for weights that were trained on another simulator."""

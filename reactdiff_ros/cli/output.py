@@ -8,11 +8,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import Any
+from typing import IO, Any
 
 import click
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.printable import printable
 from reactdiff_ros.resources import as_installed
 
 EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_MISSING = 0, 1, 2, 3
@@ -67,13 +68,19 @@ def json_on_stdout(enabled: bool) -> Iterator[dict[str, Any]]:
             stdout.flush()
         os.dup2(real, 1)
         os.close(real)
-    print(dumps(result), file=stdout, flush=True)
+    echo(dumps(result), file=stdout)
+    stdout.flush()
+
+
+def echo(text: str, *, err: bool = False, nl: bool = True, file: IO[str] | None = None) -> None:
+    """Print: what a user's file holds of control characters does not reach the terminal as such."""
+    click.echo(printable(text), file=file, err=err, nl=nl)
 
 
 def tell(sentence: str) -> None:
     """One sentence for the user, on stderr."""
     with suppress(OSError):
-        click.echo(f"reactdiff: {sentence}", err=True)
+        echo(f"reactdiff: {sentence}", err=True)
 
 
 class Number(click.FloatRange):

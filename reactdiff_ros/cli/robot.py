@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.output import echo
 from reactdiff_ros.cli.robot_calibrate import calibrate
 from reactdiff_ros.cli.robot_emulate import emulate
 from reactdiff_ros.cli.robot_preview import preview
@@ -41,7 +42,7 @@ def list_robots(as_json: bool) -> int:
             profile = load_profile(path)
             result[name] = summary(profile) | {"file": str(path)}
             if not as_json:
-                click.echo(f"{name:16} {profile.about}")
+                echo(f"{name:16} {profile.about}")
     return 0
 
 
@@ -83,9 +84,9 @@ def check(profile: str, as_json: bool) -> int:
             return EXIT_ERROR
         result.update(summary(found))
         if not as_json:
-            click.echo(f"{path}: {found.name}, {len(found.joints)} joints, no errors")
+            echo(f"{path}: {found.name}, {len(found.joints)} joints, no errors")
             loss = found.host_loss
-            click.echo(f"when this computer dies: {loss.does} (noticed by: {loss.watchdog}). {loss.about}")
+            echo(f"when this computer dies: {loss.does} (noticed by: {loss.watchdog}). {loss.about}")
     return 0
 
 
@@ -103,7 +104,7 @@ def parameters(profile: str, recorded: bool, as_json: bool) -> int:
     with json_on_stdout(as_json) as result:
         result.update(robot_parameters(profile, recorded=recorded) or {})
         if not as_json:
-            click.echo(yaml.safe_dump(result), nl=False)
+            echo(yaml.safe_dump(result), nl=False)
     return 0
 
 
@@ -162,7 +163,7 @@ def simulate(name: str, frames: Path, log: Path, force: bool, as_json: bool) -> 
             tell(f"the robot stopped: {fault}")
         if not as_json:
             dropped = f", {given.dropped} frames dropped" if given.dropped else ""
-            click.echo(f"{log}: {done} ticks of {len(profile.joints)} joints{dropped}")
+            echo(f"{log}: {done} ticks of {len(profile.joints)} joints{dropped}")
     return 0
 
 

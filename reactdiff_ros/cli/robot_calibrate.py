@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from reactdiff_ros.cli.output import echo
+
 
 @click.command()
 @click.argument("robot")
@@ -53,16 +55,16 @@ def calibrate(
             lines = list(plan(chosen, work.joints, drivers_of(work, chosen, clock)))
             result.update(robot=profile.name, file=str(path), dry_run=True, would_send=lines)
             if not as_json:
-                click.echo("\n".join([*lines, f"would write {path}", "dry run: nothing was opened, sent or written"]))
+                echo("\n".join([*lines, f"would write {path}", "dry run: nothing was opened, sent or written"]))
             return 0
-        console = Console(_answers(), click.echo)
+        console = Console(_answers(), echo)
         with console.catching():
             result.update(run(work, console, clock))
         if not as_json:
             backup = f"; the old file is {result['backup']}" if result["backup"] else ""
-            click.echo(f"{path}: {len(result['calibrated'])} joints calibrated{backup}")
+            echo(f"{path}: {len(result['calibrated'])} joints calibrated{backup}")
             if result["missing"]:
-                click.echo(f"not calibrated, and not enabled before they are: {', '.join(result['missing'])}")
+                echo(f"not calibrated, and not enabled before they are: {', '.join(result['missing'])}")
     return 0
 
 

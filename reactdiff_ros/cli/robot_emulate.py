@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from reactdiff_ros.cli.output import echo
+
 if TYPE_CHECKING:
     from reactdiff_ros.emulators.motor import Motor
     from reactdiff_ros.emulators.rig import Rig
@@ -64,11 +66,11 @@ def emulate(robot: str, folder: Path | None) -> int:
             prioritise(PRIORITY)
             with _ended_like_ctrl_c(), rig:
                 for name, wire in rig.wires.items():
-                    click.echo(f"{name}: {wire.link}")
-                click.echo(_next(path))
-                serve(Emulation(rig, time.sleep), sys.stdin, click.echo)
+                    echo(f"{name}: {wire.link}")
+                echo(_next(path))
+                serve(Emulation(rig, time.sleep), sys.stdin, echo)
         except KeyboardInterrupt:
-            click.echo("ended")
+            echo("ended")
         finally:
             path.unlink(missing_ok=True)
     return 0

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from reactdiff_ros.cli.output import echo
+
 if TYPE_CHECKING:
     from reactdiff_ros.avatar.preview import PreviewServer
     from reactdiff_ros.cli.robot_preview_run import Preview
@@ -61,7 +63,7 @@ def preview(robot: str, frames: Path | None, output: Path | None, force: bool, p
                 robot=shown.profile.name, file=str(path), joints=len(shown.profile.joints), output=str(output)
             )
             if not as_json:
-                click.echo(f"{output}: the mapping of {shown.profile.name}")
+                echo(f"{output}: the mapping of {shown.profile.name}")
         return 0
     import asyncio
 
@@ -118,7 +120,7 @@ def _announce(shown: Preview, url: str, as_json: bool) -> None:
     from reactdiff_ros.cli.output import dumps
 
     told = {"url": url, "robot": shown.profile.name, "file": str(shown.path), "joints": len(shown.profile.joints)}
-    click.echo(dumps(told) if as_json else f"{shown.profile.name} is here (Ctrl-C ends it): {url}")
+    echo(dumps(told) if as_json else f"{shown.profile.name} is here (Ctrl-C ends it): {url}")
 
 
 def _obey(shown: Preview, report: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli.evaluation_options import JSON, SEED, Command, gathered
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, MissingExtraError, tell
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, MissingExtraError, echo, tell
 from reactdiff_ros.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def conclude(ran: Ran, measures: Sequence[str], *, as_json: bool) -> int:
     from reactdiff_ros.evaluation.runs.run import counted
 
     if not as_json:
-        click.echo(console(ran.table, measures))
+        echo(console(ran.table, measures))
     for sentence in ran.notes[:TOLD_NOTES]:
         tell(sentence)
     tell(f"{counted(len(ran.result.items), 'recording')}, {len(ran.failed)} failed")

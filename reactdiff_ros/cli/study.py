@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, echo, json_on_stdout, tell
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -86,7 +86,7 @@ def sessions(path: Path, as_json: bool) -> int:
         result.update(study=found.study, sessions=rows)
         if not as_json:
             for row in rows:
-                click.echo(f"{row['session']}  participant {row['participant']}, session {row['position']} of theirs")
+                echo(f"{row['session']}  participant {row['participant']}, session {row['position']} of theirs")
     return EXIT_DONE
 
 
@@ -119,7 +119,7 @@ def veil(path: Path, session: str) -> int:
     """The veiled condition of session ID, as REACTDIFF_CONDITION takes it: for ros2 launch and systemd."""
     from reactdiff_ros.bags.blinding import SessionsFile
 
-    click.echo(SessionsFile(path).veil_of(session))
+    echo(SessionsFile(path).veil_of(session))
     return EXIT_DONE
 
 
@@ -148,7 +148,7 @@ def open_command(key: Path, bags: tuple[Path, ...], as_json: bool) -> int:
             row = {name: getattr(told, name) for name in ("session", "participant", "position", "condition")}
             rows.append({"bag": str(bag), **row, "settings": dict(told.settings)})
             if not as_json:
-                click.echo(f"{told.session}  {told.condition}  {bag}")
+                echo(f"{told.session}  {told.condition}  {bag}")
         missing = sorted(set(opener.sessions()) - {row["session"] for row in rows})
         result.update(study=opener.study, recordings=rows, failed=failed, not_recorded=missing)
         tell(f"{len(rows)} recordings opened, {len(failed)} not; {len(missing)} sessions have none")

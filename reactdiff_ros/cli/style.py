@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from reactdiff_ros.cli.output import echo
+
 _FILE = click.option(
     "--file",
     "path",
@@ -33,7 +35,7 @@ def list_styles(path: Path | None, as_json: bool) -> int:
             result[name] = {**values, "reference": list(entry.reference) or None}
             if not as_json:
                 told = ", ".join(f"{k} {v:g}" for k, v in values.items() if v != (1.0 if k in _GAINS else 0.0))
-                click.echo(f"{name}: {told or 'as it is'}{', with a reference' if entry.reference else ''}")
+                echo(f"{name}: {told or 'as it is'}{', with a reference' if entry.reference else ''}")
     return 0
 
 

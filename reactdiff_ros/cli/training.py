@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.output import Number
+from reactdiff_ros.cli.output import Number, echo
 
 if TYPE_CHECKING:
     from reactdiff_ros.datasets.speaker import VoiceOf
@@ -215,7 +215,7 @@ def _reporter() -> Iterator[Callable[[Progress, str], None]]:
             bar.update(max(round(1000 * progress.done) - bar.pos, 0), text)
         elif progress.step % 100 == 0:
             with suppress(OSError):
-                click.echo(f"{progress.phase} {text}", err=True)
+                echo(f"{progress.phase} {text}", err=True)
 
     yield report
     for bar in bars.values():

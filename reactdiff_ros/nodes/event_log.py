@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..clock import NS
+from ..printable import printable
 
 LOG_VARIABLE: Final = "REACTDIFF_LOG"
 JSON: Final = "json"
@@ -89,6 +90,7 @@ class EventLog:
             self._logger.error(told)
 
     def _told(self, level: str, sentence: str, event: str) -> str:
+        sentence = printable(sentence)
         held = 0 if event == NOTE else self._repeats.held_back(f"{level} {event}", time.monotonic_ns())
         if held is None:
             return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,55 @@ def test_check_names_line_and_key(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "5000" in mine.read_text().splitlines()[problems[0]["line"] - 1]
     assert f"line {problems[1]['line']}" in told.err
     assert main(["robot", "check", "hal9000"]) == 1
+
+
+ESCAPE = '"a\\x1b]0;pwned\\x07 \\u009b2J \\u202e b"'
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("about: Ohbot 2.1", f"about: {ESCAPE} #"),
+        ("about: Its board", f"about: {ESCAPE} #"),
+        ("name: ohbot", f"name: {ESCAPE}"),
+        ("board: {", f"{ESCAPE}: {{"),
+        ("head_nod:", f"{ESCAPE}:"),
+        ("unit: raw", f"unit: {ESCAPE}"),
+        ("id: 0", f"id: {ESCAPE}"),
+        ("neutral: 420", f"neutral: {ESCAPE}"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_escape_sequences_of_a_profile_do_not_reach_the_terminal(
+    old: str, new: str, more: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever text of a profile is printed: fields, names, values that are refused."""
+    text = share_path("config/robots/ohbot.yaml").read_text()
+    assert old in text
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace(old, new, 1))
+    main(["robot", "check", str(path), *more])
+    told = "".join(capfd.readouterr())
+    assert [c for c in told if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"] == []
+
+
+def test_escape_sequences_of_settings_do_not_reach_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.yaml"
+    monkeypatch.setenv("REACTDIFF_CONFIG", str(path))
+    for text in (f"arguments: {{camera: {ESCAPE}}}", f"arguments: {{{ESCAPE}: 1}}", f"{ESCAPE}: 1"):
+        path.write_text(text)
+        main(["config", "show"])
+        told = "".join(capfd.readouterr())
+        assert "pwned" in told
+        assert [c for c in told if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"] == []
+
+
+def test_every_command_prints_by_echo() -> None:
+    """One function takes control characters out of what is printed; the commands use it alone."""
+    folder = Path(__file__).parents[2] / "reactdiff_ros" / "cli"
+    assert [p.name for p in folder.glob("*.py") if "click.echo" in p.read_text()] == ["output.py"]
 
 
 def test_simulate_writes_every_tick_and_joint(frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

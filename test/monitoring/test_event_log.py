@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.nodes.event_log import (
     BURST,
     MOST_EVENTS,
@@ -66,6 +67,13 @@ def test_json_lines_are_objects_with_the_same_keys() -> None:
     assert (line["level"], line["node"], line["event"]) == ("warning", "/camera_node", "drop audio")
     assert line["sentence"] == 'two\nlines "quoted" é'
     assert logger.lines == [("warning", line["sentence"])]
+
+
+def test_escape_sequences_in_the_text_of_others_are_shown_and_do_nothing() -> None:
+    logger, written = Logger(), list[str]()
+    EventLog(logger, "/a", as_json=True, write=written.append).error("the robot \x1b]0;pwned\x07 \x9b2J stopped", "a")
+    assert logger.lines == [("error", r"the robot \u001b]0;pwned\u0007 \u009b2J stopped")]
+    assert str(ReactdiffError("\x1b[2J", where="a\x07", todo="b\x9b")) == r"\u001b[2J (a\u0007): b\u009b"
 
 
 def test_the_environment_asks() -> None:
