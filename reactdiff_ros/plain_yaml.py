@@ -15,7 +15,7 @@ class PlainLoader(yaml.SafeLoader):
     """PyYAML's own, in which a value that cannot be is a YAML error with a line, a whole number beyond 64 bits too."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """The value of a node. Raises yaml.constructor.ConstructorError."""
+        """The value of a node. Raises yaml.MarkedYAMLError."""
         problem = "is no whole number of at most 64 bits"
         try:
             value = super().construct_object(node, deep)
@@ -26,7 +26,7 @@ class PlainLoader(yaml.SafeLoader):
             error = caught
             if node.tag != _INT:
                 problem = f"is no {node.tag.rpartition(':')[2]}: {' '.join(str(caught).split())}"
-        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+        raise yaml.MarkedYAMLError(None, None, problem, node.start_mark) from error
 
 
 def parse_yaml(text: str) -> Any:
@@ -41,7 +41,11 @@ def parse_yaml(text: str) -> Any:
     if len(text) > MAX_BYTES:
         raise yaml.YAMLError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
     try:
-        return yaml.load(text, Loader=PlainLoader)
+        loader = PlainLoader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except RecursionError as error:
         raise yaml.YAMLError("it is nested too deeply") from error
     except (ValueError, OverflowError) as error:  # of a character that cannot be

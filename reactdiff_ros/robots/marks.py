@@ -117,7 +117,7 @@ class _Builder:
             return [self.build(item, (*key, i), depth + 1) for i, item in enumerate(node.value)]
         try:
             return self._loader.construct_object(node, deep=True)
-        except yaml.constructor.ConstructorError as error:
+        except yaml.MarkedYAMLError as error:
             raise self._error(line, key, str(error.problem)) from error
 
     def _mapping(self, node: yaml.MappingNode, key: Key, depth: int) -> dict[str, Any]:
