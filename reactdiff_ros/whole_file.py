@@ -12,8 +12,10 @@ from typing import Any, BinaryIO
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path, private: bool = False) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` at the end of the block, once the disk has all of it.
+
+    `private`: the user alone may read it, whatever the umask.
 
     An error, a full disk or a kill at any moment leaves what was there. Its folders are made. A link stays one: what it
     leads to is written.
@@ -28,7 +30,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     # Of this process alone: two that write the same file do not write into each other's.
     part = path.with_name(f".{path.name[:60]}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
+        with open(part, "wb", opener=lambda name, flags: os.open(name, flags, 0o600 if private else 0o666)) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -44,15 +46,15 @@ def write_whole(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write NumPy arrays by name as a compressed .npz, whole or not at all. Errors as `write_whole`.
+def write_arrays(path: Path, arrays: Mapping[str, Any], private: bool = False) -> None:
+    """Write NumPy arrays by name as a compressed .npz, whole or not at all. Errors and `private` as `whole_file`.
 
     `numpy.savez` leaves its archive open on a full disk, and Python then prints a trace when it is thrown away.
     """
     import numpy as np
 
     writer: Any = np.lib.format
-    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with whole_file(path, private) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 writer.write_array(member, np.asanyarray(array), allow_pickle=False)

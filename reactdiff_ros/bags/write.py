@@ -64,9 +64,9 @@ class BagWriter:
         self._uncommitted = 0
         self._refuse()
         with self._telling():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
             if keep_partial:
-                self.partial.mkdir()
+                self.partial.mkdir(0o700)
                 self._folder = self.partial
             else:
                 self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
@@ -83,7 +83,14 @@ class BagWriter:
         plugin = StoragePlugin.MCAP if self.storage == "mcap" else StoragePlugin.SQLITE3
         writer = Writer(self._folder / NAME, version=_VERSION, storage_plugin=plugin)
         writer.open()
+        self._close_to_others()
         return writer
+
+    def _close_to_others(self) -> None:
+        """It is about a person: its folders and files are the user's alone, whatever the umask."""
+        for path in (self._folder, *self._folder.rglob("*")):
+            with suppress(OSError):  # a file system without rights
+                path.chmod(0o700 if path.is_dir() else 0o600)
 
     def _refuse(self) -> None:
         if self.path.exists() or self.path.is_symlink():
@@ -124,6 +131,7 @@ class BagWriter:
         if not self.written:  # the writer's limits for no message are no times
             self._writer.min_timestamp = self._writer.max_timestamp = 0
         self._writer.close()
+        self._close_to_others()
 
     def abort(self) -> None:
         """Give up: what was written is removed, or with `keep_partial` left at `partial`."""

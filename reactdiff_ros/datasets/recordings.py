@@ -81,7 +81,7 @@ def save(path: Path, extracted: Extracted) -> None:
     if extracted.listener is not None and extracted.observed is not None:
         arrays.update(listener=extracted.listener, observed=extracted.observed)
     try:
-        write_arrays(path, {"about": np.array(json.dumps(about)), **arrays})
+        write_arrays(path, {"about": np.array(json.dumps(about)), **arrays}, private=True)
     except OSError as error:
         raise ReactdiffError("the recording cannot be written", where=str(path), todo=str(error.strerror)) from error
 

@@ -122,6 +122,7 @@ def write_video(
         raise MediaError("there is nothing to show: the replay has not one face", where=str(path))
     unfinished = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
+        unfinished.touch(0o600)  # it shows a person
         with _rendered(reel.coefficients, processes) as faces, av.open(
             str(unfinished), "w", options={"movflags": "faststart"} if path.suffix.lower() != ".mkv" else {}
         ) as out:  # fmt: skip

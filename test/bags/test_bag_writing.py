@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+import stat
 
 import numpy as np
 import pytest
@@ -76,6 +78,28 @@ def test_an_error_leaves_nothing_behind(tmp_path, storage):
     with pytest.raises(MessageError), BagWriter(tmp_path / "bag", storage=storage) as bag:
         bag.raw("/odd", "lab_msgs/msg/Odd", START, b"")
     assert list(tmp_path.iterdir()) == []
+
+
+def rights(path):
+    return {stat.S_IMODE(p.stat().st_mode) for p in path.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("keep_partial", [False, True])
+def test_a_recording_is_readable_by_its_user_alone(tmp_path, storage, keep_partial):
+    before = os.umask(0)
+    try:
+        bag = BagWriter(tmp_path / "made" / "bag", storage=storage, keep_partial=keep_partial)
+        bag.sound(chunk(0, START))
+        bag.close()
+        lost = BagWriter(tmp_path / "lost", storage=storage, keep_partial=True)
+        lost.sound(chunk(0, START))
+        lost.abort()
+    finally:
+        os.umask(before)
+    folders = [tmp_path / "made", tmp_path / "made" / "bag", tmp_path / "lost.partial"]
+    assert [stat.S_IMODE(p.stat().st_mode) for p in folders] == [0o700] * 3
+    assert rights(tmp_path) == {0o600}
 
 
 @pytest.mark.parametrize("storage", STORAGES)

@@ -81,6 +81,7 @@ def test_a_file_holds_what_the_live_path_gives_frame_by_frame(
     assert [Path(entry["file"]).name for entry in answer["written"]] == [f"{other.stem}.npz", f"{path.stem}.npz"]
     assert "dreamtalk_m030_angry.mp4 has no sound" in captured.err
 
+    assert {p.stat().st_mode & 0o777 for p in tmp_path.glob("*.npz")} == {0o600}
     written = load(tmp_path / f"{path.stem}.npz")
     frames = live_frames(path)
     assert written.frames == len(frames) == 125

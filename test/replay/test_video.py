@@ -68,6 +68,7 @@ def test_picture_sound_and_listener_are_in_step(tmp_path: Path) -> None:
     loudest = sounds[0].offset_ns / 1e9 + np.abs(samples).argmax() / sounds[0].rate_hz
     assert 0.38 <= loudest <= 0.44
     assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
+    assert path.stat().st_mode & 0o077 == 0  # it shows a person
 
 
 def test_it_can_be_stopped_and_never_overwrites(tmp_path: Path) -> None:
