@@ -11,7 +11,14 @@ import tempfile
 from pathlib import Path
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+)
+from launch.event_handlers import OnShutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
@@ -46,9 +53,6 @@ def read_settings(context, names, lab, **fixed):
         if setting["from"].startswith(tuple(found["files"])):
             context.launch_configurations[name] = setting["value"]
     lab["files"], lab["ros_parameters"] = found["files"], found["ros_parameters"]
-    with tempfile.NamedTemporaryFile("w", prefix="reactdiff_settings_", suffix=".yaml", delete=False) as file:
-        json.dump(found["ros_parameters"], file)
-    lab["parameters"] = file.name
 
 
 def start(context, table, lab):
@@ -64,12 +68,18 @@ def start(context, table, lab):
     if arguments["record_to"]:
         arguments["record_to"] = str(Path(arguments["record_to"]).expanduser().absolute())
     files = parameter_files(arguments, lab)
+    pushed = context.launch_configurations.get("ros_namespace", "")
     nodes = [
-        node_action(node, arguments, files)
+        node_action(node, arguments, files, pushed)
         for node in table["nodes"]
         if node["when"] == "always" or arguments[node["when"]] not in ("", "none", "false", *node.get("unless", ()))
     ]
-    return [*discovery(arguments["lan"] == "true"), *nodes, *remarks(arguments, lab)]
+    return [*discovery(arguments["lan"] == "true"), *nodes, *remarks(arguments, lab), removal(files[0])]
+
+
+def removal(file):
+    """Takes the file of settings away at the end; a node that is started again until then reads it."""
+    return RegisterEventHandler(OnShutdown(on_shutdown=lambda *_: Path(file).unlink(missing_ok=True)))
 
 
 def remarks(arguments, lab):
@@ -89,8 +99,10 @@ def discovery(lan):
 
 def parameter_files(arguments, lab):
     """What follows from the robot's profile and the lab's settings, then the user's file."""
+    with tempfile.NamedTemporaryFile("w", prefix="reactdiff_settings_", suffix=".yaml", delete=False) as file:
+        json.dump(lab["ros_parameters"], file)
     users = [str(Path(arguments["params_file"]).expanduser())] if arguments["params_file"] else []
-    return [lab["parameters"], *users]
+    return [file.name, *users]
 
 
 def settings(given):
@@ -108,13 +120,13 @@ def settings(given):
     return json.loads(read.stdout)
 
 
-def enclave(node, namespace):
-    """As config/sros2 names it; without security it means nothing."""
-    path = namespace.strip("/")
+def enclave(node, namespace, pushed):
+    """As config/sros2 names it; without security it means nothing. `pushed`: by PushRosNamespace."""
+    path = (namespace if namespace.startswith("/") else f"{pushed}/{namespace}").strip("/")
     return f"/reactdiff/{path}/{node}" if path else f"/reactdiff/{node}"
 
 
-def node_action(node, arguments, files):
+def node_action(node, arguments, files, pushed):
     """One node of the table. It configures and activates itself (autostart), so that a respawn works."""
     types = {p["name"]: TYPES[p["type"]] for p in node["parameters"]}
     parameters = {
@@ -127,7 +139,7 @@ def node_action(node, arguments, files):
         executable=node["name"],
         name=node["name"],
         namespace=arguments["namespace"],
-        arguments=["--ros-args", "--enclave", enclave(node["name"], arguments["namespace"])],
+        arguments=["--ros-args", "--enclave", enclave(node["name"], arguments["namespace"], pushed)],
         parameters=[*files, parameters],
         output="screen",
         emulate_tty=True,

@@ -84,6 +84,7 @@ def start(context, table, lab):
     arguments = {a["name"]: given(a["name"]) for a in shared(table)} | {"namespace": ""}
     types = {p["name"]: ONE.TYPES[p["type"]] for p in reaction_node(table)["parameters"]}
     own = {name: ParameterValue(given(name), value_type=types[name]) for name in OWN if given(name)}
-    parameters = [*ONE.parameter_files(arguments, lab), *([own] if own else [])]
-    node = ONE.node_action(reaction_node(table), arguments, parameters)
-    return [*ONE.discovery(arguments["lan"] == "true"), node, *ONE.remarks(arguments, lab)]
+    files = ONE.parameter_files(arguments, lab)
+    pushed = context.launch_configurations.get("ros_namespace", "")
+    node = ONE.node_action(reaction_node(table), arguments, [*files, *([own] if own else [])], pushed)
+    return [*ONE.discovery(arguments["lan"] == "true"), node, *ONE.remarks(arguments, lab), ONE.removal(files[0])]

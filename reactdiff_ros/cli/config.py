@@ -28,19 +28,28 @@ def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_j
 
     Arguments of the launch file may be given, as there and as to 'reactdiff listen'.
     """
-    from reactdiff_ros.cli.output import EXIT_ERROR, json_on_stdout, tell
+    from reactdiff_ros.cli.output import EXIT_ERROR, EXIT_USAGE, json_on_stdout, tell
+    from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.nodes.configuration import SettingsError, lab_settings
+    from reactdiff_ros.nodes.effective import effective
 
     given = dict(_assignment(word) for word in assignments) | ({"robot": robot} if robot is not None else {})
-    with json_on_stdout(as_json) as result:
-        try:
-            lab = lab_settings(given)
-            found = _typed(given, lab)
-        except SettingsError as error:
+    try:
+        lab = lab_settings(given)
+    except SettingsError as error:
+        with json_on_stdout(as_json) as result:
             result["problems"] = [f"{error.path}, {problem}" for problem in error.problems]
             for problem in result["problems"]:
                 tell(problem)
-            return EXIT_ERROR
+        return EXIT_ERROR
+    try:
+        found = effective(given, lab)
+    except (
+        ConfigError
+    ) as error:  # in what was typed; a launch file shows this sentence, to which click's usage is foreign
+        tell(str(error))
+        return EXIT_USAGE
+    with json_on_stdout(as_json) as result:
         result.update(
             files=[str(path) for path in lab.files],
             arguments=_plain(found.arguments),
@@ -50,20 +59,6 @@ def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_j
         if not as_json:
             _print(lab, found, everything)
     return 0
-
-
-def _typed(given: dict[str, str], lab: LabSettings) -> Effective:
-    """What is in force; what is wrong with what was typed is wrong usage, as for 'reactdiff listen'."""
-    from reactdiff_ros.errors import ConfigError
-    from reactdiff_ros.nodes.configuration import SettingsError
-    from reactdiff_ros.nodes.effective import effective
-
-    try:
-        return effective(given, lab)
-    except SettingsError:
-        raise
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def _assignment(word: str) -> tuple[str, str]:

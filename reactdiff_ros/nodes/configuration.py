@@ -206,9 +206,10 @@ class _Reader:
                 self._wrong(key, "is not a text, a number, true or false")
             else:
                 text = str(value).lower() if isinstance(value, bool) else str(value)
-                choices = known[name].choices
-                if choices and text not in choices:
-                    self._wrong(key, f"cannot be {text!r:.40}", f"use one of {', '.join(choices)}")
+                try:
+                    known[name].check(text)
+                except ConfigError as error:
+                    self._wrong(key, f"cannot be {text!r:.40}", error.todo)
                 found[name] = Setting(self._place(key, name, text), self._origin(key))
         return found
 

@@ -117,6 +117,20 @@ class Argument:
     description: str
     choices: tuple[str, ...] = ()
 
+    def check(self, value: str) -> None:
+        """Raises ConfigError where the value is not one of the choices, no namespace, or no list of outputs."""
+        cannot = f"the argument {self.name} cannot be {value!r:.80}"
+        if self.choices and value not in self.choices:
+            raise ConfigError(cannot, todo=f"use one of {', '.join(self.choices)}")
+        named = re.fullmatch(r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?", value, re.ASCII) and len(value) <= LONGEST_NAMESPACE
+        if self.name == "namespace" and not named:
+            most = f"of at most {LONGEST_NAMESPACE} letters, digits and underscores"
+            raise ConfigError(cannot, todo=f"a namespace is made {most}, such as robot1")
+        if self.name == "outputs" and value not in ("", "none"):
+            from ..outputs import parse_targets  # it is seldom given, and takes its time
+
+            parse_targets(value)
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -178,16 +192,13 @@ class Table:
         Under simulated time the devices of the defaults stay closed: what they give is not of that time.
 
         Raises:
-            ConfigError: an unknown argument, or a value that is not one of the choices.
+            ConfigError: an unknown argument, or a value that it cannot have.
         """
         known = {a.name: a for a in self.arguments}
         for name, value in arguments.items():
             if name not in known:
                 raise ConfigError(f"there is no argument {name}", todo=f"use one of {', '.join(known)}")
-            if known[name].choices and value not in known[name].choices:
-                raise ConfigError(
-                    f"the argument {name} cannot be {value!r}", todo=f"use one of {', '.join(known[name].choices)}"
-                )
+            known[name].check(value)
         settled = {a.name: a.default for a in self.arguments} | arguments
         if settled["clip"] not in ("", "none"):
             settled["camera"] = settled["microphone"] = "none"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 MODULES = (
-    "launch", "launch.actions", "launch.substitutions", "launch_ros", "launch_ros.actions",
+    "launch", "launch.actions", "launch.event_handlers", "launch.substitutions", "launch_ros", "launch_ros.actions",
     "launch_ros.parameter_descriptions",
 )  # fmt: skip
 

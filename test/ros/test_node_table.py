@@ -261,3 +261,59 @@ def test_launch_file_says_which_line_of_the_settings_is_wrong(launch_file, monke
 def test_launch_file_names_the_robots_that_it_knows(launch_file):
     with pytest.raises(RuntimeError, match="screen"):
         started(launch_file, robot="hal9000")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("policy", "bogus", "use one of model, rules"),
+        ("outputs", "bogus", "'bogus' is no output"),
+        ("outputs", "vmc,arkit@host:99999", "'99999' is no port"),
+        ("namespace", "robot 1", "letters, digits and underscores, such as robot1"),
+        ("namespace", "1robot", "letters, digits and underscores, such as robot1"),
+        ("namespace", "a" * 71, "at most 70 letters"),
+    ],
+)
+def test_launch_file_refuses_an_argument_in_one_sentence_before_anything_starts(launch_file, name, value, words):
+    with pytest.raises(RuntimeError) as caught:
+        started(launch_file, **{name: value})
+    sentence = str(caught.value)
+    assert words in sentence
+    assert "\n" not in sentence
+    assert "Usage" not in sentence
+
+
+@pytest.mark.parametrize("value", ["", "/", "robot1", "/robot1", "lab/robot_1", "/lab/robot1/"])
+def test_namespaces_as_ros_takes_them_pass(value):
+    TABLE.settled({"namespace": value})
+
+
+def test_launch_file_takes_its_file_of_settings_away_at_the_end(launch_file, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    nodes, actions = started(launch_file)
+    file = Path(nodes["reaction_node"].parameters[0])
+    assert [file] == list(tmp_path.iterdir())
+    (handler,) = [a.given[0] for a in actions if a.kind == "RegisterEventHandler"]
+    assert handler.kind == "OnShutdown"
+    for _ in range(2):
+        assert handler.on_shutdown(None, None) is None
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(RuntimeError):
+        started(launch_file, policy="bogus")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("pushed", "given", "enclave"),
+    [
+        ({}, "", "/reactdiff/camera_node"),
+        ({}, "robot1", "/reactdiff/robot1/camera_node"),
+        ({"ros_namespace": "/lab"}, "", "/reactdiff/lab/camera_node"),
+        ({"ros_namespace": "/lab"}, "robot1", "/reactdiff/lab/robot1/camera_node"),
+        ({"ros_namespace": "/lab"}, "/robot1", "/reactdiff/robot1/camera_node"),
+    ],
+)
+def test_launch_file_names_the_enclave_of_the_namespace_that_is_in_force(launch_file, pushed, given, enclave):
+    """PushRosNamespace goes before a relative namespace, as launch_ros joins them."""
+    nodes, _ = started(launch_file, namespace=given, **pushed)
+    assert nodes["camera_node"].arguments[-1] == enclave
