@@ -122,7 +122,9 @@ class Argument:
         cannot = f"the argument {self.name} cannot be {value!r:.80}"
         if self.choices and value not in self.choices:
             raise ConfigError(cannot, todo=f"use one of {', '.join(self.choices)}")
-        named = re.fullmatch(r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?", value, re.ASCII) and len(value) <= LONGEST_NAMESPACE
+        named = len(value) <= LONGEST_NAMESPACE and re.fullmatch(
+            r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?", value, re.ASCII
+        )
         if self.name == "namespace" and not named:
             most = f"of at most {LONGEST_NAMESPACE} letters, digits and underscores"
             raise ConfigError(cannot, todo=f"a namespace is made {most}, such as robot1")
