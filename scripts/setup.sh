@@ -25,7 +25,7 @@ venv=$home/venv
 # 2. Which ROS: an installed one if there (REACTDIFF_ROS_ROOT for one built elsewhere), else wheels.
 ros_root=${REACTDIFF_ROS_ROOT:-/opt/ros}
 ros_setup=
-for distro in ${ROS_DISTRO:-} jazzy humble lyrical; do
+for distro in ${ROS_DISTRO:-} jazzy humble kilted lyrical rolling; do
   [ -f "$ros_root/$distro/setup.bash" ] && { ros_setup=$ros_root/$distro/setup.bash; break; }
 done
 if [ -z "$ros_setup" ]; then

@@ -159,6 +159,25 @@ def test_env_sh_takes_an_installed_ros_and_what_was_built(tmp_path: Path) -> Non
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("distro", ["humble", "jazzy", "kilted", "lyrical", "rolling"])
+def test_set_up_takes_an_installed_ros_that_was_not_sourced(tmp_path: Path, distro: str) -> None:
+    """Where it is not found on a machine that has no wheels, set-up ends there; here it goes on to the compiler."""
+    tools = tmp_path / "bin"
+    program(tools / "uname", "echo aarch64")
+    for name in ("apt-get", "grep", "ls"):
+        program(tools / name, "exit 1")
+    for name in ("bash", "cut", "dirname", "id", "mkdir", "sha256sum"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    (tmp_path / "ros" / distro).mkdir(parents=True)
+    (tmp_path / "ros" / distro / "setup.bash").touch()
+    told = run(
+        "bash", ROOT / "scripts" / "setup.sh",
+        PATH=str(tools), REACTDIFF_ROS_ROOT=str(tmp_path / "ros"), REACTDIFF_HOME=str(tmp_path), ROS_DISTRO="",
+    )  # fmt: skip
+    assert told.returncode == 1
+    assert "g++ cmake make" in told.stderr
+
+
 def test_checks_of_a_gpu_name_what_is_missing_and_overwrite_nothing(tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed (requirements/train.txt)")
     output = tmp_path / "results.json"
