@@ -1,10 +1,12 @@
-"""The commands as sensor_msgs/JointState, for RViz and simulators, while somebody listens."""
+"""The commands as sensor_msgs/JointState in rad and m (REP-103), for RViz and simulators, while somebody listens."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, Final
 
 from reactdiff_ros.robots.actuation_status import Status
+from reactdiff_ros.robots.profile import Profile
 
 from . import convert
 from .interfaces import interface
@@ -13,6 +15,9 @@ from .worker import Worker
 if TYPE_CHECKING:
     from .actuator_node import ActuatorNode
 
+TO_SI: Final = {"rad": 1.0, "m": 1.0, "deg": math.pi / 180.0}
+"""What a joint's unit is in rad or m. Pulses, counts and shares have no angle that a profile states."""
+
 
 class JointStates:
     """Publishes by a thread of its own: the one that ticks does not wait for DDS.
@@ -20,11 +25,13 @@ class JointStates:
     Args:
         node: the actuator.
         publisher: of JointState.
-        names: the profile's joints.
+        profile: its joints in rad, m or degrees are published, the others are left out.
     """
 
-    def __init__(self, node: ActuatorNode, publisher: Any, names: tuple[str, ...]) -> None:
-        self._node, self._publisher, self._names = node, publisher, list(names)
+    def __init__(self, node: ActuatorNode, publisher: Any, profile: Profile) -> None:
+        self._node, self._publisher = node, publisher
+        joints = enumerate(profile.joints.items())
+        self._joints = [(name, i, TO_SI[joint.unit]) for i, (name, joint) in joints if joint.unit in TO_SI]
         self._message = interface("sensor_msgs/msg/JointState", "msg")
         self._worker: Worker | None = None
         self._heard = False
@@ -35,7 +42,7 @@ class JointStates:
 
     def count_listeners(self) -> None:
         """Look whether anybody listens."""
-        self._heard = self._publisher.get_subscription_count() > 0
+        self._heard = bool(self._joints) and self._publisher.get_subscription_count() > 0
 
     def send(self, status: Status) -> None:
         """Publish soon; the newest wins. Never waits."""
@@ -46,6 +53,9 @@ class JointStates:
         stamp_ns, status = item
         commands = status.commands
         message = self._message(
-            header=convert.header(stamp_ns), name=self._names, position=commands.position, velocity=commands.velocity
+            header=convert.header(stamp_ns),
+            name=[name for name, _, _ in self._joints],
+            position=[si * commands.position[i] for _, i, si in self._joints],
+            velocity=[si * commands.velocity[i] for _, i, si in self._joints],
         )
         self._node.publish(self._publisher, message)

@@ -58,7 +58,7 @@ class ActuatorNode(ReactdiffNode):
         self.set_problem("discovery", self._reach, Level.WARN)
         self._kept = Kept(state_folder(str(self.values["state_dir"])), self._profile.name)
         self._states = self.advertise(STATE)
-        self._joints = JointStates(self, self.advertise(JOINTS), tuple(self._profile.joints))
+        self._joints = JointStates(self, self.advertise(JOINTS), self._profile)
         self._head = HeadPosePublisher(self, self._profile)
         self._enabled_once = False
         self.backend = ",".join(driver.type for driver in self._profile.drivers.values())
