@@ -1,4 +1,4 @@
-"""Whether a node's own clock runs: simulated time may not have begun, stand still, or come at any speed."""
+"""Whether a node's own clock runs, as simulated time may not, and whether what it receives agrees with it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from reactdiff_ros.clock import NS
 
 STANDS_NS = 2 * NS
 """A simulated clock that did not move for so long stands still."""
+FAR_NS = NS
+"""Evidence that is stamped so far from the node's clock cannot drive the face."""
+LONGEST_LOAD_NS = 60 * NS
+"""No load makes evidence so late: a clock differs."""
+STEADY_NS = 5 * NS
+"""A load lets some evidence through in time: where none is for so long, a clock differs."""
 
 
 class ClockWatch:
@@ -42,3 +48,23 @@ class ClockWatch:
         if self._standing_ns >= STANDS_NS:
             return "/clock stands still: the bag is paused or has ended"
         return ""
+
+
+class StampWatch:
+    """Compares the stamps of each topic with the node's clock: a load makes them late at times, a clock all of them."""
+
+    def __init__(self) -> None:
+        self._since_ns: dict[str, int] = {}
+
+    def sentence(self, topic: str, late_ns: int, steady_ns: int) -> str:
+        """What is wrong with evidence that is `late_ns` behind the node's clock (negative: ahead); empty: nothing."""
+        if abs(late_ns) <= FAR_NS:
+            self._since_ns.pop(topic, None)
+            return ""
+        since_ns = self._since_ns.setdefault(topic, steady_ns)
+        if 0 < late_ns < LONGEST_LOAD_NS and steady_ns - since_ns < STEADY_NS:
+            return f"{topic} arrives more than 1 s late: this machine is overloaded, stop other programs on it"
+        return (
+            f"{topic} is stamped more than 1 s away from this node's clock: start with use_sim_time:=true for a bag, "
+            "or synchronise the clocks of the machines"
+        )

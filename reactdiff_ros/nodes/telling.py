@@ -12,12 +12,10 @@ from ..clock import NS
 from ..errors import MessageError, ReactdiffError
 from .event_log import EventLog
 from .health import Health, Level, Limiter, Meter
-from .node_time import ClockWatch
+from .node_time import ClockWatch, StampWatch
 
-INTERNAL_NS = 5 * NS
-"""How long an internal error, or a dropped message, stays in the diagnostics after it last came."""
-CLOCK_GAP_NS = NS
-"""Evidence that is stamped so far from the node's clock cannot drive the face."""
+PASSING_NS = 5 * NS
+"""How long an internal error, a dropped message or a wrong stamp stays in the diagnostics after it last came."""
 
 
 class TellingNode(LifecycleNode):  # type: ignore[misc]
@@ -29,9 +27,9 @@ class TellingNode(LifecycleNode):  # type: ignore[misc]
         self.health = Health()
         self.meter = Meter()
         self.clock_watch = ClockWatch()
+        self._stamp_watch = StampWatch()
         self._limiter = Limiter()
-        self._internal_ns = 0
-        self._dropped_ns: dict[str, int] = {}
+        self._passing_ns: dict[str, int] = {}
 
     def tell(self) -> None:
         """Publish the state of the node now."""
@@ -83,7 +81,7 @@ class TellingNode(LifecycleNode):  # type: ignore[misc]
         self.meter.dropped[topic] += 1
         self.health.note_error(str(error))
         key, now = f"drop {topic}", self.steady_ns()
-        self._dropped_ns[key] = now
+        self._passing_ns[key] = now
         if self._limiter.due(key, now, error.what) or key not in self.health:
             self.problem(key, f"dropped a message of {topic} ({self.meter.dropped[topic]} so far): {error}", Level.WARN)
 
@@ -95,31 +93,24 @@ class TellingNode(LifecycleNode):  # type: ignore[misc]
             self.problem(where, str(error))
         elif self.context.ok():
             sentence = f"internal error in {where}: {type(error).__name__}: {error}"
-            self._internal_ns = self.steady_ns()
+            self._passing_ns["internal"] = self.steady_ns()
             self.health.problem("internal", sentence, Level.ERROR)
             if self._limiter.due(f"error {where}", self.steady_ns()):
                 self.get_logger().error(sentence + "\n" + "".join(traceback.format_exception(error)), "internal")
 
     def forget_past_errors(self) -> None:
-        """Internal errors and dropped messages that have not come again for a while are over."""
+        """Internal errors, dropped messages and wrong stamps that have not come again for a while are over."""
         now = self.steady_ns()
-        if now - self._internal_ns > INTERNAL_NS:
-            self.health.solved("internal")
-        for key in [key for key, last_ns in list(self._dropped_ns.items()) if now - last_ns > INTERNAL_NS]:
-            del self._dropped_ns[key]
+        for key in [key for key, last_ns in list(self._passing_ns.items()) if now - last_ns > PASSING_NS]:
+            del self._passing_ns[key]
             self.health.solved(key)
 
     def check_clock(self, topic: str, stamp_ns: int) -> None:
         """Say so when evidence is stamped far from this node's clock, as when a bag is replayed without its time."""
-        now = self.now_ns()
+        now, steady = self.now_ns(), self.steady_ns()
         if now == 0:
             return  # the first /clock is still to come
-        if abs(now - stamp_ns) > CLOCK_GAP_NS:
-            self.problem(
-                f"clock {topic}",
-                f"{topic} is stamped more than 1 s away from this node's clock: start with use_sim_time:=true for a "
-                "bag, synchronise the clocks of the machines, or give this one less other work",
-                Level.WARN,
-            )
-        else:
-            self.solved(f"clock {topic}")
+        sentence = self._stamp_watch.sentence(topic, now - stamp_ns, steady)
+        if sentence:
+            self._passing_ns[f"clock {topic}"] = steady
+            self.problem(f"clock {topic}", sentence, Level.WARN)

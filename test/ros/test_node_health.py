@@ -9,6 +9,7 @@ import pytest
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.nodes.health import Health, Level, Limiter, Meter
+from reactdiff_ros.nodes.node_time import StampWatch
 from reactdiff_ros.nodes.worker import Worker
 
 
@@ -49,6 +50,27 @@ def test_a_remark_of_another_kind_is_held_back_for_less():
     told = [(0.0, "cut"), (0.1, "cut"), (0.2, "huge"), (1.1, "huge"), (1.2, "cut"), (1.3, "huge"), (2.2, "huge")]
     assert [limiter.due("a", int(t * NS), kind) for t, kind in told] == [True, False, False, True, False, False, False]
     assert limiter.due("a", int(11.2 * NS), "huge")
+
+
+def test_late_evidence_of_a_busy_machine_is_no_matter_of_clocks():
+    watch = StampWatch()
+    assert not watch.sentence("a", NS, 0)
+    for t in range(20):  # now and then in time
+        assert "overloaded" in watch.sentence("a", 3 * NS, t * NS)
+        assert not watch.sentence("a", NS // 2, t * NS + 1)
+    assert "overloaded" in watch.sentence("a", 2 * NS, 100 * NS)  # after a pause
+
+
+@pytest.mark.parametrize("late_s", [-1.1, -3.0, 60.0, 1e9])
+def test_evidence_that_no_load_explains_is_a_matter_of_clocks_at_once(late_s):
+    assert "synchronise the clocks" in StampWatch().sentence("a", int(late_s * NS), 0)
+
+
+def test_evidence_that_is_always_late_is_a_matter_of_clocks_after_a_while():
+    watch = StampWatch()
+    found = ["clocks" in watch.sentence("a", 2 * NS, t * NS) for t in range(8)]
+    assert found == [False] * 5 + [True] * 3
+    assert "overloaded" in watch.sentence("b", 2 * NS, 8 * NS)  # another topic
 
 
 @pytest.fixture

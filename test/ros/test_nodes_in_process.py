@@ -76,6 +76,27 @@ def test_what_another_thread_withdraws_is_heard_by_nobody_and_says_nothing(runni
         publisher.get_subscription_count()
 
 
+def test_evidence_that_is_late_now_and_then_is_said_once(running, monkeypatch):
+    """On an overloaded machine it comes late and in time by turns, for minutes."""
+    node, lines = running(ExpressionNode), []
+    clock = SimpleNamespace(ns=1000 * NS)
+    monkeypatch.setattr(node, "now_ns", lambda: clock.ns)
+    monkeypatch.setattr(node, "steady_ns", lambda: clock.ns)
+    kept = SimpleNamespace(warning=lambda *said: lines.append(said), info=lambda *said: lines.append(said))
+    monkeypatch.setattr(node, "get_logger", lambda: kept)
+    for i in range(60 * 30):
+        clock.ns += NS // 30
+        node.check_clock("speaker/frame", clock.ns - (2 * NS if i % 4 == 0 else NS // 2))
+        if i % 30 == 0:
+            node.forget_past_errors()
+            assert "clock speaker/frame" in node.health
+    assert len(lines) == 1
+    assert "overloaded" in lines[0][0]
+    clock.ns += 6 * NS
+    node.forget_past_errors()
+    assert "clock speaker/frame" not in node.health
+
+
 @pytest.mark.parametrize("loop", [True, False])
 def test_clip_plays_anew_when_simulated_time_jumps_back(monkeypatch, running, loop):
     """As when the bag that gives /clock begins again: before, the node said that its clip had ended."""
