@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import platform
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, ClassVar, TypeVar
@@ -36,6 +37,8 @@ class ReactdiffNode(TellingNode):
     """
 
     NAME: ClassVar[str]
+    SLOW: ClassVar[str] = "less than half of the outputs come: this machine is overloaded, stop other programs on it"
+    """What the diagnostics say where `nominal_hz` is missed by half for 5 s."""
 
     def __init__(self) -> None:
         table = load_table()
@@ -79,6 +82,15 @@ class ReactdiffNode(TellingNode):
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
         return "works"
+
+    def hardware_id(self) -> str:
+        """For diagnostics: the device of the parameter `device` or `robot`, else this computer."""
+        device = self.values.get("device") or self.values.get("robot")
+        return f"{self.NAME.removesuffix('_node')} {device}" if device else platform.node()
+
+    def nominal_hz(self) -> float:
+        """Outputs a second that are due now; 0: none are, or it is not known."""
+        return 0.0
 
     def observe_health(self) -> None:
         """Called before every status: state or solve problems that come with time."""

@@ -27,6 +27,7 @@ class CameraNode(ReactdiffNode):
     """Reads the camera in a thread of its own; a missing camera is tried again until it is there."""
 
     NAME = "camera_node"
+    SLOW = "fewer than half of the camera's pictures come: the room is dark, the cable slow, or this machine overloaded"
 
     def setup(self) -> None:
         """Check the settings; the camera itself is opened by the reader."""
@@ -38,7 +39,7 @@ class CameraNode(ReactdiffNode):
             rate_hz=float(self.values["fps"]),
         )
         self._pictures = self.advertise("camera/image_raw/compressed")
-        self._size = (0, 0)
+        self._size, self._rate_hz = (0, 0), 0.0
         self.backend = "opencv"
 
     def start(self) -> None:
@@ -60,6 +61,10 @@ class CameraNode(ReactdiffNode):
         """What the diagnostics say when all is well."""
         width, height = self._size
         return f"camera {self.values['device']} gives {width}x{height}" if width else "opens the camera"
+
+    def nominal_hz(self) -> float:
+        """Pictures a second that the open camera says it gives."""
+        return self._rate_hz if self._camera.is_open else 0.0
 
     def observe_health(self) -> None:
         """Say when an open camera gives nothing, or the same picture again and again."""
@@ -83,7 +88,8 @@ class CameraNode(ReactdiffNode):
                 frame = camera.read()
                 if stopping.is_set():
                     break
-                self._size = self._size if was_open else camera.size
+                if not was_open:
+                    self._size, self._rate_hz = camera.size, camera.rate_hz
                 self._publish(frame)
                 self.solved("camera", f"camera {self.values['device']} is there")
                 due_ns = self._pace(camera, stopping, due_ns)

@@ -16,9 +16,11 @@ from reactdiff_ros.types import Sound
 
 from . import convert
 from .base import ReactdiffNode
-from .health import Level
+from .health import Level, Meter
+from .heartbeat import RATE_NS
 from .runner import run
 
+TOPIC = "camera/image_raw/compressed"
 RETRY_S = 2.0
 END_S = 3.0
 """A file system that hangs may keep the player longer: it ends later then, and disturbs nobody."""
@@ -45,16 +47,18 @@ class ClipNode(ReactdiffNode):
     """Plays `clip`; when it cannot be read, says so and tries again until it can."""
 
     NAME = "clip_node"
+    SLOW = "fewer than half of the clip's pictures are played: this machine is overloaded, stop other programs on it"
 
     def setup(self) -> None:
         """Advertise; the file is opened by the player, so that a missing one fails nothing."""
-        self._pictures = self.advertise("camera/image_raw/compressed")
+        self._pictures = self.advertise(TOPIC)
         self._sounds = self.advertise("audio")
         self.backend = "ffmpeg"
 
     def start(self) -> None:
         """Start the player."""
         self._stopping = threading.Event()
+        self._due = Meter()
         self._player = threading.Thread(target=self._play_until, args=(self._stopping,), name="player", daemon=True)
         self._player.start()
 
@@ -67,6 +71,10 @@ class ClipNode(ReactdiffNode):
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
         return f"{self.values['clip']} plays"
+
+    def nominal_hz(self) -> float:
+        """Pictures a second that are due; under simulated time, which has a speed of its own, unknown."""
+        return 0.0 if self.simulated() else self._due.rate_hz(self.steady_ns(), RATE_NS)
 
     def _play_until(self, stopping: threading.Event) -> None:
         ended = False
@@ -105,15 +113,20 @@ class ClipNode(ReactdiffNode):
             if elapsed < 0:
                 return False
             origin.follow(self.now_ns() - elapsed)
-            for item in paced.due(elapsed):
+            dropped = paced.dropped_pictures
+            items = paced.due(elapsed)
+            for _ in range(paced.dropped_pictures - dropped):
+                self._due.output(self.steady_ns())
+            for item in items:
                 if isinstance(item, ClipPicture):
+                    self._due.output(self.steady_ns())
                     self._publish_picture(item, origin.ns + item.offset_ns)
                 else:
                     heapq.heappush(waiting, (item.end_ns, item.offset_ns, item))
             while waiting and waiting[0][0] <= elapsed:
                 sound = heapq.heappop(waiting)[2]
                 self._publish_sound(sound, origin.ns + sound.offset_ns)
-            self.meter.dropped["camera/image_raw/compressed"] = paced.dropped_pictures
+            self.meter.dropped[TOPIC] = paced.dropped_pictures
             times = [t for t in (paced.next_due_ns, waiting[0][0] if waiting else None) if t is not None]
             self._wait(stopping, min(times, default=0) - (self._clock_ns() - start_ns))
         return not stopping.is_set()

@@ -100,11 +100,10 @@ class Meter:
             if latency_ms is not None:
                 self._latencies.append((now_ns, latency_ms))
 
-    def rate_hz(self, now_ns: int) -> float:
-        """Outputs over the last second."""
+    def rate_hz(self, now_ns: int, window_ns: int = RATE_WINDOW_NS) -> float:
+        """Outputs a second over the last second, or another time."""
         with self._lock:
-            since = now_ns - RATE_WINDOW_NS
-            return float(sum(t > since for t in self._outputs))
+            return sum(t > now_ns - window_ns for t in self._outputs) * NS / window_ns
 
     def latency_ms(self, now_ns: int) -> tuple[float, float]:
         """Median and 99th percentile over the last 5 s; NaN where there was none."""

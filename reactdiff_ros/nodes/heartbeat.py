@@ -24,6 +24,10 @@ STUCK_SILENT_S = 5.0
 TWIN_S = 30.0
 """How long a second node of the same name must be seen: that of a killed process lingers for DDS's lease of 20 s."""
 
+RATE_NS = 5 * NS
+"""The rate of outputs is judged over this time."""
+SLOW, RECOVERED = 0.5, 0.6
+"""Shares of the nominal rate below which a node is slow, and from which it no longer is."""
 GREET_S = 0.1
 """So often a new node looks whether somebody has found it."""
 GREETINGS = 50
@@ -39,6 +43,7 @@ class Heartbeat:
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos)
         self._status = node.create_publisher(msg.ListenerStatus, "listener/status", qos)
         self._twin_since_ns: int | None = None
+        self._rated_since_ns: int | None = None
         self._found_by = (0, 0)
         self._greetings = GREETINGS
 
@@ -66,6 +71,7 @@ class Heartbeat:
         node.forget_past_errors()
         if node.life == "active":
             node.observe_health()
+        self._look_at_rate()
         level, sentence = self.summary()
         dropped = node.meter.dropped + sum((w.dropped for w in node.workers), Counter[str]())
         status = self._status_message(level, sentence, dropped.total())
@@ -76,7 +82,7 @@ class Heartbeat:
         diagnostic = DiagnosticStatus(
             level=bytes([level]),
             name=node.get_fully_qualified_name().lstrip("/"),
-            hardware_id="reactdiff_ros",
+            hardware_id=node.hardware_id(),
             message=sentence,
             values=[KeyValue(key=k, value=v) for k, v in values.items()],
         )
@@ -118,6 +124,17 @@ class Heartbeat:
         else:
             node.health.solved("stuck")
         return stuck_s > STUCK_SILENT_S
+
+    def _look_at_rate(self) -> None:
+        node, now = self._node, self._node.steady_ns()
+        nominal_hz = node.nominal_hz() if node.life == "active" else 0.0
+        if nominal_hz <= 0.0:
+            self._rated_since_ns = None
+        elif self._rated_since_ns is None:
+            self._rated_since_ns = now
+        rated = self._rated_since_ns is not None and now - self._rated_since_ns >= RATE_NS
+        enough = (RECOVERED if "rate" in node.health else SLOW) * nominal_hz
+        node.set_problem("rate", node.SLOW if rated and node.meter.rate_hz(now, RATE_NS) < enough else "", Level.WARN)
 
     def _look_for_twin(self) -> None:
         node = self._node

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, humans, mic
 from reactdiff_ros.nodes.actuator_node import ActuatorNode
 from reactdiff_ros.nodes.avatar_node import AvatarNode
 from reactdiff_ros.nodes.expression_node import ExpressionNode
+from reactdiff_ros.nodes.health import Level, Meter
 from reactdiff_ros.nodes.perception_node import PerceptionNode
 
 pytestmark = pytest.mark.ros
@@ -131,6 +133,75 @@ def test_clip_plays_anew_when_simulated_time_jumps_back(monkeypatch, running, lo
     assert "end" not in node.health
 
 
+def test_diagnostics_name_the_hardware(context, monkeypatch):
+    """An aggregator groups by it; the package's name says nothing."""
+    found = {}
+    for kind, given in (
+        (camera_node.CameraNode, {"device": "/dev/video2"}),
+        (ActuatorNode, {"robot": "ohbot"}),
+        (ExpressionNode, {}),
+    ):
+        node = kind()
+        node.values.update(given)
+        monkeypatch.setattr(node._heartbeat, "_publish", lambda _, m, n=node.NAME: found.setdefault(n, []).append(m))
+        node._heartbeat.beat()
+        node.destroy_node()
+    told = {name: messages[-1].status[0].hardware_id for name, messages in found.items()}
+    assert told == {
+        "camera_node": "camera /dev/video2", "actuator_node": "actuator ohbot", "expression_node": platform.node(),
+    }  # fmt: skip
+
+
+def test_a_rate_far_below_the_nominal_one_is_a_warning(running, monkeypatch):
+    node, clock = running(ExpressionNode), SimpleNamespace(ns=1000 * NS)
+    monkeypatch.setattr(node, "steady_ns", lambda: clock.ns)
+    node.meter = Meter()
+
+    def levels(hz, seconds):
+        """Whether it is said, once a second, while outputs come at that rate."""
+        found = []
+        for _ in range(seconds):
+            for _ in range(hz):
+                clock.ns += NS // hz
+                node.meter.output(clock.ns)
+            clock.ns += 0 if hz else NS
+            node._heartbeat.beat()
+            found.append("rate" in node.health)
+        return found
+
+    assert not any(levels(1, 10))  # none are due
+    monkeypatch.setattr(node, "nominal_hz", lambda: 25.0)
+    assert not any(levels(20, 10))
+    assert levels(1, 8)[4:] == [True] * 4
+    assert node.health.summary("").level is Level.WARN
+    assert all(levels(14, 8))  # a little more than half is not yet well
+    assert not levels(25, 5)[-1]
+    assert levels(0, 5)[-1]
+    monkeypatch.setattr(node, "nominal_hz", lambda: 0.0)
+    assert not levels(1, 1)[-1]
+
+
+def test_a_clip_of_which_few_pictures_are_played_is_not_well(running, monkeypatch):
+    """As on a machine with far too much to do: before, it said that the clip plays."""
+
+    class Slow(clip_node.ClipNode):
+        def _publish_picture(self, picture, stamp):
+            threading.Event().wait(0.4)
+            super()._publish_picture(picture, stamp)
+
+    node = Slow()
+    node.values.update(clip=str(demo_clip_path()))
+    running(lambda: node)
+
+    def said():
+        node._heartbeat.beat()
+        return "rate" in node.health
+
+    until(said, "the warning")
+    assert "fewer than half of the clip's pictures" in node.health.summary("").sentence
+    assert node.nominal_hz() == pytest.approx(25.0, abs=5.0)
+
+
 class Hung:
     """A camera or microphone whose driver hangs until it is let go, as V4L2's may for ten seconds."""
 
@@ -169,6 +240,31 @@ def test_device_that_hangs_at_the_deactivation_has_one_reader_afterwards(monkeyp
     until(lambda: second.readers, "the second reader")
     assert not first.readers & second.readers
     assert not second.closed
+
+
+def test_a_camera_that_gives_few_of_its_pictures_is_not_well(monkeypatch, running):
+    class Dim(Hung):
+        def reconnect(self, _now_ns):
+            self.is_open = True
+            return True
+
+        def read(self):
+            threading.Event().wait(0.2)
+            return CameraFrame(time.monotonic_ns(), jpeg=b"\xff\xd8")
+
+        def frozen_ns(self, _now_ns):
+            return 0
+
+    monkeypatch.setattr(camera_node, "Camera", lambda *_, **__: Dim())
+    node = running(camera_node.CameraNode)
+
+    def said():
+        node._heartbeat.beat()
+        return "rate" in node.health
+
+    until(said, "the warning")
+    assert "the room is dark" in node.health.summary("").sentence
+    assert node.nominal_hz() == 30.0
 
 
 def test_clip_that_hangs_at_the_deactivation_has_one_player_afterwards(monkeypatch, running):
