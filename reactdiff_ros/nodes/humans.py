@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,59 +53,74 @@ def action_units(frame: SpeakerFrame) -> tuple[FloatArray, FloatArray]:
 class Humans:
     """Publishes REP-155's topics. Raises ImportError at construction where hri_msgs is missing.
 
+    The topics are absolute, as REP-155 and libhri have them, so all robots of a ROS domain share them: ids are of this
+    object alone, and change with every start.
+
     Args:
-        advertise: (message class, absolute topic) -> publisher; called once a face.
+        advertise: (message class, absolute topic) -> publisher; called once a face and topic.
         retire: destroys a publisher of a face that is gone.
+        mark: what ids begin with, letters; drawn by chance as hri_face_detect's are.
+        score: least confidence of a face that is followed, 0..1.
     """
 
-    def __init__(self, advertise: Callable[[Any, str], Any], retire: Callable[[Any], None]) -> None:
-        from hri_msgs.msg import Expression, FacialActionUnits, IdsList
+    def __init__(
+        self, advertise: Callable[[Any, str], Any], retire: Callable[[Any], None], mark: str, score: float
+    ) -> None:
+        from hri_msgs.msg import Expression, FacialActionUnits, IdsList, NormalizedRegionOfInterest2D
 
-        self._expression, self._facs, self._ids = Expression, FacialActionUnits, IdsList
+        self._kinds = {"roi": NormalizedRegionOfInterest2D, "expression": Expression, "facs": FacialActionUnits}
+        self._ids = IdsList
         self._advertise, self._retire = advertise, retire
+        self._mark, self._score = mark, score
         self._tracked = advertise(IdsList, "/humans/faces/tracked")
-        self._faces: dict[int, tuple[Any, Any]] = {}
+        self._faces: dict[int, dict[str, Any]] = {}
 
-    def publish(self, frame: SpeakerFrame, persons: tuple[int, ...]) -> None:
-        """Ids of all in sight; expression and action units of the speaker."""
+    def publish(
+        self, frame: SpeakerFrame, persons: tuple[int, ...], regions: Mapping[int, tuple[float, float, float, float]]
+    ) -> None:
+        """Ids of all in sight, and where in the picture; expression and action units of the speaker.
+
+        `regions`: left, top, right and bottom of the faces that the picture shows, as shares of its sides.
+        """
         stamp = header(frame.stamp_ns, frame.frame_id)
-        self._tracked.publish(self._ids(header=stamp, ids=[_name(i) for i in persons]))
+        self._tracked.publish(self._ids(header=stamp, ids=[self._name(i) for i in persons]))
         for gone in set(self._faces) - set(persons):
-            for publisher in self._faces.pop(gone):
+            for publisher in self._faces.pop(gone).values():
                 self._retire(publisher)
+        if frame.picture_stamp_ns is not None:
+            picture = header(frame.picture_stamp_ns, frame.frame_id)
+            for person, (left, top, right, bottom) in regions.items():
+                self._send(
+                    person, "roi", header=picture, xmin=left, ymin=top, xmax=right, ymax=bottom, c=self._score
+                )  # fmt: skip
         if frame.person_id < 0 or not frame.mesh_present:
             return
-        expression, facs = self._publishers(frame.person_id)
         if frame.affect is not None:
             affect = frame.affect
-            expression.publish(
-                self._expression(
-                    header=stamp,
-                    expression=_LABELS.get(affect.label, affect.label),
-                    valence=float(affect.valence),
-                    arousal=float(affect.arousal),
-                    confidence=float(affect.probabilities.max()),
-                )
+            self._send(
+                frame.person_id,
+                "expression",
+                header=stamp,
+                expression=_LABELS.get(affect.label, affect.label),
+                valence=float(affect.valence),
+                arousal=float(affect.arousal),
+                confidence=float(affect.probabilities.max()),
             )
         intensity, confidence = action_units(frame)
-        facs.publish(self._facs(header=stamp, intensity=intensity, confidence=confidence))
+        self._send(frame.person_id, "facs", header=stamp, intensity=intensity, confidence=confidence)
 
     def close(self) -> None:
         """Retire all publishers."""
-        for publisher in (self._tracked, *(p for pair in self._faces.values() for p in pair)):
+        for publisher in (self._tracked, *(p for face in self._faces.values() for p in face.values())):
             self._retire(publisher)
         self._faces.clear()
 
-    def _publishers(self, person: int) -> tuple[Any, Any]:
-        if person not in self._faces:
-            base = f"/humans/faces/{_name(person)}"
-            self._faces[person] = (
-                self._advertise(self._expression, f"{base}/expression"),
-                self._advertise(self._facs, f"{base}/facs"),
-            )
-        return self._faces[person]
+    def _send(self, person: int, topic: str, **values: Any) -> None:
+        face = self._faces.setdefault(person, {})
+        if topic not in face:
+            face[topic] = self._advertise(self._kinds[topic], f"/humans/faces/{self._name(person)}/{topic}")
+        face[topic].publish(self._kinds[topic](**values))
 
-
-def _name(person: int) -> str:
-    """REP-155 ids are part of topic names: letters and digits, not starting with a digit."""
-    return f"face{person}"
+    def _name(self, person: int) -> str:
+        """Ids are parts of topic names: letters and digits, beginning with a letter."""
+        return f"{self._mark}{person}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import string
 import threading
 from dataclasses import replace
 from functools import partial
@@ -133,7 +135,10 @@ class PerceptionNode(ReactdiffNode):
         if not self.values["humans"]:
             return None
         try:
-            return Humans(lambda kind, topic: self.create_publisher(kind, topic, 10), self.destroy_publisher)
+            return Humans(
+                lambda kind, topic: self.create_publisher(kind, topic, 10), self.destroy_publisher,
+                "".join(random.choices(string.ascii_lowercase, k=5)), float(self.values["min_detection_score"]),
+            )  # fmt: skip
         except ImportError:
             return None
 
@@ -198,7 +203,7 @@ class PerceptionNode(ReactdiffNode):
             speaker = "a voice"
         self._speaker = speaker
         if self._humans is not None:
-            self._humans.publish(frame, self._perception.persons())
+            self._humans.publish(frame, self._perception.persons(), self._perception.regions())
 
     # Services
 

@@ -32,6 +32,8 @@ RGB = NDArray[np.uint8]
 
 LANDMARKS = 478
 SMALLEST_SIDE_PX = 32
+REGION_MARGIN = 1.5
+"""The side of a region in larger sides of the face in it."""
 
 _DETECTOR = """
 input_stream: "image" output_stream: "detections" num_threads: 1
@@ -98,12 +100,12 @@ def to_rgb(bgr: NDArray[Any], max_side_px: int) -> tuple[RGB, float]:
 
 
 def region_of_landmarks(points: Array) -> Region:
-    """The region in which the mesh is run on the next picture: 1.5 times the points' extent, turned with the eyes."""
+    """The region in which the mesh is run on the next picture: larger than the points' extent, turned with the eyes."""
     x, y = points[:, 0], points[:, 1]
     left, right, top, bottom = float(x.min()), float(x.max()), float(y.min()), float(y.max())
     across = points[263] - points[33]
     angle = float(np.arctan2(across[1], across[0]))
-    return Region((left + right) / 2, (top + bottom) / 2, 1.5 * max(right - left, bottom - top), angle)
+    return Region((left + right) / 2, (top + bottom) / 2, REGION_MARGIN * max(right - left, bottom - top), angle)
 
 
 _ROW_BYTES: Final = 17
@@ -268,7 +270,7 @@ def _detection(item: Any, width: int, height: int) -> Detection | None:
     angle = float(np.arctan2(left[1] - right[1], left[0] - right[0]))
     eyes = (right + left) / 2
     return Detection(
-        region=Region(x + w / 2, y + h / 2, 1.5 * max(w, h), angle),
+        region=Region(x + w / 2, y + h / 2, REGION_MARGIN * max(w, h), angle),
         box=(x, y, w, h),
         eyes=(float(eyes[0]), float(eyes[1])),
         score=float(item.score[0]),

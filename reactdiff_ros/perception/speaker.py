@@ -14,7 +14,7 @@ from ..clock import NS, Grid, StampGuard, to_ns
 from ..errors import MessageError
 from ..types import GazeTarget, Picture, Sound, SpeakerFrame, Voice
 from .config import PerceptionConfig
-from .nets import FaceNets, to_rgb
+from .nets import REGION_MARGIN, FaceNets, to_rgb
 from .person import Camera, Reading
 from .tracking import TargetChooser, Track, Tracker
 
@@ -70,6 +70,7 @@ class SpeakerPerception:
         self._pictures, self._sounds = StampGuard(), StampGuard()
         self._last: SpeakerFrame | None = None
         self._picture_ns: int | None = None
+        self._size_px = (1, 1)
         self._slot: int | None = None
         self._robot_until_ns: int | None = None
         self._robot_speaks = False
@@ -140,6 +141,7 @@ class SpeakerPerception:
         voice = self._heard(stamp)
         self._tracker.update(stamp, rgb, self._chooser.target)
         height, width = rgb.shape[:2]
+        self._size_px = (width, height)
         camera = Camera((width, height), self._focal_px(picture, width, scale))
         readings = {t.person_id: self._read(t, stamp, camera) for t in self._tracker.tracks}
         own = self._robot_until_ns is not None and stamp <= self._robot_until_ns
@@ -193,6 +195,20 @@ class SpeakerPerception:
     def persons(self) -> tuple[int, ...]:
         """Ids of the people who are there now, rising."""
         return tuple(t.person_id for t in self._tracker.tracks)
+
+    def regions(self) -> dict[int, tuple[float, float, float, float]]:
+        """The face of each person that the last picture showed, by id: left, top, right and bottom as shares of the
+        picture's width and height, as it came (before `mirror`).
+        """
+        return {t.person_id: self._box(t) for t in self._tracker.tracks if t.detected or t.points is not None}
+
+    def _box(self, track: Track) -> tuple[float, float, float, float]:
+        half = track.region.side / REGION_MARGIN / 2
+        middle = np.array([track.region.x, track.region.y])
+        corners = np.array([middle - half, middle + half]) if track.points is None else track.points[:, :2]
+        left, top = (float(v) for v in np.clip(corners.min(axis=0) / self._size_px, 0.0, 1.0))
+        right, bottom = (float(v) for v in np.clip(corners.max(axis=0) / self._size_px, 0.0, 1.0))
+        return (1.0 - right, top, 1.0 - left, bottom) if self.config.mirror else (left, top, right, bottom)
 
     def _focal_px(self, picture: Picture, width: int, scale: float) -> float:
         focal = picture.focal_px

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -94,6 +96,22 @@ def test_the_position_follows_the_field_of_view_and_camera_info():
     assert frame.position_m[2] == pytest.approx(2 * expected, rel=0.03)
     perception.reset()
     assert gaze_target(perception.observe_picture(world.picture(0))) is None
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_regions_are_where_the_faces_are_in_the_picture_as_it_came(mirror):
+    world = World([Actor(160)])
+    perception = SpeakerPerception(PerceptionConfig(mirror=mirror), voice=Ear(), nets=world)
+    assert perception.regions() == {}
+    for k in range(25):
+        shown = world.picture(40 * k)
+        perception.observe_picture(replace(shown, bgr=np.flip(shown.bgr, 1)) if mirror else shown)
+    ((person, (left, top, right, bottom)),) = perception.regions().items()
+    assert (person,) == perception.persons()
+    assert 0.0 <= left < right <= 1.0
+    assert 0.0 <= top < bottom <= 1.0
+    middle = 160 / world.width
+    assert (left + right) / 2 == pytest.approx(1.0 - middle if mirror else middle, abs=0.02)
 
 
 def test_mirrored_pictures_are_turned_back():

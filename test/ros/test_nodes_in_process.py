@@ -336,8 +336,8 @@ def test_what_is_published_of_persons_goes_with_the_cleanup(monkeypatch, running
     made = []
 
     class Humans:
-        def __init__(self, advertise, retire):
-            self.closed = 0
+        def __init__(self, advertise, retire, mark, score):
+            self.closed, self.mark = 0, mark
             made.append(self)
 
         def close(self):
@@ -350,6 +350,9 @@ def test_what_is_published_of_persons_goes_with_the_cleanup(monkeypatch, running
     assert node.trigger_cleanup().name == "SUCCESS"
     assert node.trigger_configure().name == "SUCCESS"
     assert [one.closed for one in made] == [1, 0]
+    # Ids are drawn: those of two robots, and of two runs, are others.
+    assert made[0].mark != made[1].mark
+    assert all(one.mark.isalpha() and len(one.mark) == 5 for one in made)
 
 
 def test_what_a_second_recording_drops_is_counted_too(context):

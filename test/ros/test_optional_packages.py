@@ -31,7 +31,7 @@ def frame(person: int, label: str = "fear") -> SpeakerFrame:
 @pytest.fixture
 def hri(monkeypatch):
     module = ModuleType("hri_msgs.msg")
-    for name in ("Expression", "FacialActionUnits", "IdsList"):
+    for name in ("Expression", "FacialActionUnits", "IdsList", "NormalizedRegionOfInterest2D"):
         setattr(module, name, type(name, (SimpleNamespace,), {}))
     monkeypatch.setitem(sys.modules, "hri_msgs", ModuleType("hri_msgs"))
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", module)
@@ -47,26 +47,30 @@ def test_speaker_is_told_as_rep_155_has_it(hri):
         def publish(self, message):
             told.append((self.topic, message))
 
-    humans = Humans(lambda kind, topic: Publisher(topic), lambda p: retired.append(p.topic))
-    humans.publish(frame(3), (3, 5))
-    messages = dict(told)
-    assert messages["/humans/faces/tracked"].ids == ["face3", "face5"]
-    assert messages["/humans/faces/face3/expression"].expression == "scared"
-    assert messages["/humans/faces/face3/expression"].confidence == pytest.approx(0.4)
-    assert messages["/humans/faces/face3/facs"].intensity.shape == (99,)
+    humans = Humans(lambda kind, topic: Publisher(topic), lambda p: retired.append(p.topic), "abcde", 0.5)
+    regions = {3: (0.1, 0.2, 0.4, 0.6), 5: (0.5, 0.2, 0.7, 0.6)}
+    humans.publish(frame(3), (3, 5, 7), regions)
+    messages, face = dict(told), "/humans/faces/abcde"
+    assert messages["/humans/faces/tracked"].ids == ["abcde3", "abcde5", "abcde7"]
+    assert messages[f"{face}3/expression"].expression == "scared"
+    assert messages[f"{face}3/expression"].confidence == pytest.approx(0.4)
+    assert messages[f"{face}3/facs"].intensity.shape == (99,)
+    roi = messages[f"{face}5/roi"]  # libhri wants one of every face
+    assert (roi.xmin, roi.ymin, roi.xmax, roi.ymax, roi.c) == (*regions[5], 0.5)
+    assert f"{face}7/roi" not in messages  # it is not seen in this picture
     told.clear()
-    humans.publish(frame(-1), ())
+    humans.publish(frame(-1), (), {})
     assert [topic for topic, _ in told] == ["/humans/faces/tracked"]
-    assert retired == ["/humans/faces/face3/expression", "/humans/faces/face3/facs"]
-    humans.publish(frame(5), (5,))
+    assert sorted(retired) == [f"{face}3/expression", f"{face}3/facs", f"{face}3/roi", f"{face}5/roi"]
+    humans.publish(frame(5), (5,), {})
     humans.close()
-    assert retired[2:] == ["/humans/faces/tracked", "/humans/faces/face5/expression", "/humans/faces/face5/facs"]
+    assert retired[4:] == ["/humans/faces/tracked", f"{face}5/expression", f"{face}5/facs"]
 
 
 def test_without_the_package_nothing_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "hri_msgs", None)
     with pytest.raises(ImportError):
-        Humans(lambda kind, topic: None, lambda p: None)
+        Humans(lambda kind, topic: None, lambda p: None, "a", 0.5)
 
 
 def image(encoding="bgr8", data=None) -> Image:
