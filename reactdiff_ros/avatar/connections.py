@@ -44,7 +44,9 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class _Connection(web.RequestHandler):
     def __init__(self, owner: BoundedServer, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
         quiet: Any = None  # no log of requests
-        super().__init__(server, loop=loop, access_log=quiet, keepalive_timeout=IDLE_S, lingering_time=BODY_S)
+        super().__init__(
+            server, loop=loop, access_log=quiet, keepalive_timeout=IDLE_S, lingering_time=BODY_S, auto_decompress=False
+        )
         self._owner = owner
         self._wire: asyncio.BaseTransport | None = None
         self._timer: asyncio.TimerHandle | None = None

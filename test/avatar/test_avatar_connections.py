@@ -308,6 +308,29 @@ async def test_what_is_no_http_is_answered_and_not_logged(
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"),
+    [(b"Transfer-Encoding: chunked", b"no number\r\n", b"408"),
+     (b"Content-Encoding: gzip\r\nContent-Length: 9", b"not gzip!", b"400")],
+)  # fmt: skip
+@pytest.mark.parametrize("path", [b"api/robot/arm", b"nothing"])
+async def test_a_body_that_cannot_be_read_is_answered_and_not_logged(
+    server: AvatarServer, encoding: bytes, body: bytes, status: bytes, path: bytes,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(server_module, "BODY_S", 0.2)
+    head = BODY[:-1].replace(b"Content-Length: 900", encoding).replace(b"api/robot/arm", path)
+    with connect(port_of(server), head) as one:
+        loop = asyncio.get_running_loop()
+        one.setblocking(False)
+        await asyncio.sleep(0.1)
+        await loop.sock_sendall(one, body)
+        answer = await asyncio.wait_for(loop.sock_recv(one, 4096), 10)
+        assert answer.split(b" ")[1] == (status if path.startswith(b"api") else b"405")
+        await asyncio.sleep(0.1)
+    assert caplog.text == ""
+
+
 async def test_who_goes_in_the_middle_of_a_body_is_not_logged(
     server: AvatarServer, caplog: pytest.LogCaptureFixture
 ) -> None:
