@@ -13,6 +13,7 @@ import pytest
 from reactdiff_ros.avatar.arming import TOKEN_VARIABLE
 from reactdiff_ros.avatar.link import LINK_VARIABLE
 from reactdiff_ros.cli.listen import _announce
+from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions
 
@@ -47,12 +48,14 @@ def test_the_pages_node_is_given_the_token(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("variable", [TOKEN_VARIABLE, LINK_VARIABLE])
 def test_a_given_token_that_could_be_guessed_is_refused(
-    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before, `REACTDIFF_PAGE_TOKEN=1` armed the robot."""
     monkeypatch.setenv(variable, "1")
     with pytest.raises(ConfigError, match=f"{variable}.*16 to 128"):
         LiveGraph(LiveOptions(namespace="/token_test"), print, tmp_path / "log")
+    assert main(["listen", "--namespace", "/token_test"]) == 2, "as for every wrong setting: systemd does not try again"
+    assert variable in capsys.readouterr().err
     monkeypatch.setenv(variable, f" {'a1' * 8} ")
     with LiveGraph(LiveOptions(namespace="/token_test"), print, tmp_path / "log") as graph:
         assert "a1" * 8 in (graph.page_token, graph.link_token)
