@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "reactdiff_ros"
 ROOMS = ("capture", "perception", "model", "expression", "robots", "drivers", "emulators", "avatar", "outputs")
-# Rooms that stand on another: drivers read the profiles' types, emulated robots the joints of drivers.
-ROOM_MAY_IMPORT = {"drivers": {"robots"}, "emulators": {"robots", "drivers"}}
+# Rooms that stand on another: drivers read the profiles' types, emulated robots the joints of drivers; outputs use the
+# bounded server of the page.
+ROOM_MAY_IMPORT = {"drivers": {"robots"}, "emulators": {"robots", "drivers"}, "outputs": {"avatar"}}
 COMPOSERS = {"session", "nodes", "evaluation", "training", "cli", "demo", "replay"}
 # Who stands on whom among those that put rooms together. Nodes fill the accounts of what is measured of a graph.
 COMPOSER_MAY_IMPORT = {

@@ -35,6 +35,17 @@ def new_link_token() -> str:
     return secrets.token_urlsafe(16)
 
 
+def checked_token(token: str, variable: str) -> str:
+    """`token`, which `variable` of the environment may have given. Raises ConfigError if it could be guessed."""
+    if _FORM.fullmatch(token):
+        return token
+    raise ConfigError(
+        "the token is too short, or has characters that a token may not have",
+        where=variable,
+        todo="give 16 to 128 letters, digits, - and _, or leave it out",
+    )
+
+
 def is_this_machine(host: str) -> bool:
     """Whether an address to bind, or the host of an address, is reached from this machine alone."""
     if host.lower() == "localhost":
@@ -53,12 +64,7 @@ class Door:
     """
 
     def __init__(self, token: str = "") -> None:
-        self.token = token or new_link_token()
-        if not _FORM.fullmatch(self.token):
-            raise ConfigError(
-                "the token of the page's link is not one", where=LINK_VARIABLE,
-                todo="give 16 to 128 letters, digits, - and _, or leave it out",
-            )  # fmt: skip
+        self.token = checked_token(token or new_link_token(), LINK_VARIABLE)
 
     def refuses(self, request: web.Request) -> web.Response | None:
         """The answer to a request without the token, or None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from typing import Any
@@ -11,6 +12,7 @@ from aiohttp import web
 from reactdiff_ros.avatar.arming import Answer, Desk
 from reactdiff_ros.avatar.client import Client
 from reactdiff_ros.avatar.config import AvatarConfig
+from reactdiff_ros.avatar.connections import BODY_S, kept
 from reactdiff_ros.avatar.link import OPERATOR
 from reactdiff_ros.avatar.serving import PageServer, json_answer
 from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, frame_as_dict, to_json
@@ -181,11 +183,15 @@ class AvatarServer(PageServer):
             return Answer(415, "Commands to the robot are JSON.")
         command = request.match_info["command"]
         if command == "stop":
-            return await self._desk.stop()
+            with kept(request):
+                return await self._desk.stop()
         try:
-            body = json.loads(await request.read())
+            body = json.loads(await asyncio.wait_for(request.read(), BODY_S))
+        except asyncio.TimeoutError:
+            return Answer(408, f"The command did not arrive whole within {BODY_S:g} s: send it again.")
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
             return Answer(400, "This command is no JSON object.")
-        return await self._desk.command(command, body.get("token"))
+        with kept(request):
+            return await self._desk.command(command, body.get("token"))

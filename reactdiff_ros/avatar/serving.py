@@ -12,6 +12,7 @@ from aiohttp import WSCloseCode, web
 
 from reactdiff_ros.avatar.client import Client
 from reactdiff_ros.avatar.config import AvatarConfig
+from reactdiff_ros.avatar.connections import BoundedServer, kept
 from reactdiff_ros.avatar.guard import Guard
 from reactdiff_ros.avatar.link import Door, is_this_machine
 from reactdiff_ros.avatar.pages import PageFile, load_pages
@@ -49,8 +50,9 @@ class PageServer:
         self._guard = Guard(self.config.host, self.config.extra_hosts)
         self._pages: dict[str, PageFile] = {}
         self._clients: set[Client] = set()
+        self._most_clients = self.config.max_clients
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._runner: web.AppRunner | None = None
+        self._server: BoundedServer | None = None
         self._refused_clients = 0
         self._bad_inputs = 0
 
@@ -75,7 +77,7 @@ class PageServer:
 
     async def start(self) -> str:
         """Serve; returns the page's address. Raises DeviceError if no port could be bound."""
-        if self._runner is not None:
+        if self._server is not None:
             return self.url
         self._loop = asyncio.get_running_loop()
         self._pages = load_pages(self.config.look, self.folders)
@@ -85,43 +87,44 @@ class PageServer:
         app.router.add_get("/ws", self._websocket)
         self.add_routes(app.router)
         app.router.add_get("/{name}", self._file)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
-        await runner.setup()
+        server = BoundedServer(app, self.config.max_clients)
         try:
-            port = await self._bind(runner)
+            port = await self._bind(server)
         except BaseException:
-            await runner.cleanup()
+            await server.stop()
             raise
-        self._runner = runner
+        self._server, self._most_clients = server, server.clients
         self.url = f"http://{self._shown_host()}:{port}/"
         return self.url
 
     async def stop(self) -> None:
         """Say goodbye to every page and free the port. Twice is fine."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop()
         self._loop = None
         self.url = ""
 
-    async def _bind(self, runner: web.AppRunner) -> int:
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the connections; empty: nothing is. From any thread."""
+        server = self._server
+        return "" if server is None else server.trouble
+
+    async def _bind(self, server: BoundedServer) -> int:
         first = self.config.port
         ports = [0] if first == 0 else list(range(first, min(first + self.config.port_tries, 65536)))
         for port in ports:
-            site = web.TCPSite(runner, self.config.host, port, backlog=128)
             try:
-                await site.start()
+                return (await server.start(self.config.host, port))[1]
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
-                    if site in runner.sites:
-                        await site.stop()
                     continue
                 where = f"{self.config.host}:{port}"
                 reason = error.strerror or str(error)
                 raise DeviceError(
                     f"the face's page cannot be served, {reason}", where=where, todo="set another host or port"
                 ) from error
-            return int(runner.addresses[0][1])
         span = f"{ports[0]} to {ports[-1]}"
         raise DeviceError(
             "the face's page cannot be served, all ports are in use",
@@ -189,16 +192,17 @@ class PageServer:
             return web.Response(status=426, text="This address is for websockets.\n", headers={"Upgrade": "websocket"})
         _small_buffer(request)
         await socket_.prepare(request)
-        if len(self._clients) >= self.config.max_clients:
+        if len(self._clients) >= self._most_clients:
             self._refused_clients += 1
-            reason = f"All {self.config.max_clients} places are taken: close another page of this face."
+            reason = f"All {self._most_clients} places are taken: close another page of this face."
             await socket_.close(code=WSCloseCode.TRY_AGAIN_LATER, message=reason.encode())
             return socket_
         client = Client(socket_, request.transport, self.understood)
         self._clients.add(client)
         try:
-            self.greet(client)
-            await client.run()
+            with kept(request):
+                self.greet(client)
+                await client.run()
         finally:
             self._clients.discard(client)
             self._bad_inputs += client.bad_inputs

@@ -167,9 +167,9 @@ def listen(
 
     try:
         live, source = live_options(given, {k: v for k, v in parameters.items() if v is not None}, face=avatar is True)
+        return run(live, lambda: choose_source(**source), StopFlag(), as_json=as_json)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    return run(live, lambda: choose_source(**source), StopFlag(), as_json=as_json)
 
 
 class Asked(TypedDict):

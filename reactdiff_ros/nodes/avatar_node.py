@@ -17,7 +17,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.types import SpeakerFrame
 
 from . import convert
-from .avatar_robot import RobotWatch
+from .avatar_robot import RobotWatch, given_token
 from .base import ReactdiffNode
 from .health import Level
 from .runner import run
@@ -65,12 +65,13 @@ class AvatarNode(ReactdiffNode):
         self._config = AvatarConfig(**{n: self.values[n] for n in names}, extra_hosts=hosts)
         given = os.environ.get(LINK_VARIABLE, "").strip()
         self._link_token, self._link_told = Door(given).token, bool(given)
+        self._page_token = given_token()
         self.backend = "aiohttp"
 
     def start(self) -> None:
         """Serve the page and subscribe; a port that cannot be had is tried again."""
         self._loop: EventLoop | None = EventLoop()
-        self._robot = RobotWatch(self)
+        self._robot = RobotWatch(self, self._page_token)
         self._server = AvatarServer(self._config, self._robot.desk, link_token=self._link_token)
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
@@ -108,10 +109,11 @@ class AvatarNode(ReactdiffNode):
         return {"url": url or "", "look": self.values["look"]}
 
     def observe_health(self) -> None:
-        """Say when no face comes in."""
+        """Say when no face comes in, and when there are too many connections."""
         silent = self.running_ns() - self._shown_ns > SILENT_NS
         sentence = "nothing comes on listener/expression: expression_node is missing or inactive"
         self.set_problem("input", sentence if silent else "", Level.WARN)
+        self.set_problem("connections", self._server.trouble, Level.WARN)
 
     def _serve(self) -> None:
         if self._loop is None or self._server.url:

@@ -7,6 +7,7 @@ import os
 from typing import Any, Final, Protocol
 
 from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, Desk, new_token
+from reactdiff_ros.avatar.link import checked_token
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import DeviceError
 
@@ -15,8 +16,6 @@ from .interfaces import interface
 ACTUATOR: Final = "actuator_node"
 SILENT_NS: Final = 1 * NS
 """The actuator speaks ten times a second: after this time the page says that nothing is heard of it."""
-GONE_NS: Final = 30 * NS
-"""An actuator that was not heard for so long is no longer there."""
 READY_S: Final = 2.0
 LOOK_S: Final = 0.02
 _REQUESTS: Final = {
@@ -32,20 +31,26 @@ class _Node(Protocol):
     def destroy_client(self, client: Any) -> Any: ...
 
 
+def given_token() -> str:
+    """The token of the environment; empty: there is none. Raises ConfigError if it could be guessed."""
+    given = os.environ.get(TOKEN_VARIABLE, "").strip().lower()
+    return checked_token(given, TOKEN_VARIABLE) if given else ""
+
+
 class RobotWatch:
     """Knows the newest state of the actuator, and asks it for things.
 
-    `heard`, `status` and `close` belong to the node's thread; `desk` to the page's event loop.
+    `heard`, `status` and `close` belong to the node's thread; `desk` to the page's event loop. `token` is what commands
+    have to bring; empty: a new one, which is printed when there is a robot.
     """
 
-    def __init__(self, node: _Node) -> None:
+    def __init__(self, node: _Node, token: str = "") -> None:
         self._node = node
         self._switch, self._trigger = interface("std_srvs/srv/SetBool", "srv"), interface("std_srvs/srv/Trigger", "srv")
         kinds = {"enable": self._switch, "reset": self._trigger, "software_stop": self._trigger}
         self._clients = {name: node.create_client(kind, f"{ACTUATOR}/{name}") for name, kind in kinds.items()}
-        given = os.environ.get(TOKEN_VARIABLE, "").strip().lower()
-        self._token = given or new_token()
-        self._told = bool(given)
+        self._token = token or new_token()
+        self._told = bool(token)
         self._message: Any = None
         self._heard_ns = 0
         self.desk = Desk(self._ask, self._token)
@@ -61,10 +66,11 @@ class RobotWatch:
         return before is None or _news(before) != _news(message)
 
     def status(self, now_ns: int) -> dict[str, Any] | None:
-        """What the page shows of the actuator; None: there is none."""
+        """What the page shows of the actuator; None: there has been none. One that has vanished may still have torque:
+        the page goes on saying that nothing is heard of it, and a stop says to cut the power.
+        """
         message = self._message
-        if message is None or now_ns - self._heard_ns > GONE_NS:
-            self._message = None
+        if message is None:
             return None
         return {
             "robot": message.robot,

@@ -233,14 +233,15 @@ class LiveGraph:
         self, options: LiveOptions, say: Callable[[str], None], folder: Path, limits: Limits | None = None
     ) -> None:
         from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, new_token
-        from reactdiff_ros.avatar.link import LINK_VARIABLE, new_link_token
+        from reactdiff_ros.avatar.link import LINK_VARIABLE, checked_token, new_link_token
 
         self.options = options
         self.environment = graph_environment(options)
         """Of the nodes, and of this process once it listens to them."""
-        self.page_token = self.environment.get(TOKEN_VARIABLE) or new_token()
+        given = {name: self.environment.get(name, "").strip() for name in (TOKEN_VARIABLE, LINK_VARIABLE)}
+        self.page_token = checked_token(given[TOKEN_VARIABLE] or new_token(), TOKEN_VARIABLE)
         """With it the face's page may arm a robot: to be told to whoever sees the terminal."""
-        self.link_token = self.environment.get(LINK_VARIABLE) or new_link_token()
+        self.link_token = checked_token(given[LINK_VARIABLE] or new_link_token(), LINK_VARIABLE)
         """What the face's page asks for where it is served beyond this machine: part of the link to be told."""
         self.url: str | None = None
         self.reports: dict[str, NodeReport] = {}

@@ -117,6 +117,7 @@ class OutputNode(ReactdiffNode):
             self.meter.dropped[str(output.target)] = output.dropped
         for server in self._servers:
             self.meter.dropped[str(server.target)] = server.dropped
+            self.set_problem(f"connections {server.target}", server.trouble, Level.WARN)
         sentence = "nothing comes on listener/expression: the outputs are neutral; see expression_node"
         self.set_problem("input", sentence if self._feed.stale else "", Level.WARN)
 

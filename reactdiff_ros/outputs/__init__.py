@@ -2,7 +2,7 @@
 
 Enters: expression frames, and where they should go.
 Leaves: datagrams and websocket messages in the formats of others, at the face's rate.
-Imports: the shared values alone.
+Imports: avatar's bounded server, and the shared values.
 """
 
 from reactdiff_ros.outputs.config import DEFAULTS, OutputsConfig, Target, parse_targets

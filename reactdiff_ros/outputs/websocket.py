@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from reactdiff_ros.avatar.connections import BoundedServer, kept
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.outputs.arkit import encode
 from reactdiff_ros.outputs.config import Target
@@ -67,9 +68,10 @@ class ArkitServer:
         self.target, self._origins = target, frozenset(o.lower() for o in origins)
         self.url = ""
         self._clients: set[_Client] = set()
+        self._most_clients = MAX_CLIENTS
         self._gone_dropped = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._runner: web.AppRunner | None = None
+        self._server: BoundedServer | None = None
         self._number = 0
         self._newest: str | None = None
         self._lock = threading.Lock()
@@ -84,35 +86,39 @@ class ArkitServer:
         """Frames that clients did not take in time."""
         return self._gone_dropped + sum(client.dropped for client in tuple(self._clients))
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the connections; empty: nothing is. From any thread."""
+        server = self._server
+        return "" if server is None else server.trouble
+
     async def start(self) -> str:
         """Serve; returns the address. Raises DeviceError if the port cannot be had."""
-        if self._runner is not None:
+        if self._server is not None:
             return self.url
         self._loop = asyncio.get_running_loop()
         app = web.Application(client_max_size=4096)
         app.router.add_get("/", self._websocket)
         app.on_shutdown.append(self._hang_up)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
-        await runner.setup()
+        server = BoundedServer(app, MAX_CLIENTS)
         try:
-            await web.TCPSite(runner, self.target.host, self.target.port, backlog=32).start()
+            host, port = await server.start(self.target.host, self.target.port)
         except OSError as error:
-            await runner.cleanup()
+            await server.stop()
             used = error.errno == errno.EADDRINUSE
             reason = "the port is in use" if used else (error.strerror or str(error))
             todo = "stop what uses it or give another port" if used else "give an address of this machine"
             where = str(self.target)
             raise DeviceError(f"the output arkit cannot be served, {reason}", where=where, todo=todo) from error
-        self._runner = runner
-        host, port = runner.addresses[0][:2]
+        self._server, self._most_clients = server, server.clients
         self.url = f"ws://{f'[{host}]' if ':' in host else host}:{port}/"
         return self.url
 
     async def stop(self) -> None:
         """Say goodbye to every client and free the port. Twice is fine."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop()
         self._loop, self.url = None, ""
 
     def show(self, frame: ExpressionFrame) -> None:
@@ -138,8 +144,10 @@ class ArkitServer:
             raise web.HTTPForbidden(text=sentence)
         if request.headers.get("Upgrade", "").lower() != "websocket":
             raise web.HTTPUpgradeRequired(text="This is a websocket: connect with ws://.")
-        if len(self._clients) >= MAX_CLIENTS:
-            raise web.HTTPServiceUnavailable(text=f"{MAX_CLIENTS} clients are connected, which is all there may be.")
+        if len(self._clients) >= self._most_clients:
+            raise web.HTTPServiceUnavailable(
+                text=f"{self._most_clients} clients are connected, which is all there may be."
+            )
         opened = web.WebSocketResponse(heartbeat=20.0, max_msg_size=4096, compress=False)
         raw = request.transport.get_extra_info("socket") if request.transport is not None else None
         if raw is not None:
@@ -152,11 +160,12 @@ class ArkitServer:
         self._clients.add(client)  # before anything is waited for: those who come meanwhile are counted against it
         sender: asyncio.Future[None] | None = None
         try:
-            await opened.prepare(request)
-            sender = asyncio.ensure_future(client.send())
-            async for message in opened:  # nothing is expected of a client; reading answers its pings and its close
-                if message.type is WSMsgType.ERROR:
-                    break
+            with kept(request):
+                await opened.prepare(request)
+                sender = asyncio.ensure_future(client.send())
+                async for message in opened:  # nothing is expected of a client; reading answers its pings and its close
+                    if message.type is WSMsgType.ERROR:
+                        break
         finally:
             self._clients.discard(client)
             self._gone_dropped += client.dropped

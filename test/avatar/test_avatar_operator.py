@@ -51,7 +51,7 @@ class Stage:
         self.mode = "listening"
         self.asked: list[str] = []
         self._done = threading.Event()
-        self.server = AvatarServer(AvatarConfig(port=0), Desk(self._do, "abcde-fgh23"))
+        self.server = AvatarServer(AvatarConfig(port=0), Desk(self._do, "abcde-fghjk-mnp23"))
         self.url = self.on_loop(self.server.start())
         self._feeder = threading.Thread(target=self._feed)
         self._feeder.start()

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
 ]
-TOKEN = "abcde-fgh23"
+TOKEN = "abcde-fghjk-mnp23"
 
 
 class Robot:
@@ -170,6 +170,22 @@ def test_a_stop_that_is_not_confirmed_says_so(robot: Robot, page: Page) -> None:
     assert page.value("document.getElementById('stopped').className") == "failed"
     robot.deaf = False
     page.until("document.getElementById('stopped').innerText === 'stop: done'", 15)  # it went on trying
+
+
+def test_a_stop_that_hangs_says_to_cut_the_power(robot: Robot, page: Page) -> None:
+    """The server takes the connection and never answers: before, the page said "Stopping …" as long as it hung."""
+    robot.tell(state="following", armed=True)
+    page.until("document.getElementById('robot-state').innerText.includes('follows')")
+    end = threading.Event()
+    robot.loop.call_soon_threadsafe(end.wait, 60)
+    try:
+        page.key(" ")
+        page.until("document.getElementById('stopped').innerText === 'Stopping …'")
+        page.until("document.getElementById('stopped').innerText.includes('cut the power')", 15)
+        assert page.value("document.getElementById('stopped').className") == "failed"
+    finally:
+        end.set()
+    wait(lambda: "stop" in robot.asked)
 
 
 def test_what_is_wrong_with_the_robot_is_shown(robot: Robot, page: Page) -> None:

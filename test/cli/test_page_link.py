@@ -45,7 +45,10 @@ def page(request: pytest.FixtureRequest) -> Iterator[Any]:
     server = AvatarServer(AvatarConfig(port=0, host=request.param), link_token=TOKEN)
     url = asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
     supervisor = SimpleNamespace(pids=dict)
-    yield SimpleNamespace(url=url, link_token=TOKEN, page_token="abcde-fgh23", supervisor=supervisor), request.param
+    yield (
+        SimpleNamespace(url=url, link_token=TOKEN, page_token="abcde-fghjk-mnp23", supervisor=supervisor),
+        request.param,
+    )
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()

@@ -149,7 +149,7 @@ def answered(what: object, token: object) -> int:
         return True, "done"
 
     async def ask() -> int:
-        return (await Desk(call, "abcde-fghjk").command(what, token)).status  # type: ignore[arg-type]
+        return (await Desk(call, "abcde-fghjk-mnp23").command(what, token)).status  # type: ignore[arg-type]
 
     status = asyncio.run(ask())
     assert moved == []

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 import rclpy
 from rclpy.exceptions import InvalidHandle
-from reactdiff_ros.msg import ListenerStatus
+from reactdiff_ros.msg import ActuatorState, ListenerStatus
 from ros_harness import free_domain
 
 from reactdiff_ros.capture.camera import CameraFrame
@@ -306,6 +309,53 @@ def test_a_node_that_was_ended_is_no_trouble_on_the_page_for_ever(monkeypatch, r
     node._tell()
     assert told[-1]["last_error"] == ""
     assert (told[-1]["rates_hz"], told[-1]["latency_ms"], told[-1]["stages"]) == ({"x": 1.0}, {"x": 5.0}, {})
+
+
+def ask_to_stop(url):
+    """Status and sentence of the page's answer."""
+    request = urllib.request.Request(url + "api/robot/stop", b"{}", {"Content-Type": "application/json"})
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            return answer.status, json.load(answer)["message"]
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)["message"]
+
+
+def test_a_stop_of_a_robot_that_has_vanished_says_to_cut_the_power(monkeypatch, running):
+    """It may still have torque. Before, 30 s later, the page had no stop, and the answer was that there is no robot."""
+    node, now = running(AvatarNode), [0]
+    monkeypatch.setattr(node, "steady_ns", lambda: now[0])
+    node._tell()
+    assert ask_to_stop(node._server.url) == (404, "There is no robot with an actuator here.")
+    node._on_actuator(ActuatorState(robot="head", state="following", armed=True))
+    now[0] += 3600 * NS
+    node._tell()
+    status, sentence = ask_to_stop(node._server.url)
+    assert (status, "NOT confirmed" in sentence, "cut the power" in sentence) == (503, True, True)
+    with urllib.request.urlopen(node._server.url + "api/status", timeout=5) as answer:
+        assert json.load(answer)["graph"]["actuator"]["silent"] is True
+
+
+def test_a_token_that_could_be_guessed_does_not_arm(monkeypatch, context):
+    """Before, `REACTDIFF_PAGE_TOKEN=1` did."""
+    monkeypatch.setenv("REACTDIFF_PAGE_TOKEN", "1")
+    node = AvatarNode()
+    assert node.trigger_configure().name == "FAILURE"
+    assert "(REACTDIFF_PAGE_TOKEN): give 16 to 128 letters" in node.health.last_error
+    node.destroy_node()
+
+
+@pytest.mark.parametrize("crowded", [True, False])
+def test_too_many_connections_are_reported_once(monkeypatch, running, crowded):
+    node = running(AvatarNode)
+    monkeypatch.setattr(type(node._server), "trouble", "too many connections" if crowded else "")
+    for _ in range(3):
+        node.observe_health()
+    assert ("connections" in node.health) is crowded
+    monkeypatch.setattr(type(node._server), "trouble", "")
+    node.observe_health()
+    assert "connections" not in node.health
 
 
 @pytest.mark.parametrize("error", [ConfigError("no such style"), ValueError("an own mistake")])

@@ -7,7 +7,8 @@ const STATES = {
   following: "armed: follows the face", returning: "armed: no face comes, at neutral or on the way",
   lowering: "being disarmed", stopped: "stopped",
 };
-const AGAIN_MS = 300, GIVE_UP_MS = 6000;
+// The server answers a stop within 3 s and a command within 12 s; a connection that hangs is given up.
+const AGAIN_MS = 300, GIVE_UP_MS = 6000, STOP_MS = 4000, COMMAND_MS = 15000;
 
 const $ = (id) => document.getElementById(id);
 
@@ -15,7 +16,7 @@ const $ = (id) => document.getElementById(id);
 function parts() {
   const form = make("form", { id: "robot-form" },
     make("input", {
-      id: "robot-token", type: "password", autocomplete: "off", spellcheck: "false", maxlength: 40,
+      id: "robot-token", type: "password", autocomplete: "off", spellcheck: "false", maxlength: 128,
       placeholder: "token from the terminal", "aria-label": "Token that the terminal prints",
     }),
     make("button", { id: "robot-arm", type: "submit" }, "Arm"),
@@ -31,6 +32,7 @@ function parts() {
 async function send(command, body = {}) {
   const answer = await fetch(`api/robot/${command}`, {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), cache: "no-store", keepalive: true,
+    signal: AbortSignal.timeout?.(command === "stop" ? STOP_MS : COMMAND_MS),
   });
   const text = await answer.text();
   try {

@@ -1,0 +1,403 @@
+"""Connections that others hold open: a stop and the open pages get through, on real sockets of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from with_us import with_us
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer, connections
+from reactdiff_ros.avatar import server as server_module
+from reactdiff_ros.avatar.arming import Desk
+from reactdiff_ros.outputs import ArkitServer, Target
+
+TOKEN = "abcde-fghjk-mnp23"
+FILES = 256
+HALF = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Half: "
+BODY = (
+    b"POST /api/robot/arm HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
+)
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+UPGRADE = (
+    b"GET PATH HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+SERVE = """
+import asyncio, os, resource, sys
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.arming import Desk
+from reactdiff_ros.outputs import ArkitServer, Target
+kind, files, left = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+async def call(what):
+    return True, what + " done"
+async def main():
+    if kind == "avatar":
+        server = AvatarServer(AvatarConfig(port=0), Desk(call, "abcde-fghjk-mnp23"))
+        url = await server.start()
+        server.status({"actuator": {"robot": "head"}})
+    else:
+        server = ArkitServer(Target("arkit", "127.0.0.1", 0))
+        url = await server.start()
+    held = []
+    while left:
+        try:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            for file in held[-left:]:
+                os.close(file)
+            break
+    print(url.rstrip("/").rpartition(":")[2], flush=True)
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def served(kind: str, errors: Path, files: int = FILES, left: int = 0) -> Iterator[int]:
+    """The port of a server in a process that may have so many files; `left` of them are left, 0: all."""
+    command = [sys.executable, "-c", SERVE, kind, str(files), str(left)]
+    with errors.open("wb") as log:
+        process = subprocess.Popen(with_us(command), stdout=subprocess.PIPE, stderr=log)
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def connect(port: int, sends: bytes = b"", address: str = "127.0.0.1") -> socket.socket:
+    """A connection from an address of this machine."""
+    made = socket.socket()
+    made.settimeout(10)
+    made.bind((address, 0))
+    made.connect(("127.0.0.1", port))
+    made.sendall(sends)
+    return made
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the server has ended it by now."""
+    connection.setblocking(False)
+    try:
+        while connection.recv(65536):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def asked(port: int, path: str) -> dict[str, Any]:
+    timeout = aiohttp.ClientTimeout(8)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        url = f"http://127.0.0.1:{port}{path}"
+        made = session.post(url, json={}) if path.startswith("/api/robot") else session.get(url)
+        async with made as answer:
+            assert answer.status == 200
+            return dict(await answer.json())
+
+
+@pytest.mark.parametrize("sends", [b"", HALF, BODY, WHOLE], ids=["silent", "half a request", "half a body", "idle"])
+async def test_a_stop_gets_through_more_connections_than_there_are_files(sends: bytes, tmp_path: Path) -> None:
+    log = tmp_path / "errors"
+    with ExitStack() as stack:
+        port = stack.enter_context(served("avatar", log))
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"http://127.0.0.1:{port}/ws") as viewer:
+            for number in range(FILES + 50):
+                stack.enter_context(connect(port, sends, f"127.0.0.{1 + number % 3}"))
+            for _ in range(5):
+                assert (await asked(port, "/api/robot/stop"))["message"] == "stop done"
+                assert (await asked(port, "/healthz"))["clients"] == 1, "whoever looks at the face goes on seeing it"
+            await viewer.close()
+    assert log.read_text() == ""
+
+
+@pytest.mark.parametrize("sends", [b"", HALF], ids=["silent", "half a request"])
+async def test_a_client_of_an_output_gets_through(sends: bytes, tmp_path: Path) -> None:
+    log = tmp_path / "errors"
+    with ExitStack() as stack:
+        port = stack.enter_context(served("arkit", log))
+        first = stack.enter_context(connect(port, UPGRADE.replace(b"PATH", b"/")))
+        assert b"101" in first.recv(4096)
+        for number in range(FILES + 50):
+            stack.enter_context(connect(port, sends, f"127.0.0.{1 + number % 3}"))
+        late = stack.enter_context(connect(port, UPGRADE.replace(b"PATH", b"/")))
+        assert b"101" in late.recv(4096)
+        assert not ended(first)
+    assert log.read_text() == ""
+
+
+async def test_a_stop_gets_through_when_the_process_has_no_files_left(tmp_path: Path) -> None:
+    """Something else in it took them: before, accepting failed for ever, with 20 lines in the log each time."""
+    log = tmp_path / "errors"
+    with ExitStack() as stack:
+        port = stack.enter_context(served("avatar", log, left=12))
+        for _ in range(30):
+            stack.enter_context(connect(port))
+        assert (await asked(port, "/api/robot/stop"))["done"]
+    assert log.read_text() == ""
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[AvatarServer]:
+    """A server with the fewest places, 64; an address has 32 of them at most."""
+
+    async def call(what: str) -> tuple[bool, str]:
+        await asyncio.sleep(0.3)
+        return True, f"{what} done"
+
+    made = AvatarServer(AvatarConfig(port=0, max_clients=2), Desk(call, TOKEN))
+    await made.start()
+    made.status({"actuator": {"robot": "head"}})
+    yield made
+    await made.stop()
+
+
+def port_of(server: AvatarServer | ArkitServer) -> int:
+    return int(server.url.rstrip("/").rpartition(":")[2])
+
+
+async def opened(stack: ExitStack, server: AvatarServer, count: int, address: str) -> list[socket.socket]:
+    """Silent connections, as the server has them."""
+    there = len(server._server._open)  # type: ignore[union-attr]
+    made = []
+    for number in range(count):
+        made.append(stack.enter_context(connect(port_of(server), b"", address)))
+        expected = there + number + 1
+        async with asyncio.timeout(10):
+            while len(server._server._open) < expected and not server.trouble:  # type: ignore[union-attr]
+                await asyncio.sleep(0)
+    for _ in range(20):
+        await asyncio.sleep(0.005)
+    return made
+
+
+async def test_one_address_pushes_out_its_own_connections_alone(server: AvatarServer) -> None:
+    with ExitStack() as stack:
+        others = await opened(stack, server, 3, "127.0.0.9")
+        own = await opened(stack, server, 32, "127.0.0.1")
+        assert server.trouble == ""
+        more = await opened(stack, server, 5, "127.0.0.1")
+        assert [ended(one) for one in own] == [True] * 5 + [False] * 27, "those that have waited the longest"
+        assert not any(ended(one) for one in (*others, *more))
+        assert "too many connections" in server.trouble
+
+
+async def test_many_addresses_push_out_the_oldest_and_no_open_page(server: AvatarServer) -> None:
+    with ExitStack() as stack:
+        page = stack.enter_context(connect(port_of(server), UPGRADE.replace(b"PATH", b"/ws"), "127.0.0.2"))
+        await until(lambda: server.stats()["clients"] == 1)
+        oldest = await opened(stack, server, 3, "127.0.0.2")
+        for number in range(12):
+            await opened(stack, server, 5, f"127.0.1.{number}")
+        assert not any(ended(one) for one in oldest)
+        command = asyncio.ensure_future(asked(port_of(server), "/api/robot/stop"))
+        await until(lambda: all(ended(one) for one in oldest[:1]))
+        for number in range(12):
+            await opened(stack, server, 8, f"127.0.2.{number}")
+        assert all(ended(one) for one in oldest)
+        assert (await command)["done"], "a stop under way is answered"
+        assert not ended(page)
+
+
+async def test_a_whole_request_is_read_however_many_newcomers_there_are(server: AvatarServer) -> None:
+    """All come at once, in one turn of the loop or two: those that are accepted first are not yet read."""
+    with ExitStack() as stack:
+        first = stack.enter_context(connect(port_of(server), WHOLE))
+        for _ in range(300):
+            stack.enter_context(connect(port_of(server)))
+        first.setblocking(False)
+        answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(first, 4096), 10)
+        assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("kind", ["avatar", "arkit"])
+@pytest.mark.parametrize("sends", [b"", HALF], ids=["silent", "half a request"])
+async def test_headers_have_a_time_limit(kind: str, sends: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADERS_S", 0.2)
+    server: AvatarServer | ArkitServer
+    server = AvatarServer(AvatarConfig(port=0)) if kind == "avatar" else ArkitServer(Target("arkit", "127.0.0.1", 0))
+    await server.start()
+    try:
+        with connect(port_of(server), sends) as one, connect(port_of(server), sends) as drop:
+            loop = asyncio.get_running_loop()
+            begin = loop.time()
+            while not ended(drop):  # a byte now and then does not prolong it
+                try:
+                    drop.send(b"x" if sends else b"")
+                except ConnectionError:
+                    break
+                assert loop.time() - begin < 5
+                await asyncio.sleep(0.05)
+            await until(lambda: ended(one), 5)
+        assert server.trouble == ""
+    finally:
+        await server.stop()
+
+
+async def test_the_next_request_of_a_connection_has_the_same_limit(
+    server: AvatarServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEADERS_S", 0.3)
+    loop = asyncio.get_running_loop()
+    with connect(port_of(server), WHOLE) as one:
+        one.setblocking(False)
+        assert b"200" in await asyncio.wait_for(loop.sock_recv(one, 4096), 10)
+        await asyncio.sleep(0.5)
+        await loop.sock_sendall(one, WHOLE)
+        assert b"200" in await asyncio.wait_for(loop.sock_recv(one, 4096), 10), "no limit for what is not begun"
+        await loop.sock_sendall(one, HALF)
+        assert await asyncio.wait_for(loop.sock_recv(one, 4096), 10) == b""
+
+
+async def test_a_body_has_a_time_limit_and_a_stop_does_not_wait_for_one(
+    server: AvatarServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "BODY_S", 0.2)
+    loop = asyncio.get_running_loop()
+    for sends, status in ((BODY, b"408"), (BODY.replace(b"arm", b"stop"), b"200")):
+        with connect(port_of(server), sends) as one:
+            one.setblocking(False)
+            answer = await asyncio.wait_for(loop.sock_recv(one, 4096), 10)
+            assert answer.split(b" ")[1] == status
+            assert json.loads(answer.partition(b"\r\n\r\n")[2])["message"].endswith(("again.", "done"))
+
+
+async def test_headers_without_an_end_are_not_read_for_ever(server: AvatarServer) -> None:
+    with connect(port_of(server), b"GET / HTTP/1.1\r\nHost: localhost\r\n") as one:
+        one.setblocking(False)
+        field = b"X-Long: " + b"x" * 8000 + b"\r\n"
+        for _ in range(20):
+            await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(one, field), 10)
+        await until(lambda: not next(iter(server._server._open))._wire.is_reading(), 4)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "sends",
+    [b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01\r\n\r\n", WHOLE.replace(b"\r\nHost", b"\r\n:")],
+)
+async def test_what_is_no_http_is_answered_and_not_logged(
+    server: AvatarServer, sends: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(port_of(server), sends) as one:
+        one.setblocking(False)
+        answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(one, 4096), 10)
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
+    assert b"Server: http\r\n" in answer
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"),
+    [(b"Transfer-Encoding: chunked", b"no number\r\n", b"408"),
+     (b"Content-Encoding: gzip\r\nContent-Length: 9", b"not gzip!", b"400")],
+)  # fmt: skip
+@pytest.mark.parametrize("path", [b"api/robot/arm", b"nothing"])
+async def test_a_body_that_cannot_be_read_is_answered_and_not_logged(
+    server: AvatarServer, encoding: bytes, body: bytes, status: bytes, path: bytes,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(server_module, "BODY_S", 0.2)
+    head = BODY[:-1].replace(b"Content-Length: 900", encoding).replace(b"api/robot/arm", path)
+    with connect(port_of(server), head) as one:
+        loop = asyncio.get_running_loop()
+        one.setblocking(False)
+        await asyncio.sleep(0.1)
+        await loop.sock_sendall(one, body)
+        answer = await asyncio.wait_for(loop.sock_recv(one, 4096), 10)
+        assert answer.split(b" ")[1] == (status if path.startswith(b"api") else b"405")
+        await asyncio.sleep(0.1)
+    assert caplog.text == ""
+
+
+async def test_who_goes_in_the_middle_of_a_body_is_not_logged(
+    server: AvatarServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(port_of(server), BODY):
+        await until(lambda: bool(server._server._open))  # type: ignore[union-attr]
+        await asyncio.sleep(0.05)
+    await until(lambda: not server._server._open)  # type: ignore[union-attr]
+    await asyncio.sleep(0.05)
+    assert caplog.text == ""
+
+
+async def test_no_answer_names_the_versions_of_what_serves_it(
+    server: AvatarServer, session: aiohttp.ClientSession
+) -> None:
+    outputs = ArkitServer(Target("arkit", "127.0.0.1", 0))
+    await outputs.start()
+    try:
+        for url in (server.url, outputs.url.replace("ws", "http", 1)):
+            for path in ("", "main.js", "nothing", "ws", "api/status", "api/robot/arm"):
+                async with session.get(url + path) as answer:
+                    assert answer.headers["Server"] == "http"
+        async with session.post(server.url + "api/robot/arm", data=b"x" * 9000) as answer:
+            assert answer.headers["Server"] == "http"
+        for url in (server.url + "ws", outputs.url):
+            async with session.ws_connect(url) as opened_page:
+                assert opened_page._response.headers["Server"] == "http"
+    finally:
+        await outputs.stop()
+
+
+@pytest.mark.parametrize(
+    ("limits", "clients", "raised", "most"),
+    [
+        ((1024, 4096), 50, None, 50),
+        ((256, 4096), 50, 400, 50),
+        ((256, resource.RLIM_INFINITY), 1000, 8000, 1000),
+        ((1024, 1024), 1000, None, 256),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), 1000, None, 1000),
+    ],
+)
+def test_the_limit_of_files_is_raised_as_far_as_it_is_needed(
+    limits: tuple[int, int], clients: int, raised: int | None, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [limits]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: now[0])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, new: now.append(new) or now.pop(0))
+    made = connections.BoundedServer(aiohttp.web.Application(), clients)
+    assert now == [limits if raised is None else (raised, limits[1])]
+    assert made.clients == most
+
+
+async def test_errors_of_the_loop_that_are_not_the_servers_are_handled_as_before() -> None:
+    loop = asyncio.get_running_loop()
+    seen: list[str] = []
+    loop.set_exception_handler(lambda _, context: seen.append(context["message"]))
+    first, second = (AvatarServer(AvatarConfig(port=0)) for _ in range(2))
+    await first.start()
+    await second.start()
+    loop.call_exception_handler({"message": "something else"})
+    await first.stop()
+    await second.stop()
+    loop.call_exception_handler({"message": "after it"})
+    assert seen == ["something else", "after it"]
+
+
+def test_networks_of_ipv6_are_one_address() -> None:
+    assert connections._network(("10.0.0.7", 5)) == "10.0.0.7"
+    first, second = (connections._network((f"2001:db8:1:2:{host}::1", 5, 0, 0)) for host in ("3", "ffff"))
+    assert first == second == "2001:db8:1:2::/64"
+    assert connections._network(None) == ""
