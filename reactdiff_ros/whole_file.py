@@ -46,6 +46,23 @@ def write_whole(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+def write_durably(path: Path, text: str) -> None:
+    """As `write_whole`; afterwards the disk also has the file's name, and those of folders that were made for it."""
+    made = [folder for folder in path.parents if not folder.exists()]
+    write_whole(path, text)
+    for folder in (path, *made):
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names in a folder, after one was made or removed. Raises OSError."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
 def write_arrays(path: Path, arrays: Mapping[str, Any], private: bool = False) -> None:
     """Write NumPy arrays by name as a compressed .npz, whole or not at all. Errors and `private` as `whole_file`.
 

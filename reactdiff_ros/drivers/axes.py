@@ -96,3 +96,12 @@ def pulse_us(axis: Axis, position: float) -> float:
         us = (2 * MIDDLE_US - us if calibration.drive_mode == 1 else us) + calibration.homing_offset
         us = min(max(us, calibration.range_min), calibration.range_max)
     return min(max(us, low), high)
+
+
+def pulse_position(axis: Axis, us: float) -> float:
+    """The position for which `pulse_us` gives `us`; it may be outside the limits."""
+    calibration = axis.calibration
+    if calibration is not None:
+        us -= calibration.homing_offset
+        us = 2 * MIDDLE_US - us if calibration.drive_mode == 1 else us
+    return us if axis.pulse is None else (us - axis.pulse.zero_us) / axis.pulse.us_per_unit

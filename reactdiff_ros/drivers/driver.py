@@ -60,6 +60,8 @@ class Reading:
     """Share of what the servo can, 0..1."""
     temperature_c: float | None = None
     voltage_v: float | None = None
+    sent: float | None = None
+    """The position of the pulses that a board without feedback reports, in the joint's unit; None: it reports none."""
 
 
 class Driver(Protocol):
@@ -102,6 +104,11 @@ class Driver(Protocol):
 
     def faults(self) -> dict[str, Fault]:
         """What is wrong now, by joint."""
+
+    def holding(self, joint: str) -> bool | None:
+        """Whether a joint has torque (or pulses): as the hardware reports it, or as it was last told where it cannot
+        report; None: unknown, it may hold.
+        """
 
     @property
     def armed(self) -> frozenset[str]:

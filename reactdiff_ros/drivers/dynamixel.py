@@ -11,7 +11,7 @@ from typing import Any, Final
 from reactdiff_ros.drivers.axes import Axis, Counts
 from reactdiff_ros.drivers.driver import Clock, Fault
 from reactdiff_ros.drivers.library_bus import WRONG_LENGTH, LibraryBus, homing_fault
-from reactdiff_ros.drivers.make import RESET, Measured
+from reactdiff_ros.drivers.make import Measured
 from reactdiff_ros.drivers.serial_port import SerialPort
 from reactdiff_ros.robots.drivers import DynamixelDriver
 
@@ -159,13 +159,14 @@ class DynamixelServos(LibraryBus):
             return answer
         return next((fault for bit, fault in ALARMS if answer[0][0] & bit), None)
 
-    def _lapse(self, axis: Axis) -> Fault | None:
+    def _torque(self, axis: Axis) -> tuple[bool, Fault | None] | Fault:
         answer = self._read(axis.id, TORQUE, WATCHDOG + 1 - TORQUE)
         if isinstance(answer, Fault):
             return answer
+        fault = None
         if answer[0][-1] == WATCHDOG_EXPIRED:
-            return Fault("watchdog", "its watchdog has stopped it: it heard nothing, although something was sent")
-        return None if answer[0][0] else RESET
+            fault = Fault("watchdog", "its watchdog has stopped it: it heard nothing, although something was sent")
+        return bool(answer[0][0]), fault
 
     def _read_homing(self, axis: Axis) -> int | Fault:
         answer = self._read(axis.id, OFFSET, 4)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from reactdiff_ros.drivers.axes import Axis, Counts
 from reactdiff_ros.drivers.driver import Clock, Fault
 from reactdiff_ros.drivers.library_bus import WRONG_LENGTH, LibraryBus, homing_fault
-from reactdiff_ros.drivers.make import RESET, Measured
+from reactdiff_ros.drivers.make import Measured
 from reactdiff_ros.drivers.serial_port import SerialPort
 from reactdiff_ros.robots.drivers import FeetechDriver
 
@@ -125,11 +125,9 @@ class FeetechServos(LibraryBus):
             alarm=alarm,
         )
 
-    def _lapse(self, axis: Axis) -> Fault | None:
+    def _torque(self, axis: Axis) -> tuple[bool, Fault | None] | Fault:
         answer = self._read(axis.id, TORQUE, 1)
-        if isinstance(answer, Fault):
-            return answer
-        return None if answer[0][0] else RESET
+        return answer if isinstance(answer, Fault) else (bool(answer[0][0]), None)
 
     def _read_homing(self, axis: Axis) -> int | Fault:
         if self._series == "scs":

@@ -29,6 +29,8 @@ class Health:
     alarm: Fault | None = None
     """Of what the servo measures or says of itself."""
     verified: bool = False
+    torque: bool | None = None
+    """Whether it has torque; None: it has not reported it."""
     misses: int = 0
     due_s: float = field(default=float("-inf"))
     _loaded_since_s: float | None = None
@@ -50,6 +52,8 @@ class Health:
     def set(self, fault: Fault, now_s: float) -> None:
         """It has this fault; what was measured and verified counts no more."""
         self.fault, self.reading, self.verified = fault, None, False
+        if fault.kind != "calibration":  # one with another calibration still reports its torque
+            self.torque = None
         self.due_s = now_s + AGAIN_S
 
     def answered(self, reading: Reading, alarm: Fault | None) -> None:

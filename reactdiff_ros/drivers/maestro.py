@@ -1,8 +1,9 @@
 """Pololu Maestro boards over their command port (pyserial), compact or Pololu protocol, with their serial timeout.
 
-Commands after the Maestro's user guide: 0x84 sets a target in quarters of microseconds (0 ends the pulses), 0xA1 reads
-and clears the errors. The serial timeout is stored in the board by its Control Center and cannot be set from here; so
-it is tried out once: after a silence as long, the board must report it.
+Commands after the Maestro's user guide: 0x84 sets a target in quarters of microseconds (0 ends the pulses), 0x90 reads
+the pulse that a channel sends (0: none), 0xA1 reads and clears the errors. The serial timeout is stored in the board by
+its Control Center and cannot be set from here; so it is tried out once: after a silence as long, the board must report
+it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.robots.drivers import MaestroDriver
 
 SET_TARGET: Final = 0x84
+GET_POSITION: Final = 0x90
 GET_ERRORS: Final = 0xA1
 NAMED: Final = 0xAA
 """Begins a command of the Pololu protocol: the device's number, then the command without its highest bit."""
@@ -67,9 +69,9 @@ class MaestroBoard(SerialBoard):
         errors = self._errors()
         self._timeout_works = None if errors is None else bool(errors & TIMEOUT)
 
-    def _ask(self) -> dict[str, Fault]:
+    def _ask(self, axis: Axis | None) -> dict[str, Fault]:
         now_s = self._clock()
-        errors = self._errors() if now_s >= self._due_s else None
+        errors = self._errors(axis) if now_s >= self._due_s else None
         if errors is None:
             self._misses += 1
             if self._misses < MISSES and self._armed:
@@ -99,12 +101,19 @@ class MaestroBoard(SerialBoard):
                 return self._faults.get(joint, Fault("no_answer", "its board does not answer"))
         return super().arm(joint, position)
 
-    def _errors(self) -> int | None:
+    def _errors(self, axis: Axis | None = None) -> int | None:
+        """Read and clear the errors, and in the same exchange the pulse of `axis`; None: no whole answer."""
         port = self._open_port()
         port.clearPort()
-        port.writePort(self._packet(GET_ERRORS))
-        answer = port.read(2, self._answer_s)
-        return int.from_bytes(answer, "little") if len(answer) == 2 else None
+        position = () if axis is None else self._packet(GET_POSITION, axis.id)
+        port.writePort((*self._packet(GET_ERRORS), *position))
+        length = 2 if axis is None else 4
+        answer = port.read(length, self._answer_s)
+        if len(answer) != length:
+            return None
+        if axis is not None:
+            self._reports(axis, int.from_bytes(answer[2:], "little") / 4.0)
+        return int.from_bytes(answer[:2], "little")
 
     def _pulses(self, us: Mapping[int, float]) -> None:
         packet: list[int] = []

@@ -49,8 +49,8 @@ class Make(ABC):
         """Ask for everything at once."""
 
     @abstractmethod
-    def _lapse(self, axis: Axis) -> Fault | None:
-        """Why a joint that was armed does not move any more, although nothing else is wrong."""
+    def _torque(self, axis: Axis) -> tuple[bool, Fault | None] | Fault:
+        """Whether it has torque, and why it does not move although it has; a Fault: it gives no usable answer."""
 
     @abstractmethod
     def _read_homing(self, axis: Axis) -> int | Fault:

@@ -49,8 +49,11 @@ class NetworkRobot(ABC):
         self._lock: DeviceLock | None = None
         self._link: Link | None = None
         self._armed: set[str] = set()
-        self._holding: set[str] = set()
-        """Joints that may have torque, as far as it is ours: armed, stopped, or let go without an answer."""
+        self._holding: set[str] = set(axes)
+        """Joints to release before torque, which is of all at once, goes off: armed, stopped, or let go without an
+        answer; all of them until one was armed."""
+        self._others = True
+        """Whether torque is another program's, or that of a process before this one, as far as is known."""
         self._faults: dict[str, Fault] = {}
         self._told: dict[str, float] = {}
         """Newest position of each joint that was sent."""
@@ -121,6 +124,10 @@ class NetworkRobot(ABC):
         """Nothing is measured, unless a robot says otherwise."""
         return None
 
+    def holding(self, joint: str) -> bool | None:
+        """Of a robot that does not report it: no joint, once all were let go; else unknown but for armed ones."""
+        return (True if joint in self._armed else None) if self._holding else False
+
     def faults(self) -> dict[str, Fault]:
         """What is wrong now, by joint."""
         return dict(self._faults)
@@ -143,6 +150,8 @@ class NetworkRobot(ABC):
         if not math.isfinite(start):
             return Fault("refused", "nobody knows where it is")
         self._told[joint] = self.axes[joint].clamped(start)
+        if self._others:
+            self._others, self._holding = False, set()
         self._holding.add(joint)  # it may get torque although the answer says otherwise, or does not come
         if not self._armed:
             self._told |= self._measured()
@@ -211,6 +220,8 @@ class NetworkRobot(ABC):
         before, self._lost = self._lost, self._link.lost if self._link is not None else 0
         went = bool(self._armed) and self._lost != before
         fault = self._trouble() if self._link is not None and self._ready() and not went else self._gone()
+        if not self._holding and any(self.holding(joint) is not False for joint in self.axes):
+            self._others, self._holding = True, set(self.axes)
         if fault is None:
             self._faults = {}
             return

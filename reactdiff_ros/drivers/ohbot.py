@@ -1,7 +1,8 @@
 """Ohbot's own board over serial: lines of text as the maker's package (ohbot 4.0.18) sends them; nothing is measured.
 
 `v` asks for the version (its answer has v1 or v2 in it), `a0N` attaches motor N, `d0N` detaches it, `m0N,ANGLE,SPEED`
-moves it: angles are 0 to 180 for the 0 to 1000 of the motor definitions. It has no watchdog.
+moves it: angles are 0 to 180 for the 0 to 1000 of the motor definitions. It has no watchdog, and does not report which
+motors are attached.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ DEGREES: Final = 180
 ANSWER_S: Final = 0.5
 LOOK_S: Final = 0.0005
 MISSES: Final = 3
+UNKNOWN: Final = -1
+"""The angle that a motor was last told, where another program told it."""
 ASK_S: Final = 1.0
 """The line is slow: the board is asked how it is this rarely."""
 
@@ -53,7 +56,23 @@ class OhbotBoard(SerialBoard):
                 self._lost()
         return super().check()
 
-    def _ask(self) -> dict[str, Fault]:
+    def arm(self, joint: str, position: float) -> Fault | None:
+        """As `PulseBoard.arm`; a motor that may be detached is attached."""
+        if not self.holding(joint):
+            self._last.pop(self.axes[joint].id, None)
+        return super().arm(joint, position)
+
+    def steer(self, joint: str, position: float) -> Fault | None:
+        """Command a motor that may be attached without attaching it: a detached one gets no pulses by this.
+
+        So does the makers' firmware (github.com/ohbot/ohbot-arduino 1.8): `m` sets the target, `a` alone attaches.
+        """
+        self._last[self.axes[joint].id] = UNKNOWN
+        fault = super().arm(joint, position)
+        self._pulsing.pop(joint, None)
+        return fault
+
+    def _ask(self, axis: Axis | None) -> dict[str, Fault]:
         """Look at what it said to the last question, without waiting; then ask the next."""
         port, now_s = self._open_port(), self._clock()
         if now_s - self._asked_s >= ASK_S:

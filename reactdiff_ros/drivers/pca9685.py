@@ -114,9 +114,12 @@ class Pca9685Board(PulseBoard):
             self._lock.release()
             self._lock = None
 
-    def _ask(self) -> dict[str, Fault]:
+    def _ask(self, axis: Axis | None) -> dict[str, Fault]:
         try:
             mode = int(self._board.mode1_reg)
+            if axis is not None:
+                ticks = self._board.channels[axis.id].duty_cycle >> 4
+                self._reports(axis, ticks / TICKS / self._hz * 1e6)
         except (OSError, ValueError) as error:
             raise PortGoneError("the board stopped answering", where=self._where, todo=str(error)) from error
         if mode & SLEEP or not mode & INCREMENT:

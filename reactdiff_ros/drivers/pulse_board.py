@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from reactdiff_ros.drivers.axes import Axis, pulse_us
-from reactdiff_ros.drivers.driver import Clock, Fault, Reading
+from reactdiff_ros.drivers.axes import Axis, pulse_position, pulse_us
+from reactdiff_ros.drivers.driver import LINK_FAULTS, Clock, Fault, Reading
 from reactdiff_ros.drivers.health import AGAIN_S
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.robots.calibration import Calibration
@@ -30,6 +30,11 @@ class PulseBoard(ABC):
         self._clock = clock
         self._faults: dict[str, Fault] = {}
         self._armed: set[str] = set()
+        self._pulsing: dict[str, bool] = {}
+        """Whether a joint has pulses: as the board reports, or as it was last told; a joint that is missing may."""
+        self._sent: dict[str, Reading] = {}
+        self._reported: dict[str, float] = {}
+        self._turn = 0
         self._opened = False
         self._retry_s = 0.0
         self._commanded_s = 0.0
@@ -50,8 +55,8 @@ class PulseBoard(ABC):
         """Whether it is open."""
 
     @abstractmethod
-    def _ask(self) -> dict[str, Fault]:
-        """The board's own health: faults by joint."""
+    def _ask(self, axis: Axis | None) -> dict[str, Fault]:
+        """The board's own health: faults by joint. Where it can report the pulse of `axis`, `_reports` is told."""
 
     @abstractmethod
     def _pulses(self, us: Mapping[int, float]) -> None:
@@ -88,14 +93,20 @@ class PulseBoard(ABC):
         return dict(self._faults)
 
     def reading(self, joint: str) -> Reading | None:
-        """Nothing is measured."""
-        return None
+        """The pulse that the board reports, where it can; nothing is measured."""
+        return self._sent.get(joint)
+
+    def holding(self, joint: str) -> bool | None:
+        """Whether it has pulses, see `Driver.holding`."""
+        return self._pulsing.get(joint)
 
     def check(self) -> dict[str, Fault]:
-        """Ask the board how it is."""
+        """Ask the board how it is, and twice for every pulse: see `_reports`."""
         if self._connected:
             self._faults = {}
-            self._look()
+            for axis in (None, *self.axes.values(), *self.axes.values()):
+                if not self._faults:
+                    self._look(axis)
         else:
             self._lost()
         return self.faults()
@@ -111,7 +122,9 @@ class PulseBoard(ABC):
                 self._connect()
             except DeviceError:
                 return
-        self._look()
+        axes = [*self.axes.values(), None]
+        self._turn = (self._turn + 1) % len(axes)
+        self._look(axes[self._turn])
 
     def arm(self, joint: str, position: float) -> Fault | None:
         """Pulses on, at `position`: where it was told to be last, as far as anybody knows."""
@@ -126,12 +139,13 @@ class PulseBoard(ABC):
             return Fault("refused", "nobody knows where it is")
         # A fault may be over; the watchdog's is, by this.
         self._faults.pop(joint, None)
-        self._look()
+        self._look(axis)
         if joint in self._faults:
             return self._faults[joint]
         self._expire()
         if self._send({axis.id: self._value(axis, position)}):
             self._armed.add(joint)
+            self._pulsing[joint] = True
             return None
         return GONE
 
@@ -154,6 +168,11 @@ class PulseBoard(ABC):
                 self._off(self.axes[joint].id)
             except DeviceError:
                 self._lost()
+                return
+            self._forget_pulse(joint)
+            fault = self._faults.get(joint)
+            if fault is None or fault.kind not in LINK_FAULTS:
+                self._pulsing[joint] = False
 
     def release_all(self) -> None:
         """No pulses anywhere."""
@@ -185,15 +204,27 @@ class PulseBoard(ABC):
             self._faults.update(dict.fromkeys(self._armed, Fault("watchdog", text)))
             self._armed.clear()
 
-    def _look(self) -> None:
+    def _reports(self, axis: Axis, us: float) -> None:
+        """The board reports this pulse, 0 for none. One that does not come twice is no position to start from."""
+        joint = axis.joint
+        again = self._reported.get(joint) == us
+        self._reported[joint], self._pulsing[joint] = us, us > 0.0
+        if us > 0.0 and again:
+            self._sent[joint] = Reading(self._clock(), None, sent=pulse_position(axis, us))
+        else:
+            self._sent.pop(joint, None)
+
+    def _look(self, axis: Axis | None) -> None:
         try:
-            found = self._ask()
+            found = self._ask(axis)
         except DeviceError:
             self._lost()
             return
         for joint, fault in found.items():
             self._armed.discard(joint)
             self._faults[joint] = fault
+            if fault.kind in LINK_FAULTS:
+                self._forget_pulse(joint)
         self._faults = {j: f for j, f in self._faults.items() if j in found or f.kind == "watchdog"}
 
     def _send(self, pulses: Mapping[int, float]) -> bool:
@@ -210,3 +241,10 @@ class PulseBoard(ABC):
         self._retry_s = self._clock() + AGAIN_S
         self._armed.clear()
         self._faults = dict.fromkeys(self.axes, GONE)
+        for joint in self.axes:
+            self._forget_pulse(joint)
+
+    def _forget_pulse(self, joint: str) -> None:
+        self._pulsing.pop(joint, None)
+        self._sent.pop(joint, None)
+        self._reported.pop(joint, None)

@@ -27,6 +27,8 @@ ANTENNAS: Final = ("antenna.right", "antenna.left")
 STATE_HZ: Final = 50
 STALE_S: Final = 0.5
 """A state older than this is none."""
+SETTLED_S: Final = 0.5
+"""After torque was switched, states on their way may be older than that for this long."""
 REFUSED_S: Final = 1.0
 """So long an error of the daemon counts after it came."""
 ANSWER_S: Final = 1.0
@@ -51,6 +53,7 @@ class ReachyMini(NetworkRobot):
         self._base = f"{host}:{config.port}/api"
         self._state: tuple[float, dict[str, float]] | None = None
         self._mode = ""
+        self._switched_s = -math.inf
         self._error: tuple[float, str] | None = None
 
     def _connect(self) -> Link:
@@ -74,8 +77,9 @@ class ReachyMini(NetworkRobot):
             return
         positions = _positions(message)
         if positions:
-            self._mode = str(message.get("control_mode", ""))
             self._state = (self._clock(), positions)
+            if self._state[0] - self._switched_s > SETTLED_S:
+                self._mode = str(message.get("control_mode", ""))
 
     def _trouble(self) -> Fault | None:
         now_s = self._clock()
@@ -95,12 +99,17 @@ class ReachyMini(NetworkRobot):
         position = positions.get(self._names[joint])
         return None if position is None else Reading(time_s, position)
 
+    def holding(self, joint: str) -> bool | None:
+        """What the daemon reports of all motors: everything but `disabled` is torque."""
+        fresh = self._state is not None and self._clock() - self._state[0] <= STALE_S
+        return self._mode != "disabled" if fresh and self._mode else None
+
     def _torque(self, link: Link, on: bool) -> str:
         mode = "enabled" if on else "disabled"
         answer = link.request("POST", f"http://{self._base}/motors/set_mode/{mode}", ANSWER_S)
         if isinstance(answer, str):
             return answer
-        self._mode = mode
+        self._mode, self._switched_s = mode, self._clock()
         return ""
 
     def _send(self, link: Link) -> None:

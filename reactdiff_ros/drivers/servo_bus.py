@@ -11,7 +11,7 @@ from typing import Final
 from reactdiff_ros.drivers.axes import Axis, Counts
 from reactdiff_ros.drivers.driver import UNTIL_ARMED, Clock, Fault, Reading
 from reactdiff_ros.drivers.health import AGAIN_S, Health
-from reactdiff_ros.drivers.make import Make, Measured
+from reactdiff_ros.drivers.make import RESET, Make, Measured
 from reactdiff_ros.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.robots.calibration import Calibration
@@ -23,7 +23,7 @@ OUTSIDE: Final = 0.05
 SAME: Final = 0.01
 """Two measurements of a joint at rest differ by less than this share of all counts."""
 LOOK_EVERY: Final = 17
-"""So many measurements between two looks for lapsed torque; a prime, so that every joint has its turn."""
+"""The torque register is read after this many measurements; a prime, so that every joint has its turn."""
 SECOND_S: Final = 0.004
 """How long a second answer to one question is waited for."""
 GONE: Final = Fault("gone", "its port is gone: is the cable in?")
@@ -81,7 +81,7 @@ class ServoBus(Make):
         self._opened = False
         self._armed.clear()
         for health in self._health.values():
-            health.reading, health.verified = None, False
+            health.reading, health.verified, health.torque = None, False, None
         if self._port is not None:
             self._port.close()
             self._port = None
@@ -99,10 +99,14 @@ class ServoBus(Make):
         """The newest measurement of a joint."""
         return self._health[joint].reading
 
+    def holding(self, joint: str) -> bool | None:
+        """What its torque register says; None: it was not read, or a later order was not confirmed."""
+        return self._health[joint].torque
+
     def check(self) -> dict[str, Fault]:
         """Identify every joint anew, and measure it; what lasts until a joint is armed is over where it is not."""
         for health in self._health.values():
-            health.verified, health.fault, health.misses = False, None, 0
+            health.verified, health.fault, health.misses, health.torque = False, None, 0, None
             if health.axis.joint not in self._armed:
                 self._forgive(health)
             for _ in range(3):
@@ -144,13 +148,14 @@ class ServoBus(Make):
             stands = self._stands(axis)
             if isinstance(stands, Fault):
                 return stands
+            health.torque = None
             fault = self._torque_on(axis, stands)
         except PortGoneError:
             self._lost(self._health)
             return GONE
         if fault is None:
             self._armed.add(joint)
-            self._commanded_s = self._clock()
+            self._commanded_s, health.torque = self._clock(), True
         return fault
 
     def command(self, positions: Mapping[str, float]) -> None:
@@ -184,10 +189,14 @@ class ServoBus(Make):
             return
         if fault is not None:
             health.set(fault, self._clock())
+        else:
+            health.torque = False
 
     def release_all(self) -> None:
         """Torque off everywhere, in one packet without an answer."""
         self._armed.clear()
+        for health in self._health.values():
+            health.torque = None
         try:
             if self._port is not None:
                 self._torques_off(axis.id for axis in self.axes.values())
@@ -317,7 +326,8 @@ class ServoBus(Make):
         try:
             fault = None if health.verified else self._identify(axis)
             measured = fault or self._measure(axis)
-            lapsed = self._lapsed(health) if isinstance(measured, Measured) else None
+            asks = isinstance(measured, Measured) or measured.kind == "calibration"
+            lapsed = self._lapsed(health) if asks else None
         except PortGoneError:
             self._lost(self._health)
             return False
@@ -345,15 +355,21 @@ class ServoBus(Make):
         return False
 
     def _lapsed(self, health: Health) -> Fault | None:
-        """Now and then: does an armed joint still have its torque, and its watchdog's leave to move?"""
+        """Read whether a joint has torque, now and then and while it is unknown; why an armed one no longer moves."""
         self._asked += 1
-        if health.axis.joint not in self._armed or self._asked % LOOK_EVERY:
+        if health.torque is not None and self._asked % LOOK_EVERY:
             return None
-        fault = self._lapse(health.axis)
-        if fault is not None and fault.kind in UNTIL_ARMED:
+        found = self._torque(health.axis)
+        if isinstance(found, Fault):
+            return None
+        health.torque, fault = found
+        if health.axis.joint not in self._armed:
+            return None
+        if fault is None and not health.torque:
+            fault = RESET
+        if fault is not None:
             self._armed.discard(health.axis.joint)
-            return fault
-        return None
+        return fault
 
     def _usual_s(self) -> float:
         """What one good question and its answer take on the wire."""

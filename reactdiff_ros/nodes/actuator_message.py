@@ -41,7 +41,7 @@ def state_message(
         command=list(commands.position),
         measured=status.measured,
         limited=commands.limited,
-        torque=commands.torque,
+        torque=[on is not False for on in status.torque.values()],
         load=[_number(None if r is None else r.load) for r in readings],
         temperature=[_number(None if r is None else r.temperature_c) for r in readings],
         joint_fault=[faults.get(name, "") for name in profile.joints],

@@ -60,7 +60,6 @@ class ActuatorNode(ReactdiffNode):
         self._states = self.advertise(STATE)
         self._joints = JointStates(self, self.advertise(JOINTS), self._profile)
         self._head = HeadPosePublisher(self, self._profile)
-        self._enabled_once = False
         self.backend = ",".join(driver.type for driver in self._profile.drivers.values())
 
     def start(self) -> None:
@@ -105,20 +104,21 @@ class ActuatorNode(ReactdiffNode):
         self.every(WRITERS_S, self._look_for_writers)
         if profile.head is not None:
             self.every(1.0 / profile.rate_hz, self._publish_head)
-        self._wanted: Request | None = None
-        if self.values["auto_enable"] and not self._enabled_once:
-            self._enabled_once = True
+        self._auto = bool(self.values["auto_enable"])
+        if self._auto:
             self.every(AUTO_S, self._auto_enable)
 
     def stop(self) -> None:
         """Lower what would fall, let go, give the ports back."""
         thread, self._thread = getattr(self, "_thread", None), None
         if thread is not None:
-            self._actuation.request("disable")
+            leave = self._actuation.request("leave")
             until_s = time.monotonic() + LOWER_S
-            while self._actuation.state.armed and time.monotonic() < until_s and not self._holds():
+            while not leave.done or (self._actuation.state.armed and not self._holds()):
+                if time.monotonic() > until_s:
+                    break
                 time.sleep(0.01)
-            if self._actuation.state.armed:
+            if self._actuation.state.armed or any(self._actuation.state.torque.values()):
                 self.get_logger().warning("not everything was let go: what would fall or was stopped holds")
             thread.stop()
             self._keep()
@@ -187,10 +187,22 @@ class ActuatorNode(ReactdiffNode):
         return self._answer(self._actuation.request("enable" if request.data else "disable"), response)
 
     def _on_stop(self, _request: Any, response: Any) -> Any:
-        return self._answer(self._actuation.request("software_stop"), response)
+        request = self._actuation.request("software_stop")
+        unkept = self._keep_stop()  # meanwhile the bus' thread stops the robot
+        self._answer(request, response).message += unkept
+        return response
 
     def _on_reset(self, _request: Any, response: Any) -> Any:
-        return self._answer(self._actuation.request("reset"), response)
+        self._answer(self._actuation.request("reset"), response).message += self._keep_stop()
+        return response
+
+    def _keep_stop(self) -> str:
+        """Wait until the disk has that the robot is stopped, or is not; what to add to an answer where it has not."""
+        try:
+            self._kept.keep_stop(lambda: self._actuation.stopped)
+        except ReactdiffError as error:
+            return f", but {error}"
+        return ""
 
     @staticmethod
     def _answer(request: Request, response: Any) -> Any:
@@ -200,15 +212,17 @@ class ActuatorNode(ReactdiffNode):
         return response
 
     def _auto_enable(self) -> None:
-        """Enable as soon as it can be, once."""
+        """Enable as soon as it can be, once after every start of the computer: not again after a crash."""
         status = self._actuation.state
-        if (
-            self._wanted is None
-            and status.state == "disarmed"
-            and not status.obstacles
-            and status.input_age_s < STALE_S
-        ):
-            self._wanted = self._actuation.request("enable")
+        if self._auto and status.state == "disarmed" and not status.obstacles and status.input_age_s < STALE_S:
+            self._auto = False
+            try:
+                if self._kept.first_since_boot():
+                    self._actuation.request("enable")
+                else:
+                    self.get_logger().warning("auto_enable has acted since this computer was started: use ~/enable")
+            except ReactdiffError as error:
+                self.problem("auto_enable", str(error), Level.WARN)
 
     def _look_for_writers(self) -> None:
         now_s, fatal = time.monotonic(), ""
@@ -277,7 +291,8 @@ class ActuatorNode(ReactdiffNode):
     def _keep(self) -> None:
         """In the keeper's thread: disks are slow."""
         try:
-            self._kept.keep(self._actuation.to_save(), self._actuation.state.software_stop)
+            self._kept.keep_stop(lambda: self._actuation.stopped)
+            self._kept.keep_commands(self._actuation.to_save())
         except ReactdiffError as error:
             self.problem("kept", str(error), Level.WARN)
         else:

@@ -83,6 +83,10 @@ class TrajectoryDriver:
         text = f"{self.states_topic} does not tell where it is: is the joint_state_broadcaster active?"
         return {joint: Fault("no_answer", text) for joint in self.axes if self.reading(joint) is None}
 
+    def holding(self, joint: str) -> bool | None:
+        """Unknown: torque is the controller's, which neither reports it nor can be told to let go."""
+        return None
+
     @property
     def armed(self) -> frozenset[str]:
         """Joints that take commands."""

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from reactdiff_ros.robots.actuation_bus import Hardware, in_one_sentence
-from reactdiff_ros.robots.actuation_start import Preparation
+from reactdiff_ros.robots.actuation_bus import Hardware, in_one_sentence, listed
+from reactdiff_ros.robots.actuation_start import Preparation, let_go, would_fall
 from reactdiff_ros.robots.actuation_status import ActuationState, Face, Request, Status, Wish
 from reactdiff_ros.robots.commands import ArmingError, Commands, outside
 from reactdiff_ros.robots.follow import STALL_S, Follower
@@ -50,19 +50,21 @@ class Actuation:
         self._clock = clock
         self._follower = Follower(profile)
         self._saved = dict(saved or {})
+        self._falling = tuple(n for n, j in profile.joints.items() if j.lowered is not None)
         self._blind = tuple(n for n in profile.joints if not profile.feedback(n))
-        self._own_obstacles = _uncalibrated(uncalibrated)
         self._others: dict[str, str] = {}
+        if uncalibrated:
+            self._others[""] = f"not calibrated: {listed(uncalibrated)}: reactdiff robot calibrate"
         self._face: Face | None = None
         self._used: Face | None = None
         self._requests: deque[Request] = deque()
-        self._stop = stopped
-        self._stopped = False
+        self._stop, self._stopped = stopped, False
         self._emergency = ""
         self._preparation: Preparation | None = None
         self._pending: Request | None = None
         self._on: dict[str, bool] = dict.fromkeys(profile.joints, False)
-        self._began = False
+        self._letting_go: Request | None = None
+        """The request by which what still has torque when the follower is done is lowered and let go."""
         self._last_s: float | None = None
         self._waited_s = 0.0
         self._stalls = 0
@@ -91,6 +93,11 @@ class Actuation:
         """A fault of the whole robot, found outside: a controlled stop where it is armed."""
         self._emergency = sentence
 
+    @property
+    def stopped(self) -> bool:
+        """Whether a software stop is asked for or latched."""
+        return self._stop or self._stopped
+
     def to_save(self) -> dict[str, float]:
         """Last commands of the joints that cannot be measured, for the next run; empty where there are none."""
         return {name: self._saved[name] for name in self._blind if name in self._saved}
@@ -106,6 +113,9 @@ class Actuation:
             self._fail_now()
         while self._requests:
             self._decide(self._requests.popleft())
+        if self._letting_go is not None and self._follower.state == "disarmed":
+            self._let_go_of_the_rest(self._letting_go)
+            now_s = self._last_s = self._clock()
         if self._preparation is not None:
             self._prepare()
             # Asking the hardware takes its time, in which nothing moves: that is no stall.
@@ -131,14 +141,14 @@ class Actuation:
 
     @property
     def armed(self) -> bool:
-        """Whether any joint has torque or may get it."""
-        return self._preparation is not None or self._follower.armed
+        """Whether the robot is enabled, or about to be, or being let go. Torque that nothing here gave: `Status`."""
+        return self._preparation is not None or self._follower.armed or self._letting_go is not None
 
     def end(self) -> None:
         """The last call: let go what may be, give the devices back. Joints that would fall and are not down hold."""
         self._abort("it ends")
         for name, joint in self.profile.joints.items():
-            if self._on[name] and joint.lowered is None:
+            if joint.lowered is None and self.hardware.holding(name) is not False:
                 self.hardware.release(name)
         self._remember()
         self.hardware.close()
@@ -146,19 +156,43 @@ class Actuation:
     # Inside.
 
     def _decide(self, request: Request) -> None:
-        follower = self._follower
         if request.wish == "software_stop":
             request.finish(True, "stopped, until reset")
-        elif request.wish == "disable":
-            self._abort("it was disabled")
-            follower.disarm()
-            request.finish(True, "disabled" if follower.state != "stopped" else "stopped already, until reset")
+        elif request.wish in ("disable", "leave"):
+            self._disable(request)
         elif request.wish == "reset":
             self._reset(request)
         elif self._preparation is not None:
             request.finish(False, "it is being enabled already")
         else:
             self._begin(request)
+
+    def _disable(self, request: Request) -> None:
+        self._abort("it was disabled")
+        self._follower.disarm()
+        if self._follower.state == "stopped":
+            holds = [name for name, on in self._torque().items() if on is not False]
+            request.finish(not holds, f"stopped, until reset{f': {listed(holds)} may have torque' if holds else ''}")
+            return
+        self._letting_go = request
+        if self._follower.state != "disarmed":
+            request.finish(True, "disabled")
+
+    def _let_go_of_the_rest(self, request: Request) -> None:
+        """What has or may have torque although nothing here moves it."""
+        self._letting_go = None
+        if any(on is not False for on in self._torque().values()):
+            self.hardware.check()
+        start = self._saved | self.hardware.sent()
+        lower, answer = let_go(self.profile, self.hardware, start, fall=request.wish != "leave")
+        if lower:
+            self._follower.reset()
+            try:
+                self._follower.lower(self._clock() - self._waited_s, self.hardware.measured(), start, lower)
+                self._on |= dict.fromkeys(lower, True)
+            except ArmingError as error:
+                answer = f"{listed(lower)} may still have torque: {error}"
+        request.finish(True, answer)
 
     def _reset(self, request: Request) -> None:
         try:
@@ -170,10 +204,8 @@ class Actuation:
             request.finish(False, str(error))
             return
         self._stopped = False
-        for name in gone:
-            self._on[name] = False
-            if self.profile.joints[name].lowered is None:
-                self.hardware.release(name)
+        self._on |= dict.fromkeys(gone, False)
+        self._letting_go = request
         self._ask_anew()
         obstacles = "; ".join(self._all_obstacles())
         then = f", but it cannot be enabled yet: {obstacles}" if obstacles else ": it can be enabled when it is let go"
@@ -201,7 +233,9 @@ class Actuation:
             request.finish(False, refused)
             return
         self._follower.reset()
-        self._pending = request
+        if self._letting_go is not None:
+            self._letting_go.finish(True, "disabled")
+        self._letting_go, self._pending = None, request
         self._preparation = Preparation(self.profile, self.hardware, self._clock)
 
     def _prepare(self) -> None:
@@ -211,14 +245,17 @@ class Actuation:
                 return
             for name, reason in self._preparation.broken.items():
                 self._follower.joint_fault(name, reason)
-            self._follower.arm(self._clock() - self._waited_s, self.hardware.measured(), self._saved)
+                if self.profile.joints[name].on_fault == "release" and self.hardware.holding(name) is not False:
+                    self.hardware.release(name)
+            start = self._saved | self.hardware.sent()
+            self._follower.arm(self._clock() - self._waited_s, self.hardware.measured(), start)
         except ArmingError as error:
             self._abort(str(error))
             return
         for name in self._preparation.armed:
             self._on[name] = True
         without = self._preparation.broken
-        self._preparation, self._began = None, True
+        self._preparation = None
         if self._pending is not None:
             said = f"enabled without {in_one_sentence(without)}" if without else "enabled"
             loss = self.profile.host_loss
@@ -227,16 +264,20 @@ class Actuation:
 
     def _abort(self, reason: str) -> None:
         if self._preparation is not None:
+            self._preparation.undo()
             self._preparation = None
-            self.hardware.release_all()
         if self._pending is not None:
             self._pending.finish(False, reason)
             self._pending = None
 
     def _stop_now(self) -> None:
-        self._stop, self._stopped = False, True
+        self._stopped = True
+        self._stop, self._letting_go = False, None
         self._abort("it was stopped")
         self._follower.software_stop()
+        for name, on in self._torque().items() if self.profile.software_stop == "release" else ():
+            if on is not False and not self._on[name]:
+                self.hardware.release(name)
 
     def _fail_now(self) -> None:
         sentence, self._emergency = self._emergency, ""
@@ -275,7 +316,9 @@ class Actuation:
         for name, on in torque.items():
             if on and not self._on[name]:
                 self._switch_on(name, positions[name])
-        if off and not any(torque.values()) and all(self._may_let_go(name) for name in off):
+        falling = [name for name in self._falling if self.hardware.holding(name) is not False]
+        may = all(name in off and self._may_let_go(name) for name in (*off, *falling))
+        if off and may and not any(torque.values()):
             self.hardware.release_all()
         else:
             for name in off:
@@ -299,31 +342,34 @@ class Actuation:
 
     def _may_let_go(self, name: str) -> bool:
         """Whether a joint may be let go: one that would fall, and did not hear how it was lowered, goes on holding."""
-        falls = self.profile.joints[name].on_fault == "lower_then_release"
-        return not falls or self._hears(name)
+        return name not in self._falling or self._hears(name)
 
     def _hears(self, name: str) -> bool:
         """Whether a joint goes where it is told, as far as can be known."""
         return self.hardware.takes_commands(name) or name not in self.hardware.joints
 
+    def _torque(self) -> dict[str, bool | None]:
+        """Of every joint, as the hardware reports it; one without hardware has what the follower gives it."""
+        driven = self.hardware.joints
+        return {name: self.hardware.holding(name) if name in driven else on for name, on in self._on.items()}
+
     def _remember(self) -> None:
-        if self._began:
-            positions = self._follower.positions()
-            heard = [n for n in self._blind if self._on[n] and self._hears(n)]
-            self._saved |= {name: positions[name] for name in heard}
+        positions = self._follower.positions()
+        self._saved |= {name: positions[name] for name in self._blind if self._on[name] and self._hears(name)}
 
     def _all_obstacles(self) -> tuple[str, ...]:
-        found = [*self._own_obstacles, *self._others.values()]
+        found = [*self._others.values()]
         wrong = self.hardware.faults()
         joints = self.hardware.joints
         if not joints:
             found.append("it has no joints that this computer drives")
         elif all(j in wrong for j in joints):
             found.append(in_one_sentence(wrong))
-        for (name, joint), value in zip(self.profile.joints.items(), self.hardware.measured(), strict=True):
-            if name not in wrong and math.isfinite(value) and outside(name, joint, value):
-                found.append(outside(name, joint, value))
-        return tuple(found)
+        where = dict(zip(self.profile.joints, self.hardware.measured(), strict=True)) | self.hardware.sent()
+        for name, value in where.items():
+            if name not in wrong and math.isfinite(value):
+                found.append(outside(name, self.profile.joints[name], value))
+        return tuple(filter(None, found))
 
     def _status(self, now_s: float, commands: Commands, face: Face | None = None, age_s: float = math.inf) -> Status:
         fresh = face is not None and face is not self._used
@@ -333,6 +379,9 @@ class Actuation:
             waited_s = self._clock() - face.received_s
             latency_s = waited_s + face.transit_s
         state: ActuationState = "preparing" if self._preparation is not None else commands.state
+        if state == "disarmed" and self._letting_go is not None:
+            state = "lowering"
+        still = state in ("disarmed", "stopped")
         return Status(
             time_s=now_s,
             state=state,
@@ -346,11 +395,6 @@ class Actuation:
             latency_s=latency_s,
             waited_s=waited_s,
             stalls=self._stalls,
+            torque=self._torque(),
+            would_fall=would_fall(self.profile, self.hardware, self._saved | self.hardware.sent()) if still else {},
         )
-
-
-def _uncalibrated(joints: tuple[str, ...]) -> tuple[str, ...]:
-    if not joints:
-        return ()
-    named = ", ".join(joints[:6]) + (f" and {len(joints) - 6} more" if len(joints) > 6 else "")
-    return (f"not calibrated: {named}: reactdiff robot calibrate",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.robots.profile import Profile
@@ -15,6 +15,8 @@ RETRY_S: Final = 1.0
 NOT_OPEN: Final = "it is being opened"
 REFUSING: Final = frozenset({"uncalibrated", "calibration", "refused"})
 """Faults of a joint that must not be moved at all: with them the robot is not enabled."""
+UNHEARD: Final = frozenset({"gone", "no_answer", "checksum", "garbage", "wrong_id"})
+"""Faults of a joint that does not hear what it is told, as far as is known."""
 
 
 class Trouble(Protocol):
@@ -39,6 +41,10 @@ class Measurement(Protocol):
     @property
     def position(self) -> float | None:
         """In the joint's unit."""
+
+    @property
+    def sent(self) -> float | None:
+        """The position of the pulses that a board without feedback reports, in the joint's unit."""
 
     @property
     def load(self) -> float | None:
@@ -75,6 +81,9 @@ class Bus(Protocol):
     def faults(self) -> Mapping[str, Trouble]:
         """What is wrong now."""
 
+    def holding(self, joint: str) -> bool | None:
+        """Whether it has torque; None: unknown, it may."""
+
     def arm(self, joint: str, position: float) -> Trouble | None:
         """Torque on where it stands."""
 
@@ -86,6 +95,14 @@ class Bus(Protocol):
 
     def close(self) -> None:
         """Give the device back."""
+
+
+@runtime_checkable
+class Steers(Protocol):
+    """A bus that can command a joint that may have torque without giving any to one that has none."""
+
+    def steer(self, joint: str, position: float) -> Trouble | None:
+        """Let it take commands, beginning at `position`; what is wrong, or None."""
 
 
 class Hardware:
@@ -177,6 +194,22 @@ class Hardware:
         name = self._bus_of.get(joint)
         return None if name is None or name in self._closed else self._buses[name].reading(joint)
 
+    def holding(self, joint: str) -> bool | None:
+        """Whether a joint has torque, as its hardware reports it or was last told; None: unknown, it may hold."""
+        name = self._bus_of.get(joint)
+        if name is None:
+            return False
+        return None if name in self._closed or name in self._broken else self._buses[name].holding(joint)
+
+    def hears(self, joint: str) -> bool:
+        """Whether a joint hears what it is told, as far as is known."""
+        return joint in self._bus_of and self._troubles().get(joint, ("", ""))[0] not in UNHEARD
+
+    def sent(self) -> dict[str, float]:
+        """Where joints that cannot be measured are held, by joint, as far as their boards report it."""
+        readings = {joint: self.reading(joint) for joint in self.joints if self.holding(joint)}
+        return {joint: r.sent for joint, r in readings.items() if r is not None and r.sent is not None}
+
     def measured(self) -> list[float]:
         """Positions of all joints of the profile, NaN where there is none."""
         found = []
@@ -201,6 +234,21 @@ class Hardware:
         found: list[Trouble | None] = []
         self._do(name, lambda bus: found.append(bus.arm(joint, position)))
         return found[0] if found else _Sentence("broken", self._broken.get(name, "its driver failed"))
+
+    def take(self, joint: str, position: float) -> str:
+        """Let a joint that has or may have torque take commands from where it is, without feedback from `position`.
+
+        Returns: why it does not; empty: it does. One that has no torque gets none.
+        """
+        if self.holding(joint):
+            fault = self.arm(joint, position)
+            return "" if fault is None else fault.text
+        bus, found = self._buses[self._bus_of[joint]], []
+        if not isinstance(bus, Steers) or not self.hears(joint):
+            return "whether it has torque is unknown"
+        self._owed.discard(joint)
+        self._do(self._bus_of[joint], lambda _: found.append(bus.steer(joint, position)))
+        return "its driver failed" if not found else "" if found[0] is None else found[0].text
 
     def command(self, positions: Mapping[str, float]) -> None:
         """Send positions, by joint."""
@@ -284,9 +332,10 @@ def in_one_sentence(faults: Mapping[str, str]) -> str:
     by_text: dict[str, list[str]] = {}
     for joint, text in faults.items():
         by_text.setdefault(text, []).append(joint)
-    return "; ".join(f"{_listed(joints)}: {text}" for text, joints in by_text.items())
+    return "; ".join(f"{listed(joints)}: {text}" for text, joints in by_text.items())
 
 
-def _listed(joints: Sequence[str], most: int = 6) -> str:
+def listed(joints: Sequence[str], most: int = 6) -> str:
+    """Names for a sentence: the first ones, and how many more."""
     more = len(joints) - most
     return ", ".join(joints) if more <= 0 else f"{', '.join(joints[:most])} and {more} more"

@@ -10,10 +10,11 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.robots.actuation_bus import in_one_sentence
+from reactdiff_ros.robots.actuation_bus import in_one_sentence, listed
 from reactdiff_ros.robots.commands import Commands
 
-Wish = Literal["enable", "disable", "software_stop", "reset"]
+Wish = Literal["enable", "disable", "software_stop", "reset", "leave"]
+"""leave: as disable, for the end of the program: what would fall and cannot be lowered holds."""
 ActuationState = Literal["disarmed", "preparing", "starting", "following", "returning", "lowering", "stopped"]
 
 
@@ -47,10 +48,26 @@ class Status:
     waited_s: float
     """From the receipt of the face to this command, where it is the face's first; else NaN."""
     stalls: int
+    torque: dict[str, bool | None]
+    """Whether each joint has torque, as the hardware reports it or was last told; None: unknown, it may hold."""
+    would_fall: dict[str, str]
+    """Joints that have or may have torque, would fall, and cannot be lowered first; and why."""
 
     @property
     def message(self) -> str:
         """One sentence for a person."""
+        if self.state not in ("disarmed", "stopped"):
+            return self._message
+        found = dict.fromkeys((name for name, on in self.torque.items() if on), "torque is on")
+        found |= dict.fromkeys((name for name, on in self.torque.items() if on is None), "torque is unknown, may hold")
+        if not found:
+            return self._message
+        how = f"{'~/reset' if self.state == 'stopped' else '~/enable false'} lets go where it can"
+        falls = f"; support {listed(list(self.would_fall))}: {'; '.join(self.would_fall.values())}, so it would fall"
+        return f"{self._message}; {in_one_sentence(found)} ({how}{falls if self.would_fall else ''})"
+
+    @property
+    def _message(self) -> str:
         commands = self.commands
         if commands.fault:
             return f"stopped: {commands.fault}; find out why, then reset"

@@ -62,15 +62,12 @@ class Follower:
         self._state: State = "disarmed"
         self._torque = [False] * self._count
         self._queue: list[int] = []
-        self._next_channel_s = 0.0
+        self._next_channel_s = self._stopped_s = 0.0
         self._now_s: float | None = None
         self._frame: NDArray[np.floating[Any]] | None = None
         self._wanted: list[float] | None = None
-        self._fault = ""
-        self._software_stop = False
+        self._fault, self._software_stop, self._lower_after_stop = "", False, False
         self._stops: list[Stop] = []
-        self._stopped_s = 0.0
-        self._lower_after_stop = False
         self._own: dict[int, float] = {}
         """Joints with a fault of their own, and where they go instead."""
         self._joint_faults: dict[str, str] = {}
@@ -106,7 +103,8 @@ class Follower:
             ArmingError: it is stopped, is armed already, or a joint's position is unknown or outside its limits.
         """
         if self._state == "stopped":
-            raise ArmingError("the robot is stopped", where=self._reason(), todo="find out why, then reset")
+            where = self._fault or "software stop"
+            raise ArmingError("the robot is stopped", where=where, todo="find out why, then reset")
         if self._state != "disarmed":
             raise ArmingError("the robot is armed already", where=self._state)
         self._motion.place(start_positions(self.profile, measured, saved or {}, set(self._joint_faults)))
@@ -121,6 +119,15 @@ class Follower:
         self._return_s = None
         for rule in self._rules:
             rule.reset()
+
+    def lower(
+        self, now_s: float, measured: Sequence[float] | None, saved: MappingOf[str, float], names: Collection[str]
+    ) -> None:
+        """Of a disarmed robot: `names`, which hold already, go down and are let go; the rest stays. Raises as `arm`."""
+        self._motion.place(start_positions(self.profile, measured, saved, set(self.names) - set(names)))
+        self._torque = [name in names for name in self.names]
+        self._now_s = now_s
+        self._lower()
 
     def begin_at_neutral(self, now_s: float, wanted: list[float] | None, age_s: float) -> Commands:
         """Follow at once, from neutral at rest, all joints with torque: for simulation, where nothing can be hurt.
@@ -370,9 +377,6 @@ class Follower:
                 self._torque[i] = False
         if self._motion.finished:
             self._lower_after_stop = False
-
-    def _reason(self) -> str:
-        return self._fault or "software stop"
 
     def _commands(self, now_s: float, targets: list[float], cut: list[bool]) -> Commands:
         motion = self._motion

@@ -54,6 +54,13 @@ class Head:
         self.board_wire = MemoryWire(self.board, self.clock)  # type: ignore[arg-type]
         if plugged:
             self.bus_wire.plug(), self.board_wire.plug()
+        self.uncalibrated = uncalibrated
+        self.face: np.ndarray | None = np.zeros(58)
+        self.log: list[Status] = []
+        self.start(saved, stopped)
+
+    def start(self, saved: dict[str, float] | None = None, stopped: bool = False) -> None:
+        """As a process that is started, also after another one was killed: the hardware is as it was."""
         found = {
             "eye": Calibration(0, 0, 0, 1200, 1800),
             "lid": Calibration(1, 0, 0, 1100, 1700),
@@ -61,7 +68,7 @@ class Head:
             "neck": Calibration(2, 0, 0, 1000, 3000),
         }
         drivers = self.profile.drivers
-        found = {n: c for n, c in found.items() if n not in uncalibrated}
+        found = {n: c for n, c in found.items() if n not in self.uncalibrated}
         self.buses = {
             "servos": MaestroBoard(
                 drivers["servos"], axes_of(self.profile, "servos", found), self.clock, connect=self.board_wire.connect
@@ -72,10 +79,8 @@ class Head:
         }
         self.hardware = Hardware(self.profile, self.buses, self.clock, release_all)
         self.actuation = Actuation(
-            self.profile, self.hardware, self.clock, saved=saved, uncalibrated=uncalibrated, stopped=stopped
+            self.profile, self.hardware, self.clock, saved=saved, uncalibrated=self.uncalibrated, stopped=stopped
         )
-        self.face: np.ndarray | None = np.zeros(58)
-        self.log: list[Status] = []
 
     @property
     def state(self) -> str:
@@ -111,6 +116,10 @@ class Head:
         request = self.ask("enable")
         assert request.granted, request.answer
         assert self.run(20.0, until="following")
+
+    def torques(self) -> list[bool]:
+        """What really has torque or pulses, in the profile's order."""
+        return [*(channel.target != 0 for channel in self.board.channels[:2]), self.torque(1), self.torque(2)]
 
     def show(self, **coefficients: float) -> None:
         """The face from now on."""

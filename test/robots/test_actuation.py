@@ -238,9 +238,12 @@ def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(tmp_path):
     head.run(3.0)
     assert (len(head.goals(1)), len(head.goals(2))) == told  # until somebody enables it again
     assert head.torque(2)  # it never heard how it was lowered: it would fall
+    before = head.goals(2)[-1]
     head.ask("disable")
     assert head.run(10.0, until="disarmed")
-    before = head.goals(2)[-1]
+    assert head.actuation.state.measured[3] == pytest.approx(25.0, abs=0.2)  # lowered now, then let go
+    assert not head.torque(1)
+    assert not head.torque(2)
     head.enable()
     goals = head.goals(2)[told[1] :]
     assert abs(goals[0] - before) <= 2

@@ -39,7 +39,10 @@ class SlowBus:
     def reading(self, joint):
         return None if self._position is None else self
 
-    position = load = temperature_c = None
+    position = load = temperature_c = sent = None
+
+    def holding(self, joint):
+        return joint in self.armed
 
     def faults(self):
         return {}

@@ -14,7 +14,7 @@ FAILINGS = ("silent", "mute", "bad_checksum", "nonsense", "overload", "hot", "vo
 
 def happen(head, rng):
     """One thing that people, cables, servos, faces or the machine do; what was asked for."""
-    what = rng.choice(["wish", "stop", "servo", "board", "cable", "face", "no face", "stall", "nothing"])
+    what = rng.choice(["wish", "stop", "servo", "board", "cable", "face", "no face", "stall", "killed", "nothing"])
     if what == "wish":
         return head.actuation.request(rng.choice(["enable", "enable", "enable", "disable", "reset", "reset"])).wish
     elif what == "stop" and rng.random() < 0.3:
@@ -34,6 +34,8 @@ def happen(head, rng):
         head.face = None
     elif what == "stall" and rng.random() < 0.5:
         head.clock.now_s += float(rng.choice([0.05, 0.15, 0.6, 3.0]))
+    elif what == "killed" and rng.random() < 0.3:
+        head.start(head.actuation.to_save(), head.actuation.stopped)
     return None
 
 
@@ -86,6 +88,8 @@ def test_when_all_is_well_again_it_can_be_enabled_again(tmp_path, seed):
     head.ask("reset")
     assert head.run(20.0, until="disarmed")
     head.run(3.0)
+    assert head.torques() == [False] * 4
+    assert list(head.actuation.state.torque.values()) == [False] * 4
     # What was let go stays where it fell: somebody puts it inside its range.
     for servo in head.bus.servos.values():
         servo.motor.position = 2047.0

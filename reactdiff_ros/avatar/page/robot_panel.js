@@ -97,15 +97,17 @@ export class Robot {
     this.shown = text;
     const { state, software_stop: stopped, fault = "", joint_faults: faults = {}, obstacles = [] } = actuator;
     const silent = actuator.silent || actuator.lost;
-    const words = silent ? "nothing is heard of it" : stopped ? "stopped by a person, until reset" : STATES[state] ?? state;
+    const held = state === "disarmed" && actuator.torque;
+    const words = silent ? "nothing is heard of it" : stopped ? "stopped by a person, until reset"
+      : held ? "disarmed, but joints have or may have torque" : STATES[state] ?? state;
     $("robot-state").textContent = `${actuator.robot}: ${words}`;
     $("robot-state").className = stopped || state === "stopped" || silent ? "stopped" : actuator.armed ? "armed" : "";
     // What keeps a robot from being armed has its joints' faults in it.
     const known = state === "disarmed" && obstacles.length ? obstacles : together(faults);
-    const lines = [...(fault ? [fault] : []), ...known].slice(0, 12);
+    const lines = [...(fault ? [fault] : []), ...(held && !obstacles.length ? [actuator.message] : []), ...known].slice(0, 12);
     $("robot-faults").replaceChildren(...[...new Set(lines)].map((line) => make("li", {}, String(line).slice(0, 300))));
     $("robot-arm").disabled = silent || this.stopping || state !== "disarmed" || obstacles.length > 0;
-    $("robot-disarm").disabled = silent || this.stopping || !["preparing", "starting", "following", "returning"].includes(state);
+    $("robot-disarm").disabled = silent || this.stopping || !(held || ["preparing", "starting", "following", "returning"].includes(state));
     $("robot-reset").disabled = silent || this.stopping || !(state === "stopped" || (state === "disarmed" && (fault || Object.keys(faults).length)));
   }
 
