@@ -127,7 +127,7 @@ def simulate(name: str, frames: Path, log: Path, force: bool, as_json: bool) -> 
 
     One row a tick and joint, at the profile's rate, in the joint's own unit: time, joint, target, command, velocity,
     acceleration, lower, upper, max_velocity, max_acceleration, limited (1: the target was cut, or the command is not
-    there yet). Frames whose time is NaN, infinite or goes back are dropped.
+    there yet). Frames whose time is NaN, infinite or goes back are dropped. Exit code 1 if the robot stopped.
     """
     from reactdiff_ros.cli.output import json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
@@ -164,7 +164,7 @@ def simulate(name: str, frames: Path, log: Path, force: bool, as_json: bool) -> 
         if not as_json:
             dropped = f", {given.dropped} frames dropped" if given.dropped else ""
             echo(f"{log}: {done} ticks of {len(profile.joints)} joints{dropped}")
-    return 0
+    return 1 if fault else 0
 
 
 def write_header(file: IO[str]) -> None:

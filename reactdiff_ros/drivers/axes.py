@@ -12,6 +12,8 @@ from reactdiff_ros.robots.drivers import SERVO_PULSE_US, Unit
 from reactdiff_ros.robots.profile import Profile, Pulse
 
 MIDDLE_US: Final = 1500.0
+EXACT: Final = 1e-9
+"""A limit this close to a whole step is one: what rounding leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class Counts:
     def of(self, axis: Axis, position: float) -> int:
         """The count for a position in the axis' unit: inside the joint's limits, then inside what was calibrated."""
         low, high = self.range(axis)
-        return min(max(self.zero + round(self._sign(axis) * axis.clamped(position) / self._step(axis)), low), high)
+        scale = self._sign(axis) / self._step(axis)
+        count = inside(scale * axis.clamped(position), scale * axis.lower, scale * axis.upper)
+        return min(max(self.zero + count, low), high)
 
     def position(self, axis: Axis, count: int) -> float:
         """The position of a count, in the axis' unit."""
@@ -84,6 +88,12 @@ class Counts:
     @staticmethod
     def _sign(axis: Axis) -> int:
         return -1 if axis.calibration is not None and axis.calibration.drive_mode == 1 else 1
+
+
+def inside(value: float, end: float, other: float) -> int:
+    """The whole number nearest to `value` that is not beyond either end: devices take whole steps."""
+    low, high = math.ceil(min(end, other) - EXACT), math.floor(max(end, other) + EXACT)
+    return min(max(round(value), low), high)
 
 
 def pulse_us(axis: Axis, position: float) -> float:

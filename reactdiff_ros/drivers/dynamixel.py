@@ -62,6 +62,7 @@ class DynamixelServos(LibraryBus):
     """The servos of one Dynamixel bus; see `ServoBus` for the arguments."""
 
     homing_adds = True
+    goal_bytes = (14, 5)
     homing_most = 1024  # in mode 3, the one of positions, larger ones are ignored
 
     def __init__(self, config: DynamixelDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:

@@ -41,6 +41,7 @@ class FeetechServos(LibraryBus):
     """The servos of one Feetech bus; see `ServoBus` for the arguments."""
 
     homing_adds = False
+    goal_bytes = (8, 3)
 
     def __init__(self, config: FeetechDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
         super().__init__(config.port, config.baud, axes, clock, **options)

@@ -86,7 +86,8 @@ class FurhatRobot(NetworkRobot):
         return ""
 
     def _send(self, link: Link) -> None:
-        told = {self._names[joint]: round(position, DIGITS) for joint, position in self._told.items()}
+        # Clamped once more: rounding may take a value beyond a limit that has more digits.
+        told = {self._names[j]: self.axes[j].clamped(round(p, DIGITS)) for j, p in self._told.items()}
         params = {name: value for name, value in told.items() if name not in HEAD}
         if params:
             link.send("events", "params", {"type": "request.face.params", "params": params})

@@ -27,6 +27,8 @@ SIGNAL, OVERRUN, FULL, CRC, PROTOCOL, TIMEOUT = 1, 2, 4, 8, 16, 32
 ANSWER_S: Final = 0.03
 MISSES: Final = 3
 """So many questions in a row without an answer are a fault of an armed board."""
+QUARTERS: Final = 4.0
+"""Steps a microsecond."""
 MARGIN: Final = 1.25
 """The silence in which the timeout is tried out, as a share of it."""
 
@@ -45,6 +47,10 @@ class MaestroBoard(SerialBoard):
     ) -> None:
         super().__init__(config.port, config.baud, axes, clock, answer_s=answer_s, **options)
         self._config, self.watchdog_s = config, config.timeout_s
+
+    @property
+    def _steps(self) -> float:
+        return QUARTERS
 
     def _forget(self) -> None:
         self._timeout_works: bool | None = None
@@ -115,16 +121,12 @@ class MaestroBoard(SerialBoard):
             self._reports(axis, int.from_bytes(answer[2:], "little") / 4.0)
         return int.from_bytes(answer[:2], "little")
 
-    def _pulses(self, us: Mapping[int, float]) -> None:
-        packet: list[int] = []
-        for channel, width in us.items():
-            quarters = round(4 * width)
-            packet += self._packet(SET_TARGET, channel, quarters & 0x7F, quarters >> 7 & 0x7F)
-        self._open_port().writePort(packet)
+    def _said(self, channel: int, quarters: int) -> bytes:
+        return bytes(self._packet(SET_TARGET, channel, quarters & 0x7F, quarters >> 7 & 0x7F))
 
     def _packet(self, command: int, *data: int) -> tuple[int, ...]:
         device = self._config.device
         return (command, *data) if device is None else (NAMED, device, command & 0x7F, *data)
 
     def _off(self, channel: int) -> None:
-        self._pulses({channel: 0.0})
+        self._open_port().writePort(self._said(channel, 0))

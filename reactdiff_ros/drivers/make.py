@@ -29,6 +29,8 @@ class Make(ABC):
 
     homing_adds: ClassVar[bool]
     """Whether a count is that of the sensor plus the homing offset; else it is minus."""
+    goal_bytes: ClassVar[tuple[int, int]]
+    """Bytes of a packet of goals without any, and those of each goal in it."""
     homing_most: int
     """The largest homing offset that it takes, either way; 0: it stores none."""
 

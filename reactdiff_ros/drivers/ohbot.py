@@ -42,7 +42,6 @@ class OhbotBoard(SerialBoard):
         self._found = False
         self._misses = 0
         self._asked_s = float("-inf")
-        self._last: dict[int, int] = {}
 
     def check(self) -> dict[str, Fault]:
         """Ask the board for its version, and wait for it."""
@@ -98,20 +97,19 @@ class OhbotBoard(SerialBoard):
             count = min(max(count, calibration.range_min), calibration.range_max)
         return min(max(count, 0.0), float(COUNTS))
 
-    def _pulses(self, us: Mapping[int, float]) -> None:
-        lines = ""
-        for motor, count in us.items():
-            angle = round(count * DEGREES / COUNTS)
-            if self._last.get(motor) == angle:
-                continue  # 19200 baud: what has not changed is not said again
-            attach = "" if motor in self._last else f"a0{motor}\n"
-            lines += f"{attach}m0{motor},{angle},{SPEED}\n"
-            self._last[motor] = angle
-        if lines:
-            self._open_port().writePort(lines.encode("ascii"))
+    @property
+    def _steps(self) -> float:
+        return DEGREES / COUNTS
+
+    def _said(self, motor: int, angle: int) -> bytes:
+        last = self._turns.last.get(motor)
+        if last == angle:
+            return b""  # the line is slow: what has not changed is not said again
+        attach = f"a0{motor}\n" if last is None else ""
+        return f"{attach}m0{motor},{angle},{SPEED}\n".encode("ascii")
 
     def _off(self, motor: int) -> None:
-        self._last.pop(motor, None)
+        self._turns.last.pop(motor, None)
         self._open_port().writePort(f"d0{motor}\n".encode("ascii"))
 
 

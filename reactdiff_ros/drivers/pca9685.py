@@ -126,13 +126,16 @@ class Pca9685Board(PulseBoard):
             raise PortGoneError("the board lost its power", where=self._where, todo=os.strerror(errno.EIO))
         return {}
 
-    def _pulses(self, us: Mapping[int, float]) -> None:
+    @property
+    def _steps(self) -> float:
+        return 1e-6 * self._hz * TICKS
+
+    def _pulses(self, steps: Mapping[int, int]) -> None:
         try:
-            for channel, width in us.items():
-                ticks = min(round(width * 1e-6 * self._hz * TICKS), TICKS - 1)
+            for channel, ticks in steps.items():
                 self._board.channels[channel].duty_cycle = ticks << 4
         except (OSError, ValueError) as error:
             raise PortGoneError("the board stopped answering", where=self._where, todo=str(error)) from error
 
     def _off(self, channel: int) -> None:
-        self._pulses({channel: 0.0})
+        self._pulses({channel: 0})

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from reactdiff_ros.drivers.axes import Axis, pulse_position, pulse_us
+from reactdiff_ros.drivers.axes import Axis, inside, pulse_position, pulse_us
 from reactdiff_ros.drivers.driver import LINK_FAULTS, Clock, Fault, Reading
 from reactdiff_ros.drivers.health import AGAIN_S
 from reactdiff_ros.errors import DeviceError
@@ -58,17 +58,31 @@ class PulseBoard(ABC):
     def _ask(self, axis: Axis | None) -> dict[str, Fault]:
         """The board's own health: faults by joint. Where it can report the pulse of `axis`, `_reports` is told."""
 
+    @property
     @abstractmethod
-    def _pulses(self, us: Mapping[int, float]) -> None:
-        """Set pulses by channel, as `_value` gives them."""
+    def _steps(self) -> float:
+        """How many of its steps the board makes of one of what `_value` gives."""
+
+    @abstractmethod
+    def _pulses(self, steps: Mapping[int, int]) -> None:
+        """Set pulses by channel, in steps of the board."""
 
     @abstractmethod
     def _off(self, channel: int) -> None:
         """No pulses."""
 
+    def _fitting(self, steps: Mapping[int, int]) -> Mapping[int, int]:
+        """Those of a tick's commands that the line carries."""
+        return steps
+
     def _value(self, axis: Axis, position: float) -> float:
-        """What is sent for a position: microseconds."""
+        """What a position is on the board: microseconds."""
         return pulse_us(axis, position)
+
+    def _step(self, axis: Axis, position: float) -> int:
+        """What is sent for a position: whole steps, not beyond the limits and what was calibrated."""
+        value, *ends = (self._steps * self._value(axis, p) for p in (position, axis.lower, axis.upper))
+        return inside(value, *ends)
 
     # The interface.
 
@@ -143,7 +157,7 @@ class PulseBoard(ABC):
         if joint in self._faults:
             return self._faults[joint]
         self._expire()
-        if self._send({axis.id: self._value(axis, position)}):
+        if self._send({axis.id: self._step(axis, position)}):
             self._armed.add(joint)
             self._pulsing[joint] = True
             return None
@@ -152,13 +166,15 @@ class PulseBoard(ABC):
     def command(self, positions: Mapping[str, float]) -> None:
         """Pulses of armed joints."""
         self._expire()
-        pulses = {
-            self.axes[joint].id: self._value(self.axes[joint], position)
+        steps = {
+            self.axes[joint].id: self._step(self.axes[joint], position)
             for joint, position in positions.items()
             if joint in self._armed and math.isfinite(position)
         }
-        if pulses and self._connected:
-            self._send(pulses)
+        if steps and self._connected:
+            steps = self._fitting(steps)
+            if steps:
+                self._send(steps)
 
     def release(self, joint: str) -> None:
         """No pulses."""
@@ -184,7 +200,7 @@ class PulseBoard(ABC):
         self._armed.clear()
 
     def pulse(self, joint: str, position: float) -> float:
-        """What would be sent for a position: microseconds (Ohbot: its counts)."""
+        """What is sent for a position, but for rounding: microseconds (Ohbot: its counts)."""
         return self._value(self.axes[joint], position)
 
     def recalibrate(self, joint: str, calibration: Calibration | None, *, release: bool = True) -> None:
@@ -227,9 +243,9 @@ class PulseBoard(ABC):
                 self._forget_pulse(joint)
         self._faults = {j: f for j, f in self._faults.items() if j in found or f.kind == "watchdog"}
 
-    def _send(self, pulses: Mapping[int, float]) -> bool:
+    def _send(self, steps: Mapping[int, int]) -> bool:
         try:
-            self._pulses(pulses)
+            self._pulses(steps)
         except DeviceError:
             self._lost()
             return False

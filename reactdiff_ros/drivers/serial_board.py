@@ -10,6 +10,7 @@ from reactdiff_ros.drivers.axes import Axis
 from reactdiff_ros.drivers.driver import Clock
 from reactdiff_ros.drivers.pulse_board import PulseBoard
 from reactdiff_ros.drivers.serial_port import PortGoneError, SerialPort
+from reactdiff_ros.drivers.turns import Turns
 
 
 class SerialBoard(PulseBoard):
@@ -40,11 +41,26 @@ class SerialBoard(PulseBoard):
         self._where, self._answer_s = port, answer_s
         self._open = connect or (lambda: SerialPort(port, baud, clock, lock_folder=lock_folder))
         self._port: SerialPort | None = None
+        self._turns = Turns()
         self._forget()
 
     @abstractmethod
     def _forget(self) -> None:
         """Nothing is known of the board: the port was just opened, or never."""
+
+    @abstractmethod
+    def _said(self, channel: int, step: int) -> bytes:
+        """What sets a channel; nothing where that is not needed."""
+
+    def _fitting(self, steps: Mapping[int, int]) -> Mapping[int, int]:
+        cost = {channel: len(self._said(channel, step)) for channel, step in steps.items()}
+        return self._turns.choose(steps, cost, self._open_port().room())
+
+    def _pulses(self, steps: Mapping[int, int]) -> None:
+        said = b"".join(self._said(channel, step) for channel, step in steps.items())
+        self._turns.sent(steps)
+        if said:
+            self._open_port().writePort(said)
 
     @property
     def _connected(self) -> bool:
@@ -53,6 +69,7 @@ class SerialBoard(PulseBoard):
     def _connect(self) -> None:
         if self._port is None:
             self._port = self._open()
+            self._turns = Turns()
             self._forget()
 
     def _disconnect(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import grp
+import math
 import os
 import select
 import termios
@@ -28,6 +29,10 @@ ANSWER_S: Final = 0.012
 """How long an answer may take beyond its time on the wire: the servo's own delay and that of the USB adapter."""
 WRITE_S: Final = 0.05
 """A port that takes nothing for this long is gone."""
+QUEUE_S: Final = 0.02
+"""Commands may take so long on the wire until what is sent after them, a stop perhaps, has its turn."""
+QUEUE_BYTES: Final = 20
+"""Or so many bytes, on a line that carries less in that time: any board's command fits."""
 ERRORS: Final = (OSError, ValueError, TypeError, termios.error)
 """What the system and pyserial raise for a port that went away."""
 
@@ -60,6 +65,8 @@ class SerialPort:
         self._clock, self._answer_ms = clock, 1000.0 * answer_s
         self._byte_ms = 10_000.0 / baud  # start bit, eight bits, stop bit
         self._start_s = self._limit_ms = 0.0
+        self._free_s = -math.inf
+        """When the line will have carried what was sent, at its baud rate."""
         if not os.path.exists(path):
             raise explain(path, FileNotFoundError(errno.ENOENT, "no such device"))
         self._lock = DeviceLock(path, lock_folder)
@@ -77,6 +84,25 @@ class SerialPort:
         except PortGoneError:
             self.close()
             raise
+
+    def room(self) -> int:
+        """Bytes of commands that may be sent now, for the line to have carried all that was sent within QUEUE_S.
+
+        The system's own queue counts where it tells; that of an adapter does not, so that also the time counts which
+        the bytes take at the port's baud rate.
+        """
+        now_s, byte_s = self._clock(), self._byte_ms / 1000.0
+        self._free_s = max(self._free_s, now_s + self._queued() * byte_s)
+        most = max(int(QUEUE_S / byte_s), QUEUE_BYTES)
+        return max(most - math.ceil((self._free_s - now_s) / byte_s), 0)
+
+    def _queued(self) -> int:
+        with suppress(*ERRORS, NotImplementedError):
+            return int(self._serial.out_waiting)
+        return 0
+
+    def _sent(self, count: int) -> None:
+        self._free_s = max(self._free_s, self._clock()) + count * self._byte_ms / 1000.0
 
     def close(self) -> None:
         """Give the port and its lock back; harmless when done twice."""
@@ -136,6 +162,7 @@ class SerialPort:
                 sent += os.write(self._fd, data[sent:])
         except ERRORS as error:
             raise self._gone(error) from error
+        self._sent(sent)
         return sent
 
     def setPacketTimeout(self, packet_length: int) -> None:  # noqa: N802

@@ -13,6 +13,7 @@ from reactdiff_ros.drivers.driver import UNTIL_ARMED, Clock, Fault, Reading
 from reactdiff_ros.drivers.health import AGAIN_S, Health
 from reactdiff_ros.drivers.make import RESET, Make, Measured
 from reactdiff_ros.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort
+from reactdiff_ros.drivers.turns import Turns
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.robots.calibration import Calibration
 
@@ -60,6 +61,7 @@ class ServoBus(Make):
         self._where, self._baud, self._clock = port, baud, clock
         self._connect = connect or (lambda: SerialPort(port, baud, clock, answer_s=answer_s, lock_folder=lock_folder))
         self._port: SerialPort | None = None
+        self._turns = Turns()
         self._opened = False
         self._retry_s = 0.0
         self._health = {name: Health(axis) for name, axis in self.axes.items()}
@@ -169,8 +171,12 @@ class ServoBus(Make):
         if not counts or self._port is None:
             return
         try:
-            self._goals(counts)
-            self._commanded_s = now_s
+            first, each = self.goal_bytes
+            counts = self._turns.choose(counts, dict.fromkeys(counts, each), self._port.room() - first)
+            if counts:
+                self._goals(counts)
+                self._turns.sent(counts)
+                self._commanded_s = now_s
         except PortGoneError:
             self._lost(self._health)
 

@@ -29,7 +29,7 @@ from reactdiff_ros.robots.kinematics import Stop
 from reactdiff_ros.robots.mapping import Mapping
 from reactdiff_ros.robots.motion import Motion, MotionError
 from reactdiff_ros.robots.profile import Profile
-from reactdiff_ros.robots.rules import TimeRule
+from reactdiff_ros.robots.rules import Aim, TimeRule
 
 STALE_S: Final = 0.15
 """Input this old starts the return to neutral."""
@@ -57,6 +57,7 @@ class Follower:
         self._feedback = [profile.feedback(name) for name in self.names]
         self._neutral = [j.neutral for j in self._joints]
         self._near = [NEAR * (j.upper - j.lower) for j in self._joints]
+        self._aim = Aim(profile)
         self._motion = Motion(profile)
         self._rules = [TimeRule(rule, profile) for rule in profile.rules]
         self._state: State = "disarmed"
@@ -254,12 +255,11 @@ class Follower:
             if self._state == "following":
                 self._state, self._return_s = "returning", now_s
                 self._return_began_s, self._return_took_s = age_s, math.nan
+            self._aim.reset()
             targets, cut = list(self._neutral), self._uncut
         else:
             self._state = "following"
-            lower, upper = self._motion.lower, self._motion.upper
-            targets = [low if w < low else up if w > up else w for w, low, up in zip(wanted, lower, upper, strict=True)]
-            cut = [t != w for t, w in zip(targets, wanted, strict=True)]
+            targets, cut = self._aim.follow(wanted, self._motion.at_rest)
         for rule in self._rules:
             if rule.apply(targets, self._motion.position, self._motion.dt_s):
                 cut[rule.index] = True

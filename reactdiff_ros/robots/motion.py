@@ -22,6 +22,13 @@ TINY: Final = 1e-9
 """Ranges per s (or s2): a slower velocity (or acceleration) is none."""
 SLACK: Final = 1e-6
 """What a position may be beyond its limit, as a share of the range, before it is clipped to it in silence."""
+THERE: Final = 5e-7
+"""A joint at rest that is closer to its target, as a share of the range, stays: ruckig finds no trajectory of 1e-7 for
+a very fast joint, and would fail at every tick."""
+FAILURES: Final = 25
+"""Ticks in a row without a trajectory before that is an error: half a second at 50 Hz. One state of some millions has
+none, and the next tick, from another state, has one; a library that is broken fails also from rest, where all joints of
+the shipped profiles are by then."""
 
 
 class MotionError(ReactdiffError):
@@ -47,7 +54,8 @@ class Motion:
         # In shares of the range: ruckig's tolerances are absolute, and joints count in anything from m to us.
         self._span = [j.upper - j.lower for j in joints]
         self._scale = [1.0 / s for s in self._span]
-        self._slack = [SLACK * (j.upper - j.lower) for j in joints]
+        self._slack = [SLACK * s for s in self._span]
+        self._tiny = [TINY * s for s in self._span]
         self._count = len(joints)
         self._share = 1.0
         self.place([j.neutral for j in joints])
@@ -59,6 +67,7 @@ class Motion:
         self.acceleration = [0.0] * self._count
         self.finished = True
         self._level = [0] * self._count
+        self._failures = 0
         self._start()
 
     def pace(self, share: float) -> None:
@@ -66,6 +75,11 @@ class Motion:
         if share != self._share:
             self._share = share
             self._start()
+
+    @property
+    def at_rest(self) -> list[bool]:
+        """Which joints do not move."""
+        return [v == 0.0 and a == 0.0 for v, a in zip(self.velocity, self.acceleration, strict=True)]
 
     def stops(self) -> list[Stop]:
         """The quickest stop of every joint from here."""
@@ -87,11 +101,16 @@ class Motion:
     def step(self, targets: list[float]) -> None:
         """One tick towards `targets`, which are finite and inside the limits.
 
+        Where ruckig fails, or gives what is outside the limits, it is one tick along the quickest stop instead.
+
         Raises:
-            MotionError: ruckig failed, or gave what is outside the limits.
+            MotionError: that was so for FAILURES ticks in a row; the motion is unchanged.
         """
         given, scale = self._input, self._scale
-        given.target_position = [t * s for t, s in zip(targets, scale, strict=True)]
+        given.target_position = [
+            (p if rest and abs(t - p) * s < THERE else t) * s
+            for t, p, rest, s in zip(targets, self.position, self.at_rest, scale, strict=True)
+        ]
         given.current_position = [p * s for p, s in zip(self.position, scale, strict=True)]
         given.current_velocity = [v * s for v, s in zip(self.velocity, scale, strict=True)]
         given.current_acceleration = [a * s for a, s in zip(self.acceleration, scale, strict=True)]
@@ -100,14 +119,25 @@ class Motion:
         problem = self._try()
         for level in range(1, len(USE)):
             if not problem:
-                return
+                break
             self._level = [max(at, level) for at in self._level]
             self._limit()
             problem = self._try()
         if not problem:
+            self._failures = 0
             return
         self._start()
-        raise MotionError("no motion could be computed", where="ruckig", todo=problem)
+        self._failures += 1
+        if self._failures >= FAILURES:
+            raise MotionError("no motion could be computed", where="ruckig", todo=problem)
+        self._brake()
+
+    def _brake(self) -> None:
+        """One tick along the quickest stop, which needs no library."""
+        states = [s.at(self.dt_s) for s in self.stops()]
+        self.put(
+            [p for p, _, _ in states], self._felt([v for _, v, _ in states]), self._felt([a for _, _, a in states])
+        )
 
     def _relax(self) -> None:
         """Joints that stay inside everything with the first shares have these again."""
@@ -129,17 +159,18 @@ class Motion:
             return problem
         found, span = self._output, self._span
         position = [p * s for p, s in zip(found.new_position, span, strict=True)]
-        # What rounding leaves of a velocity (1e-16) is what ruckig fails on.
-        velocity = [v * s if v > TINY or v < -TINY else 0.0 for v, s in zip(found.new_velocity, span, strict=True)]
-        acceleration = [
-            a * s if a > TINY or a < -TINY else 0.0 for a, s in zip(found.new_acceleration, span, strict=True)
-        ]
+        velocity = self._felt([v * s for v, s in zip(found.new_velocity, span, strict=True)])
+        acceleration = self._felt([a * s for a, s in zip(found.new_acceleration, span, strict=True)])
         problem = self._check(position, velocity, acceleration)
         if problem:
             return problem
         self.position, self.velocity, self.acceleration = position, velocity, acceleration
         self.finished = self._result == Result.Finished
         return ""
+
+    def _felt(self, values: list[float]) -> list[float]:
+        """Without what rounding leaves of a velocity or acceleration (1e-16): ruckig fails on that."""
+        return [v if v > t or v < -t else 0.0 for v, t in zip(values, self._tiny, strict=True)]
 
     def _update(self) -> str:
         """One call of ruckig; what is wrong, or nothing."""

@@ -1,9 +1,45 @@
-"""Rules over time: a joint is not beyond a point for longer than it may be."""
+"""What becomes of targets over time: small steps wait, and a joint is not beyond a point for longer than it may be."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from reactdiff_ros.robots.checks import back_time_s
 from reactdiff_ros.robots.profile import Profile, Rule
+
+STEADY: Final = 1e-5
+"""The least step of a target that is followed at once, as a share of the range. No servo resolves less; and to a target
+that trembles by a millionth while a fast joint comes to rest on it, ruckig finds no trajectory now and then."""
+
+
+class Aim:
+    """Where the face takes the joints: inside their limits, and by no steps that cannot be felt.
+
+    Small steps add up: a step counts from the target that is followed. Once face and joint are at rest, the target is
+    exactly the face's.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        joints = list(profile.joints.values())
+        self._limits = [(j.lower, j.upper, STEADY * (j.upper - j.lower)) for j in joints]
+        self._neutral = [j.neutral for j in joints]
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin at neutral."""
+        self._targets = self._before = self._neutral
+
+    def follow(self, wanted: list[float], at_rest: list[bool]) -> tuple[list[float], list[bool]]:
+        """Targets, and which of `wanted` (finite) were beyond a limit."""
+        inside = [low if w < low else up if w > up else w for w, (low, up, _) in zip(wanted, self._limits, strict=True)]
+        self._targets = [
+            t if -small <= w - t <= small and not (rest and w == before) else w
+            for w, t, before, rest, (_, _, small) in zip(
+                inside, self._targets, self._before, at_rest, self._limits, strict=True
+            )
+        ]
+        self._before = inside
+        return list(self._targets), [i != w for i, w in zip(inside, wanted, strict=True)]
 
 
 class TimeRule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 
@@ -22,10 +23,13 @@ class Ticker:
 
 
 class MemoryWire:
-    """What `Wire` is, in memory; `garble` may change what comes back."""
+    """What `Wire` is, in memory; `garble` may change what comes back.
 
-    def __init__(self, bus: Bus, clock: Ticker) -> None:
-        self.bus, self.clock = bus, clock
+    Its bytes arrive at once, also those that take longer at `baud`, which is what the port counts with.
+    """
+
+    def __init__(self, bus: Bus, clock: Ticker, baud: int = 1_000_000) -> None:
+        self.bus, self.clock, self.baud = bus, clock, baud
         self.lock = threading.Lock()
         self.plugged = False
         self.garble: Callable[[bytes], bytes] = lambda data: data
@@ -55,8 +59,9 @@ class MemoryPort(SerialPort):
     def __init__(self, wire: MemoryWire) -> None:
         self.path, self.is_using = "memory", False
         self._wire, self._clock = wire, wire.clock
-        self._answer_ms, self._byte_ms = 12.0, 0.01
+        self._answer_ms, self._byte_ms = 12.0, 10_000.0 / wire.baud
         self._start_s = self._limit_ms = 0.0
+        self._free_s = -math.inf
         self._waiting = b""
 
     def close(self) -> None:
@@ -79,7 +84,11 @@ class MemoryPort(SerialPort):
     def writePort(self, packet: Sequence[int]) -> int:
         self._check()
         self._waiting += self._wire.garble(self._wire.bus.receive(bytes(packet), self._clock()))
+        self._sent(len(packet))
         return len(packet)
+
+    def _queued(self) -> int:
+        return 0
 
     def _check(self) -> None:
         if not self._wire.plugged:

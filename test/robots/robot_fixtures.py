@@ -1,4 +1,4 @@
-"""What several tests of robots need: a small profile as text, and wild input."""
+"""What several tests of robots need: a small profile as text, odd ones, wild and calm input, and a check of limits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from profile_parts import JAW, head_of
 
 from reactdiff_ros.robots.profile import Profile, load_profile, shipped_profiles
+from reactdiff_ros.robots.simulate import Block
 
 SMALL = (
     head_of("small")
@@ -99,12 +100,30 @@ def wild_frames(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.nd
     times[rng.random(count) < 0.01] = np.nan
     times[rng.random(count) < 0.001] = np.inf
     times[rng.random(count) < 0.001] = -np.inf
+    calm = (rng.random(count) < 0.1)[step]
+    frames[calm] = (np.clip(levels[step], 0.0, 1.0) + tremble(rng, count, 10 ** rng.uniform(-8, -4)))[calm]
     return frames, times
 
 
-def odd_profile(folder: Path, seed: int) -> Profile:
-    """Six joints with limits of any size and ratio, half of them round numbers; the check refuses one in ten."""
+def tremble(rng: np.random.Generator, count: int, noise: float) -> np.ndarray:
+    """What rounding and smoothing leave of a steady face: (count, 58)."""
+    return rng.normal(0.0, noise, (count, 58))
+
+
+def calm_frames(rng: np.random.Generator, count: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """Poses that are held for 0.3 to 3 s, with `noise` on them, as float32 at 50 Hz: a calm listener."""
+    poses = rng.uniform(-0.3, 1.0, (count // 15 + 1, 58))
+    frames = np.repeat(poses, rng.integers(15, 151, len(poses)), axis=0)[:count]
+    return (frames + tremble(rng, count, noise)).astype(np.float32), np.arange(count) / 50
+
+
+def odd_profile(folder: Path, seed: int, *, plausible: bool = False) -> Profile:
+    """Six joints with limits of any size and ratio, half of them round numbers; the check refuses one in ten.
+
+    `plausible`: with speeds, accelerations and jerks as servos and faces on screens have them; it refuses none.
+    """
     rng = np.random.default_rng(seed)
+    exponents = ((-0.5, 1.5), (0.7, 2.0), (1.0, 2.2)) if plausible else ((-1.5, 2), (-1, 3.5), (-1, 4))
     text = head_of("odd").replace("rate_hz: 50", f"rate_hz: {rng.choice([50, 60, 73.3, 100])}")
     text += "drivers:\n  controller: {type: joint_trajectory}\njoints:\n"
     for i in range(6):
@@ -112,9 +131,7 @@ def odd_profile(folder: Path, seed: int) -> Profile:
         lower = rng.choice([0.0, -span / 2, 10 * span * rng.normal()])
         upper = lower + span
         neutral = rng.choice([lower, upper, (lower + upper) / 2])
-        speed = span * 10 ** rng.uniform(-1.5, 2)
-        acceleration = speed * 10 ** rng.uniform(-1, 3.5)
-        limits = np.array([speed, acceleration, acceleration * 10 ** rng.uniform(-1, 4)])
+        limits = span * np.cumprod([10 ** rng.uniform(*e) for e in exponents])
         speed, acceleration, jerk = (float(f"{x:.1g}") if rng.random() < 0.5 else float(x) for x in limits)
         text += f"""\
   j{i}:
@@ -133,3 +150,59 @@ def odd_profile(folder: Path, seed: int) -> Profile:
     path = folder / f"odd{seed}.yaml"
     path.write_text(text)
     return load_profile(path)
+
+
+TOLERANCE = 1e-6
+"""Of second and third differences, which rounding of positions makes less exact; positions and speeds have none."""
+
+
+class LimitCheck:
+    """Watches blocks of ticks: every command inside its limits, also between the ticks by differences."""
+
+    def __init__(self, profile: Profile) -> None:
+        joints = list(profile.joints.values())
+        self.rate = profile.rate_hz
+        self.lower, self.upper = np.array([j.limits.position for j in joints]).T
+        self.speed = np.array([j.limits.speed for j in joints])
+        self.acceleration = np.array([j.limits.acceleration for j in joints])
+        self.jerk = np.array([j.limits.jerk for j in joints])
+        self.before: Block | None = None
+        self.ticks = 0
+        self.used = np.zeros(3)
+        """Largest shares of speed, acceleration and jerk that were seen: a check that never comes near says nothing."""
+
+    def see(self, block: Block) -> None:
+        assert block.fault == ""  # nobody asked for a stop
+        for values in (block.target, block.command, block.velocity, block.acceleration):
+            assert np.isfinite(values).all()
+        assert (block.target >= self.lower).all()
+        assert (block.target <= self.upper).all()
+        assert (block.command >= self.lower).all()
+        assert (block.command <= self.upper).all()
+        assert (np.abs(block.velocity) <= self.speed).all()
+        assert (np.abs(block.acceleration) <= self.acceleration).all()
+        command, velocity, acceleration = block.command, block.velocity, block.acceleration
+        if self.before is not None:
+            command = np.vstack([self.before.command[-2:], command])
+            velocity = np.vstack([self.before.velocity[-1:], velocity])
+            acceleration = np.vstack([self.before.acceleration[-1:], acceleration])
+        share = [
+            (np.abs(np.diff(command, axis=0)) * self.rate / self.speed).max(initial=0.0),
+            (np.abs(np.diff(command, n=2, axis=0)) * self.rate**2 / self.acceleration).max(initial=0.0),
+            (np.abs(np.diff(acceleration, axis=0)) * self.rate / self.jerk).max(initial=0.0),
+        ]
+        assert share[0] <= 1.0
+        assert share[1] <= 1.0 + TOLERANCE
+        assert share[2] <= 1.0 + TOLERANCE
+        assert (np.abs(np.diff(velocity, axis=0)) * self.rate <= self.acceleration * (1 + TOLERANCE)).all()
+        self.used = np.maximum(self.used, share)
+        self.before = block
+        self.ticks += len(block.time)
+
+
+def longest_run(beyond: np.ndarray) -> int:
+    best = now = 0
+    for b in beyond:
+        now = now + 1 if b else 0
+        best = max(best, now)
+    return best

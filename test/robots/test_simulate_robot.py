@@ -16,60 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from robot_fixtures import odd_profile, robots, small_profile, wild_frames
+from robot_fixtures import LimitCheck, longest_run, odd_profile, robots, small_profile, wild_frames
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.robots.kinematics import stop, stopping_time_s, travel_time_s
 from reactdiff_ros.robots.profile import Profile, load_profile
 from reactdiff_ros.robots.simulate import Block, read_frames, simulate, tick_count, usable_frames
-
-TOLERANCE = 1e-6
-"""Of second and third differences, which rounding of positions makes less exact; positions and speeds have none."""
-
-
-class LimitCheck:
-    """Watches blocks of ticks: every command inside its limits, also between the ticks by differences."""
-
-    def __init__(self, profile: Profile) -> None:
-        joints = list(profile.joints.values())
-        self.rate = profile.rate_hz
-        self.lower, self.upper = np.array([j.limits.position for j in joints]).T
-        self.speed = np.array([j.limits.speed for j in joints])
-        self.acceleration = np.array([j.limits.acceleration for j in joints])
-        self.jerk = np.array([j.limits.jerk for j in joints])
-        self.before: Block | None = None
-        self.ticks = 0
-        self.used = np.zeros(3)
-        """Largest shares of speed, acceleration and jerk that were seen: a check that never comes near says nothing."""
-
-    def see(self, block: Block) -> None:
-        assert block.fault == ""
-        for values in (block.target, block.command, block.velocity, block.acceleration):
-            assert np.isfinite(values).all()
-        assert (block.target >= self.lower).all()
-        assert (block.target <= self.upper).all()
-        assert (block.command >= self.lower).all()
-        assert (block.command <= self.upper).all()
-        assert (np.abs(block.velocity) <= self.speed).all()
-        assert (np.abs(block.acceleration) <= self.acceleration).all()
-        command, velocity, acceleration = block.command, block.velocity, block.acceleration
-        if self.before is not None:
-            command = np.vstack([self.before.command[-2:], command])
-            velocity = np.vstack([self.before.velocity[-1:], velocity])
-            acceleration = np.vstack([self.before.acceleration[-1:], acceleration])
-        share = [
-            (np.abs(np.diff(command, axis=0)) * self.rate / self.speed).max(initial=0.0),
-            (np.abs(np.diff(command, n=2, axis=0)) * self.rate**2 / self.acceleration).max(initial=0.0),
-            (np.abs(np.diff(acceleration, axis=0)) * self.rate / self.jerk).max(initial=0.0),
-        ]
-        assert share[0] <= 1.0
-        assert share[1] <= 1.0 + TOLERANCE
-        assert share[2] <= 1.0 + TOLERANCE
-        assert (np.abs(np.diff(velocity, axis=0)) * self.rate <= self.acceleration * (1 + TOLERANCE)).all()
-        self.used = np.maximum(self.used, share)
-        self.before = block
-        self.ticks += len(block.time)
 
 
 def run_wild(profile: Profile, seed: int, count: int) -> LimitCheck:
@@ -212,14 +165,6 @@ def test_blocks_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     whole = joined(simulate(profile, frames), "command")
     monkeypatch.setattr("reactdiff_ros.robots.simulate.BLOCK", 7)
     np.testing.assert_array_equal(joined(simulate(profile, frames), "command"), whole)
-
-
-def longest_run(beyond: np.ndarray) -> int:
-    best = now = 0
-    for b in beyond:
-        now = now + 1 if b else 0
-        best = max(best, now)
-    return best
 
 
 def test_the_jaw_is_not_wide_open_for_longer_than_it_may_be(tmp_path: Path) -> None:
