@@ -77,5 +77,5 @@ setup(
     python_requires=">=3.10,<3.13",
     install_requires=requirements("run"),
     extras_require={name: requirements(name) for name in EXTRAS},
-    entry_points={"console_scripts": ["reactdiff = reactdiff_ros.cli.main:main"]},
+    entry_points={"console_scripts": ["reactdiff = reactdiff_ros.cli.main:program"]},
 )

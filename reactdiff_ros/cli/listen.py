@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
+from reactdiff_ros.cli.interrupts import Press
 from reactdiff_ros.cli.study import enter_blind
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.set = False
+        self._press = Press()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.set = True
+        self.set = self.set or not self._press.is_copy()
 
 
 @dataclass(frozen=True)

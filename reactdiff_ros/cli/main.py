@@ -22,6 +22,7 @@ from reactdiff_ros.cli.doctor import doctor
 from reactdiff_ros.cli.evaluate import evaluate
 from reactdiff_ros.cli.export import export
 from reactdiff_ros.cli.extract import extract
+from reactdiff_ros.cli.interrupts import catch_interrupts, ignore_interrupts
 from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, EXIT_STOPPED, MissingExtraError, tell
 from reactdiff_ros.cli.paper import paper
@@ -110,5 +111,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else EXIT_DONE
 
 
+def program() -> int:
+    """`main` as a process of its own: a copy of Ctrl-C changes neither its cleanup nor its exit code."""
+    catch_interrupts()
+    code = main()
+    ignore_interrupts()
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -81,7 +81,9 @@ def _ended_like_ctrl_c() -> Iterator[None]:
     """A terminal that is closed, or a kill, leaves no ports and no profile behind either."""
     import signal
 
-    before = {n: signal.signal(n, signal.default_int_handler) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    from reactdiff_ros.cli.interrupts import interrupt
+
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

@@ -90,7 +90,8 @@ async def _serve(shown: Preview, port: int, as_json: bool) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        # Not the loop's own handler: the loop's end takes that away, and a copy of the signal would come through.
+        signal.signal(number, lambda *_: loop.is_closed() or loop.call_soon_threadsafe(stop.set))
 
     def wants(report: dict[str, Any]) -> bool:
         good = _obey(shown, report)

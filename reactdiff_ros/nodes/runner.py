@@ -162,7 +162,7 @@ def run(
         rclpy.try_shutdown()
         if claim is not None:
             claim.close()
-    return _leave(code)
+    return _leave(code, stopped=bool(stop))
 
 
 def _destroy(node: ReactdiffNode) -> None:
@@ -174,11 +174,16 @@ def _destroy(node: ReactdiffNode) -> None:
     node._state_machine.destroy_when_not_in_use()
 
 
-def _leave(code: int) -> int:
+def _leave(code: int, *, stopped: bool) -> int:
     """The exit status; where a thread could not be stopped, the end of the process here and now.
 
-    Such a thread works in C, and crashes when it comes back to a Python that is being taken down.
+    Such a thread works in C, and crashes when it comes back to a Python that is being taken down. Python restores the
+    default action of every signal that has a handler while it is taken down, so a launcher's copy of the stop signal
+    would kill the process there; SIG_IGN remains. What hangs from now on is still ended after HANG_S.
     """
+    if stopped:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
     if any(thread is not threading.main_thread() and thread.name != SIGNALS for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -108,7 +109,12 @@ def sensed_ahead(path: Path, settings: ReplaySettings, tally: Tally) -> Iterator
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(theirs, path, settings), daemon=True)
+    # Ctrl-C goes to both, and this process ends the other one. A blocked signal stays blocked in what is started, so
+    # that it does not end during its imports; only the start of multiprocessing's own helper unblocks it.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     process.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     try:
         while True:
@@ -136,7 +142,6 @@ def sensed_ahead(path: Path, settings: ReplaySettings, tally: Tally) -> Iterator
 
 
 def _work(pipe: Connection, path: Path, settings: ReplaySettings) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to both: the other process ends this one
     from reactdiff_ros.replay.replay import Tally
 
     tally, batch = Tally(), []

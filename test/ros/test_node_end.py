@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
-from ros_harness import executable, free_domain
+from ros_harness import START_S, NodeProcess, executable, free_domain
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.nodes.runner import claim_name
@@ -40,6 +41,39 @@ def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
     assert node.returncode == 1
     assert "Timeout" in said
     assert "Thread 0x" in said
+
+
+@pytest.mark.ros
+def test_the_second_sigint_of_a_launcher_at_any_moment_leaves_a_node_its_exit_status(tmp_path):
+    """`ros2 launch` passes on the SIGINT that the terminal has sent to the whole group already."""
+    domain, claim = free_domain()
+    with claim:
+        environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
+        ends = {}
+        for gaps_s in ((0.0, 0.02, 0.04, 0.06, 0.08), (0.1, 0.13, 0.16, 0.2, 0.3)):
+            nodes = {}
+            for gap_s in gaps_s:
+                name = ["--ros-args", "-r", f"__ns:=/after{round(1000 * gap_s)}"]
+                nodes[gap_s] = NodeProcess("expression_node", environment, tmp_path, *name)
+            try:
+                for gap_s, node in nodes.items():
+                    until(lambda node=node: "active:" in node.log, node)
+                    node.process.send_signal(signal.SIGINT)
+                    time.sleep(gap_s)
+                    node.process.send_signal(signal.SIGINT)
+                ends |= {gap_s: node.ended() for gap_s, node in nodes.items()}
+            finally:
+                for node in nodes.values():
+                    node.process.kill()
+    assert ends == dict.fromkeys(ends, 0)
+
+
+def until(condition, node):
+    end_s = time.monotonic() + START_S
+    while not condition():
+        assert node.process.poll() is None, node.log
+        assert time.monotonic() < end_s, node.log
+        time.sleep(0.02)
 
 
 @pytest.mark.ros
