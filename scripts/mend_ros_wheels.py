@@ -12,6 +12,8 @@ import os
 import re
 import sys
 import sysconfig
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy
@@ -40,7 +42,7 @@ def mend_include_paths(prefix: Path) -> None:
         )
         mended = re.sub(r"/opt/python/[^/;\"]+/include/python3\.\d+", python_include, mended)
         if mended != text:
-            path.write_text(mended, errors="surrogateescape")
+            _replace(path, mended.encode(errors="surrogateescape"))
 
 
 def mend_endless_waits(library: Path) -> int:
@@ -53,23 +55,32 @@ def mend_endless_waits(library: Path) -> int:
             content[number] = FINITE_S.to_bytes(8, "little")
             changed += 1
     if changed:
-        # A new file in the old one's place: who runs keeps the old one, and so does a cache that is linked to it.
-        mended = library.with_suffix(".mended")
-        mended.write_bytes(content)
-        mended.chmod(library.stat().st_mode)
-        os.replace(mended, library)
+        _replace(library, content)
     return changed
+
+
+def _replace(path: Path, content: bytes | bytearray) -> None:
+    """A new file in the old one's place: who runs keeps the old one, and so does a cache that is linked to it."""
+    mended = path.with_suffix(".mended")
+    mended.write_bytes(content)
+    mended.chmod(path.stat().st_mode)
+    os.replace(mended, path)
 
 
 def _places(library: Path) -> list[int]:
     """Where in the file the functions of SET_LISTENER begin."""
-    with library.open("rb") as file:
-        elf = ELFFile(file)
-        table = elf.get_section_by_name(".dynsym")
-        if table is None or elf.get_machine_arch() != "x64":
-            return []
-        symbols = [symbol for name in SET_LISTENER for symbol in table.get_symbol_by_name(name) or ()]
-        return [offset for symbol in symbols for offset in elf.address_offsets(symbol["st_value"])]
+    return _places_in(library.read_bytes())
+
+
+@lru_cache(maxsize=2)
+def _places_in(library: bytes) -> list[int]:
+    """The wheel has one library under three names, and reading its symbols takes a second."""
+    elf = ELFFile(BytesIO(library))
+    table = elf.get_section_by_name(".dynsym")
+    if table is None or elf.get_machine_arch() != "x64":
+        return []
+    symbols = [symbol for name in SET_LISTENER for symbol in table.get_symbol_by_name(name) or ()]
+    return [offset for symbol in symbols for offset in elf.address_offsets(symbol["st_value"])]
 
 
 def main(prefix: str) -> None:

