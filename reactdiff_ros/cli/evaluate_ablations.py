@@ -30,7 +30,7 @@ def ablations(run: options.Run, models: tuple[Path, ...], sweep: bool, items: in
     if sweep and run.steps is not None:
         raise click.UsageError("--sweep chooses the steps itself")
     with run.result() as result:
-        result["commit"] = commit(Path(__file__).parent)
+        result["commit"] = commit(Path(__file__).resolve().parent)
         listeners = [run.model(path) for path in models]
         study = sweep_sampling if sweep else evaluate_ablations
         bank = run.bank()

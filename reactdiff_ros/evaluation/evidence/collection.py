@@ -19,7 +19,6 @@ from reactdiff_ros.evaluation.evidence.bounds import judge
 from reactdiff_ros.evaluation.evidence.parts import PARTS, Subject, settings_of
 from reactdiff_ros.evaluation.runs.keep import Keep
 from reactdiff_ros.evaluation.runs.work import Made, Part
-from reactdiff_ros.simulator.dyads import simulator_hash
 
 FORMAT: Final = 1
 """Of evidence.json; another one is refused."""
@@ -67,7 +66,7 @@ def collect(
             elif run is None or name in run:
                 start = subject.timer()
                 made = PARTS[name](subject, lambda share, name=name: told(name, share))  # type: ignore[misc]
-                settings = {**part.arguments, "commit": commit(Path(__file__).parent)}
+                settings = {**part.arguments, "commit": commit(Path(__file__).resolve().parent)}
                 facts = {"settings": settings, "seconds": subject.timer() - start, "figures": made.figures}
                 found[name] = json.loads(encode(facts))
                 keep.save(part, Made(found[name]))
@@ -87,7 +86,7 @@ def collect(
             "name": weights.name, "digest": weights.digest, "simulator": weights.simulator,
             "parameters": weights.parameters,
         },
-        "simulator": simulator_hash(), "date": date, "hardware": hardware_line(machine),
+        "simulator": subject.simulator, "date": date, "hardware": hardware_line(machine),
         "settings": {name: facts["settings"] for name, facts in found.items()},
         "seconds": {name: facts["seconds"] for name, facts in found.items()},
         "parts": figures, "failed": failed, "bounds": [v.as_dict() for v in verdicts],

@@ -100,6 +100,8 @@ class Subject:
     """Folder of recorded calls."""
     folds: tuple[Weights, ...] = ()
     """Four models, each trained without the pairs of one fold of those calls."""
+    simulator: str = field(default_factory=simulator_hash)
+    """Hash of the simulator that the figures are measured on."""
     keep: Keep | None = None
     """Store for the results of long parts as they arrive; None: nothing is stored."""
 
@@ -287,5 +289,5 @@ def settings_of(part: str, subject: Subject) -> dict[str, Any]:
         "sizes": {name: all_sizes[name] for name in _SIZES_OF[part]},
         "voices": voices_told(subject.bank).get("digest", ""),
         "folds": [w.digest for w in subject.folds] if part == "dyads" else [],
-        "simulator": simulator_hash(), "nods": None if nods is None else nods.digest,
+        "simulator": subject.simulator, "nods": None if nods is None else nods.digest,
     }  # fmt: skip
