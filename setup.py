@@ -10,7 +10,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 MANIFEST = ElementTree.parse(HERE / "package.xml").getroot()
-SHARED = ("config", "msg", "requirements", "resource")
+SHARED = ("config", "docs/templates", "msg", "requirements", "resource")
 EXTRAS = ("cluster", "evaluate", "robots", "robots-i2c", "tensorrt", "test", "train")
 URLS = {"website": "Homepage", "repository": "Source", "bugtracker": "Issues"}
 

@@ -1,7 +1,8 @@
 """The docs as a site: `make site`. Sphinx reads the same Markdown that GitHub shows, links and pictures as they are.
 
 The source folder is the repository's root, so that links from docs/ to model cards and source files hold: cards are
-pages, other linked files are copied. The lists of links in docs/index.md are the site's navigation.
+pages, other linked files are copied. The lists of links in docs/index.md are the site's navigation. In place of the
+short pages that docs/ has for nodes, commands and figures, the site shows the generated ones.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+
+from reactdiff_ros.cli.docs import PAGES, site_page
+from reactdiff_ros.cli.main import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,12 +44,21 @@ def navigation(text: str) -> str:
     return "\n\n".join(trees)
 
 
-def add_navigation(app: Any, page: str, source: list[str]) -> None:
+def complete(app: Any, page: str, source: list[str]) -> None:
     """Called by Sphinx with each page's text in `source[0]`."""
+    name = page.removeprefix("docs/")
     if page == root_doc:
         source[0] += "\n\n" + navigation(source[0]) + "\n"
+    elif name in PAGES:
+        source[0] = site_page(name, ROOT / "docs", cli)
+
+
+def generated(*_: Any) -> list[str]:
+    """Called by Sphinx: the pages to read again even if their files have not changed."""
+    return [f"docs/{name}" for name in PAGES]
 
 
 def setup(app: Any) -> None:
     """Called by Sphinx."""
-    app.connect("source-read", add_navigation)
+    app.connect("source-read", complete)
+    app.connect("env-get-outdated", generated)

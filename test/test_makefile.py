@@ -84,19 +84,16 @@ def test_help_names_every_target_for_people(house: Path) -> None:
     assert set(re.findall(r"\bmake ([\w-]+)", said)) == {*TARGETS} - {"help", "setup-test"}
 
 
-@pytest.mark.parametrize(
-    ("target", "failing", "page"),
-    [("faults", "*bench faults*", "reliability"), ("soak", "*bench soak*", "soak"),
-     ("evidence", "*evaluate evidence*", "evidence")],
-)  # fmt: skip
-def test_a_bound_that_does_not_hold_still_makes_its_page(house: Path, target: str, failing: str, page: str) -> None:
-    written = ["reactdiff", "docs", page]
+@pytest.mark.parametrize("target", ["faults", "soak", "evidence"])
+def test_a_bound_that_fails_is_no_failure_of_make(house: Path, target: str) -> None:
+    failing = {"faults": "*bench faults*", "soak": "*bench soak*", "evidence": "*evaluate evidence*"}[target]
+    card = ["reactdiff", "docs", "evidence"]
     code, called = make(house, target, failing=failing)
     assert code == 0
-    assert written in [words[:3] for words in called]
+    assert (card in [words[:3] for words in called]) is (target == "evidence")
     code, called = make(house, target, failing=failing, code=2)
-    assert code != 0
-    assert written not in [words[:3] for words in called], "it was asked wrongly"
+    assert code != 0, "it was called wrongly"
+    assert card not in [words[:3] for words in called]
 
 
 @pytest.mark.parametrize("target", sorted({*TARGETS} - {"help", "clean", "setup", "setup-test"}))

@@ -119,7 +119,8 @@ def test_the_wheel_has_no_strays(wheel: Path) -> None:
         source = name.removeprefix(share)
         if ".dist-info/" not in name:
             assert (ROOT / source).is_file(), name
-            assert source.split("/")[0] in {"reactdiff_ros", "config", "msg", "requirements", "resource", "package.xml"}
+            top = source.removeprefix("docs/").split("/")[0]
+            assert top in {"reactdiff_ros", "config", "msg", "requirements", "resource", "templates", "package.xml"}
             assert not source.endswith((".pyc", ".pt", ".csv")), name
     for kind in (".py", ".js", ".css", ".html", ".j2"):
         wanted = {str(p.relative_to(ROOT)) for p in (ROOT / "reactdiff_ros").rglob(f"*{kind}")}
@@ -140,6 +141,7 @@ def test_it_finds_what_ships_beside_it(run: Run) -> None:
     assert "warm" in run("style", "list").stdout
     checked = run("robot", "check", "ohbot")
     assert str(ROOT) not in checked.stdout + checked.stderr
+    assert "## reaction_node" in run("docs", "nodes").stdout
     pages = run("-c", "from reactdiff_ros.avatar import pages; print(pages.__file__)").stdout.strip()
     assert (Path(pages).parent / "page" / "robot" / "index.html").is_file()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -60,15 +61,19 @@ def _known(output: Path) -> dict[str, Any]:
     Raises:
         ReactdiffError: there is a file, and it holds no figures.
     """
-    from reactdiff_ros.cli.pages import read_figures
     from reactdiff_ros.errors import ReactdiffError
 
     figures: dict[str, Any] = {**_where(), "live": [], "model": [], "reference": [], "other": []}
     if not output.exists():
         return figures
     try:
-        return figures | read_figures(output)
-    except ReactdiffError as error:
+        known: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
+        if not {"live", "date", "commit", "hardware"} <= set(known) or any(
+            not isinstance(entry, dict) for what in WHAT for entry in known.get(what, ())
+        ):
+            raise ValueError("no figures")
+        return figures | known
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ReactdiffError(
             "the file that is there holds no figures", where=str(output), todo="move it away, or give another --output"
         ) from error

@@ -23,14 +23,14 @@ def ablations(run: options.Run, models: tuple[Path, ...], sweep: bool, items: in
     A difference to the full models that is smaller than the deviation between seeds is called none.
     """
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.evidence.model_code import model_code
+    from reactdiff_ros.evaluation.bench.machine import commit
     from reactdiff_ros.evaluation.studies.ablations import evaluate_ablations
     from reactdiff_ros.evaluation.studies.ablations import sweep as sweep_sampling
 
     if sweep and run.steps is not None:
         raise click.UsageError("--sweep chooses the steps itself")
     with run.result() as result:
-        result["code"] = model_code()
+        result["commit"] = commit(Path(__file__).resolve().parent)
         listeners = [run.model(path) for path in models]
         study = sweep_sampling if sweep else evaluate_ablations
         bank = run.bank()

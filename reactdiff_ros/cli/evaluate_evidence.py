@@ -1,9 +1,8 @@
-"""`reactdiff evaluate evidence`: everything that is measured of a set of weights, by one command."""
+"""`reactdiff evaluate evidence`: everything that is measured about a set of weights, with one command."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -32,21 +31,27 @@ PARTS = (
 @click.option(
     "--items", type=click.IntRange(8, 2000), default=200, show_default=True, help="Held-out speakers; others follow."
 )
-@click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only these; others if they are there.")
-@click.option("--short", is_flag=True, help="Minutes instead of hours, to see that everything runs: noise as figures.")
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice(PARTS),
+    multiple=True,
+    help="Measure only these parts; stored ones are included.",
+)
+@click.option("--short", is_flag=True, help="A check in minutes that everything runs; the figures are noise.")
 @click.option(
     "--hours",
     type=click.IntRange(2, 200),
     metavar="N",
-    help="N sessions of an hour instead of 6 of six minutes; the bounds are meant for 20 (two hours of two cores).",
+    help="N sessions of one hour instead of 6 sessions of six minutes; the bounds assume 20 (2 h on 2 cores).",
 )
-@click.option("--date", metavar="YYYY-MM-DD", help="Date that the evidence carries (today).")
+@click.option("--date", metavar="YYYY-MM-DD", help="Date of the evidence (today).")
 @click.option(
     "--output",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="Folder for the files.",
+    help="Folder of the results.",
 )
 @options.evaluation()
 def evidence(
@@ -61,21 +66,25 @@ def evidence(
     date: str | None,
     folder: Path,
 ) -> int:
-    """Measure all that is measured of a set of weights, and hold it to its bounds.
+    """Measure everything about a set of weights, and judge it against the bounds.
 
-    OUTPUT gets a file a part as soon as it is done, evidence.json with all of them, and pictures. Called again, it
-    goes on where it was; a part with the same weights, settings and code of the model is not run again. 'reactdiff
-    docs evidence' makes the page and the model card of it. Speeds are true only while nothing else runs.
+    OUTPUT gets evidence.json, the pictures, and in kept/ each part as soon as it is measured. If the command is
+    interrupted, start it again: stored parts with the same weights and settings are not measured again. Each part
+    carries the commit that it was measured with. 'reactdiff docs evidence' makes the page and the model card. Speeds
+    are only valid while nothing else runs.
     """
     import datetime
     from time import perf_counter
 
-    from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell
+    from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell, writing
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.evidence.collection import EVIDENCE, assemble, collect, write
+    from reactdiff_ros.evaluation.evidence.bounds import judge
+    from reactdiff_ros.evaluation.evidence.collection import collect
     from reactdiff_ros.evaluation.evidence.parts import Subject, sizes_for
+    from reactdiff_ros.evaluation.evidence.verdicts import passed
     from reactdiff_ros.evaluation.studies.provenance import voices_told
     from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.whole_file import write_whole
 
     if short and hours:
         raise click.UsageError("--short or --hours, not both")
@@ -90,22 +99,17 @@ def evidence(
             sizes_for(items, short=short, hours=hours or 0), run.seed, run.bank(), run.workers, dyads,
             tuple(find_weights(path) for path in fold_models or ()),
         )  # fmt: skip
+        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         with progress_bar(f"evidence for {subject.weights.digest}") as show:
             found = collect(
-                subject, folder, parts=wanted, run=parts or None, encode=dumps, tell=tell,
+                subject, folder, parts=wanted, run=parts or None, date=date or today, encode=dumps, tell=tell,
                 told=lambda part, share: show((wanted.index(part) + share) / len(wanted)),
             )  # fmt: skip
-        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-        result.update(assemble(found, subject, date=date or today), voices=voices_told(subject.bank))
-        write(folder / EVIDENCE, dumps(result, indent=1))
-        sum_up(result, tell)
+        result.update(found, voices=voices_told(subject.bank))
+        with writing("the evidence", folder / "evidence.json"):
+            write_whole(folder / "evidence.json", dumps(result, indent=1) + "\n")
+        verdicts = judge(result["parts"])
+        for v in verdicts:
+            tell(f"{v.word:12} {v.bound.part}: {v.bound.name}: {v.measured} (bound: {v.bound.text()})")
+        tell(passed(verdicts))
     return EXIT_ERROR if result["failed"] else EXIT_DONE
-
-
-def sum_up(evidence: dict[str, Any], tell: Any) -> None:
-    """A line a bound on stderr, and how many hold."""
-    from reactdiff_ros.cli.evidence_page import count, measured, verdict_word
-
-    for row in evidence["bounds"]:
-        tell(f"{verdict_word(row):12} {row['part']}: {row['name']}: {measured(row)} (bound: {row['bound']})")
-    tell(count(evidence["bounds"]))

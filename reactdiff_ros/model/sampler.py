@@ -29,7 +29,7 @@ LATENT_LIMIT: Final = 8.0
 
 
 # Chosen with `evaluate streams --items 200`: over ancestral sampling, variances lie in .91 to 1.05 and rare events in
-# .86 to .97; what else was tried stands in docs/tried.json.
+# .86 to .97; docs/tuning.md lists what else was tried.
 TEMPERATURES: Final = tuple(
     {"smile": 1.038, "mouth": 1.023, "brows": 1.022, "lids": 1.0, "blinks": 1.025, "gaze": 1.0, "head": 1.032}[name]
     for name in GROUP_NAMES

@@ -145,30 +145,6 @@ def test_dumps_is_strict_in_all_depths() -> None:
     assert json.loads(dumps({"a": [{"b": (np.float64("-inf"), 2)}]})) == {"a": [{"b": [None, 2]}]}
 
 
-def test_the_page_of_nodes_is_the_generated_one() -> None:
-    from reactdiff_ros.cli.pages import nodes_page
-    from reactdiff_ros.nodes.table import load_table
-
-    committed = (ROOT / "docs" / "nodes.md").read_text()
-    assert committed == nodes_page(load_table()), "run 'make docs'"
-
-
-def test_the_page_of_benchmarks_is_the_generated_one() -> None:
-    from reactdiff_ros.cli.pages import benchmarks_page, read_figures
-
-    figures = ROOT / "docs" / "benchmarks.json"
-    if not figures.exists():
-        pytest.skip("no figures were measured yet (make bench)")
-    assert (ROOT / "docs" / "benchmarks.md").read_text() == benchmarks_page(read_figures(figures)), "run 'make docs'"
-
-
-def test_figures_that_cannot_be_read_are_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    bad = tmp_path / "figures.json"
-    bad.write_text('{"live": 3}')
-    assert command_line.main(["docs", "benchmarks", str(bad)]) == 1
-    assert "make bench" in capfd.readouterr().err
-
-
 @pytest.mark.real_time
 def test_devices_are_asked_in_bounded_time(tmp_path: Path) -> None:
     from reactdiff_ros.cli.devices import MicrophoneQuestion, cameras

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +16,8 @@ import click
 import pytest
 from command_lines import parses
 
+from reactdiff_ros.cli.docs import PAGES as GENERATED
+from reactdiff_ros.cli.docs import site_page
 from reactdiff_ros.cli.main import cli
 from reactdiff_ros.nodes.table import load_table
 
@@ -23,9 +26,16 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CARDS = sorted((ROOT / "resource").rglob("README.md"))
 
 
+@cache
+def text_of(page: Path) -> str:
+    """A page as the site shows it."""
+    generated = page.parent == ROOT / "docs" and page.stem in GENERATED
+    return site_page(page.stem, page.parent, cli, pictures=False) if generated else page.read_text()
+
+
 def blocks(language: str) -> Iterator[tuple[Path, str]]:
     for page in PAGES:
-        for text in re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        for text in re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL):
             yield page, text
 
 
@@ -49,9 +59,7 @@ def prose() -> list[str]:
     spans = {
         span
         for page in [*PAGES, *CARDS]
-        for span in re.findall(
-            r"`(reactdiff [^`\n]+)`", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
-        )
+        for span in re.findall(r"`(reactdiff [^`\n]+)`", re.sub(r"^```.*?^```", "", text_of(page), flags=re.M | re.S))
     }
     return sorted(spans)
 
@@ -78,7 +86,7 @@ def leaves(command: click.Command, path: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", list(leaves(cli, "reactdiff")))
 def test_every_command_is_documented(path: str) -> None:
-    text = " ".join(page.read_text() for page in PAGES if page.name != "commands.md")  # which is generated
+    text = " ".join(page.read_text() for page in PAGES)
     assert f"{path} " in text or f"{path}`" in text or f"{path}\n" in text
 
 
@@ -114,14 +122,14 @@ def test_nodes_and_their_parameters_are_in_the_table(line: str) -> None:
 
 def headings(page: Path) -> set[str]:
     """Anchors of a page, as GitHub makes them."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^```.*?^```", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("page", [*PAGES, *CARDS], ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text())
+    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text() + text_of(page))
     inner = [(page.parent / target if target else page, anchor) for target, anchor in links if "://" not in target]
     assert [str(target) for target, _ in inner if not target.exists()] == []
     assert [f"{t.name}#{a}" for t, a in inner if a and t.suffix == ".md" and a not in headings(t)] == []

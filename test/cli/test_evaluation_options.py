@@ -13,7 +13,7 @@ import pytest
 
 from reactdiff_ros.cli import evaluation_options as options
 from reactdiff_ros.cli.main import cli, main
-from reactdiff_ros.evaluation.evidence.model_code import model_code
+from reactdiff_ros.evaluation.bench.machine import commit
 from reactdiff_ros.evaluation.studies.provenance import voices_told
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulator_hash
@@ -161,7 +161,7 @@ def test_a_listener_without_weights_names_none(
 def test_several_models_are_all_named(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     told = result_of("ablations", "resource/models/live", capfd=capfd, monkeypatch=monkeypatch)
     assert [weights["digest"] for weights in told["weights"]] == [find_weights().digest] * 2
-    assert told["code"] == model_code()
+    assert told["commit"] == commit(Path(__file__).parent)
 
 
 def test_weights_of_another_simulator_are_told(

@@ -1,4 +1,4 @@
-"""The page of faults: what it shows of a figure file, and that other files are a sentence."""
+"""The figures of faults as a file and as a page, and that other files are a sentence."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from reactdiff_ros.cli.reliability_page import reliability_page
 from reactdiff_ros.errors import ConfigError, MediaError
 from reactdiff_ros.evaluation.faults.account import Account
 from reactdiff_ros.evaluation.faults.catalogue import SHORT, catalogue, chosen
-from reactdiff_ros.evaluation.faults.figures import kept, read_figures, summary
+from reactdiff_ros.evaluation.faults.figures import kept, summary
 from reactdiff_ros.evaluation.faults.servos import ServoAccount, Watchdog
+from reactdiff_ros.evaluation.pages import page
 
 
 def row(name: str, **changes) -> dict:
@@ -46,34 +46,34 @@ def test_rows_of_another_machine_say_so(tmp_path: Path):
     path.write_text(json.dumps(figures))
     both = summary(kept(path), [row("pages")], clip="a.mp4")
     assert [r["cpu"] == "an abacus" for r in both["faults"]] == [True, False]
-    assert f"Measured on: an abacus and {both['hardware']['cpu']}," in reliability_page(both)
+    assert f"Measured on an abacus and {both['hardware']['cpu']}," in page_of(both, tmp_path)
     del figures["faults"][0]["cpu"]  # as older files are
     path.write_text(json.dumps(figures))
     assert kept(path)[0]["cpu"] == "an abacus"
 
 
-def test_page_shows_figures_and_what_was_not_held(tmp_path: Path):
-    path = tmp_path / "faults.json"
-    figures = summary(
-        [], [row("cpu", normal_after_s=None, violations=["never"]), row("pages", away_from_s=None)], clip="c"
-    )
-    path.write_text(json.dumps(figures))
-    page = reliability_page(read_figures(path))
-    assert "1 of 2 rows are within their bounds" in page
-    assert "| cpu \\| **not held** | 41 ms | 1.9 to 2.6 s |  | never | 6 s | 0.39 |  | perception_node died" in page
-    assert "| pages \\| | 41 ms |  |  | 2.66 s |" in page
-    assert "- cpu |: never" in page
+def page_of(figures: dict, folder: Path) -> str:
+    (folder / "figures.json").write_text(json.dumps(figures))
+    return page("reliability", folder / "figures.json")
 
 
-def test_page_tells_what_the_servos_did():
+def test_page_shows_figures_and_what_failed(tmp_path: Path):
+    failed = row("cpu", normal_after_s=None, violations=["never"])
+    text = page_of(summary([], [failed, row("pages", away_from_s=None)], clip="c"), tmp_path)
+    assert "1 of 2 faults are handled within their requirements" in text
+    assert "| cpu \\| **fail** | 41 ms | 1.9 to 2.6 s |  | never | 6 s | 0.39 | | perception_node died" in text
+    assert "| pages \\| | 41 ms |  |  | 2.66 s |" in text
+    assert "- cpu |: never" in text
+
+
+def test_page_shows_what_the_servos_did(tmp_path: Path):
     done = ServoAccount(0.21, None, 0.0, 0.5).as_dict()
-    page = reliability_page(summary([], [row("cpu", **done), row("pages", **done | {"servos_return_s": None,
-        "servos_follow_after_s": 1.5})], clip="c"))  # fmt: skip
-    assert "| to neutral 210 ms after the last face, wait to be enabled, at most 50 % of the speed limit |" in page
-    assert "| follow after 1.5 s, at most 50 % of the speed limit |" in page
-    acted = Watchdog("hold", 0.52).as_dict()
-    page = reliability_page(summary([], [row("cpu", **done, **acted)], clip="c"))
-    assert "their own watchdog after 0.52 s (host_loss: hold)" in page
+    follows = done | {"servos_return_s": None, "servos_follow_after_s": 1.5}
+    text = page_of(summary([], [row("cpu", **done), row("pages", **follows)], clip="c"), tmp_path)
+    assert "| to neutral 210 ms after the last face, wait to be enabled, at most 50 % of the speed limit |" in text
+    assert "| follow after 1.5 s, at most 50 % of the speed limit |" in text
+    text = page_of(summary([], [row("cpu", **done, **Watchdog("hold", 0.52).as_dict())], clip="c"), tmp_path)
+    assert "watchdog of the servos after 0.52 s (host_loss: hold)" in text
 
 
 @pytest.mark.parametrize(

@@ -132,9 +132,9 @@ def _faults(path: Path) -> Any:
 
 
 def _evidence(path: Path) -> Any:
-    from reactdiff_ros.evaluation.evidence.collection import read_evidence
+    from reactdiff_ros.evaluation.pages import page
 
-    return read_evidence(path)
+    return page("evidence", path)
 
 
 def _clip(path: Path) -> Any:
@@ -208,7 +208,7 @@ TARGETS: dict[str, Target] = {
     "mcap": _file("bag.mcap", _bag),
     "db3": _file("bag.db3", _bag),
 }
-SLOW = {"clip", "sound", "mcap", "db3", "network", "profile", "parameters", "settings", "bands"}
+SLOW = {"clip", "evidence", "sound", "mcap", "db3", "network", "profile", "parameters", "settings", "bands"}
 """A call takes milliseconds and more."""
 
 

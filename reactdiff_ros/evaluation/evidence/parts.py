@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import plots
 from reactdiff_ros.evaluation.bench.model import bench_model
-from reactdiff_ros.evaluation.evidence.kept_groups import KeptGroups
 from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
+from reactdiff_ros.evaluation.runs.keep import Keep
+from reactdiff_ros.evaluation.runs.work import Made as Kept
+from reactdiff_ros.evaluation.runs.work import Part
 from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
 from reactdiff_ros.evaluation.studies.choice import choice_figures
 from reactdiff_ros.evaluation.studies.controls import evaluate_controls
@@ -30,7 +34,7 @@ from reactdiff_ros.evaluation.studies.systems import SYSTEMS, Means
 from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.weights import MANIFEST, Weights
-from reactdiff_ros.simulator.dyads import simulate
+from reactdiff_ros.simulator.dyads import simulate, simulator_hash
 from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import REACTION_RATE_HZ
@@ -96,10 +100,10 @@ class Subject:
     """Folder of recorded calls."""
     folds: tuple[Weights, ...] = ()
     """Four models, each trained without the pairs of one fold of those calls."""
-    made_by: Mapping[str, Any] = field(default_factory=dict)
-    """The code that makes the figures, as hashes."""
-    kept: Path | None = None
-    """Folder for what a long part has found so far; None: it begins anew."""
+    simulator: str = field(default_factory=simulator_hash)
+    """Hash of the simulator that the figures are measured on."""
+    keep: Keep | None = None
+    """Store for the results of long parts as they arrive; None: nothing is stored."""
 
     def listener(self) -> ModelListens:
         """The model on its graphs."""
@@ -210,17 +214,38 @@ def choice(subject: Subject, told: Told) -> Made:
 
 
 def sessions(subject: Subject, told: Told) -> Made:
-    """`evaluate sessions`: does anything drift? What is kept holds for any number of sessions."""
-    sizes, kept = subject.sizes, None
-    if subject.kept is not None:
-        settings = {**settings_of("sessions", subject), **subject.made_by, "sizes": {"minutes": sizes.minutes}}
-        kept = KeptGroups(subject.kept, f"{evaluate_sessions.__module__}:{evaluate_sessions.__name__}", settings)
+    """`evaluate sessions`: does anything drift? Each finished group of sessions is stored, for any number of them."""
+    sizes = subject.sizes
     return Made(
         evaluate_sessions(
             subject.listener(), seed=subject.seed, sessions=sizes.sessions, minutes=sizes.minutes, bank=subject.bank,
-            workers=subject.workers, kept=kept, told=told,
+            workers=subject.workers, kept=None if subject.keep is None else StoredGroups(subject), told=told,
         )
     )  # fmt: skip
+
+
+class StoredGroups:
+    """The groups of sessions in the subject's store, as `evaluate_sessions` asks for them."""
+
+    def __init__(self, subject: Subject) -> None:
+        assert subject.keep is not None
+        self._keep = subject.keep
+        self._settings = {**settings_of("sessions", subject), "sizes": {"minutes": subject.sizes.minutes}}
+
+    def get(self, name: str, /) -> Mapping[str, NDArray[np.floating[Any]]] | None:
+        """The arrays stored under that name with the same settings; None if there are none, or none can be read."""
+        with suppress(ReactdiffError):
+            if self._keep.look(self._part(name)).there:
+                return self._keep.load(self._part(name)).arrays
+        return None
+
+    def __setitem__(self, name: str, arrays: Mapping[str, NDArray[np.floating[Any]]], /) -> None:
+        """Store the arrays. A full disk costs only the time to measure them again."""
+        with suppress(ReactdiffError):
+            self._keep.save(self._part(name), Kept(arrays=dict(arrays)))
+
+    def _part(self, name: str) -> Part:
+        return Part(name, f"{__name__}:sessions", self._settings)
 
 
 def autoencoder(subject: Subject, told: Told) -> Made:
@@ -254,11 +279,15 @@ _SIZES_OF: Final[dict[str, tuple[str, ...]]] = {
 
 
 def settings_of(part: str, subject: Subject) -> dict[str, Any]:
-    """All that a part's figures depend on besides the code of model and simulator, as JSON values."""
-    all_sizes = asdict(subject.sizes)
+    """Everything that the figures of a part depend on besides the code, as JSON values.
+
+    The code is not among them: the commit is recorded with the figures instead (`collection.collect`).
+    """
+    all_sizes, nods = asdict(subject.sizes), subject.weights.nods
     return {
         "weights": subject.weights.digest, "seed": subject.seed, "sampling": asdict(subject.how),
         "sizes": {name: all_sizes[name] for name in _SIZES_OF[part]},
         "voices": voices_told(subject.bank).get("digest", ""),
         "folds": [w.digest for w in subject.folds] if part == "dyads" else [],
+        "simulator": subject.simulator, "nods": None if nods is None else nods.digest,
     }  # fmt: skip

@@ -6,15 +6,12 @@ tenth is compared with the first. Only legs that are long enough are judged, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import numpy as np
 
-from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.soak.bounds import judge
 from reactdiff_ros.evaluation.soak.journal import Leg, Minute
@@ -252,23 +249,3 @@ def assemble(parts: Mapping[str, Mapping[str, Any]], *, hardware: Mapping[str, A
         "bounds": [v.as_dict() for v in verdicts],
         "held": sum(v.holds is True for v in verdicts), "of": len(verdicts),
     }  # fmt: skip
-
-
-def read_figures(path: Path) -> dict[str, Any]:
-    """What `assemble` gave.
-
-    Raises:
-        MediaError: the file is missing, or no figures of long runs of this version.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["format"] != FORMAT:
-            raise ValueError
-        for part in found["parts"].values():
-            part["done_s"], part["legs"], part["trends"], part["behaviour"], part["curves"]["at_min"]
-        found["hardware"], found["date"], [row["holds"] for row in found["bounds"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise MediaError(
-            "this file holds no figures of long runs", where=str(path), todo="make it with 'make soak'"
-        ) from error
-    return dict(found)

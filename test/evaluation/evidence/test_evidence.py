@@ -1,10 +1,11 @@
-"""The evidence: parts are kept, taken up again and may fail; bounds are judged by one table."""
+"""The evidence: parts are stored, used again and may fail; bounds are judged by one table."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,28 +13,33 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reactdiff_ros.cli.evaluate_evidence import PARTS as NAMES
 from reactdiff_ros.cli.output import dumps
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence import collection as module
+from reactdiff_ros.evaluation.evidence import parts as parts_module
 from reactdiff_ros.evaluation.evidence.bounds import BOUNDS, judge
-from reactdiff_ros.evaluation.evidence.collection import assemble, collect, read_evidence, write
-from reactdiff_ros.evaluation.evidence.model_code import model_code
+from reactdiff_ros.evaluation.evidence.collection import KEPT, collect
 from reactdiff_ros.evaluation.evidence.parts import (
     PARTS,
     Made,
     Sizes,
+    StoredGroups,
     Subject,
     autoencoder,
     choice,
     settings_of,
     sizes_for,
 )
-from reactdiff_ros.evaluation.evidence.verdicts import Bound, verdict
+from reactdiff_ros.evaluation.evidence.verdicts import Bound, figure, verdict
 from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.voices import VoiceBank
+
+EVIDENCE = Path(__file__).resolve().parents[3] / "docs" / "evidence.json"
 
 
 def weights(folder: Path, digest: str = "digest") -> Any:
@@ -46,15 +52,15 @@ def subject(tmp_path: Path) -> Subject:
     return Subject(weights(tmp_path), Sampling(), lambda: 0.0)
 
 
-def run(subject: Subject, folder: Path, **more):
+def run(subject: Subject, folder: Path, **more: Any) -> tuple[dict[str, Any], list[str]]:
     said: list[str] = []
-    found = collect(subject, folder, parts=("response", "choice"), encode=dumps, tell=said.append, **more)
-    return found, said
+    more = {"parts": ("response", "choice"), **more}
+    return collect(subject, folder, date="2026-01-02", encode=dumps, tell=said.append, **more), said
 
 
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Two parts that write down that they ran; the second one's figures hold what is not finite."""
+    """Two parts that record that they ran; the second one's figures hold what is not finite."""
     ran: list[str] = []
 
     def part(name: str, figures):
@@ -70,87 +76,54 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ran
 
 
-def test_a_part_is_kept_and_not_run_again(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
+def test_a_stored_part_is_not_measured_again(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
     first, _ = run(subject, tmp_path)
     again, _ = run(subject, tmp_path)
     assert parts == ["response", "choice"]
-    assert first.parts == again.parts == {"response": {"natural": {"excess": 0.2}}, "choice": {"x": None}}
-    assert not list(tmp_path.glob(".*.part"))
+    assert again == first
+    assert first["parts"] == {"response": {"natural": {"excess": 0.2}}, "choice": {"x": None}}
 
 
-def test_a_setting_of_several_numbers_is_the_same_when_read_again(
-    subject: Subject, tmp_path: Path, parts: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "settings_of", lambda part, subject: {"sampling": {"some": (1.0, 2.0)}})
+def test_other_weights_settings_or_sizes_are_measured_again(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
     run(subject, tmp_path)
-    run(subject, tmp_path)
-    assert parts == ["response", "choice"]
-
-
-def test_other_weights_settings_or_sizes_are_measured_anew(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
-    run(subject, tmp_path)
-    run(replace(subject, weights=weights(tmp_path, "other")), tmp_path)
+    _, said = run(replace(subject, weights=weights(tmp_path, "other")), tmp_path)
     assert parts == ["response", "choice"] * 2
+    assert "it was made with another weights" in said[0]
     run(replace(subject, weights=weights(tmp_path, "other"), sizes=Sizes(trials=7)), tmp_path)
     assert parts[4:] == ["response"]
 
 
-def test_other_code_of_the_model_is_measured_anew_and_never_taken_for_today_s(
+def test_a_part_carries_its_duration_and_the_commit_that_it_was_measured_with(
     subject: Subject, tmp_path: Path, parts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, _ = run(subject, tmp_path)
-    monkeypatch.setattr(module, "model_code", lambda: "changed")
-    found, _ = run(subject, tmp_path, run=("choice",))
-    assert parts == ["response", "choice", "choice"]
-    assert found.settings["choice"]["code"] == "changed"
-    assert found.settings["response"] == first.settings["response"], "taken, and told with which code it was made"
-    assert found.settings["response"]["code"] == model_code()
-    run(subject, tmp_path)
-    assert parts[3:] == ["response"]
-
-
-def test_a_part_without_a_hash_of_code_is_earlier_code(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
-    run(subject, tmp_path)
-    old = json.loads((tmp_path / "choice.json").read_text())
-    del old["settings"]["code"], old["seconds"]
-    (tmp_path / "choice.json").write_text(json.dumps(old))
-    found, _ = run(subject, tmp_path, run=())
-    assert parts == ["response", "choice"]
-    assert "code" not in found.settings["choice"]
-    assert list(found.seconds) == ["response"]
-    run(subject, tmp_path)
-    assert parts[2:] == ["choice"]
-
-
-def test_what_a_part_took_is_kept_with_it(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
     ticks = iter(range(0, 100, 7))
-    timed = replace(subject, timer=lambda: float(next(ticks)))
-    first, _ = run(timed, tmp_path)
-    assert first.seconds == {"response": 7.0, "choice": 7.0}
-    assert json.loads((tmp_path / "choice.json").read_text())["seconds"] == 7.0
+    monkeypatch.setattr(module, "commit", lambda folder: "abc")
+    first, _ = run(replace(subject, timer=lambda: float(next(ticks))), tmp_path, run=("response",))
+    monkeypatch.setattr(module, "commit", lambda folder: "def+")
     again, _ = run(subject, tmp_path)
-    assert again.seconds == first.seconds
-    assert assemble(again, subject, date="2026-01-02")["seconds"] == first.seconds
+    assert first["seconds"] == {"response": 7.0}
+    assert again["seconds"] == {"response": 7.0, "choice": 0.0}
+    assert {name: told["commit"] for name, told in again["settings"].items()} == {"response": "abc", "choice": "def+"}
 
 
-def test_a_damaged_file_is_made_anew(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
+def test_a_damaged_file_is_measured_again(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
     run(subject, tmp_path)
-    (tmp_path / "choice.json").write_text('{"settings"')
+    (tmp_path / KEPT / "choice.npz").write_bytes(b"half of it")
     run(subject, tmp_path)
     assert parts == ["response", "choice", "choice"]
 
 
-def test_only_the_parts_asked_for_are_run_and_the_others_taken(
+def test_only_the_named_parts_are_measured_and_stored_ones_included(
     subject: Subject, tmp_path: Path, parts: list[str]
 ) -> None:
     found, _ = run(subject, tmp_path, run=("choice",))
-    assert (parts, list(found.parts)) == (["choice"], ["choice"])
+    assert (parts, list(found["parts"])) == (["choice"], ["choice"])
     found, _ = run(subject, tmp_path, run=("response",))
-    assert (parts, list(found.parts)) == (["choice", "response"], ["response", "choice"])
+    assert (parts, list(found["parts"])) == (["choice", "response"], ["response", "choice"])
 
 
 @pytest.mark.parametrize("error", [ReactdiffError("no voices", where="x"), ZeroDivisionError("by zero")])
-def test_a_part_that_fails_tells_a_sentence_and_the_others_go_on(
+def test_a_part_that_fails_is_reported_and_the_others_go_on(
     subject: Subject, tmp_path: Path, parts: list[str], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fails(subject, told):
@@ -158,11 +131,10 @@ def test_a_part_that_fails_tells_a_sentence_and_the_others_go_on(
 
     monkeypatch.setitem(module.PARTS, "response", fails)
     found, said = run(subject, tmp_path)
-    assert list(found.failed) == ["response"]
-    assert list(found.parts) == ["choice"]
+    assert (list(found["failed"]), list(found["parts"])) == (["response"], ["choice"])
     assert len(said) == 1
     assert str(error) in said[0]
-    assert not (tmp_path / "response.json").exists()
+    assert str(error) in found["failed"]["response"]
 
 
 def test_a_full_disk_loses_no_figures(
@@ -173,11 +145,11 @@ def test_a_full_disk_loses_no_figures(
 
     monkeypatch.setattr(os, "fsync", full)
     found, said = run(subject, tmp_path)
-    assert set(found.parts) == {"response", "choice"}
+    assert (set(found["parts"]), found["failed"]) == ({"response", "choice"}, {})
     assert ["No space left" in sentence for sentence in said] == [True, True]
 
 
-def test_a_picture_that_cannot_be_drawn_is_told_only(
+def test_a_picture_that_cannot_be_drawn_is_only_reported(
     subject: Subject, tmp_path: Path, parts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def draw(folder):
@@ -185,32 +157,71 @@ def test_a_picture_that_cannot_be_drawn_is_told_only(
 
     monkeypatch.setitem(module.PARTS, "response", lambda subject, told: Made({"a": 1}, [draw]))
     found, said = run(subject, tmp_path)
-    assert found.parts["response"] == {"a": 1}
+    assert (found["parts"]["response"], found["failed"]) == ({"a": 1}, {})
     assert "nothing to draw" in said[0]
 
 
-def test_what_is_written_is_read(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
+def test_the_verdicts_are_in_the_result(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
     found, _ = run(subject, tmp_path)
-    whole = assemble(found, subject, date="2026-01-02")
-    write(tmp_path / "evidence.json", dumps(whole))
-    read = read_evidence(tmp_path / "evidence.json")
-    write(tmp_path / "odd.json", dumps({**whole, "seconds": []}))
-    with pytest.raises(ReactdiffError, match="another version"):
-        read_evidence(tmp_path / "odd.json")
-    assert read["weights"]["digest"] == "digest"
-    row = next(row for row in read["bounds"] if row["name"].startswith("natural"))
+    row = next(row for row in found["bounds"] if row["name"].startswith("natural"))
     assert (row["holds"], row["value"]) == (True, 0.2)
     # A bound without a figure is not measured, and does not count as held.
-    assert any(row["holds"] is None for row in read["bounds"])
-    assert read["held"] == 1
+    assert any(row["holds"] is None for row in found["bounds"])
+    assert (found["held"], found["of"]) == (1, len(BOUNDS))
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 1}', '{"format": 99, "parts": {}, "failed": {}}'])
-def test_no_evidence_is_one_sentence(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "evidence.json"
-    path.write_text(text)
-    with pytest.raises(ReactdiffError, match="evidence"):
-        read_evidence(path)
+# --- sessions, stored group by group
+
+ARRAYS = {"second rate of smiles": np.arange(3.0), "clamped": np.array(0.25)}
+
+
+def as_lists(arrays: Any) -> dict[str, Any]:
+    return {name: array.tolist() for name, array in arrays.items()}
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Groups that were run; the third of all ends the run, as a user does."""
+    ran: list[str] = []
+
+    def sessions(listener: Any, *, sessions: int, kept: StoredGroups, **_: Any) -> dict[str, Any]:
+        for number in range(sessions):
+            stored = kept.get(f"group {number}")
+            assert stored is None or as_lists(stored) == as_lists(ARRAYS)
+            if stored is None:
+                if len(ran) == 2:
+                    ran.append("ended")
+                    raise KeyboardInterrupt
+                ran.append(f"group {number}")
+                kept[f"group {number}"] = ARRAYS
+        return {"sessions": sessions}
+
+    monkeypatch.setattr(parts_module, "evaluate_sessions", sessions)
+    monkeypatch.setattr(Subject, "listener", lambda self: None)
+    return ran
+
+
+def test_interrupted_sessions_resume_and_more_sessions_need_only_the_new_ones(
+    subject: Subject, tmp_path: Path, ran: list[str]
+) -> None:
+    three = replace(subject, sizes=Sizes(sessions=3))
+    with pytest.raises(KeyboardInterrupt):
+        run(three, tmp_path, parts=("sessions",))
+    assert run(three, tmp_path, parts=("sessions",))[0]["parts"] == {"sessions": {"sessions": 3}}
+    four = run(replace(subject, sizes=Sizes(sessions=4)), tmp_path, parts=("sessions",))[0]
+    assert four["parts"] == {"sessions": {"sessions": 4}}
+    assert ran == ["group 0", "group 1", "ended", "group 2", "group 3"]
+
+
+def test_sessions_of_another_length_or_of_other_weights_start_from_the_beginning(
+    subject: Subject, tmp_path: Path, ran: list[str]
+) -> None:
+    one = Sizes(sessions=1)
+    run(replace(subject, sizes=one), tmp_path, parts=("sessions",))
+    run(replace(subject, sizes=replace(one, minutes=7.0)), tmp_path, parts=("sessions",))
+    ran.append("so that none is ended")
+    run(replace(subject, sizes=one, weights=weights(tmp_path, "other")), tmp_path, parts=("sessions",))
+    assert ran == ["group 0", "group 0", "so that none is ended", "group 0"]
 
 
 # --- bounds
@@ -257,12 +268,75 @@ def test_a_part_that_is_not_there_does_not_make_the_bounds_fewer() -> None:
     assert all(v.holds is None for v in judge({}))
 
 
+def leaves(figures: Any) -> Iterator[tuple[Any, Any]]:
+    """Container and key of every number and truth value."""
+    for key, value in figures.items() if isinstance(figures, dict) else enumerate(figures):
+        if isinstance(value, (dict, list)):
+            yield from leaves(value)
+        elif isinstance(value, (bool, int, float)):
+            yield figures, key
+
+
+FAILING = {
+    "power in three bands over the reference's, before smoothing",
+    "last part over the second, 95 % intervals",
+}
+"""Bounds that the committed evidence does not keep."""
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_bound_fails_when_its_figure_moves_across_it(part: str) -> None:
+    """Each figure of the committed evidence is moved far up and down."""
+    figures = json.loads(EVIDENCE.read_text())["parts"][part]
+    bounds = [bound for bound in BOUNDS if bound.part == part]
+    assert {bound.name for bound in bounds if not verdict(bound, figures).holds} <= FAILING
+    failed = set()
+    for container, key in leaves(figures):
+        before = container[key]
+        for value in (not before,) if isinstance(before, bool) else (1e9, -1e9):
+            container[key] = value
+            failed |= {bound.name for bound in bounds if verdict(bound, figures).holds is False}
+        container[key] = before
+    assert failed == {bound.name for bound in bounds}
+
+
+@given(
+    low=st.floats(-100, 100), width=st.floats(0.01, 100), above=st.booleans(), strict=st.booleans(),
+    shares=st.lists(st.floats(0.05, 0.95), min_size=1, max_size=5),
+)  # fmt: skip
+def test_a_value_that_moves_across_its_bound_flips_the_verdict(
+    low: float, width: float, above: bool, strict: bool, shares: list[float]
+) -> None:
+    band = bound(low, low + width, strict)
+    inside = {str(i): low + share * width for i, share in enumerate(shares)}
+    assert (verdict(band, inside).holds, verdict(band, inside).out) == (True, 0)
+    end = low + width if above else low
+    assert verdict(band, {**inside, "0": end}).holds is not strict
+    got = verdict(band, {**inside, "0": end + (width / 10 if above else -width / 10)})
+    assert (got.holds, got.of, got.out, got.count) == (False, "0", 1, len(inside))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.12345, "0.123"), (None, "none"), (True, "yes"), (1234.5, "1234"), (-0.0, "0"), (0.0002, "2.0e-04")],
+)
+def test_figures_as_text(value: Any, text: str) -> None:
+    assert figure(value) == text
+
+
+def test_the_words_of_a_verdict() -> None:
+    got = verdict(bound(0.1, 0.3), {"a": None, "b": 0.2, "c": 0.05, "d": 0.9})
+    assert (got.word, got.measured) == ("**fail**", "0.9 (d; 2 of 3 fail); not measured: a")
+    assert verdict(bound(0.1, 0.3), {}).measured == "nothing"
+    assert verdict(bound(1, 1), {"": True}).measured == "yes"
+
+
 def test_a_ratio_without_an_interval_is_not_measured() -> None:
     row = {"ratio": 1.0, "low": 0.9, "high": 1.1}
     ratios = {"mean of smile": row, "rate of laughs": dict.fromkeys(row)}
     by_name = {v.bound.name: v for v in judge({"sessions": {"ratios": ratios, "not_judged": {"rate of nods": {}}}})}
     told = by_name["last part over the second, 95 % intervals"]
-    assert (told.holds, set(told.unknown)) == (True, {"rate of laughs", "rate of nods"})
+    assert (told.holds, set(told.unknown)) == (True, {"rate of laughs, low", "rate of laughs, high", "rate of nods"})
 
 
 def test_ends_that_do_not_pass() -> None:

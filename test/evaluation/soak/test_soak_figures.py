@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reactdiff_ros.cli.soak_page import soak_page
-from reactdiff_ros.errors import MediaError
-from reactdiff_ros.evaluation.soak.figures import assemble, part_figures, read_figures
+from reactdiff_ros.evaluation.pages import page
+from reactdiff_ros.evaluation.soak.figures import assemble, part_figures
 from reactdiff_ros.evaluation.soak.journal import Leg
 from reactdiff_ros.evaluation.soak.measures import behaviour, counted, footprint, lip_lag_ms, percentile
 
@@ -132,23 +131,13 @@ def test_few_events_tell_nothing() -> None:
     assert part_figures([quiet], 60.0)["behaviour"]["rate of nods"]["stable"] is False
 
 
-def test_the_page_tells_what_ran_and_what_was_not_held(tmp_path: Path) -> None:
+def test_the_page_shows_what_ran_and_what_failed(tmp_path: Path) -> None:
     parts = {"stream": part_figures([leg(1, 30), leg(2, 20, threads=0.5)], 8 * 3600.0)}
-    figures = assemble(parts, hardware={"cpu": "C", "cores": 2}, date="2030-01-01")
     path = tmp_path / "soak.json"
-    path.write_text(json.dumps(figures))
-    page = soak_page(read_figures(path), {"stream": "images/x.png"})
-    assert "50 min of 8 h 0 min ran, 10 % of it, in 2 legs" in page
-    assert "| session | threads, more in a process | at most 0 | 7 (session, leg 2) | **no** |" in page
-    assert "](images/x.png)" in page
-
-
-@pytest.mark.parametrize("text", ["", "{}", '{"format": 2}', '{"format": 1, "parts": {"stream": {}}}', "[]"])
-def test_what_holds_no_figures_is_refused(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "soak.json"
-    path.write_text(text)
-    with pytest.raises(MediaError, match="no figures of long runs"):
-        read_figures(path)
+    path.write_text(json.dumps(assemble(parts, hardware={"cpu": "C", "cores": 2}, date="2030-01-01")))
+    text = page("soak", path)
+    assert "50 min of 8 h 0 min (10 %) in 2 legs" in text
+    assert "| session | threads, more in a process | at most 0 | 7 (session, leg 2) | **fail** |" in text
 
 
 def test_percentiles_of_counts_are_right_to_a_bin() -> None:
