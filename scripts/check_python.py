@@ -2,15 +2,6 @@
 
 import importlib.util
 
-import aiohttp
-import av
-import cv2
-import kaldi_native_fbank
-import numpy
-import onnxruntime
-import pydantic
-import yaml
-
 # Not imported as a whole: that would ask for matplotlib, which the nodes do without.
 if importlib.util.find_spec("mediapipe") is None:
     raise ImportError("mediapipe is not installed")

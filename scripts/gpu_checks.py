@@ -34,9 +34,9 @@ import numpy as np  # noqa: E402
 from reactdiff_ros.model.backends.base import Backend, BackendError  # noqa: E402
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda  # noqa: E402
 from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe  # noqa: E402
-from reactdiff_ros.model.planner import Planner  # noqa: E402
+from reactdiff_ros.model.plan.planner import Planner  # noqa: E402
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary  # noqa: E402
 from reactdiff_ros.model.runtime import Networks  # noqa: E402
-from reactdiff_ros.model.sampler import Sampling, ordinary  # noqa: E402
 from reactdiff_ros.model.weights import Weights, find_weights  # noqa: E402
 
 PACKAGES = (

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 from drawing import GREY, Box, Drawing, Point  # noqa: E402
 from model_diagram import model  # noqa: E402
 
-from reactdiff_ros.nodes.table import load_table  # noqa: E402
+from reactdiff_ros.launching.table import load_table  # noqa: E402
 
 
 @dataclass

@@ -25,9 +25,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "test" / "avatar")]
 from chromium import Chromium  # noqa: E402
 
 from reactdiff_ros.capture.media import MediaClip  # noqa: E402
-from reactdiff_ros.demo import demo_clip_path  # noqa: E402
 from reactdiff_ros.errors import MediaError, ReactdiffError  # noqa: E402
-from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, wanted_nodes  # noqa: E402
+from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, wanted_nodes  # noqa: E402
+from reactdiff_ros.simulator.rendered import demo_clip_path  # noqa: E402
 
 WIDTH, HEIGHT = 480, 360
 OPERATOR_SIZE = (1280, 800)

@@ -23,10 +23,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "test" / "avatar")]
 
 from chromium import Chromium  # noqa: E402
 
+from reactdiff_ros.actuation.profile import profile_path  # noqa: E402
 from reactdiff_ros.cli.main import main as reactdiff  # noqa: E402
 from reactdiff_ros.coefficients import INDEX  # noqa: E402
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
-from reactdiff_ros.robots.profile import profile_path  # noqa: E402
 
 SMILE = {"mouthSmile": 0.9, "cheekSquint": 0.5, "browOuterUp": 0.3}
 SECONDS, RATE_HZ, LOOK_S = 60, 25, 5.0

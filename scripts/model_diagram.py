@@ -12,10 +12,10 @@ from drawing import FILLS, GREY, LINE, Box, Drawing, Point
 
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model import choice, mood, nod_head, planner, prompt, sampler
 from reactdiff_ros.model.conditions import condition_count
-from reactdiff_ros.model.emphasis import ORDER
-from reactdiff_ros.model.groups import GROUP_NAMES
+from reactdiff_ros.model.plan import choice, mood, nod_head, planner, prompt, sampler
+from reactdiff_ros.model.plan.emphasis import ORDER
+from reactdiff_ros.model.plan.groups import GROUP_NAMES
 from reactdiff_ros.model.tokens import CLASS_COUNT, FEATURE_COUNT, FRAME_S, STREAM_COUNT, STREAMS
 from reactdiff_ros.model.weights import encoder_strides
 from reactdiff_ros.resources import resource_path

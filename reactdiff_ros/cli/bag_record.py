@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from reactdiff_ros.nodes.bag_player import PlaySettings
+    from reactdiff_ros.recordings.graph.bag_player import PlaySettings
 
 WAIT_S = 5.0
 """How long a mark waits for somebody who records."""
@@ -56,7 +56,7 @@ def record(
     if output.exists() or output.is_symlink():
         raise MediaError("there is something of this name already", where=str(output), todo="choose another name")
     join(namespace, lan)
-    from reactdiff_ros.nodes.record_command import record_until_stopped
+    from reactdiff_ros.recordings.graph.record_command import record_until_stopped
 
     values = {
         "output": str(written_path(output).absolute()),
@@ -86,7 +86,7 @@ def mark(text: str, namespace: str, lan: bool) -> int:
     if not text.strip():
         raise click.UsageError("a mark needs words")
     join(namespace, lan)
-    from reactdiff_ros.nodes.marking import send_mark
+    from reactdiff_ros.recordings.graph.marking import send_mark
 
     send_mark(text.strip(), namespace=name_space(namespace), wait_s=WAIT_S)
     tell(f"marked: {text.strip()}")
@@ -102,7 +102,7 @@ def play_in_realtime(bag: Path, settings: PlaySettings, *, lan: bool = False) ->
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.nodes.bag_player import play
+    from reactdiff_ros.recordings.graph.bag_player import play
 
     stop = StopFlag()
     begin = time.monotonic()
@@ -125,7 +125,7 @@ def join(namespace: str, lan: bool) -> None:
     """Let this process find the listener's nodes, as `reactdiff listen` starts them."""
     import os
 
-    from reactdiff_ros.nodes.live_graph import LiveOptions, graph_environment
+    from reactdiff_ros.launching.live_graph import LiveOptions, graph_environment
 
     os.environ.update(graph_environment(LiveOptions(namespace=name_space(namespace), lan=lan)))
 

@@ -12,9 +12,9 @@ from reactdiff_ros.cli.output import EXIT_DONE, Number, dumps, echo, json_on_std
 from reactdiff_ros.vocabulary import POLICIES, RANGES
 
 if TYPE_CHECKING:
-    from reactdiff_ros.nodes.table import Value
-    from reactdiff_ros.replay import Replayed, ReplaySettings, Step
-    from reactdiff_ros.replay.video import FaceReel
+    from reactdiff_ros.launching.table import Value
+    from reactdiff_ros.recordings.replay import Replayed, ReplaySettings, Step
+    from reactdiff_ros.recordings.replay.video import FaceReel
 
 _FILE = click.Path(path_type=Path)
 
@@ -121,7 +121,7 @@ def bag_replay(
 
 def _realtime(bag: Path, how: dict[str, Any], lan: bool, as_json: bool, **settings: Any) -> int:
     from reactdiff_ros.cli.bag_record import name_space, play_in_realtime
-    from reactdiff_ros.nodes.bag_player import PlaySettings
+    from reactdiff_ros.recordings.graph.bag_player import PlaySettings
 
     settings["namespace"] = name_space(settings["namespace"])
     with json_on_stdout(as_json) as result:
@@ -146,7 +146,7 @@ def settings_of(
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.expression import ExpressionEngine
     from reactdiff_ros.plain_yaml import parse_yaml
-    from reactdiff_ros.replay import settings_as_live
+    from reactdiff_ros.recordings.replay import settings_as_live
 
     values = {name: value for name, value in given.items() if value is not None}
     for text in others:
@@ -181,10 +181,10 @@ class _Outputs:
         plans: bool,
         video: Path | None,
     ) -> None:
-        from reactdiff_ros.replay.ahead import open_recording
-        from reactdiff_ros.replay.events import as_recorded
-        from reactdiff_ros.replay.output import ReplayBag
-        from reactdiff_ros.replay.video import FaceReel, prepare
+        from reactdiff_ros.recordings.replay.ahead import open_recording
+        from reactdiff_ros.recordings.replay.events import as_recorded
+        from reactdiff_ros.recordings.replay.output import ReplayBag
+        from reactdiff_ros.recordings.replay.video import FaceReel, prepare
 
         self._recording = open_recording(path, settings)
         settings = as_recorded(settings, self._recording)
@@ -203,7 +203,7 @@ class _Outputs:
 
         from reactdiff_ros.cli.progress import progress_bar
         from reactdiff_ros.evaluation.runs.listening import Spec, blamed, check
-        from reactdiff_ros.replay.replay import Tally, replay
+        from reactdiff_ros.recordings.replay.replay import Tally, replay
 
         tally = Tally()
         begin = time.perf_counter()
@@ -272,7 +272,7 @@ class _Outputs:
 
     def _filmed(self, path: Path, reel: FaceReel, stop: Any) -> str:
         from reactdiff_ros.cli.progress import progress_bar
-        from reactdiff_ros.replay.video import write_video
+        from reactdiff_ros.recordings.replay.video import write_video
 
         stop.set = False  # what was replayed until Ctrl-C is shown; once more ends the video
         with progress_bar(path.name) as show:

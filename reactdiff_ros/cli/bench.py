@@ -107,10 +107,10 @@ def measure_live(
     from reactdiff_ros.errors import ConfigError, MediaError
     from reactdiff_ros.evaluation.bench.live import median_run
     from reactdiff_ros.evaluation.bench.live_run import bench_live
-    from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
+    from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
 
     if clip is None:
-        from reactdiff_ros.demo import demo_clip_path
+        from reactdiff_ros.simulator.rendered import demo_clip_path
 
         clip = demo_clip_path()
     if not clip.is_file():
@@ -139,7 +139,7 @@ def _computed(
 
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.evaluation.bench.compute import bench_compute
-    from reactdiff_ros.replay.parameters import settings_as_live
+    from reactdiff_ros.recordings.replay.parameters import settings_as_live
 
     tell(f"compute: {clip.name}, {seconds:g} s at its own speed")
     settings, _ = settings_as_live(arguments, params_file=params)

@@ -25,15 +25,15 @@ def actuator_times(robot: str, clip: Path | None, seconds: float, policy: str | 
 
     import yaml
 
+    from reactdiff_ros.actuation.calibration.file import save_calibration
+    from reactdiff_ros.actuation.profile import load_profile
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell
-    from reactdiff_ros.demo import demo_clip_path
     from reactdiff_ros.errors import MediaError
     from reactdiff_ros.evaluation.bench.actuator import ActuatorRun, bench_actuator
     from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
-    from reactdiff_ros.nodes.live_graph import LiveOptions
-    from reactdiff_ros.robots.calibration import save_calibration
-    from reactdiff_ros.robots.profile import load_profile
+    from reactdiff_ros.launching.live_graph import LiveOptions
+    from reactdiff_ros.simulator.rendered import demo_clip_path
 
     with json_on_stdout(as_json) as result:
         played = clip or demo_clip_path()

@@ -54,7 +54,7 @@ def faults(
     from reactdiff_ros.evaluation.faults.groups import run_faults
     from reactdiff_ros.evaluation.faults.hardware import on_a_bus
     from reactdiff_ros.evaluation.faults.robot import profile_of
-    from reactdiff_ros.nodes.live_graph import LiveOptions, domain_of, wanted_nodes
+    from reactdiff_ros.launching.live_graph import LiveOptions, domain_of, wanted_nodes
     from reactdiff_ros.whole_file import write_whole
 
     try:
@@ -72,7 +72,7 @@ def faults(
         there = {row["fault"] for row in kept(output)}
         wanted = tuple(fault for fault in wanted if fault.name not in there)
     if clip is None:
-        from reactdiff_ros.demo import demo_clip_path
+        from reactdiff_ros.simulator.rendered import demo_clip_path
 
         clip = demo_clip_path()
     if not clip.is_file():

@@ -42,12 +42,12 @@ def listeners_times(
 
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.demo import demo_clip_path
     from reactdiff_ros.evaluation.bench.listeners import bench_listeners, speaker_frames
     from reactdiff_ros.evaluation.bench.matrix import Clock, opened_backend
     from reactdiff_ros.model.listener import ListenerConfig
     from reactdiff_ros.model.runtime import Networks
     from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.simulator.rendered import demo_clip_path
 
     with json_on_stdout(as_json) as result:
         weights = find_weights(model or "")

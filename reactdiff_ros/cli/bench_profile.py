@@ -33,9 +33,9 @@ def profile_times(clip: Path | None, seconds: float, output: Path | None, cpu: b
 
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell, writing
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.demo import demo_clip_path
     from reactdiff_ros.evaluation.bench.profile import plot_profile, profile_clip
-    from reactdiff_ros.replay.parameters import settings_as_live
+    from reactdiff_ros.recordings.replay.parameters import settings_as_live
+    from reactdiff_ros.simulator.rendered import demo_clip_path
     from reactdiff_ros.whole_file import write_whole
 
     with json_on_stdout(as_json) as result:

@@ -118,7 +118,7 @@ def _model(repeats: int) -> dict[str, Any]:
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.bench.matrix import Clock, bench_matrix
     from reactdiff_ros.evaluation.bench.model import bench_model
-    from reactdiff_ros.model.sampler import Sampling
+    from reactdiff_ros.model.plan.sampler import Sampling
     from reactdiff_ros.model.weights import find_weights
 
     weights, how = find_weights(), Sampling()

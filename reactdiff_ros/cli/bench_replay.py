@@ -26,8 +26,8 @@ def replay_times(clip: Path | None, seconds: float, runs: int, policy: str, proc
 
     from reactdiff_ros.cli.output import dumps, json_on_stdout
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.demo import demo_clip_path
     from reactdiff_ros.evaluation.bench.replay import bench_replay
+    from reactdiff_ros.simulator.rendered import demo_clip_path
 
     with json_on_stdout(as_json) as result, progress_bar("replaying") as show:
         result.update(

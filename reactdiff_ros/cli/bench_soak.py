@@ -63,10 +63,10 @@ def soak(
     """
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import dumps, json_on_stdout, tell
-    from reactdiff_ros.demo import demo_clip_path
     from reactdiff_ros.errors import MediaError
     from reactdiff_ros.evaluation.soak.long_run import LongRun
     from reactdiff_ros.evaluation.soak.stream import open_clips
+    from reactdiff_ros.simulator.rendered import demo_clip_path
 
     seconds = {"stream": 3600.0 * stream_hours, "graph": 3600.0 * graph_hours}
     if short:
@@ -103,7 +103,7 @@ def soak(
 def _stream(opened: list[Any], given: dict[str, Any], run: LongRun) -> None:
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.soak.stream import run_stream
-    from reactdiff_ros.replay.parameters import settings_as_live
+    from reactdiff_ros.recordings.replay.parameters import settings_as_live
 
     settings, _ = settings_as_live(given)
     begun = {"clips": [clip.path.name for clip in opened], "policy": settings.policy, "seed": settings.seed}
@@ -117,7 +117,7 @@ def _graph(clip: Path, given: dict[str, Any], robot: str, run: LongRun) -> None:
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.evaluation.soak.graph import run_graph
-    from reactdiff_ros.nodes.live_graph import LiveOptions, domain_of, wanted_nodes
+    from reactdiff_ros.launching.live_graph import LiveOptions, domain_of, wanted_nodes
 
     arguments = {"clip": str(clip.absolute())} | ({"policy": given["policy"]} if "policy" in given else {})
     domain = domain_of(os.environ) if os.environ.get("ROS_DOMAIN_ID") else None

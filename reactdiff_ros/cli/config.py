@@ -9,8 +9,8 @@ import click
 from reactdiff_ros.cli.output import echo
 
 if TYPE_CHECKING:
-    from reactdiff_ros.nodes.configuration import LabSettings, Setting
-    from reactdiff_ros.nodes.effective import Effective
+    from reactdiff_ros.launching.configuration import LabSettings, Setting
+    from reactdiff_ros.launching.effective import Effective
 
 
 @click.group()
@@ -30,8 +30,8 @@ def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_j
     """
     from reactdiff_ros.cli.output import EXIT_ERROR, EXIT_USAGE, json_on_stdout, tell
     from reactdiff_ros.errors import ConfigError
-    from reactdiff_ros.nodes.configuration import SettingsError, lab_settings
-    from reactdiff_ros.nodes.effective import effective
+    from reactdiff_ros.launching.configuration import SettingsError, lab_settings
+    from reactdiff_ros.launching.effective import effective
 
     given = dict(_assignment(word) for word in assignments) | ({"robot": robot} if robot is not None else {})
     try:
@@ -73,8 +73,8 @@ def _plain(settings: dict[str, Setting]) -> dict[str, Any]:
 
 
 def _print(lab: LabSettings, found: Effective, everything: bool) -> None:
-    from reactdiff_ros.nodes.configuration import settings_path
-    from reactdiff_ros.nodes.effective import SHIPPED
+    from reactdiff_ros.launching.configuration import settings_path
+    from reactdiff_ros.launching.effective import SHIPPED
 
     if lab.files:
         echo(f"read, the weakest first: {', '.join(map(str, lab.files))}")

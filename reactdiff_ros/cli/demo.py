@@ -19,7 +19,7 @@ def demo() -> None:
 def render(output: Path) -> int:
     """Render the demo speaker's performance with its voice (needs espeak-ng; takes two or three minutes)."""
     from reactdiff_ros.cli.output import tell
-    from reactdiff_ros.demo.render_clip import main
+    from reactdiff_ros.simulator.rendered.render_clip import main
 
     main(str(output))
     tell(f"wrote {output}")

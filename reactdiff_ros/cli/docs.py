@@ -114,9 +114,9 @@ def evidence(figures: Path, output: Path | None, card: Path | None, model: Path 
 @_OUTPUT
 def policies(namespace: str, output: Path | None) -> int:
     """SROS 2 access policies of all nodes, for 'ros2 security' (docs/security.md)."""
-    from reactdiff_ros.nodes.live_graph import LiveOptions
-    from reactdiff_ros.nodes.policies import policy
-    from reactdiff_ros.nodes.table import load_table
+    from reactdiff_ros.launching.access_policies import policy
+    from reactdiff_ros.launching.live_graph import LiveOptions
+    from reactdiff_ros.launching.table import load_table
 
     wanted = "/" + namespace.strip("/") if namespace.strip("/") else ""
     return _write(policy(load_table(), LiveOptions(namespace=wanted).namespace), output)
@@ -135,7 +135,7 @@ def site_page(name: str, folder: Path, root: click.Group, *, pictures: bool = Tr
 
 def _nodes() -> str:
     from reactdiff_ros.evaluation.pages import render
-    from reactdiff_ros.nodes.table import load_table
+    from reactdiff_ros.launching.table import load_table
 
     return render("nodes", table=load_table())
 

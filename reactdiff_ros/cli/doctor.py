@@ -8,9 +8,13 @@ from typing import Final
 
 import click
 
-from reactdiff_ros.cli import doctor_clock, doctor_dds, doctor_devices, doctor_files, doctor_software
-from reactdiff_ros.cli.doctor_finding import ERROR, NOTE, OK, Check, Finding, findings
 from reactdiff_ros.cli.output import echo
+from reactdiff_ros.launching.doctor import clock as doctor_clock
+from reactdiff_ros.launching.doctor import dds as doctor_dds
+from reactdiff_ros.launching.doctor import devices as doctor_devices
+from reactdiff_ros.launching.doctor import files as doctor_files
+from reactdiff_ros.launching.doctor import software as doctor_software
+from reactdiff_ros.launching.doctor.finding import ERROR, NOTE, OK, Check, Finding, findings
 
 _SIGN: Final = {OK: "ok   ", NOTE: "note ", ERROR: "ERROR"}
 CHECKS: tuple[Check, ...] = (

@@ -16,7 +16,7 @@ from reactdiff_ros.cli.output import Number, echo
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens
-    from reactdiff_ros.model.sampler import Sampling
+    from reactdiff_ros.model.plan.sampler import Sampling
     from reactdiff_ros.model.weights import Weights
     from reactdiff_ros.simulator.voices import VoiceBank
 

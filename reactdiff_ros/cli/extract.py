@@ -13,9 +13,9 @@ from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, json_on_stdout, tell
 from reactdiff_ros.errors import MediaError
 
 if TYPE_CHECKING:
-    from reactdiff_ros.datasets.recordings import Extracted
     from reactdiff_ros.evaluation.recordings.extraction import Source
-    from reactdiff_ros.model.track import Track
+    from reactdiff_ros.model.speaker.track import Track
+    from reactdiff_ros.recordings.datasets.recordings import Extracted
     from reactdiff_ros.session import Perception
 
 _FILE = click.Path(path_type=Path)
@@ -81,7 +81,7 @@ def _targets(files: tuple[Path, ...], pairs: list[tuple[Path, Path]], output: Pa
 def _run(
     targets: dict[Path, tuple[Path, ...]], people: str, force: bool, topics: tuple[str, str]
 ) -> tuple[list[dict[str, Any]], list[str], dict[str, str]]:
-    from reactdiff_ros.datasets.recordings import save
+    from reactdiff_ros.recordings.datasets.recordings import save
 
     wanted = {target: source for target, source in targets.items() if force or not target.exists()}
     kept = [str(target) for target in targets if target not in wanted]
@@ -134,9 +134,9 @@ class _Eyes:
         return known
 
     def _perceived(self, path: Path) -> tuple[Track, Source]:
-        from reactdiff_ros.bags.read import BagSource, open_source
         from reactdiff_ros.evaluation.recordings.extraction import extract_source
         from reactdiff_ros.perception import SpeakerPerception
+        from reactdiff_ros.recordings.bags.read import BagSource, open_source
 
         clip = open_source(path, *self._topics)
         if self._perception is None:

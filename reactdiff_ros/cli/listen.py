@@ -19,9 +19,9 @@ from reactdiff_ros.cli.interrupts import Press
 from reactdiff_ros.cli.study import enter_blind
 
 if TYPE_CHECKING:
-    from reactdiff_ros.nodes.configuration import LabSettings
-    from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions
-    from reactdiff_ros.nodes.table import Value
+    from reactdiff_ros.launching.configuration import LabSettings
+    from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions
+    from reactdiff_ros.launching.table import Value
 
 FACE_FIRST_S = 4.0
 """The senses and the model start when the page answers, or so long after it was started."""
@@ -65,18 +65,18 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
         return Source(clip=str(clip.absolute()), sentence=f"playing {clip} as if live")
     question = None
     if microphone is None and camera != "none":
-        from reactdiff_ros.cli.devices import MicrophoneQuestion
+        from reactdiff_ros.launching.devices import MicrophoneQuestion
 
         question = MicrophoneQuestion()
     name = camera or ""
     if camera is None:
-        from reactdiff_ros.cli.devices import cameras
+        from reactdiff_ros.launching.devices import cameras
 
         found = [c for c in cameras() if not c.problem]
         if not found and microphone is None:
             if question is not None:
                 question.drop()
-            from reactdiff_ros.demo import demo_clip_path
+            from reactdiff_ros.simulator.rendered import demo_clip_path
 
             return Source(clip=str(demo_clip_path()), sentence="no camera found: playing the bundled demo speaker")
         camera = str(found[0].index) if found else "none"
@@ -195,8 +195,8 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
         ConfigError: an argument, a value or a file is wrong.
     """
     from reactdiff_ros.cli.output import tell
-    from reactdiff_ros.nodes.configuration import lab_settings
-    from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
+    from reactdiff_ros.launching.configuration import lab_settings
+    from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
     from reactdiff_ros.settings import written_path
 
     if given.get("clip") and (given.get("camera") or given.get("microphone")):
@@ -265,7 +265,7 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
     import dataclasses
 
     from reactdiff_ros.cli.output import tell
-    from reactdiff_ros.nodes.live_graph import (
+    from reactdiff_ros.launching.live_graph import (
         LiveGraph,
         domain_of,
         first_nodes,
@@ -273,7 +273,7 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
         state_folder,
         wanted_nodes,
     )
-    from reactdiff_ros.nodes.service_manager import ServiceManager
+    from reactdiff_ros.launching.service_manager import ServiceManager
 
     manager = ServiceManager(os.environ)
     domain = domain_of(graph_environment(options))

@@ -7,13 +7,13 @@ from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from reactdiff_ros.nodes.live_graph import LiveGraph
+    from reactdiff_ros.launching.live_graph import LiveGraph
 
 
 def page_links(graph: LiveGraph) -> list[str]:
     """The page's address; where the page asks for a token, links that hold it, one for each network."""
     from reactdiff_ros.avatar.link import ASKS, links
-    from reactdiff_ros.nodes.live_graph import page_status
+    from reactdiff_ros.launching.live_graph import page_status
 
     url = graph.url or ""
     return links(url, graph.link_token) if page_status(url) == ASKS else [url]

@@ -15,8 +15,8 @@ from reactdiff_ros.cli.robot_emulate import emulate
 from reactdiff_ros.cli.robot_preview import preview
 
 if TYPE_CHECKING:
-    from reactdiff_ros.robots.profile import Profile
-    from reactdiff_ros.robots.simulate import Block
+    from reactdiff_ros.actuation.profile import Profile
+    from reactdiff_ros.actuation.simulate import Block
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
@@ -34,8 +34,8 @@ for _command in (preview, calibrate, emulate):
 @_JSON
 def list_robots(as_json: bool) -> int:
     """The profiles that come with the package."""
+    from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
     from reactdiff_ros.cli.output import json_on_stdout
-    from reactdiff_ros.robots.profile import load_profile, shipped_profiles
 
     with json_on_stdout(as_json) as result:
         for name, path in shipped_profiles().items():
@@ -66,9 +66,9 @@ def summary(profile: Profile) -> dict[str, Any]:
 @_JSON
 def check(profile: str, as_json: bool) -> int:
     """Check the PROFILE of a robot, a file or the name of a shipped one: every error with its line and key."""
+    from reactdiff_ros.actuation.marks import ProfileError
+    from reactdiff_ros.actuation.profile import load_profile, profile_path
     from reactdiff_ros.cli.output import EXIT_ERROR, json_on_stdout, tell
-    from reactdiff_ros.robots.marks import ProfileError
-    from reactdiff_ros.robots.profile import load_profile, profile_path
 
     path = profile_path(profile)
     with json_on_stdout(as_json) as result:
@@ -99,7 +99,7 @@ def parameters(profile: str, recorded: bool, as_json: bool) -> int:
     import yaml
 
     from reactdiff_ros.cli.output import json_on_stdout
-    from reactdiff_ros.nodes.robot_parameters import robot_parameters
+    from reactdiff_ros.launching.robot_parameters import robot_parameters
 
     with json_on_stdout(as_json) as result:
         result.update(robot_parameters(profile, recorded=recorded) or {})
@@ -129,11 +129,11 @@ def simulate(name: str, frames: Path, log: Path, force: bool, as_json: bool) -> 
     acceleration, lower, upper, max_velocity, max_acceleration, limited (1: the target was cut, or the command is not
     there yet). Frames whose time is NaN, infinite or goes back are dropped. Exit code 1 if the robot stopped.
     """
+    from reactdiff_ros.actuation.profile import load_profile
+    from reactdiff_ros.actuation.simulate import read_frames, tick_count
+    from reactdiff_ros.actuation.simulate import simulate as run
     from reactdiff_ros.cli.output import json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.robots.profile import load_profile
-    from reactdiff_ros.robots.simulate import read_frames, tick_count
-    from reactdiff_ros.robots.simulate import simulate as run
 
     with json_on_stdout(as_json) as result:
         profile = load_profile(name)
@@ -173,7 +173,7 @@ def write_header(file: IO[str]) -> None:
 
 
 def _header() -> str:
-    from reactdiff_ros.robots.simulate import COLUMNS
+    from reactdiff_ros.actuation.simulate import COLUMNS
 
     return ",".join(COLUMNS) + "\n"
 

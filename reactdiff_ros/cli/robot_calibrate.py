@@ -33,6 +33,9 @@ def calibrate(
     """
     import time
 
+    from reactdiff_ros.actuation.calibration.file import calibration_path
+    from reactdiff_ros.actuation.drivers.serial_port import ports as serial_ports
+    from reactdiff_ros.actuation.profile import load_profile
     from reactdiff_ros.cli.output import json_on_stdout
     from reactdiff_ros.cli.robot_calibrate_console import Console
     from reactdiff_ros.cli.robot_calibrate_move import Time
@@ -40,9 +43,6 @@ def calibrate(
     from reactdiff_ros.cli.robot_calibrate_ports import with_ports
     from reactdiff_ros.cli.robot_calibrate_run import Work, drivers_of, wanted_joints
     from reactdiff_ros.cli.robot_calibrate_run import calibrate as run
-    from reactdiff_ros.drivers.serial_port import ports as serial_ports
-    from reactdiff_ros.robots.calibration import calibration_path
-    from reactdiff_ros.robots.profile import load_profile
 
     with json_on_stdout(as_json) as result:
         profile = load_profile(robot)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reactdiff_ros.drivers.driver import Driver
-from reactdiff_ros.robots.calibration import CalibrationError
-from reactdiff_ros.robots.motion import Motion
-from reactdiff_ros.robots.profile import Profile
+from reactdiff_ros.actuation.calibration.file import CalibrationError
+from reactdiff_ros.actuation.drivers.driver import Driver
+from reactdiff_ros.actuation.motion import Motion
+from reactdiff_ros.actuation.profile import Profile
 
 SLOW: Final = 0.1
 """Share of the speed limits."""

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.drivers.driver import Driver
+from reactdiff_ros.actuation.drivers.pulse_board import PulseBoard
+from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
+from reactdiff_ros.actuation.kinematics import travel_time_s
+from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.cli.robot_calibrate_joints import NUDGE, bus_scale
 from reactdiff_ros.cli.robot_calibrate_move import SLOW
-from reactdiff_ros.drivers.driver import Driver
-from reactdiff_ros.drivers.pulse_board import PulseBoard
-from reactdiff_ros.drivers.servo_bus import ServoBus
-from reactdiff_ros.robots.calibration import Calibration
-from reactdiff_ros.robots.kinematics import travel_time_s
-from reactdiff_ros.robots.profile import Profile
 
 
 def plan(profile: Profile, joints: Sequence[str], drivers: dict[str, Driver]) -> Iterator[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from reactdiff_ros.actuation.calibration.file import CalibrationError
+from reactdiff_ros.actuation.drivers.driver import Driver
+from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
+from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.cli.robot_calibrate_console import Console
-from reactdiff_ros.drivers.driver import Driver
-from reactdiff_ros.drivers.servo_bus import ServoBus
 from reactdiff_ros.errors import ConfigError, DeviceError
-from reactdiff_ros.robots.calibration import CalibrationError
-from reactdiff_ros.robots.profile import Profile
 
 Make = Callable[[Profile], Mapping[str, Driver]]
 """The drivers of a profile."""

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reactdiff_ros.actuation.calibration.file import Calibration, calibrated_joints, load_calibration, save_calibration
+from reactdiff_ros.actuation.calibration.words import directions
+from reactdiff_ros.actuation.drivers.driver import Driver
+from reactdiff_ros.actuation.drivers.factory import make_drivers
+from reactdiff_ros.actuation.drivers.pulse_board import PulseBoard
+from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
+from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.cli.robot_calibrate_console import Console, StoppedError
 from reactdiff_ros.cli.robot_calibrate_joints import Bench, calibrate_on_board, calibrate_on_bus
 from reactdiff_ros.cli.robot_calibrate_move import Time
 from reactdiff_ros.cli.robot_calibrate_ports import check_ids, find_ports
-from reactdiff_ros.drivers.driver import Driver
-from reactdiff_ros.drivers.factory import make_drivers
-from reactdiff_ros.drivers.pulse_board import PulseBoard
-from reactdiff_ros.drivers.servo_bus import ServoBus
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.robots.calibration import Calibration, calibrated_joints, load_calibration, save_calibration
-from reactdiff_ros.robots.calibration_words import directions
-from reactdiff_ros.robots.profile import Profile
 
 TRIES: Final = 3
 

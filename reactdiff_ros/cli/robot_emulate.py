@@ -13,9 +13,9 @@ import click
 from reactdiff_ros.cli.output import echo
 
 if TYPE_CHECKING:
-    from reactdiff_ros.emulators.motor import Motor
-    from reactdiff_ros.emulators.rig import Rig
-    from reactdiff_ros.emulators.servo import Servo
+    from reactdiff_ros.actuation.emulators.motor import Motor
+    from reactdiff_ros.actuation.emulators.rig import Rig
+    from reactdiff_ros.actuation.emulators.servo import Servo
 
 HAND_S: Final = 0.5
 """So long takes a move by hand."""
@@ -49,11 +49,11 @@ def emulate(robot: str, folder: Path | None) -> int:
     import tempfile
     import time
 
-    from reactdiff_ros.emulators.rig import Rig
+    from reactdiff_ros.actuation.emulators.rig import Rig
+    from reactdiff_ros.actuation.profile import load_profile
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.evaluation.bench.emulated import PRIORITY
-    from reactdiff_ros.nodes.priority import prioritise
-    from reactdiff_ros.robots.profile import load_profile
+    from reactdiff_ros.launching.priority import prioritise
 
     profile = load_profile(robot)
     with tempfile.TemporaryDirectory(prefix="reactdiff_") as made:
@@ -148,7 +148,7 @@ class Emulation:
     """
 
     def __init__(self, rig: Rig, wait: Callable[[float], object]) -> None:
-        from reactdiff_ros.emulators.servo import Failing
+        from reactdiff_ros.actuation.emulators.servo import Failing
 
         self.rig, self.wait = rig, wait
         self.faults = [f.name for f in fields(Failing)]

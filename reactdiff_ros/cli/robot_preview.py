@@ -46,11 +46,11 @@ def preview(robot: str, frames: Path | None, output: Path | None, force: bool, p
     """
     if force and output is None:
         raise click.UsageError("--force needs --output")
+    from reactdiff_ros.actuation.profile import profile_path
+    from reactdiff_ros.actuation.simulate import read_frames, tick_count
     from reactdiff_ros.cli.output import json_on_stdout
     from reactdiff_ros.cli.robot_preview_clip import sequence
     from reactdiff_ros.cli.robot_preview_run import Preview
-    from reactdiff_ros.robots.profile import profile_path
-    from reactdiff_ros.robots.simulate import read_frames, tick_count
 
     given = sequence() if frames is None else read_frames(frames)
     path = profile_path(robot)

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from reactdiff_ros.actuation.simulate import Frames
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
-from reactdiff_ros.robots.simulate import Frames
 
 RATE_HZ: Final = 50.0
 RISE_S: Final = 0.3

@@ -16,9 +16,9 @@ from typing import Final
 
 import numpy as np
 
+from reactdiff_ros.actuation.mapping import Mapping as JointMapping
+from reactdiff_ros.actuation.profile import Joint, Profile
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, NAMES, POSE_NAMES, UPPER
-from reactdiff_ros.robots.mapping import Mapping as JointMapping
-from reactdiff_ros.robots.profile import Joint, Profile
 
 Parts = list[tuple[str, float]]
 """(part, how much of it a unit of the joint is)."""

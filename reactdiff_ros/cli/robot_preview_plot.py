@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from reactdiff_ros.actuation.profile import Profile, Signal
 from reactdiff_ros.cli.output import writing
 from reactdiff_ros.cli.robot_preview_parts import effects, share
 from reactdiff_ros.coefficients import NAMES
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.robots.profile import Profile, Signal
 from reactdiff_ros.whole_file import whole_file
 
 UNITS = {"us": "us", "deg": "deg", "rad": "rad", "m": "m", "raw": "counts", "1": ""}

@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.actuation.commands import Commands
+from reactdiff_ros.actuation.follow import STALE_S, Follower
+from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.actuation.simulate import SAME_S, Frames
 from reactdiff_ros.cli.robot_preview_parts import effects, parts_of, share
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, NAMES, UPPER, bounded
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.robots.commands import Commands
-from reactdiff_ros.robots.follow import STALE_S, Follower
-from reactdiff_ros.robots.profile import Profile, load_profile
-from reactdiff_ros.robots.simulate import SAME_S, Frames
 
 PAUSE_S: Final = 1.0
 """Between two rounds of the clip no frame comes: the joints return to neutral."""

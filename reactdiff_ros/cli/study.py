@@ -31,10 +31,10 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
     """
     import secrets
 
-    from reactdiff_ros.bags.allocation import balance, read_plan, sessions_of
-    from reactdiff_ros.bags.blinding import seal
     from reactdiff_ros.errors import ConfigError
-    from reactdiff_ros.nodes.condition import check_settings
+    from reactdiff_ros.launching.condition import check_settings
+    from reactdiff_ros.recordings.studies.allocation import balance, read_plan, sessions_of
+    from reactdiff_ros.recordings.studies.blinding import seal
 
     try:
         text = plan.read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def sessions(path: Path, as_json: bool) -> int:
     """The sessions of a study in order, without their conditions."""
-    from reactdiff_ros.bags.blinding import SessionsFile
+    from reactdiff_ros.recordings.studies.blinding import SessionsFile
 
     found = SessionsFile(path)
     with json_on_stdout(as_json) as result:
@@ -94,10 +94,10 @@ def sessions(path: Path, as_json: bool) -> int:
 @click.argument("path", metavar="SESSIONS", type=_FILE)
 def check(path: Path) -> int:
     """See whether every session can run on this machine; says nothing of any one of them."""
-    from reactdiff_ros.bags.blinding import SessionsFile, unveil
+    from reactdiff_ros.launching.condition import check_settings
     from reactdiff_ros.model.listener import ListenerConfig
     from reactdiff_ros.model.weights import find_weights
-    from reactdiff_ros.nodes.condition import check_settings
+    from reactdiff_ros.recordings.studies.blinding import SessionsFile, unveil
     from reactdiff_ros.styles import style_book
 
     found = SessionsFile(path)
@@ -117,7 +117,7 @@ def check(path: Path) -> int:
 @click.argument("session", metavar="ID")
 def veil(path: Path, session: str) -> int:
     """The veiled condition of session ID, as REACTDIFF_CONDITION takes it: for ros2 launch and systemd."""
-    from reactdiff_ros.bags.blinding import SessionsFile
+    from reactdiff_ros.recordings.studies.blinding import SessionsFile
 
     echo(SessionsFile(path).veil_of(session))
     return EXIT_DONE
@@ -132,8 +132,8 @@ def open_command(key: Path, bags: tuple[Path, ...], as_json: bool) -> int:
 
     BAG is a bag, or a folder of bags.
     """
-    from reactdiff_ros.bags.blinding import Key
-    from reactdiff_ros.bags.unblinding import opened, sealed_bags
+    from reactdiff_ros.recordings.studies.blinding import Key
+    from reactdiff_ros.recordings.studies.unblinding import opened, sealed_bags
 
     opener = Key(key)
     with json_on_stdout(as_json) as result:
@@ -164,8 +164,8 @@ def enter_blind(study: Path, arguments: dict[str, str], style: str | None) -> No
     """
     import os
 
-    from reactdiff_ros.bags.blinding import SessionsFile
-    from reactdiff_ros.nodes.condition import CONDITION_VARIABLE
+    from reactdiff_ros.launching.condition import CONDITION_VARIABLE
+    from reactdiff_ros.recordings.studies.blinding import SessionsFile
 
     session = arguments.get("session", "")
     if "policy" in arguments or style is not None:

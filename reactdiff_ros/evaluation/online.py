@@ -19,7 +19,6 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.bags.read import open_source
 from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, ROTATION, SMILE
@@ -27,6 +26,7 @@ from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener
+from reactdiff_ros.recordings.bags.read import open_source
 from reactdiff_ros.session import ListeningSession, Perception
 from reactdiff_ros.types import MFCC_COUNT, Affect, ExpressionFrame, Gaze, Picture, Sound, SpeakerFrame, Voice
 

@@ -19,11 +19,11 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion_listener import Asked, DiffusionListener
-from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import Listener
-from reactdiff_ros.model.planner import AROUND, Draft, Drawn, draw_draft, live_frames
+from reactdiff_ros.model.plan.planner import AROUND, Draft, Drawn, draw_draft, live_frames
+from reactdiff_ros.model.plan.sampler import Conditions, Sampling, guided, joined, ordinary
 from reactdiff_ros.model.runtime import KeyCache, Networks
-from reactdiff_ros.model.sampler import Conditions, Sampling, guided, joined, ordinary
+from reactdiff_ros.model.speaker.grid import SpeakerGrid
 from reactdiff_ros.types import FloatArray, Reaction, SpeakerFrame
 
 MOST: Final = 64

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from reactdiff_ros.model.batch import ListenerBatch, Round
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import Listener
-from reactdiff_ros.model.planner import Drawn
-from reactdiff_ros.model.quality import DEADLINE_S, QualityChoice
+from reactdiff_ros.model.plan.planner import Drawn
+from reactdiff_ros.model.plan.quality import DEADLINE_S, QualityChoice
 from reactdiff_ros.types import Reaction
 
 

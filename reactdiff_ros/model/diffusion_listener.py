@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, ROTATION, bounded
-from reactdiff_ros.model.conditioning import conditioning, greeting
-from reactdiff_ros.model.evidence import EvidenceWatch
-from reactdiff_ros.model.grid import SpeakerGrid
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
-from reactdiff_ros.model.mood import in_mood
-from reactdiff_ros.model.nod_gate import NodGate
-from reactdiff_ros.model.planner import Draft, Drawn, Planner, draw_draft, live_frames
+from reactdiff_ros.model.plan.conditioning import conditioning, greeting
+from reactdiff_ros.model.plan.mood import in_mood
+from reactdiff_ros.model.plan.nod_gate import NodGate
+from reactdiff_ros.model.plan.planner import Draft, Drawn, Planner, draw_draft, live_frames
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.policies.base import Level, PolicyListener
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Sampling
+from reactdiff_ros.model.speaker.evidence import EvidenceWatch
+from reactdiff_ros.model.speaker.grid import SpeakerGrid
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.types import (
     REACTION_RATE_HZ,

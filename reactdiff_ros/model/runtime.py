@@ -14,9 +14,9 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.backends.base import Backend, Stretch
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
-from reactdiff_ros.model.emphasis import ORDER, responses
-from reactdiff_ros.model.groups import LATENT_COUNT
-from reactdiff_ros.model.solvers import angles
+from reactdiff_ros.model.plan.emphasis import ORDER, responses
+from reactdiff_ros.model.plan.groups import LATENT_COUNT
+from reactdiff_ros.model.plan.solvers import angles
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights, encoder_strides
 from reactdiff_ros.types import FloatArray

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model.mood import in_mood
-from reactdiff_ros.model.planner import LOOKAHEAD, Planner
-from reactdiff_ros.model.reader import Reader
+from reactdiff_ros.model.plan.mood import in_mood
+from reactdiff_ros.model.plan.planner import LOOKAHEAD, Planner
+from reactdiff_ros.model.plan.sampler import Conditions, Sampling
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Conditions, Sampling
+from reactdiff_ros.model.speaker.reader import Reader
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import FloatArray
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from reactdiff_ros.errors import ReactdiffError, WeightsError
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
-from reactdiff_ros.model.emphasis import PARTS, Emphasis, emphasis_of, no_emphasis
-from reactdiff_ros.model.groups import as_manifest
-from reactdiff_ros.model.nod_head import CARD, NodHead, read_nod_head
+from reactdiff_ros.model.plan.emphasis import PARTS, Emphasis, emphasis_of, no_emphasis
+from reactdiff_ros.model.plan.groups import as_manifest
+from reactdiff_ros.model.plan.nod_head import CARD, NodHead, read_nod_head
 from reactdiff_ros.resources import resource_path
 
 PRESET: Final = "live"

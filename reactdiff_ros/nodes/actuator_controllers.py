@@ -9,8 +9,9 @@ from .interfaces import interface
 from .worker import Worker
 
 if TYPE_CHECKING:
+    from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver
+
     from .actuator_node import ActuatorNode
-    from .actuator_trajectory import TrajectoryDriver
 
 PERIODS = 2.0
 """A controller is given so many periods to reach a point, so that the next one comes before it is there."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from reactdiff_ros.robots.actuation_status import Status
-from reactdiff_ros.robots.profile import Profile
+from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.status import Status
 
 from . import convert
 from .interfaces import interface

@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from reactdiff_ros.robots.actuation import Actuation
-from reactdiff_ros.robots.actuation_schedule import Schedule
-from reactdiff_ros.robots.actuation_status import Status
+from reactdiff_ros.actuation.actuation import Actuation
+from reactdiff_ros.actuation.schedule import Schedule
+from reactdiff_ros.actuation.status import Status
+from reactdiff_ros.launching.priority import BUS, prioritise
 
-from .priority import BUS, prioritise
 from .worker import Worker
 
 LEAST_LEFT_S = 0.004

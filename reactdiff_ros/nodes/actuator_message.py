@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from reactdiff_ros import msg
-from reactdiff_ros.robots.actuation_bus import Hardware
-from reactdiff_ros.robots.actuation_status import Status
-from reactdiff_ros.robots.profile import Profile
+from reactdiff_ros.actuation.hardware import Hardware
+from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.status import Status
 
 from .convert import header
 

@@ -8,29 +8,29 @@ import os
 import time
 from typing import Any
 
+from reactdiff_ros.actuation.actuation import Actuation
+from reactdiff_ros.actuation.calibration.file import Calibration, calibrated_joints, calibration_path, load_calibration
+from reactdiff_ros.actuation.drivers.hardware_of_profile import make_hardware
+from reactdiff_ros.actuation.follow import STALE_S
+from reactdiff_ros.actuation.hardware import NOT_OPEN, in_one_sentence
+from reactdiff_ros.actuation.kept_state import Kept, state_folder
+from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.actuation.status import Face, Request, Status
+from reactdiff_ros.actuation.writers import Writers
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.robots.actuation import Actuation
-from reactdiff_ros.robots.actuation_bus import NOT_OPEN, in_one_sentence
-from reactdiff_ros.robots.actuation_status import Face, Request, Status
-from reactdiff_ros.robots.calibration import Calibration, calibrated_joints, calibration_path, load_calibration
-from reactdiff_ros.robots.follow import STALE_S
-from reactdiff_ros.robots.profile import Profile, load_profile
+from reactdiff_ros.launching.dds_reach import wider_than_this_machine
+from reactdiff_ros.launching.priority import ACTUATOR, prioritise
 from reactdiff_ros.settings import written_path
 
 from . import convert
 from .actuator_controllers import Controllers
-from .actuator_discovery import wider_than_this_machine
-from .actuator_drivers import make_hardware
 from .actuator_joints import JointStates
 from .actuator_loop import BusThread
 from .actuator_message import state_message
-from .actuator_saved import Kept, state_folder
-from .actuator_writers import Writers
 from .base import ReactdiffNode
 from .head_pose import HeadPosePublisher
 from .health import Level
-from .priority import ACTUATOR, prioritise
 from .runner import run
 from .worker import Worker
 

@@ -14,6 +14,7 @@ from reactdiff_ros.avatar.link import LINK_VARIABLE, Door, links
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.types import SpeakerFrame
 
 from . import convert
@@ -21,7 +22,6 @@ from .avatar_robot import RobotWatch, given_token
 from .base import ReactdiffNode
 from .health import Level
 from .runner import run
-from .table import load_table
 
 STATUS_S = 0.5
 RETRY_S = 2.0

@@ -12,11 +12,12 @@ from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
+from reactdiff_ros.launching.table import load_table
+
 from ..errors import ReactdiffError
 from .heartbeat import GREET_S, Heartbeat
 from .interfaces import interface, qos_profile
 from .parameters import Parameters
-from .table import load_table
 from .telling import TellingNode
 from .worker import Worker
 

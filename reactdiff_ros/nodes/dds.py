@@ -6,9 +6,8 @@ import os
 from collections.abc import Mapping, MutableMapping
 from typing import Final
 
+from reactdiff_ros.launching.dds_reach import ONLY, PEERS, RANGE
 from reactdiff_ros.resources import share_path
-
-from .actuator_discovery import ONLY, PEERS, RANGE
 
 _VARIABLES: Final = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 """The name up to Fast DDS 2 and that of Fast DDS 3."""

@@ -6,14 +6,14 @@ from typing import Any
 
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
+from reactdiff_ros.launching.condition import blind_condition, impose, told
+from reactdiff_ros.launching.priority import FACE, prioritise
 from reactdiff_ros.types import EXPRESSION_RATE_HZ
 
 from . import convert
 from .base import ReactdiffNode
-from .condition import blind_condition, impose, told
 from .head_pose import head_pose_value
 from .health import Level
-from .priority import FACE, prioritise
 from .runner import run
 
 SIM_POLL_S = 0.005

@@ -7,7 +7,7 @@ from typing import Any
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from .table import Qos
+from reactdiff_ros.launching.table import Qos
 
 
 def interface(name: str, kind: str) -> Any:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reactdiff_ros.coefficients import NAMES, bounded
-from reactdiff_ros.errors import DeviceError
-from reactdiff_ros.outputs import (
+from reactdiff_ros.avatar.outputs import (
     ArkitServer,
     Feed,
     LiveLinkEncoder,
@@ -16,6 +14,8 @@ from reactdiff_ros.outputs import (
     VmcEncoder,
     parse_targets,
 )
+from reactdiff_ros.coefficients import NAMES, bounded
+from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.types import ExpressionFrame
 
 from . import convert

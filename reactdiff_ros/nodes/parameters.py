@@ -10,8 +10,9 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from reactdiff_ros.launching.table import Parameter
+
 from ..errors import ConfigError
-from .table import Parameter
 
 
 class Parameters:

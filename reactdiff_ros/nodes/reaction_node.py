@@ -19,8 +19,8 @@ from reactdiff_ros.model.batch_rounds import Done, Job, Rounds
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.factory import fallback_listener, make_listener
 from reactdiff_ros.model.listener import Listener, ListenerConfig, ShowsCandidates
-from reactdiff_ros.model.quality import QualityChoice
-from reactdiff_ros.model.sampler import Sampling
+from reactdiff_ros.model.plan.quality import QualityChoice
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.types import REACTION_RATE_HZ, Reaction, SpeakerFrame
 
 from . import convert

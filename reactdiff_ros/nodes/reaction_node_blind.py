@@ -6,11 +6,21 @@ import os
 from contextlib import suppress
 from typing import Any
 
+from reactdiff_ros.launching.condition import (
+    BLIND,
+    CONDITION_VARIABLE,
+    HiddenMeter,
+    blind_condition,
+    cannot,
+    hidden,
+    impose,
+    told,
+)
+
 from ..errors import ConfigError, WeightsError
 from ..model.listener import Listener
 from ..model.weights import find_weights
 from ..types import Reaction
-from .condition import BLIND, CONDITION_VARIABLE, HiddenMeter, blind_condition, cannot, hidden, impose, told
 from .reaction_node import ReactionNode
 from .reaction_node_seat import Seat
 

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from reactdiff_ros.launching.table import LONGEST_NAMESPACE
+
 from ..errors import ConfigError
 from ..model.listener import Listener
 from ..types import ListenerControl
 from .health import Meter
-from .table import LONGEST_NAMESPACE
 
 MOST_LISTENERS = 256
 _NAMESPACE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")

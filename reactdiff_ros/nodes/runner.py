@@ -19,11 +19,12 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from reactdiff_ros.launching.service_manager import ServiceManager
+from reactdiff_ros.launching.table import load_table
+
 from ..errors import ReactdiffError
 from .dds import use_profile
 from .event_log import console_arguments
-from .service_manager import ServiceManager
-from .table import load_table
 
 if TYPE_CHECKING:
     from .base import ReactdiffNode

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.nod_head import CARD, NODS
+from reactdiff_ros.model.plan.nod_head import CARD, NODS
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import FORMAT, MANIFEST, interface, sha256
 from reactdiff_ros.types import FloatArray

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.nod_head import AGES, CARD, CONDITION_COUNT, HIDDEN, LOOKS, NODS, NodHead
-from reactdiff_ros.model.nods import nod_conditions
+from reactdiff_ros.model.plan.nod_head import AGES, CARD, CONDITION_COUNT, HIDDEN, LOOKS, NODS, NodHead
+from reactdiff_ros.model.plan.nods import nod_conditions
+from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Conditions
 from reactdiff_ros.model.streams import CHUNK, speaker_tokens
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.weights import Weights, sha256

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from reactdiff_ros.datasets import dualtalk, mars, react
-from reactdiff_ros.datasets.faceverse import expression_names
-from reactdiff_ros.datasets.recording import Recording
-from reactdiff_ros.datasets.speaker import VoiceOf
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.recordings.datasets import dualtalk, mars, react
+from reactdiff_ros.recordings.datasets.faceverse import expression_names
+from reactdiff_ros.recordings.datasets.recording import Recording
+from reactdiff_ros.recordings.datasets.speaker import VoiceOf
 
 KINDS: Final = ("react", "mars", "dualtalk")
 FACEVERSE: Final = ("react", "mars")

@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.datasets.dyads import folds, others_of, read_dyads
-from reactdiff_ros.datasets.recording import ATTRIBUTE_COUNT, Recording, stack
-from reactdiff_ros.datasets.recordings import recordings
-from reactdiff_ros.datasets.speaker import VoiceOf
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
-from reactdiff_ros.model.groups import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
+from reactdiff_ros.model.plan.groups import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch, featurize
+from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads
+from reactdiff_ros.recordings.datasets.recording import ATTRIBUTE_COUNT, Recording, stack
+from reactdiff_ros.recordings.datasets.recordings import recordings
+from reactdiff_ros.recordings.datasets.speaker import VoiceOf
 from reactdiff_ros.types import FloatArray
 
 from .ablation import ablate

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reactdiff_ros.coefficients import LOWER, UPPER
-from reactdiff_ros.model.groups import GROUP_OF_COEFFICIENT, GROUP_OF_LATENT, GROUPS
+from reactdiff_ros.model.plan.groups import GROUP_OF_COEFFICIENT, GROUP_OF_LATENT, GROUPS
+from reactdiff_ros.model.plan.sampler import LATENT_LIMIT
+from reactdiff_ros.model.plan.solvers import sample
 from reactdiff_ros.model.runtime import VAE_CONTEXT
-from reactdiff_ros.model.sampler import LATENT_LIMIT
-from reactdiff_ros.model.solvers import sample
 
 from .config import TrainConfig
 from .data import MARGIN, Indices, Pool, Sequences

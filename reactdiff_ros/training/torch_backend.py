@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from reactdiff_ros.model.backends.base import Stretch
-from reactdiff_ros.model.solvers import fitted_multistep
+from reactdiff_ros.model.plan.solvers import fitted_multistep
 from reactdiff_ros.model.weights import Weights, find_weights
 from reactdiff_ros.types import FloatArray
 

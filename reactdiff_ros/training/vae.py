@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model.emphasis import (
+from reactdiff_ros.model.plan.emphasis import (
     ORDER,
     PARTS,
     Emphasis,
@@ -24,7 +24,7 @@ from reactdiff_ros.model.emphasis import (
     no_emphasis,
     responses,
 )
-from reactdiff_ros.model.groups import GROUP_COUNT, GROUP_OF_COEFFICIENT, GROUP_OF_LATENT
+from reactdiff_ros.model.plan.groups import GROUP_COUNT, GROUP_OF_COEFFICIENT, GROUP_OF_LATENT
 from reactdiff_ros.model.runtime import VAE_CONTEXT as VAE_CONTEXT
 
 from .shape import Shape

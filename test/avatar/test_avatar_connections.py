@@ -20,7 +20,7 @@ from with_us import with_us
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer, connections
 from reactdiff_ros.avatar import server as server_module
 from reactdiff_ros.avatar.arming import Desk
-from reactdiff_ros.outputs import ArkitServer, Target
+from reactdiff_ros.avatar.outputs import ArkitServer, Target
 
 TOKEN = "abcde-fghjk-mnp23"
 FILES = 256
@@ -37,7 +37,7 @@ SERVE = """
 import asyncio, os, resource, sys
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import Desk
-from reactdiff_ros.outputs import ArkitServer, Target
+from reactdiff_ros.avatar.outputs import ArkitServer, Target
 kind, files, left = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 async def call(what):

@@ -13,11 +13,11 @@ import pytest
 import yaml
 from memory_port import MemoryWire, Ticker
 
+from reactdiff_ros.actuation.emulators.rig import Rig
+from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.cli.robot_calibrate_console import Console
 from reactdiff_ros.cli.robot_calibrate_move import Time
 from reactdiff_ros.cli.robot_calibrate_run import Work, calibrate, wanted_joints
-from reactdiff_ros.emulators.rig import Rig
-from reactdiff_ros.robots.profile import Profile, load_profile
 
 HEAD: dict[str, Any] = {
     "name": "bench",
@@ -94,9 +94,11 @@ def hardware(profile: Profile, folder: Path, by: str = "memory") -> Iterator[Har
         ticker.now_s += max(seconds, 0.0)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reactdiff_ros.emulators.rig.Wire", wire)
+        patch.setattr("reactdiff_ros.actuation.emulators.rig.Wire", wire)
         for module in ("servo_bus", "serial_board"):
-            patch.setattr(f"reactdiff_ros.drivers.{module}.SerialPort", lambda path, *_, **__: wires[path].connect())
+            patch.setattr(
+                f"reactdiff_ros.actuation.drivers.{module}.SerialPort", lambda path, *_, **__: wires[path].connect()
+            )
         with Hardware(profile, folder / "dev", Time(ticker, sleep)) as rig:
             yield rig
 

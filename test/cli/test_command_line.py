@@ -147,7 +147,7 @@ def test_dumps_is_strict_in_all_depths() -> None:
 
 @pytest.mark.real_time
 def test_devices_are_asked_in_bounded_time(tmp_path: Path) -> None:
-    from reactdiff_ros.cli.devices import MicrophoneQuestion, cameras
+    from reactdiff_ros.launching.devices import MicrophoneQuestion, cameras
 
     (tmp_path / "video0").write_text("no device")
     (tmp_path / "video-x").write_text("no device")

@@ -13,7 +13,7 @@ import pytest
 from reactdiff_ros.cli.listen import live_options
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.nodes.configuration import (
+from reactdiff_ros.launching.configuration import (
     FORMAT,
     LabSettings,
     SettingsError,
@@ -21,9 +21,9 @@ from reactdiff_ros.nodes.configuration import (
     read_settings,
     settings_path,
 )
-from reactdiff_ros.nodes.effective import effective, read_parameter_file
-from reactdiff_ros.nodes.live_graph import node_command
-from reactdiff_ros.nodes.table import load_table
+from reactdiff_ros.launching.effective import effective, read_parameter_file
+from reactdiff_ros.launching.live_graph import node_command
+from reactdiff_ros.launching.table import load_table
 
 LAB = """\
 format: 1
@@ -267,7 +267,7 @@ def test_listen_runs_with_them(lab: Path, tmp_path: Path, monkeypatch: pytest.Mo
     live, asked = live_options({}, {}, face=False)
     assert (live.namespace, live.lan, asked["camera"]) == ("/anna", True, "2")
     assert live.arguments["robot"] == "ohbot"
-    monkeypatch.setattr("reactdiff_ros.nodes.live_graph.executable", lambda name: Path(name))
+    monkeypatch.setattr("reactdiff_ros.launching.live_graph.executable", lambda name: Path(name))
     command = node_command(load_table().node("expression_node"), live, tmp_path).command
     files = [command[i + 1] for i, word in enumerate(command) if word == "--params-file"]
     assert [Path(f).name for f in files] == ["robot.yaml", "settings.yaml"]

@@ -19,7 +19,7 @@ from command_lines import parses
 from reactdiff_ros.cli.docs import PAGES as GENERATED
 from reactdiff_ros.cli.docs import site_page
 from reactdiff_ros.cli.main import cli
-from reactdiff_ros.nodes.table import load_table
+from reactdiff_ros.launching.table import load_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
-from reactdiff_ros.model.planner import live_frames
-from reactdiff_ros.model.sampler import Sampling
+from reactdiff_ros.model.plan.planner import live_frames
+from reactdiff_ros.model.plan.sampler import Sampling
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))

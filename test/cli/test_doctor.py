@@ -16,12 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from reactdiff_ros.cli import doctor, doctor_clock, doctor_dds, doctor_devices, doctor_files, doctor_software
-from reactdiff_ros.cli.devices import Camera, Microphones
-from reactdiff_ros.cli.doctor_finding import ERROR, NOTE, OK, Finding, ask, ask_python, findings, import_problem
+from reactdiff_ros.actuation.calibration.file import Calibration, calibrated_joints, calibration_path, save_calibration
+from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.cli import doctor
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.robots.calibration import Calibration, calibrated_joints, calibration_path, save_calibration
-from reactdiff_ros.robots.profile import load_profile
+from reactdiff_ros.launching.devices import Camera, Microphones
+from reactdiff_ros.launching.doctor import clock as doctor_clock
+from reactdiff_ros.launching.doctor import dds as doctor_dds
+from reactdiff_ros.launching.doctor import devices as doctor_devices
+from reactdiff_ros.launching.doctor import files as doctor_files
+from reactdiff_ros.launching.doctor import software as doctor_software
+from reactdiff_ros.launching.doctor.finding import ERROR, NOTE, OK, Finding, ask, ask_python, findings, import_problem
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -118,7 +123,7 @@ def test_ros_that_does_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_ros_without_its_command_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_software, "import_problem", lambda module: "")
-    monkeypatch.setattr("reactdiff_ros.nodes.live_graph.executable", lambda name: Path("/opt/lib") / name)
+    monkeypatch.setattr("reactdiff_ros.launching.live_graph.executable", lambda name: Path("/opt/lib") / name)
     for which, count in ((None, 1), ("/usr/bin/ros2", 0)):
         monkeypatch.setattr(doctor_software.shutil, "which", lambda name, found=which: found)
         assert sum(f.check == "ros2" for f in doctor_software.check_ros()) == count
@@ -188,9 +193,9 @@ def test_a_backend_that_cannot_be_imported_is_an_error(monkeypatch: pytest.Monke
 
 def test_cameras_and_their_problems(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Camera(0, "Webcam"), Camera(2, "/dev/video2", "no permission to open /dev/video2")]
-    monkeypatch.setattr("reactdiff_ros.cli.devices.cameras", lambda: found)
+    monkeypatch.setattr("reactdiff_ros.launching.devices.cameras", lambda: found)
     assert levels(doctor_devices.check_camera()) == [OK, ERROR]
-    monkeypatch.setattr("reactdiff_ros.cli.devices.cameras", list)
+    monkeypatch.setattr("reactdiff_ros.launching.devices.cameras", list)
     assert levels(doctor_devices.check_camera()) == [NOTE]
 
 
@@ -203,8 +208,8 @@ def test_cameras_and_their_problems(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_microphones(answer: Microphones, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reactdiff_ros.cli.devices.MicrophoneQuestion.__init__", lambda self: None)
-    monkeypatch.setattr("reactdiff_ros.cli.devices.MicrophoneQuestion.answer", lambda self: answer)
+    monkeypatch.setattr("reactdiff_ros.launching.devices.MicrophoneQuestion.__init__", lambda self: None)
+    monkeypatch.setattr("reactdiff_ros.launching.devices.MicrophoneQuestion.answer", lambda self: answer)
     assert levels(doctor_devices.check_microphone()) == [level]
 
 

@@ -20,15 +20,15 @@ from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.datasets.react import recordings as react_recordings
-from reactdiff_ros.datasets.recordings import load, recordings
 from reactdiff_ros.evaluation.recordings.extraction import voice_columns
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
-from reactdiff_ros.model.grid import SpeakerGrid
+from reactdiff_ros.model.speaker.grid import SpeakerGrid
+from reactdiff_ros.model.speaker.track import onto_grid
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT, SpeakerBatch, featurize
-from reactdiff_ros.model.track import onto_grid
 from reactdiff_ros.perception import SpeakerPerception
+from reactdiff_ros.recordings.datasets.react import recordings as react_recordings
+from reactdiff_ros.recordings.datasets.recordings import load, recordings
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import Picture, Sound, SpeakerFrame, Voice
 

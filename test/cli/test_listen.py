@@ -20,7 +20,7 @@ from cli_domain import free_domain
 from with_us import with_us
 
 from reactdiff_ros.cli.listen import Source, choose_source
-from reactdiff_ros.nodes.live_graph import page_answers
+from reactdiff_ros.launching.live_graph import page_answers
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = str(free_domain())
@@ -212,13 +212,13 @@ def test_the_live_bench_measures_the_real_graph() -> None:
 
 
 def listening_log(node: str) -> str:
-    from reactdiff_ros.nodes.live_graph import state_folder
+    from reactdiff_ros.launching.live_graph import state_folder
 
     return str(state_folder() / "logs" / f"listen-{DOMAIN}-supervised" / f"{node}.log")
 
 
 def test_the_source_is_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reactdiff_ros.cli import devices
+    from reactdiff_ros.launching import devices
 
     webcam, locked = devices.Camera(2, "Webcam"), devices.Camera(0, "locked", "no permission")
     heard: list[devices.Microphones] = []
@@ -243,11 +243,11 @@ def test_the_source_is_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_without_a_camera_the_demo_speaker_plays(monkeypatch: pytest.MonkeyPatch) -> None:
-    import reactdiff_ros.demo
-    from reactdiff_ros.cli import devices
+    import reactdiff_ros.simulator.rendered
+    from reactdiff_ros.launching import devices
 
     monkeypatch.setattr(devices, "cameras", list)
-    monkeypatch.setattr(reactdiff_ros.demo, "demo_clip_path", lambda: Path("/demo.mp4"))
+    monkeypatch.setattr(reactdiff_ros.simulator.rendered, "demo_clip_path", lambda: Path("/demo.mp4"))
     source = choose_source(None, None, None)
     assert source.arguments() == {"clip": "/demo.mp4"}
     assert "demo speaker" in source.sentence

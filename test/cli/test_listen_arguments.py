@@ -9,7 +9,7 @@ import pytest
 
 from reactdiff_ros.cli.listen import choose_source, read_assignments
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
+from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
 
 
 def names(**arguments: str) -> set[str]:

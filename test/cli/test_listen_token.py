@@ -15,7 +15,7 @@ from reactdiff_ros.avatar.link import LINK_VARIABLE
 from reactdiff_ros.cli.listen import _announce
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions
+from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions
 
 URL = "http://127.0.0.1:8765/"
 

@@ -15,8 +15,8 @@ import yaml
 from cli_domain import free_domain
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.nodes import live_graph
-from reactdiff_ros.nodes.live_graph import (
+from reactdiff_ros.launching import live_graph
+from reactdiff_ros.launching.live_graph import (
     Claim,
     LiveGraph,
     LiveOptions,
@@ -28,7 +28,7 @@ from reactdiff_ros.nodes.live_graph import (
     page_answers,
     wanted_nodes,
 )
-from reactdiff_ros.nodes.table import LONGEST_NAMESPACE, load_table
+from reactdiff_ros.launching.table import LONGEST_NAMESPACE, load_table
 
 DOMAIN = free_domain()
 

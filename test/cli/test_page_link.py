@@ -17,7 +17,7 @@ from reactdiff_ros.avatar.link import LINK_VARIABLE
 from reactdiff_ros.cli import page_link
 from reactdiff_ros.cli.listen import _announce
 from reactdiff_ros.cli.page_link import page_links, qr_code
-from reactdiff_ros.nodes.live_graph import _URL, LiveGraph, LiveOptions, page_answers
+from reactdiff_ros.launching.live_graph import _URL, LiveGraph, LiveOptions, page_answers
 
 TOKEN = "a-token_of-22-letters0"
 

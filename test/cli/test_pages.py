@@ -18,7 +18,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import pages
 from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
 from reactdiff_ros.evaluation.pages import FIGURES, model_card, page, render
-from reactdiff_ros.nodes.table import load_table
+from reactdiff_ros.launching.table import load_table
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -16,11 +16,11 @@ from typing import IO
 import pytest
 from calibration_operator import joint, profile_of
 
+from reactdiff_ros.actuation.calibration.file import Calibration, load_calibration
+from reactdiff_ros.actuation.drivers.serial_port import SerialPort
+from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.robot_emulate import Emulation
-from reactdiff_ros.drivers.serial_port import SerialPort
-from reactdiff_ros.emulators.rig import Rig
-from reactdiff_ros.robots.calibration import Calibration, load_calibration
 
 
 def reactdiff(*arguments: str) -> subprocess.Popen[str]:

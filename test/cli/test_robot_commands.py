@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.robots.profile import load_profile
 
 COLUMNS = [
     "time", "joint", "target", "command", "velocity", "acceleration",

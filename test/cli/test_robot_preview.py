@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reactdiff_ros.actuation.mapping import Mapping
+from reactdiff_ros.actuation.marks import ProfileError
+from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
+from reactdiff_ros.actuation.simulate import Frames, simulate, tick_count
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.robot_preview import _obey
 from reactdiff_ros.cli.robot_preview_clip import RATE_HZ, SECONDS, sequence
@@ -16,10 +20,6 @@ from reactdiff_ros.cli.robot_preview_run import PAUSED, TRY_S, Preview
 from reactdiff_ros.coefficients import INDEX, LOWER, NAMES, UPPER
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.robots.mapping import Mapping
-from reactdiff_ros.robots.marks import ProfileError
-from reactdiff_ros.robots.profile import load_profile, shipped_profiles
-from reactdiff_ros.robots.simulate import Frames, simulate, tick_count
 
 ROBOTS = sorted(shipped_profiles())
 SHOWN = {

@@ -19,9 +19,9 @@ from cli_domain import free_domain
 from command_lines import parses
 
 from reactdiff_ros.cli.output import EXIT_MISSING, EXIT_USAGE
-from reactdiff_ros.nodes.live_graph import LOWERING_S
-from reactdiff_ros.nodes.service_manager import ServiceManager
-from reactdiff_ros.nodes.table import load_table
+from reactdiff_ros.launching.live_graph import LOWERING_S
+from reactdiff_ros.launching.service_manager import ServiceManager
+from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.plain_yaml import parse_yaml
 
 ROOT = Path(__file__).resolve().parents[2]

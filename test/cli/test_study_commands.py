@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from reactdiff_ros.bags.blinding import SessionsFile, unveil
-from reactdiff_ros.bags.study import Study
-from reactdiff_ros.bags.write import BagWriter
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.nodes.condition import CONDITION_VARIABLE
+from reactdiff_ros.launching.condition import CONDITION_VARIABLE
+from reactdiff_ros.recordings.bags.write import BagWriter
+from reactdiff_ros.recordings.studies.blinding import SessionsFile, unveil
+from reactdiff_ros.recordings.studies.study import Study
 
 PLAN = """
 name: warm

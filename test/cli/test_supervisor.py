@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reactdiff_ros.nodes.supervisor import Limits, NodeCommand, Supervisor
+from reactdiff_ros.launching.supervisor import Limits, NodeCommand, Supervisor
 
 pytestmark = pytest.mark.real_time
 
@@ -242,7 +242,7 @@ def test_no_process_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> Non
     node = fake(tmp_path, "node", STUBBORN)
     script = f"""
         import os, time
-        from reactdiff_ros.nodes.supervisor import NodeCommand, Supervisor
+        from reactdiff_ros.launching.supervisor import NodeCommand, Supervisor
         supervisor = Supervisor([NodeCommand("node", ({node.command[0]!r},))], dict(os.environ), print)
         supervisor.start()
         print(supervisor.pids()["node"], flush=True)

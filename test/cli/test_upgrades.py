@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from reactdiff_ros.actuation.calibration.file import Calibration, calibration_path, load_calibration, save_calibration
+from reactdiff_ros.actuation.kept_state import state_folder
+from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.nodes.actuator_saved import state_folder
-from reactdiff_ros.nodes.configuration import lab_settings, read_settings
-from reactdiff_ros.robots.calibration import Calibration, calibration_path, load_calibration, save_calibration
-from reactdiff_ros.robots.profile import load_profile
+from reactdiff_ros.launching.configuration import lab_settings, read_settings
 from reactdiff_ros.settings import format_problem
 from reactdiff_ros.styles import load_styles, save_style, user_styles_path
 
@@ -108,7 +108,7 @@ def test_what_is_saved_anew_keeps_the_format_and_the_rest(home: Path) -> None:
 def test_doctor_says_which_file_is_of_a_newer_version(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("config.yaml", "styles.yaml", "calibration/ohbot.json"):
         (home / name).write_text(newer(home / name))
-    from reactdiff_ros.cli import doctor_files
+    from reactdiff_ros.launching.doctor import files as doctor_files
 
     checks = (doctor_files.check_settings, doctor_files.check_styles, doctor_files.check_calibrations)
     assert ["newer version" in next(iter(check())).todo for check in checks] == [True, True, True]

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from reactdiff_ros.bags.allocation import StudyPlan, sessions_of
-from reactdiff_ros.bags.blinding import Key, seal
-from reactdiff_ros.bags.study import Study
-from reactdiff_ros.bags.write import BagWriter
 from reactdiff_ros.evaluation.result_files import read_result, write_result
 from reactdiff_ros.evaluation.results import Info, Item, Result
 from reactdiff_ros.evaluation.runs.conditions import unblinded
 from reactdiff_ros.evaluation.runs.lab import Source
+from reactdiff_ros.recordings.bags.write import BagWriter
+from reactdiff_ros.recordings.studies.allocation import StudyPlan, sessions_of
+from reactdiff_ros.recordings.studies.blinding import Key, seal
+from reactdiff_ros.recordings.studies.study import Study
 
 
 def test_conditions_reach_the_result_file(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from reactdiff_ros.emulators.rig import Rig
+from reactdiff_ros.actuation.emulators.rig import Rig
+from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.evaluation.faults import hardware
 from reactdiff_ros.evaluation.faults.robot import BUS_HEAD, joints_of, profile_of
-from reactdiff_ros.robots.profile import load_profile
 
 
 def now() -> float:

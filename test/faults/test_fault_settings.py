@@ -15,8 +15,8 @@ from reactdiff_ros.evaluation.faults import setting
 from reactdiff_ros.evaluation.faults.catalogue import catalogue
 from reactdiff_ros.evaluation.faults.network import TwoMachines
 from reactdiff_ros.evaluation.faults.setting import DISK_MB, SETTINGS, NotHereError, SimulatedTime, SmallDisk
-from reactdiff_ros.nodes.live_graph import LiveOptions
-from reactdiff_ros.nodes.supervisor import NodeCommand
+from reactdiff_ros.launching.live_graph import LiveOptions
+from reactdiff_ros.launching.supervisor import NodeCommand
 
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 ECHO = """

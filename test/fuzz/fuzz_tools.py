@@ -67,26 +67,26 @@ def _styles(path: Path) -> Any:
 
 
 def _profile(path: Path) -> Any:
-    from reactdiff_ros.robots.profile import load_profile
+    from reactdiff_ros.actuation.profile import load_profile
 
     return load_profile(path)
 
 
 def _settings(path: Path) -> Any:
-    from reactdiff_ros.nodes.configuration import read_settings
-    from reactdiff_ros.nodes.effective import effective
+    from reactdiff_ros.launching.configuration import read_settings
+    from reactdiff_ros.launching.effective import effective
 
     return effective({}, read_settings(path))
 
 
 def _calibration(path: Path) -> Any:
-    from reactdiff_ros.robots.calibration import load_calibration
+    from reactdiff_ros.actuation.calibration.file import load_calibration
 
     return load_calibration(path)
 
 
 def _saved(path: Path) -> Any:
-    from reactdiff_ros.robots.saved import load_commands
+    from reactdiff_ros.actuation.saved_commands import load_commands
 
     values = load_commands(path)
     assert all(np.isfinite(v) for v in values.values())
@@ -94,8 +94,8 @@ def _saved(path: Path) -> Any:
 
 
 def _parameters(path: Path) -> Any:
-    from reactdiff_ros.nodes.live_graph import LiveOptions
-    from reactdiff_ros.replay import settings_as_live
+    from reactdiff_ros.launching.live_graph import LiveOptions
+    from reactdiff_ros.recordings.replay import settings_as_live
 
     LiveOptions(params_file=path)
     return settings_as_live(params_file=path)
@@ -145,7 +145,7 @@ def _clip(path: Path) -> Any:
 
 
 def _bag(path: Path) -> Any:
-    from reactdiff_ros.bags.read import BagSource
+    from reactdiff_ros.recordings.bags.read import BagSource
 
     source = BagSource(path)
     return sum(1 for _ in source.pictures_and_sound())
@@ -318,7 +318,7 @@ def _wave() -> bytes:
 
 
 def _recording(storage: str) -> bytes:
-    from reactdiff_ros.bags.write import BagWriter
+    from reactdiff_ros.recordings.bags.write import BagWriter
     from reactdiff_ros.types import Sound
 
     def write(folder: Path) -> Path:

@@ -14,9 +14,9 @@ from reactdiff_ros.model.backends.base import Backend, BackendError
 from reactdiff_ros.model.backends.cuda import Buffer, Cuda
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda
 from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe
-from reactdiff_ros.model.planner import Planner
+from reactdiff_ros.model.plan.planner import Planner
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.weights import Weights, find_weights
 
 pytestmark = pytest.mark.gpu

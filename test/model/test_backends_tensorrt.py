@@ -21,9 +21,9 @@ from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
 from reactdiff_ros.model.backends.opening import Opened, Wanted, open_backend, probe
 from reactdiff_ros.model.backends.preparing import build_in_process
 from reactdiff_ros.model.backends.variants import ROWS, Variant, variants
-from reactdiff_ros.model.planner import Planner
+from reactdiff_ros.model.plan.planner import Planner
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights, find_weights
 

@@ -10,14 +10,14 @@ from model_drive import LATENCY, SLOT, drive
 from speaker_frames import session
 
 import reactdiff_ros.model.batch as batch_module
-import reactdiff_ros.model.planner as planner_module
+import reactdiff_ros.model.plan.planner as planner_module
 from reactdiff_ros.errors import ConfigError, MessageError
 from reactdiff_ros.model.batch import ListenerBatch, draw_together, encode_together, padded, warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.types import ListenerControl, Reaction, SpeakerFrame
 

@@ -10,7 +10,7 @@ from reactdiff_ros.model.batch_rounds import Done, Rounds
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.quality import DEADLINE_S, Quality, QualityChoice
+from reactdiff_ros.model.plan.quality import DEADLINE_S, Quality, QualityChoice
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights
 

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from reactdiff_ros.model.choice import HOLD_SLOTS, Choice, liveliness, ranked
+from reactdiff_ros.model.plan.choice import HOLD_SLOTS, Choice, liveliness, ranked
 
 
 def candidates(rng, count, frames=4):

@@ -11,11 +11,11 @@ from policy_drive import FRAME, frame, run, shown, talk, voice
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, INDEX, SMILE
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.model.conditioning import conditioning, greeting
 from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
-from reactdiff_ros.model.engagement import Engagement
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.plan.conditioning import conditioning, greeting
+from reactdiff_ros.model.speaker.engagement import Engagement
 from reactdiff_ros.styles import Style, load_styles
 from reactdiff_ros.types import ListenerControl, SpeakerFrame
 

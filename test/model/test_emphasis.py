@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reactdiff_ros.model.emphasis import (
+from reactdiff_ros.model.plan.emphasis import (
     ORDER,
     accumulate,
     emphasis_of,
@@ -12,7 +12,7 @@ from reactdiff_ros.model.emphasis import (
     no_emphasis,
     responses,
 )
-from reactdiff_ros.model.groups import LATENT_COUNT
+from reactdiff_ros.model.plan.groups import LATENT_COUNT
 
 C = feedback()
 STEP = np.linspace(0.1, 0.5, LATENT_COUNT).astype(np.float32)

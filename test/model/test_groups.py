@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, INDEX, SMILE
-from reactdiff_ros.model.groups import (
+from reactdiff_ros.model.plan.groups import (
     GROUP_NAMES,
     GROUP_OF_COEFFICIENT,
     GROUP_OF_LATENT,

@@ -10,8 +10,8 @@ from speaker_frames import session
 
 from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.model.conditions import CONTROL_NAMES
-from reactdiff_ros.model.mood import CONTAGION, MEMORY_S, ORDINARY_SMILE, Mood, in_mood
-from reactdiff_ros.model.sampler import ordinary
+from reactdiff_ros.model.plan.mood import CONTAGION, MEMORY_S, ORDINARY_SMILE, Mood, in_mood
+from reactdiff_ros.model.plan.sampler import ordinary
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
 
 SMILING = CONTROL_NAMES.index("smiling")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from policy_drive import FRAME, MS, frame
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
-from reactdiff_ros.model.delayed_view import DelayedView
 from reactdiff_ros.model.policies.moves import Moves, Nod, Swell, draw_smile
+from reactdiff_ros.model.speaker.delayed_view import DelayedView
 
 START = 1_000 * MS
 

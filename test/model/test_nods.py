@@ -14,7 +14,7 @@ import pytest
 from reactdiff_ros.evaluation.metrics.events import nods as found_nods
 from reactdiff_ros.model.backends.variants import DECODED_BEFORE
 from reactdiff_ros.model.conditions import CONTROL_NAMES
-from reactdiff_ros.model.nod_head import (
+from reactdiff_ros.model.plan.nod_head import (
     AGES,
     CARD,
     CONDITION_COUNT,
@@ -25,9 +25,9 @@ from reactdiff_ros.model.nod_head import (
     NodHead,
     read_nod_head,
 )
-from reactdiff_ros.model.nods import Nods, nod_conditions
+from reactdiff_ros.model.plan.nods import Nods, nod_conditions
+from reactdiff_ros.model.plan.sampler import CALM, Conditions, ordinary
 from reactdiff_ros.model.runtime import VAE_CONTEXT
-from reactdiff_ros.model.sampler import CALM, Conditions, ordinary
 
 WIDTH, SPEECH, HOP = 4, 16, 4
 

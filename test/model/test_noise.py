@@ -1,6 +1,6 @@
 import numpy as np
 
-from reactdiff_ros.model.noise import NoiseTape
+from reactdiff_ros.model.plan.noise import NoiseTape
 
 
 def test_tape_is_indexed_by_absolute_frame():

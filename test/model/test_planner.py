@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import INDEX, SMILE
-from reactdiff_ros.model.planner import (
+from reactdiff_ros.model.plan.planner import (
     AROUND,
     BLEND,
     LOOKAHEAD,
@@ -17,8 +17,8 @@ from reactdiff_ros.model.planner import (
     smooth,
     unhurried,
 )
+from reactdiff_ros.model.plan.sampler import LATENT_LIMIT, Sampling, ordinary, sane
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import LATENT_LIMIT, Sampling, ordinary, sane
 from reactdiff_ros.model.weights import find_weights
 
 RNG = np.random.default_rng(0)

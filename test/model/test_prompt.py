@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER
-from reactdiff_ros.model.prompt import COOLER, SHOWN_CONTROL, SMILING_MORE, told_to_networks
+from reactdiff_ros.model.plan.prompt import COOLER, SHOWN_CONTROL, SMILING_MORE, told_to_networks
 
 
 def asked(**controls: float) -> dict[str, float]:

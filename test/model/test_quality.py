@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reactdiff_ros.model.quality import DEADLINE_S, QUIET_S, Quality, QualityChoice, ladder
+from reactdiff_ros.model.plan.quality import DEADLINE_S, QUIET_S, Quality, QualityChoice, ladder
 
 HOP_S = 0.16
 

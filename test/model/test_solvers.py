@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from reactdiff_ros.model.sampler import Sampling
-from reactdiff_ros.model.solvers import angles, ddim, dpm_solver_pp_2m, fitted_multistep, sample
+from reactdiff_ros.model.plan.sampler import Sampling
+from reactdiff_ros.model.plan.solvers import angles, ddim, dpm_solver_pp_2m, fitted_multistep, sample
 
 SHIPPED_STEPS = Sampling().steps
 MANY_STEPS = 32

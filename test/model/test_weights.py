@@ -10,8 +10,8 @@ import pytest
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
 from reactdiff_ros.model.factory import make_listener
-from reactdiff_ros.model.groups import LATENT_COUNT
 from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.plan.groups import LATENT_COUNT
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import GRAPHS, MANIFEST, find_weights

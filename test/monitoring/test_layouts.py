@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from reactdiff_ros.bags import interfaces
-from reactdiff_ros.nodes.table import load_table
+from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.recordings.bags import interfaces
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYOUT = json.loads((ROOT / "config" / "foxglove" / "reactdiff.json").read_text())

@@ -15,10 +15,10 @@ from profile_parts import JAW, head_of
 from reactdiff_ros.msg import ExpressionFrame as ExpressionMessage
 from ros_harness import START_S, RosGraph
 
-from reactdiff_ros.emulators.rig import Rig
+from reactdiff_ros.actuation.calibration.file import save_calibration
+from reactdiff_ros.actuation.emulators.rig import Rig
+from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.evaluation.bench.emulated import PRIORITY, Stamped
-from reactdiff_ros.robots.calibration import save_calibration
-from reactdiff_ros.robots.profile import load_profile
 
 NODE, STATE, EXPRESSION = "actuator_node", "actuator/state", "listener/expression"
 PROFILE = (

@@ -16,9 +16,9 @@ import numpy as np
 import rclpy
 
 from reactdiff_ros.coefficients import SMILE
+from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.nodes.convert import speaker_message
 from reactdiff_ros.nodes.interfaces import interface, qos_profile
-from reactdiff_ros.nodes.table import load_table
 from reactdiff_ros.types import SpeakerFrame, Voice
 
 

@@ -16,7 +16,7 @@ import rclpy
 from actuator_graph import EXPRESSION, JAW_COUNTS_A_TICK, NODE, STATE, Bench
 
 from reactdiff_ros import msg
-from reactdiff_ros.drivers.serial_port import SerialPort
+from reactdiff_ros.actuation.drivers.serial_port import SerialPort
 
 pytestmark = pytest.mark.ros
 
@@ -24,7 +24,7 @@ FACE = """
 import sys, time
 import rclpy
 from reactdiff_ros.msg import ExpressionFrame
-from reactdiff_ros.nodes.priority import FACE, prioritise
+from reactdiff_ros.launching.priority import FACE, prioritise
 rclpy.init()
 prioritise(FACE)  # as the node that makes faces does
 node = rclpy.create_node("expression_node")

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from reactdiff_ros.drivers.axes import Axis
+from reactdiff_ros.actuation.driver_settings import JointTrajectoryDriver
+from reactdiff_ros.actuation.drivers.axes import Axis
+from reactdiff_ros.actuation.drivers.joint_trajectory import SILENT_S, TrajectoryDriver
+from reactdiff_ros.actuation.kept_state import Kept, state_folder
+from reactdiff_ros.actuation.writers import NAMED_S, UNKNOWN, Writers
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.nodes.actuator_saved import Kept, state_folder
-from reactdiff_ros.nodes.actuator_trajectory import SILENT_S, TrajectoryDriver
-from reactdiff_ros.nodes.actuator_writers import NAMED_S, UNKNOWN, Writers
-from reactdiff_ros.robots.drivers import JointTrajectoryDriver
 
 
 def ends(*names):

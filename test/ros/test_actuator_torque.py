@@ -14,10 +14,10 @@ from network_robots import FakeReachy
 from profile_parts import JAW, head_of
 from ros_harness import START_S, RosGraph
 
-from reactdiff_ros.emulators.rig import Rig
+from reactdiff_ros.actuation.calibration.file import save_calibration
+from reactdiff_ros.actuation.emulators.rig import Rig
+from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.robots.calibration import save_calibration
-from reactdiff_ros.robots.profile import load_profile
 
 pytestmark = pytest.mark.ros
 
@@ -62,7 +62,9 @@ class Servos:
         save_calibration(folder / "calibration.json", self.rig.calibrations)
         self.given = {"calibration": str(folder / "calibration.json")}
         bus: Any = self.rig.buses["bus"]
-        self._motors = [bus.motors[n].servo for n in (1, 2)] if kind == "ohbot" else [s.motor for s in bus.servos.values()]
+        self._motors = (
+            [bus.motors[n].servo for n in (1, 2)] if kind == "ohbot" else [s.motor for s in bus.servos.values()]
+        )
         low = profile.joints["neck"].lowered
         self.lowered = low if kind == "ohbot" else 2047 + low * 4096 / 360
         self.rig.__enter__()
@@ -178,4 +180,6 @@ def test_torque_of_the_process_before_is_reported_and_let_go(robot: Restarted) -
         else:
             print("enable false:", robot.call("enable", data=False))
         show_on(robot.graph, 3.0)
-        print("then the hardware holds:", robot.robot.holds(), "neck at", round(robot.robot.neck(), 2), robot.said.message)
+        print(
+            "then the hardware holds:", robot.robot.holds(), "neck at", round(robot.robot.neck(), 2), robot.said.message
+        )

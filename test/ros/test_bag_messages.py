@@ -15,8 +15,8 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 from reactdiff_ros import messages
 from reactdiff_ros import msg as ros
-from reactdiff_ros.bags import interfaces
 from reactdiff_ros.nodes import convert
+from reactdiff_ros.recordings.bags import interfaces
 from reactdiff_ros.types import (
     Affect,
     ExpressionFrame,

@@ -34,7 +34,7 @@ def bag(tmp_path_factory):
 @pytest.fixture(scope="module")
 def offline(bag):
     """Frames, plans and faces of the offline replay."""
-    from reactdiff_ros.replay import ReplaySettings, steps
+    from reactdiff_ros.recordings.replay import ReplaySettings, steps
 
     done = list(steps(bag, ReplaySettings(policy="mime", seed=3)))
     return (
@@ -180,7 +180,7 @@ def test_latency_of_a_picture_is_counted_as_in_a_session():
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), 100.0])
 def test_speeds_that_cannot_be_are_refused(rate):
-    from reactdiff_ros.nodes.bag_player import PlaySettings
+    from reactdiff_ros.recordings.graph.bag_player import PlaySettings
 
     with pytest.raises(ConfigError, match="speed"):
         PlaySettings(rate=rate)
@@ -189,7 +189,7 @@ def test_speeds_that_cannot_be_are_refused(rate):
 def test_nobody_who_listens_is_one_sentence(bag, monkeypatch):
     from ros_harness import free_domain
 
-    from reactdiff_ros.nodes.bag_player import Player, PlaySettings, Script
+    from reactdiff_ros.recordings.graph.bag_player import Player, PlaySettings, Script
 
     domain, claim = free_domain()
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
@@ -203,7 +203,7 @@ def test_nobody_who_listens_is_one_sentence(bag, monkeypatch):
 
 
 def test_stamps_are_patched_in_either_byte_order():
-    from reactdiff_ros.nodes.bag_player import restamped
+    from reactdiff_ros.recordings.graph.bag_player import restamped
 
     stamp = 7 * NS + 5
     assert restamped(b"\0\1\0\0" + bytes(8) + b"rest", stamp) == b"\0\1\0\0\7\0\0\0\5\0\0\0rest"

@@ -12,9 +12,9 @@ import pytest
 from bag_of_clip import command
 from ros_harness import RosGraph
 
-from reactdiff_ros.bags.storage import BagFiles
-from reactdiff_ros.bags.study import study_of
 from reactdiff_ros.clock import NS
+from reactdiff_ros.recordings.bags.storage import BagFiles
+from reactdiff_ros.recordings.studies.study import study_of
 from reactdiff_ros.types import Sound, SpeakerFrame
 
 pytestmark = pytest.mark.ros

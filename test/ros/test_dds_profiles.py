@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ros_harness import free_domain
 
-from reactdiff_ros.nodes.actuator_discovery import ONLY, PEERS, RANGE
+from reactdiff_ros.launching.dds_reach import ONLY, PEERS, RANGE
 from reactdiff_ros.nodes.dds import ALONE, DISCOVERY, PICTURES, use_profile
 from reactdiff_ros.resources import share_path
 

@@ -26,7 +26,7 @@ class Node:
 
 
 def test_the_clock_of_a_bag():
-    from reactdiff_ros.nodes.fault_clock import BagClock
+    from reactdiff_ros.evaluation.graph.fault_clock import BagClock
 
     node = Node()
     clock = BagClock(node)

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ros_harness import RosGraph
 
+from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression import ExpressionConfig
+from reactdiff_ros.launching.robot_parameters import robot_parameters
 from reactdiff_ros.nodes import convert
 from reactdiff_ros.nodes.head_pose import HeadPosePublisher, head_pose_message, head_pose_value
-from reactdiff_ros.nodes.robot_parameters import robot_parameters
-from reactdiff_ros.robots.profile import load_profile
 from reactdiff_ros.types import GazeTarget, HeadPose
 
 TOPIC, EXPRESSION = "actuator/head_pose", "listener/expression"

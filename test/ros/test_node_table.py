@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from launch_stand_in import Context, load
 
+from reactdiff_ros.actuation.profile import shipped_profiles
 from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.expression import ExpressionConfig
+from reactdiff_ros.launching.robot_parameters import robot_parameters
+from reactdiff_ros.launching.table import load_table, read_table
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.nodes.robot_parameters import robot_parameters
-from reactdiff_ros.nodes.table import load_table, read_table
 from reactdiff_ros.perception.config import RANGES, PerceptionConfig
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.robots.profile import shipped_profiles
 from reactdiff_ros.vocabulary import POLICIES
 
 TABLE = load_table()

@@ -19,14 +19,15 @@ from ros_harness import free_domain
 
 from reactdiff_ros.capture.camera import CameraFrame
 from reactdiff_ros.clock import NS
-from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, humans, microphone_node, recorder_node
+from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, humans, microphone_node
 from reactdiff_ros.nodes.actuator_node import ActuatorNode
 from reactdiff_ros.nodes.avatar_node import AvatarNode
 from reactdiff_ros.nodes.expression_node import ExpressionNode
 from reactdiff_ros.nodes.health import Level, Meter
 from reactdiff_ros.nodes.perception_node import PerceptionNode
+from reactdiff_ros.recordings.graph import recorder_node
+from reactdiff_ros.simulator.rendered import demo_clip_path
 
 pytestmark = pytest.mark.ros
 

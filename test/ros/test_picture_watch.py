@@ -10,8 +10,8 @@ import pytest
 
 from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.clock import NS
-from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.nodes.picture_watch import PictureWatch
+from reactdiff_ros.simulator.rendered import demo_clip_path
 
 FRAME_NS = NS // 30
 

@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from ros_harness import RosGraph
 
-from reactdiff_ros.nodes.policies import policy
-from reactdiff_ros.nodes.table import load_table
+from reactdiff_ros.launching.access_policies import policy
+from reactdiff_ros.launching.table import load_table
 
 pytestmark = pytest.mark.ros
 NODES = ("expression_node", "reaction_node", "avatar_node", "perception_node")

@@ -13,8 +13,8 @@ from ros_harness import RosGraph
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import SMILE
+from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.nodes.interfaces import interface, qos_profile
-from reactdiff_ros.nodes.table import load_table
 from reactdiff_ros.types import SpeakerFrame, Voice
 
 pytestmark = pytest.mark.ros

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from launch_stand_in import Context, load
 
-from reactdiff_ros.nodes.table import load_table
+from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.resources import share_path
 
 LAUNCH = Path(__file__).parents[2] / "launch" / "listeners.launch.py"

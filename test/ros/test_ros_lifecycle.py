@@ -72,7 +72,7 @@ def test_impossible_transition_is_refused_and_harmless(graph, node):
 
 
 def test_parameters_are_described_and_ranged(graph, node):
-    from reactdiff_ros.nodes.table import load_table
+    from reactdiff_ros.launching.table import load_table
 
     specs = load_table().node(NAME).parameters
     names = [p.name for p in specs]

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.nodes.table import load_table
+from reactdiff_ros.launching.table import load_table
 
 
 def serve(work: Callable[[AvatarServer, aiohttp.ClientSession], Awaitable[None]], **settings: object) -> None:

@@ -8,9 +8,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from reactdiff_ros.nodes.live_graph import LiveOptions, node_command
-from reactdiff_ros.nodes.policies import OPERATOR_PUBLISHES, enclave, policy
-from reactdiff_ros.nodes.table import load_table
+from reactdiff_ros.launching.access_policies import OPERATOR_PUBLISHES, enclave, policy
+from reactdiff_ros.launching.live_graph import LiveOptions, node_command
+from reactdiff_ros.launching.table import load_table
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "config" / "sros2" / "reactdiff.policy.xml"

@@ -139,8 +139,8 @@ def test_the_real_calls_couple_as_people_do() -> None:
     folder = Path(os.environ.get("REACTDIFF_CLIPS") or Path(__file__).resolve().parents[3] / "shared" / "clips")
     if not (folder / "dyads").is_dir():
         pytest.skip(f"the recordings of pairs are not here ({folder / 'dyads'}); set REACTDIFF_CLIPS")
-    from reactdiff_ros.datasets.dyads import read_dyads
-    from reactdiff_ros.datasets.recording import stack
+    from reactdiff_ros.recordings.datasets.dyads import read_dyads
+    from reactdiff_ros.recordings.datasets.recording import stack
 
     calls = read_dyads(folder / "dyads")
     speaker, _, _ = stack(calls, 2500)

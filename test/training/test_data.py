@@ -9,11 +9,11 @@ from small_run import CONFIG, SHAPE, config, write_dyads
 torch = pytest.importorskip("torch", reason="torch is not installed (requirements/train.txt)")
 
 from reactdiff_ros.coefficients import INDEX  # noqa: E402
-from reactdiff_ros.datasets.dyads import read_dyads  # noqa: E402
-from reactdiff_ros.datasets.recording import Recording  # noqa: E402
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
-from reactdiff_ros.model.groups import GROUPS  # noqa: E402
+from reactdiff_ros.model.plan.groups import GROUPS  # noqa: E402
 from reactdiff_ros.model.tokens import STREAMS, SpeakerBatch, blank  # noqa: E402
+from reactdiff_ros.recordings.datasets.dyads import read_dyads  # noqa: E402
+from reactdiff_ros.recordings.datasets.recording import Recording  # noqa: E402
 from reactdiff_ros.training.completion import Completion  # noqa: E402
 from reactdiff_ros.training.data import MARGIN, TWINS, cut, cut_at, filled, joined, simulated_pool, tail  # noqa: E402
 from reactdiff_ros.training.nets import Model  # noqa: E402

@@ -15,8 +15,8 @@ pytest.importorskip("onnx", reason="onnx is not installed (requirements/train.tx
 from random_model import random_model  # noqa: E402
 
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
+from reactdiff_ros.model.plan.solvers import sample  # noqa: E402
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks  # noqa: E402
-from reactdiff_ros.model.solvers import sample  # noqa: E402
 from reactdiff_ros.model.weights import FORMAT, find_weights, sha256  # noqa: E402
 from reactdiff_ros.training import export as module  # noqa: E402
 from reactdiff_ros.training.checkpoints import write_checkpoint  # noqa: E402

@@ -8,8 +8,8 @@ from small_run import SHAPE, config
 
 torch = pytest.importorskip("torch", reason="torch is not installed (requirements/train.txt)")
 
-from reactdiff_ros.datasets.recording import ATTRIBUTE_COUNT, Recording  # noqa: E402
 from reactdiff_ros.model.tokens import SpeakerBatch, blank  # noqa: E402
+from reactdiff_ros.recordings.datasets.recording import ATTRIBUTE_COUNT, Recording  # noqa: E402
 from reactdiff_ros.training.autoencoder import AutoencoderStep, draw_listeners, labels_of, set_scale  # noqa: E402
 from reactdiff_ros.training.completion import Completion  # noqa: E402
 from reactdiff_ros.training.data import MARGIN, simulated_pool  # noqa: E402

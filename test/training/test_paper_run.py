@@ -16,8 +16,8 @@ from generated_sets import REACT_CLIPS, react, react_features
 
 torch = pytest.importorskip("torch")
 
-from reactdiff_ros.datasets.files import DatasetError
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.recordings.datasets.files import DatasetError
 from reactdiff_ros.training.paper.config import PaperConfig
 from reactdiff_ros.training.paper.data import ReactClips, batches
 from reactdiff_ros.training.paper.sample import sample

@@ -13,10 +13,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed (requirement
 pytest.importorskip("accelerate", reason="accelerate is not installed (requirements/train.txt)")
 
 from reactdiff_ros.cli.main import main  # noqa: E402
-from reactdiff_ros.datasets.dyads import read_dyads  # noqa: E402
-from reactdiff_ros.datasets.recording import Recording  # noqa: E402
-from reactdiff_ros.datasets.recordings import Extracted, save  # noqa: E402
-from reactdiff_ros.datasets.speaker import speaker_of  # noqa: E402
+from reactdiff_ros.recordings.datasets.dyads import read_dyads  # noqa: E402
+from reactdiff_ros.recordings.datasets.recording import Recording  # noqa: E402
+from reactdiff_ros.recordings.datasets.recordings import Extracted, save  # noqa: E402
+from reactdiff_ros.recordings.datasets.speaker import speaker_of  # noqa: E402
 from reactdiff_ros.training.checkpoints import read_checkpoint  # noqa: E402
 from reactdiff_ros.training.completion import Completion  # noqa: E402
 from reactdiff_ros.training.data import tail  # noqa: E402

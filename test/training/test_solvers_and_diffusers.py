@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (requirements/train.txt)")
 diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (requirements/train.txt)")
 
-from reactdiff_ros.model.solvers import ddim, dpm_solver_pp_2m  # noqa: E402
+from reactdiff_ros.model.plan.solvers import ddim, dpm_solver_pp_2m  # noqa: E402
 
 MEAN, DEVIATION = 0.3, 0.6
 STEPS = 7

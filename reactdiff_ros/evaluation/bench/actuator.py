@@ -15,8 +15,8 @@ import numpy as np
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.evaluation.bench.live_run import ACTIVE_S, bench_graph
-from reactdiff_ros.nodes.graph_robot import GraphRobot
-from reactdiff_ros.nodes.live_graph import LiveOptions, wanted_nodes
+from reactdiff_ros.evaluation.graph.graph_robot import GraphRobot
+from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
 
 READY_S: Final = 30.0
 WARM_UP_S: Final = 6.0

@@ -27,9 +27,9 @@ from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.model.batch import warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.factory import make_listener
-from reactdiff_ros.model.sampler import Sampling
-from reactdiff_ros.replay.parameters import ReplaySettings
-from reactdiff_ros.replay.replay import Step, steps
+from reactdiff_ros.model.plan.sampler import Sampling
+from reactdiff_ros.recordings.replay.parameters import ReplaySettings
+from reactdiff_ros.recordings.replay.replay import Step, steps
 
 GRID: Final = Grid()
 WARM_UP_S: Final = 3.0

@@ -9,11 +9,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from reactdiff_ros.emulators.rig import Rig
+from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.emulators.rig import Rig
+from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.nodes.priority import prioritise
-from reactdiff_ros.robots.calibration import Calibration
-from reactdiff_ros.robots.profile import Profile
+from reactdiff_ros.launching.priority import prioritise
 
 PRIORITY: Final = 30
 """Above that of the actuator: hardware does not wait for the computer."""

@@ -22,9 +22,9 @@ from reactdiff_ros.model.batch_rounds import Done, Rounds
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.quality import DEADLINE_S
+from reactdiff_ros.model.plan.quality import DEADLINE_S
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.types import SpeakerFrame
 
 SLOT_NS: Final = Grid().period_ns
@@ -78,8 +78,8 @@ def speaker_frames(clip: Path, timer: Callable[[], float]) -> list[SpeakerFrame]
         MediaError: the clip cannot be read, or nobody is seen or heard in it.
     """
     from reactdiff_ros.capture.media import MediaClip
-    from reactdiff_ros.replay.parameters import ReplaySettings
-    from reactdiff_ros.replay.replay import steps
+    from reactdiff_ros.recordings.replay.parameters import ReplaySettings
+    from reactdiff_ros.recordings.replay.replay import steps
 
     told: list[SpeakerFrame] = []
     for step in steps(MediaClip(clip), ReplaySettings(policy="idle"), timer=timer):

@@ -17,7 +17,7 @@ import psutil
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench.live import PICTURES, SPEAKER, TAIL_NS, summary
-from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, wanted_nodes
+from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, wanted_nodes
 
 _KINDS = {
     "compressed": PICTURES,
@@ -61,7 +61,7 @@ def bench_live(
         graph.start(nodes)
         graph.listen()
         assert graph.watch is not None
-        from reactdiff_ros.nodes.graph_recorder import GraphRecorder
+        from reactdiff_ros.evaluation.graph.graph_recorder import GraphRecorder
 
         recorder = GraphRecorder(graph.watch)
         spin.until_seen(lambda: recorder.face_seen, say)

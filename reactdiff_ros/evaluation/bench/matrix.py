@@ -20,9 +20,9 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.backends.base import Backend, Precision
 from reactdiff_ros.model.backends.opening import Wanted, open_backend
 from reactdiff_ros.model.batch import draw_together
-from reactdiff_ros.model.planner import Planner, live_frames
+from reactdiff_ros.model.plan.planner import Planner, live_frames
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from reactdiff_ros.evaluation.bench.machine import hardware
-from reactdiff_ros.model.planner import Planner, live_frames
+from reactdiff_ros.model.plan.planner import Planner, live_frames
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights
 

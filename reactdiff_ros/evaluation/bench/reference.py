@@ -18,8 +18,8 @@ from typing import Any, Final
 import numpy as np
 
 from reactdiff_ros.evaluation.bench.machine import hardware
+from reactdiff_ros.model.plan.sampler import Sampling, draw, faces, ordinary
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
-from reactdiff_ros.model.sampler import Sampling, draw, faces, ordinary
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray

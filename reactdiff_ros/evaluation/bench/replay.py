@@ -10,13 +10,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from reactdiff_ros.bags.write import BagWriter
 from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.clock import NS
-from reactdiff_ros.replay.ahead import open_recording
-from reactdiff_ros.replay.output import ReplayBag
-from reactdiff_ros.replay.parameters import settings_as_live
-from reactdiff_ros.replay.replay import Tally, replay
+from reactdiff_ros.recordings.bags.write import BagWriter
+from reactdiff_ros.recordings.replay.ahead import open_recording
+from reactdiff_ros.recordings.replay.output import ReplayBag
+from reactdiff_ros.recordings.replay.parameters import settings_as_live
+from reactdiff_ros.recordings.replay.replay import Tally, replay
 from reactdiff_ros.types import Sound
 
 

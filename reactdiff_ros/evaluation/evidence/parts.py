@@ -31,7 +31,7 @@ from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
 from reactdiff_ros.evaluation.studies.simulator import Example, evaluate
 from reactdiff_ros.evaluation.studies.streams_check import evaluate_streams
 from reactdiff_ros.evaluation.studies.systems import SYSTEMS, Means
-from reactdiff_ros.model.sampler import Sampling, ordinary
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.weights import MANIFEST, Weights
 from reactdiff_ros.simulator.dyads import simulate, simulator_hash

@@ -15,7 +15,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.faults.catalogue import Fault, chosen
 from reactdiff_ros.evaluation.faults.run import FaultRun
 from reactdiff_ros.evaluation.faults.setting import SETTINGS, NotHereError
-from reactdiff_ros.nodes.live_graph import LiveOptions
+from reactdiff_ros.launching.live_graph import LiveOptions
 
 ASK_S: Final = 0.2
 END_S: Final = 20.0

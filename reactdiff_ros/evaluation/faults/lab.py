@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from reactdiff_ros.emulators.rig import Rig
+from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.evaluation.faults import hardware
 from reactdiff_ros.evaluation.faults.account import Said
 from reactdiff_ros.evaluation.faults.catalogue import Undo
 from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
 from reactdiff_ros.evaluation.faults.pages import Pages
 from reactdiff_ros.evaluation.faults.setting import Network, Setting
-from reactdiff_ros.nodes.live_graph import LiveGraph, executable
+from reactdiff_ros.launching.live_graph import LiveGraph, executable
 from reactdiff_ros.vocabulary import RANGES
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
-    from reactdiff_ros.nodes.fault_bench import FaultBench
+    from reactdiff_ros.evaluation.graph.fault_bench import FaultBench
 
 SHOUT_S: Final = 0.04
 SLOW: Final = 20
@@ -107,7 +107,7 @@ class GraphLab:
 
     def shout(self, value: float) -> Undo:
         """Messages with this value in every number, on every topic of numbers."""
-        from reactdiff_ros.nodes.fault_bench import SHOUTS
+        from reactdiff_ros.evaluation.graph.fault_bench import SHOUTS
 
         def work() -> None:
             for topic in SHOUTS:

@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 import yaml
 
+from reactdiff_ros.actuation.calibration.file import save_calibration
+from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.evaluation.faults.servos import Joints
-from reactdiff_ros.nodes.live_graph import LiveOptions
+from reactdiff_ros.launching.live_graph import LiveOptions
 from reactdiff_ros.resources import resource_path
-from reactdiff_ros.robots.calibration import save_calibration
-from reactdiff_ros.robots.profile import Profile, load_profile
 
 BUS_HEAD: Final = "bus_head"
 """A head whose servos answer one by one, which is there for this harness alone."""

@@ -28,7 +28,7 @@ from reactdiff_ros.evaluation.faults.servos import (
     watchdog_violations,
 )
 from reactdiff_ros.evaluation.faults.setting import Setting
-from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, node_command, wanted_nodes
+from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, node_command, wanted_nodes
 from reactdiff_ros.resources import resource_path
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class FaultRun:
         Raises:
             ReactdiffError: it is not within SETTLE_S.
         """
-        from reactdiff_ros.nodes.fault_bench import REMAPS, FaultBench
+        from reactdiff_ros.evaluation.graph.fault_bench import REMAPS, FaultBench
 
         shutil.copytree(resource_path("models/live"), self._weights)
         self._graph.environment.update(self._setting.environment())
@@ -183,7 +183,7 @@ class FaultRun:
 
     def _ask_robot(self, *, enabled: bool = True) -> str:
         """What the actuator says against it; empty: it was enabled, or disabled."""
-        from reactdiff_ros.nodes.graph_robot import GraphRobot
+        from reactdiff_ros.evaluation.graph.graph_robot import GraphRobot
 
         assert self._graph.watch is not None
         try:

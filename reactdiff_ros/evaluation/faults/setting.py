@@ -15,8 +15,8 @@ from typing import ClassVar, Final
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.faults.network import TwoMachines
-from reactdiff_ros.nodes.live_graph import LiveOptions
-from reactdiff_ros.nodes.supervisor import NodeCommand
+from reactdiff_ros.launching.live_graph import LiveOptions
+from reactdiff_ros.launching.supervisor import NodeCommand
 
 DISK_MB: Final = 192
 SOURCE: Final = "clip_node"

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.datasets.recording import filled_in
 from reactdiff_ros.evaluation.metrics.events import SMILE_SHORTEST_S, SMOOTHING_FRAMES, episodes, moving_average
+from reactdiff_ros.recordings.datasets.recording import filled_in
 from reactdiff_ros.types import REACTION_RATE_HZ
 
 Values = NDArray[np.floating[Any]]

@@ -14,16 +14,16 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.bags.read import BagSource, open_source
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
 from reactdiff_ros.clock import NS, Grid
-from reactdiff_ros.datasets.recordings import Extracted
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.speaker.track import Track, onto_grid
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
-from reactdiff_ros.model.track import Track, onto_grid
 from reactdiff_ros.perception.voice import VoiceExtractor
+from reactdiff_ros.recordings.bags.read import BagSource, open_source
+from reactdiff_ros.recordings.datasets.recordings import Extracted
 from reactdiff_ros.session import ListeningSession, Perception
 from reactdiff_ros.types import FloatArray, Picture, Sound, SpeakerFrame, Voice
 

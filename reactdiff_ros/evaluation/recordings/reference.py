@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.datasets.recording import filled_in
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.recordings.extraction import CONFIDENT, extract_clip
 from reactdiff_ros.model.conditions import STYLE_NAMES
+from reactdiff_ros.model.speaker.track import Track
 from reactdiff_ros.model.style import SHORTEST_S, style_of
-from reactdiff_ros.model.track import Track
 from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
+from reactdiff_ros.recordings.datasets.recording import filled_in
 from reactdiff_ros.session import Perception
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 

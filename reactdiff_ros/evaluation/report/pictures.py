@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from reactdiff_ros.coefficients import bounded
-from reactdiff_ros.demo.renderer import HeadRenderer, Scene
-from reactdiff_ros.demo.skin import Look
 from reactdiff_ros.evaluation.report.curves import Face, Faces
 from reactdiff_ros.evaluation.report.moments import Moment
+from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
+from reactdiff_ros.simulator.rendered.skin import Look
 from reactdiff_ros.types import REACTION_RATE_HZ, UINT8
 
 SIZE: Final = 168

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from reactdiff_ros.bags.blinding import Key
-from reactdiff_ros.bags.storage import is_bag
-from reactdiff_ros.bags.unblinding import opened
 from reactdiff_ros.evaluation.results import Result
 from reactdiff_ros.evaluation.runs.lab import Source
+from reactdiff_ros.recordings.bags.storage import is_bag
+from reactdiff_ros.recordings.studies.blinding import Key
+from reactdiff_ros.recordings.studies.unblinding import opened
 
 
 def unblinded(result: Result, found: Sequence[Source], key: Key) -> tuple[Result, dict[str, str]]:

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.datasets.recordings import SUFFIX as EXTRACTED
-from reactdiff_ros.datasets.recordings import load as load_extracted
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.online import Foresees, foresees, look_ahead_s
 from reactdiff_ros.evaluation.recordings.extraction import CONFIDENT, extract_clip
@@ -22,14 +20,16 @@ from reactdiff_ros.evaluation.runs.listening import Spec, blamed, check
 from reactdiff_ros.evaluation.studies.frame_policies import frames_of
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
+from reactdiff_ros.model.speaker.track import Track, onto_grid
 from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.model.track import Track, onto_grid
 from reactdiff_ros.perception import SpeakerPerception
-from reactdiff_ros.replay.ahead import open_recording, sensed_here
-from reactdiff_ros.replay.parameters import ReplaySettings
-from reactdiff_ros.replay.replay import Tally
-from reactdiff_ros.replay.senses import Noted, Sensed, push
-from reactdiff_ros.replay.timing import Timed
+from reactdiff_ros.recordings.datasets.recordings import SUFFIX as EXTRACTED
+from reactdiff_ros.recordings.datasets.recordings import load as load_extracted
+from reactdiff_ros.recordings.replay.ahead import open_recording, sensed_here
+from reactdiff_ros.recordings.replay.parameters import ReplaySettings
+from reactdiff_ros.recordings.replay.replay import Tally
+from reactdiff_ros.recordings.replay.senses import Noted, Sensed, push
+from reactdiff_ros.recordings.replay.timing import Timed
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import ExpressionFrame, FloatArray, Reaction, SpeakerFrame
 

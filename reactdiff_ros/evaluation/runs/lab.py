@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reactdiff_ros.bags.storage import entries, is_bag
-from reactdiff_ros.datasets.recordings import SUFFIX as EXTRACTED
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.recordings.bags.storage import entries, is_bag
+from reactdiff_ros.recordings.datasets.recordings import SUFFIX as EXTRACTED
 
 MEDIA: Final = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".wav", ".flac", ".ogg", ".mp3", ".m4a")
 _ROLE: Final = re.compile(r"(?i)^(?P<who>.*?)[-_. ]?(?P<role>speaker|listener)$")

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import attributes_of
-from reactdiff_ros.datasets.files import DatasetError
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import baselines as simple
 from reactdiff_ros.evaluation.recordings.extraction import voice_columns
@@ -24,6 +23,7 @@ from reactdiff_ros.evaluation.runs.listening import Spec, listen
 from reactdiff_ros.evaluation.runs.scoring import score
 from reactdiff_ros.evaluation.runs.sets import LONGEST, PublicSet, kind_of, reference_of
 from reactdiff_ros.evaluation.runs.work import Made, Part, plain
+from reactdiff_ros.recordings.datasets.files import DatasetError
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 STREAMS: Final = 10

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
-from reactdiff_ros.datasets import mars, react
-from reactdiff_ros.datasets.files import DatasetError, load_array
-from reactdiff_ros.datasets.recording import Recording
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics.mars import target_lists
+from reactdiff_ros.recordings.datasets import mars, react
+from reactdiff_ros.recordings.datasets.files import DatasetError, load_array
+from reactdiff_ros.recordings.datasets.recording import Recording
 from reactdiff_ros.types import FloatArray
 
 Kind = Literal["react", "mars"]

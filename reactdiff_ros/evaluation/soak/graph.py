@@ -29,10 +29,10 @@ from reactdiff_ros.evaluation.faults.robot import emulated
 from reactdiff_ros.evaluation.faults.servos import FOLLOWING
 from reactdiff_ros.evaluation.soak.long_run import LongRun, OpenLeg
 from reactdiff_ros.evaluation.soak.measures import apart_ms, behaviour, counted, footprint, lip_lag_ms, rounded
-from reactdiff_ros.nodes.live_graph import LiveGraph, LiveOptions, wanted_nodes
+from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, wanted_nodes
 
 if TYPE_CHECKING:
-    from reactdiff_ros.nodes.soak_recorder import SoakRecorder
+    from reactdiff_ros.evaluation.graph.soak_recorder import SoakRecorder
 
 SUPERVISOR: Final = "supervisor"
 """The process that started the nodes; it measures, too."""
@@ -88,7 +88,7 @@ def _running(options: LiveOptions, robot: str, run: LongRun) -> Iterator[_Runnin
         graph.start(wanted_nodes(graph.options))
         graph.listen()
         assert graph.watch is not None
-        from reactdiff_ros.nodes.soak_recorder import SoakRecorder
+        from reactdiff_ros.evaluation.graph.soak_recorder import SoakRecorder
 
         recorder = SoakRecorder(graph.watch)
         spin.until_seen(lambda: recorder.face_seen, run.say)
@@ -108,7 +108,7 @@ class _Robot:
     """
 
     def __init__(self, graph: LiveGraph, spin: Spin) -> None:
-        from reactdiff_ros.nodes.graph_robot import GraphRobot
+        from reactdiff_ros.evaluation.graph.graph_robot import GraphRobot
 
         assert graph.watch is not None
         self._robot, self._spin = GraphRobot(graph.watch), spin

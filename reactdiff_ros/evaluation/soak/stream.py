@@ -25,9 +25,9 @@ from reactdiff_ros.evaluation.soak.visits import Visit, Visits
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.perception import SpeakerPerception
-from reactdiff_ros.replay.parameters import ReplaySettings
-from reactdiff_ros.replay.senses import Noting, push
-from reactdiff_ros.replay.timing import Timed
+from reactdiff_ros.recordings.replay.parameters import ReplaySettings
+from reactdiff_ros.recordings.replay.senses import Noting, push
+from reactdiff_ros.recordings.replay.timing import Timed
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import ExpressionFrame, FloatArray, SpeakerFrame
 

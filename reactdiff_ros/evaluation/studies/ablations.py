@@ -21,7 +21,7 @@ from reactdiff_ros.evaluation.studies.listeners import ModelListens
 from reactdiff_ros.evaluation.studies.provenance import provenance
 from reactdiff_ros.evaluation.studies.reliance import derangement, expected_correlation, smile_coupling
 from reactdiff_ros.evaluation.studies.warm_start import WarmStart
-from reactdiff_ros.model.sampler import ordinary
+from reactdiff_ros.model.plan.sampler import ordinary
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.simulator.dyads import Dyads, simulate
 from reactdiff_ros.simulator.seeds import purpose_seed

@@ -19,7 +19,7 @@ from reactdiff_ros.evaluation.studies.reliance import (
     paired_less_shuffled,
     smile_coupling,
 )
-from reactdiff_ros.model.sampler import Conditions, ordinary
+from reactdiff_ros.model.plan.sampler import Conditions, ordinary
 from reactdiff_ros.simulator.dyads import Dyads, simulate
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.seeds import purpose_seed

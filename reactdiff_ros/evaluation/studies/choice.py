@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import smile_curve, smiles
 from reactdiff_ros.evaluation.metrics.spectra import variance_ratio_intervals, variance_ratios
+from reactdiff_ros.model.plan.sampler import Conditions, Sampling
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Conditions, Sampling
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.types import FloatArray
 

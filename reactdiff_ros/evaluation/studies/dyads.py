@@ -19,8 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import SMILE
-from reactdiff_ros.datasets.dyads import folds, read_dyads
-from reactdiff_ros.datasets.recording import Recording, stack
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics import coupling as measures
 from reactdiff_ros.evaluation.metrics.coupling import Matrix, People
@@ -36,9 +34,11 @@ from reactdiff_ros.evaluation.studies.listeners import (
 )
 from reactdiff_ros.evaluation.studies.provenance import provenance
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
-from reactdiff_ros.model.sampler import Conditions
+from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.recordings.datasets.dyads import folds, read_dyads
+from reactdiff_ros.recordings.datasets.recording import Recording, stack
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 SYSTEMS: Final = ("model", "shuffled", "real", "random", "mime", "rules", "policy", "still")

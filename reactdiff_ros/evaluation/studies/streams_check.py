@@ -19,10 +19,10 @@ from reactdiff_ros.evaluation.metrics import bootstrap, spectra
 from reactdiff_ros.evaluation.metrics.events import KINDS
 from reactdiff_ros.evaluation.metrics.spectra import Floats, Values
 from reactdiff_ros.evaluation.studies.listeners import ModelListens
-from reactdiff_ros.model.groups import GROUP_COUNT, GROUPS
-from reactdiff_ros.model.mood import in_mood
+from reactdiff_ros.model.plan.groups import GROUP_COUNT, GROUPS
+from reactdiff_ros.model.plan.mood import in_mood
+from reactdiff_ros.model.plan.sampler import Conditions, Sampling, draw, faces, ordinary
 from reactdiff_ros.model.runtime import VAE_CONTEXT
-from reactdiff_ros.model.sampler import Conditions, Sampling, draw, faces, ordinary
 from reactdiff_ros.model.streams import free_run, heard, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.dyads import simulate

@@ -28,8 +28,8 @@ from reactdiff_ros.evaluation.studies.material import (
     streams_of,
 )
 from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import SpeakerBatch

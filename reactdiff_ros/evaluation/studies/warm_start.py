@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import HEAD_PITCH, bounded
-from reactdiff_ros.model.mood import in_mood
-from reactdiff_ros.model.nods import Nods
-from reactdiff_ros.model.noise import NoiseTape
-from reactdiff_ros.model.planner import AROUND, LOOKAHEAD, OwnPast, finished
+from reactdiff_ros.model.plan.mood import in_mood
+from reactdiff_ros.model.plan.nods import Nods
+from reactdiff_ros.model.plan.noise import NoiseTape
+from reactdiff_ros.model.plan.planner import AROUND, LOOKAHEAD, OwnPast, finished
+from reactdiff_ros.model.plan.sampler import Conditions, Sampling, faces, guided, sane
+from reactdiff_ros.model.plan.solvers import angles
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Conditions, Sampling, faces, guided, sane
-from reactdiff_ros.model.solvers import angles
 from reactdiff_ros.model.streams import heard
 from reactdiff_ros.types import FloatArray
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.model.solvers import fitted_multistep
+from reactdiff_ros.model.plan.solvers import fitted_multistep
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import GRAPHS, INTERFACES, REMEDY, Weights
 from reactdiff_ros.types import FloatArray

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from reactdiff_ros.model.conditions import condition_count
-from reactdiff_ros.model.solvers import angles
+from reactdiff_ros.model.plan.solvers import angles
 from reactdiff_ros.model.weights import Weights
 
 from .base import Backend, BackendError, Precision, Stretch

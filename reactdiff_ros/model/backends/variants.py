@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from reactdiff_ros.model.solvers import angles
+from reactdiff_ros.model.plan.solvers import angles
 from reactdiff_ros.model.weights import Weights, sha256
 
 from .base import Precision

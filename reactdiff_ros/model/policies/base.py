@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS, Grid, StampGuard, to_ns
 from reactdiff_ros.coefficients import INDEX, NAMES, bounded, neutral
-from reactdiff_ros.model.delayed_view import DelayedView
-from reactdiff_ros.model.engagement import Engagement, check_frame
 from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
+from reactdiff_ros.model.speaker.delayed_view import DelayedView
+from reactdiff_ros.model.speaker.engagement import Engagement, check_frame
 from reactdiff_ros.styles import LISTENER_CONTROLS, Style, apply_control, style_book
 from reactdiff_ros.types import (
     REACTION_RATE_HZ,

@@ -10,7 +10,7 @@ import numpy as np
 
 from reactdiff_ros.clock import NS, to_s
 from reactdiff_ros.coefficients import INDEX, SMILE, bounded
-from reactdiff_ros.model.engagement import MIN_CONFIDENCE
+from reactdiff_ros.model.speaker.engagement import MIN_CONFIDENCE
 from reactdiff_ros.types import EXPRESSION_CLASSES, SpeakerFrame
 
 SMILE_ON: Final = 0.22

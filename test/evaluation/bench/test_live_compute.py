@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.bench.compute import PacedClip, bench_compute, slots, spread, summary
-from reactdiff_ros.replay.parameters import settings_as_live
+from reactdiff_ros.recordings.replay.parameters import settings_as_live
+from reactdiff_ros.simulator.rendered import demo_clip_path
 
 
 def step(at_ms: float, perception: float, listener: float, *plans: float) -> Any:

@@ -4,7 +4,7 @@ import json
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.evaluation.bench.model import bench_model
-from reactdiff_ros.model.sampler import Sampling
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
 
 

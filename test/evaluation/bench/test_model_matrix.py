@@ -20,8 +20,8 @@ from reactdiff_ros.evaluation.bench.matrix import (
     planning,
     watching,
 )
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
 
 

@@ -35,7 +35,7 @@ from reactdiff_ros.evaluation.evidence.parts import (
     sizes_for,
 )
 from reactdiff_ros.evaluation.evidence.verdicts import Bound, figure, verdict
-from reactdiff_ros.model.sampler import Sampling
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.voices import VoiceBank
 

@@ -15,7 +15,6 @@ from run_tools import lab, own_listener
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import SMILE
-from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.result_files import read_result
 from reactdiff_ros.evaluation.runs.heard import Perceived, _ages
@@ -24,6 +23,7 @@ from reactdiff_ros.evaluation.runs.measures import measured
 from reactdiff_ros.evaluation.runs.recordings import _half_later
 from reactdiff_ros.evaluation.runs.work import Made
 from reactdiff_ros.model.tokens import blank
+from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.types import ExpressionFrame
 
 pytest.importorskip("numba")

@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
 pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
-from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.evaluation.soak.graph import SUPERVISOR, run_graph
 from reactdiff_ros.evaluation.soak.journal import read_journal
 from reactdiff_ros.evaluation.soak.long_run import LongRun
-from reactdiff_ros.nodes.live_graph import LiveOptions
+from reactdiff_ros.launching.live_graph import LiveOptions
+from reactdiff_ros.simulator.rendered import demo_clip_path
 
 pytestmark = pytest.mark.ros
 

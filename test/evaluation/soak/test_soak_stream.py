@@ -12,14 +12,14 @@ import pytest
 
 from reactdiff_ros.capture.media import ClipPicture, ClipSound, MediaClip
 from reactdiff_ros.clock import NS
-from reactdiff_ros.demo import demo_clip_path
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.soak import visits as module
 from reactdiff_ros.evaluation.soak.journal import read_journal
 from reactdiff_ros.evaluation.soak.long_run import LongRun
 from reactdiff_ros.evaluation.soak.stream import open_clips, run_stream
 from reactdiff_ros.evaluation.soak.visits import Visits
-from reactdiff_ros.replay.parameters import settings_as_live
+from reactdiff_ros.recordings.replay.parameters import settings_as_live
+from reactdiff_ros.simulator.rendered import demo_clip_path
 
 
 class Short:

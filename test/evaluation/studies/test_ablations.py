@@ -16,7 +16,7 @@ from reactdiff_ros.evaluation.studies.ablations import FIGURES, FULL, difference
 from reactdiff_ros.evaluation.studies.listeners import ModelListens
 from reactdiff_ros.evaluation.studies.warm_start import WarmStart
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
-from reactdiff_ros.model.sampler import Sampling, ordinary
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.weights import find_weights
 
 

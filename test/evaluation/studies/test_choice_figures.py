@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.evaluation.studies.choice import choice_figures
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.sampler import Sampling, ordinary
 from reactdiff_ros.model.weights import find_weights
 
 
@@ -43,5 +43,5 @@ def test_a_choice_of_the_dullest_is_found_out(random_weights, monkeypatch):
     def dullest(plans, ranks):
         return np.argmin(plans[..., 43:45].mean((2, 3)), axis=1)
 
-    monkeypatch.setattr("reactdiff_ros.model.planner.ranked", dullest)
+    monkeypatch.setattr("reactdiff_ros.model.plan.planner.ranked", dullest)
     assert figures(random_weights)["smile_mean"] < 0.9

@@ -18,7 +18,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics import coupling as measures
 from reactdiff_ros.evaluation.studies.dyads import Calls, evaluate_dyads, person_conditions, read_calls
 from reactdiff_ros.evaluation.studies.provenance import provenance
-from reactdiff_ros.model.sampler import Conditions
+from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.tokens import SpeakerBatch
 
 PAIRS, ROWS = 8, 1500

@@ -28,7 +28,7 @@ from reactdiff_ros.evaluation.studies.gains import evaluate_gains, shown
 from reactdiff_ros.evaluation.studies.listeners import ModelListens, SimulatorListens
 from reactdiff_ros.evaluation.studies.sweeps import Sweep
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
-from reactdiff_ros.model.sampler import Conditions, Sampling
+from reactdiff_ros.model.plan.sampler import Conditions, Sampling
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, LISTENER_CONTROLS, load_styles
 from reactdiff_ros.types import ListenerControl

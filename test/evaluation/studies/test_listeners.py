@@ -19,7 +19,7 @@ from reactdiff_ros.evaluation.studies.listeners import (
     untold,
 )
 from reactdiff_ros.model.conditions import CONTROL_NAMES
-from reactdiff_ros.model.sampler import Sampling
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulate
 

@@ -18,7 +18,7 @@ from reactdiff_ros.evaluation.studies.response_bench import (
     rises,
 )
 from reactdiff_ros.model.conditions import CONTROL_NAMES
-from reactdiff_ros.model.sampler import Conditions
+from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.seeds import purpose_of
 from reactdiff_ros.simulator.speaker import PLACEBOS

@@ -27,7 +27,7 @@ from reactdiff_ros.evaluation.studies.sessions import (
     response_excess,
     statistics,
 )
-from reactdiff_ros.model.sampler import Conditions
+from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.model.weights import find_weights

@@ -18,7 +18,7 @@ from reactdiff_ros.evaluation.studies.streams_check import (
     not_judged,
     within_bounds,
 )
-from reactdiff_ros.model.sampler import Sampling
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulate
 

@@ -1,0 +1,199 @@
+"""Dynamixel X servos, protocol 2, through the maker's library (dynamixel_sdk), with their Bus Watchdog.
+
+Addresses, units and error bits are those of the makers' e-manual of the X series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from reactdiff_ros.actuation.driver_settings import DynamixelDriver
+from reactdiff_ros.actuation.drivers.axes import Axis, Counts
+from reactdiff_ros.actuation.drivers.driver import Clock, Fault
+from reactdiff_ros.actuation.drivers.library_bus import WRONG_LENGTH, LibraryBus, homing_fault
+from reactdiff_ros.actuation.drivers.make import Measured
+from reactdiff_ros.actuation.drivers.serial_port import SerialPort
+
+MODEL: Final = 0
+MODE: Final = 11
+OFFSET: Final = 20
+CURRENT_LIMIT: Final = 38
+TORQUE: Final = 64
+HARDWARE_ERROR: Final = 70
+WATCHDOG: Final = 98
+PROFILE: Final = 108
+GOAL: Final = 116
+LOAD: Final = 126
+HEAT: Final = 146
+SCALE: Final = Counts(4096, 360.0, 2047)
+WATCHDOG_TICK_S: Final = 0.02
+WATCHDOG_EXPIRED: Final = 0xFF
+
+WITH_LOAD: Final = frozenset({1060, 1070, 1080, 1090, 1160})
+"""XL430, XC430 and their doubles measure load in 0.1 %; the others measure current."""
+WITH_CURRENT: Final = frozenset(
+    {
+        *(1000, 1010, 1040, 1050, 1100, 1110, 1140, 1150),  # XH430, XH540
+        *(1020, 1030, 1120, 1130),  # XM430, XM540
+        *(1170, 1180, 1190, 1200, 1210, 1220, 1230, 1240, 1270, 1280),  # XW540, XL330, XC330, XW430
+    }
+)
+ALERT: Final = 0x80
+ALARMS: Final[tuple[tuple[int, Fault], ...]] = (
+    (4, Fault("hot", "it says that it is too hot")),
+    (32, Fault("overload", "it says that it is overloaded: is something in its way?")),
+    (1, Fault("voltage", "it says that its voltage is wrong: look at the supply")),
+    (8, Fault("sensor", "it says that its position sensor is broken")),
+    (16, Fault("voltage", "it says that it had an electric shock, or too little current")),
+)
+REFUSALS: Final = {
+    1: "it could not do it",
+    2: "it does not know the instruction",
+    3: "it received a broken packet",
+    4: "the value is out of range",
+    5: "the length is wrong",
+    6: "the value is outside the limits that are stored in it",
+    7: "it does not allow it now",
+}
+
+
+class DynamixelServos(LibraryBus):
+    """The servos of one Dynamixel bus; see `ServoBus` for the arguments."""
+
+    homing_adds = True
+    goal_bytes = (14, 5)
+    homing_most = 1024  # in mode 3, the one of positions, larger ones are ignored
+
+    def __init__(self, config: DynamixelDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
+        super().__init__(config.port, config.baud, axes, clock, **options)
+        self._ticks = min(max(round(config.watchdog_s / WATCHDOG_TICK_S), 1), 127)
+        self.watchdog_s = self._ticks * WATCHDOG_TICK_S
+        self._full: dict[int, float] = {}
+        """What counts as full load, by id."""
+
+    def _load_library(self) -> None:
+        import dynamixel_sdk
+
+        self._sdk = dynamixel_sdk
+        self._packets = dynamixel_sdk.Protocol2PacketHandler()
+
+    def _scale(self, axis: Axis) -> Counts:
+        return SCALE
+
+    def _exchange(self, number: int, instruction: int, body: bytes, length: int) -> tuple[bytes, int] | Fault:
+        """Send one packet to one servo; at least `length` bytes that it answers, and its error byte."""
+        size = len(body) + 3
+        packet = [0, 0, 0, 0, number, size & 0xFF, size >> 8, instruction, *body, 0, 0]
+        answer = self._talk(packet, number, length + 11, id_at=4)
+        if isinstance(answer, Fault):
+            return answer
+        data = bytes(answer[9 : 9 + (answer[5] | answer[6] << 8) - 4])
+        error = int(answer[8])
+        if error & ~ALERT:
+            return Fault("refused", f"it refuses: {REFUSALS.get(error & ~ALERT, 'unknown error')}")
+        return (data, error) if len(data) >= length else WRONG_LENGTH
+
+    def _receive(self, port: SerialPort) -> tuple[Any, int]:
+        answer: tuple[Any, int] = self._packets.rxPacket(port, False)
+        return answer
+
+    def _read(self, number: int, address: int, length: int) -> tuple[bytes, int] | Fault:
+        body = address.to_bytes(2, "little") + length.to_bytes(2, "little")
+        answer = self._exchange(number, self._sdk.robotis_def.INST_READ, body, length)
+        if not isinstance(answer, Fault) and len(answer[0]) != length:
+            return WRONG_LENGTH
+        return answer
+
+    def _write(self, axis: Axis, address: int, data: bytes) -> Fault | None:
+        body = address.to_bytes(2, "little") + data
+        answer = self._exchange(axis.id, self._sdk.robotis_def.INST_WRITE, body, 0)
+        return answer if isinstance(answer, Fault) else None
+
+    def _ping(self, number: int) -> int | None:
+        answer = self._exchange(number, self._sdk.robotis_def.INST_PING, b"", 3)
+        return None if isinstance(answer, Fault) else int.from_bytes(answer[0][:2], "little")
+
+    def _identify(self, axis: Axis) -> Fault | None:
+        answer = self._read(axis.id, MODEL, 12)
+        if isinstance(answer, Fault):
+            return answer
+        data = answer[0]
+        model = int.from_bytes(data[:2], "little")
+        if model not in WITH_LOAD | WITH_CURRENT:
+            return Fault("wrong_model", f"it is a model {model}, no Dynamixel of the X series that is known")
+        if data[7] != axis.id:
+            return Fault("wrong_id", f"it says that its id is {data[7]}, not {axis.id}")
+        if data[MODE] != 3:
+            return Fault("wrong_model", f"it is in mode {data[MODE]}, not in that of positions (3)")
+        return self._settings(axis, model)
+
+    def _settings(self, axis: Axis, model: int) -> Fault | None:
+        answer = self._read(axis.id, OFFSET, CURRENT_LIMIT + 2 - OFFSET)
+        if isinstance(answer, Fault):
+            return answer
+        data = answer[0]
+        limit = int.from_bytes(data[-2:], "little")
+        self._full[axis.id] = 1000.0 if model in WITH_LOAD else max(float(limit), 1.0)
+        return homing_fault(axis, int.from_bytes(data[:4], "little", signed=True))
+
+    def _measure(self, axis: Axis) -> Measured | Fault:
+        answer = self._read(axis.id, LOAD, HEAT + 1 - LOAD)
+        if isinstance(answer, Fault):
+            return answer
+        data, error = answer
+        alarm = self._alarm(axis) if error & ALERT else None
+        if alarm is not None and alarm.kind in ("no_answer", "checksum", "garbage", "wrong_id", "refused"):
+            return alarm
+        load = abs(int.from_bytes(data[0:2], "little", signed=True)) / self._full.get(axis.id, 1000.0)
+        return Measured(
+            count=int.from_bytes(data[6:10], "little", signed=True),
+            load=min(load, 1.0),
+            temperature_c=float(data[20]),
+            voltage_v=int.from_bytes(data[18:20], "little") / 10.0,
+            alarm=alarm,
+        )
+
+    def _alarm(self, axis: Axis) -> Fault | None:
+        answer = self._read(axis.id, HARDWARE_ERROR, 1)
+        if isinstance(answer, Fault):
+            return answer
+        return next((fault for bit, fault in ALARMS if answer[0][0] & bit), None)
+
+    def _torque(self, axis: Axis) -> tuple[bool, Fault | None] | Fault:
+        answer = self._read(axis.id, TORQUE, WATCHDOG + 1 - TORQUE)
+        if isinstance(answer, Fault):
+            return answer
+        fault = None
+        if answer[0][-1] == WATCHDOG_EXPIRED:
+            fault = Fault("watchdog", "its watchdog has stopped it: it heard nothing, although something was sent")
+        return bool(answer[0][0]), fault
+
+    def _read_homing(self, axis: Axis) -> int | Fault:
+        answer = self._read(axis.id, OFFSET, 4)
+        return answer if isinstance(answer, Fault) else int.from_bytes(answer[0], "little", signed=True)
+
+    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
+        return self._write(axis, OFFSET, offset.to_bytes(4, "little", signed=True))
+
+    def _torque_on(self, axis: Axis, count: int) -> Fault | None:
+        # The watchdog is cleared first: while it has expired, goals are refused. The profile (108 to 115) is off,
+        # because the commands are limited already. Goal before and after torque: it stays, whichever it takes.
+        goal = count.to_bytes(4, "little", signed=True)
+        return (
+            self._write(axis, WATCHDOG, b"\x00")
+            or self._write(axis, PROFILE, bytes(8) + goal)
+            or self._write(axis, TORQUE, b"\x01")
+            or self._write(axis, GOAL, goal)
+            or self._write(axis, WATCHDOG, bytes((self._ticks,)))
+        )
+
+    def _torque_off(self, axis: Axis) -> Fault | None:
+        # Torque first: one that hears, and does not answer, has lost it at least.
+        return self._write(axis, TORQUE, b"\x00") or self._write(axis, WATCHDOG, b"\x00")
+
+    def _goals(self, counts: Mapping[int, int]) -> None:
+        self._write_many(GOAL, 4, {n: count.to_bytes(4, "little", signed=True) for n, count in counts.items()})
+
+    def _torques_off(self, numbers: Iterable[int]) -> None:
+        self._write_many(TORQUE, 1, dict.fromkeys(numbers, b"\x00"))

@@ -1,0 +1,175 @@
+"""Feetech serial bus servos through the maker's library (scservo_sdk): STS and SM in little, SCS in big endian order.
+
+Addresses are those of the makers' memory tables of STS3215 and SCS0009.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from reactdiff_ros.actuation.driver_settings import FeetechDriver
+from reactdiff_ros.actuation.drivers.axes import Axis, Counts
+from reactdiff_ros.actuation.drivers.driver import Clock, Fault
+from reactdiff_ros.actuation.drivers.library_bus import WRONG_LENGTH, LibraryBus, homing_fault
+from reactdiff_ros.actuation.drivers.make import Measured
+from reactdiff_ros.actuation.drivers.serial_port import SerialPort
+
+MODEL: Final = 3
+OFFSET: Final = 31
+MODE: Final = 33
+TORQUE: Final = 40
+GOAL: Final = 42
+POSITION: Final = 56
+STATUS: Final = 65
+LOCK: Final = 55
+"""Of the STS series."""
+SCALE: Final = {"sts": Counts(4096, 360.0, 2047), "scs": Counts(1024, 300.0, 511)}
+SERIES: Final = {"sts": {8, 9}, "scs": {5}}
+"""First byte of the models of a series."""
+
+ALARMS: Final[tuple[tuple[int, Fault], ...]] = (
+    (4, Fault("hot", "it says that it is too hot")),
+    (32, Fault("overload", "it says that it is overloaded: is something in its way?")),
+    (8, Fault("overload", "it says that its current is too high: is something in its way?")),
+    (1, Fault("voltage", "it says that its voltage is wrong: look at the supply")),
+    (2, Fault("sensor", "it says that its position sensor is broken")),
+)
+
+
+class FeetechServos(LibraryBus):
+    """The servos of one Feetech bus; see `ServoBus` for the arguments."""
+
+    homing_adds = False
+    goal_bytes = (8, 3)
+
+    def __init__(self, config: FeetechDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
+        super().__init__(config.port, config.baud, axes, clock, **options)
+        self._series = config.series
+        self.homing_most = 2047 if config.series == "sts" else 0
+
+    def _load_library(self) -> None:
+        import scservo_sdk
+
+        self._sdk = scservo_sdk
+        # Its own numbers of two bytes follow a setting for the whole process: ours are made here, not there.
+        self._packets = scservo_sdk.protocol_packet_handler()
+
+    def _scale(self, axis: Axis) -> Counts:
+        return SCALE[self._series]
+
+    def _exchange(self, number: int, instruction: int, body: list[int], length: int) -> tuple[bytes, int] | Fault:
+        """Send one packet to one servo; the `length` bytes and the alarms that it answers."""
+        packet = [0, 0, number, len(body) + 2, instruction, *body, 0]
+        answer = self._talk(packet, number, length + 6, id_at=2)
+        if isinstance(answer, Fault):
+            return answer
+        if answer[3] != length + 2 or len(answer) != length + 6:
+            return WRONG_LENGTH
+        return bytes(answer[5:-1]), int(answer[4])
+
+    def _receive(self, port: SerialPort) -> tuple[Any, int]:
+        answer: tuple[Any, int] = self._packets.rxPacket(port)
+        return answer
+
+    def _read(self, number: int, address: int, length: int) -> tuple[bytes, int] | Fault:
+        return self._exchange(number, self._sdk.scservo_def.INST_READ, [address, length], length)
+
+    def _write(self, number: int, address: int, data: bytes) -> Fault | None:
+        answer = self._exchange(number, self._sdk.scservo_def.INST_WRITE, [address, *data], 0)
+        return answer if isinstance(answer, Fault) else None
+
+    def _number(self, data: bytes) -> int:
+        return int.from_bytes(data, "little" if self._series == "sts" else "big")
+
+    def _bytes(self, value: int) -> bytes:
+        return value.to_bytes(2, "little" if self._series == "sts" else "big")
+
+    def _ping(self, number: int) -> int | None:
+        answer = self._read(number, MODEL, 2)
+        return None if isinstance(answer, Fault) else self._number(answer[0])
+
+    def _identify(self, axis: Axis) -> Fault | None:
+        answer = self._read(axis.id, MODEL, 3)
+        if isinstance(answer, Fault):
+            return answer
+        model = answer[0]
+        if model[0] not in SERIES[self._series]:
+            text = f"it is a model {model[0]}.{model[1]}, none of the series {self._series}"
+            return Fault("wrong_model", f"{text}: correct the profile's series")
+        if model[2] != axis.id:
+            return Fault("wrong_id", f"it says that its id is {model[2]}, not {axis.id}")
+        return self._settings(axis)
+
+    def _settings(self, axis: Axis) -> Fault | None:
+        if axis.calibration is None or self._series == "scs":
+            return None
+        answer = self._read(axis.id, OFFSET, 3)
+        if isinstance(answer, Fault):
+            return answer
+        if answer[0][2] != 0:
+            return Fault("wrong_model", f"it is in mode {answer[0][2]}, not in that of positions (0)")
+        return homing_fault(axis, signed(self._number(answer[0][:2]), 11))
+
+    def _measure(self, axis: Axis) -> Measured | Fault:
+        answer = self._read(axis.id, POSITION, STATUS + 1 - POSITION)
+        if isinstance(answer, Fault):
+            return answer
+        data, error = answer
+        bits = error | data[9]
+        alarm = next((fault for bit, fault in ALARMS if bits & bit), None)
+        return Measured(
+            count=signed(self._number(data[0:2]), 15),
+            load=min(abs(signed(self._number(data[4:6]), 10)) / 1000.0, 1.0),
+            temperature_c=float(data[7]),
+            voltage_v=data[6] / 10.0,
+            alarm=alarm,
+        )
+
+    def _torque(self, axis: Axis) -> tuple[bool, Fault | None] | Fault:
+        answer = self._read(axis.id, TORQUE, 1)
+        return answer if isinstance(answer, Fault) else (bool(answer[0][0]), None)
+
+    def _read_homing(self, axis: Axis) -> int | Fault:
+        if self._series == "scs":
+            return 0
+        answer = self._read(axis.id, OFFSET, 2)
+        return answer if isinstance(answer, Fault) else signed(self._number(answer[0]), 11)
+
+    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
+        if abs(offset) > self.homing_most:
+            return Fault("refused", f"a homing offset of {offset} is too large: {self.homing_most} at most")
+        if not self.homing_most:
+            return None
+        raw = abs(offset) | (1 << 11 if offset < 0 else 0)
+        # Settings are kept when the lock is open.
+        fault = self._write(axis.id, LOCK, b"\x00") or self._write(axis.id, OFFSET, self._bytes(raw))
+        return self._write(axis.id, LOCK, b"\x01") or fault
+
+    def _torque_on(self, axis: Axis, count: int) -> Fault | None:
+        # Goal first, then torque, then the goal once more: whichever the firmware takes, it stays where it is. Its own
+        # time and speed limits are off (0), because the commands are limited already; STS has an acceleration as well.
+        goal = self._bytes(max(count, 0)) + bytes(4)
+        goal_from = GOAL
+        if self._series == "sts":
+            goal, goal_from = bytes(1) + goal, GOAL - 1
+        return (
+            self._write(axis.id, goal_from, goal)
+            or self._write(axis.id, TORQUE, b"\x01")
+            or self._write(axis.id, goal_from, goal)
+        )
+
+    def _torque_off(self, axis: Axis) -> Fault | None:
+        return self._write(axis.id, TORQUE, b"\x00")
+
+    def _goals(self, counts: Mapping[int, int]) -> None:
+        self._write_many(GOAL, 2, {number: self._bytes(count) for number, count in counts.items()})
+
+    def _torques_off(self, numbers: Iterable[int]) -> None:
+        self._write_many(TORQUE, 1, dict.fromkeys(numbers, b"\x00"))
+
+
+def signed(value: int, bit: int) -> int:
+    """A number that is written as its size and a bit for the sign."""
+    size = value & ((1 << bit) - 1)
+    return -size if value >> bit & 1 else size

@@ -1,0 +1,114 @@
+"""A controller of ros2_control as a driver: JointTrajectory out, JointState in. The topics are elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from reactdiff_ros.actuation.driver_settings import JointTrajectoryDriver
+from reactdiff_ros.actuation.drivers.axes import Axis
+from reactdiff_ros.actuation.drivers.driver import Clock, Fault, Reading
+
+SILENT_S = 0.5
+"""Joint states are missed after this time."""
+
+Send = Callable[[list[str], list[float]], None]
+"""Names on the robot and positions; never waits."""
+
+
+class TrajectoryDriver:
+    """See `driver.Driver`. A controller keeps its torque; what is not armed here is not told anything.
+
+    Args:
+        config: of the profile.
+        axes: the joints on it.
+        names: their names on the robot.
+        clock: steady, s.
+        send: what takes the commands.
+    """
+
+    feedback = True
+    watchdog_s: float | None = None
+
+    def __init__(
+        self,
+        config: JointTrajectoryDriver,
+        axes: Mapping[str, Axis],
+        names: Mapping[str, str],
+        clock: Clock,
+        send: Send,
+    ) -> None:
+        self.axes: Mapping[str, Axis] = dict(axes)
+        self.topic = f"{config.controller}/joint_trajectory"
+        self.states_topic = config.joint_states
+        self._names, self._clock, self._send = dict(names), clock, send
+        self._joint_of = {name: joint for joint, name in names.items()}
+        self._readings: dict[str, Reading] = {}
+        self._armed: set[str] = set()
+        self.listeners = 0
+        """Who listens to the commands; the node counts."""
+
+    def heard(self, names: Sequence[str], positions: Sequence[float], now_s: float) -> None:
+        """A JointState; joints of others and numbers that are none are left out. From any thread."""
+        for name, position in zip(names, positions, strict=False):
+            joint = self._joint_of.get(name)
+            if joint is not None and math.isfinite(position):
+                self._readings[joint] = Reading(now_s, float(position))
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def close(self) -> None:
+        """No more commands."""
+        self._armed.clear()
+
+    def check(self) -> dict[str, Fault]:
+        """As `faults`."""
+        return self.faults()
+
+    def poll(self, budget_s: float) -> None:
+        """Measurements come by themselves."""
+        self._armed -= self.faults().keys()
+
+    def reading(self, joint: str) -> Reading | None:
+        """The newest measurement that is not old."""
+        found = self._readings.get(joint)
+        return found if found is not None and self._clock() - found.time_s <= SILENT_S else None
+
+    def faults(self) -> dict[str, Fault]:
+        """What is wrong now, by joint."""
+        if not self.listeners:
+            text = f"nobody listens to {self.topic}: is the controller active?"
+            return dict.fromkeys(self.axes, Fault("gone", text))
+        text = f"{self.states_topic} does not tell where it is: is the joint_state_broadcaster active?"
+        return {joint: Fault("no_answer", text) for joint in self.axes if self.reading(joint) is None}
+
+    def holding(self, joint: str) -> bool | None:
+        """Unknown: torque is the controller's, which neither reports it nor can be told to let go."""
+        return None
+
+    @property
+    def armed(self) -> frozenset[str]:
+        """Joints that take commands."""
+        return frozenset(self._armed)
+
+    def arm(self, joint: str, position: float) -> Fault | None:
+        """Let a joint be told something; nothing is sent yet."""
+        fault = self.faults().get(joint)
+        if fault is None:
+            self._armed.add(joint)
+        return fault
+
+    def command(self, positions: Mapping[str, float]) -> None:
+        """Send positions of armed joints."""
+        mine = {j: p for j, p in positions.items() if j in self._armed and math.isfinite(p)}
+        if mine:
+            self._send([self._names[j] for j in mine], [self.axes[j].clamped(p) for j, p in mine.items()])
+
+    def release(self, joint: str) -> None:
+        """No more commands: the controller holds."""
+        self._armed.discard(joint)
+
+    def stop(self) -> None:
+        """Hold."""
+        self._armed.clear()

@@ -1,0 +1,213 @@
+"""A serial port for this process alone, in the shape that both makers' packet handlers expect of theirs.
+
+Unlike theirs it never waits longer than it was told: waiting is measured on the given clock, not on the wall clock,
+babble on the line does not prolong it, and nothing waits for the port to drain.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import math
+import os
+import select
+import termios
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from reactdiff_ros.actuation.drivers.locks import DeviceLock
+from reactdiff_ros.errors import DeviceError
+
+if TYPE_CHECKING:
+    from serial import Serial
+
+    from reactdiff_ros.actuation.drivers.driver import Clock
+
+ANSWER_S: Final = 0.012
+"""How long an answer may take beyond its time on the wire: the servo's own delay and that of the USB adapter."""
+WRITE_S: Final = 0.05
+"""A port that takes nothing for this long is gone."""
+QUEUE_S: Final = 0.02
+"""Commands may take so long on the wire until what is sent after them, a stop perhaps, has its turn."""
+QUEUE_BYTES: Final = 20
+"""Or so many bytes, on a line that carries less in that time: any board's command fits."""
+ERRORS: Final = (OSError, ValueError, TypeError, termios.error)
+"""What the system and pyserial raise for a port that went away."""
+
+
+class PortGoneError(DeviceError):
+    """The port stopped working: the cable was pulled."""
+
+
+class SerialPort:
+    """A port that packet handlers can use: `is_using`, `clearPort`, `readPort`, `writePort`, time limits in ms.
+
+    Args:
+        path: the device; a link such as /dev/serial/by-id/... is good.
+        baud: bits a second.
+        clock: seconds of a clock that only goes forward.
+        answer_s: see `ANSWER_S`.
+        lock_folder: for the lock file.
+
+    Raises:
+        DeviceError: missing, busy (names the holder), not permitted (names the group), or no serial port.
+        ModuleNotFoundError: pyserial is not installed.
+    """
+
+    def __init__(
+        self, path: str, baud: int, clock: Clock, *, answer_s: float = ANSWER_S, lock_folder: Path | None = None
+    ) -> None:
+        import serial
+
+        self.path, self.is_using = path, False
+        self._clock, self._answer_ms = clock, 1000.0 * answer_s
+        self._byte_ms = 10_000.0 / baud  # start bit, eight bits, stop bit
+        self._start_s = self._limit_ms = 0.0
+        self._free_s = -math.inf
+        """When the line will have carried what was sent, at its baud rate."""
+        if not os.path.exists(path):
+            raise explain(path, FileNotFoundError(errno.ENOENT, "no such device"))
+        self._lock = DeviceLock(path, lock_folder)
+        try:
+            self._serial: Serial = serial.Serial(path, baud, timeout=0, exclusive=True)
+        except ERRORS as error:
+            self._lock.release()
+            raise explain(path, error) from error
+        # USB adapters collect bytes for 16 ms unless asked not to; where that is unknown, nothing is lost.
+        with suppress(*ERRORS, NotImplementedError):
+            self._serial.set_low_latency_mode(True)
+        self._fd = self._serial.fileno()
+        try:
+            self.clearPort()
+        except PortGoneError:
+            self.close()
+            raise
+
+    def room(self) -> int:
+        """Bytes of commands that may be sent now, for the line to have carried all that was sent within QUEUE_S.
+
+        The system's own queue counts where it tells; that of an adapter does not, so that also the time counts which
+        the bytes take at the port's baud rate.
+        """
+        now_s, byte_s = self._clock(), self._byte_ms / 1000.0
+        self._free_s = max(self._free_s, now_s + self._queued() * byte_s)
+        most = max(int(QUEUE_S / byte_s), QUEUE_BYTES)
+        return max(most - math.ceil((self._free_s - now_s) / byte_s), 0)
+
+    def _queued(self) -> int:
+        with suppress(*ERRORS, NotImplementedError):
+            return int(self._serial.out_waiting)
+        return 0
+
+    def _sent(self, count: int) -> None:
+        self._free_s = max(self._free_s, self._clock()) + count * self._byte_ms / 1000.0
+
+    def close(self) -> None:
+        """Give the port and its lock back; harmless when done twice."""
+        with suppress(*ERRORS):
+            self._serial.close()
+        self._lock.release()
+
+    def read(self, length: int, wait_s: float, enough: Callable[[bytes], bool] = lambda data: False) -> bytes:
+        """Up to `length` bytes, fewer when they do not come within `wait_s` or what came is `enough`.
+
+        Raises:
+            PortGoneError: the port stopped working.
+        """
+        self.setPacketTimeoutMillis(1000.0 * wait_s)
+        data = b""
+        while len(data) < length and not enough(data) and (part := self.readPort(length - len(data))):
+            data += part
+        return data
+
+    def clearPort(self) -> None:  # noqa: N802 - the names are the makers'
+        """Forget what came unasked."""
+        try:
+            self._serial.reset_input_buffer()
+        except ERRORS as error:
+            raise self._gone(error) from error
+
+    def readPort(self, length: int) -> bytes:  # noqa: N802
+        """What there is, up to `length` bytes; waits for the first until the time limit.
+
+        What came in time is taken also by a process that itself had to wait for longer: servos are not silent then.
+        """
+        if length <= 0:
+            return b""
+        left_s = max(self._limit_ms / 1000.0 - (self._clock() - self._start_s), 0.0)
+        try:
+            if not select.select([self._fd], [], [], left_s)[0]:
+                return b""
+            data = os.read(self._fd, length)
+        except ERRORS as error:
+            raise self._gone(error) from error
+        if not data:
+            raise self._gone(OSError(errno.EIO, "the device has gone"))
+        return data
+
+    def writePort(self, packet: Sequence[int]) -> int:  # noqa: N802
+        """Send; the number of bytes.
+
+        Not through pyserial, whose time limit also cuts off what was sent in time by a process that had to wait.
+        """
+        data, start_s = bytes(packet), self._clock()
+        sent = 0
+        try:
+            while sent < len(data):
+                left_s = max(WRITE_S - (self._clock() - start_s), 0.0)
+                if not select.select([], [self._fd], [], left_s)[1]:
+                    raise OSError(errno.ETIMEDOUT, "the device takes nothing")
+                sent += os.write(self._fd, data[sent:])
+        except ERRORS as error:
+            raise self._gone(error) from error
+        self._sent(sent)
+        return sent
+
+    def setPacketTimeout(self, packet_length: int) -> None:  # noqa: N802
+        """The time limit for a packet that is so long."""
+        self.setPacketTimeoutMillis(self._byte_ms * packet_length + self._answer_ms)
+
+    def setPacketTimeoutMillis(self, msec: float) -> None:  # noqa: N802
+        """The time limit, from now."""
+        self._start_s, self._limit_ms = self._clock(), msec
+
+    def isPacketTimeout(self) -> bool:  # noqa: N802
+        """Whether the time limit has passed."""
+        return self._clock() - self._start_s >= self._limit_ms / 1000.0
+
+    def _gone(self, error: Exception) -> PortGoneError:
+        self.is_using = False
+        return PortGoneError("the port stopped working", where=self.path, todo=str(error))
+
+
+def ports() -> list[str]:
+    """Serial ports of this machine that something is plugged into."""
+    from serial.tools.list_ports import comports
+
+    return sorted(port.device for port in comports() if port.vid is not None)
+
+
+def explain(path: str, error: Exception) -> DeviceError:
+    """Why a device could not be opened, and what to do about it."""
+    code = getattr(error, "errno", None)
+    if isinstance(error, PermissionError) or code in (errno.EACCES, errno.EPERM):
+        group = _group(path)
+        return DeviceError(
+            "the port may not be used by this account",
+            where=path,
+            todo=f"join its group: sudo usermod -aG {group} $USER, then log out and in again",
+        )
+    if isinstance(error, FileNotFoundError) or code in (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR):
+        return DeviceError("there is no such port", where=path, todo="is it plugged in, and is this its name?")
+    if code in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in str(error):
+        return DeviceError("the port is in use", where=path, todo="another process has it: end that first")
+    return DeviceError("the port cannot be opened", where=path, todo=str(error))
+
+
+def _group(path: str) -> str:
+    try:
+        return grp.getgrgid(os.stat(path).st_gid).gr_name
+    except (OSError, KeyError):
+        return "dialout"

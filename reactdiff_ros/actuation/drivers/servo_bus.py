@@ -1,0 +1,402 @@
+"""Buses of servos that answer: asking in turns, faults joint by joint, arming without a jump, and losing the cable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.drivers.axes import Axis, Counts
+from reactdiff_ros.actuation.drivers.driver import UNTIL_ARMED, Clock, Fault, Reading
+from reactdiff_ros.actuation.drivers.health import AGAIN_S, Health
+from reactdiff_ros.actuation.drivers.make import RESET, Make, Measured
+from reactdiff_ros.actuation.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort
+from reactdiff_ros.actuation.drivers.turns import Turns
+from reactdiff_ros.errors import DeviceError
+
+SAFE: Final = 0.8
+"""A silence of this share of the hardware's is counted as its expiry: its clock is not ours."""
+OUTSIDE: Final = 0.05
+"""A joint may stand outside its calibrated range by this share of it, and still be armed."""
+SAME: Final = 0.01
+"""Two measurements of a joint at rest differ by less than this share of all counts."""
+LOOK_EVERY: Final = 17
+"""The torque register is read after this many measurements; a prime, so that every joint has its turn."""
+SECOND_S: Final = 0.004
+"""How long a second answer to one question is waited for."""
+GONE: Final = Fault("gone", "its port is gone: is the cable in?")
+
+
+class ServoBus(Make):
+    """What drivers of bus servos share; see `driver.Driver`.
+
+    Args:
+        port: the device.
+        baud: bits a second.
+        axes: the joints on it.
+        clock: seconds of a clock that only goes forward.
+        answer_s: how long one answer may take beyond its time on the wire.
+        lock_folder: for the lock file.
+        connect: opens the port; default: `SerialPort` with the arguments above.
+    """
+
+    feedback: Final = True
+    watchdog_s: float | None = None
+
+    def __init__(
+        self,
+        port: str,
+        baud: int,
+        axes: Mapping[str, Axis],
+        clock: Clock,
+        *,
+        answer_s: float = ANSWER_S,
+        lock_folder: Path | None = None,
+        connect: Callable[[], SerialPort] | None = None,
+    ) -> None:
+        self.axes: Mapping[str, Axis] = dict(axes)
+        self._where, self._baud, self._clock = port, baud, clock
+        self._connect = connect or (lambda: SerialPort(port, baud, clock, answer_s=answer_s, lock_folder=lock_folder))
+        self._port: SerialPort | None = None
+        self._turns = Turns()
+        self._opened = False
+        self._retry_s = 0.0
+        self._health = {name: Health(axis) for name, axis in self.axes.items()}
+        self._armed: set[str] = set()
+        self._turn = self._asked = 0
+        self._commanded_s = 0.0
+
+    # The interface.
+
+    def open(self) -> None:
+        """Open the port; see `Driver.open`."""
+        self._load_library()
+        if self._port is None:
+            self._port = self._connect()
+            self._opened = True
+
+    def close(self) -> None:
+        """Give the port back; see `Driver.close`."""
+        self._opened = False
+        self._armed.clear()
+        for health in self._health.values():
+            health.reading, health.verified, health.torque = None, False, None
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    @property
+    def armed(self) -> frozenset[str]:
+        """Joints that take commands."""
+        return frozenset(self._armed)
+
+    def faults(self) -> dict[str, Fault]:
+        """What is wrong now, by joint."""
+        return {name: health.wrong for name, health in self._health.items() if health.wrong is not None}
+
+    def reading(self, joint: str) -> Reading | None:
+        """The newest measurement of a joint."""
+        return self._health[joint].reading
+
+    def holding(self, joint: str) -> bool | None:
+        """What its torque register says; None: it was not read, or a later order was not confirmed."""
+        return self._health[joint].torque
+
+    def check(self) -> dict[str, Fault]:
+        """Identify every joint anew, and measure it; what lasts until a joint is armed is over where it is not."""
+        for health in self._health.values():
+            health.verified, health.fault, health.misses, health.torque = False, None, 0, None
+            if health.axis.joint not in self._armed:
+                self._forgive(health)
+            for _ in range(3):
+                if self._port is None or self._ask(health):
+                    break
+            if health.verified and self.answers_twice(health.axis.id):
+                text = f"more than one servo answers to id {health.axis.id}: give each its own"
+                health.set(Fault("wrong_id", text), self._clock())
+        if self._port is None:
+            self._lost(self._health)
+        return self.faults()
+
+    def poll(self, budget_s: float) -> None:
+        """Ask joints in turns until `budget_s` is spent, at least one."""
+        started_s = self._clock()
+        if self._port is None:
+            self._reconnect(started_s)
+        names = list(self._health)
+        for _ in names:
+            if self._port is None:
+                return
+            self._turn = (self._turn + 1) % len(names)
+            health = self._health[names[self._turn]]
+            if health.due_s > started_s:
+                continue
+            self._ask(health)
+            if self._clock() - started_s + self._usual_s() > budget_s:
+                return
+
+    def arm(self, joint: str, position: float) -> Fault | None:
+        """Torque on, at the measured position; `position` is not needed."""
+        health = self._health[joint]
+        axis = health.axis
+        fault = self._may_arm(health)
+        if fault is not None:
+            return fault
+        self._expire()
+        try:
+            stands = self._stands(axis)
+            if isinstance(stands, Fault):
+                return stands
+            health.torque = None
+            fault = self._torque_on(axis, stands)
+        except PortGoneError:
+            self._lost(self._health)
+            return GONE
+        if fault is None:
+            self._armed.add(joint)
+            self._commanded_s, health.torque = self._clock(), True
+        return fault
+
+    def command(self, positions: Mapping[str, float]) -> None:
+        """Send positions of armed joints, in one packet."""
+        now_s = self._expire()
+        counts = {}
+        for joint, position in positions.items():
+            if joint in self._armed and math.isfinite(position):
+                axis = self.axes[joint]
+                counts[axis.id] = self._scale(axis).of(axis, position)
+        if not counts or self._port is None:
+            return
+        try:
+            first, each = self.goal_bytes
+            counts = self._turns.choose(counts, dict.fromkeys(counts, each), self._port.room() - first)
+            if counts:
+                self._goals(counts)
+                self._turns.sent(counts)
+                self._commanded_s = now_s
+        except PortGoneError:
+            self._lost(self._health)
+
+    def release(self, joint: str) -> None:
+        """Torque off; tried even where the joint has a fault, and one that does not confirm it has a fault."""
+        self._armed.discard(joint)
+        if self._port is None:
+            return
+        health = self._health[joint]
+        try:
+            fault = self._torque_off(health.axis)
+            if fault is not None and health.fault is None:
+                fault = self._torque_off(health.axis)
+        except PortGoneError:
+            self._lost(self._health)
+            return
+        if fault is not None:
+            health.set(fault, self._clock())
+        else:
+            health.torque = False
+
+    def release_all(self) -> None:
+        """Torque off everywhere, in one packet without an answer."""
+        self._armed.clear()
+        for health in self._health.values():
+            health.torque = None
+        try:
+            if self._port is not None:
+                self._torques_off(axis.id for axis in self.axes.values())
+        except PortGoneError:
+            self._lost(self._health)
+
+    def stop(self) -> None:
+        """Hold: nothing is commanded until armed again."""
+        self._armed.clear()
+
+    def scan(self, ids: Iterable[int]) -> dict[int, int]:
+        """Models of the servos that answer, by id; one answer's time each. For looking at an unknown bus."""
+        found = {}
+        try:
+            for number in ids:
+                model = self._ping(number)
+                if model is not None:
+                    found[number] = model
+        except PortGoneError:
+            self._lost(self._health)
+        return found
+
+    def answers_twice(self, number: int) -> bool:
+        """Whether something else follows the answer of the servo with that id: another that has the same."""
+        try:
+            if self._ping(number) is None or self._port is None:
+                return False
+            return bool(self._port.read(1, SECOND_S))
+        except PortGoneError:
+            self._lost(self._health)
+            return False
+
+    def count(self, joint: str) -> int | Fault:
+        """Where a joint stands, in counts of the servo, also without calibration."""
+        if self._port is None:
+            return GONE
+        try:
+            measured = self._measure(self.axes[joint])
+        except PortGoneError:
+            self._lost(self._health)
+            return GONE
+        return measured if isinstance(measured, Fault) else measured.count
+
+    def scale(self, joint: str) -> Counts:
+        """The scale of a joint's servo, once it was checked."""
+        return self._scale(self.axes[joint])
+
+    def recalibrate(self, joint: str, calibration: Calibration | None) -> None:
+        """Another calibration for a joint, which is released: for calibration alone."""
+        self.release(joint)
+        axis = replace(self.axes[joint], calibration=calibration)
+        self.axes = {**self.axes, joint: axis}
+        self._health[joint].axis, self._health[joint].verified = axis, False
+
+    def homing(self, joint: str) -> int | Fault:
+        """The homing offset that is stored in a servo."""
+        if self._port is None:
+            return GONE
+        try:
+            return self._read_homing(self.axes[joint])
+        except PortGoneError:
+            self._lost(self._health)
+            return GONE
+
+    def write_homing(self, joint: str, offset: int) -> Fault | None:
+        """Store a homing offset in a servo, which has no torque then: for calibration alone."""
+        self.release(joint)
+        health = self._health[joint]
+        health.verified = False
+        try:
+            return GONE if self._port is None else self._write_homing(health.axis, offset)
+        except PortGoneError:
+            self._lost(self._health)
+            return GONE
+
+    # Inside.
+
+    def _expire(self) -> float:
+        """After a silence as long as the watchdog's the servos stand somewhere: no jump from there. The time now."""
+        now_s = self._clock()
+        silent_s = now_s - self._commanded_s
+        if self.watchdog_s is not None and self._armed and silent_s > SAFE * self.watchdog_s:
+            text = f"nothing was sent for {silent_s:.2f} s, so that its watchdog has stopped it"
+            for joint in self._armed:
+                self._health[joint].alarm = Fault("watchdog", text)
+            self._armed.clear()
+        return now_s
+
+    @staticmethod
+    def _forgive(health: Health) -> None:
+        if health.alarm is not None and health.alarm.kind in UNTIL_ARMED:
+            health.alarm = None
+
+    def _may_arm(self, health: Health) -> Fault | None:
+        if self._port is None:
+            return GONE
+        calibration = health.axis.calibration
+        if calibration is None:
+            return Fault("uncalibrated", "it is not calibrated: reactdiff robot calibrate")
+        if calibration.id != health.axis.id:
+            return Fault("calibration", f"its calibration is that of id {calibration.id}: calibrate again")
+        self._forgive(health)
+        if not health.verified:
+            self._ask(health)
+        return health.wrong or (None if health.verified else Fault("no_answer", "it does not answer"))
+
+    def _stands(self, axis: Axis) -> int | Fault:
+        """Where it stands, asked twice: a wrong answer would make it jump as soon as it has torque."""
+        scale, counts = self._scale(axis), []
+        for _ in range(2):
+            measured = self._measure(axis)
+            if isinstance(measured, Fault):
+                return measured
+            counts.append(measured.count)
+        low, high = scale.range(axis)
+        room = OUTSIDE * (high - low)
+        if abs(counts[0] - counts[1]) > SAME * scale.counts:
+            return Fault("garbage", f"it says that it is at {counts[0]} and at {counts[1]}: does it move?")
+        if not max(low - room, 0) <= counts[1] <= min(high + room, scale.counts - 1):
+            text = f"it is at {counts[1]}, outside its calibrated range of {low} to {high}"
+            return Fault("refused", f"{text}: bring it inside by hand, or calibrate again")
+        return counts[1]
+
+    def _ask(self, health: Health) -> bool:
+        """One question, and what follows from the answer; whether it was a good one."""
+        axis = health.axis
+        try:
+            fault = None if health.verified else self._identify(axis)
+            measured = fault or self._measure(axis)
+            asks = isinstance(measured, Measured) or measured.kind == "calibration"
+            lapsed = self._lapsed(health) if asks else None
+        except PortGoneError:
+            self._lost(self._health)
+            return False
+        now_s = self._clock()
+        if isinstance(measured, Measured):
+            scale = self._scale(axis)
+            if 0 <= measured.count < scale.counts:
+                health.verified = True
+                kept = health.alarm if health.alarm is not None and health.alarm.kind in UNTIL_ARMED else None
+                health.answered(
+                    Reading(
+                        now_s,
+                        scale.position(axis, measured.count),
+                        measured.load,
+                        measured.temperature_c,
+                        measured.voltage_v,
+                    ),
+                    measured.alarm or lapsed or kept,
+                )
+                return True
+            measured = Fault("garbage", f"it says that it is at {measured.count}, where it cannot be")
+        health.missed(measured, now_s)
+        if health.fault is not None:
+            self._armed.discard(axis.joint)
+        return False
+
+    def _lapsed(self, health: Health) -> Fault | None:
+        """Read whether a joint has torque, now and then and while it is unknown; why an armed one no longer moves."""
+        self._asked += 1
+        if health.torque is not None and self._asked % LOOK_EVERY:
+            return None
+        found = self._torque(health.axis)
+        if isinstance(found, Fault):
+            return None
+        health.torque, fault = found
+        if health.axis.joint not in self._armed:
+            return None
+        if fault is None and not health.torque:
+            fault = RESET
+        if fault is not None:
+            self._armed.discard(health.axis.joint)
+        return fault
+
+    def _usual_s(self) -> float:
+        """What one good question and its answer take on the wire."""
+        return 50 * 10.0 / self._baud + 0.001
+
+    def _lost(self, joints: Iterable[str]) -> None:
+        now_s = self._clock()
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+        self._retry_s = now_s + AGAIN_S
+        self._armed.clear()
+        for joint in joints:
+            self._health[joint].set(GONE, now_s)
+            self._health[joint].due_s = now_s
+
+    def _reconnect(self, now_s: float) -> None:
+        if not self._opened or now_s < self._retry_s:
+            return
+        self._retry_s = now_s + AGAIN_S
+        try:
+            self.open()
+        except DeviceError:
+            return

@@ -1,0 +1,341 @@
+"""All drivers of a robot as one: opened again and again, asked in turns, commanded; what fails becomes a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, Protocol, runtime_checkable
+
+from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.errors import ReactdiffError
+
+RETRY_S: Final = 1.0
+"""What could not be opened is tried again this rarely, and what could not be let go as well."""
+NOT_OPEN: Final = "it is being opened"
+REFUSING: Final = frozenset({"uncalibrated", "calibration", "refused"})
+"""Faults of a joint that must not be moved at all: with them the robot is not enabled."""
+UNHEARD: Final = frozenset({"gone", "no_answer", "checksum", "garbage", "wrong_id"})
+"""Faults of a joint that does not hear what it is told, as far as is known."""
+
+
+class Trouble(Protocol):
+    """What is wrong with a joint: a kind, and plain words."""
+
+    @property
+    def kind(self) -> str:
+        """One word."""
+
+    @property
+    def text(self) -> str:
+        """For the user."""
+
+
+class Measurement(Protocol):
+    """What was measured at a joint; None: it cannot be."""
+
+    @property
+    def time_s(self) -> float:
+        """When, by the clock of the robot's drivers."""
+
+    @property
+    def position(self) -> float | None:
+        """In the joint's unit."""
+
+    @property
+    def sent(self) -> float | None:
+        """The position of the pulses that a board without feedback reports, in the joint's unit."""
+
+    @property
+    def load(self) -> float | None:
+        """Share of what the servo can."""
+
+    @property
+    def temperature_c(self) -> float | None:
+        """Degrees Celsius."""
+
+
+class Bus(Protocol):
+    """What actuation needs of a driver; see `drivers.driver.Driver`, which is one."""
+
+    @property
+    def axes(self) -> Mapping[str, Any]:
+        """The joints on it."""
+
+    @property
+    def armed(self) -> frozenset[str]:
+        """Joints that take commands."""
+
+    def open(self) -> None:
+        """Open the device, or raise why not."""
+
+    def check(self) -> Mapping[str, Trouble]:
+        """Ask everything anew; what is wrong."""
+
+    def poll(self, budget_s: float) -> None:
+        """Measure some joints."""
+
+    def reading(self, joint: str) -> Measurement | None:
+        """The newest measurement."""
+
+    def faults(self) -> Mapping[str, Trouble]:
+        """What is wrong now."""
+
+    def holding(self, joint: str) -> bool | None:
+        """Whether it has torque; None: unknown, it may."""
+
+    def arm(self, joint: str, position: float) -> Trouble | None:
+        """Torque on where it stands."""
+
+    def command(self, positions: Mapping[str, float]) -> None:
+        """Send positions."""
+
+    def release(self, joint: str) -> None:
+        """Torque off."""
+
+    def close(self) -> None:
+        """Give the device back."""
+
+
+@runtime_checkable
+class Steers(Protocol):
+    """A bus that can command a joint that may have torque without giving any to one that has none."""
+
+    def steer(self, joint: str, position: float) -> Trouble | None:
+        """Let it take commands, beginning at `position`; what is wrong, or None."""
+
+
+class Hardware:
+    """The buses of one robot. Nothing that they do raises; used by one thread.
+
+    Args:
+        profile: the robot.
+        buses: by the drivers' names in it, not yet open. Joints on a driver without one (a screen) have no hardware.
+        clock: steady, s.
+        let_go: lets all joints of a bus go, as fast as it can.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        buses: Mapping[str, Bus],
+        clock: Callable[[], float],
+        let_go: Callable[[Bus], None] | None = None,
+    ) -> None:
+        self._profile, self._clock = profile, clock
+        self._buses = dict(buses)
+        self._let_go = let_go or _release_each
+        self._bus_of = {joint: name for name, bus in self._buses.items() for joint in bus.axes}
+        self._closed = dict.fromkeys(self._buses, NOT_OPEN)
+        """Why a bus is not open, by its name."""
+        self._broken: dict[str, str] = {}
+        """What a driver raised that must not."""
+        self._owed: set[str] = set()
+        """Joints that were to be let go, and may not have heard it."""
+        self._retry_s = -math.inf
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Joints that have hardware, in the profile's order."""
+        return tuple(j for j in self._profile.joints if j in self._bus_of)
+
+    def open(self, now_s: float) -> bool:
+        """Open what is not, at most once in RETRY_S; may wait for seconds. Whether anything was opened."""
+        if not self._closed or now_s < self._retry_s:
+            return False
+        opened = False
+        for name in list(self._closed):
+            reason = self._try_open(self._buses[name])
+            if reason:
+                self._closed[name] = reason
+            else:
+                del self._closed[name]
+                opened = True
+                self._do(name, lambda bus: bus.check())
+        self._retry_s = self._clock() + RETRY_S
+        return opened
+
+    def check(self) -> None:
+        """Ask every joint for its id, model, settings and calibration; may take some tenths of a second a joint."""
+        self._broken.clear()
+        for name in self._open_buses():
+            self._do(name, lambda bus: bus.check())
+
+    def ask_anew(self) -> None:
+        """Ask drivers with faults, as `check` does, unless their joints take commands: what is over is forgotten."""
+        for name in self._open_buses():
+            bus, failed = self._buses[name], self._broken.pop(name, "")
+            if (failed or bus.faults()) and not bus.armed:
+                self._do(name, lambda bus: bus.check())
+
+    def poll(self, budget_s: float) -> None:
+        """Measure as many joints as fit into `budget_s`, in turns; let go what may not be yet, at least one."""
+        end_s = self._clock() + budget_s
+        buses = self._open_buses()
+        for name in buses:
+            self._do(name, lambda bus: bus.poll(budget_s / len(buses)))
+        if self._owed:
+            wrong = self.faults()
+            for joint in (j for j in self.joints if j in self._owed and j not in wrong):
+                self.release(joint)
+                if self._clock() >= end_s:
+                    break
+
+    def faults(self) -> dict[str, str]:
+        """What is wrong now: sentences by joint."""
+        return {joint: text for joint, (_, text) in self._troubles().items()}
+
+    def forbidden(self) -> dict[str, str]:
+        """Joints that must not be moved at all, and why."""
+        return {joint: text for joint, (kind, text) in self._troubles().items() if kind in REFUSING}
+
+    def reading(self, joint: str) -> Measurement | None:
+        """The newest measurement of a joint."""
+        name = self._bus_of.get(joint)
+        return None if name is None or name in self._closed else self._buses[name].reading(joint)
+
+    def holding(self, joint: str) -> bool | None:
+        """Whether a joint has torque, as its hardware reports it or was last told; None: unknown, it may hold."""
+        name = self._bus_of.get(joint)
+        if name is None:
+            return False
+        return None if name in self._closed or name in self._broken else self._buses[name].holding(joint)
+
+    def hears(self, joint: str) -> bool:
+        """Whether a joint hears what it is told, as far as is known."""
+        return joint in self._bus_of and self._troubles().get(joint, ("", ""))[0] not in UNHEARD
+
+    def sent(self) -> dict[str, float]:
+        """Where joints that cannot be measured are held, by joint, as far as their boards report it."""
+        readings = {joint: self.reading(joint) for joint in self.joints if self.holding(joint)}
+        return {joint: r.sent for joint, r in readings.items() if r is not None and r.sent is not None}
+
+    def measured(self) -> list[float]:
+        """Positions of all joints of the profile, NaN where there is none."""
+        found = []
+        for joint in self._profile.joints:
+            reading = self.reading(joint)
+            found.append(math.nan if reading is None or reading.position is None else reading.position)
+        return found
+
+    def takes_commands(self, joint: str) -> bool:
+        """Whether the joint is armed."""
+        name = self._bus_of.get(joint)
+        return name is not None and joint in self._buses[name].armed
+
+    def arm(self, joint: str, position: float) -> Trouble | None:
+        """Torque where the joint stands, without feedback at `position`; what is wrong, or None."""
+        name = self._bus_of.get(joint)
+        if name is None:
+            return None
+        if name in self._closed:
+            return _Sentence("gone", self._closed[name])
+        self._owed.discard(joint)
+        found: list[Trouble | None] = []
+        self._do(name, lambda bus: found.append(bus.arm(joint, position)))
+        return found[0] if found else _Sentence("broken", self._broken.get(name, "its driver failed"))
+
+    def take(self, joint: str, position: float) -> str:
+        """Let a joint that has or may have torque take commands from where it is, without feedback from `position`.
+
+        Returns: why it does not; empty: it does. One that has no torque gets none.
+        """
+        if self.holding(joint):
+            fault = self.arm(joint, position)
+            return "" if fault is None else fault.text
+        bus, found = self._buses[self._bus_of[joint]], []
+        if not isinstance(bus, Steers) or not self.hears(joint):
+            return "whether it has torque is unknown"
+        self._owed.discard(joint)
+        self._do(self._bus_of[joint], lambda _: found.append(bus.steer(joint, position)))
+        return "its driver failed" if not found else "" if found[0] is None else found[0].text
+
+    def command(self, positions: Mapping[str, float]) -> None:
+        """Send positions, by joint."""
+        for name in self._open_buses():
+            axes = self._buses[name].axes
+            mine = {joint: p for joint, p in positions.items() if joint in axes}
+            if mine:
+                self._do(name, lambda bus, mine=mine: bus.command(mine))  # type: ignore[misc]
+
+    def release(self, joint: str) -> None:
+        """Torque off; where the joint does not hear it now, as soon as it does."""
+        name = self._bus_of.get(joint)
+        if name is None:
+            return
+        if name not in self._closed:
+            self._do(name, lambda bus: bus.release(joint))
+        self._owed.discard(joint)
+        if joint in self.faults():
+            self._owed.add(joint)
+
+    def release_all(self) -> None:
+        """Torque off everywhere, as fast as the buses can; nobody confirms that, so `poll` lets each joint go again."""
+        for name in self._open_buses():
+            self._do(name, self._let_go)
+        self._owed |= self._bus_of.keys()
+
+    def close(self) -> None:
+        """Give all devices back."""
+        for name in self._open_buses():
+            self._do(name, lambda bus: bus.close())
+            self._closed[name] = NOT_OPEN
+
+    def _open_buses(self) -> list[str]:
+        return [name for name in self._buses if name not in self._closed]
+
+    def _troubles(self) -> dict[str, tuple[str, str]]:
+        found: dict[str, tuple[str, str]] = {}
+        for name, bus in self._buses.items():
+            whole = self._closed.get(name) or self._broken.get(name)
+            if whole:
+                found |= dict.fromkeys(bus.axes, ("gone", whole))
+            else:
+                found |= {joint: (fault.kind, fault.text) for joint, fault in bus.faults().items()}
+        return found
+
+    @staticmethod
+    def _try_open(bus: Bus) -> str:
+        try:
+            bus.open()
+        except ReactdiffError as error:
+            return str(error)
+        except ModuleNotFoundError as error:
+            return f"the library {error.name} is not installed: pip install -r requirements/robots.txt"
+        except Exception as error:
+            return f"its driver failed ({type(error).__name__}: {error})"
+        return ""
+
+    def _do(self, name: str, work: Callable[[Bus], Any]) -> None:
+        """A driver does not raise; one that does has a fault, and the others go on."""
+        try:
+            work(self._buses[name])
+        except Exception as error:
+            self._broken[name] = f"its driver failed ({type(error).__name__}: {error})"
+
+
+class _Sentence:
+    """Trouble that no driver said."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        self.kind, self.text = kind, text
+
+
+def _release_each(bus: Bus) -> None:
+    for joint in bus.axes:
+        with suppress(ReactdiffError):
+            bus.release(joint)
+
+
+def in_one_sentence(faults: Mapping[str, str]) -> str:
+    """Joints with the same fault together: "lid, jaw: its port is gone: is the cable in?"."""
+    by_text: dict[str, list[str]] = {}
+    for joint, text in faults.items():
+        by_text.setdefault(text, []).append(joint)
+    return "; ".join(f"{listed(joints)}: {text}" for text, joints in by_text.items())
+
+
+def listed(joints: Sequence[str], most: int = 6) -> str:
+    """Names for a sentence: the first ones, and how many more."""
+    more = len(joints) - most
+    return ", ".join(joints) if more <= 0 else f"{', '.join(joints[:most])} and {more} more"

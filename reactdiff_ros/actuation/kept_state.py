@@ -1,0 +1,102 @@
+"""What the actuator keeps from one run to the next: last commands of joints that cannot be measured, a software stop,
+and whether it has enabled the robot by itself since the computer was started.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from reactdiff_ros.actuation.saved_commands import load_commands, save_commands
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.settings import written_path
+from reactdiff_ros.whole_file import sync_folder, write_durably
+
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Different after every start of the machine. Containers on one machine share it."""
+
+
+def state_folder(given: str) -> Path:
+    """The folder that was given, else that of the user's state (XDG_STATE_HOME). Errors as `written_path`."""
+    if given:
+        return written_path(given)
+    base = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
+    return Path(base) / "reactdiff_ros" / "robots"
+
+
+class Kept:
+    """The files of one robot. A software stop is kept as well: a node that is started again is still stopped."""
+
+    def __init__(self, folder: Path, robot: str) -> None:
+        self.path = folder / f"{robot}.json"
+        self._mark = folder / f"{robot}.stopped"
+        self._enabled = folder / f"{robot}.enabled"
+        self._last: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def commands(self) -> dict[str, float]:
+        """Last commands by joint; empty: none are known."""
+        return load_commands(self.path)
+
+    def keep_commands(self, commands: dict[str, float]) -> None:
+        """Write the last commands where they have changed.
+
+        Raises:
+            ReactdiffError: the folder cannot be written to.
+        """
+        if commands and commands != self._last:
+            save_commands(self.path, commands)
+            self._last = dict(commands)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped by a person, and not reset since.
+
+        Raises:
+            ReactdiffError: this cannot be known.
+        """
+        try:
+            return self._mark.exists()
+        except OSError as error:
+            todo = error.strerror or str(error)
+            what = "whether the robot was stopped cannot be known"
+            raise ReactdiffError(what, where=f"{self._mark!s:.200}", todo=todo) from error
+
+    def keep_stop(self, stopped: Callable[[], bool]) -> None:
+        """Make the disk agree with `stopped`, and wait until it does. From any thread.
+
+        Raises:
+            ReactdiffError: the folder cannot be written to.
+        """
+        with self._lock:  # a stop that comes while an older one is removed waits for that
+            if stopped() == self.stopped:
+                return
+            try:
+                if not self.stopped:
+                    write_durably(self._mark, "")
+                else:
+                    self._mark.unlink()
+                    sync_folder(self._mark.parent)
+            except OSError as error:
+                todo = error.strerror or str(error)
+                raise ReactdiffError("a software stop cannot be kept", where=str(self._mark), todo=todo) from error
+
+    def first_since_boot(self) -> bool:
+        """Whether this is asked for the first time since the machine was started; the next time it no longer is.
+
+        Raises:
+            ReactdiffError: this cannot be known, or not be kept.
+        """
+        try:
+            boot = BOOT_ID.read_text(encoding="ascii").strip()
+            if self._enabled.exists() and self._enabled.read_text(encoding="ascii", errors="replace") == boot:
+                return False
+            write_durably(self._enabled, boot)
+        except (OSError, ValueError) as error:
+            todo = f"enable it by hand, {getattr(error, 'strerror', None) or error}"
+            what = "auto_enable cannot know or keep whether it has acted since power-up"
+            raise ReactdiffError(what, where=str(self._enabled), todo=todo) from error
+        return True

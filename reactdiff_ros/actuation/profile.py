@@ -1,0 +1,275 @@
+"""A robot's profile: joints, limits, mapping, rules, drivers, camera. One schema for every robot.
+
+Positions are in the joint's `unit`; speed, acceleration and jerk are per s, s2 and s3 of it. Load is a share of what
+the servo can (0..1), temperature in degrees Celsius. See docs/robots.md for the words.
+"""
+
+from __future__ import annotations
+
+import os.path
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from reactdiff_ros.actuation.driver_settings import AnyDriver, Real, Strict, Unit, Whole
+from reactdiff_ros.actuation.marks import Marked, Problem, ProfileError, read_marked
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.resources import share_path
+from reactdiff_ros.settings import format_problem, written_path
+
+FORMAT: Final = 1
+"""Version of the schema; `format: 1` may stand in a profile."""
+OnFault = Literal["hold", "release", "lower_then_release"]
+
+
+Number = Annotated[Real, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+Positive = Annotated[Real, Field(allow_inf_nan=False, gt=0.0, le=1e12)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+Text = Annotated[str, Field(max_length=4000)]
+
+
+class Limits(Strict):
+    """What a joint may do, whatever it is told."""
+
+    position: tuple[Number, Number]
+    """Lower and upper end."""
+    speed: Positive
+    acceleration: Positive
+    jerk: Positive
+    load: Annotated[Real, Field(gt=0.0, le=1.0)] | None = None
+    temperature_c: Annotated[Real, Field(ge=30.0, le=120.0)] | None = None
+
+
+class Signal(Strict):
+    """A quantity made of coefficients and other signals: curve(sum of weight x value)."""
+
+    sum: dict[str, Number] = Field(default_factory=dict)
+    curve: Annotated[tuple[tuple[Number, Number], ...], Field(min_length=2)] | None = None
+    """Points (x, y) with rising x, straight lines between, constant beyond."""
+
+
+class Map(Signal):
+    """Where a joint goes: neutral + curve(sum) + follow, in the joint's unit."""
+
+    follow: dict[str, Number] = Field(default_factory=dict)
+    """Couplings: weight x (the other joint's clamped target - its neutral)."""
+
+
+class Pulse(Strict):
+    """Pulse of a hobby servo from the position: us = zero_us + us_per_unit x position."""
+
+    zero_us: Number
+    us_per_unit: Number
+
+
+class Output(Strict):
+    """Which driver, and there which servo, channel or name."""
+
+    driver: Name
+    id: Whole | str
+    pulse: Pulse | None = None
+
+
+class Joint(Strict):
+    """One joint or servo channel."""
+
+    unit: Annotated[Unit, BeforeValidator(lambda v: "1" if v == 1 and not isinstance(v, bool) else v)]
+    group: Name
+    limits: Limits
+    neutral: Number
+    map: Map = Map()
+    on_fault: OnFault
+    lowered: Number | None = None
+    """Where a joint that would fall is brought before it is let go."""
+    output: Output
+
+    @property
+    def lower(self) -> float:
+        """Lower limit of the position."""
+        return self.limits.position[0]
+
+    @property
+    def upper(self) -> float:
+        """Upper limit of the position."""
+        return self.limits.position[1]
+
+
+class Rule(Strict):
+    """A joint is not `beyond` that share of the way from neutral to a limit for longer than `longest_s`.
+
+    What was spent comes back within `rest_s` on this side of it.
+    """
+
+    joint: Name
+    beyond: Annotated[Real, Field(ge=0.0, lt=1.0)]
+    towards: Literal["lower", "upper"]
+    longest_s: Annotated[Real, Field(gt=0.0, le=3600.0)]
+    rest_s: Annotated[Real, Field(gt=0.0, le=3600.0)]
+
+
+class HostLoss(Strict):
+    """What the hardware does when the computer dies, and what notices it."""
+
+    does: Literal["hold", "release", "stop", "nothing", "unknown"]
+    watchdog: Literal["none", "device", "controller", "daemon"]
+    about: Text
+
+
+class Camera(Strict):
+    """Where the camera sits, seen from the middle of the face's eyes: REP-103, x forward, y to its left, z up."""
+
+    mount: Literal["fixed", "head"]
+    """fixed: it stays when the head moves; head: it moves with it."""
+    xyz_m: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
+    rpy_rad: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
+    """Roll about x, pitch about y (down is positive), yaw about z (to its left is positive)."""
+    horizontal_fov_deg: Annotated[Real, Field(ge=20.0, le=170.0)] = 60.0
+
+
+Weights = dict[str, Number]
+
+
+class Head(Strict):
+    """How the head moves with its joints: what a camera on it sees is put right by it, and eyes stay on the person.
+
+    Each axis is a sum of weight x (joint's position - its neutral): rad, or m, a unit of the joint. REP-103.
+    """
+
+    pivot_m: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
+    """The point that it turns about, seen from the middle of the face's eyes: x forward, y to its left, z up."""
+    gaze_share: Annotated[Real, Field(ge=0.0, le=1.0)] | None = None
+    """Share of the angle to the person that the head takes; 1 for a robot without eyes. None: expression_node's own."""
+    pitch: Weights = Field(default_factory=dict)
+    """Down is positive."""
+    yaw: Weights = Field(default_factory=dict)
+    """To its left is positive."""
+    roll: Weights = Field(default_factory=dict)
+    """Tilted to its right is positive."""
+    x: Weights = Field(default_factory=dict)
+    y: Weights = Field(default_factory=dict)
+    z: Weights = Field(default_factory=dict)
+
+    @property
+    def axes(self) -> dict[str, dict[str, float]]:
+        """Weights by axis."""
+        return {"pitch": self.pitch, "yaw": self.yaw, "roll": self.roll, "x": self.x, "y": self.y, "z": self.z}
+
+
+class Profile(Strict):
+    """One robot."""
+
+    name: Name
+    about: Text
+    shows: Text
+    """What it shows, and how what it cannot show is shown instead."""
+    published: Text
+    """What of the figures has a published source, and which."""
+    chosen: Text
+    """What was chosen without one."""
+    tested: Text
+    """What it was and was not tested on."""
+    rate_hz: Annotated[Real, Field(ge=50.0, le=100.0)] = 50.0
+    software_stop: Literal["hold", "release"]
+    host_loss: HostLoss
+    camera: Camera
+    head: Head | None = None
+    drivers: Annotated[dict[Name, AnyDriver], Field(min_length=1)]
+    signals: Annotated[dict[str, Signal], Field(max_length=200)] = Field(default_factory=dict)
+    joints: Annotated[dict[Name, Joint], Field(min_length=1, max_length=200)]
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Joints by group, in the order of the file."""
+        names = dict.fromkeys(j.group for j in self.joints.values())
+        return {g: tuple(n for n, j in self.joints.items() if j.group == g) for g in names}
+
+    def feedback(self, joint: str) -> bool:
+        """Whether the joint can be measured."""
+        return self.drivers[self.joints[joint].output.driver].feedback
+
+
+def shipped_profiles() -> dict[str, Path]:
+    """The profiles that come with the package, by name."""
+    return {path.stem: path for path in sorted(share_path("config/robots").glob("*.yaml"))}
+
+
+def profile_path(robot: str) -> Path:
+    """The file of a robot: a shipped one by its name, or a path.
+
+    Raises:
+        ConfigError: there is neither, or the path names the home of a user who is not there.
+    """
+    shipped = shipped_profiles()
+    path = shipped[robot] if robot in shipped else written_path(robot)
+    if not os.path.isfile(path):  # a text of any length
+        raise ConfigError("there is no such robot", where=robot, todo=f"use one of {', '.join(shipped)}, or a path")
+    return path
+
+
+def load_profile(robot: str | Path) -> Profile:
+    """Read and check the profile of a robot: a shipped one by its name, or a file.
+
+    Raises:
+        ConfigError: there is none, or it cannot be read.
+        ProfileError: it is wrong; `problems` has file, line and key of everything.
+    """
+    from reactdiff_ros.actuation.checks import check_profile
+
+    marked = read_marked(robot if isinstance(robot, Path) else profile_path(robot))
+    if not isinstance(marked.data, dict):
+        raise ProfileError(marked.path, [Problem(1, "the file", "is no profile", "see docs/robots.md")])
+    problem = format_problem(marked.data.get("format", FORMAT), FORMAT)
+    if problem is not None:
+        raise ProfileError(marked.path, [marked.problem(("format",), *problem)])
+    try:
+        profile = Profile.model_validate({key: value for key, value in marked.data.items() if key != "format"})
+    except ValidationError as error:
+        raise ProfileError(marked.path, [_problem(marked, dict(e)) for e in error.errors()]) from error
+    problems = check_profile(profile, marked)
+    if problems:
+        raise ProfileError(marked.path, problems)
+    return profile
+
+
+def _problem(marked: Marked, error: dict[str, Any]) -> Problem:
+    key = tuple(error["loc"])
+    # A union's members stand in the path of an error, and not in the file.
+    while key and key not in marked.lines and error["type"] != "missing" and key[:-1] in marked.lines:
+        key = key[:-1]
+    key = tuple(k for i, k in enumerate(key) if key[: i + 1] in marked.lines or i == len(key) - 1)
+    if error["type"] == "extra_forbidden":
+        return marked.problem(key, "is an unknown key", "see docs/robots.md for the keys that there are")
+    if error["type"] == "missing":
+        return marked.problem(key, "is missing")
+    return marked.problem(key, _words(error))
+
+
+_WORDS: Final = {
+    "string_type": "must be text",
+    "string_pattern_mismatch": "must be small letters, digits and _, and begin with a letter",
+    "dict_type": "must be names and values",
+    "model_type": "must be names and values",
+    "model_attributes_type": "must be names and values",
+    "tuple_type": "must be a list",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+}
+
+
+def _words(error: dict[str, Any]) -> str:
+    """What is wrong with a value, in words of YAML and not of Python."""
+    kind, value, context = str(error["type"]), error.get("input"), error.get("ctx") or {}
+    if value is None:
+        return "is empty"
+    if kind in ("too_short", "too_long"):
+        bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return f"must have {bound}, not {context['actual_length']}"
+    given = "a list" if isinstance(value, list) else "names and values" if isinstance(value, dict) else repr(value)
+    if kind == "value_error":
+        return str(error["msg"]).removeprefix("Value error, ")
+    what = str(error["msg"])
+    what = _WORDS.get(kind) or what.replace("Input should be", "must be").removesuffix(" after validation")
+    return f"{what[:1].lower()}{what[1:]}, not {given}"

@@ -1,0 +1,100 @@
+"""A blind session in the graph: its condition goes round in the environment, and nothing published tells of it.
+
+Not as parameters: `ros2 param get`, parameter files and the process list would show them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.launching.table import Parameter, load_table
+from reactdiff_ros.nodes.health import Meter
+from reactdiff_ros.recordings.studies.blinding import Condition, unveil
+from reactdiff_ros.types import Reaction
+from reactdiff_ros.vocabulary import RANGES
+
+CONDITION_VARIABLE: Final = "REACTDIFF_CONDITION"
+"""A veiled condition (`bags.blinding`)."""
+BLIND: Final = "blind"
+"""What is published in place of the policy."""
+NODES: Final = ("reaction_node", "expression_node")
+SETTINGS: Final = ("policy", "style", "styles_file", "hop_s", "guidance", "nod_rate_per_min", "smile_share",
+                   "mime_lag_s", *RANGES)  # fmt: skip
+"""What a condition may set."""
+CANNOT: Final = "this session's condition cannot run on this machine"
+
+
+def blind_condition(environment: Mapping[str, str] | None = None) -> Condition | None:
+    """The condition that this process runs blind; None: none. Raises ConfigError for a veil that cannot be lifted."""
+    text = (os.environ if environment is None else environment).get(CONDITION_VARIABLE, "").strip()
+    return unveil(text) if text else None
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Raises ConfigError for what a condition cannot set, or a value that its node would refuse."""
+    for name, value in settings.items():
+        if name not in SETTINGS:
+            raise ConfigError(f"a condition cannot set {name!r}", todo=f"use {', '.join(SETTINGS)}")
+        for spec in _specs(name):
+            spec.checked(value)
+
+
+def impose(condition: Condition, node: str, values: dict[str, Any]) -> None:
+    """Put the condition's settings over a node's values. Raises ConfigError without naming them."""
+    try:
+        check_settings(condition.settings)
+    except ConfigError:
+        raise cannot(condition) from None
+    declared = {p.name: p for p in load_table().node(node).parameters}
+    values.update({n: declared[n].checked(v) for n, v in condition.settings.items() if n in declared})
+
+
+def told(condition: Condition) -> dict[str, str]:
+    """What a node's settings say of a blind session."""
+    return {"policy": BLIND, "study": condition.study, "session": condition.session, "seal": condition.seal}
+
+
+def hidden(reaction: Reaction) -> Reaction:
+    """A plan without what tells who made it, apart from how it moves."""
+    return replace(reaction, policy=BLIND, backend=BLIND, compute_s=0.0, candidate=0, candidates=None)
+
+
+def sealed(settings: Iterable[str]) -> dict[str, str]:
+    """Study, session and seal from the settings of a reaction_node's status; empty where no session is blind."""
+    found = dict(setting.split("=", 1) for setting in settings if "=" in setting)
+    return {name: found[name] for name in ("study", "session", "seal")} if "seal" in found else {}
+
+
+def cannot(condition: Condition) -> ConfigError:
+    """In place of an error that would name the condition."""
+    return ConfigError(CANNOT, where=f"session {condition.session}", todo=_ASK)
+
+
+def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a blind session for its bag: without those that a condition may set, for they were not in force."""
+    secret = {f"{node}.{name}" for node in NODES for name in SETTINGS}
+    return {name: value for name, value in parameters.items() if name not in secret}
+
+
+class HiddenMeter(Meter):
+    """Rates and latencies differ between listeners: a blind one tells none."""
+
+    def rate_hz(self, now_ns: int) -> float:
+        """Nothing."""
+        return float("nan")
+
+    def latency_ms(self, now_ns: int) -> tuple[float, float]:
+        """Nothing."""
+        return float("nan"), float("nan")
+
+
+_ASK: Final = "stop here, and ask whoever sealed the study to run 'reactdiff study check' on this machine"
+
+
+def _specs(name: str) -> list[Parameter]:
+    table = load_table()
+    return [p for node in NODES for p in table.node(node).parameters if p.name == name]

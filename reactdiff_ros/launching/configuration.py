@@ -1,0 +1,305 @@
+"""A lab's own settings: one file, and beside it an overlay for each robot, between what ships and what is typed.
+
+    ~/.config/reactdiff_ros/config.yaml      (or the file that REACTDIFF_CONFIG names; "none": no file at all)
+    ~/.config/reactdiff_ros/robots/NAME.yaml (of the robot NAME; stronger)
+
+Both hold `arguments` of the table of nodes and `parameters` by node, "*" meaning every node that has one of that name:
+
+    {format: 1, arguments: {robot: ohbot, camera: /dev/video2},
+     parameters: {"*": {style: warm}, expression_node: {gaze_share: 0.8}}}
+
+Importing this needs no ROS.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from reactdiff_ros.actuation.marks import Key, Marked, Problem, ProfileError, read_marked
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.launching.table import Node, Table, Value, load_table
+from reactdiff_ros.settings import format_problem, written_path
+
+FORMAT: Final = 1
+VARIABLE: Final = "REACTDIFF_CONFIG"
+NO_FILE: Final = "none"
+EVERY: Final = "*"
+OF_ONE_PERSON: Final = ("session", "consent")
+"""Arguments that no file may give: they belong to one recording of one person."""
+PATHS: Final = ("clip", "params_file", "record_to")
+DEVICES: Final = ("camera", "microphone")
+_WHAT: Final = "the settings"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value, and where it came from ("FILE, line 3")."""
+
+    value: Value
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabSettings:
+    """What the files say, the stronger ones on top.
+
+    Args:
+        files: those that were read, the weakest first.
+        arguments: of the table of nodes, by name.
+        parameters: by node and name.
+    """
+
+    files: tuple[Path, ...] = ()
+    arguments: dict[str, Setting] = field(default_factory=dict)
+    parameters: dict[str, dict[str, Setting]] = field(default_factory=dict)
+
+    def ros_parameters(self) -> dict[str, Any]:
+        """The content of a ROS parameter file, for a node of that name in any namespace."""
+        return {
+            f"/**/{node}": {"ros__parameters": {name: setting.value for name, setting in values.items()}}
+            for node, values in self.parameters.items()
+        }
+
+    def over(self, weaker: LabSettings) -> LabSettings:
+        """These settings on top of weaker ones."""
+        nodes = dict.fromkeys([*weaker.parameters, *self.parameters])
+        return LabSettings(
+            (*weaker.files, *self.files),
+            weaker.arguments | self.arguments,
+            {n: weaker.parameters.get(n, {}) | self.parameters.get(n, {}) for n in nodes},
+        )
+
+
+class SettingsError(ConfigError):
+    """A file of settings is wrong. `problems` has all that is, with lines; the sentence has the first."""
+
+    def __init__(self, path: Path, problems: list[Problem]) -> None:
+        self.path, self.problems = path, sorted(problems, key=lambda p: p.line)
+        first = self.problems[0]
+        more = f" ({len(problems) - 1} more: reactdiff config show)" if len(problems) > 1 else ""
+        super().__init__(
+            f"{first.key}: {first.what}", where=f"{path}, line {first.line}", todo=(first.todo + more).strip()
+        )
+
+
+def settings_path(environment: Mapping[str, str] | None = None) -> Path | None:
+    """The lab's file, whether it is there or not; None: REACTDIFF_CONFIG says that none shall be read.
+
+    Errors as `written_path`.
+    """
+    environment = os.environ if environment is None else environment
+    named = environment.get(VARIABLE, "")
+    if named == NO_FILE:
+        return None
+    if named:
+        return written_path(named).absolute()
+    base = environment.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
+    return Path(base) / "reactdiff_ros" / "config.yaml"
+
+
+def lab_settings(given: Mapping[str, str], environment: Mapping[str, str] | None = None) -> LabSettings:
+    """The files' settings for a listener to which these arguments of the table are `given` on the command line.
+
+    What is given stays out of the result's arguments: it wins. A device that is given, or a clip, or simulated time,
+    also takes the place of the files' own sources. One argument may come back in another form: a robot that is given
+    or set by the name of an overlay which says what its profile is.
+
+    Raises:
+        ConfigError: a file that REACTDIFF_CONFIG names is missing, or one cannot be read.
+        SettingsError: a file is wrong.
+    """
+    environment = os.environ if environment is None else environment
+    path = settings_path(environment)
+    if path is None:
+        return LabSettings()
+    found = _lab_file(path, environment)
+    robot = given["robot"] if "robot" in given else _robot(found)
+    overlay = overlay_path(path, robot)
+    profile: Setting | None = None
+    if overlay is not None and _is_there(overlay):
+        own = read_settings(overlay)
+        profile = own.arguments.pop("robot", None)
+        if profile is not None and _is_path(robot):
+            raise SettingsError(overlay, [_two_profiles(profile, robot)])
+        found = own.over(found)
+    arguments = {name: setting for name, setting in found.arguments.items() if name not in _settled(given)}
+    if profile is not None:
+        arguments["robot"] = profile
+    return LabSettings(found.files, arguments, found.parameters)
+
+
+def _lab_file(path: Path, environment: Mapping[str, str]) -> LabSettings:
+    if _is_there(path):
+        return read_settings(path)
+    if environment.get(VARIABLE):
+        todo = f"write them, or set {VARIABLE} to another file or '{NO_FILE}'"
+        raise ConfigError("the settings are missing", where=str(path), todo=todo)
+    return LabSettings()
+
+
+def _robot(found: LabSettings) -> str:
+    if "robot" in found.arguments:
+        return str(found.arguments["robot"].value)
+    return next(a.default for a in load_table().arguments if a.name == "robot")
+
+
+def overlay_path(settings: Path, robot: str) -> Path | None:
+    """The file of one robot's own settings, beside the lab's; None: there is no robot."""
+    name = Path(robot).stem if _is_path(robot) else robot
+    return settings.parent / "robots" / f"{name}.yaml" if name not in ("", "none") else None
+
+
+def read_settings(path: Path) -> LabSettings:
+    """One file.
+
+    Raises:
+        ConfigError: it cannot be read.
+        SettingsError: it is wrong; `problems` has the line and key of everything.
+    """
+    try:
+        marked = read_marked(path, _WHAT)
+    except ProfileError as error:
+        raise SettingsError(path, error.problems) from error
+    reader = _Reader(path, marked, load_table())
+    found = reader.read()
+    if reader.problems:
+        raise SettingsError(path, reader.problems)
+    return found
+
+
+class _Reader:
+    """Checks one file and collects what is wrong with it."""
+
+    def __init__(self, path: Path, marked: Marked, table: Table) -> None:
+        self._path, self._marked, self._table = path, marked, table
+        self.problems: list[Problem] = []
+
+    def read(self) -> LabSettings:
+        content = {} if self._marked.data is None else self._marked.data
+        if not isinstance(content, dict):
+            self._wrong((), "holds no names and values", "see docs/operations.md")
+            return LabSettings()
+        problem = format_problem(content.get("format", FORMAT), FORMAT)
+        if problem is not None:
+            self._wrong(("format",), *problem)
+            return LabSettings()
+        for name in content.keys() - {"format", "arguments", "parameters"}:
+            self._unknown((name,), name, ("format", "arguments", "parameters"))
+        arguments = self._arguments(self._names_and_values(content, ("arguments",)))
+        return LabSettings((self._path,), arguments, self._parameters(content))
+
+    def _arguments(self, values: Mapping[str, Any]) -> dict[str, Setting]:
+        known = {a.name: a for a in self._table.arguments}
+        found = {}
+        for name, value in values.items():
+            key = ("arguments", name)
+            if name not in known:
+                self._unknown(key, name, known)
+            elif name in OF_ONE_PERSON:
+                self._wrong(key, "belongs to one recording", f"give it with each: reactdiff listen {name}:=...")
+            elif not isinstance(value, (str, int, float)):
+                self._wrong(key, "is not a text, a number, true or false")
+            else:
+                text = str(value).lower() if isinstance(value, bool) else str(value)
+                try:
+                    known[name].check(text)
+                except ConfigError as error:
+                    self._wrong(key, f"cannot be {text!r:.40}", error.todo)
+                found[name] = Setting(self._place(key, name, text), self._origin(key))
+        return found
+
+    def _parameters(self, content: Mapping[str, Any]) -> dict[str, dict[str, Setting]]:
+        nodes = {node.name: node for node in self._table.nodes}
+        found: dict[str, dict[str, Setting]] = {}
+        # What is said of every node is weaker, wherever it stands in the file.
+        entries = self._names_and_values(content, ("parameters",))
+        for name in sorted(entries, key=lambda n: n != EVERY):
+            key = ("parameters", name)
+            if name != EVERY and name not in nodes:
+                self._unknown(key, name, (*nodes, EVERY))
+                continue
+            wanted = list(nodes.values()) if name == EVERY else [nodes[name]]
+            for parameter, value in self._names_and_values(entries, key, name).items():
+                self._parameter((*key, parameter), parameter, value, wanted, found)
+        return found
+
+    def _parameter(
+        self, key: Key, name: str, value: Any, wanted: list[Node], found: dict[str, dict[str, Setting]]
+    ) -> None:
+        having = [node for node in wanted if any(p.name == name for p in node.parameters)]
+        if not having:
+            self._unknown(key, name, {p.name for node in wanted for p in node.parameters})
+            return
+        for node in having:
+            if name in node.arguments:
+                self._wrong(key, f"follows from the argument {node.arguments[name]}", "write it under arguments")
+                return
+            try:
+                setting = Setting(node.parameter(name).checked(value), self._origin(key))
+            except ConfigError as error:
+                self._wrong(key, f"cannot be {value!r:.40}", error.todo)
+                return
+            found.setdefault(node.name, {})[name] = setting
+
+    def _names_and_values(self, content: Mapping[str, Any], key: Key, name: str | None = None) -> dict[str, Any]:
+        value = content.get(str(key[-1]) if name is None else name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self._wrong(key, "holds no names and values")
+            return {}
+        return value
+
+    def _place(self, key: Key, name: str, text: str) -> str:
+        """Paths are named from the folder of the file that names them."""
+        if not text or text == "none" or not (name in PATHS or (name == "robot" and _is_path(text))):
+            return text
+        try:
+            return str(self._path.parent.absolute() / written_path(text))
+        except ConfigError:
+            self._wrong(key, f"names the home of a user who is not there: {text:.80}")
+            return text
+
+    def _origin(self, key: Key) -> str:
+        return f"{self._path}, line {self._marked.line(key)}"
+
+    def _unknown(self, key: Key, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, 1)
+        todo = f"did you mean {near[0]}?" if near else f"use one of {', '.join(names)}"
+        self._wrong(key, "is an unknown key", todo)
+
+    def _wrong(self, key: Key, what: str, todo: str = "") -> None:
+        self.problems.append(self._marked.problem(key, what, todo))
+
+
+def _settled(given: Mapping[str, str]) -> set[str]:
+    """Arguments of the files that do not count beside those given: one source takes the place of the others."""
+    settled = set(given)
+    if given.get("clip", "") not in ("", "none") or given.get("use_sim_time") == "true":
+        settled |= {*DEVICES, "clip"}
+    if any(name in given for name in DEVICES):
+        settled.add("clip")
+    return settled
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True  # in a folder that may not be looked into: reading it says so
+
+
+def _is_path(robot: str) -> bool:
+    return "/" in robot or robot.endswith((".yaml", ".yml"))
+
+
+def _two_profiles(profile: Setting, robot: str) -> Problem:
+    line = profile.origin.rpartition(" ")[2]
+    todo = "give the robot by the overlay's name, or rename the overlay"
+    return Problem(int(line), "arguments.robot", f"names another profile than {robot}, which was given", todo)

@@ -1,0 +1,387 @@
+"""The nodes of the one table as supervised processes: what `reactdiff listen` and the live bench run.
+
+Importing this needs no ROS; `LiveGraph.listen` does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import struct
+import time
+import urllib.error
+import urllib.request
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.launching.access_policies import enclave
+from reactdiff_ros.launching.effective import read_parameter_file
+from reactdiff_ros.launching.robot_parameters import recorded_pictures, robot_parameters, turns_with_head
+from reactdiff_ros.launching.supervisor import Limits, NodeCommand, Supervisor
+from reactdiff_ros.launching.table import LONGEST_NAMESPACE, Node, Value, load_table
+
+if TYPE_CHECKING:
+    from reactdiff_ros.nodes.graph_watch import GraphWatch, NodeReport
+
+FACE = ("expression_node", "avatar_node")
+"""Started first where they can be: a face is there before anything is known."""
+FACE_SILENT_S = 3.0
+"""A face that stands is seen at once: its nodes, whose work is light, may be silent for less long than the others."""
+LOWERING_S = 4.5
+"""The actuator lowers what would fall before it ends, and ends itself after 4 s."""
+WARN, ERROR = 1, 2
+SAY_AGAIN_S = 10.0
+WARN_AFTER_S = 4.0
+"""A warning is said when it has lasted for so long: many pass by themselves."""
+FINE_AFTER_S = 10.0
+"""Its end is said when it has stayed away for so long, an error's at once: many warnings come and go."""
+_NUMBER = re.compile(r"\d+")
+_URL = re.compile(r"http://(?:[\w.\-]+|\[[\da-fA-F:.]+\]):\d+/?")
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What to run.
+
+    Args:
+        arguments: of the table of nodes (camera, clip, policy ...), those that were given.
+        parameters: node parameters by name, for every node that declares one of that name (seed, port ...).
+        settings: content of a ROS parameter file, the lab's own: stronger than the robot's profile.
+        params_file: ROS parameter file of the user, stronger than these, weaker than what is given above.
+        namespace: "" or "/name".
+        lan: let other machines find the nodes.
+        domain: ROS domain, None = from the environment.
+    """
+
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    params_file: Path | None = None
+    namespace: str = ""
+    lan: bool = False
+    domain: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.namespace and not re.fullmatch(r"(/[A-Za-z_]\w*)+", self.namespace):
+            raise ConfigError(
+                "a namespace is made of letters, digits and underscores", where=self.namespace, todo="such as /robot1"
+            )
+        if len(self.namespace) > LONGEST_NAMESPACE:
+            raise ConfigError(f"a namespace has at most {LONGEST_NAMESPACE} characters", where=self.namespace)
+        if self.params_file is not None:
+            read_parameter_file(self.params_file)
+        for name, value in self.parameters.items():
+            specs = [p for n in load_table().nodes for p in n.parameters if p.name == name]
+            if not specs:
+                raise ConfigError(f"no node has a parameter {name}")
+            for spec in specs:
+                spec.checked(value)
+
+
+def wanted_nodes(options: LiveOptions) -> list[Node]:
+    """The nodes that these options start, the face first. Raises ConfigError for unknown arguments or values."""
+    table = load_table()
+    settled = table.settled(dict(options.arguments))
+    robot_parameters(settled["robot"])
+    nodes = [node for node in table.nodes if node.wanted(settled)]
+    return sorted(nodes, key=lambda node: node.name not in FACE)
+
+
+def first_nodes(options: LiveOptions) -> list[Node]:
+    """Those of the face that need not wait until it is known where pictures come from.
+
+    expression_node waits where the camera turns with the robot's head: pictures of a clip do not, and a head that
+    takes them for its camera's runs after itself to its limit.
+    """
+    robot = load_table().settled(dict(options.arguments))["robot"]
+    names = ("avatar_node",) if turns_with_head(robot) else FACE
+    return [node for node in wanted_nodes(options) if node.name in names]
+
+
+def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
+    """How to start `node`; its parameters are written to `folder`. Raises ReactdiffError when it is not installed."""
+    parameters: dict[str, Value] = {
+        name: node.parameter(name).checked(options.arguments[argument])
+        for name, argument in node.arguments.items()
+        if argument in options.arguments
+    }
+    declared = {p.name for p in node.parameters}
+    parameters |= {n: node.parameter(n).checked(v) for n, v in options.parameters.items() if n in declared}
+    settled = load_table().settled(dict(options.arguments))
+    arguments = ["--ros-args", "-r", f"__ns:={options.namespace or '/'}"]
+    arguments += ["--enclave", enclave(node.name, options.namespace)]
+    if settled["use_sim_time"] == "true":
+        arguments += ["-p", "use_sim_time:=true"]
+    robot = robot_parameters(settled["robot"], recorded=recorded_pictures(settled))
+    files = [_written(robot, folder / "robot.yaml"), _written(options.settings, folder / "settings.yaml")]
+    for file in (*files, options.params_file):
+        if file is not None:
+            arguments += ["--params-file", str(file.resolve())]
+    if parameters:
+        path = folder / f"{node.name}.yaml"
+        # By the node's whole name: ROS applies entries in the order of first mention, a shared /** would be early.
+        entry = {f"{options.namespace}/{node.name}": {"ros__parameters": parameters}}
+        path.write_text(yaml.safe_dump(entry))
+        arguments += ["--params-file", str(path)]
+    silent_s = FACE_SILENT_S if node.name in FACE else None
+    term_s = LOWERING_S if node.name == "actuator_node" else None
+    return NodeCommand(node.name, (str(executable(node.name)), *arguments), silent_s=silent_s, term_s=term_s)
+
+
+def _written(parameters: Mapping[str, Any] | None, path: Path) -> Path | None:
+    """A ROS parameter file with this content; None: there is nothing to write."""
+    if not parameters:
+        return None
+    path.write_text(yaml.safe_dump(dict(parameters)))
+    return path
+
+
+def executable(name: str) -> Path:
+    """The installed program lib/reactdiff_ros/NAME. Raises ReactdiffError when no prefix has it."""
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        path = Path(prefix) / "lib" / "reactdiff_ros" / name
+        if prefix and path.is_file():
+            return path
+    raise ReactdiffError(
+        "the nodes are not on the path", where=name, todo="run 'make setup' in the source folder, then '. ./env.sh'"
+    )
+
+
+def graph_environment(options: LiveOptions, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of the nodes, and of whoever listens to them: domain, and how far DDS looks."""
+    environment = dict(os.environ if base is None else base)
+    if options.domain is not None:
+        environment["ROS_DOMAIN_ID"] = str(options.domain)
+    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "SUBNET" if options.lan else "LOCALHOST"
+    if environment.get("ROS_DISTRO") == "humble":
+        environment["ROS_LOCALHOST_ONLY"] = "0" if options.lan else "1"
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment
+
+
+def domain_of(environment: Mapping[str, str]) -> int:
+    """ROS_DOMAIN_ID of an environment. Raises ConfigError when it is no domain."""
+    text = environment.get("ROS_DOMAIN_ID") or "0"
+    if not text.isdecimal() or int(text) > 232:
+        raise ConfigError("ROS_DOMAIN_ID is not a whole number of 0 to 232", where=text)
+    return int(text)
+
+
+class Claim:
+    """One listener in a namespace of a ROS domain of this machine; the kernel frees it with the process.
+
+    Raises:
+        ReactdiffError: there is one already.
+    """
+
+    def __init__(self, domain: int, namespace: str) -> None:
+        where = f"namespace {namespace or '/'}, ROS domain {domain}"
+        todo = "stop it, or use another --namespace or ROS_DOMAIN_ID"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        address = f"\0reactdiff_ros-listen/{domain}{namespace}"
+        try:
+            self._socket.bind(address)
+            self._socket.listen(4)
+        except OSError as error:
+            self._socket.close()
+            raise ReactdiffError(f"a listener already runs{_holder(address)}", where=where, todo=todo) from error
+        # Nodes that were started without us (a launch file) hold their names themselves, see runner.claim_name.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            if probe.connect_ex(f"\0reactdiff_ros/{domain}{namespace}/expression_node") == 0:
+                self._socket.close()
+                raise ReactdiffError("an expression_node already runs", where=where, todo=todo)
+
+    def release(self) -> None:
+        """Let another one come."""
+        self._socket.close()
+
+
+def _holder(address: str) -> str:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.2)
+        try:
+            probe.connect(address)
+            size = struct.calcsize("3i")
+            pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+        except OSError:
+            return ""
+    return f" (process {pid})"
+
+
+class LiveGraph:
+    """The running nodes. Use as a context manager: at its end no process is left.
+
+    Call `start`, then `listen`, then `step` until done. `url` is the face's address once its page answers. `reports`
+    holds every node's last report. All from one thread.
+
+    Args:
+        options: what to run.
+        say: told one sentence for every event that a user should know.
+        folder: for logs and parameter files; emptied first.
+    """
+
+    def __init__(
+        self, options: LiveOptions, say: Callable[[str], None], folder: Path, limits: Limits | None = None
+    ) -> None:
+        from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, new_token
+        from reactdiff_ros.avatar.link import LINK_VARIABLE, checked_token, new_link_token
+
+        self.options = options
+        self.environment = graph_environment(options)
+        """Of the nodes, and of this process once it listens to them."""
+        given = {name: self.environment.get(name, "").strip() for name in (TOKEN_VARIABLE, LINK_VARIABLE)}
+        self.page_token = checked_token(given[TOKEN_VARIABLE] or new_token(), TOKEN_VARIABLE)
+        """With it the face's page may arm a robot: to be told to whoever sees the terminal."""
+        self.link_token = checked_token(given[LINK_VARIABLE] or new_link_token(), LINK_VARIABLE)
+        """What the face's page asks for where it is served beyond this machine: part of the link to be told."""
+        self.url: str | None = None
+        self.reports: dict[str, NodeReport] = {}
+        self.watch: GraphWatch | None = None
+        self._say = say
+        self._said: dict[str, tuple[str, float, bool]] = {}
+        self._warned_s: dict[str, float] = {}
+        self._fine_s: dict[str, float] = {}
+        self._claim = Claim(domain_of(self.environment), options.namespace)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._claim.release()
+            raise ReactdiffError("logs cannot be written", where=str(folder), todo=str(error.strerror)) from error
+        self._folder = folder
+        self.environment.setdefault("ROS_LOG_DIR", str(folder / "ros"))
+        # The nodes' alone: this process would pass them on to whatever it starts.
+        secrets = {TOKEN_VARIABLE: self.page_token, LINK_VARIABLE: self.link_token}
+        self.supervisor = Supervisor((), ChainMap(secrets, self.environment), say, folder, limits or Limits())
+
+    def __enter__(self) -> LiveGraph:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self, nodes: Iterable[Node]) -> None:
+        """Start these nodes, those that run already excepted."""
+        try:
+            commands = [node_command(node, self.options, self._folder) for node in nodes]
+        except OSError as error:
+            raise ReactdiffError(
+                "parameters cannot be written", where=str(self._folder), todo=str(error.strerror)
+            ) from error
+        for command in commands:
+            self.supervisor.add(command)
+        self.supervisor.start(command.name for command in commands)
+
+    def listen(self) -> None:
+        """Join the graph. Raises ModuleNotFoundError (rclpy) where ROS is not on the path."""
+        os.environ.update(self.environment)
+        from reactdiff_ros.nodes.graph_watch import GraphWatch
+
+        self.watch = GraphWatch(self.options.namespace, self._hear, self.options.domain)
+
+    def step(self, seconds: float = 0.1) -> None:
+        """Hear the nodes for `seconds` and look after them once."""
+        if self.watch is not None:
+            self.watch.spin(seconds)
+        else:
+            time.sleep(seconds)
+        self.supervisor.poll()
+        self._look_for_page()
+
+    def active(self) -> bool:
+        """Every node that was started has said that it is active."""
+        names = self.supervisor.names()
+        return bool(names) and all(
+            self.supervisor.heard(name) and self.reports[name].values.get("state", "active") == "active"
+            for name in names
+        )
+
+    def close(self) -> None:
+        """Stop everything. Safe to call twice."""
+        self.supervisor.stop()
+        if self.watch is not None:
+            self.watch.close()
+            self.watch = None
+        self._claim.release()
+
+    def _hear(self, report: NodeReport) -> None:
+        self.supervisor.heartbeat(report.name)
+        if report.name not in self.supervisor.pids():
+            return
+        self.reports[report.name] = report
+        said, when, error = self._said.get(report.name, ("", 0.0, False))
+        now = time.monotonic()
+        if report.level >= WARN:
+            self._fine_s.pop(report.name, None)
+        if report.level >= ERROR or self._lasting_warning(report, now):
+            # The same with another count is nothing new.
+            if _NUMBER.sub("", report.sentence) != _NUMBER.sub("", said) and (not said or now - when > SAY_AGAIN_S):
+                self._say(f"{report.name}: {report.sentence}")
+                self._said[report.name] = (report.sentence, now, report.level >= ERROR)
+        elif (
+            said and report.level < WARN and (error or now - self._fine_s.setdefault(report.name, now) >= FINE_AFTER_S)
+        ):
+            self._say(f"{report.name} works again: {report.sentence}")
+            del self._said[report.name]
+
+    def _lasting_warning(self, report: NodeReport, now: float) -> bool:
+        """An active node has warned for a while, and no node before it on the signal path explains it."""
+        active = report.values.get("state", "active") == "active"
+        if report.level < WARN or not active or self._explained(report.name):
+            self._warned_s.pop(report.name, None)
+            return False
+        return now - self._warned_s.setdefault(report.name, now) >= WARN_AFTER_S
+
+    def _explained(self, name: str) -> bool:
+        """A node before this one is missing or has a problem itself. The table lists nodes along the signal path."""
+        order = [node.name for node in load_table().nodes]
+        before = [n for n in order[: order.index(name)] if n in self.supervisor.names()]
+        return any(not self.supervisor.heard(n) or self.reports[n].level >= WARN for n in before)
+
+    def _look_for_page(self) -> None:
+        if "avatar_node" not in self.supervisor.pids():
+            self.url = None
+            return
+        found = _URL.findall(self.supervisor.log_of("avatar_node"))
+        if not found:
+            self.url = None
+        elif found[-1] != self.url and page_answers(found[-1]):
+            self.url = found[-1]
+
+
+def page_answers(url: str, timeout_s: float = 0.5) -> bool:
+    """Whether a GET of `url` is answered now, with a page, or by one that asks for its token."""
+    return page_status(url, timeout_s) in (200, 401)
+
+
+def page_status(url: str, timeout_s: float = 0.5) -> int:
+    """The status of the answer to a GET of `url`, 401 where the page asks for its token; 0: there is none."""
+    try:
+        # A proxy of the environment does not know this machine's own ports.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=timeout_s) as answer:
+            return int(answer.status) if answer.read(1) else 0
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    except (OSError, ValueError):
+        return 0
+
+
+def state_folder() -> Path:
+    """Where logs go: beside the environment of this checkout, else in the user's cache."""
+    home = os.environ.get("REACTDIFF_HOME_DIR")
+    if home:
+        return Path(home)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reactdiff_ros"

@@ -1,0 +1,326 @@
+"""config/nodes.json as typed values. No ROS here: the supervisor, the documentation and the nodes all read it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.resources import share_path
+
+Value = bool | int | float | str
+Kind = Literal["bool", "int", "double", "string"]
+_KINDS: dict[str, type] = {"bool": bool, "int": int, "double": float, "string": str}
+_FORM = "NODE: {ros__parameters: {NAME: VALUE}}"
+LONGEST_NAMESPACE = 70
+"""With it a node's name has its place among the kernel's sockets, which hold it, and its topics are ROS's."""
+_ARTICLES = {"bool": "true or false", "int": "a whole number", "double": "a number", "string": "a text"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One declared parameter of a node. `minimum`/`maximum` (inclusive) only for numbers, `choices` only for texts."""
+
+    name: str
+    kind: Kind
+    default: Value
+    description: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    read_only: bool = True
+    unset: float | None = None
+    """A number outside the range that means: not given (as the style has it). None: there is no such number."""
+
+    def checked(self, value: object) -> Value:
+        """`value` as this parameter's type (whole numbers are numbers, numbers are texts), within its range.
+
+        Raises:
+            ConfigError: of another type, not finite, out of range, or not one of the choices.
+        """
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        result: Value
+        if self.kind == "string" and number:
+            result = str(value)
+        elif self.kind == "double" and isinstance(value, int | float) and number:
+            result = float(value)
+        elif isinstance(value, bool | int | float | str) and type(value) is _KINDS[self.kind]:
+            result = value
+        else:
+            raise self._error(value, f"is not {_ARTICLES[self.kind]}")
+        if isinstance(result, float) and not math.isfinite(result):
+            raise self._error(value, "is not a finite number")
+        if self.choices and result not in self.choices:
+            raise self._error(value, f"is not one of {', '.join(self.choices)}")
+        if self.minimum is None or self.maximum is None or isinstance(result, str):
+            return result
+        if result != self.unset and not self.minimum <= result <= self.maximum:
+            raise self._error(value, f"is outside {self.span()}")
+        return result
+
+    def span(self) -> str:
+        """The range as text with its unit; empty where there is none."""
+        if self.minimum is None or self.maximum is None:
+            return self.unit
+        text = f"{self.minimum:g} to {self.maximum:g} {self.unit}".rstrip()
+        return text if self.unset is None else f"{text}, or {self.unset:g}"
+
+    def _error(self, value: object, problem: str) -> ConfigError:
+        return ConfigError(f"the parameter {self.name} cannot be {value!r}", todo=f"this {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic that a node publishes or subscribes to."""
+
+    name: str
+    type: str
+    qos: str
+    description: str
+    requires: str = ""
+    """Message package that is used only where it is installed; empty: always there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that a node offers."""
+
+    name: str
+    type: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Qos:
+    """A named quality of service."""
+
+    name: str
+    reliability: Literal["reliable", "best_effort"]
+    durability: Literal["volatile", "transient_local"]
+    depth: int
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of `reactdiff listen` and of the launch file."""
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: str) -> None:
+        """Raises ConfigError where the value is not one of the choices, no namespace, or no list of outputs."""
+        cannot = f"the argument {self.name} cannot be {value!r:.80}"
+        if self.choices and value not in self.choices:
+            raise ConfigError(cannot, todo=f"use one of {', '.join(self.choices)}")
+        named = len(value) <= LONGEST_NAMESPACE and re.fullmatch(
+            r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?", value, re.ASCII
+        )
+        if self.name == "namespace" and not named:
+            most = f"of at most {LONGEST_NAMESPACE} letters, digits and underscores"
+            raise ConfigError(cannot, todo=f"a namespace is made {most}, such as robot1")
+        if self.name == "outputs" and value not in ("", "none"):
+            from reactdiff_ros.avatar.outputs import parse_targets  # it is seldom given, and takes its time
+
+            parse_targets(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node: its executable, what starts it, and its whole interface (the common part included)."""
+
+    name: str
+    module: str
+    when: str
+    description: str
+    arguments: dict[str, str]
+    """Parameter name -> launch argument that sets it."""
+    large_messages: bool
+    """Publishes pictures: starts with the DDS profile of a larger shared-memory segment."""
+    parameters: tuple[Parameter, ...]
+    publishers: tuple[Topic, ...]
+    subscribers: tuple[Topic, ...]
+    services: tuple[Service, ...]
+    unless: tuple[str, ...] = ()
+    """Values of the argument `when` that do not start it."""
+
+    def parameter(self, name: str) -> Parameter:
+        """The named parameter. Raises ConfigError when the node has none of that name."""
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise ConfigError(f"{self.name} has no parameter {name}")
+
+    def topic(self, name: str, direction: Literal["publishers", "subscribers"]) -> Topic:
+        """The named topic. Raises ConfigError when the table has none of that name."""
+        topics = self.publishers if direction == "publishers" else self.subscribers
+        for topic in topics:
+            if topic.name == name:
+                return topic
+        raise ConfigError(f"{self.name} has no {direction} {name}")
+
+    def wanted(self, arguments: dict[str, str]) -> bool:
+        """Whether these launch arguments (see `Table.settled`) start the node."""
+        return self.when == "always" or arguments.get(self.when, "") not in ("", "none", "false", *self.unless)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The whole table."""
+
+    nodes: tuple[Node, ...]
+    arguments: tuple[Argument, ...]
+    qos: dict[str, Qos]
+
+    def node(self, name: str) -> Node:
+        """The named node. Raises ConfigError when there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise ConfigError(f"there is no node {name}", where="config/nodes.json")
+
+    def settled(self, arguments: dict[str, str]) -> dict[str, str]:
+        """All arguments, the defaults filled in; a clip takes the place of camera and microphone.
+
+        Under simulated time the devices of the defaults stay closed: what they give is not of that time.
+
+        Raises:
+            ConfigError: an unknown argument, or a value that it cannot have.
+        """
+        known = {a.name: a for a in self.arguments}
+        for name, value in arguments.items():
+            if name not in known:
+                raise ConfigError(f"there is no argument {name}", todo=f"use one of {', '.join(known)}")
+            known[name].check(value)
+        settled = {a.name: a.default for a in self.arguments} | arguments
+        if settled["clip"] not in ("", "none"):
+            settled["camera"] = settled["microphone"] = "none"
+        if settled["use_sim_time"] == "true":
+            for name in ("camera", "microphone"):
+                settled[name] = "none" if settled[name] == known[name].default else settled[name]
+        return settled
+
+
+def check_parameters(content: object, table: Table) -> None:
+    """The content of a ROS parameter file: its form, and the values of parameters that the table knows.
+
+    Names that the table does not know pass, for other nodes may read the same file.
+
+    Raises:
+        ConfigError: not of the form NODE: {ros__parameters: {NAME: VALUE}}, or a value that a node would refuse.
+    """
+    for path, values in parameter_entries(content):
+        name = path.rpartition("/")[2]
+        for node in table.nodes:
+            if name in (node.name, "*", "**"):
+                known = {p.name: p for p in node.parameters}
+                for parameter in known.keys() & values.keys():
+                    known[parameter].checked(values[parameter])
+
+
+def parameter_entries(content: object, path: str = "") -> Iterator[tuple[str, dict[str, object]]]:
+    """Every entry of the content of a ROS parameter file: ("/NAMESPACE/NODE", values by name).
+
+    Raises:
+        ConfigError: it is not of the form NODE: {ros__parameters: {NAME: VALUE}}.
+    """
+    if not isinstance(content, dict):
+        where = f"at {path.strip('/')}: " if path else ""
+        raise ConfigError("the parameter file has no node entries", todo=f"{where}write {_FORM}")
+    if "ros__parameters" in content:
+        values = content["ros__parameters"] or {}
+        if not isinstance(values, dict):
+            raise ConfigError(f"ros__parameters of {path.strip('/')} are no names and values", todo=f"write {_FORM}")
+        yield path, values
+    else:
+        for key, value in content.items():
+            yield from parameter_entries(value, f"{path}/{str(key).strip('/')}")
+
+
+@lru_cache(maxsize=1)
+def load_table() -> Table:
+    """The shipped table. Raises ReactdiffError when it is missing, ConfigError when it contradicts itself."""
+    return read_table(share_path("config/nodes.json"))
+
+
+def read_table(path: Path) -> Table:
+    """The table in a file. Raises ConfigError for what is not a table of nodes."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return _table(data)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError("the table of nodes cannot be read", where=str(path), todo=repr(error)) from error
+
+
+def _table(data: dict[str, Any]) -> Table:
+    qos = {q["name"]: Qos(**q) for q in data["qos"]}
+    arguments = tuple(Argument(**{**a, "choices": tuple(a.get("choices", ()))}) for a in data["arguments"])
+    names = {a.name for a in arguments}
+    nodes = tuple(_node(n, data["common"], qos, names) for n in data["nodes"])
+    _unique([n.name for n in nodes], "node")
+    return Table(nodes=nodes, arguments=arguments, qos=qos)
+
+
+def _node(data: dict[str, Any], common: dict[str, Any], qos: dict[str, Qos], arguments: set[str]) -> Node:
+    node = Node(
+        name=data["name"],
+        module=data["module"],
+        when=data["when"],
+        description=data["description"],
+        arguments=dict(data["arguments"]),
+        large_messages=bool(data.get("large_messages", False)),
+        parameters=tuple(_parameter(p) for p in common["parameters"] + data["parameters"]),
+        publishers=tuple(_topic(t, qos) for t in common["publishers"] + data["publishers"]),
+        subscribers=tuple(_topic(t, qos) for t in common["subscribers"] + data["subscribers"]),
+        services=tuple(Service(**s) for s in common["services"] + data["services"]),
+        unless=tuple(data.get("unless", ())),
+    )
+    for kind in ("parameters", "publishers", "subscribers", "services"):
+        _unique([item.name for item in getattr(node, kind)], f"{node.name}: {kind}")
+    unknown = {node.when, *node.arguments.values()} - arguments - {"always"}
+    if unknown:
+        raise ValueError(f"{node.name} names unknown arguments: {sorted(unknown)}")
+    for name in node.arguments:
+        node.parameter(name)
+    return node
+
+
+def _parameter(data: dict[str, Any]) -> Parameter:
+    parameter = Parameter(
+        name=data["name"],
+        kind=data["type"],
+        default=data["default"],
+        description=data["description"],
+        unit=data["unit"],
+        minimum=data.get("min"),
+        maximum=data.get("max"),
+        choices=tuple(data.get("choices", ())),
+        read_only=data["read_only"],
+        unset=data.get("unset"),
+    )
+    if parameter.kind not in _KINDS or not re.fullmatch(r"[a-z][a-z0-9_]*", parameter.name):
+        raise ValueError(f"parameter {parameter.name}: bad type or name")
+    parameter.checked(parameter.default)
+    return parameter
+
+
+def _topic(data: dict[str, Any], qos: dict[str, Qos]) -> Topic:
+    topic = Topic(**data)
+    if topic.qos not in qos or not re.fullmatch(r"\w+/msg/\w+", topic.type):
+        raise ValueError(f"topic {topic.name}: bad type or quality of service")
+    return topic
+
+
+def _unique(names: list[str], what: str) -> None:
+    twice = {n for n in names if names.count(n) > 1}
+    if twice:
+        raise ValueError(f"{what}: {sorted(twice)} twice")

@@ -1,0 +1,166 @@
+"""The speaker on the 25 Hz grid: any picture rate in, one token a slot; held when nothing comes, never waited for."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from reactdiff_ros.clock import Grid
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.speaker.reader import Reader
+from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
+from reactdiff_ros.types import FloatArray, SpeakerFrame
+
+HOLD_SLOTS: Final = 8
+"""A frame stands for its follow-ups for 0.32 s; after that nothing is observed."""
+DEAD_SLOTS: Final = 25
+"""After 1 s without a frame no plan is made, and slots are taken to be as the last one: a machine that is behind would
+else fall ever further behind, for what it could not take in would cost as much as what it could."""
+BACKLOG: Final = 8
+"""Slots that wait to be encoded, at most. One after another, when a plan is to be drawn, they take two thirds of the
+time of frames that each find the processor's caches cold."""
+FORGET_SLOTS: Final = 250
+"""After a gap of 10 s the past says nothing any more: start anew instead of stepping through it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One slot of the grid."""
+
+    index: int
+    token: FloatArray
+    mood: float
+    """See `model.mood`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A slot that is still to be encoded."""
+
+    slot: int
+    features: FloatArray
+    """(1, FEATURE_COUNT)."""
+    observed: FloatArray
+    """(1, STREAM_COUNT)."""
+    mood: float
+
+
+class SpeakerGrid:
+    """Takes frames as they come and encodes them when their tokens are asked for, the newest of each slot.
+
+    A slot whose token is known is encoded again when another frame falls into it.
+    """
+
+    def __init__(self, networks: Networks, keep: int) -> None:
+        self.networks, self._keep = networks, keep
+        self._grid = Grid()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.slots: deque[Slot] = deque(maxlen=self._keep)
+        self._batch: SpeakerBatch = blank(1)
+        self._batch_slot = 0
+        self._before = Reader(1)
+        self._after = self._before
+        self.cache = self.networks.new_cache()
+        """Of the frames before the newest slot."""
+        self._new: FloatArray | None = None
+        self.staged: deque[Staged] = deque()
+        """The newest slots, as far as they are not encoded yet, oldest first."""
+
+    @property
+    def newest(self) -> int | None:
+        """Index of the newest slot."""
+        if self.staged:
+            return self.staged[-1].slot
+        return self.slots[-1].index if self.slots else None
+
+    def push(self, frame: SpeakerFrame) -> None:
+        """Take in a frame; within one slot the newest wins. It is left to be encoded by `settle`, or with others."""
+        slot = self._grid.slot(frame.stamp_ns)
+        newest = self.newest
+        if newest is not None and slot - newest > FORGET_SLOTS:
+            self.clear()
+            newest = None
+        batch = from_frame(frame)
+        if newest is not None and slot <= newest:
+            if self.staged:
+                self.staged.pop()
+            else:
+                self.slots.pop()
+                self._new = None
+            self._batch, self._batch_slot = batch, newest
+            self._stage(newest)
+            return
+        self.advance(slot - 1)
+        self._batch, self._batch_slot = batch, slot
+        self._commit()
+        self._stage(slot)
+
+    def settle(self) -> None:
+        """Encode what is staged."""
+        while self.staged:
+            oldest = self.staged[0]
+            self.settled(*self.networks.encode(oldest.features, oldest.observed, self.cache))
+
+    def settled(self, token: FloatArray, new: FloatArray) -> None:
+        """The oldest staged slot was encoded: its token (1, D), and what the cache takes (1, layers, 2, heads, dh)."""
+        oldest = self.staged.popleft()
+        self.slots.append(Slot(oldest.slot, token[0], oldest.mood))
+        if self.staged:
+            self.cache.push(new)
+        else:
+            self._new = new
+
+    def advance(self, slot: int) -> None:
+        """Fill up to `slot` with what was seen last, or with nothing once that is too old."""
+        while self.newest is not None and self.newest < slot:
+            index = self.newest + 1
+            if index - self._batch_slot > DEAD_SLOTS:
+                self._repeat(index)
+                continue
+            if index - self._batch_slot > HOLD_SLOTS:
+                self._batch = blank(1)
+            self._commit()
+            self._stage(index)
+
+    def tokens(self, end: int, count: int) -> tuple[FloatArray, FloatArray]:
+        """Tokens (count, D) of the slots up to and with `end`, and which (count,) are missing (1)."""
+        self.settle()
+        width = self.networks.shape["width"]
+        out, missing = np.zeros((count, width), dtype=np.float32), np.ones(count, dtype=np.float32)
+        for item in self.slots:
+            i = item.index - end + count - 1
+            if 0 <= i < count:
+                out[i], missing[i] = item.token, 0.0
+        return out, missing
+
+    def mood(self, end: int) -> FloatArray:
+        """The listener's mood (1,) at the slot `end`, 0 where that is not known."""
+        return np.array([next((slot.mood for slot in self.slots if slot.index == end), 0.0)], dtype=np.float32)
+
+    def _commit(self) -> None:
+        """The newest slot is over: go on from it."""
+        self._before = self._after
+        if self._new is not None:
+            self.cache.push(self._new)
+            self._new = None
+
+    def _repeat(self, slot: int) -> None:
+        """Take a slot to be as the one before it."""
+        self.settle()
+        new, last = self._new, self.slots[-1]
+        self._commit()
+        self._new = new
+        self.slots.append(Slot(slot, last.token, last.mood))
+
+    def _stage(self, slot: int) -> None:
+        self._after = self._before.copy()
+        features, observed, mood = self._after.step(self._batch)
+        self.staged.append(Staged(slot, features, observed, float(mood[0])))
+        if len(self.staged) > BACKLOG:
+            self.settle()

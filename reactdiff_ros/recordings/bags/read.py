@@ -1,0 +1,358 @@
+"""A rosbag2 recording as stamped pictures and sound in the order of their stamps, read without ROS.
+
+The bag is gone through twice: once for the times of all messages (`timeline` says how they are mended), then for the
+messages, of which only those are held that wait for an earlier stamp to come. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from array import array
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from reactdiff_ros.capture.decode import decode_compressed, decode_image
+from reactdiff_ros.capture.foreign_sound import StampedBytes, sampled_sound
+from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaClip
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MediaError, MessageError
+from reactdiff_ros.messages import sound_value
+from reactdiff_ros.recordings.bags import interfaces
+from reactdiff_ros.recordings.bags.choice import choose
+from reactdiff_ros.recordings.bags.storage import SUFFIXES, BagFiles, Topic, is_bag
+from reactdiff_ros.recordings.bags.timeline import Timeline, Times, chained, mended, together
+from reactdiff_ros.recordings.studies.study import Study, study_of
+from reactdiff_ros.types import Sound
+
+LATE_NS: Final = NS
+"""One of picture and sound that begins later than the other by more than this is told."""
+_PICTURE, _SOUND = 0, 1
+_MOST_FAULTS = 20
+
+
+class BagMessage(NamedTuple):
+    """Any message of a bag, with the fields of its type."""
+
+    topic: str
+    kind: str
+    received_ns: int
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the first going through told."""
+
+    lines: dict[str, Timeline]
+    """Of the picture's and the sound's topic."""
+    floor: Times
+    """(N + 1,) ns: no message from the i-th on, in the order of the files, has an earlier stamp."""
+    info: Any
+    """The first AudioInfo, or None."""
+
+    @property
+    def start_ns(self) -> int:
+        """The earliest stamp."""
+        return int(self.floor[0])
+
+    @property
+    def end_ns(self) -> int:
+        """The latest stamp."""
+        return max(int(line.stamps.max()) for line in self.lines.values() if len(line.stamps))
+
+
+class BagSource:
+    """Pictures and sound of a bag, with the interface of `MediaClip`; offsets are the messages' own stamps, mended.
+
+    Args:
+        path: rosbag2 folder or a single file of one.
+        picture: the speaker camera's topic; "" = found by type, "none" = without.
+        sound: the microphone's topic, likewise.
+
+    Raises:
+        MediaError: the bag cannot be read, has neither pictures nor sound, or several topics of one kind and none is
+            named.
+        ModuleNotFoundError: `rosbags` is not installed.
+    """
+
+    def __init__(self, path: Path, picture: str = "", sound: str = "") -> None:
+        self.files = BagFiles(Path(path))
+        self.path = self.files.path
+        if not self.files.message_count:
+            why = "".join(f"; {note}" for note in self.files.notes)
+            raise MediaError(f"the bag is empty: it holds no message{why}", where=str(path), todo="record it again")
+        self._choice = choose(self.files.topics, self.path, picture, sound)
+        self._faults: dict[str, list[Any]] = {}
+
+    @property
+    def picture_topic(self) -> str | None:
+        """The camera's topic, None without."""
+        return self._choice.picture.name if self._choice.picture else None
+
+    @property
+    def sound_topic(self) -> str | None:
+        """The microphone's topic, None without."""
+        return self._choice.sound.name if self._choice.sound else None
+
+    @property
+    def has_picture(self) -> bool:
+        """True with a topic of pictures."""
+        return self._choice.picture is not None
+
+    @property
+    def has_sound(self) -> bool:
+        """True with a topic of sound."""
+        return self._choice.sound is not None
+
+    @property
+    def study(self) -> Study | None:
+        """What the bag tells of the study it belongs to."""
+        return study_of(self.files.custom_data)
+
+    @property
+    def start_ns(self) -> int:
+        """The earliest stamp of pictures and sound."""
+        return self.survey.start_ns
+
+    @property
+    def duration_s(self) -> float:
+        """From the first to the last stamp, seconds."""
+        return (self.survey.end_ns - self.survey.start_ns) / NS
+
+    @property
+    def damaged_packets(self) -> int:
+        """Messages that could not be decoded and were left out, over all readings."""
+        return sum(count for count, _ in self._faults.values())
+
+    @property
+    def notes(self) -> list[str]:
+        """All that is odd about the bag as far as it was read, one sentence each."""
+        lines = self.survey.lines
+        notes = [*self.files.notes, *self._choice.notes, *(n for line in lines.values() for n in line.notes)]
+        picture, sound = (lines.get(name) if name else None for name in (self.picture_topic, self.sound_topic))
+        if picture is not None and sound is not None and len(picture.stamps) and len(sound.stamps):
+            late = int(sound.stamps.min() - picture.stamps.min())
+            if abs(late) > LATE_NS:
+                first, then = ("picture", "sound") if late > 0 else ("sound", "picture")
+                notes.append(f"the {then} begins {abs(late) / NS:.1f} s after the {first}")
+        if self.files.cut_short:
+            notes.append(f"the bag ends in the middle ({self.files.cut_short}): what comes before is read")
+        notes.extend(f"{count} messages were left out: {sentence}" for count, sentence in self._faults.values())
+        return notes
+
+    @cached_property
+    def survey(self) -> Survey:
+        """The times of all pictures and sounds; goes through the whole bag once.
+
+        Raises:
+            MediaError: not one message of pictures or sound can be read.
+        """
+        kinds = {t.name: t.kind for t in (self._choice.picture, self._choice.sound) if t is not None}
+        info_topics = self._info_topics()
+        stamps = {name: array("q") for name in kinds}
+        received = {name: array("q") for name in kinds}
+        order: list[int] = []
+        names = list(kinds)
+        info: Any = None
+        for topic, received_ns, raw in self.files.records({*kinds, *info_topics}):
+            if topic in kinds:
+                stamps[topic].append(_length(raw) if kinds[topic] == interfaces.BYTES else _stamp(raw))
+                received[topic].append(received_ns)
+                order.append(names.index(topic))
+            elif info is None:
+                info = self._read_or_none(self.files.topics[topic], raw)
+        if not order:
+            why = f" ({self.files.cut_short})" if self.files.cut_short else ""
+            raise MediaError(f"no picture and no sound of the bag can be read{why}", where=str(self.path))
+        lines: dict[str, Timeline] = {}
+        for name, kind in kinds.items():
+            times, got = np.array(stamps[name], dtype=np.int64), np.array(received[name], dtype=np.int64)
+            if kind == interfaces.BYTES:
+                rate, channels = (int(info.sample_rate), int(info.channels)) if info is not None else (16000, 1)
+                durations = times * NS // max(1, 2 * rate * channels)
+                lines[name] = chained(name, durations.tolist(), got.tolist())
+            else:
+                lines[name] = mended(name, times, got)
+        lines = together(lines)
+        return Survey(lines, _floor(lines, names, order), info)
+
+    def _info_topics(self) -> set[str]:
+        sound = self._choice.sound
+        if sound is None or sound.kind not in (interfaces.BYTES, interfaces.BYTES_STAMPED):
+            return set()
+        return {t.name for t in self.files.topics.values() if t.kind == interfaces.BYTES_INFO}
+
+    def _read_or_none(self, topic: Topic, raw: bytes) -> Any:
+        try:
+            return interfaces.deserializer(topic.kind, topic.definition, topic.idl)(raw)
+        except MessageError as error:
+            self._fault(topic.name, error)
+            return None
+
+    def pictures_and_sound(self) -> Iterator[ClipItem]:
+        """Every picture and every chunk of sound in the order of their stamps; a fresh reading on every call.
+
+        Malformed messages are left out and counted (`notes`). A bag cut short gives what it has.
+
+        Raises:
+            MediaError: not one message could be decoded.
+        """
+        empty = True
+        decode = self._decoders()
+        for stamp_ns, topic, raw in self._sorted():
+            try:
+                item = decode[topic](stamp_ns, raw)
+            except MessageError as error:
+                self._fault(topic, error)
+                continue
+            empty = False
+            yield item
+        if empty:
+            first = next(iter(self._faults.values()), [0, "it holds nothing"])[1]
+            raise MediaError(f"nothing in the bag could be decoded: {first}", where=str(self.path))
+
+    def _sorted(self) -> Iterator[tuple[int, str, bytes]]:
+        """(stamp, topic, bytes) in the order of (stamp, pictures first, order of the file)."""
+        survey = self.survey
+        done = dict.fromkeys(survey.lines, 0)
+        waiting: list[tuple[int, int, int, str, bytes]] = []
+        last = len(survey.floor) - 1
+        for n, (topic, _, raw) in enumerate(self.files.records(set(survey.lines))):
+            if n >= last:  # the file grew since the survey
+                break
+            stamp_ns = int(survey.lines[topic].stamps[done[topic]])
+            done[topic] += 1
+            order = _PICTURE if topic == self.picture_topic else _SOUND
+            heapq.heappush(waiting, (stamp_ns, order, n, topic, raw))
+            while waiting and waiting[0][0] < survey.floor[n + 1]:
+                yield _without_order(heapq.heappop(waiting))
+        while waiting:
+            yield _without_order(heapq.heappop(waiting))
+
+    def _decoders(self) -> dict[str, Callable[[int, bytes], ClipItem]]:
+        decoders: dict[str, Callable[[int, bytes], ClipItem]] = {}
+        for topic in (self._choice.picture, self._choice.sound):
+            if topic is not None:
+                read = interfaces.deserializer(topic.kind, topic.definition, topic.idl)
+                decoders[topic.name] = _decoder(topic.kind, read, self.survey.info)
+        return decoders
+
+    def topics_of(self, kind: str) -> list[str]:
+        """Names of the topics of the type `kind`."""
+        return [t.name for t in self.files.topics.values() if t.kind == kind]
+
+    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+        """Messages of any topics in the order in which they were received, with the fields of their types.
+
+        A message that is malformed or of an unknown type is left out and counted.
+        """
+        readers: dict[str, Callable[[bytes], Any]] = {}
+        for record in self.files.records(set(topics)):
+            topic = self.files.topics[record.topic]
+            try:
+                if topic.name not in readers:
+                    readers[topic.name] = interfaces.deserializer(topic.kind, topic.definition, topic.idl)
+                message = readers[topic.name](record.raw)
+            except MessageError as error:
+                self._fault(topic.name, error)
+                continue
+            yield BagMessage(topic.name, topic.kind, record.received_ns, message)
+
+    def _fault(self, topic: str, error: MessageError) -> None:
+        kind = topic + re.sub(r"\d+", "#", error.what)
+        if kind in self._faults or len(self._faults) < _MOST_FAULTS:
+            self._faults.setdefault(kind, [0, f"{topic}: {error}"])[0] += 1
+        else:
+            self._faults.setdefault("", [0, "faults of other kinds"])[0] += 1
+
+
+def open_source(path: Path, picture: str = "", sound: str = "") -> MediaClip | BagSource:
+    """A media file, or a bag with its topics chosen as in `BagSource`.
+
+    Raises:
+        MediaError: it cannot be opened, or holds neither pictures nor sound.
+        ModuleNotFoundError: it is a bag, and `rosbags` is not installed.
+    """
+    if is_bag(path) or path.suffix in SUFFIXES or path.is_dir():
+        return BagSource(path, picture, sound)
+    return MediaClip(path)
+
+
+def _without_order(item: tuple[int, int, int, str, bytes]) -> tuple[int, str, bytes]:
+    return item[0], item[3], item[4]
+
+
+def _floor(lines: dict[str, Timeline], names: list[str], order: list[int]) -> Times:
+    """Suffix minima of the stamps in the order of the files."""
+    turns = np.array(order)
+    stamps = np.empty(len(order), dtype=np.int64)
+    for i, name in enumerate(names):
+        stamps[turns == i] = lines[name].stamps
+    end = np.array([np.iinfo(np.int64).max])
+    return np.minimum.accumulate(np.concatenate([stamps, end])[::-1])[::-1]
+
+
+def _order(raw: bytes) -> str:
+    """Byte order of CDR data, by the second byte of its encapsulation header."""
+    return "little" if len(raw) > 1 and raw[1] & 1 else "big"
+
+
+def _stamp(raw: bytes) -> int:
+    """The stamp of a message that begins with a Header; 0 where the bytes are too few."""
+    if len(raw) < 12:
+        return 0
+    order: Any = _order(raw)
+    seconds = int.from_bytes(raw[4:8], order, signed=True)
+    return seconds * NS + int.from_bytes(raw[8:12], order)
+
+
+def _length(raw: bytes) -> int:
+    """The length of the sequence that a message begins with."""
+    order: Any = _order(raw)
+    return min(int.from_bytes(raw[4:8], order), len(raw))
+
+
+def _decoder(kind: str, read: Callable[[bytes], Any], info: Any) -> Callable[[int, bytes], ClipItem]:
+    """From (stamp, bytes) to the item. The function raises MessageError for a message that is malformed."""
+
+    def compressed(stamp_ns: int, raw: bytes) -> ClipItem:
+        message = read(raw)
+        return ClipPicture("picture", stamp_ns, decode_compressed(message.format, message.data))
+
+    def image(stamp_ns: int, raw: bytes) -> ClipItem:
+        m = read(raw)
+        bgr = decode_image(m.encoding, m.height, m.width, m.step, m.data, bool(m.is_bigendian))
+        return ClipPicture("picture", stamp_ns, bgr)
+
+    if kind == interfaces.COMPRESSED:
+        return compressed
+    if kind == interfaces.RAW:
+        return image
+    value = _sound_reader(kind, info)
+
+    def sound(stamp_ns: int, raw: bytes) -> ClipItem:
+        heard = value(read(raw))
+        if not len(heard.samples):
+            raise MessageError("a chunk of sound is empty")
+        return ClipSound("sound", stamp_ns, heard.rate_hz, heard.samples)
+
+    return sound
+
+
+def _sound_reader(kind: str, info: Any) -> Callable[[Any], Sound]:
+    if kind == interfaces.CHUNK:
+        return sound_value
+    if kind == interfaces.SAMPLES_STAMPED:
+        return sampled_sound
+    stamped = StampedBytes()
+    if info is not None:
+        stamped.on_info(info)
+    if kind == interfaces.BYTES_STAMPED:
+        return stamped.sound
+    return stamped.unstamped

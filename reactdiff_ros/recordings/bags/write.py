@@ -1,0 +1,269 @@
+"""Writes a rosbag2 recording (mcap or sqlite3) without ROS: the same messages in the same order give the same bytes.
+
+The bag is written beside its place and moved there when it is whole. Its file is always called recording.mcap or
+recording.db3, because the name is a part of the file's own metadata: two runs into two folders are then equal.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+
+from reactdiff_ros import messages
+from reactdiff_ros.capture.decode import encode_jpeg
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.recordings.bags import interfaces
+from reactdiff_ros.recordings.studies.study import Study
+from reactdiff_ros.types import UINT8, ExpressionFrame, Reaction, Sound, SpeakerFrame
+
+Storage: TypeAlias = Literal["mcap", "sqlite3"]
+NAME: Final = "recording"
+CAMERA, CAMERA_RAW, AUDIO = "/camera/image_raw/compressed", "/camera/image_raw", "/audio"
+SPEAKER, REACTION, EXPRESSION = "/speaker/frame", "/listener/reaction", "/listener/expression"
+"""The graph's topics (config/nodes.json) without a namespace."""
+# Jazzy writes 9, humble reads up to strings of QoS: 8 is what both read.
+_VERSION: Final = 8
+_COMMIT_BYTES: Final = 1 << 20
+"""About what a full disk or a crash takes from a database; as much as from an mcap file, which loses its last chunk."""
+
+
+class BagWriter:
+    """A bag that is being written; a context manager, after which the bag is there whole or not at all.
+
+    Args:
+        path: folder to be made.
+        storage: mcap or sqlite3.
+        study: kept in the metadata; may be set until the end (attribute `study`).
+        keep_partial: write in `partial`, where people find it, and after an error or a crash leave there what was
+            written, a bag that can be read; without it, an unfinished bag is hidden and removed.
+
+    Raises:
+        MediaError: `path` exists, its folder cannot be written to, or the disk is full.
+    """
+
+    def __init__(
+        self, path: Path, *, storage: Storage = "mcap", study: Study | None = None, keep_partial: bool = False
+    ) -> None:
+        self.path, self.storage, self.study = Path(path), storage, study
+        self.keep_partial = keep_partial
+        self.partial = _free(self.path.with_name(self.path.name + ".partial"))
+        """Where an unfinished bag stays with `keep_partial`."""
+        self.written = 0
+        """Messages so far."""
+        self._connections: dict[str, Any] = {}
+        self._uncommitted = 0
+        self._refuse()
+        with self._telling():
+            self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            if keep_partial:
+                self.partial.mkdir(0o700)
+                self._folder = self.partial
+            else:
+                self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
+        try:
+            with self._telling():
+                self._writer = self._open()
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+    def _open(self) -> Any:
+        from rosbags.rosbag2 import StoragePlugin, Writer
+
+        plugin = StoragePlugin.MCAP if self.storage == "mcap" else StoragePlugin.SQLITE3
+        writer = Writer(self._folder / NAME, version=_VERSION, storage_plugin=plugin)
+        writer.open()
+        self._close_to_others()
+        return writer
+
+    def _close_to_others(self) -> None:
+        """It is about a person: its folders and files are the user's alone, whatever the umask."""
+        for path in (self._folder, *self._folder.rglob("*")):
+            with suppress(OSError):  # a file system without rights
+                path.chmod(0o700 if path.is_dir() else 0o600)
+
+    def _refuse(self) -> None:
+        if self.path.exists() or self.path.is_symlink():
+            raise MediaError(
+                "there is something of this name already", where=str(self.path), todo="choose another name or remove it"
+            )
+
+    def __enter__(self) -> BagWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def close(self) -> None:
+        """Write the index and the metadata, and move the bag into its place.
+
+        Raises:
+            MediaError: the disk is full, or something took the bag's place meanwhile.
+        """
+        try:
+            with self._telling():
+                self._finish()
+                self._refuse()
+                (self._folder / NAME).rename(self.path)
+        except BaseException:
+            self.abort()
+            raise
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _finish(self) -> None:
+        for key, value in (self.study.to_custom_data() if self.study else {}).items():
+            self._writer.set_custom_data(key, value)
+        if not self.written:  # the writer's limits for no message are no times
+            self._writer.min_timestamp = self._writer.max_timestamp = 0
+        self._writer.close()
+        self._close_to_others()
+
+    def abort(self) -> None:
+        """Give up: what was written is removed, or with `keep_partial` left at `partial`."""
+        keep = self.keep_partial and self.written > 0
+        if keep:
+            with suppress(Exception):  # without index and metadata, when there is no room for them
+                self._finish()
+        with suppress(Exception):
+            self._writer.abort()
+        if not keep:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def raw(self, topic: str, kind: str, log_ns: int, cdr: bytes | memoryview, definition: str = "") -> None:
+        """One message as CDR bytes.
+
+        Args:
+            topic: with its leading slash.
+            kind: "package/msg/Type".
+            log_ns: when a recorder would have received it.
+            cdr: the bytes, encapsulation header included.
+            definition: the type's text; needed for types that are neither public nor ours.
+
+        Raises:
+            MediaError: the disk is full.
+            MessageError: the type is unknown and no definition was given.
+        """
+        with self._telling():
+            connection = self._connections.get(topic) or self._connect(topic, kind, definition)
+            self._writer.write(connection, int(log_ns), cdr)
+            self._uncommitted += len(cdr)
+            if self.storage == "sqlite3" and self._uncommitted > _COMMIT_BYTES:
+                self._writer.storage.conn.commit()
+                self._uncommitted = 0
+        self.written += 1
+
+    def declare(self, topic: str, kind: str) -> None:
+        """A topic that shall be in the bag even if no message of it comes."""
+        if topic not in self._connections:
+            with self._telling():
+                self._connect(topic, kind, "")
+
+    def _connect(self, topic: str, kind: str, definition: str) -> Any:
+        known = interfaces.store_of(kind, definition)
+        connection = self._writer.add_connection(topic, kind, typestore=known)
+        self._connections[topic] = connection
+        return connection
+
+    def message(self, topic: str, log_ns: int, message: Any) -> None:
+        """A message of `interfaces.empty`, filled. Errors as `raw`; MessageError where a value does not fit."""
+        self.raw(topic, message.__msgtype__, log_ns, interfaces.serialize(message))
+
+    def jpeg(
+        self, stamp_ns: int, data: bytes, *, topic: str = CAMERA, frame_id: str = "camera_optical_frame",
+        log_ns: int | None = None, format: str = "bgr8; jpeg compressed bgr8",
+    ) -> None:  # fmt: skip
+        """A compressed picture as it is. `log_ns`: by default the stamp."""
+        message = interfaces.empty(interfaces.COMPRESSED)
+        messages.fill_header(message.header, stamp_ns, frame_id)
+        message.format, message.data = format, np.frombuffer(data, np.uint8)
+        self.message(topic, stamp_ns if log_ns is None else log_ns, message)
+
+    def picture(
+        self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA, frame_id: str = "camera_optical_frame",
+        quality: int = 85, log_ns: int | None = None,
+    ) -> None:  # fmt: skip
+        """BGR uint8 (height, width, 3) as a JPEG message."""
+        self.jpeg(stamp_ns, encode_jpeg(bgr, quality), topic=topic, frame_id=frame_id, log_ns=log_ns)
+
+    def raw_picture(
+        self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA_RAW, frame_id: str = "camera_optical_frame",
+        log_ns: int | None = None,
+    ) -> None:  # fmt: skip
+        """BGR uint8 (height, width, 3) as a sensor_msgs/Image."""
+        message = interfaces.empty(interfaces.RAW)
+        messages.fill_header(message.header, stamp_ns, frame_id)
+        message.height, message.width = bgr.shape[:2]
+        message.encoding, message.step = "bgr8", 3 * bgr.shape[1]
+        message.data = np.ascontiguousarray(bgr).reshape(-1)
+        self.message(topic, stamp_ns if log_ns is None else log_ns, message)
+
+    def sound(
+        self, sound: Sound, *, topic: str = AUDIO, frame_id: str = "microphone", log_ns: int | None = None
+    ) -> None:
+        """A chunk of sound. `log_ns`: by default its end, when a microphone gives it."""
+        message = interfaces.empty(interfaces.CHUNK)
+        messages.fill_audio(message, sound, frame_id)
+        end_ns = sound.stamp_ns + len(sound.samples) * NS // sound.rate_hz
+        self.message(topic, end_ns if log_ns is None else log_ns, message)
+
+    def speaker(self, frame: SpeakerFrame, *, log_ns: int, topic: str = SPEAKER) -> None:
+        """What was perceived of the speaker."""
+        message = interfaces.empty(interfaces.SPEAKER)
+        messages.fill_speaker(message, frame)
+        self.message(topic, log_ns, message)
+
+    def reaction(self, reaction: Reaction, *, log_ns: int, topic: str = REACTION) -> None:
+        """A plan of the listener. `compute_s` is the one field that no two runs share: set it to 0 for equal bytes."""
+        message = interfaces.empty(interfaces.REACTION)
+        messages.fill_reaction(message, reaction)
+        self.message(topic, log_ns, message)
+
+    def expression(self, frame: ExpressionFrame, *, log_ns: int | None = None, topic: str = EXPRESSION) -> None:
+        """The face for now. `log_ns`: by default the frame's time."""
+        message = interfaces.empty(interfaces.EXPRESSION)
+        messages.fill_expression(message, frame)
+        self.message(topic, frame.stamp_ns if log_ns is None else log_ns, message)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise self._full() from error
+            raise MediaError(
+                f"the bag cannot be written ({error.strerror or error})", where=str(self.path),
+                todo="choose a folder that can be written to",
+            ) from error  # fmt: skip
+        except sqlite3.Error as error:
+            if "full" in str(error):
+                raise self._full() from error
+            raise MediaError(f"the bag cannot be written ({error})", where=str(self.path)) from error
+
+    def _full(self) -> MediaError:
+        kept = f"; what was written is in {self.partial}" if self.keep_partial and self.written else ""
+        return MediaError("the disk is full", where=str(self.path), todo=f"free some space and start again{kept}")
+
+
+def _free(path: Path) -> Path:
+    """`path`, or the first of path2, path3 ... that is not there."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}{number}")
+    return free

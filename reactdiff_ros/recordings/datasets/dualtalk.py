@@ -1,0 +1,161 @@
+"""DualTalk in its ARKit form: two people in turns, 25 Hz, 61 channels in Live Link Face's order.
+
+```
+ROOT/metadata/train.jsonl                 one conversation a line: name, speaker1_arkit, speaker1_audio, speaker2_...
+ROOT/train/NAME_speaker1.npy              (T, 61) float32: 52 blendshapes, head yaw, pitch, roll (rad), eyes (6)
+ROOT/train/NAME_speaker1.wav
+```
+The arrays may stand in ROOT or in ROOT/ARKit_npy; a table with the same 61 names (`.csv`) is read too. They were solved
+from FLAME, which knows no gaze and no tongue: those channels, and the head's translation, are unobserved. FLAME's axes
+are ours (x to the face's left, y up, z out of the face), so yaw, pitch and roll keep their signs; the median of each is
+taken out as the camera's angle. Layout: the public repository OpenFacebot/DualTalk_Dataset_ARKit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.coefficients import (
+    BLENDSHAPE_COUNT,
+    COEFFICIENT_COUNT,
+    HEAD_PITCH,
+    HEAD_ROLL,
+    HEAD_YAW,
+    INDEX,
+    LOWER,
+    UPPER,
+)
+from reactdiff_ros.recordings.datasets.files import (
+    DatasetError,
+    OnBad,
+    all_or_told,
+    existing,
+    inside,
+    load_array,
+    load_sound,
+    load_table,
+    readable_text,
+    same_length,
+)
+from reactdiff_ros.recordings.datasets.recording import Recording
+from reactdiff_ros.recordings.datasets.speaker import VoiceOf, speaker_of
+from reactdiff_ros.types import FloatArray
+
+RATE_HZ: Final = 25.0
+SPEAKERS: Final = ("speaker1", "speaker2")
+ARRAY_FOLDERS: Final = ("", "ARKit_npy", "ARKit")
+_SHAPES: Final[tuple[str, ...]] = (
+    "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft", "eyeSquintLeft",
+    "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight", "eyeLookOutRight", "eyeLookUpRight",
+    "eyeSquintRight", "eyeWideRight", "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel",
+    "mouthPucker", "mouthLeft", "mouthRight", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft",
+    "mouthFrownRight", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight",
+    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft", "mouthPressRight",
+    "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "browDownLeft",
+    "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft",
+    "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
+)  # fmt: skip
+_ROTATIONS: Final = ("headYaw", "headPitch", "headRoll")
+_EYES: Final = ("leftEyeYaw", "leftEyePitch", "leftEyeRoll", "rightEyeYaw", "rightEyePitch", "rightEyeRoll")
+CHANNELS: Final[tuple[str, ...]] = (*_SHAPES, *_ROTATIONS, *_EYES)
+"""The 61 channels in the order of the arrays."""
+
+_TO: Final = np.array([INDEX[name] for name in _SHAPES] + [HEAD_YAW, HEAD_PITCH, HEAD_ROLL])
+OBSERVED: Final[NDArray[np.bool_]] = np.array(
+    [i in _TO and not (name.startswith("eyeLook") or name == "tongueOut") for name, i in INDEX.items()]
+)
+
+
+def recordings(
+    folder: Path, split: str = "train", *, voice_of: VoiceOf = None, on_bad: OnBad = None
+) -> Iterator[Recording]:
+    """The split's recordings: each conversation twice, either person listening.
+
+    Args:
+        folder: the dataset's root, with `metadata/`.
+        split: train, test or ood.
+        voice_of: makes the voice of the speaker's sound; None: the voice is unobserved, the sound is not read.
+        on_bad: told of a conversation that is left out; None: its error ends the reading.
+
+    Raises:
+        DatasetError: the list is unusable, or a conversation is and `on_bad` is None.
+    """
+    path = existing(folder / "metadata" / f"{split}.jsonl", f"list of the {split} split")
+    makers: Iterator[Callable[[], Recording]] = (
+        partial(_read, folder, line, listener, split, voice_of, path) for line in _lines(path) for listener in (1, 0)
+    )
+    return all_or_told(makers, on_bad)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    with readable_text(path, "list of conversations") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield number, line
+
+
+def _read(
+    folder: Path, line: tuple[int, str], listener: int, split: str, voice_of: VoiceOf, listing: Path
+) -> Recording:
+    where = f"{listing}, line {line[0]}"
+    try:
+        entry = json.loads(line[1])
+    except (ValueError, RecursionError) as error:
+        raise DatasetError("a line of the list is no JSON", where=where, todo=str(error)) from error
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise DatasetError("a line of the list has no name", where=where)
+    parts = []
+    for person in (SPEAKERS[1 - listener], SPEAKERS[listener]):
+        path = _array_path(folder, _field(entry, f"{person}_arkit", where), listing)
+        parts.append((path, _motion(path)))
+    frames = same_length(parts)
+    speaking, listening = (to_coefficients(values[:frames]) for _, values in parts)
+    voice = None
+    if voice_of is not None:
+        sound = inside(folder, _field(entry, f"{SPEAKERS[1 - listener]}_audio", where), listing)
+        voice = voice_of(*load_sound(sound, frames, RATE_HZ), frames)
+    film, _, part = entry["name"].partition("_sub_video_")
+    return Recording(
+        source="dualtalk",
+        pair=film,
+        session=part or "0",
+        role=SPEAKERS[listener],
+        speaker=speaker_of(frames, coefficients=speaking, observed=OBSERVED, voice=voice),
+        listener=listening,
+        observed=OBSERVED,
+        names={"split": split, "clip": entry["name"]},
+    )
+
+
+def _field(entry: dict[str, Any], name: str, where: str) -> str:
+    value = entry.get(name)
+    if not isinstance(value, str) or not value:
+        raise DatasetError(f"the field {name} of a conversation is missing", where=where)
+    return value
+
+
+def _array_path(folder: Path, relative: str, listing: Path) -> Path:
+    candidates = [inside(folder / below, relative, listing) for below in ARRAY_FOLDERS]
+    return next((path for path in candidates if path.is_file()), candidates[0])
+
+
+def _motion(path: Path) -> FloatArray:
+    if path.suffix == ".csv":
+        return load_table(path, "ARKit channels", CHANNELS)
+    return load_array(path, "ARKit channels", len(CHANNELS))
+
+
+def to_coefficients(motion: FloatArray) -> FloatArray:
+    """Channels (T, 61) as coefficients (T, 58) within their bounds, 0 where unobserved."""
+    values = np.zeros((len(motion), COEFFICIENT_COUNT), dtype=np.float32)
+    values[:, _TO] = motion[:, : BLENDSHAPE_COUNT + 3]
+    rotation = slice(HEAD_PITCH, HEAD_ROLL + 1)
+    values[:, rotation] -= np.median(values[:, rotation], axis=0)
+    return np.asarray(np.clip(values, LOWER, UPPER) * OBSERVED, dtype=np.float32)

@@ -1,0 +1,320 @@
+"""Plays a bag's pictures and sound into the running graph, with /clock: for nodes that run under use_sim_time.
+
+Pictures go out as the bytes that were recorded, when they were received; chunks of sound when their last sample was
+heard. Their stamps are those of the bag as `bags.timeline` mends them, so that a live graph is given what an offline
+replay is given.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import rclpy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock
+
+from reactdiff_ros.capture.media import ClipPicture
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.nodes import convert
+from reactdiff_ros.nodes.dds import use_profile
+from reactdiff_ros.nodes.interfaces import interface, qos_profile
+from reactdiff_ros.recordings.bags.interfaces import BOOL, COMPRESSED
+from reactdiff_ros.recordings.bags.read import BagSource
+from reactdiff_ros.types import Sound
+
+CLOCK_HZ: Final = 200.0
+OTHER_CLOCK_NS: Final = NS // 2
+"""Stamps that all differ by more than this from the times of receipt are of another clock, which /clock then tells."""
+BEFORE_S: Final = 0.5
+"""/clock stands at the bag's beginning for so long, until every node has it."""
+AFTER_S: Final = 0.6
+"""/clock goes on for so long after the last message: until it has acted."""
+SPEAKING: Final = "robot_speaking"
+
+
+@dataclass(frozen=True)
+class PlaySettings:
+    """How a bag is played.
+
+    Args:
+        rate: speed, 1 = as recorded.
+        loop: begin again at the end, /clock included.
+        picture: the camera's topic in the bag; "" = found by type, "none" = without.
+        sound: the microphone's topic, likewise.
+        namespace: of the nodes, "" or "/name".
+        wait_s: how long to wait for somebody who listens.
+
+    Raises:
+        ConfigError: the rate is out of range.
+    """
+
+    rate: float = 1.0
+    loop: bool = False
+    picture: str = ""
+    sound: str = ""
+    namespace: str = ""
+    wait_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.rate) and 0.05 <= self.rate <= 20.0):
+            raise ConfigError(f"a bag cannot be played at {self.rate:g} times its speed", todo="give 0.05 to 20")
+
+
+@dataclass
+class Played:
+    """How it went."""
+
+    pictures: int = 0
+    sounds: int = 0
+    seconds: float = 0.0
+    """Of the bag's time, all rounds together."""
+    late_ms: float = 0.0
+    """The longest that a message went out after it was due, ms of the steady clock."""
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Due:
+    """Something to be published."""
+
+    at_ns: int
+    number: int
+    topic: str = field(compare=False)
+    message: Any = field(compare=False)
+    """A message, or its serialized bytes."""
+
+
+class Script:
+    """What of a bag is published when, on the clock of its stamps.
+
+    Args:
+        path: the bag.
+        settings: which topics.
+
+    Raises:
+        MediaError: see `BagSource`.
+    """
+
+    def __init__(self, path: Path, settings: PlaySettings) -> None:
+        self._path, self._settings = path, settings
+        self._source = BagSource(path, settings.picture, settings.sound)
+        lines = self._source.survey.lines
+        delays = [line.delay_ns for line in lines.values() if len(line.stamps)]
+        own_clock = bool(delays) and min(abs(d) for d in delays) <= OTHER_CLOCK_NS
+        self._offset_ns = 0 if own_clock or not delays else min(delays)
+        self.start_ns = self._source.start_ns
+        self.end_ns = self._source.survey.end_ns
+        kind = self._source.files.topics[self._source.picture_topic].kind if self._source.picture_topic else ""
+        self.picture = {"": "", COMPRESSED: "camera/image_raw/compressed"}.get(kind, "camera/image_raw")
+        """The graph's topic for the bag's pictures; empty without."""
+        self.sound = "audio" if self._source.has_sound else ""
+        self._speaking = [
+            t.name for t in self._source.files.topics.values()
+            if t.kind == BOOL and t.name.rpartition("/")[2] == SPEAKING
+        ]  # fmt: skip
+        self.topics = [t for t in (self.picture, self.sound, SPEAKING if self._speaking else "") if t]
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about the bag."""
+        return self._source.notes
+
+    def __iter__(self) -> Iterator[Due]:
+        """Everything in the order in which it is due; read as it is asked for."""
+        return heapq.merge(self._pictures_and_speech(), self._sounds())
+
+    def _pictures_and_speech(self) -> Iterator[Due]:
+        picture = self._source.picture_topic
+        stamps = self._source.survey.lines[picture].stamps if picture else ()
+        count = newest = 0
+        for record in self._source.files.records({*self._speaking, *([picture] if picture else [])}):
+            newest = max(newest, record.received_ns - self._offset_ns)
+            if record.topic != picture:
+                yield Due(newest, 0, SPEAKING, record.raw)
+            elif count < len(stamps):
+                yield Due(newest, 1, self.picture, restamped(record.raw, int(stamps[count])))
+                count += 1
+
+    def _sounds(self) -> Iterator[Due]:
+        topic = self._source.sound_topic
+        if topic is None:
+            return
+        alone = BagSource(self._path, "none", topic)
+        # On the clock that pictures and sound have together.
+        shift = int(self._source.survey.lines[topic].stamps.min()) - alone.start_ns
+        newest = 0
+        for item in alone.pictures_and_sound():
+            if isinstance(item, ClipPicture):
+                continue
+            sound = Sound(item.offset_ns + shift, item.rate_hz, item.samples)
+            newest = max(newest, sound.end_ns)
+            yield Due(newest, 2, "audio", convert.audio_message(sound, "microphone"))
+
+
+def restamped(raw: bytes, stamp_ns: int) -> bytes:
+    """Serialized bytes of a message that begins with a header, with another stamp."""
+    order = "<" if raw[1] & 1 else ">"
+    return raw[:4] + struct.pack(order + "iI", *divmod(stamp_ns, NS)) + raw[12:]
+
+
+class Player:
+    """Publishes a script. A context manager: at its end it has left the graph."""
+
+    def __init__(self, script: Script, settings: PlaySettings) -> None:
+        self._script, self._settings = script, settings
+        self.played = Played()
+        use_profile(pictures=True)
+        self._context = rclpy.Context()
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node(
+            "bag_player",
+            namespace=settings.namespace or "/",
+            context=self._context,
+            use_global_arguments=False,
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
+        self._clock = self._node.create_publisher(Clock, "/clock", QoSProfile(depth=10))
+        table = load_table()
+        specs = {t.name: t for node in table.nodes for t in node.subscribers}
+        self._publishers = {}
+        for topic in script.topics:
+            profile = qos_profile(table.qos[specs[topic].qos])
+            if topic == script.picture:  # who listens may ask for either
+                profile.reliability = ReliabilityPolicy.RELIABLE
+            kind = interface(specs[topic].type, "msg")
+            self._publishers[topic] = self._node.create_publisher(kind, topic, profile)
+
+    def __enter__(self) -> Player:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def wait_for_listener(self, stop: Callable[[], bool]) -> None:
+        """Until somebody listens to the pictures (the sound, without) and to /clock.
+
+        Raises:
+            ReactdiffError: nobody does, nobody uses /clock, or somebody else gives pictures or /clock too.
+        """
+        topic = self._script.picture or self._script.sound
+        end = time.monotonic() + self._settings.wait_s
+        while not stop():
+            heard = self._publishers[topic].get_subscription_count()
+            timed = self._clock.get_subscription_count()
+            if heard and timed:
+                break
+            if time.monotonic() > end:
+                raise self._nobody(topic, heard)
+            time.sleep(0.1)
+        time.sleep(0.5)  # who else is there is known a little later
+        for name in ("/clock", topic):
+            if self._node.count_publishers(name) > 1:
+                raise ReactdiffError(
+                    f"somebody else publishes {self._node.resolve_topic_name(name)} too",
+                    todo="stop the other player, camera or clip first",
+                )
+
+    def _nobody(self, topic: str, heard: int) -> ReactdiffError:
+        if heard:
+            return ReactdiffError(
+                "the nodes do not listen to /clock", todo="start them with 'reactdiff listen use_sim_time:=true'"
+            )
+        name = self._node.resolve_topic_name(topic)
+        todo = "start the listener first: 'reactdiff listen use_sim_time:=true'"
+        if topic == "camera/image_raw":
+            todo += " with perception_node's image_transport at raw"
+        return ReactdiffError(f"nobody listens to {name}", todo=todo)
+
+    def play(self, progress: Callable[[float], None], stop: Callable[[], bool]) -> None:
+        """Play, once or over and over, until the end or until `stop()`; `progress` is told the share done."""
+        while not stop():
+            self._hold(BEFORE_S, stop)
+            self._round(progress, stop)
+            if not self._settings.loop:
+                break
+
+    def _hold(self, seconds: float, stop: Callable[[], bool]) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not stop():
+            self._tell(self._script.start_ns)
+            time.sleep(1.0 / CLOCK_HZ)
+
+    def _round(self, progress: Callable[[float], None], stop: Callable[[], bool]) -> None:
+        script, rate = self._script, self._settings.rate
+        items = iter(script)
+        item = next(items, None)
+        start_ns = script.start_ns if item is None else min(script.start_ns, item.at_ns)
+        length_ns = max(script.end_ns - start_ns, 1)
+        begin_ns, tick = time.monotonic_ns(), 0
+        end_ns: int | None = None
+        while not stop():
+            elapsed = time.monotonic_ns() - begin_ns
+            now = start_ns + round(rate * elapsed)
+            while item is not None and item.at_ns <= now:
+                self._tell(item.at_ns if item.at_ns > start_ns else start_ns)
+                self._publish(item)
+                self.played.late_ms = max(self.played.late_ms, (now - item.at_ns) / rate / 1e6)
+                end_ns = item.at_ns + round(AFTER_S * NS)
+                item = next(items, None)
+            if item is None and (end_ns is None or now >= end_ns):
+                break
+            if elapsed >= tick * NS / CLOCK_HZ:
+                self._tell(now)
+                progress(min((now - start_ns) / length_ns, 1.0))
+                tick = int(elapsed * CLOCK_HZ / NS) + 1
+            wake_ns = round(tick * NS / CLOCK_HZ)
+            if item is not None:
+                wake_ns = min(wake_ns, round((item.at_ns - start_ns) / rate))
+            time.sleep(max(wake_ns - (time.monotonic_ns() - begin_ns), 0) / NS)
+        self.played.seconds += min(rate * (time.monotonic_ns() - begin_ns), length_ns) / NS
+
+    def _tell(self, now_ns: int) -> None:
+        self._clock.publish(Clock(clock=convert.to_stamp(now_ns)))
+
+    def _publish(self, item: Due) -> None:
+        self._publishers[item.topic].publish(item.message)
+        self.played.pictures += item.topic == self._script.picture
+        self.played.sounds += item.topic == self._script.sound
+
+
+def play(
+    path: Path,
+    settings: PlaySettings,
+    *,
+    say: Callable[[str], None],
+    progress: Callable[[float], None],
+    stop: Callable[[], bool],
+) -> Played:
+    """Play the bag `path` into the running graph; returns how it went.
+
+    Args:
+        path: rosbag2 folder or a file of one.
+        settings: speed, topics, namespace.
+        say: told every sentence about the bag that a user should know.
+        progress: told the share done, 0 to 1.
+        stop: asked several times a second whether to end.
+
+    Raises:
+        MediaError: the bag cannot be played.
+        ReactdiffError: nobody listens, or somebody else plays.
+    """
+    script = Script(path, settings)
+    with Player(script, settings) as player:
+        player.wait_for_listener(stop)
+        player.play(progress, stop)
+        player.played.notes = script.notes
+    for note in player.played.notes:
+        say(note)
+    return player.played

@@ -1,0 +1,225 @@
+"""Records the session as a bag; pictures and sound only with the person's consent."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rcl_interfaces.srv import GetParameters
+from rclpy.parameter import parameter_value_to_python
+from rclpy.serialization import deserialize_message
+from reactdiff_ros.msg import ListenerStatus
+from std_msgs.msg import String
+
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.launching.condition import recorded, sealed
+from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.nodes.base import ReactdiffNode
+from reactdiff_ros.nodes.health import Level
+from reactdiff_ros.nodes.runner import run
+from reactdiff_ros.recordings.bags.write import BagWriter
+from reactdiff_ros.recordings.graph.recording import MB, Recording
+from reactdiff_ros.recordings.studies.study import Event, Study
+from reactdiff_ros.settings import written_path
+
+_IMAGES = {"compressed": "camera/image_raw/compressed", "raw": "camera/image_raw"}
+_AUDIO, _STATUS, MARKER = "audio", "listener/status", "study/marker"
+PERSONAL = (*_IMAGES.values(), "camera/camera_info", _AUDIO)
+"""What is recorded only with consent."""
+CLOSE_S = 1.2
+"""The supervisor ends a node hard 1.5 s after it was told to stop."""
+FOLDER = "~/reactdiff_recordings"
+
+
+class RecorderNode(ReactdiffNode):
+    """Writes what its topics carry, as it was serialized, stamped with the node's time of receipt."""
+
+    NAME = "recorder_node"
+
+    def setup(self) -> None:
+        """Settle session and place."""
+        self._session = str(self.values["session"]).strip() or time.strftime("%Y%m%d-%H%M%S")
+        self._consent = str(self.values["consent"]).strip()
+        output = str(self.values["output"]).strip()
+        self._wanted = written_path(output or f"{FOLDER}/{file_name(self._session)}").absolute()
+        self._recording: Recording | None = None
+        self._path = self._wanted
+        self.backend = "mcap"
+
+    def start(self) -> None:
+        """Open the bag and subscribe."""
+        self._path = free_path(self._wanted)
+        self._dropped = Counter[str]()
+        self._parameters: dict[str, Any] = {f"{self.NAME}.{n}": v for n, v in self.values.items()}
+        self._told, self._askers = {self.NAME}, dict[str, Any]()
+        self._weights = ""
+        self._sealed: dict[str, str] = {}
+        self._events: list[Event] = []
+        kinds = {self.resolve_topic_name(t.name): t.type for t in self.spec.subscribers}
+        try:
+            writer = BagWriter(self._path, keep_partial=True)
+        except ModuleNotFoundError as error:
+            raise ReactdiffError(
+                f"recording needs {error.name}", todo="pip install -r requirements/evaluate.txt"
+            ) from error
+        self._recording = Recording(
+            StudySink(writer, kinds, self._study),
+            self._path.parent,
+            int(self.values["queue_mb"]) * MB,
+            int(self.values["keep_free_mb"]) * MB,
+            partial(self.problem, "recording"),
+        )
+        for topic in self.spec.subscribers:
+            if self._may_record(topic.name):
+                self.subscribe(topic.name, partial(self._on_message, topic.name), raw=True)
+        self.get_logger().info(self.fine())
+
+    def stop(self) -> None:
+        """Complete the bag."""
+        for client in getattr(self, "_askers", {}).values():
+            self.destroy_client(client)
+        recording, self._recording = getattr(self, "_recording", None), None
+        if recording is not None and not recording.close(CLOSE_S):
+            self.get_logger().error(f"{self._path} could not be completed in time: the disk is too slow")
+
+    def fine(self) -> str:
+        """What the diagnostics say when all is well."""
+        if self._consent:
+            return f"records to {self._path}, pictures and sound included"
+        return f"records to {self._path}, without pictures and sound, for no consent was given"
+
+    def settings(self) -> dict[str, Any]:
+        """What is recorded where; `recording` is what people are told of it."""
+        recording = getattr(self, "_recording", None)
+        if recording is None or not recording.going_on:
+            return {"recording": ""}
+        what = "recording, with pictures and sound" if self._consent else "recording, without pictures and sound"
+        written = recording.written.total()
+        return {"recording": what, "bag": self._path, "session": self._session, "messages": written}
+
+    def observe_health(self) -> None:
+        """Say what the disk could not keep up with."""
+        recording = self._recording
+        if recording is None:
+            return
+        new = recording.dropped - self._dropped
+        self._dropped += new
+        self.meter.dropped.update(new)
+        sentence = f"the disk is too slow: {self._dropped.total()} messages were not recorded"
+        self.set_problem("slow", sentence if new else "", Level.WARN)
+
+    def summary(self, recording: Recording) -> dict[str, Any]:
+        """What was recorded, for JSON."""
+        return {
+            "bag": str(self._path),
+            "session": self._session,
+            "consent": bool(self._consent),
+            "messages": dict(sorted(recording.written.items())),
+            "dropped": recording.dropped.total(),
+            "events": len(self._events),
+        }
+
+    def _may_record(self, topic: str) -> bool:
+        if topic in _IMAGES.values() and topic != _IMAGES[str(self.values["image_transport"])]:
+            return False
+        return bool(self._consent) or topic not in PERSONAL
+
+    def _on_message(self, topic: str, data: bytes) -> None:
+        now, recording = self.now_ns(), self._recording
+        if now == 0 or recording is None:
+            return
+        recording.put(self.resolve_topic_name(topic), now, data)
+        self.meter.output(self.steady_ns())
+        if topic == _STATUS:
+            self._on_status(deserialize_message(data, ListenerStatus))
+        elif topic == MARKER:
+            text = deserialize_message(data, String).data
+            self._events.append(Event(now, text))
+            self.get_logger().info(f"marked: {text}")
+
+    def _on_status(self, status: Any) -> None:
+        if status.stage == "reaction_node" and "@" in status.backend:
+            self._weights = status.backend.rpartition("@")[2]
+        if status.stage == "reaction_node":
+            self._sealed = self._sealed or sealed(status.settings)
+        specs = {node.name: node.parameters for node in load_table().nodes}
+        if status.stage in specs and status.stage not in self._told:
+            self._ask(status.stage, [p.name for p in specs[status.stage]])
+
+    def _ask(self, name: str, parameters: list[str]) -> None:
+        """Ask a node for its parameters, once it can be asked; this is called at its every status until then."""
+        if name not in self._askers:
+            self._askers[name] = self.create_client(GetParameters, f"{name}/get_parameters")
+        if not self._askers[name].service_is_ready():
+            return
+        self._told.add(name)
+
+        def answered(future: Any) -> None:
+            values = () if future.exception() else future.result().values
+            for parameter, value in zip(parameters, values, strict=False):
+                self._parameters[f"{name}.{parameter}"] = parameter_value_to_python(value)
+
+        self._askers[name].call_async(GetParameters.Request(names=parameters)).add_done_callback(answered)
+
+    def _study(self) -> Study:
+        """What the bag tells of itself, as it is known now."""
+        seed = self._parameters.get("reaction_node.seed")
+        seal = self._sealed.get("seal", "")
+        return Study(
+            session_id=self._sealed.get("session", self._session),
+            consent=True if self._consent else None,
+            parameters=recorded(self._parameters) if seal else dict(self._parameters),
+            weights=self._weights,
+            seed=None if seed is None else int(seed),
+            events=tuple(self._events),
+            study=self._sealed.get("study", ""),
+            seal=seal,
+        )
+
+
+class StudySink:
+    """A bag that takes serialized messages by topic, and tells what `study` says when it is closed."""
+
+    def __init__(self, writer: BagWriter, kinds: dict[str, str], study: Callable[[], Study]) -> None:
+        self._writer, self._kinds, self._study = writer, kinds, study
+
+    def write(self, topic: str, stamp_ns: int, data: bytes) -> None:
+        """One serialized message. Errors as `BagWriter.raw`."""
+        self._writer.raw(topic, self._kinds[topic], stamp_ns, data)
+
+    def close(self) -> None:
+        """Complete the bag. Errors as `BagWriter.close`."""
+        self._writer.study = self._study()
+        self._writer.close()
+
+
+def file_name(session: str) -> str:
+    """A session's id as the name of a folder."""
+    return re.sub(r"[^\w.\-]+", "_", session).strip("._") or "session"
+
+
+def free_path(wanted: Path) -> Path:
+    """`wanted`, or NAME-2, NAME-3 ... where that is there already: nothing is ever overwritten.
+
+    Raises:
+        ConfigError: no folder can have this name.
+    """
+    path, number = wanted, 1
+    try:
+        while path.exists() or path.with_name(path.name + ".partial").exists():
+            number += 1
+            path = wanted.with_name(f"{wanted.name}-{number}")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"nothing can be recorded there ({reason})", where=f"{wanted!s:.80}") from error
+    return path
+
+
+def main() -> int:
+    """Run the node."""
+    return run(RecorderNode)

@@ -1,0 +1,150 @@
+"""A head in memory: two Feetech servos and two hobby servos on a Maestro, a clock that is turned by hand."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+from memory_port import MemoryWire, Ticker
+from robot_fixtures import SMALL
+
+from reactdiff_ros.actuation.actuation import Actuation
+from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.drivers.axes import axes_of
+from reactdiff_ros.actuation.drivers.driver import release_all
+from reactdiff_ros.actuation.drivers.feetech import FeetechServos
+from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
+from reactdiff_ros.actuation.emulators import maestro as emulated
+from reactdiff_ros.actuation.emulators.feetech import FeetechBus
+from reactdiff_ros.actuation.hardware import Hardware
+from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.status import Face, Request, Status
+from reactdiff_ros.coefficients import INDEX
+
+TICK_S = 0.02
+PROFILE = SMALL.replace("{type: pca9685}", "{type: maestro, timeout_s: 0.5}")
+BOARD, BUS = ("eye", "lid"), ("jaw", "neck")
+
+
+class Head:
+    """The robot, its emulated hardware, and everything that was commanded, tick by tick."""
+
+    def __init__(
+        self,
+        folder: Path,
+        old: str = "",
+        new: str = "",
+        *,
+        uncalibrated: tuple[str, ...] = (),
+        saved: dict[str, float] | None = None,
+        stopped: bool = False,
+        plugged: bool = True,
+        stands: dict[int, float] | None = None,
+    ) -> None:
+        path = folder / "head.yaml"
+        assert old in PROFILE
+        path.write_text(PROFILE.replace(old, new, 1) if old else PROFILE)
+        self.profile = load_profile(path)
+        self.clock = Ticker(0.00002)
+        self.bus = FeetechBus(stands or {1: 2047.0, 2: 2047.0}, speed=20_000.0, acceleration=2e6)
+        self.board = emulated.MaestroBoard(6, timeout_s=0.5)
+        self.bus_wire = MemoryWire(self.bus, self.clock)  # type: ignore[arg-type]
+        self.board_wire = MemoryWire(self.board, self.clock)  # type: ignore[arg-type]
+        if plugged:
+            self.bus_wire.plug(), self.board_wire.plug()
+        self.uncalibrated = uncalibrated
+        self.face: np.ndarray | None = np.zeros(58)
+        self.log: list[Status] = []
+        self.start(saved, stopped)
+
+    def start(self, saved: dict[str, float] | None = None, stopped: bool = False) -> None:
+        """As a process that is started, also after another one was killed: the hardware is as it was."""
+        found = {
+            "eye": Calibration(0, 0, 0, 1200, 1800),
+            "lid": Calibration(1, 0, 0, 1100, 1700),
+            "jaw": Calibration(1, 0, 0, 1000, 3000),
+            "neck": Calibration(2, 0, 0, 1000, 3000),
+        }
+        drivers = self.profile.drivers
+        found = {n: c for n, c in found.items() if n not in self.uncalibrated}
+        self.buses = {
+            "servos": MaestroBoard(
+                drivers["servos"], axes_of(self.profile, "servos", found), self.clock, connect=self.board_wire.connect
+            ),
+            "bus": FeetechServos(
+                drivers["bus"], axes_of(self.profile, "bus", found), self.clock, connect=self.bus_wire.connect
+            ),
+        }
+        self.hardware = Hardware(self.profile, self.buses, self.clock, release_all)
+        self.actuation = Actuation(
+            self.profile, self.hardware, self.clock, saved=saved, uncalibrated=self.uncalibrated, stopped=stopped
+        )
+
+    @property
+    def state(self) -> str:
+        return self.actuation.state.state
+
+    def run(self, seconds: float, until: str = "") -> bool:
+        """Tick at 50 Hz, a new face each time while there is one; True when the state was reached."""
+        due_s = self.clock.now_s
+        end_s = due_s + seconds
+        while due_s < end_s:
+            if self.face is not None:
+                self.actuation.take(Face(self.face.copy(), self.clock.now_s, 0.001))
+            self.log.append(self.actuation.tick(self.clock.now_s))
+            self.actuation.look(0.006)
+            due_s = max(due_s + TICK_S, self.clock.now_s)
+            self.clock.now_s = due_s
+            if until and self.state == until:
+                return True
+        return False
+
+    def ask(self, wish: str, seconds: float = 2.0) -> Request:
+        """Ask, and tick until it is decided."""
+        request = self.actuation.request(wish)  # type: ignore[arg-type]
+        for _ in range(round(seconds / TICK_S)):
+            self.run(TICK_S)
+            if request.done:
+                break
+        return request
+
+    def enable(self) -> None:
+        """Enable and follow."""
+        self.run(1.5)
+        request = self.ask("enable")
+        assert request.granted, request.answer
+        assert self.run(20.0, until="following")
+
+    def torques(self) -> list[bool]:
+        """What really has torque or pulses, in the profile's order."""
+        return [*(channel.target != 0 for channel in self.board.channels[:2]), self.torque(1), self.torque(2)]
+
+    def show(self, **coefficients: float) -> None:
+        """The face from now on."""
+        self.face = np.zeros(58)
+        for name, value in coefficients.items():
+            self.face[INDEX[name]] = value
+
+    def steps(self, joint: str) -> list[float]:
+        """Differences of successive commands of a joint, in units a tick, while it had torque."""
+        i = list(self.profile.joints).index(joint)
+        told = [(s.commands.position[i], s.commands.torque[i]) for s in self.log]
+        return [b[0] - a[0] for a, b in itertools.pairwise(told) if a[1] and b[1]]
+
+    def goals(self, number: int) -> list[int]:
+        """Every goal that a Feetech servo received, in counts."""
+        return self.bus.servos[number].received
+
+    def torque(self, number: int) -> bool:
+        """Whether a Feetech servo has torque."""
+        return bool(self.bus.servos[number].table[40])
+
+    def largest_step(self, joint: str) -> float:
+        """Units a tick that the speed limit of a joint allows."""
+        return self.profile.joints[joint].limits.speed / self.profile.rate_hz * (1 + 1e-6)
+
+
+def finite(values: list[float]) -> bool:
+    return all(math.isfinite(v) for v in values)

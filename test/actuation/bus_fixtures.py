@@ -1,0 +1,75 @@
+"""Emulated buses on pseudo-terminals, and drivers that talk to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.drivers.axes import Axis
+from reactdiff_ros.actuation.drivers.driver import Driver
+
+ANSWER_S = 0.15
+"""Generous: these machines are busy, and the emulator is a thread of the same process."""
+CLOCK = time.monotonic
+
+
+def axis(number: int, **changes: object) -> Axis:
+    """A joint named after its id: -40 to 40 degrees, calibrated to most of a turn."""
+    given: dict[str, object] = {
+        "joint": f"j{number}",
+        "id": number,
+        "unit": "deg",
+        "lower": -40.0,
+        "upper": 40.0,
+        "calibration": Calibration(number, 0, 0, 0, 4095),
+    }
+    return Axis(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def axes(*numbers: int, **changes: object) -> dict[str, Axis]:
+    """Joints by name."""
+    return {f"j{n}": axis(n, **changes) for n in numbers}
+
+
+def until(condition: Callable[[], bool], work: Callable[[], object], seconds: float = 60.0) -> bool:
+    """Work until the condition holds; False when it does not within the time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        work()
+    return True
+
+
+def settle(driver: Driver, condition: Callable[[], object]) -> None:
+    """Look at the line of a robot in the network until the condition holds."""
+
+    def work() -> None:
+        driver.poll(0.001)
+        time.sleep(0.005)
+
+    assert until(lambda: bool(condition()), work)
+
+
+def sweep(driver: Driver, target: dict[str, float], seconds: float = 60.0, within: float = 0.5) -> bool:
+    """Command `target` until every joint measures it."""
+
+    def there() -> bool:
+        readings = {j: driver.reading(j) for j in target}
+        return all(
+            r is not None and r.position is not None and abs(r.position - target[j]) <= within
+            for j, r in readings.items()
+        )
+
+    def work() -> None:
+        driver.command(target)
+        driver.poll(0.02)
+
+    return until(there, work, seconds)
+
+
+def port(folder: Path) -> Path:
+    """Where an emulated port appears."""
+    return folder / "dev" / "ttyTEST0"

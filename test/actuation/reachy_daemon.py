@@ -1,0 +1,168 @@
+"""Reachy Mini's own daemon in a process of its own, simulated, and what drives it in real time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bus_fixtures import until
+from network_robots import free_port
+
+from reactdiff_ros.actuation.drivers.driver import Driver
+from reactdiff_ros.actuation.drivers.network import make_network_drivers
+from reactdiff_ros.actuation.follow import Follower
+from reactdiff_ros.actuation.profile import Profile, load_profile
+
+ROOT = Path(__file__).resolve().parents[2]
+CLOCK = time.monotonic
+START_S = 60.0
+# The daemon as it is, but that it tells this machine alone of itself, and nobody of us.
+PROGRAM = """
+import functools, sys, zeroconf
+zeroconf.Zeroconf = functools.partial(zeroconf.Zeroconf, interfaces=["127.0.0.1"])
+from reachy_mini.daemon.app.main import main
+sys.exit(main())
+"""
+QUIET = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+POSE = ("x", "y", "z", "roll", "pitch", "yaw")
+
+
+def environment() -> Path:
+    """Where scripts/setup_reachy.sh puts it."""
+    key = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("REACTDIFF_HOME") or Path(cache) / "reactdiff_ros") / key / "reachy"
+
+
+def profile_at(port: int, folder: Path) -> Profile:
+    """The shipped profile with the daemon at another port."""
+    text = (ROOT / "config" / "robots" / "reachy_mini.yaml").read_text().replace("port: 8000", f"port: {port}")
+    path = folder / "reachy_mini.yaml"
+    path.write_text(text)
+    return load_profile(path)
+
+
+@contextmanager
+def running(kind: str, folder: Path) -> Iterator[int]:
+    """The daemon with `kind` (mockup-sim, or sim: MuJoCo) on a free port; skips where it is not installed."""
+    python = environment() / "bin" / "python"
+    if not (python.parent / "reachy-mini-daemon").is_file():
+        pytest.skip("Reachy Mini's daemon is not installed: scripts/setup_reachy.sh")
+    if kind == "sim" and not any(environment().glob("lib/python3.*/site-packages/mujoco")):
+        pytest.skip("Reachy Mini's physics simulation is not installed: scripts/setup_reachy.sh")
+    port, log = free_port(), folder / f"{kind}.log"
+    arguments = [f"--{kind}", "--headless", "--no-media", "--no-wake-up-on-start", "--no-goto-sleep-on-stop"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [python, "-c", PROGRAM, *arguments, "--dataset-update-interval", "0", "--fastapi-host", "127.0.0.1",
+             "--fastapi-port", str(port)],
+            stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=folder,
+            env=os.environ | {"HOME": str(folder), "MUJOCO_GL": "egl"} | QUIET,
+        )  # fmt: skip
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return urllib.request.urlopen(f"http://127.0.0.1:{port}/api/state/full", timeout=2).status == 200
+        return False
+
+    try:
+        wait = lambda: time.sleep(0.1) or process.poll() is None or pytest.fail(log.read_text())  # noqa: E731
+        assert until(answers, wait, START_S), log.read_text()
+        yield port
+    finally:
+        process.terminate()
+        try:
+            process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def rest(port: int) -> None:
+    """Bring the robot from where it sleeps to its neutral pose; waits until the daemon takes targets again."""
+    body = {"head_pose": dict.fromkeys(POSE, 0.0), "antennas": [0.0, 0.0], "duration": 1.0}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/move/goto", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    assert urllib.request.urlopen(request, timeout=5).status == 200
+    moves = f"http://127.0.0.1:{port}/api/move/running"
+    there = lambda: urllib.request.urlopen(moves, timeout=5).read() == b"[]"  # noqa: E731
+    assert until(there, lambda: time.sleep(0.1), START_S), "while it makes this move it takes no targets"
+
+
+@contextmanager
+def at_rest(port: int, folder: Path) -> Iterator[tuple[Profile, Driver]]:
+    """The driver of the robot, which was brought to its neutral pose, with torque on every joint."""
+    profile = profile_at(port, folder)
+    (driver,) = make_network_drivers(profile, CLOCK, lock_folder=folder).values()
+    driver.open()
+    try:
+        rest(port)
+        assert until(
+            lambda: np.nanmax(np.abs(positions(driver, profile))) < 0.06,
+            lambda: driver.poll(0.001) or time.sleep(0.005),
+            20.0,
+        )
+        for joint in profile.joints:
+            assert driver.arm(joint, 0.0) is None
+        yield profile, driver
+    finally:
+        for joint in driver.axes:
+            driver.release(joint)
+        driver.close()
+
+
+def positions(driver: Driver, profile: Profile) -> np.ndarray:
+    """Where every joint was measured; NaN: nobody knows."""
+    found = [driver.reading(name) for name in profile.joints]
+    return np.array([np.nan if r is None or r.position is None else r.position for r in found])
+
+
+def follow(
+    profile: Profile, driver: Driver, seconds: float, face: Callable[[int, float], np.ndarray | None]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Mapping and follower in real time, tick by tick.
+
+    Args:
+        profile: the robot.
+        driver: armed.
+        seconds: at most so many of them, at the profile's rate.
+        face: of tick and CLOCK(), (58,); None ends it.
+
+    Returns: by joint what it was told and where it was measured.
+    """
+    follower, names, dt = Follower(profile), list(profile.joints), 1.0 / profile.rate_hz
+    told: list[Any] = []
+    seen: list[Any] = []
+    now, due = 0.0, CLOCK()
+    follower.arm(now, positions(driver, profile).tolist())
+    for tick in range(round(seconds / dt)):
+        shown = face(tick, CLOCK())
+        if shown is None:
+            break
+        now, due = now + dt, max(due + dt, CLOCK())
+        commands = follower.tick(now, shown, 0.0)
+        driver.command(dict(zip(names, commands.position, strict=True)))
+        driver.poll(0.001)
+        assert driver.faults() == {}
+        assert commands.fault == ""
+        told.append(commands.position)
+        seen.append(positions(driver, profile))
+        time.sleep(max(0.0, due - CLOCK()))
+    return {n: (np.array(told)[:, i], np.array(seen)[:, i]) for i, n in enumerate(names)}
+
+
+def agreement(told: np.ndarray, seen: np.ndarray, latest_ticks: int) -> tuple[float, int]:
+    """The best correlation with `seen` up to `latest_ticks` behind, and how many ticks that is."""
+    found = [np.corrcoef(seen[late:], told[: len(told) - late])[0, 1] for late in range(latest_ticks)]
+    return float(max(found)), int(np.argmax(found))

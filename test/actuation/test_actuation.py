@@ -1,0 +1,402 @@
+"""Enabling, following, stopping and faults of a robot with its drivers, on a clock that is turned by hand."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+
+import numpy as np
+import pytest
+from actuation_fixtures import TICK_S, Head
+
+from reactdiff_ros.actuation.status import Face
+
+JOINTS = ("eye", "lid", "jaw", "neck")
+
+
+def steps_are_allowed(head):
+    for joint in JOINTS:
+        assert all(abs(step) <= head.largest_step(joint) for step in head.steps(joint)), joint
+
+
+def test_active_is_watching_and_enabling_starts_where_the_joints_stand(tmp_path):
+    head = Head(tmp_path, stands={1: 2047.0 + 100, 2: 2047.0 - 120})
+    head.run(1.5)
+    assert head.state == "disarmed"
+    assert head.actuation.state.obstacles == ()
+    assert head.actuation.state.measured[2:] == pytest.approx([8.79, -10.55], abs=0.01)
+    assert not head.torque(1)
+    assert head.board.channels[0].received == []
+    request = head.ask("enable")
+    assert request.granted
+    assert request.answer == "enabled. Nothing notices it when this computer dies: a"
+    assert head.goals(1)[0] == 2147
+    assert head.goals(2)[0] == 1927
+    assert head.run(10.0, until="following")
+    head.show(jawOpen=0.5, headPitch=0.2)
+    head.run(1.0)
+    assert head.actuation.state.commands.position[2] == pytest.approx(10.0)
+    assert head.actuation.state.measured[2] == pytest.approx(10.0, abs=0.1)
+    steps_are_allowed(head)
+
+
+def test_joints_without_feedback_begin_one_after_the_other_at_what_was_saved(tmp_path):
+    head = Head(tmp_path, saved={"eye": 1400.0, "lid": 1250.0})
+    head.enable()
+    eye, lid = head.board.channels[0].received, head.board.channels[1].received
+    assert (eye[0], lid[0]) == (4 * 1400, 4 * 1250)
+    began = [next(s.time_s for s in head.log if s.commands.torque[i]) for i in (0, 1)]
+    assert began[1] - began[0] >= 0.25
+    assert head.actuation.to_save() == {"eye": 1500.0, "lid": 1500.0}
+    steps_are_allowed(head)
+
+
+def test_what_is_not_calibrated_is_not_enabled(tmp_path):
+    head = Head(tmp_path, uncalibrated=("lid", "jaw"))
+    head.run(1.5)
+    request = head.ask("enable")
+    assert not request.granted
+    assert request.answer == "not calibrated: lid, jaw: reactdiff robot calibrate"
+    assert head.state == "disarmed"
+    assert not head.torque(2)
+
+
+def test_a_joint_outside_its_range_prevents_enabling_and_nothing_keeps_torque(tmp_path):
+    head = Head(tmp_path, stands={1: 2047.0, 2: 3500.0})
+    head.run(1.5)
+    (obstacle,) = head.actuation.state.obstacles
+    assert re.match(r"neck is at 127\.\d deg, outside its limits -?\d+ to \d+: bring it inside by hand", obstacle)
+    assert head.actuation.state.message == f"cannot be enabled: {obstacle}"
+    request = head.ask("enable")
+    assert not request.granted
+    assert request.answer == obstacle
+    head.run(0.2)
+    assert head.state == "disarmed"
+    assert not head.torque(1)
+    assert not head.torque(2)
+
+
+def test_no_port_is_said_and_what_comes_later_is_found(tmp_path):
+    head = Head(tmp_path, plugged=False)
+    head.run(0.5)
+    assert "there is no such port" in head.actuation.state.message
+    assert not head.ask("enable").granted
+    head.bus_wire.plug(), head.board_wire.plug()
+    head.run(3.0)
+    assert head.actuation.state.obstacles == ()
+    head.enable()
+
+
+def test_stale_input_returns_to_neutral_and_both_times_are_told(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    head.show(jawOpen=1.0, headPitch=0.4)
+    head.run(1.0)
+    last_s, head.face = head.actuation.state.time_s, None
+    assert head.run(1.0, until="returning")
+    assert 0.15 <= head.actuation.state.time_s - last_s <= 0.2
+    head.run(3.0)
+    commands = head.actuation.state.commands
+    assert 0.15 <= commands.return_began_s <= 0.2
+    assert 0.1 < commands.return_took_s < 2.0
+    assert commands.position == pytest.approx([1500.0, 1500.0, 0.0, 0.0], abs=1e-6)
+    steps_are_allowed(head)
+    head.show(jawOpen=0.5)
+    head.run(0.1)
+    assert head.state == "following"
+
+
+def test_wild_faces_never_bring_a_command_outside_its_limits(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    rng = np.random.default_rng(5)
+    for _ in range(200):
+        head.face = rng.choice([0.0, 1.0, -1.0, 1e9, math.nan, math.inf, -math.inf], size=58)
+        head.run(2 * TICK_S)
+    joints = head.profile.joints.values()
+    for status in head.log:
+        for joint, position in zip(joints, status.commands.position, strict=True):
+            assert joint.lower <= position <= joint.upper
+    steps_are_allowed(head)
+    assert head.state == "following"
+
+
+def test_a_software_stop_wins_is_latched_and_cleared_by_reset_alone(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    head.show(headPitch=0.5)
+    head.run(0.2)
+    # Asked for last, and still before everything that waits.
+    wishes = [head.actuation.request(wish) for wish in ("disable", "enable", "software_stop")]
+    head.run(TICK_S)
+    assert head.state == "stopped"
+    assert all(r.done for r in wishes)
+    assert not wishes[1].granted
+    head.run(2.0)
+    assert head.state == "stopped"
+    assert head.torque(2)  # the profile holds
+    assert not any(head.actuation.state.commands.velocity)
+    assert not head.ask("enable").granted
+    head.ask("disable")
+    assert head.state == "stopped"
+    assert head.ask("reset").granted
+    assert not head.actuation.state.software_stop
+    assert head.run(10.0, until="disarmed")
+    assert head.actuation.state.measured[3] == pytest.approx(25.0, abs=0.2)  # lowered before it was let go
+    assert not head.torque(2)
+    steps_are_allowed(head)
+
+
+def test_the_profile_may_release_at_a_stop(tmp_path):
+    head = Head(tmp_path, "software_stop: hold", "software_stop: release")
+    head.enable()
+    head.ask("software_stop")
+    assert not head.torque(1)
+    assert not head.torque(2)
+    assert head.board.channels[0].target == 0
+
+
+def test_a_stop_while_it_is_being_enabled_gives_no_torque(tmp_path):
+    head = Head(tmp_path)
+    head.run(1.5)
+    enable = head.actuation.request("enable")
+    head.run(TICK_S)
+    assert head.state == "preparing"
+    head.actuation.request("software_stop")
+    head.run(0.2)
+    assert head.state == "stopped"
+    assert enable.done
+    assert not enable.granted
+    assert not head.torque(1)
+
+
+def test_a_stop_of_the_last_run_still_holds(tmp_path):
+    head = Head(tmp_path, stopped=True)
+    head.run(1.5)
+    assert not head.ask("enable").granted
+    assert head.ask("reset").granted
+    head.enable()
+
+
+def test_disabling_lowers_what_would_fall(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    head.ask("disable")
+    assert head.state == "lowering"
+    assert head.torque(2)
+    assert head.run(10.0, until="disarmed")
+    head.run(TICK_S)
+    assert head.actuation.state.measured[3] == pytest.approx(25.0, abs=0.2)
+    assert not head.torque(1)
+    assert not head.torque(2)
+    head.enable()
+    steps_are_allowed(head)
+
+
+@pytest.mark.parametrize(("failing", "words"), [("hot", "too hot"), ("voltage", "voltage"), ("overload", "overload")])
+def test_a_joint_in_trouble_does_its_part_and_the_face_goes_on(tmp_path, failing, words):
+    head = Head(tmp_path)
+    head.enable()
+    setattr(head.bus.servos[2].failing, failing, True)
+    head.show(jawOpen=0.5, headPitch=0.2)
+    head.run(3.0)
+    status = head.actuation.state
+    assert status.state == "following"
+    assert words in status.message
+    assert status.message.startswith("goes on without neck:")
+    assert status.commands.position[2] == pytest.approx(10.0)
+    assert status.commands.position[3] == pytest.approx(25.0)  # lowered
+    assert status.commands.torque == [True, True, True, False]
+    steps_are_allowed(head)
+
+
+@pytest.mark.parametrize("failing", ["nonsense", "silent", "bad_checksum"])
+def test_a_servo_that_answers_nonsense_is_left_out(tmp_path, failing):
+    head = Head(tmp_path)
+    head.enable()
+    setattr(head.bus.servos[1].failing, failing, True)
+    head.show(headPitch=0.2)
+    head.run(2.0)
+    assert list(head.actuation.state.commands.joint_faults) == ["jaw"]
+    assert head.actuation.state.commands.position[3] == pytest.approx(0.2 * 57.3)
+
+
+def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    head.show(jawOpen=0.5, headPitch=0.3)
+    head.run(1.0)
+    head.bus_wire.pull()
+    head.run(0.5)
+    assert head.actuation.state.message == "goes on without jaw, neck: its port is gone: is the cable in?"
+    assert head.state == "following"
+    told = len(head.goals(1)), len(head.goals(2))
+    head.show(jawOpen=0.0, headPitch=-0.3)
+    head.run(1.0)
+    head.bus_wire.plug()
+    head.run(3.0)
+    assert (len(head.goals(1)), len(head.goals(2))) == told  # until somebody enables it again
+    assert head.torque(2)  # it never heard how it was lowered: it would fall
+    before = head.goals(2)[-1]
+    head.ask("disable")
+    assert head.run(10.0, until="disarmed")
+    assert head.actuation.state.measured[3] == pytest.approx(25.0, abs=0.2)  # lowered now, then let go
+    assert not head.torque(1)
+    assert not head.torque(2)
+    head.enable()
+    goals = head.goals(2)[told[1] :]
+    assert abs(goals[0] - before) <= 2
+    largest = head.largest_step("neck") * 4096 / 360 + 1
+    assert max(abs(b - a) for a, b in itertools.pairwise(goals)) <= largest
+
+
+def test_a_joint_that_was_to_be_let_go_is_when_it_hears_again(tmp_path):
+    head = Head(tmp_path, "on_fault: hold", "on_fault: release")
+    head.enable()
+    head.bus_wire.pull()
+    head.run(1.0)
+    assert head.torque(1)
+    head.bus_wire.plug()
+    head.run(2.0)
+    assert not head.torque(1)
+
+
+def test_all_hardware_gone_is_a_stop(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    head.bus_wire.pull(), head.board_wire.pull()
+    head.run(0.5)
+    assert head.state == "stopped"
+    assert "its port is gone" in head.actuation.state.message
+    head.bus_wire.plug(), head.board_wire.plug()
+    head.run(3.0)
+    assert head.state == "stopped"
+    assert head.ask("reset").granted
+    head.run(10.0, until="disarmed")
+    head.enable()
+
+
+def test_half_of_the_bus_gone_before_enabling(tmp_path):
+    head = Head(tmp_path)
+    head.bus.servos[2].failing.silent = True
+    head.run(2.0)
+    request = head.ask("enable")
+    assert request.granted
+    assert request.answer.startswith("enabled without neck: it does not answer")
+    assert head.run(10.0, until="following")
+    head.bus.servos[2].failing.silent = False
+    head.run(1.0)
+    assert not head.torque(2)
+    # Disabled and enabled again, it is there.
+    head.ask("disable")
+    head.run(10.0, until="disarmed")
+    assert head.ask("enable").answer.startswith("enabled. Nothing")
+
+
+def test_after_a_stall_nothing_is_made_up_for(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    head.show(headPitch=0.5)
+    head.run(0.1)
+    before = len(head.goals(2))
+    head.clock.now_s += 0.3
+    head.run(TICK_S)
+    assert len(head.goals(2)) <= before + 1
+    assert head.actuation.state.stalls == 1
+    assert head.state == "following"
+    measured = head.actuation.state.measured[3]
+    assert abs(head.actuation.state.commands.position[3] - measured) < head.largest_step("neck")
+
+
+def test_a_long_stall_disarms(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    head.clock.now_s += 2.0
+    head.run(TICK_S)
+    assert head.state in ("lowering", "disarmed")
+    assert head.run(10.0, until="disarmed")
+    assert head.actuation.state.stalls == 1
+
+
+def test_obstacles_and_faults_from_outside(tmp_path):
+    head = Head(tmp_path)
+    head.run(1.5)
+    head.actuation.obstacle("writers", "/a and /b publish it")
+    head.actuation.fail("/a and /b publish it")
+    head.run(0.1)
+    assert head.state == "disarmed"
+    assert head.ask("enable").answer == "/a and /b publish it"
+    head.actuation.obstacle("writers", "")
+    head.enable()
+    head.actuation.fail("/a and /b publish it")
+    head.run(3.0)
+    assert head.state == "stopped"
+    assert "/a and /b publish it" in head.actuation.state.message
+    assert not any(head.actuation.state.commands.torque[i] for i in (0, 1, 3))  # release, release, lowered
+    assert head.actuation.state.commands.torque[2]  # hold
+
+
+def test_a_driver_that_raises_is_a_fault_of_its_joints(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+
+    def broken(_positions):
+        raise RuntimeError("a bug")
+
+    head.buses["bus"].command = broken
+    head.run(0.5)
+    assert head.state == "following"
+    assert "its driver failed (RuntimeError: a bug)" in head.actuation.state.message
+
+
+def test_the_end_lets_go_what_does_not_fall(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    head.actuation.end()
+    assert not head.torque(1)
+    assert head.torque(2)
+    assert head.board.channels[0].target == 0
+
+
+def test_latency_is_told_once_for_each_face(tmp_path):
+    head = Head(tmp_path)
+    head.face = None
+    head.run(0.1)
+    assert math.isnan(head.actuation.state.latency_s)
+    head.actuation.take(Face(np.zeros(58), head.clock.now_s - 0.004, 0.002))
+    status = head.actuation.tick(head.clock.now_s)
+    assert status.latency_s == pytest.approx(0.006, abs=0.002)
+    assert math.isnan(head.actuation.tick(head.clock.now_s).latency_s)
+
+
+def test_a_face_that_comes_while_a_tick_has_begun_is_a_new_one(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    now_s = head.clock.now_s
+    head.actuation.take(Face(np.zeros(58), now_s + 0.002, 0.001))
+    status = head.actuation.tick(now_s)
+    assert status.state == "following"
+    assert math.isnan(status.commands.return_began_s)
+    assert status.input_age_s == 0.0
+
+
+def test_a_servo_that_got_torque_and_did_not_say_so_is_let_go(tmp_path):
+    head = Head(tmp_path)
+    head.run(1.5)
+    jaw = head.bus.servos[1]
+    heard = head.bus.receive
+
+    def mute_once_it_has_torque(data: bytes, now_s: float) -> bytes:
+        said = heard(data, now_s)
+        if jaw.table[40] and not jaw.failing.mute:
+            jaw.failing.mute = True
+            return b""
+        return said
+
+    head.bus.receive = mute_once_it_has_torque
+    request = head.ask("enable")
+    assert request.granted
+    assert "without jaw" in request.answer
+    assert head.torque(2)
+    assert not head.torque(1)

@@ -1,0 +1,131 @@
+"""After a stop whose cause is over: a reset asks the hardware anew, so that the robot can be enabled again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from actuation_fixtures import TICK_S, Head
+from memory_port import MemoryWire, Ticker
+
+from reactdiff_ros.actuation.actuation import Actuation
+from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.drivers.axes import axes_of
+from reactdiff_ros.actuation.drivers.driver import Fault, release_all
+from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
+from reactdiff_ros.actuation.emulators import maestro as emulated
+from reactdiff_ros.actuation.hardware import Hardware
+from reactdiff_ros.actuation.profile import load_profile
+
+BOARD_S = 0.5
+"""The serial timeout of the board."""
+
+
+class Hobby(Head):
+    """A robot of hobby servos alone, on one Maestro."""
+
+    def __init__(self) -> None:
+        self.profile = load_profile("generic_12servo")
+        self.clock = Ticker(0.00002)
+        self.board = emulated.MaestroBoard(12, timeout_s=BOARD_S)
+        self.board_wire = MemoryWire(self.board, self.clock)  # type: ignore[arg-type]
+        self.board_wire.plug()
+        found = {
+            name: Calibration(joint.output.id, 0, 0, joint.lower, joint.upper)
+            for name, joint in self.profile.joints.items()
+        }
+        axes = axes_of(self.profile, "maestro", found)
+        config = self.profile.drivers["maestro"]
+        driver = MaestroBoard(config, axes, self.clock, connect=self.board_wire.connect)  # type: ignore[arg-type]
+        self.hardware = Hardware(self.profile, {"maestro": driver}, self.clock, release_all)
+        self.actuation = Actuation(self.profile, self.hardware, self.clock)
+        self.face = np.zeros(58)
+        self.log = []
+
+
+@pytest.mark.parametrize("waits_s", [TICK_S, 5.0])
+@pytest.mark.parametrize("stands_s", [BOARD_S + 0.1, 1.0, 30.0])
+def test_after_the_program_stood_still_a_reset_lets_a_maestro_be_enabled_again(stands_s, waits_s):
+    head = Hobby()
+    head.enable()
+    head.show(headPitch=0.5, jawOpen=0.5)
+    head.run(0.5)
+    for _ in range(2):
+        head.clock.now_s += stands_s
+        head.run(waits_s)
+        assert head.state == "stopped"
+        assert "watchdog" in head.actuation.state.message or "went home" in head.actuation.state.message
+        refused = head.ask("enable")
+        assert not refused.granted
+        assert "reset" in refused.answer
+        reset = head.ask("reset")
+        assert reset.granted, reset.answer
+        assert head.run(10.0, until="disarmed"), head.actuation.state.message
+        assert head.actuation.state.faults == {}
+        assert head.actuation.state.obstacles == ()
+        head.enable()
+        assert head.actuation.state.commands.joint_faults == {}
+        assert all(head.board.channels[n].target for n in range(12))
+
+
+def test_a_disabled_maestro_that_went_home_is_asked_before_it_is_refused():
+    head = Hobby()
+    head.enable()
+    head.ask("disable")
+    assert head.run(10.0, until="disarmed")
+    expired = dict.fromkeys(head.profile.joints, Fault("watchdog", "it expired"))
+    head.hardware._buses["maestro"]._faults = expired
+    head.run(TICK_S)
+    assert head.actuation.state.obstacles
+    assert head.ask("enable").granted
+
+
+def test_what_a_joint_did_not_hear_is_not_where_it_stands():
+    head = Hobby()
+    head.enable()
+    head.run(0.5)
+    stood = head.actuation.to_save()["neck_nod"]
+    head.clock.now_s += 1.0
+    head.run(5.0)  # a robot that heard it would be down by now
+    assert head.state == "stopped"
+    assert head.actuation.to_save()["neck_nod"] == pytest.approx(stood, abs=1.0)
+    assert stood != pytest.approx(head.profile.joints["neck_nod"].lowered, abs=50.0)
+    head.ask("reset")
+    before = len(head.board.channels[11].received)
+    head.enable()
+    assert head.board.channels[11].received[before] == pytest.approx(4 * stood, abs=8)
+
+
+def test_a_reset_tells_what_still_prevents_enabling():
+    head = Hobby()
+    head.enable()
+    head.board.silent = True
+    assert head.run(3.0, until="stopped")
+    answer = head.ask("reset")
+    assert answer.granted
+    assert "cannot be enabled yet" in answer.answer
+    assert "its board does not answer" in answer.answer
+    head.board.silent = False
+    head.run(1.0)
+    head.enable()
+
+
+def test_a_driver_that_failed_once_is_asked_again(monkeypatch):
+    head = Hobby()
+    head.enable()
+    driver = head.hardware._buses["maestro"]
+    with monkeypatch.context() as failing:
+        failing.setattr(driver, "command", lambda positions: 1 / 0)
+        assert head.run(1.0, until="stopped")
+        assert "ZeroDivisionError" in head.actuation.state.message
+    assert head.ask("reset").granted
+    assert head.run(10.0, until="disarmed")
+    head.enable()
+
+
+def test_a_robot_that_follows_is_not_reset():
+    head = Hobby()
+    head.enable()
+    answer = head.ask("reset")
+    assert not answer.granted
+    assert "disarm it" in answer.answer
+    assert head.state == "following"

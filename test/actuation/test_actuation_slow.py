@@ -1,0 +1,135 @@
+"""Devices that let everybody wait: a robot in the network that takes seconds to get torque."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from memory_port import Ticker
+from robot_fixtures import small_profile
+
+from reactdiff_ros.actuation.actuation import Actuation
+from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware, in_one_sentence
+from reactdiff_ros.actuation.status import Face
+from reactdiff_ros.errors import DeviceError
+
+WAIT_S = 1.8
+
+
+class SlowBus:
+    """The first torque takes WAIT_S; then it obeys at once."""
+
+    def __init__(self, clock, joints, position):
+        self.axes = dict.fromkeys(joints)
+        self.armed = frozenset()
+        self.told = []
+        self.error = None
+        self._clock, self._position = clock, position
+
+    def open(self):
+        if self.error is not None:
+            raise self.error
+
+    def check(self):
+        self._clock.now_s += 0.3
+        return {}
+
+    def poll(self, budget_s):
+        pass
+
+    def reading(self, joint):
+        return None if self._position is None else self
+
+    position = load = temperature_c = sent = None
+
+    def holding(self, joint):
+        return joint in self.armed
+
+    def faults(self):
+        return {}
+
+    def arm(self, joint, position):
+        self._clock.now_s += 0.0 if self.armed else WAIT_S
+        self.armed |= {joint}
+
+    def command(self, positions):
+        self.told.append(dict(positions))
+
+    def release(self, joint):
+        self.armed -= {joint}
+
+    def close(self):
+        pass
+
+
+def robot(tmp_path):
+    clock = Ticker(0.00001)
+    profile = small_profile(tmp_path)
+    buses = {
+        "servos": SlowBus(clock, ("eye", "lid"), None),
+        "bus": SlowBus(clock, ("jaw", "neck"), 0.0),
+    }
+    buses["bus"].position = 0.0
+    hardware = Hardware(profile, buses, clock)
+    return clock, buses, hardware, Actuation(profile, hardware, clock)
+
+
+def run(clock, actuation, ticks, until=""):
+    for _ in range(ticks):
+        actuation.take(Face(np.zeros(58), clock.now_s))
+        state = actuation.tick(clock.now_s).state
+        actuation.look(0.005)
+        clock.now_s += 0.02
+        if state == until:
+            return True
+    return False
+
+
+def test_waiting_for_torque_is_no_stall(tmp_path):
+    clock, buses, _, actuation = robot(tmp_path)
+    run(clock, actuation, 3)
+    request = actuation.request("enable")
+    assert run(clock, actuation, 500, until="following")
+    assert request.granted
+    assert actuation.state.stalls == 0
+    assert buses["servos"].armed == {"eye", "lid"}
+    assert buses["bus"].armed == {"jaw", "neck"}
+
+
+def test_what_is_not_open_yet_and_what_cannot_be_opened(tmp_path):
+    clock, buses, hardware, actuation = robot(tmp_path)
+    assert actuation.state.faults == dict.fromkeys(("eye", "lid", "jaw", "neck"), NOT_OPEN)
+    buses["bus"].error = DeviceError("the port is in use", where="/dev/x", todo="process 7 has it: end that first")
+    buses["servos"].error = ModuleNotFoundError("No module named 'x'", name="x")
+    run(clock, actuation, 3)
+    faults = actuation.state.faults
+    assert faults["jaw"] == "the port is in use (/dev/x): process 7 has it: end that first"
+    assert faults["eye"].startswith("the library x is not installed")
+    assert not hardware.open(clock.now_s)  # not more than once a second
+    buses["bus"].error = RuntimeError("a bug")
+    run(clock, actuation, 60)
+    assert actuation.state.faults["jaw"] == "its driver failed (RuntimeError: a bug)"
+    buses["bus"].error = None
+    run(clock, actuation, 60)
+    assert "jaw" not in actuation.state.faults
+    # Half of the robot is better than none.
+    request = actuation.request("enable")
+    run(clock, actuation, 30)
+    assert request.granted
+    assert "enabled without eye, lid: the library x is not installed" in request.answer
+
+
+def test_many_faults_are_one_sentence():
+    faults = {f"j{i}": "its port is gone" for i in range(9)} | {"jaw": "it is 71 C"}
+    assert in_one_sentence(faults) == "j0, j1, j2, j3, j4, j5 and 3 more: its port is gone; jaw: it is 71 C"
+    assert in_one_sentence({}) == ""
+
+
+@pytest.mark.parametrize("wish", ["disable", "reset", "software_stop"])
+def test_what_is_asked_of_a_robot_without_torque_is_answered(tmp_path, wish):
+    clock, _, _, actuation = robot(tmp_path)
+    request = actuation.request(wish)
+    assert not request.done
+    run(clock, actuation, 1)
+    assert request.wait(0.0)
+    assert request.granted
+    assert request.answer

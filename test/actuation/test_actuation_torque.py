@@ -1,0 +1,262 @@
+"""Torque that this process did not give, of one that was killed or of another program: reported, lowered, let go."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from actuation_fixtures import TICK_S, Head
+
+from reactdiff_ros.actuation.emulators.feetech import TORQUE
+
+UP = 2047 - 10 * 4096 / 360
+DOWN = pytest.approx(25.0, abs=0.2)
+
+
+def killed(tmp_path, *changes, saved=None, stopped=False):
+    """A head that followed with its neck up when its process was killed, and the process that was started then."""
+    head = Head(tmp_path, *changes)
+    for channel in head.board.channels:
+        channel.on_error = "ignore"  # else the board lets go by itself while nobody speaks
+    head.enable()
+    head.show(headPitch=-10 / 57.3, jawOpen=0.5)
+    head.run(1.5)
+    assert head.torques() == [True] * 4
+    head.start(saved, stopped)
+    head.run(1.5)
+    return head
+
+
+def torque(head):
+    return list(head.actuation.state.torque.values())
+
+
+def goals(head):
+    return [list(head.goals(n)) for n in (1, 2)] + [list(channel.received) for channel in head.board.channels]
+
+
+def test_before_the_hardware_was_asked_every_joint_may_hold(tmp_path):
+    head = Head(tmp_path, plugged=False)
+    head.run(0.5)
+    assert torque(head) == [None] * 4
+    assert "eye, lid, jaw, neck: torque is unknown, may hold" in head.actuation.state.message
+    head.bus_wire.plug(), head.board_wire.plug()
+    head.run(3.0)
+    assert torque(head) == [False] * 4
+    assert head.actuation.state.message == "disarmed: it can be enabled"
+
+
+def test_torque_of_a_killed_process_is_reported_and_nothing_moves_by_itself(tmp_path):
+    head = killed(tmp_path)
+    before = goals(head)
+    head.run(3.0)
+    status = head.actuation.state
+    assert (status.state, status.armed, status.obstacles) == ("disarmed", False, ())
+    assert torque(head) == [True] * 4
+    assert "eye, lid, jaw, neck: torque is on (~/enable false lets go where it can)" in status.message
+    assert goals(head) == before
+    assert head.torques() == [True] * 4
+
+
+@pytest.mark.parametrize("wish", ["disable", "reset", "leave"])
+def test_what_holds_is_lowered_without_a_jump_and_let_go(tmp_path, wish):
+    head = killed(tmp_path)
+    told = len(head.goals(2))
+    request = head.ask(wish)
+    assert request.granted
+    assert head.state == "lowering"
+    assert head.torques() == [False, False, False, True]
+    assert head.run(10.0, until="disarmed")
+    head.run(0.5)
+    assert head.torques() == [False] * 4
+    assert torque(head) == [False] * 4
+    assert head.actuation.state.measured[3] == DOWN
+    path = [UP, *head.goals(2)[told:]]
+    assert max(abs(np.diff(path))) <= head.largest_step("neck") * 4096 / 360 + 1
+    assert np.all(np.diff(path) >= -1)
+    if wish == "disable":
+        assert request.answer == "disabled; neck: lowered first, then let go"
+    head.enable()
+
+
+@pytest.mark.parametrize("wish", ["disable", "reset", "leave", "software_stop"])
+@pytest.mark.parametrize("limp", ["neck", "jaw"])
+def test_what_has_no_torque_gets_none_and_is_not_moved(tmp_path, wish, limp):
+    head = killed(tmp_path, "software_stop: hold", "software_stop: release")
+    number = ["jaw", "neck"].index(limp) + 1
+    head.bus.servos[number].table[TORQUE] = 0
+    head.bus.servos[number].motor.torque = False
+    head.run(0.5)
+    assert head.actuation.state.torque[limp] is False
+    before, heard = len(head.goals(number)), head.bus.receive
+
+    def receive(data, now_s):
+        said = heard(data, now_s)
+        assert not head.torque(number)
+        return said
+
+    head.bus.receive = receive
+    assert head.ask(wish).granted
+    head.run(5.0)
+    assert len(head.goals(number)) == before
+    assert head.torques() == [False] * 4
+
+
+@pytest.mark.parametrize(("does", "holds"), [("hold", True), ("release", False)])
+def test_a_software_stop_does_what_the_profile_says_with_what_holds_already(tmp_path, does, holds):
+    head = killed(tmp_path, "software_stop: hold", f"software_stop: {does}")
+    before = len(head.goals(2))
+    assert head.ask("software_stop").granted
+    head.run(0.5)
+    assert head.torques() == [holds] * 4
+    assert torque(head) == [holds] * 4
+    assert len(head.goals(2)) == before
+    disable = head.ask("disable")
+    assert disable.granted is not holds
+    assert ("eye, lid, jaw, neck may have torque" in disable.answer) is holds
+    assert ("torque is on (~/reset lets go where it can)" in head.actuation.state.message) is holds
+    assert head.ask("reset").granted
+    assert head.run(10.0, until="disarmed")
+    head.run(0.5)
+    assert head.torques() == [False] * 4
+
+
+def test_a_kept_stop_holds_what_holds_until_a_reset_lowers_it(tmp_path):
+    head = killed(tmp_path, stopped=True)
+    assert head.state == "stopped"
+    assert torque(head) == [True] * 4
+    assert not head.ask("disable").granted
+    assert head.torques() == [True] * 4
+    assert head.ask("reset").granted
+    assert head.run(10.0, until="disarmed")
+    head.run(0.5)
+    assert head.torques() == [False] * 4
+    assert head.actuation.state.measured[3] == DOWN
+
+
+def test_a_stop_while_it_is_lowered_stops_it(tmp_path):
+    head = killed(tmp_path)
+    head.ask("disable")
+    head.run(0.2)
+    assert head.ask("software_stop").granted
+    head.run(1.0)
+    stands = head.actuation.state.measured[3]
+    assert -10.0 < stands < 20.0
+    head.run(2.0)
+    assert head.state == "stopped"
+    assert head.torque(2)
+    assert head.actuation.state.measured[3] == pytest.approx(stands, abs=0.2)
+
+
+def test_enabling_takes_over_what_holds_where_it_holds(tmp_path):
+    head = killed(tmp_path)  # nothing was saved: neutral is somewhere else
+    head.board.channels[0].target = 4 * 1620
+    head.run(1.5)
+    before = len(head.board.channels[0].received), len(head.goals(2))
+    assert head.ask("enable").granted
+    assert head.run(20.0, until="following")
+    assert head.board.channels[0].received[before[0]] == 4 * 1620
+    assert abs(head.goals(2)[before[1]] - UP) <= 2
+
+
+def test_pulses_outside_the_limits_prevent_enabling_until_they_are_let_go(tmp_path):
+    head = killed(tmp_path)
+    head.board.channels[0].target = 4 * 1900
+    head.run(1.5)
+    (obstacle,) = head.actuation.state.obstacles
+    assert obstacle.startswith("eye is at 1900 us, outside its limits")
+    assert not head.ask("enable").granted
+    head.ask("disable")
+    assert head.run(10.0, until="disarmed")
+    head.enable()
+
+
+def test_where_enabling_fails_what_held_before_goes_on_holding(tmp_path):
+    head = killed(tmp_path)
+    head.bus.servos[1].motor.position = 3500.0  # outside its calibrated range: it is refused
+    head.bus.servos[1].motor.goal = 3500.0
+    enable = head.ask("enable")
+    assert not enable.granted
+    head.run(1.0)
+    assert head.torque(2)
+    assert head.actuation.state.measured[3] == pytest.approx(-10.0, abs=0.5)
+
+
+def test_a_neck_that_cannot_be_lowered_is_named_and_falls_only_where_a_person_asks(tmp_path):
+    head = killed(tmp_path)
+    neck = head.bus.servos[2]
+    neck.motor.position = neck.motor.goal = 3000.0
+    head.run(1.0)
+    assert "; support neck: neck is at 83.76 deg, outside its limits" in head.actuation.state.message
+    assert head.ask("leave").granted
+    head.run(1.0)
+    assert head.torques() == [False, False, False, True]
+    assert neck.motor.position == pytest.approx(3000.0)
+    assert head.ask("disable").granted
+    head.run(1.0)
+    assert head.torques() == [False] * 4
+
+
+def test_a_neck_that_does_not_answer_is_not_told_to_fall_when_it_does_again(tmp_path):
+    head = killed(tmp_path)
+    head.bus.servos[2].failing.silent = True
+    head.run(1.0)
+    disable = head.ask("disable", seconds=4.0)
+    assert disable.granted
+    assert "may still have torque: neck: it does not answer" in disable.answer
+    head.bus.servos[2].failing.silent = False
+    head.run(3.0)
+    assert head.torques() == [False, False, False, True]
+    assert torque(head) == [False, False, False, True]
+    head.ask("disable")
+    assert head.run(10.0, until="disarmed")
+    head.run(0.5)
+    assert head.torques() == [False] * 4
+    assert head.actuation.state.measured[3] == DOWN
+
+
+def test_the_end_of_a_process_that_enabled_nothing_lets_go_what_does_not_fall(tmp_path):
+    head = killed(tmp_path)
+    head.actuation.end()
+    assert head.torques() == [False, False, False, True]
+
+
+def test_torque_that_another_program_switches_is_reported(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    assert torque(head) == [True] * 4
+    for on in (0, 1):
+        head.bus.servos[1].table[TORQUE] = on
+        head.run(1.0)
+        assert torque(head)[2] is bool(on)
+    head.ask("disable")
+    assert head.run(10.0, until="disarmed")
+    head.run(0.5)
+    assert torque(head) == [False] * 4
+    head.bus.servos[1].table[TORQUE] = 1
+    head.board.channels[1].target = 6000
+    head.run(1.5)
+    assert torque(head) == [False, True, True, False]
+
+
+def test_a_board_that_is_lost_may_hold_until_it_reports_again(tmp_path):
+    head = Head(tmp_path)
+    head.enable()
+    head.bus_wire.pull()
+    head.board_wire.pull()
+    head.run(1.0)
+    assert torque(head) == [None] * 4
+    assert head.state == "stopped"
+    head.bus_wire.plug(), head.board_wire.plug()
+    head.run(3.0)
+    assert torque(head) == head.torques()
+
+
+def test_a_request_to_let_go_that_is_followed_by_one_to_enable_moves_nothing_down(tmp_path):
+    head = killed(tmp_path)
+    disable, enable = head.actuation.request("disable"), head.actuation.request("enable")
+    head.run(TICK_S)
+    assert disable.done
+    head.run(5.0)
+    assert enable.granted
+    assert head.run(20.0, until="following")
+    assert min(status.commands.position[3] for status in head.log[-100:]) < -9.0

@@ -1,0 +1,237 @@
+"""A calm face never stops a robot: trembling targets, states that have no trajectory, and hours of both."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from robot_fixtures import LimitCheck, calm_frames, longest_run, odd_profile, robots, small_profile
+from ruckig import Ruckig
+
+from reactdiff_ros.actuation.follow import Follower
+from reactdiff_ros.actuation.motion import FAILURES, Motion, MotionError
+from reactdiff_ros.actuation.profile import Profile, ProfileError, load_profile
+from reactdiff_ros.actuation.rules import STEADY, Aim
+from reactdiff_ros.actuation.simulate import Block, simulate, usable_frames
+from reactdiff_ros.coefficients import INDEX
+
+HOUR = 3600 * 50
+FIGURES = ("time_s", "target", "position", "velocity", "acceleration", "limited")
+NOISES = (1e-7, 3e-7, 1e-6, 3e-6, 1e-5)
+
+
+def fast_joint() -> tuple[Motion, int]:
+    """A furhat's motion, and its first joint with speed 25, acceleration 1500, jerk 150000."""
+    profile = load_profile("furhat")
+    limits = [(j.limits.speed, j.limits.acceleration, j.limits.jerk) for j in profile.joints.values()]
+    return Motion(profile), limits.index((25.0, 1500.0, 150000.0))
+
+
+def test_a_state_from_which_ruckig_fails_is_left_by_the_own_stop() -> None:
+    """Found with poses held to 1e-7 (ruckig 0.19.4): the last 0.2 ms of a motion, and a target that moved by 3e-8."""
+    motion, i = fast_joint()
+    position, velocity, acceleration = (list(x) for x in (motion.position, motion.velocity, motion.acceleration))
+    position[i], velocity[i], acceleration[i] = 0.30428022984824, 0.0030, -30.2
+    motion.put(position, velocity, acceleration)
+    targets = list(position)
+    targets[i] = 0.30428045988
+    before = motion.position[i]
+    for _ in range(3):
+        motion.step(targets)
+        assert abs(motion.position[i] - before) < 1e-6
+    assert motion.at_rest[i]
+    assert motion.position[i] == pytest.approx(targets[i], abs=5e-7)
+
+
+class Failing:
+    """A ruckig that fails at the ticks that it is told."""
+
+    def __init__(self, ticks: set[int]) -> None:
+        self.ticks, self.tick = ticks, 0
+
+    def make(self, *sizes: float) -> Failing:
+        self._ruckig = Ruckig(*sizes)
+        return self
+
+    def update(self, *what: object) -> object:
+        if self.tick in self.ticks:
+            raise RuntimeError("no solution")
+        return self._ruckig.update(*what)
+
+
+def run_failing(monkeypatch: pytest.MonkeyPatch, profile: Profile, ticks: set[int], count: int) -> Follower:
+    """Half a second up, half a second down, again and again, with these failures; limits are checked."""
+    failing = Failing(ticks)
+    monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", failing.make)
+    follower, check = Follower(profile), LimitCheck(profile)
+    follower.begin_at_neutral(0.0, None, 0.0)
+    told = []
+    for tick in range(1, count):
+        failing.tick = tick
+        face = np.full(58, 1.0 if tick // 25 % 2 else -1.0)
+        told.append(follower.tick(tick / profile.rate_hz, face, 0.0))
+    columns = ([getattr(t, name) for t in told] for name in FIGURES)
+    check.see(Block(*map(np.array, columns), ""))
+    return follower
+
+
+def test_single_failures_of_the_library_do_not_stop_a_robot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Failures at any time, alone and in rows: it brakes within its limits, and goes on."""
+    rng = np.random.default_rng(0)
+    starts, lengths = rng.integers(0, 2000, 150), rng.integers(1, 6, 150)
+    ticks = {int(s) + k for s, n in zip(starts, lengths, strict=True) for k in range(n)}
+    for profile in (small_profile(tmp_path), load_profile("furhat")):
+        assert run_failing(monkeypatch, profile, ticks, 2000).state == "following"
+    assert run_failing(monkeypatch, profile, set(range(500, 499 + FAILURES)), 600).state == "following"
+
+
+def test_a_library_that_fails_for_good_is_a_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    follower = run_failing(monkeypatch, small_profile(tmp_path), set(range(500, 500 + FAILURES)), 600)
+    assert follower.state == "stopped"
+    assert "no motion could be computed" in follower.fault
+
+
+def test_what_is_lowered_after_a_fault_outlives_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    failing = Failing({52, 60})
+    monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", failing.make)
+    follower = Follower(small_profile(tmp_path))
+    follower.begin_at_neutral(0.0, None, 0.0)
+    follower.stop_for("half of the bus is gone")
+    for tick in range(1, 200):
+        failing.tick = tick + 49
+        told = follower.tick(tick / 50, None, 0.0)
+    assert told.position[3] == pytest.approx(25.0, abs=1e-3)
+    assert not told.torque[3]
+
+
+def test_a_library_that_fails_for_good_is_an_error_of_the_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    motion, i = fast_joint()
+    failing = Failing(set(range(1000)))
+    failing.make(1, 0.02)
+    targets = list(motion.position)
+    targets[i] = 1.0
+    motion._ruckig = failing  # type: ignore[assignment]
+    monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", failing.make)
+    for _ in range(FAILURES - 1):
+        motion.step(targets)
+    with pytest.raises(MotionError, match="no solution"):
+        motion.step(targets)
+
+
+def test_targets_that_tremble_stand_still(tmp_path: Path) -> None:
+    profile = small_profile(tmp_path)
+    aim, rng = Aim(profile), np.random.default_rng(0)
+    pose, span = np.array([1400.0, 1300.0, 5.0, 10.0]), np.array([400.0, 400.0, 20.0, 60.0])
+    moving = [False] * 4
+    first, _ = aim.follow(pose.tolist(), moving)
+    for _ in range(2000):
+        trembling = pose + span * rng.uniform(-0.9e-5, 0.9e-5, 4)
+        assert aim.follow(trembling.tolist(), moving)[0] == first == pose.tolist()
+
+
+@pytest.mark.parametrize("step", [1e-8, 1e-7, 1e-6, 1e-5, 1e-3])
+def test_a_slow_drift_is_followed_and_its_end_reached(tmp_path: Path, step: float) -> None:
+    """The jaw, from shut to 0.1 of its range by steps that are each too small to be followed."""
+    profile = small_profile(tmp_path)
+    follower, count = Follower(profile), round(min(0.1 / step, 5000))
+    follower.begin_at_neutral(0.0, None, 0.0)
+    wanted = [j.neutral for j in profile.joints.values()]
+    worst = 0.0
+    for tick in range(1, count + 100):
+        wanted[2] = 20.0 * step * min(tick, count)
+        told = follower.tick_wanted(tick / 50, list(wanted), 0.0)
+        worst = max(worst, abs(told.target[2] - wanted[2]))
+    assert worst <= 20.0 * STEADY * (1 + 1e-9)
+    assert told.target[2] == wanted[2]
+    assert told.position[2] == pytest.approx(wanted[2], abs=20.0 * 1e-6)
+    assert not told.limited[2]
+
+
+@pytest.mark.parametrize("beyond", [2e-7, 2e-6, 8e-6, 2e-5])
+def test_a_rule_holds_also_for_a_face_that_is_hardly_beyond_its_point(tmp_path: Path, beyond: float) -> None:
+    """The jaw wide open until the rule is about to act, then a hair beyond 0.6 of its way, trembling."""
+    profile, rng = small_profile(tmp_path), np.random.default_rng(0)
+    count = 1500
+    frames = np.zeros((count, 58))
+    jaw = np.where(np.arange(count) % 500 < 70, 1.0, 0.6 + beyond) + rng.normal(0, 1e-7, count)
+    frames[:, INDEX["jawOpen"]] = jaw
+    for block in simulate(profile, usable_frames(frames, np.arange(count) / 50)):
+        assert longest_run(block.command[:, 2] > 12.0) <= 100
+
+
+def calm_run(profile: Profile, seed: int, count: int, noise: float) -> tuple[LimitCheck, int]:
+    """The check of `count` calm frames, and how many ticks followed the own stop for want of a trajectory."""
+    check, braked = LimitCheck(profile), 0
+
+    def brake(motion: Motion) -> None:
+        nonlocal braked
+        braked += 1
+        own(motion)
+
+    own = Motion._brake
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Motion, "_brake", brake)
+        for block in simulate(profile, usable_frames(*calm_frames(np.random.default_rng(seed), count, noise))):
+            check.see(block)
+    return check, braked
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("seed", [11, 21, 22, 23])
+def test_a_calm_face_does_not_stop_a_furhat(seed: int, noise: float) -> None:
+    """A minute each: of these, REPLACE stopped before targets stood still."""
+    check, braked = calm_run(load_profile("furhat"), seed, 3000, noise)
+    assert check.ticks == 3000
+    assert braked == 0
+
+
+def calm_hour(robot: str, noise: float, count: int) -> tuple[int, int]:
+    """Ticks and braked ticks of a shipped robot."""
+    check, braked = calm_run(load_profile(robot), 31, count, noise)
+    return check.ticks, braked
+
+
+def calm_random(seed: int, noise: float, count: int) -> tuple[int, int]:
+    """Ticks and braked ticks of a random robot; none where its limits are refused."""
+    with TemporaryDirectory() as folder:
+        try:
+            profile = odd_profile(Path(folder), seed, plausible=True)
+        except ProfileError:
+            return 0, 0
+        check, braked = calm_run(profile, seed, count, noise)
+    return check.ticks, braked
+
+
+def together(run: object, *arguments: list[object]) -> np.ndarray:
+    """The sums of what several processes found."""
+    with ProcessPoolExecutor(os.cpu_count() or 1, mp_context=get_context("forkserver")) as pool:
+        return np.sum(list(pool.map(run, *arguments)), axis=0)  # type: ignore[arg-type]
+
+
+def test_random_robots_are_calm_too() -> None:
+    ticks, braked = together(calm_random, list(range(8)), list(NOISES) * 2, [1500] * 8)
+    assert ticks >= 8 * 1499  # those at 60 to 100 Hz have more
+    assert braked == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(6 * 3600)
+@pytest.mark.parametrize("robot", robots())
+def test_an_hour_of_calm_stops_no_robot(robot: str) -> None:
+    ticks, braked = together(calm_hour, [robot] * len(NOISES), list(NOISES), [HOUR] * len(NOISES))
+    assert ticks == len(NOISES) * HOUR
+    assert braked == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(6 * 3600)
+def test_an_hour_of_calm_stops_none_of_200_random_robots() -> None:
+    noises = [NOISES[seed % len(NOISES)] for seed in range(200)]
+    ticks, braked = together(calm_random, list(range(200)), noises, [HOUR] * 200)
+    assert ticks >= 200 * (HOUR - 1)
+    assert braked == 0

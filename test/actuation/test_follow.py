@@ -1,0 +1,371 @@
+"""The follower's states, tick by tick, with time as an argument."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from robot_fixtures import robots, small_profile
+from ruckig import Ruckig
+
+from reactdiff_ros.actuation.commands import ArmingError, Commands
+from reactdiff_ros.actuation.follow import CHANNEL_S, Follower
+from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
+
+DT = 0.02
+NAN = float("nan")
+
+
+def face(**coefficients: float) -> np.ndarray:
+    frame = np.zeros(COEFFICIENT_COUNT)
+    for name, value in coefficients.items():
+        frame[INDEX[name]] = value
+    return frame
+
+
+OPEN = face(jawOpen=1.0, headPitch=0.3)
+
+
+class Driver:
+    """Ticks a follower and remembers; measured positions are the commands of the tick before (or what is set)."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile, self.follower, self.now = profile, Follower(profile), 100.0
+        self.seen: list[Commands] = []
+        self.measured = [NAN if not profile.feedback(n) else j.neutral for n, j in profile.joints.items()]
+
+    def arm(self, measured: list[float] | None = None, saved: dict[str, float] | None = None) -> None:
+        self.follower.arm(self.now, measured or self.measured, saved)
+
+    def run(self, seconds: float, frame: np.ndarray | None = OPEN, age: float = 0.005) -> Commands:
+        for _ in range(round(seconds / DT)):
+            self.now += DT
+            self.tick(frame, age)
+        return self.seen[-1]
+
+    def tick(
+        self, frame: np.ndarray | None = OPEN, age: float = 0.005, measured: list[float] | None = None
+    ) -> Commands:
+        told = self.follower.tick(self.now, frame, age, measured or self.measured)
+        self.seen.append(told)
+        self.measured = [
+            p if self.profile.feedback(n) else NAN for n, p in zip(self.profile.joints, told.position, strict=True)
+        ]
+        return told
+
+    def following(self) -> Driver:
+        self.arm()
+        self.run(3.0, face())
+        assert self.follower.state == "following"
+        self.seen.clear()
+        return self
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Driver:
+    return Driver(small_profile(tmp_path))
+
+
+def assert_within_limits(profile: Profile, seen: list[Commands]) -> None:
+    joints = list(profile.joints.values())
+    lower, upper = np.array([j.limits.position for j in joints]).T
+    speed = np.array([j.limits.speed for j in joints])
+    acceleration = np.array([j.limits.acceleration for j in joints])
+    position = np.array([c.position for c in seen])
+    assert (position >= lower).all()
+    assert (position <= upper).all()
+    assert (np.abs([c.velocity for c in seen]) <= speed).all()
+    assert (np.abs([c.acceleration for c in seen]) <= acceleration).all()
+    assert (np.abs(np.diff(position, axis=0)) * profile.rate_hz <= speed * (1 + 1e-9)).all()
+    change = np.diff(position, n=2, axis=0) * profile.rate_hz**2
+    assert (np.abs(change) <= acceleration * (1 + 1e-6)).all()
+
+
+def test_active_is_not_armed(driver: Driver) -> None:
+    told = driver.run(1.0)
+    assert told.state == "disarmed"
+    assert not any(told.torque)
+    assert told.position == [1500, 1500, 0, 0]
+
+
+def test_motion_starts_from_measured_positions_slowly(driver: Driver) -> None:
+    driver.arm([NAN, NAN, 12.0, -20.0], {"eye": 1400.0})
+    told = driver.run(DT)
+    assert told.state == "starting"
+    assert told.position == pytest.approx([1400, 1500, 12, -20], abs=0.5)
+    told = driver.run(4.0)
+    assert told.state == "following"
+    quick = np.abs([c.velocity for c in driver.seen if c.state == "starting"]).max(axis=0)
+    assert (quick <= 0.25 * np.array([4000, 4000, 120, 90])).all()
+    assert_within_limits(driver.profile, driver.seen)
+
+
+def test_servos_without_feedback_get_torque_one_at_a_time(driver: Driver) -> None:
+    driver.arm(saved={"eye": 1400.0, "lid": 1300.0})
+    driver.run(3 * CHANNEL_S)
+    torque = np.array([c.torque for c in driver.seen])
+    assert torque[:, 2:].all()
+    assert torque[0].tolist() == [True, False, True, True]
+    assert np.argmax(torque[:, 1]) * DT >= CHANNEL_S - DT
+    still = [c for c in driver.seen if not all(c.torque)]
+    assert all(c.position == still[0].position for c in still)
+    assert still[0].position[:2] == [1400.0, 1300.0]
+
+
+@pytest.mark.parametrize("measured", [[NAN, NAN, NAN, 0.0], [NAN, NAN, 0.0, 40.0], None, [1.0]])
+def test_arming_needs_known_positions_inside_the_limits(driver: Driver, measured: list[float] | None) -> None:
+    with pytest.raises(ArmingError):
+        driver.follower.arm(0.0, measured)
+    assert driver.follower.state == "disarmed"
+
+
+def test_a_joint_a_little_outside_starts_at_its_limit(driver: Driver) -> None:
+    driver.arm([NAN, NAN, -0.4, 0.0])
+    assert driver.run(DT).position[2] == 0.0
+
+
+def test_it_follows_and_says_what_is_limited(driver: Driver) -> None:
+    driver.following()
+    told = driver.run(0.1)
+    assert told.limited == [False, False, True, True]
+    told = driver.run(1.5)
+    assert told.position == pytest.approx([1500, 1500, 20.0, 0.3 * 57.3], abs=1e-5)
+    assert not any(told.limited)
+    told = driver.run(1.0, face(headPitch=0.6))
+    assert told.target[3] == 30.0
+    assert told.limited[3]
+    assert_within_limits(driver.profile, driver.seen)
+
+
+@pytest.mark.parametrize("old", ["age", "gone"])
+def test_stale_input_returns_to_neutral_within_200_ms(driver: Driver, old: str) -> None:
+    driver.following().run(1.0)
+    last, began = driver.now, None
+    for i in range(1, 200):
+        driver.now += DT
+        told = driver.tick(OPEN if old == "age" else None, i * DT)
+        if began is None and told.state == "returning":
+            began = driver.now - last
+    assert began is not None
+    assert began <= 0.2
+    assert told.position == pytest.approx([1500, 1500, 0, 0], abs=1e-4)
+    assert told.return_began_s <= 0.2
+    assert 0.1 < told.return_took_s < 2.0
+    assert_within_limits(driver.profile, driver.seen)
+    assert driver.run(0.1).state == "following"
+
+
+@pytest.mark.parametrize("frame", [np.zeros(57), np.zeros((2, 58)), np.float64(3.0)])
+def test_malformed_frames_are_no_frames(driver: Driver, frame: np.ndarray) -> None:
+    driver.following().run(0.5)
+    assert driver.run(0.1, frame).state == "returning"
+
+
+@pytest.mark.parametrize("age", [NAN, -1.0, float("inf")])
+def test_an_age_that_makes_no_sense_is_stale(driver: Driver, age: float) -> None:
+    driver.following()
+    assert driver.run(DT, OPEN, age).state == "returning"
+
+
+def test_software_stop_is_latched_and_wins(driver: Driver) -> None:
+    driver.following().run(0.2)
+    driver.follower.software_stop()
+    told = driver.run(1.0)
+    assert told.state == "stopped"
+    assert told.velocity == [0, 0, 0, 0]
+    assert all(told.torque)  # this profile holds
+    driver.follower.joint_fault("jaw", "hot")
+    driver.follower.stop_for("all is lost")
+    assert driver.run(0.5).position == told.position
+    with pytest.raises(ArmingError, match="reset"):
+        driver.arm()
+    assert_within_limits(driver.profile, driver.seen)
+    driver.follower.disarm()
+    assert driver.run(DT).state == "stopped"
+    driver.follower.reset()
+    assert driver.run(0.2).state == "lowering"  # the neck would fall
+    assert driver.run(4.0).state == "disarmed"
+    assert_within_limits(driver.profile, driver.seen)
+    driver.arm()
+    with pytest.raises(ArmingError, match="disarm"):
+        driver.follower.reset()
+    driver = Driver(driver.profile)
+    driver.follower.software_stop()
+    driver.follower.reset()
+    assert driver.run(DT).state == "disarmed"
+    driver.arm()
+    assert driver.run(3.0).state == "following"
+
+
+def test_software_stop_can_let_go(tmp_path: Path) -> None:
+    driver = Driver(small_profile(tmp_path, "software_stop: hold", "software_stop: release")).following()
+    driver.follower.software_stop()
+    assert not any(driver.run(DT).torque)
+
+
+def test_a_software_stop_while_disarmed_prevents_arming(driver: Driver) -> None:
+    driver.follower.software_stop()
+    with pytest.raises(ArmingError):
+        driver.arm()
+
+
+def test_an_error_of_the_motion_library_is_a_controlled_stop(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver.following().run(0.1)
+
+    class Broken:
+        def update(self, *_: object) -> None:
+            raise RuntimeError("no solution\nat all")
+
+    driver.follower._motion._ruckig = Broken()  # type: ignore[assignment]
+    monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", lambda *_: Broken())
+    told = driver.run(1.0)
+    assert told.state == "stopped"
+    assert "no solution at all" in told.fault
+    assert told.velocity == [0, 0, 0, 0]
+    assert told.torque == [False, False, True, True]  # on_fault; the neck cannot be lowered, so it holds
+    assert_within_limits(driver.profile, driver.seen)
+    monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", Ruckig)
+    driver.follower.reset()
+    driver.run(4.0)
+    driver.arm()
+    assert driver.run(4.0).state == "following"
+
+
+def test_after_a_fault_what_would_fall_is_lowered_first(driver: Driver) -> None:
+    driver.following().run(0.5)
+    driver.follower.stop_for("half of the bus is gone")
+    told = driver.run(3.0)
+    assert told.position[3] == pytest.approx(25.0, abs=1e-3)
+    assert told.torque == [False, False, True, False]
+    down = [c for c in driver.seen if not c.torque[3]]
+    assert down[0].position[3] == pytest.approx(25.0, abs=1e-3)
+    assert told.fault == "half of the bus is gone"
+    assert_within_limits(driver.profile, driver.seen)
+
+
+def test_one_joint_fails_and_the_face_goes_on(driver: Driver) -> None:
+    driver.following().run(0.1)
+    driver.follower.joint_fault("neck", "hot: 80 degrees")
+    driver.follower.joint_fault("eye", "no answer")
+    told = driver.run(2.0, face(jawOpen=0.5, eyeLookUpLeft=0.5))
+    assert told.state == "following"
+    assert told.position[2] == pytest.approx(10.0)
+    assert told.position[3] == pytest.approx(25.0, abs=1e-3)
+    assert told.torque == [False, True, True, False]
+    assert told.joint_faults == {"neck": "hot: 80 degrees", "eye": "no answer"}
+    assert_within_limits(driver.profile, driver.seen)
+
+
+def test_disarming_lowers_and_lets_go(driver: Driver) -> None:
+    driver.following().run(0.5)
+    driver.follower.disarm()
+    told = driver.run(0.1)
+    assert told.state == "lowering"
+    assert all(told.torque)
+    told = driver.run(4.0)
+    assert told.state == "disarmed"
+    assert not any(told.torque)
+    assert driver.seen[-2].position[3] == pytest.approx(25.0, abs=1e-3)
+    assert_within_limits(driver.profile, driver.seen)
+
+
+def test_a_short_stall_restarts_from_measured_without_catching_up(driver: Driver) -> None:
+    driver.following().run(0.2)
+    driver.now += 0.5
+    told = driver.tick(measured=[NAN, NAN, 3.0, 1.0])
+    assert told.state == "following"
+    assert told.position[2:] == pytest.approx([3.0, 1.0], abs=0.3)
+    before = len(driver.seen)
+    driver.run(0.5)
+    assert_within_limits(driver.profile, driver.seen[before:])
+
+
+def test_a_long_stall_disarms(driver: Driver) -> None:
+    driver.following().run(0.2)
+    driver.now += 1.2
+    told = driver.tick(measured=[NAN, NAN, 3.0, 1.0])
+    assert told.state == "lowering"
+    assert driver.run(4.0).state == "disarmed"
+
+
+def test_a_long_stall_disarms_at_once_where_nothing_falls() -> None:
+    driver = Driver(load_profile("opsoro_ono"))
+    driver.arm()
+    driver.run(6.0, face())
+    driver.now += 1.2
+    assert driver.tick().state == "disarmed"
+
+
+@pytest.mark.parametrize("jump", [-0.5, NAN, float("inf"), -1e9])
+def test_a_clock_that_makes_no_sense_disarms(driver: Driver, jump: float) -> None:
+    driver.following()
+    driver.now += jump
+    assert driver.tick().state in ("lowering", "disarmed")
+
+
+def test_a_joint_found_outside_after_a_stall_is_a_fault(driver: Driver) -> None:
+    driver.following()
+    driver.now += 0.5
+    told = driver.tick(measured=[NAN, NAN, 3.0, 90.0])
+    assert told.state == "stopped"
+    assert "neck" in told.fault
+
+
+def test_a_late_tick_is_one_tick(driver: Driver) -> None:
+    driver.following().run(0.2)
+    driver.now += 0.08
+    driver.tick()
+    assert_within_limits(driver.profile, driver.seen)
+
+
+@pytest.mark.parametrize("robot", robots())
+def test_every_robot_arms_follows_and_disarms(robot: str) -> None:
+    profile = load_profile(robot)
+    driver = Driver(profile)
+    driver.arm()
+    waiting = CHANNEL_S * sum(not profile.feedback(n) for n in profile.joints)
+    assert driver.run(waiting + 2.0, face()).state == "following"
+    driver.run(1.0, face(jawOpen=0.5, mouthSmileLeft=1, headPitch=0.3))
+    driver.follower.disarm()
+    assert driver.run(8.0).state == "disarmed"
+    assert_within_limits(profile, driver.seen)
+
+
+EVENTS = st.sampled_from(["arm", "disarm", "stop", "reset", "joint", "fault", "stale", "wild", "open", "neutral"])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(EVENTS, st.integers(1, 40)), min_size=1, max_size=12), st.integers(0, 99))
+def test_no_order_of_events_leaves_the_limits(tmp_path: Path, events: list[tuple[str, int]], seed: int) -> None:
+    driver, rng = Driver(small_profile(tmp_path)), np.random.default_rng(seed)
+    stretch: list[Commands] = []
+    for event, ticks in events:
+        age = 0.0
+        follower = driver.follower
+        if event == "arm" and follower.state == "disarmed":
+            assert_within_limits(driver.profile, stretch) if len(stretch) > 2 else None
+            stretch = []
+            driver.arm()
+        elif event == "disarm":
+            follower.disarm()
+        elif event == "stop":
+            follower.software_stop()
+        elif event == "fault":
+            follower.stop_for("x")
+        elif event == "joint":
+            follower.joint_fault("neck", "x")
+        elif event == "reset" and follower.state == "stopped":
+            assert_within_limits(driver.profile, stretch) if len(stretch) > 2 else None
+            stretch = []
+            follower.reset()
+        for _ in range(ticks):
+            driver.now += DT
+            wild = rng.choice([0.0, 1.0, np.nan, np.inf, -1e9], size=58)
+            frame = {"wild": wild, "stale": None, "neutral": face()}.get(event, OPEN)
+            stretch.append(driver.tick(frame, age))
+    if len(stretch) > 2:
+        assert_within_limits(driver.profile, stretch)

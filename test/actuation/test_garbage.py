@@ -1,0 +1,176 @@
+"""Whatever comes over the wire: nothing is raised, positions are possible ones, and goals stay inside the limits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from bus_fixtures import axes
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from memory_port import MemoryWire, Ticker
+
+from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.driver_settings import DynamixelDriver, FeetechDriver, MaestroDriver
+from reactdiff_ros.actuation.drivers.driver import Fault
+from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
+from reactdiff_ros.actuation.drivers.feetech import FeetechServos
+from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
+from reactdiff_ros.actuation.emulators import maestro as emulated
+from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus, crc16
+from reactdiff_ros.actuation.emulators.feetech import FeetechBus
+from reactdiff_ros.actuation.profile import Pulse
+
+KINDS = ("sts", "scs", "dynamixel")
+PER_DEGREE = {"sts": 4096 / 360, "scs": 1024 / 300, "dynamixel": 4096 / 360}
+MIDDLE = {"sts": 2047, "scs": 511, "dynamixel": 2047}
+
+
+class Line:
+    """Three servos whose answers may be anything."""
+
+    def __init__(self, kind: str) -> None:
+        clock = Ticker()
+        reach = round(40 * PER_DEGREE[kind])
+        joints: dict[str, Any] = {}
+        for n in (1, 2, 3):
+            joints.update(axes(n, calibration=Calibration(n, 0, 0, MIDDLE[kind] - reach, MIDDLE[kind] + reach)))
+        start = dict.fromkeys((1, 2, 3), float(MIDDLE[kind]))
+        options: dict[str, Any] = {"connect": lambda: self.wire.connect()}
+        self.driver: FeetechServos | DynamixelServos
+        self.bus: Any
+        if kind == "dynamixel":
+            self.bus = DynamixelBus(start)
+            config = DynamixelDriver(type="dynamixel", baud=1_000_000, watchdog_s=2.0)
+            self.driver = DynamixelServos(config, joints, clock, **options)
+        else:
+            self.bus = FeetechBus(start, kind)  # type: ignore[arg-type]
+            feetech = FeetechDriver(type="feetech", series=kind)  # type: ignore[arg-type]
+            self.driver = FeetechServos(feetech, joints, clock, **options)
+        self.clock = clock
+        self.wire = MemoryWire(self.bus, clock)
+        self.wire.plug()
+        self.driver.open()
+
+
+def framed(kind: str, number: int, error: int, data: bytes) -> bytes:
+    """A well-formed answer with any content."""
+    if kind == "dynamixel":
+        head = b"\xff\xff\xfd\x00" + bytes((number,)) + (len(data) + 4).to_bytes(2, "little") + bytes((0x55, error))
+        return head + data + crc16(head + data).to_bytes(2, "little")
+    body = bytes((number, (len(data) + 2) % 256, error)) + data
+    return b"\xff\xff" + body + bytes((~sum(body) & 0xFF,))
+
+
+def noise(kind: str) -> st.SearchStrategy[bytes]:
+    """Bytes; headers and then bytes; well-formed answers of any kind."""
+    headers = st.sampled_from([b"\xff\xff", b"\xff\xff\xfd\x00", b"\xff\xff\x01\x00", b"\xff\xff\xfd\x00\x01\x00\x00U"])
+    frames = st.builds(
+        framed,
+        st.just(kind),
+        st.integers(0, 255),
+        st.integers(0, 255),
+        st.one_of(st.binary(max_size=40), st.integers(0, 30).flatmap(lambda n: st.binary(min_size=n, max_size=n))),
+    )
+    return st.lists(st.one_of(st.binary(max_size=60), headers, frames), max_size=4).map(b"".join)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_garbage_never_raises_and_never_moves_anything_outside(kind: str, data: st.DataObject) -> None:
+    line = Line(kind)
+    answers = data.draw(st.lists(st.one_of(st.none(), noise(kind)), min_size=1, max_size=12))
+    turn = [0]
+
+    def garble(true: bytes) -> bytes:
+        turn[0] += 1
+        said = answers[turn[0] % len(answers)]
+        return true if said is None else said + true if turn[0] % 3 == 0 else said
+
+    line.wire.garble = garble
+    targets = data.draw(st.lists(st.floats(), min_size=4, max_size=4))
+    for value in targets:
+        began_s = line.clock.now_s
+        line.driver.check()
+        for joint in ("j1", "j2"):
+            fault = line.driver.arm(joint, value)
+            assert fault is None or isinstance(fault, Fault)
+        line.driver.command({"j1": value, "j2": -value})
+        line.driver.poll(0.01)
+        line.driver.release("j2")
+        line.driver.count("j3")
+        # 40 questions at most, each with a time limit.
+        assert line.clock.now_s - began_s < 60 * 0.03
+        for joint in line.driver.axes:
+            reading = line.driver.reading(joint)
+            if reading is not None:
+                assert reading.position is not None
+                assert math.isfinite(reading.position)
+                assert -181 <= reading.position <= 181
+                assert reading.load is not None
+                assert 0 <= reading.load <= 1
+        assert all(str(fault) for fault in line.driver.faults().values())
+    # Arming goes where the servo says that it stands (its answers were made up), which may be 5 % outside.
+    reach = 1.1 * 40 * PER_DEGREE[kind] + 1
+    for servo in line.bus.servos.values():
+        assert all(abs(raw - MIDDLE[kind]) <= reach for raw in servo.received)
+    assert line.bus.servos[3].received == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(values=st.lists(st.tuples(st.floats(), st.floats()), min_size=1, max_size=20), data=st.data())
+def test_commands_under_noise_stay_inside_the_limits(
+    kind: str, values: list[tuple[float, float]], data: st.DataObject
+) -> None:
+    line = Line(kind)
+    assert line.driver.check() == {}
+    for joint in ("j1", "j2"):
+        assert line.driver.arm(joint, 0.0) is None
+    chunk = data.draw(noise(kind))
+    line.wire.garble = lambda true: chunk
+    for a, b in values:
+        line.driver.command({"j1": a, "j2": b})
+        line.driver.poll(0.005)
+    reach = 40 * PER_DEGREE[kind] + 1
+    for servo in line.bus.servos.values():
+        assert all(abs(raw - MIDDLE[kind]) <= reach for raw in servo.received)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    chunks=st.lists(st.one_of(st.none(), st.binary(max_size=6)), min_size=1, max_size=8),
+    values=st.lists(st.floats(), min_size=1, max_size=10),
+)
+def test_a_babbling_maestro_never_raises_and_pulses_stay_inside(
+    chunks: list[bytes | None], values: list[float]
+) -> None:
+    clock = Ticker()
+    board = emulated.MaestroBoard(6, timeout_s=0.5)
+    wire = MemoryWire(board, clock)
+    wire.plug()
+    turn = [0]
+
+    def garble(true: bytes) -> bytes:
+        turn[0] += 1
+        said = chunks[turn[0] % len(chunks)]
+        return true if said is None else said
+
+    joints = axes(0, 1, pulse=Pulse(zero_us=1500, us_per_unit=10))
+    joints = {
+        name: axes(j.id, pulse=j.pulse, calibration=Calibration(j.id, 0, 0, 600, 2400))[name]
+        for name, j in joints.items()
+    }
+    driver = MaestroBoard(MaestroDriver(type="maestro"), joints, clock, connect=wire.connect)
+    driver.open()
+    wire.garble = garble
+    driver.check()
+    for value in values:
+        driver.arm("j0", value)
+        driver.command({"j0": value, "j1": value})
+        driver.poll(0.01)
+        assert all(str(fault) for fault in driver.faults().values())
+    assert set(board.channels[1].received) == set()
+    assert all(4 * 1100 <= quarters <= 4 * 1900 for quarters in board.channels[0].received)

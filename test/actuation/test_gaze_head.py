@@ -1,0 +1,101 @@
+"""Where the head is, read from its joints; and what a profile must say so that it can be."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.actuation.gaze import HeadReader
+from reactdiff_ros.actuation.mapping import Mapping
+from reactdiff_ros.actuation.marks import ProfileError
+from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, ROTATION
+
+NAN = math.nan
+
+
+def edited(tmp_path: Path, robot: str, *pairs: tuple[str, str]) -> Path:
+    text = shipped_profiles()[robot].read_text(encoding="utf-8")
+    for old, new in pairs:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path = tmp_path / f"{robot}.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("robot", [n for n in shipped_profiles() if load_profile(n).head is not None])
+def test_the_joints_that_a_face_moves_give_the_face_s_own_pose_back(robot: str) -> None:
+    profile = load_profile(robot)
+    face = np.zeros(COEFFICIENT_COUNT)
+    face[ROTATION] = [0.1, -0.2, 0.05]
+    where = Mapping(profile).wanted(face)
+    pose = HeadReader(profile).pose(where, [NAN] * len(where))
+    assert pose is not None
+    assert pose == pytest.approx([0.1, -0.2, 0.05, 0, 0, 0], abs=1e-3)
+
+
+def test_axes_of_reachy_mini_are_those_of_the_coefficients() -> None:
+    profile = load_profile("reachy_mini")
+    by_name = {"head_x": 0.01, "head_y": 0.02, "head_z": 0.03, "head_pitch": 0.4, "head_yaw": 0.5, "head_roll": 0.6}
+    measured = [by_name.get(name, NAN) for name in profile.joints]
+    reader = HeadReader(profile)
+    # headPitch, headYaw, headRoll, headX (left), headY (up), headZ (forward); the antennas do not matter.
+    assert reader.pose(measured, [NAN] * 8) == pytest.approx([0.4, 0.5, 0.6, 0.02, 0.03, 0.01])
+    assert set(reader.joints) == set(by_name)
+
+
+def test_what_cannot_be_measured_is_where_it_was_told_to_be() -> None:
+    profile = load_profile("reachy_mini")
+    told = np.zeros(8)
+    told[list(profile.joints).index("head_pitch")] = 0.3
+    reader = HeadReader(profile)
+    pose = reader.pose([NAN] * 8, told)
+    assert pose is not None
+    assert pose[0] == pytest.approx(0.3)
+    assert reader.pose([NAN] * 8, [NAN] * 8) is None
+    assert reader.pose([math.inf] * 8, [NAN] * 8) is None
+
+
+def test_necks_of_several_servos_and_neutrals_elsewhere(tmp_path: Path) -> None:
+    path = edited(
+        tmp_path, "reachy_mini",
+        ("  pitch: {head_pitch: 1}", "  pitch: {head_pitch: 0.5, head_roll: -0.5}"),
+        ("neutral: 0\n    limits: {position: [-1.05", "neutral: 0.2\n    limits: {position: [-1.05"),
+    )  # fmt: skip
+    profile = load_profile(path)
+    measured = dict.fromkeys(profile.joints, 0.0) | {"head_pitch": 0.2, "head_roll": 0.1, "head_yaw": 0.3}
+    pose = HeadReader(profile).pose(list(measured.values()), [NAN] * 8)
+    assert pose is not None
+    assert pose[HEAD_PITCH - HEAD_PITCH] == pytest.approx(0.05)
+    assert pose[1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("  pitch: {head_pitch: 1}", "  pitch: {head_pich: 1}", "head.pitch.head_pich: there is no joint"),
+        ("  pitch: {head_pitch: 1}", "  pitch: {head_pitch: 1 rad}", "head.pitch.head_pitch"),
+        ("  gaze_share: 1.0", "  gaze_share: 1.5", "head.gaze_share"),
+        ("  yaw: {head_yaw: 1}", "  jaw: {head_yaw: 1}", "head.jaw: is an unknown key"),
+    ],
+)
+def test_errors_name_file_line_and_key(tmp_path: Path, old: str, new: str, what: str) -> None:
+    path = edited(tmp_path, "reachy_mini", (old, new))
+    with pytest.raises(ProfileError, match=what) as caught:
+        load_profile(path)
+    line = next(i for i, t in enumerate(path.read_text().splitlines(), 1) if t.startswith(new.split(":")[0]))
+    assert f"line {line}" in str(caught.value)
+
+
+def test_a_camera_on_the_head_needs_to_know_what_moves_it(tmp_path: Path) -> None:
+    head = "head: {pitch: {head_tilt: 1}, yaw: {head_pan: 1}, roll: {head_roll: 1}}\n"
+    path = edited(tmp_path, "ros2_control", (head, ""))
+    with pytest.raises(ProfileError, match=r"camera\.mount.*which joints move"):
+        load_profile(path)
+    path.write_text(path.read_text().replace("mount: head", "mount: fixed"))
+    with pytest.raises(ValueError, match="no head"):
+        HeadReader(load_profile(path))

@@ -1,0 +1,153 @@
+"""One writer a port: missing, busy and forbidden ports are told in one sentence that helps."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bus_fixtures import CLOCK, port
+
+from reactdiff_ros.actuation.drivers.locks import DeviceLock
+from reactdiff_ros.actuation.drivers.serial_port import PortGoneError, SerialPort, explain
+from reactdiff_ros.actuation.emulators.maestro import MaestroBoard
+from reactdiff_ros.actuation.emulators.wire import Wire
+from reactdiff_ros.errors import DeviceError
+
+
+def opened(folder: Path) -> SerialPort:
+    return SerialPort(str(port(folder)), 115_200, CLOCK, lock_folder=folder)
+
+
+def test_a_missing_port(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match=r"no such port .*ttyTEST0.*plugged in"):
+        opened(tmp_path)
+    assert list(tmp_path.glob("LCK*")) == []
+
+
+def test_what_is_no_serial_port(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_text("not a port")
+    with pytest.raises(DeviceError, match="cannot be opened"):
+        SerialPort(str(place), 9600, CLOCK, lock_folder=tmp_path)
+    assert list(tmp_path.glob("LCK*")) == []
+    assert place.read_text() == "not a port"
+
+
+def test_a_port_has_one_writer_and_the_holder_is_named(tmp_path: Path) -> None:
+    with Wire(MaestroBoard(), port(tmp_path), CLOCK):
+        first = opened(tmp_path)
+        with pytest.raises(DeviceError, match=rf"in use .*process {os.getpid()} "):
+            opened(tmp_path)
+        other = tmp_path / "another_name"
+        other.symlink_to(port(tmp_path))
+        with pytest.raises(DeviceError, match="in use"):
+            SerialPort(str(other), 9600, CLOCK, lock_folder=tmp_path)
+        first.close()
+        first.close()
+        assert list(tmp_path.glob("LCK*")) == []
+        opened(tmp_path).close()
+
+
+def test_a_program_that_only_locks_the_device_keeps_us_out(tmp_path: Path) -> None:
+    with Wire(MaestroBoard(), port(tmp_path), CLOCK):
+        first = opened(tmp_path)
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        with pytest.raises(DeviceError, match="in use"):
+            SerialPort(str(port(tmp_path)), 9600, CLOCK, lock_folder=elsewhere)
+        first.close()
+
+
+def test_locks_of_other_processes(tmp_path: Path) -> None:
+    """Of a living process without flock: respected; of a dead one, or nonsense: taken over."""
+    device = str(tmp_path / "dev")
+    file = tmp_path / f"LCK..{os.path.realpath(device).replace('/', '_')}"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
+        file.write_text(f"{living.pid:>10}\nminicom root\n")
+        with pytest.raises(DeviceError, match=f"process {living.pid} minicom root has it"):
+            DeviceLock(device, tmp_path)
+        assert living.stdin is not None
+        living.stdin.close()
+    for left in (f"{living.pid:>10}\n", "nonsense", "", "99999999999999999999"):
+        file.write_text(left)
+        lock = DeviceLock(device, tmp_path)
+        assert file.read_text().split()[0] == str(os.getpid())
+        lock.release()
+        assert not file.exists()
+
+
+def test_a_forbidden_port_names_the_group(tmp_path: Path) -> None:
+    place = tmp_path / "tty"
+    place.touch()
+    sentence = str(explain(str(place), PermissionError(errno.EACCES, "denied")))
+    assert "usermod -aG " in sentence
+    assert str(place) in sentence
+    assert "\n" not in sentence
+
+
+def test_a_port_without_a_lock_folder(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="cannot be made"):
+        DeviceLock("/dev/ttyX", tmp_path / "nowhere")
+
+
+def test_a_pulled_cable_is_told_by_every_call(tmp_path: Path) -> None:
+    wire = Wire(MaestroBoard(), port(tmp_path), CLOCK)
+    wire.plug()
+    line = opened(tmp_path)
+    wire.say(b"abc")
+    assert line.read(3, 5.0) == b"abc"
+    assert line.read(1, 0.01) == b""
+    wire.pull()
+    with pytest.raises(PortGoneError):
+        line.read(1, 1.0)
+    with pytest.raises(PortGoneError):
+        line.writePort(b"x")
+    with pytest.raises(PortGoneError):
+        line.clearPort()
+    line.close()
+
+
+def test_what_came_in_time_is_taken_by_a_program_that_had_to_wait_itself(tmp_path: Path) -> None:
+    now = [0.0]
+
+    def later() -> float:
+        """A second passes between any two looks at the clock."""
+        now[0] += 1.0
+        return now[0]
+
+    with Wire(MaestroBoard(), port(tmp_path), CLOCK) as wire:
+        line = SerialPort(str(port(tmp_path)), 115_200, later, lock_folder=tmp_path)
+        wire.say(b"abc")
+        assert line.read(3, 0.03) == b"abc"
+        assert line.isPacketTimeout()
+        assert line.read(1, 0.03) == b""
+        line.close()
+
+
+def test_a_port_that_goes_while_it_is_opened_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Wire(MaestroBoard(), port(tmp_path), CLOCK):
+        with monkeypatch.context() as patch:
+            patch.setattr("serial.Serial.reset_input_buffer", _gone)
+            with pytest.raises(DeviceError, match="stopped working"):
+                opened(tmp_path)
+        assert list(tmp_path.glob("LCK*")) == []
+        opened(tmp_path).close()
+
+
+def _gone(_port: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_full_disk_is_no_lock_and_holds_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(DeviceError, match=r"cannot be made .*No space left"):
+            DeviceLock("/dev/ttyX", tmp_path)
+    DeviceLock("/dev/ttyX", tmp_path).release()

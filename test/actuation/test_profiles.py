@@ -1,0 +1,283 @@
+"""Profiles: the shipped ones, and what is wrong with others, by file, line and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from robot_fixtures import SMALL, robots, small_profile
+
+from reactdiff_ros.actuation.marks import Problem, ProfileError, read_marked
+from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
+from reactdiff_ros.actuation.simulate import Frames, simulate
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+
+IDS = {"screen", "generic_12servo", "opsoro_ono", "ohbot", "inmoov_head", "reachy_mini", "furhat", "ros2_control"}
+
+
+def test_all_robots_are_there() -> None:
+    assert set(robots()) == IDS
+
+
+@pytest.mark.parametrize("robot", robots())
+def test_shipped_profiles_are_right_and_say_what_they_rest_on(robot: str) -> None:
+    profile = load_profile(robot)
+    assert profile.name == robot
+    assert all(len(text) > 10 for text in (profile.shows, profile.published, profile.chosen, profile.tested))
+    assert 50.0 <= profile.rate_hz <= 100.0
+    # A neck that holds the head up is never simply let go.
+    for name, joint in profile.joints.items():
+        if joint.group in ("neck", "head"):
+            assert joint.on_fault != "release", name
+
+
+def test_published_ranges_are_those_of_the_makers() -> None:
+    """facts of the makers: Ohbot's motor definitions, OPSORO's configuration, InMoov's ranges."""
+    ends = {n: j.limits.position for n, j in load_profile("ohbot").joints.items()}
+    assert ends["head_turn"] == (0, 1000)
+    assert ends["head_nod"] == (140, 700)
+    assert ends["eye_turn"] == (380, 780)
+    assert ends["eye_tilt"] == (520, 920)
+    assert ends["lid_blink"] == (35, 305)
+    assert ends["head_roll"] == (350, 750)
+    assert ends["top_lip"] == ends["bottom_lip"] == (0, 550)
+    ono = {j.output.id: (j.limits.position, j.neutral) for j in load_profile("opsoro_ono").joints.values()}
+    assert ono[15] == ((1300, 1750), 1550)
+    assert ono[1] == ((1425, 1875), 1625)
+    assert ono[3] == ((1350, 2050), 1700)
+    assert ono[11] == ((1225, 1875), 1525)
+    assert ono[7] == ((1200, 1900), 1600)
+    inmoov = {n: j.limits.position for n, j in load_profile("inmoov_head").joints.items()}
+    assert inmoov["jaw"] == (10, 25)
+    assert inmoov["eye_x"] == inmoov["eye_y"] == (60, 120)
+    assert inmoov["neck"] == (20, 160)
+    assert inmoov["head_turn"] == (30, 150)
+
+
+WRONG = [
+    ("position: [1300, 1700]", "position: [1700, 1300]", "joints.eye.limits.position", "not below"),
+    ("position: [1300, 1700]", "position: [1300, 1300]", "joints.eye.limits.position", "not below"),
+    ("position: [1300, 1700]", "position: [1300, 5000]", "joints.eye.limits.position", "pulses"),
+    ("speed: 4000", "speed: 0", "joints.eye.limits.speed", "greater than 0"),
+    ("speed: 4000", "speed: -4", "joints.eye.limits.speed", "greater than 0"),
+    ("speed: 4000", "speed: .nan", "joints.eye.limits.speed", "finite"),
+    ("speed: 4000", "speed: 4000 us/s", "joints.eye.limits.speed", "without a unit"),
+    ("speed: 4000", "speed: yes", "joints.eye.limits.speed", "not a number"),
+    ("speed: 4000", "speed: 1", "joints.eye.limits", "would take"),
+    ("speed: 4000, acceleration: 80000, jerk: 4000000", "speed: 4.0e+9, acceleration: 8.0e+11, jerk: 1.0e+12",
+     "joints.eye.limits", "no limit"),
+    ("speed: 4000, ", "", "joints.eye.limits.speed", "missing"),
+    ("neutral: 1500", "neutral: 900", "joints.eye.neutral", "outside"),
+    ("unit: us", "unit: furlong", "joints.eye.unit", "furlong"),
+    ("unit: us", "unit: m", "joints.eye.unit", "wrong for a driver pca9685"),
+    ("unit: us", "unit: deg", "joints.eye.output.pulse", "needs its pulses"),
+    ("id: 1}\n  jaw", "id: 0}\n  jaw", "joints.lid.output.id", "the id of eye already"),
+    ("driver: servos, id: 0", "driver: servos, id: 16", "joints.eye.output.id", "0 to 15"),
+    ("driver: servos, id: 0", "driver: wires, id: 0", "joints.eye.output.driver", "no driver wires"),
+    ("sum: {jawOpen: 20}", "sum: {jawopen: 20}", "joints.jaw.map.sum.jawopen", "neither a coefficient nor a signal"),
+    ("follow: {eye: 0.5}", "follow: {nose: 0.5}", "joints.lid.map.follow.nose", "no joint nose"),
+    ("sum: {gaze: 300}", "sum: {gaze: 300}, follow: {lid: 1}", "joints.eye.map.follow", "circle: joint eye"),
+    ("eyeLookDownLeft: -1", "gaze: 1", "signals.gaze.sum", "circle: signal gaze -> signal gaze"),
+    ("sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [0.5", "sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [-0.5",
+     "joints.lid.map.curve", "must rise"),
+    ("group: jaw", "colour: red\n    group: jaw", "joints.jaw.colour", "unknown key"),
+    ("group: jaw", "group: jaw\n    group: mouth", "joints.jaw.group", "given twice"),
+    ("rate_hz: 50", "rate_hz: 500", "rate_hz", "100"),
+    ("lowered: 25", "lowered: 45", "joints.neck.lowered", "outside"),
+    ("    lowered: 25\n", "", "joints.neck.on_fault", "belong together"),
+    ("on_fault: hold", "on_fault: pray", "joints.jaw.on_fault", "pray"),
+    ("software_stop: hold", "software_stop: maybe", "software_stop", "maybe"),
+    ("type: pca9685", "type: abacus", "drivers.servos", "abacus"),
+    ("type: pca9685", "type: pca9685, baud: 3", "drivers.servos.baud", "unknown key"),
+    ("camera: {mount: fixed}", "camera: {mount: fixed, xyz_m: [1, 2]}", "camera.xyz_m.2", "missing"),
+    ("rules:\n  - {joint: jaw", "rules:\n  - {joint: chin", "rules.0.joint", "no joint chin"),
+    ("longest_s: 2.0", "longest_s: 0.1", "rules.0.longest_s", "to come back"),
+    ("sum: {jawOpen: 20}", "sum: {jawOpen: 20}, follow: {jaw: 1}", "joints.jaw.map.follow", "joint jaw -> joint jaw"),
+    ("bus: {type: feetech}", "bus: {type: feetech}\n  other: {type: dynamixel}", "drivers.other", "same device as bus"),
+    ("bus: {type: feetech}", "bus: {type: feetech, port: /dev/x}\n  other: {type: maestro, port: /dev/x}",
+     "drivers.other", "same device as bus"),
+    ("name: small", "name: Small Robot", "name", "small letters, digits and _, and begin with a letter, not 'Small"),
+    ("name: small", "name:", "name", "is empty"),
+    ("position: [1300, 1700]", "position: 1300", "joints.eye.limits.position", "must be a list, not 1300"),
+    ("position: [1300, 1700]", "position: [1, 2, 3]", "joints.eye.limits.position", "must have at most 2, not 3"),
+    ("neutral: 1500", "neutral: [1500]", "joints.eye.neutral", "a list is not a number"),
+    ("neutral: 1500", "neutral:", "joints.eye.neutral", "is empty"),
+    ("sum: {gaze: 300}", "sum: [gaze]", "joints.eye.map.sum", "must be names and values, not a list"),
+    ("sum: {gaze: 300}", "sum: {gaze: 1e300}", "joints.eye.map.sum.gaze", "equal to 1000000000, not '1e300'"),
+    ("rate_hz: 50", "rate_hz: 0", "rate_hz", "must be greater than or equal to 50, not 0"),
+    ("id: 1}\n  jaw", "id: [1]}\n  jaw", "joints.lid.output.id", "a list is not a number"),
+    ("type: pca9685", "type: pca9685, address: 64.5", "drivers.servos.address", "a whole number, not 64.5"),
+    ("bus: {type: feetech}", "bus: {type: feetech, baud: 5}", "drivers.bus", "9600"),
+    ("driver: bus, id: 1", "driver: bus, id: 254", "joints.jaw.output.id", "0 to 253"),
+    ("driver: bus, id: 1", "driver: bus, id: one", "joints.jaw.output.id", "0 to 253"),
+    ("driver: bus, id: 2", "driver: bus, id: 1", "joints.neck.output.id", "the id of jaw already"),
+    ("  gaze: {sum:", "  jawOpen: {sum:", "signals.jawOpen", "name of a coefficient"),
+    ("temperature_c: 65", "temperature_c: 600", "joints.neck.limits.temperature_c", "less than or equal to 120"),
+    ("jerk: 6000", "jerk: .inf", "joints.neck.limits.jerk", "finite"),
+    ("load: 0.6", "load: 6", "joints.neck.limits.load", "less than or equal to 1"),
+]  # fmt: skip
+
+
+WRONG += [
+    ("neutral: 1500", f"neutral: 1{'0' * 320}", "joints.eye.neutral", "no whole number of at most 64 bits"),
+    ("neutral: 1500", f"neutral: 1{'0' * 5000}", "joints.eye.neutral", "no whole number of at most 64 bits"),
+    ("neutral: 1500", f"neutral: 0x{'f' * 300}", "joints.eye.neutral", "no whole number of at most 64 bits"),
+    ("neutral: 1500", f"neutral: 1{':1' * 300}.5", "joints.eye.neutral", "is no float"),
+    ("neutral: 1500", "neutral: 2026-13-45", "joints.eye.neutral", "month must be in 1..12"),
+    ("neutral: 1500", "neutral: !!bool perhaps", "joints.eye.neutral", "is no bool"),
+    ("jerk: 4000000", "jerk: 1e-300", "joints.eye.limits", "would take 2.34e+101 s"),
+    ("id: 1}\n  jaw", "id: true}\n  jaw", "joints.lid.output.id", "yes is not a number"),
+    ("type: pca9685", "type: pca9685, bus: true", "drivers.servos.bus", "yes is not a number"),
+    ("type: pca9685", "type: maestro, timeout_s: true", "drivers.servos.timeout_s", "yes is not a number"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "key", "words"), WRONG)
+def test_errors_name_file_line_and_key(tmp_path: Path, old: str, new: str, key: str, words: str) -> None:
+    with pytest.raises(ProfileError) as caught:
+        small_profile(tmp_path, old, new)
+    problem = caught.value.problems[0]
+    assert problem.key.startswith(key)
+    assert words in f"{problem.what} {problem.todo}"
+    text = SMALL.replace(old, new, 1)
+    # The line is the one where it stands, or where what lacks it, or holds it as a list, begins.
+    parts = [part for part in problem.key.split(".") if not part.isdigit()]
+    assert any(part in text.splitlines()[problem.line - 1] for part in parts[-2:]), (problem, parts)
+    assert f"small.yaml, line {problem.line}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+EXTREME = ("1e-300", "5e-324", "-1e308", "1e999", ".nan", "true", "9" * 19, "9" * 320, "9" * 5000)
+
+
+def _numbers(text: str) -> list[tuple[int, int]]:
+    """Where the numbers of a YAML text begin and end."""
+    loader = yaml.SafeLoader(text)
+    nodes, found = [loader.get_single_node()], []
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode):
+            nodes += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif node.tag.endswith((":int", ":float")):
+            found.append((node.start_mark.index, node.end_mark.index))
+    return found
+
+
+@pytest.mark.parametrize("extreme", EXTREME)
+def test_every_number_may_be_extreme(tmp_path: Path, extreme: str) -> None:
+    """Each number of a profile that has all of them in turn: the profile is refused with line and key, or moves."""
+    drivers = (
+        "  bus2: {type: dynamixel, port: /dev/a, baud: 57600, watchdog_s: 0.2}\n"
+        "  board: {type: maestro, port: /dev/b, baud: 9600, device: 12, timeout_s: 0.5}\n"
+        "  i2c: {type: pca9685, bus: 2, address: 0x41, pulse_hz: 50.0}\n"
+        "  daemon: {type: reachy_mini, port: 8000}\n"
+    )
+    whole = SMALL.replace("signals:\n", f"{drivers}signals:\n", 1).replace(
+        "{mount: fixed}",
+        "{mount: fixed, xyz_m: [0, 0, 0.1], rpy_rad: [0, 0, 0], horizontal_fov_deg: 60}\n"
+        "head: {pivot_m: [0, 0, 0], gaze_share: 0.5, pitch: {neck: 0.017}}",
+    )
+    path = tmp_path / "small.yaml"
+    path.write_text(whole)
+    assert load_profile(path).drivers["board"].type == "maestro"
+    places = _numbers(whole)
+    assert len(places) > 60
+    for begin, end in places:
+        path.write_text(whole[:begin] + extreme + whole[end:])
+        problems: list[Problem] = []
+        try:
+            blocks = list(simulate(load_profile(path), Frames(np.full((5, 58), 0.5), np.arange(5) / 50.0, 0)))
+        except ProfileError as error:
+            problems, blocks = error.problems, []
+        assert problems or all(np.isfinite(block.command).all() for block in blocks)
+        assert all(p.line > 1 and p.key != "the file" and len(str(p)) < 500 for p in problems), problems
+
+
+def test_the_line_is_that_of_the_key(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError) as caught:
+        small_profile(tmp_path, "sum: {jawOpen: 20}", "sum: {jawopen: 20}")
+    line = caught.value.problems[0].line
+    assert "jawopen" in SMALL.replace("sum: {jawOpen: 20}", "sum: {jawopen: 20}").splitlines()[line - 1]
+
+
+def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL.replace("sum: {jawOpen: 20}", "sum: {chin: 20}").replace("id: 1}\n  jaw", "id: 0}\n  jaw"))
+    with pytest.raises(ProfileError) as caught:
+        load_profile(path)
+    assert [p.key for p in caught.value.problems] == ["joints.lid.output.id", "joints.jaw.map.sum.chin"]
+    assert str(caught.value).endswith(f"): 1 more: reactdiff robot check {path}")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "3", "[1, 2]", "a: [", "\tx: 1", "a: &a [*a]", "{? [1]: 2}", "x: !!python/object:os.system 1"]
+)
+def test_what_is_no_profile_is_a_sentence(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(content)
+    with pytest.raises(ProfileError):
+        load_profile(path)
+
+
+def test_files_that_cannot_be_read_are_sentences(tmp_path: Path) -> None:
+    binary = tmp_path / "x.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ProfileError, match="UTF-8"):
+        load_profile(binary)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_profile(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match=r"no such robot.*hal9000.*screen"):
+        load_profile("hal9000")
+    large = tmp_path / "large.yaml"
+    large.write_text("#" * 1_100_000)
+    with pytest.raises(ConfigError, match="larger"):
+        load_profile(large)
+
+
+def test_anchors_do_not_blow_up(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(ProfileError, match="too large"):
+        load_profile(path)
+
+
+def test_merge_keys_take_the_others_values_and_keep_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n")
+    marked = read_marked(path)
+    assert marked.data["b"] == {"x": 1, "y": 3}
+    assert marked.line(("b", "y")) == 4
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_damage_crashes_the_reader(data: st.DataObject) -> None:
+    import tempfile
+
+    text = shipped_profiles()["generic_12servo"].read_text()
+    at = data.draw(st.integers(0, len(text)))
+    piece = data.draw(st.text(alphabet="abc:{}[],-&*!#'\"\n\t 019.?|>%@`é\x07", max_size=6))
+    cut = data.draw(st.integers(0, 30))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.yaml"
+        path.write_text(text[:at] + piece + text[at + cut :])
+        sentence = ""
+        try:
+            load_profile(path)
+        except ReactdiffError as error:
+            sentence = str(error)
+        assert "\n" not in sentence
+
+
+def test_signals_of_signals_without_end_are_one_sentence(tmp_path: Path) -> None:
+    chain = "".join(f"  s{i}: {{sum: {{s{i + 1}: 1}}}}\n" for i in range(2000))
+    with pytest.raises(ProfileError, match=r"signals: must have at most"):
+        small_profile(tmp_path, "  gaze: {sum:", f"{chain}  s2000: {{sum: {{jawOpen: 1}}}}\n  gaze: {{sum:")

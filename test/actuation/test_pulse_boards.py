@@ -1,0 +1,277 @@
+"""Maestro boards in memory and on a pseudo-terminal, and PCA9685 chips through Adafruit's library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bus_fixtures import CLOCK, axes, port, until
+from memory_port import MemoryWire, Ticker
+
+from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.driver_settings import MaestroDriver, Pca9685Driver
+from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
+from reactdiff_ros.actuation.drivers.pca9685 import Pca9685Board
+from reactdiff_ros.actuation.emulators import maestro as emulated
+from reactdiff_ros.actuation.emulators.pca9685 import I2cBus
+from reactdiff_ros.actuation.emulators.wire import Wire
+from reactdiff_ros.actuation.profile import Pulse
+from reactdiff_ros.errors import DeviceError
+
+TIMEOUT_S = 0.5
+
+
+def servos() -> dict[str, object]:
+    joints = {}
+    for n in (0, 1, 3):
+        joints.update(axes(n, pulse=Pulse(zero_us=1500, us_per_unit=10), calibration=Calibration(n, 0, 0, 600, 2400)))
+    return joints  # type: ignore[return-value]
+
+
+class Maestro:
+    """A board, its driver and the wire between them: in memory and in a time of their own, or on a terminal."""
+
+    def __init__(
+        self,
+        folder: Path,
+        by: str = "memory",
+        timeout_s: float = TIMEOUT_S,
+        device: int | None = None,
+        is_device: int = 12,
+    ) -> None:
+        self.board = emulated.MaestroBoard(6, is_device, timeout_s)
+        config = MaestroDriver(type="maestro", port=str(port(folder)), timeout_s=TIMEOUT_S, device=device)
+        options: dict[str, Any] = {"answer_s": 0.3, "lock_folder": folder}
+        self.clock: Any = CLOCK
+        self.wire: Any
+        if by == "memory":
+            self.clock = Ticker()
+            self.wire = MemoryWire(self.board, self.clock)
+            options["connect"] = self.wire.connect
+        else:
+            self.wire = Wire(self.board, port(folder), CLOCK)
+        self.driver = MaestroBoard(config, servos(), self.clock, **options)  # type: ignore[arg-type]
+
+    def silence(self) -> None:
+        """Nobody speaks for a while."""
+        if isinstance(self.clock, Ticker):
+            self.clock.now_s += 0.05
+            self.board.step(self.clock.now_s)
+
+    def poll(self) -> None:
+        """Twenty times a second."""
+        self.silence()
+        self.driver.poll(0.05)
+
+
+@pytest.fixture(params=["memory"])
+def maestro(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maestro]:
+    rig = Maestro(tmp_path, request.param)
+    rig.wire.plug()
+    rig.driver.open()
+    yield rig
+    rig.driver.close()
+    rig.wire.pull()
+
+
+ALSO_ON_A_TERMINAL = pytest.mark.parametrize(
+    "maestro", ["memory", pytest.param("terminal", marks=pytest.mark.real_time)], indirect=True
+)
+
+
+@ALSO_ON_A_TERMINAL
+def test_a_maestro_is_armed_channel_by_channel_and_obeys(maestro: Maestro) -> None:
+    assert maestro.driver.check() == {}
+    assert maestro.driver.arm("j0", 5.0) is None
+    maestro.driver.command({"j0": 20.0, "j1": 20.0})
+    assert until(lambda: maestro.board.channels[0].target == 4 * 1700, lambda: maestro.driver.command({"j0": 20.0}))
+    assert maestro.board.channels[0].received[0] == 4 * 1550
+    assert maestro.board.channels[1].received == []
+    for value in (1e9, float("nan"), -1e9):
+        maestro.driver.command({"j0": value})
+    maestro.driver.poll(0.05)
+    assert maestro.driver.faults() == {}
+    assert set(maestro.board.channels[0].received) <= {4 * us for us in (1550, 1700, 1900, 1100)}
+    maestro.driver.release("j0")
+    maestro.driver.poll(0.05)
+    assert maestro.board.channels[0].target == 0
+    assert maestro.driver.armed == frozenset()
+
+
+@pytest.mark.parametrize(("device", "hears"), [(None, True), (5, True), (12, False)])
+def test_a_maestro_with_a_number_hears_what_names_it(tmp_path: Path, device: int | None, hears: bool) -> None:
+    rig = Maestro(tmp_path, device=device, is_device=5)
+    rig.wire.plug()
+    rig.driver.open()
+    try:
+        fault = rig.driver.arm("j0", 5.0)
+        rig.driver.poll(0.05)
+        assert (fault is None) is hears
+        assert rig.board.channels[0].target == (4 * 1550 if hears else 0)
+        assert not rig.board.errors & emulated.PROTOCOL_ERROR
+    finally:
+        rig.driver.close()
+        rig.wire.pull()
+
+
+def test_a_maestro_without_serial_timeout_is_not_armed(tmp_path: Path) -> None:
+    rig = Maestro(tmp_path, timeout_s=0.0)
+    with rig.wire:
+        rig.driver.open()
+        faults = rig.driver.check()
+        assert {f.kind for f in faults.values()} == {"watchdog"}
+        assert "Control Center" in str(faults["j0"])
+        fault = rig.driver.arm("j0", 0.0)
+        assert fault is not None
+        assert fault.kind == "watchdog"
+        assert rig.board.channels[0].received == []
+        rig.board.timeout_s = TIMEOUT_S
+        assert rig.driver.check() == {}
+        assert rig.driver.arm("j0", 0.0) is None
+        rig.driver.close()
+
+
+def test_arming_alone_tries_the_timeout_too(maestro: Maestro) -> None:
+    assert maestro.driver.arm("j3", 0.0) is None
+    maestro.driver.poll(0.05)
+    assert maestro.board.channels[3].target == 6000
+
+
+def test_after_a_silence_the_board_has_gone_home_and_nothing_jumps(maestro: Maestro) -> None:
+    assert maestro.driver.arm("j0", 0.0) is None
+    channel = maestro.board.channels[0]
+    assert until(lambda: bool(channel.received) and channel.target == 0, maestro.silence)
+    received = len(maestro.board.channels[0].received)
+    maestro.driver.command({"j0": 30.0})
+    assert maestro.driver.faults()["j0"].kind == "watchdog"
+    maestro.driver.poll(0.05)
+    assert maestro.driver.faults()["j0"].kind == "watchdog"
+    assert maestro.driver.armed == frozenset()
+    assert len(maestro.board.channels[0].received) == received
+    assert maestro.driver.arm("j0", 0.0) is None
+    assert maestro.driver.faults() == {}
+
+
+def test_after_a_silence_a_check_reads_and_clears_the_boards_error(maestro: Maestro) -> None:
+    assert maestro.driver.arm("j0", 0.0) is None
+    assert until(lambda: bool(maestro.board.errors & 1 << 5), maestro.silence)
+    maestro.driver.poll(0.05)
+    assert "went home" in str(maestro.driver.faults()["j0"])
+    maestro.driver.poll(0.05)
+    assert "went home" in str(maestro.driver.faults()["j0"])
+    assert maestro.driver.check() == {}
+    assert maestro.board.errors == 0
+    assert maestro.driver.arm("j0", 0.0) is None
+
+
+@ALSO_ON_A_TERMINAL
+def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> None:
+    assert maestro.driver.check() == {}
+    assert maestro.driver.arm("j0", 0.0) is None
+    maestro.board.silent = True
+    assert until(lambda: "j0" in maestro.driver.faults(), maestro.poll)
+    assert maestro.driver.faults()["j0"].kind == "no_answer"
+    maestro.board.silent = False
+    maestro.driver.poll(0.05)
+    assert maestro.driver.check() == {}
+    maestro.wire.pull()
+    maestro.driver.poll(0.05)
+    maestro.driver.command({"j0": 10.0})
+    assert {f.kind for f in maestro.driver.faults().values()} == {"gone"}
+    assert maestro.driver.arm("j0", 0.0) is not None
+    maestro.wire.plug()
+    assert until(lambda: maestro.driver.faults() == {}, maestro.poll)
+    assert maestro.driver.armed == frozenset()
+    assert maestro.driver.arm("j0", 0.0) is None
+
+
+def test_broken_commands_are_told(maestro: Maestro) -> None:
+    assert maestro.driver.arm("j0", 0.0) is None
+    with maestro.wire.lock:
+        maestro.board.errors |= 1 << 4
+    maestro.driver.poll(0.05)
+    assert maestro.driver.faults()["j0"].kind == "checksum"
+    assert maestro.driver.armed == frozenset()
+
+
+class Pca:
+    def __init__(self, folder: Path) -> None:
+        self.bus = I2cBus()
+        config = Pca9685Driver(type="pca9685", bus=1, address=0x41)
+        self.chip = self.bus.add(0x41)
+        self.driver = Pca9685Board(
+            config,
+            servos(),
+            CLOCK,
+            bus=lambda number: self.bus,
+            lock_folder=folder,  # type: ignore[arg-type]
+        )
+
+
+def test_a_pca9685_makes_the_pulses_that_it_is_told(tmp_path: Path) -> None:
+    rig = Pca(tmp_path)
+    rig.driver.open()
+    assert rig.driver.check() == {}
+    assert rig.driver.arm("j1", 0.0) is None
+    assert rig.chip.pulse_us(1) == pytest.approx(1500, abs=6)
+    rig.driver.command({"j1": 30.0, "j0": 30.0})
+    assert rig.chip.pulse_us(1) == pytest.approx(1800, abs=6)
+    assert rig.chip.pulse_us(0) == 0.0
+    rig.driver.command({"j1": -1e12})
+    assert rig.chip.pulse_us(1) == pytest.approx(1100, abs=6)
+    rig.driver.stop()
+    rig.driver.command({"j1": 0.0})
+    assert rig.chip.pulse_us(1) == pytest.approx(1100, abs=6)
+    rig.driver.release("j1")
+    assert rig.chip.pulse_us(1) == 0.0
+    rig.driver.close()
+
+
+def test_a_pca9685_that_loses_power_or_its_bus_is_found_again_unarmed(tmp_path: Path) -> None:
+    rig = Pca(tmp_path)
+    rig.driver.open()
+    assert rig.driver.arm("j1", 0.0) is None
+    rig.chip.reset()
+    rig.driver.poll(0.01)
+    assert {f.kind for f in rig.driver.faults().values()} == {"gone"}
+    assert until(lambda: rig.driver.faults() == {}, lambda: rig.driver.poll(0.01))
+    rig.driver.command({"j1": 30.0})
+    assert rig.chip.pulse_us(1) == 0.0
+    assert rig.driver.arm("j1", 0.0) is None
+    rig.chip.absent = True
+    rig.driver.command({"j1": 10.0})
+    assert rig.driver.faults()["j1"].kind == "gone"
+    rig.driver.close()
+
+
+def test_no_chip_no_bus(tmp_path: Path) -> None:
+    rig = Pca(tmp_path)
+    rig.chip.absent = True
+    with pytest.raises(DeviceError, match=r"no PCA9685 answers .*0x41"):
+        rig.driver.open()
+    config = Pca9685Driver(type="pca9685", bus=63, address=0x40)
+    with pytest.raises(DeviceError, match=r"no such port .*/dev/i2c-63"):
+        Pca9685Board(config, {}, CLOCK, lock_folder=tmp_path).open()
+
+
+def test_a_bus_whose_library_is_missing_keeps_no_lock(tmp_path: Path) -> None:
+    def missing(_number: int) -> object:
+        raise ModuleNotFoundError("No module named 'adafruit_blinka'", name="adafruit_blinka")
+
+    board = Pca9685Board(Pca9685Driver(type="pca9685"), {}, CLOCK, bus=missing, lock_folder=tmp_path)
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError):
+            board.open()
+    assert list(tmp_path.glob("LCK*")) == []
+
+
+def test_one_address_has_one_writer(tmp_path: Path) -> None:
+    first, second = Pca(tmp_path), Pca(tmp_path)
+    first.driver.open()
+    with pytest.raises(DeviceError, match="in use"):
+        second.driver.open()
+    first.driver.close()
+    second.driver.open()
+    second.driver.close()

@@ -1,0 +1,226 @@
+"""Reachy Mini's driver against a server of its published protocol."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from bus_fixtures import settle
+from network_robots import FakeReachy, free_port
+from reachy_daemon import profile_at
+
+from reactdiff_ros.actuation.drivers.network import make_network_drivers
+from reactdiff_ros.errors import DeviceError
+
+CLOCK = time.monotonic
+
+
+@pytest.fixture
+def robot():
+    made = FakeReachy()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def driver(robot, tmp_path):
+    (made,) = make_network_drivers(profile_at(robot.port, tmp_path), CLOCK, lock_folder=tmp_path).values()
+    made.open()
+    yield made
+    made.close()
+
+
+def test_what_is_measured_has_the_joints_names_and_units(robot, driver):
+    settle(driver, lambda: driver.reading("head_pitch") is not None)
+    assert driver.reading("head_pitch").position == pytest.approx(0.3)
+    assert driver.reading("antenna_right").position == pytest.approx(-0.5)
+    assert driver.reading("antenna_left").position == pytest.approx(0.5)
+    assert driver.check() == {}
+    assert driver.feedback
+    assert driver.watchdog_s is None
+
+
+def test_nothing_is_sent_before_a_joint_is_armed(robot, driver):
+    driver.command({"head_yaw": 0.4})
+    settle(driver, lambda: driver.reading("head_yaw") is not None)
+    assert robot.got == []
+    assert robot.modes == []
+    assert driver.armed == frozenset()
+
+
+def test_torque_comes_where_the_head_is_and_not_before_it_was_told_so(robot, driver):
+    assert driver.arm("head_yaw", 0.0) is None
+    settle(driver, lambda: robot.got)
+    assert robot.modes == ["enabled"]
+    assert robot.got[0]["target_head_pose"]["pitch"] == pytest.approx(0.3)
+    assert robot.got[0]["target_antennas"] == pytest.approx([-0.5, 0.5])
+
+
+def test_commands_arrive_as_one_pose_and_right_antenna_first(robot, driver):
+    for joint in driver.axes:
+        assert driver.arm(joint, 0.0) is None
+    driver.command({"head_pitch": 0.1, "head_yaw": -0.2, "head_roll": 0.05, "head_z": 0.01, "antenna_left": 0.7})
+    settle(driver, lambda: robot.got and robot.got[-1]["target_head_pose"]["yaw"] == -0.2)
+    target = robot.got[-1]
+    assert target["target_head_pose"] == {"x": 0.0, "y": 0.0, "z": 0.01, "roll": 0.05, "pitch": 0.1, "yaw": -0.2}
+    assert target["target_antennas"] == [-0.5, 0.7]
+
+
+def test_commands_are_clamped_and_what_is_not_finite_is_left_out(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    driver.command({"head_yaw": 1e9, "head_pitch": 0.5})
+    settle(driver, lambda: robot.got and robot.got[-1]["target_head_pose"]["yaw"] > 1.0)
+    driver.command({"head_yaw": float("nan")})
+    assert robot.got[-1]["target_head_pose"]["yaw"] == pytest.approx(1.05)
+    assert robot.got[-1]["target_head_pose"]["pitch"] == pytest.approx(0.3)  # not armed: where it was
+
+
+def test_torque_goes_off_with_the_last_joint(robot, driver):
+    driver.arm("head_yaw", 0.0), driver.arm("head_pitch", 0.0)
+    driver.release("head_yaw")
+    assert robot.modes == ["enabled"]
+    driver.release("head_pitch")
+    assert robot.modes == ["enabled", "disabled"]
+
+
+def test_what_was_stopped_can_be_let_go(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    driver.arm("antenna_left", 0.0)
+    driver.stop()
+    driver.release("antenna_left")
+    assert robot.modes == ["enabled"]
+    driver.release("head_yaw")
+    assert robot.modes == ["enabled", "disabled"]
+
+
+def test_stop_holds(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    driver.stop()
+    count = len(robot.got)
+    driver.command({"head_yaw": 0.5})
+    assert robot.modes == ["enabled"]
+    assert driver.armed == frozenset()
+    assert len(robot.got) <= count + 1
+
+
+def test_a_daemon_that_dies_and_comes_back_is_found_but_nothing_is_armed(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.close()
+    settle(driver, lambda: driver.faults())
+    assert {f.kind for f in driver.faults().values()} == {"gone"}
+    assert driver.armed == frozenset()
+    assert "Reachy Mini is gone" in str(driver.faults()["head_yaw"])
+    again = FakeReachy(robot.port)
+    try:
+        settle(driver, lambda: not driver.faults())
+        driver.command({"head_yaw": 0.5})
+        assert again.got == []
+        assert driver.arm("head_yaw", 0.0) is None
+    finally:
+        again.close()
+
+
+def test_a_daemon_that_says_nothing_more_is_a_fault(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.talks = False
+    settle(driver, lambda: driver.faults())
+    assert driver.faults()["head_yaw"].kind == "no_answer"
+    assert driver.reading("head_yaw") is None
+    robot.talks = True
+    settle(driver, lambda: not driver.faults())
+
+
+def test_a_daemon_that_refuses_is_quoted(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.complaint = "1 validation error\nfor FullBodyTarget"
+    driver.command({"head_yaw": 0.1})
+    settle(driver, lambda: driver.faults())
+    fault = driver.faults()["head_yaw"]
+    assert fault.kind == "refused"
+    assert "validation error for FullBodyTarget" in str(fault)
+
+
+def test_somebody_else_who_takes_the_torque_away_is_noticed(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    settle(driver, lambda: driver.reading("head_yaw") is not None)
+    robot.mode = "gravity_compensation"
+    settle(driver, lambda: driver.faults())
+    assert "gravity_compensation" in str(driver.faults()["head_yaw"])
+    assert driver.armed == frozenset()
+
+
+@pytest.mark.real_time
+def test_a_daemon_that_does_not_read_never_makes_a_command_wait(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.reading = False
+    began = time.monotonic()
+    for number in range(5000):
+        driver.command({"head_yaw": number / 1e4})
+    assert time.monotonic() - began < 5.0
+    robot.reading = True
+    settle(driver, lambda: driver.faults() or robot.got[-1]["target_head_pose"]["yaw"] == pytest.approx(0.4999))
+
+
+def test_nobody_there_is_one_sentence(tmp_path):
+    port = free_port()
+    (driver,) = make_network_drivers(profile_at(port, tmp_path), CLOCK, lock_folder=tmp_path).values()
+    with pytest.raises(DeviceError, match="Reachy Mini cannot be reached") as caught:
+        driver.open()
+    assert f"127.0.0.1:{port}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert set(driver.check().values()).pop().kind == "gone"
+    driver.close()
+
+
+def test_one_program_a_robot(robot, driver, tmp_path):
+    (second,) = make_network_drivers(profile_at(robot.port, tmp_path), CLOCK, lock_folder=tmp_path).values()
+    with pytest.raises(DeviceError, match="use"):
+        second.open()
+
+
+@pytest.mark.parametrize("state", [{}, {"head_pose": 1}, {"head_pose": {}, "antennas_position": [0, 0]},
+                                   {"head_pose": None, "antennas_position": [1]}])  # fmt: skip
+def test_states_that_are_none_are_left_out(state):
+    from reactdiff_ros.actuation.drivers.reachy_mini import _positions
+
+    assert _positions(state) == {}
+
+
+def test_a_number_that_is_too_large_ends_nothing(robot, driver):
+    settle(driver, lambda: driver.reading("head_pitch") is not None)
+    robot.pose["pitch"] = 10**400
+    settle(driver, lambda: driver.reading("head_pitch") is None)
+    robot.pose["pitch"] = 0.2
+    settle(driver, lambda: driver.reading("head_pitch") is not None)
+    assert driver.reading("head_pitch").position == pytest.approx(0.2)
+
+
+def test_torque_that_did_not_go_off_goes_off_when_the_robot_is_back(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.hang_up()
+    settle(driver, lambda: driver.faults())
+    driver.release("head_yaw")
+    assert "head_yaw" in driver.faults()
+    settle(driver, lambda: not driver.faults())
+    driver.release("head_yaw")
+    assert robot.modes == ["enabled", "disabled"]
+
+
+def test_a_daemon_that_does_not_let_go_has_a_fault(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.answer = 500
+    driver.release("head_yaw")
+    assert "does not let go, it answers 500" in str(driver.faults()["head_yaw"])
+    robot.answer = 200
+    driver.poll(0.0)
+    driver.release("head_yaw")
+    assert robot.modes == ["enabled", "disabled"]
+
+
+def test_torque_that_may_have_come_all_the_same_is_taken_away(robot, driver):
+    robot.answer = 500
+    assert "does not take commands, it answers 500" in str(driver.arm("head_yaw", 0.0))
+    assert driver.armed == frozenset()
+    robot.answer = 200
+    driver.release("head_yaw")
+    assert robot.modes == ["disabled"]

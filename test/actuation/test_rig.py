@@ -1,0 +1,181 @@
+"""The hardware of whole profiles, emulated, driven by their drivers; Ohbot's board; scales."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bus_fixtures import ANSWER_S, CLOCK, axes, axis, until
+from memory_port import MemoryWire, Ticker
+
+from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.driver_settings import (
+    DynamixelDriver,
+    FeetechDriver,
+    OhbotDriver,
+    Pca9685Driver,
+    ScreenDriver,
+)
+from reactdiff_ros.actuation.drivers.axes import Counts, pulse_us
+from reactdiff_ros.actuation.drivers.factory import make_drivers
+from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
+from reactdiff_ros.actuation.emulators import ohbot as emulated
+from reactdiff_ros.actuation.emulators.rig import Rig
+from reactdiff_ros.actuation.profile import Joint, Limits, Output, Profile, Pulse, load_profile
+from reactdiff_ros.errors import ConfigError
+
+
+@pytest.mark.parametrize("robot", ["generic_12servo", "opsoro_ono", "ohbot", "inmoov_head"])
+def test_shipped_robots_can_be_tried_without_hardware(robot: str, tmp_path: Path) -> None:
+    with Rig(load_profile(robot), tmp_path, CLOCK) as rig:
+        drivers = make_drivers(
+            rig.profile, rig.calibrations, CLOCK, lock_folder=tmp_path, i2c=lambda _: rig.i2c, answer_s=0.5
+        )
+        moved = 0
+        for driver in drivers.values():
+            driver.open()
+            assert driver.check() == {}
+            joints = rig.profile.joints
+            for name in driver.axes:
+                driver.command({done: joints[done].neutral for done in driver.armed})
+                assert driver.arm(name, joints[name].neutral) is None
+                moved += 1
+            driver.command({name: joints[name].upper for name in driver.axes})
+            assert driver.faults() == {}
+            driver.close()
+        assert moved == len(rig.profile.joints)
+
+
+def two_buses() -> Profile:
+    def joint(driver: str, number: int) -> Joint:
+        return Joint(
+            unit="rad",
+            group="neck",
+            limits=Limits(position=(-0.5, 0.5), speed=1, acceleration=10, jerk=100),
+            neutral=0.1,
+            on_fault="hold",
+            output=Output(driver=driver, id=number),
+        )
+
+    base = load_profile("generic_12servo")
+    return base.model_copy(
+        update={
+            "name": "two_buses",
+            "drivers": {
+                "f": FeetechDriver(type="feetech"),
+                "d": DynamixelDriver(type="dynamixel", watchdog_s=2.5),
+            },
+            "joints": {"a": joint("f", 1), "b": joint("f", 2), "c": joint("d", 1)},
+            "rules": (),
+        }
+    )
+
+
+def test_two_makers_on_one_robot(tmp_path: Path) -> None:
+    with Rig(two_buses(), tmp_path, CLOCK) as rig:
+        drivers = make_drivers(rig.profile, rig.calibrations, CLOCK, lock_folder=tmp_path, answer_s=ANSWER_S)
+        for driver in drivers.values():
+            driver.open()
+            assert driver.check() == {}
+            for joint in driver.axes:
+                reading = driver.reading(joint)
+                assert reading is not None
+                assert reading.position == pytest.approx(0.1, abs=0.002)
+                assert driver.arm(joint, 0.0) is None
+            target = dict.fromkeys(driver.axes, -0.3)
+
+            def there(driver=driver) -> bool:  # type: ignore[no-untyped-def]
+                found = [driver.reading(j) for j in driver.axes]
+                return all(r is not None and abs(r.position + 0.3) < 0.01 for r in found)
+
+            def work(driver=driver, target=target) -> None:  # type: ignore[no-untyped-def]
+                driver.command(target)
+                driver.poll(0.02)
+
+            assert until(there, work)
+            driver.close()
+
+
+def test_a_screen_has_no_hardware_to_emulate(tmp_path: Path) -> None:
+    screen = load_profile("screen")
+    assert all(isinstance(d, ScreenDriver) for d in screen.drivers.values())
+    with pytest.raises(ConfigError, match="cannot be emulated"):
+        Rig(screen, tmp_path, CLOCK)
+    assert make_drivers(screen, {}, CLOCK) == {}
+
+
+@pytest.mark.parametrize("bus", [1, 2])
+def test_two_boards_at_one_address_of_i2c_are_refused(bus: int, tmp_path: Path) -> None:
+    ono = load_profile("opsoro_ono")
+    second = Pca9685Driver(type="pca9685", bus=bus, address=0x40)
+    with pytest.raises(ConfigError, match=r"two boards at address 0x40 .*driver more"):
+        Rig(ono.model_copy(update={"drivers": {**ono.drivers, "more": second}}), tmp_path, CLOCK)
+    apart = second.model_copy(update={"address": 0x41})
+    rig = Rig(ono.model_copy(update={"drivers": {**ono.drivers, "more": apart}}), tmp_path, CLOCK)
+    assert set(rig.i2c.chips) == {0x40, 0x41}
+
+
+def test_an_ohbot_speaks_its_lines(tmp_path: Path) -> None:
+    clock = Ticker()
+    board = emulated.OhbotBoard()
+    wire = MemoryWire(board, clock)
+    wire.plug()
+    joints = axes(3, unit="raw", lower=100.0, upper=900.0, calibration=Calibration(3, 0, 0, 0, 1000))
+    driver = OhbotBoard(OhbotDriver(type="ohbot"), joints, clock, connect=wire.connect)
+    driver.open()
+    board.silent = True
+    assert driver.check()["j3"].kind == "no_answer"
+    assert driver.arm("j3", 500.0) is not None
+    board.silent = False
+    began_s = clock.now_s
+    assert driver.check() == {}
+    assert clock.now_s - began_s < 0.01, "it waits no longer than for the answer"
+    driver.command({"j3": 500.0})
+    assert driver.arm("j3", 500.0) is None
+    for value in (600.0, 600.0, 1e9, float("nan"), -1e9):
+        driver.command({"j3": value})
+    assert board.motors[3].received == [90, 108, 162, 18]
+    assert board.motors[3].servo.torque
+    board.step(clock() + 2.0)
+    assert board.motors[3].servo.position == pytest.approx(100.0)
+    driver.release("j3")
+    assert not board.motors[3].servo.torque
+    board.silent = True
+    for _ in range(5):
+        clock.now_s += 1.1
+        driver.poll(0.01)
+    assert driver.faults()["j3"].kind == "no_answer"
+    board.silent = False
+    for _ in range(3):
+        clock.now_s += 1.1
+        began_s = clock.now_s
+        driver.poll(0.01)
+        assert clock.now_s - began_s < 0.01
+    assert driver.faults() == {}
+    wire.pull()
+    assert driver.arm("j3", 500.0) is not None
+    assert driver.faults()["j3"].kind == "gone"
+
+
+def test_scales_go_there_and_back() -> None:
+    scale = Counts(4096, 360.0, 2047)
+    plain, turned = axis(1), axis(1, calibration=Calibration(1, 1, 0, 0, 4095))
+    for position in (-40.0, -3.3, 0.0, 17.0, 40.0):
+        for joint in (plain, turned):
+            assert scale.position(joint, scale.of(joint, position)) == pytest.approx(position, abs=0.05)
+    assert scale.of(plain, 10.0) > 2047 > scale.of(turned, 10.0)
+    narrow = axis(1, calibration=Calibration(1, 0, 0, 2000, 2100))
+    assert scale.of(narrow, 40.0) == 2100
+    assert scale.of(narrow, -1e9) == 2000
+
+
+def test_pulses_obey_limits_calibration_and_what_servos_take() -> None:
+    joint = axis(0, pulse=Pulse(zero_us=1500, us_per_unit=10), calibration=None)
+    assert pulse_us(joint, 10.0) == 1600
+    assert pulse_us(joint, 1e9) == 1900
+    mirrored = axis(0, pulse=Pulse(zero_us=1500, us_per_unit=10), calibration=Calibration(0, 1, 20, 1250, 1700))
+    assert pulse_us(mirrored, 10.0) == 1420
+    assert pulse_us(mirrored, 40.0) == 1250
+    wild = axis(0, unit="us", lower=-1e6, upper=1e6, pulse=None, calibration=None)
+    assert pulse_us(wild, 1e6) == 2700
+    assert pulse_us(wild, -1e6) == 400

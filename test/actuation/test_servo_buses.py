@@ -1,0 +1,472 @@
+"""Feetech and Dynamixel drivers against emulated buses, through the makers' unmodified libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bus_fixtures import ANSWER_S, CLOCK, axes, port, sweep, until
+from memory_port import MemoryWire, Ticker
+
+from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.driver_settings import DynamixelDriver, FeetechDriver
+from reactdiff_ros.actuation.drivers.driver import release_all
+from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
+from reactdiff_ros.actuation.drivers.feetech import FeetechServos
+from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
+from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus
+from reactdiff_ros.actuation.emulators.feetech import FeetechBus
+from reactdiff_ros.actuation.emulators.wire import Wire
+
+KINDS = ("sts", "scs", "load", "current")
+IDS = (1, 2, 5)
+
+
+IN_MEMORY = [(kind, "memory") for kind in KINDS]
+ALSO_ON_A_TERMINAL = [
+    *IN_MEMORY,
+    *(pytest.param((kind, "terminal"), marks=pytest.mark.real_time, id=f"{kind}-terminal") for kind in ("sts", "load")),
+]
+
+
+class Bench:
+    """A driver, the bus that it talks to, and the wire between them."""
+
+    def __init__(self, kind: str, folder: Path, by: str = "memory", **changes: Any) -> None:
+        middle = 511 if kind == "scs" else 2047
+        start = dict.fromkeys(IDS, float(middle))
+        top = 1023 if kind == "scs" else 4095
+        given = {k: changes.pop(k) for k in ("drive_mode", "range_min", "range_max") if k in changes}
+        fields = {"drive_mode": 0, "homing_offset": 0, "range_min": 0, "range_max": top, **given}
+        joints = {}
+        for i in IDS:
+            joints.update(axes(i, **{"calibration": Calibration(i, **fields), **changes}))
+        self.bus: Any
+        self.clock: Any = Ticker() if by == "memory" else CLOCK
+        options: dict[str, Any] = {"answer_s": ANSWER_S, "lock_folder": folder}
+        if by == "memory":
+            options["connect"] = lambda: self.wire.connect()
+        place = str(port(folder))
+        self.driver: ServoBus
+        if kind in ("sts", "scs"):
+            self.bus = FeetechBus(start, kind)  # type: ignore[arg-type]
+            self.driver = FeetechServos(
+                FeetechDriver(type="feetech", series=kind, port=place),
+                joints,
+                self.clock,
+                **options,  # type: ignore[arg-type]
+            )
+        else:
+            self.bus = DynamixelBus(start, 1060 if kind == "load" else 1020)
+            # A long watchdog, because this machine may be busy elsewhere for some tenths of a second.
+            config = DynamixelDriver(type="dynamixel", port=place, baud=1_000_000, watchdog_s=2.0)
+            self.driver = DynamixelServos(config, joints, self.clock, **options)
+        self.wire: Any = (
+            MemoryWire(self.bus, self.clock) if by == "memory" else Wire(self.bus, port(folder), self.clock)
+        )
+
+    def arm_all(self) -> None:
+        assert self.driver.check() == {}
+        for joint in self.driver.axes:
+            assert self.driver.arm(joint, 0.0) is None
+        assert self.driver.armed == set(self.driver.axes)
+
+    def misses(self, joint: str) -> None:
+        """Poll until the joint has a fault."""
+        assert until(lambda: joint in self.driver.faults(), lambda: self.driver.poll(0.05)), joint
+
+
+@pytest.fixture(params=IN_MEMORY, ids="-".join)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    kind, by = request.param
+    bench = Bench(kind, tmp_path, by)
+    bench.wire.plug()
+    bench.driver.open()
+    yield bench
+    bench.driver.close()
+    bench.wire.pull()
+
+
+@pytest.mark.parametrize("bench", ALSO_ON_A_TERMINAL, indirect=True, ids="-".join)
+def test_joints_go_where_they_are_told(bench: Bench) -> None:
+    bench.arm_all()
+    assert sweep(bench.driver, {"j1": 10.0, "j2": -20.0, "j5": 35.0})
+    reading = bench.driver.reading("j1")
+    assert reading is not None
+    assert reading.temperature_c is not None
+    assert 20 < reading.temperature_c < 60
+    assert reading.voltage_v is not None
+    assert 5 < reading.voltage_v < 15
+    assert reading.load is not None
+    assert 0 <= reading.load <= 1
+    assert bench.driver.faults() == {}
+
+
+def test_commands_outside_the_limits_are_clamped_and_nonsense_is_left_out(bench: Bench) -> None:
+    bench.arm_all()
+    assert sweep(bench.driver, {"j1": 20.0, "j2": 20.0, "j5": 20.0})
+    for value in (1e9, -1e9, float("nan"), float("inf")):
+        bench.driver.command({"j1": value})
+    bench.driver.command({"j2": float("nan"), "nobody": 3.0})
+    assert bench.driver.check() == {}
+    per_degree = (1024 / 300) if bench.bus.servos[1].order == "big" else 4096 / 360
+    middle = 511 if bench.bus.servos[1].order == "big" else 2047
+    with bench.wire.lock:
+        for number in IDS:
+            assert all(abs(raw - middle) <= 40 * per_degree + 1 for raw in bench.bus.servos[number].received), (
+                bench.bus.servos[number].received
+            )
+
+
+def test_nothing_moves_that_is_not_armed(bench: Bench) -> None:
+    assert bench.driver.check() == {}
+    bench.driver.command({"j1": 20.0})
+    assert bench.driver.arm("j2", 0.0) is None
+    assert sweep(bench.driver, {"j2": 15.0})
+    with bench.wire.lock:
+        assert bench.bus.servos[1].received == []
+        assert not bench.bus.servos[1].motor.torque
+
+
+def test_arming_does_not_jump(bench: Bench) -> None:
+    with bench.wire.lock:
+        servo = bench.bus.servos[1]
+        servo.motor.position += 100
+        stands = servo.motor.position
+    assert bench.driver.check() == {}
+    assert bench.driver.arm("j1", 0.0) is None
+    for _ in range(5):
+        bench.driver.poll(0.02)
+    with bench.wire.lock:
+        assert set(servo.received) == {round(stands)}
+        assert servo.motor.torque
+        assert abs(servo.motor.position - stands) <= 0.5
+
+
+def test_release_takes_the_torque_away_and_stop_holds(bench: Bench) -> None:
+    bench.arm_all()
+    bench.driver.release("j1")
+    bench.driver.stop()
+    assert bench.driver.armed == frozenset()
+    bench.driver.command({"j2": 30.0})
+    bench.driver.poll(0.05)
+    with bench.wire.lock:
+        assert not bench.bus.servos[1].motor.torque
+        assert bench.bus.servos[2].motor.torque
+        assert abs(bench.bus.servos[2].received[-1] - bench.bus.servos[2].motor.position) <= 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        ("silent", "no_answer"),
+        ("mute", "no_answer"),
+        ("bad_checksum", "checksum"),
+        ("nonsense", "garbage"),
+        ("answers_as", "wrong_id"),
+        ("overload", "overload"),
+        ("hot", "hot"),
+        ("voltage", "voltage"),
+    ],
+)
+def test_a_failing_servo_is_named_and_the_rest_works(bench: Bench, failure: str, kind: str) -> None:
+    bench.arm_all()
+    with bench.wire.lock:
+        setattr(bench.bus.servos[2].failing, failure, 9 if failure == "answers_as" else True)
+    bench.misses("j2")
+    assert bench.driver.faults()["j2"].kind == kind
+    assert set(bench.driver.faults()) == {"j2"}
+    assert sweep(bench.driver, {"j1": 12.0, "j5": -12.0})
+    with bench.wire.lock:
+        setattr(bench.bus.servos[2].failing, failure, None if failure == "answers_as" else False)
+    assert until(lambda: bench.driver.faults() == {}, lambda: bench.driver.poll(0.05))
+
+
+def test_a_joint_that_was_lost_takes_no_commands_until_it_is_armed_again(bench: Bench) -> None:
+    bench.arm_all()
+    assert sweep(bench.driver, {"j2": 10.0})
+    with bench.wire.lock:
+        bench.bus.servos[2].failing.silent = True
+    bench.misses("j2")
+    assert "j2" not in bench.driver.armed
+    with bench.wire.lock:
+        bench.bus.servos[2].failing.silent = False
+        before = list(bench.bus.servos[2].received)
+    assert until(lambda: bench.driver.faults() == {}, lambda: bench.driver.poll(0.05))
+    bench.driver.command({"j2": -40.0})
+    bench.driver.poll(0.05)
+    with bench.wire.lock:
+        assert bench.bus.servos[2].received == before
+    assert bench.driver.arm("j2", 0.0) is None
+    assert sweep(bench.driver, {"j2": 11.0})
+
+
+@pytest.mark.parametrize("bench", ALSO_ON_A_TERMINAL, indirect=True, ids="-".join)
+def test_half_of_the_bus_gone_leaves_the_rest(bench: Bench) -> None:
+    with bench.wire.lock:
+        for number in (1, 2):
+            bench.bus.servos[number].failing.silent = True
+    faults = bench.driver.check()
+    assert {j: f.kind for j, f in faults.items()} == {"j1": "no_answer", "j2": "no_answer"}
+    fault = bench.driver.arm("j1", 0.0)
+    assert fault is not None
+    assert bench.driver.arm("j5", 0.0) is None
+    assert sweep(bench.driver, {"j5": 20.0})
+
+
+@pytest.mark.parametrize("bench", ALSO_ON_A_TERMINAL, indirect=True, ids="-".join)
+def test_cable_pulled_and_put_back(bench: Bench) -> None:
+    bench.arm_all()
+    assert sweep(bench.driver, {"j1": 10.0, "j2": 10.0, "j5": 10.0})
+    bench.wire.pull()
+    bench.driver.command({"j1": 20.0})
+    bench.misses("j1")
+    assert {f.kind for f in bench.driver.faults().values()} == {"gone"}
+    assert bench.driver.armed == frozenset()
+    bench.driver.command({"j1": 30.0})
+    bench.driver.release("j1")
+    assert bench.driver.arm("j1", 0.0) is not None
+    before = {n: list(s.received) for n, s in bench.bus.servos.items()}
+    bench.wire.plug()
+    assert until(lambda: bench.driver.faults() == {}, lambda: bench.driver.poll(0.05))
+    bench.driver.command({"j1": -40.0, "j2": -40.0})
+    bench.driver.poll(0.05)
+    with bench.wire.lock:
+        assert {n: s.received for n, s in bench.bus.servos.items()} == before
+        bench.bus.step(bench.clock() + 1.0)
+        assert abs(bench.bus.servos[2].motor.velocity) == 0
+    for joint in bench.driver.axes:
+        assert bench.driver.arm(joint, 0.0) is None
+    assert sweep(bench.driver, {"j1": -10.0})
+
+
+@pytest.mark.parametrize("bench", ALSO_ON_A_TERMINAL, indirect=True, ids="-".join)
+def test_scan_finds_ids_and_models(bench: Bench) -> None:
+    found = bench.driver.scan(range(0, 7))
+    assert sorted(found) == [1, 2, 5]
+    assert set(found.values()) <= {777, 1284, 1060, 1020}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_calibration_it_measures_but_does_not_arm(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path, calibration=None)
+    with bench.wire:
+        bench.driver.open()
+        assert bench.driver.check() == {}
+        reading = bench.driver.reading("j1")
+        assert reading is not None
+        assert reading.position == pytest.approx(0.0)
+        fault = bench.driver.arm("j1", 0.0)
+        assert fault is not None
+        assert fault.kind == "uncalibrated"
+        assert isinstance(bench.driver.count("j1"), int)
+        bench.driver.close()
+
+
+@pytest.mark.parametrize("kind", ["sts", "load"])
+def test_a_servo_with_another_homing_offset_is_not_armed(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path, calibration=Calibration(1, 0, -77, 0, 4095))
+    with bench.wire:
+        bench.driver.open()
+        assert {f.kind for f in bench.driver.check().values()} == {"calibration"}
+        fault = bench.driver.arm("j1", 0.0)
+        assert fault is not None
+        assert fault.kind == "calibration"
+        bench.driver.close()
+
+
+def test_another_series_is_named(tmp_path: Path) -> None:
+    bench = Bench("sts", tmp_path)
+    config = FeetechDriver(type="feetech", series="scs")
+    driver = FeetechServos(config, axes(1), bench.clock, connect=lambda: bench.wire.connect())
+    with bench.wire:
+        driver.open()
+        assert driver.check()["j1"].kind == "wrong_model"
+        driver.close()
+
+
+@pytest.mark.parametrize("kind", ["sts", "load"])
+def test_load_and_temperature_limits_of_the_profile(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path, temperature_c=30.0)
+    with bench.wire:
+        bench.driver.open()
+        faults = bench.driver.check()
+        assert {f.kind for f in faults.values()} == {"hot"}
+        assert "30 C" in str(faults["j1"])
+        bench.driver.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_directions_and_ranges_of_the_calibration(kind: str, tmp_path: Path) -> None:
+    middle = 511 if kind == "scs" else 2047
+    bench = Bench(kind, tmp_path, drive_mode=1, range_min=middle - 50, range_max=middle + 50)
+    with bench.wire:
+        bench.driver.open()
+        bench.arm_all()
+        bench.driver.command({"j1": 40.0, "j2": 1.0})
+        bench.driver.check()
+        with bench.wire.lock:
+            assert bench.bus.servos[1].received[-1] == middle - 50
+            assert bench.bus.servos[2].received[-1] < middle
+        bench.driver.close()
+
+
+@pytest.mark.parametrize("kind", ["load", "current"])
+def test_a_silent_host_stops_dynamixels_and_the_driver_knows(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path)
+    with bench.wire:
+        bench.driver.open()
+        bench.arm_all()
+        servo = bench.bus.servos[1]
+        servo.motor.speed = 200.0
+        assert bench.driver.watchdog_s == 2.0
+        bench.driver.command({"j1": 40.0})
+        bench.clock.now_s += 1.0
+        bench.bus.step(bench.clock())
+        assert servo.motor.velocity > 0
+        bench.clock.now_s += 1.1
+        bench.bus.step(bench.clock())
+        bench.clock.now_s += 1.0
+        bench.bus.step(bench.clock())
+        stopped = servo.motor.position
+        assert servo.motor.velocity == 0.0
+        assert stopped < 2047 + 430
+        received = len(servo.received)
+        bench.driver.command({"j1": 40.0})
+        assert len(servo.received) == received
+        assert bench.driver.armed == frozenset()
+        assert {f.kind for f in bench.driver.faults().values()} == {"watchdog"}
+        assert bench.driver.arm("j1", 0.0) is None
+        assert servo.received[-1] == round(stopped)
+        assert sweep(bench.driver, {"j1": 40.0})
+        bench.driver.close()
+
+
+@pytest.mark.parametrize("kind", ["load"])
+def test_a_watchdog_that_expired_is_over_when_the_servos_are_checked(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path)
+    with bench.wire:
+        bench.driver.open()
+        bench.arm_all()
+        bench.clock.now_s += 3.0
+        bench.driver.command({"j1": 1.0})
+        bench.driver.poll(0.05)
+        assert {f.kind for f in bench.driver.faults().values()} == {"watchdog"}
+        bench.arm_all()
+        bench.driver.close()
+
+
+@pytest.mark.parametrize("kind", ["load"])
+def test_a_watchdog_that_stopped_one_servo_although_something_was_sent(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path)
+    with bench.wire:
+        bench.driver.open()
+        bench.arm_all()
+        bench.bus.servos[2].table[98] = 0xFF
+
+        def work() -> None:
+            bench.driver.command({"j1": 1.0, "j2": 1.0})
+            bench.driver.poll(0.02)
+
+        assert until(lambda: "j2" in bench.driver.faults(), work)
+        assert bench.driver.faults()["j2"].kind == "watchdog"
+        assert bench.driver.armed == {"j1", "j5"}
+        bench.driver.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_homing_offsets_are_stored_in_the_servo(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path, calibration=None)
+    with bench.wire:
+        bench.driver.open()
+        before = bench.driver.count("j1")
+        assert isinstance(before, int)
+        fault = bench.driver.write_homing("j1", -120)
+        if kind == "scs":
+            assert fault is not None
+        else:
+            assert fault is None
+            assert bench.driver.count("j1") == before + (120 if kind == "sts" else -120)
+        bench.driver.close()
+
+
+def test_polling_keeps_its_time(bench: Bench) -> None:
+    bench.arm_all()
+    for servo in bench.bus.servos.values():
+        servo.failing.silent = True
+    for _ in range(20):
+        began = bench.clock.now_s
+        bench.driver.poll(0.005)
+        assert bench.clock.now_s - began < 0.005 + 0.012 + 0.005
+
+
+def test_a_joint_outside_its_range_and_one_that_moves_are_not_armed(bench: Bench) -> None:
+    assert bench.driver.check() == {}
+    first = bench.bus.servos[1]
+    calibrated = bench.driver.axes["j1"].calibration
+    assert calibrated is not None
+    first.motor.position = calibrated.range_max + 500
+    fault = bench.driver.arm("j1", 0.0)
+    assert fault is not None
+    assert fault.kind in ("refused", "garbage", "no_answer")
+    second, real = bench.bus.servos[2], bench.bus.step
+
+    def shaking(now_s: float) -> None:
+        second.motor.position += 60
+        real(now_s)
+
+    bench.bus.step = shaking
+    fault = bench.driver.arm("j2", 0.0)
+    assert fault is not None
+    assert fault.kind in ("refused", "garbage")
+    assert bench.driver.armed == frozenset()
+    assert first.received == []
+    assert second.received == []
+
+
+def test_an_id_that_answers_twice_is_refused(bench: Bench) -> None:
+    bench.bus.servos[2].failing.twice = True
+    faults = bench.driver.check()
+    assert {j: f.kind for j, f in faults.items()} == {"j2": "wrong_id"}
+    assert "more than one" in str(faults["j2"])
+    assert bench.driver.answers_twice(2)
+    assert not bench.driver.answers_twice(1)
+
+
+def test_all_torque_goes_at_once_without_waiting_for_answers(bench: Bench) -> None:
+    bench.arm_all()
+    for servo in bench.bus.servos.values():
+        servo.failing.mute = True
+    began_s = bench.clock.now_s
+    release_all(bench.driver)
+    assert bench.clock.now_s - began_s < 0.005
+    assert not any(servo.motor.torque for servo in bench.bus.servos.values())
+    assert bench.driver.armed == frozenset()
+
+
+def test_a_mute_servo_loses_its_torque_too(bench: Bench) -> None:
+    bench.arm_all()
+    bench.bus.servos[1].failing.mute = True
+    bench.driver.release("j1")
+    assert not bench.bus.servos[1].motor.torque
+
+
+def test_a_servo_whose_power_was_interrupted_is_told_and_not_commanded(bench: Bench) -> None:
+    bench.arm_all()
+    servo = bench.bus.servos[2]
+    servo.table[64 if bench.driver.watchdog_s else 40] = 0
+    servo.motor.torque = False
+
+    def work() -> None:
+        bench.driver.command({"j1": 1.0, "j2": 1.0})
+        bench.driver.poll(0.02)
+
+    assert until(lambda: "j2" in bench.driver.faults(), work)
+    assert bench.driver.faults()["j2"].kind == "reset"
+    assert bench.driver.armed == {"j1", "j5"}
+    bench.driver.poll(0.05)
+    assert bench.driver.faults()["j2"].kind == "reset"
+    assert bench.driver.arm("j2", 0.0) is None
+    assert bench.driver.faults() == {}

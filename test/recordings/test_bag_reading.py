@@ -1,0 +1,363 @@
+"""Bags as labs have them: two cameras, odd clocks, cut files, spoilt pictures, sound of other packages."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("rosbags", reason="rosbags is not installed (requirements/evaluate.txt)")
+
+from bag_making import START, STEP, chunk, picture, speaker_bag
+
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.recordings.bags import interfaces
+from reactdiff_ros.recordings.bags.read import BagSource, open_source
+from reactdiff_ros.recordings.bags.storage import BagFiles, is_bag
+from reactdiff_ros.recordings.bags.write import BagWriter
+from reactdiff_ros.recordings.studies.unblinding import sealed_bags
+
+STORAGES = ("mcap", "sqlite3")
+
+
+def read(path, *topics):
+    source = BagSource(path, *topics)
+    return source, list(source.pictures_and_sound())
+
+
+def kinds(items):
+    return [i.kind for i in items].count("picture"), [i.kind for i in items].count("sound")
+
+
+def notes_or_sentence(path):
+    """What a user is told of a bag that may be anything."""
+    try:
+        return read(path)[0].notes
+    except MediaError as error:
+        return [str(error)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return {s: speaker_bag(tmp_path_factory.mktemp(s) / "bag", storage=s, frames=400, raw=True) for s in STORAGES}
+
+
+def test_items_come_in_the_order_of_their_stamps(tmp_path):
+    source, items = read(speaker_bag(tmp_path / "bag", sound_stamp=lambda t: t - 300_000_000))
+    stamps = [i.offset_ns for i in items]
+    assert stamps == sorted(stamps)
+    assert kinds(items) == (20, 20)
+    assert source.start_ns == START - 300_000_000
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_bag_is_read_as_it_comes(whole, storage):
+    """400 pictures of 9 KB; a reader that holds them all would need 3.7 MB more."""
+    source = BagSource(whole[storage])
+    assert source.duration_s == pytest.approx(399 * STEP / NS)
+    items = source.pictures_and_sound()
+    next(items)
+    tracemalloc.start()
+    count = sum(1 for _ in items)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 799
+    assert peak < (6 << 20 if storage == "mcap" else 2 << 20)  # a chunk of mcap is 1 MiB, and is unpacked
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_reading_writes_nothing(whole, storage):
+    def state():
+        return {f.name: (f.stat().st_mtime_ns, hashlib.sha256(f.read_bytes()).digest()) for f in folder.iterdir()}
+
+    folder = whole[storage]
+    before = state()
+    read(folder)
+    read(next(f for f in folder.iterdir() if f.suffix in (".mcap", ".db3")))
+    assert state() == before
+
+
+def test_no_bag_is_one_sentence(tmp_path):
+    (tmp_path / "empty.mcap").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.mcap").write_text("this is not what it claims to be, by far not")
+    (tmp_path / "one.bag").write_bytes(b"#ROSBAG V2.0\n")
+    for name, sentence in {
+        "nothing": "there is no such bag",
+        "empty.mcap": "its file has no bytes",
+        "folder": "not a rosbag2 recording",
+        "text.mcap": "the bag cannot be read",
+        "one.bag": "ROS 1 bag",
+    }.items():
+        with pytest.raises(MediaError, match=sentence) as told:
+            BagSource(tmp_path / name)
+        assert name in str(told.value)
+        assert "\n" not in str(told.value)
+    assert not is_bag(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("metadata", ["missing", "garbage", "half", "other files"])
+def test_a_bag_with_bad_metadata_is_read_without(tmp_path, storage, metadata):
+    bag = speaker_bag(tmp_path / "bag", storage=storage)
+    file = bag / "metadata.yaml"
+    text = file.read_text()
+    if metadata == "missing":
+        file.unlink()
+    else:
+        file.write_text(
+            {"garbage": "}{", "half": text[:100], "other files": text.replace("recording.", "x.")}[metadata]
+        )
+    assert is_bag(bag)
+    source, items = read(bag)
+    assert kinds(items) == (20, 20)
+    assert any("metadata.yaml" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.999])
+@pytest.mark.parametrize("metadata", [True, False])
+def test_a_cut_mcap_gives_what_it_has(whole, tmp_path, share, metadata):
+    bag = shutil.copytree(whole["mcap"], tmp_path / "bag")
+    data = (bag / "recording.mcap").read_bytes()
+    (bag / "recording.mcap").write_bytes(data[: int(share * len(data))])
+    if not metadata:
+        (bag / "metadata.yaml").unlink()
+    if share < 0.1:  # not even its first chunk is whole
+        with pytest.raises(MediaError, match=r"holds no message; .*was not closed"):
+            BagSource(bag)
+        return
+    source, items = read(bag)
+    pictures, sounds = kinds(items)
+    assert share * 400 - 130 < pictures <= 400
+    assert abs(pictures - sounds) <= 2
+    assert any("was not closed" in note for note in source.notes)
+    np.testing.assert_array_equal(items[0].bgr, picture(0))
+
+
+def test_a_cut_database_is_a_sentence_or_gives_what_it_has(whole, tmp_path):
+    data = (whole["sqlite3"] / "recording.db3").read_bytes()
+    for share in (0.001, 0.1, 0.5, 0.99):
+        file = tmp_path / "cut.db3"
+        file.write_bytes(data[: int(share * len(data))])
+        told = notes_or_sentence(file)
+        assert any("cut.db3" in sentence or "ends in the middle" in sentence for sentence in told), told
+        assert not any("\n" in sentence for sentence in told)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(spots=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8))
+def test_damaged_bytes_never_crash(small, tmp_path, storage, spots):
+    name = "recording.mcap" if storage == "mcap" else "recording.db3"
+    data = bytearray(small[storage])
+    for where, value in spots:
+        data[int(where * (len(data) - 1))] = value
+    (tmp_path / name).write_bytes(data)
+    assert not any("\n" in sentence for sentence in notes_or_sentence(tmp_path / name))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    bags = {s: speaker_bag(tmp_path_factory.mktemp(s) / "bag", storage=s, frames=4) for s in STORAGES}
+    return {s: next(f for f in b.iterdir() if f.suffix != ".yaml").read_bytes() for s, b in bags.items()}
+
+
+def test_two_cameras_ask_for_a_name(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for k in range(4):
+            bag.picture(START + k * STEP, picture(k), topic="/left/image_raw/compressed")
+            bag.raw_picture(START + k * STEP, picture(k), topic="/left/image_raw")
+            bag.raw_picture(START + k * STEP, picture(k + 10), topic="/right/image_raw")
+            bag.raw_picture(START + k * STEP, picture(k), topic="/right/depth/image_rect")
+    with pytest.raises(MediaError, match=r"several cameras: /left/image_raw/compressed, /right/image_raw .*--picture"):
+        BagSource(tmp_path / "bag")
+    source, items = read(tmp_path / "bag", "right/image_raw")
+    np.testing.assert_array_equal(items[0].bgr, picture(10))
+    assert BagSource(tmp_path / "bag", "/left/image_raw").picture_topic == "/left/image_raw"
+    with pytest.raises(MediaError, match=r"has no topic /up .*: its topics of pictures: /left"):
+        BagSource(tmp_path / "bag", "up")
+    with pytest.raises(MediaError, match="no pictures and no sound"):
+        BagSource(tmp_path / "bag", "none")
+    assert source.notes == []
+
+
+def test_two_microphones_ask_for_a_name(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for topic in ("/audio", "/robot/audio"):
+            bag.sound(chunk(1, START), topic=topic)
+    with pytest.raises(MediaError, match="several microphones: /audio, /robot/audio"):
+        BagSource(tmp_path / "bag")
+    with pytest.raises(MediaError, match="/audio is reactdiff_ros/msg/AudioChunk, which is no pictures"):
+        BagSource(tmp_path / "bag", "audio")
+    assert kinds(read(tmp_path / "bag", "", "/audio")[1]) == (0, 1)
+
+
+def test_sound_that_starts_later_is_told_and_stays_there(tmp_path):
+    source, items = read(speaker_bag(tmp_path / "bag", frames=120, sound_from=80))
+    first = next(i for i in items if i.kind == "sound")
+    assert first.offset_ns == START + 80 * STEP
+    assert "the sound begins 3.2 s after the picture" in source.notes
+
+
+def test_stamps_that_jump_or_lack_are_mended(tmp_path):
+    def jump(t):
+        return t - 50 * NS * (t > START + 2 * NS)
+
+    source, items = read(speaker_bag(tmp_path / "bag", frames=100, picture_stamp=jump, sound_stamp=lambda _: 0))
+    pictures = [i.offset_ns for i in items if i.kind == "picture"]
+    assert pictures == [START + k * STEP for k in range(100)]
+    assert any("jump back by 50.0 s" in n for n in source.notes)
+    assert any("/audio: 100 messages have no stamp" in n for n in source.notes)
+
+
+def test_pictures_that_lie_are_left_out_and_counted(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for k in range(6):
+            message = interfaces.empty(interfaces.RAW)
+            message.header.stamp.sec, message.height, message.width = 100 + k, 480, 640
+            message.encoding, message.step, message.data = ("rgb8", "nv99")[k % 2], 1920, np.zeros(30 + k, np.uint8)
+            bag.message("/camera/image_raw", (100 + k) * NS, message)
+        bag.raw_picture(107 * NS, picture(1))
+        bag.raw("/camera/image_raw", interfaces.RAW, 108 * NS, b"\0\1\0\0\7")
+    source, items = read(tmp_path / "bag")
+    assert kinds(items) == (1, 0)
+    assert source.damaged_packets == 7
+    assert sum("messages were left out" in n for n in source.notes) == 3
+    assert any(
+        n.startswith("3 messages were left out: /camera/image_raw: the picture has 30 bytes") for n in source.notes
+    )
+
+
+def test_compressed_pictures_that_are_none(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for k, data in enumerate((b"", b"\xff\xd8\xff", b"spoilt", b"\x89PNG\r\n\x1a\n" + bytes(40))):
+            bag.jpeg(START + k * STEP, data)
+    with pytest.raises(MediaError, match="nothing in the bag could be decoded"):
+        read(tmp_path / "bag")
+
+
+def test_malformed_bags_of_others(clips, tmp_path):
+    bag = clips("rosbagsrs_all_types.mcap")
+    with pytest.raises(MediaError, match=r"nothing in the bag could be decoded: .*30 bytes where 921600 are needed"):
+        read(bag, "/test/sensor_msgs/image")
+    with pytest.raises(MediaError, match="nothing in the bag could be decoded"):
+        read(bag, "/test/sensor_msgs/compressed_image")
+    source = BagSource(bag, "/test/sensor_msgs/image")
+    every = list(source.messages(source.files.topics))
+    assert len(every) == 188
+    with pytest.raises(MediaError, match="no pictures and no sound: it has /parameter_events"):
+        BagSource(clips("rosbag2_talker.mcap"))
+
+
+def drivers_bag(path, *, stamped, info=None, samples=320):
+    with BagWriter(path) as bag:
+        if info is not None:
+            about = interfaces.empty(interfaces.BYTES_INFO)
+            about.sample_rate, about.channels, about.coding_format, about.sample_format = info
+            bag.message("/audio_info", START, about)
+        for k in range(10):
+            data = np.full(samples, k, "<i2").view(np.uint8)
+            received = START + (k + 1) * samples * NS // 16000 + (k % 3) * 2_000_000
+            if stamped:
+                message = interfaces.empty(interfaces.BYTES_STAMPED)
+                stamp = START + k * samples * NS // 16000
+                message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, NS)
+                message.audio.data = data
+            else:
+                message = interfaces.empty(interfaces.BYTES)
+                message.data = data
+            bag.message("/audio", received, message)
+    return path
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_sound_of_ros_drivers(tmp_path, stamped):
+    _, items = read(drivers_bag(tmp_path / "bag", stamped=stamped, info=(16000, 1, "wave", "S16LE")))
+    assert kinds(items) == (0, 10)
+    assert np.diff([i.offset_ns for i in items]).tolist() == [20_000_000] * 9
+    assert items[0].offset_ns == START
+    assert (items[3].rate_hz, items[3].samples.shape, int(items[3].samples[0, 0])) == (16000, (320, 1), 3)
+
+
+def test_coded_sound_of_ros_drivers_is_told(tmp_path):
+    with pytest.raises(MediaError, match="sound coded as mp3"):
+        read(drivers_bag(tmp_path / "bag", stamped=True, info=(16000, 1, "mp3", "")))
+
+
+def test_sound_of_mgonzs13(tmp_path):
+    types = interfaces.store_of(interfaces.SAMPLES_STAMPED)
+    t = types.types
+    audio_data = t["audio_common_msgs/msg/AudioData"](
+        float32_data=np.full(320, 0.5, np.float32), int32_data=np.zeros(0, np.int32), int16_data=np.zeros(0, np.int16),
+        int8_data=np.zeros(0, np.int8), uint8_data=np.zeros(0, np.uint8),
+    )  # fmt: skip
+    info = t["audio_common_msgs/msg/AudioInfo"](format=1, channels=2, rate=16000, chunk=160)
+    stamp = t["builtin_interfaces/msg/Time"](sec=100, nanosec=0)
+    message = t[interfaces.SAMPLES_STAMPED](
+        header=t["std_msgs/msg/Header"](stamp=stamp, frame_id=""),
+        audio=t["audio_common_msgs/msg/Audio"](audio_data=audio_data, info=info),
+    )
+    with BagWriter(tmp_path / "bag") as bag:
+        cdr = types.serialize_cdr(message, interfaces.SAMPLES_STAMPED)
+        bag.raw("/audio_capture", interfaces.SAMPLES_STAMPED, 100 * NS, bytes(cdr))
+    _, (item,) = read(tmp_path / "bag")
+    assert (item.rate_hz, item.samples.shape, int(item.samples[0, 0])) == (16000, (160, 2), 16383)
+
+
+def test_a_humble_bag_without_definitions_is_read(tmp_path):
+    """Databases of humble hold no definitions; ours are read from msg/."""
+    import sqlite3
+
+    bag = speaker_bag(tmp_path / "bag", storage="sqlite3")
+    database = sqlite3.connect(bag / "recording.db3")
+    database.executescript(
+        "DROP TABLE message_definitions; DROP TABLE schema; DROP TABLE metadata;"
+        "ALTER TABLE topics DROP COLUMN type_description_hash;"
+    )
+    database.close()
+    assert kinds(read(bag)[1]) == (20, 20)
+
+
+def test_recordings_split_into_files_are_joined(tmp_path):
+    """Without metadata the files go by when they begin, not by their names."""
+    (tmp_path / "bag").mkdir()
+    for number, name in enumerate(("z_1.mcap", "a_2.mcap")):
+        with BagWriter(tmp_path / f"part{number}") as part:
+            for k in range(10 * number, 10 * number + 10):
+                part.sound(chunk(k, START + k * STEP))
+        shutil.copy(tmp_path / f"part{number}" / "recording.mcap", tmp_path / "bag" / name)
+    (tmp_path / "bag" / "b_3.mcap").write_bytes(b"spoilt")
+    source, items = read(tmp_path / "bag")
+    assert [int(i.samples[0, 0]) for i in items] == list(range(20))
+    assert any("b_3.mcap" in n and "left out" in n for n in source.notes)
+
+
+def test_a_folder_that_is_closed_is_one_sentence(tmp_path, monkeypatch, capsys):
+    """As a disk's lost+found is for everybody but root."""
+    shut = tmp_path / "all" / "lost+found"
+    speaker_bag(tmp_path / "all" / "day", frames=5)
+    shut.mkdir()
+    real = Path.iterdir
+
+    def iterdir(path):
+        if path == shut:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    for look in (is_bag, BagFiles, BagSource, open_source):
+        with pytest.raises(MediaError, match=r"cannot be looked into.*Permission denied"):
+            look(shut)
+    for command in (["bag", "info", str(shut)], ["evaluate", "recordings", str(tmp_path / "all")]):
+        assert main(command) == 1
+        assert "cannot be looked into" in capsys.readouterr().err
+    with pytest.raises(MediaError, match="cannot be looked into"):
+        list(sealed_bags([tmp_path / "all"]))

@@ -1,0 +1,191 @@
+"""Bags are whole or not there, equal for equal content, and never written over."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import stat
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags", reason="rosbags is not installed (requirements/evaluate.txt)")
+
+from bag_making import START, STEP, chunk, face, picture, speaker_bag
+
+from reactdiff_ros import messages
+from reactdiff_ros.errors import MediaError, MessageError
+from reactdiff_ros.recordings.bags import interfaces
+from reactdiff_ros.recordings.bags.read import BagSource
+from reactdiff_ros.recordings.bags.storage import BagFiles
+from reactdiff_ros.recordings.bags.write import BagWriter
+from reactdiff_ros.recordings.studies.study import Event, Study, study_of
+
+STORAGES = ("mcap", "sqlite3")
+
+
+def content(folder):
+    return {f.name: f.read_bytes() for f in folder.iterdir()}
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_the_same_content_is_the_same_bytes(tmp_path, storage):
+    study = Study("s1", seed=3)
+    a = speaker_bag(tmp_path / "a", storage=storage, study=study)
+    b = speaker_bag(tmp_path / "elsewhere" / "b", storage=storage, study=study)
+    assert content(a) == content(b)
+    c = speaker_bag(tmp_path / "c", storage=storage, study=Study("s2", seed=3))
+    assert content(a) != content(c)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "c", "elsewhere"]
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_what_is_written_comes_back(tmp_path, storage):
+    with BagWriter(tmp_path / "bag", storage=storage) as bag:
+        for k in range(5):
+            bag.raw_picture(START + k * STEP, picture(k))
+            bag.sound(chunk(k, START + k * STEP))
+            bag.expression(face(START + k * STEP))
+    source = BagSource(tmp_path / "bag")
+    items = list(source.pictures_and_sound())
+    assert [i.kind for i in items] == ["picture", "sound"] * 5
+    assert [i.offset_ns for i in items[::2]] == [START + k * STEP for k in range(5)]
+    np.testing.assert_array_equal(items[4].bgr, picture(2))
+    np.testing.assert_array_equal(items[5].samples, chunk(2, 0).samples)
+    faces = [messages.expression_value(m.message) for m in source.messages(["/listener/expression"])]
+    assert len(faces) == 5
+    np.testing.assert_array_equal(faces[1].coefficients, face(0).coefficients)
+    assert (faces[1].stamp_ns, faces[1].mode, faces[1].layers) == (START + STEP, "idle", ("gaze", "blink"))
+    assert (faces[1].picture_stamp_ns, faces[1].sound_stamp_ns) == (None, START + STEP)
+    assert source.notes == []
+
+
+def test_what_is_there_stays(tmp_path):
+    (tmp_path / "bag").mkdir()
+    with pytest.raises(MediaError, match="something of this name already"):
+        BagWriter(tmp_path / "bag")
+    late = BagWriter(tmp_path / "late")
+    late.sound(chunk(1, START))
+    (tmp_path / "late").write_text("mine")
+    with pytest.raises(MediaError, match="something of this name already"):
+        late.close()
+    assert (tmp_path / "late").read_text() == "mine"
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_an_error_leaves_nothing_behind(tmp_path, storage):
+    with pytest.raises(MessageError), BagWriter(tmp_path / "bag", storage=storage) as bag:
+        bag.raw("/odd", "lab_msgs/msg/Odd", START, b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def rights(path):
+    return {stat.S_IMODE(p.stat().st_mode) for p in path.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("keep_partial", [False, True])
+def test_a_recording_is_readable_by_its_user_alone(tmp_path, storage, keep_partial):
+    before = os.umask(0)
+    try:
+        bag = BagWriter(tmp_path / "made" / "bag", storage=storage, keep_partial=keep_partial)
+        bag.sound(chunk(0, START))
+        bag.close()
+        lost = BagWriter(tmp_path / "lost", storage=storage, keep_partial=True)
+        lost.sound(chunk(0, START))
+        lost.abort()
+    finally:
+        os.umask(before)
+    folders = [tmp_path / "made", tmp_path / "made" / "bag", tmp_path / "lost.partial"]
+    assert [stat.S_IMODE(p.stat().st_mode) for p in folders] == [0o700] * 3
+    assert rights(tmp_path) == {0o600}
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_with_keep_partial_what_was_written_can_be_read(tmp_path, storage):
+    bag = BagWriter(tmp_path / "bag", storage=storage, keep_partial=True)
+    for k in range(3):
+        bag.sound(chunk(k, START + k * STEP))
+    bag.abort()
+    assert bag.partial == tmp_path / "bag.partial"
+    assert len(list(BagSource(bag.partial).pictures_and_sound())) == 3
+
+
+def test_a_killed_recorder_leaves_a_bag_that_can_be_read(tmp_path):
+    bag = BagWriter(tmp_path / "bag", keep_partial=True)
+    for k in range(3000):
+        bag.sound(chunk(k, START + k * STEP))
+    bag._writer.storage.bio.flush()  # what the kernel has when the process is killed
+    source = BagSource(tmp_path / "bag.partial")
+    assert len(list(source.pictures_and_sound())) > 2000
+    assert any("was not closed" in note for note in source.notes)
+    bag.abort()
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_full_disk_is_one_sentence(tmp_path, storage, monkeypatch):
+    bag = BagWriter(tmp_path / "bag", storage=storage, keep_partial=True)
+    bag.sound(chunk(0, START))
+
+    def full(*_):
+        if storage == "sqlite3":
+            raise sqlite3.OperationalError("database or disk is full")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(bag._writer.storage, "write", full)
+    with pytest.raises(MediaError, match=r"the disk is full .*bag.*: .*what was written is in .*bag\.partial"):
+        bag.sound(chunk(1, START + STEP))
+    bag.abort()
+    assert len(list(BagSource(bag.partial).pictures_and_sound())) == 1
+
+
+def test_a_place_that_is_no_folder_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(MediaError, match="cannot be written"):
+        BagWriter(tmp_path / "file" / "bag")
+
+
+def test_types_of_others_need_their_definition(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.sound(chunk(0, START))
+        with pytest.raises(MessageError, match="type is unknown"):
+            bag.raw("/odd", "lab_msgs/msg/Odd", START, b"\0\1\0\0\5\0\0\0")
+        bag.raw("/odd", "lab_msgs/msg/Odd", START, b"\0\1\0\0\5\0\0\0", "uint32 number")
+    (odd,) = BagSource(tmp_path / "bag").messages(["/odd"])
+    assert odd.message.number == 5
+
+
+def test_values_that_do_not_fit_are_told(tmp_path):
+    message = interfaces.empty(interfaces.CHUNK)
+    message.channels = 1000
+    with pytest.raises(MessageError, match=r"cannot be written.*AudioChunk"):
+        interfaces.serialize(message)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_study_is_kept_with_the_bag(tmp_path, storage):
+    study = Study("p07-b", True, {"reaction_node.seed": 5, "style": "wärm"}, "ab12", 5, (Event(START, "B begins"),))
+    speaker_bag(tmp_path / "bag", storage=storage, study=study)
+    files = BagFiles(tmp_path / "bag")
+    assert study_of(files.custom_data) == study
+    assert all(isinstance(v, str) for v in files.custom_data.values())
+
+
+def test_odd_custom_data_are_no_study_or_a_poor_one():
+    assert study_of({}) is None
+    assert study_of({"lab": "x"}) is None
+    odd = {"session_id": "s", "consent": "yes", "parameters": "[1]", "seed": "x", "events": '[["a", 1], 3, [5, "b"]]'}
+    study = study_of({f"reactdiff.{k}": v for k, v in odd.items()})
+    assert study == Study("s", None, {}, "", None, (Event(5, "b"),))
+    for seed in ("--5", "5-", "true", "5.0", "9" * 5000):
+        told = study_of({"reactdiff.session_id": "s", "reactdiff.seed": seed})
+        assert told is not None
+        assert told.seed is None
+
+
+def test_an_empty_bag_is_written_and_refused(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.declare("/audio", interfaces.CHUNK)
+    with pytest.raises(MediaError, match="holds no message"):
+        BagSource(tmp_path / "bag")

@@ -1,0 +1,201 @@
+"""Blind conditions: dealt out in balance, hidden on the robot, sealed in the bag, opened with the key alone."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.recordings.studies.allocation import StudyPlan, balance, read_plan, sessions_of, williams
+from reactdiff_ros.recordings.studies.blinding import Condition, Key, SessionsFile, seal, seal_of, unveil, veil
+from reactdiff_ros.recordings.studies.study import Study, study_of
+
+CONDITIONS = {
+    "model": {"policy": "model"},
+    "rules-of-thumb": {"policy": "rules", "smiling": 0.5},
+    "still": {"policy": "idle"},
+}
+
+
+def plan(participants: int = 12, design: str = "within", conditions: dict | None = None) -> StudyPlan:
+    people = tuple(f"p{i:02}" for i in range(participants))
+    return StudyPlan("warm", design, people, conditions or CONDITIONS)
+
+
+def random_bytes(seed: int = 1):
+    rng = np.random.default_rng(seed)
+    return lambda count: rng.bytes(count)
+
+
+@pytest.mark.parametrize("count", range(2, 13))
+def test_williams_squares_are_balanced_for_place_and_for_what_goes_before(count):
+    rows = williams(count)
+    assert len(rows) == (count if count % 2 == 0 else 2 * count)
+    assert all(sorted(row) == list(range(count)) for row in rows)
+    for place in range(count):
+        assert set(Counter(row[place] for row in rows).values()) == {len(rows) // count}
+    followed = Counter(pair for row in rows for pair in pairwise(row))
+    assert len(followed) == count * (count - 1)
+    assert len(set(followed.values())) == 1
+
+
+def test_within_everybody_meets_everything_in_balanced_orders():
+    sessions = sessions_of(plan(), 7)
+    by_person = {s.participant: [t.condition for t in sessions if t.participant == s.participant] for s in sessions}
+    assert len(by_person) == 12
+    assert all(sorted(order) == sorted(CONDITIONS) for order in by_person.values())
+    assert set(Counter((s.position, s.condition) for s in sessions).values()) == {4}
+    assert set(Counter(pair for order in by_person.values() for pair in pairwise(order)).values()) == {4}
+    assert [s.id for s in sessions[:3]] == ["p00-1", "p00-2", "p00-3"]
+    assert balance(sessions, plan()) == ""
+    assert "not a whole square" in balance(sessions_of(plan(7), 7), plan(7))
+
+
+def test_between_groups_stay_equal_all_along():
+    whole = plan(60, "between")
+    sessions = sessions_of(whole, 3)
+    assert [s.id for s in sessions] == list(whole.participants)
+    for stop in range(1, 61):
+        counts = Counter(s.condition for s in sessions[:stop])
+        assert max(counts.values()) - min(counts[name] for name in CONDITIONS) <= 4  # within two rounds of a block
+    assert balance(sessions_of(plan(2, "between"), 3), plan(2, "between")).startswith("groups differ")
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_the_seed_alone_decides(seed):
+    assert sessions_of(plan(), seed) == sessions_of(plan(), seed)
+
+
+def test_different_seeds_deal_differently():
+    orders = {tuple(s.condition for s in sessions_of(plan(), seed)) for seed in range(20)}
+    assert len(orders) > 15
+
+
+def test_veils_tell_nothing_at_a_glance_and_are_lifted_by_the_machine(tmp_path):
+    sessions = sessions_of(plan(), 5)
+    public, _ = seal(plan(), sessions, 5, random_bytes())
+    text = json.dumps(public)
+    for word in ("model", "rules", "idle", "still", "thumb", "policy", "smiling"):
+        assert word not in text
+    veils = [row["veil"] for row in public["sessions"]]
+    assert len(set(veils)) == len(veils)
+    assert len({len(one) for one in veils}) == 1
+    (tmp_path / "s.json").write_text(text)
+    found = SessionsFile(tmp_path / "s.json")
+    for session in sessions:
+        lifted = unveil(found.veil_of(session.id))
+        assert lifted.settings == CONDITIONS[session.condition]
+        assert (lifted.study, lifted.session) == ("warm", session.id)
+    with pytest.raises(ConfigError, match="no session 'p99'"):
+        found.veil_of("p99")
+
+
+@given(st.one_of(st.text(), st.binary().map(lambda b: b.hex())))
+def test_what_is_no_veil_is_one_sentence(text):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        unveil(text)
+
+
+@given(st.dictionaries(st.text(max_size=8), st.one_of(st.booleans(), st.integers(), st.text(max_size=8)), max_size=4))
+def test_a_veil_gives_back_what_it_hid(settings):
+    condition = Condition("s", "p1", "ab", settings)
+    assert unveil(veil(condition, 2048, b"0123456789abcdef")) == condition
+
+
+@pytest.fixture
+def key(tmp_path):
+    sessions = sessions_of(plan(), 5)
+    public, private = seal(plan(), sessions, 5, random_bytes())
+    (tmp_path / "key.json").write_text(json.dumps(private))
+    return Key(tmp_path / "key.json"), {row["session"]: row["seal"] for row in public["sessions"]}, sessions
+
+
+def test_the_key_opens_every_seal_and_no_other(key):
+    opener, seals, sessions = key
+    for session in sessions:
+        told = opener.open("warm", session.id, seals[session.id])
+        assert (told.condition, told.participant, told.position) == (
+            session.condition, session.participant, session.position,
+        )  # fmt: skip
+    with pytest.raises(ConfigError, match="does not fit"):
+        opener.open("warm", "p00-1", seals["p00-2"])
+    with pytest.raises(ConfigError, match="opens warm"):
+        opener.open("other", "p00-1", seals["p00-1"])
+    with pytest.raises(ConfigError, match="no session"):
+        opener.open("warm", "p77-1", seals["p00-1"])
+
+
+def test_a_condition_that_was_changed_afterwards_is_found(key, tmp_path):
+    _, seals, sessions = key
+    told = json.loads((tmp_path / "key.json").read_text())
+    other = next(name for name in CONDITIONS if name != sessions[0].condition)
+    told["sessions"]["p00-1"]["condition"] = other
+    (tmp_path / "key.json").write_text(json.dumps(told))
+    with pytest.raises(ConfigError, match="does not fit"):
+        Key(tmp_path / "key.json").open("warm", "p00-1", seals["p00-1"])
+
+
+def test_seals_of_equal_conditions_differ():
+    one = seal_of("warm", "p1", "model", {}, b"a" * 32)
+    assert one != seal_of("warm", "p1", "model", {}, b"b" * 32)
+    assert one != seal_of("warm", "p1", "rules", {}, b"a" * 32)
+
+
+def test_the_bag_keeps_the_seal():
+    study = Study("p00-1", study="warm", seal="ab12")
+    assert study_of(study.to_custom_data()) == study
+    assert not {"reactdiff.seal", "reactdiff.study"} & set(Study("p07").to_custom_data())
+
+
+PLAN = """
+name: warm
+design: between
+participants: [anna, ben]
+conditions: {a: {policy: model}, b: {policy: rules}}
+seed: 4
+"""
+
+
+def test_a_study_is_read():
+    assert read_plan(PLAN, "s.yaml") == StudyPlan(
+        "warm", "between", ("anna", "ben"), {"a": {"policy": "model"}, "b": {"policy": "rules"}}, 4
+    )
+    assert read_plan(PLAN.replace("[anna, ben]", "3"), "s.yaml").participants == ("p01", "p02", "p03")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("name: warm", "name: a b", "name"),
+        ("design: between", "design: latin", "design is 'latin'"),
+        ("[anna, ben]", "[anna, anna]", "participants"),
+        ("[anna, ben]", "0", "participants"),
+        (", b: {policy: rules}", "", "no conditions to compare"),
+        ("{policy: rules}", "rules", "b has no settings"),
+        ("{policy: rules}", "{policy: [rules]}", "b has no settings"),
+        ("seed: 4", "seed: -4", "seed"),
+        ("seed: 4", "sed: 4", "unknown key 'sed'"),
+        ("{policy: rules}}", "{policy: rules", "not YAML"),
+    ],
+)
+def test_a_study_that_cannot_be_is_one_sentence(old, new, sentence):
+    assert old in PLAN
+    with pytest.raises(ConfigError, match=sentence):
+        read_plan(PLAN.replace(old, new), "s.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"kind": "reactdiff_ros key", "format": 1}', '{"kind": "reactdiff_ros key", "format": 9}']
+)
+def test_other_files_are_refused(tmp_path, text):
+    (tmp_path / "f.json").write_text(text)
+    with pytest.raises(ConfigError):
+        Key(tmp_path / "f.json")
+    with pytest.raises(ConfigError):
+        SessionsFile(tmp_path / "f.json")

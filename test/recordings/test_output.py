@@ -1,0 +1,206 @@
+"""The bag of a replay: the graph's topics on the recording's stamps, the same bytes for the same seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from replay_bags import BEGIN_NS, write_bag
+
+from reactdiff_ros.capture.media import ClipPicture
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.messages import expression_value, speaker_value
+from reactdiff_ros.recordings.bags.read import BagSource
+from reactdiff_ros.recordings.bags.storage import BagFiles
+from reactdiff_ros.recordings.studies.study import study_of
+
+
+def digest(bag: Path) -> str:
+    return hashlib.sha256(b"".join(p.read_bytes() for p in sorted(bag.iterdir()))).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bag(tmp_path_factory.mktemp("bags") / "talk", 2.0)
+
+
+@pytest.fixture(scope="module")
+def out(bag: Path) -> Path:
+    """The replay of it by rules, with plans."""
+    path = bag.with_name("out")
+    assert main(["bag", "replay", str(bag), "-o", str(path), "--policy", "rules", "--plans", "--processes", "1"]) == 0
+    return path
+
+
+def test_topics_rates_and_stamps_are_the_graphs(out: Path) -> None:
+    source = BagFiles(out)
+    counts = {topic.name: topic.count for topic in source.topics.values()}
+    assert counts["/speaker/frame"] == 50
+    assert 100 <= counts["/listener/expression"] <= 110
+    assert counts["/listener/reaction"] >= 8
+    records = list(source.records(set(counts)))
+    times = [record.received_ns for record in records]
+    assert times == sorted(times)
+    assert times[0] >= BEGIN_NS
+    assert times[-1] <= BEGIN_NS + 2_200_000_000
+
+
+def test_messages_are_the_graphs(bag: Path, out: Path) -> None:
+    from reactdiff_ros.recordings.bags.interfaces import EXPRESSION, SPEAKER, deserializer
+
+    files = BagFiles(out)
+    read = {kind: deserializer(kind) for kind in (EXPRESSION, SPEAKER)}
+    faces = [expression_value(read[EXPRESSION](r.raw)) for r in files.records({"/listener/expression"})]
+    assert (np.diff([face.stamp_ns for face in faces]) == 20_000_000).all()
+    pictures = [i.offset_ns for i in BagSource(bag).pictures_and_sound() if isinstance(i, ClipPicture)]
+    frames = [speaker_value(read[SPEAKER](r.raw)) for r in files.records({"/speaker/frame"})]
+    assert [frame.picture_stamp_ns for frame in frames] == pictures
+    assert any(frame.mesh_present for frame in frames)
+
+
+def test_it_tells_what_made_it(out: Path) -> None:
+    study = study_of(BagFiles(out).custom_data)
+    assert study is not None
+    assert (study.session_id, study.seed, study.weights) == ("talk", 0, "")
+    assert study.parameters["replay.complete"] is True
+    assert study.parameters["replay.policy"] == "rules"
+    assert study.parameters["reaction_node.hop_s"] == 0.16
+    assert study.parameters["expression_node.camera_y_m"] == -0.12, "the robot of the live graph"
+
+
+@pytest.mark.parametrize("candidates", [1, 10])
+def test_the_same_seed_gives_the_same_bytes_in_another_process(bag: Path, any_weights: Path, candidates: int) -> None:
+    how = ["--seed", "7", "--candidates", str(candidates), "--set", f"model_dir={any_weights}", "--set", "steps=2"]
+    one, two = (bag.with_name(f"{name}{candidates}") for name in ("here", "there"))
+    assert main(["bag", "replay", str(bag), "-o", str(one), "--plans", "--processes", "1", *how]) == 0
+    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "bag", "replay", str(bag), "-o", str(two), "--plans"]
+    done = subprocess.run([*command, *how], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert digest(one) == digest(two)
+    weights = study_of(BagFiles(one).custom_data)
+    assert weights is not None
+    assert len(weights.weights) == 12
+
+
+def test_nothing_is_overwritten_and_faults_are_sentences(
+    bag: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = digest(out), digest(bag)
+    for arguments, code, word in (
+        ([str(bag), "-o", str(out)], 1, "already"),
+        ([str(tmp_path / "none.mcap"), "-o", str(tmp_path / "x")], 1, "no such bag"),
+        ([str(bag), "-o", str(tmp_path / "x"), "--camera-topic", "/other"], 1, "no topic /other"),
+        ([str(bag), "-o", str(tmp_path / "x"), "--style", "angelic"], 2, "angelic"),
+        ([str(bag), "-o", str(tmp_path / "x"), "--set", "steps=900"], 2, "steps"),
+        ([str(bag), "-o", str(tmp_path / "x"), "--set", "steps"], 2, "NAME=VALUE"),
+        ([str(bag), "--video", str(tmp_path / "x.txt")], 1, "mp4"),
+        ([str(bag)], 2, "OUT_BAG"),
+    ):
+        assert main(["bag", "replay", *arguments]) == code
+        said = capsys.readouterr().err
+        assert word in said
+        assert "Traceback" not in said
+    assert (digest(out), digest(bag)) == before
+    assert not (tmp_path / "x").exists()
+
+
+def test_without_a_picture_topic_it_listens_to_the_voice(bag: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = bag.with_name("blind")
+    arguments = ["-o", str(path), "--policy", "rules", "--camera-topic", "none", "--processes", "1", "--json"]
+    assert main(["bag", "replay", str(bag), *arguments]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["complete"] is True
+    assert told["face_share"] == 0.0
+    assert told["frames"] >= 45
+
+
+def test_the_robots_own_voice_is_not_the_others(tmp_path: Path) -> None:
+    from reactdiff_ros.recordings.replay import ReplaySettings, replay
+
+    path = write_bag(tmp_path / "own", 1.5, speaking=True)
+    turns: dict[bool, set[str]] = {True: set(), False: set()}
+    for heed in turns:
+        settings = ReplaySettings(policy="rules", own_voice=heed)
+        replay(path, settings, each=lambda step, heed=heed: turns[heed].update(r.turn for r in step.reactions))  # type: ignore[misc]
+    assert "robot_speaking" in turns[True]
+    assert "robot_speaking" not in turns[False]
+
+
+def test_interrupted_it_keeps_a_bag_that_says_so(tmp_path: Path) -> None:
+    from reactdiff_ros.simulator.rendered import demo_clip_path
+
+    path = tmp_path / "part"
+    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "bag", "replay", str(demo_clip_path()), "-o", str(path)]
+    with subprocess.Popen(
+        [*command, "--policy", "rules", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        end = time.monotonic() + 60
+        while not _grown(tmp_path) and process.poll() is None and time.monotonic() < end:
+            os.sched_yield()
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    told = json.loads(stdout)
+    assert (told["complete"], told["stopped"]) == (False, True)
+    assert "not complete" in stderr
+    study = study_of(BagFiles(path).custom_data)
+    assert study is not None
+    assert study.parameters["replay.complete"] is False
+    assert 0 < study.parameters["replay.done_s"] < 60
+    assert [p.name for p in tmp_path.iterdir()] == ["part"], "nothing else is left"
+
+
+def _grown(folder: Path) -> bool:
+    """The bag that is being written has some content."""
+    return any(p.stat().st_size > 20_000 for p in folder.rglob("*.mcap"))
+
+
+OWN = """
+import numpy as np
+from reactdiff_ros.types import ListenerState, Reaction
+
+class Nods:
+    name = "nods"
+    def __init__(self, seed):
+        self.slot = None
+    def reset(self, seed=None): ...
+    def control(self, control): ...
+    def robot_speaking(self, speaking, now_ns=None): ...
+    def observe(self, frame): ...
+    def state(self):
+        return ListenerState("nods", "python", True)
+    def plan(self, now_ns):
+        slot = now_ns // 40_000_000 + 1
+        if slot == self.slot:
+            return None
+        self.slot = slot
+        face = np.full((16, 58), 0.1, np.float32)
+        return Reaction(slot * 40_000_000, 25.0, face, 1, True, 0, "nods", "python", 0.0, None, None)
+
+class Breaks(Nods):
+    def plan(self, now_ns):
+        raise RuntimeError("out of nods")
+"""
+
+
+def test_a_listener_of_ones_own_wears_the_same_face(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    call = ["bag", "replay", str(bag), "--processes", "1", "--listener"]
+    assert main([*call, f"{tmp_path}/own.py:Nods", "-o", str(tmp_path / "nods")]) == 0
+    study = study_of(BagFiles(tmp_path / "nods").custom_data)
+    assert study is not None
+    assert study.parameters["replay.policy"].endswith("own.py:Nods")
+    assert main([*call, f"{tmp_path}/own.py:Breaks", "-o", str(tmp_path / "breaks")]) == 1
+    assert "out of nods" in capsys.readouterr().err
+    assert main([*call, "nobody", "-o", str(tmp_path / "x")]) == 2
+    assert not (tmp_path / "x").exists()
