@@ -1,7 +1,8 @@
-"""Robots with joints: profiles, the mapping from coefficients to joints, rules, and jerk-limited following.
+"""The face on servos: profiles, mapping from coefficients to joints, jerk-limited following, drivers, emulators.
 
-Enters: files of profiles, calibrations and last commands; expression frames, measured positions, requests to enable,
-disarm, stop and reset; the time of the tick.
-Leaves: one command a joint and tick within the profile's limits, whatever came in; state and faults in words.
-Imports: the shared values alone; buses come to it as arguments.
+Enters: profiles, calibrations and saved commands; expression frames, measured positions, requests to enable, disable,
+    stop and reset; the time of the tick.
+Leaves: one command per joint and tick within the limits of the profile; state and faults in words; the makers'
+    protocols on the wire.
+Imports: the shared values alone. No ROS.
 """

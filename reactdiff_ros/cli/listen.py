@@ -274,6 +274,7 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
         wanted_nodes,
     )
     from reactdiff_ros.launching.service_manager import ServiceManager
+    from reactdiff_ros.nodes.graph_watch import watch_graph
 
     manager = ServiceManager(os.environ)
     domain = domain_of(graph_environment(options))
@@ -284,7 +285,7 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
         tell(chosen.sentence)
         graph.options = dataclasses.replace(options, arguments={**options.arguments, **chosen.arguments()})
         nodes = wanted_nodes(graph.options)
-        graph.listen()
+        watch_graph(graph)
         printed = None
         whole = time.monotonic() + (FACE_FIRST_S if any(n.name == "avatar_node" for n in nodes) else 0.0)
         while not stop.set:

@@ -95,9 +95,10 @@ def sessions(path: Path, as_json: bool) -> int:
 def check(path: Path) -> int:
     """See whether every session can run on this machine; says nothing of any one of them."""
     from reactdiff_ros.launching.condition import check_settings
+    from reactdiff_ros.launching.veil import unveil
     from reactdiff_ros.model.listener import ListenerConfig
     from reactdiff_ros.model.weights import find_weights
-    from reactdiff_ros.recordings.studies.blinding import SessionsFile, unveil
+    from reactdiff_ros.recordings.studies.blinding import SessionsFile
     from reactdiff_ros.styles import style_book
 
     found = SessionsFile(path)

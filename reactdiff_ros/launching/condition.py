@@ -12,13 +12,12 @@ from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.table import Parameter, load_table
-from reactdiff_ros.nodes.health import Meter
-from reactdiff_ros.recordings.studies.blinding import Condition, unveil
+from reactdiff_ros.launching.veil import Condition, unveil
 from reactdiff_ros.types import Reaction
 from reactdiff_ros.vocabulary import RANGES
 
 CONDITION_VARIABLE: Final = "REACTDIFF_CONDITION"
-"""A veiled condition (`bags.blinding`)."""
+"""A veiled condition (`veil`)."""
 BLIND: Final = "blind"
 """What is published in place of the policy."""
 NODES: Final = ("reaction_node", "expression_node")
@@ -78,18 +77,6 @@ def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of a blind session for its bag: without those that a condition may set, for they were not in force."""
     secret = {f"{node}.{name}" for node in NODES for name in SETTINGS}
     return {name: value for name, value in parameters.items() if name not in secret}
-
-
-class HiddenMeter(Meter):
-    """Rates and latencies differ between listeners: a blind one tells none."""
-
-    def rate_hz(self, now_ns: int) -> float:
-        """Nothing."""
-        return float("nan")
-
-    def latency_ms(self, now_ns: int) -> tuple[float, float]:
-        """Nothing."""
-        return float("nan"), float("nan")
 
 
 _ASK: Final = "stop here, and ask whoever sealed the study to run 'reactdiff study check' on this machine"

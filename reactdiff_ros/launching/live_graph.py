@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -28,9 +28,6 @@ from reactdiff_ros.launching.effective import read_parameter_file
 from reactdiff_ros.launching.robot_parameters import recorded_pictures, robot_parameters, turns_with_head
 from reactdiff_ros.launching.supervisor import Limits, NodeCommand, Supervisor
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE, Node, Value, load_table
-
-if TYPE_CHECKING:
-    from reactdiff_ros.nodes.graph_watch import GraphWatch, NodeReport
 
 FACE = ("expression_node", "avatar_node")
 """Started first where they can be: a face is there before anything is known."""
@@ -46,6 +43,26 @@ FINE_AFTER_S = 10.0
 """Its end is said when it has stayed away for so long, an error's at once: many warnings come and go."""
 _NUMBER = re.compile(r"\d+")
 _URL = re.compile(r"http://(?:[\w.\-]+|\[[\da-fA-F:.]+\]):\d+/?")
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """One heartbeat: the node's own name, level (0 OK, 1 WARN, 2 ERROR), sentence, and values such as `state`."""
+
+    name: str
+    level: int
+    sentence: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+class Watch(Protocol):
+    """What hears the nodes of a graph; see `nodes.graph_watch.GraphWatch`, which does so over DDS."""
+
+    def spin(self, seconds: float) -> None:
+        """Handle what arrives during the next `seconds`."""
+
+    def close(self) -> None:
+        """Leave the graph."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +262,8 @@ class LiveGraph:
         """What the face's page asks for where it is served beyond this machine: part of the link to be told."""
         self.url: str | None = None
         self.reports: dict[str, NodeReport] = {}
-        self.watch: GraphWatch | None = None
+        self.watch: Watch | None = None
+        """What hears the nodes, once `nodes.graph_watch.watch_graph` was called."""
         self._say = say
         self._said: dict[str, tuple[str, float, bool]] = {}
         self._warned_s: dict[str, float] = {}
@@ -283,13 +301,6 @@ class LiveGraph:
             self.supervisor.add(command)
         self.supervisor.start(command.name for command in commands)
 
-    def listen(self) -> None:
-        """Join the graph. Raises ModuleNotFoundError (rclpy) where ROS is not on the path."""
-        os.environ.update(self.environment)
-        from reactdiff_ros.nodes.graph_watch import GraphWatch
-
-        self.watch = GraphWatch(self.options.namespace, self._hear, self.options.domain)
-
     def step(self, seconds: float = 0.1) -> None:
         """Hear the nodes for `seconds` and look after them once."""
         if self.watch is not None:
@@ -315,7 +326,8 @@ class LiveGraph:
             self.watch = None
         self._claim.release()
 
-    def _hear(self, report: NodeReport) -> None:
+    def hear(self, report: NodeReport) -> None:
+        """Take one heartbeat: the supervisor's watchdog, the log, the page's address."""
         self.supervisor.heartbeat(report.name)
         if report.name not in self.supervisor.pids():
             return

@@ -1,6 +1,6 @@
-"""The ROS shell: one lifecycle node a room, the one table that describes them, and what they share.
+"""The ROS shell: one lifecycle node per room, and what the nodes share.
 
 Enters: messages, parameters, services, lifecycle transitions, the ROS clock.
 Leaves: messages, diagnostics, log lines. What is worth testing without ROS lives in the room that a node wraps.
-Imports: the rooms; of evaluation the accounts that the measuring nodes fill. The only room that imports rclpy.
+Imports: the rooms and launching. The only room that imports rclpy, next to the `graph` folders of the laboratory.
 """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import rclpy
@@ -13,17 +13,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
+from reactdiff_ros.launching.live_graph import LiveGraph, NodeReport
+
 from .dds import use_profile
-
-
-@dataclass(frozen=True)
-class NodeReport:
-    """One heartbeat: the node's own name, level (0 OK, 1 WARN, 2 ERROR), sentence, and values such as `state`."""
-
-    name: str
-    level: int
-    sentence: str
-    values: dict[str, str] = field(default_factory=dict)
 
 
 def published_ns(info: dict[str, Any]) -> int:
@@ -84,3 +76,10 @@ class GraphWatch:
             level = status.level[0] if isinstance(status.level, bytes) else int(status.level)
             values = {v.key: v.value for v in status.values}
             self._on_report(NodeReport(name[len(self._prefix) :], level, status.message, values))
+
+
+def watch_graph(graph: LiveGraph) -> GraphWatch:
+    """Join the DDS domain of `graph` and hear its nodes in every `graph.step`, until the graph is closed."""
+    os.environ.update(graph.environment)
+    watch = graph.watch = GraphWatch(graph.options.namespace, graph.hear, graph.options.domain)
+    return watch

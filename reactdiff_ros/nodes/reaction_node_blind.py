@@ -9,7 +9,6 @@ from typing import Any
 from reactdiff_ros.launching.condition import (
     BLIND,
     CONDITION_VARIABLE,
-    HiddenMeter,
     blind_condition,
     cannot,
     hidden,
@@ -21,6 +20,7 @@ from ..errors import ConfigError, WeightsError
 from ..model.listener import Listener
 from ..model.weights import find_weights
 from ..types import Reaction
+from .health import Meter
 from .reaction_node import ReactionNode
 from .reaction_node_seat import Seat
 
@@ -85,3 +85,15 @@ class BlindReactionNode(ReactionNode):
 def node_class() -> type[ReactionNode]:
     """Which of the two this process runs."""
     return BlindReactionNode if os.environ.get(CONDITION_VARIABLE, "").strip() else ReactionNode
+
+
+class HiddenMeter(Meter):
+    """Rates and latencies differ between listeners: a blind one tells none."""
+
+    def rate_hz(self, now_ns: int) -> float:
+        """Nothing."""
+        return float("nan")
+
+    def latency_ms(self, now_ns: int) -> tuple[float, float]:
+        """Nothing."""
+        return float("nan"), float("nan")

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from reactdiff_ros.launching.live_graph import (
     Claim,
     LiveGraph,
     LiveOptions,
+    NodeReport,
     domain_of,
     executable,
     first_nodes,
@@ -31,16 +32,6 @@ from reactdiff_ros.launching.live_graph import (
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE, load_table
 
 DOMAIN = free_domain()
-
-
-@dataclass(frozen=True)
-class Report:
-    """As graph_watch.NodeReport, which needs ROS."""
-
-    name: str
-    level: int
-    sentence: str
-    values: dict[str, str] = field(default_factory=dict)
 
 
 @pytest.fixture
@@ -116,7 +107,7 @@ def test_wrong_options_are_sentences(tmp_path: Path) -> None:
         {"params_file": tmp_path},
     ):
         with pytest.raises(ConfigError):
-            LiveOptions(**wrong)  # type: ignore[arg-type]
+            LiveOptions(**wrong)
     for arguments in ({"policy": "clairvoyant"}, {"robot": "nobody's"}):
         with pytest.raises(ConfigError):
             wanted_nodes(LiveOptions(arguments=arguments))
@@ -202,11 +193,11 @@ def graph(installed: Path, tmp_path: Path) -> Iterator[tuple[LiveGraph, list[str
 
 def test_errors_are_said_once_and_their_end_too(graph: tuple[LiveGraph, list[str]]) -> None:
     made, said = graph
-    bad = Report("clip_node", 2, "the clip is broken")
-    for report in (bad, bad, Report("clip_node", 2, "the clip is missing"), Report("clip_node", 0, "plays")):
-        made._hear(report)  # type: ignore[arg-type]
-    made._hear(Report("clip_node", 1, "no sound"))  # type: ignore[arg-type]
-    made._hear(Report("somebody_elses_node", 2, "broken"))  # type: ignore[arg-type]
+    bad = NodeReport("clip_node", 2, "the clip is broken")
+    for report in (bad, bad, NodeReport("clip_node", 2, "the clip is missing"), NodeReport("clip_node", 0, "plays")):
+        made.hear(report)
+    made.hear(NodeReport("clip_node", 1, "no sound"))
+    made.hear(NodeReport("somebody_elses_node", 2, "broken"))
     assert said == ["clip_node: the clip is broken", "clip_node works again: plays"]
 
 
@@ -221,7 +212,7 @@ def test_a_warning_that_lasts_is_said_by_the_first_node_that_has_it(
         for _ in range(seconds):
             now[0] += 1.0
             for name in ("clip_node", "perception_node", "reaction_node"):
-                made._hear(Report(name, levels.get(name[:4], 0), f"{name} at {now[0]:g}"))  # type: ignore[arg-type]
+                made.hear(NodeReport(name, levels.get(name[:4], 0), f"{name} at {now[0]:g}"))
 
     hear(3, clip=1, perc=1)  # it passes by itself
     hear(3)
@@ -243,7 +234,7 @@ def test_active_is_when_all_have_said_so(graph: tuple[LiveGraph, list[str]]) -> 
     names = list(made.supervisor.pids())
     assert not made.active()
     for name in names:
-        made._hear(Report(name, 0, "works", {"state": "active"}))  # type: ignore[arg-type]
+        made.hear(NodeReport(name, 0, "works", {"state": "active"}))
     assert made.active()
     os.kill(made.supervisor.pids()[names[1]], signal.SIGKILL)
     for _ in range(100):
@@ -251,7 +242,7 @@ def test_active_is_when_all_have_said_so(graph: tuple[LiveGraph, list[str]]) -> 
         if names[1] not in made.supervisor.pids():
             break
     assert not made.active()  # also while it waits to be started again
-    made._hear(Report(names[0], 1, "configured", {"state": "inactive"}))  # type: ignore[arg-type]
+    made.hear(NodeReport(names[0], 1, "configured", {"state": "inactive"}))
     assert not made.active()
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.launching.condition import CONDITION_VARIABLE
+from reactdiff_ros.launching.veil import unveil
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.studies.blinding import SessionsFile, unveil
+from reactdiff_ros.recordings.studies.blinding import SessionsFile
 from reactdiff_ros.recordings.studies.study import Study
 
 PLAN = """

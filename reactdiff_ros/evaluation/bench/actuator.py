@@ -17,6 +17,7 @@ from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.evaluation.bench.live_run import ACTIVE_S, bench_graph
 from reactdiff_ros.evaluation.graph.graph_robot import GraphRobot
 from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
+from reactdiff_ros.nodes.graph_watch import watch_graph
 
 READY_S: Final = 30.0
 WARM_UP_S: Final = 6.0
@@ -63,9 +64,7 @@ def bench_actuator(
             return True
 
         graph.start(wanted_nodes(run.options))
-        graph.listen()
-        assert graph.watch is not None
-        robot = GraphRobot(graph.watch)
+        robot = GraphRobot(watch_graph(graph))
         if not until(graph.active, ACTIVE_S):
             raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s")
         if not until(lambda: robot.states and not robot.states[-1].obstacles, READY_S):

@@ -59,11 +59,10 @@ def bench_live(
         spin = Spin(graph, stopped)
         nodes = wanted_nodes(graph.options)
         graph.start(nodes)
-        graph.listen()
-        assert graph.watch is not None
         from reactdiff_ros.evaluation.graph.graph_recorder import GraphRecorder
+        from reactdiff_ros.nodes.graph_watch import watch_graph
 
-        recorder = GraphRecorder(graph.watch)
+        recorder = GraphRecorder(watch_graph(graph))
         spin.until_seen(lambda: recorder.face_seen, say)
         spin.on(WARM_UP_S)
         drops = dropped(graph)

@@ -107,6 +107,7 @@ class FaultRun:
             ReactdiffError: it is not within SETTLE_S.
         """
         from reactdiff_ros.evaluation.graph.fault_bench import REMAPS, FaultBench
+        from reactdiff_ros.nodes.graph_watch import watch_graph
 
         shutil.copytree(resource_path("models/live"), self._weights)
         self._graph.environment.update(self._setting.environment())
@@ -119,9 +120,8 @@ class FaultRun:
                 command = replace(command, command=(*command.command, *remaps))
             self._graph.supervisor.add(command)
         self._graph.supervisor.start()
-        self._graph.listen()
-        assert self._graph.watch is not None
-        self._bench = FaultBench(self._graph.watch, clock=self._setting.clock)
+        self._watch = watch_graph(self._graph)
+        self._bench = FaultBench(self._watch, clock=self._setting.clock)
         self._probe = PageProbe(lambda: self._graph.url, lambda t, fresh: self._bench.trace.pages.append((t, fresh)))
         self._probe.start()
         self._lab = GraphLab(self._graph, self._bench, self._weights, self._setting, self._robot)
@@ -185,9 +185,8 @@ class FaultRun:
         """What the actuator says against it; empty: it was enabled, or disabled."""
         from reactdiff_ros.evaluation.graph.graph_robot import GraphRobot
 
-        assert self._graph.watch is not None
         try:
-            self._say(f"the robot: {GraphRobot(self._graph.watch).enable(enabled)}")
+            self._say(f"the robot: {GraphRobot(self._watch).enable(enabled)}")
         except ReactdiffError as error:  # it may still be looking for its servos
             self._say(str(error))
             return str(error)

@@ -14,16 +14,6 @@ import numpy as np
 from geometry_msgs.msg import PointStamped
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
-from reactdiff_ros.msg import (
-    ActuatorState,
-    AudioChunk,
-    ExpressionFrame,
-    Gesture,
-    ListenerControl,
-    ListenerStatus,
-    Reaction,
-    SpeakerFrame,
-)
 from sensor_msgs.msg import CompressedImage
 
 from reactdiff_ros import messages
@@ -34,6 +24,16 @@ from reactdiff_ros.evaluation.faults.servos import Moved
 from reactdiff_ros.evaluation.graph.fault_clock import BagClock
 from reactdiff_ros.evaluation.graph.graph_robot import ask_to_reset
 from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.msg import (
+    ActuatorState,
+    AudioChunk,
+    ExpressionFrame,
+    Gesture,
+    ListenerControl,
+    ListenerStatus,
+    Reaction,
+    SpeakerFrame,
+)
 from reactdiff_ros.nodes import convert
 from reactdiff_ros.nodes.graph_watch import GraphWatch, published_ns
 from reactdiff_ros.nodes.interfaces import qos_profile

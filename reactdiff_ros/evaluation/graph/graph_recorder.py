@@ -7,11 +7,11 @@ from typing import Any
 
 from geometry_msgs.msg import PointStamped
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from reactdiff_ros.msg import AudioChunk, ExpressionFrame, Reaction, SpeakerFrame
 from sensor_msgs.msg import CompressedImage
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.evaluation.bench.live import EXPRESSION, PICTURES, REACTION, SPEAKER, Recording
+from reactdiff_ros.msg import AudioChunk, ExpressionFrame, Reaction, SpeakerFrame
 from reactdiff_ros.nodes.graph_watch import GraphWatch, published_ns
 
 

@@ -33,6 +33,7 @@ from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, wanted_no
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.graph.soak_recorder import SoakRecorder
+    from reactdiff_ros.nodes.graph_watch import GraphWatch
 
 SUPERVISOR: Final = "supervisor"
 """The process that started the nodes; it measures, too."""
@@ -86,16 +87,16 @@ def _running(options: LiveOptions, robot: str, run: LongRun) -> Iterator[_Runnin
 
         spin = Spin(graph, asked)
         graph.start(wanted_nodes(graph.options))
-        graph.listen()
-        assert graph.watch is not None
         from reactdiff_ros.evaluation.graph.soak_recorder import SoakRecorder
+        from reactdiff_ros.nodes.graph_watch import watch_graph
 
-        recorder = SoakRecorder(graph.watch)
+        watch = watch_graph(graph)
+        recorder = SoakRecorder(watch)
         spin.until_seen(lambda: recorder.face_seen, run.say)
         if spin.until(lambda: graph.url is not None, PAGE_S):
             for reload_s in (math.inf, RELOAD_S):
                 stack.callback(Pages(str(graph.url), 1, reload_s).close)
-        servant = _Robot(graph, spin) if robot else None
+        servant = _Robot(graph, watch, spin) if robot else None
         spin.on(WARM_UP_S)
         yield _Running(graph, spin, recorder, servant)
 
@@ -107,11 +108,10 @@ class _Robot:
         ReactdiffError: it does not within FOLLOWS_S.
     """
 
-    def __init__(self, graph: LiveGraph, spin: Spin) -> None:
+    def __init__(self, graph: LiveGraph, watch: GraphWatch, spin: Spin) -> None:
         from reactdiff_ros.evaluation.graph.graph_robot import GraphRobot
 
-        assert graph.watch is not None
-        self._robot, self._spin = GraphRobot(graph.watch), spin
+        self._robot, self._spin = GraphRobot(watch), spin
         end_s = time.monotonic() + FOLLOWS_S
         while not self._follows():
             if time.monotonic() > end_s:

@@ -13,12 +13,12 @@ from typing import Any
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import parameter_value_to_python
 from rclpy.serialization import deserialize_message
-from reactdiff_ros.msg import ListenerStatus
 from std_msgs.msg import String
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.condition import recorded, sealed
 from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.msg import ListenerStatus
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run

@@ -12,9 +12,9 @@ import numpy as np
 import yaml
 
 from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.launching.veil import Setting
 from reactdiff_ros.plain_yaml import parse_yaml
 
-Setting = bool | int | float | str
 _SETTING: Final = (bool, int, float, str)
 DESIGNS: Final = ("within", "between")
 MOST_CONDITIONS: Final = 12

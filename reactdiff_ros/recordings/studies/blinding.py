@@ -8,36 +8,24 @@ analyst included, can change afterwards what it was.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.recordings.studies.allocation import Session, Setting, StudyPlan
+from reactdiff_ros.launching.veil import SALT_BYTES, Condition, Setting, plain, unveil, veil
+from reactdiff_ros.recordings.studies.allocation import Session, StudyPlan
 
 FORMAT: Final = 1
 SESSIONS_KIND: Final = "reactdiff_ros sessions"
 KEY_KIND: Final = "reactdiff_ros key"
-SALT_BYTES: Final = 16
 SECRET_BYTES: Final = 32
 BLOCK: Final = 128
 """Veils are as long as the longest, in whole blocks: their length tells nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What one session runs, as the robot's machine knows it. It has no name there."""
-
-    study: str
-    session: str
-    seal: str
-    settings: Mapping[str, Setting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +67,7 @@ def seal(
             "participant": session.participant, "position": session.position, "condition": session.condition,
             "secret": secret.hex(),
         }  # fmt: skip
-    longest = max(len(_plain(condition)) for _, condition in drafts)
+    longest = max(len(plain(condition)) for _, condition in drafts)
     width = -(-longest // BLOCK) * BLOCK
     rows = [
         {"session": s.id, "participant": s.participant, "position": s.position, "seal": c.seal,
@@ -90,28 +78,6 @@ def seal(
     conditions = {name: dict(settings) for name, settings in plan.conditions.items()}
     key = {"kind": KEY_KIND, "format": FORMAT, "study": plan.name, "design": plan.design, "seed": seed}
     return public, {**key, "conditions": conditions, "sessions": keys}
-
-
-def veil(condition: Condition, width: int, salt: bytes) -> str:
-    """`condition` as a text that nobody reads by accident. See the module: it is no lock."""
-    plain = _plain(condition).ljust(width)
-    return base64.urlsafe_b64encode(salt + _mixed(plain, salt)).decode()
-
-
-def unveil(text: str) -> Condition:
-    """What `veil` hid. Raises ConfigError where the text is no veil."""
-    wrong = ConfigError("the session's condition cannot be read", todo="take it anew from the study's sessions file")
-    try:
-        raw = base64.b64decode(text.strip().encode(), altchars=b"-_", validate=True)
-        told = json.loads(_mixed(raw[SALT_BYTES:], raw[:SALT_BYTES]))
-    except (ValueError, binascii.Error, RecursionError):
-        raise wrong from None  # a trace would show what is hidden
-    keys = {"study", "session", "seal"}
-    if not isinstance(told, dict) or set(told) != {*keys, "settings"} or not isinstance(told["settings"], dict):
-        raise wrong
-    if not all(isinstance(told[key], str) for key in keys):
-        raise wrong
-    return Condition(**told)
 
 
 class SessionsFile:
@@ -193,15 +159,6 @@ class Key:
 
 def _key_row(row: Mapping[str, Any]) -> tuple[str, int, str, bytes]:
     return str(row["participant"]), int(row["position"]), str(row["condition"]), bytes.fromhex(row["secret"])
-
-
-def _plain(condition: Condition) -> bytes:
-    return json.dumps({**asdict(condition), "settings": dict(condition.settings)}, sort_keys=True).encode()
-
-
-def _mixed(data: bytes, salt: bytes) -> bytes:
-    stream = hashlib.shake_256(salt).digest(len(data))
-    return bytes(a ^ b for a, b in zip(data, stream, strict=True))
 
 
 def _read(path: Path, kind: str, what: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Makes the demo speaker's head from nothing but formulas: `python -m reactdiff_ros.simulator.rendered.make_mesh [OUT.npz]`.
+"""Makes the demo head from formulas alone: `python -m reactdiff_ros.simulator.rendered.make_mesh [OUT.npz]`.
 
 A drawn face (an ellipsoid with a nose, eye sockets and lips, shaded, with painted eyes and brows) is shown to FaceMesh,
 which fits its 468 points with depth to it. The fit is made symmetric, rendered by `renderer.py` and fitted again; each

@@ -1,7 +1,7 @@
 """What goes in must come back: known faces are rendered, shown to perception and compared with what it reads.
 
-`python -m reactdiff_ros.simulator.rendered.readback [OUT.md [CLIP ...]]` writes the measured response of perception as a table, and
-how much its readings tremble while the people of the clips hold still.
+`python -m reactdiff_ros.simulator.rendered.readback [OUT.md [CLIP ...]]` writes the measured response of perception as
+a table, and how much its readings tremble while the people of the clips hold still.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes the bundled demo clip: `python -m reactdiff_ros.simulator.rendered.render_clip [OUT.mp4]`. Takes two or three minutes."""
+"""Makes the bundled demo clip: `python -m reactdiff_ros.simulator.rendered.render_clip [OUT.mp4]`. Takes 3 minutes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Blind studies: allocation of conditions, sealed sessions, and the key that opens them."""
