@@ -26,6 +26,7 @@ from reactdiff_ros.cli.interrupts import catch_interrupts, ignore_interrupts
 from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, EXIT_STOPPED, MissingExtraError, tell
 from reactdiff_ros.cli.paper import paper
+from reactdiff_ros.cli.react import react
 from reactdiff_ros.cli.report import report
 from reactdiff_ros.cli.robot import robot
 from reactdiff_ros.cli.simulate import simulate
@@ -72,6 +73,7 @@ for _command in (
     export,
     extract,
     paper,
+    react,
     report,
     robot,
     simulate,
