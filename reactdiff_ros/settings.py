@@ -44,22 +44,26 @@ def written_path(text: str | Path) -> Path:
 
 
 def check_settings(config: Any, where: str) -> None:
-    """Hold every field of the dataclass `config` to its range; NaN is fine where it is the default (unset).
+    """Check type and range of every setting of the dataclass `config`. NaN is allowed where it is the default (unset).
 
     Raises:
-        ConfigError: a number is out of range or not finite; the sentence names the setting.
+        ConfigError: a value has another type than its default, is out of range or not finite; it names the setting.
     """
     for item in fields(config):
         value, low, high = getattr(config, item.name), item.metadata.get("low"), item.metadata.get("high")
+        if isinstance(item.default, bool) and not isinstance(value, bool):
+            raise ConfigError(f"{item.name} = {value!r} is neither true nor false", where=where)
         if low is None or high is None or value is None:
             continue
-        numbers = value if isinstance(value, tuple) else (value,)
         unset = isinstance(item.default, float) and math.isnan(item.default)
-        for number in numbers:
+        for number in value if isinstance(value, tuple) else (value,):
             if unset and isinstance(number, float) and math.isnan(number):
                 continue
-            if not (isinstance(number, (int, float)) and low <= number <= high):
-                unit = "" if item.metadata["unit"] == "1" else f" {item.metadata['unit']}"
-                raise ConfigError(
-                    f"{item.name} = {value!r} is out of range", where=where, todo=f"give {low:g} to {high:g}{unit}"
-                )
+            unit = "" if item.metadata["unit"] == "1" else f" {item.metadata['unit']}"
+            todo = f"give {low:g} to {high:g}{unit}"
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                raise ConfigError(f"{item.name} = {value!r} is not a number", where=where, todo=todo)
+            if isinstance(item.default, int) and number != number // 1:
+                raise ConfigError(f"{item.name} = {value!r} is not a whole number", where=where, todo=todo)
+            if not low <= number <= high:
+                raise ConfigError(f"{item.name} = {value!r} is out of range", where=where, todo=todo)

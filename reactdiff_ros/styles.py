@@ -35,9 +35,9 @@ FORMAT: Final = 1
 
 
 def control(name: str, about: str, *, unit: str = "1") -> Any:
-    """A dataclass field for the start value of a control: NaN, as the style has it, unless given."""
+    """A dataclass field for the start value of a control: NaN (taken from the style) unless given."""
     low, high = RANGES[name]
-    return setting(math.nan, f"{about}; unset: as the style.", unit=unit, low=low, high=high)
+    return setting(math.nan, f"{about}. Unset: taken from the style.", unit=unit, low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _FILE = click.Path(path_type=Path)
 def _controls(command: Any) -> Any:
     """An option for each control of `vocabulary.RANGES`."""
     for name, (low, high) in reversed(list(RANGES.items())):
-        text = f"{low:g} to {high:g}; else as the style has it."
+        text = f"{low:g} to {high:g}; otherwise taken from the style."
         command = click.option(f"--{name.replace('_', '-')}", name, type=Number(low, high), help=text)(command)
     return command
 

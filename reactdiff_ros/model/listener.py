@@ -21,50 +21,63 @@ class ListenerConfig:
         ConfigError: a value is out of range.
     """
 
-    hop_s: float = setting(0.16, "A new plan is due this long after the last one.", unit="s", low=0.04, high=0.64)
-    candidates: int = setting(4, "Reactions drawn for one plan (model).", low=1, high=16)
-    steps: int = setting(8, "Denoiser steps for one plan (model).", low=1, high=64)
-    guidance: float = setting(1.0, "Classifier-free guidance on the speaker (model).", low=0.0, high=8.0)
-    model_dir: str = setting("", "Folder with the model's weights; empty: the shipped ones (model).")
-    threads: int = setting(1, "Threads that the network may use (model).", low=1, high=16)
+    hop_s: float = setting(0.16, "Time between two plans.", unit="s", low=0.04, high=0.64)
+    candidates: int = setting(4, "Reactions drawn per plan (model policy).", low=1, high=16)
+    steps: int = setting(8, "Denoiser steps per plan (model policy).", low=1, high=64)
+    guidance: float = setting(1.0, "Classifier-free guidance on the speaker (model policy).", low=0.0, high=8.0)
+    model_dir: str = setting("", "Folder with the model's weights. Empty: the shipped weights (model policy).")
+    threads: int = setting(1, "Threads of the network (model policy).", low=1, high=16)
     publish_candidates: bool = setting(
-        False, "Draw and publish all candidates of every plan, also while nobody subscribes to them (model)."
+        False, "Draw and publish all candidates of every plan, even without a subscriber (model policy)."
     )
-    style: str = setting(DEFAULT_STYLE, "Name of a style of config/styles.yaml or of the user's own file.")
+    style: str = setting(DEFAULT_STYLE, "Name of a style: a shipped one (config/styles.yaml) or one of your own.")
     styles_file: str = setting(
-        "", "The user's own file of styles; empty: ~/.config/reactdiff_ros/styles.yaml if it is there."
+        "", "File with your own styles. Empty: ~/.config/reactdiff_ros/styles.yaml, if it exists."
     )
-    attitude: float = control("attitude", "Cool and sceptical (-1) to warm (1)")
+    attitude: float = control("attitude", "From cool and sceptical (-1) to warm (1)")
     responsiveness: float = control(
-        "responsiveness", "0: couples to the speaker as people do, 1: answers nearly every smile"
+        "responsiveness", "0: reacts about as often as people do, 1: returns nearly every smile"
     )
-    smiling: float = control("smiling", "How much it smiles, 0: ordinary")
-    nodding: float = control("nodding", "Backchannel rate: how much it nods, 0: ordinary")
-    liveliness: float = control("liveliness", "How much head and brows move, 0: ordinary")
-    delay_s: float = control("delay_s", "Extra reaction time", unit="s")
+    smiling: float = control("smiling", "Amount of smiling. 0: ordinary")
+    nodding: float = control("nodding", "Backchannel rate. 0: ordinary")
+    liveliness: float = control("liveliness", "Amount of head and brow motion. 0: ordinary")
+    delay_s: float = control("delay_s", "Additional reaction time", unit="s")
     greeting_s: float = setting(
-        4.0, "So long it answers nearly everything of somebody who came, as one does in greeting (model).",
+        4.0, "How long the listener keeps its greeting style after someone arrives, reacting to almost everything "
+             "(model policy).",
         unit="s", low=0.0, high=20.0,
     )  # fmt: skip
     nod_rate_per_min: float = setting(
-        4.5, "Nods a minute of the other's speech (rules, random).", unit="1/min", low=0.0, high=12.0
+        4.5, "Nods per minute of the person's speech (rules and random policies).", unit="1/min", low=0.0, high=12.0
     )
-    smile_share: float = setting(0.6, "Share of the other's smiles that are answered (rules).", low=0.0, high=1.0)
-    mime_lag_s: float = setting(0.6, "How late the mime copies the other's face.", unit="s", low=0.0, high=2.0)
-    absent_s: float = setting(
-        0.7, "Nobody in the picture for this long: nobody to listen to.", unit="s", low=0.1, high=5.0
+    smile_share: float = setting(
+        0.6, "Share of the person's smiles that are returned (rules policy).", low=0.0, high=1.0
     )
+    mime_lag_s: float = setting(0.6, "Delay of the copied face (mime policy).", unit="s", low=0.0, high=2.0)
+    absent_s: float = setting(0.7, "Without a face for this long, no one is present.", unit="s", low=0.1, high=5.0)
     silence_idle_s: float = setting(
-        20.0, "Somebody there but silent and with a still face for this long: idle.", unit="s", low=1.0, high=600.0
+        20.0,
+        "If a person is silent with a still face for this long, the listener is idle.",
+        unit="s",
+        low=1.0,
+        high=600.0,
     )
     voice_hold_s: float = setting(
-        8.0, "Without a camera it listens this long after the last speech.", unit="s", low=0.5, high=120.0
+        8.0,
+        "Without a camera, the listener keeps listening this long after the last speech.",
+        unit="s",
+        low=0.5,
+        high=120.0,
     )
     input_timeout_s: float = setting(
-        1.0, "No frame or no modality for this long: it is dead, not silent.", unit="s", low=0.2, high=10.0
+        1.0,
+        "Without a frame or a modality for this long, that input counts as lost and not as silent.",
+        unit="s",
+        low=0.2,
+        high=10.0,
     )
     robot_speaking_timeout_s: float = setting(
-        1.0, "robot_speaking lapses after this long.", unit="s", low=0.1, high=10.0
+        1.0, "robot_speaking expires after this long.", unit="s", low=0.1, high=10.0
     )
 
     def __post_init__(self) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import importlib
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -19,34 +17,13 @@ from launch_stand_in import Context, load
 from reactdiff_ros.actuation.profile import shipped_profiles
 from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.launching.robot_parameters import robot_parameters
 from reactdiff_ros.launching.table import load_table, read_table
-from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.perception.config import RANGES, PerceptionConfig
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.vocabulary import POLICIES
 
 TABLE = load_table()
 LAUNCH = Path(__file__).parents[2] / "launch" / "listener.launch.py"
-
-
-@pytest.mark.parametrize(("node", "config"), [("reaction_node", ListenerConfig), ("expression_node", ExpressionConfig)])
-def test_parameters_are_those_of_the_room(node, config):
-    for item in dataclasses.fields(config):
-        parameter = TABLE.node(node).parameter(item.name)
-        low, high = item.metadata["low"], item.metadata["high"]
-        if isinstance(item.default, float) and math.isnan(item.default):
-            assert (parameter.default, parameter.minimum, parameter.maximum) == (parameter.unset, low, high)
-        else:
-            assert (parameter.default, parameter.minimum, parameter.maximum) == (item.default, low, high)
-
-
-def test_parameters_are_those_of_perception():
-    for item in dataclasses.fields(PerceptionConfig):
-        parameter = TABLE.node("perception_node").parameter(item.name)
-        assert parameter.default == item.default
-        assert (parameter.minimum, parameter.maximum) == RANGES.get(item.name, (None, None))
 
 
 def test_choices_are_those_of_the_rooms():
