@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
+import av
 import click
 import pytest
 from command_lines import parses
@@ -20,6 +21,7 @@ from reactdiff_ros.cli.docs import PAGES as GENERATED
 from reactdiff_ros.cli.docs import site_page
 from reactdiff_ros.cli.main import cli
 from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.simulator.rendered import demo_clip_path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -161,15 +163,27 @@ def test_pictures_are_drawings() -> None:
 
 @pytest.mark.parametrize(("page", "code"), list(blocks("python")), ids=lambda v: getattr(v, "name", ""))
 def test_python_examples_run(page: Path, code: str, tmp_path: Path) -> None:
+    """In a folder with the recording that they name."""
+    write_start(demo_clip_path(), tmp_path / "talk.mp4", seconds=2.0)
     run = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         timeout=120,
-        cwd=ROOT,
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert run.returncode == 0, run.stderr
+
+
+def write_start(clip: Path, path: Path, seconds: float) -> None:
+    """The first seconds of a clip, copied without decoding."""
+    with av.open(str(clip)) as source, av.open(str(path), "w") as out:
+        streams = {stream.index: out.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.pts is not None and packet.pts * packet.time_base < seconds:
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
 
 
 def test_every_node_is_in_the_readme() -> None:
