@@ -21,7 +21,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.group()
 def bag() -> None:
-    """Bags (rosbag2, mcap or sqlite3): what is in them, from a video, replayed, recorded."""
+    """Record, inspect, replay and make bags (rosbag2)."""
 
 
 for _command in (bag_replay, record, mark):

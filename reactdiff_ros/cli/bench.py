@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def bench() -> None:
-    """Measure the listener."""
+    """Measure speed, latency, faults and long runs."""
 
 
 for _command in (

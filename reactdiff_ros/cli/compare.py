@@ -24,7 +24,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the resamples.")
 @options.JSON
 def compare(first: Path, second: Path, system_a: str | None, system_b: str | None, seed: int, as_json: bool) -> int:
-    """What B does otherwise than A: every figure that both have, with 95 % intervals of the difference.
+    """Compare two result files, with 95 % intervals.
+
+    What B does otherwise than A: every figure that both have, with 95 % intervals of the difference.
 
     Recordings are matched by their ids and drawn in pairs by bootstrap; without matches each run is drawn for itself.
     A difference whose interval holds 0 is called none. Two systems of one result: name it twice, with --system-b.

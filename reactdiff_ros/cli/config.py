@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """Settings of this lab and of each robot, in one place."""
+    """Show the settings in force and where each comes from."""
 
 
 @config.command()

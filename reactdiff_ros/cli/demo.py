@@ -9,7 +9,7 @@ import click
 
 @click.group()
 def demo() -> None:
-    """The bundled demo speaker: a synthetic person."""
+    """Render the bundled demo speaker."""
 
 
 @demo.command()

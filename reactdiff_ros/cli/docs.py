@@ -25,7 +25,7 @@ def _figures(name: str) -> Callable[[Command], Command]:
 
 @click.group()
 def docs() -> None:
-    """Print the generated pages of the documentation, or write them to files.
+    """Write generated pages of the documentation.
 
     Pages of figures read a JSON file (default: docs/NAME.json). With --output, pictures are drawn into images/ next to
     the page.

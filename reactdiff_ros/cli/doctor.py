@@ -45,10 +45,10 @@ CHECKS: tuple[Check, ...] = (
 @click.option("--peer", "peers", multiple=True, metavar="HOST", help="Another machine: how far its clock is off (NTP).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def doctor(peers: tuple[str, ...], as_json: bool) -> int:
-    """Check what the listener needs, and say what mends it. Exit 1 if something fails.
+    """Check the setup and print how to fix each problem.
 
-    ROS, packages, DDS, shared memory, clock, settings, devices and who may open them, the robot, weights, GPU, the
-    page's port, disks.
+    Checks ROS, packages, DDS, shared memory, clock, settings, devices and their permissions, the robot, weights, GPU,
+    the page's port and disks. Exits with 1 if a check fails.
     """
     from reactdiff_ros.cli.output import json_on_stdout
 

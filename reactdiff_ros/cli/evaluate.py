@@ -20,7 +20,7 @@ from reactdiff_ros.cli.evaluate_streams import streams
 
 @click.group()
 def evaluate() -> None:
-    """Measure what a listener does with a speaker."""
+    """Measure the behaviour of a listener."""
 
 
 evaluate.add_command(controls)

@@ -27,7 +27,9 @@ def export(
     steps: tuple[int, ...],
     as_json: bool,
 ) -> int:
-    """Write the averaged model of CHECKPOINT as ONNX graphs (float32 and float16), safetensors and a manifest.
+    """Export a checkpoint as ONNX graphs or TensorRT engines.
+
+    Write the averaged model of CHECKPOINT as ONNX graphs (float32 and float16), safetensors and a manifest.
 
     The manifest holds their hashes. With --tensorrt, build this GPU's engines of them into the user's cache
     (REACTDIFF_ENGINES, else ~/.cache/reactdiff_ros/engines); without CHECKPOINT, of the weights in --model.

@@ -49,7 +49,9 @@ def extract(
     force: bool,
     as_json: bool,
 ) -> int:
-    """Perceive the people in FILES as the robot would, and write what it sees and hears, 25 times a second.
+    """Extract training recordings from videos and bags.
+
+    Perceive the people in FILES as the robot would, and write what it sees and hears, 25 times a second.
 
     FILES are videos, sounds, or bags (rosbag2 folders, .mcap). Each becomes NAME.npz with the speaker; each --pair
     becomes SPEAKER--LISTENER.npz with the listener beside the speaker, ready for training. A file that cannot be read

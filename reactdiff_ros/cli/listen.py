@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from reactdiff_ros.cli.interrupts import Press
+from reactdiff_ros.cli.output import tell
 from reactdiff_ros.cli.study import enter_blind
 
 if TYPE_CHECKING:
@@ -98,22 +99,31 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option("--camera", metavar="DEVICE", help="V4L2 index, /dev/videoN, URL or file; none = no camera.")
 @click.option("--microphone", metavar="DEVICE", help="default, or index or name of an input; none = no microphone.")
 @click.option(
-    "--clip", type=click.Path(path_type=Path), help="Media file played as if live, in place of camera and microphone."
+    "--clip", type=click.Path(path_type=Path), help="Media file to play as if live, instead of camera and microphone."
 )
-@click.option("--once", is_flag=True, help="Play the clip once instead of over and over.")
-@click.option("--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle.")
-@click.option("--style", metavar="NAME", help="How it listens: see 'reactdiff style list' (natural).")
-@click.option("--backend", metavar="NAME", help="What computes the model (auto).")
-@click.option("--avatar/--no-avatar", default=None, help="Serve the screen face (yes).")
-@click.option("--look", metavar="NAME", help="Look of the screen face.")
-@click.option("--port", type=click.IntRange(1024, 65535), help="Port of the page; the next free one if it is taken.")
-@click.option("--host", metavar="ADDRESS", help="Address of the page; beyond this machine, its link has a token.")
+@click.option("--once", is_flag=True, help="Play the clip once, then end.")
+@click.option("--policy", metavar="NAME", help="Reaction policy: model, rules, mime, random or idle.")
+@click.option("--style", metavar="NAME", help="Style of listening, see 'reactdiff style list' (natural).")
+@click.option("--backend", metavar="NAME", help="Inference backend (auto).")
+@click.option(
+    "--avatar",
+    is_flag=False,
+    flag_value="yes",
+    metavar="[LOOK]",
+    help="Serve the screen face, with this look (soft, paper, night, robot); none = no screen face.",
+)
+@click.option("--no-avatar", is_flag=True, help="The same as --avatar none.")
+@click.option("--look", hidden=True)
+@click.option("--port", type=click.IntRange(1024, 65535), help="Port of the page; if it is in use, the next free one.")
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    help="Address of the page; 0.0.0.0: reachable by a link with a token.",
+)
 @click.option("--robot", metavar="NAME", help="Robot: an overlay or a shipped profile by its name, or a path.")
 @click.option("--namespace", metavar="NAME", help="ROS namespace of all nodes.")
-@click.option(
-    "--lan/--no-lan", default=None, help="Let other machines find the nodes (else DDS stays on this machine)."
-)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of all noise: the same input, the same face.")
+@click.option("--lan/--no-lan", default=None, help="Let nodes on other machines be discovered (no).")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of all noise (0).")
 @click.option(
     "--params", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="ROS parameter file (YAML)."
 )
@@ -121,9 +131,9 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
     "--study",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Sessions of a blind study: session:=ID is run, and nobody sees its condition (docs/studies.md).",
+    help="Sessions file of a blind study: runs session:=ID without showing its condition (docs/studies.md).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Say the address as one JSON object on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object on stdout.")
 def listen(
     assignments: tuple[str, ...],
     camera: str | None,
@@ -133,7 +143,8 @@ def listen(
     policy: str | None,
     style: str | None,
     backend: str | None,
-    avatar: bool | None,
+    avatar: str | None,
+    no_avatar: bool,
     look: str | None,
     port: int | None,
     host: str | None,
@@ -147,15 +158,21 @@ def listen(
 ) -> int:
     """Start the listener and print the address of its face. Ctrl-C stops it.
 
-    Without options: the first webcam with the default microphone; without a webcam, a bundled demo speaker. What the
-    lab's own settings say comes before that (reactdiff config show), and what is given here before those.
-    Arguments of the launch file may be given as there: record:=true (docs/bags.md), use_sim_time:=true, and so on.
+    Without options, it uses the first webcam and the default microphone, or a bundled demo speaker if there is no
+    webcam. Your own settings (reactdiff config show) override these defaults, and options override both.
+    Launch arguments are accepted as NAME:=VALUE: record:=true (docs/bags.md), use_sim_time:=true, and so on.
     """
-    if avatar is False and (look or port or host):
-        raise click.UsageError("--look, --port and --host need the avatar")
+    if look is not None:
+        tell("--look is now --avatar: the old name works until the next release")
+        avatar = avatar or look
+    if no_avatar:
+        avatar = "none"
+    if avatar == "none" and (port or host):
+        raise click.UsageError("--port and --host need the screen face")
+    face = avatar not in (None, "none")
     options = {
         "camera": camera, "microphone": microphone, "clip": None if clip is None else str(clip.absolute()),
-        "policy": policy, "backend": backend, "avatar": "none" if avatar is False else look, "robot": robot,
+        "policy": policy, "backend": backend, "avatar": None if avatar == "yes" else avatar, "robot": robot,
         "namespace": namespace, "lan": None if lan is None else str(lan).lower(),
         "params_file": None if params is None else str(params.absolute()),
     }  # fmt: skip
@@ -164,13 +181,26 @@ def listen(
         enter_blind(study, given, style)
     if once and not given.get("clip"):
         raise click.UsageError("--once needs --clip")
+    if clip is not None:
+        check_clip(clip)
     parameters = {"seed": seed, "port": port, "host": host, "style": style, "loop": False if once else None}
     from reactdiff_ros.errors import ConfigError
 
     try:
-        live, source = live_options(given, {k: v for k, v in parameters.items() if v is not None}, face=avatar is True)
-        return run(live, lambda: choose_source(**source), StopFlag(), as_json=as_json)
+        live, source = live_options(given, {k: v for k, v in parameters.items() if v is not None}, face=face)
+        return run(live, lambda: choose_source(**source), StopFlag(), once=once, as_json=as_json)
     except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def check_clip(clip: Path) -> None:
+    """Raises click.UsageError for a clip that cannot be played: better now than in the log of a node."""
+    from reactdiff_ros.capture.media import MediaClip
+    from reactdiff_ros.errors import MediaError
+
+    try:
+        MediaClip(clip)
+    except MediaError as error:
         raise click.UsageError(str(error)) from error
 
 
@@ -194,7 +224,6 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
         click.UsageError: arguments that do not go together.
         ConfigError: an argument, a value or a file is wrong.
     """
-    from reactdiff_ros.cli.output import tell
     from reactdiff_ros.launching.configuration import lab_settings
     from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
     from reactdiff_ros.settings import written_path
@@ -260,11 +289,12 @@ def _check_style(name: str, lab: LabSettings) -> None:
     apply_control(Style(), ListenerControl(style=name), style_book(str(file.value) if file else ""))
 
 
-def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, as_json: bool = False) -> int:
-    """Start the face, find out where to listen, start the rest, supervise until told to stop."""
+def run(
+    options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, once: bool = False, as_json: bool = False
+) -> int:
+    """Start the face, choose the source, start the rest; supervise until stopped or, with `once`, the clip ends."""
     import dataclasses
 
-    from reactdiff_ros.cli.output import tell
     from reactdiff_ros.launching.live_graph import (
         LiveGraph,
         domain_of,
@@ -290,6 +320,9 @@ def run(options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, a
         whole = time.monotonic() + (FACE_FIRST_S if any(n.name == "avatar_node" for n in nodes) else 0.0)
         while not stop.set:
             graph.step()
+            if once and "clip_node" in graph.reports and graph.reports["clip_node"].values.get("ended") == "true":
+                tell("the clip has ended")
+                break
             manager.alive(time.monotonic())
             if whole and (graph.url or time.monotonic() > whole):
                 graph.start(nodes)

@@ -54,35 +54,50 @@ _EXTRAS = {
 }
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+SECTIONS = {
+    "Use": (listen, react, style, config, doctor),
+    "Robots": (robot,),
+    "Recordings and studies": (bag, extract, evaluate, report, compare, study, bench),
+}
+"""What `reactdiff --help` lists, in this order."""
+DEVELOPMENT = (simulate, train, train_nods, export, paper, demo, docs)
+
+
+class Sections(click.Group):
+    """A group whose help lists its commands by section. Hidden commands are names from before `reactdiff dev`."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list per section."""
+        listed = {**SECTIONS, "Development": (dev,)}
+        for title, commands in listed.items():
+            with formatter.section(title):
+                formatter.write_dl([(str(c.name), c.get_short_help_str(limit=80)) for c in commands])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a note where a command has moved to `reactdiff dev`."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command in DEVELOPMENT:
+            tell(f"'reactdiff {name}' is now 'reactdiff dev {name}': the old name works until the next release")
+        return name, command, rest
+
+
+@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="reactdiff")
 def cli() -> None:
     """A robot's face that listens: live, causal, appropriate facial reactions by latent diffusion."""
 
 
-for _command in (
-    listen,
-    doctor,
-    config,
-    bag,
-    bench,
-    compare,
-    demo,
-    docs,
-    evaluate,
-    export,
-    extract,
-    paper,
-    react,
-    report,
-    robot,
-    simulate,
-    study,
-    style,
-    train,
-    train_nods,
-):
+@click.group()
+def dev() -> None:
+    """Train, simulate, export: what the developers of the package use."""
+
+
+for _command in (*(c for commands in SECTIONS.values() for c in commands), dev, *DEVELOPMENT):
     cli.add_command(_command)
+for _command in DEVELOPMENT:
+    dev.add_command(_command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

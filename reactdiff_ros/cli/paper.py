@@ -19,7 +19,7 @@ _DEVICE = click.option("--device", help="Device of torch (cpu, cuda); default: a
 
 @click.group()
 def paper() -> None:
-    """The published model (542 M parameters): train it on REACT data, draw ten reactions a clip."""
+    """Train and sample the published model (542 M parameters)."""
 
 
 @paper.command()

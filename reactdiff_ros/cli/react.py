@@ -27,9 +27,9 @@ from reactdiff_ros.vocabulary import POLICIES
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of all noise.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def react(recording: Path, output: Path, style: str, policy: str, seed: int, as_json: bool) -> int:
-    """React to RECORDING (a video, a sound file or a bag) and save the listener's face.
+    """Save the listener's reaction to a recording.
 
-    'reactdiff bag replay' does the same with every setting of the nodes.
+    RECORDING is a video, a sound file or a bag. 'reactdiff bag replay' does the same with every setting of the nodes.
     """
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.errors import ConfigError

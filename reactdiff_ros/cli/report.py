@@ -18,7 +18,9 @@ from reactdiff_ros.cli import evaluation_options as options
 @click.option("--overwrite", is_flag=True, help="Replace a page that is there.")
 @options.JSON
 def report(result: Path, output: Path | None, faces: bool, items: int, overwrite: bool, as_json: bool) -> int:
-    """Make one self-contained page of a RESULT file that 'evaluate' wrote.
+    """Make a one-page report of a result file.
+
+    Make one self-contained page of a RESULT file that 'evaluate' wrote.
 
     Figures against baselines, the shuffled-speaker control and published figures, time lines of speaker and listener,
     behaviour beside people's, latency, faces, and the moments that are worth a look. The page needs no network and no

@@ -23,7 +23,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on
 
 @click.group()
 def robot() -> None:
-    """Robots with joints: profiles, and motion within their limits."""
+    """Check, preview, emulate, calibrate and simulate robots."""
 
 
 for _command in (preview, calibrate, emulate):

@@ -48,7 +48,9 @@ def simulate(
     seed: int, dyads: int, listeners: int, seconds: float, prior: str, no_precursors: bool, voices: Path | None,
     output: Path | None, plots: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Simulate speakers and their listeners at 25 Hz; print the listeners' statistics beside people's.
+    """Simulate dyads and print their statistics.
+
+    Simulate speakers and their listeners at 25 Hz; print the listeners' statistics beside people's.
 
     Arrays in the file: `speaker_NAME` (dyads, frames, ...) as perception would see the speaker, `stimulus_NAME`
     (dyads, frames) what can truly be known of the speaker, `listener` (dyads, frames, 58), `activity` (dyads, frames),

@@ -14,7 +14,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def study() -> None:
-    """Blind study conditions: dealt out, hidden from the operator, opened with a key."""
+    """Run blind studies: seal, run and open conditions."""
 
 
 @study.command("seal")

@@ -18,7 +18,7 @@ _FILE = click.option(
 
 @click.group()
 def style() -> None:
-    """Named styles of listening."""
+    """List styles of listening, or learn one from a clip."""
 
 
 @style.command("list")

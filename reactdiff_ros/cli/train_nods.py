@@ -17,7 +17,9 @@ import click
 @click.option("--steps", type=click.IntRange(1), default=4000, show_default=True, help="Optimiser steps.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps: int, as_json: bool) -> int:
-    """Train the head for nods on the tokens of WEIGHTS (a folder of 'reactdiff export') and put it among them.
+    """Train the network that decides when to nod.
+
+    Train the head for nods on the tokens of WEIGHTS (a folder of 'reactdiff export') and put it among them.
 
     It reads simulated speakers through the encoder that is there, which stays as it is. Ten minutes on one core. What
     was measured of the weights without a head, or with another, is no evidence of them.

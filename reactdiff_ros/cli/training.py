@@ -87,7 +87,9 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
-    """Train autoencoder, encoder and denoiser on simulated dyads and, with --dyads, --recordings or --data, on recorded
+    """Train a model on simulated and recorded people.
+
+    Train autoencoder, encoder and denoiser on simulated dyads and, with --dyads, --recordings or --data, on recorded
     people.
 
     Ctrl-C saves and ends with 130; --resume goes on, also after a kill. The folder gets checkpoint.pt, log.jsonl and

@@ -54,9 +54,11 @@ class ClipNode(ReactdiffNode):
         self._pictures = self.advertise(TOPIC)
         self._sounds = self.advertise("audio")
         self.backend = "ffmpeg"
+        self._ended = False
 
     def start(self) -> None:
         """Start the player."""
+        self._ended = False
         self._stopping = threading.Event()
         self._due = Meter()
         self._player = threading.Thread(target=self._play_until, args=(self._stopping,), name="player", daemon=True)
@@ -67,6 +69,10 @@ class ClipNode(ReactdiffNode):
         if getattr(self, "_player", None) is not None:
             self._stopping.set()
             self._player.join(END_S)
+
+    def figures(self) -> dict[str, str]:
+        """Whether the clip is over, for who started it."""
+        return {"ended": str(self._ended).lower()}
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
@@ -83,6 +89,7 @@ class ClipNode(ReactdiffNode):
                 ended = self._play(stopping)
                 self.solved("sound")
                 self.solved("picture")
+                self._ended = ended
                 if ended:
                     self.problem("end", f"{self.values['clip']} has ended: nothing more comes", Level.WARN)
             except ReactdiffError as error:

@@ -39,8 +39,27 @@ def test_every_command_explains_itself(path: tuple[str, ...], capsys: pytest.Cap
         command = command.commands[name]
     assert command.help
     for parameter in command.params:
-        if isinstance(parameter, click.Option):
+        if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.help, f"{parameter.name} is not described"
+
+
+def test_help_lists_sections_and_leaves_development_to_its_own_group(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    sections = ["Use:", "Robots:", "Recordings and studies:", "Development:"]
+    assert [line for line in text.splitlines() if line in sections] == sections
+    assert "train" not in text.replace("Train, simulate", "").replace("training recordings", "")
+    for command in command_line.cli.commands.values():
+        assert len(command.get_short_help_str(limit=200)) <= 70, command.name
+
+
+def test_names_from_before_dev_still_work_with_a_note(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["train", "--help"]) == 0
+    assert "now 'reactdiff dev train'" in capsys.readouterr().err
+    assert command_line.main(["dev", "train", "--help"]) == 0
+    assert capsys.readouterr().err == ""
+    assert command_line.main(["listen", "--look", "no such look"]) == 2
+    assert "--look is now --avatar" in capsys.readouterr().err
 
 
 def test_help_is_instant() -> None:
@@ -59,7 +78,8 @@ def test_help_is_instant() -> None:
         ["listen", "--camera", "none", "--microphone", "none"],
         ["listen", "--no-avatar", "--port", "9000"],
         ["listen", "--policy", "clairvoyant"],
-        ["listen", "--look", "no such look"],
+        ["listen", "--avatar", "no such look"],
+        ["listen", "--clip", "/nowhere/talk.mp4"],
         ["listen", "--namespace", "a b"],
         ["listen", "--params", "/nowhere/parameters.yaml"],
         ["bench", "live", "--seconds", "0"],

@@ -110,6 +110,17 @@ def until(condition: Callable[[], object], what: str, timeout_s: float = 40.0) -
         time.sleep(0.05)
 
 
+@pytest.mark.ros
+def test_a_clip_that_is_played_once_ends_the_command(noise: Path) -> None:
+    run = Listening("--clip", str(noise), "--once", "--policy", "idle", "--namespace", "once", "--no-avatar")
+    try:
+        assert run.process.wait(60) == 0, run.lines
+        assert run.said("the clip has ended")
+    finally:
+        run.end()
+    assert run.left() == []
+
+
 @pytest.fixture(scope="module")
 def listening(noise: Path) -> Iterator[Listening]:
     run = Listening("--clip", str(noise), "--policy", "idle", "--namespace", "supervised", "--port", "18768")
