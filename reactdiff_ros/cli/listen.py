@@ -181,8 +181,8 @@ def listen(
         enter_blind(study, given, style)
     if once and not given.get("clip"):
         raise click.UsageError("--once needs --clip")
-    if clip is not None:
-        check_clip(clip)
+    if given.get("clip", "none") not in ("", "none"):
+        check_clip(Path(given["clip"]))
     parameters = {"seed": seed, "port": port, "host": host, "style": style, "loop": False if once else None}
     from reactdiff_ros.errors import ConfigError
 
