@@ -179,7 +179,7 @@ class BoundedServer:
         at, loop = self._crowded_s, self._loop
         if at is None or loop is None or loop.time() - at > CROWDED_S:
             return ""
-        return "too many connections: those without a request are ended, requests get through (ss -tn shows who opens them)"
+        return "too many connections: those without a request are closed; requests get through (ss -tn lists them)"
 
     # ---- connections
 
