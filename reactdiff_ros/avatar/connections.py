@@ -180,7 +180,7 @@ class BoundedServer:
         if at is None or loop is None or loop.time() - at > CROWDED_S:
             return ""
         return (
-            "too many connections: those without a request are ended, requests get through (ss -tn shows who opens them)"
+            "too many connections: those without a request are ended, requests get through (ss -tn shows the senders)"
         )
 
     # ---- connections
