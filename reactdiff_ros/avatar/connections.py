@@ -179,7 +179,9 @@ class BoundedServer:
         at, loop = self._crowded_s, self._loop
         if at is None or loop is None or loop.time() - at > CROWDED_S:
             return ""
-        return "too many connections: those without a request are closed; requests get through (ss -tn lists them)"
+        return (
+            "too many connections: those without a request are ended, requests get through (ss -tn shows the senders)"
+        )
 
     # ---- connections
 
