@@ -96,7 +96,7 @@ class Kept:
                 return False
             write_durably(self._enabled, boot)
         except (OSError, ValueError) as error:
-            todo = f"enable it by hand, {getattr(error, 'strerror', None) or error}"
-            what = "auto_enable cannot know or keep whether it has acted since power-up"
-            raise ReactdiffError(what, where=str(self._enabled), todo=todo) from error
+            why = getattr(error, "strerror", None) or error
+            what = f"auto_enable has not acted, its mark since the start of the computer cannot be used, {why}"
+            raise ReactdiffError(what, where=str(self._enabled), todo="enable the robot by hand") from error
         return True

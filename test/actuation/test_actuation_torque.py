@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from actuation_fixtures import TICK_S, Head
+from memory_port import MemoryWire, Ticker
 
+from reactdiff_ros.actuation.actuation import Actuation
+from reactdiff_ros.actuation.drivers.axes import axes_of
+from reactdiff_ros.actuation.drivers.driver import release_all
+from reactdiff_ros.actuation.drivers.factory import make_drivers
+from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
 from reactdiff_ros.actuation.emulators.feetech import TORQUE
+from reactdiff_ros.actuation.emulators.rig import Rig
+from reactdiff_ros.actuation.hardware import Hardware
+from reactdiff_ros.actuation.profile import load_profile
 
 UP = 2047 - 10 * 4096 / 360
 DOWN = pytest.approx(25.0, abs=0.2)
@@ -260,3 +269,107 @@ def test_a_request_to_let_go_that_is_followed_by_one_to_enable_moves_nothing_dow
     assert enable.granted
     assert head.run(20.0, until="following")
     assert min(status.commands.position[3] for status in head.log[-100:]) < -9.0
+
+
+class Boards(Head):
+    """A shipped robot of hobby servos, whose process may be killed; `pulses` is what its board really does."""
+
+    def __init__(self, folder, robot):
+        self.profile, self.clock = load_profile(robot), Ticker(0.00002)
+        self.rig = Rig(self.profile, folder, self.clock)
+        self.face, self.log = np.zeros(58), []
+        self.folder, self.wire = folder, None
+        if robot == "ohbot":
+            self.board = self.rig.buses["board"]
+            self.wire = MemoryWire(self.board, self.clock)
+            self.wire.plug()
+        self.start()
+
+    def start(self, saved=None, stopped=False):
+        found = self.rig.calibrations
+        if self.wire is not None:
+            config, axes = self.profile.drivers["board"], axes_of(self.profile, "board", found)
+            self.buses = {"board": OhbotBoard(config, axes, self.clock, connect=self.wire.connect)}
+        else:
+            i2c = lambda number: self.rig.i2c  # noqa: E731
+            self.buses = make_drivers(self.profile, found, self.clock, lock_folder=self.folder, i2c=i2c)
+        self.hardware = Hardware(self.profile, self.buses, self.clock, release_all)
+        self.actuation = Actuation(self.profile, self.hardware, self.clock, saved=saved, stopped=stopped)
+
+    def kill(self):
+        """What the kernel does with what a killed process had: its locks are free."""
+        self.saved = self.actuation.to_save()
+        self.hardware.close()
+
+    def pulses(self):
+        found = {}
+        for name, joint in self.profile.joints.items():
+            if self.wire is not None:
+                servo = self.board.motors[joint.output.id].servo
+                found[name] = servo.goal if servo.torque else 0.0
+            else:
+                found[name] = self.rig.i2c.chips[0x40].pulse_us(joint.output.id)
+        return found
+
+
+def boards(tmp_path, robot, saves):
+    head = Boards(tmp_path, robot)
+    head.run(1.5)
+    if robot == "ohbot":
+        head.ask("disable")
+    head.enable()
+    head.show(headPitch=-0.2)
+    head.run(1.0)
+    assert all(head.pulses().values())
+    head.kill()
+    head.start(head.saved if saves else None)
+    head.run(1.5)
+    return head
+
+
+@pytest.mark.parametrize(("robot", "neck"), [("inmoov_head", "neck"), ("ohbot", "head_nod")])
+def test_pulses_of_a_killed_process_go_down_from_where_they_are_and_off(tmp_path, robot, neck):
+    head = boards(tmp_path, robot, saves=robot == "ohbot")
+    before = head.pulses()
+    reported = None if robot == "ohbot" else True
+    assert torque(head) == [reported] * len(head.profile.joints)
+    assert ("torque is unknown, may hold" if robot == "ohbot" else "torque is on") in head.actuation.state.message
+    assert "support" not in head.actuation.state.message
+    disable = head.actuation.request("disable")
+    path = [before[neck]]
+    while head.run(TICK_S, until="disarmed") is False or not disable.done:
+        path.append(head.pulses()[neck] or path[-1])
+    assert disable.answer == f"disabled; {neck}: lowered first, then let go"
+    joint = head.profile.joints[neck]
+    unit = 1.0 if robot == "ohbot" else joint.output.pulse.us_per_unit
+    largest = abs(joint.limits.speed / 50 * unit) + 6.0  # what the board rounds
+    assert max(abs(np.diff(path))) <= largest
+    lowered = joint.lowered if robot == "ohbot" else joint.output.pulse.zero_us + unit * joint.lowered
+    assert path[-1] == pytest.approx(lowered, abs=6.0)
+    head.run(0.5)
+    assert not any(head.pulses().values())
+    assert torque(head) == [False] * len(head.profile.joints)
+
+
+def test_an_ohbot_that_has_no_pulses_gets_none_when_it_is_disabled(tmp_path):
+    head = boards(tmp_path, "ohbot", saves=True)
+    for motor in head.board.motors:
+        motor.servo.torque = False  # its supply was switched off and on
+    disable = head.actuation.request("disable")
+    while not disable.done or head.state != "disarmed":
+        head.run(TICK_S)
+        assert not any(motor.servo.torque for motor in head.board.motors)
+    assert torque(head) == [False] * 8
+
+
+def test_an_ohbot_whose_position_is_unknown_is_let_go_as_it_is_by_a_person_alone(tmp_path):
+    head = boards(tmp_path, "ohbot", saves=False)
+    assert "; support head_nod: its position is unknown, so it would fall" in head.actuation.state.message
+    before = head.pulses()["head_nod"]
+    head.ask("leave")
+    head.run(0.5)
+    assert {name for name, pulse in head.pulses().items() if pulse} == {"head_nod"}
+    assert head.pulses()["head_nod"] == before
+    assert head.ask("disable").granted
+    assert not any(head.pulses().values())
+    assert torque(head) == [False] * 8

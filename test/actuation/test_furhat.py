@@ -195,3 +195,15 @@ def test_nonsense_from_the_robot_changes_nothing(robot, driver):
     robot._run(say())
     settle(driver, lambda: driver._link.malformed >= 7)
     assert driver.check() == {}
+
+
+def test_a_furhat_may_keep_a_face_until_it_was_reset(robot, driver):
+    assert {driver.holding(joint) for joint in driver.axes} == {None}
+    for joint in driver.axes:
+        driver.release(joint)
+    settle(driver, lambda: robot.of("request.face.reset"))
+    assert {driver.holding(joint) for joint in driver.axes} == {False}
+    driver.arm("jaw_open", 0.0)
+    assert driver.holding("jaw_open") is True
+    driver.release("jaw_open")
+    assert driver.holding("jaw_open") is False

@@ -1,8 +1,9 @@
-"""Maestro boards in memory and on a pseudo-terminal, and PCA9685 chips through Adafruit's library."""
+"""Maestro boards in memory and on a pseudo-terminal, Ohbot's board, and PCA9685 chips through Adafruit's library."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from bus_fixtures import CLOCK, axes, port, until
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.driver_settings import MaestroDriver, Pca9685Driver
+from reactdiff_ros.actuation.driver_settings import MaestroDriver, OhbotDriver, Pca9685Driver
 from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
+from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
 from reactdiff_ros.actuation.drivers.pca9685 import Pca9685Board
 from reactdiff_ros.actuation.emulators import maestro as emulated
+from reactdiff_ros.actuation.emulators.ohbot import OhbotBoard as OhbotEmulator
 from reactdiff_ros.actuation.emulators.pca9685 import I2cBus
 from reactdiff_ros.actuation.emulators.wire import Wire
 from reactdiff_ros.actuation.profile import Pulse
@@ -275,3 +278,103 @@ def test_one_address_has_one_writer(tmp_path: Path) -> None:
     first.driver.close()
     second.driver.open()
     second.driver.close()
+
+
+@ALSO_ON_A_TERMINAL
+def test_a_maestro_reports_the_pulses_that_another_program_left(maestro: Maestro) -> None:
+    with maestro.wire.lock:
+        maestro.board.channels[1].target, maestro.board.channels[1].on_error = 4 * 1700, "ignore"
+    assert maestro.driver.holding("j1") is None  # it was not asked yet
+    assert maestro.driver.check() == {}
+    assert [maestro.driver.holding(j) for j in ("j0", "j1", "j3")] == [False, True, False]
+    reading = maestro.driver.reading("j1")
+    assert reading is not None
+    assert (reading.position, reading.sent) == (None, pytest.approx(20.0))
+    assert maestro.driver.reading("j0") is None
+    with maestro.wire.lock:
+        maestro.board.channels[3].target = 6000
+    assert until(lambda: maestro.driver.holding("j3") is True, maestro.poll)
+    maestro.driver.release("j1")
+    assert maestro.driver.holding("j1") is False
+    assert until(lambda: maestro.board.channels[1].target == 0, maestro.poll)
+    maestro.board.silent = True
+    assert until(lambda: maestro.driver.holding("j1") is None, maestro.poll)
+
+
+def test_a_pulse_that_a_maestro_reports_once_is_no_position_to_start_from(maestro: Maestro) -> None:
+    maestro.board.channels[1].target, maestro.board.channels[1].on_error = 4 * 1700, "ignore"
+    widths = iter(range(100))
+    maestro.wire.garble = lambda data: data[:2] + bytes((next(widths), 24)) if len(data) == 4 else data
+    assert maestro.driver.check() == {}
+    assert maestro.driver.holding("j1") is True
+    assert maestro.driver.reading("j1") is None
+
+
+def test_a_pca9685_reports_the_pulses_that_another_process_left(tmp_path: Path) -> None:
+    before = Pca(tmp_path)
+    before.driver.open()
+    assert before.driver.arm("j1", 20.0) is None
+    before.driver.close()
+    rig = Pca(tmp_path)
+    rig.bus.chips[0x41] = rig.chip = before.chip
+    rig.driver.open()
+    assert before.chip.pulse_us(1) == pytest.approx(1700, abs=6)  # opening it changes nothing
+    assert rig.driver.holding("j1") is None
+    assert rig.driver.check() == {}
+    assert [rig.driver.holding(j) for j in ("j0", "j1", "j3")] == [False, True, False]
+    reading = rig.driver.reading("j1")
+    assert reading is not None
+    assert reading.sent == pytest.approx(20.0, abs=0.6)
+    rig.driver.release("j1")
+    assert rig.driver.holding("j1") is False
+    assert rig.chip.pulse_us(1) == 0.0
+    rig.chip.absent = True
+    rig.driver.poll(0.01)
+    assert rig.driver.holding("j1") is None
+    rig.driver.close()
+
+
+class Ohbot:
+    """A board with two joints on it, as raw counts."""
+
+    def __init__(self) -> None:
+        self.board = OhbotEmulator()
+        self.wire = MemoryWire(self.board, Ticker())
+        self.wire.plug()
+        joints = axes(0, 1, unit="raw", lower=100.0, upper=900.0)
+        joints = {j: replace(a, calibration=Calibration(a.id, 0, 0, 100, 900)) for j, a in joints.items()}
+        config = OhbotDriver(type="ohbot")
+        self.driver = OhbotBoard(config, joints, self.wire.clock, connect=self.wire.connect)
+        self.driver.open()
+
+    def attached(self) -> list[bool]:
+        return [motor.servo.torque for motor in self.board.motors[:2]]
+
+
+def test_an_ohbot_may_hold_until_it_was_told_to_let_go() -> None:
+    rig = Ohbot()
+    rig.board.motors[0].servo.torque = True
+    assert rig.driver.check() == {}
+    assert [rig.driver.holding(j) for j in ("j0", "j1")] == [None, None]
+    rig.driver.release("j0")
+    assert rig.driver.holding("j0") is False
+    assert rig.attached() == [False, False]
+    assert rig.driver.arm("j1", 500.0) is None
+    assert [rig.driver.holding(j) for j in ("j0", "j1")] == [False, True]
+    rig.wire.pull()
+    rig.driver.command({"j1": 600.0})
+    assert [rig.driver.holding(j) for j in ("j0", "j1")] == [None, None]
+
+
+def test_an_ohbot_is_steered_without_being_attached() -> None:
+    rig = Ohbot()
+    rig.board.motors[0].servo.torque = True
+    assert rig.driver.check() == {}
+    for joint in ("j0", "j1"):
+        assert rig.driver.steer(joint, 500.0) is None
+        assert rig.driver.holding(joint) is None
+    rig.driver.command({"j0": 300.0, "j1": 300.0})
+    assert [motor.received[-1] for motor in rig.board.motors[:2]] == [54, 54]
+    assert rig.attached() == [True, False]
+    assert rig.driver.arm("j1", 300.0) is None  # enabling attaches it
+    assert rig.attached() == [True, True]

@@ -224,3 +224,50 @@ def test_torque_that_may_have_come_all_the_same_is_taken_away(robot, driver):
     robot.answer = 200
     driver.release("head_yaw")
     assert robot.modes == ["disabled"]
+
+
+def test_torque_of_another_program_is_reported_and_goes_off_with_the_last_joint(robot, driver):
+    assert driver.holding("head_yaw") is False
+    robot.mode = "enabled"
+    settle(driver, lambda: driver.holding("head_yaw"))
+    assert driver.armed == frozenset()
+    *others, last = driver.axes
+    for joint in others:
+        driver.release(joint)
+    assert robot.modes == []
+    driver.release(last)
+    assert robot.modes == ["disabled"]
+    assert driver.holding("head_yaw") is False
+    robot.mode = "gravity_compensation"
+    settle(driver, lambda: driver.holding("head_yaw"))
+    for joint in driver.axes:
+        driver.release(joint)
+    assert robot.modes == ["disabled", "disabled"]
+
+
+def test_a_state_from_before_torque_was_switched_does_not_count(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    driver.release("head_yaw")
+    robot.mode = "enabled"  # as states on their way say
+    settle(driver, lambda: driver.reading("head_yaw").time_s > CLOCK() - 0.1)
+    assert driver.holding("head_yaw") is False
+
+
+def test_torque_is_unknown_while_the_daemon_says_nothing(robot, driver):
+    robot.mode = "enabled"
+    settle(driver, lambda: driver.holding("head_yaw"))
+    robot.talks = False
+    settle(driver, lambda: driver.faults())
+    assert driver.holding("head_yaw") is None
+
+
+def test_one_joint_that_is_taken_over_from_another_program_lets_all_go(robot, driver):
+    robot.mode = "enabled"
+    settle(driver, lambda: driver.holding("head_pitch"))
+    for joint in driver.axes:
+        if joint != "head_pitch":
+            driver.release(joint)
+    assert driver.arm("head_pitch", 0.0) is None
+    assert robot.got[0]["target_head_pose"]["pitch"] == pytest.approx(0.3)  # from where it is
+    driver.release("head_pitch")
+    assert robot.modes == ["enabled", "disabled"]

@@ -470,3 +470,47 @@ def test_a_servo_whose_power_was_interrupted_is_told_and_not_commanded(bench: Be
     assert bench.driver.faults()["j2"].kind == "reset"
     assert bench.driver.arm("j2", 0.0) is None
     assert bench.driver.faults() == {}
+
+
+def test_torque_is_what_the_register_says_whoever_wrote_it(bench: Bench) -> None:
+    register = 64 if bench.driver.watchdog_s else 40
+    assert bench.driver.holding("j1") is None  # it was not asked yet
+    with bench.wire.lock:
+        bench.bus.servos[2].table[register] = 1
+    assert bench.driver.check() == {}
+    assert [bench.driver.holding(j) for j in ("j1", "j2", "j5")] == [False, True, False]
+    with bench.wire.lock:
+        bench.bus.servos[1].table[register] = 1
+    assert until(lambda: bench.driver.holding("j1") is True, lambda: bench.driver.poll(0.02))
+    assert bench.driver.armed == frozenset()
+    bench.driver.release("j2")
+    assert bench.driver.holding("j2") is False
+    assert bench.bus.servos[2].table[register] == 0
+
+
+def test_torque_is_unknown_until_an_order_is_confirmed(bench: Bench) -> None:
+    bench.arm_all()
+    assert bench.driver.holding("j1") is True
+    release_all(bench.driver)
+    assert bench.driver.holding("j1") is None
+    assert until(lambda: bench.driver.holding("j1") is False, lambda: bench.driver.poll(0.02))
+    assert bench.driver.arm("j1", 0.0) is None
+    bench.bus.servos[1].failing.mute = True
+    bench.driver.release("j1")
+    assert bench.driver.holding("j1") is None
+    bench.bus.servos[1].failing.mute = False
+    assert until(lambda: bench.driver.holding("j1") is False, lambda: bench.driver.poll(0.02))
+    bench.wire.pull()
+    bench.misses("j2")
+    assert bench.driver.holding("j2") is None
+
+
+@pytest.mark.parametrize("kind", ["sts", "load"])
+def test_a_servo_with_another_homing_offset_still_reports_its_torque(kind: str, tmp_path: Path) -> None:
+    bench = Bench(kind, tmp_path, calibration=Calibration(1, 0, -77, 0, 4095))
+    with bench.wire:
+        bench.bus.servos[1].table[64 if kind == "load" else 40] = 1
+        bench.driver.open()
+        assert {f.kind for f in bench.driver.check().values()} == {"calibration"}
+        assert [bench.driver.holding(j) for j in ("j1", "j2")] == [True, False]
+        bench.driver.close()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from reactdiff_ros.actuation import kept_state as actuator_saved
 from reactdiff_ros.actuation.driver_settings import JointTrajectoryDriver
 from reactdiff_ros.actuation.drivers.axes import Axis
 from reactdiff_ros.actuation.drivers.joint_trajectory import SILENT_S, TrajectoryDriver
@@ -85,21 +90,79 @@ def test_strangers_stop_at_once_whoever_has_no_name_yet():
 def test_commands_and_a_stop_are_kept(tmp_path):
     kept = Kept(tmp_path / "new", "head")
     assert (kept.commands(), kept.stopped) == ({}, False)
-    kept.keep({}, False)
+    kept.keep_commands({})
+    kept.keep_stop(lambda: False)
     assert not (tmp_path / "new").exists()
-    kept.keep({"eye": 1500.0}, True)
+    kept.keep_commands({"eye": 1500.0})
+    kept.keep_stop(lambda: True)
     again = Kept(tmp_path / "new", "head")
     assert (again.commands(), again.stopped) == ({"eye": 1500.0}, True)
-    again.keep({"eye": 1500.0}, False)
+    again.keep_stop(lambda: False)
     assert not Kept(tmp_path / "new", "head").stopped
 
 
-def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path):
+def test_a_stop_and_its_end_are_on_the_disk_with_the_names_of_their_folders(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.fstat(number).st_ino) or fsync(number))
+    folder = tmp_path / "a" / "b"
+    kept = Kept(folder, "head")
+    kept.keep_stop(lambda: True)
+    (mark,) = folder.iterdir()
+    assert {p.stat().st_ino for p in (mark, folder, folder.parent, tmp_path)} <= set(synced)
+    synced.clear()
+    kept.keep_stop(lambda: False)
+    assert list(folder.iterdir()) == []
+    assert synced == [folder.stat().st_ino]
+
+
+def test_a_stop_that_comes_while_an_older_one_is_removed_is_kept(tmp_path, monkeypatch):
+    kept = Kept(tmp_path, "head")
+    kept.keep_stop(lambda: True)
+    stopped, unlink, other = [], Path.unlink, []
+
+    def slow(path, **options):
+        stopped.append(True)
+        other.append(threading.Thread(target=kept.keep_stop, args=(lambda: True,)))
+        other[0].start()
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", slow)
+    kept.keep_stop(lambda: bool(stopped))
+    monkeypatch.undo()
+    other[0].join(10.0)
+    assert Kept(tmp_path, "head").stopped
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(ReactdiffError, match="cannot be saved"):
-        Kept(tmp_path / "file", "head").keep({"eye": 1.0}, False)
+        Kept(tmp_path / "file", "head").keep_commands({"eye": 1.0})
     with pytest.raises(ReactdiffError, match="a software stop cannot be kept"):
-        Kept(tmp_path / "file", "head").keep({}, True)
+        Kept(tmp_path / "file", "head").keep_stop(lambda: True)
+    full = Kept(tmp_path / "full", "head")
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        with pytest.raises(ReactdiffError, match=r"a software stop cannot be kept .*No space left on device"):
+            full.keep_stop(lambda: True)
+    full.keep_stop(lambda: True)  # the next try
+    assert full.stopped
+
+
+def test_auto_enable_acts_once_after_a_start_of_the_computer(tmp_path, monkeypatch):
+    boot = tmp_path / "boot_id"
+    monkeypatch.setattr(actuator_saved, "BOOT_ID", boot)
+    boot.write_text("one\n")
+    assert [Kept(tmp_path, "head").first_since_boot() for _ in range(3)] == [True, False, False]
+    assert Kept(tmp_path, "other").first_since_boot()
+    boot.write_text("two\n")
+    assert [Kept(tmp_path, "head").first_since_boot() for _ in range(2)] == [True, False]
+    boot.unlink()
+    with pytest.raises(ReactdiffError, match=r"auto_enable has not acted.* No such file"):
+        Kept(tmp_path, "head").first_since_boot()
+    boot.write_text("three")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReactdiffError, match="auto_enable has not acted"):
+        Kept(tmp_path / "file", "head").first_since_boot()
 
 
 def test_the_folder_is_that_of_the_users_state(tmp_path, monkeypatch):
@@ -146,3 +209,13 @@ def test_names_without_positions_are_no_measurement():
     robot = Controlled()
     robot.driver.heard(["neck_pan", "neck_tilt"], [], robot.now_s)
     assert robot.driver.reading("pan") is None
+
+
+def test_the_torque_of_a_controller_is_never_known():
+    robot = Controlled()
+    robot.driver.listeners = 1
+    robot.driver.heard(["neck_pan"], [0.25], robot.now_s)
+    assert robot.driver.holding("pan") is None
+    assert robot.driver.arm("pan", 0.0) is None
+    robot.driver.release("pan")
+    assert robot.driver.holding("pan") is None

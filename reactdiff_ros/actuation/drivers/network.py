@@ -53,7 +53,7 @@ class NetworkRobot(ABC):
         """Joints to release before torque, which is of all at once, goes off: armed, stopped, or let go without an
         answer; all of them until one was armed."""
         self._others = True
-        """Whether torque is another program's, or that of a process before this one, as far as is known."""
+        """Whether what may have torque has it from another program, or from a process before this one."""
         self._faults: dict[str, Fault] = {}
         self._told: dict[str, float] = {}
         """Newest position of each joint that was sent."""
@@ -179,6 +179,8 @@ class NetworkRobot(ABC):
         Where that does not work the joints have a fault, and it is tried again when the joint is released again.
         """
         self._armed.discard(joint)
+        if not self._holding and self.holding(joint) is not False:
+            self._others, self._holding = True, set(self.axes)
         if self._holding == {joint}:
             fault = self._let_go()
             if fault is not None:
@@ -220,8 +222,6 @@ class NetworkRobot(ABC):
         before, self._lost = self._lost, self._link.lost if self._link is not None else 0
         went = bool(self._armed) and self._lost != before
         fault = self._trouble() if self._link is not None and self._ready() and not went else self._gone()
-        if not self._holding and any(self.holding(joint) is not False for joint in self.axes):
-            self._others, self._holding = True, set(self.axes)
         if fault is None:
             self._faults = {}
             return
