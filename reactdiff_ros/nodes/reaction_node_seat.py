@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigError
 from ..model.listener import Listener
-from ..types import ListenerControl
+from .controls import ControlInbox, Controls
 from .health import Meter
 from .table import LONGEST_NAMESPACE
 
@@ -68,12 +67,13 @@ class Seat:
     reactions: Any
     """Publishers."""
     candidates: Any
+    latest: Any
     status: Any = None
     """Publisher; None where the node's own status tells of it."""
     subscriptions: list[Any] = field(default_factory=list)
+    inbox: ControlInbox = field(init=False)
     meter: Meter = field(default_factory=Meter)
-    controls: deque[ListenerControl] = field(default_factory=lambda: deque(maxlen=256))
-    """Those that came so far."""
+    controls: Controls = field(default_factory=Controls)
     newest_ns: int = 0
     """Newest evidence in a plan."""
     followed_ns: int | None = None

@@ -13,30 +13,12 @@ from xml.etree import ElementTree
 
 import click
 import pytest
-from command_lines import parses
+from command_lines import PAGES, ROOT, blocks, commands, parses
 
 from reactdiff_ros.cli.main import cli
 from reactdiff_ros.nodes.table import load_table
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CARDS = sorted((ROOT / "resource").rglob("README.md"))
-
-
-def blocks(language: str) -> Iterator[tuple[Path, str]]:
-    for page in PAGES:
-        for text in re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
-            yield page, text
-
-
-def commands(program: str) -> list[str]:
-    found = []
-    for _, text in blocks("(?:bash)?"):
-        for line in text.replace("\\\n", " ").splitlines():
-            for part in line.split("&&"):
-                if part.strip().startswith(program + " "):
-                    found.append(part.strip())
-    return found
 
 
 @pytest.mark.parametrize("line", commands("reactdiff"))
