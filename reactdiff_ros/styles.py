@@ -223,6 +223,13 @@ def apply_control(style: Style, control: ListenerControl, styles: Mapping[str, S
     return replace(style, **given)  # type: ignore[arg-type]
 
 
+def merged(before: ListenerControl, after: ListenerControl) -> ListenerControl:
+    """Two controls in one: `apply_control` of it gives what that of `before` and then of `after` gives."""
+    if after.style:
+        return after
+    return replace(before, **{n: v for n in RANGES if not math.isnan(v := getattr(after, n))})
+
+
 def _style(name: str, entry: dict[str, Any], where: str) -> Style:
     values: dict[str, float] = {}
     for key, value in entry.items():

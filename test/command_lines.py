@@ -1,10 +1,45 @@
-"""Whether a command line of `reactdiff` that stands in a file is one that it would take."""
+"""Command lines of the documentation, and whether one of `reactdiff` is one that it would take."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
 import click
 
+from reactdiff_ros.cli.docs import PAGES as GENERATED
+from reactdiff_ros.cli.docs import site_page
 from reactdiff_ros.cli.main import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@cache
+def text_of(page: Path) -> str:
+    """A page as the site shows it."""
+    generated = page.parent == ROOT / "docs" and page.stem in GENERATED
+    return site_page(page.stem, page.parent, cli, pictures=False) if generated else page.read_text()
+
+
+def blocks(language: str) -> Iterator[tuple[Path, str]]:
+    """The blocks of code of all pages."""
+    for page in PAGES:
+        for text in re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL):
+            yield page, text
+
+
+def commands(program: str) -> list[str]:
+    """The command lines in them that begin with these words."""
+    found = []
+    for _, text in blocks("(?:bash)?"):
+        for line in text.replace("\\\n", " ").splitlines():
+            for part in line.split("&&"):
+                if part.strip().startswith(program + " "):
+                    found.append(part.strip())
+    return found
 
 
 def parses(words: list[str]) -> None:

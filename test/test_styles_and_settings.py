@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reactdiff_ros.cli.main import main
@@ -18,6 +19,7 @@ from reactdiff_ros.styles import (
     StyleBook,
     apply_control,
     load_styles,
+    merged,
     save_style,
     style_book,
     user_styles_path,
@@ -156,3 +158,20 @@ def test_a_home_that_is_not_there_is_one_sentence_of_a_command(
     monkeypatch.setenv("REACTDIFF_CONFIG", config)
     assert main(words) == code
     assert capsys.readouterr().err.splitlines()[-1].endswith(f"not there ({words[-1] if config == 'none' else config})")
+
+
+def test_two_controls_in_one_do_what_they_do_one_after_the_other() -> None:
+    styles = load_styles()
+    rng = np.random.default_rng(3)
+
+    def random_control() -> ListenerControl:
+        chosen = {n: float(rng.uniform(low, high)) for n, (low, high) in RANGES.items() if rng.random() < 0.4}
+        return ListenerControl(style=str(rng.choice(["", "", "warm", "calm"])), **chosen)
+
+    for _ in range(200):
+        start = replace(Style(), **{n: float(rng.uniform(low, high)) for n, (low, high) in RANGES.items()})
+        told = [random_control() for _ in range(4)]
+        style, together = start, ListenerControl()
+        for control in told:
+            style, together = apply_control(style, control, styles), merged(together, control)
+        assert apply_control(start, together, styles) == style

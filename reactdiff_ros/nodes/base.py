@@ -18,6 +18,7 @@ from ..errors import ReactdiffError
 from .heartbeat import GREET_S, Heartbeat
 from .interfaces import interface, qos_profile
 from .parameters import Parameters
+from .polling import Polled, Unwatched
 from .telling import TellingNode
 from .worker import Worker
 
@@ -50,6 +51,7 @@ class ReactdiffNode(TellingNode):
         self.workers: list[Worker] = []
         self.qos = {name: qos_profile(spec) for name, spec in table.qos.items()}
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._unwatched = Unwatched()
         self._active_entities: list[tuple[str, Any]] = []
         self._publishers_by_name: dict[str, Any] = {}
         self.values = Parameters(self, self.spec.parameters, lambda: self.life in ("inactive", "active")).values
@@ -131,26 +133,50 @@ class ReactdiffNode(TellingNode):
     def subscribe(
         self,
         topic: str,
-        callback: Callable[[Any], None],
+        callback: Callable[..., None],
         *,
         raw: bool = False,
         depth: int | None = None,
         namespace: str = "",
+        info: bool = False,
     ) -> Any:
         """Subscribe to a topic of the table, in the node's namespace or another one, until deactivation.
 
-        `raw`: the callback gets the serialized message. `depth`: of the queue, in place of the table's.
+        `raw`: the callback gets the serialized message. `depth`: of the queue, in place of the table's. `info`: the
+        callback also gets rclpy's message info.
 
         Raises:
             ImportError: the message's package is missing.
         """
+        guarded = self._guarded(f"{namespace}/{topic}" if namespace else topic, callback)
+        # rclpy gives the info to what can take two arguments and not one.
+        call = (lambda message, info: guarded(message, info)) if info else guarded
+        return self._subscription(topic, call, raw, depth, namespace)
+
+    def poll(self, topic: str, *, depth: int, raw: bool = False, namespace: str = "", qos: str = "") -> Polled:
+        """As `subscribe`, but nothing is called: the newest `depth` messages wait until they are taken.
+
+        `qos`: the name of a quality of service, in place of the table's for this topic.
+        """
+        entity = self._subscription(topic, lambda _: None, raw, depth, namespace, qos, self._unwatched)
+        return Polled(entity, depth)
+
+    def _subscription(
+        self,
+        topic: str,
+        callback: Callable[..., None],
+        raw: bool,
+        depth: int | None,
+        namespace: str,
+        qos: str = "",
+        group: Unwatched | None = None,
+    ) -> Any:
         spec = self.spec.topic(topic, "subscribers")
-        qos = qos_profile(load_table().qos[spec.qos])
-        qos.depth = qos.depth if depth is None else depth
+        profile = qos_profile(load_table().qos[qos or spec.qos])
+        profile.depth = profile.depth if depth is None else depth
         name = f"{namespace}/{topic}" if namespace else topic
-        entity = self.create_subscription(
-            interface(spec.type, "msg"), name, self._guarded(name, callback), qos, raw=raw
-        )
+        kind = interface(spec.type, "msg")
+        entity = self.create_subscription(kind, name, callback, profile, raw=raw, callback_group=group)
         self._active_entities.append(("subscription", entity))
         return entity
 

@@ -12,6 +12,7 @@ from reactdiff_ros.types import EXPRESSION_RATE_HZ
 
 from . import convert
 from .base import ReactdiffNode
+from .controls import CONTROL, LATEST, LOOK_S, ControlInbox, Controls, Sent
 from .head_pose import head_pose_value
 from .health import Level
 from .runner import run
@@ -41,6 +42,8 @@ class ExpressionNode(ReactdiffNode):
             impose(self._blind, self.NAME, self.values)
         self._engine = ExpressionEngine(self.configured(ExpressionConfig), int(self.values["seed"]))
         self._expressions = self.advertise("listener/expression")
+        self._latest = self.advertise(LATEST)
+        self._controls = Controls()
         self._last_ns = self._sent_ns = self._newest_ns = 0
         self.deadline_misses = 0
         self.backend = "numpy"
@@ -55,7 +58,7 @@ class ExpressionNode(ReactdiffNode):
         self.subscribe("speaker/frame", self._on_speaker)
         self.subscribe("robot_speaking", lambda m: self._engine.on_robot_speaking(bool(m.data), self.now_ns()))
         self.subscribe("listener/gesture", self._on_gesture)
-        self.subscribe("listener/control", self._on_control)
+        self.every(LOOK_S, ControlInbox(self, self._on_control).look)
         self.every(SIM_POLL_S if self.simulated() else 1.0 / EXPRESSION_RATE_HZ, self._tick)
 
     def settings(self) -> dict[str, Any]:
@@ -94,9 +97,10 @@ class ExpressionNode(ReactdiffNode):
         if message.voice.observed:
             self._engine.on_speaking(bool(message.voice.speaking), self.now_ns())
 
-    def _on_control(self, message: Any) -> None:
-        self._engine.control(convert.control_value(message))
-        self.solved("listener/control")
+    def _on_control(self, sent: Sent) -> None:
+        if self._controls.take(sent, self._engine.control):
+            self.publish(self._latest, self._controls.message())
+            self.solved(CONTROL)
 
     def _on_gesture(self, message: Any) -> None:
         name, strength = convert.gesture_value(message)

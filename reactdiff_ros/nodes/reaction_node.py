@@ -25,6 +25,7 @@ from reactdiff_ros.types import REACTION_RATE_HZ, Reaction, SpeakerFrame
 
 from . import convert
 from .base import ReactdiffNode
+from .controls import CONTROL, LATEST, LOOK_S, ControlInbox
 from .health import Level
 from .reaction_node_backend import ModelBackend
 from .reaction_node_seat import Seat, seated, wrong_listeners
@@ -49,7 +50,7 @@ SEATING_S = 0.25
 """How often the parameter `listeners` is looked at."""
 PREPARED = 16
 """Batches of so many listeners, who may join, are prepared at the start."""
-_FRAME, _CONTROL, _SPEAKING, _WEIGHTS = "speaker/frame", "listener/control", "robot_speaking", "weights"
+_FRAME, _SPEAKING, _WEIGHTS = "speaker/frame", "robot_speaking", "weights"
 _SEATS, _DRAWN, _DRAW = "listeners", "drawn", "plans"
 _REACTION, _CANDIDATES, _STATUS = "listener/reaction", "listener/reaction/candidates", "listener/status"
 
@@ -97,9 +98,9 @@ class ReactionNode(ReactdiffNode):
             self._model.live()
 
     def _seat(self, name: str, seed: int) -> Seat:
-        reactions, candidates = self.advertise(_REACTION, name), self.advertise(_CANDIDATES, name)
+        reactions, candidates, latest = (self.advertise(topic, name) for topic in (_REACTION, _CANDIDATES, LATEST))
         status = self.advertise(_STATUS, name) if name else None
-        return Seat(name, seed, self._listener(seed), reactions, candidates, status)
+        return Seat(name, seed, self._listener(seed), reactions, candidates, latest, status)
 
     def _listener(self, seed: int) -> Listener:
         """The model, as others that are there already; where its weights cannot be used, the rules."""
@@ -137,6 +138,7 @@ class ReactionNode(ReactdiffNode):
         self.work(self._worker)
         self.work(self._drawer)
         self.every(SEATING_S, self._reseat)
+        self.every(LOOK_S, self._look_for_controls)
 
     def _open(self, seat: Seat) -> None:
         """Let a listener take part: subscribe to its topics, and tell the worker."""
@@ -144,10 +146,11 @@ class ReactionNode(ReactdiffNode):
         seat.heard_ns, seat.missed_ns = self.steady_ns(), self.running_ns()
         frames = REPLAY_FRAMES if self._inline else 4
         self._worker.put(_SEATS, seat)
-        for topic, depth in ((_FRAME, frames), (_CONTROL, 8), (_SPEAKING, 8)):
+        for topic, depth in ((_FRAME, frames), (CONTROL, 8), (_SPEAKING, 8)):
             self._worker.allow(seat.topic(topic), depth)
-            taken = partial(self._take, topic, seat)
-            seat.subscriptions.append(self.subscribe(topic, taken, namespace=seat.name))
+        for topic in (_FRAME, _SPEAKING):
+            seat.subscriptions.append(self.subscribe(topic, partial(self._take, topic, seat), namespace=seat.name))
+        seat.inbox = ControlInbox(self, partial(self._take, CONTROL, seat), seat.name)
 
     def _take(self, topic: str, seat: Seat, message: Any) -> None:
         self._worker.put(seat.topic(topic), (topic, seat, message))
@@ -167,7 +170,7 @@ class ReactionNode(ReactdiffNode):
         for name, seed in wanted.items():
             if name not in kept:
                 seat = self._seat(name, seed)
-                for publisher in (seat.reactions, seat.candidates, seat.status):
+                for publisher in (seat.reactions, seat.candidates, seat.latest, seat.status):
                     if publisher is not None:
                         publisher.on_activate(None)
                 self._open(seat)
@@ -178,13 +181,17 @@ class ReactionNode(ReactdiffNode):
     def _close(self, seat: Seat) -> None:
         for entity in seat.subscriptions:
             self.unsubscribe(entity)
-        seat.subscriptions.clear()
+        seat.inbox.close()
         self._worker.put(_SEATS, seat.name)
         self._withdraw(seat.name)
 
     def _withdraw(self, name: str) -> None:
-        for topic in (_REACTION, _CANDIDATES, *([_STATUS] if name else [])):
+        for topic in (_REACTION, _CANDIDATES, LATEST, *([_STATUS] if name else [])):
             self.withdraw(topic, name)
+
+    def _look_for_controls(self) -> None:
+        for seat in self._seats.values():
+            seat.inbox.look()
 
     def _check_listeners(self, parameters: list[Any]) -> SetParametersResult:
         reason = wrong_listeners(parameters, int(self.values["seed"]))
@@ -275,11 +282,10 @@ class ReactionNode(ReactdiffNode):
             else:
                 seat.listener.observe(frame)
                 self._fresh.setdefault(seat.name, seat.heard_ns)
-        elif topic == _CONTROL:
-            control = convert.control_value(message)
-            seat.listener.control(control)
-            seat.controls.append(control)
-            self.solved(kind)
+        elif topic == CONTROL:
+            if seat.controls.take(message, seat.listener.control):
+                self.publish(seat.latest, seat.controls.message())
+                self.solved(kind)
         else:
             seat.listener.robot_speaking(bool(message.data), self.now_ns())
 
@@ -289,8 +295,7 @@ class ReactionNode(ReactdiffNode):
         try:
             for seat in self._seats.values():
                 listener = like = self._make_listener(seat.seed, like)
-                for control in seat.controls:
-                    listener.control(control)
+                listener.control(seat.controls.control)
                 seat.listener = listener
                 self._rounds.join(seat.name, listener)
         except WeightsError:

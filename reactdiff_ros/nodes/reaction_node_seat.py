@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from reactdiff_ros.launching.table import LONGEST_NAMESPACE
 
 from ..errors import ConfigError
 from ..model.listener import Listener
-from ..types import ListenerControl
+from .controls import ControlInbox, Controls
 from .health import Meter
 
 MOST_LISTENERS = 256
@@ -69,12 +68,13 @@ class Seat:
     reactions: Any
     """Publishers."""
     candidates: Any
+    latest: Any
     status: Any = None
     """Publisher; None where the node's own status tells of it."""
     subscriptions: list[Any] = field(default_factory=list)
+    inbox: ControlInbox = field(init=False)
     meter: Meter = field(default_factory=Meter)
-    controls: deque[ListenerControl] = field(default_factory=lambda: deque(maxlen=256))
-    """Those that came so far."""
+    controls: Controls = field(default_factory=Controls)
     newest_ns: int = 0
     """Newest evidence in a plan."""
     followed_ns: int | None = None

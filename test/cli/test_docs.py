@@ -8,47 +8,19 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
 import av
 import click
 import pytest
-from command_lines import parses
+from command_lines import PAGES, ROOT, blocks, commands, parses, text_of
 
-from reactdiff_ros.cli.docs import PAGES as GENERATED
-from reactdiff_ros.cli.docs import site_page
 from reactdiff_ros.cli.main import cli
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.simulator.rendered import demo_clip_path
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CARDS = sorted((ROOT / "resource").rglob("README.md"))
-
-
-@cache
-def text_of(page: Path) -> str:
-    """A page as the site shows it."""
-    generated = page.parent == ROOT / "docs" and page.stem in GENERATED
-    return site_page(page.stem, page.parent, cli, pictures=False) if generated else page.read_text()
-
-
-def blocks(language: str) -> Iterator[tuple[Path, str]]:
-    for page in PAGES:
-        for text in re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL):
-            yield page, text
-
-
-def commands(program: str) -> list[str]:
-    found = []
-    for _, text in blocks("(?:bash)?"):
-        for line in text.replace("\\\n", " ").splitlines():
-            for part in line.split("&&"):
-                if part.strip().startswith(program + " "):
-                    found.append(part.strip())
-    return found
 
 
 @pytest.mark.parametrize("line", commands("reactdiff"))

@@ -157,7 +157,8 @@ def test_style_that_was_set_before_a_node_started_reaches_it(graph, recording):
     graph.until(lambda: "intensity=0.5" in settings("expression_node"), 10.0, "the new intensity")
     heard = []
     graph.node.create_subscription(ListenerStatus, "/late/listener/status", heard.append, 10)
-    late = graph.start("expression_node", "-r", "__ns:=/late", "-r", "listener/control:=/listener/control")
+    latest = "listener/control/latest:=/listener/control/latest"
+    late = graph.start("expression_node", "-r", "__ns:=/late", "-r", latest)
     graph.until(lambda: heard and "intensity=0.5" in heard[-1].settings, 40.0, "the intensity at the late node")
     assert late.stop() == 0
     graph.publish("listener/control", ListenerControl(intensity=1.0, **values))
