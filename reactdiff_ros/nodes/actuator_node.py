@@ -73,6 +73,7 @@ class ActuatorNode(ReactdiffNode):
             calibrations,
             time.monotonic,
             send=self._controllers.send,
+            resolve=self.resolve_topic_name,
             lock_folder=written_path(str(self.values["lock_dir"])) if self.values["lock_dir"] else None,
             answer_s=float(self.values["answer_ms"]) / 1000.0,
         )

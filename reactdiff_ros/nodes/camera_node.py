@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import array
+import math
 import threading
 
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CameraInfo, CompressedImage
+from std_msgs.msg import Header
 
 from reactdiff_ros.capture.camera import Camera, CameraConfig, CameraFrame
 from reactdiff_ros.capture.decode import encode_jpeg
@@ -39,6 +41,7 @@ class CameraNode(ReactdiffNode):
             rate_hz=float(self.values["fps"]),
         )
         self._pictures = self.advertise("camera/image_raw/compressed")
+        self._infos = self.advertise("camera/camera_info")
         self._size, self._rate_hz = (0, 0), 0.0
         self.backend = "opencv"
 
@@ -112,9 +115,11 @@ class CameraNode(ReactdiffNode):
 
     def _publish(self, frame: CameraFrame) -> None:
         self._seen_ns = self.steady_ns()
+        width, height = self._size
         if frame.jpeg is not None:
             data = frame.jpeg
         elif frame.bgr is not None:
+            height, width = frame.bgr.shape[:2]
             data = encode_jpeg(frame.bgr, int(self.values["jpeg_quality"]))
         else:
             return
@@ -122,7 +127,20 @@ class CameraNode(ReactdiffNode):
         message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
         message.data = array.array("B", data)
         self.publish(self._pictures, message)
+        self.publish(self._infos, camera_info(header, width, height, float(self.values["horizontal_fov_deg"])))
         self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
+
+
+def camera_info(header: Header, width: int, height: int, horizontal_fov_deg: float) -> CameraInfo:
+    """Of a pinhole with this field of view; with 0, of a camera that is not calibrated: its matrices are zero."""
+    info = CameraInfo(header=header, width=width, height=height)
+    if horizontal_fov_deg > 0.0:
+        focal, x, y = width / 2 / math.tan(math.radians(horizontal_fov_deg) / 2), width / 2, height / 2
+        info.distortion_model, info.d = "plumb_bob", [0.0] * 5
+        info.k = [focal, 0.0, x, 0.0, focal, y, 0.0, 0.0, 1.0]
+        info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+        info.p = [focal, 0.0, x, 0.0, 0.0, focal, y, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
 
 
 def main() -> int:

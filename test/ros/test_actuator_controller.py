@@ -82,6 +82,18 @@ def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(graph
     assert "/joint_states does not tell where it is" in graph.received[STATE][-1].fault
 
 
+def test_in_a_namespace_it_speaks_to_the_controller_there(tmp_path):
+    graph = RosGraph(tmp_path)
+    graph.start(
+        NODE, "-r", "__ns:=/robot1", robot="ros2_control", state_dir=str(tmp_path / "kept"), lock_dir=str(tmp_path)
+    )
+    told = "nobody listens to /robot1/head_controller/joint_trajectory"
+    try:
+        graph.until(lambda: told in graph.sentence(f"robot1/{NODE}"), what="the controller of the namespace is missed")
+    finally:
+        assert set(graph.close()) == {0}
+
+
 def test_a_second_publisher_of_commands_is_named_and_prevents_enabling(graph):
     Controller(graph)
     other = rclpy.create_node("dancer", context=graph._context, use_global_arguments=False)

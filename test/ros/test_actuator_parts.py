@@ -16,6 +16,7 @@ from reactdiff_ros.actuation.driver_settings import JointTrajectoryDriver
 from reactdiff_ros.actuation.drivers.axes import Axis
 from reactdiff_ros.actuation.drivers.joint_trajectory import SILENT_S, TrajectoryDriver
 from reactdiff_ros.actuation.kept_state import Kept, state_folder
+from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.actuation.writers import NAMED_S, UNKNOWN, Writers
 from reactdiff_ros.errors import ReactdiffError
 
@@ -203,6 +204,45 @@ def test_a_controller_is_armed_when_it_listens_and_tells():
     assert driver.reading("pan") is None
     driver.command({"pan": 0.0})
     assert len(robot.sent) == 1
+
+
+def test_a_command_names_all_joints_for_a_controller_refuses_a_part():
+    """allow_partial_joints_goal of JointTrajectoryController is false by default."""
+    robot = Controlled()
+    driver = robot.driver
+    driver.listeners = 1
+    names = ["neck_pan", "neck_tilt"]
+    driver.heard(names, [0.25, 0.5], robot.now_s)
+    assert driver.arm("pan", 0.25) is None  # the other one has a fault of its own
+    driver.command({"pan": 0.3})
+    driver.heard(names, [0.3, 0.45], robot.now_s)  # it sinks a little: it is not told to sink further
+    driver.command({"pan": 0.35})
+    assert robot.sent == [{"neck_pan": 0.3, "neck_tilt": 0.5}, {"neck_pan": 0.35, "neck_tilt": 0.5}]
+    assert driver.arm("tilt", 0.45) is None
+    driver.command({"pan": 0.4, "tilt": 0.4})
+    driver.release("pan")
+    driver.command({"pan": 0.9, "tilt": 0.3})
+    assert robot.sent[-1] == {"neck_pan": 0.4, "neck_tilt": 0.3}  # let go, it stays at its last command
+    driver.release("tilt")
+    driver.command({"pan": 0.0, "tilt": 0.0})
+    assert len(robot.sent) == 4
+    driver.heard(names, [-0.5, -0.5], robot.now_s)  # moved by somebody else meanwhile
+    assert driver.arm("tilt", -0.5) is None
+    driver.command({"tilt": -0.4})
+    assert robot.sent[-1] == {"neck_pan": -0.5, "neck_tilt": -0.4}
+    driver.stop()
+    driver.heard(names, [1.5, -0.5], robot.now_s)
+    assert driver.arm("tilt", -0.5) is None
+    driver.command({"tilt": -0.4})
+    assert robot.sent[-1] == {"neck_tilt": -0.4}  # outside its limits it is told nothing
+
+
+def test_topics_of_a_controller_are_in_the_namespace():
+    """Two robots with this profile would else share a controller."""
+    config = load_profile("ros2_control").drivers["controller"]
+    driver = TrajectoryDriver(config, {}, {}, float, print, lambda name: f"/robot1/{name}")
+    assert driver.topic == "/robot1/head_controller/joint_trajectory"
+    assert driver.states_topic == "/robot1/joint_states"
 
 
 def test_names_without_positions_are_no_measurement():

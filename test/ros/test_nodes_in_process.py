@@ -11,6 +11,7 @@ import urllib.request
 from collections import Counter
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import rclpy
 from rclpy.exceptions import InvalidHandle
@@ -20,7 +21,7 @@ from ros_harness import free_domain
 from reactdiff_ros.capture.camera import CameraFrame
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, humans, microphone_node
+from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, humans, microphone_node, pictures
 from reactdiff_ros.nodes.actuator_node import ActuatorNode
 from reactdiff_ros.nodes.avatar_node import AvatarNode
 from reactdiff_ros.nodes.expression_node import ExpressionNode
@@ -223,6 +224,9 @@ class Hung:
         threading.Event().wait(0.002)
         return [] if now_ns else CameraFrame(1, jpeg=b"\xff\xd8")
 
+    def frozen_ns(self, _now_ns):
+        return 0
+
     def close(self):
         self.closed += 1
 
@@ -256,9 +260,6 @@ def test_a_camera_that_gives_few_of_its_pictures_is_not_well(monkeypatch, runnin
             threading.Event().wait(0.2)
             return CameraFrame(time.monotonic_ns(), jpeg=b"\xff\xd8")
 
-        def frozen_ns(self, _now_ns):
-            return 0
-
     monkeypatch.setattr(camera_node, "Camera", lambda *_, **__: Dim())
     node = running(camera_node.CameraNode)
 
@@ -269,6 +270,32 @@ def test_a_camera_that_gives_few_of_its_pictures_is_not_well(monkeypatch, runnin
     until(said, "the warning")
     assert "the room is dark" in node.health.summary("").sentence
     assert node.nominal_hz() == 30.0
+
+
+@pytest.mark.parametrize("degrees", [0.0, 60.0])
+def test_every_picture_of_a_camera_has_its_camera_info(monkeypatch, running, degrees):
+    class Camera(Hung):
+        def reconnect(self, _now_ns):
+            self.is_open = True
+            return True
+
+        def read(self):
+            threading.Event().wait(0.02)
+            return CameraFrame(time.time_ns(), bgr=np.zeros((90, 160, 3), np.uint8))
+
+    monkeypatch.setattr(camera_node, "Camera", lambda *_, **__: Camera())
+    node, published = camera_node.CameraNode(), []
+    node.values["horizontal_fov_deg"] = degrees
+    monkeypatch.setattr(node, "publish", lambda publisher, message: published.append((publisher.topic_name, message)))
+    running(lambda: node)
+    until(lambda: len(published) > 5, "pictures")
+    (name, picture), (of_info, info) = published[:2]
+    assert (name, of_info) == ("/camera/image_raw/compressed", "/camera/camera_info")
+    assert (info.header, info.width, info.height) == (picture.header, 160, 90)
+    decoder = pictures.PictureDecoder()
+    decoder.on_camera_info(info)
+    known = decoder.compressed(picture).focal_px
+    assert known == (pytest.approx(80.0 * 3**0.5) if degrees else None)  # what perception makes of it
 
 
 def test_clip_that_hangs_at_the_deactivation_has_one_player_afterwards(monkeypatch, running):

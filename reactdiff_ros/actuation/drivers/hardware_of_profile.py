@@ -23,6 +23,7 @@ def make_hardware(
     clock: Clock,
     *,
     send: Callable[[str, list[str], list[float]], None],
+    resolve: Callable[[str], str],
     lock_folder: Path | None,
     answer_s: float,
 ) -> tuple[Hardware, dict[str, TrajectoryDriver]]:
@@ -33,6 +34,7 @@ def make_hardware(
         calibrations: by joint.
         clock: steady, s.
         send: takes the commands for controllers: driver, names, positions.
+        resolve: the whole name of a topic, in the node's namespace.
         lock_folder: for lock files; None: where other programs have theirs.
         answer_s: how long an answer may take beyond its time on the wire.
     """
@@ -40,7 +42,7 @@ def make_hardware(
     for name, config in profile.drivers.items():
         if isinstance(config, JointTrajectoryDriver):
             axes, names = named_axes(profile, name)
-            controllers[name] = TrajectoryDriver(config, axes, names, clock, partial(send, name))
+            controllers[name] = TrajectoryDriver(config, axes, names, clock, partial(send, name), resolve)
     buses: dict[str, Any] = {
         **make_drivers(profile, calibrations, clock, lock_folder=lock_folder, answer_s=answer_s),
         **make_network_drivers(profile, clock, lock_folder=lock_folder),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from reactdiff_ros.actuation.driver_settings import JointTrajectoryDriver
 from reactdiff_ros.actuation.drivers.axes import Axis
@@ -17,7 +17,11 @@ Send = Callable[[list[str], list[float]], None]
 
 
 class TrajectoryDriver:
-    """See `driver.Driver`. A controller keeps its torque; what is not armed here is not told anything.
+    """See `driver.Driver`. A controller keeps its torque; while nothing is armed it is told nothing.
+
+    A command names all joints, for a JointTrajectoryController refuses one that lacks some (its parameter
+    allow_partial_joints_goal is false by default): a joint that is not armed is told to stay at its last command, or
+    where it was measured when the first of the others got one.
 
     Args:
         config: of the profile.
@@ -25,6 +29,7 @@ class TrajectoryDriver:
         names: their names on the robot.
         clock: steady, s.
         send: what takes the commands.
+        resolve: the whole name of a topic.
     """
 
     feedback = True
@@ -37,14 +42,17 @@ class TrajectoryDriver:
         names: Mapping[str, str],
         clock: Clock,
         send: Send,
+        resolve: Callable[[str], str] = str,
     ) -> None:
         self.axes: Mapping[str, Axis] = dict(axes)
-        self.topic = f"{config.controller}/joint_trajectory"
-        self.states_topic = config.joint_states
+        self.topic = resolve(f"{config.controller}/joint_trajectory")
+        self.states_topic = resolve(config.joint_states)
         self._names, self._clock, self._send = dict(names), clock, send
         self._joint_of = {name: joint for joint, name in names.items()}
         self._readings: dict[str, Reading] = {}
         self._armed: set[str] = set()
+        self._goal: dict[str, float] = {}
+        """Where each joint was last told to be; empty while nothing is armed."""
         self.listeners = 0
         """Who listens to the commands; the node counts."""
 
@@ -60,7 +68,7 @@ class TrajectoryDriver:
 
     def close(self) -> None:
         """No more commands."""
-        self._armed.clear()
+        self._disarm(self._armed)
 
     def check(self) -> dict[str, Fault]:
         """As `faults`."""
@@ -68,7 +76,7 @@ class TrajectoryDriver:
 
     def poll(self, budget_s: float) -> None:
         """Measurements come by themselves."""
-        self._armed -= self.faults().keys()
+        self._disarm(self.faults().keys())
 
     def reading(self, joint: str) -> Reading | None:
         """The newest measurement that is not old."""
@@ -100,15 +108,28 @@ class TrajectoryDriver:
         return fault
 
     def command(self, positions: Mapping[str, float]) -> None:
-        """Send positions of armed joints."""
-        mine = {j: p for j, p in positions.items() if j in self._armed and math.isfinite(p)}
-        if mine:
-            self._send([self._names[j] for j in mine], [self.axes[j].clamped(p) for j, p in mine.items()])
+        """Send positions of armed joints; the others stay where they are."""
+        mine = {j: self.axes[j].clamped(p) for j, p in positions.items() if j in self._armed and math.isfinite(p)}
+        if not mine:
+            return
+        for joint in self.axes.keys() - self._goal.keys() - mine.keys():
+            found = self.reading(joint)
+            position = None if found is None else found.position
+            if position is not None and position == self.axes[joint].clamped(position):
+                self._goal[joint] = position
+        self._goal |= mine
+        goal = {self._names[j]: self._goal[j] for j in self.axes if j in self._goal}
+        self._send(list(goal), list(goal.values()))
 
     def release(self, joint: str) -> None:
         """No more commands: the controller holds."""
-        self._armed.discard(joint)
+        self._disarm({joint})
 
     def stop(self) -> None:
         """Hold."""
-        self._armed.clear()
+        self._disarm(self._armed)
+
+    def _disarm(self, joints: Set[str]) -> None:
+        self._armed = self._armed - joints
+        if not self._armed:
+            self._goal.clear()  # others may move them until the next command
