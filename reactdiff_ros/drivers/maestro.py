@@ -8,7 +8,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from reactdiff_ros.drivers.axes import Axis
@@ -69,9 +69,9 @@ class MaestroBoard(SerialBoard):
         errors = self._errors()
         self._timeout_works = None if errors is None else bool(errors & TIMEOUT)
 
-    def _ask(self, axis: Axis | None) -> dict[str, Fault]:
+    def _ask(self, axes: Sequence[Axis]) -> dict[str, Fault]:
         now_s = self._clock()
-        errors = self._errors(axis) if now_s >= self._due_s else None
+        errors = self._errors(axes) if now_s >= self._due_s else None
         if errors is None:
             self._misses += 1
             if self._misses < MISSES and self._armed:
@@ -101,18 +101,18 @@ class MaestroBoard(SerialBoard):
                 return self._faults.get(joint, Fault("no_answer", "its board does not answer"))
         return super().arm(joint, position)
 
-    def _errors(self, axis: Axis | None = None) -> int | None:
-        """Read and clear the errors, and in the same exchange the pulse of `axis`; None: no whole answer."""
+    def _errors(self, axes: Sequence[Axis] = ()) -> int | None:
+        """Read and clear the errors, and read the pulses of `axes` in the same exchange; None: no whole answer."""
         port = self._open_port()
         port.clearPort()
-        position = () if axis is None else self._packet(GET_POSITION, axis.id)
-        port.writePort((*self._packet(GET_ERRORS), *position))
-        length = 2 if axis is None else 4
-        answer = port.read(length, self._answer_s)
+        questions = [self._packet(GET_ERRORS), *(self._packet(GET_POSITION, axis.id) for axis in axes)]
+        packet, length = [byte for question in questions for byte in question], 2 * len(questions)
+        port.writePort(packet)
+        answer = port.read(length, self._answer_s + 10.0 * (len(packet) + length) / self._config.baud)
         if len(answer) != length:
             return None
-        if axis is not None:
-            self._reports(axis, int.from_bytes(answer[2:], "little") / 4.0)
+        for i, axis in enumerate(axes, start=1):
+            self._reports(axis, int.from_bytes(answer[2 * i : 2 * i + 2], "little") / 4.0)
         return int.from_bytes(answer[:2], "little")
 
     def _pulses(self, us: Mapping[int, float]) -> None:

@@ -8,7 +8,7 @@ motors are attached.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from reactdiff_ros.drivers.axes import Axis
@@ -72,7 +72,7 @@ class OhbotBoard(SerialBoard):
         self._pulsing.pop(joint, None)
         return fault
 
-    def _ask(self, axis: Axis | None) -> dict[str, Fault]:
+    def _ask(self, axes: Sequence[Axis]) -> dict[str, Fault]:
         """Look at what it said to the last question, without waiting; then ask the next."""
         port, now_s = self._open_port(), self._clock()
         if now_s - self._asked_s >= ASK_S:

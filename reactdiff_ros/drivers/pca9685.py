@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,10 +114,10 @@ class Pca9685Board(PulseBoard):
             self._lock.release()
             self._lock = None
 
-    def _ask(self, axis: Axis | None) -> dict[str, Fault]:
+    def _ask(self, axes: Sequence[Axis]) -> dict[str, Fault]:
         try:
             mode = int(self._board.mode1_reg)
-            if axis is not None:
+            for axis in axes:
                 ticks = self._board.channels[axis.id].duty_cycle >> 4
                 self._reports(axis, ticks / TICKS / self._hz * 1e6)
         except (OSError, ValueError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -55,8 +55,8 @@ class PulseBoard(ABC):
         """Whether it is open."""
 
     @abstractmethod
-    def _ask(self, axis: Axis | None) -> dict[str, Fault]:
-        """The board's own health: faults by joint. Where it can report the pulse of `axis`, `_reports` is told."""
+    def _ask(self, axes: Sequence[Axis]) -> dict[str, Fault]:
+        """The board's own health: faults by joint. Pulses of `axes` that it can report are given to `_reports`."""
 
     @abstractmethod
     def _pulses(self, us: Mapping[int, float]) -> None:
@@ -104,9 +104,7 @@ class PulseBoard(ABC):
         """Ask the board how it is, and twice for every pulse: see `_reports`."""
         if self._connected:
             self._faults = {}
-            for axis in (None, *self.axes.values(), *self.axes.values()):
-                if not self._faults:
-                    self._look(axis)
+            self._look([*self.axes.values()] * 2)
         else:
             self._lost()
         return self.faults()
@@ -122,9 +120,8 @@ class PulseBoard(ABC):
                 self._connect()
             except DeviceError:
                 return
-        axes = [*self.axes.values(), None]
-        self._turn = (self._turn + 1) % len(axes)
-        self._look(axes[self._turn])
+        self._turn = (self._turn + 1) % max(len(self.axes), 1)
+        self._look([*self.axes.values()][self._turn : self._turn + 1])
 
     def arm(self, joint: str, position: float) -> Fault | None:
         """Pulses on, at `position`: where it was told to be last, as far as anybody knows."""
@@ -139,7 +136,7 @@ class PulseBoard(ABC):
             return Fault("refused", "nobody knows where it is")
         # A fault may be over; the watchdog's is, by this.
         self._faults.pop(joint, None)
-        self._look(axis)
+        self._look([axis])
         if joint in self._faults:
             return self._faults[joint]
         self._expire()
@@ -214,9 +211,9 @@ class PulseBoard(ABC):
         else:
             self._sent.pop(joint, None)
 
-    def _look(self, axis: Axis | None) -> None:
+    def _look(self, axes: Sequence[Axis]) -> None:
         try:
-            found = self._ask(axis)
+            found = self._ask(axes)
         except DeviceError:
             self._lost()
             return
