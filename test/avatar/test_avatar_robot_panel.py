@@ -39,7 +39,7 @@ class Robot:
     def calm(self) -> None:
         """A robot that can be armed."""
         self.state = {"robot": "ohbot", "state": "disarmed", "armed": False, "software_stop": False, "fault": "",
-                      "obstacles": [], "joint_faults": {}, "silent": False}  # fmt: skip
+                      "obstacles": [], "joint_faults": {}, "silent": False, "torque": False, "message": ""}  # fmt: skip
         self.asked, self.deaf = [], False
 
     def on_loop(self, work: Any) -> Any:
@@ -143,6 +143,19 @@ def test_arm_and_disarm_with_the_token(robot: Robot, page: Page) -> None:
     click(page, "robot-disarm")
     page.until("document.getElementById('robot-state').innerText.includes('disarmed')")
     assert robot.asked == ["arm", "disarm"]
+
+
+def test_torque_of_a_disarmed_robot_is_shown_and_let_go(robot: Robot, page: Page) -> None:
+    assert page.value("document.getElementById('robot-disarm').disabled")
+    robot.tell(torque=True, message="disarmed: it can be enabled; neck: torque is on")
+    page.until("document.getElementById('robot-state').innerText.includes('joints have or may have torque')")
+    assert text(page, "robot-faults") == "disarmed: it can be enabled; neck: torque is on"
+    page.value(f"document.getElementById('robot-token').value = '{TOKEN}'")
+    click(page, "robot-disarm")
+    page.until("document.getElementById('robot-answer').innerText === 'disarm: done'")
+    assert robot.asked == ["disarm"]
+    robot.tell(torque=False)
+    page.until("document.getElementById('robot-state').innerText === 'ohbot: disarmed: no joint has torque'")
 
 
 @pytest.mark.parametrize("how", ["click", " ", "Escape"])

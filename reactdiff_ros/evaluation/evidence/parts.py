@@ -16,9 +16,8 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import plots
 from reactdiff_ros.evaluation.bench.model import bench_model
 from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
+from reactdiff_ros.evaluation.runs import work
 from reactdiff_ros.evaluation.runs.keep import Keep
-from reactdiff_ros.evaluation.runs.work import Made as Kept
-from reactdiff_ros.evaluation.runs.work import Part
 from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
 from reactdiff_ros.evaluation.studies.choice import choice_figures
 from reactdiff_ros.evaluation.studies.controls import evaluate_controls
@@ -242,10 +241,10 @@ class StoredGroups:
     def __setitem__(self, name: str, arrays: Mapping[str, NDArray[np.floating[Any]]], /) -> None:
         """Store the arrays. A full disk costs only the time to measure them again."""
         with suppress(ReactdiffError):
-            self._keep.save(self._part(name), Kept(arrays=dict(arrays)))
+            self._keep.save(self._part(name), work.Made(arrays=dict(arrays)))
 
-    def _part(self, name: str) -> Part:
-        return Part(name, f"{__name__}:sessions", self._settings)
+    def _part(self, name: str) -> work.Part:
+        return work.Part(name, f"{__name__}:sessions", self._settings)
 
 
 def autoencoder(subject: Subject, told: Told) -> Made:
