@@ -58,7 +58,7 @@ class OhbotBoard(SerialBoard):
     def arm(self, joint: str, position: float) -> Fault | None:
         """As `PulseBoard.arm`; a motor that may be detached is attached."""
         if not self.holding(joint):
-            self._last.pop(self.axes[joint].id, None)
+            self._turns.last.pop(self.axes[joint].id, None)
         return super().arm(joint, position)
 
     def steer(self, joint: str, position: float) -> Fault | None:
@@ -66,7 +66,7 @@ class OhbotBoard(SerialBoard):
 
         So does the makers' firmware (github.com/ohbot/ohbot-arduino 1.8): `m` sets the target, `a` alone attaches.
         """
-        self._last[self.axes[joint].id] = UNKNOWN
+        self._turns.last[self.axes[joint].id] = UNKNOWN
         fault = super().arm(joint, position)
         self._pulsing.pop(joint, None)
         return fault

@@ -166,7 +166,7 @@ class PulseBoard(ABC):
     def command(self, positions: Mapping[str, float]) -> None:
         """Pulses of armed joints."""
         self._expire()
-        steps = {
+        steps: Mapping[int, int] = {
             self.axes[joint].id: self._step(self.axes[joint], position)
             for joint, position in positions.items()
             if joint in self._armed and math.isfinite(position)
