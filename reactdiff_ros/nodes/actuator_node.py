@@ -11,7 +11,7 @@ from typing import Any
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.robots.actuation import Actuation
-from reactdiff_ros.robots.actuation_bus import NOT_OPEN, in_one_sentence
+from reactdiff_ros.robots.actuation_bus import NOT_OPEN, in_one_sentence, listed
 from reactdiff_ros.robots.actuation_status import Face, Request, Status
 from reactdiff_ros.robots.calibration import Calibration, calibrated_joints, calibration_path, load_calibration
 from reactdiff_ros.robots.follow import STALE_S
@@ -159,6 +159,9 @@ class ActuatorNode(ReactdiffNode):
         self.set_problem("robot", status.message if status.commands.fault else "")
         stopped = "stopped by a person: ~/reset clears it" if status.software_stop else ""
         self.set_problem("software_stop", stopped, Level.WARN)
+        on = [name for name, has in status.torque.items() if has and status.state == "disarmed"]
+        held = f"{listed(on)}: torque is on although the robot is disarmed, ~/enable false lets go" if on else ""
+        self.set_problem("torque", held, Level.WARN)
         wrong = status.commands.joint_faults if status.armed else status.faults
         wrong = {joint: text for joint, text in wrong.items() if text != NOT_OPEN}
         self.set_problem("joints", f"without {in_one_sentence(wrong)}" if wrong else "")
