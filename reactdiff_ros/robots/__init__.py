@@ -2,6 +2,7 @@
 
 Enters: files of profiles, calibrations and last commands; expression frames, measured positions, requests to enable,
 disarm, stop and reset; the time of the tick.
-Leaves: one command a joint and tick within the profile's limits, whatever came in; state and faults in words.
+Leaves: one command a joint and tick within the profile's limits, whatever came in; state, torque and faults
+in words.
 Imports: the shared values alone; buses come to it as arguments.
 """
