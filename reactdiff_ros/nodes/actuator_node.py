@@ -12,7 +12,7 @@ from reactdiff_ros.actuation.actuation import Actuation
 from reactdiff_ros.actuation.calibration.file import Calibration, calibrated_joints, calibration_path, load_calibration
 from reactdiff_ros.actuation.drivers.hardware_of_profile import make_hardware
 from reactdiff_ros.actuation.follow import STALE_S
-from reactdiff_ros.actuation.hardware import NOT_OPEN, in_one_sentence
+from reactdiff_ros.actuation.hardware import NOT_OPEN, in_one_sentence, listed
 from reactdiff_ros.actuation.kept_state import Kept, state_folder
 from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.actuation.status import Face, Request, Status
@@ -160,6 +160,9 @@ class ActuatorNode(ReactdiffNode):
         self.set_problem("robot", status.message if status.commands.fault else "")
         stopped = "stopped by a person: ~/reset clears it" if status.software_stop else ""
         self.set_problem("software_stop", stopped, Level.WARN)
+        on = [name for name, has in status.torque.items() if has and status.state == "disarmed"]
+        held = f"{listed(on)}: torque is on although the robot is disarmed, ~/enable false lets go" if on else ""
+        self.set_problem("torque", held, Level.WARN)
         wrong = status.commands.joint_faults if status.armed else status.faults
         wrong = {joint: text for joint, text in wrong.items() if text != NOT_OPEN}
         self.set_problem("joints", f"without {in_one_sentence(wrong)}" if wrong else "")

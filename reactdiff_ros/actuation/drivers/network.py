@@ -125,7 +125,7 @@ class NetworkRobot(ABC):
         return None
 
     def holding(self, joint: str) -> bool | None:
-        """Of a robot that does not report it: no joint, once all were let go; else unknown but for armed ones."""
+        """For a robot that does not report it: False once all joints were let go, True for armed ones, else None."""
         return (True if joint in self._armed else None) if self._holding else False
 
     def faults(self) -> dict[str, Fault]:

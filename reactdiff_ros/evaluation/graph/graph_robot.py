@@ -36,7 +36,8 @@ class GraphRobot:
             ReactdiffError: it refuses, or does not answer.
         """
         kind = interface("std_srvs/srv/SetBool", "srv")
-        return _ask(self._watch, kind, "enable", kind.Request(data=wanted), "the robot cannot be enabled", ASK_S)
+        refused = f"the robot cannot be {'enabled' if wanted else 'disabled'}"
+        return _ask(self._watch, kind, "enable", kind.Request(data=wanted), refused, ASK_S)
 
     def reset(self) -> str:
         """As `ask_to_reset`."""
