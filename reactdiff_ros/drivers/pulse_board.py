@@ -54,6 +54,11 @@ class PulseBoard(ABC):
         """The board's own health: faults by joint."""
 
     @property
+    def _unanswered(self) -> bool:
+        """Whether the last question had no answer, and that is no fault yet."""
+        return False
+
+    @property
     @abstractmethod
     def _steps(self) -> float:
         """How many of its steps the board makes of one of what `_value` gives."""
@@ -109,7 +114,7 @@ class PulseBoard(ABC):
         """Ask the board how it is."""
         if self._connected:
             self._faults = {}
-            self._look()
+            self._look(until_answered=True)
         else:
             self._lost()
         return self.faults()
@@ -140,7 +145,7 @@ class PulseBoard(ABC):
             return Fault("refused", "nobody knows where it is")
         # A fault may be over; the watchdog's is, by this.
         self._faults.pop(joint, None)
-        self._look()
+        self._look(until_answered=True)
         if joint in self._faults:
             return self._faults[joint]
         self._expire()
@@ -201,9 +206,11 @@ class PulseBoard(ABC):
             self._faults.update(dict.fromkeys(self._armed, Fault("watchdog", text)))
             self._armed.clear()
 
-    def _look(self) -> None:
+    def _look(self, *, until_answered: bool = False) -> None:
         try:
             found = self._ask()
+            while until_answered and self._unanswered:
+                found = self._ask()
         except DeviceError:
             self._lost()
             return

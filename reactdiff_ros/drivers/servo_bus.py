@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from reactdiff_ros.drivers.axes import Axis, Counts
-from reactdiff_ros.drivers.driver import UNTIL_ARMED, Clock, Fault, Reading
-from reactdiff_ros.drivers.health import AGAIN_S, Health
+from reactdiff_ros.drivers.driver import LINK_FAULTS, UNTIL_ARMED, Clock, Fault, Reading
+from reactdiff_ros.drivers.health import AGAIN_S, MISSES, Health
 from reactdiff_ros.drivers.make import Make, Measured
 from reactdiff_ros.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort
 from reactdiff_ros.drivers.turns import Turns
@@ -107,7 +107,7 @@ class ServoBus(Make):
             health.verified, health.fault, health.misses = False, None, 0
             if health.axis.joint not in self._armed:
                 self._forgive(health)
-            for _ in range(3):
+            for _ in range(MISSES):
                 if self._port is None or self._ask(health):
                     break
             if health.verified and self.answers_twice(health.axis.id):
@@ -135,23 +135,26 @@ class ServoBus(Make):
                 return
 
     def arm(self, joint: str, position: float) -> Fault | None:
-        """Torque on, at the measured position; `position` is not needed."""
-        health = self._health[joint]
-        axis = health.axis
+        """Torque on, at the measured position; `position` is not needed. One late answer is asked for again."""
+        for _ in range(MISSES):
+            fault = self._try_to_arm(self._health[joint])
+            if fault is None or fault.kind not in LINK_FAULTS or self._port is None:
+                break
+        return fault
+
+    def _try_to_arm(self, health: Health) -> Fault | None:
         fault = self._may_arm(health)
         if fault is not None:
             return fault
         self._expire()
         try:
-            stands = self._stands(axis)
-            if isinstance(stands, Fault):
-                return stands
-            fault = self._torque_on(axis, stands)
+            stands = self._stands(health.axis)
+            fault = stands if isinstance(stands, Fault) else self._torque_on(health.axis, stands)
         except PortGoneError:
             self._lost(self._health)
             return GONE
         if fault is None:
-            self._armed.add(joint)
+            self._armed.add(health.axis.joint)
             self._commanded_s = self._clock()
         return fault
 
