@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from reactdiff_ros.actuation.driver_settings import SERVO_PULSE_US
-from reactdiff_ros.actuation.kinematics import stopping_time_s, travel_time_s
+from reactdiff_ros.actuation.kinematics import stopping_time_s, travel_time_s, usable
 from reactdiff_ros.actuation.marks import Key, Marked, Problem
 from reactdiff_ros.actuation.profile import Joint, Profile, Signal
 from reactdiff_ros.coefficients import INDEX
@@ -219,9 +219,7 @@ def _head(profile: Profile, marked: Marked) -> Iterator[Problem]:
 
 def back_time_s(joint: Joint, beyond: float, towards: str) -> float:
     """Longest time that a joint beyond a share of its way needs to come back, whatever it does at the moment."""
-    limits = joint.limits
+    limits = usable(joint.limits.speed, joint.limits.acceleration, joint.limits.jerk)
     end = joint.upper if towards == "upper" else joint.lower
     distance = (1.0 - beyond) * abs(end - joint.neutral)
-    return travel_time_s(distance, limits.speed, limits.acceleration, limits.jerk) + stopping_time_s(
-        limits.speed, limits.acceleration, limits.jerk
-    )
+    return travel_time_s(distance, *limits) + stopping_time_s(*limits)

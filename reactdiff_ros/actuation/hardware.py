@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol, runtime_checkable
 
+from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.errors import ReactdiffError
 
@@ -113,6 +114,7 @@ class Hardware:
         buses: by the drivers' names in it, not yet open. Joints on a driver without one (a screen) have no hardware.
         clock: steady, s.
         let_go: lets all joints of a bus go, as fast as it can.
+        wait: sleeps for s; with None commands go out whenever they come.
     """
 
     def __init__(
@@ -121,10 +123,14 @@ class Hardware:
         buses: Mapping[str, Bus],
         clock: Callable[[], float],
         let_go: Callable[[Bus], None] | None = None,
+        wait: Callable[[float], None] | None = None,
     ) -> None:
         self._profile, self._clock = profile, clock
         self._buses = dict(buses)
         self._let_go = let_go or _release_each
+        self._wait, self._least_s = wait, SHORTEST / profile.rate_hz
+        self._sent_s: dict[str, float] = {}
+        """When the last command of each bus had left."""
         self._bus_of = {joint: name for name, bus in self._buses.items() for joint in bus.axes}
         self._closed = dict.fromkeys(self._buses, NOT_OPEN)
         """Why a bus is not open, by its name."""
@@ -256,7 +262,15 @@ class Hardware:
             axes = self._buses[name].axes
             mine = {joint: p for joint, p in positions.items() if joint in axes}
             if mine:
+                self._space(name)
                 self._do(name, lambda bus, mine=mine: bus.command(mine))  # type: ignore[misc]
+                self._sent_s[name] = self._clock()
+
+    def _space(self, name: str) -> None:
+        """Wait until the last command of a bus is as long ago as the limits assume."""
+        left_s = self._sent_s.get(name, -math.inf) + self._least_s - self._clock()
+        if left_s > 0.0 and self._wait is not None:
+            self._wait(left_s)
 
     def release(self, joint: str) -> None:
         """Torque off; where the joint does not hear it now, as soon as it does."""

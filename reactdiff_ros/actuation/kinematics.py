@@ -5,6 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+SHORTEST: Final = 0.98
+"""The least time between two commands, as a share of the period. Limits hold for it, too: see `usable`."""
+
+
+def usable(speed: float, acceleration: float, jerk: float) -> tuple[float, float, float]:
+    """What of a joint's limits its commands may use, for these to hold where commands come after SHORTEST periods."""
+    return SHORTEST * speed, SHORTEST**2 * acceleration, SHORTEST**3 * jerk
 
 
 def travel_time_s(distance: float, speed: float, acceleration: float, jerk: float) -> float:

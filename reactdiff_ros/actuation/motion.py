@@ -7,12 +7,12 @@ from typing import Final
 
 from ruckig import InputParameter, OutputParameter, Result, Ruckig, Synchronization
 
-from reactdiff_ros.actuation.kinematics import Stop, stop, stops
+from reactdiff_ros.actuation.kinematics import Stop, stop, stops, usable
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.errors import ReactdiffError
 
 USE: Final = ((1.0 - 1e-6, 0.9987, 0.9991), (1.0 - 7e-7, 0.99913, 0.99948), (1.0 - 4e-7, 0.99961, 0.99983))
-"""Shares of speed, acceleration and jerk that are used: in the first try of a tick, and in others if it fails.
+"""Shares of usable speed, acceleration and jerk: in the first try of a tick, and in others if it fails.
 
 Something stays unused because results are rounded; and round limits make acceleration / jerk a whole number of ticks,
 whose profiles of vanishing phases ruckig may fail to find. A later try has more, never less, and a joint keeps that as
@@ -48,9 +48,8 @@ class Motion:
         self.dt_s = 1.0 / profile.rate_hz
         self.lower = [j.lower for j in joints]
         self.upper = [j.upper for j in joints]
-        self.speed = [j.limits.speed for j in joints]
-        self.max_acceleration = [j.limits.acceleration for j in joints]
-        self.jerk = [j.limits.jerk for j in joints]
+        limits = [usable(j.limits.speed, j.limits.acceleration, j.limits.jerk) for j in joints]
+        self.speed, self.max_acceleration, self.jerk = (list(x) for x in zip(*limits, strict=True))
         # In shares of the range: ruckig's tolerances are absolute, and joints count in anything from m to us.
         self._span = [j.upper - j.lower for j in joints]
         self._scale = [1.0 / s for s in self._span]

@@ -9,14 +9,15 @@ from typing import Final
 
 import numpy as np
 
+from reactdiff_ros.actuation.kinematics import SHORTEST
+
 WINDOW: Final = 500
 """Ticks over which figures are taken."""
-CLOSEST: Final = 0.75
-"""After a late tick the next one may come by a quarter of a period sooner, not more: else the one after it is next.
-So no step is made up for, and ticks stay where they are behind the faces."""
+LATE: Final = 0.25
+"""A tick that is later by this share of a period is followed by the one after next, where it would have been."""
 ROUNDING: Final = 1e-6
 LONGER: Final = 0.02
-"""A tick may be so much longer than the period, to come nearer to the faces. None is shorter: no step is too fast."""
+"""A period may be so much longer, to come nearer to the faces; SHORTEST says how much shorter after a late tick."""
 BEHIND: Final = 0.4
 """Where in the period ticks are to be, behind the face that they follow: one that is later waits for the next tick."""
 NEAR: Final = 0.1
@@ -30,7 +31,7 @@ class Schedule:
 
     def __init__(self, rate_hz: float, now_s: float) -> None:
         self.period_s = 1.0 / rate_hz
-        self.due_s = now_s
+        self.due_s = self._steady_s = now_s
         self._off: deque[float] = deque(maxlen=WINDOW)
         self._began: deque[float] = deque(maxlen=WINDOW)
         self._phases: deque[complex] = deque(maxlen=FACES)
@@ -44,9 +45,14 @@ class Schedule:
         self._began.append(began_s)
         if math.isfinite(waited_s):
             self._phases.append(cmath.exp(2j * math.pi * (waited_s % self.period_s) / self.period_s))
-        self.due_s += self.period_s + self._longer_s()
-        missed = math.ceil((began_s + CLOSEST * self.period_s - self.due_s) / self.period_s - ROUNDING)
-        self.due_s += max(missed, 0) * self.period_s
+        self._steady_s += self.period_s + self._longer_s()
+        soonest_s, slack_s = began_s + SHORTEST * self.period_s, LATE * self.period_s
+        if late_s > slack_s:
+            missed = math.ceil((began_s + self.period_s - slack_s - self._steady_s) / self.period_s - ROUNDING)
+            self._steady_s += max(missed, 0) * self.period_s
+        # Ticks that are always a little late move those to come, but lose none.
+        self._steady_s = max(self._steady_s, soonest_s - slack_s)
+        self.due_s = max(self._steady_s, soonest_s)
 
     def rate_hz(self) -> float:
         """Ticks a second over the last second."""

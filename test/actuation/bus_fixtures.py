@@ -1,4 +1,4 @@
-"""Emulated buses on pseudo-terminals, and drivers that talk to them."""
+"""Emulated buses on pseudo-terminals, drivers that talk to them, and what listens or fails between the two."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from reactdiff_ros.actuation.calibration.file import Calibration
 from reactdiff_ros.actuation.drivers.axes import Axis
 from reactdiff_ros.actuation.drivers.driver import Driver
+from reactdiff_ros.actuation.emulators.wire import Bus
 
 ANSWER_S = 0.15
 """Generous: these machines are busy, and the emulator is a thread of the same process."""
@@ -73,3 +74,31 @@ def sweep(driver: Driver, target: dict[str, float], seconds: float = 60.0, withi
 def port(folder: Path) -> Path:
     """Where an emulated port appears."""
     return folder / "dev" / "ttyTEST0"
+
+
+class Tap:
+    """Between a port and its bus: what was sent, and when."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.heard: list[tuple[float, bytes]] = []
+
+    def receive(self, data: bytes, now_s: float) -> bytes:
+        self.heard.append((now_s, data))
+        return self.bus.receive(data, now_s)
+
+    def step(self, now_s: float) -> None:
+        self.bus.step(now_s)
+
+
+class Losing:
+    """Loses some of the answers of a memory wire, by their numbers: for `MemoryWire.garble`."""
+
+    def __init__(self, *numbers: int) -> None:
+        self._numbers, self.answers = numbers, 0
+
+    def __call__(self, answer: bytes) -> bytes:
+        if not answer:
+            return answer
+        self.answers += 1
+        return b"" if self.answers - 1 in self._numbers else answer

@@ -60,6 +60,7 @@ def test_whatever_happens_limits_hold_and_a_stop_stays(tmp_path, seed):
             assert all(not bus.armed for bus in head.buses.values())
             assert not any(status.commands.torque)
     for before, after in pairwise(head.log):
+        assert "ruckig" not in after.commands.fault
         for i, joint in enumerate(joints):
             position = after.commands.position[i]
             assert joint.lower <= position <= joint.upper, (names[i], after.time_s)

@@ -75,14 +75,15 @@ def assert_within_limits(profile: Profile, seen: list[Commands]) -> None:
     lower, upper = np.array([j.limits.position for j in joints]).T
     speed = np.array([j.limits.speed for j in joints])
     acceleration = np.array([j.limits.acceleration for j in joints])
-    position = np.array([c.position for c in seen])
+    position, torque = np.array([c.position for c in seen]), np.array([c.torque for c in seen])
     assert (position >= lower).all()
     assert (position <= upper).all()
     assert (np.abs([c.velocity for c in seen]) <= speed).all()
     assert (np.abs([c.acceleration for c in seen]) <= acceleration).all()
     assert (np.abs(np.diff(position, axis=0)) * profile.rate_hz <= speed * (1 + 1e-9)).all()
     change = np.diff(position, n=2, axis=0) * profile.rate_hz**2
-    assert (np.abs(change) <= acceleration * (1 + 1e-6)).all()
+    # A joint that is let go while it moves has no command to follow any more.
+    assert (np.abs(change) <= acceleration * (1 + 1e-6))[torque[2:]].all()
 
 
 def test_active_is_not_armed(driver: Driver) -> None:
@@ -343,6 +344,7 @@ EVENTS = st.sampled_from(["arm", "disarm", "stop", "reset", "joint", "fault", "s
 def test_no_order_of_events_leaves_the_limits(tmp_path: Path, events: list[tuple[str, int]], seed: int) -> None:
     driver, rng = Driver(small_profile(tmp_path)), np.random.default_rng(seed)
     stretch: list[Commands] = []
+    asked = False
     for event, ticks in events:
         age = 0.0
         follower = driver.follower
@@ -362,10 +364,12 @@ def test_no_order_of_events_leaves_the_limits(tmp_path: Path, events: list[tuple
             assert_within_limits(driver.profile, stretch) if len(stretch) > 2 else None
             stretch = []
             follower.reset()
+        asked = event in ("stop", "fault") or (asked and event != "reset")
         for _ in range(ticks):
             driver.now += DT
             wild = rng.choice([0.0, 1.0, np.nan, np.inf, -1e9], size=58)
             frame = {"wild": wild, "stale": None, "neutral": face()}.get(event, OPEN)
             stretch.append(driver.tick(frame, age))
+            assert asked or stretch[-1].state != "stopped"
     if len(stretch) > 2:
         assert_within_limits(driver.profile, stretch)

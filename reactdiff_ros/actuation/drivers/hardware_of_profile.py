@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -50,4 +51,4 @@ def make_hardware(
     }
     by_name: dict[str, Bus] = {name: buses[name] for name in profile.drivers if name in buses}
     let_go: Callable[[Any], None] = release_all
-    return Hardware(profile, by_name, clock, let_go), controllers
+    return Hardware(profile, by_name, clock, let_go, time.sleep), controllers

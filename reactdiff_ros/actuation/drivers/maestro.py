@@ -26,7 +26,7 @@ NAMED: Final = 0xAA
 SIGNAL, OVERRUN, FULL, CRC, PROTOCOL, TIMEOUT = 1, 2, 4, 8, 16, 32
 ANSWER_S: Final = 0.03
 MISSES: Final = 3
-"""So many questions in a row without an answer are a fault of an armed board."""
+"""So many questions in a row without an answer are a fault; before it is armed, it must have answered the last one."""
 QUARTERS: Final = 4.0
 """Steps a microsecond."""
 MARGIN: Final = 1.25
@@ -64,8 +64,12 @@ class MaestroBoard(SerialBoard):
                 self._try_timeout()
             except DeviceError:
                 self._lost()
-        self._due_s = float("-inf")
+        self._misses, self._due_s = 0, float("-inf")
         return super().check()
+
+    @property
+    def _unanswered(self) -> bool:
+        return 0 < self._misses < MISSES
 
     def _try_timeout(self) -> None:
         port = self._open_port()
@@ -80,7 +84,7 @@ class MaestroBoard(SerialBoard):
         errors = self._errors(axis) if now_s >= self._due_s else None
         if errors is None:
             self._misses += 1
-            if self._misses < MISSES and self._armed:
+            if self._unanswered:
                 return {}
             # One that does not answer is asked rarely: waiting for it costs the others' time.
             self._due_s = now_s + AGAIN_S if now_s >= self._due_s else self._due_s

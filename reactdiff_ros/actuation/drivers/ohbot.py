@@ -44,13 +44,16 @@ class OhbotBoard(SerialBoard):
         self._asked_s = float("-inf")
 
     def check(self) -> dict[str, Fault]:
-        """Ask the board for its version, and wait for it."""
+        """Ask the board for its version, and wait for it; again where it does not answer, up to MISSES times."""
         if self._connected:
             try:
                 port = self._open_port()
-                port.clearPort()
-                port.writePort(b"v\n")
-                self._heard(port.read(64, self._answer_s, _is_version))
+                for _ in range(MISSES):
+                    port.clearPort()
+                    port.writePort(b"v\n")
+                    self._heard(port.read(64, self._answer_s, _is_version))
+                    if not self._misses:
+                        break
             except DeviceError:
                 self._lost()
         return super().check()

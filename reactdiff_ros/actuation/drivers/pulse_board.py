@@ -59,6 +59,11 @@ class PulseBoard(ABC):
         """The board's own health: faults by joint. Where it can report the pulse of `axis`, `_reports` is told."""
 
     @property
+    def _unanswered(self) -> bool:
+        """Whether the last question had no answer, and that is no fault yet."""
+        return False
+
+    @property
     @abstractmethod
     def _steps(self) -> float:
         """How many of its steps the board makes of one of what `_value` gives."""
@@ -120,7 +125,7 @@ class PulseBoard(ABC):
             self._faults = {}
             for axis in (None, *self.axes.values(), *self.axes.values()):
                 if not self._faults:
-                    self._look(axis)
+                    self._look(axis, until_answered=True)
         else:
             self._lost()
         return self.faults()
@@ -153,7 +158,7 @@ class PulseBoard(ABC):
             return Fault("refused", "nobody knows where it is")
         # A fault may be over; the watchdog's is, by this.
         self._faults.pop(joint, None)
-        self._look(axis)
+        self._look(axis, until_answered=True)
         if joint in self._faults:
             return self._faults[joint]
         self._expire()
@@ -230,9 +235,11 @@ class PulseBoard(ABC):
         else:
             self._sent.pop(joint, None)
 
-    def _look(self, axis: Axis | None) -> None:
+    def _look(self, axis: Axis | None, *, until_answered: bool = False) -> None:
         try:
             found = self._ask(axis)
+            while until_answered and self._unanswered:
+                found = self._ask(axis)
         except DeviceError:
             self._lost()
             return

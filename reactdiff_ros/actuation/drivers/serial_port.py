@@ -31,6 +31,7 @@ WRITE_S: Final = 0.05
 """A port that takes nothing for this long is gone."""
 QUEUE_S: Final = 0.02
 """Commands may take so long on the wire until what is sent after them, a stop perhaps, has its turn."""
+ROUNDING: Final = 1e-6
 QUEUE_BYTES: Final = 20
 """Or so many bytes, on a line that carries less in that time: any board's command fits."""
 ERRORS: Final = (OSError, ValueError, TypeError, termios.error)
@@ -94,7 +95,7 @@ class SerialPort:
         now_s, byte_s = self._clock(), self._byte_ms / 1000.0
         self._free_s = max(self._free_s, now_s + self._queued() * byte_s)
         most = max(int(QUEUE_S / byte_s), QUEUE_BYTES)
-        return max(most - math.ceil((self._free_s - now_s) / byte_s), 0)
+        return max(most - math.ceil((self._free_s - now_s) / byte_s - ROUNDING), 0)
 
     def _queued(self) -> int:
         with suppress(*ERRORS, NotImplementedError):

@@ -10,8 +10,8 @@ from typing import Final
 
 from reactdiff_ros.actuation.calibration.file import Calibration
 from reactdiff_ros.actuation.drivers.axes import Axis, Counts
-from reactdiff_ros.actuation.drivers.driver import UNTIL_ARMED, Clock, Fault, Reading
-from reactdiff_ros.actuation.drivers.health import AGAIN_S, Health
+from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, UNTIL_ARMED, Clock, Fault, Reading
+from reactdiff_ros.actuation.drivers.health import AGAIN_S, MISSES, Health
 from reactdiff_ros.actuation.drivers.make import RESET, Make, Measured
 from reactdiff_ros.actuation.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort
 from reactdiff_ros.actuation.drivers.turns import Turns
@@ -111,7 +111,7 @@ class ServoBus(Make):
             health.verified, health.fault, health.misses, health.torque = False, None, 0, None
             if health.axis.joint not in self._armed:
                 self._forgive(health)
-            for _ in range(3):
+            for _ in range(MISSES):
                 if self._port is None or self._ask(health):
                     break
             if health.verified and self.answers_twice(health.axis.id):
@@ -139,24 +139,29 @@ class ServoBus(Make):
                 return
 
     def arm(self, joint: str, position: float) -> Fault | None:
-        """Torque on, at the measured position; `position` is not needed."""
-        health = self._health[joint]
-        axis = health.axis
+        """Torque on, at the measured position; `position` is not needed. One late answer is asked for again."""
+        for _ in range(MISSES):
+            fault = self._try_to_arm(self._health[joint])
+            if fault is None or fault.kind not in LINK_FAULTS or self._port is None:
+                break
+        return fault
+
+    def _try_to_arm(self, health: Health) -> Fault | None:
         fault = self._may_arm(health)
         if fault is not None:
             return fault
         self._expire()
         try:
-            stands = self._stands(axis)
+            stands = self._stands(health.axis)
             if isinstance(stands, Fault):
                 return stands
             health.torque = None
-            fault = self._torque_on(axis, stands)
+            fault = self._torque_on(health.axis, stands)
         except PortGoneError:
             self._lost(self._health)
             return GONE
         if fault is None:
-            self._armed.add(joint)
+            self._armed.add(health.axis.joint)
             self._commanded_s, health.torque = self._clock(), True
         return fault
 

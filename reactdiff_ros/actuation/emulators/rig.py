@@ -80,7 +80,9 @@ class Rig:
             found = True
             if name in self.buses:
                 link = folder / f"tty_{profile.name}_{name}"
-                self.wires[name] = Wire(self.buses[name], link, clock)
+                # The others' lines are fast, or are none: USB.
+                baud = config.baud if isinstance(config, OhbotDriver) else None
+                self.wires[name] = Wire(self.buses[name], link, clock, baud)
                 drivers[name] = config.model_copy(update={"port": str(link)})
         if not found:
             todo = "it has no servos on a bus or a board"

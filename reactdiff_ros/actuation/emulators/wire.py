@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 import tty
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,10 @@ from typing import Protocol
 
 IDLE_S = 0.005
 """The bus lives on at least this often while nobody speaks."""
+
+
+SLOWLY = 8
+"""Bytes at a time that come over a line with a baud rate."""
 
 
 class Bus(Protocol):
@@ -32,13 +37,15 @@ class Wire:
         bus: what is behind it.
         link: where the port appears: a link that goes when the cable is pulled, and comes back with it.
         clock: seconds; the bus lives in its time.
+        baud: bits a second that the line carries to the bus; None: all at once.
     """
 
-    def __init__(self, bus: Bus, link: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, bus: Bus, link: Path, clock: Callable[[], float], baud: int | None = None) -> None:
         self.bus, self.link = bus, link
         self.lock = threading.Lock()
         """Held while the bus works; take it to look at several things at once."""
         self._clock = clock
+        self._byte_s = 10.0 / baud if baud else 0.0
         self._master = -1
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -87,12 +94,18 @@ class Wire:
                 os.write(self._master, data)
 
     def _serve(self, master: int, slave: int, stop: threading.Event) -> None:
+        free_s, more = 0.0, False
         try:
             while not stop.is_set():
                 heard = b""
                 if select.select([master], [], [], IDLE_S)[0]:
                     with suppress(OSError):
-                        heard = os.read(master, 4096)
+                        heard = os.read(master, SLOWLY if self._byte_s else 4096)
+                if self._byte_s:
+                    # What waits goes on where the line was, also when this thread is late.
+                    free_s = (free_s if more else max(free_s, time.monotonic())) + len(heard) * self._byte_s
+                    more = len(heard) == SLOWLY
+                    stop.wait(max(free_s - time.monotonic(), 0.0))
                 with self.lock:
                     now_s = self._clock()
                     answer = self.bus.receive(heard, now_s) if heard else b""

@@ -1,0 +1,332 @@
+"""What leaves for the servos: inside limits after rounding, no more than the line carries, a stop never behind it."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bus_fixtures import CLOCK, Losing, Tap, axes, axis, port, until
+from memory_port import MemoryWire, Ticker
+
+from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.driver_settings import (
+    DynamixelDriver,
+    FeetechDriver,
+    MaestroDriver,
+    OhbotDriver,
+    Pca9685Driver,
+)
+from reactdiff_ros.actuation.drivers.axes import Axis, Counts, inside, pulse_us
+from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
+from reactdiff_ros.actuation.drivers.feetech import FeetechServos
+from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
+from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
+from reactdiff_ros.actuation.drivers.pca9685 import Pca9685Board
+from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort
+from reactdiff_ros.actuation.drivers.turns import Turns
+from reactdiff_ros.actuation.emulators import maestro as maestro_emulator
+from reactdiff_ros.actuation.emulators import ohbot as ohbot_emulator
+from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus
+from reactdiff_ros.actuation.emulators.feetech import FeetechBus
+from reactdiff_ros.actuation.emulators.pca9685 import I2cBus
+from reactdiff_ros.actuation.emulators.wire import Wire
+from reactdiff_ros.actuation.profile import Pulse, load_profile
+
+OHBOT_BAUD = 19_200
+EXACT = 1e-6
+
+
+def ohbot_axes(mirrored: int = 0, low: int = 0, high: int = 1000) -> dict[str, Axis]:
+    """The joints of the shipped profile, calibrated from `low` to `high`."""
+    found = {}
+    for name, joint in load_profile("ohbot").joints.items():
+        n, ends = int(joint.output.id), {"lower": joint.lower, "upper": joint.upper}
+        found[name] = axis(n, joint=name, unit="raw", calibration=Calibration(n, mirrored, 0, low, high), **ends)
+    return found
+
+
+@pytest.mark.parametrize("mirrored", [0, 1])
+@pytest.mark.parametrize(("low", "high"), [(0, 1000), (41, 963), (390, 611)])
+def test_an_ohbot_is_told_no_angle_beyond_a_limit_or_a_calibrated_end(mirrored: int, low: int, high: int) -> None:
+    clock, board = Ticker(), ohbot_emulator.OhbotBoard()
+    wire = MemoryWire(board, clock)
+    joints = ohbot_axes(mirrored, low, high)
+    driver = OhbotBoard(OhbotDriver(type="ohbot"), joints, clock, connect=wire.connect)
+    with wire:
+        driver.open()
+        assert driver.check() == {}
+        for name, joint in joints.items():
+            assert driver.arm(name, joint.lower) is None
+            for position in np.linspace(joint.lower - 50, joint.upper + 50, 200):
+                clock.now_s += 0.02
+                driver.command({name: float(position)})
+            ends = [1000 - p if mirrored else p for p in (joint.lower, joint.upper)]
+            counts = np.array(board.motors[joint.id].received) / 180 * 1000
+            assert counts.min() >= max(min(ends), low) - EXACT
+            assert counts.max() <= min(max(ends), high) + EXACT
+            assert counts.max() - counts.min() > min(max(ends), high) - max(min(ends), low) - 2 * 1000 / 180
+
+
+@pytest.mark.parametrize("hz", [50.0, 60.0, 200.0, 330.0])
+def test_a_pca9685_makes_no_pulse_beyond_a_limit_or_a_calibrated_end(tmp_path: Path, hz: float) -> None:
+    bus = I2cBus()
+    chip = bus.add(0x40)
+    joints = axes(0, 1, lower=-37.3, upper=41.9, pulse=Pulse(zero_us=1500, us_per_unit=10.7))
+    joints["j0"] = axis(0, unit="us", lower=1233.0, upper=1701.0, calibration=Calibration(0, 0, 0, 1240, 1699))
+    joints["j1"] = axis(
+        1, lower=-37.3, upper=41.9, pulse=joints["j1"].pulse, calibration=Calibration(1, 1, 7, 600, 2400)
+    )
+    driver = Pca9685Board(
+        Pca9685Driver(type="pca9685", pulse_hz=hz), joints, CLOCK, bus=lambda _: bus, lock_folder=tmp_path
+    )
+    driver.open()
+    for name, joint in joints.items():
+        assert driver.arm(name, joint.lower) is None
+        seen = []
+        for position in np.linspace(joint.lower - 5, joint.upper + 5, 300):
+            driver.command({name: float(position)})
+            seen.append(chip.pulse_us(joint.id))
+        ends = sorted((pulse_us(joint, joint.lower), pulse_us(joint, joint.upper)))
+        assert ends[0] - EXACT <= min(seen) < ends[0] + 1e6 / hz / 4096
+        assert ends[1] - 1e6 / hz / 4096 < max(seen) <= ends[1] + EXACT
+    driver.close()
+
+
+@pytest.mark.parametrize("mirrored", [0, 1])
+@pytest.mark.parametrize("unit", ["deg", "rad"])
+@pytest.mark.parametrize("scale", [Counts(4096, 360.0, 2047), Counts(1024, 300.0, 511)])
+def test_no_count_of_a_servo_is_beyond_its_limits(scale: Counts, unit: str, mirrored: int) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        size = 1.0 if unit == "rad" else 57.0
+        lower, upper = sorted(rng.uniform(-size, size, 2))
+        joint = axis(
+            1, unit=unit, lower=lower, upper=upper + 0.02 * size, calibration=Calibration(1, mirrored, 0, 0, 4095)
+        )
+        for position in (-1e9, lower, upper, 1e9, rng.uniform(lower, upper)):
+            told = scale.position(joint, scale.of(joint, position))
+            assert joint.lower - EXACT <= told <= joint.upper + EXACT
+
+
+def test_whole_steps_are_the_nearest_ones_inside() -> None:
+    assert [inside(v, 34.9 * 0.18, 305.0 * 0.18) for v in (6.3, 7.4, 7.6, 54.9, 60.0)] == [7, 7, 8, 54, 54]
+    assert inside(54.0, 54.0 + 1e-12, 10.0) == 54
+
+
+def test_a_maestro_is_told_no_quarter_beyond_a_limit() -> None:
+    clock, board = Ticker(), maestro_emulator.MaestroBoard(6, timeout_s=0.5)
+    joints = axes(0, lower=-31.23, upper=17.77, pulse=Pulse(zero_us=1500, us_per_unit=9.87))
+    joints["j0"] = axis(
+        0, lower=-31.23, upper=17.77, pulse=joints["j0"].pulse, calibration=Calibration(0, 0, 0, 600, 2400)
+    )
+    wire = MemoryWire(board, clock)
+    driver = MaestroBoard(MaestroDriver(type="maestro"), joints, clock, connect=wire.connect)
+    with wire:
+        driver.open()
+        assert driver.arm("j0", 0.0) is None
+        for position in (-1e9, -31.23, 17.77, 1e9):
+            driver.command({"j0": position})
+        quarters = board.channels[0].received
+        assert min(quarters) == math.ceil(4 * (1500 - 31.23 * 9.87))
+        assert max(quarters) == math.floor(4 * (1500 + 17.77 * 9.87))
+
+
+# Lines that carry less than a face makes.
+
+
+def test_who_is_behind_most_goes_first_and_nobody_waits_for_ever() -> None:
+    turns, cost, waited = Turns(), dict.fromkeys(range(8), 12), dict.fromkeys(range(8), 0)
+    turns.sent(dict.fromkeys(range(8), 0))
+    assert set(turns.choose({0: 1, 1: 9, 2: 5, 3: 0}, cost, 25)) == {1, 2}
+    turns = Turns()
+    turns.sent(dict.fromkeys(range(8), 0))
+    worst = 0
+    for tick in range(1, 400):
+        # One joint moves by one step now and then, the others go from end to end.
+        wanted = {n: (50 if tick % 2 else 0) if n else tick // 3 for n in range(8)}
+        chosen = turns.choose(wanted, cost, 38)
+        assert len(chosen) == 3
+        assert all(wanted[n] == step for n, step in chosen.items())
+        turns.sent(chosen)
+        waited = {n: 0 if n in chosen else w + 1 for n, w in waited.items()}
+        worst = max(worst, max(waited.values()))
+    assert worst <= 40
+
+
+def test_what_costs_nothing_is_not_left_out() -> None:
+    turns = Turns()
+    assert turns.choose({0: 5, 1: 6}, {0: 0, 1: 12}, 0) == {0: 5}
+
+
+def wild_ohbot(driver: OhbotBoard, joints: dict[str, Axis], rng: np.random.Generator) -> None:
+    """One tick of a face that shakes every joint."""
+    driver.command({name: float(rng.uniform(a.lower, a.upper)) for name, a in joints.items()})
+
+
+def test_an_ohbots_line_gets_no_more_than_it_carries() -> None:
+    clock = Ticker(0.0)
+    tap = Tap(ohbot_emulator.OhbotBoard())
+    wire, joints, rng = MemoryWire(tap, clock, OHBOT_BAUD), ohbot_axes(), np.random.default_rng(0)
+    driver = OhbotBoard(OhbotDriver(type="ohbot"), joints, clock, connect=wire.connect)
+    with wire:
+        driver.open()
+        assert driver.check() == {}
+        for name, joint in joints.items():
+            clock.now_s += 0.25
+            assert driver.arm(name, joint.lower) is None
+        began_s, tap.heard[:] = clock.now_s, []
+        free_s = began_s
+        for _ in range(500):
+            clock.now_s += 0.02
+            wild_ohbot(driver, joints, rng)
+            for at_s, data in tap.heard:
+                free_s = max(free_s, at_s) + len(data) * 10.0 / OHBOT_BAUD
+            assert free_s - clock.now_s <= QUEUE_S + 1e-9
+            sent = [line for _, data in tap.heard for line in data.split(b"\n") if line]
+            assert all(re.fullmatch(rb"m0\d,\d+,250", line) for line in sent)
+            tap.heard.clear()
+        moves = [len(motor.received) for motor in tap.bus.motors]  # type: ignore[attr-defined]
+        assert min(moves) > 0.8 * max(moves)
+        assert sum(moves) > 0.8 * 10 * OHBOT_BAUD / 10 / 12
+
+
+def test_a_bus_sends_the_goals_that_its_line_carries() -> None:
+    """24 servos at 9600 baud: one or two goals a tick, those that are most behind first."""
+    clock, numbers = Ticker(0.0), range(24)
+    for make, config, bus in (
+        (FeetechServos, FeetechDriver(type="feetech", baud=9600), FeetechBus(dict.fromkeys(numbers, 2047.0))),
+        (DynamixelServos, DynamixelDriver(type="dynamixel", baud=9600), DynamixelBus(dict.fromkeys(numbers, 2047.0))),
+    ):
+        wire = MemoryWire(bus, clock, 9600)
+        driver = make(config, axes(*numbers), clock, connect=wire.connect)  # type: ignore[operator]
+        with wire:
+            driver.open()
+            for joint in driver.axes:
+                clock.now_s += 0.1
+                driver.command(dict.fromkeys(driver.armed, 0.0))
+                assert driver.arm(joint, 0.0) is None
+            received = [len(s.received) for s in bus.servos.values()]
+            for tick in range(240):
+                clock.now_s += 0.02
+                driver.command({joint: 20.0 * math.sin(tick / 20.0) for joint in driver.axes})
+            got = np.array([len(s.received) for s in bus.servos.values()]) - received
+            assert 0 < got.min() <= got.max() <= 3 * got.min()
+            assert got.sum() <= 240 * (0.02 * 960) / 3
+
+
+@pytest.mark.real_time
+def test_a_stop_does_not_wait_behind_what_a_slow_line_still_carries(tmp_path: Path) -> None:
+    """Two seconds of a face that shakes every joint, then let go: each motor hears it within 0.2 s, line by line."""
+    tap = Tap(ohbot_emulator.OhbotBoard())
+    joints, rng = ohbot_axes(), np.random.default_rng(0)
+    with Wire(tap, port(tmp_path), CLOCK, OHBOT_BAUD):
+        config = OhbotDriver(type="ohbot", port=str(port(tmp_path)))
+        driver = OhbotBoard(config, joints, CLOCK, lock_folder=tmp_path, answer_s=2.0)
+        driver.open()
+        assert driver.check() == {}
+        for name, joint in joints.items():
+            assert driver.arm(name, joint.lower) is None
+        end_s, due_s = CLOCK() + 2.0, CLOCK()
+        while CLOCK() < end_s:
+            wild_ohbot(driver, joints, rng)
+            due_s += 0.02
+            while CLOCK() < due_s:
+                time.sleep(0.001)
+        stop_s = CLOCK()
+        driver.release_all()
+        assert until(lambda: b"".join(d for _, d in tap.heard).count(b"d0") == 8, lambda: None)
+        driver.close()
+    said = b"".join(data for _, data in tap.heard)
+    assert tap.heard[-1][0] - stop_s < 0.2
+    assert all(re.fullmatch(rb"v|[ad]0\d|m0\d,\d+,250", line) for line in said.split(b"\n")[:-1])
+
+
+def test_a_port_counts_also_what_the_system_still_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    now = [100.0]
+    with Wire(Tap(ohbot_emulator.OhbotBoard()), port(tmp_path), CLOCK):
+        line = SerialPort(str(port(tmp_path)), OHBOT_BAUD, lambda: now[0], lock_folder=tmp_path)
+        whole = line.room()
+        assert whole == int(QUEUE_S * OHBOT_BAUD / 10)
+        line.writePort(b"v\n" * 10)
+        assert line.room() == whole - 20
+        now[0] += 0.005
+        assert line.room() == pytest.approx(whole - 20 + 9.6, abs=1)
+        now[0] += 0.1
+        assert line.room() == whole
+        monkeypatch.setattr(line, "_queued", lambda: 25)
+        assert line.room() == pytest.approx(whole - 25, abs=1)
+        line.close()
+
+
+# Answers that come late.
+
+
+@pytest.mark.parametrize("lost", range(6))
+def test_one_late_answer_does_not_keep_a_maestro_from_being_armed(lost: int) -> None:
+    clock, board = Ticker(), maestro_emulator.MaestroBoard(6, timeout_s=0.5)
+    wire = MemoryWire(board, clock)
+    driver = MaestroBoard(MaestroDriver(type="maestro"), maestro_axes(), clock, connect=wire.connect)
+    with wire:
+        driver.open()
+        wire.garble = losing = Losing(lost)
+        assert driver.check() == {}
+        driver.poll(0.01)
+        assert driver.faults() == {}
+        assert [driver.arm(joint, 0.0) for joint in driver.axes] == [None] * 3
+        driver.poll(0.01)
+        assert driver.faults() == {}
+        assert losing.answers > lost
+
+
+def maestro_axes() -> dict[str, Axis]:
+    joints = {}
+    for n in range(3):
+        joints |= axes(n, pulse=Pulse(zero_us=1500, us_per_unit=10), calibration=Calibration(n, 0, 0, 600, 2400))
+    return joints
+
+
+def test_a_maestro_that_hears_and_does_not_answer_gets_no_pulses() -> None:
+    clock, board = Ticker(), maestro_emulator.MaestroBoard(6, timeout_s=0.5)
+    wire = MemoryWire(board, clock)
+    driver = MaestroBoard(MaestroDriver(type="maestro"), maestro_axes(), clock, connect=wire.connect)
+    with wire:
+        driver.open()
+        assert driver.check() == {}
+        wire.garble = lambda answer: b""
+        assert {f.kind for f in (driver.arm(j, 0.0) for j in driver.axes) if f is not None} == {"no_answer"}
+        assert {f.kind for f in driver.check().values()} == {"no_answer"}
+        assert all(not channel.received for channel in board.channels)
+
+
+@pytest.mark.parametrize("lost", [(0,), (0, 1)])
+def test_a_late_answer_or_two_do_not_keep_an_ohbot_from_being_armed(lost: tuple[int, ...]) -> None:
+    clock, board = Ticker(), ohbot_emulator.OhbotBoard()
+    wire = MemoryWire(board, clock)
+    driver = OhbotBoard(OhbotDriver(type="ohbot"), ohbot_axes(), clock, connect=wire.connect)
+    with wire:
+        driver.open()
+        wire.garble = Losing(*lost)
+        assert driver.check() == {}
+        assert driver.arm("head_nod", 420.0) is None
+
+
+@pytest.mark.parametrize("lost", range(12))
+@pytest.mark.parametrize("make", ["feetech", "dynamixel"])
+def test_one_late_answer_does_not_keep_a_servo_from_being_armed(make: str, lost: int) -> None:
+    clock = Ticker()
+    stand = {1: 2047.0, 2: 2047.0}
+    bus = FeetechBus(stand) if make == "feetech" else DynamixelBus(stand)
+    wire = MemoryWire(bus, clock)
+    config = FeetechDriver(type="feetech") if make == "feetech" else DynamixelDriver(type="dynamixel")
+    driver = (FeetechServos if make == "feetech" else DynamixelServos)(config, axes(1, 2), clock, connect=wire.connect)  # type: ignore[arg-type, operator]
+    with wire:
+        driver.open()
+        assert driver.check() == {}
+        wire.garble = Losing(lost)
+        assert [driver.arm(joint, 0.0) for joint in driver.axes] == [None, None]
+        assert driver.armed == {"j1", "j2"}
+        assert driver.faults() == {}
