@@ -28,6 +28,7 @@ class BusThread(Worker):
         actuation: the robot.
         ticked: told the status of every tick.
         failed: told of every exception, which ends nothing.
+        before: called before every tick.
     """
 
     def __init__(
@@ -35,9 +36,11 @@ class BusThread(Worker):
         actuation: Actuation,
         ticked: Callable[[Status], None],
         failed: Callable[[Exception, str], None],
+        before: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__("bus", lambda *_: None, {}, failed)
         self._actuation, self._ticked, self._report = actuation, ticked, failed
+        self._before = before
         self.schedule = Schedule(actuation.profile.rate_hz, time.monotonic())
         self.realtime = False
 
@@ -65,6 +68,7 @@ class BusThread(Worker):
     def _once(self, schedule: Schedule) -> None:
         began_s, waited_s = time.monotonic(), float("nan")
         try:
+            self._before()
             status = self._actuation.tick(began_s)
             waited_s = status.waited_s
             self._ticked(status)

@@ -8,6 +8,8 @@ import os
 import time
 from typing import Any
 
+from rclpy.serialization import deserialize_message
+
 from reactdiff_ros.actuation.actuation import Actuation
 from reactdiff_ros.actuation.calibration.file import Calibration, calibrated_joints, calibration_path, load_calibration
 from reactdiff_ros.actuation.drivers.hardware_of_profile import make_hardware
@@ -21,7 +23,9 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.launching.dds_reach import wider_than_this_machine
 from reactdiff_ros.launching.priority import ACTUATOR, prioritise
+from reactdiff_ros.msg import ExpressionFrame
 from reactdiff_ros.settings import written_path
+from reactdiff_ros.types import EXPRESSION_RATE_HZ
 
 from . import convert
 from .actuator_controllers import Controllers
@@ -36,6 +40,12 @@ from .worker import Worker
 
 EXPRESSION, STATE, JOINTS = "listener/expression", "actuator/state", "actuator/joint_states"
 WRITERS_S = 0.2
+FACES = 10
+"""So many wait for a tick: enough to see that two publishers send in turns."""
+FLOOD_HZ = 4 * EXPRESSION_RATE_HZ
+"""More faces than this are a mistake in the program that sends them."""
+FLOOD_NEWS = 1.5
+"""Another rate is reported when it differs by this factor."""
 SAVE_S = 0.5
 AUTO_S = 1.0
 ANSWER_S = 1.0
@@ -93,11 +103,15 @@ class ActuatorNode(ReactdiffNode):
         self._changed = self.create_guard_condition(self._guarded(STATE, self._publish_state))
         self._last_state = self._actuation.state.state
         self._look_for_writers()
-        self._thread = BusThread(self._actuation, self._ticked, self.failed)
+        self._faces, self._polled_s, self._flood_hz = (
+            self.poll(EXPRESSION, depth=FACES, raw=True),
+            time.monotonic(),
+            0.0,
+        )
+        self._thread = BusThread(self._actuation, self._ticked, self.failed, self._guarded(EXPRESSION, self._take_face))
         self.work(self._thread)
         self._joints.start()
         self.work(Worker("keeper", lambda *_: None, {}, self.failed, tick=self._keep, tick_s=SAVE_S))
-        self.subscribe(EXPRESSION, self._on_expression, depth=1)
         self.serve("~/enable", self._on_enable)
         self.serve("~/software_stop", self._on_stop)
         self.serve("~/reset", self._on_reset)
@@ -168,6 +182,11 @@ class ActuatorNode(ReactdiffNode):
         self.set_problem("joints", f"without {in_one_sentence(wrong)}" if wrong else "")
         others = [sentence for sentence in status.obstacles if sentence != in_one_sentence(status.faults)]
         self.set_problem("obstacles", f"cannot be enabled: {'; '.join(others)}" if others else "", Level.WARN)
+        rate_hz = self._writers[EXPRESSION].rate_hz
+        if not self._flood_hz / FLOOD_NEWS < rate_hz < self._flood_hz * FLOOD_NEWS:
+            self._flood_hz = rate_hz
+        flood = f"faces come at {self._flood_hz:,.0f} Hz on {EXPRESSION}: the newest of every tick is taken"
+        self.set_problem("rate", flood if self._flood_hz > FLOOD_HZ else "", Level.WARN)
         stale = status.armed and status.state in ("returning", "following") and status.input_age_s >= STALE_S
         self.set_problem("input", f"nothing comes on {EXPRESSION}: neutral" if stale else "", Level.WARN)
         if self._stall_ns and self.steady_ns() - self._stall_ns > STALL_NS:
@@ -180,11 +199,6 @@ class ActuatorNode(ReactdiffNode):
         self._active_entities.append(("subscription", entity))
 
     # Topics and services, in ROS' thread.
-
-    def _on_expression(self, message: Any) -> None:
-        frame = convert.expression_value(message)
-        transit_s = (self.now_ns() - frame.stamp_ns) / NS
-        self._actuation.take(Face(frame.coefficients, time.monotonic(), transit_s))
 
     def _on_enable(self, request: Any, response: Any) -> Any:
         self._look_for_writers()
@@ -282,6 +296,21 @@ class ActuatorNode(ReactdiffNode):
             self.tell()
 
     # In other threads.
+
+    def _take_face(self) -> None:
+        """In the bus' thread, before a tick: the newest face. Older ones are counted, not read: there may be many."""
+        last_s, self._polled_s = self._polled_s, time.monotonic()
+        arrived = self._faces.take()
+        for _, info in arrived:
+            self._writers[EXPRESSION].heard(info.get("publication_sequence_number"))
+        if not arrived:
+            return
+        data, info = arrived[-1]
+        frame = convert.expression_value(deserialize_message(data, ExpressionFrame))
+        # It came since the last look, however the system's clock was set meanwhile.
+        age_s = min(max((time.time_ns() - info["received_timestamp"]) / NS, 0.0), self._polled_s - last_s)
+        transit_s = (self.now_ns() - frame.stamp_ns) / NS - age_s
+        self._actuation.take(Face(frame.coefficients, self._polled_s - age_s, transit_s))
 
     def _ticked(self, status: Status) -> None:
         """In the bus' thread: nothing here may wait."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from reactdiff_ros.msg import ExpressionFrame
 from reactdiff_ros.launching.priority import FACE, prioritise
 rclpy.init()
 prioritise(FACE)  # as the node that makes faces does
-node = rclpy.create_node("expression_node")
+node = rclpy.create_node(sys.argv[1])
 publisher = node.create_publisher(ExpressionFrame, "listener/expression", 10)
 message = ExpressionFrame(mode="listening")
 message.coefficients[24] = 0.8  # jawOpen
@@ -37,6 +38,37 @@ while True:
     print(repr(time.monotonic()), flush=True)
     time.sleep(0.02)
 """
+
+
+FLOOD = """
+import select, sys, time
+import rclpy
+from rclpy.serialization import serialize_message
+from reactdiff_ros.msg import ExpressionFrame
+rclpy.init()
+node = rclpy.create_node("face_lab")
+publisher = node.create_publisher(ExpressionFrame, "listener/expression", 10)
+message = ExpressionFrame(mode="listening")
+hz, due, sent = 50.0, time.monotonic(), 0
+while True:
+    if sent % 20 == 0:
+        if select.select([sys.stdin], [], [], 0.0)[0]:
+            hz, message.coefficients[24] = map(float, sys.stdin.readline().split())  # jawOpen
+        message.header.stamp = node.get_clock().now().to_msg()
+        face = serialize_message(message)
+    publisher.publish(face)
+    sent += 1
+    due = max(due + 1.0 / hz, time.monotonic() - 0.1)
+    time.sleep(max(due - time.monotonic(), 0.0))
+"""
+"""Faces at the rate, with the open jaw, that a line says."""
+
+
+def program(bench, code, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env=bench.graph.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -191,9 +223,7 @@ def test_a_software_stop_is_latched_also_beyond_the_process(bench):
 
 def test_killed_expression_begins_the_return_within_200_ms(bench):
     bench.enable()
-    face = subprocess.Popen(
-        [sys.executable, "-c", FACE], env=bench.graph.environment, stdout=subprocess.PIPE, text=True, bufsize=1
-    )
+    face = program(bench, FACE, "expression_node")
     bench.hush()
     try:
         bench.graph.until(lambda: bench.said.measured[1] > 15.0, what="the jaw is open")
@@ -219,6 +249,76 @@ def test_killed_expression_begins_the_return_within_200_ms(bench):
     assert bench.said.command[1] == pytest.approx(0.0, abs=1e-4)
     assert allowed(bench.jaw_steps(told))
     assert "the return to neutral began 0." in bench.node.log
+
+
+def test_two_of_one_name_that_both_send_stop_the_robot(tmp_path: Path):
+    with Bench(tmp_path) as bench:
+        bench.show(0.2)
+        bench.enable()
+        twin = program(bench, FACE, "tester")
+        try:
+            assert twin.stdout is not None
+            began_s = float(twin.stdout.readline())
+            bench.until("stopped")
+        finally:
+            twin.kill()
+            twin.wait()
+        assert bench.said.fault == f"/tester and another /tester publish {EXPRESSION}: stop one of them"
+        assert time.monotonic() - began_s < 10.0, "long before the 30 s that a killed one gets"
+        assert allowed(bench.jaw_steps())
+
+
+def test_a_killed_publisher_that_was_started_again_does_not_stop_the_robot(tmp_path: Path):
+    with Bench(tmp_path) as bench:
+        face = program(bench, FACE, "expression_node")
+        bench.graph.until(lambda: bench.said.input_age < 1.0 and not bench.said.obstacles, what="faces")
+        try:
+            assert bench.call("enable", data=True).success
+            bench.graph.until(lambda: bench.said.state == "following", what="it follows")
+            face.kill()
+            face.wait()
+            face = program(bench, FACE, "expression_node")
+            sentence = f"/expression_node and another /expression_node publish {EXPRESSION}"
+            bench.graph.until(lambda: sentence in bench.graph.sentence(NODE), what="both are seen")
+            bench.graph.until(lambda: bench.said.state == "following", what="it follows again")
+            bench.graph.received[STATE].clear()
+            bench.graph.spin(5.0)
+            assert {said.state for said in bench.graph.received[STATE]} == {"following"}
+            assert bench.said.measured[1] > 15.0
+        finally:
+            face.kill()
+            face.wait()
+
+
+def test_a_flood_of_faces_is_named_and_the_newest_is_followed(tmp_path: Path):
+    """Which a mistaken rate in somebody's program is: once it looked like a board that does not answer."""
+    with Bench(tmp_path) as bench:
+        faces = program(bench, FLOOD)
+        graph = bench.graph
+        try:
+            graph.until(lambda: bench.said.input_age < 1.0 and not bench.said.obstacles, what="faces")
+            assert bench.call("enable", data=True).success
+            graph.until(lambda: bench.said.state == "following", what="it follows")
+            graph.received[STATE].clear()
+            told = len(bench.jaw.received)
+            faces.stdin.write("4000 0.0\n")
+            graph.until(lambda: "faces come at" in graph.sentence(NODE), what="the sentence")
+            graph.spin(3.0)
+            said = re.fullmatch(rf"faces come at ([\d,]+) Hz on {EXPRESSION}: .*", graph.sentence(NODE))
+            assert said is not None, graph.sentence(NODE)
+            assert float(said[1].replace(",", "")) > 1000.0
+            faces.stdin.write("4000 0.8\n")
+            graph.until(lambda: bench.said.measured[1] > 15.0, what="the newest face is followed")
+            during = list(graph.received[STATE])
+            assert {s.state for s in during} == {"following"}
+            assert not any(any(s.joint_fault) or s.fault for s in during)
+            assert len(bench.jaw.received) - told > 0.7 * 50 * 3.0
+            assert allowed(bench.jaw_steps(told))
+            faces.stdin.write("50 0.8\n")
+            graph.until(lambda: "faces come at" not in graph.sentence(NODE), what="it is over")
+        finally:
+            faces.kill()
+            faces.wait()
 
 
 def test_auto_enable_follows_as_soon_as_faces_come(tmp_path: Path):

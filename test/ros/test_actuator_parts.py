@@ -21,8 +21,15 @@ from reactdiff_ros.actuation.writers import NAMED_S, UNKNOWN, Writers
 from reactdiff_ros.errors import ReactdiffError
 
 
+def end(name, number):
+    """The endpoint of a publisher of that node; each has a number of its own."""
+    namespace, _, node_name = name.rpartition("/")
+    gid = [*number.to_bytes(2, "big"), *bytes(14)]
+    return SimpleNamespace(node_name=node_name, node_namespace=namespace or "/", endpoint_gid=gid)
+
+
 def ends(*names):
-    return [SimpleNamespace(node_name=n.rpartition("/")[2], node_namespace=n.rpartition("/")[0] or "/") for n in names]
+    return [end(name, number) for number, name in enumerate(names)]
 
 
 def test_one_publisher_or_none_is_well():
@@ -58,6 +65,99 @@ def test_a_node_that_was_started_again_twice_has_its_time_again():
     assert not writers.look(two, 21.0).now
     assert not writers.look(two, 40.0).now
     assert writers.look(two, 46.0).now
+
+
+FACE = "/expression_node"
+
+
+def sends(writers, *turns):
+    """Publishers send in turns, each as many messages as it has sent already and one more."""
+    for first, count in turns:
+        for number in range(first, first + count):
+            writers.heard(number)
+
+
+def test_two_of_one_name_that_both_send_are_found_at_the_next_look():
+    writers = Writers("t")
+    writers.look(ends(FACE), 0.0)
+    sends(writers, (1, 1000))
+    assert not writers.look(ends(FACE, FACE), 20.0).now
+    sends(writers, (1001, 1), (1, 1), (1002, 1), (2, 1), (1003, 1), (3, 1))
+    found = writers.look(ends(FACE, FACE), 20.2)
+    assert found.sentence == f"{FACE} and another {FACE} publish t: stop one of them"
+    assert found.now
+
+
+@pytest.mark.parametrize("apart", [0, 1, 5000])
+def test_they_are_found_whatever_they_have_sent_before(apart):
+    writers = Writers("t")
+    writers.look(ends(FACE, FACE), 0.0)
+    sends(writers, *((start, 1) for n in range(100, 105) for start in (n, n + apart)))
+    assert writers.look(ends(FACE, FACE), 0.2).now
+
+
+def test_a_publisher_that_has_no_name_yet_but_sends_in_turns_with_another_is_certain():
+    writers = Writers("t")
+    both = ends(FACE, f"/{UNKNOWN}")
+    assert not writers.look(both, 0.0).now
+    sends(writers, (900, 1), (1, 1), (901, 1), (2, 1))
+    assert writers.look(both, 0.2).now
+
+
+def test_one_that_was_killed_is_silent_beside_the_one_that_took_its_place():
+    writers = Writers("t")
+    writers.look(ends(FACE), 0.0)
+    sends(writers, (1, 1000))
+    sends(writers, (1, 3))  # before the new endpoint is listed
+    for tick in range(100):
+        assert not writers.look(ends(FACE, FACE), 10.0 + 0.2 * tick).now
+        sends(writers, (4 + 10 * tick, 10))
+    assert not writers.look(ends(FACE), 31.0).sentence
+
+
+def test_one_that_is_killed_again_and_again_is_tolerated_though_as_many_are_listed():
+    writers = Writers("t")
+    for life in range(8):
+        listed = [end(FACE, life), end(FACE, life + 1)]
+        for tick in range(60):
+            assert not writers.look(listed, 12.0 * life + 0.2 * tick).now
+            sends(writers, (1 + 10 * tick, 10))
+
+
+def test_without_numbers_as_in_older_ros_a_second_one_is_found_when_the_first_cannot_linger():
+    writers = Writers("t")
+    twins = ends(FACE, FACE)
+    for tick in range(150):
+        assert not writers.look(twins, 0.2 * tick).now
+        writers.heard(None)
+    assert writers.look(twins, 30.2).now
+
+
+def rates(writers, listed, hz, seconds, begin_s=0.0, number=0):
+    """What is found at each look while a publisher sends, of which every hundredth message is taken."""
+    found = []
+    for tick in range(round(5 * seconds)):
+        sends(writers, *((n, 1) for n in range(number, number + hz // 5, max(hz // 500, 1))))
+        number += hz // 5
+        writers.look(listed, begin_s + 0.2 * tick)
+        found.append(writers.rate_hz)
+    return found
+
+
+@pytest.mark.parametrize("hz", [50, 4000])
+def test_the_rate_is_what_is_sent_not_what_is_taken(hz):
+    assert rates(Writers("t"), ends(FACE), hz, 4.0)[-1] == pytest.approx(hz, rel=0.05)
+
+
+def test_no_rate_is_made_of_the_numbers_of_two_publishers():
+    writers = Writers("t")
+    assert max(rates(writers, ends(FACE), 50, 4.0)) < 60
+    twins = ends(FACE, FACE)
+    for tick in range(20):
+        sends(writers, *((start + 10 * tick + n, 1) for n in range(10) for start in (200, 90_000)))
+        writers.look(twins, 4.0 + 0.2 * tick)
+        assert writers.rate_hz < 60
+    assert max(rates(writers, ends(FACE), 50, 4.0, begin_s=8.0, number=90_300)) < 60
 
 
 def test_a_publisher_without_a_name_gets_the_time_that_dds_may_take():
