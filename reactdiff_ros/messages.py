@@ -332,9 +332,9 @@ def candidates_value(message: Any) -> tuple[FloatArray, int]:
     return values.reshape(count, horizon, COEFFICIENT_COUNT), int(message.chosen)
 
 
-def fill_expression(message: Any, frame: ExpressionFrame, frame_id: str = "listener_head") -> None:
+def fill_expression(message: Any, frame: ExpressionFrame) -> None:
     """ExpressionFrame into its message."""
-    fill_header(message.header, frame.stamp_ns, frame_id)
+    fill_header(message.header, frame.stamp_ns)
     message.mode = frame.mode
     message.layers = list(frame.layers)
     message.coefficients = frame.coefficients

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +64,26 @@ def test_every_dependency_has_a_rosdep_key() -> None:
     used = {tag.text for tag in MANIFEST if tag.tag.endswith("depend")}
     assert len(used) > 20
     assert used == {*known["ros"], *known["ubuntu"]}
+
+
+@pytest.mark.skipif(
+    shutil.which("cmake") is None or "AMENT_PREFIX_PATH" not in os.environ,
+    reason="ROS 2 is not on the path: '. ./env.sh'",
+)
+def test_the_build_names_what_python_lacks_and_the_line_that_mends_it(tmp_path: Path) -> None:
+    """Started from any folder, so the paths are whole; Ubuntu's own pydantic is not enough."""
+    (tmp_path / "pydantic.py").write_text("VERSION = '1.10.14'\n")
+    command = ["cmake", "-S", str(ROOT), "-B", str(tmp_path / "build"), f"-DPython3_EXECUTABLE={sys.executable}"]
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "CMAKE_PREFIX_PATH": os.environ["AMENT_PREFIX_PATH"], "PYTHONPATH": path}
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    said = " ".join(done.stderr.split())
+    assert done.returncode != 0
+    assert "cannot import name 'TypeAdapter'" in said
+    assert f"make -C {ROOT} setup" in said
+    assert f"-m pip install -r {ROOT}/requirements/run.txt" in said
 
 
 def test_imported_ros_packages_are_dependencies() -> None:

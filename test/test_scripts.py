@@ -161,7 +161,7 @@ def test_env_sh_takes_an_installed_ros_and_what_was_built(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("distro", ["humble", "jazzy", "kilted", "lyrical", "rolling"])
 def test_set_up_takes_an_installed_ros_that_was_not_sourced(tmp_path: Path, distro: str) -> None:
-    """Where it is not found on a machine that has no wheels, set-up ends there; here it goes on to the compiler."""
+    """On a machine without wheels, set-up ends if it finds no ROS; if it finds one, it goes on to the compiler."""
     tools = tmp_path / "bin"
     program(tools / "uname", "echo aarch64")
     for name in ("apt-get", "grep", "ls"):

@@ -27,7 +27,7 @@ def state_message(
     readings = [hardware.reading(name) for name in profile.joints]
     faults = commands.joint_faults if status.armed else status.faults
     return msg.ActuatorState(
-        header=header(stamp_ns, profile.name),
+        header=header(stamp_ns),
         robot=profile.name,
         state=status.state,
         armed=status.armed,

@@ -79,7 +79,7 @@ class ClipNode(ReactdiffNode):
         return f"{self.values['clip']} plays"
 
     def nominal_hz(self) -> float:
-        """Pictures a second that are due; under simulated time, which has a speed of its own, unknown."""
+        """Pictures a second that are due; unknown under simulated time, which runs at any speed."""
         return 0.0 if self.simulated() else self._due.rate_hz(self.steady_ns(), RATE_NS)
 
     def _play_until(self, stopping: threading.Event) -> None:

@@ -101,10 +101,10 @@ def candidates_message(reaction: Reaction) -> msg.ReactionCandidates:
     return message
 
 
-def expression_message(frame: ExpressionFrame, frame_id: str = "listener_head") -> msg.ExpressionFrame:
+def expression_message(frame: ExpressionFrame) -> msg.ExpressionFrame:
     """ExpressionFrame to its message."""
     message = msg.ExpressionFrame()
-    messages.fill_expression(message, frame, frame_id)
+    messages.fill_expression(message, frame)
     return message
 
 

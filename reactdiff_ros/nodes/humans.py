@@ -53,8 +53,8 @@ def action_units(frame: SpeakerFrame) -> tuple[FloatArray, FloatArray]:
 class Humans:
     """Publishes REP-155's topics. Raises ImportError at construction where hri_msgs is missing.
 
-    The topics are absolute, as REP-155 and libhri have them, so all robots of a ROS domain share them: ids are of this
-    object alone, and change with every start.
+    The topics are absolute, as REP-155 and libhri have them, so all robots of a ROS domain share them: ids are random
+    and change with every start.
 
     Args:
         advertise: (message class, absolute topic) -> publisher; called once a face and topic.

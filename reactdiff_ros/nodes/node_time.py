@@ -11,7 +11,7 @@ FAR_NS = NS
 LONGEST_LOAD_NS = 60 * NS
 """No load makes evidence so late: a clock differs."""
 STEADY_NS = 5 * NS
-"""A load lets some evidence through in time: where none is for so long, a clock differs."""
+"""A load lets some evidence through in time: if none was in time for this long, a clock differs."""
 
 
 class ClockWatch:

@@ -153,7 +153,7 @@ class OutputNode(ReactdiffNode):
             server.show(frame)
         if self._to_topic:
             values = [float(value) for value in bounded(frame.coefficients)]
-            header = convert.header(frame.stamp_ns, "listener_head")
+            header = convert.header(frame.stamp_ns)
             self.publish(self._publisher, self._message(header=header, names=NAMES, values=values))
         self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
 

@@ -104,6 +104,7 @@ def test_active_is_watching_then_it_follows_and_lets_go(bench):
     said = bench.said
     assert (said.robot, said.state, list(said.joints)) == ("head", "following", ["brow", "jaw", "neck"])
     assert list(said.units) == ["us", "deg", "deg"]
+    assert said.header.frame_id == ""  # the profile's name is no frame of TF
     assert said.command[1] == pytest.approx(10.0, abs=1e-4)
     assert said.measured[1] == pytest.approx(10.0, abs=0.2)
     assert math.isnan(said.measured[0])

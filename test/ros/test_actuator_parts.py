@@ -313,9 +313,9 @@ def test_a_command_names_all_joints_for_a_controller_refuses_a_part():
     driver.listeners = 1
     names = ["neck_pan", "neck_tilt"]
     driver.heard(names, [0.25, 0.5], robot.now_s)
-    assert driver.arm("pan", 0.25) is None  # the other one has a fault of its own
+    assert driver.arm("pan", 0.25) is None  # the other one has a fault
     driver.command({"pan": 0.3})
-    driver.heard(names, [0.3, 0.45], robot.now_s)  # it sinks a little: it is not told to sink further
+    driver.heard(names, [0.3, 0.45], robot.now_s)  # it sags a little: that does not become its command
     driver.command({"pan": 0.35})
     assert robot.sent == [{"neck_pan": 0.3, "neck_tilt": 0.5}, {"neck_pan": 0.35, "neck_tilt": 0.5}]
     assert driver.arm("tilt", 0.45) is None
@@ -334,7 +334,7 @@ def test_a_command_names_all_joints_for_a_controller_refuses_a_part():
     driver.heard(names, [1.5, -0.5], robot.now_s)
     assert driver.arm("tilt", -0.5) is None
     driver.command({"tilt": -0.4})
-    assert robot.sent[-1] == {"neck_tilt": -0.4}  # outside its limits it is told nothing
+    assert robot.sent[-1] == {"neck_tilt": -0.4}  # outside its limits it gets no command
 
 
 def test_topics_of_a_controller_are_in_the_namespace():

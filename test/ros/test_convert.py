@@ -87,6 +87,12 @@ def test_sound_round_trip(stamp_ns, rate, channels, count):
     assert same(sound, convert.sound_value(convert.audio_message(sound, "mic")))
 
 
+def test_what_is_in_no_frame_names_none():
+    """TF tools look for every frame that a header names."""
+    face = t.ExpressionFrame(5, np.zeros(58, np.float32), "idle", (), None, None, None, None)
+    assert convert.expression_message(face).header.frame_id == ""
+
+
 def test_candidates_round_trip():
     candidates = np.random.default_rng(1).random((4, 16, 58), np.float32)
     plan = t.Reaction(5, 25.0, candidates[2], 4, True, 1, "model", "cpu", 0.01, 4, None, 2, candidates)

@@ -17,10 +17,10 @@ Send = Callable[[list[str], list[float]], None]
 
 
 class TrajectoryDriver:
-    """See `driver.Driver`. A controller keeps its torque; while nothing is armed it is told nothing.
+    """See `driver.Driver`. A controller keeps its torque; while nothing is armed it gets no commands.
 
     A command names all joints, for a JointTrajectoryController refuses one that lacks some (its parameter
-    allow_partial_joints_goal is false by default): a joint that is not armed is told to stay at its last command, or
+    allow_partial_joints_goal is false by default): a joint that is not armed stays at its last command, or
     where it was measured when the first of the others got one.
 
     Args:
@@ -52,7 +52,7 @@ class TrajectoryDriver:
         self._readings: dict[str, Reading] = {}
         self._armed: set[str] = set()
         self._goal: dict[str, float] = {}
-        """Where each joint was last told to be; empty while nothing is armed."""
+        """The last command of each joint; empty while nothing is armed."""
         self.listeners = 0
         """Who listens to the commands; the node counts."""
 
