@@ -1,16 +1,10 @@
 """Fails unless this interpreter can import what the nodes need (requirements/run.txt)."""
 
+import importlib
 import importlib.util
 
-import aiohttp
-import av
-import cv2
-import kaldi_native_fbank
-import numpy
-import onnxruntime
-import pydantic
-import yaml
-
+for name in ("aiohttp", "av", "cv2", "kaldi_native_fbank", "numpy", "onnxruntime", "pydantic", "yaml"):
+    importlib.import_module(name)
 # Not imported as a whole: that would ask for matplotlib, which the nodes do without.
 if importlib.util.find_spec("mediapipe") is None:
     raise ImportError("mediapipe is not installed")

@@ -37,6 +37,7 @@ SHARED = {
     "coefficients",
     "clock",
     "errors",
+    "extras",
     "messages",
     "plain_yaml",
     "resources",

@@ -17,7 +17,8 @@ from std_msgs.msg import String
 
 from reactdiff_ros.bags.study import Event, Study
 from reactdiff_ros.bags.write import BagWriter
-from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.extras import missing_extra
 from reactdiff_ros.msg import ListenerStatus
 from reactdiff_ros.settings import written_path
 
@@ -65,9 +66,7 @@ class RecorderNode(ReactdiffNode):
         try:
             writer = BagWriter(self._path, keep_partial=True)
         except ModuleNotFoundError as error:
-            raise ReactdiffError(
-                f"recording needs {error.name}", todo="pip install -r requirements/evaluate.txt"
-            ) from error
+            raise missing_extra(error) from error
         self._recording = Recording(
             StudySink(writer, kinds, self._study),
             self._path.parent,

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.extras import EXTRA_OF, missing_extra
 from reactdiff_ros.robots.profile import Profile
 
 RETRY_S: Final = 1.0
@@ -253,7 +254,7 @@ class Hardware:
         except ReactdiffError as error:
             return str(error)
         except ModuleNotFoundError as error:
-            return f"the library {error.name} is not installed: pip install -r requirements/robots.txt"
+            return str(missing_extra(error)) if error.name in EXTRA_OF else f"the library {error.name} is not installed"
         except Exception as error:
             return f"its driver failed ({type(error).__name__}: {error})"
         return ""
