@@ -99,7 +99,7 @@ def test_a_bound_that_does_not_hold_still_makes_its_page(house: Path, target: st
     assert written not in [words[:3] for words in called], "it was asked wrongly"
 
 
-@pytest.mark.parametrize("target", sorted(t for t in TARGETS if t not in ("help", "clean") and not t.startswith("setup")))
+@pytest.mark.parametrize("target", [t for t in TARGETS if t not in ("help", "clean") and "setup" not in t])
 def test_without_the_environment_nothing_else_is_done(house: Path, target: str) -> None:
     code, called = make(house, target, failing="setup.sh*")
     assert code != 0
