@@ -1,9 +1,10 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make test     all tests that this machine can run
-# make setup    the environment alone; then '. ./env.sh' in any shell
+# make setup    the environment alone; then '. ./env.sh' in any shell. What more than listening needs is added by
+#               make setup-robots, make setup-evaluate, make setup-train, make setup-test
 # make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make site, make weights, make evidence, make ablations, make demo, make picture, make clean
 SHELL := /bin/bash
-.PHONY: help listen test test-long setup setup-test lint docs bench faults soak audit sbom weights evidence ablations demo picture site clean
+.PHONY: help listen test test-long setup setup-robots setup-evaluate setup-train setup-test lint docs bench faults soak audit sbom weights evidence ablations demo picture site clean
 # Recordings for tests and figures, where there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
@@ -14,8 +15,8 @@ help:
 setup:
 	@scripts/setup.sh
 
-setup-test:
-	@scripts/setup.sh --test
+setup-robots setup-evaluate setup-train setup-test: setup-%:
+	@scripts/setup.sh --$*
 
 listen: setup
 	@. ./env.sh && exec reactdiff listen $(ARGS)
@@ -27,20 +28,20 @@ test-long: setup-test
 	@. ./env.sh && REACTDIFF_FUZZ=$${REACTDIFF_FUZZ:-30} REACTDIFF_TEST_MARKS="not gpu and not hardware" scripts/test.sh $(ARGS)
 
 # Figures of this machine: a quarter of an hour in which nothing else should run. Beside the published model only with torch.
-bench: setup
+bench: setup-evaluate setup-robots
 	@. ./env.sh && reactdiff bench record $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) --output docs/benchmarks.json
 
 # What the face does when something breaks: about half an hour in which nothing else should run. ARGS=--resume goes on
 # where it was, ARGS="--only NAME" measures one row anew.
 SERVO_FAULTS = $(addprefix --only servo-,mute checksum overload hot)
-faults: setup
+faults: setup-evaluate setup-robots
 	@. ./env.sh && break_it() { reactdiff bench faults --output docs/reliability.json --json "$$@" \
 	    $(addprefix --clip ,$(wildcard $(CLIPS)/mimictalk_german_20s.mp4)) >/dev/null || [ $$? = 1 ]; } \
 	  && break_it --robot generic_12servo $(ARGS) \
 	  && $(if $(findstring --only,$(ARGS)),:,break_it --robot bus_head $(SERVO_FAULTS) $(filter --resume,$(ARGS)))
 
 # Eight hours of stream through the session, then an hour in real time. Called again, it goes on where it was.
-soak: setup
+soak: setup-evaluate setup-robots
 	@. ./env.sh && { reactdiff bench soak --robot generic_12servo --output docs/soak.json $(ARGS) \
 	    $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) \
 	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; }
@@ -52,8 +53,7 @@ DYADS ?= $(wildcard $(CLIPS)/dyads)
 GPU := $(shell command -v nvidia-smi)
 ON_GPU := --batch 64 --worlds 768 --pool-steps 100 --workers 12 --precision tf32 --learning-rate 1e-3
 BUDGET := $(if $(GPU),--minutes 15 $(ON_GPU),--minutes 240 --workers 1)
-weights:
-	@scripts/setup.sh --train
+weights: setup-train setup-evaluate
 	@. ./env.sh && reactdiff train --output runs/live --voices runs/voices.npz $(BUDGET) $(ARGS) \
 	  && reactdiff export runs/live/checkpoint.pt --output resource/models/live \
 	  && reactdiff train-nods resource/models/live --voices runs/voices.npz
@@ -62,8 +62,7 @@ weights:
 # FROM=live trains the shipped networks on instead, with and without each part: cheaper, and says less.
 SMALLER := $(if $(GPU),--steps 900 $(ON_GPU),--steps 400 --vae-steps 400 --batch 16 --pool-steps 100 --learning-rate 1e-3)
 ONWARD := --from $(FROM) $(if $(GPU),--steps 400 $(ON_GPU),--steps 150 --batch 16 --pool-steps 75)
-ablations:
-	@scripts/setup.sh --train
+ablations: setup-train setup-evaluate
 	@. ./env.sh && scripts/ablations.sh runs/ablations$(if $(FROM),_from) runs/voices.npz $(if $(FROM),$(ONWARD),$(SMALLER)) $(if $(DYADS),--dyads "$(DYADS)") $(ARGS)
 
 # Synthesised voices where there are some, or can be made.
@@ -71,7 +70,7 @@ VOICES = $(if $(or $(wildcard runs/voices.npz),$(shell command -v espeak-ng)),--
 # Everything about the shipped weights (hours): docs/evidence.json and the model card. If interrupted, start it again.
 # Settings of the sampler were tuned with seed 0, so two parts are measured with seed 1 too.
 # Four models of the folds make the figures of recorded calls a test: ARGS="--fold-models D0 D1 D2 D3".
-evidence: setup
+evidence: setup-evaluate
 	@. ./env.sh && { reactdiff evaluate evidence --model resource/models/live --output runs/evidence --workers 2 \
 	    $(if $(DYADS),--dyads "$(DYADS)") $(VOICES) $(ARGS) || [ $$? = 1 ]; } \
 	  && { reactdiff evaluate evidence --model resource/models/live --output runs/evidence_others --workers 2 --seed 1 \
@@ -100,7 +99,7 @@ picture: setup-test
 	  && python scripts/make_robot_pictures.py
 
 # The diagrams and the SROS 2 policies. Pages of figures, nodes and commands are generated by 'make site'.
-docs: setup
+docs: setup-evaluate setup-robots
 	@. ./env.sh && python scripts/make_diagrams.py
 	@. ./env.sh && reactdiff docs policies --output config/sros2/reactdiff.policy.xml
 

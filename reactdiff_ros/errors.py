@@ -36,5 +36,12 @@ class WeightsError(ReactdiffError):
     """Model weights are missing, unreadable or not the ones their card names."""
 
 
+class MissingExtraError(ReactdiffError):
+    """Something optional is not installed; a command ends with exit code 3. `todo`: what to type."""
+
+    def __init__(self, name: str, todo: str) -> None:
+        super().__init__(f"{name} is not installed", todo=todo)
+
+
 class ConfigError(ReactdiffError):
     """A setting is unknown, of the wrong type or out of range."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import site
 import sysconfig
 from collections.abc import Iterator
@@ -60,13 +59,3 @@ def package_version() -> str:
     if found is None:
         raise ReactdiffError("package.xml tells no version", where=str(path), todo="install the package again")
     return found[1]
-
-
-def as_installed(line: str) -> str:
-    """A line for a shell that names requirements/NAME.txt, with the place of that file in this installation.
-
-    In the source tree, where such lines are typed as they stand, nothing changes.
-    """
-    if (Path(__file__).resolve().parents[1] / "requirements").is_dir():
-        return line
-    return re.sub(r"requirements/[\w-]+\.txt", lambda named: shlex.quote(str(share_path(named[0]))), line)

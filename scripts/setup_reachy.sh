@@ -44,11 +44,12 @@ fi
 
 # 2. The package first, then what it asks for: an index that lags some days behind has no certifi and pip that are new enough,
 #    and the daemon does not need them.
-say "installing reachy-mini $version, some minutes"
+say "installing reachy-mini $version, about a minute"
 rm -rf "$venv"
 "$python" -m venv --system-site-packages "$venv"
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check -q "$@" >>"$home/reachy.log" 2>&1; }
-pip install --no-deps "reachy-mini==$version" || die "pip failed, see $home/reachy.log"
+. scripts/packages.sh
+packages() { into "$venv" "$home/reachy.log" "$@"; }
+packages --no-deps "reachy-mini==$version" || die "the packages cannot be installed, see $home/reachy.log"
 "$venv/bin/python" - "$extra" >"$venv/requirements.txt" <<'PYTHON'
 import sys
 from importlib.metadata import requires
@@ -64,7 +65,8 @@ for text in requires("reachy-mini"):
         bounds = "" if wanted.name in ("certifi", "pip") else wanted.specifier
         print(f"{wanted.name}{extras}{bounds}")
 PYTHON
-pip install -r "$venv/requirements.txt" || die "pip failed, see the end of $home/reachy.log: $(grep -a '^ERROR' "$home/reachy.log" | tail -n 1)"
+packages -r "$venv/requirements.txt" \
+  || die "the packages cannot be installed, see the end of $home/reachy.log: $(grep -a '^ERROR' "$home/reachy.log" | tail -n 1)"
 printf '%s' "$stamp" >"$venv/stamp"
 rm -f "$home/reachy.failed"
 say "ready: $venv"

@@ -19,6 +19,7 @@ SHARED = {
     "coefficients",
     "clock",
     "errors",
+    "extras",
     "messages",
     "plain_yaml",
     "printable",

@@ -30,17 +30,6 @@ def test_missing_file_names_itself_and_the_remedy():
         resources.resource_path("no_such_thing")
 
 
-def test_a_line_for_the_shell_names_the_file_of_this_installation(tmp_path, monkeypatch):
-    line = "pip install -r requirements/train.txt"
-    assert resources.as_installed(line) == line
-    monkeypatch.setattr(resources, "__file__", str(tmp_path / "lib" / "reactdiff_ros" / "resources.py"))
-    folder = tmp_path / "share" / "reactdiff_ros" / "requirements"
-    folder.mkdir(parents=True)
-    (folder / "train.txt").write_text("torch")
-    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    assert resources.as_installed(line) == f"pip install -r {folder / 'train.txt'}"
-
-
 def test_the_own_prefix_comes_before_a_sourced_one(tmp_path, monkeypatch):
     own, ros = tmp_path / "own", tmp_path / "ros"
     for prefix, version in ((own, "1.2.3"), (ros, "4.5.6")):

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.extras import EXTRA_OF, missing_extra
 
 RETRY_S: Final = 1.0
 """What could not be opened is tried again this rarely, and what could not be let go as well."""
@@ -315,7 +316,7 @@ class Hardware:
         except ReactdiffError as error:
             return str(error)
         except ModuleNotFoundError as error:
-            return f"the library {error.name} is not installed: pip install -r requirements/robots.txt"
+            return str(missing_extra(error)) if error.name in EXTRA_OF else f"the library {error.name} is not installed"
         except Exception as error:
             return f"its driver failed ({type(error).__name__}: {error})"
         return ""

@@ -45,14 +45,12 @@ def record(
     Recorded are what it understood of the person, its plans, its face, its settings and every mark; with --consent
     also pictures and sound. The page beside the face shows that recording is on.
     """
-    from importlib.util import find_spec
-
-    from reactdiff_ros.cli.output import MissingExtraError, json_on_stdout, tell
+    from reactdiff_ros.cli.output import json_on_stdout, tell
     from reactdiff_ros.errors import MediaError
+    from reactdiff_ros.extras import require
     from reactdiff_ros.settings import written_path
 
-    if find_spec("rosbags") is None:
-        raise MissingExtraError("evaluate", "pip install -r requirements/evaluate.txt")
+    require("rosbags")
     if output.exists() or output.is_symlink():
         raise MediaError("there is something of this name already", where=str(output), todo="choose another name")
     join(namespace, lan)

@@ -16,15 +16,14 @@ from reactdiff_ros.cli.output import echo
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def metrics(speakers: int, targets: int, frames: int, repeats: int, seed: int, as_json: bool) -> int:
     """Time FRD, FRC and FRSyn against the challenge's algorithm (tslearn) on one core, in CPU seconds of this run."""
-    from importlib.util import find_spec
     from time import process_time
 
-    from reactdiff_ros.cli.output import MissingExtraError, dumps, json_on_stdout
+    from reactdiff_ros.cli.output import dumps, json_on_stdout
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.bench.metrics import bench_metrics
+    from reactdiff_ros.extras import require
 
-    if find_spec("tslearn") is None:
-        raise MissingExtraError("tslearn, the challenge's alignments", "pip install -r requirements/test.txt")
+    require("tslearn")
     with json_on_stdout(as_json) as result:
         with progress_bar("timing") as show:
             figures = bench_metrics(

@@ -16,6 +16,7 @@ from reactdiff_ros.cli.evaluate_recordings import recordings
 from reactdiff_ros.cli.evaluate_sessions import sessions
 from reactdiff_ros.cli.evaluate_simulator import simulator
 from reactdiff_ros.cli.evaluate_streams import streams
+from reactdiff_ros.extras import needing
 
 
 @click.group()
@@ -23,15 +24,20 @@ def evaluate() -> None:
     """Measure the behaviour of a listener."""
 
 
-evaluate.add_command(controls)
-evaluate.add_command(dyads)
-evaluate.add_command(simulator)
-evaluate.add_command(streams)
-evaluate.add_command(behaviour)
-evaluate.add_command(sessions)
-evaluate.add_command(ablations)
-evaluate.add_command(evidence)
-evaluate.add_command(react)
-evaluate.add_command(online)
-evaluate.add_command(recordings)
-evaluate.add_command(arrays)
+for _command in (
+    controls,
+    dyads,
+    simulator,
+    streams,
+    behaviour,
+    sessions,
+    ablations,
+    evidence,
+    react,
+    online,
+    recordings,
+    arrays,
+):
+    # Before the command begins, because what it lacks may be needed only after hours of work.
+    _command.callback = needing("numba", _command.callback)
+    evaluate.add_command(_command)

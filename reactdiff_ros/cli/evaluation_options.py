@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli.output import Number, echo
+from reactdiff_ros.extras import require
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens
@@ -73,6 +74,10 @@ class Run:
     """Folder for the plots; None: none are drawn."""
     _rests_on: dict[str, Any] = field(default_factory=dict, init=False)
     """Weights, their sampling and voices that were handed out, as the result tells them."""
+
+    def __post_init__(self) -> None:
+        if self.output is not None:
+            require("matplotlib")  # now, not after the work
 
     def sampling(self) -> Sampling:
         """The sampler's settings; what was not given is as live."""

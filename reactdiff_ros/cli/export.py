@@ -59,9 +59,9 @@ def _engines(folder: str, precision: str, steps: tuple[int, ...]) -> dict[str, A
     """Build what is missing; progress goes to stderr."""
     from time import perf_counter
 
-    from reactdiff_ros.cli.output import MissingExtraError, tell
+    from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.errors import ReactdiffError
+    from reactdiff_ros.errors import MissingExtraError, ReactdiffError
     from reactdiff_ros.model.backends.base import BackendError
     from reactdiff_ros.model.backends.engine import tensorrt_module
     from reactdiff_ros.model.backends.opening import Wanted, open_backend

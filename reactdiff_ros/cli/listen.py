@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions
     from reactdiff_ros.launching.table import Value
 
+NEEDS = {"actuator_node": "ruckig", "recorder_node": "rosbags"}
+"""Modules of extras without which these nodes cannot start."""
 FACE_FIRST_S = 4.0
 """The senses and the model start when the page answers, or so long after it was started."""
 
@@ -223,7 +225,10 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
     Raises:
         click.UsageError: arguments that do not go together.
         ConfigError: an argument, a value or a file is wrong.
+        MissingExtraError: a node that is asked for needs a library that is not installed.
     """
+    from reactdiff_ros.cli.output import tell
+    from reactdiff_ros.extras import require
     from reactdiff_ros.launching.configuration import lab_settings
     from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
     from reactdiff_ros.settings import written_path
@@ -253,7 +258,9 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
         namespace=f"/{namespace}" if namespace else "",
         lan=lan == "true",
     )
-    wanted_nodes(live)
+    for node in wanted_nodes(live):
+        if node.name in NEEDS:
+            require(NEEDS[node.name])
     if lab.files:
         tell(f"settings of {', '.join(map(str, lab.files))}")
     return live, Asked(camera=camera, microphone=microphone, clip=None if clip is None else Path(clip))

@@ -24,7 +24,7 @@ from reactdiff_ros.cli.export import export
 from reactdiff_ros.cli.extract import extract
 from reactdiff_ros.cli.interrupts import catch_interrupts, ignore_interrupts
 from reactdiff_ros.cli.listen import listen
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, EXIT_STOPPED, MissingExtraError, tell
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, EXIT_STOPPED, tell
 from reactdiff_ros.cli.paper import paper
 from reactdiff_ros.cli.react import react
 from reactdiff_ros.cli.report import report
@@ -34,25 +34,8 @@ from reactdiff_ros.cli.study import study
 from reactdiff_ros.cli.style import style
 from reactdiff_ros.cli.train_nods import train_nods
 from reactdiff_ros.cli.training import train
-from reactdiff_ros.errors import ReactdiffError
-
-# Modules that only an extra brings, and what to type for it.
-_EXTRAS = {
-    "rclpy": ("ROS 2 (rclpy)", "run 'make setup' and '. ./env.sh', or source /opt/ros/<distro>/setup.bash"),
-    "torch": ("train", "pip install -r requirements/train.txt"),
-    "accelerate": ("train", "pip install -r requirements/train.txt"),
-    "ruckig": ("robots", "pip install -r requirements/robots.txt"),
-    "serial": ("robots", "pip install -r requirements/robots.txt"),
-    "scservo_sdk": ("robots", "pip install -r requirements/robots.txt"),
-    "dynamixel_sdk": ("robots", "pip install -r requirements/robots.txt"),
-    "adafruit_pca9685": ("robots, boards on I2C", "pip install -r requirements/robots-i2c.txt"),
-    "jinja2": ("evaluate", "pip install -r requirements/evaluate.txt"),
-    "numba": ("evaluate", "pip install -r requirements/evaluate.txt"),
-    "onnx": ("train", "pip install -r requirements/train.txt"),
-    "pyinstrument": ("test", "pip install -r requirements/test.txt"),
-    "rosbags": ("evaluate", "pip install -r requirements/evaluate.txt"),
-}
-
+from reactdiff_ros.errors import MissingExtraError, ReactdiffError
+from reactdiff_ros.extras import missing_extra
 
 SECTIONS = {
     "Use": (listen, react, style, config, doctor),
@@ -116,10 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell(str(error))
         return EXIT_ERROR
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").split(".")[0])
-        if extra is None:
-            raise
-        tell(str(MissingExtraError(*extra)))
+        tell(str(missing_extra(error)))
         return EXIT_MISSING
     except BrokenPipeError:
         # The reader of our output went away (`reactdiff ... | head`): that is its business.

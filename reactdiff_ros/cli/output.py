@@ -14,18 +14,10 @@ import click
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.printable import printable
-from reactdiff_ros.resources import as_installed
 
 EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_MISSING = 0, 1, 2, 3
 EXIT_STOPPED = 130
 """Ended by Ctrl-C before its end: what is to follow with && does not begin."""
-
-
-class MissingExtraError(ReactdiffError):
-    """Something optional is not installed; the command exits with 3 and names it."""
-
-    def __init__(self, extra: str, todo: str) -> None:
-        super().__init__("a part that this command needs is not installed", where=extra, todo=as_installed(todo))
 
 
 def finite(value: Any) -> Any:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli.evaluation_options import JSON, SEED, Command, gathered
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, MissingExtraError, echo, tell
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, echo, tell
 from reactdiff_ros.cli.progress import progress_bar
+from reactdiff_ros.extras import require
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.results import Info, Result
@@ -104,15 +105,13 @@ class Course:
             ReactdiffError: the result file is there already, or the folder cannot be made.
             MissingExtraError: a scheduler is named, and `distributed` is not installed.
         """
-        from importlib.util import find_spec
-
         from reactdiff_ros.evaluation.runs.keep import Keep
         from reactdiff_ros.evaluation.runs.pools import Means
         from reactdiff_ros.evaluation.runs.run import Desk
 
         absent(self.output, force=self.force)
-        if self.dask and find_spec("distributed") is None:
-            raise MissingExtraError("cluster", "pip install -r requirements/cluster.txt")
+        if self.dask:
+            require("distributed")
         if self.dask and self.run_folder is None and self.output is None:
             raise click.UsageError("--dask needs --run or --output: a folder that all workers see")
         folder = self.run_folder

@@ -28,8 +28,9 @@ def voice_bank(path: Path | None) -> VoiceBank:
 
 def make_if_missing(path: Path) -> None:
     """Make a voice bank at `path`, whole or not at all, unless something is there. Errors as `voice_bank`."""
-    from reactdiff_ros.cli.output import MissingExtraError, tell, writing
+    from reactdiff_ros.cli.output import tell, writing
     from reactdiff_ros.cli.progress import progress_bar
+    from reactdiff_ros.errors import MissingExtraError
     from reactdiff_ros.simulator.voices import make_bank
 
     if os.path.lexists(path):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from reactdiff_ros.avatar.outputs.pose import head_quaternion, unity_quaternion
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, BLENDSHAPE_NAMES, bounded
-from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.extras import require
 from reactdiff_ros.types import ExpressionFrame
 
 if TYPE_CHECKING:
@@ -35,15 +35,13 @@ class VmcEncoder:
         names: `arkit` (jawOpen) or `perfect_sync` (JawOpen).
 
     Raises:
-        ConfigError: python-osc is not installed.
+        MissingExtraError: python-osc is not installed.
     """
 
     def __init__(self, names: str = "arkit") -> None:
-        try:
-            import pythonosc.osc_bundle_builder
-        except ImportError as error:
-            todo = "pip install -r requirements/robots.txt, or 'make setup'"
-            raise ConfigError("the output vmc needs python-osc, which is not installed", todo=todo) from error
+        require("pythonosc")
+        import pythonosc.osc_bundle_builder
+
         self._bundles = pythonosc.osc_bundle_builder
         upper = names == "perfect_sync"
         self.names = tuple(n[0].upper() + n[1:] if upper else n for n in BLENDSHAPE_NAMES)

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
+from reactdiff_ros.extras import EXTRA_OF, install_command
 from reactdiff_ros.launching.doctor.finding import ERROR, NOTE, OK, Finding, ask, ask_python, failed, import_problem
 
 NEEDED: Final = {
@@ -32,7 +33,9 @@ OPTIONAL: Final = {
     "cv_bridge": "pictures are decoded by our own code",
     "hri_msgs": "the REP-155 topics are not published",
     "audio_common_msgs": "sound comes from our own microphone_node",
-    "torch": "train and export need 'scripts/setup.sh --train', or requirements/train.txt",
+    "ruckig": "no robot with motors can be driven",
+    "rosbags": "no bag can be recorded, replayed or evaluated",
+    "torch": "nothing can be trained or exported",
 }
 BOARD: Final = Path("/proc/device-tree/model")
 _PROVIDERS: Final = (
@@ -60,7 +63,8 @@ def check_packages() -> Iterator[Finding]:
         yield Finding("packages", OK, ", ".join(f"{n} {_version(n)}" for n in ("mediapipe", "onnxruntime", "numpy")))
     for module, without in OPTIONAL.items():
         if importlib.util.find_spec(module) is None:
-            yield Finding("optional", NOTE, f"no {module}: {without}")
+            todo = install_command(EXTRA_OF[module]) if module in EXTRA_OF else ""
+            yield Finding("optional", NOTE, f"no {module}: {without}", todo)
         else:
             yield Finding("optional", OK, f"{module} {_version(module)}".rstrip())
 

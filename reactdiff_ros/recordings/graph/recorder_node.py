@@ -15,7 +15,8 @@ from rclpy.parameter import parameter_value_to_python
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import String
 
-from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.extras import missing_extra
 from reactdiff_ros.launching.condition import recorded, sealed
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.msg import ListenerStatus
@@ -64,9 +65,7 @@ class RecorderNode(ReactdiffNode):
         try:
             writer = BagWriter(self._path, keep_partial=True)
         except ModuleNotFoundError as error:
-            raise ReactdiffError(
-                f"recording needs {error.name}", todo="pip install -r requirements/evaluate.txt"
-            ) from error
+            raise missing_extra(error) from error
         self._recording = Recording(
             StudySink(writer, kinds, self._study),
             self._path.parent,
