@@ -14,6 +14,7 @@ from reactdiff_ros.drivers.driver import Clock, Driver, Fault, Reading
 from reactdiff_ros.drivers.link import CONNECT_S, Link
 from reactdiff_ros.drivers.locks import DeviceLock
 from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.robots.kinematics import SHORTEST
 from reactdiff_ros.robots.profile import Profile
 
 
@@ -30,6 +31,7 @@ class NetworkRobot(ABC):
         names: their names on the robot.
         clock: seconds of a clock that only goes forward.
         lock_folder: for the lock file: one program a robot.
+        least_s: the least time between two commands, s.
     """
 
     watchdog_s: float | None = None
@@ -42,7 +44,9 @@ class NetworkRobot(ABC):
         names: Mapping[str, str],
         clock: Clock,
         lock_folder: Path | None = None,
+        least_s: float = 0.0,
     ) -> None:
+        self._least_s = least_s
         self.axes: Mapping[str, Axis] = dict(axes)
         self._title, self._address, self._names = title, address, dict(names)
         self._clock, self._folder = clock, lock_folder
@@ -242,6 +246,7 @@ def make_network_drivers(profile: Profile, clock: Clock, **options: Any) -> dict
     from reactdiff_ros.robots.drivers import FurhatDriver, ReachyMiniDriver
 
     made: dict[str, Driver] = {}
+    options = {"least_s": SHORTEST / profile.rate_hz, **options}
     for name, config in profile.drivers.items():
         axes, names = named_axes(profile, name)
         if isinstance(config, ReachyMiniDriver):

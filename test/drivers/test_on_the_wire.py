@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import math
 import re
 import time
@@ -15,6 +17,7 @@ from memory_port import MemoryWire, Ticker
 from reactdiff_ros.drivers.axes import Axis, Counts, inside, pulse_us
 from reactdiff_ros.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.drivers.feetech import FeetechServos
+from reactdiff_ros.drivers.link import Link
 from reactdiff_ros.drivers.maestro import MaestroBoard
 from reactdiff_ros.drivers.ohbot import OhbotBoard
 from reactdiff_ros.drivers.pca9685 import Pca9685Board
@@ -262,6 +265,32 @@ def test_a_port_counts_also_what_the_system_still_has(monkeypatch: pytest.Monkey
         monkeypatch.setattr(line, "_queued", lambda: 25)
         assert line.room() == pytest.approx(whole - 25, abs=1)
         line.close()
+
+
+class Socket:
+    """Takes messages, some of them slowly, and remembers when each had left."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[float, int]] = []
+
+    async def send_str(self, text: str) -> None:
+        if len(self.sent) % 5 == 4:
+            await asyncio.sleep(0.015)
+        self.sent.append((CLOCK(), json.loads(text)["n"]))
+
+
+@pytest.mark.real_time
+def test_no_message_to_a_robot_in_the_network_comes_sooner_than_the_limits_assume() -> None:
+    link, socket = Link({"to": "ws://127.0.0.1:9"}, on_message=lambda name, message: None, least_s=0.0196), Socket()
+    sending = asyncio.run_coroutine_threadsafe(link._send("to", socket), link._loop)  # type: ignore[arg-type]
+    for n in range(60):
+        link.send("to", "pose", {"n": n})
+        time.sleep((0.02, 0.002, 0.025)[n % 3])
+    assert until(lambda: bool(socket.sent) and socket.sent[-1][1] == 59, lambda: time.sleep(0.001), 5.0)
+    sending.cancel()
+    link.close()
+    assert min(np.diff([at_s for at_s, _ in socket.sent])) >= 0.0196 - 1e-3
+    assert np.diff([n for _, n in socket.sent]).min() > 0
 
 
 # Answers that come late.
