@@ -82,6 +82,7 @@ class ActuatorNode(ReactdiffNode):
             profile,
             calibrations,
             time.monotonic,
+            wait=time.sleep,
             send=self._controllers.send,
             resolve=self.resolve_topic_name,
             lock_folder=written_path(str(self.values["lock_dir"])) if self.values["lock_dir"] else None,

@@ -21,11 +21,15 @@ class Ticker:
         self.now_s += self._step_s
         return self.now_s
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+
 
 class MemoryWire:
     """What `Wire` is, in memory; `garble` may change what comes back.
 
-    Its bytes arrive at once, also those that take longer at `baud`, which is what the port counts with.
+    What is sent arrives at once; answers come when the line has carried the question at `baud`.
     """
 
     def __init__(self, bus: Bus, clock: Ticker, baud: int = 1_000_000) -> None:
@@ -78,6 +82,7 @@ class MemoryPort(SerialPort):
         if not self._waiting:
             self._clock.now_s = self._start_s + self._limit_ms / 1000.0
             return b""
+        self._clock.now_s = max(self._clock.now_s, self._free_s)
         data, self._waiting = self._waiting[:length], self._waiting[length:]
         return data
 

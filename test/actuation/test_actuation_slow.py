@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from memory_port import Ticker
@@ -9,10 +11,25 @@ from robot_fixtures import small_profile
 
 from reactdiff_ros.actuation.actuation import Actuation
 from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware, in_one_sentence
+from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.actuation.status import Face
 from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.nodes.actuator_loop import BusThread
 
 WAIT_S = 1.8
+LEAST_S = SHORTEST * 0.02
+
+
+class RealTime(Ticker):
+    """The machine's own clock, in the shape of the one that is turned by hand."""
+
+    def __call__(self):
+        return time.monotonic()
+
+    now_s = property(lambda self: time.monotonic(), lambda self, value: None)
+
+    def wait(self, seconds):
+        time.sleep(seconds)
 
 
 class SlowBus:
@@ -21,7 +38,7 @@ class SlowBus:
     def __init__(self, clock, joints, position):
         self.axes = dict.fromkeys(joints)
         self.armed = frozenset()
-        self.told = []
+        self.told, self.left_s = [], []
         self.error = None
         self._clock, self._position = clock, position
 
@@ -44,6 +61,9 @@ class SlowBus:
     def holding(self, joint):
         return joint in self.armed
 
+    def before(self):
+        """What lets a command wait."""
+
     def faults(self):
         return {}
 
@@ -52,7 +72,9 @@ class SlowBus:
         self.armed |= {joint}
 
     def command(self, positions):
+        self.before()
         self.told.append(dict(positions))
+        self.left_s.append(self._clock.now_s)
 
     def release(self, joint):
         self.armed -= {joint}
@@ -61,15 +83,15 @@ class SlowBus:
         pass
 
 
-def robot(tmp_path):
-    clock = Ticker(0.00001)
+def robot(tmp_path, clock=None):
+    clock = clock or Ticker(0.00001)
     profile = small_profile(tmp_path)
     buses = {
         "servos": SlowBus(clock, ("eye", "lid"), None),
         "bus": SlowBus(clock, ("jaw", "neck"), 0.0),
     }
     buses["bus"].position = 0.0
-    hardware = Hardware(profile, buses, clock)
+    hardware = Hardware(profile, buses, clock, wait=clock.wait)
     return clock, buses, hardware, Actuation(profile, hardware, clock)
 
 
@@ -93,6 +115,56 @@ def test_waiting_for_torque_is_no_stall(tmp_path):
     assert actuation.state.stalls == 0
     assert buses["servos"].armed == {"eye", "lid"}
     assert buses["bus"].armed == {"jaw", "neck"}
+
+
+def following(clock, actuation):
+    """Enable it; hardly any time is needed where no bus lets it wait."""
+    run(clock, actuation, 3)
+    assert actuation.request("enable") is not None
+    assert run(clock, actuation, 500, until="following")
+
+
+def test_a_late_command_is_not_followed_by_an_early_one(tmp_path):
+    clock, buses, _, actuation = robot(tmp_path)
+    following(clock, actuation)
+    rng = np.random.default_rng(0)
+    for bus in buses.values():
+        bus.left_s.clear()
+    due_s = clock.now_s
+    for _ in range(300):
+        due_s += 0.02
+        clock.now_s = max(clock.now_s, due_s + rng.choice([0.0, 0.0, 0.0005, 0.004, 0.012, 0.018]))
+        actuation.take(Face(np.full(58, rng.uniform()), clock.now_s))
+        actuation.tick(clock.now_s)
+    for bus in buses.values():
+        assert min(np.diff(bus.left_s)) >= LEAST_S
+        assert np.mean(np.diff(bus.left_s)) < 0.021
+
+
+@pytest.mark.real_time
+def test_no_command_of_the_running_thread_comes_sooner_than_the_limits_assume(tmp_path):
+    """Ticks that are late, and buses that let a command wait, in the thread that moves the robot."""
+    _, buses, _, actuation = robot(tmp_path, RealTime())
+    rng = np.random.default_rng(0)
+
+    def ticked(status):
+        actuation.take(Face(np.full(58, rng.uniform()), time.monotonic()))
+        time.sleep(rng.choice([0.0, 0.0, 0.0, 0.005, 0.017, 0.021, 0.03]))
+
+    buses["bus"].before = lambda: time.sleep(rng.choice([0.0, 0.0, 0.003, 0.012]))
+    failures = []
+    thread = BusThread(actuation, ticked, lambda error, where: failures.append(error))
+    thread.start()
+    request = actuation.request("enable")
+    assert request.wait(20.0)
+    for bus in buses.values():
+        bus.left_s.clear()
+    time.sleep(3.0)
+    thread.stop()
+    assert failures == []
+    for bus in buses.values():
+        assert len(bus.left_s) > 50
+        assert min(np.diff(bus.left_s)) >= LEAST_S
 
 
 def test_what_is_not_open_yet_and_what_cannot_be_opened(tmp_path):

@@ -14,7 +14,6 @@ Nothing is measured, and a Furhat that hears nothing more keeps its face.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.actuation.driver_settings import FurhatDriver
@@ -44,9 +43,9 @@ class FurhatRobot(NetworkRobot):
         clock: Clock,
         *,
         key: str = "",
-        lock_folder: Path | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__("Furhat", (config.host, config.port), axes, names, clock, lock_folder)
+        super().__init__("Furhat", (config.host, config.port), axes, names, clock, **options)
         host = f"[{config.host}]" if ":" in config.host else config.host
         self._url = f"ws://{host}:{config.port}/v1/events"
         self._key = key
@@ -55,7 +54,7 @@ class FurhatRobot(NetworkRobot):
 
     def _connect(self) -> Link:
         self._access = None
-        return Link({"events": self._url}, on_message=self._on_message, on_open=self._on_open)
+        return Link({"events": self._url}, on_message=self._on_message, on_open=self._on_open, least_s=self._least_s)
 
     def _on_open(self, _name: str) -> dict[str, Any]:
         self._access = None

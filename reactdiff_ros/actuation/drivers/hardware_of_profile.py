@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ def make_hardware(
     calibrations: Mapping[str, Calibration],
     clock: Clock,
     *,
+    wait: Callable[[float], None],
     send: Callable[[str, list[str], list[float]], None],
     resolve: Callable[[str], str],
     lock_folder: Path | None,
@@ -34,6 +34,7 @@ def make_hardware(
         profile: the robot.
         calibrations: by joint.
         clock: steady, s.
+        wait: sleeps for s.
         send: takes the commands for controllers: driver, names, positions.
         resolve: the whole name of a topic, in the node's namespace.
         lock_folder: for lock files; None: where other programs have theirs.
@@ -51,4 +52,4 @@ def make_hardware(
     }
     by_name: dict[str, Bus] = {name: buses[name] for name in profile.drivers if name in buses}
     let_go: Callable[[Any], None] = release_all
-    return Hardware(profile, by_name, clock, let_go, time.sleep), controllers
+    return Hardware(profile, by_name, clock, let_go, wait), controllers

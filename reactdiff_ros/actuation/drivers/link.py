@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
@@ -27,6 +28,7 @@ class Link:
         on_open: called on the thread with each websocket's name when it opened; returns a message to begin with.
         on_message: called on the thread with the name and every JSON object that comes; other messages, and those that
             it raises for, are counted.
+        least_s: the least time between two sendings on a websocket; what comes sooner waits, and the newest wins.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class Link:
         *,
         on_message: Callable[[str, dict[str, Any]], None],
         on_open: Callable[[str], dict[str, Any] | None] = lambda name: None,
+        least_s: float = 0.0,
     ) -> None:
+        self._least_s = least_s
         self._urls, self._on_message, self._on_open = dict(urls), on_message, on_open
         self._slots: dict[str, dict[str, str]] = {name: {} for name in urls}
         self._lock = threading.Lock()
@@ -170,16 +174,18 @@ class Link:
             self._changed.notify_all()
 
     async def _send(self, name: str, socket: aiohttp.ClientWebSocketResponse) -> None:
-        wake = self._wakes[name]
+        wake, sent_s = self._wakes[name], -math.inf
         try:
             while True:
                 await wake.wait()
+                await asyncio.sleep(sent_s + self._least_s - self._loop.time())
                 wake.clear()
                 with self._lock:
                     texts = list(self._slots[name].values())
                     self._slots[name].clear()
                 for text in texts:
                     await asyncio.wait_for(socket.send_str(text), SEND_S)
+                sent_s = self._loop.time()
         except (ConnectionError, RuntimeError, asyncio.TimeoutError):
             self._gone(name)
             with contextlib.suppress(Exception):

@@ -13,6 +13,7 @@ from reactdiff_ros.actuation.drivers.axes import Axis
 from reactdiff_ros.actuation.drivers.driver import Clock, Driver, Fault, Reading
 from reactdiff_ros.actuation.drivers.link import CONNECT_S, Link
 from reactdiff_ros.actuation.drivers.locks import DeviceLock
+from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.errors import DeviceError
 
@@ -30,6 +31,7 @@ class NetworkRobot(ABC):
         names: their names on the robot.
         clock: seconds of a clock that only goes forward.
         lock_folder: for the lock file: one program a robot.
+        least_s: the least time between two commands, s.
     """
 
     watchdog_s: float | None = None
@@ -42,7 +44,9 @@ class NetworkRobot(ABC):
         names: Mapping[str, str],
         clock: Clock,
         lock_folder: Path | None = None,
+        least_s: float = 0.0,
     ) -> None:
+        self._least_s = least_s
         self.axes: Mapping[str, Axis] = dict(axes)
         self._title, self._address, self._names = title, address, dict(names)
         self._clock, self._folder = clock, lock_folder
@@ -253,6 +257,7 @@ def make_network_drivers(profile: Profile, clock: Clock, **options: Any) -> dict
     from reactdiff_ros.actuation.drivers.reachy_mini import ReachyMini
 
     made: dict[str, Driver] = {}
+    options = {"least_s": SHORTEST / profile.rate_hz, **options}
     for name, config in profile.drivers.items():
         axes, names = named_axes(profile, name)
         if isinstance(config, ReachyMiniDriver):

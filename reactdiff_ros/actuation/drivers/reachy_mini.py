@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.actuation.driver_settings import ReachyMiniDriver
@@ -45,10 +44,9 @@ class ReachyMini(NetworkRobot):
         axes: Mapping[str, Axis],
         names: Mapping[str, str],
         clock: Clock,
-        *,
-        lock_folder: Path | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__("Reachy Mini", (config.host, config.port), axes, names, clock, lock_folder)
+        super().__init__("Reachy Mini", (config.host, config.port), axes, names, clock, **options)
         host = f"[{config.host}]" if ":" in config.host else config.host
         self._base = f"{host}:{config.port}/api"
         self._state: tuple[float, dict[str, float]] | None = None
@@ -63,7 +61,7 @@ class ReachyMini(NetworkRobot):
             "state": f"ws://{self._base}/state/ws/full?{query}",
         }
         self._state, self._error = None, None
-        return Link(urls, on_message=self._on_message)
+        return Link(urls, on_message=self._on_message, least_s=self._least_s)
 
     def _ready(self) -> bool:
         return self._link is not None and self._link.connected and self._state is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import threading
-import time
 import tty
 from collections.abc import Callable
 from contextlib import suppress
@@ -103,9 +102,9 @@ class Wire:
                         heard = os.read(master, SLOWLY if self._byte_s else 4096)
                 if self._byte_s:
                     # What waits goes on where the line was, also when this thread is late.
-                    free_s = (free_s if more else max(free_s, time.monotonic())) + len(heard) * self._byte_s
+                    free_s = (free_s if more else max(free_s, self._clock())) + len(heard) * self._byte_s
                     more = len(heard) == SLOWLY
-                    stop.wait(max(free_s - time.monotonic(), 0.0))
+                    stop.wait(max(free_s - self._clock(), 0.0))
                 with self.lock:
                     now_s = self._clock()
                     answer = self.bus.receive(heard, now_s) if heard else b""
