@@ -16,23 +16,6 @@ from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration.file import Calibration
 from reactdiff_ros.actuation.driver_settings import (
-from reactdiff_ros.actuation.drivers.axes import Axis, Counts, inside, pulse_us
-from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
-from reactdiff_ros.actuation.drivers.feetech import FeetechServos
-from reactdiff_ros.actuation.drivers.link import Link
-from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
-from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
-from reactdiff_ros.actuation.drivers.pca9685 import Pca9685Board
-from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort
-from reactdiff_ros.actuation.drivers.turns import Turns
-from reactdiff_ros.actuation.emulators import maestro as maestro_emulator
-from reactdiff_ros.actuation.emulators import ohbot as ohbot_emulator
-from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus
-from reactdiff_ros.actuation.emulators.feetech import FeetechBus
-from reactdiff_ros.actuation.emulators.pca9685 import I2cBus
-from reactdiff_ros.actuation.emulators.wire import Wire
-from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.driver_settings import (
     DynamixelDriver,
     FeetechDriver,
     MaestroDriver,
@@ -42,6 +25,7 @@ from reactdiff_ros.actuation.driver_settings import (
 from reactdiff_ros.actuation.drivers.axes import Axis, Counts, inside, pulse_us
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
+from reactdiff_ros.actuation.drivers.link import Link
 from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
 from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
 from reactdiff_ros.actuation.drivers.pca9685 import Pca9685Board
