@@ -83,7 +83,7 @@ def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
 class HiddenMeter(Meter):
     """Rates and latencies differ between listeners: a blind one tells none."""
 
-    def rate_hz(self, now_ns: int) -> float:
+    def rate_hz(self, now_ns: int, window_ns: int = 0) -> float:
         """Nothing."""
         return float("nan")
 
