@@ -79,21 +79,6 @@ def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if name not in secret}
 
 
-<<<<<<< HEAD:reactdiff_ros/launching/condition.py
-=======
-class HiddenMeter(Meter):
-    """Rates and latencies differ between listeners: a blind one tells none."""
-
-    def rate_hz(self, now_ns: int, window_ns: int = 0) -> float:
-        """Nothing."""
-        return float("nan")
-
-    def latency_ms(self, now_ns: int) -> tuple[float, float]:
-        """Nothing."""
-        return float("nan"), float("nan")
-
-
->>>>>>> rest:reactdiff_ros/nodes/condition.py
 _ASK: Final = "stop here, and ask whoever sealed the study to run 'reactdiff study check' on this machine"
 
 
