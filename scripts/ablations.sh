@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # What parts of the training are worth: the full networks and those without one part each, trained with several seeds, exported and
 # compared. Called again, it goes on where it was. 'make ablations' calls it with the environment set up.
-#   scripts/ablations.sh FOLDER VOICES [options of reactdiff train ...]
+#   scripts/ablations.sh FOLDER VOICES [options of reactdiff dev train ...]
 # --dyads among the options adds what recorded people are worth.
 #   SEEDS="0 1 2"   WITHOUT="history voice face randomisation"   JOBS=1   how many at once   ITEMS=200   SECONDS_EACH=30
 set -euo pipefail
 if [ $# -lt 2 ]; then
-  echo "say where: scripts/ablations.sh FOLDER VOICES [options of reactdiff train]" >&2
+  echo "say where: scripts/ablations.sh FOLDER VOICES [options of reactdiff dev train]" >&2
   exit 2
 fi
 folder=$1 voices=$2
@@ -20,12 +20,12 @@ train() { # name, seed, then options
   shift 2
   [ ! -f "$run/model/manifest.json" ] || return 0
   if [ -f "$run/checkpoint.pt" ]; then
-    reactdiff train --output "$run" --resume
+    reactdiff dev train --output "$run" --resume
   else
     [ "$name" = full ] || set -- --ablate "$name" "$@"
-    reactdiff train --output "$run" --seed "$seed" --voices "$voices" "$@"
+    reactdiff dev train --output "$run" --seed "$seed" --voices "$voices" "$@"
   fi
-  reactdiff export "$run/checkpoint.pt" --output "$run/model"
+  reactdiff dev export "$run/checkpoint.pt" --output "$run/model"
 }
 
 models=() running=0 failed=

@@ -1,4 +1,4 @@
-"""`reactdiff demo`: the synthetic speaker."""
+"""`reactdiff dev demo`: the synthetic speaker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`reactdiff docs`: pages generated from measured figures, the table of nodes and the commands."""
+"""`reactdiff dev docs`: pages generated from measured figures, the table of nodes and the commands."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from reactdiff_ros.cli.output import Number
 @click.option("--seconds", type=Number(6.0, 600.0), default=30.0, show_default=True, help="Of each.")
 @options.evaluation()
 def ablations(run: options.Run, models: tuple[Path, ...], sweep: bool, items: int, seconds: float) -> int:
-    """MODELS (folders of 'reactdiff export') on the same held-out speakers with the same noise.
+    """MODELS (folders of 'reactdiff dev export') on the same held-out speakers with the same noise.
 
     Their manifests say what each was trained without ('train --ablate') and with which seed; give three seeds of each.
     A difference to the full models that is smaller than the deviation between seeds is called none.

@@ -70,8 +70,8 @@ def evidence(
 
     OUTPUT gets evidence.json, the pictures, and in kept/ each part as soon as it is measured. If the command is
     interrupted, start it again: stored parts with the same weights and settings are not measured again. Each part
-    carries the commit that it was measured with. 'reactdiff docs evidence' makes the page and the model card. Speeds
-    are only valid while nothing else runs.
+    carries the commit that it was measured with. 'reactdiff dev docs evidence' makes the page and the model card.
+    Speeds are only valid while nothing else runs.
     """
     import datetime
     from time import perf_counter

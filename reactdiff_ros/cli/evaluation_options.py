@@ -32,7 +32,7 @@ MODEL = click.option(
     "--model",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Folder that 'reactdiff export' wrote (the shipped weights).",
+    help="Folder that 'reactdiff dev export' wrote (the shipped weights).",
 )
 SEED = click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Another seed, another set."

@@ -1,4 +1,4 @@
-"""`reactdiff export`: the weights of a checkpoint as they ship, and the engines of this machine's GPU ahead of time."""
+"""`reactdiff dev export`: the weights of a checkpoint as they ship, and engines for this machine's GPU."""
 
 from __future__ import annotations
 

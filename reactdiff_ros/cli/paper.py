@@ -1,4 +1,4 @@
-"""`reactdiff paper`: the published model in its published sizes, for labs that have the REACT data."""
+"""`reactdiff dev paper`: the published model in its published sizes, for labs that have the REACT data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`reactdiff simulate`: dyads from the simulator as a file, their statistics beside people's, and pictures of them."""
+"""`reactdiff dev simulate`: simulated dyads as a file, their statistics next to those of people, and plots."""
 
 from __future__ import annotations
 

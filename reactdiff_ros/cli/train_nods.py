@@ -1,4 +1,4 @@
-"""`reactdiff train-nods`: the head that says when a listener nods, for weights that are there."""
+"""`reactdiff dev train-nods`: the head that says when a listener nods, for weights that are there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import click
 def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps: int, as_json: bool) -> int:
     """Train the network that decides when to nod.
 
-    Train the head for nods on the tokens of WEIGHTS (a folder of 'reactdiff export') and put it among them.
+    Train the head for nods on the tokens of WEIGHTS (a folder of 'reactdiff dev export') and put it among them.
 
     It reads simulated speakers through the encoder that is there, which stays as it is. Ten minutes on one core. What
     was measured of the weights without a head, or with another, is no evidence of them.

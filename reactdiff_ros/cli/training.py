@@ -1,4 +1,4 @@
-"""`reactdiff train`: from simulated dyads to a checkpoint."""
+"""`reactdiff dev train`: from simulated dyads to a checkpoint."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def model_card(path: Path, folder: Path, trained_on: str = "") -> str:
     if not manifest.get("training"):
         raise ReactdiffError(
             "the manifest does not say how the weights were trained", where=str(weights.folder / MANIFEST),
-            todo="write it again with 'reactdiff export'",
+            todo="write it again with 'reactdiff dev export'",
         )  # fmt: skip
     if weights.nods is not None:
         manifest["nods"] = json.loads((weights.folder / CARD).read_text(encoding="utf-8"))

@@ -42,7 +42,7 @@ _PARAMETERS_MOST: Final = 10**12
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """A name of a file in the folder, which leads nowhere else on any system."""
 REMEDY: Final = (
-    "run 'make weights', install the package again, or set model_dir to a folder that 'reactdiff export' wrote"
+    "run 'make weights', install the package again, or set model_dir to a folder that 'reactdiff dev export' wrote"
 )
 
 
@@ -98,7 +98,7 @@ def _nods(where: Path, digest: str, width: int) -> NodHead | None:
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
         raise WeightsError(
             f"the network that says when to nod does not fit: {error}", where=str(where / CARD),
-            todo="train it anew with 'reactdiff train-nods', or delete this file to do without it",
+            todo="train it anew with 'reactdiff dev train-nods', or delete this file to do without it",
         ) from error  # fmt: skip
 
 

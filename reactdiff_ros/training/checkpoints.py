@@ -81,7 +81,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # a broken file makes the unpickler raise anything
         raise ReactdiffError("the checkpoint cannot be read", where=str(path), todo="train anew") from error
     if not isinstance(state, dict) or not state.keys() >= _NEEDED:
-        raise ReactdiffError("this is no checkpoint of reactdiff train", where=str(path), todo="give one")
+        raise ReactdiffError("this is no checkpoint of reactdiff dev train", where=str(path), todo="give one")
     if state["format"] != FORMAT:
         raise ReactdiffError(
             f"the checkpoint is of format {state['format']}, this version reads {FORMAT}", where=str(path),

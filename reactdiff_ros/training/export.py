@@ -46,7 +46,7 @@ These weights are not measured yet; the figures that stood here were of others. 
 
 ```bash
 reactdiff evaluate evidence --model DIR --output runs/evidence
-reactdiff docs evidence runs/evidence/evidence.json --output runs/evidence/evidence.md --card DIR/README.md
+reactdiff dev docs evidence runs/evidence/evidence.json --output runs/evidence/evidence.md --card DIR/README.md
 ```
 """
 

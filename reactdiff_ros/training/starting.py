@@ -59,7 +59,7 @@ def _of_weights(folder: str | Path) -> Start:
     except Exception as error:  # safetensors raises errors of its own
         raise ReactdiffError(
             "these weights hold no networks to train on", where=str(weights.folder),
-            todo="give a folder that 'reactdiff export' wrote, or a checkpoint",
+            todo="give a folder that 'reactdiff dev export' wrote, or a checkpoint",
         ) from error  # fmt: skip
     facts = {"autoencoder": manifest["autoencoder"]} if manifest.get("autoencoder") else {}
     return Start(shape, tensors, facts, list(manifest.get("training", ())))

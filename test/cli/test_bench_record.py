@@ -97,7 +97,7 @@ def test_the_figures_make_a_page_with_a_picture(
 ) -> None:
     figures, page = tmp_path / "figures.json", tmp_path / "page.md"
     assert main(["bench", "record", "--what", "model", "--what", "reference", "--output", str(figures)]) == 0
-    assert main(["docs", "benchmarks", str(figures), "--output", str(page)]) == 0
+    assert main(["dev", "docs", "benchmarks", str(figures), "--output", str(page)]) == 0
     text = page.read_text()
     assert "| a generated second, same number of steps, both in torch eager | 80 | 50 |" in text
     assert "| paper, 20 steps, 10 samples | ONNX Runtime FP32 | 1000 |" in text

@@ -118,7 +118,7 @@ def test_other_files_end_in_one_sentence(
 ) -> None:
     path = tmp_path / "figures.json"
     path.write_text(text)
-    assert main(["docs", name, str(path), "--output", str(tmp_path / "page.md")]) == 1
+    assert main(["dev", "docs", name, str(path), "--output", str(tmp_path / "page.md")]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert str(path) in said
@@ -146,7 +146,7 @@ def test_a_missing_figure_is_not_left_out_silently(name: str, where: tuple[Any, 
 def test_pictures_are_drawn_next_to_the_page(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "evidence_lags.png").write_bytes(b"")
-    assert main(["docs", "ablations", str(DOCS / "ablations.json"), "--output", str(tmp_path / "page.md")]) == 0
+    assert main(["dev", "docs", "ablations", str(DOCS / "ablations.json"), "--output", str(tmp_path / "page.md")]) == 0
     assert "(images/ablations.png)" in (tmp_path / "page.md").read_text()
     assert (tmp_path / "images" / "ablations.png").read_bytes().startswith(b"\x89PNG")
     assert "(images/" not in page("ablations", DOCS / "ablations.json")
@@ -161,7 +161,7 @@ def test_a_sweep_that_is_named_is_shown_instead_of_those_next_to_the_figures() -
 def test_the_committed_model_card_is_the_generated_one() -> None:
     card = (SHIPPED / "README.md").read_text()
     trained_on = re.findall(r"The averaged weights ship\. (.+)\. The phases", card)[0]
-    assert card == model_card(DOCS / "evidence.json", SHIPPED, trained_on), "run 'reactdiff docs evidence --card'"
+    assert card == model_card(DOCS / "evidence.json", SHIPPED, trained_on), "run 'reactdiff dev docs evidence --card'"
 
 
 def test_a_card_of_other_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,13 +192,13 @@ def test_the_card_has_the_commands_and_data_of_all_runs() -> None:
     sets = {**RUN, "data": ["expression_names", "react", "dyads"], "from": True}
     heads = {**RUN, "settings": {"sound": False, "learning_rate": 2e-4}, "data": ["mars"], "from": True}
     text = card([RUN, sets, heads], real=True, fold="2", autoencoder={"labelled_frames": 700})
-    assert "reactdiff train --output runs/live --seed 3 --steps 1500000 --voices runs/voices.npz\n" in text
+    assert "reactdiff dev train --output runs/live --seed 3 --steps 1500000 --voices runs/voices.npz\n" in text
     assert "runs/tuned --from runs/live/checkpoint.pt --seed 3 --steps 1500000 --expression-names NAMES --data" in text
     assert (
         "--output runs/tuned2 --from runs/tuned/checkpoint.pt --learning-rate 0.0002 --data mars:MARS --no-sound"
         in text
     )
-    assert "reactdiff export runs/tuned2/checkpoint.pt" in text
+    assert "reactdiff dev export runs/tuned2/checkpoint.pt" in text
     assert "without fold 2 | MIT |" in text
     assert "| face and head, affect of the speaker, voice, attributes from its labels |" in text
     assert "follow the terms of these data sets" in text

@@ -1,4 +1,4 @@
-"""reactdiff paper: the published model on a lab's REACT data."""
+"""reactdiff dev paper: the published model on a lab's REACT data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS = {
 @pytest.mark.skipif(TORCH, reason="torch is installed here")
 def test_without_torch_the_extra_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for arguments in (["train", "--data", "x", "--output", "y"], ["sample", "m.pt", "--data", "x", "--output", "y"]):
-        assert main(["paper", *arguments]) == 3
+        assert main(["dev", "paper", *arguments]) == 3
         assert "requirements/train.txt" in capfd.readouterr().err
 
 
@@ -41,7 +41,7 @@ def test_train_and_sample_write_arrays_of_the_challenges_shape(
     react_features(data, WIDTHS, splits=splits, frames=20)
     (tmp_path / "tiny.json").write_text(json.dumps(SETTINGS))
     run = tmp_path / "run"
-    train = ["paper", "train", "--data", str(data), "--output", str(run), "--json", "--protocol", "online"]
+    train = ["dev", "paper", "train", "--data", str(data), "--output", str(run), "--json", "--protocol", "online"]
     assert main([*train, "--config", str(tmp_path / "tiny.json"), "--batch", "4"]) == 0
     answer = json.loads(capfd.readouterr().out)
     assert (answer["step"], answer["stopped"], answer["config"]["protocol"]) == (4, False, "online")
@@ -49,7 +49,17 @@ def test_train_and_sample_write_arrays_of_the_challenges_shape(
     assert main([*train, "--config", str(tmp_path / "tiny.json"), "--batch", "4"]) == 1
     assert "holds a run already" in capfd.readouterr().err
 
-    sample = ["paper", "sample", answer["model"], "--data", str(data), "--output", str(tmp_path / "out"), "--json"]
+    sample = [
+        "dev",
+        "paper",
+        "sample",
+        answer["model"],
+        "--data",
+        str(data),
+        "--output",
+        str(tmp_path / "out"),
+        "--json",
+    ]
     assert main([*sample, "--split", "val", "--frames", "30"]) == 0
     answer = json.loads(capfd.readouterr().out)
     assert answer["shape"] == [8, 10, 30, 25]
@@ -60,7 +70,7 @@ def test_train_and_sample_write_arrays_of_the_challenges_shape(
 
 @pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
 def test_wrong_settings_and_data_are_sentences(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    train = ["paper", "train", "--data", str(tmp_path), "--output", str(tmp_path / "run")]
+    train = ["dev", "paper", "train", "--data", str(tmp_path), "--output", str(tmp_path / "run")]
     (tmp_path / "bad.json").write_text('{"widht": 3}')
     assert main([*train, "--config", str(tmp_path / "bad.json")]) == 1
     assert "paper.widht" in capfd.readouterr().err
@@ -86,7 +96,7 @@ def test_every_wrong_setting_is_a_sentence_with_its_name(
     wrong: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bad.json").write_text(json.dumps({**SETTINGS, **wrong}))
-    train = ["paper", "train", "--data", str(tmp_path), "--output", str(tmp_path / "run")]
+    train = ["dev", "paper", "train", "--data", str(tmp_path), "--output", str(tmp_path / "run")]
     assert main([*train, "--config", str(tmp_path / "bad.json")]) == 1
     err = capfd.readouterr().err
     assert f"(paper.{next(iter(wrong))})" in err
@@ -105,7 +115,7 @@ def test_a_device_that_is_not_there_is_a_sentence(
     (tmp_path / "tiny.json").write_text(json.dumps(SETTINGS))
     train = ["train", "--output", str(tmp_path / "run"), "--config", str(tmp_path / "tiny.json")]
     for arguments in (train, ["sample", "model.pt", "--output", str(tmp_path / "out")]):
-        assert main(["paper", *arguments, "--data", str(tmp_path), "--device", device]) == 1
+        assert main(["dev", "paper", *arguments, "--data", str(tmp_path), "--device", device]) == 1
         last = capfd.readouterr().err.splitlines()[-1]
         assert last.startswith(f"reactdiff: torch cannot use this device here (--device {device}): ")
 
@@ -120,7 +130,17 @@ def test_a_checkpoint_that_does_not_fit_is_a_sentence(tmp_path: Path, capfd: pyt
     react_features(data, WIDTHS, splits=splits, frames=20)
     (tmp_path / "tiny.json").write_text(json.dumps({**SETTINGS, "epochs": 2}))
     run = tmp_path / "run"
-    train = ["paper", "train", "--data", str(data), "--output", str(run), "--config", str(tmp_path / "tiny.json")]
+    train = [
+        "dev",
+        "paper",
+        "train",
+        "--data",
+        str(data),
+        "--output",
+        str(run),
+        "--config",
+        str(tmp_path / "tiny.json"),
+    ]
     assert main([*train, "--device", "cpu"]) == 0
     capfd.readouterr()
     good = torch.load(run / "checkpoint.pt", weights_only=True)
@@ -146,6 +166,15 @@ def test_a_checkpoint_that_does_not_fit_is_a_sentence(tmp_path: Path, capfd: pyt
     fresh = dict(torch.load(run / "model.pt", weights_only=True))
     for change in ({"model": {}}, {"config": []}):
         torch.save({**fresh, **change}, run / "model.pt")
-        sample = ["paper", "sample", str(run / "model.pt"), "--data", str(data), "--output", str(tmp_path / "out")]
+        sample = [
+            "dev",
+            "paper",
+            "sample",
+            str(run / "model.pt"),
+            "--data",
+            str(data),
+            "--output",
+            str(tmp_path / "out"),
+        ]
         assert main(sample) == 1
         assert str(run / "model.pt") in capfd.readouterr().err.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""reactdiff simulate: statistics beside people's, and pictures."""
+"""reactdiff dev simulate: statistics beside people's, and pictures."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from reactdiff_ros.evaluation.plots import new_axes, save_figure
 
 def test_statistics_and_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = [
+        "dev",
         "simulate",
         "--dyads",
         "12",
@@ -42,7 +43,7 @@ def test_statistics_and_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[st
 
 def test_without_precursors_and_with_the_wide_prior(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "x.npz"
-    arguments = ["simulate", "--dyads", "4", "--seconds", "8", "--prior", "wide", "--no-precursors"]
+    arguments = ["dev", "simulate", "--dyads", "4", "--seconds", "8", "--prior", "wide", "--no-precursors"]
     assert main([*arguments, "--output", str(file), "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["prior"] == "wide"
     made = np.load(file)
@@ -53,7 +54,7 @@ def test_without_precursors_and_with_the_wide_prior(tmp_path: Path, capfd: pytes
 
 def test_pictures_that_cannot_be_written_are_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
-    assert main(["simulate", "--dyads", "2", "--seconds", "4", "--plots", str(tmp_path / "file" / "p")]) == 1
+    assert main(["dev", "simulate", "--dyads", "2", "--seconds", "4", "--plots", str(tmp_path / "file" / "p")]) == 1
     assert "a picture cannot be written" in capfd.readouterr().err
 
 
@@ -79,5 +80,5 @@ def test_arrays_that_cannot_be_written_are_a_sentence(tmp_path: Path, capfd: pyt
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("")
     for output in (tmp_path / "pipe", tmp_path / "file" / "x.npz"):
-        assert main(["simulate", "--dyads", "1", "--seconds", "2", "--output", str(output)]) == 1
+        assert main(["dev", "simulate", "--dyads", "1", "--seconds", "2", "--output", str(output)]) == 1
         assert "the dyads cannot be written" in capfd.readouterr().err

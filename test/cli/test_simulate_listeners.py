@@ -85,7 +85,7 @@ def test_two_worlds_share_their_listeners_and_styles_are_the_other_world_s(liste
 
 
 def test_the_file_says_who_each_listener_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ["simulate", "--dyads", "4", "--seconds", "8", "--seed", "2", "--json"]
+    arguments = ["dev", "simulate", "--dyads", "4", "--seconds", "8", "--seed", "2", "--json"]
     files = {}
     for each in (1, 3):
         path = tmp_path / f"{each}.npz"
@@ -109,7 +109,7 @@ def test_the_file_says_who_each_listener_is(tmp_path: Path, capfd: pytest.Captur
 
 @pytest.mark.parametrize("value", ["0", "101", "two"])
 def test_a_wrong_number_of_listeners_is_named(value: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["simulate", "--dyads", "1", "--seconds", "1", "--listeners", value]) == 2
+    assert main(["dev", "simulate", "--dyads", "1", "--seconds", "1", "--listeners", value]) == 2
     assert "--listeners" in capfd.readouterr().err
 
 
@@ -117,7 +117,7 @@ def test_what_does_not_fit_into_memory_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(simulate_listeners.psutil, "virtual_memory", lambda: SimpleNamespace(available=4e6))
-    few = ["simulate", "--dyads", "2", "--seconds", "20"]
+    few = ["dev", "simulate", "--dyads", "2", "--seconds", "20"]
     assert main([*few, "--listeners", "2"]) == 0
     assert main([*few, "--listeners", "20"]) == 1
     said = capfd.readouterr().err

@@ -22,7 +22,19 @@ TORCH = all(importlib.util.find_spec(name) for name in ("torch", "accelerate", "
 def test_simulate_writes_the_same_dyads_for_the_same_seed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     files = [tmp_path / "a.npz", tmp_path / "new" / "b.npz"]
     for file in files:
-        arguments = ["simulate", "--dyads", "3", "--seconds", "4", "--seed", "5", "--output", str(file), "--json"]
+        arguments = [
+            "dev",
+            "simulate",
+            "--dyads",
+            "3",
+            "--seconds",
+            "4",
+            "--seed",
+            "5",
+            "--output",
+            str(file),
+            "--json",
+        ]
         assert main(arguments) == 0
         answer = json.loads(capfd.readouterr().out)
         assert (answer["dyads"], answer["frames"], answer["seed"]) == (3, 100, 5)
@@ -35,14 +47,17 @@ def test_simulate_writes_the_same_dyads_for_the_same_seed(tmp_path: Path, capfd:
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
-    arguments = ["simulate", "--dyads", "1", "--seconds", "1", "--output", str(tmp_path / "file" / "x.npz")]
+    arguments = ["dev", "simulate", "--dyads", "1", "--seconds", "1", "--output", str(tmp_path / "file" / "x.npz")]
     assert main(arguments) == 1
     assert "the dyads cannot be written" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(TORCH, reason="torch is installed here")
 def test_without_torch_train_and_export_name_the_extra(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["train", "--output", str(tmp_path)], ["export", "x.pt", "--output", str(tmp_path)]):
+    for arguments in (
+        ["dev", "train", "--output", str(tmp_path)],
+        ["dev", "export", "x.pt", "--output", str(tmp_path)],
+    ):
         assert main(arguments) == 3
         assert "requirements/train.txt" in capfd.readouterr().err
 
@@ -58,18 +73,18 @@ def run(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> dict[str, An
 
 @pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
 def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    base = run(["train", "--output", str(tmp_path / "run"), *SMALL], capfd)
+    base = run(["dev", "train", "--output", str(tmp_path / "run"), *SMALL], capfd)
     assert (base["step"], base["stopped"]) == (2, False)
     assert (tmp_path / "run" / "log.jsonl").exists()
-    assert main(["train", "--output", str(tmp_path / "run"), *SMALL]) == 1
+    assert main(["dev", "train", "--output", str(tmp_path / "run"), *SMALL]) == 1
     assert "holds a run already" in capfd.readouterr().err
-    longer = run(["train", "--output", str(tmp_path / "run"), "--resume", "--steps", "3"], capfd)
+    longer = run(["dev", "train", "--output", str(tmp_path / "run"), "--resume", "--steps", "3"], capfd)
     assert longer["step"] == 3
     onward = ["--from", longer["checkpoint"], "--steps", "1", "--batch", "2", "--ablate", "voice"]
-    tuned = ["train", "--output", str(tmp_path / "tuned")]
+    tuned = ["dev", "train", "--output", str(tmp_path / "tuned")]
     assert run([*tuned, *onward], capfd)["step"] == 1
     weights = tmp_path / "weights"
-    files = run(["export", longer["checkpoint"], "--output", str(weights)], capfd)["files"]
+    files = run(["dev", "export", longer["checkpoint"], "--output", str(weights)], capfd)["files"]
     assert "model.safetensors" in files
     Path(longer["checkpoint"]).unlink()  # a run needs what it began with no more
     assert run([*tuned, "--resume", "--steps", "2"], capfd)["step"] == 2
@@ -91,7 +106,7 @@ def test_train_resume_fine_tune_and_export_make_weights(tmp_path: Path, capfd: p
 def test_what_train_cannot_do_is_a_sentence(
     arguments: list[str], sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", "--output", str(tmp_path / "run"), *SMALL, *arguments]) == 1
+    assert main(["dev", "train", "--output", str(tmp_path / "run"), *SMALL, *arguments]) == 1
     err = capfd.readouterr().err
     assert sentence in err
     assert "Traceback" not in err
@@ -103,14 +118,14 @@ def test_public_sets_train_and_the_manifest_names_them(tmp_path: Path, capfd: py
     names.write_text("\n".join(FACEVERSE_ORDER))
     clips = react(tmp_path / "react", frames=300, splits=("train",), sound=False)
     sets = ["--data", f"react:{clips}", "--expression-names", str(names), "--no-sound"]
-    arguments = ["train", "--output", str(tmp_path / "run"), *SMALL, "--worlds", "4", *sets, "--json"]
+    arguments = ["dev", "train", "--output", str(tmp_path / "run"), *SMALL, "--worlds", "4", *sets, "--json"]
     assert main(arguments) == 0
     told = capfd.readouterr()
     assert "recorded people: 8 of react, each 12 s" in told.err
     answer = json.loads(told.out)
     assert answer["step"] == 2
     assert answer["facts"]["autoencoder"]["labelled_frames"] > 0
-    run(["export", answer["checkpoint"], "--output", str(tmp_path / "weights")], capfd)
+    run(["dev", "export", answer["checkpoint"], "--output", str(tmp_path / "weights")], capfd)
     manifest = json.loads((tmp_path / "weights" / "manifest.json").read_text())
     assert manifest["real"] is True
     assert manifest["training"][0]["data"] == ["expression_names", "react"]
@@ -127,16 +142,16 @@ class Stopped:
 def test_a_run_that_is_stopped_keeps_what_it_has_and_nothing_follows_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ["train", "--output", str(tmp_path / "run"), *SMALL]
+    arguments = ["dev", "train", "--output", str(tmp_path / "run"), *SMALL]
     monkeypatch.setattr(listen, "StopFlag", Stopped)
     assert main(arguments) == EXIT_STOPPED
     assert "stopped and saved" in capfd.readouterr().err
     monkeypatch.undo()
-    assert run(["train", "--output", str(tmp_path / "run"), "--resume"], capfd)["step"] == 2
+    assert run(["dev", "train", "--output", str(tmp_path / "run"), "--resume"], capfd)["step"] == 2
 
 
 def test_help_says_where_the_calls_are_published(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "--help"]) == 0
+    assert main(["dev", "train", "--help"]) == 0
     out = "".join(capfd.readouterr().out.split())
     assert "daoramey/nonverbal-dynamics-VC-resolution(MIT;Diaoetal.,ICMI2024)" in out
 
@@ -145,7 +160,7 @@ def test_help_says_where_the_calls_are_published(capfd: pytest.CaptureFixture[st
 def test_a_checkpoint_that_is_none_is_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "checkpoint.pt"
     bad.write_bytes(b"no checkpoint")
-    assert main(["export", str(bad), "--output", str(tmp_path / "out")]) == 1
+    assert main(["dev", "export", str(bad), "--output", str(tmp_path / "out")]) == 1
     err = capfd.readouterr().err
     assert err.startswith("reactdiff: ")
     assert "Traceback" not in err
@@ -180,8 +195,8 @@ def test_a_checkpoint_of_another_version_is_a_sentence(
 ) -> None:
     folder = fake_run(tmp_path / "run", **settings)
     for arguments in (
-        ["train", "--output", str(folder), "--resume"],
-        ["export", str(folder / "checkpoint.pt"), "--output", str(tmp_path / "out")],
+        ["dev", "train", "--output", str(folder), "--resume"],
+        ["dev", "export", str(folder / "checkpoint.pt"), "--output", str(tmp_path / "out")],
     ):
         assert main(arguments) == 1
         err = capfd.readouterr().err
@@ -198,7 +213,7 @@ def test_a_checkpoint_without_its_shape_is_a_sentence(tmp_path: Path, capfd: pyt
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
     for config in ({k: v for k, v in state["config"].items() if k != "shape"}, [], None):
         torch.save({**state, "config": config}, folder / "checkpoint.pt")
-        assert main(["train", "--output", str(folder), "--resume"]) == 1
+        assert main(["dev", "train", "--output", str(folder), "--resume"]) == 1
         assert "the settings in the checkpoint are not this version's" in capfd.readouterr().err
 
 
@@ -211,7 +226,7 @@ def test_what_resuming_cannot_change_is_named(tmp_path: Path, capfd: pytest.Capt
         "--recordings": "x", "--data": "mars:x", "--expression-names": "x", "--fold": "1/4", "--from": "live",
         "--ablate": "voice",
     }  # fmt: skip
-    resume = ["train", "--output", str(folder), "--resume"]
+    resume = ["dev", "train", "--output", str(folder), "--resume"]
     allowed = ["--steps", "9", "--threads", "1", "--workers", "0", "--minutes", "5"]
     assert main([*resume, *allowed, "--no-sound", *(word for pair in other.items() for word in pair)]) == 2
     told, _, can = capfd.readouterr().err.splitlines()[-1].partition(" cannot be changed")
@@ -246,12 +261,12 @@ def test_a_card_that_is_replaced_is_told(
     state = {"config": {}, "simulator": "none", "step": 1, "before": []}
     monkeypatch.setattr(export, "load_model", lambda _: (random_model(), state))
     monkeypatch.setattr(export, "runs_of", lambda _: [])
-    (tmp_path / "README.md").write_text("---\n---\n<!-- Generated by `reactdiff docs evidence`: do not edit. -->\n")
-    told = run(["export", "x.pt", "--output", str(tmp_path)], capfd)
+    (tmp_path / "README.md").write_text("---\n---\n<!-- Generated by `reactdiff dev docs evidence`: do not edit. -->\n")
+    told = run(["dev", "export", "x.pt", "--output", str(tmp_path)], capfd)
     assert told["files"]["README.md"] == (tmp_path / "README.md").stat().st_size
     assert "make evidence" in (tmp_path / "README.md").read_text()
-    assert main(["export", "x.pt", "--output", str(tmp_path / "other")]) == 0
+    assert main(["dev", "export", "x.pt", "--output", str(tmp_path / "other")]) == 0
     assert "not measured" not in capfd.readouterr().err
-    (tmp_path / "README.md").write_text("---\n---\n<!-- Generated by `reactdiff docs evidence`: do not edit. -->\n")
-    assert main(["export", "x.pt", "--output", str(tmp_path)]) == 0
+    (tmp_path / "README.md").write_text("---\n---\n<!-- Generated by `reactdiff dev docs evidence`: do not edit. -->\n")
+    assert main(["dev", "export", "x.pt", "--output", str(tmp_path)]) == 0
     assert f"{tmp_path / 'README.md'} told of other weights" in capfd.readouterr().err

@@ -17,7 +17,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.simulator import voices
 from reactdiff_ros.simulator.voices import COLUMNS, FORMAT, load_bank
 
-SIMULATE = ["simulate", "--dyads", "2", "--seconds", "4", "--json"]
+SIMULATE = ["dev", "simulate", "--dyads", "2", "--seconds", "4", "--json"]
 
 
 def silent(path: Path, *, progress: Callable[[int, int], None]) -> int:

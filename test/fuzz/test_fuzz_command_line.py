@@ -57,8 +57,8 @@ FILES = {
     "profile": (("robot", "check"), ("robot", "parameters")),
     "result": (("report",), ("compare",)),
     "arrays": (("evaluate", "arrays"),),
-    "evidence": (("docs", "evidence"),),
-    "faults": (("docs", "benchmarks"),),
+    "evidence": (("dev", "docs", "evidence"),),
+    "faults": (("dev", "docs", "benchmarks"),),
     "mcap": (("bag", "info"),),
 }
 """Commands that read a file and nothing else."""

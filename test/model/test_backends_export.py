@@ -1,4 +1,4 @@
-"""`reactdiff export --tensorrt` with a fake TensorRT: engines ahead of time, and what is said where there is none."""
+"""`reactdiff dev export --tensorrt` with a fake TensorRT: engines ahead of time, and the sentences without one."""
 
 from __future__ import annotations
 

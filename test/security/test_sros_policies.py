@@ -33,7 +33,9 @@ def rights(text: str) -> dict[str, dict[str, set[str]]]:
 
 
 def test_the_shipped_file_is_that_of_the_table() -> None:
-    assert FILE.read_text() == policy(TABLE), "run 'reactdiff docs policies --output config/sros2/reactdiff.policy.xml'"
+    assert FILE.read_text() == policy(TABLE), (
+        "run 'reactdiff dev docs policies --output config/sros2/reactdiff.policy.xml'"
+    )
 
 
 def test_form_is_that_of_the_schema() -> None:

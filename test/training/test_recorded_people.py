@@ -44,7 +44,7 @@ def write_recordings(folder: Path, *frames: int, alone: int = 0) -> Path:
 
 def test_recordings_of_nobody_who_listens_are_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = write_recordings(tmp_path / "alone", alone=2)
-    assert main(["train", "--output", str(tmp_path / "run"), "--recordings", str(folder), "--steps", "1"]) == 1
+    assert main(["dev", "train", "--output", str(tmp_path / "run"), "--recordings", str(folder), "--steps", "1"]) == 1
     err = capfd.readouterr().err
     assert f"no recording of the folder holds a listener ({folder})" in err
     assert "reactdiff extract --pair" in err

@@ -131,8 +131,8 @@ def test_a_disk_that_stays_full_ends_with_a_sentence(tmp_path, monkeypatch) -> N
     [
         (None, "there is no checkpoint"),
         (b"broken", "cannot be read"),
-        ({"a": 1}, "no checkpoint of reactdiff train"),
-        ([1, 2], "no checkpoint of reactdiff train"),
+        ({"a": 1}, "no checkpoint of reactdiff dev train"),
+        ([1, 2], "no checkpoint of reactdiff dev train"),
     ],
 )
 def test_a_wrong_checkpoint_is_one_sentence(tmp_path, content, sentence: str) -> None:
@@ -188,9 +188,9 @@ def test_a_run_in_less_precision_stays_finite_and_goes_on(whole, tmp_path, fresh
 
 
 def launched(folder: Path) -> subprocess.Popen[bytes]:
-    """`reactdiff train --resume` as a process of its own."""
+    """`reactdiff dev train --resume` as a process of its own."""
     path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "train", "--output", str(folder), "--resume"]
+    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "dev", "train", "--output", str(folder), "--resume"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

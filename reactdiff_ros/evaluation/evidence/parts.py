@@ -253,7 +253,7 @@ def autoencoder(subject: Subject, told: Told) -> Made:
     if not facts:
         raise ReactdiffError(
             "the manifest tells nothing of the autoencoder", where=str(subject.weights.folder / MANIFEST),
-            todo="write it again with 'reactdiff export'",
+            todo="write it again with 'reactdiff dev export'",
         )  # fmt: skip
     told(1.0)
     return Made(dict(facts))

@@ -33,7 +33,7 @@ class Provenance:
 
     @property
     def calls(self) -> bool:
-        """Recorded calls (`reactdiff train --dyads`) were among the training data; older manifests know no others."""
+        """Recorded calls (`dev train --dyads`) were among the training data; older manifests know no others."""
         told = [run for run in self.runs if "data" in run]
         met = ("dyads" in r["data"] and "real" not in r.get("settings", {}).get("ablate", ()) for r in told)
         return self.real and (not told or any(met))
@@ -65,7 +65,7 @@ def provenance(weights: Weights) -> Provenance:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ReactdiffError(
             "the manifest does not say what the weights were trained on", where=str(path),
-            todo="write it again with 'reactdiff export'",
+            todo="write it again with 'reactdiff dev export'",
         ) from error  # fmt: skip
     return found
 

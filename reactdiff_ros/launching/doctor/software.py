@@ -170,7 +170,7 @@ def _engines() -> str:
 
     engines = list(user_folder().glob("*.engine")) if user_folder().is_dir() else []
     if not engines:
-        return "no engines yet, the first start builds them (reactdiff export --tensorrt does it ahead)"
+        return "no engines yet, the first start builds them (reactdiff dev export --tensorrt does it ahead)"
     return f"{len(engines)} engines in {user_folder()}"
 
 

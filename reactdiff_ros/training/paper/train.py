@@ -322,7 +322,7 @@ def read(path: Path) -> dict[str, Any]:
         ReactdiffError: it is missing, unreadable, or none.
     """
     if not path.is_file():
-        raise ReactdiffError("there is no such model", where=str(path), todo="train first: reactdiff paper train")
+        raise ReactdiffError("there is no such model", where=str(path), todo="train first: reactdiff dev paper train")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file makes the unpickler raise anything

@@ -37,7 +37,7 @@ def test_a_run_that_is_killed_goes_on_and_makes_its_page(tmp_path: Path) -> None
     assert {row["name"]: row["holds"] for row in figures["bounds"]}["length, share of what was asked"] is True
     kept, page = tmp_path / "docs" / "soak.json", tmp_path / "docs" / "soak.md"
     assert json.loads(kept.read_text()) == figures
-    assert main(["docs", "soak", str(kept), "--output", str(page)]) == 0
+    assert main(["dev", "docs", "soak", str(kept), "--output", str(page)]) == 0
     assert " in 2 legs" in page.read_text()
     assert (page.parent / "images" / "soak_stream.png").stat().st_size > 10000
 
