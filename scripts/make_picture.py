@@ -27,6 +27,7 @@ from chromium import Chromium  # noqa: E402
 from reactdiff_ros.capture.media import MediaClip  # noqa: E402
 from reactdiff_ros.errors import MediaError, ReactdiffError  # noqa: E402
 from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, wanted_nodes  # noqa: E402
+from reactdiff_ros.nodes.graph_watch import watch_graph  # noqa: E402
 from reactdiff_ros.simulator.rendered import demo_clip_path  # noqa: E402
 
 WIDTH, HEIGHT = 480, 360
@@ -53,7 +54,7 @@ def photograph(options: LiveOptions, moments: list[float], patience_s: float) ->
         LiveGraph(options, lambda s: print(s, file=sys.stderr), Path(folder)) as graph,
         Chromium((WIDTH, HEIGHT)) as browser,
     ):
-        graph.listen()
+        watch_graph(graph)
         assert graph.watch is not None
         from rclpy.qos import qos_profile_sensor_data
         from sensor_msgs.msg import CompressedImage
@@ -89,7 +90,7 @@ def photograph_operator(options: LiveOptions, moment: float, output: Path, patie
         LiveGraph(options, lambda s: print(s, file=sys.stderr), Path(folder)) as graph,
         Chromium(OPERATOR_SIZE) as browser,
     ):
-        graph.listen()
+        watch_graph(graph)
         graph.start(wanted_nodes(options))
         until(graph, lambda: graph.url is not None, NO_FACE, patience_s)
         until(graph, graph.active, "not every node is active", patience_s)

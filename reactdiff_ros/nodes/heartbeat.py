@@ -5,6 +5,7 @@ Whoever finds the node in its first seconds, as a supervisor does, hears it at o
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ class Heartbeat:
         self._rated_since_ns: int | None = None
         self._found_by = (0, 0)
         self._greetings = GREETINGS
+        self._beating_in = 0
+        """The thread that looks at the node now: what it finds calls for another beat."""
 
     def greet(self) -> bool:
         """Beat if somebody new listens; False: it need not be called any more."""
@@ -57,7 +60,16 @@ class Heartbeat:
         return self._greetings > 0
 
     def beat(self) -> None:
-        """Look at the node and publish."""
+        """Look at the node and publish. What it finds while it looks is in the same beat."""
+        if self._beating_in == threading.get_ident():
+            return
+        self._beating_in = threading.get_ident()
+        try:
+            self._beat()
+        finally:
+            self._beating_in = 0
+
+    def _beat(self) -> None:
         if self._stuck():
             return
         node = self._node

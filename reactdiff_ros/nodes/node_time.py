@@ -8,7 +8,7 @@ STANDS_NS = 2 * NS
 """A simulated clock that did not move for so long stands still."""
 FAR_NS = NS
 """Evidence that is stamped so far from the node's clock cannot drive the face."""
-LONGEST_LOAD_NS = 60 * NS
+LONGEST_LOAD_NS = 8 * NS
 """No load makes evidence so late: a clock differs."""
 STEADY_NS = 5 * NS
 """A load lets some evidence through in time: if none was in time for this long, a clock differs."""

@@ -61,7 +61,7 @@ def test_late_evidence_of_a_busy_machine_is_no_matter_of_clocks():
     assert "overloaded" in watch.sentence("a", 2 * NS, 100 * NS)  # after a pause
 
 
-@pytest.mark.parametrize("late_s", [-1.1, -3.0, 60.0, 1e9])
+@pytest.mark.parametrize("late_s", [-1.1, -3.0, 10.0, 1e9])
 def test_evidence_that_no_load_explains_is_a_matter_of_clocks_at_once(late_s):
     assert "synchronise the clocks" in StampWatch().sentence("a", int(late_s * NS), 0)
 
@@ -172,3 +172,21 @@ def test_tick_goes_on_beside_the_items_and_after_failures():
     assert worker.stop(60.0)
     assert handled == [1]
     assert set(failures) == {"ticker"}
+
+
+def test_news_found_while_the_node_is_looked_at_is_in_the_same_beat():
+    """It calls for a beat of its own: a sentence that differs at every look, as one with a rate does, never ended."""
+    heartbeat = pytest.importorskip("reactdiff_ros.nodes.heartbeat", exc_type=ImportError)
+    beats = []
+
+    class Beating(heartbeat.Heartbeat):
+        def __init__(self):
+            self._beating_in = 0
+
+        def _beat(self):
+            beats.append(1)
+            self.beat()
+
+    Beating().beat()
+    Beating().beat()
+    assert len(beats) == 2
