@@ -187,7 +187,7 @@ class ActuatorNode(ReactdiffNode):
         if not self._flood_hz / FLOOD_NEWS < rate_hz < self._flood_hz * FLOOD_NEWS:
             self._flood_hz = rate_hz
         flood = f"faces come at {self._flood_hz:,.0f} Hz on {EXPRESSION}: the newest of every tick is taken"
-        self.set_problem("rate", flood if self._flood_hz > FLOOD_HZ else "", Level.WARN)
+        self.set_problem("flood", flood if self._flood_hz > FLOOD_HZ else "", Level.WARN)
         stale = status.armed and status.state in ("returning", "following") and status.input_age_s >= STALE_S
         self.set_problem("input", f"nothing comes on {EXPRESSION}: neutral" if stale else "", Level.WARN)
         if self._stall_ns and self.steady_ns() - self._stall_ns > STALL_NS:
