@@ -105,7 +105,7 @@ def test_without_the_environment_nothing_else_is_done(house: Path, target: str) 
 
 def test_training_takes_the_gpu_that_is_there(house: Path) -> None:
     def trained() -> list[str]:
-        (words,) = [words for words in make(house, "weights")[1] if words[:2] == ["reactdiff", "train"]]
+        (words,) = [words for words in make(house, "weights")[1] if words[:3] == ["reactdiff", "dev", "train"]]
         parses(words[1:])
         return words
 

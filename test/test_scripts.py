@@ -166,7 +166,7 @@ def test_set_up_takes_an_installed_ros_that_was_not_sourced(tmp_path: Path, dist
     program(tools / "uname", "echo aarch64")
     for name in ("apt-get", "grep", "ls"):
         program(tools / name, "exit 1")
-    for name in ("bash", "cut", "dirname", "id", "mkdir", "sha256sum"):
+    for name in ("bash", "cat", "cut", "dirname", "id", "mkdir", "sha256sum", "stat"):
         (tools / name).symlink_to(str(shutil.which(name)))
     (tmp_path / "ros" / distro).mkdir(parents=True)
     (tmp_path / "ros" / distro / "setup.bash").touch()
@@ -174,8 +174,9 @@ def test_set_up_takes_an_installed_ros_that_was_not_sourced(tmp_path: Path, dist
         "bash", ROOT / "scripts" / "setup.sh",
         PATH=str(tools), REACTDIFF_ROS_ROOT=str(tmp_path / "ros"), REACTDIFF_HOME=str(tmp_path), ROS_DISTRO="",
     )  # fmt: skip
-    assert told.returncode == 1
+    assert told.returncode != 0  # later, for want of tools
     assert "g++ cmake make" in told.stderr
+    assert "x86-64 only" not in told.stderr
 
 
 def test_checks_of_a_gpu_name_what_is_missing_and_overwrite_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import click
 import pytest
 from command_lines import PAGES, ROOT, blocks, commands, parses, text_of
 
-from reactdiff_ros.cli.main import cli
+from reactdiff_ros.cli.main import DEVELOPMENT, cli
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.simulator.rendered import demo_clip_path
 
@@ -53,7 +53,8 @@ def test_commands_in_sentences_exist(span: str) -> None:
 def leaves(command: click.Command, path: str) -> Iterator[str]:
     if isinstance(command, click.Group):
         for name, part in command.commands.items():
-            yield from leaves(part, f"{path} {name}")
+            if command is not cli or part not in DEVELOPMENT:  # names from before 'reactdiff dev'
+                yield from leaves(part, f"{path} {name}")
     else:
         yield path
 
