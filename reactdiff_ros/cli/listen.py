@@ -120,7 +120,7 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option(
     "--host",
     metavar="ADDRESS",
-    help="Address of the page; 0.0.0.0: reachable by a link with a token.",
+    help="Address of the page; beyond this machine its link has a token.",
 )
 @click.option("--robot", metavar="NAME", help="Robot: an overlay or a shipped profile by its name, or a path.")
 @click.option("--namespace", metavar="NAME", help="ROS namespace of all nodes.")
@@ -183,13 +183,13 @@ def listen(
         enter_blind(study, given, style)
     if once and not given.get("clip"):
         raise click.UsageError("--once needs --clip")
-    if given.get("clip", "none") not in ("", "none"):
-        check_clip(Path(given["clip"]))
     parameters = {"seed": seed, "port": port, "host": host, "style": style, "loop": False if once else None}
     from reactdiff_ros.errors import ConfigError
 
     try:
         live, source = live_options(given, {k: v for k, v in parameters.items() if v is not None}, face=face)
+        if source["clip"] is not None and given.get("clip"):
+            check_clip(source["clip"])
         return run(live, lambda: choose_source(**source), StopFlag(), once=once, as_json=as_json)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error

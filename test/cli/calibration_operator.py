@@ -86,7 +86,7 @@ def hardware(profile: Profile, folder: Path, by: str = "memory") -> Iterator[Har
         return
     ticker, wires = Ticker(), dict[str, MemoryWire]()
 
-    def wire(bus: Any, link: Path, clock: Ticker) -> MemoryWire:
+    def wire(bus: Any, link: Path, clock: Ticker, baud: int | None = None) -> MemoryWire:
         wires[str(link)] = MemoryWire(bus, clock)
         return wires[str(link)]
 

@@ -68,6 +68,6 @@ def test_the_secrets_stay_out_of_this_process(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delenv(LINK_VARIABLE, raising=False)
     monkeypatch.setattr(os, "environ", os.environ.copy())
     with LiveGraph(LiveOptions(namespace="/token_test", domain=97), print, tmp_path / "log") as one:
-        one.listen()
+        graph_watch.watch_graph(one)
         assert os.environ["ROS_DOMAIN_ID"] == "97"
         assert not {TOKEN_VARIABLE, LINK_VARIABLE} & set(os.environ)
