@@ -116,7 +116,7 @@ def range_by_pulses(
     way, whole = upper - lower, wanted[1] - wanted[0]
     if way * whole < 0:
         raise CalibrationError(f"its range is reversed: {lower:.0f} to {upper:.0f}", where=name, todo="do it again")
-    if abs(way) < SMALLEST * abs(whole):
+    if abs(way) <= SMALLEST * abs(whole):
         text = f"its range is too small: {abs(way):.0f} of {abs(whole):.0f} that its limits ask for"
         raise CalibrationError(text, where=name, todo="turn its horn, or give it other limits in the profile")
     low, high = sorted((lower, upper))
