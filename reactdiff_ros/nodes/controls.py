@@ -62,7 +62,8 @@ class Controls:
             MessageError: the message is malformed.
             ConfigError: `apply` refused it. In both cases it is as if it had not come.
         """
-        if sent.sent_ns == self.sent_ns or (not sent.live and not self.sent_ns < sent.sent_ns < END_NS):
+        known = 0 < sent.sent_ns == self.sent_ns  # 0: the middleware does not tell
+        if known or (not sent.live and not self.sent_ns < sent.sent_ns < END_NS):
             return False
         control = control_value(sent.message)
         apply(control)
