@@ -95,6 +95,11 @@ class Follower:
         """The last commands by joint: what to save for joints without feedback."""
         return dict(zip(self.names, self._motion.position, strict=True))
 
+    def ends(self) -> list[float]:
+        """Where each joint would come to rest if it stopped now: that far it goes in any case."""
+        motion = self._motion
+        return [min(max(s.end, a), b) for s, a, b in zip(motion.stops(), motion.lower, motion.upper, strict=True)]
+
     def arm(
         self, now_s: float, measured: Sequence[float] | None = None, saved: MappingOf[str, float] | None = None
     ) -> None:
@@ -170,8 +175,7 @@ class Follower:
         i = self.names.index(name)
         self._joint_faults[name] = reason
         joint = self._joints[i]
-        end = min(max(self._motion.stops()[i].end, joint.lower), joint.upper)
-        self._own[i] = joint.lowered if joint.lowered is not None else end
+        self._own[i] = joint.lowered if joint.lowered is not None else self.ends()[i]
         if i in self._queue:
             self._queue.remove(i)
         if joint.on_fault == "release":
@@ -327,11 +331,7 @@ class Follower:
             self._let_go()
 
     def _lowered(self) -> list[float]:
-        ends = [
-            min(max(s.end, a), b)
-            for s, a, b in zip(self._motion.stops(), self._motion.lower, self._motion.upper, strict=True)
-        ]
-        return [e if j.lowered is None else j.lowered for e, j in zip(ends, self._joints, strict=True)]
+        return [e if j.lowered is None else j.lowered for e, j in zip(self.ends(), self._joints, strict=True)]
 
     def _let_go(self) -> None:
         self._torque = [False] * self._count

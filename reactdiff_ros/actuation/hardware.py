@@ -107,6 +107,15 @@ class Steers(Protocol):
         """Let it take commands, beginning at `position`; what is wrong, or None."""
 
 
+@runtime_checkable
+class Stepped(Protocol):
+    """A bus whose joints are told where to go in steps that can be seen."""
+
+    @property
+    def steps(self) -> Mapping[str, float]:
+        """The step of each joint, in its unit."""
+
+
 class Hardware:
     """The buses of one robot. Nothing that they do raises; used by one thread.
 
@@ -266,6 +275,14 @@ class Hardware:
                 self._space(name)
                 self._do(name, lambda bus, mine=mine: bus.command(mine))  # type: ignore[misc]
                 self._sent_s[name] = self._clock()
+
+    def steps(self) -> dict[str, float]:
+        """The steps in which joints are told where to go, in their units, where these can be seen."""
+        found: dict[str, float] = {}
+        for bus in self._buses.values():
+            if isinstance(bus, Stepped):
+                found |= bus.steps
+        return found
 
     def _space(self, name: str) -> None:
         """Wait until the last command of a bus is as long ago as the limits assume."""

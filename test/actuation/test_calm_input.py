@@ -184,7 +184,7 @@ def calm_run(profile: Profile, seed: int, count: int, noise: float) -> tuple[Lim
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("seed", [11, 21, 22, 23])
 def test_a_calm_face_does_not_stop_a_furhat(seed: int, noise: float) -> None:
-    """A minute each: of these, REPLACE stopped before targets stood still."""
+    """A minute each; five of these stopped when targets trembled with the face."""
     check, braked = calm_run(load_profile("furhat"), seed, 3000, noise)
     assert check.ticks == 3000
     assert braked == 0

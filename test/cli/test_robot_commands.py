@@ -132,6 +132,21 @@ def test_simulate_writes_every_tick_and_joint(frames: Path, tmp_path: Path, caps
     assert max(len(c.replace(".", "")) for c in moving) >= 9
 
 
+def test_a_robot_that_stops_in_simulation_is_a_failure(
+    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def update(self, *_: object) -> None:
+            raise RuntimeError("no solution")
+
+    monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", lambda *_: Broken())
+    arguments = ["--robot", "ros2_control", "--frames", str(frames), "--log", str(tmp_path / "log.csv"), "--json"]
+    assert main(["robot", "simulate", *arguments]) == 1
+    told = capsys.readouterr()
+    assert "no solution" in json.loads(told.out)["fault"]
+    assert "the robot stopped" in told.err
+
+
 def test_a_log_is_never_overwritten_in_silence(
     frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

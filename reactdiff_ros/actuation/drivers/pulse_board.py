@@ -84,6 +84,11 @@ class PulseBoard(ABC):
         """What a position is on the board: microseconds."""
         return pulse_us(axis, position)
 
+    @property
+    def steps(self) -> dict[str, float]:
+        """The step in which each joint is told where to go, in its unit."""
+        return {n: 1.0 / (self._steps * abs(a.pulse.us_per_unit if a.pulse else 1.0)) for n, a in self.axes.items()}
+
     def _step(self, axis: Axis, position: float) -> int:
         """What is sent for a position: whole steps, not beyond the limits and what was calibrated."""
         value, *ends = (self._steps * self._value(axis, p) for p in (position, axis.lower, axis.upper))
