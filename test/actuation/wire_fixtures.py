@@ -10,22 +10,22 @@ import numpy as np
 from memory_port import MemoryWire, Ticker
 from robot_fixtures import SMALL, robots
 
+from reactdiff_ros.actuation.actuation import Actuation
+from reactdiff_ros.actuation.driver_settings import FurhatDriver, JointTrajectoryDriver, Pca9685Driver, ReachyMiniDriver
 from reactdiff_ros.actuation.drivers.axes import Axis
 from reactdiff_ros.actuation.drivers.dynamixel import SCALE as DYNAMIXEL
 from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.actuation.drivers.feetech import SCALE as FEETECH
+from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver
 from reactdiff_ros.actuation.drivers.network import make_network_drivers, named_axes
 from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus
 from reactdiff_ros.actuation.emulators.feetech import FeetechBus
 from reactdiff_ros.actuation.emulators.maestro import MaestroBoard
 from reactdiff_ros.actuation.emulators.ohbot import OhbotBoard
 from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver
-from reactdiff_ros.actuation.actuation import Actuation
 from reactdiff_ros.actuation.hardware import Hardware
-from reactdiff_ros.actuation.status import Face, Status
-from reactdiff_ros.actuation.driver_settings import FurhatDriver, JointTrajectoryDriver, Pca9685Driver, ReachyMiniDriver
 from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.actuation.status import Face, Status
 
 NOWHERE = dict.fromkeys(("x", "y", "z", "roll", "pitch", "yaw"), 0.0)
 
