@@ -44,9 +44,8 @@ def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_j
         return EXIT_ERROR
     try:
         found = effective(given, lab)
-    except (
-        ConfigError
-    ) as error:  # in what was typed; a launch file shows this sentence, to which click's usage is foreign
+    except ConfigError as error:
+        # In what was typed. Launch files show this sentence as theirs, so click's usage of this command stays out.
         tell(str(error))
         return EXIT_USAGE
     with json_on_stdout(as_json) as result:

@@ -27,8 +27,8 @@ TWIN_S = 30.0
 
 RATE_NS = 5 * NS
 """The rate of outputs is judged over this time."""
-SLOW, RECOVERED = 0.5, 0.6
-"""Shares of the nominal rate below which a node is slow, and from which it no longer is."""
+SLOW, RECOVERED = 0.45, 0.55
+"""Shares of the nominal rate below which a node is slow, and from which it is not; webcams halve it in dim light."""
 GREET_S = 0.1
 """So often a new node looks whether somebody has found it."""
 GREETINGS = 50
