@@ -37,7 +37,11 @@ if [ -z "$ros_setup" ]; then
 fi
 
 # 3. Nothing to do where all is as the last call left it, by names, sizes and times of the files.
-sources() { stat -L -c '%n %s %.9Y' requirements/*.txt msg{,/*} srv{,/*} scripts/{*.sh,*.in,*_ros_wheels.py,write_env.py} CMakeLists.txt package.xml config/nodes.json reactdiff_ros; echo "$ros_setup"; }
+seen=$(
+  echo "$ros_setup"
+  stat -L -c '%n %s %.9Y' requirements/*.txt msg{,/*} srv{,/*} scripts/{*.sh,*.in,mend_ros_wheels.py,write_env.py} CMakeLists.txt package.xml \
+    config/nodes.json reactdiff_ros
+)
 made() { stat -L -c '%n %s %.9Y' "$venv/bin/python" env.sh "$home/build.stamp" "$home/install/reactdiff_ros/share"; }
 reachy() { # the daemon of Reachy Mini for the tests that drive it: in an environment of its own
   case " $extras " in *" test "*) [ "${REACTDIFF_NO_REACHY:-}" != 1 ] || return 0 ;; *) return 0 ;; esac
@@ -48,29 +52,42 @@ reachy() { # the daemon of Reachy Mini for the tests that drive it: in an enviro
     say "tests against Reachy Mini's daemon will be skipped"
   fi
 }
-seen=$(sources)
-asked=yes
-for extra in $extras; do [ -f "$home/$extra.stamp" ] || asked=no; done
-if [ $asked = yes ] && [ "$seen
-$(made 2>/dev/null)" = "$(cat "$home/ready" 2>/dev/null)" ]; then reachy; exit 0; fi
-exec 9>"$home/lock"
-! command -v flock >/dev/null || flock 9  # one at a time
-for stamp in "$home"/*.stamp; do
-  name=${stamp##*/} name=${name%.stamp}
-  case $name in run | ros | build | \*) ;; *) add "$name" ;; esac
-done
+added=yes
+for extra in $extras; do [ -f "$home/$extra.stamp" ] || added=no; done
+if [ $added = yes ] && [ "$seen $(made 2>/dev/null)" = "$(cat "$home/ready" 2>/dev/null)" ]; then
+  reachy
+  exit 0
+fi
 
-# 4. Steps in the background end with this script, and all that they started.
+# 4. One call at a time. Steps in the background end with this script, and so does all that they started.
 steps= ticker=
-begin() { set -m; "$@" </dev/null & set +m; step=$!; steps="$steps $step"; }
-finished() { for step in $steps; do kill -- "-$step"; done 2>/dev/null || :; [ -z "$ticker" ] || kill "$ticker" 2>/dev/null || :; printf %s "$clear" >&2; }
-trap finished EXIT
+begin() { # in a process group of its own
+  set -m
+  "$@" </dev/null &
+  set +m
+  step=$! steps="$steps $!"
+}
+end_steps() {
+  for step in $steps; do kill -- "-$step" || :; done 2>/dev/null
+  [ -z "$ticker" ] || kill "$ticker" 2>/dev/null || :
+  printf %s "$clear" >&2
+}
+trap end_steps EXIT
 stage() { # what is done now: a line that counts the seconds where somebody looks on
   [ -n "$clear" ] || { say "$*"; return; }
   [ -z "$ticker" ] || { kill "$ticker"; wait "$ticker"; } 2>/dev/null || :
   while kill -0 $$ 2>/dev/null; do printf '%s[setup] %s: %s s ' "$clear" "$*" $SECONDS >&2; sleep 1; done 9>&- &
   ticker=$!
 }
+exec 9>"$home/lock"
+if command -v flock >/dev/null && ! flock -n 9; then
+  stage "waiting for another set-up of this checkout"
+  flock 9
+fi
+for stamp in "$home"/*.stamp; do
+  name=${stamp##*/} name=${name%.stamp}
+  case $name in run | ros | build | \*) ;; *) add "$name" ;; esac
+done
 [ -f "$home/ready" ] || say "setting up in $home: about a minute on two cores, and 700 MB, the first time"
 
 # 5. Which Python: ROS's own with /opt/ros, else any of 3.10 to 3.12.
@@ -198,5 +215,5 @@ fi
 "$venv/bin/python" scripts/write_env.py "$root" "$home" "$ros_setup" >env.sh.new
 mv env.sh.new env.sh
 reachy
-printf '%s\n%s' "$seen" "$(made)" >"$home/ready"
+printf '%s %s' "$seen" "$(made)" >"$home/ready"
 say "ready after $SECONDS s"
