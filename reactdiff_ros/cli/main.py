@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ReactdiffError as error:
         tell(str(error))
         return EXIT_ERROR
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         tell(str(missing_extra(error)))
         return EXIT_MISSING
     except BrokenPipeError:

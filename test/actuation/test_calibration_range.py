@@ -98,11 +98,13 @@ def test_a_servo_whose_counts_end_is_not_followed_over_their_end() -> None:
 def test_pulses(mirrored: bool) -> None:
     lower, upper = (1900.0, 1100.0) if mirrored else (1100.0, 1900.0)
     assert range_by_pulses("jaw", lower, upper, (lower, upper), SERVO_PULSE_US) == (1100, 1900)
-    middle = (lower + upper) / 2
-    assert range_by_pulses("jaw", middle, upper, (lower, upper), SERVO_PULSE_US) == tuple(sorted((1500, int(upper))))
+    middle, quarter = (lower + upper) / 2, lower + (upper - lower) / 4
+    ends = tuple(sorted((int(quarter), int(upper))))
+    assert range_by_pulses("jaw", quarter, upper, (lower, upper), SERVO_PULSE_US) == ends
     step = (upper - lower) / 100
     for low, high, words in (
         (middle, middle, "too small"),
+        (middle, upper, "too small"),
         (middle - step, middle + step, "too small"),
         (upper, lower, "reversed"),
         (middle - 200 * step, middle + 100 * step, "too wide"),

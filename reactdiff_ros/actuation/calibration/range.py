@@ -10,7 +10,8 @@ from reactdiff_ros.actuation.calibration.file import CalibrationError
 from reactdiff_ros.actuation.profile import Joint
 
 SMALLEST: Final = 0.5
-"""A range that covers less than this share of the profile's limits is refused."""
+"""A range that covers no more than this share of the profile's limits is refused;
+a joint that was stopped at once covers half."""
 WIDEST: Final = 0.95
 """A range of more than this share of a turn is none: the joint was turned round."""
 MARGIN: Final = 0.01
@@ -74,7 +75,7 @@ def range_by_hand(name: str, joint: Joint, scale: Scale, neutral: int, lower: in
         CalibrationError: the range is too small, too wide, reversed or wrapped.
     """
     way = upper - lower
-    if abs(way) * scale.step < SMALLEST * (joint.upper - joint.lower):
+    if abs(way) * scale.step <= SMALLEST * (joint.upper - joint.lower):
         _refuse_small(name, joint, abs(way) * scale.step)
     if abs(way) > WIDEST * scale.counts:
         turn = abs(way) / scale.counts
@@ -93,7 +94,7 @@ def range_by_hand(name: str, joint: Joint, scale: Scale, neutral: int, lower: in
         raise CalibrationError(text, where=name, todo="turn the horn: neutral belongs into the middle of the servo")
     ends = sorted((sign * (low - scale.zero) * scale.step, sign * (high - scale.zero) * scale.step))
     covered = min(ends[1], joint.upper) - max(ends[0], joint.lower)
-    if covered < SMALLEST * (joint.upper - joint.lower):
+    if covered <= SMALLEST * (joint.upper - joint.lower):
         _refuse_small(name, joint, max(covered, 0.0))
     return HandRange(0 if sign > 0 else 1, shift, low, high)
 

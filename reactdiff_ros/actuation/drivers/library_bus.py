@@ -56,6 +56,7 @@ class LibraryBus(ServoBus):
             return Fault("checksum", "its answers come broken: look at cable and baud rate")
         if answer[id_at] != number:
             return Fault("wrong_id", f"id {number} was asked, id {answer[id_at]} answered")
+        port.carried()
         return answer
 
     def _write_many(self, address: int, length: int, values: Mapping[int, bytes]) -> None:

@@ -97,6 +97,10 @@ class SerialPort:
         most = max(int(QUEUE_S / byte_s), QUEUE_BYTES)
         return max(most - math.ceil((self._free_s - now_s) / byte_s - ROUNDING), 0)
 
+    def carried(self) -> None:
+        """A device has answered the last request: the line has carried all that was sent before."""
+        self._free_s = self._clock()
+
     def _queued(self) -> int:
         with suppress(*ERRORS, NotImplementedError):
             return int(self._serial.out_waiting)
