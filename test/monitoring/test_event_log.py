@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.nodes.event_log import (
+from reactdiff_ros.nodes.health import (
     BURST,
     MOST_EVENTS,
     PERIOD_NS,

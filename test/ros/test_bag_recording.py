@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.nodes.node_time import ClockWatch
+from reactdiff_ros.nodes.health import ClockWatch
 from reactdiff_ros.recordings.graph.recording import Recording
 
 Usage = namedtuple("Usage", "total used free")

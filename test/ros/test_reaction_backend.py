@@ -10,7 +10,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.nodes.reaction_node_backend import ModelBackend
+from reactdiff_ros.nodes.reaction_node import ModelBackend
 
 
 @pytest.fixture
