@@ -7,6 +7,8 @@ import threading
 
 import pytest
 
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
 from reactdiff_ros.clock import NS
 from reactdiff_ros.nodes.base import Worker
 from reactdiff_ros.nodes.health import Health, Level, Limiter, Meter, StampWatch

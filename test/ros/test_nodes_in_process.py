@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 import rclpy
 from rclpy.exceptions import InvalidHandle
+
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
 from reactdiff_ros.msg import ActuatorState, ListenerStatus
 from ros_harness import free_domain
 

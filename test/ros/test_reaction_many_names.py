@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.nodes.base import Worker
 from reactdiff_ros.nodes.reaction_node import MOST_LISTENERS, parse_listeners

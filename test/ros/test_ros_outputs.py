@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from pythonosc.osc_packet import OscPacket
 
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
 from reactdiff_ros import msg
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, NAMES
 from reactdiff_ros.messages import fill_expression
