@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from .interfaces import interface
-from .worker import Worker
+from reactdiff_ros.nodes.base import Worker, interface
 
 if TYPE_CHECKING:
     from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver

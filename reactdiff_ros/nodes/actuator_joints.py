@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from std_msgs.msg import Header
+
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.actuation.status import Status
-
-from . import convert
-from .interfaces import interface
-from .worker import Worker
+from reactdiff_ros.messages import fill_header
+from reactdiff_ros.nodes.base import Worker, interface
 
 if TYPE_CHECKING:
     from .actuator_node import ActuatorNode
@@ -53,7 +53,7 @@ class JointStates:
         stamp_ns, status = item
         commands = status.commands
         message = self._message(
-            header=convert.header(stamp_ns),
+            header=fill_header(Header(), stamp_ns),
             name=[name for name, _, _ in self._joints],
             position=[si * commands.position[i] for _, i, si in self._joints],
             velocity=[si * commands.velocity[i] for _, i, si in self._joints],

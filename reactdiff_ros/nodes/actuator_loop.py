@@ -10,8 +10,7 @@ from reactdiff_ros.actuation.actuation import Actuation
 from reactdiff_ros.actuation.schedule import Schedule
 from reactdiff_ros.actuation.status import Status
 from reactdiff_ros.launching.priority import BUS, prioritise
-
-from .worker import Worker
+from reactdiff_ros.nodes.base import Worker
 
 LEAST_LEFT_S = 0.004
 """Measuring ends so long before the next tick."""

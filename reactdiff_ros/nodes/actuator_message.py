@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+from std_msgs.msg import Header
+
 from reactdiff_ros import msg
 from reactdiff_ros.actuation.hardware import Hardware
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.actuation.status import Status
-
-from .convert import header
+from reactdiff_ros.messages import fill_header
 
 
 def state_message(
@@ -27,7 +28,7 @@ def state_message(
     readings = [hardware.reading(name) for name in profile.joints]
     faults = commands.joint_faults if status.armed else status.faults
     return msg.ActuatorState(
-        header=header(stamp_ns),
+        header=fill_header(Header(), stamp_ns),
         robot=profile.name,
         state=status.state,
         armed=status.armed,

@@ -23,11 +23,12 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.launching.dds_reach import wider_than_this_machine
 from reactdiff_ros.launching.priority import ACTUATOR, prioritise
+from reactdiff_ros.messages import expression_value
 from reactdiff_ros.msg import ExpressionFrame
+from reactdiff_ros.nodes.base import Worker
 from reactdiff_ros.settings import written_path
 from reactdiff_ros.types import EXPRESSION_RATE_HZ
 
-from . import convert
 from .actuator_controllers import Controllers
 from .actuator_joints import JointStates
 from .actuator_loop import BusThread
@@ -36,7 +37,6 @@ from .base import ReactdiffNode
 from .head_pose import HeadPosePublisher
 from .health import Level
 from .runner import run
-from .worker import Worker
 
 EXPRESSION, STATE, JOINTS = "listener/expression", "actuator/state", "actuator/joint_states"
 WRITERS_S = 0.2
@@ -294,7 +294,7 @@ class ActuatorNode(ReactdiffNode):
             )
         if status.state != state:
             self.get_logger().info(f"{status.state}: {status.message}")
-            self.tell()
+            self.report()
 
     # In other threads.
 
@@ -307,7 +307,7 @@ class ActuatorNode(ReactdiffNode):
         if not arrived:
             return
         data, info = arrived[-1]
-        frame = convert.expression_value(deserialize_message(data, ExpressionFrame))
+        frame = expression_value(deserialize_message(data, ExpressionFrame))
         # It came since the last look, however the system's clock was set meanwhile.
         age_s = min(max((time.time_ns() - info["received_timestamp"]) / NS, 0.0), self._polled_s - last_s)
         transit_s = (self.now_ns() - frame.stamp_ns) / NS - age_s
