@@ -92,6 +92,11 @@ class ExpressionConfig:
     )
     head_pivot_y_m: float = setting(0.0, "Position of the head's pivot, downwards.", unit="m", low=-1.0, high=1.0)
     head_pivot_z_m: float = setting(0.0, "Position of the head's pivot, forwards.", unit="m", low=-1.0, high=1.0)
+    flat_face: bool = setting(
+        False,
+        "The face is a picture on a screen: it appears to look at every viewer while its eyes are centred, so eyes "
+        "and head pitch follow the person only slightly.",
+    )
     eye_distance_m: float = setting(
         0.063, "Distance between the face's eyes. Sets how far they converge.", unit="m", low=0.0, high=0.3
     )

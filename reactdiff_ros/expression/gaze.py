@@ -23,8 +23,16 @@ FAR_M: Final = 1.2
 """Straight ahead, as a point: where the look rests without a target."""
 NEAREST_M: Final = 0.8
 LARGE_SHIFT_RAD: Final = math.radians(8)
+FLAT_YAW_RAD, FLAT_PITCH_RAD = math.radians(3), math.radians(1)
+"""How far a face on a screen follows a person. A flat picture that looks straight out looks at every viewer, and one that
+looks up or aside looks at no one (the Mona Lisa effect: Al Moubayed, Edlund and Beskow, 2012)."""
 AWAY_SIGMA: Final = 0.4
 CONTACT_SIGMA: Final = 0.7
+
+
+def bounded(angle: float, limit: float) -> float:
+    """`angle` where it is small, and never more than `limit` to either side (tanh)."""
+    return limit * math.tanh(angle / limit)
 
 
 def check_target(target: GazeTarget) -> None:
@@ -125,15 +133,20 @@ class Gaze:
 
     def lines(self) -> EyeLines:
         """Lines of sight of both eyes in the face's resting axes."""
-        x, y, z = (float(v) for v in self._point)
+        x, _, z = (float(v) for v in self._point)
         # People who come very near would make the face squint: the eyes converge as for NEAREST_M at most.
         converge = math.atan2(self._config.eye_distance_m / 2, max(math.hypot(x, z), NEAREST_M))
-        yaw = self._offset[0] - math.atan2(x, z)
-        return EyeLines(
-            left_yaw=yaw - converge,
-            right_yaw=yaw + converge,
-            pitch=math.atan2(y, math.hypot(x, z)) + self._offset[1],
-        )
+        yaw, pitch = self._direction()
+        if self._config.flat_face:
+            yaw = bounded(yaw, FLAT_YAW_RAD)
+        yaw += self._offset[0]
+        return EyeLines(left_yaw=yaw - converge, right_yaw=yaw + converge, pitch=pitch + self._offset[1])
+
+    def _direction(self) -> tuple[float, float]:
+        """Yaw to the face's own left and pitch down of the point that it looks at, rad."""
+        x, y, z = (float(v) for v in self._point)
+        yaw, pitch = -math.atan2(x, z), math.atan2(y, math.hypot(x, z))
+        return (yaw, bounded(pitch, FLAT_PITCH_RAD)) if self._config.flat_face else (yaw, pitch)
 
     def _in_face(self, p: Array) -> Array:
         """A point of the camera's optical frame in the face's axes (x own right, y down, z forward)."""
@@ -196,10 +209,9 @@ class Gaze:
         return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])
 
     def _turn_head(self, dt_s: float, mode: FaceMode) -> None:
-        x, y, z = (float(v) for v in self._point)
+        yaw, pitch = self._direction()
         away = 0.5 if self._away else 0.15
-        yaw = -math.atan2(x, z) + away * self._offset[0]
-        pitch = math.atan2(y, math.hypot(x, z)) + away * self._offset[1]
+        yaw, pitch = yaw + away * self._offset[0], pitch + away * self._offset[1]
         share, step = self._config.head_share, approach(dt_s, HEAD_S)
         self._head_yaw += step * (share * yaw - self._head_yaw)
         self._head_pitch += step * (share * pitch - self._head_pitch)

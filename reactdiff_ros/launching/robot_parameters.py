@@ -57,8 +57,9 @@ def parameters_of(profile: Profile, *, recorded: bool = False) -> dict[str, Any]
             expression["head_share"] = head.gaze_share
     perception = {"horizontal_fov_deg": profile.camera.horizontal_fov_deg}
     on_head = profile.camera.mount == "head" and not recorded
+    flat = all(driver.type == "screen" for driver in profile.drivers.values())
     numbers: dict[str, Any] = {name: value + 0.0 for name, value in expression.items()}
     return {
-        "/**/expression_node": {"ros__parameters": numbers | {"camera_on_head": on_head}},
+        "/**/expression_node": {"ros__parameters": numbers | {"camera_on_head": on_head, "flat_face": flat}},
         "/**/perception_node": {"ros__parameters": perception},
     }
