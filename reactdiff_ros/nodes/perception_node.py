@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from reactdiff_ros.capture.foreign_sound import StampedBytes, sampled_sound
+from reactdiff_ros.capture.decode import StampedBytes, sampled_sound
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.types import Picture, Sound, SpeakerFrame
 

@@ -15,9 +15,8 @@ from moving_head import MS, eyes_of, live, optical, seen_by_camera, turn
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW, INDEX
 from reactdiff_ros.errors import MessageError
-from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine, gaze, gaze_moving
-from reactdiff_ros.expression.gaze import EyeLines, Gaze, put_eyes
-from reactdiff_ros.expression.gaze_moving import CameraMount, HeadTrack, rotation
+from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine, gaze
+from reactdiff_ros.expression.gaze import CameraMount, EyeLines, Gaze, HeadTrack, put_eyes, rotation
 from reactdiff_ros.types import HeadPose
 
 STEADY = ExpressionConfig(stillness=1.0, contact_listening=1.0, contact_share=1.0, aversions_per_min=0.5)
@@ -114,7 +113,7 @@ def test_one_pose_from_the_future_does_not_keep_out_those_of_now():
 
 def test_half_a_turn_is_a_pose():
     """As a float32, which messages become, pi is more than pi."""
-    gaze_moving.check_head_pose(HeadPose(0, np.array([0, np.pi, -np.pi, 0, 0, 0], np.float32)))
+    gaze.check_head_pose(HeadPose(0, np.array([0, np.pi, -np.pi, 0, 0, 0], np.float32)))
 
 
 def test_history_ends_after_two_seconds():
@@ -183,7 +182,7 @@ def test_without_a_robot_nothing_of_this_acts(monkeypatch):
         raise AssertionError("used without a robot")
 
     monkeypatch.setattr(gaze, "CameraMount", never)
-    monkeypatch.setattr(gaze_moving, "_at", never)
+    monkeypatch.setattr(gaze, "_at", never)
     monkeypatch.setattr(HeadTrack, "at", never)
     assert np.array_equal(before, faces())
 

@@ -6,7 +6,7 @@ from engine_drive import MS, reaction, run, stack
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
-from reactdiff_ros.expression.smoothing import PlanSmoother
+from reactdiff_ros.expression.playback import PlanSmoother
 
 
 def head(pitch_degrees: np.ndarray) -> np.ndarray:

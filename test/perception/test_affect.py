@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from reactdiff_ros import coefficients as c
-from reactdiff_ros.perception.affect import project
+from reactdiff_ros.perception.blendshapes import affect_of
 from reactdiff_ros.types import EXPRESSION_CLASSES
 
 SURE = np.full(58, 0.9)
@@ -35,28 +35,28 @@ def face(**values: float) -> np.ndarray:
     ],
 )
 def test_prototypes_read_as_themselves(label, shown):
-    affect = project(face(**shown), SURE)
+    affect = affect_of(face(**shown), SURE)
     assert affect.label == label
     assert affect.probabilities.argmax() == EXPRESSION_CLASSES.index(label)
 
 
 def test_valence_and_arousal_have_their_signs():
-    smile, frown = project(face(mouthSmile=0.8), SURE), project(face(browDown=0.7, mouthFrown=0.7), SURE)
+    smile, frown = affect_of(face(mouthSmile=0.8), SURE), affect_of(face(browDown=0.7, mouthFrown=0.7), SURE)
     assert smile.valence > 0.5
     assert frown.valence < -0.3
-    assert project(face(jawOpen=0.7, eyeWide=0.8), SURE).arousal > 0.3
-    assert project(face(), SURE).arousal < 0.0
+    assert affect_of(face(jawOpen=0.7, eyeWide=0.8), SURE).arousal > 0.3
+    assert affect_of(face(), SURE).arousal < 0.0
 
 
 def test_what_is_not_trusted_does_not_count():
-    assert project(face(mouthSmile=1.0), np.zeros(58)).label == "neutral"
-    assert project(face(mouthSmile=1.0), np.zeros(58)).valence == 0.0
+    assert affect_of(face(mouthSmile=1.0), np.zeros(58)).label == "neutral"
+    assert affect_of(face(mouthSmile=1.0), np.zeros(58)).valence == 0.0
 
 
 @given(arrays(np.float64, 58, elements=st.floats(-10, 10) | st.sampled_from([np.nan, np.inf, -np.inf])))
 @settings(max_examples=100, deadline=None)
 def test_always_a_distribution(values):
-    affect = project(values, SURE)
+    affect = affect_of(values, SURE)
     assert affect.probabilities.sum() == pytest.approx(1.0, abs=1e-5)
     assert np.isfinite(affect.probabilities).all()
     assert -1 <= affect.valence <= 1

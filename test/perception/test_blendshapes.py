@@ -9,8 +9,8 @@ from synthetic_face import frontal_face
 
 from reactdiff_ros import coefficients as c
 from reactdiff_ros.perception import blendshapes as b
-from reactdiff_ros.perception import measures as m
-from reactdiff_ros.perception.neutral import PRIOR
+from reactdiff_ros.perception import face as m
+from reactdiff_ros.perception.person import PRIOR
 
 
 def read(**moves: float) -> dict[str, float]:

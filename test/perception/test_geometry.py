@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from synthetic_face import frontal_face, in_picture, rotation_of
 
-from reactdiff_ros.perception import geometry
+from reactdiff_ros.perception import face as geometry
 
 ANGLE = st.floats(-0.6, 0.6)
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.perception import measures as m
-from reactdiff_ros.perception.neutral import PRIOR, REACH, SPREAD, Expressive, PersonalNeutral
+from reactdiff_ros.perception import face as m
+from reactdiff_ros.perception.person import PRIOR, REACH, SPREAD, Expressive, PersonalNeutral
 
 MS = 1_000_000
 CALM = Expressive()

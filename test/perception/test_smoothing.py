@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reactdiff_ros.perception.smoothing import OneEuro
+from reactdiff_ros.perception.person import OneEuro
 
 STEP = 40_000_000
 

@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import MessageError, WeightsError
-from reactdiff_ros.perception.voice import VoiceConfig, VoiceExtractor
-from reactdiff_ros.perception.voice_activity import SpeechThresholds, UtteranceTracker, VoiceActivityNetwork
-from reactdiff_ros.perception.voice_features import MfccStream, loudness_dbfs, mfcc_options, pitch_hz
-from reactdiff_ros.perception.voice_resample import Downmixer, Resampler
+from reactdiff_ros.perception.sound import Downmixer, MfccStream, Resampler, loudness_dbfs, mfcc_options, pitch_hz
+from reactdiff_ros.perception.voice import (
+    SpeechThresholds,
+    UtteranceTracker,
+    VoiceActivityNetwork,
+    VoiceConfig,
+    VoiceExtractor,
+)
 from reactdiff_ros.types import Sound, Voice
 
 NS = 1_000_000_000

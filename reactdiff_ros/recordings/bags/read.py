@@ -17,8 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from reactdiff_ros.capture.decode import decode_compressed, decode_image
-from reactdiff_ros.capture.foreign_sound import StampedBytes, sampled_sound
+from reactdiff_ros.capture.decode import StampedBytes, decode_compressed, decode_image, sampled_sound
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, MessageError
