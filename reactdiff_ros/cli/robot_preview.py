@@ -10,7 +10,7 @@ import click
 from reactdiff_ros.cli.output import echo
 
 if TYPE_CHECKING:
-    from reactdiff_ros.avatar.preview import PreviewServer
+    from reactdiff_ros.avatar.server import PreviewServer
     from reactdiff_ros.cli.robot_preview_run import Preview
 
 LOOK_AGAIN_S: Final = 0.5
@@ -84,7 +84,7 @@ async def _serve(shown: Preview, port: int, as_json: bool) -> int:
     import signal
 
     from reactdiff_ros.avatar import AvatarConfig
-    from reactdiff_ros.avatar.preview import PreviewServer
+    from reactdiff_ros.avatar.server import PreviewServer
     from reactdiff_ros.cli.output import tell
 
     stop = asyncio.Event()

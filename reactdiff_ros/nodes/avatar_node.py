@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.link import LINK_VARIABLE, Door, links
+from reactdiff_ros.avatar.access import LINK_VARIABLE, LinkAccess, links
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ReactdiffError
@@ -64,7 +64,7 @@ class AvatarNode(ReactdiffNode):
         hosts = tuple(name.strip() for name in str(self.values["extra_hosts"]).split(",") if name.strip())
         self._config = AvatarConfig(**{n: self.values[n] for n in names}, extra_hosts=hosts)
         given = os.environ.get(LINK_VARIABLE, "").strip()
-        self._link_token, self._link_told = Door(given).token, bool(given)
+        self._link_token, self._link_told = LinkAccess(given).token, bool(given)
         self._page_token = given_token()
         self.backend = "aiohttp"
 
@@ -72,7 +72,7 @@ class AvatarNode(ReactdiffNode):
         """Serve the page and subscribe; a port that cannot be had is tried again."""
         self._loop: EventLoop | None = EventLoop()
         self._robot = RobotWatch(self, self._page_token)
-        self._server = AvatarServer(self._config, self._robot.desk, link_token=self._link_token)
+        self._server = AvatarServer(self._config, self._robot.console, link_token=self._link_token)
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
         self._stage_ns: dict[str, int] = {}
@@ -113,7 +113,7 @@ class AvatarNode(ReactdiffNode):
         silent = self.running_ns() - self._shown_ns > SILENT_NS
         sentence = "nothing comes on listener/expression: expression_node is missing or inactive"
         self.set_problem("input", sentence if silent else "", Level.WARN)
-        self.set_problem("connections", self._server.trouble, Level.WARN)
+        self.set_problem("connections", self._server.fault, Level.WARN)
 
     def _serve(self) -> None:
         if self._loop is None or self._server.url:

@@ -6,8 +6,8 @@ import asyncio
 import os
 from typing import Any, Final, Protocol
 
-from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, Desk, new_token
-from reactdiff_ros.avatar.link import checked_token
+from reactdiff_ros.avatar.access import checked_token
+from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, RobotConsole, new_token
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import DeviceError
 
@@ -40,8 +40,8 @@ def given_token() -> str:
 class RobotWatch:
     """Knows the newest state of the actuator, and asks it for things.
 
-    `heard`, `status` and `close` belong to the node's thread; `desk` to the page's event loop. `token` is what commands
-    have to bring; empty: a new one, which is printed when there is a robot.
+    `heard`, `status` and `close` belong to the node's thread; `console` to the page's event loop. Commands need
+    `token`; empty: a new one, which is printed when there is a robot.
     """
 
     def __init__(self, node: _Node, token: str = "") -> None:
@@ -53,7 +53,7 @@ class RobotWatch:
         self._told = bool(token)
         self._message: Any = None
         self._heard_ns = 0
-        self.desk = Desk(self._ask, self._token)
+        self.console = RobotConsole(self._ask, self._token)
 
     def heard(self, message: Any, now_ns: int) -> bool:
         """Take an ActuatorState; whether the page should be told at once."""
