@@ -23,7 +23,7 @@ from reactdiff_ros.recordings.bags import interfaces
 from reactdiff_ros.recordings.bags.read import BagSource, open_source
 from reactdiff_ros.recordings.bags.storage import BagFiles, is_bag
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.studies.unblinding import sealed_bags
+from reactdiff_ros.recordings.studies.blinding import sealed_bags
 
 STORAGES = ("mcap", "sqlite3")
 
