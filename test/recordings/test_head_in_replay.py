@@ -16,8 +16,8 @@ from reactdiff_ros.messages import fill_header
 from reactdiff_ros.recordings.bags.interfaces import empty
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.replay import Replayed, replay, settings_as_live
-from reactdiff_ros.recordings.replay.ahead import open_recording
-from reactdiff_ros.recordings.replay.events import as_recorded, told_in
+from reactdiff_ros.recordings.replay.replay import open_recording
+from reactdiff_ros.recordings.replay.senses import as_recorded, events_of
 from reactdiff_ros.recordings.studies.study import Study
 from reactdiff_ros.simulator.rendered import demo_clip_path
 
@@ -95,7 +95,7 @@ def test_settings_say_what_was_done(turned: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("late_s", "stamps"), [(0.01, "own"), (3600.0, "received")])
 def test_poses_are_of_the_pictures_clock(tmp_path: Path, late_s: float, stamps: str) -> None:
     settings, _ = settings_as_live(robot="reachy_mini")
-    told = told_in(open_recording(bag(tmp_path / "x", late_s=late_s)), settings)
+    told = events_of(open_recording(bag(tmp_path / "x", late_s=late_s)), settings)
     assert len(told) > 50
     heads = [event.head for event in told]
     assert heads[0] is not None

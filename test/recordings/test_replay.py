@@ -143,7 +143,7 @@ def test_another_interpreter_gives_the_same_bits(demo: Cut, replayed: Replayed) 
 
 
 def test_it_can_be_stopped_and_keeps_what_it_has(demo: Cut, replayed: Replayed) -> None:
-    part = replay(demo, rules(), told=lambda seconds: seconds < 2.0)
+    part = replay(demo, rules(), progress=lambda seconds: seconds < 2.0)
     count = len(part.times_ns)
     assert not part.complete
     assert 48 <= count <= 52

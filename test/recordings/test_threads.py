@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reactdiff_ros.recordings.replay.threads import in_thread
+from reactdiff_ros.recordings.replay.replay import in_thread
 
 
 def test_the_same_items_in_the_same_order() -> None:
@@ -39,5 +39,5 @@ def test_who_leaves_early_leaves_no_thread_and_closes_the_source_in_its_own() ->
     ahead = in_thread(endless(), 3)
     assert next(ahead) == 1
     ahead.close()  # type: ignore[attr-defined]
-    assert closed_in == ["decode"]
-    assert "decode" not in [thread.name for thread in threading.enumerate()]
+    assert closed_in == ["decode_0"]
+    assert "decode_0" not in [thread.name for thread in threading.enumerate()]

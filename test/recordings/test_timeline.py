@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS
-from reactdiff_ros.recordings.replay.timeline import LONGEST_GAP_NS, STEP_BACK_NS, STRAYS, Steady, Told
+from reactdiff_ros.recordings.replay.senses import LONGEST_GAP_NS, STEP_BACK_NS, STRAYS, BagEvent, Steady
 
 
 def along(stamps_s: list[float]) -> tuple[list[float], Steady]:
     steady = Steady()
-    events = [Told(round(s * NS), None) for s in stamps_s]
+    events = [BagEvent(round(s * NS), None) for s in stamps_s]
     return [round(e.offset_ns / NS, 3) for e in steady.of(events)], steady
 
 
@@ -50,7 +50,7 @@ def test_whatever_comes_the_line_is_steady(stamps: list[int]) -> None:
     steady = Steady()
     newest: int | None = None
     kept = 0
-    for event in steady.of([Told(s, None) for s in stamps]):
+    for event in steady.of([BagEvent(s, None) for s in stamps]):
         kept += 1
         if newest is not None:
             assert -STEP_BACK_NS <= event.offset_ns - newest <= LONGEST_GAP_NS

@@ -11,7 +11,7 @@ import pytest
 
 from reactdiff_ros.clock import NS
 from reactdiff_ros.nodes.node_time import ClockWatch
-from reactdiff_ros.recordings.graph.recording import Recording
+from reactdiff_ros.recordings.graph.recorder_node import Recording
 
 Usage = namedtuple("Usage", "total used free")
 
