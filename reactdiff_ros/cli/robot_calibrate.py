@@ -33,7 +33,7 @@ def calibrate(
     """
     import time
 
-    from reactdiff_ros.actuation.calibration.file import calibration_path
+    from reactdiff_ros.actuation.calibration import calibration_path
     from reactdiff_ros.actuation.drivers.serial_port import ports as serial_ports
     from reactdiff_ros.actuation.profile import load_profile
     from reactdiff_ros.cli.output import json_on_stdout

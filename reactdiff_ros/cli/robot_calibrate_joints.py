@@ -6,14 +6,20 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-from reactdiff_ros.actuation.calibration.file import Calibration, CalibrationError
-from reactdiff_ros.actuation.calibration.range import HandRange, Scale, Track, range_by_hand, range_by_pulses
-from reactdiff_ros.actuation.driver_settings import SERVO_PULSE_US
+from reactdiff_ros.actuation.calibration import (
+    Calibration,
+    CalibrationError,
+    HandRange,
+    Scale,
+    Track,
+    range_by_hand,
+    range_by_pulses,
+)
 from reactdiff_ros.actuation.drivers.driver import Fault
 from reactdiff_ros.actuation.drivers.ohbot import COUNTS, OhbotBoard
 from reactdiff_ros.actuation.drivers.pulse_board import PulseBoard
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Profile
 from reactdiff_ros.cli.robot_calibrate_console import Console
 from reactdiff_ros.cli.robot_calibrate_move import SlowJoint, Time
 

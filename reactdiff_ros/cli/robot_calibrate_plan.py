@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import Driver
 from reactdiff_ros.actuation.drivers.pulse_board import PulseBoard
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus

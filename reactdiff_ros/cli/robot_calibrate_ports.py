@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from reactdiff_ros.actuation.calibration.file import CalibrationError
+from reactdiff_ros.actuation.calibration import CalibrationError
 from reactdiff_ros.actuation.drivers.driver import Driver
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
 from reactdiff_ros.actuation.profile import Profile

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reactdiff_ros.actuation.calibration.file import Calibration, calibrated_joints, load_calibration, save_calibration
-from reactdiff_ros.actuation.calibration.words import directions
+from reactdiff_ros.actuation.calibration import Calibration, calibrated_joints, load_calibration, save_calibration
 from reactdiff_ros.actuation.drivers.driver import Driver
 from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.actuation.drivers.pulse_board import PulseBoard
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
+from reactdiff_ros.actuation.mapping import directions
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.cli.robot_calibrate_console import Console, StoppedError
 from reactdiff_ros.cli.robot_calibrate_joints import Bench, calibrate_on_board, calibrate_on_bus

@@ -8,8 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.actuation.commands import Commands
-from reactdiff_ros.actuation.follow import STALE_S, Follower
+from reactdiff_ros.actuation.follow import STALE_S, Commands, Follower
 from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.actuation.simulate import SAME_S, Frames
 from reactdiff_ros.cli.robot_preview_parts import effects, parts_of, share

@@ -18,9 +18,9 @@ from ..types import HeadPose
 from . import convert
 
 if TYPE_CHECKING:
+    from reactdiff_ros.actuation.actuation import Status
     from reactdiff_ros.actuation.hardware import Hardware
     from reactdiff_ros.actuation.profile import Profile
-    from reactdiff_ros.actuation.status import Status
 
 FRAME: Final = "listener_head_rest"
 
@@ -47,7 +47,7 @@ class HeadPosePublisher:
 
     def __init__(self, node: Any, profile: Profile) -> None:
         self._node = node
-        from reactdiff_ros.actuation.gaze import HeadReader
+        from reactdiff_ros.actuation.mapping import HeadReader
 
         self._reader = HeadReader(profile) if profile.head is not None else None
         self._publisher = node.advertise("actuator/head_pose")
