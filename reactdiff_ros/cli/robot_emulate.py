@@ -13,9 +13,8 @@ import click
 from reactdiff_ros.cli.output import echo
 
 if TYPE_CHECKING:
-    from reactdiff_ros.actuation.emulators.motor import Motor
     from reactdiff_ros.actuation.emulators.rig import Rig
-    from reactdiff_ros.actuation.emulators.servo import Servo
+    from reactdiff_ros.actuation.emulators.servo import Motor, Servo
 
 HAND_S: Final = 0.5
 """So long takes a move by hand."""

@@ -95,7 +95,7 @@ def hardware(profile: Profile, folder: Path, by: str = "memory") -> Iterator[Har
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("reactdiff_ros.actuation.emulators.rig.Wire", wire)
-        for module in ("servo_bus", "serial_board"):
+        for module in ("servo_bus", "pulse_board"):
             patch.setattr(
                 f"reactdiff_ros.actuation.drivers.{module}.SerialPort", lambda path, *_, **__: wires[path].connect()
             )

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from reactdiff_ros.actuation.emulators.motor import Motor
+from reactdiff_ros.actuation.emulators.servo import Motor
 
 SET_TARGET, SET_SPEED, SET_ACCELERATION, GET_POSITION, GET_MOVING, GET_ERRORS, GO_HOME, SET_MANY = (
     0x84, 0x87, 0x89, 0x90, 0x93, 0xA1, 0xA2, 0x9F,
