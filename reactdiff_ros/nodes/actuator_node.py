@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rclpy.serialization import deserialize_message
+from std_msgs.msg import Header
 
 from reactdiff_ros import msg
 from reactdiff_ros.actuation.actuation import Actuation, Face, Request, Status
@@ -27,17 +28,16 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.launching.dds_reach import wider_than_this_machine
 from reactdiff_ros.launching.priority import ACTUATOR, BUS, prioritise
+from reactdiff_ros.messages import expression_value, fill_header
 from reactdiff_ros.msg import ExpressionFrame
+from reactdiff_ros.nodes.base import Worker, interface
 from reactdiff_ros.settings import written_path
 from reactdiff_ros.types import EXPRESSION_RATE_HZ
 
-from . import convert
 from .base import ReactdiffNode
 from .head_pose import HeadPosePublisher
 from .health import Level
-from .interfaces import interface
 from .runner import run
-from .worker import Worker
 
 
 def state_message(
@@ -55,7 +55,7 @@ def state_message(
     readings = [hardware.reading(name) for name in profile.joints]
     faults = commands.joint_faults if status.armed else status.faults
     return msg.ActuatorState(
-        header=convert.header(stamp_ns),
+        header=fill_header(Header(), stamp_ns),
         robot=profile.name,
         state=status.state,
         armed=status.armed,
@@ -125,7 +125,7 @@ class JointStates:
         stamp_ns, status = item
         commands = status.commands
         message = self._message(
-            header=convert.header(stamp_ns),
+            header=fill_header(Header(), stamp_ns),
             name=[name for name, _, _ in self._joints],
             position=[si * commands.position[i] for _, i, si in self._joints],
             velocity=[si * commands.velocity[i] for _, i, si in self._joints],
@@ -525,7 +525,7 @@ class ActuatorNode(ReactdiffNode):
             )
         if status.state != state:
             self.get_logger().info(f"{status.state}: {status.message}")
-            self.tell()
+            self.report()
 
     # In other threads.
 
@@ -538,7 +538,7 @@ class ActuatorNode(ReactdiffNode):
         if not arrived:
             return
         data, info = arrived[-1]
-        frame = convert.expression_value(deserialize_message(data, ExpressionFrame))
+        frame = expression_value(deserialize_message(data, ExpressionFrame))
         # It came since the last look, however the system's clock was set meanwhile.
         age_s = min(max((time.time_ns() - info["received_timestamp"]) / NS, 0.0), self._polled_s - last_s)
         transit_s = (self.now_ns() - frame.stamp_ns) / NS - age_s

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
+from std_msgs.msg import Header
 
-from ..clock import NS
-from ..messages import head_pose_value as head_pose_value
-from ..types import HeadPose
-from . import convert
+from reactdiff_ros.clock import NS
+from reactdiff_ros.messages import fill_header
+from reactdiff_ros.messages import head_pose_value as head_pose_value
+from reactdiff_ros.types import HeadPose
 
 if TYPE_CHECKING:
     from reactdiff_ros.actuation.actuation import Status
@@ -29,7 +30,7 @@ def head_pose_message(head: HeadPose) -> PoseStamped:
     """HeadPose to PoseStamped."""
     pitch, yaw, roll, left, up, forward = (float(v) for v in head.pose)
     (cp, sp), (cy, sy), (cr, sr) = ((math.cos(a / 2), math.sin(a / 2)) for a in (pitch, yaw, roll))
-    message = PoseStamped(header=convert.header(head.stamp_ns, FRAME))
+    message = PoseStamped(header=fill_header(Header(), head.stamp_ns, FRAME))
     p, q = message.pose.position, message.pose.orientation
     p.x, p.y, p.z = forward, left, up
     q.w, q.x = cr * cp * cy + sr * sp * sy, sr * cp * cy - cr * sp * sy

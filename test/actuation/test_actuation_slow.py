@@ -9,6 +9,8 @@ import pytest
 from memory_port import Ticker
 from robot_fixtures import small_profile
 
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
 from reactdiff_ros.actuation.actuation import Actuation, Face
 from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware, in_one_sentence
 from reactdiff_ros.actuation.kinematics import SHORTEST
