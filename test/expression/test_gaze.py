@@ -115,6 +115,24 @@ def test_the_eyes_turn_to_the_person(x: float, y: float, names: tuple[str, str])
         assert np.sign(faces[-1, HEAD_YAW]) == -np.sign(x), "the head helps"
 
 
+@given(x=st.floats(-3, 3), y=st.floats(-1, 1), z=st.floats(0.3, 5))
+@settings(max_examples=25, deadline=None)
+def test_a_flat_face_looks_at_its_viewer_wherever_the_camera_sees_them(x: float, y: float, z: float) -> None:
+    """A picture that looks up or aside looks at no one: 3 degrees aside and 1 up or down at most, and fixations."""
+    config = ExpressionConfig(stillness=1.0, flat_face=True, contact_share=1.0, contact_listening=1.0)
+    engine = ExpressionEngine(config, seed=3)
+
+    def push(now: int) -> None:
+        engine.on_gaze_target(target(now, x=x, y=y, z=z), now)
+
+    faces = stack(run(engine, 1.5, before=push))
+    yaw, pitch = line_of_sight(faces[-25:], config)
+    assert abs(np.median(yaw)) <= math.radians(3 + 3)
+    assert abs(np.median(pitch)) <= math.radians(1 + 3)
+    up, down = (faces[-25:, INDEX[f"eyeLook{way}Left"]].mean() for way in ("Up", "Down"))
+    assert abs(up - down) < 0.2
+
+
 def test_every_new_target_moves_the_eyes_at_the_next_tick() -> None:
     engine = ExpressionEngine(seed=1)
     run(engine, 2, before=listening(engine))

@@ -97,7 +97,10 @@ def test_robot_is_a_shipped_profile_or_a_path(tmp_path):
     mine = tmp_path / "mine.yaml"
     text = share_path("config/robots/screen.yaml").read_text()
     mine.write_text(text.replace("xyz_m: [0.0, 0.0, 0.12]", "xyz_m: [0.01, 0.02, 0.03]"))
-    assert robot_parameters("screen")["/**/expression_node"]["ros__parameters"]["camera_y_m"] == -0.12
+    screen = robot_parameters("screen")["/**/expression_node"]["ros__parameters"]
+    assert screen["camera_y_m"] == -0.12
+    assert screen["flat_face"]
+    assert not robot_parameters("reachy_mini")["/**/expression_node"]["ros__parameters"]["flat_face"]
     found = robot_parameters(str(mine))["/**/expression_node"]["ros__parameters"]
     assert (found["camera_x_m"], found["camera_y_m"], found["camera_z_m"]) == (-0.02, -0.03, 0.01)
     assert robot_parameters("none") is None
