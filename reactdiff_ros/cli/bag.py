@@ -11,7 +11,7 @@ import click
 
 from reactdiff_ros.cli.interrupts import StopFlag
 from reactdiff_ros.cli.options import JSON, LAN, NAMESPACE, PATH, SEEDS
-from reactdiff_ros.cli.output import EXIT_DONE, Number, dumps, echo, json_on_stdout, tell
+from reactdiff_ros.cli.output import EXIT_DONE, Number, echo, json_on_stdout, tell
 from reactdiff_ros.cli.progress import progress_bar
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
@@ -75,7 +75,7 @@ def _print(about: dict[str, Any]) -> None:
 
 @bag.command("from-video")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PATH)
-@click.option("-o", "--output", type=PATH, default=None, help="Bag to write. Default: name of the first FILE with _bag.")
+@click.option("-o", "--output", type=PATH, default=None, help="Bag to write. Default: FILE_bag.")
 @_STORAGE
 @click.option("--raw", is_flag=True, help="Store sensor_msgs/Image instead of JPEG (large).")
 @click.option("--quality", type=click.IntRange(1, 100), default=85, show_default=True, help="JPEG quality.")
@@ -280,7 +280,8 @@ def replay(
             raise click.UsageError("--realtime writes nothing: record the nodes with 'reactdiff bag record'")
         with json_on_stdout(as_json) as result:
             result.update(_play(bag, ros_namespace(namespace), lan, rate, loop, how["picture"], how["sound"]))
-            tell(f"played {result['recorded_s']:.1f} s, {result['pictures']} pictures, {result['sounds']} chunks of sound")
+            counts = f"{result['pictures']} pictures and {result['sounds']} chunks of sound"
+            tell(f"played {result['recorded_s']:.1f} s: {counts}")
         return EXIT_DONE
     if output is None and video is None:
         raise click.UsageError("give -o OUT_BAG, --video FILE.mp4, or both")
@@ -295,9 +296,7 @@ def replay(
     return EXIT_DONE
 
 
-def _play(
-    bag: Path, namespace: str, lan: bool, rate: float, loop: bool, picture: str, sound: str
-) -> dict[str, Any]:
+def _play(bag: Path, namespace: str, lan: bool, rate: float, loop: bool, picture: str, sound: str) -> dict[str, Any]:
     """Play a bag into the running graph until its end or Ctrl-C. Errors as `bag_player.play`."""
     join_graph(namespace, lan)
     from reactdiff_ros.recordings.graph.bag_player import PlaySettings, play

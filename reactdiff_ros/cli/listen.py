@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from reactdiff_ros.cli.interrupts import StopFlag
+from reactdiff_ros.cli.options import FILE, PATH, SEEDS
 from reactdiff_ros.cli.output import tell
 from reactdiff_ros.cli.study import enter_blind
 
@@ -85,9 +86,7 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.argument("assignments", nargs=-1, metavar="[NAME:=VALUE]...")
 @click.option("--camera", metavar="DEVICE", help="V4L2 index, /dev/videoN, URL or file; none = no camera.")
 @click.option("--microphone", metavar="DEVICE", help="default, or index or name of an input; none = no microphone.")
-@click.option(
-    "--clip", type=click.Path(path_type=Path), help="Media file to play as if live, instead of camera and microphone."
-)
+@click.option("--clip", type=PATH, help="Media file to play as if live, instead of camera and microphone.")
 @click.option("--once", is_flag=True, help="Play the clip once, then end.")
 @click.option("--policy", metavar="NAME", help="Reaction policy: model, rules, mime, random or idle.")
 @click.option("--style", metavar="NAME", help="Style of listening, see 'reactdiff style list' (natural).")
@@ -110,13 +109,11 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option("--robot", metavar="NAME", help="Robot: an overlay or a shipped profile by its name, or a path.")
 @click.option("--namespace", metavar="NAME", help="ROS namespace of all nodes.")
 @click.option("--lan/--no-lan", default=None, help="Let nodes on other machines be discovered (no).")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of all noise (0).")
-@click.option(
-    "--params", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="ROS parameter file (YAML)."
-)
+@click.option("--seed", type=SEEDS, help="Seed of all noise (0).")
+@click.option("--params", type=FILE, metavar="FILE", help="ROS parameter file (YAML).")
 @click.option(
     "--study",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="Sessions file of a blind study: runs session:=ID without showing its condition (docs/studies.md).",
 )
