@@ -345,7 +345,7 @@ def check_robot() -> Iterator[Finding]:
 
 def robot_findings(robot: str, profile: Profile, calibration: str) -> Iterator[Finding]:
     """What the robot of a profile lacks. `calibration`: its file, "" = in the user's configuration."""
-    from reactdiff_ros.actuation.calibration.file import calibrated_joints, calibration_path, load_calibration
+    from reactdiff_ros.actuation.calibration import calibrated_joints, calibration_path, load_calibration
     from reactdiff_ros.settings import written_path
 
     complete = True
@@ -609,7 +609,7 @@ def check_styles() -> Iterator[Finding]:
 
 def check_calibrations() -> Iterator[Finding]:
     """All calibrations of the user."""
-    from reactdiff_ros.actuation.calibration.file import calibration_path, load_calibration
+    from reactdiff_ros.actuation.calibration import calibration_path, load_calibration
 
     for path in sorted(calibration_path("any").parent.glob("*.json")):
         yield from _readable("calibration", path, load_calibration, f"reactdiff robot calibrate {path.stem}")

@@ -19,9 +19,9 @@ from reactdiff_ros.messages import head_pose_value as head_pose_value
 from reactdiff_ros.types import HeadPose
 
 if TYPE_CHECKING:
+    from reactdiff_ros.actuation.actuation import Status
     from reactdiff_ros.actuation.hardware import Hardware
     from reactdiff_ros.actuation.profile import Profile
-    from reactdiff_ros.actuation.status import Status
 
 FRAME: Final = "listener_head_rest"
 
@@ -48,7 +48,7 @@ class HeadPosePublisher:
 
     def __init__(self, node: Any, profile: Profile) -> None:
         self._node = node
-        from reactdiff_ros.actuation.gaze import HeadReader
+        from reactdiff_ros.actuation.mapping import HeadReader
 
         self._reader = HeadReader(profile) if profile.head is not None else None
         self._publisher = node.advertise("actuator/head_pose")
