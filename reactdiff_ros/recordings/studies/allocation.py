@@ -57,7 +57,7 @@ def read_plan(text: str, where: str) -> StudyPlan:
     try:
         told = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError("the study is not YAML", where=where, todo=" ".join(str(error).split())) from error
+        raise ConfigError("the study is not a YAML file", where=where, todo=" ".join(str(error).split())) from error
     if not isinstance(told, dict):
         raise _wrong(where, "it has no keys", f"give {', '.join(_KEYS)}")
     unknown = [str(key) for key in told if key not in _KEYS]
