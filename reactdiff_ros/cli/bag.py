@@ -19,7 +19,7 @@ from reactdiff_ros.vocabulary import POLICIES, RANGES
 
 if TYPE_CHECKING:
     from reactdiff_ros.launching.table import Value
-    from reactdiff_ros.recordings.bags.from_video import Part
+    from reactdiff_ros.recordings.bags.write import Part
     from reactdiff_ros.recordings.replay import Replayed, ReplaySettings, Step
 
 MARK_WAIT_S: Final = 5.0
@@ -45,7 +45,7 @@ def info(path: Path, picture: str, sound: str, check: bool, as_json: bool) -> in
 
     BAG is a rosbag2 folder, or its .mcap or .db3 file. It is opened read-only.
     """
-    from reactdiff_ros.recordings.bags.info import describe
+    from reactdiff_ros.recordings.bags.read import describe
 
     if not path.exists():
         raise MediaError("the bag cannot be read", where=str(path), todo="it does not exist")
@@ -89,7 +89,7 @@ def from_video(
     follow each other with a pause of a second or two. The same FILES give the same bytes.
     """
     from reactdiff_ros.capture.media import MediaClip
-    from reactdiff_ros.recordings.bags.from_video import bag_from_clips
+    from reactdiff_ros.recordings.bags.write import bag_from_clips
 
     target = output or Path(f"{files[0].stem}_bag")
     with json_on_stdout(as_json) as result:
@@ -180,7 +180,7 @@ def mark(text: str, namespace: str, lan: bool) -> int:
     if not text.strip():
         raise click.UsageError("TEXT is empty")
     join_graph(namespace, lan)
-    from reactdiff_ros.recordings.graph.marking import send_mark
+    from reactdiff_ros.recordings.graph.record_command import send_mark
 
     send_mark(text.strip(), namespace=ros_namespace(namespace), wait_s=MARK_WAIT_S)
     tell(f"marked: {text.strip()}")
@@ -367,11 +367,10 @@ def _replay(
 ) -> dict[str, Any]:
     """Replay, write what is wanted, and describe it for JSON."""
     from reactdiff_ros.evaluation.runs.listening import Spec, blamed, check
-    from reactdiff_ros.recordings.replay.ahead import open_recording
-    from reactdiff_ros.recordings.replay.events import as_recorded
     from reactdiff_ros.recordings.replay.output import ReplayBag
-    from reactdiff_ros.recordings.replay.replay import Tally
+    from reactdiff_ros.recordings.replay.replay import Tally, open_recording
     from reactdiff_ros.recordings.replay.replay import replay as run
+    from reactdiff_ros.recordings.replay.senses import as_recorded
     from reactdiff_ros.recordings.replay.video import FaceReel, prepare, write_video
 
     recording = open_recording(path, settings)
@@ -403,7 +402,7 @@ def _replay(
                 show(seconds / tally.length_s if tally.length_s else 0.0)
                 return not stop.set
 
-            done = run(path, settings, listener=listener, tally=tally, ahead=ahead, told=report, each=each)
+            done = run(path, settings, listener=listener, tally=tally, ahead=ahead, progress=report, each=each)
         seconds = time.perf_counter() - begin
         stopped = stop.set
         for note in tally.notes():
@@ -416,7 +415,7 @@ def _replay(
         if reel is not None and video is not None:
             stop.set = False  # what was replayed until Ctrl-C is shown; another Ctrl-C ends the video
             with progress_bar(video.name) as show:
-                length = write_video(video, recording, reel, told=lambda share: show(share) or not stop.set)  # type: ignore[func-returns-value]
+                length = write_video(video, recording, reel, progress=lambda share: show(share) or not stop.set)  # type: ignore[func-returns-value]
             written.append(str(video))
             tell(f"wrote {video}, {length:.1f} s" + (", incomplete" if stop.set else ""))
     except BaseException as error:

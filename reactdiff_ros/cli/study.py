@@ -32,8 +32,7 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
 
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.launching.condition import check_settings
-    from reactdiff_ros.recordings.studies.allocation import balance, read_plan, sessions_of
-    from reactdiff_ros.recordings.studies.blinding import seal
+    from reactdiff_ros.recordings.studies.blinding import balance, read_plan, seal, sessions_of
 
     try:
         text = plan.read_text(encoding="utf-8")
@@ -129,8 +128,7 @@ def veil(path: Path, session: str) -> int:
 @JSON
 def open_command(bags: tuple[Path, ...], key: Path | None, as_json: bool) -> int:
     """Print the condition of each BAG (a bag or a folder of bags) after checking its seal."""
-    from reactdiff_ros.recordings.studies.blinding import Key
-    from reactdiff_ros.recordings.studies.unblinding import opened, sealed_bags
+    from reactdiff_ros.recordings.studies.blinding import Key, opened, sealed_bags
 
     if key is None:
         key, *rest = bags

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.link import LINK_VARIABLE
+from reactdiff_ros.avatar.access import LINK_VARIABLE
 from reactdiff_ros.cli.listen import _announce, page_links, qr_code
 from reactdiff_ros.launching.live_graph import _URL, LiveGraph, LiveOptions, page_answers
 
