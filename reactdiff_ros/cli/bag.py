@@ -415,7 +415,7 @@ def _replay(
         if reel is not None and video is not None:
             stop.set = False  # what was replayed until Ctrl-C is shown; another Ctrl-C ends the video
             with progress_bar(video.name) as show:
-                length = write_video(video, recording, reel, progress=lambda share: show(share) or not stop.set)  # type: ignore[func-returns-value]
+                length = write_video(video, recording, reel, progress=lambda share: show(share) or not stop.set)
             written.append(str(video))
             tell(f"wrote {video}, {length:.1f} s" + (", incomplete" if stop.set else ""))
     except BaseException as error:
