@@ -60,7 +60,7 @@ class Run:
             ReactdiffError: there is too little memory.
             WeightsError: our networks cannot be loaded.
         """
-        from reactdiff_ros.training.paper.model import count_parameters
+        from reactdiff_ros.training.paper.networks import count_parameters
         from reactdiff_ros.training.timing import our_model, paper_model, use_threads
 
         counts = count_parameters(self._config)
