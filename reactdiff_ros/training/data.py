@@ -21,10 +21,10 @@ from torch import Tensor
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.tokens import SpeakerBatch, featurize
-from reactdiff_ros.simulator.appearance import SHOWN, appearance
+from reactdiff_ros.perception.blendshapes import OBSERVED
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.listener import listen
-from reactdiff_ros.simulator.observation import POSE_TRUST, TRUST
+from reactdiff_ros.simulator.observation import POSE_TRUST, SHOWN, appearance
 from reactdiff_ros.simulator.policy import perceive
 from reactdiff_ros.simulator.seeds import Purpose, purpose_seed
 from reactdiff_ros.simulator.speaker import Speakers
@@ -58,7 +58,7 @@ def without_randomisation(speaker: SpeakerBatch, truth: Speakers, contact: Float
     seen = speaker.camera & truth.present
     confidence = np.zeros(shown.shape[-1], dtype=np.float32)
     for name in SHOWN:
-        confidence[INDEX[name]] = TRUST[name.removesuffix("Left").removesuffix("Right")]
+        confidence[INDEX[name]] = OBSERVED[name.removesuffix("Left").removesuffix("Right")]
     confidence[BLENDSHAPE_COUNT:] = POSE_TRUST
     for name in ("face", "mesh", "gaze_observed"):
         getattr(speaker, name)[:] = seen

@@ -5,6 +5,15 @@ Leaves: pictures, sound, and the truth about them; the clip that the package shi
 Imports: the shared values; perception, which is shown known faces, and its mesh library for the list of triangles.
 """
 
-from reactdiff_ros.simulator.rendered.clip import demo_clip_path
+from __future__ import annotations
 
-__all__ = ["demo_clip_path"]
+from pathlib import Path
+
+from reactdiff_ros.resources import resource_path
+
+CLIP = "demo/speaker.mp4"
+
+
+def demo_clip_path() -> Path:
+    """The bundled clip of the demo speaker (H.264 and AAC, made to be looped). Raises ReactdiffError if not shipped."""
+    return resource_path(CLIP)
