@@ -14,7 +14,7 @@ import click
 from reactdiff_ros.cli.output import Number, echo
 
 if TYPE_CHECKING:
-    from reactdiff_ros.recordings.datasets.speaker import VoiceOf
+    from reactdiff_ros.recordings.datasets.recording import VoiceOf
     from reactdiff_ros.training.config import TrainConfig
     from reactdiff_ros.training.run import Progress, Start
 

@@ -23,9 +23,8 @@ from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch, featurize
 from reactdiff_ros.recordings.datasets import dualtalk, mars, react
 from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads
 from reactdiff_ros.recordings.datasets.faceverse import expression_names
-from reactdiff_ros.recordings.datasets.recording import ATTRIBUTE_COUNT, Recording, stack
+from reactdiff_ros.recordings.datasets.recording import ATTRIBUTE_COUNT, Recording, VoiceOf, stack
 from reactdiff_ros.recordings.datasets.recordings import recordings
-from reactdiff_ros.recordings.datasets.speaker import VoiceOf
 from reactdiff_ros.types import FloatArray
 
 from .config import NAMELESS, TrainConfig, data_of, fold_of

@@ -20,7 +20,7 @@ from accelerate.utils import broadcast
 from torch import Tensor
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.recordings.datasets.speaker import VoiceOf
+from reactdiff_ros.recordings.datasets.recording import VoiceOf
 from reactdiff_ros.simulator.dyads import simulator_hash
 
 from .autoencoder import AutoencoderStep, describe, draw_listeners, set_scale

@@ -17,9 +17,8 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.plan.groups import GROUPS
 from reactdiff_ros.model.tokens import STREAMS, SpeakerBatch, blank
 from reactdiff_ros.recordings.datasets.dyads import read_dyads
-from reactdiff_ros.recordings.datasets.recording import Recording
+from reactdiff_ros.recordings.datasets.recording import Recording, speaker_of
 from reactdiff_ros.recordings.datasets.recordings import Extracted, save
-from reactdiff_ros.recordings.datasets.speaker import speaker_of
 from reactdiff_ros.training.autoencoder import AutoencoderStep, draw_listeners, labels_of, set_scale
 from reactdiff_ros.training.config import config_from
 from reactdiff_ros.training.data import MARGIN, TWINS, cut, cut_at, filled, joined, simulated_pool, tail
