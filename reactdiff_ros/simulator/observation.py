@@ -14,8 +14,18 @@ import numpy as np
 
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, NAMES, ROTATION, TRANSLATION
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
-from reactdiff_ros.perception.affect import AROUSAL, AROUSAL_REST, NEUTRAL_SCORE, PROTOTYPES, SHARPNESS, VALENCE
-from reactdiff_ros.perception.blendshapes import CONFIDENCE, EYE_PITCH_RAD, EYE_YAW_RAD, OBSERVED
+from reactdiff_ros.perception.blendshapes import (
+    AROUSAL,
+    AROUSAL_REST,
+    CONFIDENCE,
+    EYE_PITCH_RAD,
+    EYE_YAW_RAD,
+    NEUTRAL_SCORE,
+    OBSERVED,
+    PROTOTYPES,
+    SHARPNESS,
+    VALENCE,
+)
 from reactdiff_ros.types import EXPRESSION_CLASSES, FloatArray
 
 from .motion import BoolArray, IntArray, Seed, cover, generator, log_normal, low_pass, ornstein, uniform
@@ -248,7 +258,7 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
     pick = _pick(rng, worlds, frames)
     age = log_normal(rng, 12.0, 1.0, (worlds, 1)) * (rng.random((worlds, 1)) < 0.65)
     time = np.arange(frames, dtype=np.float32) * FRAME_S
-    known = ((age + time) / (age + time + 5.0)).astype(np.float32)  # half after 5 s (perception/neutral.py)
+    known = ((age + time) / (age + time + 5.0)).astype(np.float32)  # half after 5 s (perception/person.py)
 
     gain = _GAIN * log_normal(rng, 1.0, 0.2, (worlds, 1)) * log_normal(rng, 1.0, 0.15, (worlds, count))
     bias = _BIAS * rng.standard_normal((worlds, count), dtype=np.float32)
