@@ -190,13 +190,12 @@ def test_malformed_perception_is_unobserved_and_not_spread(many: Dyads) -> None:
 def test_the_real_calls_couple_as_people_do() -> None:
     """The listener on the public calls' smiles, cheeks and gaze; no constant was fitted to them."""
     folder = Path(os.environ.get("REACTDIFF_CLIPS") or Path(__file__).resolve().parents[3] / "shared" / "clips")
-    if not (folder / "many").is_dir():
+    if not (folder / "dyads").is_dir():
         pytest.skip(f"the recordings of pairs are not here ({folder / 'many'}); set REACTDIFF_CLIPS")
-    from reactdiff_ros.recordings.datasets.many import read_dyads
-
+    from reactdiff_ros.recordings.datasets.dyads import read_dyads
     from reactdiff_ros.recordings.datasets.recording import stack
 
-    calls = read_dyads(folder / "many")
+    calls = read_dyads(folder / "dyads")
     speaker, _, _ = stack(calls, 2500)
     made = listen(perceive(speaker), draw_temperaments(3, len(calls)), 3)
     smile = speaker.coefficients[..., index("mouthSmileLeft")[0]]

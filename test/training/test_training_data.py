@@ -179,9 +179,9 @@ def eight_worlds():
     return simulated_pool(9, config(worlds=8, roll_worlds=0), None)
 
 
-def person(eight_worlds, world: int, labels: np.ndarray | None = LABELS) -> Recording:
+def person(pool, world: int, labels: np.ndarray | None = LABELS) -> Recording:
     """A recording of what a simulated listener did, all of it measured, with labels that no projection would give."""
-    listener = eight_worlds.listener[world, MARGIN:].numpy()
+    listener = pool.listener[world, MARGIN:].numpy()
     frames = len(listener)
     speaker = SpeakerBatch(**{f.name: getattr(blank(frames), f.name)[None] for f in fields(SpeakerBatch)})
     return Recording(
@@ -190,23 +190,23 @@ def person(eight_worlds, world: int, labels: np.ndarray | None = LABELS) -> Reco
     )  # fmt: skip
 
 
-def people_of(eight_worlds, *recordings: Recording):
-    return real_pool(recordings, Completion(eight_worlds.listener.numpy()), 0)
+def people_of(pool, *recordings: Recording):
+    return real_pool(recordings, Completion(pool.listener.numpy()), 0)
 
 
-def trained(eight_worlds, real, steps: int) -> Model:
+def trained(pool, real, steps: int) -> Model:
     torch.manual_seed(0)
     model = Model(SHAPE)
-    set_scale(model.vae, eight_worlds.listener)
+    set_scale(model.vae, pool.listener)
     step, rng = AutoencoderStep(model.vae), np.random.default_rng(0)
     for i in range(steps):
-        step(*draw_listeners(eight_worlds, real, rng), 0.0, i)
+        step(*draw_listeners(pool, real, rng), 0.0, i)
     return model
 
 
-def guesses(model: Model, eight_worlds) -> np.ndarray:
+def guesses(model: Model, pool) -> np.ndarray:
     with torch.no_grad():
-        return model.vae.attributes_raw(model.vae.posterior(eight_worlds.listener)[0])[:, MARGIN:].mean((0, 1)).numpy()
+        return model.vae.attributes_raw(model.vae.posterior(pool.listener)[0])[:, MARGIN:].mean((0, 1)).numpy()
 
 
 def test_a_labelled_recording_moves_the_head_towards_its_labels(eight_worlds) -> None:
