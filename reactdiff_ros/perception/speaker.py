@@ -77,7 +77,7 @@ class SpeakerPerception:
         return self._voice
 
     def reset(self) -> None:
-        """Back to the beginning: nobody known, no sound heard. Person ids go on counting."""
+        """Back to the beginning: no person known, no sound heard. Person ids go on counting."""
         self._flush()
         if self._voice is not None:
             self._voice.reset()
@@ -140,7 +140,7 @@ class SpeakerPerception:
     def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:
         """Takes a chunk of sound. While no picture came for 100 ms, returns voice-only frames on a 25 Hz grid.
 
-        A chunk that begins before the last one is dropped; a jump back by more than 0.5 s makes the voice start anew.
+        A chunk that begins before the last one is dropped; a jump back by more than 0.5 s restarts the voice.
 
         Raises:
             MessageError: when the chunk is no sound (it is dropped).

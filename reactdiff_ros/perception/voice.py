@@ -155,7 +155,7 @@ _FRESH_NS: Final = NS // 2
 
 
 class _Hop:
-    """The newest 40 ms of sound. Pitch and loudness are worked out only if somebody asks: few hops are asked for."""
+    """The newest 40 ms of sound. Pitch and loudness are computed on first use: few hops are used."""
 
     def __init__(self, mfcc: FloatArray, window: NDArray[np.float32]) -> None:
         self.mfcc, self._window = mfcc, window
@@ -229,8 +229,8 @@ class VoiceExtractor:
     def push(self, sound: Sound) -> None:
         """Hear a chunk.
 
-        A hole starts the sound anew at the chunk's stamp; a chunk from the past is dropped; a jump back of more than
-        0.5 s is a new time line and flushes everything.
+        After a hole the sound starts again at the chunk's stamp; a chunk from the past is dropped; a jump back of more
+        than 0.5 s is a new time line and flushes everything.
 
         Raises:
             MessageError: not int16 (n, 1..32 channels), or a rate outside 8..192 kHz; nothing was heard of it.

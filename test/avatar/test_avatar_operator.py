@@ -148,7 +148,7 @@ def test_a_face_that_does_not_come_and_a_server_that_is_gone(stage: Stage, page:
     page.value("WebSocket.prototype.send = () => {}")
     stage.on_loop(stage.server.stop())
     page.until("document.getElementById('title').textContent === 'No connection'", 5)
-    stage.server.config = AvatarConfig(port=int(stage.url.rstrip("/").rpartition(":")[2]))
+    stage.server._ports = [int(stage.url.rstrip("/").rpartition(":")[2])]
     stage.on_loop(stage.server.start())
     stage.mode = "listening"
     stage.server.status(healthy())

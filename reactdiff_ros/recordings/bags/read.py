@@ -30,7 +30,7 @@ from reactdiff_ros.recordings.studies.study import Study, study_of
 from reactdiff_ros.types import Sound
 
 LATE_NS: Final = NS
-"""One of picture and sound that begins later than the other by more than this is told."""
+"""One of picture and sound that begins later than the other by more than this is noted."""
 _PICTURE, _SOUND = 0, 1
 _MOST_FAULTS = 20
 
@@ -46,7 +46,7 @@ class BagMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the first going through told."""
+    """What the first pass found."""
 
     lines: dict[str, Timeline]
     """Of the picture's and the sound's topic."""

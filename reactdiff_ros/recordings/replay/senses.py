@@ -132,7 +132,7 @@ def head_topics(recording: Recording, settings: ReplaySettings) -> list[str]:
 
 
 def as_recorded(settings: ReplaySettings, recording: Recording) -> ReplaySettings:
-    """`settings` with a camera on the head only where the recording tells how that moved; else it stands still."""
+    """`settings` with a camera on the head only where the recording has that head's pose; else it is fixed."""
     if not settings.expression.camera_on_head or head_topics(recording, settings):
         return settings
     return replace(settings, expression=replace(settings.expression, camera_on_head=False))
@@ -242,7 +242,7 @@ class PerceptionRecorder:
             self._perception.robot_speaking(speaking, now_ns)
 
     def reset(self) -> None:
-        """Forget everybody."""
+        """Forget all people."""
         self._perception.reset()
 
     def take(self) -> tuple[Perceived, ...]:

@@ -1,4 +1,4 @@
-"""A replay as a video: the speaker as recorded beside the listener's rendered face, with the recording's sound.
+"""A replay as a video: the recorded speaker next to the listener's rendered face, with the recording's sound.
 
 Time 0 is the first face. Each picture of 40 ms shows the newest picture of the speaker at its beginning and the
 listener's face of that very moment, so what is seen is the delay that the person would have seen.
