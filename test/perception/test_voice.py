@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.perception.sound import MfccStream, Resampler, mfcc_options, pitch_hz
+from reactdiff_ros.perception.sound import MfccStream, Resampler, mfcc_options, mono, pitch_hz
 from reactdiff_ros.perception.voice import (
     UtteranceTracker,
     VoiceActivityNetwork,
@@ -87,6 +87,12 @@ def test_resampler_agrees_with_soxr(rate: int, hz: int) -> None:
 
 
 # --- features ---------------------------------------------------------------------------------------------------------
+
+
+def test_channels_are_averaged() -> None:
+    samples = np.array([[1000, 3000], [-32768, -32768], [32767, -32767]], np.int16)
+    assert mono(samples).tolist() == [2000 / 32768, -1.0, 0.0]
+    assert mono(samples[:, :1]).tolist() == [1000 / 32768, -1.0, 32767 / 32768]
 
 
 def test_mfcc_equal_kaldis_offline_result() -> None:
