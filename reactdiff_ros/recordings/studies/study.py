@@ -38,7 +38,7 @@ class Study:
     study: str = ""
     """Name of the study whose condition was hidden; empty: nothing was."""
     seal: str = ""
-    """Commitment to that condition, which the study's key opens (`bags.blinding`)."""
+    """Random text for that condition; the key of the study opens it (`studies.blinding`)."""
 
     def to_custom_data(self) -> dict[str, str]:
         """The strings that the bag keeps; the same study gives the same strings."""
