@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import FRAME_S, MFCC_SCALE
+from reactdiff_ros.perception.voice import HANG_OVER_S, SPEECH_CERTAIN, SPEECH_END, SPEECH_START
 from reactdiff_ros.types import MFCC_COUNT, FloatArray
 
 from .motion import (
@@ -44,8 +45,6 @@ C0_PER_DB: Final = float(np.sqrt(MFCC_COUNT) * np.log(10) / 10)
 """What a gain of 1 dB adds to the first MFCC (orthonormal DCT of log powers)."""
 DROP: Final = 0.33
 """Log-pitch falls by this much at a cue (chosen: below the 26th percentile of speech)."""
-START, END, CERTAIN, HANG_OVER_S = 0.5, 0.35, 0.9, 0.2
-"""Thresholds of perception's utterance tracker (perception/voice.py; a test holds the two together)."""
 
 
 def hear(seed: Seed, s: Speakers, bank: VoiceBank | None) -> dict[str, Any]:
@@ -103,8 +102,8 @@ def _mix(voice: FloatArray, rest: FloatArray, sounding: BoolArray) -> FloatArray
 def track_utterances(probability: FloatArray) -> tuple[BoolArray, FloatArray, FloatArray]:
     """Speaking, seconds since the last utterance (NaN: none yet) and since this one began, (B, T) each.
 
-    Perception's rules on 40 ms frames: an utterance begins with two frames above START one of which is CERTAIN, and
-    is over HANG_OVER_S after the last frame above END.
+    Perception's rules on 40 ms frames: an utterance begins with two frames above SPEECH_START one of which is above SPEECH_CERTAIN, and
+    is over HANG_OVER_S after the last frame above SPEECH_END.
     """
     worlds, frames = probability.shape
     speaking = np.zeros(worlds, bool)
@@ -118,11 +117,11 @@ def track_utterances(probability: FloatArray) -> tuple[BoolArray, FloatArray, Fl
     columns = np.ascontiguousarray(probability.T)
     for t in range(frames):
         p, now = columns[t], np.float32((t + 1) * FRAME_S)
-        over = speaking & (p < END) & (now - heard >= HANG_OVER_S - 1e-4)
-        heard = np.where(speaking & (p >= END), now, heard)
+        over = speaking & (p < SPEECH_END) & (now - heard >= HANG_OVER_S - 1e-4)
+        heard = np.where(speaking & (p >= SPEECH_END), now, heard)
         ended = np.where(over, heard, ended)
-        maybe = ~speaking & (p >= START)
-        certain = maybe & (certain | (p >= CERTAIN))
+        maybe = ~speaking & (p >= SPEECH_START)
+        certain = maybe & (certain | (p >= SPEECH_CERTAIN))
         candidate = np.where(maybe, np.minimum(candidate, now - FRAME_S), np.inf).astype(np.float32)
         starts = certain & (now - candidate >= 2 * FRAME_S - 1e-4)
         began, heard = np.where(starts, candidate, began), np.where(starts, now, heard)

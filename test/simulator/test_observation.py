@@ -8,10 +8,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import HEAD_YAW, INDEX
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_YAW, INDEX
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, featurize
-from reactdiff_ros.simulator import voices
+from reactdiff_ros.simulator import observation, voices
 from reactdiff_ros.simulator.motion import since
 from reactdiff_ros.simulator.observation import appearance, observe
 from reactdiff_ros.simulator.speaker import Insertion, Speakers, make_speakers
@@ -180,16 +180,29 @@ def test_placebos_change_what_is_read_from_their_frame_on(kind):
         assert not changed & {"speaking", "mfcc", "pitch_hz", "camera", "microphone", "face"}
 
 
+def test_affect_is_projected_as_perception_does():
+    from reactdiff_ros.perception.blendshapes import affect_of
+
+    values, trust = np.random.default_rng(0).random((2, 30, COEFFICIENT_COUNT), dtype=np.float32)
+    hidden = [i for name, i in INDEX.items() if name not in observation.SHOWN]
+    values[:, hidden] = 0.0
+    ours = observation._affect(values, trust)
+    for i in range(30):
+        theirs = affect_of(values[i].astype(float), trust[i].astype(float))
+        np.testing.assert_allclose(ours[i, :7], theirs.probabilities, atol=1e-4)
+        np.testing.assert_allclose(ours[i, 7:], [theirs.valence, theirs.arousal], atol=1e-4)
+
+
 def test_utterances_are_tracked_as_perception_does():
     pytest.importorskip("reactdiff_ros.perception.voice")
-    from reactdiff_ros.perception.voice import SpeechThresholds, UtteranceTracker
+    from reactdiff_ros.perception.voice import UtteranceTracker
 
     rng = np.random.default_rng(1)
     loud = np.repeat(rng.random((20, 60)) < 0.5, 8, axis=1)
     probability = np.clip(np.where(loud, 0.95, 0.05) + 0.05 * rng.standard_normal(loud.shape), 0, 1).astype(np.float32)
     speaking, pause, utterance = voices.track_utterances(probability)
     for w in range(20):
-        tracker = UtteranceTracker(SpeechThresholds())
+        tracker = UtteranceTracker()
         for t, p in enumerate(probability[w]):
             now = (t + 1) * 40_000_000
             tracker.observe(float(p), now - 40_000_000, now)
