@@ -39,9 +39,7 @@ def install_command(extra: str) -> str:
 def missing_extra(error: ImportError) -> MissingExtraError:
     """What to say of a module that an extra, or ROS, would have installed. Any other `error` is raised again."""
     module = (error.name or "").split(".")[0]
-    if module == "rclpy" or "_rclpy_pybind11" in str(
-        error
-    ):  # installed, but not sourced
+    if module == "rclpy" or "_rclpy_pybind11" in str(error):  # installed, but not sourced
         return MissingExtraError(
             "ROS 2 (rclpy)", "run 'make setup' and '. ./env.sh', or source /opt/ros/<distro>/setup.bash"
         )
@@ -54,6 +52,15 @@ def require(module: str) -> None:
     """Go on only if a module of an extra is installed; it is not imported. Raises MissingExtraError."""
     if find_spec(module) is None:
         raise missing_extra(ModuleNotFoundError(f"No module named {module!r}", name=module))
+
+
+def require_tools() -> None:
+    """Make the folder `tools` of a checkout importable. Raises MissingExtraError in an installation, which has none."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "tools" / "__init__.py").is_file():
+        raise MissingExtraError("the folder tools", "run this command from a checkout of the repository")
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))  # first: another package may have this name
 
 
 def needing(module: str, command: Callable[P, R] | None) -> Callable[P, R]:
