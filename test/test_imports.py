@@ -48,7 +48,7 @@ HOMES = {
     "av": {"capture", "recordings/replay"},
     "sounddevice": {"capture"},
     "aiohttp": {"avatar", "actuation/drivers"},
-    "pythonosc": {"avatar/outputs"},
+    "pythonosc": {"avatar"},
     "torch": {"training"},
     "onnx": {"training", "model"},
     "tensorrt": {"model"},
@@ -67,7 +67,7 @@ HOMES = {
     "segno": {"cli"},
 }
 # Time and randomness are arguments here.
-PURE = ("perception", "model", "expression", "actuation", "avatar/outputs")
+PURE = ("perception", "model", "expression", "actuation")
 IMPURE_MODULES = {"time", "random", "datetime", "secrets"}
 GENERATORS = {"Generator", "default_rng", "Philox", "PCG64", "SeedSequence", "BitGenerator"}
 

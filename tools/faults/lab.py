@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
-from reactdiff_ros.actuation.driver_settings import DynamixelDriver, MaestroDriver
 from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.profile import DynamixelDriver, MaestroDriver, Profile
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.launching.live_graph import LiveGraph, executable
 from reactdiff_ros.vocabulary import RANGES

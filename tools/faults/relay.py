@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PointStamped
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
@@ -32,9 +33,9 @@ from reactdiff_ros import messages
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.launching.table import load_table
-from reactdiff_ros.nodes import convert
+from reactdiff_ros.messages import fill_audio, fill_stamp, from_stamp, sound_value
+from reactdiff_ros.nodes.base import qos_profile
 from reactdiff_ros.nodes.graph_watch import GraphWatch, published_ns
-from reactdiff_ros.nodes.interfaces import qos_profile
 from reactdiff_ros.types import ListenerControl as ControlValue
 from tools.faults.account import Report, Shown, Trace
 from tools.faults.inputs import PictureFault, SoundFault
@@ -113,7 +114,7 @@ class BagClock:
     def _run(self) -> None:
         while not self._stop.wait(CLOCK_S):
             if not self.paused:
-                self._publisher.publish(Clock(clock=convert.to_stamp(self.now_ns())))
+                self._publisher.publish(Clock(clock=fill_stamp(Time(), self.now_ns())))
 
 
 class Relay:
@@ -177,7 +178,7 @@ class Relay:
         return lambda message, info: self.trace.stages[topic].append(published_ns(info))
 
     def _on_expression(self, message: Any, info: dict[str, Any]) -> None:
-        plan = convert.from_stamp(message.reaction_picture_stamp)
+        plan = from_stamp(message.reaction_picture_stamp)
         plan = plan if self.clock is None else self.clock.of_machine(plan)
         self.trace.frames.append(Shown(published_ns(info), message.mode, message.coefficients.copy(), plan))
 
@@ -189,10 +190,10 @@ class Relay:
             self._pictures.publish(serialized)
             return
         message = deserialize_message(serialized, CompressedImage)
-        stamp_ns, jpeg = self._played(convert.from_stamp(message.header.stamp)), bytes(message.data)
+        stamp_ns, jpeg = self._played(from_stamp(message.header.stamp)), bytes(message.data)
         passed = (stamp_ns, jpeg) if self.picture_fault is None else self.picture_fault(stamp_ns, jpeg)
         if passed is not None and not self._paused():
-            message.header.stamp = convert.to_stamp(passed[0])
+            message.header.stamp = fill_stamp(Time(), passed[0])
             message.data = array.array("B", passed[1])
             self._pictures.publish(message)
 
@@ -201,11 +202,11 @@ class Relay:
             self._sounds.publish(serialized)
             return
         message = deserialize_message(serialized, AudioChunk)
-        sound = convert.sound_value(message)
+        sound = sound_value(message)
         sound = replace(sound, stamp_ns=self._played(sound.stamp_ns))
         passed = sound if self.sound_fault is None else self.sound_fault(sound)
         if passed is not None and not self._paused():
-            self._sounds.publish(convert.audio_message(passed, message.header.frame_id))
+            self._sounds.publish(fill_audio(AudioChunk(), passed, message.header.frame_id))
 
     def _played(self, stamp_ns: int) -> int:
         """A device's stamp in the time of the bag."""

@@ -28,8 +28,7 @@ from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
-from reactdiff_ros.recordings.replay.senses import Noting, push
-from reactdiff_ros.recordings.replay.timing import Timed
+from reactdiff_ros.recordings.replay.senses import PerceptionRecorder, Timed, push
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import ExpressionFrame, FloatArray, SpeakerFrame
 from tools.soak.figures import LOUD_DBFS, apart_ms, behaviour, counted, footprint, rounded
@@ -196,11 +195,11 @@ class _Session:
 
     def __init__(self, settings: ReplaySettings) -> None:
         timer = time.process_time
-        self._noting = Noting(SpeakerPerception(settings.perception), timer)
+        self._recorder = PerceptionRecorder(SpeakerPerception(settings.perception), timer)
         listener = make_listener(settings.policy, seed=settings.seed, config=settings.listener)
         self._listener = Timed(listener, timer)
         self._session = ListeningSession(
-            self._noting, self._listener, ExpressionEngine(settings.expression, settings.seed), settings.session
+            self._recorder, self._listener, ExpressionEngine(settings.expression, settings.seed), settings.session
         )
         self._session.reset(settings.seed)
         self._met: dict[int, list[Any]] = {}
@@ -210,7 +209,7 @@ class _Session:
         """One picture or chunk of sound; of which visit, None: of an absence."""
         self._listener.seconds = 0.0
         faces = push(self._session, item)
-        spent_s = sum(note.seconds for note in self._noting.taken()) + self._listener.seconds
+        spent_s = sum(note.seconds for note in self._recorder.take()) + self._listener.seconds
         minute.record(spent_s, self._session.speaker_frames, faces)
         if visit is not None:
             self._look(visit, self._session.speaker_frames)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import yaml
 
-from reactdiff_ros.actuation.calibration.file import Calibration, save_calibration
+from reactdiff_ros.actuation.calibration import Calibration, save_calibration
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.errors import ConfigError, ReactdiffError

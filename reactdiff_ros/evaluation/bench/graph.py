@@ -27,8 +27,8 @@ from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, node_comm
 from reactdiff_ros.launching.supervisor import NodeCommand
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.msg import AudioChunk, ExpressionFrame, Reaction, SpeakerFrame
+from reactdiff_ros.nodes.base import interface, qos_profile
 from reactdiff_ros.nodes.graph_watch import GraphWatch, published_ns, watch_graph
-from reactdiff_ros.nodes.interfaces import interface, qos_profile
 
 ACTIVE_S: Final = 60.0
 FACE_S: Final = 5.0
