@@ -102,8 +102,8 @@ def _mix(voice: FloatArray, rest: FloatArray, sounding: BoolArray) -> FloatArray
 def track_utterances(probability: FloatArray) -> tuple[BoolArray, FloatArray, FloatArray]:
     """Speaking, seconds since the last utterance (NaN: none yet) and since this one began, (B, T) each.
 
-    Perception's rules on 40 ms frames: an utterance begins with two frames above SPEECH_START one of which is above SPEECH_CERTAIN, and
-    is over HANG_OVER_S after the last frame above SPEECH_END.
+    Perception's rules on 40 ms frames: an utterance begins with two frames above SPEECH_START, one of them above
+    SPEECH_CERTAIN, and is over HANG_OVER_S after the last frame above SPEECH_END.
     """
     worlds, frames = probability.shape
     speaking = np.zeros(worlds, bool)

@@ -111,7 +111,7 @@ def load_head(path: Path | None = None) -> HeadMesh:
         raise ReactdiffError(
             "the demo head cannot be read",
             where=str(path),
-            todo="make it again: python -m reactdiff_ros.simulator.rendered.make_mesh",
+            todo="make it again: python -m tools.demo.make_mesh",
         ) from error
     if head.vertices.shape != (VERTEX_COUNT, 3) or head.mirror.shape != (VERTEX_COUNT,):
         raise ReactdiffError("the demo head has not 468 vertices", where=str(path), todo="install the package again")
