@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from reactdiff_ros.cli import simulate_listeners
+from reactdiff_ros.cli import simulated as simulate_listeners
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.cli.simulate_listeners import Listeners, listeners_of
+from reactdiff_ros.cli.simulated import Listeners, listeners_of
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling
 from reactdiff_ros.evaluation.metrics.events import smile_curve

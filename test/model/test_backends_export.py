@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from fake_tensorrt import FakeCuda, FakeTensorRT
 
-from reactdiff_ros.cli.export import export
+from reactdiff_ros.cli.training import export
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 from reactdiff_ros.model.backends import build as build_module
 from reactdiff_ros.model.backends import cuda, engine, preparing
