@@ -14,13 +14,12 @@ from rcl_interfaces.msg import SetParametersResult
 
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.model.batch import warm
-from reactdiff_ros.model.batch_rounds import Done, Job, Rounds
+from reactdiff_ros.model.batch import ListenerBatch, QualityChoice, Round, warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
-from reactdiff_ros.model.factory import fallback_listener, make_listener
 from reactdiff_ros.model.listener import Listener, ListenerConfig, ShowsCandidates
-from reactdiff_ros.model.plan.quality import QualityChoice
+from reactdiff_ros.model.plan.planner import Drawn
 from reactdiff_ros.model.plan.sampler import Sampling
+from reactdiff_ros.model.policies import fallback_listener, make_listener
 from reactdiff_ros.types import REACTION_RATE_HZ, Reaction, SpeakerFrame
 
 from . import convert
@@ -79,7 +78,7 @@ class ReactionNode(ReactdiffNode):
         for name in getattr(self, "_seats", {}).keys() - wanted.keys():
             self._withdraw(name)
         self._model = ModelBackend(self.values, self._config, self.simulated(), self._log)
-        self._rounds = Rounds()
+        self._rounds = ListenerBatch()
         self._seats: dict[str, Seat] = {}
         self._many = wanted.keys() != {""}
         for name, seed in wanted.items():
@@ -123,7 +122,7 @@ class ReactionNode(ReactdiffNode):
         """Subscribe and start the threads."""
         self._inline = self.simulated()
         chosen = not self._inline and self.values["quality"] == "auto" and self.values["policy"] == "model"
-        self._rounds = Rounds(QualityChoice(self._config.steps, self._config.candidates) if chosen else None)
+        self._rounds = ListenerBatch(QualityChoice(self._config.steps, self._config.candidates) if chosen else None)
         self._fresh: dict[str, int] = {}
         self._tried_ns = self.steady_ns()
         if self._missing:
@@ -271,7 +270,7 @@ class ReactionNode(ReactdiffNode):
         self._plan_fresh()
 
     def _told(self, kind: str, topic: str, seat: Seat, message: Any) -> None:
-        if self._seats.get(seat.name) is not seat and seat.name not in self._rounds.batch:
+        if self._seats.get(seat.name) is not seat and seat.name not in self._rounds:
             return  # it has left
         if topic == _FRAME:
             seat.heard_ns, seat.missed_ns = self.steady_ns(), self.running_ns()
@@ -349,19 +348,19 @@ class ReactionNode(ReactdiffNode):
             if seat is not None and isinstance(seat.listener, ShowsCandidates):
                 asked = self.is_heard(seat.candidates)
                 seat.listener.show_candidates(asked or bool(self.values["publish_candidates"]))
-        job = self._rounds.due(dict.fromkeys(names, now_ns), time.perf_counter())
-        if job is None:
+        due = self._rounds.due(dict.fromkeys(names, now_ns), time.perf_counter())
+        if due is None:
             return
-        for name, error in job.round.failed.items():
+        for name, error in due.failed.items():
             self.failed(error, f"{name}/{_REACTION}" if name else _REACTION)
-        if self._inline or not job.round.draws:
-            self._finish(self._draw(job))
+        if self._inline or not due.draws:
+            self._finish(self._draw(due))
         else:
-            self._drawer.put(_DRAW, job)
+            self._drawer.put(_DRAW, due)
 
-    def _finish(self, done: Done) -> None:
+    def _finish(self, drawn: tuple[dict[str, Drawn], float]) -> None:
         waited = self._rounds.tried()
-        for name, reaction in self._rounds.finished(done, time.perf_counter()).items():
+        for name, reaction in self._rounds.finished(*drawn, time.perf_counter()).items():
             seat = self._seats.get(name)
             if seat is not None:
                 self._publish(seat, reaction)
@@ -380,17 +379,17 @@ class ReactionNode(ReactdiffNode):
 
     # In the drawing thread, or in the worker's
 
-    def _draw_elsewhere(self, kind: str, job: Job) -> None:
-        self._worker.put(_DRAWN, self._draw(job))
+    def _draw_elsewhere(self, kind: str, due: Round) -> None:
+        self._worker.put(_DRAWN, self._draw(due))
 
-    def _draw(self, job: Job) -> Done:
+    def _draw(self, due: Round) -> tuple[dict[str, Drawn], float]:
         begin = time.perf_counter()
         try:
-            drawn = job.round.draw()
+            drawn = due.draw()
         except Exception as error:  # the round must end, or no plan would ever be drawn again
             self.failed(error, _DRAW)
             drawn = {}
-        return Done(job, drawn, time.perf_counter() - begin)
+        return drawn, time.perf_counter() - begin
 
 
 def main() -> int:

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.plan.nod_head import CARD, NODS
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import FORMAT, MANIFEST, interface, sha256
+from reactdiff_ros.model.weights import CARD, FORMAT, MANIFEST, NODS, interface, sha256
 from reactdiff_ros.types import FloatArray
 
 from .checkpoints import read_checkpoint

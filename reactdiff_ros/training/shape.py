@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from reactdiff_ros.model.conditions import condition_count
-from reactdiff_ros.model.plan.groups import LATENT_COUNT
+from reactdiff_ros.model.plan.latents import LATENT_COUNT
 from reactdiff_ros.model.weights import encoder_strides
 
 

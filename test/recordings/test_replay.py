@@ -15,8 +15,8 @@ from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.evaluation.recordings.extraction import perceive
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
-from reactdiff_ros.model.speaker.track import onto_grid
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.model.speaker.grid import onto_grid
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.replay import Replayed, ReplaySettings, replay, steps
 from reactdiff_ros.session import ListeningSession

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (requirement
 
 from reactdiff_ros.coefficients import INDEX  # noqa: E402
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
-from reactdiff_ros.model.plan.groups import GROUPS  # noqa: E402
+from reactdiff_ros.model.plan.latents import GROUPS  # noqa: E402
 from reactdiff_ros.model.tokens import STREAMS, SpeakerBatch, blank  # noqa: E402
 from reactdiff_ros.recordings.datasets.dyads import read_dyads  # noqa: E402
 from reactdiff_ros.recordings.datasets.recording import Recording  # noqa: E402

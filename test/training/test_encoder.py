@@ -47,7 +47,7 @@ def test_the_exported_graph_streams_the_same(model, inputs, random_weights):
         whole = model.encoder(*inputs)[0].numpy()
     features, observed = (x[0].numpy() for x in inputs)
     for t in range(FRAMES):
-        token, new = networks.encode(features[t : t + 1], observed[t : t + 1], cache)
+        token, new = networks.encode(features[t : t + 1], observed[t : t + 1], cache.past())
         cache.push(new)
         np.testing.assert_allclose(token[0], whole[t], atol=1e-4)
 

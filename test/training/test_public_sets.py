@@ -13,7 +13,7 @@ pytest.importorskip("accelerate", reason="accelerate is not installed (requireme
 
 from reactdiff_ros.coefficients import INDEX, ROTATION  # noqa: E402
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
-from reactdiff_ros.model.plan.groups import GROUPS  # noqa: E402
+from reactdiff_ros.model.plan.latents import GROUPS  # noqa: E402
 from reactdiff_ros.model.tokens import STREAMS  # noqa: E402
 from reactdiff_ros.training.checkpoints import read_checkpoint  # noqa: E402
 from reactdiff_ros.training.config import config_from  # noqa: E402

@@ -13,7 +13,7 @@ pytest.importorskip("accelerate", reason="accelerate is not installed (requireme
 
 from reactdiff_ros.errors import ReactdiffError  # noqa: E402
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT  # noqa: E402
-from reactdiff_ros.model.plan.groups import GROUPS  # noqa: E402
+from reactdiff_ros.model.plan.latents import GROUPS  # noqa: E402
 from reactdiff_ros.training.autoencoder import TARGET, AutoencoderStep, describe, labels_of, set_scale  # noqa: E402
 from reactdiff_ros.training.config import TrainConfig, config_from, fold_of  # noqa: E402
 from reactdiff_ros.training.data import MARGIN, cut, simulated_pool  # noqa: E402

@@ -7,8 +7,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed (requirement
 from random_model import random_model  # noqa: E402
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, SMILE  # noqa: E402
-from reactdiff_ros.model.plan.emphasis import PARTS  # noqa: E402
-from reactdiff_ros.model.plan.groups import GROUPS, LATENT_COUNT  # noqa: E402
+from reactdiff_ros.model.plan.latents import (  # noqa: E402
+    GROUPS,
+    LATENT_COUNT,
+    PARTS,
+)
 from reactdiff_ros.training.shape import Shape  # noqa: E402
 from reactdiff_ros.training.vae import VAE_CONTEXT, ListenerVae  # noqa: E402
 

@@ -26,8 +26,8 @@ from reactdiff_ros.capture.media import ClipItem, MediaClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.model.batch import warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.plan.sampler import Sampling
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.recordings.replay.replay import Step, steps
 

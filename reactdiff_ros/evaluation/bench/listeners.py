@@ -17,13 +17,11 @@ import numpy as np
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.bench.machine import hardware
-from reactdiff_ros.model.batch import warm
-from reactdiff_ros.model.batch_rounds import Done, Rounds
+from reactdiff_ros.model.batch import DEADLINE_S, ListenerBatch, warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.plan.quality import DEADLINE_S
 from reactdiff_ros.model.plan.sampler import Sampling
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.types import SpeakerFrame
 
@@ -100,11 +98,11 @@ def _row(
     seconds: float,
     networks: Networks | None,
 ) -> dict[str, Any]:
-    rounds = Rounds()
+    batch = ListenerBatch()
     first = None
     for i in range(count):
         listener = make_listener("model", seed=i, config=config, like=first, networks=networks)
-        rounds.join(str(i), listener)
+        batch.join(str(i), listener)
         first = first or listener
     if isinstance(first, DiffusionListener):
         warm(first.networks, Sampling(steps=config.steps, candidates=config.candidates), count)
@@ -114,25 +112,25 @@ def _row(
     for slot in range(slots):
         now_ns = (1000 + slot) * SLOT_NS
         begin, cpu = timer(), sum(os.times()[:2])
-        _live(rounds, frames, slot, now_ns, timer)
+        _live(batch, frames, slot, now_ns, timer)
         if slot >= slots - round(seconds * NS / SLOT_NS):
             times.append(timer() - begin)
             cpu_s += sum(os.times()[:2]) - cpu
     p50, p99 = 1e3 * np.percentile(times, (50, 99))
-    state = rounds.batch.members()[0].state()
+    state = batch.members()[0].state()
     return {
         "listeners": count, "load": round(sum(times) / seconds, 3), "cpu": round(cpu_s / seconds, 3),
         "slot_ms": {"p50": round(float(p50), 2), "p99": round(float(p99), 2)},
-        "late": round(float(np.mean(np.array(times) > DEADLINE_S)), 4), "plans": rounds.plans,
+        "late": round(float(np.mean(np.array(times) > DEADLINE_S)), 4), "plans": batch.plans,
         "backend": state.backend,
     }  # fmt: skip
 
 
 def _live(
-    rounds: Rounds, frames: Sequence[SpeakerFrame], slot: int, now_ns: int, timer: Callable[[], float]
+    batch: ListenerBatch, frames: Sequence[SpeakerFrame], slot: int, now_ns: int, timer: Callable[[], float]
 ) -> None:  # fmt: skip
-    """One slot: everybody who has begun takes in a frame, then what is due is drawn."""
-    names = [str(i) for i in range(len(rounds.batch)) if slot >= APART * i]
+    """One slot: every listener that has begun takes in a frame, then what is due is drawn."""
+    names = [str(i) for i in range(len(batch)) if slot >= APART * i]
     for i, name in enumerate(names):
         frame = frames[(slot + 31 * i) % len(frames)]
         stamps = {
@@ -140,7 +138,7 @@ def _live(
             "picture_stamp_ns": None if frame.picture_stamp_ns is None else now_ns,
             "sound_stamp_ns": None if frame.sound_stamp_ns is None else now_ns,
         }
-        rounds.batch.observe(name, replace(frame, **stamps))  # type: ignore[arg-type]
-    job = rounds.due(dict.fromkeys(names, now_ns + SLOT_NS // 2), timer())
-    if job is not None:
-        rounds.finished(Done(job, job.round.draw(), 0.0), timer())
+        batch.observe(name, replace(frame, **stamps))  # type: ignore[arg-type]
+    due = batch.due(dict.fromkeys(names, now_ns + SLOT_NS // 2), timer())
+    if due is not None:
+        batch.finished(due.draw(), 0.0, timer())

@@ -210,7 +210,8 @@ def planning(networks: Networks, how: Sampling, listeners: int, frames: int) -> 
 
     def call(i: int) -> None:
         drafts = [
-            p.draft(i * how.hop, speaker, missing, conditions, lead=1, frames=frames, everyone=True) for p in planners
+            p.draft(i * how.hop, speaker, missing, conditions, lead=1, frames=frames, all_candidates=True)
+            for p in planners
         ]
         for planner, draft, drawn in zip(planners, drafts, draw_together(networks, drafts), strict=True):
             planner.finish(draft, drawn)
@@ -225,7 +226,7 @@ def encoding(networks: Networks, listeners: int) -> Callable[[int], None]:
     observed = np.ones((listeners, STREAM_COUNT), dtype=np.float32)
 
     def call(i: int) -> None:
-        cache.push(networks.encode(features[i % 64], observed, cache)[1])
+        cache.push(networks.encode(features[i % 64], observed, cache.past())[1])
 
     return call
 

@@ -68,7 +68,7 @@ def _encoder(networks: Networks) -> Callable[[int], None]:
     observed = np.ones((1, STREAM_COUNT), dtype=np.float32)
 
     def call(i: int) -> None:
-        cache.push(networks.encode(features[i % 64], observed, cache)[1])
+        cache.push(networks.encode(features[i % 64], observed, cache.past())[1])
 
     return call
 
@@ -81,6 +81,6 @@ def _planning(networks: Networks, how: Sampling) -> Callable[[int], None]:
     conditions = ordinary(1)
 
     def call(i: int) -> None:
-        planner.plan(i * how.hop, speaker, missing, conditions, lead=1, frames=frames, everyone=True)
+        planner.plan(i * how.hop, speaker, missing, conditions, lead=1, frames=frames, all_candidates=True)
 
     return call

@@ -18,7 +18,9 @@ from typing import Any, Final
 import numpy as np
 
 from reactdiff_ros.evaluation.bench.machine import hardware
-from reactdiff_ros.model.plan.sampler import Sampling, draw, faces, ordinary
+from reactdiff_ros.model.plan.corrections import prompted
+from reactdiff_ros.model.plan.planner import faces
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
@@ -121,13 +123,18 @@ def our_graph_window(networks: Networks, timer: Callable[[], float]) -> Window:
         tokens = np.concatenate([np.zeros((s["speech"], s["width"]), np.float32), _tokens(networks, features)])
         encoded = timer()
         past = np.broadcast_to(networks.neutral, (samples, s["past"], s["latent"])).astype(np.float32)
-        missing, told = np.zeros((samples, s["speech"]), np.float32), ordinary(samples)
+        missing, how = np.zeros((samples, s["speech"]), np.float32), Sampling()
+        conditions = prompted(ordinary(samples)).vector(how.lead, s["max_lead"])
         made = [past]
         for start in range(0, WINDOW, s["horizon"]):
             heard = np.repeat(tokens[None, start : start + s["speech"]], samples, axis=0)
             frames = min(s["horizon"], WINDOW - start)
             noise = rng.standard_normal((samples, 1, frames, s["latent"])).astype(np.float32)
-            made.append(draw(networks, heard, missing, past, told, noise, Sampling(steps=steps, block=frames))[:, 0])
+            latents = networks.sample(
+                heard, missing, past, conditions, how.scale * noise, steps=steps, guidance=how.guidance,
+                recall=how.recall,
+            )  # fmt: skip
+            made.append(latents[:, 0])
             past = np.concatenate([past, made[-1]], axis=1)[:, -s["past"] :]
         sampled = timer()
         whole = np.concatenate(made, axis=1)[:, s["past"] - VAE_CONTEXT :]

@@ -14,7 +14,7 @@ import psutil
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench import reference as ref
 from reactdiff_ros.evaluation.bench.reference import COMPILED, EAGER, ONNX, OURS, PAPER, Case, Measured, Plan, Window
-from reactdiff_ros.model.open_graph import open_graph
+from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import Weights
 

@@ -23,7 +23,7 @@ from reactdiff_ros.evaluation.soak.long_run import LongRun, OpenLeg
 from reactdiff_ros.evaluation.soak.measures import LOUD_DBFS, apart_ms, behaviour, counted, footprint, rounded
 from reactdiff_ros.evaluation.soak.visits import Visit, Visits
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.recordings.replay.senses import Noting, push

@@ -34,6 +34,8 @@ SELDOM: Final = ("encoder_sequence",)
 CUDA: Final = "CUDAExecutionProvider"
 CPU: Final = "CPUExecutionProvider"
 DEVICE: Final = "cuda"
+Graph = Callable[[dict[str, FloatArray]], list[FloatArray]]
+"""Inputs by name -> the outputs in their order."""
 
 
 class OnnxRuntimeCpu:
@@ -322,3 +324,24 @@ def session_options(threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
+
+
+def open_graph(path: Path, threads: int) -> Graph:
+    """Any ONNX file on the CPU, on `threads` threads that do not spin.
+
+    Raises:
+        WeightsError: ONNX Runtime cannot load it.
+    """
+    import onnxruntime as ort
+
+    try:
+        session: Any = ort.InferenceSession(str(path), session_options(threads), providers=[CPU])
+    except Exception as error:
+        raise WeightsError(
+            "ONNX Runtime cannot load a network", where=str(path), todo=str(error).split("\n")[0]
+        ) from error
+
+    def run(inputs: dict[str, FloatArray]) -> list[FloatArray]:
+        return list(session.run(None, inputs))
+
+    return run

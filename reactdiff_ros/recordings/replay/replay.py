@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener
-from reactdiff_ros.model.speaker.track import onto_grid
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.model.speaker.grid import onto_grid
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
 from reactdiff_ros.recordings.replay.ahead import open_recording, sensed_ahead, sensed_here
 from reactdiff_ros.recordings.replay.events import as_recorded

@@ -19,7 +19,7 @@ from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MessageError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.replay.timeline import Told
 from reactdiff_ros.session import KnowsOwnVoice, ListeningSession, Perception, SessionConfig
 from reactdiff_ros.types import ExpressionFrame, Picture, Sound, SpeakerFrame
