@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from std_msgs.msg import Header
+
 from reactdiff_ros.avatar.outputs import (
     ArkitServer,
     Feed,
@@ -16,15 +18,12 @@ from reactdiff_ros.avatar.outputs import (
 )
 from reactdiff_ros.coefficients import NAMES, bounded
 from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.messages import expression_value, fill_header
+from reactdiff_ros.nodes.avatar_node import EventLoop
+from reactdiff_ros.nodes.base import ReactdiffNode, Worker, interface
+from reactdiff_ros.nodes.health import Level
+from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import ExpressionFrame
-
-from . import convert
-from .avatar_node import EventLoop
-from .base import ReactdiffNode
-from .health import Level
-from .interfaces import interface
-from .runner import run
-from .worker import Worker
 
 TICK_S = 0.02
 RETRY_S = 2.0
@@ -135,7 +134,7 @@ class OutputNode(ReactdiffNode):
             self.get_logger().info(f"arkit at {url}")
 
     def _on_expression(self, message: Any) -> None:
-        frame = convert.expression_value(message)
+        frame = expression_value(message)
         if not self._feed.take(frame, self.running_ns()):
             self.meter.dropped["listener/expression (late)"] += 1
             return
@@ -153,7 +152,7 @@ class OutputNode(ReactdiffNode):
             server.show(frame)
         if self._to_topic:
             values = [float(value) for value in bounded(frame.coefficients)]
-            header = convert.header(frame.stamp_ns)
+            header = fill_header(Header(), frame.stamp_ns)
             self.publish(self._publisher, self._message(header=header, names=NAMES, values=values))
         self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
 

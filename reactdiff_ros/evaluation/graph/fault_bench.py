@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PointStamped
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage
 
-from reactdiff_ros import messages
+from reactdiff_ros import messages, msg
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.evaluation.faults.account import Said, Shown, Trace
 from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
@@ -24,6 +25,7 @@ from reactdiff_ros.evaluation.faults.servos import Moved
 from reactdiff_ros.evaluation.graph.fault_clock import BagClock
 from reactdiff_ros.evaluation.graph.graph_robot import ask_to_reset
 from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.messages import fill_audio, fill_stamp, from_stamp, sound_value
 from reactdiff_ros.msg import (
     ActuatorState,
     AudioChunk,
@@ -34,9 +36,8 @@ from reactdiff_ros.msg import (
     Reaction,
     SpeakerFrame,
 )
-from reactdiff_ros.nodes import convert
+from reactdiff_ros.nodes.base import qos_profile
 from reactdiff_ros.nodes.graph_watch import GraphWatch, published_ns
-from reactdiff_ros.nodes.interfaces import qos_profile
 from reactdiff_ros.types import ListenerControl as ControlValue
 
 PICTURE, SOUND = "camera/image_raw/compressed", "audio"
@@ -128,13 +129,13 @@ class FaultBench:
         return lambda message, info: self.trace.stages[topic].append(published_ns(info))
 
     def _on_expression(self, message: Any, info: dict[str, Any]) -> None:
-        plan = convert.from_stamp(message.reaction_picture_stamp)
+        plan = from_stamp(message.reaction_picture_stamp)
         plan = plan if self.clock is None else self.clock.of_machine(plan)
         self.trace.frames.append(Shown(published_ns(info), message.mode, message.coefficients.copy(), plan))
 
     def _on_robot(self, message: Any, _info: dict[str, Any]) -> None:
         command = np.asarray(message.command, dtype=np.float32)
-        stamp = convert.from_stamp(message.header.stamp)
+        stamp = from_stamp(message.header.stamp)
         whole = not any(message.joint_fault)
         self.trace.moved.append(Moved(stamp, message.state, command, float(message.return_began), whole))
 
@@ -146,10 +147,10 @@ class FaultBench:
             self._pictures.publish(serialized)
             return
         message = deserialize_message(serialized, CompressedImage)
-        stamp_ns, jpeg = self._played(convert.from_stamp(message.header.stamp)), bytes(message.data)
+        stamp_ns, jpeg = self._played(from_stamp(message.header.stamp)), bytes(message.data)
         passed = (stamp_ns, jpeg) if self.picture_fault is None else self.picture_fault(stamp_ns, jpeg)
         if passed is not None and not self._paused():
-            message.header.stamp = convert.to_stamp(passed[0])
+            message.header.stamp = fill_stamp(Time(), passed[0])
             message.data = array.array("B", passed[1])
             self._pictures.publish(message)
 
@@ -158,11 +159,11 @@ class FaultBench:
             self._sounds.publish(serialized)
             return
         message = deserialize_message(serialized, AudioChunk)
-        sound = convert.sound_value(message)
+        sound = sound_value(message)
         sound = replace(sound, stamp_ns=self._played(sound.stamp_ns))
         passed = sound if self.sound_fault is None else self.sound_fault(sound)
         if passed is not None and not self._paused():
-            self._sounds.publish(convert.audio_message(passed, message.header.frame_id))
+            self._sounds.publish(fill_audio(msg.AudioChunk(), passed, message.header.frame_id))
 
     def _played(self, stamp_ns: int) -> int:
         """A device's stamp as the bag tells it."""

@@ -6,11 +6,12 @@ import threading
 import time
 from typing import Any, Final
 
+from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.nodes import convert
+from reactdiff_ros.messages import fill_stamp
 
 PERIOD_S: Final = 0.005
 
@@ -73,4 +74,4 @@ class BagClock:
     def _run(self) -> None:
         while not self._stop.wait(PERIOD_S):
             if not self.stands:
-                self._publisher.publish(Clock(clock=convert.to_stamp(self.now_ns())))
+                self._publisher.publish(Clock(clock=fill_stamp(Time(), self.now_ns())))

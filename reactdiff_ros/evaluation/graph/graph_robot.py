@@ -7,8 +7,8 @@ from typing import Any
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.nodes.base import interface, qos_profile
 from reactdiff_ros.nodes.graph_watch import GraphWatch
-from reactdiff_ros.nodes.interfaces import interface, qos_profile
 
 NODE, STATE = "actuator_node", "actuator/state"
 ASK_S = 20.0

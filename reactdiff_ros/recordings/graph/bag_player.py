@@ -17,17 +17,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import rclpy
+from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
+from reactdiff_ros import msg
 from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.table import load_table
-from reactdiff_ros.nodes import convert
+from reactdiff_ros.messages import fill_audio, fill_stamp
+from reactdiff_ros.nodes.base import interface, qos_profile
 from reactdiff_ros.nodes.dds import use_profile
-from reactdiff_ros.nodes.interfaces import interface, qos_profile
 from reactdiff_ros.recordings.bags.interfaces import BOOL, COMPRESSED
 from reactdiff_ros.recordings.bags.read import BagSource
 from reactdiff_ros.types import Sound
@@ -158,7 +160,7 @@ class Script:
                 continue
             sound = Sound(item.offset_ns + shift, item.rate_hz, item.samples)
             newest = max(newest, sound.end_ns)
-            yield Due(newest, 2, "audio", convert.audio_message(sound, "microphone"))
+            yield Due(newest, 2, "audio", fill_audio(msg.AudioChunk(), sound, "microphone"))
 
 
 def restamped(raw: bytes, stamp_ns: int) -> bytes:
@@ -281,7 +283,7 @@ class Player:
         self.played.seconds += min(rate * (time.monotonic_ns() - begin_ns), length_ns) / NS
 
     def _tell(self, now_ns: int) -> None:
-        self._clock.publish(Clock(clock=convert.to_stamp(now_ns)))
+        self._clock.publish(Clock(clock=fill_stamp(Time(), now_ns)))
 
     def _publish(self, item: Due) -> None:
         self._publishers[item.topic].publish(item.message)
