@@ -50,8 +50,8 @@ HOMES = {
     "pythonosc": {"avatar/outputs"},
     "torch": {"training"},
     "onnx": {"training", "model"},
-    "tensorrt": {"model"},
-    "cuda": {"model"},
+    "polygraphy": {"model"},
+    "tensorrt": set(),  # behind polygraphy
     "numba": {"evaluation"},
     "pyinstrument": {"evaluation"},
     "ruckig": {"actuation"},

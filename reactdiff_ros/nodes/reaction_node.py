@@ -197,7 +197,7 @@ class ModelBackend:
         if self._networks is None:
             weights = find_weights(self._config.model_dir)
             opened = open_backend(
-                weights, self._wanted, time.perf_counter, threads=self._config.threads, tell=self._log
+                weights, self._wanted, time.perf_counter, threads=self._config.threads, log=self._log
             )  # fmt: skip
             if self._replays:
                 opened.serving.why = "time is simulated, and a replay gives the same plans on any machine"
@@ -216,8 +216,7 @@ class ModelBackend:
         if self._opened is None:
             return ""
         state = self._opened.state()
-        preparing = self._opened.preparing
-        building = preparing.state() if preparing is not None else ""
+        building = self._opened.building()
         if building and time.monotonic() - self._told_s > TOLD_S:
             self._told_s = time.monotonic()
             self._log(building)

@@ -115,7 +115,7 @@ def export_halves(folder: Path) -> list[Path]:
     """Write encoder, denoiser and decoder in float16, inputs and outputs in float32, for the runtimes of others."""
     import onnx
 
-    from reactdiff_ros.model.backends.half import folded, in_half_precision
+    from reactdiff_ros.model.backends.graphs import folded, in_half_precision
 
     files = []
     for name in HALVES:

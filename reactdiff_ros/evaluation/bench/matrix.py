@@ -165,9 +165,9 @@ def opened_backend(
 
         return torch_backend(weights, threads), _nothing
     heard = say if name == "tensorrt" else _silence
-    opened = open_backend(weights, Wanted(name, precision, steps), clock.timer, threads=threads, tell=heard)
+    opened = open_backend(weights, Wanted(name, precision, steps), clock.timer, threads=threads, log=heard)
     limit = clock.timer() + BUILD_S
-    while opened.preparing is not None and opened.preparing.running() and clock.timer() < limit:
+    while opened.tensorrt is not None and opened.tensorrt.running() and clock.timer() < limit:
         clock.sleep(0.2)
     if not opened.serving.name.startswith(_NAMES[name]):
         opened.close()

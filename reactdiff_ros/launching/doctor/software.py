@@ -151,14 +151,15 @@ def _gpu(board: Path) -> Generator[Finding, None, bool]:
 
 def _tensorrt(cuda: bool) -> Iterator[Finding]:
     version = ask_python("import tensorrt; print(tensorrt.__version__)")
-    new, old = "from cuda.bindings import runtime; print('ok')", "from cuda import cudart; print('ok')"
-    binding = ask_python(new) or ask_python(old)
+    polygraphy = ask_python("import polygraphy; print(polygraphy.__version__)")
     todo = "pip install -r requirements/tensorrt.txt, and TensorRT as docs/gpu.md says"
-    if version and binding:
+    if version and polygraphy:
         yield Finding("tensorrt", OK, f"TensorRT {version}; {_engines()}")
     elif version or cuda:
         what = (
-            "cuda-python is missing" if version else "TensorRT is not installed: the GPU is used through ONNX Runtime"
+            "NVIDIA's Polygraphy is missing"
+            if version
+            else "TensorRT is not installed: the GPU is used through ONNX Runtime"
         )
         yield Finding("tensorrt", NOTE, what, todo)
     else:
@@ -166,7 +167,7 @@ def _tensorrt(cuda: bool) -> Iterator[Finding]:
 
 
 def _engines() -> str:
-    from reactdiff_ros.model.backends.cache import user_folder
+    from reactdiff_ros.model.backends.tensorrt_backend import user_folder
 
     engines = list(user_folder().glob("*.engine")) if user_folder().is_dir() else []
     if not engines:

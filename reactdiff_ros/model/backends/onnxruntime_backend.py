@@ -1,6 +1,6 @@
 """The networks in ONNX Runtime: on the CPU one thread, no spinning, same bits for same input; on CUDA graphs of work.
 
-A provider library that does not load makes ONNX Runtime fall back to the CPU without a word; here it is an error.
+A provider library that does not load makes ONNX Runtime fall back to the CPU silently; here it is an error.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from reactdiff_ros.types import FloatArray
 from .base import BackendError, NotReadyError, Precision, Stretch
 
 SMALL: Final = 16
-"""Up to so many stretches, what a graph does about shapes takes as long as its arithmetic."""
+"""Up to this many stretches, what a graph does about shapes takes as long as its arithmetic."""
 SHAPES: Final = 12
-"""Shapes of stretches that have a captured session of their own on the GPU."""
+"""Shapes of stretches that have a captured session on the GPU."""
 SELDOM: Final = ("encoder_sequence",)
 """Graphs that a live listener never needs: opened at their first use."""
 CUDA: Final = "CUDAExecutionProvider"
@@ -127,10 +127,10 @@ class OnnxRuntimeCuda:
     Args:
         weights: of all graphs.
         precision: of the sampler; encoder and autoencoder stay in float32.
-        capture: replay CUDA graphs. Without, every kernel is launched anew (for comparison).
+        capture: replay CUDA graphs. Without, every kernel is launched again (for comparison).
 
     Raises:
-        BackendError: ONNX Runtime has no CUDA here, or would run on the CPU without telling.
+        BackendError: ONNX Runtime has no CUDA here, or would silently run on the CPU.
     """
 
     def __init__(self, weights: Weights, precision: Precision = "fp32", *, capture: bool = True) -> None:
@@ -228,8 +228,7 @@ class OnnxRuntimeCuda:
         return self._session(model, "sampler")
 
     def _loop(self, schedule: tuple[float, ...], guided: bool, sizes: dict[str, int]) -> Any:
-        from .half import folded, in_half_precision
-        from .sampler_graph import sampler_graph
+        from .graphs import folded, in_half_precision, sampler_graph
 
         key = (schedule, guided)
         if key not in self._loops:
