@@ -235,7 +235,7 @@ def plan_times(weights: Weights, backend: Backend, checks: Checks, *, quick: boo
         for i in range(60):
             start = perf_counter()
             planner.plan(
-                4 * i, speaker, missing, ordinary(listeners), lead=1, frames=16, everyone=candidates > 1
+                4 * i, speaker, missing, ordinary(listeners), lead=1, frames=16, all_candidates=candidates > 1
             )  # fmt: skip
             times.append(1e3 * (perf_counter() - start))
             if i >= 12 and perf_counter() - began > 6:
