@@ -181,7 +181,7 @@ def test_one_program_a_robot(robot, driver, tmp_path):
 @pytest.mark.parametrize("state", [{}, {"head_pose": 1}, {"head_pose": {}, "antennas_position": [0, 0]},
                                    {"head_pose": None, "antennas_position": [1]}])  # fmt: skip
 def test_states_that_are_none_are_left_out(state):
-    from reactdiff_ros.actuation.drivers.reachy_mini import _positions
+    from reactdiff_ros.actuation.drivers.robots import _positions
 
     assert _positions(state) == {}
 

@@ -9,9 +9,9 @@ from bus_fixtures import ANSWER_S, CLOCK, axes, axis, until
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.boards import OhbotBoard
 from reactdiff_ros.actuation.drivers.driver import Counts, pulse_us
 from reactdiff_ros.actuation.drivers.factory import make_drivers
-from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import (
