@@ -267,16 +267,6 @@ def test_a_bus_whose_library_is_missing_keeps_no_lock(tmp_path: Path) -> None:
     assert list(tmp_path.glob("LCK*")) == []
 
 
-def test_one_address_has_one_writer(tmp_path: Path) -> None:
-    first, second = Pca(tmp_path), Pca(tmp_path)
-    first.driver.open()
-    with pytest.raises(DeviceError, match="in use"):
-        second.driver.open()
-    first.driver.close()
-    second.driver.open()
-    second.driver.close()
-
-
 @ALSO_ON_A_TERMINAL
 def test_a_maestro_reports_the_pulses_that_another_program_left(maestro: Maestro) -> None:
     with maestro.wire.lock:

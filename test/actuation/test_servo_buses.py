@@ -203,19 +203,6 @@ def test_a_joint_that_was_lost_takes_no_commands_until_it_is_armed_again(bench: 
 
 
 @pytest.mark.parametrize("bench", ALSO_ON_A_TERMINAL, indirect=True, ids="-".join)
-def test_half_of_the_bus_gone_leaves_the_rest(bench: Bench) -> None:
-    with bench.wire.lock:
-        for number in (1, 2):
-            bench.bus.servos[number].failing.silent = True
-    faults = bench.driver.check()
-    assert {j: f.kind for j, f in faults.items()} == {"j1": "no_answer", "j2": "no_answer"}
-    fault = bench.driver.arm("j1", 0.0)
-    assert fault is not None
-    assert bench.driver.arm("j5", 0.0) is None
-    assert sweep(bench.driver, {"j5": 20.0})
-
-
-@pytest.mark.parametrize("bench", ALSO_ON_A_TERMINAL, indirect=True, ids="-".join)
 def test_cable_pulled_and_put_back(bench: Bench) -> None:
     bench.arm_all()
     assert sweep(bench.driver, {"j1": 10.0, "j2": 10.0, "j5": 10.0})
@@ -443,13 +430,6 @@ def test_all_torque_goes_at_once_without_waiting_for_answers(bench: Bench) -> No
     assert bench.clock.now_s - began_s < 0.005
     assert not any(servo.motor.torque for servo in bench.bus.servos.values())
     assert bench.driver.armed == frozenset()
-
-
-def test_a_mute_servo_loses_its_torque_too(bench: Bench) -> None:
-    bench.arm_all()
-    bench.bus.servos[1].failing.mute = True
-    bench.driver.release("j1")
-    assert not bench.bus.servos[1].motor.torque
 
 
 def test_a_servo_whose_power_was_interrupted_is_told_and_not_commanded(bench: Bench) -> None:

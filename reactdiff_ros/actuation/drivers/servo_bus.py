@@ -26,6 +26,7 @@ from reactdiff_ros.actuation.drivers.serial_port import ANSWER_S, PortGoneError,
 from reactdiff_ros.errors import DeviceError
 
 _T = TypeVar("_T")
+_Lost = TypeVar("_Lost")
 MISSES: Final = 3
 """So many questions in a row without an answer that can be used are a fault."""
 LOAD_S: Final = 0.5
@@ -386,7 +387,7 @@ class ServoBus(Driver):
 
     # Inside.
 
-    def _on_port(self, work: Callable[[SerialPort], _T], lost: _T) -> _T:
+    def _on_port(self, work: Callable[[SerialPort], _T], lost: _Lost) -> _T | _Lost:
         """The result of `work`; `lost` where the port is not open, or goes meanwhile."""
         if self._port is None:
             return lost
