@@ -120,7 +120,7 @@ def _calibration(path: Path, joint: str, values: Any) -> Calibration:
 
 
 def save_calibration(path: Path, calibrations: Mapping[str, Calibration]) -> Path | None:
-    """Write a file whole or not at all; the one that was there is kept beside it as NAME.1.bak, NAME.2.bak ...
+    """Write a file whole or not at all; the one that was there is kept next to it as NAME.1.bak, NAME.2.bak ...
 
     Returns: where the old file is now; None: there was none.
 

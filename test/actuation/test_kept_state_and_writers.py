@@ -294,9 +294,9 @@ class Controlled:
 def test_a_controller_is_armed_when_it_listens_and_tells():
     robot = Controlled()
     driver = robot.driver
-    assert "nobody listens to head_controller/joint_trajectory" in driver.arm("pan", 0.0).text
+    assert "head_controller/joint_trajectory has no subscriber" in driver.arm("pan", 0.0).text
     driver.listeners = 1
-    assert "does not tell where it is" in driver.arm("pan", 0.0).text
+    assert "does not report its position" in driver.arm("pan", 0.0).text
     driver.heard(["neck_pan", "wheel", "neck_tilt"], [0.25, 7.0, math.nan], robot.now_s)
     assert driver.arm("pan", 0.0) is None
     assert driver.arm("tilt", 0.0) is not None

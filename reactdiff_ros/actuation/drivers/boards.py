@@ -137,7 +137,7 @@ class MaestroBoard(SerialBoard):
             self._reports(axis, int.from_bytes(answer[2:], "little") / 4.0)
         return int.from_bytes(answer[:2], "little")
 
-    def _said(self, channel: int, quarters: int) -> bytes:
+    def _command_bytes(self, channel: int, quarters: int) -> bytes:
         return bytes(self._packet(SET_TARGET, channel, quarters & 0x7F, quarters >> 7 & 0x7F))
 
     def _packet(self, command: int, *data: int) -> tuple[int, ...]:
@@ -145,7 +145,7 @@ class MaestroBoard(SerialBoard):
         return (command, *data) if device is None else (NAMED, device, command & 0x7F, *data)
 
     def _off(self, channel: int) -> None:
-        self._open_port().writePort(self._said(channel, 0))
+        self._open_port().writePort(self._command_bytes(channel, 0))
 
 
 SPEED: Final = 250
@@ -155,7 +155,7 @@ DEGREES: Final = 180
 OHBOT_ANSWER_S: Final = 0.5
 LOOK_S: Final = 0.0005
 UNKNOWN: Final = -1
-"""The angle that a motor was last told, where another program told it."""
+"""The last angle of a motor that another program may have set."""
 ASK_S: Final = 1.0
 """The line is slow: the board is asked how it is this rarely."""
 
@@ -211,7 +211,7 @@ class OhbotBoard(SerialBoard):
         return fault
 
     def _ask(self, axis: Axis | None) -> dict[str, Fault]:
-        """Look at what it said to the last question, without waiting; then ask the next."""
+        """Read its answer to the last question, without waiting; then ask the next."""
         port, now_s = self._open_port(), self._clock()
         if now_s - self._asked_s >= ASK_S:
             if math.isfinite(self._asked_s):
@@ -223,8 +223,8 @@ class OhbotBoard(SerialBoard):
             return {}
         return dict.fromkeys(self.axes, Fault("no_answer", "its board does not answer: is this its port?"))
 
-    def _heard(self, said: bytes) -> None:
-        good = _is_version(said)
+    def _heard(self, answer: bytes) -> None:
+        good = _is_version(answer)
         self._misses = 0 if good else self._misses + 1
         self._found = good or (self._found and self._misses < MISSES)
 
@@ -240,10 +240,10 @@ class OhbotBoard(SerialBoard):
     def _steps(self) -> float:
         return DEGREES / COUNTS
 
-    def _said(self, motor: int, angle: int) -> bytes:
+    def _command_bytes(self, motor: int, angle: int) -> bytes:
         last = self._turns.last.get(motor)
         if last == angle:
-            return b""  # the line is slow: what has not changed is not said again
+            return b""  # the line is slow: what has not changed is not sent again
         attach = f"a0{motor}\n" if last is None else ""
         return f"{attach}m0{motor},{angle},{SPEED}\n".encode("ascii")
 
@@ -252,8 +252,8 @@ class OhbotBoard(SerialBoard):
         self._open_port().writePort(f"d0{motor}\n".encode("ascii"))
 
 
-def _is_version(said: bytes) -> bool:
-    return b"v1" in said or b"v2" in said
+def _is_version(answer: bytes) -> bool:
+    return b"v1" in answer or b"v2" in answer
 
 
 TICKS: Final = 4096

@@ -98,7 +98,7 @@ class ReachyMini(NetworkRobot):
         if self._error is not None and now_s - self._error[0] < REFUSED_S:
             return Fault("refused", f"its daemon refuses what it is sent: {self._error[1]}")
         if self._armed and self._mode and self._mode != "enabled":
-            return Fault("refused", f"somebody else set its motors to {self._mode}: arm again")
+            return Fault("refused", f"another program set its motors to {self._mode}: arm again")
         return None
 
     def reading(self, joint: str) -> Reading | None:
@@ -123,11 +123,11 @@ class ReachyMini(NetworkRobot):
         return ""
 
     def _send(self, link: Link) -> None:
-        told = {self._names[joint]: position for joint, position in self._told.items()}
-        pose = {part: told.get(f"head.{part}", 0.0) for part in POSE}
+        goal = {self._names[joint]: position for joint, position in self._goal.items()}
+        pose = {part: goal.get(f"head.{part}", 0.0) for part in POSE}
         message: dict[str, Any] = {"target_head_pose": pose}
-        if any(name in told for name in ANTENNAS):
-            message["target_antennas"] = [told.get(name, 0.0) for name in ANTENNAS]
+        if any(name in goal for name in ANTENNAS):
+            message["target_antennas"] = [goal.get(name, 0.0) for name in ANTENNAS]
         link.send("target", "pose", message)
 
 
@@ -205,12 +205,12 @@ class FurhatRobot(NetworkRobot):
 
     def _send(self, link: Link) -> None:
         # Clamped once more: rounding may take a value beyond a limit that has more digits.
-        told = {self._names[j]: self.axes[j].clamped(round(p, DIGITS)) for j, p in self._told.items()}
-        params = {name: value for name, value in told.items() if name not in HEAD}
+        goal = {self._names[j]: self.axes[j].clamped(round(p, DIGITS)) for j, p in self._goal.items()}
+        params = {name: value for name, value in goal.items() if name not in HEAD}
         if params:
             link.send("events", "params", {"type": "request.face.params", "params": params})
         now_s = self._clock()
-        if any(name in told for name in HEAD) and now_s - self._head_s >= HEAD_EVERY_S - 1e-6:
+        if any(name in goal for name in HEAD) and now_s - self._head_s >= HEAD_EVERY_S - 1e-6:
             self._head_s = now_s
-            pose = {part: 0.0 - told.get(name, 0.0) for name, part in HEAD.items()}
+            pose = {part: 0.0 - goal.get(name, 0.0) for name, part in HEAD.items()}
             link.send("events", "headpose", {"type": "request.face.headpose", **pose, "relative": False})

@@ -13,7 +13,6 @@ from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import (
     AGAIN_S,
     LINK_FAULTS,
-    SAFE,
     UNTIL_ARMED,
     Axis,
     Clock,
@@ -166,7 +165,6 @@ class ServoBus(Driver):
         self._retry_s = 0.0
         self._health = {name: Health(axis) for name, axis in self.axes.items()}
         self._turn = self._asked = 0
-        self._commanded_s = 0.0
 
     # What every make of servos does in its own way. All may raise PortGoneError, and nothing else.
 
@@ -254,7 +252,7 @@ class ServoBus(Driver):
         return self._health[joint].torque
 
     def check(self) -> dict[str, Fault]:
-        """Identify every joint anew, and measure it; what lasts until a joint is armed is over where it is not."""
+        """Identify every joint again, and measure it; what lasts until a joint is armed is over where it is not."""
         for health in self._health.values():
             health.verified, health.fault, health.misses, health.torque = False, None, 0, None
             if health.axis.joint not in self._armed:
@@ -299,7 +297,7 @@ class ServoBus(Driver):
         if fault is not None:
             return fault
         self._expire()
-        position = self._on_port(lambda _: self._stands(health.axis), GONE)
+        position = self._on_port(lambda _: self._start_count(health.axis), GONE)
         if isinstance(position, Fault):
             return position
         health.torque = None
@@ -311,7 +309,8 @@ class ServoBus(Driver):
 
     def command(self, positions: Mapping[str, float]) -> None:
         """Send positions of armed joints, in one packet."""
-        now_s = self._expire()
+        self._expire()
+        now_s = self._clock()
         counts = {}
         for joint, position in positions.items():
             if joint in self._armed and math.isfinite(position):
@@ -359,7 +358,7 @@ class ServoBus(Driver):
         return self._on_port(lambda port: self._ping(number) is not None and bool(port.read(1, SECOND_S)), lost=False)
 
     def count(self, joint: str) -> int | Fault:
-        """Where a joint stands, in counts of the servo, also without calibration."""
+        """Where a joint is, in counts of the servo, also without calibration."""
         measured = self._on_port(lambda _: self._measure(self.axes[joint]), GONE)
         return measured if isinstance(measured, Fault) else measured.count
 
@@ -397,16 +396,9 @@ class ServoBus(Driver):
             self._lost()
             return lost
 
-    def _expire(self) -> float:
-        """After a silence as long as the watchdog's the servos stand somewhere: no jump from there. The time now."""
-        now_s = self._clock()
-        silent_s = now_s - self._commanded_s
-        if self.watchdog_s is not None and self._armed and silent_s > SAFE * self.watchdog_s:
-            text = f"nothing was sent for {silent_s:.2f} s, so that its watchdog has stopped it"
-            for joint in self._armed:
-                self._health[joint].alarm = Fault("watchdog", text)
-            self._armed.clear()
-        return now_s
+    def _expire(self) -> None:
+        for joint, fault in self._expired().items():
+            self._health[joint].alarm = fault
 
     @staticmethod
     def _forgive(health: Health) -> None:
@@ -426,8 +418,8 @@ class ServoBus(Driver):
             self._ask(health)
         return health.wrong or (None if health.verified else Fault("no_answer", "it does not answer"))
 
-    def _stands(self, axis: Axis) -> int | Fault:
-        """Where it stands, asked twice: a wrong answer would make it jump as soon as it has torque."""
+    def _start_count(self, axis: Axis) -> int | Fault:
+        """Where it is, asked twice: a wrong answer would make it jump as soon as it has torque."""
         scale, counts = self._scale(axis), []
         for _ in range(2):
             measured = self._measure(axis)
