@@ -15,7 +15,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
 msg = pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
 from reactdiff_ros import types as t  # noqa: E402
-from reactdiff_ros.capture.foreign_sound import StampedBytes, sampled_sound  # noqa: E402
+from reactdiff_ros.capture.decode import StampedBytes, sampled_sound  # noqa: E402
 from reactdiff_ros.errors import MessageError  # noqa: E402
 from reactdiff_ros.messages import (  # noqa: E402
     candidates_value,
