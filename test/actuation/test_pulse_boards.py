@@ -133,12 +133,6 @@ def test_a_maestro_without_serial_timeout_is_not_armed(tmp_path: Path) -> None:
         rig.driver.close()
 
 
-def test_arming_alone_tries_the_timeout_too(maestro: Maestro) -> None:
-    assert maestro.driver.arm("j3", 0.0) is None
-    maestro.driver.poll(0.05)
-    assert maestro.board.channels[3].target == 6000
-
-
 def test_after_a_silence_the_board_has_gone_home_and_nothing_jumps(maestro: Maestro) -> None:
     assert maestro.driver.arm("j0", 0.0) is None
     channel = maestro.board.channels[0]

@@ -172,16 +172,12 @@ def test_no_jaw_motion_gets_round_the_rule(tmp_path: Path, seed: int) -> None:
     ("coefficients", "times"),
     [
         (np.zeros((3, 57)), np.arange(3.0)),
-        (np.zeros((3, 58)), np.arange(4.0)),
         (np.zeros(58), np.arange(1.0)),
         (np.zeros((0, 58)), np.zeros(0)),
         (np.zeros((2, 58)), np.full(2, np.nan)),
         (np.array([["x"] * 58]), np.arange(1.0)),
         (np.zeros((1, 58), dtype=complex), np.arange(1.0)),
-        (np.zeros((1, 58), dtype="m8[s]"), np.arange(1.0)),
-        (np.zeros((1, 58), dtype=bool), np.arange(1.0)),
         (np.zeros((1, 58)), np.arange(1).astype("M8[s]")),
-        (np.zeros((1, 58)), np.float64(0.0)),
     ],
 )
 def test_arrays_of_the_wrong_kind_are_sentences(coefficients: np.ndarray, times: np.ndarray) -> None:
