@@ -218,7 +218,7 @@ class Run:
             WeightsError: our networks cannot be loaded.
         """
         from reactdiff_ros.training import timing
-        from reactdiff_ros.training.paper.model import count_parameters
+        from reactdiff_ros.training.paper.networks import count_parameters
 
         plan, counts = self._plan, count_parameters(self._config)
         self._require_memory(counts["total"])

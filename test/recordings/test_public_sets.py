@@ -1,5 +1,8 @@
+"""Readers of public sets: what comes out on the 25 Hz grid, what is unobserved, and errors that name file and field."""
+
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,11 @@ from generated_sets import (
     FACEVERSE_ORDER,
     REACT_CLIPS,
     attributes,
+    dualtalk,
     face,
     faceverse_model,
     hostile_model,
+    mars,
     react,
     react_all_neighbours,
     react_neighbours,
@@ -20,12 +25,25 @@ from generated_sets import (
 from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import ATTRIBUTE_NAMES
-from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, LOWER, ROTATION, TRANSLATION, UPPER
+from reactdiff_ros.coefficients import (
+    BLENDSHAPE_NAMES,
+    EYE_LOOK,
+    HEAD_PITCH,
+    HEAD_YAW,
+    INDEX,
+    LOWER,
+    ROTATION,
+    TRANSLATION,
+    UPPER,
+)
 from reactdiff_ros.model.tokens import featurize
+from reactdiff_ros.recordings.datasets.dualtalk import CHANNELS, OBSERVED
+from reactdiff_ros.recordings.datasets.dualtalk import recordings as dualtalk_recordings
 from reactdiff_ros.recordings.datasets.faceverse import expression_names, to_coefficients
 from reactdiff_ros.recordings.datasets.files import DatasetError
+from reactdiff_ros.recordings.datasets.mars import items, targets
+from reactdiff_ros.recordings.datasets.mars import recordings as mars_recordings
 from reactdiff_ros.recordings.datasets.react import neighbours, pairs, recordings
-from reactdiff_ros.recordings.datasets.speaker import affect_of
 from reactdiff_ros.types import EXPRESSION_CLASSES
 
 NOVICE = "NoXI/010_2016-03-25_Paris/Novice_video/1"
@@ -83,15 +101,6 @@ def test_the_speaker_is_what_perception_would_deliver(root: Path) -> None:
     features, observed = featurize(first.speaker)
     assert np.isfinite(features).all()
     assert observed[0, -1].tolist() == [1, 1, 1, 0, 0]
-
-
-def test_contempt_has_no_class_and_nothing_known_is_even() -> None:
-    values = np.zeros((2, 25), np.float32)
-    values[0, ATTRIBUTE_NAMES.index("Contempt")] = 1
-    values[1, [ATTRIBUTE_NAMES.index("Contempt"), ATTRIBUTE_NAMES.index("Sad")]] = 0.5
-    out = affect_of(values)
-    np.testing.assert_allclose(out[0, :7], 1 / 7, rtol=1e-6)
-    assert out[1, EXPRESSION_CLASSES.index("sad")] == 1
 
 
 def test_the_voice_is_made_of_the_speakers_sound(root: Path) -> None:
@@ -152,46 +161,6 @@ def test_a_bad_array_is_named_with_its_file_and_field(
     assert len(read) == 2 * len(REACT_CLIPS) - 2
 
 
-def test_missing_files_and_lists_are_named(tmp_path: Path) -> None:
-    root = react(tmp_path, frames=10, splits=("train",))
-    (root / "train" / "Emotion" / f"{NOVICE.replace('Novice_video', 'P2')}.csv").unlink()
-    with pytest.raises(DatasetError, match="a file is missing: the facial attributes"):
-        list(recordings(root, "train"))
-    with pytest.raises(DatasetError, match=r"list of the test split.*test\.csv"):
-        pairs(root, "test")
-    with pytest.raises(DatasetError, match="no folder"):
-        list(recordings(root, "test"))
-    (root / "train.csv").write_text("x,speaker,listener\n0,../../etc/P25/1,RECOLA/group-1/P26/1\n")
-    with pytest.raises(DatasetError, match="outside of its dataset"):
-        pairs(root, "train")
-    (root / "train.csv").write_text("x,speaker,listener\n0,one\n")
-    with pytest.raises(DatasetError, match="line 2"):
-        pairs(root, "train")
-    (root / "train.csv").write_text("x,speaker,listener\n")
-    with pytest.raises(DatasetError, match="empty"):
-        pairs(root, "train")
-    (root / "train.csv").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(DatasetError):
-        pairs(root, "train")
-
-
-def test_a_table_with_wrong_columns_or_words_in_it_is_named(tmp_path: Path) -> None:
-    root = react(tmp_path, frames=10, splits=("train",))
-    path = root / "train" / "Emotion" / "NoXI/010_2016-03-25_Paris/P1/1.csv"
-    rows = path.read_text().splitlines()
-    path.write_text("\n".join([rows[0], rows[1].rsplit(",", 1)[0] + ",happy", *rows[2:]]))
-    with pytest.raises(DatasetError, match="row 1 of the facial attributes is not numeric"):
-        list(recordings(root, "train"))
-    path.write_text("\n".join(row.rsplit(",", 1)[0] for row in rows))
-    with pytest.raises(DatasetError, match="24 columns; missing: Contempt"):
-        list(recordings(root, "train"))
-    names = rows[0].split(",")
-    path.write_text("\n".join(",".join(reversed(row.split(","))) for row in rows))
-    assert names[0] == "AU1"
-    np.testing.assert_allclose(next(iter(recordings(root, "train", both_roles=True))).speaker.affect[0, 0, 7],
-                               attributes(10, 0)[0, 15], atol=1e-6)  # fmt: skip
-
-
 def test_frames_of_another_rate_than_25_are_noticed_by_their_sound(tmp_path: Path) -> None:
     root = react(tmp_path, frames=300, splits=("train",))
     for path in (root / "train" / "3D_FV_files").rglob("*.npy"):
@@ -234,8 +203,109 @@ def test_bad_name_lists_are_refused_and_no_code_of_a_model_file_runs(tmp_path: P
         expression_names(tmp_path / "none.npy")
 
 
-def test_a_pitch_that_wraps_about_pi_stays_one_motion() -> None:
-    values = np.zeros((4, 58), np.float32)
-    values[:, 52] = [np.pi - 0.1, -np.pi + 0.1, np.pi - 0.1, np.pi - 0.1]
-    pitch = to_coefficients(values, None)[0][:, HEAD_PITCH]
-    np.testing.assert_allclose(pitch, [0, 0.2, 0, 0], atol=1e-5)
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return mars(tmp_path_factory.mktemp("mars"))
+
+
+def test_sessions_of_any_length_come_out_on_the_25_hz_grid(sessions: Path) -> None:
+    read = list(mars_recordings(sessions, names=FACEVERSE_ORDER))
+    assert [r.names["session"] for r in read[:4]] == ["session0", "session0", "session2", "session10"]
+    assert [r.role for r in read] == ["listener"] * 4 + ["speaker"] * 4
+    assert [r.frames for r in read[:4]] == [51, 76, 101, 76]
+    assert read[0].pair == "2024-06-21"
+    assert read[1].pair == "2024-07-17"
+    assert read[0].attributes is not None
+    assert read[0].attributes.shape == (51, 25)
+
+
+def test_the_listener_is_interpolated_and_the_speaker_is_what_was_there(sessions: Path) -> None:
+    first = next(iter(mars_recordings(sessions, names=FACEVERSE_ORDER)))
+    raw = face(61, 1)[:, 0, 53]
+    times = np.arange(51) / 25
+    expected = np.interp(times, np.arange(61) / 30, raw - np.median(raw))
+    np.testing.assert_allclose(first.listener[:, HEAD_YAW], expected, atol=1e-4)
+    speaker = attributes(61, 0)[:, 15]
+    at = np.floor(times * 30 + 1e-6).astype(int)
+    np.testing.assert_allclose(first.speaker.affect[0, :, 7], speaker[at], atol=1e-6)
+
+
+def test_all_listeners_of_a_session_are_appropriate_to_all_its_speakers(sessions: Path) -> None:
+    listed, matrix = items(sessions, "train"), targets(sessions, "train")
+    assert matrix.shape == (8, 8)
+    assert matrix[0].tolist() == [True, True] + [False] * 6
+    assert matrix.diagonal().all()
+    assert [i.session for i in listed[:4]] == ["session0", "session0", "session2", "session10"]
+    assert matrix[4, 5]
+    assert not matrix[0, 4]
+
+
+def test_files_without_their_counterpart_and_other_rates_are_named(tmp_path: Path) -> None:
+    sessions = mars(tmp_path)
+    alone = sessions / "train" / "facial-attributes" / "listener" / "session2" / "Camera-2024-06-21-105000-104950.npy"
+    alone.unlink()
+    with pytest.raises(DatasetError, match=r"1 files of the speaker have none of the listener.*session2"):
+        list(mars_recordings(sessions))
+    sessions = mars(tmp_path, rate_hz=25.0)
+    with pytest.raises(DatasetError, match=r"25\.0 frames a second instead of 30"):
+        list(mars_recordings(sessions, voice_of=lambda samples, rate, frames: {}))
+    with pytest.raises(DatasetError, match="no folder"):
+        list(mars_recordings(sessions, "test"))
+    (sessions / "train" / "audio" / "speaker" / "session0" / "Camera-2024-06-21-103121-103102.wav").write_bytes(b"RIFF")
+    with pytest.raises(DatasetError, match="cannot be read as PCM wav"):
+        list(mars_recordings(sessions, voice_of=lambda samples, rate, frames: {}))
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return dualtalk(tmp_path_factory.mktemp("dualtalk"))
+
+
+def test_each_conversation_is_read_in_both_directions(films: Path) -> None:
+    read = list(dualtalk_recordings(films))
+    assert [(r.pair, r.session, r.role) for r in read] == [
+        ("UbjUDM1MiGE", "72_000", "speaker2"),
+        ("UbjUDM1MiGE", "72_000", "speaker1"),
+        ("4V6riHOB4q4", "26", "speaker2"),
+        ("4V6riHOB4q4", "26", "speaker1"),
+    ]
+    assert [r.frames for r in read] == [80, 80, 100, 100]
+    np.testing.assert_array_equal(read[0].listener, read[1].speaker.coefficients[0])
+    assert read[0].speaker.mesh.all()
+    assert not read[0].speaker.affect_observed.any()
+
+
+def test_channels_are_mapped_by_name_and_unsolved_ones_are_unobserved(films: Path) -> None:
+    assert sorted(CHANNELS[:52]) == sorted(BLENDSHAPE_NAMES)
+    first = next(iter(dualtalk_recordings(films)))
+    raw = np.load(films / "ARKit_npy" / "train" / "UbjUDM1MiGE_sub_video_72_000_speaker2.npy")
+    smile = raw[:, CHANNELS.index("mouthSmileRight")]
+    np.testing.assert_allclose(first.listener[:, INDEX["mouthSmileRight"]], smile, atol=1e-6)
+    yaw = raw[:, CHANNELS.index("headYaw")]
+    np.testing.assert_allclose(first.listener[:, HEAD_YAW], yaw - np.median(yaw), atol=1e-5)
+    pitch = raw[:, CHANNELS.index("headPitch")]
+    np.testing.assert_allclose(first.listener[:, HEAD_PITCH], pitch - np.median(pitch), atol=1e-5)
+    unobserved = {*EYE_LOOK, INDEX["tongueOut"], *range(*TRANSLATION.indices(58))}
+    assert set(np.flatnonzero(~OBSERVED)) == unobserved
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"speaker2_arkit": None}, "field speaker2_arkit of a conversation is missing"),
+        ({"speaker2_arkit": "../../other.npy"}, "outside of its dataset"),
+        ({"speaker2_arkit": "train/none.npy"}, "a file is missing: the ARKit channels"),
+        ({"name": None}, "has no name"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, change: dict[str, str | None], words: str) -> None:
+    films = dualtalk(tmp_path)
+    path = films / "metadata" / "train.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0].update(change)
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    with pytest.raises(DatasetError, match=words):
+        list(dualtalk_recordings(films))
+    told: list[DatasetError] = []
+    assert len(list(dualtalk_recordings(films, on_bad=told.append))) == 2
+    assert len(told) == 2
