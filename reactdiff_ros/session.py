@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol
 
 from reactdiff_ros.clock import NS, Grid, to_ns
 from reactdiff_ros.errors import MessageError
@@ -36,17 +36,12 @@ class Perception(Protocol):
         """Take in sound; frames only while no pictures come."""
         ...
 
-    def reset(self) -> None:
-        """Forget everybody."""
+    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
+        """The robot itself speaks, or has ended: its voice is none of the people's."""
         ...
 
-
-@runtime_checkable
-class KnowsOwnVoice(Protocol):
-    """A perception that asks who of several people talks, and must not take the robot for one of them."""
-
-    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
-        """The robot itself speaks, or has ended."""
+    def reset(self) -> None:
+        """Forget all people."""
         ...
 
 
@@ -74,7 +69,7 @@ class ListeningSession:
     expression. A push for a time that is already past acts at the next step; one more than 0.5 s before it is a new
     time line: what waits is dropped and the session goes on from there.
 
-    `speaker_frames` and `reactions` of the last `advance` are kept for whoever wants to record them.
+    `speaker_frames` and `reactions` of the last `advance` are kept for recording.
     """
 
     def __init__(
@@ -91,7 +86,7 @@ class ListeningSession:
         self.dropped = 0
         """Inputs dropped because too many waited."""
         self.speaker_frames: Sequence[SpeakerFrame] = ()
-        """What perception told within the last `advance`."""
+        """What perception returned within the last `advance`."""
         self.reactions: Sequence[Reaction] = ()
         """What the listener planned within the last `advance`."""
         self._waiting: list[tuple[int, int, Picture | Sound]] = []
@@ -99,7 +94,7 @@ class ListeningSession:
         self._next_slot: int | None = None
 
     def reset(self, seed: int | None = None) -> None:
-        """Start anew on any time line; with `seed`, listener and expression start its noise."""
+        """Start again on any time line; with `seed`, listener and expression start its noise."""
         self.perception.reset()
         self.listener.reset(seed)
         self.expression.reset(seed)
@@ -176,8 +171,7 @@ class ListeningSession:
 
     def robot_speaking(self, speaking: bool, now_ns: int) -> None:
         """The robot itself speaks (repeated; lapses after 1 s) or has ended: its voice is not the other's."""
-        if isinstance(self.perception, KnowsOwnVoice):
-            self.perception.robot_speaking(speaking, now_ns)
+        self.perception.robot_speaking(speaking, now_ns)
         self.listener.robot_speaking(speaking, now_ns)
         self.expression.on_robot_speaking(speaking, now_ns)
 

@@ -79,7 +79,7 @@ class MediaClip:
             self._picture = _track(container, "video")
             self._sound = _track(container, "audio")
             self.duration_s = _duration_s(container)
-            """Length by the file's header, seconds; 0 = the header does not tell."""
+            """Length by the file's header, seconds; 0 = the header does not say."""
             self.picture_size = _picture_size(container, self._picture)
             """(width, height) as stored, before rotation; (0, 0) without pictures."""
             self.picture_rate_hz = _picture_rate(container, self._picture)
@@ -106,32 +106,28 @@ class MediaClip:
         Raises:
             MediaError: not one picture or chunk could be decoded.
         """
-        return self._read(picture=True, sound=True)
-
-    def pictures(self) -> Iterator[ClipPicture]:
-        """The pictures alone; raises MediaError when there are none."""
-        return (item for item in self._read(picture=True, sound=False) if isinstance(item, ClipPicture))
-
-    def sound(self) -> Iterator[ClipSound]:
-        """The sound alone; raises MediaError when there is none."""
-        return (item for item in self._read(picture=False, sound=True) if isinstance(item, ClipSound))
-
-    def _read(self, *, picture: bool, sound: bool) -> Iterator[ClipItem]:
         # One reader a track: bounded memory however badly the tracks are interleaved.
         readers: list[Iterator[ClipItem]] = []
-        if picture and self._picture is not None:
+        if self._picture is not None:
             readers.append(self._pictures(self._picture))
-        if sound and self._sound is not None:
+        if self._sound is not None:
             readers.append(self._sounds(self._sound))
         empty = True
         for item in heapq.merge(*readers, key=lambda item: item.offset_ns):
             empty = False
             yield item
         if empty:
-            wanted = "pictures or sound" if picture and sound else "pictures" if picture else "sound"
             raise MediaError(
-                f"nothing could be decoded: the file has no usable {wanted}", where=str(self.path), todo=_REMEDY
+                "nothing could be decoded: the file has no usable pictures or sound", where=str(self.path), todo=_REMEDY
             )
+
+    def pictures(self) -> Iterator[ClipPicture]:
+        """The pictures alone."""
+        return (item for item in self.pictures_and_sound() if isinstance(item, ClipPicture))
+
+    def sound(self) -> Iterator[ClipSound]:
+        """The sound alone."""
+        return (item for item in self.pictures_and_sound() if isinstance(item, ClipSound))
 
     def _open(self) -> Any:
         try:
@@ -193,7 +189,7 @@ class MediaClip:
 
 
 class _Rechunker:
-    """Joins decoded frames and cuts them into chunks of 20 ms; a hole in the stamps starts anew."""
+    """Joins decoded frames and cuts them into chunks of 20 ms; starts again after a hole in the stamps."""
 
     HOLE_NS = 5_000_000
 

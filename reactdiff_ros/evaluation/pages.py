@@ -19,10 +19,9 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.bounds import judge
 from reactdiff_ros.evaluation.evidence.collection import FORMAT
 from reactdiff_ros.evaluation.evidence.verdicts import figure, passed
-from reactdiff_ros.model.plan.nod_head import CARD
-from reactdiff_ros.model.plan.prompt import SHOWN_CONTROL
-from reactdiff_ros.model.plan.sampler import EAGER, ORDINARY
-from reactdiff_ros.model.weights import MANIFEST, find_weights
+from reactdiff_ros.model.plan.corrections import ORDINARY, SHOWN_CONTROL
+from reactdiff_ros.model.plan.sampler import EAGER
+from reactdiff_ros.model.weights import CARD, MANIFEST, find_weights
 from reactdiff_ros.resources import share_path
 
 FIGURES = {
@@ -119,10 +118,10 @@ def draw(name: str, figures: Mapping[str, Any], folder: Path) -> None:
         for number, entry in enumerate(figures.get("model", [])):
             plot_costs(entry["result"], folder / f"benchmarks_cost_{number}.png")
     elif name == "soak":
-        from reactdiff_ros.evaluation.soak.plots import plot_part
+        from reactdiff_ros.evaluation.bench.plots import plot_long_run
 
         for run, part in figures["parts"].items():
-            plot_part(part, folder / f"soak_{run}.png")
+            plot_long_run(part, folder / f"soak_{run}.png")
     elif name == "ablations":
         from reactdiff_ros.evaluation.plots import plot_summaries
 
