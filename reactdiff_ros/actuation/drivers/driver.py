@@ -69,13 +69,13 @@ class Counts:
     def of(self, axis: Axis, position: float) -> int:
         """The count for a position in the axis' unit: inside the joint's limits, then inside what was calibrated."""
         low, high = self.range(axis)
-        scale = self._sign(axis) / self._step(axis)
+        scale = self._sign(axis) / self.step(axis)
         count = inside(scale * axis.clamped(position), scale * axis.lower, scale * axis.upper)
         return min(max(self.zero + count, low), high)
 
     def position(self, axis: Axis, count: int) -> float:
         """The position of a count, in the axis' unit."""
-        return self._sign(axis) * (count - self.zero) * self._step(axis)
+        return self._sign(axis) * (count - self.zero) * self.step(axis)
 
     def range(self, axis: Axis) -> tuple[int, int]:
         """The counts that may be commanded."""
@@ -84,7 +84,8 @@ class Counts:
             return 0, self.counts - 1
         return max(calibration.range_min, 0), min(calibration.range_max, self.counts - 1)
 
-    def _step(self, axis: Axis) -> float:
+    def step(self, axis: Axis) -> float:
+        """One count, in the axis' unit."""
         step = self.degrees / self.counts
         return math.radians(step) if axis.unit == "rad" else step
 

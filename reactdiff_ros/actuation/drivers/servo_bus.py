@@ -307,6 +307,11 @@ class ServoBus(Driver):
             self._commanded_s, health.torque = self._clock(), True
         return fault
 
+    @property
+    def steps(self) -> dict[str, float]:
+        """One count of each joint, in its unit."""
+        return {joint: self._scale(axis).step(axis) for joint, axis in self.axes.items()}
+
     def command(self, positions: Mapping[str, float]) -> None:
         """Send positions of armed joints, in one packet."""
         self._expire()
