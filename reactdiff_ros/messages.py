@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from reactdiff_ros.settings import RANGES
+
 from .clock import NS
 from .coefficients import COEFFICIENT_COUNT
 from .errors import MessageError
@@ -31,7 +33,6 @@ from .types import (
     SpeakerFrame,
     Voice,
 )
-from .vocabulary import RANGES
 
 MAX_HORIZON: Final = 250
 UNCHANGED: Final = -100.0

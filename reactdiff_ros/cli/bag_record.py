@@ -47,7 +47,7 @@ def record(
     """
     from reactdiff_ros.cli.output import json_on_stdout, tell
     from reactdiff_ros.errors import MediaError
-    from reactdiff_ros.extras import require
+    from reactdiff_ros.resources import require
     from reactdiff_ros.settings import written_path
 
     require("rosbags")

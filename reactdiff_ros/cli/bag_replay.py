@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli.output import EXIT_DONE, Number, dumps, echo, json_on_stdout, tell
-from reactdiff_ros.vocabulary import POLICIES, RANGES
+from reactdiff_ros.settings import POLICIES, RANGES
 
 if TYPE_CHECKING:
     from reactdiff_ros.launching.table import Value
@@ -20,7 +20,7 @@ _FILE = click.Path(path_type=Path)
 
 
 def _controls(command: Any) -> Any:
-    """An option for each control of `vocabulary.RANGES`."""
+    """An option for each control of `settings.RANGES`."""
     for name, (low, high) in reversed(list(RANGES.items())):
         text = f"{low:g} to {high:g}; otherwise taken from the style."
         command = click.option(f"--{name.replace('_', '-')}", name, type=Number(low, high), help=text)(command)

@@ -21,7 +21,7 @@ def metrics(speakers: int, targets: int, frames: int, repeats: int, seed: int, a
     from reactdiff_ros.cli.output import dumps, json_on_stdout
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.bench.metrics import bench_metrics
-    from reactdiff_ros.extras import require
+    from reactdiff_ros.resources import require
 
     require("tslearn")
     with json_on_stdout(as_json) as result:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from reactdiff_ros.cli.output import Number, echo
-from reactdiff_ros.vocabulary import POLICIES
+from reactdiff_ros.settings import POLICIES
 
 
 @click.command("replay")

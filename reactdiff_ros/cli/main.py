@@ -35,7 +35,7 @@ from reactdiff_ros.cli.style import style
 from reactdiff_ros.cli.train_nods import train_nods
 from reactdiff_ros.cli.training import train
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
-from reactdiff_ros.extras import missing_extra
+from reactdiff_ros.resources import missing_extra
 
 SECTIONS = {
     "Use": (listen, react, style, config, doctor),

@@ -99,7 +99,7 @@ def parameters(profile: str, recorded: bool, as_json: bool) -> int:
     import yaml
 
     from reactdiff_ros.cli.output import json_on_stdout
-    from reactdiff_ros.launching.robot_parameters import robot_parameters
+    from reactdiff_ros.launching.configuration import robot_parameters
 
     with json_on_stdout(as_json) as result:
         result.update(robot_parameters(profile, recorded=recorded) or {})

@@ -53,7 +53,7 @@ def emulate(robot: str, folder: Path | None) -> int:
     from reactdiff_ros.actuation.profile import load_profile
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.evaluation.bench.emulated import PRIORITY
-    from reactdiff_ros.launching.priority import prioritise
+    from reactdiff_ros.launching.process import prioritise
 
     profile = load_profile(robot)
     with tempfile.TemporaryDirectory(prefix="reactdiff_") as made:

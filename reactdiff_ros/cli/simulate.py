@@ -64,7 +64,7 @@ def simulate(
     from reactdiff_ros.cli.simulate_statistics import HUMAN, statistics
     from reactdiff_ros.cli.voices import voice_bank
     from reactdiff_ros.evaluation.studies.provenance import voices_told
-    from reactdiff_ros.extras import require
+    from reactdiff_ros.resources import require
     from reactdiff_ros.simulator.dyads import simulate as run
     from reactdiff_ros.simulator.dyads import simulator_hash
     from reactdiff_ros.types import REACTION_RATE_HZ

@@ -94,8 +94,7 @@ def sessions(path: Path, as_json: bool) -> int:
 @click.argument("path", metavar="SESSIONS", type=_FILE)
 def check(path: Path) -> int:
     """See whether every session can run on this machine; says nothing of any one of them."""
-    from reactdiff_ros.launching.condition import check_settings
-    from reactdiff_ros.launching.veil import unveil
+    from reactdiff_ros.launching.condition import check_settings, unveil
     from reactdiff_ros.model.listener import ListenerConfig
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.recordings.studies.blinding import SessionsFile

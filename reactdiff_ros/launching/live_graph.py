@@ -24,8 +24,12 @@ import yaml
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.access_policies import enclave
-from reactdiff_ros.launching.effective import read_parameter_file
-from reactdiff_ros.launching.robot_parameters import recorded_pictures, robot_parameters, turns_with_head
+from reactdiff_ros.launching.configuration import (
+    read_parameter_file,
+    recorded_pictures,
+    robot_parameters,
+    turns_with_head,
+)
 from reactdiff_ros.launching.supervisor import Limits, NodeCommand, Supervisor
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE, Node, Value, load_table
 

@@ -21,6 +21,7 @@ from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.speaker.evidence import EvidenceWatch
 from reactdiff_ros.model.speaker.grid import SpeakerGrid
 from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.settings import RANGES
 from reactdiff_ros.types import (
     REACTION_RATE_HZ,
     FloatArray,
@@ -30,7 +31,6 @@ from reactdiff_ros.types import (
     SpeakerFrame,
     Turn,
 )
-from reactdiff_ros.vocabulary import RANGES
 
 HEAD_SHARE: Final = 0.3
 """What is left of the head's motion while the robot itself speaks; nods are not, see `nod_gate`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.model.listener import Listener, ListenerConfig
 from reactdiff_ros.model.policies import make_policy
-from reactdiff_ros.vocabulary import POLICIES
+from reactdiff_ros.settings import POLICIES
 
 if TYPE_CHECKING:
     from reactdiff_ros.model.runtime import Networks

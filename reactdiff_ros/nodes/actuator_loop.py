@@ -9,7 +9,7 @@ from collections.abc import Callable
 from reactdiff_ros.actuation.actuation import Actuation
 from reactdiff_ros.actuation.schedule import Schedule
 from reactdiff_ros.actuation.status import Status
-from reactdiff_ros.launching.priority import BUS, prioritise
+from reactdiff_ros.launching.process import BUS, prioritise
 from reactdiff_ros.nodes.base import Worker
 
 LEAST_LEFT_S = 0.004

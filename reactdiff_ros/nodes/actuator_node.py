@@ -21,8 +21,7 @@ from reactdiff_ros.actuation.status import Face, Request, Status
 from reactdiff_ros.actuation.writers import Writers
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.launching.dds_reach import wider_than_this_machine
-from reactdiff_ros.launching.priority import ACTUATOR, prioritise
+from reactdiff_ros.launching.process import ACTUATOR, prioritise, wider_than_this_machine
 from reactdiff_ros.messages import expression_value
 from reactdiff_ros.msg import ExpressionFrame
 from reactdiff_ros.nodes.base import Worker

@@ -73,8 +73,7 @@ def _profile(path: Path) -> Any:
 
 
 def _settings(path: Path) -> Any:
-    from reactdiff_ros.launching.configuration import read_settings
-    from reactdiff_ros.launching.effective import effective
+    from reactdiff_ros.launching.configuration import effective, read_settings
 
     return effective({}, read_settings(path))
 

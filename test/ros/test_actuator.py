@@ -25,7 +25,7 @@ FACE = """
 import sys, time
 import rclpy
 from reactdiff_ros.msg import ExpressionFrame
-from reactdiff_ros.launching.priority import FACE, prioritise
+from reactdiff_ros.launching.process import FACE, prioritise
 rclpy.init()
 prioritise(FACE)  # as the node that makes faces does
 node = rclpy.create_node(sys.argv[1])

@@ -33,7 +33,7 @@ from reactdiff_ros.messages import (  # noqa: E402
     speaker_value,
 )
 from reactdiff_ros.nodes.perception_node import action_units  # noqa: E402
-from reactdiff_ros.vocabulary import RANGES  # noqa: E402
+from reactdiff_ros.settings import RANGES  # noqa: E402
 
 NAN = float("nan")
 f32 = st.floats(-8, 8, width=32)

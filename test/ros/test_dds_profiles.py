@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from ros_harness import free_domain
 
-from reactdiff_ros.launching.dds_reach import ONLY, PEERS, RANGE
-from reactdiff_ros.nodes.dds import ALONE, DISCOVERY, PICTURES, use_profile
+from reactdiff_ros.launching.process import ALONE, DISCOVERY, ONLY, PEERS, PICTURES, RANGE, use_profile
 from reactdiff_ros.resources import share_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +72,7 @@ def test_a_face_that_stays_on_its_machine_has_a_profile_that_says_so(given, name
 
 _THREADS = """
 import os
-from reactdiff_ros.nodes.dds import use_profile
+from reactdiff_ros.launching.process import use_profile
 use_profile(alone=True)
 import rclpy
 rclpy.init()

@@ -20,7 +20,7 @@ from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression import ExpressionConfig
-from reactdiff_ros.launching.robot_parameters import robot_parameters
+from reactdiff_ros.launching.configuration import robot_parameters
 from reactdiff_ros.messages import expression_value, fill_gaze
 from reactdiff_ros.nodes.head_pose import HeadPosePublisher, head_pose_message, head_pose_value
 from reactdiff_ros.types import GazeTarget, HeadPose

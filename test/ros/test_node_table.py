@@ -17,10 +17,10 @@ from launch_stand_in import Context, load
 from reactdiff_ros.actuation.profile import shipped_profiles
 from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.launching.robot_parameters import robot_parameters
+from reactdiff_ros.launching.configuration import robot_parameters
 from reactdiff_ros.launching.table import load_table, read_table
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.vocabulary import POLICIES
+from reactdiff_ros.settings import POLICIES
 
 TABLE = load_table()
 LAUNCH = Path(__file__).parents[2] / "launch" / "listener.launch.py"

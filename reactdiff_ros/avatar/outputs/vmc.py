@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from reactdiff_ros.avatar.outputs.pose import head_quaternion, unity_quaternion
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, BLENDSHAPE_NAMES, bounded
-from reactdiff_ros.extras import require
+from reactdiff_ros.resources import require
 from reactdiff_ros.types import ExpressionFrame
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from reactdiff_ros.actuation.calibration.file import Calibration
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.launching.priority import prioritise
+from reactdiff_ros.launching.process import prioritise
 
 PRIORITY: Final = 30
 """Above that of the actuator: hardware does not wait for the computer."""

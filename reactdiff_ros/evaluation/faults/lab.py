@@ -25,7 +25,7 @@ from reactdiff_ros.evaluation.faults.inputs import PictureFault, SoundFault
 from reactdiff_ros.evaluation.faults.pages import Pages
 from reactdiff_ros.evaluation.faults.setting import Network, Setting
 from reactdiff_ros.launching.live_graph import LiveGraph, executable
-from reactdiff_ros.vocabulary import RANGES
+from reactdiff_ros.settings import RANGES
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot

@@ -11,7 +11,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.nodes.dds import use_profile
+from reactdiff_ros.launching.process import use_profile
 
 
 def send_mark(text: str, *, namespace: str, wait_s: float) -> None:

@@ -16,7 +16,6 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import String
 
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.extras import missing_extra
 from reactdiff_ros.launching.condition import recorded, sealed
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.msg import ListenerStatus
@@ -26,6 +25,7 @@ from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.graph.recording import MB, Recording
 from reactdiff_ros.recordings.studies.study import Event, Study
+from reactdiff_ros.resources import missing_extra
 from reactdiff_ros.settings import written_path
 
 _IMAGES = {"compressed": "camera/image_raw/compressed", "raw": "camera/image_raw"}

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.launching.veil import Setting
+from reactdiff_ros.launching.condition import Setting
 from reactdiff_ros.plain_yaml import parse_yaml
 
 _SETTING: Final = (bool, int, float, str)

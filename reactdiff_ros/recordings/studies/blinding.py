@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.launching.veil import SALT_BYTES, Condition, Setting, plain, unveil, veil
+from reactdiff_ros.launching.condition import SALT_BYTES, Condition, Setting, plain, unveil, veil
 from reactdiff_ros.recordings.studies.allocation import Session, StudyPlan
 
 FORMAT: Final = 1
