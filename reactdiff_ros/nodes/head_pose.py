@@ -7,35 +7,19 @@ rest.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
-from std_msgs.msg import Header
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.messages import fill_header
-from reactdiff_ros.messages import head_pose_value as head_pose_value
+from reactdiff_ros.messages import fill_head_pose
 from reactdiff_ros.types import HeadPose
 
 if TYPE_CHECKING:
     from reactdiff_ros.actuation.hardware import Hardware
     from reactdiff_ros.actuation.profile import Profile
     from reactdiff_ros.actuation.status import Status
-
-FRAME: Final = "listener_head_rest"
-
-
-def head_pose_message(head: HeadPose) -> PoseStamped:
-    """HeadPose to PoseStamped."""
-    pitch, yaw, roll, left, up, forward = (float(v) for v in head.pose)
-    (cp, sp), (cy, sy), (cr, sr) = ((math.cos(a / 2), math.sin(a / 2)) for a in (pitch, yaw, roll))
-    message = PoseStamped(header=fill_header(Header(), head.stamp_ns, FRAME))
-    p, q = message.pose.position, message.pose.orientation
-    p.x, p.y, p.z = forward, left, up
-    q.w, q.x = cr * cp * cy + sr * sp * sy, sr * cp * cy - cr * sp * sy
-    q.y, q.z = cr * sp * cy + sr * cp * sy, cr * cp * sy - sr * sp * cy
-    return message
 
 
 class HeadPosePublisher:
@@ -73,4 +57,4 @@ class HeadPosePublisher:
             return
         self._last_s = time_s
         stamp_ns = now_ns - round((steady_s - time_s) * NS)
-        self._node.publish(self._publisher, head_pose_message(HeadPose(stamp_ns, pose.astype(np.float32))))
+        self._node.publish(self._publisher, fill_head_pose(PoseStamped(), HeadPose(stamp_ns, pose.astype(np.float32))))

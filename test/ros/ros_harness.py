@@ -112,6 +112,7 @@ class RosGraph:
         """Keep every message of these topics of the table in `received`, with the steady time of its receipt."""
         for topic in topics:
             kind, qos = _spec(topic)
+            qos.depth = max(qos.depth, 10)  # of several publishers, where the table has one value each
             self.node.create_subscription(kind, topic, lambda m, t=topic: self.received[t].append(m), qos)
 
     def publish(self, topic: str, message: Any) -> None:

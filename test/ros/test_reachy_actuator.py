@@ -11,7 +11,7 @@ from faces_shown import show_on, show_until
 from reachy_daemon import profile_at, rest, running
 from ros_harness import RosGraph
 
-from reactdiff_ros.nodes.head_pose import head_pose_value
+from reactdiff_ros.messages import head_pose_value
 
 pytestmark = pytest.mark.ros
 POSE, STATE, EXPRESSION, NODE = "actuator/head_pose", "actuator/state", "listener/expression", "actuator_node"
