@@ -12,42 +12,41 @@ from reactdiff_ros.actuation.motion import Motion
 from reactdiff_ros.actuation.profile import Profile
 
 SLOW: Final = 0.1
-"""Share of the speed limits."""
+"""Share of the speed limits at which a joint moves."""
 AWAY: Final = 0.15
-"""A joint that is this share of its range away from where it was told to be does not follow."""
 AWAY_S: Final = 0.5
-"""For so long."""
+"""A joint does not follow if it is this share of its range away from its command for this long."""
 THERE: Final = 1e-4
-"""This close, as a share of the range, is there."""
+"""A joint is at its goal within this share of its range."""
 
 
 @dataclass(frozen=True, slots=True)
-class Time:
-    """The clock of a calibration, s, and how it waits."""
+class Clock:
+    """The time of a calibration, s, and how it waits."""
 
     now: Callable[[], float]
     sleep: Callable[[float], None]
 
 
 class SlowJoint:
-    """Moves one joint at a tenth of its speed limit; all others have no torque.
+    """Moves one joint at a tenth of its speed limit.
 
     Args:
         profile: the robot.
-        name: the joint.
+        name: the joint; all others have no torque.
         driver: open, with the joint's provisional calibration.
-        time: to keep the profile's rate.
+        clock: to keep the profile's rate.
         check: called at every tick; raises to stop.
     """
 
-    def __init__(self, profile: Profile, name: str, driver: Driver, time: Time, check: Callable[[], None]) -> None:
+    def __init__(self, profile: Profile, name: str, driver: Driver, clock: Clock, check: Callable[[], None]) -> None:
         self._joint = profile.joints[name]
-        self.name, self._driver, self._time, self._check = name, driver, time, check
+        self.name, self._driver, self._clock, self._check = name, driver, clock, check
         self._index = list(profile.joints).index(name)
         self._motion = Motion(profile)
         self._span = self._joint.upper - self._joint.lower
         self._away_since: float | None = None
-        self._seen_s = self._due = 0.0
+        self._read_s = self._due = 0.0
         self.on = False
 
     @property
@@ -56,34 +55,36 @@ class SlowJoint:
         return self._motion.position[self._index]
 
     def start(self, position: float) -> None:
-        """Torque or pulses on: at `position`, which for a joint on a bus is where it stands.
+        """Switch torque or pulses on at `position`, which for a joint on a bus is its present position.
 
         Raises:
-            CalibrationError: it cannot be armed; the sentence says why.
+            CalibrationError: it cannot be armed.
         """
-        self._place(position)
+        places = list(self._motion.position)
+        places[self._index] = self._within(position)
+        self._motion.place(places)
         fault = self._driver.arm(self.name, position)
         if fault is not None:
             raise CalibrationError(f"it cannot be moved: {fault}", where=self.name)
         self.on = True
-        self._due = self._time.now()
+        self._due = self._clock.now()
 
     def move(self, target: float, until: Callable[[], bool] = lambda: False) -> bool:
-        """Slowly to `target`, until it is measured there too; `until` stops it on the way. Whether it got there.
+        """Move to `target` and wait until the joint is measured there; whether it arrived. `until` stops it early.
 
         Raises:
             CalibrationError: it does not follow, or has a fault.
         """
         self._motion.pace(SLOW)
-        goal = min(max(target, self._joint.lower), self._joint.upper)
+        goal = self._within(target)
         stopped = False
         while not (self._motion.finished and abs(self.position - goal) <= THERE * self._span):
             if not stopped and until():
                 stopped = True
-                goal = min(max(self._motion.stops()[self._index].end, self._joint.lower), self._joint.upper)
+                goal = self._within(self._motion.stops()[self._index].end)
             self._tick(goal)
-        told_s = self._time.now()
-        while self._driver.feedback and (self._seen_s < told_s or self._away_since is not None):
+        commanded_s = self._clock.now()
+        while self._driver.feedback and (self._read_s < commanded_s or self._away_since is not None):
             self._tick(goal)
         return not stopped
 
@@ -92,36 +93,27 @@ class SlowJoint:
         self._tick(self.position)
 
     def settle(self) -> str:
-        """Leave it as its `on_fault` says: hold, release, or lower and release. In words."""
-        if not self.on:
-            self._driver.release(self.name)
+        """Hold, release, or lower and release, as the joint's `on_fault` requires; a sentence that says which."""
+        if not self.on or self._joint.on_fault != "hold":
+            self.release()
             return "it has no torque"
-        lowered = self._joint.lowered
-        if lowered is not None:
-            self.move(lowered)
-        if self._joint.on_fault == "hold":
-            self.move(self._motion.stops()[self._index].end)
-            self._driver.stop()
-            return "it holds where it is: switch its power off to let it go"
-        self._driver.release(self.name)
-        self.on = False
-        return "it has no torque"
+        self.move(self._motion.stops()[self._index].end)
+        self._driver.stop()
+        return "it holds where it is: switch its power off to release it"
 
     def release(self) -> None:
-        """No torque; a joint that would fall is lowered first."""
+        """Switch torque off; a joint that would fall is lowered first."""
         if self.on and self._joint.lowered is not None:
             self.move(self._joint.lowered)
         self._driver.release(self.name)
         self.on = False
 
     def halt(self) -> None:
-        """Hold, and command no more."""
+        """Hold without further commands."""
         self._driver.stop()
 
-    def _place(self, position: float) -> None:
-        places = list(self._motion.position)
-        places[self._index] = min(max(position, self._joint.lower), self._joint.upper)
-        self._motion.place(places)
+    def _within(self, position: float) -> float:
+        return min(max(position, self._joint.lower), self._joint.upper)
 
     def _tick(self, goal: float) -> None:
         targets = list(self._motion.position)
@@ -132,22 +124,22 @@ class SlowJoint:
         if fault is not None or self.name not in self._driver.armed:
             raise CalibrationError(f"it stopped: {fault or 'it lost its torque'}", where=self.name)
         self._driver.command({self.name: self.position})
-        self._follows()
+        self._check_that_it_follows()
         self._check()
         # A late tick is not made up for.
-        self._due = max(self._due + self._motion.dt_s, self._time.now())
-        self._time.sleep(max(self._due - self._time.now(), 0.0))
+        self._due = max(self._due + self._motion.dt_s, self._clock.now())
+        self._clock.sleep(max(self._due - self._clock.now(), 0.0))
 
-    def _follows(self) -> None:
+    def _check_that_it_follows(self) -> None:
         reading = self._driver.reading(self.name)
-        if reading is None or reading.position is None or reading.time_s == self._seen_s:
+        if reading is None or reading.position is None or reading.time_s == self._read_s:
             return
-        now = self._seen_s = reading.time_s
+        now = self._read_s = reading.time_s
         if abs(reading.position - self.position) <= AWAY * self._span:
             self._away_since = None
             return
         self._away_since = now if self._away_since is None else self._away_since
         if now - self._away_since >= AWAY_S:
-            text = f"it does not follow: it is at {reading.position:.4g}, and was told {self.position:.4g}"
-            todo = "is something in its way, or its horn on the wrong tooth?"
+            text = f"it does not follow: its position is {reading.position:.4g}, the command {self.position:.4g}"
+            todo = "check for an obstacle, and that its horn is on the right tooth"
             raise CalibrationError(text, where=self.name, todo=todo)
