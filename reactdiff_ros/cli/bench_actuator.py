@@ -25,7 +25,7 @@ def actuator_times(robot: str, clip: Path | None, seconds: float, policy: str | 
 
     import yaml
 
-    from reactdiff_ros.actuation.calibration.file import save_calibration
+    from reactdiff_ros.actuation.calibration import save_calibration
     from reactdiff_ros.actuation.profile import load_profile
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell

@@ -1,7 +1,7 @@
 """Guided calibration of a robot's servos: ports and ids, one joint after the other, and a safe end whatever happens.
 
 A joint on a bus is moved by hand through three poses and then moves slowly by itself; a hobby servo moves slowly from
-pulse to pulse as the operator confirms. The result is `actuation.calibration.file`.
+pulse to pulse as the operator confirms. The result is `actuation.calibration`.
 """
 
 from __future__ import annotations
@@ -16,24 +16,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from reactdiff_ros.actuation.calibration.file import (
+from reactdiff_ros.actuation.calibration import (
     Calibration,
     CalibrationError,
+    HandRange,
+    Scale,
+    Track,
     calibrated_joints,
     load_calibration,
+    range_by_hand,
+    range_by_pulses,
     save_calibration,
 )
-from reactdiff_ros.actuation.calibration.range import HandRange, Scale, Track, range_by_hand, range_by_pulses
-from reactdiff_ros.actuation.calibration.slow import SLOW, Clock, SlowJoint
-from reactdiff_ros.actuation.calibration.words import directions
-from reactdiff_ros.actuation.driver_settings import SERVO_PULSE_US
 from reactdiff_ros.actuation.drivers.driver import Driver, Fault
 from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.actuation.drivers.ohbot import COUNTS, OhbotBoard
 from reactdiff_ros.actuation.drivers.pulse_board import PulseBoard
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
 from reactdiff_ros.actuation.kinematics import travel_time_s
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.mapping import directions
+from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Profile
+from reactdiff_ros.actuation.slow_joint import SLOW, Clock, SlowJoint
 from reactdiff_ros.errors import ConfigError, DeviceError, ReactdiffError
 
 T = TypeVar("T")

@@ -17,8 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.actuation.commands import Commands
-from reactdiff_ros.actuation.follow import STALE_S, Follower
+from reactdiff_ros.actuation.follow import STALE_S, Commands, Follower
 from reactdiff_ros.actuation.mapping import Mapping as JointMapping
 from reactdiff_ros.actuation.profile import Joint, Profile, Signal, load_profile
 from reactdiff_ros.actuation.simulate import SAME_S, Frames

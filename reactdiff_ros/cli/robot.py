@@ -15,9 +15,8 @@ from reactdiff_ros.cli.output import EXIT_ERROR, echo, json_on_stdout, tell, wri
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 
 if TYPE_CHECKING:
-    from reactdiff_ros.actuation.emulators.motor import Motor
     from reactdiff_ros.actuation.emulators.rig import Rig
-    from reactdiff_ros.actuation.emulators.servo import Servo
+    from reactdiff_ros.actuation.emulators.servo import Motor, Servo
     from reactdiff_ros.actuation.profile import Profile
     from reactdiff_ros.actuation.simulate import Block
 
@@ -167,10 +166,10 @@ def calibrate(
     import sys
     import time
 
-    from reactdiff_ros.actuation.calibration.file import calibration_path
-    from reactdiff_ros.actuation.calibration.slow import Clock
+    from reactdiff_ros.actuation.calibration import calibration_path
     from reactdiff_ros.actuation.drivers.serial_port import ports as serial_ports
     from reactdiff_ros.actuation.profile import load_profile
+    from reactdiff_ros.actuation.slow_joint import Clock
     from reactdiff_ros.cli.calibrate import Console, calibrate_robot, drivers_of, dry_plan, wanted_joints
     from reactdiff_ros.cli.calibrate import with_ports as with_given_ports
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from reachy_daemon import at_rest, follow, positions, running
 
-from reactdiff_ros.actuation.gaze import HeadReader
+from reactdiff_ros.actuation.mapping import HeadReader
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from calibration_operator import Hardware, Operator, hardware, joint, profile_of
 
-from reactdiff_ros.actuation.calibration.file import Calibration, load_calibration
+from reactdiff_ros.actuation.calibration import Calibration, load_calibration
 from reactdiff_ros.actuation.drivers.driver import Driver
 from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.cli.calibrate import StoppedError
@@ -432,7 +432,7 @@ def test_a_full_disk_leaves_the_old_file_and_the_old_homing(tmp_path: Path, monk
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("reactdiff_ros.actuation.calibration.file.os.fsync", full)
+    monkeypatch.setattr("reactdiff_ros.actuation.calibration.os.fsync", full)
     with hardware(profile, tmp_path) as rig, operator(rig, {"neck": [100, 480, -960, 480]}) as somebody:
         with pytest.raises(ReactdiffError, match="No space left"):
             somebody.calibrate(path)

@@ -16,7 +16,7 @@ from typing import IO
 import pytest
 from calibration_operator import joint, profile_of
 
-from reactdiff_ros.actuation.calibration.file import Calibration, load_calibration
+from reactdiff_ros.actuation.calibration import Calibration, load_calibration
 from reactdiff_ros.actuation.drivers.serial_port import SerialPort
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.cli.main import main

@@ -20,7 +20,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.launching.configuration import robot_parameters
 from reactdiff_ros.messages import expression_value, fill_gaze, fill_head_pose, head_pose_value
-from reactdiff_ros.nodes.head_pose import HeadPosePublisher
+from reactdiff_ros.nodes.actuator_node import HeadPosePublisher
 from reactdiff_ros.types import GazeTarget, HeadPose
 
 TOPIC, EXPRESSION = "actuator/head_pose", "listener/expression"

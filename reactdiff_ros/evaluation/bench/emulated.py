@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from reactdiff_ros.actuation.calibration.file import Calibration
+from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.errors import ConfigError, ReactdiffError

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from reactdiff_ros.actuation.driver_settings import DynamixelDriver, MaestroDriver
 from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.profile import DynamixelDriver, MaestroDriver, Profile
 
 Failure = Literal["mute", "bad_checksum", "overload", "hot"]
 """Of a servo on a bus: flags of `emulators.servo.Failing`."""

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import yaml
 
-from reactdiff_ros.actuation.calibration.file import save_calibration
+from reactdiff_ros.actuation.calibration import save_calibration
 from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.evaluation.faults.servos import Joints

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reactdiff_ros.actuation.calibration.file import CalibrationError
+from reactdiff_ros.actuation.calibration import CalibrationError
 from reactdiff_ros.actuation.drivers.driver import Driver
 from reactdiff_ros.actuation.motion import Motion
 from reactdiff_ros.actuation.profile import Profile
