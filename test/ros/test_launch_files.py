@@ -220,7 +220,7 @@ def listeners(load):
     return load("listeners.launch.py")
 
 
-def start_many(listeners, **arguments):
+def start_many(listeners, /, **arguments):
     table, lab = table_of_nodes(), {}
     context = Context(arguments)
     listeners.read_settings(context, table, lab)

@@ -118,7 +118,7 @@ def test_the_speaker_is_published_as_rep_155_has_it(monkeypatch):
     humans.publish(frame(5), (5,), {})
     humans.close()
     assert retired[4:] == ["/humans/faces/tracked", f"{face}5/expression", f"{face}5/facs"]
-    monkeypatch.setitem(sys.modules, "hri_msgs", None)
+    monkeypatch.setitem(sys.modules, "hri_msgs.msg", None)
     with pytest.raises(ImportError):
         Humans(publisher, retired.append, "a", 0.5)
 
