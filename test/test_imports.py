@@ -44,7 +44,7 @@ HOMES = {
     "av": {"capture", "simulator/rendered", "recordings/replay"},
     "sounddevice": {"capture"},
     "aiohttp": {"avatar", "actuation/drivers", "evaluation"},  # evaluation: pages that the fault harness opens
-    "pythonosc": {"avatar/outputs"},
+    "pythonosc": {"avatar"},
     "torch": {"training"},
     "onnx": {"training", "model"},
     "tensorrt": {"model"},
@@ -63,7 +63,7 @@ HOMES = {
     "segno": {"cli"},
 }
 # Time and randomness are arguments here.
-PURE = ("perception", "model", "expression", "actuation", "avatar/outputs")
+PURE = ("perception", "model", "expression", "actuation")
 IMPURE_MODULES = {"time", "random", "datetime", "secrets"}
 GENERATORS = {"Generator", "default_rng", "Philox", "PCG64", "SeedSequence", "BitGenerator"}
 

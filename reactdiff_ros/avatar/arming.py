@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reactdiff_ros.avatar.link import checked_token
+from reactdiff_ros.avatar.access import checked_token
 
 COMMANDS: Final = ("arm", "disarm", "reset")
 TOKEN_VARIABLE: Final = "REACTDIFF_PAGE_TOKEN"
@@ -48,7 +48,7 @@ class Answer:
         return self.status == 200
 
 
-class Desk:
+class RobotConsole:
     """Takes the pages' commands, one at a time, and their stops at once. All on one event loop.
 
     Args:

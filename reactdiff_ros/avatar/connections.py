@@ -174,7 +174,7 @@ class BoundedServer:
         await self._runner.cleanup()
 
     @property
-    def trouble(self) -> str:
+    def fault(self) -> str:
         """A sentence while there are too many connections and for CROWDED_S after; else empty. From any thread."""
         at, loop = self._crowded_s, self._loop
         if at is None or loop is None or loop.time() - at > CROWDED_S:

@@ -22,7 +22,7 @@ from reactdiff_ros.actuation.mapping import Mapping as JointMapping
 from reactdiff_ros.actuation.profile import Joint, Profile, Signal, load_profile
 from reactdiff_ros.actuation.simulate import SAME_S, Frames
 from reactdiff_ros.avatar import AvatarConfig
-from reactdiff_ros.avatar.preview import PreviewServer
+from reactdiff_ros.avatar.server import PreviewServer
 from reactdiff_ros.avatar.wire import encode_robot
 from reactdiff_ros.cli.output import dumps, echo, tell, writing
 from reactdiff_ros.coefficients import (

@@ -11,15 +11,12 @@ import numpy as np
 from reactdiff_ros.clock import NS, to_s
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, bounded
 from reactdiff_ros.errors import MessageError
-from reactdiff_ros.expression.alive import Alive
-from reactdiff_ros.expression.blinks import Blinks
 from reactdiff_ros.expression.config import ExpressionConfig
-from reactdiff_ros.expression.gaze import Gaze, check_target, put_eyes
-from reactdiff_ros.expression.gaze_moving import HeadTrack, check_head_pose
+from reactdiff_ros.expression.gaze import Gaze, HeadTrack, check_head_pose, check_target, put_eyes
 from reactdiff_ros.expression.gestures import Gestures, merge
-from reactdiff_ros.expression.motion import Array, SpeedLimit, approach
+from reactdiff_ros.expression.idle_motion import Alive, Blinks
+from reactdiff_ros.expression.motion import Array, Shaping, SpeedLimit, approach
 from reactdiff_ros.expression.playback import Playback, check_reaction
-from reactdiff_ros.expression.shaping import Shaping
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, Style, apply_control, style_book
 from reactdiff_ros.types import ExpressionFrame, FaceMode, GazeTarget, HeadPose, ListenerControl, Reaction
 
@@ -133,7 +130,7 @@ class ExpressionEngine:
         self._gaze.push(target, now_ns)
 
     def on_head_pose(self, head: HeadPose, now_ns: int, *, own: bool = True) -> None:
-        """Take in where the robot's head was measured; optional, `gaze_moving` says what for.
+        """Take in where the robot's head was measured; optional, `gaze` says what for.
 
         `own`: the head that shows this face; False where it is one of a recording, with the camera on it.
 

@@ -10,8 +10,8 @@ from collections.abc import Coroutine
 from typing import Any, Final, Protocol, TypeVar
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, Desk, new_token
-from reactdiff_ros.avatar.link import LINK_VARIABLE, Door, checked_token, links
+from reactdiff_ros.avatar.access import LINK_VARIABLE, LinkAccess, checked_token, links
+from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, RobotConsole, new_token
 from reactdiff_ros.clock import NS, StampGuard
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import DeviceError, ReactdiffError
@@ -49,8 +49,8 @@ def given_token() -> str:
 class RobotWatch:
     """Knows the newest state of the actuator, and asks it for things.
 
-    `heard`, `status` and `close` belong to the node's thread; `desk` to the page's event loop. `token` is what commands
-    have to bring; empty: a new one, which is printed when there is a robot.
+    `heard`, `status` and `close` belong to the node's thread; `console` to the event loop of the page. Commands need
+    `token`; empty: a new one, which is printed when there is a robot.
     """
 
     def __init__(self, node: _Node, token: str = "") -> None:
@@ -62,7 +62,7 @@ class RobotWatch:
         self._told = bool(token)
         self._message: Any = None
         self._heard_ns = 0
-        self.desk = Desk(self._ask, self._token)
+        self.console = RobotConsole(self._ask, self._token)
 
     def heard(self, message: Any, now_ns: int) -> bool:
         """Take an ActuatorState; whether the page should be told at once."""
@@ -192,7 +192,7 @@ class AvatarNode(ReactdiffNode):
         hosts = tuple(name.strip() for name in str(self.values["extra_hosts"]).split(",") if name.strip())
         self._config = AvatarConfig(**{n: self.values[n] for n in names}, extra_hosts=hosts)
         given = os.environ.get(LINK_VARIABLE, "").strip()
-        self._link_token, self._link_told = Door(given).token, bool(given)
+        self._link_token, self._link_told = LinkAccess(given).token, bool(given)
         self._page_token = given_token()
         self.backend = "aiohttp"
 
@@ -200,7 +200,7 @@ class AvatarNode(ReactdiffNode):
         """Serve the page and subscribe; a port that cannot be had is tried again."""
         self._loop: EventLoop | None = EventLoop()
         self._robot = RobotWatch(self, self._page_token)
-        self._server = AvatarServer(self._config, self._robot.desk, link_token=self._link_token)
+        self._server = AvatarServer(self._config, self._robot.console, link_token=self._link_token)
         self._guard = StampGuard()
         self._stages: dict[str, Any] = {}
         self._stage_ns: dict[str, int] = {}
@@ -241,7 +241,7 @@ class AvatarNode(ReactdiffNode):
         silent = self.running_ns() - self._shown_ns > SILENT_NS
         sentence = "nothing comes on listener/expression: expression_node is missing or inactive"
         self.set_problem("input", sentence if silent else "", Level.WARN)
-        self.set_problem("connections", self._server.trouble, Level.WARN)
+        self.set_problem("connections", self._server.fault, Level.WARN)
 
     def _serve(self) -> None:
         if self._loop is None or self._server.url:

@@ -29,7 +29,7 @@ class ExpressionNode(ReactdiffNode):
     """Reaction, gaze target, the head's pose, whether the other speaks, gestures, style in; `listener/expression` out.
 
     Where the camera sits, and whether it moves with the head, are parameters that the launch argument `robot` gives;
-    how the head's motion is taken out is drawn in `expression.gaze_moving`.
+    how the head's motion is taken out is drawn in `expression.gaze`.
     """
 
     NAME = "expression_node"

@@ -7,15 +7,9 @@ from typing import Any
 
 from std_msgs.msg import Header
 
-from reactdiff_ros.avatar.outputs import (
-    ArkitServer,
-    Feed,
-    LiveLinkEncoder,
-    OutputsConfig,
-    UdpOutput,
-    VmcEncoder,
-    parse_targets,
-)
+from reactdiff_ros.avatar.config import OutputsConfig, parse_targets
+from reactdiff_ros.avatar.formats import LiveLinkEncoder, VmcEncoder
+from reactdiff_ros.avatar.outputs import ArkitServer, Feed, UdpOutput
 from reactdiff_ros.coefficients import NAMES, bounded
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.messages import expression_value, fill_header
@@ -116,7 +110,7 @@ class OutputNode(ReactdiffNode):
             self.meter.dropped[str(output.target)] = output.dropped
         for server in self._servers:
             self.meter.dropped[str(server.target)] = server.dropped
-            self.set_problem(f"connections {server.target}", server.trouble, Level.WARN)
+            self.set_problem(f"connections {server.target}", server.fault, Level.WARN)
         sentence = "nothing comes on listener/expression: the outputs are neutral; see expression_node"
         self.set_problem("input", sentence if self._feed.stale else "", Level.WARN)
 

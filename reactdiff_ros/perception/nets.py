@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MessageError, ReactdiffError
+from reactdiff_ros.errors import MessageError, ReactdiffError
 
 Array = NDArray[np.float64]
 RGB = NDArray[np.uint8]

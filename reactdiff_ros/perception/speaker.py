@@ -9,14 +9,14 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from .. import coefficients as c
-from ..clock import NS, Grid, StampGuard, to_ns
-from ..errors import MessageError
-from ..types import GazeTarget, Picture, Sound, SpeakerFrame, Voice
-from .config import PerceptionConfig
-from .nets import REGION_MARGIN, FaceNets, to_rgb
-from .person import Camera, Reading
-from .tracking import TargetChooser, Track, Tracker
+from reactdiff_ros import coefficients as c
+from reactdiff_ros.clock import NS, Grid, StampGuard, to_ns
+from reactdiff_ros.errors import MessageError
+from reactdiff_ros.perception.config import PerceptionConfig
+from reactdiff_ros.perception.nets import REGION_MARGIN, FaceNets, to_rgb
+from reactdiff_ros.perception.person import Camera, Reading
+from reactdiff_ros.perception.tracking import TargetChooser, Track, Tracker
+from reactdiff_ros.types import GazeTarget, Picture, Sound, SpeakerFrame, Voice
 
 PICTURE_TIMEOUT_NS = NS // 10
 ROBOT_LAPSES_NS = NS
@@ -85,7 +85,7 @@ class SpeakerPerception:
 
     def _loaded_voice(self) -> VoiceSource:
         if self._voice is None:
-            from .voice import VoiceExtractor
+            from reactdiff_ros.perception.voice import VoiceExtractor
 
             self._voice = VoiceExtractor()
         return self._voice

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clock import to_ns
-from .config import PerceptionConfig
-from .nets import RGB, Detection, FaceNets, Region, region_of_landmarks
-from .person import Person
+from reactdiff_ros.clock import to_ns
+from reactdiff_ros.perception.config import PerceptionConfig
+from reactdiff_ros.perception.nets import RGB, Detection, FaceNets, Region, region_of_landmarks
+from reactdiff_ros.perception.person import Person
 
 Array = NDArray[np.float64]
 

@@ -38,7 +38,7 @@ C0_PER_DB: Final = float(np.sqrt(MFCC_COUNT) * np.log(10) / 10)
 DROP: Final = 0.33
 """Log-pitch falls by this much at a cue (chosen: below the 26th percentile of speech)."""
 START, END, CERTAIN, HANG_OVER_S = 0.5, 0.35, 0.9, 0.2
-"""Thresholds of perception's utterance tracker (perception/voice_activity.py; a test holds the two together)."""
+"""Thresholds of perception's utterance tracker (perception/voice.py; a test holds the two together)."""
 
 
 def hear(seed: Seed, s: Speakers, bank: VoiceBank | None) -> dict[str, Any]:

@@ -196,7 +196,7 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
     pick = _pick(rng, worlds, frames)
     age = log_normal(rng, 12.0, 1.0, (worlds, 1)) * (rng.random((worlds, 1)) < 0.65)
     time = np.arange(frames, dtype=np.float32) * FRAME_S
-    known = ((age + time) / (age + time + 5.0)).astype(np.float32)  # half after 5 s (perception/neutral.py)
+    known = ((age + time) / (age + time + 5.0)).astype(np.float32)  # half after 5 s (perception/person.py)
 
     gain = _GAIN * log_normal(rng, 1.0, 0.2, (worlds, 1)) * log_normal(rng, 1.0, 0.15, (worlds, count))
     bias = _BIAS * rng.standard_normal((worlds, count), dtype=np.float32)
@@ -290,7 +290,7 @@ def _displace(seed: Seed, s: Speakers, face: _Reading) -> None:
         face.mesh[:, f : f + 2] = False
 
 
-# Weights of perception's fixed projection to affect (perception/affect.py; a test holds the two together).
+# Weights of perception's fixed projection to affect (perception/blendshapes.py; a test holds the two together).
 _PROTOTYPES: Final[dict[str, dict[str, float]]] = {
     "angry": {"browDown": 1.0, "eyeSquint": 0.3, "mouthPress": 0.4, "browInnerUp": -0.8, "mouthSmile": -0.8},
     "disgust": {"mouthUpperUp": 0.7, "browDown": 0.3, "eyeSquint": 0.4, "mouthSmile": -0.6, "browInnerUp": -0.3},

@@ -15,7 +15,7 @@ from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.launching.configuration import robot_parameters
 from reactdiff_ros.perception.config import PerceptionConfig
-from reactdiff_ros.perception.smoothing import OneEuro
+from reactdiff_ros.perception.person import OneEuro
 from reactdiff_ros.types import GazeTarget, HeadPose, Reaction
 
 pytestmark = pytest.mark.real_time

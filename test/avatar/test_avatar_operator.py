@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from chromium import Chromium, Page, find_chromium
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.arming import Desk
+from reactdiff_ros.avatar.arming import RobotConsole
 from reactdiff_ros.types import ExpressionFrame
 
 pytestmark = [
@@ -51,7 +50,7 @@ class Stage:
         self.mode = "listening"
         self.asked: list[str] = []
         self._done = threading.Event()
-        self.server = AvatarServer(AvatarConfig(port=0), Desk(self._do, "abcde-fghjk-mnp23"))
+        self.server = AvatarServer(AvatarConfig(port=0), RobotConsole(self._do, "abcde-fghjk-mnp23"))
         self.url = self.on_loop(self.server.start())
         self._feeder = threading.Thread(target=self._feed)
         self._feeder.start()
@@ -125,13 +124,6 @@ def test_all_is_well(page: Page) -> None:
     assert page.errors == []
 
 
-def test_nobody_there_is_calm(stage: Stage, page: Page) -> None:
-    stage.mode = "idle"
-    stage.server.status(healthy() | {"speaker": {"present": False}})
-    kind(page, "calm")
-    assert text(page, "title") == "Nobody there"
-
-
 def test_the_worst_comes_first_in_the_nodes_own_words(stage: Stage, page: Page) -> None:
     status = healthy()
     status["stages"]["perception_node"] |= {"level": 1, "message": "no sound comes: microphone_node is missing"}
@@ -161,15 +153,6 @@ def test_a_face_that_does_not_come_and_a_server_that_is_gone(stage: Stage, page:
     stage.mode = "listening"
     stage.server.status(healthy())
     kind(page, "ok")
-
-
-def test_recording_and_the_session_are_told(stage: Stage, page: Page) -> None:
-    stage.server.status(healthy() | {
-        "recording": "recording, with pictures and sound",
-        "listener": {"policy": "blind", "study": "warm", "session": "p01-2"},
-    })  # fmt: skip
-    page.until("document.getElementById('recording').innerText.includes('recording, with pictures and sound')", 5)
-    assert text(page, "who") == "session p01-2 · screen face"
 
 
 ROBOT = {"robot": "ohbot", "state": "following", "armed": True, "software_stop": False, "fault": "", "obstacles": [],
@@ -237,20 +220,3 @@ async def test_the_screen_has_the_same_door_and_policy_as_the_face(session: aioh
             assert body.count("<script") == 1
     finally:
         await server.stop()
-
-
-def test_the_states_of_the_screen(page: Page) -> None:
-    """The pure part, with statuses that nothing sends."""
-    cases = [
-        ({}, {"connected": True, "fresh": True, "mode": "listening"}, "wait"),
-        ({"stages": {}}, {"connected": True, "fresh": True, "mode": "neutral"}, "warn"),
-        ({"stages": {}, "actuator": {"silent": True}}, {"connected": True, "fresh": True, "mode": "idle"}, "bad"),
-        (
-            {"stages": {"odd": {"level": 7, "message": None}}},
-            {"connected": True, "fresh": True, "mode": "idle"},
-            "bad",
-        ),
-    ]
-    for graph, own, wanted in cases:
-        call = f"import('./operator_state.js').then(m => m.state({json.dumps(graph)}, {json.dumps(own)}).kind)"
-        assert page.value(call) == wanted, graph

@@ -12,7 +12,7 @@ import pytest
 from chromium import Chromium, Page, find_chromium
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.arming import Desk
+from reactdiff_ros.avatar.arming import RobotConsole
 
 pytestmark = [
     pytest.mark.browser,
@@ -32,7 +32,7 @@ class Robot:
         self.deaf = False
         self.state: dict[str, Any] = {}
         self.calm()
-        self.server = AvatarServer(AvatarConfig(port=0), Desk(self._do, TOKEN))
+        self.server = AvatarServer(AvatarConfig(port=0), RobotConsole(self._do, TOKEN))
         self.url = self.on_loop(self.server.start())
         self.tell()
 
@@ -216,35 +216,6 @@ def test_what_is_wrong_with_the_robot_is_shown(robot: Robot, page: Page) -> None
     robot.tell(obstacles=[], joint_faults={}, silent=True)
     page.until("document.getElementById('robot-state').innerText.includes('nothing is heard')")
     assert not hidden(page, "stop"), "a stop is tried all the same"
-
-
-def test_the_stop_is_there_when_it_is_needed(robot: Robot, page: Page) -> None:
-    page.key("p")
-    page.until("document.getElementById('stop').hidden")
-    robot.tell(state="following", armed=True)
-    page.until("!document.getElementById('stop').hidden")
-    page.value("document.body.classList.add('quiet')")
-    box = page.value("(b => [b.width, b.height, b.top])(document.getElementById('stop').getBoundingClientRect())")
-    assert box[0] > 100
-    assert box[1] > 40
-    assert box[2] < 720 - box[1]
-    assert page.value("getComputedStyle(document.getElementById('stop')).opacity") == "1"
-
-
-def test_both_pages_have_the_same_panel(robot: Robot, browser: Chromium, page: Page) -> None:
-    robot.tell(fault="half of the bus is gone")
-    operator = browser.open(robot.url + "operator")
-    try:
-        panels = []
-        for one in (page, operator):
-            one.until("document.getElementById('robot-faults').innerText === 'half of the bus is gone'")
-            panels.append(one.value("document.getElementById('robot').outerHTML"))
-            assert one.value("document.getElementById('robot-token').ariaLabel") == "Token that the terminal prints"
-            assert one.value("document.getElementById('robot-answer').role") == "status"
-            assert one.errors == []
-        assert panels[0] == panels[1]
-    finally:
-        operator.close()
 
 
 def test_without_an_actuator_nothing_of_it_is_shown(robot: Robot, page: Page) -> None:

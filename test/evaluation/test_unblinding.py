@@ -12,8 +12,7 @@ from reactdiff_ros.evaluation.results import Info, Item, Result
 from reactdiff_ros.evaluation.runs.conditions import unblinded
 from reactdiff_ros.evaluation.runs.lab import Source
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.studies.allocation import StudyPlan, sessions_of
-from reactdiff_ros.recordings.studies.blinding import Key, seal
+from reactdiff_ros.recordings.studies.blinding import Key, StudyPlan, seal, sessions_of
 from reactdiff_ros.recordings.studies.study import Study
 
 

@@ -7,7 +7,11 @@ import threading
 from collections import namedtuple
 from pathlib import Path
 
-from reactdiff_ros.recordings.graph.recording import Recording
+import pytest
+
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
+from reactdiff_ros.recordings.graph.recorder_node import Recording
 
 Usage = namedtuple("Usage", "total used free")
 

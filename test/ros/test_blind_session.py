@@ -15,10 +15,8 @@ from reactdiff_ros import msg
 from reactdiff_ros.launching.condition import CONDITION_VARIABLE
 from reactdiff_ros.messages import fill_speaker
 from reactdiff_ros.recordings.bags.storage import BagFiles
-from reactdiff_ros.recordings.studies.allocation import StudyPlan, sessions_of
-from reactdiff_ros.recordings.studies.blinding import Key, seal
+from reactdiff_ros.recordings.studies.blinding import Key, StudyPlan, opened, seal, sessions_of
 from reactdiff_ros.recordings.studies.study import study_of
-from reactdiff_ros.recordings.studies.unblinding import opened
 from reactdiff_ros.types import SpeakerFrame
 
 pytestmark = pytest.mark.ros

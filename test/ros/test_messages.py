@@ -22,7 +22,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from reactdiff_ros import messages as m
 from reactdiff_ros import msg
 from reactdiff_ros import types as t
-from reactdiff_ros.capture.foreign_sound import StampedBytes, sampled_sound
+from reactdiff_ros.capture.decode import StampedBytes, sampled_sound
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.settings import RANGES
 

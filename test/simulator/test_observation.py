@@ -223,9 +223,9 @@ def test_placebos_change_what_is_read_from_their_frame_on(kind):
 
 
 def test_constants_are_perception_s_own():
-    affect = pytest.importorskip("reactdiff_ros.perception.affect")
+    affect = pytest.importorskip("reactdiff_ros.perception.blendshapes")
     from reactdiff_ros.perception import blendshapes
-    from reactdiff_ros.perception.voice_activity import SpeechThresholds
+    from reactdiff_ros.perception.voice import SpeechThresholds
 
     for name, trust in observation.TRUST.items():
         assert blendshapes.OBSERVED[name] == trust
@@ -245,8 +245,8 @@ def test_constants_are_perception_s_own():
 
 
 def test_utterances_are_tracked_as_perception_does():
-    pytest.importorskip("reactdiff_ros.perception.voice_activity")
-    from reactdiff_ros.perception.voice_activity import SpeechThresholds, UtteranceTracker
+    pytest.importorskip("reactdiff_ros.perception.voice")
+    from reactdiff_ros.perception.voice import SpeechThresholds, UtteranceTracker
 
     rng = np.random.default_rng(1)
     loud = np.repeat(rng.random((20, 60)) < 0.5, 8, axis=1)

@@ -13,10 +13,9 @@ from typing import Any
 from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.replay.ahead import open_recording
 from reactdiff_ros.recordings.replay.output import ReplayBag
 from reactdiff_ros.recordings.replay.parameters import settings_as_live
-from reactdiff_ros.recordings.replay.replay import Tally, replay
+from reactdiff_ros.recordings.replay.replay import Tally, open_recording, replay
 from reactdiff_ros.types import Sound
 
 
@@ -66,7 +65,7 @@ def bench_replay(
                     return True
 
                 replayed = replay(
-                    bag, settings, tally=tally, ahead=processes > 1, told=show, each=out.write, timer=timer
+                    bag, settings, tally=tally, ahead=processes > 1, progress=show, each=out.write, timer=timer
                 )
                 out.close(tally, replayed.complete)
             spent, length = timer() - begin, tally.length_s

@@ -8,8 +8,7 @@ from dataclasses import replace
 from reactdiff_ros.evaluation.results import Result
 from reactdiff_ros.evaluation.runs.lab import Source
 from reactdiff_ros.recordings.bags.storage import is_bag
-from reactdiff_ros.recordings.studies.blinding import Key
-from reactdiff_ros.recordings.studies.unblinding import opened
+from reactdiff_ros.recordings.studies.blinding import Key, opened
 
 
 def unblinded(result: Result, found: Sequence[Source], key: Key) -> tuple[Result, dict[str, str]]:

@@ -26,8 +26,7 @@ from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
-from reactdiff_ros.recordings.replay.senses import Noting, push
-from reactdiff_ros.recordings.replay.timing import Timed
+from reactdiff_ros.recordings.replay.senses import PerceptionRecorder, Timed, push
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import ExpressionFrame, FloatArray, SpeakerFrame
 
@@ -80,7 +79,7 @@ class _Ear:
 
     def __init__(self, settings: ReplaySettings) -> None:
         timer = time.process_time
-        self._noting = Noting(SpeakerPerception(settings.perception), timer)
+        self._noting = PerceptionRecorder(SpeakerPerception(settings.perception), timer)
         listener = make_listener(settings.policy, seed=settings.seed, config=settings.listener)
         self._listener = Timed(listener, timer)
         self._session = ListeningSession(
@@ -93,7 +92,7 @@ class _Ear:
         """One picture or chunk of sound; of which visit, None: of an absence."""
         self._listener.seconds = 0.0
         faces = push(self._session, item)
-        spent_s = sum(note.seconds for note in self._noting.taken()) + self._listener.seconds
+        spent_s = sum(note.seconds for note in self._noting.take()) + self._listener.seconds
         minute.note(spent_s, self._session.speaker_frames, faces)
         if visit is not None:
             self.met.look(visit, self._session.speaker_frames)

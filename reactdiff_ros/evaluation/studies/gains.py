@@ -19,7 +19,7 @@ from reactdiff_ros.coefficients import ROTATION
 from reactdiff_ros.evaluation.metrics.events import smile_curve
 from reactdiff_ros.evaluation.studies.sweeps import POINTS, Sweep
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.expression.shaping import LOWER_FACE, UPPER_FACE
+from reactdiff_ros.expression.motion import LOWER_FACE, UPPER_FACE
 from reactdiff_ros.model.listener import HORIZON_FRAMES
 from reactdiff_ros.settings import RANGES
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, Style, load_styles

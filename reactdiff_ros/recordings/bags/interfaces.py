@@ -28,7 +28,7 @@ BYTES_STAMPED: Final = "audio_common_msgs/msg/AudioDataStamped"
 BYTES: Final = "audio_common_msgs/msg/AudioData"
 BYTES_INFO: Final = "audio_common_msgs/msg/AudioInfo"
 
-# Two packages share the name audio_common_msgs (capture/foreign_sound.py). A bag of humble does not carry its
+# Two packages share the name audio_common_msgs (capture/decode.py). A bag of humble does not carry its
 # definitions, so these are: by ros-drivers/audio_common and by mgonzs13/audio_common.
 _DRIVERS: Final = {
     BYTES: "uint8[] data",

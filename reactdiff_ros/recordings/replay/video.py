@@ -28,8 +28,7 @@ from reactdiff_ros.capture.media import ClipPicture, ClipSound
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.replay.replay import GRID, Step
-from reactdiff_ros.recordings.replay.senses import Recording
-from reactdiff_ros.recordings.replay.timeline import Steady
+from reactdiff_ros.recordings.replay.senses import Recording, Steady
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
 from reactdiff_ros.simulator.rendered.skin import Look
 from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, FloatArray
@@ -103,7 +102,7 @@ def write_video(
     reel: FaceReel,
     *,
     processes: int = 2,
-    told: Callable[[float], bool] = lambda share: True,
+    progress: Callable[[float], bool] = lambda share: True,
 ) -> float:
     """Write the video and return its length in seconds.
 
@@ -112,7 +111,7 @@ def write_video(
         recording: that was replayed; it is read once more.
         reel: its faces.
         processes: that render; 0 = this one.
-        told: is given the share that is done; returns False to end the video there.
+        progress: takes the share that is done; returns False to end the video there.
 
     Raises:
         MediaError: there is such a file, it cannot be written, or there is not one face.
@@ -126,7 +125,7 @@ def write_video(
         with _rendered(reel.coefficients, processes) as faces, av.open(
             str(unfinished), "w", options={"movflags": "faststart"} if path.suffix.lower() != ".mkv" else {}
         ) as out:  # fmt: skip
-            count = _Film(out, reel.start_ns, recording.has_sound).shoot(recording, faces, len(reel), told)
+            count = _Film(out, reel.start_ns, recording.has_sound).shoot(recording, faces, len(reel), progress)
         prepare(path)
         unfinished.rename(path)
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -154,7 +153,7 @@ class _Film:
         self._panel = _NOBODY
 
     def shoot(
-        self, recording: Recording, faces: Iterator[UINT8], count: int, told: Callable[[float], bool]
+        self, recording: Recording, faces: Iterator[UINT8], count: int, progress: Callable[[float], bool]
     ) -> int:  # fmt: skip
         items = Steady().of(recording.pictures_and_sound())
         item = next(items, None)
@@ -166,7 +165,7 @@ class _Film:
                 item = _next(items)
             self._show(index, np.hstack([self._panel, _captioned(face, "listener")]))
             done = index + 1
-            if not told(done / count):
+            if not progress(done / count):
                 break
         self._out.mux(self._video.encode(None))
         if self._track is not None:

@@ -1,4 +1,4 @@
-"""Pages beyond this machine: who looks at one has opened its link, which holds a token.
+"""Who may open a page: Host and Origin are checked on every request, and beyond this machine the token of the link.
 
 The token of a link is not the one that arms a robot: whoever may see the face may not therefore move servos. It has
 128 bits, so wrong ones are not counted: nobody guesses it, and nobody locks out others by trying.
@@ -48,16 +48,12 @@ def checked_token(token: str, variable: str) -> str:
 
 def is_this_machine(host: str) -> bool:
     """Whether an address to bind, or the host of an address, is reached from this machine alone."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    address = _address(host.strip("[]"))
+    return host.lower() == "localhost" or (address is not None and address.is_loopback)
 
 
-class Door:
-    """Lets those in who have the token: from the link, as a cookie that the link left, or as a bearer.
+class LinkAccess:
+    """Lets in requests that have the token: from the link, as a cookie that the link left, or as a bearer.
 
     Raises:
         ConfigError: a token that is too short, or no part of an address.
@@ -132,8 +128,69 @@ def _own_addresses() -> Iterator[str]:
 
 def _of(address: str) -> int:
     """4 or 6; 0 for what no other machine can open in a browser."""
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
+    known = _address(address)
+    if known is None or known.is_loopback or (known.version == 6 and known.is_link_local):
         return 0
-    return 0 if known.is_loopback or (known.version == 6 and known.is_link_local) else known.version
+    return known.version
+
+
+# ---- Host and Origin
+
+LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def host_name(host: str) -> str | None:
+    """The name of a Host header, lower case, without port and brackets; None if it is malformed."""
+    if not host or "@" in host or "/" in host:
+        return None
+    try:
+        parts = urlsplit("//" + host)
+        _ = parts.port
+    except ValueError:
+        return None
+    name = parts.hostname
+    return name.rstrip(".") or None if name else None
+
+
+class Guard:
+    """Checks the Host and Origin headers of every request.
+
+    A page of another site can make a browser send requests here, under its own name (Origin) or, by DNS rebinding,
+    under its own host (Host). An address given as a number cannot be rebound, so on a wildcard bind every address
+    of this machine's networks is let through, names only if they are this machine's or were configured.
+    """
+
+    def __init__(self, bound: str, extra: tuple[str, ...] = ()) -> None:
+        self._names = LOCAL_NAMES | {name.lower().strip("[]").rstrip(".") for name in (bound, *extra)}
+        address = _address(bound)
+        self._any_address = address is not None and address.is_unspecified
+        if self._any_address:
+            own = socket.gethostname().lower()
+            self._names |= {own, own + ".local"}
+
+    def refuses(self, host: str | None, origin: str | None) -> str | None:
+        """A sentence that says why this request is refused, or None."""
+        name = host_name(host) if host else None
+        if name is None or not (name in self._names or (self._any_address and _address(name) is not None)):
+            return (
+                f"The host {(host or '')[:80]!r} is not one that this page is served under. "
+                "Open it as localhost, or add the name to extra_hosts."
+            )
+        if origin is not None and not self._same_origin(origin, host or ""):
+            return f"Requests from another site ({origin[:80]!r}) are refused."
+        return None
+
+    @staticmethod
+    def _same_origin(origin: str, host: str) -> bool:
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
+        return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None

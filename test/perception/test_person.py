@@ -1,10 +1,40 @@
+"""One followed person: smoothing of landmarks and the personal neutral."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from reactdiff_ros.perception import measures as m
-from reactdiff_ros.perception.neutral import PRIOR, REACH, SPREAD, Expressive, PersonalNeutral
+from reactdiff_ros.perception import face as m
+from reactdiff_ros.perception.person import PRIOR, REACH, SPREAD, Expressive, OneEuro, PersonalNeutral
+
+STEP = 40_000_000
+
+
+def test_noise_of_a_still_face_shrinks():
+    rng = np.random.default_rng(0)
+    smooth = OneEuro(2.5, beta=5.0)
+    noise = rng.normal(0, 0.02, (500, 1))
+    out = np.array([smooth(k * STEP, x) for k, x in enumerate(noise)])
+    assert out[50:].std() < 0.75 * noise.std()
+
+
+def test_a_quick_move_arrives_within_two_pictures():
+    smooth = OneEuro(2.5, beta=5.0)
+    for k in range(50):
+        smooth(k * STEP, np.zeros(1))
+    first, second = (smooth((50 + k) * STEP, np.ones(1))[0] for k in range(2))
+    assert first > 0.5
+    assert second > 0.85
+
+
+def test_a_pause_or_a_jump_back_starts_anew():
+    for stamp in (10 * STEP + 10**9, 3 * STEP, 10 * STEP):
+        smooth = OneEuro(0.5)
+        for k in range(11):
+            smooth(k * STEP, np.zeros(1))
+        assert smooth(stamp, np.ones(1))[0] == 1.0
+
 
 MS = 1_000_000
 CALM = Expressive()
@@ -19,12 +49,6 @@ def moved(name: str, by: float) -> np.ndarray:
     values = PRIOR.copy()
     values[m.INDEX[name]] += by
     return values
-
-
-def test_begins_with_the_population_and_no_confidence():
-    neutral = PersonalNeutral()
-    assert (neutral.value == PRIOR).all()
-    assert neutral.confidence == 0.0
 
 
 def test_a_person_is_learnt_within_seconds():
@@ -53,13 +77,6 @@ def test_a_long_smile_does_not_move_a_learnt_neutral_much():
     assert abs(neutral.value[i] - PRIOR[i]) < 0.02
 
 
-def test_it_goes_on_adapting():
-    neutral = PersonalNeutral(memory_s=20.0)
-    feed(neutral, PRIOR, 30.0)
-    feed(neutral, moved("lidR", -0.05), 25.0, start_s=30.0)
-    assert neutral.value[m.INDEX["lidR"]] - PRIOR[m.INDEX["lidR"]] < -0.04
-
-
 def test_speech_and_blinks_do_not_shift_it():
     neutral, rng = PersonalNeutral(), np.random.default_rng(0)
     for k in range(1000):
@@ -81,13 +98,3 @@ def test_nothing_seen_after_a_moment_changes_the_neutral_before_it():
     before = one.value.copy()
     two.observe(100 * 40 * MS, series[100] * 3, 1.0, CALM)
     assert (one.value == before).all()
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_not_a_number_is_not_learnt(bad):
-    neutral = PersonalNeutral()
-    neutral.observe(0, np.full(m.COUNT, bad), 0.0, CALM)
-    neutral.observe(0, PRIOR, bad, CALM)
-    assert neutral.confidence == 0.0
-    assert np.isfinite(neutral.value).all()
-    assert np.isfinite(neutral.pitch)

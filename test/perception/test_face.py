@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from synthetic_face import frontal_face, in_picture, rotation_of
 
-from reactdiff_ros.perception import geometry
+from reactdiff_ros.perception import face as geometry
 
 ANGLE = st.floats(-0.6, 0.6)
 
@@ -23,13 +23,6 @@ def test_pose_size_and_place_of_a_rigid_face_come_back(pitch, yaw, roll, scale, 
     assert fit.origin[:2] == pytest.approx((x, y), abs=1e-3)
     assert fit.residual < 1e-6
     assert np.allclose(geometry.frontal(points, fit), frontal_face(), atol=1e-6)
-
-
-@given(ANGLE, ANGLE, ANGLE)
-def test_angles_and_rotation_are_inverse(pitch, yaw, roll):
-    rotation = rotation_of(pitch, yaw, roll)
-    assert np.allclose(rotation @ rotation.T, np.eye(3))
-    assert geometry.angles_of(rotation) == pytest.approx((pitch, yaw, roll), abs=1e-9)
 
 
 @given(ANGLE, ANGLE, ANGLE)
@@ -56,11 +49,6 @@ def test_garbage_gives_a_finite_fit_or_none(points):
     if fit is not None:
         assert np.isfinite(fit.scale)
         assert fit.scale > 0
-
-
-@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
-def test_landmarks_in_one_point_are_no_head(value):
-    assert geometry.fit_head(np.full((478, 3), value)) is None
 
 
 def test_position_is_in_the_optical_frame():
