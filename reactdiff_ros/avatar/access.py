@@ -1,7 +1,7 @@
 """Who may open a page: Host and Origin are checked on every request, and beyond this machine the token of the link.
 
-The token of a link is not the one that arms a robot: whoever may see the face may not therefore move servos. It has
-128 bits, so wrong ones are not counted: nobody guesses it, and nobody locks out others by trying.
+The token of a link is not the one that arms a robot: permission to see the face is no permission to move servos. It has
+128 bits, so wrong ones are not counted: it cannot be guessed, and trying locks no one out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ QUERY: Final = "token"
 OPERATOR: Final = "/operator"
 """The operator's screen, which has the same link as the face but for this path."""
 ASKS: Final = 401
-"""The status of an answer to whoever has no token."""
+"""The status of an answer to a request without the token."""
 _SENTENCE: Final = "This page is opened with its link, which holds a token: the terminal prints it.\n"
 _FORM: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 

@@ -141,7 +141,7 @@ class LiveLinkEncoder:
 
     Sources: the packet that Unreal's AppleARKitFaceSupport plugin reads, as described and recorded by LLV
     (github.com/think-biq/LLV), whose recorded packets this layout decodes. The nine angles are in rad. Signs of the
-    eyes' angles are those of the recorded packets (`pose.eye_angles`). The head's angles are ARKit's, as ours: pitch
+    eyes' angles are those of the recorded packets (`eye_angles`). The head's angles are ARKit's, as ours: pitch
     down, yaw to the own left, roll to the own right; in the recorded packets the eyes counter-rotate against a yaw of
     this sign, as eyes do that stay on the phone. Pitch and roll follow the plugin's conversion of ARKit's transform.
     """

@@ -31,8 +31,8 @@ class Feed:
     """Watches how long no frame came, as often as it is asked. All times are of one steady clock, in ns.
 
     Args:
-        stale_s: without a frame for so long the face begins to go to neutral.
-        fade_s: it gets there in so long, in a straight line.
+        stale_s: if no frame comes for this long, the face begins to fade to neutral.
+        fade_s: duration of the fade, linear.
     """
 
     def __init__(self, stale_s: float, fade_s: float) -> None:
@@ -51,7 +51,7 @@ class Feed:
 
     @property
     def stale(self) -> bool:
-        """Whether, at the last look, nothing had come for so long that neutral is to be sent."""
+        """Whether, at the last look, no frame had come for `stale_s`."""
         return self._last is None or self._silent_ns > self._stale_ns
 
     def substitute(self, now_ns: int, stamp_ns: int) -> ExpressionFrame | None:
@@ -110,7 +110,7 @@ class UdpOutput:
         except ConnectionRefusedError:
             # The answer to an earlier datagram: this one was not sent.
             self.dropped += 1
-            self._report("nobody listens there", "start the receiver, or check its port")
+            self._report("no receiver is listening", "start the receiver, or check its port")
         except OSError as error:
             self.dropped += 1
             self._report(_reason(error), "check host and network")

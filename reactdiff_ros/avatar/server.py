@@ -121,7 +121,7 @@ class AvatarServer(PageServer):
     """Shows the face in browsers. `start` and `stop` run on an event loop; `show` and `status` on any thread."""
 
     open_to_all = frozenset({"/healthz", "/api/robot/stop"})
-    """Whether it runs, for supervisors; and whoever sees a robot do harm may stop it."""
+    """Supervisors ask whether it runs, and anyone who sees a robot do harm may stop it."""
 
     def __init__(
         self, config: AvatarConfig | None = None, console: RobotConsole | None = None, *, link_token: str = ""
@@ -189,7 +189,7 @@ class AvatarServer(PageServer):
         """Show `status` in the pages' panels, from any thread; 1 to 4 times a second is enough.
 
         Known keys: speaker, rates_hz, latency_ms, listener (dicts of numbers, texts, flags), last_error (text),
-        recording (text: what is recorded now; the page shows it beside the face, for people must know),
+        recording (text: what is recorded now; the page shows it next to the face, because people must know),
         stages (each node's name with its level, message, rate, latency, dropped, missed and silent, for the operator),
         actuator (the robot: state, armed, fault and so on; where it is missing, the page has no panel for it).
         Other keys are shown as they are.

@@ -28,10 +28,10 @@ class ExpressionEngine:
     """Makes the face of each tick from the newest plan, gaze target, gesture and style.
 
     A pure function of the calls, their times and the seed: it reads no clock. Ticks may come at any times; 50 a
-    second are expected, and a face comes out of every one, whatever went in or did not.
+    second are expected, and every one returns a face, with any input or none.
 
     Modes: "neutral" when input is dead, that is neither plan nor gaze target came for `input_timeout_s` (also before
-    the first one): straight look, blinks and breath. "idle" when the newest plan says that there is nobody to listen
+    the first one): straight look, blinks and breath. "idle" when the newest plan says that there is no one to listen
     to: a slowly wandering look and sway. Else "listening"; also with a gaze target but no plan, when the model is
     late or dead: then gaze, blinks and breath go on alone.
 
@@ -74,7 +74,7 @@ class ExpressionEngine:
         return self._style.settings(EXPRESSION_CONTROLS)
 
     def reset(self, seed: int | None = None) -> None:
-        """Start anew, with the same seed or another: same input, same bits. Style returns to its start values."""
+        """Start again, with the same seed or another: same input, same bits. Style returns to its start values."""
         self._seed = self._seed if seed is None else seed
         self._style = self._start_style()
         self.rejected = self.late_plans = 0
@@ -227,7 +227,7 @@ class ExpressionEngine:
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        """What is malformed is dropped, counted and told to the caller."""
+        """Malformed input is dropped, counted and raised to the caller."""
         try:
             yield
         except MessageError:

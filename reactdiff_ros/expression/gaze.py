@@ -1,6 +1,6 @@
-"""Gaze layer: eyes and a little head on the person, natural looks away, and a wandering look when nobody is there.
+"""Gaze layer: eyes and a little head on the person, natural looks away, and a wandering look when no one is there.
 
-Eye contact when camera, head or both move: where a person is in the room, whatever the head did.
+Eye contact when camera, head or both move: where a person is in the room, however the head moved.
 
     picture, taken at t ── perception ── eyes' place in the camera's frame, stamped t ──┐
                                                                                          ▼
@@ -11,7 +11,7 @@ Eye contact when camera, head or both move: where a person is in the room, whate
     engine   ── pose that the face shows, every tick ── HeadTrack.lag(): how far the real head is off ──► put_eyes
 
 Pictures come late: the head has moved on since. So poses are kept by their stamps, and a picture is put into the
-room with the pose of its own stamp. A camera that stands still needs no pose. A head of which nobody says where it is
+room with the pose of its own stamp. A fixed camera needs no pose. A head whose pose is not published
 counts as one at rest: were it taken to be where the face shows it, a head that does not move would make the face
 turn after its own turn, up to its limit. The pose of a head is six numbers in
 the order and axes of the coefficients (pitch, yaw, roll in rad, x to its left, y up, z forward in m), zero at rest;
@@ -107,7 +107,7 @@ class HeadTrack:
         self._lag = np.zeros(6)
 
     def push(self, head: HeadPose, *, own: bool = True) -> None:
-        """Take in a checked measurement; one that is a little older than the last is left out, by more begins anew.
+        """Take in a checked measurement; one slightly older than the last is left out; a larger step restarts.
 
         `own`: of the head that shows this face. Another's tells where the camera was, and no lag.
         """
@@ -228,7 +228,7 @@ class Gaze:
 
     @property
     def used(self) -> GazeTarget | None:
-        """The target that the eyes follow, also while they look beside it; None: no target has an influence."""
+        """The target that the eyes follow, also while they look away from it; None: no target has an influence."""
         return self._target if self._weight > 0.01 else None
 
     def clear(self) -> None:

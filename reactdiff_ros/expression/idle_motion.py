@@ -38,7 +38,7 @@ class Blinks:
         self._closing_s = self._closed_s = self._opening_s = 0.1
 
     def clear(self) -> None:
-        """The clock jumped: draw the next blink anew."""
+        """The clock jumped: draw the next blink again."""
         self._next_ns = self._start_ns = None
 
     def advance(self, now_ns: int, *, gaze_shifted: bool, planned: float) -> float:

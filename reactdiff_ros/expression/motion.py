@@ -59,7 +59,7 @@ MAX_SPEED: Final[Array] = _max_speed()
 
 
 class SpeedLimit:
-    """The last word before the face: no coefficient moves faster than MAX_SPEED, whatever was planned."""
+    """The last step before the face: no coefficient ever moves faster than MAX_SPEED."""
 
     LONGEST_STEP_S: Final = 0.04
 
@@ -102,7 +102,7 @@ class Shaping:
         self._goal_gain, self._goal_rest = _gains(style), _rest(style)
 
     def apply(self, plan: Array, dt_s: float, *, present: bool) -> Array:
-        """`plan` (58,) with the gains; the resting face is the least that is shown while somebody is there."""
+        """`plan` (58,) with the gains; the resting face is the least that is shown while someone is there."""
         step = approach(dt_s, CHANGE_S)
         self._gain = self._gain + step * (self._goal_gain - self._gain)
         self._rest = self._rest + step * (self._goal_rest - self._rest)

@@ -10,7 +10,7 @@ Filters between the camera and the face, in the order in which they act:
 | `planner.unhurried` (0.2 s lag) | model       | smiles that rise and break off faster than people's        |
 | `PlanSmoother` (Gaussian)       | here        | tremor of any policy's plan; large deviations pass         |
 | crossfade of `Playback`         | here        | the jump when a plan comes late or from another policy     |
-| `SpeedLimit`                    | engine      | speed beyond a human face, whatever was requested          |
+| `SpeedLimit`                    | engine      | speed beyond that of a human face                          |
 """
 
 from __future__ import annotations

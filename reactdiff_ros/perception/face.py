@@ -114,7 +114,7 @@ def frontal(landmarks: Array, fit: HeadFit) -> Array:
 
 
 def iris_diameter_px(landmarks: Array) -> float:
-    """Mean horizontal diameter of the two irises in px; 0 where it cannot be told."""
+    """Mean horizontal diameter of the two irises in px; 0 where it is unknown."""
     right = np.linalg.norm(landmarks[469, :2] - landmarks[471, :2])
     left = np.linalg.norm(landmarks[474, :2] - landmarks[476, :2])
     value = float(right + left) / 2

@@ -49,7 +49,7 @@ class OneEuro:
     Args:
         cutoff_hz: cut-off of a still signal, a number or one for each value.
         beta: how much the cut-off rises, in Hz for a speed of one unit a second.
-        gap_s: after a pause longer than this the filter starts anew.
+        gap_s: after a pause longer than this the filter restarts.
     """
 
     def __init__(self, cutoff_hz: float | Array, beta: float = 1.0, gap_s: float = 0.5) -> None:
@@ -234,7 +234,7 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one picture told about one person. Shapes (58,), (58,), (3,)."""
+    """What one picture shows of one person. Shapes (58,), (58,), (3,)."""
 
     coefficients: Array
     confidence: Array

@@ -7,7 +7,7 @@ always by the same time, and gives the same samples however the sound is cut int
 from __future__ import annotations
 
 import math
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import kaldi_native_fbank
 import numpy as np
@@ -24,8 +24,6 @@ _MAX_PHASES: Final = 1024
 _BLOCK: Final = 320
 """Outputs that are made at once: bounds the memory that a long chunk takes."""
 _FULL_SCALE: Final = np.float32(1.0 / 32768.0)
-
-Downmix = Literal["mean", "best"]
 
 
 class Resampler:
@@ -107,43 +105,13 @@ def _taps(rate_hz: int, half: int, phases: int) -> NDArray[np.float32]:
     return np.asarray(taps / taps.sum(axis=1, keepdims=True), np.float32)
 
 
-class Downmixer:
-    """int16 (n, channels) to mono float32 in -1..1.
-
-    "mean": all channels; "best": the channel with the most energy, judged over 20 ms blocks and held until another is
-    3 dB louder (for arrays with dead or phase-reversed channels; adds up to 20 ms).
-    """
-
-    def __init__(self, rate_hz: int, channels: int, how: Downmix) -> None:
-        self._channels = channels
-        self._block = 0 if how == "mean" or channels == 1 else max(1, rate_hz // 50)
-        self._rest = np.zeros((0, channels), np.int16)
-        self._energy = np.zeros(channels)
-        self._best = 0
-
-    def push(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
-        """The mono samples that are ready."""
-        if self._channels == 1:
-            return samples[:, 0].astype(np.float32) * _FULL_SCALE
-        if not self._block:
-            # the sum of integers is exact, so the result does not depend on how the sound was cut
-            total = samples[:, 0].astype(np.int32)
-            for channel in range(1, self._channels):  # several times faster than to sum over a short last axis
-                total += samples[:, channel]
-            return np.asarray(total.astype(np.float32) * (_FULL_SCALE / np.float32(self._channels)), np.float32)
-        self._rest = np.concatenate([self._rest, samples])
-        whole = len(self._rest) // self._block * self._block
-        blocks, self._rest = self._rest[:whole], self._rest[whole:]
-        parts = [self._choose(blocks[i : i + self._block]) for i in range(0, whole, self._block)]
-        return np.concatenate(parts).astype(np.float32) * _FULL_SCALE if parts else np.zeros(0, np.float32)
-
-    def _choose(self, block: NDArray[np.int16]) -> NDArray[np.int16]:
-        self._energy = 0.9 * self._energy + 0.1 * np.square(block.astype(np.float64)).mean(axis=0)
-        loudest = int(self._energy.argmax())
-        if self._energy[loudest] > 2.0 * self._energy[self._best]:
-            self._best = loudest
-        chosen: NDArray[np.int16] = block[:, self._best]
-        return chosen
+def mono(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """int16 (n, channels) to the mean of all channels, float32 in -1..1."""
+    # The sum of integers is exact, so the result does not depend on how the sound was cut.
+    total = samples[:, 0].astype(np.int32)
+    for channel in range(1, samples.shape[1]):  # several times faster than to sum over a short last axis
+        total += samples[:, channel]
+    return np.asarray(total.astype(np.float32) * (_FULL_SCALE / np.float32(samples.shape[1])), np.float32)
 
 
 # ---- Features: MFCC as Kaldi computes them, pitch, loudness

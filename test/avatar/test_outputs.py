@@ -155,7 +155,7 @@ def test_nobody_listens_and_then_somebody_does():
     sender = udp("127.0.0.1", port)
     for number in range(4):
         sender.send(frame(number=number), number)
-    assert "nobody listens" in sender.problem
+    assert "no receiver is listening" in sender.problem
     assert "\n" not in sender.problem
     assert sender.dropped > 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as late:

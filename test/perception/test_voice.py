@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import WeightsError
-from reactdiff_ros.perception.sound import Downmixer, MfccStream, Resampler, mfcc_options, pitch_hz
+from reactdiff_ros.perception.sound import MfccStream, Resampler, mfcc_options, mono, pitch_hz
 from reactdiff_ros.perception.voice import (
-    SpeechThresholds,
     UtteranceTracker,
     VoiceActivityNetwork,
     VoiceExtractor,
@@ -87,16 +86,13 @@ def test_resampler_agrees_with_soxr(rate: int, hz: int) -> None:
     assert np.abs(ours[middle] - reference[middle]).max() < 2e-3 * 0.3
 
 
-def test_best_channel_is_heard_where_the_mean_would_be_silent() -> None:
-    wave = pcm(tone(200, 0.5, 16000))[:, 0]
-    reversed_phase = np.stack([wave, -wave], axis=1)
-    assert np.abs(Downmixer(16000, 2, "mean").push(reversed_phase)).max() < 1e-4
-    assert np.abs(Downmixer(16000, 2, "best").push(reversed_phase)).max() > 0.25
-    quiet_first = np.stack([wave // 30, wave], axis=1)
-    assert np.abs(Downmixer(16000, 2, "best").push(quiet_first)[-1600:]).max() > 0.25
-
-
 # --- features ---------------------------------------------------------------------------------------------------------
+
+
+def test_channels_are_averaged() -> None:
+    samples = np.array([[1000, 3000], [-32768, -32768], [32767, -32767]], np.int16)
+    assert mono(samples).tolist() == [2000 / 32768, -1.0, 0.0]
+    assert mono(samples[:, :1]).tolist() == [1000 / 32768, -1.0, 32767 / 32768]
 
 
 def test_mfcc_equal_kaldis_offline_result() -> None:
@@ -133,8 +129,8 @@ def test_pitch_in_noise_and_without_voice() -> None:
 # --- utterances -------------------------------------------------------------------------------------------------------
 
 
-def track(probabilities: list[float], thresholds: SpeechThresholds | None = None) -> list[bool]:
-    tracker = UtteranceTracker(thresholds or SpeechThresholds())
+def track(probabilities: list[float]) -> list[bool]:
+    tracker = UtteranceTracker()
     speaking = []
     for i, probability in enumerate(probabilities):
         tracker.observe(probability, i * 32_000_000, (i + 1) * 32_000_000)
@@ -150,7 +146,7 @@ def test_a_click_a_hovering_probability_and_a_short_dip() -> None:
 
 
 def test_utterance_and_pause_are_timed_from_the_speech_itself() -> None:
-    tracker = UtteranceTracker(SpeechThresholds())
+    tracker = UtteranceTracker()
     for i, probability in enumerate([0.0] * 10 + [1.0] * 10 + [0.0] * 20):
         tracker.observe(probability, i * 32_000_000, (i + 1) * 32_000_000)
         if i == 9:
@@ -229,16 +225,14 @@ def test_a_lost_chunk_a_late_chunk_and_a_jump_back(speechlike) -> None:
     for i, sound in enumerate(sounds):
         if not 10 <= i < 14:  # 80 ms are lost
             extractor.push(sound)
-    assert extractor.health.holes == 1
+    assert extractor.holes == 1
     extractor.push(sounds[-6])
-    assert extractor.health.late == 1
     end_ns = sounds[-1].end_ns
     before = extractor.latest(end_ns)
     assert before is not None
     assert before[1] > end_ns - 31_000_000
     for sound in chunked(pcm(speechlike[:9600]), 48000, [960], T0 - 100 * NS):
         extractor.push(sound)
-    assert extractor.health.jumps == 1
     assert extractor.latest(end_ns) is None  # the old time line is gone
     again = extractor.latest(T0 - 100 * NS + NS // 5)
     assert again is not None
@@ -252,7 +246,7 @@ def test_jittered_and_drifting_stamps_are_followed_without_holes(speechlike) -> 
     for sound in chunked(samples, 48000, [960]):
         true_ns = T0 + int((sound.stamp_ns - T0) * 1.0005)  # the device is 500 ppm slow
         extractor.push(dataclasses.replace(sound, stamp_ns=true_ns + int(rng.normal(0, 3e6))))
-    assert extractor.health.holes == extractor.health.late == extractor.health.jumps == 0
+    assert extractor.holes == 0
     latest = extractor.latest(true_ns + 20_000_000)
     assert latest is not None
     assert abs(true_ns + 20_000_000 - latest[1]) < 35_000_000
@@ -297,16 +291,16 @@ def test_dead_microphone_and_clipping_are_noticed() -> None:
     extractor = VoiceExtractor()
     for sound in chunked(np.zeros((32000, 1), np.int16), 16000, [320]):
         extractor.push(sound)
-    assert extractor.health.digital_silence
-    assert extractor.health.clipping == 0
+    assert extractor.digitally_silent
+    assert extractor.clipping == 0
     latest = extractor.latest(T0 + 2 * NS)
     assert latest is not None
     assert not latest[0].speaking
     assert latest[0].loudness_dbfs == -100
     for sound in chunked(pcm(np.sign(tone(100, 2, 16000, 1.0)) * 2), 16000, [320], T0 + 2 * NS):
         extractor.push(sound)
-    assert not extractor.health.digital_silence
-    assert extractor.health.clipping > 0.5
+    assert not extractor.digitally_silent
+    assert extractor.clipping > 0.5
 
 
 # --- real recordings --------------------------------------------------------------------------------------------------

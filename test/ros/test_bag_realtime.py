@@ -189,7 +189,7 @@ def test_nobody_who_listens_is_one_sentence(bag, monkeypatch):
     with (
         claim,
         Player(Script(bag, settings), settings) as player,
-        pytest.raises(ReactdiffError, match=r"nobody listens.*use_sim_time:=true"),
+        pytest.raises(ReactdiffError, match=r"no node subscribes.*use_sim_time:=true"),
     ):
         player.wait_for_listener(lambda: False)
 

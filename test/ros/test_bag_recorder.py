@@ -189,4 +189,4 @@ def test_a_mark_that_nobody_records_is_said(graph):
     mark = command(graph.environment, "bag", "mark", "nobody hears")
     graph.until(lambda: mark.poll() is not None, 60.0, "its end")
     assert mark.returncode == 1
-    assert "nobody records" in mark.communicate()[1]
+    assert "no recorder runs" in mark.communicate()[1]

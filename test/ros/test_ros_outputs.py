@@ -172,7 +172,7 @@ def test_receiver_that_is_not_there_and_port_that_is_taken_are_said_and_found_la
         graph.wait_active("output_node")
         graph.until(lambda: "port is in use" in graph.sentence("output_node"), 20.0, "the port is said")
     speak(graph, 0.5)
-    graph.until(lambda: "nobody listens" in node.log, 20.0, "the receiver is said")
+    graph.until(lambda: "no receiver is listening" in node.log, 20.0, "the receiver is said")
     late = Datagrams(gone)
     graph.until(lambda: late.found, 20.0, "neutral faces")
     graph.until(lambda: node.log.count("solved: the output") == 2, 20.0, "both are said to be solved")

@@ -225,7 +225,7 @@ def test_placebos_change_what_is_read_from_their_frame_on(kind):
 def test_constants_are_perception_s_own():
     affect = pytest.importorskip("reactdiff_ros.perception.blendshapes")
     from reactdiff_ros.perception import blendshapes
-    from reactdiff_ros.perception.voice import SpeechThresholds
+    from reactdiff_ros.perception.voice import HANG_OVER_S, SPEECH_CERTAIN, SPEECH_END, SPEECH_START
 
     for name, trust in observation.TRUST.items():
         assert blendshapes.OBSERVED[name] == trust
@@ -236,24 +236,23 @@ def test_constants_are_perception_s_own():
     values[:, shown], trust[:, shown] = rng.random((2, 30, len(shown)))
     ours = observation._affect(values, trust)
     for i in range(30):
-        theirs = affect.project(values[i].astype(float), trust[i].astype(float))
+        theirs = affect.affect_of(values[i].astype(float), trust[i].astype(float))
         np.testing.assert_allclose(ours[i, :7], theirs.probabilities, atol=1e-4)
         np.testing.assert_allclose(ours[i, 7:], [theirs.valence, theirs.arousal], atol=1e-4)
-    limits = SpeechThresholds()
-    assert (limits.start, limits.end, limits.certain) == (hearing.START, hearing.END, hearing.CERTAIN)
-    assert limits.hang_over_s == hearing.HANG_OVER_S
+    assert (SPEECH_START, SPEECH_END, SPEECH_CERTAIN) == (hearing.START, hearing.END, hearing.CERTAIN)
+    assert HANG_OVER_S == hearing.HANG_OVER_S
 
 
 def test_utterances_are_tracked_as_perception_does():
     pytest.importorskip("reactdiff_ros.perception.voice")
-    from reactdiff_ros.perception.voice import SpeechThresholds, UtteranceTracker
+    from reactdiff_ros.perception.voice import UtteranceTracker
 
     rng = np.random.default_rng(1)
     loud = np.repeat(rng.random((20, 60)) < 0.5, 8, axis=1)
     probability = np.clip(np.where(loud, 0.95, 0.05) + 0.05 * rng.standard_normal(loud.shape), 0, 1).astype(np.float32)
     speaking, pause, utterance = hearing.track_utterances(probability)
     for w in range(20):
-        tracker = UtteranceTracker(SpeechThresholds())
+        tracker = UtteranceTracker()
         for t, p in enumerate(probability[w]):
             now = (t + 1) * 40_000_000
             tracker.observe(float(p), now - 40_000_000, now)

@@ -30,7 +30,7 @@ from reactdiff_ros.recordings.studies.study import Study, study_of
 from reactdiff_ros.types import Sound
 
 LATE_NS: Final = NS
-"""One of picture and sound that begins later than the other by more than this is told."""
+"""One of picture and sound that begins later than the other by more than this is noted."""
 _PICTURE, _SOUND = 0, 1
 _MOST_FAULTS = 20
 
@@ -46,7 +46,7 @@ class BagMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the first going through told."""
+    """What the first pass found."""
 
     lines: dict[str, Timeline]
     """Of the picture's and the sound's topic."""
@@ -141,7 +141,7 @@ class BagSource:
                 first, then = ("picture", "sound") if late > 0 else ("sound", "picture")
                 notes.append(f"the {then} begins {abs(late) / NS:.1f} s after the {first}")
         if self.files.cut_short:
-            notes.append(f"the bag ends in the middle ({self.files.cut_short}): what comes before is read")
+            notes.append(_cut_note(self.files))
         notes.extend(f"{count} messages were left out: {sentence}" for count, sentence in self._faults.values())
         return notes
 
@@ -357,11 +357,11 @@ def _sound_reader(kind: str, info: Any) -> Callable[[Any], Sound]:
     return stamped.unstamped
 
 
-# ---- What a bag holds, what replay would use of it, and what is odd about it.
+# ---- What a bag holds, what replay would use of it, and what is odd about it
 
 
 SAMPLE: Final = 60
-"""So many pictures and sounds are decoded to see whether they can be."""
+"""Pictures and sounds that are decoded to see whether they can be."""
 
 
 def describe(
@@ -375,7 +375,7 @@ def describe(
         picture: the speaker camera's topic; "" = found by type.
         sound: the microphone's topic, likewise.
         check: decode every picture and sound, not the first ones alone.
-        progress: told the share done, 0..1.
+        progress: takes the share done, 0..1.
 
     Returns:
         bag, storage, messages, start_ns, duration_s (both by receive time), topics (name, type, messages, rate_hz,
@@ -438,7 +438,8 @@ def _replay(
         for _ in islice(source.pictures_and_sound(), None if check else SAMPLE):
             pass
     except MediaError as error:
-        return None, [*_file_notes(files), f"replay would refuse it: {error}"]
+        cut = [_cut_note(files)] if files.cut_short else []
+        return None, [*files.notes, *cut, f"replay would refuse it: {error}"]
     used = {
         "picture": source.picture_topic,
         "sound": source.sound_topic,
@@ -448,6 +449,5 @@ def _replay(
     return used, source.notes
 
 
-def _file_notes(files: BagFiles) -> list[str]:
-    cut = [f"the bag ends in the middle ({files.cut_short}): what comes before is read"] if files.cut_short else []
-    return [*files.notes, *cut]
+def _cut_note(files: BagFiles) -> str:
+    return f"the bag ends in the middle ({files.cut_short}): what comes before is read"

@@ -1,6 +1,6 @@
 """The times of a recording's messages: what their stamps say, checked against when they were received, and mended.
 
-The stamps are the truth where they can be: they tell when a picture was taken. When a message was received, on the
+The stamps are the truth where they can be: they say when a picture was taken. When a message was received, on the
 recorder's one clock, tells whether a stamp can be believed. The rules, in this order, for each topic alone:
 
 1. A message without a stamp (zero) has the time when it was received.
@@ -35,7 +35,7 @@ CHAIN_NS: Final = NS // 10
 """Chunks of sound without stamps are one sound as long as they come within this of when they should."""
 _LATEST_NS: Final = 1 << 62
 NAMED: Final = 3
-"""So many jumps are told one by one."""
+"""Number of jumps that are reported one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def mended(topic: str, stamps: Sequence[int] | Times, received: Sequence[int] | 
         notes.append(f"{topic}: the stamps jump {jumps - NAMED} times more")
     unstamped = int(missing.sum())
     if unstamped:
-        notes.append(f"{topic}: {unstamped} messages have no stamp; the receive time stands for it")
+        notes.append(f"{topic}: {unstamped} messages have no stamp; the receive time is used")
     if out_of_order:
         notes.append(f"{topic}: {out_of_order} messages were recorded out of order; they are sorted by their stamps")
     return Timeline(topic, out, got, tuple(notes), jumps, out_of_order, unstamped)
@@ -118,7 +118,7 @@ def chained(topic: str, durations: Sequence[int], received: Sequence[int]) -> Ti
         begin = at - length
         out[i] = begin if i == 0 or abs(begin - end) > CHAIN_NS else end
         end = int(out[i]) + length
-    note = f"{topic}: its messages carry no stamps; the receive time stands for them"
+    note = f"{topic}: its messages carry no stamps; the receive time is used"
     return Timeline(topic, out, np.asarray(received, dtype=np.int64), (note,), unstamped=len(out))
 
 

@@ -1,6 +1,6 @@
 """Writes a rosbag2 recording (mcap or sqlite3) without ROS: the same messages in the same order give the same bytes.
 
-The bag is written beside its place and moved there when it is whole. Its file is always called recording.mcap or
+The bag is written next to its place and moved there when it is whole. Its file is always called recording.mcap or
 recording.db3, because the name is a part of the file's own metadata: two runs into two folders are then equal.
 """
 
@@ -91,7 +91,7 @@ class BagWriter:
         return writer
 
     def _close_to_others(self) -> None:
-        """It is about a person: its folders and files are the user's alone, whatever the umask."""
+        """It is about a person: its folders and files are readable by the user alone, with any umask."""
         for path in (self._folder, *self._folder.rglob("*")):
             with suppress(OSError):  # a file system without rights
                 path.chmod(0o700 if path.is_dir() else 0o600)
@@ -311,7 +311,7 @@ def bag_from_clips(
         storage: mcap or sqlite3.
         raw: pictures as sensor_msgs/Image (bgr8) instead of JPEG.
         quality: of JPEG, 1..100.
-        progress: told the share done, 0..1.
+        progress: takes the share done, 0..1.
 
     Raises:
         MediaError: a clip cannot be decoded, `path` exists, or the disk is full.
@@ -326,10 +326,10 @@ def bag_from_clips(
         for clip in clips:
             done_s = sum(c.duration_s for c in clips[: len(parts)])
 
-            def tell(seconds: float, done_s: float = done_s) -> None:
+            def report(seconds: float, done_s: float = done_s) -> None:
                 progress((done_s + seconds) / length if length else 0.0)
 
-            part = _append(bag, clip, start_ns, None if raw else quality, tell)
+            part = _append(bag, clip, start_ns, None if raw else quality, report)
             parts.append(part)
             end_ns = start_ns + round(part.duration_s * NS)
             start_ns = -(-(end_ns + GAP_NS) // NS) * NS
@@ -337,7 +337,7 @@ def bag_from_clips(
 
 
 def _append(
-    bag: BagWriter, clip: MediaClip, start_ns: int, quality: int | None, tell: Callable[[float], None]
+    bag: BagWriter, clip: MediaClip, start_ns: int, quality: int | None, report: Callable[[float], None]
 ) -> Part:  # fmt: skip
     pictures = sounds = end_ns = 0
     waiting: list[tuple[int, int, ClipSound]] = []
@@ -358,6 +358,6 @@ def _append(
         else:
             heapq.heappush(waiting, (item.end_ns, sounds, item))
             sounds, end_ns = sounds + 1, max(end_ns, item.end_ns)
-        tell(item.offset_ns / NS)
+        report(item.offset_ns / NS)
     hear(float("inf"))
     return Part(clip.path, start_ns, end_ns / NS, pictures, sounds, clip.damaged_packets)

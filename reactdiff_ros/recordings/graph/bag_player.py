@@ -38,9 +38,9 @@ CLOCK_HZ: Final = 200.0
 OTHER_CLOCK_NS: Final = NS // 2
 """Stamps that all differ by more than this from the times of receipt are of another clock, which /clock then tells."""
 BEFORE_S: Final = 0.5
-"""/clock stands at the bag's beginning for so long, until every node has it."""
+"""How long /clock holds the bag's beginning, so that every node receives it."""
 AFTER_S: Final = 0.6
-"""/clock goes on for so long after the last message: until it has acted."""
+"""How long /clock goes on after the last message, until it has acted."""
 SPEAKING: Final = "robot_speaking"
 
 
@@ -54,7 +54,7 @@ class PlaySettings:
         picture: the camera's topic in the bag; "" = found by type, "none" = without.
         sound: the microphone's topic, likewise.
         namespace: of the nodes, "" or "/name".
-        wait_s: how long to wait for somebody who listens.
+        wait_s: how long to wait for a subscriber.
 
     Raises:
         ConfigError: the rate is out of range.
@@ -205,10 +205,10 @@ class Player:
         self._context.try_shutdown()
 
     def wait_for_listener(self, stop: Callable[[], bool]) -> None:
-        """Until somebody listens to the pictures (the sound, without) and to /clock.
+        """Wait for subscribers of the pictures (without them, of the sound) and of /clock.
 
         Raises:
-            ReactdiffError: nobody does, nobody uses /clock, or somebody else gives pictures or /clock too.
+            ReactdiffError: there are none, or another node publishes pictures or /clock too.
         """
         topic = self._script.picture or self._script.sound
         end = time.monotonic() + self._settings.wait_s
@@ -224,7 +224,7 @@ class Player:
         for name in ("/clock", topic):
             if self._node.count_publishers(name) > 1:
                 raise ReactdiffError(
-                    f"somebody else publishes {self._node.resolve_topic_name(name)} too",
+                    f"another node publishes {self._node.resolve_topic_name(name)} too",
                     todo="stop the other player, camera or clip first",
                 )
 
@@ -237,10 +237,10 @@ class Player:
         todo = "start the listener first: 'reactdiff listen use_sim_time:=true'"
         if topic == "camera/image_raw":
             todo += " with perception_node's image_transport at raw"
-        return ReactdiffError(f"nobody listens to {name}", todo=todo)
+        return ReactdiffError(f"no node subscribes to {name}", todo=todo)
 
     def play(self, progress: Callable[[float], None], stop: Callable[[], bool]) -> None:
-        """Play, once or over and over, until the end or until `stop()`; `progress` is told the share done."""
+        """Play, once or over and over, until the end or until `stop()`; `progress` takes the share done."""
         while not stop():
             self._hold(BEFORE_S, stop)
             self._round(progress, stop)
@@ -304,13 +304,13 @@ def play(
     Args:
         path: rosbag2 folder or a file of one.
         settings: speed, topics, namespace.
-        say: told every sentence about the bag that a user should know.
-        progress: told the share done, 0 to 1.
+        say: takes every sentence about the bag that a user should know.
+        progress: takes the share done, 0 to 1.
         stop: asked several times a second whether to end.
 
     Raises:
         MediaError: the bag cannot be played.
-        ReactdiffError: nobody listens, or somebody else plays.
+        ReactdiffError: there is no subscriber, or another player runs.
     """
     script = Script(path, settings)
     with Player(script, settings) as player:

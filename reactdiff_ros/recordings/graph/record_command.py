@@ -82,7 +82,7 @@ def send_mark(text: str, *, namespace: str, wait_s: float) -> None:
     """Publish `text` on study/marker and wait until it has arrived.
 
     Raises:
-        ReactdiffError: nobody records.
+        ReactdiffError: no recorder runs.
     """
     use_profile()
     context = rclpy.Context()
@@ -97,7 +97,7 @@ def send_mark(text: str, *, namespace: str, wait_s: float) -> None:
         while not publisher.get_subscription_count():
             if time.monotonic() > end:
                 raise ReactdiffError(
-                    "nobody records", where=f"namespace {namespace or '/'}",
+                    "no recorder runs", where=f"namespace {namespace or '/'}",
                     todo="start with record:=true, or run 'reactdiff bag record'",
                 )  # fmt: skip
             time.sleep(0.02)

@@ -49,7 +49,7 @@ class Recording:
         folder: a folder on the disk in question.
         queue_bytes: what may wait; the newest beyond it is dropped, so that the bag has one gap and no holes.
         keep_free_bytes: the recording ends before the disk has less.
-        on_end: told once, from the thread, why it ended by itself.
+        on_end: called once, from the thread, with the reason why it ended by itself.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Recording:
                 raise ReactdiffError(
                     f"recording has ended, for the disk is nearly full ({free // MB} MB are left)",
                     where=os.fspath(self._folder),
-                    todo="make room and start the recording anew",
+                    todo="free some space and restart the recording",
                 )
 
     def _end(self, error: Exception) -> None:
@@ -152,7 +152,7 @@ _AUDIO, _STATUS, MARKER = "audio", "listener/status", "study/marker"
 PERSONAL = (*_IMAGES.values(), "camera/camera_info", _AUDIO)
 """What is recorded only with consent."""
 CLOSE_S = 1.2
-"""The supervisor ends a node hard 1.5 s after it was told to stop."""
+"""The supervisor ends a node hard 1.5 s after asking it to stop."""
 FOLDER = "~/reactdiff_recordings"
 
 
@@ -212,7 +212,7 @@ class RecorderNode(ReactdiffNode):
         return f"records to {self._path}, without pictures and sound, for no consent was given"
 
     def settings(self) -> dict[str, Any]:
-        """What is recorded where; `recording` is what people are told of it."""
+        """What is recorded where; `recording` is the text that people see."""
         recording = getattr(self, "_recording", None)
         if recording is None or not recording.going_on:
             return {"recording": ""}

@@ -67,7 +67,7 @@ class Step:
     perception_s: float
     """Seconds that perception took."""
     listener_s: float
-    """Seconds that the listener took: what it was told and what it planned."""
+    """Seconds that the listener took: observing and planning."""
 
 
 @dataclass
@@ -119,13 +119,13 @@ class Replayed:
     times_ns: NDArray[np.int64]
     """(T,) the beginning of each slot, on the recording's clock."""
     speaker: SpeakerBatch
-    """(1, T): what perception told in each slot, as the listener's grid holds it."""
+    """(1, T): what perception returned in each slot, as the listener's grid holds it."""
     speaker_stamps_ns: NDArray[np.int64]
     """(T,) of the newest evidence in it, -1 = nothing was observed."""
     coefficients: FloatArray
     """(T, 58) the listener's face at the beginning of each slot."""
     listening: NDArray[np.bool_]
-    """(T,) False: the face was idle or neutral, there was nobody to listen to."""
+    """(T,) False: the face was idle or neutral, there was no one to listen to."""
     perception_s: NDArray[np.float64]
     """(T,) seconds of computing in each slot."""
     listener_s: NDArray[np.float64]
@@ -271,8 +271,8 @@ class _Kept:
 
 def _aligned(frames: list[SpeakerFrame], first: int, count: int) -> tuple[SpeakerBatch, NDArray[np.int64]]:
     """The speaker in the slots `first` to `first + count`; unobserved where there is none."""
-    nobody = blank(count)
-    columns: dict[str, Any] = {f.name: getattr(nobody, f.name)[None].copy() for f in fields(SpeakerBatch)}
+    empty = blank(count)
+    columns: dict[str, Any] = {f.name: getattr(empty, f.name)[None].copy() for f in fields(SpeakerBatch)}
     stamps = np.full(count, -1, dtype=np.int64)
     if frames and count:
         track = onto_grid(frames)

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound
+from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MessageError, ReactdiffError
@@ -108,34 +107,8 @@ def _fits(stamp_ns: int, newest_ns: int | None) -> bool:
     return newest_ns is None or -STEP_BACK_NS <= stamp_ns - newest_ns <= LONGEST_GAP_NS
 
 
-class Recording(Protocol):
-    """A readable recording: `capture.media.MediaClip`, a bag, or one of a test."""
-
-    path: Path
-
-    @property
-    def duration_s(self) -> float:
-        """Length by its own record, seconds; 0 = unknown."""
-        ...
-
-    @property
-    def damaged_packets(self) -> int:
-        """Pieces that could not be decoded and were left out so far."""
-        ...
-
-    @property
-    def has_picture(self) -> bool:
-        """True with pictures."""
-        ...
-
-    @property
-    def has_sound(self) -> bool:
-        """True with sound."""
-        ...
-
-    def pictures_and_sound(self) -> Iterator[ClipItem]:
-        """Pictures and sound in the order in which they were recorded."""
-        ...
+Recording: TypeAlias = MediaClip | BagSource
+"""A readable recording."""
 
 
 # ---- What a bag holds besides pictures and sound: the robot's own speech and head, changes of style, gestures
@@ -159,7 +132,7 @@ def head_topics(recording: Recording, settings: ReplaySettings) -> list[str]:
 
 
 def as_recorded(settings: ReplaySettings, recording: Recording) -> ReplaySettings:
-    """`settings` with a camera on the head only where the recording tells how that moved; else it stands still."""
+    """`settings` with a camera on the head only where the recording has that head's pose; else it is fixed."""
     if not settings.expression.camera_on_head or head_topics(recording, settings):
         return settings
     return replace(settings, expression=replace(settings.expression, camera_on_head=False))
@@ -269,7 +242,7 @@ class PerceptionRecorder:
             self._perception.robot_speaking(speaking, now_ns)
 
     def reset(self) -> None:
-        """Forget everybody."""
+        """Forget all people."""
         self._perception.reset()
 
     def take(self) -> tuple[Perceived, ...]:

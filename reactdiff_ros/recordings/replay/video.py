@@ -1,4 +1,4 @@
-"""A replay as a video: the speaker as recorded beside the listener's rendered face, with the recording's sound.
+"""A replay as a video: the recorded speaker next to the listener's rendered face, with the recording's sound.
 
 Time 0 is the first face. Each picture of 40 ms shows the newest picture of the speaker at its beginning and the
 listener's face of that very moment, so what is seen is the delay that the person would have seen.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -268,21 +268,15 @@ def _captioned(panel: UINT8, text: str) -> UINT8:
     return panel
 
 
-@dataclass
-class _Queue:
-    """Pictures that are rendered a few ahead of the one that is needed."""
-
-    pool: ProcessPoolExecutor
-    faces: Sequence[FloatArray]
-
-    def __iter__(self) -> Iterator[UINT8]:
-        waiting: list[Future[UINT8]] = []
-        for face in self.faces:
-            waiting.append(self.pool.submit(_picture, face))
-            if len(waiting) > _AHEAD:
-                yield waiting.pop(0).result()
-        while waiting:
-            yield waiting.pop(0).result()
+def _drawn_ahead(pool: ProcessPoolExecutor, faces: Sequence[FloatArray]) -> Iterator[UINT8]:
+    """Pictures in order; the pool works a few ahead of the one that is needed."""
+    waiting: deque[Future[UINT8]] = deque()
+    for face in faces:
+        waiting.append(pool.submit(_picture, face))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 @contextmanager
@@ -293,7 +287,7 @@ def _rendered(faces: Sequence[FloatArray], processes: int) -> Iterator[Iterator[
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_ignore_interrupt)
     try:
-        yield iter(_Queue(pool, faces))
+        yield _drawn_ahead(pool, faces)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -1,8 +1,8 @@
 """Blind conditions: dealt out in balance, hidden from the operator, and opened with a key kept apart.
 
 The robot's machine must know what it runs. There the settings lie under a *veil* (`launching.veil`): no one reads them
-by accident, but the machine can lift it. The bag keeps a *seal*, a random text from which the condition cannot be
-told; the key says which condition each seal stands for.
+by accident, but the machine can lift it. The bag keeps a *seal*, a random text that does not reveal the
+condition; the key says which condition each seal stands for.
 """
 
 from __future__ import annotations
@@ -95,9 +95,9 @@ def read_plan(text: str, where: str) -> StudyPlan:
 def sessions_of(plan: StudyPlan, seed: int) -> list[Session]:
     """All sessions, participant by participant in their order; the same seed gives the same ones.
 
-    within: rows of Williams squares, in which every condition stands equally often at every place and follows every
-    other equally often; each whole square is dealt in an order of its own. between: blocks in which every condition
-    comes once or twice, of random length, so that nobody can tell the last ones.
+    within: rows of Williams squares, in which every condition has every place equally often and follows every
+    other equally often; each whole square is dealt in its own order. between: blocks in which every condition
+    comes once or twice, of random length, so that the last ones cannot be guessed.
     """
     rng = np.random.default_rng(seed)
     names = [list(plan.conditions)[i] for i in rng.permutation(len(plan.conditions))]
@@ -318,7 +318,7 @@ def sealed_bags(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def opened(bag: Path, key: Key) -> Opened | str:
-    """What a bag's session ran, or the sentence why that cannot be told."""
+    """What a bag's session ran, or the sentence that says why it is unknown."""
     try:
         study = study_of(BagFiles(bag).custom_data)
         if study is None or not study.seal:
