@@ -125,7 +125,7 @@ def _arrays(path: Path) -> Any:
 
 
 def _faults(path: Path) -> Any:
-    from reactdiff_ros.evaluation.faults.figures import kept
+    from tools.faults.catalogue import kept
 
     return kept(path)
 

@@ -261,7 +261,7 @@ def autoencoder(subject: Subject, told: Told) -> Made:
 
 def speed(subject: Subject, told: Told) -> Made:
     """`bench model` on one thread."""
-    return Made(bench_model(subject.weights, subject.how, subject.timer, repeats=subject.sizes.repeats, told=told))
+    return Made(bench_model(subject.weights, subject.how, subject.timer, repeats=subject.sizes.repeats, progress=told))
 
 
 PARTS: Final[dict[str, Callable[[Subject, Told], Made]]] = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reactdiff_ros.evaluation.bench.reference_metrics import lags
+from reactdiff_ros.evaluation.bench.metrics import reference_speaker_lags as lags
 from reactdiff_ros.evaluation.metrics.synchrony import lag_correlations, reach, reference_lags, signed_lags
 
 
