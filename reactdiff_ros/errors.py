@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -12,6 +14,13 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\
 def printable(text: str) -> str:
     r"""`text` with every control character as its code (\u001b), which is also how JSON writes it."""
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def one_of(name: str, known: Iterable[str]) -> str:
+    """What to do about an unknown name: the known one that is meant, or all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name.lower(), names, 1)
+    return f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(names)}"
 
 
 class ReactdiffError(Exception):

@@ -95,7 +95,7 @@ def read_marked(path: Path, what: str = "the profile") -> Marked:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or " ".join(str(error).split()) or "is nested too deeply"
         line = mark.line + 1 if mark is not None else 1
-        raise ProfileError(str(path), [Problem(line, "the file", f"is not YAML, {problem}")]) from error
+        raise ProfileError(str(path), [Problem(line, "the file", f"is not a YAML file: {problem}")]) from error
     return marked
 
 

@@ -32,6 +32,7 @@ from reactdiff_ros.launching.configuration import (
 )
 from reactdiff_ros.launching.supervisor import Limits, NodeCommand, Supervisor
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE, Node, Value, load_table
+from reactdiff_ros.resources import ros_command
 
 FACE = ("expression_node", "avatar_node")
 """Started first where they can be: a face is there before anything is known."""
@@ -172,9 +173,7 @@ def executable(name: str) -> Path:
         path = Path(prefix) / "lib" / "reactdiff_ros" / name
         if prefix and path.is_file():
             return path
-    raise ReactdiffError(
-        "the nodes are not on the path", where=name, todo="run 'make setup' in the source folder, then '. ./env.sh'"
-    )
+    raise ReactdiffError("the nodes are not on the path", where=name, todo=ros_command())
 
 
 def graph_environment(options: LiveOptions, base: Mapping[str, str] | None = None) -> dict[str, str]:
