@@ -142,12 +142,12 @@ def test_a_gpu_that_nothing_uses_is_said(monkeypatch: pytest.MonkeyPatch, tmp_pa
     found = {f.check: f for f in doctor.check_gpu(tmp_path / "model")}
     assert found["gpu"].sentence == "NVIDIA H200, 550.1"
     assert (found["tensorrt"].level, "the GPU is not used" in found["tensorrt"].sentence) == (NOTE, True)
-    Machine(monkeypatch, (0, "NVIDIA H200, 550.1\n"), onnxruntime="1.20: CUDA, CPU", tensorrt="10.3", runtime="ok")
+    Machine(monkeypatch, (0, "NVIDIA H200, 550.1\n"), onnxruntime="1.20: CUDA, CPU", tensorrt="10.3", polygraphy="0.53")
     found = {f.check: f for f in doctor.check_gpu(tmp_path / "model")}
     assert found["tensorrt"].level == OK
     Machine(monkeypatch, (0, "NVIDIA H200, 550.1\n"), onnxruntime="1.20: CUDA, CPU", tensorrt="10.3")
     found = {f.check: f for f in doctor.check_gpu(tmp_path / "model")}
-    assert "cuda-python" in found["tensorrt"].sentence
+    assert "Polygraphy" in found["tensorrt"].sentence
 
 
 def test_a_driver_that_is_broken_is_an_error_and_a_jetson_needs_no_such_program(
@@ -157,7 +157,7 @@ def test_a_driver_that_is_broken_is_an_error_and_a_jetson_needs_no_such_program(
     assert "couldn't communicate" in the_error(doctor.check_gpu(tmp_path / "model")).sentence
     board = tmp_path / "model"
     board.write_bytes(b"NVIDIA Jetson Orin NX\0")
-    Machine(monkeypatch, None, onnxruntime="1.20: CPU", tensorrt="10.3", runtime="ok")
+    Machine(monkeypatch, None, onnxruntime="1.20: CPU", tensorrt="10.3", polygraphy="0.53")
     assert [f.check for f in doctor.check_gpu(board)] == ["gpu", "backend", "tensorrt"]
 
 

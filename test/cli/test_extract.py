@@ -22,9 +22,8 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.evaluation.recordings.extraction import voice_columns
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
-from reactdiff_ros.model.speaker.grid import SpeakerGrid
-from reactdiff_ros.model.speaker.track import onto_grid
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.model.speaker.grid import SpeakerGrid, onto_grid
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT, SpeakerBatch, featurize
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.datasets.react import recordings as react_recordings
