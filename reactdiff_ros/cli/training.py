@@ -332,7 +332,7 @@ def _engines(folder: str, precision: str, steps: tuple[int, ...]) -> dict[str, A
     try:
         tensorrt_version()
     except BackendError as error:
-        raise MissingExtraError("TensorRT", f"{error}; docs/gpu.md tells how") from error
+        raise MissingExtraError("TensorRT", f"{error}; see docs/gpu.md") from error
     wanted = Wanted("tensorrt", "fp32" if precision == "fp32" else "fp16", steps)
     opened = open_backend(weights, wanted, perf_counter, log=tell)
     backend = opened.tensorrt
@@ -347,7 +347,7 @@ def _engines(folder: str, precision: str, steps: tuple[int, ...]) -> dict[str, A
         opened.close()
     if not opened.serving.name.startswith("tensorrt"):
         raise ReactdiffError("engines cannot be built here", todo=opened.serving.why)
-    tell(f"{len(backend.built_s)} engines built, {len(backend.cached)} were there: {backend.folder}")
+    tell(f"{len(backend.built_s)} engines built, {len(backend.cached)} found in the cache: {backend.folder}")
     return {
         "folder": str(backend.folder), "built_s": backend.built_s, "from_cache": backend.cached,
         "precision": precision, "tensorrt": backend.version,
