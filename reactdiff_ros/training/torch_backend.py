@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ from torch import Tensor
 
 from reactdiff_ros.model.backends.base import Stretch
 from reactdiff_ros.model.plan.solvers import fitted_multistep
-from reactdiff_ros.model.weights import Weights
+from reactdiff_ros.model.weights import Weights, find_weights
 from reactdiff_ros.types import FloatArray
 
 from .config import Shape
-from .export import Context
+from .export import Context, export_model
 from .nets import EncoderStep, Model
 from .run import TENSORS
 
@@ -81,6 +82,13 @@ def model_of(weights: Weights) -> Model:
     model.load_state_dict(found, strict=False)  # without the auxiliary head of training
     model.eval()
     return model
+
+
+def comparable(weights: Weights, folder: Path) -> tuple[Model, Weights]:
+    """The same rounded networks in torch and, written into `folder`, as the graphs that the run time uses."""
+    model = model_of(weights)
+    export_model(model, folder, name=weights.name, facts={"simulator": weights.simulator})
+    return model, find_weights(folder)
 
 
 def _back(tensor: Tensor) -> FloatArray:
