@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reactdiff_ros.capture.media import MediaClip
@@ -104,6 +104,7 @@ def test_without_pictures_there_is_no_latency() -> None:
     assert measured(Recording())["rates_hz"][EXPRESSION] is None
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.integers(1, 10**6), min_size=1, max_size=40),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=40),
