@@ -201,7 +201,7 @@ AROUSAL: Final[dict[str, float]] = {
     "jawOpen": 0.4, "eyeWide": 0.6, "browInnerUp": 0.3, "browOuterUp": 0.3, "mouthSmile": 0.4, "browDown": 0.4,
     "mouthStretch": 0.2, "eyeBlink": -0.3,
 }  # fmt: skip
-_AROUSAL_REST: Final = -0.15
+AROUSAL_REST: Final = -0.15
 
 
 def _row(weights: dict[str, float]) -> Array:
@@ -232,5 +232,5 @@ def affect_of(coefficients: Array, confidence: Array) -> Affect:
         label=EXPRESSION_CLASSES[int(probabilities.argmax())],
         probabilities=probabilities,
         valence=min(max(float(_VALENCE @ trusted), -1.0), 1.0),
-        arousal=min(max(float(_AROUSAL_REST + _AROUSAL @ trusted), -1.0), 1.0),
+        arousal=min(max(float(AROUSAL_REST + _AROUSAL @ trusted), -1.0), 1.0),
     )

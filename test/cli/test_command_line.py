@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.cli import main as command_line
-from reactdiff_ros.cli.output import dumps
 from reactdiff_ros.errors import ReactdiffError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +96,32 @@ def test_wrong_usage_is_2_and_a_sentence(arguments: list[str], capfd: pytest.Cap
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["lisen"], 2, "Did you mean 'listen'?"),
+        (["listen", "--policy", "modell"], 2, "--policy cannot be 'modell': did you mean 'model'?"),
+        (["listen", "--avatar", "papper"], 2, "--avatar cannot be 'papper': did you mean 'paper'?"),
+        (["listen", "--style", "warmm"], 2, "did you mean 'warm'?"),
+        (["bag", "info", "nosuch"], 1, "the bag cannot be read (nosuch): it does not exist"),
+        (["study", "open", "bags"], 2, "--key KEY"),
+        (["robot", "check", "notes.md"], 1, "is not a YAML file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_names_are_answered_with_the_right_ones(
+    arguments: list[str], code: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.md").write_text("* a list: not YAML\n")
+    (tmp_path / "bags").mkdir()
+    assert command_line.main(arguments) == code
+    out, err = capfd.readouterr()
+    assert words in err
+    assert "reading" not in out + err
+
+
 @pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
 def test_every_number_of_an_option_is_finite(path: tuple[str, ...]) -> None:
     command: click.Command = command_line.cli
@@ -109,13 +133,6 @@ def test_every_number_of_an_option_is_finite(path: tuple[str, ...]) -> None:
             for text in ("nan", "inf", "-inf"):
                 with pytest.raises(click.BadParameter):
                     parameter.type.convert(text, parameter, None)
-
-
-def test_a_missing_clip_is_1_and_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:
-    assert command_line.main(["bench", "live", "--clip", "/nowhere/clip.mp4", "--json"]) == 1
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert err == "reactdiff: there is no such clip (/nowhere/clip.mp4): name a media file\n"
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "{", "node: 3", "\x00"])
@@ -138,7 +155,7 @@ def test_errors_become_sentences_and_exit_codes(
     for error, code, said in (
         (ReactdiffError("it is broken", where="here", todo="mend it"), 1, "reactdiff: it is broken (here): mend it\n"),
         (ModuleNotFoundError("no", name="torch.nn"), 3, "train"),
-        (ModuleNotFoundError("no", name="rclpy"), 3, "make setup"),
+        (ModuleNotFoundError("no", name="rclpy"), 3, "setup"),
         (KeyboardInterrupt(), 130, ""),
     ):
         monkeypatch.setitem(command_line.cli.commands, "fail", command(error))
@@ -159,21 +176,3 @@ def test_json_is_the_only_thing_on_stdout_and_strict(capfd: pytest.CaptureFixtur
     assert json.loads(out) == {"nan": None, "array": [1.0, None], "path": "/x"}
     assert "a library talks" in err
     assert "a C library talks" in err
-
-
-def test_dumps_is_strict_in_all_depths() -> None:
-    assert json.loads(dumps({"a": [{"b": (np.float64("-inf"), 2)}]})) == {"a": [{"b": [None, 2]}]}
-
-
-@pytest.mark.real_time
-def test_devices_are_asked_in_bounded_time(tmp_path: Path) -> None:
-    from reactdiff_ros.launching.devices import MicrophoneQuestion, cameras
-
-    (tmp_path / "video0").write_text("no device")
-    (tmp_path / "video-x").write_text("no device")
-    assert cameras(tmp_path) == []
-    began = time.monotonic()
-    answer = MicrophoneQuestion().answer(timeout_s=0.0)
-    assert answer.default is None
-    assert answer.problem
-    assert time.monotonic() - began < 2.0

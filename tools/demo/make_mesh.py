@@ -20,8 +20,15 @@ from numpy.typing import NDArray
 from reactdiff_ros.coefficients import index, neutral
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.simulator.rendered import head as topology
-from reactdiff_ros.simulator.rendered.head import EYE_DISTANCE_M, VERTEX_COUNT, HeadMesh, Points, Triangles, outward
-from reactdiff_ros.simulator.rendered.morph import Morphs
+from reactdiff_ros.simulator.rendered.head import (
+    EYE_DISTANCE_M,
+    VERTEX_COUNT,
+    HeadMesh,
+    Morphs,
+    Points,
+    Triangles,
+    outward,
+)
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
 from reactdiff_ros.types import UINT8
 

@@ -13,8 +13,8 @@ import numpy as np
 from reactdiff_ros.coefficients import bounded
 from reactdiff_ros.evaluation.report.curves import Face, Faces
 from reactdiff_ros.evaluation.report.moments import Moment
+from reactdiff_ros.simulator.rendered.parts import Look
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
-from reactdiff_ros.simulator.rendered.skin import Look
 from reactdiff_ros.types import REACTION_RATE_HZ, UINT8
 
 SIZE: Final = 168

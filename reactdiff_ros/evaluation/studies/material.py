@@ -16,9 +16,8 @@ from reactdiff_ros.attributes import attributes_of
 from reactdiff_ros.coefficients import ROTATION
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.simulator.appearance import appearance
 from reactdiff_ros.simulator.listener import listen
-from reactdiff_ros.simulator.observation import observe
+from reactdiff_ros.simulator.observation import appearance, observe
 from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.speaker import SLOW, Speakers, make_speakers, stimulus_of
 from reactdiff_ros.simulator.stimulus import Stimulus

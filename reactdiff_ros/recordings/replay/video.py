@@ -29,8 +29,8 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.replay.replay import GRID, Step
 from reactdiff_ros.recordings.replay.senses import Recording, Steady
+from reactdiff_ros.simulator.rendered.parts import Look
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
-from reactdiff_ros.simulator.rendered.skin import Look
 from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, FloatArray
 
 HEIGHT: Final = 480

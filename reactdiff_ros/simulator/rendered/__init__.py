@@ -5,6 +5,15 @@ Leaves: pictures; the clip that the package ships.
 Imports: the shared values.
 """
 
-from reactdiff_ros.simulator.rendered.clip import demo_clip_path
+from __future__ import annotations
 
-__all__ = ["demo_clip_path"]
+from pathlib import Path
+
+from reactdiff_ros.resources import resource_path
+
+CLIP = "demo/speaker.mp4"
+
+
+def demo_clip_path() -> Path:
+    """The bundled clip of the demo speaker (H.264 and AAC, made to be looped). Raises ReactdiffError if not shipped."""
+    return resource_path(CLIP)

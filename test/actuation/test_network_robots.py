@@ -1,0 +1,416 @@
+"""Reachy Mini's and Furhat's drivers against servers of their published protocols."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from bus_fixtures import settle, until
+from network_robots import FakeFurhat, FakeReachy, free_port
+from reachy_daemon import profile_at
+
+from reactdiff_ros.actuation.drivers.factory import make_drivers
+from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.errors import DeviceError
+
+CLOCK = time.monotonic
+
+
+@pytest.fixture
+def robot():
+    made = FakeReachy()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def driver(robot, tmp_path):
+    (made,) = make_drivers(profile_at(robot.port, tmp_path), {}, CLOCK, lock_folder=tmp_path).values()
+    made.open()
+    yield made
+    made.close()
+
+
+def test_what_is_measured_has_the_joints_names_and_units(robot, driver):
+    settle(driver, lambda: driver.reading("head_pitch") is not None)
+    assert driver.reading("head_pitch").position == pytest.approx(0.3)
+    assert driver.reading("antenna_right").position == pytest.approx(-0.5)
+    assert driver.reading("antenna_left").position == pytest.approx(0.5)
+    assert driver.check() == {}
+    assert driver.feedback
+    assert driver.watchdog_s is None
+
+
+def test_nothing_is_sent_before_a_joint_is_armed(robot, driver):
+    driver.command({"head_yaw": 0.4})
+    settle(driver, lambda: driver.reading("head_yaw") is not None)
+    assert robot.got == []
+    assert robot.modes == []
+    assert driver.armed == frozenset()
+
+
+def test_torque_comes_where_the_head_is_and_not_before_it_was_told_so(robot, driver):
+    assert driver.arm("head_yaw", 0.0) is None
+    settle(driver, lambda: robot.got)
+    assert robot.modes == ["enabled"]
+    assert robot.got[0]["target_head_pose"]["pitch"] == pytest.approx(0.3)
+    assert robot.got[0]["target_antennas"] == pytest.approx([-0.5, 0.5])
+
+
+def test_commands_arrive_as_one_pose_and_right_antenna_first(robot, driver):
+    for joint in driver.axes:
+        assert driver.arm(joint, 0.0) is None
+    driver.command({"head_pitch": 0.1, "head_yaw": -0.2, "head_roll": 0.05, "head_z": 0.01, "antenna_left": 0.7})
+    settle(driver, lambda: robot.got and robot.got[-1]["target_head_pose"]["yaw"] == -0.2)
+    target = robot.got[-1]
+    assert target["target_head_pose"] == {"x": 0.0, "y": 0.0, "z": 0.01, "roll": 0.05, "pitch": 0.1, "yaw": -0.2}
+    assert target["target_antennas"] == [-0.5, 0.7]
+
+
+def test_commands_are_clamped_and_what_is_not_finite_is_left_out(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    driver.command({"head_yaw": 1e9, "head_pitch": 0.5})
+    settle(driver, lambda: robot.got and robot.got[-1]["target_head_pose"]["yaw"] > 1.0)
+    driver.command({"head_yaw": float("nan")})
+    assert robot.got[-1]["target_head_pose"]["yaw"] == pytest.approx(1.05)
+    assert robot.got[-1]["target_head_pose"]["pitch"] == pytest.approx(0.3)  # not armed: where it was
+
+
+def test_torque_goes_off_with_the_last_joint(robot, driver):
+    driver.arm("head_yaw", 0.0), driver.arm("head_pitch", 0.0)
+    driver.release("head_yaw")
+    assert robot.modes == ["enabled"]
+    driver.release("head_pitch")
+    assert robot.modes == ["enabled", "disabled"]
+
+
+def test_what_was_stopped_can_be_let_go(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    driver.arm("antenna_left", 0.0)
+    driver.stop()
+    driver.release("antenna_left")
+    assert robot.modes == ["enabled"]
+    driver.release("head_yaw")
+    assert robot.modes == ["enabled", "disabled"]
+
+
+def test_a_daemon_that_dies_and_comes_back_is_found_but_nothing_is_armed(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.close()
+    settle(driver, lambda: driver.faults())
+    assert {f.kind for f in driver.faults().values()} == {"gone"}
+    assert driver.armed == frozenset()
+    assert "Reachy Mini is gone" in str(driver.faults()["head_yaw"])
+    again = FakeReachy(robot.port)
+    try:
+        settle(driver, lambda: not driver.faults())
+        driver.command({"head_yaw": 0.5})
+        assert again.got == []
+        assert driver.arm("head_yaw", 0.0) is None
+    finally:
+        again.close()
+
+
+def test_a_daemon_that_says_nothing_more_is_a_fault(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.talks = False
+    settle(driver, lambda: driver.faults())
+    assert driver.faults()["head_yaw"].kind == "no_answer"
+    assert driver.reading("head_yaw") is None
+    robot.talks = True
+    settle(driver, lambda: not driver.faults())
+
+
+def test_a_daemon_that_refuses_is_quoted(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.complaint = "1 validation error\nfor FullBodyTarget"
+    driver.command({"head_yaw": 0.1})
+    settle(driver, lambda: driver.faults())
+    fault = driver.faults()["head_yaw"]
+    assert fault.kind == "refused"
+    assert "validation error for FullBodyTarget" in str(fault)
+
+
+def test_somebody_else_who_takes_the_torque_away_is_noticed(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    settle(driver, lambda: driver.reading("head_yaw") is not None)
+    robot.mode = "gravity_compensation"
+    settle(driver, lambda: driver.faults())
+    assert "gravity_compensation" in str(driver.faults()["head_yaw"])
+    assert driver.armed == frozenset()
+
+
+@pytest.mark.real_time
+def test_a_daemon_that_does_not_read_never_makes_a_command_wait(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.reading = False
+    began = time.monotonic()
+    for number in range(5000):
+        driver.command({"head_yaw": number / 1e4})
+    assert time.monotonic() - began < 5.0
+    robot.reading = True
+    settle(driver, lambda: driver.faults() or robot.got[-1]["target_head_pose"]["yaw"] == pytest.approx(0.4999))
+
+
+def test_nobody_there_is_one_sentence(tmp_path):
+    port = free_port()
+    (driver,) = make_drivers(profile_at(port, tmp_path), {}, CLOCK, lock_folder=tmp_path).values()
+    with pytest.raises(DeviceError, match="Reachy Mini cannot be reached") as caught:
+        driver.open()
+    assert f"127.0.0.1:{port}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert set(driver.check().values()).pop().kind == "gone"
+    driver.close()
+
+
+def test_one_program_a_robot(robot, driver, tmp_path):
+    (second,) = make_drivers(profile_at(robot.port, tmp_path), {}, CLOCK, lock_folder=tmp_path).values()
+    with pytest.raises(DeviceError, match="use"):
+        second.open()
+
+
+def test_a_number_that_is_too_large_ends_nothing(robot, driver):
+    settle(driver, lambda: driver.reading("head_pitch") is not None)
+    robot.pose["pitch"] = 10**400
+    settle(driver, lambda: driver.reading("head_pitch") is None)
+    robot.pose["pitch"] = 0.2
+    settle(driver, lambda: driver.reading("head_pitch") is not None)
+    assert driver.reading("head_pitch").position == pytest.approx(0.2)
+
+
+def test_torque_that_did_not_go_off_goes_off_when_the_robot_is_back(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.hang_up()
+    settle(driver, lambda: driver.faults())
+    driver.release("head_yaw")
+    assert "head_yaw" in driver.faults()
+    settle(driver, lambda: not driver.faults())
+    driver.release("head_yaw")
+    assert robot.modes == ["enabled", "disabled"]
+
+
+def test_a_daemon_that_does_not_let_go_has_a_fault(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    robot.answer = 500
+    driver.release("head_yaw")
+    assert "does not let go, it answers 500" in str(driver.faults()["head_yaw"])
+    robot.answer = 200
+    driver.poll(0.0)
+    driver.release("head_yaw")
+    assert robot.modes == ["enabled", "disabled"]
+
+
+def test_torque_that_may_have_come_all_the_same_is_taken_away(robot, driver):
+    robot.answer = 500
+    assert "does not take commands, it answers 500" in str(driver.arm("head_yaw", 0.0))
+    assert driver.armed == frozenset()
+    robot.answer = 200
+    driver.release("head_yaw")
+    assert robot.modes == ["disabled"]
+
+
+def test_torque_of_another_program_is_reported_and_goes_off_with_the_last_joint(robot, driver):
+    assert driver.holding("head_yaw") is False
+    robot.mode = "enabled"
+    settle(driver, lambda: driver.holding("head_yaw"))
+    assert driver.armed == frozenset()
+    *others, last = driver.axes
+    for joint in others:
+        driver.release(joint)
+    assert robot.modes == []
+    driver.release(last)
+    assert robot.modes == ["disabled"]
+    assert driver.holding("head_yaw") is False
+    robot.mode = "gravity_compensation"
+    settle(driver, lambda: driver.holding("head_yaw"))
+    for joint in driver.axes:
+        driver.release(joint)
+    assert robot.modes == ["disabled", "disabled"]
+
+
+def test_a_state_from_before_torque_was_switched_does_not_count(robot, driver):
+    driver.arm("head_yaw", 0.0)
+    driver.release("head_yaw")
+    robot.mode = "enabled"  # as states on their way say
+    settle(driver, lambda: driver.reading("head_yaw").time_s > CLOCK() - 0.1)
+    assert driver.holding("head_yaw") is False
+
+
+def test_torque_is_unknown_while_the_daemon_says_nothing(robot, driver):
+    robot.mode = "enabled"
+    settle(driver, lambda: driver.holding("head_yaw"))
+    robot.talks = False
+    settle(driver, lambda: driver.faults())
+    assert driver.holding("head_yaw") is None
+
+
+def test_one_joint_that_is_taken_over_from_another_program_lets_all_go(robot, driver):
+    robot.mode = "enabled"
+    settle(driver, lambda: driver.holding("head_pitch"))
+    for joint in driver.axes:
+        if joint != "head_pitch":
+            driver.release(joint)
+    assert driver.arm("head_pitch", 0.0) is None
+    assert robot.got[0]["target_head_pose"]["pitch"] == pytest.approx(0.3)  # from where it is
+    driver.release("head_pitch")
+    assert robot.modes == ["enabled", "disabled"]
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Hands:
+    """A clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def make(port, tmp_path, clock=time.monotonic):
+    text = (ROOT / "config" / "robots" / "furhat.yaml").read_text().replace("port: 9000", f"port: {port}")
+    path = tmp_path / "furhat.yaml"
+    path.write_text(text)
+    (driver,) = make_drivers(load_profile(path), {}, clock, lock_folder=tmp_path).values()
+    return driver
+
+
+@pytest.fixture
+def furhat():
+    made = FakeFurhat()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hands():
+    return Hands()
+
+
+@pytest.fixture
+def face(furhat, tmp_path, hands):
+    made = make(furhat.port, tmp_path, hands)
+    made.open()
+    yield made
+    made.close()
+
+
+def test_it_asks_to_be_let_in_before_anything_else(furhat, face):
+    assert furhat.got == [{"type": "request.auth"}]
+    face.command({"jaw_open": 1.0})
+    assert face.check() == {}
+    assert not face.feedback
+    assert face.reading("jaw_open") is None
+    assert furhat.got == [{"type": "request.auth"}]
+
+
+def test_face_and_head_as_the_realtime_api_wants_them(furhat, face, hands):
+    for joint in face.axes:
+        assert face.arm(joint, 0.0) is None
+    hands.now_s += 1.0
+    face.command({"jaw_open": 0.5, "mouth_smile_left": 0.25, "head_yaw": 10.0, "head_pitch": 5.0, "head_roll": -3.0})
+    settle(
+        face, lambda: furhat.of("request.face.headpose") and furhat.of("request.face.params")[-1]["params"]["JAW_OPEN"]
+    )
+    params = furhat.of("request.face.params")[-1]["params"]
+    assert len(params) == 52
+    assert params["JAW_OPEN"] == 0.5
+    assert params["MOUTH_SMILE_LEFT"] == 0.25
+    assert set(params) == {name.upper() for name in params}
+    # Ours: down, own left, own right; Furhat's: up, own right, own left.
+    settle(face, lambda: furhat.of("request.face.headpose")[-1]["yaw"] != 0.0)
+    pose = furhat.of("request.face.headpose")[-1]
+    assert pose == {"type": "request.face.headpose", "yaw": -10.0, "pitch": -5.0, "roll": 3.0, "relative": False}
+
+
+def test_its_own_microexpressions_are_off_while_it_listens_and_the_face_is_reset_at_the_end(furhat, face):
+    face.arm("jaw_open", 0.0)
+    face.arm("head_yaw", 0.0)
+    settle(face, lambda: furhat.of("request.face.config"))
+    face.release("jaw_open")
+    face.release("head_yaw")
+    settle(face, lambda: furhat.of("request.face.reset"))
+    assert [m["microexpressions"] for m in furhat.of("request.face.config")] == [False, True]
+
+
+def test_the_head_is_sent_ten_times_a_second_the_face_fifty(furhat, face, hands):
+    face.arm("jaw_open", 0.0)
+    face.arm("head_yaw", 0.0)
+    settle(face, lambda: len(furhat.got) >= 3)
+    furhat.got.clear()
+    for tick in range(100):  # two seconds
+        hands.now_s += 0.02
+        face.command({"jaw_open": tick / 100, "head_yaw": tick / 10})
+        count = tick + 1
+        settle(face, lambda count=count: len(furhat.of("request.face.params")) >= count)
+    assert len(furhat.of("request.face.params")) == 100
+    assert [p["params"]["JAW_OPEN"] for p in furhat.of("request.face.params")] == [t / 100 for t in range(100)]
+    assert 19 <= len(furhat.of("request.face.headpose")) <= 21
+
+
+def test_furhat_commands_are_clamped_and_what_is_not_finite_is_left_out(furhat, face):
+    face.arm("jaw_open", 0.0)
+    face.command({"jaw_open": 1e9, "mouth_pucker": 1.0})
+    face.command({"jaw_open": float("nan")})
+    settle(
+        face, lambda: furhat.of("request.face.params") and furhat.of("request.face.params")[-1]["params"]["JAW_OPEN"]
+    )
+    assert furhat.of("request.face.params")[-1]["params"] == {"JAW_OPEN": 1.0}
+
+
+def test_the_key_comes_from_the_environment(tmp_path, monkeypatch):
+    furhat = FakeFurhat(key="secret")
+    try:
+        with pytest.raises(DeviceError, match=r"does not let us in.*REACTDIFF_FURHAT_KEY"):
+            make(furhat.port, tmp_path).open()
+        monkeypatch.setenv("REACTDIFF_FURHAT_KEY", "secret")
+        face = make(furhat.port, tmp_path)
+        face.open()
+        assert face.check() == {}
+        face.close()
+    finally:
+        furhat.close()
+
+
+def test_a_robot_that_went_and_came_back_between_two_looks_is_not_armed(furhat, face):
+    """A look may come late, after a stall: the line is there again, but perhaps of a furhat that has restarted."""
+    face.arm("jaw_open", 0.0)
+    furhat.hang_up()
+    assert until(lambda: len(furhat.of("request.auth")) == 2 and face._ready(), lambda: time.sleep(0.005))
+    configured = len(furhat.of("request.face.config"))
+    face.command({"jaw_open": 0.5})
+    assert face.faults()["jaw_open"].kind == "gone"
+    assert face.armed == frozenset()
+    face.poll(0.0)
+    assert face.faults() == {}
+    face.command({"jaw_open": 0.5})
+    assert face.arm("jaw_open", 0.0) is None
+    assert until(lambda: len(furhat.of("request.face.config")) > configured, lambda: time.sleep(0.005))
+    assert not any(value for message in furhat.of("request.face.params") for value in message["params"].values())
+
+
+def test_nonsense_from_the_robot_changes_nothing(furhat, face):
+    async def say() -> None:
+        for opened in furhat.sockets:
+            for text in ("", "[", "1", "null", "[1]", '{"type": 3}', "{" * 1000):
+                await opened.send_str(text)
+            await opened.send_bytes(b"\x00\xff")
+
+    furhat._run(say())
+    settle(face, lambda: face._link.malformed >= 7)
+    assert face.check() == {}
+
+
+def test_a_furhat_may_keep_a_face_until_it_was_reset(furhat, face):
+    assert {face.holding(joint) for joint in face.axes} == {None}
+    for joint in face.axes:
+        face.release(joint)
+    settle(face, lambda: furhat.of("request.face.reset"))
+    assert {face.holding(joint) for joint in face.axes} == {False}
+    face.arm("jaw_open", 0.0)
+    assert face.holding("jaw_open") is True
+    face.release("jaw_open")
+    assert face.holding("jaw_open") is False
