@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError, WeightsError
-from reactdiff_ros.extras import EXTRA_OF, install_command, ros_command, setup_command
 from reactdiff_ros.launching.ntp import NTP_PORT, clock_offset
+from reactdiff_ros.resources import EXTRA_OF, install_command, ros_command, setup_command
 
 if TYPE_CHECKING:
     from reactdiff_ros.actuation.profile import Profile
@@ -200,13 +200,11 @@ def check_gpu(board: Path = BOARD) -> Iterator[Finding]:
     if gpu.level != OK:
         return
     version = ask_python("import tensorrt; print(tensorrt.__version__)")
-    binding = ask_python("from cuda.bindings import runtime; print('ok')")
-    binding = binding or ask_python("from cuda import cudart; print('ok')")
-    if version and binding:
+    if version and ask_python("import polygraphy; print(polygraphy.__version__)"):
         yield Finding("tensorrt", OK, f"TensorRT {version}")
         return
     if version:
-        what = "cuda-python is not installed"
+        what = "NVIDIA's Polygraphy is not installed"
     elif "CUDA" in providers:
         what = "TensorRT is not installed: the GPU is used through ONNX Runtime"
     else:
@@ -327,8 +325,7 @@ def check_serial(
 def check_robot() -> Iterator[Finding]:
     """The robot of the lab's settings: its profile, its ports, its calibration."""
     from reactdiff_ros.actuation.profile import load_profile
-    from reactdiff_ros.launching.configuration import lab_settings
-    from reactdiff_ros.launching.effective import effective
+    from reactdiff_ros.launching.configuration import effective, lab_settings
 
     try:
         found = effective({}, lab_settings({}))
@@ -585,8 +582,7 @@ RECORDING_BYTES: Final = 2_000_000_000
 
 def check_settings() -> Iterator[Finding]:
     """The lab's own settings."""
-    from reactdiff_ros.launching.configuration import lab_settings, settings_path
-    from reactdiff_ros.launching.effective import effective
+    from reactdiff_ros.launching.configuration import effective, lab_settings, settings_path
 
     try:
         lab = lab_settings({})

@@ -1,7 +1,7 @@
 """Windows of reaction drawn in torch, part by part on a clock: the `paper` preset and ours, with what both are given.
 
 A window is 50 frames (2 s) of the speaker in and of the listener out. Times do not depend on values, so that the
-networks of the `paper` preset, which nobody published, are random ones.
+networks of the `paper` preset, which were never published, are random ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.backends.base import Backend
-from reactdiff_ros.model.plan.emphasis import ORDER, responses
+from reactdiff_ros.model.plan.latents import ORDER, responses
 from reactdiff_ros.model.plan.solvers import angles, fitted_multistep
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
