@@ -170,8 +170,8 @@ FAR_M: Final = 1.2
 NEAREST_M: Final = 0.8
 LARGE_SHIFT_RAD: Final = math.radians(8)
 FLAT_YAW_RAD, FLAT_PITCH_RAD = math.radians(3), math.radians(1)
-"""How far a face on a screen follows a person. A flat picture that looks straight out looks at every viewer, and one that
-looks up or aside looks at no one (the Mona Lisa effect: Al Moubayed, Edlund and Beskow, 2012)."""
+"""How far a face on a screen follows a person. A flat picture that looks straight out looks at every viewer, and one
+that looks up or aside looks at no one (the Mona Lisa effect: Al Moubayed, Edlund and Beskow, 2012)."""
 AWAY_SIGMA: Final = 0.4
 CONTACT_SIGMA: Final = 0.7
 
