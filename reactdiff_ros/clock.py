@@ -35,7 +35,7 @@ class Grid:
 class StampGuard:
     """Watches one stream of stamps for backward jumps (a bag that loops, a clock that was set).
 
-    A jump back of more than `tolerance_ns` is a new time line: whoever keeps history must flush it. A smaller step
+    A jump back of more than `tolerance_ns` is a new time line: history must be flushed. A smaller step
     back is an out-of-order message, to be dropped.
     """
 

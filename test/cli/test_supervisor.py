@@ -65,7 +65,7 @@ STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LI
 def test_what_crashes_is_started_again_and_said_once(stage: Bench) -> None:
     supervisor = stage.run(fake(stage.tmp_path, "crasher", "import sys\nsys.exit('no such weights')"))
     until(lambda: supervisor.restarts("crasher") >= 2, supervisor)
-    assert stage.said == ["crasher died (exit code 1, no such weights): started again in 0.05 s"]
+    assert stage.said == ["crasher died (exit code 1, no such weights): restarted in 0.05 s"]
 
 
 def test_what_works_for_a_while_and_dies_again_is_said_again(stage: Bench) -> None:
@@ -181,7 +181,7 @@ def test_who_wakes_at_the_limit_is_heard_before_it_is_ended(
         assert said == []
     now[0] += 0.125
     supervisor.poll()
-    assert said == ["node was not heard for 5 s: it is stopped and started again"]
+    assert said == ["node was silent for 5 s: it is restarted"]
 
 
 LEAVES = """
@@ -288,6 +288,6 @@ def test_what_cannot_be_started_or_logged_is_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(subprocess, "Popen", no_process)
         supervisor.start()
-    assert stage.said == ["node could not be started (Resource temporarily unavailable): started again in 0.05 s"]
+    assert stage.said == ["node could not be started (Resource temporarily unavailable): restarted in 0.05 s"]
     until(lambda: "node" in supervisor.pids(), supervisor)
     assert supervisor.log_of("node") == ""
