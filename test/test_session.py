@@ -9,7 +9,7 @@ import pytest
 from reactdiff_ros.coefficients import INDEX, SMILE
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import ExpressionFrame, Picture, Sound, SpeakerFrame, Voice
 
@@ -26,6 +26,9 @@ class PaintedPerception:
 
     def reset(self) -> None:
         self._voice, self._sound_ns = None, None
+
+    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
+        pass
 
     def observe_picture(self, picture: Picture) -> SpeakerFrame:
         if picture.bgr.ndim != 3:

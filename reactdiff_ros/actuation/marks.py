@@ -12,7 +12,7 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.plain_yaml import PlainLoader
 
 Key = tuple[str | int, ...]
-"""Where something stands: ("joints", "jaw", "limits", "position", 0)."""
+"""The path of a value: ("joints", "jaw", "limits", "position", 0)."""
 
 MAX_BYTES: Final = 1_000_000
 MAX_NODES: Final = 50_000

@@ -15,7 +15,7 @@ from reactdiff_ros.errors import MediaError
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.recordings.extraction import Source
-    from reactdiff_ros.model.speaker.track import Track
+    from reactdiff_ros.model.speaker.grid import Track
     from reactdiff_ros.recordings.datasets.recordings import Extracted
     from reactdiff_ros.session import Perception
 

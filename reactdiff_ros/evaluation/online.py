@@ -24,8 +24,8 @@ from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, ROTATION, SMILE
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.read import open_source
 from reactdiff_ros.session import ListeningSession, Perception
 from reactdiff_ros.types import MFCC_COUNT, Affect, ExpressionFrame, Gaze, Picture, Sound, SpeakerFrame, Voice
@@ -109,6 +109,9 @@ class PaintedPerception:
         self._level += 0.3 * (float(np.abs(sound.samples).mean()) / 4000 - self._level)
         self._sound_ns = sound.end_ns
         return []
+
+    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
+        """Of no influence here."""
 
     def _voice(self) -> Voice:
         speaking = self._level > 0.5

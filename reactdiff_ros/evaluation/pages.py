@@ -19,10 +19,9 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.evidence.bounds import judge
 from reactdiff_ros.evaluation.evidence.collection import FORMAT
 from reactdiff_ros.evaluation.evidence.verdicts import figure, passed
-from reactdiff_ros.model.plan.nod_head import CARD
-from reactdiff_ros.model.plan.prompt import SHOWN_CONTROL
-from reactdiff_ros.model.plan.sampler import EAGER, ORDINARY
-from reactdiff_ros.model.weights import MANIFEST, find_weights
+from reactdiff_ros.model.plan.corrections import ORDINARY, SHOWN_CONTROL
+from reactdiff_ros.model.plan.sampler import EAGER
+from reactdiff_ros.model.weights import CARD, MANIFEST, find_weights
 from reactdiff_ros.resources import share_path
 
 FIGURES = {

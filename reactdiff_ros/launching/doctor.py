@@ -200,13 +200,11 @@ def check_gpu(board: Path = BOARD) -> Iterator[Finding]:
     if gpu.level != OK:
         return
     version = ask_python("import tensorrt; print(tensorrt.__version__)")
-    binding = ask_python("from cuda.bindings import runtime; print('ok')")
-    binding = binding or ask_python("from cuda import cudart; print('ok')")
-    if version and binding:
+    if version and ask_python("import polygraphy; print(polygraphy.__version__)"):
         yield Finding("tensorrt", OK, f"TensorRT {version}")
         return
     if version:
-        what = "cuda-python is not installed"
+        what = "NVIDIA's Polygraphy is not installed"
     elif "CUDA" in providers:
         what = "TensorRT is not installed: the GPU is used through ONNX Runtime"
     else:

@@ -18,8 +18,8 @@ from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
-from reactdiff_ros.model.speaker.track import Track, onto_grid
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.model.speaker.grid import Track, onto_grid
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
 from reactdiff_ros.perception.voice import VoiceExtractor
 from reactdiff_ros.recordings.bags.read import BagSource, open_source

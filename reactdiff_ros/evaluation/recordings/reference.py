@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.recordings.extraction import CONFIDENT, extract_clip
 from reactdiff_ros.model.conditions import STYLE_NAMES
-from reactdiff_ros.model.speaker.track import Track
+from reactdiff_ros.model.speaker.grid import Track
 from reactdiff_ros.model.style import SHORTEST_S, style_of
 from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
 from reactdiff_ros.recordings.datasets.recording import filled_in

@@ -27,8 +27,8 @@ from reactdiff_ros.evaluation.online import Foresees, foresees, look_ahead_s
 from reactdiff_ros.evaluation.studies.frame_policies import FRAME_NS, frames_of
 from reactdiff_ros.evaluation.studies.listeners import natural_conditions
 from reactdiff_ros.evaluation.studies.systems import live_sampling
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener, ListenerConfig
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch

@@ -24,7 +24,7 @@ from reactdiff_ros.evaluation.studies.material import make_material
 from reactdiff_ros.evaluation.studies.response_bench import AT, FRAMES, find_trials
 from reactdiff_ros.evaluation.studies.sweeps import POINTS, Sweep
 from reactdiff_ros.model.conditions import STYLE_COUNT, STYLE_NAMES
-from reactdiff_ros.model.plan.conditioning import conditioning
+from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import style_of

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.policies import make_policy
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.tokens import CLASS_COUNT, SpeakerBatch
 from reactdiff_ros.types import (
     EXPRESSION_CLASSES,
@@ -91,7 +91,7 @@ def policy_streams(
     count, frames = speakers.camera.shape
     out = np.zeros((count, frames, COEFFICIENT_COUNT), dtype=np.float32)
     for row in range(count):
-        listener = make_policy(policy, seed=int(seeds[row]), config=ListenerConfig(**settings))
+        listener = make_listener(policy, seed=int(seeds[row]), config=ListenerConfig(**settings))
         shown = out[row]
         for t, frame in enumerate(frames_of(speakers, row)):
             listener.observe(frame)

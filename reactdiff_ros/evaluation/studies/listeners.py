@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.studies.frame_policies import policy_streams
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
-from reactdiff_ros.model.plan.conditioning import conditioning
+from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.plan.sampler import Conditions, Sampling
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import free_run, speaker_tokens

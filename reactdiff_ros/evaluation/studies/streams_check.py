@@ -19,9 +19,9 @@ from reactdiff_ros.evaluation.metrics import bootstrap, spectra
 from reactdiff_ros.evaluation.metrics.events import KINDS
 from reactdiff_ros.evaluation.metrics.spectra import Floats, Values
 from reactdiff_ros.evaluation.studies.listeners import ModelListens
-from reactdiff_ros.model.plan.groups import GROUP_COUNT, GROUPS
-from reactdiff_ros.model.plan.mood import in_mood
-from reactdiff_ros.model.plan.sampler import Conditions, Sampling, draw, faces, ordinary
+from reactdiff_ros.model.plan.latents import GROUP_COUNT, GROUPS
+from reactdiff_ros.model.plan.planner import blank_draft, draw_plan
+from reactdiff_ros.model.plan.sampler import Conditions, Sampling, ordinary
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.streams import free_run, heard, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
@@ -178,8 +178,11 @@ def _spread(
     noise = np.random.default_rng(43).standard_normal(
         (len(tokens), CANDIDATES, s["horizon"], s["latent"]), dtype=np.float32
     )
-    latents = draw(networks, speaker, missing, past, in_mood(conditions, mood, how.guidance), noise, how, how.lead)
-    drawn = faces(networks, past, latents)[:, :, how.hop :]
+    draft = replace(
+        blank_draft(networks, how, conditions, noise), speaker=speaker, missing=missing, mood=mood, past=past,
+        lead=how.lead,
+    )  # fmt: skip
+    drawn = draw_plan(networks, draft).faces[:, :, how.hop :]
     return np.asarray(np.sqrt(drawn.astype(np.float64).var(1, ddof=1).mean((0, 1))))
 
 

@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import HEAD_PITCH, bounded
-from reactdiff_ros.model.plan.mood import in_mood
-from reactdiff_ros.model.plan.nods import Nods
-from reactdiff_ros.model.plan.noise import NoiseTape
-from reactdiff_ros.model.plan.planner import AROUND, LOOKAHEAD, OwnPast, finished
-from reactdiff_ros.model.plan.sampler import Conditions, Sampling, faces, guided, sane
+from reactdiff_ros.model.plan.corrections import AROUND, LOOKAHEAD, Nods, continued, guided, in_mood, prompted, sane
+from reactdiff_ros.model.plan.planner import OwnPast, faces
+from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling
 from reactdiff_ros.model.plan.solvers import angles
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import heard
@@ -57,7 +55,7 @@ class WarmStart:
             told = in_mood(conditions, mood, how.guidance)
             latents = self._draw(speaker, missing, told, past, planned[:, how.hop :], noise)
             drawn = faces(networks, past, latents[:, None])
-            shown = finished(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
+            shown = continued(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
             own.add(start, latents, shown)
             planned = latents
             stop = min(start + how.hop, frames)
@@ -86,7 +84,7 @@ class WarmStart:
             if warm:
                 clean = networks.drawable(before, past)
                 z = (np.cos(LEVEL) * clean + np.sin(LEVEL) * z).astype(np.float32)
-            told = conditions.vector(min(how.lead + first, s["max_lead"] - 1), s["max_lead"])
+            told = prompted(conditions).vector(min(how.lead + first, s["max_lead"] - 1), s["max_lead"])
             new = networks.sample(
                 speaker, missing, past, told, z[:, None], steps=how.steps, guidance=guided(conditions, how),
                 recall=how.recall, schedule=self._warm if warm else None,

@@ -20,13 +20,13 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MessageError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.messages import control_value, gesture_value, head_pose_value
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener, ShowsCandidates
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.interfaces import BOOL, CONTROL, GESTURE, POSE
 from reactdiff_ros.recordings.bags.read import BagMessage, BagSource
 from reactdiff_ros.recordings.bags.timeline import CLOCK_OFF_NS
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
-from reactdiff_ros.session import KnowsOwnVoice, ListeningSession, Perception, SessionConfig
+from reactdiff_ros.session import ListeningSession, Perception, SessionConfig
 from reactdiff_ros.types import (
     ExpressionFrame,
     HeadPose,
@@ -238,8 +238,7 @@ class PerceptionRecorder:
 
     def robot_speaking(self, speaking: bool, now_ns: int) -> None:
         """See `SpeakerPerception.robot_speaking`."""
-        if isinstance(self._perception, KnowsOwnVoice):
-            self._perception.robot_speaking(speaking, now_ns)
+        self._perception.robot_speaking(speaking, now_ns)
 
     def reset(self) -> None:
         """Forget all people."""
@@ -276,6 +275,9 @@ class RecordedPerception:
     def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:
         """The recorded frames."""
         return list(self._next())
+
+    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
+        """Nothing to do: the recorded frames are made with it."""
 
     def reset(self) -> None:
         """Nothing to forget."""

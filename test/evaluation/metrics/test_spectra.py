@@ -7,7 +7,7 @@ import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.evaluation.metrics import bootstrap, spectra
-from reactdiff_ros.model.plan.groups import GROUPS
+from reactdiff_ros.model.plan.latents import GROUPS
 
 
 def smooth_noise(seed: int, shape: tuple[int, int] = (6, 1500), keep: float = 0.9) -> np.ndarray:

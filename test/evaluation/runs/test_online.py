@@ -13,8 +13,8 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.online import look_ahead_s, verify
 from reactdiff_ros.evaluation.runs.listening import Spec, listen
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.policies.rules import RulesListener
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
 
