@@ -201,14 +201,14 @@ class BagWriter:
         """BGR uint8 (height, width, 3) as a JPEG message."""
         self.jpeg(stamp_ns, encode_jpeg(bgr, quality), topic=topic, log_ns=log_ns)
 
-    def raw_picture(self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA_RAW) -> None:
+    def raw_picture(self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA_RAW, log_ns: int | None = None) -> None:
         """BGR uint8 (height, width, 3) as a sensor_msgs/Image."""
         message = interfaces.empty(interfaces.RAW)
         messages.fill_header(message.header, stamp_ns, CAMERA_FRAME)
         message.height, message.width = bgr.shape[:2]
         message.encoding, message.step = "bgr8", 3 * bgr.shape[1]
         message.data = np.ascontiguousarray(bgr).reshape(-1)
-        self.message(topic, stamp_ns, message)
+        self.message(topic, stamp_ns if log_ns is None else log_ns, message)
 
     def sound(self, sound: Sound, *, log_ns: int | None = None) -> None:
         """A chunk of sound. `log_ns`: by default its end, when a microphone gives it."""
