@@ -19,14 +19,13 @@ from command_lines import parses
 
 from reactdiff_ros.cli.output import EXIT_MISSING, EXIT_USAGE
 from reactdiff_ros.launching.live_graph import LOWERING_S
-from reactdiff_ros.launching.service_manager import ServiceManager
+from reactdiff_ros.launching.process import ServiceManager
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.plain_yaml import parse_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL = ROOT / "scripts" / "install_service.sh"
 UNITS = {"reactdiff@.service": [], "reactdiff-reactions.service": ["--reactions"]}
-COMPOSE = sorted((ROOT / "docker").glob("compose*.yaml"))
 
 
 def written(unit: str, folder: Path, *options: str) -> dict[str, list[str]]:
