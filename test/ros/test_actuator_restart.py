@@ -135,6 +135,9 @@ class Restarted:
         self.node.process.kill()
         self.node.process.wait()
         self.graph.processes.remove(self.node)
+        # What it sent before is not taken for the next one's.
+        end_s = time.monotonic() + 1.0
+        self.graph.until(lambda: time.monotonic() > end_s, what="its last messages")
 
     def call(self, name: str, **fields: Any) -> Any:
         kind = "std_srvs/SetBool" if name == "enable" else "std_srvs/Trigger"
