@@ -39,9 +39,7 @@ def install_command(extra: str) -> str:
 def missing_extra(error: ImportError) -> MissingExtraError:
     """What to say of a module that an extra, or ROS, would have installed. Any other `error` is raised again."""
     module = (error.name or "").split(".")[0]
-    if module == "rclpy" or "_rclpy_pybind11" in str(
-        error
-    ):  # installed, but not sourced
+    if module == "rclpy" or "_rclpy_pybind11" in str(error):  # installed, but not sourced
         return MissingExtraError(
             "ROS 2 (rclpy)", "run 'make setup' and '. ./env.sh', or source /opt/ros/<distro>/setup.bash"
         )

@@ -202,7 +202,7 @@ class _Outputs:
         import time
 
         from reactdiff_ros.cli.progress import progress_bar
-        from reactdiff_ros.evaluation.runs.listening import Spec, blamed, check
+        from reactdiff_ros.evaluation.listeners import Spec, blamed, check
         from reactdiff_ros.recordings.replay.replay import Tally, replay
 
         tally = Tally()

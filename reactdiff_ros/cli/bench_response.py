@@ -24,7 +24,7 @@ def response(run: options.Run, listener: str, model: Path | None, trials: int) -
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.plots import plot_responses
-    from reactdiff_ros.evaluation.studies.response_bench import bench_response
+    from reactdiff_ros.evaluation.studies.response import bench_response
 
     with run.result() as result:
         system = run.listener(listener, model)

@@ -11,7 +11,7 @@ from reactdiff_ros.cli import evaluation_options as options
 from reactdiff_ros.cli.output import echo
 
 if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.report.comparison import Comparison
+    from reactdiff_ros.evaluation.report.tables import Comparison
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -32,8 +32,8 @@ def compare(first: Path, second: Path, system_a: str | None, system_b: str | Non
     A difference whose interval holds 0 is called none. Two systems of one result: name it twice, with --system-b.
     """
     from reactdiff_ros.cli.output import json_on_stdout
-    from reactdiff_ros.evaluation.report import comparison
-    from reactdiff_ros.evaluation.result_files import read_result
+    from reactdiff_ros.evaluation.report import tables as comparison
+    from reactdiff_ros.evaluation.results import read_result
 
     with json_on_stdout(as_json) as told:
         one = read_result(first)
@@ -72,8 +72,7 @@ def _plain(found: Comparison) -> dict[str, Any]:
 
 
 def _table(found: Comparison) -> str:
-    from reactdiff_ros.evaluation.report.charts import interval, number, value
-    from reactdiff_ros.evaluation.report.summary import Estimate
+    from reactdiff_ros.evaluation.report.summary import Estimate, interval, number, value
 
     rows = [("figure", f"A {found.systems[0]}", f"B {found.systems[1]}", "B - A", "95 % interval", "difference")]
     for c in found.figures:

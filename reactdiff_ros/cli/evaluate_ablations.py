@@ -24,8 +24,8 @@ def ablations(run: options.Run, models: tuple[Path, ...], sweep: bool, items: in
     """
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.bench.machine import commit
-    from reactdiff_ros.evaluation.studies.ablations import evaluate_ablations
-    from reactdiff_ros.evaluation.studies.ablations import sweep as sweep_sampling
+    from reactdiff_ros.evaluation.studies.sampling import evaluate_ablations
+    from reactdiff_ros.evaluation.studies.sampling import sweep as sweep_sampling
 
     if sweep and run.steps is not None:
         raise click.UsageError("--sweep chooses the steps itself")

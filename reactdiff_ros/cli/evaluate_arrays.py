@@ -10,7 +10,7 @@ import click
 from reactdiff_ros.cli.output import Number, echo
 
 if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.metrics.react_set import ReactMetrics
+    from reactdiff_ros.evaluation.metrics.react import ReactMetrics
 
 COMPAT = ("default", "react2024", "mars")
 
@@ -42,7 +42,7 @@ def arrays(file: Path, compat: str, rate_hz: float | None, seed: int, workers: i
     from reactdiff_ros.cli.output import dumps, json_on_stdout
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.errors import ReactdiffError
-    from reactdiff_ros.evaluation.metrics.array_files import load_arrays
+    from reactdiff_ros.evaluation.metrics.mars import load_arrays
 
     with json_on_stdout(as_json) as result:
         data = load_arrays(file)
@@ -59,8 +59,8 @@ def arrays(file: Path, compat: str, rate_hz: float | None, seed: int, workers: i
 
 
 def _react(data: dict[str, Any], compat: Any, rate_hz: float | None, common: dict[str, Any]) -> ReactMetrics:
-    from reactdiff_ros.evaluation.metrics.array_files import NAMES
-    from reactdiff_ros.evaluation.metrics.react_set import REFERENCE_RATE_HZ, evaluate_reactions
+    from reactdiff_ros.evaluation.metrics.mars import NAMES
+    from reactdiff_ros.evaluation.metrics.react import REFERENCE_RATE_HZ, evaluate_reactions
 
     four = [data[name] for name in NAMES]
     return evaluate_reactions(*four, compat=compat, rate_hz=rate_hz or REFERENCE_RATE_HZ, **common)
@@ -69,9 +69,8 @@ def _react(data: dict[str, Any], compat: Any, rate_hz: float | None, common: dic
 def _mars(data: dict[str, Any], rate_hz: float | None, seed: int, common: dict[str, Any]) -> ReactMetrics:
     from dataclasses import replace
 
-    from reactdiff_ros.evaluation.metrics.array_files import unpadded
-    from reactdiff_ros.evaluation.metrics.mars import RATE_HZ, evaluate_mars, lists_of_matrix
-    from reactdiff_ros.evaluation.metrics.react_set import check_axes, check_neighbours
+    from reactdiff_ros.evaluation.metrics.mars import RATE_HZ, evaluate_mars, lists_of_matrix, unpadded
+    from reactdiff_ros.evaluation.metrics.react import check_axes, check_neighbours
 
     check_axes(data["prediction"], data["listener"], data["speaker"])
     check_neighbours(data["neighbour"], len(data["prediction"]), len(data["listener"]))

@@ -78,11 +78,9 @@ def evidence(
 
     from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, json_on_stdout, tell, writing
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.evidence.bounds import judge
-    from reactdiff_ros.evaluation.evidence.collection import collect
-    from reactdiff_ros.evaluation.evidence.parts import Subject, sizes_for
-    from reactdiff_ros.evaluation.evidence.verdicts import passed
-    from reactdiff_ros.evaluation.studies.provenance import voices_told
+    from reactdiff_ros.evaluation.bounds import judge, passed
+    from reactdiff_ros.evaluation.listeners import voices_told
+    from reactdiff_ros.evaluation.studies.evidence import Subject, collect, sizes_for
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.whole_file import write_whole
 

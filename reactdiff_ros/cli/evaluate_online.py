@@ -43,8 +43,8 @@ def online(
     that differed; the exit code is then 1.
     """
     from reactdiff_ros.cli.progress import progress_bar
+    from reactdiff_ros.evaluation.listeners import Spec, blamed
     from reactdiff_ros.evaluation.online import verify
-    from reactdiff_ros.evaluation.runs.listening import Spec, blamed
 
     with json_on_stdout(as_json) as result:
         spec = Spec(listener, str(model or ""))

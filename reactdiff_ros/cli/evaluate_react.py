@@ -66,10 +66,8 @@ def react(
     A recording that cannot be read is named and the others go on; the exit code is then 1. A run that was ended goes
     on where it was: give the same command.
     """
-    from reactdiff_ros.evaluation.runs.online_checks import verified
-    from reactdiff_ros.evaluation.runs.react import Plan
-    from reactdiff_ros.evaluation.runs.react_run import run_react
-    from reactdiff_ros.evaluation.runs.sets import kind_of
+    from reactdiff_ros.evaluation.online import verified
+    from reactdiff_ros.evaluation.runs.react import Plan, kind_of, run_react
     from reactdiff_ros.recordings.datasets.faceverse import expression_names
 
     with json_on_stdout(course.as_json) as result, course.desk() as desk:

@@ -58,11 +58,8 @@ def recordings(
     A recording that cannot be read, or on which LISTENER fails, is named and the others go on; the exit code is then 1.
     A run that was ended goes on where it was: give the same command. Nothing is written to FOLDER.
     """
-    from reactdiff_ros.evaluation.runs.conditions import unblinded
-    from reactdiff_ros.evaluation.runs.lab import sources
-    from reactdiff_ros.evaluation.runs.online_checks import verified
-    from reactdiff_ros.evaluation.runs.recordings import LabPlan
-    from reactdiff_ros.evaluation.runs.recordings_run import run_recordings
+    from reactdiff_ros.evaluation.online import verified
+    from reactdiff_ros.evaluation.runs.recordings import LabPlan, run_recordings, sources, unblinded
     from reactdiff_ros.recordings.studies.blinding import Key
 
     key = None if study_key is None else Key(study_key)

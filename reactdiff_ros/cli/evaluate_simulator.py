@@ -12,7 +12,7 @@ from reactdiff_ros.cli import run_options as runs
 from reactdiff_ros.cli.output import Number
 
 if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.studies.systems import Means
+    from reactdiff_ros.evaluation.baselines import Setup
 
 # As in evaluation/studies/systems.py, which is too heavy to import for a help text; a test holds them equal.
 SYSTEMS = (
@@ -93,11 +93,11 @@ def _chosen(systems: str | None) -> tuple[str, ...]:
     return names
 
 
-def _means(chosen: tuple[str, ...], model: Path | None, run: options.Run) -> Means:
-    from reactdiff_ros.evaluation.studies.systems import Means
+def _means(chosen: tuple[str, ...], model: Path | None, run: options.Run) -> Setup:
+    from reactdiff_ros.evaluation.baselines import Setup
 
     weights = run.weights(model) if "model" in chosen else None
-    return Means(run.workers, run.bank(), weights, run.sampling())
+    return Setup(run.workers, run.bank(), weights, run.sampling())
 
 
 def _sum_up(result: dict[str, Any], chosen: tuple[str, ...], tell: Any) -> None:

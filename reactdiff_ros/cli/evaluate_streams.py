@@ -29,7 +29,7 @@ def streams(run: options.Run, model: Path | None, items: int, seconds: float) ->
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
     from reactdiff_ros.evaluation.plots import plot_spectra
-    from reactdiff_ros.evaluation.studies.streams_check import evaluate_streams
+    from reactdiff_ros.evaluation.studies.sampling import evaluate_streams
 
     with run.result() as result:
         listener = run.model(model)

@@ -16,7 +16,7 @@ from reactdiff_ros.cli.output import Number, echo
 from reactdiff_ros.extras import require
 
 if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens
+    from reactdiff_ros.evaluation.listeners import Listens, ModelListens
     from reactdiff_ros.model.plan.sampler import Sampling
     from reactdiff_ros.model.weights import Weights
     from reactdiff_ros.simulator.voices import VoiceBank
@@ -86,7 +86,7 @@ class Run:
     def bank(self) -> VoiceBank:
         """The voices of simulated speakers; a bank that is not there is made. The result tells which they were."""
         from reactdiff_ros.cli.voices import voice_bank
-        from reactdiff_ros.evaluation.studies.provenance import voices_told
+        from reactdiff_ros.evaluation.listeners import voices_told
 
         bank = voice_bank(self.voices)
         self._rests_on["voices"] = voices_told(bank)
@@ -94,19 +94,19 @@ class Run:
 
     def listener(self, name: str, model: Path | None) -> Listens:
         """Who listens, by the name of LISTENER."""
-        from reactdiff_ros.evaluation.studies.listeners import make_listener
+        from reactdiff_ros.evaluation.listeners import listener_named
 
-        return self.model(model) if name == "model" else make_listener(name)
+        return self.model(model) if name == "model" else listener_named(name)
 
     def model(self, folder: Path | None) -> ModelListens:
         """The model of a folder of weights; None: the shipped ones."""
-        from reactdiff_ros.evaluation.studies.listeners import ModelListens
+        from reactdiff_ros.evaluation.listeners import ModelListens
 
         return ModelListens(self.weights(folder), self.sampling(), workers=self.workers)
 
     def weights(self, folder: Path | None) -> Weights:
         """The weights in a folder; None: the shipped ones. The result tells which, and how they are sampled."""
-        from reactdiff_ros.evaluation.studies.provenance import weights_told
+        from reactdiff_ros.evaluation.listeners import weights_told
         from reactdiff_ros.model.weights import find_weights
 
         found = find_weights(folder or "")
@@ -185,6 +185,6 @@ def gathered(
 
 def sampling(steps: int | None, guidance: float | None, hop_s: float | None) -> Sampling:
     """The sampler's settings; what is None is as live."""
-    from reactdiff_ros.evaluation.studies.systems import live_sampling
+    from reactdiff_ros.evaluation.listeners import live_sampling
 
     return live_sampling(steps=steps, guidance=guidance, hop_s=hop_s)

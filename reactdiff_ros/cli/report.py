@@ -28,9 +28,8 @@ def report(result: Path, output: Path | None, faces: bool, items: int, overwrite
     """
     from reactdiff_ros.cli.output import json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
-    from reactdiff_ros.evaluation.report.page import Options, build_page
-    from reactdiff_ros.evaluation.report.write import check_free, write_page
-    from reactdiff_ros.evaluation.result_files import read_result
+    from reactdiff_ros.evaluation.report.page import Options, build_page, check_free, write_page
+    from reactdiff_ros.evaluation.results import read_result
 
     page = output if output is not None else result.with_suffix(".html")
     with json_on_stdout(as_json) as told:

@@ -19,7 +19,7 @@ from reactdiff_ros.extras import require
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.results import Info, Result
-    from reactdiff_ros.evaluation.runs.run import Desk, Ran
+    from reactdiff_ros.evaluation.runs.scoring import RunContext, RunOutcome
 
 LISTENERS = click.option(
     "--listener",
@@ -98,16 +98,15 @@ class Course:
     as_json: bool
 
     @contextmanager
-    def desk(self) -> Iterator[Desk]:
+    def desk(self) -> Iterator[RunContext]:
         """Where the run works.
 
         Raises:
             ReactdiffError: the result file is there already, or the folder cannot be made.
             MissingExtraError: a scheduler is named, and `distributed` is not installed.
         """
-        from reactdiff_ros.evaluation.runs.keep import Keep
-        from reactdiff_ros.evaluation.runs.pools import Means
-        from reactdiff_ros.evaluation.runs.run import Desk
+        from reactdiff_ros.evaluation.runs.parts import Keep, Resources
+        from reactdiff_ros.evaluation.runs.scoring import RunContext
 
         absent(self.output, force=self.force)
         if self.dask:
@@ -119,7 +118,7 @@ class Course:
             folder = self.output.with_name(self.output.name + ".parts")
         with tempfile.TemporaryDirectory(prefix="reactdiff-run-") as temporary, _bars() as told:
             keep = Keep((folder or Path(temporary)).resolve())
-            yield Desk(keep, Means(self.workers, self.dask), told, tell)
+            yield RunContext(keep, Resources(self.workers, self.dask), told, tell)
 
     def write(self, result: Result) -> dict[str, str]:
         """Write the result file where one is wanted. What to add to the JSON object."""
@@ -163,8 +162,7 @@ def info_of(kind: str, title: str, weights: str, listeners: Sequence[str]) -> In
     from datetime import datetime, timezone
 
     from reactdiff_ros.evaluation.bench.machine import hardware
-    from reactdiff_ros.evaluation.result_files import versions_here
-    from reactdiff_ros.evaluation.results import Info
+    from reactdiff_ros.evaluation.results import Info, versions_here
     from reactdiff_ros.model.weights import find_weights
 
     told: dict[str, Any] = {}
@@ -181,14 +179,14 @@ def write(result: Result, output: Path | None, force: bool) -> dict[str, str]:
     """Write the result file where one is wanted. What to add to the JSON object."""
     if output is None:
         return {}
-    from reactdiff_ros.evaluation.result_files import write_result
+    from reactdiff_ros.evaluation.results import write_result
 
     write_result(result, output, overwrite=force)
     tell(f"the result is in {output}: 'reactdiff report' makes a page of it")
     return {"result": str(output)}
 
 
-def as_json(ran: Ran) -> dict[str, Any]:
+def as_json(ran: RunOutcome) -> dict[str, Any]:
     """A run for stdout."""
     info = ran.result.info
     return {
@@ -204,9 +202,9 @@ def path_text(path: Path | None) -> str:
     return "" if path is None else str(path.resolve())
 
 
-def conclude(ran: Ran, measures: Sequence[str], *, as_json: bool) -> int:
+def conclude(ran: RunOutcome, measures: Sequence[str], *, as_json: bool) -> int:
     """Tell what a run found and what went wrong; the exit code."""
-    from reactdiff_ros.evaluation.runs.run import counted
+    from reactdiff_ros.evaluation.runs.scoring import counted
 
     if not as_json:
         echo(console(ran.table, measures))

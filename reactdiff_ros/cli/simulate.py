@@ -63,7 +63,7 @@ def simulate(
     from reactdiff_ros.cli.simulate_plots import plot_distributions, plot_dyad
     from reactdiff_ros.cli.simulate_statistics import HUMAN, statistics
     from reactdiff_ros.cli.voices import voice_bank
-    from reactdiff_ros.evaluation.studies.provenance import voices_told
+    from reactdiff_ros.evaluation.listeners import voices_told
     from reactdiff_ros.extras import require
     from reactdiff_ros.simulator.dyads import simulate as run
     from reactdiff_ros.simulator.dyads import simulator_hash

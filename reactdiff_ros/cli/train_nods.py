@@ -27,7 +27,7 @@ def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps:
     from reactdiff_ros.cli.output import json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.cli.voices import make_if_missing
-    from reactdiff_ros.evaluation.studies.provenance import voices_told
+    from reactdiff_ros.evaluation.listeners import voices_told
     from reactdiff_ros.model.runtime import Networks
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.simulator.voices import VoiceBank, load_bank

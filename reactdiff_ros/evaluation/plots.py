@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.studies.sweeps import sweeps_in
+from reactdiff_ros.evaluation.metrics.bootstrap import sweeps_in
 from reactdiff_ros.whole_file import whole_file
 
 Values = NDArray[np.floating[Any]]

@@ -14,7 +14,7 @@ import pytest
 from reactdiff_ros.cli import evaluation_options as options
 from reactdiff_ros.cli.main import cli, main
 from reactdiff_ros.evaluation.bench.machine import commit
-from reactdiff_ros.evaluation.studies.provenance import voices_told
+from reactdiff_ros.evaluation.listeners import voices_told
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulator_hash
 from reactdiff_ros.simulator.voices import COLUMNS, VoiceBank

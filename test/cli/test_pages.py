@@ -16,7 +16,7 @@ from reactdiff_ros.cli.docs import PAGES, site_page
 from reactdiff_ros.cli.main import cli, main
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import pages
-from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
+from reactdiff_ros.evaluation.bounds import BOUNDS
 from reactdiff_ros.evaluation.pages import FIGURES, model_card, page, render
 from reactdiff_ros.launching.table import load_table
 

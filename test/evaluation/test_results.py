@@ -13,9 +13,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reactdiff_ros.evaluation import result_files
-from reactdiff_ros.evaluation.result_files import HEAD, VERSION, ResultError, read_result, versions_here, write_result
-from reactdiff_ros.evaluation.results import Figure, Info, Item, Metric, Result, System
+from reactdiff_ros.evaluation import results as result_files
+from reactdiff_ros.evaluation.results import (
+    HEAD,
+    VERSION,
+    Figure,
+    Info,
+    Item,
+    Metric,
+    Result,
+    ResultError,
+    System,
+    read_result,
+    versions_here,
+    write_result,
+)
 
 FRAMES = 50
 

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from reactdiff_ros.evaluation.result_files import read_result, write_result
-from reactdiff_ros.evaluation.results import Info, Item, Result
-from reactdiff_ros.evaluation.runs.conditions import unblinded
-from reactdiff_ros.evaluation.runs.lab import Source
+from reactdiff_ros.evaluation.results import Info, Item, Result, read_result, write_result
+from reactdiff_ros.evaluation.runs.recordings import Source, unblinded
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.studies.allocation import StudyPlan, sessions_of
 from reactdiff_ros.recordings.studies.blinding import Key, seal

@@ -108,19 +108,19 @@ def _bands(path: Path) -> Any:
 
 
 def _published(path: Path) -> Any:
-    from reactdiff_ros.evaluation.report.published import load_published
+    from reactdiff_ros.evaluation.report.tables import load_published
 
     return load_published(path)
 
 
 def _result(path: Path) -> Any:
-    from reactdiff_ros.evaluation.result_files import read_result
+    from reactdiff_ros.evaluation.results import read_result
 
     return read_result(path)
 
 
 def _arrays(path: Path) -> Any:
-    from reactdiff_ros.evaluation.metrics.array_files import load_arrays
+    from reactdiff_ros.evaluation.metrics.mars import load_arrays
 
     return load_arrays(path)
 

@@ -13,7 +13,7 @@ import pytest
 
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
 from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.evaluation.recordings.extraction import perceive
+from reactdiff_ros.evaluation.extraction import perceive
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.speaker.track import onto_grid

@@ -1,29 +1,183 @@
-"""What listeners do, in people's terms: rates, lengths and sizes of smiles, nods, blinks and glances, with intervals.
+"""Moments that are worth a look: where a listener jerked, froze, hit a bound, missed a smile or nodded at nothing.
 
-A rate needs ten minutes and a median ten events; below that there is a reason instead of a figure. Bands that people
-keep, and which of the figures rules make, are in `config/report/human_bands.yaml`.
+They are where to look, not verdicts: people too leave three of four smiles unanswered.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import yaml
+from markupsafe import Markup
 from numpy.typing import NDArray
 
+from reactdiff_ros.coefficients import (
+    BLINK,
+    EYE_LOOK,
+    HEAD_PITCH,
+    HEAD_YAW,
+    INDEX,
+    LOWER,
+    NAMES,
+    ROTATION,
+    TRANSLATION,
+    UPPER,
+)
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.evaluation.metrics import bootstrap
+from reactdiff_ros.evaluation.metrics import bootstrap, events
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
+from reactdiff_ros.evaluation.metrics.events import Events
 from reactdiff_ros.evaluation.report import summary
-from reactdiff_ros.evaluation.report.curves import Face, Faces
-from reactdiff_ros.evaluation.results import Item
+from reactdiff_ros.evaluation.report import summary as charts
+from reactdiff_ros.evaluation.report.summary import Estimate
+from reactdiff_ros.evaluation.results import Item, System
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+
+Curve = NDArray[np.float64]
+EYE_FULL_DEG: Final = 30.0
+"""Turn of an eye at a full eyeLook coefficient."""
+MOVES: Final = 1e-3
+PEOPLE: Final = "people"
+"""Name of the recorded listeners of a set, where there are any."""
+SPEAKING: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face through one recording: (T, 58) at 25 Hz, gaps filled."""
+
+    coefficients: FloatArray
+    observed: NDArray[np.bool_]
+    """(58,) which coefficients were observed at all."""
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return len(self.coefficients)
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.frames / REACTION_RATE_HZ
+
+    @cached_property
+    def smile(self) -> Curve:
+        """(T,) mean of both mouth corners, smoothed as events are found."""
+        return events.moving_average(events.smile_curve(self.coefficients), events.SMOOTHING_FRAMES)
+
+    @cached_property
+    def pitch_deg(self) -> Curve:
+        """(T,) head pitch, down positive."""
+        return np.degrees(self.coefficients[:, HEAD_PITCH].astype(np.float64))
+
+    @cached_property
+    def found(self) -> dict[str, Events]:
+        """Every kind of event by name."""
+        if self.frames < 2:
+            nothing = np.zeros(0, dtype=np.intp)
+            empty = Events(nothing, nothing, nothing, np.zeros(0), (1, max(self.frames, 1)))
+            return dict.fromkeys(events.KINDS, empty)
+        return {kind: find(self.coefficients[None]) for kind, find in events.KINDS.items()}
+
+    @cached_property
+    def gaze_away_deg(self) -> Curve:
+        """(T,) angle between the line of sight (head and eyes) and its usual direction, the median."""
+
+        def look(name: str) -> Curve:
+            return self.coefficients[:, INDEX[name]].astype(np.float64)
+
+        left = look("eyeLookOutLeft") - look("eyeLookInLeft") + look("eyeLookInRight") - look("eyeLookOutRight")
+        down = look("eyeLookDownLeft") + look("eyeLookDownRight") - look("eyeLookUpLeft") - look("eyeLookUpRight")
+        yaw = np.degrees(self.coefficients[:, HEAD_YAW]) + EYE_FULL_DEG * left / 2
+        pitch = self.pitch_deg + EYE_FULL_DEG * down / 2
+        return np.asarray(np.hypot(yaw - np.median(yaw), pitch - np.median(pitch)))
+
+    @property
+    def blinks_here(self) -> bool:
+        """The lids move."""
+        return bool(self.coefficients[:, list(BLINK)].std() > MOVES)
+
+    @property
+    def looks_here(self) -> bool:
+        """The eyes move."""
+        return bool(self.coefficients[:, list(EYE_LOOK)].std() > MOVES)
+
+
+def face(coefficients: NDArray[Any], rate_hz: float) -> Face:
+    """A face of a result's curve (T, 58): gaps are bridged in a line, what was never observed is 0."""
+    values = at_25_hz(np.asarray(coefficients, dtype=np.float32), rate_hz)
+    known = np.isfinite(values)
+    if not known.all():
+        values = values.copy()
+        time = np.arange(len(values))
+        for column in np.flatnonzero(~known.all(0)):
+            there = known[:, column]
+            values[:, column] = np.interp(time, time[there], values[there, column]) if there.any() else 0.0
+    return Face(values, known.any(0))
+
+
+def at_25_hz(values: NDArray[Any], rate_hz: float) -> NDArray[Any]:
+    """A curve (T, ...) of another frame rate on the 25 Hz grid, between frames in a line."""
+    if rate_hz == REACTION_RATE_HZ or len(values) < 2:
+        return values
+    frames = max(int(len(values) / rate_hz * REACTION_RATE_HZ), 1)
+    at = np.minimum(np.arange(frames) / REACTION_RATE_HZ * rate_hz, len(values) - 1)
+    low = np.minimum(at.astype(np.intp), len(values) - 2)
+    share = (at - low).reshape(-1, *[1] * (values.ndim - 1))
+    return np.asarray(values[low] * (1 - share) + values[low + 1] * share, dtype=values.dtype)
+
+
+def speech_runs(item: Item, rate_hz: float) -> list[tuple[int, int]]:
+    """Stretches [start, end) of frames at 25 Hz in which the speaker talks."""
+    if item.speech is None:
+        return []
+    on = np.nan_to_num(at_25_hz(item.speech, rate_hz)) > SPEAKING
+    edges = np.diff(np.pad(on.astype(np.int8), 1))
+    return list(zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True))
+
+
+class Faces:
+    """All faces of a result, made when they are asked for."""
+
+    def __init__(self, items: tuple[Item, ...], systems: tuple[System, ...], rate_hz: float) -> None:
+        self._items = {item.id: item for item in items}
+        self._systems = {system.name: system for system in systems}
+        self._rate_hz = rate_hz
+        self._made: dict[tuple[str, str], Face | None] = {}
+
+    def speaker(self, item: str) -> Face | None:
+        """The speaker of an item; None: no curves were kept."""
+        return self._face(("", item), self._items[item].speaker)
+
+    def people(self, item: str) -> Face | None:
+        """The recorded listener of an item, if there is one."""
+        return self._face((PEOPLE, item), self._items[item].truth)
+
+    def listener(self, system: str, item: str) -> Face | None:
+        """What a system showed; `system` may be PEOPLE."""
+        if system == PEOPLE and system not in self._systems:
+            return self.people(item)
+        return self._face((f"system {system}", item), self._systems[system].streams.get(item))
+
+    def items_of(self, system: str) -> list[str]:
+        """Items that a system has a stream of."""
+        if system == PEOPLE and system not in self._systems:
+            return [id_ for id_, item in self._items.items() if item.truth is not None]
+        return [id_ for id_ in self._items if id_ in self._systems[system].streams]
+
+    def _face(self, key: tuple[str, str], values: NDArray[Any] | None) -> Face | None:
+        if key not in self._made:
+            self._made[key] = face(values, self._rate_hz) if values is not None and len(values) else None
+        return self._made[key]
+
 
 Values = NDArray[np.float64]
 FILE: Final = "config/report/human_bands.yaml"
@@ -271,3 +425,276 @@ def _median(samples: Values, of_item: NDArray[np.intp], weights: Values, resampl
     drawn = summary.varied(weights) and some.any()
     low, high = bootstrap.interval(values[np.minimum(place, len(values) - 1)]) if drawn else (math.nan, math.nan)
     return summary.Estimate(float(np.median(samples)), low, high, len(weights[0]))
+
+
+Values = NDArray[np.float64]
+HISTOGRAMS: Final[dict[str, tuple[float, float, int]]] = {
+    "smile_length_s": (0.0, 8.0, 32), "smile_lag_s": (0.0, 4.0, 20), "nod_size_deg": (3.0, 15.0, 24),
+    "nod_length_s": (0.0, 3.0, 30), "blink_length_s": (0.0, 0.8, 20),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A system whose behaviour is drawn."""
+
+    name: str
+    label: str
+    role: str
+    subject: bool
+    found: Mapping[str, Found]
+
+
+@dataclass(frozen=True, slots=True)
+class BandRow:
+    """A measure beside its band."""
+
+    measure: Measure
+    band: Band | None
+    drawing: Markup | None
+    value: str
+    interval: str
+    verdict: str
+    """"inside", "outside", "unclear" (the interval reaches over an edge), or "" without a figure or a band."""
+    reason: str
+    edges: str
+    """The band in words."""
+
+
+def rows(shown: Sequence[Shown], bands: Mapping[str, Band], about: str) -> list[BandRow]:
+    """The measures of "behaviour" or "conformance"; the first system is the subject."""
+    out = []
+    for measure in MEASURES:
+        known = bands.get(measure.name)
+        if (known.about if known is not None else "behaviour") == about and shown:
+            out.append(_row(measure, scaled(known, measure), shown))
+    return out
+
+
+def scaled(band: Band | None, measure: Measure) -> Band | None:
+    """A band in the unit of its measure: shares are told in per cent."""
+    if band is None or measure.kind != "share":
+        return band
+    return Band(band.name, 100 * band.low, 100 * band.mid, 100 * band.high, band.about, band.band, band.source)
+
+
+def _row(measure: Measure, band: Band | None, shown: Sequence[Shown]) -> BandRow:
+    own = shown[0].found[measure.name]
+    points = [
+        charts.Drawn(s.label, s.role, found.estimate, s.subject)
+        for s in shown
+        if (found := s.found[measure.name]).estimate is not None
+    ]
+    drawing = None
+    if band is not None:
+        drawing = charts.band(band.low, band.mid, band.high, points, f"{measure.label} beside people's")
+    edges = ""
+    if band is not None:
+        digits = measure.digits
+        edges = charts.number(band.mid, digits)
+        if band.low < band.high:
+            edges = f"{charts.number(band.low, digits)} to {charts.number(band.high, digits)}"
+    if own.estimate is None:
+        return BandRow(measure, band, drawing, "–", "", "", own.reason, edges)
+    told = charts.number(own.estimate.value, measure.digits)
+    return BandRow(
+        measure,
+        band,
+        drawing,
+        told,
+        charts.interval(own.estimate, measure.digits),
+        verdict(own.estimate, band),
+        "",
+        edges,
+    )
+
+
+def verdict(estimate: Estimate, band: Band | None) -> str:
+    """Where an estimate lies: "inside" or "outside" with its whole interval, else "unclear"."""
+    if band is None or band.low == band.high:
+        return ""
+    low, high = (estimate.low, estimate.high) if estimate.has_interval else (estimate.value, estimate.value)
+    if band.low <= low and high <= band.high:
+        return "inside"
+    return "outside" if high < band.low or low > band.high else "unclear"
+
+
+def histograms(shown: Sequence[Shown], bands: Mapping[str, Band]) -> list[tuple[Measure, str, Markup]]:
+    """Histograms of the subject's lengths, sizes and lags over the reference's (the first one that has enough)."""
+    out = []
+    for measure in MEASURES:
+        if measure.name not in HISTOGRAMS or not shown or shown[0].found[measure.name].estimate is None:
+            continue
+        low, high, count = HISTOGRAMS[measure.name]
+        other = next((s for s in shown[1:] if s.role == "reference" and s.found[measure.name].estimate), None)
+        band = bands.get(measure.name)
+        own = shown[0].found[measure.name]
+        median = float(np.median(own.samples))
+        drawing = charts.histogram(
+            own.samples, f"{measure.label}, {len(own.samples)} events", edges=np.linspace(low, high, count + 1),
+            marks=[(median, f"median {charts.number(median, measure.digits)}")],
+            shade=(band.low, band.high) if band is not None else None,
+            other=other.found[measure.name].samples if other is not None else None,
+        )  # fmt: skip
+        beside = f"; the line is {other.label}" if other is not None else ""
+        out.append((measure, f"{len(own.samples):,} events{beside}", drawing))
+    return out
+
+
+EACH: Final = 3
+"""Moments of one kind on the page."""
+APART_S: Final = 3.0
+"""Moments of one kind in one recording are at least this far apart."""
+BIG_SMILE: Final = 0.4
+ANSWERED_S: Final = (-0.4, 2.0)
+"""A smile counts as answered when the listener smiles somewhere from this long before its onset to this long after."""
+QUIET_S: Final = 2.5
+"""A nod answers speech that ended this long ago at most."""
+HIT_FRAMES: Final = 3
+FROZEN_S: Final = 2.0
+STILL: Final = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A place to look at."""
+
+    kind: str
+    """One of KINDS."""
+    item: str
+    seconds: float
+    """From the recording's first frame."""
+    size: float
+    """Larger is worse, within a kind."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of moment: what it is called and why it is shown."""
+
+    name: str
+    label: str
+    text: str
+
+
+KINDS: Final = (
+    Kind("jerk", "Hardest jerk of the head", "Third derivative of the head's rotation; what a neck of servos feels."),
+    Kind("jump", "Largest jump of the face", "Of a brow, cheek, jaw or lip within a frame; lids and eyes are quick."),
+    Kind("limit", "Longest at a limit", "A coefficient or a rotation stays at its bound."),
+    Kind("frozen", "Longest freeze", "Nothing moves."),
+    Kind("missed", "Biggest smile left alone", "The speaker smiles broadly, the listener not; people often do so too."),
+    Kind("nod", "Nod without a cue", "Nobody has talked for 2.5 s when the nod begins."),
+)  # fmt: skip
+Places = Iterable[tuple[int, float, str]]
+"""Frame, size, words."""
+
+
+def moments_of(system: str, faces: Faces, items: Sequence[Item], rate_hz: float) -> tuple[list[Moment], dict[str, int]]:
+    """The worst moments of a system's streams, by kind, and how many there are of each kind that is counted."""
+    every: list[Moment] = []
+    for item in items:
+        own = faces.listener(system, item.id)
+        if own is None or own.frames < 8:
+            continue
+        speaker = faces.speaker(item.id)
+        for kind, frame, size, text in _all(own, speaker, item, rate_hz):
+            every.append(Moment(kind, item.id, frame / REACTION_RATE_HZ, size, text))
+    counts = {k.name: sum(m.kind == k.name for m in every) for k in KINDS}
+    worst: list[Moment] = []
+    for known in KINDS:
+        ordered = sorted((m for m in every if m.kind == known.name), key=lambda m: (-m.size, m.item, m.seconds))
+        worst += _apart(ordered)[:EACH]
+    return worst, counts
+
+
+def _all(own: Face, speaker: Face | None, item: Item, rate_hz: float) -> Iterable[tuple[str, int, float, str]]:
+    looks: dict[str, Callable[[], Places]] = {
+        "jerk": lambda: _jerks(own),
+        "jump": lambda: _jumps(own),
+        "limit": lambda: _limits(own),
+        "frozen": lambda: _freezes(own),
+        "missed": lambda: _missed(own, speaker) if speaker is not None else (),
+        "nod": lambda: _nods(own, speech_runs(item, rate_hz)) if item.speech is not None else (),
+    }
+    for kind, look in looks.items():
+        for frame, size, text in look():
+            yield kind, frame, size, text
+
+
+def _apart(moments: Sequence[Moment]) -> list[Moment]:
+    kept: list[Moment] = []
+    for moment in moments:
+        if all(k.item != moment.item or abs(k.seconds - moment.seconds) >= APART_S for k in kept):
+            kept.append(moment)
+    return kept
+
+
+def _jerks(own: Face) -> Places:
+    turned = np.degrees(own.coefficients[:, ROTATION].astype(np.float64))
+    jerk = np.linalg.norm(np.diff(turned, 3, axis=0), axis=1) * REACTION_RATE_HZ**3
+    for frame in _peaks(jerk):
+        yield frame + 1, float(jerk[frame]), f"{jerk[frame]:,.0f} degrees/s³"
+
+
+def _jumps(own: Face) -> Places:
+    step = np.abs(np.diff(own.coefficients[:, : ROTATION.start].astype(np.float64), axis=0))
+    step[:, [*BLINK, *EYE_LOOK]] = 0.0
+    largest = step.max(1)
+    for frame in _peaks(largest):
+        name = NAMES[int(step[frame].argmax())]
+        yield frame + 1, float(largest[frame]), f"{name} by {largest[frame]:.2f} in one frame"
+
+
+def _peaks(curve: NDArray[np.float64]) -> list[int]:
+    """The highest places of a curve, at most EACH, APART_S from each other; what is flat has none."""
+    apart = round(APART_S * REACTION_RATE_HZ)
+    rest = curve.copy()
+    found: list[int] = []
+    while len(found) < EACH and len(rest) and rest.max() > 1e-9:
+        frame = int(rest.argmax())
+        found.append(frame)
+        rest[max(frame - apart, 0) : frame + apart] = 0
+    return found
+
+
+def _limits(own: Face) -> Places:
+    values = own.coefficients
+    reached = values >= UPPER - 1e-6
+    moving = slice(ROTATION.start, TRANSLATION.stop)
+    reached[:, moving] |= values[:, moving] <= LOWER[moving] + 1e-6
+    for column in np.flatnonzero(reached.any(0)):
+        for start, end in _runs(reached[:, column], HIT_FRAMES):
+            length = (end - start) / REACTION_RATE_HZ
+            yield start, length, f"{NAMES[column]} at its bound for {length:.2f} s"
+
+
+def _freezes(own: Face) -> Places:
+    still = np.abs(np.diff(own.coefficients, axis=0)).max(1) < STILL
+    for start, end in _runs(still, round(FROZEN_S * REACTION_RATE_HZ)):
+        length = (end - start) / REACTION_RATE_HZ
+        yield start, length, f"nothing moves for {length:.1f} s"
+
+
+def _runs(on: NDArray[np.bool_], least: int) -> list[tuple[int, int]]:
+    edges = np.diff(np.pad(on.astype(np.int8), 1))
+    pairs = zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True)
+    return [(start, end) for start, end in pairs if end - start >= least]
+
+
+def _missed(own: Face, speaker: Face) -> Places:
+    smiles = speaker.found["smiles"]
+    smiling = own.found["smiles"].active()[0]
+    before, after = (round(s * REACTION_RATE_HZ) for s in ANSWERED_S)
+    for start, size in zip(smiles.start.tolist(), smiles.size.tolist(), strict=True):
+        whole = start + after <= own.frames
+        if size >= BIG_SMILE and whole and not smiling[max(start + before, 0) : start + after].any():
+            yield start, size, f"the speaker's smile reaches {size:.2f}, nothing comes back within 2 s"
+
+
+def _nods(own: Face, speech: Sequence[tuple[int, int]]) -> Places:
+    quiet = round(QUIET_S * REACTION_RATE_HZ)
+    nods = own.found["nods"]
+    for start, size in zip(nods.start.tolist(), nods.size.tolist(), strict=True):
+        if start >= quiet and not any(s <= start and e >= start - quiet for s, e in speech):
+            yield start, size, f"a nod of {np.degrees(size):.1f} degrees, and nobody talks"

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, SMILE
+from reactdiff_ros.evaluation.baselines import Material, Streams
 from reactdiff_ros.evaluation.metrics import coupling as measures
 from reactdiff_ros.evaluation.metrics.react import speaker_diversity
 from reactdiff_ros.evaluation.results import Figure, Info, Item, Metric, Result, Role, System
-from reactdiff_ros.evaluation.runs.run import CURVES
+from reactdiff_ros.evaluation.runs.scoring import CURVES
 from reactdiff_ros.evaluation.studies.dyads import Calls, Table
-from reactdiff_ros.evaluation.studies.material import Material, Streams
 from reactdiff_ros.evaluation.studies.simulator import Scores
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from reactdiff_ros.evaluation.evidence.verdicts import Bound, Verdict, verdict
+from reactdiff_ros.evaluation.bounds import Bound, Verdict, verdict
 
 Found = Mapping[str, float | bool | None]
 PARTS: Final = {"stream": "through the session", "graph": "through the graph"}

@@ -20,19 +20,19 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.metrics import coupling as measures
-from reactdiff_ros.evaluation.metrics.coupling import Matrix, People
-from reactdiff_ros.evaluation.metrics.events import smile_curve
-from reactdiff_ros.evaluation.studies.listeners import (
+from reactdiff_ros.evaluation.listeners import (
     Listens,
     ModelListens,
     PolicyListens,
     SimulatorListens,
     natural_conditions,
+    provenance,
     repeated,
     untold,
 )
-from reactdiff_ros.evaluation.studies.provenance import provenance
+from reactdiff_ros.evaluation.metrics import coupling as measures
+from reactdiff_ros.evaluation.metrics.coupling import Matrix, People
+from reactdiff_ros.evaluation.metrics.events import smile_curve
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.style import style_of

@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, LOWER, NAMES, ROTATION, UPPER
+from reactdiff_ros.evaluation.listeners import Listens, ModelListens, style_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve
-from reactdiff_ros.evaluation.metrics.lags import smile_onsets
-from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, style_conditions
+from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smile_onsets
 from reactdiff_ros.model.plan.groups import GROUPS
 from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch

@@ -19,22 +19,22 @@ from hypothesis import strategies as st
 from reactdiff_ros.cli.evaluate_evidence import PARTS as NAMES
 from reactdiff_ros.cli.output import dumps
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.evidence import collection as module
-from reactdiff_ros.evaluation.evidence import parts as parts_module
-from reactdiff_ros.evaluation.evidence.bounds import BOUNDS, judge
-from reactdiff_ros.evaluation.evidence.collection import KEPT, collect
-from reactdiff_ros.evaluation.evidence.parts import (
+from reactdiff_ros.evaluation.bounds import BOUNDS, Bound, figure, judge, verdict
+from reactdiff_ros.evaluation.studies import evidence as module
+from reactdiff_ros.evaluation.studies import evidence as parts_module
+from reactdiff_ros.evaluation.studies.evidence import (
+    KEPT,
     PARTS,
-    Made,
+    Measured,
     Sizes,
     StoredGroups,
     Subject,
     autoencoder,
     choice,
+    collect,
     settings_of,
     sizes_for,
 )
-from reactdiff_ros.evaluation.evidence.verdicts import Bound, figure, verdict
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.voices import VoiceBank
@@ -67,7 +67,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def make(subject, told):
             ran.append(name)
             told(0.5)
-            return Made(dict(figures))
+            return Measured(dict(figures))
 
         return make
 
@@ -155,7 +155,7 @@ def test_a_picture_that_cannot_be_drawn_is_only_reported(
     def draw(folder):
         raise ValueError("nothing to draw")
 
-    monkeypatch.setitem(module.PARTS, "response", lambda subject, told: Made({"a": 1}, [draw]))
+    monkeypatch.setitem(module.PARTS, "response", lambda subject, told: Measured({"a": 1}, [draw]))
     found, said = run(subject, tmp_path)
     assert (found["parts"]["response"], found["failed"]) == ({"a": 1}, {})
     assert "nothing to draw" in said[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.metrics.lags import BINS, answer_lags, onset_lags, smile_onsets
+from reactdiff_ros.evaluation.metrics.events import BINS, answer_lags, onset_lags, smile_onsets
 
 
 def smiles(rng: np.random.Generator, rows: int, frames: int, every: int = 250) -> list[np.ndarray]:

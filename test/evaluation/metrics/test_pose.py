@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactdiff_ros.evaluation.metrics.pose import matched, nod_chance, nod_match, nod_times, pose_concordance
+from reactdiff_ros.evaluation.studies.simulator import matched, nod_chance, nod_match, nod_times, pose_concordance
 
 times = st.lists(st.floats(0, 30), max_size=5).map(lambda x: np.array(sorted(x)))
 

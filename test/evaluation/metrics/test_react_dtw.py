@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.metrics.react_dtw import Part, nearest_distances
+from reactdiff_ros.evaluation.metrics.react import Part, nearest_distances
 
 pytest.importorskip("numba")
 

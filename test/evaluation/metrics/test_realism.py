@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.metrics.realism import (
+from reactdiff_ros.evaluation.metrics.spectra import (
     area_under_curve,
     frechet,
     frechet_distance,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
-from reactdiff_ros.evaluation.metrics.response import (
+from reactdiff_ros.evaluation.metrics.events import (
     Paired,
     first_difference,
     lasts,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactdiff_ros.evaluation.bench.reference_metrics import lags
-from reactdiff_ros.evaluation.metrics.synchrony import lag_correlations, reach, reference_lags, signed_lags
+from reactdiff_ros.evaluation.metrics.coupling import lag_correlations, reach, reference_lags, signed_lags
 
 
 def smooth(rng: np.random.Generator, *shape: int) -> np.ndarray:

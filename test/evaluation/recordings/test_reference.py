@@ -9,8 +9,7 @@ import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
 from reactdiff_ros.errors import ConfigError, MediaError
-from reactdiff_ros.evaluation.recordings.extraction import Track
-from reactdiff_ros.evaluation.recordings.reference import Reference, learn_reference, seen_face
+from reactdiff_ros.evaluation.extraction import Reference, Track, learn_reference, seen_face
 from reactdiff_ros.model.conditions import STYLE_NAMES
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import blank

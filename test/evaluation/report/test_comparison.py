@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.report.comparison import chosen, compare
+from reactdiff_ros.evaluation.report.tables import chosen, compare
 from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, System
 
 N = 24

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from small_result import NOD_EVERY_S, SMILE_EVERY_S, face, small_result
 
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.evaluation.report import behaviour, charts, people, summary, tables
-from reactdiff_ros.evaluation.report.curves import PEOPLE, Faces, at_25_hz, speech_runs
-from reactdiff_ros.evaluation.report.curves import face as read_face
-from reactdiff_ros.evaluation.report.metric_table import KNOWN, metrics_of
-from reactdiff_ros.evaluation.report.moments import moments_of
-from reactdiff_ros.evaluation.report.published import load_published
+from reactdiff_ros.evaluation.report import behaviour, summary, tables
+from reactdiff_ros.evaluation.report import behaviour as people
+from reactdiff_ros.evaluation.report import summary as charts
+from reactdiff_ros.evaluation.report.behaviour import PEOPLE, Faces, at_25_hz, moments_of, speech_runs
+from reactdiff_ros.evaluation.report.behaviour import face as read_face
+from reactdiff_ros.evaluation.report.tables import KNOWN, load_published, metrics_of
 from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, System
 
 

@@ -15,9 +15,8 @@ from markupsafe import escape
 from small_result import face, small_result
 
 from reactdiff_ros.evaluation.report import page as page_module
-from reactdiff_ros.evaluation.report.page import Options, build_page
-from reactdiff_ros.evaluation.report.pictures import jpeg
-from reactdiff_ros.evaluation.report.published import load_published
+from reactdiff_ros.evaluation.report.page import Options, build_page, jpeg
+from reactdiff_ros.evaluation.report.tables import load_published
 from reactdiff_ros.evaluation.results import Info, Item, Result, System
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "avatar"))

@@ -71,10 +71,10 @@ def test_nearest_neighbours_are_others_and_the_nearest() -> None:
 
 def test_the_shuffled_control_is_never_of_the_same_people() -> None:
     groups = ["a", "a", "b", "b", "c", "a", "a", "b", "b", "c"]
-    found = simple.others(groups)
+    found = simple.other_people(groups)
     assert all(i is not None and groups[i] != groups[n] for n, i in enumerate(found))
-    assert simple.others(["a", "a"]) == [None, None]
-    assert simple.others(["a", "b"]) == [1, 0]
+    assert simple.other_people(["a", "a"]) == [None, None]
+    assert simple.other_people(["a", "b"]) == [1, 0]
 
 
 def test_speakers_are_described_over_the_same_time() -> None:

@@ -11,8 +11,8 @@ from run_tools import own_listener
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.online import look_ahead_s, verify
-from reactdiff_ros.evaluation.runs.listening import Spec, listen
+from reactdiff_ros.evaluation.listeners import Spec, listen_to, look_ahead_s
+from reactdiff_ros.evaluation.online import verify
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.policies.rules import RulesListener
@@ -133,4 +133,4 @@ def test_plans_from_outside_are_checked(tmp_path: Path, change: str, sentence: s
     path = Path(own_listener(tmp_path, declared="0.0", looks="0.0").rpartition(":")[0])
     path.write_text(path.read_text().replace("        return Reaction(", f"        {change}\n        return Reaction("))
     with pytest.raises(ReactdiffError, match=sentence):
-        listen(Spec(f"{path}:Own"), speaker(20), [0])
+        listen_to(Spec(f"{path}:Own"), speaker(20), [0])

@@ -11,9 +11,7 @@ import pytest
 from run_tools import parts
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.runs.keep import Keep
-from reactdiff_ros.evaluation.runs.pools import Means, work_off
-from reactdiff_ros.evaluation.runs.work import Failure, Made, Part, do
+from reactdiff_ros.evaluation.runs.parts import Failure, Keep, Part, PartResult, Resources, do, work_off
 
 
 def done(log: Path) -> list[int]:
@@ -23,10 +21,10 @@ def done(log: Path) -> list[int]:
 def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> None:
     keep, log = Keep(tmp_path / "kept"), tmp_path / "log"
     wanted = parts(5, log=str(log))
-    first = work_off(wanted, keep, Means())
+    first = work_off(wanted, keep, Resources())
     assert [p.name for p in first.done] == [p.name for p in wanted]
     assert first.kept == 0
-    again = work_off(wanted, keep, Means())
+    again = work_off(wanted, keep, Resources())
     assert again.kept == 5
     assert done(log) == [0, 1, 2, 3, 4]
     made = keep.load(wanted[4])
@@ -37,7 +35,7 @@ def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> N
 
 def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> None:
     told: list[str] = []
-    outcome = work_off(parts(15), Keep(tmp_path), Means(), tell=told.append)
+    outcome = work_off(parts(15), Keep(tmp_path), Resources(), tell=told.append)
     assert len(outcome.done) == 14
     assert outcome.failed == {"part-13": "thirteen is not done (13)"}
     assert told == ["part-13: thirteen is not done (13)"]
@@ -47,25 +45,25 @@ def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> No
 def test_what_failed_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
     log = tmp_path / "log"
     wanted = parts(15, log=str(log))[12:]
-    work_off(wanted, Keep(tmp_path), Means())
-    work_off(wanted, Keep(tmp_path), Means())
+    work_off(wanted, Keep(tmp_path), Resources())
+    work_off(wanted, Keep(tmp_path), Resources())
     assert done(log) == [12, 13, 14, 13]
 
 
 def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: Path) -> None:
     keep, log, data = Keep(tmp_path / "kept"), tmp_path / "log", tmp_path / "clip.mp4"
     data.write_text("before")
-    work_off(parts(3, log=str(log), files=(str(data),)), keep, Means())
+    work_off(parts(3, log=str(log), files=(str(data),)), keep, Resources())
     changed = [*parts(3, log=str(log), files=(str(data),))[:2], Part("part-2", "run_tools:square", {"n": 7}, ())]
     told: list[str] = []
-    work_off(changed, keep, Means(), tell=told.append)
+    work_off(changed, keep, Resources(), tell=told.append)
     assert told == [
         "part-2 is done anew: it was made with another log, n, clip.mp4",
         "2 of 3 parts are there from before",
     ]
     data.write_text("other content")
     told.clear()
-    work_off(parts(3, log=str(log), files=(str(data),))[:1], keep, Means(), tell=told.append)
+    work_off(parts(3, log=str(log), files=(str(data),))[:1], keep, Resources(), tell=told.append)
     assert told == ["part-0 is done anew: it was made with another clip.mp4"]
     assert done(log) == [0, 1, 2, 0]
 
@@ -73,27 +71,27 @@ def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: P
 def test_a_broken_file_of_a_part_is_done_anew(tmp_path: Path) -> None:
     keep = Keep(tmp_path)
     wanted = parts(1)
-    work_off(wanted, keep, Means())
+    work_off(wanted, keep, Resources())
     keep.path(wanted[0]).write_bytes(keep.path(wanted[0]).read_bytes()[:50])
     told: list[str] = []
-    assert work_off(wanted, keep, Means(), tell=told.append).kept == 0
+    assert work_off(wanted, keep, Resources(), tell=told.append).kept == 0
     assert told == ["part-0 is done anew: what was kept of it cannot be read"]
 
 
 def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep = Keep(tmp_path)
-    work_off(parts(2), keep, Means())
+    work_off(parts(2), keep, Resources())
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(np.lib.format, "write_array", full)
-        outcome = work_off(parts(4), keep, Means())
+        outcome = work_off(parts(4), keep, Resources())
     assert len(outcome.done) == 2
     assert all("No space left on device; run again to go on" in s for s in outcome.failed.values())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["part-0.npz", "part-1.npz"]
-    assert work_off(parts(4), keep, Means()).kept == 2
+    assert work_off(parts(4), keep, Resources()).kept == 2
 
 
 def test_names_that_are_no_file_names_have_files_of_their_own(tmp_path: Path) -> None:
@@ -112,7 +110,7 @@ def test_a_part_that_returns_nothing_is_a_failure() -> None:
 @pytest.mark.timeout(180)
 def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
     marker = tmp_path / "died"
-    outcome = work_off(parts(4, "die_once", marker=str(marker)), Keep(tmp_path / "kept"), Means(workers=2))
+    outcome = work_off(parts(4, "die_once", marker=str(marker)), Keep(tmp_path / "kept"), Resources(workers=2))
     assert marker.exists()
     assert len(outcome.done) == 4
     assert not outcome.failed
@@ -120,7 +118,7 @@ def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(240)
 def test_a_part_that_always_kills_its_process_is_given_up(tmp_path: Path) -> None:
-    outcome = work_off(parts(4, "always_die", marker=""), Keep(tmp_path / "kept"), Means(workers=2))
+    outcome = work_off(parts(4, "always_die", marker=""), Keep(tmp_path / "kept"), Resources(workers=2))
     assert len(outcome.done) == 3
     assert "its process died 3 times" in outcome.failed["part-2"]
 
@@ -143,7 +141,7 @@ def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
                 os.kill(victims[0], signal.SIGKILL)
 
         wanted = parts(12, log=str(tmp_path / "log"))
-        outcome = work_off(wanted, keep, Means(dask=cluster.scheduler_address), told=told)
+        outcome = work_off(wanted, keep, Resources(dask=cluster.scheduler_address), told=told)
     finally:
         cluster.close()
     assert killed
@@ -156,10 +154,10 @@ def test_a_scheduler_that_is_not_there_is_a_sentence(tmp_path: Path, monkeypatch
     pytest.importorskip("distributed")
     monkeypatch.setattr("reactdiff_ros.evaluation.runs.cluster.CONNECT_S", 0.3)
     with pytest.raises(ReactdiffError, match="the Dask scheduler cannot be reached"):
-        work_off(parts(1), Keep(tmp_path), Means(dask="tcp://127.0.0.1:1"))
+        work_off(parts(1), Keep(tmp_path), Resources(dask="tcp://127.0.0.1:1"))
 
 
 def test_made_is_what_was_returned() -> None:
     made = do(parts(5)[3])
-    assert isinstance(made, Made)
+    assert isinstance(made, PartResult)
     assert made.facts == {"n": 3}

@@ -11,7 +11,7 @@ import pytest
 from generated_sets import FACEVERSE_ORDER, mars, react, react_neighbours
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.evaluation.result_files import read_result
+from reactdiff_ros.evaluation.results import read_result
 
 pytest.importorskip("numba")
 ROWS = {

@@ -16,12 +16,10 @@ from run_tools import lab, own_listener
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.result_files import read_result
-from reactdiff_ros.evaluation.runs.heard import Perceived, _ages
-from reactdiff_ros.evaluation.runs.lab import sources
-from reactdiff_ros.evaluation.runs.measures import measured
-from reactdiff_ros.evaluation.runs.recordings import _half_later
-from reactdiff_ros.evaluation.runs.work import Made
+from reactdiff_ros.evaluation.results import read_result
+from reactdiff_ros.evaluation.runs.parts import PartResult
+from reactdiff_ros.evaluation.runs.recordings import Perceived, _ages, _half_later, sources
+from reactdiff_ros.evaluation.runs.scoring import measured
 from reactdiff_ros.model.tokens import blank
 from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.types import ExpressionFrame
@@ -121,7 +119,7 @@ def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.Ca
 def test_the_control_of_one_recording_is_as_good_but_elsewhere() -> None:
     speaker, listener = smiling([100, 300], 600), smiling([115, 315], 600)[None]
     arrays = {"faces/rules": listener, "attributes/rules": listener[..., :25], "speaker": speaker}
-    later = _half_later(Made({}, arrays)).arrays
+    later = _half_later(PartResult({}, arrays)).arrays
     assert set(later) == {"faces/rules", "attributes/rules"}
     np.testing.assert_array_equal(later["faces/rules"][0, 300:], listener[0, :300])
     own, control = measured(speaker, listener), measured(speaker, later["faces/rules"])

@@ -11,10 +11,17 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.studies import ablations
-from reactdiff_ros.evaluation.studies.ablations import FIGURES, FULL, difference, evaluate_ablations, grouped, sweep
-from reactdiff_ros.evaluation.studies.listeners import ModelListens
-from reactdiff_ros.evaluation.studies.warm_start import WarmStart
+from reactdiff_ros.evaluation.listeners import ModelListens
+from reactdiff_ros.evaluation.studies import sampling as ablations
+from reactdiff_ros.evaluation.studies.sampling import (
+    FIGURES,
+    FULL,
+    WarmStart,
+    difference,
+    evaluate_ablations,
+    grouped,
+    sweep,
+)
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.weights import find_weights

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.studies.attention import (
+from reactdiff_ros.evaluation.studies.behaviour import (
     CUES,
     MAPS,
     attention_maps,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reactdiff_ros.evaluation.listeners import listener_named
 from reactdiff_ros.evaluation.studies import behaviour
 from reactdiff_ros.evaluation.studies.behaviour import BehaviourReport, evaluate_behaviour
-from reactdiff_ros.evaluation.studies.listeners import make_listener
 
 
 @pytest.fixture(scope="module")
 def simulator() -> BehaviourReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(behaviour, "EXPECTED_OF", 4)
-        return evaluate_behaviour(make_listener("simulator"), items=24, seconds=24)
+        return evaluate_behaviour(listener_named("simulator"), items=24, seconds=24)
 
 
 def test_without_precursors_nobody_smiles_at_once(simulator: BehaviourReport) -> None:
@@ -27,14 +27,14 @@ def test_simulated_listeners_stand_beside(simulator: BehaviourReport) -> None:
     beside = simulator.figures["lags_of_simulated_listeners"]
     bins = beside["responsive"]["without_precursors"]["bins"]
     assert bins["200_to_1000_ms"]["excess"] > bins["200_to_1000_ms"]["chance_high"]
-    idle = evaluate_behaviour(make_listener("idle"), items=8, seconds=8)
+    idle = evaluate_behaviour(listener_named("idle"), items=8, seconds=8)
     assert idle.figures["lags"]["responsive"] != idle.figures["lags_of_simulated_listeners"]["responsive"]
     assert set(beside) == set(idle.figures["lags"])
 
 
 def test_it_relies_on_the_speaker_and_an_idle_face_does_not(simulator: BehaviourReport) -> None:
     assert simulator.figures["reliance"]["face"]["low"] > 0
-    idle = evaluate_behaviour(make_listener("idle"), items=8, seconds=8)
+    idle = evaluate_behaviour(listener_named("idle"), items=8, seconds=8)
     assert idle.figures["reliance"]["smile"]["reliance"] == 0
     assert idle.figures["realism"]["classifier"]["auc"] > 0.9
     assert all(b["share"] == 0 for b in idle.figures["lags"]["natural"]["with_precursors"]["bins"].values())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.studies.choice import choice_figures
+from reactdiff_ros.evaluation.studies.sampling import choice_figures
 from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights

@@ -15,9 +15,9 @@ import pytest
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.listeners import provenance
 from reactdiff_ros.evaluation.metrics import coupling as measures
 from reactdiff_ros.evaluation.studies.dyads import Calls, evaluate_dyads, person_conditions, read_calls
-from reactdiff_ros.evaluation.studies.provenance import provenance
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.tokens import SpeakerBatch
 

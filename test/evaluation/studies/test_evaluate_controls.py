@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW, INDEX, SMILE
-from reactdiff_ros.evaluation.metrics.response import Paired
+from reactdiff_ros.evaluation.listeners import ModelListens, SimulatorListens
+from reactdiff_ros.evaluation.metrics.bootstrap import Sweep
+from reactdiff_ros.evaluation.metrics.events import Paired
 from reactdiff_ros.evaluation.plots import plot_controls
 from reactdiff_ros.evaluation.studies import controls
 from reactdiff_ros.evaluation.studies.controls import (
@@ -18,15 +20,14 @@ from reactdiff_ros.evaluation.studies.controls import (
     TENTHS,
     Trials,
     evaluate_controls,
+    evaluate_gains,
     head_speed,
     nods_per_minute,
     setting,
+    shown,
     smile_share,
     style_setting,
 )
-from reactdiff_ros.evaluation.studies.gains import evaluate_gains, shown
-from reactdiff_ros.evaluation.studies.listeners import ModelListens, SimulatorListens
-from reactdiff_ros.evaluation.studies.sweeps import Sweep
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
 from reactdiff_ros.model.plan.sampler import Conditions, Sampling
 from reactdiff_ros.model.weights import find_weights

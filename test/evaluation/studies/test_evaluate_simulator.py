@@ -14,22 +14,34 @@ from reactdiff_ros.cli import evaluate_simulator as command
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, INDEX
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.metrics.pose import nod_chance, nod_times
-from reactdiff_ros.evaluation.metrics.react import correlation
-from reactdiff_ros.evaluation.studies import systems
-from reactdiff_ros.evaluation.studies.material import Material, Streams, copies, make_material, streams_of
-from reactdiff_ros.evaluation.studies.simulator import SPEAKER_FIGURES, Scores, bands_of, evaluate, report, score
-from reactdiff_ros.evaluation.studies.systems import (
+from reactdiff_ros.evaluation import baselines as systems
+from reactdiff_ros.evaluation.baselines import (
     MIME_LAGS_S,
     STREAMS,
     SYSTEMS,
-    Means,
+    Material,
+    Setup,
+    Streams,
     _late,
+    copies,
     in_mirror,
-    live_sampling,
+    make_material,
     mirrored,
-    others,
+    other_speakers,
+    streams_of,
+)
+from reactdiff_ros.evaluation.listeners import live_sampling
+from reactdiff_ros.evaluation.metrics import bootstrap
+from reactdiff_ros.evaluation.metrics.react import correlation
+from reactdiff_ros.evaluation.studies.simulator import (
+    SPEAKER_FIGURES,
+    Scores,
+    bands_of,
+    evaluate,
+    nod_chance,
+    nod_times,
+    report,
+    score,
 )
 from reactdiff_ros.simulator.speaker import SLOW
 
@@ -49,7 +61,7 @@ def material() -> Material:
 @pytest.fixture(scope="module")
 def streams(material: Material) -> dict[str, Streams]:
     names = [name for name in SYSTEMS if name not in {"model", "nearest_neighbour", "rules"}]
-    return {name: SYSTEMS[name](material, Means(), ignore) for name in names}
+    return {name: SYSTEMS[name](material, Setup(), ignore) for name in names}
 
 
 def made_up(seed: int, n: int = 60, **shift: float) -> Scores:
@@ -95,7 +107,7 @@ def test_the_oracle_is_fresh_and_the_targets_are_the_ground_truth(
 
 
 def test_shuffled_people_are_the_oracle_s_with_other_speakers(material: Material, streams: dict[str, Streams]) -> None:
-    other = others(material.items).reshape(5, STREAMS)
+    other = other_speakers(material.items).reshape(5, STREAMS)
     assert (other != np.arange(5)[:, None]).all()
     assert (np.bincount(other.ravel()) == STREAMS).all()
     own = material.listeners(3, STREAMS, speaker_of=np.repeat(np.arange(5), STREAMS))
@@ -145,7 +157,7 @@ def test_nearest_neighbours_and_rules_listen_to_what_is_perceived(
     material: Material, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(systems, "TRAINING_SPEAKERS", 30)
-    means = Means()
+    means = Setup()
     for name in ("nearest_neighbour", "rules"):
         made = SYSTEMS[name](material, means, ignore)
         assert made.attributes.shape == (5, STREAMS, 150, 25)
@@ -156,7 +168,7 @@ def test_the_model_runs_each_stream_from_its_own_past(random_weights: Path) -> N
     from reactdiff_ros.model.weights import find_weights
 
     few = make_material(4, 2, 60)
-    means = Means(weights=find_weights(random_weights), sampling=live_sampling(steps=2, guidance=1.0, hop_s=0.32))
+    means = Setup(weights=find_weights(random_weights), sampling=live_sampling(steps=2, guidance=1.0, hop_s=0.32))
     made = SYSTEMS["model"](few, means, ignore)
     assert made.attributes.shape == (2, STREAMS, 60, 25)
     assert np.array_equal(made.pose, SYSTEMS["model"](few, means, ignore).pose)
@@ -218,7 +230,7 @@ def test_without_floor_and_ceiling_there_is_no_skill() -> None:
 
 
 def test_the_same_seed_gives_the_same_figures_with_any_number_of_workers() -> None:
-    runs = [evaluate(seed=3, items=4, frames=125, systems=QUICK, means=Means(workers=w), resamples=50) for w in (1, 2)]
+    runs = [evaluate(seed=3, items=4, frames=125, systems=QUICK, means=Setup(workers=w), resamples=50) for w in (1, 2)]
     assert json.dumps(runs[0]) == json.dumps(runs[1])
     assert set(runs[0]) == {*QUICK, "skill", "bands", "items", "frames", "seed", "simulator"}
     for name in QUICK:
@@ -233,9 +245,9 @@ def test_copies_take_no_memory_of_their_own() -> None:
 
 def test_what_cannot_be_run_is_named() -> None:
     with pytest.raises(ReactdiffError, match="unknown system"):
-        evaluate(seed=0, items=2, frames=100, systems=("orakel",), means=Means())
+        evaluate(seed=0, items=2, frames=100, systems=("orakel",), means=Setup())
     with pytest.raises(ReactdiffError, match="weights"):
-        evaluate(seed=0, items=2, frames=100, systems=("model",), means=Means())
+        evaluate(seed=0, items=2, frames=100, systems=("model",), means=Setup())
 
 
 def test_the_command_knows_the_systems() -> None:

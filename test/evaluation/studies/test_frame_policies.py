@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
-from reactdiff_ros.evaluation.studies.frame_policies import frames_of, policy_streams
+from reactdiff_ros.evaluation.listeners import frames_of, policy_streams
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.studies.listeners import (
+from reactdiff_ros.evaluation.listeners import (
     LISTENERS,
     ModelListens,
-    make_listener,
+    listener_named,
     natural_conditions,
     style_conditions,
     temperaments,
@@ -29,7 +29,7 @@ FRAMES = 60
 @pytest.mark.parametrize("name", [name for name in LISTENERS if name != "model"])
 def test_every_listener_gives_streams(name: str) -> None:
     dyads = simulate(5, 2, FRAMES, prior="natural")
-    listener = make_listener(name)
+    listener = listener_named(name)
     first, second = (
         listener.run(dyads.speaker, natural_conditions(2), np.array([3, 4]), dyads.stimulus) for _ in range(2)
     )
@@ -42,7 +42,7 @@ def test_every_listener_gives_streams(name: str) -> None:
 def test_the_simulator_needs_the_truth() -> None:
     dyads = simulate(5, 2, 30)
     with pytest.raises(ReactdiffError, match="simulated speakers"):
-        make_listener("simulator").run(dyads.speaker, untold(2), np.arange(2))
+        listener_named("simulator").run(dyads.speaker, untold(2), np.arange(2))
 
 
 def test_what_is_told_reaches_the_temperament_and_the_rest_is_drawn() -> None:

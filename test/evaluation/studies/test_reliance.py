@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reactdiff_ros.coefficients import SMILE
-from reactdiff_ros.evaluation.studies.reliance import (
+from reactdiff_ros.evaluation.studies.behaviour import (
     derangement,
     expected_correlation,
     paired_less_shuffled,

@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
-from reactdiff_ros.evaluation.studies import response_bench
-from reactdiff_ros.evaluation.studies.listeners import make_listener, style_conditions, temperaments
-from reactdiff_ros.evaluation.studies.response_bench import (
-    AT,
-    REFERENCES,
-    SIZES,
-    bench_response,
-    bounds,
-    find_trials,
-    rises,
-)
+from reactdiff_ros.evaluation.listeners import listener_named, style_conditions, temperaments
+from reactdiff_ros.evaluation.studies import response as response_bench
+from reactdiff_ros.evaluation.studies.response import AT, REFERENCES, SIZES, bench_response, bounds, find_trials, rises
 from reactdiff_ros.model.conditions import CONTROL_NAMES
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.tokens import SpeakerBatch
@@ -104,13 +96,13 @@ def test_a_listener_that_nods_after_cues_is_seen_to_and_simulated_ones_stand_bes
 
 def test_simulated_listeners_get_the_very_trials_of_the_listener() -> None:
     """The simulator's listener as the one under test stands beside itself with the same figures."""
-    figures = bench_response(make_listener("simulator"), seed=2, trials=12).figures
+    figures = bench_response(listener_named("simulator"), seed=2, trials=12).figures
     assert figures["nods"] == figures["nods_of_simulated"]["simulator"]
 
 
 def test_the_simulators_listener_answers_a_smile_but_not_before_it() -> None:
     trials = find_trials(2, "smile", 40)
-    runner = response_bench.Runner(make_listener("simulator"), None)
+    runner = response_bench.Runner(listener_named("simulator"), None)
     paired = runner.paired(trials, "responsive_positive", response_bench.Insertion("smile", AT, 0.7))
     assert np.array_equal(paired.present[:, :AT], paired.absent[:, :AT])
     assert response_bench.smile_responses(paired)[0].mean() > 0.5

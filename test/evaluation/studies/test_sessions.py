@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import ROTATION, SMILE, UPPER
+from reactdiff_ros.evaluation.listeners import ModelListens, SimulatorListens
 from reactdiff_ros.evaluation.studies import sessions
-from reactdiff_ros.evaluation.studies.listeners import ModelListens, SimulatorListens
 from reactdiff_ros.evaluation.studies.sessions import (
     CLAMP_LIMIT,
     FORGOTTEN,

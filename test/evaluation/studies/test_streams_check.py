@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.studies import streams_check
-from reactdiff_ros.evaluation.studies.listeners import ModelListens
-from reactdiff_ros.evaluation.studies.streams_check import (
+from reactdiff_ros.evaluation.listeners import ModelListens
+from reactdiff_ros.evaluation.studies import sampling as streams_check
+from reactdiff_ros.evaluation.studies.sampling import (
     committed,
     compare,
     evaluate_streams,

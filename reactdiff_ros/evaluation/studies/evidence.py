@@ -1,11 +1,16 @@
-"""The parts of the evidence for a set of weights: what each command of evaluation measures, run on one subject."""
+"""Measures all parts of the evidence of a set of weights and stores each, so that an interrupted run resumes.
+
+A stored part is used again if it was measured with the same weights, settings, simulator and package version. The code
+is not compared: every part carries the commit that it was measured with. Delete the file of a part to measure it again.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import platform
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,22 +19,22 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import plots
+from reactdiff_ros.evaluation.baselines import SYSTEMS, Setup
+from reactdiff_ros.evaluation.bench.machine import commit, hardware
 from reactdiff_ros.evaluation.bench.model import bench_model
+from reactdiff_ros.evaluation.bounds import judge
+from reactdiff_ros.evaluation.listeners import ModelListens, voices_told
 from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
-from reactdiff_ros.evaluation.runs import work
-from reactdiff_ros.evaluation.runs.keep import Keep
+from reactdiff_ros.evaluation.runs import parts as work
+from reactdiff_ros.evaluation.runs.parts import Keep, Part, PartResult
 from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
-from reactdiff_ros.evaluation.studies.choice import choice_figures
 from reactdiff_ros.evaluation.studies.controls import evaluate_controls
 from reactdiff_ros.evaluation.studies.dyads import SYSTEMS as DYAD_SYSTEMS
 from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
-from reactdiff_ros.evaluation.studies.listeners import ModelListens
-from reactdiff_ros.evaluation.studies.provenance import voices_told
-from reactdiff_ros.evaluation.studies.response_bench import bench_response
+from reactdiff_ros.evaluation.studies.response import bench_response
+from reactdiff_ros.evaluation.studies.sampling import choice_figures, evaluate_streams
 from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
 from reactdiff_ros.evaluation.studies.simulator import Example, evaluate
-from reactdiff_ros.evaluation.studies.streams_check import evaluate_streams
-from reactdiff_ros.evaluation.studies.systems import SYSTEMS, Means
 from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.weights import MANIFEST, Weights
@@ -38,7 +43,7 @@ from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import REACTION_RATE_HZ
 
-Told = Callable[[float], None]
+OnProgress = Callable[[float], None]
 Draw = Callable[[Path], Path]
 """Draws a picture into a file of that folder."""
 
@@ -110,29 +115,29 @@ class Subject:
 
 
 @dataclass(slots=True)
-class Made:
+class Measured:
     """Figures of a part, and its pictures to be drawn."""
 
     figures: dict[str, Any]
     pictures: list[Draw] = field(default_factory=list)
 
 
-def simulator(subject: Subject, told: Told) -> Made:
+def simulator(subject: Subject, told: OnProgress) -> Measured:
     """`evaluate simulator`: the model beside people of the simulator and baselines."""
     names, example = tuple(SYSTEMS), Example()
-    means = Means(workers=subject.workers, bank=subject.bank, weights=subject.weights, sampling=subject.how)
+    means = Setup(workers=subject.workers, bank=subject.bank, weights=subject.weights, sampling=subject.how)
     figures = evaluate(
         seed=subject.seed, items=subject.sizes.items, frames=round(subject.sizes.seconds * REACTION_RATE_HZ),
         systems=names, means=means, progress=lambda name, share: told((names.index(name) + share) / len(names)),
         show=example.keep,
     )  # fmt: skip
-    return Made(figures, [
+    return Measured(figures, [
         lambda folder: plots.plot_systems(figures, names, folder / "systems.png"),
         lambda folder: plots.plot_time_line(example.speaker, example.listeners, folder / "time_line.png"),
     ])  # fmt: skip
 
 
-def dyads(subject: Subject, told: Told) -> Made:
+def dyads(subject: Subject, told: OnProgress) -> Measured:
     """`evaluate dyads`: beside real people. With models of folds, "model" is theirs and "shipped" the subject's."""
     if subject.dyads is None:
         raise ReactdiffError("no recorded calls were given", todo="name their folder with --dyads")
@@ -148,56 +153,56 @@ def dyads(subject: Subject, told: Told) -> Made:
     figures = run(tested, DYAD_SYSTEMS, 0.0, 0.8)
     if subject.folds:
         figures["shipped"] = run([subject.listener()], ("model",), 0.8, 1.0)["model"]
-    return Made({**figures, "calls": len(calls.recordings) // 2, "pairs": len(calls.pairs), "seed": subject.seed})
+    return Measured({**figures, "calls": len(calls.recordings) // 2, "pairs": len(calls.pairs), "seed": subject.seed})
 
 
-def response(subject: Subject, told: Told) -> Made:
+def response(subject: Subject, told: OnProgress) -> Measured:
     """`bench response`: answers to inserted events."""
     report = bench_response(
         subject.listener(), seed=subject.seed, trials=subject.sizes.trials, bank=subject.bank, progress=told
     )
-    return Made(
+    return Measured(
         {**report.figures, "seed": subject.seed},
         [lambda folder: plots.plot_responses(report.curves, folder / "responses.png")],
     )
 
 
-def behaviour(subject: Subject, told: Told) -> Made:
+def behaviour(subject: Subject, told: OnProgress) -> Measured:
     """`evaluate behaviour`: lags, reliance, realism, attention."""
     report = evaluate_behaviour(
         subject.listener(), seed=subject.seed, items=subject.sizes.behaviour_items,
         seconds=subject.sizes.behaviour_seconds, bank=subject.bank, told=told,
     )  # fmt: skip
     shown = {name: (lags.lags_s, lags.chance_lags_s, lags.shifts) for name, lags in report.lags.items()}
-    return Made(report.figures, [lambda folder: plots.plot_lags(shown, folder / "lags.png")])
+    return Measured(report.figures, [lambda folder: plots.plot_lags(shown, folder / "lags.png")])
 
 
-def streams(subject: Subject, told: Told) -> Made:
+def streams(subject: Subject, told: OnProgress) -> Measured:
     """`evaluate streams`: free-running streams beside ancestral sampling."""
     report = evaluate_streams(
         subject.listener(), seed=subject.seed, items=subject.sizes.stream_items,
         seconds=subject.sizes.stream_seconds, bank=subject.bank, told=told,
     )  # fmt: skip
-    return Made(
+    return Measured(
         report.figures,
         [lambda folder: plots.plot_spectra(report.frequency, report.densities, BANDS_HZ, folder / "spectra.png")],
     )
 
 
-def controls(subject: Subject, told: Told) -> Made:
+def controls(subject: Subject, told: OnProgress) -> Measured:
     """`evaluate controls`: sweeps of every control and of every entry of a style."""
     items, seconds = subject.sizes.control_items, subject.sizes.seconds
     figures = evaluate_controls(
         subject.listener(), seed=subject.seed, items=items, seconds=seconds, bank=subject.bank,
         workers=subject.workers, told=told,
     )  # fmt: skip
-    return Made(
+    return Measured(
         {**figures, "items": items, "seconds": seconds},
         [lambda folder: plots.plot_controls(figures, folder / "controls.png")],
     )
 
 
-def choice(subject: Subject, told: Told) -> Made:
+def choice(subject: Subject, told: OnProgress) -> Measured:
     """Streams with a choice among ten candidates over streams without one."""
     count, listener = subject.sizes.choice_items, subject.listener()
     frames = round(subject.sizes.stream_seconds * REACTION_RATE_HZ)
@@ -209,13 +214,13 @@ def choice(subject: Subject, told: Told) -> Made:
         speaker_of=rows, seeds=subject.seed + 1 + rows, how=subject.how, workers=subject.workers, seed=subject.seed,
     )  # fmt: skip
     told(1.0)
-    return Made({**figures, "items": count, "seconds": subject.sizes.stream_seconds})
+    return Measured({**figures, "items": count, "seconds": subject.sizes.stream_seconds})
 
 
-def sessions(subject: Subject, told: Told) -> Made:
+def sessions(subject: Subject, told: OnProgress) -> Measured:
     """`evaluate sessions`: does anything drift? Each finished group of sessions is stored, for any number of them."""
     sizes = subject.sizes
-    return Made(
+    return Measured(
         evaluate_sessions(
             subject.listener(), seed=subject.seed, sessions=sizes.sessions, minutes=sizes.minutes, bank=subject.bank,
             workers=subject.workers, kept=None if subject.keep is None else StoredGroups(subject), told=told,
@@ -247,7 +252,7 @@ class StoredGroups:
         return work.Part(name, f"{__name__}:sessions", self._settings)
 
 
-def autoencoder(subject: Subject, told: Told) -> Made:
+def autoencoder(subject: Subject, told: OnProgress) -> Measured:
     """What training found of the autoencoder on listeners that it had not seen: it stands in the manifest."""
     facts = json.loads((subject.weights.folder / MANIFEST).read_text(encoding="utf-8")).get("autoencoder")
     if not facts:
@@ -256,15 +261,15 @@ def autoencoder(subject: Subject, told: Told) -> Made:
             todo="write it again with 'reactdiff dev export'",
         )  # fmt: skip
     told(1.0)
-    return Made(dict(facts))
+    return Measured(dict(facts))
 
 
-def speed(subject: Subject, told: Told) -> Made:
+def speed(subject: Subject, told: OnProgress) -> Measured:
     """`bench model` on one thread."""
-    return Made(bench_model(subject.weights, subject.how, subject.timer, repeats=subject.sizes.repeats, told=told))
+    return Measured(bench_model(subject.weights, subject.how, subject.timer, repeats=subject.sizes.repeats, told=told))
 
 
-PARTS: Final[dict[str, Callable[[Subject, Told], Made]]] = {
+PARTS: Final[dict[str, Callable[[Subject, OnProgress], Measured]]] = {
     "autoencoder": autoencoder, "speed": speed, "dyads": dyads, "response": response, "behaviour": behaviour,
     "streams": streams, "choice": choice, "controls": controls, "sessions": sessions, "simulator": simulator,
 }  # fmt: skip
@@ -290,3 +295,85 @@ def settings_of(part: str, subject: Subject) -> dict[str, Any]:
         "folds": [w.digest for w in subject.folds] if part == "dyads" else [],
         "simulator": subject.simulator, "nods": None if nods is None else nods.digest,
     }  # fmt: skip
+
+
+FORMAT: Final = 1
+"""Of evidence.json; another one is refused."""
+KEPT: Final = "kept"
+"""Folder of the stored parts."""
+PICTURES: Final = "images"
+
+
+def collect(
+    subject: Subject, folder: Path, *, parts: Collection[str], run: Collection[str] | None = None, date: str,
+    encode: Callable[[Any], str], told: Callable[[str, float], None] = lambda part, share: None,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Measure what is not stored yet, and judge all bounds. A part that fails does not end the others.
+
+    Args:
+        subject: the weights, and how they are measured.
+        folder: of the store and the pictures; created if it is missing.
+        parts: names of PARTS, in the order in which they are measured.
+        run: those that may be measured (all); the others are used if they are stored.
+        date: of the evidence, YYYY-MM-DD.
+        encode: strict JSON of figures, NaN as null.
+        told: progress callback, receives (part, completed fraction in [0, 1]).
+        tell: receives sentences for the user.
+
+    Returns:
+        The content of evidence.json.
+
+    Raises:
+        ReactdiffError: the folder cannot be created.
+    """
+    keep = Keep(folder / KEPT)
+    failed: dict[str, str] = {}
+    found: dict[str, dict[str, Any]] = {}
+    subject, machine = replace(subject, keep=keep), hardware()
+    for name in parts:
+        # As they are read back: JSON has no tuples.
+        part = Part(name, f"{PARTS[name].__module__}:{name}", json.loads(encode(settings_of(name, subject))))
+        state = keep.look(part)
+        if state.why_anew:
+            tell(f"{name}: the stored result is not used, {state.why_anew}")
+        try:
+            if state.there:
+                found[name] = keep.load(part).facts
+            elif run is None or name in run:
+                start = subject.timer()
+                made = PARTS[name](subject, lambda share, name=name: told(name, share))  # type: ignore[misc]
+                settings = {**part.arguments, "commit": commit(Path(__file__).resolve().parent)}
+                facts = {"settings": settings, "seconds": subject.timer() - start, "figures": made.figures}
+                found[name] = json.loads(encode(facts))
+                keep.save(part, PartResult(found[name]))
+                for draw in made.pictures:
+                    draw(folder / PICTURES)
+        except Exception as error:  # the other parts are still worth having
+            sentence = str(error) if isinstance(error, ReactdiffError) else f"{type(error).__name__}: {error}"
+            # Figures that could not be stored or drawn are still reported.
+            failed |= {} if name in found else {name: sentence}
+            tell(f"{name}: {sentence}")
+        told(name, 1.0)
+    figures = {name: facts["figures"] for name, facts in found.items()}
+    verdicts, weights = judge(figures), subject.weights
+    return {
+        "format": FORMAT,
+        "weights": {
+            "name": weights.name, "digest": weights.digest, "simulator": weights.simulator,
+            "parameters": weights.parameters,
+        },
+        "simulator": subject.simulator, "date": date, "hardware": hardware_line(machine),
+        "settings": {name: facts["settings"] for name, facts in found.items()},
+        "seconds": {name: facts["seconds"] for name, facts in found.items()},
+        "parts": figures, "failed": failed, "bounds": [v.as_dict() for v in verdicts],
+        "held": sum(v.holds is True for v in verdicts), "of": len(verdicts),
+    }  # fmt: skip
+
+
+def hardware_line(machine: dict[str, Any]) -> str:
+    """The machine in one line."""
+    return (
+        f"{machine.get('cpu') or platform.machine()}, {machine.get('cores', '?')} cores, "
+        f"{machine.get('memory_gb', '?')} GB, {machine.get('gpu') or 'no GPU'}, Python {machine.get('python', '?')}"
+    )

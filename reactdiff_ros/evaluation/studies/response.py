@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from reactdiff_ros.evaluation.metrics.response import (
+from reactdiff_ros.evaluation.listeners import Listens, ModelListens, SimulatorListens, style_conditions
+from reactdiff_ros.evaluation.metrics.events import (
     Ints,
     Paired,
     Values,
@@ -21,19 +22,11 @@ from reactdiff_ros.evaluation.metrics.response import (
     shares,
     smile_responses,
 )
-from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, SimulatorListens, style_conditions
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch, featurize
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.seeds import purpose_seed
-from reactdiff_ros.simulator.speaker import (
-    PLACEBOS,
-    Insertion,
-    InsertionKind,
-    Speakers,
-    make_speakers,
-    stimulus_of,
-)
+from reactdiff_ros.simulator.speaker import PLACEBOS, Insertion, InsertionKind, Speakers, make_speakers, stimulus_of
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import FloatArray
@@ -93,7 +86,7 @@ def find_trials(seed: int, kind: InsertionKind, wanted: int, bank: VoiceBank | N
     around = slice(AT - 25, AT + 38)
     for number in range(_MOST_POOLS):
         pool = purpose_seed("respond", seed, number)
-        speakers = _speakers(pool, Insertion(kind, AT, SIZE))
+        speakers = _pool(pool, Insertion(kind, AT, SIZE))
         batch = observe(pool, speakers, bank)
         sensed = batch.mesh[:, around].mean(1) > 0.9
         if kind == "cue":
@@ -106,7 +99,7 @@ def find_trials(seed: int, kind: InsertionKind, wanted: int, bank: VoiceBank | N
     return Trials(kind, [(pool, rows) for pool, rows in found if len(rows)])
 
 
-def _speakers(pool: int, insertion: Insertion | None) -> Speakers:
+def _pool(pool: int, insertion: Insertion | None) -> Speakers:
     return make_speakers(pool, _POOL, FRAMES, insertion=insertion)
 
 
@@ -145,7 +138,7 @@ class Runner:
     def _observed(self, pool: int, kind: str, rows: Ints, insertion: Insertion | None) -> tuple[SpeakerBatch, Stimulus]:
         key = (pool, kind, insertion)
         if key not in self._seen:
-            speakers = _speakers(pool, insertion)
+            speakers = _pool(pool, insertion)
             batch = observe(pool, speakers, self.bank)
             truth = stimulus_of(speakers, batch.camera, batch.microphone)
             self._seen[key] = batch.take(rows), truth.take(rows)
@@ -223,7 +216,7 @@ def wiring(system: Listens, trials: Trials, bank: VoiceBank | None) -> dict[str,
     rows = rows[:20]
     seen, known = [], []
     for insertion in (None, Insertion("smile", AT, SIZE)):
-        batch = observe(pool, _speakers(pool, insertion), bank).take(rows)
+        batch = observe(pool, _pool(pool, insertion), bank).take(rows)
         seen.append(featurize(batch)[0])
         known.append(speaker_tokens(system.networks, batch))
     first_seen, first_known = first_difference(seen[0], seen[1]), first_difference(known[0], known[1])
