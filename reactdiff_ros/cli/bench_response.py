@@ -21,7 +21,6 @@ def response(run: options.Run, listener: str, model: Path | None, trials: int) -
     after the event began (nods: by 2 degrees of head pitch, 0.2 to 1.5 s). rate: share of trials with one; excess:
     that less the share in which it stands below by as much, which is what chance does.
     """
-    from reactdiff_ros.cli.output import tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.evaluation.plots import plot_responses
     from reactdiff_ros.evaluation.studies.response import bench_response
@@ -32,6 +31,5 @@ def response(run: options.Run, listener: str, model: Path | None, trials: int) -
         with progress_bar(f"paired trials, {listener}") as show:
             report = bench_response(system, seed=run.seed, trials=trials, bank=bank, progress=show)
         result.update(report.figures, listener=listener, seed=run.seed)
-        if run.output is not None:
-            tell(f"wrote {plot_responses(report.curves, run.output / 'responses.png')}")
+        run.plot("responses.png", lambda path: plot_responses(report.curves, path))
     return 0

@@ -14,7 +14,6 @@ import click
 from reactdiff_ros import __version__
 from reactdiff_ros.cli.bag import bag
 from reactdiff_ros.cli.bench import bench
-from reactdiff_ros.cli.compare import compare
 from reactdiff_ros.cli.config import config
 from reactdiff_ros.cli.demo import demo
 from reactdiff_ros.cli.docs import docs
@@ -27,7 +26,7 @@ from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, EXIT_STOPPED, tell
 from reactdiff_ros.cli.paper import paper
 from reactdiff_ros.cli.react import react
-from reactdiff_ros.cli.report import report
+from reactdiff_ros.cli.report import compare, report
 from reactdiff_ros.cli.robot import robot
 from reactdiff_ros.cli.simulate import simulate
 from reactdiff_ros.cli.study import study

@@ -9,8 +9,8 @@ own; here both are cut to the shorter one, except for FRD, whose alignment needs
 from __future__ import annotations
 
 import random
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ from reactdiff_ros.evaluation.metrics.react import (
     ReactMetrics,
     Work,
     between_speakers,
+    check_axes,
+    check_neighbours,
     compile_kernels,
     diversity_of,
 )
@@ -61,15 +63,11 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise
     except MemoryError as error:
         raise ReactdiffError("its arrays do not fit into memory", where=str(path), todo="give fewer clips") from error
-    except ValueError as error:
-        # numpy says so of arrays of objects and of files of another kind.
-        pickled = "pickle" in str(error).lower() or "object" in str(error).lower()
-        what = "it holds Python objects or is no .npz" if pickled else "it cannot be read as .npz"
-        raise ReactdiffError(what, where=str(path), todo="save plain numbers with numpy.savez") from error
-    except (zipfile.BadZipFile, OSError, EOFError, KeyError) as error:
-        raise ReactdiffError("it is cut off or no .npz", where=str(path), todo="write it anew") from error
     except Exception as error:  # a broken header or a broken stream makes numpy raise anything
-        raise ReactdiffError("it cannot be read as .npz", where=str(path), todo=f"write it anew ({error})") from error
+        raise ReactdiffError(
+            "it cannot be read as .npz, or holds Python objects", where=str(path),
+            todo=f"save plain numbers with numpy.savez ({error})",
+        ) from error  # fmt: skip
 
 
 def unpadded(values: NDArray[Any], frames: NDArray[Any] | None, name: str, axis: int) -> list[NDArray[Any]]:
@@ -270,3 +268,29 @@ def export_mars(folder: Path, predictions: Mapping[str, Array], *, count: int = 
             raise ReactdiffError("predictions cannot be written", where=str(path), todo=str(error.strerror)) from error
         paths.append(path)
     return paths
+
+
+def evaluate_mars_arrays(
+    data: Mapping[str, NDArray[Any]], *, rate_hz: float = RATE_HZ, seed: int = SEED, **options: Any
+) -> ReactMetrics:
+    """As `evaluate_mars`, of arrays as `load_arrays` returns them.
+
+    Args:
+        data: prediction, listener, speaker and neighbour; with frames and listener_frames where clips are padded.
+        rate_hz: frames per second.
+        seed: of the lists of targets.
+        options: as those of `evaluate_mars`.
+
+    Raises:
+        ReactdiffError: shapes do not fit, or a value is not finite.
+    """
+    check_axes(data["prediction"], data["listener"], data["speaker"])
+    check_neighbours(data["neighbour"], len(data["prediction"]), len(data["listener"]))
+    frames = data.get("frames")
+    predictions = unpadded(data["prediction"], frames, "frames", 1)
+    speakers = unpadded(data["speaker"], frames, "frames", 0)
+    listeners = unpadded(data["listener"], data.get("listener_frames"), "listener_frames", 0)
+    lists = lists_of_matrix(data["neighbour"], count=data["prediction"].shape[1], seed=seed)
+    targets = [[listeners[j] for j in chosen] for chosen in lists]
+    found = evaluate_mars(predictions, targets, speakers, rate_hz=rate_hz, **options)
+    return replace(found, settings={**found.settings, "seed": seed})

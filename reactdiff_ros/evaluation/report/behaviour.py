@@ -1,13 +1,13 @@
-"""Moments that are worth a look: where a listener jerked, froze, hit a bound, missed a smile or nodded at nothing.
+"""What a listening face does: its events beside people's bands, and the moments that are worth a look.
 
-They are where to look, not verdicts: people too leave three of four smiles unanswered.
+Moments are where to look, not verdicts: people too leave three of four smiles unanswered.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -34,14 +34,13 @@ from reactdiff_ros.evaluation.metrics import bootstrap, events
 from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
 from reactdiff_ros.evaluation.metrics.events import Events
 from reactdiff_ros.evaluation.report import summary
-from reactdiff_ros.evaluation.report import summary as charts
 from reactdiff_ros.evaluation.report.summary import Estimate
 from reactdiff_ros.evaluation.results import Item, System
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
-Curve = NDArray[np.float64]
+Values = NDArray[np.float64]
 EYE_FULL_DEG: Final = 30.0
 """Turn of an eye at a full eyeLook coefficient."""
 MOVES: Final = 1e-3
@@ -69,12 +68,12 @@ class Face:
         return self.frames / REACTION_RATE_HZ
 
     @cached_property
-    def smile(self) -> Curve:
+    def smile(self) -> Values:
         """(T,) mean of both mouth corners, smoothed as events are found."""
         return events.moving_average(events.smile_curve(self.coefficients), events.SMOOTHING_FRAMES)
 
     @cached_property
-    def pitch_deg(self) -> Curve:
+    def pitch_deg(self) -> Values:
         """(T,) head pitch, down positive."""
         return np.degrees(self.coefficients[:, HEAD_PITCH].astype(np.float64))
 
@@ -88,10 +87,10 @@ class Face:
         return {kind: find(self.coefficients[None]) for kind, find in events.KINDS.items()}
 
     @cached_property
-    def gaze_away_deg(self) -> Curve:
+    def gaze_away_deg(self) -> Values:
         """(T,) angle between the line of sight (head and eyes) and its usual direction, the median."""
 
-        def look(name: str) -> Curve:
+        def look(name: str) -> Values:
             return self.coefficients[:, INDEX[name]].astype(np.float64)
 
         left = look("eyeLookOutLeft") - look("eyeLookInLeft") + look("eyeLookInRight") - look("eyeLookOutRight")
@@ -100,15 +99,9 @@ class Face:
         pitch = self.pitch_deg + EYE_FULL_DEG * down / 2
         return np.asarray(np.hypot(yaw - np.median(yaw), pitch - np.median(pitch)))
 
-    @property
-    def blinks_here(self) -> bool:
-        """The lids move."""
-        return bool(self.coefficients[:, list(BLINK)].std() > MOVES)
-
-    @property
-    def looks_here(self) -> bool:
-        """The eyes move."""
-        return bool(self.coefficients[:, list(EYE_LOOK)].std() > MOVES)
+    def moves(self, coefficients: Sequence[int]) -> bool:
+        """Whether some of these coefficients change."""
+        return bool(self.coefficients[:, list(coefficients)].std() > MOVES)
 
 
 def face(coefficients: NDArray[Any], rate_hz: float) -> Face:
@@ -139,47 +132,40 @@ def speech_runs(item: Item, rate_hz: float) -> list[tuple[int, int]]:
     """Stretches [start, end) of frames at 25 Hz in which the speaker talks."""
     if item.speech is None:
         return []
-    on = np.nan_to_num(at_25_hz(item.speech, rate_hz)) > SPEAKING
-    edges = np.diff(np.pad(on.astype(np.int8), 1))
-    return list(zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True))
+    return _runs(np.nan_to_num(at_25_hz(item.speech, rate_hz)) > SPEAKING, 1)
 
 
 class Faces:
-    """All faces of a result, made when they are asked for."""
+    """All faces of a result, made when they are needed."""
 
     def __init__(self, items: tuple[Item, ...], systems: tuple[System, ...], rate_hz: float) -> None:
-        self._items = {item.id: item for item in items}
-        self._systems = {system.name: system for system in systems}
+        curves = {("", item.id): item.speaker for item in items}
+        if PEOPLE not in {system.name for system in systems}:
+            curves |= {(PEOPLE, item.id): item.truth for item in items}
+        for system in systems:
+            curves |= {(system.name, item.id): system.streams.get(item.id) for item in items}
+        self._curves = {key: values for key, values in curves.items() if values is not None}
         self._rate_hz = rate_hz
-        self._made: dict[tuple[str, str], Face | None] = {}
+        self._made: dict[tuple[str, str], Face] = {}
 
     def speaker(self, item: str) -> Face | None:
         """The speaker of an item; None: no curves were kept."""
-        return self._face(("", item), self._items[item].speaker)
-
-    def people(self, item: str) -> Face | None:
-        """The recorded listener of an item, if there is one."""
-        return self._face((PEOPLE, item), self._items[item].truth)
+        return self.listener("", item)
 
     def listener(self, system: str, item: str) -> Face | None:
-        """What a system showed; `system` may be PEOPLE."""
-        if system == PEOPLE and system not in self._systems:
-            return self.people(item)
-        return self._face((f"system {system}", item), self._systems[system].streams.get(item))
+        """What a system showed; PEOPLE: the recorded listener. None: no curves were kept."""
+        values = self._curves.get((system, item))
+        if values is None or not len(values):
+            return None
+        if (system, item) not in self._made:
+            self._made[system, item] = face(values, self._rate_hz)
+        return self._made[system, item]
 
     def items_of(self, system: str) -> list[str]:
         """Items that a system has a stream of."""
-        if system == PEOPLE and system not in self._systems:
-            return [id_ for id_, item in self._items.items() if item.truth is not None]
-        return [id_ for id_ in self._items if id_ in self._systems[system].streams]
-
-    def _face(self, key: tuple[str, str], values: NDArray[Any] | None) -> Face | None:
-        if key not in self._made:
-            self._made[key] = face(values, self._rate_hz) if values is not None and len(values) else None
-        return self._made[key]
+        return [item for name, item in self._curves if name == system]
 
 
-Values = NDArray[np.float64]
 FILE: Final = "config/report/human_bands.yaml"
 ENOUGH_MINUTES: Final = 10.0
 ENOUGH_EVENTS: Final = 10
@@ -210,119 +196,8 @@ class Band:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A quantity. `kind`: "rate" (sum over minutes), "share" (of time), "mean" (over items), "median" (of events)."""
-
-    name: str
-    label: str
-    unit: str
-    kind: str
-    digits: int
-    text: str
-
-
-MEASURES: Final = (
-    Measure("smiles_per_minute", "Smiles", "a minute", "rate", 1, "Mouth corners over 0.29 for 0.3 s or more."),
-    Measure("smile_share", "Time smiling", "% of time", "share", 0, "Share of time within a smile."),
-    Measure("smile_length_s", "Length of a smile", "s", "median", 1, "Median."),
-    Measure("smile_coupling", "Smile coupling", "", "mean", 2, "Mean correlation of both smiles, lags of 0.3 to 2 s."),
-    Measure("smiles_answered", "Smiles answered", "% of smiles", "share", 0,
-            "Smiles of the speaker after which the listener's begins within 3 s."),
-    Measure("smile_lag_s", "Lag of an answer", "s", "median", 1, "Median time from the speaker's smile to the answer."),
-    Measure("nods_per_minute", "Nods", "a minute", "rate", 1, "Two or more quick half-cycles, one of 3 degrees."),
-    Measure("nod_size_deg", "Size of a nod", "degrees", "median", 1, "Median of the largest half-cycle."),
-    Measure("nod_length_s", "Length of a nod", "s", "median", 1, "Median."),
-    Measure("brow_raises_per_minute", "Brow raises", "a minute", "rate", 1, "Brows over 0.15 for 0.2 s or more."),
-    Measure("laughs_per_minute", "Laughs", "a minute", "rate", 1, "A wide smile with a fast jaw for 0.4 s or more."),
-    Measure("blinks_per_minute", "Blinks", "a minute", "rate", 1, "Both lids over half closed for a second at most."),
-    Measure("blink_length_s", "Length of a blink", "s", "median", 2, "Median time over half closed."),
-    Measure("gaze_share", "Gaze at the speaker", "% of time", "share", 0,
-            "Line of sight within 8 degrees of its usual direction."),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A measure of one system: its estimate, or the reason why there is none; `samples` of medians for histograms."""
-
-    estimate: summary.Estimate | None
-    reason: str = ""
-    samples: Values = field(default_factory=lambda: np.zeros(0))
-
-
-@dataclass(slots=True)
-class _Counts:
-    """Per item: what is above and below a ratio, events and which item each is of."""
-
-    above: list[float] = field(default_factory=list)
-    below: list[float] = field(default_factory=list)
-    samples: list[float] = field(default_factory=list)
-    of_item: list[int] = field(default_factory=list)
-
-
-def load_bands(path: Path | None = None) -> dict[str, Band]:
-    """Bands by name, of the shipped file or of one's own in its form.
-
-    Raises:
-        ConfigError: the file cannot be read, or a band lacks something.
-    """
-    where = path or share_path(FILE)
-    try:
-        told = parse_yaml(where.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError("the human bands cannot be read", where=str(where), todo=reason) from error
-    if not isinstance(told, dict):
-        raise ConfigError("the human bands are no table", where=str(where), todo="see the shipped file")
-    return {str(name): _band(str(name), row, str(where)) for name, row in told.items()}
-
-
-def _band(name: str, row: Any, where: str) -> Band:
-    try:
-        band = Band(
-            name, float(row["low"]), float(row["mid"]), float(row["high"]), str(row["about"]), str(row["band"]),
-            " ".join(str(row["source"]).split()),
-        )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            "a band needs low, mid, high, about, band and source", where=f"{where}, {name}", todo=f"mend {error}"
-        ) from error
-    if not band.low <= band.mid <= band.high or band.about not in ("behaviour", "conformance"):
-        raise ConfigError("a band is out of order", where=f"{where}, {name}", todo="low <= mid <= high; about as shown")
-    return band
-
-
-def behaviour_of(system: str, faces: Faces, items: Sequence[Item]) -> dict[str, Found]:
-    """Every measure of a system's streams by name."""
-    chosen = set(faces.items_of(system))
-    used = [item for item in items if item.id in chosen]
-    shown = [found for item in used if (found := faces.listener(system, item.id)) is not None]
-    weights = summary.weights_of(summary.groups_of(used))
-    minutes = sum(f.seconds for f in shown) / 60.0
-    speakers = [faces.speaker(item.id) for item in used]
-    out = {}
-    for measure in MEASURES:
-        counts = _counts(measure, shown, speakers)
-        reason = _reason(measure, counts, shown, minutes)
-        samples = np.array(counts.samples, dtype=np.float64)
-        out[measure.name] = Found(None if reason else _estimate(measure, counts, weights), reason, samples)
-    return out
-
-
-def _counts(measure: Measure, shown: Sequence[Face], speakers: Sequence[Face | None]) -> _Counts:
-    counts = _Counts()
-    count = _COUNTERS[measure.name]
-    for index, (own, speaker) in enumerate(zip(shown, speakers, strict=True)):
-        above, below, samples = count(own, speaker)
-        counts.above.append(above)
-        counts.below.append(below)
-        counts.samples.extend(samples)
-        counts.of_item.extend([index] * len(samples))
-    return counts
-
-
 Counted = tuple[float, float, list[float]]
+"""Of one recording: numerator and denominator of a ratio, and events."""
 Counter = Callable[[Face, Face | None], Counted]
 
 
@@ -348,71 +223,155 @@ def _gaze_time(own: Face, _: Face | None) -> Counted:
 
 def _coupling(own: Face, speaker: Face | None) -> Counted:
     frames = min(own.frames, speaker.frames) if speaker is not None else 0
-    if speaker is None or frames < COUPLING_S * 25:
+    if speaker is None or frames < COUPLING_S * REACTION_RATE_HZ:
         return math.nan, 0.0, []
     return float(cross_coupling(speaker.smile[None, :frames], own.smile[None, :frames])[0, 0]), 0.0, []
 
 
-def answers(own: Face, speaker: Face | None, within_s: float) -> list[float | None]:
-    """For each smile of the speaker the time until the listener's next one begins; None: not within `within_s`."""
+def answer_lags(own: Face, speaker: Face | None) -> list[float]:
+    """For each smile of the speaker the time until the listener's next one begins, in s; infinity: there is none."""
     if speaker is None:
         return []
-    starts = own.found["smiles"].start
-    out: list[float | None] = []
-    for start in speaker.found["smiles"].start[speaker.found["smiles"].start < own.frames]:
-        later = starts[starts >= start]
-        lag = float(later[0] - start) / 25 if len(later) else math.inf
-        out.append(lag if lag <= within_s else None)
-    return out
+    asked, given = speaker.found["smiles"].start, own.found["smiles"].start
+    asked = asked[asked < own.frames]
+    next_one = np.append(given.astype(np.float64), np.inf)[np.searchsorted(given, asked)]
+    return ((next_one - asked) / REACTION_RATE_HZ).tolist()
 
 
 def _answered(own: Face, speaker: Face | None) -> Counted:
-    given = answers(own, speaker, ANSWER_S)
-    return float(sum(lag is not None for lag in given)), float(len(given)), []
+    lags = answer_lags(own, speaker)
+    return float(sum(lag <= ANSWER_S for lag in lags)), float(len(lags)), []
 
 
 def _lags(own: Face, speaker: Face | None) -> Counted:
-    return 0.0, 0.0, [lag for lag in answers(own, speaker, LAG_S) if lag is not None]
+    return 0.0, 0.0, [lag for lag in answer_lags(own, speaker) if lag <= LAG_S]
 
 
-_COUNTERS: Final[dict[str, Counter]] = {
-    "smiles_per_minute": _events("smiles"), "smile_share": _smile_time, "smile_length_s": _lengths("smiles"),
-    "smile_coupling": _coupling, "smiles_answered": _answered, "smile_lag_s": _lags,
-    "nods_per_minute": _events("nods"), "nod_size_deg": _sizes, "nod_length_s": _lengths("nods"),
-    "brow_raises_per_minute": _events("brow_raises"), "laughs_per_minute": _events("laughs"),
-    "blinks_per_minute": _events("blinks"), "blink_length_s": _lengths("blinks"), "gaze_share": _gaze_time,
-}  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A quantity. `kind`: "rate" (sum over minutes), "share" (of time), "mean" (over items), "median" (of events)."""
+
+    name: str
+    label: str
+    unit: str
+    kind: str
+    digits: int
+    text: str
+    count: Counter
 
 
-def _reason(measure: Measure, counts: _Counts, shown: Sequence[Face], minutes: float) -> str:
-    """Why a figure cannot be told; "": it can."""
+MEASURES: Final = (
+    Measure("smiles_per_minute", "Smiles", "a minute", "rate", 1, "Mouth corners over 0.29 for 0.3 s or more.",
+            _events("smiles")),
+    Measure("smile_share", "Time smiling", "% of time", "share", 0, "Share of time within a smile.", _smile_time),
+    Measure("smile_length_s", "Length of a smile", "s", "median", 1, "Median.", _lengths("smiles")),
+    Measure("smile_coupling", "Smile coupling", "", "mean", 2, "Mean correlation of both smiles, lags of 0.3 to 2 s.",
+            _coupling),
+    Measure("smiles_answered", "Smiles answered", "% of smiles", "share", 0,
+            "Smiles of the speaker after which the listener's begins within 3 s.", _answered),
+    Measure("smile_lag_s", "Lag of an answer", "s", "median", 1, "Median time from the speaker's smile to the answer.",
+            _lags),
+    Measure("nods_per_minute", "Nods", "a minute", "rate", 1, "Two or more quick half-cycles, one of 3 degrees.",
+            _events("nods")),
+    Measure("nod_size_deg", "Size of a nod", "degrees", "median", 1, "Median of the largest half-cycle.", _sizes),
+    Measure("nod_length_s", "Length of a nod", "s", "median", 1, "Median.", _lengths("nods")),
+    Measure("brow_raises_per_minute", "Brow raises", "a minute", "rate", 1, "Brows over 0.15 for 0.2 s or more.",
+            _events("brow_raises")),
+    Measure("laughs_per_minute", "Laughs", "a minute", "rate", 1, "A wide smile with a fast jaw for 0.4 s or more.",
+            _events("laughs")),
+    Measure("blinks_per_minute", "Blinks", "a minute", "rate", 1, "Both lids over half closed for a second at most.",
+            _events("blinks")),
+    Measure("blink_length_s", "Length of a blink", "s", "median", 2, "Median time over half closed.",
+            _lengths("blinks")),
+    Measure("gaze_share", "Gaze at the speaker", "% of time", "share", 0,
+            "Line of sight within 8 degrees of its usual direction.", _gaze_time),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A measure of one system: its estimate, or the reason why there is none; `samples` of medians for histograms."""
+
+    estimate: summary.Estimate | None
+    reason: str = ""
+    samples: Values = field(default_factory=lambda: np.zeros(0))
+
+
+def load_bands(path: Path | None = None) -> dict[str, Band]:
+    """Bands by name, of the shipped file or of one's own in its form.
+
+    Raises:
+        ConfigError: the file cannot be read, or a band lacks something.
+    """
+    where = path or share_path(FILE)
+    try:
+        rows = parse_yaml(where.read_text(encoding="utf-8"))
+        bands = {str(name): _band(str(name), row) for name, row in rows.items()}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError("the human bands cannot be read", where=str(where), todo=reason) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            "a band needs low <= mid <= high, about (behaviour or conformance), band and source", where=str(where),
+            todo=f"correct {error}",
+        ) from error  # fmt: skip
+    return bands
+
+
+def _band(name: str, row: Any) -> Band:
+    band = Band(
+        name, float(row["low"]), float(row["mid"]), float(row["high"]), str(row["about"]), str(row["band"]),
+        " ".join(str(row["source"]).split()),
+    )  # fmt: skip
+    if not band.low <= band.mid <= band.high or band.about not in ("behaviour", "conformance"):
+        raise ValueError(name)
+    return band
+
+
+def behaviour_of(system: str, faces: Faces, items: Sequence[Item]) -> dict[str, Found]:
+    """Every measure of a system's streams by name."""
+    chosen = set(faces.items_of(system))
+    used = [item for item in items if item.id in chosen]
+    shown = [found for item in used if (found := faces.listener(system, item.id)) is not None]
+    weights = summary.weights_of(summary.groups_of(used))
+    speakers = [faces.speaker(item.id) for item in used]
+    return {measure.name: _found(measure, shown, speakers, weights) for measure in MEASURES}
+
+
+def _found(measure: Measure, shown: Sequence[Face], speakers: Sequence[Face | None], weights: Values) -> Found:
+    counted = [measure.count(own, speaker) for own, speaker in zip(shown, speakers, strict=True)]
+    above, below = (np.array([row[i] for row in counted], dtype=np.float64) for i in (0, 1))
+    samples = np.array([event for row in counted for event in row[2]], dtype=np.float64)
+    reason = _reason(measure, above, below, len(samples), shown)
+    if reason:
+        return Found(None, reason, samples)
+    if measure.kind == "mean":
+        return Found(summary.estimate(above, weights), "", samples)
+    if measure.kind == "median":
+        of_item = np.repeat(np.arange(len(counted)), [len(row[2]) for row in counted])
+        return Found(_median(samples, of_item, weights), "", samples)
+    above *= 100.0 if measure.kind == "share" else 1.0
+    drawn = summary.varied(weights)
+    low, high = bootstrap.interval(summary.ratios(weights, above, below)) if drawn else (math.nan, math.nan)
+    return Found(summary.Estimate(float(above.sum() / below.sum()), low, high, len(above)), "", samples)
+
+
+def _reason(measure: Measure, above: Values, below: Values, events_found: int, shown: Sequence[Face]) -> str:
+    """Why there is no figure; "": there is one."""
+    minutes = sum(f.seconds for f in shown) / 60.0
     if not shown:
         return "no streams were kept"
-    if measure.name.startswith("blink") and not any(f.blinks_here for f in shown):
+    if measure.name.startswith("blink") and not any(f.moves(BLINK) for f in shown):
         return NO_BLINKS
-    if measure.name.startswith("gaze") and not any(f.looks_here for f in shown):
+    if measure.name.startswith("gaze") and not any(f.moves(EYE_LOOK) for f in shown):
         return NO_GAZE
     if measure.kind == "median":
-        return (
-            "" if len(counts.samples) >= ENOUGH_EVENTS else f"only {len(counts.samples)} events, {ENOUGH_EVENTS} needed"
-        )
+        return "" if events_found >= ENOUGH_EVENTS else f"only {events_found} events, {ENOUGH_EVENTS} needed"
     if minutes < ENOUGH_MINUTES:
         return f"only {minutes:.1f} minutes, {ENOUGH_MINUTES:.0f} needed"
     if measure.kind == "mean":
-        return "" if np.isfinite(counts.above).any() else "no recording with a speaker's face is long enough"
-    return "" if sum(counts.below) > 0 else "the speakers never smile"
-
-
-def _estimate(measure: Measure, counts: _Counts, weights: Values) -> summary.Estimate:
-    if measure.kind == "mean":
-        return summary.estimate(np.array(counts.above), weights)
-    if measure.kind == "median":
-        return _median(np.array(counts.samples), np.array(counts.of_item, dtype=np.intp), weights)
-    scale = 100.0 if measure.kind == "share" else 1.0
-    above, below = scale * np.array(counts.above), np.array(counts.below)
-    drawn = summary.varied(weights)
-    low, high = bootstrap.interval(summary.ratios(weights, above, below)) if drawn else (math.nan, math.nan)
-    return summary.Estimate(float(above.sum() / below.sum()), low, high, len(above))
+        return "" if np.isfinite(above).any() else "no recording with a speaker's face is long enough"
+    return "" if below.sum() > 0 else "the speakers never smile"
 
 
 def _median(samples: Values, of_item: NDArray[np.intp], weights: Values, resamples: int = 500) -> summary.Estimate:
@@ -427,7 +386,6 @@ def _median(samples: Values, of_item: NDArray[np.intp], weights: Values, resampl
     return summary.Estimate(float(np.median(samples)), low, high, len(weights[0]))
 
 
-Values = NDArray[np.float64]
 HISTOGRAMS: Final[dict[str, tuple[float, float, int]]] = {
     "smile_length_s": (0.0, 8.0, 32), "smile_lag_s": (0.0, 4.0, 20), "nod_size_deg": (3.0, 15.0, 24),
     "nod_length_s": (0.0, 3.0, 30), "blink_length_s": (0.0, 0.8, 20),
@@ -447,66 +405,49 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class BandRow:
-    """A measure beside its band."""
+    """A measure beside its band, as text and drawing."""
 
     measure: Measure
     band: Band | None
     drawing: Markup | None
-    value: str
-    interval: str
-    verdict: str
-    """"inside", "outside", "unclear" (the interval reaches over an edge), or "" without a figure or a band."""
-    reason: str
     edges: str
     """The band in words."""
+    value: str = "–"
+    interval: str = ""
+    verdict: str = ""
+    """"inside", "outside", "unclear" (the interval reaches over an edge), or "" without a figure or a band."""
+    reason: str = ""
 
 
 def rows(shown: Sequence[Shown], bands: Mapping[str, Band], about: str) -> list[BandRow]:
     """The measures of "behaviour" or "conformance"; the first system is the subject."""
-    out = []
-    for measure in MEASURES:
-        known = bands.get(measure.name)
-        if (known.about if known is not None else "behaviour") == about and shown:
-            out.append(_row(measure, scaled(known, measure), shown))
-    return out
+    found = [(measure, bands.get(measure.name)) for measure in MEASURES] if shown else []
+    return [_row(m, scaled(band, m), shown) for m, band in found if (band.about if band else "behaviour") == about]
 
 
 def scaled(band: Band | None, measure: Measure) -> Band | None:
-    """A band in the unit of its measure: shares are told in per cent."""
+    """A band in the unit of its measure: shares are in per cent."""
     if band is None or measure.kind != "share":
         return band
-    return Band(band.name, 100 * band.low, 100 * band.mid, 100 * band.high, band.about, band.band, band.source)
+    return replace(band, low=100 * band.low, mid=100 * band.mid, high=100 * band.high)
 
 
 def _row(measure: Measure, band: Band | None, shown: Sequence[Shown]) -> BandRow:
-    own = shown[0].found[measure.name]
+    own, digits = shown[0].found[measure.name], measure.digits
     points = [
-        charts.Drawn(s.label, s.role, found.estimate, s.subject)
+        summary.Drawn(s.label, s.role, found.estimate, s.subject)
         for s in shown
         if (found := s.found[measure.name]).estimate is not None
     ]
-    drawing = None
+    drawing, edges = None, ""
     if band is not None:
-        drawing = charts.band(band.low, band.mid, band.high, points, f"{measure.label} beside people's")
-    edges = ""
-    if band is not None:
-        digits = measure.digits
-        edges = charts.number(band.mid, digits)
-        if band.low < band.high:
-            edges = f"{charts.number(band.low, digits)} to {charts.number(band.high, digits)}"
+        drawing = summary.band(band.low, band.mid, band.high, points, f"{measure.label} beside people's")
+        ends = (band.low, band.high) if band.low < band.high else (band.mid,)
+        edges = " to ".join(summary.number(end, digits) for end in ends)
     if own.estimate is None:
-        return BandRow(measure, band, drawing, "–", "", "", own.reason, edges)
-    told = charts.number(own.estimate.value, measure.digits)
-    return BandRow(
-        measure,
-        band,
-        drawing,
-        told,
-        charts.interval(own.estimate, measure.digits),
-        verdict(own.estimate, band),
-        "",
-        edges,
-    )
+        return BandRow(measure, band, drawing, edges, reason=own.reason)
+    told = summary.number(own.estimate.value, digits), summary.interval(own.estimate, digits)
+    return BandRow(measure, band, drawing, edges, *told, verdict(own.estimate, band))
 
 
 def verdict(estimate: Estimate, band: Band | None) -> str:
@@ -530,9 +471,9 @@ def histograms(shown: Sequence[Shown], bands: Mapping[str, Band]) -> list[tuple[
         band = bands.get(measure.name)
         own = shown[0].found[measure.name]
         median = float(np.median(own.samples))
-        drawing = charts.histogram(
+        drawing = summary.histogram(
             own.samples, f"{measure.label}, {len(own.samples)} events", edges=np.linspace(low, high, count + 1),
-            marks=[(median, f"median {charts.number(median, measure.digits)}")],
+            marks=[(median, f"median {summary.number(median, measure.digits)}")],
             shade=(band.low, band.high) if band is not None else None,
             other=other.found[measure.name].samples if other is not None else None,
         )  # fmt: skip
@@ -551,6 +492,8 @@ ANSWERED_S: Final = (-0.4, 2.0)
 QUIET_S: Final = 2.5
 """A nod answers speech that ended this long ago at most."""
 HIT_FRAMES: Final = 3
+SHORTEST_FRAMES: Final = 8
+"""Shorter streams have no moments."""
 FROZEN_S: Final = 2.0
 STILL: Final = 1e-4
 
@@ -569,57 +512,18 @@ class Moment:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of moment: what it is called and why it is shown."""
-
-    name: str
-    label: str
-    text: str
-
-
-KINDS: Final = (
-    Kind("jerk", "Hardest jerk of the head", "Third derivative of the head's rotation; what a neck of servos feels."),
-    Kind("jump", "Largest jump of the face", "Of a brow, cheek, jaw or lip within a frame; lids and eyes are quick."),
-    Kind("limit", "Longest at a limit", "A coefficient or a rotation stays at its bound."),
-    Kind("frozen", "Longest freeze", "Nothing moves."),
-    Kind("missed", "Biggest smile left alone", "The speaker smiles broadly, the listener not; people often do so too."),
-    Kind("nod", "Nod without a cue", "Nobody has talked for 2.5 s when the nod begins."),
-)  # fmt: skip
 Places = Iterable[tuple[int, float, str]]
 """Frame, size, words."""
 
 
-def moments_of(system: str, faces: Faces, items: Sequence[Item], rate_hz: float) -> tuple[list[Moment], dict[str, int]]:
-    """The worst moments of a system's streams, by kind, and how many there are of each kind that is counted."""
-    every: list[Moment] = []
-    for item in items:
-        own = faces.listener(system, item.id)
-        if own is None or own.frames < 8:
-            continue
-        speaker = faces.speaker(item.id)
-        for kind, frame, size, text in _all(own, speaker, item, rate_hz):
-            every.append(Moment(kind, item.id, frame / REACTION_RATE_HZ, size, text))
-    counts = {k.name: sum(m.kind == k.name for m in every) for k in KINDS}
-    worst: list[Moment] = []
-    for known in KINDS:
-        ordered = sorted((m for m in every if m.kind == known.name), key=lambda m: (-m.size, m.item, m.seconds))
-        worst += _apart(ordered)[:EACH]
-    return worst, counts
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of moment: its title, why it is shown, and what finds it in a listener, a speaker and their speech."""
 
-
-def _all(own: Face, speaker: Face | None, item: Item, rate_hz: float) -> Iterable[tuple[str, int, float, str]]:
-    looks: dict[str, Callable[[], Places]] = {
-        "jerk": lambda: _jerks(own),
-        "jump": lambda: _jumps(own),
-        "limit": lambda: _limits(own),
-        "frozen": lambda: _freezes(own),
-        "missed": lambda: _missed(own, speaker) if speaker is not None else (),
-        "nod": lambda: _nods(own, speech_runs(item, rate_hz)) if item.speech is not None else (),
-    }
-    for kind, look in looks.items():
-        for frame, size, text in look():
-            yield kind, frame, size, text
+    name: str
+    label: str
+    text: str
+    find: Callable[[Face, Face | None, Sequence[tuple[int, int]] | None], Places]
 
 
 def _apart(moments: Sequence[Moment]) -> list[Moment]:
@@ -698,3 +602,36 @@ def _nods(own: Face, speech: Sequence[tuple[int, int]]) -> Places:
     for start, size in zip(nods.start.tolist(), nods.size.tolist(), strict=True):
         if start >= quiet and not any(s <= start and e >= start - quiet for s, e in speech):
             yield start, size, f"a nod of {np.degrees(size):.1f} degrees, and nobody talks"
+
+
+KINDS: Final = (
+    Kind("jerk", "Hardest jerk of the head", "Third derivative of the head's rotation; what a neck of servos feels.",
+         lambda own, speaker, speech: _jerks(own)),
+    Kind("jump", "Largest jump of the face", "Of a brow, cheek, jaw or lip within a frame; lids and eyes are quick.",
+         lambda own, speaker, speech: _jumps(own)),
+    Kind("limit", "Longest at a limit", "A coefficient or a rotation stays at its bound.",
+         lambda own, speaker, speech: _limits(own)),
+    Kind("frozen", "Longest freeze", "Nothing moves.", lambda own, speaker, speech: _freezes(own)),
+    Kind("missed", "Biggest smile left alone", "The speaker smiles broadly, the listener not; people often do so too.",
+         lambda own, speaker, speech: () if speaker is None else _missed(own, speaker)),
+    Kind("nod", "Nod without a cue", "Nobody has talked for 2.5 s when the nod begins.",
+         lambda own, speaker, speech: () if speech is None else _nods(own, speech)),
+)  # fmt: skip
+
+
+def moments_of(system: str, faces: Faces, items: Sequence[Item], rate_hz: float) -> tuple[list[Moment], dict[str, int]]:
+    """The worst moments of a system's streams, by kind, and how many there are of each kind that is counted."""
+    worst: list[Moment] = []
+    counts = {}
+    for kind in KINDS:
+        found: list[Moment] = []
+        for item in items:
+            own, speaker = faces.listener(system, item.id), faces.speaker(item.id)
+            if own is None or own.frames < SHORTEST_FRAMES:
+                continue
+            speech = None if item.speech is None else speech_runs(item, rate_hz)
+            places = kind.find(own, speaker, speech)
+            found += [Moment(kind.name, item.id, at / REACTION_RATE_HZ, size, text) for at, size, text in places]
+        counts[kind.name] = len(found)
+        worst += _apart(sorted(found, key=lambda m: (-m.size, m.item, m.seconds)))[:EACH]
+    return worst, counts

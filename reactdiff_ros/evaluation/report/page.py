@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import cv2
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -21,7 +20,6 @@ from reactdiff_ros.coefficients import bounded
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.report import behaviour as people
 from reactdiff_ros.evaluation.report import summary, tables
-from reactdiff_ros.evaluation.report import summary as charts
 from reactdiff_ros.evaluation.report.behaviour import (
     ENOUGH_MINUTES,
     KINDS,
@@ -320,23 +318,7 @@ def build_page(result: Result, options: Options = Options(), told: OnProgress = 
         "data": _embedded(_data(result, faces, drawn, names)),
     }  # fmt: skip
     told(1.0)
-    return _environment().get_template("report.html.j2").render(context)
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_shipped), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    environment.filters["number"] = charts.number
-    environment.filters["clock"] = clock
-    return environment
-
-
-def clock(seconds: float) -> str:
-    """Time in a recording: 1:05.2."""
-    tenths = round(seconds * 10)
-    return f"{tenths // 600}:{tenths % 600 // 10:02d}.{tenths % 10}"
+    return summary.environment().get_template("report.html.j2").render(context)
 
 
 def _shipped(name: str) -> str:
@@ -385,7 +367,7 @@ def _latency(result: Result) -> list[dict[str, Any]]:
         if len(known):
             marks = {p: float(np.percentile(known, p)) for p in (50, 95, 99)}
             high = max(float(np.percentile(known, 99.5)) * 1.08, 1e-3)
-            drawing = charts.histogram(
+            drawing = summary.histogram(
                 known, f"{what} in milliseconds", edges=np.linspace(0.0, high, 49),
                 marks=[(v, f"{p} %") for p, v in marks.items()],
             )  # fmt: skip

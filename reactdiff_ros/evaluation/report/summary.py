@@ -1,14 +1,16 @@
-"""Figures of systems with intervals, drawn by groups of items, and what differs from what."""
+"""Figures of systems with intervals, drawn by groups of items; differences; and charts of them (SVG templates)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
+import jinja2
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from reactdiff_ros.evaluation.metrics import bootstrap
@@ -35,20 +37,16 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """First minus second, with its 95 % interval and how that was drawn."""
+class Difference(Estimate):
+    """First minus second."""
 
-    value: float
-    low: float
-    high: float
     how: str
-    """"paired", "unpaired", "from intervals" or "no interval"."""
-    items: int
+    """How its interval was drawn: "paired", "unpaired", "from intervals" or "no interval"."""
 
     @property
     def verdict(self) -> str:
         """Is "none" where the interval holds 0 or is not known; else "higher" or "lower"."""
-        if not (math.isfinite(self.low) and math.isfinite(self.high)) or self.low <= 0 <= self.high:
+        if not self.has_interval or self.low <= 0 <= self.high:
             return "none"
         return "higher" if self.low > 0 else "lower"
 
@@ -119,9 +117,8 @@ def paired(first: Values, second: Values, weights: Values) -> Difference:
     both = np.isfinite(first) & np.isfinite(second)
     gap = np.where(both, first - second, np.nan)
     found = estimate(gap, weights)
-    return Difference(
-        found.value, found.low, found.high, "paired" if found.has_interval else "no interval", found.items
-    )
+    how = "paired" if found.has_interval else "no interval"
+    return Difference(found.value, found.low, found.high, found.items, how)
 
 
 def unpaired(first: Values, second: Values, weights: tuple[Values, Values]) -> Difference:
@@ -129,12 +126,12 @@ def unpaired(first: Values, second: Values, weights: tuple[Values, Values]) -> D
     drawn = [means(w, v) for w, v in zip(weights, (first, second), strict=True)]
     known = [v[np.isfinite(v)] for v in (first, second)]
     if not len(known[0]) or not len(known[1]):
-        return Difference(math.nan, math.nan, math.nan, "no interval", 0)
+        return Difference(math.nan, math.nan, math.nan, 0, "no interval")
     value = float(known[0].mean() - known[1].mean())
     count = min(len(known[0]), len(known[1]))
     if count < 2 or not all(varied(w) for w in weights):
-        return Difference(value, math.nan, math.nan, "no interval", count)
-    return Difference(value, *bootstrap.interval(drawn[0] - drawn[1]), "unpaired", count)
+        return Difference(value, math.nan, math.nan, count, "no interval")
+    return Difference(value, *bootstrap.interval(drawn[0] - drawn[1]), count, "unpaired")
 
 
 def from_intervals(first: Figure, second: Figure, items: int) -> Difference:
@@ -143,17 +140,8 @@ def from_intervals(first: Figure, second: Figure, items: int) -> Difference:
     below = math.hypot(first.value - first.low, second.high - second.value)
     above = math.hypot(first.high - first.value, second.value - second.low)
     if not (math.isfinite(below) and math.isfinite(above)):
-        return Difference(value, math.nan, math.nan, "no interval", items)
-    return Difference(value, value - below, value + above, "from intervals", items)
-
-
-Values = NDArray[np.float64]
-_TICK: Final = 5.4
-"""Width of a figure of an axis, about."""
-_ROW: Final = 22
-_LABEL: Final = 128
-_WIDTH: Final = 420
-_VALUE: Final = 58
+        return Difference(value, math.nan, math.nan, items, "no interval")
+    return Difference(value, value - below, value + above, items, "from intervals")
 
 
 def number(value: float | None, digits: int | None = None) -> str:
@@ -191,6 +179,11 @@ def digits_of(estimates: Iterable[Estimate | None]) -> int:
     return each[len(each) // 2] if each else 1
 
 
+LETTER_PX: Final = 5.4
+"""Width of a character of an axis, about."""
+FOREST_PX: Final = {"row": 22, "label": 128, "width": 420, "value": 58}
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """A linear axis from `low` to `high` over pixels `left` to `right`."""
@@ -205,142 +198,33 @@ class Axis:
         share = (min(max(x, self.low), self.high) - self.low) / (self.high - self.low)
         return round(self.left + share * (self.right - self.left), 1)
 
+    @property
+    def ticks(self) -> list[float]:
+        """Round values on the axis."""
+        return nice_ticks(self.low, self.high)
 
-def axis(values: Sequence[float], left: float, right: float, *, zero: bool = True) -> Axis:
-    """An axis that holds all finite values with room on both sides, and 0 where `zero`."""
-    known = [v for v in values if math.isfinite(v)]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    if zero:
-        low, high = min(low, 0.0), max(high, 0.0)
-    room = 0.06 * (high - low) or abs(high) * 0.1 or 0.5
-    return Axis(low - (room if low < 0 or not zero else 0), high + room, left, right)
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A system in a plot."""
-
-    label: str
-    role: str
-    estimate: Estimate
-    subject: bool = False
-
-
-def forest(rows: Sequence[Drawn], digits: int, title: str) -> Markup:
-    """Every system's figure with its interval, and a line at the control."""
-    height = _ROW * len(rows) + 22
-    ends = [x for r in rows for x in (r.estimate.value, r.estimate.low, r.estimate.high)]
-    to = axis(ends, _LABEL + 6, _WIDTH - _VALUE)
-    parts = [_grid(to, 4, height - 20)]
-    control = next((r for r in rows if r.role == "control" and math.isfinite(r.estimate.value)), None)
-    if control is not None:
-        x = to(control.estimate.value)
-        parts.append(f'<line class="control-line" x1="{x}" x2="{x}" y1="2" y2="{height - 20}"/>')
-    for index, row in enumerate(rows):
-        y = _ROW * index + _ROW / 2 + 2
-        kind = "subject" if row.subject else row.role
-        label = row.label if len(row.label) <= 20 else row.label[:19] + "…"
-        told = value(row.estimate, digits)
-        parts.append(
-            f'<g class="{kind}"><text class="name" x="{_LABEL - 4}" y="{y + 4}" text-anchor="end">{escape(label)}'
-            f"<title>{escape(row.label)}</title></text>{_mark(to, row.estimate, y, row.subject, row.role)}"
-            f'<text class="value" x="{_WIDTH - 2}" y="{y + 4}" text-anchor="end">{told}</text></g>'
-        )
-    parts.append(_ticks(to, height - 6))
-    return _svg(_WIDTH, height, parts, title, "forest")
+    @property
+    def labels(self) -> list[tuple[float, str, str]]:
+        """Pixel, anchor and text of every tick; a text that would overlap the one before it is empty."""
+        digits = max((len(f"{t:.6f}".rstrip("0").partition(".")[2]) for t in self.ticks), default=0)
+        out, free = [], -math.inf
+        for t in self.ticks:
+            x, text = self(t), number(t, digits)
+            anchor = "start" if x - self.left < 10 else "end" if self.right - x < 10 else "middle"
+            width = LETTER_PX * len(text)
+            begin = x - width * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
+            fits = begin > free
+            free = begin + width + LETTER_PX if fits else free
+            out.append((x, anchor, text if fits else ""))
+        return out
 
 
-def _mark(to: Axis, estimate: Estimate, y: float, filled: bool, role: str) -> str:
-    if not math.isfinite(estimate.value):
-        return ""
-    x = to(estimate.value)
-    line = ""
-    if estimate.has_interval:
-        line = f'<line class="whisker" x1="{to(estimate.low)}" x2="{to(estimate.high)}" y1="{y}" y2="{y}"/>'
-    if role == "reference":
-        return f'{line}<rect class="dot" x="{x - 4}" y="{y - 4}" width="8" height="8" transform="rotate(45 {x} {y})"/>'
-    if role == "control":
-        return f'{line}<rect class="dot" x="{x - 4}" y="{y - 4}" width="8" height="8"/>'
-    return f'{line}<circle class="dot" cx="{x}" cy="{y}" r="{5.5 if filled else 4}"/>'
-
-
-def band(low: float, mid: float, high: float, points: Sequence[Drawn], title: str) -> Markup:
-    """People's band, shaded, with every system's figure; the subject is above, all others on one line below."""
-    width, height = 460, 46
-    ends = [low, mid, high, *(x for p in points for x in (p.estimate.value, p.estimate.low, p.estimate.high))]
-    to = axis(ends, 6, width - 6)
-    left, right = to(low), to(high)
-    parts = [
-        f'<line class="base" x1="6" x2="{width - 6}" y1="32" y2="32"/>',
-        f'<rect class="band" x="{left}" y="3" width="{max(right - left, 2)}" height="29" rx="3"/>',
-        f'<line class="mid" x1="{to(mid)}" x2="{to(mid)}" y1="3" y2="32"/>',
-    ]
-    for point in points:
-        y = 12 if point.subject else 24
-        kind = "subject" if point.subject else point.role
-        told = f"{point.label}: {value(point.estimate)}"
-        parts.append(
-            f'<g class="{kind}"><title>{escape(told)}</title>'
-            f"{_mark(to, point.estimate, y, point.subject, point.role)}</g>"
-        )
-    parts.append(_ticks(to, 44))
-    return _svg(width, height, parts, title, "bands")
-
-
-def histogram(samples: Values, title: str, *, edges: Values, marks: Sequence[tuple[float, str]] = (),
-              shade: tuple[float, float] | None = None, other: Values | None = None) -> Markup:  # fmt: skip
-    """Shares of samples by bin as bars, another sample as a line, marks as labelled lines, a shaded stretch behind."""
-    width, height, top, floor = 420, 150, 26, 126
-    to = Axis(float(edges[0]), float(edges[-1]), 10, width - 10)
-    own, theirs = _shares(samples, edges), _shares(other, edges) if other is not None and len(other) else None
-    most = max([float(own.max(initial=0.0)), float(theirs.max(initial=0.0)) if theirs is not None else 0.0, 1e-9])
-
-    def up(share: float) -> float:
-        return round(floor - (floor - top) * share / most, 1)
-
-    parts: list[str] = []
-    if shade is not None:
-        left, right = to(shade[0]), to(shade[1])
-        parts.append(
-            f'<rect class="band" x="{left}" y="{top - 6}" width="{max(right - left, 2)}" height="{floor - top + 6}"/>'
-        )
-    for share, a, b in zip(own, edges[:-1], edges[1:], strict=True):
-        if share > 0:
-            parts.append(
-                f'<rect class="bar" x="{to(a) + 0.5}" y="{up(share)}" width="{max(to(b) - to(a) - 1, 0.6):.1f}" '
-                f'height="{max(floor - up(share), 0.5):.1f}"/>'
-            )
-    if theirs is not None:
-        steps = " ".join(
-            f"L{to(a)} {up(s)}L{to(b)} {up(s)}" for s, a, b in zip(theirs, edges[:-1], edges[1:], strict=True)
-        )
-        parts.append(f'<path class="other" d="M{to(edges[0])} {floor}{steps}L{to(edges[-1])} {floor}"/>')
-    parts.append(f'<line class="base" x1="10" x2="{width - 10}" y1="{floor}" y2="{floor}"/>')
-    parts += _marks(to, marks, top, floor)
-    parts.append(_ticks(to, height - 8, grid=(floor, floor + 4)))
-    return _svg(width, height, parts, title, "histogram")
-
-
-def _marks(to: Axis, marks: Sequence[tuple[float, str]], top: float, floor: float) -> list[str]:
-    """Labelled lines; a label that would meet the one before it moves to the other side of its line."""
-    out, last = [], -1e9
-    for x, label in sorted((to(at), text) for at, text in marks):
-        width = 6.2 * len(label)
-        anchor, place = ("start", x + 4) if x + 4 + width < to.right else ("end", x - 4)
-        begin = place if anchor == "start" else place - width
-        free = begin > last + 8
-        y = top - 12 if free else top + 2
-        last = begin + width if free else last
-        out.append(
-            f'<line class="mark" x1="{x}" x2="{x}" y1="{y - 4}" y2="{floor}"/>'
-            f'<text class="mark" x="{place}" y="{y + 4}" text-anchor="{anchor}">{escape(label)}</text>'
-        )
-    return out
-
-
-def _shares(samples: Values, edges: Values) -> Values:
-    inside = np.clip(samples, edges[0], np.nextafter(edges[-1], edges[0]))
-    return np.asarray(np.histogram(inside, edges)[0] / max(len(samples), 1), dtype=np.float64)
+def axis(values: Sequence[float], left: float, right: float) -> Axis:
+    """An axis that holds all finite values and 0, with room on both sides."""
+    known = [v for v in values if math.isfinite(v)] or [0.0, 1.0]
+    low, high = min(*known, 0.0), max(*known, 0.0)
+    room = 0.06 * (high - low) or 0.5
+    return Axis(low - (room if low < 0 else 0), high + room, left, right)
 
 
 def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
@@ -355,33 +239,92 @@ def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _ticks(to: Axis, y: float, grid: tuple[float, float] | None = None) -> str:
-    ticks = nice_ticks(to.low, to.high)
-    digits = max((len(f"{t:.6f}".rstrip("0").partition(".")[2]) for t in ticks), default=0)
-    out = []
-    free = -math.inf
-    for t in ticks:
-        x, label = to(t), number(t, digits)
-        anchor = "start" if x - to.left < 10 else "end" if to.right - x < 10 else "middle"
-        width = _TICK * len(label)
-        begin = x - width * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
-        if grid is not None:
-            out.append(f'<line class="base" x1="{x}" x2="{x}" y1="{grid[0]}" y2="{grid[1]}"/>')
-        if begin > free:  # a label that would meet the one before it is left out
-            out.append(f'<text class="tick" x="{x}" y="{y}" text-anchor="{anchor}">{label}</text>')
-            free = begin + width + _TICK
-    return "".join(out)
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A system in a plot."""
+
+    label: str
+    role: str
+    estimate: Estimate
+    subject: bool = False
+
+    @property
+    def css(self) -> str:
+        """Its class in the style sheet."""
+        return "subject" if self.subject else self.role
 
 
-def _grid(to: Axis, top: float, bottom: float) -> str:
-    return "".join(
-        f'<line class="grid" x1="{to(t)}" x2="{to(t)}" y1="{top}" y2="{bottom}"/>' for t in nice_ticks(to.low, to.high)
-    )
+def forest(rows: Sequence[Drawn], digits: int, title: str) -> Markup:
+    """Every system's figure with its interval, and a line at the control."""
+    ends = [x for r in rows for x in (r.estimate.value, r.estimate.low, r.estimate.high)]
+    to = axis(ends, FOREST_PX["label"] + 6, FOREST_PX["width"] - FOREST_PX["value"])
+    control = next((r for r in rows if r.role == "control" and math.isfinite(r.estimate.value)), None)
+    height = FOREST_PX["row"] * len(rows) + 22
+    return _chart("forest", rows=rows, to=to, control=control, digits=digits, height=height, title=title, px=FOREST_PX)
 
 
-def _svg(width: float, height: float, parts: Sequence[str], title: str, kind: str) -> Markup:
-    return Markup(
-        f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
-        + "".join(parts)
-        + "</svg>"
-    )
+def band(low: float, mid: float, high: float, points: Sequence[Drawn], title: str) -> Markup:
+    """People's band, shaded, with every system's figure; the subject is above, all others on one line below."""
+    ends = [low, mid, high, *(x for p in points for x in (p.estimate.value, p.estimate.low, p.estimate.high))]
+    to = axis(ends, 6, 454)
+    return _chart("band", low=low, mid=mid, high=high, points=points, to=to, title=title)
+
+
+def histogram(samples: Values, title: str, *, edges: Values, marks: Sequence[tuple[float, str]] = (),
+              shade: tuple[float, float] | None = None, other: Values | None = None) -> Markup:  # fmt: skip
+    """Shares of samples by bin as bars, another sample as a line, marks as labelled lines, a shaded stretch behind."""
+    top, floor = 26, 126
+    to = Axis(float(edges[0]), float(edges[-1]), 10, 410)
+    own = _shares(samples, edges)
+    theirs = _shares(other, edges) if other is not None and len(other) else np.zeros(0)
+    most = max(float(own.max(initial=0.0)), float(theirs.max(initial=0.0)), 1e-9)
+    spans = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+
+    def bars(shares: Values) -> list[tuple[float, float, float]]:
+        heights = [round(floor - (floor - top) * share / most, 1) for share in shares.tolist()]
+        return [(to(a), to(b), y) for (a, b), y in zip(spans, heights, strict=False)]
+
+    return _chart(
+        "histogram", to=to, top=top, floor=floor, bars=[b for b, s in zip(bars(own), own, strict=True) if s > 0],
+        line=bars(theirs), marks=_marks(to, marks, top), shade=shade, title=title,
+    )  # fmt: skip
+
+
+def _marks(to: Axis, marks: Sequence[tuple[float, str]], top: float) -> list[tuple[float, float, float, str, str]]:
+    """Pixel, height, place, anchor and text of labels; one that would overlap the one before it is lower."""
+    out, last = [], -1e9
+    for x, text in sorted((to(at), text) for at, text in marks):
+        width = 6.2 * len(text)
+        anchor, place = ("start", x + 4) if x + 4 + width < to.right else ("end", x - 4)
+        begin = place if anchor == "start" else place - width
+        free = begin > last + 8
+        last = begin + width if free else last
+        out.append((x, top - 12 if free else top + 2, place, anchor, text))
+    return out
+
+
+def _shares(samples: Values, edges: Values) -> Values:
+    inside = np.clip(samples, edges[0], np.nextafter(edges[-1], edges[0]))
+    return np.asarray(np.histogram(inside, edges)[0] / max(len(samples), 1), dtype=np.float64)
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The templates of the page, with `number`, `value` and `clock`."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("reactdiff_ros.evaluation.report", "page"), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    made.filters |= {"number": number, "clock": clock}
+    made.globals |= {"value": value, "isfinite": math.isfinite}
+    return made
+
+
+def clock(seconds: float) -> str:
+    """Time in a recording: 1:05.2."""
+    tenths = round(seconds * 10)
+    return f"{tenths // 600}:{tenths % 600 // 10:02d}.{tenths % 10}"
+
+
+def _chart(kind: str, **values: Any) -> Markup:
+    return Markup(environment().get_template(f"{kind}.svg.j2").render(values).strip())

@@ -1,8 +1,4 @@
-"""Two results beside each other: which figures differ by more than chance.
-
-Items are matched by their ids. Where they match, the difference is drawn pairwise over groups of items (what two
-runs share cancels); where they do not, each run is drawn for itself. A difference whose 95 % interval holds 0 is none.
-"""
+"""Tables of a result: systems against metrics with the control in each, published figures, sentences, comparisons."""
 
 from __future__ import annotations
 
@@ -20,7 +16,6 @@ from markupsafe import Markup
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.evaluation.report import behaviour as people
 from reactdiff_ros.evaluation.report import summary
-from reactdiff_ros.evaluation.report import summary as charts
 from reactdiff_ros.evaluation.report.behaviour import ENOUGH_MINUTES, MEASURES, Band, Shown
 from reactdiff_ros.evaluation.report.summary import Difference, Estimate, Values
 from reactdiff_ros.evaluation.results import Class, Info, Metric, Result, System
@@ -143,27 +138,21 @@ def load_published(path: Path | None = None) -> list[Published]:
     """
     where = path or share_path(FILE)
     try:
-        told = parse_yaml(where.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError("the published figures cannot be read", where=str(where), todo=reason) from error
-    rows = told.get("rows") if isinstance(told, dict) else None
-    if not isinstance(rows, list):
-        raise ConfigError("the published figures need a list 'rows'", where=str(where), todo="see the shipped file")
-    return [_row(row, f"{where}, row {number}") for number, row in enumerate(rows, start=1)]
+        rows = parse_yaml(where.read_text(encoding="utf-8"))["rows"]
+        if not isinstance(rows, list):
+            raise TypeError("rows is no list")
+        return [_published(row) for row in rows]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            "the published figures cannot be read: each of the list 'rows' needs system, source, data and figures",
+            where=str(where), todo=" ".join(str(error).split()),
+        ) from error  # fmt: skip
 
 
-def _row(row: Any, where: str) -> Published:
-    if not isinstance(row, dict):
-        raise ConfigError("a row is no table", where=where, todo="see the shipped file")
-    missing = [key for key in ("system", "source", "data") if not isinstance(row.get(key), str)]
-    if missing:
-        raise ConfigError(f"a row needs {missing[0]}", where=where, todo="every figure has a source")
-    figures = row.get("figures") or {}
-    if not isinstance(figures, dict) or not all(isinstance(v, (int, float)) for v in figures.values()):
-        raise ConfigError("figures must be numbers by the metric's name", where=where, todo="as in figures: {FRC: 0.3}")
+def _published(row: Mapping[str, Any]) -> Published:
+    figures = {str(name): float(value) for name, value in (row.get("figures") or {}).items()}
     texts = {key: str(row[key]).strip() for key in _TEXTS if key in row}
-    return Published(figures={str(k): float(v) for k, v in figures.items()}, **texts)
+    return Published(figures=figures, **texts)
 
 
 CLASSES: Final[dict[Class, tuple[str, str]]] = {
@@ -261,7 +250,7 @@ def _table(result: Result, title: str, text: str, metrics: tuple[Metric, ...], w
     ]
     found = {s.name: [summary.estimate_of(s, m.name, weights) for m in metrics] for s in systems}
 
-    digits = [charts.digits_of([column[i] for column in found.values()]) for i in range(len(metrics))]
+    digits = [summary.digits_of([column[i] for column in found.values()]) for i in range(len(metrics))]
 
     def cells(system: System) -> tuple[Cell | None, ...]:
         columns = zip(metrics, found[system.name], digits, strict=True)
@@ -269,14 +258,14 @@ def _table(result: Result, title: str, text: str, metrics: tuple[Metric, ...], w
 
     lines = tuple(Line(s, label_of(s), s.role, s is result.subject, cells(s)) for s in systems)
     forests = []
-    for index, metric in enumerate(metrics):
+    for metric, number_of_digits, column in zip(metrics, digits, zip(*found.values(), strict=True), strict=True):
         rows = [
-            charts.Drawn(line.label, line.role, known, line.subject)
-            for line in lines
-            if (known := found[line.system.name][index]) is not None and known.items
+            summary.Drawn(line.label, line.role, known, line.subject)
+            for line, known in zip(lines, column, strict=True)
+            if known is not None and known.items
         ]
         if len(rows) > 1:
-            drawing = charts.forest(rows, digits[index], f"{metric.label} of every system")
+            drawing = summary.forest(rows, number_of_digits, f"{metric.label} of every system")
             forests.append((metric, DIRECTIONS[metric.better], drawing))
     return Table(title, text, metrics, lines, tuple(forests))
 
@@ -287,9 +276,8 @@ def _cell(estimate: Estimate | None, digits: int, gap: Difference | None) -> Cel
     sign, title = "", ""
     if gap is not None and gap.how != "no interval":
         sign = "same" if gap.verdict == "none" else "differs"
-        found = Estimate(gap.value, gap.low, gap.high, gap.items)
-        title = f"minus the control: {charts.value(found)} ({charts.interval(found)}), {gap.how}"
-    return Cell(charts.value(estimate, digits), charts.interval(estimate, digits), sign, title)
+        title = f"minus the control: {summary.value(gap)} ({summary.interval(gap)}), {gap.how}"
+    return Cell(summary.value(estimate, digits), summary.interval(estimate, digits), sign, title)
 
 
 def difference(system: System, control: System | None, name: str, weights: Values) -> Difference | None:
@@ -330,10 +318,10 @@ def _fit(result: Result, subject: System, weights: Values) -> list[str]:
     gap = difference(subject, control, "FRC", weights)
     if gap is None or gap.how == "no interval":
         out.append(
-            f"Its appropriateness (FRC) is {charts.value(own)}; there is no shuffled-speaker control to hold it to."
+            f"Its appropriateness (FRC) is {summary.value(own)}; there is no shuffled-speaker control to hold it to."
         )
     else:
-        told = charts.value(summary.Estimate(abs(gap.value), abs(gap.low), abs(gap.high), gap.items))
+        told = summary.value(summary.Estimate(abs(gap.value), abs(gap.low), abs(gap.high), gap.items))
         if gap.verdict == "none":
             out.append("Its appropriateness (FRC) cannot be told from that of listening to somebody else.")
         else:
@@ -410,6 +398,18 @@ class Comparison:
     figures: tuple[Compared, ...]
     notes: tuple[str, ...]
     """What to keep in mind, a sentence each."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        figures = {
+            c.metric.name: {
+                "a": c.first, "b": c.second, "difference": c.difference.value, "low": c.difference.low,
+                "high": c.difference.high, "how": c.difference.how, "items": c.difference.items, "verdict": c.verdict,
+            }
+            for c in self.figures
+        }  # fmt: skip
+        items = {"a": self.items[0], "b": self.items[1], "matched": self.matched}
+        return {"a": self.systems[0], "b": self.systems[1], "items": items, "figures": figures, "notes": [*self.notes]}
 
 
 def chosen(result: Result, name: str | None, where: str) -> System:

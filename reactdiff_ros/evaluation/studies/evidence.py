@@ -173,8 +173,7 @@ def behaviour(subject: Subject, told: OnProgress) -> Measured:
         subject.listener(), seed=subject.seed, items=subject.sizes.behaviour_items,
         seconds=subject.sizes.behaviour_seconds, bank=subject.bank, told=told,
     )  # fmt: skip
-    shown = {name: (lags.lags_s, lags.chance_lags_s, lags.shifts) for name, lags in report.lags.items()}
-    return Measured(report.figures, [lambda folder: plots.plot_lags(shown, folder / "lags.png")])
+    return Measured(report.figures, [lambda folder: plots.plot_lags(report.lags, folder / "lags.png")])
 
 
 def streams(subject: Subject, told: OnProgress) -> Measured:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactdiff_ros.cli.evaluate_evidence import PARTS as NAMES
+from reactdiff_ros.cli.evaluate import PARTS as NAMES
 from reactdiff_ros.cli.output import dumps
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bounds import BOUNDS, Bound, figure, judge, verdict

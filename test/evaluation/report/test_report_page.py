@@ -99,7 +99,7 @@ def test_faces_are_drawn_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
             assert coefficients.shape == (58,)
             return np.full((8, 8, 3), 128, np.uint8)
 
-    monkeypatch.setattr("reactdiff_ros.evaluation.report.pictures.HeadRenderer", Camera)
+    monkeypatch.setattr("reactdiff_ros.evaluation.report.page.HeadRenderer", Camera)
     shares: list[float] = []
     html = build_page(small_result(2, 30.0), Options(), shares.append)
     assert html.count(f'src="{jpeg(np.full((8, 8, 3), 128, np.uint8))}"') > 30
