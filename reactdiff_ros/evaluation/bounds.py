@@ -7,18 +7,48 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from reactdiff_ros.coefficients import BLINK, EYE_LOOK
 from reactdiff_ros.evaluation.metrics.bootstrap import sweep_rises, sweeps_in
-from reactdiff_ros.evaluation.metrics.coupling import C_BAND, D_LIMIT, P_LIMIT
-from reactdiff_ros.evaluation.studies.response import NATURAL_EXCESS, NEGATIVE_SHARE, PLACEBO_RATE, POSITIVE_RATE
-from reactdiff_ros.evaluation.studies.sampling import REFLEXES, WITHIN
-from reactdiff_ros.evaluation.studies.sessions import CLAMP_LIMIT, FORGOTTEN, POSE_LIMIT, RATIO_BAND
-from reactdiff_ros.evaluation.studies.simulator import BANDS
+from reactdiff_ros.model.plan.groups import GROUPS
 
 Figures = Mapping[str, Any]
 Found = Mapping[str, float | bool | None]
 """Measured values by the name of what they were measured on; "" where there is only one."""
 Find = Callable[[Figures], Found]
 """Reads the values of a bound from the figures of its part."""
+
+
+# The limits themselves; studies judge their own figures by them too.
+C_BAND: Final = (0.10, 0.30)
+P_LIMIT: Final = 0.01
+D_LIMIT: Final = 0.45
+BANDS: Final[dict[str, tuple[float, float]]] = {
+    "FRC": (0.6, math.inf), "FRC_low": (0.4, math.inf), "FRD": (0.75, 1.1), "FRDiv_ratio": (0.8, 1.25),
+    "FRVar_ratio": (0.8, 1.25), "pose": (0.4, math.inf),
+}  # fmt: skip
+"""What a listener has to reach, all together: bounds of its skills and of its ratios to the oracle."""
+NATURAL_EXCESS: Final = (0.08, 0.30)
+POSITIVE_RATE: Final = 0.70
+NEGATIVE_SHARE: Final = 0.5
+"""Of the positive rate, at most."""
+PLACEBO_RATE: Final = 0.05
+RATIO_BAND: Final = (0.8, 1.25)
+POSE_LIMIT: Final = 0.25
+"""The head is held where it was: mean pitch, yaw and roll move by less than this much of their s.d."""
+CLAMP_LIMIT: Final = 0.005
+FORGOTTEN: Final = 0.05
+WITHIN: Final = {
+    "variance": (0.9, 1.1), "autocorrelation": (0.0, 0.1), "events": (0.8, 1.2), "jerk": (0.0, 1.1),
+    "plans": (0.0, 0.25), "bands": (0.7, 1.4),
+}  # fmt: skip
+"""Bounds of each kind of figure of free-running streams."""
+REFLEXES: Final = tuple(g.name for g in GROUPS if set(g.coefficients) <= {*BLINK, *EYE_LOOK})
+"""Groups that reflexes replace at run time: no bound is put on their streams, but on the rate of blinks."""
+
+
+def passes(c: float, p: float, d: float) -> bool:
+    """All three: C within .10 to .30, p < .01, D_marg at most .45."""
+    return C_BAND[0] <= c <= C_BAND[1] and p < P_LIMIT and d <= D_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

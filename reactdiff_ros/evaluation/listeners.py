@@ -1,4 +1,10 @@
-"""What results rest on: weights, and what their folder says about their training; the voices of simulated speakers."""
+"""Listeners under test: the model, the simulator's people, the other policies, or a class of one's own.
+
+As functions they take speakers and return free-running streams, each from its own past only (`Listens`, `listen_to`).
+`--listener` takes "model", another policy's name, "module:Class" or "file.py:Class". A class of one's own has the
+interface of `model.listener.Listener` and takes `seed=`. It may declare `look_ahead_s`; one that also implements
+`Foresees` is given the recording before it listens, as an offline model needs it.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +61,6 @@ from reactdiff_ros.vocabulary import POLICIES
 class Provenance:
     """Facts of a manifest beside the networks' own."""
 
-    name: str
     real: bool
     """Recorded people were among the training data."""
     fold: str
@@ -63,8 +68,6 @@ class Provenance:
     ablate: tuple[str, ...]
     """What was left out of the training."""
     seed: int
-    steps: int
-    simulator: str
     runs: tuple[Mapping[str, Any], ...]
     """Every run of training that led to it, the first one first: "settings" that were not the defaults, "steps"."""
 
@@ -94,9 +97,8 @@ def provenance(weights: Weights) -> Provenance:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         found = Provenance(
-            name=weights.name, real=bool(told["real"]), fold=str(told["fold"]), ablate=tuple(map(str, told["ablate"])),
-            seed=int(told["seed"]), steps=int(told["steps"]), simulator=weights.simulator,
-            runs=tuple(map(dict, told.get("training", ()))),
+            real=bool(told["real"]), fold=str(told["fold"]), ablate=tuple(map(str, told["ablate"])),
+            seed=int(told["seed"]), runs=tuple(map(dict, told.get("training", ()))),
         )  # fmt: skip
         _ = found.held_out
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -121,6 +123,7 @@ def voices_told(bank: VoiceBank) -> dict[str, Any]:
     return {"kind": "synthesised", "voices": len(bank.phrases), "digest": digest}
 
 
+Seeds = NDArray[np.integer[Any]]
 FRAME_NS = int(NS / REACTION_RATE_HZ)
 
 
@@ -172,9 +175,9 @@ def _voice(b: SpeakerBatch, at: tuple[int, int]) -> Voice:
 def policy_streams(
     policy: str,
     speakers: SpeakerBatch,
-    seeds: NDArray[np.integer[Any]],
+    seeds: Seeds,
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
     **settings: Any,
 ) -> FloatArray:
     """The streams (N, T, 58) of a policy of `model.policies` for N speakers (N, T), each frame as late as live.
@@ -182,30 +185,53 @@ def policy_streams(
     Args:
         policy: rules, mime, random or idle.
         speakers: (N, T).
-        seeds: (N,) one a stream.
-        progress: told how many streams are done.
+        seeds: (N,) one per stream.
+        progress: receives the number of finished streams.
         settings: of `ListenerConfig`.
     """
-    count, frames = speakers.camera.shape
-    out = np.zeros((count, frames, COEFFICIENT_COUNT), dtype=np.float32)
-    for row in range(count):
-        listener = make_policy(policy, seed=int(seeds[row]), config=ListenerConfig(**settings))
-        shown = out[row]
-        for t, frame in enumerate(frames_of(speakers, row)):
-            listener.observe(frame)
-            reaction = listener.plan(frame.stamp_ns)
-            if reaction is not None:
-                first = round(reaction.start_ns / FRAME_NS) - 1
-                there = shown[first : first + len(reaction.coefficients)]
-                there[:] = reaction.coefficients[: len(there)]
-                if first <= t:
-                    raise AssertionError("a plan reaches into the past")
-        if progress is not None:
-            progress(row + 1)
+    out = np.zeros((*speakers.camera.shape, COEFFICIENT_COUNT), dtype=np.float32)
+    for row, seed in enumerate(seeds.tolist()):
+        listener = make_policy(policy, seed=seed, config=ListenerConfig(**settings))
+        out[row] = played(listener, list(frames_of(speakers, row)), policy)[0]
+        progress(row + 1)
     return out
 
 
-Seeds = NDArray[np.integer[Any]]
+def played(listener: Listener, frames: Sequence[SpeakerFrame], where: str) -> tuple[FloatArray, list[float]]:
+    """What a listener shows (T, 58) that observes T frames at 25 Hz, and the seconds that each of its plans took.
+
+    Raises:
+        ReactdiffError: what it planned is no plan, or begins in the past.
+    """
+    shown = np.zeros((len(frames), COEFFICIENT_COUNT), dtype=np.float32)
+    seconds = []
+    for t, frame in enumerate(frames):
+        begun = perf_counter()
+        listener.observe(frame)
+        reaction = listener.plan(frame.stamp_ns)
+        if reaction is None:
+            continue
+        seconds.append(perf_counter() - begun)
+        check(reaction, where)
+        first = round((reaction.start_ns - frames[0].stamp_ns) * reaction.rate_hz / NS)
+        if first <= t:
+            raise ReactdiffError("a plan begins in the past", where=where, todo="plans begin after now_ns")
+        there = shown[first : first + len(reaction.coefficients)]
+        there[:] = reaction.coefficients[: len(there)]
+    return shown, seconds
+
+
+def check(reaction: Reaction, where: str) -> None:
+    """Raises ReactdiffError if a plan has another shape or rate, or holds a value that is not finite."""
+    values = np.asarray(reaction.coefficients)
+    if values.ndim != 2 or values.shape[1] != COEFFICIENT_COUNT or not len(values):
+        raise ReactdiffError(f"a plan has shape {values.shape} instead of (frames, {COEFFICIENT_COUNT})", where=where)
+    if reaction.rate_hz * FRAME_NS != NS:
+        raise ReactdiffError(f"a plan has {reaction.rate_hz:g} frames a second instead of 25", where=where)
+    if not np.isfinite(values).all():
+        raise ReactdiffError("a plan holds values that are not numbers", where=where)
+
+
 LISTENERS: Final = ("model", "simulator", "policy", "rules", "mime", "random", "idle")
 
 
@@ -247,9 +273,11 @@ class ModelListens:
         other.how = how
         return other
 
-    def of_tokens(self, tokens: FloatArray, conditions: Conditions, seeds: Seeds) -> FloatArray:
-        """As `run`, from the speakers' tokens (N, T, D)."""
-        rows = np.arange(len(seeds))
+    def of_tokens(
+        self, tokens: FloatArray, conditions: Conditions, seeds: Seeds, speaker_of: Any | None = None
+    ) -> FloatArray:
+        """As `run`, from the speakers' tokens (N, T, D); `speaker_of` (K,): whom each of K streams listens to."""
+        rows = np.arange(len(seeds)) if speaker_of is None else speaker_of
         return free_run(
             self.networks, tokens, conditions, speaker_of=rows, seeds=seeds, how=self.how, workers=self.workers
         )
@@ -282,7 +310,7 @@ class SimulatorListens:
 class PolicyListens:
     """A listener without a network: rules, mime, random or idle. It takes no conditions."""
 
-    def __init__(self, policy: str, progress: Callable[[int], None] | None = None) -> None:
+    def __init__(self, policy: str, progress: Callable[[int], None] = lambda done: None) -> None:
         self.name, self._progress = policy, progress
 
     def run(
@@ -422,8 +450,8 @@ class Spec:
             return (str(Path(place)),)
         if not place and self.text == MODEL:
             return (str(find_weights(self.weights).folder),)
-        found = importlib.util.find_spec(place) if place and _importable(place) else None
-        return (found.origin,) if found is not None and found.origin else ()
+        origin = _origin(place) if place else ""
+        return (origin,) if origin else ()
 
     def make(self, seed: int, *, timed: bool = False) -> Listener:
         """The listener.
@@ -442,11 +470,13 @@ class Spec:
         return make_listener(self.text, seed=seed, config=config, timer=perf_counter if timed else None)
 
 
-def _importable(module: str) -> bool:
+def _origin(module: str) -> str:
+    """The file of a module; "" if it is not known."""
     try:
-        return importlib.util.find_spec(module) is not None
+        found = importlib.util.find_spec(module)
     except (ImportError, ValueError):
-        return False
+        return ""
+    return "" if found is None else found.origin or ""
 
 
 def _class_of(text: str) -> Any:
@@ -455,14 +485,11 @@ def _class_of(text: str) -> Any:
         module = _module_of(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except ReactdiffError:
         raise
-    except ModuleNotFoundError as error:
+    except Exception as error:  # a module of one's own may raise anything
+        missing = isinstance(error, ModuleNotFoundError)
+        todo = f"{error.name} is not installed; a file is named as path/to/file.py:Class" if missing else ""  # type: ignore[attr-defined]
         raise ReactdiffError(
-            "the listener's module cannot be imported", where=place,
-            todo=f"{error.name} is not installed; a file is named as path/to/file.py:Class",
-        ) from error  # fmt: skip
-    except Exception as error:  # what stands in somebody's module may raise anything
-        raise ReactdiffError(
-            "the listener's module cannot be imported", where=place, todo=f"{type(error).__name__}: {error}"
+            "the listener's module cannot be imported", where=place, todo=todo or f"{type(error).__name__}: {error}"
         ) from error
     found = getattr(module, name, None)
     if not callable(found):
@@ -471,12 +498,10 @@ def _class_of(text: str) -> Any:
 
 
 def _module_of(path: Path) -> Any:
-    if not path.is_file():
-        raise ReactdiffError("the listener's file is not there", where=str(path), todo="check the path")
     name = f"_listener_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ReactdiffError("the listener's file is no Python module", where=str(path))
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ReactdiffError("the listener's file is missing, or no Python module", where=str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
@@ -485,7 +510,7 @@ def _module_of(path: Path) -> Any:
 
 def _made(kind: Callable[..., Any], seed: int, text: str) -> Listener:
     try:
-        listener = kind(seed=seed)
+        listener: Listener = kind(seed=seed)
     except ReactdiffError:
         raise
     except Exception as error:
@@ -498,8 +523,7 @@ def _made(kind: Callable[..., Any], seed: int, text: str) -> Listener:
             f"the listener lacks {', '.join(missing)}", where=text,
             todo="docs/bring_your_own_listener.md shows the interface",
         )  # fmt: skip
-    made: Listener = listener
-    return made
+    return listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -518,16 +542,24 @@ class Heard:
 def listen_to(spec: Spec, speaker: SpeakerBatch, seeds: Sequence[int]) -> Heard:
     """Free-running streams of `spec` for one speaker (1, T), each from its own past, one for each seed.
 
+    The model runs under its default style: K streams at once, as live but for engagement and evidence.
+
     Raises:
         ReactdiffError: the listener cannot be made, or what it planned is no plan.
     """
+    count, frames = len(seeds), list(frames_of(speaker, 0))
     if spec.text == MODEL:
-        return _model(spec, speaker, seeds)
-    frames = list(frames_of(speaker, 0))
-    streams: list[FloatArray] = []
-    taken: list[float] = []
-    begun = perf_counter()
-    ahead = 0.0
+        model = ModelListens(find_weights(spec.weights), live_sampling())
+        begun = perf_counter()
+        tokens = speaker_tokens(model.networks, speaker)
+        same_speaker = np.zeros(count, dtype=np.intp)
+        streams = model.of_tokens(tokens, natural_conditions(count), np.array(seeds, dtype=np.int64), same_speaker)
+        taken = perf_counter() - begun
+        plans = len(range(0, len(frames), model.how.hop)) * count
+        return Heard(streams, np.full(plans, taken / plans), 1e3 * taken / (len(frames) * count), 0.0)
+    shown: list[FloatArray] = []
+    compute_s: list[float] = []
+    begun, ahead = perf_counter(), 0.0
     for seed in seeds:
         listener = spec.make(seed)
         ahead = look_ahead_s(listener)
@@ -535,9 +567,11 @@ def listen_to(spec: Spec, speaker: SpeakerBatch, seeds: Sequence[int]) -> Heard:
             listener.reset(seed)
             if foresees(listener):
                 cast(Foresees, listener).foresee(frames)
-            streams.append(_stream(listener, frames, taken, spec.text))
-    frame_ms = 1e3 * (perf_counter() - begun) / max(len(frames) * len(seeds), 1)
-    return Heard(np.stack(streams), np.array(taken), frame_ms, ahead)
+            stream, seconds = played(listener, frames, spec.text)
+        shown.append(stream)
+        compute_s += seconds
+    frame_ms = 1e3 * (perf_counter() - begun) / max(len(frames) * count, 1)
+    return Heard(np.stack(shown), np.array(compute_s), frame_ms, ahead)
 
 
 @contextmanager
@@ -555,48 +589,3 @@ def blamed(spec: Spec) -> Iterator[None]:
         if not spec.own:
             raise
         raise ReactdiffError(f"the listener failed: {type(error).__name__}: {error}", where=spec.text) from error
-
-
-def _stream(listener: Listener, frames: Sequence[SpeakerFrame], taken: list[float], where: str) -> FloatArray:
-    shown = np.zeros((len(frames), COEFFICIENT_COUNT), dtype=np.float32)
-    for t, frame in enumerate(frames):
-        begun = perf_counter()
-        listener.observe(frame)
-        reaction = listener.plan(frame.stamp_ns)
-        if reaction is None:
-            continue
-        taken.append(perf_counter() - begun)
-        check(reaction, where)
-        first = round((reaction.start_ns - frames[0].stamp_ns) * reaction.rate_hz / NS)
-        if first <= t:
-            raise ReactdiffError("a plan begins in the past", where=where, todo="plans begin after now_ns")
-        there = shown[first : first + len(reaction.coefficients)]
-        there[:] = reaction.coefficients[: len(there)]
-    return shown
-
-
-def check(reaction: Reaction, where: str) -> None:
-    """Raises ReactdiffError where a plan of a listener from outside has another shape, rate or value than it may."""
-    values = np.asarray(reaction.coefficients)
-    if values.ndim != 2 or values.shape[1] != COEFFICIENT_COUNT or not len(values):
-        raise ReactdiffError(f"a plan has shape {values.shape} instead of (frames, {COEFFICIENT_COUNT})", where=where)
-    if reaction.rate_hz * FRAME_NS != NS:
-        raise ReactdiffError(f"a plan has {reaction.rate_hz:g} frames a second instead of 25", where=where)
-    if not np.isfinite(values).all():
-        raise ReactdiffError("a plan holds values that are not numbers", where=where)
-
-
-def _model(spec: Spec, speaker: SpeakerBatch, seeds: Sequence[int]) -> Heard:
-    """The trained model under its default style: K streams at once, as live but for engagement and evidence."""
-    networks = Networks(find_weights(spec.weights))
-    how = live_sampling()
-    count, frames = len(seeds), speaker.camera.shape[1]
-    begun = perf_counter()
-    tokens = speaker_tokens(networks, speaker)
-    streams = free_run(
-        networks, tokens, natural_conditions(count), speaker_of=np.zeros(count, dtype=np.intp),
-        seeds=np.array(seeds, dtype=np.int64), how=how,
-    )  # fmt: skip
-    taken = perf_counter() - begun
-    plans = len(range(0, frames, how.hop)) * count
-    return Heard(streams, np.full(plans, taken / plans), 1e3 * taken / (frames * count), 0.0)

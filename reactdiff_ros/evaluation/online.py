@@ -327,7 +327,7 @@ CHECK_SECONDS = 1.6
 """Long enough for the features' windows and two plans."""
 
 
-def verified(specs: Sequence[Spec], cuts: int, seed: int, desk: RunContext) -> dict[str, tuple[float, bool | None]]:
+def verified(specs: Sequence[Spec], cuts: int, seed: int, context: RunContext) -> dict[str, tuple[float, bool | None]]:
     """(declared look-ahead in s, whether it holds; None: not tried) by the listener's name.
 
     A listener that looks further is told in a sentence, and its figures go on.
@@ -344,9 +344,9 @@ def verified(specs: Sequence[Spec], cuts: int, seed: int, desk: RunContext) -> d
         with blamed(spec):
             verdict = verify(
                 listener, seconds=CHECK_SECONDS, cuts=cuts, seed=seed,
-                told=lambda share, i=i: desk.told("look-ahead", (i + share) / len(specs)),  # type: ignore[misc]
+                told=lambda share, i=i: context.told("look-ahead", (i + share) / len(specs)),  # type: ignore[misc]
             )  # fmt: skip
         if not verdict.holds:
-            desk.tell(verdict.sentence(spec.name))
+            context.tell(verdict.sentence(spec.name))
         out[spec.name] = (verdict.declared_s, verdict.holds)
     return out

@@ -26,9 +26,6 @@ LAGS: Final = range(round(0.3 * REACTION_RATE_HZ), round(2.0 * REACTION_RATE_HZ)
 MARGINALS: Final = ("log episode rate", "log episode length", "logit share of time", "log mean speed", "s.d.")
 BRIDGED_FRAMES: Final = round(1.0 * REACTION_RATE_HZ)
 """The marginals lay a line over gaps of so many frames; longer ones are left out."""
-C_BAND: Final = (0.10, 0.30)
-P_LIMIT: Final = 0.01
-D_LIMIT: Final = 0.45
 # The least that a call of three minutes can tell apart: one episode, the shortest episode, a share of one second.
 _LEAST_RATE, _LEAST_SHARE, _LEAST_SPEED = 1 / 3, 0.005, 0.1
 _LEAST_SHARED = round(1.0 * REACTION_RATE_HZ)
@@ -217,11 +214,6 @@ def real_against_real(
         half = np.isin(people.pair, rng.permutation(people.count)[: people.count // 2])
         found.append(marginal_distance(real[half], real[~half], scale))
     return float(np.mean(found)), float(np.percentile(found, 95))
-
-
-def passes(c: float, p: float, d: float) -> bool:
-    """All three: C within .10 to .30, p < .01, D_marg at most .45."""
-    return C_BAND[0] <= c <= C_BAND[1] and p < P_LIMIT and d <= D_LIMIT
 
 
 Array = NDArray[np.floating[Any]]

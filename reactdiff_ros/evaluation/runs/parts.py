@@ -1,7 +1,7 @@
-"""Doing a list of parts: here, in several processes, or on the workers of a Dask scheduler.
+"""The parts of a run: done here, in several processes or on a Dask cluster, and stored as soon as they are finished.
 
-Every result is kept as soon as it is there; a part whose result is kept already is not done again. A worker that dies
-loses nothing but the part at hand, which another one does again.
+A part whose result is stored with the same settings and files is not done again. A worker that dies loses only the
+part that it was doing, which another one does again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.whole_file import write_arrays
 
 FORMAT: Final = 1
-"""Of kept parts: another one makes them anew."""
+"""Of stored parts: those of another format are not used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +115,10 @@ def plain(values: NDArray[Any]) -> list[Any]:
     return [None if isinstance(v, float) and v != v else v for v in listed]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What is known of a part before it is done."""
-
-    there: bool
-    """Its result is kept and was made with the same settings of the same files."""
-    why_anew: str = ""
-    """Why what is kept does not count; "" where nothing is kept."""
+_UNREADABLE: Final = (
+    OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, RecursionError,
+)  # fmt: skip
+"""What reading a broken .npz raises."""
 
 
 class Keep:
@@ -147,20 +143,18 @@ class Keep:
             return self.folder / f"{plain}.npz"
         return self.folder / f"{plain[-80:]}-{digest({'name': part.name})}.npz"
 
-    def look(self, part: Part) -> Kept:
-        """Whether the result of `part` is there."""
+    def stale(self, part: Part) -> str | None:
+        """Why `part` has to be done: "" where nothing is stored. None: its stored result can be used."""
         path = self.path(part)
         if not path.is_file():
-            return Kept(False)
+            return ""
         try:
             with np.load(path, allow_pickle=False) as file:
                 before = json.loads(str(file["about"]))["settings"]
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, RecursionError):
-            return Kept(False, "what was kept of it cannot be read")
+        except _UNREADABLE:
+            return "its file cannot be read"
         now = part.settings()
-        if before == now:
-            return Kept(True)
-        return Kept(False, f"it was made with another {', '.join(changed(before, now)) or 'setting'}")
+        return None if before == now else f"it was made with another {', '.join(changed(before, now)) or 'setting'}"
 
     def save(self, part: Part, made: PartResult) -> None:
         """Keep a result.
@@ -196,16 +190,7 @@ def load(path: Path, only: tuple[str, ...] | None = None) -> PartResult:
             names = [n for n in file.files if n.startswith("a_") and (only is None or n[2:] in only)]
             arrays = {name[2:]: file[name] for name in names}
         return PartResult(dict(about["facts"]), arrays, tuple(about["notes"]))
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        RecursionError,
-    ) as error:
+    except _UNREADABLE as error:
         raise ReactdiffError(
             "a kept part of the run cannot be read", where=str(path), todo="remove it, and run again"
         ) from error
@@ -219,12 +204,14 @@ def _unwritten(path: Path, error: OSError) -> ReactdiffError:
 
 CONNECT_S: Final = 20.0
 MOST_AGAIN: Final = 100
-"""Parts that are given out again because a worker died with their results."""
+"""Parts that are submitted again because a worker died with their results."""
 _GONE: Final = frozenset({"cancelled", "lost"})
 
 
 def on_cluster(parts: Sequence[Part], address: str) -> Iterator[tuple[Part, PartResult | Failure]]:
-    """Results as they come.
+    """The same parts on the workers of a Dask scheduler, as they come.
+
+    Every worker needs this package, and sees the recordings and the run's folder under the same paths.
 
     Raises:
         ReactdiffError: the scheduler cannot be reached, has no workers, or was lost.
@@ -246,34 +233,34 @@ def on_cluster(parts: Sequence[Part], address: str) -> Iterator[tuple[Part, Part
             raise ReactdiffError(
                 "the Dask scheduler has no workers", where=address, todo="start some with 'dask worker ADDRESS'"
             ) from error
-        wanted = {client.submit(do, part, key=f"reactdiff-{i}-{id(parts)}", pure=False): part
-                  for i, part in enumerate(parts)}  # fmt: skip
-        left, again = set(wanted), 0
-        coming = as_completed(list(wanted), loop=client.loop)
+        wanted: dict[Any, Part] = {}
+
+        def submit(part: Part) -> Any:
+            future = client.submit(do, part, key=f"reactdiff-{len(wanted)}-{id(parts)}", pure=False)
+            wanted[future] = part
+            return future
+
+        coming = as_completed([submit(part) for part in parts], loop=client.loop)
+        done = again = 0
         for future in coming:
-            part = wanted.pop(future)
-            left.discard(future)
             if future.status in _GONE and client.status == "running" and again < MOST_AGAIN:
                 # Its result was on a worker that died before it was fetched: the part is done once more.
                 again += 1
-                anew = client.submit(do, part, key=f"reactdiff-again-{again}-{id(parts)}", pure=False)
-                wanted[anew] = part
-                left.add(anew)
-                coming.add(anew)
+                coming.add(submit(wanted[future]))
                 continue
-            yield part, _result(future, address, len(left))
+            yield wanted[future], _result(future, address, len(parts) - done)
+            done += 1
             future.release()
     finally:
         client.close(timeout=5)
 
 
-def _result(future: object, address: str, left: int) -> PartResult | Failure:
-    from distributed import Future, KilledWorker
+def _result(future: Any, address: str, left: int) -> PartResult | Failure:
+    from distributed import KilledWorker
 
-    assert isinstance(future, Future)
     if future.status in _GONE:
         raise ReactdiffError(
-            f"the Dask scheduler was lost with {left + 1} parts to do", where=address,
+            f"the Dask scheduler was lost with {left} parts to do", where=address,
             todo="run again: what was done is kept",
         )  # fmt: skip
     try:
@@ -315,41 +302,36 @@ class Resources:
 def work_off(
     parts: Sequence[Part],
     keep: Keep,
-    means: Resources,
+    resources: Resources,
     *,
     told: Callable[[float], None] = lambda share: None,
     tell: Callable[[str], None] = lambda sentence: None,
 ) -> Outcome:
-    """Do what is not kept yet.
+    """Do what is not stored yet.
 
     Args:
         parts: names are unique.
-        keep: where results are.
-        means: processes or machines.
-        told: is told the share that is done.
-        tell: takes one sentence for the user.
+        keep: the store.
+        resources: processes or machines.
+        told: progress callback, receives the completed fraction.
+        tell: receives sentences for the user.
 
     Raises:
-        ReactdiffError: the scheduler cannot be reached, or was lost; what was done is kept.
+        ReactdiffError: the scheduler cannot be reached, or was lost; what was done is stored.
         ModuleNotFoundError: `distributed` is not installed and a scheduler was named.
     """
-    outcome = Outcome()
-    there: set[str] = set()
-    todo: list[Part] = []
-    for part in parts:
-        known = keep.look(part)
-        if known.there:
-            there.add(part.name)
-        else:
-            todo.append(part)
-            if known.why_anew:
-                tell(f"{part.name} is done anew: {known.why_anew}")
-    outcome.kept = len(there)
+    reasons = {part.name: keep.stale(part) for part in parts}
+    for name, reason in reasons.items():
+        if reason:
+            tell(f"{name} is done again: {reason}")
+    there = {name for name, reason in reasons.items() if reason is None}
+    todo = [part for part in parts if part.name not in there]
+    outcome = Outcome(kept=len(there))
     if there and todo:
         tell(f"{len(there)} of {len(parts)} parts are there from before")
     told(len(there) / max(len(parts), 1))
-    for i, (part, made) in enumerate(_doing(means)(todo) if todo else ()):
-        sentence = made.sentence if isinstance(made, Failure) else _save(keep, part, made)
+    for i, (part, result) in enumerate(_doing(resources)(todo) if todo else ()):
+        sentence = result.sentence if isinstance(result, Failure) else _save(keep, part, result)
         if sentence:
             outcome.failed[part.name] = sentence
             tell(f"{part.name}: {sentence}")
@@ -368,11 +350,11 @@ def _save(keep: Keep, part: Part, made: PartResult) -> str:
     return ""
 
 
-def _doing(means: Resources) -> Doing:
-    if means.dask:
-        return lambda parts: on_cluster(parts, means.dask)
-    if means.workers > 1:
-        return lambda parts: in_processes(parts, means.workers) if len(parts) > 1 else here(parts)
+def _doing(resources: Resources) -> Doing:
+    if resources.dask:
+        return lambda parts: on_cluster(parts, resources.dask)
+    if resources.workers > 1:
+        return lambda parts: in_processes(parts, resources.workers) if len(parts) > 1 else here(parts)
     return here
 
 
@@ -435,6 +417,6 @@ def _until_one_dies(
         waiting.sort(key=lambda p: -deaths[p.name])
 
 
-def describe(means: Resources) -> dict[str, Any]:
+def describe(resources: Resources) -> dict[str, Any]:
     """For a result's head."""
-    return {"workers": means.workers, "dask": bool(means.dask)}
+    return {"workers": resources.workers, "dask": bool(resources.dask)}

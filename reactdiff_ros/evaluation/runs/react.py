@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,16 +20,17 @@ from reactdiff_ros.evaluation.listeners import Spec, listen_to
 from reactdiff_ros.evaluation.metrics.mars import target_lists
 from reactdiff_ros.evaluation.results import Info, Item, Result
 from reactdiff_ros.evaluation.runs import parts as kept
-from reactdiff_ros.evaluation.runs.parts import Outcome, Part, PartResult, describe, plain, work_off
+from reactdiff_ros.evaluation.runs.parts import Part, PartResult, describe, plain
 from reactdiff_ros.evaluation.runs.scoring import (
     CURVES,
     MEASURES,
-    Row,
     RunContext,
     RunOutcome,
     Spread,
-    columns,
+    done_parts,
     draws_of,
+    empty_rows,
+    reference_file,
     score,
     systems_of,
     table_of,
@@ -246,23 +247,6 @@ class Plan:
         return [np.flatnonzero(row).tolist() for row in matrix]
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """What is known of the whole set before its speakers are scored."""
-
-    lag_s: float
-    """The mime's best."""
-    means: str
-    """File of the reference part."""
-    streams: Mapping[int, str] = field(default_factory=dict)
-    """File of the listen_to part of each recording."""
-    other: Mapping[int, int | None] = field(default_factory=dict)
-    """Whose stream is the shuffled control of each recording."""
-
-
-# --- reference ---------------------------------------------------------------------------------------------------
-
-
 def reference_part(plan: Plan, chosen: PublicSet) -> Part:
     """Mean reactions of the reference split, and the nearest of its speakers for each of the set's."""
     reference = reference_of(chosen)
@@ -322,9 +306,6 @@ def reference_arrays(
 ) -> dict[str, NDArray[Any]]:
     """What `Rows` takes from a reference: mean reactions, which of them is whose, and nearest neighbours."""
     return {"sequence": means.sequences, "frame": means.frames, "row": np.array(row, dtype=np.int64), "near": near}
-
-
-# --- listen_to ------------------------------------------------------------------------------------------------------
 
 
 def listen_part(plan: Plan, chosen: PublicSet, n: int, targets: Sequence[int]) -> Part:
@@ -408,20 +389,27 @@ def _targets(chosen: PublicSet, targets: Sequence[int]) -> tuple[list[FloatArray
     return found, notes
 
 
-# --- score -------------------------------------------------------------------------------------------------------
+def score_part(
+    plan: Plan, chosen: PublicSet, n: int, targets: Sequence[int], own: str, other: str | None, means: str, lag_s: float
+) -> Part:
+    """Every row's figures for speaker `n`.
 
-
-def score_part(plan: Plan, chosen: PublicSet, n: int, targets: Sequence[int], numbers: Numbers) -> Part:
-    """Every row's figures for speaker `n`."""
-    other = numbers.other.get(n)
+    Args:
+        plan: what is run.
+        chosen: the split.
+        n: number of the speaker.
+        targets: numbers of the appropriate reactions.
+        own: file of the speaker's listen part.
+        other: file of the listen part whose stream is the shuffled control.
+        means: file of the reference part.
+        lag_s: the mime's best lag.
+    """
     arguments = {
         "folder": plan.folder, "split": plan.split, "n": n, "targets": list(targets), "streams": plan.streams,
-        "seed": plan.seed, "compat": plan.compat, "subject": plan.specs()[0].name, "lag_s": numbers.lag_s,
-        "own": numbers.streams[n], "other": None if other is None else numbers.streams[other], "means": numbers.means,
+        "seed": plan.seed, "compat": plan.compat, "subject": plan.specs()[0].name, "lag_s": lag_s, "own": own,
+        "other": other, "means": means,
     }  # fmt: skip
-    files = (*(chosen.target_file(m) for m in targets), numbers.streams[n], numbers.means)
-    if other is not None:
-        files = (*files, numbers.streams[other])
+    files = (*(chosen.target_file(m) for m in targets), own, means, *([other] if other else []))
     return Part(f"score-{n:05d}", f"{_HERE}:make_scores", arguments, files)
 
 
@@ -505,95 +493,55 @@ class Rows:
 
 
 def run_react(
-    plan: Plan, desk: RunContext, info: Info, online: Mapping[str, tuple[float, bool | None]] | None = None
+    plan: Plan, context: RunContext, info: Info, online: Mapping[str, tuple[float, bool | None]] | None = None
 ) -> RunOutcome:
     """Evaluate a split.
 
     Args:
         plan: what is run on what.
-        desk: where parts are kept, and with how many processes.
+        context: where parts are stored, and with how many processes they are done.
         info: the head of the result, whose data, failures and settings are filled in here.
         online: (declared look-ahead in s, verified) of listeners, by name.
 
     Raises:
         ReactdiffError: the set has no layout that is known, its neighbour matrix is missing, or nothing worked.
     """
-    chosen = plan.chosen()
+    chosen, keep = plan.chosen(), context.keep
     targets = plan.targets(chosen)
-    reference = _alone(reference_part(plan, chosen), desk)
-    means = desk.keep.load(reference)
-    parts = [listen_part(plan, chosen, n, targets[n]) for n in range(len(chosen))]
-    listened = work_off(parts, desk.keep, desk.means, told=partial(desk.told, "listening"), tell=desk.tell)
-    number = {part.name: n for n, part in enumerate(parts)}
-    failed = {chosen.id(number[name]): sentence for name, sentence in listened.failed.items()}
-    there = [number[part.name] for part in listened.done]
-    if not there:
-        raise _nothing(failed, chosen)
-    facts = {n: desk.keep.load(parts[n], ()).facts for n in there}
-    numbers = Numbers(
-        lag_s=simple.best_lag([facts[n]["mime"] for n in there if facts[n]["mime"]]),
-        means=str(desk.keep.path(reference)),
-        streams={n: str(desk.keep.path(parts[n])) for n in there},
-        other=dict(zip(there, _others(chosen, there), strict=True)),
-    )
-    scoring = [score_part(plan, chosen, n, targets[n], numbers) for n in there]
-    scored = work_off(scoring, desk.keep, desk.means, told=partial(desk.told, "scoring"), tell=desk.tell)
-    scores = {n: part for n, part in zip(there, scoring, strict=True) if part.name not in scored.failed}
-    of = {part.name: n for n, part in zip(there, scoring, strict=True)}
-    failed |= {chosen.id(of[name]): sentence for name, sentence in scored.failed.items()}
-    if not scores:
-        raise _nothing(failed, chosen)
-    return _assembled(plan, chosen, desk, info, parts, scores, numbers, means, failed, listened, online or {})
+    means = reference_file(context, reference_part(plan, chosen))
+    reference = kept.load(Path(means))
+    failed: dict[str, str] = {}
+    listening = {n: listen_part(plan, chosen, n, targets[n]) for n in range(len(chosen))}
+    heard, before = done_parts(context, "listening", listening, chosen.id, failed)
+    files = {n: str(keep.path(part)) for n, part in heard.items()}
+    mime = [keep.load(part, ()).facts["mime"] for part in heard.values()]
+    lag_s = simple.best_lag([scores for scores in mime if scores])
+    there = list(heard)
+    others = [None if i is None else there[i] for i in simple.other_people([chosen.group(n) for n in there])]
+    other = dict(zip(there, others, strict=True))
+    stood_in = {n: None if m is None else files[m] for n, m in other.items()}
+    scoring = {n: score_part(plan, chosen, n, targets[n], files[n], stood_in[n], means, lag_s) for n in heard}
+    scored, _ = done_parts(context, "scoring", scoring, chosen.id, failed)
 
-
-def _alone(part: Part, desk: RunContext) -> Part:
-    outcome = work_off([part], desk.keep, desk.means, told=partial(desk.told, "reference split"), tell=lambda s: None)
-    if part.name in outcome.failed:
-        raise ReactdiffError(outcome.failed[part.name])
-    return part
-
-
-def _others(chosen: PublicSet, there: Sequence[int]) -> list[int | None]:
-    found = simple.other_people([chosen.group(n) for n in there])
-    return [None if i is None else there[i] for i in found]
-
-
-def _nothing(failed: Mapping[str, str], chosen: PublicSet) -> ReactdiffError:
-    first = next(iter(failed.items()), ("", "the list is empty"))
-    return ReactdiffError(f"not one of {len(chosen)} recordings could be evaluated", where=first[0], todo=first[1])
-
-
-def _assembled(
-    plan: Plan, chosen: PublicSet, desk: RunContext, info: Info, parts: Sequence[Part], scores: Mapping[int, Part],
-    numbers: Numbers, means: PartResult, failed: dict[str, str], listened: Outcome,
-    online: Mapping[str, tuple[float, bool | None]],
-) -> RunOutcome:  # fmt: skip
-    numbers_in = list(scores)
-    found = [desk.keep.load(scores[n]) for n in numbers_in]
-    figures = [made.facts["rows"] for made in found]
-    names = list(dict.fromkeys(name for rows in figures for name in rows))
-    rows = {name: Row(values=columns([r.get(name, {}) for r in figures], MEASURES)) for name in names}
+    found = {n: keep.load(part) for n, part in scored.items()}
+    rows = empty_rows([made.facts["rows"] for made in found.values()], MEASURES)
+    spreads = {name: Spread() for name in rows}
+    shortest = min(int(keep.load(heard[n], ()).facts["frames"]) for n in scored)
+    predictions_of = Rows.of_set(chosen, reference, plan.streams, plan.seed, lag_s, plan.specs()[0].name)
+    predictions_of.known = {}
     items: list[Item] = []
-    notes = list(means.notes)
-    spreads = {name: Spread() for name in names}
-    shortest = min(int(desk.keep.load(parts[n], ()).facts["frames"]) for n in numbers_in)
-    make = Rows.of_set(chosen, means, plan.streams, plan.seed, numbers.lag_s, plan.specs()[0].name)
-    make.known = {}
-    frame_ms: dict[str, list[float]] = {}
-    for position, n in enumerate(numbers_in):
-        desk.told("putting together", position / len(numbers_in))
-        mine = desk.keep.load(parts[n])
-        other = numbers.other.get(n)
-        stood_in = None if other is None else desk.keep.load(parts[other])
-        for name, predictions in make.of(n, mine, stood_in).items():
+    notes = list(reference.notes)
+    frame_ms = {name: np.full(len(found), np.nan) for name in rows}
+    for position, (n, scores) in enumerate(found.items()):
+        context.told("putting together", position / len(found))
+        mine, m = keep.load(heard[n]), other[n]
+        for name, predictions in predictions_of.of(n, mine, None if m is None else keep.load(heard[m])).items():
             spreads[name].add(position, predictions, shortest)
-        heard = mine.facts["listeners"]
-        for name in rows:
-            frame_ms.setdefault(name, []).append(heard[name]["frame_ms"] if name in heard else float("nan"))
-        own_notes = tuple(dict.fromkeys((*mine.notes, *found[position].notes)))
+        own_notes = tuple(dict.fromkeys((*mine.notes, *scores.notes)))
         notes += [f"{chosen.id(n)}: {sentence}" for sentence in own_notes]
         items.append(_item(chosen, n, mine, own_notes, curves=position < CURVES))
-        for name in heard:
+        for name, facts in mine.facts["listeners"].items():
+            frame_ms[name][position] = facts["frame_ms"]
             rows[name].compute_s.append(mine.arrays[f"compute/{name}"])
             if position < CURVES:
                 rows[name].streams[chosen.id(n)] = mine.arrays[f"stream/{name}"]
@@ -601,15 +549,25 @@ def _assembled(
     for name, row in rows.items():
         row.figures["FRDvs"] = spreads[name].figure(draws)
         if np.isfinite(frame_ms[name]).any():
-            row.values["frame_ms"] = np.array(frame_ms[name])
-        row.look_ahead_s, row.causal = online.get(name, (None, None))
+            row.values["frame_ms"] = frame_ms[name]
+        row.look_ahead_s, row.causal = (online or {}).get(name, (None, None))
     if rows_of.MIME in rows:
-        rows[rows_of.MIME].note = f"{rows_of.NOTES[rows_of.MIME]} Here {numbers.lag_s:g} s."
+        rows[rows_of.MIME].note = f"{rows_of.NOTES[rows_of.MIME]} Here {lag_s:g} s."
     if rows_of.SHUFFLED not in rows:
         notes.append("there is no shuffled-speaker control: the set holds one pair of people only")
     systems = systems_of(rows, [spec.name for spec in plan.specs() if spec.text in plan.listeners])
-    result = Result(_headed(info, plan, chosen, desk, failed, numbers), tuple(items), systems)
-    return RunOutcome(result, table_of(systems, items, plan.seed), failed, tuple(dict.fromkeys(notes)), listened.kept)
+    settings = {
+        **info.settings, "split": chosen.split, "streams": plan.streams, "mime_lag_s": lag_s, "voice": plan.voice,
+        "own_targets": plan.own_targets, "expression_names": plan.names is not None, **describe(context.resources),
+        "attributes": "projection of the listener's coefficients; the labels' own networks are not run",
+    }  # fmt: skip
+    head = replace(
+        info, data=f"{chosen.kind.upper()}, {chosen.split} split, {len(chosen)} directions", people=True,
+        subject=plan.specs()[0].name, compat=plan.compat, seeds={**info.seeds, "run": plan.seed},
+        failed=tuple(f"{name}: {sentence}" for name, sentence in failed.items()), settings=settings,
+    )  # fmt: skip
+    table = table_of(systems, items, plan.seed)
+    return RunOutcome(Result(head, tuple(items), systems), table, failed, tuple(dict.fromkeys(notes)), before)
 
 
 def _item(chosen: PublicSet, n: int, mine: PartResult, notes: tuple[str, ...], *, curves: bool) -> Item:
@@ -618,20 +576,4 @@ def _item(chosen: PublicSet, n: int, mine: PartResult, notes: tuple[str, ...], *
         id=chosen.id(n), seconds=float(mine.facts["seconds"]), group=chosen.group(n),
         source=f"{chosen.kind}/{chosen.split}", speaker=a["speaker"] if curves else None,
         speech=a["speech"].astype(np.float32) if curves else None, truth=a["truth"] if curves else None, notes=notes,
-    )  # fmt: skip
-
-
-def _headed(
-    info: Info, plan: Plan, chosen: PublicSet, desk: RunContext, failed: Mapping[str, str], numbers: Numbers
-) -> Info:
-    settings = {
-        **info.settings, "split": chosen.split, "streams": plan.streams,
-        "mime_lag_s": numbers.lag_s, "voice": plan.voice,
-        "own_targets": plan.own_targets, "expression_names": plan.names is not None, **describe(desk.means),
-        "attributes": "projection of the listener's coefficients; the labels' own networks are not run",
-    }  # fmt: skip
-    return replace(
-        info, data=f"{chosen.kind.upper()}, {chosen.split} split, {len(chosen)} directions", people=True,
-        subject=plan.specs()[0].name, compat=plan.compat, seeds={**info.seeds, "run": plan.seed},
-        failed=tuple(f"{name}: {sentence}" for name, sentence in failed.items()), settings=settings,
     )  # fmt: skip

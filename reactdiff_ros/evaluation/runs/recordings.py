@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, cast
@@ -23,7 +22,7 @@ from reactdiff_ros.evaluation.extraction import CONFIDENT, extract_clip
 from reactdiff_ros.evaluation.listeners import Foresees, Spec, blamed, check, foresees, frames_of, look_ahead_s
 from reactdiff_ros.evaluation.results import Info, Item, Result
 from reactdiff_ros.evaluation.runs import parts as kept
-from reactdiff_ros.evaluation.runs.parts import Part, PartResult, describe, work_off
+from reactdiff_ros.evaluation.runs.parts import Part, PartResult, describe
 from reactdiff_ros.evaluation.runs.react import Rows, number, reference_arrays
 from reactdiff_ros.evaluation.runs.scoring import (
     BEHAVIOUR,
@@ -35,10 +34,12 @@ from reactdiff_ros.evaluation.runs.scoring import (
     RunOutcome,
     Spread,
     Values,
-    columns,
     counted,
+    done_parts,
+    empty_rows,
     group_draws,
     measured,
+    reference_file,
     score,
     systems_of,
     table_of,
@@ -506,7 +507,7 @@ LEAST_MINUTES = 10.0
 
 
 def run_recordings(
-    plan: LabPlan, found: Sequence[Source], desk: RunContext, info: Info,
+    plan: LabPlan, found: Sequence[Source], context: RunContext, info: Info,
     online: Mapping[str, tuple[float, bool | None]] | None = None,
 ) -> RunOutcome:  # fmt: skip
     """Evaluate a lab's recordings.
@@ -514,56 +515,46 @@ def run_recordings(
     Args:
         plan: who listens.
         found: the recordings.
-        desk: where parts are kept, and with how many processes.
+        context: where parts are stored, and with how many processes they are done.
         info: the head of the result, whose data, failures and settings are filled in here.
         online: (declared look-ahead in s, verified) of listeners, by name.
 
     Raises:
         ReactdiffError: not one recording could be evaluated.
     """
-    parts = [listen_part(plan, source, n) for n, source in enumerate(found)]
-    listened = work_off(parts, desk.keep, desk.means, told=partial(desk.told, "listening"), tell=desk.tell)
-    number = {part.name: n for n, part in enumerate(parts)}
-    failed = {found[number[name]].id: sentence for name, sentence in listened.failed.items()}
-    there = [number[part.name] for part in listened.done]
-    _need(there, failed)
-    facts = {n: desk.keep.load(parts[n], ()).facts for n in there}
-    files = {n: str(desk.keep.path(parts[n])) for n in there}
-    truths = [n for n in there if "mime" in facts[n]]
+    keep, failed = context.keep, dict[str, str]()
+    listening = {n: listen_part(plan, source, n) for n, source in enumerate(found)}
+    heard, before = done_parts(context, "listening", listening, lambda n: found[n].id, failed)
+    facts = {n: keep.load(part, ()).facts for n, part in heard.items()}
+    files = {n: str(keep.path(part)) for n, part in heard.items()}
+    truths = [n for n in heard if "mime" in facts[n]]
     notes, means = [], ""
     if len(truths) >= LEAST_TRUTHS:
-        means = _reference(desk, {n: files[n] for n in truths}, found, plan.streams)
+        groups = {n: found[n].group for n in truths}
+        part = reference_part({n: files[n] for n in truths}, groups, len(found), plan.streams)
+        means = reference_file(context, part)
     elif truths:
         notes.append("one recorded listener alone: no mean sequence, mean frame and nearest neighbour")
     else:
         notes.append("no recorded listener: behaviour and motion are measured, agreement is not")
     lag_s = simple.best_lag([facts[n]["mime"] for n in truths])
+    there, control = list(heard), ""
     pairs = simple.other_people([found[n].group for n in there])
-    control = ""
     if all(other is None for other in pairs):
         control = ONE_PERSON if len(there) > 1 else ONE_RECORDING
         pairs = simple.other_people([str(n) for n in there])
-    others = {n: None if i is None else there[i] for n, i in zip(there, pairs, strict=True)}
-    scoring = []
-    for n in there:
-        other = others[n]
-        stood_in = files[n] if other is None else files[other]
-        scoring.append(score_part(plan, found[n], n, files[n], stood_in, means if n in truths else "", lag_s))
-    scored = work_off(scoring, desk.keep, desk.means, told=partial(desk.told, "scoring"), tell=desk.tell)
-    failed |= {
-        found[n].id: scored.failed[part.name]
-        for n, part in zip(there, scoring, strict=True)
-        if part.name in scored.failed
+    stood_in = {n: files[n if i is None else there[i]] for n, i in zip(there, pairs, strict=True)}
+    scoring = {
+        n: score_part(plan, found[n], n, files[n], stood_in[n], means if n in truths else "", lag_s) for n in there
     }
-    scores = {n: part for n, part in zip(there, scoring, strict=True) if part.name not in scored.failed}
-    _need(list(scores), failed)
+    scores, _ = done_parts(context, "scoring", scoring, lambda n: found[n].id, failed)
     asked = [spec.name for spec in plan.specs() if spec.text in plan.listeners]
     for n in scores:
         deaf = [name for name in asked if name not in facts[n]["listeners"]]
         if deaf:  # its note says why
             failed[found[n].id] = f"{', '.join(deaf)} did not listen"
     draws = group_draws([found[n].group or found[n].id for n in scores], plan.seed)
-    rows = _rows(desk, parts, scores, draws)
+    rows = _rows(context, heard, scores, draws)
     for name, row in rows.items():
         row.look_ahead_s, row.causal = (online or {}).get(name, (None, None))
     if rows_of.MIME in rows:
@@ -571,45 +562,29 @@ def run_recordings(
     if control and rows_of.SHUFFLED in rows:
         rows[rows_of.SHUFFLED].note = control
         notes.append(f"the control is a weak one: {control[0].lower()}{control[1:-1]}")
-    items = _items(desk, parts, list(scores), found, notes)
+    items = _items(context, heard, list(scores), found, notes)
     minutes = sum(item.seconds for item in items) / 60
     if minutes < LEAST_MINUTES:
         notes.append(f"{minutes:.1f} minutes in all: rates of less than {LEAST_MINUTES:g} minutes are uncertain")
     systems = systems_of(rows, asked)
-    settings = {**info.settings, "streams": plan.streams, "mime_lag_s": lag_s, **describe(desk.means)}
+    settings = {**info.settings, "streams": plan.streams, "mime_lag_s": lag_s, **describe(context.resources)}
     head = replace(
         info, data=f"{counted(len(found), 'recording')}, {len(truths)} with a recorded listener", people=True,
         subject=plan.specs()[0].name, seeds={**info.seeds, "run": plan.seed}, settings=settings,
         failed=tuple(f"{name}: {sentence}" for name, sentence in failed.items()),
     )  # fmt: skip
     table = table_of(systems, items, plan.seed)
-    return RunOutcome(Result(head, tuple(items), systems), table, failed, tuple(dict.fromkeys(notes)), listened.kept)
+    return RunOutcome(Result(head, tuple(items), systems), table, failed, tuple(dict.fromkeys(notes)), before)
 
 
-def _need(there: Sequence[int], failed: Mapping[str, str]) -> None:
-    if not there:
-        where, why = next(iter(failed.items()), ("", ""))
-        raise ReactdiffError("not one recording could be evaluated", where=where, todo=why)
-
-
-def _reference(desk: RunContext, files: Mapping[int, str], found: Sequence[Source], streams: int) -> str:
-    part = reference_part(files, {n: found[n].group for n in files}, len(found), streams)
-    outcome = work_off([part], desk.keep, desk.means, tell=lambda sentence: None)
-    if part.name in outcome.failed:
-        raise ReactdiffError(outcome.failed[part.name])
-    return str(desk.keep.path(part))
-
-
-def _rows(desk: RunContext, parts: Sequence[Part], scores: Mapping[int, Part], draws: Values) -> dict[str, Row]:
-    figures = {n: desk.keep.load(part).facts["rows"] for n, part in scores.items()}
-    names = list(dict.fromkeys(name for rows in figures.values() for name in rows))
-    rows = {name: Row(values=columns([r.get(name, {}) for r in figures.values()], FIGURES)) for name in names}
+def _rows(context: RunContext, parts: Mapping[int, Part], scores: Mapping[int, Part], draws: Values) -> dict[str, Row]:
+    rows = empty_rows([context.keep.load(part).facts["rows"] for part in scores.values()], FIGURES)
     for row in rows.values():
         row.values = {name: values for name, values in row.values.items() if np.isfinite(values).any()}
-    spreads = {name: Spread() for name in names}
-    shortest = min(int(desk.keep.load(parts[n], ()).facts["frames"]) for n in scores)
+    spreads = {name: Spread() for name in rows}
+    shortest = min(int(context.keep.load(parts[n], ()).facts["frames"]) for n in scores)
     for position, n in enumerate(scores):
-        mine = desk.keep.load(parts[n])
+        mine = context.keep.load(parts[n])
         for name in mine.facts["listeners"]:
             spreads[name].add(position, mine.arrays[f"attributes/{name}"], shortest)
             rows[name].compute_s.append(mine.arrays[f"compute/{name}"])
@@ -627,11 +602,11 @@ def _item_id(part: Part) -> str:
 
 
 def _items(
-    desk: RunContext, parts: Sequence[Part], numbers: Sequence[int], found: Sequence[Source], notes: list[str]
+    context: RunContext, parts: Mapping[int, Part], numbers: Sequence[int], found: Sequence[Source], notes: list[str]
 ) -> list[Item]:
     items = []
     for position, n in enumerate(numbers):
-        mine: PartResult = desk.keep.load(parts[n], ("speaker", "speech", "truth"))
+        mine: PartResult = context.keep.load(parts[n], ("speaker", "speech", "truth"))
         curves = mine.arrays if position < CURVES else {}
         notes += [f"{found[n].id}: {sentence}" for sentence in mine.notes]
         items.append(

@@ -1,15 +1,17 @@
-"""What every run shares: its sinks, its outcome, and how a result file is put together."""
+"""Figures of one recording and of a set, the same for every row of every table, and how a run puts them together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import ATTRIBUTE_NAMES
+from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import results as rows_of
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.coupling import (
@@ -32,7 +34,8 @@ from reactdiff_ros.evaluation.metrics.react import (
 )
 from reactdiff_ros.evaluation.metrics.robot import robot_metrics
 from reactdiff_ros.evaluation.results import Figure, Item, Result, Role, System
-from reactdiff_ros.evaluation.runs.parts import Keep, Resources
+from reactdiff_ros.evaluation.runs.parts import Keep, Part, Resources, work_off
+from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 BEHAVIOUR: Final = (
@@ -287,12 +290,12 @@ def counted(number: int, what: str) -> str:
 
 @dataclass(slots=True)
 class RunContext:
-    """Where a run works and to whom it tells."""
+    """The store, the workers and the callbacks of a run."""
 
     keep: Keep
-    means: Resources = field(default_factory=Resources)
+    resources: Resources = field(default_factory=Resources)
     told: Callable[[str, float], None] = lambda what, share: None
-    """Is told (round, share of it that is done)."""
+    """Progress callback, receives (round, completed fraction)."""
     tell: Callable[[str], None] = lambda sentence: None
 
 
@@ -324,13 +327,51 @@ class Row:
     note: str = ""
 
 
+def done_parts(
+    context: RunContext, title: str, parts: Mapping[int, Part], id_of: Callable[[int], str], failed: dict[str, str]
+) -> tuple[dict[int, Part], int]:
+    """Do a round of parts. Those that worked by their numbers, and how many of them were stored before.
+
+    Args:
+        context: store, workers, callbacks.
+        title: of the round.
+        parts: by the numbers of their recordings.
+        id_of: the id of a recording.
+        failed: receives a sentence for each recording that failed, by its id.
+
+    Raises:
+        ReactdiffError: not one part worked.
+    """
+    report = partial(context.told, title)
+    outcome = work_off([*parts.values()], context.keep, context.resources, told=report, tell=context.tell)
+    failed |= {id_of(n): outcome.failed[part.name] for n, part in parts.items() if part.name in outcome.failed}
+    done = {n: part for n, part in parts.items() if part.name not in outcome.failed}
+    if not done:
+        where, why = next(iter(failed.items()), ("", "the list is empty"))
+        raise ReactdiffError(f"not one of {len(parts)} recordings could be evaluated", where=where, todo=why)
+    return done, outcome.kept
+
+
+def reference_file(context: RunContext, part: Part) -> str:
+    """Do the part that all scores need, and return its file. Raises ReactdiffError if it fails."""
+    report = partial(context.told, "reference split")
+    outcome = work_off([part], context.keep, context.resources, told=report)
+    if part.name in outcome.failed:
+        raise ReactdiffError(outcome.failed[part.name])
+    return str(context.keep.path(part))
+
+
+def empty_rows(figures: Sequence[Mapping[str, Mapping[str, float]]], measures: Sequence[str]) -> dict[str, Row]:
+    """A row for every system that is in `figures`, one entry per recording, with its values."""
+    names = dict.fromkeys(name for rows in figures for name in rows)
+    return {name: Row(values=columns([r.get(name, {}) for r in figures], measures)) for name in names}
+
+
 def role_of(name: str, listeners: Sequence[str]) -> Role:
     """What a row of that name is for."""
     if name in listeners:
         return "listener"
-    if name == rows_of.SHUFFLED:
-        return "control"
-    return "reference" if name == rows_of.GROUND_TRUTH else "baseline"
+    return {rows_of.SHUFFLED: "control", rows_of.GROUND_TRUTH: "reference"}.get(name, "baseline")  # type: ignore[return-value]
 
 
 def systems_of(rows: Mapping[str, Row], listeners: Sequence[str]) -> tuple[System, ...]:
@@ -371,3 +412,19 @@ def table_of(systems: Sequence[System], items: Sequence[Item], seed: int) -> dic
 
 def _joined(parts: Sequence[Values]) -> Values:
     return np.concatenate([np.asarray(p, dtype=np.float64) for p in parts]) if parts else np.zeros(0)
+
+
+STUDY_ROLES: Final[dict[str, Role]] = {
+    "model": "listener", "shuffled": "control", "oracle": "reference", "ground_truth": "reference", "real": "reference",
+}  # fmt: skip
+"""Roles of the systems of studies; the others are baselines."""
+
+
+def with_curves(item: Item, batch: SpeakerBatch, n: int) -> Item:
+    """The item with what was perceived of speaker `n`, where its curves are kept."""
+    if n >= CURVES:
+        return item
+    seen = (batch.confidence[n] > 0) & batch.mesh[n][:, None]
+    speech = np.where(batch.microphone[n], batch.speech_probability[n], np.nan)
+    shown = np.where(seen, batch.coefficients[n], np.nan)
+    return replace(item, speaker=shown.astype(np.float32), speech=speech.astype(np.float32))

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from reactdiff_ros.evaluation.bounds import RATIO_BAND
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.soak.bounds import judge
 from reactdiff_ros.evaluation.soak.journal import Leg, Minute
 from reactdiff_ros.evaluation.soak.measures import percentile
-from reactdiff_ros.evaluation.studies.sessions import RATIO_BAND
 
 FORMAT: Final = 1
 WARM_UP: Final = 5

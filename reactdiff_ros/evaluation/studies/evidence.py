@@ -25,7 +25,6 @@ from reactdiff_ros.evaluation.bench.model import bench_model
 from reactdiff_ros.evaluation.bounds import judge
 from reactdiff_ros.evaluation.listeners import ModelListens, voices_told
 from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
-from reactdiff_ros.evaluation.runs import parts as work
 from reactdiff_ros.evaluation.runs.parts import Keep, Part, PartResult
 from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
 from reactdiff_ros.evaluation.studies.controls import evaluate_controls
@@ -44,8 +43,7 @@ from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.types import REACTION_RATE_HZ
 
 OnProgress = Callable[[float], None]
-Draw = Callable[[Path], Path]
-"""Draws a picture into a file of that folder."""
+Arrays = Mapping[str, NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +107,23 @@ class Subject:
     keep: Keep | None = None
     """Store for the results of long parts as they arrive; None: nothing is stored."""
 
+    def stored(self, name: str, measure: Callable[[], Arrays]) -> Arrays:
+        """The arrays of a group of sessions: from the store if they are there with the same settings, else measured.
+
+        A store that cannot be read or written (a full disk) costs only the time to measure them again.
+        """
+        if self.keep is None:
+            return measure()
+        settings = {**settings_of("sessions", self), "sizes": {"minutes": self.sizes.minutes}}
+        part = Part(name, f"{__name__}:sessions", settings)
+        with suppress(ReactdiffError):
+            if self.keep.stale(part) is None:
+                return self.keep.load(part).arrays
+        found = measure()
+        with suppress(ReactdiffError):
+            self.keep.save(part, PartResult(arrays=dict(found)))
+        return found
+
     def listener(self) -> ModelListens:
         """The model on its graphs."""
         return ModelListens(self.weights, self.how, workers=self.workers)
@@ -116,25 +131,25 @@ class Subject:
 
 @dataclass(slots=True)
 class Measured:
-    """Figures of a part, and its pictures to be drawn."""
+    """Figures of a part, and what draws each of its pictures into a file."""
 
     figures: dict[str, Any]
-    pictures: list[Draw] = field(default_factory=list)
+    pictures: dict[str, Callable[[Path], Path]] = field(default_factory=dict)
 
 
 def simulator(subject: Subject, told: OnProgress) -> Measured:
-    """`evaluate simulator`: the model beside people of the simulator and baselines."""
+    """`evaluate simulator`: the model compared with people of the simulator and baselines."""
     names, example = tuple(SYSTEMS), Example()
-    means = Setup(workers=subject.workers, bank=subject.bank, weights=subject.weights, sampling=subject.how)
+    setup = Setup(workers=subject.workers, bank=subject.bank, weights=subject.weights, sampling=subject.how)
     figures = evaluate(
         seed=subject.seed, items=subject.sizes.items, frames=round(subject.sizes.seconds * REACTION_RATE_HZ),
-        systems=names, means=means, progress=lambda name, share: told((names.index(name) + share) / len(names)),
+        systems=names, means=setup, progress=lambda name, share: told((names.index(name) + share) / len(names)),
         show=example.keep,
     )  # fmt: skip
-    return Measured(figures, [
-        lambda folder: plots.plot_systems(figures, names, folder / "systems.png"),
-        lambda folder: plots.plot_time_line(example.speaker, example.listeners, folder / "time_line.png"),
-    ])  # fmt: skip
+    return Measured(figures, {
+        "systems.png": lambda path: plots.plot_systems(figures, names, path),
+        "time_line.png": lambda path: plots.plot_time_line(example.speaker, example.listeners, path),
+    })  # fmt: skip
 
 
 def dyads(subject: Subject, told: OnProgress) -> Measured:
@@ -161,10 +176,8 @@ def response(subject: Subject, told: OnProgress) -> Measured:
     report = bench_response(
         subject.listener(), seed=subject.seed, trials=subject.sizes.trials, bank=subject.bank, progress=told
     )
-    return Measured(
-        {**report.figures, "seed": subject.seed},
-        [lambda folder: plots.plot_responses(report.curves, folder / "responses.png")],
-    )
+    figures = {**report.figures, "seed": subject.seed}
+    return Measured(figures, {"responses.png": lambda path: plots.plot_responses(report.curves, path)})
 
 
 def behaviour(subject: Subject, told: OnProgress) -> Measured:
@@ -173,19 +186,17 @@ def behaviour(subject: Subject, told: OnProgress) -> Measured:
         subject.listener(), seed=subject.seed, items=subject.sizes.behaviour_items,
         seconds=subject.sizes.behaviour_seconds, bank=subject.bank, told=told,
     )  # fmt: skip
-    return Measured(report.figures, [lambda folder: plots.plot_lags(report.lags, folder / "lags.png")])
+    return Measured(report.figures, {"lags.png": lambda path: plots.plot_lags(report.lags, path)})
 
 
 def streams(subject: Subject, told: OnProgress) -> Measured:
-    """`evaluate streams`: free-running streams beside ancestral sampling."""
+    """`evaluate streams`: free-running streams compared with ancestral sampling."""
     report = evaluate_streams(
         subject.listener(), seed=subject.seed, items=subject.sizes.stream_items,
         seconds=subject.sizes.stream_seconds, bank=subject.bank, told=told,
     )  # fmt: skip
-    return Measured(
-        report.figures,
-        [lambda folder: plots.plot_spectra(report.frequency, report.densities, BANDS_HZ, folder / "spectra.png")],
-    )
+    spectra = report.frequency, report.densities, BANDS_HZ
+    return Measured(report.figures, {"spectra.png": lambda path: plots.plot_spectra(*spectra, path)})
 
 
 def controls(subject: Subject, told: OnProgress) -> Measured:
@@ -195,10 +206,8 @@ def controls(subject: Subject, told: OnProgress) -> Measured:
         subject.listener(), seed=subject.seed, items=items, seconds=seconds, bank=subject.bank,
         workers=subject.workers, told=told,
     )  # fmt: skip
-    return Measured(
-        {**figures, "items": items, "seconds": seconds},
-        [lambda folder: plots.plot_controls(figures, folder / "controls.png")],
-    )
+    drawn = {"controls.png": lambda path: plots.plot_controls(figures, path)}
+    return Measured({**figures, "items": items, "seconds": seconds}, drawn)
 
 
 def choice(subject: Subject, told: OnProgress) -> Measured:
@@ -218,37 +227,12 @@ def choice(subject: Subject, told: OnProgress) -> Measured:
 
 def sessions(subject: Subject, told: OnProgress) -> Measured:
     """`evaluate sessions`: does anything drift? Each finished group of sessions is stored, for any number of them."""
-    sizes = subject.sizes
     return Measured(
         evaluate_sessions(
-            subject.listener(), seed=subject.seed, sessions=sizes.sessions, minutes=sizes.minutes, bank=subject.bank,
-            workers=subject.workers, kept=None if subject.keep is None else StoredGroups(subject), told=told,
+            subject.listener(), seed=subject.seed, sessions=subject.sizes.sessions, minutes=subject.sizes.minutes,
+            bank=subject.bank, workers=subject.workers, stored=subject.stored, told=told,
         )
     )  # fmt: skip
-
-
-class StoredGroups:
-    """The groups of sessions in the subject's store, as `evaluate_sessions` asks for them."""
-
-    def __init__(self, subject: Subject) -> None:
-        assert subject.keep is not None
-        self._keep = subject.keep
-        self._settings = {**settings_of("sessions", subject), "sizes": {"minutes": subject.sizes.minutes}}
-
-    def get(self, name: str, /) -> Mapping[str, NDArray[np.floating[Any]]] | None:
-        """The arrays stored under that name with the same settings; None if there are none, or none can be read."""
-        with suppress(ReactdiffError):
-            if self._keep.look(self._part(name)).there:
-                return self._keep.load(self._part(name)).arrays
-        return None
-
-    def __setitem__(self, name: str, arrays: Mapping[str, NDArray[np.floating[Any]]], /) -> None:
-        """Store the arrays. A full disk costs only the time to measure them again."""
-        with suppress(ReactdiffError):
-            self._keep.save(self._part(name), work.Made(arrays=dict(arrays)))
-
-    def _part(self, name: str) -> work.Part:
-        return work.Part(name, f"{__name__}:sessions", self._settings)
 
 
 def autoencoder(subject: Subject, told: OnProgress) -> Measured:
@@ -333,11 +317,11 @@ def collect(
     for name in parts:
         # As they are read back: JSON has no tuples.
         part = Part(name, f"{PARTS[name].__module__}:{name}", json.loads(encode(settings_of(name, subject))))
-        state = keep.look(part)
-        if state.why_anew:
-            tell(f"{name}: the stored result is not used, {state.why_anew}")
+        reason = keep.stale(part)
+        if reason:
+            tell(f"{name}: the stored result is not used, {reason}")
         try:
-            if state.there:
+            if reason is None:
                 found[name] = keep.load(part).facts
             elif run is None or name in run:
                 start = subject.timer()
@@ -346,8 +330,8 @@ def collect(
                 facts = {"settings": settings, "seconds": subject.timer() - start, "figures": made.figures}
                 found[name] = json.loads(encode(facts))
                 keep.save(part, PartResult(found[name]))
-                for draw in made.pictures:
-                    draw(folder / PICTURES)
+                for picture, draw in made.pictures.items():
+                    draw(folder / PICTURES / picture)
         except Exception as error:  # the other parts are still worth having
             sentence = str(error) if isinstance(error, ReactdiffError) else f"{type(error).__name__}: {error}"
             # Figures that could not be stored or drawn are still reported.

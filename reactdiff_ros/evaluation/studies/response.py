@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from reactdiff_ros.evaluation.bounds import NATURAL_EXCESS, NEGATIVE_SHARE, PLACEBO_RATE, POSITIVE_RATE
 from reactdiff_ros.evaluation.listeners import Listens, ModelListens, SimulatorListens, style_conditions
 from reactdiff_ros.evaluation.metrics.events import (
     Ints,
@@ -44,12 +45,6 @@ SETTINGS: Final[dict[str, tuple[str, dict[str, float]]]] = {
     "negative": ("responsive", {"attitude": -1.0}),
 }
 """Named style of each setting and what of it is changed."""
-NATURAL_EXCESS: Final = (0.08, 0.30)
-POSITIVE_RATE: Final = 0.70
-NEGATIVE_SHARE: Final = 0.5
-"""Of the positive rate, at most."""
-PLACEBO_RATE: Final = 0.05
-"""What reactions are held to."""
 NOD_SETTINGS: Final = ("natural", "responsive_positive")
 REFERENCES: Final = ("simulator", "policy")
 """Simulated listeners who know the speaker, and who are told what perception delivers."""

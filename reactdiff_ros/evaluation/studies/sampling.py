@@ -13,8 +13,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, EYE_LOOK, HEAD_PITCH, bounded
+from reactdiff_ros.coefficients import HEAD_PITCH, bounded
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.bounds import REFLEXES, WITHIN
 from reactdiff_ros.evaluation.listeners import ModelListens, provenance
 from reactdiff_ros.evaluation.metrics import bootstrap, spectra
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smiles
@@ -111,13 +112,6 @@ RARE: Final = ("brow_raises", "nods", "blinks", "laughs", "smiles")
 CANDIDATES: Final = 10
 HELD_FRAMES: Final = 75
 BEFORE_FRAMES: Final = 100
-WITHIN: Final = {
-    "variance": (0.9, 1.1), "autocorrelation": (0.0, 0.1), "events": (0.8, 1.2), "jerk": (0.0, 1.1),
-    "plans": (0.0, 0.25), "bands": (0.7, 1.4),
-}  # fmt: skip
-"""Bounds of each kind of figure."""
-REFLEXES: Final = tuple(g.name for g in GROUPS if set(g.coefficients) <= {*BLINK, *EYE_LOOK})
-"""Groups that reflexes replace at run time: no bound is put on their streams, but on the rate of blinks."""
 _MOST_HELD: Final = 32
 
 

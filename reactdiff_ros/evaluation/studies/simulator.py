@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from reactdiff_ros.attributes import ATTRIBUTE_NAMES
 from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.baselines import BOOTSTRAP, SYSTEMS, Material, Setup, Streams, make_material
+from reactdiff_ros.evaluation.bounds import BANDS
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import nods
 from reactdiff_ros.evaluation.metrics.react import (
@@ -29,6 +30,8 @@ from reactdiff_ros.evaluation.metrics.react import (
     speaker_diversity,
     variance,
 )
+from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, System
+from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, with_curves
 from reactdiff_ros.simulator.dyads import simulator_hash
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
@@ -112,11 +115,6 @@ SKILLS: Final = (
     "FRC", "FRD", "pose", "pose_concordance", "nod_match", "nod_beyond_chance", "pose_beyond_chance",
 )  # fmt: skip
 RATIOS: Final = ("FRDiv", "FRVar")
-BANDS: Final[dict[str, tuple[float, float]]] = {
-    "FRC": (0.6, np.inf), "FRC_low": (0.4, np.inf), "FRD": (0.75, 1.1), "FRDiv_ratio": (0.8, 1.25),
-    "FRVar_ratio": (0.8, 1.25), "pose": (0.4, np.inf),
-}  # fmt: skip
-"""What a listener has to reach, all together: bounds of its skills and of its ratios to the oracle."""
 LISTENS: Final = 0.6
 """Share of the work on a system that is making its streams."""
 _AU12: Final = ATTRIBUTE_NAMES.index("AU12")
@@ -291,3 +289,47 @@ def _skills(own: Scores, floor: Scores, ceiling: Scores, weights: Values) -> dic
     for name in RATIOS:
         out |= bootstrap.with_interval(f"{name}_ratio", float(ratio(name, whole)[0]), ratio(name, weights))
     return out
+
+
+@dataclass(slots=True)
+class SimulatorFile:
+    """Collects what `studies.simulator.evaluate` scores."""
+
+    systems: list[System] = field(default_factory=list)
+    material: Material | None = None
+    shown: dict[str, dict[str, FloatArray]] = field(default_factory=dict)
+
+    def keep(self, name: str, material: Material, streams: Streams) -> None:
+        """One system's streams for the first speakers, before they are dropped."""
+        if streams.faces is not None:
+            self.shown[name] = {_speaker(n): face for n, face in enumerate(streams.faces[:CURVES])}
+
+    def take(self, name: str, material: Material, scores: Scores) -> None:
+        """One system's figures."""
+        self.material = material
+        figures = {"FRDvs": Figure(speaker_diversity(scores.distances))}
+        self.systems.append(
+            System(
+                name,
+                STUDY_ROLES.get(name, "baseline"),
+                values=scores.values,
+                figures=figures,
+                streams=self.shown.pop(name, {}),
+            )
+        )
+
+    def result(self, info: Info) -> Result:
+        """What the file holds."""
+        assert self.material is not None
+        known = self.material
+        seconds = known.frames / REACTION_RATE_HZ
+        items = tuple(
+            with_curves(Item(_speaker(n), seconds, source="simulator"), known.perceived, n) for n in range(known.items)
+        )
+        subject = next((s.name for s in self.systems if s.role == "listener"), "")
+        head = replace(info, data="Simulated speakers that no training has met", seeds={"set": known.seed})
+        return Result(replace(head, subject=subject), items, tuple(self.systems))
+
+
+def _speaker(n: int) -> str:
+    return f"speaker{n:04d}"

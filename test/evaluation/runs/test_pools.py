@@ -152,7 +152,7 @@ def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
 
 def test_a_scheduler_that_is_not_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("reactdiff_ros.evaluation.runs.cluster.CONNECT_S", 0.3)
+    monkeypatch.setattr("reactdiff_ros.evaluation.runs.parts.CONNECT_S", 0.3)
     with pytest.raises(ReactdiffError, match="the Dask scheduler cannot be reached"):
         work_off(parts(1), Keep(tmp_path), Resources(dask="tcp://127.0.0.1:1"))
 
