@@ -19,21 +19,18 @@ from hypothesis import strategies as st
 from reactdiff_ros.cli.evaluate import PARTS as NAMES
 from reactdiff_ros.cli.output import dumps
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.bounds import BOUNDS, Bound, figure, judge, verdict
+from reactdiff_ros.evaluation.bounds import BOUNDS, Bound, judge, verdict
 from reactdiff_ros.evaluation.studies import evidence as module
 from reactdiff_ros.evaluation.studies import evidence as parts_module
 from reactdiff_ros.evaluation.studies.evidence import (
-    KEPT,
     PARTS,
     Measured,
     Sizes,
     StoredGroups,
     Subject,
-    autoencoder,
     choice,
     collect,
     settings_of,
-    sizes_for,
 )
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
@@ -93,26 +90,6 @@ def test_other_weights_settings_or_sizes_are_measured_again(subject: Subject, tm
     assert parts[4:] == ["response"]
 
 
-def test_a_part_carries_its_duration_and_the_commit_that_it_was_measured_with(
-    subject: Subject, tmp_path: Path, parts: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ticks = iter(range(0, 100, 7))
-    monkeypatch.setattr(module, "commit", lambda folder: "abc")
-    first, _ = run(replace(subject, timer=lambda: float(next(ticks))), tmp_path, run=("response",))
-    monkeypatch.setattr(module, "commit", lambda folder: "def+")
-    again, _ = run(subject, tmp_path)
-    assert first["seconds"] == {"response": 7.0}
-    assert again["seconds"] == {"response": 7.0, "choice": 0.0}
-    assert {name: told["commit"] for name, told in again["settings"].items()} == {"response": "abc", "choice": "def+"}
-
-
-def test_a_damaged_file_is_measured_again(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
-    run(subject, tmp_path)
-    (tmp_path / KEPT / "choice.npz").write_bytes(b"half of it")
-    run(subject, tmp_path)
-    assert parts == ["response", "choice", "choice"]
-
-
 def test_only_the_named_parts_are_measured_and_stored_ones_included(
     subject: Subject, tmp_path: Path, parts: list[str]
 ) -> None:
@@ -147,27 +124,6 @@ def test_a_full_disk_loses_no_figures(
     found, said = run(subject, tmp_path)
     assert (set(found["parts"]), found["failed"]) == ({"response", "choice"}, {})
     assert ["No space left" in sentence for sentence in said] == [True, True]
-
-
-def test_a_picture_that_cannot_be_drawn_is_only_reported(
-    subject: Subject, tmp_path: Path, parts: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def draw(folder):
-        raise ValueError("nothing to draw")
-
-    monkeypatch.setitem(module.PARTS, "response", lambda subject, told: Measured({"a": 1}, [draw]))
-    found, said = run(subject, tmp_path)
-    assert (found["parts"]["response"], found["failed"]) == ({"a": 1}, {})
-    assert "nothing to draw" in said[0]
-
-
-def test_the_verdicts_are_in_the_result(subject: Subject, tmp_path: Path, parts: list[str]) -> None:
-    found, _ = run(subject, tmp_path)
-    row = next(row for row in found["bounds"] if row["name"].startswith("natural"))
-    assert (row["holds"], row["value"]) == (True, 0.2)
-    # A bound without a figure is not measured, and does not count as held.
-    assert any(row["holds"] is None for row in found["bounds"])
-    assert (found["held"], found["of"]) == (1, len(BOUNDS))
 
 
 # --- sessions, stored group by group
@@ -213,40 +169,11 @@ def test_interrupted_sessions_resume_and_more_sessions_need_only_the_new_ones(
     assert ran == ["group 0", "group 1", "ended", "group 2", "group 3"]
 
 
-def test_sessions_of_another_length_or_of_other_weights_start_from_the_beginning(
-    subject: Subject, tmp_path: Path, ran: list[str]
-) -> None:
-    one = Sizes(sessions=1)
-    run(replace(subject, sizes=one), tmp_path, parts=("sessions",))
-    run(replace(subject, sizes=replace(one, minutes=7.0)), tmp_path, parts=("sessions",))
-    ran.append("so that none is ended")
-    run(replace(subject, sizes=one, weights=weights(tmp_path, "other")), tmp_path, parts=("sessions",))
-    assert ran == ["group 0", "group 0", "so that none is ended", "group 0"]
-
-
 # --- bounds
 
 
 def bound(low=-math.inf, high=math.inf, strict=False) -> Bound:
     return Bound("p", "n", lambda f: f, "w", low, high, strict)
-
-
-@pytest.mark.parametrize(
-    ("found", "holds", "worst"),
-    [
-        ({"": 0.2}, True, 0.2),
-        ({"": 0.1}, True, 0.1),
-        ({"": 0.31}, False, 0.31),
-        ({"a": 0.2, "b": 0.05, "c": 0.32}, False, 0.05),
-        ({"a": 0.2, "b": 0.29}, True, 0.29),
-        ({"a": None, "b": 0.2}, True, 0.2),
-        ({"": math.nan}, None, None),
-        ({}, None, None),
-    ],
-)
-def test_a_band(found, holds, worst) -> None:
-    got = verdict(bound(0.1, 0.3), found)
-    assert (got.holds, got.value) == (holds, worst)
 
 
 def test_what_of_a_bound_was_not_measured_is_named() -> None:
@@ -255,12 +182,6 @@ def test_what_of_a_bound_was_not_measured_is_named() -> None:
     nothing = verdict(bound(0.1, 0.3), {"a": None})
     assert (nothing.holds, nothing.value, nothing.unknown) == (None, None, ("a",))
     assert got.as_dict()["unknown"] == ["a", "c"]
-
-
-def test_how_many_of_several_are_outside_is_counted() -> None:
-    got = verdict(bound(0.1, 0.3), {"a": None, "b": 0.2, "c": 0.05, "d": 0.9})
-    assert (got.of, got.out, got.count, got.holds) == ("d", 2, 3, False)
-    assert (verdict(bound(0.1, 0.3), {"": 0.2}).out, verdict(bound(0.1, 0.3), {}).count) == (0, 0)
 
 
 def test_a_part_that_is_not_there_does_not_make_the_bounds_fewer() -> None:
@@ -316,41 +237,12 @@ def test_a_value_that_moves_across_its_bound_flips_the_verdict(
     assert (got.holds, got.of, got.out, got.count) == (False, "0", 1, len(inside))
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.12345, "0.123"), (None, "none"), (True, "yes"), (1234.5, "1234"), (-0.0, "0"), (0.0002, "2.0e-04")],
-)
-def test_figures_as_text(value: Any, text: str) -> None:
-    assert figure(value) == text
-
-
-def test_the_words_of_a_verdict() -> None:
-    got = verdict(bound(0.1, 0.3), {"a": None, "b": 0.2, "c": 0.05, "d": 0.9})
-    assert (got.word, got.measured) == ("**fail**", "0.9 (d; 2 of 3 fail); not measured: a")
-    assert verdict(bound(0.1, 0.3), {}).measured == "nothing"
-    assert verdict(bound(1, 1), {"": True}).measured == "yes"
-
-
-def test_a_ratio_without_an_interval_is_not_measured() -> None:
-    row = {"ratio": 1.0, "low": 0.9, "high": 1.1}
-    ratios = {"mean of smile": row, "rate of laughs": dict.fromkeys(row)}
-    by_name = {v.bound.name: v for v in judge({"sessions": {"ratios": ratios, "not_judged": {"rate of nods": {}}}})}
-    told = by_name["last part over the second, 95 % intervals"]
-    assert (told.holds, set(told.unknown)) == (True, {"rate of laughs, low", "rate of laughs, high", "rate of nods"})
-
-
 def test_ends_that_do_not_pass() -> None:
     assert not bound(high=0.01, strict=True).holds(0.01)
     assert bound(high=0.01).holds(0.01)
     assert not bound(0.0, strict=True).holds(0.0)
     assert verdict(bound(0, 0), {"": False}).holds
     assert not verdict(bound(0, 0), {"": True}).holds
-
-
-def test_the_words_of_bounds() -> None:
-    assert [bound(*b).text() for b in [(0, 0), (1, 1), (0.4,), (0.4, math.inf, True), (-math.inf, 3), (0.1, 0.3)]] == [
-        "no", "yes", "at least 0.4", "above 0.4", "at most 3", "0.1 to 0.3",
-    ]  # fmt: skip
 
 
 def test_every_part_has_a_bound_and_every_bound_a_part() -> None:
@@ -369,13 +261,6 @@ def test_rows_of_reflexes_do_not_count() -> None:
 # --- parts
 
 
-def test_sizes() -> None:
-    assert sizes_for(200) == Sizes()
-    assert (sizes_for(200, hours=20).sessions, sizes_for(200, hours=20).minutes) == (20, 60.0)
-    assert sizes_for(8).items == 8
-    assert sizes_for(200, short=True).items < 20
-
-
 def test_settings_hold_what_figures_depend_on(subject: Subject) -> None:
     base = settings_of("simulator", subject)
     assert settings_of("simulator", replace(subject, seed=1)) != base
@@ -383,15 +268,6 @@ def test_settings_hold_what_figures_depend_on(subject: Subject) -> None:
     assert settings_of("simulator", replace(subject, bank=VoiceBank(np.ones((2, 3), np.float32)))) != base
     assert settings_of("simulator", replace(subject, workers=4)) == base
     assert settings_of("simulator", replace(subject, sizes=Sizes(trials=3))) == base
-
-
-def test_the_manifest_tells_of_the_autoencoder(subject: Subject, tmp_path: Path) -> None:
-    facts = {"explained": {"smile": 0.99}, "active_units": {"smile": 3}}
-    (tmp_path / "manifest.json").write_text(json.dumps({"autoencoder": facts}))
-    assert autoencoder(subject, lambda share: None).figures == facts
-    (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(ReactdiffError, match="autoencoder"):
-        autoencoder(subject, lambda share: None)
 
 
 def test_a_real_part_gives_what_its_bounds_ask_for(any_weights: Path) -> None:

@@ -13,9 +13,7 @@ from reactdiff_ros.evaluation.metrics.events import (
     KINDS,
     blinks,
     brow_raises,
-    episodes,
     laughs,
-    moving_average,
     nods,
     smiles,
 )
@@ -70,10 +68,6 @@ def test_sway_a_tilt_to_a_new_place_and_noise_are_no_nods() -> None:
     assert len(nods(sway + np.pad(nod(2, 6, 1.8), ((0, 0), (0, 1000))))) == 1
 
 
-def test_two_nods_apart_are_two() -> None:
-    assert len(nods(nod(2, 5, 1.8, at=50) + nod(2, 5, 1.8, at=200))) == 2
-
-
 def test_blinks_brows_and_laughs() -> None:
     face = still()
     face[0, 50:55, list(BLINK)] = 1.0
@@ -86,24 +80,6 @@ def test_blinks_brows_and_laughs() -> None:
     face[0, 400:450, list(SMILE)] = 0.7
     face[0, 400:450, INDEX["jawOpen"]] = 0.3 + 0.3 * np.sin(np.arange(50) * 2 * np.pi * 5 / 25)
     assert len(laughs(face)) == 1
-
-
-def test_gaps_within_an_episode_are_bridged() -> None:
-    on = np.zeros((1, 100), dtype=bool)
-    on[0, 10:20] = on[0, 22:30] = True
-    size = np.ones((1, 100))
-    assert len(episodes(on, size)) == 2
-    joined = episodes(on, size, bridge_s=0.12)
-    assert (joined.start.tolist(), joined.end.tolist()) == ([10], [30])
-    assert len(episodes(on, size, shortest_s=1.0)) == 0
-
-
-def test_the_moving_average_keeps_level_and_length() -> None:
-    ramp = np.arange(20.0)[None]
-    smooth = moving_average(ramp, 7)
-    assert smooth.shape == ramp.shape
-    np.testing.assert_allclose(smooth[:, 3:-3], ramp[:, 3:-3])
-    np.testing.assert_allclose(moving_average(np.ones((2, 5)), 7), 1.0)
 
 
 @settings(max_examples=40, deadline=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.metrics.events import BINS, answer_lags, onset_lags, smile_onsets
+from reactdiff_ros.evaluation.metrics.events import answer_lags, onset_lags, smile_onsets
 
 
 def smiles(rng: np.random.Generator, rows: int, frames: int, every: int = 250) -> list[np.ndarray]:
@@ -27,12 +27,6 @@ def test_onsets_are_where_the_rise_begins() -> None:
     assert np.abs(found - [100, 300]).max() <= 2
 
 
-def test_small_wiggles_on_a_smile_are_no_onsets() -> None:
-    rng = np.random.default_rng(0)
-    face = curve([np.array([100])], 500) + rng.normal(0, 0.02, (1, 500))
-    assert len(smile_onsets(face)[0]) == 1
-
-
 @pytest.mark.parametrize(("lag_s", "bin_"), [(-0.6, 0), (0.0, 1), (0.6, 2), (1.6, 3)])
 def test_an_answer_falls_into_its_bin_and_chance_is_taken_off(lag_s: float, bin_: int) -> None:
     rng = np.random.default_rng(1)
@@ -46,20 +40,6 @@ def test_an_answer_falls_into_its_bin_and_chance_is_taken_off(lag_s: float, bin_
     assert excess[bin_] == pytest.approx(0.45, abs=0.12)
     assert excess[bin_] > lags.high[bin_]
     assert all(excess[i] < 0.08 for i in range(4) if i != bin_)
-
-
-def test_strangers_are_at_chance() -> None:
-    rng = np.random.default_rng(2)
-    a, b = (curve(smiles(rng, 12, 5000), 5000) for _ in range(2))
-    lags = onset_lags(a, b, rng)
-    assert np.abs(lags.observed - lags.chance).max() < 0.1
-    assert set(lags.table()["bins"]) == set(BINS)
-
-
-def test_a_still_listener_has_no_lags() -> None:
-    rng = np.random.default_rng(3)
-    lags = onset_lags(curve(smiles(rng, 2, 1000), 1000), np.zeros((2, 1000)), rng)
-    assert lags.observed.sum() == lags.chance.sum() == 0
 
 
 def test_a_mirror_with_a_delay_has_that_delay_however_often_the_speaker_smiles():

@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-from itertools import permutations
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from reactdiff_ros.evaluation.studies.simulator import matched, nod_chance, nod_match, nod_times, pose_concordance
-
-times = st.lists(st.floats(0, 30), max_size=5).map(lambda x: np.array(sorted(x)))
+from reactdiff_ros.evaluation.studies.simulator import nod_chance, nod_match, nod_times, pose_concordance
 
 
 def nodding(*at_s: float, seconds: float = 30.0) -> np.ndarray:
@@ -19,12 +13,6 @@ def nodding(*at_s: float, seconds: float = 30.0) -> np.ndarray:
         first = round(start * 25)
         pitch[first : first + len(t)] += 0.05 * (1 - np.cos(2 * np.pi * t / 0.6))
     return pitch
-
-
-def test_nods_are_found_where_they_are() -> None:
-    found = nod_times(np.stack([nodding(4.0, 12.0), nodding()]))
-    assert found[0] == pytest.approx([4.0, 12.0], abs=0.5)
-    assert len(found[1]) == 0
 
 
 def test_the_same_head_agrees_fully_and_a_still_one_earns_nothing() -> None:
@@ -45,12 +33,6 @@ def test_match_of_nods_is_a_mean_over_targets_and_a_sum_over_predictions() -> No
     assert nod_match(mine, theirs) == pytest.approx(0.25)
 
 
-def test_one_nod_answers_one_nod() -> None:
-    assert matched(np.array([1.0, 1.5]), np.array([1.2])) == 1
-    assert matched(np.array([1.0]), np.array([2.01])) == 0
-    assert matched(np.array([1.0]), np.array([2.0])) == 1
-
-
 def at_random(rng: np.random.Generator, per_minute: float, count: int = 10) -> list[np.ndarray]:
     return [np.sort(rng.uniform(0, 30, rng.poisson(per_minute / 2))) for _ in range(count)]
 
@@ -68,29 +50,3 @@ def test_nods_at_random_match_more_the_more_there_are_and_never_beyond_chance() 
     for rate, rows in beyond.items():
         assert abs(np.mean(rows)) < 3 * np.std(rows) / len(rows) ** 0.5, rate
         assert abs(np.mean(rows)) < 0.05
-
-
-def test_nods_at_the_right_time_match_beyond_chance_however_many_there_are() -> None:
-    rng = np.random.default_rng(0)
-    moments = np.array([4.0, 11.0, 17.0, 26.0])
-    theirs = [moments + rng.uniform(-0.3, 0.3, 4) for _ in range(10)]
-    late = [moments + 0.3] * 10
-    many = [np.sort(np.r_[times, rng.uniform(0, 30, 3)]) for times in late]
-    for mine in (late, many):
-        assert nod_match(mine, theirs) - nod_chance(mine, theirs, 30.0) > 3.0
-
-
-@pytest.mark.parametrize("seconds", [1.5, 3.0, 4.0, 30.0])
-def test_chance_is_of_moves_beyond_the_tolerance(seconds: float) -> None:
-    own = [np.array([0.5 * seconds])]
-    assert nod_chance(own, own, seconds) == (1.0 if seconds < 2.0 else 0.0)
-    assert nod_chance([np.array([])], own, seconds) == 0.0
-
-
-@given(times, times)
-def test_no_pairing_matches_more(first: np.ndarray, second: np.ndarray) -> None:
-    short, long = sorted((first, second), key=len)
-    best = max(
-        sum(abs(a - b) <= 1.0 for a, b in zip(short, order, strict=False)) for order in permutations(long, len(short))
-    )
-    assert matched(first, second) == matched(second, first) == best

@@ -33,11 +33,6 @@ def test_it_is_the_recursion(n: int, m: int, channels: int) -> None:
     assert one(x, y) == pytest.approx(table(x, y), rel=1e-5)
 
 
-def test_by_hand() -> None:
-    x, y = np.array([[0.0], [1.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [3.0]])
-    assert one(x, y) == pytest.approx(1.0)
-
-
 def test_a_stretched_copy_is_at_no_distance_and_warping_only_helps() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((30, 4))
@@ -56,16 +51,3 @@ def test_the_nearest_of_many_is_found_whatever_their_order() -> None:
     found = nearest_distances(predictions, targets, parts)
     assert found == pytest.approx(np.min(every, 1), rel=1e-5)
     assert nearest_distances(predictions, targets[::-1], parts) == pytest.approx(found, rel=1e-6)
-
-
-def test_channels_that_never_differ_change_nothing() -> None:
-    rng = np.random.default_rng(2)
-    x, y = rng.standard_normal((2, 20, 3)), rng.standard_normal((20, 3))
-    still = [np.full((*a.shape[:-1], 2), 0.3) for a in (x, y)]
-    plain = nearest_distances(x, [y], [Part(slice(0, 3), 1.0)])
-    wide = nearest_distances(
-        np.concatenate([x, still[0]], -1), [np.concatenate([y, still[1]], -1)], [Part(slice(0, 5), 1.0)]
-    )
-    assert np.array_equal(plain, wide)
-    nothing = nearest_distances(still[0], [still[1]], [Part(slice(0, 2), 1.0)])
-    assert np.array_equal(nothing, [0.0, 0.0])

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.evaluation.metrics.spectra import (
-    area_under_curve,
     frechet,
     frechet_distance,
-    logistic,
     two_sample_auc,
 )
 from reactdiff_ros.simulator.dyads import simulate
@@ -40,16 +38,3 @@ def test_frechet_of_known_gaussians() -> None:
     a, b = rng.normal(0, 1, (200_000, 2)), rng.normal(1, 2, (200_000, 2))
     assert frechet(a, b) == pytest.approx(2 + 2, rel=0.03)  # mean 1 apart and deviation 1 apart, twice
     assert frechet(a, a) == pytest.approx(0, abs=1e-9)
-
-
-def test_area_under_the_curve() -> None:
-    assert area_under_curve(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])) == 0.75
-    assert area_under_curve(np.ones(4), np.array([True, False, True, False])) == 0.5
-
-
-def test_the_regression_finds_a_known_boundary() -> None:
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(4000, 3))
-    y = (x[:, 0] - 0.5 * x[:, 1] + rng.logistic(0, 0.5, 4000) > 0).astype(float)
-    weights = logistic(x, y, ridge=1e-4)
-    np.testing.assert_allclose(weights[1:], [2, -1, 0], atol=0.25)

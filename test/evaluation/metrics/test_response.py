@@ -8,10 +8,7 @@ import pytest
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
 from reactdiff_ros.evaluation.metrics.events import (
     Paired,
-    first_difference,
-    lasts,
     nod_responses,
-    response_curve,
     shares,
     smile_responses,
 )
@@ -55,24 +52,3 @@ def test_nods_after_a_cue() -> None:
     told = shares(*nod_responses(trials))
     assert told["rate"] == pytest.approx(0.2)
     assert told["excess"] == pytest.approx(0.2)
-
-
-def test_three_in_a_row() -> None:
-    on = np.array([[1, 1, 0, 1, 1], [0, 1, 1, 1, 0]], dtype=bool)
-    assert lasts(on).tolist() == [False, True]
-    assert lasts(on[:, :2]).tolist() == [False, False]
-
-
-def test_curves_are_aligned_to_the_event() -> None:
-    trials = paired()
-    smile(trials.present, slice(0, N), 0.4, 0.5, 200)
-    curves, time_s = response_curve(trials)
-    assert time_s[np.argmax(curves[0] > 0.4)] == pytest.approx(0.4)
-    assert not curves[1].any()
-
-
-def test_the_first_difference() -> None:
-    a = np.zeros((2, 5, 3))
-    b = a.copy()
-    b[0, 3, 1] = 1
-    assert first_difference(a, b).tolist() == [3, 5]

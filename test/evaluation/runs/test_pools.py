@@ -11,7 +11,7 @@ import pytest
 from run_tools import parts
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.runs.parts import Failure, Keep, Part, PartResult, Resources, do, work_off
+from reactdiff_ros.evaluation.runs.parts import Failure, Keep, Part, Resources, do, work_off
 
 
 def done(log: Path) -> list[int]:
@@ -40,14 +40,6 @@ def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> No
     assert outcome.failed == {"part-13": "thirteen is not done (13)"}
     assert told == ["part-13: thirteen is not done (13)"]
     assert do(parts(100)[99]) == Failure("ZeroDivisionError: a fault of the program")
-
-
-def test_what_failed_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    wanted = parts(15, log=str(log))[12:]
-    work_off(wanted, Keep(tmp_path), Resources())
-    work_off(wanted, Keep(tmp_path), Resources())
-    assert done(log) == [12, 13, 14, 13]
 
 
 def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: Path) -> None:
@@ -102,11 +94,6 @@ def test_names_that_are_no_file_names_have_files_of_their_own(tmp_path: Path) ->
     assert all(file.parent == tmp_path and len(file.name) < 200 for file in files)
 
 
-def test_a_part_that_returns_nothing_is_a_failure() -> None:
-    assert isinstance(do(Part("x", "os:getcwd", {})), Failure)
-    assert isinstance(do(Part("x", "no_such_module:f", {})), Failure)
-
-
 @pytest.mark.timeout(180)
 def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
     marker = tmp_path / "died"
@@ -155,9 +142,3 @@ def test_a_scheduler_that_is_not_there_is_a_sentence(tmp_path: Path, monkeypatch
     monkeypatch.setattr("reactdiff_ros.evaluation.runs.parts.CONNECT_S", 0.3)
     with pytest.raises(ReactdiffError, match="the Dask scheduler cannot be reached"):
         work_off(parts(1), Keep(tmp_path), Resources(dask="tcp://127.0.0.1:1"))
-
-
-def test_made_is_what_was_returned() -> None:
-    made = do(parts(5)[3])
-    assert isinstance(made, PartResult)
-    assert made.facts == {"n": 3}

@@ -91,14 +91,6 @@ def test_a_listener_that_fails_is_no_success(folder: Path, tmp_path: Path, capsy
     assert told["systems"]["rules"]["jerk"] > 0
 
 
-def test_nothing_that_works_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, error = evaluated(capsys, tmp_path, code=1)
-    assert "the folder holds no recordings" in error
-    (tmp_path / "a.mp4").write_bytes(b"x")
-    _, error = evaluated(capsys, tmp_path, code=1)
-    assert "not one recording could be evaluated (a)" in error
-
-
 def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     av = pytest.importorskip("av")
     with av.open(str(demo_clip_path())) as source, av.open(str(tmp_path / "short.mp4"), "w") as out:
@@ -173,23 +165,3 @@ def smiling(at: list[int], frames: int = 500) -> np.ndarray:
     for first in at:
         face[first : first + 40, SMILE] = shape[:, None]
     return face
-
-
-def test_the_response_lag_is_that_of_the_answers() -> None:
-    speaker, listener = smiling([100, 300]), smiling([115, 315])
-    found = measured(speaker, listener[None], lag_s=np.array([0.1, 0.2, np.nan]))
-    assert found["response_lag_ms"] == pytest.approx(600, abs=40)
-    assert found["smile_coupling"] > 0.2
-    assert found["latency_p50_ms"] == pytest.approx(150)
-    assert found["smiles_per_minute"] == pytest.approx(6)
-    assert np.isnan(measured(np.zeros((500, 58), np.float32), listener[None])["smile_coupling"])
-    assert np.isnan(measured(speaker[:20], listener[None, :20])["jerk"])
-
-
-def test_motion_is_of_listeners_only() -> None:
-    face = np.zeros((500, 58), np.float32)
-    face[100:120, 52] = 0.6
-    found = measured(smiling([100]), face[None])
-    assert found["limit_hits"] == pytest.approx(3.0)
-    assert found["jerk"] > 0
-    assert "jerk" not in measured(smiling([100]), face[None], motion=False)

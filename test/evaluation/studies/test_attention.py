@@ -8,17 +8,13 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.evaluation.studies.behaviour import (
-    CUES,
     MAPS,
     attention_maps,
-    cue_frames,
-    evaluate_attention,
     read_fusion,
 )
 from reactdiff_ros.model.tokens import featurize
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulate
-from reactdiff_ros.simulator.speaker import make_speakers
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +47,3 @@ def test_it_is_the_attention_of_the_networks(folder: Path, monkeypatch: pytest.M
     for name, wanted in zip(MAPS, seen, strict=True):
         np.testing.assert_allclose(maps[name], wanted, atol=2e-3)  # tensors are shipped in half precision
         np.testing.assert_allclose(maps[name].sum(-1), 1, atol=1e-6)
-
-
-def test_cues_are_disjoint_where_they_contradict() -> None:
-    frames = cue_frames(make_speakers(3, 40, 1000))
-    assert set(CUES) < set(frames)
-    assert all(frames[cue].any() for cue in CUES)
-    for one, other in (CUES[0:2], CUES[2:4], CUES[4:6]):
-        assert not (frames[one] & frames[other]).any()
-
-
-def test_the_table_has_every_cue_and_map(folder: Path) -> None:
-    told = evaluate_attention(find_weights(folder), worlds=12, frames=500)
-    assert set(told["cues"]) == set(CUES)
-    assert sum(told["plain talk"]["intra_face"].values()) == pytest.approx(1)
-    known = [m for cue in told["cues"].values() for m in cue.values() if m is not None]
-    assert known
-    assert all(entry["low"] <= entry["difference"] <= entry["high"] for m in known for entry in m.values())

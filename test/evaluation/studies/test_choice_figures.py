@@ -33,12 +33,6 @@ def test_the_choice_changes_neither_variance_nor_smiles(random_weights):
         assert 0 < row["low"] < found["variance"][name] < row["high"] < 2, name
 
 
-def test_the_same_streams_differ_by_nothing(random_weights):
-    found = figures(random_weights, count=6, frames=60, candidates=1)
-    for name, row in found["intervals"]["variance"].items():
-        assert [row["low"], row["high"]] == pytest.approx([1.0, 1.0]), name
-
-
 def test_a_choice_of_the_dullest_is_found_out(random_weights, monkeypatch):
     def dullest(plans, ranks):
         return np.argmin(plans[..., 43:45].mean((2, 3)), axis=1)

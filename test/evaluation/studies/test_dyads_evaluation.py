@@ -15,7 +15,6 @@ import pytest
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.listeners import provenance
 from reactdiff_ros.evaluation.metrics import coupling as measures
 from reactdiff_ros.evaluation.studies.dyads import Calls, evaluate_dyads, person_conditions, read_calls
 from reactdiff_ros.model.plan.sampler import Conditions
@@ -110,18 +109,6 @@ def test_one_model_says_whether_it_saw_the_calls(calls: Calls, tmp_path: Path) -
         assert bool(told.controls_given.any()) is not real
 
 
-def test_a_model_of_other_people_did_not_see_the_calls(calls: Calls, tmp_path: Path) -> None:
-    for data, saw, note in (
-        (("react",), False, "trained on other recorded people"),
-        (("react", "dyads"), True, "these"),
-    ):
-        model: Any = Follower(tmp_path / str(saw), "", data=data)
-        found = evaluate_dyads(calls, [model], systems=("model",), permutations=100).figures["model"]
-        assert found["saw_these_pairs"] is saw
-        assert note in found["note"]
-        assert model.conditions[0].real.all()  # it knows what recorded people are
-
-
 def test_styles_are_those_of_people_of_other_pairs(calls: Calls) -> None:
     rows = np.arange(len(calls.recordings))
     told = person_conditions(calls, rows, 0, calls.recordings)
@@ -130,13 +117,6 @@ def test_styles_are_those_of_people_of_other_pairs(calls: Calls) -> None:
     smile_entries = told.style_given[:, :4]
     assert smile_entries.mean() > 0.7
     assert not told.style_given[:, 4:].any()  # nods, head and brows were not recorded
-
-
-def test_a_manifest_that_does_not_tell_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text("{}")
-    weights: Any = SimpleNamespace(folder=tmp_path, name="x", simulator="y")
-    with pytest.raises(ReactdiffError, match="manifest"):
-        provenance(weights)
 
 
 Cells = Callable[[list[list[str]]], list[list[str]]]
@@ -168,16 +148,6 @@ def test_gaps_are_no_neutral_faces(calls: Calls, folder: Path, tmp_path: Path) -
     assert measures.marginal_distance(gappy.real, calls.real) < 0.2
 
 
-def test_a_style_is_of_what_was_seen_between_the_gaps(calls: Calls, folder: Path, tmp_path: Path) -> None:
-    rows = np.arange(len(calls.recordings))
-    gappy = read_calls(altered(folder, tmp_path, "*_au12_r.csv", lost))
-    whole, found = (person_conditions(c, rows, 0, c.recordings) for c in (calls, gappy))
-    known = (whole.style_given * found.style_given)[:, :4] > 0
-    assert known.mean() > 0.7
-    apart = np.abs(whole.style - found.style)[:, :4][known]
-    assert apart.mean() < 0.13, "with gaps as zeros, smiles that come and go, it is .22"
-
-
 @pytest.mark.parametrize(
     ("pattern", "cells", "words"),
     [
@@ -197,23 +167,6 @@ def test_one_poor_call_is_left_out_with_a_word_and_cuts_no_other(
     assert (found["calls"], found["pairs"], found["frames"]) == (7, 7, 1250)
     assert re.search(words, "; ".join(f"{name}: {why}" for name, why in found["left_out"].items()))
     assert f"reactdiff: p3/first is left out: {found['left_out']['p3/first']}" in told.err
-
-
-def test_a_pair_that_is_left_out_moves_no_other_into_another_fold(folder: Path, tmp_path: Path) -> None:
-    """Training, which takes it, makes its folds of all pairs: a model would be tested on pairs that it has seen."""
-    names = "p0_au12_r.csv"
-    found = read_calls(altered(folder, tmp_path, names, lambda rows: [["NA", b] for _, b in rows]))
-    held = [{found.recordings[row].pair for row in found.fold_rows(fold, 4)} for fold in range(4)]
-    assert held == [{"p4"}, {"p1", "p5"}, {"p2", "p6"}, {"p3", "p7"}]
-    assert {r.pair for r in found.fold_known(1, 4)} == {"p2", "p3", "p4", "p6", "p7"}
-    models: list[Any] = [Follower(tmp_path / f"{i}", f"{i}/8") for i in range(1, 9)]
-    evaluate_dyads(found, models, systems=("model",), permutations=100)
-    assert [len(m.speakers) for m in models] == [0] + [1] * 7, "nobody of the first fold is left"
-
-
-def test_calls_of_nearly_one_length_are_cut_to_the_shortest(folder: Path, tmp_path: Path) -> None:
-    found = read_calls(altered(folder, tmp_path, "p3_*.csv", lambda rows: rows[:1200]))
-    assert (found.frames, len(found.recordings), found.left_out) == (1000, 2 * PAIRS, {})
 
 
 @pytest.mark.parametrize(
@@ -249,37 +202,6 @@ def test_people_who_never_smile_have_no_rates_to_be_far_from(
     assert [name for name, value in each.items() if value is None] == list(measures.MARGINALS[:3])
     assert found["mime"]["D_marg"] == pytest.approx(np.mean([each[name] for name in measures.MARGINALS[3:]]))
     assert found["real"]["D_marg"] > 0
-
-
-def test_shuffled_does_not_wait_for_the_model_s_row(calls: Calls, tmp_path: Path) -> None:
-    def figures(*systems: str) -> dict[str, Any]:
-        models: list[Any] = [Follower(tmp_path / "one", "")]
-        found = evaluate_dyads(calls, models, systems=systems, permutations=100).figures
-        assert len(models[0].speakers) == 1, "the model listens once"
-        return found
-
-    usual = figures("model", "shuffled")
-    assert figures("shuffled") == {"shuffled": usual["shuffled"]}
-    assert list(figures("shuffled", "model")) == ["shuffled", "model"]
-    assert usual["shuffled"]["C"] < usual["model"]["C"]
-    with pytest.raises(ReactdiffError, match="no model"):
-        evaluate_dyads(calls, [], systems=("shuffled",))
-
-
-def test_the_command_brings_the_model_that_shuffled_needs(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("reactdiff_ros.cli.evaluation_options.Run.model", lambda *_: Follower(tmp_path / "one", ""))
-    arguments = ["evaluate", "dyads", "--folder", str(folder), "--system", "shuffled", "--permutations", "100"]
-    assert main([*arguments, "--json"]) == 0
-    assert "C" in json.loads(capfd.readouterr().out)["shuffled"]
-
-
-def test_one_pair_is_not_enough(folder: Path, tmp_path: Path) -> None:
-    for path in folder.glob("p0_*"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(ReactdiffError, match="pair"):
-        read_calls(tmp_path)
 
 
 def test_the_published_calls_give_the_known_figures(clips: Any) -> None:

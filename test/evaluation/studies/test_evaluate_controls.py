@@ -10,29 +10,20 @@ import pytest
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_YAW, INDEX, SMILE
 from reactdiff_ros.evaluation.listeners import ModelListens, SimulatorListens
 from reactdiff_ros.evaluation.metrics.bootstrap import Sweep
-from reactdiff_ros.evaluation.metrics.events import Paired
 from reactdiff_ros.evaluation.plots import plot_controls
-from reactdiff_ros.evaluation.studies import controls
 from reactdiff_ros.evaluation.studies.controls import (
-    MEASURES,
     STYLE_TIMES,
     STYLE_VALUES,
-    TENTHS,
-    Trials,
     evaluate_controls,
     evaluate_gains,
     head_speed,
     nods_per_minute,
-    setting,
-    shown,
     smile_share,
-    style_setting,
 )
-from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
-from reactdiff_ros.model.plan.sampler import Conditions, Sampling
+from reactdiff_ros.model.conditions import STYLE_NAMES
+from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
-from reactdiff_ros.styles import EXPRESSION_CONTROLS, LISTENER_CONTROLS, load_styles
-from reactdiff_ros.types import ListenerControl
+from reactdiff_ros.styles import EXPRESSION_CONTROLS, LISTENER_CONTROLS
 
 
 def test_measures_count_what_they_say() -> None:
@@ -69,33 +60,6 @@ def test_a_rise_that_chance_could_make_is_none() -> None:
     assert chance["monotonic"]
     assert chance["rise_low"] < 0.0 < chance["rise"]
     assert not chance["rises"]
-
-
-def test_the_interval_of_a_lag_is_the_jackknife_s() -> None:
-    told = setting("delay_s", 0.0)
-    trials = Trials(SimulatorListens(perceiving=False), 0, 80, None)
-    lags = trials.lag_s(told)
-    error = lags.std() / len(lags) ** 0.5
-    left_out = [lag_without(trials, told, k) for k in range(TENTHS)]
-    assert lags.mean() == pytest.approx(np.mean(left_out))
-    known = np.sqrt((TENTHS - 1) / TENTHS * np.sum((left_out - np.mean(left_out)) ** 2))
-    assert error == pytest.approx(known, rel=0.06), "but for the number of tenths less one"
-    assert error > 0.0
-
-
-def lag_without(trials: Trials, told: Conditions, tenth: int) -> float:
-    paired = trials._paired(told)
-    kept = np.arange(len(paired.present)) % TENTHS != tenth
-    return controls._lag_s(Paired(paired.present[kept], paired.absent[kept], paired.at[kept]))
-
-
-def test_settings_are_those_that_a_user_makes() -> None:
-    assert {*MEASURES, "responsiveness", "delay_s"} == set(LISTENER_CONTROLS)
-    told = setting("nodding", 0.5)
-    assert told.controls[0, CONTROL_NAMES.index("nodding")] == 0.5
-    told = style_setting(3, STYLE_VALUES[0])
-    assert told.style[0, 3] == STYLE_VALUES[0]
-    assert told.style_given.sum() == 1
 
 
 def test_every_control_rises_on_the_simulators_listener(tmp_path) -> None:
@@ -145,14 +109,6 @@ def test_what_the_expression_does_to_a_plan_rises_with_its_controls() -> None:
     smile = figures["intensity"]["mean"]
     assert smile[0] < 1e-3
     assert smile[2] == pytest.approx(2 * smile[1], rel=0.1)
-
-
-def test_a_control_of_one_region_leaves_the_others_alone() -> None:
-    def smile(**given: float) -> np.ndarray:
-        return shown(lively(6.0)[0], 0, ListenerControl(**given), load_styles())[:, SMILE[0]]
-
-    np.testing.assert_array_equal(smile(upper_face=0.0, head=0.0), smile())
-    assert smile(lower_face=0.0).max() < 1e-3 < smile().max()
 
 
 def test_figures_do_not_depend_on_how_many_values_run_at_once() -> None:

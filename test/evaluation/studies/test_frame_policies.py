@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
+from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.evaluation.listeners import frames_of, policy_streams
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
 
@@ -41,17 +41,3 @@ def test_the_mime_copies_later_and_the_idle_listener_does_nothing() -> None:
     assert smile[:114].max() == 0
     assert smile[125:150].max() > 0.7
     assert not policy_streams("idle", batch, seeds).any()
-
-
-def test_seeds_and_nothing_else_decide() -> None:
-    batch = speakers(2, 1200)
-    first, second = (policy_streams("random", batch, np.array([7, 8])) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-    assert np.abs(first[0] - first[1])[:, : HEAD_PITCH + 1].max() > 0
-    np.testing.assert_array_equal(policy_streams("random", batch.take(np.array([1])), np.array([8]))[0], first[1])
-
-
-def test_progress_is_told() -> None:
-    told: list[int] = []
-    policy_streams("idle", speakers(3, 10), np.arange(3), progress=told.append)
-    assert told == [1, 2, 3]

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.listeners import (
     LISTENERS,
     ModelListens,
@@ -37,12 +36,6 @@ def test_every_listener_gives_streams(name: str) -> None:
     assert first.shape == (2, FRAMES, COEFFICIENT_COUNT)
     np.testing.assert_array_equal(first, second)
     assert np.isfinite(first).all()
-
-
-def test_the_simulator_needs_the_truth() -> None:
-    dyads = simulate(5, 2, 30)
-    with pytest.raises(ReactdiffError, match="simulated speakers"):
-        listener_named("simulator").run(dyads.speaker, untold(2), np.arange(2))
 
 
 def test_what_is_told_reaches_the_temperament_and_the_rest_is_drawn() -> None:

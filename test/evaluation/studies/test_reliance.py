@@ -41,8 +41,3 @@ def test_correlation_with_what_is_expected() -> None:
     assert np.allclose(expected_correlation(expected, expected), 1)
     assert np.abs(expected_correlation(expected, np.roll(expected, 200, axis=1))).max() < 0.8
     assert np.all(expected_correlation(expected, np.zeros_like(expected)) == 0)
-
-
-def test_nobody_keeps_their_own() -> None:
-    for count in (2, 3, 10):
-        assert (derangement(count) != np.arange(count)).all()

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
-from reactdiff_ros.evaluation.listeners import listener_named, style_conditions, temperaments
+from reactdiff_ros.evaluation.listeners import listener_named
 from reactdiff_ros.evaluation.studies import response as response_bench
-from reactdiff_ros.evaluation.studies.response import AT, REFERENCES, SIZES, bench_response, bounds, find_trials, rises
+from reactdiff_ros.evaluation.studies.response import AT, REFERENCES, SIZES, bench_response, find_trials
 from reactdiff_ros.model.conditions import CONTROL_NAMES
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.simulator.seeds import purpose_of
 from reactdiff_ros.simulator.speaker import PLACEBOS
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.types import FloatArray
@@ -54,13 +53,6 @@ class Nodder:
 @pytest.fixture(autouse=True)
 def small_pools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(response_bench, "_POOL", 60)
-
-
-def test_trials_are_worlds_of_their_own_where_the_event_can_be_seen() -> None:
-    trials = find_trials(3, "smile", 20)
-    assert trials.count == 20
-    assert all(purpose_of(pool) == "respond" for pool, _ in trials.rows)
-    assert find_trials(3, "smile", 20).rows[0][1].tolist() == trials.rows[0][1].tolist()
 
 
 def test_a_mirror_answers_smiles_by_attitude_and_no_placebo() -> None:
@@ -106,21 +98,3 @@ def test_the_simulators_listener_answers_a_smile_but_not_before_it() -> None:
     paired = runner.paired(trials, "responsive_positive", response_bench.Insertion("smile", AT, 0.7))
     assert np.array_equal(paired.present[:, :AT], paired.absent[:, :AT])
     assert response_bench.smile_responses(paired)[0].mean() > 0.5
-
-
-def test_bounds_are_the_stated_ones() -> None:
-    assert rises([0.1, 0.2, 0.19, 0.3])
-    assert not rises([0.1, 0.2, 0.1, 0.3])
-    figures = {
-        "natural": {"excess": 0.2}, "responsive_positive": {"rate": 0.8}, "negative": {"rate": 0.5},
-        "placebo": {"rate": 0.02}, "excess_rises_with_size": True, "nods": {"natural": {"excess_low": 0.01}},
-    }  # fmt: skip
-    assert [name for name, holds in bounds(figures).items() if not holds] == ["negative at most half of positive"]
-    figures["nods"]["responsive_positive"] = {"excess_low": 0.0}
-    assert not bounds(figures)["nods answer cues, excess surely above 0"]
-
-
-def test_a_style_in_force_reaches_the_simulators_temperament() -> None:
-    who = temperaments(style_conditions("responsive", 5, attitude=-1.0), 3)
-    assert who.control("attitude").tolist() == [-1.0] * 5
-    assert who.control("responsiveness").tolist() == [1.0] * 5

@@ -10,10 +10,8 @@ import pytest
 from reactdiff_ros.evaluation.listeners import ModelListens
 from reactdiff_ros.evaluation.studies import sampling as streams_check
 from reactdiff_ros.evaluation.studies.sampling import (
-    committed,
     compare,
     evaluate_streams,
-    held,
     judged,
     not_judged,
     within_bounds,
@@ -38,20 +36,6 @@ def test_the_simulator_against_itself_is_within_and_a_damped_copy_is_not() -> No
     dull = compare({"shown": 0.5 * one, "raw": 0.5 * one, "ancestral": one}, one, 0)
     assert dull["variance"]["raw_over_ancestral"]["head"] == pytest.approx(0.25)
     assert dull["events_over_ancestral"]["nods"]["ratio"] < 0.5
-
-
-def test_committed_frames_are_those_before_the_next_plan() -> None:
-    stream = np.arange(40.0)[None, :, None] * np.ones(58)
-    plans = np.stack([stream[:, p : p + 16] for p in range(0, 24, 4)], axis=1)
-    np.testing.assert_array_equal(committed(plans, 4, 22)[0, :, 0], np.arange(22.0))
-
-
-def test_a_held_speaker_brings_nothing_new() -> None:
-    speaker = simulate(3, 2, 60).speaker
-    frozen = held(speaker, 50, 30)
-    np.testing.assert_array_equal(frozen.coefficients[:, :50], speaker.coefficients[:, :50])
-    assert (frozen.coefficients[:, 49:] == frozen.coefficients[:, 49:50]).all()
-    assert frozen.camera.shape == (2, 80)
 
 
 def test_a_row_without_a_figure_is_listed_and_a_bound_on_nothing_does_not_hold() -> None:
