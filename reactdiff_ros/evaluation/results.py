@@ -11,9 +11,7 @@ import contextlib
 import io
 import json
 import math
-import os
 import re
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+from reactdiff_ros.whole_file import whole_file
 
 Values = NDArray[np.float64]
 Role = Literal["listener", "baseline", "control", "reference"]
@@ -268,30 +267,15 @@ def write_result(result: Result, path: Path, *, overwrite: bool = False) -> Path
     """
     if path.exists() and not overwrite:
         raise ResultError("the result file is there already", where=str(path), todo="name another one, or move it away")
-    temporary: Path | None = None
     writer: Any = np.lib.format
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
-                archive.writestr(HEAD, json.dumps(_head(result), allow_nan=False, ensure_ascii=False, indent=1))
-                for name, array in _arrays(result):
-                    with archive.open(name, "w", force_zip64=True) as member:
-                        writer.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        _put(temporary, path, overwrite)
-    except FileExistsError as error:
-        raise ResultError(
-            "the result file is there already", where=str(path), todo="name another one, or move it away"
-        ) from error
+        with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
+            archive.writestr(HEAD, json.dumps(_head(result), allow_nan=False, ensure_ascii=False, indent=1))
+            for name, array in _arrays(result):
+                with archive.open(name, "w", force_zip64=True) as member:
+                    writer.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
     except OSError as error:
         raise ResultError("the result cannot be written", where=str(path), todo=error.strerror or str(error)) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -440,24 +424,3 @@ def _number(value: Any) -> float:
 
 def _short(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:120].strip("'\"")
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-def _put(temporary: Path, path: Path, overwrite: bool) -> None:
-    """Give the written file its name; a file that came to be meanwhile stays as it is."""
-    if overwrite:
-        temporary.replace(path)
-        return
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if path.exists():
-            raise FileExistsError(path) from None
-        temporary.replace(path)

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reactdiff_ros.evaluation import results as result_files
 from reactdiff_ros.evaluation.results import (
     HEAD,
     Figure,
@@ -93,7 +92,7 @@ def test_a_full_disk_leaves_what_was_there(written: Path, monkeypatch: pytest.Mo
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(result_files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ResultError, match="No space left"):
         write_result(small(), written, overwrite=True)
     with pytest.raises(ResultError, match="No space left"):

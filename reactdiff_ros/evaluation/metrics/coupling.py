@@ -176,22 +176,15 @@ def _bridged(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return told
 
 
-def wasserstein(a: Matrix, b: Matrix) -> float:
-    """Wasserstein-1 distance of two samples: the area between their distribution functions."""
-    values = np.sort(np.concatenate([a, b]))
-    width = np.diff(values)
-    at_a = np.searchsorted(np.sort(a), values[:-1], side="right") / len(a)
-    at_b = np.searchsorted(np.sort(b), values[:-1], side="right") / len(b)
-    return float((np.abs(at_a - at_b) * width).sum())
-
-
 def distances(some: Matrix, real: Matrix, scale: Matrix | None = None) -> Matrix:
     """(5,) Wasserstein-1 of each marginal over the real s.d. (`scale`, of `real` by default).
 
     NaN where the real people are all alike: there is no scale to be far from them by.
     """
     scale = real.std(0) if scale is None else scale
-    found = [wasserstein(some[:, i], real[:, i]) / s if s > STILL else np.nan for i, s in enumerate(scale)]
+    from scipy.stats import wasserstein_distance
+
+    found = [wasserstein_distance(some[:, i], real[:, i]) / s if s > STILL else np.nan for i, s in enumerate(scale)]
     return np.array(found, dtype=np.float64)
 
 
@@ -239,6 +232,8 @@ def lag_correlations(predictions: Array, speaker: Array, most: int) -> Values:
 
     NaN where a channel of either is constant in the frames that a lag leaves.
     """
+    from scipy.fft import next_fast_len
+
     frames = speaker.shape[0]
     within = min(most, frames - 2)
     out = np.full((len(predictions), 2 * most + 1, speaker.shape[1]), np.nan)
@@ -249,7 +244,7 @@ def lag_correlations(predictions: Array, speaker: Array, most: int) -> Values:
     still_x, still_y = (_still(z, within) for z in (x, y))
     x = x - x.mean(-1, keepdims=True)
     y = y - y.mean(-1, keepdims=True)
-    size = _fast_length(frames + within)
+    size = next_fast_len(frames + within, real=True)
     crossed = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(y, size).conj(), size)
     products = np.concatenate([crossed[..., size - within :], crossed[..., : within + 1]], -1)
     count = frames - np.abs(np.arange(-within, within + 1))
@@ -277,19 +272,6 @@ def _still(values: Values, most: int) -> NDArray[np.bool_]:
     """Where what a lag keeps (as in `_kept`) is constant: no frame differs from the one before."""
     changes = (values[..., 1:] != values[..., :-1]).astype(np.float64)
     return np.asarray(_kept(changes, most) == 0)
-
-
-def _fast_length(least: int) -> int:
-    """The smallest length from `least` on that has no prime factor above 5."""
-    length = least
-    while True:
-        rest = length
-        for factor in (2, 3, 5):
-            while rest % factor == 0:
-                rest //= factor
-        if rest == 1:
-            return length
-        length += 1
 
 
 def reference_lags(correlations: Values) -> Values:

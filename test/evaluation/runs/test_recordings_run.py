@@ -16,11 +16,15 @@ from run_tools import lab, own_listener
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.results import read_result
+from reactdiff_ros.evaluation.results import Info, Item, Result, read_result, write_result
 from reactdiff_ros.evaluation.runs.parts import PartResult
-from reactdiff_ros.evaluation.runs.recordings import Perceived, _ages, _half_later, sources
+from reactdiff_ros.evaluation.runs.recordings import Perceived, Source, _ages, _half_later, sources, unblinded
 from reactdiff_ros.evaluation.runs.scoring import measured
 from reactdiff_ros.model.tokens import blank
+from reactdiff_ros.recordings.bags.write import BagWriter
+from reactdiff_ros.recordings.studies.allocation import StudyPlan, sessions_of
+from reactdiff_ros.recordings.studies.blinding import Key, seal
+from reactdiff_ros.recordings.studies.study import Study
 from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.types import ExpressionFrame
 
@@ -165,3 +169,24 @@ def smiling(at: list[int], frames: int = 500) -> np.ndarray:
     for first in at:
         face[first : first + 40, SMILE] = shape[:, None]
     return face
+
+
+def test_conditions_reach_the_result_file(tmp_path: Path) -> None:
+    plan = StudyPlan("warm", "between", ("p01", "p02"), {"a": {"policy": "mime"}, "b": {"policy": "idle"}})
+    sessions = sessions_of(plan, 1)
+    public, private = seal(plan, sessions, 1, np.random.default_rng(1).bytes)
+    (tmp_path / "key.json").write_text(json.dumps(private))
+    seals = [row["seal"] for row in public["sessions"]]
+    for name, mark in (("p01", seals[0]), ("p02", seals[0])):  # the second one's is another's
+        with BagWriter(tmp_path / name, study=Study(name, study="warm", seal=mark)):
+            pass
+    found = [Source(name, tmp_path / name) for name in ("p01", "p02", "clip")]
+    items = tuple(Item(source.id, 60.0, notes=("first",)) for source in found)
+    result, conditions = unblinded(Result(Info("recordings", "t"), items, ()), found, Key(tmp_path / "key.json"))
+    assert conditions == {"p01": sessions[0].condition}
+    write_result(result, tmp_path / "r.npz")
+    kept = read_result(tmp_path / "r.npz")
+    assert kept.info.settings["conditions"] == conditions
+    assert kept.items[0].notes == (f"recorded under the condition {sessions[0].condition} (session p01)", "first")
+    assert "does not fit" in kept.items[1].notes[0]
+    assert kept.items[2].notes == ("first",)

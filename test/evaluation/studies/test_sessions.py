@@ -104,15 +104,21 @@ def test_kept_groups_are_not_run_again_and_more_sessions_run_only_the_new_ones(m
 
     policy = Counted(perceiving=True)
     kept: dict[str, Mapping[str, Any]] = {}
-    first = evaluate_sessions(policy, sessions=4, minutes=1, kept=kept)
+
+    def stored(name: str, measure):
+        if name not in kept:
+            kept[name] = measure()
+        return kept[name]
+
+    first = evaluate_sessions(policy, sessions=4, minutes=1, stored=stored)
     assert sorted(kept) == ["sessions 0 to 1", "sessions 2 to 3"]
     told: list[float] = []
-    assert evaluate_sessions(policy, sessions=4, minutes=1, kept=kept, told=told.append) == first
+    assert evaluate_sessions(policy, sessions=4, minutes=1, stored=stored, told=told.append) == first
     assert ran == [2] * 4
-    assert told == [0.2, 0.4, 0.6, 0.8, 1.0]
+    assert told == pytest.approx([1 / 3, 2 / 3, 1.0])
     del kept["sessions 0 to 1"]  # as if it had been ended there
-    assert evaluate_sessions(policy, sessions=4, minutes=1, kept=kept) == first
-    assert evaluate_sessions(policy, sessions=5, minutes=1, kept=kept) == evaluate_sessions(
+    assert evaluate_sessions(policy, sessions=4, minutes=1, stored=stored) == first
+    assert evaluate_sessions(policy, sessions=5, minutes=1, stored=stored) == evaluate_sessions(
         policy, sessions=5, minutes=1
     )
     assert ran == [2] * 6 + [1] * 2 + [2] * 4 + [1] * 2

@@ -26,7 +26,6 @@ from reactdiff_ros.evaluation.studies.evidence import (
     PARTS,
     Measured,
     Sizes,
-    StoredGroups,
     Subject,
     choice,
     collect,
@@ -140,16 +139,16 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Groups that were run; the third of all ends the run, as a user does."""
     ran: list[str] = []
 
-    def sessions(listener: Any, *, sessions: int, kept: StoredGroups, **_: Any) -> dict[str, Any]:
-        for number in range(sessions):
-            stored = kept.get(f"group {number}")
-            assert stored is None or as_lists(stored) == as_lists(ARRAYS)
-            if stored is None:
-                if len(ran) == 2:
-                    ran.append("ended")
-                    raise KeyboardInterrupt
-                ran.append(f"group {number}")
-                kept[f"group {number}"] = ARRAYS
+    def sessions(listener: Any, *, sessions: int, stored: Any, **_: Any) -> dict[str, Any]:
+        def measure(group: int) -> dict[str, np.ndarray]:
+            if group == 2 and "ended" not in ran:
+                ran.append("ended")
+                raise KeyboardInterrupt
+            ran.append(f"group {group}")
+            return {"n": np.array(group)}
+
+        found = [stored(f"group {group}", lambda group=group: measure(group)) for group in range(sessions)]
+        assert [int(arrays["n"]) for arrays in found] == list(range(sessions))
         return {"sessions": sessions}
 
     monkeypatch.setattr(parts_module, "evaluate_sessions", sessions)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.cli import evaluate_simulator as command
+from reactdiff_ros.cli import evaluate as command
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
 from reactdiff_ros.evaluation import baselines as systems
