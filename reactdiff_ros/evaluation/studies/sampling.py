@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import HEAD_PITCH, bounded
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.bounds import REFLEXES, WITHIN
+from reactdiff_ros.evaluation.bounds import BOUNDS, verdict
 from reactdiff_ros.evaluation.listeners import ModelListens, provenance
 from reactdiff_ros.evaluation.metrics import bootstrap, spectra
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smiles
@@ -163,8 +163,7 @@ def evaluate_streams(
     figures["border_jerk"] = {name: spectra.border_jerk(streams[name], how.hop) for name in ("shown", "raw")}
     rows = np.arange(min(items, _MOST_HELD))
     figures["plan_difference"] = _plan_difference(model, dyads.speaker.take(rows), conditions.take(rows))
-    judgement = judged(figures)
-    figures |= {"within_bounds": within_bounds(judgement), "not_judged": not_judged(judgement)}
+    figures |= judged(figures)
     told(1.0)
     report = StreamReport({**figures, "items": items, "seconds": seconds, "seed": seed})
     for name, stream in {"raw": streams["raw"], "shown": shown, "reference": dyads.listener}.items():
@@ -251,39 +250,21 @@ def _spread(
     return np.asarray(np.sqrt(drawn.astype(np.float64).var(1, ddof=1).mean((0, 1))))
 
 
-def judged(figures: dict[str, Any]) -> dict[str, dict[str, bool | None]]:
-    """For each bound, which of its rows hold; None: no figure, as of an event that nobody shows. No row of REFLEXES."""
+STREAM_BOUNDS: Final = (
+    "variance within .1 of ancestral", "autocorrelation within .1 of ancestral", "rare events within .2 of ancestral",
+    "jerk at borders at most 1.1", "plans differ by at most .25 of the spread", "power .7 to 1.4 of the reference",
+)  # fmt: skip
+"""Names of the bounds on streams, in the order of the table."""
 
-    def rows(kind: str, values: dict[str, float]) -> dict[str, bool | None]:
-        low, high = WITHIN[kind]
-        return {n: low <= v <= high if np.isfinite(v) else None for n, v in values.items() if n not in REFLEXES}
 
-    bands = figures["bands_over_reference"]["raw"]
-    events = {kind: r["ratio"] for kind, r in figures["events_over_ancestral"].items()}
+def judged(figures: dict[str, Any]) -> dict[str, Any]:
+    """Which of STREAM_BOUNDS hold (a bound on nothing does not), and which figures of each are not known."""
+    found = [verdict(bound, figures) for bound in BOUNDS if bound.part == "streams"]
+    by_name = dict(zip(STREAM_BOUNDS, found, strict=True))
     return {
-        "variance within .1 of ancestral": rows("variance", figures["variance"]["raw_over_ancestral"]),
-        "autocorrelation within .1 of ancestral": rows(
-            "autocorrelation", figures["autocorrelation"]["raw_to_ancestral"]
-        ),
-        "rare events within .2 of ancestral": rows("events", events),
-        "jerk at borders at most 1.1": rows("jerk", figures["border_jerk"]["shown"]),
-        "plans differ by at most .25 of the spread": rows("plans", figures["plan_difference"]),
-        "power .7 to 1.4 of the reference": {
-            f"{group}, {band}": kept for band, values in bands.items() for group, kept in rows("bands", values).items()
-        },
+        "within_bounds": {name: v.holds is True for name, v in by_name.items()},
+        "not_judged": {name: list(v.unknown) for name, v in by_name.items() if v.unknown},
     }
-
-
-def within_bounds(judgement: dict[str, dict[str, bool | None]]) -> dict[str, bool]:
-    """Whether every row that can be judged lies within its bound; a bound on nothing does not hold."""
-    known = {name: [kept for kept in rows.values() if kept is not None] for name, rows in judgement.items()}
-    return {name: bool(kept) and all(kept) for name, kept in known.items()}
-
-
-def not_judged(judgement: dict[str, dict[str, bool | None]]) -> dict[str, list[str]]:
-    """The rows of each bound that cannot be judged, where there are any."""
-    unknown = {name: [n for n, kept in rows.items() if kept is None] for name, rows in judgement.items()}
-    return {name: rows for name, rows in unknown.items() if rows}
 
 
 LEVEL: Final = 0.9

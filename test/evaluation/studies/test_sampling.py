@@ -25,9 +25,7 @@ from reactdiff_ros.evaluation.studies.sampling import (
     evaluate_streams,
     grouped,
     judged,
-    not_judged,
     sweep,
-    within_bounds,
 )
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.plan.sampler import Sampling, ordinary
@@ -59,8 +57,7 @@ def test_a_row_without_a_figure_is_listed_and_a_bound_on_nothing_does_not_hold()
     groups = figures["variance"]["raw_over_ancestral"]
     figures |= {"border_jerk": {"shown": dict.fromkeys(groups, np.nan)}, "plan_difference": dict.fromkeys(groups, 0.1)}
     figures["events_over_ancestral"]["laughs"]["ratio"] = np.nan
-    rows = judged(figures)
-    kept, unknown = within_bounds(rows), not_judged(rows)
+    kept, unknown = judged(figures).values()
     assert kept["rare events within .2 of ancestral"]
     assert not kept["jerk at borders at most 1.1"]
     assert unknown["rare events within .2 of ancestral"] == ["laughs"]
