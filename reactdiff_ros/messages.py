@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import array
 import math
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -37,20 +37,24 @@ MAX_HORIZON: Final = 250
 UNCHANGED: Final = -100.0
 """ListenerControl.UNCHANGED."""
 _MODES = ("listening", "idle", "neutral")
+M = TypeVar("M", bound=Any)
+"""A message class: `fill_*` fill an empty message and return it."""
 _TURNS = ("listening", "robot_speaking", "idle")
 _CONTROL_FIELDS = {"delay_s": "delay"}
 """Controls whose field of the message is called otherwise: units are in its comments."""
 
 
-def fill_stamp(stamp: Any, ns: int | None) -> None:
+def fill_stamp(stamp: M, ns: int | None) -> M:
     """Nanoseconds (None: zero) into a Time."""
     stamp.sec, stamp.nanosec = divmod(ns or 0, NS)
+    return stamp
 
 
-def fill_header(header: Any, stamp_ns: int, frame_id: str = "") -> None:
+def fill_header(header: M, stamp_ns: int, frame_id: str = "") -> M:
     """Stamp and frame into a Header."""
     fill_stamp(header.stamp, stamp_ns)
     header.frame_id = frame_id
+    return header
 
 
 def from_stamp(stamp: Any) -> int:
@@ -84,12 +88,13 @@ def _flat(values: FloatArray) -> array.array[float]:
 # Sound
 
 
-def fill_audio(message: Any, sound: Sound, frame_id: str) -> None:
+def fill_audio(message: M, sound: Sound, frame_id: str) -> M:
     """Sound into an AudioChunk."""
     fill_header(message.header, sound.stamp_ns, frame_id)
     message.sample_rate = sound.rate_hz
     message.channels = sound.samples.shape[1]
     message.samples = array.array("h", np.ascontiguousarray(sound.samples).tobytes())
+    return message
 
 
 def sound_value(message: Any) -> Sound:
@@ -118,7 +123,7 @@ def pcm_sound(stamp_ns: int, rate_hz: int, channels: int, samples: np.ndarray[An
 # Speaker
 
 
-def fill_speaker(message: Any, frame: SpeakerFrame) -> None:
+def fill_speaker(message: M, frame: SpeakerFrame) -> M:
     """SpeakerFrame into its message."""
     fill_header(message.header, frame.stamp_ns, frame.frame_id)
     fill_stamp(message.picture_stamp, frame.picture_stamp_ns)
@@ -145,9 +150,10 @@ def fill_speaker(message: Any, frame: SpeakerFrame) -> None:
         message.arousal = float(frame.affect.arousal)
     if frame.voice is not None:
         fill_voice(message.voice, frame.voice)
+    return message
 
 
-def fill_voice(message: Any, voice: Voice) -> None:
+def fill_voice(message: M, voice: Voice) -> M:
     """Voice into its message."""
     message.observed = True
     message.speaking = bool(voice.speaking)
@@ -157,6 +163,7 @@ def fill_voice(message: Any, voice: Voice) -> None:
     message.loudness_dbfs = float(voice.loudness_dbfs)
     message.pause_s = float(voice.pause_s)
     message.utterance_s = float(voice.utterance_s)
+    return message
 
 
 def _fill_point(point: Any, metres: FloatArray) -> None:
@@ -222,10 +229,11 @@ def voice_value(message: Any) -> Voice:
     )
 
 
-def fill_gaze(message: Any, target: GazeTarget) -> None:
+def fill_gaze(message: M, target: GazeTarget) -> M:
     """GazeTarget into a PointStamped."""
     fill_header(message.header, target.stamp_ns, target.frame_id)
     _fill_point(message.point, target.position_m)
+    return message
 
 
 def gaze_value(message: Any) -> GazeTarget:
@@ -257,7 +265,7 @@ def head_pose_value(message: Any) -> HeadPose:
     return HeadPose(from_stamp(message.header.stamp), pose)
 
 
-def fill_reaction(message: Any, reaction: Reaction) -> None:
+def fill_reaction(message: M, reaction: Reaction) -> M:
     """Reaction into its message."""
     fill_header(message.header, reaction.start_ns)
     message.frame_rate = float(reaction.rate_hz)
@@ -275,6 +283,7 @@ def fill_reaction(message: Any, reaction: Reaction) -> None:
     fill_stamp(message.picture_stamp, reaction.picture_stamp_ns)
     fill_stamp(message.sound_stamp, reaction.sound_stamp_ns)
     message.coefficients = _flat(reaction.coefficients)
+    return message
 
 
 def reaction_value(message: Any) -> Reaction:
@@ -308,7 +317,7 @@ def reaction_value(message: Any) -> Reaction:
     )
 
 
-def fill_candidates(message: Any, reaction: Reaction) -> None:
+def fill_candidates(message: M, reaction: Reaction) -> M:
     """The candidates of a Reaction. Raises ValueError when it carries none."""
     if reaction.candidates is None:
         raise ValueError("this reaction carries no candidates")
@@ -317,6 +326,7 @@ def fill_candidates(message: Any, reaction: Reaction) -> None:
     message.count, message.horizon = reaction.candidates.shape[:2]
     message.chosen = reaction.candidate
     message.coefficients = _flat(reaction.candidates)
+    return message
 
 
 def candidates_value(message: Any) -> tuple[FloatArray, int]:
@@ -332,7 +342,7 @@ def candidates_value(message: Any) -> tuple[FloatArray, int]:
     return values.reshape(count, horizon, COEFFICIENT_COUNT), int(message.chosen)
 
 
-def fill_expression(message: Any, frame: ExpressionFrame) -> None:
+def fill_expression(message: M, frame: ExpressionFrame) -> M:
     """ExpressionFrame into its message."""
     fill_header(message.header, frame.stamp_ns)
     message.mode = frame.mode
@@ -342,6 +352,7 @@ def fill_expression(message: Any, frame: ExpressionFrame) -> None:
     fill_stamp(message.sound_stamp, frame.sound_stamp_ns)
     fill_stamp(message.reaction_picture_stamp, frame.reaction_picture_stamp_ns)
     fill_stamp(message.reaction_sound_stamp, frame.reaction_sound_stamp_ns)
+    return message
 
 
 def expression_value(message: Any) -> ExpressionFrame:
@@ -360,12 +371,13 @@ def expression_value(message: Any) -> ExpressionFrame:
     )
 
 
-def fill_control(message: Any, control: ListenerControl, stamp_ns: int = 0) -> None:
+def fill_control(message: M, control: ListenerControl, stamp_ns: int = 0) -> M:
     """ListenerControl into its message."""
     fill_header(message.header, stamp_ns)
     message.style = control.style
     for name in RANGES:
         setattr(message, _CONTROL_FIELDS.get(name, name), float(getattr(control, name)))
+    return message
 
 
 def control_value(message: Any) -> ListenerControl:

@@ -37,7 +37,7 @@ class Perception(Protocol):
         ...
 
     def reset(self) -> None:
-        """Forget everybody."""
+        """Forget all people."""
         ...
 
 
@@ -74,7 +74,7 @@ class ListeningSession:
     expression. A push for a time that is already past acts at the next step; one more than 0.5 s before it is a new
     time line: what waits is dropped and the session goes on from there.
 
-    `speaker_frames` and `reactions` of the last `advance` are kept for whoever wants to record them.
+    `speaker_frames` and `reactions` of the last `advance` are kept for recording.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ListeningSession:
         self.dropped = 0
         """Inputs dropped because too many waited."""
         self.speaker_frames: Sequence[SpeakerFrame] = ()
-        """What perception told within the last `advance`."""
+        """What perception returned within the last `advance`."""
         self.reactions: Sequence[Reaction] = ()
         """What the listener planned within the last `advance`."""
         self._waiting: list[tuple[int, int, Picture | Sound]] = []
@@ -99,7 +99,7 @@ class ListeningSession:
         self._next_slot: int | None = None
 
     def reset(self, seed: int | None = None) -> None:
-        """Start anew on any time line; with `seed`, listener and expression start its noise."""
+        """Start again on any time line; with `seed`, listener and expression start its noise."""
         self.perception.reset()
         self.listener.reset(seed)
         self.expression.reset(seed)

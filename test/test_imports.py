@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "reactdiff_ros"
+TOOLS = ROOT / "tools"
 # What every room may know: the values, their basis, time, errors, and where shipped files and settings are.
 SHARED = {
     "types",
@@ -40,14 +41,14 @@ SOURCES = {"simulator": {"perception"}, "recordings/datasets": set(), "recording
 MODEL_INPUTS = {"tokens", "conditions", "style"}
 # Heavy or peculiar imports, and the only folders that may have them.
 HOMES = {
-    "rclpy": {"nodes", "recordings/graph", "evaluation/graph"},
-    "mediapipe": {"perception", "simulator/rendered"},  # rendered: its list of connections, when the mesh is made
+    "rclpy": {"nodes", "recordings/graph", "evaluation/bench"},
+    "mediapipe": {"perception"},
     "onnxruntime": {"perception", "model"},
     "kaldi_native_fbank": {"perception", "training"},
-    "av": {"capture", "simulator/rendered", "recordings/replay"},
+    "av": {"capture", "recordings/replay"},
     "sounddevice": {"capture"},
-    "aiohttp": {"avatar", "actuation/drivers", "evaluation"},  # evaluation: pages that the fault harness opens
-    "pythonosc": {"avatar/outputs"},
+    "aiohttp": {"avatar", "actuation/drivers"},
+    "pythonosc": {"avatar"},
     "torch": {"training"},
     "onnx": {"training", "model"},
     "tensorrt": {"model"},
@@ -66,7 +67,7 @@ HOMES = {
     "segno": {"cli"},
 }
 # Time and randomness are arguments here.
-PURE = ("perception", "model", "expression", "actuation", "avatar/outputs")
+PURE = ("perception", "model", "expression", "actuation")
 IMPURE_MODULES = {"time", "random", "datetime", "secrets"}
 GENERATORS = {"Generator", "default_rng", "Philox", "PCG64", "SeedSequence", "BitGenerator"}
 
@@ -193,6 +194,25 @@ def test_ros_messages_are_imported_by_nodes_only() -> None:
     assert wrong == []
 
 
+def test_only_commands_import_the_tools_that_are_not_installed() -> None:
+    """Lazily, in functions: an installation has no such folder."""
+    users = {path for path in files(PACKAGE) for module, _ in imports(path) if module.split(".")[0] == "tools"}
+    assert {path.relative_to(PACKAGE).as_posix() for path in users} == {"cli/bench.py", "cli/demo.py"}
+    for path in users:
+        top = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
+        assert not [node.module for node in top if (node.module or "").startswith("tools")]
+
+
+def test_tools_import_no_command_and_no_test() -> None:
+    wrong = [
+        f"{where(path, line)}: {module}"
+        for path in files(TOOLS)
+        for module, line in imports(path)
+        if module.startswith(("reactdiff_ros.cli", "test"))
+    ]
+    assert wrong == []
+
+
 def test_launch_files_import_the_standard_library_and_launch_only() -> None:
     allowed = sys.stdlib_module_names | {"launch", "launch_ros"}
     wrong = [
@@ -241,7 +261,8 @@ def test_the_reader_of_imports_sees_what_it_must(tmp_path: Path, monkeypatch: py
 
 
 def test_files_stay_readable() -> None:
-    long = {str(p.relative_to(ROOT)): n for p in files(PACKAGE) if (n := len(p.read_text().splitlines())) > 700}
+    every = [*files(PACKAGE), *files(TOOLS)]
+    long = {str(p.relative_to(ROOT)): n for p in every if (n := len(p.read_text().splitlines())) > 700}
     assert long == {}
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from reactdiff_ros.actuation.driver_settings import SERVO_PULSE_US
 from reactdiff_ros.actuation.kinematics import stopping_time_s, travel_time_s, usable
 from reactdiff_ros.actuation.marks import Key, Marked, Problem
-from reactdiff_ros.actuation.profile import Joint, Profile, Signal
+from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Joint, Profile, Signal
 from reactdiff_ros.coefficients import INDEX
 
 LONGEST_TRAVEL_S = 60.0

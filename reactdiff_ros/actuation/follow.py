@@ -16,20 +16,175 @@ of receipt, and what was measured. One tick is one command; a tick that comes la
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from collections.abc import Mapping as MappingOf
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.actuation.commands import ArmingError, Commands, State, start_positions
+from reactdiff_ros.actuation.checks import back_time_s
 from reactdiff_ros.actuation.kinematics import Stop
 from reactdiff_ros.actuation.mapping import Mapping
 from reactdiff_ros.actuation.motion import Motion, MotionError
-from reactdiff_ros.actuation.profile import Profile
-from reactdiff_ros.actuation.rules import Aim, TimeRule
+from reactdiff_ros.actuation.profile import Joint, Profile, Rule
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.errors import ReactdiffError
+
+State = Literal["disarmed", "starting", "following", "returning", "lowering", "stopped"]
+
+OUTSIDE: Final = 0.05
+"""A measured position may be outside its limits by this share of the range; from there on nothing is moved."""
+
+
+class ArmingError(ReactdiffError):
+    """The robot cannot be armed now; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What each joint is told at this tick, in the profile's order and units."""
+
+    time_s: float
+    state: State
+    position: list[float]
+    velocity: list[float]
+    acceleration: list[float]
+    target: list[float]
+    """Where each joint is to go: finite, inside its limits and the rules."""
+    limited: list[bool]
+    """Its target was cut, or the command is not there yet."""
+    torque: list[bool]
+    """Whether the joint is to have torque (or pulses)."""
+    fault: str
+    """Why it is stopped; empty: it is not, or was told to by a person."""
+    joint_faults: dict[str, str]
+    """Joints that follow their `on_fault`, and why."""
+    return_began_s: float
+    """Age of the last frame when the last return to neutral began; NaN: none so far."""
+    return_took_s: float
+    """Time from the beginning of that return until all joints were at neutral; NaN: not yet."""
+
+
+def outside(name: str, joint: Joint, value: float) -> str:
+    """What is wrong with a joint that stands too far outside its limits to be moved, and what to do; else nothing."""
+    room = OUTSIDE * (joint.upper - joint.lower)
+    if joint.lower - room <= value <= joint.upper + room:
+        return ""
+    unit = "" if joint.unit == "1" else f" {joint.unit}"
+    where = f"at {value:.4g}{unit}, outside its limits {joint.lower:g} to {joint.upper:g}"
+    return f"{name} is {where}: bring it inside by hand, or calibrate again"
+
+
+def start_positions(
+    profile: Profile,
+    measured: Sequence[float] | None,
+    saved: MappingOf[str, float],
+    faulty: Set[str],
+    *,
+    moving: bool = False,
+) -> list[float]:
+    """Where motion begins, inside the limits: measured, else the command `saved` last, else neutral.
+
+    Args:
+        profile: the robot.
+        measured: positions in its order, NaN where there is none.
+        saved: commands by joint.
+        faulty: joints that need not be known, because they have a fault.
+        moving: the robot was moving, so that the last command will do where a measurement is missing.
+
+    Raises:
+        ArmingError: a joint that can be measured was not, or is outside its limits.
+    """
+    found = []
+    for i, (name, joint) in enumerate(profile.joints.items()):
+        value = math.nan if measured is None or len(measured) != len(profile.joints) else float(measured[i])
+        if not math.isfinite(value):
+            if profile.feedback(name) and name not in faulty and not moving:
+                raise ArmingError("the position of a joint is unknown", where=name, todo="see whether it answers")
+            value = float(saved.get(name, joint.neutral))
+            value = value if math.isfinite(value) else joint.neutral
+        elif name not in faulty and outside(name, joint, value):
+            raise ArmingError(outside(name, joint, value))
+        found.append(min(max(value, joint.lower), joint.upper))
+    return found
+
+
+STEADY: Final = 1e-5
+"""The least step of a target that is followed at once, as a share of the range. No servo resolves less; and to a target
+that trembles by a millionth while a fast joint comes to rest on it, ruckig finds no trajectory now and then."""
+
+
+class Aim:
+    """Where the face takes the joints: inside their limits, and by no steps that cannot be felt.
+
+    Small steps add up: a step counts from the target that is followed. Once face and joint are at rest, the target is
+    exactly the face's.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        joints = list(profile.joints.values())
+        self._limits = [(j.lower, j.upper, STEADY * (j.upper - j.lower)) for j in joints]
+        self._neutral = [j.neutral for j in joints]
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin at neutral."""
+        self._targets = self._before = self._neutral
+
+    def follow(self, wanted: list[float], at_rest: list[bool]) -> tuple[list[float], list[bool]]:
+        """Targets, and which of `wanted` (finite) were beyond a limit."""
+        inside = [low if w < low else up if w > up else w for w, (low, up, _) in zip(wanted, self._limits, strict=True)]
+        self._targets = [
+            t if -small <= w - t <= small and not (rest and w == before) else w
+            for w, t, before, rest, (_, _, small) in zip(
+                inside, self._targets, self._before, at_rest, self._limits, strict=True
+            )
+        ]
+        self._before = inside
+        return list(self._targets), [i != w for i, w in zip(inside, wanted, strict=True)]
+
+
+class TimeRule:
+    """One rule of a profile, applied tick by tick.
+
+    Time beyond the point is spent, and comes back on this side of it within `rest_s`. When so much is left as the
+    joint needs to come back, it is held on this side until all of it has come back. What counts is the command.
+    """
+
+    def __init__(self, rule: Rule, profile: Profile) -> None:
+        joint = profile.joints[rule.joint]
+        self.index = list(profile.joints).index(rule.joint)
+        end = joint.upper if rule.towards == "upper" else joint.lower
+        self._sign = 1.0 if end > joint.neutral else -1.0
+        self.point = joint.neutral + rule.beyond * (end - joint.neutral)
+        # Commands creep up to a target: aim a little on this side of the point.
+        self._cap = self._sign * self.point - 1e-6 * (joint.upper - joint.lower)
+        self._gain = rule.longest_s / rule.rest_s
+        self._allowed_s = rule.longest_s - back_time_s(joint, rule.beyond, rule.towards) - 1.5 / profile.rate_hz
+        self._spent_s = 0.0
+        self.acting = False
+
+    def reset(self) -> None:
+        """Forget what was spent."""
+        self._spent_s, self.acting = 0.0, False
+
+    def apply(self, targets: list[float], positions: list[float], dt_s: float) -> bool:
+        """Change the joint's target in place where the rule asks for it; whether it did."""
+        if self._sign * (positions[self.index] - self.point) > 0.0:
+            self._spent_s += dt_s
+        elif self._spent_s > 0.0:
+            self._spent_s = max(self._spent_s - dt_s * self._gain, 0.0)
+        if self._spent_s >= self._allowed_s:
+            self.acting = True
+        elif self._spent_s == 0.0:
+            self.acting = False
+        if not self.acting or self._sign * targets[self.index] <= self._cap:
+            return False
+        targets[self.index] = self._sign * self._cap
+        return True
+
 
 STALE_S: Final = 0.15
 """Input this old starts the return to neutral."""

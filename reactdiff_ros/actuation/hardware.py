@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
+from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, REFUSING, Driver, Fault, Reading
 from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.errors import ReactdiffError
@@ -15,105 +15,6 @@ from reactdiff_ros.extras import EXTRA_OF, missing_extra
 RETRY_S: Final = 1.0
 """What could not be opened is tried again this rarely, and what could not be let go as well."""
 NOT_OPEN: Final = "it is being opened"
-REFUSING: Final = frozenset({"uncalibrated", "calibration", "refused"})
-"""Faults of a joint that must not be moved at all: with them the robot is not enabled."""
-UNHEARD: Final = frozenset({"gone", "no_answer", "checksum", "garbage", "wrong_id"})
-"""Faults of a joint that does not hear what it is told, as far as is known."""
-
-
-class Trouble(Protocol):
-    """What is wrong with a joint: a kind, and plain words."""
-
-    @property
-    def kind(self) -> str:
-        """One word."""
-
-    @property
-    def text(self) -> str:
-        """For the user."""
-
-
-class Measurement(Protocol):
-    """What was measured at a joint; None: it cannot be."""
-
-    @property
-    def time_s(self) -> float:
-        """When, by the clock of the robot's drivers."""
-
-    @property
-    def position(self) -> float | None:
-        """In the joint's unit."""
-
-    @property
-    def sent(self) -> float | None:
-        """The position of the pulses that a board without feedback reports, in the joint's unit."""
-
-    @property
-    def load(self) -> float | None:
-        """Share of what the servo can."""
-
-    @property
-    def temperature_c(self) -> float | None:
-        """Degrees Celsius."""
-
-
-class Bus(Protocol):
-    """What actuation needs of a driver; see `drivers.driver.Driver`, which is one."""
-
-    @property
-    def axes(self) -> Mapping[str, Any]:
-        """The joints on it."""
-
-    @property
-    def armed(self) -> frozenset[str]:
-        """Joints that take commands."""
-
-    def open(self) -> None:
-        """Open the device, or raise why not."""
-
-    def check(self) -> Mapping[str, Trouble]:
-        """Ask everything anew; what is wrong."""
-
-    def poll(self, budget_s: float) -> None:
-        """Measure some joints."""
-
-    def reading(self, joint: str) -> Measurement | None:
-        """The newest measurement."""
-
-    def faults(self) -> Mapping[str, Trouble]:
-        """What is wrong now."""
-
-    def holding(self, joint: str) -> bool | None:
-        """Whether it has torque; None: unknown, it may."""
-
-    def arm(self, joint: str, position: float) -> Trouble | None:
-        """Torque on where it stands."""
-
-    def command(self, positions: Mapping[str, float]) -> None:
-        """Send positions."""
-
-    def release(self, joint: str) -> None:
-        """Torque off."""
-
-    def close(self) -> None:
-        """Give the device back."""
-
-
-@runtime_checkable
-class Steers(Protocol):
-    """A bus that can command a joint that may have torque without giving any to one that has none."""
-
-    def steer(self, joint: str, position: float) -> Trouble | None:
-        """Let it take commands, beginning at `position`; what is wrong, or None."""
-
-
-@runtime_checkable
-class Stepped(Protocol):
-    """A bus whose joints are told where to go in steps that can be seen."""
-
-    @property
-    def steps(self) -> Mapping[str, float]:
-        """The step of each joint, in its unit."""
 
 
 class Hardware:
@@ -123,21 +24,18 @@ class Hardware:
         profile: the robot.
         buses: by the drivers' names in it, not yet open. Joints on a driver without one (a screen) have no hardware.
         clock: steady, s.
-        let_go: lets all joints of a bus go, as fast as it can.
         wait: sleeps for s; with None commands go out whenever they come.
     """
 
     def __init__(
         self,
         profile: Profile,
-        buses: Mapping[str, Bus],
+        buses: Mapping[str, Driver],
         clock: Callable[[], float],
-        let_go: Callable[[Bus], None] | None = None,
         wait: Callable[[float], None] | None = None,
     ) -> None:
         self._profile, self._clock = profile, clock
         self._buses = dict(buses)
-        self._let_go = let_go or _release_each
         self._wait, self._least_s = wait, SHORTEST / profile.rate_hz
         self._sent_s: dict[str, float] = {}
         """When the last command of each bus had left."""
@@ -199,13 +97,13 @@ class Hardware:
 
     def faults(self) -> dict[str, str]:
         """What is wrong now: sentences by joint."""
-        return {joint: text for joint, (_, text) in self._troubles().items()}
+        return {joint: fault.text for joint, fault in self._all_faults().items()}
 
     def forbidden(self) -> dict[str, str]:
         """Joints that must not be moved at all, and why."""
-        return {joint: text for joint, (kind, text) in self._troubles().items() if kind in REFUSING}
+        return {joint: fault.text for joint, fault in self._all_faults().items() if fault.kind in REFUSING}
 
-    def reading(self, joint: str) -> Measurement | None:
+    def reading(self, joint: str) -> Reading | None:
         """The newest measurement of a joint."""
         name = self._bus_of.get(joint)
         return None if name is None or name in self._closed else self._buses[name].reading(joint)
@@ -219,7 +117,8 @@ class Hardware:
 
     def hears(self, joint: str) -> bool:
         """Whether a joint hears what it is told, as far as is known."""
-        return joint in self._bus_of and self._troubles().get(joint, ("", ""))[0] not in UNHEARD
+        fault = self._all_faults().get(joint)
+        return joint in self._bus_of and (fault is None or fault.kind not in LINK_FAULTS)
 
     def sent(self) -> dict[str, float]:
         """Where joints that cannot be measured are held, by joint, as far as their boards report it."""
@@ -239,17 +138,17 @@ class Hardware:
         name = self._bus_of.get(joint)
         return name is not None and joint in self._buses[name].armed
 
-    def arm(self, joint: str, position: float) -> Trouble | None:
+    def arm(self, joint: str, position: float) -> Fault | None:
         """Torque where the joint stands, without feedback at `position`; what is wrong, or None."""
         name = self._bus_of.get(joint)
         if name is None:
             return None
         if name in self._closed:
-            return _Sentence("gone", self._closed[name])
+            return Fault("gone", self._closed[name])
         self._owed.discard(joint)
-        found: list[Trouble | None] = []
+        found: list[Fault | None] = []
         self._do(name, lambda bus: found.append(bus.arm(joint, position)))
-        return found[0] if found else _Sentence("broken", self._broken.get(name, "its driver failed"))
+        return found[0] if found else Fault("broken", self._broken.get(name, "its driver failed"))
 
     def take(self, joint: str, position: float) -> str:
         """Let a joint that has or may have torque take commands from where it is, without feedback from `position`.
@@ -259,12 +158,14 @@ class Hardware:
         if self.holding(joint):
             fault = self.arm(joint, position)
             return "" if fault is None else fault.text
-        bus, found = self._buses[self._bus_of[joint]], []
-        if not isinstance(bus, Steers) or not self.hears(joint):
+        if not self.hears(joint):
             return "whether it has torque is unknown"
+        found: list[Fault | None] = []
+        self._do(self._bus_of[joint], lambda bus: found.append(bus.steer(joint, position)))
+        if not found or found[0] is not None:
+            return found[0].text if found and found[0] is not None else "its driver failed"
         self._owed.discard(joint)
-        self._do(self._bus_of[joint], lambda _: found.append(bus.steer(joint, position)))
-        return "its driver failed" if not found else "" if found[0] is None else found[0].text
+        return ""
 
     def command(self, positions: Mapping[str, float]) -> None:
         """Send positions, by joint."""
@@ -278,11 +179,7 @@ class Hardware:
 
     def steps(self) -> dict[str, float]:
         """The steps in which joints are told where to go, in their units, where these can be seen."""
-        found: dict[str, float] = {}
-        for bus in self._buses.values():
-            if isinstance(bus, Stepped):
-                found |= bus.steps
-        return found
+        return {joint: step for bus in self._buses.values() for joint, step in bus.steps.items()}
 
     def _space(self, name: str) -> None:
         """Wait until the last command of a bus is as long ago as the limits assume."""
@@ -304,7 +201,7 @@ class Hardware:
     def release_all(self) -> None:
         """Torque off everywhere, as fast as the buses can; nobody confirms that, so `poll` lets each joint go again."""
         for name in self._open_buses():
-            self._do(name, self._let_go)
+            self._do(name, lambda bus: bus.release_all())
         self._owed |= self._bus_of.keys()
 
     def close(self) -> None:
@@ -316,18 +213,18 @@ class Hardware:
     def _open_buses(self) -> list[str]:
         return [name for name in self._buses if name not in self._closed]
 
-    def _troubles(self) -> dict[str, tuple[str, str]]:
-        found: dict[str, tuple[str, str]] = {}
+    def _all_faults(self) -> dict[str, Fault]:
+        found: dict[str, Fault] = {}
         for name, bus in self._buses.items():
             whole = self._closed.get(name) or self._broken.get(name)
             if whole:
-                found |= dict.fromkeys(bus.axes, ("gone", whole))
+                found |= dict.fromkeys(bus.axes, Fault("gone", whole))
             else:
-                found |= {joint: (fault.kind, fault.text) for joint, fault in bus.faults().items()}
+                found |= bus.faults()
         return found
 
     @staticmethod
-    def _try_open(bus: Bus) -> str:
+    def _try_open(bus: Driver) -> str:
         try:
             bus.open()
         except ReactdiffError as error:
@@ -338,25 +235,12 @@ class Hardware:
             return f"its driver failed ({type(error).__name__}: {error})"
         return ""
 
-    def _do(self, name: str, work: Callable[[Bus], Any]) -> None:
+    def _do(self, name: str, work: Callable[[Driver], Any]) -> None:
         """A driver does not raise; one that does has a fault, and the others go on."""
         try:
             work(self._buses[name])
         except Exception as error:
             self._broken[name] = f"its driver failed ({type(error).__name__}: {error})"
-
-
-class _Sentence:
-    """Trouble that no driver said."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        self.kind, self.text = kind, text
-
-
-def _release_each(bus: Bus) -> None:
-    for joint in bus.axes:
-        with suppress(ReactdiffError):
-            bus.release(joint)
 
 
 def in_one_sentence(faults: Mapping[str, str]) -> str:

@@ -4,16 +4,45 @@ and whether it has enabled the robot by itself since the computer was started.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from reactdiff_ros.actuation.saved_commands import load_commands, save_commands
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.settings import written_path
-from reactdiff_ros.whole_file import sync_folder, write_durably
+from reactdiff_ros.whole_file import sync_folder, write_durably, write_whole
+
+LARGEST: Final = 1e9
+"""No command of any unit is larger."""
+
+
+def save_commands(path: Path, commands: Mapping[str, float]) -> None:
+    """Write commands by joint, whole or not at all.
+
+    Raises:
+        ReactdiffError: the file cannot be written; the old one is as it was.
+    """
+    try:
+        write_whole(path, json.dumps(dict(commands), allow_nan=False))
+    except (OSError, ValueError) as error:
+        todo = str(getattr(error, "strerror", None) or error)
+        raise ReactdiffError("the last commands cannot be saved", where=str(path), todo=todo) from error
+
+
+def load_commands(path: Path) -> dict[str, float]:
+    """The commands that were saved; empty where there is no file, or none that can be read: then neutral is assumed."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    numbers = {k: v for k, v in content.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    return {name: float(value) for name, value in numbers.items() if abs(value) <= LARGEST}
+
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """Different after every start of the machine. Containers on one machine share it."""

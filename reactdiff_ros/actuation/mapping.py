@@ -1,15 +1,16 @@
-"""From coefficients to where every joint should go: weighted sums, curves, couplings."""
+"""From coefficients to joints (weighted sums, curves, couplings), and back: what a joint shows, where the head is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.actuation.profile import Profile, Signal
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, bounded
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, LOWER, NAMES, UPPER, bounded
 
 Array = NDArray[np.float64]
 
@@ -125,3 +126,106 @@ def _evaluate(layer: _Layer, table: Array) -> Array:
     for i, x, y in layer.curves:
         values[..., i] = np.interp(values[..., i], x, y)
     return values
+
+
+AXES: Final = ("pitch", "yaw", "roll", "y", "z", "x")
+"""A profile's axes of the head (REP-103) in the order of the coefficients headPitch, headYaw, headRoll, headX (its
+left), headY (up), headZ (forward)."""
+
+
+class HeadReader:
+    """The head's pose, from a profile's `head`: sums of weight x (position - neutral)."""
+
+    def __init__(self, profile: Profile) -> None:
+        """Raises ValueError when the profile has no `head`."""
+        if profile.head is None:
+            raise ValueError(f"the profile {profile.name} has no head")
+        names = list(profile.joints)
+        self._neutral: Array = np.array([j.neutral for j in profile.joints.values()])
+        self._weights: Array = np.zeros((len(AXES), len(names)))
+        for row, axis in enumerate(AXES):
+            for joint, weight in profile.head.axes[axis].items():
+                self._weights[row, names.index(joint)] = weight
+        self._moves = (self._weights != 0.0).any(axis=0)
+        self.joints = tuple(name for name, moves in zip(names, self._moves, strict=True) if moves)
+        """The joints that move the head."""
+
+    def pose(self, measured: Sequence[float], command: Sequence[float]) -> Array | None:
+        """The pose (6,) in the order, axes and units of the last six coefficients, zero at neutral.
+
+        Args:
+            measured: position of every joint in the profile's order and the joint's unit; NaN: not known.
+            command: what each was told last, in place of what is not measured; NaN: nothing.
+
+        Returns: None when nobody knows where a joint is that moves the head.
+        """
+        known = np.asarray(measured, dtype=np.float64)
+        known = np.where(np.isfinite(known), known, np.asarray(command, dtype=np.float64))
+        if not np.isfinite(known[self._moves]).all():
+            return None
+        offsets = np.where(self._moves, known - self._neutral, 0.0)
+        return np.asarray(self._weights @ offsets)
+
+
+POSE: Final = {
+    ("headPitch", 1): "the face looks down",
+    ("headPitch", -1): "the face looks up",
+    ("headYaw", 1): "the head turns to its own left",
+    ("headYaw", -1): "the head turns to its own right",
+    ("headRoll", 1): "the head tilts to its own right",
+    ("headRoll", -1): "the head tilts to its own left",
+    ("headX", 1): "the head goes to its own left",
+    ("headX", -1): "the head goes to its own right",
+    ("headY", 1): "the head goes up",
+    ("headY", -1): "the head goes down",
+    ("headZ", 1): "the head goes forward",
+    ("headZ", -1): "the head goes back",
+}
+FACE: Final = {
+    "eyeLookOutLeft": "the eye looks to its own left",
+    "eyeLookInRight": "the eye looks to its own left",
+    "eyeLookInLeft": "the eye looks to its own right",
+    "eyeLookOutRight": "the eye looks to its own right",
+    "eyeLookUp": "the eye looks up",
+    "eyeLookDown": "the eye looks down",
+    "eyeBlink": "the lid closes",
+    "eyeWide": "the lid opens wide",
+    "browInnerUp": "the brow rises",
+    "browOuterUp": "the brow rises",
+    "browDown": "the brow is lowered",
+    "jawOpen": "the mouth opens",
+    "mouthClose": "the mouth closes",
+    "mouthSmile": "the mouth smiles",
+    "mouthFrown": "the corners of the mouth go down",
+    "mouthUpperUp": "the upper lip rises",
+    "mouthLowerDown": "the lower lip goes down",
+}
+LEAST: Final = 0.02
+"""A way of less than this share of the range shows nobody a direction."""
+
+
+def directions(profile: Profile) -> dict[str, tuple[str, str]]:
+    """For every joint: what is seen when it goes towards its lower, and towards its upper limit.
+
+    The coefficient that moves it furthest that way names it; empty: none moves it that way.
+    """
+    mapping = Mapping(profile)
+    signs = np.concatenate([np.ones(COEFFICIENT_COUNT), -np.ones(COEFFICIENT_COUNT - BLENDSHAPE_COUNT)])
+    numbers = np.concatenate([np.arange(COEFFICIENT_COUNT), np.arange(BLENDSHAPE_COUNT, COEFFICIENT_COUNT)])
+    frames = np.zeros((len(signs), COEFFICIENT_COUNT))
+    frames[np.arange(len(signs)), numbers] = np.where(signs > 0, UPPER[numbers], LOWER[numbers])
+    moved = mapping.wanted(frames) - np.array([j.neutral for j in profile.joints.values()])
+    found = {}
+    for i, (name, joint) in enumerate(profile.joints.items()):
+        least = LEAST * (joint.upper - joint.lower)
+        down, up = int(np.argmin(moved[:, i])), int(np.argmax(moved[:, i]))
+        lower = _words(numbers[down], signs[down]) if moved[down, i] < -least else ""
+        upper = _words(numbers[up], signs[up]) if moved[up, i] > least else ""
+        found[name] = (lower, upper)
+    return found
+
+
+def _words(number: int, sign: float) -> str:
+    name = NAMES[number]
+    known = POSE.get((name, int(sign))) or FACE.get(name) or FACE.get(name.removesuffix("Left").removesuffix("Right"))
+    return known or f"it moves as for {name}"

@@ -1,7 +1,8 @@
-"""The screen face: a page in the browser, fed over a websocket. The only room that serves HTTP to people.
+"""The screen face in the browser, and the face in the formats of other avatars. No other room serves HTTP to people.
 
 Enters: expression frames, what the panel shows (speaker, diagnostics, candidates, robot), and what pages ask for.
-Leaves: frames and panel data to every open page; what its users ask for, as calls that its owner gave it.
+Leaves: frames and panel data to every open page, datagrams and websocket messages to other programs, and the requests
+    of pages as calls of functions that the owner gave.
 Imports: the shared values alone.
 """
 

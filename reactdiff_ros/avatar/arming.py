@@ -1,7 +1,7 @@
 """The page's hand on the robot: commands need the token that the terminal printed, a stop needs nothing.
 
-A page is open to everybody who can reach it. So arming, disarming and resetting, which move servos, ask for a token;
-stopping does not, because whoever sees a robot do harm must be able to stop it. A stop wins: it waits for no other
+Everyone who can reach a page may open it. So arming, disarming and resetting, which move servos, ask for a token;
+stopping does not, because anyone who sees a robot do harm must be able to stop it. A stop wins: it waits for no other
 command, none begins while it is under way, and when one was under way, the stop has the last word.
 
 Wrong tokens are not counted: no one can lock out the person with the right one, who may want to disarm. The length of
@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from reactdiff_ros.avatar.link import checked_token
+from reactdiff_ros.avatar.access import checked_token
 
 COMMANDS: Final = ("arm", "disarm", "reset")
 TOKEN_VARIABLE: Final = "REACTDIFF_PAGE_TOKEN"
@@ -37,7 +37,7 @@ def new_token() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a page is told: an HTTP status and one sentence."""
+    """The answer to a page: an HTTP status and one sentence."""
 
     status: int
     message: str
@@ -48,7 +48,7 @@ class Answer:
         return self.status == 200
 
 
-class Desk:
+class RobotConsole:
     """Takes the pages' commands, one at a time, and their stops at once. All on one event loop.
 
     Args:
@@ -81,7 +81,7 @@ class Desk:
         return await asyncio.shield(self._busy)
 
     async def stop(self) -> Answer:
-        """Stop now; whoever asks meanwhile gets the same answer."""
+        """Stop now; requests that come meanwhile get the same answer."""
         if self._stopping is None or self._stopping.done():
             self._stopping = asyncio.ensure_future(self._stop())
         return await asyncio.shield(self._stopping)
@@ -103,7 +103,7 @@ class Desk:
             done, message = await asyncio.wait_for(self._call(what), COMMAND_S)
         except asyncio.TimeoutError:
             return Answer(503, f"The actuator has not answered for {COMMAND_S:g} s: see what it does, or stop it.")
-        except Exception as error:  # whatever breaks on the way there: the page is told
+        except Exception as error:  # any failure on the way there is reported to the page
             return Answer(503, str(error) or type(error).__name__)
         return Answer(200 if done else 409, message)
 
@@ -125,7 +125,7 @@ class Desk:
                 done, why = await asyncio.wait_for(self._call("stop"), STOP_TRY_S)
             except asyncio.TimeoutError:
                 continue
-            except Exception as error:  # whatever it is: a stop is tried again
+            except Exception as error:  # a stop is tried again after any error
                 why = str(error)
                 await asyncio.sleep(0.05)
                 continue

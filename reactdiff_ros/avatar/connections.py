@@ -34,7 +34,7 @@ _QUEUE: Final = 1024
 _IN_A_ROW: Final = 8
 """Connections that are accepted before the loop looks at those it has."""
 _TURNS: Final = 5
-"""Turns of the loop until a request that was sent with its connection has been read: for so long the connection stays,
+"""Turns of the loop until a request that was sent with its connection has been read: the connection stays until then,
 however many newcomers there are."""
 _NAME: Final = "http"
 """What answers call the server, in place of the versions of Python and aiohttp."""
@@ -101,7 +101,7 @@ class _Connection(web.RequestHandler):
             self._busy = False
 
     def end(self) -> None:
-        """End the connection at once, whatever is still to be sent."""
+        """End the connection at once, even if data is still to be sent."""
         if isinstance(self._wire, asyncio.WriteTransport):
             self._wire.abort()
 
@@ -174,7 +174,7 @@ class BoundedServer:
         await self._runner.cleanup()
 
     @property
-    def trouble(self) -> str:
+    def fault(self) -> str:
         """A sentence while there are too many connections and for CROWDED_S after; else empty. From any thread."""
         at, loop = self._crowded_s, self._loop
         if at is None or loop is None or loop.time() - at > CROWDED_S:
@@ -253,7 +253,7 @@ async def _rename(_request: web.Request, response: web.StreamResponse) -> None:
 
 
 def _network(peer: Any) -> str:
-    """What counts as one address: whoever has one of IPv6 has a network of them."""
+    """What counts as one address: for IPv6 the /64 network, because its owner has all of its addresses."""
     try:
         address = ipaddress.ip_address(peer[0])
     except (TypeError, ValueError, IndexError):

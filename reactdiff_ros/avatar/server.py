@@ -1,34 +1,134 @@
-"""The screen face's server: page, websocket and REST on one port of this machine."""
+"""The pages that this package serves: the screen face with its operator's screen, and the preview of a robot."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 from aiohttp import web
 
-from reactdiff_ros.avatar.arming import Answer, Desk
-from reactdiff_ros.avatar.client import Client
+from reactdiff_ros.avatar.access import OPERATOR, Guard, LinkAccess, is_this_machine
+from reactdiff_ros.avatar.arming import Answer, RobotConsole
 from reactdiff_ros.avatar.config import AvatarConfig
 from reactdiff_ros.avatar.connections import BODY_S, kept
-from reactdiff_ros.avatar.link import OPERATOR
-from reactdiff_ros.avatar.serving import PageServer, json_answer
+from reactdiff_ros.avatar.web import Client, WebServer
 from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, frame_as_dict, to_json
+from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.types import ExpressionFrame, FloatArray
+
+CONTENT_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """One file of a page."""
+
+    body: bytes
+    content_type: str
+    etag: str
+
+
+def load_pages(look: str, folders: tuple[str, ...] = ("page",)) -> dict[str, PageFile]:
+    """The page's files by name, index.html with the configured look; files of a later folder replace earlier ones.
+
+    Raises ReactdiffError if they are missing.
+    """
+    pages: dict[str, PageFile] = {}
+    for path in folders:
+        folder = resources.files("reactdiff_ros.avatar").joinpath(*path.split("/"))
+        for entry in sorted(folder.iterdir(), key=lambda e: e.name) if folder.is_dir() else ():
+            suffix = "." + entry.name.rpartition(".")[2]
+            if entry.is_file() and suffix in CONTENT_TYPES:
+                body = entry.read_bytes()
+                if entry.name == "index.html":
+                    body = body.replace(b'data-look="soft"', b'data-look="' + look.encode() + b'"')
+                etag = '"' + hashlib.sha256(body).hexdigest()[:16] + '"'
+                pages[entry.name] = PageFile(body, CONTENT_TYPES[suffix], etag)
+    if "index.html" not in pages:
+        where = str(resources.files("reactdiff_ros.avatar"))
+        raise ReactdiffError("the face's page is missing", where=where, todo="install the package again")
+    return pages
+
+
+class PageServer(WebServer):
+    """A page with its files and its websocket; Host, Origin and the link's token are checked on every request."""
+
+    name = "the face's page"
+    goodbye = "The face's server stops."
+    reads_clients = True
+
+    folders: tuple[str, ...] = ("page",)
+    """Where the page's files are; of two with the same name the later folder's is served."""
+    open_to_all: frozenset[str] = frozenset()
+    """Addresses that ask for no token, even from other machines."""
+
+    def __init__(self, config: AvatarConfig | None = None, link_token: str = "") -> None:
+        """`link_token` is asked for where the page is served beyond this machine; empty: a new one."""
+        self.config = config = config or AvatarConfig()
+        ports = range(config.port, min(config.port + config.port_tries, 65536)) if config.port else [0]
+        super().__init__(config.host, ports, config.max_clients)
+        self._access = None if is_this_machine(config.host) else LinkAccess(link_token)
+        self._guard = Guard(config.host, config.extra_hosts)
+        self._pages: dict[str, PageFile] = {}
+
+    @property
+    def link_token(self) -> str:
+        """What the page's link holds; empty: the page asks for nothing."""
+        return "" if self._access is None else self._access.token
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """The page's files and its websocket."""
+        self._pages = load_pages(self.config.look, self.folders)
+        router.add_get("/", self._file)
+        router.add_get("/ws", self.websocket)
+        router.add_get("/{name}", self._file)
+
+    def refuses(self, request: web.Request) -> web.Response | None:
+        """Other sites, and requests from other machines without the token."""
+        reason = self._guard.refuses(request.headers.get("Host"), request.headers.get("Origin"))
+        if reason is not None:
+            return web.Response(status=403, text=reason + "\n")
+        if self._access is not None and request.path not in self.open_to_all:
+            return self._access.refuses(request) or self._access.welcome(request)
+        return None
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        return self._page(request, request.match_info.get("name", "index.html"))
+
+    def _page(self, request: web.Request, name: str) -> web.StreamResponse:
+        page = self._pages.get(name)
+        if page is None:
+            raise web.HTTPNotFound(text="There is no such page.\n")
+        headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
+        if request.headers.get("If-None-Match") == page.etag:
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=page.body, content_type=page.content_type, charset="utf-8", headers=headers)
 
 
 class AvatarServer(PageServer):
     """Shows the face in browsers. `start` and `stop` run on an event loop; `show` and `status` on any thread."""
 
     open_to_all = frozenset({"/healthz", "/api/robot/stop"})
-    """Whether it runs, for supervisors; and whoever sees a robot do harm may stop it."""
+    """Supervisors ask whether it runs, and anyone who sees a robot do harm may stop it."""
 
-    def __init__(self, config: AvatarConfig | None = None, desk: Desk | None = None, *, link_token: str = "") -> None:
-        """`desk` takes the commands to a robot's actuator; without one, pages have none to give."""
+    def __init__(
+        self, config: AvatarConfig | None = None, console: RobotConsole | None = None, *, link_token: str = ""
+    ) -> None:
+        """`console` takes the commands to a robot's actuator; without one, pages have none to give."""
         super().__init__(config, link_token)
-        self._desk = desk
+        self._console = console
         self._frame: ExpressionFrame | None = None
         self._message: bytes | None = None
         self._shown_at = 0.0
@@ -52,6 +152,7 @@ class AvatarServer(PageServer):
         router.add_get("/api/status", self._api_status)
         router.add_get("/api/expression", self._api_expression)
         router.add_post("/api/robot/{command}", self._api_robot)
+        super().add_routes(router)
 
     def greet(self, client: Client) -> None:
         """The status, and the expression if there is one now."""
@@ -81,20 +182,20 @@ class AvatarServer(PageServer):
             self._frame = frame
         if not self._wake_pending:
             self._wake_pending = True  # before the call: the loop may clear it at once
-            if not self._call(self._wake):
+            if not self.call(self._wake):
                 self._wake_pending = False
 
     def status(self, status: dict[str, Any]) -> None:
         """Show `status` in the pages' panels, from any thread; 1 to 4 times a second is enough.
 
         Known keys: speaker, rates_hz, latency_ms, listener (dicts of numbers, texts, flags), last_error (text),
-        recording (text: what is recorded now; the page shows it beside the face, for people must know),
+        recording (text: what is recorded now; the page shows it next to the face, because people must know),
         stages (each node's name with its level, message, rate, latency, dropped, missed and silent, for the operator),
         actuator (the robot: state, armed, fault and so on; where it is missing, the page has no panel for it).
         Other keys are shown as they are.
         """
         self._status = dict(status)
-        self._call(self._send_status)
+        self.call(self._send_status)
 
     def wants_candidates(self) -> bool:
         """Whether a page shows the candidates now. From any thread."""
@@ -106,9 +207,10 @@ class AvatarServer(PageServer):
 
         def send() -> None:
             for client in self._clients:
-                client.offer_candidates(text)
+                if client.wants_candidates:
+                    client.offer_text("candidates", text)
 
-        self._call(send)
+        self.call(send)
 
     def _wake(self) -> None:
         self._wake_pending = False
@@ -141,10 +243,10 @@ class AvatarServer(PageServer):
                 "clients": len(clients),
                 "clients_fps": [c.fps for c in clients],
                 "frames": self._count,
-                "frames_dropped": sum(c.dropped for c in clients),
+                "frames_dropped": self.dropped,
                 "frames_rejected": self._rejected,
                 "clients_refused": self._refused_clients,
-                "bad_inputs": self._bad_inputs,
+                "bad_inputs": self._past_bad_inputs,
                 "fresh": fresh,
                 "stale_s": self.config.stale_s,
                 "reason": reason,
@@ -162,29 +264,29 @@ class AvatarServer(PageServer):
         return self._page(request, "operator.html")
 
     async def _healthz(self, _request: web.Request) -> web.StreamResponse:
-        return json_answer({"ok": True, "fresh": self.fresh(), "clients": len(self._clients)})
+        return _json({"ok": True, "fresh": self.fresh(), "clients": len(self._clients)})
 
     async def _api_status(self, _request: web.Request) -> web.StreamResponse:
-        return json_answer(self._report())
+        return _json(self._report())
 
     async def _api_expression(self, _request: web.Request) -> web.StreamResponse:
         frame = self._frame
-        return json_answer({"fresh": self.fresh(), "expression": None if frame is None else frame_as_dict(frame)})
+        return _json({"fresh": self.fresh(), "expression": None if frame is None else frame_as_dict(frame)})
 
     async def _api_robot(self, request: web.Request) -> web.StreamResponse:
         """A command of a page: JSON, so that other sites' forms cannot send it."""
         answer = await self._robot_answer(request)
-        return json_answer({"done": answer.done, "message": answer.message}, answer.status)
+        return _json({"done": answer.done, "message": answer.message}, answer.status)
 
     async def _robot_answer(self, request: web.Request) -> Answer:
-        if self._desk is None or not self._status.get("actuator"):
+        if self._console is None or not self._status.get("actuator"):
             return Answer(404, "There is no robot with an actuator here.")
         if request.content_type != "application/json":
             return Answer(415, "Commands to the robot are JSON.")
         command = request.match_info["command"]
         if command == "stop":
             with kept(request):
-                return await self._desk.stop()
+                return await self._console.stop()
         try:
             body = json.loads(await asyncio.wait_for(request.read(), BODY_S))
         except asyncio.TimeoutError:
@@ -194,4 +296,45 @@ class AvatarServer(PageServer):
         if not isinstance(body, dict):
             return Answer(400, "This command is no JSON object.")
         with kept(request):
-            return await self._desk.command(command, body.get("token"))
+            return await self._console.command(command, body.get("token"))
+
+
+def _json(value: dict[str, Any], status: int = 200) -> web.Response:
+    """`value` as JSON that no cache keeps."""
+    headers = {"Cache-Control": "no-store"}
+    return web.Response(text=to_json(value), status=status, content_type="application/json", headers=headers)
+
+
+class PreviewServer(PageServer):
+    """Shows a robot's profile in browsers. Everything runs on the event loop that `start` ran on."""
+
+    folders = ("page", "page/robot")
+
+    def __init__(self, wants: Callable[[dict[str, Any]], bool], config: AvatarConfig | None = None) -> None:
+        """`wants` is given what a page asks for ({"play": ...} or {"seek": ...}); False: it means nothing."""
+        super().__init__(config)
+        self._wants = wants
+        self._description = ""
+        self._message: bytes | None = None
+
+    def describe(self, description: dict[str, Any]) -> None:
+        """Show another profile, or another state of the same."""
+        self._description = to_json({"type": "robot", **description})
+        for client in self._clients:
+            client.offer_text("robot", self._description)
+
+    def show(self, message: bytes) -> None:
+        """Show a tick (`wire.encode_robot`)."""
+        self._message = message
+        for client in self._clients:
+            client.offer(message)
+
+    def greet(self, client: Client) -> None:
+        """The robot, and where its joints are."""
+        client.offer_text("robot", self._description)
+        if self._message is not None:
+            client.offer(self._message)
+
+    def understood(self, client: Client, report: dict[str, Any]) -> bool:
+        """{"fps": ...} alone, or with what the page wants."""
+        return set(report) == {"fps"} or self._wants(report)

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -17,16 +17,8 @@ from reactdiff_ros.capture.retry import Backoff
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.types import UINT8
 
-
-class Capture(Protocol):
-    """What is used of cv2.VideoCapture."""
-
-    def isOpened(self) -> bool: ...  # noqa: D102, N802
-    def grab(self) -> bool: ...  # noqa: D102
-    def retrieve(self) -> tuple[bool, Any]: ...  # noqa: D102
-    def set(self, prop: int, value: float) -> bool: ...  # noqa: D102
-    def get(self, prop: int) -> float: ...  # noqa: D102
-    def release(self) -> None: ...  # noqa: D102
+Capture: TypeAlias = Any
+"""A cv2.VideoCapture, or what a test puts in its place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class MediaClip:
             self._picture = _track(container, "video")
             self._sound = _track(container, "audio")
             self.duration_s = _duration_s(container)
-            """Length by the file's header, seconds; 0 = the header does not tell."""
+            """Length by the file's header, seconds; 0 = the header does not say."""
             self.picture_size = _picture_size(container, self._picture)
             """(width, height) as stored, before rotation; (0, 0) without pictures."""
             self.picture_rate_hz = _picture_rate(container, self._picture)
@@ -193,7 +193,7 @@ class MediaClip:
 
 
 class _Rechunker:
-    """Joins decoded frames and cuts them into chunks of 20 ms; a hole in the stamps starts anew."""
+    """Joins decoded frames and cuts them into chunks of 20 ms; starts again after a hole in the stamps."""
 
     HOLE_NS = 5_000_000
 

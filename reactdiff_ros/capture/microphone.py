@@ -33,7 +33,7 @@ class MicrophoneConfig:
     queue_s: float = 1.0
     """Sound that waits longer than this for a reader is dropped, the oldest first."""
     silent_s: float = 1.0
-    """No block for so long means that the device is gone."""
+    """If no block comes for this long, the device is gone."""
     start_s: float = 4.0
     """The same for the first block: sound servers and wireless microphones take up to 2 s to start."""
 
@@ -43,7 +43,7 @@ class SampleClock:
 
     Counting samples gives even stamps but drifts with the device's crystal; arrival times are right but for the
     delays that a busy machine adds, which are never negative. So the count is pulled to the measured time: slowly up
-    (2 s), faster down (0.2 s). Blocks that go on being more than `jump_s` late for 0.2 s tell that samples were lost,
+    (2 s), faster down (0.2 s). Blocks that go on being more than `jump_s` late for 0.2 s mean that samples were lost,
     where a mere stall catches up; more than 1 s early, that the clock was set: then the measured time is taken over.
     """
 
@@ -101,7 +101,7 @@ class Microphone:
         self.blocks = 0
         """Blocks received since the start."""
         self.dropped = 0
-        """Blocks dropped because nobody read them."""
+        """Blocks dropped because they were not read in time."""
         self.overflows = 0
         """How often PortAudio itself lost sound."""
 

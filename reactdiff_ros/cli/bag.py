@@ -14,7 +14,7 @@ from reactdiff_ros.cli.progress import progress_bar
 from reactdiff_ros.clock import NS
 
 if TYPE_CHECKING:
-    from reactdiff_ros.recordings.bags.from_video import Part
+    from reactdiff_ros.recordings.bags.write import Part
 
 _PATH = click.Path(path_type=Path)
 
@@ -39,7 +39,7 @@ def info(path: Path, picture: str, sound: str, check: bool, as_json: bool) -> in
 
     BAG is a rosbag2 folder, or its .mcap or .db3 file. It is never written to.
     """
-    from reactdiff_ros.recordings.bags.info import describe
+    from reactdiff_ros.recordings.bags.read import describe
 
     with json_on_stdout(as_json) as result:
         with progress_bar(f"{path.name} is read") as progress:
@@ -84,7 +84,7 @@ def from_video(
     several FILEs follow each other, a second or two apart. The same FILEs give the same bytes.
     """
     from reactdiff_ros.capture.media import MediaClip
-    from reactdiff_ros.recordings.bags.from_video import bag_from_clips
+    from reactdiff_ros.recordings.bags.write import bag_from_clips
 
     target = output or Path(f"{files[0].stem}_bag")
     with json_on_stdout(as_json) as result:

@@ -84,7 +84,7 @@ def mark(text: str, namespace: str, lan: bool) -> int:
     if not text.strip():
         raise click.UsageError("a mark needs words")
     join(namespace, lan)
-    from reactdiff_ros.recordings.graph.marking import send_mark
+    from reactdiff_ros.recordings.graph.record_command import send_mark
 
     send_mark(text.strip(), namespace=name_space(namespace), wait_s=WAIT_S)
     tell(f"marked: {text.strip()}")

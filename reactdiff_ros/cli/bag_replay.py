@@ -181,9 +181,9 @@ class _Outputs:
         plans: bool,
         video: Path | None,
     ) -> None:
-        from reactdiff_ros.recordings.replay.ahead import open_recording
-        from reactdiff_ros.recordings.replay.events import as_recorded
         from reactdiff_ros.recordings.replay.output import ReplayBag
+        from reactdiff_ros.recordings.replay.replay import open_recording
+        from reactdiff_ros.recordings.replay.senses import as_recorded
         from reactdiff_ros.recordings.replay.video import FaceReel, prepare
 
         self._recording = open_recording(path, settings)
@@ -222,7 +222,7 @@ class _Outputs:
                     self._each(step)
 
                 done = replay(
-                    self._path, self._settings, listener=listener, tally=tally, ahead=ahead, told=told, each=each
+                    self._path, self._settings, listener=listener, tally=tally, ahead=ahead, progress=told, each=each
                 )
             seconds = time.perf_counter() - begin
             result = self._finished(done, stop)
@@ -281,7 +281,7 @@ class _Outputs:
                 show(share)
                 return not stop.set
 
-            length = write_video(path, self._recording, reel, told=told)
+            length = write_video(path, self._recording, reel, progress=told)
         return f"wrote {path}, {length:.1f} s" + (", not complete" if stop.set else "")
 
 

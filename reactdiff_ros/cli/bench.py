@@ -1,27 +1,35 @@
-"""`reactdiff bench`: what it costs and how fast it is, measured."""
+"""`reactdiff bench`: measures what it costs, how fast it is, what faults do to it and whether it lasts."""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.bench_actuator import actuator_times
-from reactdiff_ros.cli.bench_faults import faults
-from reactdiff_ros.cli.bench_listeners import listeners_times
-from reactdiff_ros.cli.bench_metrics import metrics as metrics_times
-from reactdiff_ros.cli.bench_model import model_times
-from reactdiff_ros.cli.bench_profile import profile_times
-from reactdiff_ros.cli.bench_record import record as record_times
-from reactdiff_ros.cli.bench_reference import reference as reference_times
-from reactdiff_ros.cli.bench_replay import replay_times
-from reactdiff_ros.cli.bench_response import response
-from reactdiff_ros.cli.bench_soak import soak
-from reactdiff_ros.cli.output import Number, echo
+from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, Number, dumps, echo, json_on_stdout, tell, writing
+from reactdiff_ros.cli.progress import progress_bar
+from reactdiff_ros.vocabulary import POLICIES
 
 if TYPE_CHECKING:
-    from reactdiff_ros.cli.listen import StopFlag
+    from reactdiff_ros.launching.live_graph import LiveOptions
+    from reactdiff_ros.launching.table import Value
+    from reactdiff_ros.model.backends.base import Precision
+
+_MEDIA = click.Path(path_type=Path)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_LIVE_CLIP = click.option("--clip", type=_MEDIA, help="Media file to play as if live (the demo speaker).")
+_POLICY = click.option("--policy", metavar="NAME", help="Reaction policy: model, rules, mime, random or idle.")
+
+
+def _runs(default: int) -> Any:
+    help_ = "Number of runs; the median is reported."
+    return click.option("--runs", type=click.IntRange(1, 99), default=default, show_default=True, help=help_)
 
 
 @click.group()
@@ -29,121 +37,111 @@ def bench() -> None:
     """Measure speed, latency, faults and long runs."""
 
 
-for _command in (
-    actuator_times,
-    faults,
-    listeners_times,
-    metrics_times,
-    model_times,
-    profile_times,
-    record_times,
-    reference_times,
-    replay_times,
-    response,
-    soak,
-):
-    bench.add_command(_command)
+@contextmanager
+def _figures(as_json: bool) -> Iterator[dict[str, Any]]:
+    """The dictionary to fill, printed at the end: indented, or with --json as the only thing on stdout."""
+    with json_on_stdout(as_json) as result:
+        yield result
+    if not as_json:
+        echo(dumps(result, indent=2))
 
 
-_CLIP = click.option(
-    "--clip", type=click.Path(path_type=Path), help="Media file to play as if live (the demo speaker)."
-)
-_SECONDS = click.option("--seconds", type=Number(1.0, 86400.0), default=60.0, show_default=True, help="Counted time.")
-_COMPUTE = click.option(
-    "--compute/--no-compute", default=True, show_default=True, help="Also what 40 ms of live time cost (one more run)."
-)
-_POLICY = click.option(
-    "--policy", metavar="NAME", help="Who decides the reactions: model, rules, mime, random or idle."
-)
+def _played(clip: Path | None) -> Path:
+    """The clip, or the demo speaker. Raises MediaError if there is no such file."""
+    from reactdiff_ros.errors import MediaError
+    from reactdiff_ros.simulator.rendered import demo_clip_path
+
+    played = clip or demo_clip_path()
+    if not played.is_file():
+        raise MediaError("there is no such clip", where=str(played), todo="name a media file")
+    return played
+
+
+def _graph(
+    clip: Path, arguments: dict[str, str | None], parameters: dict[str, Value] | None = None, *,
+    params_file: Path | None = None, own_domain: bool = True,
+) -> LiveOptions:  # fmt: skip
+    """What to run on a clip in a loop; `own_domain`: in a free ROS domain even where ROS_DOMAIN_ID is set.
+
+    Raises:
+        click.UsageError: the graph has no such arguments or values.
+    """
+    from reactdiff_ros.errors import ConfigError
+    from reactdiff_ros.launching.live_graph import LiveOptions, domain_of, wanted_nodes
+
+    given = {"clip": str(clip.absolute())} | {name: value for name, value in arguments.items() if value is not None}
+    domain = None if own_domain or not os.environ.get("ROS_DOMAIN_ID") else domain_of(os.environ)
+    try:
+        wanted = LiveOptions(given, {"loop": True, **(parameters or {})}, params_file=params_file, domain=domain)
+        wanted_nodes(wanted)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    return wanted
 
 
 @bench.command()
-@_CLIP
-@_SECONDS
-@click.option("--runs", type=click.IntRange(1, 99), default=1, show_default=True, help="Runs; the median one is told.")
+@_LIVE_CLIP
+@click.option(
+    "--seconds", type=Number(1.0, 86400.0), default=60.0, show_default=True, help="Length of the measurement."
+)
+@_runs(1)
 @_POLICY
-@click.option("--backend", metavar="NAME", help="What computes the model (auto).")
-@click.option("--params", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="ROS parameter file.")
-@_COMPUTE
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--backend", metavar="NAME", help="Inference backend (auto).")
+@click.option("--params", type=_FILE, metavar="FILE", help="ROS parameter file.")
+@click.option(
+    "--compute/--no-compute", default=True, show_default=True,
+    help="Also measure the computing time of 40 ms of live time (one more run).",
+)  # fmt: skip
+@options.JSON
 def live(
-    clip: Path | None,
-    seconds: float,
-    runs: int,
-    policy: str | None,
-    backend: str | None,
-    params: Path | None,
-    compute: bool,
-    as_json: bool,
-) -> int:
+    clip: Path | None, seconds: float, runs: int, policy: str | None, backend: str | None, params: Path | None,
+    compute: bool, as_json: bool,
+) -> int:  # fmt: skip
     """Run the real graph (without a browser) on a clip and measure latency, rates, misses, CPU and memory.
 
-    It counts after the graph is active, a face was seen (or 5 s) and 3 s of warm-up; a shorter clip is looped.
-    compute: what 40 ms of live time cost in perception, encoder and plans, in one more run without ROS, at the clip's
-    own speed; a plan's time is spread over the time until the next one, as it is drawn in a thread of its own.
+    The measurement starts when the graph is active, a face was seen (or after 5 s) and 3 s have passed; a shorter clip
+    is looped. compute: time that perception, encoder and plans need for every 40 ms, in one more run without ROS, at
+    the clip's own speed; a plan's time is spread over the time until the next one, as it is drawn in its own thread.
     """
-    from reactdiff_ros.cli.output import dumps, json_on_stdout
-
-    with json_on_stdout(as_json) as result:
-        asked = {"policy": policy, "backend": backend}
-        given = {k: v for k, v in asked.items() if v is not None}
-        result.update(measure_live(clip, seconds, runs, given, params, compute))
-    if not as_json:
-        echo(dumps(result, indent=2))
-    return 0
+    with _figures(as_json) as result:
+        result.update(measure_live(clip, seconds, runs, {"policy": policy, "backend": backend}, params, compute))
+    return EXIT_DONE
 
 
 def measure_live(
-    clip: Path | None, seconds: float, runs: int, arguments: dict[str, str], params: Path | None, compute: bool
+    clip: Path | None, seconds: float, runs: int, arguments: dict[str, str | None], params: Path | None, compute: bool
 ) -> dict[str, Any]:
-    """The median run of the graph on a clip (None: the demo speaker), with what 40 ms cost if so wanted.
+    """The median run of the graph on a clip (None: the demo speaker); `compute`: also what 40 ms cost.
 
     Raises:
         MediaError: there is no such clip.
         click.UsageError: arguments of the graph are wrong.
     """
+    from time import perf_counter, sleep
+
     from reactdiff_ros.cli.listen import StopFlag
-    from reactdiff_ros.cli.output import tell
-    from reactdiff_ros.errors import ConfigError, MediaError
-    from reactdiff_ros.evaluation.bench.live import median_run
-    from reactdiff_ros.evaluation.bench.live_run import bench_live
-    from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
+    from reactdiff_ros.evaluation.bench.live import bench_live, median_run
 
-    if clip is None:
-        from reactdiff_ros.simulator.rendered import demo_clip_path
-
-        clip = demo_clip_path()
-    if not clip.is_file():
-        raise MediaError("there is no such clip", where=str(clip), todo="name a media file")
-    given = {**arguments, "clip": str(clip.absolute())}
-    try:
-        options = LiveOptions(arguments=given, parameters={"loop": True}, params_file=params)
-        wanted_nodes(options)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
+    played = _played(clip)
+    wanted = _graph(played, arguments, params_file=params)
     stop = StopFlag()
     done: list[dict[str, Any]] = []
     for run in range(1, runs + 1):
-        tell(f"run {run} of {runs}: {clip.name}, {seconds:g} s")
-        done.append(bench_live(options, seconds, tell, lambda: stop.set))
+        tell(f"run {run} of {runs}: {played.name}, {seconds:g} s")
+        done.append(bench_live(wanted, seconds, tell, lambda: stop.set))
         tell(_line(done[-1]))
     figures = median_run(done)
-    return figures | {"compute": _computed(clip, seconds, arguments, params, stop)} if compute else figures
+    if compute:  # in this process, with the parameters of the graph that was measured
+        from reactdiff_ros.evaluation.bench.compute import bench_compute
+        from reactdiff_ros.recordings.replay.parameters import settings_as_live
 
-
-def _computed(
-    clip: Path, seconds: float, arguments: dict[str, str], params: Path | None, stop: StopFlag
-) -> dict[str, Any]:  # fmt: skip
-    """What 40 ms cost, in this process, with the parameters of the graph that was measured."""
-    from time import perf_counter, sleep
-
-    from reactdiff_ros.cli.output import tell
-    from reactdiff_ros.evaluation.bench.compute import bench_compute
-    from reactdiff_ros.recordings.replay.parameters import settings_as_live
-
-    tell(f"compute: {clip.name}, {seconds:g} s at its own speed")
-    settings, _ = settings_as_live(arguments, params_file=params)
-    return bench_compute(clip, settings, perf_counter, sleep, seconds=seconds, told=lambda share: not stop.set)
+        tell(f"compute: {played.name}, {seconds:g} s at its own speed")
+        given = {name: value for name, value in arguments.items() if value is not None}
+        settings, _ = settings_as_live(given, params_file=params)
+        figures["compute"] = bench_compute(
+            played, settings, perf_counter, sleep, seconds=seconds, stopped=lambda: stop.set
+        )
+    return figures
 
 
 def _line(run: dict[str, Any]) -> str:
@@ -155,3 +153,536 @@ def _line(run: dict[str, Any]) -> str:
         f"latency {pair('latency_ms')}, reaction {pair('reaction_ms')}, {run['deadline_misses']} misses, "
         f"{run['cpu_cores']:g} cores, {run['rss_mb']:g} MB"
     )
+
+
+@bench.command()
+@click.option("--robot", default="generic_12servo", show_default=True, metavar="NAME", help="Profile with servos.")
+@_LIVE_CLIP
+@click.option(
+    "--seconds", type=Number(1.0, 86400.0), default=30.0, show_default=True, help="Length of the measurement."
+)
+@_POLICY
+@options.JSON
+def actuator(robot: str, clip: Path | None, seconds: float, policy: str | None, as_json: bool) -> int:
+    """Run the real graph, page and model included, on a clip, with the robot's servos emulated in another process.
+
+    Reports 99th percentiles: the delay of commands after they were due (jitter), and the time from an expression's
+    stamp to the end of the first command that follows it (latency). At 50 Hz, 5 ms and 15 ms are required.
+    """
+    from reactdiff_ros.cli.listen import StopFlag
+    from reactdiff_ros.evaluation.bench.actuator import bench_actuator
+
+    with _figures(as_json) as result:
+        stop = StopFlag()
+        wanted = _graph(_played(clip), {"policy": policy})
+        result.update(bench_actuator(wanted, robot, seconds, tell, lambda: stop.set))
+    return EXIT_DONE if result["held"] else EXIT_ERROR
+
+
+@bench.command()
+@_LIVE_CLIP
+@click.option("--only", metavar="NAME", multiple=True, help="Inject this fault only, repeatable (all).")
+@click.option("--short", is_flag=True, help="The few faults that check a change.")
+@click.option("--list", "as_list", is_flag=True, help="List the faults and exit.")
+@click.option(
+    "--robot", default="", metavar="NAME",
+    help="Profile whose servos are emulated and watched too; bus_head: a head for faults of servos on a bus.",
+)  # fmt: skip
+@_POLICY
+@click.option(
+    "--output", type=_FILE,
+    help="File for the figures (JSON), written after every fault; its figures of other faults are kept.",
+)  # fmt: skip
+@click.option("--resume", is_flag=True, help="Skip the faults that are already in --output.")
+@options.JSON
+def faults(
+    clip: Path | None, only: tuple[str, ...], short: bool, as_list: bool, robot: str, policy: str | None,
+    output: Path | None, resume: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Run the real graph on a clip, inject one fault after another and measure how the face responds.
+
+    Runs from a checkout of the repository, in a free ROS domain, or in ROS_DOMAIN_ID if it is set. Exit code 1 when a
+    bound is not held. All faults take about twenty minutes; nothing else should run on the machine meanwhile. Faults
+    that need root are skipped without it, with the reason.
+    """
+    from reactdiff_ros.cli.listen import StopFlag
+    from reactdiff_ros.errors import ConfigError
+    from reactdiff_ros.extras import require_tools
+    from reactdiff_ros.whole_file import write_whole
+
+    require_tools()
+    from tools.faults import catalogue
+
+    try:
+        wanted = catalogue.chosen(only, short=short, robot="bus_head" if as_list else robot)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    if as_list:
+        for fault in wanted:
+            echo(f"{fault.name:22} {fault.what}")
+        return EXIT_DONE
+    if resume and output is None:
+        raise click.UsageError("--resume needs --output: the file whose faults are skipped")
+    before = catalogue.kept(output)
+    if resume:
+        known = {row["fault"] for row in before}
+        wanted = tuple(fault for fault in wanted if fault.name not in known)
+    played = _played(clip)
+    graph = _graph(played, {"policy": policy}, own_domain=False)
+    from tools.faults import run  # not before: the list of faults needs no ROS
+
+    stop, rows = StopFlag(), list[dict[str, Any]]()
+
+    def save(row: dict[str, Any]) -> None:
+        rows.append(row)
+        if output is not None:
+            with writing("the figures", output):
+                write_whole(output, dumps(catalogue.summary(before, rows, clip=played.name), indent=2) + "\n")
+        show(len(rows) / len(wanted))
+
+    if output is not None:
+        with writing("the figures", output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+    with _figures(as_json) as result:
+        with progress_bar("faults") as show:
+            done = run.run_faults(graph, robot, wanted, tell, save, lambda: stop.set)
+        result.update(catalogue.summary(before, rows, clip=played.name), left_out=done["left_out"])
+        if output is not None and rows:
+            tell(f"wrote {output}")
+    return EXIT_DONE if done["within_bounds"] else EXIT_ERROR
+
+
+@bench.command()
+@click.argument("clips", nargs=-1, type=_MEDIA)
+@click.option("--part", type=click.Choice(["stream", "graph"]), multiple=True, help="Only this run (both, in turn).")
+@click.option(
+    "--stream-hours", type=Number(0.01, 10000.0), default=8.0, show_default=True, help="Stream through the session."
+)
+@click.option(
+    "--graph-hours", type=Number(0.01, 10000.0), default=1.0, show_default=True, help="Real time through the graph."
+)
+@click.option("--short", is_flag=True, help="Half a minute each, recorded every two seconds, to check a change.")
+@click.option("--robot", default="", metavar="NAME", help="Profile whose servos are emulated and follow, in the graph.")
+@_POLICY
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all noise, and of the visits.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/soak"), show_default=True,
+    help="Journal folder. An existing journal is resumed.",
+)  # fmt: skip
+@click.option("--output", type=_FILE, help="File for the figures (JSON).")
+@click.option("--judge", "judge_only", is_flag=True, help="Run nothing: figures of the existing journals.")
+@options.JSON
+def soak(
+    clips: tuple[Path, ...], part: tuple[str, ...], stream_hours: float, graph_hours: float, short: bool, robot: str,
+    policy: str | None, seed: int, folder: Path, output: Path | None, judge_only: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Let the listener run for hours and look for leaks, drifts and slowing.
+
+    Runs from a checkout of the repository. First hours of stream through the session in one process, as fast as
+    possible: the people of CLIPS (the demo speaker) come one after another in shuffled order, with absences. Then real
+    time through the graph, on the first clip in a loop. Every minute is recorded at once: a run that was killed is
+    resumed when it is started again, in a new leg. Exit code 1 when a bound is not held or a run is not complete.
+    """
+    from reactdiff_ros.cli.listen import StopFlag
+    from reactdiff_ros.errors import MediaError, ReactdiffError
+    from reactdiff_ros.extras import require_tools
+    from reactdiff_ros.whole_file import write_whole
+
+    require_tools()
+    from tools.soak.figures import soak_figures
+    from tools.soak.journal import LongRun
+    from tools.soak.stream import open_clips, run_stream
+
+    seconds = {"stream": 30.0, "graph": 30.0} if short else {"stream": 3600 * stream_hours, "graph": 3600 * graph_hours}
+    opened = [] if judge_only else open_clips(clips or (_played(None),))
+    stop = StopFlag()
+    with json_on_stdout(as_json) as result:
+        for name in () if judge_only else part or tuple(seconds):
+            if stop.set:
+                break
+            with progress_bar(name) as show:
+                run = LongRun(
+                    folder / f"{name}.jsonl", seconds[name], 2.0 if short else 60.0, progress=show, log=tell,
+                    stopped=lambda: stop.set,
+                )  # fmt: skip
+                if name == "stream":
+                    run_stream(opened, {"seed": seed, **({"policy": policy} if policy else {})}, run)
+                else:
+                    from tools.soak.graph import run_graph
+
+                    graph = _graph(opened[0].path, {"policy": policy}, {"seed": seed}, own_domain=False)
+                    run_graph(graph, robot, run)
+        result.update(soak_figures(folder, seconds, seed))
+        if not result["parts"]:
+            raise MediaError("there is no journal of a long run", where=str(folder), todo="run it without --judge")
+        if output is not None:
+            try:
+                write_whole(output, dumps(result, indent=1) + "\n")
+            except OSError as error:
+                todo = f"{error.strerror}; the journals are complete: try again with --judge"
+                raise ReactdiffError("the figures cannot be written", where=str(output), todo=todo) from error
+            tell(f"wrote {output}")
+    if not as_json:
+        for row in result["bounds"]:
+            held = {True: "held", False: "NOT HELD", None: "not measured"}[row["holds"]]
+            value = "" if row["value"] is None else f"{row['value']:.4g}"
+            echo(f"{row['part']:7} {row['name']:58} {row['bound']:16} {value:>10} {held} {row['of']}")
+    return EXIT_ERROR if any(row["holds"] is False for row in result["bounds"]) else EXIT_DONE
+
+
+@bench.command()
+@options.MODEL
+@click.option("--clip", type=_MEDIA, help="Media file with a speaker (the demo speaker).")
+@click.option(
+    "--listeners", type=click.IntRange(1, 256), multiple=True, default=(1, 2, 4, 8, 16), show_default=True,
+    help="Number of listeners, repeatable.",
+)  # fmt: skip
+@click.option("--candidates", type=click.IntRange(1, 16), default=1, show_default=True, help="Candidates per plan.")
+@click.option("--steps", type=click.IntRange(1, 64), default=8, show_default=True, help="Steps of the denoiser.")
+@click.option("--seconds", type=Number(1.0, 3600.0), default=20.0, show_default=True, help="Live time each.")
+@click.option(
+    "--backend", type=click.Choice(("onnxruntime", "cuda", "tensorrt")), default="onnxruntime", show_default=True,
+    help="Inference backend.",
+)  # fmt: skip
+@click.option("--precision", type=click.Choice(("fp32", "fp16")), default="fp16", show_default=True, help="On a GPU.")
+@options.JSON
+def listeners(
+    model: Path | None, clip: Path | None, listeners: tuple[int, ...], candidates: int, steps: int, seconds: float,
+    backend: str, precision: Precision, as_json: bool,
+) -> int:  # fmt: skip
+    """Time many listeners in one batch: each observes 25 frames a second and plans as reaction_node lets it.
+
+    A load below 1 is real time in one thread. Nothing else should run on the machine meanwhile.
+    """
+    from time import perf_counter, sleep
+
+    from reactdiff_ros.evaluation.bench.model import Clock, bench_listeners, opened_backend, speaker_frames
+    from reactdiff_ros.model.listener import ListenerConfig
+    from reactdiff_ros.model.runtime import Networks
+    from reactdiff_ros.model.weights import find_weights
+
+    with _figures(as_json) as result:
+        weights, played = find_weights(model or ""), _played(clip)
+        clock = Clock(perf_counter, sleep, 1)
+        serving, close = opened_backend(weights, backend, precision, (steps,), clock, 1, tell)
+        config = ListenerConfig(model_dir=str(model or ""), candidates=candidates, steps=steps)
+        result["clip"] = played.name
+        with progress_bar("timing") as show:
+            result.update(
+                bench_listeners(
+                    speaker_frames(played, perf_counter), config, perf_counter, counts=listeners, seconds=seconds,
+                    networks=Networks(weights, backend=serving), progress=show,
+                )
+            )  # fmt: skip
+        close()
+    return EXIT_DONE
+
+
+@bench.command()
+@click.option("--speakers", type=click.IntRange(1, 64), default=2, show_default=True, help="Speakers of the set.")
+@click.option("--targets", type=click.IntRange(1, 256), default=10, show_default=True, help="Targets of a speaker.")
+@click.option("--frames", type=click.IntRange(60, 10_000), default=750, show_default=True, help="Frames of a clip.")
+@click.option("--repeats", type=click.IntRange(1, 100), default=3, show_default=True, help="Timed runs of ours.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the generated set.")
+@options.JSON
+def metrics(speakers: int, targets: int, frames: int, repeats: int, seed: int, as_json: bool) -> int:
+    """Time FRD, FRC and FRSyn against the challenge's algorithm (tslearn) on one core, in CPU seconds of this run."""
+    from time import process_time
+
+    from reactdiff_ros.evaluation.bench.metrics import bench_metrics
+    from reactdiff_ros.extras import require
+
+    require("tslearn")
+    with _figures(as_json) as result, progress_bar("timing") as show:
+        result.update(
+            bench_metrics(
+                process_time, seed=seed, speakers=speakers, targets=targets, frames=frames, repeats=repeats,
+                progress=show,
+            )
+        )  # fmt: skip
+    return EXIT_DONE
+
+
+@bench.command()
+@options.MODEL
+@options.STEPS
+@options.GUIDANCE
+@click.option(
+    "--candidates", type=click.IntRange(1, 64), multiple=True, default=(1, 10), show_default=True,
+    help="Candidates per plan, repeatable.",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of ONNX Runtime.")
+@click.option("--repeats", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Timed calls of each.")
+@click.option(
+    "--backend", "backends", type=click.Choice(("onnxruntime", "torch", "cuda", "tensorrt")), multiple=True,
+    help="Rows of this backend only, repeatable (default: all that work here).",
+)  # fmt: skip
+@click.option("--rows/--no-rows", default=True, show_default=True,
+              help="Also by backend, precision, steps, candidates, listeners and length.")  # fmt: skip
+@options.JSON
+def model(
+    model: Path | None, steps: int | None, guidance: float | None, candidates: tuple[int, ...], threads: int,
+    repeats: int, backends: tuple[str, ...], rows: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Time the model alone: a new speaker frame through the encoder, and a plan with all its steps and guidance.
+
+    rows: median, p99, plans a second, times real time (a plan and its frames within a hop) and memory of each; one
+    thing is varied at a time, with the rest as live, one candidate and one listener. TensorRT builds its engines first
+    if there are none. Nothing else should run on the machine meanwhile.
+    """
+    with _figures(as_json) as result:
+        how = options.sampling(steps, guidance, None)
+        result.update(_measure_model(model or "", how, candidates, threads, repeats, backends, rows))
+    return EXIT_DONE
+
+
+def _measure_model(
+    folder: Path | str, how: Any, candidates: tuple[int, ...], threads: int, repeats: int, only: tuple[str, ...],
+    rows: bool,
+) -> dict[str, Any]:  # fmt: skip
+    from time import perf_counter, sleep
+
+    from reactdiff_ros.evaluation.bench.model import BACKENDS, Clock, bench_model, bench_rows
+    from reactdiff_ros.model.weights import find_weights
+
+    weights = find_weights(folder)
+    with progress_bar("model") as show:
+        figures = bench_model(
+            weights, how, perf_counter, candidates=candidates, threads=threads, repeats=repeats, progress=show
+        )
+    if rows:
+        backends = [pair for pair in BACKENDS if not only or pair[0] in only]
+        clock = Clock(perf_counter, sleep, repeats)
+        with progress_bar("rows") as show:
+            figures |= bench_rows(weights, how, clock, backends=backends, threads=threads, progress=show, log=tell)
+    return figures
+
+
+@bench.command()
+@click.option("--clip", type=_MEDIA, help="Media file (the demo speaker).")
+@click.option("--seconds", type=Number(3.0, 600.0), default=20.0, show_default=True, help="Of the clip.")
+@click.option("--output", type=_FILE, metavar="FILE", help="Page to write, with its picture in images/ next to it.")
+@click.option(
+    "--cpu", is_flag=True,
+    help="Measure processor time of all threads, including the decoding of the clip: while other programs run.",
+)  # fmt: skip
+@options.JSON
+def profile(clip: Path | None, seconds: float, output: Path | None, cpu: bool, as_json: bool) -> int:
+    """Profile perception, encoder and plans on a clip: by stage, and by function of the listener.
+
+    Samples come from pyinstrument (requirements/test.txt). Nothing else should run on the machine meanwhile.
+    """
+    from time import perf_counter, process_time
+
+    from reactdiff_ros.evaluation.bench.compute import plot_profile, profile_clip
+    from reactdiff_ros.recordings.replay.parameters import settings_as_live
+    from reactdiff_ros.whole_file import write_whole
+
+    with json_on_stdout(as_json) as result:
+        settings, _ = settings_as_live({})
+        with progress_bar("profiling") as show:
+            timer = process_time if cpu else perf_counter
+            figures = profile_clip(_played(clip), settings, timer, seconds=seconds, progress=show)
+        figures["time"] = "processor" if cpu else "wall"
+        if output is not None:
+            from reactdiff_ros.evaluation.pages import render
+
+            plot_profile(figures, output.parent / "images" / "performance_profile.png")
+            with writing("the page", output):
+                write_whole(output, render("performance", figures=figures))
+            tell(f"wrote {output}")
+        result.update(figures)
+    if not as_json and output is None:
+        echo(dumps({name: value for name, value in figures.items() if name != "slots"}, indent=2))
+    return EXIT_DONE
+
+
+@bench.command()
+@options.MODEL
+@click.option("--steps", type=click.IntRange(2, 1000), default=20, show_default=True, help="Steps of both.")
+@click.option("--samples", type=click.IntRange(1, 64), default=10, show_default=True, help="Samples of the clip.")
+@click.option("--repeats", type=click.IntRange(1, 99), default=3, show_default=True, help="Timed rounds; the median.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Of both; default: the cores of this process.")
+@click.option("--minutes", type=Number(0.5, 60.0), default=10.0, show_default=True,
+              help="Rounds that would exceed this time are left out.")  # fmt: skip
+@click.option("--short", is_flag=True, help="Only eager_same_steps, 2 steps, one round, CPU seconds of one thread.")
+@options.JSON
+def reference(
+    model: Path | None, steps: int, samples: int, repeats: int, threads: int | None, minutes: float, short: bool,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Time the paper preset at its published shapes (542 M parameters) and ours, on the same threads, in turn.
+
+    ratios: the paper's seconds for a generated second over ours. eager_same_steps: both in torch eager;
+    best_cpu_same_steps: each in its fastest of torch eager, torch.compile and ONNX Runtime; eager_default_steps: the
+    paper's in torch eager over ours at our default steps as it ships; ten_samples_30s: the paper's in its fastest over
+    ours at our default steps. Takes 9 GB of memory (--short: 3); nothing else should run on the machine meanwhile.
+    """
+    from reactdiff_ros.evaluation.bench.reference import EAGER, Plan
+
+    plan = {"steps": steps, "samples": samples, "repeats": repeats, "budget_s": 60 * minutes}
+    if short:
+        plan |= {"steps": 2, "repeats": 1, "runtimes": (EAGER,), "ratios": ("eager_same_steps",)}
+    with _figures(as_json) as result:
+        result.update(_measure_reference(Plan(**plan), model or "", threads, short=short), short=short)
+    return EXIT_DONE
+
+
+def _measure_reference(plan: Any, folder: Path | str, threads: int | None, *, short: bool = False) -> dict[str, Any]:
+    """`short`: in CPU seconds of one thread, which other processes hardly change."""
+    from time import perf_counter, process_time
+
+    from reactdiff_ros.evaluation.bench.reference import Run
+    from reactdiff_ros.model.weights import find_weights
+
+    count = 1 if short else threads or len(os.sched_getaffinity(0))
+    timer = process_time if short else perf_counter
+    with progress_bar("reference") as show:
+        return Run(find_weights(folder), plan, timer, threads=count, progress=show, log=tell).figures()
+
+
+@bench.command()
+@click.option("--clip", type=_MEDIA, help="Media file to make the bag of (the demo speaker).")
+@click.option("--seconds", type=Number(1.0, 3600.0), default=60.0, show_default=True, help="Of the clip.")
+@_runs(3)
+@click.option("--policy", type=click.Choice(POLICIES), default="model", show_default=True, help="Who listens.")
+@click.option("--processes", type=click.IntRange(1, 2), default=2, show_default=True, help="As for 'bag replay'.")
+@options.JSON
+def replay(
+    clip: Path | None, seconds: float, runs: int, policy: str, processes: int, as_json: bool
+) -> int:  # fmt: skip
+    """Make a bag of a clip (the demo speaker: 640x480, 25 pictures a second) and time `reactdiff bag replay` on it.
+
+    Nothing else should run on the machine meanwhile.
+    """
+    from time import perf_counter
+
+    from reactdiff_ros.evaluation.bench.compute import bench_replay
+
+    with _figures(as_json) as result, progress_bar("replaying") as show:
+        result.update(
+            bench_replay(
+                _played(clip), perf_counter, seconds=seconds, runs=runs, policy=policy, processes=processes,
+                progress=show,
+            )
+        )  # fmt: skip
+    return EXIT_DONE
+
+
+@bench.command()
+@options.LISTENER
+@options.MODEL
+@click.option("--trials", type=click.IntRange(10, 2000), default=200, show_default=True, help="Paired trials of each.")
+@options.evaluation(output=True)
+def response(run: options.Run, listener: str, model: Path | None, trials: int) -> int:
+    """Responses to inserted events in paired trials on simulated speakers, all else being equal.
+
+    Response: the run with the event exceeds the run without by a tenth of the range for 3 frames, 0.3 to 1.5 s after
+    the event began (nods: by 2 degrees of head pitch, 0.2 to 1.5 s). rate: share of trials with a response; excess: the
+    rate minus the share of trials in which the run with the event is lower by as much, which is what chance does.
+    """
+    from reactdiff_ros.evaluation.plots import plot_responses
+    from reactdiff_ros.evaluation.studies.response import bench_response
+
+    with run.result() as result:
+        system = run.listener(listener, model)
+        bank = run.bank()
+        with progress_bar(f"paired trials, {listener}") as show:
+            report = bench_response(system, seed=run.seed, trials=trials, bank=bank, progress=show)
+        result.update(report.figures, listener=listener, seed=run.seed)
+        if run.output is not None:
+            tell(f"wrote {plot_responses(report.curves, run.output / 'responses.png')}")
+    return EXIT_DONE
+
+
+_RECORDED = ("live", "model", "reference")
+
+
+@bench.command()
+@click.argument("clips", nargs=-1, type=_MEDIA)
+@click.option("--what", type=click.Choice(_RECORDED), multiple=True, default=_RECORDED, show_default=True,
+              help="Which benches, repeatable.")  # fmt: skip
+@click.option("--seconds", type=Number(1.0, 86400.0), default=60.0, show_default=True, help="Of each run (live).")
+@click.option("--runs", type=click.IntRange(1, 99), default=3, show_default=True, help="Runs of each clip (live).")
+@click.option("--repeats", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Of 'bench model'.")
+@click.option("--minutes", type=Number(0.5, 60.0), default=10.0, show_default=True, help="For the reference.")
+@click.option("--output", type=_FILE, required=True, help="File for the figures (JSON).")
+def record(
+    clips: tuple[Path, ...], what: tuple[str, ...], seconds: float, runs: int, repeats: int, minutes: float,
+    output: Path,
+) -> int:  # fmt: skip
+    """Run the benches and write their figures to a file: `bench live` on each of CLIPS (none: the demo speaker).
+
+    Figures of other benches, other commands and, of model and reference, other machines in the file are kept. The
+    reference needs torch and is left out without it.
+    """
+    from reactdiff_ros.evaluation.bench.reference import Plan
+    from reactdiff_ros.model.plan.sampler import Sampling
+    from reactdiff_ros.whole_file import write_whole
+
+    figures = _known(output)
+    with writing("the figures", output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    if "live" in what:
+        figures |= {**_where(), "live": [_live_entry(clip, seconds, runs) for clip in clips or (None,)]}
+    if "model" in what:
+        result = _measure_model("", Sampling(), (1, 10), 1, repeats, (), rows=True)
+        _keep(figures["model"], f"reactdiff bench model --repeats {repeats} --json", result)
+    if "reference" in what:
+        try:
+            result = _measure_reference(Plan(budget_s=60 * minutes), "", None)
+            _keep(figures["reference"], f"reactdiff bench reference --minutes {minutes:g} --json", result)
+        except ModuleNotFoundError as error:
+            tell(f"the reference is left out: {error.name} is not installed (requirements/train.txt)")
+    with writing("the figures", output):
+        write_whole(output, dumps(figures, indent=1) + "\n")
+    tell(f"wrote {output}")
+    return EXIT_DONE
+
+
+def _known(output: Path) -> dict[str, Any]:
+    """The figures in an existing file, or empty ones. Raises ReactdiffError if the file holds something else."""
+    from reactdiff_ros.errors import ReactdiffError
+
+    figures: dict[str, Any] = {**_where(), "live": [], "model": [], "reference": [], "other": []}
+    if not output.exists():
+        return figures
+    try:
+        known: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
+        if not {"live", "date", "commit", "hardware"} <= set(known) or any(
+            not isinstance(entry, dict) for what in _RECORDED for entry in known.get(what, ())
+        ):
+            raise ValueError("no figures")
+        return figures | known
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ReactdiffError(
+            "the existing file holds no figures", where=str(output), todo="move it away, or give another --output"
+        ) from error
+
+
+def _where() -> dict[str, Any]:
+    import datetime
+
+    from reactdiff_ros.evaluation.bench.machine import commit, hardware
+
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    return {"date": today.isoformat(), "commit": commit(Path.cwd()), "hardware": hardware()}
+
+
+def _keep(entries: list[dict[str, Any]], command: str, result: dict[str, Any]) -> None:
+    """Add an entry, or replace the one of the same machine."""
+
+    def machine(entry: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(entry["hardware"].get(name) for name in ("cpu", "cores", "gpu"))
+
+    entry = {"command": command, **_where(), "result": result}
+    at = next((i for i, known in enumerate(entries) if machine(known) == machine(entry)), len(entries))
+    entries[at : at + 1] = [entry]
+
+
+def _live_entry(clip: Path | None, seconds: float, runs: int) -> dict[str, Any]:
+    # Relative: a folder of this machine's user means nothing to the reader.
+    option = f"--clip {os.path.relpath(clip)} " if clip else ""
+    command = f"reactdiff bench live {option}--seconds {seconds:g} --runs {runs} --json"
+    result = measure_live(clip, seconds, runs, {}, None, compute=True)
+    return {"clip": clip.name if clip else "demo speaker", "command": command, "runs": runs, "result": result}

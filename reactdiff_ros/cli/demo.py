@@ -17,9 +17,12 @@ def demo() -> None:
     "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Media file to write (.mp4)."
 )
 def render(output: Path) -> int:
-    """Render the demo speaker's performance with its voice (needs espeak-ng; takes two or three minutes)."""
+    """Render the demo speaker's performance with its voice (from a checkout, with espeak-ng; two or three minutes)."""
     from reactdiff_ros.cli.output import tell
-    from reactdiff_ros.simulator.rendered.render_clip import main
+    from reactdiff_ros.extras import require_tools
+
+    require_tools()
+    from tools.demo.render_clip import main
 
     main(str(output))
     tell(f"wrote {output}")

@@ -46,3 +46,16 @@ def catch_interrupts() -> None:
 def ignore_interrupts() -> None:
     """The last call of a process: Python gives SIGINT its default action while it is taken down, but keeps SIG_IGN."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class StopFlag:
+    """Set by the first SIGINT, SIGTERM or SIGHUP; long work checks it and ends cleanly."""
+
+    def __init__(self) -> None:
+        self.set = False
+        self._press = Press()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.set = self.set or not self._press.is_copy()

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, TypedDict
 
 import click
 
-from reactdiff_ros.cli.interrupts import Press
+from reactdiff_ros.cli.interrupts import StopFlag
 from reactdiff_ros.cli.output import tell
 from reactdiff_ros.cli.study import enter_blind
 
@@ -28,19 +26,6 @@ NEEDS = {"actuator_node": "ruckig", "recorder_node": "rosbags"}
 """Modules of extras without which these nodes cannot start."""
 FACE_FIRST_S = 4.0
 """The senses and the model start when the page answers, or so long after it was started."""
-
-
-class StopFlag:
-    """Set by the first SIGINT, SIGTERM or SIGHUP; what is being done can look at it."""
-
-    def __init__(self) -> None:
-        self.set = False
-        self._press = Press()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self.set = self.set or not self._press.is_copy()
 
 
 @dataclass(frozen=True)

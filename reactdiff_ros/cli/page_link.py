@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def page_links(graph: LiveGraph) -> list[str]:
     """The page's address; where the page asks for a token, links that hold it, one for each network."""
-    from reactdiff_ros.avatar.link import ASKS, links
+    from reactdiff_ros.avatar.access import ASKS, links
     from reactdiff_ros.launching.live_graph import page_status
 
     url = graph.url or ""

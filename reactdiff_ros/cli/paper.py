@@ -38,10 +38,10 @@ def train(
 ) -> int:
     """Train autoencoder and diffusion. Weights are chosen by the validation split. Ctrl-C saves and ends with 130."""
     from reactdiff_ros.cli.listen import StopFlag
-    from reactdiff_ros.training.checkpoints import refuse_to_begin_over
     from reactdiff_ros.training.paper.config import from_dict, read_config
-    from reactdiff_ros.training.paper.model import count_parameters
+    from reactdiff_ros.training.paper.networks import count_parameters
     from reactdiff_ros.training.paper.train import MODEL, Trainer
+    from reactdiff_ros.training.run import refuse_to_begin_over
 
     with json_on_stdout(as_json) as result:
         values = read_config(settings) if settings is not None else {}
@@ -94,7 +94,7 @@ def sample(
     coefficients.npy (N, COUNT, FRAMES, 58) holds the same faces in FaceVerse's order, clips.txt the speakers' names.
     """
     from reactdiff_ros.cli.listen import StopFlag
-    from reactdiff_ros.training.paper import sample as arrays
+    from reactdiff_ros.training.paper import drawing
     from reactdiff_ros.training.paper.train import load_model
 
     with json_on_stdout(as_json) as result:
@@ -102,7 +102,7 @@ def sample(
         stop = StopFlag()
         done = None
         with click.progressbar(length=1, label=f"{split}: drawing", file=sys.stderr) as bar:
-            for done in arrays.sample(
+            for done in drawing.sample(
                 trained, data, split, output, count=count, frames=frames, seed=seed, stopped=lambda: stop.set
             ):
                 bar.length = done.clips
@@ -111,5 +111,5 @@ def sample(
             raise ReactdiffError("stopped before all clips were drawn: nothing was written", where=str(output))
         shape = [done.clips, count, frames, 25]
         result.update(output=str(output), shape=shape, seed=seed, protocol=trained.config.protocol)
-        tell(f"{done.clips} clips of {count} reactions in {output / arrays.ATTRIBUTES}")
+        tell(f"{done.clips} clips of {count} reactions in {output / drawing.ATTRIBUTES}")
     return 0

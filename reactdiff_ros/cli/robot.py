@@ -1,24 +1,37 @@
-"""`reactdiff robot`: profiles of robots, checked and tried without hardware."""
+"""`reactdiff robot`: profiles of robots, checked, previewed, emulated, calibrated and simulated."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
-from reactdiff_ros.cli.output import echo
-from reactdiff_ros.cli.robot_calibrate import calibrate
-from reactdiff_ros.cli.robot_emulate import emulate
-from reactdiff_ros.cli.robot_preview import preview
+from reactdiff_ros.cli.options import FILE, FOLDER, JSON
+from reactdiff_ros.cli.output import EXIT_ERROR, echo, json_on_stdout, tell, writing
+from reactdiff_ros.errors import ConfigError, ReactdiffError
 
 if TYPE_CHECKING:
+    from reactdiff_ros.actuation.emulators.rig import Rig
+    from reactdiff_ros.actuation.emulators.servo import Motor, Servo
     from reactdiff_ros.actuation.profile import Profile
     from reactdiff_ros.actuation.simulate import Block
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+_FRAMES = "arrays coefficients (T, 58) and times (T), in seconds"
+HAND_S: Final = 0.5
+"""Duration of a move by hand, s."""
+HAND_STEPS: Final = 25
+LONGEST_NAME: Final = 55
+"""Part of a robot's name that is kept: names have at most 64 characters."""
+EMULATOR_HELP: Final = """\
+where                 print the position of every joint
+JOINT +200            move a joint by hand, in counts (Feetech, Dynamixel); it must have no torque
+JOINT FAULT           switch a fault on or off: {faults}
+pull DRIVER, plug DRIVER   disconnect or connect its cable
+q                     quit"""
 
 
 @click.group()
@@ -26,51 +39,36 @@ def robot() -> None:
     """Check, preview, emulate, calibrate and simulate robots."""
 
 
-for _command in (preview, calibrate, emulate):
-    robot.add_command(_command)
-
-
 @robot.command("list")
-@_JSON
+@JSON
 def list_robots(as_json: bool) -> int:
-    """The profiles that come with the package."""
+    """List the robot profiles that come with the package."""
     from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
-    from reactdiff_ros.cli.output import json_on_stdout
 
     with json_on_stdout(as_json) as result:
         for name, path in shipped_profiles().items():
             profile = load_profile(path)
-            result[name] = summary(profile) | {"file": str(path)}
+            result[name] = _summary(profile) | {"file": str(path)}
             if not as_json:
                 echo(f"{name:16} {profile.about}")
     return 0
 
 
-def summary(profile: Profile) -> dict[str, Any]:
-    """What a profile says of itself, for JSON."""
-    return {
-        "about": profile.about,
-        "shows": profile.shows,
-        "published": profile.published,
-        "chosen": profile.chosen,
-        "tested": profile.tested,
-        "rate_hz": profile.rate_hz,
-        "joints": len(profile.joints),
-        "groups": profile.groups,
-        "drivers": {name: driver.type for name, driver in profile.drivers.items()},
-    }
+def _summary(profile: Profile) -> dict[str, Any]:
+    names = ("about", "shows", "published", "chosen", "tested", "rate_hz", "groups")
+    drivers = {name: driver.type for name, driver in profile.drivers.items()}
+    return {n: getattr(profile, n) for n in names} | {"joints": len(profile.joints), "drivers": drivers}
 
 
 @robot.command()
-@click.argument("profile")
-@_JSON
-def check(profile: str, as_json: bool) -> int:
-    """Check the PROFILE of a robot, a file or the name of a shipped one: every error with its line and key."""
+@click.argument("robot", metavar="ROBOT")
+@JSON
+def check(robot: str, as_json: bool) -> int:
+    """Check the profile of ROBOT (a file or a shipped profile) and print each error with its line and key."""
     from reactdiff_ros.actuation.marks import ProfileError
     from reactdiff_ros.actuation.profile import load_profile, profile_path
-    from reactdiff_ros.cli.output import EXIT_ERROR, json_on_stdout, tell
 
-    path = profile_path(profile)
+    path = profile_path(robot)
     with json_on_stdout(as_json) as result:
         result.update(file=str(path), problems=[])
         try:
@@ -82,83 +80,333 @@ def check(profile: str, as_json: bool) -> int:
             for problem in error.problems:
                 tell(f"{path}, {problem}")
             return EXIT_ERROR
-        result.update(summary(found))
+        result.update(_summary(found))
         if not as_json:
             echo(f"{path}: {found.name}, {len(found.joints)} joints, no errors")
             loss = found.host_loss
-            echo(f"when this computer dies: {loss.does} (noticed by: {loss.watchdog}). {loss.about}")
+            echo(f"if this computer fails: {loss.does} (detected by: {loss.watchdog}). {loss.about}")
     return 0
 
 
 @robot.command()
-@click.argument("profile")
-@click.option("--recorded", is_flag=True, help="For pictures of a clip or a bag: they do not turn with the head.")
-@_JSON
-def parameters(profile: str, recorded: bool, as_json: bool) -> int:
-    """Print the ROS parameters that follow from the PROFILE of a robot: where its camera sits."""
+@click.argument("robot", metavar="ROBOT")
+@click.option("--recorded", is_flag=True, help="For a clip or bag, whose pictures do not turn with the robot's head.")
+@JSON
+def parameters(robot: str, recorded: bool, as_json: bool) -> int:
+    """Print the ROS parameters that follow from the profile of ROBOT, such as the position of its camera."""
     import yaml
 
-    from reactdiff_ros.cli.output import json_on_stdout
     from reactdiff_ros.launching.robot_parameters import robot_parameters
 
     with json_on_stdout(as_json) as result:
-        result.update(robot_parameters(profile, recorded=recorded) or {})
+        result.update(robot_parameters(robot, recorded=recorded) or {})
         if not as_json:
             echo(yaml.safe_dump(result), nl=False)
     return 0
 
 
 @robot.command()
-@click.option("--robot", "name", required=True, metavar="NAME", help="A shipped profile by its name, or a file.")
+@click.argument("robot", metavar="ROBOT")
+@click.option("--frames", type=FILE, metavar="FILE.npz", help=f"Clip to play: {_FRAMES}. Default: each part.")
+@click.option("--output", type=FILE, metavar="FILE", help="Only draw the mapping to this picture (.png, .svg, .pdf).")
+@click.option("--force", is_flag=True, help="Overwrite the picture.")
 @click.option(
-    "--frames",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.npz",
-    help="Arrays coefficients (T, 58) and times (T), s.",
-)
-@click.option(
-    "--log", required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="LOG.csv", help="CSV to write."
-)
-@click.option("--force", is_flag=True, help="Overwrite what is there and is no log of an earlier run.")
-@_JSON
-def simulate(name: str, frames: Path, log: Path, force: bool, as_json: bool) -> int:
-    """Run mapping, limits and following over coefficient frames, from neutral at rest; no robot is needed.
+    "--port", type=click.IntRange(0, 65535), default=8770, show_default=True,
+    help="Port of the page; the next free one if it is in use.",
+)  # fmt: skip
+@JSON
+def preview(robot: str, frames: Path | None, output: Path | None, force: bool, port: int, as_json: bool) -> int:
+    """Show ROBOT (a shipped profile or a file) in the browser: its mapping, and a clip played on it.
 
-    One row a tick and joint, at the profile's rate, in the joint's own unit: time, joint, target, command, velocity,
-    acceleration, lower, upper, max_velocity, max_acceleration, limited (1: the target was cut, or the command is not
-    there yet). Frames whose time is NaN, infinite or goes back are dropped. Exit code 1 if the robot stopped.
+    The clip runs through the real mapping, limits and motion, without hardware. The file is reloaded when it changes;
+    errors in it are shown on the page with line and key. Ctrl-C ends the preview.
+    """
+    if force and output is None:
+        raise click.UsageError("--force needs --output")
+    import asyncio
+
+    from reactdiff_ros.actuation.profile import profile_path
+    from reactdiff_ros.actuation.simulate import read_frames, tick_count
+    from reactdiff_ros.cli.preview import Preview, draw_mapping, sequence, serve
+
+    given = sequence() if frames is None else read_frames(frames)
+    path = profile_path(robot)
+    shown = Preview(path, given, str(frames) if frames is not None else "every part in turn")
+    tick_count(shown.profile, given)
+    if output is None:
+        return asyncio.run(serve(shown, port, as_json))
+    if output.exists() and (not force or output.resolve() == path.resolve()):
+        raise ReactdiffError(
+            "the picture already exists", where=str(output), todo="choose another name, or use --force"
+        )
+    with json_on_stdout(as_json) as result:
+        draw_mapping(shown.profile, output)
+        result.update(robot=shown.profile.name, file=str(path), joints=len(shown.profile.joints), output=str(output))
+        tell(f"wrote the mapping of {shown.profile.name} to {output}")
+    return 0
+
+
+@robot.command()
+@click.argument("robot", metavar="ROBOT")
+@click.option("--port", "ports", multiple=True, metavar="DRIVER=PORT", help="Port of a driver. Default: search.")
+@click.option("--joint", "joints", multiple=True, metavar="NAME", help="Calibrate this joint only; repeatable.")
+@click.option("--output", type=FILE, metavar="FILE.json", help="Calibration file. Default: the user's configuration.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent, without opening a port.")
+@JSON
+def calibrate(
+    robot: str, ports: tuple[str, ...], joints: tuple[str, ...], output: Path | None, dry_run: bool, as_json: bool
+) -> int:
+    """Calibrate the servos of ROBOT (a shipped profile or a file) joint by joint. Stay next to the robot.
+
+    Servos cannot be armed before they are calibrated. You move bus servos by hand to neutral and to both ends; then
+    they move there slowly by themselves. Hobby servos move slowly, step by step, as you confirm. The result is a JSON
+    file in the format of lerobot; the previous file is kept as a backup. Ctrl-C puts the joint into the state that
+    on_fault names and leaves the previous file unchanged.
+    """
+    import sys
+    import time
+
+    from reactdiff_ros.actuation.calibration import calibration_path
+    from reactdiff_ros.actuation.drivers.serial_port import ports as serial_ports
+    from reactdiff_ros.actuation.profile import load_profile
+    from reactdiff_ros.actuation.slow_joint import Clock
+    from reactdiff_ros.cli.calibrate import Console, calibrate_robot, drivers_of, dry_plan, wanted_joints
+    from reactdiff_ros.cli.calibrate import with_ports as with_given_ports
+
+    given = dict(_port(text) for text in ports)
+    with json_on_stdout(as_json) as result:
+        profile = load_profile(robot)
+        path = output or calibration_path(profile.name)
+        wanted = wanted_joints(profile, joints)
+        clock = Clock(time.monotonic, time.sleep)
+        if dry_run:
+            chosen = with_given_ports(profile, given)
+            lines = list(dry_plan(chosen, wanted, drivers_of(chosen, wanted, clock)))
+            result.update(robot=profile.name, file=str(path), dry_run=True, would_send=lines)
+            if not as_json:
+                echo("\n".join([*lines, f"would write {path}", "dry run: nothing was opened, sent or written"]))
+            return 0
+        try:
+            console = Console(sys.stdin.fileno(), echo)
+        except (AttributeError, OSError, ValueError) as error:
+            raise ConfigError("there is no standard input for your answers", todo="run it in a terminal") from error
+        with console.catching():
+            result.update(calibrate_robot(profile, wanted, path, console, clock, ports=given, others=serial_ports()))
+        backup = f"; the previous file is {result['backup']}" if result["backup"] else ""
+        if not as_json:
+            echo(f"{path}: {len(result['calibrated'])} joints calibrated{backup}")
+            if result["missing"]:
+                echo(f"not calibrated yet, and therefore not armed: {', '.join(result['missing'])}")
+    return 0
+
+
+def _port(text: str) -> tuple[str, str]:
+    name, separator, port = text.partition("=")
+    if not separator or not name or not port:
+        raise click.BadParameter(f"{text!r} is not DRIVER=PORT", param_hint="--port")
+    return name, port
+
+
+@robot.command()
+@click.argument("robot", metavar="ROBOT")
+@click.option("--folder", type=FOLDER, metavar="DIR", help="Folder of ports and profile. Default: a temporary folder.")
+def emulate(robot: str, folder: Path | None) -> int:
+    """Emulate the servos of ROBOT on pseudo-terminals until Ctrl-C, to try calibration and drivers without hardware.
+
+    A copy of the profile with the emulated ports is written to the folder: give that to the other commands. Its name
+    is NAME_emulated, so that its calibration is not mistaken for the real robot's. Type lines to move joints by hand,
+    to inject faults and to unplug cables; `help` lists them.
+    """
+    import sys
+    import tempfile
+    import time
+
+    from reactdiff_ros.actuation.emulators.rig import Rig
+    from reactdiff_ros.actuation.profile import load_profile
+    from reactdiff_ros.evaluation.bench.emulated import PRIORITY
+    from reactdiff_ros.launching.priority import prioritise
+
+    profile = load_profile(robot)
+    with tempfile.TemporaryDirectory(prefix="reactdiff_") as temporary:
+        where = (folder or Path(temporary)).resolve()
+        rig = Rig(profile, where, time.monotonic)
+        if not rig.wires:
+            raise ConfigError("a board on I2C has no port that could be emulated", where=profile.name)
+        path = _write_profile(rig, where)
+        try:
+            prioritise(PRIORITY)
+            with _signals_as_ctrl_c(), rig:
+                for name, wire in rig.wires.items():
+                    echo(f"{name}: {wire.link}")
+                echo(_next_steps(path))
+                _serve(Emulation(rig, time.sleep), sys.stdin, echo)
+        except KeyboardInterrupt:
+            echo("ended")
+        finally:
+            path.unlink(missing_ok=True)
+    return 0
+
+
+@contextmanager
+def _signals_as_ctrl_c() -> Iterator[None]:
+    """Also a closed terminal and SIGTERM remove the ports and the profile."""
+    import signal
+
+    from reactdiff_ros.cli.interrupts import interrupt
+
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _next_steps(path: Path) -> str:
+    from shlex import quote
+
+    return (
+        f"profile with these ports: {path}\n"
+        f"in another terminal: reactdiff robot calibrate {quote(str(path))}\n"
+        f"then: reactdiff listen --robot {quote(str(path))}\n"
+        "type 'help' for what can be done to the hardware; Ctrl-C ends"
+    )
+
+
+def _write_profile(rig: Rig, folder: Path) -> Path:
+    import yaml
+
+    name = f"{rig.profile.name[:LONGEST_NAME]}_emulated"
+    path = folder / f"{name}.yaml"
+    text = yaml.safe_dump(rig.profile.model_dump(mode="json") | {"name": name}, sort_keys=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        todo = "end the other emulator, remove the file if none runs, or use another --folder"
+        raise ConfigError("the profile already exists", where=str(path), todo=todo) from error
+    except OSError as error:
+        raise ConfigError("the profile cannot be written", where=str(path), todo=str(error.strerror)) from error
+    return path
+
+
+def _serve(emulation: Emulation, lines: Iterable[str], show: Callable[[str], object]) -> None:
+    """Execute line by line; after the end of input, the hardware keeps running until it is stopped."""
+    for line in lines:
+        words = line.split()
+        if words == ["q"]:
+            return
+        if words:
+            show(emulation.execute(words))
+    while True:
+        emulation.wait(1.0)
+
+
+class Emulation:
+    """A rig, and what a person next to the robot could do to it.
+
+    Args:
+        rig: plugged.
+        wait: waits for a number of seconds.
+    """
+
+    def __init__(self, rig: Rig, wait: Callable[[float], object]) -> None:
+        from reactdiff_ros.actuation.emulators.servo import Failing
+
+        self.rig, self.wait = rig, wait
+        self.faults = [f.name for f in fields(Failing)]
+        self.joints = {n: j.output for n, j in rig.profile.joints.items() if j.output.driver in rig.wires}
+
+    def execute(self, words: Sequence[str]) -> str:
+        """Execute a line of EMULATOR_HELP; the answer."""
+        first, second = words[0], words[1] if len(words) > 1 else ""
+        if first == "where":
+            return "\n".join(f"{joint} {self._position(joint)}" for joint in self.joints)
+        if first in ("pull", "plug") and second in self.rig.wires:
+            wire = self.rig.wires[second]
+            wire.pull() if first == "pull" else wire.plug()
+            return f"{second}: the cable is {'in' if wire.plugged else 'out'}"
+        servo = self._servo(first) if first in self.joints else None
+        if servo is not None and second in self.faults:
+            with self._bus(first).lock:
+                now: Any = getattr(servo.failing, second)
+                on, off = (servo.id + 1, None) if second == "answers_as" else (True, False)
+                setattr(servo.failing, second, on if now == off else off)
+            return f"{first}: {second} {getattr(servo.failing, second)}"
+        if servo is not None:
+            with suppress(ValueError):
+                return self._move(first, servo, int(second))
+        return EMULATOR_HELP.format(faults=", ".join(self.faults))
+
+    def _move(self, joint: str, servo: Servo, counts: int) -> str:
+        """Move a joint on a bus by hand."""
+        if servo.motor.torque:
+            return f"{joint} has torque and resists"
+        for _ in range(HAND_STEPS):
+            with self._bus(joint).lock:
+                servo.motor.position += counts / HAND_STEPS
+            self.wait(HAND_S / HAND_STEPS)
+        return f"{joint} {self._position(joint)}"
+
+    def _bus(self, joint: str) -> Any:
+        return self.rig.wires[self.joints[joint].driver]
+
+    def _servo(self, joint: str) -> Servo | None:
+        bus: Any = self.rig.buses[self.joints[joint].driver]
+        return bus.servos.get(self.joints[joint].id) if hasattr(bus, "servos") else None
+
+    def _position(self, joint: str) -> str:
+        with self._bus(joint).lock:
+            servo = self._servo(joint)
+            if servo is not None:
+                return f"{servo.motor.position:.0f} counts{', torque' if servo.motor.torque else ''}"
+            bus: Any = self.rig.buses[self.joints[joint].driver]
+            board = hasattr(bus, "channels")
+            motor: Motor = (bus.channels if board else bus.motors)[self.joints[joint].id].servo
+            place = f"{motor.position / 4:.1f} us" if board else f"{motor.position:.0f} counts"
+            return f"{place}{', pulses' if motor.torque else ''}"
+
+
+@robot.command()
+@click.option("--robot", required=True, metavar="ROBOT", help="Shipped profile, by name, or a file.")
+@click.option("--frames", required=True, type=FILE, metavar="FILE.npz", help=f"Coefficients: {_FRAMES}.")
+@click.option("--log", required=True, type=FILE, metavar="LOG.csv", help="CSV file to write.")
+@click.option("--force", is_flag=True, help="Overwrite a file that is not a log of an earlier run.")
+@JSON
+def simulate(robot: str, frames: Path, log: Path, force: bool, as_json: bool) -> int:
+    """Run mapping, limits and motion over coefficient frames, starting at neutral; no robot is needed.
+
+    The log has one row per tick and joint, at the profile's rate, in the joint's unit: time, joint, target, command,
+    velocity, acceleration, lower, upper, max_velocity, max_acceleration, limited (1: the target was cut, or the
+    command has not reached it). Frames whose time is NaN, infinite or decreasing are dropped. Exits with 1 if the
+    robot stopped.
     """
     from reactdiff_ros.actuation.profile import load_profile
     from reactdiff_ros.actuation.simulate import read_frames, tick_count
     from reactdiff_ros.actuation.simulate import simulate as run
-    from reactdiff_ros.cli.output import json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
+    from reactdiff_ros.whole_file import whole_file
 
     with json_on_stdout(as_json) as result:
-        profile = load_profile(name)
+        profile = load_profile(robot)
         given = read_frames(frames)
         count = tick_count(profile, given)
         fault, limited, done = "", 0, 0
-        with _new_file(log, force, frames) as file, progress_bar(profile.name) as show:
-            write_header(file)
-            for block in run(profile, given):
-                write_rows(file, profile, block)
-                done += len(block.time)
-                limited += int(block.limited.sum())
-                fault = block.fault
-                show(done / count)
-        share = limited / (done * len(profile.joints))
+        with writing("the log", log):
+            _refuse_to_overwrite(log, force, frames)
+            with whole_file(log) as file, progress_bar(profile.name) as show:
+                file.write(_header())
+                for block in run(profile, given):
+                    write_rows(file, profile, block)
+                    done += len(block.time)
+                    limited += int(block.limited.sum())
+                    fault = block.fault
+                    show(done / count)
         result.update(
-            robot=profile.name,
-            log=str(log),
-            frames=len(given.times),
-            frames_dropped=given.dropped,
-            ticks=done,
-            joints=len(profile.joints),
-            limited_share=share,
-            fault=fault or None,
-        )
+            robot=profile.name, log=str(log), frames=len(given.times), frames_dropped=given.dropped, ticks=done,
+            joints=len(profile.joints), limited_share=limited / (done * len(profile.joints)), fault=fault or None,
+        )  # fmt: skip
         if fault:
             tell(f"the robot stopped: {fault}")
         if not as_json:
@@ -167,19 +415,14 @@ def simulate(name: str, frames: Path, log: Path, force: bool, as_json: bool) -> 
     return 1 if fault else 0
 
 
-def write_header(file: IO[str]) -> None:
-    """The names of the columns."""
-    file.write(_header())
-
-
-def _header() -> str:
+def _header() -> bytes:
     from reactdiff_ros.actuation.simulate import COLUMNS
 
-    return ",".join(COLUMNS) + "\n"
+    return (",".join(COLUMNS) + "\n").encode()
 
 
-def write_rows(file: IO[str], profile: Profile, block: Block) -> None:
-    """The rows of some ticks. Floats are written so that reading gives the same bits."""
+def write_rows(file: IO[bytes], profile: Profile, block: Block) -> None:
+    """Write the rows of a block of ticks. Floats are written so that reading them gives the same bits."""
     joints = [
         (name, f"{j.lower!r},{j.upper!r},{j.limits.speed!r},{j.limits.acceleration!r}")
         for name, j in profile.joints.items()
@@ -187,41 +430,16 @@ def write_rows(file: IO[str], profile: Profile, block: Block) -> None:
     columns = (block.target, block.command, block.velocity, block.acceleration, block.limited)
     for time, *row in zip(block.time.tolist(), *(c.tolist() for c in columns), strict=True):
         for (name, limits), target, command, velocity, acceleration, limited in zip(joints, *row, strict=True):
-            file.write(f"{time!r},{name},{target!r},{command!r},{velocity!r},{acceleration!r},{limits},{limited:d}\n")
+            numbers = f"{time!r},{name},{target!r},{command!r},{velocity!r},{acceleration!r},{limits},{limited:d}\n"
+            file.write(numbers.encode())
 
 
-@contextmanager
-def _new_file(path: Path, force: bool, source: Path) -> Iterator[IO[str]]:
-    """A text file that is there when all of it is; what was there before stays, unless `force` or an earlier log.
-
-    Raises:
-        ReactdiffError: something else is there already, or it cannot be written.
-    """
-    import os
-
-    from reactdiff_ros.errors import ReactdiffError
-
-    part = path.parent / f".{path.name[:60]}.{os.getpid()}.part"
-    try:
-        there = path.exists()
-        if there and not path.is_file():
-            raise ReactdiffError("the log cannot be written", where=str(path), todo="it is no plain file")
-        if there and (path.resolve() == source.resolve() or not (force or _is_log(path))):
-            raise ReactdiffError(
-                "something else is there already", where=str(path), todo="give another name, or --force"
-            )
-        with part.open("x", encoding="utf-8") as file:
-            yield file
-        part.replace(path)
-    except OSError as error:
-        raise ReactdiffError("the log cannot be written", where=str(path), todo=str(error.strerror)) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _is_log(path: Path) -> bool:
-    """Whether a file is empty or begins as a log of an earlier run: nothing of anybody's is lost with it."""
-    header = _header().encode()
+def _refuse_to_overwrite(path: Path, force: bool, source: Path) -> None:
+    """Raise ReactdiffError unless `path` is free, `force` is given, or it is empty or a log of an earlier run."""
+    if not path.is_file():
+        return
+    header = _header()
     with path.open("rb") as file:
-        return file.read(len(header)) in (b"", header)
+        replaceable = force or file.read(len(header)) in (b"", header)
+    if path.resolve() == source.resolve() or not replaceable:
+        raise ReactdiffError("the file is not a log", where=str(path), todo="choose another name, or --force")

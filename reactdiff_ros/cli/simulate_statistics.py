@@ -53,7 +53,7 @@ def _statistics(speakers: FloatArray, face: NDArray[Any]) -> dict[str, NDArray[n
     from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
     from reactdiff_ros.evaluation.metrics.coupling import cross_coupling, marginals
     from reactdiff_ros.evaluation.metrics.events import blinks, brow_raises, laughs, nods, smile_curve, smiles
-    from reactdiff_ros.simulator.gazing import FULL_DEG
+    from reactdiff_ros.simulator.movements import FULL_DEG
 
     smile = smile_curve(face)
     nodded = nods(face[..., HEAD_PITCH])

@@ -33,8 +33,7 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
 
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.launching.condition import check_settings
-    from reactdiff_ros.recordings.studies.allocation import balance, read_plan, sessions_of
-    from reactdiff_ros.recordings.studies.blinding import seal
+    from reactdiff_ros.recordings.studies.blinding import balance, read_plan, seal, sessions_of
 
     try:
         text = plan.read_text(encoding="utf-8")
@@ -133,8 +132,7 @@ def open_command(key: Path, bags: tuple[Path, ...], as_json: bool) -> int:
 
     BAG is a bag, or a folder of bags.
     """
-    from reactdiff_ros.recordings.studies.blinding import Key
-    from reactdiff_ros.recordings.studies.unblinding import opened, sealed_bags
+    from reactdiff_ros.recordings.studies.blinding import Key, opened, sealed_bags
 
     opener = Key(key)
     with json_on_stdout(as_json) as result:

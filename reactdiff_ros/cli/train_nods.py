@@ -40,7 +40,7 @@ def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps:
             make_if_missing(voices)
         bank = VoiceBank() if voices is None else load_bank(voices)
         with progress_bar("nods") as show:
-            fit = train(Networks(found), seed=seed, pools=pools, steps=steps, bank=bank, told=show)
+            fit = train(Networks(found), seed=seed, pools=pools, steps=steps, bank=bank, progress=show)
         path = add_to(found, fit, {"seed": seed, "pools": pools, "steps": steps, "voices": voices_told(bank)})
         result.update(file=str(path), gain_nats=fit.gain, rate=fit.rate)
         tell(

@@ -14,10 +14,9 @@ import click
 from reactdiff_ros.cli.output import Number, echo
 
 if TYPE_CHECKING:
-    from reactdiff_ros.recordings.datasets.speaker import VoiceOf
+    from reactdiff_ros.recordings.datasets.recording import VoiceOf
     from reactdiff_ros.training.config import TrainConfig
-    from reactdiff_ros.training.logs import Progress
-    from reactdiff_ros.training.starting import Start
+    from reactdiff_ros.training.run import Progress, Start
 
 
 _ABLATIONS = ("history", "voice", "face", "real", "randomisation")
@@ -98,9 +97,8 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.cli.output import EXIT_DONE, EXIT_STOPPED, json_on_stdout, tell
     from reactdiff_ros.cli.voices import make_if_missing
-    from reactdiff_ros.training.checkpoints import refuse_to_begin_over
-    from reactdiff_ros.training.logs import Logs
-    from reactdiff_ros.training.recorded import told_of
+    from reactdiff_ros.training.recorded import summary_of
+    from reactdiff_ros.training.run import Logs, refuse_to_begin_over
     from reactdiff_ros.training.train import Trainer
 
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one reports
@@ -112,7 +110,7 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
             make_if_missing(Path(config.bank))
         trainer = Trainer(config, output, voice_of=_voice_of(config))
         if trainer.recordings and first:
-            tell(told_of(trainer.recordings))
+            tell(summary_of(trainer.recordings))
         if resume:
             trainer.resume()
         elif start is not None:
@@ -139,9 +137,8 @@ def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainCon
     """
     from dataclasses import replace
 
-    from reactdiff_ros.training.checkpoints import CHECKPOINT, read_checkpoint
     from reactdiff_ros.training.config import TrainConfig, config_of
-    from reactdiff_ros.training.starting import read_start
+    from reactdiff_ros.training.run import CHECKPOINT, read_checkpoint, read_start
 
     paths = {
         "voices": "bank", "dyads": "dyads", "recordings": "recordings", "expression_names": "expression_names",
@@ -194,7 +191,7 @@ def _voice_of(config: TrainConfig) -> VoiceOf:
 def _reporter() -> Iterator[Callable[[Progress, str], None]]:
     """A progress bar on a terminal, else a line now and then; sentences beside it."""
     from reactdiff_ros.cli.output import tell
-    from reactdiff_ros.training.logs import clock_face
+    from reactdiff_ros.training.run import clock_face
 
     terminal = sys.stderr.isatty()
     bars: dict[str, Any] = {}

@@ -22,10 +22,9 @@ from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.model.weights import Weights
-from reactdiff_ros.simulator.appearance import appearance
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.listener import listen
-from reactdiff_ros.simulator.observation import observe
+from reactdiff_ros.simulator.observation import appearance, observe
 from reactdiff_ros.simulator.policy import perceive
 from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.speaker import SLOW, Speakers, make_speakers, stimulus_of

@@ -11,15 +11,12 @@ import numpy as np
 from reactdiff_ros.clock import NS, to_s
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, HEAD_YAW, bounded
 from reactdiff_ros.errors import MessageError
-from reactdiff_ros.expression.alive import Alive
-from reactdiff_ros.expression.blinks import Blinks
 from reactdiff_ros.expression.config import ExpressionConfig
-from reactdiff_ros.expression.gaze import Gaze, check_target, put_eyes
-from reactdiff_ros.expression.gaze_moving import HeadTrack, check_head_pose
+from reactdiff_ros.expression.gaze import Gaze, HeadTrack, check_head_pose, check_target, put_eyes
 from reactdiff_ros.expression.gestures import Gestures, merge
-from reactdiff_ros.expression.motion import Array, SpeedLimit, approach
+from reactdiff_ros.expression.idle_motion import Alive, Blinks
+from reactdiff_ros.expression.motion import Array, Shaping, SpeedLimit, approach
 from reactdiff_ros.expression.playback import Playback, check_reaction
-from reactdiff_ros.expression.shaping import Shaping
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, Style, apply_control, style_book
 from reactdiff_ros.types import ExpressionFrame, FaceMode, GazeTarget, HeadPose, ListenerControl, Reaction
 
@@ -31,10 +28,10 @@ class ExpressionEngine:
     """Makes the face of each tick from the newest plan, gaze target, gesture and style.
 
     A pure function of the calls, their times and the seed: it reads no clock. Ticks may come at any times; 50 a
-    second are expected, and a face comes out of every one, whatever went in or did not.
+    second are expected, and every one returns a face, with any input or none.
 
     Modes: "neutral" when input is dead, that is neither plan nor gaze target came for `input_timeout_s` (also before
-    the first one): straight look, blinks and breath. "idle" when the newest plan says that there is nobody to listen
+    the first one): straight look, blinks and breath. "idle" when the newest plan says that there is no one to listen
     to: a slowly wandering look and sway. Else "listening"; also with a gaze target but no plan, when the model is
     late or dead: then gaze, blinks and breath go on alone.
 
@@ -77,7 +74,7 @@ class ExpressionEngine:
         return self._style.settings(EXPRESSION_CONTROLS)
 
     def reset(self, seed: int | None = None) -> None:
-        """Start anew, with the same seed or another: same input, same bits. Style returns to its start values."""
+        """Start again, with the same seed or another: same input, same bits. Style returns to its start values."""
         self._seed = self._seed if seed is None else seed
         self._style = self._start_style()
         self.rejected = self.late_plans = 0
@@ -133,7 +130,7 @@ class ExpressionEngine:
         self._gaze.push(target, now_ns)
 
     def on_head_pose(self, head: HeadPose, now_ns: int, *, own: bool = True) -> None:
-        """Take in where the robot's head was measured; optional, `gaze_moving` says what for.
+        """Take in where the robot's head was measured; optional, `gaze` says what for.
 
         `own`: the head that shows this face; False where it is one of a recording, with the camera on it.
 
@@ -230,7 +227,7 @@ class ExpressionEngine:
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        """What is malformed is dropped, counted and told to the caller."""
+        """Malformed input is dropped, counted and raised to the caller."""
         try:
             yield
         except MessageError:

@@ -249,8 +249,8 @@ class LiveGraph:
     def __init__(
         self, options: LiveOptions, say: Callable[[str], None], folder: Path, limits: Limits | None = None
     ) -> None:
+        from reactdiff_ros.avatar.access import LINK_VARIABLE, checked_token, new_link_token
         from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, new_token
-        from reactdiff_ros.avatar.link import LINK_VARIABLE, checked_token, new_link_token
 
         self.options = options
         self.environment = graph_environment(options)

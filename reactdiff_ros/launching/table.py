@@ -129,7 +129,7 @@ class Argument:
             most = f"of at most {LONGEST_NAMESPACE} letters, digits and underscores"
             raise ConfigError(cannot, todo=f"a namespace is made {most}, such as robot1")
         if self.name == "outputs" and value not in ("", "none"):
-            from reactdiff_ros.avatar.outputs import parse_targets  # it is seldom given, and takes its time
+            from reactdiff_ros.avatar.config import parse_targets  # it is seldom given, and takes its time
 
             parse_targets(value)
 

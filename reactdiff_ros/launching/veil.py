@@ -1,7 +1,7 @@
 """The condition of a blind session as text that no one reads by accident.
 
 The machine that runs a session must know its settings. A *veil* hides them from a glance: equal conditions look
-different, and all veils of a study have the same length. It is no lock: the machine, and so its owner, can lift it.
+different. It is no lock: the machine, and so its owner, can lift it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ class Condition:
     study: str
     session: str
     seal: str
+    """Random text that the bag keeps and the key knows."""
     settings: Mapping[str, Setting]
 
 
-def veil(condition: Condition, width: int, salt: bytes) -> str:
-    """The condition as text, padded to `width` bytes and mixed with `salt`."""
-    return base64.urlsafe_b64encode(salt + _mixed(plain(condition).ljust(width), salt)).decode()
+def veil(condition: Condition, salt: bytes) -> str:
+    """The condition as text, mixed with `salt`."""
+    content = json.dumps({**asdict(condition), "settings": dict(condition.settings)}, sort_keys=True)
+    return base64.urlsafe_b64encode(salt + _mixed(content.encode(), salt)).decode()
 
 
 def unveil(text: str) -> Condition:
@@ -49,11 +51,6 @@ def unveil(text: str) -> Condition:
     if not all(isinstance(told[key], str) for key in keys):
         raise wrong
     return Condition(**told)
-
-
-def plain(condition: Condition) -> bytes:
-    """A condition as bytes, before it is veiled."""
-    return json.dumps({**asdict(condition), "settings": dict(condition.settings)}, sort_keys=True).encode()
 
 
 def _mixed(data: bytes, salt: bytes) -> bytes:

@@ -1,42 +1,273 @@
-"""The robot's joints: the listener's face in, commands out, by a thread that waits for nobody."""
+"""The robot's joints: the listener's face in, commands out, by a thread that never waits for ROS."""
 
 from __future__ import annotations
 
 import gc
 import math
 import os
+import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from rclpy.serialization import deserialize_message
+from std_msgs.msg import Header
 
-from reactdiff_ros.actuation.actuation import Actuation
-from reactdiff_ros.actuation.calibration.file import Calibration, calibrated_joints, calibration_path, load_calibration
-from reactdiff_ros.actuation.drivers.hardware_of_profile import make_hardware
+from reactdiff_ros import msg
+from reactdiff_ros.actuation.actuation import Actuation, Face, Request, Status
+from reactdiff_ros.actuation.calibration import Calibration, calibrated_joints, calibration_path, load_calibration
+from reactdiff_ros.actuation.drivers.factory import make_hardware
+from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver
 from reactdiff_ros.actuation.follow import STALE_S
-from reactdiff_ros.actuation.hardware import NOT_OPEN, in_one_sentence, listed
+from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware, in_one_sentence, listed
 from reactdiff_ros.actuation.kept_state import Kept, state_folder
 from reactdiff_ros.actuation.profile import Profile, load_profile
-from reactdiff_ros.actuation.status import Face, Request, Status
+from reactdiff_ros.actuation.schedule import Schedule
 from reactdiff_ros.actuation.writers import Writers
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.launching.dds_reach import wider_than_this_machine
-from reactdiff_ros.launching.priority import ACTUATOR, prioritise
+from reactdiff_ros.launching.priority import ACTUATOR, BUS, prioritise
+from reactdiff_ros.messages import expression_value, fill_header
 from reactdiff_ros.msg import ExpressionFrame
+from reactdiff_ros.nodes.base import Worker, interface
 from reactdiff_ros.settings import written_path
 from reactdiff_ros.types import EXPRESSION_RATE_HZ
 
-from . import convert
-from .actuator_controllers import Controllers
-from .actuator_joints import JointStates
-from .actuator_loop import BusThread
-from .actuator_message import state_message
 from .base import ReactdiffNode
 from .head_pose import HeadPosePublisher
 from .health import Level
 from .runner import run
-from .worker import Worker
+
+
+def state_message(
+    profile: Profile,
+    hardware: Hardware,
+    status: Status,
+    stamp_ns: int,
+    *,
+    rate_hz: float,
+    jitter_ms: float,
+    latency_ms: float,
+) -> msg.ActuatorState:
+    """Everything that is known of the robot now; the arrays have the profile's order."""
+    commands = status.commands
+    readings = [hardware.reading(name) for name in profile.joints]
+    faults = commands.joint_faults if status.armed else status.faults
+    return msg.ActuatorState(
+        header=fill_header(Header(), stamp_ns),
+        robot=profile.name,
+        state=status.state,
+        armed=status.armed,
+        software_stop=status.software_stop,
+        fault=commands.fault,
+        message=status.message,
+        obstacles=list(status.obstacles),
+        joints=list(profile.joints),
+        units=[str(joint.unit) for joint in profile.joints.values()],
+        target=list(commands.target),
+        command=list(commands.position),
+        measured=status.measured,
+        limited=commands.limited,
+        torque=[on is not False for on in status.torque.values()],
+        load=[_number(None if r is None else r.load) for r in readings],
+        temperature=[_number(None if r is None else r.temperature_c) for r in readings],
+        joint_fault=[faults.get(name, "") for name in profile.joints],
+        rate=rate_hz,
+        jitter_p99=jitter_ms,
+        input_age=status.input_age_s if math.isfinite(status.input_age_s) else math.nan,
+        latency_p99=latency_ms,
+        return_began=commands.return_began_s,
+        return_took=commands.return_took_s,
+        stalls=status.stalls,
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+TO_SI: Final = {"rad": 1.0, "m": 1.0, "deg": math.pi / 180.0}
+"""What a joint's unit is in rad or m. Pulses, counts and shares have no angle that a profile states."""
+
+
+class JointStates:
+    """Publishes by a thread of its own: the one that ticks does not wait for DDS.
+
+    Args:
+        node: the actuator.
+        publisher: of JointState.
+        profile: its joints in rad, m or degrees are published, the others are left out.
+    """
+
+    def __init__(self, node: ActuatorNode, publisher: Any, profile: Profile) -> None:
+        self._node, self._publisher = node, publisher
+        joints = enumerate(profile.joints.items())
+        self._joints = [(name, i, TO_SI[joint.unit]) for i, (name, joint) in joints if joint.unit in TO_SI]
+        self._message = interface("sensor_msgs/msg/JointState", "msg")
+        self._worker: Worker | None = None
+        self._heard = False
+
+    def start(self) -> None:
+        """Begin; it ends with the node's deactivation."""
+        self._worker = self._node.work(Worker("joints", self._publish, {"status": 1}, self._node.failed))
+
+    def count_listeners(self) -> None:
+        """Look whether anybody listens."""
+        self._heard = bool(self._joints) and self._publisher.get_subscription_count() > 0
+
+    def send(self, status: Status) -> None:
+        """Publish soon; the newest wins. Never waits."""
+        if self._heard and self._worker is not None:
+            self._worker.put("status", (self._node.now_ns(), status))
+
+    def _publish(self, _kind: str, item: tuple[int, Status]) -> None:
+        stamp_ns, status = item
+        commands = status.commands
+        message = self._message(
+            header=fill_header(Header(), stamp_ns),
+            name=[name for name, _, _ in self._joints],
+            position=[si * commands.position[i] for _, i, si in self._joints],
+            velocity=[si * commands.velocity[i] for _, i, si in self._joints],
+        )
+        self._node.publish(self._publisher, message)
+
+
+PERIODS = 2.0
+"""A controller is given so many periods to reach a point, so that the next one comes before it is there."""
+
+
+class Controllers:
+    """Carries commands from the bus' thread to the topics, by a thread of its own: DDS may make it wait."""
+
+    def __init__(self, node: ActuatorNode) -> None:
+        self._node = node
+        self._drivers: dict[str, TrajectoryDriver] = {}
+        self._publishers: dict[str, Any] = {}
+        self._worker: Worker | None = None
+
+    def send(self, driver: str, names: list[str], positions: list[float]) -> None:
+        """Publish soon; of commands that wait the newest wins. Never waits."""
+        if self._worker is not None:
+            self._worker.put(driver, (names, positions))
+
+    def start(self, drivers: dict[str, TrajectoryDriver], rate_hz: float) -> None:
+        """Make the topics. Raises ImportError where trajectory_msgs is missing."""
+        if not drivers:
+            return
+        self._drivers = drivers
+        self._trajectory = interface("trajectory_msgs/msg/JointTrajectory", "msg")
+        self._point = interface("trajectory_msgs/msg/JointTrajectoryPoint", "msg")
+        self._duration = interface("builtin_interfaces/msg/Duration", "msg")
+        self._nanoseconds = int(1e9 * PERIODS / rate_hz)
+        qos = self._node.qos["reliable"]
+        for name, driver in drivers.items():
+            self._publishers[name] = self._node.create_publisher(self._trajectory, driver.topic, qos)
+        for topic in dict.fromkeys(driver.states_topic for driver in drivers.values()):
+            self._node.follow(interface("sensor_msgs/msg/JointState", "msg"), topic, self._on_states(topic))
+        self._worker = self._node.work(
+            Worker("trajectories", self._publish, dict.fromkeys(drivers, 1), self._node.failed)
+        )
+
+    def stop(self) -> None:
+        """Remove the publishers; the rest goes with the node's deactivation."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop()
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+        self._publishers.clear()
+
+    def count_listeners(self) -> None:
+        """Tell the drivers whether a controller is there."""
+        for name, driver in self._drivers.items():
+            publisher = self._publishers.get(name)
+            driver.listeners = 0 if publisher is None else publisher.get_subscription_count()
+
+    def _on_states(self, topic: str) -> Any:
+        def heard(message: Any) -> None:
+            for driver in self._drivers.values():
+                if driver.states_topic == topic:
+                    driver.heard(message.name, message.position, time.monotonic())
+
+        return heard
+
+    def _publish(self, driver: str, command: tuple[list[str], list[float]]) -> None:
+        names, positions = command
+        seconds, nanoseconds = divmod(self._nanoseconds, 1_000_000_000)
+        point = self._point(positions=positions, time_from_start=self._duration(sec=seconds, nanosec=nanoseconds))
+        # A stamp of zero: begin at once.
+        self._node.publish(self._publishers[driver], self._trajectory(joint_names=names, points=[point]))
+
+
+LEAST_LEFT_S = 0.004
+"""Measuring ends so long before the next tick."""
+SWITCH_S = 0.0005
+"""Python gives another thread its turn after this long; its default of 5 ms would be a quarter of a tick."""
+PATIENCE_S = 6.0
+"""While nothing moves the thread may wait so long for devices (a robot in the network) before it counts as stuck."""
+
+
+class BusThread(Worker):
+    """Ticks an actuation at its profile's rate until `stop`; then gives the devices back.
+
+    Args:
+        actuation: the robot.
+        ticked: told the status of every tick.
+        failed: told of every exception, which ends nothing.
+        before: called before every tick.
+    """
+
+    def __init__(
+        self,
+        actuation: Actuation,
+        ticked: Callable[[Status], None],
+        failed: Callable[[Exception, str], None],
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__("bus", lambda *_: None, {}, failed)
+        self._actuation, self._ticked, self._report = actuation, ticked, failed
+        self._before = before
+        self.schedule = Schedule(actuation.profile.rate_hz, time.monotonic())
+        self.realtime = False
+
+    def busy_s(self) -> float:
+        """How long the thread has been working, beyond what it may take while nothing moves."""
+        busy_s = super().busy_s()
+        still = self._actuation.state.state in ("disarmed", "preparing", "stopped")
+        return max(busy_s - PATIENCE_S, 0.0) if still else busy_s
+
+    def _run(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
+        self.realtime = prioritise(BUS)
+        self.schedule = schedule = Schedule(self._actuation.profile.rate_hz, time.monotonic())
+        try:
+            while not self._stopping:
+                left_s = schedule.due_s - time.monotonic()
+                if left_s > 0.0:
+                    time.sleep(left_s)
+                self._busy_since = time.monotonic()
+                self._once(schedule)
+                self._busy_since = None
+        finally:
+            self._actuation.end()
+
+    def _once(self, schedule: Schedule) -> None:
+        began_s, waited_s = time.monotonic(), float("nan")
+        try:
+            self._before()
+            status = self._actuation.tick(began_s)
+            waited_s = status.waited_s
+            self._ticked(status)
+        except Exception as error:
+            self._actuation.fail(f"internal error: {type(error).__name__}: {error}")
+            self._report(error, "bus")
+        schedule.ticked(began_s, waited_s)
+        try:
+            self._actuation.look(schedule.due_s - LEAST_LEFT_S - time.monotonic())
+        except Exception as error:
+            self._report(error, "bus")
+
 
 EXPRESSION, STATE, JOINTS = "listener/expression", "actuator/state", "actuator/joint_states"
 WRITERS_S = 0.2
@@ -294,7 +525,7 @@ class ActuatorNode(ReactdiffNode):
             )
         if status.state != state:
             self.get_logger().info(f"{status.state}: {status.message}")
-            self.tell()
+            self.report()
 
     # In other threads.
 
@@ -307,7 +538,7 @@ class ActuatorNode(ReactdiffNode):
         if not arrived:
             return
         data, info = arrived[-1]
-        frame = convert.expression_value(deserialize_message(data, ExpressionFrame))
+        frame = expression_value(deserialize_message(data, ExpressionFrame))
         # It came since the last look, however the system's clock was set meanwhile.
         age_s = min(max((time.time_ns() - info["received_timestamp"]) / NS, 0.0), self._polled_s - last_s)
         transit_s = (self.now_ns() - frame.stamp_ns) / NS - age_s

@@ -1,32 +1,283 @@
-"""What every node is: a lifecycle node made from the table, with autostart, diagnostics and honest errors."""
+"""The base of every node: a lifecycle node made from the table, with autostart, worker threads and honest errors."""
 
 from __future__ import annotations
 
 import gc
+import importlib
 import platform
-from collections.abc import Callable
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import InvalidHandle
+from rclpy.exceptions import InvalidHandle, InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.launching.table import Parameter, Qos, load_table
+from reactdiff_ros.nodes.health import ReportingNode
 
-from ..errors import ReactdiffError
-from .heartbeat import GREET_S, Heartbeat
-from .interfaces import interface, qos_profile
-from .parameters import Parameters
-from .polling import Polled, Unwatched
-from .telling import TellingNode
-from .worker import Worker
+
+class Worker:
+    """Handles items in the order of arrival, in one thread of its own.
+
+    Every kind of item has a depth: when more of a kind wait, its oldest is dropped and counted. Where one may wait, the
+    newest takes the oldest's place in the queue, so that a kind that comes often does not starve behind another: a
+    picture that went back to the end each time would never be seen while sound is behind. With `tick_s` the
+    thread also calls `tick` at that period, between items, on a schedule that does not drift.
+
+    Args:
+        handle: called with (kind, item); what it raises goes to `failed` and ends nothing.
+        depths: how many items of each kind may wait.
+        failed: told of every exception and the kind of item that it came with (`tick` has the worker's name).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        handle: Callable[[str, Any], None],
+        depths: Mapping[str, int],
+        failed: Callable[[Exception, str], None],
+        *,
+        tick: Callable[[], None] | None = None,
+        tick_s: float = 0.0,
+    ) -> None:
+        self._handle, self._failed = handle, failed
+        self._depths = dict(depths)
+        self._tick, self._tick_s = tick, tick_s
+        self._items: deque[tuple[str, Any]] = deque()
+        self._waiting: Counter[str] = Counter()
+        self._condition = threading.Condition()
+        self._stopping = False
+        self._busy_since: float | None = None
+        self.dropped: Counter[str] = Counter()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def put(self, kind: str, item: Any) -> None:
+        """Queue an item; the oldest of its kind is dropped if too many wait."""
+        with self._condition:
+            if self._waiting[kind] < self._depths[kind]:
+                self._items.append((kind, item))
+                self._waiting[kind] += 1
+            else:
+                self._replace_oldest(kind, item)
+            self._condition.notify()
+
+    def allow(self, kind: str, depth: int) -> None:
+        """Take items of one more kind from now on."""
+        with self._condition:
+            self._depths[kind] = depth
+
+    def waiting(self) -> int:
+        """How many items wait."""
+        return len(self._items)
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """Drop what waits and end the thread. False if it still works on something after `timeout_s`."""
+        with self._condition:
+            self._stopping = True
+            self._items.clear()
+            self._waiting.clear()
+            self._condition.notify()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def busy_s(self) -> float:
+        """How long the thread has been working on the present item; 0 when it waits."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def _replace_oldest(self, kind: str, item: Any) -> None:
+        places = [i for i, (other, _) in enumerate(self._items) if other == kind]
+        # Each one that waits moves up by one place, so those of a kind stay in order.
+        waiting = [self._items[i][1] for i in places[1:]]
+        for i, newer in zip(places, [*waiting, item], strict=True):
+            self._items[i] = (kind, newer)
+        self.dropped[kind] += 1
+
+    def _run(self) -> None:
+        next_tick = time.monotonic() + self._tick_s
+        while True:
+            with self._condition:
+                while not self._items and not self._stopping:
+                    wait = next_tick - time.monotonic() if self._tick else None
+                    if wait is not None and wait <= 0.0:
+                        break
+                    self._condition.wait(wait)
+                if self._stopping:
+                    return
+                entry = self._items.popleft() if self._items else None
+                if entry is not None:
+                    self._waiting[entry[0]] -= 1
+            if entry is not None:
+                self._work(entry[0], self._handle, *entry)
+            if self._tick and time.monotonic() >= next_tick:
+                self._work(self._thread.name, self._tick)
+                next_tick = max(next_tick + self._tick_s, time.monotonic())
+
+    def _work(self, kind: str, work: Callable[..., None], *arguments: Any) -> None:
+        self._busy_since = time.monotonic()
+        try:
+            work(*arguments)
+        except Exception as error:
+            self._failed(error, kind)
+        finally:
+            self._busy_since = None
+
+
+def interface(name: str, kind: str) -> Any:
+    """The class of an interface, `package/kind/Name` or `package/Name`. Raises ImportError where it is missing."""
+    package, *_, interface_name = name.split("/")
+    module = importlib.import_module(f"{package}.{kind}")
+    try:
+        return getattr(module, interface_name)
+    except AttributeError as error:
+        raise ImportError(f"{package} has no {interface_name}") from error
+
+
+def qos_profile(spec: Qos) -> QoSProfile:
+    """The profile of a named quality of service."""
+    return QoSProfile(
+        depth=spec.depth,
+        reliability=ReliabilityPolicy[spec.reliability.upper()],
+        durability=DurabilityPolicy[spec.durability.upper()],
+    )
+
+
+class Unwatched(CallbackGroup):  # type: ignore[misc]
+    """The executor neither waits for its entities nor runs their callbacks."""
+
+    def can_execute(self, entity: Any) -> bool:
+        """No."""
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        """No."""
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        """Nothing began."""
+
+
+class Polled:
+    """A subscription in an `Unwatched` group; the middleware keeps its newest `depth` messages."""
+
+    def __init__(self, entity: Any, depth: int) -> None:
+        self.entity = entity
+        self._depth = depth
+
+    def take(self) -> list[tuple[Any, dict[str, Any]]]:
+        """What has come since the last call, oldest first, with rclpy's message info; from any one thread.
+
+        At most `depth` messages, so that a flood cannot hold up the caller. None after the subscription's end.
+        """
+        found: list[tuple[Any, dict[str, Any]]] = []
+        entity = self.entity
+        try:
+            with entity.handle:
+                while len(found) < self._depth:
+                    taken = entity.handle.take_message(entity.msg_type, entity.raw)
+                    if taken is None:
+                        break
+                    found.append(taken)
+        except InvalidHandle:
+            pass
+        return found
+
+
+class Parameters:
+    """Declares parameters and keeps their values in `values`.
+
+    Args:
+        node: whose parameters they are.
+        specs: what is declared.
+        configured: whether parameters that are read-only are fixed now.
+
+    Raises:
+        ConfigError: a start value is of the wrong type, not finite, or out of range.
+    """
+
+    def __init__(self, node: Node, specs: Sequence[Parameter], configured: Callable[[], bool]) -> None:
+        self.values: dict[str, Any] = {}
+        self._node, self._configured = node, configured
+        self._specs = {spec.name: spec for spec in specs}
+        node.add_on_set_parameters_callback(self._check)
+        for spec in specs:
+            self._declare(spec)
+
+    def _declare(self, spec: Parameter) -> None:
+        described = descriptor(spec)
+        try:
+            self._node.declare_parameter(spec.name, spec.default, described)
+        except (InvalidParameterTypeException, InvalidParameterValueException):
+            # Of another type (a whole number for a number) or out of range: ours to say, in one sentence.
+            value = spec.checked(self._given(spec.name))
+            self._node.declare_parameter(spec.name, value, described, ignore_override=True)
+        self.values[spec.name] = self._node.get_parameter(spec.name).value
+
+    def _given(self, name: str) -> Any:
+        """The start value that was given for a parameter, of whatever type."""
+        self._node.remove_on_set_parameters_callback(self._check)
+        value = self._node.declare_parameter(name, None, ParameterDescriptor(dynamic_typing=True)).value
+        self._node.undeclare_parameter(name)
+        self._node.add_on_set_parameters_callback(self._check)
+        return value
+
+    def _check(self, parameters: list[RosParameter]) -> SetParametersResult:
+        accepted: dict[str, Any] = {}
+        for parameter in parameters:
+            spec = self._specs.get(parameter.name)
+            if spec is None:
+                continue
+            if spec.name in self.values and spec.read_only and self._configured():
+                reason = f"{spec.name} can be changed only while the node is unconfigured: deactivate and clean it up"
+                return SetParametersResult(successful=False, reason=reason)
+            try:
+                accepted[spec.name] = spec.checked(parameter.value)
+            except ConfigError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+        self.values.update({name: value for name, value in accepted.items() if name in self.values})
+        return SetParametersResult(successful=True)
+
+
+def descriptor(spec: Parameter) -> ParameterDescriptor:
+    """What `ros2 param describe` tells."""
+    described = ParameterDescriptor(description=spec.description + (f" Unit: {spec.unit}." if spec.unit else ""))
+    constraints = []
+    if spec.choices:
+        constraints.append(f"one of {', '.join(spec.choices)}")
+    if spec.read_only:
+        constraints.append("fixed while the node is configured")
+    described.additional_constraints = "; ".join(constraints)
+    if spec.minimum is not None and spec.maximum is not None:
+        low = spec.minimum if spec.unset is None else min(spec.minimum, spec.unset)
+        if spec.kind == "int":
+            bounds = IntegerRange(from_value=int(low), to_value=int(spec.maximum), step=0)
+            described.integer_range = [bounds]
+        else:
+            limits = FloatingPointRange(from_value=float(low), to_value=float(spec.maximum), step=0.0)
+            described.floating_point_range = [limits]
+    return described
+
 
 _RETURN = TransitionCallbackReturn
 _T = TypeVar("_T")
 
 
-class ReactdiffNode(TellingNode):
+class ReactdiffNode(ReportingNode):
     """Base of all nodes. A subclass names its entry of the table and fills in the four hooks.
 
     `setup` (configure: settings, rooms), `start` (activate: subscriptions, timers, threads), `stop` (deactivate) and
@@ -38,26 +289,17 @@ class ReactdiffNode(TellingNode):
         ConfigError: a start value of a parameter is of the wrong type or out of range.
     """
 
-    NAME: ClassVar[str]
-    SLOW: ClassVar[str] = "less than half of the outputs come: this machine is overloaded, stop other programs on it"
-    """What the diagnostics say where `nominal_hz` is missed by half for 5 s."""
-
     def __init__(self) -> None:
         table = load_table()
         self.spec = table.node(self.NAME)
-        super().__init__(self.NAME)
-        self.backend = ""
-        self.life = "unconfigured"
-        self.workers: list[Worker] = []
         self.qos = {name: qos_profile(spec) for name, spec in table.qos.items()}
+        super().__init__(self.NAME, self.qos["latched"])
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._unwatched = Unwatched()
         self._active_entities: list[tuple[str, Any]] = []
         self._publishers_by_name: dict[str, Any] = {}
         self.values = Parameters(self, self.spec.parameters, lambda: self.life in ("inactive", "active")).values
-        self._heartbeat = Heartbeat(self)
-        self.create_timer(1.0, self._guarded("status", self._heartbeat.beat), clock=self._steady)
-        self._greeting = self.create_timer(GREET_S, self._guarded("status", self._greet), clock=self._steady)
+        self.create_timer(1.0, self._guarded("status", self.report), clock=self._steady)
         self._refuse_impossible_transitions()
 
     # Hooks
@@ -78,31 +320,12 @@ class ReactdiffNode(TellingNode):
         """Effective settings for the status."""
         return {n: v for n, v in self.values.items() if n != "autostart"}
 
-    def figures(self) -> dict[str, str]:
-        """Numbers for the diagnostics, beside state, rate and drops."""
-        return {}
-
-    def fine(self) -> str:
-        """What the diagnostics say when all is well."""
-        return "works"
-
     def hardware_id(self) -> str:
         """For diagnostics: the device of the parameter `device` or `robot`, else this computer."""
         device = self.values.get("device") or self.values.get("robot")
         return f"{self.NAME.removesuffix('_node')} {device}" if device else platform.node()
 
-    def nominal_hz(self) -> float:
-        """Outputs a second that are due now; 0: none are, or it is not known."""
-        return 0.0
-
-    def observe_health(self) -> None:
-        """Called before every status: state or solve problems that come with time."""
-
     # For subclasses
-
-    def tell(self) -> None:
-        """Publish the state of the node now: status and diagnostics."""
-        self._heartbeat.beat()
 
     def configured(self, config: type[_T]) -> _T:
         """The settings of a room from the parameters of the same names; a parameter that is unset is NaN there.
@@ -302,7 +525,7 @@ class ReactdiffNode(TellingNode):
             result = entities(state)
             self.life = to
             self.health.solved(key)
-            self.get_logger().info(f"{to}: {self._heartbeat.summary()[1]}" if to == "active" else to)
+            self.get_logger().info(f"{to}: {self.worst_problem()[1]}" if to == "active" else to)
         except ReactdiffError as error:
             self.life, result = else_to, _RETURN.FAILURE
             self.problem(key, str(error))
@@ -310,12 +533,8 @@ class ReactdiffNode(TellingNode):
             self.life, result = else_to, _RETURN.ERROR
             self.failed(error, f"the transition to {to}")
             self.problem(key, f"the transition to {to} failed: {type(error).__name__}: {error}")
-        self.tell()
+        self.report()
         return result
-
-    def _greet(self) -> None:
-        if not self._heartbeat.greet():
-            self._greeting.cancel()
 
     def _configure(self) -> None:
         try:

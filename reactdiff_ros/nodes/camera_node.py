@@ -13,11 +13,10 @@ from reactdiff_ros.capture.camera import Camera, CameraConfig, CameraFrame
 from reactdiff_ros.capture.decode import encode_jpeg
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import DeviceError
-
-from . import convert
-from .base import ReactdiffNode
-from .health import Level
-from .runner import run
+from reactdiff_ros.messages import fill_header
+from reactdiff_ros.nodes.base import ReactdiffNode
+from reactdiff_ros.nodes.health import Level
+from reactdiff_ros.nodes.runner import run
 
 SILENT_NS = 3 * NS
 POLL_S = 0.1
@@ -123,7 +122,7 @@ class CameraNode(ReactdiffNode):
             data = encode_jpeg(frame.bgr, int(self.values["jpeg_quality"]))
         else:
             return
-        header = convert.header(frame.stamp_ns, str(self.values["frame_id"]))
+        header = fill_header(Header(), frame.stamp_ns, str(self.values["frame_id"]))
         message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
         message.data = array.array("B", data)
         self.publish(self._pictures, message)

@@ -7,18 +7,18 @@ import heapq
 import threading
 
 from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
 
+from reactdiff_ros import msg
 from reactdiff_ros.capture.decode import encode_jpeg
 from reactdiff_ros.capture.media import ClipPicture, ClipSound, MediaClip, PacedClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, ReactdiffError
+from reactdiff_ros.messages import fill_audio, fill_header
+from reactdiff_ros.nodes.base import ReactdiffNode
+from reactdiff_ros.nodes.health import RATE_NS, Level, Meter
+from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import Sound
-
-from . import convert
-from .base import ReactdiffNode
-from .health import Level, Meter
-from .heartbeat import RATE_NS
-from .runner import run
 
 TOPIC = "camera/image_raw/compressed"
 RETRY_S = 2.0
@@ -148,7 +148,7 @@ class ClipNode(ReactdiffNode):
 
     def _publish_picture(self, picture: ClipPicture, stamp: int) -> None:
         message = CompressedImage(
-            header=convert.header(stamp, str(self.values["frame_id"])), format="bgr8; jpeg compressed bgr8"
+            header=fill_header(Header(), stamp, str(self.values["frame_id"])), format="bgr8; jpeg compressed bgr8"
         )
         message.data = array.array("B", encode_jpeg(picture.bgr, int(self.values["jpeg_quality"])))
         self.publish(self._pictures, message)
@@ -156,7 +156,7 @@ class ClipNode(ReactdiffNode):
 
     def _publish_sound(self, sound: ClipSound, stamp: int) -> None:
         value = Sound(stamp, sound.rate_hz, sound.samples)
-        self.publish(self._sounds, convert.audio_message(value, "microphone"))
+        self.publish(self._sounds, fill_audio(msg.AudioChunk(), value, "microphone"))
 
 
 def main() -> int:

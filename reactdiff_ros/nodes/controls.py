@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rclpy.qos import DurabilityPolicy
 
-from ..clock import NS
-from ..styles import merged
-from ..types import ListenerControl
-from .convert import control_message, control_value, from_stamp
-from .polling import Polled
+from reactdiff_ros import msg
+from reactdiff_ros.clock import NS
+from reactdiff_ros.messages import control_value, fill_control, from_stamp
+from reactdiff_ros.nodes.base import Polled
+from reactdiff_ros.styles import merged
+from reactdiff_ros.types import ListenerControl
 
 if TYPE_CHECKING:
-    from .base import ReactdiffNode
+    from reactdiff_ros.nodes.base import ReactdiffNode
 
 CONTROL: Final = "listener/control"
 LATEST: Final = "listener/control/latest"
@@ -73,7 +74,7 @@ class Controls:
 
     def message(self) -> Any:
         """As a message of `listener/control/latest`."""
-        return control_message(self.control, self.sent_ns)
+        return fill_control(msg.ListenerControl(), self.control, self.sent_ns)
 
 
 class ControlInbox:

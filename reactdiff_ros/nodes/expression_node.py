@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from reactdiff_ros import msg
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.launching.condition import blind_condition, impose, told
 from reactdiff_ros.launching.priority import FACE, prioritise
+from reactdiff_ros.messages import fill_expression, gaze_value, gesture_value, reaction_value
+from reactdiff_ros.nodes.base import ReactdiffNode
+from reactdiff_ros.nodes.controls import CONTROL, LATEST, LOOK_S, ControlInbox, Controls, Sent
+from reactdiff_ros.nodes.head_pose import head_pose_value
+from reactdiff_ros.nodes.health import Level
+from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import EXPRESSION_RATE_HZ
-
-from . import convert
-from .base import ReactdiffNode
-from .controls import CONTROL, LATEST, LOOK_S, ControlInbox, Controls, Sent
-from .head_pose import head_pose_value
-from .health import Level
-from .runner import run
 
 SIM_POLL_S = 0.005
 """Simulated time is looked at this often: it may run faster or slower than the steady clock."""
@@ -30,7 +30,7 @@ class ExpressionNode(ReactdiffNode):
     """Reaction, gaze target, the head's pose, whether the other speaks, gestures, style in; `listener/expression` out.
 
     Where the camera sits, and whether it moves with the head, are parameters that the launch argument `robot` gives;
-    how the head's motion is taken out is drawn in `expression.gaze_moving`.
+    how the head's motion is taken out is drawn in `expression.gaze`.
     """
 
     NAME = "expression_node"
@@ -80,12 +80,12 @@ class ExpressionNode(ReactdiffNode):
 
     def _on_reaction(self, message: Any) -> None:
         self._reaction_ns = self.running_ns()
-        reaction = convert.reaction_value(message)
+        reaction = reaction_value(message)
         self.check_clock("listener/reaction", reaction.start_ns)
         self._engine.on_reaction(reaction, self.now_ns())
 
     def _on_gaze_target(self, message: Any) -> None:
-        self._engine.on_gaze_target(convert.gaze_value(message), self.now_ns())
+        self._engine.on_gaze_target(gaze_value(message), self.now_ns())
 
     def _on_head_pose(self, message: Any) -> None:
         head = head_pose_value(message)
@@ -103,7 +103,7 @@ class ExpressionNode(ReactdiffNode):
             self.solved(CONTROL)
 
     def _on_gesture(self, message: Any) -> None:
-        name, strength = convert.gesture_value(message)
+        name, strength = gesture_value(message)
         self._engine.on_gesture(name, self.now_ns(), strength)
         self.solved("listener/gesture")
 
@@ -114,7 +114,7 @@ class ExpressionNode(ReactdiffNode):
         if now == 0 or 0 <= self._last_ns - now < NS // 2:
             return  # simulated time has not begun, stands still, or the face of this tick is made
         frame = self._engine.tick(now)
-        self.publish(self._expressions, convert.expression_message(frame))
+        self.publish(self._expressions, fill_expression(msg.ExpressionFrame(), frame))
         self._last_ns = now
         steady = self.steady_ns()
         if not self.simulated() and self._sent_ns and steady - self._sent_ns > LATE_S * NS:

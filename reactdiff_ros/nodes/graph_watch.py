@@ -10,12 +10,16 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
-from reactdiff_ros.launching.live_graph import LiveGraph, NodeReport
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
-from .dds import use_profile
+from reactdiff_ros.launching.live_graph import LiveGraph, NodeReport
+from reactdiff_ros.nodes.dds import use_profile
 
 
 def published_ns(info: dict[str, Any]) -> int:
@@ -49,7 +53,10 @@ class GraphWatch:
         )
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._hear, QoSProfile(depth=50))
+        # Latched, as our nodes publish them: the last report of a node that was found late is not lost.
+        qos = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        events = SubscriptionEventCallbacks(use_default_callbacks=False)  # other programs' may be volatile
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._hear, qos, event_callbacks=events)
 
     def spin(self, seconds: float) -> None:
         """Handle what arrives during the next `seconds` (steady clock)."""

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
+from std_msgs.msg import Header
 
-from ..clock import NS
-from ..messages import head_pose_value as head_pose_value
-from ..types import HeadPose
-from . import convert
+from reactdiff_ros.clock import NS
+from reactdiff_ros.messages import fill_header
+from reactdiff_ros.messages import head_pose_value as head_pose_value
+from reactdiff_ros.types import HeadPose
 
 if TYPE_CHECKING:
+    from reactdiff_ros.actuation.actuation import Status
     from reactdiff_ros.actuation.hardware import Hardware
     from reactdiff_ros.actuation.profile import Profile
-    from reactdiff_ros.actuation.status import Status
 
 FRAME: Final = "listener_head_rest"
 
@@ -29,7 +30,7 @@ def head_pose_message(head: HeadPose) -> PoseStamped:
     """HeadPose to PoseStamped."""
     pitch, yaw, roll, left, up, forward = (float(v) for v in head.pose)
     (cp, sp), (cy, sy), (cr, sr) = ((math.cos(a / 2), math.sin(a / 2)) for a in (pitch, yaw, roll))
-    message = PoseStamped(header=convert.header(head.stamp_ns, FRAME))
+    message = PoseStamped(header=fill_header(Header(), head.stamp_ns, FRAME))
     p, q = message.pose.position, message.pose.orientation
     p.x, p.y, p.z = forward, left, up
     q.w, q.x = cr * cp * cy + sr * sp * sy, sr * cp * cy - cr * sp * sy
@@ -47,7 +48,7 @@ class HeadPosePublisher:
 
     def __init__(self, node: Any, profile: Profile) -> None:
         self._node = node
-        from reactdiff_ros.actuation.gaze import HeadReader
+        from reactdiff_ros.actuation.mapping import HeadReader
 
         self._reader = HeadReader(profile) if profile.head is not None else None
         self._publisher = node.advertise("actuator/head_pose")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 
+from reactdiff_ros import msg
 from reactdiff_ros.capture.microphone import Microphone, MicrophoneConfig
 from reactdiff_ros.errors import DeviceError
-
-from . import convert
-from .base import ReactdiffNode
-from .runner import run
+from reactdiff_ros.messages import fill_audio
+from reactdiff_ros.nodes.base import ReactdiffNode
+from reactdiff_ros.nodes.runner import run
 
 POLL_S = 0.1
 CHUNK_S = 0.02
@@ -70,7 +70,7 @@ class MicrophoneNode(ReactdiffNode):
                 heard.wait(POLL_S)
                 heard.clear()
                 for sound in microphone.read(self.now_ns()):
-                    self.publish(self._sounds, convert.audio_message(sound, str(self.values["frame_id"])))
+                    self.publish(self._sounds, fill_audio(msg.AudioChunk(), sound, str(self.values["frame_id"])))
                     self.meter.output(self.steady_ns(), (self.now_ns() - sound.end_ns) / 1e6)
                     self.solved("microphone", f"{microphone.name} is there")
             except DeviceError as error:

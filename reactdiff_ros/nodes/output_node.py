@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reactdiff_ros.avatar.outputs import (
-    ArkitServer,
-    Feed,
-    LiveLinkEncoder,
-    OutputsConfig,
-    UdpOutput,
-    VmcEncoder,
-    parse_targets,
-)
+from std_msgs.msg import Header
+
+from reactdiff_ros.avatar.config import OutputsConfig, parse_targets
+from reactdiff_ros.avatar.formats import LiveLinkEncoder, VmcEncoder
+from reactdiff_ros.avatar.outputs import ArkitServer, Feed, UdpOutput
 from reactdiff_ros.coefficients import NAMES, bounded
 from reactdiff_ros.errors import DeviceError
+from reactdiff_ros.messages import expression_value, fill_header
+from reactdiff_ros.nodes.avatar_node import EventLoop
+from reactdiff_ros.nodes.base import ReactdiffNode, Worker, interface
+from reactdiff_ros.nodes.health import Level
+from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import ExpressionFrame
-
-from . import convert
-from .avatar_node import EventLoop
-from .base import ReactdiffNode
-from .health import Level
-from .interfaces import interface
-from .runner import run
-from .worker import Worker
 
 TICK_S = 0.02
 RETRY_S = 2.0
@@ -117,7 +110,7 @@ class OutputNode(ReactdiffNode):
             self.meter.dropped[str(output.target)] = output.dropped
         for server in self._servers:
             self.meter.dropped[str(server.target)] = server.dropped
-            self.set_problem(f"connections {server.target}", server.trouble, Level.WARN)
+            self.set_problem(f"connections {server.target}", server.fault, Level.WARN)
         sentence = "nothing comes on listener/expression: the outputs are neutral; see expression_node"
         self.set_problem("input", sentence if self._feed.stale else "", Level.WARN)
 
@@ -135,7 +128,7 @@ class OutputNode(ReactdiffNode):
             self.get_logger().info(f"arkit at {url}")
 
     def _on_expression(self, message: Any) -> None:
-        frame = convert.expression_value(message)
+        frame = expression_value(message)
         if not self._feed.take(frame, self.running_ns()):
             self.meter.dropped["listener/expression (late)"] += 1
             return
@@ -153,7 +146,7 @@ class OutputNode(ReactdiffNode):
             server.show(frame)
         if self._to_topic:
             values = [float(value) for value in bounded(frame.coefficients)]
-            header = convert.header(frame.stamp_ns)
+            header = fill_header(Header(), frame.stamp_ns)
             self.publish(self._publisher, self._message(header=header, names=NAMES, values=values))
         self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
 

@@ -1,25 +1,232 @@
-"""Who is there and what their face and voice do: one SpeakerFrame a picture, as it arrives."""
+"""Who is there and what their face and voice do: one SpeakerFrame for each picture, as it arrives."""
 
 from __future__ import annotations
 
 import random
 import string
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from reactdiff_ros.capture.foreign_sound import StampedBytes, sampled_sound
+import numpy as np
+from geometry_msgs.msg import PointStamped
+from std_msgs.msg import Header
+
+from reactdiff_ros import msg
+from reactdiff_ros.capture.decode import StampedBytes, decode_compressed, decode_image, sampled_sound
 from reactdiff_ros.clock import NS, StampGuard
-from reactdiff_ros.types import Picture, Sound, SpeakerFrame
+from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.errors import MessageError
+from reactdiff_ros.messages import fill_gaze, fill_header, fill_speaker, from_stamp, sound_value
+from reactdiff_ros.nodes.base import ReactdiffNode, Worker
+from reactdiff_ros.nodes.health import Level
+from reactdiff_ros.nodes.runner import run
+from reactdiff_ros.types import UINT8, FloatArray, Picture, Sound, SpeakerFrame
 
-from . import convert
-from .base import ReactdiffNode
-from .health import Level
-from .picture_watch import PictureWatch
-from .pictures import PictureDecoder
-from .runner import run
-from .worker import Worker
+SPARSE: Final = 8
+"""Of so many rows and columns one is looked at."""
+BLANK: Final = 3.0
+"""Standard deviation of a channel (of 255) below which a picture shows nothing: the noise of a covered camera."""
+BLANK_NS: Final = NS
+FROZEN_NS: Final = 2 * NS
+"""So long it must last before it is said."""
+
+
+class PictureWatch:
+    """Looks at some pixels of every picture: those of a living camera differ, by their noise at least."""
+
+    def __init__(self) -> None:
+        self._last: UINT8 | None = None
+        self._now_ns = 0
+        self._blank_ns: int | None = None
+        self._frozen_ns: int | None = None
+
+    def look(self, picture: UINT8, now_ns: int) -> None:
+        """At a picture, (h, w, 3), that came at `now_ns` of a clock that never goes back."""
+        seen = picture[::SPARSE, ::SPARSE].copy()
+        blank = float(seen.reshape(-1, seen.shape[-1]).std(axis=0).max()) < BLANK
+        frozen = self._last is not None and np.array_equal(seen, self._last)
+        self._blank_ns = None if not blank else now_ns if self._blank_ns is None else self._blank_ns
+        self._frozen_ns = None if not frozen else self._now_ns if self._frozen_ns is None else self._frozen_ns
+        self._last, self._now_ns = seen, now_ns
+
+    def sentence(self, topic: str) -> str:
+        """What is wrong with the pictures on `topic`; empty: nothing."""
+        if self._blank_ns is not None and self._now_ns - self._blank_ns >= BLANK_NS:
+            return f"the pictures on {topic} show one colour and nothing else: is the camera covered, or the room dark?"
+        if self._frozen_ns is not None and self._now_ns - self._frozen_ns >= FROZEN_NS:
+            return f"the pictures on {topic} are all the same: does the camera, or its driver, hang?"
+        return ""
+
+
+try:
+    from cv_bridge import CvBridge
+except ImportError:
+    CvBridge = None
+
+
+class PictureDecoder:
+    """Decodes sensor_msgs Image and CompressedImage; keeps the focal length of the last camera_info."""
+
+    def __init__(self) -> None:
+        self._bridge: Any = CvBridge() if CvBridge is not None else None
+        self._focal: tuple[float, int] | None = None
+
+    @property
+    def backend(self) -> str:
+        """What decodes raw pictures."""
+        return "opencv" if self._bridge is None else "cv_bridge"
+
+    def on_camera_info(self, info: Any) -> None:
+        """Keep the focal length; an uncalibrated camera (all zero) tells none. Raises MessageError when impossible."""
+        focal, width = float(info.k[0]), int(info.width)
+        if focal == 0.0 or width == 0:
+            self._focal = None
+        elif not 1.0 <= focal <= 1e6:
+            raise MessageError(f"a camera_info with a focal length of {focal:g} px")
+        else:
+            self._focal = (focal, width)
+
+    def raw(self, message: Any) -> Picture:
+        """An Image as Picture. Raises MessageError when it is malformed."""
+        # cv_bridge trusts sizes, so ours looks first; it also knows encodings that cv_bridge refuses.
+        pixels = decode_image(
+            message.encoding, message.height, message.width, message.step, message.data, bool(message.is_bigendian)
+        )
+        if self._bridge is not None:
+            pixels = self._by_bridge(message, pixels)
+        return self._picture(message, pixels)
+
+    def compressed(self, message: Any) -> Picture:
+        """A CompressedImage as Picture. Raises MessageError when it is malformed."""
+        return self._picture(message, decode_compressed(message.format, message.data))
+
+    def _by_bridge(self, message: Any, pixels: UINT8) -> UINT8:
+        try:
+            return np.asarray(self._bridge.imgmsg_to_cv2(message, desired_encoding="bgr8"))
+        except Exception:
+            return pixels
+
+    def _picture(self, message: Any, pixels: UINT8) -> Picture:
+        focal = None if self._focal is None else self._focal[0] * pixels.shape[1] / self._focal[1]
+        return Picture(from_stamp(message.header.stamp), pixels, message.header.frame_id or "camera", focal)
+
+
+ACTION_UNITS = 99
+# FACS unit -> the ARKit coefficients whose mean stands for it.
+FACS: dict[int, tuple[str, ...]] = {
+    1: ("browInnerUp",),
+    2: ("browOuterUpLeft", "browOuterUpRight"),
+    4: ("browDownLeft", "browDownRight"),
+    5: ("eyeWideLeft", "eyeWideRight"),
+    6: ("cheekSquintLeft", "cheekSquintRight"),
+    7: ("eyeSquintLeft", "eyeSquintRight"),
+    9: ("noseSneerLeft", "noseSneerRight"),
+    10: ("mouthUpperUpLeft", "mouthUpperUpRight"),
+    12: ("mouthSmileLeft", "mouthSmileRight"),
+    14: ("mouthDimpleLeft", "mouthDimpleRight"),
+    15: ("mouthFrownLeft", "mouthFrownRight"),
+    16: ("mouthLowerDownLeft", "mouthLowerDownRight"),
+    17: ("mouthShrugLower",),
+    18: ("mouthPucker",),
+    20: ("mouthStretchLeft", "mouthStretchRight"),
+    22: ("mouthFunnel",),
+    24: ("mouthPressLeft", "mouthPressRight"),
+    26: ("jawOpen",),
+    28: ("mouthRollLower", "mouthRollUpper"),
+    43: ("eyeBlinkLeft", "eyeBlinkRight"),
+}
+_LABELS = {"disgust": "disgusted", "fear": "scared", "surprise": "surprised"}
+
+
+def action_units(frame: SpeakerFrame) -> tuple[FloatArray, FloatArray]:
+    """(99,) intensities 0..1 and (99,) confidences by FACS number; a unit is as sure as its least sure coefficient."""
+    intensity = np.zeros(ACTION_UNITS, dtype=np.float32)
+    confidence = np.zeros(ACTION_UNITS, dtype=np.float32)
+    for unit, names in FACS.items():
+        indices = [INDEX[n] for n in names]
+        intensity[unit] = frame.coefficients[indices].mean()
+        confidence[unit] = frame.confidence[indices].min()
+    return intensity, confidence
+
+
+class Humans:
+    """Publishes REP-155's topics. Raises ImportError at construction where hri_msgs is missing.
+
+    The topics are absolute, as REP-155 and libhri have them, so all robots of a ROS domain share them: ids are random
+    and change with every start.
+
+    Args:
+        advertise: (message class, absolute topic) -> publisher; called once a face and topic.
+        retire: destroys a publisher of a face that is gone.
+        mark: what ids begin with, letters; drawn by chance as hri_face_detect's are.
+        score: least confidence of a face that is followed, 0..1.
+    """
+
+    def __init__(
+        self, advertise: Callable[[Any, str], Any], retire: Callable[[Any], None], mark: str, score: float
+    ) -> None:
+        from hri_msgs.msg import Expression, FacialActionUnits, IdsList, NormalizedRegionOfInterest2D
+
+        self._kinds = {"roi": NormalizedRegionOfInterest2D, "expression": Expression, "facs": FacialActionUnits}
+        self._ids = IdsList
+        self._advertise, self._retire = advertise, retire
+        self._mark, self._score = mark, score
+        self._tracked = advertise(IdsList, "/humans/faces/tracked")
+        self._faces: dict[int, dict[str, Any]] = {}
+
+    def publish(
+        self, frame: SpeakerFrame, persons: tuple[int, ...], regions: Mapping[int, tuple[float, float, float, float]]
+    ) -> None:
+        """Ids of all in sight, and where in the picture; expression and action units of the speaker.
+
+        `regions`: left, top, right and bottom of the faces that the picture shows, as shares of its sides.
+        """
+        stamp = fill_header(Header(), frame.stamp_ns, frame.frame_id)
+        self._tracked.publish(self._ids(header=stamp, ids=[self._name(i) for i in persons]))
+        for gone in set(self._faces) - set(persons):
+            for publisher in self._faces.pop(gone).values():
+                self._retire(publisher)
+        if frame.picture_stamp_ns is not None:
+            picture = fill_header(Header(), frame.picture_stamp_ns, frame.frame_id)
+            for person, (left, top, right, bottom) in regions.items():
+                self._send(
+                    person, "roi", header=picture, xmin=left, ymin=top, xmax=right, ymax=bottom, c=self._score
+                )  # fmt: skip
+        if frame.person_id < 0 or not frame.mesh_present:
+            return
+        if frame.affect is not None:
+            affect = frame.affect
+            self._send(
+                frame.person_id,
+                "expression",
+                header=stamp,
+                expression=_LABELS.get(affect.label, affect.label),
+                valence=float(affect.valence),
+                arousal=float(affect.arousal),
+                confidence=float(affect.probabilities.max()),
+            )
+        intensity, confidence = action_units(frame)
+        self._send(frame.person_id, "facs", header=stamp, intensity=intensity, confidence=confidence)
+
+    def close(self) -> None:
+        """Retire all publishers."""
+        for publisher in (self._tracked, *(p for face in self._faces.values() for p in face.values())):
+            self._retire(publisher)
+        self._faces.clear()
+
+    def _send(self, person: int, topic: str, **values: Any) -> None:
+        face = self._faces.setdefault(person, {})
+        if topic not in face:
+            face[topic] = self._advertise(self._kinds[topic], f"/humans/faces/{self._name(person)}/{topic}")
+        face[topic].publish(self._kinds[topic](**values))
+
+    def _name(self, person: int) -> str:
+        """Ids are parts of topic names: letters and digits, beginning with a letter."""
+        return f"{self._mark}{person}"
+
 
 Evidence = TypeVar("Evidence", Picture, Sound)
 
@@ -130,7 +337,7 @@ class PerceptionNode(ReactdiffNode):
                 continue  # not installed, which is the usual case
 
     def _make_humans(self) -> Any:
-        from .humans import Humans
+        from reactdiff_ros.nodes.perception_node import Humans
 
         if not self.values["humans"]:
             return None
@@ -151,7 +358,7 @@ class PerceptionNode(ReactdiffNode):
             self._picture_watch.look(picture.bgr, self.running_ns())
             self._on_picture(topic, picture)
         else:
-            sound = {_AUDIO: convert.sound_value, _BYTES: self._bytes.sound, _SAMPLES: sampled_sound}[topic]
+            sound = {_AUDIO: sound_value, _BYTES: self._bytes.sound, _SAMPLES: sampled_sound}[topic]
             self._on_sound(topic, self._stamped(topic, sound(message)))
 
     def _stamped(self, topic: str, value: Evidence) -> Evidence:
@@ -194,9 +401,9 @@ class PerceptionNode(ReactdiffNode):
         from reactdiff_ros.perception import gaze_target
 
         target = gaze_target(frame)
-        self.publish(self._frames, convert.speaker_message(frame))
+        self.publish(self._frames, fill_speaker(msg.SpeakerFrame(), frame))
         if target is not None:
-            self.publish(self._gaze_targets, convert.gaze_message(target))
+            self.publish(self._gaze_targets, fill_gaze(PointStamped(), target))
         self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
         speaker = f"person {frame.person_id}" if frame.person_id >= 0 else "nobody"
         if speaker == "nobody" and frame.voice is not None and frame.voice.speaking:

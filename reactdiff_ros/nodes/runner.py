@@ -19,15 +19,14 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.launching.service_manager import ServiceManager
 from reactdiff_ros.launching.table import load_table
-
-from ..errors import ReactdiffError
-from .dds import use_profile
-from .event_log import console_arguments
+from reactdiff_ros.nodes.dds import use_profile
+from reactdiff_ros.nodes.health import console_arguments
 
 if TYPE_CHECKING:
-    from .base import ReactdiffNode
+    from reactdiff_ros.nodes.base import ReactdiffNode
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNALS = "signals"

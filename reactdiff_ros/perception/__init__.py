@@ -5,7 +5,7 @@ Leaves: `SpeakerFrame`s: coefficients against the person's own neutral, head, ga
 Imports: the shared values alone. No time: stamps are all that it knows of it.
 """
 
-from .config import PerceptionConfig
-from .speaker import SpeakerPerception, gaze_target
+from reactdiff_ros.perception.config import PerceptionConfig
+from reactdiff_ros.perception.speaker import SpeakerPerception, gaze_target
 
 __all__ = ["PerceptionConfig", "SpeakerPerception", "gaze_target"]

@@ -2,7 +2,7 @@
 
 MediaPipe's ready-made FaceMesh decides by itself which faces it follows and may swap them. Here each followed person
 has an own region, so identities are ours (see `tracking.py`), and the detector runs only when asked. The mesh runs in
-the thread that calls it, the detector in one thread of its own, so that it can be at work beside the mesh. The networks
+the thread that calls it, the detector in its own thread, so that it can work in parallel with the mesh. The networks
 and the steps inside the graphs are MediaPipe's own (version 0.10.21, CPU, XNNPACK).
 """
 
@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MessageError, ReactdiffError
+from reactdiff_ros.errors import MessageError, ReactdiffError
 
 Array = NDArray[np.float64]
 RGB = NDArray[np.uint8]
@@ -156,7 +156,7 @@ class FaceNets:
     def begin_detection(self, rgb: RGB) -> None:
         """Starts the detector on a picture and does not wait: `detect` of this very picture does.
 
-        In between the mesh can run on another core. What nobody asks for is forgotten with the next picture.
+        In between the mesh can run on another core. A result that is not fetched is dropped with the next picture.
         """
         if min(rgb.shape[:2]) < SMALLEST_SIDE_PX:
             return
@@ -282,7 +282,7 @@ _NOTES: Final = ("W0000 ", "I0000 ", "INFO: Created TensorFlow Lite", "WARNING: 
 
 @contextlib.contextmanager
 def _without_loading_notes() -> Iterator[None]:
-    """Keeps MediaPipe's notes to its own developers off the user's terminal; whatever else is written comes through.
+    """Keeps MediaPipe's notes to its own developers off the user's terminal; everything else comes through.
 
     They are written by C++ straight to file descriptor 2, before any logging could be set.
     """
@@ -309,7 +309,7 @@ def _without_loading_notes() -> Iterator[None]:
 def _mediapipe() -> Any:
     """The parts of mediapipe that are used here, without its package's `__init__`.
 
-    That `__init__` imports every solution and task, matplotlib and sounddevice: 0.6 s and 60 MB that nobody needs here.
+    That `__init__` imports every solution and task, matplotlib and sounddevice: 0.6 s and 60 MB without use here.
     So the package is entered as one whose further contents load when they are asked for.
     """
     if "mediapipe" not in sys.modules:

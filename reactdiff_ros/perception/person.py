@@ -1,22 +1,217 @@
-"""One followed person: from the landmarks of each picture to coefficients, gaze and position."""
+"""One followed person: from the landmarks of each picture to coefficients, gaze and position.
+
+The personal neutral: what this face measures when it shows nothing. Learnt causally, and it goes on adapting.
+
+Expressions are one-sided (mouths open, lids close, corners rise), so neutral is not the mean: it is a quantile of what
+was seen, which differs by measure. It is drawn to the population's neutral by how little was seen, and may leave it
+by no more than `REACH` between-person standard deviations. A face that smiles from its first picture is therefore
+still read as smiling. How fast a measure becomes personal depends on what the population tells about it: little about
+brows, which differ much between people, more about the corners of the mouth. Pictures in which a part of the face is
+strongly expressive enter that part's neutral at a quarter of the rate only.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import coefficients as c
-from ..types import Affect, Gaze
-from . import affect, geometry
-from .blendshapes import EYE_PITCH_RAD, EYE_YAW_RAD, blendshapes, confidence
-from .config import PerceptionConfig
-from .measures import COUNT, INDEX, measure
-from .neutral import Expressive, PersonalNeutral
-from .smoothing import OneEuro
+from reactdiff_ros import coefficients as c
+from reactdiff_ros.perception.blendshapes import EYE_PITCH_RAD, EYE_YAW_RAD, affect_of, blendshapes, confidence
+from reactdiff_ros.perception.config import PerceptionConfig
+from reactdiff_ros.perception.face import (
+    COUNT,
+    EYE_DISTANCE_M,
+    INDEX,
+    IRIS_DIAMETER_M,
+    NAMES,
+    HeadFit,
+    fit_head,
+    frontal,
+    iris_diameter_px,
+    measure,
+    position_m,
+)
+from reactdiff_ros.types import Affect, Gaze
+
+# ---- The one-euro filter (Casiez, Roussel, Vogel 2012): smooth when still, quick when quick. Causal.
+
 
 Array = NDArray[np.float64]
+
+
+class OneEuro:
+    """Filters a vector of values of one scale (a unit is a full movement).
+
+    Args:
+        cutoff_hz: cut-off of a still signal, a number or one for each value.
+        beta: how much the cut-off rises, in Hz for a speed of one unit a second.
+        gap_s: after a pause longer than this the filter restarts.
+    """
+
+    def __init__(self, cutoff_hz: float | Array, beta: float = 1.0, gap_s: float = 0.5) -> None:
+        self._cutoff, self._beta, self._gap_s = cutoff_hz, beta, gap_s
+        self._time_ns: int | None = None
+        self._value: Array = np.zeros(0)
+        self._speed: Array = np.zeros(0)
+
+    def reset(self) -> None:
+        """Forgets everything; the next value passes unchanged."""
+        self._time_ns = None
+
+    def __call__(self, stamp_ns: int, values: Array) -> Array:
+        """The filtered values at `stamp_ns`. NaN in, last value out (0 if there is none)."""
+        dt = math.inf if self._time_ns is None else (stamp_ns - self._time_ns) / 1e9
+        if not 0 < dt <= self._gap_s:
+            self._time_ns = stamp_ns
+            self._value = np.where(np.isfinite(values), values, 0.0)
+            self._speed = np.zeros_like(self._value)
+            return self._value
+        values = np.where(np.isfinite(values), values, self._value)
+        self._time_ns = stamp_ns
+        slow = _alpha(3.0, dt)
+        self._speed = self._speed + slow * ((values - self._value) / dt - self._speed)
+        self._value = self._value + _alpha(self._cutoff + self._beta * np.abs(self._speed), dt) * (values - self._value)
+        return self._value
+
+
+def _alpha(cutoff_hz: float | Array, dt: float) -> Array:
+    return np.asarray(1.0 / (1.0 + 1.0 / (2.0 * math.pi * np.asarray(cutoff_hz) * dt)))
+
+
+# ---- The personal neutral
+
+SAMPLE_NS: Final = 200_000_000
+EXPRESSIVE_SHARE: Final = 4
+REACH: Final = 2.0
+_PITCH_REACH_RAD: Final = 0.35
+
+# measure: population neutral, standard deviation between people, quantile of the neutral, relative learning time
+_TABLE: Final[dict[str, tuple[float, float, float, float]]] = {
+    "gap": (0.07, 0.04, 0.10, 0.5), "chin": (1.93, 0.070, 0.20, 0.5),
+    "cornerUp": (-0.350, 0.035, 0.40, 1.0), "cornerOut": (0.370, 0.035, 0.40, 1.0),
+    "cornerBack": (-0.340, 0.030, 0.60, 1.0), "width": (0.78, 0.065, 0.40, 1.0),
+    "lipsX": (0.0, 0.015, 0.50, 1.0), "chinX": (0.0, 0.015, 0.50, 1.0),
+    "upperLip": (-0.215, 0.035, 0.40, 0.5), "upperThick": (0.145, 0.018, 0.50, 0.5),
+    "lowerThick": (0.168, 0.022, 0.50, 0.5), "lowerLip": (0.500, 0.065, 0.60, 0.4),
+    "lid": (0.310, 0.050, 0.65, 0.6), "lowerLid": (-0.100, 0.030, 0.40, 0.6),
+    "browInner": (0.315, 0.065, 0.45, 0.25), "browMid": (0.397, 0.070, 0.45, 0.25),
+    "browOuter": (0.295, 0.060, 0.45, 0.25), "browGap": (0.416, 0.022, 0.50, 0.25),
+    "cheek": (-0.512, 0.028, 0.40, 0.5), "irisX": (0.0, 0.020, 0.50, 1.0), "irisY": (0.055, 0.015, 0.50, 1.0),
+}  # fmt: skip
+
+
+def _rows() -> Array:
+    return np.array([_TABLE[name if name in _TABLE else name[:-1]] for name in NAMES])
+
+
+PRIOR, SPREAD, QUANTILE, SLOWNESS = _rows().T
+_BROWS = np.array([name.startswith("brow") for name in NAMES])
+_EYES = np.array([name.startswith(("lid", "lowerLid", "iris")) for name in NAMES])
+_MOUTH = ~(_BROWS | _EYES)
+
+
+@dataclass(frozen=True, slots=True)
+class Expressive:
+    """Which parts of the face show a strong expression now."""
+
+    mouth: bool = False
+    brows: bool = False
+
+
+class PersonalNeutral:
+    """Neutral of every measure of one person.
+
+    Args:
+        learning_s: after so many seconds of calm face, person and population count the same (slowest measures).
+        memory_s: how far back it looks (longer, while the person is expressive).
+    """
+
+    def __init__(self, learning_s: float = 5.0, memory_s: float = 60.0) -> None:
+        half = max(1.0, learning_s * 1e9 / SAMPLE_NS)
+        size = max(8, round(memory_s * 1e9 / SAMPLE_NS))
+        pitch_quantile, pitch_half = np.array([0.5]), np.array([2.0 * half])
+        self._mouth = _Quantiles(QUANTILE[_MOUTH], half * SLOWNESS[_MOUTH], size)
+        self._brows = _Quantiles(QUANTILE[_BROWS], half * SLOWNESS[_BROWS], size)
+        self._eyes = _Quantiles(QUANTILE[_EYES], half * SLOWNESS[_EYES], size)
+        self._head = _Quantiles(pitch_quantile, pitch_half, size)
+        self._half = half
+        self._due_ns: int | None = None
+        self._value: Array = PRIOR.copy()
+        self._pitch = 0.0
+
+    @property
+    def value(self) -> Array:
+        """Neutral measures (face.COUNT,)."""
+        return self._value
+
+    @property
+    def pitch(self) -> float:
+        """Head pitch (rad) at which this person faces the camera."""
+        return self._pitch
+
+    @property
+    def confidence(self) -> float:
+        """0..1: the person's share in the neutral of the mouth."""
+        return self._mouth.count / (self._mouth.count + self._half)
+
+    def observe(self, stamp_ns: int, measures: Array, pitch: float, expressive: Expressive) -> None:
+        """Takes one picture's measures (COUNT,) and head pitch (rad); only one each 200 ms is kept."""
+        if self._due_ns is not None and stamp_ns < self._due_ns:
+            return
+        if not (np.isfinite(measures).all() and np.isfinite(pitch)):
+            return
+        self._due_ns = stamp_ns + SAMPLE_NS
+        value = np.empty(COUNT)
+        parts = (
+            (self._mouth, _MOUTH, expressive.mouth),
+            (self._brows, _BROWS, expressive.brows),
+            (self._eyes, _EYES, False),
+        )
+        for quantiles, part, strong in parts:
+            quantiles.observe(measures[part], strong)
+            deviation = np.clip(quantiles.value - PRIOR[part], -REACH * SPREAD[part], REACH * SPREAD[part])
+            value[part] = PRIOR[part] + quantiles.share * deviation
+        self._value = value
+        self._head.observe(np.array([pitch]), False)
+        self._pitch = float((self._head.share * np.clip(self._head.value, -_PITCH_REACH_RAD, _PITCH_REACH_RAD))[0])
+
+
+class _Quantiles:
+    """Quantiles of the last `size` samples of some measures, and how far they are to be trusted."""
+
+    def __init__(self, quantile: Array, half: Array, size: int) -> None:
+        self._quantile, self._half = quantile, half
+        self._samples = np.zeros((len(quantile), size))  # those of a measure side by side, which sorts faster
+        self._skipped = 0
+        self.count = 0
+        self.value = np.zeros(len(quantile))
+
+    @property
+    def share(self) -> Array:
+        """0..1 for each measure: weight of the person against the population."""
+        return np.asarray(self.count / (self.count + self._half))
+
+    def observe(self, values: Array, expressive: bool) -> None:
+        if expressive and self._skipped < EXPRESSIVE_SHARE - 1:
+            self._skipped += 1
+            return
+        self._skipped = 0
+        size = self._samples.shape[1]
+        self._samples[:, self.count % size] = values
+        self.count += 1
+        seen = min(self.count, size)
+        ordered = np.sort(self._samples[:, :seen], axis=1)
+        rank = self._quantile * (seen - 1)
+        low = np.floor(rank).astype(np.intp)
+        high = np.minimum(low + 1, seen - 1)
+        measures = np.arange(len(rank))
+        below, above = ordered[measures, low], ordered[measures, high]
+        self.value = below + (rank - low) * (above - below)
+
 
 _POSE_GAIN = np.array([1.2, 1.0, 1.0])
 """The mesh sees nods too small: a head rendered at 17 degrees of pitch reads as 14, yaw and roll read right."""
@@ -39,7 +234,7 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one picture told about one person. Shapes (58,), (58,), (3,)."""
+    """What one picture shows of one person. Shapes (58,), (58,), (3,)."""
 
     coefficients: Array
     confidence: Array
@@ -61,17 +256,17 @@ class Person:
         self._position = OneEuro(config.smoothing_hz * 0.6, beta=4.0)
         self._rest_m: Array | None = None
         self._rest_ns = 0
-        self._unit_m = geometry.EYE_DISTANCE_M
+        self._unit_m = EYE_DISTANCE_M
         self._unit_count = 0
         self.lip_gap = 0.0
         """Gap between the lips in the last picture, unsmoothed, in distances between the eyes."""
 
     def read(self, stamp_ns: int, landmarks: Array, camera: Camera) -> Reading | None:
         """Reads landmarks (478, 3) in px. None where they do not form a head."""
-        fit = geometry.fit_head(landmarks)
+        fit = fit_head(landmarks)
         if fit is None:
             return None
-        face = geometry.frontal(landmarks, fit)
+        face = frontal(landmarks, fit)
         angles = np.array(fit.angles)
         raw = measure(face, float(angles[0]))
         if not np.isfinite(raw).all():
@@ -104,10 +299,10 @@ class Person:
             neutral_confidence=self.neutral.confidence,
             gaze=_gaze(values, sure),
             position_m=position,
-            affect=affect.project(values, sure),
+            affect=affect_of(values, sure),
         )
 
-    def _learn(self, stamp_ns: int, raw: Array, fit: geometry.HeadFit, pose: Array, shapes: Array) -> None:
+    def _learn(self, stamp_ns: int, raw: Array, fit: HeadFit, pose: Array, shapes: Array) -> None:
         pitch, yaw, _ = pose.tolist()
         if abs(yaw) > 0.45 or fit.residual > 0.15 or fit.scale < 12.0:
             return
@@ -116,15 +311,15 @@ class Person:
         )
         self.neutral.observe(stamp_ns, raw, pitch, expressive)
 
-    def _locate(self, stamp_ns: int, landmarks: Array, fit: geometry.HeadFit, yaw: float, camera: Camera) -> Array:
+    def _locate(self, stamp_ns: int, landmarks: Array, fit: HeadFit, yaw: float, camera: Camera) -> Array:
         """Position of the eyes: size from the distance between the eyes, which the irises calibrate slowly."""
-        iris = geometry.iris_diameter_px(landmarks)
+        iris = iris_diameter_px(landmarks)
         if iris > 6.0 and abs(yaw) < 0.35:
-            measured = geometry.IRIS_DIAMETER_M * fit.scale / iris
-            unit = min(max((measured + geometry.EYE_DISTANCE_M) / 2, 0.056), 0.070)
+            measured = IRIS_DIAMETER_M * fit.scale / iris
+            unit = min(max((measured + EYE_DISTANCE_M) / 2, 0.056), 0.070)
             self._unit_count = min(self._unit_count + 1, 500)
             self._unit_m += (unit - self._unit_m) / (self._unit_count + 25)
-        where = geometry.position_m(fit.origin, camera.size_px, camera.focal_px, fit.scale, self._unit_m)
+        where = position_m(fit.origin, camera.size_px, camera.focal_px, fit.scale, self._unit_m)
         return self._position(stamp_ns, np.clip(where, -20.0, 20.0))
 
     def _sway(self, stamp_ns: int, position: Array) -> Array:

@@ -4,45 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from .. import coefficients as c
-from ..clock import NS, Grid, StampGuard, to_ns
-from ..errors import MessageError
-from ..types import GazeTarget, Picture, Sound, SpeakerFrame, Voice
-from .config import PerceptionConfig
-from .nets import REGION_MARGIN, FaceNets, to_rgb
-from .person import Camera, Reading
-from .tracking import TargetChooser, Track, Tracker
+from reactdiff_ros import coefficients as c
+from reactdiff_ros.clock import NS, Grid, StampGuard, to_ns
+from reactdiff_ros.errors import MessageError
+from reactdiff_ros.perception.config import PerceptionConfig
+from reactdiff_ros.perception.nets import REGION_MARGIN, FaceNets, to_rgb
+from reactdiff_ros.perception.person import Camera, Reading
+from reactdiff_ros.perception.tracking import TargetChooser, Track, Tracker
+from reactdiff_ros.types import GazeTarget, Picture, Sound, SpeakerFrame, Voice
+
+if TYPE_CHECKING:
+    from reactdiff_ros.perception.voice import VoiceExtractor
 
 PICTURE_TIMEOUT_NS = NS // 10
 ROBOT_LAPSES_NS = NS
 ROBOT_TAIL_NS = NS // 2
 _GRID = Grid(NS // 25)
-
-
-class VoiceSource(Protocol):
-    """What perception needs of the voice extractor (`voice.VoiceExtractor`)."""
-
-    def push(self, sound: Sound) -> None:
-        """Takes a chunk of sound."""
-
-    def reset(self) -> None:
-        """Forgets all sound."""
-
-    def latest(self, now_ns: int) -> tuple[Voice, int] | None:
-        """The voice up to now and the end of the sound it was made of; None without recent sound."""
-
-    @property
-    def digitally_silent(self) -> bool:
-        """Not one sample differed from 0 in the last second."""
-
-    @property
-    def clipping(self) -> float:
-        """Share of samples at full scale, over about a second."""
 
 
 class SpeakerPerception:
@@ -57,7 +39,11 @@ class SpeakerPerception:
     """
 
     def __init__(
-        self, config: PerceptionConfig | None = None, *, voice: VoiceSource | None = None, nets: FaceNets | None = None
+        self,
+        config: PerceptionConfig | None = None,
+        *,
+        voice: VoiceExtractor | None = None,
+        nets: FaceNets | None = None,
     ) -> None:
         self.config = config or PerceptionConfig()
         self._nets = nets or FaceNets()
@@ -83,15 +69,15 @@ class SpeakerPerception:
         """
         self._loaded_voice()
 
-    def _loaded_voice(self) -> VoiceSource:
+    def _loaded_voice(self) -> VoiceExtractor:
         if self._voice is None:
-            from .voice import VoiceExtractor
+            from reactdiff_ros.perception.voice import VoiceExtractor  # its libraries take their time
 
             self._voice = VoiceExtractor()
         return self._voice
 
     def reset(self) -> None:
-        """Back to the beginning: nobody known, no sound heard. Person ids go on counting."""
+        """Back to the beginning: no person known, no sound heard. Person ids go on counting."""
         self._flush()
         if self._voice is not None:
             self._voice.reset()
@@ -154,7 +140,7 @@ class SpeakerPerception:
     def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:
         """Takes a chunk of sound. While no picture came for 100 ms, returns voice-only frames on a 25 Hz grid.
 
-        A chunk that begins before the last one is dropped; a jump back by more than 0.5 s makes the voice start anew.
+        A chunk that begins before the last one is dropped; a jump back by more than 0.5 s restarts the voice.
 
         Raises:
             MessageError: when the chunk is no sound (it is dropped).

@@ -2,7 +2,7 @@
 
 Two signals make a face: the detector (who is there at all, also far away) and the mesh (landmarks in a region that
 follows the face). The mesh runs on every picture for at most `max_faces` people, the detector every few pictures and
-whenever somebody is missing. What only one of them believes in does not last: a new face must be detected for
+whenever someone is missing. What only one of them believes in does not last: a new face must be detected for
 `confirm_s`, and a mesh that the detector does not confirm is dropped after five times `lost_after_s`.
 """
 
@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clock import to_ns
-from .config import PerceptionConfig
-from .nets import RGB, Detection, FaceNets, Region, region_of_landmarks
-from .person import Person
+from reactdiff_ros.clock import to_ns
+from reactdiff_ros.perception.config import PerceptionConfig
+from reactdiff_ros.perception.nets import RGB, Detection, FaceNets, Region, region_of_landmarks
+from reactdiff_ros.perception.person import Person
 
 Array = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ class Track:
         """Whether `thumbnail` can be the same face now.
 
         Faces of one person correlate by 0.73 or more from picture to picture (measured on recordings), those of two
-        people by less than 0.77 in nine of ten pairs. Without a cut nobody is replaced in the time of a picture.
+        people by less than 0.77 in nine of ten pairs. Without a cut no person is replaced within one picture.
         """
         if self.thumbnail is None:
             return True
@@ -92,7 +92,7 @@ class Tracker:
         return tuple(t for t in self._tracks if t.confirmed)
 
     def flush(self) -> None:
-        """Forgets everybody (a new time line)."""
+        """Forgets all people (a new time line)."""
         self._tracks.clear()
         self._detector_ns = self._scene = None
 
@@ -120,7 +120,7 @@ class Tracker:
         self._cut = near and last is not None and float((last[1] * small).mean()) < _SCENE_CUT
 
     def _detector_due(self, stamp_ns: int, followed: list[Track]) -> bool:
-        """Whether it has to run on this picture even if the mesh finds everybody."""
+        """Whether it has to run on this picture even if the mesh finds all people."""
         if self._detector_ns is None or not followed:
             return True
         if any(not t.confirmed or t.detected_ns < self._detector_ns for t in followed):
@@ -163,7 +163,7 @@ class Tracker:
             track.seen_ns = track.detected_ns = stamp_ns
 
     def _same(self, track: Track, stamp_ns: int, rgb: RGB, found: Detection) -> bool:
-        """False when the mesh finds a face in `found` that does not look like `track`'s: somebody else is there."""
+        """False when the mesh finds a face in `found` that does not look like `track`'s: someone else is there."""
         if track.thumbnail is None:
             return True
         points = self._nets.mesh(rgb, found.region)
@@ -199,7 +199,7 @@ class TargetChooser:
     """Which of the followed people the robot listens to: one, with hysteresis.
 
     The target stays while they are there. Without a target the biggest face near the middle of the picture is chosen.
-    Another person takes over when, for `switch_after_s`, somebody speaks and it is clearly that person's mouth that
+    Another person takes over when, for `switch_after_s`, someone speaks and it is clearly that person's mouth that
     moves. `select` overrides; a locked choice stays until that person is gone.
     """
 
@@ -214,7 +214,7 @@ class TargetChooser:
         self.target, self._locked, self._rival = -1, False, None
 
     def select(self, person_id: int, lock: bool, present: tuple[int, ...]) -> bool:
-        """Makes `person_id` the target; -1 gives the choice back. False when nobody of that id is there."""
+        """Makes `person_id` the target; -1 gives the choice back. False when no person has that id."""
         if person_id != -1 and person_id not in present:
             return False
         self._locked = lock and person_id != -1

@@ -2,64 +2,160 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import MessageError
-from reactdiff_ros.perception.voice_activity import WINDOW as VAD_WINDOW
-from reactdiff_ros.perception.voice_activity import SpeechThresholds, UtteranceTracker, VoiceActivityNetwork
-from reactdiff_ros.perception.voice_features import HOP, WINDOW, MfccStream, loudness_dbfs, pitch_hz
-from reactdiff_ros.perception.voice_resample import RATE_HZ, Downmix, Downmixer, Resampler
+from reactdiff_ros.errors import MessageError, WeightsError
+from reactdiff_ros.perception.sound import HOP, RATE_HZ, WINDOW, MfccStream, Resampler, loudness_dbfs, mono, pitch_hz
 from reactdiff_ros.types import FloatArray, Sound, Voice
+
+# ---- Is someone speaking: silero's network on 32 ms windows, then hysteresis with a hang-over
+
+VAD_WINDOW: Final = 512
+"""Samples of one decision at 16 kHz: 32 ms."""
+_CONTEXT: Final = 64
+_RATE: Final = np.array(16000, np.int64)
+
+
+def find_network() -> Path:
+    """The ONNX file inside the installed silero_vad package, which is not imported (it would load torch).
+
+    Raises:
+        WeightsError: the package or its file is missing.
+    """
+    spec = importlib.util.find_spec("silero_vad")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / "data" / "silero_vad.onnx"
+        if path.is_file():
+            return path
+    raise WeightsError("the voice activity network is not installed", where="silero-vad", todo="run 'make setup'")
+
+
+class VoiceActivityNetwork:
+    """Speech probability of consecutive 32 ms windows; the network remembers what came before.
+
+    Args:
+        path: the ONNX file, None = the installed one.
+
+    Raises:
+        WeightsError: the file is missing or is not that network.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        path = path or find_network()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(path), sess_options=options, providers=["CPUExecutionProvider"]
+            )
+            self.reset()
+            self.probability(np.zeros(VAD_WINDOW, np.float32))
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise WeightsError(
+                "the voice activity network cannot be loaded", where=str(path), todo="run 'make setup' again"
+            ) from error
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+        self._state = np.zeros((2, 1, 128), np.float32)
+        self._input = np.zeros((1, _CONTEXT + VAD_WINDOW), np.float32)
+
+    def probability(self, window: NDArray[np.float32]) -> float:
+        """0..1 for the next window, float32 (512,) in -1..1."""
+        self._input[0, :_CONTEXT] = self._input[0, -_CONTEXT:]
+        self._input[0, _CONTEXT:] = window
+        output, self._state = self._session.run(None, {"input": self._input, "state": self._state, "sr": _RATE})
+        probability = float(output[0, 0])
+        if not math.isfinite(probability):
+            self.reset()
+            return 0.0
+        return min(max(probability, 0.0), 1.0)
+
+
+# When speech begins and ends; start and end as in silero's own iterator (threshold, threshold - 0.15).
+SPEECH_START: Final = 0.5
+SPEECH_END: Final = 0.35
+SPEECH_CERTAIN: Final = 0.9
+"""An utterance begins only once a window reaches this. On our recordings every utterance does, within 0.1 s in most
+cases, while music that hovers above SPEECH_START for a second does not."""
+MINIMUM_S: Final = 0.06
+"""Speech shorter than this is no utterance (clicks, notes): two windows."""
+HANG_OVER_S: Final = 0.2
+"""Silence shorter than this does not end an utterance (stops and breath inside speech)."""
+
+
+class UtteranceTracker:
+    """Hysteresis over the windows' probabilities, and when utterances began and ended. Times are stamps in ns."""
+
+    def __init__(self) -> None:
+        self.speaking = False
+        self._began_ns = 0
+        self._heard_ns = 0
+        self._ended_ns: int | None = None
+        self._candidate_ns: int | None = None
+        self._certain = False
+
+    def observe(self, probability: float, start_ns: int, end_ns: int) -> None:
+        """One window's probability and its time."""
+        if self.speaking:
+            if probability >= SPEECH_END:
+                self._heard_ns = end_ns
+            elif end_ns - self._heard_ns >= HANG_OVER_S * 1e9:
+                self.end()
+        elif probability < SPEECH_START:
+            self._candidate_ns, self._certain = None, False
+        else:
+            self._certain |= probability >= SPEECH_CERTAIN
+            self._candidate_ns = start_ns if self._candidate_ns is None else self._candidate_ns
+            if self._certain and end_ns - self._candidate_ns >= MINIMUM_S * 1e9:
+                self.speaking, self._began_ns, self._heard_ns = True, self._candidate_ns, end_ns
+
+    def end(self) -> None:
+        """The sound stopped or the pause is long enough: the utterance ended where speech was last heard."""
+        if self.speaking:
+            self._ended_ns = self._heard_ns
+        self.speaking, self._candidate_ns, self._certain = False, None, False
+
+    def pause_s(self, now_ns: int) -> float:
+        """Seconds since the last utterance ended, 0 while speaking, NaN if there was none."""
+        if self.speaking:
+            return 0.0
+        return float("nan") if self._ended_ns is None else max(0, now_ns - self._ended_ns) / 1e9
+
+    def utterance_s(self, now_ns: int) -> float:
+        """Seconds since the current utterance began, 0 while silent."""
+        return max(0, now_ns - self._began_ns) / 1e9 if self.speaking else 0.0
+
 
 _HISTORY_NS: Final = 2 * NS
 _DRIFT_NS: Final = 2 * NS
 """Time constant with which the sample clock follows the stamps."""
 
 
-@dataclass(frozen=True, slots=True)
-class VoiceConfig:
-    """Settings of the VoiceExtractor."""
-
-    thresholds: SpeechThresholds = field(default_factory=SpeechThresholds)
-    downmix: Downmix = "mean"
-    network: Path | None = None
-    """The voice activity network's ONNX file; None = the installed one."""
-    jitter_s: float = 0.04
-    """Stamps that differ by less from the count of samples are continuous sound."""
-    keep_s: float = 0.5
-    """A longer hole in the sound ends the utterance and what the network remembers."""
-    fresh_s: float = 0.5
-    """Sound older than this is no longer observed."""
-
-
-@dataclass(frozen=True, slots=True)
-class SoundHealth:
-    """What the sound itself is like, for diagnostics; counts since the start."""
-
-    rate_hz: int = 0
-    channels: int = 0
-    holes: int = 0
-    """Sound was missing (lost chunks)."""
-    late: int = 0
-    """Chunks dropped because their time had already been heard."""
-    jumps: int = 0
-    """Backward jumps of the clock: everything was flushed."""
-    digital_silence: bool = False
-    """Not one sample differed from 0 in the last second: a muted or dead microphone."""
-    clipping: float = 0.0
-    """Share of samples at full scale, over about a second."""
+_JITTER_NS: Final = 40_000_000
+"""Stamps that differ by less from the count of samples are continuous sound."""
+_KEEP_NS: Final = NS // 2
+"""A longer hole in the sound ends the utterance and what the network remembers."""
+_FRESH_NS: Final = NS // 2
+"""Sound older than this is no longer observed."""
 
 
 class _Hop:
-    """The newest 40 ms of sound. Pitch and loudness are worked out only if somebody asks: few hops are asked for."""
+    """The newest 40 ms of sound. Pitch and loudness are computed on first use: few hops are used."""
 
     def __init__(self, mfcc: FloatArray, window: NDArray[np.float32]) -> None:
         self.mfcc, self._window = mfcc, window
@@ -103,22 +199,26 @@ class VoiceExtractor:
     come at the same times. Values come every 20 ms, and with each 32 ms decision of the voice activity network.
 
     Args:
-        config: settings.
+        network: the voice activity network's ONNX file; None = the installed one.
 
     Raises:
         WeightsError: the voice activity network is missing.
     """
 
-    def __init__(self, config: VoiceConfig | None = None) -> None:
-        self._config = config or VoiceConfig()
-        self._network = VoiceActivityNetwork(self._config.network)
-        self._health = SoundHealth()
+    def __init__(self, network: Path | None = None) -> None:
+        self._network = VoiceActivityNetwork(network)
+        self.digitally_silent = False
+        """Not one sample differed from 0 in the last second: a muted or dead microphone."""
+        self.clipping = 0.0
+        """Share of samples at full scale, over about a second."""
+        self.holes = 0
+        """How often sound was missing since the start."""
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything heard; the counts of `health` stay."""
+        """Forget everything heard."""
         self._network.reset()
-        self._utterances = UtteranceTracker(self._config.thresholds)
+        self._utterances = UtteranceTracker()
         self._history: deque[_Moment] = deque()
         self._stream: _Stream | None = None
         self._probability = 0.0
@@ -126,26 +226,11 @@ class VoiceExtractor:
         self._clipping = 0.0
         self._silent_ns = 0
 
-    @property
-    def health(self) -> SoundHealth:
-        """What is wrong with the sound, if anything."""
-        return self._health
-
-    @property
-    def digitally_silent(self) -> bool:
-        """Not one sample differed from 0 in the last second: a muted or dead microphone."""
-        return self._health.digital_silence
-
-    @property
-    def clipping(self) -> float:
-        """Share of samples at full scale, over about a second."""
-        return self._health.clipping
-
     def push(self, sound: Sound) -> None:
         """Hear a chunk.
 
-        A hole starts the sound anew at the chunk's stamp; a chunk from the past is dropped; a jump back of more than
-        `keep_s` is a new time line and flushes everything.
+        After a hole the sound starts again at the chunk's stamp; a chunk from the past is dropped; a jump back of more
+        than 0.5 s is a new time line and flushes everything.
 
         Raises:
             MessageError: not int16 (n, 1..32 channels), or a rate outside 8..192 kHz; nothing was heard of it.
@@ -168,32 +253,29 @@ class VoiceExtractor:
         """
         for moment in reversed(self._history):
             if moment.end_ns <= now_ns:
-                fresh = now_ns - moment.end_ns <= self._config.fresh_s * NS
+                fresh = now_ns - moment.end_ns <= _FRESH_NS
                 return (moment.voice(), moment.end_ns) if fresh else None
         return None
 
     def _follow(self, sound: Sound) -> _Stream | None:
         """The stream that this chunk continues, a new one after a hole or change, None for a late chunk."""
-        stream, config = self._stream, self._config
+        stream = self._stream
         rate_hz, channels = sound.rate_hz, sound.samples.shape[1]
         if stream is not None:
             error_ns = sound.stamp_ns - stream.end_ns
-            if error_ns < -config.keep_s * NS:
-                self._count(jumps=1)
+            if error_ns < -_KEEP_NS:
                 self.reset()
-            elif error_ns < -config.jitter_s * NS:
-                self._count(late=1)
+            elif error_ns < -_JITTER_NS:
                 return None
-            elif error_ns > config.jitter_s * NS:
-                self._count(holes=1)
-                if error_ns > config.keep_s * NS:
+            elif error_ns > _JITTER_NS:
+                self.holes += 1
+                if error_ns > _KEEP_NS:
                     self._utterances.end()
                     self._network.reset()
             elif stream.rate_hz == rate_hz and stream.channels == channels:
                 stream.correct(error_ns, len(sound.samples))
                 return stream
-        self._stream = _Stream(sound.stamp_ns, rate_hz, channels, config.downmix)
-        self._health = replace(self._health, rate_hz=rate_hz, channels=channels)
+        self._stream = _Stream(sound.stamp_ns, rate_hz, channels)
         return self._stream
 
     def _consume(self, stream: _Stream) -> None:
@@ -225,23 +307,17 @@ class VoiceExtractor:
             clipped = float(((sound.samples == 32767) | (sound.samples <= -32767)).mean())
         weight = min(1.0, duration_ns / NS)
         self._clipping += weight * (clipped - self._clipping)
-        silence, clipping = self._silent_ns >= NS, round(self._clipping, 6)
-        if silence != self._health.digital_silence or clipping != self._health.clipping:
-            self._health = replace(self._health, digital_silence=silence, clipping=clipping)
-
-    def _count(self, *, holes: int = 0, late: int = 0, jumps: int = 0) -> None:
-        health = self._health
-        self._health = replace(health, holes=health.holes + holes, late=health.late + late, jumps=health.jumps + jumps)
+        self.digitally_silent = self._silent_ns >= NS
+        self.clipping = round(self._clipping, 6)
 
 
 class _Stream:
     """Gapless sound of one format: its 16 kHz samples in blocks that end at fixed counts, and their times."""
 
-    def __init__(self, stamp_ns: int, rate_hz: int, channels: int, downmix: Downmix) -> None:
+    def __init__(self, stamp_ns: int, rate_hz: int, channels: int) -> None:
         self.rate_hz, self.channels = rate_hz, channels
         self._anchor_ns = stamp_ns
         self._received = 0
-        self._downmixer = Downmixer(rate_hz, channels, downmix)
         self._resampler = Resampler(rate_hz)
         self._mfcc_stream = MfccStream()
         self._waiting = np.zeros(0, np.float32)
@@ -266,7 +342,7 @@ class _Stream:
 
     def push(self, samples: NDArray[np.int16]) -> None:
         self._received += len(samples)
-        self._resampler.push(self._downmixer.push(samples))
+        self._resampler.push(mono(samples))
         ready = self._resampler.reach() - self._count - len(self._waiting)
         if ready > 0:
             self._waiting = np.concatenate([self._waiting, self._resampler.take(ready)])

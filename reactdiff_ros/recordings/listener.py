@@ -27,9 +27,8 @@ from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.perception import SpeakerPerception
-from reactdiff_ros.recordings.replay.ahead import open_recording
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
-from reactdiff_ros.recordings.replay.replay import Step, Tally, replay
+from reactdiff_ros.recordings.replay.replay import Step, Tally, open_recording, replay
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import UINT8, FloatArray, Picture, Sound
 from reactdiff_ros.whole_file import write_arrays, write_whole
@@ -87,7 +86,7 @@ class Listener:
         def report(seconds: float) -> bool:
             return progress(min(seconds / tally.length_s, 1.0) if tally.length_s else 0.0)
 
-        done = replay(path, self._settings, tally=tally, ahead=processes > 1, told=report, each=kept.append)
+        done = replay(path, self._settings, tally=tally, ahead=processes > 1, progress=report, each=kept.append)
         faces = [face for step in kept for face in step.faces]
         return FaceTrack(
             times=np.array([face.stamp_ns for face in faces], dtype=np.float64) / NS,
@@ -220,7 +219,7 @@ class FaceTrack:
         reel = FaceReel()
         for step in self._steps:
             reel.take(step)
-        write_video(path, open_recording(self._path, self._settings), reel, processes=processes, told=progress)
+        write_video(path, open_recording(self._path, self._settings), reel, processes=processes, progress=progress)
 
     def _save_bag(self, path: Path) -> None:
         from reactdiff_ros.recordings.replay.output import ReplayBag

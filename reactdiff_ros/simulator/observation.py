@@ -13,26 +13,94 @@ from typing import Final
 import numpy as np
 
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, NAMES, ROTATION, TRANSLATION
-from reactdiff_ros.model.tokens import SpeakerBatch
-from reactdiff_ros.types import EXPRESSION_CLASSES
-
-from .appearance import SHOWN, appearance
-from .hearing import hear
-from .motion import (
-    FRAME_S,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Seed,
-    cover,
-    generator,
-    log_normal,
-    low_pass,
-    ornstein,
-    uniform,
+from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
+from reactdiff_ros.perception.blendshapes import (
+    AROUSAL,
+    AROUSAL_REST,
+    CONFIDENCE,
+    EYE_PITCH_RAD,
+    EYE_YAW_RAD,
+    NEUTRAL_SCORE,
+    OBSERVED,
+    PROTOTYPES,
+    SHARPNESS,
+    VALENCE,
 )
+from reactdiff_ros.types import EXPRESSION_CLASSES, FloatArray
+
+from .motion import BoolArray, IntArray, Seed, cover, generator, log_normal, low_pass, ornstein, uniform
 from .speaker import Speakers
-from .voices import VoiceBank
+from .voices import VoiceBank, hear
+
+_PART: Final = 30
+SHOWN: Final = (
+    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekSquintLeft",
+    "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft",
+    "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft",
+    "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawOpen", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
+    "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
+    "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft",
+    "mouthUpperUpRight",
+)  # fmt: skip
+"""The blendshapes that a simulated speaker moves."""
+
+
+def appearance(seed: Seed, s: Speakers) -> tuple[FloatArray, FloatArray]:
+    """True coefficients (B, T, 58) and the direction of gaze (B, T, 2): yaw, pitch in rad."""
+    rng = generator(seed, _PART)
+    worlds, frames = s.speech.shape
+    waves = ornstein(rng, worlds, frames, (0.3, 0.2, 0.15, 0.15, 0.15, 0.15, 2.0, 2.0, 2.0))
+    talking = low_pass(s.speech, 0.08)
+    time = np.arange(frames, dtype=np.float32) * FRAME_S
+    # Syllables: 3 to 5.5 a second.
+    phase = 2 * np.pi * uniform(rng, 3.0, 5.5, (worlds, 1)) * time + 1.5 * waves[..., 0]
+    jaw = talking * (0.5 + 0.5 * np.sin(phase)) * np.clip(0.36 + 0.16 * waves[..., 1], 0, 1)
+    tremor = 0.6 + 0.4 * np.sin(2 * np.pi * uniform(rng, 4.0, 5.5, (worlds, 1)) * time)
+    jaw = jaw + 0.3 * s.shake * tremor + 0.10 * s.breath
+    # Speech moves the corners of the mouth: it hides a smile now and then, and looks like one now and then.
+    hides = uniform(rng, 0.0, 0.7, (worlds, 1)) * talking * np.clip(0.8 * waves[..., 2], 0, 1)
+    seems = 0.3 * (rng.random((worlds, 1)) < 0.35) * talking * np.clip(waves[..., 3], 0, 1)
+    smile = s.smile * (1 - hides) + seems
+    gaze = _gaze(rng, s)
+    values = {
+        "mouthSmile": smile, "cheekSquint": 0.6 * s.smile + s.cheek, "mouthUpperUp": 0.45 * smile + 0.3 * jaw,
+        "eyeSquint": 0.3 * s.smile + 0.5 * s.cheek + 0.25 * s.frown,
+        "mouthStretch": 0.15 * smile + 0.3 * talking * np.clip(waves[..., 4], 0, 1),
+        "browInnerUp": s.brow_up + 0.6 * s.sad, "browOuterUp": s.brow_up, "eyeWide": 0.6 * s.brow_up,
+        "browDown": s.frown + 0.4 * s.doubt, "mouthFrown": 0.8 * s.sad + 0.3 * s.frown, "eyeBlink": s.blink,
+        "jawOpen": jaw + 0.2 * np.clip(s.smile - 0.6, 0, 1), "mouthLowerDown": 0.7 * jaw,
+        "mouthPress": 0.5 * s.doubt, "mouthFunnel": 0.3 * talking * np.clip(waves[..., 4], 0, 2),
+        "mouthPucker": 0.3 * talking * np.clip(waves[..., 5], 0, 2) + 0.2 * s.doubt, **_looks(gaze),
+    }  # fmt: skip
+    out = np.zeros((worlds, frames, COEFFICIENT_COUNT), dtype=np.float32)
+    for name in SHOWN:
+        stem = name.removesuffix("Left").removesuffix("Right")
+        out[..., INDEX[name]] = np.clip(values[name] if name in values else values[stem], 0, 1)
+    # Doubt raises one brow.
+    out[..., INDEX["browOuterUpLeft"]] = np.clip(s.brow_up + 0.6 * s.doubt, 0, 1)
+    out[..., ROTATION] = s.head
+    out[..., TRANSLATION] = 0.02 * waves[..., 6:9]
+    return out, gaze
+
+
+def _gaze(rng: np.random.Generator, s: Speakers) -> FloatArray:
+    """At the listener within 2.9 x 2.0 degrees (human_reference.md), else some 10 to 25 degrees aside."""
+    side = rng.choice([-1.0, 1.0], (len(s.kind), 1)).astype(np.float32)
+    away = low_pass(~s.contact, 0.05)
+    wander = s.wander
+    yaw = (1 - away) * 0.05 * wander[..., 0] + away * (side * 0.18 + 0.22 * wander[..., 0])
+    pitch = (1 - away) * 0.035 * wander[..., 1] + away * (0.06 + 0.14 * wander[..., 1])
+    return np.asarray(np.stack([yaw, pitch], axis=-1), dtype=np.float32)
+
+
+def _looks(gaze: FloatArray) -> dict[str, FloatArray]:
+    """The eyes turn by two thirds of the gaze, the head did the rest."""
+    left, down = gaze[..., 0] / EYE_YAW_RAD * 0.67, gaze[..., 1] / EYE_PITCH_RAD * 0.67
+    return {
+        "eyeLookOutLeft": left, "eyeLookInRight": left, "eyeLookInLeft": -left, "eyeLookOutRight": -left,
+        "eyeLookDown": down, "eyeLookUp": -down,
+    }  # fmt: skip
+
 
 _DEVICES, _FACE, _PLACEBO = 40, 41, 42
 
@@ -54,14 +122,8 @@ NEUTRAL_ERROR: Final = {"brow": 0.18, "cheek": 0.10, "mouthSmile": 0.04, "mouthF
 (chosen after the spread on that page and readings of recorded people)."""
 DRIFT: Final = {"brow": 2.5, "cheek": 1.6, "mouthUpperUp": 2.0, "eyeWide": 1.6, "mouthSmile": 0.8}
 """How much more than others a reading wanders over about a second (readings of recorded people who talk)."""
-TRUST: Final = {
-    "browDown": 0.7, "browInnerUp": 0.8, "browOuterUp": 0.75, "cheekSquint": 0.4, "eyeBlink": 0.9, "eyeLookDown": 0.4,
-    "eyeLookIn": 0.8, "eyeLookOut": 0.8, "eyeLookUp": 0.6, "eyeSquint": 0.5, "eyeWide": 0.7, "jawOpen": 0.95,
-    "mouthFrown": 0.6, "mouthFunnel": 0.5, "mouthLowerDown": 0.3, "mouthPress": 0.3, "mouthPucker": 0.6,
-    "mouthSmile": 0.9, "mouthStretch": 0.5, "mouthUpperUp": 0.5,
-}  # fmt: skip
-"""Perception's confidence in good conditions (perception/blendshapes.py; a test holds the two together)."""
-POSE_TRUST: Final = (0.8, 0.9, 0.95, 0.9, 0.9, 0.7)
+POSE_TRUST: Final = tuple(float(value) for value in CONFIDENCE[BLENDSHAPE_COUNT:])
+"""Perception's confidence in rotation and translation in good conditions."""
 
 
 def _stem(name: str) -> str:
@@ -79,7 +141,7 @@ _BIAS: Final = np.array([_begins(NEUTRAL_ERROR, name, 0.05) for name in SHOWN], 
 _DRIFT: Final = np.array([_begins(DRIFT, name, 1.0) for name in SHOWN], dtype=np.float32)
 _SMILES: Final = np.array(["Smile" in name for name in SHOWN])
 _PERSONAL: Final = np.array([not name.startswith("eyeLook") for name in SHOWN])
-_TRUST: Final = np.array([TRUST[_stem(name)] for name in SHOWN], dtype=np.float32)
+_TRUST: Final = np.array([OBSERVED[_stem(name)] for name in SHOWN], dtype=np.float32)
 
 # What else a reading follows (docs/perception_noise.md, "moves too"): (reading, shown, gain).
 _LEAKS: Final = (
@@ -196,7 +258,7 @@ def _read(seed: Seed, s: Speakers, shown: FloatArray, gaze: FloatArray) -> _Read
     pick = _pick(rng, worlds, frames)
     age = log_normal(rng, 12.0, 1.0, (worlds, 1)) * (rng.random((worlds, 1)) < 0.65)
     time = np.arange(frames, dtype=np.float32) * FRAME_S
-    known = ((age + time) / (age + time + 5.0)).astype(np.float32)  # half after 5 s (perception/neutral.py)
+    known = ((age + time) / (age + time + 5.0)).astype(np.float32)  # half after 5 s (perception/person.py)
 
     gain = _GAIN * log_normal(rng, 1.0, 0.2, (worlds, 1)) * log_normal(rng, 1.0, 0.15, (worlds, count))
     bias = _BIAS * rng.standard_normal((worlds, count), dtype=np.float32)
@@ -290,26 +352,6 @@ def _displace(seed: Seed, s: Speakers, face: _Reading) -> None:
         face.mesh[:, f : f + 2] = False
 
 
-# Weights of perception's fixed projection to affect (perception/affect.py; a test holds the two together).
-_PROTOTYPES: Final[dict[str, dict[str, float]]] = {
-    "angry": {"browDown": 1.0, "eyeSquint": 0.3, "mouthPress": 0.4, "browInnerUp": -0.8, "mouthSmile": -0.8},
-    "disgust": {"mouthUpperUp": 0.7, "browDown": 0.3, "eyeSquint": 0.4, "mouthSmile": -0.6, "browInnerUp": -0.3},
-    "fear": {"browInnerUp": 0.6, "eyeWide": 0.4, "mouthStretch": 0.6, "mouthSmile": -0.6, "browOuterUp": -0.1},
-    "happy": {"mouthSmile": 1.3, "cheekSquint": 0.2, "mouthFrown": -0.6, "browDown": -0.2},
-    "sad": {"mouthFrown": 0.8, "browInnerUp": 0.4, "eyeWide": -0.5, "browOuterUp": -0.3, "mouthSmile": -0.6},
-    "surprise": {"browInnerUp": 0.4, "browOuterUp": 0.5, "eyeWide": 0.6, "jawOpen": 0.3, "mouthSmile": -0.4},
-}
-_VALENCE: Final[dict[str, float]] = {
-    "mouthSmile": 1.0, "cheekSquint": 0.15, "mouthFrown": -0.6, "browDown": -0.45, "mouthPress": -0.2,
-    "mouthUpperUp": -0.15,
-}  # fmt: skip
-_AROUSAL: Final[dict[str, float]] = {
-    "jawOpen": 0.4, "eyeWide": 0.6, "browInnerUp": 0.3, "browOuterUp": 0.3, "mouthSmile": 0.4, "browDown": 0.4,
-    "mouthStretch": 0.2, "eyeBlink": -0.3,
-}  # fmt: skip
-_NEUTRAL_SCORE, _SHARPNESS, _AROUSAL_REST = 0.35, 7.0, -0.15
-
-
 def _row(weights: dict[str, float]) -> FloatArray:
     row = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
     for i, name in enumerate(NAMES):
@@ -321,7 +363,7 @@ def _row(weights: dict[str, float]) -> FloatArray:
 
 
 _READINGS: Final = np.stack(
-    [_SHARPNESS * _row(_PROTOTYPES.get(name, {})) for name in EXPRESSION_CLASSES] + [_row(_VALENCE), _row(_AROUSAL)]
+    [SHARPNESS * _row(PROTOTYPES.get(name, {})) for name in EXPRESSION_CLASSES] + [_row(VALENCE), _row(AROUSAL)]
 )
 
 
@@ -330,8 +372,8 @@ def _affect(coefficients: FloatArray, confidence: FloatArray) -> FloatArray:
     trusted = coefficients[..., _SHOWN] * np.sqrt(np.clip(confidence[..., _SHOWN], 0, 1))
     scores = trusted @ _READINGS[:, _SHOWN].T
     classes = scores[..., :-2]
-    classes[..., EXPRESSION_CLASSES.index("neutral")] += _SHARPNESS * _NEUTRAL_SCORE
+    classes[..., EXPRESSION_CLASSES.index("neutral")] += SHARPNESS * NEUTRAL_SCORE
     odds = np.exp(classes - classes.max(-1, keepdims=True))
-    arousal = scores[..., -1:] + _AROUSAL_REST
+    arousal = scores[..., -1:] + AROUSAL_REST
     parts = [odds / odds.sum(-1, keepdims=True), np.clip(scores[..., -2:-1], -1, 1), np.clip(arousal, -1, 1)]
     return np.asarray(np.concatenate(parts, axis=-1), dtype=np.float32)

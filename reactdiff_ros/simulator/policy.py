@@ -17,8 +17,7 @@ from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.types import FloatArray
 
-from .dynamics import rate_of
-from .motion import BoolArray, low_pass, since
+from .motion import BoolArray, low_pass, rate_of, since
 from .stimulus import Stimulus
 
 HELD_S: Final = 0.3

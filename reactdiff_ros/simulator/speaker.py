@@ -16,13 +16,20 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.model.tokens import FRAME_S
+from reactdiff_ros.types import FloatArray
+
 from .behaviour import (
+    CUE_S,
+    LOW_S,
     NOISY,
     QUIET,
     SLOW,
     TALKER,
+    Talk,
     announce,
     draw_people,
+    gaze_contact,
     low_pitch,
     make_blinks,
     make_breath,
@@ -31,22 +38,12 @@ from .behaviour import (
     make_nods,
     make_present,
     make_smiles,
+    make_talk,
     make_waves,
+    spoken,
     upper_face,
 )
-from .conversation import CUE_S, LOW_S, Talk, gaze_contact, make_talk, spoken
-from .motion import (
-    FRAME_S,
-    BoolArray,
-    Events,
-    FloatArray,
-    IntArray,
-    Seed,
-    cover,
-    envelope,
-    low_pass,
-    since,
-)
+from .motion import BoolArray, Events, IntArray, Seed, cover, envelope, low_pass, since
 from .stimulus import Stimulus
 
 __all__ = [

@@ -20,9 +20,9 @@ from reactdiff_ros.model.plan.groups import GROUP_COUNT, GROUP_NAMES, GROUP_OF_C
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 
 from .data import Pool
-from .losses import gaussian_kl, masked_mean
+from .nets import ListenerVae
+from .objective import gaussian_kl, masked_mean
 from .recorded import group_seen
-from .vae import ListenerVae
 
 TARGET: Final = 0.01
 """Unexplained share of a group's variance that is aimed at."""

@@ -1,15 +1,212 @@
-"""Batches: simulated sequences, simulated ones with a played past, recorded people; and plans in all of them."""
+"""Roll-outs: the averaged model plays its listeners freely, and training continues from what it played.
+
+A model that has only seen true pasts drifts from its own: every plan starts a little off, 6 times a second. So, once a
+pool, the model plays some of the pool's listeners for seconds, from a random moment on and each from its own past
+alone, as at run time; plans are then trained whose past was played and whose future is the simulator's.
+
+Past and future must fit, or the model would learn to drop whatever it does: a smile that it began for good reasons
+would have to end because the simulator's listener happens not to smile. So several listeners of the same temperament
+are simulated for the same speaker, and the future is that of the one that was nearest to the played past over the last
+frames, cluster of coefficients by cluster; the remaining difference fades out, and a plan without a
+near listener counts little (`NEAR`): rejection with a soft kernel, as in approximate Bayesian computation.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reactdiff_ros.coefficients import LOWER, UPPER
+from reactdiff_ros.model.plan.groups import GROUP_OF_COEFFICIENT, GROUP_OF_LATENT, GROUPS
+from reactdiff_ros.model.plan.sampler import LATENT_LIMIT
+from reactdiff_ros.model.plan.solvers import sample
+from reactdiff_ros.model.runtime import VAE_CONTEXT
 
 from .config import TrainConfig
-from .data import Indices, Pool, Sequences, cut, cut_at, filled, joined, tail
+from .data import MARGIN, Indices, Pool, Sequences, cut, cut_at, filled, joined, tail
 from .nets import Model
-from .objective import Drawn, draw, draw_plans
-from .rollout import RollOuts, continue_from
+from .objective import Drawn, Plans, conditions, context_mask, draw, draw_plans
+
+HOP: Final = 4
+"""Frames that are drawn at once, each stretch continuing the one before."""
+COMPARED: Final = 8
+"""Frames of the past over which listeners are compared."""
+NEAR: Final = 0.5
+"""Mean squared distance, in standard deviations of latents, at which a listener counts 1 / e."""
+LEAST: Final = 0.1
+CLUSTERS: Final = (
+    (("smile", "mouth", "brows", "lids"), 10.0), (("blinks",), 5.0), (("gaze",), 6.0), (("head",), 30.0),
+)  # fmt: skip
+"""Groups that are compared together, as they move together while the others are nearly independent of them; and the
+time constant in frames with which the played face's difference from the nearest listener fades. No twin holds its head
+as it was played: where that difference faded in a quarter of a second, the network learnt to start so, and the head
+wobbled between 1 and 4 Hz with twice to four times the power that it should have."""
+
+
+def _members(owner: NDArray[np.intp]) -> list[Tensor]:
+    names = [group.name for group in GROUPS]
+    return [torch.from_numpy(np.isin(owner, [names.index(n) for n in cluster])) for cluster, _ in CLUSTERS]
+
+
+_LATENTS = _members(GROUP_OF_LATENT)
+_COEFFICIENTS = _members(GROUP_OF_COEFFICIENT)
+_LOWER, _UPPER = torch.from_numpy(LOWER), torch.from_numpy(UPPER)
+
+
+@dataclass(slots=True)
+class RollOuts:
+    """What the model played for the first R worlds of a pool, F frames from `begin` (R,) on.
+
+    latents (R, MARGIN + F, L), the first MARGIN being the simulator's before, and faces (R, MARGIN + F, 58); `begin`
+    stays on the processor.
+    """
+
+    begin: Tensor
+    latents: Tensor
+    faces: Tensor
+
+    @property
+    def frames(self) -> int:
+        """F."""
+        return int(self.latents.shape[1]) - MARGIN
+
+    def window(self, rows: Indices, offset: Indices, lead: int) -> Indices:
+        """Bounds (n, 2) of the newest token of plans that continue `rows`, in sequences that begin at `offset`."""
+        first = self.begin.numpy()[rows] - offset
+        return np.stack([first + HOP - 1, first + self.frames - 1 - lead], axis=1)
+
+    def to(self, device: torch.device) -> RollOuts:
+        """The same, played on another device."""
+        return RollOuts(self.begin, self.latents.to(device), self.faces.to(device))
+
+    def state(self) -> dict[str, Tensor]:
+        """For a checkpoint."""
+        return {"begin": self.begin, "latents": self.latents, "faces": self.faces}
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
+def roll_out(model: Model, pool: Pool, config: TrainConfig, rng: np.random.Generator) -> RollOuts:
+    """Let `model` play the first worlds of the pool freely, stretch by stretch, as at run time."""
+    frames, rows = config.roll_frames, pool.twins.shape[0]
+    start = rng.integers(0, pool.features.shape[1] - frames - config.shape.horizon + 1, rows)
+    start[rng.random(rows) < 0.15] = 0
+    player = _Player(model, pool, config, rng, torch.from_numpy(start))
+    for frame in range(0, frames, HOP):
+        player.play(frame)
+    latents = player.latents[:, : MARGIN + frames]
+    faces = _bounded(model.vae.decode(latents))
+    return RollOuts(torch.from_numpy(start), latents, faces)
+
+
+def _bounded(faces: Tensor) -> Tensor:
+    return torch.clamp(faces, _LOWER.to(faces.device), _UPPER.to(faces.device))
+
+
+class _Player:
+    """A free run: `latents` (R, MARGIN + F, L) grows by HOP frames a stretch, given its own past alone."""
+
+    def __init__(self, model: Model, pool: Pool, config: TrainConfig, rng: np.random.Generator, begin: Tensor) -> None:
+        shape, frames = config.shape, config.roll_frames
+        self.model, self.config, self.device = model, config, model.vae.scale.device
+        rows = len(begin)
+        row = torch.arange(rows)
+        self._zero = shape.reach
+        at = begin[:, None] + torch.arange(-shape.reach, frames)
+        self._early = (at < 0).to(self.device)
+        self.tokens = self._encoded(
+            pool.features[row[:, None], at.clamp(min=0)], pool.observed[row[:, None], at.clamp(min=0)]
+        )
+        before = pool.latents[row[:, None], begin[:, None] + torch.arange(MARGIN)]
+        ahead = before.new_zeros(rows, -(-frames // HOP) * HOP, shape.latent)
+        self.latents = torch.cat([before, ahead], dim=1).to(self.device)
+        noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        self.tape = torch.randn(ahead.shape, generator=noise).to(self.device)
+        self.lead = int(rng.integers(0, 3))
+        self.steps = int(rng.integers(4, 7))
+        self.guidance = float(rng.choice([1.0, 1.5]))
+        recall = int(rng.choice([4, 8, shape.past]))
+        self._forgotten = (torch.arange(shape.past) < shape.past - recall).expand(rows, -1).to(self.device)
+        lead = torch.full((rows,), self.lead)
+        self.conditions = conditions(pool, row, lead, shape.max_lead, rng).to(self.device)
+
+    def _encoded(self, features: Tensor, observed: Tensor) -> Tensor:
+        """Tokens (R, reach + F, D). Before the session, its first frame is repeated: it is masked as a token, and
+        little of it reaches the others.
+        """
+        pairs = zip(features.split(8), observed.split(8), strict=True)
+        return torch.cat([self.model.encoder(f.to(self.device), o.to(self.device)) for f, o in pairs])
+
+    def play(self, frame: int) -> None:
+        """Draw the stretch that begins at `frame` of the roll-out."""
+        shape, denoiser = self.config.shape, self.model.denoiser
+        newest = self._zero + frame - 1 - self.lead
+        speech = slice(newest - shape.speech + 1, newest + 1)
+        missing = self._early[:, speech]
+        speaker = self.tokens[:, speech] * (~missing)[..., None]
+        past = self.latents[:, MARGIN + frame - shape.past : MARGIN + frame]
+        context = denoiser.context(speaker, past, self.conditions)
+        unguided = torch.tensor([False, True], device=self.device).expand(len(past), 2)
+        mask = context_mask(missing, self._forgotten, unguided)
+
+        def velocity(z: Tensor, angle: float) -> Tensor:
+            if self.guidance == 1.0:
+                return denoiser.velocity(z, z.new_full(z.shape[:2], angle), context, mask[:, :1])
+            both = denoiser.velocity(z.expand(-1, 2, -1, -1), z.new_full((len(z), 2), angle), context, mask)
+            return both[:, 1:] + self.guidance * (both[:, :1] - both[:, 1:])
+
+        drawn = sample(velocity, self.tape[:, None, frame : frame + HOP], self.steps)[:, 0]
+        drawn = self.model.vae.accumulate(drawn, past)
+        self.latents[:, MARGIN + frame : MARGIN + frame + HOP] = drawn.clamp(-LATENT_LIMIT, LATENT_LIMIT)
+
+
+def continue_from(played: RollOuts, pool: Pool, s: Sequences, plans: Plans, rolled: Tensor, model: Model) -> float:
+    """Give plans of the sequences `rolled` (B,) the played past and a future that fits it, in place.
+
+    Returns the share of plans that continue a roll-out.
+    """
+    since = s.offset[plans.which] + plans.start - played.begin[s.row[plans.which].clamp(max=len(played.begin) - 1)]
+    fits = rolled[plans.which] & (since >= HOP) & (since <= played.frames)
+    chosen = torch.nonzero(fits)[:, 0]
+    if len(chosen):
+        row, at = s.row[plans.which[chosen]], since[chosen]
+        _continue(played, pool, plans, chosen, row, at, model)
+    return len(chosen) / len(since)
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
+def _continue(
+    played: RollOuts, pool: Pool, plans: Plans, chosen: Tensor, row: Tensor, at: Tensor, model: Model
+) -> None:
+    horizon, length = plans.target.shape[1], plans.past.shape[1]
+    device = model.vae.scale.device
+    frame = (MARGIN + at).to(device)[:, None]
+    around = (played.begin[row] + MARGIN + at).to(device)[:, None]
+    around = around + torch.arange(-COMPARED - VAE_CONTEXT, horizon, device=device)
+    row, chosen = row.to(device), chosen.to(device)
+    face = played.faces[row[:, None], frame + torch.arange(-COMPARED - VAE_CONTEXT, 0, device=device)]
+    every = torch.arange(pool.twins.shape[1], device=device)[None, :, None]
+    twins = pool.twins[row[:, None, None], every, around[:, None]]
+    now = COMPARED + VAE_CONTEXT
+    theirs = model.vae.encode(twins[:, :, :now].flatten(0, 1)).unflatten(0, twins.shape[:2])
+    past = played.latents[row[:, None], frame + torch.arange(-length, 0, device=device)]
+    square = (theirs[:, :, VAE_CONTEXT:] - past[:, None, -COMPARED:]).square()
+    future, weight = face.new_empty(len(row), horizon, face.shape[-1]), past.new_ones(len(row), horizon, past.shape[-1])
+    ahead = torch.arange(1, horizon + 1, device=device)[:, None]
+    each = torch.arange(len(row), device=device)
+    for latents, coefficients, (_, fade) in zip(_LATENTS, _COEFFICIENTS, CLUSTERS, strict=True):
+        distance, nearest = square[..., latents].mean((2, 3)).min(dim=1)
+        other = twins[each, nearest]
+        missed = (face[:, -1] - other[:, now - 1])[:, None, coefficients]
+        future[..., coefficients] = other[:, now:, coefficients] + missed * torch.exp(-ahead / fade)
+        weight[..., latents] = torch.exp(-distance / NEAR).clamp(min=LEAST)[:, None, None]
+    wanted = torch.cat([face[:, -VAE_CONTEXT:], _bounded(future)], dim=1)
+    target = model.vae.encode(wanted)[:, VAE_CONTEXT:]
+    plans.replaced(chosen, past, target, weight)
 
 
 def draw_batch(

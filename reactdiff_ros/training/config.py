@@ -1,4 +1,4 @@
-"""Settings of a training run; all of them are kept in its checkpoint."""
+"""Settings of a training run and sizes of the networks; all of them are kept in its checkpoint."""
 
 from __future__ import annotations
 
@@ -8,13 +8,81 @@ from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.conditions import condition_count
+from reactdiff_ros.model.plan.groups import LATENT_COUNT
+from reactdiff_ros.model.weights import encoder_strides
 
-from .public_sets import FACEVERSE, data_of
-from .shape import Shape
+KINDS: Final = ("react", "mars", "dualtalk")
+"""Kinds of public sets of recorded people: REACT2023 and 2024, REACT2025 and 2026, DualTalk."""
+FACEVERSE: Final = ("react", "mars")
+"""Those whose faces are FaceVerse's, in an order that only its licensed file has."""
+NAMELESS: Final = ("mars", "dualtalk")
+"""Those that do not name which of their recordings are of the same person."""
+
+
+def data_of(text: str) -> tuple[str, Path]:
+    """(kind, folder) of "KIND:DIR".
+
+    Raises:
+        ReactdiffError: it is not of that form.
+    """
+    kind, colon, folder = text.partition(":")
+    if kind not in KINDS or not colon or not folder:
+        raise ReactdiffError(
+            "a data set is KIND:DIR", where=text, todo=f"KIND one of {', '.join(KINDS)}, for example react:data/REACT"
+        )
+    return kind, Path(folder)
+
 
 ABLATIONS: Final = ("history", "voice", "face", "real", "randomisation")
 """What a run can do without: disturbed and rolled-out history; the speaker's voice; the speaker's face; recorded
 people; the randomisation of what perception makes of a speaker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Sizes of the networks; the preset `live` is the default."""
+
+    stream_width: int = 64
+    width: int = 192
+    heads: int = 4
+    encoder_layers: int = 3
+    window: int = 24
+    """Frames that a temporal layer looks at."""
+    dilation: int = 3
+    """Layer i looks at every dilation**i-th frame: 0.04, 0.12 and 0.36 s apart, 12 s back in all."""
+    latent: int = LATENT_COUNT
+    vae_width: int = 32
+    """Channels of each group of coefficients."""
+    attribute_width: int = 64
+    denoiser_layers: int = 4
+    horizon: int = 16
+    """Longest stretch that is drawn at once; the denoiser takes any shorter one as well."""
+    past: int = 16
+    """Frames of the listener's own past that the denoiser sees."""
+    speech: int = 16
+    """Speaker tokens that the denoiser sees."""
+    max_lead: int = 24
+    """Ages that the newest token can have when a stretch begins: 0 .. max_lead - 1 frames more than the newest."""
+
+    def as_dict(self) -> dict[str, int]:
+        """The sizes by name."""
+        return asdict(self)
+
+    @property
+    def conditions(self) -> int:
+        """Width of the condition vector."""
+        return condition_count(self.max_lead)
+
+    @property
+    def longest_stride(self) -> int:
+        """Frames between those that the last temporal layer of the encoder looks at."""
+        return encoder_strides(self.dilation, self.encoder_layers)[-1]
+
+    @property
+    def reach(self) -> int:
+        """Frames that the encoder looks back in all; training sequences should be as long."""
+        return (self.window - 1) * sum(encoder_strides(self.dilation, self.encoder_layers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +122,9 @@ class TrainConfig:
     """Simulated listeners of a pool."""
     world_frames: int = 500
     eager_share: float = 0.5
-    """Share of the simulated listeners whose controls are drawn anew so that they answer much."""
+    """Share of the simulated listeners whose controls are drawn again so that they answer much."""
     pool_steps: int = 150
-    """Steps until the pool is drawn anew."""
+    """Steps until the next pool is drawn."""
     learning_rate: float = 6e-4
     average: float = 0.999
     """Decay of the averaged weights, which are the ones that ship."""
@@ -88,11 +156,11 @@ class TrainConfig:
     recordings: str = ""
     """Folder of a lab's own recordings, as `reactdiff extract --pair` writes them; empty: none."""
     data: tuple[str, ...] = ()
-    """Public sets, each KIND:DIR, see `public_sets`."""
+    """Public sets, each KIND:DIR, see `data_of`."""
     expression_names: str = ""
     """File of FaceVerse's expression names; empty: of FaceVerse's faces only the head is observed."""
     sound: bool = True
-    """The sound of public sets is read, where the trainer was given what makes a voice of it."""
+    """Read the sound of public sets, where the trainer was given a voice extractor."""
     fold: str = ""
     """"2/4": leave the pairs of the second of four folds out."""
     start_from: str = ""
@@ -137,7 +205,7 @@ def config_from(values: dict[str, Any]) -> TrainConfig:
 
 
 def config_of(state: Mapping[str, Any], checkpoint: Path) -> TrainConfig:
-    """The settings in the state of a checkpoint, as `checkpoints.read_checkpoint` gives it.
+    """The settings in the state of a checkpoint, as `run.read_checkpoint` gives it.
 
     Raises:
         ReactdiffError: they are not this version's; it names the file.
@@ -147,7 +215,7 @@ def config_of(state: Mapping[str, Any], checkpoint: Path) -> TrainConfig:
     except (AttributeError, KeyError, TypeError, ValueError, ReactdiffError) as error:
         raise ReactdiffError(
             "the settings in the checkpoint are not this version's", where=str(checkpoint),
-            todo="train anew, or go on with the version that wrote it",
+            todo="train again, or go on with the version that wrote it",
         ) from error  # fmt: skip
 
 

@@ -1,34 +1,72 @@
-"""Training data: pools of simulated listeners, drawn anew again and again, and recorded people beside them.
+"""Training data: pools of simulated listeners, drawn again every few hundred steps, and cut-outs of them.
 
 Times: frame t of `features` is what is known at t; the listener's arrays carry MARGIN frames before it.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
-from reactdiff_ros.model.tokens import featurize
+from reactdiff_ros.model.tokens import SpeakerBatch, featurize
+from reactdiff_ros.perception.blendshapes import OBSERVED
 from reactdiff_ros.simulator.dyads import simulate
 from reactdiff_ros.simulator.listener import listen
+from reactdiff_ros.simulator.observation import POSE_TRUST, SHOWN, appearance
 from reactdiff_ros.simulator.policy import perceive
+from reactdiff_ros.simulator.seeds import Purpose, purpose_seed
+from reactdiff_ros.simulator.speaker import Speakers
 from reactdiff_ros.simulator.stimulus import Stimulus
-from reactdiff_ros.simulator.voices import VoiceBank
+from reactdiff_ros.simulator.voices import VoiceBank, load_bank
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
-from .ablation import ablate, without_randomisation
-from .config import TrainConfig
-from .shape import Shape
-from .targets import TOLD, TRACED
-from .vae import ListenerVae
+from .config import Shape, TrainConfig
+from .nets import STIMULUS_NAMES, TRACED, ListenerVae
+
+_SEED = 23
+
+
+def ablate(speaker: SpeakerBatch, parts: Sequence[str]) -> None:
+    """Take the voice or the face away, in place."""
+    if "voice" in parts:
+        speaker.microphone[:] = False
+    if "face" in parts:
+        for name in ("camera", "face", "mesh", "gaze_observed", "affect_observed"):
+            getattr(speaker, name)[:] = False
+        speaker.confidence[:] = 0.0
+
+
+def without_randomisation(speaker: SpeakerBatch, truth: Speakers, contact: FloatArray, seed: int) -> None:
+    """Show the face as it truly is, in place: no gain, offset, noise, delay, lost picture or missing coefficient.
+
+    `contact` (B, T) 0..1: whether the speaker looks at the listener. Cameras that are not there stay away, and the
+    voices, which are real recordings of synthesised speech, keep their rooms and microphones.
+    """
+    shown, gaze = appearance((seed, _SEED), truth)
+    seen = speaker.camera & truth.present
+    confidence = np.zeros(shown.shape[-1], dtype=np.float32)
+    for name in SHOWN:
+        confidence[INDEX[name]] = OBSERVED[name.removesuffix("Left").removesuffix("Right")]
+    confidence[BLENDSHAPE_COUNT:] = POSE_TRUST
+    for name in ("face", "mesh", "gaze_observed"):
+        getattr(speaker, name)[:] = seen
+    speaker.neutral_confidence[:] = seen
+    speaker.coefficients[:] = shown * seen[..., None]
+    speaker.confidence[:] = confidence * seen[..., None]
+    speaker.gaze[:] = np.concatenate([gaze, contact[..., None]], axis=-1) * seen[..., None]
+
 
 Indices = NDArray[np.integer[Any]]
 
@@ -51,16 +89,13 @@ TWINS: Final = 12
 
 
 @dataclass(slots=True)
-class Pool:
-    """W listeners over T frames.
+class Streams:
+    """W listeners and their speakers over T frames, of a pool or cut out of pools.
 
     features (W, T, F), observed (W, T, S), listener (W, MARGIN + T, 58), latents and known (W, MARGIN + T, L),
     seen (W, MARGIN + T, 58) which coefficients were measured, controls (W, 6), style and style_given (W, 8),
-    real (W,), salience (W, T), activity (W, MARGIN + T), stimulus (W, T, TOLD_COUNT); the last two 0
-    of recorded people.
-    labels (W, MARGIN + T, 25), labelled (W, MARGIN + T): attributes that a recording was given, and where they are to
-    be learnt from; empty of simulated listeners, who have those of the documented projection.
-    `twins` (R, TWINS, MARGIN + T, 58): the first R worlds' other listeners, the world's own first.
+    real (W,), salience (W, T), activity (W, MARGIN + T), stimulus (W, T, STIMULUS_COUNT); the last two are 0 of
+    recorded people.
     """
 
     features: Tensor
@@ -74,11 +109,31 @@ class Pool:
     salience: Tensor
     activity: Tensor
     stimulus: Tensor
+    latents: Tensor
+    known: Tensor
+
+
+S = TypeVar("S", bound=Streams)
+
+
+def joined(parts: Sequence[S]) -> S:
+    """Several pools or batches of as many frames as one."""
+    first = parts[0]
+    return replace(first, **{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(first)})
+
+
+@dataclass(slots=True)
+class Pool(Streams):
+    """Listeners to draw from.
+
+    labels (W, MARGIN + T, 25), labelled (W, MARGIN + T): attributes that a recording was given, and where they are to
+    be learnt from; empty of simulated listeners, who have those of the documented projection.
+    `twins` (R, TWINS, MARGIN + T, 58): the first R worlds' other listeners, the world's own first.
+    """
+
     labels: Tensor
     labelled: Tensor
     twins: Tensor
-    latents: Tensor
-    known: Tensor
 
     def to_latents(self, vae: ListenerVae) -> Pool:
         """The pool with the latents of this autoencoder, on its device but for what is drawn by (`DRAWN_BY`)."""
@@ -89,11 +144,6 @@ class Pool:
         with torch.no_grad():
             self.latents = torch.cat([vae.encode(part) for part in self.listener.split(32)])
         return self
-
-
-def pooled(parts: Sequence[Pool]) -> Pool:
-    """Several pools of as many frames as one."""
-    return Pool(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Pool)})
 
 
 def _eager(seed: int, worlds: int, share: float) -> FloatArray:
@@ -138,7 +188,7 @@ def simulated_pool(seed: int, config: TrainConfig, bank: VoiceBank | None) -> Po
         style=torch.from_numpy(dyads.style), style_given=torch.from_numpy(dyads.style_given.astype(np.float32)),
         real=torch.zeros(config.worlds), salience=torch.from_numpy(salience(perceive(dyads.speaker))),
         activity=torch.from_numpy(np.pad(dyads.activity, ((0, 0), (MARGIN, 0))).astype(np.float32)),
-        stimulus=torch.from_numpy(told(dyads.stimulus)), labels=torch.empty(0), labelled=torch.empty(0),
+        stimulus=torch.from_numpy(stimulus_and_traces(dyads.stimulus)), labels=torch.empty(0), labelled=torch.empty(0),
         twins=torch.from_numpy(with_margin(twins)),
         latents=torch.empty(0), known=torch.ones(1, 1, 1, dtype=torch.bool),
     )  # fmt: skip
@@ -151,9 +201,9 @@ def with_margin(listener: FloatArray) -> FloatArray:
     return padded
 
 
-def told(stimulus: Stimulus) -> FloatArray:
-    """(W, T, TOLD_COUNT) what the speaker does, and traces of what was done lately."""
-    now = [getattr(stimulus, name) for name in TOLD]
+def stimulus_and_traces(stimulus: Stimulus) -> FloatArray:
+    """(W, T, STIMULUS_COUNT) what the speaker does, and traces of what was done lately."""
+    now = [getattr(stimulus, name) for name in STIMULUS_NAMES]
     traces = [_trace(getattr(stimulus, name), seconds) for name, seconds in TRACED]
     stacked: FloatArray = np.stack([*now, *traces], axis=-1).astype(np.float32)
     return stacked
@@ -195,22 +245,9 @@ def held(values: FloatArray) -> FloatArray:
 
 
 @dataclass(slots=True)
-class Sequences:
-    """B cut-outs of pools, as `Pool` with T the length of a cut-out and the listener's arrays longer by a tail."""
+class Sequences(Streams):
+    """B cut-outs of pools: T is the length of a cut-out, and the listener's arrays are longer by a tail."""
 
-    features: Tensor
-    observed: Tensor
-    latents: Tensor
-    known: Tensor
-    listener: Tensor
-    seen: Tensor
-    controls: Tensor
-    style: Tensor
-    style_given: Tensor
-    real: Tensor
-    salience: Tensor
-    activity: Tensor
-    stimulus: Tensor
     row: Tensor
     """(B,) the world in its pool."""
     offset: Tensor
@@ -249,11 +286,6 @@ def cut_at(pool: Pool, rows: Indices, start: Indices, frames: int, shape: Shape)
     )  # fmt: skip
 
 
-def joined(parts: Sequence[Sequences]) -> Sequences:
-    """Several batches as one."""
-    return Sequences(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Sequences)})
-
-
 def filled(real: Sequences, simulated: Sequences) -> Sequences:
     """`real` with what was not measured filled from the simulated listeners of other speakers.
 
@@ -264,3 +296,51 @@ def filled(real: Sequences, simulated: Sequences) -> Sequences:
     latents = torch.where(real.known, real.latents, simulated.latents)
     listener = torch.where(real.seen, real.listener, simulated.listener)
     return replace(real, latents=latents, listener=listener)
+
+
+def make_pool(config: TrainConfig, purpose: Purpose, number: int, bank: VoiceBank | None = None) -> Pool:
+    """The `number`-th pool of a run."""
+    voices = bank if bank is not None or not config.bank else load_bank(Path(config.bank))
+    return simulated_pool(purpose_seed(purpose, config.seed, number), config, voices)
+
+
+class Pools:
+    """The training pools of a run by number; `config.workers` processes make those that will follow."""
+
+    def __init__(self, config: TrainConfig, first: int = 0, stride: int = 1) -> None:
+        """`first` and `stride`: this process's share of the numbers, where several train together."""
+        self._config, self._first, self._stride = config, first, stride
+        self.bank = load_bank(Path(config.bank)) if config.bank else None
+        self._executor: ProcessPoolExecutor | None = None
+        self._ahead: dict[int, Future[Pool]] = {}
+        if config.workers:
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(max_workers=config.workers, mp_context=context)
+
+    def get(self, number: int) -> Pool:
+        """The pool of this number: the same whichever process makes it."""
+        self._ask_ahead(number)
+        ahead = self._ahead.pop(number, None)
+        if ahead is not None:
+            try:
+                return ahead.result()
+            except BrokenProcessPool:  # killed, for memory perhaps: go on without them
+                self._executor, self._ahead = None, {}
+        return make_pool(self._config, "train", self._number(number), self.bank)
+
+    def _ask_ahead(self, number: int) -> None:
+        """Have a pool a process made from this number on, and forget earlier ones."""
+        self._ahead = {n: future for n, future in self._ahead.items() if n >= number}
+        if self._executor is None:
+            return
+        for n in range(number, number + self._config.workers):
+            if n not in self._ahead:
+                self._ahead[n] = self._executor.submit(make_pool, self._config, "train", self._number(n))
+
+    def _number(self, number: int) -> int:
+        return self._first + number * self._stride
+
+    def close(self) -> None:
+        """End the other processes."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,14 @@ from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import FORMAT, MANIFEST, interface, sha256
 from reactdiff_ros.types import FloatArray
 
-from .checkpoints import read_checkpoint
 from .config import config_of
-from .history import people_seen, runs_of
-from .nets import EncoderStep, Model
-from .whole_folder import NewFiles, whole_folder
+from .nets import Call, EncoderStep, Model
+from .run import TENSORS, people_seen, read_checkpoint, runs_of
 
 OPSET = 20
 """The first with Gelu as one operator."""
 HALVES = ("encoder", "denoiser", "vae_decoder")
 """Graphs that are written in float16 as well."""
-TENSORS = "model.safetensors"
-"""The networks themselves, to train on; in half precision, without the auxiliary head."""
 CHECK = "check.json"
 """Outputs of the torch networks on `check_features`, that the exported graphs must reproduce."""
 MODEL_CARD = "README.md"
@@ -54,21 +51,30 @@ reactdiff dev docs evidence runs/evidence/evidence.json --output runs/evidence/e
 def export_model(model: Model, folder: Path, *, name: str, facts: dict[str, Any]) -> list[Path]:
     """Write graphs, safetensors and manifest of `model` into `folder`; returns the files.
 
-    They take the places of those that are there all at once, see `whole_folder`. Of other weights' files their head for
-    nods goes, and their generated model card is replaced by one that says that these are not measured.
+    They are written into a temporary folder first, so that an error leaves the files that are there; the manifest,
+    which has the hashes of all others, takes its place last. If the folder held other weights, their head for nods is
+    removed, and their generated model card is replaced by one that says that these weights are not measured.
 
     Args:
-        model: the networks as they shall run.
-        folder: made if it is not there.
+        model: the networks to export.
+        folder: created if it does not exist.
         name: of the preset.
-        facts: what else the manifest tells; "simulator", the hash of the simulator, must be among it.
+        facts: what else the manifest holds; "simulator", the hash of the simulator, must be among it.
+
+    Raises:
+        OSError: the folder cannot be written.
     """
-    with whole_folder(folder, last=MANIFEST) as new:
-        files = _write(model.eval(), new.path, name, facts)
-        digest = sha256(new.path / MANIFEST)[:12]  # as `weights.find_weights` has it
-        if f'"{digest}"' not in _text(folder / CARD):
-            new.dropped.update((CARD, NODS))
-        files += _card_of_the_unmeasured(folder, new, digest, name, facts["simulator"])
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".export", dir=folder) as temporary:
+        new = Path(temporary)
+        files = _write(model.eval(), new, name, facts)
+        digest = sha256(new / MANIFEST)[:12]  # as `weights.find_weights` has it
+        stale = () if f'"{digest}"' in _text(folder / CARD) else (CARD, NODS)
+        files = [*_card_of_the_unmeasured(folder, new, digest, name, facts["simulator"]), *files]
+        for file in files:
+            file.replace(folder / file.name)
+        for gone in stale:
+            (folder / gone).unlink(missing_ok=True)
     return [folder / file.name for file in files]
 
 
@@ -93,15 +99,15 @@ def _write(model: Model, folder: Path, name: str, facts: dict[str, Any]) -> list
     return [*files, folder / MANIFEST]
 
 
-def _card_of_the_unmeasured(folder: Path, new: NewFiles, digest: str, name: str, simulator: str) -> list[Path]:
+def _card_of_the_unmeasured(folder: Path, new: Path, digest: str, name: str, simulator: str) -> list[Path]:
     """Write a model card without figures where the folder has a generated one that is of other weights."""
     before = _text(folder / MODEL_CARD)
-    head, generated, _ = before.partition(_GENERATED)  # the head tells the licence
+    head, generated, _ = before.partition(_GENERATED)  # the head holds the licence
     if not generated or f"`{digest}`" in before:
         return []
-    told = _UNMEASURED.format(name=name, digest=digest, simulator=simulator)
-    (new.path / MODEL_CARD).write_text(f"{head}{_GENERATED}{told}", encoding="utf-8")
-    return [new.path / MODEL_CARD]
+    card = _UNMEASURED.format(name=name, digest=digest, simulator=simulator)
+    (new / MODEL_CARD).write_text(f"{head}{_GENERATED}{card}", encoding="utf-8")
+    return [new / MODEL_CARD]
 
 
 def _text(path: Path) -> str:
@@ -131,7 +137,7 @@ def _describe(files: list[Path], model: Model, name: str, digest: str) -> None:
 
     from reactdiff_ros import __version__
 
-    told = {
+    properties = {
         "version": __version__, "format": str(FORMAT), "preset": name, "shape": json.dumps(model.shape.as_dict()),
         "interface": json.dumps(interface()), "weights_sha256": digest,
         "normalisation": json.dumps(
@@ -144,7 +150,7 @@ def _describe(files: list[Path], model: Model, name: str, digest: str) -> None:
     }  # fmt: skip
     for path in (file for file in files if file.suffix == ".onnx"):
         graph = onnx.load(str(path))
-        onnx.helper.set_model_props(graph, told | {"graph": path.stem})
+        onnx.helper.set_model_props(graph, properties | {"graph": path.stem})
         onnx.save(graph, str(path))
 
 
@@ -180,17 +186,6 @@ def _rounded(values: Tensor) -> list[float]:
     return [round(float(v), 5) for v in values]
 
 
-class _Call(nn.Module):  # type: ignore[misc]
-    """A method of a module as a module of its own."""
-
-    def __init__(self, module: nn.Module, method: str) -> None:
-        super().__init__()
-        self.module, self.method = module, method
-
-    def forward(self, *inputs: Tensor) -> Any:
-        return getattr(self.module, self.method)(*inputs)
-
-
 class Context(nn.Module):  # type: ignore[misc]
     """What all evaluations of a stretch share, and what is each evaluation's own but follows from its angle."""
 
@@ -199,9 +194,9 @@ class Context(nn.Module):  # type: ignore[misc]
         self.denoiser = denoiser
 
     def forward(self, speaker: Tensor, past: Tensor, conditions: Tensor, angles: Tensor) -> Any:
-        """As `Denoiser.context`, with modulations (S, N, 1, 6 layers, D) at noise angles (S,) in place of `told`."""
-        keys, values, told = self.denoiser.context(speaker, past, conditions)
-        modulations = self.denoiser.modulations(angles[None], told)
+        """As `Denoiser.context`, with modulations (S, N, 1, 6 layers, D) at noise angles (S,) instead of the level."""
+        keys, values, level = self.denoiser.context(speaker, past, conditions)
+        modulations = self.denoiser.modulations(angles[None], level)
         return keys, values, modulations.transpose(0, 1)[:, :, None]
 
 
@@ -250,7 +245,7 @@ def _graphs(model: Model) -> list[_Graph]:
             {"features": speakers, "observed": speakers, "cache": speakers, "token": speakers, "new": speakers},
         ),
         _Graph(
-            "encoder_sequence", _Call(model.encoder, "tokens"),
+            "encoder_sequence", Call(model.encoder, "tokens"),
             {
                 "features": torch.randn(2, 4 * s.longest_stride, FEATURE_COUNT),
                 "observed": torch.ones(2, 4 * s.longest_stride, STREAM_COUNT),
@@ -260,12 +255,12 @@ def _graphs(model: Model) -> list[_Graph]:
             {"features": sequence, "observed": sequence, "number": {0: "frames"}, "tokens": sequence},
         ),
         _Graph(
-            "vae_encoder", _Call(vae, "encode"), {"listener": torch.randn(2, 22, COEFFICIENT_COUNT)}, ("latents",),
+            "vae_encoder", Call(vae, "encode"), {"listener": torch.randn(2, 22, COEFFICIENT_COUNT)}, ("latents",),
             {"listener": frames, "latents": frames},
         ),
-        _Graph("vae_decoder", _Call(vae, "decode"), latents, ("listener",), {"latents": frames, "listener": frames}),
+        _Graph("vae_decoder", Call(vae, "decode"), latents, ("listener",), {"latents": frames, "listener": frames}),
         _Graph(
-            "attributes", _Call(vae, "attributes"), latents, ("attributes",), {"latents": frames, "attributes": frames}
+            "attributes", Call(vae, "attributes"), latents, ("attributes",), {"latents": frames, "attributes": frames}
         ),
         _Graph(
             "context", Context(denoiser),
@@ -280,7 +275,7 @@ def _graphs(model: Model) -> list[_Graph]:
             },
         ),
         _Graph(
-            "denoiser", _Call(denoiser, "modulated"),
+            "denoiser", Call(denoiser, "modulated"),
             {
                 "z": torch.randn(2, 3, s.horizon // 2, s.latent), "modulations": modulations,
                 "keys": keys, "values": keys, "mask": torch.zeros(2, 3, context),
@@ -307,7 +302,7 @@ def load_model(checkpoint: Path) -> tuple[Model, dict[str, Any]]:
         model.load_state_dict(state["average"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise ReactdiffError(
-            "the networks of the checkpoint are not this version's", where=str(checkpoint), todo="train anew"
+            "the networks of the checkpoint are not this version's", where=str(checkpoint), todo="train again"
         ) from error
     return model.eval(), state
 

@@ -44,16 +44,16 @@ KEPT: Final = 25
 BUSY: Final = 25
 """Frames after the beginning of a nod of which nothing is learnt: most nods last as long."""
 STYLE_SHARE: Final = 0.3
-"""Of listeners that are told a style; every other condition is left out of a tenth."""
+"""Of listeners whose style is given; every other condition is left out of a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Speakers' tokens and, of each of their listeners, what is told of it and when it nods."""
+    """Speakers' tokens and, of each of their listeners, its conditions and when it nods."""
 
     tokens: NDArray[np.float16]
     """(S, T, D)."""
-    told: FloatArray
+    conditions: FloatArray
     """(L, S, C) of `nod_conditions`, all given."""
     begins: NDArray[np.bool_]
     """(L, S, T)."""
@@ -65,16 +65,16 @@ def material(networks: Networks, seed: int, bank: VoiceBank | None) -> Material:
     speaker = observe((seed, 21), truth, bank)
     stimulus = stimulus_of(truth, speaker.camera, speaker.microphone)
     others = stimulus.take(np.roll(np.arange(SPEAKERS), 1))
-    told, begins = [], []
+    conditions, begins = [], []
     for number in range(LISTENERS):
         who = draw_temperaments(np.random.SeedSequence([seed, 22, number]), SPEAKERS, prior="wide")
         begins.append(listen(stimulus, who, np.random.SeedSequence([seed, 23, number])).onsets["nod"])
         style, given = style_of(listen(others, who, np.random.SeedSequence([seed, 24, number])).coefficients)
         every = np.ones_like(who.controls)
         source = np.zeros(SPEAKERS, dtype=np.float32)
-        told.append(nod_conditions(Conditions(who.controls, every, style, given, source)))
+        conditions.append(nod_conditions(Conditions(who.controls, every, style, given, source)))
     tokens = speaker_tokens(networks, speaker)[..., : networks.shape["width"]]
-    return Material(tokens.astype(np.float16), np.stack(told), np.stack(begins))
+    return Material(tokens.astype(np.float16), np.stack(conditions), np.stack(begins))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,10 @@ class NodNet(nn.Module):  # type: ignore[misc]
         self.drive = nn.Parameter(torch.zeros(CONDITION_COUNT))
         self.bias = nn.Parameter(torch.tensor(-6.0))
 
-    def forward(self, looks: Tensor, known: Tensor, told: Tensor, age: Tensor) -> Tensor:
+    def forward(self, looks: Tensor, known: Tensor, conditions: Tensor, age: Tensor) -> Tensor:
         """Log rate (B,) of tokens (B, LOOKS * D), their flags (B, LOOKS), conditions (B, C) and ages (B,)."""
-        hidden = looks @ self.tokens + known @ self.known + told @ self.conditions + self.ages[age]
-        return torch.tanh(hidden) @ self.out + told @ self.drive + self.bias
+        hidden = looks @ self.tokens + known @ self.known + conditions @ self.conditions + self.ages[age]
+        return torch.tanh(hidden) @ self.out + conditions @ self.drive + self.bias
 
     def head(self) -> NodHead:
         """The weights as they ship."""
@@ -145,7 +145,7 @@ def train_nods(
     steps: int,
     batch: int = 4096,
     bank: VoiceBank | None = None,
-    told: Callable[[float], None] = lambda share: None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> Fit:
     """Train the head for `networks`.
 
@@ -156,7 +156,7 @@ def train_nods(
         steps: of the optimiser.
         batch: rows a step.
         bank: voices.
-        told: is told the share done.
+        progress: called with the share done, 0..1.
     """
     torch.set_num_threads(1)  # small tensors
     torch.manual_seed(seed)
@@ -164,9 +164,9 @@ def train_nods(
     met = []
     for number in range(pools):
         met.append(material(networks, _seed("train", seed, number), bank))
-        told(0.7 * (number + 1) / (pools + 1))
+        progress(0.7 * (number + 1) / (pools + 1))
     held = material(networks, _seed("validate", seed, 0), bank)
-    told(0.7)
+    progress(0.7)
     rows = [rows_of(m.begins, rng) for m in met]
     pool_of = np.repeat(np.arange(pools), [len(r.nods) for r in rows])
     place, nods = np.concatenate([r.place for r in rows]), np.concatenate([r.nods for r in rows])
@@ -183,8 +183,8 @@ def train_nods(
         optimiser.step()
         schedule.step()
         if step % 50 == 0:
-            told(0.7 + 0.3 * step / steps)
-    told(1.0)
+            progress(0.7 + 0.3 * step / steps)
+    progress(1.0)
     return _judged(net, held, rng)
 
 
@@ -199,13 +199,13 @@ def _inputs(m: Material, place: NDArray[np.int32], rng: np.random.Generator) -> 
     at = (frame - age)[:, None] - 2 * np.arange(LOOKS)
     known = at >= 0
     looks = m.tokens[speaker[:, None], np.maximum(at, 0)].astype(np.float32) * known[..., None]
-    told = m.told[listener, speaker].copy()
+    given = m.conditions[listener, speaker].copy()
     controls = (CONDITION_COUNT - 2) // 2
     left_out = rng.random((len(place), controls)) < 0.1
-    told[:, :controls] *= ~left_out
-    told[:, controls : 2 * controls] *= ~left_out
-    told[:, -2:] *= (rng.random(len(place)) < STYLE_SHARE)[:, None]
-    arrays = looks.reshape(len(place), -1), known.astype(np.float32), told, age
+    given[:, :controls] *= ~left_out
+    given[:, controls : 2 * controls] *= ~left_out
+    given[:, -2:] *= (rng.random(len(place)) < STYLE_SHARE)[:, None]
+    arrays = looks.reshape(len(place), -1), known.astype(np.float32), given, age
     return tuple(torch.from_numpy(a) for a in arrays)
 
 

@@ -1,6 +1,7 @@
-"""One training step's losses: plans are cut from sequences, their history is disturbed, their conditions thinned.
+"""Losses of encoder and denoiser; each is 0 for a perfect prediction, whatever the masks and weights.
 
-The listener's past predicts its next frame so well that a network would otherwise ignore the speaker.
+Shapes: N plans, H frames of a horizon, L latents, C coefficients. Masks are 1 where something was measured: what a
+recording does not show has no loss.
 """
 
 from __future__ import annotations
@@ -20,16 +21,65 @@ from reactdiff_ros.model.plan.groups import GROUP_OF_LATENT, GROUPS
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 
 from .config import TrainConfig
-from .data import MARGIN, Indices, Sequences
-from .layers import MASKED
-from .losses import UNITS, auxiliary_loss, cooccurrence_loss, motion_loss, velocity_loss
-from .nets import Model
-from .targets import AUX_NAMES, BLOCKS, TOLD, TOLD_COUNT, TRACED
+from .data import MARGIN, Indices, Sequences, Streams
+from .nets import AUX_NAMES, BLOCKS, MASKED, STIMULUS_COUNT, STIMULUS_NAMES, TRACED, Model
+
+UNITS = 15
+"""Action units among REACT's 25 attributes; they come first."""
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of `values` where `mask` (broadcast) is 1; 0 if that is nowhere."""
+    weights = mask.to(values.dtype).expand_as(values)
+    return (values * weights).sum() / weights.sum().clamp(min=1.0)
+
+
+def velocity_loss(predicted: Tensor, wanted: Tensor, known: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+    """Squared error of the diffusion's velocity (N, H, L), which is the reconstruction loss of v-prediction.
+
+    `known` (N, H, L) masks latents; `weight` (N, H, L) weighs them.
+    """
+    return masked_mean((predicted - wanted).square() * weight, known)
+
+
+def motion_loss(faces: Tensor, wanted: Tensor, scale: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared errors of velocity and acceleration of decoded coefficients (N, H, C), in units of `scale` (C,) a frame.
+
+    `seen` (N, H, C) masks coefficients.
+    """
+    difference = (faces - wanted) / scale
+    velocity = difference[:, 1:] - difference[:, :-1]
+    acceleration = velocity[:, 1:] - velocity[:, :-1]
+    both = seen[:, 1:] & seen[:, :-1]
+    return masked_mean(velocity.square(), both), masked_mean(acceleration.square(), both[:, 1:] & both[:, :-1])
+
+
+def second_moments(units: Tensor) -> Tensor:
+    """Which action units occur together: mean products (U, U) over plans and frames of units (N, H, U)."""
+    flat = units.flatten(0, 1)
+    return flat.T @ flat / flat.shape[0]
+
+
+def cooccurrence_loss(units: Tensor, wanted: Tensor) -> Tensor:
+    """Squared difference of the second moments of action units (N, H, U), relative to the wanted ones' size."""
+    target = second_moments(wanted)
+    return (second_moments(units) - target).square().sum() / target.square().sum().clamp(min=1e-6)
+
+
+def auxiliary_loss(predicted: Tensor, wanted: Tensor, seen: Tensor) -> Tensor:
+    """Squared error of the listener's near future, predicted from the speaker's tokens alone."""
+    return masked_mean((predicted - wanted).square(), seen)
+
+
+def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of diagonal Gaussians to the unit Gaussian, elementwise, in nats."""
+    return 0.5 * (mean.square() + torch.exp(log_var) - 1.0 - log_var)
+
 
 _AUX = [INDEX[name] for name in AUX_NAMES]
 
 _SIZES = {"contact": 0.5, "speech": 0.5, "sincerity": 0.3}
-_STIMULUS_SIZE = torch.tensor([_SIZES.get(name, 0.2) for name in (*TOLD, *(n for n, _ in TRACED))])
+_STIMULUS_SIZE = torch.tensor([_SIZES.get(name, 0.2) for name in (*STIMULUS_NAMES, *(n for n, _ in TRACED))])
 """Typical sizes, so that every part of the stimulus counts alike."""
 
 LENGTH_SHARE: Final = (0.6, 0.2, 0.2)
@@ -53,7 +103,7 @@ DECODED: Final = 12
 
 @dataclass(slots=True)
 class Plans:
-    """N plans of a batch of sequences: what the denoiser is told and what it should draw.
+    """N plans of a batch of sequences: what the denoiser is given and what it should draw.
 
     which (N,) sequence; newest (N,) frame of the newest token; lead (N,); start (N,) = newest + 1 + lead, these four on
     the processor; past
@@ -154,22 +204,17 @@ def draw(s: Sequences, plans: Plans, config: TrainConfig, rng: np.random.Generat
     else:
         missing = forgotten(count, plans.past.shape[1], rng)
         disturb(plans, rng, noise)
-    # Short stretches are cheap beside their context, so they get more draws: 1, 2 and 3 times as many.
+    # Short stretches cost little compared with their context, so they get more draws: 1, 2 and 3 times as many.
     draws = config.draws * (1 + round(math.log2(config.shape.horizon / horizon)))
-    told = conditions(_told(s, plans), config.shape.max_lead, rng)
+    given = conditions(s, plans.which, plans.lead, config.shape.max_lead, rng)
     unguided, angles = rng.random((count, draws)) < UNGUIDED, noise_angles((count, draws), rng)
     decoded = np.stack(np.nonzero(angles < CLEAR))[:, : DECODED * len(s.salience)]
     return Drawn(
-        plans, missing.to(device), told.to(device), torch.from_numpy(unguided).to(device),
+        plans, missing.to(device), given.to(device), torch.from_numpy(unguided).to(device),
         torch.from_numpy(angles).to(device),
         torch.randn((count, draws, horizon, width), generator=noise, device=device),
         torch.from_numpy(decoded).to(device),
     )  # fmt: skip
-
-
-def _told(s: Sequences, plans: Plans) -> Told:
-    which = plans.which
-    return Told(s.controls[which], s.style[which], s.style_given[which], s.real[which], plans.lead)
 
 
 def noise_angles(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -197,7 +242,7 @@ def forgotten(count: int, length: int, rng: np.random.Generator) -> Tensor:
 def disturb(plans: Plans, rng: np.random.Generator, noise: torch.Generator) -> None:
     """Noise some pasts and offset some, in place.
 
-    The network is not told, so it takes a past for what it looks like. Grain can be seen and smoothed away, and is
+    The network does not know, so it takes a past for what it looks like. Grain can be seen and smoothed away, and is
     fine. An offset cannot be seen: if the target stayed, the network would learn that a face may jump by so much
     after every stretch. So the target is offset too, and comes back within RETURN_FRAMES.
     """
@@ -216,24 +261,16 @@ def disturb(plans: Plans, rng: np.random.Generator, noise: torch.Generator) -> N
     plans.target = plans.target + offset * back
 
 
-@dataclass(slots=True)
-class Told:
-    """What is known of the listeners of N plans: controls (N, 6), style, style_given (N, 8), real (N,), lead (N,)."""
-
-    controls: Tensor
-    style: Tensor
-    style_given: Tensor
-    real: Tensor
-    lead: Tensor
-
-
 _GIVEN: Final = ((0.2, 1, 1), (0.4, 0, 0), (0.55, 1, 0), (0.7, 0, 1), (1.0, 2, 2))
-"""(up to this share, controls, style): 1 all of them are told, 0 none, 2 each with a chance of three in four."""
+"""(up to this share, controls, style): 1 all of them are given, 0 none, 2 each with a chance of three in four."""
 
 
-def conditions(told: Told, max_lead: int, rng: np.random.Generator) -> Tensor:
-    """The condition vectors (N, conditions), thinned: everything, nothing, controls, style or single entries."""
-    controls, style, real = told.controls.numpy(), told.style.numpy(), told.real.numpy()
+def conditions(people: Streams, rows: Tensor, lead: Tensor, max_lead: int, rng: np.random.Generator) -> Tensor:
+    """The condition vectors (N, conditions) of `rows` (N,) of people whose plans begin `lead` (N,) frames ahead.
+
+    Thinned: everything, nothing, controls, style or single entries are given.
+    """
+    controls, style, real = people.controls[rows].numpy(), people.style[rows].numpy(), people.real[rows].numpy()
     kind = np.searchsorted([share for share, _, _ in _GIVEN], rng.random(len(controls)), side="right")
     ways = np.array(_GIVEN)[np.minimum(kind, len(_GIVEN) - 1), 1:]
 
@@ -242,8 +279,8 @@ def conditions(told: Told, max_lead: int, rng: np.random.Generator) -> Tensor:
         return np.where(way[:, None] == 2, entries, way[:, None] == 1).astype(np.float32)
 
     controls_given = flags(ways[:, 0], controls.shape[1]) * (1 - real[:, None])
-    style_given = flags(ways[:, 1], style.shape[1]) * told.style_given.numpy()
-    vector = condition_vector(controls, controls_given, style, style_given, real, told.lead.numpy(), max_lead)
+    style_given = flags(ways[:, 1], style.shape[1]) * people.style_given[rows].numpy()
+    vector = condition_vector(controls, controls_given, style, style_given, real, lead.numpy(), max_lead)
     return torch.from_numpy(vector)
 
 
@@ -289,7 +326,7 @@ class Objective(nn.Module):  # type: ignore[misc]
             nothing = clean.sum() * 0.0
             return {"speed": nothing, "acceleration": nothing, "cooccurrence": nothing}
         before = p.before[plan]
-        # Latents that nobody measured are taken as they are: they must not count as a difference.
+        # Latents that were not measured are taken as they are: they must not count as a difference.
         estimate = torch.where(p.known[plan], clean[plan, stretch], p.target[plan])
         here = torch.cat([before, estimate], dim=1)
         there = torch.cat([before, p.target[plan]], dim=1)
@@ -315,7 +352,7 @@ class Objective(nn.Module):  # type: ignore[misc]
             parts = [values[:, 1 + 4 * i : 1 + 4 * i + frames + 3].unfold(1, 4, 1).mean(-1) for i in range(BLOCKS)]
             return torch.stack(parts, dim=2).flatten(2)
 
-        future, stimulus = self.model.aux(tokens).split((BLOCKS * len(_AUX), TOLD_COUNT), dim=-1)
+        future, stimulus = self.model.aux(tokens).split((BLOCKS * len(_AUX), STIMULUS_COUNT), dim=-1)
         simulated = (s.real < 0.5).to(tokens.device)[:, None, None].expand_as(stimulus)
         wanted = (s.stimulus / _STIMULUS_SIZE.to(tokens.device)).expand_as(stimulus)
         return auxiliary_loss(future, blocks(face), blocks(seen) > 0.99), auxiliary_loss(stimulus, wanted, simulated)

@@ -1,14 +1,9 @@
-"""Recorded people in training: which, as a pool beside the simulated ones, and what of them has a loss.
-
-A recording shows some groups of coefficients. The autoencoder is block-diagonal in groups, so the latents of these
-have a loss and the others have none; what stands there instead is the stream of a simulated listener of somebody
-else (`data.filled`).
-"""
+"""Completion of groups of coefficients that a recording shows in part."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final
@@ -18,25 +13,89 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, LOWER, UPPER
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.plan.groups import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch, featurize
+from reactdiff_ros.recordings.datasets import dualtalk, mars, react
 from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads
-from reactdiff_ros.recordings.datasets.recording import ATTRIBUTE_COUNT, Recording, stack
+from reactdiff_ros.recordings.datasets.faceverse import expression_names
+from reactdiff_ros.recordings.datasets.recording import ATTRIBUTE_COUNT, Recording, VoiceOf, stack
 from reactdiff_ros.recordings.datasets.recordings import recordings
-from reactdiff_ros.recordings.datasets.speaker import VoiceOf
 from reactdiff_ros.types import FloatArray
 
-from .ablation import ablate
-from .completion import Completion
-from .config import TrainConfig, fold_of
-from .data import MARGIN, Pool, held, pooled, tail, with_margin
-from .public_sets import NAMELESS, public_recordings
-from .targets import TOLD_COUNT
+from .config import NAMELESS, TrainConfig, data_of, fold_of
+from .data import MARGIN, Pool, ablate, held, joined, tail, with_margin
+from .nets import STIMULUS_COUNT
+
+_EVERY = 5
+"""Of so many frames one is fitted to: neighbours say nearly the same."""
+
+
+class Completion:
+    """Coefficients that a recording leaves out of a group that it shows in part, from those that it shows.
+
+    Least-squares maps fitted on simulated listeners (..., 58): the autoencoder's group needs all of its coefficients,
+    and the upper lip goes with a smile. Groups of which nothing was measured stay as they are.
+    """
+
+    def __init__(self, listener: FloatArray) -> None:
+        self._known = listener.reshape(-1, COEFFICIENT_COUNT)[::_EVERY].astype(np.float64)
+        self._maps: dict[tuple[tuple[int, ...], tuple[int, ...]], NDArray[np.float64]] = {}
+
+    def __call__(self, listener: FloatArray, seen: NDArray[np.bool_]) -> FloatArray:
+        """Listeners (..., 58) with what was not `seen` (..., 58) of a group filled in, frame by frame: recordings show
+        different coefficients, and a coefficient can be lost for a while.
+        """
+        flat, shown = listener.reshape(-1, COEFFICIENT_COUNT), seen.reshape(-1, COEFFICIENT_COUNT)
+        out = flat.astype(np.float32)
+        for group in GROUPS:
+            columns = np.array(group.coefficients)
+            patterns, which = np.unique(_codes(shown[:, columns]), return_inverse=True)
+            for i, pattern in enumerate(patterns):
+                bits = (int(pattern) >> np.arange(len(columns))) & 1 == 1
+                if not bits.any() or bits.all():
+                    continue
+                rows, have, lack = np.flatnonzero(which == i), columns[bits], columns[~bits]
+                guess = flat[np.ix_(rows, have)] @ self._map(have, lack)
+                out[np.ix_(rows, lack)] = np.clip(guess, LOWER[lack], UPPER[lack])
+        return out.reshape(listener.shape)
+
+    def _map(self, have: NDArray[np.intp], lack: NDArray[np.intp]) -> NDArray[np.float64]:
+        """(have, lack) weights, fitted once."""
+        key = (tuple(have.tolist()), tuple(lack.tolist()))
+        if key not in self._maps:
+            self._maps[key] = np.linalg.lstsq(self._known[:, have], self._known[:, lack], rcond=1e-6)[0]
+        return self._maps[key]
+
+
+def _codes(shown: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(n,) a number for each pattern of flags (n, width), width below 63."""
+    return np.asarray(shown @ (np.int64(1) << np.arange(shown.shape[1], dtype=np.int64)))
+
+
+def public_recordings(data: Sequence[str], names_file: str = "", voice_of: VoiceOf = None) -> Iterator[Recording]:
+    """The recordings of data sets, each KIND:DIR, set by set, one at a time.
+
+    Args:
+        data: the sets.
+        names_file: of FaceVerse's expression names; "": only the heads of FaceVerse's faces are observed.
+        voice_of: makes the speaker's voice of their sound; None: the voice is unobserved and no sound is read.
+
+    Raises:
+        ReactdiffError: a set is not laid out as its kind says, or the names cannot be read.
+    """
+    names = expression_names(Path(names_file)) if names_file else None
+    for kind, folder in map(data_of, data):
+        if kind == "dualtalk":
+            yield from dualtalk.recordings(folder, "train", voice_of=voice_of)
+        else:
+            reader = react if kind == "react" else mars
+            yield from reader.recordings(folder, "train", names=names, voice_of=voice_of)
+
 
 AT_ONCE: Final = 64
 """Recordings that are made ready together."""
@@ -61,7 +120,7 @@ def training_recordings(config: TrainConfig, voice_of: VoiceOf = None) -> Record
         voice_of: makes the speaker's voice of the sound of public sets; None: it is unobserved there.
 
     Raises:
-        ReactdiffError: a folder, a file in it or the fold is wrong; or nobody listens in the recordings.
+        ReactdiffError: a folder, a file in it or the fold is wrong; or the recordings hold no listener.
     """
     if "real" in config.ablate:
         return Recorded()
@@ -82,13 +141,13 @@ def training_recordings(config: TrainConfig, voice_of: VoiceOf = None) -> Record
     return used
 
 
-def told_of(found: Recorded) -> str:
+def summary_of(found: Recorded) -> str:
     """A sentence on recordings: how much there is of each source, and what was left out."""
     counts = Counter(r.source for r in found)
     each = ", ".join(f"{n} of {source}" for source, n in counts.items())
     seconds = found[0].frames * FRAME_S
-    told = f"recorded people: {each}, each {seconds:.0f} s, {len(found) * seconds / 60:.0f} min of listening in all"
-    return "; left out: ".join([told, *([", ".join(found.left_out)] if found.left_out else [])])
+    used = f"recorded people: {each}, each {seconds:.0f} s, {len(found) * seconds / 60:.0f} min of listening in all"
+    return "; left out: ".join([used, *([", ".join(found.left_out)] if found.left_out else [])])
 
 
 def pieces(found: Sequence[Recording], least: int) -> list[Recording]:
@@ -128,7 +187,7 @@ def real_pool(found: Sequence[Recording], completion: Completion, seed: int, wit
     frames = min(r.frames for r in found)
     styles = [_style(r, sessions, np.random.default_rng([seed, i, 13])) for i, r in enumerate(found)]
     parts = [slice(start, start + AT_ONCE) for start in range(0, len(found), AT_ONCE)]
-    return pooled([_part(found[part], frames, styles[part], completion, without) for part in parts])
+    return joined([_part(found[part], frames, styles[part], completion, without) for part in parts])
 
 
 def _part(
@@ -150,7 +209,7 @@ def _part(
         controls=torch.zeros(count, CONTROL_COUNT), style=torch.from_numpy(style),
         style_given=torch.from_numpy(given.astype(np.float32)), real=torch.ones(count),
         salience=torch.from_numpy(held(np.clip(2 * smile, 0, 1))),
-        activity=torch.zeros(seen.shape[:2]), stimulus=torch.zeros(*smile.shape, TOLD_COUNT),
+        activity=torch.zeros(seen.shape[:2]), stimulus=torch.zeros(*smile.shape, STIMULUS_COUNT),
         labels=torch.from_numpy(labels), labelled=torch.from_numpy(labelled),
         twins=torch.empty(0), latents=torch.empty(0), known=torch.from_numpy(known),
     )  # fmt: skip

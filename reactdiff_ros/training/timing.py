@@ -19,15 +19,15 @@ from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.backends.base import Backend
 from reactdiff_ros.model.plan.emphasis import ORDER, responses
 from reactdiff_ros.model.plan.solvers import angles, fitted_multistep
+from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights
-from reactdiff_ros.training.nets import Model, Shape
+from reactdiff_ros.training.config import Shape
+from reactdiff_ros.training.nets import Model
 from reactdiff_ros.training.paper.config import PaperConfig
-from reactdiff_ros.training.paper.diffusion import ddim
-from reactdiff_ros.training.paper.graphs import export_parts
-from reactdiff_ros.training.paper.model import Features, PaperModel
+from reactdiff_ros.training.paper.drawing import ddim
+from reactdiff_ros.training.paper.networks import Features, PaperModel, export_parts
 from reactdiff_ros.training.torch_backend import Torch, model_of
-from reactdiff_ros.training.vae import VAE_CONTEXT
 
 WINDOW: Final = 50
 Window = Callable[[int, int], dict[str, float]]

@@ -15,8 +15,10 @@ from reactdiff_ros.model.plan.solvers import fitted_multistep
 from reactdiff_ros.model.weights import Weights, find_weights
 from reactdiff_ros.types import FloatArray
 
+from .config import Shape
 from .export import Context, export_model
-from .nets import EncoderStep, Model, Shape
+from .nets import EncoderStep, Model
+from .run import TENSORS
 
 
 class Torch:
@@ -76,7 +78,7 @@ def model_of(weights: Weights) -> Model:
     from safetensors.torch import load_file
 
     model = Model(Shape(**weights.shape))
-    found = {name: tensor.float() for name, tensor in load_file(weights.folder / "model.safetensors").items()}
+    found = {name: tensor.float() for name, tensor in load_file(weights.folder / TENSORS).items()}
     model.load_state_dict(found, strict=False)  # without the auxiliary head of training
     model.eval()
     return model

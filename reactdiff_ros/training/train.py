@@ -20,22 +20,17 @@ from accelerate.utils import broadcast
 from torch import Tensor
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.recordings.datasets.speaker import VoiceOf
+from reactdiff_ros.recordings.datasets.recording import VoiceOf
 from reactdiff_ros.simulator.dyads import simulator_hash
 
 from .autoencoder import AutoencoderStep, describe, draw_listeners, set_scale
-from .batches import draw_batch
-from .checkpoints import CHECKPOINT, read_checkpoint, write_checkpoint
-from .completion import Completion
+from .batches import RollOuts, draw_batch, roll_out
 from .config import TrainConfig, config_from
-from .data import Pool, Sequences, cut
-from .logs import Progress
+from .data import Pool, Pools, Sequences, cut, make_pool
 from .nets import Model
 from .objective import Drawn, Objective, draw, draw_plans, schedule
-from .pools import Pools, make_pool
-from .recorded import Recorded, real_pool, training_recordings
-from .rollout import RollOuts, roll_out
-from .starting import Start, load_networks
+from .recorded import Completion, Recorded, real_pool, training_recordings
+from .run import CHECKPOINT, Progress, Start, load_networks, read_checkpoint, write_checkpoint
 
 REPORT_STEPS: Final = 25
 VALIDATION_STEPS: Final = 500
@@ -145,7 +140,7 @@ class Trainer:
         })  # fmt: skip
 
     def _save_if_possible(self) -> None:
-        """Write the checkpoint; a full disk is told once and tried again later: training need not stop for it."""
+        """Write the checkpoint; a full disk is reported once and tried again later: training need not stop for it."""
         try:
             self.save()
         except ReactdiffError as error:
@@ -174,7 +169,7 @@ class Trainer:
                 self._played, self._played_pool = None, -1
         except (KeyError, ValueError, TypeError) as error:
             raise ReactdiffError(
-                "the checkpoint does not fit this run", where=str(self.checkpoint), todo="train anew"
+                "the checkpoint does not fit this run", where=str(self.checkpoint), todo="train again"
             ) from error
         if state["simulator"] != simulator_hash():
             self.note = "the simulator has changed since this run began; it goes on with the new one"

@@ -10,17 +10,15 @@ import numpy as np
 from memory_port import MemoryWire, Ticker
 from robot_fixtures import SMALL
 
-from reactdiff_ros.actuation.actuation import Actuation
-from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.drivers.axes import axes_of
-from reactdiff_ros.actuation.drivers.driver import release_all
+from reactdiff_ros.actuation.actuation import Actuation, Face, Request, Status
+from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.driver import axes_of
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
-from reactdiff_ros.actuation.emulators import maestro as emulated
+from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.feetech import FeetechBus
 from reactdiff_ros.actuation.hardware import Hardware
 from reactdiff_ros.actuation.profile import load_profile
-from reactdiff_ros.actuation.status import Face, Request, Status
 from reactdiff_ros.coefficients import INDEX
 
 TICK_S = 0.02
@@ -77,7 +75,7 @@ class Head:
                 drivers["bus"], axes_of(self.profile, "bus", found), self.clock, connect=self.bus_wire.connect
             ),
         }
-        self.hardware = Hardware(self.profile, self.buses, self.clock, release_all)
+        self.hardware = Hardware(self.profile, self.buses, self.clock)
         self.actuation = Actuation(
             self.profile, self.hardware, self.clock, saved=saved, uncalibrated=self.uncalibrated, stopped=stopped
         )

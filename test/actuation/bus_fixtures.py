@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.drivers.axes import Axis
-from reactdiff_ros.actuation.drivers.driver import Driver
-from reactdiff_ros.actuation.emulators.wire import Bus
+from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.driver import Axis, Driver
+from reactdiff_ros.actuation.emulators.rig import Bus
 
 ANSWER_S = 0.15
 """Generous: these machines are busy, and the emulator is a thread of the same process."""

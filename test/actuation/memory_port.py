@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from reactdiff_ros.actuation.drivers.serial_port import PortGoneError, SerialPort
-from reactdiff_ros.actuation.emulators.wire import Bus
+from reactdiff_ros.actuation.emulators.rig import Bus
 from reactdiff_ros.errors import DeviceError
 
 

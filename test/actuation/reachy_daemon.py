@@ -19,7 +19,7 @@ from bus_fixtures import until
 from network_robots import free_port
 
 from reactdiff_ros.actuation.drivers.driver import Driver
-from reactdiff_ros.actuation.drivers.network import make_network_drivers
+from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.actuation.follow import Follower
 from reactdiff_ros.actuation.profile import Profile, load_profile
 
@@ -104,7 +104,7 @@ def rest(port: int) -> None:
 def at_rest(port: int, folder: Path) -> Iterator[tuple[Profile, Driver]]:
     """The driver of the robot, which was brought to its neutral pose, with torque on every joint."""
     profile = profile_at(port, folder)
-    (driver,) = make_network_drivers(profile, CLOCK, lock_folder=folder).values()
+    (driver,) = make_drivers(profile, {}, CLOCK, lock_folder=folder).values()
     driver.open()
     try:
         rest(port)

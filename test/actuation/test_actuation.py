@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from actuation_fixtures import TICK_S, Head
 
-from reactdiff_ros.actuation.status import Face
+from reactdiff_ros.actuation.actuation import Face
 
 JOINTS = ("eye", "lid", "jaw", "neck")
 

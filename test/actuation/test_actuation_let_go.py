@@ -6,7 +6,8 @@ import pytest
 from actuation_fixtures import Head
 
 from reactdiff_ros.actuation.drivers.serial_port import PortGoneError
-from reactdiff_ros.actuation.emulators.feetech import SYNC_WRITE, TORQUE, WRITE
+from reactdiff_ros.actuation.emulators.feetech import TORQUE
+from reactdiff_ros.actuation.emulators.servo import SYNC_WRITE, WRITE
 
 
 def lose(head: Head, *instructions: int, most: int) -> None:

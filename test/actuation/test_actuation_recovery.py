@@ -8,11 +8,10 @@ from actuation_fixtures import TICK_S, Head
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.actuation import Actuation
-from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.drivers.axes import axes_of
-from reactdiff_ros.actuation.drivers.driver import Fault, release_all
+from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.driver import Fault, axes_of
 from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
-from reactdiff_ros.actuation.emulators import maestro as emulated
+from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.hardware import Hardware
 from reactdiff_ros.actuation.profile import load_profile
 
@@ -36,7 +35,7 @@ class Hobby(Head):
         axes = axes_of(self.profile, "maestro", found)
         config = self.profile.drivers["maestro"]
         driver = MaestroBoard(config, axes, self.clock, connect=self.board_wire.connect)  # type: ignore[arg-type]
-        self.hardware = Hardware(self.profile, {"maestro": driver}, self.clock, release_all)
+        self.hardware = Hardware(self.profile, {"maestro": driver}, self.clock)
         self.actuation = Actuation(self.profile, self.hardware, self.clock)
         self.face = np.zeros(58)
         self.log = []

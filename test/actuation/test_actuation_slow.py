@@ -9,12 +9,13 @@ import pytest
 from memory_port import Ticker
 from robot_fixtures import small_profile
 
-from reactdiff_ros.actuation.actuation import Actuation
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
+from reactdiff_ros.actuation.actuation import Actuation, Face
 from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware, in_one_sentence
 from reactdiff_ros.actuation.kinematics import SHORTEST
-from reactdiff_ros.actuation.status import Face
 from reactdiff_ros.errors import DeviceError
-from reactdiff_ros.nodes.actuator_loop import BusThread
+from reactdiff_ros.nodes.actuator_node import BusThread
 
 WAIT_S = 1.8
 LEAST_S = SHORTEST * 0.02
@@ -38,7 +39,7 @@ class SlowBus:
     def __init__(self, clock, joints, position):
         self.axes = dict.fromkeys(joints)
         self.armed = frozenset()
-        self.told, self.left_s = [], []
+        self.told, self.left_s, self.steps = [], [], {}
         self.error = None
         self._clock, self._position = clock, position
 

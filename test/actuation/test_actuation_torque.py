@@ -8,8 +8,7 @@ from actuation_fixtures import TICK_S, Head
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.actuation import Actuation
-from reactdiff_ros.actuation.drivers.axes import axes_of
-from reactdiff_ros.actuation.drivers.driver import release_all
+from reactdiff_ros.actuation.drivers.driver import axes_of
 from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
 from reactdiff_ros.actuation.emulators.feetech import TORQUE
@@ -293,7 +292,7 @@ class Boards(Head):
         else:
             i2c = lambda number: self.rig.i2c  # noqa: E731
             self.buses = make_drivers(self.profile, found, self.clock, lock_folder=self.folder, i2c=i2c)
-        self.hardware = Hardware(self.profile, self.buses, self.clock, release_all)
+        self.hardware = Hardware(self.profile, self.buses, self.clock)
         self.actuation = Actuation(self.profile, self.hardware, self.clock, saved=saved, stopped=stopped)
 
     def kill(self):

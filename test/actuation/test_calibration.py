@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reactdiff_ros.actuation.calibration.file import (
+from reactdiff_ros.actuation.calibration import (
     Calibration,
     CalibrationError,
     calibrated_joints,

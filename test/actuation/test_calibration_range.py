@@ -9,12 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from robot_fixtures import small_profile
 
-from reactdiff_ros.actuation.calibration.file import Calibration, CalibrationError
-from reactdiff_ros.actuation.calibration.range import Scale, Track, range_by_hand, range_by_pulses
-from reactdiff_ros.actuation.calibration.words import directions
-from reactdiff_ros.actuation.driver_settings import SERVO_PULSE_US
-from reactdiff_ros.actuation.drivers.axes import Axis, Counts
-from reactdiff_ros.actuation.profile import Joint, Limits, Output, load_profile
+from reactdiff_ros.actuation.calibration import (
+    Calibration,
+    CalibrationError,
+    Scale,
+    Track,
+    range_by_hand,
+    range_by_pulses,
+)
+from reactdiff_ros.actuation.drivers.driver import Axis, Counts
+from reactdiff_ros.actuation.mapping import directions
+from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Joint, Limits, Output, load_profile
 
 STS = Scale(4096, 2047, 360.0 / 4096, True)
 SCS = Scale(1024, 511, 300.0 / 1024, False)

@@ -13,10 +13,9 @@ import pytest
 from robot_fixtures import LimitCheck, calm_frames, longest_run, odd_profile, robots, small_profile
 from ruckig import Ruckig
 
-from reactdiff_ros.actuation.follow import Follower
+from reactdiff_ros.actuation.follow import STEADY, Aim, Follower
 from reactdiff_ros.actuation.motion import FAILURES, Motion, MotionError
 from reactdiff_ros.actuation.profile import Profile, ProfileError, load_profile
-from reactdiff_ros.actuation.rules import STEADY, Aim
 from reactdiff_ros.actuation.simulate import Block, simulate, usable_frames
 from reactdiff_ros.coefficients import INDEX
 

@@ -15,11 +15,11 @@ import scservo_sdk
 import serial
 from bus_fixtures import CLOCK, port
 
+from reactdiff_ros.actuation.emulators.boards import MaestroBoard
 from reactdiff_ros.actuation.emulators.dynamixel import EXPIRED, DynamixelBus, crc16
 from reactdiff_ros.actuation.emulators.feetech import FeetechBus
-from reactdiff_ros.actuation.emulators.maestro import MaestroBoard
-from reactdiff_ros.actuation.emulators.motor import Motor
-from reactdiff_ros.actuation.emulators.wire import Wire
+from reactdiff_ros.actuation.emulators.rig import Wire
+from reactdiff_ros.actuation.emulators.servo import Motor
 
 ASKING_S, PAUSE_S = 30.0, 0.15
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from robot_fixtures import robots, small_profile
 from ruckig import Ruckig
 
-from reactdiff_ros.actuation.commands import ArmingError, Commands
-from reactdiff_ros.actuation.follow import CHANNEL_S, Follower
+from reactdiff_ros.actuation.follow import CHANNEL_S, ArmingError, Commands, Follower
 from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
 

@@ -9,7 +9,7 @@ import pytest
 from bus_fixtures import settle, until
 from network_robots import FakeFurhat, free_port
 
-from reactdiff_ros.actuation.drivers.network import make_network_drivers
+from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.errors import DeviceError
 
@@ -30,7 +30,7 @@ def make(port, tmp_path, clock=time.monotonic):
     text = (ROOT / "config" / "robots" / "furhat.yaml").read_text().replace("port: 9000", f"port: {port}")
     path = tmp_path / "furhat.yaml"
     path.write_text(text)
-    (driver,) = make_network_drivers(load_profile(path), clock, lock_folder=tmp_path).values()
+    (driver,) = make_drivers(load_profile(path), {}, clock, lock_folder=tmp_path).values()
     return driver
 
 

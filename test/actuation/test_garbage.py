@@ -11,16 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from memory_port import MemoryWire, Ticker
 
-from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.driver_settings import DynamixelDriver, FeetechDriver, MaestroDriver
+from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import Fault
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
-from reactdiff_ros.actuation.emulators import maestro as emulated
+from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus, crc16
 from reactdiff_ros.actuation.emulators.feetech import FeetechBus
-from reactdiff_ros.actuation.profile import Pulse
+from reactdiff_ros.actuation.profile import DynamixelDriver, FeetechDriver, MaestroDriver, Pulse
 
 KINDS = ("sts", "scs", "dynamixel")
 PER_DEGREE = {"sts": 4096 / 360, "scs": 1024 / 300, "dynamixel": 4096 / 360}

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reactdiff_ros.actuation.gaze import HeadReader
-from reactdiff_ros.actuation.mapping import Mapping
+from reactdiff_ros.actuation.mapping import HeadReader, Mapping
 from reactdiff_ros.actuation.marks import ProfileError
 from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, ROTATION

@@ -14,30 +14,30 @@ import pytest
 from bus_fixtures import CLOCK, Losing, Tap, axes, axis, port, until
 from memory_port import MemoryWire, Ticker
 
-from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.driver_settings import (
+from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.driver import Axis, Counts, inside, pulse_us
+from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
+from reactdiff_ros.actuation.drivers.feetech import FeetechServos
+from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
+from reactdiff_ros.actuation.drivers.network import Link
+from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
+from reactdiff_ros.actuation.drivers.pca9685 import Pca9685Board
+from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort, Turns
+from reactdiff_ros.actuation.emulators import boards as maestro_emulator
+from reactdiff_ros.actuation.emulators import boards as ohbot_emulator
+from reactdiff_ros.actuation.emulators.boards import I2cBus
+from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus
+from reactdiff_ros.actuation.emulators.feetech import FeetechBus
+from reactdiff_ros.actuation.emulators.rig import Wire
+from reactdiff_ros.actuation.profile import (
     DynamixelDriver,
     FeetechDriver,
     MaestroDriver,
     OhbotDriver,
     Pca9685Driver,
+    Pulse,
+    load_profile,
 )
-from reactdiff_ros.actuation.drivers.axes import Axis, Counts, inside, pulse_us
-from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
-from reactdiff_ros.actuation.drivers.feetech import FeetechServos
-from reactdiff_ros.actuation.drivers.link import Link
-from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
-from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
-from reactdiff_ros.actuation.drivers.pca9685 import Pca9685Board
-from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort
-from reactdiff_ros.actuation.drivers.turns import Turns
-from reactdiff_ros.actuation.emulators import maestro as maestro_emulator
-from reactdiff_ros.actuation.emulators import ohbot as ohbot_emulator
-from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus
-from reactdiff_ros.actuation.emulators.feetech import FeetechBus
-from reactdiff_ros.actuation.emulators.pca9685 import I2cBus
-from reactdiff_ros.actuation.emulators.wire import Wire
-from reactdiff_ros.actuation.profile import Pulse, load_profile
 
 OHBOT_BAUD = 19_200
 EXACT = 1e-6

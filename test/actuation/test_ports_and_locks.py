@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from bus_fixtures import CLOCK, port
 
-from reactdiff_ros.actuation.drivers.locks import DeviceLock
-from reactdiff_ros.actuation.drivers.serial_port import PortGoneError, SerialPort, explain
-from reactdiff_ros.actuation.emulators.maestro import MaestroBoard
-from reactdiff_ros.actuation.emulators.wire import Wire
+from reactdiff_ros.actuation.drivers.serial_port import DeviceLock, PortGoneError, SerialPort, explain
+from reactdiff_ros.actuation.emulators.boards import MaestroBoard
+from reactdiff_ros.actuation.emulators.rig import Wire
 from reactdiff_ros.errors import DeviceError
 
 

@@ -11,16 +11,15 @@ import pytest
 from bus_fixtures import CLOCK, axes, port, until
 from memory_port import MemoryWire, Ticker
 
-from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.driver_settings import MaestroDriver, OhbotDriver, Pca9685Driver
+from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
 from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
 from reactdiff_ros.actuation.drivers.pca9685 import Pca9685Board
-from reactdiff_ros.actuation.emulators import maestro as emulated
-from reactdiff_ros.actuation.emulators.ohbot import OhbotBoard as OhbotEmulator
-from reactdiff_ros.actuation.emulators.pca9685 import I2cBus
-from reactdiff_ros.actuation.emulators.wire import Wire
-from reactdiff_ros.actuation.profile import Pulse
+from reactdiff_ros.actuation.emulators import boards as emulated
+from reactdiff_ros.actuation.emulators.boards import I2cBus
+from reactdiff_ros.actuation.emulators.boards import OhbotBoard as OhbotEmulator
+from reactdiff_ros.actuation.emulators.rig import Wire
+from reactdiff_ros.actuation.profile import MaestroDriver, OhbotDriver, Pca9685Driver, Pulse
 from reactdiff_ros.errors import DeviceError
 
 TIMEOUT_S = 0.5

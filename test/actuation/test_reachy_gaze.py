@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from reachy_daemon import at_rest, follow, positions, running
 
-from reactdiff_ros.actuation.gaze import HeadReader
+from reactdiff_ros.actuation.mapping import HeadReader
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.launching.robot_parameters import robot_parameters
 from reactdiff_ros.perception.config import PerceptionConfig
-from reactdiff_ros.perception.smoothing import OneEuro
+from reactdiff_ros.perception.person import OneEuro
 from reactdiff_ros.types import GazeTarget, HeadPose, Reaction
 
 pytestmark = pytest.mark.real_time

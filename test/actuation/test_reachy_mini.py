@@ -9,7 +9,7 @@ from bus_fixtures import settle
 from network_robots import FakeReachy, free_port
 from reachy_daemon import profile_at
 
-from reactdiff_ros.actuation.drivers.network import make_network_drivers
+from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.errors import DeviceError
 
 CLOCK = time.monotonic
@@ -24,7 +24,7 @@ def robot():
 
 @pytest.fixture
 def driver(robot, tmp_path):
-    (made,) = make_network_drivers(profile_at(robot.port, tmp_path), CLOCK, lock_folder=tmp_path).values()
+    (made,) = make_drivers(profile_at(robot.port, tmp_path), {}, CLOCK, lock_folder=tmp_path).values()
     made.open()
     yield made
     made.close()
@@ -163,7 +163,7 @@ def test_a_daemon_that_does_not_read_never_makes_a_command_wait(robot, driver):
 
 def test_nobody_there_is_one_sentence(tmp_path):
     port = free_port()
-    (driver,) = make_network_drivers(profile_at(port, tmp_path), CLOCK, lock_folder=tmp_path).values()
+    (driver,) = make_drivers(profile_at(port, tmp_path), {}, CLOCK, lock_folder=tmp_path).values()
     with pytest.raises(DeviceError, match="Reachy Mini cannot be reached") as caught:
         driver.open()
     assert f"127.0.0.1:{port}" in str(caught.value)
@@ -173,7 +173,7 @@ def test_nobody_there_is_one_sentence(tmp_path):
 
 
 def test_one_program_a_robot(robot, driver, tmp_path):
-    (second,) = make_network_drivers(profile_at(robot.port, tmp_path), CLOCK, lock_folder=tmp_path).values()
+    (second,) = make_drivers(profile_at(robot.port, tmp_path), {}, CLOCK, lock_folder=tmp_path).values()
     with pytest.raises(DeviceError, match="use"):
         second.open()
 

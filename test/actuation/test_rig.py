@@ -8,20 +8,25 @@ import pytest
 from bus_fixtures import ANSWER_S, CLOCK, axes, axis, until
 from memory_port import MemoryWire, Ticker
 
-from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.driver_settings import (
-    DynamixelDriver,
-    FeetechDriver,
-    OhbotDriver,
-    Pca9685Driver,
-    ScreenDriver,
-)
-from reactdiff_ros.actuation.drivers.axes import Counts, pulse_us
+from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.driver import Counts, pulse_us
 from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
-from reactdiff_ros.actuation.emulators import ohbot as emulated
+from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.profile import Joint, Limits, Output, Profile, Pulse, load_profile
+from reactdiff_ros.actuation.profile import (
+    DynamixelDriver,
+    FeetechDriver,
+    Joint,
+    Limits,
+    OhbotDriver,
+    Output,
+    Pca9685Driver,
+    Profile,
+    Pulse,
+    ScreenDriver,
+    load_profile,
+)
 from reactdiff_ros.errors import ConfigError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reactdiff_ros.actuation.saved_commands import load_commands, save_commands
+from reactdiff_ros.actuation.kept_state import load_commands, save_commands
 from reactdiff_ros.errors import ReactdiffError
 
 

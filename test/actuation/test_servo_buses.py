@@ -10,15 +10,14 @@ import pytest
 from bus_fixtures import ANSWER_S, CLOCK, axes, port, sweep, until
 from memory_port import MemoryWire, Ticker
 
-from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.driver_settings import DynamixelDriver, FeetechDriver
-from reactdiff_ros.actuation.drivers.driver import release_all
+from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
 from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus
 from reactdiff_ros.actuation.emulators.feetech import FeetechBus
-from reactdiff_ros.actuation.emulators.wire import Wire
+from reactdiff_ros.actuation.emulators.rig import Wire
+from reactdiff_ros.actuation.profile import DynamixelDriver, FeetechDriver
 
 KINDS = ("sts", "scs", "load", "current")
 IDS = (1, 2, 5)
@@ -440,7 +439,7 @@ def test_all_torque_goes_at_once_without_waiting_for_answers(bench: Bench) -> No
     for servo in bench.bus.servos.values():
         servo.failing.mute = True
     began_s = bench.clock.now_s
-    release_all(bench.driver)
+    bench.driver.release_all()
     assert bench.clock.now_s - began_s < 0.005
     assert not any(servo.motor.torque for servo in bench.bus.servos.values())
     assert bench.driver.armed == frozenset()
@@ -491,7 +490,7 @@ def test_torque_is_what_the_register_says_whoever_wrote_it(bench: Bench) -> None
 def test_torque_is_unknown_until_an_order_is_confirmed(bench: Bench) -> None:
     bench.arm_all()
     assert bench.driver.holding("j1") is True
-    release_all(bench.driver)
+    bench.driver.release_all()
     assert bench.driver.holding("j1") is None
     assert until(lambda: bench.driver.holding("j1") is False, lambda: bench.driver.poll(0.02))
     assert bench.driver.arm("j1", 0.0) is None

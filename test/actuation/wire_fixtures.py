@@ -10,30 +10,34 @@ import numpy as np
 from memory_port import MemoryWire, Ticker
 from robot_fixtures import SMALL, robots
 
-from reactdiff_ros.actuation.actuation import Actuation
-from reactdiff_ros.actuation.driver_settings import FurhatDriver, JointTrajectoryDriver, Pca9685Driver, ReachyMiniDriver
-from reactdiff_ros.actuation.drivers.axes import Axis
+from reactdiff_ros.actuation.actuation import Actuation, Face, Status
+from reactdiff_ros.actuation.drivers.driver import Axis
 from reactdiff_ros.actuation.drivers.dynamixel import SCALE as DYNAMIXEL
 from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.actuation.drivers.feetech import SCALE as FEETECH
 from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver
-from reactdiff_ros.actuation.drivers.network import make_network_drivers, named_axes
+from reactdiff_ros.actuation.emulators.boards import MaestroBoard, OhbotBoard
 from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus
 from reactdiff_ros.actuation.emulators.feetech import FeetechBus
-from reactdiff_ros.actuation.emulators.maestro import MaestroBoard
-from reactdiff_ros.actuation.emulators.ohbot import OhbotBoard
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.hardware import Hardware
-from reactdiff_ros.actuation.profile import Profile, load_profile
-from reactdiff_ros.actuation.status import Face, Status
+from reactdiff_ros.actuation.profile import (
+    FurhatDriver,
+    JointTrajectoryDriver,
+    Pca9685Driver,
+    Profile,
+    ReachyMiniDriver,
+    load_profile,
+)
 
+NETWORK = (FurhatDriver, ReachyMiniDriver)
 NOWHERE = dict.fromkeys(("x", "y", "z", "roll", "pitch", "yaw"), 0.0)
 
 
 class Line:
     """The line to a robot in the network, and its newest message of each kind."""
 
-    connected, lost, trouble = True, 0, ""
+    connected, lost, problem = True, 0, ""
 
     def __init__(self) -> None:
         self.newest: dict[str, Mapping[str, Any]] = {}
@@ -61,21 +65,22 @@ class Robot:
         self.sent_s: dict[str, float] = {}
         """When the last command of each joint left."""
         self._told: dict[str, float] = {}
-        drivers: dict[str, Any] = make_network_drivers(profile, self.clock, lock_folder=folder)
-        for driver in drivers.values():
-            driver._connect, driver._access = lambda: self.line, True
-        for name, config in profile.drivers.items():
-            if isinstance(config, JointTrajectoryDriver):
-                drivers[name] = TrajectoryDriver(config, *named_axes(profile, name), self.clock, self._controller)
-                drivers[name].listeners = 1
-        if not drivers:
+        self.rig = None
+        options: dict[str, Any] = {"send": lambda _, *command: self._controller(*command)}
+        found = {}
+        if not any(isinstance(c, (*NETWORK, JointTrajectoryDriver)) for c in profile.drivers.values()):
             self.rig = Rig(profile, folder, self.clock)
-            found = self.rig.calibrations
-            drivers |= make_drivers(profile, found, self.clock, lock_folder=folder, i2c=lambda _: self.rig.i2c)
-            for name, bus in self.rig.buses.items():
-                wire = MemoryWire(bus, self.clock, profile.drivers[name].baud)  # type: ignore[union-attr]
+            found, options["i2c"] = self.rig.calibrations, lambda _: self.rig.i2c
+        drivers: dict[str, Any] = make_drivers(profile, found, self.clock, lock_folder=folder, **options)
+        for name, driver in drivers.items():
+            if isinstance(profile.drivers[name], NETWORK):
+                driver._connect, driver._access = lambda: self.line, True
+            elif isinstance(driver, TrajectoryDriver):
+                driver.listeners = 1
+            elif name in self.rig.buses:
+                wire = MemoryWire(self.rig.buses[name], self.clock, profile.drivers[name].baud)  # type: ignore[union-attr]
                 wire.plug()
-                setattr(drivers[name], "_open" if hasattr(drivers[name], "_open") else "_connect", wire.connect)
+                driver._connect_port = wire.connect
         self.drivers = drivers
         for name, driver in drivers.items():
             driver.command = self._stamped(name, driver.command)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
-from chromium import Chromium, Page, find_chromium
+from chromium import Chromium, Page
+from stage import IN_BROWSER, Stage, text
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.arming import Desk
 from reactdiff_ros.types import ExpressionFrame
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
-]
+pytestmark = IN_BROWSER
 SIZES = ((1280, 800), (390, 844))
 STAGE = {"level": 0, "message": "works", "rate": 30.0, "latency": 12.0, "dropped": 0, "missed": None, "silent": False}
 
@@ -41,48 +35,22 @@ def healthy() -> dict[str, Any]:
     }  # fmt: skip
 
 
-class Stage:
-    """A server on a thread that shows one face 50 times a second."""
+class Listening(Stage):
+    """Shows a neutral face of the mode `mode`; none where it is empty."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
-        self._thread.start()
         self.mode = "listening"
-        self.asked: list[str] = []
-        self._done = threading.Event()
-        self.server = AvatarServer(AvatarConfig(port=0), Desk(self._do, "abcde-fghjk-mnp23"))
-        self.url = self.on_loop(self.server.start())
-        self._feeder = threading.Thread(target=self._feed)
-        self._feeder.start()
+        super().__init__()
+        self.frame = self._neutral
 
-    def on_loop(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
-
-    async def _do(self, what: str) -> tuple[bool, str]:
-        self.asked.append(what)
-        return True, f"{what}: done"
-
-    def _feed(self) -> None:
-        number = 0
-        while not self._done.wait(0.02):
-            number += 1
-            if self.mode:
-                face, now = np.zeros(58, np.float32), number * 20_000_000 + 10**9
-                self.server.show(ExpressionFrame(now, face, self.mode, (), now - 60_000_000, None, None, None))
-
-    def close(self) -> None:
-        self._done.set()
-        self._feeder.join()
-        self.on_loop(self.server.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
+    def _neutral(self, number: int) -> ExpressionFrame | None:
+        face, now = np.zeros(58, np.float32), number * 20_000_000 + 10**9
+        return ExpressionFrame(now, face, self.mode, (), now - 60_000_000, None, None, None) if self.mode else None
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    stage = Stage()
+def stage() -> Iterator[Listening]:
+    stage = Listening()
     yield stage
     stage.close()
 
@@ -94,17 +62,13 @@ def browser() -> Iterator[Chromium]:
 
 
 @pytest.fixture
-def page(stage: Stage, browser: Chromium) -> Iterator[Page]:
+def page(stage: Listening, browser: Chromium) -> Iterator[Page]:
     stage.mode = "listening"
     stage.server.status(healthy())
     page = browser.open(stage.url + "operator")
     page.until("document.getElementById('state').dataset.kind === 'ok'")
     yield page
     page.close()
-
-
-def text(page: Page, name: str) -> str:
-    return str(page.value(f"document.getElementById('{name}').innerText"))
 
 
 def kind(page: Page, wanted: str) -> None:
@@ -125,14 +89,7 @@ def test_all_is_well(page: Page) -> None:
     assert page.errors == []
 
 
-def test_nobody_there_is_calm(stage: Stage, page: Page) -> None:
-    stage.mode = "idle"
-    stage.server.status(healthy() | {"speaker": {"present": False}})
-    kind(page, "calm")
-    assert text(page, "title") == "Nobody there"
-
-
-def test_the_worst_comes_first_in_the_nodes_own_words(stage: Stage, page: Page) -> None:
+def test_the_worst_comes_first_in_the_nodes_own_words(stage: Listening, page: Page) -> None:
     status = healthy()
     status["stages"]["perception_node"] |= {"level": 1, "message": "no sound comes: microphone_node is missing"}
     stage.server.status(status)
@@ -149,34 +106,25 @@ def test_the_worst_comes_first_in_the_nodes_own_words(stage: Stage, page: Page) 
     page.until("document.getElementById('messages').innerText.includes('not heard any more')", 5)
 
 
-def test_a_face_that_does_not_come_and_a_server_that_is_gone(stage: Stage, page: Page) -> None:
+def test_a_face_that_does_not_come_and_a_server_that_is_gone(stage: Listening, page: Page) -> None:
     stage.mode = ""
     page.until("document.getElementById('title').textContent === 'Face neutral'", 5)
     kind(page, "bad")
     page.value("WebSocket.prototype.send = () => {}")
     stage.on_loop(stage.server.stop())
     page.until("document.getElementById('title').textContent === 'No connection'", 5)
-    stage.server.config = AvatarConfig(port=int(stage.url.rstrip("/").rpartition(":")[2]))
+    stage.server._ports = [int(stage.url.rstrip("/").rpartition(":")[2])]
     stage.on_loop(stage.server.start())
     stage.mode = "listening"
     stage.server.status(healthy())
     kind(page, "ok")
 
 
-def test_recording_and_the_session_are_told(stage: Stage, page: Page) -> None:
-    stage.server.status(healthy() | {
-        "recording": "recording, with pictures and sound",
-        "listener": {"policy": "blind", "study": "warm", "session": "p01-2"},
-    })  # fmt: skip
-    page.until("document.getElementById('recording').innerText.includes('recording, with pictures and sound')", 5)
-    assert text(page, "who") == "session p01-2 · screen face"
-
-
 ROBOT = {"robot": "ohbot", "state": "following", "armed": True, "software_stop": False, "fault": "", "obstacles": [],
          "joint_faults": {}, "silent": False}  # fmt: skip
 
 
-def test_one_key_or_click_stops_the_robot(stage: Stage, page: Page) -> None:
+def test_one_key_or_click_stops_the_robot(stage: Listening, page: Page) -> None:
     assert page.value("document.getElementById('stop').hidden")
     stage.server.status(healthy() | {"actuator": ROBOT})
     page.until("!document.getElementById('stop').hidden", 5)
@@ -189,7 +137,7 @@ def test_one_key_or_click_stops_the_robot(stage: Stage, page: Page) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_it_fits_the_screen_and_is_readable(stage: Stage, page: Page, size: tuple[int, int]) -> None:
+def test_it_fits_the_screen_and_is_readable(stage: Listening, page: Page, size: tuple[int, int]) -> None:
     status = healthy() | {"actuator": ROBOT, "recording": "recording, without pictures and sound"}
     status["stages"]["perception_node"] |= {"level": 1, "message": "x" * 290}
     stage.server.status(status)
@@ -211,7 +159,7 @@ def test_it_fits_the_screen_and_is_readable(stage: Stage, page: Page, size: tupl
     assert stop[2] - stop[0] > 0.9 * size[0]
 
 
-def test_texts_of_nodes_are_no_html(stage: Stage, page: Page) -> None:
+def test_texts_of_nodes_are_no_html(stage: Listening, page: Page) -> None:
     status = healthy()
     status["stages"]["camera_node"] |= {"level": 2, "message": "<img src=x onerror=alert(1)>"}
     stage.server.status(status)
@@ -237,20 +185,3 @@ async def test_the_screen_has_the_same_door_and_policy_as_the_face(session: aioh
             assert body.count("<script") == 1
     finally:
         await server.stop()
-
-
-def test_the_states_of_the_screen(page: Page) -> None:
-    """The pure part, with statuses that nothing sends."""
-    cases = [
-        ({}, {"connected": True, "fresh": True, "mode": "listening"}, "wait"),
-        ({"stages": {}}, {"connected": True, "fresh": True, "mode": "neutral"}, "warn"),
-        ({"stages": {}, "actuator": {"silent": True}}, {"connected": True, "fresh": True, "mode": "idle"}, "bad"),
-        (
-            {"stages": {"odd": {"level": 7, "message": None}}},
-            {"connected": True, "fresh": True, "mode": "idle"},
-            "bad",
-        ),
-    ]
-    for graph, own, wanted in cases:
-        call = f"import('./operator_state.js').then(m => m.state({json.dumps(graph)}, {json.dumps(own)}).kind)"
-        assert page.value(call) == wanted, graph

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from reactdiff_ros.avatar import AvatarConfig
-from reactdiff_ros.avatar.client import BAD_INPUT_LIMIT
-from reactdiff_ros.avatar.preview import PreviewServer
+from reactdiff_ros.avatar.server import PreviewServer
+from reactdiff_ros.avatar.web import BAD_INPUT_LIMIT
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ async def server(asked: list[dict[str, Any]]) -> AsyncIterator[PreviewServer]:
 
 
 async def test_a_page_gets_the_robot_and_the_newest_tick(server: PreviewServer, session: aiohttp.ClientSession) -> None:
-    assert not server.watched
+    assert not server.clients
     server.show(b"first")
     async with session.ws_connect(server.url + "ws") as ws:
         got = [await ws.receive(timeout=60), await ws.receive(timeout=60)]
         assert {m.data for m in got} == {b"first", '{"type":"robot","name":"ohbot"}'}
-        assert server.watched
+        assert server.clients == 1
         server.describe({"name": "ohbot", "error": "line 3: is missing"})
         assert "line 3" in (await ws.receive(timeout=60)).data
         server.show(b"second")

@@ -9,31 +9,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from chromium import Chromium, Page, find_chromium
+from chromium import Chromium, Page
+from stage import IN_BROWSER, TOKEN, Stage, text
 
-from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.arming import Desk
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
-]
-TOKEN = "abcde-fghjk-mnp23"
+pytestmark = IN_BROWSER
 
 
-class Robot:
-    """A served page and an actuator that does what it is told, in a thread of its own."""
+class Robot(Stage):
+    """An actuator whose state the page shows."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
-        self._thread.start()
-        self.asked: list[str] = []
         self.deaf = False
         self.state: dict[str, Any] = {}
+        super().__init__()
         self.calm()
-        self.server = AvatarServer(AvatarConfig(port=0), Desk(self._do, TOKEN))
-        self.url = self.on_loop(self.server.start())
         self.tell()
 
     def calm(self) -> None:
@@ -42,28 +31,18 @@ class Robot:
                       "obstacles": [], "joint_faults": {}, "silent": False, "torque": False, "message": ""}  # fmt: skip
         self.asked, self.deaf = [], False
 
-    def on_loop(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
-
     def tell(self, **changed: Any) -> None:
         self.state |= changed
         self.server.status({"actuator": dict(self.state), "listener": {"policy": "model"}})
 
-    async def _do(self, what: str) -> tuple[bool, str]:
+    async def command(self, what: str) -> tuple[bool, str]:
         if self.deaf:
             await asyncio.sleep(60)
-        self.asked.append(what)
         following = {"state": "following", "armed": True, "software_stop": False}
         disarmed = {"state": "disarmed", "armed": False, "software_stop": False, "fault": "", "joint_faults": {}}
         stopped = {"state": "stopped", "armed": False, "software_stop": True}
         self.tell(**{"arm": following, "disarm": disarmed, "reset": disarmed, "stop": stopped}[what])
-        return True, f"{what}: done"
-
-    def close(self) -> None:
-        self.on_loop(self.server.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
+        return await super().command(what)
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +68,6 @@ def page(robot: Robot, browser: Chromium) -> Iterator[Page]:
     page.until("!document.getElementById('robot').hidden")
     yield page
     page.close()
-
-
-def text(page: Page, name: str) -> str:
-    return str(page.value(f"document.getElementById('{name}').innerText"))
 
 
 def hidden(page: Page, name: str) -> bool:
@@ -216,35 +191,6 @@ def test_what_is_wrong_with_the_robot_is_shown(robot: Robot, page: Page) -> None
     robot.tell(obstacles=[], joint_faults={}, silent=True)
     page.until("document.getElementById('robot-state').innerText.includes('nothing is heard')")
     assert not hidden(page, "stop"), "a stop is tried all the same"
-
-
-def test_the_stop_is_there_when_it_is_needed(robot: Robot, page: Page) -> None:
-    page.key("p")
-    page.until("document.getElementById('stop').hidden")
-    robot.tell(state="following", armed=True)
-    page.until("!document.getElementById('stop').hidden")
-    page.value("document.body.classList.add('quiet')")
-    box = page.value("(b => [b.width, b.height, b.top])(document.getElementById('stop').getBoundingClientRect())")
-    assert box[0] > 100
-    assert box[1] > 40
-    assert box[2] < 720 - box[1]
-    assert page.value("getComputedStyle(document.getElementById('stop')).opacity") == "1"
-
-
-def test_both_pages_have_the_same_panel(robot: Robot, browser: Chromium, page: Page) -> None:
-    robot.tell(fault="half of the bus is gone")
-    operator = browser.open(robot.url + "operator")
-    try:
-        panels = []
-        for one in (page, operator):
-            one.until("document.getElementById('robot-faults').innerText === 'half of the bus is gone'")
-            panels.append(one.value("document.getElementById('robot').outerHTML"))
-            assert one.value("document.getElementById('robot-token').ariaLabel") == "Token that the terminal prints"
-            assert one.value("document.getElementById('robot-answer').role") == "status"
-            assert one.errors == []
-        assert panels[0] == panels[1]
-    finally:
-        operator.close()
 
 
 def test_without_an_actuator_nothing_of_it_is_shown(robot: Robot, page: Page) -> None:

@@ -15,7 +15,7 @@ import pytest
 from yarl import URL
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.client import BAD_INPUT_LIMIT, INPUT_RATE_LIMIT
+from reactdiff_ros.avatar.web import BAD_INPUT_LIMIT, INPUT_RATE_LIMIT
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.types import ExpressionFrame
 
@@ -148,16 +148,6 @@ async def test_other_sites_are_refused(serve: Serve, session: aiohttp.ClientSess
     assert caught.value.status == 403
 
 
-async def test_localhost_by_name_and_an_extra_host(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve(extra_hosts=("robot.lab",))
-    port = server.url.rsplit(":", 1)[1].strip("/")
-    for host in (f"localhost:{port}", f"robot.lab:{port}"):
-        headers = {"Host": host, "Origin": f"http://{host}"}
-        async with session.ws_connect(server.url + "ws", headers=headers) as ws:
-            server.show(frame(1))
-            assert len(await binary(ws)) == 280
-
-
 async def test_a_taken_port_gives_the_next_free_one(serve: Serve) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -168,13 +158,8 @@ async def test_a_taken_port_gives_the_next_free_one(serve: Serve) -> None:
         server = await serve(port=port)
         assert server.url == f"http://127.0.0.1:{int(server.url.rsplit(':', 1)[1].strip('/'))}/"
         assert port < int(server.url.rsplit(":", 1)[1].strip("/")) < port + 20
-        with pytest.raises(DeviceError, match="all ports are in use"):
+        with pytest.raises(DeviceError, match="in use"):
             await AvatarServer(AvatarConfig(port=port, port_tries=1)).start()
-
-
-async def test_an_address_that_is_not_ours() -> None:
-    with pytest.raises(DeviceError, match="cannot be served"):
-        await AvatarServer(AvatarConfig(host="203.0.113.1", port=0)).start()
 
 
 async def test_start_and_stop_again(session: aiohttp.ClientSession) -> None:
@@ -193,15 +178,6 @@ async def test_start_and_stop_again(session: aiohttp.ClientSession) -> None:
         server.status({})
     with pytest.raises(aiohttp.ClientConnectorError):
         await session.get(url)
-
-
-async def test_newest_wins_when_the_loop_is_busy(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve()
-    async with session.ws_connect(server.url + "ws") as ws:
-        await until(lambda: server.stats()["clients"] == 1)
-        for number in range(1, 501):
-            server.show(frame(number))
-        assert number_of(await binary(ws)) == 500
 
 
 async def test_show_from_other_threads(serve: Serve, session: aiohttp.ClientSession) -> None:
@@ -223,17 +199,6 @@ async def test_show_from_other_threads(serve: Serve, session: aiohttp.ClientSess
             last = now
         for thread in threads:
             thread.join()
-
-
-async def test_a_malformed_frame_is_dropped_and_told(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve()
-    server.show(ExpressionFrame(0, np.zeros(3, np.float32), "listening", (), None, None, None, None))
-    server.show(None)  # type: ignore[arg-type]
-    assert server.stats()["frames_rejected"] == 2
-    assert "dropped" in server.stats()["last_error"]
-    async with session.ws_connect(server.url + "ws") as ws:
-        server.show(frame(1))
-        assert number_of(await binary(ws)) == 1
 
 
 async def test_no_stale_face_for_a_new_page(session: aiohttp.ClientSession) -> None:
@@ -342,21 +307,6 @@ async def test_broken_websocket_frames(serve: Serve, session: aiohttp.ClientSess
     await until(lambda: server.stats()["clients"] == 0)
     async with session.get(server.url + "ws") as answer:
         assert answer.status == 426
-
-
-async def test_a_pages_rate_reaches_the_status(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve()
-    async with session.ws_connect(server.url + "ws") as ws:
-        await ws.send_str('{"fps":59.94}')
-        await until(lambda: server.stats()["clients_fps"] == [59.9])
-        server.status({"rates_hz": {"speaker/frame": 25.0}})
-        while True:
-            message = await ws.receive(timeout=60)
-            told = json.loads(message.data)
-            if told["graph"]:
-                break
-        assert told["type"] == "status"
-        assert told["graph"]["rates_hz"]["speaker/frame"] == 25.0
 
 
 async def test_candidates_go_to_the_pages_that_ask_for_them(serve: Serve, session: aiohttp.ClientSession) -> None:

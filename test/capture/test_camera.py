@@ -106,20 +106,6 @@ def test_the_cameras_own_jpeg_is_passed_on_undecoded(shape) -> None:
     assert frame.bgr is None
 
 
-def test_jpeg_is_not_asked_for_when_switched_off_or_not_given() -> None:
-    for device, wanted in ((FakeCapture([bgr()], mjpeg=True), False), (FakeCapture([bgr()]), True)):
-        cam = camera(device, mjpeg=wanted)
-        cam.open()
-        assert cv2.CAP_PROP_CONVERT_RGB not in device.settings
-        assert cam.read().bgr is not None
-
-
-def test_grey_cameras_give_bgr() -> None:
-    cam = camera(FakeCapture([bgr()[..., 0]]))
-    cam.open()
-    np.testing.assert_array_equal(cam.read().bgr, bgr())
-
-
 @pytest.mark.parametrize(
     "bad",
     [
@@ -143,13 +129,6 @@ def test_bad_pictures_lose_the_camera_with_one_sentence(bad) -> None:
     assert not cam.is_open
     assert device.released == 1
     assert cam.losses == 1
-
-
-def test_rubbish_instead_of_jpeg_is_noticed() -> None:
-    cam = camera(FakeCapture([np.zeros((1, 500), np.uint8)], mjpeg=True))
-    cam.open()
-    with pytest.raises(DeviceError, match="JPEG"):
-        cam.read()
 
 
 def test_gone_and_back() -> None:
@@ -186,13 +165,6 @@ def test_a_camera_that_opens_and_gives_nothing_is_not_opened_again_and_again() -
                 tried_s.append(hundredth / 100)
             cam.read()
     assert tried_s == [0.01, 0.51, 1.51, 3.51, 7.51]
-
-
-def test_device_that_opens_but_is_busy() -> None:
-    device = FakeCapture([], opened=False)
-    with pytest.raises(DeviceError, match="cannot be opened"):
-        camera(device).open()
-    assert device.released == 1
 
 
 def test_frozen_picture() -> None:

@@ -15,9 +15,8 @@ from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import Profile, load_profile
-from reactdiff_ros.cli.robot_calibrate_console import Console
-from reactdiff_ros.cli.robot_calibrate_move import Time
-from reactdiff_ros.cli.robot_calibrate_run import Work, calibrate, wanted_joints
+from reactdiff_ros.actuation.slow_joint import Clock
+from reactdiff_ros.cli.calibrate import Console, calibrate_robot, wanted_joints
 
 HEAD: dict[str, Any] = {
     "name": "bench",
@@ -39,7 +38,7 @@ DRIVERS: dict[str, dict[str, Any]] = {
     "ohbot": {"type": "ohbot"},
     "pca9685": {"type": "pca9685"},
 }
-REAL = Time(time.monotonic, time.sleep)
+REAL = Clock(time.monotonic, time.sleep)
 
 
 def joint(unit: str = "deg", number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def profile_of(folder: Path, kind: str, **joints: dict[str, Any]) -> Profile:
 class Hardware(Rig):
     """The emulated hardware, and the time in which it lives."""
 
-    def __init__(self, profile: Profile, folder: Path, time: Time) -> None:
+    def __init__(self, profile: Profile, folder: Path, time: Clock) -> None:
         super().__init__(profile, folder, time.now)
         self.time = time
 
@@ -95,11 +94,11 @@ def hardware(profile: Profile, folder: Path, by: str = "memory") -> Iterator[Har
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("reactdiff_ros.actuation.emulators.rig.Wire", wire)
-        for module in ("servo_bus", "serial_board"):
+        for module in ("servo_bus", "pulse_board"):
             patch.setattr(
                 f"reactdiff_ros.actuation.drivers.{module}.SerialPort", lambda path, *_, **__: wires[path].connect()
             )
-        with Hardware(profile, folder / "dev", Time(ticker, sleep)) as rig:
+        with Hardware(profile, folder / "dev", Clock(ticker, sleep)) as rig:
             yield rig
 
 
@@ -163,7 +162,7 @@ class Operator:
                 else:
                     answer()
                 return
-        if "bring it by hand" in line and self._poses.get(self._joint):
+        if "move it by hand" in line and self._poses.get(self._joint):
             self.push(self._joint, self._poses[self._joint].pop(0))
         for text, said in self.USUAL:
             if text in line:
@@ -177,6 +176,6 @@ class Operator:
         given: dict[str, Any] = {"ports": {}, "others": [], **changes}
         joints = wanted_joints(profile, given.pop("joints", ()))
         with self.console.catching():
-            return calibrate(
-                Work(given.pop("profile", profile), joints, path, options=options, **given), self.console, self.rig.time
+            return calibrate_robot(
+                given.pop("profile", profile), joints, path, self.console, self.rig.time, **given, **options
             )

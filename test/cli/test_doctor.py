@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from reactdiff_ros.actuation.calibration.file import Calibration, calibrated_joints, calibration_path, save_calibration
+from reactdiff_ros.actuation.calibration import Calibration, calibrated_joints, calibration_path, save_calibration
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli import doctor
 from reactdiff_ros.cli.main import main

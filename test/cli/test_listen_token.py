@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from reactdiff_ros.avatar.access import LINK_VARIABLE
 from reactdiff_ros.avatar.arming import TOKEN_VARIABLE
-from reactdiff_ros.avatar.link import LINK_VARIABLE
 from reactdiff_ros.cli.listen import _announce
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError

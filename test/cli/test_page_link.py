@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.link import LINK_VARIABLE
+from reactdiff_ros.avatar.access import LINK_VARIABLE
 from reactdiff_ros.cli import page_link
 from reactdiff_ros.cli.listen import _announce
 from reactdiff_ros.cli.page_link import page_links, qr_code

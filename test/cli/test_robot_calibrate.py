@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from calibration_operator import Hardware, Operator, hardware, joint, profile_of
 
-from reactdiff_ros.actuation.calibration.file import Calibration, load_calibration
+from reactdiff_ros.actuation.calibration import Calibration, load_calibration
 from reactdiff_ros.actuation.drivers.driver import Driver
 from reactdiff_ros.actuation.drivers.factory import make_drivers
-from reactdiff_ros.cli.robot_calibrate_console import StoppedError
+from reactdiff_ros.cli.calibrate import StoppedError
 from reactdiff_ros.errors import ReactdiffError
 
 TERMINAL = pytest.mark.real_time  # on pseudo-terminals
@@ -102,7 +102,7 @@ def test_a_hobby_servo_is_calibrated_as_its_operator_says(turned: bool, tmp_path
         pulses = [raw for raw in channel.received if raw]
         assert 4 * 1119 <= min(pulses) <= max(pulses) <= 4 * 1921
         assert max(abs(b - a) for a, b in itertools.pairwise(pulses)) <= 4 * 400 / 8
-        assert any("no whole number" in line for line in somebody.said)
+        assert any("not a whole number" in line for line in somebody.said)
         driver = driver_of(rig, {"neck": found}, tmp_path)
         driver.check()
         assert driver.arm("neck", 1500.0) is None
@@ -171,7 +171,7 @@ def test_ends_that_were_mixed_up_are_seen_when_it_moves_and_it_is_done_again(tmp
     poses = [0, -480, 960, -480, 0, 480, -960, 480]
     with (
         hardware(profile, tmp_path) as rig,
-        operator(rig, {"neck": poses}, ("was it free", "n"), ("Enter: again", "")) as somebody,
+        operator(rig, {"neck": poses}, ("did it move freely", "n"), ("Enter: again", "")) as somebody,
     ):
         somebody.calibrate(path)
         assert any("reversed" in line for line in somebody.said)
@@ -245,14 +245,14 @@ def test_ids_that_answer_twice_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_id_is_named_with_those_that_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reactdiff_ros.cli.robot_calibrate_ports.ALL_IDS", range(11))
+    monkeypatch.setattr("reactdiff_ros.cli.calibrate.ALL_IDS", range(11))
     profile = profile_of(tmp_path, "sts", neck=joint(), jaw=joint(number=2))
     with hardware(profile, tmp_path) as rig, operator(rig, {}) as somebody:
         bus: Any = rig.buses["bus"]
         bus.servos[9] = bus.servos.pop(2)
         bus.servos[9].id = 9
         bus.servos[9].table[5] = 9
-        with pytest.raises(ReactdiffError, match=r"does not answer.*\(jaw, id 2 of bus\): there are the ids 1, 9"):
+        with pytest.raises(ReactdiffError, match=r"\(jaw, id 2 of bus\): the ids that answer are 1, 9"):
             somebody.calibrate(tmp_path / "calibration.json")
 
 
@@ -281,7 +281,7 @@ def test_what_is_wrong_with_each_port_is_told(tmp_path: Path) -> None:
     with hardware(profile, tmp_path, "terminal") as rig, operator(rig, {}) as somebody:
         somebody.servo("neck").failing.silent = True
         real = str(rig.wires["bus"].link)
-        with pytest.raises(ReactdiffError, match=r"nothing of bus was found.*no such port.*none of the ids 1 answers"):
+        with pytest.raises(ReactdiffError, match=r"bus was not found.*no such port.*none of the ids 1 answers"):
             somebody.calibrate(tmp_path / "c.json", profile=profile, others=[real])
         busy = driver_of(rig, {}, tmp_path)
         with pytest.raises(ReactdiffError, match=r"the port is in use"):
@@ -293,7 +293,7 @@ def test_what_is_wrong_with_each_port_is_told(tmp_path: Path) -> None:
 
 
 STOPS = [
-    "it is let go",
+    "its torque goes off",
     "its neutral pose (0 deg)",
     "its upper end, where the face looks down (40",
     "its lower end",
@@ -301,7 +301,7 @@ STOPS = [
     "fingers off",
     "  to 40",
     "  to -40",
-    "was it free",
+    "did it move freely",
     "write ",
 ]
 
@@ -390,7 +390,7 @@ def test_a_second_ctrl_c_while_it_is_lowered_holds_it(tmp_path: Path) -> None:
 def test_answers_that_end_are_a_stop(tmp_path: Path) -> None:
     profile = profile_of(tmp_path, "maestro", neck=joint("us"))
     with hardware(profile, tmp_path) as rig:
-        somebody = Operator(rig, {}, [("it is let go", lambda: os.close(somebody._write))])
+        somebody = Operator(rig, {}, [("it goes to its neutral", lambda: os.close(somebody._write))])
         with pytest.raises(StoppedError, match="no more answers"):
             somebody.calibrate(tmp_path / "calibration.json")
         os.close(somebody._read)
@@ -432,7 +432,7 @@ def test_a_full_disk_leaves_the_old_file_and_the_old_homing(tmp_path: Path, monk
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("reactdiff_ros.actuation.calibration.file.os.fsync", full)
+    monkeypatch.setattr("reactdiff_ros.actuation.calibration.os.fsync", full)
     with hardware(profile, tmp_path) as rig, operator(rig, {"neck": [100, 480, -960, 480]}) as somebody:
         with pytest.raises(ReactdiffError, match="No space left"):
             somebody.calibrate(path)

@@ -16,11 +16,11 @@ from typing import IO
 import pytest
 from calibration_operator import joint, profile_of
 
-from reactdiff_ros.actuation.calibration.file import Calibration, load_calibration
+from reactdiff_ros.actuation.calibration import Calibration, load_calibration
 from reactdiff_ros.actuation.drivers.serial_port import SerialPort
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.cli.robot_emulate import Emulation
+from reactdiff_ros.cli.robot import Emulation
 
 
 def reactdiff(*arguments: str) -> subprocess.Popen[str]:
@@ -63,7 +63,7 @@ def rest(stream: IO[str]) -> str:
 
 SCRIPT = [
     ("fingers off", ""),
-    ("did it go", "y"),
+    ("did it move", "y"),
     ("is this its neutral", "+15"),
     ("is this its neutral", ""),
     ("slowly to its lower limit", ""),
@@ -82,7 +82,7 @@ def test_a_robot_is_emulated_and_calibrated_from_one_terminal_to_the_other(tmp_p
         process = reactdiff("robot", "calibrate", str(profile), "--output", str(output))
         said = answered(process, SCRIPT)
         assert process.wait(timeout=90) == 0
-    assert "1 joints calibrated; the old file is" in said
+    assert "1 joints calibrated; the previous file is" in said
     assert load_calibration(output) == {"neck": Calibration(3, 0, 15, 1115, 1915)}
     assert (tmp_path / "found.json.1.bak").read_text() == "{}"
     assert list((tmp_path / "dev").iterdir()) == []
@@ -113,7 +113,7 @@ def test_a_dry_run_opens_and_sends_nothing(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     for kind, unit, words in (
         ("sts", "deg", ["homing offset", "2047 to 2502 (neutral to upper)", "torque off"]),
-        ("scs", "deg", ["no homing offset", "511 to 648"]),
+        ("scs", "deg", ["stores none", "511 to 648"]),
         ("dynamixel", "rad", ["from -1024 to 1024"]),
         ("maestro", "us", ["pulses on at 1500", "1500 to 1900 (its upper limit)"]),
         ("ohbot", "raw", ["500 to 800"]),
@@ -148,7 +148,7 @@ def test_a_dry_run_opens_and_sends_nothing(
         (["ohbot", "--joint", "nose", "--dry-run"], 1, "no such joint"),
         (["ohbot", "--port", "tty"], 2, "DRIVER=PORT"),
         (["ohbot", "--port", "nose=/dev/x", "--dry-run"], 1, "no driver nose"),
-        (["opsoro_ono", "--port", "servos=/dev/x", "--dry-run"], 1, "leave --port out, no driver"),
+        (["opsoro_ono", "--port", "servos=/dev/x", "--dry-run"], 1, "omit --port: no driver"),
         (["ohbot", "--port", "board=/dev/none"], 1, "no such port"),
     ],
 )
@@ -168,29 +168,29 @@ def test_without_a_terminal_nobody_can_answer(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert main(["robot", "calibrate", "ohbot"]) == 1
-    assert "nobody can answer" in capsys.readouterr().err
+    assert "no standard input" in capsys.readouterr().err
 
 
 def test_what_can_be_done_beside_an_emulated_robot(tmp_path: Path) -> None:
     profile = profile_of(tmp_path, "sts", neck=joint(), jaw=joint(number=2))
     with Rig(profile, tmp_path / "dev", time.monotonic) as rig:
         beside = Emulation(rig, lambda _: None)
-        assert beside.obey(["where"]) == "neck 2047 counts\njaw 2047 counts"
-        assert beside.obey(["neck", "+200"]) == "neck 2247 counts"
-        assert beside.obey(["neck", "hot"]) == "neck: hot True"
-        assert beside.obey(["neck", "hot"]) == "neck: hot False"
-        assert beside.obey(["neck", "answers_as"]) == "neck: answers_as 2"
-        assert beside.obey(["neck", "answers_as"]) == "neck: answers_as None"
-        assert beside.obey(["pull", "bus"]) == "bus: the cable is out"
+        assert beside.execute(["where"]) == "neck 2047 counts\njaw 2047 counts"
+        assert beside.execute(["neck", "+200"]) == "neck 2247 counts"
+        assert beside.execute(["neck", "hot"]) == "neck: hot True"
+        assert beside.execute(["neck", "hot"]) == "neck: hot False"
+        assert beside.execute(["neck", "answers_as"]) == "neck: answers_as 2"
+        assert beside.execute(["neck", "answers_as"]) == "neck: answers_as None"
+        assert beside.execute(["pull", "bus"]) == "bus: the cable is out"
         assert not rig.wires["bus"].link.exists()
-        assert beside.obey(["plug", "bus"]) == "bus: the cable is in"
+        assert beside.execute(["plug", "bus"]) == "bus: the cable is in"
         for nonsense in (["fly"], ["neck", "far"], ["pull", "nose"], ["nose", "3"]):
-            assert "switch a fault on" in beside.obey(nonsense)
+            assert "switch a fault on" in beside.execute(nonsense)
         rig.buses["bus"].servos[1].motor.torque = True  # type: ignore[attr-defined]
-        assert "holds against you" in beside.obey(["neck", "+10"])
+        assert "resists" in beside.execute(["neck", "+10"])
     hobby = profile_of(tmp_path, "maestro", neck=joint("us"))
     with Rig(hobby, tmp_path / "dev", time.monotonic) as rig:
-        assert Emulation(rig, lambda _: None).obey(["where"]) == "neck 1500.0 us"
+        assert Emulation(rig, lambda _: None).execute(["where"]) == "neck 1500.0 us"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -207,7 +207,7 @@ def test_emulation_never_writes_over_a_file(tmp_path: Path, capsys: pytest.Captu
     profile_of(tmp_path, "sts", neck=joint())
     (tmp_path / "bench_emulated.yaml").write_text("mine")
     assert main(["robot", "emulate", str(tmp_path / "bench.yaml"), "--folder", str(tmp_path)]) == 1
-    assert "it is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert (tmp_path / "bench_emulated.yaml").read_text() == "mine"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reactdiff_ros.actuation.calibration.file import Calibration, calibration_path, load_calibration, save_calibration
+from reactdiff_ros.actuation.calibration import Calibration, calibration_path, load_calibration, save_calibration
 from reactdiff_ros.actuation.kept_state import state_folder
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli.main import main

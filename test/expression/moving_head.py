@@ -10,7 +10,7 @@ import numpy as np
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.perception.config import PerceptionConfig
-from reactdiff_ros.perception.smoothing import OneEuro
+from reactdiff_ros.perception.person import OneEuro
 from reactdiff_ros.types import GazeTarget, HeadPose
 
 MS = 1_000_000

@@ -80,13 +80,13 @@ def _settings(path: Path) -> Any:
 
 
 def _calibration(path: Path) -> Any:
-    from reactdiff_ros.actuation.calibration.file import load_calibration
+    from reactdiff_ros.actuation.calibration import load_calibration
 
     return load_calibration(path)
 
 
 def _saved(path: Path) -> Any:
-    from reactdiff_ros.actuation.saved_commands import load_commands
+    from reactdiff_ros.actuation.kept_state import load_commands
 
     values = load_commands(path)
     assert all(np.isfinite(v) for v in values.values())
@@ -126,7 +126,7 @@ def _arrays(path: Path) -> Any:
 
 
 def _faults(path: Path) -> Any:
-    from reactdiff_ros.evaluation.faults.figures import kept
+    from tools.faults.catalogue import kept
 
     return kept(path)
 

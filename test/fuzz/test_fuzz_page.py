@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
-from reactdiff_ros.avatar.arming import Desk
-from reactdiff_ros.avatar.guard import Guard, host_name
-from reactdiff_ros.avatar.pages import load_pages
+from reactdiff_ros.avatar.access import Guard, host_name
+from reactdiff_ros.avatar.arming import RobotConsole
+from reactdiff_ros.avatar.server import load_pages
 
 pieces = st.one_of(
     st.sampled_from(
@@ -149,7 +149,7 @@ def answered(what: object, token: object) -> int:
         return True, "done"
 
     async def ask() -> int:
-        return (await Desk(call, "abcde-fghjk-mnp23").command(what, token)).status  # type: ignore[arg-type]
+        return (await RobotConsole(call, "abcde-fghjk-mnp23").command(what, token)).status  # type: ignore[arg-type]
 
     status = asyncio.run(ask())
     assert moved == []

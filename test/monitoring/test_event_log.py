@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.nodes.event_log import (
+from reactdiff_ros.nodes.health import (
     BURST,
     MOST_EVENTS,
     PERIOD_NS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from reactdiff_ros.perception import geometry
+from reactdiff_ros.perception import face as geometry
 from reactdiff_ros.perception.nets import Detection, Region
 from reactdiff_ros.types import Picture
 

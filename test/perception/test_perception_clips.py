@@ -101,10 +101,6 @@ def test_one_person_has_one_id(clips, nets, name):
     assert all(f.face_present for f in frames if f.person_id == 1)
 
 
-def test_a_hand_before_the_face_does_not_change_the_id(clips, nets):
-    assert targets(read(clips("pyfeat_pexels_occlusion_20s.mp4"), nets, 480, every=3)) == [-1, 1]
-
-
 def test_blinks_a_smile_and_raised_brows_are_seen_when_they_happen(clips, nets):
     frames = read(clips("liveportrait_d9_webcam_silent_20s.mp4"), nets, 600, every=2)
 
@@ -158,29 +154,3 @@ def test_the_next_person_of_a_film_gets_an_own_id(clips, nets):
     shots = [p.bgr for name in names for p in pictures(clips(name), 40)]
     frames = [perception.observe_picture(Picture(40_000_000 * k, bgr)) for k, bgr in enumerate(shots)]
     assert targets(frames) == [-1, 1, -1, 2]
-
-
-def test_the_same_pictures_give_the_same_bits(clips, nets):
-    one, two = (read(clips("real3dportrait_may_5s.mp4"), nets, 30) for _ in range(2))
-    for a, b in zip(one, two, strict=True):
-        assert (a.coefficients == b.coefficients).all()
-        assert (a.confidence == b.confidence).all()
-
-
-@pytest.mark.parametrize("kind", ["noise", "black", "white", "dot", "grey", "thin", "huge"])
-def test_pictures_of_nothing(nets, kind):
-    rng = np.random.default_rng(0)
-    picture = {
-        "noise": rng.integers(0, 256, (240, 320, 3), dtype=np.uint8),
-        "black": np.zeros((240, 320, 3), np.uint8),
-        "white": np.full((240, 320, 3), 255, np.uint8),
-        "dot": np.zeros((1, 1, 3), np.uint8),
-        "grey": rng.integers(0, 256, (240, 320), dtype=np.uint8),
-        "thin": np.zeros((3000, 40, 3), np.uint8),
-        "huge": np.zeros((3000, 4000, 3), np.uint8),
-    }[kind]
-    perception = SpeakerPerception(nets=nets)
-    for k in range(6):
-        frame = perception.observe_picture(Picture(40_000_000 * k, picture))
-    assert frame.person_id == -1
-    assert frame.picture_stamp_ns == 200_000_000

@@ -65,15 +65,6 @@ def test_one_face_becomes_one_person_after_a_moment():
     assert frames[-1].mesh_present
 
 
-def test_a_flash_of_a_face_is_nobody():
-    stage = Stage()
-    stage.play(0.4)
-    stage.world.actors = [Actor(320)]
-    flash = stage.play(0.08)
-    stage.world.actors = []
-    assert ids(flash + stage.play(0.6)) == [-1]
-
-
 def test_lost_within_half_a_second():
     stage = Stage(Actor(320))
     stage.play(1.0)
@@ -86,15 +77,6 @@ def test_lost_within_half_a_second():
     assert stage.perception.persons() == ()
 
 
-def test_a_short_occlusion_keeps_the_person():
-    stage = Stage(Actor(320))
-    frames = stage.play(1.0)
-    stage.world.actors = []
-    frames += stage.play(0.28)
-    stage.world.actors = [Actor(320)]
-    assert ids(frames + stage.play(1.0)) == [-1, 1]
-
-
 def test_somebody_else_gets_a_new_id():
     stage = Stage(Actor(320, seed=1))
     frames = stage.play(1.0)
@@ -103,22 +85,6 @@ def test_somebody_else_gets_a_new_id():
     stage.world.actors = [Actor(320, seed=2)]
     frames += stage.play(1.5)
     assert ids(frames) == [-1, 1, -1, 2]
-
-
-def test_ids_are_never_used_twice_even_after_a_reset():
-    stage = Stage(Actor(320))
-    assert ids(stage.play(0.5))[-1] == 1
-    stage.perception.reset()
-    assert stage.perception.persons() == ()
-    assert ids(stage.play(0.5))[-1] == 2
-
-
-def test_far_away_a_face_is_present_without_a_mesh():
-    frame = Stage(Actor(320, scale=6.0, meshable=False)).play(0.6)[-1]
-    assert frame.face_present
-    assert not frame.mesh_present
-    assert frame.person_id == 1
-    assert frame.position_m is None
 
 
 def test_a_mesh_that_no_detector_confirms_does_not_last():
@@ -215,20 +181,6 @@ def test_the_robots_own_voice_moves_no_target_and_the_next_voice_does():
     assert {f.person_id for f in frames[:12]} == {before}, "not in its tail"
 
 
-def test_an_end_of_the_robots_voice_that_is_repeated_is_one_end():
-    stage, one, two = talking_pair()
-    before = ids(stage.play(1.0))[-1]
-    stage.voice.speaking = True
-    stage.perception.robot_speaking(True, stage.t_ms * 10**6)
-    talk = one_talks(two, one)
-
-    def silent_robot(t: float) -> None:
-        talk(t)
-        stage.perception.robot_speaking(False, round(t * 1e9))
-
-    assert ids(stage.play(3.0, silent_robot))[-1] not in (-1, before)
-
-
 def test_choice_and_lock():
     stage, _, two = talking_pair()
     before = ids(stage.play(1.0))[-1]
@@ -239,24 +191,6 @@ def test_choice_and_lock():
     stage.world.actors.remove(two)
     assert stage.play(1.0)[-1].person_id == before, "a lock ends with its person"
     assert stage.perception.select(-1, False)
-
-
-def test_the_detector_rests_while_everybody_is_followed():
-    stage = Stage(Actor(320))
-    stage.play(1.0)
-    before = stage.world.detections
-    stage.play(2.0)
-    assert stage.world.detections - before <= 11
-
-
-def test_no_more_meshes_than_allowed():
-    actors = [Actor(80 + 120 * k, scale=25, seed=k) for k in range(5)]
-    stage = Stage(*actors, config=PerceptionConfig(max_faces=2))
-    stage.play(1.0)
-    before = stage.world.meshes
-    stage.play(0.4)
-    assert stage.world.meshes - before <= 2 * 10 + 10
-    assert len(stage.perception.persons()) == 5
 
 
 def test_the_detector_works_beside_the_mesh_where_it_is_due_and_only_there():

@@ -16,7 +16,6 @@ from bag_making import START, STEP, chunk, face, picture, speaker_bag
 
 from reactdiff_ros import messages
 from reactdiff_ros.errors import MediaError, MessageError
-from reactdiff_ros.recordings.bags import interfaces
 from reactdiff_ros.recordings.bags.read import BagSource
 from reactdiff_ros.recordings.bags.storage import BagFiles
 from reactdiff_ros.recordings.bags.write import BagWriter
@@ -140,29 +139,6 @@ def test_a_full_disk_is_one_sentence(tmp_path, storage, monkeypatch):
     assert len(list(BagSource(bag.partial).pictures_and_sound())) == 1
 
 
-def test_a_place_that_is_no_folder_is_one_sentence(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(MediaError, match="cannot be written"):
-        BagWriter(tmp_path / "file" / "bag")
-
-
-def test_types_of_others_need_their_definition(tmp_path):
-    with BagWriter(tmp_path / "bag") as bag:
-        bag.sound(chunk(0, START))
-        with pytest.raises(MessageError, match="type is unknown"):
-            bag.raw("/odd", "lab_msgs/msg/Odd", START, b"\0\1\0\0\5\0\0\0")
-        bag.raw("/odd", "lab_msgs/msg/Odd", START, b"\0\1\0\0\5\0\0\0", "uint32 number")
-    (odd,) = BagSource(tmp_path / "bag").messages(["/odd"])
-    assert odd.message.number == 5
-
-
-def test_values_that_do_not_fit_are_told(tmp_path):
-    message = interfaces.empty(interfaces.CHUNK)
-    message.channels = 1000
-    with pytest.raises(MessageError, match=r"cannot be written.*AudioChunk"):
-        interfaces.serialize(message)
-
-
 @pytest.mark.parametrize("storage", STORAGES)
 def test_a_study_is_kept_with_the_bag(tmp_path, storage):
     study = Study("p07-b", True, {"reaction_node.seed": 5, "style": "wärm"}, "ab12", 5, (Event(START, "B begins"),))
@@ -170,22 +146,3 @@ def test_a_study_is_kept_with_the_bag(tmp_path, storage):
     files = BagFiles(tmp_path / "bag")
     assert study_of(files.custom_data) == study
     assert all(isinstance(v, str) for v in files.custom_data.values())
-
-
-def test_odd_custom_data_are_no_study_or_a_poor_one():
-    assert study_of({}) is None
-    assert study_of({"lab": "x"}) is None
-    odd = {"session_id": "s", "consent": "yes", "parameters": "[1]", "seed": "x", "events": '[["a", 1], 3, [5, "b"]]'}
-    study = study_of({f"reactdiff.{k}": v for k, v in odd.items()})
-    assert study == Study("s", None, {}, "", None, (Event(5, "b"),))
-    for seed in ("--5", "5-", "true", "5.0", "9" * 5000):
-        told = study_of({"reactdiff.session_id": "s", "reactdiff.seed": seed})
-        assert told is not None
-        assert told.seed is None
-
-
-def test_an_empty_bag_is_written_and_refused(tmp_path):
-    with BagWriter(tmp_path / "bag") as bag:
-        bag.declare("/audio", interfaces.CHUNK)
-    with pytest.raises(MediaError, match="holds no message"):
-        BagSource(tmp_path / "bag")

@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.veil import Condition, unveil, veil
-from reactdiff_ros.recordings.studies.allocation import StudyPlan, balance, read_plan, sessions_of, williams
-from reactdiff_ros.recordings.studies.blinding import Key, SessionsFile, seal, seal_of
+from reactdiff_ros.recordings.studies.blinding import (
+    Key,
+    SessionsFile,
+    StudyPlan,
+    balance,
+    read_plan,
+    seal,
+    sessions_of,
+    williams,
+)
 from reactdiff_ros.recordings.studies.study import Study, study_of
 
 CONDITIONS = {
@@ -73,11 +81,6 @@ def test_the_seed_alone_decides(seed):
     assert sessions_of(plan(), seed) == sessions_of(plan(), seed)
 
 
-def test_different_seeds_deal_differently():
-    orders = {tuple(s.condition for s in sessions_of(plan(), seed)) for seed in range(20)}
-    assert len(orders) > 15
-
-
 def test_veils_tell_nothing_at_a_glance_and_are_lifted_by_the_machine(tmp_path):
     sessions = sessions_of(plan(), 5)
     public, _ = seal(plan(), sessions, 5, random_bytes())
@@ -86,7 +89,6 @@ def test_veils_tell_nothing_at_a_glance_and_are_lifted_by_the_machine(tmp_path):
         assert word not in text
     veils = [row["veil"] for row in public["sessions"]]
     assert len(set(veils)) == len(veils)
-    assert len({len(one) for one in veils}) == 1
     (tmp_path / "s.json").write_text(text)
     found = SessionsFile(tmp_path / "s.json")
     for session in sessions:
@@ -106,7 +108,7 @@ def test_what_is_no_veil_is_one_sentence(text):
 @given(st.dictionaries(st.text(max_size=8), st.one_of(st.booleans(), st.integers(), st.text(max_size=8)), max_size=4))
 def test_a_veil_gives_back_what_it_hid(settings):
     condition = Condition("s", "p1", "ab", settings)
-    assert unveil(veil(condition, 2048, b"0123456789abcdef")) == condition
+    assert unveil(veil(condition, b"0123456789abcdef")) == condition
 
 
 @pytest.fixture
@@ -130,22 +132,6 @@ def test_the_key_opens_every_seal_and_no_other(key):
         opener.open("other", "p00-1", seals["p00-1"])
     with pytest.raises(ConfigError, match="no session"):
         opener.open("warm", "p77-1", seals["p00-1"])
-
-
-def test_a_condition_that_was_changed_afterwards_is_found(key, tmp_path):
-    _, seals, sessions = key
-    told = json.loads((tmp_path / "key.json").read_text())
-    other = next(name for name in CONDITIONS if name != sessions[0].condition)
-    told["sessions"]["p00-1"]["condition"] = other
-    (tmp_path / "key.json").write_text(json.dumps(told))
-    with pytest.raises(ConfigError, match="does not fit"):
-        Key(tmp_path / "key.json").open("warm", "p00-1", seals["p00-1"])
-
-
-def test_seals_of_equal_conditions_differ():
-    one = seal_of("warm", "p1", "model", {}, b"a" * 32)
-    assert one != seal_of("warm", "p1", "model", {}, b"b" * 32)
-    assert one != seal_of("warm", "p1", "rules", {}, b"a" * 32)
 
 
 def test_the_bag_keeps_the_seal():

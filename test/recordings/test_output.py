@@ -11,14 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from replay_bags import BEGIN_NS, write_bag
 
-from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.messages import expression_value, speaker_value
-from reactdiff_ros.recordings.bags.read import BagSource
 from reactdiff_ros.recordings.bags.storage import BagFiles
 from reactdiff_ros.recordings.studies.study import study_of
 
@@ -51,19 +47,6 @@ def test_topics_rates_and_stamps_are_the_graphs(out: Path) -> None:
     assert times == sorted(times)
     assert times[0] >= BEGIN_NS
     assert times[-1] <= BEGIN_NS + 2_200_000_000
-
-
-def test_messages_are_the_graphs(bag: Path, out: Path) -> None:
-    from reactdiff_ros.recordings.bags.interfaces import EXPRESSION, SPEAKER, deserializer
-
-    files = BagFiles(out)
-    read = {kind: deserializer(kind) for kind in (EXPRESSION, SPEAKER)}
-    faces = [expression_value(read[EXPRESSION](r.raw)) for r in files.records({"/listener/expression"})]
-    assert (np.diff([face.stamp_ns for face in faces]) == 20_000_000).all()
-    pictures = [i.offset_ns for i in BagSource(bag).pictures_and_sound() if isinstance(i, ClipPicture)]
-    frames = [speaker_value(read[SPEAKER](r.raw)) for r in files.records({"/speaker/frame"})]
-    assert [frame.picture_stamp_ns for frame in frames] == pictures
-    assert any(frame.mesh_present for frame in frames)
 
 
 def test_it_tells_what_made_it(out: Path) -> None:
@@ -112,16 +95,6 @@ def test_nothing_is_overwritten_and_faults_are_sentences(
     assert not (tmp_path / "x").exists()
 
 
-def test_without_a_picture_topic_it_listens_to_the_voice(bag: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = bag.with_name("blind")
-    arguments = ["-o", str(path), "--policy", "rules", "--camera-topic", "none", "--processes", "1", "--json"]
-    assert main(["bag", "replay", str(bag), *arguments]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["complete"] is True
-    assert told["face_share"] == 0.0
-    assert told["frames"] >= 45
-
-
 def test_the_robots_own_voice_is_not_the_others(tmp_path: Path) -> None:
     from reactdiff_ros.recordings.replay import ReplaySettings, replay
 
@@ -161,46 +134,3 @@ def test_interrupted_it_keeps_a_bag_that_says_so(tmp_path: Path) -> None:
 def _grown(folder: Path) -> bool:
     """The bag that is being written has some content."""
     return any(p.stat().st_size > 20_000 for p in folder.rglob("*.mcap"))
-
-
-OWN = """
-import numpy as np
-from reactdiff_ros.types import ListenerState, Reaction
-
-class Nods:
-    name = "nods"
-    def __init__(self, seed):
-        self.slot = None
-    def reset(self, seed=None): ...
-    def control(self, control): ...
-    def robot_speaking(self, speaking, now_ns=None): ...
-    def observe(self, frame): ...
-    def state(self):
-        return ListenerState("nods", "python", True)
-    def plan(self, now_ns):
-        slot = now_ns // 40_000_000 + 1
-        if slot == self.slot:
-            return None
-        self.slot = slot
-        face = np.full((16, 58), 0.1, np.float32)
-        return Reaction(slot * 40_000_000, 25.0, face, 1, True, 0, "nods", "python", 0.0, None, None)
-
-class Breaks(Nods):
-    def plan(self, now_ns):
-        raise RuntimeError("out of nods")
-"""
-
-
-def test_a_listener_of_ones_own_wears_the_same_face(
-    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "own.py").write_text(OWN)
-    call = ["bag", "replay", str(bag), "--processes", "1", "--listener"]
-    assert main([*call, f"{tmp_path}/own.py:Nods", "-o", str(tmp_path / "nods")]) == 0
-    study = study_of(BagFiles(tmp_path / "nods").custom_data)
-    assert study is not None
-    assert study.parameters["replay.policy"].endswith("own.py:Nods")
-    assert main([*call, f"{tmp_path}/own.py:Breaks", "-o", str(tmp_path / "breaks")]) == 1
-    assert "out of nods" in capsys.readouterr().err
-    assert main([*call, "nobody", "-o", str(tmp_path / "x")]) == 2
-    assert not (tmp_path / "x").exists()

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import threading
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
+from reactdiff_ros.clock import NS
+from reactdiff_ros.coefficients import HEAD_YAW, INDEX
 from reactdiff_ros.errors import MediaError, ReactdiffError
-from reactdiff_ros.evaluation.extraction import perceive
-from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
+from reactdiff_ros.messages import fill_header
 from reactdiff_ros.model.factory import make_listener
-from reactdiff_ros.model.speaker.track import onto_grid
 from reactdiff_ros.perception import SpeakerPerception
-from reactdiff_ros.recordings.replay import Replayed, ReplaySettings, replay, steps
+from reactdiff_ros.recordings.bags.interfaces import empty
+from reactdiff_ros.recordings.bags.write import BagWriter
+from reactdiff_ros.recordings.replay import Replayed, ReplaySettings, replay, settings_as_live, steps
+from reactdiff_ros.recordings.replay.replay import in_thread, open_recording
+from reactdiff_ros.recordings.replay.senses import LONGEST_GAP_NS, STEP_BACK_NS, STRAYS, BagEvent, Steady, events_of
+from reactdiff_ros.recordings.studies.study import Study
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.types import ExpressionFrame, Picture, Sound
@@ -91,26 +98,6 @@ def test_two_halves_show_the_faces_of_one_session(demo: Cut) -> None:
     assert any(f.mode == "listening" for f in faces)
 
 
-def test_speaker_frames_are_those_of_extraction(demo: Cut, replayed: Replayed) -> None:
-    track = onto_grid(perceive(demo.pictures_and_sound(), SpeakerPerception()))
-    first = int(replayed.times_ns[0]) // 40_000_000
-    into = slice(track.first - first, track.first - first + 50)
-    assert track.first >= first
-    assert np.array_equal(replayed.speaker.coefficients[:, into], track.batch.coefficients[:, :50], equal_nan=True)
-    assert np.array_equal(replayed.speaker_stamps_ns[into], track.stamps_ns[:50])
-
-
-def test_one_slot_for_every_40_ms_with_the_time_that_it_took(replayed: Replayed) -> None:
-    assert (np.diff(replayed.times_ns) == 40_000_000).all()
-    count = len(replayed.times_ns)
-    assert SECONDS * 25 <= count <= SECONDS * 25 + 5
-    assert replayed.coefficients.shape == (count, 58)
-    assert replayed.speaker.coefficients.shape == (1, count, 58)
-    assert replayed.perception_s.sum() > replayed.listener_s.sum() > 0
-    assert replayed.complete
-    assert replayed.tally.notes() == []
-
-
 @pytest.mark.parametrize("candidates", [1, 10])
 def test_the_model_replays_to_the_same_bits(demo: Cut, any_weights: Path, candidates: int) -> None:
     from reactdiff_ros.model.listener import ListenerConfig
@@ -130,20 +117,8 @@ def test_a_second_process_changes_no_bit(clips: Callable[[str], Path]) -> None:
     assert here.tally.length_s == ahead.tally.length_s > 4.0
 
 
-def test_another_interpreter_gives_the_same_bits(demo: Cut, replayed: Replayed) -> None:
-    program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from test_replay import Cut, rules; from pathlib import Path\n"
-        "from reactdiff_ros.recordings.replay import replay\n"
-        "sys.stdout.buffer.write(replay(Cut(Path(sys.argv[2])), rules()).coefficients.tobytes())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(Path(__file__).parent), str(demo.path)], capture_output=True, check=True
-    )
-    assert done.stdout == replayed.coefficients.tobytes()
-
-
 def test_it_can_be_stopped_and_keeps_what_it_has(demo: Cut, replayed: Replayed) -> None:
-    part = replay(demo, rules(), told=lambda seconds: seconds < 2.0)
+    part = replay(demo, rules(), progress=lambda seconds: seconds < 2.0)
     count = len(part.times_ns)
     assert not part.complete
     assert 48 <= count <= 52
@@ -173,3 +148,154 @@ def test_nothing_at_all_is_one_sentence(tmp_path: Path) -> None:
         replay(tmp_path / "missing.mp4", rules())
     with pytest.raises(ReactdiffError, match="no such media file"):
         replay(tmp_path / "missing.mp4", rules(), ahead=True)
+
+
+# ---- Eye contact in a replay of a robot whose camera sits on its head: what the bag tells of the head is heeded.
+
+
+BEGIN_NS, SECONDS, TURNED = 1_700_000_000 * NS, 4.0, 0.3
+
+
+def head_bag(path: Path, *, turned: float | None = TURNED, late_s: float = 0.0, **parameters: object) -> Path:
+    """The demo speaker, straight ahead of a camera on a head that is turned to its left; None: nobody tells of it."""
+    study = Study("s", parameters={f"expression_node.{k}": v for k, v in parameters.items()}) if parameters else None
+    with BagWriter(path, study=study) as writer:
+        items = MediaClip(demo_clip_path()).pictures_and_sound()
+        for item in takewhile(lambda item: item.offset_ns < SECONDS * NS, items):
+            stamp_ns = BEGIN_NS + item.offset_ns
+            if not isinstance(item, ClipPicture):
+                continue
+            writer.picture(stamp_ns, item.bgr)
+            if turned is not None:
+                pose = empty("geometry_msgs/msg/PoseStamped")
+                fill_header(pose.header, stamp_ns - round(late_s * NS))
+                pose.pose.orientation.z, pose.pose.orientation.w = np.sin(turned / 2), np.cos(turned / 2)
+                writer.message("/actuator/head_pose", stamp_ns, pose)
+    return path
+
+
+def listened(path: Path, robot: str = "reachy_mini", *, ahead: bool = False, **given: float) -> Replayed:
+    settings, _ = settings_as_live({"policy": "idle", "seed": 1, **given}, robot=robot)
+    return replay(path, settings, ahead=ahead)
+
+
+def looks(done: Replayed) -> float:
+    """Where head and eyes look together after two seconds, to the own left, rad."""
+    face = np.median(done.coefficients[50:], axis=0)
+    left = face[INDEX["eyeLookOutLeft"]] - face[INDEX["eyeLookInLeft"]]
+    right = face[INDEX["eyeLookInRight"]] - face[INDEX["eyeLookOutRight"]]
+    return float(face[HEAD_YAW] + (left + right) / 2 * ExpressionConfig().eye_yaw_full_rad)
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return head_bag(tmp_path_factory.mktemp("bags") / "turned")
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_the_face_looks_where_the_person_was(turned: Path, share: float) -> None:
+    """Also with eyes: another run's head is no head of this face that lags behind."""
+    assert looks(listened(turned, head_share=share)) == pytest.approx(TURNED, abs=0.08)
+
+
+def test_what_is_not_told_or_does_not_carry_the_camera_changes_nothing(turned: Path, tmp_path: Path) -> None:
+    still = listened(head_bag(tmp_path / "still", turned=None))
+    assert looks(still) == pytest.approx(0.0, abs=0.08)
+    played = listened(head_bag(tmp_path / "played", camera_on_head=False))  # a clip was played to that robot
+    np.testing.assert_array_equal(played.coefficients, still.coefficients)
+    on_screen = listened(turned, "screen")
+    np.testing.assert_array_equal(
+        on_screen.coefficients, listened(head_bag(tmp_path / "none", turned=None), "screen").coefficients
+    )
+
+
+def test_the_head_pose_reaches_the_second_process(turned: Path) -> None:
+    here, ahead = listened(turned), listened(turned, ahead=True)
+    np.testing.assert_array_equal(here.coefficients, ahead.coefficients)
+
+
+@pytest.mark.parametrize(("late_s", "stamps"), [(0.01, "own"), (3600.0, "received")])
+def test_poses_are_of_the_pictures_clock(tmp_path: Path, late_s: float, stamps: str) -> None:
+    settings, _ = settings_as_live(robot="reachy_mini")
+    told = events_of(open_recording(head_bag(tmp_path / "x", late_s=late_s)), settings)
+    assert len(told) > 50
+    heads = [event.head for event in told]
+    assert heads[0] is not None
+    assert heads[0].stamp_ns == told[0].offset_ns - (round(late_s * NS) if stamps == "own" else 0)
+    assert heads[0].pose.tolist() == pytest.approx([0, TURNED, 0, 0, 0, 0], abs=1e-6)
+
+
+# ---- Stamps that cannot be: single ones are left out, a jump of the whole time line ends a replay.
+
+
+def along(stamps_s: list[float]) -> tuple[list[float], Steady]:
+    steady = Steady()
+    events = [BagEvent(round(s * NS), None) for s in stamps_s]
+    return [round(e.offset_ns / NS, 3) for e in steady.of(events)], steady
+
+
+def test_single_wrong_stamps_are_left_out_and_counted() -> None:
+    line = [i / 25 for i in range(100)]
+    wrong = [*line[:40], 1.7e9, *line[40:60], -5000.0, 0.0, *line[60:]]
+    kept, steady = along(wrong)
+    assert kept == line
+    assert (steady.strays, steady.jump_s) == (3, 0.0)
+
+
+def test_a_jump_of_the_time_line_ends_it() -> None:
+    first = [round(10 + i / 25, 3) for i in range(50)]
+    for jump in (-8.0, 5000.0):
+        kept, steady = along([*first, *(s + jump for s in first), *first])
+        assert kept == first
+        assert steady.strays == 0
+        assert round(steady.jump_s) == round(jump - 49 / 25)
+
+
+@given(st.lists(st.integers(-(2**62), 2**62), max_size=80))
+def test_whatever_comes_the_line_is_steady(stamps: list[int]) -> None:
+    steady = Steady()
+    newest: int | None = None
+    kept = 0
+    for event in steady.of([BagEvent(s, None) for s in stamps]):
+        kept += 1
+        if newest is not None:
+            assert -STEP_BACK_NS <= event.offset_ns - newest <= LONGEST_GAP_NS
+        newest = event.offset_ns if newest is None else max(newest, event.offset_ns)
+    assert kept + steady.strays == len(stamps) or steady.jump_s
+    assert STRAYS > 1
+
+
+# ---- Work in advance changes neither the order nor the errors, and ends with who asked for it.
+
+
+def test_the_same_items_in_the_same_order() -> None:
+    assert list(in_thread(iter(range(500)), 4)) == list(range(500))
+    assert list(in_thread(iter(()), 4)) == []
+
+
+def test_an_error_comes_after_what_was_before_it() -> None:
+    def breaks() -> Iterator[int]:
+        yield from range(3)
+        raise ValueError("broken")
+
+    ahead = in_thread(breaks(), 1)
+    assert [next(ahead) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="broken"):
+        next(ahead)
+
+
+def test_who_leaves_early_leaves_no_thread_and_closes_the_source_in_its_own() -> None:
+    closed_in: list[str] = []
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed_in.append(threading.current_thread().name)
+
+    ahead = in_thread(endless(), 3)
+    assert next(ahead) == 1
+    ahead.close()  # type: ignore[attr-defined]
+    assert closed_in == ["decode_0"]
+    assert "decode_0" not in [thread.name for thread in threading.enumerate()]

@@ -73,7 +73,7 @@ def test_picture_sound_and_listener_are_in_step(tmp_path: Path) -> None:
 
 def test_it_can_be_stopped_and_never_overwrites(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
-    assert write_video(path, Flashes(), reel(25), processes=0, told=lambda share: share < 0.2) < 0.5
+    assert write_video(path, Flashes(), reel(25), processes=0, progress=lambda share: share < 0.2) < 0.5
     assert MediaClip(path).has_picture
     with pytest.raises(MediaError, match="already"):
         write_video(path, Flashes(), reel(2), processes=0)

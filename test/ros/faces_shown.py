@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from ros_harness import RosGraph
 
+from reactdiff_ros import msg
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.nodes import convert
+from reactdiff_ros.messages import fill_expression
 from reactdiff_ros.types import ExpressionFrame
 
 
@@ -24,7 +25,7 @@ def show(graph: RosGraph, publish: Callable[[Any], None], seconds: float, coeffi
     for _ in range(round(50 * seconds)):
         now_ns = graph.node.get_clock().now().nanoseconds
         frame = ExpressionFrame(now_ns, values, "listening", ("reaction",), None, None, None, None)
-        publish(convert.expression_message(frame))
+        publish(fill_expression(msg.ExpressionFrame(), frame))
         due_s = max(due_s + 0.02, time.monotonic())
         graph.spin(due_s - time.monotonic())
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import rclpy
 
+from reactdiff_ros import msg
 from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.launching.table import load_table
-from reactdiff_ros.nodes.convert import speaker_message
-from reactdiff_ros.nodes.interfaces import interface, qos_profile
+from reactdiff_ros.messages import fill_speaker
+from reactdiff_ros.nodes.base import interface, qos_profile
 from reactdiff_ros.types import SpeakerFrame, Voice
 
 
@@ -55,7 +56,7 @@ def main(namespace: str, seconds: float) -> None:
         values[list(SMILE)] = 0.5
         voice = Voice(0.9, True, np.zeros(26, np.float32), 120.0, -30.0, 0.0, 1.0)
         publisher.publish(
-            speaker_message(
+            fill_speaker(msg.SpeakerFrame(),
                 SpeakerFrame(
                     now, now, now, 1, True, True, values, np.full(58, 0.9, np.float32), 1.0, None,
                     np.array([0, 0, 1], np.float32), None, voice,

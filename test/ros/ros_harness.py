@@ -28,8 +28,8 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.signals import SignalHandlerOptions  # noqa: E402
 
 from reactdiff_ros.launching.table import load_table  # noqa: E402
+from reactdiff_ros.nodes.base import interface, qos_profile  # noqa: E402
 from reactdiff_ros.nodes.dds import use_profile  # noqa: E402
-from reactdiff_ros.nodes.interfaces import interface, qos_profile  # noqa: E402
 
 DOMAINS = range(20, 60)
 """Clear of those of `reactdiff bench live`, which may run beside."""

@@ -12,11 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from reactdiff_ros.actuation import kept_state as actuator_saved
-from reactdiff_ros.actuation.driver_settings import JointTrajectoryDriver
-from reactdiff_ros.actuation.drivers.axes import Axis
+from reactdiff_ros.actuation.drivers.driver import Axis
 from reactdiff_ros.actuation.drivers.joint_trajectory import SILENT_S, TrajectoryDriver
 from reactdiff_ros.actuation.kept_state import Kept, state_folder
-from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.actuation.profile import JointTrajectoryDriver, load_profile
 from reactdiff_ros.actuation.writers import NAMED_S, UNKNOWN, Writers
 from reactdiff_ros.errors import ReactdiffError
 

@@ -14,7 +14,7 @@ from network_robots import FakeReachy
 from profile_parts import JAW, head_of
 from ros_harness import START_S, RosGraph
 
-from reactdiff_ros.actuation.calibration.file import save_calibration
+from reactdiff_ros.actuation.calibration import save_calibration
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.resources import share_path

@@ -13,6 +13,7 @@ from ros_harness import RosGraph
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
 from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.messages import expression_value, reaction_value, speaker_value
 from reactdiff_ros.session import SessionConfig
 
 pytestmark = pytest.mark.ros
@@ -59,7 +60,6 @@ def graph(tmp_path_factory):
 @pytest.fixture(scope="module")
 def play(graph, bag):
     """Plays the bag once; what was received meanwhile, as values."""
-    from reactdiff_ros.nodes import convert
 
     def played(rate: float):
         for messages in graph.received.values():
@@ -69,9 +69,9 @@ def play(graph, bag):
         out, err = process.communicate()
         assert process.returncode == 0, err
         graph.spin(0.5)
-        frames = [convert.speaker_value(m) for m in graph.received[FRAME]]
-        plans = [convert.reaction_value(m) for m in graph.received[REACTION]]
-        faces = [convert.expression_value(m) for m in graph.received[EXPRESSION]]
+        frames = [speaker_value(m) for m in graph.received[FRAME]]
+        plans = [reaction_value(m) for m in graph.received[REACTION]]
+        faces = [expression_value(m) for m in graph.received[EXPRESSION]]
         return frames, plans, faces, json.loads(out)
 
     return played
@@ -197,7 +197,7 @@ def test_nobody_who_listens_is_one_sentence(bag, monkeypatch):
     with (
         claim,
         Player(Script(bag, settings), settings) as player,
-        pytest.raises(ReactdiffError, match=r"nobody listens.*use_sim_time:=true"),
+        pytest.raises(ReactdiffError, match=r"no node subscribes.*use_sim_time:=true"),
     ):
         player.wait_for_listener(lambda: False)
 

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from bag_of_clip import command
 from ros_harness import RosGraph
+from std_msgs.msg import Header
 
+from reactdiff_ros import msg
 from reactdiff_ros.clock import NS
+from reactdiff_ros.messages import fill_audio, fill_header, fill_speaker
 from reactdiff_ros.recordings.bags.storage import BagFiles
 from reactdiff_ros.recordings.studies.study import study_of
 from reactdiff_ros.types import Sound, SpeakerFrame
@@ -38,8 +41,6 @@ def speak(graph):
     from sensor_msgs.msg import CompressedImage
     from std_msgs.msg import String
 
-    from reactdiff_ros.nodes import convert
-
     def speaking(recorder, mark="trial 1"):
         graph.connect(FRAME)
         graph.connect(MARKER)
@@ -48,10 +49,10 @@ def speak(graph):
             now = graph.node.get_clock().now().nanoseconds
             zeros, ones = np.zeros(58, np.float32), np.ones(58, np.float32)
             frame = SpeakerFrame(now, now, None, 1, True, True, zeros, ones, 1.0, *[None] * 4)
-            graph.publish(PICTURE, CompressedImage(header=convert.header(now), format="jpeg", data=b"picture"))
+            graph.publish(PICTURE, CompressedImage(header=fill_header(Header(), now), format="jpeg", data=b"picture"))
             sound = Sound(now, 16000, np.full((320, 1), i, np.int16))
-            graph.publish(AUDIO, convert.audio_message(sound, "microphone"))
-            graph.publish(FRAME, convert.speaker_message(frame))
+            graph.publish(AUDIO, fill_audio(msg.AudioChunk(), sound, "microphone"))
+            graph.publish(FRAME, fill_speaker(msg.SpeakerFrame(), frame))
             graph.spin(0.1)
         graph.publish(MARKER, String(data=mark))
         graph.until(lambda: f"marked: {mark}" in recorder.log, 10.0, "the mark")
@@ -188,4 +189,4 @@ def test_a_mark_that_nobody_records_is_said(graph):
     mark = command(graph.environment, "bag", "mark", "nobody hears")
     graph.until(lambda: mark.poll() is not None, 60.0, "its end")
     assert mark.returncode == 1
-    assert "nobody records" in mark.communicate()[1]
+    assert "no recorder runs" in mark.communicate()[1]

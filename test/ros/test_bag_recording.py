@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
 from reactdiff_ros.clock import NS
-from reactdiff_ros.nodes.node_time import ClockWatch
-from reactdiff_ros.recordings.graph.recording import Recording
+from reactdiff_ros.nodes.health import ClockWatch
+from reactdiff_ros.recordings.graph.recorder_node import Recording
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from ros_harness import RosGraph
 
+from reactdiff_ros import msg
 from reactdiff_ros.launching.condition import CONDITION_VARIABLE
+from reactdiff_ros.messages import fill_speaker
 from reactdiff_ros.recordings.bags.storage import BagFiles
-from reactdiff_ros.recordings.studies.allocation import StudyPlan, sessions_of
-from reactdiff_ros.recordings.studies.blinding import Key, seal
+from reactdiff_ros.recordings.studies.blinding import Key, StudyPlan, opened, seal, sessions_of
 from reactdiff_ros.recordings.studies.study import study_of
-from reactdiff_ros.recordings.studies.unblinding import opened
 from reactdiff_ros.types import SpeakerFrame
 
 pytestmark = pytest.mark.ros
@@ -61,7 +61,6 @@ def everything(graph) -> dict[str, list]:
 
 def speak(graph, seconds: float = 4.0) -> None:
     """Somebody who smiles and stops smiling."""
-    from reactdiff_ros.nodes import convert
 
     graph.connect("speaker/frame")
     for i in range(round(seconds * 25)):
@@ -69,7 +68,7 @@ def speak(graph, seconds: float = 4.0) -> None:
         face = np.zeros(58, np.float32)
         face[:52] = 0.4 * (i // 12 % 2)
         frame = SpeakerFrame(now, now, None, 1, True, True, face, np.ones(58, np.float32), 1.0, *[None] * 4)
-        graph.publish("speaker/frame", convert.speaker_message(frame))
+        graph.publish("speaker/frame", fill_speaker(msg.SpeakerFrame(), frame))
         graph.spin(0.04)
 
 

@@ -18,9 +18,10 @@ from command_lines import commands
 from rclpy.serialization import deserialize_message
 from ros_harness import START_S, NodeProcess, RosGraph
 
+from reactdiff_ros import msg
 from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, SMILE
 from reactdiff_ros.errors import ConfigError, MessageError
-from reactdiff_ros.nodes import convert
+from reactdiff_ros.messages import fill_control
 from reactdiff_ros.nodes.controls import CONTROL, END_NS, HISTORY_NS, LATEST, Controls, Sent
 from reactdiff_ros.recordings.bags.storage import BagFiles
 from reactdiff_ros.types import ListenerControl
@@ -35,7 +36,7 @@ import sys, time
 import rclpy
 import yaml
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from reactdiff_ros.nodes.interfaces import interface
+from reactdiff_ros.nodes.base import interface
 topic, kind, values, durability, wait, keep_s = sys.argv[1:]
 rclpy.init()
 node = rclpy.create_node("publisher_of_a_test")
@@ -55,7 +56,7 @@ rclpy.shutdown()
 
 
 def sent(sent_ns: int, *, live: bool, **values: Any) -> Sent:
-    return Sent(convert.control_message(ListenerControl(**values)), sent_ns, live)
+    return Sent(fill_control(msg.ListenerControl(), ListenerControl(**values)), sent_ns, live)
 
 
 class Taker:

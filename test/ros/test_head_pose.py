@@ -11,6 +11,7 @@ import actuator_graph
 import numpy as np
 import pytest
 from actuator_graph import Bench
+from geometry_msgs.msg import PointStamped
 from hypothesis import given
 from hypothesis import strategies as st
 from ros_harness import RosGraph
@@ -20,7 +21,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression import ExpressionConfig
 from reactdiff_ros.launching.robot_parameters import robot_parameters
-from reactdiff_ros.nodes import convert
+from reactdiff_ros.messages import expression_value, fill_gaze
 from reactdiff_ros.nodes.head_pose import HeadPosePublisher, head_pose_message, head_pose_value
 from reactdiff_ros.types import GazeTarget, HeadPose
 
@@ -154,13 +155,13 @@ def test_expression_node_looks_where_the_person_is_and_not_where_the_camera_saw_
             target = GazeTarget(now_ns - 50_000_000, np.array([0.0, 0.0, 1.5], np.float32))
             for place in places.values():
                 graph.publish(f"{place}/{TOPIC}", head_pose_message(HeadPose(now_ns - 10_000_000, pose)))
-                graph.publish(f"{place}/gaze_target", convert.gaze_message(target))
+                graph.publish(f"{place}/gaze_target", fill_gaze(PointStamped(), target))
             graph.spin(0.02)
     finally:
         codes = graph.close()
     assert set(codes) <= {0, -signal.SIGKILL}
     for on_head, place in places.items():
-        faces = [convert.expression_value(m).coefficients for m in graph.received[f"{place}/{EXPRESSION}"][-50:]]
+        faces = [expression_value(m).coefficients for m in graph.received[f"{place}/{EXPRESSION}"][-50:]]
         look = {n: np.median([f[i] for f in faces]) for n, i in
                 (("out_left", 14), ("in_left", 12), ("in_right", 13), ("out_right", 15))}  # fmt: skip
         eyes = (look["out_left"] - look["in_left"] + look["in_right"] - look["out_right"]) / 2

@@ -7,10 +7,11 @@ import threading
 
 import pytest
 
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
 from reactdiff_ros.clock import NS
-from reactdiff_ros.nodes.health import Health, Level, Limiter, Meter
-from reactdiff_ros.nodes.node_time import StampWatch
-from reactdiff_ros.nodes.worker import Worker
+from reactdiff_ros.nodes.base import Worker
+from reactdiff_ros.nodes.health import Health, Level, Limiter, Meter, StampWatch
 
 
 def test_worst_problem_in_force_is_what_is_said():
@@ -172,21 +173,3 @@ def test_tick_goes_on_beside_the_items_and_after_failures():
     assert worker.stop(60.0)
     assert handled == [1]
     assert set(failures) == {"ticker"}
-
-
-def test_news_found_while_the_node_is_looked_at_is_in_the_same_beat():
-    """It calls for a beat of its own: a sentence that differs at every look, as one with a rate does, never ended."""
-    heartbeat = pytest.importorskip("reactdiff_ros.nodes.heartbeat", exc_type=ImportError)
-    beats = []
-
-    class Beating(heartbeat.Heartbeat):
-        def __init__(self):
-            self._beating_in = 0
-
-        def _beat(self):
-            beats.append(1)
-            self.beat()
-
-    Beating().beat()
-    Beating().beat()
-    assert len(beats) == 2

@@ -15,8 +15,8 @@ pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make
 from sensor_msgs.msg import CameraInfo, Image
 
 from reactdiff_ros.errors import MessageError
-from reactdiff_ros.nodes import pictures
-from reactdiff_ros.nodes.humans import Humans
+from reactdiff_ros.nodes import perception_node
+from reactdiff_ros.nodes.perception_node import Humans
 from reactdiff_ros.types import Affect, SpeakerFrame
 
 
@@ -87,8 +87,8 @@ def test_cv_bridge_decodes_where_it_is_installed(monkeypatch, installed):
             asked.append(desired_encoding)
             return np.frombuffer(message.data, np.uint8).reshape(2, 3, 3)
 
-    monkeypatch.setattr(pictures, "CvBridge", CvBridge if installed else None)
-    decoder = pictures.PictureDecoder()
+    monkeypatch.setattr(perception_node, "CvBridge", CvBridge if installed else None)
+    decoder = perception_node.PictureDecoder()
     assert decoder.raw(image()).bgr.ravel().tolist() == list(range(18))
     assert asked == (["bgr8"] if installed else [])
     with pytest.raises(MessageError):
@@ -101,12 +101,12 @@ def test_what_cv_bridge_refuses_our_decoder_takes(monkeypatch):
         def imgmsg_to_cv2(self, message, desired_encoding):
             raise RuntimeError("[8UC3] is not a color format")
 
-    monkeypatch.setattr(pictures, "CvBridge", CvBridge)
-    assert pictures.PictureDecoder().raw(image("8UC3")).bgr.shape == (2, 3, 3)
+    monkeypatch.setattr(perception_node, "CvBridge", CvBridge)
+    assert perception_node.PictureDecoder().raw(image("8UC3")).bgr.shape == (2, 3, 3)
 
 
 def test_focal_length_follows_the_picture_and_an_uncalibrated_camera_tells_none():
-    decoder = pictures.PictureDecoder()
+    decoder = perception_node.PictureDecoder()
     assert decoder.raw(image()).focal_px is None
     decoder.on_camera_info(CameraInfo(width=6, k=[12.0, 0, 0, 0, 12.0, 0, 0, 0, 1.0]))
     assert decoder.raw(image()).focal_px == pytest.approx(6.0)

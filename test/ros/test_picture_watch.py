@@ -8,18 +8,20 @@ import cv2
 import numpy as np
 import pytest
 
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
 from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.clock import NS
-from reactdiff_ros.nodes.picture_watch import PictureWatch
+from reactdiff_ros.nodes.perception_node import PictureWatch
 from reactdiff_ros.simulator.rendered import demo_clip_path
 
 FRAME_NS = NS // 30
 
 
-def watched(pictures, seconds: float) -> list[str]:
+def watched(perception_node, seconds: float) -> list[str]:
     """What is said of pictures, 30 a second, after each of them."""
     watch, said = PictureWatch(), []
-    for i, picture in enumerate(islice(pictures, round(30 * seconds))):
+    for i, picture in enumerate(islice(perception_node, round(30 * seconds))):
         watch.look(picture, 5 * NS + i * FRAME_NS)
         said.append(watch.sentence("camera"))
     return said

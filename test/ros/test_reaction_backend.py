@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.nodes.reaction_node_backend import ModelBackend
+from reactdiff_ros.nodes.reaction_node import ModelBackend
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from ros_harness import RosGraph
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.launching.table import load_table
-from reactdiff_ros.nodes.interfaces import interface, qos_profile
+from reactdiff_ros.messages import fill_speaker
+from reactdiff_ros.nodes.base import interface, qos_profile
 from reactdiff_ros.types import SpeakerFrame, Voice
 
 pytestmark = pytest.mark.ros
@@ -25,11 +26,11 @@ NODE = "reaction_node"
 
 def frame(now_ns: int, smile: float = 0.0) -> Any:
     """A frame of somebody who speaks, as its message."""
-    from reactdiff_ros.nodes import convert
+    from reactdiff_ros import msg
 
     values = np.zeros(58, np.float32)
     values[list(SMILE)] = smile
-    return convert.speaker_message(
+    return fill_speaker(msg.SpeakerFrame(),
         SpeakerFrame(
             stamp_ns=now_ns, picture_stamp_ns=now_ns, sound_stamp_ns=now_ns, person_id=1, face_present=True,
             mesh_present=True, coefficients=values, confidence=np.full(58, 0.9, np.float32), neutral_confidence=1.0,
@@ -61,11 +62,13 @@ class Robots:
     def plans(self, name: str) -> list[Any]:
         return self.heard[f"{name}/{REACTION}"]
 
-    def connect(self, *names: str, seated: bool = True) -> None:
+    def connect(self, *names: str, parse_listeners: bool = True) -> None:
         for name in names:
             publisher = self.publishers[f"{name}/{FRAME}"]
             self.graph.until(
-                lambda p=publisher: (p.get_subscription_count() > 0) is seated, 20.0, f"{name} seated: {seated}"
+                lambda p=publisher: (p.get_subscription_count() > 0) is parse_listeners,
+                20.0,
+                f"{name} parse_listeners: {parse_listeners}",
             )
 
     def feed(self, seconds: float, *names: str, smile: float = 0.0) -> None:
@@ -166,7 +169,7 @@ def test_one_joins_late_and_one_leaves_while_the_third_is_not_touched(robots):
     assert {p.seed for p in robots.plans("three")} == {8}
 
     assert robots.set("one=5, three=8").successful
-    robots.connect("lab/two", seated=False)
+    robots.connect("lab/two", parse_listeners=False)
     robots.feed(0.5, "one", "three")
     left, steady = len(robots.plans("lab/two")), len(robots.plans("one"))
     robots.feed(2.0, "one", "lab/two", "three")
@@ -207,7 +210,7 @@ def test_the_node_survives_a_new_start_of_its_lifecycle(robots):
     change(Transition.TRANSITION_CONFIGURE, "inactive")
     change(Transition.TRANSITION_ACTIVATE, "active")
     robots.connect("three")
-    robots.connect("one", seated=False)
+    robots.connect("one", parse_listeners=False)
     robots.feed_plans(5, "three")
     assert all(p.header.stamp.sec * NS > 0 for p in robots.plans("three"))
 

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from ros_harness import RosGraph
 
+from reactdiff_ros import msg
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_PITCH, LOWER, SMILE, UPPER
+from reactdiff_ros.messages import fill_speaker
 from reactdiff_ros.types import SpeakerFrame, Voice
 
 pytestmark = pytest.mark.ros
@@ -47,12 +49,12 @@ def graph(tmp_path_factory, styles):
 
 def frame(now_ns: int, *, smile: float = 0.0, speaking: bool = False, face: bool = True, heard: bool = True) -> Any:
     """A frame of somebody 1 m away as its message."""
-    from reactdiff_ros.nodes import convert
 
     values = np.zeros(58, np.float32)
     values[list(SMILE)] = smile
     voice = Voice(0.9 if speaking else 0.05, speaking, np.zeros(26, np.float32), 120.0 if speaking else 0.0, -30, 0, 0)
-    return convert.speaker_message(
+    return fill_speaker(
+        msg.SpeakerFrame(),
         SpeakerFrame(
             stamp_ns=now_ns,
             picture_stamp_ns=now_ns,
@@ -67,7 +69,7 @@ def frame(now_ns: int, *, smile: float = 0.0, speaking: bool = False, face: bool
             position_m=np.array([0, 0, 1], np.float32) if face else None,
             affect=None,
             voice=voice if heard else None,
-        )
+        ),
     )
 
 

@@ -187,45 +187,24 @@ def test_twin_on_another_machine_is_told(monkeypatch, alone):
     """A second node of the name that this machine's claim cannot see."""
     import rclpy
 
-    from reactdiff_ros.nodes import heartbeat
+    from reactdiff_ros.nodes import health
     from reactdiff_ros.nodes.expression_node import ExpressionNode
 
-    monkeypatch.setattr(heartbeat, "TWIN_S", 0.0)
+    monkeypatch.setattr(health, "TWIN_S", 0.0)
     rclpy.init(args=[], domain_id=alone.domain)
     try:
         mine = ExpressionNode()
         far = rclpy.create_node(NAME, context=alone.node.context, use_global_arguments=False)
         try:
             alone.until(lambda: mine.get_node_names().count(NAME) > 1, 20.0, "the other node")
-            mine._heartbeat.beat()
-            mine._heartbeat.beat()
+            mine.report()
+            mine.report()
             assert "another node is called /expression_node" in mine.health.summary("").sentence
         finally:
             far.destroy_node()
         alone.until(lambda: mine.get_node_names().count(NAME) == 1, 20.0, "its end")
-        mine._heartbeat.beat()
+        mine.report()
         assert mine.health.summary("fine").sentence == "fine"
-        mine.destroy_node()
-    finally:
-        rclpy.shutdown()
-
-
-def test_who_finds_a_new_node_hears_it_at_once(monkeypatch, alone):
-    import rclpy
-
-    from reactdiff_ros.nodes.expression_node import ExpressionNode
-
-    rclpy.init(args=[], domain_id=alone.domain)
-    try:
-        mine, beats = ExpressionNode(), []
-        monkeypatch.setattr(mine._heartbeat, "beat", lambda: beats.append(1))
-        alone.until(lambda: mine._heartbeat.greet() and beats, 20.0, "a beat for the tester's diagnostics")
-        alone.listen("listener/status")
-        alone.until(lambda: mine._heartbeat.greet() and len(beats) > 1, 20.0, "a beat for his status")
-        assert len(beats) == 2
-        while mine._heartbeat.greet():
-            pass
-        assert len(beats) == 2, "once for each"
         mine.destroy_node()
     finally:
         rclpy.shutdown()
@@ -243,7 +222,7 @@ def test_stuck_worker_is_told_and_then_takes_the_heartbeat_away(alone):
         mine.workers.append(stuck)
 
         def told():
-            mine._heartbeat.beat()
+            mine.report()
             return "has worked on one input" in alone.sentence(NAME)
 
         alone.until(told, 20.0, "the sentence")
@@ -252,11 +231,11 @@ def test_stuck_worker_is_told_and_then_takes_the_heartbeat_away(alone):
         stuck.busy_s = lambda: 6.0
         alone.spin(0.2)
         alone.diagnostics.clear()
-        mine._heartbeat.beat()
+        mine.report()
         alone.spin(0.3)
         assert not alone.diagnostics
         stuck.busy_s = lambda: 0.0
-        mine._heartbeat.beat()
+        mine.report()
         alone.until(lambda: alone.sentence(NAME) == "not configured", 20.0, "the heartbeat again")
         mine.destroy_node()
     finally:

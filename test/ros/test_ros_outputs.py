@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 from pythonosc.osc_packet import OscPacket
 
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
+from reactdiff_ros import msg
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, NAMES
-from reactdiff_ros.nodes import convert
+from reactdiff_ros.messages import fill_expression
 from reactdiff_ros.types import ExpressionFrame
 
 websocket = pytest.importorskip("websocket")
@@ -65,7 +68,7 @@ def speak(graph, seconds):
     for number in range(round(50 * seconds)):
         stamps.append(graph.node.get_clock().now().nanoseconds)
         frame = ExpressionFrame(stamps[-1], face(number), "listening", ("reaction",), None, None, None, None)
-        graph.publish(EXPRESSION, convert.expression_message(frame))
+        graph.publish(EXPRESSION, fill_expression(msg.ExpressionFrame(), frame))
         due = max(due + 0.02, time.monotonic())
         graph.spin(due - time.monotonic())
     return stamps
@@ -169,7 +172,7 @@ def test_receiver_that_is_not_there_and_port_that_is_taken_are_said_and_found_la
         graph.wait_active("output_node")
         graph.until(lambda: "port is in use" in graph.sentence("output_node"), 20.0, "the port is said")
     speak(graph, 0.5)
-    graph.until(lambda: "nobody listens" in node.log, 20.0, "the receiver is said")
+    graph.until(lambda: "no receiver is listening" in node.log, 20.0, "the receiver is said")
     late = Datagrams(gone)
     graph.until(lambda: late.found, 20.0, "neutral faces")
     graph.until(lambda: node.log.count("solved: the output") == 2, 20.0, "both are said to be solved")

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from ros_harness import RosGraph
+
+from reactdiff_ros import msg
+from reactdiff_ros.messages import fill_speaker, fill_stamp
 
 pytestmark = pytest.mark.ros
 
@@ -29,7 +33,6 @@ def bag(graph):
     """Plays a made-up recording from any time on: clock and speaker frames."""
     from rosgraph_msgs.msg import Clock
 
-    from reactdiff_ros.nodes import convert
     from reactdiff_ros.types import SpeakerFrame
 
     clock = graph.node.create_publisher(Clock, "/clock", 10)
@@ -40,13 +43,13 @@ def bag(graph):
         """25 frames a second, four times as fast as life; the time at the end."""
         now = start_ns
         for _ in range(round(seconds * 25)):
-            clock.publish(Clock(clock=convert.to_stamp(now)))
+            clock.publish(Clock(clock=fill_stamp(Time(), now)))
             graph.spin(0.003)
             if frames:
                 smile = np.zeros(58, np.float32)
                 smile[43:45] = 0.5 + 0.5 * np.sin(now / NS)
                 frame = SpeakerFrame(now, now, None, 1, True, True, smile, np.ones(58, np.float32), 1.0, *[None] * 4)
-                graph.publish(FRAME, convert.speaker_message(frame))
+                graph.publish(FRAME, fill_speaker(msg.SpeakerFrame(), frame))
             graph.spin(0.007)
             now += NS // 25
         return now
@@ -90,14 +93,13 @@ def test_bag_that_starts_again_starts_the_listener_anew(graph, bag):
 
 def test_recording_without_its_clock_is_explained(graph, bag):
     bag(2000 * NS, 0.5, frames=False)
-    from reactdiff_ros.nodes import convert
     from reactdiff_ros.types import SpeakerFrame
 
     zeros, ones = np.zeros(58, np.float32), np.ones(58, np.float32)
     old = SpeakerFrame(1990 * NS, 1990 * NS, None, 1, True, True, zeros, ones, 1.0, *[None] * 4)
 
     def told():
-        graph.publish(FRAME, convert.speaker_message(old))
+        graph.publish(FRAME, fill_speaker(msg.SpeakerFrame(), old))
         graph.spin(0.1)
         return "use_sim_time" in graph.sentence("reaction_node")
 

@@ -46,7 +46,7 @@ def test_every_answer_carries_a_strict_policy() -> None:
 
 
 def test_the_page_takes_nothing_from_elsewhere() -> None:
-    from reactdiff_ros.avatar.pages import load_pages
+    from reactdiff_ros.avatar.server import load_pages
 
     for name, file in load_pages("soft").items():
         text = file.body.decode()

@@ -1,21 +1,25 @@
-"""What perception delivers of simulated speakers: the contract, devices, conjunction cues, placebos."""
+"""What perception delivers of simulated speakers: its contract, devices, delays, errors, and the bank of voices."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+import shutil
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
-from reactdiff_ros.model.tokens import blank, featurize
-from reactdiff_ros.simulator import hearing, observation
-from reactdiff_ros.simulator.motion import FRAME_S, since
-from reactdiff_ros.simulator.observation import observe
-from reactdiff_ros.simulator.speaker import Insertion, make_speakers
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_YAW, INDEX
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.tokens import SpeakerBatch, blank, featurize
+from reactdiff_ros.simulator import observation, voices
+from reactdiff_ros.simulator.motion import since
+from reactdiff_ros.simulator.observation import appearance, observe
+from reactdiff_ros.simulator.speaker import Insertion, Speakers, make_speakers
+from reactdiff_ros.simulator.voices import COLUMNS, TAIL, VoiceBank, load_bank, make_bank
 from reactdiff_ros.types import EXPRESSION_CLASSES
 
 WORLDS, FRAMES = 480, 400
+
 SMILES = [INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]
 
 
@@ -23,14 +27,6 @@ SMILES = [INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]
 def world():
     truth = make_speakers(9, WORLDS, FRAMES)
     return truth, observe(9, truth)
-
-
-def test_same_seed_same_bits():
-    truth = make_speakers(2, 5, 120)
-    a, b, c = observe(2, truth), observe(2, truth), observe(3, truth)
-    for f in fields(a):
-        np.testing.assert_array_equal(getattr(a, f.name), getattr(b, f.name))
-    assert not np.array_equal(a.coefficients, c.coefficients)
 
 
 def test_the_batch_keeps_its_contract(world):
@@ -164,44 +160,6 @@ def test_only_face_and_voice_together_tell_a_laugh(world, signs):
     assert auc(signs["loud"][laugh], signs["loud"][silent]) > 0.8
 
 
-def test_only_gaze_and_pitch_together_tell_a_yield_and_a_cue(world, signs):
-    truth, _ = world
-    talk = truth.talk
-    rows = np.broadcast_to(np.arange(WORLDS)[:, None], talk.end.shape)
-
-    def sampled(time, which, name):
-        at = np.round(time / FRAME_S)
-        good = which & np.isfinite(at) & (at > 30) & (at < FRAMES - 2)
-        frame = np.nan_to_num(np.where(good, at, 0)).astype(int)
-        good &= signs["ok"][rows, frame]
-        return signs[name][rows[good], frame[good]]
-
-    paused = talk.on & (talk.resume - talk.end > 0.35) & (talk.end - talk.start > 0.8)
-    late = talk.end + 0.3
-    yields = paused & talk.yields
-    looks, falls = paused & ~talk.yields & talk.returns, paused & ~talk.yields & talk.falling
-    assert near_chance(auc(sampled(late, yields, "gaze"), sampled(late, looks, "gaze")))
-    assert auc(sampled(late, looks, "end"), sampled(late, yields, "end")) > 0.7
-    assert near_chance(auc(sampled(late, yields, "end"), sampled(late, falls, "end")))
-    assert auc(sampled(late, yields, "gaze"), sampled(late, falls, "gaze")) > 0.75
-
-    moment, real = talk.cue + 0.12, talk.cues
-    low, gaze = talk.on & talk.cue_low & ~talk.cue_gaze, talk.on & ~talk.cue_low & talk.cue_gaze
-    assert near_chance(auc(sampled(moment, real, "gaze"), sampled(moment, gaze, "gaze")))
-    assert auc(sampled(moment, gaze, "low"), sampled(moment, real, "low")) > 0.75
-    assert near_chance(auc(sampled(moment, real, "low"), sampled(moment, low, "low")))
-    assert auc(sampled(moment, real, "gaze"), sampled(moment, low, "gaze")) > 0.7
-
-
-def test_a_smile_s_precursor_can_be_seen(world, signs):
-    truth, b = world
-    cheek = recent(b.coefficients[..., [INDEX["cheekSquintLeft"], INDEX["cheekSquintRight"]]].mean(-1), b.mesh, 5)
-    rise = cheek[:, 30:] - cheek[:, :-30]
-    neutral = (truth.smile[:, 30:] < 0.02) & (truth.smile[:, :-30] < 0.02) & signs["ok"][:, 30:]
-    announced, plain = neutral & (truth.brighten[:, 30:] > 0.8), neutral & (truth.brighten[:, 30:] == 0)
-    assert auc(rise[announced], rise[plain]) > 0.8
-
-
 @pytest.mark.parametrize("kind", ["head_shift", "landmark_noise", "lost_frame", "light", "smile"])
 def test_placebos_change_what_is_read_from_their_frame_on(kind):
     frame = 150
@@ -222,41 +180,227 @@ def test_placebos_change_what_is_read_from_their_frame_on(kind):
         assert not changed & {"speaking", "mfcc", "pitch_hz", "camera", "microphone", "face"}
 
 
-def test_constants_are_perception_s_own():
-    affect = pytest.importorskip("reactdiff_ros.perception.affect")
-    from reactdiff_ros.perception import blendshapes
-    from reactdiff_ros.perception.voice_activity import SpeechThresholds
+def test_affect_is_projected_as_perception_does():
+    from reactdiff_ros.perception.blendshapes import affect_of
 
-    for name, trust in observation.TRUST.items():
-        assert blendshapes.OBSERVED[name] == trust
-    rng = np.random.default_rng(0)
-    values = np.zeros((30, COEFFICIENT_COUNT), np.float32)
-    trust = np.zeros_like(values)
-    shown = [INDEX[name] for name in observation.SHOWN]
-    values[:, shown], trust[:, shown] = rng.random((2, 30, len(shown)))
+    values, trust = np.random.default_rng(0).random((2, 30, COEFFICIENT_COUNT), dtype=np.float32)
+    hidden = [i for name, i in INDEX.items() if name not in observation.SHOWN]
+    values[:, hidden] = 0.0
     ours = observation._affect(values, trust)
     for i in range(30):
-        theirs = affect.project(values[i].astype(float), trust[i].astype(float))
+        theirs = affect_of(values[i].astype(float), trust[i].astype(float))
         np.testing.assert_allclose(ours[i, :7], theirs.probabilities, atol=1e-4)
         np.testing.assert_allclose(ours[i, 7:], [theirs.valence, theirs.arousal], atol=1e-4)
-    limits = SpeechThresholds()
-    assert (limits.start, limits.end, limits.certain) == (hearing.START, hearing.END, hearing.CERTAIN)
-    assert limits.hang_over_s == hearing.HANG_OVER_S
 
 
 def test_utterances_are_tracked_as_perception_does():
-    pytest.importorskip("reactdiff_ros.perception.voice_activity")
-    from reactdiff_ros.perception.voice_activity import SpeechThresholds, UtteranceTracker
+    pytest.importorskip("reactdiff_ros.perception.voice")
+    from reactdiff_ros.perception.voice import UtteranceTracker
 
     rng = np.random.default_rng(1)
     loud = np.repeat(rng.random((20, 60)) < 0.5, 8, axis=1)
     probability = np.clip(np.where(loud, 0.95, 0.05) + 0.05 * rng.standard_normal(loud.shape), 0, 1).astype(np.float32)
-    speaking, pause, utterance = hearing.track_utterances(probability)
+    speaking, pause, utterance = voices.track_utterances(probability)
     for w in range(20):
-        tracker = UtteranceTracker(SpeechThresholds())
+        tracker = UtteranceTracker()
         for t, p in enumerate(probability[w]):
             now = (t + 1) * 40_000_000
             tracker.observe(float(p), now - 40_000_000, now)
             assert tracker.speaking == speaking[w, t]
             np.testing.assert_allclose(tracker.pause_s(now), pause[w, t], atol=1e-3)
             np.testing.assert_allclose(tracker.utterance_s(now), utterance[w, t], atol=1e-3)
+
+
+WORLDS, FRAMES, LATEST = 400, 500, 7
+
+SMILE = INDEX["mouthSmileLeft"]
+
+BROWS = ("InnerUp", "DownLeft", "DownRight")
+
+
+@pytest.fixture(scope="module")
+def truth() -> Speakers:
+    return make_speakers(6, WORLDS, FRAMES)
+
+
+@pytest.fixture(scope="module")
+def read(truth: Speakers) -> SpeakerBatch:
+    return observe(7, truth)
+
+
+def still(truth: Speakers, **shown: np.ndarray) -> Speakers:
+    """The same people, who are there and do nothing but what is shown."""
+    none, zeros = np.zeros((WORLDS, FRAMES), bool), np.zeros((WORLDS, FRAMES), np.float32)
+    masks = dict.fromkeys(("speech", "flat", "bright", "burst", "laughing", "hush"), none)
+    curves = dict.fromkeys(
+        ("smile", "cheek", "brighten", "shake", "brow_up", "frown", "sad", "doubt", "nod", "breath", "blink"), zeros
+    )
+    head = np.zeros_like(truth.head)
+    return replace(truth, present=~none, contact=~none, head=head, **(masks | curves | shown))
+
+
+@pytest.fixture(scope="module")
+def neutral(truth: Speakers) -> SpeakerBatch:
+    return observe(8, still(truth))
+
+
+def lag_of(read: np.ndarray, shown: np.ndarray, seen: np.ndarray) -> int:
+    """By how many frames a curve (T,) follows what is shown."""
+    errors = [np.var((read[LATEST:] - shown[LATEST - lag : len(shown) - lag])[seen[LATEST:]]) for lag in range(LATEST)]
+    return int(np.argmin(errors))
+
+
+def test_pictures_are_0_to_3_frames_late(truth: Speakers, read: SpeakerBatch) -> None:
+    shown, _ = appearance(7, truth)
+    yaw = read.coefficients[..., HEAD_YAW]
+    whole = read.camera.all(1) & truth.present.all(1) & (read.mesh.mean(1) > 0.97)
+    every = whole & ((np.diff(yaw, axis=1) != 0).mean(1) > 0.9)  # no slow camera, which holds pictures
+    lags = np.array([lag_of(yaw[w], shown[w, :, HEAD_YAW], read.mesh[w]) for w in np.flatnonzero(every)])
+    assert len(lags) > 40
+    assert set(lags) == {0, 1, 2, 3}
+    assert 0.9 < lags.mean() < 1.6
+    slow = np.array([lag_of(yaw[w], shown[w, :, HEAD_YAW], read.mesh[w]) for w in np.flatnonzero(whole & ~every)])
+    assert slow.mean() > lags.mean()
+
+
+def test_sound_is_0_to_2_frames_late(truth: Speakers, read: SpeakerBatch) -> None:
+    spoken = (truth.speech | truth.burst).astype(np.float32)
+    heard = np.flatnonzero(read.microphone.all(1) & (truth.speech.mean(1) > 0.2))
+    everywhere = np.ones(FRAMES, bool)
+    lags = np.array([lag_of(read.speech_probability[w], spoken[w], everywhere) for w in heard])
+    assert len(lags) > 80
+    assert set(lags) <= {0, 1, 2}
+    shares = np.bincount(lags, minlength=3) / len(lags)
+    np.testing.assert_allclose(shares, [0.4, 0.4, 0.2], atol=0.12)
+
+
+def error_of(batch: SpeakerBatch, name: str, rows: np.ndarray, frames: slice) -> np.ndarray:
+    """Mean reading of a neutral face (n,): the error of the neutral, 0 where it would be below."""
+    read = rows & (batch.confidence[..., INDEX[name]].max(1) > 0)
+    return np.asarray(batch.coefficients[read, frames, INDEX[name]].mean(1))
+
+
+def test_the_neutral_is_learnt_and_most_of_the_error_goes(neutral: SpeakerBatch) -> None:
+    seen = neutral.mesh.mean(1) > 0.9
+    known = neutral.neutral_confidence
+    stranger = seen & (known[:, 0] < 0.02)
+    time = np.arange(FRAMES) * 0.04
+    np.testing.assert_allclose(np.median(known[stranger], axis=0)[50:], (time / (time + 5.0))[50:], atol=0.02)
+    first, last = (
+        np.percentile(np.concatenate([error_of(neutral, f"brow{name}", stranger, frames) for name in BROWS]), 84.1)
+        for frames in (slice(2, 14), slice(FRAMES - 50, FRAMES))
+    )
+    assert last / first == pytest.approx(1 - 0.7 * known[stranger, -25].mean(), abs=0.12)
+
+
+def shrink(patch, **sizes):
+    for name, value in {**sizes, "BACKGROUND_S": 2}.items():
+        patch.setattr(voices, name, value)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A bank of two voices; needs espeak-ng."""
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("espeak-ng is not installed")
+    pytest.importorskip("reactdiff_ros.perception.voice")
+    patch = pytest.MonkeyPatch()
+    shrink(patch, VOICES=("en-us", "de+f3"), PHRASES=2, BURSTS=2, ROOMS=2, NOISES=5)
+    path = tmp_path_factory.mktemp("bank") / "voices.npz"
+    seen = []
+    count = make_bank(path, 1, progress=lambda done, all_: seen.append((done, all_)))
+    patch.undo()
+    assert seen[-1] == (count, count)
+    return path
+
+
+def test_a_bank_holds_phrases_that_end_as_they_say(small):
+    bank = load_bank(small)
+    assert not bank.empty
+    assert bank.phrases.shape == (2, 2, 2, 2, 2)
+
+    def stream(track):
+        return bank.frames[track[0] : track[0] + track[1] + 2]
+
+    for voice in bank.phrases:
+        for phrase in voice:
+            ends, pitch = {}, {}
+            for bright in (0, 1):
+                for falling in (0, 1):
+                    hertz = stream(phrase[bright, falling])[:, 1]
+                    hertz = np.log(hertz[hertz > 0])
+                    ends[bright, falling] = np.median(hertz[-6:]) - np.median(hertz)
+                    pitch[bright, falling] = np.median(hertz)
+            for bright in (0, 1):
+                assert ends[bright, 1] < ends[bright, 0] - 0.1
+                assert abs(phrase[0, bright, 1] - phrase[1, bright, 1]) <= 2  # flat and bright run in step
+            assert pitch[1, 0] > pitch[0, 0] + 0.2
+    probability = [stream(track)[3:-2, 0].mean() for track in bank.phrases.reshape(-1, 2)]
+    assert min(probability) > 0.7
+    after = [bank.frames[first + count + TAIL - 1, 0] for first, count in bank.phrases.reshape(-1, 2)]
+    assert max(after) < 0.5
+    for first, count in bank.rooms:
+        assert bank.frames[first : first + count, 0].mean() < 0.2
+
+
+def test_phrases_cues_and_laughs_are_heard_where_they_are(small):
+    bank = load_bank(small)
+    truth = make_speakers(5, 60, 750)
+    b = observe(5, truth, bank)
+    heard = b.microphone & (truth.kind < 3)[:, None]
+    late = np.zeros_like(truth.speech)
+    late[:, 10:] = truth.speech[:, 10:] & truth.speech[:, :-10] & truth.speech[:, 5:-5]
+    assert b.speaking[late & heard].mean() > 0.85
+    voiced = (b.pitch_hz > 0) & heard & truth.speech
+    log_pitch = np.log(np.maximum(b.pitch_hz, 60))
+    centred = np.full(log_pitch.shape, np.nan)
+    for w in range(60):
+        if voiced[w].sum() > 50:
+            centred[w] = log_pitch[w] - np.median(log_pitch[w][voiced[w]])
+    steady = np.zeros_like(truth.bright)
+    steady[:, 5:] = truth.bright[:, 5:] == truth.bright[:, :-5]
+    bright, flat = (np.nanmedian(centred[voiced & steady & which]) for which in (truth.bright, ~truth.bright))
+    assert bright > flat + 0.15
+    low = np.nanmedian(centred[voiced & (truth.low_pitch == 1)])
+    assert low < np.nanmedian(centred[voiced & (truth.low_pitch == 0)]) - 0.15
+    laugh = heard & truth.laughing
+    room = heard & ~truth.speech & ~truth.burst
+    assert b.loudness_dbfs[laugh].mean() > b.loudness_dbfs[room].mean() + 8
+
+
+def _write(path, **changes):
+    arrays = {
+        "format": voices.FORMAT, "frames": np.zeros((40, COLUMNS), np.float32),
+        "phrases": np.full((1, 1, 2, 2, 2), 5), "bursts": np.full((1, 1, 2), 5), "rooms": np.full((1, 2), 5),
+        "noises": np.full((1, 2), 5),
+    }  # fmt: skip
+    arrays.update(changes)
+    np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
+    return path
+
+
+def test_a_bad_bank_is_refused_with_one_sentence(tmp_path):
+    assert load_bank(None).empty
+    assert VoiceBank().empty
+    assert not load_bank(_write(tmp_path / "good.npz")).empty
+    (tmp_path / "text.npz").write_text("no bank")
+    bad = [
+        tmp_path / "missing.npz", tmp_path / "text.npz",
+        _write(tmp_path / "old.npz", format=1), _write(tmp_path / "without.npz", format=None),
+        _write(tmp_path / "field.npz", rooms=None),
+        _write(tmp_path / "beyond.npz", rooms=np.full((1, 2), 30)),
+        _write(tmp_path / "shape.npz", frames=np.zeros((40, 5), np.float32)),
+        _write(tmp_path / "nan.npz", frames=np.full((40, COLUMNS), np.nan, np.float32)),
+        _write(tmp_path / "none.npz", noises=np.zeros((0, 2), int)),
+    ]  # fmt: skip
+    for path in bad:
+        with pytest.raises(ReactdiffError) as error:
+            load_bank(path)
+        assert str(path) in str(error.value)
+
+
+def test_without_espeak_the_error_says_what_to_do(tmp_path, monkeypatch):
+    pytest.importorskip("reactdiff_ros.perception.voice")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ReactdiffError, match="espeak-ng"):
+        make_bank(tmp_path / "bank.npz")

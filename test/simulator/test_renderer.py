@@ -7,8 +7,8 @@ from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, COEFFICIENT_COUNT, INDE
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.perception.nets import FaceNets, region_of_landmarks
 from reactdiff_ros.simulator.rendered.head import LEFT_CORNER, RIGHT_CORNER, load_head
-from reactdiff_ros.simulator.rendered.readback import face
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene, rotation
+from tools.demo.readback import face
 
 SMALL = Scene(width=160, height=120)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from reactdiff_ros.training.config import TrainConfig
-from reactdiff_ros.training.shape import Shape
+from reactdiff_ros.training.config import Shape, TrainConfig
 
 SHAPE = Shape(
     stream_width=16, width=32, heads=2, encoder_layers=2, window=8, vae_width=8, attribute_width=16, denoiser_layers=2,

@@ -1,28 +1,25 @@
-"""Exported graphs give what torch gives, for any batch; the manifest names every file."""
+"""Exported graphs give what torch gives, for any batch; an error leaves the old files."""
+
+from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from random_model import random_model
 
-torch = pytest.importorskip("torch", reason="torch is not installed (requirements/train.txt)")
-pytest.importorskip("onnx", reason="onnx is not installed (requirements/train.txt)")
-
-from random_model import random_model  # noqa: E402
-
-from reactdiff_ros.errors import ReactdiffError  # noqa: E402
-from reactdiff_ros.model.plan.solvers import sample  # noqa: E402
-from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks  # noqa: E402
-from reactdiff_ros.model.weights import FORMAT, find_weights, sha256  # noqa: E402
-from reactdiff_ros.training import export as module  # noqa: E402
-from reactdiff_ros.training.checkpoints import write_checkpoint  # noqa: E402
-from reactdiff_ros.training.config import TrainConfig  # noqa: E402
-from reactdiff_ros.training.export import export, export_model, load_model  # noqa: E402
-from reactdiff_ros.training.layers import MASKED  # noqa: E402
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.plan.solvers import sample
+from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
+from reactdiff_ros.model.weights import FORMAT, find_weights, sha256
+from reactdiff_ros.training import export as module
+from reactdiff_ros.training.config import TrainConfig
+from reactdiff_ros.training.export import export, export_model
+from reactdiff_ros.training.nets import MASKED
+from reactdiff_ros.training.run import write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -90,27 +87,6 @@ def test_a_drawn_stretch_is_what_torch_draws(model, networks, count, candidates,
 
     expected = model.vae.accumulate(sample(velocity, torch.from_numpy(noise), 4), torch.from_numpy(past)[:, None])
     np.testing.assert_allclose(drawn, expected.numpy(), atol=1e-3)
-
-
-def test_no_checkpoint(tmp_path):
-    with pytest.raises(ReactdiffError, match="checkpoint"):
-        load_model(tmp_path / "none.pt")
-    (tmp_path / "checkpoint.pt").write_bytes(b"broken")
-    with pytest.raises(ReactdiffError, match="checkpoint"):
-        export(tmp_path / "checkpoint.pt", tmp_path / "out")
-
-
-def test_every_graph_tells_what_it_is(random_weights):
-    import onnx
-
-    manifest = json.loads((random_weights / "manifest.json").read_text())
-    for path in random_weights.glob("*.onnx"):
-        told = {p.key: p.value for p in onnx.load(str(path)).metadata_props}
-        assert told["graph"] == path.stem
-        assert told["format"] == str(FORMAT)
-        assert json.loads(told["shape"]) == manifest["shape"]
-        assert told["weights_sha256"] == manifest["files"]["model.safetensors"]
-        assert set(json.loads(told["normalisation"])) == {"coefficients", "latents", "emphasis"}
 
 
 @pytest.mark.parametrize("graph", ["encoder", "denoiser", "vae_decoder"])
@@ -205,19 +181,6 @@ def test_an_export_that_fails_is_a_sentence_and_leaves_what_was_there(model, shi
     assert {path.name for path in tmp_path.iterdir()} == {"run", "live"}
 
 
-def test_a_killed_export_leaves_what_was_there(model, shipped, monkeypatch):
-    before = contents(shipped)
-    monkeypatch.setattr(module, "_describe", lambda *_: os._exit(9))
-    child = os.fork()
-    if child == 0:
-        try:
-            export_model(model, shipped, name="random", facts={"simulator": "other"})
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    assert contents(shipped) == before
-
-
 def test_other_weights_come_without_the_head_and_the_figures_of_those_before(model, shipped):
     before = contents(shipped)
     files = export_model(model, shipped, name="mine", facts={"simulator": "0123456789abcdef"})
@@ -256,13 +219,6 @@ def test_a_card_of_ones_own_stays(model, shipped):
     (shipped / "README.md").write_bytes(b"\xff\xfe")
     export_model(model, shipped, name="another", facts={"simulator": "none"})
     assert (shipped / "README.md").read_bytes() == b"\xff\xfe"
-
-
-def test_into_the_folder_in_which_one_is(model, shipped, monkeypatch):
-    monkeypatch.chdir(shipped)
-    files = export_model(model, Path(), name="mine", facts={"simulator": "none"})
-    assert all(file.is_file() for file in files)
-    assert find_weights(shipped).name == "mine"
 
 
 def test_settings_of_another_version_are_a_sentence(model, tmp_path):

@@ -1,35 +1,51 @@
-"""The published sizes, and each fault of the reference mended."""
-
-# ruff: noqa: E402
+"""The paper preset: published sizes, causality, continuous windows, and a run from data to arrays with tiny widths."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from generated_sets import REACT_CLIPS, react, react_features
 
-torch = pytest.importorskip("torch")
-
-from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.training.paper import windows
-from reactdiff_ros.training.paper.attention import time_bias
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.recordings.datasets.files import DatasetError
+from reactdiff_ros.training.paper import drawing
 from reactdiff_ros.training.paper.config import PaperConfig, Protocol, from_dict, read_config
-from reactdiff_ros.training.paper.data import Batch
-from reactdiff_ros.training.paper.diffusion import ddim, ddim_steps, even_steps, kept, noised, randoms, second_order
-from reactdiff_ros.training.paper.model import (
+from reactdiff_ros.training.paper.data import Batch, ReactClips, batches
+from reactdiff_ros.training.paper.drawing import (
+    ddim,
+    ddim_steps,
+    even_steps,
+    kept,
+    randoms,
+    sample,
+    second_order,
+)
+from reactdiff_ros.training.paper.networks import (
     PUBLISHED_PARAMETERS,
     Features,
     LatentRange,
     PaperModel,
     count_parameters,
 )
-from reactdiff_ros.training.paper.train import autoencoder_loss, diffusion_loss
+from reactdiff_ros.training.paper.train import (
+    LOG,
+    MODEL,
+    Trainer,
+    autoencoder_loss,
+    diffusion_loss,
+    load_model,
+    read,
+)
 
 torch.set_num_threads(1)
+
 TINY = PaperConfig(
     va=4, au=12, expression=8, mfcc=5, speech=6, hidden=16, heads=2, latent=16, window=10, model_channels=8,
     channel_factors=(1, 2), attention_at=(1,), residual_blocks=1, condition=32, sample_steps=4, hop=2, overlap=3,
@@ -61,15 +77,6 @@ def test_the_published_sizes_within_two_percent() -> None:
     assert counts["multi_modality"] == pytest.approx(121e6, rel=0.02)
     assert counts["denoiser"] == pytest.approx(404e6, rel=0.02)
     assert count_parameters(replace(PaperConfig(), protocol="online")) == counts
-
-
-def test_the_published_losses_and_schedule() -> None:
-    published = {
-        "autoencoder_rate": 1e-4, "diffusion_rate": 5e-5, "average": 0.999, "epochs": 200, "batch": 16, "window": 50,
-        "sample_steps": 20, "clip_frames": 750, "attribute_weight": 10.0, "coefficient_weight": 10.0,
-    }  # fmt: skip
-    config = PaperConfig()
-    assert {name: getattr(config, name) for name in published} == published
 
 
 def batch_of(frames: int, clips: int = 2) -> Batch:
@@ -145,7 +152,7 @@ def test_online_reactions_depend_on_nothing_later_and_on_the_frame_itself_withou
     first, second = features_of(frames), features_of(frames)
     second.video[:, changed:] += 2
     for x, y in zip(
-        windows.draw(model, first, count=2, seed=5), windows.draw(model, second, count=2, seed=5), strict=True
+        drawing.draw(model, first, count=2, seed=5), drawing.draw(model, second, count=2, seed=5), strict=True
     ):
         assert torch.equal(x[:, :changed], y[:, :changed])
         assert (x[:, changed] != y[:, changed]).any()
@@ -153,26 +160,18 @@ def test_online_reactions_depend_on_nothing_later_and_on_the_frame_itself_withou
     assert model.config.late == model.config.hop - 1 < model.config.window
 
 
-def test_offline_reactions_know_the_whole_speaker() -> None:
-    model = model_of("offline")
-    first, second = features_of(31), features_of(31)
-    second.video[:, 25:] += 2
-    x, y = (windows.draw(model, f, count=1, seed=5)[1] for f in (first, second))
-    assert (x[:, :5] != y[:, :5]).any()
-
-
 @pytest.mark.parametrize("protocol", ["offline", "online"])
 @pytest.mark.parametrize("frames", [4, 10, 31, 40])
 def test_windows_cover_every_frame_once(protocol: Protocol, frames: int) -> None:
     config = replace(TINY, protocol=protocol)
-    plan = list(windows.plan(frames, config))
+    plan = list(drawing.plan(frames, config))
     new = [t for w in plan for t in range(w.start + w.known, w.start + config.window)]
     assert new[:frames] == list(range(frames))
     if protocol == "offline" and frames >= config.window:
         assert len(new) == frames
         assert all(0 <= w.start <= frames - config.window for w in plan)
         assert all(w.known == config.overlap for w in plan[1:-1])
-    coefficients, attributes = windows.draw(model_of(protocol), features_of(frames), count=3, seed=1)
+    coefficients, attributes = drawing.draw(model_of(protocol), features_of(frames), count=3, seed=1)
     assert (tuple(coefficients.shape), tuple(attributes.shape)) == ((3, frames, 58), (3, frames, 25))
     assert torch.isfinite(attributes).all()
 
@@ -181,15 +180,15 @@ def test_windows_cover_every_frame_once(protocol: Protocol, frames: int) -> None
 def test_a_window_goes_on_from_the_one_before(protocol: Protocol) -> None:
     model = model_of(protocol)
     past = torch.randn(2, 10, 16, generator=torch.Generator().manual_seed(1))
-    known = windows.known_rows(2, torch.tensor([model.config.known] * 2), 10)
+    known = drawing.known_rows(2, torch.tensor([model.config.known] * 2), 10)
     speaker = torch.zeros(2, 10, 16)
-    drawn = windows.draw_window(model, past, known, speaker, seed=3)
+    drawn = drawing.draw_window(model, past, known, speaker, seed=3)
     kept_rows = known.bool()
     assert torch.equal(drawn[kept_rows], past[kept_rows])
-    other = windows.draw_window(model, past + 1, known, speaker, seed=3)
+    other = drawing.draw_window(model, past + 1, known, speaker, seed=3)
     assert not torch.allclose(drawn[~kept_rows], other[~kept_rows])
-    free = windows.draw_window(model, past + 1, torch.zeros_like(known), speaker, seed=3)
-    assert torch.equal(free, windows.draw_window(model, past, torch.zeros_like(known), speaker, seed=3))
+    free = drawing.draw_window(model, past + 1, torch.zeros_like(known), speaker, seed=3)
+    assert torch.equal(free, drawing.draw_window(model, past, torch.zeros_like(known), speaker, seed=3))
 
 
 class SmoothNoise(torch.nn.Module):
@@ -226,10 +225,10 @@ def test_a_face_does_not_jump_at_the_borders_of_windows(protocol: Protocol) -> N
     model = model_of(protocol, window=20, hop=5, overlap=8, clip_frames=40, sample_steps=20)
     model.denoiser, model.decoder = SmoothNoise(20, 1000), LatentsAsAttributes()
     config, frames = model.config, 60
-    borders = torch.tensor([w.start + w.known - 1 for w in windows.plan(frames, config)][1:])
+    borders = torch.tensor([w.start + w.known - 1 for w in drawing.plan(frames, config)][1:])
     ratio = {}
     for continuous in (True, False):
-        drawn = windows.draw(model, features_of(frames), count=64, seed=2, continuous=continuous)[1]
+        drawn = drawing.draw(model, features_of(frames), count=64, seed=2, continuous=continuous)[1]
         steps = drawn[:, 20:].diff(dim=1).square().mean((0, 2)).sqrt()
         at = torch.zeros(len(steps), dtype=torch.bool)
         at[borders[borders >= 20] - 20] = True
@@ -238,14 +237,6 @@ def test_a_face_does_not_jump_at_the_borders_of_windows(protocol: Protocol) -> N
             assert float(drawn[:, 30:].var()) == pytest.approx(1.0, rel=0.1)
     assert ratio[True] < 1.1
     assert protocol == "online" or ratio[False] > 2
-
-
-def test_reactions_differ_within_a_seed_and_repeat_with_it() -> None:
-    model, features = model_of("online"), features_of(20)
-    a, b, c = (windows.draw(model, features, count=3, seed=s)[1] for s in (1, 1, 2))
-    assert torch.equal(a, b)
-    assert not torch.allclose(a, c)
-    assert not torch.allclose(a[0], a[1])
 
 
 def test_the_latent_range_is_undone_exactly() -> None:
@@ -270,23 +261,23 @@ def test_every_network_is_in_the_checkpoint_the_condition_too(tmp_path: Path) ->
     assert any(name.startswith("condition.") for name in model.state_dict())
     write(tmp_path / "model.pt", {"config": model.config.as_dict(), "model": model.state_dict()})
     again = load_model(tmp_path / "model.pt", "cpu")
-    for x, y in zip(*(windows.draw(m, features_of(12), count=2, seed=1) for m in (model, again)), strict=True):
+    for x, y in zip(*(drawing.draw(m, features_of(12), count=2, seed=1) for m in (model, again)), strict=True):
         assert torch.equal(x, y)
 
 
 def test_clips_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(windows.in_pieces(750, True)) == [(slice(0, 750), slice(0, 750))]
+    assert list(drawing.in_pieces(750, True)) == [(slice(0, 750), slice(0, 750))]
     for causal in (True, False):
         for frames in (751, 1000, 2600):
-            pieces = list(windows.in_pieces(frames, causal))
+            pieces = list(drawing.in_pieces(frames, causal))
             assert [t for given, keep in pieces for t in range(frames)[given][keep]] == list(range(frames))
             assert all(given.stop - given.start <= 750 for given, _ in pieces)
     model, features = model_of("online"), features_of(60)
     with torch.no_grad():
-        whole = windows.encode(model, features)
-        monkeypatch.setattr(windows, "PIECE", 40)
-        monkeypatch.setattr(windows, "WARM_UP", 20)
-        pieces_of = windows.encode(model, features)
+        whole = drawing.encode(model, features)
+        monkeypatch.setattr(drawing, "PIECE", 40)
+        monkeypatch.setattr(drawing, "WARM_UP", 20)
+        pieces_of = drawing.encode(model, features)
     assert pieces_of.shape == whole.shape
     assert torch.equal(pieces_of[:, :20], whole[:, :20])
 
@@ -330,20 +321,6 @@ def test_samplers_equal_the_reference_schedulers() -> None:
         torch.testing.assert_close(ours, x, rtol=1e-3, atol=1e-3)
 
 
-def test_noise_keeps_the_stated_share_of_the_signal() -> None:
-    clean, noise = torch.full((3, 4), 2.0), torch.zeros(3, 4)
-    out = noised(clean, noise, torch.tensor([1.0, 0.25, 0.0]))
-    torch.testing.assert_close(out[:, 0], torch.tensor([2.0, 1.0, 0.0]))
-
-
-def test_the_bias_falls_with_distance_and_hides_the_future() -> None:
-    bias = time_bias(6, 4, causal=True)
-    assert bias.shape == (4, 6, 6)
-    assert torch.isinf(bias[:, 2, 3:]).all()
-    assert (bias[:, 4, 1:4].diff(dim=-1) > 0).all()
-    assert not torch.isinf(time_bias(6, 4, causal=False)).any()
-
-
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -370,3 +347,116 @@ def test_settings_come_from_a_file(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ConfigError, match=r"tiny\.json"):
             read_config(path)
+
+
+torch.set_num_threads(1)
+
+FRAMES = 60
+
+WIDTHS = {"va": 4, "au": 12, "expression": 8, "mfcc": 5, "speech": 6}
+
+SMALL = PaperConfig(
+    **WIDTHS, hidden=16, heads=2, latent=16, window=10, model_channels=16, channel_factors=(1, 2), attention_at=(1,),
+    residual_blocks=1, condition=64, sample_steps=3, hop=5, overlap=3, clip_frames=40, batch=4, epochs=2,
+    validate_every=1, autoencoder_rate=3e-3, diffusion_rate=2e-3, average=0.99,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set without a test split: nothing of training may ask for one."""
+    root = tmp_path_factory.mktemp("react")
+    react(root, frames=FRAMES, splits=("train", "val"), sound=False)
+    return react_features(root, WIDTHS, splits=("train", "val"), frames=FRAMES)
+
+
+def trained(data: Path, folder: Path, **changes: Any) -> Trainer:
+    trainer = Trainer(replace(SMALL, **changes), data, folder, "cpu")
+    for _ in trainer.run():
+        pass
+    return trainer
+
+
+@pytest.mark.parametrize("protocol", ["offline", "online"])
+def test_training_and_ten_samples_a_clip_from_end_to_end(protocol: str, data: Path, tmp_path: Path) -> None:
+    trainer = trained(data, tmp_path / "run", protocol=protocol, epochs=3)
+    assert not (data / "test").exists()
+    lines = [json.loads(line) for line in (tmp_path / "run" / LOG).read_text().splitlines()]
+    assert [line["step"] for line in lines if line["step"]] == list(range(1, trainer.steps + 1))
+    # The same windows and noise at every look: what is learnt shows in three epochs.
+    for part, share in (("autoencoder", 0.8), ("diffusion", 0.99)):
+        looks = [line["validation"] for line in lines if line["part"] == part and "validation" in line]
+        assert len(looks) == 3
+        assert looks[2] < looks[1] < looks[0], part
+        assert looks[2] < share * looks[0], part
+    best = min(line["validation"] for line in lines if line["part"] == "diffusion" and "validation" in line)
+    assert read(tmp_path / "run" / MODEL)["validation"] == best
+
+    model = load_model(tmp_path / "run" / MODEL, "cpu")
+    out = tmp_path / "arrays"
+    done = list(sample(model, data, "val", out, seed=4))
+    assert [d.number for d in done] == list(range(1, 9))
+    attributes, coefficients = np.load(out / "attributes.npy"), np.load(out / "coefficients.npy")
+    assert attributes.shape == (2 * len(REACT_CLIPS), 10, 750, 25)
+    assert coefficients.shape == (2 * len(REACT_CLIPS), 10, 750, 58)
+    assert np.isfinite(attributes).all()
+    assert attributes[0, :, :FRAMES].std(0).max() > 1e-4  # ten reactions, not one
+    np.testing.assert_array_equal(attributes[:, :, FRAMES:], np.repeat(attributes[:, :, FRAMES - 1 : FRAMES], 690, 2))
+    assert (out / "clips.txt").read_text().split() == [s for s, _ in REACT_CLIPS] + [x for _, x in REACT_CLIPS]
+    assert not list(out.glob("*.part"))
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data: Path, tmp_path: Path) -> None:
+    whole = trained(data, tmp_path / "whole")
+    for stop_after in (3, 5, 6):
+        count = iter(range(stop_after))
+        config = replace(SMALL)
+        trainer = Trainer(config, data, tmp_path / "cut", "cpu")
+        if stop_after != 3:
+            trainer.resume()
+        for _ in trainer.run(lambda count=count: next(count, None) is None):  # type: ignore[misc]
+            pass
+    resumed = Trainer(SMALL, data, tmp_path / "cut", "cpu")
+    resumed.resume()
+    for _ in resumed.run():
+        pass
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+    with pytest.raises(ReactdiffError, match="other settings"):
+        Trainer(replace(SMALL, hop=3), data, tmp_path / "cut", "cpu").resume()
+
+
+def test_bad_features_are_named(data: Path, tmp_path: Path) -> None:
+    root = react(tmp_path, frames=FRAMES, splits=("train", "val"), sound=False)
+    with pytest.raises(DatasetError, match="no folder with the features of the train split"):
+        ReactClips(root, "train", SMALL)
+    react_features(root, WIDTHS, splits=("train",), frames=FRAMES)
+    with pytest.raises(DatasetError, match=r"feature au has shape \(60, 12\) instead of \(frames, 13\)"):
+        ReactClips(root, "train", replace(SMALL, au=13))[0]
+    clip = root / "features" / "train" / "Video_features" / f"{REACT_CLIPS[0][0]}.pth"
+    torch.save([torch.zeros(FRAMES, 4), torch.full((FRAMES, 12), float("nan")), torch.zeros(FRAMES, 8)], clip)
+    with pytest.raises(DatasetError, match="feature au holds 720 values that are not finite"):
+        ReactClips(root, "train", SMALL)[0]
+    torch.save([torch.zeros(FRAMES, 4)], clip)
+    with pytest.raises(DatasetError, match="1 features instead of va, au, expression"):
+        ReactClips(root, "train", SMALL)[0]
+    clip.write_bytes(b"no tensors")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        ReactClips(root, "train", SMALL)[0]
+    clip.unlink()
+    with pytest.raises(DatasetError, match="a file is missing: the features"):
+        ReactClips(root, "train", SMALL)[0]
+    with pytest.raises(DatasetError, match="fewer than a window of 61"):
+        next(batches(ReactClips(data, "train", SMALL), replace(SMALL, window=61, clip_frames=61), [1, 2]))
+
+
+def test_files_that_are_no_models_are_sentences(tmp_path: Path) -> None:
+    for content, words in ((b"", "cannot be read"), (None, "there is no checkpoint")):
+        path = tmp_path / f"{words}.pt"
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ReactdiffError, match=words):
+            load_model(path, "cpu")
+    torch.save({"a": 1}, tmp_path / "other.pt")
+    with pytest.raises(ReactdiffError, match="no model of the paper preset"):
+        load_model(tmp_path / "other.pt", "cpu")

@@ -1,28 +1,44 @@
-"""A run: it learns, keeps its budget, starts from another, and everything that it tells can be read."""
+"""A run learns, keeps its budget, starts from another and resumes to the same bits; errors are one sentence."""
+
+from __future__ import annotations
 
 import json
-import threading
-from concurrent.futures.process import BrokenProcessPool
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from accelerate.state import AcceleratorState
 from small_run import CONFIG, SHAPE, config, write_dyads
 
-torch = pytest.importorskip("torch", reason="torch is not installed (requirements/train.txt)")
-pytest.importorskip("accelerate", reason="accelerate is not installed (requirements/train.txt)")
-
-from reactdiff_ros.errors import ReactdiffError  # noqa: E402
-from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT  # noqa: E402
-from reactdiff_ros.model.plan.groups import GROUPS  # noqa: E402
-from reactdiff_ros.training.autoencoder import TARGET, AutoencoderStep, describe, labels_of, set_scale  # noqa: E402
-from reactdiff_ros.training.config import TrainConfig, config_from, fold_of  # noqa: E402
-from reactdiff_ros.training.data import MARGIN, cut, simulated_pool  # noqa: E402
-from reactdiff_ros.training.layers import MASKED  # noqa: E402
-from reactdiff_ros.training.logs import Logs, Progress, clock_face  # noqa: E402
-from reactdiff_ros.training.nets import Model  # noqa: E402
-from reactdiff_ros.training.objective import (  # noqa: E402
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
+from reactdiff_ros.model.plan.groups import GROUPS
+from reactdiff_ros.resources import resource_path
+from reactdiff_ros.training.autoencoder import TARGET, AutoencoderStep, describe, labels_of, set_scale
+from reactdiff_ros.training.batches import HOP, RollOuts, continue_from, roll_out
+from reactdiff_ros.training.config import Shape, TrainConfig, config_from, fold_of
+from reactdiff_ros.training.data import (
+    MARGIN,
+    Pools,
+    cut,
+    cut_at,
+    simulated_pool,
+)
+from reactdiff_ros.training.export import TENSORS, check_features, export
+from reactdiff_ros.training.nets import (
+    MASKED,
+    Model,
+)
+from reactdiff_ros.training.objective import (
     Objective,
-    Told,
     conditions,
     context_mask,
     disturb,
@@ -30,11 +46,18 @@ from reactdiff_ros.training.objective import (  # noqa: E402
     draw_plans,
     forgotten,
     noise_angles,
-    schedule,
 )
-from reactdiff_ros.training.pools import Pools  # noqa: E402
-from reactdiff_ros.training.starting import read_start  # noqa: E402
-from reactdiff_ros.training.train import Trainer  # noqa: E402
+from reactdiff_ros.training.run import (
+    Logs,
+    Progress,
+    load_networks,
+    people_seen,
+    read_checkpoint,
+    read_start,
+    runs_of,
+    write_checkpoint,
+)
+from reactdiff_ros.training.train import Trainer
 
 HEAD = next(g for g in GROUPS if g.name == "head")
 
@@ -109,20 +132,6 @@ def test_plans_gather_where_the_speaker_does_something(pool) -> None:
     assert bounded.max() < 9
 
 
-def test_plans_in_which_something_begins_may_count_more(pool) -> None:
-    s = cut(pool, np.random.default_rng(0), np.arange(6), 50, SHAPE)
-    s.activity = torch.zeros_like(s.activity)
-    s.activity[:, MARGIN + 30 :] = 0.5  # begins at frame 30 and stays
-    plans = draw_plans(s, config(plans=60, onsets=2.0), np.random.default_rng(1))
-    horizon = plans.target.shape[1]
-    begins = (plans.start <= 30) & (plans.start + horizon > 30)
-    weights = plans.weight[:, 0, 0]
-    assert begins.any()
-    assert (weights[begins] == 2.0).all()
-    assert (weights[~begins] == 1.0).all()
-    assert (draw_plans(s, config(plans=60), np.random.default_rng(1)).weight == 1).all()
-
-
 def test_history_is_dropped_and_shortened() -> None:
     missing = forgotten(4000, 8, np.random.default_rng(0))
     assert missing.all(1).float().mean() == pytest.approx(0.25, abs=0.04)
@@ -161,11 +170,11 @@ def test_conditions_are_thinned_and_people_have_no_controls() -> None:
     rng = np.random.default_rng(0)
     n = 3000
     real = (torch.arange(n) % 2).float()
-    told = Told(
-        torch.ones(n, CONTROL_COUNT), torch.ones(n, STYLE_COUNT), torch.ones(n, STYLE_COUNT), real,
-        torch.zeros(n, dtype=torch.long),
+    people = SimpleNamespace(
+        controls=torch.ones(n, CONTROL_COUNT), style=torch.ones(n, STYLE_COUNT), style_given=torch.ones(n, STYLE_COUNT),
+        real=real,
     )  # fmt: skip
-    vector = conditions(told, 8, rng)
+    vector = conditions(people, torch.arange(n), torch.zeros(n, dtype=torch.long), 8, rng)
     given = vector[:, CONTROL_COUNT : 2 * CONTROL_COUNT]
     style = vector[:, 2 * CONTROL_COUNT + STYLE_COUNT : 2 * CONTROL_COUNT + 2 * STYLE_COUNT]
     assert given[real == 1].abs().max() == 0
@@ -182,14 +191,6 @@ def test_unguided_stretches_see_no_speaker() -> None:
     mask = context_mask(torch.tensor([[True, False]]), torch.tensor([[False]]), torch.tensor([[False, True]]))
     assert mask[0, 0].tolist() == [0, MASKED, 0, 0]
     assert mask[0, 1].tolist() == [0, MASKED, MASKED, 0]
-
-
-def test_the_learning_rate_rises_and_falls() -> None:
-    values = [schedule(done, 0.1) for done in np.linspace(0, 1, 101)]
-    assert values[0] < 0.01
-    assert 0.95 < max(values) <= 1.0
-    assert values[-1] == pytest.approx(0.03, abs=1e-6)
-    assert (np.diff(values[11:]) <= 0).all()
 
 
 def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
@@ -212,57 +213,6 @@ def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
     assert all(value > 0 for value in facts["explained"].values())
     assert facts["active_units"].keys() == facts["units"].keys() == {g.name for g in GROUPS}
     assert 0 < facts["attribute_error"] < 0.5
-
-
-def test_a_collapsed_group_is_told() -> None:
-    """What `describe` says of networks that ignore a group: no active unit, nothing explained."""
-    torch.manual_seed(0)
-    model = Model(SHAPE)
-    listener = simulated_pool(9, config(worlds=8, roll_worlds=0), None).listener
-    set_scale(model.vae, listener)
-    whole = model.vae.posterior
-
-    def closed(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        mean, log_var = whole(x)
-        mean[..., HEAD.latents] = 0.0
-        return mean, log_var
-
-    model.vae.posterior = closed
-    facts = describe(model.vae, listener)
-    assert facts["active_units"]["head"] == 0
-    assert facts["units"]["head"] == HEAD.width
-    assert facts["explained"]["head"] < 0.05
-
-
-def test_channels_that_never_move_keep_a_size_and_a_finite_loss() -> None:
-    torch.manual_seed(0)
-    model = Model(SHAPE)
-    still = torch.full((4, 40, 58), 0.2)
-    set_scale(model.vae, still)
-    assert model.vae.scale.min() > 0
-    step = AutoencoderStep(model.vae)
-    seen = torch.ones_like(still, dtype=torch.bool)
-    for i in range(3):
-        losses = step(still, seen, labels_of(still), torch.ones(4, 40, dtype=torch.bool), 0.0, i)
-    assert all(np.isfinite(value) for value in losses.values())
-    assert all(torch.isfinite(p).all() for p in model.parameters())
-
-
-def test_a_group_that_was_not_seen_is_not_learnt_from() -> None:
-    torch.manual_seed(0)
-    model = Model(SHAPE)
-    step = AutoencoderStep(model.vae)
-    x = torch.rand(4, 64, 58)
-    seen = torch.zeros_like(x, dtype=torch.bool)
-    seen[..., list(GROUPS[0].coefficients)] = True
-    step.kl_weight[:] = 0.0
-    before = model.vae.decode_net.last.weight.clone()
-    step(x, seen, labels_of(x), torch.zeros(4, 64, dtype=torch.bool), 0.0, 0)
-    grad = model.vae.decode_net.last.weight.grad
-    assert grad[list(GROUPS[0].coefficients)].abs().max() > 0
-    others = [i for g in GROUPS[1:] for i in g.coefficients]
-    assert grad[others].abs().max() == 0
-    assert not torch.equal(before, model.vae.decode_net.last.weight)
 
 
 def test_a_budget_ends_the_run_on_time(tmp_path) -> None:
@@ -316,16 +266,6 @@ def test_the_next_pool_of_a_second_process_is_the_same() -> None:
         ahead.close()
 
 
-def test_a_second_process_that_dies_is_done_without() -> None:
-    class Dead:
-        def result(self) -> None:
-            raise BrokenProcessPool("killed")
-
-    pools = Pools(config(worlds=4))
-    pools._ahead = {0: Dead()}
-    assert torch.equal(pools.get(0).features, Pools(config(worlds=4)).get(0).features)
-
-
 def test_settings_survive_a_checkpoint_and_wrong_ones_are_refused() -> None:
     c = config(ablate=("voice",), fold="2/4")
     assert config_from(json.loads(json.dumps(c.as_dict()))) == c
@@ -339,7 +279,7 @@ def test_settings_survive_a_checkpoint_and_wrong_ones_are_refused() -> None:
 
 
 def test_logs_are_lines_of_json_and_a_full_disk_is_told_once(tmp_path, monkeypatch) -> None:
-    with Logs(tmp_path, tensorboard=False) as logs:
+    with Logs(tmp_path) as logs:
         logs.write(Progress("reaction", 25, 100, {"velocity": 0.5}))
         assert json.loads((tmp_path / "log.jsonl").read_text()) == {
             "phase": "reaction", "step": 25, "steps": 100, "velocity": 0.5
@@ -373,45 +313,386 @@ def test_tensorboard_gets_the_same_figures(tmp_path) -> None:
     assert b"reaction/velocity" in files[0].read_bytes()
 
 
-def test_a_disk_that_is_full_for_tensorboard_is_a_sentence_and_other_threads_errors_stay(tmp_path, monkeypatch) -> None:
-    pytest.importorskip("tensorboard", reason="tensorboard is not installed (requirements/train.txt)")
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
-    def full(writer: RecordWriter, data: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    def fail() -> None:
-        raise OSError(5, "Input/output error")
-
-    def somebody_s() -> None:
-        thread = threading.Thread(target=fail)
-        thread.start()
-        thread.join()
-
-    caught: list[threading.ExceptHookArgs] = []
-    monkeypatch.setattr(threading, "excepthook", caught.append)
-    before = threading.excepthook
-    with monkeypatch.context() as patched:
-        patched.setattr(RecordWriter, "write", full)
-        for _ in range(3):
-            with Logs(tmp_path) as logs:
-                logs.write(Progress("reaction", 25, 100, {"velocity": 0.5}))
-                assert "No space left" in logs.problem
-                somebody_s()
-            assert [type(a.thread) for a in caught] == [threading.Thread]
-            assert threading.excepthook == before
-            caught.clear()
-    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 3
-    with Logs(tmp_path) as logs:
-        logs.write(Progress("reaction", 50, 100, {"velocity": 0.5}))
-        monkeypatch.setattr(RecordWriter, "write", full)
-        for _ in range(2):
-            logs.write(Progress("reaction", 75, 100, {"velocity": 0.5}))
-    assert "No space left" in logs.problem
-    assert caught == []
-    assert threading.excepthook == before
+@pytest.fixture(scope="module")
+def player():
+    torch.manual_seed(0)
+    return Model(SHAPE).eval()
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (61.4, "1:01"), (3725, "1:02:05"), (float("nan"), "?")])
-def test_time_left(seconds: float, shown: str) -> None:
-    assert clock_face(seconds) == shown
+@pytest.fixture(scope="module")
+def worlds(player):
+    return simulated_pool(5, CONFIG, None).to_latents(player.vae)
+
+
+@pytest.fixture(scope="module")
+def played(player, worlds):
+    return roll_out(player, worlds, CONFIG, np.random.default_rng(1))
+
+
+def test_a_roll_out_begins_where_the_simulator_stopped_and_goes_its_own_way(player, worlds, played) -> None:
+    assert played.frames == CONFIG.roll_frames
+    for row in range(4):
+        begin = int(played.begin[row])
+        assert torch.equal(played.latents[row, :MARGIN], worlds.latents[row, begin : begin + MARGIN])
+        later = worlds.latents[row, begin + MARGIN : begin + MARGIN + CONFIG.roll_frames]
+        assert not torch.allclose(played.latents[row, MARGIN:], later, atol=0.1)
+    assert torch.isfinite(played.faces).all()
+    assert played.faces[..., :52].min() >= 0
+
+
+def test_a_roll_out_is_causal_in_the_speaker(player, worlds, played) -> None:
+    other = simulated_pool(5, CONFIG, None).to_latents(player.vae)
+    first = int(played.begin.max()) + 20
+    other.features[:, first:] += 1
+    changed = roll_out(player, other, CONFIG, np.random.default_rng(1))
+    assert torch.equal(changed.begin, played.begin)
+    for row in range(4):
+        same = (first - int(played.begin[row])) // HOP * HOP
+        assert torch.equal(changed.latents[row, : MARGIN + same], played.latents[row, : MARGIN + same])
+    assert not torch.equal(changed.latents, played.latents)
+
+
+def sequences(worlds, played):
+    rows = np.arange(4)
+    offset = np.clip(played.begin.numpy() - 5, 0, 150 - 50 - SHAPE.horizon - SHAPE.max_lead - 1)
+    return cut_at(worlds, rows, offset, 50, SHAPE), rows, offset
+
+
+def test_plans_continue_what_was_played(player, worlds, played) -> None:
+    s, rows, offset = sequences(worlds, played)
+    within = np.clip(played.window(rows, offset, SHAPE.horizon), 2, 50)
+    plans = draw_plans(s, CONFIG, np.random.default_rng(0), within)
+    before = plans.past.clone()
+    share = continue_from(played, worlds, s, plans, torch.tensor([True, True, False, True]), player)
+    assert 0.4 < share <= 0.75
+    changed = (plans.past != before).flatten(1).any(1)
+    assert not changed[plans.which == 2].any()
+    i = int(torch.nonzero(changed)[0, 0])
+    row = int(plans.which[i])
+    since = int(s.offset[row] + plans.start[i] - played.begin[row])
+    assert since >= HOP
+    assert torch.equal(plans.past[i], played.latents[row, MARGIN + since - SHAPE.past : MARGIN + since])
+    assert (plans.weight[changed] <= 1).all()
+    assert (plans.weight[~changed] == 1).all()
+    assert torch.isfinite(plans.target).all()
+
+
+def test_a_listener_who_did_exactly_this_is_continued_as_he_went_on(player, worlds) -> None:
+    """If what was played is what a twin did, the future is that twin's, at full weight."""
+    twin = worlds.twins[:, 2]
+    begin = torch.tensor([10, 20, 0, 30])
+    stretch = torch.stack([twin[r, int(b) : int(b) + MARGIN + CONFIG.roll_frames] for r, b in enumerate(begin)])
+    with torch.no_grad():
+        whole = player.vae.encode(twin)
+    latents = torch.stack([whole[r, int(b) : int(b) + MARGIN + CONFIG.roll_frames] for r, b in enumerate(begin)])
+    played = RollOuts(begin, latents, stretch)
+    s, rows, offset = sequences(worlds, played)
+    plans = draw_plans(s, CONFIG, np.random.default_rng(2), np.clip(played.window(rows, offset, SHAPE.horizon), 2, 50))
+    assert continue_from(played, worlds, s, plans, torch.ones(4, dtype=torch.bool), player) > 0.5
+    for i in range(len(plans.which)):
+        row = int(plans.which[i])
+        at = int(s.offset[row] + plans.start[i])
+        if HOP <= at - int(begin[row]) <= CONFIG.roll_frames:
+            wanted = whole[row, MARGIN + at : MARGIN + at + plans.target.shape[1]]
+            torch.testing.assert_close(plans.target[i], wanted, atol=2e-3, rtol=1e-3)
+            assert plans.weight[i].min() > 0.99
+
+
+def same(a: Trainer, b: Trainer) -> bool:
+    pairs = [(a.model, b.model), (a.average, b.average)]
+    return all(
+        torch.equal(x, y)
+        for one, other in pairs
+        for x, y in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return config(dyads=str(write_dyads(tmp_path_factory.mktemp("dyads"))))
+
+
+@pytest.fixture(scope="module")
+def whole(settings, tmp_path_factory):
+    trainer = Trainer(settings, tmp_path_factory.mktemp("whole"))
+    list(trainer.run())
+    return trainer
+
+
+@pytest.mark.parametrize("phase", ["autoencoder", "reaction"])
+def test_a_stopped_run_goes_on_to_the_same_bits(settings, whole, tmp_path, phase: str) -> None:
+    first = Trainer(settings, tmp_path)
+    stops = {"autoencoder": lambda: first.vae_step >= 2, "reaction": lambda: first.step >= 6}
+    list(first.run(stops[phase]))
+    assert (first.vae_step, first.step) == ((2, 0) if phase == "autoencoder" else (4, 6))
+    again = Trainer(settings, tmp_path)
+    again.resume()
+    list(again.run())
+    assert again.step == 8
+    assert same(again, whole)
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(settings, whole, tmp_path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill() -> bool:
+        if first.step >= 5:
+            raise Killed
+        return False
+
+    first = Trainer(settings, tmp_path)
+    with pytest.raises(Killed):
+        list(first.run(kill))
+    again = Trainer(settings, tmp_path)
+    again.resume()
+    assert again.step == 3
+    list(again.run())
+    assert same(again, whole)
+
+
+class FullDisk:
+    """A disk on which nothing can be flushed any more."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.full = True
+
+        def sync(descriptor: int) -> None:
+            if self.full:
+                raise OSError(28, os.strerror(28))
+
+        monkeypatch.setattr(os, "fsync", sync)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint_and_says_one_sentence(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    write_checkpoint(path, {"step": 1})
+    before = path.read_bytes()
+    FullDisk(monkeypatch)
+    with pytest.raises(ReactdiffError, match="the last one stays; No space left on device") as caught:
+        write_checkpoint(path, {"step": 2})
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_training_goes_on_while_the_disk_is_full_and_saves_when_it_is_not(tmp_path, monkeypatch) -> None:
+    disk = FullDisk(monkeypatch)
+    trainer = Trainer(config(steps=25, pool_steps=25), tmp_path)
+    notes = []
+    for progress in trainer.run():
+        notes.append(progress.note)
+        disk.full = trainer.step < 25
+    assert any("cannot be written" in note and "training goes on" in note for note in notes)
+    assert read_checkpoint(trainer.checkpoint)["step"] == 25
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "there is no checkpoint"),
+        (b"broken", "cannot be read"),
+        ({"a": 1}, "no checkpoint of reactdiff dev train"),
+        ([1, 2], "no checkpoint of reactdiff dev train"),
+    ],
+)
+def test_a_wrong_checkpoint_is_one_sentence(tmp_path, content, sentence: str) -> None:
+    path = tmp_path / "checkpoint.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(ReactdiffError, match=sentence) as caught:
+        read_checkpoint(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_networks_of_another_shape_are_refused(whole, tmp_path) -> None:
+    other = Shape(**{**SHAPE.as_dict(), "width": 64})
+    trainer = Trainer(config(shape=other, start_from=str(whole.checkpoint)), tmp_path)
+    with pytest.raises(ReactdiffError, match="another shape") as caught:
+        trainer.begin_with(read_start(whole.checkpoint))
+    assert str(whole.checkpoint) in str(caught.value)
+    (tmp_path / "checkpoint.pt").write_bytes(whole.checkpoint.read_bytes())
+    with pytest.raises(ReactdiffError, match="another shape"):
+        trainer.resume()
+
+
+@pytest.fixture
+def fresh_precision():
+    """Accelerate takes one precision in a process, torch keeps the last one."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_a_run_in_less_precision_stays_finite_and_goes_on(whole, tmp_path, fresh_precision, precision: str) -> None:
+    settings = config(precision=precision, steps=4, real_share=0.0)
+    runs = []
+    for folder, stops in (("whole", [99]), ("parts", [2, 99])):
+        for stop in stops:
+            trainer = Trainer(settings, tmp_path / folder)
+            if stop != stops[0]:
+                trainer.resume()
+                assert trainer.step == 2
+            list(trainer.run(lambda t=trainer, stop=stop: t.step >= stop))
+        runs.append(trainer)
+    assert [t.step for t in runs] == [4, 4]
+    assert [t.skipped for t in runs] == [0, 0]
+    assert all(torch.isfinite(p).all() for t in runs for p in (*t.model.parameters(), *t.average.parameters()))
+    assert same(*runs)
+    assert runs[0].accelerator.mixed_precision == ("bf16" if precision == "bf16" else "no")
+    assert torch.get_float32_matmul_precision() == ("high" if precision == "tf32" else "highest")
+
+
+def launched(folder: Path) -> subprocess.Popen[bytes]:
+    """`reactdiff dev train --resume` as a process of its own."""
+    path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "dev", "train", "--output", str(folder), "--resume"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def saved_again(checkpoint: Path, process: subprocess.Popen[bytes], times: int) -> None:
+    """Return once the process has written its checkpoint so often, or has ended."""
+    last, seen = checkpoint.stat().st_mtime_ns, 0
+    while seen < times and process.poll() is None:
+        time.sleep(0.005)
+        now = checkpoint.stat().st_mtime_ns
+        seen, last = seen + (now != last), now
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_goes_on_to_the_same_bits(tmp_path) -> None:
+    settings = config(steps=24, pool_steps=8)
+    whole = Trainer(settings, tmp_path / "whole")
+    list(whole.run())
+    first = Trainer(settings, tmp_path / "killed")
+    list(first.run(lambda: first.vae_step >= 2))
+    process = launched(tmp_path / "killed")
+    saved_again(first.checkpoint, process, 3)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert 0 < read_checkpoint(first.checkpoint)["step"] < settings.steps
+    assert launched(tmp_path / "killed").wait(300) == 0
+    one, other = read_checkpoint(whole.checkpoint), read_checkpoint(first.checkpoint)
+    assert one["step"] == other["step"] == settings.steps
+    for name in ("model", "average", "played"):
+        pairs = zip(one[name].values(), other[name].values(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs), name
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_networks(tmp_path) -> None:
+    """As `accelerate launch` would start them, on the CPU: different data, one model."""
+    here = Path(__file__).resolve().parent
+    path = os.pathsep.join([str(here.parents[1]), str(here), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+    done = subprocess.run(
+        [*command, str(here / "two_processes.py"), str(tmp_path)], env=environment, capture_output=True, text=True,
+        timeout=150, check=False,
+    )  # fmt: skip
+    lines = sorted(line for line in done.stdout.splitlines() if " of 2: " in line)
+    assert len(lines) == 2, done.stderr[-2000:]
+    assert lines[0].split(": ")[1] == lines[1].split(": ")[1]
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 3
+
+
+def state(done: int, **settings) -> dict:
+    rest = {"vae_step": 1, "model": {}, "average": {}}
+    return {"config": TrainConfig(**settings).as_dict(), "simulator": "hash", "step": done, **rest}
+
+
+def test_one_run(tmp_path: Path) -> None:
+    runs = runs_of(state(70, seed=3, minutes=5.0, bank=str(tmp_path / "voices.npz"), threads=2))
+    assert runs == [
+        {"settings": {"seed": 3, "minutes": 5.0}, "steps": 70, "data": ["voices"], "from": False, "known": True}
+    ]
+
+
+def test_a_run_that_fine_tunes_names_the_one_before(tmp_path: Path) -> None:
+    tuned = state(20, dyads=str(tmp_path), start_from="checkpoint.pt", steps=20, ablate=("voice",))
+    runs = runs_of({**tuned, "before": runs_of(state(70, seed=3))})
+    assert [run["steps"] for run in runs] == [70, 20]
+    assert runs[1]["settings"] == {"steps": 20, "ablate": ["voice"]}
+    assert runs[1]["data"] == ["dyads"]
+    assert str(tmp_path) not in json.dumps(runs)
+
+
+def test_public_sets_are_told_by_kind_and_count_as_people(tmp_path: Path) -> None:
+    sets = {"data": (f"mars:{tmp_path}", f"mars:{tmp_path / 'b'}", f"react:{tmp_path}"), "sound": False}
+    runs = runs_of(state(1, **sets, expression_names=str(tmp_path / "names")))
+    assert runs[0]["data"] == ["expression_names", "mars", "react"]
+    assert runs[0]["settings"] == {"sound": False}
+    assert str(tmp_path) not in json.dumps(runs)
+    assert people_seen(runs) == (True, "")
+    assert people_seen(runs_of(state(1, recordings=str(tmp_path), fold="1/2"))) == (True, "1/2")
+
+
+def test_people_that_an_earlier_run_saw_were_seen(tmp_path: Path) -> None:
+    calls = {"dyads": str(tmp_path)}
+    assert people_seen(runs_of(state(1))) == (False, "")
+    assert people_seen(runs_of(state(1, **calls, ablate=("real",)))) == (False, "")
+    assert people_seen(runs_of(state(1, **calls, fold="2/4"))) == (True, "2/4")
+    before = runs_of(state(1, **calls, fold="1/4"))
+    for given, fold in (({}, "1/4"), ({**calls, "fold": "1/4"}, "1/4"), ({**calls, "fold": "2/4"}, "")):
+        tuned = {**state(1, start_from="before.pt", **given), "before": before}
+        assert people_seen(runs_of(tuned)) == (True, fold)
+
+
+LIVE = resource_path(Path("models") / "live")
+
+
+@torch.no_grad()
+def test_the_shipped_weights_are_the_networks_that_they_were_exported_from() -> None:
+    start = read_start(Path("live"))
+    model = Model(start.shape)
+    load_networks(model, start.shape, start.networks, "live")
+    record = json.loads((LIVE / "check.json").read_text(encoding="utf-8"))
+    features, observed = (torch.from_numpy(a)[None] for a in check_features(record["frames"]))
+    tokens = model.eval().encoder(features, observed)[0]
+    for frame, values in record["tokens"].items():
+        np.testing.assert_allclose(tokens[int(frame), :16], values, atol=0.02)  # they are kept in half precision
+    assert start.runs == json.loads((LIVE / "manifest.json").read_text(encoding="utf-8"))["training"]
+    assert start.facts["autoencoder"]
+
+
+def test_a_run_goes_on_from_exported_weights_and_tells_their_runs(tmp_path: Path) -> None:
+    base = Trainer(config(steps=2), tmp_path / "base")
+    list(base.run())
+    export(base.checkpoint, tmp_path / "weights")
+    tuned = Trainer(config(steps=2, seed=5, start_from=str(tmp_path / "weights")), tmp_path / "tuned")
+    tuned.begin_with(read_start(tmp_path / "weights"))
+    for name, value in tuned.model.state_dict().items():
+        if not name.startswith("aux."):
+            torch.testing.assert_close(value, base.average.state_dict()[name], atol=2e-3, rtol=2e-3)
+    list(tuned.run())
+    shutil.rmtree(tmp_path / "weights")  # or others are exported into it
+    runs = runs_of(read_checkpoint(tuned.checkpoint))
+    assert [(run["settings"].get("seed", 0), run["from"], run["known"]) for run in runs] == [
+        (0, False, True),
+        (5, True, True),
+    ]
+    again = Trainer(config(steps=2), tmp_path / "tuned")
+    again.resume()
+    assert again.before == tuned.before
+
+
+def test_weights_without_their_networks_are_one_sentence(random_weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    shutil.copytree(random_weights, folder)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    del manifest["files"][TENSORS]
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / TENSORS).unlink()
+    with pytest.raises(ReactdiffError, match="hold no networks to train on") as caught:
+        read_start(folder)
+    assert str(folder) in str(caught.value)
+    with pytest.raises(ReactdiffError, match="weights are missing"):
+        read_start(tmp_path)
+    with pytest.raises(ReactdiffError, match="no checkpoint"):
+        read_start(tmp_path / "gone")

@@ -1,12 +1,124 @@
-"""What every driver can do. Faults are values; only a device that cannot be opened raises."""
+"""What every driver can do, and a joint as its driver sees it: limits, calibration, its unit in counts or pulses.
+
+Faults are values; only a device that cannot be opened raises.
+"""
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Final, Literal
 
-from reactdiff_ros.actuation.drivers.axes import Axis
+from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Profile, Pulse, Unit
+
+MIDDLE_US: Final = 1500.0
+EXACT: Final = 1e-9
+"""A limit this close to a whole step is one: what rounding leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One joint on a driver."""
+
+    joint: str
+    id: int
+    unit: Unit
+    lower: float
+    upper: float
+    pulse: Pulse | None = None
+    load: float | None = None
+    temperature_c: float | None = None
+    calibration: Calibration | None = None
+
+    def clamped(self, position: float) -> float:
+        """`position` inside the joint's limits."""
+        return min(max(position, self.lower), self.upper)
+
+
+def axes_of(profile: Profile, driver: str, calibrations: Mapping[str, Calibration]) -> dict[str, Axis]:
+    """The joints of `profile` on `driver`, in the profile's order."""
+    found = {}
+    for name, joint in profile.joints.items():
+        if joint.output.driver == driver and isinstance(joint.output.id, int):
+            limits = joint.limits
+            found[name] = Axis(
+                name,
+                joint.output.id,
+                joint.unit,
+                joint.lower,
+                joint.upper,
+                joint.output.pulse,
+                limits.load,
+                limits.temperature_c,
+                calibrations.get(name),
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A servo's scale: `counts` for `degrees`, `zero` where its neutral pose is after homing."""
+
+    counts: int
+    degrees: float
+    zero: int
+
+    def of(self, axis: Axis, position: float) -> int:
+        """The count for a position in the axis' unit: inside the joint's limits, then inside what was calibrated."""
+        low, high = self.range(axis)
+        scale = self._sign(axis) / self._step(axis)
+        count = inside(scale * axis.clamped(position), scale * axis.lower, scale * axis.upper)
+        return min(max(self.zero + count, low), high)
+
+    def position(self, axis: Axis, count: int) -> float:
+        """The position of a count, in the axis' unit."""
+        return self._sign(axis) * (count - self.zero) * self._step(axis)
+
+    def range(self, axis: Axis) -> tuple[int, int]:
+        """The counts that may be commanded."""
+        calibration = axis.calibration
+        if calibration is None:
+            return 0, self.counts - 1
+        return max(calibration.range_min, 0), min(calibration.range_max, self.counts - 1)
+
+    def _step(self, axis: Axis) -> float:
+        step = self.degrees / self.counts
+        return math.radians(step) if axis.unit == "rad" else step
+
+    @staticmethod
+    def _sign(axis: Axis) -> int:
+        return -1 if axis.calibration is not None and axis.calibration.drive_mode == 1 else 1
+
+
+def inside(value: float, end: float, other: float) -> int:
+    """The whole number nearest to `value` that is not beyond either end: devices take whole steps."""
+    low, high = math.ceil(min(end, other) - EXACT), math.floor(max(end, other) + EXACT)
+    return min(max(round(value), low), high)
+
+
+def pulse_us(axis: Axis, position: float) -> float:
+    """The pulse of a hobby servo for a position: inside the limits, what was calibrated, and what such servos take."""
+    value = axis.clamped(position)
+    us = value if axis.pulse is None else axis.pulse.zero_us + axis.pulse.us_per_unit * value
+    low, high = SERVO_PULSE_US
+    calibration = axis.calibration
+    if calibration is not None:
+        us = (2 * MIDDLE_US - us if calibration.drive_mode == 1 else us) + calibration.homing_offset
+        us = min(max(us, calibration.range_min), calibration.range_max)
+    return min(max(us, low), high)
+
+
+def pulse_position(axis: Axis, us: float) -> float:
+    """The position for which `pulse_us` gives `us`; it may be outside the limits."""
+    calibration = axis.calibration
+    if calibration is not None:
+        us -= calibration.homing_offset
+        us = 2 * MIDDLE_US - us if calibration.drive_mode == 1 else us
+    return us if axis.pulse is None else (us - axis.pulse.zero_us) / axis.pulse.us_per_unit
+
 
 Clock = Callable[[], float]
 """Seconds of a clock that only goes forward."""
@@ -27,6 +139,7 @@ FaultKind = Literal[
     "watchdog",
     "reset",
     "refused",
+    "broken",
 ]
 
 LINK_FAULTS = frozenset({"gone", "no_answer", "checksum", "garbage", "wrong_id"})
@@ -34,6 +147,15 @@ LINK_FAULTS = frozenset({"gone", "no_answer", "checksum", "garbage", "wrong_id"}
 
 UNTIL_ARMED = frozenset({"watchdog", "reset"})
 """Stays until the joint is armed again, although the servo is well."""
+
+AGAIN_S = 0.5
+"""A device or joint that does not answer is asked this rarely, so that it does not take the others' time."""
+
+SAFE = 0.8
+"""A silence of this share of the hardware's watchdog counts as its expiry: its clock is not ours."""
+
+REFUSING = frozenset({"uncalibrated", "calibration", "refused"})
+"""The joint must not be moved at all: with such a fault the robot is not enabled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +186,28 @@ class Reading:
     """The position of the pulses that a board without feedback reports, in the joint's unit; None: it reports none."""
 
 
-class Driver(Protocol):
+class Driver(ABC):
     """One bus, board or device with some of a robot's joints. Used by one thread.
 
     No call blocks for longer than its documented time; after `open`, none raises, whatever comes over the wire.
+
+    Args:
+        axes: the joints on it.
+        clock: seconds of a clock that only goes forward.
     """
 
-    @property
-    def axes(self) -> Mapping[str, Axis]:
-        """The joints on it."""
+    feedback: bool
+    """Whether positions are measured."""
+    watchdog_s: float | None = None
+    """Silence after which the hardware stops by itself; None: it never does."""
 
-    @property
-    def feedback(self) -> bool:
-        """Whether positions are measured."""
+    def __init__(self, axes: Mapping[str, Axis], clock: Clock) -> None:
+        self.axes: Mapping[str, Axis] = dict(axes)
+        self._clock = clock
+        self._armed: set[str] = set()
+        self._faults: dict[str, Fault] = {}
 
-    @property
-    def watchdog_s(self) -> float | None:
-        """Silence after which the hardware stops by itself; None: it never does."""
-
+    @abstractmethod
     def open(self) -> None:
         """Open the device for this process alone.
 
@@ -90,58 +216,66 @@ class Driver(Protocol):
             ModuleNotFoundError: the maker's library is not installed.
         """
 
+    @abstractmethod
+    def close(self) -> None:
+        """Give the device back; twice is fine. Joints stay as they are: `release` those that should not."""
+
+    @abstractmethod
     def check(self) -> dict[str, Fault]:
         """Ask every joint for its id, model, settings and calibration; the faults of those that are not right.
 
         May take some tenths of a second a joint: for before arming.
         """
 
+    @abstractmethod
     def poll(self, budget_s: float) -> None:
         """Measure as many joints as fit into `budget_s` (at least one), in turns; look for what is gone and back."""
 
+    @abstractmethod
     def reading(self, joint: str) -> Reading | None:
         """The newest measurement; None: none since it was opened or lost."""
 
-    def faults(self) -> dict[str, Fault]:
-        """What is wrong now, by joint."""
-
+    @abstractmethod
     def holding(self, joint: str) -> bool | None:
-        """Whether a joint has torque (or pulses): as the hardware reports it, or as it was last told where it cannot
-        report; None: unknown, it may hold.
+        """Whether a joint has torque (or pulses): as the hardware reports it, or as it was last commanded where it
+        cannot report; None: unknown, it may hold.
         """
+
+    @abstractmethod
+    def arm(self, joint: str, position: float) -> Fault | None:
+        """Torque (or pulses) on, without a jump: at the measured position, without feedback at `position`."""
+
+    @abstractmethod
+    def command(self, positions: Mapping[str, float]) -> None:
+        """Send positions, in the joints' units; not armed or not finite ones are left out, the rest is clamped."""
+
+    @abstractmethod
+    def release(self, joint: str) -> None:
+        """Torque (or pulses) off."""
 
     @property
     def armed(self) -> frozenset[str]:
         """Joints that take commands. One that was lost leaves, and comes back only by `arm`."""
+        return frozenset(self._armed)
 
-    def arm(self, joint: str, position: float) -> Fault | None:
-        """Torque (or pulses) on, without a jump: at the measured position, without feedback at `position`."""
+    @property
+    def steps(self) -> Mapping[str, float]:
+        """The step in which each joint takes positions, in its unit; empty where it cannot be seen."""
+        return {}
 
-    def command(self, positions: Mapping[str, float]) -> None:
-        """Send positions, in the joints' units; not armed or not finite ones are left out, the rest is clamped."""
+    def faults(self) -> dict[str, Fault]:
+        """What is wrong now, by joint."""
+        return dict(self._faults)
 
-    def release(self, joint: str) -> None:
-        """Torque (or pulses) off."""
-
-    def stop(self) -> None:
-        """Hold everything where it was told to be last; no commands until armed again."""
-
-    def close(self) -> None:
-        """Give the device back. Joints stay as they are: `release` those that should not."""
-
-
-@runtime_checkable
-class ReleasesAll(Protocol):
-    """A driver that can let everything go with one packet."""
+    def steer(self, joint: str, position: float) -> Fault | None:
+        """Let a joint whose torque is unknown take commands, beginning at `position`, without giving it torque."""
+        return Fault("refused", "whether it has torque is unknown")
 
     def release_all(self) -> None:
-        """Torque (or pulses) off everywhere, without waiting for answers."""
+        """Torque (or pulses) off everywhere, as fast as the device can, without waiting for answers."""
+        for joint in self.axes:
+            self.release(joint)
 
-
-def release_all(driver: Driver) -> None:
-    """Let all joints of a driver go, as fast as it can."""
-    if isinstance(driver, ReleasesAll):
-        driver.release_all()
-    else:
-        for joint in driver.axes:
-            driver.release(joint)
+    def stop(self) -> None:
+        """Hold everything at its last command; no commands until armed again."""
+        self._armed.clear()

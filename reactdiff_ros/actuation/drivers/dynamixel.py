@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from reactdiff_ros.actuation.driver_settings import DynamixelDriver
-from reactdiff_ros.actuation.drivers.axes import Axis, Counts
-from reactdiff_ros.actuation.drivers.driver import Clock, Fault
-from reactdiff_ros.actuation.drivers.library_bus import WRONG_LENGTH, LibraryBus, homing_fault
-from reactdiff_ros.actuation.drivers.make import Measured
+from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Counts, Fault
 from reactdiff_ros.actuation.drivers.serial_port import SerialPort
+from reactdiff_ros.actuation.drivers.servo_bus import WRONG_LENGTH, Measured, ServoBus, homing_fault
+from reactdiff_ros.actuation.profile import DynamixelDriver
 
 MODEL: Final = 0
 MODE: Final = 11
@@ -58,7 +56,7 @@ REFUSALS: Final = {
 }
 
 
-class DynamixelServos(LibraryBus):
+class DynamixelServos(ServoBus):
     """The servos of one Dynamixel bus; see `ServoBus` for the arguments."""
 
     homing_adds = True

@@ -16,11 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reactdiff_ros.actuation.driver_settings import FurhatDriver
-from reactdiff_ros.actuation.drivers.axes import Axis
-from reactdiff_ros.actuation.drivers.driver import Clock, Fault
-from reactdiff_ros.actuation.drivers.link import Link
-from reactdiff_ros.actuation.drivers.network import NetworkRobot
+from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Fault
+from reactdiff_ros.actuation.drivers.network import Link, NetworkRobot
+from reactdiff_ros.actuation.profile import FurhatDriver
 
 HEAD: Final = {"head.yaw": "yaw", "head.pitch": "pitch", "head.roll": "roll"}
 HEAD_EVERY_S: Final = 0.1
@@ -75,7 +73,7 @@ class FurhatRobot(NetworkRobot):
             return "put the key of its realtime API into REACTDIFF_FURHAT_KEY"
         return "switch its realtime API on, and check host and port"
 
-    def _trouble(self) -> Fault | None:
+    def _robot_fault(self) -> Fault | None:
         return None
 
     def _torque(self, link: Link, on: bool) -> str:

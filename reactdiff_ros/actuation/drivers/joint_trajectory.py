@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
 
-from reactdiff_ros.actuation.driver_settings import JointTrajectoryDriver
-from reactdiff_ros.actuation.drivers.axes import Axis
-from reactdiff_ros.actuation.drivers.driver import Clock, Fault, Reading
+from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Driver, Fault, Reading
+from reactdiff_ros.actuation.profile import JointTrajectoryDriver
 
 SILENT_S = 0.5
 """Joint states are missed after this time."""
@@ -16,7 +15,7 @@ Send = Callable[[list[str], list[float]], None]
 """Names on the robot and positions; never waits."""
 
 
-class TrajectoryDriver:
+class TrajectoryDriver(Driver):
     """See `driver.Driver`. A controller keeps its torque; while nothing is armed it gets no commands.
 
     A command names all joints, for a JointTrajectoryController refuses one that lacks some (its parameter
@@ -33,7 +32,6 @@ class TrajectoryDriver:
     """
 
     feedback = True
-    watchdog_s: float | None = None
 
     def __init__(
         self,
@@ -44,13 +42,12 @@ class TrajectoryDriver:
         send: Send,
         resolve: Callable[[str], str] = str,
     ) -> None:
-        self.axes: Mapping[str, Axis] = dict(axes)
+        super().__init__(axes, clock)
         self.topic = resolve(f"{config.controller}/joint_trajectory")
         self.states_topic = resolve(config.joint_states)
-        self._names, self._clock, self._send = dict(names), clock, send
+        self._names, self._send = dict(names), send
         self._joint_of = {name: joint for joint, name in names.items()}
         self._readings: dict[str, Reading] = {}
-        self._armed: set[str] = set()
         self._goal: dict[str, float] = {}
         """The last command of each joint; empty while nothing is armed."""
         self.listeners = 0
@@ -94,11 +91,6 @@ class TrajectoryDriver:
     def holding(self, joint: str) -> bool | None:
         """Unknown: torque is the controller's, which neither reports it nor can be told to let go."""
         return None
-
-    @property
-    def armed(self) -> frozenset[str]:
-        """Joints that take commands."""
-        return frozenset(self._armed)
 
     def arm(self, joint: str, position: float) -> Fault | None:
         """Let a joint be told something; nothing is sent yet."""

@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reactdiff_ros.actuation.driver_settings import MaestroDriver
-from reactdiff_ros.actuation.drivers.axes import Axis
-from reactdiff_ros.actuation.drivers.driver import Clock, Fault
-from reactdiff_ros.actuation.drivers.health import AGAIN_S
-from reactdiff_ros.actuation.drivers.serial_board import SerialBoard
+from reactdiff_ros.actuation.drivers.driver import AGAIN_S, Axis, Clock, Fault
+from reactdiff_ros.actuation.drivers.pulse_board import SerialBoard
+from reactdiff_ros.actuation.profile import MaestroDriver
 from reactdiff_ros.errors import DeviceError
 
 SET_TARGET: Final = 0x84

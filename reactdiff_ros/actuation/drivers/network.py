@@ -1,24 +1,223 @@
-"""What the drivers of robots with a computer of their own share: one line to it, joints by name."""
+"""Robots with a computer of their own: a websocket held by a thread, joints by name, torque of all at once."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
 import math
-import os
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
-from reactdiff_ros.actuation.drivers.axes import Axis
-from reactdiff_ros.actuation.drivers.driver import Clock, Driver, Fault, Reading
-from reactdiff_ros.actuation.drivers.link import CONNECT_S, Link
-from reactdiff_ros.actuation.drivers.locks import DeviceLock
-from reactdiff_ros.actuation.kinematics import SHORTEST
-from reactdiff_ros.actuation.profile import Profile
+import aiohttp
+
+from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Driver, Fault, Reading
+from reactdiff_ros.actuation.drivers.serial_port import DeviceLock
 from reactdiff_ros.errors import DeviceError
 
+RETRY_S: Final = 0.5
+CONNECT_S: Final = 2.0
+SEND_S: Final = 0.5
+"""A message that does not leave within this time: the other side has stopped reading, the line is given up."""
+MESSAGE_BYTES: Final = 1 << 20
+_T = TypeVar("_T")
 
-class NetworkRobot(ABC):
+
+class Link:
+    """Connections to one host, made again whenever they end, until `close`.
+
+    Args:
+        urls: websockets by name, all to be open at once.
+        on_open: called on the thread with each websocket's name when it opened; returns a message to begin with.
+        on_message: called on the thread with the name and every JSON object that comes; other messages, and those that
+            it raises for, are counted.
+        least_s: the least time between two sendings on a websocket; what comes sooner waits, and the newest wins.
+    """
+
+    def __init__(
+        self,
+        urls: Mapping[str, str],
+        *,
+        on_message: Callable[[str, dict[str, Any]], None],
+        on_open: Callable[[str], dict[str, Any] | None] = lambda name: None,
+        least_s: float = 0.0,
+    ) -> None:
+        self._least_s = least_s
+        self._urls, self._on_message, self._on_open = dict(urls), on_message, on_open
+        self._slots: dict[str, dict[str, str]] = {name: {} for name in urls}
+        self._lock = threading.Lock()
+        self._wakes = {name: asyncio.Event() for name in urls}
+        self._open: dict[str, aiohttp.ClientWebSocketResponse] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._closing = False
+        self._changed = threading.Condition()
+        self.problem = ""
+        """Why it is not connected, in the words of the system."""
+        self.malformed = 0
+        self.lost = 0
+        """How often a websocket that was open has ended: one that is back may be of a robot that has restarted."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="robot link", daemon=True)
+        self._thread.start()
+        self._tasks = [asyncio.run_coroutine_threadsafe(self._hold(name), self._loop) for name in urls]
+
+    @property
+    def connected(self) -> bool:
+        """Whether all websockets are open."""
+        return len(self._open) == len(self._urls)
+
+    def wait(self, timeout_s: float = CONNECT_S, ready: Callable[[], bool] | None = None) -> bool:
+        """Wait until all are open (or `ready`); False after the timeout."""
+        with self._changed:
+            return self._changed.wait_for(ready or (lambda: self.connected), timeout_s)
+
+    def send(self, name: str, kind: str, message: Mapping[str, Any]) -> None:
+        """Send soon; what waits of the same kind is replaced. Never waits, never raises."""
+        text = json.dumps(message, separators=(",", ":"), allow_nan=False)
+        with self._lock:
+            self._slots[name][kind] = text
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._wakes[name].set)
+
+    def request(self, method: str, url: str, timeout_s: float) -> dict[str, Any] | str:
+        """An HTTP request, waited for: the JSON object of the answer, or one line that says what is wrong."""
+
+        async def ask() -> dict[str, Any] | str:
+            limit = aiohttp.ClientTimeout(total=timeout_s)
+            async with self._its_session().request(method, url, timeout=limit) as answer:
+                if answer.status != 200:
+                    return f"it answers {answer.status} {answer.reason}"
+                body = await answer.json(content_type=None)
+                return body if isinstance(body, dict) else "it answers in another language than expected"
+
+        try:
+            return self._run(ask(), timeout_s + 1.0)
+        except (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError, TimeoutError, RuntimeError) as error:
+            return _line(error)
+
+    def close(self) -> None:
+        """End the connections and the thread. Twice is fine."""
+        if self._closing:
+            return
+        self._closing = True
+        with contextlib.suppress(asyncio.TimeoutError, TimeoutError, RuntimeError):
+            self._run(self._end(), 3.0)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(3.0)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    # On the thread.
+
+    def _run(self, work: Coroutine[Any, Any, _T], timeout_s: float) -> _T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
+
+    def _its_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        return self._session
+
+    async def _hold(self, name: str) -> None:
+        while not self._closing:
+            try:
+                limit = aiohttp.ClientWSTimeout(ws_close=1.0)
+                connecting = self._its_session().ws_connect(
+                    self._urls[name], timeout=limit, heartbeat=2.0, max_msg_size=MESSAGE_BYTES
+                )
+                socket = await asyncio.wait_for(connecting, CONNECT_S)
+                try:
+                    await self._speak(name, socket)
+                finally:
+                    self._gone(name)
+                    with contextlib.suppress(Exception):
+                        await asyncio.wait_for(socket.close(), 1.0)
+            except (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError) as error:
+                self.problem = _line(error)
+            await asyncio.sleep(RETRY_S)
+
+    async def _speak(self, name: str, socket: aiohttp.ClientWebSocketResponse) -> None:
+        with self._lock:
+            self._slots[name].clear()  # what was to be sent before it was lost is old
+        first = self._on_open(name)
+        if first is not None:
+            await asyncio.wait_for(socket.send_json(first), SEND_S)
+        with self._changed:
+            self._open[name] = socket
+            self._changed.notify_all()
+        sender = asyncio.ensure_future(self._send(name, socket))
+        try:
+            async for message in socket:
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    self.malformed += 1
+                    continue
+                self._understand(name, message.data)
+            self.problem = "it ended the connection"
+        finally:
+            sender.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await sender
+
+    def _understand(self, name: str, text: str) -> None:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            self.malformed += 1
+            return
+        try:
+            self._on_message(name, value)
+        except Exception:  # whatever the other side says, the line is held
+            self.malformed += 1
+            return
+        with self._changed:
+            self._changed.notify_all()
+
+    async def _send(self, name: str, socket: aiohttp.ClientWebSocketResponse) -> None:
+        wake, sent_s = self._wakes[name], -math.inf
+        try:
+            while True:
+                await wake.wait()
+                await asyncio.sleep(sent_s + self._least_s - self._loop.time())
+                wake.clear()
+                with self._lock:
+                    texts = list(self._slots[name].values())
+                    self._slots[name].clear()
+                for text in texts:
+                    await asyncio.wait_for(socket.send_str(text), SEND_S)
+                sent_s = self._loop.time()
+        except (ConnectionError, RuntimeError, asyncio.TimeoutError):
+            self._gone(name)
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(socket.close(), 1.0)
+
+    def _gone(self, name: str) -> None:
+        with self._changed:
+            self.lost += self._open.pop(name, None) is not None
+            self._changed.notify_all()
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for socket in list(self._open.values()):
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(socket.close(), 1.0)
+        await asyncio.sleep(0)
+        if self._session is not None:
+            await self._session.close()
+
+
+def _line(error: BaseException) -> str:
+    if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
+        return "it does not answer in time"
+    strerror = getattr(error, "strerror", None)
+    return str(strerror or error or type(error).__name__).splitlines()[0]
+
+
+class NetworkRobot(Driver):
     """See `driver.Driver`. Joints have names on the robot in place of ids; no calibration: the robot has its own.
 
     `open` waits for up to `CONNECT_S`, the first `arm` and the last `release` for up to 2 s, everything else for
@@ -34,8 +233,6 @@ class NetworkRobot(ABC):
         least_s: the least time between two commands, s.
     """
 
-    watchdog_s: float | None = None
-
     def __init__(
         self,
         title: str,
@@ -46,30 +243,23 @@ class NetworkRobot(ABC):
         lock_folder: Path | None = None,
         least_s: float = 0.0,
     ) -> None:
+        super().__init__(axes, clock)
         self._least_s = least_s
-        self.axes: Mapping[str, Axis] = dict(axes)
         self._title, self._address, self._names = title, address, dict(names)
-        self._clock, self._folder = clock, lock_folder
+        self._folder = lock_folder
         self._lock: DeviceLock | None = None
         self._link: Link | None = None
-        self._armed: set[str] = set()
         self._holding: set[str] = set(axes)
         """Joints to release before torque, which is of all at once, goes off: armed, stopped, or let go without an
         answer; all of them until one was armed."""
         self._others = True
         """Whether what may have torque has it from another program, or from a process before this one."""
-        self._faults: dict[str, Fault] = {}
         self._told: dict[str, float] = {}
         """Newest position of each joint that was sent."""
         self._lost = 0
         """How often the line had been lost when it was last looked at."""
 
     # What each robot does in its own way.
-
-    @property
-    @abstractmethod
-    def feedback(self) -> bool:
-        """Whether positions are measured."""
 
     @abstractmethod
     def _connect(self) -> Link:
@@ -84,7 +274,7 @@ class NetworkRobot(ABC):
         """Send what is in `_told`; never waits."""
 
     @abstractmethod
-    def _trouble(self) -> Fault | None:
+    def _robot_fault(self) -> Fault | None:
         """What is wrong with the whole robot while the line is there."""
 
     @abstractmethod
@@ -101,7 +291,7 @@ class NetworkRobot(ABC):
         self._lock = DeviceLock(f"/dev/{self._title.replace(' ', '_').lower()}-{host}-{port}", self._folder)
         self._link, self._lost = self._connect(), 0
         if not self._link.wait(CONNECT_S, self._ready):
-            reason = self._refusal() or self._link.trouble or "it does not answer in time"
+            reason = self._refusal() or self._link.problem or "it does not answer in time"
             self.close()
             raise DeviceError(f"{self._title} cannot be reached, {reason}", where=f"{host}:{port}", todo=self._todo())
 
@@ -131,15 +321,6 @@ class NetworkRobot(ABC):
     def holding(self, joint: str) -> bool | None:
         """For a robot that does not report it: False once all joints were let go, True for armed ones, else None."""
         return (True if joint in self._armed else None) if self._holding else False
-
-    def faults(self) -> dict[str, Fault]:
-        """What is wrong now, by joint."""
-        return dict(self._faults)
-
-    @property
-    def armed(self) -> frozenset[str]:
-        """Joints that take commands."""
-        return frozenset(self._armed)
 
     def arm(self, joint: str, position: float) -> Fault | None:
         """Let a joint take commands, from where it is measured, else from `position`. May wait for 2 s."""
@@ -192,10 +373,6 @@ class NetworkRobot(ABC):
                 return
         self._holding.discard(joint)
 
-    def stop(self) -> None:
-        """Hold: the robot stays where it was told to be last; nothing is sent until armed again."""
-        self._armed.clear()
-
     # Inside.
 
     def _let_go(self) -> Fault | None:
@@ -218,51 +395,16 @@ class NetworkRobot(ABC):
         return "see whether it is on, and check host and port"
 
     def _gone(self) -> Fault:
-        trouble = self._link.trouble if self._link is not None else ""
-        return Fault("gone", f"{self._title} is gone{f', {trouble}' if trouble else ''}: is it on, and in the network?")
+        problem = self._link.problem if self._link is not None else ""
+        return Fault("gone", f"{self._title} is gone{f', {problem}' if problem else ''}: is it on, and in the network?")
 
     def _look(self) -> None:
         # A line that was lost and is there again since the last look may be of a robot that has restarted.
         before, self._lost = self._lost, self._link.lost if self._link is not None else 0
         went = bool(self._armed) and self._lost != before
-        fault = self._trouble() if self._link is not None and self._ready() and not went else self._gone()
+        fault = self._robot_fault() if self._link is not None and self._ready() and not went else self._gone()
         if fault is None:
             self._faults = {}
             return
         self._faults = dict.fromkeys(self.axes, fault)
         self._armed.clear()
-
-
-def named_axes(profile: Profile, driver: str) -> tuple[dict[str, Axis], dict[str, str]]:
-    """The joints of `profile` on a driver whose ids are names: axes numbered in the profile's order, and the names."""
-    axes: dict[str, Axis] = {}
-    names: dict[str, str] = {}
-    for joint, spec in profile.joints.items():
-        if spec.output.driver == driver:
-            axes[joint] = Axis(joint, len(axes), spec.unit, spec.lower, spec.upper)
-            names[joint] = str(spec.output.id)
-    return axes, names
-
-
-def make_network_drivers(profile: Profile, clock: Clock, **options: Any) -> dict[str, Driver]:
-    """The profile's drivers of robots with a computer of their own (reachy_mini, furhat), by their names, not yet open.
-
-    Args:
-        profile: the robot.
-        clock: seconds of a clock that only goes forward.
-        options: `lock_folder`, for all. Furhat's key is read from the environment variable REACTDIFF_FURHAT_KEY.
-    """
-    from reactdiff_ros.actuation.driver_settings import FurhatDriver, ReachyMiniDriver
-    from reactdiff_ros.actuation.drivers.furhat import FurhatRobot
-    from reactdiff_ros.actuation.drivers.reachy_mini import ReachyMini
-
-    made: dict[str, Driver] = {}
-    options = {"least_s": SHORTEST / profile.rate_hz, **options}
-    for name, config in profile.drivers.items():
-        axes, names = named_axes(profile, name)
-        if isinstance(config, ReachyMiniDriver):
-            made[name] = ReachyMini(config, axes, names, clock, **options)
-        elif isinstance(config, FurhatDriver):
-            key = os.environ.get("REACTDIFF_FURHAT_KEY", "")
-            made[name] = FurhatRobot(config, axes, names, clock, key=key, **options)
-    return made

@@ -11,10 +11,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reactdiff_ros.actuation.driver_settings import OhbotDriver
-from reactdiff_ros.actuation.drivers.axes import Axis
-from reactdiff_ros.actuation.drivers.driver import Clock, Fault
-from reactdiff_ros.actuation.drivers.serial_board import SerialBoard
+from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Fault
+from reactdiff_ros.actuation.drivers.pulse_board import SerialBoard
+from reactdiff_ros.actuation.profile import OhbotDriver
 from reactdiff_ros.errors import DeviceError
 
 SPEED: Final = 250

@@ -12,12 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from reactdiff_ros.actuation.driver_settings import Pca9685Driver
-from reactdiff_ros.actuation.drivers.axes import Axis
-from reactdiff_ros.actuation.drivers.driver import Clock, Fault
-from reactdiff_ros.actuation.drivers.locks import DeviceLock
+from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Fault
 from reactdiff_ros.actuation.drivers.pulse_board import PulseBoard
-from reactdiff_ros.actuation.drivers.serial_port import PortGoneError, explain
+from reactdiff_ros.actuation.drivers.serial_port import DeviceLock, PortGoneError, explain
+from reactdiff_ros.actuation.profile import Pca9685Driver
 from reactdiff_ros.errors import DeviceError
 
 TICKS: Final = 4096

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
-from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.drivers.axes import Axis, inside, pulse_position, pulse_us
-from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, Clock, Fault, Reading
-from reactdiff_ros.actuation.drivers.health import AGAIN_S
+from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.driver import (
+    AGAIN_S,
+    LINK_FAULTS,
+    SAFE,
+    Axis,
+    Clock,
+    Driver,
+    Fault,
+    Reading,
+    inside,
+    pulse_position,
+    pulse_us,
+)
+from reactdiff_ros.actuation.drivers.serial_port import PortGoneError, SerialPort, Turns
 from reactdiff_ros.errors import DeviceError
 
 GONE: Final = Fault("gone", "its board is gone: is it plugged in, does it have power?")
-SAFE: Final = 0.8
-"""A silence of this share of the hardware's is counted as its expiry: its clock is not ours."""
 
 
-class PulseBoard(ABC):
+class PulseBoard(Driver):
     """What drivers of hobby servos share; see `driver.Driver`."""
 
-    feedback: Final = False
-    watchdog_s: float | None = None
+    feedback = False
 
     def __init__(self, axes: Mapping[str, Axis], clock: Clock) -> None:
-        self.axes: Mapping[str, Axis] = dict(axes)
-        self._clock = clock
-        self._faults: dict[str, Fault] = {}
-        self._armed: set[str] = set()
+        super().__init__(axes, clock)
         self._pulsing: dict[str, bool] = {}
         """Whether a joint has pulses: as the board reports, or as it was last told; a joint that is missing may."""
         self._sent: dict[str, Reading] = {}
@@ -106,15 +112,6 @@ class PulseBoard(ABC):
         self._opened = False
         self._armed.clear()
         self._disconnect()
-
-    @property
-    def armed(self) -> frozenset[str]:
-        """Joints that take commands."""
-        return frozenset(self._armed)
-
-    def faults(self) -> dict[str, Fault]:
-        """What is wrong now, by joint."""
-        return dict(self._faults)
 
     def reading(self, joint: str) -> Reading | None:
         """The pulse that the board reports, where it can; nothing is measured."""
@@ -200,15 +197,6 @@ class PulseBoard(ABC):
             if fault is None or fault.kind not in LINK_FAULTS:
                 self._pulsing[joint] = False
 
-    def release_all(self) -> None:
-        """No pulses anywhere."""
-        for joint in self.axes:
-            self.release(joint)
-
-    def stop(self) -> None:
-        """Hold: the last pulses go on; nothing is commanded until armed again."""
-        self._armed.clear()
-
     def pulse(self, joint: str, position: float) -> float:
         """What is sent for a position, but for rounding: microseconds (Ohbot: its counts)."""
         return self._value(self.axes[joint], position)
@@ -276,3 +264,73 @@ class PulseBoard(ABC):
         self._pulsing.pop(joint, None)
         self._sent.pop(joint, None)
         self._reported.pop(joint, None)
+
+
+class SerialBoard(PulseBoard):
+    """What drivers of such boards share; see `driver.Driver`.
+
+    Args:
+        port: the device.
+        baud: bits a second.
+        axes: the joints on it.
+        clock: seconds of a clock that only goes forward.
+        answer_s: how long an answer may take.
+        lock_folder: for the lock file.
+        connect: opens the port; default: `SerialPort`.
+    """
+
+    def __init__(
+        self,
+        port: str,
+        baud: int,
+        axes: Mapping[str, Axis],
+        clock: Clock,
+        *,
+        answer_s: float,
+        lock_folder: Path | None = None,
+        connect: Callable[[], SerialPort] | None = None,
+    ) -> None:
+        super().__init__(axes, clock)
+        self._where, self._answer_s = port, answer_s
+        self._connect_port = connect or (lambda: SerialPort(port, baud, clock, lock_folder=lock_folder))
+        self._port: SerialPort | None = None
+        self._turns = Turns()
+        self._forget()
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Nothing is known of the board: the port was just opened, or never."""
+
+    @abstractmethod
+    def _said(self, channel: int, step: int) -> bytes:
+        """What sets a channel; nothing where that is not needed."""
+
+    def _fitting(self, steps: Mapping[int, int]) -> Mapping[int, int]:
+        cost = {channel: len(self._said(channel, step)) for channel, step in steps.items()}
+        return self._turns.choose(steps, cost, self._open_port().room())
+
+    def _pulses(self, steps: Mapping[int, int]) -> None:
+        said = b"".join(self._said(channel, step) for channel, step in steps.items())
+        self._turns.sent(steps)
+        if said:
+            self._open_port().writePort(said)
+
+    @property
+    def _connected(self) -> bool:
+        return self._port is not None
+
+    def _connect(self) -> None:
+        if self._port is None:
+            self._port = self._connect_port()
+            self._turns = Turns()
+            self._forget()
+
+    def _disconnect(self) -> None:
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    def _open_port(self) -> SerialPort:
+        if self._port is None:
+            raise PortGoneError("the port is not open", where=self._where)
+        return self._port

@@ -15,11 +15,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reactdiff_ros.actuation.driver_settings import ReachyMiniDriver
-from reactdiff_ros.actuation.drivers.axes import Axis
-from reactdiff_ros.actuation.drivers.driver import Clock, Fault, Reading
-from reactdiff_ros.actuation.drivers.link import Link
-from reactdiff_ros.actuation.drivers.network import NetworkRobot
+from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Fault, Reading
+from reactdiff_ros.actuation.drivers.network import Link, NetworkRobot
+from reactdiff_ros.actuation.profile import ReachyMiniDriver
 
 POSE: Final = ("x", "y", "z", "roll", "pitch", "yaw")
 ANTENNAS: Final = ("antenna.right", "antenna.left")
@@ -79,7 +77,7 @@ class ReachyMini(NetworkRobot):
             if self._state[0] - self._switched_s > SETTLED_S:
                 self._mode = str(message.get("control_mode", ""))
 
-    def _trouble(self) -> Fault | None:
+    def _robot_fault(self) -> Fault | None:
         now_s = self._clock()
         if self._state is None or now_s - self._state[0] > STALE_S:
             return Fault("no_answer", "its daemon says nothing of where it is: see the daemon's log")

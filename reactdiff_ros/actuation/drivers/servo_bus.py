@@ -3,22 +3,109 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, ClassVar, Final
 
-from reactdiff_ros.actuation.calibration.file import Calibration
-from reactdiff_ros.actuation.drivers.axes import Axis, Counts
-from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, UNTIL_ARMED, Clock, Fault, Reading
-from reactdiff_ros.actuation.drivers.health import AGAIN_S, MISSES, Health
-from reactdiff_ros.actuation.drivers.make import RESET, Make, Measured
-from reactdiff_ros.actuation.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort
-from reactdiff_ros.actuation.drivers.turns import Turns
+from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.driver import (
+    AGAIN_S,
+    LINK_FAULTS,
+    SAFE,
+    UNTIL_ARMED,
+    Axis,
+    Clock,
+    Counts,
+    Driver,
+    Fault,
+    Reading,
+)
+from reactdiff_ros.actuation.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort, Turns
 from reactdiff_ros.errors import DeviceError
 
-SAFE: Final = 0.8
-"""A silence of this share of the hardware's is counted as its expiry: its clock is not ours."""
+MISSES: Final = 3
+"""So many questions in a row without an answer that can be used are a fault."""
+LOAD_S: Final = 0.5
+"""Load may be above its limit for this long: starting to move is no overload."""
+COOLER_C: Final = 5.0
+"""A joint that was too hot is well again when it is this much cooler."""
+
+
+@dataclass
+class Health:
+    """One joint's."""
+
+    axis: Axis
+    reading: Reading | None = None
+    fault: Fault | None = None
+    """Of the line, the model or the calibration."""
+    alarm: Fault | None = None
+    """Of what the servo measures or says of itself."""
+    verified: bool = False
+    torque: bool | None = None
+    """Whether it has torque; None: it has not reported it."""
+    misses: int = 0
+    due_s: float = field(default=float("-inf"))
+    _loaded_since_s: float | None = None
+
+    @property
+    def wrong(self) -> Fault | None:
+        """The fault that counts."""
+        return self.fault or self.alarm
+
+    def missed(self, fault: Fault, now_s: float) -> None:
+        """A question was not answered, or not as it should be."""
+        if fault.kind not in LINK_FAULTS:
+            self.set(fault, now_s)
+            return
+        self.misses += 1
+        if self.misses >= MISSES or self.fault is not None:
+            self.set(fault, now_s)
+
+    def set(self, fault: Fault, now_s: float) -> None:
+        """It has this fault; what was measured and verified counts no more."""
+        self.fault, self.reading, self.verified = fault, None, False
+        if fault.kind != "calibration":  # one with another calibration still reports its torque
+            self.torque = None
+        self.due_s = now_s + AGAIN_S
+
+    def answered(self, reading: Reading, alarm: Fault | None) -> None:
+        """It answered as it should."""
+        self.reading, self.misses, self.fault = reading, 0, None
+        self.alarm = alarm or self._too_much(reading)
+
+    def _too_much(self, reading: Reading) -> Fault | None:
+        axis, heat, load = self.axis, reading.temperature_c, reading.load
+        if axis.temperature_c is not None and heat is not None:
+            was = self.alarm is not None and self.alarm.kind == "hot"
+            if heat > axis.temperature_c - (COOLER_C if was else 0.0):
+                return Fault("hot", f"it is {heat:.0f} C, its limit is {axis.temperature_c:.0f} C")
+        if axis.load is None or load is None or load <= axis.load:
+            self._loaded_since_s = None
+            return None
+        if self._loaded_since_s is None:
+            self._loaded_since_s = reading.time_s
+        if reading.time_s - self._loaded_since_s >= LOAD_S:
+            return Fault("overload", f"its load is {load:.2f}, its limit is {axis.load:.2f}: is something in its way?")
+        return None
+
+
+RESET: Final = Fault("reset", "it lost its torque: was its power interrupted?")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One servo's answer, in its own counts."""
+
+    count: int
+    load: float
+    temperature_c: float
+    voltage_v: float
+    alarm: Fault | None
+
+
 OUTSIDE: Final = 0.05
 """A joint may stand outside its calibrated range by this share of it, and still be armed."""
 SAME: Final = 0.01
@@ -28,9 +115,11 @@ LOOK_EVERY: Final = 17
 SECOND_S: Final = 0.004
 """How long a second answer to one question is waited for."""
 GONE: Final = Fault("gone", "its port is gone: is the cable in?")
+GARBAGE: Final = Fault("garbage", "its answer makes no sense")
+WRONG_LENGTH: Final = Fault("garbage", "its answer has the wrong length")
 
 
-class ServoBus(Make):
+class ServoBus(Driver):
     """What drivers of bus servos share; see `driver.Driver`.
 
     Args:
@@ -43,8 +132,16 @@ class ServoBus(Make):
         connect: opens the port; default: `SerialPort` with the arguments above.
     """
 
-    feedback: Final = True
-    watchdog_s: float | None = None
+    feedback = True
+    homing_adds: ClassVar[bool]
+    """Whether a count is that of the sensor plus the homing offset; else it is minus."""
+    goal_bytes: ClassVar[tuple[int, int]]
+    """Bytes of a packet of goals without any, and those of each goal in it."""
+    homing_most: int
+    """The largest homing offset that it takes, either way; 0: it stores none."""
+    _sdk: Any = None
+    """The maker's library, and its handler of packets: `_load_library` sets both."""
+    _packets: Any = None
 
     def __init__(
         self,
@@ -57,17 +154,71 @@ class ServoBus(Make):
         lock_folder: Path | None = None,
         connect: Callable[[], SerialPort] | None = None,
     ) -> None:
-        self.axes: Mapping[str, Axis] = dict(axes)
-        self._where, self._baud, self._clock = port, baud, clock
-        self._connect = connect or (lambda: SerialPort(port, baud, clock, answer_s=answer_s, lock_folder=lock_folder))
+        super().__init__(axes, clock)
+        self._where, self._baud = port, baud
+        options: dict[str, Any] = {"answer_s": answer_s, "lock_folder": lock_folder}
+        self._connect_port = connect or (lambda: SerialPort(port, baud, clock, **options))
         self._port: SerialPort | None = None
         self._turns = Turns()
         self._opened = False
         self._retry_s = 0.0
         self._health = {name: Health(axis) for name, axis in self.axes.items()}
-        self._armed: set[str] = set()
         self._turn = self._asked = 0
         self._commanded_s = 0.0
+
+    # What every make of servos does in its own way. All may raise PortGoneError, and nothing else.
+
+    @abstractmethod
+    def _load_library(self) -> None:
+        """Import the maker's library."""
+
+    @abstractmethod
+    def _identify(self, axis: Axis) -> Fault | None:
+        """Id, model, settings."""
+
+    @abstractmethod
+    def _scale(self, axis: Axis) -> Counts:
+        """Its scale, once identified."""
+
+    @abstractmethod
+    def _measure(self, axis: Axis) -> Measured | Fault:
+        """Ask for everything at once."""
+
+    @abstractmethod
+    def _torque(self, axis: Axis) -> tuple[bool, Fault | None] | Fault:
+        """Whether it has torque, and why it does not move although it has; a Fault: it gives no usable answer."""
+
+    @abstractmethod
+    def _read_homing(self, axis: Axis) -> int | Fault:
+        """The homing offset that is stored in the servo."""
+
+    @abstractmethod
+    def _write_homing(self, axis: Axis, offset: int) -> Fault | None:
+        """Store the homing offset in the servo."""
+
+    @abstractmethod
+    def _torque_on(self, axis: Axis, count: int) -> Fault | None:
+        """Torque, with `count` as the goal."""
+
+    @abstractmethod
+    def _torque_off(self, axis: Axis) -> Fault | None:
+        """No torque."""
+
+    @abstractmethod
+    def _torques_off(self, numbers: Iterable[int]) -> None:
+        """No torque, for all these ids, in one packet without an answer."""
+
+    @abstractmethod
+    def _goals(self, counts: Mapping[int, int]) -> None:
+        """Goals by id, in one packet without an answer."""
+
+    @abstractmethod
+    def _ping(self, number: int) -> int | None:
+        """The model of the servo with that id; None: none answers."""
+
+    @abstractmethod
+    def _receive(self, port: SerialPort) -> tuple[Any, int]:
+        """The packet that is answered, and the library's result."""
 
     # The interface.
 
@@ -75,7 +226,7 @@ class ServoBus(Make):
         """Open the port; see `Driver.open`."""
         self._load_library()
         if self._port is None:
-            self._port = self._connect()
+            self._port = self._connect_port()
             self._opened = True
 
     def close(self) -> None:
@@ -87,11 +238,6 @@ class ServoBus(Make):
         if self._port is not None:
             self._port.close()
             self._port = None
-
-    @property
-    def armed(self) -> frozenset[str]:
-        """Joints that take commands."""
-        return frozenset(self._armed)
 
     def faults(self) -> dict[str, Fault]:
         """What is wrong now, by joint."""
@@ -213,10 +359,6 @@ class ServoBus(Make):
                 self._torques_off(axis.id for axis in self.axes.values())
         except PortGoneError:
             self._lost(self._health)
-
-    def stop(self) -> None:
-        """Hold: nothing is commanded until armed again."""
-        self._armed.clear()
 
     def scan(self, ids: Iterable[int]) -> dict[int, int]:
         """Models of the servos that answer, by id; one answer's time each. For looking at an unknown bus."""
@@ -405,3 +547,56 @@ class ServoBus(Make):
             self.open()
         except DeviceError:
             return
+
+    # Packets, by the maker's library.
+
+    def _talk(self, packet: list[int], number: int, answer_bytes: int, id_at: int) -> Any:
+        """Send one packet to servo `number`; the packet of `answer_bytes` that it answers, or a Fault.
+
+        Args:
+            packet: as the library sends it.
+            number: the servo's id.
+            answer_bytes: length of the answer, for the time that it may take.
+            id_at: where the answer holds its sender's id.
+
+        Raises:
+            PortGoneError: the port is not open, or was lost.
+        """
+        try:
+            port = self._port
+            if port is None:
+                raise PortGoneError("the port is not open", where=self._where)
+            port.is_using = False
+            if self._packets.txPacket(port, packet) != self._sdk.COMM_SUCCESS:
+                return Fault("no_answer", "nothing could be sent to it")
+            port.setPacketTimeout(answer_bytes)
+            answer, result = self._receive(port)
+        except PortGoneError:
+            raise
+        except (IndexError, ValueError, TypeError):
+            return GARBAGE
+        if result == self._sdk.COMM_RX_TIMEOUT:
+            return Fault("no_answer", "it does not answer: is it plugged in, does it have power, is this its id?")
+        if result != self._sdk.COMM_SUCCESS:
+            return Fault("checksum", "its answers come broken: look at cable and baud rate")
+        if answer[id_at] != number:
+            return Fault("wrong_id", f"id {number} was asked, id {answer[id_at]} answered")
+        port.carried()
+        return answer
+
+    def _write_many(self, address: int, length: int, values: Mapping[int, bytes]) -> None:
+        if self._port is None:
+            return
+        group = self._sdk.GroupSyncWrite(self._port, self._packets, address, length)
+        for number, value in values.items():
+            group.addParam(number, list(value))
+        self._port.is_using = False
+        group.txPacket()
+
+
+def homing_fault(axis: Axis, offset: int) -> Fault | None:
+    """What is wrong with the homing offset that a servo has stored, if its joint is calibrated."""
+    if axis.calibration is None or offset == axis.calibration.homing_offset:
+        return None
+    text = f"its homing offset is {offset}, that of its calibration {axis.calibration.homing_offset}"
+    return Fault("calibration", f"{text}: calibrate again")

@@ -9,12 +9,9 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from reactdiff_ros.actuation.emulators.motor import Motor
-from reactdiff_ros.actuation.emulators.servo import Servo
+from reactdiff_ros.actuation.emulators.servo import Motor, Servo, ServoLine
 
-PING, READ, WRITE, REG_WRITE, ACTION, REBOOT, STATUS = 1, 2, 3, 4, 5, 8, 0x55
-SYNC_READ, SYNC_WRITE = 0x82, 0x83
-EVERYONE: Final = 0xFE
+REBOOT, STATUS = 8, 0x55
 HEADER: Final = b"\xff\xff\xfd\x00"
 MODEL, ID, MODE, OFFSET, HOTTEST, CURRENT_LIMIT, MAXIMUM, MINIMUM = 0, 7, 11, 20, 31, 38, 48, 52
 TORQUE, RETURN_LEVEL, ERROR, WATCHDOG, GOAL, MOVING = 64, 68, 70, 98, 116, 122
@@ -40,15 +37,17 @@ def crc16(data: bytes) -> int:
     return crc
 
 
-class DynamixelBus:
-    """Servos that hear the same line.
+class DynamixelBus(ServoLine):
+    """Servos on one line.
 
     Args:
-        positions: where each servo stands, in counts, by id.
+        positions: where each servo is, in counts, by id.
         model: its number; 1060 is an XL430-W250, 1020 an XM430-W350.
         speed: counts a second at most.
         acceleration: counts per s2.
     """
+
+    address_bytes = 2
 
     def __init__(
         self,
@@ -60,13 +59,8 @@ class DynamixelBus:
     ) -> None:
         self.expired_s: list[float] = []
         """When a servo's watchdog expired."""
-        self._rest = b""
         self._model = model
-        self._now_s = 0.0
-        self._stored: dict[int, tuple[int, bytes]] = {}
-        self.servos = {i: Servo(i, Motor(p, speed, acceleration), "little") for i, p in positions.items()}
-        for servo in self.servos.values():
-            self._fill(servo)
+        super().__init__({i: Servo(i, Motor(p, speed, acceleration), "little") for i, p in positions.items()})
 
     def _fill(self, servo: Servo) -> None:
         servo.put(MODEL, 2, self._model)
@@ -75,35 +69,26 @@ class DynamixelBus:
         servo.put(CURRENT_LIMIT, 2, 1193)
         servo.put(MAXIMUM, 4, COUNTS - 1)
         servo.put(MINIMUM, 4, 0)
-        self._measure(servo)
 
-    def receive(self, data: bytes, now_s: float) -> bytes:
-        """What the servos say to what the host sent."""
-        self._rest += data
-        self._now_s = now_s
-        answer = b""
+    def _next(self) -> tuple[int, int, bytes] | None:
         while True:
             start = self._rest.find(HEADER)
             if start < 0:
                 self._rest = self._rest[-3:]
-                return answer
+                return None
             self._rest = self._rest[start:]
-            if len(self._rest) < 7:
-                return answer
             length = int.from_bytes(self._rest[5:7], "little")
-            if not 3 <= length <= 1024:
+            if len(self._rest) >= 7 and not 3 <= length <= 1024:
                 self._rest = self._rest[1:]
                 continue
             if len(self._rest) < 7 + length:
-                return answer
+                return None
             packet, self._rest = self._rest[: 7 + length], self._rest[7 + length :]
             if crc16(packet[:-2]) == int.from_bytes(packet[-2:], "little"):
-                rest = packet[8:-2].replace(b"\xff\xff\xfd\xfd", b"\xff\xff\xfd")
-                answer += self._obey(packet[4], packet[7], rest, now_s)
+                return packet[4], packet[7], packet[8:-2].replace(b"\xff\xff\xfd\xfd", b"\xff\xff\xfd")
 
     def step(self, now_s: float) -> None:
-        """Live until `now_s`; a servo that heard nothing for as long as its watchdog says stops."""
-        self._now_s = now_s
+        """Simulate until `now_s`; a servo that heard nothing for as long as its watchdog says stops."""
         for servo in self.servos.values():
             ticks = servo.table[WATCHDOG]
             due_s = servo.last_heard_s + ticks * TICK_S
@@ -112,64 +97,17 @@ class DynamixelBus:
                 servo.table[WATCHDOG] = EXPIRED
                 self.expired_s.append(due_s)
                 servo.motor.halt()
-            servo.motor.step(now_s)
-            self._measure(servo)
+        super().step(now_s)
 
-    def _obey(self, number: int, instruction: int, rest: bytes, now_s: float) -> bytes:
-        self.step(now_s)
-        for servo in self.servos.values():
-            if not servo.failing.silent and (number in (servo.id, EVERYONE)):
-                servo.last_heard_s = now_s
-        if instruction == SYNC_WRITE and len(rest) >= 4:
-            address, size = int.from_bytes(rest[:2], "little"), int.from_bytes(rest[2:4], "little")
-            for i in range(4, len(rest) - size, size + 1):
-                if rest[i] in self.servos:
-                    self._write(self.servos[rest[i]], address, rest[i + 1 : i + 1 + size])
-            return b""
-        if instruction == SYNC_READ and len(rest) >= 4:
-            return self._sync_read(rest)
-        if instruction == ACTION:
-            for i, (address, data) in self._stored.items():
-                self._write(self.servos[i], address, data)
-            self._stored.clear()
-            return b""
-        answer = b""
-        for i, servo in self.servos.items():
-            if number in (i, EVERYONE):
-                said = self._one(servo, instruction, rest)
-                answer += said if number != EVERYONE or instruction == PING else b""
-        return answer
+    def _identity(self, servo: Servo) -> bytes:
+        return bytes(servo.table[0:2]) + bytes(servo.table[6:7])
 
-    def _sync_read(self, rest: bytes) -> bytes:
-        address, size = int.from_bytes(rest[:2], "little"), int.from_bytes(rest[2:4], "little")
-        answer = b""
-        for i in rest[4:]:
-            said = self._answer(self.servos[i], self._read(self.servos[i], address, size)) if i in self.servos else b""
-            if not said:
-                break  # the next waits for it in vain
-            answer += said
-        return answer
-
-    def _one(self, servo: Servo, instruction: int, rest: bytes) -> bytes:
-        if instruction == PING:
-            return self._answer(servo, bytes(servo.table[0:2]) + bytes(servo.table[6:7]))
-        if instruction == READ and len(rest) == 4:
-            address, size = int.from_bytes(rest[:2], "little"), int.from_bytes(rest[2:], "little")
-            return self._answer(servo, self._read(servo, address, size))
-        if instruction == WRITE and len(rest) >= 3:
-            return self._answer(servo, b"", self._write(servo, int.from_bytes(rest[:2], "little"), rest[2:]))
-        if instruction == REG_WRITE and len(rest) >= 3:
-            self._stored[servo.id] = (int.from_bytes(rest[:2], "little"), rest[2:])
-            return self._answer(servo, b"")
-        if instruction == REBOOT:
-            servo.table[TORQUE] = servo.table[WATCHDOG] = 0
-            servo.motor.torque = False
-            return self._answer(servo, b"")
-        return self._answer(servo, b"", BAD_INSTRUCTION)
-
-    @staticmethod
-    def _read(servo: Servo, address: int, size: int) -> bytes:
-        return bytes(servo.table[address : address + size]).ljust(size, b"\0")
+    def _unknown(self, servo: Servo, instruction: int) -> bytes:
+        if instruction != REBOOT:
+            return self._answer(servo, b"", BAD_INSTRUCTION)
+        servo.table[TORQUE] = servo.table[WATCHDOG] = 0
+        servo.motor.torque = False
+        return self._answer(servo, b"")
 
     def _write(self, servo: Servo, address: int, data: bytes) -> int:
         if servo.failing.silent:
@@ -212,15 +150,11 @@ class DynamixelBus:
         servo.table[MOVING] = int(motor.velocity != 0.0)
         servo.table[ERROR] = failing.voltage * BIT_VOLTAGE | failing.hot * BIT_HOT | failing.overload * BIT_OVERLOAD
 
-    def _answer(self, servo: Servo, data: bytes, error: int = NO_ERROR) -> bytes:
-        failing = servo.failing
-        if failing.silent or failing.mute or servo.table[RETURN_LEVEL] == 0:
+    def _packet(self, servo: Servo, number: int, data: bytes, error: int) -> bytes:
+        if servo.table[RETURN_LEVEL] == 0:
             return b""
-        self._measure(servo)
-        who = servo.id if failing.answers_as is None else failing.answers_as
         error |= ALERT if servo.table[ERROR] else 0
-        body = bytes((STATUS, error)) + data
-        body = body.replace(b"\xff\xff\xfd", b"\xff\xff\xfd\xfd")
-        packet = HEADER + bytes((who,)) + (len(body) + 2).to_bytes(2, "little") + body
-        crc = crc16(packet) ^ (0x5A5A if failing.bad_checksum else 0)
-        return (packet + crc.to_bytes(2, "little")) * (1 + failing.twice)
+        body = (bytes((STATUS, error)) + data).replace(b"\xff\xff\xfd", b"\xff\xff\xfd\xfd")
+        packet = HEADER + bytes((number,)) + (len(body) + 2).to_bytes(2, "little") + body
+        crc = crc16(packet) ^ (0x5A5A if servo.failing.bad_checksum else 0)
+        return packet + crc.to_bytes(2, "little")

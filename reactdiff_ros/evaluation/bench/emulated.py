@@ -1,66 +1,72 @@
-"""The servos of a robot, emulated in a process of their own, as hardware is beside the computer that drives it."""
+"""The servos of a robot, emulated in a process of their own, as real hardware does not share the computer's Python."""
 
 from __future__ import annotations
 
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from reactdiff_ros.actuation.calibration.file import Calibration
+import yaml
+
+from reactdiff_ros.actuation.calibration import Calibration, save_calibration
 from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.launching.live_graph import LiveOptions
 from reactdiff_ros.launching.priority import prioritise
 
 PRIORITY: Final = 30
 """Above that of the actuator: hardware does not wait for the computer."""
-START_S: Final = 30.0
+ANSWER_S: Final = 30.0
 T = TypeVar("T")
 
 
 class Stamped(list[int]):
-    """What one servo was told, and when (steady, s)."""
+    """The goals that one servo received, and when (steady clock, s)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.times: list[float] = []
 
     def append(self, goal: int) -> None:
-        """Note a goal."""
+        """Record a goal."""
         self.times.append(time.monotonic())
         super().append(goal)
 
 
 class EmulatedRobot:
-    """Use as a context manager: at its end the process is gone.
+    """Emulated servos. A context manager: at its end their process is gone.
 
     Args:
-        profile: the robot.
-        folder: where its ports appear.
+        robot: profile, or the name or path of one.
+        folder: where its ports, its profile and its calibration are written.
 
     Raises:
-        ReactdiffError: its hardware cannot be emulated, or notes no commands.
+        ReactdiffError: there is no such robot, its hardware cannot be emulated, or it records no commands.
     """
 
-    def __init__(self, profile: Profile, folder: Path) -> None:
+    def __init__(self, robot: Profile | str, folder: Path) -> None:
+        self._folder = folder
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
+        profile = load_profile(robot) if isinstance(robot, str) else robot
         self._process = context.Process(target=_serve, args=(profile, folder, other), daemon=True)
         self._process.start()
         other.close()
         try:
-            told = self._ask(None)
-            if isinstance(told, str):
-                raise ConfigError(told, where=profile.name)
+            answer = self._ask(None)
+            if isinstance(answer, str):
+                raise ConfigError(answer, where=profile.name)
         except BaseException:
             self.close()
             raise
-        self.profile: Profile = told[0]
+        self.profile: Profile = answer[0]
         """With the emulated ports."""
-        self.calibrations: Mapping[str, Calibration] = told[1]
+        self.calibrations: Mapping[str, Calibration] = answer[1]
 
     def __enter__(self) -> EmulatedRobot:
         return self
@@ -68,13 +74,22 @@ class EmulatedRobot:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def options(self, options: LiveOptions) -> LiveOptions:
+        """The same options with this robot; its profile and calibration are written as files."""
+        path, calibration = self._folder / "robot.yaml", self._folder / "calibration.json"
+        path.write_text(yaml.safe_dump(self.profile.model_dump(mode="json"), sort_keys=False))
+        save_calibration(calibration, self.calibrations)
+        own = {"calibration": str(calibration), "state_dir": str(self._folder), "lock_dir": str(self._folder)}
+        arguments = {**options.arguments, "robot": str(path)}
+        return replace(options, arguments=arguments, parameters={**options.parameters, **own})
+
     def times(self) -> list[float]:
-        """When the first servo was told something (steady, s)."""
+        """When the first servo received a goal (steady clock, s)."""
         found: list[float] = self._ask("times")
         return found
 
     def do(self, what: Callable[[Rig], T]) -> T:
-        """Call `what` in the robot's process and return what it returns; both must survive pickling."""
+        """Call `what` in the robot's process and return its result; both are pickled."""
         answer: T = self._ask(what)
         return answer
 
@@ -90,7 +105,7 @@ class EmulatedRobot:
         try:
             if question is not None:
                 self._pipe.send(question)
-            if self._pipe.poll(START_S):
+            if self._pipe.poll(ANSWER_S):
                 return self._pipe.recv()
         except (EOFError, OSError):
             pass
@@ -116,14 +131,10 @@ def _serve(profile: Profile, folder: Path, pipe: Connection) -> None:
 
 
 def stamped(rig: Rig) -> Stamped:
-    """Let the first servo of a rig note when it is told something.
-
-    Raises:
-        ConfigError: none can.
-    """
+    """Let the first servo of a rig record its goals. Raises ConfigError if none can."""
     for bus in rig.buses.values():
         parts = getattr(bus, "servos", None) or dict(enumerate(getattr(bus, "channels", ())))
         for part in parts.values():
             part.received = found = Stamped()
             return found
-    raise ConfigError("the emulated hardware of this robot notes no commands", where=rig.profile.name)
+    raise ConfigError("the emulated hardware of this robot records no commands", where=rig.profile.name)

@@ -3,7 +3,7 @@
 Definitions, all over the counted window (see `bench live` in docs/benchmarks.md):
 
 - publication time: the source timestamp that DDS puts on a message when it is published, on the same machine and clock
-  as the capture stamps; so the bench's own scheduling does not enter.
+  as the capture stamps; so the bench's own scheduling has no effect.
 - latency_ms: for each camera picture captured in the window, the publication time of the first ExpressionFrame whose
   `picture_stamp` is that picture's capture stamp or a later one, minus that stamp.
 - reaction_ms: the same through `reaction_picture_stamp`, that is through the listener's plan. None if there is none.
@@ -12,13 +12,13 @@ Definitions, all over the counted window (see `bench live` in docs/benchmarks.md
   same picture; expression = publication of the first ExpressionFrame with at least the Reaction's picture, minus that
   of the Reaction.
 - rates_hz: (messages - 1) / (last - first publication), by topic.
-- dropped: what the nodes say that they dropped (malformed, late, overrun) by topic, and pictures that no SpeakerFrame
+- dropped: what the nodes report as dropped (malformed, late, overrun) by topic, and pictures that no SpeakerFrame
   consumed.
 - deadline_misses: gaps of more than 40 ms between publications of listener/expression; missed_deadlines: the same with
   the number of gaps there were, and their share.
-- compute: what 40 ms of live time cost in perception, encoder and plans, from a run of its own, see `bench.compute`.
+- compute: what 40 ms of live time cost in perception, encoder and plans, from a separate run, see `bench.compute`.
 - cpu_cores: CPU time of all node processes and their children over wall time; rss_mb: their summed proportional set
-  size at the end of the window, in 10^6 bytes. The bench itself is in neither.
+  size at the end of the window, in 10^6 bytes. Neither includes the bench itself.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
+import os
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from reactdiff_ros.clock import NS
+from reactdiff_ros.clock import NS, to_ns
+from reactdiff_ros.launching.live_graph import LiveOptions
 
 PICTURES, SPEAKER, REACTION, EXPRESSION = (
     "camera/image_raw/compressed",
@@ -44,7 +47,8 @@ PICTURES, SPEAKER, REACTION, EXPRESSION = (
 COUNTED_TOPICS = (PICTURES, "audio", SPEAKER, "gaze_target", REACTION, EXPRESSION)
 DEADLINE_NS = 40_000_000
 TAIL_NS = NS
-"""Recording goes on so long after the window: the last pictures need their answer."""
+"""Recording continues for this long after the window, until the last pictures are answered."""
+WARM_UP_S = 3.0
 
 
 @dataclass
@@ -170,6 +174,52 @@ def summary(
         "seconds": round((end_ns - begin_ns) / NS, 2),
         "load_before": round(load_before, 2),
     }
+
+
+def bench_live(
+    options: LiveOptions,
+    seconds: float,
+    log: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """One run: start, wait until the graph is active, a face was seen (or 5 s) and 3 s more, measure, stop.
+
+    Args:
+        options: with a clip; if they name no ROS domain, a free one is chosen.
+        seconds: length of the measured window.
+        log: receives one sentence for every event that a user should know.
+        stopped: asked several times a second; True ends the run.
+
+    Raises:
+        ReactdiffError: the graph is not active after a minute, or the run was stopped.
+    """
+    from reactdiff_ros.evaluation.bench.graph import GraphRecorder, graph_run, shared_memory_mb, spent_s
+
+    load_before = os.getloadavg()[0]
+    with graph_run(options, log, stopped) as run:
+        run.start()
+        recorder = GraphRecorder(run.watch)
+        run.until_face_seen(recorder)
+        run.run_for(WARM_UP_S)
+        drops, cpu_s, began_s, begin_ns = run.dropped(), run.cpu_s(), time.monotonic(), time.time_ns()
+        run.run_for(seconds)
+        wall_s, end_ns = time.monotonic() - began_s, time.time_ns()
+        cpu_cores = spent_s(cpu_s, run.cpu_s()) / wall_s
+        rss_mb = shared_memory_mb(pid for members in run.processes().values() for pid in members)
+        run.run_for(TAIL_NS / NS)
+        supervisor = run.graph.supervisor
+        restarts = {name: supervisor.restarts(name) for name in supervisor.names() if supervisor.restarts(name)}
+        if restarts:
+            log(f"nodes were restarted during the run: {restarts}")
+        return summary(
+            recorder.recording,
+            begin_ns,
+            min(end_ns, begin_ns + to_ns(wall_s)),
+            dropped={topic: max(0, n - drops[topic]) for topic, n in run.dropped().items()},
+            cpu_cores=cpu_cores,
+            rss_mb=rss_mb,
+            load_before=load_before,
+        )
 
 
 def median_run(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:

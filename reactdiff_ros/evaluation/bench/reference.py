@@ -1,28 +1,39 @@
-"""`bench reference`: the `paper` preset at its published shapes beside ours, on the same threads, in turn.
+"""`bench reference`: the `paper` preset at its published shapes next to ours, on the same threads, in turn.
 
 A generated second is a second of one listener's reaction, each frame counted once. The paper's: a window of 50 frames
-drawn at once by 20 DDIM steps, windows side by side without overlap, as published. Ours, "the window": the same 50
-frames in stretches of the horizon. Ours, "ten samples": ten streams as evaluation draws them, plans of 12 frames of
-which 4 are kept. Encoders of the speaker and decoders of the face are in both; the networks that make the speaker's
-features out of pictures and sound are in neither.
+drawn at once by 20 DDIM steps, windows in a row without overlap, as published. Ours, "the window": the same 50 frames
+in stretches of the horizon. Ours, "ten samples": ten streams as evaluation draws them, plans of 12 frames of which 4
+are kept. Encoders of the speaker and decoders of the face are in both; the networks that make the speaker's features
+out of pictures and sound are in neither.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+import psutil
 
+from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench.machine import hardware
+from reactdiff_ros.model.open_graph import open_graph
 from reactdiff_ros.model.plan.sampler import Sampling, draw, faces, ordinary
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
+from reactdiff_ros.model.weights import Weights
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+
+if TYPE_CHECKING:
+    from reactdiff_ros.training.paper.config import PaperConfig
 
 Window = Callable[[int, int], dict[str, float]]
 """(steps, samples) -> seconds of the parts "encode", "steps" and "decode" of one window of 50 frames."""
@@ -31,22 +42,29 @@ WINDOW_S: Final = WINDOW / REACTION_RATE_HZ
 ASKED: Final = {
     "eager_same_steps": 50.0, "best_cpu_same_steps": 15.0, "eager_default_steps": 300.0, "ten_samples_30s": 40.0,
 }  # fmt: skip
-"""How many times as fast ours is to be."""
+"""Required ratios: the paper's time over ours."""
 PAPER, OURS = "paper", "ours"
 RUNTIMES: Final = ("torch eager", "torch.compile", "ONNX Runtime FP32")
 EAGER, COMPILED, ONNX = RUNTIMES
+BYTES_OF_A_PARAMETER: Final = {False: 6, True: 16}
+"""Peak memory: by torch alone, and with the export and ONNX Runtime's copies."""
+_SHARES: Final = {EAGER: 0.3, COMPILED: 0.6, ONNX: 0.7}
+"""Share of the time after which each round of one sample is over; the rest is for all samples."""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One thing that is timed: who, in what, with how many steps and samples."""
+class Case(NamedTuple):
+    """One thing that is timed."""
 
     side: str
     runtime: str
     steps: int
     samples: int = 1
     clip: bool = False
-    """The whole clip, where the others are one window."""
+    """The whole clip instead of one window."""
+
+
+Times = dict[Case, list[dict[str, float]]]
+"""Parts in seconds of every repeat, by case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +82,25 @@ class Plan:
     ratios: tuple[str, ...] = tuple(ASKED)
     """Which are wanted."""
     least_s: float = 1.0
-    """What takes less time is done again until so much has passed."""
+    """What takes less time is repeated until this much has passed."""
     budget_s: float = 600.0
-    """Repeats are left out where another would pass it."""
-
-
-class Measured:
-    """Parts in seconds of every repeat, by case."""
-
-    def __init__(self) -> None:
-        self.parts: dict[Case, list[dict[str, float]]] = {}
-
-    def median_s(self, case: Case) -> float:
-        """NaN where the case was not measured."""
-        return median(sum(p.values()) for p in self.parts[case]) if case in self.parts else math.nan
-
-    def part_s(self, case: Case, name: str) -> float:
-        """One part of it, NaN where it was not measured."""
-        return median(p[name] for p in self.parts[case]) if case in self.parts else math.nan
+    """Repeats are left out where another would exceed it."""
 
 
 def in_turn(
-    cases: Mapping[Case, Window], timer: Callable[[], float], *, repeats: int, until_s: float, found: Measured,
+    cases: Mapping[Case, Window],
+    timer: Callable[[], float],
+    *,
+    repeats: int,
+    until_s: float,
+    times: Times,
     least_s: float = 0.0,
-) -> None:  # fmt: skip
+) -> None:
     """Time each case once a round, round after round, after a warm-up of two steps each.
 
-    A round that would end after `until_s` on the timer is left out, but for the first. What takes less than `least_s`
-    is done again until that has passed, and counts with its mean: a window of 30 ms alone would be timed with the
-    caches that the one of seconds before it has left.
+    A round that would end after `until_s` on the timer is left out, except the first. What takes less than `least_s` is
+    repeated until that has passed, and counts with its mean: a window of 30 ms alone would be timed with the caches
+    that the one of seconds before it has left.
     """
     for case, window in cases.items():
         window(min(case.steps, 2), case.samples)
@@ -102,11 +110,11 @@ def in_turn(
         if number and begin + longest > until_s:
             return
         for case, window in cases.items():
-            started, times = timer(), [window(case.steps, case.samples)]
+            started, found = timer(), [window(case.steps, case.samples)]
             while timer() - started < least_s:
-                times.append(window(case.steps, case.samples))
-            mean = {name: sum(parts[name] for parts in times) / len(times) for name in times[0]}
-            found.parts.setdefault(case, []).append(mean)
+                found.append(window(case.steps, case.samples))
+            mean = {name: sum(parts[name] for parts in found) / len(found) for name in found[0]}
+            times.setdefault(case, []).append(mean)
         longest = max(longest, timer() - begin)
 
 
@@ -121,16 +129,17 @@ def our_graph_window(networks: Networks, timer: Callable[[], float]) -> Window:
         tokens = np.concatenate([np.zeros((s["speech"], s["width"]), np.float32), _tokens(networks, features)])
         encoded = timer()
         past = np.broadcast_to(networks.neutral, (samples, s["past"], s["latent"])).astype(np.float32)
-        missing, told = np.zeros((samples, s["speech"]), np.float32), ordinary(samples)
-        made = [past]
+        missing, conditions = np.zeros((samples, s["speech"]), np.float32), ordinary(samples)
+        drawn = [past]
         for start in range(0, WINDOW, s["horizon"]):
             heard = np.repeat(tokens[None, start : start + s["speech"]], samples, axis=0)
             frames = min(s["horizon"], WINDOW - start)
             noise = rng.standard_normal((samples, 1, frames, s["latent"])).astype(np.float32)
-            made.append(draw(networks, heard, missing, past, told, noise, Sampling(steps=steps, block=frames))[:, 0])
-            past = np.concatenate([past, made[-1]], axis=1)[:, -s["past"] :]
+            how = Sampling(steps=steps, block=frames)
+            drawn.append(draw(networks, heard, missing, past, conditions, noise, how)[:, 0])
+            past = np.concatenate([past, drawn[-1]], axis=1)[:, -s["past"] :]
         sampled = timer()
-        whole = np.concatenate(made, axis=1)[:, s["past"] - VAE_CONTEXT :]
+        whole = np.concatenate(drawn, axis=1)[:, s["past"] - VAE_CONTEXT :]
         faces(networks, whole[:, :VAE_CONTEXT], whole[:, None, VAE_CONTEXT : VAE_CONTEXT + WINDOW])
         return {"encode": encoded - begin, "steps": sampled - encoded, "decode": timer() - sampled}
 
@@ -165,57 +174,189 @@ def _tokens(networks: Networks, features: FloatArray) -> FloatArray:
     return tokens
 
 
-def figures(plan: Plan, found: Measured, ten: Mapping[str, Case], clip: Case) -> dict[str, Any]:
-    """The ratios and what they are made of.
+class Run:
+    """One run of `bench reference`.
+
+    Args:
+        weights: ours.
+        plan: what is measured.
+        timer: seconds of a monotonic clock.
+        config: of the `paper` preset; None: the published one.
+        threads: of both.
+        progress: receives the share of the time that is over, 0..1.
+        log: receives what happens, in sentences.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        plan: Plan,
+        timer: Callable[[], float],
+        *,
+        config: PaperConfig | None = None,
+        threads: int,
+        progress: Callable[[float], None] = lambda share: None,
+        log: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
+        from reactdiff_ros.training.paper.config import PaperConfig
+
+        self._weights, self._plan, self._timer, self._threads = weights, plan, timer, threads
+        self._config = config or PaperConfig()
+        self._progress, self._log = progress, log
+        self._times: Times = {}
+        self._notes = [
+            "the paper's networks hold random weights, as none are published: times do not depend on values",
+            "ours in ONNX Runtime runs on one thread, as it ships; of the clip's samples each thread draws its share",
+        ]
+
+    def figures(self) -> dict[str, Any]:
+        """Measure all of it; see `ratios_and_parts` for the result.
+
+        Raises:
+            ModuleNotFoundError: torch is not installed.
+            ReactdiffError: there is too little memory.
+            WeightsError: our networks cannot be loaded.
+        """
+        from reactdiff_ros.training import timing
+        from reactdiff_ros.training.paper.networks import count_parameters
+
+        plan, counts = self._plan, count_parameters(self._config)
+        self._require_memory(counts["total"])
+        load, torch_version = os.getloadavg()[0], timing.use_threads(self._threads)
+        self._begin = self._timer()
+        networks = Networks(self._weights)  # as it ships, on one thread: for one small window two are slower
+        paper = timing.paper_model(self._config)
+        ours, stored = timing.our_model(self._weights)
+        if not stored:
+            self._notes.append("our torch networks hold random weights: the folder has no fitting model.safetensors")
+        windows = {EAGER: timing.paper_window(paper, self._timer)}
+        cases = self._cases(EAGER, windows[EAGER], timing.our_window(ours, self._timer), "eager_default_steps")
+        if "eager_default_steps" in plan.ratios:
+            cases[Case(OURS, ONNX, plan.default_steps)] = our_graph_window(networks, self._timer)
+        self._round(EAGER, cases, _SHARES[EAGER])
+        if COMPILED in plan.runtimes:
+            windows[COMPILED] = timing.paper_window(paper, self._timer, compiled=True)
+            self._compiled(windows[COMPILED], timing.our_window(ours, self._timer, compiled=True))
+        ten: dict[str, Case] = {}
+        clip = Case(OURS, ONNX, plan.default_steps, plan.samples, clip=True)
+        with tempfile.TemporaryDirectory(prefix="reactdiff-") as folder:
+            if ONNX in plan.runtimes:
+                self._log("exporting the paper's networks")
+                graphs = timing.write_graphs(paper, Path(folder)).items()
+                opened = {name: open_graph(path, self._threads) for name, path in graphs}
+                windows[ONNX] = timing.graph_window(opened, self._config, self._timer)
+                self._round(
+                    ONNX, self._cases(ONNX, windows[ONNX], our_graph_window(networks, self._timer)), _SHARES[ONNX]
+                )
+            if (
+                "ten_samples_30s" in plan.ratios
+            ):  # all samples: the paper's window in its fastest runtime, our whole clip
+                known = {r: _seconds(self._times, Case(PAPER, r, plan.steps)) for r in windows}
+                fastest = min((r for r in known if math.isfinite(known[r])), key=lambda r: known[r])
+                ten[fastest] = Case(PAPER, fastest, plan.steps, plan.samples)
+                own = our_clip(Networks(self._weights, self._threads), self._timer, plan.clip_s, self._threads)
+                self._round(f"{plan.samples} samples, {fastest}", {ten[fastest]: windows[fastest], clip: own}, 1.0)
+        self._progress(1.0)
+        result = ratios_and_parts(plan, self._times, ten, clip)
+        result["paper"] |= {"parameters": counts, "shapes": self._config.as_dict()}
+        result["ours"] |= {"parameters": self._weights.parameters, "weights": networks.name}
+        return {
+            **result, "threads": self._threads, "torch": torch_version, "onnxruntime": version("onnxruntime"),
+            "load_before": round(load, 2), "seconds": round(self._timer() - self._begin, 1), "notes": self._notes,
+        }  # fmt: skip
+
+    def _require_memory(self, parameters: int) -> None:
+        exports = ONNX in self._plan.runtimes
+        needed, free = BYTES_OF_A_PARAMETER[exports] * parameters, psutil.virtual_memory().available
+        if free < needed:
+            raise ReactdiffError(
+                f"{free / 1e9:.1f} GB of memory are free, and the published shapes need {needed / 1e9:.0f} GB",
+                where="bench reference", todo="close other programs, or use another machine",
+            )  # fmt: skip
+
+    def _cases(self, runtime: str, paper: Window, ours: Window, default_for: str = "") -> dict[Case, Window]:
+        """Both sides in one runtime; ours also with its default steps where the ratio `default_for` is wanted."""
+        cases = {Case(PAPER, runtime, self._plan.steps): paper, Case(OURS, runtime, self._plan.steps): ours}
+        if default_for in self._plan.ratios:
+            cases[Case(OURS, runtime, self._plan.default_steps)] = ours
+        return cases
+
+    def _round(self, name: str, cases: dict[Case, Window], share: float) -> None:
+        self._log(f"{name}: {', '.join(f'{c.side}, {c.steps} steps, {c.samples} samples' for c in cases)}")
+        plan, until = self._plan, self._begin + share * self._plan.budget_s
+        in_turn(cases, self._timer, repeats=plan.repeats, until_s=until, times=self._times, least_s=plan.least_s)
+        self._progress(min(self._spent(), 0.99))
+
+    def _spent(self) -> float:
+        return (self._timer() - self._begin) / self._plan.budget_s
+
+    def _compiled(self, paper: Window, ours: Window) -> None:
+        if self._spent() > _SHARES[EAGER] + 0.05:
+            self._notes.append(f"{COMPILED} was left out: the time was spent")
+            return
+        cases = self._cases(COMPILED, paper, ours)
+        cases[Case(OURS, COMPILED, self._plan.default_steps)] = ours
+        try:
+            self._round(COMPILED, cases, _SHARES[COMPILED])
+        except Exception as error:  # whatever its code generator and compiler raise
+            for case in cases:
+                self._times.pop(case, None)
+            self._notes.append(f"{COMPILED} does not work here: {str(error).splitlines()[0][:200]}")
+
+
+def ratios_and_parts(plan: Plan, times: Times, ten: Mapping[str, Case], clip: Case) -> dict[str, Any]:
+    """The ratios and the times that they are made of.
 
     Args:
         plan: what was measured.
-        found: the times.
+        times: of every case.
         ten: cases of the paper's window with all samples, by runtime.
         clip: ours on the whole clip.
     """
-    same = {(side, r): Case(side, r, plan.steps) for side in (PAPER, OURS) for r in RUNTIMES}
-    own = {r: Case(OURS, r, plan.default_steps) for r in RUNTIMES}
+    paper = {r: Case(PAPER, r, plan.steps) for r in RUNTIMES}
+    ours = {r: Case(OURS, r, plan.steps) for r in RUNTIMES}
+    default = {r: Case(OURS, r, plan.default_steps) for r in RUNTIMES}
     windows = plan.clip_s / WINDOW_S
-    slow_ten = _least([found.median_s(case) for case in ten.values()])
-    eager = found.median_s(same[PAPER, EAGER])
+    eager, clip_s = _seconds(times, paper[EAGER]), _seconds(times, clip)
+    ten_s = windows * _fastest(times, ten.values())
     ratios = {
-        "eager_same_steps": eager / found.median_s(same[OURS, EAGER]),
-        "best_cpu_same_steps": _least([found.median_s(same[PAPER, r]) for r in RUNTIMES])
-        / _least([found.median_s(same[OURS, r]) for r in RUNTIMES]),
-        "eager_default_steps": eager / _least([found.median_s(own[r]) for r in RUNTIMES]),
-        "ten_samples_30s": windows * slow_ten / found.median_s(clip),
-    }  # fmt: skip
+        "eager_same_steps": eager / _seconds(times, ours[EAGER]),
+        "best_cpu_same_steps": _fastest(times, paper.values()) / _fastest(times, ours.values()),
+        "eager_default_steps": eager / _fastest(times, default.values()),
+        "ten_samples_30s": ten_s / clip_s,
+    }
     ratios = {name: ratio if name in plan.ratios else math.nan for name, ratio in ratios.items()}
     return {
         "ratios": ratios,
         "asked": ASKED,
         "reached": {name: bool(ratios[name] >= ASKED[name]) for name in plan.ratios},
-        "paper": {
-            **_side(found, {r: same[PAPER, r] for r in RUNTIMES}),
-            "ten_samples": _side(found, ten), "ten_samples_30s_s": windows * slow_ten,
-        },
-        "ours": {
-            **_side(found, {r: same[OURS, r] for r in RUNTIMES}),
-            "default_steps": _side(found, own), "ten_samples_30s_s": found.median_s(clip),
-        },
+        "paper": {**_side(times, paper), "ten_samples": _side(times, ten), "ten_samples_30s_s": ten_s},
+        "ours": {**_side(times, ours), "default_steps": _side(times, default), "ten_samples_30s_s": clip_s},
         "steps": plan.steps, "default_steps": plan.default_steps, "samples": plan.samples, "clip_s": plan.clip_s,
         "hardware": hardware(),
     }  # fmt: skip
 
 
-def _side(found: Measured, cases: Mapping[str, Case]) -> dict[str, Any]:
-    """Seconds a generated second, and of one window: a step, the encoder, the decoder. Of what was measured."""
-    there = {runtime: case for runtime, case in cases.items() if case in found.parts}
+def _seconds(times: Times, case: Case) -> float:
+    """Median of a case; NaN if it was not measured."""
+    return median(sum(parts.values()) for parts in times[case]) if case in times else math.nan
+
+
+def _fastest(times: Times, cases: Iterable[Case]) -> float:
+    return min((_seconds(times, case) for case in cases if case in times), default=math.nan)
+
+
+def _side(times: Times, cases: Mapping[str, Case]) -> dict[str, Any]:
+    """Of what was measured: seconds per generated second, and of one window: a step, the encoder, the decoder."""
+    known = {runtime: case for runtime, case in cases.items() if case in times}
+
+    def part_ms(name: str) -> dict[str, float]:
+        return {r: 1e3 * median(parts[name] for parts in times[c]) for r, c in known.items()}
+
     return {
-        "seconds_per_generated_second": {r: found.median_s(c) / (WINDOW_S * c.samples) for r, c in there.items()},
-        "step_ms": {r: 1e3 * found.part_s(c, "steps") / c.steps for r, c in there.items()},
-        "encode_ms": {r: 1e3 * found.part_s(c, "encode") for r, c in there.items()},
-        "decode_ms": {r: 1e3 * found.part_s(c, "decode") for r, c in there.items()},
-        "repeats_s": {r: [sum(p.values()) for p in found.parts[c]] for r, c in there.items()},
+        "seconds_per_generated_second": {r: _seconds(times, c) / (WINDOW_S * c.samples) for r, c in known.items()},
+        "step_ms": {r: ms / known[r].steps for r, ms in part_ms("steps").items()},
+        "encode_ms": part_ms("encode"),
+        "decode_ms": part_ms("decode"),
+        "repeats_s": {r: [sum(parts.values()) for parts in times[c]] for r, c in known.items()},
     }
-
-
-def _least(values: Sequence[float]) -> float:
-    known = [v for v in values if math.isfinite(v)]
-    return min(known) if known else math.nan

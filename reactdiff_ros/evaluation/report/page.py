@@ -36,8 +36,8 @@ from reactdiff_ros.evaluation.report.behaviour import (
 )
 from reactdiff_ros.evaluation.report.tables import Published, load_published, metrics_of, sentences
 from reactdiff_ros.evaluation.results import Item, Metric, Result
+from reactdiff_ros.simulator.rendered.parts import Look
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
-from reactdiff_ros.simulator.rendered.skin import Look
 from reactdiff_ros.types import REACTION_RATE_HZ, UINT8
 from reactdiff_ros.whole_file import write_whole
 

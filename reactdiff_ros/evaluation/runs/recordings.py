@@ -52,13 +52,10 @@ from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.storage import entries, is_bag
 from reactdiff_ros.recordings.datasets.recordings import SUFFIX as EXTRACTED
 from reactdiff_ros.recordings.datasets.recordings import load as load_extracted
-from reactdiff_ros.recordings.replay.ahead import open_recording, sensed_here
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
-from reactdiff_ros.recordings.replay.replay import Tally
-from reactdiff_ros.recordings.replay.senses import Noted, Sensed, push
-from reactdiff_ros.recordings.replay.timing import Timed
-from reactdiff_ros.recordings.studies.blinding import Key
-from reactdiff_ros.recordings.studies.unblinding import opened
+from reactdiff_ros.recordings.replay.replay import Tally, open_recording, sensed_here
+from reactdiff_ros.recordings.replay.senses import RecordedPerception, Sensed, Timed, push
+from reactdiff_ros.recordings.studies.blinding import Key, opened
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import REACTION_RATE_HZ, ExpressionFrame, FloatArray, Reaction, SpeakerFrame
 
@@ -211,7 +208,7 @@ def perceive(speaker: Path, listener: Path | None) -> Perceived:
     tally = Tally()
     settings = ReplaySettings()
     sensed = tuple(sensed_here(open_recording(speaker, settings), settings, tally, perf_counter))
-    frames = tuple(f for item in sensed for note in item.notes for f in note.frames)
+    frames = tuple(f for item in sensed for result in item.results for f in result.frames)
     if not frames:
         raise MediaError("nothing was perceived in the recording", where=str(speaker))
     track = onto_grid(frames)
@@ -222,7 +219,7 @@ def perceive(speaker: Path, listener: Path | None) -> Perceived:
             truth = _listened(track, other, speaker)
         except MediaError as error:
             notes.append(f"the recorded listener is left out: {error}")
-    taken = sum(note.seconds for item in sensed for note in item.notes)
+    taken = sum(result.seconds for item in sensed for result in item.results)
     return Perceived(track.first, track.batch, sensed, frames, truth, taken, tuple(notes))
 
 
@@ -275,7 +272,7 @@ def listen_live(known: Perceived, spec: Spec, seed: int) -> ShownFace:
 def _run(
     known: Perceived, listener: Listener, timed: Timed, seed: int
 ) -> Iterator[tuple[list[ExpressionFrame], Sequence[Reaction]]]:
-    noted = Noted()
+    noted = RecordedPerception()
     session = ListeningSession(noted, timed, ExpressionEngine(seed=seed), ReplaySettings().session)
     session.reset(seed)
     if foresees(listener):
@@ -283,7 +280,7 @@ def _run(
     timed.seconds = 0.0
     if known.sensed:
         for item in known.sensed:
-            noted.notes.extend(item.notes)
+            noted.results.extend(item.results)
             faces = push(session, item.event)
             yield faces, session.reactions
         return

@@ -33,7 +33,7 @@ from reactdiff_ros.evaluation.metrics.events import (
 )
 from reactdiff_ros.evaluation.studies.response import AT, FRAMES, find_trials
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.expression.shaping import LOWER_FACE, UPPER_FACE
+from reactdiff_ros.expression.motion import LOWER_FACE, UPPER_FACE
 from reactdiff_ros.model.conditions import STYLE_COUNT, STYLE_NAMES
 from reactdiff_ros.model.listener import HORIZON_FRAMES
 from reactdiff_ros.model.plan.conditioning import conditioning

@@ -249,7 +249,9 @@ def autoencoder(subject: Subject, told: OnProgress) -> Measured:
 
 def speed(subject: Subject, told: OnProgress) -> Measured:
     """`bench model` on one thread."""
-    return Measured(bench_model(subject.weights, subject.how, subject.timer, repeats=subject.sizes.repeats, told=told))
+    return Measured(
+        bench_model(subject.weights, subject.how, subject.timer, repeats=subject.sizes.repeats, progress=told)
+    )
 
 
 PARTS: Final[dict[str, Callable[[Subject, OnProgress], Measured]]] = {

@@ -154,7 +154,7 @@ def check_robot() -> Iterator[Finding]:
 
 def robot_findings(robot: str, profile: Profile, calibration: str) -> Iterator[Finding]:
     """What the robot of a profile needs and is not there. `calibration`: its file, "" = the user's own folder."""
-    from reactdiff_ros.actuation.calibration.file import calibrated_joints, calibration_path, load_calibration
+    from reactdiff_ros.actuation.calibration import calibrated_joints, calibration_path, load_calibration
     from reactdiff_ros.errors import ReactdiffError
     from reactdiff_ros.settings import written_path
 

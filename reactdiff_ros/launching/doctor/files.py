@@ -51,7 +51,7 @@ def check_styles() -> Iterator[Finding]:
 
 def check_calibrations() -> Iterator[Finding]:
     """Every calibration that the user has."""
-    from reactdiff_ros.actuation.calibration.file import calibration_path, load_calibration
+    from reactdiff_ros.actuation.calibration import calibration_path, load_calibration
     from reactdiff_ros.errors import ReactdiffError
 
     files = sorted(calibration_path("any").parent.glob("*.json"))

@@ -28,7 +28,7 @@ BYTES_STAMPED: Final = "audio_common_msgs/msg/AudioDataStamped"
 BYTES: Final = "audio_common_msgs/msg/AudioData"
 BYTES_INFO: Final = "audio_common_msgs/msg/AudioInfo"
 
-# Two packages share the name audio_common_msgs (capture/foreign_sound.py). A bag of humble does not carry its
+# Two packages share the name audio_common_msgs (capture/decode.py). A bag of humble does not carry its
 # definitions, so these are: by ros-drivers/audio_common and by mgonzs13/audio_common.
 _DRIVERS: Final = {
     BYTES: "uint8[] data",
@@ -64,24 +64,24 @@ def _store_of_samples() -> Any:
 def _store_with(sound: dict[str, str]) -> Any:
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-    made = get_typestore(Stores.ROS2_JAZZY)
+    typestore = get_typestore(Stores.ROS2_JAZZY)
     types: dict[str, Any] = {}
     for name in own_names():
         text = (share_path("msg") / f"{name.rpartition('/')[2]}.msg").read_text(encoding="utf-8")
         types.update(get_types_from_msg(text, name))
     for name, text in sound.items():
         types.update(get_types_from_msg(text, name))
-    made.register(types)
-    return made
+    typestore.register(types)
+    return typestore
 
 
 def empty(name: str) -> Any:
     """A message of the type `name` with zeros, empty texts and empty sequences, to be filled."""
-    made = store()
+    typestore = store()
     values: dict[str, Any] = {}
-    for field, definition in made.fielddefs[name][1]:
+    for field, definition in typestore.fielddefs[name][1]:
         values[field] = _zero(*definition)
-    return made.types[name](**values)
+    return typestore.types[name](**values)
 
 
 def _zero(kind: Any, detail: Any) -> Any:
@@ -125,11 +125,11 @@ def deserializer(name: str, definition: str = "", idl: bool = False) -> Callable
     Raises:
         MessageError: the type is unknown, and the bag does not carry its definition.
     """
-    made = store_of(name, definition, idl)
+    typestore = store_of(name, definition, idl)
 
     def read(raw: bytes) -> Any:
         try:
-            return made.deserialize_cdr(raw, name)
+            return typestore.deserialize_cdr(raw, name)
         except Exception as error:
             raise MessageError("the message's bytes are not of its type", where=name) from error
 

@@ -12,26 +12,25 @@ from array import array
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from reactdiff_ros.capture.decode import decode_compressed, decode_image
-from reactdiff_ros.capture.foreign_sound import StampedBytes, sampled_sound
+from reactdiff_ros.capture.decode import StampedBytes, decode_compressed, decode_image, sampled_sound
 from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError, MessageError
 from reactdiff_ros.messages import sound_value
 from reactdiff_ros.recordings.bags import interfaces
-from reactdiff_ros.recordings.bags.choice import choose
-from reactdiff_ros.recordings.bags.storage import SUFFIXES, BagFiles, Topic, is_bag
+from reactdiff_ros.recordings.bags.storage import SUFFIXES, BagFiles, Topic, choose, is_bag
 from reactdiff_ros.recordings.bags.timeline import Timeline, Times, chained, mended, together
 from reactdiff_ros.recordings.studies.study import Study, study_of
 from reactdiff_ros.types import Sound
 
 LATE_NS: Final = NS
-"""One of picture and sound that begins later than the other by more than this is told."""
+"""One of picture and sound that begins later than the other by more than this is noted."""
 _PICTURE, _SOUND = 0, 1
 _MOST_FAULTS = 20
 
@@ -47,7 +46,7 @@ class BagMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the first going through told."""
+    """What the first pass found."""
 
     lines: dict[str, Timeline]
     """Of the picture's and the sound's topic."""
@@ -142,7 +141,7 @@ class BagSource:
                 first, then = ("picture", "sound") if late > 0 else ("sound", "picture")
                 notes.append(f"the {then} begins {abs(late) / NS:.1f} s after the {first}")
         if self.files.cut_short:
-            notes.append(f"the bag ends in the middle ({self.files.cut_short}): what comes before is read")
+            notes.append(_cut_note(self.files))
         notes.extend(f"{count} messages were left out: {sentence}" for count, sentence in self._faults.values())
         return notes
 
@@ -356,3 +355,99 @@ def _sound_reader(kind: str, info: Any) -> Callable[[Any], Sound]:
     if kind == interfaces.BYTES_STAMPED:
         return stamped.sound
     return stamped.unstamped
+
+
+# ---- What a bag holds, what replay would use of it, and what is odd about it
+
+
+SAMPLE: Final = 60
+"""Pictures and sounds that are decoded to see whether they can be."""
+
+
+def describe(
+    path: Path, picture: str = "", sound: str = "", *, check: bool = False,
+    progress: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:  # fmt: skip
+    """All about the bag at `path`, for JSON.
+
+    Args:
+        path: rosbag2 folder or a single file of one.
+        picture: the speaker camera's topic; "" = found by type.
+        sound: the microphone's topic, likewise.
+        check: decode every picture and sound, not the first ones alone.
+        progress: takes the share done, 0..1.
+
+    Returns:
+        bag, storage, messages, start_ns, duration_s (both by receive time), topics (name, type, messages, rate_hz,
+        start_s, duration_s), replay (picture, sound, start_ns, duration_s; null where replay would refuse), study
+        (null: none), notes.
+
+    Raises:
+        MediaError: the bag cannot be read at all.
+    """
+    files = BagFiles(path)
+    spans = _spans(files, progress)
+    start_ns = min((first for _, first, _ in spans.values()), default=0)
+    end_ns = max((last for _, _, last in spans.values()), default=0)
+    study = study_of(files.custom_data)
+    replay, notes = _replay(files, path, picture, sound, check)
+    return {
+        "bag": str(path),
+        "storage": files.storage,
+        "messages": sum(count for count, _, _ in spans.values()),
+        "start_ns": start_ns,
+        "duration_s": (end_ns - start_ns) / NS,
+        "topics": [
+            {"name": t.name, "type": t.kind, **_span(spans.get(t.name), start_ns)} for t in files.topics.values()
+        ],
+        "replay": replay,
+        "study": study.as_dict() if study else None,
+        "notes": notes,
+    }
+
+
+def _spans(files: BagFiles, progress: Callable[[float], None]) -> dict[str, tuple[int, int, int]]:
+    """Topic -> (messages, first, last receive time) of what can really be read."""
+    spans: dict[str, tuple[int, int, int]] = {}
+    total = max(1, files.message_count)
+    for i, (topic, at, _) in enumerate(files.records(set(files.topics))):
+        count, first, last = spans.get(topic, (0, at, at))
+        spans[topic] = (count + 1, min(first, at), max(last, at))
+        progress((i + 1) / total)
+    return spans
+
+
+def _span(span: tuple[int, int, int] | None, start_ns: int) -> dict[str, Any]:
+    if span is None:
+        return {"messages": 0, "rate_hz": None, "start_s": None, "duration_s": None}
+    count, first, last = span
+    seconds = (last - first) / NS
+    return {
+        "messages": count,
+        "rate_hz": (count - 1) / seconds if seconds else None,
+        "start_s": (first - start_ns) / NS,
+        "duration_s": seconds,
+    }
+
+
+def _replay(
+    files: BagFiles, path: Path, picture: str, sound: str, check: bool
+) -> tuple[dict[str, Any] | None, list[str]]:  # fmt: skip
+    try:
+        source = BagSource(path, picture, sound)
+        for _ in islice(source.pictures_and_sound(), None if check else SAMPLE):
+            pass
+    except MediaError as error:
+        cut = [_cut_note(files)] if files.cut_short else []
+        return None, [*files.notes, *cut, f"replay would refuse it: {error}"]
+    used = {
+        "picture": source.picture_topic,
+        "sound": source.sound_topic,
+        "start_ns": source.start_ns,
+        "duration_s": source.duration_s,
+    }
+    return used, source.notes
+
+
+def _cut_note(files: BagFiles) -> str:
+    return f"the bag ends in the middle ({files.cut_short}): what comes before is read"

@@ -1,6 +1,6 @@
 """The times of a recording's messages: what their stamps say, checked against when they were received, and mended.
 
-The stamps are the truth where they can be: they tell when a picture was taken. When a message was received, on the
+The stamps are the truth where they can be: they say when a picture was taken. When a message was received, on the
 recorder's one clock, tells whether a stamp can be believed. The rules, in this order, for each topic alone:
 
 1. A message without a stamp (zero) has the time when it was received.
@@ -12,8 +12,6 @@ and for the topics together:
 
 3. Topics whose stamps are of clocks that differ by more than 2 s: each that differs from the recorder's by more than
    0.5 s is shifted onto it. Where all share another clock (simulated time), nothing is shifted.
-4. Topics whose clocks drift apart, by more than 0.2 s over the recording: each that drifts against the recorder's
-   clock is stretched onto it, linearly.
 """
 
 from __future__ import annotations
@@ -33,14 +31,11 @@ BACK_NS: Final = NS // 2
 AHEAD_NS: Final = NS
 CLOCKS_APART_NS: Final = 2 * NS
 CLOCK_OFF_NS: Final = NS // 2
-DRIFT_NS: Final = NS // 5
-DRIFT_SPAN_NS: Final = 20 * NS
-"""Drift is looked for in recordings of this length and more."""
 CHAIN_NS: Final = NS // 10
 """Chunks of sound without stamps are one sound as long as they come within this of when they should."""
 _LATEST_NS: Final = 1 << 62
 NAMED: Final = 3
-"""So many jumps are told one by one."""
+"""Number of jumps that are reported one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +56,6 @@ class Timeline:
     def delay_ns(self) -> int:
         """The least time that a message took to the recorder: what its clock differs by, apart from transport."""
         return int((self.received - self.stamps).min()) if len(self.stamps) else 0
-
-    @property
-    def drift_ns(self) -> int:
-        """By how much that delay grew from the first tenth of the recording to the last; 0 for a short one."""
-        if len(self.stamps) < 20 or self.received[-1] - self.received[0] < DRIFT_SPAN_NS:
-            return 0
-        delays, tenth = self.received - self.stamps, len(self.stamps) // 10
-        return int(delays[-tenth:].min() - delays[:tenth].min())
 
 
 def mended(topic: str, stamps: Sequence[int] | Times, received: Sequence[int] | Times) -> Timeline:
@@ -111,7 +98,7 @@ def mended(topic: str, stamps: Sequence[int] | Times, received: Sequence[int] | 
         notes.append(f"{topic}: the stamps jump {jumps - NAMED} times more")
     unstamped = int(missing.sum())
     if unstamped:
-        notes.append(f"{topic}: {unstamped} messages have no stamp; the receive time stands for it")
+        notes.append(f"{topic}: {unstamped} messages have no stamp; the receive time is used")
     if out_of_order:
         notes.append(f"{topic}: {out_of_order} messages were recorded out of order; they are sorted by their stamps")
     return Timeline(topic, out, got, tuple(notes), jumps, out_of_order, unstamped)
@@ -131,16 +118,13 @@ def chained(topic: str, durations: Sequence[int], received: Sequence[int]) -> Ti
         begin = at - length
         out[i] = begin if i == 0 or abs(begin - end) > CHAIN_NS else end
         end = int(out[i]) + length
-    note = f"{topic}: its messages carry no stamps; the receive time stands for them"
+    note = f"{topic}: its messages carry no stamps; the receive time is used"
     return Timeline(topic, out, np.asarray(received, dtype=np.int64), (note,), unstamped=len(out))
 
 
 def together(timelines: Mapping[str, Timeline]) -> dict[str, Timeline]:
-    """Rules 3 and 4: the topics on one clock. Timelines without messages pass as they are."""
-    return _undrifted(_on_one_clock(dict(timelines)))
-
-
-def _on_one_clock(timelines: dict[str, Timeline]) -> dict[str, Timeline]:
+    """Rule 3: the topics on one clock. Timelines without messages pass as they are."""
+    timelines = dict(timelines)
     delays = {name: t.delay_ns for name, t in timelines.items() if len(t.stamps)}
     if len(delays) < 2 or max(delays.values()) - min(delays.values()) <= CLOCKS_APART_NS:
         return timelines
@@ -151,22 +135,4 @@ def _on_one_clock(timelines: dict[str, Timeline]) -> dict[str, Timeline]:
                 f"{name}: its clock differs by {delay / NS:.1f} s from the recorder's; its stamps are shifted onto it"
             )
             timelines[name] = replace(line, stamps=line.stamps + delay, notes=(*line.notes, note))
-    return timelines
-
-
-def _undrifted(timelines: dict[str, Timeline]) -> dict[str, Timeline]:
-    drifts = {name: t.drift_ns for name, t in timelines.items() if len(t.stamps)}
-    if len(drifts) < 2 or max(drifts.values()) - min(drifts.values()) <= DRIFT_NS:
-        return timelines
-    for name, drift in drifts.items():
-        if abs(drift) > DRIFT_NS // 2:
-            line = timelines[name]
-            share = (line.received - line.received[0]) / (line.received[-1] - line.received[0])
-            # The least delays of the first and last tenth lie nine tenths apart.
-            moved = line.stamps + np.rint(drift / 0.9 * share).astype(np.int64)
-            note = (
-                f"{name}: its clock drifts by {drift / NS:.2f} s over the recording against the recorder's; "
-                "its stamps are stretched onto it"
-            )
-            timelines[name] = replace(line, stamps=moved, notes=(*line.notes, note))
     return timelines

@@ -14,8 +14,7 @@ taken out as the camera's angle. Layout: the public repository OpenFacebot/DualT
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,21 +33,18 @@ from reactdiff_ros.coefficients import (
 )
 from reactdiff_ros.recordings.datasets.files import (
     DatasetError,
+    Files,
     OnBad,
-    all_or_told,
     existing,
     inside,
     load_array,
-    load_sound,
     load_table,
+    read_all,
     readable_text,
-    same_length,
 )
-from reactdiff_ros.recordings.datasets.recording import Recording
-from reactdiff_ros.recordings.datasets.speaker import VoiceOf, speaker_of
+from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf
 from reactdiff_ros.types import FloatArray
 
-RATE_HZ: Final = 25.0
 SPEAKERS: Final = ("speaker1", "speaker2")
 ARRAY_FOLDERS: Final = ("", "ARKit_npy", "ARKit")
 _SHAPES: Final[tuple[str, ...]] = (
@@ -82,16 +78,14 @@ def recordings(
         folder: the dataset's root, with `metadata/`.
         split: train, test or ood.
         voice_of: makes the voice of the speaker's sound; None: the voice is unobserved, the sound is not read.
-        on_bad: told of a conversation that is left out; None: its error ends the reading.
+        on_bad: called for a conversation that is left out; None: its error ends the reading.
 
     Raises:
         DatasetError: the list is unusable, or a conversation is and `on_bad` is None.
     """
     path = existing(folder / "metadata" / f"{split}.jsonl", f"list of the {split} split")
-    makers: Iterator[Callable[[], Recording]] = (
-        partial(_read, folder, line, listener, split, voice_of, path) for line in _lines(path) for listener in (1, 0)
-    )
-    return all_or_told(makers, on_bad)
+    lines = ((line, listener) for line in _lines(path) for listener in (1, 0))
+    return read_all(lines, lambda entry: _files(folder, *entry, split, path, voice_of is not None), voice_of, on_bad)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -101,9 +95,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
-def _read(
-    folder: Path, line: tuple[int, str], listener: int, split: str, voice_of: VoiceOf, listing: Path
-) -> Recording:
+def _files(folder: Path, line: tuple[int, str], listener: int, split: str, listing: Path, heard: bool) -> Files:
     where = f"{listing}, line {line[0]}"
     try:
         entry = json.loads(line[1])
@@ -111,27 +103,18 @@ def _read(
         raise DatasetError("a line of the list is no JSON", where=where, todo=str(error)) from error
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise DatasetError("a line of the list has no name", where=where)
-    parts = []
-    for person in (SPEAKERS[1 - listener], SPEAKERS[listener]):
-        path = _array_path(folder, _field(entry, f"{person}_arkit", where), listing)
-        parts.append((path, _motion(path)))
-    frames = same_length(parts)
-    speaking, listening = (to_coefficients(values[:frames]) for _, values in parts)
-    voice = None
-    if voice_of is not None:
-        sound = inside(folder, _field(entry, f"{SPEAKERS[1 - listener]}_audio", where), listing)
-        voice = voice_of(*load_sound(sound, frames, RATE_HZ), frames)
+    speaking, listening = SPEAKERS[1 - listener], SPEAKERS[listener]
     film, _, part = entry["name"].partition("_sub_video_")
-    return Recording(
-        source="dualtalk",
-        pair=film,
-        session=part or "0",
-        role=SPEAKERS[listener],
-        speaker=speaker_of(frames, coefficients=speaking, observed=OBSERVED, voice=voice),
-        listener=listening,
-        observed=OBSERVED,
+    return Files(
+        source="dualtalk", pair=film, session=part or "0", role=listening,
         names={"split": split, "clip": entry["name"]},
-    )
+        faces=(
+            _array_path(folder, _field(entry, f"{speaking}_arkit", where), listing),
+            _array_path(folder, _field(entry, f"{listening}_arkit", where), listing),
+        ),
+        sound=inside(folder, _field(entry, f"{speaking}_audio", where), listing) if heard else None, face_of=_motion,
+        coefficients_of=lambda motion: (to_coefficients(motion), OBSERVED),
+    )  # fmt: skip
 
 
 def _field(entry: dict[str, Any], name: str, where: str) -> str:

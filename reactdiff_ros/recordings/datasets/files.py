@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.recordings.datasets.recording import Recording
+from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf, affect_of, speaker_of
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 SOUND_TOLERANCE: Final = 0.04
@@ -25,7 +26,8 @@ class DatasetError(ReactdiffError):
 
 
 OnBad: TypeAlias = "Callable[[DatasetError], None] | None"
-"""Told of a recording that is left out; None: the error is raised and reading ends."""
+"""Called for a recording that is left out; None: the error is raised and reading ends."""
+E = TypeVar("E")
 
 
 def existing(path: Path, field: str) -> Path:
@@ -51,11 +53,7 @@ def folder_of(path: Path, what: str) -> Path:
 
 
 def split_of(folder: Path, split: str) -> Path:
-    """The folder of a split below a dataset's root.
-
-    Raises:
-        DatasetError: there is none.
-    """
+    """The folder of a split below a dataset's root. Raises DatasetError if there is none."""
     return folder_of(folder / split, f"the {split} split")
 
 
@@ -215,15 +213,78 @@ def between(values: FloatArray, rate_hz: float) -> FloatArray:
     return np.asarray(values[low] * (1 - share) + values[high] * share, dtype=np.float32)
 
 
-def all_or_told(makers: Iterator[Callable[[], Recording]], on_bad: OnBad) -> Iterator[Recording]:
-    """Runs each maker; a recording that cannot be read is told to `on_bad` and left out.
+@dataclass(frozen=True, slots=True)
+class Files:
+    """One direction of one conversation in a public set: what its layout says of files, names and rate."""
+
+    source: str
+    pair: str
+    session: str
+    role: str
+    """Which of the two listens."""
+    names: dict[str, str]
+    """See `Recording`."""
+    faces: tuple[Path, Path]
+    """Of the speaker and of the listener."""
+    sound: Path | None
+    """Of the speaker; None: it is not read."""
+    face_of: Callable[[Path], FloatArray]
+    """Reads one of `faces`, (T, ...)."""
+    coefficients_of: Callable[[FloatArray], tuple[FloatArray, NDArray[np.bool_]]]
+    """Coefficients (T, 58) of a face, and which (58,) are observed."""
+    attributes: tuple[Path, Path] | None = None
+    """Of speaker and listener; None: the set has no labels."""
+    attributes_of: Callable[[Path], FloatArray] | None = None
+    """Reads one of `attributes`, (T, 25)."""
+    rate_hz: float = REACTION_RATE_HZ
+    """Frames a second of faces and attributes."""
+
+
+def recording_from(files: Files, voice_of: VoiceOf = None) -> Recording:
+    """Read one direction onto the 25 Hz grid.
+
+    At each time, the speaker is the newest recorded frame; the listener is interpolated between frames.
+
+    Raises:
+        DatasetError: a file is missing or malformed, or the files differ in length.
+    """
+    parts = []
+    for person in range(2):
+        parts.append((files.faces[person], files.face_of(files.faces[person])))
+        if files.attributes is not None and files.attributes_of is not None:
+            parts.append((files.attributes[person], files.attributes_of(files.attributes[person])))
+    recorded = same_length(parts)
+    values = [array[:recorded] for _, array in parts]
+    speaking, listening = values[: len(values) // 2], values[len(values) // 2 :]
+    coefficients, seen = files.coefficients_of(speaking[0])
+    listener, observed = files.coefficients_of(listening[0])
+    listener = between(listener, files.rate_hz)
+    frames = len(listener)
+    voice = None
+    if voice_of is not None and files.sound is not None:
+        voice = voice_of(*load_sound(files.sound, recorded, files.rate_hz), frames)
+    return Recording(
+        source=files.source, pair=files.pair, session=files.session, role=files.role,
+        speaker=speaker_of(
+            frames, coefficients=newest(coefficients, files.rate_hz), observed=seen,
+            affect=affect_of(newest(speaking[1], files.rate_hz)) if files.attributes else None, voice=voice,
+        ),
+        listener=listener, observed=observed,
+        attributes=between(listening[1], files.rate_hz) if files.attributes else None, names=files.names,
+    )  # fmt: skip
+
+
+def read_all(
+    entries: Iterable[E], files_of: Callable[[E], Files], voice_of: VoiceOf, on_bad: OnBad
+) -> Iterator[Recording]:
+    """The recordings of a list; one that cannot be read is reported to `on_bad` and left out.
 
     Raises:
         DatasetError: a recording cannot be read and `on_bad` is None.
     """
-    for make in makers:
+    for entry in entries:
         try:
-            recording = make()
+            recording = recording_from(files_of(entry), voice_of)
         except DatasetError as error:
             if on_bad is None:
                 raise
@@ -234,7 +295,7 @@ def all_or_told(makers: Iterator[Callable[[], Recording]], on_bad: OnBad) -> Ite
 
 @contextmanager
 def readable_text(path: Path, field: str) -> Iterator[Any]:
-    """An open text file; what goes wrong while it is read, as text or as CSV, is told with its name.
+    """An open text file; an error while it is read, as text or as CSV, names it.
 
     Raises:
         DatasetError: missing, or not text, or no CSV.

@@ -13,9 +13,8 @@ it, because each session follows one script (`targets`). Layout: the challenge's
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,18 +26,15 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.recordings.datasets.faceverse import to_coefficients
 from reactdiff_ros.recordings.datasets.files import (
     DatasetError,
+    Files,
     OnBad,
-    all_or_told,
-    between,
     folder_of,
     load_array,
-    load_sound,
-    newest,
-    same_length,
+    read_all,
+    recording_from,
     split_of,
 )
-from reactdiff_ros.recordings.datasets.recording import Recording
-from reactdiff_ros.recordings.datasets.speaker import VoiceOf, affect_of, speaker_of
+from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf
 
 RATE_HZ: Final = 30.0
 ROLES: Final = ("speaker", "listener")
@@ -79,7 +75,7 @@ def items(folder: Path, split: str, *, both_roles: bool = True) -> list[Item]:
         alone = sorted(found[role] - found[other])
         if alone:
             raise DatasetError(
-                f"{len(alone)} files of the {role} have none of the {other} beside them",
+                f"{len(alone)} files of the {role} have none of the {other}",
                 where=str(root / role / alone[0]),
             )
     ordered = sorted(found["speaker"], key=lambda p: (_number(p.parts[0]), p.stem))
@@ -103,17 +99,15 @@ def recordings(
 ) -> Iterator[Recording]:
     """The split's recordings on the 25 Hz grid.
 
-    The speaker at each time is the newest of the 30 frames a second, the listener is interpolated between them.
     Arguments as in `react.recordings`.
 
     Raises:
         DatasetError: the folder is unusable, or a file is and `on_bad` is None.
     """
     root = split_of(folder, split)
-    makers: Iterator[Callable[[], Recording]] = (
-        partial(_read, root, item, split, names, voice_of) for item in items(folder, split, both_roles=both_roles)
+    return read_all(
+        items(folder, split, both_roles=both_roles), lambda item: _files(root, item, split, names), voice_of, on_bad
     )
-    return all_or_told(makers, on_bad)
 
 
 def recording_of(
@@ -124,45 +118,22 @@ def recording_of(
     Raises:
         DatasetError: a file of it is missing or malformed.
     """
-    return _read(split_of(folder, split), item, split, names, voice_of)
+    return recording_from(_files(split_of(folder, split), item, split, names), voice_of)
 
 
-def _read(root: Path, item: Item, split: str, names: Sequence[str] | None, voice_of: VoiceOf) -> Recording:
-    parts = []
-    for role in (item.role, item.listening):
-        for kind, field, columns in (
-            ("coefficients", "3DMM coefficients", COEFFICIENT_COUNT),
-            ("facial-attributes", "facial attributes", ATTRIBUTE_COUNT),
-        ):
-            path = root / kind / role / item.session / f"{item.file}.npy"
-            parts.append((path, load_array(path, field, columns)))
-    recorded = same_length(parts)
-    speaker_face, speaker_attributes, listener_face, attributes = (values[:recorded] for _, values in parts)
-    coefficients, seen = to_coefficients(speaker_face, names)
-    listener, observed = to_coefficients(listener_face, names)
-    listener = between(listener, RATE_HZ)
-    frames = len(listener)
-    voice = None
-    if voice_of is not None:
-        sound = root / "audio" / item.role / item.session / f"{item.file}.wav"
-        voice = voice_of(*load_sound(sound, recorded, RATE_HZ), frames)
-    return Recording(
-        source="mars",
-        pair=item.pair,
-        session=f"{item.session}/{item.file}",
-        role=item.listening,
-        speaker=speaker_of(
-            frames,
-            coefficients=newest(coefficients, RATE_HZ),
-            observed=seen,
-            affect=affect_of(newest(speaker_attributes, RATE_HZ)),
-            voice=voice,
-        ),
-        listener=listener,
-        observed=observed,
-        attributes=between(attributes, RATE_HZ),
-        names={"split": split, "session": item.session, "file": item.file},
-    )
+def _files(root: Path, item: Item, split: str, names: Sequence[str] | None) -> Files:
+    def both(kind: str) -> tuple[Path, Path]:
+        below = f"{item.session}/{item.file}.npy"
+        return root / kind / item.role / below, root / kind / item.listening / below
+
+    return Files(
+        source="mars", pair=item.pair, session=f"{item.session}/{item.file}", role=item.listening,
+        names={"split": split, "session": item.session, "file": item.file}, faces=both("coefficients"),
+        sound=root / "audio" / item.role / item.session / f"{item.file}.wav",
+        face_of=lambda path: load_array(path, "3DMM coefficients", COEFFICIENT_COUNT),
+        coefficients_of=lambda face: to_coefficients(face, names), attributes=both("facial-attributes"),
+        attributes_of=lambda path: load_array(path, "facial attributes", ATTRIBUTE_COUNT), rate_hz=RATE_HZ,
+    )  # fmt: skip
 
 
 def targets(folder: Path, split: str, *, both_roles: bool = True) -> NDArray[np.bool_]:

@@ -14,9 +14,8 @@ attributes under `P1` and `P2`; both names of a role are found. Layout: the chal
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,19 +27,18 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.recordings.datasets.faceverse import to_coefficients
 from reactdiff_ros.recordings.datasets.files import (
     DatasetError,
+    Files,
     OnBad,
-    all_or_told,
     inside,
     load_array,
-    load_sound,
     load_table,
     open_array,
+    read_all,
     readable_text,
-    same_length,
+    recording_from,
     split_of,
 )
-from reactdiff_ros.recordings.datasets.recording import Recording
-from reactdiff_ros.recordings.datasets.speaker import VoiceOf, affect_of, speaker_of
+from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf
 from reactdiff_ros.types import FloatArray
 
 RATE_HZ: Final = 25.0
@@ -115,16 +113,15 @@ def recordings(
         both_roles: each clip twice, either person listening.
         names: FaceVerse's expression names (`faceverse.expression_names`); None: only the head is observed.
         voice_of: makes the voice of the speaker's sound; None: the voice is unobserved, the sound is not read.
-        on_bad: told of a clip that is left out; None: its error ends the reading.
+        on_bad: called for a clip that is left out; None: its error ends the reading.
 
     Raises:
         DatasetError: the list is unusable, or a clip is and `on_bad` is None.
     """
     root = split_of(folder, split)
-    makers: Iterator[Callable[[], Recording]] = (
-        partial(_read, root, pair, split, names, voice_of) for pair in pairs(folder, split, both_roles=both_roles)
+    return read_all(
+        pairs(folder, split, both_roles=both_roles), lambda pair: _files(root, pair, split, names), voice_of, on_bad
     )
-    return all_or_told(makers, on_bad)
 
 
 def recording_of(
@@ -135,7 +132,7 @@ def recording_of(
     Raises:
         DatasetError: a file of it is missing or malformed.
     """
-    return _read(split_of(folder, split), pair, split, names, voice_of)
+    return recording_from(_files(split_of(folder, split), pair, split, names), voice_of)
 
 
 def attributes_of_clip(root: Path, clip: str) -> tuple[Path, FloatArray]:
@@ -145,9 +142,13 @@ def attributes_of_clip(root: Path, clip: str) -> tuple[Path, FloatArray]:
         DatasetError: missing or malformed.
     """
     path = attributes_path(root, clip)
+    return path, _load_attributes(path)
+
+
+def _load_attributes(path: Path) -> FloatArray:
     if path.suffix == ".npy":
-        return path, load_array(path, "facial attributes", ATTRIBUTE_COUNT)
-    return path, load_table(path, "facial attributes", ATTRIBUTE_NAMES)
+        return load_array(path, "facial attributes", ATTRIBUTE_COUNT)
+    return load_table(path, "facial attributes", ATTRIBUTE_NAMES)
 
 
 def attributes_path(root: Path, clip: str) -> Path:
@@ -164,37 +165,28 @@ def face_of_clip(root: Path, clip: str) -> tuple[Path, FloatArray]:
     Raises:
         DatasetError: missing or malformed.
     """
-    path = root / "3D_FV_files" / f"{clip}.npy"
-    return path, load_array(path, "3DMM coefficients", COEFFICIENT_COUNT)
+    path = _face_path(root, clip)
+    return path, _load_face(path)
 
 
-def _read(root: Path, pair: ClipPair, split: str, names: Sequence[str] | None, voice_of: VoiceOf) -> Recording:
-    parts = [
-        face_of_clip(root, pair.speaker),
-        attributes_of_clip(root, pair.speaker),
-        face_of_clip(root, pair.listener),
-        attributes_of_clip(root, pair.listener),
-    ]
-    frames = same_length(parts)
-    speaker_face, speaker_attributes, listener_face, attributes = (values[:frames] for _, values in parts)
-    coefficients, seen = to_coefficients(speaker_face, names)
-    voice = None
-    if voice_of is not None:
-        voice = voice_of(*load_sound(root / "Audio_files" / f"{pair.speaker}.wav", frames, RATE_HZ), frames)
-    listener, observed = to_coefficients(listener_face, names)
-    return Recording(
-        source="react",
-        pair=pair.pair,
-        session=pair.session,
-        role=pair.role,
-        speaker=speaker_of(
-            frames, coefficients=coefficients, observed=seen, affect=affect_of(speaker_attributes), voice=voice
-        ),
-        listener=listener,
-        observed=observed,
-        attributes=attributes,
+def _face_path(root: Path, clip: str) -> Path:
+    return root / "3D_FV_files" / f"{clip}.npy"
+
+
+def _load_face(path: Path) -> FloatArray:
+    return load_array(path, "3DMM coefficients", COEFFICIENT_COUNT)
+
+
+def _files(root: Path, pair: ClipPair, split: str, names: Sequence[str] | None) -> Files:
+    return Files(
+        source="react", pair=pair.pair, session=pair.session, role=pair.role,
         names={"split": split, "speaker": pair.speaker, "listener": pair.listener},
-    )
+        faces=(_face_path(root, pair.speaker), _face_path(root, pair.listener)),
+        sound=root / "Audio_files" / f"{pair.speaker}.wav", face_of=_load_face,
+        coefficients_of=lambda face: to_coefficients(face, names),
+        attributes=(attributes_path(root, pair.speaker), attributes_path(root, pair.listener)),
+        attributes_of=_load_attributes,
+    )  # fmt: skip
 
 
 def neighbours(folder: Path, split: str) -> NDArray[np.bool_]:

@@ -17,17 +17,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import rclpy
+from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 
+from reactdiff_ros import msg
 from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.table import load_table
-from reactdiff_ros.nodes import convert
+from reactdiff_ros.messages import fill_audio, fill_stamp
+from reactdiff_ros.nodes.base import interface, qos_profile
 from reactdiff_ros.nodes.dds import use_profile
-from reactdiff_ros.nodes.interfaces import interface, qos_profile
 from reactdiff_ros.recordings.bags.interfaces import BOOL, COMPRESSED
 from reactdiff_ros.recordings.bags.read import BagSource
 from reactdiff_ros.types import Sound
@@ -36,9 +38,9 @@ CLOCK_HZ: Final = 200.0
 OTHER_CLOCK_NS: Final = NS // 2
 """Stamps that all differ by more than this from the times of receipt are of another clock, which /clock then tells."""
 BEFORE_S: Final = 0.5
-"""/clock stands at the bag's beginning for so long, until every node has it."""
+"""How long /clock holds the bag's beginning, so that every node receives it."""
 AFTER_S: Final = 0.6
-"""/clock goes on for so long after the last message: until it has acted."""
+"""How long /clock goes on after the last message, until it has acted."""
 SPEAKING: Final = "robot_speaking"
 
 
@@ -52,7 +54,7 @@ class PlaySettings:
         picture: the camera's topic in the bag; "" = found by type, "none" = without.
         sound: the microphone's topic, likewise.
         namespace: of the nodes, "" or "/name".
-        wait_s: how long to wait for somebody who listens.
+        wait_s: how long to wait for a subscriber.
 
     Raises:
         ConfigError: the rate is out of range.
@@ -158,7 +160,7 @@ class Script:
                 continue
             sound = Sound(item.offset_ns + shift, item.rate_hz, item.samples)
             newest = max(newest, sound.end_ns)
-            yield Due(newest, 2, "audio", convert.audio_message(sound, "microphone"))
+            yield Due(newest, 2, "audio", fill_audio(msg.AudioChunk(), sound, "microphone"))
 
 
 def restamped(raw: bytes, stamp_ns: int) -> bytes:
@@ -203,10 +205,10 @@ class Player:
         self._context.try_shutdown()
 
     def wait_for_listener(self, stop: Callable[[], bool]) -> None:
-        """Until somebody listens to the pictures (the sound, without) and to /clock.
+        """Wait for subscribers of the pictures (without them, of the sound) and of /clock.
 
         Raises:
-            ReactdiffError: nobody does, nobody uses /clock, or somebody else gives pictures or /clock too.
+            ReactdiffError: there are none, or another node publishes pictures or /clock too.
         """
         topic = self._script.picture or self._script.sound
         end = time.monotonic() + self._settings.wait_s
@@ -222,7 +224,7 @@ class Player:
         for name in ("/clock", topic):
             if self._node.count_publishers(name) > 1:
                 raise ReactdiffError(
-                    f"somebody else publishes {self._node.resolve_topic_name(name)} too",
+                    f"another node publishes {self._node.resolve_topic_name(name)} too",
                     todo="stop the other player, camera or clip first",
                 )
 
@@ -235,10 +237,10 @@ class Player:
         todo = "start the listener first: 'reactdiff listen use_sim_time:=true'"
         if topic == "camera/image_raw":
             todo += " with perception_node's image_transport at raw"
-        return ReactdiffError(f"nobody listens to {name}", todo=todo)
+        return ReactdiffError(f"no node subscribes to {name}", todo=todo)
 
     def play(self, progress: Callable[[float], None], stop: Callable[[], bool]) -> None:
-        """Play, once or over and over, until the end or until `stop()`; `progress` is told the share done."""
+        """Play, once or over and over, until the end or until `stop()`; `progress` takes the share done."""
         while not stop():
             self._hold(BEFORE_S, stop)
             self._round(progress, stop)
@@ -281,7 +283,7 @@ class Player:
         self.played.seconds += min(rate * (time.monotonic_ns() - begin_ns), length_ns) / NS
 
     def _tell(self, now_ns: int) -> None:
-        self._clock.publish(Clock(clock=convert.to_stamp(now_ns)))
+        self._clock.publish(Clock(clock=fill_stamp(Time(), now_ns)))
 
     def _publish(self, item: Due) -> None:
         self._publishers[item.topic].publish(item.message)
@@ -302,13 +304,13 @@ def play(
     Args:
         path: rosbag2 folder or a file of one.
         settings: speed, topics, namespace.
-        say: told every sentence about the bag that a user should know.
-        progress: told the share done, 0 to 1.
+        say: takes every sentence about the bag that a user should know.
+        progress: takes the share done, 0 to 1.
         stop: asked several times a second whether to end.
 
     Raises:
         MediaError: the bag cannot be played.
-        ReactdiffError: nobody listens, or somebody else plays.
+        ReactdiffError: there is no subscriber, or another player runs.
     """
     script = Script(path, settings)
     with Player(script, settings) as player:

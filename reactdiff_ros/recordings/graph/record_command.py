@@ -1,18 +1,24 @@
-"""The recorder as a command of its own: what keeps it from recording ends it."""
+"""The commands around a recording: `bag record`, which ends with its recorder, and `bag mark`."""
 
 from __future__ import annotations
 
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
+import rclpy
 import yaml
+from rclpy.duration import Duration
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import String
 
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.nodes.dds import use_profile
 from reactdiff_ros.nodes.runner import run
-from reactdiff_ros.recordings.graph.recorder_node import RecorderNode
-from reactdiff_ros.recordings.graph.recording import Recording
+from reactdiff_ros.recordings.graph.recorder_node import RecorderNode, Recording
 
 
 class RecorderCommand(RecorderNode):
@@ -67,3 +73,37 @@ def record_until_stopped(values: dict[str, str], *, namespace: str, use_sim_time
     if node.outcome.ended:
         raise ReactdiffError(node.outcome.ended)
     return node.summary(node.outcome)
+
+
+# ---- Marks
+
+
+def send_mark(text: str, *, namespace: str, wait_s: float) -> None:
+    """Publish `text` on study/marker and wait until it has arrived.
+
+    Raises:
+        ReactdiffError: no recorder runs.
+    """
+    use_profile()
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node(
+        "reactdiff_mark", namespace=namespace or "/", context=context, use_global_arguments=False,
+        start_parameter_services=False, enable_rosout=False,
+    )  # fmt: skip
+    try:
+        publisher = node.create_publisher(String, "study/marker", QoSProfile(depth=10))
+        end = time.monotonic() + wait_s
+        while not publisher.get_subscription_count():
+            if time.monotonic() > end:
+                raise ReactdiffError(
+                    "no recorder runs", where=f"namespace {namespace or '/'}",
+                    todo="start with record:=true, or run 'reactdiff bag record'",
+                )  # fmt: skip
+            time.sleep(0.02)
+        publisher.publish(String(data=text))
+        if not publisher.wait_for_all_acked(Duration(seconds=wait_s)):
+            raise ReactdiffError("the recorder did not take the mark", todo="is it overloaded? Mark it again")
+    finally:
+        node.destroy_node()
+        context.try_shutdown()

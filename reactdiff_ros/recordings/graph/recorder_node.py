@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,7 @@ from rclpy.parameter import parameter_value_to_python
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import String
 
-from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.extras import missing_extra
 from reactdiff_ros.launching.condition import recorded, sealed
 from reactdiff_ros.launching.table import load_table
@@ -24,16 +28,131 @@ from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.graph.recording import MB, Recording
 from reactdiff_ros.recordings.studies.study import Event, Study
 from reactdiff_ros.settings import written_path
+
+# ---- Messages on their way to a bag
+
+
+LOOK_S = 1.0
+"""How often the free space is looked at."""
+MB = 1_000_000
+
+
+class Recording:
+    """A queue bounded in bytes, and a thread that writes it to `sink` until `close`, an error, or a nearly full disk.
+
+    `put` never waits for the disk: what the disk cannot keep up with is dropped and counted.
+
+    Args:
+        sink: where it goes; used and closed by the thread alone.
+        folder: a folder on the disk in question.
+        queue_bytes: what may wait; the newest beyond it is dropped, so that the bag has one gap and no holes.
+        keep_free_bytes: the recording ends before the disk has less.
+        on_end: called once, from the thread, with the reason why it ended by itself.
+    """
+
+    def __init__(
+        self, sink: StudySink, folder: Path, queue_bytes: int, keep_free_bytes: int, on_end: Callable[[str], None]
+    ) -> None:
+        self._sink, self._folder, self._on_end = sink, folder, on_end
+        self._limit, self._keep_free = queue_bytes, keep_free_bytes
+        self._items: deque[tuple[str, int, bytes]] = deque()
+        self._waiting_bytes = 0
+        self._condition = threading.Condition()
+        self._closing = False
+        self._looked_s = float("-inf")
+        self.written: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.ended = ""
+        """Why it ended by itself; empty while it goes on."""
+        self._thread = threading.Thread(target=self._run, name="bag", daemon=True)
+        self._thread.start()
+
+    @property
+    def going_on(self) -> bool:
+        """Messages are still written."""
+        return not self._closing and not self.ended
+
+    def put(self, topic: str, stamp_ns: int, data: bytes) -> None:
+        """Queue a message; never waits. Dropped and counted when too much waits."""
+        with self._condition:
+            if self._closing or self.ended:
+                return
+            if self._items and self._waiting_bytes + len(data) > self._limit:
+                self.dropped[topic] += 1
+                return
+            self._items.append((topic, stamp_ns, data))
+            self._waiting_bytes += len(data)
+            self._condition.notify()
+
+    def close(self, timeout_s: float) -> bool:
+        """Write what waits and complete the bag. False when that took longer than `timeout_s`; it goes on then."""
+        with self._condition:
+            self._closing = True
+            self._condition.notify()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (item := self._next()) is not None:
+            try:
+                self._check_space()
+                self._sink.write(*item)
+                self.written[item[0]] += 1
+            except Exception as error:
+                self._end(error)
+                break
+        try:
+            self._sink.close()
+        except Exception as error:
+            self._end(error)
+
+    def _next(self) -> tuple[str, int, bytes] | None:
+        with self._condition:
+            while not self._items and not self._closing:
+                self._condition.wait()
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._waiting_bytes -= len(item[2])
+            return item
+
+    def _check_space(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now
+        with suppress(FileNotFoundError):
+            free = shutil.disk_usage(self._folder).free
+            if free < self._keep_free:
+                raise ReactdiffError(
+                    f"recording has ended, for the disk is nearly full ({free // MB} MB are left)",
+                    where=os.fspath(self._folder),
+                    todo="free some space and restart the recording",
+                )
+
+    def _end(self, error: Exception) -> None:
+        if isinstance(error, ReactdiffError):
+            sentence = str(error)
+        else:
+            reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            sentence = f"recording has ended, for the bag cannot be written ({self._folder}): {reason}"
+        with self._condition:
+            if self.ended:
+                return
+            self.ended = sentence
+            self._items.clear()
+            self._waiting_bytes = 0
+        self._on_end(sentence)
+
 
 _IMAGES = {"compressed": "camera/image_raw/compressed", "raw": "camera/image_raw"}
 _AUDIO, _STATUS, MARKER = "audio", "listener/status", "study/marker"
 PERSONAL = (*_IMAGES.values(), "camera/camera_info", _AUDIO)
 """What is recorded only with consent."""
 CLOSE_S = 1.2
-"""The supervisor ends a node hard 1.5 s after it was told to stop."""
+"""The supervisor ends a node hard 1.5 s after asking it to stop."""
 FOLDER = "~/reactdiff_recordings"
 
 
@@ -93,7 +212,7 @@ class RecorderNode(ReactdiffNode):
         return f"records to {self._path}, without pictures and sound, for no consent was given"
 
     def settings(self) -> dict[str, Any]:
-        """What is recorded where; `recording` is what people are told of it."""
+        """What is recorded where; `recording` is the text that people see."""
         recording = getattr(self, "_recording", None)
         if recording is None or not recording.going_on:
             return {"recording": ""}

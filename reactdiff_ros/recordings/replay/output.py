@@ -113,14 +113,14 @@ class ReplayBag:
             complete: False: it was stopped, or the recording broke off.
         """
         backend = tally.state.backend if tally.state else ""
-        told = {
+        about = {
             "replay.complete": complete,
             "replay.done_s": round(tally.done_s, 3),
             "replay.notes": tally.notes(),
             "replay.backend": backend,
         }
         self._writer.study = replace(
-            self._study, parameters={**self._study.parameters, **told}, weights=backend.partition("@")[2]
+            self._study, parameters={**self._study.parameters, **about}, weights=backend.partition("@")[2]
         )
         self._writer.close()
 

@@ -60,7 +60,7 @@ def settings_as_live(
     """The settings that the live graph would have, and every parameter of it by node and name.
 
     Later ones win: the defaults of config/nodes.json, the robot's file, `params_file`, `given`. A camera on the robot's
-    head is taken for one only with a recording that tells how that head moved (`events.as_recorded`).
+    head counts as one only with a recording that has the pose of that head (`senses.as_recorded`).
 
     Args:
         given: parameters by name, for every node that has one of that name (seed, style, policy, smiling ...).

@@ -1,32 +1,58 @@
-"""A recording through the very session of the live graph, on the recording's own time, as fast as it can."""
+"""A recording through the very session of the live graph, on the recording's own time, as fast as it can.
+
+Decoding and perceiving run in this process, or ahead of the listener in a second one; faces are the same to the bit.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.speaker.track import onto_grid
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
-from reactdiff_ros.recordings.replay.ahead import open_recording, sensed_ahead, sensed_here
-from reactdiff_ros.recordings.replay.events import as_recorded
+from reactdiff_ros.perception import SpeakerPerception
+from reactdiff_ros.recordings.bags.read import BagSource, open_source
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
-from reactdiff_ros.recordings.replay.senses import Noted, Recording, Sensed, push
-from reactdiff_ros.recordings.replay.timing import Timed
+from reactdiff_ros.recordings.replay.senses import (
+    Event,
+    RecordedPerception,
+    Recording,
+    Sensed,
+    Steady,
+    Timed,
+    as_recorded,
+    events_of,
+    merged,
+    push,
+    sense,
+)
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import ExpressionFrame, FloatArray, ListenerState, Reaction, SpeakerFrame
 
 GRID: Final = Grid()
+AFTER_NS: Final = 100_000_000
+"""A replay goes on for this long after the last event: until it has acted."""
+_BATCH: Final = 16
+_DECODED: Final = 24
+"""Pictures and sounds that are decoded in advance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +67,7 @@ class Step:
     perception_s: float
     """Seconds that perception took."""
     listener_s: float
-    """Seconds that the listener took: what it was told and what it planned."""
+    """Seconds that the listener took: observing and planning."""
 
 
 @dataclass
@@ -69,11 +95,11 @@ class Tally:
 
     def notes(self) -> list[str]:
         """One sentence for everything that a user should know."""
-        told = list(self.oddities)
+        notes = list(self.oddities)
         if self.broken:
-            told.append(f"the recording could be read for {self.done_s:.1f} s only: {self.broken}")
+            notes.append(f"the recording could be read for {self.done_s:.1f} s only: {self.broken}")
         if self.jump_s:
-            told.append(
+            notes.append(
                 f"the recording's time jumps by {self.jump_s:.1f} s after {self.done_s:.1f} s: "
                 "what comes after that is left out, cut it there into two"
             )
@@ -83,7 +109,7 @@ class Tally:
             (self.strays, "pictures or sounds had stamps that cannot be and were left out"),
             (self.rejected, "malformed pictures or sounds were dropped"),
         )
-        return told + [f"{count} {what}" for count, what in counts if count]
+        return notes + [f"{count} {what}" for count, what in counts if count]
 
 
 @dataclass(frozen=True)
@@ -93,13 +119,13 @@ class Replayed:
     times_ns: NDArray[np.int64]
     """(T,) the beginning of each slot, on the recording's clock."""
     speaker: SpeakerBatch
-    """(1, T): what perception told in each slot, as the listener's grid holds it."""
+    """(1, T): what perception returned in each slot, as the listener's grid holds it."""
     speaker_stamps_ns: NDArray[np.int64]
     """(T,) of the newest evidence in it, -1 = nothing was observed."""
     coefficients: FloatArray
     """(T, 58) the listener's face at the beginning of each slot."""
     listening: NDArray[np.bool_]
-    """(T,) False: the face was idle or neutral, there was nobody to listen to."""
+    """(T,) False: the face was idle or neutral, there was no one to listen to."""
     perception_s: NDArray[np.float64]
     """(T,) seconds of computing in each slot."""
     listener_s: NDArray[np.float64]
@@ -152,7 +178,7 @@ def replay(
     listener: Listener | None = None,
     tally: Tally | None = None,
     ahead: bool = False,
-    told: Callable[[float], bool] = lambda seconds: True,
+    progress: Callable[[float], bool] = lambda seconds: True,
     each: Callable[[Step], None] = lambda step: None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> Replayed:
@@ -164,8 +190,8 @@ def replay(
         listener: takes the place of `settings.policy`.
         tally: filled while it goes on.
         ahead: see `steps`.
-        told: is given the seconds of the recording that are done; returns False to stop there.
-        each: is given every step, for whoever keeps the 50 Hz faces or writes a bag.
+        progress: takes the seconds of the recording that are done; returns False to stop there.
+        each: takes every step, with the faces at 50 Hz.
         timer: seconds of a monotonic clock.
 
     Raises:
@@ -178,7 +204,7 @@ def replay(
     for step in running:
         kept.take(step)
         each(step)
-        if not told(tally.done_s):
+        if not progress(tally.done_s):
             stopped = True
             break
     running.close()  # type: ignore[attr-defined]
@@ -188,23 +214,23 @@ def replay(
 def _listened(
     sensed: Iterable[Sensed], settings: ReplaySettings, listener: Timed, tally: Tally, candidates: bool
 ) -> Iterator[Step]:
-    noted = Noted()
+    heard = RecordedPerception()
     listener.show_candidates(candidates or settings.listener.publish_candidates)
     expression = ExpressionEngine(settings.expression, settings.seed)
-    session = ListeningSession(noted, listener, expression, settings.session)
+    session = ListeningSession(heard, listener, expression, settings.session)
     session.reset(settings.seed)
     first_ns = None
     try:
         for item in sensed:
             now_ns = item.event.offset_ns
             first_ns = now_ns if first_ns is None else first_ns
-            noted.notes.extend(item.notes)
-            noted.seconds = listener.seconds = 0.0
+            heard.results.extend(item.results)
+            heard.seconds = listener.seconds = 0.0
             faces = tuple(push(session, item.event))
             tally.done_s = max(tally.done_s, (now_ns - first_ns) / NS)
             tally.rejected, tally.damaged = session.rejected, item.damaged
-            heard, plans = tuple(session.speaker_frames), tuple(session.reactions)
-            yield Step(now_ns, heard, plans, faces, noted.seconds, listener.seconds)
+            frames, plans = tuple(session.speaker_frames), tuple(session.reactions)
+            yield Step(now_ns, frames, plans, faces, heard.seconds, listener.seconds)
     finally:
         tally.state = listener.state()
 
@@ -245,8 +271,8 @@ class _Kept:
 
 def _aligned(frames: list[SpeakerFrame], first: int, count: int) -> tuple[SpeakerBatch, NDArray[np.int64]]:
     """The speaker in the slots `first` to `first + count`; unobserved where there is none."""
-    nobody = blank(count)
-    columns: dict[str, Any] = {f.name: getattr(nobody, f.name)[None].copy() for f in fields(SpeakerBatch)}
+    empty = blank(count)
+    columns: dict[str, Any] = {f.name: getattr(empty, f.name)[None].copy() for f in fields(SpeakerBatch)}
     stamps = np.full(count, -1, dtype=np.int64)
     if frames and count:
         track = onto_grid(frames)
@@ -257,3 +283,136 @@ def _aligned(frames: list[SpeakerFrame], first: int, count: int) -> tuple[Speake
             for name, column in columns.items():
                 column[:, into] = getattr(track.batch, name)[:, of]
     return SpeakerBatch(**columns), stamps
+
+
+# ---- Decoding and perceiving, here or ahead in a second process
+
+
+def open_recording(path: Path, settings: ReplaySettings | None = None) -> Recording:
+    """A media file or a bag, of which `settings` names the topics.
+
+    Raises:
+        MediaError: it cannot be read, or holds neither pictures nor sound.
+        ModuleNotFoundError: it is a bag, and `rosbags` is not installed.
+    """
+    settings = settings or ReplaySettings()
+    return open_source(path, settings.picture, settings.sound)
+
+
+def sensed_here(
+    recording: Recording,
+    settings: ReplaySettings,
+    tally: Tally,
+    timer: Callable[[], float],
+    decode_ahead: bool = False,
+) -> Iterator[Sensed]:
+    """What is perceived in a recording, in this process; with `decode_ahead` it is decoded in another thread.
+
+    A recording that breaks off ends there, with the reason in `tally.broken`.
+
+    Raises:
+        MediaError: nothing of it can be decoded.
+    """
+    steady = Steady()
+    tally.length_s = recording.duration_s
+    items = recording.pictures_and_sound()
+    line = merged(in_thread(items, _DECODED) if decode_ahead else items, events_of(recording, settings))
+    events = _until_broken(steady.of(line), steady, tally)
+    sensed = sense(
+        events, SpeakerPerception(settings.perception), settings.session,
+        after_ns=AFTER_NS, timer=timer, damaged=lambda: recording.damaged_packets,
+    )  # fmt: skip
+    try:
+        yield from sensed
+    finally:
+        tally.strays, tally.jump_s = steady.strays, steady.jump_s
+        tally.oddities = recording.notes if isinstance(recording, BagSource) else []
+
+
+def _until_broken(events: Iterator[Event], steady: Steady, tally: Tally) -> Iterator[Event]:
+    try:
+        yield from events
+    except MediaError as error:
+        if steady.newest_ns is None:
+            raise
+        tally.broken = str(error)
+
+
+_Item = TypeVar("_Item")
+_END: Final[Any] = object()
+
+
+def in_thread(items: Iterator[_Item], depth: int) -> Iterator[_Item]:
+    """`items` in their order and with their errors; a thread makes up to `depth` of them in advance.
+
+    The iterator is used and closed in that thread alone, because a database belongs to its thread.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
+        waiting: deque[Future[_Item]] = deque(pool.submit(next, items, _END) for _ in range(depth))
+        try:
+            while (item := waiting.popleft().result()) is not _END:
+                waiting.append(pool.submit(next, items, _END))
+                yield item
+        finally:
+            for future in waiting:
+                future.cancel()
+            pool.submit(getattr(items, "close", lambda: None)).result()
+
+
+def sensed_ahead(path: Path, settings: ReplaySettings, tally: Tally) -> Iterator[Sensed]:
+    """The same from a second process, which works ahead as far as a pipe holds.
+
+    Raises:
+        MediaError: as `open_recording` and `sensed_here`.
+        ReactdiffError: the process died.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_sense, args=(theirs, path, settings), daemon=True)
+    # Ctrl-C goes to both, and this process ends the other one. A blocked signal stays blocked in what is started, so
+    # that it does not end during its imports; only the start of multiprocessing's own helper unblocks it.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    process.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    theirs.close()
+    try:
+        while (message := ours.recv()) is not None:
+            if isinstance(message, Exception):
+                raise message
+            if isinstance(message, Tally):
+                for name in ("length_s", "strays", "jump_s", "broken", "oddities"):
+                    setattr(tally, name, getattr(message, name))
+            else:
+                yield from message
+    except EOFError:
+        raise ReactdiffError(
+            "the process that reads the recording ended unexpectedly", where=str(path),
+            todo="is there enough memory? Try again with --processes 1",
+        ) from None  # fmt: skip
+    finally:
+        ours.close()
+        process.terminate()
+        process.join()
+
+
+def _sense(pipe: Connection, path: Path, settings: ReplaySettings) -> None:
+    """The second process: sends a Tally with the length, lists of Sensed, a Tally at the end, and None."""
+    tally, batch = Tally(), []
+    try:
+        try:
+            recording = open_recording(path, settings)
+            tally.length_s = recording.duration_s
+            pipe.send(tally)
+            for item in sensed_here(recording, settings, tally, time.perf_counter, decode_ahead=True):
+                batch.append(item)
+                if len(batch) >= _BATCH:
+                    pipe.send(batch)
+                    batch = []
+        except ReactdiffError as error:
+            pipe.send(error)
+            return
+        for message in (batch, tally, None):
+            pipe.send(message)
+    except BrokenPipeError:
+        pass  # the replay was stopped

@@ -1,99 +1,240 @@
-"""The first half of a replay: a recording's pictures and sound become speaker frames.
+"""What a recording holds over time, and the first half of a replay: its pictures and sound become speaker frames.
 
-It runs the session as live, but with nobody who listens, and notes what perception told at each call. The second half
-is given the notes instead of pixels, in the same order by construction. So the two halves may run in two processes,
-and not one bit differs from a session in one piece.
+The first half runs the session as live, but with no listener, and records what perception returned at each call. The
+second half (`replay`) is given these results instead of pixels, in the same order by construction. So the two halves
+may run in two processes, and not one bit differs from a session in one piece.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound
+from reactdiff_ros.capture.media import ClipItem, ClipPicture, ClipSound, MediaClip
+from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MessageError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.messages import control_value, gesture_value, head_pose_value
 from reactdiff_ros.model.factory import make_listener
-from reactdiff_ros.recordings.replay.timeline import Told
+from reactdiff_ros.model.listener import Listener, ShowsCandidates
+from reactdiff_ros.recordings.bags.interfaces import BOOL, CONTROL, GESTURE, POSE
+from reactdiff_ros.recordings.bags.read import BagMessage, BagSource
+from reactdiff_ros.recordings.bags.timeline import CLOCK_OFF_NS
+from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.session import KnowsOwnVoice, ListeningSession, Perception, SessionConfig
-from reactdiff_ros.types import ExpressionFrame, Picture, Sound, SpeakerFrame
+from reactdiff_ros.types import (
+    ExpressionFrame,
+    HeadPose,
+    ListenerControl,
+    ListenerState,
+    Picture,
+    Reaction,
+    Sound,
+    SpeakerFrame,
+)
 
-Event: TypeAlias = ClipItem | Told
+# ---- What a recording holds
+
+LONGEST_GAP_NS: Final = 600 * NS
+STEP_BACK_NS: Final = NS // 2
+STRAYS: Final = 25
+"""So many events in a row that fit to each other and not to what was before are another time line, fewer are errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class BagEvent:
+    """Something of a recording that is neither picture nor sound, at `offset_ns` on its time line.
+
+    All None: nothing but the time.
+    """
+
+    offset_ns: int
+    speaking: bool | None = None
+    """The robot itself speaks (True, repeated) or has ended (False)."""
+    control: ListenerControl | None = None
+    """A change of style."""
+    gesture: tuple[str, float] | None = None
+    """A gesture's name and strength."""
+    head: HeadPose | None = None
+    """Where the head of the robot was that carried the camera."""
+
+
+Event: TypeAlias = ClipItem | BagEvent
+Item = TypeVar("Item", ClipItem, ClipItem | BagEvent)
+
+
+class Steady:
+    """Events without those whose stamps cannot be: a stamp is at most 0.5 s before the newest, 600 s after it.
+
+    Single wrong ones are left out and counted in `strays`. Where the time line itself jumps (a clock was set, bags were
+    joined) the events end: `jump_s` is then how far it jumped.
+    """
+
+    def __init__(self) -> None:
+        self.strays = 0
+        self.jump_s = 0.0
+        self.newest_ns: int | None = None
+
+    def of(self, events: Iterable[Item]) -> Iterator[Item]:
+        """The events that fit, in the order given."""
+        strange = began_ns = 0
+        odd_ns: int | None = None
+        for event in events:
+            stamp = event.offset_ns
+            if _fits(stamp, self.newest_ns):
+                strange = 0
+                self.newest_ns = max(stamp, self.newest_ns or stamp)
+                yield event
+                continue
+            self.strays += 1
+            if strange and _fits(stamp, odd_ns):
+                strange += 1
+            else:
+                strange, began_ns = 1, stamp
+            odd_ns = stamp
+            if strange >= STRAYS and self.newest_ns is not None:
+                self.strays -= strange
+                self.jump_s = (began_ns - self.newest_ns) / NS
+                return
+
+
+def _fits(stamp_ns: int, newest_ns: int | None) -> bool:
+    return newest_ns is None or -STEP_BACK_NS <= stamp_ns - newest_ns <= LONGEST_GAP_NS
+
+
+Recording: TypeAlias = MediaClip | BagSource
+"""A readable recording."""
+
+
+# ---- What a bag holds besides pictures and sound: the robot's own speech and head, changes of style, gestures
+
+_SPEAKING: Final = "robot_speaking"
+_HEAD: Final = "actuator/head_pose"
+_ON_HEAD: Final = "expression_node.camera_on_head"
+
+
+def head_topics(recording: Recording, settings: ReplaySettings) -> list[str]:
+    """Where a bag tells how the head moved that the camera of `settings` sits on.
+
+    None where it says that its pictures did not turn with the head: those of a clip, which was played to a robot.
+    """
+    if not settings.expression.camera_on_head or not isinstance(recording, BagSource):
+        return []
+    study = recording.study
+    if study is not None and study.parameters.get(_ON_HEAD) is False:
+        return []
+    return [name for name in recording.topics_of(POSE) if name.endswith(f"/{_HEAD}") or name == _HEAD]
+
+
+def as_recorded(settings: ReplaySettings, recording: Recording) -> ReplaySettings:
+    """`settings` with a camera on the head only where the recording has that head's pose; else it is fixed."""
+    if not settings.expression.camera_on_head or head_topics(recording, settings):
+        return settings
+    return replace(settings, expression=replace(settings.expression, camera_on_head=False))
+
+
+def events_of(recording: Recording, settings: ReplaySettings) -> list[BagEvent]:
+    """What of it `settings` want, in the order of time; nothing for a media file.
+
+    These messages act when they are received; a bag whose stamps are of another clock than its recorder's has them
+    moved onto that of its pictures and sound.
+    """
+    if not isinstance(recording, BagSource):
+        return []
+    topics = set()
+    if settings.own_voice:
+        topics |= {name for name in recording.topics_of(BOOL) if name.rpartition("/")[2] == _SPEAKING}
+    if settings.operator:
+        topics |= {*recording.topics_of(CONTROL), *recording.topics_of(GESTURE)}
+    topics |= {*head_topics(recording, settings)}
+    if not topics:
+        return []
+    delay_ns = min(line.delay_ns for line in recording.survey.lines.values() if len(line.stamps))
+    delay_ns = delay_ns if abs(delay_ns) > CLOCK_OFF_NS else 0
+    found = []
+    for message in recording.messages(topics):
+        event = _event(message, message.received_ns - delay_ns)
+        if event is not None:
+            found.append(event)
+    return sorted(found, key=lambda event: event.offset_ns)
+
+
+def _event(message: BagMessage, at_ns: int) -> BagEvent | None:
+    try:
+        if message.kind == BOOL:
+            return BagEvent(at_ns, speaking=bool(message.message.data))
+        if message.kind == CONTROL:
+            return BagEvent(at_ns, control=control_value(message.message))
+        if message.kind == POSE:
+            head = head_pose_value(message.message)
+            # The stamp, where it is of the pictures' clock.
+            same = abs(head.stamp_ns - at_ns) <= CLOCK_OFF_NS
+            return BagEvent(at_ns, head=HeadPose(head.stamp_ns if same else at_ns, head.pose))
+        return BagEvent(at_ns, gesture=gesture_value(message.message))
+    except MessageError:
+        return None
+
+
+def merged(items: Iterable[Event], events: list[BagEvent]) -> Iterator[Event]:
+    """`items` in their order, and before each the bag's events until its time.
+
+    Events before the first item act with it; those after the last one are left out.
+    """
+    at, first_ns = 0, None
+    for item in items:
+        first_ns = item.offset_ns if first_ns is None else first_ns
+        while at < len(events) and events[at].offset_ns <= item.offset_ns:
+            yield replace(events[at], offset_ns=max(events[at].offset_ns, first_ns))
+            at += 1
+        yield item
+
+
+# ---- Perception, recorded and played back
+
 _FLAT = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
 _NOTHING = np.zeros((1, 1, 3), dtype=np.uint8)
 
 
-class Recording(Protocol):
-    """A readable recording: `capture.media.MediaClip`, a bag, or one of a test."""
-
-    path: Path
-
-    @property
-    def duration_s(self) -> float:
-        """Length by its own record, seconds; 0 = unknown."""
-        ...
-
-    @property
-    def damaged_packets(self) -> int:
-        """Pieces that could not be decoded and were left out so far."""
-        ...
-
-    @property
-    def has_picture(self) -> bool:
-        """True with pictures."""
-        ...
-
-    @property
-    def has_sound(self) -> bool:
-        """True with sound."""
-        ...
-
-    def pictures_and_sound(self) -> Iterator[ClipItem]:
-        """Pictures and sound in the order in which they were recorded."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class Note:
-    """What perception told when it was given one picture or one chunk of sound."""
+class Perceived:
+    """What perception returned for one picture or one chunk of sound."""
 
     frames: tuple[SpeakerFrame, ...]
     error: str
     """Not empty: it was malformed."""
     seconds: float
-    """That it took."""
+    """Computing time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sensed:
-    """One event of a recording without its pixels and samples, and what was noted until its time."""
+    """One event of a recording without its pixels and samples, and the results of perception until its time."""
 
     event: Event
-    notes: tuple[Note, ...]
+    results: tuple[Perceived, ...]
     damaged: int
     """Pieces of the recording that were left out so far."""
 
 
-class Noting:
-    """A perception that notes what it tells."""
+class PerceptionRecorder:
+    """A perception that records what it returns."""
 
     def __init__(self, perception: Perception, timer: Callable[[], float]) -> None:
         self._perception, self._timer = perception, timer
-        self.notes: list[Note] = []
+        self.results: list[Perceived] = []
 
     def observe_picture(self, picture: Picture) -> SpeakerFrame:
         """See `SpeakerPerception.observe_picture`."""
-        return self._noted(lambda: [self._perception.observe_picture(picture)])[0]
+        return self._recorded(lambda: [self._perception.observe_picture(picture)])[0]
 
     def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:
         """See `SpeakerPerception.observe_sound`."""
-        return self._noted(lambda: self._perception.observe_sound(sound))
+        return self._recorded(lambda: self._perception.observe_sound(sound))
 
     def robot_speaking(self, speaking: bool, now_ns: int) -> None:
         """See `SpeakerPerception.robot_speaking`."""
@@ -101,50 +242,50 @@ class Noting:
             self._perception.robot_speaking(speaking, now_ns)
 
     def reset(self) -> None:
-        """Forget everybody."""
+        """Forget all people."""
         self._perception.reset()
 
-    def taken(self) -> tuple[Note, ...]:
-        """The notes since the last call."""
-        taken, self.notes = tuple(self.notes), []
-        return taken
+    def take(self) -> tuple[Perceived, ...]:
+        """The results since the last call."""
+        results, self.results = tuple(self.results), []
+        return results
 
-    def _noted(self, call: Callable[[], list[SpeakerFrame]]) -> list[SpeakerFrame]:
+    def _recorded(self, call: Callable[[], list[SpeakerFrame]]) -> list[SpeakerFrame]:
         begin = self._timer()
         try:
             frames = call()
         except MessageError as error:
-            self.notes.append(Note((), str(error), self._timer() - begin))
+            self.results.append(Perceived((), str(error), self._timer() - begin))
             raise
-        self.notes.append(Note(tuple(frames), "", self._timer() - begin))
+        self.results.append(Perceived(tuple(frames), "", self._timer() - begin))
         return frames
 
 
-class Noted:
-    """A perception that tells once more what was noted, in the same order."""
+class RecordedPerception:
+    """A perception that returns what was recorded, in the same order."""
 
     def __init__(self) -> None:
-        self.notes: deque[Note] = deque()
+        self.results: deque[Perceived] = deque()
         self.seconds = 0.0
-        """That perception took since somebody set this to 0."""
+        """Time that perception took since this was set to 0."""
 
     def observe_picture(self, picture: Picture) -> SpeakerFrame:
-        """The frame that was noted."""
+        """The recorded frame."""
         return self._next()[0]
 
     def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:
-        """The frames that were noted."""
+        """The recorded frames."""
         return list(self._next())
 
     def reset(self) -> None:
         """Nothing to forget."""
 
     def _next(self) -> tuple[SpeakerFrame, ...]:
-        note = self.notes.popleft()
-        self.seconds += note.seconds
-        if note.error:
-            raise MessageError(note.error)
-        return note.frames
+        result = self.results.popleft()
+        self.seconds += result.seconds
+        if result.error:
+            raise MessageError(result.error)
+        return result.frames
 
 
 class _NoFace(ExpressionEngine):
@@ -162,7 +303,7 @@ def push(session: ListeningSession, event: Event) -> list[ExpressionFrame]:
     elif isinstance(event, ClipSound):
         session.push_sound(Sound(event.offset_ns, event.rate_hz, event.samples))
     faces = session.advance(event.offset_ns)
-    if isinstance(event, Told):
+    if isinstance(event, BagEvent):
         try:
             _tell(session, event)
         except ReactdiffError:
@@ -170,7 +311,7 @@ def push(session: ListeningSession, event: Event) -> list[ExpressionFrame]:
     return faces
 
 
-def _tell(session: ListeningSession, event: Told) -> None:
+def _tell(session: ListeningSession, event: BagEvent) -> None:
     if event.speaking is not None:
         session.robot_speaking(event.speaking, event.offset_ns)
     if event.control is not None:
@@ -201,18 +342,18 @@ def sense(
         timer: seconds of a monotonic clock.
         damaged: tells how many pieces of the recording were left out so far.
     """
-    noting = Noting(perception, timer)
-    session = ListeningSession(noting, make_listener("idle", seed=0), _NoFace(seed=0), config)
+    recorder = PerceptionRecorder(perception, timer)
+    session = ListeningSession(recorder, make_listener("idle", seed=0), _NoFace(seed=0), config)
     session.reset()
     newest = None
     for event in events:
         push(session, event)
         newest = event.offset_ns if newest is None else max(newest, event.offset_ns)
-        yield Sensed(_light(event), noting.taken(), damaged())
+        yield Sensed(_light(event), recorder.take(), damaged())
     if newest is not None:
-        end = Told(newest + after_ns)
+        end = BagEvent(newest + after_ns)
         session.advance(end.offset_ns)
-        yield Sensed(end, noting.taken(), damaged())
+        yield Sensed(end, recorder.take(), damaged())
 
 
 def _light(event: Event) -> Event:
@@ -222,3 +363,59 @@ def _light(event: Event) -> Event:
     if isinstance(event, ClipSound):
         return event._replace(samples=np.broadcast_to(np.int16(0), (len(event.samples), 1)))
     return event
+
+
+class Timed:
+    """A listener whose computing time is measured.
+
+    Args:
+        listener: whose.
+        timer: seconds of a monotonic clock.
+    """
+
+    def __init__(self, listener: Listener, timer: Callable[[], float]) -> None:
+        self._listener, self._timer = listener, timer
+        self.seconds = 0.0
+        """Since this was set to 0."""
+
+    @property
+    def name(self) -> str:
+        """The policy."""
+        return self._listener.name
+
+    def reset(self, seed: int | None = None) -> None:
+        """See `Listener.reset`."""
+        self._listener.reset(seed)
+
+    def control(self, control: ListenerControl) -> None:
+        """See `Listener.control`."""
+        self._listener.control(control)
+
+    def robot_speaking(self, speaking: bool, now_ns: int | None = None) -> None:
+        """See `Listener.robot_speaking`."""
+        self._listener.robot_speaking(speaking, now_ns)
+
+    def show_candidates(self, wanted: bool) -> None:
+        """See `ShowsCandidates`; without effect on a listener that draws one plan."""
+        if isinstance(self._listener, ShowsCandidates):
+            self._listener.show_candidates(wanted)
+
+    def observe(self, frame: SpeakerFrame) -> None:
+        """See `Listener.observe`."""
+        begin = self._timer()
+        try:
+            self._listener.observe(frame)
+        finally:
+            self.seconds += self._timer() - begin
+
+    def plan(self, now_ns: int) -> Reaction | None:
+        """See `Listener.plan`."""
+        begin = self._timer()
+        try:
+            return self._listener.plan(now_ns)
+        finally:
+            self.seconds += self._timer() - begin
+
+    def state(self) -> ListenerState:
+        """See `Listener.state`."""
+        return self._listener.state()

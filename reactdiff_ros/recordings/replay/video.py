@@ -1,4 +1,4 @@
-"""A replay as a video: the speaker as recorded beside the listener's rendered face, with the recording's sound.
+"""A replay as a video: the recorded speaker next to the listener's rendered face, with the recording's sound.
 
 Time 0 is the first face. Each picture of 40 ms shows the newest picture of the speaker at its beginning and the
 listener's face of that very moment, so what is seen is the delay that the person would have seen.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -28,10 +28,9 @@ from reactdiff_ros.capture.media import ClipPicture, ClipSound
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.replay.replay import GRID, Step
-from reactdiff_ros.recordings.replay.senses import Recording
-from reactdiff_ros.recordings.replay.timeline import Steady
+from reactdiff_ros.recordings.replay.senses import Recording, Steady
+from reactdiff_ros.simulator.rendered.parts import Look
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
-from reactdiff_ros.simulator.rendered.skin import Look
 from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, FloatArray
 
 HEIGHT: Final = 480
@@ -103,7 +102,7 @@ def write_video(
     reel: FaceReel,
     *,
     processes: int = 2,
-    told: Callable[[float], bool] = lambda share: True,
+    progress: Callable[[float], bool] = lambda share: True,
 ) -> float:
     """Write the video and return its length in seconds.
 
@@ -112,7 +111,7 @@ def write_video(
         recording: that was replayed; it is read once more.
         reel: its faces.
         processes: that render; 0 = this one.
-        told: is given the share that is done; returns False to end the video there.
+        progress: takes the share that is done; returns False to end the video there.
 
     Raises:
         MediaError: there is such a file, it cannot be written, or there is not one face.
@@ -126,7 +125,7 @@ def write_video(
         with _rendered(reel.coefficients, processes) as faces, av.open(
             str(unfinished), "w", options={"movflags": "faststart"} if path.suffix.lower() != ".mkv" else {}
         ) as out:  # fmt: skip
-            count = _Film(out, reel.start_ns, recording.has_sound).shoot(recording, faces, len(reel), told)
+            count = _Film(out, reel.start_ns, recording.has_sound).shoot(recording, faces, len(reel), progress)
         prepare(path)
         unfinished.rename(path)
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -154,7 +153,7 @@ class _Film:
         self._panel = _NOBODY
 
     def shoot(
-        self, recording: Recording, faces: Iterator[UINT8], count: int, told: Callable[[float], bool]
+        self, recording: Recording, faces: Iterator[UINT8], count: int, progress: Callable[[float], bool]
     ) -> int:  # fmt: skip
         items = Steady().of(recording.pictures_and_sound())
         item = next(items, None)
@@ -166,7 +165,7 @@ class _Film:
                 item = _next(items)
             self._show(index, np.hstack([self._panel, _captioned(face, "listener")]))
             done = index + 1
-            if not told(done / count):
+            if not progress(done / count):
                 break
         self._out.mux(self._video.encode(None))
         if self._track is not None:
@@ -269,21 +268,15 @@ def _captioned(panel: UINT8, text: str) -> UINT8:
     return panel
 
 
-@dataclass
-class _Queue:
-    """Pictures that are rendered a few ahead of the one that is needed."""
-
-    pool: ProcessPoolExecutor
-    faces: Sequence[FloatArray]
-
-    def __iter__(self) -> Iterator[UINT8]:
-        waiting: list[Future[UINT8]] = []
-        for face in self.faces:
-            waiting.append(self.pool.submit(_picture, face))
-            if len(waiting) > _AHEAD:
-                yield waiting.pop(0).result()
-        while waiting:
-            yield waiting.pop(0).result()
+def _drawn_ahead(pool: ProcessPoolExecutor, faces: Sequence[FloatArray]) -> Iterator[UINT8]:
+    """Pictures in order; the pool works a few ahead of the one that is needed."""
+    waiting: deque[Future[UINT8]] = deque()
+    for face in faces:
+        waiting.append(pool.submit(_picture, face))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 @contextmanager
@@ -294,7 +287,7 @@ def _rendered(faces: Sequence[FloatArray], processes: int) -> Iterator[Iterator[
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_ignore_interrupt)
     try:
-        yield iter(_Queue(pool, faces))
+        yield _drawn_ahead(pool, faces)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

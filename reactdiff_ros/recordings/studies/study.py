@@ -28,7 +28,7 @@ class Study:
 
     session_id: str
     consent: bool | None = None
-    """The person agreed to be recorded; None: nobody told."""
+    """The person agreed to be recorded; None: unknown."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """What was set, by "node.parameter"."""
     weights: str = ""
@@ -38,7 +38,7 @@ class Study:
     study: str = ""
     """Name of the study whose condition was hidden; empty: nothing was."""
     seal: str = ""
-    """Commitment to that condition, which the study's key opens (`bags.blinding`)."""
+    """Random text for that condition; the key of the study opens it (`studies.blinding`)."""
 
     def to_custom_data(self) -> dict[str, str]:
         """The strings that the bag keeps; the same study gives the same strings."""
@@ -69,27 +69,27 @@ class Study:
 
 
 def study_of(custom_data: Mapping[str, Any]) -> Study | None:
-    """The study that a bag's custom data tell of; None where they tell of none. What cannot be read is left out."""
-    told = {key[len(PREFIX) :]: str(value) for key, value in custom_data.items() if str(key).startswith(PREFIX)}
-    if "session_id" not in told:
+    """The study that a bag's custom data describe; None where there is none. What cannot be read is left out."""
+    values = {key[len(PREFIX) :]: str(value) for key, value in custom_data.items() if str(key).startswith(PREFIX)}
+    if "session_id" not in values:
         return None
-    consent = _json(told.get("consent", ""))
-    parameters = _json(told.get("parameters", ""))
-    events = _json(told.get("events", ""))
-    seed = _json(told.get("seed", ""))
+    consent = _json(values.get("consent", ""))
+    parameters = _json(values.get("parameters", ""))
+    events = _json(values.get("events", ""))
+    seed = _json(values.get("seed", ""))
     return Study(
-        session_id=told["session_id"],
+        session_id=values["session_id"],
         consent=consent if isinstance(consent, bool) else None,
         parameters=parameters if isinstance(parameters, dict) else {},
-        weights=told.get("weights", ""),
+        weights=values.get("weights", ""),
         seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
         events=tuple(
             Event(int(e[0]), str(e[1]))
             for e in (events if isinstance(events, list) else [])
             if isinstance(e, list) and len(e) == 2 and isinstance(e[0], int)
         ),
-        study=told.get("study", ""),
-        seal=told.get("seal", ""),
+        study=values.get("study", ""),
+        seal=values.get("seal", ""),
     )
 
 

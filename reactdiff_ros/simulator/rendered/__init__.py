@@ -1,10 +1,19 @@
-"""The demo speaker: a synthetic person that the package renders, to show it without a camera and to test perception.
+"""The rendered speaker: draws a head from coefficients, and has the demo clip. tools/demo makes the head and the clip.
 
-Enters: a script of what the person does and says.
-Leaves: pictures, sound, and the truth about them; the clip that the package ships.
-Imports: the shared values; perception, which is shown known faces, and its mesh library for the list of triangles.
+Enters: coefficients of a face and a scene.
+Leaves: pictures; the clip that the package ships.
+Imports: the shared values.
 """
 
-from reactdiff_ros.simulator.rendered.clip import demo_clip_path
+from __future__ import annotations
 
-__all__ = ["demo_clip_path"]
+from pathlib import Path
+
+from reactdiff_ros.resources import resource_path
+
+CLIP = "demo/speaker.mp4"
+
+
+def demo_clip_path() -> Path:
+    """The bundled clip of the demo speaker (H.264 and AAC, made to be looped). Raises ReactdiffError if not shipped."""
+    return resource_path(CLIP)

@@ -14,12 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros import coefficients as table
-from reactdiff_ros.simulator.rendered.eyes_and_mouth import Painter, draw_eyeball, draw_lashes, draw_mouth
-from reactdiff_ros.simulator.rendered.hair_and_body import Scalp, draw_body
-from reactdiff_ros.simulator.rendered.head import EYE_DISTANCE_M, HeadMesh, Points, Triangles, load_head
-from reactdiff_ros.simulator.rendered.morph import Morphs
-from reactdiff_ros.simulator.rendered.raster import TriangleBuffer, vertex_normals
-from reactdiff_ros.simulator.rendered.skin import Look, paint, unroll
+from reactdiff_ros.simulator.rendered.head import EYE_DISTANCE_M, HeadMesh, Morphs, Points, Triangles, load_head
+from reactdiff_ros.simulator.rendered.parts import (
+    Look,
+    Painter,
+    Scalp,
+    TriangleBuffer,
+    draw_body,
+    draw_eyeball,
+    draw_lashes,
+    draw_mouth,
+    paint,
+    unroll,
+    vertex_normals,
+)
 from reactdiff_ros.types import UINT8
 
 NECK = np.array([0.0, -0.075, -0.085])
@@ -131,7 +139,7 @@ class HeadRenderer:
         vertices = self.morphs.apply(c)
         brush = Painter(picture, project, scene.focal * EYE_DISTANCE_M / eyes[2])
         sway = (float(c[table.TRANSLATION][0]), float(c[table.TRANSLATION][1]))
-        body = draw_body(picture, scene, self.look, brush.unit, sway)
+        body = draw_body(picture, scene.focal, scene.position_m, self.look, brush.unit, sway)
         openings = [draw_mouth(brush, vertices, self.morphs, c)]
         openings += [
             draw_eyeball(brush, vertices, self.mesh, eye, gaze, self.look)

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from reactdiff_ros.recordings.datasets.files import DatasetError, checked, existing, folder_of, same_length
 from reactdiff_ros.recordings.datasets.react import ClipPair, attributes_of_clip, face_of_clip, pairs
 from reactdiff_ros.training.paper.config import AUDIO_STREAMS, VIDEO_STREAMS, PaperConfig
-from reactdiff_ros.training.paper.model import Features
+from reactdiff_ros.training.paper.networks import Features
 from reactdiff_ros.types import FloatArray
 
 

@@ -20,12 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.training.checkpoints import whole_file
 from reactdiff_ros.training.paper.config import PaperConfig, from_dict
 from reactdiff_ros.training.paper.data import Batch, ReactClips, batches, mean_face
-from reactdiff_ros.training.paper.diffusion import kept, noised
-from reactdiff_ros.training.paper.model import PaperModel
-from reactdiff_ros.training.paper.windows import cut, encode, known_rows, speaker_window
+from reactdiff_ros.training.paper.drawing import cut, encode, kept, known_rows, noised, speaker_window
+from reactdiff_ros.training.paper.networks import PaperModel
+from reactdiff_ros.training.run import load_state, save_state
 
 Part = Literal["autoencoder", "diffusion"]
 PARTS: Final[tuple[Part, ...]] = ("autoencoder", "diffusion")
@@ -146,7 +145,7 @@ class Trainer:
                 self._average = self._fitting(state["average"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ReactdiffError(
-                "the checkpoint does not fit this run", where=str(self.checkpoint), todo="train anew"
+                "the checkpoint does not fit this run", where=str(self.checkpoint), todo="train again"
             ) from error
 
     def _fitting(self, average: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -306,27 +305,17 @@ class Trainer:
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint or a model, whole or not at all; it goes to the disk tensor by tensor, never twice in memory.
-
-    Raises:
-        ReactdiffError: it cannot be written; what was there before stays.
-    """
-    with whole_file(path) as file:
-        torch.save({"format": FORMAT, **state}, file)
+    """Write a checkpoint or a model; errors as `save_state`."""
+    save_state(path, {"format": FORMAT, **state})
 
 
 def read(path: Path) -> dict[str, Any]:
     """A checkpoint or a model.
 
     Raises:
-        ReactdiffError: it is missing, unreadable, or none.
+        ReactdiffError: it is missing, unreadable, or neither.
     """
-    if not path.is_file():
-        raise ReactdiffError("there is no such model", where=str(path), todo="train first: reactdiff dev paper train")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file makes the unpickler raise anything
-        raise ReactdiffError("the model cannot be read", where=str(path), todo="train anew") from error
+    state = load_state(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT or not {"config", "model"} <= state.keys():
         raise ReactdiffError("this is no model of the paper preset", where=str(path))
     return state
@@ -354,7 +343,7 @@ def _config_of(state: dict[str, Any], path: Path) -> PaperConfig:
         return from_dict(state["config"])
     except (AttributeError, TypeError, ConfigError) as error:
         raise ReactdiffError(
-            f"the settings in the file do not fit: {error}", where=str(path), todo="train anew"
+            f"the settings in the file do not fit: {error}", where=str(path), todo="train again"
         ) from error
 
 
@@ -363,7 +352,7 @@ def _load(model: PaperModel, tensors: dict[str, Tensor], path: Path) -> None:
         model.load_state_dict(tensors)
     except (AttributeError, TypeError, RuntimeError) as error:
         raise ReactdiffError(
-            "the weights do not fit the model's settings", where=str(path), todo="train anew"
+            "the weights do not fit the model's settings", where=str(path), todo="train again"
         ) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reactdiff_ros.evaluation.bench.reference_metrics import lags
+from reactdiff_ros.evaluation.bench.metrics import reference_speaker_lags as lags
 from reactdiff_ros.evaluation.bounds import passes
 from reactdiff_ros.evaluation.metrics import coupling as c
 from reactdiff_ros.evaluation.metrics.coupling import lag_correlations, reach, reference_lags, signed_lags

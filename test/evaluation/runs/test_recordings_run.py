@@ -22,8 +22,7 @@ from reactdiff_ros.evaluation.runs.recordings import Perceived, Source, _ages, _
 from reactdiff_ros.evaluation.runs.scoring import measured
 from reactdiff_ros.model.tokens import blank
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.studies.allocation import StudyPlan, sessions_of
-from reactdiff_ros.recordings.studies.blinding import Key, seal
+from reactdiff_ros.recordings.studies.blinding import Key, StudyPlan, seal, sessions_of
 from reactdiff_ros.recordings.studies.study import Study
 from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.types import ExpressionFrame

@@ -105,7 +105,7 @@ def test_it_is_the_attention_of_the_networks(folder: Path, monkeypatch: pytest.M
     import torch
     from random_model import random_model
 
-    from reactdiff_ros.training import layers
+    from reactdiff_ros.training import nets
 
     features, observed = featurize(simulate(4, 4, 40).speaker)
     x, o = features[:, 20:].reshape(-1, features.shape[-1]), observed[:, 20:].reshape(-1, observed.shape[-1])
@@ -116,7 +116,7 @@ def test_it_is_the_attention_of_the_networks(folder: Path, monkeypatch: pytest.M
         seen.append(share.mean(1)[:, 0].numpy())
         return share @ v
 
-    monkeypatch.setattr(layers, "attend", attend)
+    monkeypatch.setattr(nets, "attend", attend)
     with torch.no_grad():
         random_model().encoder.fuse(torch.from_numpy(x), torch.from_numpy(o))
     maps = attention_maps(read_fusion(find_weights(folder)), x.astype(float), o.astype(float))

@@ -30,14 +30,7 @@ from reactdiff_ros.evaluation.baselines import (
 from reactdiff_ros.evaluation.listeners import live_sampling
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.react import correlation
-from reactdiff_ros.evaluation.studies.simulator import (
-    SPEAKER_FIGURES,
-    Scores,
-    bands_of,
-    evaluate,
-    report,
-    score,
-)
+from reactdiff_ros.evaluation.studies.simulator import SPEAKER_FIGURES, Scores, bands_of, evaluate, report, score
 
 pytest.importorskip("numba")
 QUICK = ("oracle", "shuffled", "policy", "listener_mean")

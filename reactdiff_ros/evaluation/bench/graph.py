@@ -1,0 +1,342 @@
+"""The running graph under a harness: start it, wait for it, listen to it, and count what its processes use."""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+from geometry_msgs.msg import PointStamped
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage
+
+from reactdiff_ros.actuation.profile import Profile
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
+from reactdiff_ros.evaluation.bench.live import EXPRESSION, PICTURES, REACTION, SPEAKER, Recording
+from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions, node_command, wanted_nodes
+from reactdiff_ros.launching.supervisor import NodeCommand
+from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.msg import AudioChunk, ExpressionFrame, Reaction, SpeakerFrame
+from reactdiff_ros.nodes.base import interface, qos_profile
+from reactdiff_ros.nodes.graph_watch import GraphWatch, published_ns, watch_graph
+
+ACTIVE_S: Final = 60.0
+FACE_S: Final = 5.0
+FOLLOWS_S: Final = 60.0
+ANSWER_S: Final = 20.0
+STEP_S: Final = 0.1
+DOMAINS: Final = range(71, 91)
+"""Below 102, DDS's ports stay clear of Linux's ephemeral ones."""
+ACTUATOR: Final = "actuator_node"
+FOLLOWING: Final = "following"
+_TOPICS: Final = {
+    "compressed": PICTURES,
+    "raw": "camera/image_raw",
+    "sound": "audio",
+    "bytes": "audio",
+    "samples": "audio",
+    "frame": SPEAKER,
+}
+"""A worker names the kinds of its items without their topic."""
+
+
+class StoppedError(ReactdiffError):
+    """The user ended the run."""
+
+
+@contextmanager
+def graph_run(
+    options: LiveOptions,
+    log: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+    *,
+    robot: Profile | str | None = None,
+    parent: Path | None = None,
+    step_s: float = STEP_S,
+) -> Iterator[GraphRun]:
+    """A graph that is ready to be started; at the end no process is left, and this process's environment is as before.
+
+    Args:
+        options: what to run; if they name no ROS domain, the first one without another listener is taken.
+        log: receives one sentence for every event that a user should know.
+        stopped: asked several times a second; True ends the run.
+        robot: profile, or its name, whose servos are emulated in a separate process; None or "" for none.
+        parent: where the folder of the run is made; None: where temporary files go.
+        step_s: how long the graph is listened to before its processes are looked after.
+
+    Raises:
+        ReactdiffError: another listener runs in the domain, or the robot cannot be emulated.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reactdiff-bench-", dir=parent)))
+        servos = stack.enter_context(EmulatedRobot(robot, folder)) if robot else None
+        if servos is not None:
+            options = servos.options(options)
+        stack.callback(_restore, os.environ.copy())
+        graph = stack.enter_context(_in_a_free_domain(options, log, folder / "log"))
+        yield GraphRun(graph, folder, servos, log, stopped, step_s)
+
+
+def _restore(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def _in_a_free_domain(options: LiveOptions, log: Callable[[str], None], folder: Path) -> LiveGraph:
+    if options.domain is not None:
+        return LiveGraph(options, log, folder)
+    for domain in DOMAINS[:-1]:
+        with suppress(ReactdiffError):
+            return LiveGraph(replace(options, domain=domain), log, folder)
+    return LiveGraph(replace(options, domain=DOMAINS[-1]), log, folder)
+
+
+class GraphRun:
+    """A graph and its robot. Every method that waits raises StoppedError when the user ends the run."""
+
+    def __init__(
+        self,
+        graph: LiveGraph,
+        folder: Path,
+        servos: EmulatedRobot | None,
+        log: Callable[[str], None],
+        stopped: Callable[[], bool],
+        step_s: float,
+    ) -> None:
+        self.graph, self.folder, self.servos, self.log = graph, folder, servos, log
+        self.on_step: Callable[[], None] = lambda: None
+        """Called after every step of the graph."""
+        self._stopped, self._step_s = stopped, step_s
+        self._checked_s = 0.0
+
+    def start(self, change: Callable[[NodeCommand], NodeCommand] | None = None) -> None:
+        """Start the nodes, each with the command that `change` returns, and listen to them."""
+        nodes = wanted_nodes(self.graph.options)
+        if change is None:
+            self.graph.start(nodes)
+        else:
+            for node in nodes:
+                self.graph.supervisor.add(change(node_command(node, self.graph.options, self.folder / "log")))
+            self.graph.supervisor.start()
+        self.watch: GraphWatch = watch_graph(self.graph)
+        if self.servos is not None:
+            self.robot = GraphRobot(self.watch)
+
+    def until(self, condition: Callable[[], object], limit_s: float) -> bool:
+        """Let the graph run until `condition` holds; returns whether it did within the limit."""
+        end_s = time.monotonic() + limit_s
+        while True:
+            now_s = time.monotonic()
+            if now_s - self._checked_s >= STEP_S / 2:  # a condition may cost more than a step
+                self._checked_s = now_s
+                if condition():
+                    return True
+                if self._stopped():
+                    raise StoppedError("the run was stopped")
+            if now_s >= end_s:
+                return bool(condition())
+            self.graph.step(min(self._step_s, end_s - now_s))
+            self.on_step()
+
+    def run_for(self, seconds: float) -> None:
+        """Let the graph run."""
+        self.until(lambda: False, seconds)
+
+    def until_active(self) -> None:
+        """Wait until every node is active. Raises ReactdiffError after ACTIVE_S, naming those that are not."""
+        graph = self.graph
+        if self.until(graph.active, ACTIVE_S):
+            return
+        waiting = [name for name in graph.supervisor.names() if not graph.supervisor.heard(name)] or [
+            f"{r.name} ({r.values.get('state', '')}: {r.sentence})"
+            for r in graph.reports.values()
+            if r.values.get("state") != "active"
+        ]
+        raise ReactdiffError(f"the graph was not active within {ACTIVE_S:g} s", where=", ".join(waiting))
+
+    def until_face_seen(self, recorder: GraphRecorder) -> None:
+        """Wait until every node is active, then up to FACE_S until a face is seen; logs it if there is none."""
+        self.until_active()
+        if not self.until(lambda: recorder.face_seen, FACE_S):
+            self.log(f"no face was seen within {FACE_S:g} s: the measurement starts without one")
+
+    def until_robot_follows(self, limit_s: float = FOLLOWS_S) -> None:
+        """Enable the robot. Raises ReactdiffError, with the actuator's reason, if it does not follow in `limit_s`."""
+        end_s, refusal = time.monotonic() + limit_s, ""
+        while not self.until(self.robot.follows, 1.0):
+            if time.monotonic() > end_s:
+                raise ReactdiffError("the robot does not follow", where=ACTUATOR, todo=refusal)
+            refusal = self.robot.ask_to_follow() or refusal
+
+    def processes(self) -> dict[str, list[int]]:
+        """Process ids of every node and of what it started."""
+        found = {}
+        for name, pid in self.graph.supervisor.pids().items():
+            found[name] = [pid]
+            with suppress(psutil.NoSuchProcess):
+                found[name] += [child.pid for child in psutil.Process(pid).children(recursive=True)]
+        return found
+
+    def cpu_s(self) -> dict[int, float]:
+        """Processor time so far by process id of the nodes, that of their ended children included."""
+        found = {}
+        for pid in (pid for members in self.processes().values() for pid in members):
+            with suppress(psutil.NoSuchProcess):
+                found[pid] = sum(psutil.Process(pid).cpu_times()[:4])
+        return found
+
+    def dropped(self) -> Counter[str]:
+        """What the nodes have dropped so far according to their diagnostics, by topic."""
+        total: Counter[str] = Counter()
+        for report in self.graph.reports.values():
+            for key, value in report.values.items():
+                if key.startswith("dropped ") and value.isdigit():
+                    topic = key.removeprefix("dropped ").split(" (")[0]  # "audio (late)" is a drop of audio
+                    total[_TOPICS.get(topic, topic)] += int(value)
+        return total
+
+
+def spent_s(before: Mapping[int, float], after: Mapping[int, float]) -> float:
+    """Processor time between two results of `GraphRun.cpu_s`, s; a process that ended in between counts nothing."""
+    return sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
+
+
+def shared_memory_mb(pids: Iterable[int]) -> float:
+    """Summed proportional set size (shared pages count for each sharer in part), 10^6 bytes."""
+    total = 0
+    for pid in pids:
+        with suppress(psutil.Error):
+            total += psutil.Process(pid).memory_full_info().pss
+    return total / 1e6
+
+
+class GraphRobot:
+    """The robot of a running graph: listens to actuator/state through `watch`, and calls the actuator's services."""
+
+    def __init__(self, watch: GraphWatch) -> None:
+        self._watch = watch
+        self.states: list[Any] = []
+        """ActuatorState, in order of arrival."""
+        spec = load_table().node(ACTUATOR).topic("actuator/state", "publishers")
+        qos = qos_profile(load_table().qos[spec.qos])
+        watch.tap(interface(spec.type, "msg"), spec.name, lambda message, _info: self.states.append(message), qos)
+
+    @property
+    def state(self) -> str:
+        """As last reported; "" before the first report."""
+        return str(self.states[-1].state) if self.states else ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether every joint takes part."""
+        return bool(self.states) and not any(self.states[-1].joint_fault)
+
+    def follows(self) -> bool:
+        """Whether the servos follow the face."""
+        return self.state == FOLLOWING
+
+    def ask_to_follow(self) -> str:
+        """Enable the robot, as a person would; a stop is cleared first. Returns why the actuator refuses, or ""."""
+        try:
+            if self.state == "stopped":
+                self.reset()
+            self.enable()
+        except ReactdiffError as error:
+            return str(error)
+        return ""
+
+    def enable(self, wanted: bool = True) -> str:
+        """Give the robot torque, or take it; returns the actuator's answer.
+
+        Raises:
+            ReactdiffError: it refuses, or does not answer in ANSWER_S.
+        """
+        kind = interface("std_srvs/srv/SetBool", "srv")
+        refused = f"the robot cannot be {'enabled' if wanted else 'disabled'}"
+        return self._call(kind, "enable", kind.Request(data=wanted), refused, ANSWER_S)
+
+    def reset(self, seconds: float = ANSWER_S) -> str:
+        """Clear a stop of the robot, as a person would who knows its cause; returns the actuator's answer.
+
+        Raises:
+            ReactdiffError: it refuses, or does not answer within `seconds`.
+        """
+        kind = interface("std_srvs/srv/Trigger", "srv")
+        return self._call(kind, "reset", kind.Request(), "the robot cannot be reset", seconds)
+
+    def _call(self, kind: Any, service: str, request: Any, refused: str, seconds: float) -> str:
+        client = self._watch.node.create_client(kind, f"{ACTUATOR}/{service}")
+        try:
+            end_s = time.monotonic() + seconds
+            while not client.service_is_ready() and time.monotonic() < end_s:
+                self._watch.spin(0.05)
+            answer = client.call_async(request)
+            while not answer.done() and time.monotonic() < end_s:
+                self._watch.spin(0.05)
+            if not answer.done():
+                raise ReactdiffError("the robot's actuator does not answer", where=ACTUATOR)
+            if not answer.result().success:
+                raise ReactdiffError(refused, where=ACTUATOR, todo=answer.result().message)
+            return str(answer.result().message)
+        finally:
+            self._watch.node.destroy_client(client)
+
+
+def stamp_ns(stamp: Any) -> int:
+    """A ROS time as nanoseconds."""
+    return int(stamp.sec) * NS + int(stamp.nanosec)
+
+
+def header_stamp_ns(serialized: bytes) -> int:
+    """The stamp of a serialized message that begins with a header: 4 bytes of CDR encapsulation, then sec and nanosec.
+
+    Reading a picture's stamp this way costs nothing; decoding the message would load the machine under test.
+    """
+    order = "<" if serialized[1] & 1 else ">"
+    sec, nanosec = struct.unpack_from(order + "iI", serialized, 4)
+    return int(sec) * NS + int(nanosec)
+
+
+class GraphRecorder:
+    """Records publication times and stamps into `recording` while `watch` spins."""
+
+    def __init__(self, watch: GraphWatch) -> None:
+        self.recording = Recording()
+        self.face_seen = False
+        best_effort = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+        reliable = QoSProfile(depth=200)
+        watch.tap(CompressedImage, PICTURES, self._picture, best_effort, raw=True)
+        watch.tap(AudioChunk, "audio", lambda _, info: self._count("audio", info), best_effort, raw=True)
+        watch.tap(PointStamped, "gaze_target", lambda _, info: self._count("gaze_target", info), reliable, raw=True)
+        watch.tap(SpeakerFrame, SPEAKER, self._speaker, reliable)
+        watch.tap(Reaction, REACTION, self._reaction, reliable)
+        watch.tap(ExpressionFrame, EXPRESSION, self._expression, reliable)
+
+    def _count(self, topic: str, info: dict[str, Any]) -> int:
+        when = published_ns(info)
+        self.recording.published[topic].append(when)
+        return when
+
+    def _picture(self, message: bytes, info: dict[str, Any]) -> None:
+        self.recording.pictures.append((self._count(PICTURES, info), header_stamp_ns(message)))
+
+    def _speaker(self, message: Any, info: dict[str, Any]) -> None:
+        self.face_seen = self.face_seen or bool(message.face_present)
+        self.recording.speaker.append((self._count(SPEAKER, info), stamp_ns(message.picture_stamp)))
+
+    def _reaction(self, message: Any, info: dict[str, Any]) -> None:
+        self.recording.reactions.append((self._count(REACTION, info), stamp_ns(message.picture_stamp)))
+
+    def _expression(self, message: Any, info: dict[str, Any]) -> None:
+        stamps = (stamp_ns(message.picture_stamp), stamp_ns(message.reaction_picture_stamp))
+        self.recording.expressions.append((self._count(EXPRESSION, info), *stamps))

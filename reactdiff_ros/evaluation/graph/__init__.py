@@ -1,1 +1,0 @@
-"""The ROS side of the harness: what listens to a running graph, enables its robot, and injects faults."""

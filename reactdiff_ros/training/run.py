@@ -1,0 +1,280 @@
+"""A run's folder: checkpoint and log; what a run can start from; and which runs made a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.weights import MANIFEST, PRESET, find_weights
+from reactdiff_ros.whole_file import whole_file
+
+from .config import FACEVERSE, KINDS, Shape, TrainConfig, config_of, data_of
+from .nets import Model
+
+CHECKPOINT: Final = "checkpoint.pt"
+TENSORS: Final = "model.safetensors"
+"""The networks of exported weights, to train on: in half precision, without the auxiliary head."""
+FORMAT: Final = 2
+_NEEDED: Final = {"format", "config", "simulator", "step", "vae_step", "model", "average"}
+LOG: Final = "log.jsonl"
+TENSORBOARD: Final = "tensorboard"
+
+
+# --- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a state with `torch.save`, whole or not at all; it goes to the disk tensor by tensor.
+
+    Raises:
+        ReactdiffError: it cannot be written; what was there before stays.
+    """
+    try:
+        with whole_file(path) as file:
+            torch.save(state, file)
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError where its archive cannot be finished
+        kept = "the last one stays; " if path.exists() else ""
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise ReactdiffError("the checkpoint cannot be written", where=str(path), todo=f"{kept}{reason}") from error
+
+
+def load_state(path: Path) -> Any:
+    """What `save_state` wrote, on the CPU.
+
+    Raises:
+        ReactdiffError: it is missing or unreadable.
+    """
+    if not path.is_file():
+        raise ReactdiffError("there is no checkpoint", where=str(path), todo="train first, or give another folder")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file makes the unpickler raise anything
+        raise ReactdiffError("the checkpoint cannot be read", where=str(path), todo="train again") from error
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write the `state` of a run; errors as `save_state`."""
+    save_state(path, {"format": FORMAT, **state})
+
+
+def refuse_to_begin_over(folder: Path) -> None:
+    """Before a new run. Raises ReactdiffError if the folder holds the checkpoint of another one."""
+    if (folder / CHECKPOINT).exists():
+        raise ReactdiffError(
+            "the folder holds a run already", where=str(folder), todo="give --resume, or another folder"
+        )
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The state of a run.
+
+    Raises:
+        ReactdiffError: it is missing, unreadable, not a checkpoint, or of another version.
+    """
+    state = load_state(path)
+    if not isinstance(state, dict) or not state.keys() >= _NEEDED:
+        raise ReactdiffError("this is no checkpoint of reactdiff dev train", where=str(path), todo="give one")
+    if state["format"] != FORMAT:
+        raise ReactdiffError(
+            f"the checkpoint is of format {state['format']}, this version reads {FORMAT}", where=str(path),
+            todo="train again",
+        )  # fmt: skip
+    return state
+
+
+# --- what a run starts from ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Networks that a run starts with."""
+
+    shape: Shape
+    networks: dict[str, Tensor]
+    """As `Model.state_dict`; exported weights lack the auxiliary head, which keeps its random start."""
+    facts: dict[str, Any]
+    """What is known of the autoencoder, which stays as it is."""
+    runs: list[dict[str, Any]]
+    """The runs that made them, oldest first, see `runs_of`; empty: unknown."""
+
+
+def read_start(path: Path) -> Start:
+    """Networks of a checkpoint, of a run's folder, of a folder of exported weights, or, for "live", the shipped ones.
+
+    Raises:
+        ReactdiffError: there are none, or they cannot be read.
+    """
+    if str(path) == PRESET and not path.exists():
+        return _start_of_weights("")
+    if path.is_dir() and not (path / CHECKPOINT).is_file():
+        return _start_of_weights(path)
+    where = path / CHECKPOINT if path.is_dir() else path
+    state = read_checkpoint(where)
+    return Start(config_of(state, where).shape, state["average"], dict(state.get("facts", {})), runs_of(state))
+
+
+def _start_of_weights(folder: str | Path) -> Start:
+    from safetensors.torch import load_file
+
+    weights = find_weights(folder)
+    try:
+        manifest = json.loads((weights.folder / MANIFEST).read_text(encoding="utf-8"))
+        tensors = {name: value.float() for name, value in load_file(weights.folder / TENSORS).items()}
+        shape = Shape(**weights.shape)
+    except Exception as error:  # safetensors raises errors of its own
+        raise ReactdiffError(
+            "these weights hold no networks to train on", where=str(weights.folder),
+            todo="give a folder that 'reactdiff dev export' wrote, or a checkpoint",
+        ) from error  # fmt: skip
+    facts = {"autoencoder": manifest["autoencoder"]} if manifest.get("autoencoder") else {}
+    return Start(shape, tensors, facts, list(manifest.get("training", ())))
+
+
+def load_networks(model: Model, shape: Shape, networks: dict[str, Tensor], where: str) -> None:
+    """Give `model` these networks; an auxiliary head that is not among them stays as it is.
+
+    Raises:
+        ReactdiffError: they have other shapes.
+    """
+    head = {name: value for name, value in model.state_dict().items() if name.startswith("aux.")}
+    try:
+        if shape != model.shape:
+            raise ValueError("shape")
+        model.load_state_dict({**head, **networks})
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ReactdiffError(
+            "the checkpoint's networks are of another shape", where=where, todo="train again, or give another one"
+        ) from error
+
+
+# --- which runs made a checkpoint ------------------------------------------------------------------------------------
+
+_FILES: Final = {
+    "bank": "voices", "dyads": "dyads", "recordings": "recordings", "expression_names": "expression_names",
+}  # fmt: skip
+_PEOPLE: Final = {"dyads", "recordings", *KINDS}
+"""Data that are recordings of people."""
+_LEFT_OUT: Final = {*_FILES, "data", "start_from", "losses", "shape", "threads", "workers", "checkpoint_steps"}
+"""Settings that a run's description leaves out: paths, which mean nothing elsewhere, and what changes no result."""
+
+
+def runs_of(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs that led to the checkpoint `state`, oldest first: those before a fine-tuning, and the run itself.
+
+    Each is {"settings": those off their defaults, "steps": optimiser steps done, "data": which of voices, dyads,
+    recordings, expression_names and kinds of public sets it learnt from, "from": whether it began with another run's
+    networks, "known": whether that run is listed before it}. The manifest and the model card report them.
+    """
+    config, before = state["config"], list(state.get("before", ()))
+    plain = TrainConfig().as_dict()
+    given = {name: config.get(name, plain[name]) for name in plain.keys() - _LEFT_OUT}
+    settings = {
+        f.name: list(given[f.name]) if isinstance(given[f.name], tuple) else given[f.name]
+        for f in fields(TrainConfig)
+        if f.name in given and given[f.name] != plain[f.name]
+    }
+    tuned = bool(config.get("start_from"))
+    run = {
+        "settings": settings, "steps": int(state["step"]), "data": _data_used(config, state.get("people")),
+        "from": tuned, "known": bool(before) or not tuned,
+    }  # fmt: skip
+    return [*before, run]
+
+
+def people_seen(runs: list[dict[str, Any]]) -> tuple[bool, str]:
+    """Whether any of these runs learnt from recorded people, and the fold that all of those left out ("": none)."""
+    learnt = [r["settings"] for r in runs if _PEOPLE & set(r["data"]) and "real" not in r["settings"].get("ablate", ())]
+    folds = {settings.get("fold", "") for settings in learnt}
+    return bool(learnt), folds.pop() if len(folds) == 1 else ""
+
+
+def _data_used(config: dict[str, Any], people: Sequence[str] | None) -> list[str]:
+    """Names of a run's data; of people only those whose recordings it could use; None: that is unknown."""
+    sets = dict.fromkeys(data_of(text)[0] for text in config.get("data", ()))
+    given = [*(name for key, name in _FILES.items() if config.get(key)), *sets]
+    if people is None:
+        return given
+    unused = _PEOPLE - {*people}
+    if unused.issuperset(FACEVERSE):  # the expression names belong to the faces of those sets
+        unused.add("expression_names")
+    return [name for name in given if name not in unused]
+
+
+# --- progress and log ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How training goes."""
+
+    phase: str
+    step: int
+    steps: int
+    values: dict[str, float] = field(default_factory=dict)
+    done: float = 0.0
+    """How much of the phase is over, 0..1, by its steps or its budget."""
+    left_s: float = float("nan")
+    """Estimated seconds to the end of the phase."""
+    note: str = ""
+    """A sentence for the user, now and then."""
+
+
+class Logs:
+    """Writes `log.jsonl` and, where tensorboard is installed, its event files.
+
+    A full disk stops neither training nor the rest of the logs: `problem` says so once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.problem = folder, ""
+        self._writer: Any = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / LOG).open("a", encoding="utf-8")
+            with suppress(ImportError):
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._writer = SummaryWriter(str(folder / TENSORBOARD))
+        except OSError as error:
+            raise ReactdiffError("the run's folder cannot be written", where=str(folder), todo=str(error)) from error
+
+    def __enter__(self) -> Logs:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._file.close()
+        if self._writer is not None:
+            with suppress(OSError):
+                self._writer.close()
+
+    def write(self, progress: Progress) -> None:
+        """One report."""
+        record = {"phase": progress.phase, "step": progress.step, "steps": progress.steps, **progress.values}
+        try:
+            self._file.write(json.dumps(record) + "\n")
+            self._file.flush()
+            for name, value in progress.values.items() if self._writer is not None else ():
+                self._writer.add_scalar(f"{progress.phase}/{name}", value, progress.step)
+        except OSError as error:
+            self.problem = self.problem or f"the logs cannot be written ({self.folder}): {error.strerror or error}"
+
+
+def clock_face(seconds: float) -> str:
+    """Seconds as h:mm:ss or m:ss; "?" when unknown."""
+    if seconds != seconds:
+        return "?"
+    minutes, rest = divmod(max(round(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,64 @@
+"""A served screen face for browser tests: faces at 50 Hz, and an actuator that does what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from chromium import find_chromium
+
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.arming import RobotConsole
+from reactdiff_ros.types import ExpressionFrame
+
+TOKEN = "abcde-fghjk-mnp23"
+IN_BROWSER = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed"),
+]
+
+
+class Stage:
+    """A server on its own thread and event loop. `frame` makes the face of a tick; None: none is shown."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+        self.asked: list[str] = []
+        self.frame: Callable[[int], ExpressionFrame | None] = lambda number: None
+        self._done = threading.Event()
+        self.server = AvatarServer(AvatarConfig(port=0), RobotConsole(self.command, TOKEN))
+        self.url = self.on_loop(self.server.start())
+        self._feeder = threading.Thread(target=self._feed)
+        self._feeder.start()
+
+    async def command(self, what: str) -> tuple[bool, str]:
+        """What the actuator does; tests override it."""
+        self.asked.append(what)
+        return True, f"{what}: done"
+
+    def on_loop(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+
+    def _feed(self) -> None:
+        number = 0
+        while not self._done.wait(0.02):
+            number += 1
+            if (frame := self.frame(number)) is not None:
+                self.server.show(frame)
+
+    def close(self) -> None:
+        self._done.set()
+        self._feeder.join()
+        self.on_loop(self.server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+def text(page: Any, name: str) -> str:
+    return str(page.value(f"document.getElementById('{name}').innerText"))

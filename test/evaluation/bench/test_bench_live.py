@@ -1,0 +1,246 @@
+"""The benches that play a clip: figures of the running graph, the cost of 40 ms of live time, the profile."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reactdiff_ros.capture.media import MediaClip
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.bench.compute import PacedClip, bench_compute, own_times, slots
+from reactdiff_ros.evaluation.bench.compute import spread as spread_plans
+from reactdiff_ros.evaluation.bench.compute import summary as of_slots
+from reactdiff_ros.evaluation.bench.live import (
+    EXPRESSION,
+    PICTURES,
+    REACTION,
+    SPEAKER,
+    Recording,
+    answers,
+    gaps_over,
+    median_run,
+    rate_hz,
+    spread,
+    summary,
+)
+from reactdiff_ros.recordings.replay.parameters import settings_as_live
+from reactdiff_ros.simulator.rendered import demo_clip_path
+
+MS = 1_000_000
+T0 = 1_700_000_000_000 * MS
+
+
+def steady(seconds: int = 10, *, picture_delay: int = 30, reaction_delay: int = 110) -> Recording:
+    """25 pictures and 50 faces a second; a face carries the newest picture of `picture_delay` ms ago."""
+    recording = Recording()
+    captures = [T0 + 40 * MS * i for i in range(25 * seconds)]
+    for capture in captures:
+        for topic, delay in ((PICTURES, 2), (SPEAKER, 12)):
+            recording.published[topic].append(capture + delay * MS)
+        recording.pictures.append((capture + 2 * MS, capture))
+        recording.speaker.append((capture + 12 * MS, capture))
+    for capture in captures[::4]:
+        recording.reactions.append((capture + 20 * MS, capture))
+        recording.published[REACTION].append(capture + 20 * MS)
+    for i in range(50 * seconds):
+        now = T0 + 20 * MS * i
+        recording.published[EXPRESSION].append(now)
+        old = [max((c for c in captures if c <= now - d * MS), default=0) for d in (picture_delay, reaction_delay)]
+        recording.expressions.append((now, *old))
+    return recording
+
+
+def measured(recording: Recording, begin_s: float = 1.0, end_s: float = 8.0) -> dict[str, Any]:
+    begin, end = T0 + int(begin_s * 1e9), T0 + int(end_s * 1e9)
+    return summary(recording, begin, end, dropped={"audio": 3}, cpu_cores=0.5, rss_mb=400.0, load_before=0.1)
+
+
+def test_the_figures_of_a_steady_graph() -> None:
+    result = measured(steady())
+    assert set(result) == {
+        "latency_ms", "reaction_ms", "stages_ms", "rates_hz", "dropped", "deadline_misses", "missed_deadlines",
+        "cpu_cores", "rss_mb", "seconds", "load_before",
+    }  # fmt: skip
+    assert result["latency_ms"] == {"p50": 40.0, "p99": 40.0, "n": 175}
+    assert result["reaction_ms"] == {"p50": 120.0, "p99": 120.0, "n": 175}
+    assert result["rates_hz"][SPEAKER] == 25.0
+    assert result["rates_hz"][EXPRESSION] == 50.0
+    assert result["rates_hz"]["audio"] is None
+    assert result["deadline_misses"] == 0
+    assert result["dropped"] == {PICTURES: 0, "audio": 3}
+    assert result["stages_ms"]["capture"]["p50"] == 2.0
+    assert result["stages_ms"]["perception"]["p50"] == 10.0
+    assert result["stages_ms"]["reaction"]["p50"] == 8.0
+    assert result["seconds"] == 7.0
+
+
+def test_a_missed_deadline_and_a_lost_picture_are_counted() -> None:
+    recording = steady()
+    del recording.expressions[200:204], recording.published[EXPRESSION][200:204]
+    lost = recording.speaker.pop(100)[1]
+    result = measured(recording)
+    assert result["deadline_misses"] == 1
+    assert result["missed_deadlines"]["count"] == 1
+    assert result["missed_deadlines"]["share"] == pytest.approx(1 / result["missed_deadlines"]["of"], abs=1e-5)
+    assert result["dropped"][PICTURES] == 1
+    assert lost in {stamp for _, stamp in recording.pictures}
+
+
+def test_without_pictures_there_is_no_latency() -> None:
+    recording = steady()
+    recording.expressions = [(t, 0, 0) for t, _, _ in recording.expressions]
+    result = measured(recording)
+    assert result["latency_ms"] is None
+    assert result["reaction_ms"] is None
+    assert result["stages_ms"]["expression"] is None
+    assert measured(Recording())["rates_hz"][EXPRESSION] is None
+
+
+def test_a_picture_that_was_skipped_is_answered_by_the_next() -> None:
+    assert answers([10 * MS, 20 * MS], [(25 * MS, 0), (40 * MS, 20 * MS)]) == [30.0, 20.0]
+    assert answers([30 * MS], [(40 * MS, 20 * MS)]) == []
+
+
+@given(
+    st.lists(st.integers(1, 10**6), min_size=1, max_size=40),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=40),
+)
+def test_answers_are_the_brute_force_ones(stamps: list[int], influenced: list[tuple[int, int]]) -> None:
+    expected = []
+    for stamp in stamps:
+        carriers = [published for published, newest in influenced if newest >= stamp]
+        if carriers:
+            expected.append((min(carriers) - stamp) / 1e6)
+    assert answers(stamps, influenced) == pytest.approx(expected)
+
+
+def test_small_helpers() -> None:
+    assert spread([]) is None
+    assert rate_hz([5]) is None
+    assert rate_hz([0, 10**9, 2 * 10**9]) == 1.0
+    assert gaps_over([0, 40 * MS, 81 * MS]) == 1
+    runs = [{"latency_ms": {"p50": p}} if p else {"latency_ms": None} for p in (50.0, None, 40.0)]
+    assert median_run(runs) == runs[0]
+    assert median_run(runs[:1]) == runs[0]
+
+
+def step(at_ms: float, perception: float, listener: float, *plans: float) -> Any:
+    reactions = tuple(SimpleNamespace(compute_s=p / 1e3) for p in plans)
+    return SimpleNamespace(
+        now_ns=int(at_ms * 1e6), perception_s=perception / 1e3, listener_s=listener / 1e3, reactions=reactions
+    )
+
+
+def test_a_plan_is_spread_until_the_next_one() -> None:
+    np.testing.assert_allclose(spread_plans(np.array([0, 8.0, 0, 0, 0, 6, 0])), [0, 2, 2, 2, 2, 3, 3])
+    np.testing.assert_allclose(spread_plans(np.zeros(3)), 0)
+
+
+def test_steps_of_one_slot_add_up() -> None:
+    found = slots([step(1, 5, 0.5), step(21, 1, 0), step(41, 5, 12.5, 12.0), step(130, 5, 0.5)])
+    np.testing.assert_allclose(found["perception"], [6, 5, 0, 5])
+    np.testing.assert_allclose(found["encoder"], [0.5, 0.5, 0, 0.5], atol=1e-9)
+    np.testing.assert_allclose(found["plans"], [0, 4, 4, 4])
+    cost = of_slots(found, skip=1)
+    assert cost["compute_ms"]["p50"] == pytest.approx(9.5)
+    assert cost["plan_ms"] == {"p50": 12.0, "p99": 12.0}
+    assert (cost["plans"], cost["slots"], cost["over_40_ms"]) == (1, 3, 0)
+    assert of_slots(slots([step(1, 50, 0)]))["over_40_ms"] == 1
+    assert of_slots(slots([]))["compute_ms"] is None
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now, self.slept = 0.0, 0.0
+
+    def __call__(self) -> float:
+        self.now += 1e-5
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept += seconds
+
+
+def test_a_clip_plays_at_its_own_speed_and_again() -> None:
+    clock = Clock()
+    length = MediaClip(demo_clip_path()).duration_s
+    seconds = length + 1.0
+    clip = PacedClip(demo_clip_path(), seconds, clock, clock.sleep)
+    late = []
+    for item in clip.pictures_and_sound():
+        late.append(clock.now - item.offset_ns / NS)
+        newest = item.offset_ns / NS
+    assert min(late) > -1e-9
+    assert length < newest < seconds
+    assert clock.slept == pytest.approx(seconds, abs=0.2)
+
+
+def test_the_figures_of_a_listener_without_networks() -> None:
+    clock = Clock()
+    settings, _ = settings_as_live({"policy": "rules"})
+    cost = bench_compute(demo_clip_path(), settings, clock, clock.sleep, seconds=1.0)
+    assert cost["policy"] == "rules"
+    assert cost["slots"] == pytest.approx(25, abs=4)
+    assert cost["compute_ms"]["p50"] > 0
+    assert cost["compute_ms"]["p99"] <= cost["burst_ms"]["p99"] + 1e-9
+
+
+def test_no_clip_is_a_sentence(tmp_path: Any) -> None:
+    settings, _ = settings_as_live({"policy": "rules"})
+    with pytest.raises(MediaError):
+        bench_compute(tmp_path / "nothing.mp4", settings, Clock(), lambda s: None, seconds=1.0)
+
+
+SITE = "/home/me/.venv/lib/python3.11/site-packages"
+
+
+def frame(function, file, time, *children):
+    return SimpleNamespace(function=function, file_path=file, time=time, children=list(children))
+
+
+SITE = "/home/me/.venv/lib/python3.11/site-packages"
+
+
+@pytest.mark.parametrize("home", ["/home/me/reactdiff_ros", SITE])
+def test_time_in_libraries_counts_for_the_function_that_called_them(home):
+    run = frame("run", f"{SITE}/onnxruntime/capi/x.py", 5.0, frame("run", "<built-in>", 4.5))
+    encode = frame("encode", f"{home}/reactdiff_ros/model/runtime.py", 6.0, run)
+    root = frame("_listen", f"{home}/reactdiff_ros/evaluation/bench/compute.py", 10.0, encode)
+    shares = own_times(root)
+    assert shares[0] == {
+        "function": "encode",
+        "where": "reactdiff_ros/model/runtime.py",
+        "in": "onnxruntime",
+        "share": 0.5,
+    }
+    assert [(t["function"], t["in"], t["share"]) for t in shares[1:]] == [
+        ("_listen", "itself", 0.4), ("encode", "itself", 0.1),
+    ]  # fmt: skip
+    assert "/home" not in json.dumps(shares)
+
+
+def test_the_command_writes_page_and_picture(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyinstrument", reason="pyinstrument is not installed (requirements/test.txt)")
+    page = tmp_path / "performance.md"
+    assert main(["bench", "profile", "--seconds", "3", "--cpu", "--output", str(page), "--json"]) == 0
+    result = json.loads(capfd.readouterr().out)
+    shares = [f["share"] for f in result["functions"]]
+    assert shares == sorted(shares, reverse=True)
+    assert 0.5 < sum(shares) <= 1.001
+    assert any(f["in"] == "onnxruntime" for f in result["functions"][:3])
+    assert result["summary"]["slots"] > 10
+    assert result["time"] == "processor"
+    text, pair = page.read_text(), result["summary"]["encoder_ms"]
+    assert f"| encoder: the listener observes a frame | {pair['p50']:g} | {pair['p99']:g} |" in text
+    assert f"| `{result['functions'][0]['function']}` |" in text
+    assert (tmp_path / "images" / "performance_profile.png").stat().st_size > 5000

@@ -1,0 +1,100 @@
+"""One followed person: smoothing of landmarks and the personal neutral."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.perception import face as m
+from reactdiff_ros.perception.person import PRIOR, REACH, SPREAD, Expressive, OneEuro, PersonalNeutral
+
+STEP = 40_000_000
+
+
+def test_noise_of_a_still_face_shrinks():
+    rng = np.random.default_rng(0)
+    smooth = OneEuro(2.5, beta=5.0)
+    noise = rng.normal(0, 0.02, (500, 1))
+    out = np.array([smooth(k * STEP, x) for k, x in enumerate(noise)])
+    assert out[50:].std() < 0.75 * noise.std()
+
+
+def test_a_quick_move_arrives_within_two_pictures():
+    smooth = OneEuro(2.5, beta=5.0)
+    for k in range(50):
+        smooth(k * STEP, np.zeros(1))
+    first, second = (smooth((50 + k) * STEP, np.ones(1))[0] for k in range(2))
+    assert first > 0.5
+    assert second > 0.85
+
+
+def test_a_pause_or_a_jump_back_starts_anew():
+    for stamp in (10 * STEP + 10**9, 3 * STEP, 10 * STEP):
+        smooth = OneEuro(0.5)
+        for k in range(11):
+            smooth(k * STEP, np.zeros(1))
+        assert smooth(stamp, np.ones(1))[0] == 1.0
+
+
+MS = 1_000_000
+CALM = Expressive()
+
+
+def feed(neutral: PersonalNeutral, measures: np.ndarray, seconds: float, *, start_s: float = 0.0, **kind) -> None:
+    for k in range(round(seconds * 25)):
+        neutral.observe(round((start_s + k / 25) * 1e9), measures, 0.1, Expressive(**kind))
+
+
+def moved(name: str, by: float) -> np.ndarray:
+    values = PRIOR.copy()
+    values[m.INDEX[name]] += by
+    return values
+
+
+def test_a_person_is_learnt_within_seconds():
+    neutral = PersonalNeutral()
+    feed(neutral, moved("browInnerR", 0.06), 4.0)
+    assert neutral.value[m.INDEX["browInnerR"]] - PRIOR[m.INDEX["browInnerR"]] > 0.04
+    assert 0.4 < neutral.confidence < 0.5
+    feed(neutral, moved("browInnerR", 0.06), 20.0, start_s=4.0)
+    assert neutral.value[m.INDEX["browInnerR"]] - PRIOR[m.INDEX["browInnerR"]] > 0.055
+    assert neutral.confidence > 0.8
+
+
+def test_a_smile_from_the_first_picture_stays_a_smile():
+    neutral = PersonalNeutral()
+    feed(neutral, moved("cornerUpL", 0.12), 60.0, mouth=True)
+    i = m.INDEX["cornerUpL"]
+    assert neutral.value[i] - PRIOR[i] <= REACH * SPREAD[i] + 1e-9
+    assert 0.12 - (neutral.value[i] - PRIOR[i]) > 0.04
+
+
+def test_a_long_smile_does_not_move_a_learnt_neutral_much():
+    neutral = PersonalNeutral()
+    feed(neutral, PRIOR, 20.0)
+    feed(neutral, moved("cornerUpL", 0.12), 30.0, start_s=20.0, mouth=True)
+    i = m.INDEX["cornerUpL"]
+    assert abs(neutral.value[i] - PRIOR[i]) < 0.02
+
+
+def test_speech_and_blinks_do_not_shift_it():
+    neutral, rng = PersonalNeutral(), np.random.default_rng(0)
+    for k in range(1000):
+        values = PRIOR.copy()
+        values[m.INDEX["gap"]] = 0.07 + max(0.0, rng.normal(0.1, 0.1))
+        values[m.INDEX["lidR"]] = 0.08 if k % 50 < 4 else 0.31
+        neutral.observe(k * 40 * MS, values, 0.0, CALM)
+    assert neutral.value[m.INDEX["gap"]] < 0.10
+    assert neutral.value[m.INDEX["lidR"]] == pytest.approx(0.31, abs=0.01)
+
+
+def test_nothing_seen_after_a_moment_changes_the_neutral_before_it():
+    rng = np.random.default_rng(1)
+    series = PRIOR + rng.normal(0, 0.02, (200, m.COUNT))
+    one, two = PersonalNeutral(), PersonalNeutral()
+    for k in range(100):
+        one.observe(k * 40 * MS, series[k], 0.0, CALM)
+        two.observe(k * 40 * MS, series[k], 0.0, CALM)
+    before = one.value.copy()
+    two.observe(100 * 40 * MS, series[100] * 3, 1.0, CALM)
+    assert (one.value == before).all()

@@ -1,0 +1,278 @@
+"""Recordings of one's own and calls with action units: round trip, folds, gaps, and errors that name file and field."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.model.tokens import SpeakerBatch, blank, featurize
+from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads, resampled
+from reactdiff_ros.recordings.datasets.files import DatasetError
+from reactdiff_ros.recordings.datasets.recording import Recording, filled_in, speaker_of
+from reactdiff_ros.recordings.datasets.recordings import Extracted, extracted, load, recordings, save
+
+
+def speaker(frames: int) -> SpeakerBatch:
+    one = blank(frames)
+    return SpeakerBatch(**{name: getattr(one, name)[None] for name in SpeakerBatch.__slots__})
+
+
+def recording(frames: int = 5, **changes: object) -> Recording:
+    values = {
+        "source": "s", "pair": "p", "session": "1", "role": "A", "speaker": speaker(frames),
+        "listener": np.zeros((frames, 58), np.float32), "observed": np.arange(58) < 3,
+    } | changes  # fmt: skip
+    return Recording(**values)
+
+
+def test_gaps_are_filled_in_on_a_line_and_ends_hold() -> None:
+    known = np.array([False, True, False, False, True, False])
+    assert filled_in(np.array([9.0, 1.0, 9.0, 9.0, 4.0, 9.0]), known).tolist() == [1, 1, 2, 3, 4, 4]
+    with pytest.raises(ValueError, match="empty"):
+        filled_in(np.zeros(3), np.zeros(3, bool))
+
+
+def test_a_listener_is_seen_between_gaps_and_told_of_what_was_seen_often() -> None:
+    """Ten frames: nothing at either end, a gap within, and a coefficient that is seen in four of them only."""
+    values = np.zeros((10, 58), np.float32)
+    observed = np.zeros((10, 58), bool)
+    values[:, 0] = [0, 1, 2, 0, 0, 5, 6, 7, 8, 0]
+    observed[:, 0] = values[:, 0] > 0
+    values[1:5, 1] = observed[1:5, 1] = 1
+    seen, often = recording(10, listener=values, observed=observed).listener_seen()
+    assert seen[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert often.nonzero()[0].tolist() == [0]
+    assert seen.dtype == np.float32
+    assert values[3, 0] == 0, "the recording stays as it is"
+    nobody, often = recording(10, observed=np.zeros(58, bool)).listener_seen()
+    assert nobody.shape == (0, 58)
+    assert not often.any()
+
+
+FRAMES = 30
+
+
+def example(listener: bool = True) -> Extracted:
+    rng = np.random.default_rng(1)
+    values = rng.uniform(0, 1, (FRAMES, 58)).astype(np.float32)
+    speaker = speaker_of(FRAMES, coefficients=values, observed=np.arange(58) < 50)
+    return Extracted(
+        pair="anna-ben",
+        session="2",
+        role="ben",
+        speaker=speaker,
+        stamps_ns=np.arange(FRAMES, dtype=np.int64) * 40_000_000,
+        listener=values if listener else None,
+        observed=np.ones((FRAMES, 58), bool) if listener else None,
+        about={"files": ["a.mp4"]},
+    )
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    save(tmp_path / "below" / "a.npz", example())
+    save(tmp_path / "b.npz", example(listener=False))
+    back = load(tmp_path / "below" / "a.npz")
+    for name in SpeakerBatch.__slots__:
+        np.testing.assert_array_equal(getattr(back.speaker, name), getattr(example().speaker, name))
+    np.testing.assert_array_equal(back.stamps_ns, example().stamps_ns)
+    assert back.about["files"] == ["a.mp4"]
+    assert len(list(extracted(tmp_path))) == 2
+    (one,) = recordings(tmp_path)
+    assert (one.pair, one.session, one.role, one.frames) == ("anna-ben", "2", "ben", FRAMES)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_folder_in_which_nobody_listens_says_how_to_get_listeners(tmp_path: Path) -> None:
+    unseen = replace(example(), observed=np.zeros((FRAMES, 58), bool))
+    save(tmp_path / "a.npz", example(listener=False))
+    save(tmp_path / "b.npz", unseen)
+    with pytest.raises(DatasetError, match=r"holds a listener.*reactdiff extract --pair") as caught:
+        list(recordings(tmp_path))
+    assert str(tmp_path) in str(caught.value)
+    save(tmp_path / "c.npz", example())
+    alone: list[Path] = []
+    assert len(list(recordings(tmp_path, on_alone=alone.append))) == 1
+    assert [path.name for path in alone] == ["a.npz", "b.npz"]
+
+
+def rewrite(path: Path, **changes: Any) -> None:
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    for name, value in changes.items():
+        if value is None:
+            del arrays[name]
+        else:
+            arrays[name] = value
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"speaker_mfcc": None}, "speaker_mfcc is missing"),
+        ({"speaker_mfcc": np.zeros((FRAMES, 13), np.float32)}, r"speaker_mfcc is \(30, 13\).*instead of \(30, 26\)"),
+        ({"speaker_camera": np.zeros(FRAMES, np.float32)}, "speaker_camera"),
+        (
+            {"speaker_pitch_hz": np.full(FRAMES, np.nan, np.float32)},
+            "speaker_pitch_hz holds values that are not finite",
+        ),
+        ({"stamps_ns": None}, "stamps_ns"),
+        ({"observed": None}, "observed is missing"),
+        ({"listener": np.zeros((FRAMES - 1, 58))}, "listener is"),
+        ({"listener": np.full((FRAMES, 58), np.inf)}, "listener holds values"),
+        ({"listener": np.full((FRAMES, 58), 1e300)}, "listener holds values"),
+        ({"listener": np.full((FRAMES, 58), "a")}, "listener is .* of <U1"),
+        ({"observed": np.full((FRAMES, 58), "a")}, "observed is .* of <U1"),
+        ({"speaker_pitch_hz": np.full(FRAMES, "a")}, "speaker_pitch_hz is .* of <U1"),
+        ({"speaker_pitch_hz": np.full(FRAMES, 1e300)}, "speaker_pitch_hz holds values"),
+        ({"about": np.array("{")}, "about is missing or no JSON"),
+        ({"about": np.array("{}")}, "not one that 'reactdiff extract' wrote"),
+        (
+            {"about": np.array(json.dumps({"format": "reactdiff-recording", "version": 1, "rate_hz": 30}))},
+            "30 Hz instead of 1 at 25",
+        ),
+        (
+            {"about": np.array(json.dumps({"format": "reactdiff-recording", "version": 1, "rate_hz": 25}))},
+            r"about\.pair",
+        ),
+    ],
+)
+def test_a_bad_field_is_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    path = tmp_path / "a.npz"
+    save(path, example())
+    save(tmp_path / "b.npz", example())
+    rewrite(path, **changes)
+    with pytest.raises(DatasetError, match=words) as caught:
+        list(recordings(tmp_path))
+    assert str(path) in str(caught.value)
+    told: list[DatasetError] = []
+    assert len(list(recordings(tmp_path, told.append))) == 1
+    assert len(told) == 1
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write(folder: Path, pair: str, session: str = "", rows: int = 60, **columns: tuple[object, object]) -> None:
+    defaults: dict[str, tuple[object, object]] = {
+        "au12_r": (1.75, 0), "au06_r": (0, 7 / 8), "gaze": (3, 1), "body_motion": (5, 0)
+    }  # fmt: skip
+    for feature, (a, b) in (defaults | columns).items():
+        middle = f"_{session}" if session else ""
+        lines = ['"Participant_A" "Participant_B"', *[f"{a} {b}"] * rows]
+        (folder / f"{pair}{middle}_{feature}.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_both_directions_with_the_documented_map(tmp_path: Path) -> None:
+    write(tmp_path, "p1")
+    b, a = read_dyads(tmp_path)
+    assert [(r.pair, r.session, r.role) for r in (b, a)] == [("p1", "first", "B"), ("p1", "first", "A")]
+    assert b.frames == a.frames == 50
+    smile, cheek, down = INDEX["mouthSmileLeft"], INDEX["cheekSquintRight"], INDEX["eyeLookDownLeft"]
+    # B listens to A, who smiles at half strength and looks at B; B looks away with a quarter of a cheek raise.
+    np.testing.assert_allclose(b.speaker.coefficients[0, :, smile], 0.5, atol=1e-6)
+    np.testing.assert_allclose(b.listener[:, cheek], 0.25, atol=1e-6)
+    np.testing.assert_allclose(b.speaker.gaze[0, :, 2], 1.0)
+    np.testing.assert_allclose(b.listener[:, down], 0.58)
+    np.testing.assert_allclose(a.listener[:, smile], 0.5, atol=1e-6)
+    np.testing.assert_allclose(a.listener[:, down], 0.0)
+
+
+def test_what_was_not_recorded_is_unobserved(tmp_path: Path) -> None:
+    write(tmp_path, "p1")
+    r = read_dyads(tmp_path)[0]
+    assert r.observed.all(0).sum() == 4 + 8
+    assert not r.observed[:, INDEX["headPitch"]].any()
+    assert not r.speaker.microphone.any()
+    assert not r.speaker.affect_observed.any()
+    assert (r.speaker.confidence[0] > 0).sum(1).tolist() == [4] * 50
+    features, flags = featurize(r.speaker)
+    assert np.isfinite(features).all()
+    assert flags[0, -1].tolist() == [1, 1, 0, 0, 0]
+
+
+def test_gaps_are_unobserved_frames(tmp_path: Path) -> None:
+    write(tmp_path, "p1", rows=60)
+    path = tmp_path / "p1_au12_r.csv"
+    lines = path.read_text().splitlines()
+    lines[13:31] = ["NA 2.0"] * 18
+    path.write_text("\n".join(lines))
+    b, a = read_dyads(tmp_path)
+    smile = INDEX["mouthSmileLeft"]
+    assert not a.observed[10:25, smile].any()
+    assert a.observed[:9, smile].all()
+    assert (b.speaker.confidence[0, 10:25, smile] == 0).all()
+    assert np.isfinite(a.listener).all()
+    assert b.observed[:, smile].all()
+
+
+def test_resampling_keeps_the_mean_and_the_times() -> None:
+    step = np.where(np.arange(300) < 150, 0.0, 1.0)
+    out = resampled(step, 30.0)
+    assert len(out) == 250
+    assert np.flatnonzero(out > 0.5)[0] == 125
+    rng = np.random.default_rng(0)
+    noise = rng.random(300)
+    np.testing.assert_allclose(resampled(noise, 30.0).mean(), noise.mean(), rtol=1e-5)
+    np.testing.assert_allclose(resampled(noise, 25.0), noise, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("damage", "named", "sentence"),
+    [
+        (lambda f: (f / "p1_gaze.csv").unlink(), "p1_gaze.csv", "lacks a file"),
+        (lambda f: (f / "p1_gaze.csv").write_text("A B\n1 2\n1 2\n"), "p1_gaze.csv", "2 rows"),
+        (lambda f: (f / "p1_gaze.csv").write_text("A B\n1 2\n1 9\n"), "p1_gaze.csv", "gaze of line 3 is outside"),
+        (lambda f: (f / "p1_au12_r.csv").write_text("A B\n1 x\n"), "p1_au12_r.csv", "line 2 is not two numbers"),
+        (lambda f: (f / "p1_au12_r.csv").write_text("A B\n1\n"), "p1_au12_r.csv", "line 2 is not two numbers"),
+        (lambda f: (f / "p1_au06_r.csv").write_text(""), "p1_au06_r.csv", "no au06_r"),
+        (lambda f: (f / "p1_au06_r.csv").write_bytes(b"\xff\xfe\x00"), "p1_au06_r.csv", "cannot be read"),
+        (lambda f: [p.unlink() for p in f.glob("*.csv")], "", "holds no dyads"),
+    ],
+)
+def test_a_wrong_layout_names_file_and_field(tmp_path: Path, damage, named: str, sentence: str) -> None:
+    write(tmp_path, "p1")
+    damage(tmp_path)
+    with pytest.raises(ReactdiffError) as caught:
+        read_dyads(tmp_path)
+    assert sentence in str(caught.value)
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_folds_hold_every_pair_out_once_and_whole(tmp_path: Path) -> None:
+    for pair in ("a", "b", "c", "d", "e"):
+        for session in ("", "240p"):
+            write(tmp_path, pair, session)
+    recordings = read_dyads(tmp_path)
+    assert len(recordings) == 20
+    splits = folds(recordings, 4)
+    for training, held in splits:
+        assert {r.pair for r in training}.isdisjoint(r.pair for r in held)
+        assert len(training) + len(held) == 20
+    assert sorted(r.name for _, held in splits for r in held) == sorted(r.name for r in recordings)
+    with pytest.raises(ReactdiffError, match="5 pairs"):
+        folds(recordings, 6)
+    others = others_of(recordings[0], recordings)
+    assert [(r.pair, r.role, r.session) for r in others] == [("a", recordings[0].role, "first")]
+
+
+def test_the_public_calls() -> None:
+    folder = ROOT.parent / "shared" / "clips" / "dyads"
+    if not folder.is_dir():
+        pytest.skip(f"the public calls are not here ({folder})")
+    recordings = read_dyads(folder)
+    assert len(recordings) == 72
+    assert len({r.pair for r in recordings}) == 12
+    assert {r.frames for r in recordings} == {4500}
+    smile = np.stack([r.listener[:, INDEX["mouthSmileLeft"]] for r in recordings])
+    assert abs(smile.mean() * 3.5 - 0.98) < 0.03  # the calls' mean AU12
+    at = np.mean([r.speaker.gaze[0, :, 2].mean() for r in recordings])
+    assert 0.35 < at < 0.5

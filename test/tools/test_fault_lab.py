@@ -1,0 +1,315 @@
+"""What the fault harness does: bad input, failing servos, open pages, places, and a robot that is enabled again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from reactdiff_ros.actuation.emulators.rig import Rig
+from reactdiff_ros.actuation.profile import load_profile
+from reactdiff_ros.capture.decode import decode_compressed
+from reactdiff_ros.clock import NS
+from reactdiff_ros.errors import MessageError, ReactdiffError
+from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
+from reactdiff_ros.launching.live_graph import LiveOptions
+from reactdiff_ros.launching.supervisor import NodeCommand
+from reactdiff_ros.types import Sound
+from tools.faults import inputs, lab, places
+from tools.faults.catalogue import BUS_HEAD, catalogue, robot_profile
+from tools.faults.lab import FACE_S, Pages
+from tools.faults.places import DISK_MB, PLACES, Network, NotHereError, SimulatedTime, SmallDisk
+
+PICTURE = np.full((48, 64, 3), 120, np.uint8)
+JPEG = cv2.imencode(".jpg", PICTURE)[1].tobytes()
+OTHER = cv2.imencode(".jpg", PICTURE // 2)[1].tobytes()
+NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+ECHO = """
+import socket
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+one.bind(("10.213.8.2", 5005))
+print("ready", flush=True)
+while True:
+    one.sendto(*one.recvfrom(99))
+"""
+
+
+def now() -> float:
+    return 5.0
+
+
+def test_pictures_and_stamps():
+    assert inputs.nothing(1, JPEG) is None
+    frozen = inputs.frozen()
+    assert frozen(1, JPEG) == (1, JPEG)
+    assert frozen(2, OTHER) == (2, JPEG)
+    assert decode_compressed("jpeg", inputs.black(3, JPEG)[1]).max() < 3
+    assert decode_compressed("jpeg", inputs.smaller(3, JPEG)[1]).shape == (29, 26, 3)
+    assert len(inputs.grey(3, JPEG)[1]) < len(JPEG)
+    for broken in (inputs.cut, inputs.giant):
+        with pytest.raises(MessageError):
+            decode_compressed("jpeg", broken(3, JPEG)[1])
+    assert len(inputs.giant(3, JPEG)[1]) > 8_000_000
+    assert inputs.shifted(-60.0)(100 * NS, JPEG) == (40 * NS, JPEG)
+    jumping = inputs.jumping(10.0)
+    assert [jumping(k, JPEG)[0] for k in range(4)] == [10 * NS, 1, 10 * NS + 2, 3]
+
+
+def test_sounds():
+    sound = Sound(5, 16000, np.array([[-5], [0], [7], [100]] * 100, np.int16))
+    assert inputs.mute(sound) is None
+    assert not inputs.silent(sound).samples.any()
+    assert set(np.unique(inputs.clipped(sound).samples)) == {-32768, 32767}
+    other = inputs.other_rate(sound)
+    assert (other.rate_hz, other.samples.shape) == (44100, (1102, 1))
+
+
+@pytest.mark.parametrize("failure", ["mute", "bad_checksum", "overload", "hot"])
+def test_one_servo_fails_and_works_again(tmp_path, failure):
+    rig = Rig(robot_profile(BUS_HEAD), tmp_path, now)
+    servos = list(rig.buses["bus"].servos.values())  # type: ignore[attr-defined]
+    for wrong in (True, False):
+        lab.fail(rig, failure, wrong)
+        assert [getattr(servo.failing, failure) for servo in servos] == [wrong] + [False] * 5
+
+
+def test_boards_and_buses_go_silent_and_cables_are_pulled(tmp_path):
+    heads = [Rig(profile, tmp_path, now) for profile in (load_profile("generic_12servo"), robot_profile(BUS_HEAD))]
+    with heads[1] as bus_head:
+        (wire,) = bus_head.wires.values()
+        for wrong in (True, False):
+            for rig in heads:
+                lab.hush(rig, wrong)
+            lab.cable(bus_head, wrong)
+            servos = bus_head.buses["bus"].servos.values()  # type: ignore[attr-defined]
+            assert heads[0].buses["maestro"].silent is wrong  # type: ignore[attr-defined]
+            assert {servo.failing.silent for servo in servos} == {wrong}
+            assert wire.plugged is not wrong
+
+
+def test_a_board_that_receives_nothing_reports_when_its_watchdog_acted(tmp_path):
+    profile = load_profile("generic_12servo")
+    assert lab.watchdog_due_s(profile) == 0.5
+    assert lab.watchdog_due_s(robot_profile(BUS_HEAD)) is None
+    rig = Rig(profile, tmp_path, now)
+    board = rig.buses["maestro"]
+    for at_s, expired in ((1.0, []), (1.4, []), (2.0, [1.5]), (3.0, [1.5])):
+        board.step(at_s)
+        assert lab.expired(rig) == expired
+
+
+def test_a_robot_in_another_process_answers(tmp_path):
+    with EmulatedRobot(robot_profile(BUS_HEAD), tmp_path) as robot:
+        assert robot.do(lab.expired) == []
+        assert robot.times() == []
+        options = robot.options(LiveOptions())
+        assert load_profile(options.arguments["robot"]).joints.keys() == robot.profile.joints.keys()
+
+
+@pytest.fixture
+def serve():
+    """Starts a server whose websocket sends faces or words, or refuses; returns its address."""
+    web = pytest.importorskip("aiohttp").web
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    opened, runners = [], []
+
+    def start(sends: str) -> str:
+        async def socket(request):
+            opened.append(time.monotonic())
+            answer = web.WebSocketResponse()
+            await answer.prepare(request)
+            if sends == "refusal":
+                await answer.close()
+                return answer
+            while not answer.closed:
+                await (answer.send_bytes(b"face") if sends == "faces" else answer.send_str("word"))
+                await asyncio.sleep(0.02)
+            return answer
+
+        async def run() -> str:
+            app = web.Application()
+            app.router.add_get("/ws", socket)
+            runner = web.AppRunner(app, shutdown_timeout=0.1)
+            runners.append(runner)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            return f"http://127.0.0.1:{runner.addresses[0][1]}/"
+
+        return asyncio.run_coroutine_threadsafe(run(), loop).result(10.0)
+
+    start.opened = opened
+    yield start
+    for runner in runners:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10.0)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5.0)
+    loop.close()
+
+
+@pytest.mark.parametrize(
+    ("sends", "count", "reload_s", "opened", "violation"),
+    [
+        ("faces", 20, 60.0, 20, ""),
+        ("faces", 1, 0.2, 3, ""),
+        ("words", 2, FACE_S + 0.1, 4, "showed no face"),
+        ("refusal", 2, 60.0, 3, "were refused"),
+    ],
+)
+def test_pages_report_what_they_show(serve, sends, count, reload_s, opened, violation):
+    pages = Pages(serve(sends), count, reload_s)
+    end_s = time.monotonic() + 60.0
+    while len(serve.opened) < opened and time.monotonic() < end_s:
+        threading.Event().wait(0.02)
+    found = pages.close()
+    assert found == [] if not violation else violation in found[0]
+
+
+def test_a_page_that_does_not_exist_is_reported():
+    (found,) = Pages("http://127.0.0.1:9/", 1).close()
+    assert "were refused" in found
+
+
+def test_every_fault_has_a_place():
+    assert {fault.place for fault in catalogue()} == set(PLACES)
+
+
+@pytest.mark.parametrize("name", ["network", "disk"])
+def test_without_root_a_place_is_left_out_with_its_reason(monkeypatch, name):
+    monkeypatch.setattr(places.os, "geteuid", lambda: 1000)
+    with pytest.raises(NotHereError, match="need"), PLACES[name]():
+        pass
+
+
+def test_in_simulated_time_all_nodes_follow_the_clock_except_the_player():
+    with SimulatedTime() as where:
+        assert where.options(LiveOptions()).arguments["use_sim_time"] == "true"
+        words = ("clip_node", "--ros-args", "-p", "use_sim_time:=true", "--params-file", "x")
+        assert where.command(NodeCommand("reaction_node", words)).command == words
+        assert where.command(NodeCommand("clip_node", words)).command == (
+            "clip_node", "--ros-args", "--params-file", "x",
+        )  # fmt: skip
+
+
+@NEEDS_ROOT
+def test_a_small_disk_is_small_and_gone_at_the_end():
+    try:
+        with SmallDisk() as where:
+            folder = where.folder
+            assert folder is not None
+            assert shutil.disk_usage(folder).total == DISK_MB << 20
+            assert Path(where.options(LiveOptions()).arguments["record_to"]).parent == folder
+    except NotHereError as error:
+        pytest.skip(str(error))
+    assert not folder.exists()
+
+
+@NEEDS_ROOT
+def test_the_cable_between_two_machines_is_cut_and_put_back():
+    before = os.readlink("/proc/thread-self/ns/net")
+    try:
+        machines = Network().__enter__()
+    except NotHereError as error:
+        pytest.skip(str(error))
+    with machines.stack:
+        assert os.readlink("/proc/thread-self/ns/net") != before
+        command = [*machines.far, sys.executable, "-c", ECHO]
+        with (
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as far,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as near,
+        ):
+            assert far.stdout is not None
+            assert far.stdout.readline() == "ready\n"
+
+            def answered(tries: int) -> bool:
+                near.settimeout(0.2)
+                for _ in range(tries):
+                    try:
+                        near.sendto(b"hello", ("10.213.8.2", 5005))
+                        return near.recv(99) == b"hello"
+                    except OSError:
+                        continue
+                return False
+
+            assert answered(50)
+            machines.cut()
+            assert not answered(5)
+            machines.heal()
+            assert answered(50)
+            far.kill()
+    assert os.readlink("/proc/thread-self/ns/net") == before
+
+
+class Robot:
+    """A robot that refuses as often as `resets` and `enables` say; `until` turns the clock."""
+
+    def __init__(
+        self, state: str, *, whole: bool = True, resets: int = 0, enables: int = 0, mends: bool = True
+    ) -> None:
+        self.state, self.whole, self.now_s = state, whole, 0.0
+        self._resets, self._enables, self._mends = resets, enables, mends
+
+    def follows(self) -> bool:
+        return self.state == "following"
+
+    def reset(self, seconds: float) -> str:
+        self._resets -= 1
+        if self._resets >= 0:
+            raise ReactdiffError("the robot is armed")
+        self.state = "disarmed"
+        return "cleared"
+
+    def enable(self, wanted: bool = True) -> str:
+        self._enables -= 1
+        if wanted and self._enables >= 0:
+            raise ReactdiffError("its board went home")
+        self.state, self.whole = ("following", self.whole) if wanted else ("disarmed", True)
+        return "done"
+
+    def until(self, condition, limit_s):
+        self.now_s += limit_s
+        return condition()
+
+    def restart(self) -> None:
+        self.state, self._enables = "disarmed", 0 if self._mends else 99
+
+
+@pytest.mark.parametrize(
+    ("robot", "found"),
+    [
+        (Robot("following"), []),
+        (Robot("stopped"), []),
+        (Robot("stopped", enables=3), []),  # for 20 s the face that was killed is seen next to the new one
+        (Robot("following", whole=False), []),  # it is disabled, and enabled with all its joints
+        (Robot("stopped", resets=2), ["the robot is armed"]),
+        (Robot("stopped", enables=99), ["could not be enabled again without a new actuator: its board went home"]),
+        (Robot("disarmed", enables=99, mends=False), None),
+    ],
+)
+def test_a_robot_is_enabled_again_after_a_fault(robot, found, monkeypatch):
+    pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+    from tools.faults import run
+
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: robot.now_s))
+    if found is None:
+        with pytest.raises(ReactdiffError, match="does not follow"):
+            run.enable_again(robot, robot.until, robot.restart, print)
+        return
+    violations = run.enable_again(robot, robot.until, robot.restart, print)
+    assert len(violations) == len(found)
+    assert all(part in whole for part, whole in zip(found, violations, strict=True))
+    assert robot.follows()
+    assert robot.whole

@@ -1,0 +1,134 @@
+"""The harnesses on the real graph: faults are measured, every process is counted, and simulated time is published."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not on the path: '. ./env.sh'")
+pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.launching.live_graph import LiveOptions
+from reactdiff_ros.simulator.rendered import demo_clip_path
+from tools.faults.relay import BagClock
+from tools.soak.graph import SUPERVISOR, run_graph
+from tools.soak.journal import LongRun, read_journal
+
+pytestmark = pytest.mark.ros
+SLACK = 3.0
+"""Bounds are for a machine that does nothing else; tests share theirs."""
+
+
+def faults(*names: str, timeout_s: float = 150.0) -> dict[str, dict]:
+    command = [sys.executable, "-m", "reactdiff_ros.cli.main", "bench", "faults", "--json"]
+    environment = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
+    done = subprocess.run(
+        [*command, *(word for name in names for word in ("--only", name))],
+        capture_output=True, text=True, timeout=timeout_s, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 1), done.stderr[-3000:]
+    assert done.stdout, done.stderr[-3000:]
+    return {row["fault"]: row for row in json.loads(done.stdout)["faults"]}
+
+
+def test_a_face_that_dies_comes_back_and_numbers_that_are_none_are_refused():
+    rows = faults("expression-killed", "numbers-nan")
+    killed, numbers = rows["expression-killed"], rows["numbers-nan"]
+    assert killed["normal_after_s"] < SLACK * 2.0
+    assert killed["page_neutral_s"] is not None or killed["longest_gap_s"] < 0.8  # back before the page had missed it
+    assert any("expression_node died (signal SIGKILL)" in said for said in killed["said"])
+    assert numbers["finite"]
+    assert any("is not finite" in said for said in numbers["said"])
+    assert numbers["normal_after_s"] < SLACK * 2.0
+    assert numbers["longest_gap_s"] < SLACK * 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_every_fault():
+    rows = faults(timeout_s=1100.0)
+    assert {name: row["violations"] for name, row in rows.items() if row["normal_after_s"] is None} == {}
+    assert all(row["finite"] for row in rows.values())
+
+
+def test_every_process_is_counted_and_a_stopped_soak_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ROS_DOMAIN_ID", "ROS_LOG_DIR", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
+        monkeypatch.delenv(name, raising=False)  # the graph sets its own
+    monkeypatch.setattr("tools.soak.graph.WARM_UP_S", 0.5)  # of the figures, which are not looked at
+    options = LiveOptions(arguments={"clip": str(demo_clip_path()), "policy": "rules"}, parameters={"loop": True})
+    path, logged = tmp_path / "graph.jsonl", list[str]()
+    shares: list[float] = []
+    stop = [True]
+
+    def go(robot: str) -> bool:
+        run = LongRun(
+            path, 6.0, 3.0, shares.append, logged.append,
+            stopped=lambda: stop[0] and bool(shares) and shares[-1] > 0.6,
+        )  # fmt: skip
+        return run_graph(options, robot, run)
+
+    assert not go("")
+    stop[0] = False
+    assert go("generic_12servo")
+    first, second = read_journal(path)
+    assert (first.seconds, first.ended) == (3.0, "stopped")
+    assert (second.seconds, second.ended) == (3.0, "done")
+    assert (second.begun["robot"], second.begun["policy"]) == ("generic_12servo", "rules")
+    (minute,) = second.minutes
+    assert {"clip_node", "perception_node", "actuator_node", SUPERVISOR} <= set(minute["processes"])
+    assert all(held["rss_mb"] > 20 and held["threads"] > 1 for held in minute["processes"].values())
+    assert minute["counts"]["faces"] > 75
+    assert minute["counts"]["robot_follows"] > 0.0
+    assert sum(minute["times"]["latency"].values()) > 20
+    assert 0.0 < minute["cpu_s"] < 30.0
+    assert minute["apart_ms"] is None or abs(minute["apart_ms"]) < 1000.0  # None: perception was starved
+
+
+class Node:
+    """Keeps what is published."""
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+
+    def create_publisher(self, *_):
+        return self
+
+    def publish(self, message) -> None:
+        self.times.append(message.clock.sec * NS + message.clock.nanosec)
+
+
+def test_the_clock_of_a_bag_runs_stops_resumes_and_jumps():
+    node = Node()
+    clock = BagClock(node)
+    try:
+        end_s = time.monotonic() + 20.0
+        while len(node.times) < 5 and time.monotonic() < end_s:
+            threading.Event().wait(0.01)
+        assert abs(clock.now_ns() - time.time_ns()) < NS
+        assert clock.of_machine(0) == 0
+        clock.pause()
+        paused_ns = clock.now_ns()
+        threading.Event().wait(0.05)
+        count = len(node.times)
+        threading.Event().wait(0.1)
+        assert (len(node.times), clock.paused, clock.now_ns()) == (count, True, paused_ns)
+        clock.resume()
+        assert 0 <= clock.now_ns() - paused_ns < NS // 10
+        behind_ns = time.time_ns() - clock.now_ns()
+        assert behind_ns > NS // 10
+        assert abs(clock.of_machine(paused_ns) - paused_ns - behind_ns) < NS // 10
+        clock.jump(-8.0)
+        assert clock.now_ns() < paused_ns - 7 * NS
+        assert clock.simulated(clock.of_machine(paused_ns)) == paused_ns
+    finally:
+        clock.close()

@@ -1,0 +1,338 @@
+"""The networks: causal, streaming equals the batch pass, masks and groups hold; losses see only what was measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from random_model import random_model
+
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.model.plan.emphasis import PARTS
+from reactdiff_ros.model.plan.groups import GROUPS, LATENT_COUNT
+from reactdiff_ros.model.runtime import KeyCache, Networks
+from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.training.config import Shape
+from reactdiff_ros.training.export import check_features
+from reactdiff_ros.training.nets import MASKED, VAE_CONTEXT, EncoderStep, ListenerVae, attend
+from reactdiff_ros.training.objective import (
+    cooccurrence_loss,
+    motion_loss,
+    velocity_loss,
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model()
+
+
+def inputs(shape: Shape, count=3, stretches=2, frames=4, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    context = (
+        torch.randn(count, shape.speech, shape.width, generator=g),
+        torch.randn(count, shape.past, shape.latent, generator=g),
+        torch.randn(count, shape.conditions, generator=g),
+    )
+    z = torch.randn(count, stretches, frames, shape.latent, generator=g)
+    angle = 1.5 * torch.rand(count, stretches, generator=g)
+    return context, z, angle, torch.zeros(count, stretches, 1 + shape.speech + shape.past)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("frames", [1, 4, 16])
+def test_stretches_that_share_a_context_do_not_see_each_other(model, frames):
+    context, z, angle, mask = inputs(model.shape, frames=frames)
+    mask[:, 1, 3:9] = MASKED
+    shared = model.denoiser.context(*context)
+    together = model.denoiser.velocity(z, angle, shared, mask)
+    assert together.shape == z.shape
+    for i in range(3):
+        for j in range(2):
+            alone = model.denoiser.velocity(
+                z[i : i + 1, j : j + 1], angle[i : i + 1, j : j + 1], tuple(c[i : i + 1] for c in shared),
+                mask[i : i + 1, j : j + 1],
+            )  # fmt: skip
+            torch.testing.assert_close(alone[0, 0], together[i, j], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("part", ["speaker", "past"])
+def test_masked_context_is_not_seen(model, part):
+    shape = model.shape
+    (speaker, past, conditions), z, angle, mask = inputs(shape)
+    first = 1 if part == "speaker" else 1 + shape.speech
+    mask[:, :, first : first + 5] = MASKED
+
+    def velocity(change):
+        s, p = speaker.clone(), past.clone()
+        (s if part == "speaker" else p)[:, change] += 2
+        return model.denoiser.velocity(z, angle, model.denoiser.context(s, p, conditions), mask)
+
+    base = model.denoiser.velocity(z, angle, model.denoiser.context(speaker, past, conditions), mask)
+    torch.testing.assert_close(velocity(slice(0, 5)), base, atol=1e-6, rtol=1e-6)
+    assert (velocity(slice(5, 6)) - base).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_conditions_and_level_act(model):
+    context, z, angle, mask = inputs(model.shape)
+    base = model.denoiser.velocity(z, angle, model.denoiser.context(*context), mask)
+    told = model.denoiser.context(context[0], context[1], context[2] + 1)
+    assert (model.denoiser.velocity(z, angle, told, mask) - base).abs().max() > 1e-4
+    later = model.denoiser.velocity(z, angle * 0.5, model.denoiser.context(*context), mask)
+    assert (later - base).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_fused_attention_is_the_plain_one(monkeypatch):
+    q, k, v = (torch.randn(2, 4, n, 8) for n in (3, 5, 5))
+    mask = torch.where(torch.rand(2, 1, 3, 5) < 0.3, MASKED, 0.0)
+    fused = attend(q, k, v, mask), attend(q, k, v)
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    for a, b in zip(fused, (attend(q, k, v, mask), attend(q, k, v)), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+def test_the_live_preset_is_small():
+    from reactdiff_ros.training.nets import Model
+
+    counts = Model(Shape()).count()
+    assert sum(counts.values()) < 8_000_000
+    assert min(counts.values()) > 100_000
+
+
+FRAMES = 70
+
+
+@pytest.fixture(scope="module")
+def stream():
+    return tuple(torch.from_numpy(a)[None] for a in check_features(FRAMES))
+
+
+def test_streaming_equals_the_batch_pass(model, stream):
+    """Two speakers at once, longer than the encoder looks back, with the cache that the runtime uses."""
+    features, observed = (torch.cat([x, x.flip(1)]) for x in stream)
+    assert model.shape.reach < FRAMES
+    step, cache = EncoderStep(model.encoder), KeyCache(model.shape.as_dict(), 2)
+    with torch.no_grad():
+        whole = model.encoder(features, observed)
+        for t in range(FRAMES):
+            past, mask = (torch.from_numpy(a) for a in cache.past())
+            token, new = step(features[:, t], observed[:, t], past, mask)
+            cache.push(new.numpy())
+            torch.testing.assert_close(token, whole[:, t], atol=1e-5, rtol=1e-4)
+
+
+def test_the_exported_graph_streams_the_same(model, stream, random_weights):
+    networks = Networks(find_weights(random_weights))
+    cache = networks.new_cache()
+    with torch.no_grad():
+        whole = model.encoder(*stream)[0].numpy()
+    features, observed = (x[0].numpy() for x in stream)
+    for t in range(FRAMES):
+        token, new = networks.encode(features[t : t + 1], observed[t : t + 1], cache)
+        cache.push(new)
+        np.testing.assert_allclose(token[0], whole[t], atol=1e-4)
+
+
+def test_the_encoder_is_causal(model, stream):
+    features, observed = stream
+    other = features.clone()
+    other[:, 40:] += 1
+    with torch.no_grad():
+        a, b = model.encoder(features, observed), model.encoder(other, observed)
+    torch.testing.assert_close(a[:, :40], b[:, :40], atol=1e-6, rtol=1e-6)
+    assert (a[:, 40:] - b[:, 40:]).abs().amin(-1).max() > 1e-6
+
+
+def test_it_looks_back_as_far_as_it_says_and_no_further(model, stream):
+    features, observed = stream
+    reach = model.shape.reach
+
+    def change(age):
+        other = features.clone()
+        other[:, FRAMES - 1 - age] += 3
+        with torch.no_grad():
+            return (model.encoder(features, observed) - model.encoder(other, observed))[:, -1].abs().max()
+
+    assert change(reach) > 0
+    assert change(reach + 1) == 0
+
+
+def test_unobserved_streams_are_masked(model):
+    features, observed = (torch.from_numpy(a) for a in check_features(3))
+    observed[:] = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0])
+    other = features.clone()
+    other[:, -20:] += 3
+    with torch.no_grad():
+        torch.testing.assert_close(model.encoder.fuse(features, observed), model.encoder.fuse(other, observed))
+        nothing = model.encoder.fuse(features, torch.zeros_like(observed))
+    assert torch.isfinite(nothing).all()
+
+
+def test_each_class_reaches_the_token_and_changes_what_the_other_says(model):
+    """Inter-class attention: what the face adds depends on the voice."""
+    features, _ = (torch.from_numpy(a) for a in check_features(1))
+
+    def token(face, voice):
+        observed = torch.tensor([[face, face, face, voice, voice]], dtype=torch.float32)
+        with torch.no_grad():
+            return model.encoder.fuse(features, observed)
+
+    both, face, voice, none = token(1, 1), token(1, 0), token(0, 1), token(0, 0)
+    assert (both - face).abs().max() > 1e-3
+    assert (both - voice).abs().max() > 1e-3
+    assert (both - face - voice + none).abs().max() > 1e-4
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return random_model().vae
+
+
+def faces(frames=40, batch=1):
+    return torch.randn(batch, frames, COEFFICIENT_COUNT, generator=torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def test_one_latent_a_frame_and_two_heads(vae):
+    latents = vae.encode(faces(11, 3))
+    assert latents.shape == (3, 11, LATENT_COUNT)
+    assert vae.decode(latents).shape == (3, 11, COEFFICIENT_COUNT)
+    attributes = vae.attributes(latents)
+    assert attributes.shape == (3, 11, 25)
+    assert attributes[..., :15].min() >= 0
+    assert attributes[..., :15].max() <= 1
+    assert attributes[..., 15:17].abs().max() <= 1
+    torch.testing.assert_close(attributes[..., 17:].sum(-1), torch.ones(3, 11))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("head", ["decode", "attributes"])
+def test_the_autoencoder_is_causal(vae, head):
+    face = faces()
+    later = face.clone()
+    later[:, 25:] += 1
+    a, b = vae.encode(face), vae.encode(later)
+    torch.testing.assert_close(a[:, :25], b[:, :25], atol=1e-6, rtol=1e-6)
+    decode = getattr(vae, head)
+    torch.testing.assert_close(decode(a)[:, :25], decode(b)[:, :25], atol=1e-6, rtol=1e-6)
+    assert (decode(a)[:, 25] - decode(b)[:, 25]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_the_context_is_enough(vae):
+    face = faces()
+    whole = vae.encode(face)
+    torch.testing.assert_close(
+        whole[:, 20:], vae.encode(face[:, 20 - VAE_CONTEXT :])[:, VAE_CONTEXT:], atol=1e-5, rtol=1e-5
+    )
+    decoded = vae.decode(whole)
+    torch.testing.assert_close(
+        decoded[:, 20:], vae.decode(whole[:, 20 - VAE_CONTEXT :])[:, VAE_CONTEXT:], atol=1e-5, rtol=1e-5
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("group", GROUPS, ids=[g.name for g in GROUPS])
+def test_a_group_depends_on_itself_alone(vae, group):
+    face = faces()
+    other = face.clone()
+    other[..., list(group.coefficients)] += 1
+    moved = (vae.encode(face) - vae.encode(other)).abs().amax((0, 1))
+    assert (moved[group.latents] > 1e-4).all()
+    moved[group.latents] = 0
+    assert moved.max() == 0
+    latents = torch.randn(1, 20, LATENT_COUNT)
+    changed = latents.clone()
+    changed[..., group.latents] += 1
+    out = (vae.decode(latents) - vae.decode(changed)).abs().amax((0, 1))
+    assert (out[list(group.coefficients)] > 1e-5).all()
+    out[list(group.coefficients)] = 0
+    assert out.max() == 0
+
+
+@torch.no_grad()
+def test_whitening_and_its_inverse():
+    vae = ListenerVae(Shape(vae_width=4))
+    mean = 3.0 + torch.randn(4, 200, LATENT_COUNT) * torch.linspace(0.0, 2.0, LATENT_COUNT)
+    vae.set_whitening(mean)
+    white = vae.whiten(mean)
+    torch.testing.assert_close(vae.unwhiten(white), mean, atol=1e-5, rtol=1e-5)
+    assert white.mean((0, 1)).abs().max() < 1e-4
+    deviation = white.std((0, 1))
+    torch.testing.assert_close(deviation[4:], torch.ones(LATENT_COUNT - 4), atol=0.02, rtol=0.02)
+    assert deviation[0] < 0.1  # a closed latent stays small
+    face = faces()
+    torch.testing.assert_close(
+        vae.decode(vae.encode(face)), vae.decode_raw(vae.posterior(face)[0]), atol=1e-5, rtol=1e-5
+    )
+
+
+@torch.no_grad()
+def test_what_the_denoiser_draws_has_an_inverse_and_unit_size():
+    vae = ListenerVae(Shape(vae_width=4))
+    t = torch.arange(400)[None, :, None] * 0.04
+    mean = torch.sin(2 * torch.pi * 0.4 * t + torch.arange(LATENT_COUNT)) + 0.01 * torch.randn(3, 400, LATENT_COUNT)
+    vae.set_whitening(mean)
+    latents = vae.whiten(mean)
+    before, after = latents[:, 100:106], latents[:, 106:122]
+    drawn = vae.emphasise(after, before)
+    torch.testing.assert_close(vae.accumulate(drawn, before), after, atol=1e-4, rtol=1e-4)
+    assert 0.5 < vae.emphasise(latents[:, 2:], latents[:, :2]).std() < 1.5
+    many = vae.accumulate(drawn[:, None].expand(-1, 2, -1, -1), before[:, None])
+    torch.testing.assert_close(many[:, 1], after, atol=1e-4, rtol=1e-4)
+
+
+def test_networks_trained_without_emphasis_still_load():
+    vae = ListenerVae(Shape(vae_width=4))
+    state = {k: v for k, v in vae.state_dict().items() if k not in PARTS}
+    other = ListenerVae(Shape(vae_width=4))
+    other.set_whitening(torch.randn(2, 50, LATENT_COUNT))
+    other.load_state_dict(state)
+    latents = torch.randn(1, 8, LATENT_COUNT)
+    torch.testing.assert_close(other.emphasise(latents[:, 2:], latents[:, :2]), latents[:, 2:])
+
+
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+def random(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=GENERATOR)
+
+
+def test_velocity_is_zero_for_a_perfect_prediction_and_blind_to_unknown_latents() -> None:
+    wanted, known = random(3, 8, 5), torch.ones(3, 8, 5, dtype=torch.bool)
+    assert velocity_loss(wanted, wanted, known) == 0
+    known[..., 3:] = False
+    wrong = wanted.clone()
+    wrong[..., 3:] += 7
+    assert velocity_loss(wrong, wanted, known) == 0
+    wrong[..., 0] += 1
+    assert velocity_loss(wrong, wanted, known) == pytest.approx(1 / 3)
+    assert velocity_loss(wrong, wanted, known, torch.full((3, 8, 1), 2.0)) == pytest.approx(2 / 3)
+
+
+def test_motion_sees_change_only_in_what_was_seen() -> None:
+    wanted, scale = random(2, 6, 4), torch.tensor([1.0, 2.0, 1.0, 1.0])
+    seen = torch.ones(2, 6, 4, dtype=torch.bool)
+    assert [float(v) for v in motion_loss(wanted, wanted, scale, seen)] == [0, 0]
+    assert all(float(v) < 1e-10 for v in motion_loss(wanted + 3, wanted, scale, seen))  # an offset is no motion
+    jump = wanted.clone()
+    jump[:, 3:, 1] += 1
+    speed, acceleration = motion_loss(jump, wanted, scale, seen)
+    assert speed == pytest.approx(0.25 / 20)
+    assert acceleration == pytest.approx(2 * 0.25 / 16)
+    seen[:, 3] = False
+    assert all(float(v) < 1e-10 for v in motion_loss(jump, wanted, scale, seen))
+
+
+def test_cooccurrence_compares_what_occurs_together() -> None:
+    units = random(4, 5, 3).abs()
+    assert cooccurrence_loss(units, units) == 0
+    assert cooccurrence_loss(units.flip(0), units) < 1e-12  # when is another loss's business
+    apart = units.clone()
+    apart[..., 0] = apart[..., 0].flip(0)
+    assert cooccurrence_loss(apart, units) > 1e-3
+    assert cooccurrence_loss(torch.zeros_like(units), units) == pytest.approx(1.0)

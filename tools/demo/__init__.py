@@ -1,0 +1,1 @@
+"""Makes the demo speaker (head, script, voice, clip) and measures what perception reads of rendered faces."""

@@ -1,0 +1,1 @@
+"""Runs the listener for hours and judges whether anything grows, drifts or slows."""
