@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 from reactdiff_ros.printable import printable
+
+
+def one_of(name: str, known: Iterable[str]) -> str:
+    """What to do about an unknown name: the known one that is meant, or all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name.lower(), names, 1)
+    return f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(names)}"
 
 
 class ReactdiffError(Exception):

@@ -29,20 +29,44 @@ _TARGETS = ("evaluate", "robots", "test", "train")
 
 
 def install_command(extra: str) -> str:
-    """What to type, in any folder: make where `make setup` made the environment, else pip."""
-    source = Path(__file__).resolve().parents[1]
-    if extra in _TARGETS and (source / "Makefile").is_file() and (Path(sys.prefix).parent / "run.stamp").is_file():
-        return f"make -C {shlex.quote(str(source))} setup-{extra}"
-    return f"pip install -r {shlex.quote(str(share_path(f'requirements/{extra}.txt')))}"
+    """The command that installs an extra, in any folder: make where `make setup` made the environment, else pip."""
+    if extra in _TARGETS and _made_by_make():
+        return f"make -C {shlex.quote(str(_source()))} setup-{extra}"
+    return f"pip install -r {_requirements(extra)}"
+
+
+def setup_command() -> str:
+    """The command that installs what listening needs."""
+    if _made_by_make():
+        return f"make -C {shlex.quote(str(_source()))} setup"
+    # mediapipe asks for packages that it does not use here.
+    return f"pip install -r {_requirements('run')} && pip install --no-deps -r {_requirements('run-no-deps')}"
+
+
+def ros_command() -> str:
+    """How to get ROS and the nodes of this package, which pip does not install."""
+    if _made_by_make():
+        return f"{setup_command()}, then '. {_source()}/env.sh'"
+    return "build the package from its source folder ('make setup'), or source the setup.bash of its workspace"
+
+
+def _source() -> Path:
+    return Path(__file__).resolve().parents[1]
+
+
+def _made_by_make() -> bool:
+    return (_source() / "Makefile").is_file() and (Path(sys.prefix).parent / "run.stamp").is_file()
+
+
+def _requirements(name: str) -> str:
+    return shlex.quote(str(share_path(f"requirements/{name}.txt")))
 
 
 def missing_extra(error: ImportError) -> MissingExtraError:
     """What to say of a module that an extra, or ROS, would have installed. Any other `error` is raised again."""
     module = (error.name or "").split(".")[0]
     if module == "rclpy" or "_rclpy_pybind11" in str(error):  # installed, but not sourced
-        return MissingExtraError(
-            "ROS 2 (rclpy)", "run 'make setup' and '. ./env.sh', or source /opt/ros/<distro>/setup.bash"
-        )
+        return MissingExtraError("ROS 2 (rclpy)", ros_command())
     if module not in EXTRA_OF:
         raise error
     return MissingExtraError(f"{module}, of the extra {EXTRA_OF[module]},", install_command(EXTRA_OF[module]))

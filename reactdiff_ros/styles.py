@@ -15,7 +15,7 @@ from typing import Any, Final
 import yaml
 
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.settings import format_problem, setting, written_path
@@ -214,10 +214,10 @@ def apply_control(style: Style, control: ListenerControl, styles: Mapping[str, S
         ConfigError: the control names a style that is not in `styles`; nothing is changed then.
     """
     if control.style:
-        if control.style not in styles:
-            known = ", ".join(sorted(styles))
-            raise ConfigError("unknown style", where=control.style, todo=f"use one of {known}")
-        style = styles[control.style]
+        name = control.style if control.style in styles else control.style.lower()
+        if name not in styles:
+            raise ConfigError("unknown style", where=control.style, todo=one_of(control.style, styles))
+        style = styles[name]
     values = {name: getattr(control, name) for name in RANGES}
     given = {n: min(max(float(v), RANGES[n][0]), RANGES[n][1]) for n, v in values.items() if not math.isnan(v)}
     return replace(style, **given)  # type: ignore[arg-type]

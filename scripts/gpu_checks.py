@@ -3,7 +3,7 @@
 
     python scripts/gpu_checks.py --output results.json [--minutes 8] [--quick]
 
-Needs numpy, onnx and onnxruntime-gpu; torch, tensorrt with cuda-python, and pytest where they are there. No ROS. Every
+Needs numpy, onnx and onnxruntime-gpu; torch, tensorrt with polygraphy, and pytest where they are there. No ROS. Every
 part stands for itself: one that fails leaves its error in the results and the rest goes on. Ends with 0 when nothing
 failed, parts that are missing on this machine (TensorRT, say) being no failures: the results name them.
 """
@@ -41,7 +41,7 @@ from reactdiff_ros.model.weights import Weights, find_weights  # noqa: E402
 
 PACKAGES = (
     "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "torch", "tensorrt", "tensorrt-cu13", "tensorrt-cu12",
-    "cuda-python", "cuda-bindings", "nvidia-cudnn-cu13", "nvidia-cudnn-cu12",
+    "polygraphy", "nvidia-cudnn-cu13", "nvidia-cudnn-cu12",
 )  # fmt: skip
 BOUNDS = {"fp32": 1e-4, "fp16": 1e-2}
 """Of the coefficients' range, against torch."""
@@ -103,51 +103,14 @@ def versions() -> dict[str, Any]:
 
 
 def gpu() -> dict[str, Any]:
-    """Name, memory, driver; as the driver's tool tells, and as our own binding sees it."""
+    """Name, memory and driver, as nvidia-smi reports them."""
     told = ""
     if shutil.which("nvidia-smi"):
         query = "name,memory.total,memory.used,driver_version,compute_cap,clocks.max.sm"
         command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader"]
         told = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     out: dict[str, Any] = {"nvidia_smi": told, "cpu_cores": len(os.sched_getaffinity(0))}
-    from reactdiff_ros.model.backends.cuda import Cuda
-
-    cuda = Cuda()
-    return out | {"name": cuda.name, "capability": cuda.capability, "cuda_driver": cuda.driver, "memory": cuda.memory()}
-
-
-def cuda_binding() -> dict[str, Any]:
-    """Page-locked buffers, stream and captured copies of our own binding, on the real GPU."""
-    from reactdiff_ros.model.backends.cuda import Buffer, Cuda
-
-    cuda = Cuda()
-    one, other = Buffer(cuda, (1024, 1024)), Buffer(cuda, (1024, 1024))
-    kind = cuda.runtime.cudaMemcpyKind.cudaMemcpyDeviceToDevice
-
-    def work() -> None:
-        one.upload(cuda.stream)
-        cuda.call(cuda.runtime.cudaMemcpyAsync, other.device, one.device, one.size, kind, cuda.stream)
-        other.download(cuda.stream)
-
-    graph = cuda.captured(work)
-    for value in (1.0, 2.0):
-        one.host[...] = value
-        cuda.launch(graph)
-        cuda.wait()
-        assert (other.host == value).all()
-    began = perf_counter()
-    for _ in range(50):
-        cuda.launch(graph)
-        cuda.wait()
-    took = 1e3 * (perf_counter() - began) / 50
-    cuda.forget(graph)
-    one.free()
-    other.free()
-    try:
-        Buffer(cuda, (1 << 38,))
-    except BackendError as error:
-        refused = str(error)
-    return {"replay_ms_of_2_x_4_MiB": took, "too_large": refused}
+    return out
 
 
 def gpu_tests(limit_s: float) -> dict[str, Any]:
@@ -272,7 +235,7 @@ def plan_times(weights: Weights, backend: Backend, checks: Checks, *, quick: boo
         for i in range(60):
             start = perf_counter()
             planner.plan(
-                4 * i, speaker, missing, ordinary(listeners), lead=1, frames=16, everyone=candidates > 1
+                4 * i, speaker, missing, ordinary(listeners), lead=1, frames=16, all_candidates=candidates > 1
             )  # fmt: skip
             times.append(1e3 * (perf_counter() - start))
             if i >= 12 and perf_counter() - began > 6:
@@ -294,7 +257,7 @@ def reaction(weights: Weights, backend: Backend) -> Any:
     networks = Networks(weights, backend=backend)
     cache, tokens = networks.new_cache(), []
     for features, observed in zip(recorded["features"], recorded["observed"], strict=True):
-        token, new = networks.encode(features[None].astype(np.float32), observed[None].astype(np.float32), cache)
+        token, new = networks.encode(features[None].astype(np.float32), observed[None].astype(np.float32), cache.past())
         cache.push(new)
         tokens.append(token[0])
     speech = networks.shape["speech"]
@@ -338,7 +301,7 @@ def encoder_times(weights: Weights, backend: Backend) -> dict[str, float]:
         times = []
         for _ in range(60):
             start = perf_counter()
-            cache.push(networks.encode(features, observed, cache)[1])
+            cache.push(networks.encode(features, observed, cache.past())[1])
             times.append(1e3 * (perf_counter() - start))
         out[str(count)] = float(np.median(times[10:]))
     return out
@@ -351,18 +314,18 @@ def tensorrt(checks: Checks, precision: Any, folder: Path, found: dict[str, Back
         began = perf_counter()
         told: list[str] = []
         opened = open_backend(
-            checks.weights, Wanted("tensorrt", precision, (8,), folder), perf_counter, tell=told.append
+            checks.weights, Wanted("tensorrt", precision, (8,), folder), perf_counter, log=told.append
         )  # fmt: skip
-        if opened.preparing is None:
+        if opened.tensorrt is None:
             raise BackendError(opened.serving.why)
-        while opened.preparing.running() and checks.left() > 30:
+        while opened.tensorrt.running() and checks.left() > 30:
             sleep(0.05)
         if not opened.serving.name.startswith("tensorrt"):
             opened.close()
             raise RuntimeError(f"{opened.state()}; {told}")
         out[attempt] = {
-            "seconds": perf_counter() - began, "builds_s": opened.preparing.built_s,
-            "from_cache": opened.preparing.cached, "told": told,
+            "seconds": perf_counter() - began, "builds_s": opened.tensorrt.built_s,
+            "from_cache": opened.tensorrt.cached, "told": told,
         }  # fmt: skip
         found[f"tensorrt-{precision}"] = opened.serving
     return out
@@ -393,7 +356,6 @@ def main() -> int:
         folder = Path(name)
         checks.part("versions", versions)
         checks.part("gpu", gpu)
-        checks.part("cuda_binding", cuda_binding)
         found: dict[str, Backend] = {}
         checks.part("backends", lambda: found.update(backends(checks, weights)) or sorted(found))
         for precision in ("fp32", "fp16"):

@@ -40,7 +40,7 @@ clean reactdiff style list >/dev/null
 clean reactdiff robot check generic_12servo
 clean python -c "
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.session import ListeningSession
 session = ListeningSession(SpeakerPerception(), make_listener('model', seed=1), ExpressionEngine(seed=1))

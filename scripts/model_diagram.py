@@ -13,11 +13,10 @@ from drawing import FILLS, GREY, LINE, Box, Drawing, Point
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.model.conditions import condition_count
-from reactdiff_ros.model.plan import choice, mood, nod_head, planner, prompt, sampler
-from reactdiff_ros.model.plan.emphasis import ORDER
-from reactdiff_ros.model.plan.groups import GROUP_NAMES
+from reactdiff_ros.model.plan import corrections, planner, sampler
+from reactdiff_ros.model.plan.latents import GROUP_NAMES, ORDER
 from reactdiff_ros.model.tokens import CLASS_COUNT, FEATURE_COUNT, FRAME_S, STREAM_COUNT, STREAMS
-from reactdiff_ros.model.weights import encoder_strides
+from reactdiff_ros.model.weights import CARD, LOOKS, NOD_CONTROLS, encoder_strides
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.types import MFCC_COUNT, REACTION_RATE_HZ
 
@@ -37,7 +36,7 @@ class Sizes:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         self.shape: dict[str, int] = manifest["shape"]
         self.millions = {name: f"{count / 1e6:.2f} M" for name, count in manifest["parameters"].items()}
-        self.nods: int = json.loads((folder / nod_head.CARD).read_text(encoding="utf-8"))["parameters"]
+        self.nods: int = json.loads((folder / CARD).read_text(encoding="utf-8"))["parameters"]
         self.how = sampler.Sampling()
         self.frames = planner.live_frames(self.how, self.shape["horizon"])
         self.strides = encoder_strides(self.shape["dilation"], self.shape["encoder_layers"])
@@ -197,7 +196,7 @@ def _diffusion(d: Drawing, n: Sizes, token: Box) -> Box:
     d.arrow(denoiser.bottom(), latents.top())
     d.arrow((520, 946), (520, 968), (634, 968), (634, 924), (610, 924), dashed=True)
     d.text((644, 955), f"next of {how.steps} solver steps", size=11.5, anchor="start")
-    held = f"{choice.HOLD_SLOTS / REACTION_RATE_HZ:g} s"
+    held = f"{corrections.HOLD_SLOTS / REACTION_RATE_HZ:g} s"
     chosen = d.box(Box(SIDE, 988, "choice among K", (
         f"K = {how.candidates} unless set; by their first stretches, held for {held} at least",
         "ranks of liveliness are taken in turn: each choice is a fair draw",
@@ -211,12 +210,12 @@ def _diffusion(d: Drawing, n: Sizes, token: Box) -> Box:
 def _told(d: Drawing, told: Box) -> None:
     """From what is asked and the speaker's mood to what the networks are told."""
     moved = d.box(Box(SIDE, 530, "mood", (
-        f"the speaker's smile, mean over {mood.MEMORY_S:g} s,", "less an ordinary one",
+        f"the speaker's smile, mean over {corrections.MEMORY_S:g} s,", "less an ordinary one",
     ), "keep", 250, 70))  # fmt: skip
     asked = d.box(Box(930, 530, "what is asked", ("controls, and the style of", "a reference clip"), "person", 250, 70))
     heard = d.box(Box(SIDE, 640, "what it is told", (
-        f"smiling: what is asked and {mood.CONTAGION:g} x mood, {prompt.SMILING:g} times as far",
-        f"responsiveness: 0 as -{prompt.COOLER:g}, from {prompt.COOL:g} on as it is",
+        f"smiling: what is asked and {corrections.CONTAGION:g} x mood, {corrections.SMILING:g} times as far",
+        f"responsiveness: 0 as -{corrections.COOLER:g}, from {corrections.COOL:g} on as it is",
         "delay: none; the speaker's tokens are older by it instead",
     ), "think", ASIDE, 84))  # fmt: skip
     for box in (moved, asked):
@@ -237,12 +236,12 @@ def _face(d: Drawing, n: Sizes, latents: Box) -> None:
     d.arrow(latents.bottom(), decoder.top())
     _shape(d, (340, 1094), f"{frames} x {latent}")
     calm = d.box(Box(LEFT, 1182, "pitch is calmed", (
-        f"mean over the last {sampler.CALM} frames ({n.seconds(sampler.CALM)}): a fifth of a nod is left",
+        f"mean over the last {corrections.CALM} frames ({n.seconds(corrections.CALM)}): a fifth of a nod is left",
     ), "show", MAIN, 46))  # fmt: skip
     d.arrow(decoder.bottom(), calm.top())
     _shape(d, (340, 1175), f"{frames} x {COEFFICIENT_COUNT}")
     reaction = d.box(Box(LEFT, 1248, f"Reaction: {frames} x {COEFFICIENT_COUNT}, the next {n.seconds(frames)}", (
-        f"smoothed over {2 * planner.AROUND + 1} frames, led over from the last plan, nods added, bounded",
+        f"smoothed over {2 * corrections.AROUND + 1} frames, led over from the last plan, nods added, bounded",
         "gaze and blinks are left to the reflexes of the face",
     ), "show", MAIN, 66))  # fmt: skip
     d.arrow(calm.bottom(), reaction.top())
@@ -251,7 +250,7 @@ def _face(d: Drawing, n: Sizes, latents: Box) -> None:
     ), "person", ASIDE, 50))  # fmt: skip
     d.arrow((610, 1064), (622, 1064), (622, 1133), heads.left(), dashed=True)
     nods = d.box(Box(SIDE, 1178, f"nods: a network of {n.nods / 1e3:.0f} thousand", (
-        f"{nod_head.LOOKS} of the newest tokens, {', '.join(nod_head.TOLD)}: how likely one begins",
+        f"{LOOKS} of the newest tokens, {', '.join(NOD_CONTROLS)}: how likely one begins",
     ), "show", ASIDE, 50))  # fmt: skip
     d.arrow(nods.left(), (634, nods.left()[1]), (634, 1264), (610, 1264))
     shown = d.box(

@@ -51,8 +51,8 @@ HOMES = {
     "pythonosc": {"avatar"},
     "torch": {"training"},
     "onnx": {"training", "model"},
-    "tensorrt": {"model"},
-    "cuda": {"model"},
+    "polygraphy": {"model"},
+    "tensorrt": set(),  # behind polygraphy
     "numba": {"evaluation"},
     "pyinstrument": {"evaluation"},
     "ruckig": {"actuation"},

@@ -183,7 +183,7 @@ def test_a_clip_is_read_and_reactions_are_scored(run: Run, clip: Path, tmp_path:
 def test_the_model_listens(run: Run) -> None:
     code = (
         "from reactdiff_ros.expression import ExpressionEngine;"
-        "from reactdiff_ros.model.factory import make_listener;"
+        "from reactdiff_ros.model.policies import make_listener;"
         "from reactdiff_ros.perception import SpeakerPerception;"
         "from reactdiff_ros.session import ListeningSession;"
         "session = ListeningSession(SpeakerPerception(), make_listener('model', seed=1), ExpressionEngine(seed=1));"

@@ -53,37 +53,6 @@ def test_what_it_does_not_know_is_one_sentence(name: str, tmp_path: Path) -> Non
     assert told.stderr.count("\n") == 1
 
 
-def test_the_list_of_parts_is_of_the_environments_own_python(tmp_path: Path) -> None:
-    program(tmp_path / "bin" / "pip-audit", "")
-    program(tmp_path / "bin" / "cyclonedx-py", 'echo "$@"')
-    told = run(
-        ROOT / "scripts" / "audit.sh", "parts", tmp_path / "sbom.json",
-        REACTDIFF_HOME_DIR="/home/of/it", REACTDIFF_AUDIT_TOOLS=str(tmp_path),
-    )  # fmt: skip
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.split()[-3:] == ["-o", str(tmp_path / "sbom.json"), "/home/of/it/venv/bin/python"]
-
-
-def test_reachys_environment_that_is_ready_is_left_alone(tmp_path: Path) -> None:
-    """Else every `make test` would take minutes."""
-    script = tmp_path / "scripts" / "setup_reachy.sh"
-    script.parent.mkdir()
-    shutil.copy(ROOT / "scripts" / "setup_reachy.sh", script)
-    if run("/usr/bin/python3", "-c", "import sys; sys.exit(sys.version_info < (3, 11))").returncode:
-        pytest.skip("the system's Python is older than 3.11")
-    key = run("sh", "-c", 'printf %s "$PWD" | sha256sum | cut -c1-12', cwd=tmp_path).stdout.strip()
-    version = next(line for line in script.read_text().splitlines() if line.startswith("version=")).split("=")[1]
-    home = tmp_path / key
-    program(home / "reachy" / "bin" / "reachy-mini-daemon", "")
-    (home / "reachy.failed").touch()
-    python = run("/usr/bin/python3", "-VV").stdout.strip()
-    (home / "reachy" / "stamp").write_text(f"{version} mujoco {python}")
-    told = run(script, REACTDIFF_HOME=str(tmp_path))
-    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
-    assert not (home / "reachy.failed").exists()
-    assert (home / "reachy" / "bin" / "reachy-mini-daemon").exists()
-
-
 @pytest.mark.parametrize(
     ("real_time", "rest", "typed", "words", "code", "said"),
     [
@@ -117,24 +86,6 @@ def test_all_tests_fail_where_one_part_does(
     assert "mypy: checked" in told.stdout
 
 
-@pytest.mark.parametrize(
-    ("made", "code", "closing"),
-    [("echo 5 passed in 1.00s", 0, "5 passed in 1.00s"), ("echo 1 failed in 2.00s; exit 1", 2, "1 failed in 2.00s"),
-     ("true", 1, "no test has run")],
-)  # fmt: skip
-def test_a_clean_machine_ends_with_the_closing_line(tmp_path: Path, made: str, code: int, closing: str) -> None:
-    if shutil.which("make") is None:
-        pytest.skip("make is not installed")
-    (tmp_path / ".ci").mkdir()
-    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
-    (tmp_path / "Makefile").write_text(f"setup-test:\n\t@true\ntest:\n\t@{made}\n")
-    program(tmp_path / "scripts" / "setup.sh", "exit 1")  # no torch here
-    told = run(tmp_path / ".ci" / "run")
-    assert told.returncode == code, told.stdout
-    assert told.stdout.splitlines()[-1] == closing
-    assert "training tests are skipped" in told.stdout
-
-
 def test_env_sh_takes_an_installed_ros_and_what_was_built(tmp_path: Path) -> None:
     """The half of it that a machine without /opt/ros never sees."""
     home, ros = tmp_path / "it's home", tmp_path / "ros"
@@ -157,26 +108,6 @@ def test_env_sh_takes_an_installed_ros_and_what_was_built(tmp_path: Path) -> Non
         f"{install}/local/lib/python3.10/dist-packages:{home}/venv/lib/python3.10/site-packages",
         f"{install}/bin:{home}/venv/bin:/usr/bin:/bin",
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize("distro", ["humble", "jazzy", "kilted", "lyrical", "rolling"])
-def test_set_up_takes_an_installed_ros_that_was_not_sourced(tmp_path: Path, distro: str) -> None:
-    """On a machine without wheels, set-up ends if it finds no ROS; if it finds one, it goes on to the compiler."""
-    tools = tmp_path / "bin"
-    program(tools / "uname", "echo aarch64")
-    for name in ("apt-get", "grep", "ls"):
-        program(tools / name, "exit 1")
-    for name in ("bash", "cat", "cut", "dirname", "id", "mkdir", "sha256sum", "stat"):
-        (tools / name).symlink_to(str(shutil.which(name)))
-    (tmp_path / "ros" / distro).mkdir(parents=True)
-    (tmp_path / "ros" / distro / "setup.bash").touch()
-    told = run(
-        "bash", ROOT / "scripts" / "setup.sh",
-        PATH=str(tools), REACTDIFF_ROS_ROOT=str(tmp_path / "ros"), REACTDIFF_HOME=str(tmp_path), ROS_DISTRO="",
-    )  # fmt: skip
-    assert told.returncode != 0  # later, for want of tools
-    assert "g++ cmake make" in told.stderr
-    assert "x86-64 only" not in told.stderr
 
 
 def test_checks_of_a_gpu_name_what_is_missing_and_overwrite_nothing(tmp_path: Path) -> None:
@@ -259,15 +190,3 @@ def test_ablations_train_export_and_compare_all(tmp_path: Path) -> None:
     assert called[-1].startswith("evaluate ablations ")
     assert sum(word.endswith("/model") for word in called[-1].split()) == 6
     assert json.loads((tmp_path / "out" / "ablations.json").read_text()) == {"groups": 1}
-
-
-def test_ablations_go_on_where_they_were(tmp_path: Path) -> None:
-    code, called = ablations(tmp_path, breaks="voice-1")
-    assert code == 1
-    assert not any(line.startswith("evaluate") or "voice-1/checkpoint" in line for line in called)
-    (tmp_path / "out" / "voice-1").mkdir()
-    (tmp_path / "out" / "voice-1" / "checkpoint.pt").touch()
-    code, called = ablations(tmp_path)
-    assert code == 0
-    assert [line.removeprefix("dev ").split()[0] for line in called] == ["train", "export", "evaluate"]
-    assert called[0].endswith("voice-1 --resume")

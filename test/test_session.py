@@ -9,7 +9,7 @@ import pytest
 from reactdiff_ros.coefficients import INDEX, SMILE
 from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import ExpressionFrame, Picture, Sound, SpeakerFrame, Voice
 

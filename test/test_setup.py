@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,22 +146,6 @@ def test_a_failed_build_is_one_sentence_and_the_next_call_resumes(run: Run) -> N
     assert [line.split()[1] for line in called] == ["-S", "--build", "--install"]
 
 
-def test_a_failed_package_ends_the_build_and_the_next_call_resumes(run: Run, tmp_path: Path) -> None:
-    began = time.monotonic()
-    code, called, said = run(failing="*requirements/run.txt", SLOW="yes")
-    assert code == 1
-    assert time.monotonic() - began < 60
-    assert re.search(r"error: the packages cannot be installed, .*pip\.log: ERROR: as the test wants it$", said[-1])
-    sleeper = int((tmp_path / "calls.sleeps").read_text())
-    for _ in range(200):
-        if not Path(f"/proc/{sleeper}").exists():
-            break
-        time.sleep(0.05)
-    assert not Path(f"/proc/{sleeper}").exists(), "the build goes on"
-    code, called, _ = run()
-    assert (code, installed(called)) == (0, ["run", "run-no-deps"])
-
-
 @pytest.mark.parametrize(
     ("listing", "environment", "expected"),
     [
@@ -192,16 +174,3 @@ def test_pips_settings_become_uvs(
     assert settings.pop("UV_INDEX_STRATEGY") == "unsafe-best-match"  # as pip chooses among indexes
     settings.pop("UV_NATIVE_TLS", None)
     assert settings == expected
-
-
-def test_what_pip_itself_says_is_understood(tmp_path: Path) -> None:
-    """`pip config list` of this environment's pip, with a file and the environment."""
-    (tmp_path / "pip.conf").write_text("[global]\nextra-index-url =\n  https://a/simple\n  https://b/simple\n")
-    environment = os.environ | {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_TIMEOUT": "7"}
-    environment = {name: value for name, value in environment.items() if name != "PIP_EXTRA_INDEX_URL"}
-    listing = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], env=environment, capture_output=True, text=True, check=True
-    ).stdout
-    settings = uv_settings(listing.splitlines(), {})
-    assert settings["UV_INDEX"] == "https://a/simple https://b/simple"
-    assert settings["UV_HTTP_TIMEOUT"] == "7"

@@ -57,7 +57,7 @@ class Status:
     """From the receipt of the face to this command, where it is the face's first; else NaN."""
     stalls: int
     torque: dict[str, bool | None]
-    """Whether each joint has torque, as the hardware reports it or was last told; None: unknown, it may hold."""
+    """Whether each joint has torque, as the hardware reports it or was last commanded; None: unknown, it may hold."""
     would_fall: dict[str, str]
     """Joints that have or may have torque, would fall, and cannot be lowered first; and why."""
 
@@ -127,14 +127,14 @@ class Request:
 
 
 STEP_S: Final = 0.01
-"""One step takes about so long, so that joints which have torque are told to hold in between."""
+"""One step takes about this long, so that joints with torque get a command to hold in between."""
 ALL_S: Final = 0.5
 """How long the joints may be asked where they are, at the end."""
 
 
 class Preparation:
-    """Step by step to a robot that holds still: the hardware is asked anew, then joints that can be measured get torque
-    where they stand, one by one. Joints without feedback get torque later, from the follower.
+    """Step by step to a robot that holds still: the hardware is checked, then joints that can be measured get torque
+    where they are, one by one. Joints without feedback get torque later, from the follower.
 
     Args:
         profile: the robot.
@@ -207,7 +207,7 @@ class Preparation:
             raise ArmingError(in_one_sentence({joint: fault.text}))
         self.broken[joint] = "it does not say where it is" if fault is None else fault.text
         if joint not in self.held_before or self._profile.joints[joint].lowered is None:
-            self._hardware.release(joint)  # it may have got its torque, and not said so
+            self._hardware.release(joint)  # it may have its torque, although it did not confirm that
 
 
 def would_fall(profile: Profile, hardware: Hardware, start: Mapping[str, float]) -> dict[str, str]:
@@ -456,14 +456,14 @@ class Actuation:
         self._stopped = False
         self._on |= dict.fromkeys(gone, False)
         self._letting_go = request
-        self._ask_anew()
+        self._check_again()
         obstacles = "; ".join(self._all_obstacles())
         then = f", but it cannot be enabled yet: {obstacles}" if obstacles else ": it can be enabled when it is let go"
         request.finish(True, f"cleared{then}")
 
-    def _ask_anew(self) -> None:
+    def _check_again(self) -> None:
         """A driver remembers that its watchdog expired until it is asked: without this, nothing could be enabled."""
-        self.hardware.ask_anew()
+        self.hardware.check_again()
         self._last_s = self._clock()  # the time that it took is no stall
 
     def _begin(self, request: Request) -> None:
@@ -471,7 +471,7 @@ class Actuation:
         refused = ""
         obstacles = self._all_obstacles() if state == "disarmed" else ()
         if obstacles:
-            self._ask_anew()
+            self._check_again()
             obstacles = self._all_obstacles()
         if state == "stopped":
             refused = f"it is stopped ({self._follower.fault or 'software stop'}): find out why, then reset"
@@ -507,10 +507,10 @@ class Actuation:
         without = self._preparation.broken
         self._preparation = None
         if self._pending is not None:
-            said = f"enabled without {in_one_sentence(without)}" if without else "enabled"
+            answer = f"enabled without {in_one_sentence(without)}" if without else "enabled"
             loss = self.profile.host_loss
-            alone = f". Nothing notices it when this computer dies: {loss.about}" if loss.watchdog == "none" else ""
-            self._pending.finish(True, said + alone)
+            warning = f". Nothing notices it when this computer dies: {loss.about}" if loss.watchdog == "none" else ""
+            self._pending.finish(True, answer + warning)
 
     def _abort(self, reason: str) -> None:
         if self._preparation is not None:
@@ -540,7 +540,7 @@ class Actuation:
         last, self._last_s = self._last_s, now_s
         if last is not None and now_s - last > STALL_S and self.armed:
             self._stalls += 1
-            self._abort("the program stood still meanwhile")
+            self._abort("the program stalled meanwhile")
             self.hardware.poll(ASK_AGAIN_S)
 
     def _find_faults(self) -> None:
@@ -605,7 +605,7 @@ class Actuation:
         return name not in self._falling or self._hears(name)
 
     def _hears(self, name: str) -> bool:
-        """Whether a joint goes where it is told, as far as can be known."""
+        """Whether a joint follows its commands, as far as can be known."""
         return self.hardware.takes_commands(name) or name not in self.hardware.joints
 
     def _torque(self) -> dict[str, bool | None]:

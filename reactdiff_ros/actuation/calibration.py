@@ -7,6 +7,7 @@ The file is JSON in lerobot's shape, `{joint: {"id": .., "drive_mode": .., "homi
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -24,7 +25,6 @@ FORMAT: Final = 1
 BY_DRIVER: Final = frozenset({"feetech", "dynamixel", "maestro", "pca9685", "ohbot"})
 """Types of drivers whose joints are not armed without a calibration; the others' devices know their own ends."""
 MAX_BYTES: Final = 1_000_000
-MAX_BACKUPS: Final = 10_000
 LARGEST: Final = 1 << 31
 TODO: Final = "calibrate again: reactdiff robot calibrate"
 
@@ -120,7 +120,7 @@ def _calibration(path: Path, joint: str, values: Any) -> Calibration:
 
 
 def save_calibration(path: Path, calibrations: Mapping[str, Calibration]) -> Path | None:
-    """Write a file whole or not at all; the one that was there is kept beside it as NAME.1.bak, NAME.2.bak ...
+    """Write a file whole or not at all; the one that was there is kept next to it as NAME.1.bak, NAME.2.bak ...
 
     Returns: where the old file is now; None: there was none.
 
@@ -140,23 +140,14 @@ def save_calibration(path: Path, calibrations: Mapping[str, Calibration]) -> Pat
 
 
 def _back_up(path: Path) -> Path | None:
-    """A second name for the old file; it is never without one, and no backup is overwritten."""
+    """A copy of the old file under the first free name; None: there is none."""
     if not path.exists():
         return None
-    for number in range(1, MAX_BACKUPS):
-        backup = path.with_name(f"{path.name}.{number}.bak")
-        try:
-            os.link(path, backup)
-        except FileExistsError:
-            continue
-        except OSError:
-            # A file system without links.
-            if backup.exists():
-                continue
-            with whole_file(backup) as file:
-                file.write(path.read_bytes())
-        return backup
-    raise OSError(f"there are {MAX_BACKUPS} backups of it already")
+    backups = (path.with_name(f"{path.name}.{number}.bak") for number in itertools.count(1))
+    backup = next(backup for backup in backups if not backup.exists())
+    with whole_file(backup) as file:
+        file.write(path.read_bytes())
+    return backup
 
 
 SMALLEST: Final = 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 
 from reactdiff_ros.actuation.kinematics import stopping_time_s, travel_time_s, usable
 from reactdiff_ros.actuation.marks import Key, Marked, Problem
@@ -162,27 +163,15 @@ def _circles(profile: Profile, marked: Marked) -> Iterator[Problem]:
         graph[f"signal {name}"] = [f"signal {s}" for s in signal.sum if s in profile.signals]
     for name, joint in profile.joints.items():
         graph[f"joint {name}"] = [f"joint {other}" for other in joint.map.follow]
-    done: set[str] = set()
-
-    def walk(node: str, trail: list[str]) -> list[str] | None:
-        if node in trail:
-            return [*trail[trail.index(node) :], node]
-        if node in done:
-            return None
-        for other in graph[node]:
-            found = walk(other, [*trail, node])
-            if found:
-                return found
-        done.add(node)
-        return None
-
-    for node in graph:
-        circle = walk(node, [])
-        if circle:
-            kind, _, name = circle[0].partition(" ")
-            key: Key = ("signals", name, "sum") if kind == "signal" else ("joints", name, "map", "follow")
-            yield marked.problem(key, f"the coupling goes round in a circle: {' -> '.join(circle)}")
-            return
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found = error.args[1][:0:-1]  # graphlib lists what is needed first
+        first = found.index(min(found, key=list(graph).index))
+        circle = [*found[first:], *found[:first], found[first]]
+        kind, _, name = circle[0].partition(" ")
+        key: Key = ("signals", name, "sum") if kind == "signal" else ("joints", name, "map", "follow")
+        yield marked.problem(key, f"the coupling goes round in a circle: {' -> '.join(circle)}")
 
 
 def _rules(profile: Profile, marked: Marked) -> Iterator[Problem]:

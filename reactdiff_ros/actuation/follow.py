@@ -1,6 +1,6 @@
 """The follower: from the newest frame to the commands of this tick, and when to move at all.
 
-A state machine that reads no clock: whoever drives it gives the time (steady clock, s), the newest frame and its age
+A state machine that reads no clock: the caller gives the time (steady clock, s), the newest frame and its age
 of receipt, and what was measured. One tick is one command; a tick that comes late is not made up for.
 
 | state     | torque | what moves |
@@ -44,7 +44,7 @@ class ArmingError(ReactdiffError):
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What each joint is told at this tick, in the profile's order and units."""
+    """The command of each joint at this tick, in the profile's order and units."""
 
     time_s: float
     state: State
@@ -58,7 +58,7 @@ class Commands:
     torque: list[bool]
     """Whether the joint is to have torque (or pulses)."""
     fault: str
-    """Why it is stopped; empty: it is not, or was told to by a person."""
+    """Why it is stopped; empty: it is not, or a person stopped it."""
     joint_faults: dict[str, str]
     """Joints that follow their `on_fault`, and why."""
     return_began_s: float
@@ -68,7 +68,7 @@ class Commands:
 
 
 def outside(name: str, joint: Joint, value: float) -> str:
-    """What is wrong with a joint that stands too far outside its limits to be moved, and what to do; else nothing."""
+    """What is wrong with a joint that is too far outside its limits to be moved, and what to do; else nothing."""
     room = OUTSIDE * (joint.upper - joint.lower)
     if joint.lower - room <= value <= joint.upper + room:
         return ""

@@ -75,7 +75,7 @@ class Hardware:
         for name in self._open_buses():
             self._do(name, lambda bus: bus.check())
 
-    def ask_anew(self) -> None:
+    def check_again(self) -> None:
         """Ask drivers with faults, as `check` does, unless their joints take commands: what is over is forgotten."""
         for name in self._open_buses():
             bus, failed = self._buses[name], self._broken.pop(name, "")
@@ -109,14 +109,14 @@ class Hardware:
         return None if name is None or name in self._closed else self._buses[name].reading(joint)
 
     def holding(self, joint: str) -> bool | None:
-        """Whether a joint has torque, as its hardware reports it or was last told; None: unknown, it may hold."""
+        """Whether a joint has torque, as its hardware reports it or was last commanded; None: unknown, it may hold."""
         name = self._bus_of.get(joint)
         if name is None:
             return False
         return None if name in self._closed or name in self._broken else self._buses[name].holding(joint)
 
     def hears(self, joint: str) -> bool:
-        """Whether a joint hears what it is told, as far as is known."""
+        """Whether a joint hears its commands, as far as is known."""
         fault = self._all_faults().get(joint)
         return joint in self._bus_of and (fault is None or fault.kind not in LINK_FAULTS)
 
@@ -139,7 +139,7 @@ class Hardware:
         return name is not None and joint in self._buses[name].armed
 
     def arm(self, joint: str, position: float) -> Fault | None:
-        """Torque where the joint stands, without feedback at `position`; what is wrong, or None."""
+        """Torque where the joint is, without feedback at `position`; what is wrong, or None."""
         name = self._bus_of.get(joint)
         if name is None:
             return None
@@ -178,7 +178,7 @@ class Hardware:
                 self._sent_s[name] = self._clock()
 
     def steps(self) -> dict[str, float]:
-        """The steps in which joints are told where to go, in their units, where these can be seen."""
+        """The steps in which joints take positions, in their units, where these can be seen."""
         return {joint: step for bus in self._buses.values() for joint, step in bus.steps.items()}
 
     def _space(self, name: str) -> None:
@@ -199,7 +199,7 @@ class Hardware:
             self._owed.add(joint)
 
     def release_all(self) -> None:
-        """Torque off everywhere, as fast as the buses can; nobody confirms that, so `poll` lets each joint go again."""
+        """Torque off everywhere, as fast as the buses can, unconfirmed: `poll` releases each joint again."""
         for name in self._open_buses():
             self._do(name, lambda bus: bus.release_all())
         self._owed |= self._bus_of.keys()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,19 +17,6 @@ from reactdiff_ros.whole_file import sync_folder, write_durably, write_whole
 
 LARGEST: Final = 1e9
 """No command of any unit is larger."""
-
-
-def save_commands(path: Path, commands: Mapping[str, float]) -> None:
-    """Write commands by joint, whole or not at all.
-
-    Raises:
-        ReactdiffError: the file cannot be written; the old one is as it was.
-    """
-    try:
-        write_whole(path, json.dumps(dict(commands), allow_nan=False))
-    except (OSError, ValueError) as error:
-        todo = str(getattr(error, "strerror", None) or error)
-        raise ReactdiffError("the last commands cannot be saved", where=str(path), todo=todo) from error
 
 
 def load_commands(path: Path) -> dict[str, float]:
@@ -76,9 +63,14 @@ class Kept:
         Raises:
             ReactdiffError: the folder cannot be written to.
         """
-        if commands and commands != self._last:
-            save_commands(self.path, commands)
-            self._last = dict(commands)
+        if not commands or commands == self._last:
+            return
+        try:
+            write_whole(self.path, json.dumps(commands, allow_nan=False))
+        except (OSError, ValueError) as error:
+            todo = str(getattr(error, "strerror", None) or error)
+            raise ReactdiffError("the last commands cannot be saved", where=str(self.path), todo=todo) from error
+        self._last = dict(commands)
 
     @property
     def stopped(self) -> bool:

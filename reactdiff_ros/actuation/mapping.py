@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.actuation.profile import Profile, Signal
+from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, LOWER, NAMES, UPPER, bounded
 
 Array = NDArray[np.float64]
@@ -83,42 +85,34 @@ class Mapping:
         return _Layer(columns, weights, curves)
 
     def _signal_order(self, profile: Profile) -> list[_Layer]:
-        depth: dict[str, int] = {}
-
-        def of(name: str) -> int:
-            if name not in depth:
-                depth[name] = 1 + max((of(s) for s in profile.signals[name].sum if s in profile.signals), default=-1)
-            return depth[name]
-
-        for name in self._signals:
-            of(name)
-        layers = []
-        for level in range(max(depth.values(), default=-1) + 1):
-            names = [n for n in self._signals if depth[n] == level]
-            signals: list[Signal] = [profile.signals[n] for n in names]
-            layers.append(self._layer(signals, [self._column[n] for n in names]))
-        return layers
+        needs = {name: profile.signals.keys() & signal.sum for name, signal in profile.signals.items()}
+        return [
+            self._layer([profile.signals[n] for n in names], [self._column[n] for n in names])
+            for names in _levels(needs)
+        ]
 
     def _follow_order(self, profile: Profile) -> list[tuple[list[int], Array]]:
         place = {name: i for i, name in enumerate(self.names)}
-        depth: dict[str, int] = {}
-
-        def of(name: str) -> int:
-            if name not in depth:
-                depth[name] = 1 + max((of(other) for other in profile.joints[name].map.follow), default=-1)
-            return depth[name]
-
-        for name in self.names:
-            of(name)
         layers = []
-        for level in range(1, max(depth.values()) + 1):
-            names = [n for n in self.names if depth[n] == level]
+        for names in _levels({name: joint.map.follow for name, joint in profile.joints.items()})[1:]:
             weights = np.zeros((len(self.names), len(names)))
             for i, name in enumerate(names):
                 for other, weight in profile.joints[name].map.follow.items():
                     weights[place[other], i] = weight
             layers.append(([place[n] for n in names], weights))
         return layers
+
+
+def _levels(needs: MappingOf[str, Iterable[str]]) -> list[list[str]]:
+    """Names by level: each needs only names of earlier levels."""
+    sorter = TopologicalSorter(needs)
+    sorter.prepare()
+    levels = []
+    while sorter.is_active():
+        ready = sorter.get_ready()
+        levels.append([name for name in needs if name in ready])
+        sorter.done(*ready)
+    return levels
 
 
 def _evaluate(layer: _Layer, table: Array) -> Array:
@@ -155,9 +149,9 @@ class HeadReader:
 
         Args:
             measured: position of every joint in the profile's order and the joint's unit; NaN: not known.
-            command: what each was told last, in place of what is not measured; NaN: nothing.
+            command: the last command of each, in place of what is not measured; NaN: none.
 
-        Returns: None when nobody knows where a joint is that moves the head.
+        Returns: None when the position of a joint that moves the head is unknown.
         """
         known = np.asarray(measured, dtype=np.float64)
         known = np.where(np.isfinite(known), known, np.asarray(command, dtype=np.float64))
@@ -201,7 +195,7 @@ FACE: Final = {
     "mouthLowerDown": "the lower lip goes down",
 }
 LEAST: Final = 0.02
-"""A way of less than this share of the range shows nobody a direction."""
+"""A way of less than this share of the range shows no direction."""
 
 
 def directions(profile: Profile) -> dict[str, tuple[str, str]]:

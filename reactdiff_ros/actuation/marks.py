@@ -12,7 +12,7 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.plain_yaml import PlainLoader
 
 Key = tuple[str | int, ...]
-"""Where something stands: ("joints", "jaw", "limits", "position", 0)."""
+"""The path of a value: ("joints", "jaw", "limits", "position", 0)."""
 
 MAX_BYTES: Final = 1_000_000
 MAX_NODES: Final = 50_000
@@ -95,7 +95,7 @@ def read_marked(path: Path, what: str = "the profile") -> Marked:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or " ".join(str(error).split()) or "is nested too deeply"
         line = mark.line + 1 if mark is not None else 1
-        raise ProfileError(str(path), [Problem(line, "the file", f"is not YAML, {problem}")]) from error
+        raise ProfileError(str(path), [Problem(line, "the file", f"is not a YAML file: {problem}")]) from error
     return marked
 
 

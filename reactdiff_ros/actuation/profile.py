@@ -190,7 +190,7 @@ Text = Annotated[str, Field(max_length=4000)]
 
 
 class Limits(Strict):
-    """What a joint may do, whatever it is told."""
+    """What a joint may do, whatever its commands."""
 
     position: tuple[Number, Number]
     """Lower and upper end."""

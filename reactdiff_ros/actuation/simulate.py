@@ -18,17 +18,8 @@ from reactdiff_ros.errors import MediaError
 Array = NDArray[np.float64]
 
 COLUMNS: Final = (
-    "time",
-    "joint",
-    "target",
-    "command",
-    "velocity",
-    "acceleration",
-    "lower",
-    "upper",
-    "max_velocity",
-    "max_acceleration",
-    "limited",
+    *("time", "joint", "target", "command", "velocity", "acceleration"),
+    *("lower", "upper", "max_velocity", "max_acceleration", "limited"),
 )
 BLOCK: Final = 5000
 MAX_TICKS: Final = 50_000_000
@@ -156,24 +147,14 @@ def simulate(profile: Profile, frames: Frames) -> Iterator[Block]:
 def _run(
     follower: Follower, profile: Profile, numbers: NDArray[np.intp], times: Array, wanted: Array, ages: Array
 ) -> Block:
-    target, command, velocity, acceleration, limited = [], [], [], [], []
     steady = (numbers / profile.rate_hz).tolist()
-    for i, (goal, age) in enumerate(zip(wanted.tolist(), ages.tolist(), strict=True)):
-        if numbers[i] == 0:
-            told = follower.begin_at_neutral(steady[i], goal, age)
-        else:
-            told = follower.tick_wanted(steady[i], goal, age)
-        target.append(told.target)
-        command.append(told.position)
-        velocity.append(told.velocity)
-        acceleration.append(told.acceleration)
-        limited.append(told.limited)
-    return Block(
-        times,
-        np.array(target),
-        np.array(command),
-        np.array(velocity),
-        np.array(acceleration),
-        np.array(limited, dtype=np.bool_),
-        follower.fault,
+    ticks = []
+    for number, now_s, goal, age in zip(numbers, steady, wanted.tolist(), ages.tolist(), strict=True):
+        tick = follower.begin_at_neutral if number == 0 else follower.tick_wanted
+        ticks.append(tick(now_s, goal, age))
+    target, command, velocity, acceleration = (
+        np.array([getattr(commands, name) for commands in ticks])
+        for name in ("target", "position", "velocity", "acceleration")
     )
+    limited = np.array([commands.limited for commands in ticks], dtype=np.bool_)
+    return Block(times, target, command, velocity, acceleration, limited, follower.fault)

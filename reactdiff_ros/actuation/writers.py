@@ -1,8 +1,8 @@
 """Who publishes a topic: more than one is a fault, for the robot would do what both say in turns. No ROS here.
 
-A killed process is listed for the 20 s of DDS's lease beside the one that took its place under the same name, but it is
-silent. rclpy does not say which publisher a message is from; it gives the number under which its publisher sent it.
-Every publisher counts up, so a number that is not higher than the last one is another publisher's: once after a new one
+A killed process is listed for the 20 s of DDS's lease next to its successor of the same name, but it is silent.
+rclpy does not say which publisher a message is from; it gives the number under which its publisher sent it. Every
+publisher counts up, so a number that is not higher than the last one is another publisher's: once after a new one
 took over, over and over while two send.
 """
 

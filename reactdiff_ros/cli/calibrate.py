@@ -28,9 +28,9 @@ from reactdiff_ros.actuation.calibration import (
     range_by_pulses,
     save_calibration,
 )
+from reactdiff_ros.actuation.drivers.boards import COUNTS, OhbotBoard
 from reactdiff_ros.actuation.drivers.driver import Driver, Fault
 from reactdiff_ros.actuation.drivers.factory import make_drivers
-from reactdiff_ros.actuation.drivers.ohbot import COUNTS, OhbotBoard
 from reactdiff_ros.actuation.drivers.pulse_board import PulseBoard
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
 from reactdiff_ros.actuation.kinematics import travel_time_s

@@ -1,4 +1,4 @@
-"""`reactdiff config`: the lab's own settings, and what is in force with them."""
+"""`reactdiff config`: the lab's own settings, and the resulting ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.options import JSON
 from reactdiff_ros.cli.output import echo
 
 if TYPE_CHECKING:
@@ -21,12 +22,12 @@ def config() -> None:
 @config.command()
 @click.argument("assignments", nargs=-1, metavar="[NAME:=VALUE]...")
 @click.option("--robot", metavar="NAME", help="Robot: an overlay or a shipped profile by its name, or a path.")
-@click.option("--all", "everything", is_flag=True, help="Also the parameters that are as shipped.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, with all parameters.")
+@click.option("--all", "everything", is_flag=True, help="Show default parameters too.")
+@JSON
 def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_json: bool) -> int:
-    """Print what a listener would run with, and where each value comes from.
+    """Print the settings of a listener and where each value comes from.
 
-    Arguments of the launch file may be given, as there and as to 'reactdiff listen'.
+    NAME:=VALUE are launch arguments, as for 'reactdiff listen'.
     """
     from reactdiff_ros.cli.output import EXIT_ERROR, EXIT_USAGE, json_on_stdout, tell
     from reactdiff_ros.errors import ConfigError
@@ -45,7 +46,7 @@ def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_j
     try:
         found = effective(given, lab)
     except ConfigError as error:
-        # In what was typed. Launch files show this sentence as theirs, so click's usage of this command stays out.
+        # Launch files show this sentence as their own, so it comes without click's usage line.
         tell(str(error))
         return EXIT_USAGE
     with json_on_stdout(as_json) as result:
@@ -63,7 +64,7 @@ def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_j
 def _assignment(word: str) -> tuple[str, str]:
     name, separator, value = word.partition(":=")
     if not separator or not name:
-        raise click.UsageError(f"{word!r} is no NAME:=VALUE, such as robot:=ohbot")
+        raise click.UsageError(f"{word!r} is not NAME:=VALUE, such as robot:=ohbot")
     return name, value
 
 
@@ -76,10 +77,14 @@ def _print(lab: LabSettings, found: Effective, everything: bool) -> None:
     from reactdiff_ros.launching.effective import SHIPPED
 
     if lab.files:
-        echo(f"read, the weakest first: {', '.join(map(str, lab.files))}")
+        echo(f"settings files, the last one wins: {', '.join(map(str, lab.files))}")
     else:
         path = settings_path()
-        echo("no settings are read: REACTDIFF_CONFIG is none" if path is None else f"there is no {path} yet")
+        echo(
+            "settings files are off (REACTDIFF_CONFIG=none)"
+            if path is None
+            else f"no settings file: {path} does not exist"
+        )
     hidden = 0
     for title, settings in {"arguments": found.arguments, **found.parameters}.items():
         shown = settings if everything or title == "arguments" else {}
@@ -91,4 +96,4 @@ def _print(lab: LabSettings, found: Effective, everything: bool) -> None:
             text = str(setting.value).lower() if isinstance(setting.value, bool) else str(setting.value)
             echo(f"  {name:<24} {text or '-':<24} {setting.origin}")
     if hidden:
-        echo(f"\n{hidden} more parameters are as shipped (--all)")
+        echo(f"\n{hidden} more parameters have their default (show them with --all)")

@@ -63,31 +63,31 @@ def _engines(folder: str, precision: str, steps: tuple[int, ...]) -> dict[str, A
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.errors import MissingExtraError, ReactdiffError
     from reactdiff_ros.model.backends.base import BackendError
-    from reactdiff_ros.model.backends.engine import tensorrt_module
     from reactdiff_ros.model.backends.opening import Wanted, open_backend
+    from reactdiff_ros.model.backends.tensorrt_backend import tensorrt_version
     from reactdiff_ros.model.weights import find_weights
 
     weights = find_weights(folder)
     try:
-        trt = tensorrt_module()
+        tensorrt_version()
     except BackendError as error:
         raise MissingExtraError("TensorRT", f"{error}; docs/gpu.md tells how") from error
     wanted = Wanted("tensorrt", "fp32" if precision == "fp32" else "fp16", steps)
-    opened = open_backend(weights, wanted, perf_counter, tell=tell, trt=trt)
-    preparing = opened.preparing
-    if preparing is None:
+    opened = open_backend(weights, wanted, perf_counter, log=tell)
+    backend = opened.tensorrt
+    if backend is None:
         raise ReactdiffError("engines cannot be built here", todo=opened.serving.why)
     try:
         with progress_bar("engines") as show:
-            while preparing.running():
-                show(preparing.share())
-                preparing.wait(0.2)
+            while backend.running():
+                show(backend.share())
+                backend.wait(0.2)
     finally:
         opened.close()
     if not opened.serving.name.startswith("tensorrt"):
         raise ReactdiffError("engines cannot be built here", todo=opened.serving.why)
-    tell(f"{len(preparing.built_s)} engines built, {len(preparing.cached)} were there: {preparing.folder}")
+    tell(f"{len(backend.built_s)} engines built, {len(backend.cached)} were there: {backend.folder}")
     return {
-        "folder": str(preparing.folder), "built_s": preparing.built_s, "from_cache": preparing.cached,
-        "precision": precision, "gpu": preparing.machine.gpu, "tensorrt": preparing.machine.tensorrt,
+        "folder": str(backend.folder), "built_s": backend.built_s, "from_cache": backend.cached,
+        "precision": precision, "tensorrt": backend.version,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""`reactdiff extract`: a lab's own videos as training and evaluation data."""
+"""`reactdiff extract`: training and evaluation data from a lab's own videos."""
 
 from __future__ import annotations
 
@@ -9,35 +9,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.options import FOLDER, JSON, PATH
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, json_on_stdout, tell
 from reactdiff_ros.errors import MediaError
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.extraction import Source
-    from reactdiff_ros.model.speaker.track import Track
+    from reactdiff_ros.model.speaker.grid import Track
     from reactdiff_ros.recordings.datasets.recordings import Extracted
     from reactdiff_ros.session import Perception
 
-_FILE = click.Path(path_type=Path)
-
 
 @click.command()
-@click.argument("files", nargs=-1, type=_FILE)
+@click.argument("files", nargs=-1, type=PATH)
 @click.option(
     "--pair",
     "couples",
-    type=(_FILE, _FILE),
+    type=(PATH, PATH),
     multiple=True,
     metavar="SPEAKER LISTENER",
-    help="Two views of one conversation, filmed from the same start: training data. May be given several times.",
+    help="Two recordings of one conversation with the same start, for training; repeatable.",
 )
-@click.option("--both-roles", is_flag=True, help="Each pair twice: the second time with its roles exchanged.")
-@click.option("--people", default="", help="Who the two of every --pair are; recordings of one pair stay together.")
-@click.option("--picture", default="", metavar="TOPIC", help="A bag's camera, where it has several.")
-@click.option("--sound", default="", metavar="TOPIC", help="A bag's microphone, where it has several.")
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
-@click.option("--force", is_flag=True, help="Write over recordings that are there.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--both-roles", is_flag=True, help="Also write each pair with the roles exchanged.")
+@click.option("--people", default="", help="Id of the two people; their recordings stay in one fold.")
+@click.option("--camera-topic", "--picture", "picture", default="", metavar="TOPIC", help="Camera of a bag.")
+@click.option("--audio-topic", "--sound", "sound", default="", metavar="TOPIC", help="Microphone of a bag.")
+@click.option("--output", type=FOLDER, required=True, help="Output folder.")
+@click.option("--force", is_flag=True, help="Overwrite existing recordings.")
+@JSON
 def extract(
     files: tuple[Path, ...],
     couples: tuple[tuple[Path, Path], ...],
@@ -51,11 +50,10 @@ def extract(
 ) -> int:
     """Extract training recordings from videos and bags.
 
-    Perceive the people in FILES as the robot would, and write what it sees and hears, 25 times a second.
-
-    FILES are videos, sounds, or bags (rosbag2 folders, .mcap). Each becomes NAME.npz with the speaker; each --pair
-    becomes SPEAKER--LISTENER.npz with the listener beside the speaker, ready for training. A file that cannot be read
-    is named and left out, and the exit code is then 1. What is there already is kept unless --force is given.
+    FILES are videos, audio files or bags (rosbag2 folders, .mcap). The people in them are perceived as by the robot, 25
+    times a second. Each file becomes NAME.npz with the speaker; each --pair becomes SPEAKER--LISTENER.npz with both,
+    ready for training. Files that cannot be read are reported and skipped, and the command exits with 1. Existing
+    recordings are kept unless --force is given.
     """
     pairs = [*couples, *((b, a) for a, b in couples)] if both_roles else list(couples)
     targets = _targets(files, pairs, output)
@@ -64,7 +62,7 @@ def extract(
     with json_on_stdout(as_json) as result:
         written, kept, failed = _run(targets, people, force, (picture, sound))
         result.update(output=str(output), written=written, kept=kept, failed=failed)
-        tell(f"{len(written)} recordings in {output}, {len(kept)} kept as they were, {len(failed)} failed")
+        tell(f"{len(written)} recordings in {output}, {len(kept)} kept, {len(failed)} failed")
     return EXIT_ERROR if failed else EXIT_DONE
 
 
@@ -88,7 +86,7 @@ def _run(
     wanted = {target: source for target, source in targets.items() if force or not target.exists()}
     kept = [str(target) for target in targets if target not in wanted]
     for name in kept:
-        tell(f"{name} is there already and stays (--force writes over it)")
+        tell(f"{name} exists and is kept (--force overwrites it)")
     eyes = _Eyes(wanted, topics)
     written: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
@@ -146,13 +144,13 @@ class _Eyes:
         with click.progressbar(length=max(1, round(clip.duration_s * 100)), label=path.name, file=sys.stderr) as bar:
             track = extract_source(clip, self._perception, _advance(bar))
         if not clip.has_sound:
-            tell(f"{path} has no sound: the voice is unobserved in its recording")
+            tell(f"{path} has no sound: its recording has no voice")
         if not clip.has_picture:
-            tell(f"{path} has no pictures: the face is unobserved in its recording")
+            tell(f"{path} has no pictures: its recording has no face")
         for note in clip.notes if isinstance(clip, BagSource) else ():
             tell(f"{path}: {note}")
         if clip.damaged_packets and not isinstance(clip, BagSource):
-            tell(f"{path} is damaged: {clip.damaged_packets} pieces of it were left out")
+            tell(f"{path} is damaged: {clip.damaged_packets} packets were skipped")
         return track, clip
 
 

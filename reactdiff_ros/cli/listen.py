@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TextIO, TypedDict
+from urllib.parse import urlsplit
 
 import click
 
 from reactdiff_ros.cli.interrupts import StopFlag
+from reactdiff_ros.cli.options import FILE, PATH, SEEDS
 from reactdiff_ros.cli.output import tell
 from reactdiff_ros.cli.study import enter_blind
 
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 NEEDS = {"actuator_node": "ruckig", "recorder_node": "rosbags"}
 """Modules of extras without which these nodes cannot start."""
 FACE_FIRST_S = 4.0
-"""The senses and the model start when the page answers, or so long after it was started."""
+"""The other nodes start when the page answers, at the latest this long after it was started."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,9 @@ class Source:
 
 
 def choose_source(camera: str | None, microphone: str | None, clip: Path | None) -> Source:
-    """What was asked for; without a word, the first webcam with the default microphone, else the demo speaker.
+    """The given devices; by default the first webcam with the default microphone, or the demo speaker.
 
-    A camera that is named is used even where it is not there yet: its node says so and waits for it.
+    A camera that is named is used even if it is not connected: its node reports that and waits for it.
     """
     if clip is not None:
         return Source(clip=str(clip.absolute()), sentence=f"playing {clip} as if live")
@@ -76,22 +80,20 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
     else:
         heard = f"microphone {microphone}" if microphone not in (None, "none") else "no microphone"
     if camera == "none" and microphone == "none":
-        return Source(sentence="waiting for a bag that is played with its clock")
+        return Source(sentence="waiting for a bag that is played with its clock (use_sim_time)")
     seen = f"camera {name or camera}" if camera != "none" else "no camera"
     return Source(camera, microphone or "none", sentence=f"{seen}, {heard}")
 
 
 @click.command()
 @click.argument("assignments", nargs=-1, metavar="[NAME:=VALUE]...")
-@click.option("--camera", metavar="DEVICE", help="V4L2 index, /dev/videoN, URL or file; none = no camera.")
-@click.option("--microphone", metavar="DEVICE", help="default, or index or name of an input; none = no microphone.")
-@click.option(
-    "--clip", type=click.Path(path_type=Path), help="Media file to play as if live, instead of camera and microphone."
-)
+@click.option("--camera", metavar="DEVICE", help="Camera: V4L2 index, /dev/videoN, URL or file; none = no camera.")
+@click.option("--microphone", metavar="DEVICE", help="Microphone: default, index or name; none = no microphone.")
+@click.option("--clip", type=PATH, help="Media file to play as if live, instead of camera and microphone.")
 @click.option("--once", is_flag=True, help="Play the clip once, then end.")
 @click.option("--policy", metavar="NAME", help="Reaction policy: model, rules, mime, random or idle.")
 @click.option("--style", metavar="NAME", help="Style of listening, see 'reactdiff style list' (natural).")
-@click.option("--backend", metavar="NAME", help="Inference backend (auto).")
+@click.option("--backend", metavar="NAME", help="Inference backend: auto, onnxruntime, cuda or tensorrt (auto).")
 @click.option(
     "--avatar",
     is_flag=False,
@@ -99,26 +101,24 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
     metavar="[LOOK]",
     help="Serve the screen face, with this look (soft, paper, night, robot); none = no screen face.",
 )
-@click.option("--no-avatar", is_flag=True, help="The same as --avatar none.")
+@click.option("--no-avatar", is_flag=True, help="Same as --avatar none.")
 @click.option("--look", hidden=True)
 @click.option("--port", type=click.IntRange(1024, 65535), help="Port of the page; if it is in use, the next free one.")
 @click.option(
     "--host",
     metavar="ADDRESS",
-    help="Address of the page; beyond this machine its link has a token.",
+    help="Address that the page is served on; other than this machine's, its link has a token (127.0.0.1).",
 )
 @click.option("--robot", metavar="NAME", help="Robot: an overlay or a shipped profile by its name, or a path.")
 @click.option("--namespace", metavar="NAME", help="ROS namespace of all nodes.")
-@click.option("--lan/--no-lan", default=None, help="Let nodes on other machines be discovered (no).")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of all noise (0).")
-@click.option(
-    "--params", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="ROS parameter file (YAML)."
-)
+@click.option("--lan/--no-lan", default=None, help="Discover nodes on other machines (no).")
+@click.option("--seed", type=SEEDS, help="Seed of all noise (0).")
+@click.option("--params", type=FILE, metavar="FILE", help="ROS parameter file (YAML).")
 @click.option(
     "--study",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
-    help="Sessions file of a blind study: runs session:=ID without showing its condition (docs/studies.md).",
+    help="Sessions file of a blind study; runs session:=ID without revealing its condition.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object on stdout.")
 def listen(
@@ -177,11 +177,14 @@ def listen(
             check_clip(source["clip"])
         return run(live, lambda: choose_source(**source), StopFlag(), once=once, as_json=as_json)
     except ConfigError as error:
-        raise click.UsageError(str(error)) from error
+        # The sentence is that of the launch file, which calls the options arguments.
+        name = re.match(r"the argument (\w+)", error.what)
+        text = f"--{name[1]}{str(error)[name.end() :]}" if name and options.get(name[1]) else str(error)
+        raise click.UsageError(text) from error
 
 
 def check_clip(clip: Path) -> None:
-    """Raises click.UsageError for a clip that cannot be played: better now than in the log of a node."""
+    """Raise click.UsageError for a clip that cannot be played, before a node fails because of it."""
     from reactdiff_ros.capture.media import MediaClip
     from reactdiff_ros.errors import MediaError
 
@@ -191,26 +194,26 @@ def check_clip(clip: Path) -> None:
         raise click.UsageError(str(error)) from error
 
 
-class Asked(TypedDict):
-    """Where pictures and sound shall come from, as far as somebody said it: arguments of `choose_source`."""
+class Devices(TypedDict):
+    """The given sources of pictures and sound: arguments of `choose_source`."""
 
     camera: str | None
     microphone: str | None
     clip: Path | None
 
 
-def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: bool) -> tuple[LiveOptions, Asked]:
+def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: bool) -> tuple[LiveOptions, Devices]:
     """What to run, from what is given and the lab's own settings.
 
     Args:
         given: arguments of the table of nodes.
         parameters: node parameters by name, for every node that has one of that name.
-        face: the face was asked for, whatever the settings say.
+        face: serve the screen face even if the settings disable it.
 
     Raises:
         click.UsageError: arguments that do not go together.
         ConfigError: an argument, a value or a file is wrong.
-        MissingExtraError: a node that is asked for needs a library that is not installed.
+        MissingExtraError: a requested node needs a library that is not installed.
     """
     from reactdiff_ros.cli.output import tell
     from reactdiff_ros.extras import require
@@ -219,7 +222,7 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
     from reactdiff_ros.settings import written_path
 
     if given.get("clip") and (given.get("camera") or given.get("microphone")):
-        raise click.UsageError("--clip takes the place of --camera and --microphone: give one or the other")
+        raise click.UsageError("--clip replaces --camera and --microphone: give one or the other")
     lab = lab_settings(given)
     arguments = given | {name: str(setting.value) for name, setting in lab.arguments.items()}
     if face and arguments.get("avatar") == "none":
@@ -230,7 +233,7 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
     if arguments.get("use_sim_time") == "true" and clip is None:  # the pictures of a bag, not those of now
         camera, microphone = camera or "none", microphone or "none"
     elif camera == "none" and microphone == "none":
-        raise click.UsageError("without a camera and a microphone there is nobody to listen to")
+        raise click.UsageError("the listener needs a camera, a microphone or a clip")
     namespace, lan = arguments.pop("namespace", "").strip("/"), arguments.pop("lan", "false")
     params = arguments.pop("params_file", "")
     if "style" in parameters and not params:  # such a file may name another file of styles
@@ -248,23 +251,23 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
             require(NEEDS[node.name])
     if lab.files:
         tell(f"settings of {', '.join(map(str, lab.files))}")
-    return live, Asked(camera=camera, microphone=microphone, clip=None if clip is None else Path(clip))
+    return live, Devices(camera=camera, microphone=microphone, clip=None if clip is None else Path(clip))
 
 
 def read_assignments(words: tuple[str, ...]) -> dict[str, str]:
     """Arguments of the table of nodes, as the launch file takes them (NAME:=VALUE).
 
     Raises:
-        click.UsageError: not of that form, or an argument that has an option of its own here.
+        click.UsageError: not of that form, or an argument that must be given as an option.
     """
     given = {}
     for word in words:
         name, separator, value = word.partition(":=")
         if not separator or not name:
-            raise click.UsageError(f"{word!r} is no NAME:=VALUE, such as record:=true")
+            raise click.UsageError(f"{word!r} is not NAME:=VALUE, such as record:=true")
         if name in ("namespace", "params_file", "lan"):
             option = {"params_file": "params"}.get(name, name)
-            raise click.UsageError(f"give --{option} in place of {name}:=")
+            raise click.UsageError(f"use --{option} instead of {name}:=")
         given[name] = value
     if given.get("record_to"):
         from reactdiff_ros.settings import written_path
@@ -321,6 +324,8 @@ def run(
                 whole = 0.0
                 manager.ready(f"{chosen.sentence}; {graph.url or 'no page'}")
             if graph.url and graph.url != printed:
+                if printed is None and (wanted := _wanted_port(options)) not in (None, urlsplit(graph.url).port):
+                    tell(f"port {wanted} is in use: the page is on another one")
                 if printed is None or not as_json:
                     _announce(graph, as_json, robot=any(n.name == "actuator_node" for n in nodes))
                 printed = graph.url
@@ -329,20 +334,56 @@ def run(
     return 0
 
 
+def _wanted_port(options: LiveOptions) -> Any:
+    """The port of the page by option or settings; None: a parameter file may set it."""
+    from reactdiff_ros.launching.table import load_table
+
+    avatar = options.settings.get("/**/avatar_node", {}).get("ros__parameters", {})
+    default = None if options.params_file else load_table().node("avatar_node").parameter("port").default
+    return options.parameters.get("port") or avatar.get("port") or default
+
+
 def _announce(graph: LiveGraph, as_json: bool, robot: bool) -> None:
     from reactdiff_ros.cli.output import dumps
-    from reactdiff_ros.cli.page_link import page_links, qr_code
 
     urls = page_links(graph)
     with suppress(OSError):
         if not as_json:
-            print(f"The face is here (Ctrl-C ends it): {urls[0]}", flush=True)
+            print(f"Open the face in a browser (Ctrl-C ends the listener): {urls[0]}", flush=True)
             for url in urls[1:]:
-                print(f"  or, in another network: {url}", flush=True)
+                print(f"  or, from another network: {url}", flush=True)
             if urls[0] != graph.url:
                 print(qr_code(urls[0]), end="", flush=True)
             if robot:
-                print(f"To arm the robot from there, type this token into the panel: {graph.page_token}", flush=True)
+                print(f"Token to arm the robot, for the panel of the page: {graph.page_token}", flush=True)
         elif not getattr(sys.stdout, "closed", False):
             token = {"page_token": graph.page_token} if robot else {}
             print(dumps({"url": urls[0], "nodes": graph.supervisor.pids(), **token}), flush=True)
+
+
+def page_links(graph: LiveGraph) -> list[str]:
+    """The page's address; where the page asks for a token, links that hold it, one for each network."""
+    from reactdiff_ros.avatar.access import ASKS, links
+    from reactdiff_ros.launching.live_graph import page_status
+
+    url = graph.url or ""
+    return links(url, graph.link_token) if page_status(url) == ASKS else [url]
+
+
+def qr_code(link: str, out: TextIO | None = None) -> str:
+    """`link` as a QR code in block characters; empty where `out` (stdout) is no terminal, or one that has none."""
+    out = out or sys.stdout
+    try:
+        import segno
+    except ModuleNotFoundError:  # an installation from a distribution's packages: the link is printed all the same
+        return ""
+    if not out.isatty():
+        return ""
+    picture = StringIO()
+    segno.make(link, error="l", micro=False).terminal(picture, compact=True)
+    text = picture.getvalue()
+    try:
+        text.encode(getattr(out, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        return ""
+    return text

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
+from reactdiff_ros.cli.options import FILE, FOLDER, JSON, PATH
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, echo, json_on_stdout, tell
-
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group()
@@ -18,16 +17,16 @@ def study() -> None:
 
 
 @study.command("seal")
-@click.argument("plan", metavar="STUDY.yaml", type=_FILE)
+@click.argument("plan", metavar="STUDY.yaml", type=FILE)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path(), metavar="DIR",
-    help="Folder for the two files (here).",
+    "-o", "--output", type=FOLDER, default=Path(), metavar="DIR",
+    help="Folder of the two files. Default: the current folder.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@JSON
 def seal_command(plan: Path, output: Path, as_json: bool) -> int:
-    """Deal out the conditions of STUDY.yaml; write its sessions, for the robot, and its key, for the analyst.
+    """Assign the conditions of STUDY.yaml to sessions; write the sessions file and the key.
 
-    The key and STUDY.yaml stay with the analyst: whoever has one of them can tell the conditions.
+    The sessions file is for the robot. The analyst keeps the key and STUDY.yaml: each of them reveals the conditions.
     """
     import secrets
 
@@ -38,7 +37,7 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
     try:
         text = plan.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
         raise ConfigError("the study cannot be read", where=str(plan), todo=str(reason)) from error
     wanted = read_plan(text, str(plan))
     for name, settings in wanted.conditions.items():
@@ -52,12 +51,12 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
     paths = {"sessions": output / f"{wanted.name}.sessions.json", "key": output / f"{wanted.name}.key.json"}
     for path in paths.values():
         if path.exists() or path.is_symlink():
-            todo = "a key that is lost opens nothing: move both files away first"
-            raise ConfigError("this study is sealed already", where=str(path), todo=todo)
+            todo = "move both files to a safe place first: without the old key, its recordings cannot be opened"
+            raise ConfigError("this study is already sealed", where=str(path), todo=todo)
     _write(paths["key"], key, 0o600)
     try:
         _write(paths["sessions"], public, 0o644)
-    except ConfigError:  # a key without its sessions is of no use, and in the way of the next try
+    except ConfigError:  # a key without its sessions is useless, and blocks the next attempt
         paths["key"].unlink()
         raise
     note = balance(sessions, wanted)
@@ -66,17 +65,17 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
             {name: str(path) for name, path in paths.items()}, study=wanted.name, count=len(sessions), note=note
         )
         tell(f"{len(sessions)} sessions of {len(wanted.conditions)} conditions: {paths['sessions']} is for the robot")
-        tell(f"{paths['key']} is for the analyst alone: take it away from this machine, and keep a copy")
+        tell(f"{paths['key']} is for the analyst only: move it to another machine, and keep a copy")
         if note:
             tell(note)
     return EXIT_DONE
 
 
 @study.command()
-@click.argument("path", metavar="SESSIONS", type=_FILE)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.argument("path", metavar="SESSIONS", type=FILE)
+@JSON
 def sessions(path: Path, as_json: bool) -> int:
-    """The sessions of a study in order, without their conditions."""
+    """List the sessions of a study in order, without their conditions."""
     from reactdiff_ros.recordings.studies.blinding import SessionsFile
 
     found = SessionsFile(path)
@@ -85,14 +84,14 @@ def sessions(path: Path, as_json: bool) -> int:
         result.update(study=found.study, sessions=rows)
         if not as_json:
             for row in rows:
-                echo(f"{row['session']}  participant {row['participant']}, session {row['position']} of theirs")
+                echo(f"{row['session']}  participant {row['participant']}, their session {row['position']}")
     return EXIT_DONE
 
 
 @study.command()
-@click.argument("path", metavar="SESSIONS", type=_FILE)
+@click.argument("path", metavar="SESSIONS", type=FILE)
 def check(path: Path) -> int:
-    """See whether every session can run on this machine; says nothing of any one of them."""
+    """Check that every session can run on this machine, without revealing any condition."""
     from reactdiff_ros.launching.condition import check_settings
     from reactdiff_ros.launching.veil import unveil
     from reactdiff_ros.model.listener import ListenerConfig
@@ -106,17 +105,17 @@ def check(path: Path) -> int:
         settings = unveil(row["veil"]).settings
         check_settings(settings)
         if settings.get("style", "natural") not in style_book(str(settings.get("styles_file", ""))):
-            tell("a condition names a style that this machine does not have: copy the file of styles here")
+            tell("a condition uses a style that is not on this machine: copy your file of styles here")
             return EXIT_ERROR
-    tell(f"all {len(found.rows)} sessions of {found.study} can run here")
+    tell(f"all {len(found.rows)} sessions of {found.study} can run on this machine")
     return EXIT_DONE
 
 
 @study.command()
-@click.argument("path", metavar="SESSIONS", type=_FILE)
+@click.argument("path", metavar="SESSIONS", type=FILE)
 @click.argument("session", metavar="ID")
 def veil(path: Path, session: str) -> int:
-    """The veiled condition of session ID, as REACTDIFF_CONDITION takes it: for ros2 launch and systemd."""
+    """Print the encoded condition of session ID for REACTDIFF_CONDITION, for ros2 launch and systemd."""
     from reactdiff_ros.recordings.studies.blinding import SessionsFile
 
     echo(SessionsFile(path).veil_of(session))
@@ -124,38 +123,41 @@ def veil(path: Path, session: str) -> int:
 
 
 @study.command("open")
-@click.argument("key", metavar="KEY", type=_FILE)
-@click.argument("bags", metavar="BAG...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def open_command(key: Path, bags: tuple[Path, ...], as_json: bool) -> int:
-    """Tell which condition each BAG was recorded under, after its seal was found to fit.
-
-    BAG is a bag, or a folder of bags.
-    """
+@click.argument("bags", metavar="BAG...", nargs=-1, required=True, type=PATH)
+@click.option("--key", type=FILE, metavar="KEY", help="Key of the study.")
+@JSON
+def open_command(bags: tuple[Path, ...], key: Path | None, as_json: bool) -> int:
+    """Print the condition of each BAG (a bag or a folder of bags) after checking its seal."""
     from reactdiff_ros.recordings.studies.blinding import Key, opened, sealed_bags
 
+    if key is None:
+        key, *rest = bags
+        if not rest or not key.is_file():
+            raise click.UsageError("give the key of the study: reactdiff study open BAG... --key KEY")
+        bags = tuple(rest)
+        tell("the key is now an option (--key): giving it first works until the next release")
     opener = Key(key)
     with json_on_stdout(as_json) as result:
         rows: list[dict[str, Any]] = []
         failed: list[dict[str, str]] = []
         for bag in sealed_bags(bags):
-            told = opened(bag, opener)
-            if isinstance(told, str):
-                failed.append({"bag": str(bag), "problem": told})
-                tell(f"{bag}: {told}")
+            found = opened(bag, opener)
+            if isinstance(found, str):
+                failed.append({"bag": str(bag), "problem": found})
+                tell(f"{bag}: {found}")
                 continue
-            row = {name: getattr(told, name) for name in ("session", "participant", "position", "condition")}
-            rows.append({"bag": str(bag), **row, "settings": dict(told.settings)})
+            row = {name: getattr(found, name) for name in ("session", "participant", "position", "condition")}
+            rows.append({"bag": str(bag), **row, "settings": dict(found.settings)})
             if not as_json:
-                echo(f"{told.session}  {told.condition}  {bag}")
+                echo(f"{found.session}  {found.condition}  {bag}")
         missing = sorted(set(opener.sessions()) - {row["session"] for row in rows})
         result.update(study=opener.study, recordings=rows, failed=failed, not_recorded=missing)
-        tell(f"{len(rows)} recordings opened, {len(failed)} not; {len(missing)} sessions have none")
+        tell(f"{len(rows)} recordings opened, {len(failed)} not; {len(missing)} sessions have no recording")
     return EXIT_ERROR if failed or not rows else EXIT_DONE
 
 
 def enter_blind(study: Path, arguments: dict[str, str], style: str | None) -> None:
-    """Let the nodes that this process starts run the session of `arguments` blind.
+    """Make the nodes that this process starts run the session of `arguments` blind.
 
     Raises:
         click.UsageError: no session, or an option that its condition decides.
@@ -168,12 +170,12 @@ def enter_blind(study: Path, arguments: dict[str, str], style: str | None) -> No
 
     session = arguments.get("session", "")
     if "policy" in arguments or style is not None:
-        raise click.UsageError("the condition of a blind session says how it listens: leave policy and style out")
+        raise click.UsageError("the condition of a blind session sets policy and style: omit both")
     if not session:
         raise click.UsageError("--study needs the session: session:=ID ('reactdiff study sessions' lists them)")
     sessions = SessionsFile(study)
     os.environ[CONDITION_VARIABLE] = sessions.veil_of(session)
-    unrecorded = "" if arguments.get("record") == "true" else "; it is not recorded (record:=true)"
+    unrecorded = "" if arguments.get("record") == "true" else "; not recorded (add record:=true)"
     tell(f"study {sessions.study}, session {session}: its condition is hidden{unrecorded}")
 
 

@@ -19,8 +19,8 @@ from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.conditions import STYLE_NAMES
-from reactdiff_ros.model.factory import make_listener
-from reactdiff_ros.model.speaker.track import Track, onto_grid
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.model.speaker.grid import Track, onto_grid
 from reactdiff_ros.model.style import SHORTEST_S, style_of
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
 from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception

@@ -29,11 +29,10 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.evaluation.results import NOTES, RULES
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener, ListenerConfig
-from reactdiff_ros.model.plan.conditioning import conditioning
+from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.plan.sampler import Conditions, Sampling
-from reactdiff_ros.model.policies import make_policy
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.tokens import CLASS_COUNT, SpeakerBatch
@@ -191,7 +190,7 @@ def policy_streams(
     """
     out = np.zeros((*speakers.camera.shape, COEFFICIENT_COUNT), dtype=np.float32)
     for row, seed in enumerate(seeds.tolist()):
-        listener = make_policy(policy, seed=seed, config=ListenerConfig(**settings))
+        listener = make_listener(policy, seed=seed, config=ListenerConfig(**settings))
         out[row] = played(listener, list(frames_of(speakers, row)), policy)[0]
         progress(row + 1)
     return out

@@ -26,8 +26,8 @@ from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.listeners import Foresees, Spec, blamed, foresees, look_ahead_s
 from reactdiff_ros.evaluation.runs.scoring import RunContext
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.read import open_source
 from reactdiff_ros.session import ListeningSession, Perception
 from reactdiff_ros.types import MFCC_COUNT, Affect, ExpressionFrame, Gaze, Picture, Sound, SpeakerFrame, Voice

@@ -18,10 +18,9 @@ import jinja2
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bounds import figure, judge, passed
 from reactdiff_ros.evaluation.studies.evidence import FORMAT
-from reactdiff_ros.model.plan.nod_head import CARD
-from reactdiff_ros.model.plan.prompt import SHOWN_CONTROL
-from reactdiff_ros.model.plan.sampler import EAGER, ORDINARY
-from reactdiff_ros.model.weights import MANIFEST, find_weights
+from reactdiff_ros.model.plan.corrections import ORDINARY, SHOWN_CONTROL
+from reactdiff_ros.model.plan.sampler import EAGER
+from reactdiff_ros.model.weights import CARD, MANIFEST, find_weights
 from reactdiff_ros.resources import share_path
 
 FIGURES = {

@@ -13,7 +13,6 @@ Importing this needs no ROS.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reactdiff_ros.actuation.marks import Key, Marked, Problem, ProfileError, read_marked
-from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.launching.table import Node, Table, Value, load_table
 from reactdiff_ros.settings import format_problem, written_path
 
@@ -269,10 +268,7 @@ class _Reader:
         return f"{self._path}, line {self._marked.line(key)}"
 
     def _unknown(self, key: Key, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        near = difflib.get_close_matches(name, names, 1)
-        todo = f"did you mean {near[0]}?" if near else f"use one of {', '.join(names)}"
-        self._wrong(key, "is an unknown key", todo)
+        self._wrong(key, "is an unknown key", one_of(name, known))
 
     def _wrong(self, key: Key, what: str, todo: str = "") -> None:
         self.problems.append(self._marked.problem(key, what, todo))

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import yaml
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.extras import ros_command
 from reactdiff_ros.launching.access_policies import enclave
 from reactdiff_ros.launching.effective import read_parameter_file
 from reactdiff_ros.launching.robot_parameters import recorded_pictures, robot_parameters, turns_with_head
@@ -168,9 +169,7 @@ def executable(name: str) -> Path:
         path = Path(prefix) / "lib" / "reactdiff_ros" / name
         if prefix and path.is_file():
             return path
-    raise ReactdiffError(
-        "the nodes are not on the path", where=name, todo="run 'make setup' in the source folder, then '. ./env.sh'"
-    )
+    raise ReactdiffError("the nodes are not on the path", where=name, todo=ros_command())
 
 
 def graph_environment(options: LiveOptions, base: Mapping[str, str] | None = None) -> dict[str, str]:

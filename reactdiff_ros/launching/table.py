@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.resources import share_path
 
 Value = bool | int | float | str
@@ -121,7 +121,7 @@ class Argument:
         """Raises ConfigError where the value is not one of the choices, no namespace, or no list of outputs."""
         cannot = f"the argument {self.name} cannot be {value!r:.80}"
         if self.choices and value not in self.choices:
-            raise ConfigError(cannot, todo=f"use one of {', '.join(self.choices)}")
+            raise ConfigError(cannot, todo=one_of(value, self.choices))
         named = len(value) <= LONGEST_NAMESPACE and re.fullmatch(
             r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?", value, re.ASCII
         )
@@ -199,7 +199,7 @@ class Table:
         known = {a.name: a for a in self.arguments}
         for name, value in arguments.items():
             if name not in known:
-                raise ConfigError(f"there is no argument {name}", todo=f"use one of {', '.join(known)}")
+                raise ConfigError(f"there is no argument {name}", todo=one_of(name, known))
             known[name].check(value)
         settled = {a.name: a.default for a in self.arguments} | arguments
         if settled["clip"] not in ("", "none"):

@@ -1,41 +1,66 @@
 """Many listeners on the same networks: each with its own speaker, past, seed and style, computed together.
 
-Whoever has something to compute now is computed in one batch: frames that wait are encoded together, plans that are
-due are drawn together. Nobody waits for others, and nothing of one listener reaches another: a reaction is the one
-that the same listener would show alone, but for the rounding of a batch of another size (about 1e-6).
+Whatever is to be computed now is computed in one batch: frames that wait are encoded together, plans that are due are
+drawn together. No listener waits for others, and nothing of one listener reaches another: a reaction is the one that
+the same listener would show alone, but for the rounding of a batch of another size (about 1e-6).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
-from reactdiff_ros.model.diffusion_listener import Asked, DiffusionListener
+from reactdiff_ros.model.diffusion_listener import DiffusionListener, PlanRequest
 from reactdiff_ros.model.listener import Listener
-from reactdiff_ros.model.plan.planner import AROUND, Draft, Drawn, draw_draft, live_frames
-from reactdiff_ros.model.plan.sampler import Conditions, Sampling, guided, joined, ordinary
-from reactdiff_ros.model.runtime import KeyCache, Networks
+from reactdiff_ros.model.plan.corrections import guided
+from reactdiff_ros.model.plan.planner import Draft, Drawn, blank_draft, draw_plan, live_frames
+from reactdiff_ros.model.plan.sampler import Sampling, joined, ordinary
+from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.speaker.grid import SpeakerGrid
-from reactdiff_ros.types import FloatArray, Reaction, SpeakerFrame
+from reactdiff_ros.types import Reaction, SpeakerFrame
 
 MOST: Final = 64
 """Listeners in one call of the networks; more are computed in several."""
+_STACKED: Final = ("speaker", "missing", "mood", "past", "noise", "shown", "before", "dip", "ranks")
+"""Arrays of a draft that lead with its listeners."""
+DEADLINE_S: Final = 0.04
+"""A plan is ready within one slot of the 25 Hz grid."""
+FULL: Final = 0.8
+"""Share of the deadline above which the quality goes down."""
+ROOM: Final = 0.5
+"""Share of the deadline that a better quality may need."""
+WINDOW_S: Final = 2.0
+"""Rounds of this long a time are looked at."""
+SETTLE_S: Final = 0.5
+"""The effect of a change is seen after this time."""
+QUIET_S: Final = 10.0
+MAX_QUIET_S: Final = 320.0
+"""How long all must have been well before the quality goes up: at first, and at most after failures."""
+PROVEN_S: Final = 60.0
+"""A quality that lasted this long is no failure when it has to be given up later."""
+MIN_ROUNDS: Final = 4
+CANDIDATE_SHARE: Final = 0.35
+"""What each candidate more than the first costs of the first one's time, at most: they are drawn in one batch. Where
+none is published it is a fourth of this, for only the chosen one is drawn beyond its beginning."""
+_STEPS: Final = (6, 4, 3, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
     """What is due at one time."""
 
-    asked: dict[str, Asked] = field(default_factory=dict)
-    """To be drawn, by listener."""
+    due_s: float
+    """Since when its oldest plan is due."""
+    requests: dict[str, PlanRequest] = field(default_factory=dict)
+    """Plans to draw, by listener."""
     networks: Networks | None = None
     """That draw them."""
     ready: dict[str, Reaction] = field(default_factory=dict)
@@ -43,38 +68,45 @@ class Round:
     failed: dict[str, Exception] = field(default_factory=dict)
     """Listeners that raised, and what."""
 
-    def __bool__(self) -> bool:
-        return bool(self.asked or self.ready or self.failed)
-
     @property
     def draws(self) -> bool:
         """Something is to be drawn."""
-        return any(asked.draft is not None for asked in self.asked.values())
+        return any(request.draft is not None for request in self.requests.values())
 
     def draw(self) -> dict[str, Drawn]:
-        """Draw what was asked. Pure: may run in any thread, while the listeners go on observing."""
-        wanted = {name: asked.draft for name, asked in self.asked.items() if asked.draft is not None}
-        if self.networks is None or not wanted:
+        """Draw the plans. Pure: may run in any thread, while the listeners go on observing."""
+        drafts = {name: request.draft for name, request in self.requests.items() if request.draft is not None}
+        if self.networks is None or not drafts:
             return {}
-        return dict(zip(wanted, draw_together(self.networks, list(wanted.values())), strict=True))
+        return dict(zip(drafts, draw_together(self.networks, list(drafts.values())), strict=True))
 
 
 class ListenerBatch:
-    """Listeners by name, which join and leave at any time.
+    """Listeners by name, which join and leave at any time; their plans are drawn one round at a time.
 
-    Call `observe` with frames, `ask` for what is due, `Round.draw` (anywhere), and `answer` with what was drawn; or
-    `plan`, which does the last three. Listeners without networks (rules, mime ...) may be among them.
+    Call `observe` with frames; `due` returns the next round, unless one is being drawn; `Round.draw` may run in another
+    thread; `finished` takes what it drew and returns the plans. Listeners without networks (rules, mime ...) may be
+    among them. Everything but the drawing happens in one thread. Time is an argument: seconds of a clock that never
+    goes back.
+
+    Args:
+        choice: of the quality; None: it stays as the listeners' settings say.
+        deadline_s: a plan that takes longer, from when it was due, missed its deadline.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, choice: QualityChoice | None = None, deadline_s: float = DEADLINE_S) -> None:
+        self.choice = choice
+        self.plans = 0
+        """Made so far."""
+        self.misses = 0
+        """Plans that missed their deadline."""
+        self._deadline_s = deadline_s
         self._members: dict[str, Listener] = {}
-        self._waiting: dict[str, Asked] = {}
+        self._drawing: Round | None = None
+        self._tried: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._members)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._members)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -83,12 +115,17 @@ class ListenerBatch:
         """All of them."""
         return list(self._members.values())
 
-    def waits(self, name: str) -> bool:
-        """A plan of this listener is being drawn."""
-        return name in self._waiting
+    @property
+    def busy(self) -> bool:
+        """A round is being drawn."""
+        return self._drawing is not None
+
+    def tried(self) -> list[str]:
+        """Listeners that asked in vain while a round was drawn."""
+        return list(self._tried)
 
     def join(self, name: str, listener: Listener) -> None:
-        """A listener joins, or takes the place of the one of that name.
+        """A listener joins with the quality in force, or takes the place of the one of that name.
 
         Raises:
             ConfigError: its networks are others than those of the listeners that are there.
@@ -97,105 +134,118 @@ class ListenerBatch:
             others = [m for n, m in self._members.items() if n != name and isinstance(m, DiffusionListener)]
             if any(m.networks is not listener.networks for m in others):
                 raise ConfigError("listeners of one batch share their networks", where=name)
-        self.leave(name)
         self._members[name] = listener
+        self._set_quality()
 
     def leave(self, name: str) -> None:
         """A listener leaves; what is being drawn for it is dropped."""
         self._members.pop(name, None)
-        self._waiting.pop(name, None)
+        self._tried.pop(name, None)
 
     def observe(self, name: str, frame: SpeakerFrame) -> None:
-        """A frame for a listener; it is encoded with those of others at the next `ask`.
+        """A frame for a listener; it is encoded with those of others when plans are due.
 
         Raises:
             MessageError: the frame is malformed, and was dropped.
         """
         self._members[name].observe(frame)
 
-    def settle(self) -> None:
-        """Encode what waits."""
-        encode_together([m.grid for m in self._members.values() if isinstance(m, DiffusionListener)])
+    def due(self, times: Mapping[str, int], now_s: float) -> Round | None:
+        """What is due for these listeners at their `times` (ns); None: nothing, or a round is being drawn.
 
-    def ask(self, times: Mapping[str, int]) -> Round:
-        """What is due for these listeners at their `times` (ns); one whose plan is being drawn is not asked again."""
-        asked: dict[str, Asked] = {}
-        ready: dict[str, Reaction] = {}
-        failed: dict[str, Exception] = {}
+        Listeners that ask while a round is drawn have waited since; ask for them again after `finished`.
+        """
+        if self._drawing is not None:
+            self._encode()  # frames are encoded during the drawing
+            for name in times:
+                if name not in self._drawing.requests:
+                    self._tried.setdefault(name, now_s)
+            return None
+        since = {name: self._tried.pop(name, now_s) for name in times}
+        due = Round(now_s)
         drawing: dict[str, tuple[DiffusionListener, tuple[int, str]]] = {}
         for name, now_ns in times.items():
             member = self._members.get(name)
-            if member is None or name in self._waiting:
-                continue
             try:
                 if isinstance(member, DiffusionListener):
-                    due = member.due(now_ns)
-                    if due is not None:
-                        drawing[name] = member, due
-                else:
-                    reaction = member.plan(now_ns)
-                    if reaction is not None:
-                        ready[name] = reaction
-            except Exception as error:  # one listener's trouble is not that of the others
-                failed[name] = error
+                    if (slot := member.due(now_ns)) is not None:
+                        drawing[name] = member, slot
+                elif member is not None and (reaction := member.plan(now_ns)) is not None:
+                    due.ready[name] = reaction
+            except Exception as error:  # a fault of one listener is not that of the others
+                due.failed[name] = error
         if drawing:
-            self.settle()
+            self._encode()
         networks = None
-        for name, (drawer, due) in drawing.items():
+        for name, (drawer, slot) in drawing.items():
             try:
-                asked[name], networks = drawer.ask(*due), drawer.networks
+                due.requests[name], networks = drawer.request(*slot), drawer.networks
             except Exception as error:
-                failed[name] = error
-        self._waiting.update(asked)
-        return Round(asked, networks, ready, failed)
+                due.failed[name] = error
+        if not (due.requests or due.ready or due.failed):
+            return None
+        oldest_s = min((since[name] for name in (*due.requests, *due.ready)), default=now_s)
+        self._drawing = replace(due, due_s=oldest_s, networks=networks)
+        return self._drawing
 
-    def answer(self, done: Round, drawn: Mapping[str, Drawn], compute_s: float) -> dict[str, Reaction]:
-        """The plans of a round by listener. Those who have left or began anew meanwhile have none.
+    def finished(self, drawn: Mapping[str, Drawn], compute_s: float, now_s: float) -> dict[str, Reaction]:
+        """The plans of the round by listener. Those that have left or were reset meanwhile have none.
 
         Args:
-            done: of `ask`.
-            drawn: of `done.draw()`; empty if that failed, then there are no plans, and they are asked again.
+            drawn: of `Round.draw`; empty if that failed, then there are no plans of networks.
             compute_s: how long the drawing took for all.
+            now_s: when it ended.
         """
+        done, self._drawing = self._drawing, None
+        if done is None:
+            return {}
         reactions = dict(done.ready)
-        for name, asked in done.asked.items():
+        for name, request in done.requests.items():
             member = self._members.get(name)
-            mine = self._waiting.get(name) is asked
-            if mine:
-                del self._waiting[name]
-            lost = asked.draft is not None and name not in drawn
-            if mine and not lost and isinstance(member, DiffusionListener) and member.follows(asked):
-                reactions[name] = member.answer(asked, drawn.get(name), compute_s)
+            lost = request.draft is not None and name not in drawn
+            if not lost and isinstance(member, DiffusionListener) and member.follows(request):
+                reactions[name] = member.answer(request, drawn.get(name), compute_s)
+        seconds = now_s - done.due_s
+        self.plans += len(reactions)
+        if seconds > self._deadline_s:
+            self.misses += len(reactions)
+        if self.choice is not None and drawn:
+            before = self.choice.quality
+            drafts = [request.draft for request in done.requests.values()]
+            candidates = max(draft.noise.shape[1] for draft in drafts if draft is not None)
+            if self.choice.record(now_s, seconds, candidates) != before:
+                self._set_quality()
         return reactions
 
-    def plan(self, times: Mapping[str, int]) -> dict[str, Reaction]:
-        """The plans that are due for these listeners at their `times` (ns).
+    def figures(self) -> dict[str, str]:
+        """Quality, plans and missed deadlines, for status and diagnostics."""
+        counts = {"plans": str(self.plans), "missed_deadlines": str(self.misses)}
+        if self.choice is None:
+            return {"quality": "fixed", **counts}
+        quality = self.choice.quality
+        return {
+            "quality": f"{self.choice.level + 1} of {len(self.choice.rungs)}",
+            "quality_steps": str(quality.steps), "quality_candidates": str(quality.candidates),
+            "quality_changes": str(self.choice.changes), **counts,
+        }  # fmt: skip
 
-        Raises:
-            ReactdiffError: the first error of a listener.
-        """
-        due = self.ask(times)
-        for error in due.failed.values():
-            raise error if isinstance(error, ReactdiffError) else RuntimeError(str(error)) from error
-        return self.answer(due, due.draw(), 0.0)
+    def _encode(self) -> None:
+        encode_together([m.grid for m in self._members.values() if isinstance(m, DiffusionListener)])
 
-
-class _Stacked(KeyCache):
-    """The caches of several speakers who look at equally many frames, as one."""
-
-    def __init__(self, pasts: Sequence[tuple[FloatArray, FloatArray]]) -> None:
-        self._both = np.concatenate([cache for cache, _ in pasts]), pasts[0][1]
-
-    def past(self) -> tuple[FloatArray, FloatArray]:
-        """See `KeyCache.past`."""
-        return self._both
+    def _set_quality(self) -> None:
+        if self.choice is None:
+            return
+        quality = self.choice.quality
+        for member in self._members.values():
+            if isinstance(member, DiffusionListener):
+                member.set_quality(quality.steps, quality.candidates)
 
 
 def encode_together(grids: Sequence[SpeakerGrid]) -> None:
     """Settle what is staged in these grids, in as few calls of the encoder as possible: the oldest slots of all first.
 
-    Speakers who came less than some 8 s ago look at fewer frames, which the encoder is told by one mask for all: they
-    are encoded with those alone who came at the same time.
+    Speakers who came less than some 8 s ago look at fewer frames, and one mask holds for a whole call: they are
+    encoded with those alone who came at the same time.
     """
     while waiting := [grid for grid in grids if grid.staged]:
         _encode_oldest(waiting)
@@ -212,7 +262,7 @@ def _encode_oldest(grids: Sequence[SpeakerGrid]) -> None:
             tokens, new = part[0][0].networks.encode(
                 np.concatenate([row.features for row in rows]),
                 np.concatenate([row.observed for row in rows]),
-                _Stacked([past for _, past in part]),
+                (np.concatenate([cache for _, (cache, _) in part]), part[0][1][1]),
             )
             for i, (grid, _) in enumerate(part):
                 grid.settled(tokens[i : i + 1], new[i : i + 1])
@@ -232,10 +282,10 @@ def draw_together(networks: Networks, drafts: Sequence[Draft]) -> list[Drawn]:
 
 
 def _kind(draft: Draft) -> tuple[object, ...]:
-    """Drafts of one kind go into one call; guidance, which needs two evaluations, is taken by whoever has it alone."""
+    """Drafts of one kind go into one call; those with guidance, which needs two evaluations, are apart."""
     strength = guided(draft.conditions, draft.how)
     how = replace(draft.how, hop=1, lead=0, candidates=1)
-    choice = draft.ranks is not None and ("among all" if draft.everyone else "of one")
+    choice = draft.ranks is not None and ("among all" if draft.all_candidates else "of one")
     return how, draft.noise.shape[1:], choice, bool((strength != 1.0).any())
 
 
@@ -268,48 +318,149 @@ def _draw_alike(networks: Networks, drafts: Sequence[Draft]) -> list[Drawn]:
         return np.asarray((np.concatenate(parts) if len(parts) > 1 else parts[0])[rows])
 
     leads = np.concatenate([np.broadcast_to(d.lead, size) for d, size in zip(drafts, sizes, strict=True)])
-    ranks = None if drafts[0].ranks is None else together("ranks")
-    all_drawn = draw_draft(networks, replace(
-        drafts[0], conditions=joined([d.conditions for d in drafts]).take(rows), lead=leads[rows], streams=[],
-        speaker=together("speaker"), missing=together("missing"), past=together("past"), noise=together("noise"),
-        shown=together("shown"), before=together("before"), ranks=ranks,
-    ))  # fmt: skip
+    arrays: dict[str, Any] = {name: together(name) for name in _STACKED if getattr(drafts[0], name) is not None}
+    conditions = joined([d.conditions for d in drafts]).take(rows)
+    all_drawn = draw_plan(networks, replace(drafts[0], conditions=conditions, lead=leads[rows], streams=[], **arrays))
     ends = np.cumsum(sizes)
-    return [_cut(all_drawn, slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+    return [_rows(all_drawn, slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
 
 
-def _cut(drawn: Drawn, rows: slice) -> Drawn:
-    chosen = None if drawn.chosen is None else drawn.chosen[rows]
-    return Drawn(drawn.latents[rows], drawn.faces[rows], drawn.shown[rows], chosen)
+def _rows(drawn: Drawn, rows: slice) -> Drawn:
+    parts: list[Any] = [getattr(drawn, f.name) for f in fields(Drawn)]
+    return Drawn(*(None if part is None else part[rows] for part in parts))
 
 
 def warm(networks: Networks, how: Sampling, listeners: int) -> None:
-    """Draw nothing of use in every size of batch that up to `listeners` listeners need, so that no plan waits later.
+    """Draw once in every size of batch that up to `listeners` listeners need, so that no plan waits later.
 
-    With guidance too, which an eager listener has, and everybody who greets. Every step is prepared by the first.
+    With guidance too, which an eager listener has, and each one that greets. One step prepares all.
     """
-    how = replace(how, steps=1)
+    how, frames = replace(how, steps=1), live_frames(how, networks.shape["horizon"])
     eager = np.zeros((1, CONTROL_COUNT), dtype=np.float32)
     eager[:, CONTROL_NAMES.index("responsiveness")] = 1.0
     sizes = sorted({padded(n) for n in range(1, min(listeners, MOST) + 1)})
     for count, candidates in itertools.product(sizes, sorted({1, how.candidates})):
         for controls in (None, eager):
-            told = ordinary(count, None if controls is None else np.repeat(controls, count, axis=0))
-            _draw_alike(networks, [_blank(networks, how, told, candidates)])
+            asked = ordinary(count, None if controls is None else np.repeat(controls, count, axis=0))
+            noise = np.zeros((count, candidates, frames, networks.shape["latent"]), dtype=np.float32)
+            blank = blank_draft(networks, how, asked, noise)
+            _draw_alike(networks, [replace(blank, ranks=np.zeros(count) if candidates > 1 else None)])
 
 
-def _blank(networks: Networks, how: Sampling, conditions: Conditions, candidates: int) -> Draft:
-    """A draft about nobody."""
-    s, count = networks.shape, len(conditions)
-    frames = live_frames(how, s["horizon"])
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good plans are."""
 
-    def zeros(*shape: int) -> FloatArray:
-        return np.zeros((count, *shape), dtype=np.float32)
+    steps: int
+    candidates: int
 
-    return Draft(
-        slot=0, how=how, speaker=zeros(s["speech"], s["width"]), missing=zeros(s["speech"]) + 1, conditions=conditions,
-        lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral,
-        noise=zeros(candidates, frames, s["latent"]), shown=zeros(AROUND, COEFFICIENT_COUNT),
-        before=zeros(frames, COEFFICIENT_COUNT), streams=[list(range(candidates))] * count,
-        ranks=np.zeros(count) if candidates > 1 else None, everyone=False,
-    )  # fmt: skip
+    def cost(self, drawn: int) -> float:
+        """About how long a plan takes that draws `drawn` of the candidates, relative to others."""
+        return self.steps * (1.0 + CANDIDATE_SHARE * (min(drawn, self.candidates) - 1))
+
+
+def ladder(steps: int, candidates: int) -> tuple[Quality, ...]:
+    """Qualities from the best one down: first fewer candidates, which no one sees in a single reaction, then steps."""
+    rungs = [Quality(steps, candidates)]
+    while rungs[-1].candidates > 1:
+        rungs.append(Quality(steps, (rungs[-1].candidates + 1) // 2))
+    rungs += [Quality(fewer, 1) for fewer in _STEPS if fewer < steps]
+    return tuple(rungs)
+
+
+class QualityChoice:
+    """Which quality plans have now. Time is an argument: seconds of a clock that never goes back.
+
+    A plan that is late is worse than one of fewer candidates or steps. So quality gives way and the deadline does not:
+    down at once when plans come late or nearly so, up again only after a quiet time and where the better quality, as
+    estimated from the present times, would leave room. After a rise that failed, the quiet time doubles.
+
+    Args:
+        steps: of the best quality.
+        candidates: of the best quality.
+        deadline_s: within which a round of plans must be ready after it was due.
+    """
+
+    def __init__(self, steps: int, candidates: int, deadline_s: float = DEADLINE_S) -> None:
+        self.rungs = ladder(steps, candidates)
+        self.level = 0
+        """0 is the best."""
+        self.changes = 0
+        self._deadline_s = deadline_s
+        self._rounds: deque[tuple[float, float, int]] = deque(maxlen=512)
+        self._changed_s: float | None = None
+        self._late_s: float | None = None
+        self._quiet_s = QUIET_S
+        self._rose_s: float | None = None
+
+    @property
+    def quality(self) -> Quality:
+        """In force."""
+        return self.rungs[self.level]
+
+    @property
+    def exhausted(self) -> bool:
+        """The lowest quality is in force and still too slow."""
+        slow = self._slow_s(self.quality)
+        return self.level == len(self.rungs) - 1 and slow is not None and slow > self._deadline_s
+
+    def record(self, now_s: float, seconds: float, drawn: int | None = None) -> Quality:
+        """A round was ready at `now_s`, `seconds` after it was due. The quality from now on.
+
+        `drawn`: candidates that were drawn in it, at most; None: those of the quality.
+        """
+        if self._changed_s is None:
+            self._changed_s = now_s
+        if now_s - self._changed_s >= SETTLE_S:
+            self._rounds.append((now_s, seconds, drawn or self.quality.candidates))
+        while self._rounds and self._rounds[0][0] < now_s - WINDOW_S:
+            self._rounds.popleft()
+        slow = self._slow_s(self.quality)
+        if slow is None:
+            return self.quality
+        if slow > FULL * self._deadline_s:
+            self._late_s = now_s
+            self._lower(now_s)
+        elif self.level and self._quiet(now_s):
+            better = self.rungs[self.level - 1]
+            estimated = self._slow_s(better, choosing=True)
+            if estimated is not None and estimated <= ROOM * self._deadline_s:
+                self._rose_s = now_s
+                self._change(self.level - 1, now_s)
+        return self.quality
+
+    def _slow_s(self, quality: Quality, *, choosing: bool = False) -> float | None:
+        """How long slow rounds take, estimated for `quality`; `choosing`: if all of them drew all candidates.
+
+        The 90th percentile of the window, without its single slowest round: one hiccup says nothing.
+        """
+        if len(self._rounds) < MIN_ROUNDS:
+            return None
+        now = self.quality
+        ordered = sorted(
+            s * quality.cost(quality.candidates if choosing else drawn) / now.cost(drawn)
+            for _, s, drawn in self._rounds
+        )
+        return ordered[min(int(0.9 * len(ordered)), len(ordered) - 2)]
+
+    def _lower(self, now_s: float) -> None:
+        if self.level == len(self.rungs) - 1:
+            return
+        if self._rose_s is not None:
+            failed = now_s - self._rose_s < PROVEN_S
+            self._quiet_s = min(2 * self._quiet_s, MAX_QUIET_S) if failed else QUIET_S
+        self._rose_s = None
+        below = range(self.level + 1, len(self.rungs))
+        estimated = [(level, self._slow_s(self.rungs[level])) for level in below]
+        fits = [level for level, slow in estimated if slow is not None and slow <= FULL * self._deadline_s]
+        self._change(fits[0] if fits else below[-1], now_s)
+
+    def _quiet(self, now_s: float) -> bool:
+        since = max(t for t in (self._changed_s, self._late_s) if t is not None)
+        return now_s - since >= self._quiet_s
+
+    def _change(self, level: int, now_s: float) -> None:
+        self.level = level
+        self.changes += 1
+        self._changed_s = now_s
+        self._rounds.clear()

@@ -9,16 +9,13 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, ROTATION, bounded
-from reactdiff_ros.model.listener import HORIZON_FRAMES, ListenerConfig
-from reactdiff_ros.model.plan.conditioning import conditioning, greeting
-from reactdiff_ros.model.plan.mood import in_mood
-from reactdiff_ros.model.plan.nod_gate import NodGate
-from reactdiff_ros.model.plan.planner import Draft, Drawn, Planner, draw_draft, live_frames
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.model.listener import HORIZON_FRAMES, Level, ListenerConfig, PolicyListener
+from reactdiff_ros.model.plan.corrections import HEAD_SHARE, NodGate, conditioning, greeting, presented
+from reactdiff_ros.model.plan.planner import Draft, Drawn, Planner, draw_plan, live_frames
 from reactdiff_ros.model.plan.sampler import Sampling
-from reactdiff_ros.model.policies.base import Level, PolicyListener
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.speaker.evidence import EvidenceWatch
+from reactdiff_ros.model.speaker.engagement import EvidenceWatch
 from reactdiff_ros.model.speaker.grid import SpeakerGrid
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.types import (
@@ -32,16 +29,12 @@ from reactdiff_ros.types import (
 )
 from reactdiff_ros.vocabulary import RANGES
 
-HEAD_SHARE: Final = 0.3
-"""What is left of the head's motion while the robot itself speaks; nods are not, see `nod_gate`."""
 MOST_LATE: Final = round(RANGES["delay_s"][1] * REACTION_RATE_HZ)
 """Slots of the longest reaction delay."""
-_OTHERS: Final = [*EYE_LOOK, *BLINK]
-"""Other layers' work."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PlanRequest:
     """A plan that is due, in the state of the listener at that time."""
 
     slot: int
@@ -49,14 +42,14 @@ class Asked:
     planner: Planner
     draft: Draft | None
     """None: nothing is to be drawn, the face is neutral."""
-    levels: NDArray[np.float64]
+    presence: NDArray[np.float64]
     """(at least the plan's frames,) share of the face that is shown."""
     head: NDArray[np.float64] | None
     """The same of the head's motion."""
     turn: Turn
     engaged: bool
-    everyone: bool
-    """All candidates are told."""
+    all_candidates: bool
+    """The reaction carries all candidates."""
     picture_stamp_ns: int | None
     sound_stamp_ns: int | None
 
@@ -66,8 +59,8 @@ class DiffusionListener(PolicyListener):
 
     A plan of 0.48 s (longer with long hops) is drawn from the newest speaker tokens and the listener's own past;
     `hop_s` of it is committed, then there is a new plan, at once on clear new evidence. Every 0.8 s at the earliest
-    `candidates` plans are begun from the same past, and one of them is chosen (see `choice`) and held until the next
-    choice.
+    `candidates` plans are begun from the same past, and one of them is chosen (see `corrections.ranked`) and held until
+    the next choice.
 
     Args:
         seed: of the noise.
@@ -92,26 +85,26 @@ class DiffusionListener(PolicyListener):
     ) -> None:
         config = config or ListenerConfig()
         self._networks = networks or Networks(find_weights(config.model_dir), config.threads)
-        self._afforded = (config.steps, config.candidates)
+        self._quality = (config.steps, config.candidates)
         self.timer = timer
         self._compute_s = 0.0
         self._grid = SpeakerGrid(self._networks, keep=self._networks.shape["speech"] + 8 + MOST_LATE)
         self._watch = EvidenceWatch()
-        self._everyone = config.publish_candidates
+        self._all_candidates = config.publish_candidates
         super().__init__(seed=seed, config=config)
 
     def _start(self) -> None:
         super()._start()
         how = Sampling(
-            steps=self._afforded[0], guidance=self._config.guidance, hop=self._clock.hop,
-            candidates=self._afforded[1],
+            steps=self._quality[0], guidance=self._config.guidance, hop=self._clock.hop,
+            candidates=self._quality[1],
         )  # fmt: skip
         self._planner = Planner(self._networks, [self._seed], how)
         self._frames = live_frames(how, self._networks.shape["horizon"])
         self._grid.clear()
         self._watch.clear()
         self._head = Level(1.0)
-        self._nods = NodGate()
+        self._gate = NodGate()
 
     @property
     def networks(self) -> Networks:
@@ -123,15 +116,15 @@ class DiffusionListener(PolicyListener):
         """What it knows of the speaker."""
         return self._grid
 
-    def afford(self, steps: int, candidates: int) -> None:
-        """Plan with so many steps and candidates from now on; see `quality`."""
-        if (steps, candidates) != self._afforded:
-            self._afforded = (steps, candidates)
-            self._planner.afford(steps, candidates)
+    def set_quality(self, steps: int, candidates: int) -> None:
+        """Plan with this many steps and candidates from now on; see `batch.QualityChoice`."""
+        if (steps, candidates) != self._quality:
+            self._quality = (steps, candidates)
+            self._planner.set_quality(steps, candidates)
 
     def show_candidates(self, wanted: bool) -> None:
         """Whether plans carry all their candidates; see `listener.ShowsCandidates`."""
-        self._everyone = wanted
+        self._all_candidates = wanted
 
     def control(self, control: ListenerControl) -> None:
         """Change style; a new attitude or responsiveness acts at once, also in the middle of a greeting."""
@@ -143,7 +136,7 @@ class DiffusionListener(PolicyListener):
     def state(self) -> ListenerState:
         """What is in force; see `Listener.state`."""
         state = super().state()
-        steps, candidates = self._afforded
+        steps, candidates = self._quality
         settings = {**state.settings, "steps": steps, "candidates": candidates}
         return replace(state, backend=self._backend, compute_ms=1e3 * self._compute_s, settings=settings)
 
@@ -160,79 +153,75 @@ class DiffusionListener(PolicyListener):
 
     def _reaction(self, slot: int, reason: str) -> Reaction:
         begin = self.timer() if self.timer is not None else 0.0
-        asked = self.ask(slot, reason)
-        drawn = None if asked.draft is None else draw_draft(self._networks, asked.draft)
-        taken_s = self.timer() - begin if self.timer is not None else 0.0
-        return self.answer(asked, drawn, taken_s)
+        request = self.request(slot, reason)
+        drawn = None if request.draft is None else draw_plan(self._networks, request.draft)
+        seconds = self.timer() - begin if self.timer is not None else 0.0
+        return self.answer(request, drawn, seconds)
 
-    def ask(self, slot: int, reason: str) -> Asked:
-        """What is to be drawn for the plan that `due` told of, in the state of now. `answer` comes next."""
-        levels = self._levels(slot)
+    def request(self, slot: int, reason: str) -> PlanRequest:
+        """What is to be drawn for the plan that `due` returned, in the state of now. `answer` comes next."""
+        presence = self._levels(slot)
         self._watch.planned()
         frame = self._newest
         draft = head = None
-        if not levels.any():
+        if not presence.any():
             self._planner.forget()
         else:
             draft = self._draft(slot)
             head = self._head.frames(slot, HEAD_SHARE if self._turn == "robot_speaking" else 1.0)
-        return Asked(
-            slot=slot, reason=reason, planner=self._planner, draft=draft, levels=levels, head=head, turn=self._turn,
-            engaged=self._engaged, everyone=self._everyone,
+        return PlanRequest(
+            slot=slot, reason=reason, planner=self._planner, draft=draft, presence=presence, head=head, turn=self._turn,
+            engaged=self._engaged, all_candidates=self._all_candidates,
             picture_stamp_ns=None if frame is None else frame.picture_stamp_ns,
             sound_stamp_ns=None if frame is None or self._engagement.deaf(frame.stamp_ns) else frame.sound_stamp_ns,
         )  # fmt: skip
 
-    def follows(self, asked: Asked) -> bool:
-        """Whether it has not begun anew since."""
-        return asked.planner is self._planner
+    def follows(self, request: PlanRequest) -> bool:
+        """Whether it was not reset since."""
+        return request.planner is self._planner
 
-    def answer(self, asked: Asked, drawn: Drawn | None, compute_s: float) -> Reaction:
-        """The plan that was asked for, from what was drawn of its draft in `compute_s`."""
+    def answer(self, request: PlanRequest, drawn: Drawn | None, compute_s: float) -> Reaction:
+        """The requested plan, from what was drawn of its draft in `compute_s`."""
         self._compute_s = compute_s
-        plans, candidate = self._shown(asked, drawn)
+        plans, candidate = self._shown(request, drawn)
         return Reaction(
-            start_ns=self._clock.grid.time_ns(asked.slot),
+            start_ns=self._clock.grid.time_ns(request.slot),
             rate_hz=REACTION_RATE_HZ,
             coefficients=plans[candidate],
             commit_frames=self._clock.hop,
-            engaged=asked.engaged,
+            engaged=request.engaged,
             seed=self._seed,
             policy=self.NAME,
             backend=self._backend,
             compute_s=compute_s,
-            picture_stamp_ns=asked.picture_stamp_ns,
-            sound_stamp_ns=asked.sound_stamp_ns,
-            candidate=candidate if asked.everyone else 0,
-            candidates=plans if asked.everyone else None,
-            reason=asked.reason,
-            turn=asked.turn,
+            picture_stamp_ns=request.picture_stamp_ns,
+            sound_stamp_ns=request.sound_stamp_ns,
+            candidate=candidate if request.all_candidates else 0,
+            candidates=plans if request.all_candidates else None,
+            reason=request.reason,
+            turn=request.turn,
         )
 
     def _draft(self, slot: int) -> Draft:
         lead = self._lead(slot)
         met_s = self._engagement.met_s(self._clock.grid.time_ns(slot))
-        told = conditioning(greeting(self._style, met_s, self._config.greeting_s), self._turn)
-        newest = slot - 1 - lead - int(told.late[0])
+        conditions = conditioning(greeting(self._style, met_s, self._config.greeting_s), self._turn)
+        newest = slot - 1 - lead - int(conditions.late[0])
         speaker, missing = self._grid.tokens(newest, self._networks.shape["speech"])
-        told = in_mood(told, self._grid.mood(newest), self._config.guidance)
         return self._planner.draft(
-            slot, speaker[None], missing[None], told, lead=lead,
-            frames=self._frames, everyone=self._everyone,
+            slot, speaker[None], missing[None], conditions, lead=lead, frames=self._frames,
+            mood=self._grid.mood(newest), all_candidates=self._all_candidates,
         )  # fmt: skip
 
-    def _shown(self, asked: Asked, drawn: Drawn | None) -> tuple[FloatArray, int]:
+    def _shown(self, request: PlanRequest, drawn: Drawn | None) -> tuple[FloatArray, int]:
         """The candidates (K, H, 58) as they may be shown, and which of them is."""
-        if asked.draft is None or asked.head is None or drawn is None:
-            count = self._afforded[1] if asked.everyone else 1
+        if request.draft is None or request.head is None or drawn is None:
+            count = self._quality[1] if request.all_candidates else 1
             return np.zeros((count, self._frames, COEFFICIENT_COUNT), dtype=np.float32), 0
-        plans = asked.planner.finish(asked.draft, drawn)
-        frames = plans.shown.shape[2]
-        nodding = self._nods.let_through(asked.slot, asked.turn, plans.shown[0], drawn.shown[0])
-        shown = asked.levels[:frames, None] * nodding
-        shown[..., _OTHERS] = 0.0
-        shown[..., ROTATION] *= asked.head[:frames, None]
-        return bounded(shown), int(plans.chosen[0])
+        plans = request.planner.finish(request.draft, drawn)
+        plan = self._gate.let_through(request.slot, request.turn, plans.shown[0], plans.still[0])
+        followed = 0 if plans.chosen is None else int(plans.chosen[0])
+        return presented(plan, request.presence, request.head), followed
 
     def _lead(self, slot: int) -> int:
         """Slots between the newest evidence and the plan; the grid is filled up where that is too many."""

@@ -1,20 +1,49 @@
-"""The one small interface of every listener (model, rules, mime, random, idle) and its settings."""
+"""A listener: its settings, the one small interface of all of them, and what they share.
+
+`PolicyListener` observes frames, knows when a plan is due and makes it; `diffusion_listener` (the model) and
+`policies` (rules, mime, random, idle) fill in the face.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.clock import NS, Grid, StampGuard, to_ns
+from reactdiff_ros.coefficients import INDEX, NAMES, bounded, neutral
+from reactdiff_ros.model.speaker.engagement import DelayedView, Engagement, EngagementConfig, check_frame
 from reactdiff_ros.settings import check_settings, setting
-from reactdiff_ros.styles import DEFAULT_STYLE, control
-from reactdiff_ros.types import ListenerControl, ListenerState, Reaction, SpeakerFrame
+from reactdiff_ros.styles import DEFAULT_STYLE, LISTENER_CONTROLS, Style, apply_control, control, style_book
+from reactdiff_ros.types import (
+    REACTION_RATE_HZ,
+    FloatArray,
+    ListenerControl,
+    ListenerState,
+    Reaction,
+    SpeakerFrame,
+    Turn,
+)
 
 HORIZON_FRAMES = 16
 """Frames of one plan on the 25 Hz grid, at most: 0.64 s."""
+Frames = NDArray[np.float64]
+ATTITUDE_GAIN: Final = 0.3
+"""A fully warm listener without a network shows smiles 1.3 times as strong, a fully cool one 0.7 times; brows down the
+other way."""
+_SMILING: Final = [
+    i for i, n in enumerate(NAMES) if n.startswith(("mouthSmile", "cheekSquint", "mouthDimple", "mouthUpperUp"))
+]
+_FROWNING: Final = [INDEX["browDownLeft"], INDEX["browDownRight"]]
+FADE_S: Final = 0.5
+"""A face fades to neutral within this time when there is no one to listen to any more."""
+JUMP_NS: Final = NS // 2
 
 
 @dataclass(frozen=True)
-class ListenerConfig:
+class ListenerConfig(EngagementConfig):
     """Start values of a listener. The names are the ROS parameters of reaction_node.
 
     Raises:
@@ -54,31 +83,6 @@ class ListenerConfig:
         0.6, "Share of the person's smiles that are returned (rules policy).", low=0.0, high=1.0
     )
     mime_lag_s: float = setting(0.6, "Delay of the copied face (mime policy).", unit="s", low=0.0, high=2.0)
-    absent_s: float = setting(0.7, "Without a face for this long, no one is present.", unit="s", low=0.1, high=5.0)
-    silence_idle_s: float = setting(
-        20.0,
-        "If a person is silent with a still face for this long, the listener is idle.",
-        unit="s",
-        low=1.0,
-        high=600.0,
-    )
-    voice_hold_s: float = setting(
-        8.0,
-        "Without a camera, the listener keeps listening this long after the last speech.",
-        unit="s",
-        low=0.5,
-        high=120.0,
-    )
-    input_timeout_s: float = setting(
-        1.0,
-        "Without a frame or a modality for this long, that input counts as lost and not as silent.",
-        unit="s",
-        low=0.2,
-        high=10.0,
-    )
-    robot_speaking_timeout_s: float = setting(
-        1.0, "robot_speaking expires after this long.", unit="s", low=0.1, high=10.0
-    )
 
     def __post_init__(self) -> None:
         check_settings(self, "reaction_node")
@@ -95,7 +99,7 @@ class ShowsCandidates(Protocol):
 
 @runtime_checkable
 class Listener(Protocol):
-    """A listener that turns what it is told of the speaker into short plans of its own face.
+    """A listener that turns what it observes of the speaker into short plans of its own face.
 
     A listener is causal and deterministic: what `plan` returns depends on the calls made so far and on the seed
     alone. All times are int nanoseconds on the clock of the capture stamps. A call never blocks on a device and never
@@ -112,7 +116,7 @@ class Listener(Protocol):
         ...
 
     def reset(self, seed: int | None = None) -> None:
-        """Forget the speaker and the own past, as after a jump of the clock; with `seed`, start that noise anew.
+        """Forget the speaker and the own past, as after a jump of the clock; with `seed`, start that noise again.
 
         Without a seed the noise starts again from the last seed given: same input, same bits. Style stays.
         """
@@ -129,7 +133,7 @@ class Listener(Protocol):
     def robot_speaking(self, speaking: bool, now_ns: int | None = None) -> None:
         """The robot's own speech began, goes on (True, repeated) or ended. True lapses after 1 s.
 
-        `now_ns` is the time of the message; None means the newest time that this listener has been told.
+        `now_ns` is the time of the message; None means the time of the newest frame observed.
         While the robot speaks, and for a moment after, sound is its own: it is neither a voice to listen to nor a cue
         to nod at. The listener still sees the other's face, and makes no backchannels.
         """
@@ -157,3 +161,225 @@ class Listener(Protocol):
     def state(self) -> ListenerState:
         """What is in force and how it goes, for status and diagnostics."""
         ...
+
+
+class PlanClock:
+    """When the next plan is due: every `hop` slots of the 25 Hz grid, or at the next slot on evidence."""
+
+    def __init__(self, hop_s: float) -> None:
+        self.grid = Grid()
+        self.hop = max(round(to_ns(hop_s) / self.grid.period_ns), 1)
+        self._last_slot: int | None = None
+
+    def reset(self) -> None:
+        """Forget the last plan: the next one is due at once."""
+        self._last_slot = None
+
+    def jumped_back(self, now_ns: int) -> bool:
+        """The clock is more than half a second before the last plan."""
+        return self._last_slot is not None and now_ns < self.grid.time_ns(self._last_slot) - JUMP_NS
+
+    def due(self, now_ns: int, *, evidence: bool) -> tuple[int, str] | None:
+        """First slot of the plan that is due at `now_ns` and why ("hop", "evidence"), or None."""
+        slot = self.grid.slot(now_ns) + 1
+        since = self.hop if self._last_slot is None else slot - self._last_slot
+        if since >= self.hop:
+            reason = "hop"
+        elif evidence and since >= 1:
+            reason = "evidence"
+        else:
+            return None
+        self._last_slot = slot
+        return slot, reason
+
+
+class Level:
+    """A share of the face that goes to its target within FADE_S, continuous from plan to plan."""
+
+    def __init__(self, start: float) -> None:
+        self._level = self._goal = start
+        self._slot: int | None = None
+
+    def frames(self, slot: int, target: float) -> Frames:
+        """The share in each frame of the plan from `slot` on, (HORIZON_FRAMES,)."""
+        step = 1.0 / (FADE_S * REACTION_RATE_HZ)
+        passed = 1 if self._slot is None else slot - self._slot
+        # What the last plan had for the slot before this plan's first one.
+        gone = step * max(passed - 1, 0)
+        level = self._level + float(np.clip(self._goal - self._level, -gone, gone))
+        ramp = step * np.arange(1, HORIZON_FRAMES + 1)
+        levels: Frames = level + np.clip(target - level, -ramp, ramp)
+        self._level, self._slot, self._goal = float(levels[0]), slot, target
+        return levels
+
+
+class PolicyListener:
+    """Base of the listeners without a network; see `Listener` for the contract of each method.
+
+    A policy gives `_frame(time_ns)` for one slot and may use `_observed` and `_before_plan`. It sees the speaker
+    `delay_s` late (`_view`): that is its reaction delay. Whether someone is there, and whether the robot itself
+    speaks, it knows at once (`_engagement`).
+    """
+
+    NAME: ClassVar[str] = ""
+    CONSUMES: ClassVar[bool] = True
+    """The content of plans depends on frames. Then stamps are those of the newest frame seen; else None."""
+    DELAYED: ClassVar[bool] = True
+    """The reaction delay is a delayed view of the speaker; else the policy makes it itself."""
+
+    def __init__(self, *, seed: int, config: ListenerConfig, error: str = "") -> None:
+        self._config, self._error, self._seed = config, error, seed
+        self._styles = style_book(config.styles_file)
+        given = {name: getattr(config, name) for name in LISTENER_CONTROLS}
+        self._style = apply_control(Style(), ListenerControl(style=config.style, **given), self._styles)
+        self._engagement = Engagement(config)
+        self._view = Engagement(config)
+        self._delayed = DelayedView()
+        self._clock = PlanClock(config.hop_s)
+        self._plans = self._dropped = 0
+        self._newest: SpeakerFrame | None = None
+        self._evidence = self._engaged = False
+        self._presence = Level(0.0)
+        self._last_slot: int | None = None
+        self._turn: Turn = "idle"
+        self._start()
+
+    @property
+    def name(self) -> str:
+        """The policy."""
+        return self.NAME
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forget the speaker and the own past; see `Listener.reset`."""
+        self._seed = self._seed if seed is None else seed
+        self._engagement.reset()
+        self._view.reset()
+        self._delayed.clear()
+        self._clock.reset()
+        self._start()
+
+    def control(self, control: ListenerControl) -> None:
+        """Change style; see `Listener.control`."""
+        self._style = apply_control(self._style, control, self._styles)
+
+    def robot_speaking(self, speaking: bool, now_ns: int | None = None) -> None:
+        """The robot's own speech; see `Listener.robot_speaking`."""
+        self._engagement.robot_speaking(speaking, now_ns)
+
+    def observe(self, frame: SpeakerFrame) -> None:
+        """Take in one frame; see `Listener.observe`."""
+        check_frame(frame)
+        verdict = self._guard.check(frame.stamp_ns)
+        if verdict == "late":
+            self._dropped += 1
+            return
+        if verdict == "jump":
+            self.reset()
+            self._guard.check(frame.stamp_ns)
+        heard = self._engagement.observe(frame)
+        delay_ns = to_ns(self._style.delay_s) if self.DELAYED else 0
+        for original, seen in self._delayed.push(heard, delay_ns):
+            self._view.observe(seen)
+            self._newest = original
+            self._observed(seen)
+
+    def plan(self, now_ns: int) -> Reaction | None:
+        """The plan that is due, or None; see `Listener.plan`."""
+        due = self.due(now_ns)
+        return None if due is None else self._reaction(*due)
+
+    def due(self, now_ns: int) -> tuple[int, str] | None:
+        """The first slot of the plan that is to be made now, and why; None: none is due. Each is returned once."""
+        if self._clock.jumped_back(now_ns):
+            newest = self._newest
+            self.reset()
+            if newest is not None and newest.stamp_ns <= now_ns:
+                self.observe(newest)
+        if not self._alive(now_ns):
+            return None
+        engaged, turn = self._engagement.engaged(now_ns), self._engagement.turn(now_ns)
+        evidence = self._evidence or engaged != self._engaged or turn != self._turn
+        due = self._clock.due(now_ns, evidence=evidence)
+        if due is None:
+            return None
+        slot, reason = due
+        self._evidence = False
+        self._engaged = engaged
+        self._turn = turn
+        self._before_plan(self._clock.grid.time_ns(slot))
+        self._plans += 1
+        return slot, reason
+
+    def state(self) -> ListenerState:
+        """What is in force; see `Listener.state`."""
+        return ListenerState(
+            policy=self.NAME,
+            backend="rules",
+            engaged=self._engaged,
+            plans=self._plans,
+            dropped=self._dropped,
+            settings={**self._style.settings(LISTENER_CONTROLS), "reference": self._reference_text()},
+            error=self._error,
+            turn=self._turn,
+        )
+
+    def _reference_text(self) -> str:
+        """The style's reference statistics as text; "none" without one."""
+        values = self._style.reference
+        return " ".join("-" if v is None else f"{v:.2f}" for v in values) if values else "none"
+
+    def _start(self) -> None:
+        """Begin with the seed's noise and nothing known."""
+        self._rng = np.random.default_rng(self._seed)
+        self._guard = StampGuard()
+        self._newest = None
+        self._evidence = self._engaged = False
+        self._presence = Level(0.0)
+        self._last_slot = None
+        self._turn = "idle"
+
+    def _alive(self, now_ns: int) -> bool:
+        return self._engagement.alive(now_ns)
+
+    def _observed(self, frame: SpeakerFrame) -> None:
+        """Called with every frame in order, as it is seen: `delay_s` late, and without the robot's own voice."""
+
+    def _before_plan(self, start_ns: int) -> None:
+        """Called when a plan that starts at `start_ns` is due, before its frames are made."""
+
+    def _frame(self, time_ns: int) -> Frames:
+        """The face (58,) meant for `time_ns`: neutral unless a policy has one."""
+        return neutral().astype(float)
+
+    def _reaction(self, slot: int, reason: str) -> Reaction:
+        grid = self._clock.grid
+        levels = self._levels(slot)
+        frames = np.stack([levels[i] * self._frame(grid.time_ns(slot + i)) for i in range(HORIZON_FRAMES)])
+        frame = self._newest if self.CONSUMES else None
+        return Reaction(
+            start_ns=grid.time_ns(slot),
+            rate_hz=REACTION_RATE_HZ,
+            coefficients=self._in_style(frames),
+            commit_frames=self._clock.hop,
+            engaged=self._engaged,
+            seed=self._seed,
+            policy=self.NAME,
+            backend="rules",
+            compute_s=0.0,
+            picture_stamp_ns=frame.picture_stamp_ns if frame is not None else None,
+            sound_stamp_ns=frame.sound_stamp_ns if frame is not None else None,
+            reason=reason,
+            turn=self._turn,
+        )
+
+    def _in_style(self, plans: NDArray[Any]) -> FloatArray:
+        """Plans (..., 58) with the size of smiles and frowns that the attitude asks for."""
+        shown = np.array(plans, dtype=np.float64)
+        shown[..., _SMILING] *= 1.0 + ATTITUDE_GAIN * self._style.attitude
+        shown[..., _FROWNING] *= 1.0 - ATTITUDE_GAIN * self._style.attitude
+        return bounded(shown)
+
+    def _levels(self, slot: int) -> Frames:
+        """Share of the face that is shown, (HORIZON_FRAMES,): 1 while engaged, else 0; continuous."""
+        self._last_slot = slot
+        return self._presence.frames(slot, 1.0 if self._engaged else 0.0)

@@ -14,8 +14,7 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.backends.base import Backend, Stretch
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu
-from reactdiff_ros.model.plan.emphasis import ORDER, responses
-from reactdiff_ros.model.plan.groups import LATENT_COUNT
+from reactdiff_ros.model.plan.latents import LATENT_COUNT, ORDER, responses
 from reactdiff_ros.model.plan.solvers import angles
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights, encoder_strides
@@ -100,18 +99,20 @@ class Networks:
         """The cache of speakers of whom nothing was seen yet."""
         return KeyCache(self.shape, batch)
 
-    def encode(self, features: FloatArray, observed: FloatArray, cache: KeyCache) -> tuple[FloatArray, FloatArray]:
+    def encode(
+        self, features: FloatArray, observed: FloatArray, past: tuple[FloatArray, FloatArray]
+    ) -> tuple[FloatArray, FloatArray]:
         """Tokens (B, D) of one new frame of B speakers, and what `cache.push` takes once the frame is over.
 
         Args:
             features: (B, FEATURE_COUNT).
             observed: (B, STREAM_COUNT) flags.
-            cache: of the frames before; not changed.
+            past: of the frames before, see `KeyCache.past`.
         """
-        past, mask = cache.past()
+        cache, mask = past
         inputs = {
             "features": features.reshape(-1, FEATURE_COUNT), "observed": observed.reshape(-1, STREAM_COUNT),
-            "cache": past, "mask": mask,
+            "cache": cache, "mask": mask,
         }  # fmt: skip
         token, new = self._backend.run("encoder", inputs)
         return token, new
@@ -196,7 +197,7 @@ class Networks:
         return np.asarray(self._emphasis.latents(drawn, past[:, None, -ORDER:], weights), dtype=np.float32)
 
     def drawable(self, latents: FloatArray, before: FloatArray) -> FloatArray:
-        """What the denoiser would draw for latents (..., H, L) that follow `before` (..., n, L), see `emphasis`."""
+        """What the denoiser would draw for latents (..., H, L) that follow `before` (..., n, L), see `latents`."""
         return self._emphasis.drawn(np.concatenate([before[..., -ORDER:, :], latents], axis=-2))
 
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model.plan.mood import in_mood
-from reactdiff_ros.model.plan.planner import LOOKAHEAD, Planner
+from reactdiff_ros.model.plan.corrections import LOOKAHEAD
+from reactdiff_ros.model.plan.planner import Planner
 from reactdiff_ros.model.plan.sampler import Conditions, Sampling
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.speaker.reader import Reader
+from reactdiff_ros.model.speaker.grid import Reader
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import FloatArray
 
@@ -30,7 +30,7 @@ FEW: Final = 4
 
 
 def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
-    """What listeners are told of S speakers over T frames, as live: tokens and, last, their mood (S, T, D + 1)."""
+    """What listeners know of S speakers over T frames, as live: tokens and, last, their mood (S, T, D + 1)."""
     count, frames = speaker.camera.shape
     out = np.empty((count, frames, networks.shape["width"] + 1), dtype=np.float32)
     if count <= FEW:
@@ -45,7 +45,7 @@ def speaker_tokens(networks: Networks, speaker: SpeakerBatch) -> FloatArray:
         reader, cache = Reader(rows.stop - rows.start), networks.new_cache(rows.stop - rows.start)
         for t in range(frames):
             features, observed, out[rows, t, -1] = reader.step(batch.at(t))
-            out[rows, t, :-1], new = networks.encode(features, observed, cache)
+            out[rows, t, :-1], new = networks.encode(features, observed, cache.past())
             cache.push(new)
     return out
 
@@ -109,17 +109,15 @@ def free_run(
         planner = Planner(networks, [int(seed) for seed in seeds[rows]], how)
         if shown is not None:
             planner.begin(first, shown[rows])
-        told = conditions.take(rows)
+        asked = conditions.take(rows)
         for i, start in enumerate(starts):
-            newest = start - 1 - how.lead - told.late
+            newest = start - 1 - how.lead - asked.late
             speaker, missing, mood = heard(tokens, speaker_of[rows], newest, networks.shape["speech"])
-            made = planner.plan(
-                start, speaker, missing, in_mood(told, mood, how.guidance), lead=how.lead, frames=wanted
-            )
+            plan = planner.plan(start, speaker, missing, asked, lead=how.lead, frames=wanted, mood=mood)
             stop = min(start + how.hop, frames)
-            out[rows, start:stop] = made.of(made.shown)[:, : stop - start]
+            out[rows, start:stop] = plan.of(plan.shown)[:, : stop - start]
             if raw is not None:
-                raw[rows, i] = made.of(made.drawn)
+                raw[rows, i] = plan.of(plan.faces)
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         list(pool.map(run, range(0, count, chunk)))
@@ -140,5 +138,5 @@ def heard(
     """
     ages = newest[:, None] + np.arange(1 - count, 1)
     known = (ages >= 0).astype(np.float32)
-    told = tokens[speaker_of[:, None], np.maximum(ages, 0)] * known[..., None]
-    return told[..., :-1], 1 - known, told[:, -1, -1]
+    found = tokens[speaker_of[:, None], np.maximum(ages, 0)] * known[..., None]
+    return found[..., :-1], 1 - known, found[:, -1, -1]

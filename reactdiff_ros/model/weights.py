@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError, WeightsError
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
-from reactdiff_ros.model.plan.emphasis import PARTS, Emphasis, emphasis_of, no_emphasis
-from reactdiff_ros.model.plan.groups import as_manifest
-from reactdiff_ros.model.plan.nod_head import CARD, NodHead, read_nod_head
+from reactdiff_ros.model.plan.latents import PARTS, Emphasis, as_manifest, emphasis_of, no_emphasis
 from reactdiff_ros.resources import resource_path
+from reactdiff_ros.types import FloatArray
+from reactdiff_ros.whole_file import write_arrays
 
 PRESET: Final = "live"
 MANIFEST: Final = "manifest.json"
@@ -46,6 +48,85 @@ REMEDY: Final = (
 )
 
 
+NODS: Final = "nods.npz"
+"""File of the network that says how likely a listener begins to nod."""
+CARD: Final = "nods.json"
+"""Next to it: of which weights it is, its checksum, how it was trained."""
+LOOKS: Final = 8
+"""Tokens that are looked at: every second one, the newest among them."""
+AGES: Final = 16
+"""Frames from the newest token to the one that is decided on, at most; older evidence counts as so old."""
+NOD_CONTROLS: Final = ("attitude", "responsiveness", "nodding")
+"""Controls that it reads, and whether each is given; and a style's nod rate."""
+CONDITION_COUNT: Final = 2 * len(NOD_CONTROLS) + 2
+HIDDEN: Final = 32
+MOST_RATE: Final = 0.1
+"""The most likely that a nod begins in one frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodHead:
+    """The network that says how likely a listener begins to nod: small, in NumPy, the same on every backend.
+
+    One hidden layer over tokens, conditions and the age of the evidence. Shapes: N listeners, D token width,
+    C = CONDITION_COUNT, F frames. `corrections.Nods` draws nods from it.
+    """
+
+    tokens: FloatArray
+    """(LOOKS * D, HIDDEN)."""
+    known: FloatArray
+    """(LOOKS, HIDDEN) of the flags that tell which tokens there are."""
+    conditions: FloatArray
+    """(C, HIDDEN)."""
+    ages: FloatArray
+    """(AGES, HIDDEN), the layer's bias for evidence of that age."""
+    out: FloatArray
+    """(HIDDEN,)."""
+    drive: FloatArray
+    """(C,) straight from the conditions to the output."""
+    bias: FloatArray
+    """()."""
+    digest: str = ""
+    """First 12 hex digits of the SHA-256 of its file."""
+
+    def rates(
+        self,
+        speaker: FloatArray,
+        missing: FloatArray,
+        conditions: FloatArray,
+        ages: NDArray[np.integer[Any]],
+        *,
+        sharpness: float = 1.0,
+    ) -> FloatArray:
+        """How likely a nod begins (N, F) in F frames.
+
+        Args:
+            speaker: (N, speech, D) the newest tokens, oldest first; 0 where there is none.
+            missing: (N, speech) 1 where there is none.
+            conditions: (N, C) of `corrections.nod_conditions`.
+            ages: (N, F) frames from the newest token to each.
+            sharpness: times as far do rates go up and down (their logarithms) with what is seen; 1 as learnt.
+        """
+        looks = np.ascontiguousarray(speaker[:, ::-1][:, ::2][:, :LOOKS]).reshape(len(speaker), -1)
+        known = 1 - missing[:, ::-1][:, ::2][:, :LOOKS]
+        seen = looks @ self.tokens + known @ self.known + conditions @ self.conditions
+        hidden = np.tanh(seen[:, None] + self.ages[np.clip(ages, 0, AGES - 1)])
+        log_rate = sharpness * (hidden @ self.out) + (conditions @ self.drive)[:, None] + self.bias
+        return np.asarray(np.minimum(np.exp(np.minimum(log_rate, 0.0)), MOST_RATE), dtype=np.float32)
+
+    @property
+    def count(self) -> int:
+        """Number of parameters."""
+        return sum(int(array.size) for array in self._arrays().values())
+
+    def write(self, path: Path) -> None:
+        """Write all weights, in float16."""
+        write_arrays(path, {name: array.astype(np.float16) for name, array in self._arrays().items()})
+
+    def _arrays(self) -> dict[str, FloatArray]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "digest"}
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """A checked folder of weights."""
@@ -57,9 +138,9 @@ class Weights:
     simulator: str
     """Hash of the simulator that they were trained on."""
     parameters: dict[str, int]
-    """Numbers of parameters of encoder, autoencoder and denoiser; empty where the manifest does not tell."""
+    """Numbers of parameters of encoder, autoencoder and denoiser; empty where the manifest does not say."""
     emphasis: Emphasis
-    """What stands between latents and what is drawn."""
+    """What lies between latents and what is drawn."""
     nods: NodHead | None
     """What says when a listener nods; None in weights without it."""
     digest: str
@@ -98,23 +179,23 @@ def _nods(where: Path, digest: str, width: int) -> NodHead | None:
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
         raise WeightsError(
             f"the network that says when to nod does not fit: {error}", where=str(where / CARD),
-            todo="train it anew with 'reactdiff dev train-nods', or delete this file to do without it",
+            todo="train it again with 'reactdiff dev train-nods', or delete this file to do without it",
         ) from error  # fmt: skip
 
 
-def _emphasis(told: Any, width: int, where: Path) -> Emphasis:
-    """As told in the manifest; where it leaves something out, nothing is done."""
-    if not isinstance(told, dict):
+def _emphasis(given: Any, width: int, where: Path) -> Emphasis:
+    """As in the manifest; where it leaves something out, nothing is done."""
+    if not isinstance(given, dict):
         raise _unreadable(where)
     parts = no_emphasis(width)
     try:
         with np.errstate(over="ignore"):
-            told = {name: np.array(told[name], dtype=np.float32) for name in PARTS if name in told}
+            given = {name: np.array(given[name], dtype=np.float32) for name in PARTS if name in given}
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _unreadable(where) from error
-    if any(array.shape != parts[name].shape for name, array in told.items()):
+    if any(array.shape != parts[name].shape for name, array in given.items()):
         raise _misfit("for another version", where)
-    parts |= told
+    parts |= given
     finite = all(np.isfinite(array).all() for array in parts.values())
     if not finite or not (parts["step"] > 0).all():
         raise _misfit("of another format: their emphasis is no filter", where)
@@ -174,7 +255,7 @@ def _can_be(shape: dict[str, int]) -> bool:
     if any(size > MOST.get(name, OTHERS_MOST) for name, size in shape.items()):
         return False
     if not shape.keys() >= {"width", "window", "dilation", "encoder_layers"}:
-        return True  # whoever needs them says that they are missing
+        return True  # Networks reports that they are missing
     looks = shape["window"] * sum(encoder_strides(shape["dilation"], shape["encoder_layers"]))
     return looks * 2 * shape["width"] <= MOST_KEYS
 
@@ -194,3 +275,35 @@ def _check(path: Path, wanted: str) -> None:
         raise WeightsError("a file of the model's weights is missing", where=str(path), todo=REMEDY) from error
     if found != wanted:
         raise WeightsError("a file of the model's weights is not the one in its manifest", where=str(path), todo=REMEDY)
+
+
+def _shapes(width: int) -> dict[str, tuple[int, ...]]:
+    return {
+        "tokens": (LOOKS * width, HIDDEN), "known": (LOOKS, HIDDEN), "conditions": (CONDITION_COUNT, HIDDEN),
+        "ages": (AGES, HIDDEN), "out": (HIDDEN,), "drive": (CONDITION_COUNT,), "bias": (),
+    }  # fmt: skip
+
+
+def read_nod_head(folder: Path, weights: str, width: int) -> NodHead | None:
+    """The head in the folder of the weights with that digest, for tokens of `width`; None where there is none.
+
+    Raises:
+        ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile, RecursionError: what is there is none,
+            or another network's, or not the file that was put there.
+    """
+    card = folder / CARD
+    if not card.exists():
+        return None
+    described = json.loads(card.read_text(encoding="utf-8"))
+    if described["weights"] != weights:
+        raise ValueError(f"it reads tokens of the weights {str(described['weights'])[:40]}, these are {weights}")
+    content = (folder / NODS).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != described["sha256"]:
+        raise ValueError("it is not the file that was put there")
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        arrays = {name: stored[name].astype(np.float32) for name in _shapes(width)}
+    for name, shape in _shapes(width).items():
+        if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} is {arrays[name].shape}, not {shape}, or not finite")
+    return NodHead(**arrays, digest=digest[:12])

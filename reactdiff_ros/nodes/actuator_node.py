@@ -92,7 +92,7 @@ TO_SI: Final = {"rad": 1.0, "m": 1.0, "deg": math.pi / 180.0}
 
 
 class JointStates:
-    """Publishes by a thread of its own: the one that ticks does not wait for DDS.
+    """Publishes from a separate thread: the one that ticks does not wait for DDS.
 
     Args:
         node: the actuator.
@@ -113,7 +113,7 @@ class JointStates:
         self._worker = self._node.work(Worker("joints", self._publish, {"status": 1}, self._node.failed))
 
     def count_listeners(self) -> None:
-        """Look whether anybody listens."""
+        """Look whether there are subscribers."""
         self._heard = bool(self._joints) and self._publisher.get_subscription_count() > 0
 
     def send(self, status: Status) -> None:
@@ -138,7 +138,7 @@ PERIODS = 2.0
 
 
 class Controllers:
-    """Carries commands from the bus' thread to the topics, by a thread of its own: DDS may make it wait."""
+    """Carries commands from the bus' thread to the topics, in a separate thread: DDS may make it wait."""
 
     def __init__(self, node: ActuatorNode) -> None:
         self._node = node
@@ -201,11 +201,11 @@ class Controllers:
 
 
 LEAST_LEFT_S = 0.004
-"""Measuring ends so long before the next tick."""
+"""Measuring ends this long before the next tick."""
 SWITCH_S = 0.0005
 """Python gives another thread its turn after this long; its default of 5 ms would be a quarter of a tick."""
 PATIENCE_S = 6.0
-"""While nothing moves the thread may wait so long for devices (a robot in the network) before it counts as stuck."""
+"""While nothing moves the thread may wait this long for devices (a robot in the network) before it counts as stuck."""
 
 
 class BusThread(Worker):
@@ -213,8 +213,8 @@ class BusThread(Worker):
 
     Args:
         actuation: the robot.
-        ticked: told the status of every tick.
-        failed: told of every exception, which ends nothing.
+        ticked: called with the status of every tick.
+        failed: called with every exception, which ends nothing.
         before: called before every tick.
     """
 
@@ -307,7 +307,7 @@ class ActuatorNode(ReactdiffNode):
         """Watch the hardware, without torque."""
         profile = self._profile
         self._thread: BusThread | None = None
-        calibrations, trouble = self._calibrations()
+        calibrations, problem = self._calibrations()
         self._controllers = Controllers(self)
         hardware, topics = make_hardware(
             profile,
@@ -327,8 +327,8 @@ class ActuatorNode(ReactdiffNode):
             uncalibrated=tuple(j for j in calibrated_joints(profile) if j not in calibrations),
             stopped=self._kept.stopped,
         )
-        self._actuation.obstacle("calibration", trouble)
-        self._said = ("", 0, float("nan"))
+        self._actuation.obstacle("calibration", problem)
+        self._reported = ("", 0, float("nan"))
         self._stall_ns = 0
         self._writers = {topic: Writers(topic) for topic in (EXPRESSION, *(t.topic for t in topics.values()))}
         self._controllers.start(topics, profile.rate_hz)
@@ -395,9 +395,9 @@ class ActuatorNode(ReactdiffNode):
         }
 
     def observe_health(self) -> None:
-        """One problem for each kind of trouble, in force as long as it lasts."""
+        """One problem for each kind of fault, in force as long as it lasts."""
         if getattr(self, "_reach", ""):
-            # Stated anew: of warnings the oldest is what the node says, and this one never ends.
+            # Set again: of warnings the oldest is what the node reports, and this one never ends.
             self.health.solved("discovery")
             self.health.problem("discovery", self._reach, Level.WARN)
         if getattr(self, "_thread", None) is None:
@@ -491,7 +491,7 @@ class ActuatorNode(ReactdiffNode):
         if thread is None:
             return
         status = self._actuation.state
-        self._tell(status)
+        self._report_changes(status)
         _, latency_ms = self.meter.latency_ms(self.steady_ns())
         message = state_message(
             self._profile,
@@ -509,14 +509,14 @@ class ActuatorNode(ReactdiffNode):
             actuation = self._actuation
             self._head.publish(actuation.state, actuation.hardware, self.now_ns(), time.monotonic())
 
-    def _tell(self, status: Status) -> None:
+    def _report_changes(self, status: Status) -> None:
         """In the log and the diagnostics, when it is news."""
         commands = status.commands
-        state, stalls, took_s = self._said
-        self._said = (status.state, status.stalls, commands.return_took_s)
+        state, stalls, took_s = self._reported
+        self._reported = (status.state, status.stalls, commands.return_took_s)
         if status.stalls > stalls:
             self._stall_ns = self.steady_ns()
-            self.problem("stall", "the program stood still: the robot went on from where it was measured", Level.WARN)
+            self.problem("stall", "the program stalled: the robot continued from its measured position", Level.WARN)
         began_s, now_took_s = commands.return_began_s, commands.return_took_s
         if math.isfinite(began_s) and math.isfinite(now_took_s) and now_took_s != took_s:
             self.get_logger().info(

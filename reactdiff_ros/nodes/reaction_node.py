@@ -35,13 +35,12 @@ from reactdiff_ros.launching.table import LONGEST_NAMESPACE
 from reactdiff_ros.messages import fill_candidates, fill_header, fill_reaction, speaker_value
 from reactdiff_ros.model.backends.base import Precision
 from reactdiff_ros.model.backends.opening import Opened, Wanted, open_backend
-from reactdiff_ros.model.batch import warm
-from reactdiff_ros.model.batch_rounds import Done, Job, Rounds
+from reactdiff_ros.model.batch import ListenerBatch, QualityChoice, Round, warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
-from reactdiff_ros.model.factory import fallback_listener, make_listener
 from reactdiff_ros.model.listener import Listener, ListenerConfig, ShowsCandidates
-from reactdiff_ros.model.plan.quality import QualityChoice
+from reactdiff_ros.model.plan.planner import Drawn
 from reactdiff_ros.model.plan.sampler import Sampling
+from reactdiff_ros.model.policies import fallback_listener, make_listener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.nodes.base import ReactdiffNode, Worker
@@ -198,7 +197,7 @@ class ModelBackend:
         if self._networks is None:
             weights = find_weights(self._config.model_dir)
             opened = open_backend(
-                weights, self._wanted, time.perf_counter, threads=self._config.threads, tell=self._log
+                weights, self._wanted, time.perf_counter, threads=self._config.threads, log=self._log
             )  # fmt: skip
             if self._replays:
                 opened.serving.why = "time is simulated, and a replay gives the same plans on any machine"
@@ -217,8 +216,7 @@ class ModelBackend:
         if self._opened is None:
             return ""
         state = self._opened.state()
-        preparing = self._opened.preparing
-        building = preparing.state() if preparing is not None else ""
+        building = self._opened.building()
         if building and time.monotonic() - self._told_s > TOLD_S:
             self._told_s = time.monotonic()
             self._log(building)
@@ -277,7 +275,7 @@ class ReactionNode(ReactdiffNode):
         for name in getattr(self, "_members", {}).keys() - wanted.keys():
             self._withdraw(name)
         self._model = ModelBackend(self.values, self._config, self.simulated(), self._log)
-        self._rounds = Rounds()
+        self._rounds = ListenerBatch()
         self._members: dict[str, Member] = {}
         self._many = wanted.keys() != {""}
         for name, seed in wanted.items():
@@ -321,7 +319,7 @@ class ReactionNode(ReactdiffNode):
         """Subscribe and start the threads."""
         self._inline = self.simulated()
         chosen = not self._inline and self.values["quality"] == "auto" and self.values["policy"] == "model"
-        self._rounds = Rounds(QualityChoice(self._config.steps, self._config.candidates) if chosen else None)
+        self._rounds = ListenerBatch(QualityChoice(self._config.steps, self._config.candidates) if chosen else None)
         self._fresh: dict[str, int] = {}
         self._tried_ns = self.steady_ns()
         if self._missing:
@@ -473,7 +471,7 @@ class ReactionNode(ReactdiffNode):
         self._plan_fresh()
 
     def _accept(self, kind: str, topic: str, member: Member, message: Any) -> None:
-        if self._members.get(member.name) is not member and member.name not in self._rounds.batch:
+        if self._members.get(member.name) is not member and member.name not in self._rounds:
             return  # it has left
         if topic == _FRAME:
             member.heard_ns, member.missed_ns = self.steady_ns(), self.running_ns()
@@ -551,19 +549,19 @@ class ReactionNode(ReactdiffNode):
             if member is not None and isinstance(member.listener, ShowsCandidates):
                 asked = self.is_heard(member.candidates)
                 member.listener.show_candidates(asked or bool(self.values["publish_candidates"]))
-        job = self._rounds.due(dict.fromkeys(names, now_ns), time.perf_counter())
-        if job is None:
+        due = self._rounds.due(dict.fromkeys(names, now_ns), time.perf_counter())
+        if due is None:
             return
-        for name, error in job.round.failed.items():
+        for name, error in due.failed.items():
             self.failed(error, f"{name}/{_REACTION}" if name else _REACTION)
-        if self._inline or not job.round.draws:
-            self._finish(self._draw(job))
+        if self._inline or not due.draws:
+            self._finish(self._draw(due))
         else:
-            self._drawer.put(_DRAW, job)
+            self._drawer.put(_DRAW, due)
 
-    def _finish(self, done: Done) -> None:
+    def _finish(self, drawn: tuple[dict[str, Drawn], float]) -> None:
         waited = self._rounds.tried()
-        for name, reaction in self._rounds.finished(done, time.perf_counter()).items():
+        for name, reaction in self._rounds.finished(*drawn, time.perf_counter()).items():
             member = self._members.get(name)
             if member is not None:
                 self._publish(member, reaction)
@@ -582,17 +580,17 @@ class ReactionNode(ReactdiffNode):
 
     # In the drawing thread, or in the worker's
 
-    def _draw_elsewhere(self, kind: str, job: Job) -> None:
-        self._worker.put(_DRAWN, self._draw(job))
+    def _draw_elsewhere(self, kind: str, due: Round) -> None:
+        self._worker.put(_DRAWN, self._draw(due))
 
-    def _draw(self, job: Job) -> Done:
+    def _draw(self, due: Round) -> tuple[dict[str, Drawn], float]:
         begin = time.perf_counter()
         try:
-            drawn = job.round.draw()
+            drawn = due.draw()
         except Exception as error:  # the round must end, or no plan would ever be drawn again
             self.failed(error, _DRAW)
             drawn = {}
-        return Done(job, drawn, time.perf_counter() - begin)
+        return drawn, time.perf_counter() - begin
 
 
 class HiddenMeter(Meter):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from reactdiff_ros.attributes import attributes_of
-from reactdiff_ros.model.plan.groups import GROUP_COUNT, GROUP_NAMES, GROUP_OF_COEFFICIENT, GROUP_OF_LATENT
+from reactdiff_ros.model.plan.latents import GROUP_COUNT, GROUP_NAMES, GROUP_OF_COEFFICIENT, GROUP_OF_LATENT
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 
 from .data import Pool

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reactdiff_ros.coefficients import LOWER, UPPER
-from reactdiff_ros.model.plan.groups import GROUP_OF_COEFFICIENT, GROUP_OF_LATENT, GROUPS
-from reactdiff_ros.model.plan.sampler import LATENT_LIMIT
+from reactdiff_ros.model.plan.corrections import LATENT_LIMIT
+from reactdiff_ros.model.plan.latents import GROUP_OF_COEFFICIENT, GROUP_OF_LATENT, GROUPS
 from reactdiff_ros.model.plan.solvers import sample
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 

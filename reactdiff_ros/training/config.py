@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.conditions import condition_count
-from reactdiff_ros.model.plan.groups import LATENT_COUNT
+from reactdiff_ros.model.plan.latents import LATENT_COUNT
 from reactdiff_ros.model.weights import encoder_strides
 
 KINDS: Final = ("react", "mars", "dualtalk")

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.plan.nod_head import CARD, NODS
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import FORMAT, MANIFEST, interface, sha256
+from reactdiff_ros.model.weights import CARD, FORMAT, MANIFEST, NODS, interface, sha256
 from reactdiff_ros.types import FloatArray
 
 from .config import config_of
@@ -122,7 +121,7 @@ def export_halves(folder: Path) -> list[Path]:
     """Write encoder, denoiser and decoder in float16, inputs and outputs in float32, for the runtimes of others."""
     import onnx
 
-    from reactdiff_ros.model.backends.half import folded, in_half_precision
+    from reactdiff_ros.model.backends.graphs import folded, in_half_precision
 
     files = []
     for name in HALVES:

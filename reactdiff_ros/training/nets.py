@@ -18,7 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model.plan.emphasis import (
+from reactdiff_ros.model.plan.latents import (
+    GROUP_COUNT,
+    GROUP_OF_COEFFICIENT,
+    GROUP_OF_LATENT,
     ORDER,
     PARTS,
     Emphasis,
@@ -28,7 +31,6 @@ from reactdiff_ros.model.plan.emphasis import (
     no_emphasis,
     responses,
 )
-from reactdiff_ros.model.plan.groups import GROUP_COUNT, GROUP_OF_COEFFICIENT, GROUP_OF_LATENT
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.tokens import STREAMS
 from reactdiff_ros.simulator.stimulus import Stimulus

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.plan.nod_head import AGES, CARD, CONDITION_COUNT, HIDDEN, LOOKS, NODS, NodHead
-from reactdiff_ros.model.plan.nods import nod_conditions
+from reactdiff_ros.model.plan.corrections import nod_conditions
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import CHUNK, speaker_tokens
 from reactdiff_ros.model.style import style_of
-from reactdiff_ros.model.weights import Weights, sha256
+from reactdiff_ros.model.weights import AGES, CARD, CONDITION_COUNT, HIDDEN, LOOKS, NODS, NodHead, Weights, sha256
 from reactdiff_ros.simulator.dyads import simulator_hash
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.observation import observe

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.model.conditions import condition_vector
-from reactdiff_ros.model.plan.groups import GROUP_OF_LATENT, GROUPS
+from reactdiff_ros.model.plan.latents import GROUP_OF_LATENT, GROUPS
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 
 from .config import TrainConfig

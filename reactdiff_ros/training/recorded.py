@@ -16,7 +16,7 @@ from torch import Tensor
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, LOWER, UPPER
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
-from reactdiff_ros.model.plan.groups import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
+from reactdiff_ros.model.plan.latents import GROUP_OF_COEFFICIENT, GROUPS, latents_observed
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch, featurize

@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.backends.base import Backend
-from reactdiff_ros.model.plan.emphasis import ORDER, responses
+from reactdiff_ros.model.plan.latents import ORDER, responses
 from reactdiff_ros.model.plan.solvers import angles, fitted_multistep
 from reactdiff_ros.model.runtime import VAE_CONTEXT
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT

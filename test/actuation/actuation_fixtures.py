@@ -12,9 +12,9 @@ from robot_fixtures import SMALL
 
 from reactdiff_ros.actuation.actuation import Actuation, Face, Request, Status
 from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.boards import MaestroBoard
 from reactdiff_ros.actuation.drivers.driver import axes_of
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
-from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.feetech import FeetechBus
 from reactdiff_ros.actuation.hardware import Hardware

@@ -107,21 +107,6 @@ def test_stale_input_returns_to_neutral_and_both_times_are_told(tmp_path):
     assert head.state == "following"
 
 
-def test_wild_faces_never_bring_a_command_outside_its_limits(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
-    rng = np.random.default_rng(5)
-    for _ in range(200):
-        head.face = rng.choice([0.0, 1.0, -1.0, 1e9, math.nan, math.inf, -math.inf], size=58)
-        head.run(2 * TICK_S)
-    joints = head.profile.joints.values()
-    for status in head.log:
-        for joint, position in zip(joints, status.commands.position, strict=True):
-            assert joint.lower <= position <= joint.upper
-    steps_are_allowed(head)
-    assert head.state == "following"
-
-
 def test_a_software_stop_wins_is_latched_and_cleared_by_reset_alone(tmp_path):
     head = Head(tmp_path)
     head.enable()
@@ -171,14 +156,6 @@ def test_a_stop_while_it_is_being_enabled_gives_no_torque(tmp_path):
     assert not head.torque(1)
 
 
-def test_a_stop_of_the_last_run_still_holds(tmp_path):
-    head = Head(tmp_path, stopped=True)
-    head.run(1.5)
-    assert not head.ask("enable").granted
-    assert head.ask("reset").granted
-    head.enable()
-
-
 def test_disabling_lowers_what_would_fall(tmp_path):
     head = Head(tmp_path)
     head.enable()
@@ -209,17 +186,6 @@ def test_a_joint_in_trouble_does_its_part_and_the_face_goes_on(tmp_path, failing
     assert status.commands.position[3] == pytest.approx(25.0)  # lowered
     assert status.commands.torque == [True, True, True, False]
     steps_are_allowed(head)
-
-
-@pytest.mark.parametrize("failing", ["nonsense", "silent", "bad_checksum"])
-def test_a_servo_that_answers_nonsense_is_left_out(tmp_path, failing):
-    head = Head(tmp_path)
-    head.enable()
-    setattr(head.bus.servos[1].failing, failing, True)
-    head.show(headPitch=0.2)
-    head.run(2.0)
-    assert list(head.actuation.state.commands.joint_faults) == ["jaw"]
-    assert head.actuation.state.commands.position[3] == pytest.approx(0.2 * 57.3)
 
 
 def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(tmp_path):
@@ -335,19 +301,6 @@ def test_obstacles_and_faults_from_outside(tmp_path):
     assert "/a and /b publish it" in head.actuation.state.message
     assert not any(head.actuation.state.commands.torque[i] for i in (0, 1, 3))  # release, release, lowered
     assert head.actuation.state.commands.torque[2]  # hold
-
-
-def test_a_driver_that_raises_is_a_fault_of_its_joints(tmp_path):
-    head = Head(tmp_path)
-    head.enable()
-
-    def broken(_positions):
-        raise RuntimeError("a bug")
-
-    head.buses["bus"].command = broken
-    head.run(0.5)
-    assert head.state == "following"
-    assert "its driver failed (RuntimeError: a bug)" in head.actuation.state.message
 
 
 def test_the_end_lets_go_what_does_not_fall(tmp_path):

@@ -12,7 +12,7 @@ from robot_fixtures import small_profile
 pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
 from reactdiff_ros.actuation.actuation import Actuation, Face
-from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware, in_one_sentence
+from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware
 from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.nodes.actuator_node import BusThread
@@ -189,12 +189,6 @@ def test_what_is_not_open_yet_and_what_cannot_be_opened(tmp_path):
     run(clock, actuation, 30)
     assert request.granted
     assert "enabled without eye, lid: the library x is not installed" in request.answer
-
-
-def test_many_faults_are_one_sentence():
-    faults = {f"j{i}": "its port is gone" for i in range(9)} | {"jaw": "it is 71 C"}
-    assert in_one_sentence(faults) == "j0, j1, j2, j3, j4, j5 and 3 more: its port is gone; jaw: it is 71 C"
-    assert in_one_sentence({}) == ""
 
 
 @pytest.mark.parametrize("wish", ["disable", "reset", "software_stop"])

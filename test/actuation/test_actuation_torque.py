@@ -8,9 +8,9 @@ from actuation_fixtures import TICK_S, Head
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.actuation import Actuation
+from reactdiff_ros.actuation.drivers.boards import OhbotBoard
 from reactdiff_ros.actuation.drivers.driver import axes_of
 from reactdiff_ros.actuation.drivers.factory import make_drivers
-from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
 from reactdiff_ros.actuation.emulators.feetech import TORQUE
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.hardware import Hardware

@@ -127,16 +127,6 @@ def test_a_motor_keeps_its_speed_and_acceleration_and_arrives() -> None:
     assert max(abs(b - a) for a, b in itertools.pairwise(speeds)) <= 10.1
 
 
-def test_a_motor_that_is_let_go_comes_to_rest() -> None:
-    motor = Motor(0.0, speed=1000.0, acceleration=5000.0, goal=700.0, torque=True)
-    motor.step(0.0)
-    motor.step(0.3)
-    motor.torque = False
-    motor.step(2.0)
-    assert motor.velocity == 0.0
-    assert 100 < motor.position < 700
-
-
 def packet(number: int, instruction: int, body: bytes) -> bytes:
     head = b"\xff\xff\xfd\x00" + bytes((number,)) + (len(body) + 3).to_bytes(2, "little") + bytes((instruction,)) + body
     return head + crc16(head).to_bytes(2, "little")

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.boards import MaestroBoard
 from reactdiff_ros.actuation.drivers.driver import Fault
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
-from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus, crc16
 from reactdiff_ros.actuation.emulators.feetech import FeetechBus

@@ -15,13 +15,11 @@ from bus_fixtures import CLOCK, Losing, Tap, axes, axis, port, until
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.boards import MaestroBoard, OhbotBoard, Pca9685Board
 from reactdiff_ros.actuation.drivers.driver import Axis, Counts, inside, pulse_us
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
-from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
 from reactdiff_ros.actuation.drivers.network import Link
-from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
-from reactdiff_ros.actuation.drivers.pca9685 import Pca9685Board
 from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort, Turns
 from reactdiff_ros.actuation.emulators import boards as maestro_emulator
 from reactdiff_ros.actuation.emulators import boards as ohbot_emulator

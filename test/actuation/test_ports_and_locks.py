@@ -139,14 +139,3 @@ def test_a_port_that_goes_while_it_is_opened_is_given_back(tmp_path: Path, monke
 
 def _gone(_port: object) -> None:
     raise OSError(errno.EIO, "Input/output error")
-
-
-def test_a_full_disk_is_no_lock_and_holds_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", full)
-        with pytest.raises(DeviceError, match=r"cannot be made .*No space left"):
-            DeviceLock("/dev/ttyX", tmp_path)
-    DeviceLock("/dev/ttyX", tmp_path).release()

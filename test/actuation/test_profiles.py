@@ -35,44 +35,17 @@ def test_shipped_profiles_are_right_and_say_what_they_rest_on(robot: str) -> Non
             assert joint.on_fault != "release", name
 
 
-def test_published_ranges_are_those_of_the_makers() -> None:
-    """facts of the makers: Ohbot's motor definitions, OPSORO's configuration, InMoov's ranges."""
-    ends = {n: j.limits.position for n, j in load_profile("ohbot").joints.items()}
-    assert ends["head_turn"] == (0, 1000)
-    assert ends["head_nod"] == (140, 700)
-    assert ends["eye_turn"] == (380, 780)
-    assert ends["eye_tilt"] == (520, 920)
-    assert ends["lid_blink"] == (35, 305)
-    assert ends["head_roll"] == (350, 750)
-    assert ends["top_lip"] == ends["bottom_lip"] == (0, 550)
-    ono = {j.output.id: (j.limits.position, j.neutral) for j in load_profile("opsoro_ono").joints.values()}
-    assert ono[15] == ((1300, 1750), 1550)
-    assert ono[1] == ((1425, 1875), 1625)
-    assert ono[3] == ((1350, 2050), 1700)
-    assert ono[11] == ((1225, 1875), 1525)
-    assert ono[7] == ((1200, 1900), 1600)
-    inmoov = {n: j.limits.position for n, j in load_profile("inmoov_head").joints.items()}
-    assert inmoov["jaw"] == (10, 25)
-    assert inmoov["eye_x"] == inmoov["eye_y"] == (60, 120)
-    assert inmoov["neck"] == (20, 160)
-    assert inmoov["head_turn"] == (30, 150)
-
-
 WRONG = [
     ("position: [1300, 1700]", "position: [1700, 1300]", "joints.eye.limits.position", "not below"),
-    ("position: [1300, 1700]", "position: [1300, 1300]", "joints.eye.limits.position", "not below"),
     ("position: [1300, 1700]", "position: [1300, 5000]", "joints.eye.limits.position", "pulses"),
     ("speed: 4000", "speed: 0", "joints.eye.limits.speed", "greater than 0"),
-    ("speed: 4000", "speed: -4", "joints.eye.limits.speed", "greater than 0"),
     ("speed: 4000", "speed: .nan", "joints.eye.limits.speed", "finite"),
     ("speed: 4000", "speed: 4000 us/s", "joints.eye.limits.speed", "without a unit"),
-    ("speed: 4000", "speed: yes", "joints.eye.limits.speed", "not a number"),
     ("speed: 4000", "speed: 1", "joints.eye.limits", "would take"),
     ("speed: 4000, acceleration: 80000, jerk: 4000000", "speed: 4.0e+9, acceleration: 8.0e+11, jerk: 1.0e+12",
      "joints.eye.limits", "no limit"),
     ("speed: 4000, ", "", "joints.eye.limits.speed", "missing"),
     ("neutral: 1500", "neutral: 900", "joints.eye.neutral", "outside"),
-    ("unit: us", "unit: furlong", "joints.eye.unit", "furlong"),
     ("unit: us", "unit: m", "joints.eye.unit", "wrong for a driver pca9685"),
     ("unit: us", "unit: deg", "joints.eye.output.pulse", "needs its pulses"),
     ("id: 1}\n  jaw", "id: 0}\n  jaw", "joints.lid.output.id", "the id of eye already"),
@@ -89,50 +62,32 @@ WRONG = [
     ("rate_hz: 50", "rate_hz: 500", "rate_hz", "100"),
     ("lowered: 25", "lowered: 45", "joints.neck.lowered", "outside"),
     ("    lowered: 25\n", "", "joints.neck.on_fault", "belong together"),
-    ("on_fault: hold", "on_fault: pray", "joints.jaw.on_fault", "pray"),
-    ("software_stop: hold", "software_stop: maybe", "software_stop", "maybe"),
     ("type: pca9685", "type: abacus", "drivers.servos", "abacus"),
     ("type: pca9685", "type: pca9685, baud: 3", "drivers.servos.baud", "unknown key"),
     ("camera: {mount: fixed}", "camera: {mount: fixed, xyz_m: [1, 2]}", "camera.xyz_m.2", "missing"),
     ("rules:\n  - {joint: jaw", "rules:\n  - {joint: chin", "rules.0.joint", "no joint chin"),
     ("longest_s: 2.0", "longest_s: 0.1", "rules.0.longest_s", "to come back"),
-    ("sum: {jawOpen: 20}", "sum: {jawOpen: 20}, follow: {jaw: 1}", "joints.jaw.map.follow", "joint jaw -> joint jaw"),
     ("bus: {type: feetech}", "bus: {type: feetech}\n  other: {type: dynamixel}", "drivers.other", "same device as bus"),
     ("bus: {type: feetech}", "bus: {type: feetech, port: /dev/x}\n  other: {type: maestro, port: /dev/x}",
      "drivers.other", "same device as bus"),
     ("name: small", "name: Small Robot", "name", "small letters, digits and _, and begin with a letter, not 'Small"),
-    ("name: small", "name:", "name", "is empty"),
     ("position: [1300, 1700]", "position: 1300", "joints.eye.limits.position", "must be a list, not 1300"),
-    ("position: [1300, 1700]", "position: [1, 2, 3]", "joints.eye.limits.position", "must have at most 2, not 3"),
     ("neutral: 1500", "neutral: [1500]", "joints.eye.neutral", "a list is not a number"),
-    ("neutral: 1500", "neutral:", "joints.eye.neutral", "is empty"),
     ("sum: {gaze: 300}", "sum: [gaze]", "joints.eye.map.sum", "must be names and values, not a list"),
     ("sum: {gaze: 300}", "sum: {gaze: 1e300}", "joints.eye.map.sum.gaze", "equal to 1000000000, not '1e300'"),
-    ("rate_hz: 50", "rate_hz: 0", "rate_hz", "must be greater than or equal to 50, not 0"),
-    ("id: 1}\n  jaw", "id: [1]}\n  jaw", "joints.lid.output.id", "a list is not a number"),
     ("type: pca9685", "type: pca9685, address: 64.5", "drivers.servos.address", "a whole number, not 64.5"),
-    ("bus: {type: feetech}", "bus: {type: feetech, baud: 5}", "drivers.bus", "9600"),
     ("driver: bus, id: 1", "driver: bus, id: 254", "joints.jaw.output.id", "0 to 253"),
-    ("driver: bus, id: 1", "driver: bus, id: one", "joints.jaw.output.id", "0 to 253"),
-    ("driver: bus, id: 2", "driver: bus, id: 1", "joints.neck.output.id", "the id of jaw already"),
     ("  gaze: {sum:", "  jawOpen: {sum:", "signals.jawOpen", "name of a coefficient"),
-    ("temperature_c: 65", "temperature_c: 600", "joints.neck.limits.temperature_c", "less than or equal to 120"),
-    ("jerk: 6000", "jerk: .inf", "joints.neck.limits.jerk", "finite"),
-    ("load: 0.6", "load: 6", "joints.neck.limits.load", "less than or equal to 1"),
 ]  # fmt: skip
 
 
 WRONG += [
     ("neutral: 1500", f"neutral: 1{'0' * 320}", "joints.eye.neutral", "no whole number of at most 64 bits"),
-    ("neutral: 1500", f"neutral: 1{'0' * 5000}", "joints.eye.neutral", "no whole number of at most 64 bits"),
-    ("neutral: 1500", f"neutral: 0x{'f' * 300}", "joints.eye.neutral", "no whole number of at most 64 bits"),
     ("neutral: 1500", f"neutral: 1{':1' * 300}.5", "joints.eye.neutral", "is no float"),
     ("neutral: 1500", "neutral: 2026-13-45", "joints.eye.neutral", "month must be in 1..12"),
     ("neutral: 1500", "neutral: !!bool perhaps", "joints.eye.neutral", "is no bool"),
     ("jerk: 4000000", "jerk: 1e-300", "joints.eye.limits", "would take 2.34e+101 s"),
     ("id: 1}\n  jaw", "id: true}\n  jaw", "joints.lid.output.id", "yes is not a number"),
-    ("type: pca9685", "type: pca9685, bus: true", "drivers.servos.bus", "yes is not a number"),
-    ("type: pca9685", "type: maestro, timeout_s: true", "drivers.servos.timeout_s", "yes is not a number"),
 ]
 
 
@@ -197,13 +152,6 @@ def test_every_number_may_be_extreme(tmp_path: Path, extreme: str) -> None:
             problems, blocks = error.problems, []
         assert problems or all(np.isfinite(block.command).all() for block in blocks)
         assert all(p.line > 1 and p.key != "the file" and len(str(p)) < 500 for p in problems), problems
-
-
-def test_the_line_is_that_of_the_key(tmp_path: Path) -> None:
-    with pytest.raises(ProfileError) as caught:
-        small_profile(tmp_path, "sum: {jawOpen: 20}", "sum: {jawopen: 20}")
-    line = caught.value.problems[0].line
-    assert "jawopen" in SMALL.replace("sum: {jawOpen: 20}", "sum: {jawopen: 20}").splitlines()[line - 1]
 
 
 def test_all_errors_are_told_at_once(tmp_path: Path) -> None:

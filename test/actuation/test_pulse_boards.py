@@ -12,9 +12,7 @@ from bus_fixtures import CLOCK, axes, port, until
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
-from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
-from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
-from reactdiff_ros.actuation.drivers.pca9685 import Pca9685Board
+from reactdiff_ros.actuation.drivers.boards import MaestroBoard, OhbotBoard, Pca9685Board
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.boards import I2cBus
 from reactdiff_ros.actuation.emulators.boards import OhbotBoard as OhbotEmulator
@@ -133,12 +131,6 @@ def test_a_maestro_without_serial_timeout_is_not_armed(tmp_path: Path) -> None:
         assert rig.driver.check() == {}
         assert rig.driver.arm("j0", 0.0) is None
         rig.driver.close()
-
-
-def test_arming_alone_tries_the_timeout_too(maestro: Maestro) -> None:
-    assert maestro.driver.arm("j3", 0.0) is None
-    maestro.driver.poll(0.05)
-    assert maestro.board.channels[3].target == 6000
 
 
 def test_after_a_silence_the_board_has_gone_home_and_nothing_jumps(maestro: Maestro) -> None:
@@ -267,16 +259,6 @@ def test_a_bus_whose_library_is_missing_keeps_no_lock(tmp_path: Path) -> None:
         with pytest.raises(ModuleNotFoundError):
             board.open()
     assert list(tmp_path.glob("LCK*")) == []
-
-
-def test_one_address_has_one_writer(tmp_path: Path) -> None:
-    first, second = Pca(tmp_path), Pca(tmp_path)
-    first.driver.open()
-    with pytest.raises(DeviceError, match="in use"):
-        second.driver.open()
-    first.driver.close()
-    second.driver.open()
-    second.driver.close()
 
 
 @ALSO_ON_A_TERMINAL

@@ -5,25 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bus_fixtures import ANSWER_S, CLOCK, axes, axis, until
+from bus_fixtures import CLOCK, axes, axis
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
-from reactdiff_ros.actuation.drivers.driver import Counts, pulse_us
+from reactdiff_ros.actuation.drivers.boards import OhbotBoard
+from reactdiff_ros.actuation.drivers.driver import Counts
 from reactdiff_ros.actuation.drivers.factory import make_drivers
-from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import (
-    DynamixelDriver,
-    FeetechDriver,
-    Joint,
-    Limits,
     OhbotDriver,
-    Output,
     Pca9685Driver,
-    Profile,
-    Pulse,
     ScreenDriver,
     load_profile,
 )
@@ -49,56 +42,6 @@ def test_shipped_robots_can_be_tried_without_hardware(robot: str, tmp_path: Path
             assert driver.faults() == {}
             driver.close()
         assert moved == len(rig.profile.joints)
-
-
-def two_buses() -> Profile:
-    def joint(driver: str, number: int) -> Joint:
-        return Joint(
-            unit="rad",
-            group="neck",
-            limits=Limits(position=(-0.5, 0.5), speed=1, acceleration=10, jerk=100),
-            neutral=0.1,
-            on_fault="hold",
-            output=Output(driver=driver, id=number),
-        )
-
-    base = load_profile("generic_12servo")
-    return base.model_copy(
-        update={
-            "name": "two_buses",
-            "drivers": {
-                "f": FeetechDriver(type="feetech"),
-                "d": DynamixelDriver(type="dynamixel", watchdog_s=2.5),
-            },
-            "joints": {"a": joint("f", 1), "b": joint("f", 2), "c": joint("d", 1)},
-            "rules": (),
-        }
-    )
-
-
-def test_two_makers_on_one_robot(tmp_path: Path) -> None:
-    with Rig(two_buses(), tmp_path, CLOCK) as rig:
-        drivers = make_drivers(rig.profile, rig.calibrations, CLOCK, lock_folder=tmp_path, answer_s=ANSWER_S)
-        for driver in drivers.values():
-            driver.open()
-            assert driver.check() == {}
-            for joint in driver.axes:
-                reading = driver.reading(joint)
-                assert reading is not None
-                assert reading.position == pytest.approx(0.1, abs=0.002)
-                assert driver.arm(joint, 0.0) is None
-            target = dict.fromkeys(driver.axes, -0.3)
-
-            def there(driver=driver) -> bool:  # type: ignore[no-untyped-def]
-                found = [driver.reading(j) for j in driver.axes]
-                return all(r is not None and abs(r.position + 0.3) < 0.01 for r in found)
-
-            def work(driver=driver, target=target) -> None:  # type: ignore[no-untyped-def]
-                driver.command(target)
-                driver.poll(0.02)
-
-            assert until(there, work)
-            driver.close()
 
 
 def test_a_screen_has_no_hardware_to_emulate(tmp_path: Path) -> None:
@@ -172,15 +115,3 @@ def test_scales_go_there_and_back() -> None:
     narrow = axis(1, calibration=Calibration(1, 0, 0, 2000, 2100))
     assert scale.of(narrow, 40.0) == 2100
     assert scale.of(narrow, -1e9) == 2000
-
-
-def test_pulses_obey_limits_calibration_and_what_servos_take() -> None:
-    joint = axis(0, pulse=Pulse(zero_us=1500, us_per_unit=10), calibration=None)
-    assert pulse_us(joint, 10.0) == 1600
-    assert pulse_us(joint, 1e9) == 1900
-    mirrored = axis(0, pulse=Pulse(zero_us=1500, us_per_unit=10), calibration=Calibration(0, 1, 20, 1250, 1700))
-    assert pulse_us(mirrored, 10.0) == 1420
-    assert pulse_us(mirrored, 40.0) == 1250
-    wild = axis(0, unit="us", lower=-1e6, upper=1e6, pulse=None, calibration=None)
-    assert pulse_us(wild, 1e6) == 2700
-    assert pulse_us(wild, -1e6) == 400

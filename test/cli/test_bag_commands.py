@@ -147,7 +147,7 @@ def test_a_plan_of_ones_own_listener_that_is_none_is_one_sentence(tmp_path: Path
     file = tmp_path / "own.py"
     file.write_text(
         "from dataclasses import replace\n"
-        "from reactdiff_ros.model.factory import make_listener\n"
+        "from reactdiff_ros.model.policies import make_listener\n"
         "class Own:\n"
         "    def __init__(self, seed): self.inner = make_listener('random', seed=seed)\n"
         "    def __getattr__(self, name): return getattr(self.inner, name)\n"

@@ -98,6 +98,32 @@ def test_wrong_usage_is_2_and_a_sentence(arguments: list[str], capfd: pytest.Cap
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["lisen"], 2, "Did you mean 'listen'?"),
+        (["listen", "--policy", "modell"], 2, "--policy cannot be 'modell': did you mean 'model'?"),
+        (["listen", "--avatar", "papper"], 2, "--avatar cannot be 'papper': did you mean 'paper'?"),
+        (["listen", "--style", "warmm"], 2, "did you mean 'warm'?"),
+        (["bag", "info", "nosuch"], 1, "the bag cannot be read (nosuch): it does not exist"),
+        (["study", "open", "bags"], 2, "--key KEY"),
+        (["robot", "check", "notes.md"], 1, "is not a YAML file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_names_are_answered_with_the_right_ones(
+    arguments: list[str], code: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.md").write_text("* a list: not YAML\n")
+    (tmp_path / "bags").mkdir()
+    assert command_line.main(arguments) == code
+    out, err = capfd.readouterr()
+    assert words in err
+    assert "reading" not in out + err
+
+
 @pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
 def test_every_number_of_an_option_is_finite(path: tuple[str, ...]) -> None:
     command: click.Command = command_line.cli
@@ -138,7 +164,7 @@ def test_errors_become_sentences_and_exit_codes(
     for error, code, said in (
         (ReactdiffError("it is broken", where="here", todo="mend it"), 1, "reactdiff: it is broken (here): mend it\n"),
         (ModuleNotFoundError("no", name="torch.nn"), 3, "train"),
-        (ModuleNotFoundError("no", name="rclpy"), 3, "make setup"),
+        (ModuleNotFoundError("no", name="rclpy"), 3, "setup"),
         (KeyboardInterrupt(), 130, ""),
     ):
         monkeypatch.setitem(command_line.cli.commands, "fail", command(error))

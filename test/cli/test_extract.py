@@ -22,9 +22,8 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.evaluation.extraction import voice_columns
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
-from reactdiff_ros.model.speaker.grid import SpeakerGrid
-from reactdiff_ros.model.speaker.track import onto_grid
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.model.speaker.grid import SpeakerGrid, onto_grid
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT, SpeakerBatch, featurize
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.datasets.react import recordings as react_recordings
@@ -143,7 +142,7 @@ def test_a_bad_file_is_one_sentence_and_the_rest_goes_on(
     assert main(["extract", str(good), "--output", str(out), "--json"]) == 0
     captured = capfd.readouterr()
     assert json.loads(captured.out)["kept"] == [str(out / f"{good.stem}.npz")]
-    assert "is there already and stays" in captured.err
+    assert "exists and is kept" in captured.err
     assert (out / f"{good.stem}.npz").stat().st_mtime_ns == before
     assert main(["extract", str(good), "--output", str(out), "--force"]) == 0
     assert (out / f"{good.stem}.npz").stat().st_mtime_ns > before

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
-from reactdiff_ros.cli.listen import choose_source, read_assignments
+from reactdiff_ros.cli.listen import _wanted_port, choose_source, read_assignments
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
+from reactdiff_ros.styles import Style, apply_control
+from reactdiff_ros.types import ListenerControl
 
 
 def names(**arguments: str) -> set[str]:
@@ -48,6 +51,19 @@ def test_unknown_arguments_and_values_are_usage_errors(word: str, capsys: pytest
 
 def test_a_listener_that_waits_for_a_bag_says_so() -> None:
     assert "bag" in choose_source("none", "none", None).sentence
+
+
+def test_names_of_styles_are_found_in_any_case() -> None:
+    styles = {"david": Style(attitude=0.5), "warm": Style()}
+    assert apply_control(Style(), ListenerControl(style="DAVID"), styles) == styles["david"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "settings", "port"),
+    [({}, {}, 8765), ({"port": 9000}, {}, 9000), ({}, {"/**/avatar_node": {"ros__parameters": {"port": 9001}}}, 9001)],
+)
+def test_the_port_that_is_wanted_is_known(parameters: dict[str, Any], settings: dict[str, Any], port: int) -> None:
+    assert _wanted_port(LiveOptions(parameters=parameters, settings=settings)) == port
 
 
 def test_a_mark_needs_words() -> None:

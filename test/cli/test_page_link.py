@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 from io import StringIO
@@ -14,9 +15,7 @@ import pytest
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.access import LINK_VARIABLE
-from reactdiff_ros.cli import page_link
-from reactdiff_ros.cli.listen import _announce
-from reactdiff_ros.cli.page_link import page_links, qr_code
+from reactdiff_ros.cli.listen import _announce, page_links, qr_code
 from reactdiff_ros.launching.live_graph import _URL, LiveGraph, LiveOptions, page_answers
 
 TOKEN = "a-token_of-22-letters0"
@@ -86,7 +85,7 @@ def test_the_link_as_a_picture_is_for_terminals_that_can_show_it() -> None:
 
 
 def test_without_the_library_the_link_alone_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(page_link.sys.modules, "segno", None)
+    monkeypatch.setitem(sys.modules, "segno", None)
     assert qr_code("http://192.168.1.5:8765/", Terminal()) == ""
 
 

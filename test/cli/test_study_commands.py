@@ -46,7 +46,7 @@ def test_sealing_writes_two_files_and_never_twice(sealed: Path, capsys: pytest.C
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     before = key.read_text()
     assert main(["study", "seal", str(sealed / "study.yaml"), "-o", str(sealed)]) == 1
-    assert "sealed already" in capsys.readouterr().err
+    assert "already sealed" in capsys.readouterr().err
     assert key.read_text() == before
 
 
@@ -67,12 +67,12 @@ def test_bags_are_opened_and_what_does_not_fit_is_named(sealed: Path, capsys: py
     record(sealed / "bags" / "p01-1", "p01-1", seals["p01-1"])
     record(sealed / "bags" / "p01-2", "p01-2", seals["p01-2"])
     key, bags = str(sealed / "warm.key.json"), str(sealed / "bags")
-    assert main(["study", "open", key, bags, "--json"]) == 0
+    assert main(["study", "open", bags, "--key", key, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert {row["condition"] for row in told["recordings"]} == {"diffusion", "scripted"}
     assert told["not_recorded"] == sorted(seals.keys() - {"p01-1", "p01-2"})
     record(sealed / "bags" / "odd", "p02-1", seals["p01-1"])
-    assert main(["study", "open", key, bags]) == 1
+    assert main(["study", "open", bags, "--key", key]) == 1
     captured = capsys.readouterr()
     assert "does not fit" in captured.err
     assert len(captured.out.splitlines()) == 2

@@ -31,7 +31,7 @@ def test_learn_saves_and_tells(clip: Path, tmp_path: Path, capsys: pytest.Captur
     told = json.loads(out)
     assert told["reference"]["smile_share"] == 0.5
     assert told["reference"]["smile_size"] is None
-    assert "not told by the clip: smile_size" in err
+    assert "the clip does not show: smile_size" in err
     assert StyleBook(path)["anna"].reference[1] == -0.25
     before = path.read_text()
     assert main(["style", "learn", str(clip), "--name", "anna", "--file", str(path)]) == 1
@@ -54,7 +54,7 @@ def test_the_users_folder_is_the_default(
     assert told["reserved"]["smiling"] == -0.8
     assert set(RANGES) < set(told["natural"])
     assert main(["style", "list"]) == 0
-    assert "bert: as it is, with a reference" in capsys.readouterr().out
+    assert "bert: default settings, with a reference" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -108,9 +108,9 @@ def test_what_is_saved_anew_keeps_the_format_and_the_rest(home: Path) -> None:
 def test_doctor_says_which_file_is_of_a_newer_version(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("config.yaml", "styles.yaml", "calibration/ohbot.json"):
         (home / name).write_text(newer(home / name))
-    from reactdiff_ros.launching.doctor import files as doctor_files
+    from reactdiff_ros.launching import doctor
 
-    checks = (doctor_files.check_settings, doctor_files.check_styles, doctor_files.check_calibrations)
+    checks = (doctor.check_settings, doctor.check_styles, doctor.check_calibrations)
     assert ["newer version" in next(iter(check())).todo for check in checks] == [True, True, True]
     assert main(["config", "show"]) == 1
     assert "newer version" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.types import EXPRESSION_CLASSES
 from reactdiff_ros.vocabulary import RANGES
 

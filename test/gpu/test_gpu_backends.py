@@ -11,9 +11,9 @@ import pytest
 from stretches import guided
 
 from reactdiff_ros.model.backends.base import Backend, BackendError
-from reactdiff_ros.model.backends.cuda import Buffer, Cuda
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda
 from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe
+from reactdiff_ros.model.backends.tensorrt_backend import tensorrt_version
 from reactdiff_ros.model.plan.planner import Planner
 from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import Networks
@@ -28,17 +28,9 @@ def weights() -> Weights:
     return find_weights()
 
 
-@pytest.fixture(scope="module")
-def cuda() -> Cuda:
-    try:
-        return Cuda()
-    except BackendError as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture(scope="module", params=["cuda-fp32", "cuda-fp16", "tensorrt-fp32", "tensorrt-fp16"])
 def backend(
-    request: pytest.FixtureRequest, weights: Weights, cuda: Cuda, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, weights: Weights, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Backend]:
     kind, precision = request.param.split("-")
     if kind == "cuda":
@@ -47,14 +39,21 @@ def backend(
         except BackendError as error:
             pytest.skip(str(error))
         return
-    pytest.importorskip("tensorrt", reason="TensorRT is not installed")
+    needs_tensorrt()
     wanted = Wanted("tensorrt", precision, (8,), tmp_path_factory.mktemp("engines") / "cache")
     opened = open_backend(weights, wanted, perf_counter)
-    assert opened.preparing is not None, opened.state()
-    opened.preparing.wait()
+    assert opened.tensorrt is not None, opened.state()
+    opened.tensorrt.wait()
     assert opened.serving.name == f"tensorrt-{precision}", opened.state()
     yield opened.serving
     opened.close()
+
+
+def needs_tensorrt() -> None:
+    try:
+        tensorrt_version()
+    except BackendError as error:
+        pytest.skip(str(error))
 
 
 def bound(backend: Backend) -> float:
@@ -69,8 +68,8 @@ def plans(weights: Weights, backend: Backend, listeners: int, candidates: int) -
     missing = np.zeros((listeners, s["speech"]), dtype=np.float32)
     shown = []
     for slot in (0, 4, 8):
-        plan = planner.plan(slot, speaker, missing, ordinary(listeners), lead=1, frames=16, everyone=True)
-        shown.append(plan.drawn)
+        plan = planner.plan(slot, speaker, missing, ordinary(listeners), lead=1, frames=16, all_candidates=True)
+        shown.append(plan.faces)
     return np.stack(shown)
 
 
@@ -90,28 +89,7 @@ def test_the_same_seed_gives_the_same_face(backend: Backend, weights: Weights) -
     np.testing.assert_allclose(two, one, atol=3 * bound(backend))
 
 
-def test_page_locked_memory_and_captured_work(cuda: Cuda) -> None:
-    buffer = Buffer(cuda, (8, 16))
-
-    def there_and_back() -> None:
-        buffer.upload(cuda.stream)
-        buffer.download(cuda.stream)
-
-    graph = cuda.captured(there_and_back)
-    buffer.host[...] = 3.0
-    cuda.launch(graph)
-    cuda.wait()
-    assert (buffer.host == 3.0).all()
-    cuda.forget(graph)
-    buffer.free()
-
-
-def test_too_much_memory_is_a_sentence(cuda: Cuda) -> None:
-    with pytest.raises(BackendError, match="memory"):
-        Buffer(cuda, (1 << 40,))
-
-
-def test_torch_on_the_gpu_agrees(weights: Weights, cuda: Cuda) -> None:
+def test_torch_on_the_gpu_agrees(weights: Weights) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     if not torch.cuda.is_available():
         pytest.skip("torch sees no GPU")
@@ -122,12 +100,12 @@ def test_torch_on_the_gpu_agrees(weights: Weights, cuda: Cuda) -> None:
     np.testing.assert_allclose(two, one, atol=1e-3)
 
 
-def test_engines_come_from_the_cache_the_second_time(weights: Weights, cuda: Cuda, tmp_path: Path) -> None:
-    pytest.importorskip("tensorrt", reason="TensorRT is not installed")
+def test_engines_come_from_the_cache_the_second_time(weights: Weights, tmp_path: Path) -> None:
+    needs_tensorrt()
     wanted = Wanted("tensorrt", "fp16", (2,), tmp_path / "cache")
     for cached in (0, 4):
         opened = open_backend(weights, wanted, perf_counter)
-        assert opened.preparing is not None
-        opened.preparing.wait()
-        assert len(opened.preparing.cached) == cached, opened.state()
+        assert opened.tensorrt is not None
+        opened.tensorrt.wait()
+        assert len(opened.tensorrt.cached) == cached, opened.state()
         opened.close()

@@ -15,8 +15,7 @@ from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.backends import onnxruntime_backend
 from reactdiff_ros.model.backends.base import BackendError
 from reactdiff_ros.model.backends.onnxruntime_backend import OnnxRuntimeCpu, OnnxRuntimeCuda, axes_of, failed
-from reactdiff_ros.model.backends.opening import Wanted, open_backend, probe
-from reactdiff_ros.model.backends.serving import Serving
+from reactdiff_ros.model.backends.opening import Serving, Wanted, open_backend, probe
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import Weights, find_weights
 
@@ -39,8 +38,7 @@ def test_one_graph_draws_what_the_loop_draws(weights, cpu, half, strong, listene
     pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
     import onnxruntime as ort
 
-    from reactdiff_ros.model.backends.half import folded, in_half_precision
-    from reactdiff_ros.model.backends.sampler_graph import sampler_graph
+    from reactdiff_ros.model.backends.graphs import folded, in_half_precision, sampler_graph
 
     job = probe(weights.shape, 2, listeners, candidates)
     job = guided(job) if strong else job
@@ -62,7 +60,7 @@ def test_one_step_and_a_schedule_of_its_own(weights, cpu) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
     import onnxruntime as ort
 
-    from reactdiff_ros.model.backends.sampler_graph import sampler_graph
+    from reactdiff_ros.model.backends.graphs import sampler_graph
 
     for schedule in ((1.2,), (1.0, 0.4)):
         job = replace(probe(weights.shape, 1), schedule=schedule)
@@ -87,12 +85,12 @@ def test_a_silent_fall_to_the_cpu_is_an_error(weights, monkeypatch) -> None:
 
 @pytest.mark.parametrize("backend", ["auto", "cuda", "tensorrt", "onnxruntime"])
 def test_the_listener_runs_without_any_gpu_and_says_why(weights, monkeypatch, backend) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
+    monkeypatch.setitem(__import__("sys").modules, "polygraphy", None)
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     told: list[str] = []
-    opened = open_backend(weights, Wanted(backend), Ticks(), tell=told.append)
+    opened = open_backend(weights, Wanted(backend), Ticks(), log=told.append)
     assert opened.serving.name == "onnxruntime-cpu"
-    reasons = {"auto": ("TensorRT", "no CUDA"), "cuda": ("no CUDA",), "tensorrt": ("TensorRT is missing",)}
+    reasons = {"auto": ("Polygraphy", "no CUDA"), "cuda": ("no CUDA",), "tensorrt": ("Polygraphy is missing",)}
     assert all(text in opened.state() for text in reasons.get(backend, ("asked for",)))
     assert len(told) == (backend in ("cuda", "tensorrt"))
     job = probe(weights.shape, 2)
@@ -115,7 +113,7 @@ def test_auto_takes_what_is_faster_here(weights, monkeypatch) -> None:
         def __call__(self) -> float:
             return next(self.times)
 
-    monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
+    monkeypatch.setitem(__import__("sys").modules, "polygraphy", None)
     monkeypatch.setattr("reactdiff_ros.model.backends.opening.OnnxRuntimeCuda", Quick)
     slow = open_backend(weights, Wanted("auto"), Timer([0.01, 0.02]))
     assert slow.serving.name == "onnxruntime-cpu"

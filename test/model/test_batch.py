@@ -1,4 +1,4 @@
-"""Listeners in one batch: each reacts as alone, whoever else is there, joins, leaves or breaks."""
+"""Many listeners in one batch: each as it is alone, with its own people, style and faults; rounds in time."""
 
 from __future__ import annotations
 
@@ -6,17 +6,30 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from model_drive import LATENCY, SLOT, drive
 from speaker_frames import session
 
 import reactdiff_ros.model.batch as batch_module
-import reactdiff_ros.model.plan.planner as planner_module
 from reactdiff_ros.errors import ConfigError, MessageError
-from reactdiff_ros.model.batch import ListenerBatch, draw_together, encode_together, padded, warm
+from reactdiff_ros.model.batch import (
+    DEADLINE_S,
+    QUIET_S,
+    ListenerBatch,
+    Quality,
+    QualityChoice,
+    draw_together,
+    encode_together,
+    ladder,
+    padded,
+    warm,
+)  # fmt: skip
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.plan.corrections import guided
 from reactdiff_ros.model.plan.sampler import Sampling
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.types import ListenerControl, Reaction, SpeakerFrame
@@ -63,9 +76,22 @@ def together(
             if name in batch:
                 batch.observe(name, frames[name][k])
                 times[name] = frames[name][k].stamp_ns + LATENCY
-        for name, plan in batch.plan(times).items():
+        for name, plan in plans(batch, times).items():
             out[name].append(plan)
     return out
+
+
+def plans(batch: ListenerBatch, times: dict[str, int], compute_s: float = 0.0) -> dict[str, Reaction]:
+    """The plans that are due, drawn at once."""
+    due = batch.due(times, 0.0)
+    return {} if due is None else batch.finished(due.draw(), compute_s, 0.0)
+
+
+def due(batch: ListenerBatch, frames: dict[str, list[SpeakerFrame]], k: int = 0, now_s: float = 0.0):
+    """The round after frame `k` of everyone."""
+    for name, mine in frames.items():
+        batch.observe(name, mine[k])
+    return batch.due({name: mine[k].stamp_ns + LATENCY for name, mine in frames.items()}, now_s)
 
 
 def same(one: list[Reaction], other: list[Reaction], tolerance: float = 1e-5) -> None:
@@ -79,11 +105,11 @@ def test_the_same_reaction_alone_and_in_a_batch_with_people_who_come_and_go(make
     settings = {"r0": {}, "r1": {"candidates": 1}, "r2": {"guidance": 1.5}, "r3": {"responsiveness": 0.9}}
     frames = speakers(4)
     join, leave = {"r0": 0, "r1": 0, "r2": 11, "r3": 30}, {"r1": 40}
-    plans = together(ListenerBatch(), frames, join, leave, lambda name: make(seed=int(name[1]), **settings[name]))
+    shown = together(ListenerBatch(), frames, join, leave, lambda name: make(seed=int(name[1]), **settings[name]))
     for name, mine in frames.items():
         alone = make(seed=int(name[1]), **settings[name])
-        same(plans[name], drive(alone, mine[join[name] : leave.get(name)], int(name[1])))
-    faces = [np.concatenate([p.coefficients for p in plans[name][:6]]) for name in ("r0", "r1")]
+        same(shown[name], drive(alone, mine[join[name] : leave.get(name)], int(name[1])))
+    faces = [np.concatenate([p.coefficients for p in shown[name][:6]]) for name in ("r0", "r1")]
     assert np.abs(faces[0] - faces[1]).max() > 0.01
 
 
@@ -94,9 +120,9 @@ def test_controls_are_of_one_listener(make):
     warm_one.control(ListenerControl(attitude=1.0, smiling=1.0))
     batch.join("r0", make(seed=0))
     batch.join("r1", warm_one)
-    plans = together(batch, frames, {}, {}, make)
-    same(plans["r0"], drive(make(seed=0), frames["r0"]))
-    apart = [np.abs(a.coefficients - b.coefficients).max() for a, b in zip(plans["r0"], plans["r1"], strict=False)]
+    shown = together(batch, frames, {}, {}, make)
+    same(shown["r0"], drive(make(seed=0), frames["r0"]))
+    apart = [np.abs(a.coefficients - b.coefficients).max() for a, b in zip(shown["r0"], shown["r1"], strict=False)]
     assert max(apart) > 0.01
 
 
@@ -104,19 +130,19 @@ def test_a_neighbour_whose_frames_are_broken_changes_nothing(make):
     frames = speakers(2)
     nothing = np.full(58, np.nan, np.float32)
     frames["r1"] = [replace(f, coefficients=nothing, confidence=nothing) for f in frames["r1"]]
-    plans = together(ListenerBatch(), frames, {"r0": 0, "r1": 0}, {}, lambda name: make(seed=3))
-    same(plans["r0"], drive(make(seed=3), frames["r0"], 3))
-    assert all(np.isfinite(p.coefficients).all() for p in plans["r1"])
+    shown = together(ListenerBatch(), frames, {"r0": 0, "r1": 0}, {}, lambda name: make(seed=3))
+    same(shown["r0"], drive(make(seed=3), frames["r0"], 3))
+    assert all(np.isfinite(p.coefficients).all() for p in shown["r1"])
 
 
-def test_a_malformed_frame_is_the_senders_own_trouble(make):
+def test_a_malformed_frame_is_the_fault_of_its_sender_alone(make):
     batch, good = ListenerBatch(), speakers(2, 0.2)
     for name in good:
         batch.join(name, make())
     with pytest.raises(MessageError):
         batch.observe("r1", replace(good["r1"][0], coefficients=np.zeros(3, np.float32)))
     batch.observe("r0", good["r0"][0])
-    assert set(batch.plan({"r0": good["r0"][0].stamp_ns + LATENCY})) == {"r0"}
+    assert set(plans(batch, {"r0": good["r0"][0].stamp_ns + LATENCY})) == {"r0"}
 
 
 def test_a_listener_that_raises_is_named_and_the_others_plan(make, monkeypatch):
@@ -128,41 +154,36 @@ def test_a_listener_that_raises_is_named_and_the_others_plan(make, monkeypatch):
     monkeypatch.setattr(broken, "due", lambda now_ns: 1 / 0)
     batch.join("r2", broken)
     now = frames["r0"][0].stamp_ns + LATENCY
-    due = batch.ask({"r0": now, "r1": now, "r2": now})
-    assert isinstance(due.failed["r2"], ZeroDivisionError)
-    assert set(batch.answer(due, due.draw(), 0.01)) == {"r0", "r1"}
+    found = batch.due({"r0": now, "r1": now, "r2": now}, 0.0)
+    assert isinstance(found.failed["r2"], ZeroDivisionError)
+    assert set(batch.finished(found.draw(), 0.01, 0.0)) == {"r0", "r1"}
 
 
-def asked(batch: ListenerBatch, frames: dict[str, list[SpeakerFrame]], k: int = 0):
-    for name, mine in frames.items():
-        batch.observe(name, mine[k])
-    return batch.ask({name: mine[k].stamp_ns + LATENCY for name, mine in frames.items()})
-
-
-def test_who_leaves_or_begins_anew_while_a_plan_is_drawn_has_none(make):
+def test_a_listener_that_leaves_or_is_reset_while_its_plan_is_drawn_has_none(make):
     batch, frames = ListenerBatch(), speakers(3, 1.0)
     members = {name: make() for name in frames}
     for name, member in members.items():
         batch.join(name, member)
-    due = asked(batch, frames)
-    assert set(due.asked) == set(frames)
-    drawn = due.draw()
+    found = due(batch, frames)
+    assert set(found.requests) == set(frames)
+    drawn = found.draw()
     batch.leave("r1")
     members["r2"].reset()
-    answered = batch.answer(due, drawn, 0.02)
+    answered = batch.finished(drawn, 0.02, 0.0)
     assert set(answered) == {"r0"}
     assert answered["r0"].compute_s == 0.02
-    assert set(batch.ask({"r2": frames["r2"][0].stamp_ns + LATENCY}).asked) == set()  # it knows nobody now
+    assert batch.due({"r2": frames["r2"][0].stamp_ns + LATENCY}, 0.0) is None  # it knows no one now
 
 
-def test_nobody_is_asked_twice_at_a_time_and_a_failed_drawing_is_made_up_for(make):
-    batch, frames = ListenerBatch(), speakers(2, 2.0)
+def test_one_round_is_drawn_at_a_time_and_a_failed_one_is_made_up_for(make):
+    batch, frames = ListenerBatch(QualityChoice(4, 4)), speakers(2, 2.0)
     for name in frames:
         batch.join(name, make())
-    due = asked(batch, frames)
-    assert not asked(batch, frames, 5)
-    assert batch.answer(due, {}, 0.0) == {}
-    assert set(asked(batch, frames, 6).asked) == set(frames)
+    assert due(batch, frames) is not None
+    assert due(batch, frames, 5) is None
+    assert batch.finished({}, 0.0, 9.0) == {}
+    assert set(due(batch, frames, 6).requests) == set(frames)
+    assert batch.plans == batch.choice.changes == 0  # a failure says nothing of speed
 
 
 def test_while_a_plan_is_drawn_frames_are_taken_in_and_the_plan_does_not_change(make):
@@ -170,12 +191,12 @@ def test_while_a_plan_is_drawn_frames_are_taken_in_and_the_plan_does_not_change(
     batch, other = ListenerBatch(), ListenerBatch()
     batch.join("r0", make())
     other.join("r0", make())
-    due, before = asked(batch, frames), asked(other, frames)
-    expected = other.answer(before, before.draw(), 0.0)
+    found, before = due(batch, frames), due(other, frames)
+    expected = other.finished(before.draw(), 0.0, 0.0)
     for k in range(1, 4):
-        batch.observe("r0", frames["r0"][k])
-        batch.settle()
-    same([batch.answer(due, due.draw(), 0.0)["r0"]], [expected["r0"]], 0.0)
+        assert due(batch, frames, k) is None
+        assert not batch.members()[0].grid.staged  # encoded meanwhile
+    same([batch.finished(found.draw(), 0.0, 0.0)["r0"]], [expected["r0"]], 0.0)
 
 
 def test_listeners_without_networks_are_welcome(make):
@@ -184,9 +205,9 @@ def test_listeners_without_networks_are_welcome(make):
     batch = ListenerBatch()
     batch.join("r0", make_listener("rules", seed=1, config=config))
     batch.join("r1", make())
-    plans = together(batch, frames, {}, {}, make)
-    same(plans["r0"], drive(make_listener("rules", seed=1, config=config), frames["r0"], 1), 0.0)
-    assert plans["r1"][0].policy == "model"
+    shown = together(batch, frames, {}, {}, make)
+    same(shown["r0"], drive(make_listener("rules", seed=1, config=config), frames["r0"], 1), 0.0)
+    assert shown["r1"][0].policy == "model"
 
 
 def test_one_batch_has_one_set_of_networks(make, any_weights):
@@ -204,10 +225,10 @@ def test_large_batches_are_drawn_in_parts(make, monkeypatch):
     batch = ListenerBatch()
     for name in frames:
         batch.join(name, make(seed=int(name[1])))
-    due = asked(batch, frames)
-    whole = due.draw()
+    found = due(batch, frames)
+    whole = found.draw()
     monkeypatch.setattr(batch_module, "MOST", 2)
-    for name, part in due.draw().items():
+    for name, part in found.draw().items():
         np.testing.assert_allclose(part.shown, whole[name].shown, atol=1e-5)
 
 
@@ -243,18 +264,212 @@ def test_batches_are_filled_up_to_few_sizes():
 
 def test_warming_up_draws_every_size_once_with_and_without_guidance(networks, monkeypatch):
     drawn = []
-    draw = planner_module.draw
+    draw = batch_module.draw_plan
 
-    def noted(n, speaker, missing, past, conditions, noise, how, lead):
-        guided = bool((batch_module.guided(conditions, how) != 1.0).all())
-        drawn.append((len(speaker), noise.shape[1], guided))
-        return draw(n, speaker, missing, past, conditions, noise, how, lead)
+    def recorded(n, d):
+        drawn.append((len(d.past), d.noise.shape[1], bool((guided(d.conditions, d.how) != 1.0).all())))
+        return draw(n, d)
 
-    monkeypatch.setattr(planner_module, "draw", noted)
+    monkeypatch.setattr(batch_module, "draw_plan", recorded)
     warm(networks, Sampling(steps=1, candidates=2), 5)
-    # At a choice both candidates begin and one goes on.
-    assert drawn == [
-        (n, k, guided)
-        for n in (1, 2, 4, 8) for begun in ((1,), (2, 1)) for guided in (False, True) for k in begun
-    ]  # fmt: skip
+    assert drawn == [(n, k, strong) for n in (1, 2, 4, 8) for k in (1, 2) for strong in (False, True)]
     assert draw_together(networks, []) == []
+
+
+# Rounds and quality
+
+
+class SlowRuntime:
+    """Draws really, in an imagined time of `step_ms` for a step of a candidate, one round after another."""
+
+    def __init__(self, batch: ListenerBatch, step_ms: float) -> None:
+        self.batch, self.step_ms = batch, step_ms
+        self.times: list[float] = []
+        self.sizes: list[tuple[int, int]] = []
+
+    def play(self, frames, first: int, last: int) -> None:
+        """Frames `first` .. `last` of every listener at 25 Hz; each round ends before what comes after it."""
+        found, ready_s = None, 0.0
+        for k in range(first, last):
+            at_s = 50.0 + 0.04 * k
+            while found is not None and ready_s <= at_s:
+                found, ready_s = self._finish(found, ready_s, frames, k - 1)
+            for name, mine in frames.items():
+                self.batch.observe(name, mine[k])
+            started = self._start(frames, k, at_s)
+            if started[0] is not None:
+                found, ready_s = started
+        if found is not None:
+            self._finish(found, ready_s, frames, last - 1)
+
+    def _start(self, frames, k, now_s):
+        found = self.batch.due({name: mine[k].stamp_ns + LATENCY for name, mine in frames.items()}, now_s)
+        if found is None:
+            return None, 0.0
+        drafts = [r.draft for r in found.requests.values() if r.draft]
+        work = [d.how.steps * (1 + 0.35 * (d.noise.shape[1] - 1)) for d in drafts]
+        self.sizes += [(d.how.steps, d.noise.shape[1]) for d in drafts]
+        return found, now_s + 1e-3 * self.step_ms * max(work, default=0.0)
+
+    def _finish(self, found, ready_s, frames, k):
+        self.batch.finished(found.draw(), 0.0, ready_s)
+        self.times.append(ready_s - found.due_s)
+        return self._start(frames, k, ready_s)
+
+
+def test_a_slow_runtime_gets_fewer_candidates_and_steps_and_then_no_deadline_is_missed(make):
+    batch, frames = ListenerBatch(QualityChoice(4, 4)), speakers(2, 10.0)
+    for i, name in enumerate(frames):
+        batch.join(name, make(seed=i, steps=4, candidates=4))
+    runtime = SlowRuntime(batch, 9.0)
+    runtime.play(frames, 0, 100)
+    assert batch.misses > 0
+    assert batch.choice.quality == Quality(3, 1)
+    missed = batch.misses
+    runtime.play(frames, 100, 250)
+    assert batch.misses == missed
+    assert set(runtime.sizes[-20:]) == {(3, 1)}
+    assert max(runtime.times[-20:]) <= DEADLINE_S
+    figures = batch.figures()
+    assert figures["quality"] == "4 of 5"
+    assert (figures["quality_steps"], figures["quality_candidates"]) == ("3", "1")
+    joins = make(steps=4, candidates=4)
+    batch.join("late", joins)
+    assert (joins.state().settings["steps"], joins.state().settings["candidates"]) == (3, 1)
+
+
+def test_a_fixed_quality_stays_and_misses_are_counted(make):
+    batch, frames = ListenerBatch(), speakers(1, 4.0)
+    batch.join("r0", make(steps=4, candidates=4))
+    SlowRuntime(batch, 30.0).play(frames, 0, 100)
+    assert batch.misses > 5
+    assert batch.plans >= batch.misses
+    assert batch.figures()["quality"] == "fixed"
+    assert batch.members()[0].state().settings["steps"] == 4
+
+
+def test_the_wait_behind_a_round_of_others_counts(make):
+    batch, frames = ListenerBatch(), speakers(2, 1.0)
+    for name in frames:
+        batch.join(name, make())
+    first, second = (mine[0] for mine in frames.values())
+    batch.observe("r0", first)
+    found = batch.due({"r0": first.stamp_ns + LATENCY}, 1.0)
+    batch.observe("r1", second)
+    assert batch.due({"r1": second.stamp_ns + LATENCY}, 1.01) is None
+    assert batch.busy
+    batch.finished(found.draw(), 0.02, 1.03)
+    later = batch.due({"r1": second.stamp_ns + LATENCY}, 1.03)
+    assert later.due_s == 1.01
+    batch.finished(later.draw(), 0.03, 1.06)
+    assert (batch.plans, batch.misses) == (2, 1)
+
+
+HOP_S = 0.16
+
+
+class Machine:
+    """A runtime that needs `unit_s` for a step, more for several candidates, and `fixed_s` for each plan.
+
+    As in life, all candidates are drawn at every fifth plan only.
+    """
+
+    def __init__(self, unit_s: float, fixed_s: float = 0.001, share: float = 0.35) -> None:
+        self.unit_s, self.fixed_s, self.share = unit_s, fixed_s, share
+        self.now_s, self.plans = 100.0, 0
+        self.times: list[float] = []
+
+    def run(self, choice: QualityChoice, seconds: float, noise=lambda: 1.0) -> list[float]:
+        """Plan for this long; times of the plans."""
+        first, end = len(self.times), self.now_s + seconds
+        while self.now_s < end:
+            self.plans += 1
+            q = choice.quality
+            drawn = q.candidates if self.plans % 5 == 0 else 1
+            seconds_taken = (self.fixed_s + self.unit_s * q.steps * (1 + self.share * (drawn - 1))) * noise()
+            self.now_s += max(HOP_S, seconds_taken)
+            self.times.append(seconds_taken)
+            choice.record(self.now_s, seconds_taken, drawn)
+        return self.times[first:]
+
+
+def test_fewer_candidates_come_before_fewer_steps():
+    assert ladder(8, 4) == tuple(Quality(*q) for q in ((8, 4), (8, 2), (8, 1), (6, 1), (4, 1), (3, 1), (2, 1)))
+    assert ladder(4, 1)[0] == Quality(4, 1)
+    assert ladder(1, 1) == (Quality(1, 1),)
+    assert [q.candidates for q in ladder(8, 5)] == [5, 3, 2, 1, 1, 1, 1, 1]
+    costs = [q.cost(q.candidates) for q in ladder(16, 16)]
+    assert costs == sorted(costs, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("unit_s", "expected"), [(0.0028, (8, 2)), (0.0035, (8, 1)), (0.0044, (6, 1)), (0.006, (4, 1)), (0.012, (2, 1))]
+)
+def test_a_slow_machine_plans_worse_and_in_time(unit_s, expected):
+    choice, machine = QualityChoice(8, 4), Machine(unit_s)
+    machine.run(choice, 5)
+    late = machine.run(choice, 3600)
+    assert max(late) <= DEADLINE_S
+    assert choice.quality == Quality(*expected)
+    assert choice.changes <= 3
+
+
+def test_who_is_too_slow_at_the_lowest_quality_says_so():
+    choice, machine = QualityChoice(8, 4), Machine(0.03)
+    machine.run(choice, 30)
+    assert choice.exhausted
+    machine.unit_s = 0.002
+    machine.run(choice, 3)
+    assert not choice.exhausted
+
+
+def test_one_hiccup_changes_nothing():
+    choice, machine = QualityChoice(8, 4), Machine(0.001)
+    for _ in range(20):
+        machine.run(choice, 2.5)
+        choice.record(machine.now_s, 0.5)
+    assert choice.changes == 0
+
+
+def test_a_load_that_passes_is_forgotten_after_a_quiet_time():
+    choice, machine = QualityChoice(8, 4), Machine(0.001)
+    machine.run(choice, 20)
+    machine.unit_s = 0.008
+    machine.run(choice, 5)
+    low = choice.level
+    assert low > 2
+    machine.unit_s = 0.001
+    machine.run(choice, QUIET_S / 2)
+    assert choice.level == low
+    machine.run(choice, 10 * QUIET_S)
+    assert choice.level == 0
+    assert max(machine.run(choice, 600)) <= DEADLINE_S
+
+
+def test_a_machine_at_the_edge_does_not_sway():
+    rng = np.random.default_rng(0)
+    choice, machine = QualityChoice(8, 4), Machine(0.0033)
+    machine.run(choice, 1800, noise=lambda: float(np.exp(rng.normal(0.0, 0.12))))
+    assert choice.changes <= 12
+    settled = choice.changes
+    machine.run(choice, 1800, noise=lambda: float(np.exp(rng.normal(0.0, 0.12))))
+    assert choice.changes - settled <= 8
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    unit_s=st.floats(1e-4, 0.015), fixed_s=st.floats(0.0, 0.006), share=st.floats(0.05, 1.0),
+    steps=st.integers(1, 32), candidates=st.integers(1, 16),
+)  # fmt: skip
+def test_on_any_machine_that_can_plans_are_in_time_and_quality_settles(unit_s, fixed_s, share, steps, candidates):
+    choice, machine = QualityChoice(steps, candidates), Machine(unit_s, fixed_s, share)
+    lowest = choice.rungs[-1]
+    machine.run(choice, 900)
+    changes = choice.changes
+    late = machine.run(choice, 300)
+    assert choice.changes - changes <= 2
+    if fixed_s + unit_s * lowest.steps <= DEADLINE_S:
+        allowed = 12 * (choice.changes - changes)  # those by which a try at a better quality is found too dear
+        assert sum(t > DEADLINE_S for t in late) <= allowed
+    else:
+        assert choice.exhausted

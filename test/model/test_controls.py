@@ -11,12 +11,9 @@ from policy_drive import FRAME, frame, run, shown, talk, voice
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, INDEX, SMILE
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.plan.conditioning import conditioning, greeting
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.speaker.engagement import Engagement
-from reactdiff_ros.styles import Style, load_styles
 from reactdiff_ros.types import ListenerControl, SpeakerFrame
 
 BROW = INDEX["browOuterUpLeft"]
@@ -135,33 +132,7 @@ def test_start_values_go_before_the_style_also_where_they_are_zero() -> None:
             ListenerConfig(**wrong)
 
 
-def test_a_style_becomes_conditions_within_their_ranges() -> None:
-    for style in load_styles().values():
-        told = conditioning(style)
-        assert (told.controls >= CONTROL_LOWER).all()
-        assert (told.controls <= CONTROL_UPPER).all()
-        assert (told.controls_given == 1).all()
-        assert (told.style_given == 0).all()
-    at = CONTROL_NAMES.index
-    assert conditioning(Style()).controls[0, at("responsiveness")] == 0.0
-    assert conditioning(Style(responsiveness=1.0)).controls[0, at("responsiveness")] == 1.0
-    assert conditioning(Style(delay_s=0.7)).controls[0, at("delay")] == pytest.approx(0.7)
-
-
-def test_a_greeting_opens_a_listener_for_seconds_and_leaves_a_cool_one_alone() -> None:
-    style = Style()
-    at_once, held, fading, later = (greeting(style, met_s, 4.0) for met_s in (0.0, 4.0, 5.0, 6.0))
-    assert at_once.responsiveness == held.responsiveness == 1.0
-    assert at_once.attitude == pytest.approx(0.5)
-    assert fading.responsiveness == pytest.approx(0.5)
-    assert later == style == greeting(style, math.inf, 4.0) == greeting(style, 0.0, 0.0)
-    cool = Style(attitude=-0.3)
-    assert greeting(cool, 0.0, 4.0) == cool
-    warm = Style(attitude=0.9, responsiveness=1.0)
-    assert greeting(warm, 0.0, 4.0) == warm
-
-
-def test_whoever_turns_away_for_a_moment_is_not_met_again() -> None:
+def test_a_person_who_turns_away_for_a_moment_is_not_met_again() -> None:
     engagement = Engagement(ListenerConfig())
     assert engagement.met_s(0) == math.inf
     times = [*np.arange(0, 3, 0.04), *np.arange(8, 9, 0.04), *np.arange(30, 31, 0.04)]
@@ -172,29 +143,3 @@ def test_whoever_turns_away_for_a_moment_is_not_met_again() -> None:
     assert met[2.0] == pytest.approx(2.0)
     assert met[8.4] == pytest.approx(8.4)
     assert met[30.0] == 0.0
-
-
-def test_each_control_changes_its_own_condition_alone() -> None:
-    base = conditioning(Style())
-    for name in CONTROL_NAMES:
-        told = conditioning(Style(**{"delay_s" if name == "delay" else name: 0.5}))
-        changed = [n for n, a, b in zip(CONTROL_NAMES, base.controls[0], told.controls[0], strict=True) if a != b]
-        assert changed == [name]
-
-
-def test_a_reference_speaks_for_the_controls_that_it_measures() -> None:
-    reference = (0.5, None, -1.0, *[0.2] * 5)
-    told = conditioning(Style(reference=reference))
-    assert told.style.shape == (1, STYLE_COUNT)
-    assert told.style_given[0].tolist() == [1, 0, 1, 1, 1, 1, 1, 1]
-    assert np.isfinite(told.style).all()
-    given = dict(zip(CONTROL_NAMES, told.controls_given[0], strict=True))
-    assert given == {"attitude": 1, "responsiveness": 1, "smiling": 0, "nodding": 0, "liveliness": 0, "delay": 1}
-    moved = conditioning(Style(reference=reference, nodding=0.3))
-    assert moved.controls_given[0, CONTROL_NAMES.index("nodding")] == 1
-
-
-def test_while_the_robot_speaks_the_model_is_told_not_to_nod() -> None:
-    told = conditioning(Style(nodding=1.0, reference=(0.0,) * STYLE_COUNT), "robot_speaking")
-    at = CONTROL_NAMES.index("nodding")
-    assert (told.controls[0, at], told.controls_given[0, at]) == (-1.0, 1.0)

@@ -26,7 +26,7 @@ def given(speakers: int, frames: int) -> tuple[FloatArray, FloatArray]:
 def frame_by_frame(networks: Networks, features: FloatArray, observed: FloatArray) -> FloatArray:
     cache, tokens = networks.new_cache(len(features)), []
     for t in range(features.shape[1]):
-        token, new = networks.encode(features[:, t], observed[:, t], cache)
+        token, new = networks.encode(features[:, t], observed[:, t], cache.past())
         cache.push(new)
         tokens.append(token)
     return np.stack(tokens, axis=1)

@@ -13,7 +13,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION, UPPER
 from reactdiff_ros.model.diffusion_listener import HEAD_SHARE, DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig, ShowsCandidates
-from reactdiff_ros.model.plan.nod_gate import NodGate
+from reactdiff_ros.model.plan.corrections import NodGate
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.types import ListenerControl

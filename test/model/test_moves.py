@@ -11,7 +11,7 @@ from policy_drive import FRAME, MS, frame
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
 from reactdiff_ros.model.policies.moves import Moves, Nod, Swell, draw_smile
-from reactdiff_ros.model.speaker.delayed_view import DelayedView
+from reactdiff_ros.model.speaker.engagement import DelayedView
 
 START = 1_000 * MS
 

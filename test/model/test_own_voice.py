@@ -10,9 +10,9 @@ import pytest
 from policy_drive import FRAME, MS, frame, run, shown, talk, voice
 
 from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.speaker.own_voice import TAIL_S, OwnVoice
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.model.speaker.engagement import TAIL_S, OwnVoice
 from reactdiff_ros.types import SpeakerFrame
 
 KEEN = ListenerConfig(nod_rate_per_min=12.0, smile_share=1.0, responsiveness=1.0, nodding=1.0)

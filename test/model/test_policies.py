@@ -11,8 +11,8 @@ from policy_drive import FRAME, MS, frame, run, shown, talk, voice
 
 from reactdiff_ros.coefficients import HEAD_PITCH, HEAD_ROLL, HEAD_YAW, INDEX, LOWER, SMILE, UPPER
 from reactdiff_ros.errors import ConfigError, MessageError
-from reactdiff_ros.model.factory import fallback_listener, make_listener
 from reactdiff_ros.model.listener import HORIZON_FRAMES, Listener, ListenerConfig
+from reactdiff_ros.model.policies import fallback_listener, make_listener
 from reactdiff_ros.types import ListenerControl, SpeakerFrame
 
 SIMPLE = ("rules", "mime", "random", "idle")

@@ -7,8 +7,8 @@ import pytest
 from policy_drive import FRAME, frame, run, shown, talk, voice
 
 from reactdiff_ros.coefficients import INDEX, SMILE
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.types import Reaction, SpeakerFrame
 
 Make = Callable[[float], SpeakerFrame | None]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX
-from reactdiff_ros.model.plan.groups import GROUPS, LATENT_COUNT
+from reactdiff_ros.model.plan.latents import GROUPS, LATENT_COUNT
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulate

@@ -11,7 +11,8 @@ from reactdiff_ros.coefficients import BLINK, EYE_LOOK, LOWER, UPPER
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.plan.sampler import ORDINARY, Sampling, guided, ordinary
+from reactdiff_ros.model.plan.corrections import ORDINARY, guided
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import CHUNK, free_run, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch, from_frame
@@ -84,7 +85,7 @@ def test_the_live_listener_fed_frame_by_frame_shows_the_same(networks, random_we
 
 
 def listener_conditions(listener):
-    from reactdiff_ros.model.plan.conditioning import conditioning
+    from reactdiff_ros.model.plan.corrections import conditioning
 
     return conditioning(listener._style)
 

@@ -2,6 +2,7 @@ import hashlib
 import json
 import shutil
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,24 @@ import pytest
 
 from reactdiff_ros.errors import WeightsError
 from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.plan.groups import LATENT_COUNT
+from reactdiff_ros.model.plan.latents import LATENT_COUNT
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
-from reactdiff_ros.model.weights import GRAPHS, MANIFEST, find_weights
+from reactdiff_ros.model.weights import (
+    AGES,
+    CARD,
+    CONDITION_COUNT,
+    GRAPHS,
+    HIDDEN,
+    LOOKS,
+    MANIFEST,
+    NODS,
+    NodHead,
+    find_weights,
+    read_nod_head,
+)  # fmt: skip
 
 LIVE = Path(__file__).resolve().parents[2] / "resource" / "models" / "live"
 LIVE_SHAPE = json.loads((LIVE / MANIFEST).read_text())["shape"]
@@ -209,7 +222,7 @@ def check_graphs(weights):
     features, observed = check_features(record["frames"])
     cache = networks.new_cache()
     for i in range(record["frames"]):
-        token, new = networks.encode(features[i : i + 1], observed[i : i + 1], cache)
+        token, new = networks.encode(features[i : i + 1], observed[i : i + 1], cache.past())
         cache.push(new)
         if str(i) in record["tokens"]:
             np.testing.assert_allclose(token[0, :16], record["tokens"][str(i)], atol=1e-4)
@@ -239,3 +252,50 @@ def test_a_network_in_the_place_of_another_is_refused(copied, name, other):
     rewrite(copied, files={**files, f"{name}.onnx": files[f"{other}.onnx"]})
     with pytest.raises(WeightsError, match=f"another version's.*{name}.onnx"):
         Networks(find_weights(copied))
+
+
+# The network for nods
+
+WRONG = (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile, EOFError)
+
+
+def put(folder: Path, content: bytes | None = None, **more: object) -> None:
+    """A head and its card into a folder."""
+    path = folder / NODS
+    shapes = {
+        "tokens": (LOOKS * 4, HIDDEN), "known": (LOOKS, HIDDEN), "conditions": (CONDITION_COUNT, HIDDEN),
+        "ages": (AGES, HIDDEN), "out": (HIDDEN,), "drive": (CONDITION_COUNT,), "bias": (),
+    }  # fmt: skip
+    NodHead(**{name: np.full(shape, 0.25, dtype=np.float32) for name, shape in shapes.items()}).write(path)
+    if content is not None:
+        path.write_bytes(content)
+    card = {"weights": "abc", "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **more}
+    (folder / CARD).write_text(json.dumps(card))
+
+
+def test_a_file_gives_the_head_back(tmp_path: Path) -> None:
+    assert read_nod_head(tmp_path, "abc", 4) is None
+    put(tmp_path)
+    again = read_nod_head(tmp_path, "abc", 4)
+    assert again is not None
+    assert again.bias == 0.25
+    assert again.tokens.shape == (LOOKS * 4, HIDDEN)
+    assert again.digest == hashlib.sha256((tmp_path / NODS).read_bytes()).hexdigest()[:12]
+
+
+def test_another_file_and_other_weights_are_refused(tmp_path: Path) -> None:
+    put(tmp_path)
+    for weights, width, says in (("other", 4, "reads tokens of the weights abc"), ("abc", 5, "tokens is")):
+        with pytest.raises(ValueError, match=says):
+            read_nod_head(tmp_path, weights, width)
+    (tmp_path / NODS).write_bytes(b"")
+    with pytest.raises(ValueError, match="not the file"):
+        read_nod_head(tmp_path, "abc", 4)
+    for content in (b"", b"nothing of the kind", b"PK\x03\x04"):
+        put(tmp_path, content)
+        with pytest.raises(WRONG):
+            read_nod_head(tmp_path, "abc", 4)
+    for card in ("", "[]", "{}", '{"weights": 3}', "[" * 100_000):
+        (tmp_path / CARD).write_text(card)
+        with pytest.raises((*WRONG, RecursionError)):
+            read_nod_head(tmp_path, "abc", 4)

@@ -18,7 +18,7 @@ from reactdiff_ros.coefficients import HEAD_YAW, INDEX
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.messages import fill_header
-from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.interfaces import empty
 from reactdiff_ros.recordings.bags.write import BagWriter

@@ -59,7 +59,10 @@ def enable(graph, data=True):
 
 def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(graph):
     graph.connect(EXPRESSION)
-    graph.until(lambda: "nobody listens to /head_controller" in graph.sentence(NODE), what="no controller is said")
+    graph.until(
+        lambda: "/head_controller/joint_trajectory has no subscriber" in graph.sentence(NODE),
+        what="no controller is said",
+    )
     assert not enable(graph).success
     controller = Controller(graph)
     graph.until(lambda: graph.received[STATE] and not graph.received[STATE][-1].obstacles, what="no obstacles")
@@ -79,7 +82,7 @@ def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(graph
     assert np.median(np.abs(np.diff(path))) <= 2.0 / 50
     controller.says = False
     show_until(graph, "stopped")
-    assert "/joint_states does not tell where it is" in graph.received[STATE][-1].fault
+    assert "/joint_states does not report its position" in graph.received[STATE][-1].fault
 
 
 def test_in_a_namespace_it_speaks_to_the_controller_there(tmp_path):
@@ -87,7 +90,7 @@ def test_in_a_namespace_it_speaks_to_the_controller_there(tmp_path):
     graph.start(
         NODE, "-r", "__ns:=/robot1", robot="ros2_control", state_dir=str(tmp_path / "kept"), lock_dir=str(tmp_path)
     )
-    told = "nobody listens to /robot1/head_controller/joint_trajectory"
+    told = "/robot1/head_controller/joint_trajectory has no subscriber"
     try:
         graph.until(lambda: told in graph.sentence(f"robot1/{NODE}"), what="the controller of the namespace is missed")
     finally:

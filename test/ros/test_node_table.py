@@ -243,7 +243,7 @@ def test_launch_file_names_the_robots_that_it_knows(launch_file):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("policy", "bogus", "use one of model, rules"),
+        ("policy", "bogus", "use one of idle, mime"),
         ("outputs", "bogus", "'bogus' is no output"),
         ("outputs", "vmc,arkit@host:99999", "'99999' is no port"),
         ("namespace", "robot 1", "letters, digits and underscores, such as robot1"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reactdiff_ros.model.backends.cache import EngineCache
+from reactdiff_ros.model.backends.tensorrt_backend import EngineCache
 
 
 def test_the_folder_is_made_for_the_user_alone(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ import torch
 from random_model import random_model
 
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
-from reactdiff_ros.model.plan.emphasis import PARTS
-from reactdiff_ros.model.plan.groups import GROUPS, LATENT_COUNT
+from reactdiff_ros.model.plan.latents import GROUPS, LATENT_COUNT, PARTS
 from reactdiff_ros.model.runtime import KeyCache, Networks
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.training.config import Shape
@@ -131,7 +130,7 @@ def test_the_exported_graph_streams_the_same(model, stream, random_weights):
         whole = model.encoder(*stream)[0].numpy()
     features, observed = (x[0].numpy() for x in stream)
     for t in range(FRAMES):
-        token, new = networks.encode(features[t : t + 1], observed[t : t + 1], cache)
+        token, new = networks.encode(features[t : t + 1], observed[t : t + 1], cache.past())
         cache.push(new)
         np.testing.assert_allclose(token[0], whole[t], atol=1e-4)
 

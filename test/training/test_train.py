@@ -20,7 +20,7 @@ from small_run import CONFIG, SHAPE, config, write_dyads
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
-from reactdiff_ros.model.plan.groups import GROUPS
+from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.training.autoencoder import TARGET, AutoencoderStep, describe, labels_of, set_scale
 from reactdiff_ros.training.batches import HOP, RollOuts, continue_from, roll_out

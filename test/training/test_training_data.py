@@ -14,7 +14,7 @@ from small_run import CONFIG, SHAPE, config, write_dyads
 
 from reactdiff_ros.coefficients import INDEX, ROTATION
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.plan.groups import GROUPS
+from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.model.tokens import STREAMS, SpeakerBatch, blank
 from reactdiff_ros.recordings.datasets.dyads import read_dyads
 from reactdiff_ros.recordings.datasets.recording import Recording, speaker_of

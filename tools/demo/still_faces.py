@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import NAMES, ROTATION
-from reactdiff_ros.model.plan.groups import GROUPS
+from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.perception.nets import FaceNets
 from reactdiff_ros.perception.speaker import SpeakerPerception
 from reactdiff_ros.types import FloatArray, Picture

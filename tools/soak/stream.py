@@ -25,7 +25,7 @@ from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
 from reactdiff_ros.recordings.replay.senses import PerceptionRecorder, Timed, push

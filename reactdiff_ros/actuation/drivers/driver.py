@@ -206,6 +206,8 @@ class Driver(ABC):
         self._clock = clock
         self._armed: set[str] = set()
         self._faults: dict[str, Fault] = {}
+        self._commanded_s = 0.0
+        """When the last command left."""
 
     @abstractmethod
     def open(self) -> None:
@@ -279,3 +281,13 @@ class Driver(ABC):
     def stop(self) -> None:
         """Hold everything at its last command; no commands until armed again."""
         self._armed.clear()
+
+    def _expired(self) -> dict[str, Fault]:
+        """After a silence as long as the watchdog's, armed joints may be anywhere: they are disarmed, with a fault."""
+        silent_s = self._clock() - self._commanded_s
+        if self.watchdog_s is None or silent_s <= SAFE * self.watchdog_s:
+            return {}
+        text = f"nothing was sent for {silent_s:.2f} s, so that its watchdog has stopped it"
+        found = dict.fromkeys(self._armed, Fault("watchdog", text))
+        self._armed.clear()
+        return found

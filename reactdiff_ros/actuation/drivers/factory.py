@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.boards import LinuxI2c, MaestroBoard, OhbotBoard, Pca9685Board
 from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Driver, axes_of
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
-from reactdiff_ros.actuation.drivers.furhat import FurhatRobot
 from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver
-from reactdiff_ros.actuation.drivers.maestro import MaestroBoard
-from reactdiff_ros.actuation.drivers.ohbot import OhbotBoard
-from reactdiff_ros.actuation.drivers.pca9685 import LinuxI2c, Pca9685Board
-from reactdiff_ros.actuation.drivers.reachy_mini import ReachyMini
+from reactdiff_ros.actuation.drivers.robots import FurhatRobot, ReachyMini
 from reactdiff_ros.actuation.hardware import Hardware
 from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.actuation.profile import (

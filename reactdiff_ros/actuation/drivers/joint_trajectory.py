@@ -83,17 +83,17 @@ class TrajectoryDriver(Driver):
     def faults(self) -> dict[str, Fault]:
         """What is wrong now, by joint."""
         if not self.listeners:
-            text = f"nobody listens to {self.topic}: is the controller active?"
+            text = f"{self.topic} has no subscriber: is the controller active?"
             return dict.fromkeys(self.axes, Fault("gone", text))
-        text = f"{self.states_topic} does not tell where it is: is the joint_state_broadcaster active?"
+        text = f"{self.states_topic} does not report its position: is the joint_state_broadcaster active?"
         return {joint: Fault("no_answer", text) for joint in self.axes if self.reading(joint) is None}
 
     def holding(self, joint: str) -> bool | None:
-        """Unknown: torque is the controller's, which neither reports it nor can be told to let go."""
+        """Unknown: torque is the controller's, which neither reports it nor can be asked to release it."""
         return None
 
     def arm(self, joint: str, position: float) -> Fault | None:
-        """Let a joint be told something; nothing is sent yet."""
+        """Let a joint take commands; nothing is sent yet."""
         fault = self.faults().get(joint)
         if fault is None:
             self._armed.add(joint)

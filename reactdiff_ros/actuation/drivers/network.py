@@ -254,7 +254,7 @@ class NetworkRobot(Driver):
         answer; all of them until one was armed."""
         self._others = True
         """Whether what may have torque has it from another program, or from a process before this one."""
-        self._told: dict[str, float] = {}
+        self._goal: dict[str, float] = {}
         """Newest position of each joint that was sent."""
         self._lost = 0
         """How often the line had been lost when it was last looked at."""
@@ -271,7 +271,7 @@ class NetworkRobot(Driver):
 
     @abstractmethod
     def _send(self, link: Link) -> None:
-        """Send what is in `_told`; never waits."""
+        """Send what is in `_goal`; never waits."""
 
     @abstractmethod
     def _robot_fault(self) -> Fault | None:
@@ -333,13 +333,13 @@ class NetworkRobot(Driver):
         if self.feedback and measured is None:
             return Fault("sensor", f"{self._title} does not say where it is")
         if not math.isfinite(start):
-            return Fault("refused", "nobody knows where it is")
-        self._told[joint] = self.axes[joint].clamped(start)
+            return Fault("refused", "its position is unknown")
+        self._goal[joint] = self.axes[joint].clamped(start)
         if self._others:
             self._others, self._holding = False, set()
         self._holding.add(joint)  # it may get torque although the answer says otherwise, or does not come
         if not self._armed:
-            self._told |= self._measured()
+            self._goal |= self._measured()
             self._send(link)
             refused = self._torque(link, True)
             if refused:
@@ -355,7 +355,7 @@ class NetworkRobot(Driver):
         if not self._ready() or self._link.lost != self._lost:
             self._look()
             return
-        self._told.update(found)
+        self._goal.update(found)
         self._send(self._link)
 
     def release(self, joint: str) -> None:

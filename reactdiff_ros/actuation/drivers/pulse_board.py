@@ -13,7 +13,6 @@ from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import (
     AGAIN_S,
     LINK_FAULTS,
-    SAFE,
     Axis,
     Clock,
     Driver,
@@ -37,13 +36,12 @@ class PulseBoard(Driver):
     def __init__(self, axes: Mapping[str, Axis], clock: Clock) -> None:
         super().__init__(axes, clock)
         self._pulsing: dict[str, bool] = {}
-        """Whether a joint has pulses: as the board reports, or as it was last told; a joint that is missing may."""
+        """Whether a joint has pulses: as the board reports, or by its last command; a missing joint may."""
         self._sent: dict[str, Reading] = {}
         self._reported: dict[str, float] = {}
         self._turn = 0
         self._opened = False
         self._retry_s = 0.0
-        self._commanded_s = 0.0
 
     # What each board does in its own way. All may raise DeviceError, and nothing else.
 
@@ -62,7 +60,7 @@ class PulseBoard(Driver):
 
     @abstractmethod
     def _ask(self, axis: Axis | None) -> dict[str, Fault]:
-        """The board's own health: faults by joint. Where it can report the pulse of `axis`, `_reports` is told."""
+        """The board's own health: faults by joint. Where it can report the pulse of `axis`, it calls `_reports`."""
 
     @property
     def _unanswered(self) -> bool:
@@ -92,7 +90,7 @@ class PulseBoard(Driver):
 
     @property
     def steps(self) -> dict[str, float]:
-        """The step in which each joint is told where to go, in its unit."""
+        """The step in which each joint takes positions, in its unit."""
         return {n: 1.0 / (self._steps * abs(a.pulse.us_per_unit if a.pulse else 1.0)) for n, a in self.axes.items()}
 
     def _step(self, axis: Axis, position: float) -> int:
@@ -148,7 +146,7 @@ class PulseBoard(Driver):
         self._look(axes[self._turn])
 
     def arm(self, joint: str, position: float) -> Fault | None:
-        """Pulses on, at `position`: where it was told to be last, as far as anybody knows."""
+        """Pulses on, at `position`: its last command, as far as that is known."""
         axis = self.axes[joint]
         if not self._connected:
             return GONE
@@ -157,13 +155,13 @@ class PulseBoard(Driver):
         if axis.calibration.id != axis.id:
             return Fault("calibration", f"its calibration is that of channel {axis.calibration.id}: calibrate again")
         if not math.isfinite(position):
-            return Fault("refused", "nobody knows where it is")
+            return Fault("refused", "its position is unknown")
         # A fault may be over; the watchdog's is, by this.
         self._faults.pop(joint, None)
         self._look(axis, until_answered=True)
         if joint in self._faults:
             return self._faults[joint]
-        self._expire()
+        self._faults |= self._expired()
         if self._send({axis.id: self._step(axis, position)}):
             self._armed.add(joint)
             self._pulsing[joint] = True
@@ -172,7 +170,7 @@ class PulseBoard(Driver):
 
     def command(self, positions: Mapping[str, float]) -> None:
         """Pulses of armed joints."""
-        self._expire()
+        self._faults |= self._expired()
         steps: Mapping[int, int] = {
             self.axes[joint].id: self._step(self.axes[joint], position)
             for joint, position in positions.items()
@@ -208,15 +206,6 @@ class PulseBoard(Driver):
         self.axes = {**self.axes, joint: replace(self.axes[joint], calibration=calibration)}
 
     # Inside.
-
-    def _expire(self) -> None:
-        """After a silence as long as the watchdog's the board went where it wanted: nothing may jump from there."""
-        now_s = self._clock()
-        silent_s = now_s - self._commanded_s
-        if self.watchdog_s is not None and self._armed and silent_s > SAFE * self.watchdog_s:
-            text = f"nothing was sent for {silent_s:.2f} s, so that its board's watchdog has stopped it"
-            self._faults.update(dict.fromkeys(self._armed, Fault("watchdog", text)))
-            self._armed.clear()
 
     def _reports(self, axis: Axis, us: float) -> None:
         """The board reports this pulse, 0 for none. One that does not come twice is no position to start from."""
@@ -302,15 +291,15 @@ class SerialBoard(PulseBoard):
         """Nothing is known of the board: the port was just opened, or never."""
 
     @abstractmethod
-    def _said(self, channel: int, step: int) -> bytes:
+    def _command_bytes(self, channel: int, step: int) -> bytes:
         """What sets a channel; nothing where that is not needed."""
 
     def _fitting(self, steps: Mapping[int, int]) -> Mapping[int, int]:
-        cost = {channel: len(self._said(channel, step)) for channel, step in steps.items()}
+        cost = {channel: len(self._command_bytes(channel, step)) for channel, step in steps.items()}
         return self._turns.choose(steps, cost, self._open_port().room())
 
     def _pulses(self, steps: Mapping[int, int]) -> None:
-        said = b"".join(self._said(channel, step) for channel, step in steps.items())
+        said = b"".join(self._command_bytes(channel, step) for channel, step in steps.items())
         self._turns.sent(steps)
         if said:
             self._open_port().writePort(said)

@@ -172,7 +172,7 @@ ANSWER_S: Final = 0.012
 WRITE_S: Final = 0.05
 """A port that takes nothing for this long is gone."""
 QUEUE_S: Final = 0.02
-"""Commands may take so long on the wire until what is sent after them, a stop perhaps, has its turn."""
+"""Commands may take this long on the wire until what is sent after them, a stop perhaps, has its turn."""
 ROUNDING: Final = 1e-6
 QUEUE_BYTES: Final = 20
 """Or so many bytes, on a line that carries less in that time: any board's command fits."""
@@ -313,7 +313,7 @@ class SerialPort:
         return sent
 
     def setPacketTimeout(self, packet_length: int) -> None:  # noqa: N802
-        """The time limit for a packet that is so long."""
+        """The time limit for a packet of that length."""
         self.setPacketTimeoutMillis(self._byte_ms * packet_length + self._answer_ms)
 
     def setPacketTimeoutMillis(self, msec: float) -> None:  # noqa: N802

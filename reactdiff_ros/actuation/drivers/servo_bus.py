@@ -7,13 +7,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import (
     AGAIN_S,
     LINK_FAULTS,
-    SAFE,
     UNTIL_ARMED,
     Axis,
     Clock,
@@ -25,6 +24,8 @@ from reactdiff_ros.actuation.drivers.driver import (
 from reactdiff_ros.actuation.drivers.serial_port import ANSWER_S, PortGoneError, SerialPort, Turns
 from reactdiff_ros.errors import DeviceError
 
+_T = TypeVar("_T")
+_Lost = TypeVar("_Lost")
 MISSES: Final = 3
 """So many questions in a row without an answer that can be used are a fault."""
 LOAD_S: Final = 0.5
@@ -164,7 +165,6 @@ class ServoBus(Driver):
         self._retry_s = 0.0
         self._health = {name: Health(axis) for name, axis in self.axes.items()}
         self._turn = self._asked = 0
-        self._commanded_s = 0.0
 
     # What every make of servos does in its own way. All may raise PortGoneError, and nothing else.
 
@@ -252,7 +252,7 @@ class ServoBus(Driver):
         return self._health[joint].torque
 
     def check(self) -> dict[str, Fault]:
-        """Identify every joint anew, and measure it; what lasts until a joint is armed is over where it is not."""
+        """Identify every joint again, and measure it; what lasts until a joint is armed is over where it is not."""
         for health in self._health.values():
             health.verified, health.fault, health.misses, health.torque = False, None, 0, None
             if health.axis.joint not in self._armed:
@@ -264,7 +264,7 @@ class ServoBus(Driver):
                 text = f"more than one servo answers to id {health.axis.id}: give each its own"
                 health.set(Fault("wrong_id", text), self._clock())
         if self._port is None:
-            self._lost(self._health)
+            self._lost()
         return self.faults()
 
     def poll(self, budget_s: float) -> None:
@@ -297,15 +297,11 @@ class ServoBus(Driver):
         if fault is not None:
             return fault
         self._expire()
-        try:
-            stands = self._stands(health.axis)
-            if isinstance(stands, Fault):
-                return stands
-            health.torque = None
-            fault = self._torque_on(health.axis, stands)
-        except PortGoneError:
-            self._lost(self._health)
-            return GONE
+        position = self._on_port(lambda _: self._start_count(health.axis), GONE)
+        if isinstance(position, Fault):
+            return position
+        health.torque = None
+        fault = self._on_port(lambda _: self._torque_on(health.axis, position), GONE)
         if fault is None:
             self._armed.add(health.axis.joint)
             self._commanded_s, health.torque = self._clock(), True
@@ -313,84 +309,57 @@ class ServoBus(Driver):
 
     def command(self, positions: Mapping[str, float]) -> None:
         """Send positions of armed joints, in one packet."""
-        now_s = self._expire()
+        self._expire()
+        now_s = self._clock()
         counts = {}
         for joint, position in positions.items():
             if joint in self._armed and math.isfinite(position):
                 axis = self.axes[joint]
                 counts[axis.id] = self._scale(axis).of(axis, position)
-        if not counts or self._port is None:
-            return
-        try:
-            first, each = self.goal_bytes
-            counts = self._turns.choose(counts, dict.fromkeys(counts, each), self._port.room() - first)
-            if counts:
-                self._goals(counts)
-                self._turns.sent(counts)
-                self._commanded_s = now_s
-        except PortGoneError:
-            self._lost(self._health)
+        if counts:
+            self._on_port(lambda port: self._send(port, counts, now_s), None)
+
+    def _send(self, port: SerialPort, counts: Mapping[int, int], now_s: float) -> None:
+        first, each = self.goal_bytes
+        counts = self._turns.choose(counts, dict.fromkeys(counts, each), port.room() - first)
+        if counts:
+            self._goals(counts)
+            self._turns.sent(counts)
+            self._commanded_s = now_s
 
     def release(self, joint: str) -> None:
         """Torque off; tried even where the joint has a fault, and one that does not confirm it has a fault."""
         self._armed.discard(joint)
-        if self._port is None:
-            return
         health = self._health[joint]
-        try:
-            fault = self._torque_off(health.axis)
-            if fault is not None and health.fault is None:
-                fault = self._torque_off(health.axis)
-        except PortGoneError:
-            self._lost(self._health)
-            return
-        if fault is not None:
-            health.set(fault, self._clock())
-        else:
+        tries = 1 if health.fault is not None else 2
+        fault: Fault | None = GONE
+        for _ in range(tries):
+            if fault is not None:
+                fault = self._on_port(lambda _: self._torque_off(health.axis), GONE)
+        if fault is None:
             health.torque = False
+        elif self._port is not None:
+            health.set(fault, self._clock())
 
     def release_all(self) -> None:
         """Torque off everywhere, in one packet without an answer."""
         self._armed.clear()
         for health in self._health.values():
             health.torque = None
-        try:
-            if self._port is not None:
-                self._torques_off(axis.id for axis in self.axes.values())
-        except PortGoneError:
-            self._lost(self._health)
+        self._on_port(lambda _: self._torques_off(axis.id for axis in self.axes.values()), None)
 
     def scan(self, ids: Iterable[int]) -> dict[int, int]:
         """Models of the servos that answer, by id; one answer's time each. For looking at an unknown bus."""
-        found = {}
-        try:
-            for number in ids:
-                model = self._ping(number)
-                if model is not None:
-                    found[number] = model
-        except PortGoneError:
-            self._lost(self._health)
-        return found
+        models = {number: self._on_port(lambda _, n=number: self._ping(n), None) for number in ids}  # type: ignore[misc]
+        return {number: model for number, model in models.items() if model is not None}
 
     def answers_twice(self, number: int) -> bool:
         """Whether something else follows the answer of the servo with that id: another that has the same."""
-        try:
-            if self._ping(number) is None or self._port is None:
-                return False
-            return bool(self._port.read(1, SECOND_S))
-        except PortGoneError:
-            self._lost(self._health)
-            return False
+        return self._on_port(lambda port: self._ping(number) is not None and bool(port.read(1, SECOND_S)), lost=False)
 
     def count(self, joint: str) -> int | Fault:
-        """Where a joint stands, in counts of the servo, also without calibration."""
-        if self._port is None:
-            return GONE
-        try:
-            measured = self._measure(self.axes[joint])
-        except PortGoneError:
-            self._lost(self._health)
-            return GONE
+        """Where a joint is, in counts of the servo, also without calibration."""
+        measured = self._on_port(lambda _: self._measure(self.axes[joint]), GONE)
         return measured if isinstance(measured, Fault) else measured.count
 
     def scale(self, joint: str) -> Counts:
@@ -406,37 +375,30 @@ class ServoBus(Driver):
 
     def homing(self, joint: str) -> int | Fault:
         """The homing offset that is stored in a servo."""
-        if self._port is None:
-            return GONE
-        try:
-            return self._read_homing(self.axes[joint])
-        except PortGoneError:
-            self._lost(self._health)
-            return GONE
+        return self._on_port(lambda _: self._read_homing(self.axes[joint]), GONE)
 
     def write_homing(self, joint: str, offset: int) -> Fault | None:
         """Store a homing offset in a servo, which has no torque then: for calibration alone."""
         self.release(joint)
         health = self._health[joint]
         health.verified = False
-        try:
-            return GONE if self._port is None else self._write_homing(health.axis, offset)
-        except PortGoneError:
-            self._lost(self._health)
-            return GONE
+        return self._on_port(lambda _: self._write_homing(health.axis, offset), GONE)
 
     # Inside.
 
-    def _expire(self) -> float:
-        """After a silence as long as the watchdog's the servos stand somewhere: no jump from there. The time now."""
-        now_s = self._clock()
-        silent_s = now_s - self._commanded_s
-        if self.watchdog_s is not None and self._armed and silent_s > SAFE * self.watchdog_s:
-            text = f"nothing was sent for {silent_s:.2f} s, so that its watchdog has stopped it"
-            for joint in self._armed:
-                self._health[joint].alarm = Fault("watchdog", text)
-            self._armed.clear()
-        return now_s
+    def _on_port(self, work: Callable[[SerialPort], _T], lost: _Lost) -> _T | _Lost:
+        """The result of `work`; `lost` where the port is not open, or goes meanwhile."""
+        if self._port is None:
+            return lost
+        try:
+            return work(self._port)
+        except PortGoneError:
+            self._lost()
+            return lost
+
+    def _expire(self) -> None:
+        for joint, fault in self._expired().items():
+            self._health[joint].alarm = fault
 
     @staticmethod
     def _forgive(health: Health) -> None:
@@ -456,8 +418,8 @@ class ServoBus(Driver):
             self._ask(health)
         return health.wrong or (None if health.verified else Fault("no_answer", "it does not answer"))
 
-    def _stands(self, axis: Axis) -> int | Fault:
-        """Where it stands, asked twice: a wrong answer would make it jump as soon as it has torque."""
+    def _start_count(self, axis: Axis) -> int | Fault:
+        """Where it is, asked twice: a wrong answer would make it jump as soon as it has torque."""
         scale, counts = self._scale(axis), []
         for _ in range(2):
             measured = self._measure(axis)
@@ -482,7 +444,7 @@ class ServoBus(Driver):
             asks = isinstance(measured, Measured) or measured.kind == "calibration"
             lapsed = self._lapsed(health) if asks else None
         except PortGoneError:
-            self._lost(self._health)
+            self._lost()
             return False
         now_s = self._clock()
         if isinstance(measured, Measured):
@@ -528,16 +490,16 @@ class ServoBus(Driver):
         """What one good question and its answer take on the wire."""
         return 50 * 10.0 / self._baud + 0.001
 
-    def _lost(self, joints: Iterable[str]) -> None:
+    def _lost(self) -> None:
         now_s = self._clock()
         if self._port is not None:
             self._port.close()
             self._port = None
         self._retry_s = now_s + AGAIN_S
         self._armed.clear()
-        for joint in joints:
-            self._health[joint].set(GONE, now_s)
-            self._health[joint].due_s = now_s
+        for health in self._health.values():
+            health.set(GONE, now_s)
+            health.due_s = now_s
 
     def _reconnect(self, now_s: float) -> None:
         if not self._opened or now_s < self._retry_s:

@@ -40,7 +40,7 @@ class Channel:
     """Quarters of microseconds; 0: no pulses."""
     on_error: OnError = "off"
     servo: Motor = field(default_factory=lambda: Motor(6000.0, 12_000.0, 400_000.0))
-    """Where the horn stands, in quarters of microseconds."""
+    """Where the horn is, in quarters of microseconds."""
     received: list[int] = field(default_factory=list)
 
 

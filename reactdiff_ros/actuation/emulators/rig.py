@@ -30,7 +30,7 @@ from reactdiff_ros.actuation.profile import (
 from reactdiff_ros.errors import ConfigError
 
 IDLE_S = 0.005
-"""The bus lives on at least this often while nobody speaks."""
+"""The bus lives on at least this often while the line is silent."""
 
 
 SLOWLY = 8
@@ -96,7 +96,7 @@ class Wire:
         self._thread.start()
 
     def pull(self) -> None:
-        """Pull the cable: the port is gone for whoever has it open. The servos keep their power."""
+        """Pull the cable: the port is gone for the program that has it open. The servos keep their power."""
         if self._thread is None:
             return
         self.link.unlink(missing_ok=True)

@@ -33,9 +33,9 @@ from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.evaluation.plots import new_axes, save_figure
 from reactdiff_ros.model.batch import warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.plan.sampler import Sampling
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.replay.output import ReplayBag
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live

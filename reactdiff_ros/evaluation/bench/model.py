@@ -24,14 +24,12 @@ from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.model.backends.base import Backend, Precision
 from reactdiff_ros.model.backends.opening import Wanted, open_backend
-from reactdiff_ros.model.batch import draw_together, warm
-from reactdiff_ros.model.batch_rounds import Done, Rounds
+from reactdiff_ros.model.batch import DEADLINE_S, ListenerBatch, draw_together, warm
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.model.plan.planner import Planner, live_frames
-from reactdiff_ros.model.plan.quality import DEADLINE_S
 from reactdiff_ros.model.plan.sampler import Sampling, ordinary
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
 from reactdiff_ros.model.weights import Weights
@@ -222,9 +220,9 @@ def opened_backend(
 
         return torch_backend(weights, threads), lambda: None
     heard = log if name == "tensorrt" else lambda sentence: None  # of the others the rows report what does not work
-    opened = open_backend(weights, Wanted(name, precision, steps), clock.timer, threads=threads, tell=heard)
+    opened = open_backend(weights, Wanted(name, precision, steps), clock.timer, threads=threads, log=heard)
     limit = clock.timer() + BUILD_S
-    while opened.preparing is not None and opened.preparing.running() and clock.timer() < limit:
+    while opened.tensorrt is not None and opened.tensorrt.running() and clock.timer() < limit:
         clock.sleep(0.2)
     if not opened.serving.name.startswith(_NAMES[name]):
         opened.close()
@@ -259,7 +257,8 @@ def planning(networks: Networks, how: Sampling, listeners: int, frames: int) -> 
 
     def call(i: int) -> None:
         drafts = [
-            p.draft(i * how.hop, speaker, missing, conditions, lead=1, frames=frames, everyone=True) for p in planners
+            p.draft(i * how.hop, speaker, missing, conditions, lead=1, frames=frames, all_candidates=True)
+            for p in planners
         ]
         for planner, draft, drawn in zip(planners, drafts, draw_together(networks, drafts), strict=True):
             planner.finish(draft, drawn)
@@ -274,7 +273,7 @@ def encoding(networks: Networks, listeners: int) -> Callable[[int], None]:
     observed = np.ones((listeners, STREAM_COUNT), dtype=np.float32)
 
     def call(i: int) -> None:
-        cache.push(networks.encode(features[i % 64], observed, cache)[1])
+        cache.push(networks.encode(features[i % 64], observed, cache.past())[1])
 
     return call
 
@@ -370,10 +369,10 @@ def _listeners_row(
     seconds: float,
     networks: Networks | None,
 ) -> dict[str, Any]:
-    rounds, first = Rounds(), None
+    batch, first = ListenerBatch(), None
     for i in range(count):
         listener = make_listener("model", seed=i, config=config, like=first, networks=networks)
-        rounds.join(str(i), listener)
+        batch.join(str(i), listener)
         first = first or listener
     if isinstance(first, DiffusionListener):
         warm(first.networks, Sampling(steps=config.steps, candidates=config.candidates), count)
@@ -383,7 +382,7 @@ def _listeners_row(
     cpu_s = 0.0
     for slot in range(slots):
         begin, cpu = timer(), sum(os.times()[:2])
-        _live(rounds, frames, slot, timer)
+        _live(batch, frames, slot, timer)
         if slot >= slots - measured:
             times.append(timer() - begin)
             cpu_s += sum(os.times()[:2]) - cpu
@@ -391,21 +390,21 @@ def _listeners_row(
     return {
         "listeners": count, "load": round(sum(times) / seconds, 3), "cpu": round(cpu_s / seconds, 3),
         "slot_ms": {"p50": round(float(p50), 2), "p99": round(float(p99), 2)},
-        "late": round(float(np.mean(np.array(times) > DEADLINE_S)), 4), "plans": rounds.plans,
-        "backend": rounds.batch.members()[0].state().backend,
+        "late": round(float(np.mean(np.array(times) > DEADLINE_S)), 4), "plans": batch.plans,
+        "backend": batch.members()[0].state().backend,
     }  # fmt: skip
 
 
-def _live(rounds: Rounds, frames: Sequence[SpeakerFrame], slot: int, timer: Callable[[], float]) -> None:
+def _live(batch: ListenerBatch, frames: Sequence[SpeakerFrame], slot: int, timer: Callable[[], float]) -> None:
     """One slot: every listener that has started observes a frame, then the plans that are due are drawn."""
     now_ns = (1000 + slot) * SLOT_NS
-    names = [str(i) for i in range(len(rounds.batch)) if slot >= APART * i]
+    names = [str(i) for i in range(len(batch)) if slot >= APART * i]
     for i, name in enumerate(names):
         frame = frames[(slot + 31 * i) % len(frames)]
         picture_ns = None if frame.picture_stamp_ns is None else now_ns
         sound_ns = None if frame.sound_stamp_ns is None else now_ns
         now = replace(frame, stamp_ns=now_ns, picture_stamp_ns=picture_ns, sound_stamp_ns=sound_ns)
-        rounds.batch.observe(name, now)
-    job = rounds.due(dict.fromkeys(names, now_ns + SLOT_NS // 2), timer())
-    if job is not None:
-        rounds.finished(Done(job, job.round.draw(), 0.0), timer())
+        batch.observe(name, now)
+    due = batch.due(dict.fromkeys(names, now_ns + SLOT_NS // 2), timer())
+    if due is not None:
+        batch.finished(due.draw(), 0.0, timer())

@@ -24,8 +24,10 @@ import psutil
 
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bench.machine import hardware
-from reactdiff_ros.model.open_graph import open_graph
-from reactdiff_ros.model.plan.sampler import Sampling, draw, faces, ordinary
+from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
+from reactdiff_ros.model.plan.corrections import prompted
+from reactdiff_ros.model.plan.planner import faces
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.streams import free_run
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT
@@ -129,14 +131,18 @@ def our_graph_window(networks: Networks, timer: Callable[[], float]) -> Window:
         tokens = np.concatenate([np.zeros((s["speech"], s["width"]), np.float32), _tokens(networks, features)])
         encoded = timer()
         past = np.broadcast_to(networks.neutral, (samples, s["past"], s["latent"])).astype(np.float32)
-        missing, conditions = np.zeros((samples, s["speech"]), np.float32), ordinary(samples)
+        missing, how = np.zeros((samples, s["speech"]), np.float32), Sampling()
+        conditions = prompted(ordinary(samples)).vector(how.lead, s["max_lead"])
         drawn = [past]
         for start in range(0, WINDOW, s["horizon"]):
             heard = np.repeat(tokens[None, start : start + s["speech"]], samples, axis=0)
             frames = min(s["horizon"], WINDOW - start)
             noise = rng.standard_normal((samples, 1, frames, s["latent"])).astype(np.float32)
-            how = Sampling(steps=steps, block=frames)
-            drawn.append(draw(networks, heard, missing, past, conditions, noise, how)[:, 0])
+            latents = networks.sample(
+                heard, missing, past, conditions, how.scale * noise, steps=steps, guidance=how.guidance,
+                recall=how.recall,
+            )  # fmt: skip
+            drawn.append(latents[:, 0])
             past = np.concatenate([past, drawn[-1]], axis=1)[:, -s["past"] :]
         sampled = timer()
         whole = np.concatenate(drawn, axis=1)[:, s["past"] - VAE_CONTEXT :]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.model.plan.groups import GROUPS
+from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.types import REACTION_RATE_HZ
 
 Values = NDArray[np.floating[Any]]

@@ -46,7 +46,7 @@ from reactdiff_ros.evaluation.runs.scoring import (
 )
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
-from reactdiff_ros.model.speaker.track import Track, onto_grid
+from reactdiff_ros.model.speaker.grid import Track, onto_grid
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.storage import entries, is_bag

@@ -36,7 +36,7 @@ from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.expression.motion import LOWER_FACE, UPPER_FACE
 from reactdiff_ros.model.conditions import STYLE_COUNT, STYLE_NAMES
 from reactdiff_ros.model.listener import HORIZON_FRAMES
-from reactdiff_ros.model.plan.conditioning import conditioning
+from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import style_of

@@ -32,12 +32,10 @@ from reactdiff_ros.evaluation.studies.behaviour import (
     expected_listener,
     smile_coupling,
 )
-from reactdiff_ros.model.plan.groups import GROUP_COUNT, GROUPS
-from reactdiff_ros.model.plan.mood import in_mood
-from reactdiff_ros.model.plan.nods import Nods
-from reactdiff_ros.model.plan.noise import NoiseTape
-from reactdiff_ros.model.plan.planner import AROUND, LOOKAHEAD, OwnPast, finished
-from reactdiff_ros.model.plan.sampler import Conditions, Sampling, draw, faces, guided, ordinary, sane
+from reactdiff_ros.model.plan.corrections import Nods, continued, guided, in_mood, prompted, sane
+from reactdiff_ros.model.plan.latents import GROUP_COUNT, GROUPS
+from reactdiff_ros.model.plan.planner import AROUND, LOOKAHEAD, OwnPast, blank_draft, draw_plan, faces
+from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling, ordinary
 from reactdiff_ros.model.plan.solvers import angles
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.streams import free_run, heard, speaker_tokens
@@ -245,8 +243,11 @@ def _spread(
     noise = np.random.default_rng(43).standard_normal(
         (len(tokens), CANDIDATES, s["horizon"], s["latent"]), dtype=np.float32
     )
-    latents = draw(networks, speaker, missing, past, in_mood(conditions, mood, how.guidance), noise, how, how.lead)
-    drawn = faces(networks, past, latents)[:, :, how.hop :]
+    draft = replace(
+        blank_draft(networks, how, conditions, noise), speaker=speaker, missing=missing, mood=mood, past=past,
+        lead=how.lead,
+    )  # fmt: skip
+    drawn = draw_plan(networks, draft).faces[:, :, how.hop :]
     return np.asarray(np.sqrt(drawn.astype(np.float64).var(1, ddof=1).mean((0, 1))))
 
 
@@ -305,7 +306,7 @@ class WarmStart:
             told = in_mood(conditions, mood, how.guidance)
             latents = self._draw(speaker, missing, told, past, planned[:, how.hop :], noise)
             drawn = faces(networks, past, latents[:, None])
-            shown = finished(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
+            shown = continued(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
             own.add(start, latents, shown)
             planned = latents
             stop = min(start + how.hop, frames)
@@ -334,7 +335,7 @@ class WarmStart:
             if warm:
                 clean = networks.drawable(before, past)
                 z = (np.cos(LEVEL) * clean + np.sin(LEVEL) * z).astype(np.float32)
-            told = conditions.vector(min(how.lead + first, s["max_lead"] - 1), s["max_lead"])
+            told = prompted(conditions).vector(min(how.lead + first, s["max_lead"] - 1), s["max_lead"])
             new = networks.sample(
                 speaker, missing, past, told, z[:, None], steps=how.steps, guidance=guided(conditions, how),
                 recall=how.recall, schedule=self._warm if warm else None,

@@ -22,7 +22,7 @@ from reactdiff_ros.evaluation.bounds import CLAMP_LIMIT, FORGOTTEN, POSE_LIMIT, 
 from reactdiff_ros.evaluation.listeners import Listens, ModelListens, style_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smile_onsets
-from reactdiff_ros.model.plan.groups import GROUPS
+from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator.observation import observe

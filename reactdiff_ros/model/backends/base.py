@@ -37,7 +37,7 @@ class Stretch:
     schedule: tuple[float, ...]
     """Noise angles, one for each evaluation."""
     strength: FloatArray | None = None
-    """(N, 1, 1, 1) guidance, None where nobody has any."""
+    """(N, 1, 1, 1) guidance, None where no one has any."""
 
     @property
     def guided(self) -> bool:
@@ -45,7 +45,7 @@ class Stretch:
         return self.strength is not None
 
     def inputs(self) -> dict[str, FloatArray]:
-        """By the names of the sampler's graph, see `sampler_graph`."""
+        """By the names of the sampler's graph, see `graphs`."""
         arrays = {
             "speaker": self.speaker, "past": self.past, "conditions": self.conditions, "mask": self.mask,
             "noise": self.noise,
@@ -56,7 +56,7 @@ class Stretch:
 class Backend(Protocol):
     """Executes the graphs of one set of weights. May be called from several threads.
 
-    Every call may raise BackendError; `serving.Serving` then goes on with the CPU.
+    Every call may raise BackendError; `opening.Serving` then goes on with the CPU.
     """
 
     @property

@@ -1,6 +1,6 @@
 """The networks in ONNX Runtime: on the CPU one thread, no spinning, same bits for same input; on CUDA graphs of work.
 
-A provider library that does not load makes ONNX Runtime fall back to the CPU without a word; here it is an error.
+A provider library that does not load makes ONNX Runtime fall back to the CPU silently; here it is an error.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ from reactdiff_ros.types import FloatArray
 from .base import BackendError, NotReadyError, Precision, Stretch
 
 SMALL: Final = 16
-"""Up to so many stretches, what a graph does about shapes takes as long as its arithmetic."""
+"""Up to this many stretches, what a graph does about shapes takes as long as its arithmetic."""
 SHAPES: Final = 12
-"""Shapes of stretches that have a captured session of their own on the GPU."""
+"""Shapes of stretches that have a captured session on the GPU."""
 SELDOM: Final = ("encoder_sequence",)
 """Graphs that a live listener never needs: opened at their first use."""
 CUDA: Final = "CUDAExecutionProvider"
 CPU: Final = "CPUExecutionProvider"
 DEVICE: Final = "cuda"
+Graph = Callable[[dict[str, FloatArray]], list[FloatArray]]
+"""Inputs by name -> the outputs in their order."""
 
 
 class OnnxRuntimeCpu:
@@ -125,10 +127,10 @@ class OnnxRuntimeCuda:
     Args:
         weights: of all graphs.
         precision: of the sampler; encoder and autoencoder stay in float32.
-        capture: replay CUDA graphs. Without, every kernel is launched anew (for comparison).
+        capture: replay CUDA graphs. Without, every kernel is launched again (for comparison).
 
     Raises:
-        BackendError: ONNX Runtime has no CUDA here, or would run on the CPU without telling.
+        BackendError: ONNX Runtime has no CUDA here, or would silently run on the CPU.
     """
 
     def __init__(self, weights: Weights, precision: Precision = "fp32", *, capture: bool = True) -> None:
@@ -226,8 +228,7 @@ class OnnxRuntimeCuda:
         return self._session(model, "sampler")
 
     def _loop(self, schedule: tuple[float, ...], guided: bool, sizes: dict[str, int]) -> Any:
-        from .half import folded, in_half_precision
-        from .sampler_graph import sampler_graph
+        from .graphs import folded, in_half_precision, sampler_graph
 
         key = (schedule, guided)
         if key not in self._loops:
@@ -322,3 +323,24 @@ def session_options(threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
+
+
+def open_graph(path: Path, threads: int) -> Graph:
+    """Any ONNX file on the CPU, on `threads` threads that do not spin.
+
+    Raises:
+        WeightsError: ONNX Runtime cannot load it.
+    """
+    import onnxruntime as ort
+
+    try:
+        session: Any = ort.InferenceSession(str(path), session_options(threads), providers=[CPU])
+    except Exception as error:
+        raise WeightsError(
+            "ONNX Runtime cannot load a network", where=str(path), todo=str(error).split("\n")[0]
+        ) from error
+
+    def run(inputs: dict[str, FloatArray]) -> list[FloatArray]:
+        return list(session.run(None, inputs))
+
+    return run

@@ -1,51 +1,44 @@
-"""Plans of N listeners, one after another: drawn, chosen among, led over into each other, remembered.
+"""Plans of N listeners, one after another: `draw_plan` draws one, `Planner` keeps what the next one continues.
 
-The one path that the live listener (N = 1) and batched streams share. Shapes as in `sampler`; H frames of a plan.
+A plan reaches `horizon` frames ahead. It is drawn in stretches of `block` frames, later ones given the earlier ones
+and older evidence, so that the next plan, which draws the same frames from the same noise tape, differs from this one
+by the new evidence alone. A live listener is N = 1; batches and batched streams are N > 1 of the same code.
+
+Shapes: N listeners, K candidates of each, H frames of a plan, L latents, D token width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, bounded
-from reactdiff_ros.model.plan.choice import Choice, ranked
-from reactdiff_ros.model.plan.groups import GROUPS
-from reactdiff_ros.model.plan.nods import Nods
-from reactdiff_ros.model.plan.noise import NoiseTape
-from reactdiff_ros.model.plan.sampler import Conditions, Sampling, draw, faces
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, bounded
+from reactdiff_ros.model.plan.corrections import (
+    AROUND,
+    CALM,
+    LOOKAHEAD,
+    Choice,
+    Nods,
+    bowed,
+    calmed,
+    continued,
+    guided,
+    in_mood,
+    prompted,
+    ranked,
+    sane,
+)
+from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+from reactdiff_ros.types import FloatArray
 
-Array = TypeVar("Array", bound=Any)
-_FADE: Final = float(np.exp(-0.04 / 0.2))
-
-
-AROUND: Final = 3
-"""Frames before and after each one that its finish looks at."""
-
-
-def smooth(frames: Array) -> Array:
-    """Take the jitter out, (..., n, C) to (..., n - 6, C).
-
-    Half-band filter of seven frames, maximally flat at 0 and at half the frame rate (Herrmann 1971): nods of 2 Hz keep
-    99 %, the bursts of a laugh at 5 Hz 72 %, 6.25 Hz half, what changes from frame to frame nothing.
-    """
-    ends, around = frames[..., :-6, :] + frames[..., 6:, :], frames[..., 2:-4, :] + frames[..., 4:-2, :]
-    smoothed: Array = (16 * frames[..., 3:-3, :] + 9 * around - ends) / 32
-    return smoothed
-
-
-BLEND: Final = (0.2, 0.5, 0.8, 0.95)
-"""Share of a new plan in its first frames; the rest is the old plan, which covers the same times."""
-LOOKAHEAD: Final = len(BLEND) + AROUND
-"""Frames that the finish needs of a plan beyond those that are shown."""
 LATE: Final = 8
 """Frames that a live plan has beyond those that are shown, so that the next one may come 0.3 s late."""
+_FADE: Final = float(np.exp(-0.04 / 0.2))
 
 
 def live_frames(how: Sampling, horizon: int) -> int:
@@ -53,51 +46,126 @@ def live_frames(how: Sampling, horizon: int) -> int:
     return min(-(-(how.hop + max(LATE, LOOKAHEAD)) // how.block) * how.block, horizon)
 
 
-def blend(plan: Array, before: Array) -> Array:
-    """Lead `before` (..., n, C), what was planned for the same frames, over into `plan` (..., n, C), in place."""
-    for i, share in enumerate(BLEND[: plan.shape[-2]]):
-        plan[..., i, :] = share * plan[..., i, :] + (1 - share) * before[..., i, :]
-    return plan
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """All that the drawing of one plan of N listeners needs. Nothing in it changes, so another thread may draw it."""
+
+    slot: int
+    """Of the first frame."""
+    how: Sampling
+    speaker: FloatArray
+    """(N, speech, D) the newest tokens, oldest first."""
+    missing: FloatArray
+    """(N, speech) 1 where there is no token."""
+    conditions: Conditions
+    mood: FloatArray
+    """(N,)"""
+    lead: int | NDArray[np.integer[Any]]
+    """Frames between the newest token and `slot`, minus one; of all, or (N,)."""
+    past: FloatArray
+    """(N, past, L) latents that were planned for the frames before."""
+    noise: FloatArray
+    """(N, K, H, L) of unit variance, H a multiple of `how.block`."""
+    shown: FloatArray
+    """(N, AROUND, 58) the frames before, as shown."""
+    before: FloatArray
+    """(N, H, 58) what was planned so far for the same frames."""
+    dip: FloatArray
+    """(N, H) how far nods bow the head, rad."""
+    streams: list[list[int]]
+    """(N) (K) the noise tape of each candidate."""
+    ranks: NDArray[np.float64] | None
+    """(N,) by which a choice among the candidates is made, see `corrections.ranked`; None: none is to be made."""
+    all_candidates: bool
+    """Draw all candidates up to their ends, not the chosen ones alone."""
 
 
-SMILE_S: Final = 0.2
-"""Time constant with which a smile follows its plan: planned ones move faster than people's and break off."""
-SMILE_GAIN: Final = 1.14
-"""How much larger than planned a smile is shown: the lag takes of its height, and listeners differ too little.
+def blank_draft(networks: Networks, how: Sampling, conditions: Conditions, noise: FloatArray) -> Draft:
+    """A draft of N listeners to whom nothing was said and who showed nothing; `noise` (N, K, H, L)."""
+    s, (count, _, frames, _) = networks.shape, noise.shape
 
-Both were chosen together, see docs/model.md: D_marg in recorded calls is .62 without the lag and .42 with it, the
-distance to appropriate reactions of simulated listeners (FRD) is as theirs with the gain and too small without."""
-_SMILE: Final = next(list(group.coefficients) for group in GROUPS if group.name == "smile")
+    def zeros(*shape: int) -> FloatArray:
+        return np.zeros((count, *shape), dtype=np.float32)
+
+    return Draft(
+        slot=0, how=how, speaker=zeros(s["speech"], s["width"]), missing=zeros(s["speech"]) + 1, conditions=conditions,
+        mood=zeros(), lead=1, past=zeros(s["past"], s["latent"]) + networks.neutral, noise=noise,
+        shown=zeros(AROUND, COEFFICIENT_COUNT), before=zeros(frames, COEFFICIENT_COUNT), dip=zeros(frames), streams=[],
+        ranks=None, all_candidates=False,
+    )  # fmt: skip
 
 
-def unhurried(plan: FloatArray, last: FloatArray) -> FloatArray:
-    """`plan` (..., n, C) through a first-order lag of SMILE_S that goes on from `last` (..., C), the frame before.
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A drawn plan of N listeners; K = 1 where a choice was made and the other candidates ended there."""
 
-    It leads over from one plan to the next by itself.
+    latents: FloatArray
+    """(N, K, H, L)."""
+    faces: FloatArray
+    """(N, K, H, 58) as decoded, with nods, before any smoothing and bounds."""
+    still: FloatArray
+    """(N, K, H, 58) as they continue the last plan, without nods: networks continue these."""
+    shown: FloatArray
+    """(N, K, H, 58) as they would be shown."""
+    chosen: NDArray[np.int64] | None
+    """(N,) which of the draft's candidates was chosen; None: no choice was to be made. After `Planner.finish`: which of
+    those that were drawn is followed."""
+
+    def of(self, plans: FloatArray) -> FloatArray:
+        """The followed ones (N, H, 58) of `faces` or `shown`, after `Planner.finish`."""
+        followed: FloatArray = plans[np.arange(len(plans)), self.chosen]
+        return followed
+
+
+def draw_plan(networks: Networks, d: Draft) -> Drawn:
+    """One plan, from noise to faces. Pure: may run in any thread.
+
+    Symbols of ReactDiff (arXiv 2505.14151): the latent diffusion model draws latents x_0 of the listener from noise
+    x_T, given the speaker's fused features s and conditions c; the decoder D makes faces y of them. Not in the paper:
+    v-prediction with classifier-free guidance w, v = v(none) + w (v(s) - v(none)) (Ho and Salimans 2022), a
+    second-order solver (`solvers`), and the listener's own past x_past. Numbers are those of `corrections`.
     """
-    share = np.float32(1 - np.exp(-1 / (SMILE_S * REACTION_RATE_HZ)))
-    followed = np.empty_like(plan)
-    for i in range(plan.shape[-2]):
-        last = last + share * (plan[..., i, :] - last)
-        followed[..., i, :] = last
-    return followed
+    how, size = d.how, networks.shape
+    count, block, width = len(d.past), how.block, d.noise.shape[-1]
+    rows = np.arange(count)
+    asked = in_mood(d.conditions, d.mood, how.guidance)  # 3
+    s, missing, x_past, eps = d.speaker, d.missing, d.past, d.noise
+    c, w = prompted(asked), guided(asked, how)  # 4, 5
+    age = np.broadcast_to(d.lead, count)
+    chosen: NDArray[np.int64] | None = None
+    stretches: list[FloatArray] = []
+    for t in range(0, eps.shape[2], block):
+        x_T = (how.scale * eps[:, :, t : t + block]).reshape(len(x_past), -1, block, width)  # 6
+        c_t = c.vector(np.minimum(age + t, size["max_lead"] - 1), size["max_lead"])
+        x_0 = networks.sample(s, missing, x_past, c_t, x_T, steps=how.steps, guidance=w, recall=how.recall)
+        x_0 = sane(x_0, networks.neutral)  # 7
+        if t == 0 and d.ranks is not None:
+            chosen = ranked(bounded(faces(networks, x_past, x_0)), d.ranks)  # 8
+            if not d.all_candidates and eps.shape[2] > block:  # what is not chosen is never seen: it ends here
+                x_0, eps = x_0[rows, chosen][:, None], eps[rows, chosen][:, None]
+        stretches.append(x_0.reshape(count, -1, block, width))
+        if x_0.shape[1] > 1:  # from here on each candidate continues its own past: N K listeners of one candidate
+            each = np.repeat(rows, x_0.shape[1])
+            s, missing, x_past, c, w, age = s[each], missing[each], x_past[each], c.take(each), w[each], age[each]
+        x_past = np.concatenate([x_past, x_0.reshape(len(x_past), -1, width)], axis=1)[:, -size["past"] :]
+    latents = np.concatenate(stretches, axis=2)
+    y = faces(networks, d.past, latents)  # D(x_0), 9
+    still = continued(y, d.shown, d.before, how)  # 10, 11
+    return Drawn(latents, bowed(y, d.dip), still, bounded(bowed(still, d.dip)), chosen)  # 12
 
 
-def finished(plans: FloatArray, shown: FloatArray, before: FloatArray, how: Sampling) -> FloatArray:
-    """Plans (N, K, H, 58) as they are shown: bounded; if so wanted, smoothed and led over from the last one, and smiles
-    larger and unhurried.
+def faces(networks: Networks, past: FloatArray, latents: FloatArray) -> FloatArray:
+    """Faces (N, K, H, 58) of latents (N, K, H, L) that continue `past` (N, past, L); not bounded.
 
-    `shown` (N, AROUND, 58) are the frames before, `before` (N, H, 58) is what was planned so far for the same frames.
+    Where the weights have a network for nods, the pitch is `calmed`.
     """
-    if not how.smooth:
-        return bounded(plans)
-    # What was shown before, the last one again after: the plan keeps its length.
-    left = np.broadcast_to(shown[:, None], (*plans.shape[:2], *shown.shape[1:]))
-    plans = bounded(plans)
-    padded = np.concatenate([left, plans, *[plans[:, :, -1:]] * AROUND], axis=2)
-    led = blend(smooth(padded), before[:, None])
-    led[..., _SMILE] = unhurried(SMILE_GAIN * plans[..., _SMILE], left[:, :, -1, _SMILE])
-    return bounded(led)
+    count, candidates = latents.shape[:2]
+    before = 0 if networks.nods is None else CALM - 1
+    context = np.repeat(past[:, -VAE_CONTEXT - before :], candidates, axis=0)
+    decoded = networks.decode(np.concatenate([context, latents.reshape(len(context), *latents.shape[2:])], axis=1))
+    if before:
+        decoded = calmed(decoded)
+    return decoded.reshape(count, candidates, *decoded.shape[1:])
 
 
 class OwnPast:
@@ -114,7 +182,7 @@ class OwnPast:
         self.clear()
 
     def clear(self) -> None:
-        """Nothing shown yet."""
+        """Nothing was shown yet."""
         self._first = 0
         self._latents = np.zeros((self._count, 0, len(self._neutral)), dtype=np.float32)
         self._faces = np.zeros((self._count, 0, COEFFICIENT_COUNT), dtype=np.float32)
@@ -150,100 +218,6 @@ class OwnPast:
         return at, (at >= 0) & (at < self._latents.shape[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Plans:
-    """What N listeners plan from one slot on."""
-
-    drawn: FloatArray
-    """(N, K, H, 58) the candidates as decoded, before any smoothing and bounds."""
-    shown: FloatArray
-    """(N, K, H, 58) the candidates as they would be shown."""
-    chosen: NDArray[np.int64]
-    """(N,) which of them is."""
-    streams: list[list[int]]
-    """(N) (K) the noise tape of each candidate."""
-
-    def of(self, plans: FloatArray) -> FloatArray:
-        """The chosen ones (N, H, 58) of `drawn` or `shown`."""
-        chosen: FloatArray = plans[np.arange(len(plans)), self.chosen]
-        return chosen
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A plan that N listeners of one planner are about to draw: all that the networks need, and nothing that changes.
-
-    So drafts of several planners are drawn together, and in another thread than the one that watches the speaker.
-    """
-
-    slot: int
-    how: Sampling
-    speaker: FloatArray
-    """(N, speech, D)."""
-    missing: FloatArray
-    """(N, speech)."""
-    conditions: Conditions
-    lead: int | NDArray[np.integer[Any]]
-    """Of all, or (N,)."""
-    past: FloatArray
-    """(N, past, L)."""
-    noise: FloatArray
-    """(N, K, H, L)."""
-    shown: FloatArray
-    """(N, AROUND, 58) the frames before, as shown."""
-    before: FloatArray
-    """(N, H, 58) what was planned so far for the same frames."""
-    streams: list[list[int]]
-    """(N) (K)."""
-    ranks: NDArray[np.float64] | None
-    """(N,) by which a choice among the candidates is made, see `choice`; None: none is to be made."""
-    everyone: bool
-    """All candidates are drawn up to their ends, not the chosen ones alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What the networks made of a draft; K = 1 where a choice was made and the others ended there."""
-
-    latents: FloatArray
-    """(N, K, H, L)."""
-    faces: FloatArray
-    """(N, K, H, 58) as decoded."""
-    shown: FloatArray
-    """(N, K, H, 58) as they would be shown."""
-    chosen: NDArray[np.int64] | None
-    """(N,) which of the draft's candidates; None: no choice was to be made."""
-
-
-def draw_draft(networks: Networks, draft: Draft) -> Drawn:
-    """Draw and decode one draft. Pure: may run in any thread."""
-    d = draft
-    latents, chosen = _chosen_latents(networks, d)
-    decoded = faces(networks, d.past, latents)
-    return Drawn(latents, decoded, finished(decoded, d.shown, d.before, d.how), chosen)
-
-
-def _chosen_latents(networks: Networks, d: Draft) -> tuple[FloatArray, NDArray[np.int64] | None]:
-    """Latents, and the choice: made by the candidates' first stretches, beyond which nobody sees those not chosen."""
-
-    def drawn(past: FloatArray, noise: FloatArray, lead: int | NDArray[np.integer[Any]]) -> FloatArray:
-        return draw(networks, d.speaker, d.missing, past, d.conditions, noise, d.how, lead)
-
-    if d.ranks is None:
-        return drawn(d.past, d.noise, d.lead), None
-    block = d.how.block
-    whole = d.everyone or d.noise.shape[2] <= block
-    latents = drawn(d.past, d.noise if whole else d.noise[:, :, :block], d.lead)
-    chosen = ranked(bounded(faces(networks, d.past, latents[:, :, :block])), d.ranks)
-    if whole:
-        return latents, chosen
-    rows = np.arange(len(latents))
-    begun = latents[rows, chosen]
-    past = np.concatenate([d.past, begun], axis=1)[:, -d.past.shape[1] :]
-    rest = drawn(past, d.noise[rows, chosen][:, None, block:], np.asarray(d.lead) + block)
-    return np.concatenate([begun[:, None], rest], axis=2), chosen
-
-
 class Planner:
     """N listeners that plan at the same times.
 
@@ -260,8 +234,8 @@ class Planner:
         self._past = OwnPast(networks.neutral, len(self._tapes), networks.shape["past"])
         self._nods = None if networks.nods is None else Nods(networks.nods, seeds)
 
-    def afford(self, steps: int, candidates: int) -> None:
-        """Plan with so many steps and candidates from now on."""
+    def set_quality(self, steps: int, candidates: int) -> None:
+        """Plan with this many steps and candidates from now on."""
         self._how = replace(self._how, steps=steps, candidates=candidates)
         for choice in self._choices:
             choice.candidates = candidates
@@ -273,7 +247,7 @@ class Planner:
             self._nods.forget()
 
     def begin(self, slot: int, shown: FloatArray) -> None:
-        """They showed `shown` (N, n, 58) up to `slot`, whatever was planned."""
+        """They showed `shown` (N, n, 58) up to `slot`, not what was planned."""
         before = np.repeat(shown[:, :1], VAE_CONTEXT, axis=1)
         latents = self._networks.latents(np.concatenate([before, shown], axis=1).astype(np.float32))
         self._past.add(slot - shown.shape[1], latents, shown)
@@ -287,8 +261,9 @@ class Planner:
         *,
         lead: int,
         frames: int,
-        everyone: bool = False,
-    ) -> Plans:
+        mood: FloatArray | None = None,
+        all_candidates: bool = False,
+    ) -> Drawn:
         """Plans of `frames` frames (rounded up to whole stretches) from `slot` on.
 
         Args:
@@ -298,10 +273,13 @@ class Planner:
             conditions: of the N listeners.
             lead: frames between the newest token and `slot`, minus one.
             frames: H, at most the horizon.
-            everyone: draw all candidates up to their ends, also where the choice is held.
+            mood: (N,) see `corrections.Mood`; None: an ordinary one.
+            all_candidates: draw all candidates up to their ends, also where the choice is held.
         """
-        draft = self.draft(slot, speaker, missing, conditions, lead=lead, frames=frames, everyone=everyone)
-        return self.finish(draft, draw_draft(self._networks, draft))
+        draft = self.draft(
+            slot, speaker, missing, conditions, lead=lead, frames=frames, mood=mood, all_candidates=all_candidates
+        )
+        return self.finish(draft, draw_plan(self._networks, draft))
 
     def draft(
         self,
@@ -312,57 +290,49 @@ class Planner:
         *,
         lead: int,
         frames: int,
-        everyone: bool = False,
+        mood: FloatArray | None = None,
+        all_candidates: bool = False,
     ) -> Draft:
         """What `plan` is about to draw; the next draft comes after `finish` of this one."""
         s, how = self._networks.shape, self._how
         length = min(-(-frames // how.block) * how.block, s["horizon"])
+        dip = np.zeros((len(self._tapes), length), dtype=np.float32)
+        if self._nods is not None:
+            dip = self._nods.plan(slot, length, how.hop, speaker, missing, conditions, lead)
         due = self._choices[0].due(slot)
         ranks = np.array([choice.rank for choice in self._choices]) if due else None
-        streams = [_streams(choice.stream, how.candidates, due, everyone) for choice in self._choices]
+        streams = [_streams(choice.stream, how.candidates, due, all_candidates) for choice in self._choices]
+        noise = [
+            np.stack([tape.frames(slot, length, stream) for stream in of])
+            for tape, of in zip(self._tapes, streams, strict=True)
+        ]
         return Draft(
             slot=slot, how=how, speaker=speaker, missing=missing, conditions=conditions, lead=lead,
-            past=self._past.latents(slot - s["past"], s["past"]),
-            noise=np.stack([_noise(tape, slot, length, of) for tape, of in zip(self._tapes, streams, strict=True)]),
-            shown=self._past.shown(slot - AROUND, AROUND), before=self._past.shown(slot, length), streams=streams,
-            ranks=ranks, everyone=everyone,
+            mood=np.zeros(len(conditions), dtype=np.float32) if mood is None else mood,
+            past=self._past.latents(slot - s["past"], s["past"]), noise=np.stack(noise),
+            shown=self._past.shown(slot - AROUND, AROUND), before=self._past.shown(slot, length), dip=dip,
+            streams=streams, ranks=ranks, all_candidates=all_candidates,
         )  # fmt: skip
 
-    def finish(self, draft: Draft, drawn: Drawn) -> Plans:
-        """Take what was drawn of a draft, and remember it."""
-        slot, shown, streams = draft.slot, drawn.shown, draft.streams
+    def finish(self, draft: Draft, drawn: Drawn) -> Drawn:
+        """Remember what was drawn of a draft; returns it with `chosen` set."""
+        streams = draft.streams
         if drawn.chosen is not None:
             for choice, of, which in zip(self._choices, streams, drawn.chosen, strict=True):
-                choice.follow(slot, of[which])
-            if shown.shape[1] == 1:
+                choice.follow(draft.slot, of[which])
+            if drawn.shown.shape[1] == 1:
                 streams = [[choice.stream] for choice in self._choices]
         chosen = np.array([of.index(choice.stream) for choice, of in zip(self._choices, streams, strict=True)])
-        plans = Plans(drawn.faces, shown, chosen, streams)
-        self._past.add(slot, drawn.latents[np.arange(len(shown)), chosen], plans.of(shown))
-        return plans if self._nods is None else self._nodding(plans, draft, self._nods)
-
-    def _nodding(self, plans: Plans, draft: Draft, nods: Nods) -> Plans:
-        """`plans` with nods, which are no part of the past that networks continue."""
-        dip = nods.plan(
-            draft.slot, plans.shown.shape[2], self._how.hop, draft.speaker, draft.missing, draft.conditions, draft.lead
-        )
-        if not dip.any():
-            return plans
-        bowed = [coefficients.copy() for coefficients in (plans.drawn, plans.shown)]
-        for coefficients in bowed:
-            coefficients[..., HEAD_PITCH] += dip[:, None]
-        return replace(plans, drawn=bowed[0], shown=bounded(bowed[1]))
+        plans = replace(drawn, chosen=chosen)
+        self._past.add(draft.slot, plans.of(drawn.latents), plans.of(drawn.still))  # nods are no part of the past
+        return plans
 
 
-def _streams(followed: int, candidates: int, due: bool, everyone: bool) -> list[int]:
+def _streams(followed: int, candidates: int, due: bool, all_candidates: bool) -> list[int]:
     """Noise tapes that are drawn: all at a choice, else that of the followed candidate, and the others if wanted."""
     if due:
         return list(range(candidates))
-    if not everyone:
+    if not all_candidates:
         return [followed]
     # Chosen while there were more candidates: it keeps the last one's place.
     return [*range(candidates)] if followed < candidates else [*range(candidates - 1), followed]
-
-
-def _noise(tape: NoiseTape, slot: int, length: int, streams: list[int]) -> FloatArray:
-    return np.stack([tape.frames(slot, length, stream) for stream in streams])

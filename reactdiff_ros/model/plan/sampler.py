@@ -1,14 +1,11 @@
-"""How plans are drawn: stretch by stretch, each continuing the one before, guided by the speaker.
+"""Settings of a draw: how plans are sampled, what N listeners are asked to be, and the noise that they are drawn from.
 
-A plan reaches `horizon` frames ahead. It is drawn in stretches of `block` frames, later ones given the earlier ones
-and older evidence, so that the next plan, which draws the same frames from the same noise tape, differs from this one
-by the new evidence alone. Its own past is kept in latents: what was planned, before anything at the output.
-
-Shapes: N listeners, K candidates of each, L latents, D token width.
+Shapes: N listeners, K candidates of each, L latents.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -17,16 +14,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES, STYLE_COUNT, condition_vector
-from reactdiff_ros.model.plan.groups import GROUP_NAMES, GROUP_OF_LATENT
-from reactdiff_ros.model.plan.prompt import SHOWN_CONTROL, told_to_networks
-from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
+from reactdiff_ros.model.plan.latents import GROUP_NAMES, GROUP_OF_LATENT
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
-
-LATENT_LIMIT: Final = 8.0
-"""Whitened latents beyond this many deviations, or NaN, are never passed on."""
-
 
 # Chosen with `evaluate streams --items 200`: over ancestral sampling, variances lie in .91 to 1.05 and rare events in
 # .86 to .97; docs/tuning.md lists what else was tried.
@@ -34,11 +24,11 @@ TEMPERATURES: Final = tuple(
     {"smile": 1.038, "mouth": 1.023, "brows": 1.022, "lids": 1.0, "blinks": 1.025, "gaze": 1.0, "head": 1.032}[name]
     for name in GROUP_NAMES
 )
-CALM: Final = 11
-"""Frames over which pitch is averaged, see `faces`; with the decoder's context they are what is known of the past."""
 EAGER: Final = 4.0
-ORDINARY: Final = 0.35
-"""Responsiveness up to which people lie."""
+"""Additional guidance of the most responsive listener, see `corrections.guided`."""
+_BLOCK: Final = 64
+_KEPT: Final = 32
+_WORD: Final = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +38,15 @@ class Sampling:
     steps: int = 8
     """Evaluations of the denoiser for one stretch."""
     guidance: float = 1.0
-    """1 = the speaker as trained, above 1 = more; 1 needs half the time. An eager listener has more, see `guided`."""
+    """1 = the speaker as trained, above 1 = more; 1 needs half the time. An eager listener has more, see
+    `corrections.guided`."""
     eager: float = EAGER
     """How much more of it the most responsive listener has."""
     temperature: tuple[float, ...] = TEMPERATURES
-    """Size of the noise of each group of latents. What `steps` damp of fine motion accumulates where each stretch
-    continues the last one: at 1 freely running faces vary by .84 of what they should, at 1.05 by 1.2 (mean over the
-    groups), and what is rare and large, brow raises and laughs, comes too seldom before the variance is too small."""
+    """Size of the noise of each group of latents (correction 6). What `steps` damp of fine motion accumulates where
+    each stretch continues the last one: at 1 freely running faces vary by .84 of what they should, at 1.05 by 1.2
+    (mean over the groups), and what is rare and large, brow raises and laughs, comes too seldom before the variance is
+    too small."""
     hop: int = 4
     """Frames of a plan that are shown before the next one."""
     block: int = 4
@@ -66,7 +58,7 @@ class Sampling:
     smooth: bool = True
     """Lead plans over into each other and take the jitter out."""
     candidates: int = 1
-    """Plans drawn at a choice; see `choice`."""
+    """Plans drawn at a choice; see `corrections.ranked`."""
 
     @property
     def scale(self) -> FloatArray:
@@ -81,7 +73,7 @@ def _scale(temperature: tuple[float, ...]) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What N listeners are told about themselves; see `conditions`. All float32, 0 where not given."""
+    """What N listeners are asked to be; see `conditions`. All float32, 0 where not given."""
 
     controls: FloatArray
     """(N, CONTROL_COUNT)."""
@@ -101,25 +93,22 @@ class Conditions:
             self.controls[rows], self.controls_given[rows], self.style[rows], self.style_given[rows], self.real[rows]
         )
 
-    def told(self, control: str) -> FloatArray:
-        """What they are told of one of CONTROL_NAMES (N,), 0 where it is not given."""
-        at = CONTROL_NAMES.index(control)
+    def control(self, name: str) -> FloatArray:
+        """The value (N,) of one of CONTROL_NAMES, 0 where it is not given."""
+        at = CONTROL_NAMES.index(name)
         return self.controls[:, at] * self.controls_given[:, at]
 
     @property
     def late(self) -> NDArray[np.int64]:
-        """Frames (N,) by which they see the speaker later than they could: their reaction delay.
-
-        The networks were trained to be told it and do not follow (evidence: the lag of an answer stayed the same from
-        0 to 1 s), so it acts on what they are shown; they themselves are told that there is none.
-        """
-        return np.asarray(np.rint(self.told(SHOWN_CONTROL) * REACTION_RATE_HZ), dtype=np.int64)
+        """Frames (N,) by which they see the speaker later than they could: their reaction delay."""
+        return np.asarray(np.rint(self.control("delay") * REACTION_RATE_HZ), dtype=np.int64)
 
     def vector(self, lead: int | NDArray[np.integer[Any]], max_lead: int) -> FloatArray:
         """The denoiser's input (N, condition_count) for evidence of age `lead`, of all or (N,)."""
         leads = np.broadcast_to(lead, len(self))
-        prompt = told_to_networks(self.controls)
-        return condition_vector(prompt, self.controls_given, self.style, self.style_given, self.real, leads, max_lead)
+        return condition_vector(
+            self.controls, self.controls_given, self.style, self.style_given, self.real, leads, max_lead
+        )
 
 
 def joined(conditions: Sequence[Conditions]) -> Conditions:
@@ -136,76 +125,30 @@ def ordinary(count: int, controls: FloatArray | None = None) -> Conditions:
     return Conditions(given, np.ones_like(given), style, style, np.zeros(count, dtype=np.float32))
 
 
-def guided(conditions: Conditions, how: Sampling) -> FloatArray:
-    """Guidance on the speaker (N,): `how.guidance`, and more for those who are to answer more than people do.
-
-    A listener that answers nearly everything is rare among people and in training, and a network trained for an hour
-    follows that control by half; guidance makes up for the rest. A cool listener, who is to answer less, has none of
-    it: the factor is 1 + eager * (responsiveness - ORDINARY) / (1 - ORDINARY) * (1 + min(attitude, 0)), at least 1.
-    """
-    beyond = np.maximum(conditions.told("responsiveness") - ORDINARY, 0) / (1 - ORDINARY)
-    warmth = 1 + np.clip(conditions.told("attitude"), -1, 0)
-    return np.asarray(how.guidance * (1 + how.eager * beyond * warmth), dtype=np.float32)
-
-
-def draw(
-    networks: Networks,
-    speaker: FloatArray,
-    missing: FloatArray,
-    past: FloatArray,
-    conditions: Conditions,
-    noise: FloatArray,
-    how: Sampling,
-    lead: int | NDArray[np.integer[Any]] | None = None,
-) -> FloatArray:
-    """Latents (N, K, H, L) of the next H frames.
+class NoiseTape:
+    """The noise of one listener: a tape for each candidate, the same whatever is asked first.
 
     Args:
-        networks: the exported graphs.
-        speaker: (N, speech, D) the newest tokens, oldest first.
-        missing: (N, speech) 1 where there is no token.
-        past: (N, past, L) latents that were planned for the frames before.
-        conditions: of the N listeners.
-        noise: (N, K, H, L) of unit variance, H a multiple of `how.block`.
-        how: steps, guidance, temperature, block and recall.
-        lead: age of the newest token, of all or (N,), instead of `how.lead`.
+        seed: of all tapes.
+        width: of a frame.
     """
-    s = networks.shape
-    count, candidates, frames, width = noise.shape
-    age = np.broadcast_to(how.lead if lead is None else lead, count)
-    strength = guided(conditions, how)
-    drawn: list[FloatArray] = []
-    for start in range(0, frames, how.block):
-        now = how.scale * noise[:, :, start : start + how.block].reshape(len(past), -1, how.block, width)
-        told = conditions.vector(np.minimum(age + start, s["max_lead"] - 1), s["max_lead"])
-        new = networks.sample(speaker, missing, past, told, now, steps=how.steps, guidance=strength, recall=how.recall)
-        new = sane(new, networks.neutral)
-        drawn.append(new.reshape(count, candidates, how.block, width))
-        if new.shape[1] > 1:  # after the first stretch each candidate has a past of its own
-            each = np.repeat(np.arange(len(past)), new.shape[1])
-            speaker, missing, conditions = speaker[each], missing[each], conditions.take(each)
-            past, age, strength = past[each], age[each], strength[each]
-        past = np.concatenate([past, new.reshape(len(past), -1, width)], axis=1)[:, -s["past"] :]
-    return np.concatenate(drawn, axis=2)
 
+    def __init__(self, seed: int, width: int) -> None:
+        self._seed, self._width = seed % _WORD, width
+        self._blocks: OrderedDict[tuple[int, int], FloatArray] = OrderedDict()
 
-def sane(latents: FloatArray, neutral: FloatArray) -> FloatArray:
-    """`latents` (..., L) within LATENT_LIMIT; neutral where they are not finite."""
-    return np.clip(np.where(np.isfinite(latents), latents, neutral), -LATENT_LIMIT, LATENT_LIMIT)
+    def frames(self, first: int, count: int, stream: int = 0) -> FloatArray:
+        """Noise (count, width) of frames `first` .. on the tape of candidate `stream`."""
+        low, high = first // _BLOCK, (first + count - 1) // _BLOCK
+        noise = np.concatenate([self._block(stream, block) for block in range(low, high + 1)])
+        return noise[first - low * _BLOCK :][:count]
 
-
-def faces(networks: Networks, past: FloatArray, latents: FloatArray) -> FloatArray:
-    """Coefficients (N, K, H, 58) of sampled latents (N, K, H, L) that continue `past` (N, past, L); not bounded.
-
-    Where the weights have a head for nods, pitch is calmed: the mean over the last CALM frames, of which a nod of
-    1.6 Hz keeps a fifth. The networks' own nods come at no particular moment; `nods` adds those that do.
-    """
-    count, candidates = latents.shape[:2]
-    before = 0 if networks.nods is None else CALM - 1
-    context = np.repeat(past[:, -VAE_CONTEXT - before :], candidates, axis=0)
-    decoded = networks.decode(np.concatenate([context, latents.reshape(len(context), *latents.shape[2:])], axis=1))
-    if before:
-        pitch = np.lib.stride_tricks.sliding_window_view(decoded[..., HEAD_PITCH], CALM, axis=-1).mean(-1)
-        decoded = decoded[:, before:].copy()
-        decoded[..., HEAD_PITCH] = pitch
-    return decoded.reshape(count, candidates, *decoded.shape[1:])
+    def _block(self, stream: int, block: int) -> FloatArray:
+        key = (stream, block)
+        if key not in self._blocks:
+            bits = np.random.Philox(key=self._seed, counter=[0, 0, stream % _WORD, block % _WORD])
+            shape = (_BLOCK, self._width)
+            self._blocks[key] = np.random.Generator(bits).standard_normal(shape, dtype=np.float32)
+            if len(self._blocks) > _KEPT:
+                self._blocks.popitem(last=False)
+        return self._blocks[key]

@@ -1,21 +1,26 @@
-"""The speaker on the 25 Hz grid: any picture rate in, one token a slot; held when nothing comes, never waited for."""
+"""The speaker on the 25 Hz grid: any picture rate in, one token a slot; held when nothing comes, never waited for.
+
+`SpeakerGrid` does it slot by slot when live, `onto_grid` for a whole recording.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reactdiff_ros.clock import Grid
+from reactdiff_ros.model.plan.corrections import Mood
 from reactdiff_ros.model.runtime import Networks
-from reactdiff_ros.model.speaker.reader import Reader
-from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
+from reactdiff_ros.model.tokens import Featurizer, SpeakerBatch, blank, from_frame
 from reactdiff_ros.types import FloatArray, SpeakerFrame
 
 HOLD_SLOTS: Final = 8
-"""A frame stands for its follow-ups for 0.32 s; after that nothing is observed."""
+"""A frame is held for 0.32 s; after that nothing is observed."""
 DEAD_SLOTS: Final = 25
 """After 1 s without a frame no plan is made, and slots are taken to be as the last one: a machine that is behind would
 else fall ever further behind, for what it could not take in would cost as much as what it could."""
@@ -23,7 +28,24 @@ BACKLOG: Final = 8
 """Slots that wait to be encoded, at most. One after another, when a plan is to be drawn, they take two thirds of the
 time of frames that each find the processor's caches cold."""
 FORGET_SLOTS: Final = 250
-"""After a gap of 10 s the past says nothing any more: start anew instead of stepping through it."""
+"""After a gap of 10 s the past says nothing any more: start again instead of stepping through it."""
+
+
+class Reader:
+    """Reads B speakers, frame by frame of the 25 Hz grid: the encoder's features, and the mood."""
+
+    def __init__(self, batch: int) -> None:
+        self._featurizer, self._mood = Featurizer(batch), Mood(batch)
+
+    def copy(self) -> Reader:
+        """An independent copy of the state."""
+        other = Reader(0)
+        other._featurizer, other._mood = self._featurizer.copy(), self._mood.copy()
+        return other
+
+    def step(self, speaker: SpeakerBatch) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Features (B, FEATURE_COUNT), what was observed (B, STREAM_COUNT) and moods (B,), after the next frame."""
+        return *self._featurizer.step(speaker), self._mood.step(speaker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +55,7 @@ class Slot:
     index: int
     token: FloatArray
     mood: float
-    """See `model.mood`."""
+    """See `corrections.Mood`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +127,7 @@ class SpeakerGrid:
         """Encode what is staged."""
         while self.staged:
             oldest = self.staged[0]
-            self.settled(*self.networks.encode(oldest.features, oldest.observed, self.cache))
+            self.settled(*self.networks.encode(oldest.features, oldest.observed, self.cache.past()))
 
     def settled(self, token: FloatArray, new: FloatArray) -> None:
         """The oldest staged slot was encoded: its token (1, D), and what the cache takes (1, layers, 2, heads, dh)."""
@@ -164,3 +186,55 @@ class SpeakerGrid:
         self.staged.append(Staged(slot, features, observed, float(mood[0])))
         if len(self.staged) > BACKLOG:
             self.settle()
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One person on the 25 Hz grid: slot `first + i` at index i."""
+
+    first: int
+    batch: SpeakerBatch
+    """(1, T)."""
+    stamps_ns: NDArray[np.int64]
+    """(T,) of the newest evidence, -1 = nothing observed."""
+    age: NDArray[np.int64]
+    """(T,) slots since that evidence came, 0 = in this slot."""
+
+    @property
+    def end(self) -> int:
+        """The slot after the last one."""
+        return self.first + len(self.stamps_ns)
+
+
+def onto_grid(frames: Sequence[SpeakerFrame]) -> Track:
+    """Frames as the listener's grid takes them: the newest of a slot wins, a frame is held for 8 slots more.
+
+    Raises:
+        ValueError: there are no frames.
+    """
+    if not frames:
+        raise ValueError("there are no frames")
+    grid = Grid()
+    first = grid.slot(frames[0].stamp_ns)
+    slots: dict[int, SpeakerFrame] = {}
+    newest = first
+    for frame in frames:
+        newest = max(newest, grid.slot(frame.stamp_ns))
+        slots[newest] = frame
+    nothing = blank(1)
+    columns: list[SpeakerBatch] = []
+    stamps: list[int] = []
+    ages: list[int] = []
+    held, since, stamp = nothing, first, -1
+    for slot in range(first, newest + 1):
+        if slot in slots:
+            held, since, stamp = from_frame(slots[slot]), slot, slots[slot].stamp_ns
+        elif slot - since > HOLD_SLOTS:
+            held, stamp = nothing, -1
+        columns.append(held)
+        stamps.append(stamp)
+        ages.append(slot - since)
+    batch = SpeakerBatch(
+        **{f.name: np.stack([getattr(c, f.name)[0] for c in columns])[None] for f in fields(SpeakerBatch)}
+    )
+    return Track(first, batch, np.array(stamps, dtype=np.int64), np.array(ages, dtype=np.int64))

@@ -24,9 +24,9 @@ from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener
-from reactdiff_ros.model.speaker.track import onto_grid
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.model.speaker.grid import onto_grid
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.read import BagSource, open_source

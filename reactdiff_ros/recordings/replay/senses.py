@@ -20,8 +20,8 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import MessageError, ReactdiffError
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.messages import control_value, gesture_value, head_pose_value
-from reactdiff_ros.model.factory import make_listener
 from reactdiff_ros.model.listener import Listener, ShowsCandidates
+from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.interfaces import BOOL, CONTROL, GESTURE, POSE
 from reactdiff_ros.recordings.bags.read import BagMessage, BagSource
 from reactdiff_ros.recordings.bags.timeline import CLOCK_OFF_NS

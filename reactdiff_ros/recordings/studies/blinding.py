@@ -74,7 +74,7 @@ def read_plan(text: str, where: str) -> StudyPlan:
     try:
         found = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError("the study is not YAML", where=where, todo=" ".join(str(error).split())) from error
+        raise ConfigError("the study is not a YAML file", where=where, todo=" ".join(str(error).split())) from error
     if not isinstance(found, dict):
         raise _wrong(where, "it has no keys", f"give {', '.join(_PLAN_KEYS)}")
     unknown = [str(key) for key in found if key not in _PLAN_KEYS]

@@ -139,7 +139,7 @@ def test_the_graphs_of_the_paper_are_its_networks(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     import numpy as np
 
-    from reactdiff_ros.model.open_graph import open_graph
+    from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
     from reactdiff_ros.training.paper.config import from_dict
     from reactdiff_ros.training.timing import paper_inputs, paper_model, write_graphs
 

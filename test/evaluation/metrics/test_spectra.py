@@ -11,7 +11,7 @@ from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.evaluation.metrics import bootstrap, spectra
 from reactdiff_ros.evaluation.metrics.bootstrap import draws, interval, means, ratio, skill
 from reactdiff_ros.evaluation.metrics.spectra import frechet, frechet_distance, two_sample_auc
-from reactdiff_ros.model.plan.groups import GROUPS
+from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.simulator.dyads import simulate
 
 

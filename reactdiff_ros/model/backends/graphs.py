@@ -1,16 +1,17 @@
-"""The sampler's whole loop as one ONNX graph: context, every evaluation of the denoiser, guidance and solver.
+"""ONNX graphs for the GPU: the sampler's whole loop in one graph, folded, in half precision if so wanted.
 
-Unrolled, because the number of steps is known: one call a stretch instead of one a step, nothing crosses to the host
-in between, and what depends on the noise level alone is folded into constants when an engine is built.
+The loop is unrolled, because the number of steps is known: one call a stretch instead of one a step, nothing crosses to
+the host in between, and what depends on the noise level alone is folded into constants. Needs the package `onnx`.
 
-Inputs: speaker (N, speech, D), past (N, past, L), conditions (N, conditions), mask (N, M, C), noise (N, K, H, L) and,
-guided (M = 2 K), strength (N, 1, 1, 1). Output: drawn (N, K, H, L). As in `base.Stretch`.
+Inputs of the loop: speaker (N, speech, D), past (N, past, L), conditions (N, conditions), mask (N, M, C), noise
+(N, K, H, L) and, guided (M = 2 K), strength (N, 1, 1, 1). Output: drawn (N, K, H, L). As in `base.Stretch`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,9 +22,9 @@ from reactdiff_ros.model.plan.solvers import multistep_weights
 NAME: Final = "sampler"
 DENOISER: Final = "denoiser/"
 SOLVER: Final = "solver/"
+"""Prefix of the names of the loop's own nodes; in half precision they stay in float32."""
 ANGLES: Final = "angles"
 """The context network's input that is a constant here."""
-"""What names of the loop's own nodes begin with; in half precision they stay in float32."""
 
 
 def sampler_graph(context: Path, denoiser: Path, schedule: Sequence[float], *, guided: bool) -> Any:
@@ -56,8 +57,8 @@ def sampler_graph(context: Path, denoiser: Path, schedule: Sequence[float], *, g
     inputs = [*given, _like(onnx, step, "mask", "mask", ["N", "M"]), noise]
     if guided:
         inputs.append(onnx.helper.make_tensor_value_info("strength", onnx.TensorProto.FLOAT, ["N", 1, 1, 1]))
-    for told in given:
-        told.type.tensor_type.shape.dim[0].dim_param = "N"
+    for info in given:
+        info.type.tensor_type.shape.dim[0].dim_param = "N"
     graph = onnx.helper.make_graph(
         [*nodes, *loop.nodes], NAME, inputs, [_like(onnx, step, "z", "drawn", names)],
         initializer=_initializers(before, step) + loop.constants,
@@ -78,7 +79,7 @@ class _Loop:
         self.constants: list[Any] = []
 
     def modulate(self, schedule: Sequence[float]) -> None:
-        """Take what modulates each evaluation apart."""
+        """Split what modulates each evaluation."""
         self._constant(ANGLES, np.array(schedule, dtype=np.float32))
         for i in range(len(schedule)):
             at, out = self._constant(f"step{i}/number", np.array(i, dtype=np.int64)), f"step{i}/modulations"
@@ -144,8 +145,68 @@ def _like(onnx: Any, model: Any, name: str, new: str, axes: list[str]) -> Any:
 
 
 def _initializers(context: Any, step: Any) -> list[Any]:
-    """Of both graphs; those of the denoiser under names of their own, for the exporter numbers some."""
+    """Of both graphs; those of the denoiser under other names, for the exporter numbers some."""
     renamed = [type(tensor).FromString(tensor.SerializeToString()) for tensor in step.graph.initializer]
     for tensor in renamed:
         tensor.name = DENOISER + tensor.name
     return [*context.graph.initializer, *renamed]
+
+
+def folded(model: Any, sizes: Mapping[str, int] | None = None) -> Any:
+    """`model` (`onnx.ModelProto`) with what is constant computed; standard operators only.
+
+    Args:
+        model: a graph with free axes.
+        sizes: of axes that are not to be free any more, by name; nothing about shapes is left to run time then.
+    """
+    import onnx
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    for axis, size in (sizes or {}).items():
+        options.add_free_dimension_override_by_name(axis, size)
+    with tempfile.TemporaryDirectory(prefix="reactdiff-graph-") as folder:
+        path = Path(folder) / "folded.onnx"
+        options.optimized_model_filepath = str(path)
+        ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        out = onnx.load(str(path))
+    used = {node.domain for node in out.graph.node}
+    for entry in [entry for entry in out.opset_import if entry.domain not in used]:
+        out.opset_import.remove(entry)
+    return out
+
+
+def in_half_precision(model: Any) -> Any:
+    """A folded `model` with its weights and arithmetic in float16, inputs and outputs in float32.
+
+    The solver's sums stay in float32: they go over all steps, and velocities in them differ by little. So do phases,
+    which go up to 52 rad.
+    """
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    exact = [node.name for node in model.graph.node if node.name.startswith(SOLVER)] + _phases(model)
+    return _cast_once(convert_float_to_float16(model, keep_io_types=True, node_block_list=exact))
+
+
+def _phases(model: Any) -> list[str]:
+    """Names of the nodes whose sine or cosine is taken, and of these."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    found = [node for node in model.graph.node if node.op_type in ("Sin", "Cos")]
+    names = []
+    while found:
+        node = found.pop()
+        names.append(node.name)
+        found += [makers[name] for name in node.input if name in makers and makers[name].name not in names]
+    return names
+
+
+def _cast_once(model: Any) -> Any:
+    """The converter casts a tensor again for each node that stays in float32, under the same name: one is enough."""
+    seen: set[str] = set()
+    for node in list(model.graph.node):
+        if node.op_type == "Cast" and node.output[0] in seen:
+            model.graph.node.remove(node)
+        seen.update(node.output)
+    return model

@@ -1,4 +1,4 @@
-"""Parts of actuator_node that need no ROS: who publishes, what is kept, controllers as drivers."""
+"""What the actuator keeps between runs, who publishes a topic, and controllers of ros2_control as drivers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ import pytest
 from reactdiff_ros.actuation import kept_state as actuator_saved
 from reactdiff_ros.actuation.drivers.driver import Axis
 from reactdiff_ros.actuation.drivers.joint_trajectory import SILENT_S, TrajectoryDriver
-from reactdiff_ros.actuation.kept_state import Kept, state_folder
+from reactdiff_ros.actuation.kept_state import Kept, load_commands, state_folder
 from reactdiff_ros.actuation.profile import JointTrajectoryDriver, load_profile
 from reactdiff_ros.actuation.writers import NAMED_S, UNKNOWN, Writers
 from reactdiff_ros.errors import ReactdiffError
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "3", '{"eye": "x", "lid": true, "jaw": NaN}', "\x00"])
+def test_damaged_files_are_no_commands(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "commands.json"
+    path.write_text(content)
+    assert load_commands(path) == {}
 
 
 def end(name, number):
@@ -287,9 +294,9 @@ class Controlled:
 def test_a_controller_is_armed_when_it_listens_and_tells():
     robot = Controlled()
     driver = robot.driver
-    assert "nobody listens to head_controller/joint_trajectory" in driver.arm("pan", 0.0).text
+    assert "head_controller/joint_trajectory has no subscriber" in driver.arm("pan", 0.0).text
     driver.listeners = 1
-    assert "does not tell where it is" in driver.arm("pan", 0.0).text
+    assert "does not report its position" in driver.arm("pan", 0.0).text
     driver.heard(["neck_pan", "wheel", "neck_tilt"], [0.25, 7.0, math.nan], robot.now_s)
     assert driver.arm("pan", 0.0) is None
     assert driver.arm("tilt", 0.0) is not None

@@ -1,18 +1,25 @@
-"""Pre-emphasis of latents: exact inverse, no delay, errors fade, slow motion keeps its size."""
+"""Latents: groups of coefficients; pre-emphasis is an exact inverse without delay; noise tapes."""
 
 import numpy as np
 import pytest
 
-from reactdiff_ros.model.plan.emphasis import (
+from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, INDEX, SMILE
+from reactdiff_ros.model.plan.latents import (
+    GROUP_NAMES,
+    GROUP_OF_COEFFICIENT,
+    GROUP_OF_LATENT,
+    GROUPS,
+    LATENT_COUNT,
     ORDER,
     accumulate,
     emphasis_of,
     emphasise,
     feedback,
+    latents_observed,
     no_emphasis,
     responses,
-)
-from reactdiff_ros.model.plan.groups import LATENT_COUNT
+)  # fmt: skip
+from reactdiff_ros.model.plan.sampler import NoiseTape
 
 C = feedback()
 STEP = np.linspace(0.1, 0.5, LATENT_COUNT).astype(np.float32)
@@ -68,15 +75,6 @@ def test_fine_noise_comes_out_small_and_slow_motion_whole():
     assert (power[fast].sum(0)[smooth] < 0.01 * plain[fast].sum(0)[smooth]).all()
 
 
-def test_without_emphasis_it_is_nothing():
-    latents = sequence(5)
-    none, one = np.zeros_like(C), np.ones(LATENT_COUNT, np.float32)
-    np.testing.assert_array_equal(emphasise(latents, none, one), latents[:, ORDER:])
-    np.testing.assert_array_equal(
-        accumulate(latents[:, ORDER:], latents[:, :ORDER], one, responses(none, 5)), latents[:, ORDER:]
-    )
-
-
 def test_no_emphasis_draws_the_latents_themselves():
     latents = np.random.default_rng(5).standard_normal((2, 9, LATENT_COUNT)).astype(np.float32)
     nothing = emphasis_of(no_emphasis(LATENT_COUNT))
@@ -84,3 +82,54 @@ def test_no_emphasis_draws_the_latents_themselves():
     np.testing.assert_allclose(drawn, latents[:, ORDER:], atol=1e-4)
     back = nothing.latents(drawn, latents[:, :ORDER], responses(nothing.feedback, 7))
     np.testing.assert_allclose(back, latents[:, ORDER:], atol=1e-4)
+
+
+def test_every_coefficient_and_every_latent_has_one_group():
+    members = sorted(i for group in GROUPS for i in group.coefficients)
+    assert members == list(range(COEFFICIENT_COUNT))
+    latents = [i for group in GROUPS for i in range(LATENT_COUNT)[group.latents]]
+    assert latents == list(range(LATENT_COUNT))
+    assert all(GROUP_OF_LATENT[group.latents].tolist() == [i] * group.width for i, group in enumerate(GROUPS))
+
+
+@pytest.mark.parametrize(
+    ("group", "some"),
+    [
+        ("smile", [*SMILE, INDEX["cheekSquintLeft"]]), ("mouth", [INDEX["jawOpen"], INDEX["mouthPressLeft"]]),
+        ("brows", [INDEX["browInnerUp"]]), ("blinks", BLINK), ("gaze", EYE_LOOK), ("head", range(52, 58)),
+    ],
+)  # fmt: skip
+def test_members(group, some):
+    assert {GROUP_NAMES[i] for i in GROUP_OF_COEFFICIENT[list(some)]} == {group}
+
+
+def test_a_group_is_observed_with_one_of_its_coefficients():
+    observed = np.zeros((2, COEFFICIENT_COUNT), dtype=bool)
+    observed[0, SMILE[0]] = True
+    latents = latents_observed(observed)
+    assert latents.shape == (2, LATENT_COUNT)
+    assert {GROUP_NAMES[i] for i in GROUP_OF_LATENT[latents[0]]} == {"smile"}
+    assert not latents[1].any()
+
+
+def test_tape_is_indexed_by_absolute_frame():
+    tape = NoiseTape(3, 24)
+    long = tape.frames(10**9, 160, 0)
+    np.testing.assert_array_equal(long[4:16], NoiseTape(3, 24).frames(10**9 + 4, 12, 0))
+    np.testing.assert_array_equal(long[50:80], tape.frames(10**9 + 50, 30, 0))
+    assert not np.array_equal(long, tape.frames(10**9, 160, 1))
+    assert not np.array_equal(long, NoiseTape(4, 24).frames(10**9, 160, 0))
+
+
+def test_frames_before_zero():
+    tape = NoiseTape(0, 3)
+    np.testing.assert_array_equal(tape.frames(-5, 10)[5:], tape.frames(0, 5))
+
+
+def test_tape_is_unit_noise_and_forgets():
+    tape = NoiseTape(0, 24)
+    values = np.concatenate([tape.frames(i, 1, i % 3) for i in range(6000)])
+    assert abs(values.std() - 1) < 0.02
+    assert abs(np.corrcoef(values[1:, 0], values[:-1, 0])[0, 1]) < 0.06
+    assert len(tape._blocks) <= 33
+    np.testing.assert_array_equal(NoiseTape(0, 24).frames(5999, 1, 2)[0], values[5999])

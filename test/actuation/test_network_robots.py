@@ -1,15 +1,17 @@
-"""Reachy Mini's driver against a server of its published protocol."""
+"""Reachy Mini's and Furhat's drivers against servers of their published protocols."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
-from bus_fixtures import settle
-from network_robots import FakeReachy, free_port
+from bus_fixtures import settle, until
+from network_robots import FakeFurhat, FakeReachy, free_port
 from reachy_daemon import profile_at
 
 from reactdiff_ros.actuation.drivers.factory import make_drivers
+from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.errors import DeviceError
 
 CLOCK = time.monotonic
@@ -93,16 +95,6 @@ def test_what_was_stopped_can_be_let_go(robot, driver):
     assert robot.modes == ["enabled", "disabled"]
 
 
-def test_stop_holds(robot, driver):
-    driver.arm("head_yaw", 0.0)
-    driver.stop()
-    count = len(robot.got)
-    driver.command({"head_yaw": 0.5})
-    assert robot.modes == ["enabled"]
-    assert driver.armed == frozenset()
-    assert len(robot.got) <= count + 1
-
-
 def test_a_daemon_that_dies_and_comes_back_is_found_but_nothing_is_armed(robot, driver):
     driver.arm("head_yaw", 0.0)
     robot.close()
@@ -176,14 +168,6 @@ def test_one_program_a_robot(robot, driver, tmp_path):
     (second,) = make_drivers(profile_at(robot.port, tmp_path), {}, CLOCK, lock_folder=tmp_path).values()
     with pytest.raises(DeviceError, match="use"):
         second.open()
-
-
-@pytest.mark.parametrize("state", [{}, {"head_pose": 1}, {"head_pose": {}, "antennas_position": [0, 0]},
-                                   {"head_pose": None, "antennas_position": [1]}])  # fmt: skip
-def test_states_that_are_none_are_left_out(state):
-    from reactdiff_ros.actuation.drivers.reachy_mini import _positions
-
-    assert _positions(state) == {}
 
 
 def test_a_number_that_is_too_large_ends_nothing(robot, driver):
@@ -271,3 +255,162 @@ def test_one_joint_that_is_taken_over_from_another_program_lets_all_go(robot, dr
     assert robot.got[0]["target_head_pose"]["pitch"] == pytest.approx(0.3)  # from where it is
     driver.release("head_pitch")
     assert robot.modes == ["enabled", "disabled"]
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Hands:
+    """A clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def make(port, tmp_path, clock=time.monotonic):
+    text = (ROOT / "config" / "robots" / "furhat.yaml").read_text().replace("port: 9000", f"port: {port}")
+    path = tmp_path / "furhat.yaml"
+    path.write_text(text)
+    (driver,) = make_drivers(load_profile(path), {}, clock, lock_folder=tmp_path).values()
+    return driver
+
+
+@pytest.fixture
+def furhat():
+    made = FakeFurhat()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hands():
+    return Hands()
+
+
+@pytest.fixture
+def face(furhat, tmp_path, hands):
+    made = make(furhat.port, tmp_path, hands)
+    made.open()
+    yield made
+    made.close()
+
+
+def test_it_asks_to_be_let_in_before_anything_else(furhat, face):
+    assert furhat.got == [{"type": "request.auth"}]
+    face.command({"jaw_open": 1.0})
+    assert face.check() == {}
+    assert not face.feedback
+    assert face.reading("jaw_open") is None
+    assert furhat.got == [{"type": "request.auth"}]
+
+
+def test_face_and_head_as_the_realtime_api_wants_them(furhat, face, hands):
+    for joint in face.axes:
+        assert face.arm(joint, 0.0) is None
+    hands.now_s += 1.0
+    face.command({"jaw_open": 0.5, "mouth_smile_left": 0.25, "head_yaw": 10.0, "head_pitch": 5.0, "head_roll": -3.0})
+    settle(
+        face, lambda: furhat.of("request.face.headpose") and furhat.of("request.face.params")[-1]["params"]["JAW_OPEN"]
+    )
+    params = furhat.of("request.face.params")[-1]["params"]
+    assert len(params) == 52
+    assert params["JAW_OPEN"] == 0.5
+    assert params["MOUTH_SMILE_LEFT"] == 0.25
+    assert set(params) == {name.upper() for name in params}
+    # Ours: down, own left, own right; Furhat's: up, own right, own left.
+    settle(face, lambda: furhat.of("request.face.headpose")[-1]["yaw"] != 0.0)
+    pose = furhat.of("request.face.headpose")[-1]
+    assert pose == {"type": "request.face.headpose", "yaw": -10.0, "pitch": -5.0, "roll": 3.0, "relative": False}
+
+
+def test_its_own_microexpressions_are_off_while_it_listens_and_the_face_is_reset_at_the_end(furhat, face):
+    face.arm("jaw_open", 0.0)
+    face.arm("head_yaw", 0.0)
+    settle(face, lambda: furhat.of("request.face.config"))
+    face.release("jaw_open")
+    face.release("head_yaw")
+    settle(face, lambda: furhat.of("request.face.reset"))
+    assert [m["microexpressions"] for m in furhat.of("request.face.config")] == [False, True]
+
+
+def test_the_head_is_sent_ten_times_a_second_the_face_fifty(furhat, face, hands):
+    face.arm("jaw_open", 0.0)
+    face.arm("head_yaw", 0.0)
+    settle(face, lambda: len(furhat.got) >= 3)
+    furhat.got.clear()
+    for tick in range(100):  # two seconds
+        hands.now_s += 0.02
+        face.command({"jaw_open": tick / 100, "head_yaw": tick / 10})
+        count = tick + 1
+        settle(face, lambda count=count: len(furhat.of("request.face.params")) >= count)
+    assert len(furhat.of("request.face.params")) == 100
+    assert [p["params"]["JAW_OPEN"] for p in furhat.of("request.face.params")] == [t / 100 for t in range(100)]
+    assert 19 <= len(furhat.of("request.face.headpose")) <= 21
+
+
+def test_furhat_commands_are_clamped_and_what_is_not_finite_is_left_out(furhat, face):
+    face.arm("jaw_open", 0.0)
+    face.command({"jaw_open": 1e9, "mouth_pucker": 1.0})
+    face.command({"jaw_open": float("nan")})
+    settle(
+        face, lambda: furhat.of("request.face.params") and furhat.of("request.face.params")[-1]["params"]["JAW_OPEN"]
+    )
+    assert furhat.of("request.face.params")[-1]["params"] == {"JAW_OPEN": 1.0}
+
+
+def test_the_key_comes_from_the_environment(tmp_path, monkeypatch):
+    furhat = FakeFurhat(key="secret")
+    try:
+        with pytest.raises(DeviceError, match=r"does not let us in.*REACTDIFF_FURHAT_KEY"):
+            make(furhat.port, tmp_path).open()
+        monkeypatch.setenv("REACTDIFF_FURHAT_KEY", "secret")
+        face = make(furhat.port, tmp_path)
+        face.open()
+        assert face.check() == {}
+        face.close()
+    finally:
+        furhat.close()
+
+
+def test_a_robot_that_went_and_came_back_between_two_looks_is_not_armed(furhat, face):
+    """A look may come late, after a stall: the line is there again, but perhaps of a furhat that has restarted."""
+    face.arm("jaw_open", 0.0)
+    furhat.hang_up()
+    assert until(lambda: len(furhat.of("request.auth")) == 2 and face._ready(), lambda: time.sleep(0.005))
+    configured = len(furhat.of("request.face.config"))
+    face.command({"jaw_open": 0.5})
+    assert face.faults()["jaw_open"].kind == "gone"
+    assert face.armed == frozenset()
+    face.poll(0.0)
+    assert face.faults() == {}
+    face.command({"jaw_open": 0.5})
+    assert face.arm("jaw_open", 0.0) is None
+    assert until(lambda: len(furhat.of("request.face.config")) > configured, lambda: time.sleep(0.005))
+    assert not any(value for message in furhat.of("request.face.params") for value in message["params"].values())
+
+
+def test_nonsense_from_the_robot_changes_nothing(furhat, face):
+    async def say() -> None:
+        for opened in furhat.sockets:
+            for text in ("", "[", "1", "null", "[1]", '{"type": 3}', "{" * 1000):
+                await opened.send_str(text)
+            await opened.send_bytes(b"\x00\xff")
+
+    furhat._run(say())
+    settle(face, lambda: face._link.malformed >= 7)
+    assert face.check() == {}
+
+
+def test_a_furhat_may_keep_a_face_until_it_was_reset(furhat, face):
+    assert {face.holding(joint) for joint in face.axes} == {None}
+    for joint in face.axes:
+        face.release(joint)
+    settle(face, lambda: furhat.of("request.face.reset"))
+    assert {face.holding(joint) for joint in face.axes} == {False}
+    face.arm("jaw_open", 0.0)
+    assert face.holding("jaw_open") is True
+    face.release("jaw_open")
+    assert face.holding("jaw_open") is False

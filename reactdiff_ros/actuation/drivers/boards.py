@@ -1,0 +1,377 @@
+"""Boards of hobby servos: Pololu Maestro, Ohbot's own board, PCA9685.
+
+Maestro over its command port (pyserial), compact or Pololu protocol, with its serial timeout. Commands after the user
+guide: 0x84 sets a target in quarters of microseconds (0 ends the pulses), 0x90 reads the pulse that a channel sends (0:
+none), 0xA1 reads and clears the errors. The timeout is stored in the board by its Control Center and cannot be set from
+here; so it is tried out once: after a silence as long, the board must report it.
+
+Ohbot over serial: lines of text as the maker's package (ohbot 4.0.18) sends them; nothing is measured. `v` asks for the
+version (its answer has v1 or v2 in it), `a0N` attaches motor N, `d0N` detaches it, `m0N,ANGLE,SPEED` moves it: angles
+are 0 to 180 for the 0 to 1000 of the motor definitions. It has no watchdog, and does not report which motors are
+attached.
+
+PCA9685 on I2C through the maker's library (adafruit_pca9685): 16 channels of pulses, nothing measured. The chip has no
+watchdog: it sends its last pulses for ever, whatever happens to the computer.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from reactdiff_ros.actuation.drivers.driver import AGAIN_S, Axis, Clock, Fault
+from reactdiff_ros.actuation.drivers.pulse_board import PulseBoard, SerialBoard
+from reactdiff_ros.actuation.drivers.serial_port import DeviceLock, PortGoneError, explain
+from reactdiff_ros.actuation.profile import MaestroDriver, OhbotDriver, Pca9685Driver
+from reactdiff_ros.errors import DeviceError
+
+SET_TARGET: Final = 0x84
+GET_POSITION: Final = 0x90
+GET_ERRORS: Final = 0xA1
+NAMED: Final = 0xAA
+"""Begins a command of the Pololu protocol: the device's number, then the command without its highest bit."""
+SIGNAL, OVERRUN, FULL, CRC, PROTOCOL, TIMEOUT = 1, 2, 4, 8, 16, 32
+MAESTRO_ANSWER_S: Final = 0.03
+MISSES: Final = 3
+"""So many questions in a row without an answer are a fault; before it is armed, it must have answered the last one."""
+QUARTERS: Final = 4.0
+"""Steps a microsecond."""
+MARGIN: Final = 1.25
+"""The silence in which the timeout is tried out, as a share of it."""
+
+
+class MaestroBoard(SerialBoard):
+    """The channels of one Maestro of the profile; see `SerialBoard` for the other arguments."""
+
+    def __init__(
+        self,
+        config: MaestroDriver,
+        axes: Mapping[str, Axis],
+        clock: Clock,
+        *,
+        answer_s: float = MAESTRO_ANSWER_S,
+        **options: Any,
+    ) -> None:
+        super().__init__(config.port, config.baud, axes, clock, answer_s=answer_s, **options)
+        self._config, self.watchdog_s = config, config.timeout_s
+
+    @property
+    def _steps(self) -> float:
+        return QUARTERS
+
+    def _forget(self) -> None:
+        self._timeout_works: bool | None = None
+        self._misses = 0
+        self._due_s = float("-inf")
+
+    def check(self) -> dict[str, Fault]:
+        """Ask the board how it is, and try its serial timeout: silent for 1.25 of it, while no joint is armed."""
+        if self._connected and not self._armed and not self._timeout_works:
+            try:
+                self._try_timeout()
+            except DeviceError:
+                self._lost()
+        self._misses, self._due_s = 0, float("-inf")
+        return super().check()
+
+    @property
+    def _unanswered(self) -> bool:
+        return 0 < self._misses < MISSES
+
+    def _try_timeout(self) -> None:
+        port = self._open_port()
+        if self._errors() is None:
+            return
+        port.read(1, MARGIN * self._config.timeout_s + 0.02)
+        errors = self._errors()
+        self._timeout_works = None if errors is None else bool(errors & TIMEOUT)
+
+    def _ask(self, axis: Axis | None) -> dict[str, Fault]:
+        now_s = self._clock()
+        errors = self._errors(axis) if now_s >= self._due_s else None
+        if errors is None:
+            self._misses += 1
+            if self._unanswered:
+                return {}
+            # One that does not answer is asked rarely: waiting for it costs the others' time.
+            self._due_s = now_s + AGAIN_S if now_s >= self._due_s else self._due_s
+            fault = Fault("no_answer", "its board does not answer: is this its command port, in mode USB Dual Port?")
+            return dict.fromkeys(self.axes, fault)
+        self._misses = 0
+        if self._timeout_works is False:
+            text = (
+                f"its board has no serial timeout of {self._config.timeout_s:g} s: set it in the Maestro Control Center"
+            )
+            return dict.fromkeys(self.axes, Fault("watchdog", text))
+        if errors & TIMEOUT and self._armed:
+            return dict.fromkeys(self._armed, Fault("watchdog", "its board heard nothing for too long and went home"))
+        if errors & (SIGNAL | OVERRUN | FULL | CRC | PROTOCOL) and self._armed:
+            text = f"its board had broken commands (errors 0x{errors:04x}) and went home: look at cable and baud rate"
+            return dict.fromkeys(self._armed, Fault("checksum", text))
+        return {}
+
+    def arm(self, joint: str, position: float) -> Fault | None:
+        """Pulses on, at `position`; only once `check` has seen the serial timeout work."""
+        if self._connected and self._timeout_works is None:
+            self.check()
+            if self._connected and self._timeout_works is None:
+                return self._faults.get(joint, Fault("no_answer", "its board does not answer"))
+        return super().arm(joint, position)
+
+    def _errors(self, axis: Axis | None = None) -> int | None:
+        """Read and clear the errors, and in the same exchange the pulse of `axis`; None: no whole answer."""
+        port = self._open_port()
+        port.clearPort()
+        position = () if axis is None else self._packet(GET_POSITION, axis.id)
+        port.writePort((*self._packet(GET_ERRORS), *position))
+        length = 2 if axis is None else 4
+        answer = port.read(length, self._answer_s)
+        if len(answer) != length:
+            return None
+        if axis is not None:
+            self._reports(axis, int.from_bytes(answer[2:], "little") / 4.0)
+        return int.from_bytes(answer[:2], "little")
+
+    def _command_bytes(self, channel: int, quarters: int) -> bytes:
+        return bytes(self._packet(SET_TARGET, channel, quarters & 0x7F, quarters >> 7 & 0x7F))
+
+    def _packet(self, command: int, *data: int) -> tuple[int, ...]:
+        device = self._config.device
+        return (command, *data) if device is None else (NAMED, device, command & 0x7F, *data)
+
+    def _off(self, channel: int) -> None:
+        self._open_port().writePort(self._command_bytes(channel, 0))
+
+
+SPEED: Final = 250
+"""The greatest: the commands are limited already."""
+COUNTS: Final = 1000
+DEGREES: Final = 180
+OHBOT_ANSWER_S: Final = 0.5
+LOOK_S: Final = 0.0005
+UNKNOWN: Final = -1
+"""The last angle of a motor that another program may have set."""
+ASK_S: Final = 1.0
+"""The line is slow: the board is asked how it is this rarely."""
+
+
+class OhbotBoard(SerialBoard):
+    """The motors of one Ohbot of the profile, axes in its counts; see `SerialBoard` for the other arguments."""
+
+    def __init__(
+        self,
+        config: OhbotDriver,
+        axes: Mapping[str, Axis],
+        clock: Clock,
+        *,
+        answer_s: float = OHBOT_ANSWER_S,
+        **options: Any,
+    ) -> None:
+        super().__init__(config.port, config.baud, axes, clock, answer_s=answer_s, **options)
+
+    def _forget(self) -> None:
+        self._found = False
+        self._misses = 0
+        self._asked_s = float("-inf")
+
+    def check(self) -> dict[str, Fault]:
+        """Ask the board for its version, and wait for it; again where it does not answer, up to MISSES times."""
+        if self._connected:
+            try:
+                port = self._open_port()
+                for _ in range(MISSES):
+                    port.clearPort()
+                    port.writePort(b"v\n")
+                    self._heard(port.read(64, self._answer_s, _is_version))
+                    if not self._misses:
+                        break
+            except DeviceError:
+                self._lost()
+        return super().check()
+
+    def arm(self, joint: str, position: float) -> Fault | None:
+        """As `PulseBoard.arm`; a motor that may be detached is attached."""
+        if not self.holding(joint):
+            self._turns.last.pop(self.axes[joint].id, None)
+        return super().arm(joint, position)
+
+    def steer(self, joint: str, position: float) -> Fault | None:
+        """Command a motor that may be attached without attaching it: a detached one gets no pulses by this.
+
+        So does the makers' firmware (github.com/ohbot/ohbot-arduino 1.8): `m` sets the target, `a` alone attaches.
+        """
+        self._turns.last[self.axes[joint].id] = UNKNOWN
+        fault = super().arm(joint, position)
+        self._pulsing.pop(joint, None)
+        return fault
+
+    def _ask(self, axis: Axis | None) -> dict[str, Fault]:
+        """Read its answer to the last question, without waiting; then ask the next."""
+        port, now_s = self._open_port(), self._clock()
+        if now_s - self._asked_s >= ASK_S:
+            if math.isfinite(self._asked_s):
+                self._heard(port.read(64, LOOK_S))
+            self._asked_s = now_s
+            port.clearPort()
+            port.writePort(b"v\n")
+        if self._misses < MISSES and (self._found or not self._misses):
+            return {}
+        return dict.fromkeys(self.axes, Fault("no_answer", "its board does not answer: is this its port?"))
+
+    def _heard(self, answer: bytes) -> None:
+        good = _is_version(answer)
+        self._misses = 0 if good else self._misses + 1
+        self._found = good or (self._found and self._misses < MISSES)
+
+    def _value(self, axis: Axis, position: float) -> float:
+        count = axis.clamped(position)
+        calibration = axis.calibration
+        if calibration is not None:
+            count = (COUNTS - count if calibration.drive_mode == 1 else count) + calibration.homing_offset
+            count = min(max(count, calibration.range_min), calibration.range_max)
+        return min(max(count, 0.0), float(COUNTS))
+
+    @property
+    def _steps(self) -> float:
+        return DEGREES / COUNTS
+
+    def _command_bytes(self, motor: int, angle: int) -> bytes:
+        last = self._turns.last.get(motor)
+        if last == angle:
+            return b""  # the line is slow: what has not changed is not sent again
+        attach = f"a0{motor}\n" if last is None else ""
+        return f"{attach}m0{motor},{angle},{SPEED}\n".encode("ascii")
+
+    def _off(self, motor: int) -> None:
+        self._turns.last.pop(motor, None)
+        self._open_port().writePort(f"d0{motor}\n".encode("ascii"))
+
+
+def _is_version(answer: bytes) -> bool:
+    return b"v1" in answer or b"v2" in answer
+
+
+TICKS: Final = 4096
+SLEEP, INCREMENT = 0x10, 0x20
+
+
+class LinuxI2c:
+    """One of the kernel's I2C buses, with the lock that the library asks for.
+
+    Raises:
+        OSError: there is none, or it may not be used.
+    """
+
+    def __init__(self, number: int) -> None:
+        from adafruit_blinka.microcontroller.generic_linux.i2c import I2C
+
+        path = f"/dev/i2c-{number}"
+        # The library's own error names neither.
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        bus: Any = I2C(number)
+        self._lock = threading.Lock()
+        self.writeto, self.readfrom_into = bus.writeto, bus.readfrom_into
+        self.writeto_then_readfrom = bus.writeto_then_readfrom
+
+    def try_lock(self) -> bool:
+        """Take the bus."""
+        return self._lock.acquire(blocking=False)
+
+    def unlock(self) -> None:
+        """Give it back."""
+        self._lock.release()
+
+
+class Pca9685Board(PulseBoard):
+    """The channels of one PCA9685.
+
+    Args:
+        config: of the profile.
+        axes: the joints on it.
+        clock: seconds of a clock that only goes forward.
+        bus: what opens an I2C bus by its number.
+        lock_folder: for the lock file.
+    """
+
+    def __init__(
+        self,
+        config: Pca9685Driver,
+        axes: Mapping[str, Axis],
+        clock: Clock,
+        *,
+        bus: Callable[[int], Any] = LinuxI2c,
+        lock_folder: Path | None = None,
+    ) -> None:
+        super().__init__(axes, clock)
+        self._config, self._bus, self._folder = config, bus, lock_folder
+        self._path = f"/dev/i2c-{config.bus}"
+        self._where = f"{self._path}, address 0x{config.address:02x}"
+        self._board: Any = None
+        self._lock: DeviceLock | None = None
+        self._hz = config.pulse_hz
+
+    @property
+    def _connected(self) -> bool:
+        return self._board is not None
+
+    def _connect(self) -> None:
+        if self._board is not None:
+            return
+        from adafruit_pca9685 import PCA9685
+
+        # Several boards share a bus: each address has a lock of its own.
+        self._lock = DeviceLock(f"{self._path}-{self._config.address:02x}", self._folder)
+        try:
+            try:
+                bus = self._bus(self._config.bus)
+            except OSError as error:
+                raise explain(self._path, error) from error
+            try:
+                board = PCA9685(bus, address=self._config.address)
+                board.frequency = self._config.pulse_hz
+                self._hz = float(board.frequency)
+            except (OSError, ValueError) as error:
+                todo = "does it have power, is this its address?"
+                raise DeviceError("no PCA9685 answers", where=self._where, todo=todo) from error
+        except BaseException:
+            self._disconnect()
+            raise
+        self._board = board
+
+    def _disconnect(self) -> None:
+        # The library's own way of closing resets the chip's addressing; pulses are to go on as they are.
+        self._board = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _ask(self, axis: Axis | None) -> dict[str, Fault]:
+        try:
+            mode = int(self._board.mode1_reg)
+            if axis is not None:
+                ticks = self._board.channels[axis.id].duty_cycle >> 4
+                self._reports(axis, ticks / TICKS / self._hz * 1e6)
+        except (OSError, ValueError) as error:
+            raise PortGoneError("the board stopped answering", where=self._where, todo=str(error)) from error
+        if mode & SLEEP or not mode & INCREMENT:
+            raise PortGoneError("the board lost its power", where=self._where, todo=os.strerror(errno.EIO))
+        return {}
+
+    @property
+    def _steps(self) -> float:
+        return 1e-6 * self._hz * TICKS
+
+    def _pulses(self, steps: Mapping[int, int]) -> None:
+        try:
+            for channel, ticks in steps.items():
+                self._board.channels[channel].duty_cycle = ticks << 4
+        except (OSError, ValueError) as error:
+            raise PortGoneError("the board stopped answering", where=self._where, todo=str(error)) from error
+
+    def _off(self, channel: int) -> None:
+        self._pulses({channel: 0})

@@ -1,0 +1,503 @@
+"""Everything that corrects the networks, in the order in which it acts on a plan. `planner.draw_plan` calls it.
+
+| | correction | acts on | reason |
+|---|---|---|---|
+| 1 | `greeting` | style | people return a smile of greeting far more surely than one in mid-talk |
+| 2 | `conditioning` | style -> conditions | people do not nod at their own words |
+| 3 | `Mood`, `in_mood` | `smiling` | the networks answer what happens now, hardly the mood of a conversation |
+| 4 | `prompted` | controls | the networks follow some controls by less than simulated listeners do |
+| 5 | `guided` | guidance w | listeners that answer nearly everything are rare in training |
+| 6 | `Sampling.temperature` | noise x_T | few steps damp fine motion, which accumulates from stretch to stretch |
+| 7 | `sane` | latents x_0 | a wild latent must not become part of the past |
+| 8 | `ranked` | candidates | every other rule of choice shows a duller or livelier face than the model's |
+| 9 | `calmed` | head pitch | the networks' own nods come at no particular moment; (12) adds those that do |
+| 10 | `continued` | faces | jitter within a plan, a step between two plans |
+| 11 | `unhurried`, SMILE_GAIN | smile | planned smiles move faster than people's and break off |
+| 12 | `Nods` | head pitch | nods are too rare and small to count in the losses of the diffusion |
+| 13 | `NodGate` | head pitch | an eager model nods even while the robot itself speaks |
+| 14 | `presented` | faces | no one is there, the robot speaks, and gaze and lids belong to other layers |
+
+All of it is causal. Live listeners and batched streams share it. Shapes: N listeners, K candidates of each, H frames,
+L latents, D token width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.coefficients import BLINK, EYE_LOOK, HEAD_PITCH, LOWER, ROTATION, SMILE, UPPER, bounded
+from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT, STYLE_NAMES
+from reactdiff_ros.model.listener import Level
+from reactdiff_ros.model.plan.latents import GROUPS
+from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling
+from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
+from reactdiff_ros.model.weights import NOD_CONTROLS, NodHead
+from reactdiff_ros.styles import REFERENCE_LIMIT, Style
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, Turn
+
+Array = TypeVar("Array", bound=Any)
+_AT: Final = {name: index for index, name in enumerate(CONTROL_NAMES)}
+_OTHER_LAYERS: Final = [*EYE_LOOK, *BLINK]
+"""Gaze and lids are reflexes of the expression room."""
+
+# 1. Greeting
+
+GREETING_ATTITUDE: Final = 0.5
+GREETING_FADE_S: Final = 2.0
+
+
+def greeting(style: Style, met_s: float, greeting_s: float) -> Style:
+    """The style of a listener who met the speaker `met_s` ago: at first it answers nearly everything.
+
+    A style that is cool (attitude below 0) does not greet. After `greeting_s` it fades to the style within
+    GREETING_FADE_S.
+    """
+    share = float(np.clip((greeting_s + GREETING_FADE_S - met_s) / GREETING_FADE_S, 0.0, 1.0))
+    if share == 0.0 or greeting_s == 0.0 or style.attitude < 0.0:
+        return style
+    return replace(
+        style,
+        responsiveness=max(style.responsiveness, share),
+        attitude=max(style.attitude, GREETING_ATTITUDE * share),
+    )
+
+
+# 2. Conditions of a style
+
+MEASURED: Final = ("smiling", "nodding", "liveliness")
+"""Controls of what a reference measures as well: they are left to it unless the user sets them."""
+
+
+def conditioning(style: Style, turn: Turn = "listening") -> Conditions:
+    """The conditions of one listener with this style; while the robot itself speaks, with as few nods as possible."""
+    values = {name: style.delay_s if name == "delay" else getattr(style, name) for name in CONTROL_NAMES}
+    given = dict.fromkeys(CONTROL_NAMES, 1.0)
+    if style.reference:
+        given |= {name: float(values[name] != 0.0) for name in MEASURED}
+    if turn == "robot_speaking":
+        values["nodding"], given["nodding"] = -1.0, 1.0
+    reference = style.reference or (None,) * STYLE_COUNT
+    return Conditions(
+        controls=_row([values[name] for name in CONTROL_NAMES]),
+        controls_given=_row([given[name] for name in CONTROL_NAMES]),
+        style=np.clip(_row([0.0 if v is None else v for v in reference]), -REFERENCE_LIMIT, REFERENCE_LIMIT),
+        style_given=_row([float(v is not None) for v in reference]),
+        real=np.zeros(1, dtype=np.float32),
+    )
+
+
+def _row(values: Sequence[float]) -> FloatArray:
+    return np.array([values], dtype=np.float32)
+
+
+# 3. Mood
+
+MEMORY_S: Final = 6.0
+"""Time constant of the mean over the speaker's smile."""
+ORDINARY_SMILE: Final = 0.14
+"""A mean smile that changes nothing. Simulated speakers are perceived to smile .17 on average; what is above makes up
+for the smiles that COOLER takes (with .18 a seventh fewer came than simulated listeners show)."""
+CONTAGION: Final = 3.0
+"""Units of `smiling` for a mean smile of 1 more. Simulated listeners, from whom the networks learnt, lift the level of
+their smile by .36 of what the speaker showed in the last 3 s; the networks hardly do."""
+_SEEN: Final = 0.05
+
+
+class Mood:
+    """Follows the smiles of B speakers, frame by frame of the 25 Hz grid."""
+
+    def __init__(self, batch: int) -> None:
+        self._smile = np.full(batch, ORDINARY_SMILE)
+
+    def copy(self) -> Mood:
+        """An independent copy of the state."""
+        other = Mood(len(self._smile))
+        other._smile = self._smile.copy()
+        return other
+
+    def step(self, speaker: SpeakerBatch) -> FloatArray:
+        """How much more than ordinary (B,) each listener is to smile after the next frame, in units of `smiling`.
+
+        Where no smile can be seen (no face, no confidence, NaN) the mean returns to the ordinary one.
+        """
+        smile, sure = (values[:, list(SMILE)] for values in (speaker.coefficients, speaker.confidence))
+        seen = speaker.mesh & np.isfinite(smile).all(1) & (np.nan_to_num(sure) > _SEEN).all(1)
+        shown = np.where(seen, np.clip(np.nan_to_num(smile), 0.0, 1.0).mean(1), ORDINARY_SMILE)
+        self._smile += (1 - np.exp(-FRAME_S / MEMORY_S)) * (shown - self._smile)
+        return np.asarray(CONTAGION * (self._smile - ORDINARY_SMILE), dtype=np.float32)
+
+
+def in_mood(conditions: Conditions, mood: FloatArray, guidance: float = 1.0) -> Conditions:
+    """`conditions` of N listeners with their moods (N,) added to `smiling`, where that is given.
+
+    Guidance below 1 shows the networks less of the speaker, at 0 nothing: moods count by that much less.
+    """
+    controls, smiling = conditions.controls.copy(), _AT["smiling"]
+    moved = controls[:, smiling] + min(guidance, 1.0) * mood
+    controls[:, smiling] = np.clip(moved, CONTROL_LOWER[smiling], CONTROL_UPPER[smiling])
+    return replace(conditions, controls=controls)
+
+
+# 4. What the networks are prompted with. Found with `evaluate controls`, next to `--listener simulator`, and
+# `evaluate simulator`.
+
+SHOWN_CONTROL: Final = "delay"
+"""The networks have an input for it, do not follow it (the lag of an answer stayed the same from 0 to 1 s) and always
+get 0: a delay acts on what they are shown, see `Conditions.late`."""
+COOLER: Final = 0.45
+"""How far below its range a responsiveness of 0 is prompted: at 0 the networks answer .455 of a speaker's smiles, at
+-.35 .325, at -.5 .245; simulated listeners .20 (200 trials)."""
+COOL: Final = 0.2
+"""Responsiveness from which on the prompt is what the user asks: listeners of the natural prior are then about as far
+from appropriate reactions (FRD) as simulated ones. If all up to .35 are prompted lower they smile too seldom (.96 of
+that distance), up to .1 too often (1.02)."""
+SMILING: Final = 1.6
+"""Units of `smiling` in the prompt for one: with one for one, the share of time with a smile goes from .07 to .30 over
+the range, of simulated listeners from .16 to .56, and listeners differ half as much."""
+SMILING_MORE: Final = 0.05
+
+
+def prompted(conditions: Conditions) -> Conditions:
+    """The conditions that make the networks do what `conditions` ask."""
+    controls, asked = conditions.controls.copy(), conditions.controls
+    controls[:, _AT[SHOWN_CONTROL]] = 0.0
+    controls[:, _AT["responsiveness"]] -= COOLER * np.maximum(1 - asked[:, _AT["responsiveness"]] / COOL, 0.0)
+    controls[:, _AT["smiling"]] = SMILING_MORE + SMILING * asked[:, _AT["smiling"]]
+    return replace(conditions, controls=controls)
+
+
+# 5. Guidance
+
+ORDINARY: Final = 0.35
+"""Upper end of the responsiveness measured in people."""
+
+
+def guided(conditions: Conditions, how: Sampling) -> FloatArray:
+    """Guidance on the speaker (N,): `how.guidance`, and more for those who are to answer more than people do.
+
+    A network trained for an hour follows a high responsiveness by half; guidance makes up for the rest. A cool
+    listener, who is to answer less, has none of it: the factor is
+    1 + eager * (responsiveness - ORDINARY) / (1 - ORDINARY) * (1 + min(attitude, 0)), at least 1.
+    """
+    beyond = np.maximum(conditions.control("responsiveness") - ORDINARY, 0) / (1 - ORDINARY)
+    warmth = 1 + np.clip(conditions.control("attitude"), -1, 0)
+    return np.asarray(how.guidance * (1 + how.eager * beyond * warmth), dtype=np.float32)
+
+
+# 7. Limits of latents
+
+LATENT_LIMIT: Final = 8.0
+"""Whitened latents beyond this many deviations, or NaN, are never passed on."""
+
+
+def sane(latents: FloatArray, neutral: FloatArray) -> FloatArray:
+    """`latents` (..., L) within LATENT_LIMIT; neutral where they are not finite."""
+    return np.clip(np.where(np.isfinite(latents), latents, neutral), -LATENT_LIMIT, LATENT_LIMIT)
+
+
+# 8. The choice among candidates. They are ordered by how lively they are, and the rank that is followed walks through
+# all ranks evenly: each choice is a fair draw, and neither dull nor lively plans follow each other for long.
+
+HOLD_SLOTS: Final = 20
+"""A choice among the candidates is held for at least 0.8 s."""
+_STRIDE: Final = (5**0.5 - 1) / 2
+"""Multiples of the golden ratio's conjugate fill the unit interval as evenly as a sequence without end can."""
+_SCALE: Final = np.where(LOWER < 0, 2.0 / (UPPER - LOWER), 1.0).astype(np.float32)
+"""Blendshapes as they are, the head's pose over half its range."""
+
+
+def liveliness(plans: FloatArray) -> FloatArray:
+    """How far from neutral plans (..., H, 58) are and how much they move, without gaze and blinks; (...)."""
+    scaled = plans * _SCALE
+    scaled[..., _OTHER_LAYERS] = 0.0
+    away = np.abs(scaled).mean((-2, -1))
+    return np.asarray(away + 2.0 * np.abs(np.diff(scaled, axis=-2)).mean((-2, -1)))
+
+
+def ranked(plans: FloatArray, ranks: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which of K candidates (N,) have the ranks (N,), 0 = the calmest to 1.
+
+    Args:
+        plans: (N, K, H, 58), or their beginnings.
+        ranks: (N,).
+    """
+    order = np.argsort(liveliness(plans), axis=-1, kind="stable")
+    count = plans.shape[1]
+    return np.asarray(order[np.arange(len(plans)), np.minimum((ranks * count).astype(int), count - 1)])
+
+
+class Choice:
+    """Which of K candidates a listener follows, and since when.
+
+    Args:
+        seed: of the rank that is followed first.
+        candidates: K.
+    """
+
+    def __init__(self, seed: int, candidates: int) -> None:
+        self.stream = 0
+        """The candidate that is followed: its noise tape goes on until the next choice."""
+        self.candidates = candidates
+        bits = np.random.Philox(key=seed % (1 << 63), counter=[1, 0, 0, 0])
+        self.rank = float(np.random.Generator(bits).random())
+        """For the next choice, see `ranked`."""
+        self._since: int | None = None
+
+    def due(self, slot: int) -> bool:
+        """A choice is to be made at `slot`: the last one was held long enough."""
+        return self.candidates > 1 and (self._since is None or slot - self._since >= HOLD_SLOTS)
+
+    def follow(self, slot: int, stream: int) -> None:
+        """The candidate that had the rank is followed from `slot` on."""
+        self.stream = stream
+        self.rank = (self.rank + _STRIDE) % 1.0
+        self._since = slot
+
+
+# 9. A calm head
+
+CALM: Final = 11
+"""Frames over which pitch is averaged: a nod of 1.6 Hz keeps a fifth."""
+
+
+def calmed(decoded: FloatArray) -> FloatArray:
+    """Faces (..., n, 58) without the first CALM - 1 frames, their pitch averaged over the last CALM frames."""
+    pitch = np.lib.stride_tricks.sliding_window_view(decoded[..., HEAD_PITCH], CALM, axis=-1).mean(-1)
+    out = decoded[:, CALM - 1 :].copy()
+    out[..., HEAD_PITCH] = pitch
+    return out
+
+
+# 10. From one plan to the next
+
+AROUND: Final = 3
+"""Frames before and after each one that `smooth` looks at."""
+BLEND: Final = (0.2, 0.5, 0.8, 0.95)
+"""Share of a new plan in its first frames; the rest is the old plan, which covers the same times."""
+LOOKAHEAD: Final = len(BLEND) + AROUND
+"""Frames that `continued` needs of a plan beyond those that are shown."""
+
+
+def smooth(frames: Array) -> Array:
+    """Take the jitter out, (..., n, C) to (..., n - 6, C).
+
+    Half-band filter of seven frames, maximally flat at 0 and at half the frame rate (Herrmann 1971): nods of 2 Hz keep
+    99 %, the bursts of a laugh at 5 Hz 72 %, 6.25 Hz half, what changes from frame to frame nothing.
+    """
+    ends, around = frames[..., :-6, :] + frames[..., 6:, :], frames[..., 2:-4, :] + frames[..., 4:-2, :]
+    smoothed: Array = (16 * frames[..., 3:-3, :] + 9 * around - ends) / 32
+    return smoothed
+
+
+def blend(plan: Array, before: Array) -> Array:
+    """Lead `before` (..., n, C), what was planned for the same frames, over into `plan` (..., n, C), in place."""
+    for i, share in enumerate(BLEND[: plan.shape[-2]]):
+        plan[..., i, :] = share * plan[..., i, :] + (1 - share) * before[..., i, :]
+    return plan
+
+
+def continued(plans: FloatArray, shown: FloatArray, before: FloatArray, how: Sampling) -> FloatArray:
+    """Plans (N, K, H, 58) as they continue the last one: bounded and, with `how.smooth`, without jitter and steps.
+
+    `shown` (N, AROUND, 58) are the frames before, `before` (N, H, 58) is what was planned so far for the same frames.
+    """
+    plans = bounded(plans)
+    if not how.smooth:
+        return plans
+    # What was shown before, the last one again after: the plan keeps its length.
+    left = np.broadcast_to(shown[:, None], (*plans.shape[:2], *shown.shape[1:]))
+    padded = np.concatenate([left, plans, *[plans[:, :, -1:]] * AROUND], axis=2)
+    led = blend(smooth(padded), before[:, None])
+    led[..., _SMILE] = unhurried(SMILE_GAIN * plans[..., _SMILE], left[:, :, -1, _SMILE])
+    return bounded(led)
+
+
+# 11. Smiles
+
+SMILE_S: Final = 0.2
+"""Time constant with which a smile follows its plan."""
+SMILE_GAIN: Final = 1.14
+"""How much larger than planned a smile is shown: the lag takes of its height, and listeners differ too little.
+
+Both were chosen together, see docs/model.md: D_marg in recorded calls is .62 without the lag and .42 with it, the
+distance to appropriate reactions of simulated listeners (FRD) is as theirs with the gain and too small without."""
+_SMILE: Final = next(list(group.coefficients) for group in GROUPS if group.name == "smile")
+
+
+def unhurried(plan: FloatArray, last: FloatArray) -> FloatArray:
+    """`plan` (..., n, C) through a first-order lag of SMILE_S that goes on from `last` (..., C), the frame before.
+
+    The lag leads over from one plan to the next without `blend`.
+    """
+    share = np.float32(1 - np.exp(-1 / (SMILE_S * REACTION_RATE_HZ)))
+    followed = np.empty_like(plan)
+    for i in range(plan.shape[-2]):
+        last = last + share * (plan[..., i, :] - last)
+        followed[..., i, :] = last
+    return followed
+
+
+# 12. Nods are a point process: a small network reads the speaker's newest tokens and returns how likely a nod begins in
+# each of the next frames. Their shape follows Mori, Den and Jokinen (2025): 1 / 2 / 3 / 4 / 5 peaks in
+# 400 / 148 / 80 / 40 / 68 of 736 nods, the first cycle larger the more follow, a declining trend, the last cycle below
+# it; 4.1 / 5.2 / 7.1 degrees peak to peak and 1.2 to 2.1 Hz (quartiles).
+
+REST_S: Final = 0.4
+"""From the end of a nod to the next, at least."""
+SHARPNESS: Final = 3.0
+"""Nods are rare and read through perception, so the network's rates rise little at a cue. With three times as far, nods
+match those of simulated listeners by .46 more than chance instead of .23 (these each other's by .44; 24 speakers, nods
+alone), as many as before; eager listeners nod as often as those (6.0 a minute and 5.6, instead of 4.5)."""
+_TAPE: Final = 1 << 40
+"""Of the noise tapes, one that no candidate has."""
+_PEAKS: Final = np.cumsum(np.array([400, 148, 80, 40, 68]) / 736.0)
+_SIZE_RAD: Final = math.radians(4.8)
+_SIZE_SPREAD: Final = 0.35
+_SMALLEST_RAD, _LARGEST_RAD = math.radians(1.5), math.radians(12.0)
+_HZ: Final = 1.6
+_HZ_SPREAD: Final = 0.17
+_CONTROLS: Final = [_AT[name] for name in NOD_CONTROLS]
+_NOD_RATE, _NOD_SIZE = STYLE_NAMES.index("nod_rate"), STYLE_NAMES.index("nod_size")
+_below = np.vectorize(lambda z: 0.5 * math.erfc(-z / math.sqrt(2.0)), otypes=[np.float64])
+
+
+def nod_conditions(conditions: Conditions) -> FloatArray:
+    """What of `conditions` says how often a listener nods (N, C)."""
+    given = conditions.controls_given[:, _CONTROLS]
+    style_given = conditions.style_given[:, _NOD_RATE]
+    parts = [
+        conditions.controls[:, _CONTROLS] * given, given,
+        (conditions.style[:, _NOD_RATE] * style_given)[:, None], style_given[:, None],
+    ]  # fmt: skip
+    return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+class Nods:
+    """Nods of N listeners, drawn once for every frame and played to their end.
+
+    Args:
+        head: the network.
+        seeds: (N,) of their noise; the same seed and evidence are the same nods.
+    """
+
+    def __init__(self, head: NodHead, seeds: Sequence[int]) -> None:
+        self._head = head
+        self._tapes = [NoiseTape(seed, 4) for seed in seeds]
+        self.forget()
+
+    def forget(self) -> None:
+        """No nod is under way, and nothing is decided beyond now."""
+        count = len(self._tapes)
+        self._decided: int | None = None
+        self._begin = np.zeros(count, dtype=np.int64)
+        self._cycles, self._hz, self._top = np.zeros(count), np.ones(count), np.zeros(count)
+
+    def plan(
+        self, slot: int, frames: int, commit: int, speaker: FloatArray, missing: FloatArray, conditions: Conditions,
+        lead: int | NDArray[np.integer[Any]],
+    ) -> FloatArray:  # fmt: skip
+        """How far the head is bowed (N, frames) in rad from `slot` on.
+
+        Whether a nod begins is decided for the first `commit` frames, as far as it is not yet; what was decided stays.
+
+        Args:
+            slot: the first frame; must not go back.
+            frames: that are planned.
+            commit: that will be shown before the next plan.
+            speaker: (N, speech, D) the newest tokens, oldest first.
+            missing: (N, speech) 1 where there is none.
+            conditions: of the N listeners.
+            lead: frames between the newest token and `slot`, minus one; of all, or (N,).
+        """
+        first = slot if self._decided is None else max(slot, self._decided)
+        undecided = np.arange(first, slot + commit)
+        if len(undecided):
+            known = nod_conditions(conditions)
+            ages = np.broadcast_to(lead, len(self._tapes))[:, None] + 1 + undecided - slot
+            rates = self._head.rates(speaker, missing, known, ages, sharpness=SHARPNESS)
+            noise = np.stack([tape.frames(first, len(undecided), _TAPE) for tape in self._tapes])
+            for i, frame in enumerate(undecided):
+                self._decide(int(frame), rates[:, i], noise[:, i], conditions)
+            self._decided = slot + commit
+        return self._dips(slot, frames)
+
+    def _decide(self, frame: int, rates: FloatArray, noise: FloatArray, conditions: Conditions) -> None:
+        length = self._cycles / self._hz * REACTION_RATE_HZ
+        rested = frame >= self._begin + length + REST_S * REACTION_RATE_HZ
+        begins = (_below(noise[:, 0]) < rates) & (rested | (self._cycles == 0))
+        if not begins.any():
+            return
+        peaks = 1 + (_below(noise[:, 1])[:, None] > _PEAKS[:-1]).sum(1)
+        hz = np.clip(_HZ * np.exp(_HZ_SPREAD * noise[:, 2]), 1.0, 2.6)
+        style = conditions.style[:, _NOD_SIZE] * conditions.style_given[:, _NOD_SIZE]
+        size = _SIZE_RAD * np.exp(0.3 * style + 0.2 * conditions.control("liveliness") + _SIZE_SPREAD * noise[:, 3])
+        top = np.clip(size, _SMALLEST_RAD, _LARGEST_RAD) * (0.94 + 0.07 * peaks)
+        self._begin[begins], self._cycles[begins] = frame, peaks[begins]
+        self._hz[begins], self._top[begins] = hz[begins], top[begins]
+
+    def _dips(self, slot: int, frames: int) -> FloatArray:
+        phase = (np.arange(slot, slot + frames) - self._begin[:, None]) / REACTION_RATE_HZ * self._hz[:, None]
+        cycles = self._cycles[:, None]
+        on = (phase >= 0) & (phase < cycles)
+        cycle = np.floor(phase)
+        last = (cycle >= cycles - 1) & (cycles > 1)
+        trend = np.exp(-0.28 * cycle) * np.where(last, 0.75, 1.0)
+        dip = self._top[:, None] * trend * 0.5 * (1 - np.cos(2 * np.pi * phase))
+        return np.asarray(np.where(on, dip, 0.0), dtype=np.float32)
+
+
+def bowed(plans: FloatArray, dip: FloatArray) -> FloatArray:
+    """`plans` (N, K, H, 58) with the head bowed by `dip` (N, H) rad."""
+    if not dip.any():
+        return plans
+    out = plans.copy()
+    out[..., HEAD_PITCH] += dip[:, None]
+    return out
+
+
+# 13. No nods while the robot itself speaks
+
+
+class NodGate:
+    """Fades out the nod that is under way when the robot begins to speak, and drops to its end what began meanwhile."""
+
+    def __init__(self) -> None:
+        self._level = Level(1.0)
+        self._shut = False
+
+    def let_through(self, slot: int, turn: Turn, nodding: FloatArray, still: FloatArray) -> FloatArray:
+        """`nodding` as it may be shown.
+
+        Args:
+            slot: of the plan's first frame.
+            turn: whose turn it is.
+            nodding: (K, H, 58) plans with nods.
+            still: (K, H, 58) the same without.
+        """
+        dip: NDArray[np.float32] = nodding[..., HEAD_PITCH] - still[..., HEAD_PITCH]
+        self._shut = turn == "robot_speaking" or (self._shut and bool(dip[:, 0].any()))
+        level = self._level.frames(slot, 0.0 if self._shut else 1.0)[: dip.shape[1]]
+        shown = nodding.copy()
+        shown[..., HEAD_PITCH] -= ((1.0 - level) * dip).astype(np.float32)
+        return shown
+
+
+# 14. What of it is shown
+
+HEAD_SHARE: Final = 0.3
+"""What is left of the head's motion while the robot itself speaks; of nods nothing is."""
+
+
+def presented(plans: FloatArray, presence: NDArray[np.float64], head: NDArray[np.float64]) -> FloatArray:
+    """Plans (K, H, 58) by the shares (at least H,) of the face and of the head's motion that are shown; bounded."""
+    frames = plans.shape[1]
+    shown = presence[:frames, None] * plans
+    shown[..., _OTHER_LAYERS] = 0.0
+    shown[..., ROTATION] *= head[:frames, None]
+    return bounded(shown)

@@ -1,0 +1,457 @@
+"""The corrections around the networks, in their order: style, mood, prompt, limits, choice, smoothing, nods."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from speaker_frames import session
+
+from reactdiff_ros.coefficients import INDEX, SMILE
+from reactdiff_ros.evaluation.metrics.events import nods as found_nods
+from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
+from reactdiff_ros.model.plan.corrections import (
+    AROUND,
+    BLEND,
+    CONTAGION,
+    COOLER,
+    HOLD_SLOTS,
+    LATENT_LIMIT,
+    LOOKAHEAD,
+    MEMORY_S,
+    ORDINARY_SMILE,
+    SHOWN_CONTROL,
+    SMILE_GAIN,
+    SMILE_S,
+    SMILING_MORE,
+    Choice,
+    Mood,
+    Nods,
+    blend,
+    conditioning,
+    continued,
+    greeting,
+    in_mood,
+    liveliness,
+    nod_conditions,
+    prompted,
+    ranked,
+    sane,
+    smooth,
+    unhurried,
+)  # fmt: skip
+from reactdiff_ros.model.plan.sampler import Conditions, Sampling, ordinary
+from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
+from reactdiff_ros.model.weights import AGES, CONDITION_COUNT, HIDDEN, LOOKS, MOST_RATE, NodHead
+from reactdiff_ros.styles import Style, load_styles
+
+RNG = np.random.default_rng(0)
+# Style
+
+
+def test_a_style_becomes_conditions_within_their_ranges() -> None:
+    for style in load_styles().values():
+        given = conditioning(style)
+        assert (given.controls >= CONTROL_LOWER).all()
+        assert (given.controls <= CONTROL_UPPER).all()
+        assert (given.controls_given == 1).all()
+        assert (given.style_given == 0).all()
+    at = CONTROL_NAMES.index
+    assert conditioning(Style()).controls[0, at("responsiveness")] == 0.0
+    assert conditioning(Style(responsiveness=1.0)).controls[0, at("responsiveness")] == 1.0
+    assert conditioning(Style(delay_s=0.7)).controls[0, at("delay")] == pytest.approx(0.7)
+
+
+def test_a_greeting_opens_a_listener_for_seconds_and_leaves_a_cool_one_alone() -> None:
+    style = Style()
+    at_once, held, fading, later = (greeting(style, met_s, 4.0) for met_s in (0.0, 4.0, 5.0, 6.0))
+    assert at_once.responsiveness == held.responsiveness == 1.0
+    assert at_once.attitude == pytest.approx(0.5)
+    assert fading.responsiveness == pytest.approx(0.5)
+    assert later == style == greeting(style, math.inf, 4.0) == greeting(style, 0.0, 0.0)
+    cool = Style(attitude=-0.3)
+    assert greeting(cool, 0.0, 4.0) == cool
+    warm = Style(attitude=0.9, responsiveness=1.0)
+    assert greeting(warm, 0.0, 4.0) == warm
+
+
+def test_each_control_changes_its_own_condition_alone() -> None:
+    base = conditioning(Style())
+    for name in CONTROL_NAMES:
+        given = conditioning(Style(**{"delay_s" if name == "delay" else name: 0.5}))
+        changed = [n for n, a, b in zip(CONTROL_NAMES, base.controls[0], given.controls[0], strict=True) if a != b]
+        assert changed == [name]
+
+
+def test_a_reference_speaks_for_the_controls_that_it_measures() -> None:
+    reference = (0.5, None, -1.0, *[0.2] * 5)
+    given = conditioning(Style(reference=reference))
+    assert given.style.shape == (1, STYLE_COUNT)
+    assert given.style_given[0].tolist() == [1, 0, 1, 1, 1, 1, 1, 1]
+    assert np.isfinite(given.style).all()
+    flags = dict(zip(CONTROL_NAMES, given.controls_given[0], strict=True))
+    assert flags == {"attitude": 1, "responsiveness": 1, "smiling": 0, "nodding": 0, "liveliness": 0, "delay": 1}
+    moved = conditioning(Style(reference=reference, nodding=0.3))
+    assert moved.controls_given[0, CONTROL_NAMES.index("nodding")] == 1
+
+
+def test_while_the_robot_speaks_the_model_is_asked_not_to_nod() -> None:
+    given = conditioning(Style(nodding=1.0, reference=(0.0,) * STYLE_COUNT), "robot_speaking")
+    at = CONTROL_NAMES.index("nodding")
+    assert (given.controls[0, at], given.controls_given[0, at]) == (-1.0, 1.0)
+
+
+# Mood
+
+SMILING = CONTROL_NAMES.index("smiling")
+
+
+def showing(smile: float) -> SpeakerBatch:
+    """One frame of a speaker."""
+    return from_frame(next(iter(session(0.04, smile=smile))))
+
+
+def after(seconds: float, speaker: SpeakerBatch, mood: Mood | None = None) -> float:
+    """Mood after so long with the same frame."""
+    mood = mood or Mood(1)
+    return [float(mood.step(speaker)[0]) for _ in range(round(seconds * 25))][-1]
+
+
+def test_a_long_smile_lifts_the_mood_and_a_straight_face_lowers_it() -> None:
+    assert after(MEMORY_S, showing(0.8)) == pytest.approx(
+        CONTAGION * (0.8 - ORDINARY_SMILE) * (1 - np.exp(-1)), rel=0.02
+    )
+    assert after(60, showing(0.0)) == pytest.approx(-CONTAGION * ORDINARY_SMILE, rel=0.01)
+    assert abs(after(60, showing(ORDINARY_SMILE))) < 1e-3
+
+
+def test_a_moment_changes_little() -> None:
+    assert 0 < after(0.3, showing(0.8)) < 0.12
+
+
+def broken(smile: float, value: float) -> SpeakerBatch:
+    speaker = showing(smile)
+    speaker.coefficients[:, SMILE[0]] = value
+    return speaker
+
+
+@pytest.mark.parametrize(
+    "unseen", [blank(1), broken(0.8, np.nan), broken(0.8, np.inf), replace(showing(0.8), confidence=np.zeros((1, 58)))]
+)
+def test_what_cannot_be_seen_returns_to_the_ordinary(unseen: SpeakerBatch) -> None:
+    mood = Mood(1)
+    lifted = after(10, showing(0.8), mood)
+    faded = after(MEMORY_S, unseen, mood)
+    assert faded == pytest.approx(lifted / np.e, rel=0.02)
+
+
+def test_wild_coefficients_stay_within_the_range_of_the_control() -> None:
+    speaker = broken(0.5, 1e9)
+    assert after(100, speaker) <= CONTAGION
+    asked = in_mood(ordinary(1), np.array([50.0], dtype=np.float32))
+    assert asked.controls[0, SMILING] == 1.0
+
+
+def test_speakers_of_a_batch_do_not_mix_and_a_copy_is_independent() -> None:
+    both = SpeakerBatch(
+        **{n: np.concatenate([getattr(s, n) for s in (showing(0.8), showing(0.0))]) for n in SpeakerBatch.__slots__}
+    )
+    mood = Mood(2)
+    kept = mood.copy()
+    for _ in range(50):
+        asked = mood.step(both)
+    assert asked[0] == pytest.approx(after(2, showing(0.8)))
+    assert asked[1] == pytest.approx(after(2, showing(0.0)))
+    assert kept.step(both)[0] == pytest.approx(after(0.04, showing(0.8)))
+
+
+def test_mood_moves_smiling_alone() -> None:
+    before = ordinary(2)
+    asked = in_mood(before, np.array([0.5, -0.25], dtype=np.float32))
+    assert asked.controls[:, SMILING].tolist() == [0.5, -0.25]
+    others = [i for i in range(len(CONTROL_NAMES)) if i != SMILING]
+    assert not asked.controls[:, others].any()
+    assert not before.controls.any()
+
+
+# Prompt
+
+
+def asked(**controls: float) -> dict[str, float]:
+    """The prompt of listeners that are asked for these controls, and for 0 else, by name."""
+    row = np.array([[controls.get(name, 0.0) for name in CONTROL_NAMES]], dtype=np.float32)
+    return dict(zip(CONTROL_NAMES, prompted(ordinary(1, row)).controls[0].tolist(), strict=True))
+
+
+def test_the_prompt_is_what_is_asked_but_for_the_least_responsive_smiles_and_the_delay() -> None:
+    prompt = asked(attitude=-0.5, nodding=0.5, liveliness=-1.0, **{SHOWN_CONTROL: 0.7})
+    assert (prompt["attitude"], prompt["nodding"], prompt["liveliness"]) == (-0.5, 0.5, -1.0)
+    assert prompt[SHOWN_CONTROL] == 0.0
+    assert asked()["responsiveness"] == pytest.approx(-COOLER)
+    for value in (0.2, 0.35, 1.0):
+        assert asked(responsiveness=value)["responsiveness"] == pytest.approx(value)
+    assert asked()["smiling"] == pytest.approx(SMILING_MORE)
+
+
+@pytest.mark.parametrize("name", [name for name in CONTROL_NAMES if name != SHOWN_CONTROL])
+def test_the_prompt_rises_with_what_is_asked_and_leaves_that_alone(name: str) -> None:
+    at = CONTROL_NAMES.index(name)
+    values = np.linspace(CONTROL_LOWER[at], CONTROL_UPPER[at], 41)
+    assert (np.diff([asked(**{name: v})[name] for v in values]) > 0).all()
+    conditions = ordinary(1)
+    prompted(conditions)
+    assert not conditions.controls.any()
+
+
+# Choice
+
+
+def candidates(rng, count, frames=4):
+    """Plans of a face that mostly rests and now and then smiles: skewed, as faces are."""
+    plans = np.zeros((count, frames, 58), dtype=np.float32)
+    smile = np.where(rng.random(count) < 0.25, rng.uniform(0.2, 0.9, count), 0.05 * rng.random(count))
+    plans[:, :, 43:45] = smile[:, None, None]
+    plans[:, :, 52] = 0.05 * rng.standard_normal((count, frames))
+    return plans
+
+
+def choose(choice, slot, plans):
+    which = int(ranked(plans[None], np.array([choice.rank]))[0])
+    choice.follow(slot, which)
+    return which
+
+
+def shown_by(choose, rounds=4000, count=10):
+    rng = np.random.default_rng(0)
+    return np.stack([plans[choose(i, plans)] for i in range(rounds) for plans in [candidates(rng, count)]])
+
+
+def test_the_choice_shows_what_a_single_candidate_shows():
+    choice = Choice(5, 10)
+    chosen = shown_by(lambda i, plans: choose(choice, i * HOLD_SLOTS, plans))
+    single = shown_by(lambda i, plans: 0)
+    assert chosen[..., 43].var() == pytest.approx(single[..., 43].var(), rel=0.1)
+    assert (chosen[:, 0, 43] > 0.15).mean() == pytest.approx((single[:, 0, 43] > 0.15).mean(), rel=0.1)
+    assert chosen[..., 52].var() == pytest.approx(single[..., 52].var(), rel=0.1)
+
+
+def test_dull_and_lively_are_spread_evenly():
+    """Of ten choices in a row nearly every rank comes once: the mean of ten varies less than that of ten draws."""
+    choice = Choice(1, 10)
+    smile = shown_by(lambda i, plans: choose(choice, i * HOLD_SLOTS, plans))[:, 0, 43]
+    single = shown_by(lambda i, plans: 0)[:, 0, 43]
+    assert smile.reshape(-1, 10).mean(1).var() < 0.5 * single.reshape(-1, 10).mean(1).var()
+
+
+def test_a_choice_is_held():
+    choice, rng = Choice(0, 4), np.random.default_rng(0)
+    made = []
+    for slot in range(0, 400, 3):
+        if choice.due(slot):
+            choose(choice, slot, candidates(rng, 4))
+            made.append(slot)
+    assert made[0] == 0
+    assert all(b - a >= HOLD_SLOTS for a, b in pairwise(made))
+    assert len(made) > 15
+
+
+def test_seed_decides():
+    def ranks(seed):
+        choice, rng = Choice(seed, 8), np.random.default_rng(0)
+        return [choose(choice, slot, candidates(rng, 8)) for slot in range(0, 200, 20)]
+
+    assert ranks(3) == ranks(3)
+    assert ranks(3) != ranks(4)
+
+
+def test_ranks_go_from_the_calmest_to_the_liveliest():
+    plans = np.zeros((3, 4, 4, 58), dtype=np.float32)
+    plans[..., 43] = np.array([0.3, 0.1, 0.4, 0.2])[None, :, None]
+    np.testing.assert_array_equal(ranked(plans, np.array([0.0, 0.5, 1.0])), [1, 0, 2])
+
+
+def test_liveliness():
+    still, smile, nod, gaze = np.zeros((4, 8, 58), dtype=np.float32)
+    smile[:, 43:45] = 0.5
+    nod[:, 52] = 0.1 * np.sin(np.arange(8))
+    gaze[:, 10:18] = 1.0
+    levels = liveliness(np.stack([still, smile, nod, gaze]))
+    assert levels[0] == levels[3] == 0
+    assert (levels[1:3] > 0).all()
+
+
+# Smoothing
+
+
+def noise(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def test_smoothing_keeps_nods_and_laughs_and_a_constant():
+    t = np.arange(1000) / 25
+
+    def kept(hz):
+        wave = np.sin(2 * np.pi * hz * t + 0.3)[None, :, None]
+        return smooth(wave).std() / wave[:, 3:-3].std()
+
+    assert smooth(np.zeros((1, 100, 2))).shape == (1, 94, 2)
+    assert [kept(hz) for hz in (2, 5, 6.25)] == pytest.approx([0.99, 0.72, 0.5], abs=0.01)
+    assert kept(12.5) < 1e-6
+    np.testing.assert_allclose(smooth(np.ones((2, 20, 3))), 1)
+    assert smooth(noise(1, 5000, 1)).std() < 0.72
+
+
+def test_blending_leads_over():
+    plan = blend(np.ones((1, 8, 2)), np.zeros((1, 8, 2)))
+    np.testing.assert_allclose(plan[0, :, 0], [*BLEND, 1, 1, 1, 1])
+    np.testing.assert_allclose(blend(np.ones((2, 1)), np.zeros((2, 1)))[:, 0], BLEND[:2])
+
+
+def test_smoothing_looks_no_further_ahead_than_it_says():
+    how, hop = Sampling(smooth=True), 4
+    plans, shown, before = 0.3 + 0.1 * noise(1, 1, 16, 58), noise(1, AROUND, 58), noise(1, 16, 58)
+    whole = continued(plans, shown, before, how)
+    part = continued(plans[:, :, : hop + LOOKAHEAD], shown, before[:, : hop + LOOKAHEAD], how)
+    np.testing.assert_array_equal(whole[:, :, : hop + len(BLEND)], part[:, :, : hop + len(BLEND)])
+
+
+def test_a_smile_is_larger_and_takes_its_time_and_other_muscles_do_not():
+    plans, nothing = np.zeros((1, 1, 16, 58), dtype=np.float32), np.zeros((1, 16, 58), dtype=np.float32)
+    plans[..., [*SMILE, INDEX["browInnerUp"]]] = 0.8
+    out = continued(plans, nothing[:, :AROUND], nothing, Sampling(smooth=True))[0, 0]
+    t = (np.arange(16) + 1) / 25
+    np.testing.assert_allclose(out[:, SMILE[0]], 0.8 * SMILE_GAIN * (1 - np.exp(-t / SMILE_S)), atol=1e-6)
+    np.testing.assert_allclose(out[len(BLEND) :, INDEX["browInnerUp"]], 0.8, atol=1e-6)
+
+
+def test_a_smile_that_goes_on_is_the_same_in_one_plan_or_in_many():
+    smiles = noise(2, 40, 3)
+    whole, last, parts = unhurried(smiles, np.zeros((2, 3), dtype=np.float32)), np.zeros((2, 3), dtype=np.float32), []
+    for start in range(0, 40, 4):
+        parts.append(unhurried(smiles[:, start : start + 4], last))
+        last = parts[-1][:, -1]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-6)
+    assert whole.std() < 0.5 * smiles.std()
+
+
+def test_without_smoothing_a_plan_is_only_bounded():
+    plans = noise(1, 2, 16, 58)
+    out = continued(plans, noise(1, AROUND, 58), noise(1, 16, 58), Sampling(smooth=False))
+    inside = (plans[..., :52] >= 0) & (plans[..., :52] <= 1)
+    np.testing.assert_array_equal(out[..., :52][inside], plans[..., :52][inside])
+    assert out[..., :52].min() == 0
+
+
+def test_latents_that_are_not_finite_are_neutral():
+    bad = np.array([[np.nan, np.inf, -np.inf, 100.0, -100.0, 0.5]], dtype=np.float32)
+    neutral = np.full(6, 0.25, dtype=np.float32)
+    np.testing.assert_allclose(sane(bad, neutral)[0], [0.25, 0.25, 0.25, LATENT_LIMIT, -LATENT_LIMIT, 0.5])
+
+
+# Nods
+
+WIDTH, SPEECH, HOP = 4, 16, 4
+
+
+def head(rate: float = 0.0, *, cue: float = 0.0) -> NodHead:
+    """Nods begin with `rate` in a frame, and e ** cue times as often where the newest token's first number is large."""
+    tokens = np.zeros((LOOKS * WIDTH, HIDDEN), dtype=np.float32)
+    tokens[0, 0] = 100.0
+    out = np.zeros(HIDDEN, dtype=np.float32)
+    out[0] = cue
+    return NodHead(
+        tokens=tokens, known=np.zeros((LOOKS, HIDDEN), dtype=np.float32),
+        conditions=np.zeros((CONDITION_COUNT, HIDDEN), dtype=np.float32),
+        ages=np.zeros((AGES, HIDDEN), dtype=np.float32), out=out,
+        drive=np.zeros(CONDITION_COUNT, dtype=np.float32), bias=np.float32(np.log(max(rate, 1e-12))),
+    )  # fmt: skip
+
+
+def nod(
+    nods: Nods, frames: int, asked: Conditions, tokens: np.ndarray | None = None, frames_planned: int = 12
+) -> np.ndarray:
+    """Pitch (N, frames) as shown, plan after plan."""
+    count = len(asked)
+    given = np.zeros((count, frames + SPEECH, WIDTH), dtype=np.float32) if tokens is None else tokens
+    out = np.zeros((count, frames), dtype=np.float32)
+    for slot in range(0, frames, HOP):
+        speaker = given[:, slot : slot + SPEECH]
+        plan = nods.plan(slot, frames_planned, HOP, speaker, np.zeros((count, SPEECH), np.float32), asked, 1)
+        out[:, slot : slot + HOP] = plan[:, :HOP]
+    return out
+
+
+def test_nods_come_at_the_rate_of_the_head_and_look_like_nods() -> None:
+    count, seconds, rate = 40, 240, 0.004
+    pitch = nod(Nods(head(0.004), range(count)), seconds * 25, ordinary(count))
+    begins = (np.diff((pitch > 0).astype(int), axis=1) == 1).sum() / count / (seconds / 60)
+    assert begins == pytest.approx(rate * 25 * 60 * (1 - rate * 35), rel=0.1)  # none begins while one goes on
+    seen = found_nods(pitch)
+    assert len(seen) / count / (seconds / 60) > 0.4 * begins  # the smallest are below three degrees
+    assert np.degrees(np.quantile(seen.size, [0.25, 0.75])) == pytest.approx([4.1, 7.1], abs=1.2)
+
+
+def test_nods_follow_cues_and_not_their_absence() -> None:
+    count, frames = 60, 1000
+    tokens = np.zeros((count, frames + SPEECH, WIDTH), dtype=np.float32)
+    cued = np.zeros(frames, dtype=bool)
+    for start in range(100, 900, 200):
+        tokens[:, SPEECH + start : SPEECH + start + 10, 0] = 1.0
+        cued[start : start + 25] = True
+    pitch = nod(Nods(head(0.002, cue=4.0), range(count)), frames, ordinary(count), tokens)
+    begins = np.diff((pitch > 0).astype(int), axis=1, prepend=0) == 1
+    assert begins[:, cued].mean() > 8 * begins[:, ~cued].mean()
+
+
+def test_a_plan_that_is_drawn_again_keeps_what_was_decided() -> None:
+    asked, missing = ordinary(8), np.zeros((8, SPEECH), np.float32)
+    tokens = np.zeros((8, SPEECH, WIDTH), dtype=np.float32)
+    nods = Nods(head(0.05), range(8))
+    first = nods.plan(100, 12, 8, tokens, missing, asked, 1)
+    again = nods.plan(102, 12, 4, tokens, missing, asked, 1)  # new evidence: the next plan comes early
+    np.testing.assert_array_equal(again[:, :6], first[:, 2:8])
+    assert first.any()
+
+
+def test_the_same_seed_is_the_same_nods_whichever_others_listen() -> None:
+    alone = nod(Nods(head(0.01), [7]), 600, ordinary(1))
+    among = nod(Nods(head(0.01), [3, 7, 9]), 600, ordinary(3))
+    np.testing.assert_allclose(among[1], alone[0], atol=1e-6)
+    assert np.abs(among[0] - among[1]).max() > 0.02
+
+
+def test_after_forgetting_there_is_no_nod() -> None:
+    nods = Nods(head(0.1), range(20))
+    nod(nods, 100, ordinary(20))
+    nods.forget()
+    none = np.ones((20, SPEECH), dtype=np.float32)
+    quiet = replace(nods._head, bias=np.float32(-30.0))
+    nods._head = quiet
+    assert not nods.plan(500, 12, 4, np.zeros((20, SPEECH, WIDTH), np.float32), none, ordinary(20), 1).any()
+
+
+def test_rates_are_bounded_whatever_comes_in() -> None:
+    wild = replace(head(), bias=np.float32(1e9))
+    rates = wild.rates(np.zeros((1, SPEECH, WIDTH), np.float32), np.ones((1, SPEECH), np.float32),
+                       np.zeros((1, CONDITION_COUNT), np.float32), np.array([[1, 50]]))  # fmt: skip
+    assert rates.tolist() == [[pytest.approx(MOST_RATE)] * 2]
+
+
+def test_sharper_rates_go_further_up_and_down_and_are_the_same_where_nothing_is_seen() -> None:
+    seen = np.zeros((3, SPEECH, WIDTH), dtype=np.float32)
+    seen[:, -1, 0] = (-1.0, 0.0, 1.0)
+    here = np.zeros((3, SPEECH), np.float32), np.zeros((3, CONDITION_COUNT), np.float32), np.ones((3, 1), dtype=int)
+    learnt, sharp = (head(0.01, cue=1.0).rates(seen, *here, sharpness=s)[:, 0] for s in (1.0, 2.0))
+    np.testing.assert_allclose(np.log(sharp / 0.01), 2 * np.log(learnt / 0.01), atol=1e-3)
+    assert learnt[1] == sharp[1]
+    assert sharp[0] < learnt[0] < learnt[1] < learnt[2] < sharp[2]
+
+
+def test_conditions_that_are_not_given_are_zero() -> None:
+    asked = ordinary(1, np.full((1, len(CONTROL_NAMES)), 0.5, dtype=np.float32))
+    nothing = replace(asked, controls_given=np.zeros_like(asked.controls_given))
+    assert nod_conditions(asked)[0].tolist() == [0.5, 0.5, 0.5, 1, 1, 1, 0, 0]
+    assert not nod_conditions(nothing).any()
