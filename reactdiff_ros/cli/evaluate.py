@@ -11,7 +11,7 @@ import click
 from reactdiff_ros.cli import evaluation_options as options
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, Number, dumps, echo, json_on_stdout, tell
 from reactdiff_ros.cli.progress import progress_bar
-from reactdiff_ros.extras import needing
+from reactdiff_ros.resources import needing
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.metrics.react import ReactMetrics

@@ -16,7 +16,7 @@ import click
 
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, Number, dumps, echo, json_on_stdout, tell
 from reactdiff_ros.cli.progress import progress_bar
-from reactdiff_ros.extras import require
+from reactdiff_ros.resources import require
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.listeners import Listens, ModelListens

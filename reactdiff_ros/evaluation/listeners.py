@@ -37,6 +37,7 @@ from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.tokens import CLASS_COUNT, SpeakerBatch
 from reactdiff_ros.model.weights import MANIFEST, Weights, find_weights
+from reactdiff_ros.settings import POLICIES
 from reactdiff_ros.simulator.listener import listen
 from reactdiff_ros.simulator.policy import perceive
 from reactdiff_ros.simulator.stimulus import Stimulus
@@ -53,7 +54,6 @@ from reactdiff_ros.types import (
     SpeakerFrame,
     Voice,
 )
-from reactdiff_ros.vocabulary import POLICIES
 
 
 @dataclass(frozen=True, slots=True)

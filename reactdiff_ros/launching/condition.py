@@ -1,20 +1,67 @@
-"""A blind session in the graph: its condition goes round in the environment, and nothing published tells of it.
+"""A blind session in the graph: its condition is passed in the environment, and nothing published reveals it.
 
-Not as parameters: `ros2 param get`, parameter files and the process list would show them.
+Not as parameters: `ros2 param get`, parameter files and the process list would show them. The machine that runs a
+session must know its settings. A *veil* hides them from a glance: equal conditions look different.
+It is no lock: the machine, and so its owner, can lift it.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.table import Parameter, load_table
-from reactdiff_ros.launching.veil import Condition, unveil
+from reactdiff_ros.settings import RANGES
 from reactdiff_ros.types import Reaction
-from reactdiff_ros.vocabulary import RANGES
+
+Setting = bool | int | float | str
+SALT_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What one session runs, as the robot's machine knows it. It has no name there."""
+
+    study: str
+    session: str
+    seal: str
+    """Random text that the bag keeps and the key knows."""
+    settings: Mapping[str, Setting]
+
+
+def veil(condition: Condition, salt: bytes) -> str:
+    """The condition as text, mixed with `salt`."""
+    content = json.dumps({**asdict(condition), "settings": dict(condition.settings)}, sort_keys=True)
+    return base64.urlsafe_b64encode(salt + _mixed(content.encode(), salt)).decode()
+
+
+def unveil(text: str) -> Condition:
+    """The condition that `veil` hid. Raises ConfigError if the text is not a veil."""
+    wrong = ConfigError("the session's condition cannot be read", todo="take it anew from the study's sessions file")
+    try:
+        raw = base64.b64decode(text.strip().encode(), altchars=b"-_", validate=True)
+        told = json.loads(_mixed(raw[SALT_BYTES:], raw[:SALT_BYTES]))
+    except (ValueError, binascii.Error, RecursionError):
+        raise wrong from None  # a trace would show what is hidden
+    keys = {"study", "session", "seal"}
+    if not isinstance(told, dict) or set(told) != {*keys, "settings"} or not isinstance(told["settings"], dict):
+        raise wrong
+    if not all(isinstance(told[key], str) for key in keys):
+        raise wrong
+    return Condition(**told)
+
+
+def _mixed(data: bytes, salt: bytes) -> bytes:
+    stream = hashlib.shake_256(salt).digest(len(data))
+    return bytes(a ^ b for a, b in zip(data, stream, strict=True))
+
 
 CONDITION_VARIABLE: Final = "REACTDIFF_CONDITION"
 """A veiled condition (`veil`)."""

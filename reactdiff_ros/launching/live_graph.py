@@ -23,12 +23,16 @@ from typing import Any, Protocol
 import yaml
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.extras import ros_command
 from reactdiff_ros.launching.access_policies import enclave
-from reactdiff_ros.launching.effective import read_parameter_file
-from reactdiff_ros.launching.robot_parameters import recorded_pictures, robot_parameters, turns_with_head
+from reactdiff_ros.launching.configuration import (
+    read_parameter_file,
+    recorded_pictures,
+    robot_parameters,
+    turns_with_head,
+)
 from reactdiff_ros.launching.supervisor import Limits, NodeCommand, Supervisor
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE, Node, Value, load_table
+from reactdiff_ros.resources import ros_command
 
 FACE = ("expression_node", "avatar_node")
 """Started first where they can be: a face is there before anything is known."""

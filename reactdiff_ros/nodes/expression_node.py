@@ -8,11 +8,10 @@ from reactdiff_ros import msg
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.launching.condition import blind_condition, impose, told
-from reactdiff_ros.launching.priority import FACE, prioritise
-from reactdiff_ros.messages import fill_expression, gaze_value, gesture_value, reaction_value
+from reactdiff_ros.launching.process import FACE, prioritise
+from reactdiff_ros.messages import fill_expression, gaze_value, gesture_value, head_pose_value, reaction_value
 from reactdiff_ros.nodes.base import ReactdiffNode
 from reactdiff_ros.nodes.controls import CONTROL, LATEST, LOOK_S, ControlInbox, Controls, Sent
-from reactdiff_ros.nodes.head_pose import head_pose_value
 from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import EXPRESSION_RATE_HZ

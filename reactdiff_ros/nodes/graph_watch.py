@@ -19,7 +19,7 @@ except ImportError:  # humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
 from reactdiff_ros.launching.live_graph import LiveGraph, NodeReport
-from reactdiff_ros.nodes.dds import use_profile
+from reactdiff_ros.launching.process import use_profile
 
 
 def published_ns(info: dict[str, Any]) -> int:

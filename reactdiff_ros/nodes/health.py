@@ -23,9 +23,8 @@ from std_msgs.msg import Header
 
 from reactdiff_ros import msg
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import MessageError, ReactdiffError
+from reactdiff_ros.errors import MessageError, ReactdiffError, printable
 from reactdiff_ros.messages import fill_header
-from reactdiff_ros.printable import printable
 
 RATE_WINDOW_NS = NS
 LATENCY_WINDOW_NS = 5 * NS

@@ -20,9 +20,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.launching.service_manager import ServiceManager
+from reactdiff_ros.launching.process import ServiceManager, use_profile
 from reactdiff_ros.launching.table import load_table
-from reactdiff_ros.nodes.dds import use_profile
 from reactdiff_ros.nodes.health import console_arguments
 
 if TYPE_CHECKING:
