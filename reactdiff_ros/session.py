@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol
 
 from reactdiff_ros.clock import NS, Grid, to_ns
 from reactdiff_ros.errors import MessageError
@@ -36,17 +36,12 @@ class Perception(Protocol):
         """Take in sound; frames only while no pictures come."""
         ...
 
-    def reset(self) -> None:
-        """Forget all people."""
+    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
+        """The robot itself speaks, or has ended: its voice is none of the people's."""
         ...
 
-
-@runtime_checkable
-class KnowsOwnVoice(Protocol):
-    """A perception that asks who of several people talks, and must not take the robot for one of them."""
-
-    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
-        """The robot itself speaks, or has ended."""
+    def reset(self) -> None:
+        """Forget all people."""
         ...
 
 
@@ -176,8 +171,7 @@ class ListeningSession:
 
     def robot_speaking(self, speaking: bool, now_ns: int) -> None:
         """The robot itself speaks (repeated; lapses after 1 s) or has ended: its voice is not the other's."""
-        if isinstance(self.perception, KnowsOwnVoice):
-            self.perception.robot_speaking(speaking, now_ns)
+        self.perception.robot_speaking(speaking, now_ns)
         self.listener.robot_speaking(speaking, now_ns)
         self.expression.on_robot_speaking(speaking, now_ns)
 

@@ -27,6 +27,9 @@ class PaintedPerception:
     def reset(self) -> None:
         self._voice, self._sound_ns = None, None
 
+    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
+        pass
+
     def observe_picture(self, picture: Picture) -> SpeakerFrame:
         if picture.bgr.ndim != 3:
             raise MessageError("not a picture")

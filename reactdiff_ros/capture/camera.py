@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 
-from reactdiff_ros.capture.retry import Backoff
+from reactdiff_ros.clock import Backoff
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.types import UINT8
 

@@ -106,32 +106,28 @@ class MediaClip:
         Raises:
             MediaError: not one picture or chunk could be decoded.
         """
-        return self._read(picture=True, sound=True)
-
-    def pictures(self) -> Iterator[ClipPicture]:
-        """The pictures alone; raises MediaError when there are none."""
-        return (item for item in self._read(picture=True, sound=False) if isinstance(item, ClipPicture))
-
-    def sound(self) -> Iterator[ClipSound]:
-        """The sound alone; raises MediaError when there is none."""
-        return (item for item in self._read(picture=False, sound=True) if isinstance(item, ClipSound))
-
-    def _read(self, *, picture: bool, sound: bool) -> Iterator[ClipItem]:
         # One reader a track: bounded memory however badly the tracks are interleaved.
         readers: list[Iterator[ClipItem]] = []
-        if picture and self._picture is not None:
+        if self._picture is not None:
             readers.append(self._pictures(self._picture))
-        if sound and self._sound is not None:
+        if self._sound is not None:
             readers.append(self._sounds(self._sound))
         empty = True
         for item in heapq.merge(*readers, key=lambda item: item.offset_ns):
             empty = False
             yield item
         if empty:
-            wanted = "pictures or sound" if picture and sound else "pictures" if picture else "sound"
             raise MediaError(
-                f"nothing could be decoded: the file has no usable {wanted}", where=str(self.path), todo=_REMEDY
+                "nothing could be decoded: the file has no usable pictures or sound", where=str(self.path), todo=_REMEDY
             )
+
+    def pictures(self) -> Iterator[ClipPicture]:
+        """The pictures alone."""
+        return (item for item in self.pictures_and_sound() if isinstance(item, ClipPicture))
+
+    def sound(self) -> Iterator[ClipSound]:
+        """The sound alone."""
+        return (item for item in self.pictures_and_sound() if isinstance(item, ClipSound))
 
     def _open(self) -> Any:
         try:

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reactdiff_ros.capture.retry import Backoff
-from reactdiff_ros.clock import NS
+from reactdiff_ros.clock import NS, Backoff
 from reactdiff_ros.errors import DeviceError
 from reactdiff_ros.types import Sound
 

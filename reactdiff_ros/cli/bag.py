@@ -162,6 +162,8 @@ def record(
         "session": session.strip(),
         "image_transport": "raw" if raw_pictures else "compressed",
     }
+    if not lan and (domain := _domain_without_listener(namespace)) is not None:
+        tell(f"no listener is running in domain {domain} on this machine: nothing is recorded until one starts")
     without = "" if consent.strip() else " without pictures and sound (no --consent)"
     tell(f"recording to {output}{without}; Ctrl-C ends it")
     with json_on_stdout(as_json) as result:
@@ -169,6 +171,21 @@ def record(
         counts = ", ".join(f"{topic} {count}" for topic, count in result["messages"].items()) or "nothing"
         tell(f"wrote {result['bag']}: {counts}" + (f"; {result['dropped']} dropped" if result["dropped"] else ""))
     return EXIT_DONE
+
+
+def _domain_without_listener(namespace: str) -> int | None:
+    """The ROS domain, if no listener runs in it on this machine."""
+    import os
+
+    from reactdiff_ros.errors import ReactdiffError
+    from reactdiff_ros.launching.live_graph import Claim, domain_of
+
+    domain = domain_of(os.environ)
+    try:
+        Claim(domain, ros_namespace(namespace)).release()
+    except ReactdiffError:
+        return None
+    return domain
 
 
 @bag.command()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.interrupts import StopFlag
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, Number, dumps, echo, json_on_stdout, tell, writing
 from reactdiff_ros.cli.progress import progress_bar
 from reactdiff_ros.vocabulary import POLICIES
@@ -27,7 +29,7 @@ _LIVE_CLIP = click.option("--clip", type=_MEDIA, help="Media file to play as if 
 _POLICY = click.option("--policy", metavar="NAME", help="Reaction policy: model, rules, mime, random or idle.")
 
 
-def _runs(default: int) -> Any:
+def _runs(default: int) -> Callable[[Callable[..., int]], Callable[..., int]]:
     help_ = "Number of runs; the median is reported."
     return click.option("--runs", type=click.IntRange(1, 99), default=default, show_default=True, help=help_)
 
@@ -119,7 +121,6 @@ def measure_live(
     """
     from time import perf_counter, sleep
 
-    from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.evaluation.bench.live import bench_live, median_run
 
     played = _played(clip)
@@ -169,7 +170,6 @@ def actuator(robot: str, clip: Path | None, seconds: float, policy: str | None, 
     Reports 99th percentiles: the delay of commands after they were due (jitter), and the time from an expression's
     stamp to the end of the first command that follows it (latency). At 50 Hz, 5 ms and 15 ms are required.
     """
-    from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.evaluation.bench.actuator import bench_actuator
 
     with _figures(as_json) as result:
@@ -205,7 +205,6 @@ def faults(
     bound is not held. All faults take about twenty minutes; nothing else should run on the machine meanwhile. Faults
     that need root are skipped without it, with the reason.
     """
-    from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.extras import require_tools
     from reactdiff_ros.whole_file import write_whole
@@ -283,7 +282,6 @@ def soak(
     time through the graph, on the first clip in a loop. Every minute is recorded at once: a run that was killed is
     resumed when it is started again, in a new leg. Exit code 1 when a bound is not held or a run is not complete.
     """
-    from reactdiff_ros.cli.listen import StopFlag
     from reactdiff_ros.errors import MediaError, ReactdiffError
     from reactdiff_ros.extras import require_tools
     from reactdiff_ros.whole_file import write_whole
@@ -520,11 +518,11 @@ def reference(
     """
     from reactdiff_ros.evaluation.bench.reference import EAGER, Plan
 
-    plan = {"steps": steps, "samples": samples, "repeats": repeats, "budget_s": 60 * minutes}
+    plan = Plan(steps=steps, samples=samples, repeats=repeats, budget_s=60 * minutes)
     if short:
-        plan |= {"steps": 2, "repeats": 1, "runtimes": (EAGER,), "ratios": ("eager_same_steps",)}
+        plan = replace(plan, steps=2, repeats=1, runtimes=(EAGER,), ratios=("eager_same_steps",))
     with _figures(as_json) as result:
-        result.update(_measure_reference(Plan(**plan), model or "", threads, short=short), short=short)
+        result.update(_measure_reference(plan, model or "", threads, short=short), short=short)
     return EXIT_DONE
 
 

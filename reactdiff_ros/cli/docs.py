@@ -9,18 +9,18 @@ from typing import Any
 
 import click
 
+from reactdiff_ros.cli.options import FILE, FOLDER
 from reactdiff_ros.cli.output import echo
 
 Command = Callable[..., int]
 PAGES = ("nodes", "commands", "benchmarks", "reliability", "soak", "ablations", "evidence")
 """Pages that the site shows in place of the short ones in docs/, see `site_page`."""
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_OUTPUT = click.option("--output", type=_FILE, help="File to write; standard output if omitted.")
+_OUTPUT = click.option("--output", type=FILE, help="File to write. Default: standard output.")
 _WIDTH = 110
 
 
 def _figures(name: str) -> Callable[[Command], Command]:
-    return click.argument("figures", type=_FILE, default=Path("docs", f"{name}.json"))
+    return click.argument("figures", type=FILE, default=Path("docs", f"{name}.json"))
 
 
 @click.group()
@@ -35,14 +35,14 @@ def docs() -> None:
 @docs.command()
 @_OUTPUT
 def nodes(output: Path | None) -> int:
-    """Nodes, parameters, topics and services."""
+    """Write the reference of nodes, parameters, topics and services."""
     return _write(_nodes(), output)
 
 
 @docs.command()
 @_OUTPUT
 def commands(output: Path | None) -> int:
-    """All commands with their help texts."""
+    """Write the reference of all commands."""
     root = click.get_current_context().find_root()
     assert isinstance(root.command, click.Group)
     return _write(_commands(root.command), output)
@@ -52,7 +52,7 @@ def commands(output: Path | None) -> int:
 @_figures("benchmarks")
 @_OUTPUT
 def benchmarks(figures: Path, output: Path | None) -> int:
-    """Latency, rates and load, from FIGURES of 'make bench'."""
+    """Write the page of latency, rates and load from FIGURES of 'make bench'."""
     return _figures_page("benchmarks", figures, output)
 
 
@@ -60,7 +60,7 @@ def benchmarks(figures: Path, output: Path | None) -> int:
 @_figures("reliability")
 @_OUTPUT
 def reliability(figures: Path, output: Path | None) -> int:
-    """Response to injected faults, from FIGURES of 'bench faults --output'."""
+    """Write the page of injected faults from FIGURES of 'bench faults --output'."""
     return _figures_page("reliability", figures, output)
 
 
@@ -68,7 +68,7 @@ def reliability(figures: Path, output: Path | None) -> int:
 @_figures("soak")
 @_OUTPUT
 def soak(figures: Path, output: Path | None) -> int:
-    """Long runs, from FIGURES of 'bench soak --output'."""
+    """Write the page of long runs from FIGURES of 'bench soak --output'."""
     return _figures_page("soak", figures, output)
 
 
@@ -77,29 +77,31 @@ def soak(figures: Path, output: Path | None) -> int:
 @click.option(
     "--sweep",
     "sweeps",
-    type=_FILE,
+    type=FILE,
     multiple=True,
     help="Output of 'evaluate ablations --sweep --json', repeatable; sweep*.json next to FIGURES if omitted.",
 )
 @_OUTPUT
 def ablations(figures: Path, sweeps: tuple[Path, ...], output: Path | None) -> int:  # fmt: skip
-    """What parts of the training contribute, from FIGURES of 'evaluate ablations --json'."""
+    """Write the page of ablations from FIGURES of 'evaluate ablations --json'."""
     return _figures_page("ablations", figures, output, sweeps)
 
 
 @docs.command()
 @_figures("evidence")
 @_OUTPUT
-@click.option("--card", type=_FILE, help="Model card (README.md of the weights) to write as well.")
+@click.option("--card", type=FILE, help="Model card (README.md of the weights) to write as well.")
 @click.option(
-    "--model", type=click.Path(path_type=Path, file_okay=False), help="Folder of the weights, if not that of --card."
+    "--model",
+    type=FOLDER,
+    help="Folder of the weights. Default: that of --card.",
 )
 @click.option("--trained-on", default="", metavar="TEXT", help="Hardware, time and versions of the training.")
 def evidence(figures: Path, output: Path | None, card: Path | None, model: Path | None, trained_on: str) -> int:
-    """All measured figures of a set of weights with their bounds, from FIGURES of 'evaluate evidence'.
+    """Write the page of all measured figures of a set of weights, from FIGURES of 'evaluate evidence'.
 
-    evidence_others.json next to FIGURES (measured with another --seed) is shown in a second section, and pictures
-    that are images/evidence_*.png next to the page.
+    The page also shows evidence_others.json next to FIGURES (measured with another --seed), and the pictures
+    images/evidence_*.png next to the page.
     """
     done = _figures_page("evidence", figures, output) if output is not None or card is None else 0
     if card is not None:
@@ -113,7 +115,7 @@ def evidence(figures: Path, output: Path | None, card: Path | None, model: Path 
 @click.option("--namespace", default="", metavar="NAME", help="ROS namespace of the nodes.")
 @_OUTPUT
 def policies(namespace: str, output: Path | None) -> int:
-    """SROS 2 access policies of all nodes, for 'ros2 security' (docs/security.md)."""
+    """Write the SROS 2 access policies of all nodes, for 'ros2 security' (docs/security.md)."""
     from reactdiff_ros.launching.access_policies import policy
     from reactdiff_ros.launching.live_graph import LiveOptions
     from reactdiff_ros.launching.table import load_table

@@ -1,7 +1,7 @@
 """`reactdiff`: one command for everything that needs no robot lab.
 
-Exit codes: 0 done, 1 it did not work (one sentence on stderr), 2 usage, 3 something optional is missing (named), 130
-ended by Ctrl-C where that is not how a command ends.
+Exit codes: 0 success, 1 failure (one sentence on stderr), 2 usage, 3 an optional part is not installed, 130 interrupted
+by Ctrl-C, for commands that do not normally end that way.
 """
 
 from __future__ import annotations
@@ -16,24 +16,20 @@ from reactdiff_ros.cli.bag import bag
 from reactdiff_ros.cli.bench import bench
 from reactdiff_ros.cli.compare import compare
 from reactdiff_ros.cli.config import config
-from reactdiff_ros.cli.demo import demo
 from reactdiff_ros.cli.docs import docs
 from reactdiff_ros.cli.doctor import doctor
 from reactdiff_ros.cli.evaluate import evaluate
-from reactdiff_ros.cli.export import export
 from reactdiff_ros.cli.extract import extract
 from reactdiff_ros.cli.interrupts import catch_interrupts, ignore_interrupts
 from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, EXIT_STOPPED, tell
-from reactdiff_ros.cli.paper import paper
 from reactdiff_ros.cli.react import react
 from reactdiff_ros.cli.report import report
 from reactdiff_ros.cli.robot import robot
-from reactdiff_ros.cli.simulate import simulate
+from reactdiff_ros.cli.simulate import demo, simulate
 from reactdiff_ros.cli.study import study
 from reactdiff_ros.cli.style import style
-from reactdiff_ros.cli.train_nods import train_nods
-from reactdiff_ros.cli.training import train
+from reactdiff_ros.cli.training import export, paper, train, train_nods
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 from reactdiff_ros.extras import missing_extra
 
@@ -69,12 +65,12 @@ class Sections(click.Group):
 @click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="reactdiff")
 def cli() -> None:
-    """A robot's face that listens: live, causal, appropriate facial reactions by latent diffusion."""
+    """Give a robot a listening face: live, causal facial reactions by latent diffusion."""
 
 
 @click.group()
 def dev() -> None:
-    """Train, simulate, export: what the developers of the package use."""
+    """Train, simulate and export models; generate pages."""
 
 
 for _command in (*(c for commands in SECTIONS.values() for c in commands), dev, *DEVELOPMENT):
@@ -84,7 +80,7 @@ for _command in DEVELOPMENT:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code and never raises what a user should read as a sentence."""
+    """Run the command line and return the exit code; errors become sentences on stderr."""
     try:
         code = cli.main(args=None if argv is None else list(argv), prog_name="reactdiff", standalone_mode=False)
     except click.ClickException as error:
@@ -102,14 +98,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell(str(missing_extra(error)))
         return EXIT_MISSING
     except BrokenPipeError:
-        # The reader of our output went away (`reactdiff ... | head`): that is its business.
+        # The reader of our output ended (`reactdiff ... | head`), which is not an error.
         sys.stderr.close()
         return EXIT_DONE
     return code if isinstance(code, int) else EXIT_DONE
 
 
 def program() -> int:
-    """`main` as a process of its own: a copy of Ctrl-C changes neither its cleanup nor its exit code."""
+    """`main` as a process: a duplicate Ctrl-C changes neither its cleanup nor its exit code."""
     catch_interrupts()
     code = main()
     ignore_interrupts()

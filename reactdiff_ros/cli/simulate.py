@@ -1,4 +1,4 @@
-"""`reactdiff dev simulate`: simulated dyads as a file, their statistics next to those of people, and plots."""
+"""`reactdiff dev simulate`: simulated dyads, their statistics and plots; `reactdiff dev demo`: the demo speaker."""
 
 from __future__ import annotations
 
@@ -8,60 +8,57 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.output import Number
+from reactdiff_ros.cli.options import FILE, FOLDER, JSON, SEEDS, VOICES
+from reactdiff_ros.cli.output import Number, json_on_stdout, tell, writing
 
 if TYPE_CHECKING:
-    from reactdiff_ros.cli.simulate_listeners import Listeners
+    from reactdiff_ros.cli.simulated import Listeners
     from reactdiff_ros.simulator.dyads import Dyads
 
 
 @click.command()
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="The same seed, the same dyads."
-)
-@click.option("--dyads", type=click.IntRange(1, 10000), default=16, show_default=True, help="How many.")
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of all random numbers.")
+@click.option("--dyads", type=click.IntRange(1, 10000), default=16, show_default=True, help="Number of dyads.")
 @click.option(
     "--listeners",
     type=click.IntRange(1, 100),
     default=1,
     show_default=True,
-    help="Different listeners of each speaker.",
+    help="Listeners per speaker.",
 )
-@click.option("--seconds", type=Number(1.0, 3600.0), default=60.0, show_default=True, help="Length of each.")
+@click.option("--seconds", type=Number(1.0, 3600.0), default=60.0, show_default=True, help="Length of each dyad, s.")
 @click.option(
     "--prior",
     type=click.Choice(["natural", "wide"]),
     default="natural",
     show_default=True,
-    help="Listeners that couple as people do, or half of them with controls over their whole range (training).",
+    help="natural: listeners that respond as people do; wide: half of them with controls over the whole range.",
 )
-@click.option("--no-precursors", is_flag=True, help="Leave out what announces the speakers' smiles, turns and cues.")
-@click.option(
-    "--voices", type=click.Path(path_type=Path, dir_okay=False), help="Voice bank; made if missing (parametric voices)."
-)
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File for the arrays (.npz).")
-@click.option(
-    "--plots", type=click.Path(path_type=Path, file_okay=False), help="Folder for pictures: a dyad, distributions."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--no-precursors", is_flag=True, help="Omit the signals before speakers' smiles, turns and cues.")
+@VOICES
+@click.option("--output", type=FILE, help="File of the arrays (.npz).")
+@click.option("--plots", type=FOLDER, help="Folder of the plots: a dyad, distributions.")
+@JSON
 def simulate(
     seed: int, dyads: int, listeners: int, seconds: float, prior: str, no_precursors: bool, voices: Path | None,
     output: Path | None, plots: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Simulate dyads and print their statistics.
-
-    Simulate speakers and their listeners at 25 Hz; print the listeners' statistics beside people's.
+    """Simulate dyads at 25 Hz and print statistics of their listeners, with those of people.
 
     Arrays in the file: `speaker_NAME` (dyads, frames, ...) as perception would see the speaker, `stimulus_NAME`
-    (dyads, frames) what can truly be known of the speaker, `listener` (dyads, frames, 58), `activity` (dyads, frames),
+    (dyads, frames) the true state of the speaker, `listener` (dyads, frames, 58), `activity` (dyads, frames),
     `controls` (dyads, 6), `traits` (dyads, 24), `style` and `style_given` (dyads, 8), and the names of the columns:
-    `control_names`, `trait_names`, `style_names`. With more than one listener those of listeners have a second axis:
-    `listener` (dyads, listeners, frames, 58); the first listener is the one that there is without.
+    `control_names`, `trait_names`, `style_names`. With several listeners, the arrays of listeners have a second
+    axis: `listener` (dyads, listeners, frames, 58); the first listener does not depend on their number.
     """
-    from reactdiff_ros.cli.output import json_on_stdout, tell
-    from reactdiff_ros.cli.simulate_listeners import enough_memory, listeners_of
-    from reactdiff_ros.cli.simulate_plots import plot_distributions, plot_dyad
-    from reactdiff_ros.cli.simulate_statistics import HUMAN, statistics
+    from reactdiff_ros.cli.simulated import (
+        HUMAN,
+        enough_memory,
+        listeners_of,
+        plot_distributions,
+        plot_dyad,
+        statistics,
+    )
     from reactdiff_ros.cli.voices import voice_bank
     from reactdiff_ros.evaluation.studies.provenance import voices_told
     from reactdiff_ros.extras import require
@@ -99,7 +96,6 @@ def simulate(
 
 
 def _write(made: Dyads, group: Listeners, output: Path) -> None:
-    from reactdiff_ros.cli.output import writing
     from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
     from reactdiff_ros.simulator.temperament import TRAIT_NAMES
     from reactdiff_ros.whole_file import write_arrays
@@ -113,3 +109,22 @@ def _write(made: Dyads, group: Listeners, output: Path) -> None:
     arrays |= {"control_names": CONTROL_NAMES, "trait_names": TRAIT_NAMES, "style_names": STYLE_NAMES}
     with writing("the dyads", output):
         write_arrays(output, arrays)
+
+
+@click.group()
+def demo() -> None:
+    """Render the bundled demo speaker."""
+
+
+@demo.command()
+@click.option("--output", type=FILE, required=True, help="Video file to write (.mp4).")
+def render(output: Path) -> int:
+    """Render the demo speaker's performance with its voice (from a checkout, with espeak-ng; two or three minutes)."""
+    from reactdiff_ros.extras import require_tools
+
+    require_tools()
+    from tools.demo.render_clip import main
+
+    main(str(output))
+    tell(f"wrote {output}")
+    return 0

@@ -1,4 +1,4 @@
-"""`reactdiff dev train`: from simulated dyads to a checkpoint."""
+"""`reactdiff dev train`, `train-nods`, `export` and `paper`: models, from simulated and recorded people to weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.output import Number, echo
+from reactdiff_ros.cli.interrupts import StopFlag
+from reactdiff_ros.cli.options import FILE, FOLDER, JSON, PATH, SEEDS, VOICES
+from reactdiff_ros.cli.output import EXIT_DONE, EXIT_STOPPED, Number, echo, json_on_stdout, tell
+from reactdiff_ros.cli.progress import progress_bar
+from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 
 if TYPE_CHECKING:
     from reactdiff_ros.recordings.datasets.recording import VoiceOf
@@ -21,81 +25,81 @@ if TYPE_CHECKING:
 
 _ABLATIONS = ("history", "voice", "face", "real", "randomisation")
 FINE_TUNING = {"learning_rate": 2e-4, "real_share": 0.5, "average": 0.995, "roll_after": 0.0, "steps": 3000}
-"""What --from changes in the defaults: half recorded people, smaller steps."""
+"""Defaults that --from changes: half recorded people, smaller steps."""
 _ON_RESUMING = ("threads", "workers", "minutes", "steps")
-"""Settings that may change while a run goes on."""
+"""Settings that may differ when a run is resumed."""
 
 
 @click.command()
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Go on from the run's checkpoint, with its settings.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Seed of everything (0).")
+@click.option("--output", type=FOLDER, required=True, help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Resume the run from its checkpoint, with its settings.")
+@click.option("--seed", type=SEEDS, help="Seed of all random numbers (0).")
 @click.option("--steps", type=click.IntRange(1), help="Optimiser steps of encoder and denoiser (12000).")
 @click.option("--vae-steps", type=click.IntRange(1), help="Optimiser steps of the autoencoder (2000).")
 @click.option("--minutes", type=Number(0.1), help="Time budget; the schedule ends with it.")
-@click.option("--batch", type=click.IntRange(1), help="Sequences a step.")
-@click.option("--worlds", type=click.IntRange(2), help="Simulated listeners at a time (192).")
-@click.option("--pool-steps", type=click.IntRange(1), help="Optimiser steps until they are drawn anew (150).")
-@click.option("--learning-rate", type=Number(1e-6, 1.0), help="Peak of the learning rate.")
+@click.option("--batch", type=click.IntRange(1), help="Sequences per step.")
+@click.option("--worlds", type=click.IntRange(2), help="Simulated listeners at the same time (192).")
+@click.option("--pool-steps", type=click.IntRange(1), help="Optimiser steps until new listeners are drawn (150).")
+@click.option("--learning-rate", type=Number(1e-6, 1.0), help="Peak learning rate.")
 @click.option("--onsets", type=Number(0.0, 10.0), help="Extra weight of plans in which an event begins (0).")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads (1).")
-@click.option("--workers", type=click.IntRange(0, 64), help="Processes that simulate the next dyads (0).")
+@click.option("--workers", type=click.IntRange(0, 64), help="Processes that simulate dyads in the background (0).")
 @click.option(
     "--precision",
     type=click.Choice(["no", "tf32", "bf16", "fp16"]),
-    help="Of products (no). On a CPU bf16, if it has AMX.",
+    help="Reduced precision of matrix products (no). On CPUs with AMX: bf16.",
 )
-@click.option("--voices", type=click.Path(path_type=Path, dir_okay=False), help="Voice bank; made if missing.")
+@VOICES
 @click.option(
     "--dyads",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Folder of recorded calls for masked co-training: data/real_dyads of "
-    "github.com/daoramey/nonverbal-dynamics-VC-resolution (MIT; Diao et al., ICMI 2024), or files of that form.",
+    "github.com/daoramey/nonverbal-dynamics-VC-resolution (MIT; Diao et al., ICMI 2024), or files of the same form.",
 )
 @click.option(
     "--recordings",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Folder of your own recordings of two people, as 'reactdiff extract --pair' writes them.",
 )
 @click.option(
     "--data",
     metavar="KIND:DIR",
     multiple=True,
-    help="A public set of recorded people that you have, its train split: react:DIR (REACT2023, REACT2024), mars:DIR "
-    "(REACT2025, REACT2026) or dualtalk:DIR (ARKit form). Can be given again for another.",
+    help="Public data set on your disk (train split): react:DIR (REACT2023, REACT2024), mars:DIR (REACT2025, "
+    "REACT2026) or dualtalk:DIR (ARKit form); repeatable.",
 )
 @click.option(
     "--expression-names",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
-    help="faceverse_simple_v2.npy, or a list of FaceVerse's 52 names; without it only the heads of react and mars are "
-    "observed and none of their labels is learnt.",
+    help="faceverse_simple_v2.npy, or a list of FaceVerse's 52 names; without it, react and mars contribute only "
+    "head movements, and no labels.",
 )
-@click.option(
-    "--sound/--no-sound", default=None, help="Read the sound of --data for the speakers' voices (it is read)."
-)
-@click.option("--fold", metavar="I/N", help="Leave the pairs of fold I of N out of the recorded people (1/4).")
+@click.option("--sound/--no-sound", default=None, help="Use the sound of --data for the speakers' voices (yes).")
+@click.option("--fold", metavar="I/N", help="Exclude the pairs of fold I of N of the recorded people (1/4).")
 @click.option(
     "--from",
     "start_from",
-    type=click.Path(path_type=Path),
-    help="What to fine-tune: a checkpoint, a folder of weights, or 'live', the shipped ones. The autoencoder stays.",
+    type=PATH,
+    help="Fine-tune a checkpoint, a folder of weights, or 'live' (shipped weights). The autoencoder stays fixed.",
 )
 @click.option(
-    "--ablate", type=click.Choice(_ABLATIONS), multiple=True, help="Train without this, to see what it is worth."
+    "--ablate",
+    type=click.Choice(_ABLATIONS),
+    multiple=True,
+    help="Train without this part; repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@JSON
 def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     """Train a model on simulated and recorded people.
 
-    Train autoencoder, encoder and denoiser on simulated dyads and, with --dyads, --recordings or --data, on recorded
+    Trains autoencoder, encoder and denoiser on simulated dyads and, with --dyads, --recordings or --data, on recorded
     people.
 
-    Ctrl-C saves and ends with 130; --resume goes on, also after a kill. The folder gets checkpoint.pt, log.jsonl and
-    TensorBoard's files. Several GPUs: 'accelerate launch -m reactdiff_ros.cli.main train ...'.
+    Ctrl-C saves the run and exits with 130; --resume continues it, also after a crash. The folder contains
+    checkpoint.pt, log.jsonl and files for TensorBoard. To use several GPUs:
+    'accelerate launch -m reactdiff_ros.cli.main dev train ...'.
     """
-    from reactdiff_ros.cli.listen import StopFlag
-    from reactdiff_ros.cli.output import EXIT_DONE, EXIT_STOPPED, json_on_stdout, tell
     from reactdiff_ros.cli.voices import make_if_missing
     from reactdiff_ros.training.recorded import summary_of
     from reactdiff_ros.training.run import Logs, refuse_to_begin_over
@@ -133,7 +137,7 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
 def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainConfig, Start | None]:
     """The settings: those of the checkpoint to resume, or the defaults, or those of fine-tuning; and what is given.
 
-    Beside them the networks to begin with, where --from says which.
+    Also the networks to start from, if --from is given.
     """
     from dataclasses import replace
 
@@ -173,7 +177,7 @@ def _refuse_to_change(settings: dict[str, Any]) -> None:
     if refused:
         names = [(o.secondary_opts if settings[str(o.name)] is False else o.opts)[0] for o in refused]
         raise click.UsageError(
-            f"with --resume a run goes on with its own settings: {', '.join(names)} cannot be changed; "
+            f"--resume continues a run with its own settings: {', '.join(names)} cannot be changed; "
             f"{', '.join(f'--{name}' for name in _ON_RESUMING)} can"
         )
 
@@ -189,8 +193,7 @@ def _voice_of(config: TrainConfig) -> VoiceOf:
 
 @contextmanager
 def _reporter() -> Iterator[Callable[[Progress, str], None]]:
-    """A progress bar on a terminal, else a line now and then; sentences beside it."""
-    from reactdiff_ros.cli.output import tell
+    """A progress bar on a terminal, otherwise a line every 100 steps; notes in between."""
     from reactdiff_ros.training.run import clock_face
 
     terminal = sys.stderr.isatty()
@@ -219,3 +222,241 @@ def _reporter() -> Iterator[Callable[[Progress, str], None]]:
     yield report
     for bar in bars.values():
         bar.render_finish()
+
+
+@click.command("train-nods")
+@click.argument("weights", type=FOLDER)
+@VOICES
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of all random numbers.")
+@click.option(
+    "--pools", type=click.IntRange(1, 1000), default=16, show_default=True, help="Pools of 128 speakers, a minute each."
+)
+@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True, help="Optimiser steps.")
+@JSON
+def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps: int, as_json: bool) -> int:
+    """Train the network that decides when to nod.
+
+    The network reads the tokens of the encoder in WEIGHTS (a folder of 'reactdiff dev export'), which is not changed,
+    and is written to the same folder. Takes ten minutes on one core. Earlier measurements of these weights do not
+    apply any more.
+    """
+    from reactdiff_ros.cli.voices import make_if_missing
+    from reactdiff_ros.evaluation.studies.provenance import voices_told
+    from reactdiff_ros.model.runtime import Networks
+    from reactdiff_ros.model.weights import find_weights
+    from reactdiff_ros.simulator.voices import VoiceBank, load_bank
+    from reactdiff_ros.training.nods import add_to
+    from reactdiff_ros.training.nods import train_nods as train
+
+    with json_on_stdout(as_json) as result:
+        found = find_weights(weights)
+        if voices is not None:
+            make_if_missing(voices)
+        bank = VoiceBank() if voices is None else load_bank(voices)
+        with progress_bar("nods") as show:
+            fit = train(Networks(found), seed=seed, pools=pools, steps=steps, bank=bank, progress=show)
+        path = add_to(found, fit, {"seed": seed, "pools": pools, "steps": steps, "voices": voices_told(bank)})
+        result.update(file=str(path), gain_nats=fit.gain, rate=fit.rate)
+        gain = f"{fit.gain:.2f} nats per nod better than a constant rate"
+        tell(f"{path}: {gain}, {fit.rate:.2f} times the true number of nods")
+    return 0
+
+
+@click.command()
+@click.argument("checkpoint", type=FILE, required=False)
+@click.option("--output", type=FOLDER, help="Folder of the weights.")
+@click.option("--name", default="live", show_default=True, help="Name of the preset in the manifest.")
+@click.option("--tensorrt", is_flag=True, help="Build the TensorRT engines for this GPU in advance.")
+@click.option("--model", default="", help="Without CHECKPOINT: weights of the engines (shipped).")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Engine precision.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 64),
+    multiple=True,
+    default=(8,),
+    show_default=True,
+    help="Denoiser steps; repeatable.",
+)
+@JSON
+def export(
+    checkpoint: Path | None,
+    output: Path | None,
+    name: str,
+    tensorrt: bool,
+    model: str,
+    precision: str,
+    steps: tuple[int, ...],
+    as_json: bool,
+) -> int:
+    """Export a checkpoint as ONNX graphs or TensorRT engines.
+
+    Writes the averaged model of CHECKPOINT as ONNX graphs (float32 and float16), safetensors and a manifest with their
+    hashes. With --tensorrt, also builds engines for this GPU in the user's cache (REACTDIFF_ENGINES, or
+    ~/.cache/reactdiff_ros/engines); without CHECKPOINT, for the weights in --model.
+    """
+    if checkpoint is None and not tensorrt:
+        raise click.UsageError("give a CHECKPOINT, or --tensorrt to build engines for existing weights")
+    if (checkpoint is None) != (output is None):
+        raise click.UsageError("CHECKPOINT and --output need each other")
+    with json_on_stdout(as_json) as result:
+        if checkpoint is not None and output is not None:
+            from reactdiff_ros.training.export import MODEL_CARD
+            from reactdiff_ros.training.export import export as run
+
+            files = run(checkpoint, output, name)
+            result.update(files={path.name: path.stat().st_size for path in files}, folder=str(output))
+            if output / MODEL_CARD in files:
+                tell(f"{output / MODEL_CARD} described other weights; it now says that these are not measured")
+            tell(f"{len(files)} files in {output}, {sum(p.stat().st_size for p in files) / 1e6:.1f} MB")
+        if tensorrt:
+            result["engines"] = _engines(str(output or model), precision, steps)
+    return 0
+
+
+def _engines(folder: str, precision: str, steps: tuple[int, ...]) -> dict[str, Any]:
+    """Build what is missing; progress goes to stderr."""
+    from time import perf_counter
+
+    from reactdiff_ros.model.backends.base import BackendError
+    from reactdiff_ros.model.backends.opening import Wanted, open_backend
+    from reactdiff_ros.model.backends.tensorrt_backend import tensorrt_version
+    from reactdiff_ros.model.weights import find_weights
+
+    weights = find_weights(folder)
+    try:
+        tensorrt_version()
+    except BackendError as error:
+        raise MissingExtraError("TensorRT", f"{error}; see docs/gpu.md") from error
+    wanted = Wanted("tensorrt", "fp32" if precision == "fp32" else "fp16", steps)
+    opened = open_backend(weights, wanted, perf_counter, log=tell)
+    backend = opened.tensorrt
+    if backend is None:
+        raise ReactdiffError("engines cannot be built here", todo=opened.serving.why)
+    try:
+        with progress_bar("engines") as show:
+            while backend.running():
+                show(backend.share())
+                backend.wait(0.2)
+    finally:
+        opened.close()
+    if not opened.serving.name.startswith("tensorrt"):
+        raise ReactdiffError("engines cannot be built here", todo=opened.serving.why)
+    tell(f"{len(backend.built_s)} engines built, {len(backend.cached)} found in the cache: {backend.folder}")
+    return {
+        "folder": str(backend.folder), "built_s": backend.built_s, "from_cache": backend.cached,
+        "precision": precision, "tensorrt": backend.version,
+    }  # fmt: skip
+
+
+_DATA = click.option("--data", type=FOLDER, required=True, help="REACT data set with the predictors' features.")
+_DEVICE = click.option("--device", help="Device of torch: cpu or cuda. Default: a GPU, if available.")
+
+
+@click.group()
+def paper() -> None:
+    """Train and sample the published model (542 M parameters)."""
+
+
+@paper.command("train")
+@_DATA
+@click.option("--output", type=FOLDER, required=True, help="Folder of the run.")
+@click.option("--config", "settings", type=FILE, help="Settings, a JSON file.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["offline", "online"]),
+    help="Know the whole clip, or the past alone.",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Epochs of each of the two parts.")
+@click.option("--batch", type=click.IntRange(1), help="Clips per step.")
+@click.option("--seed", type=SEEDS, help="Seed of all random numbers.")
+@_DEVICE
+@click.option("--resume", is_flag=True, help="Resume the run from its checkpoint.")
+@JSON
+def train_paper(
+    data: Path, output: Path, settings: Path | None, device: str | None, resume: bool, as_json: bool, **given: Any
+) -> int:
+    """Train autoencoder and diffusion; the validation split selects the weights. Ctrl-C saves and exits with 130."""
+    from reactdiff_ros.training.paper.config import from_dict, read_config
+    from reactdiff_ros.training.paper.networks import count_parameters
+    from reactdiff_ros.training.paper.train import MODEL, Trainer
+    from reactdiff_ros.training.run import refuse_to_begin_over
+
+    with json_on_stdout(as_json) as result:
+        values = read_config(settings) if settings is not None else {}
+        config = from_dict({**values, **{k: v for k, v in given.items() if v is not None}})
+        tell(f"{count_parameters(config)['total'] / 1e6:.1f} M parameters, {config.protocol}")
+        trainer = Trainer(config, data, output, device)
+        if resume:
+            trainer.resume()
+        else:
+            refuse_to_begin_over(output)
+        stop = StopFlag()
+        last = None
+        with click.progressbar(length=trainer.steps, label="paper", file=sys.stderr) as bar:
+            for last in trainer.run(lambda: stop.set):
+                losses = ", ".join(f"{name} {value:.4g}" for name, value in last.losses.items())
+                bar.label = f"{last.part} epoch {last.epoch + 1}: {losses}"
+                bar.update(last.step - bar.pos)
+        model = output / MODEL
+        result.update(model=str(model), checkpoint=str(trainer.checkpoint), config=config.as_dict(), stopped=stop.set)
+        result.update(step=None if last is None else last.step, steps=trainer.steps)
+        tell(f"stopped and saved: {trainer.checkpoint}" if stop.set else f"done: {model}")
+    return EXIT_STOPPED if stop.set else EXIT_DONE
+
+
+@paper.command()
+@click.argument("model", type=FILE)
+@_DATA
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="Split to use.",
+)
+@click.option("--output", type=FOLDER, required=True, help="Folder for the arrays.")
+@click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="Reactions per clip.")
+@click.option("--frames", type=click.IntRange(1), default=750, show_default=True, help="Frames per clip.")
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of the noise.")
+@_DEVICE
+@JSON
+def sample(
+    model: Path,
+    data: Path,
+    split: str,
+    output: Path,
+    count: int,
+    frames: int,
+    seed: int,
+    device: str | None,
+    as_json: bool,
+) -> int:
+    """Draw reactions to every speaker of a split with MODEL and write attributes.npy (N, COUNT, FRAMES, 25).
+
+    coefficients.npy (N, COUNT, FRAMES, 58) holds the same faces in FaceVerse's order, clips.txt the speakers' names.
+    """
+    from reactdiff_ros.training.paper import drawing
+    from reactdiff_ros.training.paper.train import load_model
+
+    with json_on_stdout(as_json) as result:
+        trained = load_model(model, device)
+        stop = StopFlag()
+        done = None
+        with click.progressbar(length=1, label=f"{split}: drawing", file=sys.stderr) as bar:
+            for done in drawing.sample(
+                trained, data, split, output, count=count, frames=frames, seed=seed, stopped=lambda: stop.set
+            ):
+                bar.length = done.clips
+                bar.update(1)
+        if done is None or stop.set:
+            raise ReactdiffError("stopped early: nothing was written", where=str(output))
+        shape = [done.clips, count, frames, 25]
+        result.update(output=str(output), shape=shape, seed=seed, protocol=trained.config.protocol)
+        tell(f"{done.clips} clips of {count} reactions in {output / drawing.ATTRIBUTES}")
+    return 0

@@ -110,6 +110,9 @@ class PaintedPerception:
         self._sound_ns = sound.end_ns
         return []
 
+    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
+        """Of no influence here."""
+
     def _voice(self) -> Voice:
         speaking = self._level > 0.5
         mfcc = np.full(MFCC_COUNT, self._level, np.float32)

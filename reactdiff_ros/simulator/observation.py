@@ -170,7 +170,7 @@ def observe(seed: Seed, speakers: Speakers, bank: VoiceBank | None = None) -> Sp
     """What perception would deliver of these speakers, (B, T).
 
     Args:
-        seed: of the devices and errors; worlds of the same seed and shape get the same, whoever speaks.
+        seed: of the devices and errors; worlds of the same seed and shape get the same for any speakers.
         speakers: the truth.
         bank: voices; None or an empty one: parametric tracks.
     """

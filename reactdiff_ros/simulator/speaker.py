@@ -60,7 +60,7 @@ class Insertion:
     """An extra event at a frame of every world, for trials in pairs; nothing before that frame changes.
 
     "smile": onset 0.55 s, apex 1.2 s, offset 0.8 s, no precursor, the voice goes along with it. "cue": low pitch and
-    a returned gaze, in worlds where somebody has been talking for 0.7 s and goes on. The others happen in `observe`:
+    a returned gaze, in worlds where the speaker has been talking for 0.7 s and goes on. The others happen in `observe`:
     "head_shift" (the head moves to another place), "landmark_noise" (jittery landmarks for 0.4 s), "lost_frame"
     (no landmarks for 80 ms), "light" (readings shift, as when a lamp goes on).
     """

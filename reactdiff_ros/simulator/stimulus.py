@@ -23,7 +23,7 @@ class Stimulus:
     """B speakers over T frames of 25 Hz; every field is float32 (B, T) in 0..1."""
 
     seen: FloatArray
-    """The face can be seen: there is a camera, and somebody in its picture."""
+    """The face can be seen: there is a camera, and a person in its picture."""
     heard: FloatArray
     """The voice can be heard: there is a microphone."""
     speech: FloatArray
@@ -64,7 +64,7 @@ THRESHOLDS: Final = {
 _ATTEND: Final = rate_of(0.35)
 _AFFECT: Final = rate_of(3.0)
 TALK_S: Final = 1.5
-"""Somebody who spoke so long ago is still in conversation, also where no camera shows them."""
+"""For how long a person who spoke is still in conversation, also where no camera shows them."""
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Sensed:
     """One frame of N listeners; (N,) each."""
 
     attend: FloatArray
-    """0..1: there is somebody to listen to."""
+    """0..1: there is a person to listen to."""
     sight: FloatArray
     talk: FloatArray
     """0..1: the other speaks, or did a moment ago."""

@@ -1,4 +1,4 @@
-"""Who a simulated listener is: controls that a user could turn, and traits that nobody sets.
+"""Who a simulated listener is: controls that a user could turn, and traits that are only drawn.
 
 People differ more between each other than one person does from moment to moment (smiles 3.7 to 12.7 a minute and 7 to
 81 % of the time in the calls of the reference; blinks 10 to 33 a minute; backchannel rates differ strongly). The
@@ -24,7 +24,7 @@ TRAIT_NAMES: Final = (
     "nod_rate", "nod_size", "nod_pace", "sway", "brow_rate", "press_rate", "dimple_rate", "tilt_rate", "lips_rate",
     "chin_rate", "laughing", "blink_rate", "gaze_share", "gaze_pace", "warmth",
 )  # fmt: skip
-"""Standard normal numbers; what each does stands where it is read."""
+"""Standard normal numbers; what each does is where it is read."""
 TRAIT_COUNT: Final = len(TRAIT_NAMES)
 _TRAIT: Final = {name: i for i, name in enumerate(TRAIT_NAMES)}
 _CONTROL: Final = {name: i for i, name in enumerate(CONTROL_NAMES)}

@@ -71,7 +71,7 @@ def without_randomisation(speaker: SpeakerBatch, truth: Speakers, contact: Float
 Indices = NDArray[np.integer[Any]]
 
 MARGIN: Final = 24
-"""Frames of neutral face that stand before a session, as at run time."""
+"""Frames of neutral face before a session, as at run time."""
 SALIENT: Final = {
     "smile": 1.0, "brighten": 1.0, "laugh": 1.0, "cue": 1.0, "nod": 0.6, "brow_up": 0.4, "frown": 0.4, "sad": 0.4,
     "doubt": 0.4, "phrase_end": 0.4,
@@ -289,9 +289,9 @@ def cut_at(pool: Pool, rows: Indices, start: Indices, frames: int, shape: Shape)
 def filled(real: Sequences, simulated: Sequences) -> Sequences:
     """`real` with what was not measured filled from the simulated listeners of other speakers.
 
-    Their whole streams, past and future, stand where a recording shows nothing: on the manifold and smooth in time,
-    so that the network's inputs look as at run time, but independent of the speaker and of what was measured, and
-    without loss, so that nothing can be learnt from them.
+    Their whole streams, past and future, take the place of what a recording does not show: on the manifold and smooth
+    in time, so that the network's inputs look as at run time, but independent of the speaker and of what was measured,
+    and without loss, so that nothing can be learnt from them.
     """
     latents = torch.where(real.known, real.latents, simulated.latents)
     listener = torch.where(real.seen, real.listener, simulated.listener)

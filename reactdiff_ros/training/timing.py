@@ -1,7 +1,7 @@
 """Windows of reaction drawn in torch, part by part on a clock: the `paper` preset and ours, with what both are given.
 
 A window is 50 frames (2 s) of the speaker in and of the listener out. Times do not depend on values, so that the
-networks of the `paper` preset, which nobody published, are random ones.
+networks of the `paper` preset, which were never published, are random ones.
 """
 
 from __future__ import annotations

@@ -337,7 +337,7 @@ class Trainer:
         return draw_batch(self.config, pool, real, self._played, self.model, rng)
 
     def _gradients(self, sequences: Sequences, drawn: Drawn, done: float) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """Loss, its parts, and the norm of the gradients, which stand in the parameters."""
+        """Loss, its parts, and the norm of the gradients, which are in the parameters."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * schedule(done, WARM)
         self.optimizer.zero_grad(set_to_none=True)

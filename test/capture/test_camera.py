@@ -8,8 +8,7 @@ import pytest
 
 from reactdiff_ros.capture.camera import Camera, CameraConfig, open_opencv
 from reactdiff_ros.capture.decode import encode_jpeg
-from reactdiff_ros.capture.retry import Backoff
-from reactdiff_ros.clock import NS
+from reactdiff_ros.clock import NS, Backoff
 from reactdiff_ros.errors import DeviceError
 
 MJPG = cv2.VideoWriter.fourcc(*"MJPG")

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.cli import main as command_line
-from reactdiff_ros.cli.output import dumps
 from reactdiff_ros.errors import ReactdiffError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,13 +135,6 @@ def test_every_number_of_an_option_is_finite(path: tuple[str, ...]) -> None:
                     parameter.type.convert(text, parameter, None)
 
 
-def test_a_missing_clip_is_1_and_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:
-    assert command_line.main(["bench", "live", "--clip", "/nowhere/clip.mp4", "--json"]) == 1
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert err == "reactdiff: there is no such clip (/nowhere/clip.mp4): name a media file\n"
-
-
 @pytest.mark.parametrize("text", ["", "[1, 2]", "{", "node: 3", "\x00"])
 def test_a_bad_parameter_file_is_a_sentence(text: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "parameters.yaml"
@@ -185,21 +176,3 @@ def test_json_is_the_only_thing_on_stdout_and_strict(capfd: pytest.CaptureFixtur
     assert json.loads(out) == {"nan": None, "array": [1.0, None], "path": "/x"}
     assert "a library talks" in err
     assert "a C library talks" in err
-
-
-def test_dumps_is_strict_in_all_depths() -> None:
-    assert json.loads(dumps({"a": [{"b": (np.float64("-inf"), 2)}]})) == {"a": [{"b": [None, 2]}]}
-
-
-@pytest.mark.real_time
-def test_devices_are_asked_in_bounded_time(tmp_path: Path) -> None:
-    from reactdiff_ros.launching.devices import MicrophoneQuestion, cameras
-
-    (tmp_path / "video0").write_text("no device")
-    (tmp_path / "video-x").write_text("no device")
-    assert cameras(tmp_path) == []
-    began = time.monotonic()
-    answer = MicrophoneQuestion().answer(timeout_s=0.0)
-    assert answer.default is None
-    assert answer.problem
-    assert time.monotonic() - began < 2.0

@@ -19,7 +19,6 @@ from reactdiff_ros.launching.configuration import (
     SettingsError,
     lab_settings,
     read_settings,
-    settings_path,
 )
 from reactdiff_ros.launching.effective import effective, read_parameter_file
 from reactdiff_ros.launching.live_graph import node_command
@@ -60,13 +59,6 @@ def plain(settings: LabSettings) -> tuple[dict[str, Any], dict[str, dict[str, An
     return {n: s.value for n, s in settings.arguments.items()}, parameters
 
 
-def test_where_the_settings_lie() -> None:
-    assert settings_path({"XDG_CONFIG_HOME": "/x"}) == Path("/x/reactdiff_ros/config.yaml")
-    assert settings_path({"REACTDIFF_CONFIG": "/lab/a.yaml", "XDG_CONFIG_HOME": "/x"}) == Path("/lab/a.yaml")
-    assert settings_path({"REACTDIFF_CONFIG": "none"}) is None
-    assert lab_settings({}, {"REACTDIFF_CONFIG": "none"}) == LabSettings()
-
-
 def test_no_file_is_no_setting_unless_it_was_named(tmp_path: Path) -> None:
     assert lab_settings({}, {"XDG_CONFIG_HOME": str(tmp_path)}) == LabSettings()
     with pytest.raises(ConfigError, match="missing"):
@@ -90,25 +82,6 @@ def test_another_robot_has_another_overlay_or_none(lab: Path) -> None:
     assert lab_settings({"robot": "none"}).files == (lab / "config.yaml",)
 
 
-def test_a_folder_that_may_not_be_looked_into_is_a_sentence(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> bool:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "is_file", refuse)
-    monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(ConfigError, match=r"the settings cannot be read.*Permission denied"):
-        lab_settings({})
-
-
-def test_an_overlay_alone_is_enough(tmp_path: Path) -> None:
-    folder = tmp_path / "reactdiff_ros" / "robots"
-    folder.mkdir(parents=True)
-    (folder / "ohbot.yaml").write_text("parameters: {avatar_node: {port: 9000}}\n")
-    environment = {"XDG_CONFIG_HOME": str(tmp_path)}
-    assert lab_settings({"robot": "ohbot"}, environment).files == (folder / "ohbot.yaml",)
-    assert lab_settings({}, environment).files == ()
-
-
 def test_an_overlay_that_names_a_profile_does_not_replace_a_profile_that_was_given(lab: Path) -> None:
     with pytest.raises(SettingsError, match=r"line 1\)|line 1"):
         lab_settings({"robot": "/elsewhere/anna.yaml"})
@@ -129,14 +102,6 @@ def test_a_source_that_is_given_takes_the_place_of_the_files(
     path = tmp_path / "config.yaml"
     path.write_text("arguments: {camera: 2, microphone: 1}\n")
     assert plain(lab_settings(given, {"REACTDIFF_CONFIG": str(path)}))[0] == left
-
-
-def test_a_device_that_is_given_takes_the_place_of_a_clip_of_the_files(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text("arguments: {clip: talk.mp4}\n")
-    environment = {"REACTDIFF_CONFIG": str(path)}
-    assert plain(lab_settings({"camera": "0"}, environment))[0] == {}
-    assert plain(lab_settings({}, environment))[0] == {"clip": str(tmp_path / "talk.mp4")}
 
 
 def test_paths_start_at_the_file_that_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,15 +147,6 @@ def test_what_is_wrong_is_said_with_file_line_and_key(
     assert str(path) in str(caught.value)
 
 
-def test_all_that_is_wrong_is_said_at_once(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (lab / "config.yaml").write_text("arguments: {kamera: 1}\nparameters:\n  avatar_node: {port: 1}\n")
-    assert main(["config", "show"]) == 1
-    lines = capsys.readouterr().err.splitlines()
-    assert [("line 1" in line, "line 3" in line) for line in lines] == [(True, False), (False, True)]
-    assert main(["listen", "--clip", "talk.mp4"]) == 2
-    assert "kamera" in capsys.readouterr().err
-
-
 def test_a_file_of_a_newer_version_is_refused_whole_and_left_as_it_is(lab: Path) -> None:
     text = f"format: {FORMAT + 1}\nthings: {{that: only the newer package knows}}\n"
     (lab / "config.yaml").write_text(text)
@@ -221,14 +177,6 @@ def test_effective_values_and_where_they_come_from(lab: Path, tmp_path: Path) ->
     assert "camera_y_m" in written
 
 
-def test_every_shipped_value_is_shown_where_nothing_is_set() -> None:
-    found = effective({}, LabSettings())
-    for node in load_table().nodes:
-        if node.name in found.parameters:
-            assert found.parameters[node.name].keys() == {p.name for p in node.parameters}
-    assert {s.origin for s in found.parameters["reaction_node"].values()} == {"as shipped"}
-
-
 def test_show_prints_what_is_set_and_json_has_all(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "show"]) == 0
     text = capsys.readouterr().out
@@ -242,25 +190,6 @@ def test_show_prints_what_is_set_and_json_has_all(lab: Path, capsys: pytest.Capt
     assert answer["arguments"]["robot"] == {"value": "screen", "from": "given"}
     assert answer["parameters"]["expression_node"]["style"]["value"] == "warm"
     assert main(["config", "show", "robot"]) == 2
-
-
-@pytest.mark.parametrize(
-    ("word", "named"),
-    [
-        ("colour:=red", "colour"),
-        ("record:=maybe", "maybe"),
-        ("robot:=nobody", "nobody"),
-        ("params_file:=/nowhere/own.yaml", "/nowhere/own.yaml"),
-    ],
-)
-def test_show_refuses_what_is_wrongly_typed_as_a_usage_error(
-    word: str, named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("REACTDIFF_CONFIG", "none")
-    assert main(["config", "show", "--json", word]) == 2
-    said = capsys.readouterr()
-    assert named in said.err
-    assert said.out == ""
 
 
 def test_listen_runs_with_them(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

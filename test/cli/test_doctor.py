@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 import socket
 import struct
@@ -18,9 +17,8 @@ import pytest
 from reactdiff_ros.actuation.calibration import Calibration, calibrated_joints, calibration_path, save_calibration
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.extras import ros_command, setup_command
+from reactdiff_ros.extras import setup_command
 from reactdiff_ros.launching import doctor, ntp
-from reactdiff_ros.launching.devices import Camera, Microphones
 from reactdiff_ros.launching.doctor import ERROR, NOTE, OK, Finding, findings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,23 +98,6 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[0] == Finding("packages", ERROR, "missing: no-such-package", setup_command())
 
 
-def test_ros_that_does_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "import_problem", lambda module: "libfoo.so: no such file")
-    error = the_error(doctor.check_ros())
-    assert "libfoo.so" in error.sentence
-    assert error.todo == ros_command()
-
-
-def test_weights_that_are_not_whole_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from reactdiff_ros.errors import WeightsError
-
-    def gone() -> None:
-        raise WeightsError("the model's weights are missing", where="denoiser.onnx")
-
-    monkeypatch.setattr("reactdiff_ros.model.weights.find_weights", gone)
-    assert "denoiser.onnx" in the_error(doctor.check_weights()).sentence
-
-
 class Machine:
     """What nvidia-smi and Python's packages say on a machine."""
 
@@ -167,28 +148,6 @@ def test_a_backend_that_cannot_be_imported_is_an_error(monkeypatch: pytest.Monke
 
 
 # Devices
-
-
-def test_cameras_and_their_problems(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [Camera(0, "Webcam"), Camera(2, "/dev/video2", "no permission to open /dev/video2")]
-    monkeypatch.setattr("reactdiff_ros.launching.devices.cameras", lambda: found)
-    assert levels(doctor.check_camera()) == [OK, ERROR]
-    monkeypatch.setattr("reactdiff_ros.launching.devices.cameras", list)
-    assert levels(doctor.check_camera()) == [NOTE]
-
-
-@pytest.mark.parametrize(
-    ("answer", "level"),
-    [
-        (Microphones("USB mic", ("USB mic",)), OK),
-        (Microphones(None), NOTE),
-        (Microphones(None, problem="the sound system did not answer within 3 s"), ERROR),
-    ],
-)
-def test_microphones(answer: Microphones, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reactdiff_ros.launching.devices.MicrophoneQuestion.__init__", lambda self: None)
-    monkeypatch.setattr("reactdiff_ros.launching.devices.MicrophoneQuestion.answer", lambda self: answer)
-    assert levels(doctor.check_microphone()) == [level]
 
 
 @pytest.fixture
@@ -299,29 +258,9 @@ def test_dds_settings_that_surprise_are_notes(tmp_path: Path) -> None:
     assert levels(doctor.check_dds({"CYCLONEDDS_URI": "<CycloneDDS/>"})) == [OK]
 
 
-def test_multicast_that_does_not_come_back() -> None:
-    assert levels(doctor.check_multicast(lambda interface: "")) == [OK, OK]
-    network = list(doctor.check_multicast(lambda interface: "" if interface == "127.0.0.1" else "no such device"))
-    assert [f.level for f in network] == [OK, NOTE]
-    assert "ROS_STATIC_PEERS" in network[1].todo
-
-
 def test_multicast_is_really_tried() -> None:
     assert doctor.multicast_problem("127.0.0.1", timeout_s=2.0) == ""
     assert doctor.multicast_problem("203.0.113.7") != ""  # no interface of this machine
-
-
-def test_shared_memory_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def room(total: int, free: int) -> list[str]:
-        answer = os.statvfs_result((4096, 4096, total // 4096, free // 4096, free // 4096, 0, 0, 0, 0, 255))
-        monkeypatch.setattr(doctor.os, "statvfs", lambda folder: answer)
-        return levels(doctor.check_shared_memory(tmp_path, tmp_path))
-
-    assert room(500_000_000, 400_000_000) == [OK]
-    assert room(500_000_000, 1_000_000) == [ERROR]
-    assert room(60_000_000, 60_000_000) == [NOTE]
-    monkeypatch.undo()
-    assert levels(doctor.check_shared_memory(tmp_path / "none", tmp_path)) == [ERROR]
 
 
 def test_segments_of_killed_programs_are_found_and_used_ones_are_not(tmp_path: Path) -> None:
@@ -415,22 +354,3 @@ def test_settings_styles_and_calibrations_that_are_wrong_are_said(
     errors = [the_error(check()) for check in checks]
     assert ["kamera" in errors[0].sentence, "smiling" in errors[1].sentence] == [True, True]
     assert errors[2].todo.endswith("reactdiff robot calibrate")
-
-
-def test_the_port_of_the_settings_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = tmp_path / "config.yaml"
-    monkeypatch.setenv("REACTDIFF_CONFIG", str(settings))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        settings.write_text(f"parameters: {{avatar_node: {{port: {port}}}}}\n")
-        (finding,) = doctor.check_port()
-    assert (finding.level, str(port) in finding.sentence) == (NOTE, True)
-
-
-def test_disks(tmp_path: Path) -> None:
-    folder = tmp_path / "to" / "be" / "made"
-    assert doctor.disk_finding(folder, 1, "logs", "").level == OK
-    assert doctor.disk_finding(folder, 1 << 60, "logs", "free some").level == ERROR
-    assert doctor.disk_finding(folder, 1 << 60, "recordings", "free some").level == NOTE

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -148,19 +146,6 @@ def test_a_bad_file_is_one_sentence_and_the_rest_goes_on(
     assert (out / f"{good.stem}.npz").stat().st_mtime_ns > before
 
 
-def test_a_disk_that_is_full_keeps_what_is_done(
-    clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    one = clips("emotions/dreamtalk_m030_angry.mp4")
-    two = tmp_path / "two.mp4"
-    shutil.copy(one, two)
-    out = tmp_path / "out"
-    (out / f".two.npz.{os.getpid()}.part").mkdir(parents=True)
-    assert main(["extract", str(one), str(two), "--output", str(out)]) == 1
-    assert "the recording cannot be written" in capfd.readouterr().err
-    assert load(out / f"{one.stem}.npz").frames > 20
-
-
 def test_usage(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["extract", "--output", str(tmp_path)]) == 2
     assert main(["extract", "a/x.mp4", "b/x.mp4", "--output", str(tmp_path)]) == 2
@@ -268,26 +253,6 @@ def test_a_bag_is_perceived_without_ros(clips: Clips, tmp_path: Path, capfd: pyt
     late = slice(50, None)  # both neutrals are learnt
     difference = bag.speaker.coefficients[0, late, smile] - film.speaker.coefficients[0, late, smile]
     assert np.abs(difference).mean() < 0.03  # JPEG
-
-
-def test_bad_bags_are_sentences(clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("rosbags")
-    write_bag(tmp_path / "spoilt", clips(MAY), spoilt=True)
-    (tmp_path / "cut.mcap").write_bytes(clips("rosbag2_talker.mcap").read_bytes()[:200])
-    shutil.copy(clips("rosbag2_talker.mcap"), tmp_path / "talker.mcap")
-    write_bag(tmp_path / "later", clips(MAY), jump_s=100_000_000)
-    write_bag(tmp_path / "earlier", clips(MAY), jump_s=-50)
-    names = ["spoilt", "cut.mcap", "talker.mcap", "later", "earlier"]
-    assert main(["extract", *(str(tmp_path / n) for n in names), "--output", str(tmp_path / "out"), "--json"]) == 1
-    captured = capfd.readouterr()
-    answer = json.loads(captured.out)
-    assert [Path(entry["file"]).stem for entry in answer["written"]] == ["spoilt", "later", "earlier"]
-    assert answer["written"][0]["face"] == 0
-    assert [entry["frames"] for entry in answer["written"][1:]] == [125, 125]  # 5 s: no hole is left by the jump
-    assert "messages were left out" in captured.err
-    assert "it holds no message" in captured.err
-    assert "no pictures and no sound" in captured.err
-    assert captured.err.count("the stamps jump ahead by") == captured.err.count("the stamps jump back by") == 2
 
 
 def test_the_sound_of_a_public_set_goes_through_the_real_extractor(tmp_path: Path) -> None:

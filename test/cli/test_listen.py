@@ -250,14 +250,3 @@ def test_the_source_is_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.Mo
     assert choose_source("1", None, None).sentence == "camera 1, no microphone (it hangs)"
     clip = tmp_path / "x.mp4"
     assert choose_source(None, None, clip).arguments() == {"clip": str(clip)}
-
-
-def test_without_a_camera_the_demo_speaker_plays(monkeypatch: pytest.MonkeyPatch) -> None:
-    import reactdiff_ros.simulator.rendered
-    from reactdiff_ros.launching import devices
-
-    monkeypatch.setattr(devices, "cameras", list)
-    monkeypatch.setattr(reactdiff_ros.simulator.rendered, "demo_clip_path", lambda: Path("/demo.mp4"))
-    source = choose_source(None, None, None)
-    assert source.arguments() == {"clip": "/demo.mp4"}
-    assert "demo speaker" in source.sentence

@@ -8,9 +8,10 @@ from typing import Any
 import click
 import pytest
 
+from reactdiff_ros.cli.bag import _domain_without_listener
 from reactdiff_ros.cli.listen import _wanted_port, choose_source, read_assignments
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
+from reactdiff_ros.launching.live_graph import Claim, LiveOptions, wanted_nodes
 from reactdiff_ros.styles import Style, apply_control
 from reactdiff_ros.types import ListenerControl
 
@@ -64,6 +65,16 @@ def test_names_of_styles_are_found_in_any_case() -> None:
 )
 def test_the_port_that_is_wanted_is_known(parameters: dict[str, Any], settings: dict[str, Any], port: int) -> None:
     assert _wanted_port(LiveOptions(parameters=parameters, settings=settings)) == port
+
+
+def test_a_recording_without_a_listener_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("REACTDIFF_HOME_DIR", str(tmp_path))
+    monkeypatch.setenv("ROS_DOMAIN_ID", "97")
+    assert _domain_without_listener("robot1") == 97
+    running = Claim(97, "/robot1")
+    assert _domain_without_listener("robot1") is None
+    running.release()
 
 
 def test_a_mark_needs_words() -> None:

@@ -22,8 +22,6 @@ from reactdiff_ros.launching.live_graph import (
     LiveOptions,
     NodeReport,
     domain_of,
-    executable,
-    first_nodes,
     graph_environment,
     node_command,
     page_answers,
@@ -58,20 +56,6 @@ def test_a_clip_takes_the_place_of_the_devices_and_the_face_comes_first() -> Non
     assert "clip_node" in names
     assert not {"camera_node", "microphone_node"} & set(names)
     assert "avatar_node" not in [n.name for n in wanted_nodes(LiveOptions(arguments={"avatar": "none"}))]
-
-
-def test_eyes_that_turn_with_the_camera_wait_for_its_pictures(installed: Path, tmp_path: Path) -> None:
-    """Pictures of a clip do not turn with the head; taken for the camera's, the head would run after itself."""
-    assert {n.name for n in first_nodes(LiveOptions())} == {"expression_node", "avatar_node"}
-    assert [n.name for n in first_nodes(LiveOptions(arguments={"robot": "reachy_mini"}))] == ["avatar_node"]
-    film = tmp_path / "talk.mp4"
-    film.touch()
-    for source, turns in ({"camera": "0"}, True), ({"clip": "talk.mp4"}, False), ({"camera": str(film)}, False):
-        options = LiveOptions(arguments={"robot": "reachy_mini", **source})
-        command = node_command(load_table().node("expression_node"), options, tmp_path)
-        (entry,) = [f for f in command.command if f.endswith("robot.yaml")]
-        given = yaml.safe_load(Path(entry).read_text())["/**/expression_node"]["ros__parameters"]
-        assert given["camera_on_head"] is turns, source
 
 
 def test_what_was_given_reaches_the_nodes_that_have_it(installed: Path, tmp_path: Path) -> None:
@@ -133,18 +117,6 @@ def test_wrong_parameter_files_are_sentences_at_once(tmp_path: Path, content: st
         LiveOptions(params_file=file)
     with pytest.raises(ConfigError):  # it is no profile of a robot either
         wanted_nodes(LiveOptions(arguments={"robot": str(file)}))
-
-
-def test_parameter_files_of_others_pass(tmp_path: Path) -> None:
-    file = tmp_path / "mine.yaml"
-    file.write_text("/**: {ros__parameters: {use_sim_time: true, gain: loud}}\nmotor: {ros__parameters: {seed: x}}\n")
-    LiveOptions(params_file=file)
-
-
-def test_programs_that_are_not_installed_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AMENT_PREFIX_PATH", "/nowhere")
-    with pytest.raises(ReactdiffError, match="make setup"):
-        executable("camera_node")
 
 
 def test_discovery_stays_on_this_machine_unless_told_otherwise() -> None:
@@ -274,10 +246,3 @@ def test_an_address_counts_when_the_page_answers(graph: tuple[LiveGraph, list[st
     finally:
         server.shutdown()
         server.server_close()
-
-
-def test_logs_that_cannot_be_written_are_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ReactdiffError, match="logs cannot be written"):
-        LiveGraph(LiveOptions(namespace="/unwritable", domain=DOMAIN), print, tmp_path / "file" / "log")
-    Claim(DOMAIN, "/unwritable").release()

@@ -79,47 +79,6 @@ def test_wrong_settings_and_data_are_sentences(tmp_path: Path, capfd: pytest.Cap
     assert "list of the train split" in capfd.readouterr().err
 
 
-WRONG = [
-    {"autoencoder_rate": "fast"}, {"autoencoder_rate": -1}, {"diffusion_rate": 0}, {"weight_decay": None},
-    {"weight_decay": -0.1}, {"average": float("nan")}, {"average": True}, {"noise_weight": float("inf")},
-    {"coefficient_weight": 10**400}, {"workers": -1}, {"seed": -1}, {"seed": "a"}, {"seed": 2**40}, {"batch": True},
-    {"batch": 2.0}, {"hidden": [16]}, {"overlap": -1}, {"channel_factors": []}, {"channel_factors": 3},
-    {"channel_factors": [1, 0]}, {"channel_factors": {"1": 2}}, {"attention_at": ["a"]}, {"attention_at": None},
-    {"attention_at": [[1]]}, {"train_steps": 1}, {"train_steps": None}, {"sample_steps": 1001},
-    {"protocol": ["online"]}, {"solver": 2}, {"average": 1.0},
-]  # fmt: skip
-
-
-@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: str(wrong)[:40])
-def test_every_wrong_setting_is_a_sentence_with_its_name(
-    wrong: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "bad.json").write_text(json.dumps({**SETTINGS, **wrong}))
-    train = ["dev", "paper", "train", "--data", str(tmp_path), "--output", str(tmp_path / "run")]
-    assert main([*train, "--config", str(tmp_path / "bad.json")]) == 1
-    err = capfd.readouterr().err
-    assert f"(paper.{next(iter(wrong))})" in err
-    assert len(err.splitlines()) == 1
-
-
-@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
-@pytest.mark.parametrize("device", ["foo", "cuda", "cuda:9", "mps", "meta", "hpu", "cpu:x"])
-def test_a_device_that_is_not_there_is_a_sentence(
-    device: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    import torch
-
-    if device.startswith("cuda") and torch.cuda.is_available():
-        pytest.skip("there is a GPU")
-    (tmp_path / "tiny.json").write_text(json.dumps(SETTINGS))
-    train = ["train", "--output", str(tmp_path / "run"), "--config", str(tmp_path / "tiny.json")]
-    for arguments in (train, ["sample", "model.pt", "--output", str(tmp_path / "out")]):
-        assert main(["dev", "paper", *arguments, "--data", str(tmp_path), "--device", device]) == 1
-        last = capfd.readouterr().err.splitlines()[-1]
-        assert last.startswith(f"reactdiff: torch cannot use this device here (--device {device}): ")
-
-
 @pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
 def test_a_checkpoint_that_does_not_fit_is_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import torch

@@ -125,26 +125,6 @@ def test_a_hobby_servo_is_stopped_before_it_touches_anything(tmp_path: Path) -> 
         assert not path.exists()
 
 
-def test_a_hobby_servo_on_i2c_is_calibrated_in_its_own_unit(tmp_path: Path) -> None:
-    neck = joint(number=4)
-    neck["output"]["pulse"] = {"zero_us": 1500, "us_per_unit": 10}
-    profile = profile_of(tmp_path, "pca9685", neck=neck)
-    path = tmp_path / "calibration.json"
-    with hardware(profile, tmp_path) as rig, operator(rig, {}, ("n: the other way", "n")) as somebody:
-        somebody.calibrate(path)
-        assert load_calibration(path)["neck"] == Calibration(4, 1, 0, 1100, 1900)
-
-
-def test_ohbots_board_is_calibrated_in_its_counts(tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "ohbot", neck=joint("raw", 2))
-    path = tmp_path / "calibration.json"
-    with hardware(profile, tmp_path) as rig, operator(rig, {}) as somebody:
-        somebody.calibrate(path)
-        assert load_calibration(path)["neck"] == Calibration(2, 0, 0, 200, 800)
-        motor: Any = rig.buses["bus"].motors[2]  # type: ignore[attr-defined]
-        assert not motor.servo.torque
-
-
 @pytest.mark.parametrize(
     ("poses", "words"),
     [
@@ -224,15 +204,6 @@ def test_a_homing_offset_that_cannot_be_stored_is_refused_with_what_to_turn(kind
         with pytest.raises(StoppedError):
             somebody.calibrate(path)
         assert any("turn its horn by about 105 degrees" in line for line in somebody.said)
-
-
-def test_a_servo_near_the_end_of_its_counts_is_homed(tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "sts", neck=joint())
-    path = tmp_path / "calibration.json"
-    with hardware(profile, tmp_path) as rig, operator(rig, {"neck": [0, 480, -960, 480]}) as somebody:
-        somebody.servo("neck").motor.position = 400.0
-        somebody.calibrate(path)
-        assert load_calibration(path)["neck"].homing_offset == 400 - 2047
 
 
 def test_ids_that_answer_twice_are_refused(tmp_path: Path) -> None:
@@ -438,12 +409,3 @@ def test_a_full_disk_leaves_the_old_file_and_the_old_homing(tmp_path: Path, monk
             somebody.calibrate(path)
         assert path.read_text() == OLD
         assert somebody.servo("neck").get(31, 2) == 0
-
-
-def test_nobody_says_yes_and_nothing_is_written(tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "ohbot", neck=joint("raw"))
-    path = tmp_path / "calibration.json"
-    with hardware(profile, tmp_path) as rig, operator(rig, {}, ("write ", "n")) as somebody:
-        with pytest.raises(StoppedError, match="nothing is written"):
-            somebody.calibrate(path)
-        assert not path.exists()

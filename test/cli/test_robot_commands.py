@@ -200,20 +200,6 @@ def test_what_cannot_be_used_is_a_sentence(
     assert not (tmp_path / "log.csv").exists()
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_nothing(
-    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("reactdiff_ros.cli.robot.write_rows", full)
-    log = tmp_path / "log.csv"
-    code = main(["robot", "simulate", "--robot", "ros2_control", "--frames", str(frames), "--log", str(log)])
-    assert code == 1
-    assert "No space left" in capsys.readouterr().err
-    assert [p.name for p in tmp_path.iterdir()] == ["frames.npz"]
-
-
 def test_parameters_are_a_ros_parameter_file(capsys: pytest.CaptureFixture[str]) -> None:
     import yaml
 

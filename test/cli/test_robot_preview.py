@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.actuation.mapping import Mapping
-from reactdiff_ros.actuation.marks import ProfileError
 from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
-from reactdiff_ros.actuation.simulate import Frames, simulate, tick_count
+from reactdiff_ros.actuation.simulate import Frames, simulate
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.preview import PAUSED, TRY_S, Preview, effects, parts_of, sequence, share
 from reactdiff_ros.coefficients import INDEX, LOWER, NAMES, UPPER
-from reactdiff_ros.errors import MediaError
 from reactdiff_ros.resources import share_path
 
 ROBOTS = sorted(shipped_profiles())
@@ -218,26 +216,3 @@ def test_the_mapping_as_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[
     mine = own(tmp_path)
     assert main(["robot", "preview", str(mine), "--output", str(mine), "--force"]) == 1
     assert mine.read_text() == share_path("config/robots/ohbot.yaml").read_text()
-
-
-def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = own(tmp_path)
-    wrong.write_text(wrong.read_text().replace("neutral: 500", "neutral: 5000"))
-    nothing = tmp_path / "nothing.npz"
-    notes = tmp_path / "notes.npz"
-    np.savez(notes, notes=np.arange(3))
-    for arguments in (
-        [str(wrong)],
-        ["hal9000"],
-        ["ohbot", "--frames", str(nothing)],
-        ["ohbot", "--frames", str(notes)],
-    ):
-        assert main(["robot", "preview", *arguments, "--output", str(tmp_path / "a.png")]) == 1
-        told = capsys.readouterr()
-        assert told.out == ""
-        assert told.err.count("\n") == 1
-    assert main(["robot", "preview", "ohbot", "--force"]) == 2
-    with pytest.raises(ProfileError, match="5000"):
-        Preview(wrong, still(), "clip")
-    with pytest.raises(MediaError):
-        tick_count(load_profile("ohbot"), Frames(np.zeros((2, 58)), np.array([0.0, 1e12]), 0))

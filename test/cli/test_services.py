@@ -26,7 +26,6 @@ from reactdiff_ros.plain_yaml import parse_yaml
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL = ROOT / "scripts" / "install_service.sh"
 UNITS = {"reactdiff@.service": [], "reactdiff-reactions.service": ["--reactions"]}
-COMPOSE = sorted((ROOT / "docker").glob("compose*.yaml"))
 
 
 def written(unit: str, folder: Path, *options: str) -> dict[str, list[str]]:

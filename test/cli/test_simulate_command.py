@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.cli.simulate_statistics import HUMAN
+from reactdiff_ros.cli.simulated import HUMAN
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.plots import new_axes, save_figure
 

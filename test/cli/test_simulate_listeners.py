@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from reactdiff_ros.cli import simulate_listeners
+from reactdiff_ros.cli import simulated as simulate_listeners
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.cli.simulate_listeners import Listeners, listeners_of
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.cli.simulated import Listeners, listeners_of
 from reactdiff_ros.evaluation.metrics.coupling import coupling, cross_coupling
 from reactdiff_ros.evaluation.metrics.events import smile_curve
-from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
+from reactdiff_ros.model.conditions import CONTROL_NAMES
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.simulator.dyads import Dyads, simulate
-from reactdiff_ros.simulator.temperament import TRAIT_NAMES
 
 SEED, WORLDS, FRAMES, EACH = 5, 60, 1000, 3
 
@@ -82,35 +78,6 @@ def test_two_worlds_share_their_listeners_and_styles_are_the_other_world_s(liste
     odd = listeners_of(simulate(3, 5, 300), 3, 2, "wide")
     assert odd.style_given[:4, 1].any()
     assert not odd.style_given[4].any()
-
-
-def test_the_file_says_who_each_listener_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ["dev", "simulate", "--dyads", "4", "--seconds", "8", "--seed", "2", "--json"]
-    files = {}
-    for each in (1, 3):
-        path = tmp_path / f"{each}.npz"
-        assert main([*arguments, "--listeners", str(each), "--output", str(path), "--plots", str(tmp_path / "p")]) == 0
-        told, said = capfd.readouterr()
-        answer = json.loads(told)
-        assert answer["listeners"] == each
-        files[each] = dict(np.load(path))
-    assert "4 dyads, 3 listeners of each, of 200 frames" in said
-    one, three = files[1], files[3]
-    assert one["listener"].shape == (4, 200, COEFFICIENT_COUNT)
-    assert three["listener"].shape == (4, 3, 200, COEFFICIENT_COUNT)
-    assert three["activity"].shape == (4, 3, 200)
-    for name, names in (("controls", CONTROL_NAMES), ("traits", TRAIT_NAMES), ("style", STYLE_NAMES)):
-        assert three[name].shape == (4, 3, len(names))
-        assert tuple(three[f"{name.removesuffix('s')}_names"]) == names
-    for name, array in one.items():
-        of_first = three[name] if three[name].shape == array.shape else three[name][:, 0]
-        assert np.array_equal(of_first, array, equal_nan=array.dtype.kind == "f"), name
-
-
-@pytest.mark.parametrize("value", ["0", "101", "two"])
-def test_a_wrong_number_of_listeners_is_named(value: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["dev", "simulate", "--dyads", "1", "--seconds", "1", "--listeners", value]) == 2
-    assert "--listeners" in capfd.readouterr().err
 
 
 def test_what_does_not_fit_into_memory_is_a_sentence(

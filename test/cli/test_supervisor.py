@@ -68,23 +68,6 @@ def test_what_crashes_is_started_again_and_said_once(stage: Bench) -> None:
     assert stage.said == ["crasher died (exit code 1, no such weights): started again in 0.05 s"]
 
 
-def test_what_works_for_a_while_and_dies_again_is_said_again(stage: Bench) -> None:
-    supervisor = stage.run(fake(stage.tmp_path, "node", LIVES))
-    for deaths in (1, 2):
-        until(lambda: "node" in supervisor.pids(), supervisor)
-        supervisor.heartbeat("node")
-        os.kill(supervisor.pids()["node"], signal.SIGKILL)
-        until(lambda n=deaths: len(stage.said) == n, supervisor)  # type: ignore[misc]
-    assert all("died (signal SIGKILL)" in line for line in stage.said)
-
-
-def test_a_signal_is_named(stage: Bench) -> None:
-    supervisor = stage.run(fake(stage.tmp_path, "node", LIVES))
-    os.kill(supervisor.pids()["node"], signal.SIGSEGV)
-    until(lambda: bool(stage.said), supervisor)
-    assert "died (signal SIGSEGV)" in stage.said[0]
-
-
 def test_what_hangs_is_killed_and_started_again_with_one_sentence(stage: Bench) -> None:
     supervisor = stage.run(fake(stage.tmp_path, "hanger", STUBBORN))
     until(lambda: "up" in supervisor.log_of("hanger"))
@@ -167,21 +150,6 @@ def test_a_slow_start_is_not_a_hang_and_our_own_stall_is_not_theirs(
         now[0] += 0.5
         supervisor.poll()
     assert len(said) == 1
-
-
-def test_who_wakes_at_the_limit_is_heard_before_it_is_ended(
-    on_fake_clock: tuple[Supervisor, list[float], list[str]],
-) -> None:
-    supervisor, now, said = on_fake_clock
-    for _ in range(2):
-        supervisor.heartbeat("node")
-        for _ in range(41):  # just past the limit of 5 s: what it said when it woke is still to be heard
-            now[0] += 0.125
-            supervisor.poll()
-        assert said == []
-    now[0] += 0.125
-    supervisor.poll()
-    assert said == ["node was not heard for 5 s: it is stopped and started again"]
 
 
 LEAVES = """
@@ -274,20 +242,3 @@ def _alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def test_what_cannot_be_started_or_logged_is_tried_again(
-    stage: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def no_process(*_: object, **__: object) -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    supervisor = stage.run()
-    supervisor.add(fake(tmp_path, "node", LIVES))
-    (tmp_path / "log" / "node.log").mkdir()  # no log can be written
-    with monkeypatch.context() as patch:
-        patch.setattr(subprocess, "Popen", no_process)
-        supervisor.start()
-    assert stage.said == ["node could not be started (Resource temporarily unavailable): started again in 0.05 s"]
-    until(lambda: "node" in supervisor.pids(), supervisor)
-    assert supervisor.log_of("node") == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.voices import voice_bank
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.simulator import voices
-from reactdiff_ros.simulator.voices import COLUMNS, FORMAT, load_bank
+from reactdiff_ros.simulator.voices import COLUMNS, FORMAT
 
 SIMULATE = ["dev", "simulate", "--dyads", "2", "--seconds", "4", "--json"]
 
@@ -63,11 +62,6 @@ def test_simulate_makes_a_bank_once_and_tells_it(
     assert len(made) == 1
 
 
-def test_without_a_bank_voices_are_parametric(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(SIMULATE) == 0
-    assert json.loads(capfd.readouterr().out)["voices"] == {"kind": "parametric"}
-
-
 def test_without_espeak_one_sentence_says_what_where_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,39 +76,8 @@ def test_without_espeak_one_sentence_says_what_where_and_what_to_do(
     assert not path.exists()
 
 
-def test_a_bank_that_ends_half_way_leaves_nothing(
-    tmp_path: Path, made: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(path: Path, *, progress: Callable[[int, int], None]) -> int:
-        silent(path, progress=progress)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(voices, "make_bank", killed)
-    with pytest.raises(KeyboardInterrupt):
-        voice_bank(tmp_path / "voices.npz")
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, made: list[Path]) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ReactdiffError, match="voice bank cannot be written"):
         voice_bank(tmp_path / "file" / "voices.npz")
     assert not made
-
-
-@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
-def test_a_bank_is_made_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "VOICES": ("en-us",),
-        "PHRASES": 1,
-        "BURSTS": 1,
-        "ROOMS": 1,
-        "NOISES": 1,
-        "BACKGROUND_S": 2,
-    }.items():
-        monkeypatch.setattr(voices, name, value)
-    monkeypatch.setitem(sys.modules, "torch", None)
-    path = tmp_path / "voices.npz"
-    bank = voice_bank(path)
-    assert bank.phrases.shape == (1, 1, 2, 2, 2)
-    assert np.array_equal(bank.frames, load_bank(path).frames)

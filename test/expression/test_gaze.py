@@ -259,9 +259,6 @@ def test_no_pose_makes_the_face_leave_its_bounds(poses):
         assert (face[:52] <= 1.0).all()
 
 
-# Without a robot.
-
-
 # In the room.
 
 

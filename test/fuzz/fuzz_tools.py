@@ -10,9 +10,11 @@ import io
 import json
 import os
 import re
-import shutil
+import tempfile
+import wave
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +62,14 @@ def _file(name: str, read: Callable[[Path], Any]) -> Target:
     return target
 
 
-def _styles(path: Path) -> Any:
-    from reactdiff_ros.styles import load_styles
+def _read(name: str, reader: str) -> Target:
+    """A file of this name, which a function "module:function" of the package reads."""
 
-    return load_styles(path)
+    def read(path: Path) -> Any:
+        module, function = reader.split(":")
+        return getattr(import_module(f"reactdiff_ros.{module}"), function)(path)
 
-
-def _profile(path: Path) -> Any:
-    from reactdiff_ros.actuation.profile import load_profile
-
-    return load_profile(path)
+    return _file(name, read)
 
 
 def _settings(path: Path) -> Any:
@@ -77,12 +77,6 @@ def _settings(path: Path) -> Any:
     from reactdiff_ros.launching.effective import effective
 
     return effective({}, read_settings(path))
-
-
-def _calibration(path: Path) -> Any:
-    from reactdiff_ros.actuation.calibration import load_calibration
-
-    return load_calibration(path)
 
 
 def _saved(path: Path) -> Any:
@@ -99,30 +93,6 @@ def _parameters(path: Path) -> Any:
 
     LiveOptions(params_file=path)
     return settings_as_live(params_file=path)
-
-
-def _bands(path: Path) -> Any:
-    from reactdiff_ros.evaluation.report.behaviour import load_bands
-
-    return load_bands(path)
-
-
-def _published(path: Path) -> Any:
-    from reactdiff_ros.evaluation.report.published import load_published
-
-    return load_published(path)
-
-
-def _result(path: Path) -> Any:
-    from reactdiff_ros.evaluation.result_files import read_result
-
-    return read_result(path)
-
-
-def _arrays(path: Path) -> Any:
-    from reactdiff_ros.evaluation.metrics.array_files import load_arrays
-
-    return load_arrays(path)
 
 
 def _faults(path: Path) -> Any:
@@ -188,20 +158,20 @@ def _compressed(content: bytes, _folder: Path) -> Any:
 
 
 TARGETS: dict[str, Target] = {
-    "styles": _file("styles.yaml", _styles),
-    "profile": _file("robot.yaml", _profile),
+    "styles": _read("styles.yaml", "styles:load_styles"),
+    "profile": _read("robot.yaml", "actuation.profile:load_profile"),
     "settings": _file("config.yaml", _settings),
     "parameters": _file("parameters.yaml", _parameters),
-    "bands": _file("bands.yaml", _bands),
-    "published": _file("published.yaml", _published),
-    "calibration": _file("robot.json", _calibration),
+    "bands": _read("bands.yaml", "evaluation.report.behaviour:load_bands"),
+    "published": _read("published.yaml", "evaluation.report.published:load_published"),
+    "calibration": _read("robot.json", "actuation.calibration:load_calibration"),
     "saved": _file("saved.json", _saved),
     "manifest": _manifest,
     "network": _network,
     "faults": _file("faults.json", _faults),
     "evidence": _file("evidence.json", _evidence),
-    "result": _file("result.npz", _result),
-    "arrays": _file("arrays.npz", _arrays),
+    "result": _read("result.npz", "evaluation.result_files:read_result"),
+    "arrays": _read("arrays.npz", "evaluation.metrics.array_files:load_arrays"),
     "picture": _compressed,
     "clip": _file("clip.mp4", _clip),
     "sound": _file("sound.wav", _clip),
@@ -210,21 +180,6 @@ TARGETS: dict[str, Target] = {
 }
 SLOW = {"clip", "evidence", "sound", "mcap", "db3", "network", "profile", "parameters", "settings", "bands"}
 """A call takes milliseconds and more."""
-
-
-_FAULTS = json.dumps(
-    {
-        "hardware": {"cores": 2},
-        "faults": [
-            {
-                "fault": "cpu", "what": "load", "load": 1.0, "clip": "a.mp4", "asked": {"normal_after_s": 2.0},
-                "longest_gap_s": 0.02,
-                "away_from_s": None, "away_to_s": None, "page_neutral_s": None, "normal_after_s": 0.0, "finite": True,
-                "largest_step": 0.1, "said": [], "violations": [],
-            }
-        ],
-    }
-).encode()  # fmt: skip
 
 
 @cache
@@ -248,6 +203,7 @@ def _whole(target: str) -> list[bytes]:
         "published": [config / "report" / "published_react.yaml"],
         "manifest": [ROOT / "resource" / "models" / "live" / "manifest.json"],
         "evidence": [ROOT / "docs" / "evidence.json"],
+        "faults": [ROOT / "docs" / "reliability.json"],
     }
     made: dict[str, Callable[[], list[bytes]]] = {
         "settings": lambda: [
@@ -260,7 +216,6 @@ def _whole(target: str) -> list[bytes]:
         ],
         "saved": lambda: [b'{"jaw": 0.25, "brow": -1e-3}'],
         "network": lambda: [(ROOT / "resource" / "models" / "live" / "denoiser.onnx").read_bytes()[:4000]],
-        "faults": lambda: [_FAULTS],
         "result": lambda: [_npz(head=np.frombuffer(b'{"format": 1}', np.uint8))],
         "arrays": lambda: [_npz(**{n: np.zeros((1, 2, 30, 25), np.float32) for n in ("prediction", "listener")})],
         "picture": _pictures,
@@ -284,13 +239,8 @@ def _pictures() -> list[bytes]:
 
 
 def _temporary(write: Callable[[Path], Path]) -> bytes:
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="reactdiff-fuzz-"))
-    try:
-        return write(folder).read_bytes()
-    finally:
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="reactdiff-fuzz-") as folder:
+        return write(Path(folder)).read_bytes()
 
 
 def _film() -> bytes:
@@ -306,8 +256,6 @@ def _film() -> bytes:
 
 
 def _wave() -> bytes:
-    import wave
-
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)

@@ -1,14 +1,18 @@
-"""Whatever a file holds: a value or a sentence. See fuzz_tools."""
+"""Any file content is a value or a sentence; any words on the command line are an exit code and a sentence."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
-from fuzz_tools import CORPUS, NASTY, SLOW, TARGETS, corpus, damaged, examples, seeds, value_or_sentence
+from fuzz_tools import NASTY, SLOW, TARGETS, corpus, damaged, examples, seeds, value_or_sentence
 from hypothesis import given
 from hypothesis import strategies as st
+
+from reactdiff_ros.cli.main import cli, main
 
 
 @pytest.mark.timeout(600)  # run beside others at idle priority, on a machine with other work
@@ -25,7 +29,7 @@ def test_a_damaged_file_is_a_value_or_a_sentence(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_has_broken_parsers_before_is_a_value_or_a_sentence(target: str, tmp_path: Path) -> None:
-    for content in NASTY:
+    for content in (*NASTY, *(content for _, content in corpus(target))):
         value_or_sentence(TARGETS[target], content, tmp_path)
 
 
@@ -34,6 +38,77 @@ def test_whole_files_are_understood(tmp_path: Path) -> None:
         assert value_or_sentence(TARGETS[target], seeds(target)[0], tmp_path) is not None, target
 
 
-@pytest.mark.parametrize(("target", "name"), [(t, n) for t in TARGETS for n, _ in corpus(t)])
-def test_what_once_was_a_defect(target: str, name: str, tmp_path: Path) -> None:
-    value_or_sentence(TARGETS[target], (CORPUS / target / name).read_bytes(), tmp_path)
+words = st.one_of(
+    st.sampled_from(["", "-", "none", "nan", "-1", "1e999", "0x10", "a=b", "x:=y", ":=", "../../etc/passwd", "\0"]),
+    st.text(max_size=12),
+).filter(lambda word: word != "--")
+STOP = ["--there-is-no-such-option"] * 2
+"""The first may be taken for an option's value."""
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if isinstance(command, click.Group):
+        for name, part in command.commands.items():
+            yield from leaves(part, (*path, name))
+    else:
+        yield path, command
+
+
+LEAVES = list(leaves(cli))
+
+
+@given(st.data())
+@examples(150)
+def test_options_of_any_kind_are_usage(data: st.DataObject) -> None:
+    """Every call ends with an option that there is not, so that nothing is run."""
+    path, command = data.draw(st.sampled_from(LEAVES))
+    options = [o for p in command.params for o in p.opts if o.startswith("-")]
+    given_words: list[str] = list(path)
+    for _ in range(data.draw(st.integers(0, 4))):
+        if options and data.draw(st.booleans()):
+            given_words.append(data.draw(st.sampled_from(options)))
+        given_words.append(data.draw(words))
+    assert main([*given_words, *STOP]) == 2
+
+
+@given(st.lists(words, max_size=4))
+@examples(60)
+def test_words_without_a_command_are_usage(given_words: list[str]) -> None:
+    assert main([*given_words, *STOP]) == 2
+
+
+FILES = {
+    "profile": (("robot", "check"), ("robot", "parameters")),
+    "result": (("report",), ("compare",)),
+    "arrays": (("evaluate", "arrays"),),
+    "evidence": (("dev", "docs", "evidence"),),
+    "faults": (("dev", "docs", "benchmarks"),),
+    "mcap": (("bag", "info"),),
+}
+"""Commands that read a file and nothing else."""
+
+
+@pytest.mark.parametrize(("target", "command"), [(t, c) for t, commands in FILES.items() for c in commands])
+def test_files_of_any_content_are_a_sentence(
+    target: str, command: tuple[str, ...], capfd: pytest.CaptureFixture
+) -> None:
+    suffix = {"profile": ".yaml", "result": ".npz", "arrays": ".npz", "mcap": ".mcap"}.get(target, ".json")
+
+    def call(content: bytes) -> None:
+        with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+            path = Path(folder) / f"x{suffix}"
+            path.write_bytes(content)
+            more = [str(path)] if command == ("compare",) else []
+            more += ["--output", str(Path(folder) / "page.html")] if command == ("report",) else []
+            assert main([*command, str(path), *more]) in (0, 1, 2, 3)
+            assert path.read_bytes() == content
+
+    @given(damaged(target))
+    @examples(8)
+    def check(content: bytes) -> None:
+        call(content)
+
+    check()
+    for content in NASTY:
+        call(content)
+    assert "Traceback" not in capfd.readouterr().err

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from stretches import guided
 
-from reactdiff_ros.cli.export import export
+from reactdiff_ros.cli.training import export
 from reactdiff_ros.errors import MissingExtraError
 from reactdiff_ros.model.backends import tensorrt_backend
 from reactdiff_ros.model.backends.base import BackendError, Stretch

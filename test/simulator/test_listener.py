@@ -95,28 +95,6 @@ def test_an_insincere_smile_is_answered_less() -> None:
     assert answered(0.0) < 0.6 * answered(1.0)
 
 
-def test_who_foresees_a_smile_smiles_with_it() -> None:
-    quiet = nothing(400, 130)
-    who = draw_temperaments(4, 400, controls=controls(responsiveness=1.0, attitude=0.5))
-    bright = np.zeros_like(quiet.smile)
-    bright[:, 60:80] = 1.0
-    alone = listen(replace(quiet, brighten=bright), who, 3)
-    smiling = with_smile(replace(quiet, brighten=bright), 75, 0.7)
-    joint, late = listen(smiling, who, 3), listen(with_smile(quiet, 75, 0.7), who, 3)
-    still = listen(quiet, who, 3)
-
-    def early(made: Listening) -> float:
-        """Smiles that have begun within 0.2 s of the speaker's onset."""
-        return float((smile_curve(made.coefficients) - smile_curve(still.coefficients) > 0.05)[:, 78].mean())
-
-    assert early(joint) > 0.25
-    assert early(late) < 0.02
-    # A false alarm costs a small smile.
-    false = (smile_curve(alone.coefficients) - smile_curve(still.coefficients)).max(1)
-    true = (smile_curve(joint.coefficients) - smile_curve(still.coefficients)).max(1)
-    assert 0.05 < np.median(false[false > 0.03]) < 0.7 * np.median(true[true > 0.03])
-
-
 def test_a_cue_is_nodded_to() -> None:
     quiet = nothing(250, 110)
     quiet.speech[:] = 1

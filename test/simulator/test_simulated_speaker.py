@@ -188,18 +188,6 @@ def test_an_inserted_smile_has_its_size_and_an_inserted_cue_is_one():
     assert s.contact[s.took, 250:270].all()
 
 
-def test_small_and_long_worlds_and_odd_insertions():
-    for worlds, frames in ((1, 1), (1, 7), (2, 20000)):
-        s = make_speakers(1, worlds, frames)
-        assert s.head.shape == (worlds, frames, 3)
-        assert np.isfinite(stimulus_of(s).smile).all()
-    for frame in (-1, 50):
-        with pytest.raises(ValueError, match="insertion"):
-            make_speakers(1, 2, 50, insertion=Insertion("smile", frame))
-    for frame in (0, 49):
-        assert make_speakers(1, 2, 50, insertion=Insertion("cue", frame)).took.shape == (2,)
-
-
 def test_the_stimulus_is_causal_gated_and_in_bounds(people):
     stimulus = stimulus_of(people)
     for f in fields(stimulus):

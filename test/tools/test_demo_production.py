@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, INDEX, LOWER, NAMES, UPPER
+from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, LOWER, NAMES, UPPER
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.perception.nets import FaceNets
 from reactdiff_ros.perception.voice import VoiceExtractor
@@ -18,7 +18,7 @@ from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.simulator.rendered.head import load_head
 from reactdiff_ros.types import Sound
 from tools.demo import script, still_faces, voice
-from tools.demo.make_mesh import FaceMesh, face_triangles, make_head
+from tools.demo.make_mesh import face_triangles, make_head
 from tools.demo.render_clip import write_clip
 from tools.demo.still_faces import MEASURED, Readings, people_table, read_clip, still_deviations
 
@@ -41,41 +41,17 @@ def performance(track):
     return script.perform(track, voice.RATE_HZ)
 
 
-def test_same_performance_every_time(track, performance):
-    again = script.perform(track, voice.RATE_HZ)
-    np.testing.assert_array_equal(again[0], performance[0])
-    np.testing.assert_array_equal(again[1], performance[1])
-
-
-def test_within_bounds_and_without_a_seam(performance):
+def test_the_same_performance_every_time_within_bounds_and_without_a_seam(track, performance):
     c, places = performance
+    np.testing.assert_array_equal(script.perform(track, voice.RATE_HZ)[0], c)
+    assert np.abs(np.diff(c[:, 52:55], axis=0)).max() < 0.12
+    assert np.abs(np.diff(places, axis=0)).max() < 0.08
     assert c.shape == (1500, 58)
     assert places.shape == (1500, 3)
     assert ((c >= LOWER) & (c <= UPPER)).all()
     assert np.abs(c[-1] - c[0])[:52].max() < 0.15
     assert np.abs(c[-1] - c[0])[52:].max() < 0.03
     np.testing.assert_allclose(places[-1], places[0], atol=1e-6)
-
-
-def test_moves_smoothly(performance):
-    c, places = performance
-    assert np.abs(np.diff(c[:, 52:55], axis=0)).max() < 0.12
-    assert np.abs(np.diff(places, axis=0)).max() < 0.08
-
-
-def test_mouth_follows_the_voice(performance):
-    jaw = performance[0][:, INDEX["jawOpen"]]
-    speaking = np.zeros(1500, dtype=bool)
-    for sentence in script.SENTENCES:
-        speaking[int(sentence.start_s * 25) : int((sentence.start_s + 1.0) * 25)] = True
-    assert jaw[speaking].mean() > 0.12
-    assert jaw[int(25 * 24.5) : (25 * 26)].max() < 0.03
-
-
-def test_blinks_like_people_do(performance):
-    lids = performance[0][:, BLINK[0]]
-    closings = int(((lids[1:] >= 0.6) & (lids[:-1] < 0.6)).sum())
-    assert 10 <= closings <= 33
 
 
 def test_shows_what_the_script_says(performance):
@@ -91,20 +67,6 @@ def test_shows_what_the_script_says(performance):
     assert at(36.5, "browOuterUpLeft") > 0.6 > at(36.5, "browOuterUpRight") + 0.3
     assert places[(50 * 25), 0] > 0.9
     assert abs(places[(55 * 25), 0]) < 0.01
-
-
-def test_nods_dip_the_head(performance):
-    pitch = performance[0][:, INDEX["headPitch"]]
-    for start, depth, dips in script.NODS_S:
-        part = pitch[int(start * 25) : int((start + dips / script.NOD_HZ) * 25) + 2]
-        assert part.max() - part.min() > 0.6 * depth
-
-
-def test_eyes_stay_on_the_camera_while_the_head_moves(performance):
-    c, places = performance
-    i = slice(int(12.2 * 25), int(14.8 * 25))
-    eye = script.EYE_YAW_RAD * (c[i, INDEX["eyeLookOutLeft"]] - c[i, INDEX["eyeLookInLeft"]])
-    assert np.abs(c[i, INDEX["headYaw"]] + eye - np.arctan2(-places[i, 0], places[i, 2])).max() < 0.08
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
@@ -156,16 +118,6 @@ def test_format():
         keys = [float(p.pts * p.time_base) for p in clip.demux(video) if p.is_keyframe and p.pts is not None]
     assert keys[0] == 0.0
     assert np.diff(keys).max() <= 1.0
-
-
-def test_picture_and_sound_lie_side_by_side_in_the_file():
-    with av.open(str(demo_clip_path())) as clip:
-        newest = {"video": 0.0, "audio": 0.0}
-        for packet in clip.demux():
-            if packet.pts is None:
-                continue
-            newest[packet.stream.type] = float(packet.pts * packet.time_base)
-            assert abs(newest["video"] - newest["audio"]) < 1.5
 
 
 def test_speech_is_heard_where_the_script_has_it(sound_of_the_clip):
@@ -222,11 +174,6 @@ def test_two_rounds_lead_near_the_head_that_ships():
     assert np.linalg.norm(head.vertices - load_head().vertices, axis=1).mean() < 0.0015
 
 
-def test_a_picture_without_a_face_is_one_sentence():
-    with pytest.raises(ReactdiffError, match="no face"):
-        FaceMesh().fit(np.full((200, 200, 3), 128, np.uint8))
-
-
 def readings(seconds: float = 60.0, noise: float = NOISE) -> Readings:
     """A person who holds brows of .4, and all else at .3, with white noise."""
     times = np.arange(0.0, seconds, 0.04)
@@ -241,12 +188,6 @@ def test_the_noise_of_a_still_face_is_found() -> None:
     for some in found:
         assert np.sqrt(np.mean(np.square(some))) == pytest.approx(NOISE, rel=0.1)
     assert not any(still_deviations(readings(seconds=0.9)))
-
-
-def test_a_slow_drift_is_no_noise() -> None:
-    made = readings(noise=0.0)
-    made.coefficients[:, BROW] = 0.3 + 0.005 * made.times_s
-    assert max(still_deviations(made)[BROW]) < 1e-6
 
 
 def test_what_moves_is_left_out_and_a_turning_head_spoils_all() -> None:

@@ -212,15 +212,6 @@ def test_the_same_weights_keep_their_head_and_their_card(model, shipped):
         assert shipped / "README.md" not in files
 
 
-def test_a_card_of_ones_own_stays(model, shipped):
-    (shipped / "README.md").write_text("my weights: 0.849")
-    export_model(model, shipped, name="mine", facts={"simulator": "none"})
-    assert (shipped / "README.md").read_text() == "my weights: 0.849"
-    (shipped / "README.md").write_bytes(b"\xff\xfe")
-    export_model(model, shipped, name="another", facts={"simulator": "none"})
-    assert (shipped / "README.md").read_bytes() == b"\xff\xfe"
-
-
 def test_settings_of_another_version_are_a_sentence(model, tmp_path):
     path = checkpoint_of(model, tmp_path / "checkpoint.pt")
     state = torch.load(path, weights_only=True)

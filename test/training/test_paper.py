@@ -16,7 +16,7 @@ from generated_sets import REACT_CLIPS, react, react_features
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.recordings.datasets.files import DatasetError
 from reactdiff_ros.training.paper import drawing
-from reactdiff_ros.training.paper.config import PaperConfig, Protocol, from_dict, read_config
+from reactdiff_ros.training.paper.config import PaperConfig, Protocol, from_dict
 from reactdiff_ros.training.paper.data import Batch, ReactClips, batches
 from reactdiff_ros.training.paper.drawing import (
     ddim,
@@ -254,17 +254,6 @@ def test_the_latent_range_is_undone_exactly() -> None:
     assert "range.low" in model_of("online").state_dict()
 
 
-def test_every_network_is_in_the_checkpoint_the_condition_too(tmp_path: Path) -> None:
-    from reactdiff_ros.training.paper.train import load_model, write
-
-    model = model_of("online")
-    assert any(name.startswith("condition.") for name in model.state_dict())
-    write(tmp_path / "model.pt", {"config": model.config.as_dict(), "model": model.state_dict()})
-    again = load_model(tmp_path / "model.pt", "cpu")
-    for x, y in zip(*(drawing.draw(m, features_of(12), count=2, seed=1) for m in (model, again)), strict=True):
-        assert torch.equal(x, y)
-
-
 def test_clips_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(drawing.in_pieces(750, True)) == [(slice(0, 750), slice(0, 750))]
     for causal in (True, False):
@@ -337,16 +326,6 @@ def test_samplers_equal_the_reference_schedulers() -> None:
 def test_wrong_settings_are_named(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         from_dict(values)
-
-
-def test_settings_come_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.json"
-    path.write_text('{"channel_factors": [1, 2], "latent": 64}')
-    assert from_dict(read_config(path)) == replace(PaperConfig(), channel_factors=(1, 2), latent=64)
-    for text in ("[]", "{"):
-        path.write_text(text)
-        with pytest.raises(ConfigError, match=r"tiny\.json"):
-            read_config(path)
 
 
 torch.set_num_threads(1)

@@ -34,17 +34,14 @@ from reactdiff_ros.training.data import (
 )
 from reactdiff_ros.training.export import TENSORS, check_features, export
 from reactdiff_ros.training.nets import (
-    MASKED,
     Model,
 )
 from reactdiff_ros.training.objective import (
     Objective,
     conditions,
-    context_mask,
     disturb,
     draw,
     draw_plans,
-    forgotten,
     noise_angles,
 )
 from reactdiff_ros.training.run import (
@@ -119,27 +116,6 @@ def test_what_was_not_measured_gives_no_gradient(pool) -> None:
     assert loss_with(5.0)[0] == 0.0
 
 
-def test_plans_gather_where_the_speaker_does_something(pool) -> None:
-    rng = np.random.default_rng(0)
-    s = cut(pool, rng, np.arange(6), 50, SHAPE)
-    s.salience = torch.zeros(6, 50)
-    s.salience[:, 30:40] = 1.0
-    newest = torch.cat([draw_plans(s, config(plans=50, events=2.0), rng).newest for _ in range(4)])
-    inside = ((newest >= 30) & (newest < 40)).float().mean()
-    assert inside == pytest.approx(30 / (38 + 30), abs=0.05)
-    bounded = draw_plans(s, config(plans=50), rng, np.tile([5, 9], (6, 1))).newest
-    assert bounded.min() >= 5
-    assert bounded.max() < 9
-
-
-def test_history_is_dropped_and_shortened() -> None:
-    missing = forgotten(4000, 8, np.random.default_rng(0))
-    assert missing.all(1).float().mean() == pytest.approx(0.25, abs=0.04)
-    assert (~missing).all(1).float().mean() == pytest.approx(0.75 * (0.5 + 0.5 / 8), abs=0.05)
-    # The newest frames are the ones that stay.
-    assert (missing.int().diff(dim=1) <= 0).all()
-
-
 def test_an_offset_past_goes_on_without_a_jump_and_comes_back(pool) -> None:
     rng = np.random.default_rng(0)
     s = cut(pool, rng, np.arange(6), 50, SHAPE)
@@ -185,12 +161,6 @@ def test_conditions_are_thinned_and_people_have_no_controls() -> None:
     assert everything.float().mean() == pytest.approx(0.2, abs=0.03)
     single = (style[simulated].sum(1) > 0) & (style[simulated].sum(1) < STYLE_COUNT)
     assert single.float().mean() > 0.2
-
-
-def test_unguided_stretches_see_no_speaker() -> None:
-    mask = context_mask(torch.tensor([[True, False]]), torch.tensor([[False]]), torch.tensor([[False, True]]))
-    assert mask[0, 0].tolist() == [0, MASKED, 0, 0]
-    assert mask[0, 1].tolist() == [0, MASKED, MASKED, 0]
 
 
 def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
@@ -607,13 +577,6 @@ def state(done: int, **settings) -> dict:
     return {"config": TrainConfig(**settings).as_dict(), "simulator": "hash", "step": done, **rest}
 
 
-def test_one_run(tmp_path: Path) -> None:
-    runs = runs_of(state(70, seed=3, minutes=5.0, bank=str(tmp_path / "voices.npz"), threads=2))
-    assert runs == [
-        {"settings": {"seed": 3, "minutes": 5.0}, "steps": 70, "data": ["voices"], "from": False, "known": True}
-    ]
-
-
 def test_a_run_that_fine_tunes_names_the_one_before(tmp_path: Path) -> None:
     tuned = state(20, dyads=str(tmp_path), start_from="checkpoint.pt", steps=20, ablate=("voice",))
     runs = runs_of({**tuned, "before": runs_of(state(70, seed=3))})
@@ -621,16 +584,6 @@ def test_a_run_that_fine_tunes_names_the_one_before(tmp_path: Path) -> None:
     assert runs[1]["settings"] == {"steps": 20, "ablate": ["voice"]}
     assert runs[1]["data"] == ["dyads"]
     assert str(tmp_path) not in json.dumps(runs)
-
-
-def test_public_sets_are_told_by_kind_and_count_as_people(tmp_path: Path) -> None:
-    sets = {"data": (f"mars:{tmp_path}", f"mars:{tmp_path / 'b'}", f"react:{tmp_path}"), "sound": False}
-    runs = runs_of(state(1, **sets, expression_names=str(tmp_path / "names")))
-    assert runs[0]["data"] == ["expression_names", "mars", "react"]
-    assert runs[0]["settings"] == {"sound": False}
-    assert str(tmp_path) not in json.dumps(runs)
-    assert people_seen(runs) == (True, "")
-    assert people_seen(runs_of(state(1, recordings=str(tmp_path), fold="1/2"))) == (True, "1/2")
 
 
 def test_people_that_an_earlier_run_saw_were_seen(tmp_path: Path) -> None:

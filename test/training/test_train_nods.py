@@ -28,6 +28,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fit(weights: Path) -> Fit:
     small = pytest.MonkeyPatch()
     small.setattr(nods, "SPEAKERS", 24)
+    small.setattr(nods, "FRAMES", 600)
     small.setattr(nods, "LISTENERS", 3)
     told: list[float] = []
     found = train_nods(Networks(find_weights(weights)), seed=0, pools=2, steps=150, batch=512, progress=told.append)

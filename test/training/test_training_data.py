@@ -94,13 +94,6 @@ def test_an_ablated_part_is_unobserved(part: str, streams: set[str]) -> None:
             assert pool.observed[..., i].max() == 1
 
 
-def test_without_randomisation_the_face_is_the_true_one(pool) -> None:
-    exact = simulated_pool(3, config(ablate=("randomisation",)), None)
-    assert torch.equal(exact.listener, pool.listener)
-    steps = [p.features[..., :20][p.observed[..., 0] > 0].diff(dim=0).abs().mean() for p in (exact, pool)]
-    assert steps[0] < 0.8 * steps[1]
-
-
 def test_recorded_people_know_only_what_was_measured(people) -> None:
     known = people.known[:, MARGIN:]
     assert known[..., SMILE.latents].all()
@@ -260,16 +253,6 @@ def test_what_is_left_out_is_told_beside_what_is_used(tmp_path: Path) -> None:
     assert sentence.startswith("recorded people: 2 of recordings, each")
     assert f"left out: 3 of recordings without a listener, 1 of recordings shorter than {LONG / 25:.1f} s" in sentence
     assert "left out" not in summary_of(training_recordings(config(dyads=str(write_dyads(tmp_path / "dyads")))))
-
-
-def test_a_run_that_met_nobody_did_not_see_people(tmp_path: Path) -> None:
-    settings = {"dyads": str(tmp_path), "bank": "voices", "expression_names": "names", "data": ("react:r", "mars:m")}
-    state = {"config": config(**settings).as_dict(), "step": 1, "people": []}
-    assert runs_of(state)[0]["data"] == ["voices"]
-    assert people_seen(runs_of(state)) == (False, "")
-    assert runs_of({**state, "people": ["mars"]})[0]["data"] == ["voices", "expression_names", "mars"]
-    of_earlier_versions = {name: value for name, value in state.items() if name != "people"}
-    assert runs_of(of_earlier_versions)[0]["data"] == ["voices", "dyads", "expression_names", "react", "mars"]
 
 
 def lost(recording: Recording, every: int) -> Recording:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -316,8 +317,8 @@ class GraphRecorder:
         best_effort = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
         reliable = QoSProfile(depth=200)
         watch.tap(CompressedImage, PICTURES, self._picture, best_effort, raw=True)
-        watch.tap(AudioChunk, "audio", lambda _, info: self._count("audio", info), best_effort, raw=True)
-        watch.tap(PointStamped, "gaze_target", lambda _, info: self._count("gaze_target", info), reliable, raw=True)
+        watch.tap(AudioChunk, "audio", partial(self._counted, "audio"), best_effort, raw=True)
+        watch.tap(PointStamped, "gaze_target", partial(self._counted, "gaze_target"), reliable, raw=True)
         watch.tap(SpeakerFrame, SPEAKER, self._speaker, reliable)
         watch.tap(Reaction, REACTION, self._reaction, reliable)
         watch.tap(ExpressionFrame, EXPRESSION, self._expression, reliable)
@@ -326,6 +327,9 @@ class GraphRecorder:
         when = published_ns(info)
         self.recording.published[topic].append(when)
         return when
+
+    def _counted(self, topic: str, _message: bytes, info: dict[str, Any]) -> None:
+        self._count(topic, info)
 
     def _picture(self, message: bytes, info: dict[str, Any]) -> None:
         self.recording.pictures.append((self._count(PICTURES, info), header_stamp_ns(message)))

@@ -5,7 +5,7 @@ ROOT/metadata/train.jsonl                 one conversation a line: name, speaker
 ROOT/train/NAME_speaker1.npy              (T, 61) float32: 52 blendshapes, head yaw, pitch, roll (rad), eyes (6)
 ROOT/train/NAME_speaker1.wav
 ```
-The arrays may stand in ROOT or in ROOT/ARKit_npy; a table with the same 61 names (`.csv`) is read too. They were solved
+The arrays may be in ROOT or in ROOT/ARKit_npy; a table with the same 61 names (`.csv`) is read too. They were solved
 from FLAME, which knows no gaze and no tongue: those channels, and the head's translation, are unobserved. FLAME's axes
 are ours (x to the face's left, y up, z out of the face), so yaw, pitch and roll keep their signs; the median of each is
 taken out as the camera's angle. Layout: the public repository OpenFacebot/DualTalk_Dataset_ARKit.

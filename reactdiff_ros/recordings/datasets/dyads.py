@@ -18,7 +18,7 @@ The map to coefficients was fixed before any training on these recordings:
 
 3.5 lies between the 95th percentile of the public calls' AU12 (2.4) and OpenFace's maximum of 5, so that a broad
 smile is near 1, as in ARKit. The direction of a
-look elsewhere is not recorded: the pairs had cards in front of them, so a nominal look down stands for it. Energy of
+look elsewhere is not recorded: the pairs had cards in front of them, so it is read as a nominal look down. Energy of
 frame differences mixes head, body and camera, so it is mapped to no coefficient; head pose counts as unobserved.
 """
 
@@ -205,7 +205,7 @@ def _standardised(values: FloatArray) -> FloatArray:
 
 
 def folds(recordings: Sequence[Recording], count: int = 4) -> list[tuple[list[Recording], list[Recording]]]:
-    """`count` splits by pair, (the others', held out): each pair is held out exactly once, whoever listens.
+    """`count` splits by pair, (the others', held out): each pair is held out exactly once, in both directions.
 
     Raises:
         ReactdiffError: fewer pairs than folds.

@@ -1,6 +1,6 @@
 """FaceVerse v2's 58 numbers a frame (REACT2023/24, MARS) as our 58 coefficients.
 
-FaceVerse's 52 expression components are fitted to Apple's blendshapes but stand in an order of their own, which is in
+FaceVerse's 52 expression components are fitted to Apple's blendshapes but in another order, which is in
 the licensed model file `faceverse_simple_v2.npy` (`exp_name_list`): the reader maps by those names. Without them only
 the head's rotation is observed.
 

@@ -164,8 +164,8 @@ def speaker_of(
         affect: (T, 9) of `affect_of`.
         voice: columns of the voice, (T, ...).
     """
-    nobody = blank(frames)
-    batch = SpeakerBatch(**{f.name: getattr(nobody, f.name)[None].copy() for f in fields(SpeakerBatch)})
+    empty = blank(frames)
+    batch = SpeakerBatch(**{f.name: getattr(empty, f.name)[None].copy() for f in fields(SpeakerBatch)})
     if coefficients is not None and observed is not None:
         for flag in (batch.camera, batch.face, batch.mesh):
             flag[:] = True

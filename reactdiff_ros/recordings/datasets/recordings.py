@@ -184,7 +184,7 @@ def extracted(folder: Path, on_bad: OnBad = None) -> Iterator[tuple[Path, Extrac
 
     Args:
         folder: what `reactdiff extract --output` wrote.
-        on_bad: told of a file that is left out; None: its error ends the reading.
+        on_bad: called for a file that is left out; None: its error ends the reading.
 
     Raises:
         DatasetError: no such folder, it is empty, or a file is unusable and `on_bad` is None.
@@ -211,17 +211,17 @@ def recordings(
     Args:
         folder: what `reactdiff extract --output` wrote.
         on_bad: as of `extracted`.
-        on_alone: told of a file that is left out because it holds no listener, or one of whom nothing was observed.
+        on_alone: called for a file that is left out because it holds no listener, or one of whom nothing was observed.
 
     Raises:
         DatasetError: as `extracted`; or no file holds a listener.
     """
-    nobody = True
+    found = False
     for path, content in extracted(folder, on_bad):
         if content.listener is None or content.observed is None or not content.observed.any():
             on_alone(path)
             continue
-        nobody = False
+        found = True
         yield Recording(
             source="recordings",
             pair=content.pair,
@@ -232,7 +232,7 @@ def recordings(
             observed=content.observed,
             names={"file": path.name},
         )
-    if nobody:
+    if not found:
         raise DatasetError(
             "no recording of the folder holds a listener", where=str(folder),
             todo="extract both people of a conversation: reactdiff extract --pair SPEAKER LISTENER",

@@ -26,7 +26,7 @@ from reactdiff_ros.recordings.bags.interfaces import BOOL, CONTROL, GESTURE, POS
 from reactdiff_ros.recordings.bags.read import BagMessage, BagSource
 from reactdiff_ros.recordings.bags.timeline import CLOCK_OFF_NS
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
-from reactdiff_ros.session import KnowsOwnVoice, ListeningSession, Perception, SessionConfig
+from reactdiff_ros.session import ListeningSession, Perception, SessionConfig
 from reactdiff_ros.types import (
     ExpressionFrame,
     HeadPose,
@@ -238,8 +238,7 @@ class PerceptionRecorder:
 
     def robot_speaking(self, speaking: bool, now_ns: int) -> None:
         """See `SpeakerPerception.robot_speaking`."""
-        if isinstance(self._perception, KnowsOwnVoice):
-            self._perception.robot_speaking(speaking, now_ns)
+        self._perception.robot_speaking(speaking, now_ns)
 
     def reset(self) -> None:
         """Forget all people."""
@@ -276,6 +275,9 @@ class RecordedPerception:
     def observe_sound(self, sound: Sound) -> list[SpeakerFrame]:
         """The recorded frames."""
         return list(self._next())
+
+    def robot_speaking(self, speaking: bool, now_ns: int) -> None:
+        """Nothing to do: the recorded frames are made with it."""
 
     def reset(self) -> None:
         """Nothing to forget."""

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import MediaError
 from reactdiff_ros.evaluation.bench.compute import PacedClip, bench_compute, own_times, slots
 from reactdiff_ros.evaluation.bench.compute import spread as spread_plans
 from reactdiff_ros.evaluation.bench.compute import summary as of_slots
@@ -105,11 +104,7 @@ def test_without_pictures_there_is_no_latency() -> None:
     assert measured(Recording())["rates_hz"][EXPRESSION] is None
 
 
-def test_a_picture_that_was_skipped_is_answered_by_the_next() -> None:
-    assert answers([10 * MS, 20 * MS], [(25 * MS, 0), (40 * MS, 20 * MS)]) == [30.0, 20.0]
-    assert answers([30 * MS], [(40 * MS, 20 * MS)]) == []
-
-
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.integers(1, 10**6), min_size=1, max_size=40),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=40),
@@ -193,12 +188,6 @@ def test_the_figures_of_a_listener_without_networks() -> None:
     assert cost["slots"] == pytest.approx(25, abs=4)
     assert cost["compute_ms"]["p50"] > 0
     assert cost["compute_ms"]["p99"] <= cost["burst_ms"]["p99"] + 1e-9
-
-
-def test_no_clip_is_a_sentence(tmp_path: Any) -> None:
-    settings, _ = settings_as_live({"policy": "rules"})
-    with pytest.raises(MediaError):
-        bench_compute(tmp_path / "nothing.mp4", settings, Clock(), lambda s: None, seconds=1.0)
 
 
 SITE = "/home/me/.venv/lib/python3.11/site-packages"

@@ -66,19 +66,6 @@ def test_both_in_turn_after_a_warm_up() -> None:
     assert math.isnan(_seconds(found, Case(PAPER, ONNX, 20)))
 
 
-def test_what_is_short_is_done_until_a_second_has_passed() -> None:
-    clock, found = Clock(), {}
-    slow, fast = Case(PAPER, EAGER, 20), Case(OURS, EAGER, 20)
-    seconds = iter([9.0, 0.4, 0.2, 0.6])
-
-    def draw(steps: int, samples: int) -> dict[str, float]:
-        return clock.window("fast", next(seconds))(steps, samples)
-
-    in_turn({slow: clock.window("slow", 9.0), fast: draw}, clock, repeats=1, until_s=1e9, times=found, least_s=1.0)
-    assert clock.log[2:] == [("slow", 20), ("fast", 20), ("fast", 20), ("fast", 20)]
-    assert _seconds(found, fast) == pytest.approx(0.4)
-
-
 def test_rounds_that_would_pass_the_time_are_left_out_but_for_the_first() -> None:
     clock, found = Clock(), {}
     case = Case(PAPER, EAGER, 20)
