@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from reactdiff_ros.settings import RANGES
+
 from .clock import NS
 from .coefficients import COEFFICIENT_COUNT
 from .errors import MessageError
@@ -31,7 +33,6 @@ from .types import (
     SpeakerFrame,
     Voice,
 )
-from .vocabulary import RANGES
 
 MAX_HORIZON: Final = 250
 UNCHANGED: Final = -100.0
@@ -244,6 +245,18 @@ def gaze_value(message: Any) -> GazeTarget:
 
 
 # Listener
+
+
+def fill_head_pose(message: M, head: HeadPose) -> M:
+    """HeadPose into a PoseStamped: REP-103, Rz(yaw) Ry(pitch) Rx(roll), zero with the head at rest."""
+    pitch, yaw, roll, left, up, forward = (float(v) for v in head.pose)
+    (cp, sp), (cy, sy), (cr, sr) = ((math.cos(a / 2), math.sin(a / 2)) for a in (pitch, yaw, roll))
+    fill_header(message.header, head.stamp_ns, "listener_head_rest")
+    p, q = message.pose.position, message.pose.orientation
+    p.x, p.y, p.z = forward, left, up
+    q.w, q.x = cr * cp * cy + sr * sp * sy, sr * cp * cy - cr * sp * sy
+    q.y, q.z = cr * sp * cy + sr * cp * sy, cr * cp * sy - sr * sp * cy
+    return message
 
 
 def head_pose_value(message: Any) -> HeadPose:

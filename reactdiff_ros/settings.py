@@ -1,13 +1,38 @@
-"""Settings with a unit, a range and one sentence; the version of files that hold some; paths as users write them."""
+"""Settings with a unit, a range and one sentence; ranges of the controls; versions of files; paths that users write.
+
+Commands show these in their help: nothing heavy is imported.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 from reactdiff_ros.errors import ConfigError
+
+Policy = Literal["model", "rules", "mime", "random", "idle"]
+POLICIES: Final[tuple[Policy, ...]] = ("model", "rules", "mime", "random", "idle")
+
+RANGES: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
+    {
+        "attitude": (-1.0, 1.0),
+        "responsiveness": (0.0, 1.0),
+        "smiling": (-1.0, 1.0),
+        "nodding": (-1.0, 1.0),
+        "liveliness": (-1.0, 1.0),
+        "delay_s": (0.0, 1.0),
+        "intensity": (0.0, 2.0),
+        "stillness": (0.0, 1.0),
+        "upper_face": (0.0, 2.0),
+        "lower_face": (0.0, 2.0),
+        "head": (0.0, 2.0),
+    }
+)
+"""The one table of controls: lowest and highest value of each. What they mean: `types.ListenerControl`."""
 
 
 def setting(default: Any, about: str, *, unit: str = "1", low: float | None = None, high: float | None = None) -> Any:
@@ -32,15 +57,15 @@ def format_problem(value: object, known: int) -> tuple[str, str] | None:
 
 
 def written_path(text: str | Path) -> Path:
-    """A path as somebody wrote it: "~" is a home.
+    """A path as a user wrote it: "~" is a home folder.
 
     Raises:
-        ConfigError: it names the home of a user who is not there.
+        ConfigError: it names the home folder of an unknown user.
     """
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ConfigError("a path names the home of a user who is not there", where=f"{text!s:.80}") from error
+        raise ConfigError("a path names the home folder of an unknown user", where=f"{text!s:.80}") from error
 
 
 def check_settings(config: Any, where: str) -> None:

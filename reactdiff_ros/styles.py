@@ -18,9 +18,9 @@ from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.resources import share_path
+from reactdiff_ros.settings import RANGES as RANGES
 from reactdiff_ros.settings import format_problem, setting, written_path
 from reactdiff_ros.types import ListenerControl
-from reactdiff_ros.vocabulary import RANGES as RANGES
 from reactdiff_ros.whole_file import write_whole
 
 LISTENER_CONTROLS: Final = ("attitude", "responsiveness", "smiling", "nodding", "liveliness", "delay_s")

@@ -191,7 +191,7 @@ class ExpressionFrame:
 
 @dataclass(frozen=True, slots=True)
 class ListenerControl:
-    """Style of listening. NaN (or "" / None) leaves a setting as it is. Ranges: `vocabulary.RANGES`."""
+    """Style of listening. NaN (or "" / None) leaves a setting as it is. Ranges: `settings.RANGES`."""
 
     attitude: float = float("nan")
     """-1 (cool, sceptical) .. 1 (warm); 0 = neutral."""

@@ -71,7 +71,7 @@ def main() -> int:
 
 def settings(folder: Path, peers: bool) -> dict[str, str]:
     """The environment of both ends: as two machines see each other."""
-    from reactdiff_ros.nodes.dds import DISCOVERY
+    from reactdiff_ros.launching.process import DISCOVERY
     from reactdiff_ros.resources import share_path
 
     profile = folder / "lab.xml"

@@ -20,14 +20,11 @@ SHARED = {
     "coefficients",
     "clock",
     "errors",
-    "extras",
     "messages",
     "plain_yaml",
-    "printable",
     "resources",
     "settings",
     "styles",
-    "vocabulary",
     "whole_file",
 }
 # A room imports the shared values alone.

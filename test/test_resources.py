@@ -1,10 +1,136 @@
+"""Shipped files are found wherever the package runs from; what is not installed is one sentence with the command."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
 
 from reactdiff_ros import resources
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import MissingExtraError, ReactdiffError
+
+ROOT = Path(__file__).resolve().parents[1]
+WITHOUT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {modules!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def test_the_command_is_make_where_make_setup_made_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run.stamp").touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    assert resources.install_command("robots") == f"make -C {ROOT} setup-robots"
+    assert resources.install_command("cluster") == f"pip install -r {ROOT / 'requirements' / 'cluster.txt'}"
+
+
+def test_the_command_is_pip_with_the_file_of_this_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "it's" / "share" / "reactdiff_ros" / "requirements"
+    folder.mkdir(parents=True)
+    (folder / "train.txt").write_text("torch")
+    monkeypatch.setattr(resources, "__file__", str(tmp_path / "lib" / "reactdiff_ros" / "one.py"))
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "it's"))
+    assert (
+        resources.install_command("train")
+        == f"pip install -r '{tmp_path}/it'\"'\"'s/share/reactdiff_ros/requirements/train.txt'"
+    )
+    for name in ("run", "run-no-deps"):
+        (folder / f"{name}.txt").write_text("numpy")
+    assert resources.setup_command().startswith("pip install -r ")  # there is no source folder to run make in
+    assert "make -C" not in resources.ros_command()
+
+
+def test_every_module_comes_from_the_file_of_its_extra() -> None:
+    packages = {
+        "adafruit_blinka": "adafruit-circuitpython-pca9685",  # which brings it
+        "adafruit_pca9685": "adafruit-circuitpython-pca9685",
+        "dynamixel_sdk": "dynamixel-sdk",
+        "pythonosc": "python-osc",
+        "scservo_sdk": "feetech-servo-sdk",
+        "serial": "pyserial",
+    }
+    for module, extra in resources.EXTRA_OF.items():
+        text = (ROOT / "requirements" / f"{extra}.txt").read_text()
+        assert re.search(rf"^{packages.get(module, module)}[<>=]", text, re.MULTILINE), (module, extra)
+
+
+def test_what_no_extra_has_stays_an_error() -> None:
+    error = ModuleNotFoundError("No module named 'nothing'", name="nothing")
+    with pytest.raises(ModuleNotFoundError) as raised:
+        resources.missing_extra(error)
+    assert raised.value is error
+    with pytest.raises(MissingExtraError, match=r"distributed, of the extra cluster, is not installed: pip install"):
+        raise resources.missing_extra(ModuleNotFoundError("no", name="distributed.client"))
+
+
+ROBOTS, EVALUATE = {"ruckig", "serial"}, {"jinja2", "matplotlib", "numba", "rosbags"}
+
+
+@pytest.mark.parametrize(
+    ("modules", "command", "said"),
+    [
+        (ROBOTS, "listen --robot ohbot", "setup-robots"),
+        (ROBOTS, "robot simulate --robot ohbot --frames {folder}/frames.npz --log {folder}/log.csv", "setup-robots"),
+        (ROBOTS, "robot calibrate ohbot", "setup-robots"),
+        (ROBOTS, "robot preview ohbot", "setup-robots"),
+        (EVALUATE, "listen record:=true", "setup-evaluate"),
+        (EVALUATE, "bag record -o {folder}/bag", "setup-evaluate"),
+        (EVALUATE, "bag replay {folder}/talk.mcap -o {folder}/out --video {folder}/out.mp4", "setup-evaluate"),
+        (EVALUATE, "bag from-video resource/demo/speaker.mp4 -o {folder}/bag", "setup-evaluate"),
+        (EVALUATE, "bench response --output {folder}", "setup-evaluate"),
+        (EVALUATE, "evaluate simulator", "setup-evaluate"),
+        (EVALUATE, "report {folder}/talk.npz", "setup-evaluate"),
+        (EVALUATE, "simulate --plots {folder}/plots", "setup-evaluate"),
+    ],
+)
+def test_a_command_names_what_it_lacks_and_ends_with_3(
+    modules: set[str], command: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "run.stamp").touch()
+    (tmp_path / "talk.mcap").write_bytes(b"\x89MCAP0\r\n")
+    code = WITHOUT.format(modules=modules) + (
+        f"sys.prefix = {str(tmp_path / 'venv')!r}\n"
+        "from reactdiff_ros.cli.main import main\n"
+        f"sys.exit(main({command.format(folder=tmp_path).split()!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"REACTDIFF_HOME_DIR": str(tmp_path)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.splitlines()[-1].endswith(f"make -C {ROOT} {said}"), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.ros
+def test_a_node_that_lacks_a_library_ends_with_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
+    from reactdiff_ros.launching.live_graph import executable
+
+    program = executable("actuator_node").read_text()
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(modules=ROBOTS) + program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("actuator_node: ruckig, of the extra robots, is not installed: ")
+    assert done.stderr.count("\n") == 1
+
+
+# Shipped files
 
 
 def test_source_tree_is_found_first():
@@ -49,5 +175,5 @@ def test_a_manifest_without_a_version_is_said(tmp_path, monkeypatch):
     (folder / "package.xml").write_text("<package/>")
     monkeypatch.setattr(resources, "__file__", str(tmp_path / "lib" / "reactdiff_ros" / "resources.py"))
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    with pytest.raises(ReactdiffError, match="tells no version"):
+    with pytest.raises(ReactdiffError, match="has no version"):
         resources.package_version()

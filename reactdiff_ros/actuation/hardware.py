@@ -10,7 +10,7 @@ from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, REFUSING, Driver
 from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.extras import EXTRA_OF, missing_extra
+from reactdiff_ros.resources import EXTRA_OF, missing_extra
 
 RETRY_S: Final = 1.0
 """What could not be opened is tried again this rarely, and what could not be let go as well."""

@@ -23,7 +23,7 @@ from reactdiff_ros.coefficients import (
     TRANSLATION,
     bounded,
 )
-from reactdiff_ros.extras import require
+from reactdiff_ros.resources import require
 from reactdiff_ros.types import ExpressionFrame, FloatArray
 
 if TYPE_CHECKING:

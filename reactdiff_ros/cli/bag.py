@@ -15,7 +15,7 @@ from reactdiff_ros.cli.output import EXIT_DONE, Number, echo, json_on_stdout, te
 from reactdiff_ros.cli.progress import progress_bar
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.vocabulary import POLICIES, RANGES
+from reactdiff_ros.settings import POLICIES, RANGES
 
 if TYPE_CHECKING:
     from reactdiff_ros.launching.table import Value
@@ -147,7 +147,7 @@ def record(
     Records what the listener perceives of the person, its plans, its face, its settings and all marks; with --consent
     also pictures and sound. The page shows that recording is on.
     """
-    from reactdiff_ros.extras import require
+    from reactdiff_ros.resources import require
     from reactdiff_ros.settings import written_path
 
     require("rosbags")

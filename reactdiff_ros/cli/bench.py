@@ -16,7 +16,7 @@ from reactdiff_ros.cli import evaluation_options as options
 from reactdiff_ros.cli.interrupts import StopFlag
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, Number, dumps, echo, json_on_stdout, tell, writing
 from reactdiff_ros.cli.progress import progress_bar
-from reactdiff_ros.vocabulary import POLICIES
+from reactdiff_ros.settings import POLICIES
 
 if TYPE_CHECKING:
     from reactdiff_ros.launching.live_graph import LiveOptions
@@ -206,7 +206,7 @@ def faults(
     that need root are skipped without it, with the reason.
     """
     from reactdiff_ros.errors import ConfigError
-    from reactdiff_ros.extras import require_tools
+    from reactdiff_ros.resources import require_tools
     from reactdiff_ros.whole_file import write_whole
 
     require_tools()
@@ -283,7 +283,7 @@ def soak(
     resumed when it is started again, in a new leg. Exit code 1 when a bound is not held or a run is not complete.
     """
     from reactdiff_ros.errors import MediaError, ReactdiffError
-    from reactdiff_ros.extras import require_tools
+    from reactdiff_ros.resources import require_tools
     from reactdiff_ros.whole_file import write_whole
 
     require_tools()
@@ -388,7 +388,7 @@ def metrics(speakers: int, targets: int, frames: int, repeats: int, seed: int, a
     from time import process_time
 
     from reactdiff_ros.evaluation.bench.metrics import bench_metrics
-    from reactdiff_ros.extras import require
+    from reactdiff_ros.resources import require
 
     require("tslearn")
     with _figures(as_json) as result, progress_bar("timing") as show:

@@ -10,8 +10,7 @@ from reactdiff_ros.cli.options import JSON
 from reactdiff_ros.cli.output import echo
 
 if TYPE_CHECKING:
-    from reactdiff_ros.launching.configuration import LabSettings, Setting
-    from reactdiff_ros.launching.effective import Effective
+    from reactdiff_ros.launching.configuration import Effective, LabSettings, Setting
 
 
 @click.group()
@@ -31,8 +30,7 @@ def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_j
     """
     from reactdiff_ros.cli.output import EXIT_ERROR, EXIT_USAGE, json_on_stdout, tell
     from reactdiff_ros.errors import ConfigError
-    from reactdiff_ros.launching.configuration import SettingsError, lab_settings
-    from reactdiff_ros.launching.effective import effective
+    from reactdiff_ros.launching.configuration import SettingsError, effective, lab_settings
 
     given = dict(_assignment(word) for word in assignments) | ({"robot": robot} if robot is not None else {})
     try:
@@ -73,8 +71,7 @@ def _plain(settings: dict[str, Setting]) -> dict[str, Any]:
 
 
 def _print(lab: LabSettings, found: Effective, everything: bool) -> None:
-    from reactdiff_ros.launching.configuration import settings_path
-    from reactdiff_ros.launching.effective import SHIPPED
+    from reactdiff_ros.launching.configuration import SHIPPED, settings_path
 
     if lab.files:
         echo(f"settings files, the last one wins: {', '.join(map(str, lab.files))}")

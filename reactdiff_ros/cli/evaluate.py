@@ -16,7 +16,7 @@ from reactdiff_ros.cli.evaluate_recordings import recordings
 from reactdiff_ros.cli.evaluate_sessions import sessions
 from reactdiff_ros.cli.evaluate_simulator import simulator
 from reactdiff_ros.cli.evaluate_streams import streams
-from reactdiff_ros.extras import needing
+from reactdiff_ros.resources import needing
 
 
 @click.group()

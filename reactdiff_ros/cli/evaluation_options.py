@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli.output import Number, echo
-from reactdiff_ros.extras import require
+from reactdiff_ros.resources import require
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens

@@ -216,9 +216,9 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
         MissingExtraError: a requested node needs a library that is not installed.
     """
     from reactdiff_ros.cli.output import tell
-    from reactdiff_ros.extras import require
     from reactdiff_ros.launching.configuration import lab_settings
     from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
+    from reactdiff_ros.resources import require
     from reactdiff_ros.settings import written_path
 
     if given.get("clip") and (given.get("camera") or given.get("microphone")):
@@ -298,7 +298,7 @@ def run(
         state_folder,
         wanted_nodes,
     )
-    from reactdiff_ros.launching.service_manager import ServiceManager
+    from reactdiff_ros.launching.process import ServiceManager
     from reactdiff_ros.nodes.graph_watch import watch_graph
 
     manager = ServiceManager(os.environ)

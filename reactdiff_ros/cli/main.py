@@ -31,7 +31,7 @@ from reactdiff_ros.cli.study import study
 from reactdiff_ros.cli.style import style
 from reactdiff_ros.cli.training import export, paper, train, train_nods
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
-from reactdiff_ros.extras import missing_extra
+from reactdiff_ros.resources import missing_extra
 
 SECTIONS = {
     "Use": (listen, react, style, config, doctor),

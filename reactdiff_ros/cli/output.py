@@ -12,8 +12,7 @@ from typing import IO, Any
 
 import click
 
-from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.printable import printable
+from reactdiff_ros.errors import ReactdiffError, printable
 
 EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_MISSING = 0, 1, 2, 3
 EXIT_STOPPED = 130

@@ -11,7 +11,7 @@ from reactdiff_ros.cli.interrupts import StopFlag
 from reactdiff_ros.cli.options import JSON, PATH, SEEDS
 from reactdiff_ros.cli.output import EXIT_DONE, json_on_stdout, tell
 from reactdiff_ros.cli.progress import progress_bar
-from reactdiff_ros.vocabulary import POLICIES
+from reactdiff_ros.settings import POLICIES
 
 
 @click.command()

@@ -96,7 +96,7 @@ def parameters(robot: str, recorded: bool, as_json: bool) -> int:
     """Print the ROS parameters that follow from the profile of ROBOT, such as the position of its camera."""
     import yaml
 
-    from reactdiff_ros.launching.robot_parameters import robot_parameters
+    from reactdiff_ros.launching.configuration import robot_parameters
 
     with json_on_stdout(as_json) as result:
         result.update(robot_parameters(robot, recorded=recorded) or {})
@@ -224,7 +224,7 @@ def emulate(robot: str, folder: Path | None) -> int:
     from reactdiff_ros.actuation.emulators.rig import Rig
     from reactdiff_ros.actuation.profile import load_profile
     from reactdiff_ros.evaluation.bench.emulated import PRIORITY
-    from reactdiff_ros.launching.priority import prioritise
+    from reactdiff_ros.launching.process import prioritise
 
     profile = load_profile(robot)
     with tempfile.TemporaryDirectory(prefix="reactdiff_") as temporary:

@@ -15,7 +15,7 @@ import click
 from reactdiff_ros.cli.evaluation_options import JSON, SEED, Command, gathered
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, echo, tell
 from reactdiff_ros.cli.progress import progress_bar
-from reactdiff_ros.extras import require
+from reactdiff_ros.resources import require
 
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.results import Info, Result

@@ -61,7 +61,7 @@ def simulate(
     )
     from reactdiff_ros.cli.voices import voice_bank
     from reactdiff_ros.evaluation.studies.provenance import voices_told
-    from reactdiff_ros.extras import require
+    from reactdiff_ros.resources import require
     from reactdiff_ros.simulator.dyads import simulate as run
     from reactdiff_ros.simulator.dyads import simulator_hash
     from reactdiff_ros.types import REACTION_RATE_HZ
@@ -120,7 +120,7 @@ def demo() -> None:
 @click.option("--output", type=FILE, required=True, help="Video file to write (.mp4).")
 def render(output: Path) -> int:
     """Render the demo speaker's performance with its voice (from a checkout, with espeak-ng; two or three minutes)."""
-    from reactdiff_ros.extras import require_tools
+    from reactdiff_ros.resources import require_tools
 
     require_tools()
     from tools.demo.render_clip import main

@@ -92,8 +92,7 @@ def sessions(path: Path, as_json: bool) -> int:
 @click.argument("path", metavar="SESSIONS", type=FILE)
 def check(path: Path) -> int:
     """Check that every session can run on this machine, without revealing any condition."""
-    from reactdiff_ros.launching.condition import check_settings
-    from reactdiff_ros.launching.veil import unveil
+    from reactdiff_ros.launching.condition import check_settings, unveil
     from reactdiff_ros.model.listener import ListenerConfig
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.recordings.studies.blinding import SessionsFile

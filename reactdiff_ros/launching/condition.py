@@ -1,20 +1,71 @@
-"""A blind session in the graph: its condition goes round in the environment, and nothing published tells of it.
+"""A blind session in the graph: its condition is passed in the environment, and nothing published reveals it.
 
-Not as parameters: `ros2 param get`, parameter files and the process list would show them.
+Not as parameters: `ros2 param get`, parameter files and the process list would show them. The machine that runs a
+session must know its settings. A *veil* hides them from a glance: equal conditions look different.
+It is no lock: the machine, and so its owner, can lift it.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.table import Parameter, load_table
-from reactdiff_ros.launching.veil import Condition, unveil
+from reactdiff_ros.settings import RANGES
 from reactdiff_ros.types import Reaction
-from reactdiff_ros.vocabulary import RANGES
+
+Setting = bool | int | float | str
+SALT_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What one session runs, as the robot's machine knows it. It has no name there."""
+
+    study: str
+    session: str
+    seal: str
+    """Random text that the bag keeps and the key knows."""
+    settings: Mapping[str, Setting]
+
+
+def veil(condition: Condition, salt: bytes) -> str:
+    """The condition as text, mixed with `salt`."""
+    content = json.dumps({**asdict(condition), "settings": dict(condition.settings)}, sort_keys=True)
+    return base64.urlsafe_b64encode(salt + _mixed(content.encode(), salt)).decode()
+
+
+def unveil(text: str) -> Condition:
+    """The condition that `veil` hid. Raises ConfigError if the text is not a veil."""
+    wrong = ConfigError("the session's condition cannot be read", todo="copy it again from the study's sessions file")
+    try:
+        raw = base64.b64decode(text.strip().encode(), altchars=b"-_", validate=True)
+        content = json.loads(_mixed(raw[SALT_BYTES:], raw[:SALT_BYTES]))
+    except (ValueError, binascii.Error, RecursionError):
+        raise wrong from None  # a trace would show what is hidden
+    keys = {"study", "session", "seal"}
+    if (
+        not isinstance(content, dict)
+        or set(content) != {*keys, "settings"}
+        or not isinstance(content["settings"], dict)
+    ):
+        raise wrong
+    if not all(isinstance(content[key], str) for key in keys):
+        raise wrong
+    return Condition(**content)
+
+
+def _mixed(data: bytes, salt: bytes) -> bytes:
+    stream = hashlib.shake_256(salt).digest(len(data))
+    return bytes(a ^ b for a, b in zip(data, stream, strict=True))
+
 
 CONDITION_VARIABLE: Final = "REACTDIFF_CONDITION"
 """A veiled condition (`veil`)."""
@@ -52,13 +103,13 @@ def impose(condition: Condition, node: str, values: dict[str, Any]) -> None:
     values.update({n: declared[n].checked(v) for n, v in condition.settings.items() if n in declared})
 
 
-def told(condition: Condition) -> dict[str, str]:
-    """What a node's settings say of a blind session."""
+def blind_settings(condition: Condition) -> dict[str, str]:
+    """What a node's status says of a blind session."""
     return {"policy": BLIND, "study": condition.study, "session": condition.session, "seal": condition.seal}
 
 
 def hidden(reaction: Reaction) -> Reaction:
-    """A plan without what tells who made it, apart from how it moves."""
+    """A plan without what reveals its policy, apart from the motion."""
     return replace(reaction, policy=BLIND, backend=BLIND, compute_s=0.0, candidate=0, candidates=None)
 
 
@@ -79,7 +130,7 @@ def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if name not in secret}
 
 
-_ASK: Final = "stop here, and ask whoever sealed the study to run 'reactdiff study check' on this machine"
+_ASK: Final = "stop here, and ask the person who sealed the study to run 'reactdiff study check' on this machine"
 
 
 def _specs(name: str) -> list[Parameter]:

@@ -1,4 +1,6 @@
-"""A lab's own settings: one file, and beside it an overlay for each robot, between what ships and what is typed.
+"""The settings in force: as shipped, of the robot's profile, of the lab's files, of a parameter file, and as typed.
+
+The lab has one file, and next to it an overlay for each robot, between what ships and what is typed:
 
     ~/.config/reactdiff_ros/config.yaml      (or the file that REACTDIFF_CONFIG names; "none": no file at all)
     ~/.config/reactdiff_ros/robots/NAME.yaml (of the robot NAME; stronger)
@@ -7,21 +9,25 @@ Both hold `arguments` of the table of nodes and `parameters` by node, "*" meanin
 
     {format: 1, arguments: {robot: ohbot, camera: /dev/video2},
      parameters: {"*": {style: warm}, expression_node: {gaze_share: 0.8}}}
-
-Importing this needs no ROS.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import os.path
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from reactdiff_ros.actuation.marks import Key, Marked, Problem, ProfileError, read_marked
+from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.errors import ConfigError, one_of
-from reactdiff_ros.launching.table import Node, Table, Value, load_table
+from reactdiff_ros.launching.table import Node, Table, Value, check_parameters, load_table, parameter_entries
+from reactdiff_ros.plain_yaml import parse_yaml
 from reactdiff_ros.settings import format_problem, written_path
 
 FORMAT: Final = 1
@@ -148,7 +154,7 @@ def _robot(found: LabSettings) -> str:
 
 
 def overlay_path(settings: Path, robot: str) -> Path | None:
-    """The file of one robot's own settings, beside the lab's; None: there is no robot."""
+    """The file of one robot's own settings, next to the lab's; None: there is no robot."""
     name = Path(robot).stem if _is_path(robot) else robot
     return settings.parent / "robots" / f"{name}.yaml" if name not in ("", "none") else None
 
@@ -215,7 +221,7 @@ class _Reader:
     def _parameters(self, content: Mapping[str, Any]) -> dict[str, dict[str, Setting]]:
         nodes = {node.name: node for node in self._table.nodes}
         found: dict[str, dict[str, Setting]] = {}
-        # What is said of every node is weaker, wherever it stands in the file.
+        # Entries for every node are weaker, wherever they are in the file.
         entries = self._names_and_values(content, ("parameters",))
         for name in sorted(entries, key=lambda n: n != EVERY):
             key = ("parameters", name)
@@ -261,7 +267,7 @@ class _Reader:
         try:
             return str(self._path.parent.absolute() / written_path(text))
         except ConfigError:
-            self._wrong(key, f"names the home of a user who is not there: {text:.80}")
+            self._wrong(key, f"names the home folder of an unknown user: {text:.80}")
             return text
 
     def _origin(self, key: Key) -> str:
@@ -275,7 +281,7 @@ class _Reader:
 
 
 def _settled(given: Mapping[str, str]) -> set[str]:
-    """Arguments of the files that do not count beside those given: one source takes the place of the others."""
+    """Arguments of the files that the given ones override: one source replaces the others."""
     settled = set(given)
     if given.get("clip", "") not in ("", "none") or given.get("use_sim_time") == "true":
         settled |= {*DEVICES, "clip"}
@@ -299,3 +305,161 @@ def _two_profiles(profile: Setting, robot: str) -> Problem:
     line = profile.origin.rpartition(" ")[2]
     todo = "give the robot by the overlay's name, or rename the overlay"
     return Problem(int(line), "arguments.robot", f"names another profile than {robot}, which was given", todo)
+
+
+def robot_parameters(robot: str, *, recorded: bool = False) -> dict[str, Any] | None:
+    """The content of a ROS parameter file for the profile of `robot`, a name or a path; None for "" and "none".
+
+    `recorded`: pictures come from a clip, a bag or a video file. They do not turn with this robot's head, wherever its
+    camera sits: if its motion were taken out of them, the head would run after itself to its limit.
+
+    Raises:
+        ConfigError: there is no such robot, or its profile is wrong.
+    """
+    if robot in ("", "none"):
+        return None
+    return parameters_of(load_profile(robot), recorded=recorded)
+
+
+def recorded_pictures(settled: Mapping[str, str]) -> bool:
+    """Whether pictures are those of a clip, a bag or a video file, by the arguments of the table of nodes."""
+    playing = settled["clip"] not in ("", "none") or settled["use_sim_time"] == "true"
+    return playing or os.path.isfile(settled["camera"])
+
+
+def turns_with_head(robot: str) -> bool:
+    """Whether a camera of this robot does: the nodes that look need to know whose pictures they get.
+
+    Raises:
+        ConfigError: there is no such robot, or its profile is wrong.
+    """
+    return robot_parameters(robot) != robot_parameters(robot, recorded=True)
+
+
+def parameters_of(profile: Profile, *, recorded: bool = False) -> dict[str, Any]:
+    """As `robot_parameters`, of a profile that was read."""
+    (forward, left, up), (roll, pitch, yaw) = profile.camera.xyz_m, profile.camera.rpy_rad
+    expression: dict[str, Any] = {
+        "camera_x_m": -left,
+        "camera_y_m": -up,
+        "camera_z_m": forward,
+        "camera_yaw_rad": yaw,
+        "camera_pitch_rad": pitch,
+        "camera_roll_rad": roll,
+    }
+    head = profile.head
+    if head is not None:
+        forward, left, up = head.pivot_m
+        expression |= {"head_pivot_x_m": -left, "head_pivot_y_m": -up, "head_pivot_z_m": forward}
+        if head.gaze_share is not None:
+            expression["head_share"] = head.gaze_share
+    perception = {"horizontal_fov_deg": profile.camera.horizontal_fov_deg}
+    on_head = profile.camera.mount == "head" and not recorded
+    numbers: dict[str, Any] = {name: value + 0.0 for name, value in expression.items()}
+    return {
+        "/**/expression_node": {"ros__parameters": numbers | {"camera_on_head": on_head}},
+        "/**/perception_node": {"ros__parameters": perception},
+    }
+
+
+SHIPPED: Final = "as shipped"
+GIVEN: Final = "given"
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What a listener would run with.
+
+    Args:
+        arguments: of the table of nodes, by name.
+        parameters: of the nodes that would be started, by node and name; those that an argument sets included.
+        ros_parameters: of the profile and the lab's files, as the content of a ROS parameter file.
+    """
+
+    arguments: dict[str, Setting]
+    parameters: dict[str, dict[str, Setting]]
+    ros_parameters: dict[str, Any]
+
+
+def effective(given: Mapping[str, str], lab: LabSettings) -> Effective:
+    """The values in force where these arguments are given and the lab's files say `lab` (see `lab_settings`).
+
+    Raises:
+        ConfigError: an argument or a value is wrong, or a file that they name; the sentence names it.
+    """
+    table = load_table()
+    settled = table.settled({**given, **{n: str(s.value) for n, s in lab.arguments.items()}})
+    arguments = {name: _argument(name, value, given, lab) for name, value in settled.items()}
+    profile = _of_profile(settled)
+    file = read_parameter_file(written_path(settled["params_file"])) if settled["params_file"] else {}
+    parameters = {}
+    for node in (n for n in table.nodes if n.wanted(settled)):
+        values = {p.name: Setting(p.default, SHIPPED) for p in node.parameters}
+        values |= _matching(node, settled["namespace"], profile, f"profile {settled['robot']}")
+        values |= lab.parameters.get(node.name, {})
+        values |= _matching(node, settled["namespace"], file, settled["params_file"])
+        for name, argument in node.arguments.items():
+            if arguments[argument].origin != SHIPPED:
+                value = node.parameter(name).checked(settled[argument])
+                values[name] = Setting(value, arguments[argument].origin)
+        parameters[node.name] = values
+    return Effective(arguments, parameters, _joined(profile, lab.ros_parameters()))
+
+
+def _argument(name: str, value: str, given: Mapping[str, str], lab: LabSettings) -> Setting:
+    if name in lab.arguments and str(lab.arguments[name].value) == value:
+        return lab.arguments[name]
+    if given.get(name) == value:
+        return Setting(value, GIVEN)
+    default = next(a.default for a in load_table().arguments if a.name == name)
+    return Setting(value, SHIPPED if value == default else "follows from what is given")
+
+
+def _of_profile(settled: Mapping[str, str]) -> dict[str, Any]:
+    return robot_parameters(settled["robot"], recorded=recorded_pictures(settled)) or {}
+
+
+def read_parameter_file(path: Path) -> Any:
+    """The content of a ROS parameter file, checked.
+
+    Raises:
+        ConfigError: it cannot be read, is no YAML or no parameter file, or has a value that a node would refuse.
+    """
+    try:
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("the parameter file cannot be read", where=str(path), todo=str(error.strerror)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError("the parameter file is not YAML", where=str(path), todo=problem) from error
+    try:
+        check_parameters(content, load_table())
+    except ConfigError as error:
+        raise ConfigError(error.what, where=str(path), todo=error.todo) from error
+    return content
+
+
+def _matching(node: Node, namespace: str, content: Any, origin: str) -> dict[str, Setting]:
+    """What a ROS parameter file says of this node, as ROS matches names."""
+    full = f"/{namespace.strip('/')}/{node.name}" if namespace.strip("/") else f"/{node.name}"
+    found: dict[str, Setting] = {}
+    for pattern, values in _entries(content):
+        if re.fullmatch(pattern, full):
+            found |= {p.name: Setting(p.checked(values[p.name]), origin) for p in node.parameters if p.name in values}
+    return found
+
+
+def _entries(content: Any) -> Iterator[tuple[str, dict[str, object]]]:
+    for path, values in parameter_entries(content) if content else ():
+        parts = [part for part in path.split("/") if part]
+        words = {"**": r"(?:/[^/]+)*", "*": "/[^/]+"}
+        yield "".join(words.get(part, "/" + re.escape(part)) for part in parts), values
+
+
+def _joined(weaker: dict[str, Any], stronger: dict[str, Any]) -> dict[str, Any]:
+    names = dict.fromkeys([*weaker, *stronger])
+    empty: dict[str, Any] = {"ros__parameters": {}}
+    return {
+        n: {"ros__parameters": weaker.get(n, empty)["ros__parameters"] | stronger.get(n, empty)["ros__parameters"]}
+        for n in names
+    }

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError, WeightsError
-from reactdiff_ros.extras import EXTRA_OF, install_command, ros_command, setup_command
 from reactdiff_ros.launching.ntp import NTP_PORT, clock_offset
+from reactdiff_ros.resources import EXTRA_OF, install_command, ros_command, setup_command
 
 if TYPE_CHECKING:
     from reactdiff_ros.actuation.profile import Profile
@@ -325,8 +325,7 @@ def check_serial(
 def check_robot() -> Iterator[Finding]:
     """The robot of the lab's settings: its profile, its ports, its calibration."""
     from reactdiff_ros.actuation.profile import load_profile
-    from reactdiff_ros.launching.configuration import lab_settings
-    from reactdiff_ros.launching.effective import effective
+    from reactdiff_ros.launching.configuration import effective, lab_settings
 
     try:
         found = effective({}, lab_settings({}))
@@ -583,8 +582,7 @@ RECORDING_BYTES: Final = 2_000_000_000
 
 def check_settings() -> Iterator[Finding]:
     """The lab's own settings."""
-    from reactdiff_ros.launching.configuration import lab_settings, settings_path
-    from reactdiff_ros.launching.effective import effective
+    from reactdiff_ros.launching.configuration import effective, lab_settings, settings_path
 
     try:
         lab = lab_settings({})

@@ -18,6 +18,7 @@ from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.speaker.engagement import EvidenceWatch
 from reactdiff_ros.model.speaker.grid import SpeakerGrid
 from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.settings import RANGES
 from reactdiff_ros.types import (
     REACTION_RATE_HZ,
     FloatArray,
@@ -27,7 +28,6 @@ from reactdiff_ros.types import (
     SpeakerFrame,
     Turn,
 )
-from reactdiff_ros.vocabulary import RANGES
 
 MOST_LATE: Final = round(RANGES["delay_s"][1] * REACTION_RATE_HZ)
 """Slots of the longest reaction delay."""

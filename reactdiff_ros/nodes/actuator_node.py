@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
+from geometry_msgs.msg import PoseStamped
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 
@@ -21,23 +23,20 @@ from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver
 from reactdiff_ros.actuation.follow import STALE_S
 from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware, in_one_sentence, listed
 from reactdiff_ros.actuation.kept_state import Kept, state_folder
+from reactdiff_ros.actuation.mapping import HeadReader
 from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.actuation.schedule import Schedule
 from reactdiff_ros.actuation.writers import Writers
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.launching.dds_reach import wider_than_this_machine
-from reactdiff_ros.launching.priority import ACTUATOR, BUS, prioritise
-from reactdiff_ros.messages import expression_value, fill_header
+from reactdiff_ros.launching.process import ACTUATOR, BUS, prioritise, wider_than_this_machine
+from reactdiff_ros.messages import expression_value, fill_head_pose, fill_header
 from reactdiff_ros.msg import ExpressionFrame
-from reactdiff_ros.nodes.base import Worker, interface
+from reactdiff_ros.nodes.base import ReactdiffNode, Worker, interface
+from reactdiff_ros.nodes.health import Level
+from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.settings import written_path
-from reactdiff_ros.types import EXPRESSION_RATE_HZ
-
-from .base import ReactdiffNode
-from .head_pose import HeadPosePublisher
-from .health import Level
-from .runner import run
+from reactdiff_ros.types import EXPRESSION_RATE_HZ, HeadPose
 
 
 def state_message(
@@ -285,6 +284,42 @@ LOWER_S = 2.5
 """How long the end of the node waits for what is lowered: it is ended hard after 4 s."""
 STALL_NS = 10 * NS
 """So long a stall stays in the diagnostics."""
+
+
+class HeadPosePublisher:
+    """Publishes where the head is, if the profile has one and its pose is known.
+
+    Args:
+        node: a node of the table that publishes `actuator/head_pose`; make it in `setup`.
+        profile: the robot.
+    """
+
+    def __init__(self, node: Any, profile: Profile) -> None:
+        self._node = node
+        self._reader = HeadReader(profile) if profile.head is not None else None
+        self._publisher = node.advertise("actuator/head_pose")
+        self._last_s = -math.inf
+
+    def publish(self, status: Status, hardware: Hardware, now_ns: int, steady_s: float) -> None:
+        """After a tick; `now_ns` of the node's clock is `steady_s` of the drivers'. Nothing if nothing is new.
+
+        A joint that cannot be measured counts at its commanded position while it has torque.
+        """
+        if self._reader is None:
+            return
+        measured = hardware.measured()
+        commanded = zip(status.commands.position, status.commands.torque, strict=True)
+        pose = self._reader.pose(measured, [position if torque else math.nan for position, torque in commanded])
+        if pose is None:
+            return
+        readings = [hardware.reading(joint) for joint in self._reader.joints]
+        times = [r.time_s for r in readings if r is not None and r.position is not None]
+        time_s = sum(times) / len(times) if times else status.time_s
+        if time_s <= self._last_s:
+            return
+        self._last_s = time_s
+        stamp_ns = now_ns - round((steady_s - time_s) * NS)
+        self._node.publish(self._publisher, fill_head_pose(PoseStamped(), HeadPose(stamp_ns, pose.astype(np.float32))))
 
 
 class ActuatorNode(ReactdiffNode):

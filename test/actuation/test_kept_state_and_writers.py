@@ -14,7 +14,7 @@ import pytest
 from reactdiff_ros.actuation import kept_state as actuator_saved
 from reactdiff_ros.actuation.drivers.driver import Axis
 from reactdiff_ros.actuation.drivers.joint_trajectory import SILENT_S, TrajectoryDriver
-from reactdiff_ros.actuation.kept_state import Kept, load_commands, state_folder
+from reactdiff_ros.actuation.kept_state import Kept, load_commands
 from reactdiff_ros.actuation.profile import JointTrajectoryDriver, load_profile
 from reactdiff_ros.actuation.writers import NAMED_S, UNKNOWN, Writers
 from reactdiff_ros.errors import ReactdiffError
@@ -94,14 +94,6 @@ def test_two_of_one_name_that_both_send_are_found_at_the_next_look():
     assert found.now
 
 
-@pytest.mark.parametrize("apart", [0, 1, 5000])
-def test_they_are_found_whatever_they_have_sent_before(apart):
-    writers = Writers("t")
-    writers.look(ends(FACE, FACE), 0.0)
-    sends(writers, *((start, 1) for n in range(100, 105) for start in (n, n + apart)))
-    assert writers.look(ends(FACE, FACE), 0.2).now
-
-
 def test_a_publisher_that_has_no_name_yet_but_sends_in_turns_with_another_is_certain():
     writers = Writers("t")
     both = ends(FACE, f"/{UNKNOWN}")
@@ -119,15 +111,6 @@ def test_one_that_was_killed_is_silent_beside_the_one_that_took_its_place():
         assert not writers.look(ends(FACE, FACE), 10.0 + 0.2 * tick).now
         sends(writers, (4 + 10 * tick, 10))
     assert not writers.look(ends(FACE), 31.0).sentence
-
-
-def test_one_that_is_killed_again_and_again_is_tolerated_though_as_many_are_listed():
-    writers = Writers("t")
-    for life in range(8):
-        listed = [end(FACE, life), end(FACE, life + 1)]
-        for tick in range(60):
-            assert not writers.look(listed, 12.0 * life + 0.2 * tick).now
-            sends(writers, (1 + 10 * tick, 10))
 
 
 def test_without_numbers_as_in_older_ros_a_second_one_is_found_when_the_first_cannot_linger():
@@ -155,17 +138,6 @@ def test_the_rate_is_what_is_sent_not_what_is_taken(hz):
     assert rates(Writers("t"), ends(FACE), hz, 4.0)[-1] == pytest.approx(hz, rel=0.05)
 
 
-def test_no_rate_is_made_of_the_numbers_of_two_publishers():
-    writers = Writers("t")
-    assert max(rates(writers, ends(FACE), 50, 4.0)) < 60
-    twins = ends(FACE, FACE)
-    for tick in range(20):
-        sends(writers, *((start + 10 * tick + n, 1) for n in range(10) for start in (200, 90_000)))
-        writers.look(twins, 4.0 + 0.2 * tick)
-        assert writers.rate_hz < 60
-    assert max(rates(writers, ends(FACE), 50, 4.0, begin_s=8.0, number=90_300)) < 60
-
-
 def test_a_publisher_without_a_name_gets_the_time_that_dds_may_take():
     writers = Writers("t")
     both = ends("/expression_node", f"/{UNKNOWN}")
@@ -174,16 +146,6 @@ def test_a_publisher_without_a_name_gets_the_time_that_dds_may_take():
         assert "an unknown node" in found.sentence  # it cannot be enabled meanwhile
         assert not found.now
     assert writers.look(both, NAMED_S + 0.2).now
-
-
-def test_the_time_for_a_name_begins_with_the_publisher_that_has_none():
-    writers = Writers("t")
-    old = ["/expression_node", "/expression_node"]
-    assert not writers.look(ends(*old), 0.0).now
-    assert not writers.look(ends(*old, f"/{UNKNOWN}"), 15.0).now
-    assert not writers.look(ends(*old, f"/{UNKNOWN}"), 15.0 + NAMED_S).now
-    assert writers.look(ends(*old, f"/{UNKNOWN}"), 15.2 + NAMED_S).now
-    assert not writers.look(ends(*old, "/expression_node"), 15.4 + NAMED_S).now
 
 
 def test_strangers_stop_at_once_whoever_has_no_name_yet():
@@ -272,12 +234,6 @@ def test_auto_enable_acts_once_after_a_start_of_the_computer(tmp_path, monkeypat
         Kept(tmp_path / "file", "head").first_since_boot()
 
 
-def test_the_folder_is_that_of_the_users_state(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert state_folder("") == tmp_path / "reactdiff_ros" / "robots"
-    assert state_folder("/x") == state_folder("/x/")
-
-
 class Controlled:
     def __init__(self):
         self.now_s, self.sent = 10.0, []
@@ -349,12 +305,6 @@ def test_topics_of_a_controller_are_in_the_namespace():
     driver = TrajectoryDriver(config, {}, {}, float, print, lambda name: f"/robot1/{name}")
     assert driver.topic == "/robot1/head_controller/joint_trajectory"
     assert driver.states_topic == "/robot1/joint_states"
-
-
-def test_names_without_positions_are_no_measurement():
-    robot = Controlled()
-    robot.driver.heard(["neck_pan", "neck_tilt"], [], robot.now_s)
-    assert robot.driver.reading("pan") is None
 
 
 def test_the_torque_of_a_controller_is_never_known():

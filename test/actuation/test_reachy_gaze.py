@@ -13,7 +13,7 @@ from reactdiff_ros.actuation.mapping import HeadReader
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
-from reactdiff_ros.launching.robot_parameters import robot_parameters
+from reactdiff_ros.launching.configuration import robot_parameters
 from reactdiff_ros.perception.config import PerceptionConfig
 from reactdiff_ros.perception.person import OneEuro
 from reactdiff_ros.types import GazeTarget, HeadPose, Reaction

@@ -17,10 +17,11 @@ from reactdiff_ros.launching.configuration import (
     FORMAT,
     LabSettings,
     SettingsError,
+    effective,
     lab_settings,
+    read_parameter_file,
     read_settings,
 )
-from reactdiff_ros.launching.effective import effective, read_parameter_file
 from reactdiff_ros.launching.live_graph import node_command
 from reactdiff_ros.launching.table import load_table
 

@@ -17,9 +17,9 @@ import pytest
 from reactdiff_ros.actuation.calibration import Calibration, calibrated_joints, calibration_path, save_calibration
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.extras import setup_command
 from reactdiff_ros.launching import doctor, ntp
 from reactdiff_ros.launching.doctor import ERROR, NOTE, OK, Finding, findings
+from reactdiff_ros.resources import setup_command
 
 ROOT = Path(__file__).resolve().parents[2]
 

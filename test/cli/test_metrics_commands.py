@@ -110,7 +110,7 @@ def test_the_metrics_keep_their_lead(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_without_tslearn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("reactdiff_ros.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("reactdiff_ros.resources.find_spec", lambda name: None)
     assert main(["bench", "metrics"]) == 3
     assert "tslearn" in capfd.readouterr().err
 

@@ -19,7 +19,7 @@ from command_lines import parses
 
 from reactdiff_ros.cli.output import EXIT_MISSING, EXIT_USAGE
 from reactdiff_ros.launching.live_graph import LOWERING_S
-from reactdiff_ros.launching.service_manager import ServiceManager
+from reactdiff_ros.launching.process import ServiceManager
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.plain_yaml import parse_yaml
 

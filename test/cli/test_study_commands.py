@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.launching.condition import CONDITION_VARIABLE
-from reactdiff_ros.launching.veil import unveil
+from reactdiff_ros.launching.condition import CONDITION_VARIABLE, unveil
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.studies.blinding import SessionsFile
 from reactdiff_ros.recordings.studies.study import Study

@@ -10,8 +10,8 @@ import pytest
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.evaluation.recordings import reference
 from reactdiff_ros.evaluation.recordings.reference import Reference
+from reactdiff_ros.settings import RANGES
 from reactdiff_ros.styles import StyleBook
-from reactdiff_ros.vocabulary import RANGES
 
 
 @pytest.fixture

@@ -73,8 +73,7 @@ def _read(name: str, reader: str) -> Target:
 
 
 def _settings(path: Path) -> Any:
-    from reactdiff_ros.launching.configuration import read_settings
-    from reactdiff_ros.launching.effective import effective
+    from reactdiff_ros.launching.configuration import effective, read_settings
 
     return effective({}, read_settings(path))
 

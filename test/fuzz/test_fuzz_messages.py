@@ -19,8 +19,8 @@ from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
 from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.settings import RANGES
 from reactdiff_ros.types import EXPRESSION_CLASSES
-from reactdiff_ros.vocabulary import RANGES
 
 FIELDS = ("int16_data", "float32_data", "int32_data", "int8_data", "uint8_data")
 LARGEST = float(np.finfo(np.float32).max)

@@ -13,9 +13,9 @@ from reactdiff_ros.evaluation.studies.listeners import ModelListens
 from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.settings import RANGES
 from reactdiff_ros.styles import Style
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
-from reactdiff_ros.vocabulary import RANGES
 
 LISTENERS, SECONDS = 20, 10
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.launching.veil import Condition, unveil, veil
+from reactdiff_ros.launching.condition import Condition, unveil, veil
 from reactdiff_ros.recordings.studies.blinding import (
     Key,
     SessionsFile,

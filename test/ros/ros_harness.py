@@ -27,9 +27,9 @@ from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.signals import SignalHandlerOptions  # noqa: E402
 
+from reactdiff_ros.launching.process import use_profile  # noqa: E402
 from reactdiff_ros.launching.table import load_table  # noqa: E402
 from reactdiff_ros.nodes.base import interface, qos_profile  # noqa: E402
-from reactdiff_ros.nodes.dds import use_profile  # noqa: E402
 
 DOMAINS = range(20, 60)
 """Clear of those of `reactdiff bench live`, which may run beside."""
@@ -112,6 +112,7 @@ class RosGraph:
         """Keep every message of these topics of the table in `received`, with the steady time of its receipt."""
         for topic in topics:
             kind, qos = _spec(topic)
+            qos.depth = max(qos.depth, 10)  # of several publishers, where the table has one value each
             self.node.create_subscription(kind, topic, lambda m, t=topic: self.received[t].append(m), qos)
 
     def publish(self, topic: str, message: Any) -> None:

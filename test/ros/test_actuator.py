@@ -25,7 +25,7 @@ FACE = """
 import sys, time
 import rclpy
 from reactdiff_ros.msg import ExpressionFrame
-from reactdiff_ros.launching.priority import FACE, prioritise
+from reactdiff_ros.launching.process import FACE, prioritise
 rclpy.init()
 prioritise(FACE)  # as the node that makes faces does
 node = rclpy.create_node(sys.argv[1])
@@ -320,18 +320,6 @@ def test_a_flood_of_faces_is_named_and_the_newest_is_followed(tmp_path: Path):
         finally:
             faces.kill()
             faces.wait()
-
-
-def test_auto_enable_follows_as_soon_as_faces_come(tmp_path: Path):
-    with Bench(tmp_path, auto_enable=True) as bench:
-        bench.graph.until(lambda: bench.graph.received[STATE] and not bench.said.obstacles, what="no obstacles")
-        bench.graph.spin(1.5)
-        assert bench.said.state == "disarmed"
-        bench.until("following")
-        bench.call("enable", data=False)
-        bench.until("disarmed")
-        bench.show(2.0)
-        assert bench.said.state == "disarmed"  # once
 
 
 def test_a_port_that_another_process_has_is_said_and_had_when_it_is_free(tmp_path: Path):

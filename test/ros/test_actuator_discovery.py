@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reactdiff_ros.launching.dds_reach import wider_than_this_machine
+from reactdiff_ros.launching.process import wider_than_this_machine
 
 NODE = "actuator_node"
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"

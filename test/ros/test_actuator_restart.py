@@ -135,6 +135,9 @@ class Restarted:
         self.node.process.kill()
         self.node.process.wait()
         self.graph.processes.remove(self.node)
+        # What it sent before is not taken for the next one's.
+        end_s = time.monotonic() + 1.0
+        self.graph.until(lambda: time.monotonic() > end_s, what="its last messages")
 
     def call(self, name: str, **fields: Any) -> Any:
         kind = "std_srvs/SetBool" if name == "enable" else "std_srvs/Trigger"
@@ -260,3 +263,24 @@ def test_auto_enable_does_not_act_again_after_a_crash(tmp_path: Path) -> None:
         assert all(robot.said.torque)
         assert robot.call("enable", data=True).success
         show_until(robot.graph, "following")
+
+
+def test_a_reachy_mini_that_goes_stops_and_is_found_again(tmp_path: Path) -> None:
+    reachy = Reachy(tmp_path)
+    with Restarted(reachy, tmp_path) as robot:
+        assert (reachy.robot.modes, reachy.robot.got) == ([], [])
+        robot.follow()
+        assert reachy.robot.modes == ["enabled"]
+        assert reachy.robot.got[0]["target_head_pose"]["pitch"] == pytest.approx(0.3, abs=0.02)  # from where it is
+        reachy.robot.talks = False
+        show_until(robot.graph, "stopped")
+        assert "its daemon says nothing of where it is" in robot.said.fault
+        reachy.robot.talks = True
+        show_on(robot.graph, 1.0)
+        assert robot.said.state == "stopped"
+        assert robot.call("reset").success
+        show_until(robot.graph, "disarmed")
+        robot.follow()
+        robot.call("enable", data=False)
+        robot.let_go()
+        assert reachy.robot.modes[-1] == "disabled"

@@ -12,7 +12,7 @@ from ros_harness import RosGraph
 
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
-from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.messages import expression_value, reaction_value, speaker_value
 from reactdiff_ros.session import SessionConfig
 
@@ -144,9 +144,9 @@ def test_the_face_is_that_of_the_offline_replay_within_one_frame(first, offline)
 
 
 def test_a_bag_that_has_ended_is_no_missing_camera(graph, first):
-    graph.until(lambda: all("stands still" in graph.sentence(n) for n in NODES), 20.0, "the sentence")
+    graph.until(lambda: all("is frozen" in graph.sentence(n) for n in NODES), 20.0, "the sentence")
     graph.spin(3.0)
-    assert all("stands still" in graph.sentence(n) for n in NODES)
+    assert all("is frozen" in graph.sentence(n) for n in NODES)
     assert {graph.state(n) for n in NODES} == {"active"}
 
 
@@ -176,14 +176,6 @@ def test_latency_of_a_picture_is_counted_as_in_a_session():
     from reactdiff_ros.nodes.reaction_node import PICTURE_LATENCY_NS
 
     assert to_ns(SessionConfig().picture_latency_s) == PICTURE_LATENCY_NS
-
-
-@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), 100.0])
-def test_speeds_that_cannot_be_are_refused(rate):
-    from reactdiff_ros.recordings.graph.bag_player import PlaySettings
-
-    with pytest.raises(ConfigError, match="speed"):
-        PlaySettings(rate=rate)
 
 
 def test_nobody_who_listens_is_one_sentence(bag, monkeypatch):

@@ -11,8 +11,6 @@ import pytest
 
 pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make setup'")
 
-from reactdiff_ros.clock import NS
-from reactdiff_ros.nodes.health import ClockWatch
 from reactdiff_ros.recordings.graph.recorder_node import Recording
 
 Usage = namedtuple("Usage", "total used free")
@@ -102,34 +100,3 @@ def test_recording_ends_before_the_disk_is_full(tmp_path, monkeypatch):
     assert sink.kept == []
     assert sink.closed == 1
     assert "nearly full (50 MB" in said[0]
-
-
-def test_a_clock_that_runs_is_no_remark_at_any_speed():
-    watch = ClockWatch()
-    for i in range(10):
-        watch.look(5 * NS + i * NS // 2, i * NS)
-    assert watch.sentence() == ""
-    assert watch.running_ns(20 * NS) == 20 * NS
-
-
-def test_while_the_clock_stands_nothing_is_missed_and_one_sentence_says_why():
-    watch = ClockWatch()
-    watch.look(7 * NS, 0)
-    watch.look(7 * NS, NS)
-    assert watch.sentence() == ""
-    watch.look(7 * NS, 5 * NS)
-    assert "stands still" in watch.sentence()
-    assert watch.running_ns(5 * NS) == 0
-    watch.look(8 * NS, 6 * NS)
-    assert watch.sentence() == ""
-    assert watch.running_ns(6 * NS) == NS
-
-
-@pytest.mark.parametrize("steady", [0, 10 * NS])
-def test_a_clock_that_never_came_is_said_at_once(steady):
-    watch = ClockWatch()
-    watch.look(0, steady)
-    assert "/clock" in watch.sentence()
-    assert "use_sim_time" in watch.sentence()
-    watch.look(0, steady + 10 * NS)
-    assert watch.running_ns(steady + 10 * NS) == steady

@@ -75,12 +75,6 @@ def test_a_live_control_is_applied_once_whichever_subscription_is_first() -> Non
         assert [c.style for c in one.applied] == ["warm"]
 
 
-def test_live_controls_without_a_time_are_applied() -> None:
-    one = Taker()
-    assert one.take(0, live=True, style="warm")
-    assert one.take(0, live=True, style="calm")
-
-
 def test_history_counts_only_if_it_is_newer() -> None:
     one = Taker()
     assert one.take(1000, live=False, style="warm")

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from ros_harness import free_domain
 
-from reactdiff_ros.launching.dds_reach import ONLY, PEERS, RANGE
-from reactdiff_ros.nodes.dds import ALONE, DISCOVERY, PICTURES, use_profile
+from reactdiff_ros.launching.process import ALONE, DISCOVERY, ONLY, PEERS, PICTURES, RANGE, use_profile
 from reactdiff_ros.resources import share_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,15 +29,6 @@ def test_every_process_gets_a_profile_of_ours_and_its_children_their_own(picture
     use_profile(pictures=pictures, environment=environment)
     assert {Path(environment[v]).name for v in (OLD, NEW)} == {name}
     assert Path(environment[OLD]).is_file()
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_nothing_is_delivered_inside_a_process_past_the_transports(name):
-    """Two participants of one process may lock each other up so, see fastdds_discovery.xml."""
-    root = ET.parse(share_path("config") / "dds" / name).getroot()
-    delivery = root.find(f"{NAMESPACE}library_settings/{NAMESPACE}intraprocess_delivery")
-    assert delivery is not None
-    assert delivery.text == "OFF"
 
 
 def test_the_face_shares_no_memory_unless_the_user_wants_it_to():
@@ -73,7 +63,7 @@ def test_a_face_that_stays_on_its_machine_has_a_profile_that_says_so(given, name
 
 _THREADS = """
 import os
-from reactdiff_ros.nodes.dds import use_profile
+from reactdiff_ros.launching.process import use_profile
 use_profile(alone=True)
 import rclpy
 rclpy.init()
@@ -94,29 +84,6 @@ def test_a_face_really_has_no_shared_memory(found):
     )  # fmt: skip
     assert "dds.udp" in done.stdout
     assert "dds.shm" not in done.stdout
-
-
-@pytest.mark.parametrize("variable", [OLD, NEW])
-def test_a_users_own_profile_stays(variable):
-    environment = {variable: "/the/users/own.xml"}
-    use_profile(pictures=True, environment=environment)
-    assert environment == {variable: "/the/users/own.xml"}
-
-
-def test_the_process_itself_is_the_default(monkeypatch):
-    monkeypatch.setattr(os, "environ", {})
-    use_profile()
-    assert set(os.environ) == {OLD, NEW}
-
-
-@pytest.mark.parametrize("name", [DISCOVERY, PICTURES, ALONE])
-def test_profiles_announce_often_enough_to_be_found_within_a_second(name):
-    root = ET.parse(share_path("config") / "dds" / name).getroot()
-    announcement = next(root.iter(f"{NAMESPACE}leaseAnnouncement"))
-    seconds = float(announcement.findtext(f"{NAMESPACE}sec")) + 1e-9 * float(
-        announcement.findtext(f"{NAMESPACE}nanosec")
-    )
-    assert 0.0 < seconds <= 0.5
 
 
 def said_at_start(profile, domain):
@@ -149,16 +116,7 @@ def test_fast_dds_takes_every_profile_and_does_what_it_says(name):
 
 
 @pytest.mark.ros
-def test_fast_dds_says_what_is_wrong_with_a_profile(tmp_path):
-    broken = tmp_path / "broken.xml"
-    text = (share_path("config") / "dds" / DISCOVERY).read_text()
-    broken.write_text(text.replace("leaseAnnouncement", "leaseAnouncement"))
-    domain, claim = free_domain()
-    with claim:
-        assert "leaseAnouncement" in said_at_start(broken, domain)[0]
-
-
-@pytest.mark.ros
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 def test_two_machines_find_each_other_without_multicast():
     domain, claim = free_domain()

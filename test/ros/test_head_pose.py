@@ -11,55 +11,21 @@ import actuator_graph
 import numpy as np
 import pytest
 from actuator_graph import Bench
-from geometry_msgs.msg import PointStamped
-from hypothesis import given
+from geometry_msgs.msg import PointStamped, PoseStamped
 from hypothesis import strategies as st
 from ros_harness import RosGraph
 
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import MessageError
 from reactdiff_ros.expression import ExpressionConfig
-from reactdiff_ros.launching.robot_parameters import robot_parameters
-from reactdiff_ros.messages import expression_value, fill_gaze
-from reactdiff_ros.nodes.head_pose import HeadPosePublisher, head_pose_message, head_pose_value
+from reactdiff_ros.launching.configuration import robot_parameters
+from reactdiff_ros.messages import expression_value, fill_gaze, fill_head_pose, head_pose_value
+from reactdiff_ros.nodes.actuator_node import HeadPosePublisher
 from reactdiff_ros.types import GazeTarget, HeadPose
 
 TOPIC, EXPRESSION = "actuator/head_pose", "listener/expression"
 HEAD = "head: {pitch: {neck: 0.01745329}}\n"
 angle, metres = st.floats(-1.25, 1.25, width=32), st.floats(-0.25, 0.25, width=32)
-
-
-@given(st.integers(0, 2**61), st.tuples(angle, angle, angle, metres, metres, metres))
-def test_round_trip(stamp_ns, values):
-    found = head_pose_value(head_pose_message(HeadPose(stamp_ns, np.array(values, np.float32))))
-    assert found.stamp_ns == stamp_ns
-    assert np.allclose(found.pose, np.array(values, np.float32), atol=1e-6)
-
-
-def test_it_turns_as_the_coefficients_say():
-    """With a reader of its own: the head's forward, left and up by the quaternion."""
-
-    def column(pose, axis):
-        q = head_pose_message(HeadPose(0, np.array([*pose, 0, 0, 0], np.float32))).pose.orientation
-        v, w = np.array([q.x, q.y, q.z]), q.w
-        return axis + 2 * np.cross(v, np.cross(v, axis) + w * axis)
-
-    forward, left = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
-    assert column((0.2, 0, 0), forward)[2] == pytest.approx(-math.sin(0.2), abs=1e-6)
-    assert column((0, 0.2, 0), forward)[1] == pytest.approx(math.sin(0.2), abs=1e-6)
-    assert column((0, 0, 0.2), left)[2] == pytest.approx(math.sin(0.2), abs=1e-6)
-
-
-@pytest.mark.parametrize(("part", "field", "value"), [
-    ("position", "x", math.nan), ("position", "z", math.inf), ("orientation", "w", math.nan), ("orientation", "w", 0.0),
-    ("orientation", "x", 5.0),
-])  # fmt: skip
-def test_what_is_no_pose_is_refused(part, field, value):
-    message = head_pose_message(HeadPose(5, np.zeros(6, np.float32)))
-    setattr(getattr(message.pose, part), field, value)
-    with pytest.raises(MessageError, match="pose of the head"):
-        head_pose_value(message)
 
 
 class Sent:
@@ -154,7 +120,7 @@ def test_expression_node_looks_where_the_person_is_and_not_where_the_camera_saw_
             pose = np.array([0.0, 0.4, 0, 0, 0, 0], np.float32)
             target = GazeTarget(now_ns - 50_000_000, np.array([0.0, 0.0, 1.5], np.float32))
             for place in places.values():
-                graph.publish(f"{place}/{TOPIC}", head_pose_message(HeadPose(now_ns - 10_000_000, pose)))
+                graph.publish(f"{place}/{TOPIC}", fill_head_pose(PoseStamped(), HeadPose(now_ns - 10_000_000, pose)))
                 graph.publish(f"{place}/gaze_target", fill_gaze(PointStamped(), target))
             graph.spin(0.02)
     finally:

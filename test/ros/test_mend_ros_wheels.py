@@ -61,22 +61,6 @@ def test_endless_waits_become_finite_once_and_nothing_else_changes(mend, library
     assert list(library.parent.iterdir()) == [library]
 
 
-def test_code_of_another_form_is_left_alone(mend, library):
-    content = bytearray(library.read_bytes())
-    for place in mend._places(library):
-        content[place : place + 10] = b"\x90" * 10
-    library.write_bytes(content)
-    assert mend.mend_endless_waits(library) == 0
-    assert library.read_bytes() == bytes(content)
-
-
-def test_a_library_without_these_functions_is_left_alone(mend, tmp_path):
-    other = Path(shutil.copy(sys.executable, tmp_path / "other"))
-    before = other.read_bytes()
-    assert mend.mend_endless_waits(other) == 0
-    assert other.read_bytes() == before
-
-
 def test_include_paths_of_the_building_machine_are_replaced(mend, tmp_path):
     file = tmp_path / "share" / "some_msgs" / "cmake" / "export.cmake"
     file.parent.mkdir(parents=True)

@@ -44,6 +44,7 @@ def test_a_hang_that_holds_pythons_lock_is_ended_by_force():
 
 
 @pytest.mark.ros
+@pytest.mark.slow
 def test_the_second_sigint_of_a_launcher_at_any_moment_leaves_a_node_its_exit_status(tmp_path):
     """`ros2 launch` passes on the SIGINT that the terminal has sent to the whole group already."""
     domain, claim = free_domain()

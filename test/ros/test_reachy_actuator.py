@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
-
 import numpy as np
 import pytest
-from faces_shown import show_on, show_until
+from faces_shown import show_on
 from reachy_daemon import profile_at, rest, running
 from ros_harness import RosGraph
 
-from reactdiff_ros.nodes.head_pose import head_pose_value
+from reactdiff_ros.messages import head_pose_value
 
 pytestmark = pytest.mark.ros
 POSE, STATE, EXPRESSION, NODE = "actuator/head_pose", "actuator/state", "listener/expression", "actuator_node"
@@ -49,52 +46,3 @@ def test_the_head_turns_and_says_where_it_is(tmp_path):
     assert gaps.min() > 0.0
     assert np.median(gaps) < 0.1  # 0.02 where the machine has time
     assert 0 <= now_ns - poses[-1].stamp_ns < 0.3e9
-
-
-def test_torque_of_a_killed_actuator_is_what_the_daemon_says(tmp_path):
-    with running("mockup-sim", tmp_path) as port:
-        lowered = profile_at(port, tmp_path).joints["head_pitch"].lowered
-        rest(port)
-        graph = RosGraph(tmp_path)
-
-        def mode():
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/motors/status", timeout=5) as answer:
-                return json.load(answer)["mode"]
-
-        def start():
-            graph.received[STATE].clear()
-            graph.diagnostics.clear()
-            folder = str(tmp_path)
-            node = graph.start(NODE, robot=f"{folder}/reachy_mini.yaml", lock_dir=folder, state_dir=folder)
-            graph.wait_active(NODE)
-            opened = lambda: graph.received[STATE] and not graph.received[STATE][-1].obstacles  # noqa: E731
-            graph.until(opened, 30.0, "no obstacles")
-            return node
-
-        def enable(on):
-            answer = graph.call("std_srvs/SetBool", f"/{NODE}/enable", data=on)
-            assert answer.success, answer.message
-            return answer.message
-
-        try:
-            graph.listen(STATE)
-            node = start()
-            graph.connect(EXPRESSION)
-            enable(True)
-            show_until(graph, "following")
-            show_on(graph, 1.0, headPitch=-0.2)
-            node.process.kill()
-            node.process.wait()
-            graph.processes.remove(node)
-            assert mode() == "enabled"
-            start()
-            said = graph.until(lambda: [m for m in graph.received[STATE][-1:] if all(m.torque)], what="torque")[-1]
-            assert (said.state, said.armed) == ("disarmed", False)
-            assert "torque is on" in said.message
-            assert "head_pitch: lowered first, then let go" in enable(False)
-            graph.until(lambda: mode() == "disabled", what="the daemon has let go")
-            graph.until(lambda: not any(graph.received[STATE][-1].torque), what="that is reported")
-            assert graph.received[STATE][-1].measured[0] == pytest.approx(lowered, abs=0.05)
-        finally:
-            codes = graph.close()
-    assert codes == [0]

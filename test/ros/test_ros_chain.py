@@ -143,27 +143,6 @@ def test_page_shows_what_the_graph_knows(graph, recording):
     assert told["graph"]["rates_hz"]["expression_node"] > 30
 
 
-def test_style_that_was_set_before_a_node_started_reaches_it(graph, recording):
-    from reactdiff_ros.msg import ListenerControl, ListenerStatus
-
-    nan = float("nan")
-    values = dict.fromkeys(("attitude", "stillness", "delay", "upper_face", "lower_face", "head"), nan)
-    graph.publish("listener/control", ListenerControl(intensity=0.5, style="", **values))
-
-    def settings(stage):
-        told = [s for s in graph.received["listener/status"] if s.stage == stage]
-        return told[-1].settings if told else []
-
-    graph.until(lambda: "intensity=0.5" in settings("expression_node"), 10.0, "the new intensity")
-    heard = []
-    graph.node.create_subscription(ListenerStatus, "/late/listener/status", heard.append, 10)
-    latest = "listener/control/latest:=/listener/control/latest"
-    late = graph.start("expression_node", "-r", "__ns:=/late", "-r", latest)
-    graph.until(lambda: heard and "intensity=0.5" in heard[-1].settings, 40.0, "the intensity at the late node")
-    assert late.stop() == 0
-    graph.publish("listener/control", ListenerControl(intensity=1.0, **values))
-
-
 def test_person_is_chosen_locked_and_freed_by_service(graph, recording):
     person = recording[FRAME][-1].person_id
     answer = graph.call("reactdiff_ros/SelectPerson", "/select_person", person_id=person, lock=True)
@@ -224,47 +203,6 @@ def test_malformed_message_is_dropped_counted_and_harmless(graph, recording, ind
     assert graph.state(node) == "active"
     graph.until(lambda: len(graph.received[EXPRESSION]) > count + 5, 20.0, "the face goes on")
     assert all(np.isfinite(f.coefficients).all() for f in graph.received[EXPRESSION][count:])
-
-
-def test_images_of_the_malformed_bag_are_dropped(graph, recording, clips):
-    from sensor_msgs.msg import CompressedImage, Image
-
-    images = bag_images(clips("rosbagsrs_all_types.mcap"))
-    assert set(images) == {"Image", "CompressedImage"}
-    for kind, name, topic in ((Image, "Image", "camera/image_raw"), (CompressedImage, "CompressedImage", PICTURE)):
-        graph.connect(topic)
-        for source in images[name]:
-            message = kind(data=array.array("B", bytes(source.data)))
-            names = ("encoding", "width", "height", "step") if name == "Image" else ("format",)
-            for field in names:
-                setattr(message, field, getattr(source, field))
-            before = int(graph.value("perception_node", f"dropped {topic}") or 0)
-
-            def counted(topic=topic, message=message, before=before):
-                graph.publish(topic, message)
-                graph.spin(0.2)
-                return int(graph.value("perception_node", f"dropped {topic}") or 0) > before
-
-            graph.until(counted, 15.0, f"the count of {topic}")
-    assert graph.state("perception_node") == "active"
-
-
-def bag_images(path):
-    from rosbags.rosbag2.storage_mcap import McapReader
-    from rosbags.typesys import Stores, get_typestore
-
-    store = get_typestore(Stores.ROS2_JAZZY)
-    reader = McapReader(path)
-    reader.open()
-    images = {"Image": [], "CompressedImage": []}
-    try:
-        for connection, _, data in reader.messages([c for c in reader.connections if "Image" in c.msgtype]):
-            kind = connection.msgtype.rsplit("/", 1)[1]
-            if kind in images:
-                images[kind].append(store.deserialize_cdr(data, connection.msgtype))
-    finally:
-        reader.close()
-    return images
 
 
 def test_faces_go_on_when_the_persons_are_forgotten(graph, recording):

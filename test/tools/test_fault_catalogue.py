@@ -168,8 +168,8 @@ def test_figures_that_cannot_be_written_are_one_sentence(graph, tmp_path, capsys
     [("bench", "faults", "--list"), ("bench", "soak", "--judge"), ("dev", "demo", "render", "--output", "x.mp4")],
 )
 def test_without_a_checkout_the_command_says_where_to_run_it(words, tmp_path, capsys, monkeypatch):
-    from reactdiff_ros import extras
+    from reactdiff_ros import resources
 
-    monkeypatch.setattr(extras, "__file__", str(tmp_path / "site-packages" / "reactdiff_ros" / "extras.py"))
+    monkeypatch.setattr(resources, "__file__", str(tmp_path / "site-packages" / "reactdiff_ros" / "extras.py"))
     assert main(list(words)) == 3
     assert "run this command from a checkout of the repository" in capsys.readouterr().err

@@ -25,7 +25,7 @@ from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import DynamixelDriver, MaestroDriver, Profile
 from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.launching.live_graph import LiveGraph, executable
-from reactdiff_ros.vocabulary import RANGES
+from reactdiff_ros.settings import RANGES
 from tools.faults.account import Report
 from tools.faults.catalogue import Undo
 from tools.faults.inputs import PictureFault, SoundFault

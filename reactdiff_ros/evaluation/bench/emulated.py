@@ -17,7 +17,7 @@ from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.live_graph import LiveOptions
-from reactdiff_ros.launching.priority import prioritise
+from reactdiff_ros.launching.process import prioritise
 
 PRIORITY: Final = 30
 """Above that of the actuator: hardware does not wait for the computer."""

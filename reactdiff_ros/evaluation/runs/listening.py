@@ -33,8 +33,8 @@ from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.settings import POLICIES
 from reactdiff_ros.types import FloatArray, Reaction, SpeakerFrame
-from reactdiff_ros.vocabulary import POLICIES
 
 MODEL: Final = "model"
 METHODS: Final = ("name", "reset", "control", "robot_speaking", "observe", "plan", "state")

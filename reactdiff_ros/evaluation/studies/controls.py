@@ -29,6 +29,7 @@ from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.streams import speaker_tokens
 from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.settings import RANGES
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.speaker import Insertion, make_speakers, stimulus_of
@@ -36,7 +37,6 @@ from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.voices import VoiceBank
 from reactdiff_ros.styles import Style
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
-from reactdiff_ros.vocabulary import RANGES
 
 Values = NDArray[np.floating[Any]]
 STYLE_VALUES: Final = (-1.5, 0.0, 1.5)

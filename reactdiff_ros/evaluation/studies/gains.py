@@ -21,9 +21,9 @@ from reactdiff_ros.evaluation.studies.sweeps import POINTS, Sweep
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.expression.motion import LOWER_FACE, UPPER_FACE
 from reactdiff_ros.model.listener import HORIZON_FRAMES
+from reactdiff_ros.settings import RANGES
 from reactdiff_ros.styles import EXPRESSION_CONTROLS, Style, load_styles
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, ListenerControl, Reaction
-from reactdiff_ros.vocabulary import RANGES
 
 Faces = NDArray[np.floating[Any]]
 TICK_HZ: Final = 50

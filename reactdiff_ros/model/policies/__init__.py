@@ -9,7 +9,7 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.model.listener import Listener, ListenerConfig, PolicyListener
 from reactdiff_ros.model.policies.baselines import IdleListener, MimeListener, RandomListener
 from reactdiff_ros.model.policies.rules import RulesListener
-from reactdiff_ros.vocabulary import POLICIES
+from reactdiff_ros.settings import POLICIES
 
 if TYPE_CHECKING:
     from reactdiff_ros.model.runtime import Networks

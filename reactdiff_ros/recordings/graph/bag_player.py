@@ -26,10 +26,10 @@ from reactdiff_ros import msg
 from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.launching.process import use_profile
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.messages import fill_audio, fill_stamp
 from reactdiff_ros.nodes.base import interface, qos_profile
-from reactdiff_ros.nodes.dds import use_profile
 from reactdiff_ros.recordings.bags.interfaces import BOOL, COMPRESSED
 from reactdiff_ros.recordings.bags.read import BagSource
 from reactdiff_ros.types import Sound

@@ -16,7 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.nodes.dds import use_profile
+from reactdiff_ros.launching.process import use_profile
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.recordings.graph.recorder_node import RecorderNode, Recording
 

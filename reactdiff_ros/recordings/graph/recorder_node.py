@@ -20,7 +20,6 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import String
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.extras import missing_extra
 from reactdiff_ros.launching.condition import recorded, sealed
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.msg import ListenerStatus
@@ -29,6 +28,7 @@ from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.recordings.bags.write import BagWriter
 from reactdiff_ros.recordings.studies.study import Event, Study
+from reactdiff_ros.resources import missing_extra
 from reactdiff_ros.settings import written_path
 
 # ---- Messages on their way to a bag

@@ -9,8 +9,7 @@ from typing import Any, Final, TypeVar
 
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.expression import ExpressionConfig
-from reactdiff_ros.launching.effective import read_parameter_file
-from reactdiff_ros.launching.robot_parameters import robot_parameters
+from reactdiff_ros.launching.configuration import read_parameter_file, robot_parameters
 from reactdiff_ros.launching.table import Node, Value, load_table, parameter_entries
 from reactdiff_ros.model.listener import ListenerConfig
 from reactdiff_ros.perception import PerceptionConfig

@@ -1,0 +1,278 @@
+"""The launch files start what the table and the lab's settings say; what is wrong is one sentence before any start."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from reactdiff_ros.launching.configuration import robot_parameters
+from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.resources import share_path
+
+TABLE = load_table()
+LAUNCH = Path(__file__).parents[2] / "launch"
+MODULES = (
+    "launch", "launch.actions", "launch.event_handlers", "launch.substitutions", "launch_ros", "launch_ros.actions",
+    "launch_ros.parameter_descriptions",
+)  # fmt: skip
+
+
+class StandIn(ModuleType):
+    """`launch` and `launch_ros`: every name is a class that keeps its arguments, `given` the positional ones."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        class Kept(SimpleNamespace):
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(kind=name, given=args, **kwargs)
+
+            def perform(self, context: Context) -> Any:
+                return context[self.given[0]]
+
+        return Kept
+
+
+class Context(dict[str, Any]):
+    """Launch configurations, as a launch file sees them."""
+
+    @property
+    def launch_configurations(self) -> Context:
+        return self
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """A launch file as a module."""
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    for name in MODULES:
+        monkeypatch.setitem(sys.modules, name, StandIn(name))
+
+    def module(name: str) -> Any:
+        spec = importlib.util.spec_from_file_location(name.replace(".", "_"), LAUNCH / name)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return module
+
+
+@pytest.fixture
+def lab(monkeypatch, tmp_path):
+    """Writes the lab's settings and the overlay of the robot anna."""
+
+    def write(settings: str, overlay: str = "") -> Path:
+        path = tmp_path / "config.yaml"
+        path.write_text(settings)
+        if overlay:
+            (tmp_path / "robots").mkdir()
+            (tmp_path / "robots" / "anna.yaml").write_text(overlay)
+        monkeypatch.setenv("REACTDIFF_CONFIG", str(path))
+        return path
+
+    return write
+
+
+def of_kind(actions: Any, kind: str) -> list[Any]:
+    return [action for action in actions if action.kind == kind]
+
+
+def table_of_nodes() -> Any:
+    return json.loads(share_path("config/nodes.json").read_text())
+
+
+# listener.launch.py
+
+
+@pytest.fixture
+def listener(load):
+    return load("listener.launch.py")
+
+
+def started(listener, **arguments):
+    table, lab = table_of_nodes(), {}
+    context = Context(arguments)
+    assert listener.read_settings(context, [a["name"] for a in table["arguments"]], lab) is None
+    for argument in table["arguments"]:
+        context.setdefault(argument["name"], argument["default"])
+    actions = listener.start(context, table, lab)
+    return {a.name: a for a in of_kind(actions, "LifecycleNode")}, actions
+
+
+def test_it_starts_what_the_table_says(listener):
+    declared = {a.given[0] for a in of_kind(listener.generate_launch_description().given[0], "DeclareLaunchArgument")}
+    assert declared == {a.name for a in TABLE.arguments}
+    for arguments in ({}, {"clip": "talk.mp4"}, {"avatar": "none", "camera": "none"}, {"robot": "ohbot"}):
+        nodes, _ = started(listener, **arguments)
+        assert set(nodes) == {n.name for n in TABLE.nodes if n.wanted(TABLE.settled(arguments))}
+        assert ("actuator_node" in nodes) == ("robot" in arguments)
+        assert all(n.respawn and n.package == "reactdiff_ros" for n in nodes.values())
+
+
+def test_it_hands_on_arguments_and_files_and_removes_its_own_at_the_end(listener, monkeypatch, tmp_path):
+    mine, files = tmp_path / "mine.yaml", tmp_path / "files"
+    mine.write_text("{}")
+    files.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(files))
+    nodes, actions = started(
+        listener, camera="2", policy="rules", namespace="robot1", use_sim_time="true", params_file=str(mine)
+    )
+    camera, reaction = nodes["camera_node"], nodes["reaction_node"]
+    assert camera.parameters[-1]["device"].given == ("2",)
+    assert camera.parameters[-1]["device"].value_type is str
+    assert camera.parameters[-1]["use_sim_time"] is True
+    assert reaction.parameters[-1]["policy"].given == ("rules",)
+    robots, users = reaction.parameters[:-1]  # ROS reads JSON, which is YAML
+    assert yaml.safe_load(Path(robots).read_text()) == robot_parameters("screen")
+    assert (users, reaction.namespace) == (str(mine), "robot1")
+    discovery = [a.given for a in of_kind(actions, "SetEnvironmentVariable")]
+    assert discovery == [("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")]
+    assert [Path(robots)] == list(files.iterdir())
+    (handler,) = [a.given[0] for a in of_kind(actions, "RegisterEventHandler")]
+    assert handler.kind == "OnShutdown"
+    for _ in range(2):
+        assert handler.on_shutdown(None, None) is None
+    assert not list(files.iterdir())
+
+
+def test_pictures_of_a_clip_or_a_bag_do_not_turn_with_the_head(listener):
+    """Else the head would run after itself: what it sees does not change when it turns."""
+    for arguments, expected in (({}, True), ({"clip": "talk.mp4"}, False), ({"use_sim_time": "true"}, False)):
+        nodes, _ = started(listener, robot="reachy_mini", **arguments)
+        parameters = yaml.safe_load(Path(nodes["expression_node"].parameters[0]).read_text())
+        assert parameters["/**/expression_node"]["ros__parameters"]["camera_on_head"] is expected
+
+
+def test_the_labs_own_settings_count_and_what_is_given_wins(listener, lab):
+    lab(
+        "arguments: {camera: 3, policy: mime}\nparameters: {reaction_node: {seed: 4}}\n",
+        "arguments: {robot: generic_12servo, namespace: anna}\nparameters: {'*': {seed: 5}}\n",
+    )
+    nodes, _ = started(listener, robot="anna", policy="rules")
+    assert nodes["camera_node"].parameters[-1]["device"].given == ("3",)
+    assert nodes["actuator_node"].parameters[-1]["robot"].given == ("generic_12servo",)
+    reaction = nodes["reaction_node"]
+    assert (reaction.namespace, reaction.parameters[-1]["policy"].given) == ("anna", ("rules",))
+    written = yaml.safe_load(Path(reaction.parameters[0]).read_text())
+    assert written["/**/reaction_node"]["ros__parameters"] == {"seed": 5}
+    profile = robot_parameters("generic_12servo")["/**/expression_node"]["ros__parameters"]
+    assert profile.items() <= written["/**/expression_node"]["ros__parameters"].items()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("policy", "bogus", "use one of idle, mime"),
+        ("outputs", "vmc,arkit@host:99999", "'99999' is no port"),
+        ("namespace", "robot 1", "letters, digits and underscores, such as robot1"),
+        ("namespace", "a" * 71, "at most 70 letters"),
+        ("robot", "hal9000", "screen"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence_before_anything_starts(listener, monkeypatch, tmp_path, name, value, words):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(RuntimeError) as caught:
+        started(listener, **{name: value})
+    sentence = str(caught.value)
+    assert words in sentence
+    assert "\n" not in sentence
+    assert "Usage" not in sentence
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_says_which_line_of_the_settings_is_wrong(listener, lab):
+    lab("arguments:\n  kamera: 3\n")
+    with pytest.raises(RuntimeError, match=r"line 2, arguments\.kamera"):
+        started(listener)
+
+
+@pytest.mark.parametrize(
+    ("pushed", "given", "enclave"),
+    [
+        ({}, "", "/reactdiff/camera_node"),
+        ({}, "robot1", "/reactdiff/robot1/camera_node"),
+        ({"ros_namespace": "/lab"}, "", "/reactdiff/lab/camera_node"),
+        ({"ros_namespace": "/lab"}, "robot1", "/reactdiff/lab/robot1/camera_node"),
+        ({"ros_namespace": "/lab"}, "/robot1", "/reactdiff/robot1/camera_node"),
+    ],
+)
+def test_the_enclave_is_of_the_namespace_in_force(listener, pushed, given, enclave):
+    """PushRosNamespace goes before a relative namespace, as launch_ros joins them."""
+    nodes, _ = started(listener, namespace=given, **pushed)
+    assert nodes["camera_node"].arguments[-1] == enclave
+
+
+# listeners.launch.py: one reaction_node for many robots
+
+
+@pytest.fixture
+def listeners(load):
+    return load("listeners.launch.py")
+
+
+def start_many(listeners, /, **arguments):
+    table, lab = table_of_nodes(), {}
+    context = Context(arguments)
+    listeners.read_settings(context, table, lab)
+    for argument in listeners.declared(table):
+        context.setdefault(argument.given[0], argument.default_value)
+    actions = listeners.start(context, table, lab)
+    (node,) = of_kind(actions, "LifecycleNode")
+    return node, actions
+
+
+def test_one_node_for_all_robots(listeners):
+    first, *declared, last = listeners.generate_launch_description().given[0]
+    assert (first.function, last.function) == (listeners.read_settings, listeners.start), "settings before defaults"
+    names = {a.given[0] for a in declared}
+    assert names == {"listeners", "seed", "policy", "backend", "params_file", "lan", "use_sim_time"}
+    node, actions = start_many(listeners, listeners="robot1, robot2=7", lan="true", policy="rules", seed="4")
+    discovery = [a.given for a in of_kind(actions, "SetEnvironmentVariable")]
+    assert discovery == [("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")]
+    assert (node.executable, node.namespace, node.respawn) == ("reaction_node", "", True)
+    _, own, shared = node.parameters
+    assert own["listeners"].given == ("robot1, robot2=7",)
+    assert (own["seed"].given, own["seed"].value_type) == (("4",), int)
+    assert shared["policy"].given == ("rules",)
+    known = {p.name for p in TABLE.node("reaction_node").parameters}
+    assert own.keys() | shared.keys() <= known | {"use_sim_time"}
+
+
+def test_the_labs_settings_count_but_no_robots_overlay(listeners, lab):
+    settings = lab(
+        "arguments: {robot: anna, camera: 3, policy: mime, lan: true, backend: cuda}\n"
+        "parameters: {reaction_node: {listeners: 'robot1, robot2=7', seed: 4, steps: 6}}\n",
+        "arguments: {robot: generic_12servo, backend: tensorrt}\nparameters: {'*': {seed: 5}}\n",
+    )
+    node, actions = start_many(listeners, policy="rules")
+    written, shared = node.parameters
+    reactions = yaml.safe_load(Path(written).read_text())["/**/reaction_node"]["ros__parameters"]
+    assert reactions == {"listeners": "robot1, robot2=7", "seed": 4, "steps": 6}
+    assert (shared["policy"].given, shared["backend"].given) == (("rules",), ("cuda",))
+    assert [a.given[1] for a in of_kind(actions, "SetEnvironmentVariable")] == ["SUBNET"]
+    assert [a.msg for a in of_kind(actions, "LogInfo")] == [f"settings of {settings}"]
+    node, _ = start_many(listeners, listeners="robot3", seed="9")
+    assert {n: v.given for n, v in node.parameters[1].items()} == {"listeners": ("robot3",), "seed": ("9",)}
+    context = Context(listeners="robot1")  # what others set stays out of what else is launched
+    listeners.read_settings(context, table_of_nodes(), {})
+    assert {"robot", "camera"}.isdisjoint(context)
+
+
+def test_without_robots_or_with_a_wrong_setting_it_is_a_sentence(listeners, lab):
+    with pytest.raises(RuntimeError, match="name the robots"):
+        start_many(listeners)
+    with pytest.raises(RuntimeError, match="parameter file cannot be read"):
+        start_many(listeners, listeners="a", params_file="/nowhere/x.yaml")
+    lab("parameters:\n  reaction_node: {sneed: 3}\n")
+    with pytest.raises(RuntimeError, match=r"line 2, parameters\.reaction_node\.sneed"):
+        start_many(listeners, listeners="a")
