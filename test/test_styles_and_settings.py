@@ -140,7 +140,7 @@ def test_a_path_as_somebody_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/anna")
     assert written_path("~/robot.yaml") == Path("/home/anna/robot.yaml")
     assert written_path("robot.yaml") == Path("robot.yaml")
-    with pytest.raises(ConfigError, match=r"home of a user who is not there \(~nobody-here/robot.yaml\)"):
+    with pytest.raises(ConfigError, match=r"home folder of an unknown user \(~nobody-here/robot.yaml\)"):
         written_path("~nobody-here/robot.yaml")
 
 
