@@ -70,7 +70,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _MODULES = {
     "cluster": ("distributed",),
-    "evaluate": ("jinja2", "matplotlib", "numba", "rosbags"),
+    "evaluate": ("jinja2", "matplotlib", "numba", "rosbags", "scipy"),
     "robots": ("dynamixel_sdk", "pythonosc", "ruckig", "scservo_sdk", "serial"),
     "robots-i2c": ("adafruit_blinka", "adafruit_pca9685"),
     "test": ("pyinstrument", "tslearn"),

@@ -73,7 +73,7 @@ def test_what_no_extra_has_stays_an_error() -> None:
         raise resources.missing_extra(ModuleNotFoundError("no", name="distributed.client"))
 
 
-ROBOTS, EVALUATE = {"ruckig", "serial"}, {"jinja2", "matplotlib", "numba", "rosbags"}
+ROBOTS, EVALUATE = {"ruckig", "serial"}, {"jinja2", "matplotlib", "numba", "rosbags", "scipy"}
 
 
 @pytest.mark.parametrize(
