@@ -57,10 +57,12 @@ class StampGuard:
 
 
 class Backoff:
-    """Waits that double from `first_s` to `longest_s` while a device stays away; time is an argument."""
+    """Waits that double from 0.5 s to 5 s while a device stays away; time is an argument."""
 
-    def __init__(self, first_s: float = 0.5, longest_s: float = 5.0) -> None:
-        self._first_ns, self._longest_ns = round(first_s * NS), round(longest_s * NS)
+    FIRST_NS = NS // 2
+    LONGEST_NS = 5 * NS
+
+    def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
@@ -74,7 +76,7 @@ class Backoff:
 
     def tried(self, now_ns: int) -> None:
         """An attempt was made at `now_ns`: until `reset`, the next one waits longer."""
-        self._wait_ns = min(max(2 * self._wait_ns, self._first_ns), self._longest_ns)
+        self._wait_ns = min(max(2 * self._wait_ns, self.FIRST_NS), self.LONGEST_NS)
         self._next_ns = now_ns + self._wait_ns
 
     def attempt(self, now_ns: int, open_device: Callable[[], None]) -> bool:

@@ -27,7 +27,7 @@ def _roots() -> Iterator[Path]:
         yield source
     prefixes = [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
     prefixes += [Path(sysconfig.get_path("data")), Path(site.getuserbase())]
-    # A wheel beside a sourced ROS install of another version finds its own files.
+    # A wheel next to a sourced ROS install of another version finds its own files.
     for prefix in sorted(prefixes, key=lambda prefix: prefix.resolve() not in here.parents):
         yield prefix / "share" / _PACKAGE
 
@@ -62,7 +62,7 @@ def package_version() -> str:
     path = share_path("package.xml")
     found = re.search(r"<version>\s*(\d+\.\d+\.\d+)\s*</version>", path.read_text(encoding="utf-8"))
     if found is None:
-        raise ReactdiffError("package.xml tells no version", where=str(path), todo="install the package again")
+        raise ReactdiffError("package.xml has no version", where=str(path), todo="install the package again")
     return found[1]
 
 
@@ -70,7 +70,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _MODULES = {
     "cluster": ("distributed",),
-    "evaluate": ("jinja2", "matplotlib", "numba", "rosbags"),
+    "evaluate": ("jinja2", "matplotlib", "numba", "rosbags", "scipy"),
     "robots": ("dynamixel_sdk", "pythonosc", "ruckig", "scservo_sdk", "serial"),
     "robots-i2c": ("adafruit_blinka", "adafruit_pca9685"),
     "test": ("pyinstrument", "tslearn"),

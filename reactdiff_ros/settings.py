@@ -57,15 +57,15 @@ def format_problem(value: object, known: int) -> tuple[str, str] | None:
 
 
 def written_path(text: str | Path) -> Path:
-    """A path as somebody wrote it: "~" is a home.
+    """A path as a user wrote it: "~" is a home folder.
 
     Raises:
-        ConfigError: it names the home of a user who is not there.
+        ConfigError: it names the home folder of an unknown user.
     """
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ConfigError("a path names the home of a user who is not there", where=f"{text!s:.80}") from error
+        raise ConfigError("a path names the home folder of an unknown user", where=f"{text!s:.80}") from error
 
 
 def check_settings(config: Any, where: str) -> None:

@@ -140,7 +140,7 @@ def test_a_path_as_somebody_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/anna")
     assert written_path("~/robot.yaml") == Path("/home/anna/robot.yaml")
     assert written_path("robot.yaml") == Path("robot.yaml")
-    with pytest.raises(ConfigError, match=r"home of a user who is not there \(~nobody-here/robot.yaml\)"):
+    with pytest.raises(ConfigError, match=r"home folder of an unknown user \(~nobody-here/robot.yaml\)"):
         written_path("~nobody-here/robot.yaml")
 
 
@@ -157,7 +157,7 @@ def test_a_home_that_is_not_there_is_one_sentence_of_a_command(
 ) -> None:
     monkeypatch.setenv("REACTDIFF_CONFIG", config)
     assert main(words) == code
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f"not there ({words[-1] if config == 'none' else config})")
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"user ({words[-1] if config == 'none' else config})")
 
 
 def test_two_controls_in_one_do_what_they_do_one_after_the_other() -> None:

@@ -359,7 +359,7 @@ def profile_path(robot: str) -> Path:
     """The file of a robot: a shipped one by its name, or a path.
 
     Raises:
-        ConfigError: there is neither, or the path names the home of a user who is not there.
+        ConfigError: there is neither, or the path names the home folder of an unknown user.
     """
     shipped = shipped_profiles()
     path = shipped[robot] if robot in shipped else written_path(robot)

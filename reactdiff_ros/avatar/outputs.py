@@ -225,6 +225,8 @@ class ArkitServer(WebServer):
 
     def show(self, frame: ExpressionFrame) -> None:
         """Send a frame to all clients; never waits."""
+        if not self.url:
+            return
         with self._lock:
             self._number += 1
             text = arkit_json(frame, self._number)

@@ -317,6 +317,11 @@ class PreviewServer(PageServer):
         self._description = ""
         self._message: bytes | None = None
 
+    @property
+    def watched(self) -> bool:
+        """Whether a page is open."""
+        return bool(self._clients)
+
     def describe(self, description: dict[str, Any]) -> None:
         """Show another profile, or another state of the same."""
         self._description = to_json({"type": "robot", **description})

@@ -383,7 +383,7 @@ def _replay(
     ahead: bool,
 ) -> dict[str, Any]:
     """Replay, write what is wanted, and describe it for JSON."""
-    from reactdiff_ros.evaluation.runs.listening import Spec, blamed, check
+    from reactdiff_ros.evaluation.listeners import Spec, blamed, check
     from reactdiff_ros.recordings.replay.output import ReplayBag
     from reactdiff_ros.recordings.replay.replay import Tally, open_recording
     from reactdiff_ros.recordings.replay.replay import replay as run

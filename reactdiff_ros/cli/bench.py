@@ -580,7 +580,7 @@ def response(run: options.Run, listener: str, model: Path | None, trials: int) -
     rate minus the share of trials in which the run with the event is lower by as much, which is what chance does.
     """
     from reactdiff_ros.evaluation.plots import plot_responses
-    from reactdiff_ros.evaluation.studies.response_bench import bench_response
+    from reactdiff_ros.evaluation.studies.response import bench_response
 
     with run.result() as result:
         system = run.listener(listener, model)

@@ -14,7 +14,7 @@ from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, json_on_stdout, tell
 from reactdiff_ros.errors import MediaError
 
 if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.recordings.extraction import Source
+    from reactdiff_ros.evaluation.extraction import Source
     from reactdiff_ros.model.speaker.grid import Track
     from reactdiff_ros.recordings.datasets.recordings import Extracted
     from reactdiff_ros.session import Perception
@@ -112,7 +112,7 @@ class _Eyes:
         self._perception: Perception | None = None
 
     def content(self, source: tuple[Path, ...], people: str) -> Extracted:
-        from reactdiff_ros.evaluation.recordings.extraction import alone, together
+        from reactdiff_ros.evaluation.extraction import alone, together
 
         try:
             seen = [self._seen(path) for path in source]
@@ -134,7 +134,7 @@ class _Eyes:
         return known
 
     def _perceived(self, path: Path) -> tuple[Track, Source]:
-        from reactdiff_ros.evaluation.recordings.extraction import extract_source
+        from reactdiff_ros.evaluation.extraction import extract_source
         from reactdiff_ros.perception import SpeakerPerception
         from reactdiff_ros.recordings.bags.read import BagSource, open_source
 

@@ -14,7 +14,6 @@ import click
 from reactdiff_ros import __version__
 from reactdiff_ros.cli.bag import bag
 from reactdiff_ros.cli.bench import bench
-from reactdiff_ros.cli.compare import compare
 from reactdiff_ros.cli.config import config
 from reactdiff_ros.cli.docs import docs
 from reactdiff_ros.cli.doctor import doctor
@@ -24,7 +23,7 @@ from reactdiff_ros.cli.interrupts import catch_interrupts, ignore_interrupts
 from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, EXIT_STOPPED, tell
 from reactdiff_ros.cli.react import react
-from reactdiff_ros.cli.report import report
+from reactdiff_ros.cli.report import compare, report
 from reactdiff_ros.cli.robot import robot
 from reactdiff_ros.cli.simulate import demo, simulate
 from reactdiff_ros.cli.study import study

@@ -60,7 +60,7 @@ def simulate(
         statistics,
     )
     from reactdiff_ros.cli.voices import voice_bank
-    from reactdiff_ros.evaluation.studies.provenance import voices_told
+    from reactdiff_ros.evaluation.listeners import voices_told
     from reactdiff_ros.resources import require
     from reactdiff_ros.simulator.dyads import simulate as run
     from reactdiff_ros.simulator.dyads import simulator_hash

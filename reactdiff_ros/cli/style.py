@@ -57,7 +57,7 @@ def learn(clip: Path, name: str, about: str, path: Path | None, force: bool, as_
     from reactdiff_ros.cli.output import json_on_stdout, tell
     from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.errors import ConfigError
-    from reactdiff_ros.evaluation.recordings.reference import learn_reference
+    from reactdiff_ros.evaluation.extraction import learn_reference
     from reactdiff_ros.styles import load_styles, save_style, style_book, user_styles_path
 
     target = path or user_styles_path()

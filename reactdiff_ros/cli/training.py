@@ -186,7 +186,7 @@ def _voice_of(config: TrainConfig) -> VoiceOf:
     """What makes a voice of the sound of public sets, where there are any and it is wanted."""
     if not config.hears_sets:
         return None
-    from reactdiff_ros.evaluation.recordings.extraction import voice_columns
+    from reactdiff_ros.evaluation.extraction import voice_columns
 
     return voice_columns
 
@@ -241,7 +241,7 @@ def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps:
     apply any more.
     """
     from reactdiff_ros.cli.voices import make_if_missing
-    from reactdiff_ros.evaluation.studies.provenance import voices_told
+    from reactdiff_ros.evaluation.listeners import voices_told
     from reactdiff_ros.model.runtime import Networks
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.simulator.voices import VoiceBank, load_bank

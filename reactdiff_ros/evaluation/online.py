@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, ROTATION, SMILE
-from reactdiff_ros.errors import MediaError, ReactdiffError
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.evaluation.listeners import Foresees, Spec, blamed, foresees, look_ahead_s
+from reactdiff_ros.evaluation.runs.scoring import RunContext
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.policies import make_listener
@@ -37,37 +39,6 @@ AFTER_NS: Final = NS // 5
 """Sessions run on for so long after t, to see that what comes after it acts at all."""
 TICK_NS: Final = 20_000_000
 RATE_HZ: Final = 16_000
-
-
-class Foresees(Protocol):
-    """An offline listener, which is shown what perception will tell of the recording before it listens."""
-
-    look_ahead_s: float
-    """How far it looks ahead, infinity: over the whole recording."""
-
-    def foresee(self, frames: Sequence[SpeakerFrame]) -> None:
-        """All frames of the recording at hand, after `reset` and before the first `observe`."""
-        ...
-
-
-def foresees(listener: object) -> bool:
-    """Whether a listener is shown the recording before it listens (`Foresees`)."""
-    return callable(getattr(listener, "foresee", None))
-
-
-def look_ahead_s(listener: Listener) -> float:
-    """How far into the future a listener says that it looks; one that says nothing looks not at all.
-
-    Raises:
-        ReactdiffError: what it declares is no time.
-    """
-    told = getattr(listener, "look_ahead_s", 0.0)
-    if isinstance(told, bool) or not isinstance(told, (int, float)) or not told >= 0:
-        raise ReactdiffError(
-            f"the listener declares a look-ahead of {told!r}", where=type(listener).__name__,
-            todo="give look_ahead_s in seconds, 0 or more",
-        )  # fmt: skip
-    return float(told)
 
 
 class PaintedPerception:
@@ -353,3 +324,32 @@ class _Timed:
         if reaction is not None:
             self.seconds.append(perf_counter() - begun)
         return reaction
+
+
+CHECK_SECONDS = 1.6
+"""Long enough for the features' windows and two plans."""
+
+
+def verified(specs: Sequence[Spec], cuts: int, seed: int, context: RunContext) -> dict[str, tuple[float, bool | None]]:
+    """(declared look-ahead in s, whether it holds; None: not tried) by the listener's name.
+
+    A listener that looks further is told in a sentence, and its figures go on.
+
+    Raises:
+        ReactdiffError: a listener cannot be made, fails, or declares no time.
+    """
+    out: dict[str, tuple[float, bool | None]] = {}
+    for i, spec in enumerate(specs):
+        listener = spec.make(seed)
+        if not cuts:
+            out[spec.name] = (look_ahead_s(listener), None)
+            continue
+        with blamed(spec):
+            verdict = verify(
+                listener, seconds=CHECK_SECONDS, cuts=cuts, seed=seed,
+                told=lambda share, i=i: context.told("look-ahead", (i + share) / len(specs)),  # type: ignore[misc]
+            )  # fmt: skip
+        if not verdict.holds:
+            context.tell(verdict.sentence(spec.name))
+        out[spec.name] = (verdict.declared_s, verdict.holds)
+    return out

@@ -16,9 +16,8 @@ from typing import Any
 import jinja2
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.evidence.bounds import judge
-from reactdiff_ros.evaluation.evidence.collection import FORMAT
-from reactdiff_ros.evaluation.evidence.verdicts import figure, passed
+from reactdiff_ros.evaluation.bounds import figure, judge, passed
+from reactdiff_ros.evaluation.studies.evidence import FORMAT
 from reactdiff_ros.model.plan.corrections import ORDINARY, SHOWN_CONTROL
 from reactdiff_ros.model.plan.sampler import EAGER
 from reactdiff_ros.model.weights import CARD, MANIFEST, find_weights

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.studies.sweeps import sweeps_in
+from reactdiff_ros.evaluation.metrics.bootstrap import sweeps_in
+from reactdiff_ros.evaluation.metrics.events import Lags
 from reactdiff_ros.whole_file import whole_file
 
 Values = NDArray[np.floating[Any]]
@@ -55,14 +56,14 @@ def plot_responses(curves: Mapping[str, tuple[Values, Values]], path: Path) -> P
     return save_figure(figure, path)
 
 
-def plot_lags(lags: Mapping[str, tuple[Values, Values, int]], path: Path) -> Path:
-    """Histogram of onset lags (s) over that of `shifts` shifted pairings, each given as (lags, chance, shifts)."""
+def plot_lags(lags: Mapping[str, Lags], path: Path) -> Path:
+    """Histogram of onset lags (s) over that of the shifted pairings."""
     figure = new_figure(3.4 * len(lags), 3.0)
     axes = figure.subplots(1, len(lags), squeeze=False)
     edges = np.arange(-3.0, 3.01, 0.2)
-    for axis, (name, (own, chance, shifts)) in zip(axes[0], lags.items(), strict=True):
-        axis.hist(own, edges, label="observed", alpha=0.6)
-        level = np.histogram(chance, edges)[0] / max(shifts, 1)
+    for axis, (name, found) in zip(axes[0], lags.items(), strict=True):
+        axis.hist(found.lags_s, edges, label="observed", alpha=0.6)
+        level = np.histogram(found.chance_lags_s, edges)[0] / max(found.shifts, 1)
         axis.stairs(level, edges, label="chance", color="black")
         axis.set(title=name.replace(", ", ",\n"), xlabel="onset after the speaker's, s", ylabel="smiles")
         axis.legend()

@@ -44,18 +44,22 @@ def veil(condition: Condition, salt: bytes) -> str:
 
 def unveil(text: str) -> Condition:
     """The condition that `veil` hid. Raises ConfigError if the text is not a veil."""
-    wrong = ConfigError("the session's condition cannot be read", todo="take it anew from the study's sessions file")
+    wrong = ConfigError("the session's condition cannot be read", todo="copy it again from the study's sessions file")
     try:
         raw = base64.b64decode(text.strip().encode(), altchars=b"-_", validate=True)
-        told = json.loads(_mixed(raw[SALT_BYTES:], raw[:SALT_BYTES]))
+        content = json.loads(_mixed(raw[SALT_BYTES:], raw[:SALT_BYTES]))
     except (ValueError, binascii.Error, RecursionError):
         raise wrong from None  # a trace would show what is hidden
     keys = {"study", "session", "seal"}
-    if not isinstance(told, dict) or set(told) != {*keys, "settings"} or not isinstance(told["settings"], dict):
+    if (
+        not isinstance(content, dict)
+        or set(content) != {*keys, "settings"}
+        or not isinstance(content["settings"], dict)
+    ):
         raise wrong
-    if not all(isinstance(told[key], str) for key in keys):
+    if not all(isinstance(content[key], str) for key in keys):
         raise wrong
-    return Condition(**told)
+    return Condition(**content)
 
 
 def _mixed(data: bytes, salt: bytes) -> bytes:
@@ -99,13 +103,13 @@ def impose(condition: Condition, node: str, values: dict[str, Any]) -> None:
     values.update({n: declared[n].checked(v) for n, v in condition.settings.items() if n in declared})
 
 
-def told(condition: Condition) -> dict[str, str]:
-    """What a node's settings say of a blind session."""
+def blind_settings(condition: Condition) -> dict[str, str]:
+    """What a node's status says of a blind session."""
     return {"policy": BLIND, "study": condition.study, "session": condition.session, "seal": condition.seal}
 
 
 def hidden(reaction: Reaction) -> Reaction:
-    """A plan without what tells who made it, apart from how it moves."""
+    """A plan without what reveals its policy, apart from the motion."""
     return replace(reaction, policy=BLIND, backend=BLIND, compute_s=0.0, candidate=0, candidates=None)
 
 
@@ -126,7 +130,7 @@ def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if name not in secret}
 
 
-_ASK: Final = "stop here, and ask whoever sealed the study to run 'reactdiff study check' on this machine"
+_ASK: Final = "stop here, and ask the person who sealed the study to run 'reactdiff study check' on this machine"
 
 
 def _specs(name: str) -> list[Parameter]:

@@ -154,7 +154,7 @@ def _robot(found: LabSettings) -> str:
 
 
 def overlay_path(settings: Path, robot: str) -> Path | None:
-    """The file of one robot's own settings, beside the lab's; None: there is no robot."""
+    """The file of one robot's own settings, next to the lab's; None: there is no robot."""
     name = Path(robot).stem if _is_path(robot) else robot
     return settings.parent / "robots" / f"{name}.yaml" if name not in ("", "none") else None
 
@@ -221,7 +221,7 @@ class _Reader:
     def _parameters(self, content: Mapping[str, Any]) -> dict[str, dict[str, Setting]]:
         nodes = {node.name: node for node in self._table.nodes}
         found: dict[str, dict[str, Setting]] = {}
-        # What is said of every node is weaker, wherever it stands in the file.
+        # Entries for every node are weaker, wherever they are in the file.
         entries = self._names_and_values(content, ("parameters",))
         for name in sorted(entries, key=lambda n: n != EVERY):
             key = ("parameters", name)
@@ -267,7 +267,7 @@ class _Reader:
         try:
             return str(self._path.parent.absolute() / written_path(text))
         except ConfigError:
-            self._wrong(key, f"names the home of a user who is not there: {text:.80}")
+            self._wrong(key, f"names the home folder of an unknown user: {text:.80}")
             return text
 
     def _origin(self, key: Key) -> str:
@@ -281,7 +281,7 @@ class _Reader:
 
 
 def _settled(given: Mapping[str, str]) -> set[str]:
-    """Arguments of the files that do not count beside those given: one source takes the place of the others."""
+    """Arguments of the files that the given ones override: one source replaces the others."""
     settled = set(given)
     if given.get("clip", "") not in ("", "none") or given.get("use_sim_time") == "true":
         settled |= {*DEVICES, "clip"}

@@ -87,7 +87,7 @@ def _camera(path: Path, index: int) -> Camera | None:
 
 
 class MicrophoneQuestion:
-    """Asks PortAudio in a process of its own: it may take seconds, print, or hang on a broken sound system."""
+    """Asks PortAudio in a separate process: it may take seconds, print, or hang on a broken sound system."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(

@@ -37,15 +37,15 @@ from reactdiff_ros.resources import ros_command
 FACE = ("expression_node", "avatar_node")
 """Started first where they can be: a face is there before anything is known."""
 FACE_SILENT_S = 3.0
-"""A face that stands is seen at once: its nodes, whose work is light, may be silent for less long than the others."""
+"""A frozen face is seen at once: its nodes, whose work is light, have a shorter timeout than the others."""
 LOWERING_S = 4.5
 """The actuator lowers what would fall before it ends, and ends itself after 4 s."""
 WARN, ERROR = 1, 2
 SAY_AGAIN_S = 10.0
 WARN_AFTER_S = 4.0
-"""A warning is said when it has lasted for so long: many pass by themselves."""
+"""A warning is reported once it has lasted for this long: many pass by themselves."""
 FINE_AFTER_S = 10.0
-"""Its end is said when it has stayed away for so long, an error's at once: many warnings come and go."""
+"""Its end is reported after this time without it (an error's at once): many warnings come and go."""
 _NUMBER = re.compile(r"\d+")
 _URL = re.compile(r"http://(?:[\w.\-]+|\[[\da-fA-F:.]+\]):\d+/?")
 
@@ -177,7 +177,7 @@ def executable(name: str) -> Path:
 
 
 def graph_environment(options: LiveOptions, base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of the nodes, and of whoever listens to them: domain, and how far DDS looks."""
+    """The environment of the nodes, and of programs that listen to them: domain, and how far DDS looks."""
     environment = dict(os.environ if base is None else base)
     if options.domain is not None:
         environment["ROS_DOMAIN_ID"] = str(options.domain)
@@ -245,7 +245,7 @@ class LiveGraph:
 
     Args:
         options: what to run.
-        say: told one sentence for every event that a user should know.
+        say: called with one sentence for every event that a user should know.
         folder: for logs and parameter files; emptied first.
     """
 
@@ -260,9 +260,9 @@ class LiveGraph:
         """Of the nodes, and of this process once it listens to them."""
         given = {name: self.environment.get(name, "").strip() for name in (TOKEN_VARIABLE, LINK_VARIABLE)}
         self.page_token = checked_token(given[TOKEN_VARIABLE] or new_token(), TOKEN_VARIABLE)
-        """With it the face's page may arm a robot: to be told to whoever sees the terminal."""
+        """With it the face's page may arm a robot: to be printed in the terminal."""
         self.link_token = checked_token(given[LINK_VARIABLE] or new_link_token(), LINK_VARIABLE)
-        """What the face's page asks for where it is served beyond this machine: part of the link to be told."""
+        """What the face's page asks for where it is served beyond this machine: part of the link to be printed."""
         self.url: str | None = None
         self.reports: dict[str, NodeReport] = {}
         self.watch: Watch | None = None
@@ -395,7 +395,7 @@ def page_status(url: str, timeout_s: float = 0.5) -> int:
 
 
 def state_folder() -> Path:
-    """Where logs go: beside the environment of this checkout, else in the user's cache."""
+    """Where logs go: next to the environment of this checkout, else in the user's cache."""
     home = os.environ.get("REACTDIFF_HOME_DIR")
     if home:
         return Path(home)

@@ -1,10 +1,10 @@
 """Keeps a set of node processes alive: starts them, kills what is silent, restarts what died, leaves nothing behind.
 
-No ROS in here: whoever hears the nodes calls `Supervisor.heartbeat`, and `Supervisor.poll` does the rest.
+No ROS in here: the part that hears the nodes calls `Supervisor.heartbeat`, and `Supervisor.poll` does the rest.
 
 Threads: none. Every method is called from the thread that started the processes, because the kernel's parent-death
 signal follows that thread, not the process. Time is an argument of the constructor (a steady clock in seconds).
-Every child has a session of its own, so that a terminal's Ctrl-C reaches the supervisor alone.
+Every child has its own session, so that a terminal's Ctrl-C reaches the supervisor alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ except OSError as error:
 
 @dataclass(frozen=True)
 class NodeCommand:
-    """One node: its name, the program with its arguments (an absolute path first), what it has of its own to set."""
+    """One node: its name, the program (an absolute path) with its arguments, its own variables and timeouts."""
 
     name: str
     command: tuple[str, ...]
@@ -54,7 +54,7 @@ class Limits:
     """Times of the supervision, seconds."""
 
     silent_s: float = 5.0
-    """A node that was heard and then is silent for so long hangs, if it is not heard until the next `poll` either."""
+    """A node that was heard and then is silent for this long is restarted, if it stays silent until the next `poll`."""
     first_s: float = 40.0
     """How long a node may take from its start to its first heartbeat (imports on a loaded, slow machine)."""
     term_s: float = 1.5
@@ -62,11 +62,11 @@ class Limits:
     backoff_s: tuple[float, ...] = (0.05, 1.0, 2.0, 5.0, 10.0)
     """Wait before the first, second ... restart; the last one repeats."""
     stable_s: float = 10.0
-    """A node that ran for so long starts again from the first wait."""
+    """A node that ran for this long starts again from the first wait."""
     repeat_s: float = 60.0
     """A node that dies at every start in the same way says so again after this time."""
     stall_s: float = 1.0
-    """If `poll` itself was not called for so long, the silence was ours, not the nodes'."""
+    """If `poll` itself was not called for this long, the silence was ours, not the nodes'."""
     log_bytes: int = 5_000_000
     """A log file is emptied when it grows past this: a session may last for days."""
 
@@ -93,7 +93,7 @@ class Supervisor:
 
     Args:
         environment: of all children, whole.
-        say: told one sentence for every event that a user should know.
+        say: called with one sentence for every event that a user should know.
         log_dir: every node's output goes to `log_dir`/NAME.log; None: to the supervisor's own stderr.
         clock: a steady clock in seconds.
     """
@@ -123,7 +123,7 @@ class Supervisor:
         self._children.setdefault(node.name, _Child(node))
 
     def heartbeat(self, name: str) -> None:
-        """The node was heard now. Unknown names are somebody else's nodes and are ignored."""
+        """The node was heard now. Unknown names are other programs' nodes and are ignored."""
         child = self._children.get(name)
         if child is not None and child.process is not None:
             child.heard_s = self.clock()
@@ -181,7 +181,7 @@ class Supervisor:
         return self.limits.term_s if child.node.term_s is None else child.node.term_s
 
     def _may_end(self, child: _Child, waited_s: float) -> bool:
-        """Whether it still runs, so long after TERM, and has time left to end."""
+        """Whether it still runs this long after TERM, and has time left to end."""
         return child.process is not None and waited_s < self._term_s(child) and child.process.poll() is None
 
     def _launch(self, child: _Child) -> None:
@@ -237,7 +237,7 @@ class Supervisor:
             child.overdue = True  # it may have woken just now: what it said is heard before the next look
         else:
             silence = now - (child.heard_s if child.heard_s is not None else child.started_s)
-            self.say(f"{child.node.name} was not heard for {silence:.0f} s: it is stopped and started again")
+            self.say(f"{child.node.name} was silent for {silence:.0f} s: it is restarted")
             if _is_stopped(child.process.pid):
                 _signal_group(child.process, signal.SIGKILL)  # it cannot hear TERM
                 child.kill_at_s = now
@@ -246,7 +246,7 @@ class Supervisor:
                 child.kill_at_s = now + self._term_s(child)
 
     def _bound_log(self, child: _Child) -> None:
-        with suppress(OSError):  # somebody may have removed it
+        with suppress(OSError):  # it may have been removed
             if child.log is not None and child.log.stat().st_size > self.limits.log_bytes:
                 os.truncate(child.log, 0)  # the node appends, so it goes on at the new end
                 child.log_offset = 0
@@ -274,7 +274,7 @@ class Supervisor:
         child.restart_at_s = now + wait
         said, when = child.said
         if event and (event != said or now - when > self.limits.repeat_s):
-            self.say(f"{child.node.name} {event}: started again in {wait:g} s")
+            self.say(f"{child.node.name} {event}: restarted in {wait:g} s")
             child.said = (event, now)
 
 

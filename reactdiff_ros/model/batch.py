@@ -326,8 +326,8 @@ def _draw_alike(networks: Networks, drafts: Sequence[Draft]) -> list[Drawn]:
 
 
 def _rows(drawn: Drawn, rows: slice) -> Drawn:
-    parts: list[Any] = [getattr(drawn, f.name) for f in fields(Drawn)]
-    return Drawn(*(None if part is None else part[rows] for part in parts))
+    parts: dict[str, Any] = {f.name: getattr(drawn, f.name) for f in fields(Drawn)}
+    return Drawn(**{name: None if part is None else part[rows] for name, part in parts.items()})
 
 
 def warm(networks: Networks, how: Sampling, listeners: int) -> None:

@@ -59,15 +59,15 @@ class RobotWatch:
         kinds = {"enable": self._switch, "reset": self._trigger, "software_stop": self._trigger}
         self._clients = {name: node.create_client(kind, f"{ACTUATOR}/{name}") for name, kind in kinds.items()}
         self._token = token or new_token()
-        self._told = bool(token)
+        self._token_printed = bool(token)
         self._message: Any = None
         self._heard_ns = 0
         self.console = RobotConsole(self._ask, self._token)
 
     def heard(self, message: Any, now_ns: int) -> bool:
-        """Take an ActuatorState; whether the page should be told at once."""
-        if not self._told:
-            self._told = True
+        """Take an ActuatorState; whether the page should get it at once."""
+        if not self._token_printed:
+            self._token_printed = True
             # Not through the log, which goes over the network and into recordings.
             print(f"To arm the robot from the page, type this token into its panel: {self._token}", flush=True)
         before, self._message = self._message, message
@@ -155,14 +155,14 @@ STATUS_S = 0.5
 RETRY_S = 2.0
 SILENT_NS = 2 * NS
 STAGE_SILENT_NS = 4 * NS
-"""A node that was not heard for so long hangs or is gone: a recorder then no longer records."""
+"""A node that is silent for longer hangs or is gone: a recorder then no longer records."""
 GONE_NS = 60 * NS
-"""A node that was not heard for so long is forgotten: it may have been ended on purpose."""
+"""A node that is silent for longer is forgotten: it may have been ended on purpose."""
 _T = TypeVar("_T")
 
 
 class EventLoop:
-    """An asyncio loop in a thread of its own."""
+    """An asyncio loop in its own thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -192,7 +192,7 @@ class AvatarNode(ReactdiffNode):
         hosts = tuple(name.strip() for name in str(self.values["extra_hosts"]).split(",") if name.strip())
         self._config = AvatarConfig(**{n: self.values[n] for n in names}, extra_hosts=hosts)
         given = os.environ.get(LINK_VARIABLE, "").strip()
-        self._link_token, self._link_told = LinkAccess(given).token, bool(given)
+        self._link_token, self._link_given = LinkAccess(given).token, bool(given)
         self._page_token = given_token()
         self.backend = "aiohttp"
 
@@ -253,7 +253,7 @@ class AvatarNode(ReactdiffNode):
             return
         self.solved("server")
         self.get_logger().info(f"face at {url}")
-        if self._server.link_token and not self._link_told:
+        if self._server.link_token and not self._link_given:
             # Not through the log, which goes over the network and into recordings.
             print(
                 f"Whoever opens one of these links sees the face: {' '.join(links(url, self._link_token))}", flush=True
@@ -273,7 +273,7 @@ class AvatarNode(ReactdiffNode):
         self._server.candidates(values, chosen, float(message.frame_rate))
 
     def _ask_for_candidates(self) -> None:
-        """Subscribed only while a page shows them: nobody draws candidates that nobody looks at."""
+        """Subscribed only while a page shows them: the model draws candidates only for subscribers."""
         if self._server.wants_candidates() and self._candidates is None:
             self._candidates = self.subscribe("listener/reaction/candidates", self._on_candidates)
         elif self._candidates is not None and not self._server.wants_candidates():
@@ -328,14 +328,14 @@ class AvatarNode(ReactdiffNode):
 
     def _stage_status(self) -> dict[str, dict[str, Any]]:
         """Every node for the operator, along the signal path."""
-        told = {}
+        found = {}
         for name in (node.name for node in load_table().nodes):
             status = self._stages.get(name)
             if status is None:
                 continue
             values = dict(_pair(s) for s in status.settings)
             missed = values.get("deadline_misses", "")
-            told[name] = {
+            found[name] = {
                 "level": status.level,
                 "message": status.message,
                 "rate": round(status.rate, 1),
@@ -344,7 +344,7 @@ class AvatarNode(ReactdiffNode):
                 "missed": int(missed) if missed.isdecimal() else None,
                 "silent": self._silent(name),
             }
-        return told
+        return found
 
     def _recording(self) -> str:
         """What is recorded now, for people who look at the face; empty: nothing."""

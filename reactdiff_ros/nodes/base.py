@@ -27,7 +27,7 @@ from reactdiff_ros.nodes.health import ReportingNode
 
 
 class Worker:
-    """Handles items in the order of arrival, in one thread of its own.
+    """Handles items in the order of arrival, in one thread.
 
     Every kind of item has a depth: when more of a kind wait, its oldest is dropped and counted. Where one may wait, the
     newest takes the oldest's place in the queue, so that a kind that comes often does not starve behind another: a
@@ -37,7 +37,7 @@ class Worker:
     Args:
         handle: called with (kind, item); what it raises goes to `failed` and ends nothing.
         depths: how many items of each kind may wait.
-        failed: told of every exception and the kind of item that it came with (`tick` has the worker's name).
+        failed: called with every exception and the kind of its item (the worker's name for `tick`).
     """
 
     def __init__(
@@ -254,7 +254,7 @@ class Parameters:
 
 
 def descriptor(spec: Parameter) -> ParameterDescriptor:
-    """What `ros2 param describe` tells."""
+    """What `ros2 param describe` prints."""
     described = ParameterDescriptor(description=spec.description + (f" Unit: {spec.unit}." if spec.unit else ""))
     constraints = []
     if spec.choices:
@@ -282,8 +282,8 @@ class ReactdiffNode(ReportingNode):
 
     `setup` (configure: settings, rooms), `start` (activate: subscriptions, timers, threads), `stop` (deactivate) and
     `teardown` (cleanup). Publishers come from `advertise` in `setup`; subscriptions, services and timers from
-    `subscribe`, `serve` and `every` in `start`, and are destroyed by deactivation. What goes wrong in a callback is
-    caught: one sentence for the user's mistakes, a traceback in the log for ours, and the node goes on.
+    `subscribe`, `serve` and `every` in `start`, and are destroyed by deactivation. Exceptions of callbacks
+    are caught: one sentence for the user's mistakes, a traceback in the log for ours, and the node goes on.
 
     Raises:
         ConfigError: a start value of a parameter is of the wrong type or out of range.
@@ -446,7 +446,7 @@ class ReactdiffNode(ReportingNode):
                 raise
 
     def is_heard(self, publisher: Any) -> bool:
-        """Whether anybody subscribes, asked from any thread; nobody where another thread withdraws it meanwhile."""
+        """Whether there are subscribers, from any thread; False if another thread withdraws the publisher meanwhile."""
         try:
             return bool(publisher.get_subscription_count())
         except InvalidHandle:

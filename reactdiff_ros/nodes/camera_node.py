@@ -21,11 +21,11 @@ from reactdiff_ros.nodes.runner import run
 SILENT_NS = 3 * NS
 POLL_S = 0.1
 END_S = 3.0
-"""A driver that hangs may keep the reader longer: it ends later then, and disturbs nobody."""
+"""Longest wait for the reader thread at shutdown. A thread stuck in the driver is left to end on its own."""
 
 
 class CameraNode(ReactdiffNode):
-    """Reads the camera in a thread of its own; a missing camera is tried again until it is there."""
+    """Reads the camera in its own thread; retries until the camera can be opened."""
 
     NAME = "camera_node"
     SLOW = "fewer than half of the camera's pictures come: the room is dark, the cable slow, or this machine overloaded"

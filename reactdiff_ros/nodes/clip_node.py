@@ -23,7 +23,7 @@ from reactdiff_ros.types import Sound
 TOPIC = "camera/image_raw/compressed"
 RETRY_S = 2.0
 END_S = 3.0
-"""A file system that hangs may keep the player longer: it ends later then, and disturbs nobody."""
+"""Longest wait for the player thread at shutdown. A thread stuck in the file system is left to end on its own."""
 SIM_POLL_S = 0.005
 """Simulated time is looked at this often."""
 
@@ -100,7 +100,7 @@ class ClipNode(ReactdiffNode):
                 stopping.wait(RETRY_S)
 
     def _play(self, stopping: threading.Event) -> bool:
-        """Play until the end (true), until stopped, or until simulated time goes back: then it begins anew."""
+        """Play until the end (true), until stopped, or until simulated time goes back: then it starts again."""
         name = str(self.values["clip"])
         if not name:
             raise MediaError("no clip is named", where="parameter clip", todo="give the path of a media file")

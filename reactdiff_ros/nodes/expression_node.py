@@ -7,7 +7,7 @@ from typing import Any
 from reactdiff_ros import msg
 from reactdiff_ros.clock import NS, Grid
 from reactdiff_ros.expression import ExpressionConfig, ExpressionEngine
-from reactdiff_ros.launching.condition import blind_condition, impose, told
+from reactdiff_ros.launching.condition import blind_condition, blind_settings, impose
 from reactdiff_ros.launching.process import FACE, prioritise
 from reactdiff_ros.messages import fill_expression, gaze_value, gesture_value, head_pose_value, reaction_value
 from reactdiff_ros.nodes.base import ReactdiffNode
@@ -22,7 +22,7 @@ TICKS = Grid(int(NS / EXPRESSION_RATE_HZ))
 LATE_S = 0.04
 """A longer gap between two frames is a missed deadline."""
 SILENT_NS = 5 * NS
-"""Frames of the speaker come, and no plan for so long: reaction_node is not there, or on a machine out of reach."""
+"""Speaker frames but no plan for this long: reaction_node is missing, or on a machine that cannot be reached."""
 
 
 class ExpressionNode(ReactdiffNode):
@@ -66,12 +66,12 @@ class ExpressionNode(ReactdiffNode):
             return {}
         counts = {"deadline_misses": self.deadline_misses, "late_plans": self._engine.late_plans}
         if self._blind is not None:
-            return {**told(self._blind), **counts}
+            return {**blind_settings(self._blind), **counts}
         style = {n: v if isinstance(v, str) else f"{v:g}" for n, v in self._engine.settings().items()}
         return {**style, **counts}
 
     def observe_health(self) -> None:
-        """Say when somebody is followed and no plan comes."""
+        """Warn if a person is followed and no plan arrives."""
         now = self.running_ns()
         unanswered = now - self._reaction_ns > SILENT_NS and now - self._speaker_ns < NS
         sentence = "nothing comes on listener/reaction: the face only looks, blinks, breathes; see reaction_node"
@@ -111,7 +111,7 @@ class ExpressionNode(ReactdiffNode):
         if self.simulated():
             now = TICKS.time_ns(TICKS.slot(now))  # the very times of a session, whatever the speed
         if now == 0 or 0 <= self._last_ns - now < NS // 2:
-            return  # simulated time has not begun, stands still, or the face of this tick is made
+            return  # simulated time has not begun or is frozen, or this tick already has its face
         frame = self._engine.tick(now)
         self.publish(self._expressions, fill_expression(msg.ExpressionFrame(), frame))
         self._last_ns = now

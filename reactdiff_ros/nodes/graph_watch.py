@@ -1,4 +1,4 @@
-"""The supervisor's ear: hears every node's diagnostics over DDS, and whatever else its owner subscribes to."""
+"""How the supervisor hears the nodes: their diagnostics over DDS, and other topics that its owner subscribes to."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class GraphWatch:
 
     def tap(self, kind: Any, topic: str, callback: Callable[..., None], qos: QoSProfile, *, raw: bool = False) -> None:
         """Subscribe; `callback(message, info)` gets what `published_ns` takes."""
-        # rclpy tells nothing but the message to a callback that can be called with it alone.
+        # rclpy passes the info only to a callback that cannot be called with the message alone.
         self.node.create_subscription(kind, topic, lambda message, info: callback(message, info), qos, raw=raw)
 
     def close(self) -> None:

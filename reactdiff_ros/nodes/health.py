@@ -29,7 +29,7 @@ from reactdiff_ros.messages import fill_header
 RATE_WINDOW_NS = NS
 LATENCY_WINDOW_NS = 5 * NS
 NEWS_NS = NS
-"""So long at most a remark of another kind is held back."""
+"""Longest time for which a remark of another kind is held back."""
 CLOCK = "clock"
 """Key of what is wrong with the node's own clock."""
 
@@ -150,13 +150,13 @@ class Limiter:
 
 
 STANDS_NS = 2 * NS
-"""A simulated clock that did not move for so long stands still."""
+"""A simulated clock that did not move for this long is frozen."""
 FAR_NS = NS
-"""Evidence that is stamped so far from the node's clock cannot drive the face."""
+"""Evidence stamped further from the node's clock cannot drive the face."""
 LONGEST_LOAD_NS = 8 * NS
 """No load makes evidence so late: a clock differs."""
 STEADY_NS = 5 * NS
-"""A load lets some evidence through in time: if none was in time for this long, a clock differs."""
+"""Under load some evidence arrives in time: if none did for this long, a clock differs."""
 
 
 class ClockWatch:
@@ -179,7 +179,7 @@ class ClockWatch:
     def running_ns(self, steady_ns: int) -> int:
         """The steady clock without the time in which the node's clock was seen to stand still.
 
-        What is missing for so long is missed: while a bag is paused, nothing is.
+        For timeouts: while a bag is paused, nothing is missing.
         """
         return steady_ns - self._stood_ns - self._standing_ns
 
@@ -191,7 +191,7 @@ class ClockWatch:
                 "or start without use_sim_time"
             )
         if self._standing_ns >= STANDS_NS:
-            return "/clock stands still: the bag is paused or has ended"
+            return "/clock is frozen: the bag is paused or has ended"
         return ""
 
 
@@ -220,7 +220,7 @@ JSON: Final = "json"
 NOTE: Final = "note"
 """The event of lines that belong to no problem."""
 BURST: Final = 5
-"""So many lines of an event are let through in PERIOD_NS; lines of no event are never held back."""
+"""Lines of an event that pass within PERIOD_NS; lines without an event always pass."""
 PERIOD_NS: Final = 10 * NS
 MOST_EVENTS: Final = 1000
 """Events come from keys of the code, but topics are in some of them."""
@@ -272,31 +272,31 @@ class EventLog:
 
     def info(self, sentence: str, event: str = NOTE) -> None:
         """Something that people may want to know."""
-        told = self._told("info", sentence, event)
-        if told:
-            self._logger.info(told)
+        line = self._line("info", sentence, event)
+        if line:
+            self._logger.info(line)
 
     def warning(self, sentence: str, event: str = NOTE) -> None:
         """Something that may be wrong."""
-        told = self._told("warning", sentence, event)
-        if told:
-            self._logger.warning(told)
+        line = self._line("warning", sentence, event)
+        if line:
+            self._logger.warning(line)
 
     def error(self, sentence: str, event: str = NOTE) -> None:
         """Something that is wrong."""
-        told = self._told("error", sentence, event)
-        if told:
-            self._logger.error(told)
+        line = self._line("error", sentence, event)
+        if line:
+            self._logger.error(line)
 
-    def _told(self, level: str, sentence: str, event: str) -> str:
+    def _line(self, level: str, sentence: str, event: str) -> str:
         sentence = printable(sentence)
         held = 0 if event == NOTE else self._repeats.held_back(f"{level} {event}", time.monotonic_ns())
         if held is None:
             return ""
         if self._json:
-            line = {"time": time.time(), "level": level, "node": self._node, "event": event, "sentence": sentence}
-            self._write(json.dumps(line | ({"suppressed": held} if held else {}), ensure_ascii=False))
-        return f"{sentence} ({held} more of these were not said)" if held else sentence
+            entry = {"time": time.time(), "level": level, "node": self._node, "event": event, "sentence": sentence}
+            self._write(json.dumps(entry | ({"suppressed": held} if held else {}), ensure_ascii=False))
+        return f"{sentence} ({held} similar lines were suppressed)" if held else sentence
 
 
 def wants_json(environment: Any) -> bool:

@@ -14,7 +14,7 @@ from reactdiff_ros.nodes.runner import run
 POLL_S = 0.1
 CHUNK_S = 0.02
 END_S = 3.0
-"""A sound system that hangs may keep the reader longer: it ends later then, and disturbs nobody."""
+"""Longest wait for the reader thread at shutdown. A thread stuck in the sound system is left to end on its own."""
 
 
 class MicrophoneNode(ReactdiffNode):
@@ -58,7 +58,7 @@ class MicrophoneNode(ReactdiffNode):
         return f"{microphone.name} gives {microphone.channels} channels at {microphone.rate_hz} Hz"
 
     def observe_health(self) -> None:
-        """Count what nobody read in time."""
+        """Count what was not read in time."""
         self.meter.dropped["audio"] = self._microphone.dropped + self._microphone.overflows
 
     def _read_until(self, microphone: Microphone, stopping: threading.Event, heard: threading.Event) -> None:

@@ -26,12 +26,12 @@ from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.types import UINT8, FloatArray, Picture, Sound, SpeakerFrame
 
 SPARSE: Final = 8
-"""Of so many rows and columns one is looked at."""
+"""Every eighth row and column is checked."""
 BLANK: Final = 3.0
 """Standard deviation of a channel (of 255) below which a picture shows nothing: the noise of a covered camera."""
 BLANK_NS: Final = NS
 FROZEN_NS: Final = 2 * NS
-"""So long it must last before it is said."""
+"""Durations after which it is reported."""
 
 
 class PictureWatch:
@@ -80,7 +80,7 @@ class PictureDecoder:
         return "opencv" if self._bridge is None else "cv_bridge"
 
     def on_camera_info(self, info: Any) -> None:
-        """Keep the focal length; an uncalibrated camera (all zero) tells none. Raises MessageError when impossible."""
+        """Keep the focal length; an uncalibrated camera (all zero) has none. Raises MessageError if impossible."""
         focal, width = float(info.k[0]), int(info.width)
         if focal == 0.0 or width == 0:
             self._focal = None
@@ -115,7 +115,7 @@ class PictureDecoder:
 
 
 ACTION_UNITS = 99
-# FACS unit -> the ARKit coefficients whose mean stands for it.
+# FACS unit -> the ARKit coefficients whose mean represents it.
 FACS: dict[int, tuple[str, ...]] = {
     1: ("browInnerUp",),
     2: ("browOuterUpLeft", "browOuterUpRight"),
@@ -231,9 +231,9 @@ class Humans:
 Evidence = TypeVar("Evidence", Picture, Sound)
 
 SILENT_NS = 2 * NS
-"""Pictures or sound that have not come for so long are missed."""
+"""Pictures or sound are reported missing after this time."""
 CLIPPED = 0.1
-"""Where so large a share of the samples is at full scale, the sound is a ruin; loud speech touches it for moments."""
+"""Share of samples at full scale above which the audio is clipped beyond use; loud speech clips only for moments."""
 REPLAY_PICTURES = 10
 """Live, the newest picture is worth more than all; of a replay every picture is wanted, so a hiccup loses none."""
 _IMAGE, _COMPRESSED = "camera/image_raw", "camera/image_raw/compressed"
@@ -257,7 +257,7 @@ class PerceptionNode(ReactdiffNode):
         self._bytes = StampedBytes()
         self._frames, self._gaze_targets = self.advertise("speaker/frame"), self.advertise("gaze_target")
         self._humans = self._make_humans()
-        self._speaker = "nobody"
+        self._speaker = "no one"
         self.backend = f"mediapipe, {self._decoder.backend}"
 
     def start(self) -> None:
@@ -290,7 +290,7 @@ class PerceptionNode(ReactdiffNode):
 
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
-        return f"listens to {self._speaker}" if self._speaker != "nobody" else "nobody is there"
+        return f"listens to {self._speaker}" if self._speaker != "no one" else "no one is there"
 
     def settings(self) -> dict[str, Any]:
         """Effective settings."""
@@ -362,7 +362,7 @@ class PerceptionNode(ReactdiffNode):
             self._on_sound(topic, self._stamped(topic, sound(message)))
 
     def _stamped(self, topic: str, value: Evidence) -> Evidence:
-        """A driver that does not stamp: the time of arrival stands in, and the diagnostics say so."""
+        """A driver that does not stamp: the time of arrival is used, and the diagnostics say so."""
         if value.stamp_ns:
             self.solved(f"stamp {topic}")
             return value
@@ -390,7 +390,7 @@ class PerceptionNode(ReactdiffNode):
         self._seen_ns[kind] = self.running_ns()
         self.check_clock(topic, stamp_ns)
         if verdict == "jump":
-            self.get_logger().info(f"{topic} jumped back in time: starting anew")
+            self.get_logger().info(f"{topic} jumped back in time: starting again")
             # The other stream jumps as well, now or soon: it must not flush again.
             self._stamp_guards = {k: g if k == kind else StampGuard() for k, g in self._stamp_guards.items()}
             with self._busy:
@@ -405,8 +405,8 @@ class PerceptionNode(ReactdiffNode):
         if target is not None:
             self.publish(self._gaze_targets, fill_gaze(PointStamped(), target))
         self.meter.output(self.steady_ns(), (self.now_ns() - frame.stamp_ns) / 1e6)
-        speaker = f"person {frame.person_id}" if frame.person_id >= 0 else "nobody"
-        if speaker == "nobody" and frame.voice is not None and frame.voice.speaking:
+        speaker = f"person {frame.person_id}" if frame.person_id >= 0 else "no one"
+        if speaker == "no one" and frame.voice is not None and frame.voice.speaking:
             speaker = "a voice"
         self._speaker = speaker
         if self._humans is not None:

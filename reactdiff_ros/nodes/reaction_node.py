@@ -26,10 +26,10 @@ from reactdiff_ros.launching.condition import (
     BLIND,
     CONDITION_VARIABLE,
     blind_condition,
+    blind_settings,
     cannot,
     hidden,
     impose,
-    told,
 )
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE
 from reactdiff_ros.messages import fill_candidates, fill_header, fill_reaction, speaker_value
@@ -58,10 +58,10 @@ def parse_listeners(text: str, seed: int) -> dict[str, int]:
     """Namespaces and seeds of the parameter `listeners`: names with commas between, each with =SEED where wanted.
 
     Without one a listener's seed is made of the node's seed and its own name, so that no two robots move alike, and
-    each moves again as before whoever else is there. An empty text is one listener, in the node's own namespace "".
+    each moves as before whatever other robots there are. An empty text is one listener, in the node's own namespace "".
 
     Raises:
-        ConfigError: a name is no namespace or stands twice, a seed is no whole number, or there are too many.
+        ConfigError: a name is no namespace or is listed twice, a seed is not a whole number, or there are too many.
     """
     members: dict[str, int] = {}
     for entry in filter(None, re.split(r"[\s,]+", text.strip())):
@@ -71,7 +71,7 @@ def parse_listeners(text: str, seed: int) -> dict[str, int]:
         if len(name) > LONGEST_NAMESPACE:
             raise ConfigError(f"a namespace has at most {LONGEST_NAMESPACE} characters", where=name)
         if name in members:
-            raise ConfigError(f"the listener {name} stands twice")
+            raise ConfigError(f"the listener {name} is listed twice")
         if equals and not (given.isdecimal() and int(given) < _SEEDS):
             raise ConfigError(f"the seed of the listener {name} is not a whole number below {_SEEDS}", where=given)
         members[name] = int(given) if equals else (seed + zlib.crc32(name.strip("/").encode())) % _SEEDS
@@ -104,7 +104,7 @@ class Member:
     candidates: Any
     latest: Any
     status: Any = None
-    """Publisher; None where the node's own status tells of it."""
+    """Publisher; None if the node's own status covers it."""
     subscriptions: list[Any] = field(default_factory=list)
     inbox: ControlInbox = field(init=False)
     meter: Meter = field(default_factory=Meter)
@@ -116,7 +116,7 @@ class Member:
     heard_ns: int = 0
     """Steady time of the last frame."""
     missed_ns: int = 0
-    """The same, of a clock that stands while a simulated one does."""
+    """The same, on a clock that stops while a simulated one does."""
 
     def topic(self, topic: str) -> str:
         """The name of one of its topics."""
@@ -132,18 +132,18 @@ def member_settings(state: ListenerState) -> dict[str, Any]:
 def member_status(
     member: Member, now_ns: int, steady_ns: int, silent: bool, shared: Mapping[str, str]
 ) -> msg.ListenerStatus:
-    """Its status, as a node of its own would tell it.
+    """Its status, as a separate node would report it.
 
     Args:
         member: the listener.
         now_ns: of the node's clock.
-        steady_ns: of the clock that its meter was told.
+        steady_ns: of the clock of its meter.
         silent: no frames come.
         shared: settings of the whole batch.
     """
     state = member.listener.state()
     p50, p99 = member.meter.latency_ms(steady_ns)
-    fine = f"{state.policy} on {state.backend}" + ("" if state.engaged else ", nobody to listen to")
+    fine = f"{state.policy} on {state.backend}" + ("" if state.engaged else ", no one to listen to")
     silence = f"nothing comes on {member.topic('speaker/frame')}: perception_node is missing or inactive"
     return msg.ListenerStatus(
         header=fill_header(Header(), now_ns),
@@ -160,8 +160,8 @@ def member_status(
     )
 
 
-TOLD_S = 10.0
-"""How often the log tells how long a build has taken by now."""
+BUILD_LOG_S = 10.0
+"""How often the log reports the progress of an engine build."""
 
 
 class ModelBackend:
@@ -186,7 +186,7 @@ class ModelBackend:
         self._config, self._log = config, log
         self._opened: Opened | None = None
         self._networks: Networks | None = None
-        self._told_s = 0.0
+        self._logged_s = 0.0
 
     def networks(self) -> Networks:
         """Of all listeners of the node.
@@ -217,8 +217,8 @@ class ModelBackend:
             return ""
         state = self._opened.state()
         building = self._opened.building()
-        if building and time.monotonic() - self._told_s > TOLD_S:
-            self._told_s = time.monotonic()
+        if building and time.monotonic() - self._logged_s > BUILD_LOG_S:
+            self._logged_s = time.monotonic()
             self._log(building)
         return state
 
@@ -237,15 +237,15 @@ FLOWING_NS = 60_000_000
 """Frames that come this often or oftener make the plans; else a timer does."""
 REPLAY_FRAMES = 50
 FOLLOWS_NS = NS // 2
-"""Under simulated time plans are made at the times of the frames; without frames for so long, at those of the clock."""
+"""Under simulated time plans are made at the times of the frames; without frames for this long, of the clock."""
 RETRY_NS = 10 * NS
 """Weights that are missing are looked for again after this time."""
 GATHER_NS = 8_000_000
 """While other frames wait to be taken in, plans wait for them no longer than this."""
 UPDATE_S = 0.25
-"""How often the parameter `listeners` is looked at."""
+"""Period at which the parameter `listeners` is checked."""
 PREPARED = 16
-"""Batches of so many listeners, who may join, are prepared at the start."""
+"""Batch size that is prepared at the start, for listeners that may join."""
 _FRAME, _SPEAKING, _WEIGHTS = "speaker/frame", "robot_speaking", "weights"
 _MEMBERS, _DRAWN, _DRAW = "listeners", "drawn", "plans"
 _REACTION, _CANDIDATES, _STATUS = "listener/reaction", "listener/reaction/candidates", "listener/status"
@@ -304,7 +304,7 @@ class ReactionNode(ReactdiffNode):
             try:
                 return self._make_listener(seed)
             except WeightsError as error:
-                self._missing = f"{error}; until then the rules listener stands in"
+                self._missing = f"{error}; until then the rules listener replaces it"
                 self._weights_error = str(error)
         return fallback_listener(seed=seed, config=self._config, error=self._weights_error)
 
@@ -430,8 +430,8 @@ class ReactionNode(ReactdiffNode):
         engaged = sum(state.engaged for state in states)
         what = f"{states[0].policy} on {states[0].backend}"
         if self._many:
-            return f"{what}, {len(states)} listeners, {engaged} of them with somebody"
-        return what + ("" if engaged else ", nobody to listen to")
+            return f"{what}, {len(states)} listeners, {engaged} of them engaged"
+        return what + ("" if engaged else ", no one to listen to")
 
     def observe_health(self) -> None:
         """Say when nothing comes in, and when plans are late at the lowest quality; tell of each of many listeners."""
@@ -594,7 +594,7 @@ class ReactionNode(ReactdiffNode):
 
 
 class HiddenMeter(Meter):
-    """Rates and latencies differ between listeners: a blind one tells none."""
+    """Rates and latencies differ between listeners: a blind session reports none."""
 
     def rate_hz(self, now_ns: int, window_ns: int = 0) -> float:
         """Nothing."""
@@ -606,9 +606,9 @@ class HiddenMeter(Meter):
 
 
 class BlindReactionNode(ReactionNode):
-    """As ReactionNode, with the settings of the condition in force and nothing published that tells of them.
+    """As ReactionNode, with the settings of the condition in force and nothing published that reveals them.
 
-    Nothing stands in for a condition that cannot run: the node says so and stays unconfigured.
+    Nothing replaces a condition that cannot run: the node says so and stays unconfigured.
     """
 
     SLOW = "plans come late: this machine is too slow, or has other work"
@@ -626,7 +626,7 @@ class BlindReactionNode(ReactionNode):
         if self.values["listeners"]:
             raise ConfigError("a blind session has one listener", todo="leave the parameter 'listeners' empty")
         self._backend_name = BLIND
-        with suppress(WeightsError):  # which weights are here is told whatever listens
+        with suppress(WeightsError):  # which weights are installed does not depend on the condition
             self._backend_name = f"{BLIND}@{find_weights(str(self.values['model_dir'])).digest}"
         impose(self._condition, self.NAME, self.values)
         super().setup()
@@ -635,9 +635,9 @@ class BlindReactionNode(ReactionNode):
         """Which session, and the seal of its condition."""
         given = super().settings()
         if not given:
-            return told(self._condition)
+            return blind_settings(self._condition)
         self.backend = self._backend_name
-        return {"seed": given["seed"], "turn": given["turn"], **told(self._condition)}
+        return {"seed": given["seed"], "turn": given["turn"], **blind_settings(self._condition)}
 
     def figures(self) -> dict[str, str]:
         """None: they differ between listeners."""
@@ -646,8 +646,8 @@ class BlindReactionNode(ReactionNode):
     def fine(self) -> str:
         """What the diagnostics say when all is well."""
         engaged = any(member.listener.state().engaged for member in self._members.values())
-        nobody = "" if engaged else ", nobody to listen to"
-        return f"session {self._condition.session}, condition hidden{nobody}"
+        idle = "" if engaged else ", no one to listen to"
+        return f"session {self._condition.session}, condition hidden{idle}"
 
     def _log(self, sentence: str) -> None:
         pass

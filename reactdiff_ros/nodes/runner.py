@@ -32,11 +32,11 @@ SIGNALS = "signals"
 """The name of the thread that waits for them until the process ends."""
 AGAIN_S = 1.0
 GIVE_UP = 100
-"""So many failures of the executor without one success end the node: then it is better started anew."""
+"""Consecutive failures of the executor that end the node, so that it is restarted."""
 STOP_S = 4.0
-"""A node that has not stopped so long after the signal is ended hard."""
+"""A node that has not stopped within this time after the signal is killed."""
 HANG_S = 5.0
-"""The same where not even that is possible."""
+"""The same if Python itself cannot run."""
 ALONE = ("expression_node",)
 """Nodes that share no memory with others: what happens to those must not hold them up."""
 LONGEST_NAME = 89
@@ -108,7 +108,7 @@ def claim_name(full_name: str) -> socket.socket:
 
 
 def claimed(domain: str, full_name: str) -> str:
-    """The address that stands for a node; its digest where the name is longer than the kernel's addresses."""
+    """The address that represents a node; its digest where the name is longer than the kernel's addresses."""
     if len(full_name) > LONGEST_NAME:
         full_name = "/" + hashlib.sha256(full_name.encode()).hexdigest()
     return f"\0reactdiff_ros/{domain}{full_name}"
@@ -119,7 +119,7 @@ def run(
 ) -> int:
     """Run a node until a signal comes. Returns the exit status: 0 stopped, 2 cannot start.
 
-    `say` is told the one sentence why it cannot start; by default stderr is, with the node's name.
+    `say` gets the one sentence why it cannot start; default: stderr, with the node's name.
     """
     stop = StopSignal()
     manager = ServiceManager(os.environ)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
+from reactdiff_ros.evaluation.bounds import BOUNDS
 from reactdiff_ros.model.plan.planner import live_frames
 from reactdiff_ros.model.plan.sampler import Sampling
 

@@ -14,7 +14,7 @@ import pytest
 from reactdiff_ros.cli import evaluation_options as options
 from reactdiff_ros.cli.main import cli, main
 from reactdiff_ros.evaluation.bench.machine import commit
-from reactdiff_ros.evaluation.studies.provenance import voices_told
+from reactdiff_ros.evaluation.listeners import voices_told
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulator_hash
 from reactdiff_ros.simulator.voices import COLUMNS, VoiceBank
@@ -98,11 +98,11 @@ RESULTS = {
     "simulator": (["evaluate", "simulator", "--systems", "model"], f"{STUDIES}.simulator.evaluate"),
     "dyads": (["evaluate", "dyads", "--folder", "calls", "--system", "model"], f"{STUDIES}.dyads.evaluate_dyads"),
     "behaviour": (["evaluate", "behaviour"], f"{STUDIES}.behaviour.evaluate_behaviour"),
-    "streams": (["evaluate", "streams"], f"{STUDIES}.streams_check.evaluate_streams"),
+    "streams": (["evaluate", "streams"], f"{STUDIES}.sampling.evaluate_streams"),
     "sessions": (["evaluate", "sessions"], f"{STUDIES}.sessions.evaluate_sessions"),
     "controls": (["evaluate", "controls"], f"{STUDIES}.controls.evaluate_controls"),
-    "ablations": (["evaluate", "ablations", "resource/models/live"], f"{STUDIES}.ablations.evaluate_ablations"),
-    "response": (["bench", "response"], f"{STUDIES}.response_bench.bench_response"),
+    "ablations": (["evaluate", "ablations", "resource/models/live"], f"{STUDIES}.sampling.evaluate_ablations"),
+    "response": (["bench", "response"], f"{STUDIES}.response.bench_response"),
 }
 """Every command with a `Run`, and the study that it would take minutes over."""
 MAPPINGS = ("simulator", "sessions", "controls", "ablations")

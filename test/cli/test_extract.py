@@ -18,7 +18,7 @@ from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import INDEX
-from reactdiff_ros.evaluation.recordings.extraction import voice_columns
+from reactdiff_ros.evaluation.extraction import voice_columns
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.speaker.grid import SpeakerGrid, onto_grid

@@ -16,7 +16,7 @@ from reactdiff_ros.cli.docs import PAGES, site_page
 from reactdiff_ros.cli.main import cli, main
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import pages
-from reactdiff_ros.evaluation.evidence.bounds import BOUNDS
+from reactdiff_ros.evaluation.bounds import BOUNDS
 from reactdiff_ros.evaluation.pages import FIGURES, model_card, page, render
 from reactdiff_ros.launching.table import load_table
 
@@ -85,20 +85,6 @@ def test_the_evidence_shows_every_bound_with_its_verdict(tmp_path: Path) -> None
     assert f"**{committed()['held'] - 1} of {len(BOUNDS)} bounds pass.**" in text
 
 
-def test_what_was_not_measured_is_reported(tmp_path: Path) -> None:
-    evidence = committed()
-    of_dyads = sum(bound.part == "dyads" for bound in BOUNDS)
-    del evidence["parts"]["dyads"]
-    text = evidence_page(tmp_path, evidence)
-    assert f"bounds pass, {of_dyads} not measured." in text
-    assert "## Against people" not in text
-    evidence["failed"] = {"dyads": "there is no such folder"}
-    evidence["settings"]["simulator"]["sizes"]["items"] = 8
-    text = evidence_page(tmp_path, evidence)
-    assert "**Not measured**: there is no such folder." in text.split("## Against people")[1].split("\n## ")[0]
-    assert text.count("these figures are noise") == 1
-
-
 def test_other_speakers_are_shown_next_to_those_that_were_tuned_on(tmp_path: Path) -> None:
     evidence, others = committed(), committed("evidence_others")
     assert "## Other speakers" not in evidence_page(tmp_path, evidence)
@@ -151,11 +137,6 @@ def test_pictures_are_drawn_next_to_the_page(tmp_path: Path) -> None:
     assert (tmp_path / "images" / "ablations.png").read_bytes().startswith(b"\x89PNG")
     assert "(images/" not in page("ablations", DOCS / "ablations.json")
     assert page("evidence", DOCS / "evidence.json", tmp_path).count("(images/") == 1
-
-
-def test_a_sweep_that_is_named_is_shown_instead_of_those_next_to_the_figures() -> None:
-    both, one = (page("ablations", DOCS / "ablations.json", sweeps=s) for s in ((), (DOCS / "sweep.json",)))
-    assert (both.count("| 8 steps, tape |"), one.count("| 8 steps, tape |")) == (2, 1)
 
 
 def test_the_committed_model_card_is_the_generated_one() -> None:

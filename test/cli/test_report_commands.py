@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.evaluation.result_files import write_result
+from reactdiff_ros.evaluation.results import write_result
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluation" / "report"))
 from small_result import small_result

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.evaluation.recordings import reference
-from reactdiff_ros.evaluation.recordings.reference import Reference
+from reactdiff_ros.evaluation import extraction as reference
+from reactdiff_ros.evaluation.extraction import Reference
 from reactdiff_ros.settings import RANGES
 from reactdiff_ros.styles import StyleBook
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import replace
 
@@ -54,19 +53,6 @@ def test_one_graph_draws_what_the_loop_draws(weights, cpu, half, strong, listene
     assert {i.type for i in session.get_inputs()} == {"tensor(float)"}
     drawn = session.run(None, job.inputs())[0]
     np.testing.assert_allclose(drawn, cpu.stretch(job), atol=0.05 if half else 1e-4)
-
-
-def test_one_step_and_a_schedule_of_its_own(weights, cpu) -> None:
-    pytest.importorskip("onnx", reason="onnx is not installed (requirements/test.txt)")
-    import onnxruntime as ort
-
-    from reactdiff_ros.model.backends.graphs import sampler_graph
-
-    for schedule in ((1.2,), (1.0, 0.4)):
-        job = replace(probe(weights.shape, 1), schedule=schedule)
-        model = sampler_graph(weights.graph("context"), weights.graph("denoiser"), schedule, guided=False)
-        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-        np.testing.assert_allclose(session.run(None, job.inputs())[0], cpu.stretch(job), atol=2e-5)
 
 
 def test_no_cuda_is_a_sentence(weights, monkeypatch) -> None:
@@ -139,13 +125,6 @@ def test_networks_of_other_weights_are_refused_whatever_the_backend(any_weights,
     other = replace(weights, shape=weights.shape | {"latent": 5})
     with pytest.raises(WeightsError, match="another version"):
         Networks(other)
-
-
-def test_threads_leave_other_cores_alone() -> None:
-    options = onnxruntime_backend.session_options(2)
-    assert options.intra_op_num_threads == 2
-    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
-    assert json.dumps(options.inter_op_num_threads) == "1"
 
 
 @pytest.fixture

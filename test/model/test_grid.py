@@ -41,29 +41,6 @@ def batch_tokens(networks, batches):
     return batch_told(networks, batches)[0]
 
 
-def test_moods_are_those_of_the_batched_path(networks):
-    frames = list(session(2, smile=0.9))
-    twice = [f for item in frames for f in (replace(item, coefficients=np.zeros(58, np.float32)),
-                                            replace(item, stamp_ns=item.stamp_ns + SLOT // 2))]  # fmt: skip
-    batches = [from_frame(f) for f in frames]
-    expected = batch_told(networks, [*batches, *[batches[-1]] * HOLD_SLOTS, *[blank(1)] * 12])[1]
-    assert np.ptp(expected) > 0.1
-    for given in (frames, twice):
-        grid = filled(networks, given)
-        grid.advance(FIRST + 49 + HOLD_SLOTS + 12)
-        grid.settle()
-        moods = [grid.mood(FIRST + i)[0] for i in range(50 + HOLD_SLOTS + 12)]
-        np.testing.assert_allclose(moods[-60:], expected[-60:], atol=1e-6)
-        assert grid.mood(FIRST + 500)[0] == 0, "not known yet"
-
-
-def test_tokens_are_those_of_the_batched_path(networks):
-    frames = list(session(2, smile=0.4, talk=True))
-    tokens, missing = filled(networks, frames).tokens(FIRST + 49, 50)
-    assert not missing.any()
-    np.testing.assert_allclose(tokens, batch_tokens(networks, [from_frame(f) for f in frames]), atol=1e-5)
-
-
 def test_the_last_of_several_frames_in_a_slot_counts(networks):
     frames = list(session(1, smile=0.4))
     twice = [f for item in frames for f in (replace(item, coefficients=np.ones(58, np.float32)),
@@ -96,14 +73,6 @@ def test_whenever_it_is_encoded_the_tokens_are_the_same(networks):
         tokens.append(grid.tokens(frames[-1].stamp_ns // SLOT, 45)[0])
     np.testing.assert_array_equal(tokens[1], tokens[0])
     np.testing.assert_array_equal(tokens[2], tokens[0])
-
-
-def test_slots_before_the_first_are_missing(networks):
-    grid = filled(networks, [frame(START_NS)])
-    tokens, missing = grid.tokens(FIRST, 4)
-    assert missing.tolist() == [1, 1, 1, 0]
-    assert (tokens[:3] == 0).all()
-    assert SpeakerGrid(networks, keep=8).tokens(5, 3)[1].all()
 
 
 def test_a_long_gap_starts_anew(networks):

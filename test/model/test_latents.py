@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, INDEX, SMILE
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, SMILE
 from reactdiff_ros.model.plan.latents import (
     GROUP_NAMES,
-    GROUP_OF_COEFFICIENT,
     GROUP_OF_LATENT,
     GROUPS,
     LATENT_COUNT,
@@ -36,14 +35,6 @@ def test_the_inverse_is_exact(frames):
     assert y.shape == (3, frames, LATENT_COUNT)
     back = accumulate(y, latents[:, :ORDER], STEP, responses(C, frames))
     np.testing.assert_allclose(back, latents[:, ORDER:], atol=1e-4)
-
-
-def test_stretch_by_stretch_is_the_same():
-    latents = sequence(8)
-    y = emphasise(latents, C, STEP)
-    first = accumulate(y[:, :4], latents[:, :ORDER], STEP, responses(C, 4))
-    second = accumulate(y[:, 4:], first[:, -ORDER:], STEP, responses(C, 4))
-    np.testing.assert_allclose(np.concatenate([first, second], 1), latents[:, ORDER:], atol=1e-4)
 
 
 def test_no_delay_and_causal():
@@ -92,17 +83,6 @@ def test_every_coefficient_and_every_latent_has_one_group():
     assert all(GROUP_OF_LATENT[group.latents].tolist() == [i] * group.width for i, group in enumerate(GROUPS))
 
 
-@pytest.mark.parametrize(
-    ("group", "some"),
-    [
-        ("smile", [*SMILE, INDEX["cheekSquintLeft"]]), ("mouth", [INDEX["jawOpen"], INDEX["mouthPressLeft"]]),
-        ("brows", [INDEX["browInnerUp"]]), ("blinks", BLINK), ("gaze", EYE_LOOK), ("head", range(52, 58)),
-    ],
-)  # fmt: skip
-def test_members(group, some):
-    assert {GROUP_NAMES[i] for i in GROUP_OF_COEFFICIENT[list(some)]} == {group}
-
-
 def test_a_group_is_observed_with_one_of_its_coefficients():
     observed = np.zeros((2, COEFFICIENT_COUNT), dtype=bool)
     observed[0, SMILE[0]] = True
@@ -119,11 +99,6 @@ def test_tape_is_indexed_by_absolute_frame():
     np.testing.assert_array_equal(long[50:80], tape.frames(10**9 + 50, 30, 0))
     assert not np.array_equal(long, tape.frames(10**9, 160, 1))
     assert not np.array_equal(long, NoiseTape(4, 24).frames(10**9, 160, 0))
-
-
-def test_frames_before_zero():
-    tape = NoiseTape(0, 3)
-    np.testing.assert_array_equal(tape.frames(-5, 10)[5:], tape.frames(0, 5))
 
 
 def test_tape_is_unit_noise_and_forgets():

@@ -65,16 +65,6 @@ def test_a_smile_may_begin_a_little_later_and_stays_smooth() -> None:
     assert late not in moves
 
 
-def test_only_nods_are_called_off_where_only_they_are_meant() -> None:
-    moves = Moves()
-    smile = draw_smile(START, 0.6, np.random.default_rng(1))
-    moves.add(smile)
-    moves.add(nod(START))
-    moves.cancel(START - FRAME, Nod)
-    assert smile in moves
-    assert not pitch(moves, START).any()
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 200), st.integers(0, 1000)), min_size=1, max_size=60),

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reactdiff_ros.evaluation.listeners import ModelListens
 from reactdiff_ros.evaluation.studies.controls import MEASURES, Runner, Trials, setting
-from reactdiff_ros.evaluation.studies.listeners import ModelListens
 from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.weights import find_weights

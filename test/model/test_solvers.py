@@ -7,7 +7,6 @@ from reactdiff_ros.model.plan.solvers import angles, ddim, dpm_solver_pp_2m, fit
 SHIPPED_STEPS = Sampling().steps
 MANY_STEPS = 32
 DEVIATIONS = (0.2, 0.3, 0.5, 0.7, 1.0, 1.3, 1.6)
-SHIPPED_SHARES = (0.698, 0.762, 0.847, 0.914, 0.999, 1.072, 1.136)
 """Of the variance of Gaussians with DEVIATIONS: what the shipped steps leave. Known and told in docs/model.md."""
 
 
@@ -48,16 +47,6 @@ def test_the_shipped_steps_keep_mean_and_variance_of_a_unit_gaussian():
     assert out.mean() == pytest.approx(0.4 + noise.mean(), abs=0.01)
 
 
-@pytest.mark.parametrize(("deviation", "share"), [*zip(DEVIATIONS, SHIPPED_SHARES, strict=True)])
-def test_the_shipped_steps_damp_a_narrow_gaussian_and_widen_a_wide_one(deviation, share):
-    """A known miss. Who changes it, to the better or to the worse, changes what faces do, and docs/model.md."""
-    noise = np.random.default_rng(0).standard_normal(20_000)
-    out = sample(gaussian_velocity(deviation, mean=0.4), noise, SHIPPED_STEPS)
-    assert out.var() / (deviation**2 * noise.var()) == pytest.approx(share, abs=0.005)
-    assert share_left(deviation, SHIPPED_STEPS) == pytest.approx(share, abs=0.005)
-    assert out.mean() == pytest.approx(0.4, abs=0.02)
-
-
 @pytest.mark.parametrize("deviation", DEVIATIONS)
 @pytest.mark.parametrize("steps", [6, MANY_STEPS])
 def test_many_steps_and_the_6_that_were_searched_for_keep_every_variance(deviation, steps):
@@ -75,13 +64,6 @@ def test_rare_events_keep_their_share_and_the_variance():
     out = sample(two_peaks_velocity(share, peaks, deviation), noise, SHIPPED_STEPS)
     assert (out > 1.2).mean() == pytest.approx(share, abs=0.006)
     assert out.var() == pytest.approx(deviation**2 + share * (1 - share) * 9.0, rel=0.1)
-
-
-def test_ddim_would_lose_the_spread():
-    noise = np.random.default_rng(0).standard_normal(20_000)
-    for deviation in (0.5, 1.0):
-        left = ddim(gaussian_velocity(deviation), noise, angles(SHIPPED_STEPS)).var() / (deviation**2 * noise.var())
-        assert left == pytest.approx(0.62, abs=0.03)
 
 
 @pytest.mark.parametrize(("solver", "order"), [(ddim, 1), (fitted_multistep, 2)])
@@ -107,17 +89,6 @@ def test_schedules_go_from_noise_to_nearly_clean(steps):
     assert schedule[0] == pytest.approx(np.pi / 2)
     assert (np.diff(schedule) < 0).all()
     assert schedule[-1] > 0
-
-
-@pytest.mark.parametrize("numbers", [(2, 4, 5, 6), (SHIPPED_STEPS, 12, 16, MANY_STEPS)], ids=["searched", "curve"])
-def test_more_steps_keep_more_of_the_spread(numbers):
-    worst = [max(abs(np.log(share_left(s, steps))) for s in DEVIATIONS) for steps in numbers]
-    assert worst == sorted(worst, reverse=True)
-
-
-def test_no_step_is_no_plan():
-    with pytest.raises(ValueError, match="at least 1"):
-        angles(0)
 
 
 def test_torch_gives_what_numpy_gives():

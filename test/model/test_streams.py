@@ -130,14 +130,6 @@ def test_streams_are_causal(networks, tokens):
     assert np.abs(a[:, 52:] - b[:, 52:]).max() > 1e-4
 
 
-def test_plans_are_raw_and_overlap_in_what_they_share(networks, tokens):
-    shown, plans = run(networks, tokens, plans=True)
-    assert plans.shape == (4, 25, 16, 58)
-    np.testing.assert_allclose(shown[:, :4], np.clip(plans[:, 0, :4], LOWER, UPPER), atol=1e-6)
-    assert (plans < LOWER - 1e-3).any()  # before bounds
-    np.testing.assert_allclose(run(networks, tokens), shown, atol=1e-5)
-
-
 def test_unchanged_evidence_keeps_the_plan(networks, tokens):
     """Consecutive plans for the same frames differ much less than candidates do."""
     still = np.repeat(tokens[:, 60:61], 100, axis=1)
@@ -206,9 +198,3 @@ def test_each_listener_of_a_batch_has_its_own_guidance(networks, tokens):
             seeds=np.array([i]), how=how,
         )  # fmt: skip
         np.testing.assert_allclose(both[i], alone[0], atol=1e-5)
-
-
-def test_speakers_are_encoded_alone_or_together_alike(networks):
-    speakers = [speaker_frames(30, seed) for seed in range(3)]
-    together = speaker_tokens(networks, batch_of(*speakers))
-    np.testing.assert_allclose(together[1], speaker_tokens(networks, batch_of(speakers[1]))[0], atol=1e-5)

@@ -6,13 +6,10 @@ from hypothesis import strategies as st
 from speaker_frames import START_NS, frame, session, voice
 
 from reactdiff_ros.model.tokens import (
-    FEATURE_COUNT,
-    MFCC_SCALE,
     READ,
     STREAM_COUNT,
     STREAMS,
     Featurizer,
-    blank,
     from_frame,
 )
 from reactdiff_ros.types import SpeakerFrame, Voice
@@ -22,13 +19,6 @@ wild = st.floats(width=32, allow_nan=True, allow_infinity=True)
 
 def features(speaker_frame, **how):
     return Featurizer(1).step(from_frame(speaker_frame, **how))
-
-
-def test_widths():
-    f, o = features(frame(START_NS))
-    assert f.shape == (1, FEATURE_COUNT)
-    assert o.shape == (1, STREAM_COUNT)
-    assert len(MFCC_SCALE) == STREAMS[3][2]
 
 
 def test_unobserved_is_neither_silence_nor_a_neutral_face():
@@ -105,9 +95,3 @@ def test_copy_is_independent():
         fresh.step(from_frame(item))
     b = [fresh.step(from_frame(item))[0] for item in frames[10:20]]
     np.testing.assert_array_equal(a, b)
-
-
-def test_blank_says_nothing():
-    f, o = Featurizer(3).step(blank(3))
-    assert o.sum() == 0
-    assert np.abs(f).sum() == 0

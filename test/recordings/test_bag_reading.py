@@ -263,7 +263,7 @@ def test_a_clock_that_was_set_goes_on_by_the_receive_time(jump_s, word):
     stamps[60:] += jump_s * NS
     line = mended("/camera", stamps, regular + 5_000_000)
     np.testing.assert_array_equal(line.stamps, regular)
-    assert line.jumps == 1
+    assert sum("jump" in note for note in line.notes) == 1
     assert f"jump {word} by" in line.notes[0]
     assert "/camera" in line.notes[0]
 
@@ -273,7 +273,7 @@ def test_missing_stamps_are_the_receive_time():
     stamps[::2] = 0
     line = mended("/camera", stamps, regular)
     np.testing.assert_array_equal(line.stamps, regular)
-    assert line.unstamped == 50
+    assert "50 messages have no stamp" in line.notes[0]
 
 
 def test_messages_out_of_order_are_counted_and_stay():
@@ -281,8 +281,7 @@ def test_messages_out_of_order_are_counted_and_stay():
     stamps[[10, 11]] = stamps[[11, 10]]
     line = mended("/camera", stamps, regular + NS // 10)
     np.testing.assert_array_equal(line.stamps, stamps)
-    assert line.out_of_order == 1
-    assert "out of order" in line.notes[0]
+    assert "1 messages were recorded out of order" in line.notes[0]
 
 
 def test_clocks_that_differ_are_brought_onto_the_recorders():

@@ -123,7 +123,7 @@ def test_interrupted_it_keeps_a_bag_that_says_so(tmp_path: Path) -> None:
     assert process.returncode == 0, stderr
     told = json.loads(stdout)
     assert (told["complete"], told["stopped"]) == (False, True)
-    assert "not complete" in stderr
+    assert "incomplete" in stderr
     study = study_of(BagFiles(path).custom_data)
     assert study is not None
     assert study.parameters["replay.complete"] is False

@@ -144,9 +144,9 @@ def test_the_face_is_that_of_the_offline_replay_within_one_frame(first, offline)
 
 
 def test_a_bag_that_has_ended_is_no_missing_camera(graph, first):
-    graph.until(lambda: all("stands still" in graph.sentence(n) for n in NODES), 20.0, "the sentence")
+    graph.until(lambda: all("is frozen" in graph.sentence(n) for n in NODES), 20.0, "the sentence")
     graph.spin(3.0)
-    assert all("stands still" in graph.sentence(n) for n in NODES)
+    assert all("is frozen" in graph.sentence(n) for n in NODES)
     assert {graph.state(n) for n in NODES} == {"active"}
 
 

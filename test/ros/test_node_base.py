@@ -83,7 +83,7 @@ def test_while_the_clock_stands_nothing_is_missed_and_one_sentence_says_why():
     assert (watch.sentence(), watch.running_ns(3 * NS)) == ("", 3 * NS)
     for second in range(4, 14):
         watch.look(300 * NS, second * NS)
-    assert "stands still" in watch.sentence()
+    assert "is frozen" in watch.sentence()
     assert watch.running_ns(13 * NS) == 3 * NS
     watch.look(301 * NS, 14 * NS)
     assert (watch.sentence(), watch.running_ns(15 * NS) - watch.running_ns(14 * NS)) == ("", NS)

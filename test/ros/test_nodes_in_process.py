@@ -403,12 +403,12 @@ LONG = "x" * 300
 @pytest.mark.parametrize(
     ("kind", "given", "said"),
     [
-        (recorder_node.RecorderNode, {"output": "~nobody-here/x"}, "home of a user who is not there"),
+        (recorder_node.RecorderNode, {"output": "~nobody-here/x"}, "home folder of an unknown user"),
         (recorder_node.RecorderNode, {"output": LONG}, "nothing can be recorded there"),
         (recorder_node.RecorderNode, {"output": "/etc/passwd/x"}, "the bag cannot be written"),
         (ActuatorNode, {"robot": LONG}, "there is no such robot"),
         (ActuatorNode, {"robot": "screen", "state_dir": LONG}, "whether the robot was stopped cannot be known"),
-        (ActuatorNode, {"robot": "screen", "lock_dir": "~nobody-here"}, "home of a user who is not there"),
+        (ActuatorNode, {"robot": "screen", "lock_dir": "~nobody-here"}, "home folder of an unknown user"),
         (ExpressionNode, {"styles_file": LONG}, "the file of styles is missing"),
     ],
 )

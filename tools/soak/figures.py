@@ -22,7 +22,7 @@ import psutil
 from numpy.typing import NDArray
 
 from reactdiff_ros.evaluation.bench.machine import hardware
-from reactdiff_ros.evaluation.evidence.verdicts import Bound, verdict
+from reactdiff_ros.evaluation.bounds import Bound, verdict
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.studies.sessions import RATIO_BAND, statistics
 from reactdiff_ros.types import FloatArray

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT, AU, EXPRESSION, VALENCE_AROUSAL
 from reactdiff_ros.evaluation.bench.machine import hardware
 from reactdiff_ros.evaluation.metrics import react
-from reactdiff_ros.evaluation.metrics.react_dtw import compile_kernels
-from reactdiff_ros.evaluation.metrics.synchrony import lag_correlations, reach, reference_lags
+from reactdiff_ros.evaluation.metrics.coupling import lag_correlations, reach, reference_lags
+from reactdiff_ros.evaluation.metrics.react import compile_kernels
 
 Values = NDArray[np.float32]
 

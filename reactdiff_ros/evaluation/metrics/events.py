@@ -206,3 +206,207 @@ KINDS: Final[dict[str, Callable[[Values], Events]]] = {
 def rates_per_minute(coefficients: Values) -> dict[str, float]:
     """Mean rate of every kind of event over the streams (N, T, 58)."""
     return {kind: float(find(coefficients).per_minute().mean()) for kind, find in KINDS.items()}
+
+
+Values = NDArray[np.floating[Any]]
+
+RISE: Final = 0.15
+"""A smile's onset: the curve rises by at least this from its last low."""
+LEFT_LOW: Final = 0.15
+"""The share of a rise after which it counts as begun."""
+FAR_S: Final = 3.0
+EDGES_S: Final = (-FAR_S, -0.2, 0.2, 1.0, FAR_S)
+BINS: Final = ("below_-200_ms", "within_200_ms", "200_to_1000_ms", "above_1000_ms")
+SHIFT_S: Final = 10.0
+
+
+def smile_onsets(curve: Values, rise: float = RISE) -> list[Frames]:
+    """Frames of the onsets in each row of a smile curve (N, T)."""
+    return [_onsets(row, rise) for row in moving_average(curve, SMOOTHING_FRAMES)]
+
+
+def _onsets(row: NDArray[np.float64], rise: float) -> Frames:
+    found: list[int] = []
+    values = row.tolist()
+    low, low_at, high, rising = values[0], 0, values[0], False
+    for t, value in enumerate(values):
+        if rising:
+            if value > high:
+                high = value
+            elif value < high - rise:
+                rising, low, low_at = False, value, t
+        elif value <= low:
+            low, low_at = value, t
+        elif value > low + rise:
+            begun = low + LEFT_LOW * rise
+            # The last time that the curve was at its low: a flat face smiles when it moves, not when it was lowest.
+            found.append(next(u for u in range(t, low_at - 1, -1) if values[u] <= begun))
+            rising, high = True, value
+    return np.array(found, dtype=np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class Lags:
+    """Shares of the speakers' onsets whose nearest listener onset has a lag in each of BINS, (4,) each."""
+
+    observed: NDArray[np.float64]
+    chance: NDArray[np.float64]
+    low: NDArray[np.float64]
+    """2.5th percentile of `observed` - `chance` if listeners were unrelated in time: what is below `high` is none."""
+    high: NDArray[np.float64]
+    onsets: int
+    lags_s: NDArray[np.float64]
+    """Every lag within 3 s, for a histogram."""
+    chance_lags_s: NDArray[np.float64]
+    """The lags of all shifted pairings."""
+    shifts: int
+
+    def table(self) -> dict[str, Any]:
+        """The bins by name."""
+        rows = {
+            name: {
+                "share": float(self.observed[i]),
+                "chance": float(self.chance[i]),
+                "excess": float(self.observed[i] - self.chance[i]),
+                "chance_low": float(self.low[i]),
+                "chance_high": float(self.high[i]),
+            }
+            for i, name in enumerate(BINS)
+        }
+        return {"onsets": self.onsets, "bins": rows}
+
+
+def onset_lags(speaker: Values, listener: Values, rng: np.random.Generator, shifts: int = 40) -> Lags:
+    """Lags of reciprocal smiles of N speakers (N, T) and their listeners (N, T)."""
+    frames = speaker.shape[1]
+    heard, shown = smile_onsets(speaker), smile_onsets(listener)
+    count = sum(len(onsets) for onsets in heard)
+    own = _nearest(heard, shown)
+    least = min(round(SHIFT_S * REACTION_RATE_HZ), frames // 4)
+    drawn, pooled = [], []
+    for _ in range(shifts):
+        by = rng.integers(least, max(frames - least, least + 1), len(shown))
+        moved = [np.sort((onsets + step) % frames) for onsets, step in zip(shown, by, strict=True)]
+        lags = _nearest(heard, moved)
+        drawn.append(_shares(lags, count))
+        pooled.append(lags)
+    by_shift = np.array(drawn)
+    chance = by_shift.mean(0)
+    low, high = np.percentile(by_shift - chance, [2.5, 97.5], axis=0)
+    return Lags(_shares(own, count), chance, low, high, count, own, np.concatenate(pooled), shifts)
+
+
+def _nearest(heard: list[Frames], shown: list[Frames]) -> NDArray[np.float64]:
+    lags = []
+    for mine, theirs in zip(heard, shown, strict=True):
+        if len(mine) and len(theirs):
+            difference = (theirs[None] - mine[:, None]) / REACTION_RATE_HZ
+            best = difference[np.arange(len(mine)), np.abs(difference).argmin(1)]
+            lags.append(best[np.abs(best) <= FAR_S])
+    return np.concatenate(lags) if lags else np.zeros(0)
+
+
+def answer_lags(speaker: Values, listener: Values) -> NDArray[np.float64]:
+    """How long after each onset of the speakers' smiles (N, T) the listener's next smile begins, s: those within 3 s.
+
+    Unlike the nearest onset, which may lie before, this is a lag of answers: a mirror with a delay has that delay,
+    however often the speaker smiles. A listener that is not related to the speaker has about 1.5 s.
+    """
+    lags = []
+    for mine, theirs in zip(smile_onsets(speaker), smile_onsets(listener), strict=True):
+        after = np.searchsorted(theirs, mine, side="right")
+        answered = after < len(theirs)
+        lags.append((theirs[after[answered]] - mine[answered]) / REACTION_RATE_HZ)
+    found = np.concatenate(lags) if lags else np.zeros(0)
+    return np.asarray(found[found <= FAR_S])
+
+
+def _shares(lags: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    # The bin around 0 holds both of its edges.
+    edges = np.array(EDGES_S) + np.array([-1e-9, -1e-9, 1e-9, 1e-9, 1e-9])
+    return np.asarray(np.histogram(lags, edges)[0] / max(count, 1))
+
+
+Values = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
+
+WINDOW_S: Final = (0.3, 1.5)
+THRESHOLD: Final = 0.1
+FRAMES: Final = 3
+NOD_WINDOW_S: Final = (0.2, 1.5)
+NOD_THRESHOLD_RAD: Final = 0.035
+"""A tenth of the 20 degrees that a listener's nods and shifts of the head span."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """N trials: streams (N, T, 58) with and without the event, which begins at frame `at` (N,)."""
+
+    present: Values
+    absent: Values
+    at: Ints
+
+
+def within(paired: Paired, window_s: tuple[float, float]) -> Mask:
+    """(N, T) true from `window_s[0]` to `window_s[1]` after each trial's event."""
+    t = np.arange(paired.present.shape[1])[None] - np.asarray(paired.at)[:, None]
+    low, high = (round(s * REACTION_RATE_HZ) for s in window_s)
+    return (t >= low) & (t <= high)
+
+
+def lasts(on: Mask, frames: int = FRAMES) -> Mask:
+    """(N,) true where `on` (N, T) holds for `frames` frames in a row."""
+    if on.shape[1] < frames:
+        return np.zeros(len(on), dtype=bool)
+    windows = np.lib.stride_tricks.sliding_window_view(on, frames, axis=1)
+    return np.asarray(windows.all(-1).any(-1))
+
+
+def smile_responses(
+    paired: Paired, window_s: tuple[float, float] = WINDOW_S, threshold: float = THRESHOLD
+) -> tuple[Mask, Mask]:
+    """Which trials smile more with the event, and which less, (N,) each."""
+    difference = smile_curve(paired.present) - smile_curve(paired.absent)
+    where = within(paired, window_s)
+    return lasts((difference > threshold) & where), lasts((difference < -threshold) & where)
+
+
+def nod_responses(
+    paired: Paired, window_s: tuple[float, float] = NOD_WINDOW_S, threshold: float = NOD_THRESHOLD_RAD
+) -> tuple[Mask, Mask]:
+    """Which trials dip the head further with the event, and which without it, (N,) each.
+
+    Sway that differs by chance goes up as often as down; a nod goes down.
+    """
+    difference = paired.present[..., HEAD_PITCH] - paired.absent[..., HEAD_PITCH]
+    where = within(paired, window_s)
+    return lasts((difference > threshold) & where), lasts((difference < -threshold) & where)
+
+
+def shares(more: Mask, less: Mask) -> dict[str, float]:
+    """`rate`, `excess` over no event, and the 95 % interval of the excess (normal, from the trials' spread)."""
+    count = max(len(more), 1)
+    signed = more.astype(np.float64) - less
+    half = 1.96 * float(signed.std()) / count**0.5
+    excess = float(signed.mean())
+    return {
+        "rate": float(more.mean()),
+        "excess": excess,
+        "excess_low": excess - half,
+        "excess_high": excess + half,
+        "trials": len(more),
+    }
+
+
+def response_curve(paired: Paired, before: int = 25, after: int = 45) -> tuple[Values, Values]:
+    """Mean smile (2, before + after) with and without the event, aligned to it, and the time axis in s."""
+    index = np.clip(np.asarray(paired.at)[:, None] + np.arange(-before, after)[None], 0, paired.present.shape[1] - 1)
+    rows = np.arange(len(index))[:, None]
+    curves = np.stack([smile_curve(stream)[rows, index].mean(0) for stream in (paired.present, paired.absent)])
+    return curves, np.arange(-before, after) / REACTION_RATE_HZ
+
+
+def first_difference(a: Values, b: Values) -> Ints:
+    """(N,) first frame in which two arrays (N, T, ...) differ at all; T where they never do."""
+    differs = (a != b).reshape(a.shape[0], a.shape[1], -1).any(-1)
+    return np.where(differs.any(1), differs.argmax(1), a.shape[1])

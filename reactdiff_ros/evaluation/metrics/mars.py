@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,16 +20,73 @@ from numpy.typing import NDArray
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics import react
-from reactdiff_ros.evaluation.metrics.react_dtw import compile_kernels
-from reactdiff_ros.evaluation.metrics.react_set import (
+from reactdiff_ros.evaluation.metrics.coupling import lag_correlations, reach, reference_lags
+from reactdiff_ros.evaluation.metrics.react import (
     REFERENCE_RATE_HZ,
+    OnProgress,
     ReactMetrics,
-    Told,
     Work,
     between_speakers,
+    check_axes,
+    check_neighbours,
+    compile_kernels,
     diversity_of,
 )
-from reactdiff_ros.evaluation.metrics.synchrony import lag_correlations, reach, reference_lags
+
+NAMES: Final = ("prediction", "listener", "speaker", "neighbour")
+FRAMES: Final = ("frames", "listener_frames")
+"""Lengths of padded clips, (N,) and (M,): optional, for mars."""
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """prediction, listener, speaker, neighbour, and frames and listener_frames where they are.
+
+    Raises:
+        ReactdiffError: the file is missing, cut off, no .npz, lacks an array, or holds Python objects.
+    """
+    if not path.is_file():
+        raise ReactdiffError("there is no such file", where=str(path), todo="name an .npz file")
+    try:
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ReactdiffError(
+                "it is one array, not an .npz of several", where=str(path), todo=f"save {', '.join(NAMES)} in it"
+            )
+        with file:
+            missing = [name for name in NAMES if name not in file]
+            if missing:
+                raise ReactdiffError(
+                    f"it has no array named {' or '.join(missing)}", where=str(path), todo=f"save {', '.join(NAMES)}"
+                )
+            return {name: np.asarray(file[name]) for name in (*NAMES, *FRAMES) if name in file}
+    except ReactdiffError:
+        raise
+    except MemoryError as error:
+        raise ReactdiffError("its arrays do not fit into memory", where=str(path), todo="give fewer clips") from error
+    except Exception as error:  # a broken header or a broken stream makes numpy raise anything
+        raise ReactdiffError(
+            "it cannot be read as .npz, or holds Python objects", where=str(path),
+            todo=f"save plain numbers with numpy.savez ({error})",
+        ) from error  # fmt: skip
+
+
+def unpadded(values: NDArray[Any], frames: NDArray[Any] | None, name: str, axis: int) -> list[NDArray[Any]]:
+    """Each clip of `values` cut to its number of frames, which lie on `axis` of a clip; all whole where None.
+
+    Raises:
+        ReactdiffError: lengths of another count, or beyond the clips.
+    """
+    if frames is None:
+        return list(values)
+    longest = values.shape[axis + 1]
+    good = frames.shape == (len(values),) and frames.dtype.kind in "iu"
+    if not good or (frames < 1).any() or (frames > longest).any():
+        raise ReactdiffError(
+            f"lengths of shape {frames.shape} are not {len(values)} whole numbers from 1 to {longest}", where=name,
+            todo="give how many frames of each clip count",
+        )  # fmt: skip
+    return [clip[(slice(None),) * axis + (slice(0, int(n)),)] for clip, n in zip(values, frames, strict=True)]
+
 
 Array = NDArray[np.floating[Any]]
 Indices = NDArray[np.intp]
@@ -49,7 +107,7 @@ def evaluate_mars(
     rate_hz: float = RATE_HZ,
     workers: int = 1,
     timer: Callable[[], float] = lambda: 0.0,
-    told: Told = lambda share: None,
+    told: OnProgress = lambda share: None,
 ) -> ReactMetrics:
     """FRC, FRD, FRDiv (smse), FRVar, FRSyn (TLCC) and MAE of N speakers.
 
@@ -210,3 +268,29 @@ def export_mars(folder: Path, predictions: Mapping[str, Array], *, count: int = 
             raise ReactdiffError("predictions cannot be written", where=str(path), todo=str(error.strerror)) from error
         paths.append(path)
     return paths
+
+
+def evaluate_mars_arrays(
+    data: Mapping[str, NDArray[Any]], *, rate_hz: float = RATE_HZ, seed: int = SEED, **options: Any
+) -> ReactMetrics:
+    """As `evaluate_mars`, of arrays as `load_arrays` returns them.
+
+    Args:
+        data: prediction, listener, speaker and neighbour; with frames and listener_frames where clips are padded.
+        rate_hz: frames per second.
+        seed: of the lists of targets.
+        options: as those of `evaluate_mars`.
+
+    Raises:
+        ReactdiffError: shapes do not fit, or a value is not finite.
+    """
+    check_axes(data["prediction"], data["listener"], data["speaker"])
+    check_neighbours(data["neighbour"], len(data["prediction"]), len(data["listener"]))
+    frames = data.get("frames")
+    predictions = unpadded(data["prediction"], frames, "frames", 1)
+    speakers = unpadded(data["speaker"], frames, "frames", 0)
+    listeners = unpadded(data["listener"], data.get("listener_frames"), "listener_frames", 0)
+    lists = lists_of_matrix(data["neighbour"], count=data["prediction"].shape[1], seed=seed)
+    targets = [[listeners[j] for j in chosen] for chosen in lists]
+    found = evaluate_mars(predictions, targets, speakers, rate_hz=rate_hz, **options)
+    return replace(found, settings={**found.settings, "seed": seed})

@@ -2,30 +2,240 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
-import jinja2
+import cv2
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from reactdiff_ros import __version__
-from reactdiff_ros.evaluation.report import charts, people, summary, tables
-from reactdiff_ros.evaluation.report.behaviour import ENOUGH_MINUTES, Band, behaviour_of, load_bands
-from reactdiff_ros.evaluation.report.curves import PEOPLE, Faces
-from reactdiff_ros.evaluation.report.headline import sentences
-from reactdiff_ros.evaluation.report.metric_table import metrics_of
-from reactdiff_ros.evaluation.report.moments import KINDS, Moment, moments_of
-from reactdiff_ros.evaluation.report.people import Shown
-from reactdiff_ros.evaluation.report.pictures import Shot, shots
-from reactdiff_ros.evaluation.report.published import Published, load_published
-from reactdiff_ros.evaluation.report.timelines import chosen_items, systems_drawn, timeline
-from reactdiff_ros.evaluation.results import Metric, Result
+from reactdiff_ros.coefficients import bounded
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.report import behaviour as people
+from reactdiff_ros.evaluation.report import summary, tables
+from reactdiff_ros.evaluation.report.behaviour import (
+    ENOUGH_MINUTES,
+    KINDS,
+    PEOPLE,
+    Band,
+    Face,
+    Faces,
+    Moment,
+    Shown,
+    behaviour_of,
+    load_bands,
+    moments_of,
+    speech_runs,
+)
+from reactdiff_ros.evaluation.report.tables import Published, load_published, metrics_of, sentences
+from reactdiff_ros.evaluation.results import Item, Metric, Result
+from reactdiff_ros.simulator.rendered.parts import Look
+from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
+from reactdiff_ros.types import REACTION_RATE_HZ, UINT8
+from reactdiff_ros.whole_file import write_whole
 
-Told = Callable[[float], None]
+SIZE: Final = 168
+QUALITY: Final = 80
+STRIP: Final = 7
+"""Faces of a recording's strip."""
+SPEAKER_LOOK: Final = Look(
+    skin=(120, 150, 200), hair=(28, 28, 34), shirt=(150, 120, 70), iris=(70, 90, 120), background=(226, 218, 208)
+)
+LISTENER_LOOK: Final = Look(background=(204, 220, 236))
+SCENE: Final = Scene(width=SIZE, height=SIZE, focal_px=1.95 * SIZE, position_m=(0.0, 0.0, 0.60), supersample=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """Speaker and listener at one moment, as JPEG data addresses; "": no face there."""
+
+    seconds: float
+    label: str
+    speaker: str
+    listener: str
+
+
+class Photographer:
+    """Draws faces; heads are made when the first one is needed."""
+
+    def __init__(self) -> None:
+        self._heads: dict[str, HeadRenderer] = {}
+
+    def shot(self, faces: Faces, system: str, item: str, seconds: float, label: str = "") -> Shot:
+        """Both faces of an item at a moment."""
+        speaker, listener = faces.speaker(item), faces.listener(system, item)
+        return Shot(
+            seconds, label, self._address("speaker", speaker, seconds), self._address("listener", listener, seconds)
+        )
+
+    def _address(self, who: str, face: Face | None, seconds: float) -> str:
+        if face is None or not face.frames:
+            return ""
+        frame = min(max(round(seconds * REACTION_RATE_HZ), 0), face.frames - 1)
+        if who not in self._heads:
+            self._heads[who] = HeadRenderer(look=SPEAKER_LOOK if who == "speaker" else LISTENER_LOOK)
+        return jpeg(self._heads[who].render(bounded(face.coefficients[frame]), SCENE))
+
+
+def jpeg(picture: UINT8) -> str:
+    """A picture (height, width, 3) BGR as a data address."""
+    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii") if done else ""
+
+
+def strip_times(speaker: Face | None, listener: Face, count: int = STRIP) -> list[tuple[float, str]]:
+    """Times and labels of a strip: what happens most, in order, the rest evenly between."""
+    happening: list[tuple[float, float, str]] = []
+    for face, who in ((listener, "listener"), (speaker, "speaker")):
+        if face is None:
+            continue
+        for kind, word in (("smiles", "smiles"), ("nods", "nods"), ("laughs", "laughs")):
+            events = face.found[kind]
+            scale = 1.0 if kind != "nods" else 4.0
+            for start, end, size in zip(events.start, events.end, events.size, strict=True):
+                middle = start + (end - start) // (4 if kind == "nods" else 2)
+                happening.append((float(size) * scale, middle / REACTION_RATE_HZ, f"{who} {word}"))
+    apart = max(listener.seconds / (2 * count), 0.4)
+    picked: list[tuple[float, str]] = []
+    for _, seconds, label in sorted(happening, reverse=True):
+        if len(picked) < count and seconds < listener.seconds and all(abs(seconds - s) >= apart for s, _ in picked):
+            picked.append((seconds, label))
+    for seconds in np.linspace(0.5, max(listener.seconds - 0.5, 0.5), 4 * count):
+        if len(picked) < count and all(abs(seconds - s) >= apart for s, _ in picked):
+            picked.append((float(seconds), ""))
+    return sorted(picked)
+
+
+def shots(
+    faces: Faces, system: str, strips: Sequence[str], moments: Sequence[Moment], told: Callable[[float], None]
+) -> tuple[dict[str, list[Shot]], list[Shot]]:
+    """The strip of each recording in `strips`, and one shot for each moment."""
+    wanted: list[tuple[str, float, str]] = []
+    for item in strips:
+        listener = faces.listener(system, item)
+        if listener is not None:
+            wanted += [(item, seconds, label) for seconds, label in strip_times(faces.speaker(item), listener)]
+    whole = [*wanted, *((m.item, m.seconds, "") for m in moments)]
+    photographer: Any = Photographer()
+    made: list[Shot] = []
+    for number, (item, seconds, label) in enumerate(whole, start=1):
+        made.append(photographer.shot(faces, system, item, seconds, label))
+        told(number / len(whole))
+    by_item: dict[str, list[Shot]] = {item: [] for item in strips}
+    for (item, _, _), shot in zip(wanted, made, strict=False):
+        by_item[item].append(shot)
+    return by_item, made[len(wanted) :]
+
+
+PITCH_RANGE_DEG: Final = 20.0
+"""Head pitch is drawn from minus to plus this."""
+MOST_ITEMS: Final = 8
+MOST_FRAMES: Final = round(20 * 60 * REACTION_RATE_HZ)
+"""Of one recording: 20 minutes."""
+DRAWN_KINDS: Final = ("smiles", "nods", "laughs", "blinks", "brow_raises")
+
+
+def chosen_items(result: Result, faces: Faces, moments: Sequence[Moment], most: int = MOST_ITEMS) -> list[str]:
+    """Ids of the recordings that are drawn, in the file's order: those of the worst moments and with most happening."""
+    subject = result.subject
+    if subject is None:
+        return [item.id for item in result.items if item.speaker is not None][:most]
+    shown = faces.items_of(subject.name)
+    worth = {id_: (sum(m.item == id_ for m in moments), _happening(subject.name, id_, faces)) for id_ in shown}
+    best = set(sorted(shown, key=lambda id_: worth[id_], reverse=True)[:most])
+    return [id_ for id_ in shown if id_ in best]
+
+
+def _happening(system: str, item: str, faces: Faces) -> float:
+    total = 0
+    for face in (faces.speaker(item), faces.listener(system, item)):
+        if face is not None:
+            total += sum(len(face.found[kind]) for kind in ("smiles", "nods", "laughs"))
+    return float(total)
+
+
+def systems_drawn(result: Result, faces: Faces) -> list[str]:
+    """Names of systems with streams, the subject first, recorded people last."""
+    subject = result.subject
+    names = [s.name for s in result.systems if s.streams and s is not subject]
+    first = [subject.name] if subject is not None and subject.streams else []
+    people = [PEOPLE] if PEOPLE not in names and faces.items_of(PEOPLE) else []
+    return [*first, *names, *people]
+
+
+def timeline(item: Item, faces: Faces, systems: Sequence[str], rate_hz: float) -> dict[str, Any]:
+    """One recording's curves and events for the page."""
+    speaker = faces.speaker(item.id)
+    listeners = {
+        name: _drawn(shown) for name in systems if (shown := faces.listener(name, item.id)) is not None
+    }  # fmt: skip
+    frames = max([f["frames"] for f in listeners.values()] + ([speaker.frames] if speaker else []), default=0)
+    return {
+        "id": item.id,
+        "seconds": min(frames, MOST_FRAMES) / REACTION_RATE_HZ,
+        "whole": frames / REACTION_RATE_HZ,
+        "speech": [[s / REACTION_RATE_HZ, e / REACTION_RATE_HZ] for s, e in speech_runs(item, rate_hz)],
+        "heard": item.speech is not None,
+        "speaker": _drawn(speaker) if speaker is not None else None,
+        "listeners": listeners,
+        "notes": list(item.notes),
+    }
+
+
+def _drawn(face: Face) -> dict[str, Any]:
+    return {
+        "frames": min(face.frames, MOST_FRAMES),
+        "smile": _bytes(face.smile),
+        "pitch": _bytes(face.pitch_deg / (2 * PITCH_RANGE_DEG) + 0.5),
+        "events": {kind: _stretches(face, kind) for kind in DRAWN_KINDS},
+    }
+
+
+def _bytes(curve: NDArray[np.float64]) -> str:
+    """0..1 as base64 of one byte a frame."""
+    levels = np.clip(np.rint(255 * curve[:MOST_FRAMES]), 0, 255).astype(np.uint8)
+    return base64.b64encode(levels.tobytes()).decode("ascii")
+
+
+def _stretches(face: Face, kind: str) -> list[list[float]]:
+    found = face.found[kind]
+    size = np.degrees(found.size) if kind == "nods" else found.size
+    rows = np.stack([found.start / REACTION_RATE_HZ, found.end / REACTION_RATE_HZ, size], axis=1)
+    return [[round(float(v), 3) for v in row] for row in rows if row[0] * REACTION_RATE_HZ < MOST_FRAMES]
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Raises ReactdiffError where `path` is there and may not be replaced: before the work, not after it."""
+    if path.exists() and not overwrite:
+        raise ReactdiffError(
+            "the page is there already", where=str(path), todo="name another one with -o, or give --overwrite"
+        )
+
+
+def write_page(html: str, path: Path, *, overwrite: bool = False) -> Path:
+    """Write `html` to `path`.
+
+    Raises:
+        ReactdiffError: the file is there already, or it cannot be written.
+    """
+    check_free(path, overwrite=overwrite)
+    try:
+        write_whole(path, html)
+    except OSError as error:
+        raise ReactdiffError(
+            "the page cannot be written", where=str(path), todo=error.strerror or str(error)
+        ) from error
+    return path
+
+
+OnProgress = Callable[[float], None]
 """Is told the share of the work that is done."""
 MOST_COMPARED: Final = 7
 """Systems whose behaviour stands beside people's."""
@@ -47,7 +257,7 @@ class Options:
     bands: Mapping[str, Band] | None = None
 
 
-def build_page(result: Result, options: Options = Options(), told: Told = lambda _: None) -> str:
+def build_page(result: Result, options: Options = Options(), told: OnProgress = lambda _: None) -> str:
     """The whole page as HTML. The same result gives the same page, to the byte.
 
     Raises:
@@ -108,23 +318,7 @@ def build_page(result: Result, options: Options = Options(), told: Told = lambda
         "data": _embedded(_data(result, faces, drawn, names)),
     }  # fmt: skip
     told(1.0)
-    return _environment().get_template("report.html.j2").render(context)
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_shipped), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
-    environment.filters["number"] = charts.number
-    environment.filters["clock"] = clock
-    return environment
-
-
-def clock(seconds: float) -> str:
-    """Time in a recording: 1:05.2."""
-    tenths = round(seconds * 10)
-    return f"{tenths // 600}:{tenths % 600 // 10:02d}.{tenths % 10}"
+    return summary.environment().get_template("report.html.j2").render(context)
 
 
 def _shipped(name: str) -> str:
@@ -173,7 +367,7 @@ def _latency(result: Result) -> list[dict[str, Any]]:
         if len(known):
             marks = {p: float(np.percentile(known, p)) for p in (50, 95, 99)}
             high = max(float(np.percentile(known, 99.5)) * 1.08, 1e-3)
-            drawing = charts.histogram(
+            drawing = summary.histogram(
                 known, f"{what} in milliseconds", edges=np.linspace(0.0, high, 49),
                 marks=[(v, f"{p} %") for p, v in marks.items()],
             )  # fmt: skip

@@ -1,19 +1,159 @@
-"""Tables of figures: systems against metrics, the control in each, and every difference from it."""
+"""Tables of a result: systems against metrics with the control in each, published figures, sentences, comparisons."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
+import yaml
 from markupsafe import Markup
 
-from reactdiff_ros.evaluation.report import charts, summary
-from reactdiff_ros.evaluation.report.behaviour import ENOUGH_MINUTES
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.evaluation.report import behaviour as people
+from reactdiff_ros.evaluation.report import summary
+from reactdiff_ros.evaluation.report.behaviour import ENOUGH_MINUTES, MEASURES, Band, Shown
 from reactdiff_ros.evaluation.report.summary import Difference, Estimate, Values
-from reactdiff_ros.evaluation.results import Class, Metric, Result, System
+from reactdiff_ros.evaluation.results import Class, Info, Metric, Result, System
+from reactdiff_ros.plain_yaml import parse_yaml
+from reactdiff_ros.resources import share_path
+
+_FRC: Final = "Sum over the predictions of the best appropriate reaction's concordance correlation over 25 attributes."
+_FRD: Final = "Sum over the predictions of the warped distance to the nearest appropriate reaction."
+_SYN: Final = "Lag at which a listener's attributes correlate most with the speaker's"
+
+_TABLE: Final = (
+    Metric("FRC", "Appropriateness (FRC)", "", "higher", "agreement", _FRC),
+    Metric("FRC_mean", "FRC a prediction", "", "higher", "agreement", "FRC over the number of predictions."),
+    Metric("FRD", "Distance (FRD)", "", "lower", "agreement", _FRD),
+    Metric("FRD_mean", "FRD a prediction", "", "lower", "agreement", "FRD over the number of predictions."),
+    Metric("FRDiv", "Diversity (FRDiv)", "", "people", "agreement", "Mean squared difference between the predictions."),
+    Metric("FRDvs", "Between speakers (FRDvs)", "", "people", "agreement",
+           "Mean squared difference between what is shown to different speakers."),
+    Metric("FRVar", "Variation (FRVar)", "", "people", "agreement", "Unbiased variance over time."),
+    Metric("FRSyn", "Synchrony (FRSyn)", "frames", "none", "agreement", f"{_SYN}."),
+    Metric("FRSyn_first", "Synchrony, first (FRSyn)", "frames", "none", "agreement",
+           f"{_SYN}, of the first prediction alone."),
+    Metric("smile_coupling", "Smile coupling", "", "people", "behaviour",
+           "Mean correlation of the two smiles over lags of 0.3 to 2 s; people in calls .19, interval .11 to .29."),
+    Metric("response_lag_ms", "Response lag", "ms", "people", "behaviour", "Median lag of answered smiles."),
+    Metric("pose", "Head (turns + nods)", "", "higher", "agreement", "Concordance of turns plus agreement of nods."),
+    Metric("pose_concordance", "Turns of the head", "", "higher", "agreement", "Concordance of head pose."),
+    Metric("nod_match", "Nods at the same time", "", "higher", "agreement", "Agreement of nods with appropriate ones."),
+    Metric("nod_chance", "The same by chance", "", "none", "agreement", "The listener's own nods moved in time."),
+    Metric("nod_beyond_chance", "Nods beyond chance", "", "higher", "agreement",
+           "Agreement of nods less what the same nods reach when moved in time."),
+    Metric("pose_beyond_chance", "Head beyond chance", "", "higher", "agreement",
+           "Turns plus nods less what nods reach by chance."),
+    Metric("nods_per_minute", "Nods", "1/min", "people", "behaviour", "Nods of 3 degrees and more."),
+    Metric("smiles_per_minute", "Smiles", "1/min", "people", "behaviour", "Mouth corners over 0.29 for 0.3 s or more."),
+    Metric("brow_raises_per_minute", "Brow raises", "1/min", "people", "behaviour", "Brows over 0.15 for 0.2 s."),
+    Metric("laughs_per_minute", "Laughs", "1/min", "people", "behaviour", "A wide smile with a fast jaw for 0.4 s."),
+    Metric("blinks_per_minute", "Blinks", "1/min", "people", "conformance", "Lids over half closed for up to 1 s."),
+    Metric("in_human_bands", "Time in human bands", "", "higher", "behaviour", "Share of minutes with people's rates."),
+    Metric("jerk", "Jerk", "1/s³", "none", "motion", "Mean size of the third derivative; a still face has none."),
+    Metric("limit_hits", "Limit hits", "1/min", "lower", "motion", "How often a coefficient comes to its bound."),
+    Metric("hop_smoothness", "Seams", "", "none", "motion", "Jerk where plans join over that within; 1 is none."),
+    Metric("compute_ms", "Compute a plan", "ms", "lower", "time", "Time that a plan takes."),
+    Metric("frame_ms", "Compute a frame", "ms", "lower", "time", "Mean time that a frame of one stream takes."),
+    Metric("latency_p50_ms", "Latency, median", "ms", "lower", "time", "From evidence to the frame that shows it."),
+    Metric("latency_p95_ms", "Latency, 95 %", "ms", "lower", "time", "From evidence to the frame that shows it."),
+    Metric("latency_p99_ms", "Latency, 99 %", "ms", "lower", "time", "From evidence to the frame that shows it."),
+)  # fmt: skip
+KNOWN: Final[dict[str, Metric]] = {metric.name: metric for metric in _TABLE}
+_UNITS: Final = {"ms": "ms", "s": "s", "deg": "deg", "min": "1/min"}
+
+
+def metrics_of(result: Result) -> dict[str, Metric]:
+    """Every figure of a result by its name: the result's own words first, then the usual ones, in reading order."""
+    told = {metric.name: metric for metric in result.metrics}
+    found = {name: None for s in result.systems for name in (*s.values, *s.figures)}
+    order = list(KNOWN)
+    names = sorted(found, key=lambda n: (order.index(n) if n in KNOWN else len(order), n if n in KNOWN else ""))
+    return {name: told.get(name) or _usual(name, result.info.compat) for name in names}
+
+
+def _usual(name: str, compat: str) -> Metric:
+    metric = KNOWN.get(name) or unknown(name)
+    # The reference code counts synchrony in frames without a sign; otherwise it is a signed lag in milliseconds.
+    return replace(metric, unit="ms") if name.startswith("FRSyn") and compat != "react2024" else metric
+
+
+def unknown(name: str) -> Metric:
+    """A figure that nobody describes: its name in words, its unit if the name ends with one."""
+    last = re.split(r"[_.]", name)[-1]
+    return Metric(name, re.sub(r"[_.]+", " ", name), _UNITS.get(last, ""), text="As the run that wrote it defines it.")
+
+
+FILE: Final = "config/report/published_react.yaml"
+PREDICTIONS: Final = 10
+"""REACT's number of predictions, over which FRC and FRD are sums."""
+_TEXTS: Final = ("system", "source", "data", "note", "reason", "kind", "compat", "split")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One row of the file."""
+
+    system: str
+    source: str
+    data: str
+    figures: Mapping[str, float]
+    note: str = ""
+    reason: str = ""
+    """Why it is never comparable; "": it may be."""
+    kind: str = ""
+    compat: str = ""
+    split: str = ""
+
+    def comparable(self, info: Info) -> tuple[bool, str]:
+        """Whether it may stand beside a run, and why (not)."""
+        if self.reason:
+            return False, self.reason
+        if info.kind != self.kind:
+            what = "recorded people, but other recordings" if info.people else "simulated speakers"
+            return False, f"This run is on {what}."
+        if info.compat != self.compat:
+            return False, f"This run counts as compat {info.compat}, not {self.compat}."
+        split = str(info.settings.get("split", ""))
+        if split != self.split:
+            named = f"the {split} split" if split else "a split that the result does not name"
+            return False, f"This run is on {named}, the figure on {self.split}."
+        streams = info.settings.get("streams", PREDICTIONS)
+        if streams != PREDICTIONS:
+            return False, f"This run sums over {streams} predictions, the figure over {PREDICTIONS}."
+        made = info.settings.get("attributes")
+        return True, "Same split and same definitions." + (f" Attributes here are a {made}." if made else "")
+
+
+def load_published(path: Path | None = None) -> list[Published]:
+    """The rows of the shipped file, or of one's own in its form.
+
+    Raises:
+        ConfigError: the file cannot be read, or a row lacks something.
+    """
+    where = path or share_path(FILE)
+    try:
+        rows = parse_yaml(where.read_text(encoding="utf-8"))["rows"]
+        if not isinstance(rows, list):
+            raise TypeError("rows is no list")
+        return [_published(row) for row in rows]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            "the published figures cannot be read: each of the list 'rows' needs system, source, data and figures",
+            where=str(where), todo=" ".join(str(error).split()),
+        ) from error  # fmt: skip
+
+
+def _published(row: Mapping[str, Any]) -> Published:
+    figures = {str(name): float(value) for name, value in (row.get("figures") or {}).items()}
+    texts = {key: str(row[key]).strip() for key in _TEXTS if key in row}
+    return Published(figures=figures, **texts)
+
 
 CLASSES: Final[dict[Class, tuple[str, str]]] = {
     "agreement": (
@@ -110,7 +250,7 @@ def _table(result: Result, title: str, text: str, metrics: tuple[Metric, ...], w
     ]
     found = {s.name: [summary.estimate_of(s, m.name, weights) for m in metrics] for s in systems}
 
-    digits = [charts.digits_of([column[i] for column in found.values()]) for i in range(len(metrics))]
+    digits = [summary.digits_of([column[i] for column in found.values()]) for i in range(len(metrics))]
 
     def cells(system: System) -> tuple[Cell | None, ...]:
         columns = zip(metrics, found[system.name], digits, strict=True)
@@ -118,14 +258,14 @@ def _table(result: Result, title: str, text: str, metrics: tuple[Metric, ...], w
 
     lines = tuple(Line(s, label_of(s), s.role, s is result.subject, cells(s)) for s in systems)
     forests = []
-    for index, metric in enumerate(metrics):
+    for metric, number_of_digits, column in zip(metrics, digits, zip(*found.values(), strict=True), strict=True):
         rows = [
-            charts.Drawn(line.label, line.role, known, line.subject)
-            for line in lines
-            if (known := found[line.system.name][index]) is not None and known.items
+            summary.Drawn(line.label, line.role, known, line.subject)
+            for line, known in zip(lines, column, strict=True)
+            if known is not None and known.items
         ]
         if len(rows) > 1:
-            drawing = charts.forest(rows, digits[index], f"{metric.label} of every system")
+            drawing = summary.forest(rows, number_of_digits, f"{metric.label} of every system")
             forests.append((metric, DIRECTIONS[metric.better], drawing))
     return Table(title, text, metrics, lines, tuple(forests))
 
@@ -136,9 +276,8 @@ def _cell(estimate: Estimate | None, digits: int, gap: Difference | None) -> Cel
     sign, title = "", ""
     if gap is not None and gap.how != "no interval":
         sign = "same" if gap.verdict == "none" else "differs"
-        found = Estimate(gap.value, gap.low, gap.high, gap.items)
-        title = f"minus the control: {charts.value(found)} ({charts.interval(found)}), {gap.how}"
-    return Cell(charts.value(estimate, digits), charts.interval(estimate, digits), sign, title)
+        title = f"minus the control: {summary.value(gap)} ({summary.interval(gap)}), {gap.how}"
+    return Cell(summary.value(estimate, digits), summary.interval(estimate, digits), sign, title)
 
 
 def difference(system: System, control: System | None, name: str, weights: Values) -> Difference | None:
@@ -150,3 +289,204 @@ def difference(system: System, control: System | None, name: str, weights: Value
     if name in system.values and name in control.values:
         return summary.paired(system.values[name], control.values[name], weights)
     return None
+
+
+def sentences(
+    result: Result, metrics: Mapping[str, Metric], weights: Values, shown: Sequence[Shown], bands: Mapping[str, Band]
+) -> list[str]:
+    """One sentence each on fit, on simple methods, on people, on causality and on what failed."""
+    subject = result.subject
+    if subject is None:
+        return ["This result has no listener under test."]
+    out = []
+    if "FRC" in metrics:
+        out += _fit(result, subject, weights)
+    out += _beside_people(shown, bands)
+    out += _causality(subject)
+    if result.info.failed:
+        count = len(result.info.failed)
+        out.append(f"{count} recording{'s' if count > 1 else ''} could not be evaluated; the reasons are at the end.")
+    return out
+
+
+def _fit(result: Result, subject: System, weights: Values) -> list[str]:
+    own = summary.estimate_of(subject, "FRC", weights)
+    if own is None or not own.items:
+        return []
+    out = []
+    control = control_of(result)
+    gap = difference(subject, control, "FRC", weights)
+    if gap is None or gap.how == "no interval":
+        out.append(
+            f"Its appropriateness (FRC) is {summary.value(own)}; there is no shuffled-speaker control to hold it to."
+        )
+    else:
+        told = summary.value(summary.Estimate(abs(gap.value), abs(gap.low), abs(gap.high), gap.items))
+        if gap.verdict == "none":
+            out.append("Its appropriateness (FRC) cannot be told from that of listening to somebody else.")
+        else:
+            word = "above" if gap.verdict == "higher" else "below"
+            out.append(f"Its appropriateness (FRC) is {told} {word} that of listening to somebody else.")
+    gaps = {s.name: difference(subject, s, "FRC", weights) for s in result.systems if s.role == "baseline"}
+    lower = {name for name, gap in gaps.items() if gap is not None and gap.verdict == "lower"}
+    above = [label_of(s) for s in result.systems if s.name in lower]
+    if above:
+        verb = "score" if len(above) > 1 else "scores"
+        out.append(f"{_listed(above)} {verb} higher in FRC, so FRC alone does not say who listens better.")
+    return out
+
+
+def _beside_people(shown: Sequence[Shown], bands: Mapping[str, Band]) -> list[str]:
+    if not shown:
+        return []
+    verdicts: dict[str, list[str]] = {"inside": [], "outside": [], "unclear": []}
+    for row in people.rows(shown, bands, "behaviour"):
+        if row.verdict:
+            verdicts[row.verdict].append(row.measure.label.lower())
+    known = sum(map(len, verdicts.values()))
+    if not known:
+        return [f"There is too little material to hold its behaviour beside people's ({len(MEASURES)} measures)."]
+    inside = len(verdicts["inside"])
+    verb = "lies" if inside < 2 else "lie"
+    text = f"Of {known} measures of behaviour {inside or 'none'} {verb} surely within people's band"
+    if verdicts["outside"]:
+        text += f"; outside: {', '.join(verdicts['outside'])}"
+    return [text + "."]
+
+
+def _causality(subject: System) -> list[str]:
+    if subject.causal is None:
+        return []
+    ahead = subject.look_ahead_s
+    if subject.causal and ahead == 0:
+        return ["Verified strictly online: nothing that it shows depends on what comes later."]
+    if subject.causal and ahead is not None:
+        return [f"Verified: it sees {ahead:g} s of the future, as it declares, and no more."]
+    return ["It sees more of the future than it declares."]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+ENOUGH_PAIRS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One figure of both: first, second, and their difference (second minus first)."""
+
+    metric: Metric
+    first: float
+    second: float
+    difference: Difference
+
+    @property
+    def verdict(self) -> str:
+        """Is "none", "better" or "worse" where the figure has a good direction, else "higher" or "lower"."""
+        return self.difference.judged(self.metric.better)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All figures that both have."""
+
+    systems: tuple[str, str]
+    matched: int
+    """Recordings that both have."""
+    items: tuple[int, int]
+    figures: tuple[Compared, ...]
+    notes: tuple[str, ...]
+    """What to keep in mind, a sentence each."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        figures = {
+            c.metric.name: {
+                "a": c.first, "b": c.second, "difference": c.difference.value, "low": c.difference.low,
+                "high": c.difference.high, "how": c.difference.how, "items": c.difference.items, "verdict": c.verdict,
+            }
+            for c in self.figures
+        }  # fmt: skip
+        items = {"a": self.items[0], "b": self.items[1], "matched": self.matched}
+        return {"a": self.systems[0], "b": self.systems[1], "items": items, "figures": figures, "notes": [*self.notes]}
+
+
+def chosen(result: Result, name: str | None, where: str) -> System:
+    """The system of that name, or the one under test.
+
+    Raises:
+        ReactdiffError: there is none.
+    """
+    names = ", ".join(s.name for s in result.systems)
+    if name is None:
+        if result.subject is None:
+            raise ReactdiffError("the result has no listener under test", where=where, todo=f"name one of {names}")
+        return result.subject
+    found = [s for s in result.systems if s.name == name]
+    if not found:
+        raise ReactdiffError(f"the result has no system {name}", where=where, todo=f"name one of {names}")
+    return found[0]
+
+
+def compare(first: tuple[Result, System], second: tuple[Result, System], seed: int = 0) -> Comparison:
+    """Every figure that both systems have, second minus first.
+
+    Raises:
+        ReactdiffError: they have no figure in common.
+    """
+    (one, a), (other, b) = first, second
+    rows = {item.id: index for index, item in enumerate(one.items)}
+    there = {item.id: index for index, item in enumerate(other.items)}
+    both = [id_ for id_ in rows if id_ in there]
+    pairing = len(both) >= ENOUGH_PAIRS
+    metrics = metrics_of(one) | metrics_of(other)
+    names = [n for n in metrics if all(n in s.values or n in s.figures for s in (a, b))]
+    if not names:
+        raise ReactdiffError(
+            "the two have no figure in common", where=f"{a.name}, {b.name}", todo="compare like with like"
+        )
+    groups = summary.groups_of(one.items), summary.groups_of(other.items)
+    of_both = [groups[0][rows[id_]] for id_ in both]
+    weights = summary.weights_of(of_both, seed)
+    alone = (summary.weights_of(groups[0], seed), summary.weights_of(groups[1], seed + 1))
+    figures = []
+    for name in names:
+        if name in a.figures and name in b.figures:
+            x, y = a.figures[name], b.figures[name]
+            gap = summary.from_intervals(y, x, min(len(one.items), len(other.items)))
+            figures.append(Compared(metrics[name], x.value, y.value, gap))
+        elif name in a.values and name in b.values:
+            mine, theirs = np.asarray(a.values[name], np.float64), np.asarray(b.values[name], np.float64)
+            if pairing:
+                mine, theirs = mine[[rows[i] for i in both]], theirs[[there[i] for i in both]]
+                gap = summary.paired(theirs, mine, weights)
+                known = np.isfinite(mine) & np.isfinite(theirs)
+                mine, theirs = mine[known], theirs[known]
+            else:
+                gap = summary.unpaired(theirs, mine, (alone[1], alone[0]))
+            figures.append(Compared(metrics[name], _mean(mine), _mean(theirs), gap))
+    notes = _notes(one, other, len(both), pairing, len(set(of_both if pairing else groups[0])), len(figures))
+    return Comparison((a.name, b.name), len(both), (len(one.items), len(other.items)), tuple(figures), notes)
+
+
+def _mean(values: Values) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _notes(one: Result, other: Result, matched: int, pairing: bool, groups: int, figures: int) -> tuple[str, ...]:
+    out = []
+    if not pairing:
+        out.append("No recordings match, so each run is drawn for itself: what differs may be the recordings.")
+    elif matched < max(len(one.items), len(other.items)):
+        out.append(f"Only the {matched} recordings that both have are compared.")
+    if one.info.kind != other.info.kind or one.info.people != other.info.people:
+        out.append(f"The runs are of different kinds: {one.info.kind} and {other.info.kind}.")
+    if one.info.compat != other.info.compat:
+        out.append(f"The metrics are defined differently: {one.info.compat} and {other.info.compat}.")
+    if groups < summary.FEW_GROUPS:
+        out.append(f"Intervals over {groups} independent recordings are too narrow; take {summary.FEW_GROUPS} or more.")
+    if figures >= 10:
+        out.append(f"Of {figures} figures about {max(round(figures / 20), 1)} would differ by chance alone.")
+    return tuple(out)

@@ -1,30 +1,183 @@
-"""`evaluate react`: any listener on a split of REACT or MARS, beside the baselines, a recording at a time.
-
-Three rounds of parts. *reference*: mean reactions and nearest neighbours of the reference split. *listen*: every
-listener's K streams for one speaker. *score*: every row's figures for that speaker. Each part is kept.
-"""
+"""The rounds of `evaluate react` put together: parts, tables, result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.attributes import attributes_of
+from reactdiff_ros.attributes import ATTRIBUTE_COUNT, attributes_of
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import baselines as simple
-from reactdiff_ros.evaluation.recordings.extraction import voice_columns
-from reactdiff_ros.evaluation.runs import keep as kept
-from reactdiff_ros.evaluation.runs.listening import Spec, listen
-from reactdiff_ros.evaluation.runs.scoring import score
-from reactdiff_ros.evaluation.runs.sets import LONGEST, PublicSet, kind_of, reference_of
-from reactdiff_ros.evaluation.runs.work import Made, Part, plain
-from reactdiff_ros.recordings.datasets.files import DatasetError
+from reactdiff_ros.evaluation import results as rows_of
+from reactdiff_ros.evaluation.extraction import voice_columns
+from reactdiff_ros.evaluation.listeners import Spec, listen_to
+from reactdiff_ros.evaluation.metrics.mars import target_lists
+from reactdiff_ros.evaluation.results import Info, Item, Result
+from reactdiff_ros.evaluation.runs import parts as kept
+from reactdiff_ros.evaluation.runs.parts import Part, PartResult, describe, plain
+from reactdiff_ros.evaluation.runs.scoring import (
+    CURVES,
+    MEASURES,
+    RunContext,
+    RunOutcome,
+    Spread,
+    done_parts,
+    draws_of,
+    empty_rows,
+    reference_file,
+    score,
+    systems_of,
+    table_of,
+)
+from reactdiff_ros.recordings.datasets import mars, react
+from reactdiff_ros.recordings.datasets.files import DatasetError, load_array
+from reactdiff_ros.recordings.datasets.recording import Recording
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+
+Kind = Literal["react", "mars"]
+RATES_HZ: Final[dict[str, float]] = {"react": react.RATE_HZ, "mars": mars.RATE_HZ}
+LONGEST: Final = 750
+"""REACT's clips have 751 frames, of which the challenge scores 750."""
+
+
+def kind_of(folder: Path, split: str) -> Kind:
+    """Which layout a folder has.
+
+    Raises:
+        ReactdiffError: neither.
+    """
+    if (folder / f"{split}.csv").is_file():
+        return "react"
+    if (folder / split / "facial-attributes").is_dir():
+        return "mars"
+    raise ReactdiffError(
+        f"this is neither REACT's layout ({split}.csv) nor MARS's ({split}/facial-attributes)", where=str(folder),
+        todo="docs/react2024.md says where each file goes",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """One split. Everything is read when it is asked for; nothing is kept but the list."""
+
+    kind: Kind
+    folder: Path
+    split: str
+    names: tuple[str, ...] | None = field(default=None)
+    """FaceVerse's expression names; None: only the head is observed."""
+
+    @cached_property
+    def entries(self) -> Sequence[Any]:
+        """The split's list, both roles: `react.ClipPair` or `mars.Item`."""
+        if self.kind == "react":
+            return react.pairs(self.folder, self.split)
+        return mars.items(self.folder, self.split)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def rate_hz(self) -> float:
+        """Frames a second of its attributes."""
+        return RATES_HZ[self.kind]
+
+    def id(self, n: int) -> str:
+        """Name of a recording: the speaker's clip."""
+        entry = self.entries[n]
+        if isinstance(entry, react.ClipPair):
+            return entry.speaker
+        return f"{entry.role}/{entry.session}/{entry.file}"
+
+    def group(self, n: int) -> str:
+        """The two people, as far as the set tells."""
+        return str(self.entries[n].pair)
+
+    @cached_property
+    def appropriate(self) -> NDArray[np.bool_]:
+        """REACT: (N, N) which listeners are appropriate for which speaker.
+
+        Raises:
+            DatasetError: the neighbour matrix is missing or malformed.
+        """
+        return react.neighbours(self.folder, self.split)
+
+    def target_lists(self) -> list[list[int]]:
+        """MARS: the own listener's reaction and nine more of the session, drawn with the challenge's seed."""
+        out: list[list[int]] = [[] for _ in self.entries]
+        for role in mars.ROLES:
+            rows = [n for n, item in enumerate(self.entries) if item.role == role]
+            found = target_lists([self.entries[n].session for n in rows], [self.entries[n].file for n in rows])
+            for n, chosen in zip(rows, found, strict=True):
+                out[n] = list(dict.fromkeys(rows[i] for i in chosen))
+        return out
+
+    def speaker_attributes(self, n: int) -> FloatArray:
+        """(T, 25) labels of the speaker, at `rate_hz`. Raises DatasetError."""
+        return self._attributes(n, speaking=True)[1]
+
+    def listener_attributes(self, n: int) -> FloatArray:
+        """(T, 25) labels of the one who listened. Raises DatasetError."""
+        return self._attributes(n, speaking=False)[1]
+
+    def _attributes(self, n: int, *, speaking: bool) -> tuple[Path, FloatArray]:
+        entry = self.entries[n]
+        if isinstance(entry, react.ClipPair):
+            clip = entry.speaker if speaking else entry.listener
+            path, values = react.attributes_of_clip(self.folder / self.split, clip)
+            return path, values[:LONGEST]
+        path = self._below("facial-attributes", entry, entry.role if speaking else entry.listening, "npy")
+        return path, load_array(path, "facial attributes", ATTRIBUTE_COUNT)
+
+    def recording(self, n: int, voice_of: Any) -> Recording:
+        """The speaker as perception would tell of them, and the listener, at 25 Hz. Raises DatasetError."""
+        entry = self.entries[n]
+        if isinstance(entry, react.ClipPair):
+            return react.recording_of(self.folder, entry, self.split, names=self.names, voice_of=voice_of)
+        return mars.recording_of(self.folder, entry, self.split, names=self.names, voice_of=voice_of)
+
+    def files(self, n: int) -> tuple[str, ...]:
+        """The files that recording `n` is made of, whether they are there or not."""
+        entry = self.entries[n]
+        root = self.folder / self.split
+        if isinstance(entry, react.ClipPair):
+            both = (entry.speaker, entry.listener)
+            found = [root / "3D_FV_files" / f"{clip}.npy" for clip in both]
+            found += [react.attributes_path(root, clip) for clip in both]
+            found.append(root / "Audio_files" / f"{entry.speaker}.wav")
+        else:
+            both = (entry.role, entry.listening)
+            found = [self._below(part, entry, role, "npy") for part in _ARRAYS for role in both]
+            found.append(self._below("audio", entry, entry.role, "wav"))
+        return tuple(str(path) for path in found)
+
+    def target_file(self, n: int) -> str:
+        """The file of `listener_attributes`."""
+        entry = self.entries[n]
+        if isinstance(entry, react.ClipPair):
+            return str(react.attributes_path(self.folder / self.split, entry.listener))
+        return str(self._below("facial-attributes", entry, entry.listening, "npy"))
+
+    def _below(self, part: str, item: mars.Item, role: str, suffix: str) -> Path:
+        return self.folder / self.split / part / role / item.session / f"{item.file}.{suffix}"
+
+
+_ARRAYS: Final = ("coefficients", "facial-attributes")
+
+
+def reference_of(chosen: PublicSet) -> PublicSet:
+    """The split that means and nearest neighbours are taken from: train where it is there, else the set itself."""
+    try:
+        found = PublicSet(kind_of(chosen.folder, "train"), chosen.folder, "train", chosen.names)
+        return found if len(found) and found.kind == chosen.kind else chosen
+    except (DatasetError, ReactdiffError):
+        return chosen
+
 
 STREAMS: Final = 10
 """K, as REACT asks."""
@@ -64,7 +217,7 @@ class Plan:
 
     def specs(self) -> list[Spec]:
         """The listeners that run, the rule-based baseline last where it is not under test itself."""
-        texts = [*self.listeners, *([simple.RULES] if simple.RULES not in self.listeners else [])]
+        texts = [*self.listeners, *([rows_of.RULES] if rows_of.RULES not in self.listeners else [])]
         return [Spec(text, self.weights) for text in dict.fromkeys(texts)]
 
     def targets(self, chosen: PublicSet) -> list[list[int]]:
@@ -94,23 +247,6 @@ class Plan:
         return [np.flatnonzero(row).tolist() for row in matrix]
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """What is known of the whole set before its speakers are scored."""
-
-    lag_s: float
-    """The mime's best."""
-    means: str
-    """File of the reference part."""
-    streams: Mapping[int, str] = field(default_factory=dict)
-    """File of the listen part of each recording."""
-    other: Mapping[int, int | None] = field(default_factory=dict)
-    """Whose stream is the shuffled control of each recording."""
-
-
-# --- reference ---------------------------------------------------------------------------------------------------
-
-
 def reference_part(plan: Plan, chosen: PublicSet) -> Part:
     """Mean reactions of the reference split, and the nearest of its speakers for each of the set's."""
     reference = reference_of(chosen)
@@ -121,7 +257,7 @@ def reference_part(plan: Plan, chosen: PublicSet) -> Part:
     return Part("reference", f"{_HERE}:make_reference", arguments, tuple(files))
 
 
-def make_reference(folder: str, split: str, streams: int) -> Made:
+def make_reference(folder: str, split: str, streams: int) -> PartResult:
     """See `reference_part`. Clips that cannot be read are left out, with a sentence each."""
     root = Path(folder)
     chosen = PublicSet(kind_of(root, split), root, split)
@@ -153,7 +289,7 @@ def make_reference(folder: str, split: str, streams: int) -> Made:
         try:
             own = simple.described(chosen.speaker_attributes(n), chosen.rate_hz, frames)
         except DatasetError:
-            continue  # its listen part says so
+            continue  # its listen_to part says so
         own_people = np.array([same and group == chosen.group(n) for group in theirs])
         if own_people.all():
             continue
@@ -162,15 +298,14 @@ def make_reference(folder: str, split: str, streams: int) -> Made:
         notes.append("there is no train split: means and neighbours are of the other people of the evaluated split")
     row = [means.row.get(chosen.group(n), 0) for n in range(len(chosen))]
     arrays = reference_arrays(means, row, near)
-    return Made({"split": reference.split, "recordings": len(index)}, arrays, tuple(notes))
+    return PartResult({"split": reference.split, "recordings": len(index)}, arrays, tuple(notes))
 
 
-def reference_arrays(means: simple.Means, row: Sequence[int], near: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+def reference_arrays(
+    means: simple.MeanReactions, row: Sequence[int], near: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
     """What `Rows` takes from a reference: mean reactions, which of them is whose, and nearest neighbours."""
     return {"sequence": means.sequences, "frame": means.frames, "row": np.array(row, dtype=np.int64), "near": near}
-
-
-# --- listen ------------------------------------------------------------------------------------------------------
 
 
 def listen_part(plan: Plan, chosen: PublicSet, n: int, targets: Sequence[int]) -> Part:
@@ -187,7 +322,7 @@ def listen_part(plan: Plan, chosen: PublicSet, n: int, targets: Sequence[int]) -
 def make_streams(
     folder: str, split: str, n: int, targets: Sequence[int], streams: int, seed: int, listeners: Sequence[str],
     weights: str, names: Sequence[str] | None, voice: bool,
-) -> Made:  # fmt: skip
+) -> PartResult:  # fmt: skip
     """See `listen_part`. A listener that fails is a note; the others' streams are kept."""
     root = Path(folder)
     chosen = PublicSet(kind_of(root, split), root, split, None if names is None else tuple(names))
@@ -207,9 +342,9 @@ def make_streams(
     seeds = [number(seed, n, k) for k in range(streams)]
     for spec in (Spec(text, weights) for text in listeners):
         try:
-            heard = listen(spec, recording.speaker, seeds)
+            heard = listen_to(spec, recording.speaker, seeds)
         except ReactdiffError as error:
-            notes.append(f"{spec.name} did not listen: {error}")
+            notes.append(f"{spec.name} did not listen_to: {error}")
             continue
         attributes = at_rate(attributes_of(heard.streams), chosen.rate_hz, frames)
         arrays[f"attributes/{spec.name}"] = attributes
@@ -221,7 +356,7 @@ def make_streams(
         }
     if not facts["listeners"]:
         raise ReactdiffError("; ".join(notes) or "nobody listened", where=chosen.id(n))
-    return Made(facts, arrays, tuple(notes))
+    return PartResult(facts, arrays, tuple(notes))
 
 
 def number(seed: int, n: int, k: int) -> int:
@@ -254,27 +389,34 @@ def _targets(chosen: PublicSet, targets: Sequence[int]) -> tuple[list[FloatArray
     return found, notes
 
 
-# --- score -------------------------------------------------------------------------------------------------------
+def score_part(
+    plan: Plan, chosen: PublicSet, n: int, targets: Sequence[int], own: str, other: str | None, means: str, lag_s: float
+) -> Part:
+    """Every row's figures for speaker `n`.
 
-
-def score_part(plan: Plan, chosen: PublicSet, n: int, targets: Sequence[int], numbers: Numbers) -> Part:
-    """Every row's figures for speaker `n`."""
-    other = numbers.other.get(n)
+    Args:
+        plan: what is run.
+        chosen: the split.
+        n: number of the speaker.
+        targets: numbers of the appropriate reactions.
+        own: file of the speaker's listen part.
+        other: file of the listen part whose stream is the shuffled control.
+        means: file of the reference part.
+        lag_s: the mime's best lag.
+    """
     arguments = {
         "folder": plan.folder, "split": plan.split, "n": n, "targets": list(targets), "streams": plan.streams,
-        "seed": plan.seed, "compat": plan.compat, "subject": plan.specs()[0].name, "lag_s": numbers.lag_s,
-        "own": numbers.streams[n], "other": None if other is None else numbers.streams[other], "means": numbers.means,
+        "seed": plan.seed, "compat": plan.compat, "subject": plan.specs()[0].name, "lag_s": lag_s, "own": own,
+        "other": other, "means": means,
     }  # fmt: skip
-    files = (*(chosen.target_file(m) for m in targets), numbers.streams[n], numbers.means)
-    if other is not None:
-        files = (*files, numbers.streams[other])
+    files = (*(chosen.target_file(m) for m in targets), own, means, *([other] if other else []))
     return Part(f"score-{n:05d}", f"{_HERE}:make_scores", arguments, files)
 
 
 def make_scores(
     folder: str, split: str, n: int, targets: Sequence[int], streams: int, seed: int, compat: str, subject: str,
     lag_s: float, own: str, other: str | None, means: str,
-) -> Made:  # fmt: skip
+) -> PartResult:  # fmt: skip
     """See `score_part`."""
     root = Path(folder)
     chosen = PublicSet(kind_of(root, split), root, split)
@@ -289,8 +431,8 @@ def make_scores(
         for name, predictions in rows.of(n, mine, None if other is None else kept.load(Path(other))).items()
     }
     if compat == "mars":  # The challenge forces it: a channel that never moves would count 0 otherwise.
-        facts[simple.GROUND_TRUTH]["FRC"] = float(streams)
-    return Made({"rows": facts}, {}, tuple(notes))
+        facts[rows_of.GROUND_TRUTH]["FRC"] = float(streams)
+    return PartResult({"rows": facts}, {}, tuple(notes))
 
 
 @dataclass(slots=True)
@@ -298,7 +440,7 @@ class Rows:
     """The predictions (K, T, 25) of every row of the table for one speaker after another."""
 
     rate_hz: float
-    reference: Made
+    reference: PartResult
     """With the arrays of `reference_arrays`, or none."""
     streams: int
     seed: int
@@ -312,13 +454,13 @@ class Rows:
 
     @classmethod
     def of_set(
-        cls, chosen: PublicSet, reference: Made, streams: int, seed: int, lag_s: float, subject: str
+        cls, chosen: PublicSet, reference: PartResult, streams: int, seed: int, lag_s: float, subject: str
     ) -> Rows:  # fmt: skip
         """Of a public set."""
         others = PublicSet(chosen.kind, chosen.folder, str(reference.facts["split"]))
         return cls(chosen.rate_hz, reference, streams, seed, lag_s, subject, others.listener_attributes)
 
-    def of(self, n: int, mine: Made, other: Made | None) -> dict[str, FloatArray]:
+    def of(self, n: int, mine: PartResult, other: PartResult | None) -> dict[str, FloatArray]:
         """By name; a row that cannot be made for this speaker is not there."""
         frames = int(mine.facts["frames"])
 
@@ -326,20 +468,20 @@ class Rows:
             return simple.times(simple.fitted(one, frames), self.streams)
 
         rows = {name: mine.arrays[f"attributes/{name}"] for name in mine.facts["listeners"]}
-        rows[simple.GROUND_TRUTH] = many(mine.arrays["truth_attributes"])
-        rows[simple.MIME] = many(simple.late(mine.arrays["speaker_attributes"], self.lag_s, self.rate_hz))
-        rows[simple.RANDOM] = simple.noise(self.streams, frames, number(self.seed, n, _NOISE))
+        rows[rows_of.GROUND_TRUTH] = many(mine.arrays["truth_attributes"])
+        rows[rows_of.MIME] = many(simple.late(mine.arrays["speaker_attributes"], self.lag_s, self.rate_hz))
+        rows[rows_of.RANDOM] = simple.noise(self.streams, frames, number(self.seed, n, _NOISE))
         if "sequence" in self.reference.arrays:
             row = int(self.reference.arrays["row"][n])
             if row >= 0:
-                rows[simple.MEAN_SEQUENCE] = many(self.reference.arrays["sequence"][row])
-                rows[simple.MEAN_FRAME] = many(self.reference.arrays["frame"][row][None])
+                rows[rows_of.MEAN_SEQUENCE] = many(self.reference.arrays["sequence"][row])
+                rows[rows_of.MEAN_FRAME] = many(self.reference.arrays["frame"][row][None])
             near = self.reference.arrays["near"][n]
             if (near >= 0).all():
-                rows[simple.NEAREST] = np.stack([simple.fitted(self._listener(int(m)), frames) for m in near])
+                rows[rows_of.NEAREST] = np.stack([simple.fitted(self._listener(int(m)), frames) for m in near])
         theirs = None if other is None else other.arrays.get(f"attributes/{self.subject}")
         if theirs is not None:
-            rows[simple.SHUFFLED] = np.stack([simple.fitted(one, frames) for one in theirs])
+            rows[rows_of.SHUFFLED] = np.stack([simple.fitted(one, frames) for one in theirs])
         return rows
 
     def _listener(self, m: int) -> FloatArray:
@@ -348,3 +490,90 @@ class Rows:
         if m not in self.known:
             self.known[m] = self.listener_of(m)
         return self.known[m]
+
+
+def run_react(
+    plan: Plan, context: RunContext, info: Info, online: Mapping[str, tuple[float, bool | None]] | None = None
+) -> RunOutcome:
+    """Evaluate a split.
+
+    Args:
+        plan: what is run on what.
+        context: where parts are stored, and with how many processes they are done.
+        info: the head of the result, whose data, failures and settings are filled in here.
+        online: (declared look-ahead in s, verified) of listeners, by name.
+
+    Raises:
+        ReactdiffError: the set has no layout that is known, its neighbour matrix is missing, or nothing worked.
+    """
+    chosen, keep = plan.chosen(), context.keep
+    targets = plan.targets(chosen)
+    means = reference_file(context, reference_part(plan, chosen))
+    reference = kept.load(Path(means))
+    failed: dict[str, str] = {}
+    listening = {n: listen_part(plan, chosen, n, targets[n]) for n in range(len(chosen))}
+    heard, before = done_parts(context, "listening", listening, chosen.id, failed)
+    files = {n: str(keep.path(part)) for n, part in heard.items()}
+    mime = [keep.load(part, ()).facts["mime"] for part in heard.values()]
+    lag_s = simple.best_lag([scores for scores in mime if scores])
+    there = list(heard)
+    others = [None if i is None else there[i] for i in simple.other_people([chosen.group(n) for n in there])]
+    other = dict(zip(there, others, strict=True))
+    stood_in = {n: None if m is None else files[m] for n, m in other.items()}
+    scoring = {n: score_part(plan, chosen, n, targets[n], files[n], stood_in[n], means, lag_s) for n in heard}
+    scored, _ = done_parts(context, "scoring", scoring, chosen.id, failed)
+
+    found = {n: keep.load(part) for n, part in scored.items()}
+    rows = empty_rows([made.facts["rows"] for made in found.values()], MEASURES)
+    spreads = {name: Spread() for name in rows}
+    shortest = min(int(keep.load(heard[n], ()).facts["frames"]) for n in scored)
+    predictions_of = Rows.of_set(chosen, reference, plan.streams, plan.seed, lag_s, plan.specs()[0].name)
+    predictions_of.known = {}
+    items: list[Item] = []
+    notes = list(reference.notes)
+    frame_ms = {name: np.full(len(found), np.nan) for name in rows}
+    for position, (n, scores) in enumerate(found.items()):
+        context.told("putting together", position / len(found))
+        mine, m = keep.load(heard[n]), other[n]
+        for name, predictions in predictions_of.of(n, mine, None if m is None else keep.load(heard[m])).items():
+            spreads[name].add(position, predictions, shortest)
+        own_notes = tuple(dict.fromkeys((*mine.notes, *scores.notes)))
+        notes += [f"{chosen.id(n)}: {sentence}" for sentence in own_notes]
+        items.append(_item(chosen, n, mine, own_notes, curves=position < CURVES))
+        for name, facts in mine.facts["listeners"].items():
+            frame_ms[name][position] = facts["frame_ms"]
+            rows[name].compute_s.append(mine.arrays[f"compute/{name}"])
+            if position < CURVES:
+                rows[name].streams[chosen.id(n)] = mine.arrays[f"stream/{name}"]
+    draws = draws_of(items, plan.seed)
+    for name, row in rows.items():
+        row.figures["FRDvs"] = spreads[name].figure(draws)
+        if np.isfinite(frame_ms[name]).any():
+            row.values["frame_ms"] = frame_ms[name]
+        row.look_ahead_s, row.causal = (online or {}).get(name, (None, None))
+    if rows_of.MIME in rows:
+        rows[rows_of.MIME].note = f"{rows_of.NOTES[rows_of.MIME]} Here {lag_s:g} s."
+    if rows_of.SHUFFLED not in rows:
+        notes.append("there is no shuffled-speaker control: the set holds one pair of people only")
+    systems = systems_of(rows, [spec.name for spec in plan.specs() if spec.text in plan.listeners])
+    settings = {
+        **info.settings, "split": chosen.split, "streams": plan.streams, "mime_lag_s": lag_s, "voice": plan.voice,
+        "own_targets": plan.own_targets, "expression_names": plan.names is not None, **describe(context.resources),
+        "attributes": "projection of the listener's coefficients; the labels' own networks are not run",
+    }  # fmt: skip
+    head = replace(
+        info, data=f"{chosen.kind.upper()}, {chosen.split} split, {len(chosen)} directions", people=True,
+        subject=plan.specs()[0].name, compat=plan.compat, seeds={**info.seeds, "run": plan.seed},
+        failed=tuple(f"{name}: {sentence}" for name, sentence in failed.items()), settings=settings,
+    )  # fmt: skip
+    table = table_of(systems, items, plan.seed)
+    return RunOutcome(Result(head, tuple(items), systems), table, failed, tuple(dict.fromkeys(notes)), before)
+
+
+def _item(chosen: PublicSet, n: int, mine: PartResult, notes: tuple[str, ...], *, curves: bool) -> Item:
+    a = mine.arrays
+    return Item(
+        id=chosen.id(n), seconds=float(mine.facts["seconds"]), group=chosen.group(n),
+        source=f"{chosen.kind}/{chosen.split}", speaker=a["speaker"] if curves else None,
+        speech=a["speech"].astype(np.float32) if curves else None, truth=a["truth"] if curves else None, notes=notes,
+    )  # fmt: skip

@@ -1,29 +1,103 @@
-"""One speaker's figures, and those of a set: the same for every row of every table."""
+"""Figures of one recording and of a set, the same for every row of every table, and how a run puts them together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.attributes import ATTRIBUTE_NAMES
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation import results as rows_of
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.metrics.coupling import cross_coupling
-from reactdiff_ros.evaluation.metrics.lags import answer_lags
+from reactdiff_ros.evaluation.metrics.coupling import (
+    cross_coupling,
+    lag_correlations,
+    reach,
+    reference_lags,
+    signed_lags,
+)
+from reactdiff_ros.evaluation.metrics.events import answer_lags, rates_per_minute
 from reactdiff_ros.evaluation.metrics.react import (
+    REFERENCE_RATE_HZ,
     concordances,
     distance,
     diversity,
+    mean_of,
     speaker_distances,
     speaker_diversity,
     variance,
 )
-from reactdiff_ros.evaluation.metrics.react_set import REFERENCE_RATE_HZ, mean_of
-from reactdiff_ros.evaluation.metrics.synchrony import lag_correlations, reach, reference_lags, signed_lags
-from reactdiff_ros.evaluation.results import Figure
+from reactdiff_ros.evaluation.metrics.robot import robot_metrics
+from reactdiff_ros.evaluation.results import Figure, Item, Result, Role, System
+from reactdiff_ros.evaluation.runs.parts import Keep, Part, Resources, work_off
+from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+
+BEHAVIOUR: Final = (
+    "smile_coupling", "response_lag_ms", "in_human_bands", "nods_per_minute", "smiles_per_minute",
+    "brow_raises_per_minute", "blinks_per_minute", "laughs_per_minute",
+)  # fmt: skip
+MOTION: Final = ("jerk", "hop_smoothness", "limit_hits")
+SHORTEST_STREAM: Final = 60
+"""Frames below which a stream is not measured."""
+
+
+def measured(
+    speaker: FloatArray, streams: FloatArray, *, lag_s: NDArray[np.float64] | None = None, motion: bool = True
+) -> dict[str, float]:
+    """Mean over streams of the figures of BEHAVIOUR and MOTION; NaN where they are not defined.
+
+    Args:
+        speaker: (T, 58) as perceived, 25 Hz; NaN where unobserved.
+        streams: (K, T, 58) of the listener on the same slots.
+        lag_s: age of the evidence in what was shown, for the percentiles of latency.
+        motion: with MOTION; a recorded person has none.
+    """
+    if streams.shape[1] < SHORTEST_STREAM:
+        return dict.fromkeys((*BEHAVIOUR, *MOTION), float("nan"))
+    heard, times = np.nan_to_num(speaker), np.arange(len(speaker)) / REACTION_RATE_HZ
+    rows = [_one(heard, stream, times, motion) for stream in streams]
+    out = means_of_rows(rows)
+    out |= {f"{kind}_per_minute": rate for kind, rate in rates_per_minute(streams).items()}
+    known = np.zeros(0) if lag_s is None else lag_s[np.isfinite(lag_s)]
+    if len(known):
+        out |= {f"latency_p{p}_ms": 1e3 * float(np.percentile(known, p)) for p in (50, 95, 99)}
+    return out
+
+
+def _one(speaker: FloatArray, stream: FloatArray, times: NDArray[Any], motion: bool) -> dict[str, float]:
+    found = robot_metrics(stream, times, speaker=speaker)
+    assert found.response_lag is not None
+    assert found.smile_coupling is not None
+    moves = bool(speaker.std(0).max() > 0)
+    out = {
+        "smile_coupling": found.smile_coupling if moves else float("nan"),
+        "response_lag_ms": 1e3 * found.response_lag.median_s,
+        "in_human_bands": found.band_share,
+    }
+    if motion:
+        seams = [v for v in found.hop_smoothness.values() if np.isfinite(v)]
+        out |= {
+            "jerk": float(np.mean(list(found.jerk.values()))),
+            "hop_smoothness": float(np.mean(seams)) if seams else float("nan"),
+            "limit_hits": found.limit_hits_per_minute,
+        }
+    return out
+
+
+def means_of_rows(rows: list[dict[str, float]] | list[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each figure over rows that have it; NaN where none has."""
+    out: dict[str, float] = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        known = [row[name] for row in rows if np.isfinite(row.get(name, np.nan))]
+        out[name] = float(np.mean(known)) if known else float("nan")
+    return out
+
 
 Values = NDArray[np.float64]
 MEASURES: Final = (
@@ -203,3 +277,154 @@ def columns(rows: Iterable[Mapping[str, float | None]], names: Sequence[str]) ->
 
 def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
+
+
+CURVES: Final = 24
+"""Recordings whose curves go into the result file; figures are of all."""
+
+
+def counted(number: int, what: str) -> str:
+    """As in "1 recording" and "2 recordings"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+@dataclass(slots=True)
+class RunContext:
+    """The store, the workers and the callbacks of a run."""
+
+    keep: Keep
+    resources: Resources = field(default_factory=Resources)
+    told: Callable[[str, float], None] = lambda what, share: None
+    """Progress callback, receives (round, completed fraction)."""
+    tell: Callable[[str], None] = lambda sentence: None
+
+
+@dataclass(slots=True)
+class RunOutcome:
+    """A finished run."""
+
+    result: Result
+    table: dict[str, dict[str, Any]]
+    """Figures of every system with 95 % intervals over people, for `--json`."""
+    failed: dict[str, str]
+    """A sentence for every recording that is not in it."""
+    notes: tuple[str, ...] = ()
+    kept: int = 0
+    """Parts that were there from a run before."""
+
+
+@dataclass(slots=True)
+class Row:
+    """What is known of one system before it becomes a `System`."""
+
+    values: dict[str, Values] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
+    streams: dict[str, FloatArray] = field(default_factory=dict)
+    compute_s: list[Values] = field(default_factory=list)
+    lag_s: list[Values] = field(default_factory=list)
+    look_ahead_s: float | None = None
+    causal: bool | None = None
+    note: str = ""
+
+
+def done_parts(
+    context: RunContext, title: str, parts: Mapping[int, Part], id_of: Callable[[int], str], failed: dict[str, str]
+) -> tuple[dict[int, Part], int]:
+    """Do a round of parts. Those that worked by their numbers, and how many of them were stored before.
+
+    Args:
+        context: store, workers, callbacks.
+        title: of the round.
+        parts: by the numbers of their recordings.
+        id_of: the id of a recording.
+        failed: receives a sentence for each recording that failed, by its id.
+
+    Raises:
+        ReactdiffError: not one part worked.
+    """
+    report = partial(context.told, title)
+    outcome = work_off([*parts.values()], context.keep, context.resources, told=report, tell=context.tell)
+    failed |= {id_of(n): outcome.failed[part.name] for n, part in parts.items() if part.name in outcome.failed}
+    done = {n: part for n, part in parts.items() if part.name not in outcome.failed}
+    if not done:
+        where, why = next(iter(failed.items()), ("", "the list is empty"))
+        raise ReactdiffError(f"not one of {len(parts)} recordings could be evaluated", where=where, todo=why)
+    return done, outcome.kept
+
+
+def reference_file(context: RunContext, part: Part) -> str:
+    """Do the part that all scores need, and return its file. Raises ReactdiffError if it fails."""
+    report = partial(context.told, "reference split")
+    outcome = work_off([part], context.keep, context.resources, told=report)
+    if part.name in outcome.failed:
+        raise ReactdiffError(outcome.failed[part.name])
+    return str(context.keep.path(part))
+
+
+def empty_rows(figures: Sequence[Mapping[str, Mapping[str, float]]], measures: Sequence[str]) -> dict[str, Row]:
+    """A row for every system that is in `figures`, one entry per recording, with its values."""
+    names = dict.fromkeys(name for rows in figures for name in rows)
+    return {name: Row(values=columns([r.get(name, {}) for r in figures], measures)) for name in names}
+
+
+def role_of(name: str, listeners: Sequence[str]) -> Role:
+    """What a row of that name is for."""
+    if name in listeners:
+        return "listener"
+    return {rows_of.SHUFFLED: "control", rows_of.GROUND_TRUTH: "reference"}.get(name, "baseline")  # type: ignore[return-value]
+
+
+def systems_of(rows: Mapping[str, Row], listeners: Sequence[str]) -> tuple[System, ...]:
+    """As the result file wants them: listeners first."""
+    roles: tuple[Role, ...] = ("listener", "control", "reference", "baseline")
+    order = sorted(rows, key=lambda name: roles.index(role_of(name, listeners)))
+    return tuple(
+        System(
+            name=name, role=role_of(name, listeners), note=rows[name].note or rows_of.NOTES.get(name, ""),
+            values=rows[name].values, figures=rows[name].figures, streams=rows[name].streams,
+            compute_s=_joined(rows[name].compute_s), lag_s=_joined(rows[name].lag_s),
+            look_ahead_s=rows[name].look_ahead_s, causal=rows[name].causal,
+        )
+        for name in order
+    )  # fmt: skip
+
+
+def draws_of(items: Sequence[Item], seed: int) -> Values:
+    """How often each item counts in each resample: the same draws for every figure of every system."""
+    return group_draws([item.group or item.id for item in items], seed) if items else np.zeros((0, 0))
+
+
+def table_of(systems: Sequence[System], items: Sequence[Item], seed: int) -> dict[str, dict[str, Any]]:
+    """Every system's figures with intervals over groups of items, its time a frame and what it declares."""
+    draws = draws_of(items, seed)
+    out: dict[str, dict[str, Any]] = {}
+    for system in systems:
+        row: dict[str, Any] = table(system.values, system.figures, draws)
+        row["role"] = system.role
+        if len(system.compute_s):
+            low, high = np.percentile(system.compute_s, [50, 95])
+            row |= {"plan_ms_p50": 1e3 * float(low), "plan_ms_p95": 1e3 * float(high)}
+        if system.look_ahead_s is not None:
+            row |= {"look_ahead_s": system.look_ahead_s, "causal": system.causal}
+        out[system.name] = row
+    return out
+
+
+def _joined(parts: Sequence[Values]) -> Values:
+    return np.concatenate([np.asarray(p, dtype=np.float64) for p in parts]) if parts else np.zeros(0)
+
+
+STUDY_ROLES: Final[dict[str, Role]] = {
+    "model": "listener", "shuffled": "control", "oracle": "reference", "ground_truth": "reference", "real": "reference",
+}  # fmt: skip
+"""Roles of the systems of studies; the others are baselines."""
+
+
+def with_curves(item: Item, batch: SpeakerBatch, n: int) -> Item:
+    """The item with what was perceived of speaker `n`, where its curves are kept."""
+    if n >= CURVES:
+        return item
+    seen = (batch.confidence[n] > 0) & batch.mesh[n][:, None]
+    speech = np.where(batch.microphone[n], batch.speech_probability[n], np.nan)
+    shown = np.where(seen, batch.coefficients[n], np.nan)
+    return replace(item, speaker=shown.astype(np.float32), speech=speech.astype(np.float32))

@@ -10,7 +10,7 @@ those of which too little of a smile was observed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,21 +18,24 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import SMILE
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, SMILE
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.metrics import coupling as measures
-from reactdiff_ros.evaluation.metrics.coupling import Matrix, People
-from reactdiff_ros.evaluation.metrics.events import smile_curve
-from reactdiff_ros.evaluation.studies.listeners import (
+from reactdiff_ros.evaluation.bounds import passes
+from reactdiff_ros.evaluation.listeners import (
     Listens,
     ModelListens,
     PolicyListens,
     SimulatorListens,
     natural_conditions,
+    provenance,
     repeated,
     untold,
 )
-from reactdiff_ros.evaluation.studies.provenance import provenance
+from reactdiff_ros.evaluation.metrics import coupling as measures
+from reactdiff_ros.evaluation.metrics.coupling import Matrix, People
+from reactdiff_ros.evaluation.metrics.events import smile_curve
+from reactdiff_ros.evaluation.results import Figure, Info, Item, Metric, Result, System
+from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, with_curves
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
 from reactdiff_ros.model.plan.sampler import Conditions
 from reactdiff_ros.model.style import style_of
@@ -204,7 +207,7 @@ def figures_of(calls: Calls, shown: Matrix, seed: int, permutations: int) -> dic
     each = dict(zip(measures.MARGINALS, measures.distances(theirs, calls.real).tolist(), strict=True))
     return {
         "C": c, "C_low": low, "C_high": high, "p": p, "D_marg": d, "D_by_marginal": each,
-        "passes": measures.passes(c, p, d),
+        "passes": passes(c, p, d),
     }  # fmt: skip
 
 
@@ -333,3 +336,48 @@ def _run(calls: Calls, model: ModelListens, rows: NDArray[np.intp], seed: int, k
     else:
         conditions = natural_conditions(len(rows))
     return au12(model.run(calls.speaker.take(rows), conditions, 1000 * (seed + 1) + rows))
+
+
+_DYADS = (
+    Metric("smile_coupling", "C, smile coupling", better="people", text="Mean over lags of 0.3 to 2 s; .10 to .30."),
+    Metric("p", "p", better="lower", text="Of so large a C when speakers are permuted across pairs."),
+    Metric("D_marg", "D_marg", better="lower", text="Distance of five smile statistics from the real listeners'."),
+)
+
+
+def dyads_result(table: Table, calls: Calls, info: Info, seed: int) -> Result:
+    """The result file of a table of `studies.dyads`; a row's figures are told for each recorded listener."""
+    seconds = calls.speaker.camera.shape[1] / REACTION_RATE_HZ
+    items = tuple(
+        with_curves(
+            Item(
+                r.name, seconds, group=r.pair, source=r.source,
+                truth=np.where(r.observed, r.listener, np.nan).astype(np.float32) if n < CURVES else None,
+            ), calls.speaker, n,
+        )
+        for n, r in enumerate(calls.recordings)
+    )  # fmt: skip
+    systems = []
+    for name, shown in table.smiles.items():
+        told: Mapping[str, float] = table.figures[name]
+        cross = measures.cross_coupling(calls.speaker_smile, shown)
+        # D_marg of the real listeners is of one half against the other.
+        figures = {"p": Figure(float(told["p"])), "D_marg": Figure(float(told["D_marg"]))}
+        values = {"smile_coupling": np.diag(cross).astype(np.float64)}
+        note = str(told.get("note", ""))
+        streams = {r.name: _smiling(row) for r, row in zip(calls.recordings[:CURVES], shown, strict=False)}
+        role = STUDY_ROLES.get(name, "baseline")
+        systems.append(System(name, role, note=note, values=values, figures=figures, streams=streams))
+    subject = "model" if "model" in table.smiles else ""
+    head = replace(
+        info, data=f"{len(calls.pairs)} pairs of people in recorded calls", people=True, subject=subject,
+        seeds={"run": seed},
+    )  # fmt: skip
+    return Result(head, items, tuple(systems), _DYADS)
+
+
+def _smiling(au12: NDArray[np.float64]) -> FloatArray:
+    """A smile (T,) as a face (T, 58) of which nothing else is known."""
+    face = np.full((len(au12), COEFFICIENT_COUNT), np.nan, dtype=np.float32)
+    face[:, list(SMILE)] = np.clip(au12 / measures.AU12_OF_SMILE, 0, 1)[:, None]
+    return face

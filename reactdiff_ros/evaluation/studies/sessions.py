@@ -8,19 +8,20 @@ is about 0: there it is the difference that shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, LOWER, NAMES, ROTATION, UPPER
+from reactdiff_ros.evaluation.bounds import CLAMP_LIMIT, FORGOTTEN, POSE_LIMIT, RATIO_BAND
+from reactdiff_ros.evaluation.listeners import Listens, ModelListens, style_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve
-from reactdiff_ros.evaluation.metrics.lags import smile_onsets
-from reactdiff_ros.evaluation.studies.listeners import Listens, ModelListens, style_conditions
+from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smile_onsets
 from reactdiff_ros.model.plan.latents import GROUPS
 from reactdiff_ros.model.streams import free_run, speaker_tokens
 from reactdiff_ros.model.tokens import SpeakerBatch
@@ -41,13 +42,8 @@ PARTS: Final = 6
 """A session has this many parts; the second is compared with the last."""
 ROWS: Final = 5
 """Sessions of a group, which are run together: sessions of an hour then take a gigabyte."""
-RATIO_BAND: Final = (0.8, 1.25)
 LEAST: Final = 1e-4
 """A figure below this in both parts has no ratio that says anything."""
-POSE_LIMIT: Final = 0.25
-"""The head is held where it was: mean pitch, yaw and roll move by less than this much of their s.d."""
-CLAMP_LIMIT: Final = 0.005
-FORGOTTEN: Final = 0.05
 FORGET_S: Final = 10.0
 _RESPONSE_FRAMES: Final = (8, 38)
 _RISE: Final = 0.1
@@ -94,49 +90,8 @@ def _joined(parts: list[Any]) -> Any:
     return type(parts[0])(**{name: np.concatenate([getattr(p, name) for p in parts], axis=1) for name in names})
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Of one part of R sessions: figures by name, (R,) each; mean and variance of pitch, yaw and roll, (2, R, 3)."""
-
-    figures: dict[str, Floats]
-    pose: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """What is known of the second and the last part of the sessions of a group; share of frames at a clamp."""
-
-    second: _Part
-    last: _Part
-    clamped: float
-
-    def arrays(self) -> dict[str, Values]:
-        """To be kept."""
-        halves = (("second", self.second), ("last", self.last))
-        figures = {f"{half} {name}": values for half, part in halves for name, values in part.figures.items()}
-        return {**figures, **{f"{half} pose": part.pose for half, part in halves}, "clamped": np.array(self.clamped)}
-
-
-def _group_of(arrays: Mapping[str, Values]) -> _Group:
-    """What `_Group.arrays` gave."""
-
-    def half(name: str) -> _Part:
-        found = {key.removeprefix(f"{name} "): values for key, values in arrays.items() if key.startswith(f"{name} ")}
-        return _Part({key: values for key, values in found.items() if key != "pose"}, found["pose"])
-
-    return _Group(half("second"), half("last"), float(arrays["clamped"]))
-
-
-class Groups(Protocol):
-    """Where groups of sessions are kept as soon as they are known, by name; a dict is one. Several threads use it."""
-
-    def get(self, name: str, /) -> Mapping[str, Values] | None:
-        """Its arrays, if it is there."""
-        ...
-
-    def __setitem__(self, name: str, arrays: Mapping[str, Values], /) -> None:
-        """Keep them."""
-        ...
+Arrays = Mapping[str, Values]
+"""Of R sessions: "second NAME" and "last NAME" for each figure, (R,), and for "pose", (2, R, 3); "clamped"."""
 
 
 def part(values: Values, index: int) -> Values:
@@ -230,7 +185,7 @@ def evaluate_sessions(
     minutes: float = 60.0,
     bank: VoiceBank | None = None,
     workers: int = 1,
-    kept: Groups | None = None,
+    stored: Callable[[str, Callable[[], Arrays]], Arrays] = lambda name, measure: measure(),
     told: Callable[[float], None] = lambda share: None,
 ) -> dict[str, Any]:
     """Second against last part of each session, clamps, and how an extreme history is forgotten.
@@ -242,37 +197,31 @@ def evaluate_sessions(
         minutes: of each.
         bank: the speakers' voices.
         workers: groups of ROWS sessions at a time, each in a thread; figures do not depend on it.
-        kept: groups of sessions that need not be run again; those that are run are added.
+        stored: returns the figures of a group of sessions by its name, measured where they are not known.
         told: is told the share done.
     """
     groups = [(first, min(ROWS, sessions - first)) for first in range(0, sessions, ROWS)]
-    steps = iter(range(1, 2 * len(groups) + 1))
+    steps = iter(range(1, len(groups) + 1))
 
-    def step() -> None:
-        told(next(steps) / (2 * len(groups) + 1))
-
-    known: Groups = {} if kept is None else kept
-
-    def run(group: tuple[int, int]) -> _Group:
-        name = f"sessions {group[0]} to {sum(group) - 1}"
-        arrays = known.get(name)
-        if arrays is not None:
-            step()
-            step()
-            return _group_of(arrays)
-        found = _group(listener, *group, minutes, seed, bank, step)
-        known[name] = found.arrays()
+    def run(group: tuple[int, int]) -> Arrays:
+        first, rows = group
+        measure = partial(_group, listener, first, rows, minutes, seed, bank)
+        found = stored(f"sessions {first} to {first + rows - 1}", measure)
+        told(next(steps) / (len(groups) + 1))
         return found
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         found = list(pool.map(run, groups))
-    second, last = [g.second for g in found], [g.last for g in found]
-    table, unknown = _table([p.figures for p in second], [p.figures for p in last], seed)
-    before, after = (np.concatenate([p.pose for p in half], axis=1) for half in (second, last))
-    pose = pose_drift(before, after, seed)
+    halves = [
+        {key.removeprefix(half): np.concatenate([g[key] for g in found], axis=-2 if key.endswith("pose") else 0)
+         for key in found[0] if key.startswith(half)}
+        for half in ("second ", "last ")
+    ]  # fmt: skip
+    pose = pose_drift(*(half.pop("pose") for half in halves), seed)
+    table, unknown = _table(*halves, seed)
     figures: dict[str, Any] = {
         "ratios": table, "not_judged": unknown, "pose": pose,
-        "clamped": float(np.average([g.clamped for g in found], weights=[rows for _, rows in groups])),
+        "clamped": float(np.average([float(g["clamped"]) for g in found], weights=[rows for _, rows in groups])),
         "forgetting": forgetting(listener, seed) if isinstance(listener, ModelListens) else None,
         "sessions": sessions, "minutes": minutes, "seed": seed,
     }  # fmt: skip
@@ -287,43 +236,37 @@ def evaluate_sessions(
     return figures
 
 
-def _group(
-    listener: Listens,
-    first: int,
-    rows: int,
-    minutes: float,
-    seed: int,
-    bank: VoiceBank | None,
-    step: Callable[[], None],
-) -> _Group:
+def _group(listener: Listens, first: int, rows: int, minutes: float, seed: int, bank: VoiceBank | None) -> Arrays:
     """The `rows` sessions from `first` on."""
     session = make_session(seed + 7919 * (first + 1), rows, minutes, bank)
+    parts = {"second": 1, "last": PARTS - 1}
 
     def run(style: str) -> FloatArray:
-        streams = listener.run(
-            session.speaker, style_conditions(style, rows), seed + 1 + first + np.arange(rows), session.truth
-        )
-        step()
-        return streams
+        seeds = seed + 1 + first + np.arange(rows)
+        return listener.run(session.speaker, style_conditions(style, rows), seeds, session.truth)
 
     natural = run("natural")
-    second, last = (_Part(statistics(p), pose_moments(p)) for p in (part(natural, 1), part(natural, PARTS - 1)))
-    clamped = clamped_share(natural)
-    del natural  # an hour of it is large, and so is the next
+    out: dict[str, Values] = {"clamped": np.array(clamped_share(natural))}
+    for half, index in parts.items():
+        shown = part(natural, index)
+        out |= {f"{half} {name}": values for name, values in statistics(shown).items()}
+        out[f"{half} pose"] = pose_moments(shown)
+    del natural, shown  # an hour of it is large, and so is the next
     responsive = run("responsive")
-    for found, index in ((second, 1), (last, PARTS - 1)):
-        found.figures["response excess"] = response_excess(part(session.smile, index), part(responsive, index), seed)
-    return _Group(second, last, clamped)
+    for half, index in parts.items():
+        smile = part(session.smile, index)
+        out[f"{half} response excess"] = response_excess(smile, part(responsive, index), seed)
+    return out
 
 
 def _table(
-    second: Sequence[dict[str, Floats]], last: Sequence[dict[str, Floats]], seed: int
+    second: Mapping[str, Values], last: Mapping[str, Values], seed: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
     """Ratios by name; and the means of both parts where there is no ratio, because one of them holds nothing."""
     table, unknown = {}, {}
-    drawn = bootstrap.draws(seed, sum(len(next(iter(group.values()))) for group in second))
-    for name in second[0]:
-        early, late = (np.concatenate([group[name] for group in half]) for half in (second, last))
+    drawn = bootstrap.draws(seed, len(next(iter(second.values()))))
+    for name, early in second.items():
+        late = last[name]
         means = {"second": float(early.mean()), "last": float(late.mean())}
         ratio = bootstrap.ratio(drawn, late, early)
         if max(means.values()) < LEAST or not np.isfinite(list(ratio.values())).all():

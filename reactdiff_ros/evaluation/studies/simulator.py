@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from reactdiff_ros.attributes import ATTRIBUTE_NAMES
 from reactdiff_ros.coefficients import HEAD_PITCH, ROTATION
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.baselines import BOOTSTRAP, SYSTEMS, Material, Setup, Streams, make_material
+from reactdiff_ros.evaluation.bounds import BANDS
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.metrics.pose import nod_chance, nod_match, nod_times, pose_concordance
+from reactdiff_ros.evaluation.metrics.events import nods
 from reactdiff_ros.evaluation.metrics.react import (
     correlation,
     distance,
@@ -28,10 +30,73 @@ from reactdiff_ros.evaluation.metrics.react import (
     speaker_diversity,
     variance,
 )
-from reactdiff_ros.evaluation.studies.material import BOOTSTRAP, Material, Streams, make_material
-from reactdiff_ros.evaluation.studies.systems import SYSTEMS, Means
+from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, System
+from reactdiff_ros.evaluation.runs.scoring import CURVES, STUDY_ROLES, with_curves
 from reactdiff_ros.simulator.dyads import simulator_hash
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+
+Array = NDArray[np.floating[Any]]
+Times = NDArray[np.floating[Any]]
+
+TOLERANCE_S: Final = 1.0
+"""Two nods within this of each other answer the same moment."""
+SHIFTS: Final = 5
+"""At so many other times the match by chance is measured."""
+
+
+def pose_concordance(predictions: Array, targets: Array) -> float:
+    """FRC on the head's rotations: predictions (K, T, 3) in rad (pitch, yaw, roll), targets (M, T, 3). -K..K."""
+    return correlation(predictions, targets)
+
+
+def nod_times(pitch: Array) -> list[Times]:
+    """When each stream (N, T) of head pitch begins to nod, in seconds."""
+    found = nods(pitch)
+    return [found.start[found.row == row] / REACTION_RATE_HZ for row in range(len(pitch))]
+
+
+def matched(first: Times, second: Times, tolerance_s: float = TOLERANCE_S) -> int:
+    """How many events of two sorted lists pair up one to one within the tolerance: the largest possible number."""
+    i = j = count = 0
+    while i < len(first) and j < len(second):
+        gap = first[i] - second[j]
+        if abs(gap) <= tolerance_s:
+            i, j, count = i + 1, j + 1, count + 1
+        elif gap < 0:
+            i += 1
+        else:
+            j += 1
+    return count
+
+
+def nod_match(predictions: list[Times], targets: list[Times]) -> float:
+    """Sum over predictions of the mean F1 with the targets' nods. 0..K.
+
+    F1 = 2 matched / (nods of the prediction + nods of the target). It is the mean over targets, not the best one: with
+    a handful of nods each, the best of ten is met by chance. A pair without a nod on both sides counts 0, so that a
+    still head earns nothing.
+    """
+    total = 0.0
+    for mine in predictions:
+        shares = [
+            2.0 * matched(mine, theirs) / (len(mine) + len(theirs)) if len(mine) and len(theirs) else 0.0
+            for theirs in targets
+        ]
+        total += float(np.mean(shares))
+    return total
+
+
+def nod_chance(predictions: list[Times], targets: list[Times], length_s: float) -> float:
+    """What `nod_match` gives by chance to nods as many and as far apart: the predictions' own, moved in time. 0..K.
+
+    Mean over up to SHIFTS moves around the clip of `length_s`, evenly spaced and beyond the tolerance; a clip of less
+    than twice that is moved by its half.
+    """
+    count = max(1, min(SHIFTS, int(length_s / TOLERANCE_S) - 2))
+    steps = length_s * np.arange(1, count + 1) / (count + 1)
+    moved = ([np.sort((mine + step) % length_s) for mine in predictions] for step in steps)
+    return float(np.mean([nod_match(times, targets) for times in moved]))
+
 
 Values = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -50,11 +115,6 @@ SKILLS: Final = (
     "FRC", "FRD", "pose", "pose_concordance", "nod_match", "nod_beyond_chance", "pose_beyond_chance",
 )  # fmt: skip
 RATIOS: Final = ("FRDiv", "FRVar")
-BANDS: Final[dict[str, tuple[float, float]]] = {
-    "FRC": (0.6, np.inf), "FRC_low": (0.4, np.inf), "FRD": (0.75, 1.1), "FRDiv_ratio": (0.8, 1.25),
-    "FRVar_ratio": (0.8, 1.25), "pose": (0.4, np.inf),
-}  # fmt: skip
-"""What a listener has to reach, all together: bounds of its skills and of its ratios to the oracle."""
 LISTENS: Final = 0.6
 """Share of the work on a system that is making its streams."""
 _AU12: Final = ATTRIBUTE_NAMES.index("AU12")
@@ -105,7 +165,7 @@ def evaluate(
     items: int,
     frames: int,
     systems: Sequence[str],
-    means: Means,
+    means: Setup,
     progress: Progress | None = None,
     resamples: int = bootstrap.RESAMPLES,
     show: Show | None = None,
@@ -229,3 +289,47 @@ def _skills(own: Scores, floor: Scores, ceiling: Scores, weights: Values) -> dic
     for name in RATIOS:
         out |= bootstrap.with_interval(f"{name}_ratio", float(ratio(name, whole)[0]), ratio(name, weights))
     return out
+
+
+@dataclass(slots=True)
+class SimulatorFile:
+    """Collects what `studies.simulator.evaluate` scores."""
+
+    systems: list[System] = field(default_factory=list)
+    material: Material | None = None
+    shown: dict[str, dict[str, FloatArray]] = field(default_factory=dict)
+
+    def keep(self, name: str, material: Material, streams: Streams) -> None:
+        """One system's streams for the first speakers, before they are dropped."""
+        if streams.faces is not None:
+            self.shown[name] = {_speaker(n): face for n, face in enumerate(streams.faces[:CURVES])}
+
+    def take(self, name: str, material: Material, scores: Scores) -> None:
+        """One system's figures."""
+        self.material = material
+        figures = {"FRDvs": Figure(speaker_diversity(scores.distances))}
+        self.systems.append(
+            System(
+                name,
+                STUDY_ROLES.get(name, "baseline"),
+                values=scores.values,
+                figures=figures,
+                streams=self.shown.pop(name, {}),
+            )
+        )
+
+    def result(self, info: Info) -> Result:
+        """What the file holds."""
+        assert self.material is not None
+        known = self.material
+        seconds = known.frames / REACTION_RATE_HZ
+        items = tuple(
+            with_curves(Item(_speaker(n), seconds, source="simulator"), known.perceived, n) for n in range(known.items)
+        )
+        subject = next((s.name for s in self.systems if s.role == "listener"), "")
+        head = replace(info, data="Simulated speakers that no training has met", seeds={"set": known.seed})
+        return Result(replace(head, subject=subject), items, tuple(self.systems))
+
+
+def _speaker(n: int) -> str:
+    return f"speaker{n:04d}"

@@ -498,10 +498,10 @@ class TensorRT:
             "weights": str(self._weights.folder), **asdict(variant), "precision": self._precision,
             "output": str(path), "version": self.version,
         }  # fmt: skip
-        code, error = self._built(json.dumps(order), self._began)
+        code, why = self._built(json.dumps(order), self._began)
         if code != 0:
             killed = f"the build was killed (signal {-code})" if code < 0 else "an engine could not be built"
-            raise BackendError(killed, where=variant.name, todo=error.split("\n")[-1][:300])
+            raise BackendError(killed, where=variant.name, todo=why.split("\n")[-1][:300])
         self.built_s[variant.name] = round(self._timer() - began, 1)
         self._log(f"built engine {variant.name} in {self._timer() - began:.0f} s")
         return self._opened(path, variant)

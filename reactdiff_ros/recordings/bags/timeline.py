@@ -48,9 +48,6 @@ class Timeline:
     received: Times
     """(N,) ns."""
     notes: tuple[str, ...] = ()
-    jumps: int = 0
-    out_of_order: int = 0
-    unstamped: int = 0
 
     @property
     def delay_ns(self) -> int:
@@ -101,7 +98,7 @@ def mended(topic: str, stamps: Sequence[int] | Times, received: Sequence[int] | 
         notes.append(f"{topic}: {unstamped} messages have no stamp; the receive time is used")
     if out_of_order:
         notes.append(f"{topic}: {out_of_order} messages were recorded out of order; they are sorted by their stamps")
-    return Timeline(topic, out, got, tuple(notes), jumps, out_of_order, unstamped)
+    return Timeline(topic, out, got, tuple(notes))
 
 
 def chained(topic: str, durations: Sequence[int], received: Sequence[int]) -> Timeline:
@@ -119,7 +116,7 @@ def chained(topic: str, durations: Sequence[int], received: Sequence[int]) -> Ti
         out[i] = begin if i == 0 or abs(begin - end) > CHAIN_NS else end
         end = int(out[i]) + length
     note = f"{topic}: its messages carry no stamps; the receive time is used"
-    return Timeline(topic, out, np.asarray(received, dtype=np.int64), (note,), unstamped=len(out))
+    return Timeline(topic, out, np.asarray(received, dtype=np.int64), (note,))
 
 
 def together(timelines: Mapping[str, Timeline]) -> dict[str, Timeline]:

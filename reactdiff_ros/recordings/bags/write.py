@@ -35,6 +35,7 @@ NAME: Final = "recording"
 CAMERA, CAMERA_RAW, AUDIO = "/camera/image_raw/compressed", "/camera/image_raw", "/audio"
 SPEAKER, REACTION, EXPRESSION = "/speaker/frame", "/listener/reaction", "/listener/expression"
 """The graph's topics (config/nodes.json) without a namespace."""
+CAMERA_FRAME: Final = "camera_optical_frame"
 # Jazzy writes 9, humble reads up to strings of QoS: 8 is what both read.
 _VERSION: Final = 8
 _COMMIT_BYTES: Final = 1 << 20
@@ -187,61 +188,51 @@ class BagWriter:
         """A message of `interfaces.empty`, filled. Errors as `raw`; MessageError where a value does not fit."""
         self.raw(topic, message.__msgtype__, log_ns, interfaces.serialize(message))
 
-    def jpeg(
-        self, stamp_ns: int, data: bytes, *, topic: str = CAMERA, frame_id: str = "camera_optical_frame",
-        log_ns: int | None = None, format: str = "bgr8; jpeg compressed bgr8",
-    ) -> None:  # fmt: skip
-        """A compressed picture as it is. `log_ns`: by default the stamp."""
+    def jpeg(self, stamp_ns: int, data: bytes, *, topic: str = CAMERA, log_ns: int | None = None) -> None:
+        """A JPEG picture as it is. `log_ns`: by default the stamp."""
         message = interfaces.empty(interfaces.COMPRESSED)
-        messages.fill_header(message.header, stamp_ns, frame_id)
-        message.format, message.data = format, np.frombuffer(data, np.uint8)
+        messages.fill_header(message.header, stamp_ns, CAMERA_FRAME)
+        message.format, message.data = "bgr8; jpeg compressed bgr8", np.frombuffer(data, np.uint8)
         self.message(topic, stamp_ns if log_ns is None else log_ns, message)
 
     def picture(
-        self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA, frame_id: str = "camera_optical_frame",
-        quality: int = 85, log_ns: int | None = None,
-    ) -> None:  # fmt: skip
+        self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA, quality: int = 85, log_ns: int | None = None
+    ) -> None:
         """BGR uint8 (height, width, 3) as a JPEG message."""
-        self.jpeg(stamp_ns, encode_jpeg(bgr, quality), topic=topic, frame_id=frame_id, log_ns=log_ns)
+        self.jpeg(stamp_ns, encode_jpeg(bgr, quality), topic=topic, log_ns=log_ns)
 
-    def raw_picture(
-        self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA_RAW, frame_id: str = "camera_optical_frame",
-        log_ns: int | None = None,
-    ) -> None:  # fmt: skip
+    def raw_picture(self, stamp_ns: int, bgr: UINT8, *, topic: str = CAMERA_RAW, log_ns: int | None = None) -> None:
         """BGR uint8 (height, width, 3) as a sensor_msgs/Image."""
         message = interfaces.empty(interfaces.RAW)
-        messages.fill_header(message.header, stamp_ns, frame_id)
+        messages.fill_header(message.header, stamp_ns, CAMERA_FRAME)
         message.height, message.width = bgr.shape[:2]
         message.encoding, message.step = "bgr8", 3 * bgr.shape[1]
         message.data = np.ascontiguousarray(bgr).reshape(-1)
         self.message(topic, stamp_ns if log_ns is None else log_ns, message)
 
-    def sound(
-        self, sound: Sound, *, topic: str = AUDIO, frame_id: str = "microphone", log_ns: int | None = None
-    ) -> None:
+    def sound(self, sound: Sound, *, log_ns: int | None = None) -> None:
         """A chunk of sound. `log_ns`: by default its end, when a microphone gives it."""
         message = interfaces.empty(interfaces.CHUNK)
-        messages.fill_audio(message, sound, frame_id)
-        end_ns = sound.stamp_ns + len(sound.samples) * NS // sound.rate_hz
-        self.message(topic, end_ns if log_ns is None else log_ns, message)
+        messages.fill_audio(message, sound, "microphone")
+        self.message(AUDIO, sound.end_ns if log_ns is None else log_ns, message)
 
-    def speaker(self, frame: SpeakerFrame, *, log_ns: int, topic: str = SPEAKER) -> None:
+    def speaker(self, frame: SpeakerFrame, *, log_ns: int) -> None:
         """What was perceived of the speaker."""
         message = interfaces.empty(interfaces.SPEAKER)
         messages.fill_speaker(message, frame)
-        self.message(topic, log_ns, message)
+        self.message(SPEAKER, log_ns, message)
 
-    def reaction(self, reaction: Reaction, *, log_ns: int, topic: str = REACTION) -> None:
+    def reaction(self, reaction: Reaction, *, log_ns: int) -> None:
         """A plan of the listener. `compute_s` is the one field that no two runs share: set it to 0 for equal bytes."""
         message = interfaces.empty(interfaces.REACTION)
         messages.fill_reaction(message, reaction)
-        self.message(topic, log_ns, message)
+        self.message(REACTION, log_ns, message)
 
-    def expression(self, frame: ExpressionFrame, *, log_ns: int | None = None, topic: str = EXPRESSION) -> None:
-        """The face for now. `log_ns`: by default the frame's time."""
+    def expression(self, frame: ExpressionFrame) -> None:
+        """The face of a tick, at its time."""
         message = interfaces.empty(interfaces.EXPRESSION)
         messages.fill_expression(message, frame)
-        self.message(topic, frame.stamp_ns if log_ns is None else log_ns, message)
+        self.message(EXPRESSION, frame.stamp_ns, message)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

@@ -11,14 +11,20 @@ from hypothesis.extra import numpy as hnp
 from reactdiff_ros.coefficients import BLINK, HEAD_PITCH, INDEX, SMILE
 from reactdiff_ros.evaluation.metrics.events import (
     KINDS,
+    Paired,
+    answer_lags,
     blinks,
     brow_raises,
-    episodes,
     laughs,
-    moving_average,
+    nod_responses,
     nods,
+    onset_lags,
+    shares,
+    smile_onsets,
+    smile_responses,
     smiles,
 )
+from reactdiff_ros.evaluation.studies.simulator import nod_chance, nod_match, nod_times, pose_concordance
 
 
 def still(frames: int = 500) -> np.ndarray:
@@ -70,10 +76,6 @@ def test_sway_a_tilt_to_a_new_place_and_noise_are_no_nods() -> None:
     assert len(nods(sway + np.pad(nod(2, 6, 1.8), ((0, 0), (0, 1000))))) == 1
 
 
-def test_two_nods_apart_are_two() -> None:
-    assert len(nods(nod(2, 5, 1.8, at=50) + nod(2, 5, 1.8, at=200))) == 2
-
-
 def test_blinks_brows_and_laughs() -> None:
     face = still()
     face[0, 50:55, list(BLINK)] = 1.0
@@ -88,24 +90,6 @@ def test_blinks_brows_and_laughs() -> None:
     assert len(laughs(face)) == 1
 
 
-def test_gaps_within_an_episode_are_bridged() -> None:
-    on = np.zeros((1, 100), dtype=bool)
-    on[0, 10:20] = on[0, 22:30] = True
-    size = np.ones((1, 100))
-    assert len(episodes(on, size)) == 2
-    joined = episodes(on, size, bridge_s=0.12)
-    assert (joined.start.tolist(), joined.end.tolist()) == ([10], [30])
-    assert len(episodes(on, size, shortest_s=1.0)) == 0
-
-
-def test_the_moving_average_keeps_level_and_length() -> None:
-    ramp = np.arange(20.0)[None]
-    smooth = moving_average(ramp, 7)
-    assert smooth.shape == ramp.shape
-    np.testing.assert_allclose(smooth[:, 3:-3], ramp[:, 3:-3])
-    np.testing.assert_allclose(moving_average(np.ones((2, 5)), 7), 1.0)
-
-
 @settings(max_examples=40, deadline=None)
 @given(hnp.arrays(np.float32, (2, 60, 58), elements=st.floats(-1, 1, width=32)))
 def test_any_stream_gives_events_in_order_and_within_it(face: np.ndarray) -> None:
@@ -116,3 +100,132 @@ def test_any_stream_gives_events_in_order_and_within_it(face: np.ndarray) -> Non
         same = found.row[1:] == found.row[:-1]
         assert np.all(found.start[1:][same] >= found.end[:-1][same] - 1)
         assert np.all(found.share() <= 1.02)
+
+
+def smile_frames(rng: np.random.Generator, rows: int, frames: int, every: int = 250) -> list[np.ndarray]:
+    return [np.sort(rng.integers(100, frames - 100, frames // every)) for _ in range(rows)]
+
+
+def curve(onsets: list[np.ndarray], frames: int) -> np.ndarray:
+    out = np.zeros((len(onsets), frames))
+    shape = np.concatenate([np.linspace(0, 0.5, 13), np.full(25, 0.5), np.linspace(0.5, 0, 25)])
+    for row, starts in enumerate(onsets):
+        for start in starts:
+            part = out[row, start : start + len(shape)]
+            np.maximum(part, shape[: len(part)], out=part)
+    return out
+
+
+def test_onsets_are_where_the_rise_begins() -> None:
+    found = smile_onsets(curve([np.array([100, 300])], 500))[0]
+    assert np.abs(found - [100, 300]).max() <= 2
+
+
+@pytest.mark.parametrize(("lag_s", "bin_"), [(-0.6, 0), (0.0, 1), (0.6, 2), (1.6, 3)])
+def test_an_answer_falls_into_its_bin_and_chance_is_taken_off(lag_s: float, bin_: int) -> None:
+    rng = np.random.default_rng(1)
+    frames = 5000
+    speaker = smile_frames(rng, 12, frames)
+    answers = [np.sort(s[rng.random(len(s)) < 0.5] + round(lag_s * 25)) for s in speaker]
+    own = smile_frames(rng, 12, frames, 400)
+    listener = curve([np.sort(np.concatenate(p)) for p in zip(answers, own, strict=True)], frames)
+    lags = onset_lags(curve(speaker, frames), listener, rng)
+    excess = lags.observed - lags.chance
+    assert excess[bin_] == pytest.approx(0.45, abs=0.12)
+    assert excess[bin_] > lags.high[bin_]
+    assert all(excess[i] < 0.08 for i in range(4) if i != bin_)
+
+
+def test_a_mirror_with_a_delay_has_that_delay_however_often_the_speaker_smiles():
+    t = np.arange(1500) / 25.0
+    speaker = np.clip(np.sin(2 * np.pi * t / 1.1), 0, 1)[None]  # the nearest onset lies before, as often as not
+    listener = np.roll(speaker, 16, axis=1)
+    assert np.median(answer_lags(speaker, listener)) == pytest.approx(0.64, abs=0.05)
+    assert len(answer_lags(speaker, np.zeros_like(speaker))) == 0
+
+
+N, T, AT = 100, 200, 80
+
+
+def paired() -> Paired:
+    return Paired(np.zeros((N, T, 58), np.float32), np.zeros((N, T, 58), np.float32), np.full(N, AT))
+
+
+def smile(stream: np.ndarray, rows: slice, delay_s: float, size: float, frames: int = 25) -> None:
+    start = AT + round(delay_s * 25)
+    stream[rows, start : start + frames, SMILE[0]] = stream[rows, start : start + frames, SMILE[1]] = size
+
+
+def test_answers_are_counted_and_chance_cancels() -> None:
+    trials = paired()
+    smile(trials.present, slice(0, 40), 0.6, 0.4)
+    smile(trials.absent, slice(50, 60), 0.6, 0.4)
+    told = shares(*smile_responses(trials))
+    assert told["rate"] == pytest.approx(0.4)
+    assert told["excess"] == pytest.approx(0.3)
+    assert told["excess_low"] < 0.3 < told["excess_high"]
+
+
+@pytest.mark.parametrize(("delay", "size", "frames"), [(0.6, 0.08, 25), (0.6, 0.5, 2), (1.7, 0.5, 25), (0.0, 0.5, 6)])
+def test_faint_brief_late_and_immediate_ones_are_none(delay: float, size: float, frames: int) -> None:
+    trials = paired()
+    smile(trials.present, slice(0, 100), delay, size, frames)
+    assert shares(*smile_responses(trials))["rate"] == 0
+
+
+def test_nods_after_a_cue() -> None:
+    trials = paired()
+    t = np.arange(32) / 25
+    nod = 0.05 * (1 - np.cos(2 * np.pi * 1.6 * t))
+    trials.present[:30, AT + 12 : AT + 44, HEAD_PITCH] = nod
+    trials.absent[:10, AT + 12 : AT + 44, HEAD_PITCH] = nod
+    trials.present[90:, 10:42, HEAD_PITCH] = nod
+    told = shares(*nod_responses(trials))
+    assert told["rate"] == pytest.approx(0.2)
+    assert told["excess"] == pytest.approx(0.2)
+
+
+def nodding(*at_s: float, seconds: float = 30.0) -> np.ndarray:
+    pitch = np.zeros(round(seconds * 25))
+    for start in at_s:
+        t = np.arange(round(1.2 * 25)) / 25
+        first = round(start * 25)
+        pitch[first : first + len(t)] += 0.05 * (1 - np.cos(2 * np.pi * t / 0.6))
+    return pitch
+
+
+def test_the_same_head_agrees_fully_and_a_still_one_earns_nothing() -> None:
+    rng = np.random.default_rng(0)
+    heads = np.cumsum(rng.standard_normal((3, 100, 3)), 1)
+    assert pose_concordance(heads, heads) == pytest.approx(3.0, abs=1e-6)
+    assert pose_concordance(np.zeros((3, 100, 3)), heads) == 0.0
+    own = nod_times(np.stack([nodding(4.0, 12.0)]))
+    assert nod_match(own, own) == 1.0
+    still = nod_times(np.stack([nodding()]))
+    assert nod_match(still, own) == nod_match(still, still) == 0.0
+
+
+def test_match_of_nods_is_a_mean_over_targets_and_a_sum_over_predictions() -> None:
+    mine = [np.array([1.0, 10.0]), np.array([20.0])]
+    theirs = [np.array([1.9, 25.0]), np.array([])]
+    # First: one of 2 + 2 nods in one of two targets, 0.5 / 2; second: none.
+    assert nod_match(mine, theirs) == pytest.approx(0.25)
+
+
+def at_random(rng: np.random.Generator, per_minute: float, count: int = 10) -> list[np.ndarray]:
+    return [np.sort(rng.uniform(0, 30, rng.poisson(per_minute / 2))) for _ in range(count)]
+
+
+def test_nods_at_random_match_more_the_more_there_are_and_never_beyond_chance() -> None:
+    rng = np.random.default_rng(0)
+    match, beyond = {2.9: [], 7.7: []}, {2.9: [], 7.7: []}
+    for _ in range(60):
+        theirs = at_random(rng, 2.9)
+        for rate in match:
+            mine = at_random(rng, rate)
+            match[rate].append(nod_match(mine, theirs))
+            beyond[rate].append(match[rate][-1] - nod_chance(mine, theirs, 30.0))
+    assert np.mean(match[7.7]) > 1.3 * np.mean(match[2.9])
+    for rate, rows in beyond.items():
+        assert abs(np.mean(rows)) < 3 * np.std(rows) / len(rows) ** 0.5, rate
+        assert abs(np.mean(rows)) < 0.05

@@ -10,7 +10,7 @@ import pytest
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, HEAD_PITCH, SMILE, UPPER
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import robot_metrics
-from reactdiff_ros.evaluation.metrics.robot import jerk, latency_percentiles, limits, on_grid
+from reactdiff_ros.evaluation.metrics.robot import jerk, limits, on_grid
 
 
 def times(frames: int, rate_hz: float = 25.0) -> np.ndarray:
@@ -53,14 +53,6 @@ def test_smiles_half_a_second_later_are_found_late_by_that() -> None:
     assert json.dumps(found.as_dict())
 
 
-def test_without_a_speaker_and_latencies_they_are_left_out() -> None:
-    found = robot_metrics(smiling((5.0,)), times(1500))
-    assert found.response_lag is None
-    assert found.smile_coupling is None
-    assert found.latency_ms == {}
-    assert found.gap_share == 0.0
-
-
 def test_limits_count_bounds_but_not_rest_and_closed_lids() -> None:
     face = np.zeros((100, COEFFICIENT_COUNT))
     face[:, list(BLINK)] = 1.0
@@ -78,14 +70,6 @@ def test_a_jump_at_every_hop_is_seen() -> None:
     assert np.nanmean(list(seams.values())) > 1.2
     smooth = robot_metrics(even, times(400)).hop_smoothness
     assert np.nanmean(list(smooth.values())) == pytest.approx(1.0, abs=0.15)
-
-
-def test_latencies_are_percentiles_of_what_there_is() -> None:
-    found = latency_percentiles(np.array([0.1] * 98 + [0.2, 0.4, np.nan]))
-    assert found["p50"] == pytest.approx(100.0)
-    assert found["max"] == pytest.approx(400.0)
-    assert found["p99"] > 190.0
-    assert latency_percentiles(np.array([np.nan])) == {}
 
 
 def test_streams_of_another_rate_and_with_gaps_go_onto_the_grid() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.evaluation.metrics import bootstrap, spectra
+from reactdiff_ros.evaluation.metrics.bootstrap import draws, interval, means, ratio, skill
+from reactdiff_ros.evaluation.metrics.spectra import frechet, frechet_distance, two_sample_auc
 from reactdiff_ros.model.plan.latents import GROUPS
+from reactdiff_ros.simulator.dyads import simulate
 
 
 def smooth_noise(seed: int, shape: tuple[int, int] = (6, 1500), keep: float = 0.9) -> np.ndarray:
@@ -67,3 +72,56 @@ def test_plans_that_agree_and_plans_that_do_not() -> None:
     assert spectra.plan_difference(plans, 4, spread)["head"] == 0
     other = plans + np.random.default_rng(7).normal(0, 0.05, plans.shape)
     assert spectra.plan_difference(other, 4, spread)["head"] == pytest.approx(0.5 * 2**0.5, rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def simulated() -> list[np.ndarray]:
+    return [simulate(seed, 60, 500, prior="natural").listener for seed in (1, 2, 3)]
+
+
+def test_two_draws_of_one_simulator_cannot_be_told_apart(simulated: list[np.ndarray]) -> None:
+    told = frechet_distance(simulated[1], simulated[0], simulated[2])
+    assert 0.3 < told["distance"] / told["floor"] < 3
+    assert two_sample_auc(simulated[1], simulated[0], 0)["auc"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_damped_and_a_jittery_face_are_told(simulated: list[np.ndarray]) -> None:
+    damped = 0.6 * simulated[1]
+    jittery = simulated[1] + np.random.default_rng(0).normal(0, 0.02, simulated[1].shape)
+    for fake in (damped, jittery):
+        told = frechet_distance(fake, simulated[0], simulated[2])
+        assert told["distance"] > 1.3 * told["floor"]
+        assert two_sample_auc(fake, simulated[0], 0)["auc"] > 0.7
+
+
+def test_frechet_of_known_gaussians() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, (200_000, 2)), rng.normal(1, 2, (200_000, 2))
+    assert frechet(a, b) == pytest.approx(2 + 2, rel=0.03)  # mean 1 apart and deviation 1 apart, twice
+    assert frechet(a, a) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_interval_of_a_mean_is_as_wide_as_theory_says() -> None:
+    values = np.random.default_rng(0).standard_normal(400)
+    low, high = interval(means(draws(1, 400), values))
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+
+
+def test_what_all_systems_share_cancels() -> None:
+    rng = np.random.default_rng(2)
+    hard = 10 * rng.standard_normal(100)
+    floor, ceiling, value = hard, hard + 1.0, hard + 0.6
+    weights = draws(0, 100)
+    low, high = interval(skill(means(weights, value), means(weights, floor), means(weights, ceiling)))
+    assert (low, high) == pytest.approx((0.6, 0.6), abs=1e-9)
+
+
+def test_a_ratio_of_means_has_an_interval_in_which_what_both_share_cancels() -> None:
+    rng = np.random.default_rng(0)
+    base, noise = rng.gamma(4, 1, 200), rng.gamma(50, 1 / 50, 200)
+    told = ratio(draws(0, 200), base * 1.5 * noise, base)
+    assert told["low"] < 1.5 < told["high"]
+    assert told["high"] - told["low"] < 0.1
+    assert all(math.isnan(v) for v in ratio(draws(0, 5), np.zeros(5), np.zeros(5)).values())
+    assert all(math.isnan(v) for v in ratio(draws(0, 5), np.ones(5), np.zeros(5)).values())

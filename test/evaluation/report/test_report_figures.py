@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_result import NOD_EVERY_S, SMILE_EVERY_S, face, small_result
 
-from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.evaluation.report import behaviour, charts, people, summary, tables
-from reactdiff_ros.evaluation.report.curves import PEOPLE, Faces, at_25_hz, speech_runs
-from reactdiff_ros.evaluation.report.curves import face as read_face
-from reactdiff_ros.evaluation.report.metric_table import KNOWN, metrics_of
-from reactdiff_ros.evaluation.report.moments import moments_of
-from reactdiff_ros.evaluation.report.published import load_published
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.evaluation.report import behaviour, summary, tables
+from reactdiff_ros.evaluation.report import behaviour as people
+from reactdiff_ros.evaluation.report import summary as charts
+from reactdiff_ros.evaluation.report.behaviour import Faces, at_25_hz, moments_of, speech_runs
+from reactdiff_ros.evaluation.report.behaviour import face as read_face
+from reactdiff_ros.evaluation.report.tables import chosen, compare, load_published, metrics_of
 from reactdiff_ros.evaluation.results import Figure, Info, Item, Result, System
 
 
@@ -56,19 +57,6 @@ def test_rates_need_ten_minutes_and_medians_ten_events() -> None:
     assert short["smile_length_s"].estimate is not None
     assert short["nod_length_s"].estimate is None
     assert "events, 10 needed" in short["nod_length_s"].reason
-
-
-def test_recorded_people_are_a_reference(faces: Faces) -> None:
-    assert faces.items_of(PEOPLE) == ["talk 1"]
-    assert behaviour.behaviour_of(PEOPLE, faces, small_result().items)["smiles_per_minute"].reason.startswith(
-        "only 4.0"
-    )
-
-
-def test_a_still_face_has_no_blinks_but_a_reason(faces: Faces) -> None:
-    still = behaviour.behaviour_of("still", faces, small_result().items)
-    assert still["blinks_per_minute"].reason == behaviour.NO_BLINKS
-    assert known(still, "smiles_per_minute") == 0.0
 
 
 def test_moments_are_found_where_they_were_put() -> None:
@@ -147,12 +135,6 @@ def test_any_values_have_an_estimate(values: list[float]) -> None:
         assert min(v for v in values if math.isfinite(v)) - 1e-6 <= estimate.low <= estimate.high
 
 
-@given(st.floats(allow_nan=True, allow_infinity=True), st.integers(0, 5))
-def test_any_number_is_written(x: float, digits: int) -> None:
-    assert charts.number(x, digits)
-    assert ("–" in charts.number(x)) == (not math.isfinite(x))
-
-
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
 def test_ticks_are_within(low: float, span: float) -> None:
     ticks = charts.nice_ticks(low, low + span)
@@ -218,13 +200,6 @@ def test_a_verdict_needs_the_whole_interval() -> None:
     assert list(told.values()) == ["inside", "unclear", "outside", "inside"]
 
 
-def test_unknown_figures_describe_themselves() -> None:
-    result = Result(Info("x", "t"), (), (System("a", figures={"stop_time_ms": Figure(1.0), "FRSyn": Figure(2.0)}),))
-    metrics = metrics_of(result)
-    assert (metrics["stop_time_ms"].label, metrics["stop_time_ms"].unit) == ("stop time ms", "ms")
-    assert (metrics["FRSyn"].unit, KNOWN["FRSyn"].unit) == ("ms", "frames")
-
-
 def test_rates_are_in_no_table_before_ten_minutes_and_empty_columns_never() -> None:
     for minutes, names in ((4.0, ["smile_coupling"]), (12.0, ["smile_coupling", "nods_per_minute"])):
         item = Item("a", 60 * minutes)
@@ -232,3 +207,68 @@ def test_rates_are_in_no_table_before_ten_minutes_and_empty_columns_never() -> N
         result = Result(Info("recordings", "t"), (item,), (System("a", "listener", values=values),))
         made = tables.tables(result, metrics_of(result), summary.weights_of(["a"]))
         assert [m.name for table in made for m in table.metrics] == names
+
+
+N = 24
+
+
+def run(shift: float = 0.0, *, prefix: str = "i", seed: int = 0, name: str = "model", **info: object) -> Result:
+    """N items whose figures differ widely between items, and by `shift` between runs."""
+    rng = np.random.default_rng(7)
+    level = rng.normal(0, 1.0, N)
+    noise = np.random.default_rng([seed, 1]).normal(0, 0.05, N)
+    values = {"FRC": level + noise + shift, "FRD": level - noise - shift, "smile_coupling": level + noise}
+    system = System(name, "listener", values=values, figures={"FRDvs": Figure(0.1 + shift, 0.09 + shift, 0.11 + shift)})
+    items = tuple(Item(f"{prefix}{n}", 10.0) for n in range(N))
+    return Result(Info("recordings", "t", **info), items, (system,))  # type: ignore[arg-type]
+
+
+def verdicts(a: Result, b: Result) -> dict[str, str]:
+    return {c.metric.name: c.verdict for c in compare((a, chosen(a, None, "a")), (b, chosen(b, None, "b"))).figures}
+
+
+def test_the_same_run_has_no_differences() -> None:
+    assert set(verdicts(run(), run()).values()) == {"none"}
+
+
+def test_pairing_finds_what_two_separate_draws_cannot() -> None:
+    a, b = run(), run(0.15, seed=1)
+    assert verdicts(a, b) == {"FRC": "better", "FRD": "better", "smile_coupling": "none", "FRDvs": "higher"}
+    other = run(0.15, prefix="j", seed=1)
+    found = compare((a, a.systems[0]), (other, other.systems[0]))
+    assert found.matched == 0
+    assert {c.metric.name: c.verdict for c in found.figures}["FRC"] == "none"
+    assert {c.difference.how for c in found.figures} == {"unpaired", "from intervals"}
+    assert any("drawn for itself" in note for note in found.notes)
+
+
+def test_only_what_both_have_is_compared() -> None:
+    a, b = run(), run(0.15, seed=1)
+    half = Result(
+        b.info,
+        b.items[::2],
+        (replace(b.systems[0], values={k: v[::2] for k, v in b.systems[0].values.items() if k != "FRD"}, figures={}),),
+    )
+    found = compare((a, a.systems[0]), (half, half.systems[0]))
+    assert found.matched == N // 2
+    assert [c.metric.name for c in found.figures] == ["FRC", "smile_coupling"]
+    assert found.figures[0].difference.items == N // 2
+    assert any("Only the 12" in note for note in found.notes)
+
+
+def test_what_is_unlike_is_said() -> None:
+    a, b = run(), run(compat="react2024", people=True)
+    notes = " ".join(compare((a, a.systems[0]), (b, b.systems[0])).notes)
+    assert "different kinds" in notes
+    assert "defined differently" in notes
+
+
+def test_wrong_names_are_sentences() -> None:
+    a = run()
+    with pytest.raises(ReactdiffError, match="no system nobody"):
+        chosen(a, "nobody", "a.npz")
+    nothing = Result(a.info, a.items, (System("empty", "listener"),))
+    with pytest.raises(ReactdiffError, match="no figure in common"):
+        compare((a, a.systems[0]), (nothing, nothing.systems[0]))
+    with pytest.raises(ReactdiffError, match="no listener under test"):
+        chosen(Result(a.info, (), (System("mime"),)), None, "a.npz")

@@ -14,10 +14,8 @@ import pytest
 from markupsafe import escape
 from small_result import face, small_result
 
-from reactdiff_ros.evaluation.report import page as page_module
-from reactdiff_ros.evaluation.report.page import Options, build_page
-from reactdiff_ros.evaluation.report.pictures import jpeg
-from reactdiff_ros.evaluation.report.published import load_published
+from reactdiff_ros.evaluation.report.page import Options, build_page, jpeg
+from reactdiff_ros.evaluation.report.tables import load_published
 from reactdiff_ros.evaluation.results import Info, Item, Result, System
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "avatar"))
@@ -84,10 +82,6 @@ def test_figures_of_simulated_speakers_never_stand_beside_published_ones(html: s
     assert "Published figures are left out" not in html
 
 
-def test_texts_of_a_result_are_escaped(html: str) -> None:
-    assert "Does &lt;nothing&gt; &amp; smiles not." in html
-
-
 def test_the_same_result_gives_the_same_page(html: str) -> None:
     assert build_page(small_result(), Options(faces=False)) == html
 
@@ -100,7 +94,7 @@ def test_faces_are_drawn_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
             assert coefficients.shape == (58,)
             return np.full((8, 8, 3), 128, np.uint8)
 
-    monkeypatch.setattr("reactdiff_ros.evaluation.report.pictures.HeadRenderer", Camera)
+    monkeypatch.setattr("reactdiff_ros.evaluation.report.page.HeadRenderer", Camera)
     shares: list[float] = []
     html = build_page(small_result(2, 30.0), Options(), shares.append)
     assert html.count(f'src="{jpeg(np.full((8, 8, 3), 128, np.uint8))}"') > 30
@@ -130,10 +124,6 @@ def test_a_result_that_lacks_much_has_a_page(result: Result) -> None:
     tags = Tags()
     tags.feed(build_page(result, Options(faces=False)))
     assert tags.open == []
-
-
-def test_clock_rounds_upwards_whole() -> None:
-    assert [page_module.clock(s) for s in (0.0, 59.96, 61.04)] == ["0:00.0", "1:00.0", "1:01.0"]
 
 
 @pytest.fixture(scope="module")

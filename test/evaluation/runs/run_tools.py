@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.runs.work import Made, Part
+from reactdiff_ros.evaluation.runs.parts import Part, PartResult
 
 HERE = "run_tools"
 
 
-def square(n: int, log: str = "") -> Made:
+def square(n: int, log: str = "") -> PartResult:
     """Notes each call in a file, so that a test sees what was done again."""
     if log:
         with Path(log).open("a") as file:
@@ -23,23 +23,23 @@ def square(n: int, log: str = "") -> Made:
         raise ReactdiffError("thirteen is not done", where="13")
     if n == 99:
         raise ZeroDivisionError("a fault of the program")
-    return Made({"n": n}, {"square": np.array([n * n])}, ("noted",) if n == 4 else ())
+    return PartResult({"n": n}, {"square": np.array([n * n])}, ("noted",) if n == 4 else ())
 
 
-def die_once(n: int, marker: str) -> Made:
+def die_once(n: int, marker: str) -> PartResult:
     """Ends its process the first time that number 2 is at hand."""
     path = Path(marker)
     if n == 2 and not path.exists():
         path.write_text(str(os.getpid()))
         os._exit(9)
-    return Made({"n": n})
+    return PartResult({"n": n})
 
 
-def always_die(n: int, marker: str) -> Made:
+def always_die(n: int, marker: str) -> PartResult:
     """Number 2 ends every process that takes it."""
     if n == 2:
         os._exit(9)
-    return Made({"n": n})
+    return PartResult({"n": n})
 
 
 def parts(count: int, make: str = "square", files: tuple[str, ...] = (), **arguments: Any) -> list[Part]:

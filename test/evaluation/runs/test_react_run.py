@@ -11,7 +11,7 @@ import pytest
 from generated_sets import FACEVERSE_ORDER, mars, react, react_neighbours
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.evaluation.result_files import read_result
+from reactdiff_ros.evaluation.results import read_result
 
 pytest.importorskip("numba")
 ROWS = {
@@ -159,16 +159,3 @@ def test_several_processes_give_the_same_figures(data: Path, capsys: pytest.Capt
         for measure, value in figures.items():
             if not any(measure.startswith(t) for t in timed):
                 assert two["systems"][name][measure] == value, (name, measure)
-
-
-def test_a_folder_of_something_else_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, error = evaluated(capsys, tmp_path, code=1)
-    assert "neither REACT's layout" in error
-
-
-def test_a_result_that_is_there_stays(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output = tmp_path / "result.npz"
-    output.write_text("mine")
-    _, error = evaluated(capsys, data, "--output", str(output), code=1)
-    assert "the result file is there already" in error
-    assert output.read_text() == "mine"

@@ -16,13 +16,14 @@ from run_tools import lab, own_listener
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import SMILE
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.result_files import read_result
-from reactdiff_ros.evaluation.runs.heard import Perceived, _ages
-from reactdiff_ros.evaluation.runs.lab import sources
-from reactdiff_ros.evaluation.runs.measures import measured
-from reactdiff_ros.evaluation.runs.recordings import _half_later
-from reactdiff_ros.evaluation.runs.work import Made
+from reactdiff_ros.evaluation.results import Info, Item, Result, read_result, write_result
+from reactdiff_ros.evaluation.runs.parts import PartResult
+from reactdiff_ros.evaluation.runs.recordings import Perceived, Source, _ages, _half_later, sources, unblinded
+from reactdiff_ros.evaluation.runs.scoring import measured
 from reactdiff_ros.model.tokens import blank
+from reactdiff_ros.recordings.bags.write import BagWriter
+from reactdiff_ros.recordings.studies.blinding import Key, StudyPlan, seal, sessions_of
+from reactdiff_ros.recordings.studies.study import Study
 from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.types import ExpressionFrame
 
@@ -93,14 +94,6 @@ def test_a_listener_that_fails_is_no_success(folder: Path, tmp_path: Path, capsy
     assert told["systems"]["rules"]["jerk"] > 0
 
 
-def test_nothing_that_works_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, error = evaluated(capsys, tmp_path, code=1)
-    assert "the folder holds no recordings" in error
-    (tmp_path / "a.mp4").write_bytes(b"x")
-    _, error = evaluated(capsys, tmp_path, code=1)
-    assert "not one recording could be evaluated (a)" in error
-
-
 def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     av = pytest.importorskip("av")
     with av.open(str(demo_clip_path())) as source, av.open(str(tmp_path / "short.mp4"), "w") as out:
@@ -121,7 +114,7 @@ def test_a_clip_goes_through_the_whole_session(tmp_path: Path, capsys: pytest.Ca
 def test_the_control_of_one_recording_is_as_good_but_elsewhere() -> None:
     speaker, listener = smiling([100, 300], 600), smiling([115, 315], 600)[None]
     arrays = {"faces/rules": listener, "attributes/rules": listener[..., :25], "speaker": speaker}
-    later = _half_later(Made({}, arrays)).arrays
+    later = _half_later(PartResult({}, arrays)).arrays
     assert set(later) == {"faces/rules", "attributes/rules"}
     np.testing.assert_array_equal(later["faces/rules"][0, 300:], listener[0, :300])
     own, control = measured(speaker, listener), measured(speaker, later["faces/rules"])
@@ -177,21 +170,22 @@ def smiling(at: list[int], frames: int = 500) -> np.ndarray:
     return face
 
 
-def test_the_response_lag_is_that_of_the_answers() -> None:
-    speaker, listener = smiling([100, 300]), smiling([115, 315])
-    found = measured(speaker, listener[None], lag_s=np.array([0.1, 0.2, np.nan]))
-    assert found["response_lag_ms"] == pytest.approx(600, abs=40)
-    assert found["smile_coupling"] > 0.2
-    assert found["latency_p50_ms"] == pytest.approx(150)
-    assert found["smiles_per_minute"] == pytest.approx(6)
-    assert np.isnan(measured(np.zeros((500, 58), np.float32), listener[None])["smile_coupling"])
-    assert np.isnan(measured(speaker[:20], listener[None, :20])["jerk"])
-
-
-def test_motion_is_of_listeners_only() -> None:
-    face = np.zeros((500, 58), np.float32)
-    face[100:120, 52] = 0.6
-    found = measured(smiling([100]), face[None])
-    assert found["limit_hits"] == pytest.approx(3.0)
-    assert found["jerk"] > 0
-    assert "jerk" not in measured(smiling([100]), face[None], motion=False)
+def test_conditions_reach_the_result_file(tmp_path: Path) -> None:
+    plan = StudyPlan("warm", "between", ("p01", "p02"), {"a": {"policy": "mime"}, "b": {"policy": "idle"}})
+    sessions = sessions_of(plan, 1)
+    public, private = seal(plan, sessions, 1, np.random.default_rng(1).bytes)
+    (tmp_path / "key.json").write_text(json.dumps(private))
+    seals = [row["seal"] for row in public["sessions"]]
+    for name, mark in (("p01", seals[0]), ("p02", seals[0])):  # the second one's is another's
+        with BagWriter(tmp_path / name, study=Study(name, study="warm", seal=mark)):
+            pass
+    found = [Source(name, tmp_path / name) for name in ("p01", "p02", "clip")]
+    items = tuple(Item(source.id, 60.0, notes=("first",)) for source in found)
+    result, conditions = unblinded(Result(Info("recordings", "t"), items, ()), found, Key(tmp_path / "key.json"))
+    assert conditions == {"p01": sessions[0].condition}
+    write_result(result, tmp_path / "r.npz")
+    kept = read_result(tmp_path / "r.npz")
+    assert kept.info.settings["conditions"] == conditions
+    assert kept.items[0].notes == (f"recorded under the condition {sessions[0].condition} (session p01)", "first")
+    assert "does not fit" in kept.items[1].notes[0]
+    assert kept.items[2].notes == ("first",)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from reactdiff_ros.evaluation import baselines as simple
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.react import speaker_distances, speaker_diversity
 from reactdiff_ros.evaluation.runs.scoring import SKETCH, Spread, group_draws
@@ -58,3 +59,58 @@ def test_one_speaker_has_none_and_equal_ones_have_no_width() -> None:
     same = spread_of(np.repeat(values[:1], 2, axis=0)).figure(draws)
     assert (same.low, same.high) == (same.value, same.value)
     assert same.value == pytest.approx(0, abs=1e-9)
+
+
+RNG = np.random.default_rng(5)
+
+
+def walk(frames: int, seed: int) -> np.ndarray:
+    steps = np.random.default_rng(seed).standard_normal((frames, 25))
+    return np.cumsum(steps, 0).astype(np.float32)
+
+
+def test_the_mime_takes_the_lag_at_which_listeners_are_late() -> None:
+    scores = []
+    for seed in range(4):
+        speaker = walk(400, seed)
+        listener = simple.late(speaker, 0.8, 25.0)
+        scores.append(simple.mime_scores(speaker, [walk(300, 50 + seed), listener], 25.0))
+    assert simple.best_lag(scores) == 0.8
+    assert simple.best_lag([]) == 0.0
+
+
+def test_means_are_of_those_who_are_still_there() -> None:
+    made = simple.means_of([("a", np.ones((4, 25), np.float32)), ("b", 3 * np.ones((2, 25), np.float32))], apart=False)
+    np.testing.assert_allclose(made.sequences[0, :, 0], [2, 2, 1, 1])
+    assert made.frames[0, 0] == pytest.approx((4 * 1 + 2 * 3) / 6)
+
+
+def test_a_set_compared_with_itself_leaves_the_same_people_out() -> None:
+    values = {"a": 1.0, "b": 3.0}
+    rows = [(g, np.full((5 if g == "a" else 3, 25), v, np.float32)) for g, v in values.items() for _ in range(2)]
+    made = simple.means_of(rows, apart=True)
+    np.testing.assert_allclose(made.sequences[made.row["a"]], 3.0)
+    np.testing.assert_allclose(made.sequences[made.row["b"]], 1.0)
+    np.testing.assert_allclose(made.frames[made.row["b"]], 1.0)
+    alone = simple.means_of(rows[:2], apart=True)
+    assert alone.row == {"a": -1}
+
+
+def test_nearest_neighbours_are_others_and_the_nearest() -> None:
+    known = RNG.standard_normal((20, 8)).astype(np.float32)
+    rows = known[:3] + 0.01
+    own = np.zeros((3, 20), bool)
+    assert simple.nearest(rows, known, own, 1)[:, 0].tolist() == [0, 1, 2]
+    own[np.arange(3), np.arange(3)] = True
+    found = simple.nearest(rows, known, own, 4)
+    assert all(n not in found[n] for n in range(3))
+    own[0, 2:] = True
+    assert simple.nearest(rows, known, own, 3)[0].tolist() == [1, 1, 1]
+
+
+def test_the_shuffled_control_is_never_of_the_same_people() -> None:
+    groups = ["a", "a", "b", "b", "c", "a", "a", "b", "b", "c"]
+    found = simple.other_people(groups)
+    assert all(i is not None and groups[i] != groups[n] for n, i in enumerate(found))
+    assert simple.other_people(["a", "a"]) == [None, None]
+    assert simple.other_people(["a", "b"]) == [1, 0]

@@ -13,7 +13,7 @@ import pytest
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import HEAD_PITCH
 from reactdiff_ros.evaluation.report.page import Options, build_page
-from reactdiff_ros.evaluation.result_files import read_result
+from reactdiff_ros.evaluation.results import read_result
 
 pytest.importorskip("numba")
 

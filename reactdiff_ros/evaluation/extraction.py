@@ -1,0 +1,283 @@
+"""Recordings of people as training and evaluation data: the live path run over media files, kept on the 25 Hz grid.
+
+Pictures and sound go through the same session and the same perception as live; what the listener's grid would hold in
+each 40 ms slot is what is written. So a file of `reactdiff extract` is what a model hears and sees on the robot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.capture.media import ClipItem, ClipPicture, MediaClip
+from reactdiff_ros.clock import NS, Grid
+from reactdiff_ros.errors import MediaError
+from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.model.conditions import STYLE_NAMES
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.model.speaker.grid import Track, onto_grid
+from reactdiff_ros.model.style import SHORTEST_S, style_of
+from reactdiff_ros.model.tokens import SpeakerBatch, blank
+from reactdiff_ros.perception import PerceptionConfig, SpeakerPerception
+from reactdiff_ros.perception.voice import VoiceExtractor
+from reactdiff_ros.recordings.bags.read import BagSource, open_source
+from reactdiff_ros.recordings.datasets.recording import filled_in
+from reactdiff_ros.recordings.datasets.recordings import Extracted
+from reactdiff_ros.session import ListeningSession, Perception
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, Picture, Sound, SpeakerFrame, Voice
+
+Source: TypeAlias = MediaClip | BagSource
+_GRID: Final = Grid()
+_AFTER_NS: Final = NS // 2
+"""The session runs on for so long after the last item, so that everything waiting is perceived."""
+LONGEST_GAP_S, LONGEST_STEP_BACK_S = 600.0, 0.5
+"""A recording whose stamps jump further is not one conversation (a clock was set, a bag was joined)."""
+CONFIDENT: Final = 0.3
+"""From this confidence on, a perceived coefficient counts as measured."""
+_FRESH_SLOTS: Final = 1
+"""A listener's slot without a picture of its own may repeat the one before (24 pictures a second), not more."""
+
+
+def perceive(
+    items: Iterable[ClipItem], perception: Perception, progress: Callable[[float], None] = lambda seconds: None
+) -> list[SpeakerFrame]:
+    """All speaker frames of one clip, through a session as it runs live.
+
+    Args:
+        items: pictures and sound in the order in which they came.
+        perception: reset before it is used.
+        progress: told how many seconds of the clip are done.
+
+    Raises:
+        MediaError: the clip cannot be decoded.
+    """
+    session = ListeningSession(perception, make_listener("idle", seed=0), ExpressionEngine(seed=0))
+    session.reset()
+    frames: list[SpeakerFrame] = []
+    first_ns, last_ns = None, 0
+    for item in items:
+        first_ns = item.offset_ns if first_ns is None else first_ns
+        last_ns = max(last_ns, item.offset_ns)
+        if isinstance(item, ClipPicture):
+            session.push_picture(Picture(item.offset_ns, item.bgr))
+        else:
+            session.push_sound(Sound(item.offset_ns, item.rate_hz, item.samples))
+        session.advance(item.offset_ns)
+        frames.extend(session.speaker_frames)
+        progress((item.offset_ns - first_ns) / NS)
+    session.advance(last_ns + _AFTER_NS)
+    frames.extend(session.speaker_frames)
+    return frames
+
+
+def extract_source(
+    clip: Source, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
+) -> Track:
+    """One media file or bag on the grid. Stamps are the source's own: a file begins at 0.
+
+    Raises:
+        MediaError: nothing of it can be decoded or perceived, or its time jumps.
+    """
+    frames = perceive(_steady(clip.pictures_and_sound(), clip.path), perception, progress)
+    if not frames:
+        raise MediaError("the clip is too short: nothing was perceived in it", where=str(clip.path))
+    return onto_grid(frames)
+
+
+def _steady(items: Iterable[ClipItem], path: Path) -> Iterator[ClipItem]:
+    before_ns: int | None = None
+    for item in items:
+        step_s = 0.0 if before_ns is None else (item.offset_ns - before_ns) / NS
+        if not -LONGEST_STEP_BACK_S <= step_s <= LONGEST_GAP_S:
+            raise MediaError(
+                f"time jumps by {step_s:.1f} s within the recording", where=str(path), todo="cut it there into two"
+            )
+        before_ns = item.offset_ns
+        yield item
+
+
+def extract_clip(
+    path: Path, perception: Perception, progress: Callable[[float], None] = lambda seconds: None
+) -> tuple[Track, Source]:
+    """The media file or bag at `path` on the grid, and itself. Errors as `open_source` and `extract_source`."""
+    clip = open_source(path)
+    return extract_source(clip, perception, progress), clip
+
+
+def alone(track: Track, clip: Source) -> Extracted:
+    """A speaker without a listener."""
+    name = clip.path.stem
+    about = {"files": [clip.path.name], **_shares(track), "sound": clip.has_sound}
+    return Extracted(name, "0", "nobody", track.batch, track.stamps_ns, about=about)
+
+
+def together(
+    speaker: tuple[Track, Source], listener: tuple[Track, Source], people: str = "", session: str = ""
+) -> Extracted:
+    """A speaker and the one who listened, filmed at the same time, over the slots that both have.
+
+    The listener's coefficients are the perceived ones; observed are those with a confidence of 0.3 and more in a
+    picture of this slot or the one before.
+
+    Args:
+        speaker: track and clip.
+        listener: track and clip, from the same start.
+        people: who the two are; by default their files' names. Folds are by it.
+        session: which conversation of theirs; by default the files' names.
+
+    Raises:
+        MediaError: one view ends before the other begins.
+    """
+    (track, clip), (other, other_clip) = speaker, listener
+    first, end = track.first, min(track.end, other.end)
+    if end <= first:
+        raise MediaError("the two views of a conversation share no time", where=f"{clip.path} and {other_clip.path}")
+    about = {"files": [clip.path.name, other_clip.path.name], **_shares(track), "sound": clip.has_sound}
+    values, observed = _listened(other, first, end)
+    cut = slice(0, end - first)
+    names = "-".join(sorted([clip.path.stem, other_clip.path.stem]))
+    return Extracted(
+        pair=people or names,
+        session=session or names,
+        role=other_clip.path.stem,
+        speaker=SpeakerBatch(**{f.name: getattr(track.batch, f.name)[:, cut] for f in fields(SpeakerBatch)}),
+        stamps_ns=track.stamps_ns[cut],
+        listener=values,
+        observed=observed,
+        about={**about, "listener_observed": round(float(observed.mean()), 4)},
+    )
+
+
+def _listened(track: Track, first: int, end: int) -> tuple[FloatArray, NDArray[np.bool_]]:
+    batch = track.batch
+    seen = (batch.confidence[0] >= CONFIDENT) & batch.mesh[0][:, None] & (track.age <= _FRESH_SLOTS)[:, None]
+    values = np.where(seen, batch.coefficients[0], 0.0).astype(np.float32)
+    lead = max(0, track.first - first)
+    cut = slice(max(0, first - track.first), end - track.first)
+    pad = ((lead, 0), (0, 0))
+    return np.pad(values[cut], pad), np.pad(seen[cut], pad)
+
+
+def _shares(track: Track) -> dict[str, float]:
+    return {
+        "face": round(float(track.batch.mesh.mean()), 4),
+        "voice": round(float(track.batch.microphone.mean()), 4),
+        "speaking": round(float(track.batch.speaking.mean()), 4),
+    }
+
+
+def voice_columns(samples: NDArray[np.int16], rate_hz: int, frames: int) -> dict[str, NDArray[Any]]:
+    """The voice's columns of SpeakerBatch, each (frames, ...), of the sound of a dataset's clip.
+
+    Through the real extractor, in chunks of 20 ms; frame k is what was heard before k * 40 ms.
+
+    Raises:
+        WeightsError: the voice activity network is missing.
+    """
+    extractor = VoiceExtractor()
+    nobody = blank(frames)
+    names = [f.name for f in fields(SpeakerBatch) if f.name in _VOICE_FIELDS]
+    out = {name: getattr(nobody, name).copy() for name in names}
+    step = max(1, rate_hz // 50)
+    starts = iter(range(0, len(samples), step))
+    pushed = 0
+    for k in range(frames):
+        now_ns = _GRID.time_ns(k)
+        while pushed * NS // rate_hz < now_ns and (start := next(starts, None)) is not None:
+            chunk = samples[start : start + step]
+            extractor.push(Sound(start * NS // rate_hz, rate_hz, chunk))
+            pushed = start + len(chunk)
+        heard = extractor.latest(now_ns)
+        if heard is not None:
+            _put(out, k, heard[0])
+    return out
+
+
+_VOICE_FIELDS: Final = (
+    "microphone", "speech_probability", "speaking", "mfcc", "pitch_hz", "loudness_dbfs", "pause_s", "utterance_s",
+)  # fmt: skip
+
+
+def _put(out: dict[str, NDArray[Any]], k: int, voice: Voice) -> None:
+    out["microphone"][k] = True
+    for name in _VOICE_FIELDS[1:]:
+        out[name][k] = getattr(voice, name)
+
+
+LEAST_SEEN: Final = 0.6
+"""Share of a clip in which a face must have been found."""
+LEAST_CONFIDENT: Final = 0.5
+"""Share of those frames in which a coefficient must be sure, to count as observed."""
+SETTLING_S: Final = 2.0
+"""The first seconds of a clip, in which perception learns the person's neutral face, are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a clip told of a person's way to listen."""
+
+    clip: str
+    seconds: float
+    """Of the clip in which the face was seen and measured."""
+    values: tuple[float | None, ...]
+    """In the order of STYLE_NAMES; None where the clip cannot tell."""
+
+    def as_dict(self) -> dict[str, float | None]:
+        """The values by name."""
+        return dict(zip(STYLE_NAMES, self.values, strict=True))
+
+
+def learn_reference(
+    path: Path, perception: Perception | None = None, progress: Callable[[float], None] = lambda seconds: None
+) -> Reference:
+    """Measure the person in the clip `path` as a listener.
+
+    Args:
+        path: a media file with one person in it who listens.
+        perception: as live by default.
+        progress: told how many seconds of the clip are done.
+
+    Raises:
+        MediaError: it cannot be read, is too short, or shows a face too seldom.
+    """
+    track, _ = extract_clip(path, perception or SpeakerPerception(PerceptionConfig()), progress)
+    coefficients, observed = seen_face(track, str(path))
+    values, given = style_of(coefficients[None], observed)
+    told = tuple(round(float(v), 3) if g else None for v, g in zip(values[0], given[0], strict=True))
+    if not any(g for g in given[0]):
+        raise MediaError("nothing of the person's listening could be measured", where=str(path))
+    return Reference(path.name, len(coefficients) / REACTION_RATE_HZ, told)
+
+
+def seen_face(track: Track, where: str) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """The face (T, 58) of the person on the 25 Hz grid and which coefficients were observed (58,).
+
+    Frames without a face are filled in between those around them.
+
+    Raises:
+        MediaError: the face was seen for less than SHORTEST_S, or in less than LEAST_SEEN of the time.
+    """
+    batch, first = track.batch, round(SETTLING_S * REACTION_RATE_HZ)
+    mesh = batch.mesh[0, first:]
+    seen = np.flatnonzero(mesh)
+    if len(seen) / REACTION_RATE_HZ < SHORTEST_S:
+        found = len(seen) / REACTION_RATE_HZ
+        raise MediaError(
+            f"a face was measured for {found:.1f} s only", where=where,
+            todo=f"take a clip that shows the person's face for {SETTLING_S + SHORTEST_S:g} s and more, best a minute",
+        )  # fmt: skip
+    if len(seen) < LEAST_SEEN * len(mesh):
+        raise MediaError(
+            f"a face was found in {len(seen) / len(mesh):.0%} of the clip only", where=where,
+            todo="cut the clip to where the person is seen",
+        )  # fmt: skip
+    values = np.nan_to_num(batch.coefficients[0, first:])
+    sure = np.nan_to_num(batch.confidence[0, first:])[seen] >= CONFIDENT
+    span = slice(seen[0], seen[-1] + 1)
+    filled = np.stack([filled_in(column, mesh[span]) for column in values[span].T], axis=1)
+    return filled.astype(np.float32), sure.mean(0) >= LEAST_CONFIDENT

@@ -1,0 +1,590 @@
+"""Listeners under test: the model, the simulator's people, the other policies, or a class of one's own.
+
+As functions they take speakers and return free-running streams, each from its own past only (`Listens`, `listen_to`).
+`--listener` takes "model", another policy's name, "module:Class" or "file.py:Class". A class of one's own has the
+interface of `model.listener.Listener` and takes `seed=`. It may declare `look_ahead_s`; one that also implements
+`Foresees` is given the recording before it listens, as an offline model needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.clock import NS
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT
+from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.evaluation.results import NOTES, RULES
+from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
+from reactdiff_ros.model.listener import Listener, ListenerConfig
+from reactdiff_ros.model.plan.corrections import conditioning
+from reactdiff_ros.model.plan.sampler import Conditions, Sampling
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.streams import free_run, speaker_tokens
+from reactdiff_ros.model.tokens import CLASS_COUNT, SpeakerBatch
+from reactdiff_ros.model.weights import MANIFEST, Weights, find_weights
+from reactdiff_ros.settings import POLICIES
+from reactdiff_ros.simulator.listener import listen
+from reactdiff_ros.simulator.policy import perceive
+from reactdiff_ros.simulator.stimulus import Stimulus
+from reactdiff_ros.simulator.temperament import Temperament, draw_temperaments
+from reactdiff_ros.simulator.voices import VoiceBank
+from reactdiff_ros.styles import DEFAULT_STYLE, load_styles
+from reactdiff_ros.types import (
+    EXPRESSION_CLASSES,
+    REACTION_RATE_HZ,
+    Affect,
+    FloatArray,
+    Gaze,
+    Reaction,
+    SpeakerFrame,
+    Voice,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Facts of a manifest beside the networks' own."""
+
+    real: bool
+    """Recorded people were among the training data."""
+    fold: str
+    """"2/4": the pairs of the second of four folds were held out; "": none."""
+    ablate: tuple[str, ...]
+    """What was left out of the training."""
+    seed: int
+    runs: tuple[Mapping[str, Any], ...]
+    """Every run of training that led to it, the first one first: "settings" that were not the defaults, "steps"."""
+
+    @property
+    def calls(self) -> bool:
+        """Recorded calls (`dev train --dyads`) were among the training data; older manifests know no others."""
+        told = [run for run in self.runs if "data" in run]
+        met = ("dyads" in r["data"] and "real" not in r.get("settings", {}).get("ablate", ()) for r in told)
+        return self.real and (not told or any(met))
+
+    @property
+    def held_out(self) -> tuple[int, int] | None:
+        """(fold from 0, count), None where no fold was held out."""
+        if not self.fold:
+            return None
+        first, _, count = self.fold.partition("/")
+        return int(first) - 1, int(count)
+
+
+def provenance(weights: Weights) -> Provenance:
+    """What the manifest of `weights` tells.
+
+    Raises:
+        ReactdiffError: it does not tell, or in no form that is known.
+    """
+    path = Path(weights.folder) / MANIFEST
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        found = Provenance(
+            real=bool(told["real"]), fold=str(told["fold"]), ablate=tuple(map(str, told["ablate"])),
+            seed=int(told["seed"]), runs=tuple(map(dict, told.get("training", ()))),
+        )  # fmt: skip
+        _ = found.held_out
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ReactdiffError(
+            "the manifest does not say what the weights were trained on", where=str(path),
+            todo="write it again with 'reactdiff dev export'",
+        ) from error  # fmt: skip
+    return found
+
+
+def weights_told(weights: Weights) -> dict[str, Any]:
+    """Which weights a result was made with, and the hash of the simulator that they were trained on."""
+    nods = None if weights.nods is None else weights.nods.digest
+    return {"name": weights.name, "digest": weights.digest, "trained_on": weights.simulator, "nods": nods}
+
+
+def voices_told(bank: VoiceBank) -> dict[str, Any]:
+    """Which voices simulated speakers had: parametric ones, or those of a bank, with its digest."""
+    if bank.empty:
+        return {"kind": "parametric"}
+    digest = hashlib.sha256(bank.frames.tobytes()).hexdigest()[:12]
+    return {"kind": "synthesised", "voices": len(bank.phrases), "digest": digest}
+
+
+Seeds = NDArray[np.integer[Any]]
+FRAME_NS = int(NS / REACTION_RATE_HZ)
+
+
+def frames_of(batch: SpeakerBatch, row: int) -> Iterator[SpeakerFrame]:
+    """What perception would have sent for one speaker of a (B, T) batch; frame t is at t / 25 s."""
+    for t in range(batch.camera.shape[1]):
+        yield _frame(batch, row, t)
+
+
+def _frame(b: SpeakerBatch, row: int, t: int) -> SpeakerFrame:
+    at = (row, t)
+    stamp = (t + 1) * FRAME_NS
+    mesh = bool(b.mesh[at])
+    return SpeakerFrame(
+        stamp_ns=stamp,
+        picture_stamp_ns=stamp if b.camera[at] else None,
+        sound_stamp_ns=stamp if b.microphone[at] else None,
+        person_id=0 if b.face[at] else -1,
+        face_present=bool(b.face[at]),
+        mesh_present=mesh,
+        coefficients=b.coefficients[at],
+        confidence=b.confidence[at],
+        neutral_confidence=float(b.neutral_confidence[at]),
+        gaze=Gaze(*(float(x) for x in b.gaze[at])) if b.gaze_observed[at] and mesh else None,
+        position_m=None,
+        affect=_affect(b.affect[at]) if b.affect_observed[at] and mesh else None,
+        voice=_voice(b, at) if b.microphone[at] else None,
+    )
+
+
+def _affect(values: FloatArray) -> Affect:
+    probabilities = values[:CLASS_COUNT]
+    label = EXPRESSION_CLASSES[int(probabilities.argmax())]
+    return Affect(label, probabilities, float(values[CLASS_COUNT]), float(values[CLASS_COUNT + 1]))
+
+
+def _voice(b: SpeakerBatch, at: tuple[int, int]) -> Voice:
+    return Voice(
+        speech_probability=float(b.speech_probability[at]),
+        speaking=bool(b.speaking[at]),
+        mfcc=b.mfcc[at],
+        pitch_hz=float(b.pitch_hz[at]),
+        loudness_dbfs=float(b.loudness_dbfs[at]),
+        pause_s=float(b.pause_s[at]),
+        utterance_s=float(b.utterance_s[at]),
+    )
+
+
+def policy_streams(
+    policy: str,
+    speakers: SpeakerBatch,
+    seeds: Seeds,
+    *,
+    progress: Callable[[int], None] = lambda done: None,
+    **settings: Any,
+) -> FloatArray:
+    """The streams (N, T, 58) of a policy of `model.policies` for N speakers (N, T), each frame as late as live.
+
+    Args:
+        policy: rules, mime, random or idle.
+        speakers: (N, T).
+        seeds: (N,) one per stream.
+        progress: receives the number of finished streams.
+        settings: of `ListenerConfig`.
+    """
+    out = np.zeros((*speakers.camera.shape, COEFFICIENT_COUNT), dtype=np.float32)
+    for row, seed in enumerate(seeds.tolist()):
+        listener = make_listener(policy, seed=seed, config=ListenerConfig(**settings))
+        out[row] = played(listener, list(frames_of(speakers, row)), policy)[0]
+        progress(row + 1)
+    return out
+
+
+def played(listener: Listener, frames: Sequence[SpeakerFrame], where: str) -> tuple[FloatArray, list[float]]:
+    """What a listener shows (T, 58) that observes T frames at 25 Hz, and the seconds that each of its plans took.
+
+    Raises:
+        ReactdiffError: what it planned is no plan, or begins in the past.
+    """
+    shown = np.zeros((len(frames), COEFFICIENT_COUNT), dtype=np.float32)
+    seconds = []
+    for t, frame in enumerate(frames):
+        begun = perf_counter()
+        listener.observe(frame)
+        reaction = listener.plan(frame.stamp_ns)
+        if reaction is None:
+            continue
+        seconds.append(perf_counter() - begun)
+        check(reaction, where)
+        first = round((reaction.start_ns - frames[0].stamp_ns) * reaction.rate_hz / NS)
+        if first <= t:
+            raise ReactdiffError("a plan begins in the past", where=where, todo="plans begin after now_ns")
+        there = shown[first : first + len(reaction.coefficients)]
+        there[:] = reaction.coefficients[: len(there)]
+    return shown, seconds
+
+
+def check(reaction: Reaction, where: str) -> None:
+    """Raises ReactdiffError if a plan has another shape or rate, or holds a value that is not finite."""
+    values = np.asarray(reaction.coefficients)
+    if values.ndim != 2 or values.shape[1] != COEFFICIENT_COUNT or not len(values):
+        raise ReactdiffError(f"a plan has shape {values.shape} instead of (frames, {COEFFICIENT_COUNT})", where=where)
+    if reaction.rate_hz * FRAME_NS != NS:
+        raise ReactdiffError(f"a plan has {reaction.rate_hz:g} frames a second instead of 25", where=where)
+    if not np.isfinite(values).all():
+        raise ReactdiffError("a plan holds values that are not numbers", where=where)
+
+
+LISTENERS: Final = ("model", "simulator", "policy", "rules", "mime", "random", "idle")
+
+
+class Listens(Protocol):
+    """A listener as a function. `name` tells it apart in tables."""
+
+    name: str
+
+    def run(
+        self, speaker: SpeakerBatch, conditions: Conditions, seeds: Seeds, truth: Stimulus | None = None
+    ) -> FloatArray:
+        """The streams (N, T, 58) shown to N speakers.
+
+        Args:
+            speaker: (N, T) as perception delivers them.
+            conditions: what the N listeners are told about themselves.
+            seeds: (N,) of their noise.
+            truth: what can be known of the speakers, (N, T); only the simulator needs it.
+        """
+        ...
+
+
+class ModelListens:
+    """The trained model on its exported graphs."""
+
+    def __init__(self, weights: Weights, how: Sampling | None = None, *, workers: int = 1) -> None:
+        self.name, self.weights = "model", weights
+        self.networks, self.how, self.workers = Networks(weights), how or Sampling(), workers
+
+    def run(
+        self, speaker: SpeakerBatch, conditions: Conditions, seeds: Seeds, truth: Stimulus | None = None
+    ) -> FloatArray:
+        """See `Listens.run`."""
+        return self.of_tokens(speaker_tokens(self.networks, speaker), conditions, seeds)
+
+    def sampled(self, how: Sampling) -> ModelListens:
+        """The same networks, sampled otherwise."""
+        other = copy(self)
+        other.how = how
+        return other
+
+    def of_tokens(
+        self, tokens: FloatArray, conditions: Conditions, seeds: Seeds, speaker_of: Any | None = None
+    ) -> FloatArray:
+        """As `run`, from the speakers' tokens (N, T, D); `speaker_of` (K,): whom each of K streams listens to."""
+        rows = np.arange(len(seeds)) if speaker_of is None else speaker_of
+        return free_run(
+            self.networks, tokens, conditions, speaker_of=rows, seeds=seeds, how=self.how, workers=self.workers
+        )
+
+
+class SimulatorListens:
+    """The simulator's listener, who knows the truth about the speaker, or as much of it as perception tells."""
+
+    def __init__(self, *, perceiving: bool) -> None:
+        self.name, self._perceiving = "policy" if perceiving else "simulator", perceiving
+
+    def run(
+        self, speaker: SpeakerBatch, conditions: Conditions, seeds: Seeds, truth: Stimulus | None = None
+    ) -> FloatArray:
+        """See `Listens.run`. The first seed is that of all rows.
+
+        Raises:
+            ReactdiffError: the simulator's listener was not told the truth.
+        """
+        if self._perceiving:
+            truth = perceive(speaker)
+        if truth is None:
+            raise ReactdiffError(
+                "the simulator's listener needs simulated speakers", todo="take 'policy' for recorded ones"
+            )
+        seed = int(seeds[0])
+        return listen(truth, temperaments(conditions, seed), seed).coefficients
+
+
+class PolicyListens:
+    """A listener without a network: rules, mime, random or idle. It takes no conditions."""
+
+    def __init__(self, policy: str, progress: Callable[[int], None] = lambda done: None) -> None:
+        self.name, self._progress = policy, progress
+
+    def run(
+        self, speaker: SpeakerBatch, conditions: Conditions, seeds: Seeds, truth: Stimulus | None = None
+    ) -> FloatArray:
+        """See `Listens.run`."""
+        return policy_streams(self.name, speaker, seeds, progress=self._progress)
+
+
+def temperaments(conditions: Conditions, seed: int) -> Temperament:
+    """Simulated listeners with the controls that are given; the natural prior draws the others, and the traits."""
+    controls = np.where(conditions.controls_given > 0, conditions.controls, np.nan).astype(np.float32)
+    return draw_temperaments(seed, len(conditions), prior="natural", controls=controls)
+
+
+def listener_named(name: str, *, model: Path | None = None, how: Sampling | None = None, workers: int = 1) -> Listens:
+    """The listener of that name, one of LISTENERS.
+
+    Raises:
+        WeightsError: the model's weights are missing or do not fit.
+    """
+    if name == "model":
+        return ModelListens(find_weights(model or ""), how, workers=workers)
+    if name in ("simulator", "policy"):
+        return SimulatorListens(perceiving=name == "policy")
+    return PolicyListens(name)
+
+
+def live_sampling(*, steps: int | None = None, guidance: float | None = None, hop_s: float | None = None) -> Sampling:
+    """The sampling of the live listener's settings, where nothing else is given."""
+    live = ListenerConfig()
+    hop = round((live.hop_s if hop_s is None else hop_s) * REACTION_RATE_HZ)
+    return replace(
+        Sampling(),
+        steps=live.steps if steps is None else steps,
+        guidance=live.guidance if guidance is None else guidance,
+        hop=hop,
+    )
+
+
+def style_conditions(style: str, count: int, **settings: Any) -> Conditions:
+    """What `count` listeners are told when the named style is in force, with `settings` of it changed."""
+    told = conditioning(replace(load_styles()[style], **settings))
+    return repeated(told.controls, told.controls_given, told.style, told.style_given, count)
+
+
+def natural_conditions(count: int) -> Conditions:
+    """What `count` listeners are told under the default style."""
+    return style_conditions(DEFAULT_STYLE, count)
+
+
+def untold(count: int) -> Conditions:
+    """Conditions of `count` listeners who are told nothing about themselves."""
+    controls = np.zeros((1, CONTROL_COUNT), dtype=np.float32)
+    style = np.zeros((1, STYLE_COUNT), dtype=np.float32)
+    return repeated(controls, controls, style, style, count)
+
+
+def repeated(
+    controls: FloatArray,
+    controls_given: FloatArray,
+    style: FloatArray,
+    style_given: FloatArray,
+    count: int,
+    *,
+    real: bool = False,
+) -> Conditions:
+    """Conditions of `count` listeners from one row (1, n) or from as many rows of each."""
+
+    def rows(part: FloatArray) -> FloatArray:
+        return np.broadcast_to(part, (count, part.shape[-1])).astype(np.float32)
+
+    source = np.full(count, float(real), dtype=np.float32)
+    return Conditions(rows(controls), rows(controls_given), rows(style), rows(style_given), source)
+
+
+MODEL: Final = "model"
+METHODS: Final = ("name", "reset", "control", "robot_speaking", "observe", "plan", "state")
+
+
+class Foresees(Protocol):
+    """An offline listener, which is shown what perception will tell of the recording before it listens."""
+
+    look_ahead_s: float
+    """How far it looks ahead, infinity: over the whole recording."""
+
+    def foresee(self, frames: Sequence[SpeakerFrame]) -> None:
+        """All frames of the recording at hand, after `reset` and before the first `observe`."""
+        ...
+
+
+def foresees(listener: object) -> bool:
+    """Whether a listener is shown the recording before it listens (`Foresees`)."""
+    return callable(getattr(listener, "foresee", None))
+
+
+def look_ahead_s(listener: Listener) -> float:
+    """How far into the future a listener says that it looks; one that says nothing looks not at all.
+
+    Raises:
+        ReactdiffError: what it declares is no time.
+    """
+    told = getattr(listener, "look_ahead_s", 0.0)
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not told >= 0:
+        raise ReactdiffError(
+            f"the listener declares a look-ahead of {told!r}", where=type(listener).__name__,
+            todo="give look_ahead_s in seconds, 0 or more",
+        )  # fmt: skip
+    return float(told)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A listener as it was named, in plain data: any process can make it."""
+
+    text: str
+    """As `--listener` takes it."""
+    weights: str = ""
+    """Folder of the model's weights; "": the shipped ones."""
+
+    @property
+    def name(self) -> str:
+        """For tables: the policy's name, or that of the class. Beside a baseline of its name, a policy runs "live"."""
+        last = self.text.rpartition(":")[2]
+        return f"{last}_live" if last in NOTES and last != RULES else last
+
+    @property
+    def own(self) -> bool:
+        """A class from outside this package."""
+        return ":" in self.text
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What the listener is made of, as far as that is known: a change of it makes results stale."""
+        place = self.text.rpartition(":")[0]
+        if place.endswith(".py"):
+            return (str(Path(place)),)
+        if not place and self.text == MODEL:
+            return (str(find_weights(self.weights).folder),)
+        origin = _origin(place) if place else ""
+        return (origin,) if origin else ()
+
+    def make(self, seed: int, *, timed: bool = False) -> Listener:
+        """The listener.
+
+        Raises:
+            ReactdiffError: it cannot be loaded, or lacks a part of the interface.
+        """
+        if self.own:
+            return _made(_class_of(self.text), seed, self.text)
+        if self.text not in POLICIES:
+            raise ConfigError(
+                "unknown listener", where=self.text,
+                todo=f"name one of {', '.join(POLICIES)}, or a class of your own as module:Class or file.py:Class",
+            )  # fmt: skip
+        config = ListenerConfig(model_dir=self.weights)
+        return make_listener(self.text, seed=seed, config=config, timer=perf_counter if timed else None)
+
+
+def _origin(module: str) -> str:
+    """The file of a module; "" if it is not known."""
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return ""
+    return "" if found is None else found.origin or ""
+
+
+def _class_of(text: str) -> Any:
+    place, _, name = text.rpartition(":")
+    try:
+        module = _module_of(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+    except ReactdiffError:
+        raise
+    except Exception as error:  # a module of one's own may raise anything
+        missing = isinstance(error, ModuleNotFoundError)
+        todo = f"{error.name} is not installed; a file is named as path/to/file.py:Class" if missing else ""  # type: ignore[attr-defined]
+        raise ReactdiffError(
+            "the listener's module cannot be imported", where=place, todo=todo or f"{type(error).__name__}: {error}"
+        ) from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise ReactdiffError("there is no such listener", where=text, todo=f"does {place} define {name}?")
+    return found
+
+
+def _module_of(path: Path) -> Any:
+    name = f"_listener_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ReactdiffError("the listener's file is missing, or no Python module", where=str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _made(kind: Callable[..., Any], seed: int, text: str) -> Listener:
+    try:
+        listener: Listener = kind(seed=seed)
+    except ReactdiffError:
+        raise
+    except Exception as error:
+        raise ReactdiffError(
+            "the listener cannot be made", where=text, todo=f"it must take seed=: {type(error).__name__}: {error}"
+        ) from error
+    missing = [name for name in METHODS if not hasattr(listener, name)]
+    if missing:
+        raise ReactdiffError(
+            f"the listener lacks {', '.join(missing)}", where=text,
+            todo="docs/bring_your_own_listener.md shows the interface",
+        )  # fmt: skip
+    return listener
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one listener showed to one speaker, several times."""
+
+    streams: FloatArray
+    """(K, T, 58)."""
+    compute_s: NDArray[np.float64]
+    """(P,) time that each plan took; of the model, which draws the K streams at once, each plan's share."""
+    frame_ms: float
+    """Mean time that one frame of one stream took, all of it counted."""
+    look_ahead_s: float
+
+
+def listen_to(spec: Spec, speaker: SpeakerBatch, seeds: Sequence[int]) -> Heard:
+    """Free-running streams of `spec` for one speaker (1, T), each from its own past, one for each seed.
+
+    The model runs under its default style: K streams at once, as live but for engagement and evidence.
+
+    Raises:
+        ReactdiffError: the listener cannot be made, or what it planned is no plan.
+    """
+    count, frames = len(seeds), list(frames_of(speaker, 0))
+    if spec.text == MODEL:
+        model = ModelListens(find_weights(spec.weights), live_sampling())
+        begun = perf_counter()
+        tokens = speaker_tokens(model.networks, speaker)
+        same_speaker = np.zeros(count, dtype=np.intp)
+        streams = model.of_tokens(tokens, natural_conditions(count), np.array(seeds, dtype=np.int64), same_speaker)
+        taken = perf_counter() - begun
+        plans = len(range(0, len(frames), model.how.hop)) * count
+        return Heard(streams, np.full(plans, taken / plans), 1e3 * taken / (len(frames) * count), 0.0)
+    shown: list[FloatArray] = []
+    compute_s: list[float] = []
+    begun, ahead = perf_counter(), 0.0
+    for seed in seeds:
+        listener = spec.make(seed)
+        ahead = look_ahead_s(listener)
+        with blamed(spec):
+            listener.reset(seed)
+            if foresees(listener):
+                cast(Foresees, listener).foresee(frames)
+            stream, seconds = played(listener, frames, spec.text)
+        shown.append(stream)
+        compute_s += seconds
+    frame_ms = 1e3 * (perf_counter() - begun) / max(len(frames) * count, 1)
+    return Heard(np.stack(shown), np.array(compute_s), frame_ms, ahead)
+
+
+@contextmanager
+def blamed(spec: Spec) -> Iterator[None]:
+    """Whatever somebody's own class raises is a sentence that names it; the package's own listeners show their faults.
+
+    Raises:
+        ReactdiffError: the listener raised something.
+    """
+    try:
+        yield
+    except ReactdiffError:
+        raise
+    except Exception as error:
+        if not spec.own:
+            raise
+        raise ReactdiffError(f"the listener failed: {type(error).__name__}: {error}", where=spec.text) from error

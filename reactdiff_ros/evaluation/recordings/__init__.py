@@ -1,1 +1,0 @@
-"""Recordings of people made into data, by the live path."""

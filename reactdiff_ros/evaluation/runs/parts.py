@@ -1,0 +1,422 @@
+"""The parts of a run: done here, in several processes or on a Dask cluster, and stored as soon as they are finished.
+
+A part whose result is stored with the same settings and files is not done again. A worker that dies loses only the
+part that it was doing, which another one does again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import multiprocessing
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros import __version__
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.whole_file import write_arrays
+
+FORMAT: Final = 1
+"""Of stored parts: those of another format are not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of work. It is plain data, so that it reaches a process on any machine that has the package."""
+
+    name: str
+    """Unique in its run; the name of the file that keeps its result."""
+    make: str
+    """"module:function"; called with `arguments`, it returns a `PartResult`."""
+    arguments: Mapping[str, Any]
+    """JSON values only: together with `files` they say whether a kept result still counts."""
+    files: tuple[str, ...] = ()
+    """Inputs; one that changed makes the part anew."""
+
+    def settings(self) -> dict[str, Any]:
+        """What the result depends on, as plain JSON: names and values, and size and time of every file."""
+        files = {name: _stamp(Path(name)) for name in self.files}
+        told = {"make": self.make, **self.arguments, "files": files, "version": __version__, "format": FORMAT}
+        return dict(json.loads(json.dumps(told, sort_keys=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """The result of a part."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    """JSON values."""
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What went wrong without ending it, a sentence each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A part that did not work."""
+
+    sentence: str
+
+
+def do(part: Part) -> PartResult | Failure:
+    """Do the work. Whatever goes wrong in one part is a sentence: the others are worth having."""
+    try:
+        module, _, name = part.make.partition(":")
+        made = getattr(importlib.import_module(module), name)(**part.arguments)
+        if not isinstance(made, PartResult):
+            raise TypeError(f"{part.make} returned {type(made).__name__}")
+        return made
+    except ReactdiffError as error:
+        return Failure(str(error))
+    except ModuleNotFoundError as error:
+        return Failure(f"a package is not installed where this part ran ({error.name})")
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """A short name of settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Names of the settings, and of the files, that differ."""
+    names = [n for n in sorted({*before, *now}) if n != "files" and before.get(n) != now.get(n)]
+    old, new = before.get("files") or {}, now.get("files") or {}
+    return [*names, *(Path(n).name for n in sorted({*old, *new}) if old.get(n) != new.get(n))]
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """Size and time of a file, or of all files of a folder together; None where there is nothing."""
+    try:
+        if path.is_dir():
+            found = [p.stat() for p in sorted(path.rglob("*")) if p.is_file()]
+            return [len(found), sum(s.st_size for s in found), max((s.st_mtime_ns for s in found), default=0)]
+        known = path.stat()
+        return [1, known.st_size, known.st_mtime_ns]
+    except OSError:
+        return None
+
+
+def plain(values: NDArray[Any]) -> list[Any]:
+    """An array as JSON values, NaN as None."""
+    listed = np.asarray(values).tolist()
+    return [None if isinstance(v, float) and v != v else v for v in listed]
+
+
+_UNREADABLE: Final = (
+    OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, RecursionError,
+)  # fmt: skip
+"""What reading a broken .npz raises."""
+
+
+class Keep:
+    """A folder of results of parts.
+
+    Raises:
+        ReactdiffError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritten(folder, error) from error
+
+    def path(self, part: Part) -> Path:
+        """The file of a part."""
+        plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", part.name)
+        # Names that differ in other characters only, and very long ones, have a file of their own.
+        if plain == part.name and len(plain) <= 100:
+            return self.folder / f"{plain}.npz"
+        return self.folder / f"{plain[-80:]}-{digest({'name': part.name})}.npz"
+
+    def stale(self, part: Part) -> str | None:
+        """Why `part` has to be done: "" where nothing is stored. None: its stored result can be used."""
+        path = self.path(part)
+        if not path.is_file():
+            return ""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                before = json.loads(str(file["about"]))["settings"]
+        except _UNREADABLE:
+            return "its file cannot be read"
+        now = part.settings()
+        return None if before == now else f"it was made with another {', '.join(changed(before, now)) or 'setting'}"
+
+    def save(self, part: Part, made: PartResult) -> None:
+        """Keep a result.
+
+        Raises:
+            ReactdiffError: it cannot be written (a full disk); what was there before stays.
+        """
+        path = self.path(part)
+        about = json.dumps({"settings": part.settings(), "facts": made.facts, "notes": list(made.notes)})
+        try:
+            write_arrays(path, {"about": np.array(about), **{f"a_{k}": v for k, v in made.arrays.items()}})
+        except OSError as error:
+            raise _unwritten(path, error) from error
+
+    def load(self, part: Part, only: tuple[str, ...] | None = None) -> PartResult:
+        """The kept result of a part, with all arrays or those named.
+
+        Raises:
+            ReactdiffError: it cannot be read.
+        """
+        return load(self.path(part), only)
+
+
+def load(path: Path, only: tuple[str, ...] | None = None) -> PartResult:
+    """The result in a file of a part.
+
+    Raises:
+        ReactdiffError: it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about: dict[str, Any] = json.loads(str(file["about"]))
+            names = [n for n in file.files if n.startswith("a_") and (only is None or n[2:] in only)]
+            arrays = {name[2:]: file[name] for name in names}
+        return PartResult(dict(about["facts"]), arrays, tuple(about["notes"]))
+    except _UNREADABLE as error:
+        raise ReactdiffError(
+            "a kept part of the run cannot be read", where=str(path), todo="remove it, and run again"
+        ) from error
+
+
+def _unwritten(path: Path, error: OSError) -> ReactdiffError:
+    return ReactdiffError(
+        "a part of the run cannot be kept", where=str(path), todo=f"{error.strerror or error}; run again to go on"
+    )
+
+
+CONNECT_S: Final = 20.0
+MOST_AGAIN: Final = 100
+"""Parts that are submitted again because a worker died with their results."""
+_GONE: Final = frozenset({"cancelled", "lost"})
+
+
+def on_cluster(parts: Sequence[Part], address: str) -> Iterator[tuple[Part, PartResult | Failure]]:
+    """The same parts on the workers of a Dask scheduler, as they come.
+
+    Every worker needs this package, and sees the recordings and the run's folder under the same paths.
+
+    Raises:
+        ReactdiffError: the scheduler cannot be reached, has no workers, or was lost.
+        ModuleNotFoundError: `distributed` is not installed.
+    """
+    from distributed import Client, as_completed
+
+    try:
+        client = Client(address, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ReactdiffError(
+            "the Dask scheduler cannot be reached", where=address,
+            todo="start one with 'dask scheduler' and workers with 'dask worker ADDRESS'",
+        ) from error  # fmt: skip
+    try:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_S)
+        except TimeoutError as error:
+            raise ReactdiffError(
+                "the Dask scheduler has no workers", where=address, todo="start some with 'dask worker ADDRESS'"
+            ) from error
+        wanted: dict[Any, Part] = {}
+
+        def submit(part: Part) -> Any:
+            future = client.submit(do, part, key=f"reactdiff-{len(wanted)}-{id(parts)}", pure=False)
+            wanted[future] = part
+            return future
+
+        coming = as_completed([submit(part) for part in parts], loop=client.loop)
+        done = again = 0
+        for future in coming:
+            if future.status in _GONE and client.status == "running" and again < MOST_AGAIN:
+                # Its result was on a worker that died before it was fetched: the part is done once more.
+                again += 1
+                coming.add(submit(wanted[future]))
+                continue
+            yield wanted[future], _result(future, address, len(parts) - done)
+            done += 1
+            future.release()
+    finally:
+        client.close(timeout=5)
+
+
+def _result(future: Any, address: str, left: int) -> PartResult | Failure:
+    from distributed import KilledWorker
+
+    if future.status in _GONE:
+        raise ReactdiffError(
+            f"the Dask scheduler was lost with {left} parts to do", where=address,
+            todo="run again: what was done is kept",
+        )  # fmt: skip
+    try:
+        made: PartResult | Failure = future.result()
+        return made
+    except KilledWorker:
+        return Failure("every worker that had it at hand died: is there enough memory?")
+    except Exception as error:  # a worker without the package, or of another version
+        return Failure(f"no worker could do it ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})")
+
+
+DEATHS: Final = 3
+"""A part is given up when so many processes died that had it at hand."""
+Doing = Callable[[Sequence[Part]], Iterator[tuple[Part, PartResult | Failure]]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the parts."""
+
+    done: list[Part] = field(default_factory=list)
+    """Whose results are kept now, in the order of the list."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """A sentence for each part that did not work, by name."""
+    kept: int = 0
+    """How many of `done` were there before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """With what a list is worked off."""
+
+    workers: int = 1
+    """Processes on this machine."""
+    dask: str = ""
+    """Address of a Dask scheduler, "tcp://host:8786"; "": this machine alone."""
+
+
+def work_off(
+    parts: Sequence[Part],
+    keep: Keep,
+    resources: Resources,
+    *,
+    told: Callable[[float], None] = lambda share: None,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> Outcome:
+    """Do what is not stored yet.
+
+    Args:
+        parts: names are unique.
+        keep: the store.
+        resources: processes or machines.
+        told: progress callback, receives the completed fraction.
+        tell: receives sentences for the user.
+
+    Raises:
+        ReactdiffError: the scheduler cannot be reached, or was lost; what was done is stored.
+        ModuleNotFoundError: `distributed` is not installed and a scheduler was named.
+    """
+    reasons = {part.name: keep.stale(part) for part in parts}
+    for name, reason in reasons.items():
+        if reason:
+            tell(f"{name} is done again: {reason}")
+    there = {name for name, reason in reasons.items() if reason is None}
+    todo = [part for part in parts if part.name not in there]
+    outcome = Outcome(kept=len(there))
+    if there and todo:
+        tell(f"{len(there)} of {len(parts)} parts are there from before")
+    told(len(there) / max(len(parts), 1))
+    for i, (part, result) in enumerate(_doing(resources)(todo) if todo else ()):
+        sentence = result.sentence if isinstance(result, Failure) else _save(keep, part, result)
+        if sentence:
+            outcome.failed[part.name] = sentence
+            tell(f"{part.name}: {sentence}")
+        else:
+            there.add(part.name)
+        told((outcome.kept + i + 1) / len(parts))
+    outcome.done = [part for part in parts if part.name in there]
+    return outcome
+
+
+def _save(keep: Keep, part: Part, made: PartResult) -> str:
+    try:
+        keep.save(part, made)
+    except ReactdiffError as error:
+        return str(error)
+    return ""
+
+
+def _doing(resources: Resources) -> Doing:
+    if resources.dask:
+        return lambda parts: on_cluster(parts, resources.dask)
+    if resources.workers > 1:
+        return lambda parts: in_processes(parts, resources.workers) if len(parts) > 1 else here(parts)
+    return here
+
+
+def here(parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult | Failure]]:
+    """Results one after another, in this process."""
+    for part in parts:
+        yield part, do(part)
+
+
+def in_processes(
+    parts: Sequence[Part], workers: int, work: Callable[[Part], PartResult | Failure] = do
+) -> Iterator[tuple[Part, PartResult | Failure]]:
+    """Results as they come. When a process dies, its pool is made anew and what it had at hand is done again."""
+    waiting = list(parts)
+    deaths = {part.name: 0 for part in parts}
+    while waiting:
+        alone = any(deaths[part.name] for part in waiting[:1])
+        pool = ProcessPoolExecutor(1 if alone else workers, mp_context=multiprocessing.get_context("spawn"))
+        try:
+            yield from _until_one_dies(pool, waiting, deaths, work, 1 if alone else workers)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        for part in [p for p in waiting if deaths[p.name] >= DEATHS]:
+            waiting.remove(part)
+            yield part, Failure(f"its process died {DEATHS} times: is there enough memory for --workers {workers}?")
+
+
+def _until_one_dies(
+    pool: ProcessPoolExecutor,
+    waiting: list[Part],
+    deaths: dict[str, int],
+    work: Callable[[Part], PartResult | Failure],
+    at_once: int,
+) -> Iterator[tuple[Part, PartResult | Failure]]:
+    """Takes from `waiting` what is done; only as many parts as there are processes are at hand at a time."""
+    at_hand: dict[Future[PartResult | Failure], Part] = {}
+    queue = iter(list(waiting))
+    suspects_alone = at_once == 1
+
+    def fill() -> None:
+        while len(at_hand) < at_once and (part := next(queue, None)) is not None:
+            at_hand[pool.submit(work, part)] = part
+
+    try:
+        fill()
+        while at_hand:
+            finished, _ = wait(at_hand, return_when=FIRST_COMPLETED)
+            for future in finished:
+                made = future.result()
+                part = at_hand.pop(future)
+                waiting.remove(part)
+                yield part, made
+                if suspects_alone and deaths[part.name]:
+                    return  # the others may go side by side again
+            fill()
+    except BrokenProcessPool:
+        for part in at_hand.values():
+            deaths[part.name] += 1
+        # Whoever was at hand goes on its own, so that only what kills its process is blamed again.
+        waiting.sort(key=lambda p: -deaths[p.name])
+
+
+def describe(resources: Resources) -> dict[str, Any]:
+    """For a result's head."""
+    return {"workers": resources.workers, "dask": bool(resources.dask)}

@@ -1,0 +1,364 @@
+"""Measures all parts of the evidence of a set of weights and stores each, so that an interrupted run resumes.
+
+A stored part is used again if it was measured with the same weights, settings, simulator and package version. The code
+is not compared: every part carries the commit that it was measured with. Delete the file of a part to measure it again.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation import plots
+from reactdiff_ros.evaluation.baselines import SYSTEMS, Setup
+from reactdiff_ros.evaluation.bench.machine import commit, hardware
+from reactdiff_ros.evaluation.bench.model import bench_model
+from reactdiff_ros.evaluation.bounds import judge
+from reactdiff_ros.evaluation.listeners import ModelListens, voices_told
+from reactdiff_ros.evaluation.metrics.spectra import BANDS_HZ
+from reactdiff_ros.evaluation.runs.parts import Keep, Part, PartResult
+from reactdiff_ros.evaluation.studies.behaviour import evaluate_behaviour
+from reactdiff_ros.evaluation.studies.controls import evaluate_controls
+from reactdiff_ros.evaluation.studies.dyads import SYSTEMS as DYAD_SYSTEMS
+from reactdiff_ros.evaluation.studies.dyads import evaluate_dyads, read_calls
+from reactdiff_ros.evaluation.studies.response import bench_response
+from reactdiff_ros.evaluation.studies.sampling import choice_figures, evaluate_streams
+from reactdiff_ros.evaluation.studies.sessions import evaluate_sessions
+from reactdiff_ros.evaluation.studies.simulator import Example, evaluate
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
+from reactdiff_ros.model.streams import speaker_tokens
+from reactdiff_ros.model.weights import MANIFEST, Weights
+from reactdiff_ros.simulator.dyads import simulate, simulator_hash
+from reactdiff_ros.simulator.seeds import purpose_seed
+from reactdiff_ros.simulator.voices import VoiceBank
+from reactdiff_ros.types import REACTION_RATE_HZ
+
+OnProgress = Callable[[float], None]
+Arrays = Mapping[str, NDArray[np.floating[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything is measured; the defaults are those of the commands."""
+
+    items: int = 200
+    seconds: float = 30.0
+    trials: int = 200
+    behaviour_items: int = 100
+    behaviour_seconds: float = 60.0
+    stream_items: int = 200
+    """Twice as many as of the command: what makes most of the brows' variance, raises, is rare, as are laughs."""
+    stream_seconds: float = 40.0
+    control_items: int = 32
+    choice_items: int = 400
+    """Half as many let the variance of brows, lids and mouth differ by a tenth by chance alone, as raises and laughs
+    are rare."""
+    sessions: int = 6
+    minutes: float = 6.0
+    permutations: int = 5000
+    repeats: int = 200
+
+
+def sizes_for(items: int, *, short: bool = False, hours: int = 0) -> Sizes:
+    """Sizes in proportion to `items` speakers of `evaluate simulator`.
+
+    Args:
+        items: 200 is what the bounds are meant for.
+        short: a few minutes, to see that everything runs; its figures are noise.
+        hours: so many sessions of an hour instead of 6 of six minutes; 0: none.
+    """
+    if short:
+        return Sizes(8, 12.0, 10, 8, 16.0, 8, 12.0, 4, 8, 2, 6.0, 200, 20)
+    half = max(items // 2, 8)
+    return Sizes(
+        items=items, trials=max(items, 10), behaviour_items=half, stream_items=max(items, 8),
+        choice_items=max(2 * items, 8), control_items=max(items * 32 // 200, 4), sessions=hours or 6,
+        minutes=60.0 if hours else 6.0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom the evidence is about, and with what it is made."""
+
+    weights: Weights
+    how: Sampling
+    timer: Callable[[], float]
+    """Seconds of a monotonic clock, for the speeds and for what each part takes."""
+    sizes: Sizes = field(default_factory=Sizes)
+    seed: int = 0
+    bank: VoiceBank = field(default_factory=VoiceBank)
+    workers: int = 1
+    dyads: Path | None = None
+    """Folder of recorded calls."""
+    folds: tuple[Weights, ...] = ()
+    """Four models, each trained without the pairs of one fold of those calls."""
+    simulator: str = field(default_factory=simulator_hash)
+    """Hash of the simulator that the figures are measured on."""
+    keep: Keep | None = None
+    """Store for the results of long parts as they arrive; None: nothing is stored."""
+
+    def stored(self, name: str, measure: Callable[[], Arrays]) -> Arrays:
+        """The arrays of a group of sessions: from the store if they are there with the same settings, else measured.
+
+        A store that cannot be read or written (a full disk) costs only the time to measure them again.
+        """
+        if self.keep is None:
+            return measure()
+        settings = {**settings_of("sessions", self), "sizes": {"minutes": self.sizes.minutes}}
+        part = Part(name, f"{__name__}:sessions", settings)
+        with suppress(ReactdiffError):
+            if self.keep.stale(part) is None:
+                return self.keep.load(part).arrays
+        found = measure()
+        with suppress(ReactdiffError):
+            self.keep.save(part, PartResult(arrays=dict(found)))
+        return found
+
+    def listener(self) -> ModelListens:
+        """The model on its graphs."""
+        return ModelListens(self.weights, self.how, workers=self.workers)
+
+
+@dataclass(slots=True)
+class Measured:
+    """Figures of a part, and what draws each of its pictures into a file."""
+
+    figures: dict[str, Any]
+    pictures: dict[str, Callable[[Path], Path]] = field(default_factory=dict)
+
+
+def simulator(subject: Subject, told: OnProgress) -> Measured:
+    """`evaluate simulator`: the model compared with people of the simulator and baselines."""
+    names, example = tuple(SYSTEMS), Example()
+    setup = Setup(workers=subject.workers, bank=subject.bank, weights=subject.weights, sampling=subject.how)
+    figures = evaluate(
+        seed=subject.seed, items=subject.sizes.items, frames=round(subject.sizes.seconds * REACTION_RATE_HZ),
+        systems=names, means=setup, progress=lambda name, share: told((names.index(name) + share) / len(names)),
+        show=example.keep,
+    )  # fmt: skip
+    return Measured(figures, {
+        "systems.png": lambda path: plots.plot_systems(figures, names, path),
+        "time_line.png": lambda path: plots.plot_time_line(example.speaker, example.listeners, path),
+    })  # fmt: skip
+
+
+def dyads(subject: Subject, told: OnProgress) -> Measured:
+    """`evaluate dyads`: beside real people. With models of folds, "model" is theirs and "shipped" the subject's."""
+    if subject.dyads is None:
+        raise ReactdiffError("no recorded calls were given", todo="name their folder with --dyads")
+    calls = read_calls(subject.dyads)
+    tested = [ModelListens(w, subject.how, workers=subject.workers) for w in subject.folds] or [subject.listener()]
+
+    def run(models: list[ModelListens], names: tuple[str, ...], first: float, last: float) -> dict[str, Any]:
+        return evaluate_dyads(
+            calls, models, systems=names, seed=subject.seed, permutations=subject.sizes.permutations,
+            told=lambda name, share: told(first + (last - first) * (names.index(name) + share) / len(names)),
+        ).figures  # fmt: skip
+
+    figures = run(tested, DYAD_SYSTEMS, 0.0, 0.8)
+    if subject.folds:
+        figures["shipped"] = run([subject.listener()], ("model",), 0.8, 1.0)["model"]
+    return Measured({**figures, "calls": len(calls.recordings) // 2, "pairs": len(calls.pairs), "seed": subject.seed})
+
+
+def response(subject: Subject, told: OnProgress) -> Measured:
+    """`bench response`: answers to inserted events."""
+    report = bench_response(
+        subject.listener(), seed=subject.seed, trials=subject.sizes.trials, bank=subject.bank, progress=told
+    )
+    figures = {**report.figures, "seed": subject.seed}
+    return Measured(figures, {"responses.png": lambda path: plots.plot_responses(report.curves, path)})
+
+
+def behaviour(subject: Subject, told: OnProgress) -> Measured:
+    """`evaluate behaviour`: lags, reliance, realism, attention."""
+    report = evaluate_behaviour(
+        subject.listener(), seed=subject.seed, items=subject.sizes.behaviour_items,
+        seconds=subject.sizes.behaviour_seconds, bank=subject.bank, told=told,
+    )  # fmt: skip
+    return Measured(report.figures, {"lags.png": lambda path: plots.plot_lags(report.lags, path)})
+
+
+def streams(subject: Subject, told: OnProgress) -> Measured:
+    """`evaluate streams`: free-running streams compared with ancestral sampling."""
+    report = evaluate_streams(
+        subject.listener(), seed=subject.seed, items=subject.sizes.stream_items,
+        seconds=subject.sizes.stream_seconds, bank=subject.bank, told=told,
+    )  # fmt: skip
+    spectra = report.frequency, report.densities, BANDS_HZ
+    return Measured(report.figures, {"spectra.png": lambda path: plots.plot_spectra(*spectra, path)})
+
+
+def controls(subject: Subject, told: OnProgress) -> Measured:
+    """`evaluate controls`: sweeps of every control and of every entry of a style."""
+    items, seconds = subject.sizes.control_items, subject.sizes.seconds
+    figures = evaluate_controls(
+        subject.listener(), seed=subject.seed, items=items, seconds=seconds, bank=subject.bank,
+        workers=subject.workers, told=told,
+    )  # fmt: skip
+    drawn = {"controls.png": lambda path: plots.plot_controls(figures, path)}
+    return Measured({**figures, "items": items, "seconds": seconds}, drawn)
+
+
+def choice(subject: Subject, told: OnProgress) -> Measured:
+    """Streams with a choice among ten candidates over streams without one."""
+    count, listener = subject.sizes.choice_items, subject.listener()
+    frames = round(subject.sizes.stream_seconds * REACTION_RATE_HZ)
+    met = simulate(purpose_seed("evaluate", subject.seed, 13), count, frames, subject.bank, prior="natural")
+    told(0.05)
+    rows = np.arange(count)
+    figures = choice_figures(
+        listener.networks, speaker_tokens(listener.networks, met.speaker), ordinary(count, met.controls),
+        speaker_of=rows, seeds=subject.seed + 1 + rows, how=subject.how, workers=subject.workers, seed=subject.seed,
+    )  # fmt: skip
+    told(1.0)
+    return Measured({**figures, "items": count, "seconds": subject.sizes.stream_seconds})
+
+
+def sessions(subject: Subject, told: OnProgress) -> Measured:
+    """`evaluate sessions`: does anything drift? Each finished group of sessions is stored, for any number of them."""
+    return Measured(
+        evaluate_sessions(
+            subject.listener(), seed=subject.seed, sessions=subject.sizes.sessions, minutes=subject.sizes.minutes,
+            bank=subject.bank, workers=subject.workers, stored=subject.stored, told=told,
+        )
+    )  # fmt: skip
+
+
+def autoencoder(subject: Subject, told: OnProgress) -> Measured:
+    """What training found of the autoencoder on listeners that it had not seen: it stands in the manifest."""
+    facts = json.loads((subject.weights.folder / MANIFEST).read_text(encoding="utf-8")).get("autoencoder")
+    if not facts:
+        raise ReactdiffError(
+            "the manifest tells nothing of the autoencoder", where=str(subject.weights.folder / MANIFEST),
+            todo="write it again with 'reactdiff dev export'",
+        )  # fmt: skip
+    told(1.0)
+    return Measured(dict(facts))
+
+
+def speed(subject: Subject, told: OnProgress) -> Measured:
+    """`bench model` on one thread."""
+    return Measured(
+        bench_model(subject.weights, subject.how, subject.timer, repeats=subject.sizes.repeats, progress=told)
+    )
+
+
+PARTS: Final[dict[str, Callable[[Subject, OnProgress], Measured]]] = {
+    "autoencoder": autoencoder, "speed": speed, "dyads": dyads, "response": response, "behaviour": behaviour,
+    "streams": streams, "choice": choice, "controls": controls, "sessions": sessions, "simulator": simulator,
+}  # fmt: skip
+"""Every part by its name, the quick ones first."""
+_SIZES_OF: Final[dict[str, tuple[str, ...]]] = {
+    "simulator": ("items", "seconds"), "dyads": ("permutations",), "response": ("trials",),
+    "behaviour": ("behaviour_items", "behaviour_seconds"), "streams": ("stream_items", "stream_seconds"),
+    "controls": ("control_items", "seconds"), "choice": ("choice_items", "stream_seconds"),
+    "sessions": ("sessions", "minutes"), "speed": ("repeats",), "autoencoder": (),
+}  # fmt: skip
+
+
+def settings_of(part: str, subject: Subject) -> dict[str, Any]:
+    """Everything that the figures of a part depend on besides the code, as JSON values.
+
+    The code is not among them: the commit is recorded with the figures instead (`collection.collect`).
+    """
+    all_sizes, nods = asdict(subject.sizes), subject.weights.nods
+    return {
+        "weights": subject.weights.digest, "seed": subject.seed, "sampling": asdict(subject.how),
+        "sizes": {name: all_sizes[name] for name in _SIZES_OF[part]},
+        "voices": voices_told(subject.bank).get("digest", ""),
+        "folds": [w.digest for w in subject.folds] if part == "dyads" else [],
+        "simulator": subject.simulator, "nods": None if nods is None else nods.digest,
+    }  # fmt: skip
+
+
+FORMAT: Final = 1
+"""Of evidence.json; another one is refused."""
+KEPT: Final = "kept"
+"""Folder of the stored parts."""
+PICTURES: Final = "images"
+
+
+def collect(
+    subject: Subject, folder: Path, *, parts: Collection[str], run: Collection[str] | None = None, date: str,
+    encode: Callable[[Any], str], told: Callable[[str, float], None] = lambda part, share: None,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Measure what is not stored yet, and judge all bounds. A part that fails does not end the others.
+
+    Args:
+        subject: the weights, and how they are measured.
+        folder: of the store and the pictures; created if it is missing.
+        parts: names of PARTS, in the order in which they are measured.
+        run: those that may be measured (all); the others are used if they are stored.
+        date: of the evidence, YYYY-MM-DD.
+        encode: strict JSON of figures, NaN as null.
+        told: progress callback, receives (part, completed fraction in [0, 1]).
+        tell: receives sentences for the user.
+
+    Returns:
+        The content of evidence.json.
+
+    Raises:
+        ReactdiffError: the folder cannot be created.
+    """
+    keep = Keep(folder / KEPT)
+    failed: dict[str, str] = {}
+    found: dict[str, dict[str, Any]] = {}
+    subject, machine = replace(subject, keep=keep), hardware()
+    for name in parts:
+        # As they are read back: JSON has no tuples.
+        part = Part(name, f"{PARTS[name].__module__}:{name}", json.loads(encode(settings_of(name, subject))))
+        reason = keep.stale(part)
+        if reason:
+            tell(f"{name}: the stored result is not used, {reason}")
+        try:
+            if reason is None:
+                found[name] = keep.load(part).facts
+            elif run is None or name in run:
+                start = subject.timer()
+                made = PARTS[name](subject, lambda share, name=name: told(name, share))  # type: ignore[misc]
+                settings = {**part.arguments, "commit": commit(Path(__file__).resolve().parent)}
+                facts = {"settings": settings, "seconds": subject.timer() - start, "figures": made.figures}
+                found[name] = json.loads(encode(facts))
+                keep.save(part, PartResult(found[name]))
+                for picture, draw in made.pictures.items():
+                    draw(folder / PICTURES / picture)
+        except Exception as error:  # the other parts are still worth having
+            sentence = str(error) if isinstance(error, ReactdiffError) else f"{type(error).__name__}: {error}"
+            # Figures that could not be stored or drawn are still reported.
+            failed |= {} if name in found else {name: sentence}
+            tell(f"{name}: {sentence}")
+        told(name, 1.0)
+    figures = {name: facts["figures"] for name, facts in found.items()}
+    verdicts, weights = judge(figures), subject.weights
+    return {
+        "format": FORMAT,
+        "weights": {
+            "name": weights.name, "digest": weights.digest, "simulator": weights.simulator,
+            "parameters": weights.parameters,
+        },
+        "simulator": subject.simulator, "date": date, "hardware": hardware_line(machine),
+        "settings": {name: facts["settings"] for name, facts in found.items()},
+        "seconds": {name: facts["seconds"] for name, facts in found.items()},
+        "parts": figures, "failed": failed, "bounds": [v.as_dict() for v in verdicts],
+        "held": sum(v.holds is True for v in verdicts), "of": len(verdicts),
+    }  # fmt: skip
+
+
+def hardware_line(machine: dict[str, Any]) -> str:
+    """The machine in one line."""
+    return (
+        f"{machine.get('cpu') or platform.machine()}, {machine.get('cores', '?')} cores, "
+        f"{machine.get('memory_gb', '?')} GB, {machine.get('gpu') or 'no GPU'}, Python {machine.get('python', '?')}"
+    )

@@ -1,0 +1,500 @@
+"""`evaluate ablations`: what each part of the training is worth, over training seeds; and how to sample.
+
+All models listen to the same held-out speakers with the same noise. A difference to the full models that is below the
+deviation between training seeds is called none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.coefficients import HEAD_PITCH, bounded
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.bounds import BOUNDS, verdict
+from reactdiff_ros.evaluation.listeners import ModelListens, provenance
+from reactdiff_ros.evaluation.metrics import bootstrap, spectra
+from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smiles
+from reactdiff_ros.evaluation.metrics.spectra import (
+    Floats,
+    Values,
+    frechet_distance,
+    variance_ratio_intervals,
+    variance_ratios,
+)
+from reactdiff_ros.evaluation.studies.behaviour import (
+    derangement,
+    expected_correlation,
+    expected_listener,
+    smile_coupling,
+)
+from reactdiff_ros.model.plan.corrections import Nods, continued, guided, in_mood, prompted, sane
+from reactdiff_ros.model.plan.latents import GROUP_COUNT, GROUPS
+from reactdiff_ros.model.plan.planner import AROUND, LOOKAHEAD, OwnPast, blank_draft, draw_plan, faces
+from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling, ordinary
+from reactdiff_ros.model.plan.solvers import angles
+from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
+from reactdiff_ros.model.streams import free_run, heard, speaker_tokens
+from reactdiff_ros.model.tokens import SpeakerBatch
+from reactdiff_ros.simulator.dyads import Dyads, simulate
+from reactdiff_ros.simulator.seeds import purpose_seed
+from reactdiff_ros.simulator.voices import VoiceBank
+from reactdiff_ros.types import FloatArray
+
+
+def choice_figures(
+    networks: Networks,
+    tokens: FloatArray,
+    conditions: Conditions,
+    *,
+    speaker_of: NDArray[np.integer[Any]],
+    seeds: NDArray[np.integer[Any]],
+    how: Sampling,
+    candidates: int = 10,
+    workers: int = 1,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Variance of each group of coefficients, smiles a minute and share of smiling with a choice over without.
+
+    Args:
+        networks: the exported graphs.
+        tokens: (S, T, D), see `model.streams.speaker_tokens`.
+        conditions: of the N listeners.
+        speaker_of: (N,) which speaker each listener listens to.
+        seeds: (N,) of their noise.
+        how: of the sampling; its `candidates` is not used.
+        candidates: K.
+        workers: threads.
+        seed: of the bootstrap.
+
+    Returns:
+        "variance": group -> ratio; "smile_rate", "smile_share" and "smile_mean": ratios (NaN without any smile);
+        "intervals": {"low", "high"} of each of these, in the same places: 95 %, listeners drawn together.
+    """
+
+    def streams(count: int) -> FloatArray:
+        return free_run(
+            networks, tokens, conditions, speaker_of=speaker_of, seeds=seeds, how=replace(how, candidates=count),
+            workers=workers,
+        )  # fmt: skip
+
+    many, single = streams(candidates), streams(1)
+    curves = [smile_curve(s) for s in (many, single)]
+    found = [smiles(curve) for curve in curves]
+    of_each = {
+        "smile_rate": [f.per_minute() for f in found],
+        "smile_share": [f.share() for f in found],
+        "smile_mean": [curve.mean(1) for curve in curves],
+    }
+    drawn = bootstrap.draws(seed, len(single))
+    ratios = {name: bootstrap.ratio(drawn, *pair) for name, pair in of_each.items()}
+    return {
+        "candidates": candidates,
+        "variance": variance_ratios(many, single),
+        **{name: row["ratio"] for name, row in ratios.items()},
+        "intervals": {
+            "variance": variance_ratio_intervals(many, single, drawn),
+            **{name: {"low": row["low"], "high": row["high"]} for name, row in ratios.items()},
+        },
+    }
+
+
+ANCESTRAL_STEPS: Final = 24
+ANCESTRAL_TEMPERATURES: Final = (1.025,) * GROUP_COUNT
+"""As the live sampler's were before each group of latents had its own: the sampler is held to what it was held to."""
+RARE: Final = ("brow_raises", "nods", "blinks", "laughs", "smiles")
+CANDIDATES: Final = 10
+HELD_FRAMES: Final = 75
+BEFORE_FRAMES: Final = 100
+_MOST_HELD: Final = 32
+
+
+@dataclass(slots=True)
+class StreamReport:
+    """Figures for `--json`, and spectra for the plot: group -> system -> power, over `frequency` in Hz."""
+
+    figures: dict[str, Any]
+    frequency: Floats = field(default_factory=lambda: np.zeros(0))
+    densities: dict[str, dict[str, Floats]] = field(default_factory=dict)
+
+
+def committed(plans: Values, hop: int, frames: int) -> FloatArray:
+    """The streams (N, frames, 58) of what plans (N, P, H, 58) say for the frames until the next plan."""
+    joined = plans[:, :, :hop].reshape(len(plans), -1, plans.shape[-1])
+    return np.asarray(joined[:, :frames], dtype=np.float32)
+
+
+def held(speaker: SpeakerBatch, before: int, frames: int) -> SpeakerBatch:
+    """Speakers of whom nothing new is learnt: frames 0 .. before - 1, and then the last of them for `frames` frames."""
+    index = np.r_[np.arange(before), np.full(frames, before - 1)]
+    return SpeakerBatch(**{f.name: getattr(speaker, f.name)[:, index] for f in fields(SpeakerBatch)})
+
+
+def evaluate_streams(
+    model: ModelListens,
+    *,
+    seed: int = 0,
+    items: int = 100,
+    seconds: float = 40.0,
+    bank: VoiceBank | None = None,
+    told: Callable[[float], None] = lambda share: None,
+) -> StreamReport:
+    """All figures of the command for `items` held-out simulated speakers."""
+    frames = round(seconds * 25)
+    dyads = simulate(purpose_seed("evaluate", seed, 7), items, frames, bank, prior="natural")
+    tokens = speaker_tokens(model.networks, dyads.speaker)
+    told(0.1)
+    conditions, how = ordinary(items, dyads.controls), model.how
+    shown, plans = _run(model, tokens, conditions, np.arange(items) + 1, how)
+    told(0.35)
+    ways = replace(
+        how, steps=ANCESTRAL_STEPS, hop=how.block, smooth=False, candidates=1, temperature=ANCESTRAL_TEMPERATURES
+    )
+    ancestral = model.sampled(ways).of_tokens(tokens, conditions, np.arange(items) + 100_001)
+    told(0.8)
+    streams = {"shown": shown, "raw": bounded(committed(plans, how.hop, frames)), "ancestral": ancestral}
+    figures = compare(streams, dyads.listener, seed)
+    figures["border_jerk"] = {name: spectra.border_jerk(streams[name], how.hop) for name in ("shown", "raw")}
+    rows = np.arange(min(items, _MOST_HELD))
+    figures["plan_difference"] = _plan_difference(model, dyads.speaker.take(rows), conditions.take(rows))
+    figures |= judged(figures)
+    told(1.0)
+    report = StreamReport({**figures, "items": items, "seconds": seconds, "seed": seed})
+    for name, stream in {"raw": streams["raw"], "shown": shown, "reference": dyads.listener}.items():
+        report.frequency, density = spectra.power_density(stream)
+        for group in GROUPS:
+            report.densities.setdefault(group.name, {})[name] = density[:, list(group.coefficients)].sum(1)
+    return report
+
+
+def compare(streams: dict[str, FloatArray], reference: FloatArray, seed: int) -> dict[str, Any]:
+    """Variance, autocorrelation, rates and power of streams "shown", "raw" and "ancestral" and of the reference.
+
+    Intervals are of 95 %, speakers drawn together.
+    """
+    raw, ancestral = streams["raw"], streams["ancestral"]
+    rates = {name: {kind: KINDS[kind](s).per_minute() for kind in RARE} for name, s in streams.items()}
+    rates["reference"] = {kind: KINDS[kind](reference).per_minute() for kind in RARE}
+    drawn = bootstrap.draws(seed, len(reference))
+    pairs = {
+        "raw_over_ancestral": (raw, ancestral),
+        "shown_over_ancestral": (streams["shown"], ancestral),
+        "shown_over_reference": (streams["shown"], reference),
+        "ancestral_over_reference": (ancestral, reference),
+    }
+    return {
+        "variance": {name: spectra.variance_ratios(*pair) for name, pair in pairs.items()},
+        "variance_intervals": {name: spectra.variance_ratio_intervals(*pair, drawn) for name, pair in pairs.items()},
+        "autocorrelation": {
+            "raw_to_ancestral": spectra.autocorrelation_differences(raw, ancestral),
+            "shown_to_ancestral": spectra.autocorrelation_differences(streams["shown"], ancestral),
+            "shown_to_reference": spectra.autocorrelation_differences(streams["shown"], reference),
+        },
+        "events_per_minute": {
+            name: {kind: float(rate.mean()) for kind, rate in by_kind.items()} for name, by_kind in rates.items()
+        },
+        "events_over_ancestral": {
+            kind: bootstrap.ratio(drawn, rates["shown"][kind], rates["ancestral"][kind]) for kind in RARE
+        },
+        "events_over_reference": {
+            kind: bootstrap.ratio(drawn, rates["shown"][kind], rates["reference"][kind]) for kind in RARE
+        },
+        "bands_over_reference": {
+            name: spectra.band_ratios(streams[name], reference) for name in ("raw", "ancestral", "shown")
+        },
+    }
+
+
+def _run(
+    model: ModelListens, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.int64], how: Sampling
+) -> tuple[FloatArray, FloatArray]:
+    return free_run(
+        model.networks, tokens, conditions, speaker_of=np.arange(len(seeds)), seeds=seeds, how=how,
+        workers=model.workers, plans=True,
+    )  # fmt: skip
+
+
+def _plan_difference(model: ModelListens, speaker: SpeakerBatch, conditions: Conditions) -> dict[str, float]:
+    """Consecutive plans while nothing new is learnt of the speaker, over the spread of candidates of one past."""
+    how = replace(model.how, candidates=1)
+    before = min(BEFORE_FRAMES, speaker.camera.shape[1]) // how.hop * how.hop
+    tokens = speaker_tokens(model.networks, held(speaker, before, HELD_FRAMES))
+    seeds = np.arange(len(tokens)) + 7
+    shown, plans = _run(model, tokens, conditions, seeds, how)
+    # The first second after the speaker froze still brings news to an encoder that looks back.
+    first = (before + 25) // how.hop
+    spread = _spread(model, tokens, shown, conditions, first * how.hop, how)
+    return spectra.plan_difference(plans[:, first:], how.hop, spread)
+
+
+def _spread(
+    model: ModelListens, tokens: FloatArray, shown: FloatArray, conditions: Conditions, start: int, how: Sampling
+) -> Floats:
+    """(58,) deviation over CANDIDATES plans from frame `start` on that share the past `shown`, frames hop .. end."""
+    networks = model.networks
+    s = networks.shape
+    past = networks.latents(shown[:, start - s["past"] - VAE_CONTEXT : start])
+    rows = np.arange(len(tokens))
+    speaker, missing, mood = heard(tokens, rows, np.full(len(tokens), start - 1 - how.lead), s["speech"])
+    noise = np.random.default_rng(43).standard_normal(
+        (len(tokens), CANDIDATES, s["horizon"], s["latent"]), dtype=np.float32
+    )
+    draft = replace(
+        blank_draft(networks, how, conditions, noise), speaker=speaker, missing=missing, mood=mood, past=past,
+        lead=how.lead,
+    )  # fmt: skip
+    drawn = draw_plan(networks, draft).faces[:, :, how.hop :]
+    return np.asarray(np.sqrt(drawn.astype(np.float64).var(1, ddof=1).mean((0, 1))))
+
+
+STREAM_BOUNDS: Final = (
+    "variance within .1 of ancestral", "autocorrelation within .1 of ancestral", "rare events within .2 of ancestral",
+    "jerk at borders at most 1.1", "plans differ by at most .25 of the spread", "power .7 to 1.4 of the reference",
+)  # fmt: skip
+"""Names of the bounds on streams, in the order of the table."""
+
+
+def judged(figures: dict[str, Any]) -> dict[str, Any]:
+    """Which of STREAM_BOUNDS hold (a bound on nothing does not), and which figures of each are not known."""
+    found = [verdict(bound, figures) for bound in BOUNDS if bound.part == "streams"]
+    by_name = dict(zip(STREAM_BOUNDS, found, strict=True))
+    return {
+        "within_bounds": {name: v.holds is True for name, v in by_name.items()},
+        "not_judged": {name: list(v.unknown) for name, v in by_name.items() if v.unknown},
+    }
+
+
+LEVEL: Final = 0.9
+"""Noise angle in rad at which a plan begins, of pi / 2: what the last plan said for the same frames, noised so far."""
+_CHUNK: Final = 64
+
+
+class WarmStart:
+    """Runs listeners with warm starts; else as `model.streams.free_run` with one candidate."""
+
+    def __init__(self, networks: Networks, how: Sampling) -> None:
+        self._networks, self._how = networks, replace(how, candidates=1)
+        self._warm = [a * LEVEL / (np.pi / 2) for a in angles(how.steps)]
+
+    def run(self, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]) -> FloatArray:
+        """Streams (N, T, 58) of N listeners to their speakers' (N, T, D + 1) of `speaker_tokens`."""
+        parts = []
+        for first in range(0, len(seeds), _CHUNK):
+            rows = np.arange(first, min(first + _CHUNK, len(seeds)))
+            parts.append(self._chunk(tokens[rows], conditions.take(rows), seeds[rows]))
+        return np.concatenate(parts)
+
+    def _chunk(self, tokens: FloatArray, conditions: Conditions, seeds: NDArray[np.integer[Any]]) -> FloatArray:
+        networks, how = self._networks, self._how
+        s = networks.shape
+        frames = tokens.shape[1]
+        length = min(-(-(how.hop + LOOKAHEAD) // how.block) * how.block, s["horizon"])
+        tapes = [NoiseTape(int(seed), s["latent"]) for seed in seeds]
+        own = OwnPast(networks.neutral, len(seeds), s["past"])
+        nods = None if networks.nods is None else Nods(networks.nods, [int(seed) for seed in seeds])
+        planned = np.zeros((len(seeds), 0, s["latent"]), dtype=np.float32)
+        out = np.empty((len(seeds), frames, 58), dtype=np.float32)
+        for start in range(0, frames, how.hop):
+            noise = how.scale * np.stack([tape.frames(start, length) for tape in tapes])
+            past = own.latents(start - s["past"], s["past"])
+            newest = start - 1 - how.lead - conditions.late
+            speaker, missing, mood = heard(tokens, np.arange(len(tokens)), newest, s["speech"])
+            told = in_mood(conditions, mood, how.guidance)
+            latents = self._draw(speaker, missing, told, past, planned[:, how.hop :], noise)
+            drawn = faces(networks, past, latents[:, None])
+            shown = continued(drawn, own.shown(start - AROUND, AROUND), own.shown(start, length), how)[:, 0]
+            own.add(start, latents, shown)
+            planned = latents
+            stop = min(start + how.hop, frames)
+            out[:, start:stop] = shown[:, : stop - start]
+            if nods is not None:
+                dip = nods.plan(start, stop - start, how.hop, speaker, missing, told, how.lead)
+                out[:, start:stop, HEAD_PITCH] += dip
+        return bounded(out)
+
+    def _draw(
+        self,
+        speaker: FloatArray,
+        missing: FloatArray,
+        conditions: Conditions,
+        past: FloatArray,
+        planned: FloatArray,
+        noise: FloatArray,
+    ) -> FloatArray:
+        """Latents (N, length, L) of the frames after `past`, from the last plan (N, n, L) where it reaches."""
+        networks, how, s = self._networks, self._how, self._networks.shape
+        drawn: list[FloatArray] = []
+        for first in range(0, noise.shape[1], how.block):
+            block = slice(first, first + how.block)
+            z, before = noise[:, block], planned[:, block]
+            warm = before.shape[1] == how.block
+            if warm:
+                clean = networks.drawable(before, past)
+                z = (np.cos(LEVEL) * clean + np.sin(LEVEL) * z).astype(np.float32)
+            told = prompted(conditions).vector(min(how.lead + first, s["max_lead"] - 1), s["max_lead"])
+            new = networks.sample(
+                speaker, missing, past, told, z[:, None], steps=how.steps, guidance=guided(conditions, how),
+                recall=how.recall, schedule=self._warm if warm else None,
+            )  # fmt: skip
+            latents = sane(new, networks.neutral)[:, 0]
+            drawn.append(latents)
+            past = np.concatenate([past, latents], axis=1)[:, -s["past"] :]
+        return np.concatenate(drawn, axis=1)
+
+
+FULL: Final = "full"
+FIGURES: Final = (
+    "smile coupling", "face with expectation", "smile reliance", "face reliance", "variance of smile",
+    "variance of head", "variance of brows", "nods a minute", "smiles a minute", "frechet",
+)  # fmt: skip
+"""One number a model each; variances are over the reference's."""
+SWEEP_STEPS: Final = (1, 2, 4, 8)
+SWEEP_NOISE: Final = ("tape", "warm start")
+
+
+class Trial:
+    """The speakers that every model listens to, and what a listener is expected to do with them."""
+
+    def __init__(self, seed: int, items: int, seconds: float, bank: VoiceBank | None) -> None:
+        self.dyads: Dyads = simulate(
+            purpose_seed("evaluate", seed, 13), items, round(seconds * 25), bank, prior="natural"
+        )
+        self.items, self.expected = items, expected_listener(self.dyads, seed)
+        self.fresh = simulate(
+            purpose_seed("evaluate", seed, 14), items, round(seconds * 25), bank, prior="natural"
+        ).listener
+
+    def figures(self, own: FloatArray, other: FloatArray) -> dict[str, float]:
+        """FIGURES of a model that showed `own` (N, T, 58), and `other` to other people's speakers."""
+        speaker, reference = self.dyads.truth.smile, self.dyads.listener
+        coupling, face = smile_coupling(speaker, own), expected_correlation(self.expected, own)
+        variance = spectra.variance_ratios(own, reference)
+        return {
+            "smile coupling": float(coupling.mean()),
+            "face with expectation": float(face.mean()),
+            "smile reliance": float((coupling - smile_coupling(speaker, other)).mean()),
+            "face reliance": float((face - expected_correlation(self.expected, other)).mean()),
+            "variance of smile": variance["smile"],
+            "variance of head": variance["head"],
+            "variance of brows": variance["brows"],
+            "nods a minute": float(KINDS["nods"](own).per_minute().mean()),
+            "smiles a minute": float(KINDS["smiles"](own).per_minute().mean()),
+            "frechet": frechet_distance(own, reference, self.fresh)["distance"],
+        }
+
+    def run(self, model: ModelListens, noise: str = "tape") -> dict[str, float]:
+        """The figures of one model."""
+        tokens = speaker_tokens(model.networks, self.dyads.speaker)
+        conditions, seeds = ordinary(self.items, self.dyads.controls), np.arange(self.items) + 31
+        shuffled = tokens[derangement(self.items)]
+        if noise == "tape":
+            own, other = (model.of_tokens(t, conditions, seeds) for t in (tokens, shuffled))
+        else:
+            warm = WarmStart(model.networks, model.how)
+            own, other = (warm.run(t, conditions, seeds) for t in (tokens, shuffled))
+        return self.figures(own, other)
+
+
+def grouped(models: Sequence[ModelListens]) -> dict[str, list[ModelListens]]:
+    """Models by what their manifests say was left out of the training; FULL for nothing.
+
+    Raises:
+        ReactdiffError: none is full, or one was trained without several things at once.
+    """
+    groups: dict[str, list[ModelListens]] = {}
+    for model in models:
+        left_out = provenance(model.weights).ablate
+        if len(left_out) > 1:
+            raise ReactdiffError(
+                f"a model was trained without {' and '.join(left_out)} at once", where=str(model.weights.folder),
+                todo="ablate one thing at a time",
+            )  # fmt: skip
+        groups.setdefault(left_out[0] if left_out else FULL, []).append(model)
+    if FULL not in groups:
+        raise ReactdiffError("there is no full model to compare with", todo="add models trained without --ablate")
+    return dict(sorted(groups.items(), key=lambda entry: entry[0] != FULL))
+
+
+def evaluate_ablations(
+    models: Sequence[ModelListens],
+    *,
+    seed: int = 0,
+    items: int = 200,
+    seconds: float = 30.0,
+    bank: VoiceBank | None = None,
+    told: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
+    """Every figure of every group of models, and its difference to the full models."""
+    groups = grouped(models)
+    trial = Trial(seed, items, seconds, bank)
+    values: dict[str, list[dict[str, float]]] = {}
+    done = 0
+    for name, members in groups.items():
+        for model in members:
+            values.setdefault(name, []).append(trial.run(model))
+            done += 1
+            told(done / len(models))
+    table = {
+        name: {
+            "models": [str(m.weights.folder.name) for m in groups[name]],
+            "training_seeds": [provenance(m.weights).seed for m in groups[name]],
+            **{figure: _summary([v[figure] for v in values[name]]) for figure in FIGURES},
+        }
+        for name in groups
+    }
+    differences = {
+        name: {figure: difference([v[figure] for v in values[name]], [v[figure] for v in values[FULL]])
+               for figure in FIGURES}
+        for name in groups if name != FULL
+    }  # fmt: skip
+    return {
+        "groups": table, "without": differences, "items": items, "seconds": seconds, "seed": seed,
+        "training": [dict(run) for run in provenance(groups[FULL][0].weights).runs],
+    }  # fmt: skip
+
+
+def _summary(values: Sequence[float]) -> dict[str, float | None]:
+    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+
+
+def difference(without: Sequence[float], full: Sequence[float]) -> dict[str, Any]:
+    """Mean of `without` less that of `full`, the deviation between training seeds (pooled), and a verdict."""
+    gap = float(np.mean(without) - np.mean(full))
+    spread = [np.var(v, ddof=1) for v in (without, full) if len(v) > 1]
+    if not spread:
+        return {"difference": gap, "between_seeds": None, "verdict": "unknown: one training seed"}
+    deviation = float(np.sqrt(np.mean(spread)))
+    verdict = "none" if abs(gap) < deviation else ("lower" if gap < 0 else "higher")
+    return {"difference": gap, "between_seeds": deviation, "verdict": verdict}
+
+
+def sweep(
+    models: Sequence[ModelListens],
+    *,
+    seed: int = 0,
+    items: int = 200,
+    seconds: float = 30.0,
+    bank: VoiceBank | None = None,
+    told: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
+    """FIGURES at each number of solver steps, with the noise tape and with a warm start, over the models' seeds."""
+    trial = Trial(seed, items, seconds, bank)
+    cells: dict[str, Any] = {}
+    total, done = len(SWEEP_STEPS) * len(SWEEP_NOISE) * len(models), 0
+    for noise in SWEEP_NOISE:
+        for steps in SWEEP_STEPS:
+            values = []
+            for model in models:
+                values.append(trial.run(model.sampled(replace(model.how, steps=steps)), noise))
+                done += 1
+                told(done / total)
+            cells[f"{steps} steps, {noise}"] = {f: _summary([v[f] for v in values]) for f in FIGURES}
+    return {"sweep": cells, "items": items, "seconds": seconds, "seed": seed, "training_seeds": _seeds(models)}
+
+
+def _seeds(models: Sequence[ModelListens]) -> list[int]:
+    return [provenance(m.weights).seed for m in models]

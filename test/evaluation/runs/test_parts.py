@@ -1,0 +1,144 @@
+"""Lists of parts: kept as they come, gone on with, done by processes and machines of which some die."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_tools import parts
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.runs.parts import Failure, Keep, Part, Resources, do, work_off
+
+
+def done(log: Path) -> list[int]:
+    return [int(line) for line in log.read_text().split()] if log.exists() else []
+
+
+def test_every_result_is_kept_and_a_second_run_does_nothing(tmp_path: Path) -> None:
+    keep, log = Keep(tmp_path / "kept"), tmp_path / "log"
+    wanted = parts(5, log=str(log))
+    first = work_off(wanted, keep, Resources())
+    assert [p.name for p in first.done] == [p.name for p in wanted]
+    assert first.kept == 0
+    again = work_off(wanted, keep, Resources())
+    assert again.kept == 5
+    assert done(log) == [0, 1, 2, 3, 4]
+    made = keep.load(wanted[4])
+    assert made.facts == {"n": 4}
+    np.testing.assert_array_equal(made.arrays["square"], [16])
+    assert made.notes == ("noted",)
+
+
+def test_one_that_fails_is_a_sentence_and_the_others_go_on(tmp_path: Path) -> None:
+    told: list[str] = []
+    outcome = work_off(parts(15), Keep(tmp_path), Resources(), tell=told.append)
+    assert len(outcome.done) == 14
+    assert outcome.failed == {"part-13": "thirteen is not done (13)"}
+    assert told == ["part-13: thirteen is not done (13)"]
+    assert do(parts(100)[99]) == Failure("ZeroDivisionError: a fault of the program")
+
+
+def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: Path) -> None:
+    keep, log, data = Keep(tmp_path / "kept"), tmp_path / "log", tmp_path / "clip.mp4"
+    data.write_text("before")
+    work_off(parts(3, log=str(log), files=(str(data),)), keep, Resources())
+    changed = [*parts(3, log=str(log), files=(str(data),))[:2], Part("part-2", "run_tools:square", {"n": 7}, ())]
+    told: list[str] = []
+    work_off(changed, keep, Resources(), tell=told.append)
+    assert told == [
+        "part-2 is done anew: it was made with another log, n, clip.mp4",
+        "2 of 3 parts are there from before",
+    ]
+    data.write_text("other content")
+    told.clear()
+    work_off(parts(3, log=str(log), files=(str(data),))[:1], keep, Resources(), tell=told.append)
+    assert told == ["part-0 is done anew: it was made with another clip.mp4"]
+    assert done(log) == [0, 1, 2, 0]
+
+
+def test_a_broken_file_of_a_part_is_done_anew(tmp_path: Path) -> None:
+    keep = Keep(tmp_path)
+    wanted = parts(1)
+    work_off(wanted, keep, Resources())
+    keep.path(wanted[0]).write_bytes(keep.path(wanted[0]).read_bytes()[:50])
+    told: list[str] = []
+    assert work_off(wanted, keep, Resources(), tell=told.append).kept == 0
+    assert told == ["part-0 is done anew: what was kept of it cannot be read"]
+
+
+def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep = Keep(tmp_path)
+    work_off(parts(2), keep, Resources())
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np.lib.format, "write_array", full)
+        outcome = work_off(parts(4), keep, Resources())
+    assert len(outcome.done) == 2
+    assert all("No space left on device; run again to go on" in s for s in outcome.failed.values())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["part-0.npz", "part-1.npz"]
+    assert work_off(parts(4), keep, Resources()).kept == 2
+
+
+def test_names_that_are_no_file_names_have_files_of_their_own(tmp_path: Path) -> None:
+    keep = Keep(tmp_path)
+    names = ["a/b", "a b", "a_b", "../a", "x" * 300, "x" * 301]
+    files = {keep.path(Part(name, "run_tools:square", {"n": 1})) for name in names}
+    assert len(files) == len(names)
+    assert all(file.parent == tmp_path and len(file.name) < 200 for file in files)
+
+
+@pytest.mark.timeout(180)
+def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
+    marker = tmp_path / "died"
+    outcome = work_off(parts(4, "die_once", marker=str(marker)), Keep(tmp_path / "kept"), Resources(workers=2))
+    assert marker.exists()
+    assert len(outcome.done) == 4
+    assert not outcome.failed
+
+
+@pytest.mark.timeout(240)
+def test_a_part_that_always_kills_its_process_is_given_up(tmp_path: Path) -> None:
+    outcome = work_off(parts(4, "always_die", marker=""), Keep(tmp_path / "kept"), Resources(workers=2))
+    assert len(outcome.done) == 3
+    assert "its process died 3 times" in outcome.failed["part-2"]
+
+
+@pytest.mark.timeout(240)
+def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+    )
+    try:
+        with distributed.Client(cluster) as client:
+            client.wait_for_workers(2)
+            victims = list(client.run(os.getpid).values())
+        keep, killed = Keep(tmp_path / "kept"), []
+
+        def told(share: float) -> None:
+            if share > 0.2 and not killed:
+                killed.append(victims[0])
+                os.kill(victims[0], signal.SIGKILL)
+
+        wanted = parts(12, log=str(tmp_path / "log"))
+        outcome = work_off(wanted, keep, Resources(dask=cluster.scheduler_address), told=told)
+    finally:
+        cluster.close()
+    assert killed
+    assert [p.name for p in outcome.done] == [p.name for p in wanted]
+    assert sorted(set(done(tmp_path / "log"))) == list(range(12))
+    assert all(keep.load(p).facts["n"] == n for n, p in enumerate(wanted))
+
+
+def test_a_scheduler_that_is_not_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("reactdiff_ros.evaluation.runs.parts.CONNECT_S", 0.3)
+    with pytest.raises(ReactdiffError, match="the Dask scheduler cannot be reached"):
+        work_off(parts(1), Keep(tmp_path), Resources(dask="tcp://127.0.0.1:1"))

@@ -1,0 +1,216 @@
+"""The evaluation on recorded calls: folds are asserted, styles are other people's, and the real figures come out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.coefficients import SMILE
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.metrics import coupling as measures
+from reactdiff_ros.evaluation.studies.dyads import Calls, evaluate_dyads, person_conditions, read_calls
+from reactdiff_ros.model.plan.sampler import Conditions
+from reactdiff_ros.model.tokens import SpeakerBatch
+
+PAIRS, ROWS = 8, 1500
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight pairs of 50 s: B follows A by a second."""
+    out = tmp_path_factory.mktemp("calls")
+    rng = np.random.default_rng(0)
+    for pair in range(PAIRS):
+        noise = rng.normal(size=(2, ROWS + 100)).cumsum(1)
+        slow = (noise[:, 60:] - noise[:, :-60])[:, : ROWS + 30]
+        a, own = np.clip(1 + slow / slow.std(), 0, 5)
+        b = 0.6 * np.r_[np.zeros(30), a[:-30]] + 0.4 * own
+        au12 = np.stack([a, b], 1)[:ROWS]
+        tables = {"au12_r": au12, "au06_r": au12 * 0.5, "gaze": np.full((ROWS, 2), 3), "body_motion": au12 * 100}
+        for name, table in tables.items():
+            np.savetxt(out / f"p{pair}_{name}.csv", table, fmt="%.2f", header="A B", comments="")
+    return out
+
+
+@pytest.fixture(scope="module")
+def calls(folder: Path) -> Calls:
+    return read_calls(folder)
+
+
+class Follower:
+    """A stand-in for a model, with a manifest that says what it was trained on."""
+
+    def __init__(self, folder: Path, fold: str, *, real: bool = True, data: tuple[str, ...] = ()) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        told = {"real": real, "fold": fold, "ablate": [], "seed": 0, "steps": 1}
+        told |= {"training": [{"settings": {}, "steps": 1, "data": list(data)}]} if data else {}
+        (folder / "manifest.json").write_text(json.dumps(told))
+        self.name, self.fold = "model", fold
+        self.weights: Any = SimpleNamespace(folder=folder, name="stand-in", simulator="none")
+        self.conditions: list[Conditions] = []
+        self.speakers: list[np.ndarray] = []
+
+    def run(self, speaker: SpeakerBatch, conditions: Conditions, seeds: np.ndarray, truth: object = None) -> np.ndarray:
+        self.conditions.append(conditions)
+        smile = speaker.coefficients[..., list(SMILE)]
+        self.speakers.append(smile[..., 0])
+        out = np.zeros((*smile.shape[:2], 58), dtype=np.float32)
+        own = np.random.default_rng(int(seeds[0])).normal(size=(*smile.shape[:2], 1)).cumsum(1) * 0.02
+        out[:, 20:, list(SMILE)] = np.clip(0.4 * smile[:, :-20] + 0.15 + own[:, 20:] % 0.4, 0, 1)
+        return out
+
+
+def test_real_people_pass_and_strangers_a_still_face_and_the_mime_fail(calls: Calls) -> None:
+    table = evaluate_dyads(calls, [], systems=("real", "random", "still", "mime"), permutations=500)
+    figures = table.figures
+    assert figures["real"]["C"] > 0.2
+    assert figures["real"]["p"] < 0.01
+    assert not any(figures[name]["passes"] for name in ("random", "still", "mime"))
+    assert figures["mime"]["C"] > figures["real"]["C"]
+    assert figures["still"]["D_marg"] > 2
+
+
+def test_four_models_are_each_tested_on_their_own_pairs(calls: Calls, tmp_path: Path) -> None:
+    models: list[Any] = [Follower(tmp_path / f"{i}", f"{i}/4") for i in (3, 1, 4, 2)]
+    figures = evaluate_dyads(calls, models, systems=("model",), permutations=500).figures["model"]
+    assert figures["C"] > 0.1
+    assert figures["saw_these_pairs"] is False
+    seen = np.concatenate([m.speakers[0] for m in models])
+    assert len(seen) == len(calls.recordings)
+    first = next(m for m in models if m.fold == "1/4")
+    held = calls.fold_rows(0, 4)
+    np.testing.assert_array_equal(first.speakers[0], calls.speaker.coefficients[held][..., SMILE[0]])
+
+
+@pytest.mark.parametrize("names", [("1/4", "1/4", "2/4", "3/4"), ("1/4", "2/4", "3/4", ""), ("1/3", "2/3", "3/3", "")])
+def test_models_that_are_not_the_folds_are_refused(calls: Calls, tmp_path: Path, names: tuple[str, ...]) -> None:
+    models: list[Any] = [Follower(tmp_path / f"{i}", name) for i, name in enumerate(names)]
+    with pytest.raises(ReactdiffError, match="fold"):
+        evaluate_dyads(calls, models, systems=("model",), permutations=100)
+
+
+def test_one_model_says_whether_it_saw_the_calls(calls: Calls, tmp_path: Path) -> None:
+    for real, note in ((True, "was trained on these calls"), (False, "not trained on recorded people")):
+        model: Any = Follower(tmp_path / str(real), "", real=real)
+        found = evaluate_dyads(calls, [model], systems=("model",), permutations=100).figures["model"]
+        assert found["saw_these_pairs"] is real
+        assert note in found["note"]
+        told = model.conditions[0]
+        assert told.real.tolist() == [float(real)] * len(told), "networks were never told of a source they did not meet"
+        assert bool(told.style_given.any()) is real
+        assert bool(told.controls_given.any()) is not real
+
+
+def test_styles_are_those_of_people_of_other_pairs(calls: Calls) -> None:
+    rows = np.arange(len(calls.recordings))
+    told = person_conditions(calls, rows, 0, calls.recordings)
+    assert told.real.tolist() == [1.0] * len(rows)
+    assert not told.controls_given.any()
+    smile_entries = told.style_given[:, :4]
+    assert smile_entries.mean() > 0.7
+    assert not told.style_given[:, 4:].any()  # nods, head and brows were not recorded
+
+
+Cells = Callable[[list[list[str]]], list[list[str]]]
+
+
+def altered(folder: Path, to: Path, pattern: str, cells: Cells) -> Path:
+    """A copy of the calls; the rows of the files of `pattern` go through `cells`."""
+    for path in sorted(folder.glob("*.csv")):
+        head, *lines = path.read_text().splitlines()
+        rows = [line.split() for line in lines]
+        rows = cells(rows) if path.match(pattern) else rows
+        (to / path.name).write_text("\n".join([head, *(" ".join(row) for row in rows)]) + "\n")
+    return to
+
+
+def lost(rows: list[list[str]]) -> list[list[str]]:
+    """The first person's AU12 is lost for .4 s of every 3 s, and once for 4 s."""
+    return [["NA", b] if i % 90 < 12 or 600 <= i < 720 else [a, b] for i, (a, b) in enumerate(rows)]
+
+
+def test_gaps_are_no_neutral_faces(calls: Calls, folder: Path, tmp_path: Path) -> None:
+    """As zeros, these gaps would take C from .31 to .22, and the listeners .5 of a deviation away from themselves."""
+    gappy = read_calls(altered(folder, tmp_path, "*_au12_r.csv", lost))
+    assert not gappy.left_out
+    assert np.isnan(gappy.speaker_smile).mean() > 0.1
+    whole, found = (evaluate_dyads(c, [], systems=("real",), permutations=200).figures["real"] for c in (calls, gappy))
+    assert found["C"] == pytest.approx(whole["C"], abs=0.03)
+    assert found["p"] < 0.01
+    assert measures.marginal_distance(gappy.real, calls.real) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cells", "words"),
+    [
+        ("p3_au12_r.csv", lambda rows: [["NA", b] for _, b in rows], r"p3/first: au12_r of A is known in 0.0%.*p3_au"),
+        ("p3_au12_r.csv", lambda rows: [[a, "NaN"] for a, _ in rows[:900]] + rows[900:], r"of B .*40.0%"),
+        ("p3_*.csv", lambda rows: rows[:360], r"p3/first: it has 12.0 s where 25.0 s are needed"),
+    ],
+)  # fmt: skip
+def test_one_poor_call_is_left_out_with_a_word_and_cuts_no_other(
+    folder: Path, tmp_path: Path, pattern: str, cells: Cells, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    altered(folder, tmp_path, pattern, cells)
+    arguments = ["evaluate", "dyads", "--folder", str(tmp_path), "--system", "real", "--permutations", "100", "--json"]
+    assert main(arguments) == 0
+    told = capfd.readouterr()
+    found = json.loads(told.out)
+    assert (found["calls"], found["pairs"], found["frames"]) == (7, 7, 1250)
+    assert re.search(words, "; ".join(f"{name}: {why}" for name, why in found["left_out"].items()))
+    assert f"reactdiff: p3/first is left out: {found['left_out']['p3/first']}" in told.err
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cells", "words"),
+    [
+        ("*_au12_r.csv", lambda rows: [["NA", b] for _, b in rows], r"0 can be used.*au12_r of A.*and 5 more"),
+        ("p[1-7]_au12_r.csv", lambda rows: [["NA", b] for _, b in rows], r"two pairs .* are needed, 1 can be used"),
+        ("*.csv", lambda rows: rows[:200], r"0 can be used.*it has 6.6 s where 10.0 s are needed"),
+        ("*_au12_r.csv", lambda rows: [["0.7", "1.3"] for _ in rows], r"au12_r does not change in any of the calls"),
+    ],
+)
+def test_calls_that_cannot_be_compared_are_one_sentence(
+    folder: Path, tmp_path: Path, pattern: str, cells: Cells, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    altered(folder, tmp_path, pattern, cells)
+    assert main(["evaluate", "dyads", "--folder", str(tmp_path), "--system", "real"]) == 1
+    told = capfd.readouterr().err
+    assert re.search(words, told)
+    assert "Traceback" not in told
+    assert str(tmp_path) in told
+
+
+def test_people_who_never_smile_have_no_rates_to_be_far_from(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls, output = tmp_path / "calls", tmp_path / "dyads.npz"
+    calls.mkdir()
+    altered(folder, calls, "*_au12_r.csv", lambda rows: [[f"{float(x) / 6:.3f}" for x in row] for row in rows])
+    arguments = ["evaluate", "dyads", "--folder", str(calls), "--permutations", "100", "--output", str(output)]
+    assert main([*arguments, "--system", "real", "--system", "mime", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    each = found["mime"]["D_by_marginal"]
+    assert [name for name, value in each.items() if value is None] == list(measures.MARGINALS[:3])
+    assert found["mime"]["D_marg"] == pytest.approx(np.mean([each[name] for name in measures.MARGINALS[3:]]))
+    assert found["real"]["D_marg"] > 0
+
+
+def test_the_published_calls_give_the_known_figures(clips: Any) -> None:
+    calls = read_calls(clips("dyads"))
+    figures = evaluate_dyads(calls, [], systems=("real", "random", "still"), permutations=1000).figures
+    assert figures["real"]["C"] == pytest.approx(0.19, abs=0.015)
+    assert figures["real"]["p"] < 0.01
+    assert figures["real"]["D_marg"] == pytest.approx(0.36, abs=0.03)
+    assert figures["real"]["D_marg_95"] == pytest.approx(0.60, abs=0.06)
+    assert abs(figures["random"]["C"]) < 0.03
+    assert figures["random"]["p"] > 0.05
+    assert figures["still"]["D_marg"] == pytest.approx(3.6, abs=0.3)

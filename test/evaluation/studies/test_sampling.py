@@ -1,0 +1,174 @@
+"""The check of streams: identical ways agree, a damped way is caught, and it runs on networks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.evaluation.listeners import ModelListens
+from reactdiff_ros.evaluation.studies import sampling as ablations
+from reactdiff_ros.evaluation.studies import sampling as streams_check
+from reactdiff_ros.evaluation.studies.sampling import (
+    FIGURES,
+    FULL,
+    WarmStart,
+    choice_figures,
+    compare,
+    difference,
+    evaluate_ablations,
+    evaluate_streams,
+    grouped,
+    judged,
+    sweep,
+)
+from reactdiff_ros.model.conditions import CONTROL_COUNT, CONTROL_NAMES
+from reactdiff_ros.model.plan.sampler import Sampling, ordinary
+from reactdiff_ros.model.runtime import Networks
+from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.simulator.dyads import simulate
+
+
+def test_the_simulator_against_itself_is_within_and_a_damped_copy_is_not() -> None:
+    one, other = (simulate(seed, 30, 1000, prior="natural").listener for seed in (1, 2))
+    alike = compare({"shown": one, "raw": one, "ancestral": one}, one, 0)
+    assert alike["variance"]["raw_over_ancestral"]["smile"] == pytest.approx(1)
+    assert alike["autocorrelation"]["raw_to_ancestral"]["head"] == pytest.approx(0)
+    assert alike["events_over_ancestral"]["blinks"]["ratio"] == pytest.approx(1)
+    same = alike["variance_intervals"]["raw_over_ancestral"]["smile"]
+    assert [same["low"], same["high"]] == pytest.approx([1.0, 1.0])
+    fresh = compare({"shown": other, "raw": other, "ancestral": other}, one, 0)
+    assert 0.4 < fresh["bands_over_reference"]["raw"]["1.8-6.5 Hz"]["head"] < 2.5
+    between = fresh["variance_intervals"]["shown_over_reference"]["brows"]
+    assert between["low"] < fresh["variance"]["shown_over_reference"]["brows"] < between["high"]
+    dull = compare({"shown": 0.5 * one, "raw": 0.5 * one, "ancestral": one}, one, 0)
+    assert dull["variance"]["raw_over_ancestral"]["head"] == pytest.approx(0.25)
+    assert dull["events_over_ancestral"]["nods"]["ratio"] < 0.5
+
+
+def test_a_row_without_a_figure_is_listed_and_a_bound_on_nothing_does_not_hold() -> None:
+    one = simulate(1, 4, 500, prior="natural").listener
+    figures = compare({"shown": one, "raw": one, "ancestral": one}, one, 0)
+    groups = figures["variance"]["raw_over_ancestral"]
+    figures |= {"border_jerk": {"shown": dict.fromkeys(groups, np.nan)}, "plan_difference": dict.fromkeys(groups, 0.1)}
+    figures["events_over_ancestral"]["laughs"]["ratio"] = np.nan
+    kept, unknown = judged(figures).values()
+    assert kept["rare events within .2 of ancestral"]
+    assert not kept["jerk at borders at most 1.1"]
+    assert unknown["rare events within .2 of ancestral"] == ["laughs"]
+    assert "gaze" not in unknown["jerk at borders at most 1.1"]
+    assert set(unknown) == {"rare events within .2 of ancestral", "jerk at borders at most 1.1"}
+
+
+def test_all_figures_of_networks_with_random_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from random_model import write_random_weights
+
+    monkeypatch.setattr(streams_check, "ANCESTRAL_STEPS", 3)
+    model = ModelListens(find_weights(write_random_weights(tmp_path)), Sampling(steps=2))
+    told: list[float] = []
+    report = evaluate_streams(model, items=3, seconds=8, told=told.append)
+    assert len(report.figures["within_bounds"]) == 6
+    assert told[-1] == 1.0
+    assert np.isfinite(report.figures["plan_difference"]["smile"])
+    assert report.figures["border_jerk"]["shown"].keys() == report.densities.keys()
+    assert len(report.frequency) == len(report.densities["smile"]["raw"])
+
+
+def stand_in(folder: Path, *ablate: str, seed: int = 0) -> Any:
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {"real": True, "fold": "", "ablate": list(ablate), "seed": seed, "steps": 1}
+    (folder / "manifest.json").write_text(json.dumps(told))
+    return SimpleNamespace(weights=SimpleNamespace(folder=folder, name="x", simulator="y"))
+
+
+def test_models_are_grouped_by_what_was_left_out(tmp_path: Path) -> None:
+    models = [stand_in(tmp_path / "v", "voice"), stand_in(tmp_path / "a"), stand_in(tmp_path / "b", seed=1)]
+    groups = grouped(models)
+    assert [(name, len(members)) for name, members in groups.items()] == [(FULL, 2), ("voice", 1)]
+    with pytest.raises(ReactdiffError, match="no full model"):
+        grouped(models[:1])
+    with pytest.raises(ReactdiffError, match="at once"):
+        grouped([stand_in(tmp_path / "c", "voice", "face"), models[1]])
+
+
+def test_what_is_below_the_spread_of_seeds_is_none() -> None:
+    assert difference([0.5, 0.6, 0.7], [0.55, 0.65, 0.75])["verdict"] == "none"
+    assert difference([0.1, 0.2, 0.15], [0.55, 0.65, 0.75])["verdict"] == "lower"
+    assert difference([0.9], [0.55, 0.65, 0.6])["verdict"] == "higher"
+    assert difference([0.9], [0.5])["verdict"].startswith("unknown")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelListens:
+    pytest.importorskip("torch")
+    from random_model import write_random_weights
+
+    folder = write_random_weights(tmp_path_factory.mktemp("weights"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(
+        json.dumps({**manifest, "real": False, "fold": "", "ablate": [], "seed": 0, "steps": 1})
+    )
+    return ModelListens(find_weights(folder), Sampling(steps=2))
+
+
+def test_tables_of_networks(model: ModelListens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ablations, "SWEEP_STEPS", (1, 2))
+    told: list[float] = []
+    table = evaluate_ablations([model, model], items=4, seconds=6, told=told.append)
+    assert set(FIGURES) < set(table["groups"][FULL])
+    assert table["groups"][FULL]["smile coupling"]["sd"] == 0
+    assert told == [0.5, 1.0]
+    cells = sweep([model], items=4, seconds=6)["sweep"]
+    assert set(cells) == {f"{n} steps, {noise}" for n in (1, 2) for noise in ("tape", "warm start")}
+
+
+def test_a_warm_start_sees_the_speaker_as_late_as_other_streams(model: ModelListens) -> None:
+    generator = np.random.default_rng(5)
+    before = generator.standard_normal((2, 60, model.networks.shape["width"] + 1)).astype(np.float32)
+    after = before.copy()
+    after[:, 20:] *= -1  # the speaker does something else from frame 20 on
+    controls, seeds = np.zeros((2, CONTROL_COUNT), dtype=np.float32), np.array([1, 2])
+    controls[1, CONTROL_NAMES.index("delay")] = 0.4
+    for run in (WarmStart(model.networks, model.how).run, model.of_tokens):
+        changed = np.abs(run(after, ordinary(2, controls), seeds) - run(before, ordinary(2, controls), seeds)) > 1e-6
+        first = changed.any(axis=2).argmax(axis=1)
+        # A plan starts every 4 frames; the first one that knows of it needs evidence that is 2 frames old, or 12.
+        assert list(first) == [24, 32]
+
+
+def figures(random_weights, count=24, frames=240, candidates=10):
+    networks = Networks(find_weights(random_weights))
+    tokens = np.random.default_rng(0).standard_normal((3, frames, networks.shape["width"] + 1)).astype(np.float32)
+    how = Sampling(steps=2, guidance=1.0, hop=16, block=16, smooth=False)
+    return choice_figures(
+        networks, tokens, ordinary(count), speaker_of=np.arange(count) % 3, seeds=np.arange(count), how=how,
+        candidates=candidates,
+    )  # fmt: skip
+
+
+def test_the_choice_changes_neither_variance_nor_smiles(random_weights):
+    found = figures(random_weights)
+    assert found["variance"]
+    for name, ratio in found["variance"].items():
+        assert ratio == pytest.approx(1.0, abs=0.1), name
+    assert np.isfinite(found["smile_share"]) == np.isfinite(found["smile_rate"])
+    assert found["smile_mean"] == pytest.approx(1.0, abs=0.1)
+    known = found["intervals"]
+    assert known["smile_mean"]["low"] < found["smile_mean"] < known["smile_mean"]["high"]
+    assert known["variance"].keys() == found["variance"].keys()
+    for name, row in known["variance"].items():
+        assert 0 < row["low"] < found["variance"][name] < row["high"] < 2, name
+
+
+def test_a_choice_of_the_dullest_is_found_out(random_weights, monkeypatch):
+    def dullest(plans, ranks):
+        return np.argmin(plans[..., 43:45].mean((2, 3)), axis=1)
+
+    monkeypatch.setattr("reactdiff_ros.model.plan.planner.ranked", dullest)
+    assert figures(random_weights)["smile_mean"] < 0.9

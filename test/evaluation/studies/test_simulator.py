@@ -1,0 +1,202 @@
+"""The evaluation on the simulator: its set, its systems, what the report says, and the command."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.cli import evaluate as command
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
+from reactdiff_ros.evaluation import baselines as systems
+from reactdiff_ros.evaluation.baselines import (
+    MIME_LAGS_S,
+    STREAMS,
+    SYSTEMS,
+    Material,
+    Setup,
+    Streams,
+    _late,
+    in_mirror,
+    make_material,
+    mirrored,
+    other_speakers,
+    streams_of,
+)
+from reactdiff_ros.evaluation.listeners import live_sampling
+from reactdiff_ros.evaluation.metrics import bootstrap
+from reactdiff_ros.evaluation.metrics.react import correlation
+from reactdiff_ros.evaluation.studies.simulator import SPEAKER_FIGURES, Scores, bands_of, evaluate, report, score
+
+pytest.importorskip("numba")
+QUICK = ("oracle", "shuffled", "policy", "listener_mean")
+
+
+def ignore(share: float) -> None:
+    assert 0 <= share <= 1
+
+
+@pytest.fixture(scope="module")
+def material() -> Material:
+    return make_material(1, 5, 150)
+
+
+@pytest.fixture(scope="module")
+def streams(material: Material) -> dict[str, Streams]:
+    names = [name for name in SYSTEMS if name not in {"model", "nearest_neighbour", "rules"}]
+    return {name: SYSTEMS[name](material, Setup(), ignore) for name in names}
+
+
+def made_up(seed: int, n: int = 60, **shift: float) -> Scores:
+    rng = np.random.default_rng(seed)
+    shared = np.random.default_rng(99).standard_normal(n)
+    values = {name: shared + shift.get(name, 0.0) + 0.01 * rng.standard_normal(n) for name in SPEAKER_FIGURES}
+    values["FRDiv"] = np.full(n, shift.get("FRDiv", 1.0))
+    values["FRVar"] = np.full(n, shift.get("FRVar", 1.0))
+    return Scores(values, np.ones((n, n)) - np.eye(n))
+
+
+def test_every_system_gives_ten_streams_a_speaker(material: Material, streams: dict[str, Streams]) -> None:
+    for name, made in streams.items():
+        assert made.attributes.shape == (5, STREAMS, 150, 25), name
+        assert made.pose.shape == (5, STREAMS, 150, 3), name
+        assert np.isfinite(made.attributes).all(), name
+
+
+def test_the_oracle_is_fresh_and_the_targets_are_the_ground_truth(
+    material: Material, streams: dict[str, Streams]
+) -> None:
+    assert np.array_equal(streams["ground_truth"].attributes, material.targets.attributes)
+    assert not np.array_equal(streams["oracle"].attributes, material.targets.attributes)
+    found = score(streams["ground_truth"], material.targets)
+    assert found.values["FRD"] == pytest.approx(np.zeros(5), abs=1e-4)
+
+
+def test_shuffled_people_are_the_oracle_s_with_other_speakers(material: Material, streams: dict[str, Streams]) -> None:
+    other = other_speakers(material.items).reshape(5, STREAMS)
+    assert (other != np.arange(5)[:, None]).all()
+    assert (np.bincount(other.ravel()) == STREAMS).all()
+    own = material.listeners(3, STREAMS, speaker_of=np.repeat(np.arange(5), STREAMS))
+    assert np.array_equal(streams_of(own, 5).attributes, streams["oracle"].attributes)
+    assert not np.array_equal(streams["shuffled"].attributes, streams["oracle"].attributes)
+
+
+def test_the_mime_copies_what_the_speaker_truly_does_and_the_perceived_one_what_a_robot_saw(
+    material: Material, streams: dict[str, Streams]
+) -> None:
+    """REACT's copies labels; the speaker's are the truth, without gains and errors of perception."""
+    smile = INDEX["mouthSmileLeft"]
+    truth = material.speakers.smile
+    assert np.corrcoef(material.shown[..., smile].ravel(), truth.ravel())[0, 1] > 0.9
+    assert np.abs(material.shown[..., HEAD_PITCH] - material.speakers.head[..., 0]).max() < 1e-6
+    shown, seen = (in_mirror(material.shown), mirrored(material.perceived))
+    for name, face in (("mime", shown), ("mime_perceived", seen)):
+        lags = [streams_of(_late(face, round(25 * lag)), 5).attributes for lag in MIME_LAGS_S]
+        scores = [
+            np.mean([correlation(o, t) for o, t in zip(a, material.targets.attributes, strict=True)]) for a in lags
+        ]
+        assert np.array_equal(streams[name].attributes[:, :1], lags[int(np.argmax(scores))]), name
+
+
+def test_nearest_neighbours_and_rules_listen_to_what_is_perceived(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systems, "TRAINING_SPEAKERS", 30)
+    means = Setup()
+    for name in ("nearest_neighbour", "rules"):
+        made = SYSTEMS[name](material, means, ignore)
+        assert made.attributes.shape == (5, STREAMS, 150, 25)
+        assert np.array_equal(made.attributes, SYSTEMS[name](material, means, ignore).attributes)
+
+
+def test_the_model_runs_each_stream_from_its_own_past(random_weights: Path) -> None:
+    from reactdiff_ros.model.weights import find_weights
+
+    few = make_material(4, 2, 60)
+    means = Setup(weights=find_weights(random_weights), sampling=live_sampling(steps=2, guidance=1.0, hop_s=0.32))
+    made = SYSTEMS["model"](few, means, ignore)
+    assert made.attributes.shape == (2, STREAMS, 60, 25)
+    assert np.array_equal(made.pose, SYSTEMS["model"](few, means, ignore).pose)
+    assert len({row.tobytes() for row in made.pose.reshape(20, -1)}) == 20
+
+
+def test_skills_are_shares_of_the_way_from_shuffled_to_oracle() -> None:
+    scores = {
+        "model": made_up(0, FRC=1.6, FRD=49.1, pose=1.5),
+        "oracle": made_up(1, FRC=2.0, FRD=49.0, pose=2.0),
+        "shuffled": made_up(2, FRC=1.0, FRD=50.0, pose=1.0),
+        "mime": made_up(3, FRC=2.5, FRD=60.0, FRDiv=0.0),
+    }
+    result = report(scores, bootstrap.draws(0, 60, 200))
+    skill = result["skill"]
+    assert skill["FRC"] == pytest.approx(0.6, abs=0.02)
+    assert skill["FRD"] == pytest.approx(0.9, abs=0.02)
+    assert skill["pose"] == pytest.approx(0.5, abs=0.02)
+    assert skill["FRC_low"] <= skill["FRC"] <= skill["FRC_high"]
+    assert skill["mime"]["FRC"] == pytest.approx(1.5, abs=0.02)
+    assert set(result["bands"]) == {"model", "mime"}
+    assert result["bands"]["mime"]["all"] is False
+    assert result["bands"]["mime"]["FRDiv_ratio"] is False
+    assert result["bands"]["model"] == dict.fromkeys(result["bands"]["model"], True) | {
+        "FRC": bool(skill["FRC"] >= 0.6),
+        "all": bool(skill["FRC"] >= 0.6),
+    }
+
+
+def test_all_bands_are_needed_together() -> None:
+    good = {"FRC": 0.9, "FRC_low": 0.7, "FRD": 1.0, "FRDiv_ratio": 1.0, "FRVar_ratio": 1.0, "pose": 0.5}
+    assert bands_of(good, 40.0, 50.0)["all"]
+    assert not bands_of(good, 51.0, 50.0)["all"]
+    for name, bad in {
+        "FRC": 0.59, "FRC_low": 0.4, "FRD": 1.2, "FRDiv_ratio": 0.7, "FRVar_ratio": 1.3, "pose": 0.39,
+    }.items():  # fmt: skip
+        kept = bands_of({**good, name: bad}, 40.0, 50.0)
+        assert not kept[name]
+        assert not kept["all"]
+    assert not bands_of({**good, "FRC": math.nan}, 40.0, None)["all"]
+
+
+def test_the_same_seed_gives_the_same_figures_with_any_number_of_workers() -> None:
+    runs = [evaluate(seed=3, items=4, frames=125, systems=QUICK, means=Setup(workers=w), resamples=50) for w in (1, 2)]
+    assert json.dumps(runs[0]) == json.dumps(runs[1])
+    assert set(runs[0]) == {*QUICK, "skill", "bands", "items", "frames", "seed", "simulator"}
+    for name in QUICK:
+        for figure in ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "pose"):
+            assert {figure, f"{figure}_low", f"{figure}_high"} <= set(runs[0][name])
+
+
+def test_the_command_knows_the_systems() -> None:
+    assert tuple(SYSTEMS) == command.SYSTEMS
+
+
+def test_the_command_prints_one_object_and_draws(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["evaluate", "simulator", "--items", "3", "--seconds", "5", "--systems", ",".join(QUICK)]
+    assert main([*arguments, "--workers", "1", "--output", str(tmp_path / "plots"), "--json"]) == 0
+    out, _ = capfd.readouterr()
+    result = json.loads(out)
+    assert result["items"] == 3
+    assert result["seed"] == 0
+    assert len(result["simulator"]) == 16
+    assert {"policy", "listener_mean"} <= set(result["skill"])
+    assert [Path(p).stat().st_size > 1000 for p in result["plots"]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["--systems", "orakel"], 2, "orakel"),
+        (["--systems", ","], 2, "nothing"),
+        (["--items", "1"], 2, "items"),
+        (["--model", "nowhere", "--items", "2"], 1, "weights are missing (nowhere)"),
+        (["--voices", __file__, "--systems", "oracle", "--items", "2"], 1, "voice bank cannot be read"),
+    ],
+)
+def test_bad_requests_get_one_sentence(
+    arguments: list[str], code: int, sentence: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "simulator", *arguments, "--json"]) == code
+    assert sentence in capfd.readouterr().err

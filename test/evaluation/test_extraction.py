@@ -1,0 +1,80 @@
+"""A style from a reference clip: of the person's face alone, and only of what was seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reactdiff_ros.coefficients import HEAD_PITCH, SMILE
+from reactdiff_ros.errors import ConfigError, MediaError
+from reactdiff_ros.evaluation.extraction import Reference, Track, learn_reference, seen_face
+from reactdiff_ros.model.style import style_of
+from reactdiff_ros.model.tokens import blank
+from reactdiff_ros.styles import StyleBook, save_style
+
+
+def track(frames: int, *, seen: slice = slice(None), confidence: float = 0.9) -> Track:
+    """Somebody who smiles every few seconds and nods, for so many frames."""
+    from dataclasses import fields
+
+    from reactdiff_ros.model.tokens import SpeakerBatch
+
+    one = blank(frames)
+    batch = SpeakerBatch(**{f.name: getattr(one, f.name)[None].copy() for f in fields(SpeakerBatch)})
+    time_s = np.arange(frames) / 25.0
+    batch.mesh[0, seen] = True
+    batch.confidence[0] = confidence
+    batch.coefficients[0][:, list(SMILE)] = 0.6 * (time_s % 6 < 2)[:, None]
+    batch.coefficients[0][:, HEAD_PITCH] = 0.08 * np.sin(2 * np.pi * 1.6 * time_s) * (time_s % 9 < 1.25)
+    return Track(0, batch, np.arange(frames, dtype=np.int64), np.zeros(frames, dtype=np.int64))
+
+
+def test_gaps_are_filled_and_do_not_change_the_style() -> None:
+    whole, observed = seen_face(track(1500), "clip")
+    assert observed.all()
+    holes = track(1500)
+    holes.batch.mesh[0, 300:310] = holes.batch.mesh[0, 800:806] = False
+    filled, _ = seen_face(holes, "clip")
+    assert filled.shape == whole.shape
+    a, b = (style_of(f[None])[0] for f in (whole, filled))
+    assert np.abs(a - b).max() < 0.35
+
+
+@pytest.mark.parametrize(("frames", "seen"), [(100, slice(None)), (2000, slice(0, 800)), (2000, slice(0, 0))])
+def test_too_little_of_a_face_is_one_sentence(frames: int, seen: slice) -> None:
+    with pytest.raises(MediaError, match="a face was") as error:
+        seen_face(track(frames, seen=seen), "anna.mp4")
+    assert "anna.mp4" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_reference_is_saved_under_a_name_and_never_lost(tmp_path: Path) -> None:
+    path = tmp_path / "mine" / "styles.yaml"
+    values = tuple([0.5, None, *[0.1] * 6])
+    save_style(path, "anna", {"about": "Learnt.", "reference": list(values)})
+    assert StyleBook(path)["anna"].reference == values
+    path.write_text("# mine\n" + path.read_text())
+    save_style(path, "bert", {"nodding": 0.5})
+    assert "# mine" in path.read_text()
+    assert StyleBook(path)["anna"].reference == values
+    for taken in ("anna", "warm"):
+        with pytest.raises(ConfigError, match="of this name"):
+            save_style(path, taken, {"nodding": 1.0})
+    save_style(path, "anna", {"nodding": 1.0}, replace=True)
+    assert StyleBook(path)["anna"].nodding == 1.0
+    assert StyleBook(path)["bert"].nodding == 0.5
+    before = path.read_text()
+    with pytest.raises(ConfigError, match="smiles"):
+        save_style(path, "carl", {"smiles": 1.0})
+    assert path.read_text() == before
+    assert [p.name for p in path.parent.iterdir()] == ["styles.yaml"], "nothing half-written is left"
+
+
+@pytest.mark.clips
+def test_a_clip_of_a_person_gives_a_reference(clips) -> None:
+    reference = learn_reference(clips("liveportrait_d9_webcam_silent_20s.mp4"))
+    assert isinstance(reference, Reference)
+    assert reference.seconds > 5
+    assert reference.as_dict()["head_motion"] is not None

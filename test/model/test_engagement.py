@@ -1,0 +1,223 @@
+"""Is there someone to listen to? And the robot's own voice: never a reaction to it; the other's face is still seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from policy_drive import FRAME, frame, run, shown, talk, voice
+
+from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, SMILE
+from reactdiff_ros.model.listener import ListenerConfig
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.model.speaker.engagement import TAIL_S, OwnVoice
+from reactdiff_ros.types import Reaction, SpeakerFrame
+
+KEEN = ListenerConfig(nod_rate_per_min=12.0, smile_share=1.0, responsiveness=1.0, nodding=1.0)
+
+
+def at(time_s: float) -> int:
+    return round(time_s * 25) * FRAME
+
+
+def dips(faces: np.ndarray) -> bool:
+    return bool((faces[:, HEAD_PITCH] > math.radians(1.5)).any())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_nod_while_the_robot_speaks_nor_at_its_last_words(seed: int) -> None:
+    """The other talks until 3 s, the robot from 3 s to 7 s, then both are silent."""
+    listener = make_listener("rules", seed=seed, config=KEEN)
+
+    def turns(time_s: float) -> SpeakerFrame:
+        robot = 3.0 <= time_s < 7.0
+        if robot:
+            listener.robot_speaking(True, at(time_s))
+        elif 7.0 <= time_s < 7.04:
+            listener.robot_speaking(False, at(time_s))
+        heard_to = 7.35  # hang-over of the voice activity, echo, buffers
+        speaking = time_s < 2.98 or 3.0 <= time_s < heard_to
+        pause = max(time_s - heard_to, 0.0)
+        return frame(at(time_s), heard=voice(speaking=speaking, pitch_hz=120.0, pause_s=pause))
+
+    plans = run(listener, 12, turns)
+    times, faces = shown(plans)
+    assert not dips(faces[(times > 3.6) & (times < 12.0)])
+    assert {p.turn for p in plans if 3.1e9 < p.start_ns < 6.9e9} == {"robot_speaking"}
+    assert {p.turn for p in plans if 7.2e9 < p.start_ns < 11e9} == {"listening"}
+    assert all(p.sound_stamp_ns is None for p in plans if 3.3e9 < p.start_ns < 7.2e9)
+
+
+def test_a_nod_that_was_planned_is_called_off_when_the_robot_begins_to_speak() -> None:
+    called_off = 0
+    for seed in range(12):
+
+        def ends(time_s: float, *, robot: bool, seed: int = seed) -> np.ndarray:
+            listener = make_listener("rules", seed=seed, config=KEEN)
+
+            def make(now_s: float) -> SpeakerFrame:
+                if robot and now_s >= 3.08:
+                    listener.robot_speaking(True, at(now_s))
+                heard = voice(speaking=now_s < 3.0, pitch_hz=120.0, pause_s=max(now_s - 3.0, 0.0))
+                return frame(at(now_s), heard=heard)
+
+            times, faces = shown(run(listener, time_s, make))
+            return faces[(times > 3.2)]
+
+        if dips(ends(6.0, robot=False)):
+            called_off += int(not dips(ends(6.0, robot=True)))
+    assert called_off >= 3
+
+
+def test_the_others_smile_is_seen_while_the_robot_speaks() -> None:
+    listener = make_listener("rules", seed=1, config=KEEN)
+
+    def make(time_s: float) -> SpeakerFrame:
+        listener.robot_speaking(True, at(time_s))
+        return talk(time_s, smile=0.7 * (3.0 <= time_s < 6.0))
+
+    times, faces = shown(run(listener, 8, make))
+    assert faces[(times > 4) & (times < 6)][:, list(SMILE)].mean() > 0.3
+
+
+def test_counts_do_not_reach_back_into_the_robots_speech() -> None:
+    own = OwnVoice(timeout_s=1.0)
+    own.speaking(True, at(0.0))
+    assert own.robot_speaks(at(0.5))
+    own.speaking(False, at(1.0))
+    assert not own.robot_speaks(at(1.1))
+
+    def heard(time_s: float, **values: float) -> SpeakerFrame:
+        given = replace(voice(speaking=True), **values)
+        return own.cleaned(frame(at(time_s), heard=given))
+
+    assert own.deaf(at(1.0 + TAIL_S - 0.04))
+    assert not own.deaf(at(1.0 + TAIL_S + 0.04))
+    assert heard(1.2).voice is None
+    assert heard(1.2).sound_stamp_ns is None
+    late = heard(2.0, utterance_s=1.9, pause_s=0.0)
+    assert late.voice is not None
+    assert late.voice.utterance_s == pytest.approx(0.5)
+    silent = heard(2.0, utterance_s=0.0, pause_s=0.9)
+    assert silent.voice is not None
+    assert math.isnan(silent.voice.pause_s)
+    other = heard(4.0, utterance_s=0.0, pause_s=0.9)
+    assert other.voice is not None
+    assert other.voice.pause_s == pytest.approx(0.9)
+
+
+def test_after_the_robots_question_it_waits_for_the_answer() -> None:
+    """A long monologue of the robot's ends: the other, silent and still meanwhile, is not taken for absent."""
+    listener = make_listener("rules", seed=1)
+
+    def make(time_s: float) -> SpeakerFrame:
+        if time_s < 30.0:
+            listener.robot_speaking(True, at(time_s))
+        return frame(at(time_s), heard=voice(speaking=time_s < 30.0))
+
+    plans = run(listener, 60, make)
+    assert {p.engaged for p in plans if p.start_ns < 48e9} == {True}
+    assert {p.engaged for p in plans if p.start_ns > 52e9} == {False}
+    assert listener.state().turn == "idle"
+
+
+def engaged_after(plans: list[Reaction], time_s: float) -> set[bool]:
+    return {p.engaged for p in plans if p.start_ns >= time_s * 1e9}
+
+
+@pytest.mark.parametrize("policy", ["rules", "mime", "random", "idle"])
+def test_nobody_there_is_idle_within_a_second_and_back(policy: str) -> None:
+    def visits(time_s: float) -> SpeakerFrame:
+        return frame(at(time_s), face=not 4.0 <= time_s < 8.0, smile=0.8, heard=voice())
+
+    plans = run(make_listener(policy, seed=1), 12, visits)
+    times = np.array([p.start_ns for p in plans]) / 1e9
+    engaged = np.array([p.engaged for p in plans])
+    gone = times[(times > 4.0) & ~engaged]
+    assert 0.5 <= gone[0] - 4.0 <= 1.0
+    back = times[(times > 8.0) & engaged]
+    assert back[0] - 8.0 <= 0.25
+    _, faces = shown([p for p in plans if 5.5e9 < p.start_ns < 7.9e9])
+    assert np.abs(faces).max() == 0.0, "an empty room gets a neutral plan"
+
+
+def test_a_moving_face_or_speech_ends_the_silence() -> None:
+    def sits(time_s: float, *, moves: bool, speaks: bool) -> SpeakerFrame:
+        values = np.zeros(58)
+        if moves and time_s > 15:
+            values[INDEX["browInnerUp"]] = 0.5 if time_s % 4 < 1 else 0.0
+        return frame(at(time_s), coefficients=values, heard=voice(speaking=speaks and 14 < time_s < 15))
+
+    for moves, speaks in ((True, False), (False, True)):
+        plans = run(make_listener("rules", seed=1), 30, lambda t, m=moves, s=speaks: sits(t, moves=m, speaks=s))  # type: ignore[misc]
+        assert engaged_after(plans, 20.5) == {True}
+
+
+def test_noise_of_landmarks_is_not_activity() -> None:
+    rng = np.random.default_rng(0)
+
+    def sits(time_s: float) -> SpeakerFrame:
+        return frame(at(time_s), coefficients=np.abs(rng.normal(size=58)) * 0.02, heard=voice())
+
+    assert engaged_after(run(make_listener("rules", seed=1), 26, sits), 21) == {False}
+
+
+def test_no_microphone_is_not_silence() -> None:
+    plans = run(make_listener("rules", seed=1), 40, lambda t: frame(at(t)))
+    assert engaged_after(plans, 1.0) == {True}
+
+
+def test_no_camera_listens_to_speech_and_stops_some_time_after() -> None:
+    def heard(time_s: float) -> SpeakerFrame:
+        return frame(at(time_s), camera=False, heard=voice(speaking=2.0 <= time_s < 6.0))
+
+    plans = run(make_listener("rules", seed=1), 20, heard)
+    assert {p.engaged for p in plans if p.start_ns < 1.9e9} == {False}
+    assert {p.engaged for p in plans if 2.3e9 < p.start_ns < 13e9} == {True}
+    assert engaged_after(plans, 14.5) == {False}
+    assert all(p.picture_stamp_ns is None for p in plans)
+
+
+def test_loud_music_is_not_a_voice() -> None:
+    def music(time_s: float) -> SpeakerFrame:
+        return frame(at(time_s), camera=False, heard=voice(pitch_hz=220.0, loudness=-6.0))
+
+    plans = run(make_listener("rules", seed=1), 20, music)
+    assert {p.engaged for p in plans} == {False}
+    assert np.abs(shown(plans)[1]).max() == 0.0
+
+
+def test_a_dead_camera_is_not_an_empty_room_while_speech_goes_on() -> None:
+    def half(time_s: float) -> SpeakerFrame:
+        return frame(at(time_s), camera=time_s < 5.0, heard=voice(speaking=True))
+
+    assert engaged_after(run(make_listener("rules", seed=1), 12, half), 0.2) == {True}
+
+
+def test_dead_input_ends_planning_without_calling_the_room_empty() -> None:
+    plans = run(make_listener("rules", seed=1), 10, lambda t: talk(t) if t < 5.0 else None)
+    assert {p.engaged for p in plans} == {True}
+    assert plans[-1].start_ns <= 6.1e9
+
+
+def test_the_robots_own_voice_does_not_hold_the_listener() -> None:
+    listener = make_listener("rules", seed=1, config=ListenerConfig(voice_hold_s=2.0))
+
+    def own_voice(time_s: float) -> SpeakerFrame:
+        listener.robot_speaking(True, at(time_s))
+        return frame(at(time_s), camera=False, heard=voice(speaking=True))
+
+    assert {p.engaged for p in run(listener, 10, own_voice)} == {False}
+
+
+def test_smile_fades_when_the_person_leaves() -> None:
+    def leaves(time_s: float) -> SpeakerFrame:
+        return frame(at(time_s), smile=0.8, face=time_s < 6.0)
+
+    times, faces = shown(run(make_listener("rules", seed=0), 10, leaves))
+    smile = faces[:, list(SMILE)].mean(axis=1)
+    assert smile[times < 6.0].max() > 0.3
+    assert smile[times > 7.5].max() == 0.0
+    assert np.abs(np.diff(smile)).max() < 0.12
