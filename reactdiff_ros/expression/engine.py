@@ -187,7 +187,7 @@ class ExpressionEngine:
             layers.append("blink")
         layers += self._alive.add(face, dt_s, mode, self._style.stillness)
         face = bounded(face).astype(np.float64)
-        put_eyes(face, self._gaze.lines(), self._config, self._head.lag())
+        put_eyes(face, self._gaze.lines(), self._config, self._gaze.head_lag(face, dt_s))
         face[BLINK[0]], face[BLINK[1]] = max(face[BLINK[0]], blink), max(face[BLINK[1]], blink)
         if gesture is not None:
             layers.append("gesture")

@@ -172,6 +172,8 @@ LARGE_SHIFT_RAD: Final = math.radians(8)
 FLAT_YAW_RAD, FLAT_PITCH_RAD = math.radians(3), math.radians(1)
 """How far a face on a screen follows a person. A flat picture that looks straight out looks at every viewer, and one
 that looks up or aside looks at no one (the Mona Lisa effect: Al Moubayed, Edlund and Beskow, 2012)."""
+FLAT_HEAD_S: Final = 1.0
+"""The eyes of a flat face make up for nods and shifts of the head, and become straight in a head that stays tilted."""
 AWAY_SIGMA: Final = 0.4
 CONTACT_SIGMA: Final = 0.7
 
@@ -225,7 +227,7 @@ class Gaze:
         self._target: GazeTarget | None = None
         self._received_ns = 0
         self._weight = 0.0
-        self._head_yaw = self._head_pitch = 0.0
+        self._head_yaw = self._head_pitch = self._posture = 0.0
         self._offset = self._from = self._to = (0.0, 0.0)
         self._saccade_ns, self._saccade_s = 0, 0.03
         self._away = False
@@ -276,6 +278,16 @@ class Gaze:
     def head(self) -> tuple[float, float]:
         """The gaze layer's share of head pitch and yaw, rad."""
         return self._head_pitch, self._head_yaw
+
+    def head_lag(self, face: Array, dt_s: float) -> tuple[float, float]:
+        """Pitch and yaw to add to the head's turn in `face` (58,) before the eyes make up for it, rad.
+
+        Of a robot: how far its head is off that turn. Of a flat face: less the pitch at which the head stays.
+        """
+        if not self._config.flat_face:
+            return self._head.lag()
+        self._posture += approach(dt_s, FLAT_HEAD_S) * (float(face[HEAD_PITCH]) - self._posture)
+        return -self._posture, 0.0
 
     def lines(self) -> EyeLines:
         """Lines of sight of both eyes in the face's resting axes."""
