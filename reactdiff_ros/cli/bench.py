@@ -428,8 +428,10 @@ def model(
     thing is varied at a time, with the rest as live, one candidate and one listener. TensorRT builds its engines first
     if there are none. Nothing else should run on the machine meanwhile.
     """
+    from reactdiff_ros.evaluation.listeners import live_sampling
+
     with _figures(as_json) as result:
-        how = options.sampling(steps, guidance, None)
+        how = live_sampling(steps=steps, guidance=guidance)
         result.update(_measure_model(model or "", how, candidates, threads, repeats, backends, rows))
     return EXIT_DONE
 

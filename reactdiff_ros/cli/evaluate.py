@@ -37,12 +37,16 @@ LAB_MEASURES = (
 )  # fmt: skip
 
 
-def items_option(least: int, most: int, default: int, text: str = "Held-out simulated speakers.") -> Any:
+def items_option(
+    least: int, most: int, default: int, text: str = "Held-out simulated speakers."
+) -> Callable[[options.Command], options.Command]:
     """--items, the number of speakers."""
     return click.option("--items", type=click.IntRange(least, most), default=default, show_default=True, help=text)
 
 
-def seconds_option(least: float, default: float, text: str = "Length of each speaker's clip.") -> Any:
+def seconds_option(
+    least: float, default: float, text: str = "Length of each speaker's clip."
+) -> Callable[[options.Command], options.Command]:
     """--seconds, the length of a clip."""
     return click.option("--seconds", type=Number(least, 600.0), default=default, show_default=True, help=text)
 

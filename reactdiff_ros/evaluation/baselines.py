@@ -326,7 +326,6 @@ OnProgress = Callable[[float], None]
 STREAMS: Final = 10
 """K: streams of each listener for each speaker, as REACT asks."""
 MEAN_OF: Final = 24
-MIME_LAGS_S: Final = tuple(np.arange(0.0, 2.01, 0.2).round(1).tolist())
 TRAINING_SPEAKERS: Final = 600
 """Dyads among which nearest neighbours are looked up."""
 BLOCK: Final = 10

@@ -326,8 +326,9 @@ def _draw_alike(networks: Networks, drafts: Sequence[Draft]) -> list[Drawn]:
 
 
 def _rows(drawn: Drawn, rows: slice) -> Drawn:
-    parts: dict[str, Any] = {f.name: getattr(drawn, f.name) for f in fields(Drawn)}
-    return Drawn(**{name: None if part is None else part[rows] for name, part in parts.items()})
+    parts = {f.name: getattr(drawn, f.name) for f in fields(Drawn)}
+    own: dict[str, Any] = {name: None if part is None else part[rows] for name, part in parts.items()}
+    return Drawn(**own)
 
 
 def warm(networks: Networks, how: Sampling, listeners: int) -> None:

@@ -22,9 +22,9 @@ import psutil
 from numpy.typing import NDArray
 
 from reactdiff_ros.evaluation.bench.machine import hardware
-from reactdiff_ros.evaluation.bounds import Bound, verdict
+from reactdiff_ros.evaluation.bounds import RATIO_BAND, Bound, verdict
 from reactdiff_ros.evaluation.metrics import bootstrap
-from reactdiff_ros.evaluation.studies.sessions import RATIO_BAND, statistics
+from reactdiff_ros.evaluation.studies.sessions import statistics
 from reactdiff_ros.types import FloatArray
 from tools.soak.journal import Leg, Minute, read_journal
 

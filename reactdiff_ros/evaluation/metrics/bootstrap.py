@@ -68,7 +68,6 @@ def resample(weights: Values, statistic: Callable[[Values], float]) -> Values:
     return np.array([statistic(row) for row in weights])
 
 
-Values = NDArray[np.floating[Any]]
 POINTS: Final = 5
 """Values of a control, evenly over its range."""
 

@@ -17,6 +17,7 @@ from reactdiff_ros.types import REACTION_RATE_HZ
 
 Values = NDArray[np.floating[Any]]
 Matrix = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 AU12_OF_SMILE: Final = 3.5
 """AU12 of a full mouthSmile: the inverse of the fixed map mouthSmile = clip(AU12 / 3.5, 0, 1)."""
@@ -209,9 +210,6 @@ def real_against_real(
     return float(np.mean(found)), float(np.percentile(found, 95))
 
 
-Array = NDArray[np.floating[Any]]
-Values = NDArray[np.float64]
-
 REACH_S: Final = 2.0
 """Lags below this are looked at, both ways."""
 
@@ -221,7 +219,7 @@ def reach(rate_hz: float) -> int:
     return int(REACH_S * rate_hz - 1)
 
 
-def lag_correlations(predictions: Array, speaker: Array, most: int) -> Values:
+def lag_correlations(predictions: Values, speaker: Values, most: int) -> Floats:
     """Pearson's correlation of every prediction with the speaker at every lag, (K, 2 most + 1, D).
 
     Args:
@@ -258,7 +256,7 @@ def lag_correlations(predictions: Array, speaker: Array, most: int) -> Values:
     return out
 
 
-def _kept(values: Values, most: int) -> Values:
+def _kept(values: Floats, most: int) -> Floats:
     """(..., 2 most + 1): the sum of what each lag keeps of the later one; lag L >= 0 leaves out its first L frames."""
     total = values.sum(-1, keepdims=True)
     if not most:
@@ -268,13 +266,13 @@ def _kept(values: Values, most: int) -> Values:
     return np.concatenate([(total - last)[..., ::-1], total, total - first], -1)
 
 
-def _still(values: Values, most: int) -> NDArray[np.bool_]:
+def _still(values: Floats, most: int) -> NDArray[np.bool_]:
     """Where what a lag keeps (as in `_kept`) is constant: no frame differs from the one before."""
     changes = (values[..., 1:] != values[..., :-1]).astype(np.float64)
     return np.asarray(_kept(changes, most) == 0)
 
 
-def reference_lags(correlations: Values) -> Values:
+def reference_lags(correlations: Floats) -> Floats:
     """(K,) lag of the peak in frames, without its sign, as the challenge's code finds it.
 
     One channel that is constant makes the mean NaN, and a NaN counts as the peak: then the lag is the largest there is.
@@ -283,7 +281,7 @@ def reference_lags(correlations: Values) -> Values:
     return np.asarray(np.abs(mean.argmax(-1) - mean.shape[-1] // 2), dtype=np.float64)
 
 
-def signed_lags(correlations: Values) -> Values:
+def signed_lags(correlations: Floats) -> Floats:
     """(K,) lag of the peak in frames, positive where the prediction follows; NaN where nothing moves.
 
     The mean is over the channels that move at every lag; of equal peaks the one nearest to 0 counts.

@@ -208,8 +208,6 @@ def rates_per_minute(coefficients: Values) -> dict[str, float]:
     return {kind: float(find(coefficients).per_minute().mean()) for kind, find in KINDS.items()}
 
 
-Values = NDArray[np.floating[Any]]
-
 RISE: Final = 0.15
 """A smile's onset: the curve rises by at least this from its last low."""
 LEFT_LOW: Final = 0.15
@@ -327,7 +325,6 @@ def _shares(lags: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     return np.asarray(np.histogram(lags, edges)[0] / max(count, 1))
 
 
-Values = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 
 WINDOW_S: Final = (0.3, 1.5)

@@ -89,7 +89,6 @@ def _likely_first(rows: NDArray[np.float32], targets: Sequence[NDArray[np.float3
     return sorted(range(len(gaps)), key=gaps.__getitem__)
 
 
-Array = NDArray[np.floating[Any]]
 Values = NDArray[np.float64]
 
 EPSILON: Final = 1e-8
@@ -173,8 +172,6 @@ def check_attributes(values: Array, what: str) -> None:
         raise ReactdiffError("attributes hold values that are not numbers", where=what, todo="mend or drop those clips")
 
 
-Array = NDArray[np.floating[Any]]
-Values = NDArray[np.float64]
 Compat = Literal["default", "react2024"]
 OnProgress = Callable[[float], None]
 

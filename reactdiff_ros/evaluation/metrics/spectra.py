@@ -139,11 +139,7 @@ def plan_difference(plans: Values, hop: int, spread: Floats) -> dict[str, float]
     return out
 
 
-Values = NDArray[np.floating[Any]]
-Floats = NDArray[np.float64]
-
 WINDOW: Final = 50
-MOVES: Final = 1e-3
 _RIDGE: Final = 1e-3
 
 

@@ -235,7 +235,7 @@ def answer_lags(own: Face, speaker: Face | None) -> list[float]:
     asked, given = speaker.found["smiles"].start, own.found["smiles"].start
     asked = asked[asked < own.frames]
     next_one = np.append(given.astype(np.float64), np.inf)[np.searchsorted(given, asked)]
-    return ((next_one - asked) / REACTION_RATE_HZ).tolist()
+    return [float(lag) for lag in (next_one - asked) / REACTION_RATE_HZ]
 
 
 def _answered(own: Face, speaker: Face | None) -> Counted:

@@ -69,7 +69,6 @@ def derangement(count: int) -> NDArray[np.intp]:
     return np.roll(np.arange(count, dtype=np.intp), max(count // 2, 1))
 
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 FACE: Final = tuple(name for name, kind, _ in STREAMS if kind == "face")

@@ -32,9 +32,9 @@ from reactdiff_ros.evaluation.studies.behaviour import (
     expected_listener,
     smile_coupling,
 )
-from reactdiff_ros.model.plan.corrections import Nods, continued, guided, in_mood, prompted, sane
+from reactdiff_ros.model.plan.corrections import AROUND, LOOKAHEAD, Nods, continued, guided, in_mood, prompted, sane
 from reactdiff_ros.model.plan.latents import GROUP_COUNT, GROUPS
-from reactdiff_ros.model.plan.planner import AROUND, LOOKAHEAD, OwnPast, blank_draft, draw_plan, faces
+from reactdiff_ros.model.plan.planner import OwnPast, blank_draft, draw_plan, faces
 from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling, ordinary
 from reactdiff_ros.model.plan.solvers import angles
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks

@@ -217,8 +217,9 @@ def evaluate_sessions(
          for key in found[0] if key.startswith(half)}
         for half in ("second ", "last ")
     ]  # fmt: skip
-    pose = pose_drift(*(half.pop("pose") for half in halves), seed)
-    table, unknown = _table(*halves, seed)
+    second, last = halves
+    pose = pose_drift(second.pop("pose"), last.pop("pose"), seed)
+    table, unknown = _table(second, last, seed)
     figures: dict[str, Any] = {
         "ratios": table, "not_judged": unknown, "pose": pose,
         "clamped": float(np.average([float(g["clamped"]) for g in found], weights=[rows for _, rows in groups])),
