@@ -216,7 +216,7 @@ def _affect_value(message: Any) -> Affect:
 
 
 def voice_value(message: Any) -> Voice:
-    """The message to Voice. Raises MessageError for what is not finite; a pause may be NaN (nobody has spoken yet)."""
+    """The message to Voice. Raises MessageError for what is not finite; a pause may be NaN (no one has spoken yet)."""
     if math.isinf(message.pause_s):
         raise MessageError("the pause of a voice is not finite")
     return Voice(

@@ -23,7 +23,7 @@ EXPRESSION_RATE_HZ = 50.0
 
 FaceMode = Literal["listening", "idle", "neutral"]
 Turn = Literal["listening", "robot_speaking", "idle"]
-"""Whose turn it is, as the listener sees it: the other's, the robot's own, or nobody is there to listen to."""
+"""Whose turn it is, as the listener sees it: the other's, the robot's own, or no one is there to listen to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Voice:
     loudness_dbfs: float
     """RMS of the last 40 ms in dB relative to full scale, -100 = digital silence."""
     pause_s: float
-    """Seconds since the last utterance ended; 0 while speaking; NaN if nobody has spoken yet."""
+    """Seconds since the last utterance ended; 0 while speaking; NaN if no one has spoken yet."""
     utterance_s: float
     """Seconds since the current utterance began; 0 while silent."""
 
@@ -102,11 +102,11 @@ class SpeakerFrame:
     stamp_ns: int
     """Capture time of the newest evidence in this frame."""
     picture_stamp_ns: int | None
-    """The picture consumed, None = no camera picture (unobserved, which is not: nobody there)."""
+    """The picture consumed, None = no camera picture (unobserved, which does not mean that no one is there)."""
     sound_stamp_ns: int | None
     """End of the newest sound consumed, None = no microphone (unobserved, which is not silence)."""
     person_id: int
-    """Track id of the target, -1 = nobody."""
+    """Track id of the target, -1 = no one."""
     face_present: bool
     """A face was detected (also too far away for the mesh)."""
     mesh_present: bool
@@ -154,7 +154,7 @@ class Reaction:
     commit_frames: int
     """How many frames will be emitted before the next plan is due; the rest bridges a late plan."""
     engaged: bool
-    """False: nobody to listen to (idle)."""
+    """False: no one to listen to (idle)."""
     seed: int
     policy: str
     backend: str

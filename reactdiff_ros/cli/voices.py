@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def voice_bank(path: Path | None) -> VoiceBank:
-    """The bank at `path`, made there if nothing is; an empty one, which stands for parametric voices, for None.
+    """The bank at `path`, made there if nothing is; an empty one, which means parametric voices, for None.
 
     Raises:
         MissingExtraError: it has to be made, and espeak-ng is not installed.

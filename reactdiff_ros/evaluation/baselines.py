@@ -218,7 +218,7 @@ class Mean:
 
     @classmethod
     def empty(cls) -> Mean:
-        """Of nobody."""
+        """Of no one."""
         return cls(np.zeros((0, ATTRIBUTE_COUNT)), np.zeros(0, dtype=np.int64))
 
     def add(self, attributes: FloatArray) -> None:
@@ -310,7 +310,7 @@ def other_people(groups: Sequence[str]) -> list[int | None]:
     """For each recording another one, of other people (`groups`), whose stream stands in as the shuffled control.
 
     Half a set further on, so that neighbours in a list (clips of one conversation) are not met; None where there is
-    nobody else.
+    no one else.
     """
     count = len(groups)
     out: list[int | None] = []

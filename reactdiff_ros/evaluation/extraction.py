@@ -34,7 +34,7 @@ from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, Picture, Sound, Sp
 Source: TypeAlias = MediaClip | BagSource
 _GRID: Final = Grid()
 _AFTER_NS: Final = NS // 2
-"""The session runs on for so long after the last item, so that everything waiting is perceived."""
+"""The session runs on this long after the last item, so that everything waiting is perceived."""
 LONGEST_GAP_S, LONGEST_STEP_BACK_S = 600.0, 0.5
 """A recording whose stamps jump further is not one conversation (a clock was set, a bag was joined)."""
 CONFIDENT: Final = 0.3

@@ -58,7 +58,7 @@ from reactdiff_ros.types import (
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Facts of a manifest beside the networks' own."""
+    """Facts of a manifest next to the networks' own."""
 
     real: bool
     """Recorded people were among the training data."""

@@ -36,7 +36,7 @@ Item: TypeAlias = Picture | Sound
 CUTS: Final = 50
 SECONDS: Final = 3.0
 AFTER_NS: Final = NS // 5
-"""Sessions run on for so long after t, to see that what comes after it acts at all."""
+"""Sessions run on this long after t, to see that what comes after it acts at all."""
 TICK_NS: Final = 20_000_000
 RATE_HZ: Final = 16_000
 

@@ -25,7 +25,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as machine code, kept on disk where a folder for it can be written."""
     try:
         made = njit(nogil=True, fastmath=_FAST, cache=True)(function)
-    except RuntimeError:  # neither beside this file nor in the user's cache
+    except RuntimeError:  # neither next to this file nor in the user's cache
         made = njit(nogil=True, fastmath=_FAST)(function)
     return made  # type: ignore[no-any-return,unused-ignore]
 

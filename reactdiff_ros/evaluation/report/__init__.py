@@ -1,1 +1,1 @@
-"""A result as one page to read, and two results beside each other."""
+"""A result as one page to read, and two results next to each other."""

@@ -1,4 +1,4 @@
-"""What a listening face does: its events beside people's bands, and the moments that are worth a look.
+"""What a listening face does: its events next to people's bands, and the moments that are worth a look.
 
 Moments are where to look, not verdicts: people too leave three of four smiles unanswered.
 """
@@ -405,7 +405,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class BandRow:
-    """A measure beside its band, as text and drawing."""
+    """A measure next to its band, as text and drawing."""
 
     measure: Measure
     band: Band | None
@@ -441,7 +441,7 @@ def _row(measure: Measure, band: Band | None, shown: Sequence[Shown]) -> BandRow
     ]
     drawing, edges = None, ""
     if band is not None:
-        drawing = summary.band(band.low, band.mid, band.high, points, f"{measure.label} beside people's")
+        drawing = summary.band(band.low, band.mid, band.high, points, f"{measure.label} next to people's")
         ends = (band.low, band.high) if band.low < band.high else (band.mid,)
         edges = " to ".join(summary.number(end, digits) for end in ends)
     if own.estimate is None:
@@ -601,7 +601,7 @@ def _nods(own: Face, speech: Sequence[tuple[int, int]]) -> Places:
     nods = own.found["nods"]
     for start, size in zip(nods.start.tolist(), nods.size.tolist(), strict=True):
         if start >= quiet and not any(s <= start and e >= start - quiet for s, e in speech):
-            yield start, size, f"a nod of {np.degrees(size):.1f} degrees, and nobody talks"
+            yield start, size, f"a nod of {np.degrees(size):.1f} degrees, and no one talks"
 
 
 KINDS: Final = (

@@ -238,7 +238,7 @@ def write_page(html: str, path: Path, *, overwrite: bool = False) -> Path:
 OnProgress = Callable[[float], None]
 """Is told the share of the work that is done."""
 MOST_COMPARED: Final = 7
-"""Systems whose behaviour stands beside people's."""
+"""Systems whose behaviour is next to people's."""
 STRIPS: Final = 4
 """Recordings that get a strip of faces."""
 PUBLISHED_METRICS: Final = ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "FRSyn")
@@ -326,7 +326,7 @@ def _shipped(name: str) -> str:
 
 
 def _shown(result: Result, faces: Faces) -> list[Shown]:
-    """The subject first, then whoever else has streams; recorded people as reference."""
+    """The subject first, then others that have streams; recorded people as reference."""
     subject = result.subject
     if subject is None or not subject.streams:
         return []

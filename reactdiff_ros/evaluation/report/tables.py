@@ -84,7 +84,7 @@ def _usual(name: str, compat: str) -> Metric:
 
 
 def unknown(name: str) -> Metric:
-    """A figure that nobody describes: its name in words, its unit if the name ends with one."""
+    """A figure without a description: its name in words, its unit if the name ends with one."""
     last = re.split(r"[_.]", name)[-1]
     return Metric(name, re.sub(r"[_.]+", " ", name), _UNITS.get(last, ""), text="As the run that wrote it defines it.")
 
@@ -111,7 +111,7 @@ class Published:
     split: str = ""
 
     def comparable(self, info: Info) -> tuple[bool, str]:
-        """Whether it may stand beside a run, and why (not)."""
+        """Whether it may be shown next to a run, and why (not)."""
         if self.reason:
             return False, self.reason
         if info.kind != self.kind:
@@ -345,7 +345,7 @@ def _beside_people(shown: Sequence[Shown], bands: Mapping[str, Band]) -> list[st
             verdicts[row.verdict].append(row.measure.label.lower())
     known = sum(map(len, verdicts.values()))
     if not known:
-        return [f"There is too little material to hold its behaviour beside people's ({len(MEASURES)} measures)."]
+        return [f"There is too little material to hold its behaviour next to people's ({len(MEASURES)} measures)."]
     inside = len(verdicts["inside"])
     verb = "lies" if inside < 2 else "lie"
     text = f"Of {known} measures of behaviour {inside or 'none'} {verb} surely within people's band"

@@ -42,7 +42,7 @@ class Part:
     arguments: Mapping[str, Any]
     """JSON values only: together with `files` they say whether a kept result still counts."""
     files: tuple[str, ...] = ()
-    """Inputs; one that changed makes the part anew."""
+    """Inputs; one that changed measures the part again."""
 
     def settings(self) -> dict[str, Any]:
         """What the result depends on, as plain JSON: names and values, and size and time of every file."""
@@ -367,7 +367,7 @@ def here(parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult | Failure]]:
 def in_processes(
     parts: Sequence[Part], workers: int, work: Callable[[Part], PartResult | Failure] = do
 ) -> Iterator[tuple[Part, PartResult | Failure]]:
-    """Results as they come. When a process dies, its pool is made anew and what it had at hand is done again."""
+    """Results as they come. When a process dies, its pool is made again and what it had at hand is done again."""
     waiting = list(parts)
     deaths = {part.name: 0 for part in parts}
     while waiting:

@@ -355,7 +355,7 @@ def make_streams(
             "look_ahead_s": plain(np.array([heard.look_ahead_s]))[0],
         }
     if not facts["listeners"]:
-        raise ReactdiffError("; ".join(notes) or "nobody listened", where=chosen.id(n))
+        raise ReactdiffError("; ".join(notes) or "no one listened", where=chosen.id(n))
     return PartResult(facts, arrays, tuple(notes))
 
 

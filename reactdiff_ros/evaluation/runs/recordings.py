@@ -71,7 +71,7 @@ class Source:
     """The speaker's file below the folder, without its suffix."""
     speaker: Path
     listener: Path | None = None
-    """The one who listened, filmed from the same start; None: nobody, or a file of `reactdiff extract` holds both."""
+    """The one who listened, filmed from the same start; None: no one, or a file of `reactdiff extract` holds both."""
 
     @property
     def group(self) -> str:
@@ -155,7 +155,7 @@ def _id(path: Path, folder: Path) -> str:
 
 GRID = Grid()
 PAUSE_NS = NS // 5
-"""A recording that tells nothing for so long pauses."""
+"""A recording that without messages for this long pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +311,7 @@ def _ages(faces: Sequence[ExpressionFrame], heard: Perceived) -> NDArray[np.floa
 
 
 BASELINES: Final = ("rules", "mime", "random")
-"""Policies that wear the live face beside the listener under test."""
+"""Policies that wear the live face next to the listener under test."""
 LATENCIES: Final = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms")
 FIGURES: Final = tuple(dict.fromkeys((*MEASURES, *BEHAVIOUR, *MOTION, *LATENCIES, "frame_ms")))
 LEAST_SEEN: Final = 0.3
@@ -381,7 +381,7 @@ def make_streams(
         total = sum(float(one.plan_s.sum()) for one in all_)
         facts["listeners"][spec.name] = {"frame_ms": 1e3 * total / (known.count * streams)}
     if not facts["listeners"]:
-        raise ReactdiffError("; ".join(notes) or "nobody listened", where=speaker)
+        raise ReactdiffError("; ".join(notes) or "no one listened", where=speaker)
     if "truth_attributes" in arrays:
         truth = arrays["truth_attributes"]
         facts["mime"] = simple.mime_scores(arrays["speaker_attributes"], [truth], REACTION_RATE_HZ)

@@ -145,7 +145,7 @@ def synchrony(predictions: FloatArray, speaker: FloatArray, rate_hz: float, comp
 
 
 def answers(predictions: FloatArray, speaker: FloatArray, rate_hz: float) -> dict[str, float]:
-    """Median lag of answered smiles and coupling of smiles, of AU12; NaN where nobody smiles."""
+    """Median lag of answered smiles and coupling of smiles, of AU12; NaN where no one smiles."""
     smile, shown = at_25(speaker[:, _AU12], rate_hz), at_25(predictions[..., _AU12], rate_hz)
     if len(smile) < SHORTEST:
         return {"response_lag_ms": float("nan"), "smile_coupling": float("nan")}

@@ -65,7 +65,7 @@ def expected_correlation(expected: Values, streams: Values) -> Floats:
 
 
 def derangement(count: int) -> NDArray[np.intp]:
-    """Another speaker for each of `count` (nobody's own)."""
+    """Another speaker for each of `count` (no one's own)."""
     return np.roll(np.arange(count, dtype=np.intp), max(count // 2, 1))
 
 

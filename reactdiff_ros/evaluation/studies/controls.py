@@ -75,7 +75,7 @@ GAIN_MEASURES: Final[dict[str, tuple[str, Callable[[Faces], float]]]] = {
     "head": ("s.d. of the head, degrees", _head),
     "stillness": ("head at rest, s.d. taken away, degrees", _head),
 }
-"""What each control of the expression is measured by; stillness on a face that has nobody to listen to."""
+"""What each control of the expression is measured by; stillness on a face that has no one to listen to."""
 
 
 def evaluate_gains(streams: FloatArray, *, points: int = POINTS, workers: int = 1) -> dict[str, dict[str, Any]]:

@@ -52,7 +52,7 @@ SHORTEST_S: Final = 10.0
 LEAST_KNOWN: Final = 0.75
 """Share of the frames in which AU12 of either person must be known: any two people then share half of the frames."""
 _NAMED: Final = 3
-Told = Callable[[float], None]
+OnProgress = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def read_calls(folder: Path) -> Calls:
     """The recordings of a folder, see `datasets.dyads`, without the calls that are too short or known too little of.
 
     Raises:
-        ReactdiffError: as `read_dyads`; fewer than two pairs are left; or nobody's smile moves.
+        ReactdiffError: as `read_dyads`; fewer than two pairs are left; or no smile moves.
     """
     found = tuple(read_dyads(folder))
     left_out = _short(found)
@@ -133,7 +133,7 @@ def _without(recordings: Sequence[Recording], left_out: Mapping[str, str]) -> tu
 
 
 def _short(recordings: Sequence[Recording]) -> dict[str, str]:
-    """Why calls are too short beside the others, by their names."""
+    """Why calls are too short next to the others, by their names."""
     length = {_call(r): r.frames / REACTION_RATE_HZ for r in recordings}
     least = max(SHORTEST_S, LEAST_LENGTH * float(np.median(list(length.values()))))
     return {name: f"it has {s:.1f} s where {least:.1f} s are needed" for name, s in length.items() if s < least}

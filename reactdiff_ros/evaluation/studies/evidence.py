@@ -153,7 +153,7 @@ def simulator(subject: Subject, told: OnProgress) -> Measured:
 
 
 def dyads(subject: Subject, told: OnProgress) -> Measured:
-    """`evaluate dyads`: beside real people. With models of folds, "model" is theirs and "shipped" the subject's."""
+    """`evaluate dyads`: next to real people. With models of folds, "model" is theirs and "shipped" the subject's."""
     if subject.dyads is None:
         raise ReactdiffError("no recorded calls were given", todo="name their folder with --dyads")
     calls = read_calls(subject.dyads)
@@ -236,7 +236,7 @@ def sessions(subject: Subject, told: OnProgress) -> Measured:
 
 
 def autoencoder(subject: Subject, told: OnProgress) -> Measured:
-    """What training found of the autoencoder on listeners that it had not seen: it stands in the manifest."""
+    """What training found of the autoencoder on listeners that it had not seen: as the manifest has it."""
     facts = json.loads((subject.weights.folder / MANIFEST).read_text(encoding="utf-8")).get("autoencoder")
     if not facts:
         raise ReactdiffError(

@@ -191,7 +191,7 @@ def _nods(runner: Runner, cues: Trials) -> dict[str, Any]:
 
 
 def _placebos(runner: Runner, trials: Trials) -> dict[str, Any]:
-    """Rate of new smiles after what is no event, in all and by kind; of dips of the head beside it."""
+    """Rate of new smiles after what is no event, in all and by kind; of dips of the head next to it."""
     smiles, nods = {}, {}
     for kind in PLACEBOS:
         paired = runner.paired(trials, "natural", Insertion(kind, AT))

@@ -1,7 +1,7 @@
 """`evaluate sessions`: does a listener stay the same through an hour of changing speakers who come and go?
 
-Each session is one listener before a row of simulated speakers of a minute each, between whom nobody is there for a
-while. Every sixth of it has the same speakers, shuffled anew, so that what differs is the listener. The last sixth is
+Each session is one listener before a row of simulated speakers of a minute each, between whom no one is there for a
+while. Every sixth of it has the same speakers, shuffled again, so that what differs is the listener. The last sixth is
 compared with the second: whatever drifts shows as a ratio off 1. Where the head is held has no ratio, because its mean
 is about 0: there it is the difference that shows.
 """

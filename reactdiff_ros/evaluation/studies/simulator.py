@@ -1,4 +1,4 @@
-"""How a model listens to simulated speakers that it has not met, beside people of the simulator and baselines.
+"""How a model listens to simulated speakers that it has not met, next to people of the simulator and baselines.
 
 What the figures mean and what they do not mean: docs/evaluation.md. They show a known distribution recovered from
 noisy perception; they are no evidence of human likeness.
