@@ -219,7 +219,7 @@ def test_what_is_typed_wins_over_the_files(lab: Path) -> None:
 
 def test_a_lab_without_senses_is_told_so(lab: Path) -> None:
     (lab / "config.yaml").write_text("arguments: {camera: none, microphone: none}\n")
-    with pytest.raises(click.UsageError, match="no one to listen to"):
+    with pytest.raises(click.UsageError, match="needs a camera, a microphone or a clip"):
         live_options({}, {}, face=False)
     assert live_options({"use_sim_time": "true"}, {}, face=False)[1]["camera"] == "none"
 
