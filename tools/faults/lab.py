@@ -27,7 +27,6 @@ from reactdiff_ros.evaluation.bench.emulated import EmulatedRobot
 from reactdiff_ros.launching.live_graph import LiveGraph, executable
 from reactdiff_ros.settings import RANGES
 from tools.faults.account import Report
-from tools.faults.catalogue import Undo
 from tools.faults.inputs import PictureFault, SoundFault
 from tools.faults.places import Network, Place
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from tools.faults.relay import Relay
 
+Undo = Callable[[], None]
 REPEAT_S: Final = 0.04
 SLOW: Final = 20
 """A slow process runs in one of this many steps."""
