@@ -106,7 +106,7 @@ def test_an_emulated_robot_is_calibrated_enabled_and_moves(graph: RosGraph, robo
 
     calibration = Terminal(graph.environment, "robot", "calibrate", profile)
     for question, answer in zip(
-        ("fingers off", "did it go", "neutral pose?", "neutral pose?", "lower limit", "upper limit", "write "),
+        ("fingers off", "did it move", "neutral pose?", "neutral pose?", "lower limit", "upper limit", "write "),
         ANSWERS,
         strict=True,
     ):
