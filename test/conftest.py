@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import hypothesis
 import pytest
 from random_model import write_random_weights
 from virtual_microphone import VirtualMicrophone, virtual_microphone, why_not
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["REACTDIFF_CONFIG"] = "none"  # the settings of whoever runs the tests change none of them
+hypothesis.settings.register_profile("shared", deadline=None)  # machines are shared: no test asserts milliseconds
+hypothesis.settings.load_profile("shared")
 
 
 def pytest_collection_finish() -> None:

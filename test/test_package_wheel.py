@@ -142,7 +142,7 @@ def test_it_finds_what_ships_beside_it(run: Run) -> None:
     checked = run("robot", "check", "ohbot")
     assert str(ROOT) not in checked.stdout + checked.stderr
     assert "## reaction_node" in run("docs", "nodes").stdout
-    pages = run("-c", "from reactdiff_ros.avatar import pages; print(pages.__file__)").stdout.strip()
+    pages = run("-c", "from reactdiff_ros.avatar import web; print(web.__file__)").stdout.strip()
     assert (Path(pages).parent / "page" / "robot" / "index.html").is_file()
 
 

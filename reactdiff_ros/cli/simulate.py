@@ -43,7 +43,7 @@ def simulate(
     seed: int, dyads: int, listeners: int, seconds: float, prior: str, no_precursors: bool, voices: Path | None,
     output: Path | None, plots: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Simulate dyads at 25 Hz and print statistics of their listeners, with those of people.
+    """Simulate speakers and listeners; print statistics next to people's.
 
     Arrays in the file: `speaker_NAME` (dyads, frames, ...) as perception would see the speaker, `stimulus_NAME`
     (dyads, frames) the true state of the speaker, `listener` (dyads, frames, 58), `activity` (dyads, frames),

@@ -61,6 +61,9 @@ class FeaturesAsTokens:
     def new_cache(self) -> FeaturesAsTokens:
         return self
 
+    def past(self) -> FeaturesAsTokens:
+        return self
+
     def push(self, new: str) -> None:
         assert new == "next"
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from generated_sets import FACEVERSE_ORDER, react
 
-from reactdiff_ros.cli import listen
+from reactdiff_ros.cli import training
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.cli.output import EXIT_STOPPED
 
@@ -136,7 +136,7 @@ def test_a_run_that_is_stopped_keeps_what_it_has_and_nothing_follows_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["dev", "train", "--output", str(tmp_path / "run"), *SMALL]
-    monkeypatch.setattr(listen, "StopFlag", Stopped)
+    monkeypatch.setattr(training, "StopFlag", Stopped)
     assert main(arguments) == EXIT_STOPPED
     assert "stopped and saved" in capfd.readouterr().err
     monkeypatch.undo()

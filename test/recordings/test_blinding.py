@@ -168,7 +168,7 @@ def test_a_study_is_read():
         ("{policy: rules}", "{policy: [rules]}", "b has no settings"),
         ("seed: 4", "seed: -4", "seed"),
         ("seed: 4", "sed: 4", "unknown key 'sed'"),
-        ("{policy: rules}}", "{policy: rules", "not YAML"),
+        ("{policy: rules}}", "{policy: rules", "not a YAML file"),
     ],
 )
 def test_a_study_that_cannot_be_is_one_sentence(old, new, sentence):

@@ -68,7 +68,7 @@ def test_marginals_of_a_known_curve() -> None:
 
 def test_all_three_must_hold() -> None:
     assert passes(0.2, 0.001, 0.4)
-    assert not any((passes(0.01, 0.4, 0.1), c.passes(0.7, 0.0002, 0.3), c.passes(0.2, 0.001, 0.6)))
+    assert not any((passes(0.01, 0.4, 0.1), passes(0.7, 0.0002, 0.3), passes(0.2, 0.001, 0.6)))
 
 
 def test_what_is_a_gap_in_either_stream_is_no_part_of_the_correlation() -> None:

@@ -87,7 +87,7 @@ def test_the_command_passes_and_fails(tmp_path: Path, capsys: pytest.CaptureFixt
         ("json:NoSuchClass", "there is no such listener"),
         ("json:JSONDecoder", "must take seed="),
         ("collections:Counter", "lacks name"),
-        ("nowhere/own.py:Own", "reactdiff: the listener's file is not there"),
+        ("nowhere/own.py:Own", "reactdiff: the listener's file is missing"),
     ],
 )
 def test_a_listener_that_cannot_be_had_is_a_sentence(

@@ -50,13 +50,13 @@ def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: P
     told: list[str] = []
     work_off(changed, keep, Resources(), tell=told.append)
     assert told == [
-        "part-2 is done anew: it was made with another log, n, clip.mp4",
+        "part-2 is done again: it was made with another log, n, clip.mp4",
         "2 of 3 parts are there from before",
     ]
     data.write_text("other content")
     told.clear()
     work_off(parts(3, log=str(log), files=(str(data),))[:1], keep, Resources(), tell=told.append)
-    assert told == ["part-0 is done anew: it was made with another clip.mp4"]
+    assert told == ["part-0 is done again: it was made with another clip.mp4"]
     assert done(log) == [0, 1, 2, 0]
 
 
@@ -67,7 +67,7 @@ def test_a_broken_file_of_a_part_is_done_anew(tmp_path: Path) -> None:
     keep.path(wanted[0]).write_bytes(keep.path(wanted[0]).read_bytes()[:50])
     told: list[str] = []
     assert work_off(wanted, keep, Resources(), tell=told.append).kept == 0
-    assert told == ["part-0 is done anew: what was kept of it cannot be read"]
+    assert told == ["part-0 is done again: its file cannot be read"]
 
 
 def test_a_full_disk_is_a_sentence_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
