@@ -137,6 +137,10 @@ def _user() -> str:
         return str(os.getuid())
 
 
+BEGIN_STEPS: Final = 1000
+"""A joint that begins to move goes before all that are moving: a late start is seen, a step less in a motion is not."""
+
+
 class Turns:
     """Chooses the commands that are sent: those of the joints that have been behind most, for longest.
 
@@ -148,12 +152,16 @@ class Turns:
         """The last command that each joint was sent, by its id."""
         self._behind: dict[int, int] = {}
         """Sum, over the ticks since then, of how far that was from what was wanted."""
+        self._at_rest: set[int] = set()
+        """Joints that were where they were wanted in the last tick."""
 
     def choose(self, wanted: Mapping[int, int], cost: Mapping[int, int], room: int) -> dict[int, int]:
         """The commands of `wanted`, in steps by id, that fit into `room` bytes; `cost`: the bytes of each."""
         for number, step in wanted.items():
             away = abs(step - self.last[number]) if number in self.last else 1
-            self._behind[number] = self._behind.get(number, 0) + away
+            begins = BEGIN_STEPS if away and number in self._at_rest else 0
+            self._behind[number] = self._behind.get(number, 0) + away + begins
+        self._at_rest = {number for number, step in wanted.items() if step == self.last.get(number)}
         chosen = {}
         for number in sorted(wanted, key=lambda n: -self._behind[n]):
             if cost[number] <= room:
