@@ -7,6 +7,7 @@ Arrays are float32 and must not be written to by the receiver. Coefficients: see
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
 UINT8 = NDArray[np.uint8]
+OnProgress = Callable[[float], None]
+"""Receives the completed share of a piece of work, 0..1."""
 
 EXPRESSION_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 MFCC_COUNT = 26

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactdiff_ros.cli import evaluation_options as options
+from reactdiff_ros.cli.options import FILE, FOLDER
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, Number, dumps, echo, json_on_stdout, tell
 from reactdiff_ros.cli.progress import progress_bar
 from reactdiff_ros.resources import needing
@@ -16,8 +17,6 @@ from reactdiff_ros.resources import needing
 if TYPE_CHECKING:
     from reactdiff_ros.evaluation.metrics.react import ReactMetrics
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
 # These lists are also in the studies, which are too heavy to import for a help text; a test compares them.
 SYSTEMS = (
     "model", "oracle", "shuffled", "mime", "mime_perceived", "nearest_neighbour", "rules", "policy", "listener_mean",

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactdiff_ros.cli.options import FILE, FOLDER, SEEDS
+from reactdiff_ros.cli.options import JSON as JSON
+from reactdiff_ros.cli.options import VOICES as VOICES
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, Number, dumps, echo, json_on_stdout, tell
 from reactdiff_ros.cli.progress import progress_bar
 from reactdiff_ros.resources import require
@@ -39,19 +42,12 @@ CONTROLLED = click.option(
 )  # fmt: skip
 MODEL = click.option(
     "--model",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Folder that 'reactdiff dev export' wrote (the shipped weights).",
 )
-SEED = click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Another seed, another set."
-)
-VOICES = click.option(
-    "--voices",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Voice bank of synthesised speech; made if missing (parametric voices).",
-)
-OUTPUT = click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the plots.")
+SEED = click.option("--seed", type=SEEDS, default=0, show_default=True, help="Another seed, another set.")
+OUTPUT = click.option("--output", type=FOLDER, help="Folder for the plots.")
 STEPS = click.option("--steps", type=click.IntRange(2, 64), help="Denoiser steps of a plan (as live).")
 GUIDANCE = click.option("--guidance", type=Number(0.0, 8.0), help="Guidance on the speaker (as live).")
 HOP = click.option("--hop-s", type=Number(0.04, 0.64), help="Time until the next plan (as live).")
@@ -63,7 +59,6 @@ EVERY_CORE = click.option(
     show_default="one a core",
     help="Threads and processes.",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 LISTENERS = click.option(
     "--listener",
     "listeners",
@@ -76,14 +71,14 @@ LISTENERS = click.option(
 )
 RESULT = click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="RESULT",
     help="Result file to write (.npz), for 'reactdiff report' and 'reactdiff compare'.",
 )
 RUN = click.option(
     "--run",
     "run_folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Folder of finished parts; the same command resumes from there (RESULT.parts).",
 )

@@ -31,7 +31,7 @@ from reactdiff_ros.simulator.speaker import SLOW, Speakers, make_speakers, stimu
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.temperament import Temperament, draw_temperaments
 from reactdiff_ros.simulator.voices import VoiceBank
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
+from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, OnProgress
 
 # Numbers of the draws under the purpose "evaluate".
 SPEAKERS, DEVICES, TARGETS, ORACLE, MEAN, MODEL, RANDOM_DRAW, RULES_DRAW, BOOTSTRAP, STYLE = range(10)
@@ -319,9 +319,6 @@ def other_people(groups: Sequence[str]) -> list[int | None]:
         out.append(next(((n + s) % count for s in steps if groups[(n + s) % count] != groups[n]), None))
     return out
 
-
-OnProgress = Callable[[float], None]
-"""Is told the share of a piece of work that is done."""
 
 STREAMS: Final = 10
 """K: streams of each listener for each speaker, as REACT asks."""

@@ -159,6 +159,14 @@ def test_who_is_behind_most_goes_first_and_nobody_waits_for_ever() -> None:
     assert worst <= 40
 
 
+def test_a_joint_that_begins_to_move_goes_before_those_that_are_moving() -> None:
+    turns, cost = Turns(), dict.fromkeys(range(8), 12)
+    turns.sent(dict.fromkeys(range(8), 0))
+    for tick in range(20):
+        turns.sent(turns.choose({0: 0, **dict.fromkeys(range(1, 8), 10 * tick)}, cost, 38))
+    assert 0 in turns.choose({0: 1, **dict.fromkeys(range(1, 8), 200)}, cost, 38)
+
+
 def test_what_costs_nothing_is_not_left_out() -> None:
     turns = Turns()
     assert turns.choose({0: 5, 1: 6}, {0: 0, 1: 12}, 0) == {0: 5}

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from reactdiff_ros.actuation.drivers.driver import AGAIN_S, Axis, Clock, Fault
+from reactdiff_ros.actuation.drivers.driver import AGAIN_S, MISSES, Axis, Clock, Fault
 from reactdiff_ros.actuation.drivers.pulse_board import PulseBoard, SerialBoard
 from reactdiff_ros.actuation.drivers.serial_port import DeviceLock, PortGoneError, explain
 from reactdiff_ros.actuation.profile import MaestroDriver, OhbotDriver, Pca9685Driver
@@ -37,8 +37,6 @@ NAMED: Final = 0xAA
 """Begins a command of the Pololu protocol: the device's number, then the command without its highest bit."""
 SIGNAL, OVERRUN, FULL, CRC, PROTOCOL, TIMEOUT = 1, 2, 4, 8, 16, 32
 MAESTRO_ANSWER_S: Final = 0.03
-MISSES: Final = 3
-"""So many questions in a row without an answer are a fault; before it is armed, it must have answered the last one."""
 QUARTERS: Final = 4.0
 """Steps a microsecond."""
 MARGIN: Final = 1.25
@@ -80,7 +78,7 @@ class MaestroBoard(SerialBoard):
         return super().check()
 
     @property
-    def _unanswered(self) -> bool:
+    def _unanswered(self) -> bool:  # before it is armed, the board must have answered the last question
         return 0 < self._misses < MISSES
 
     def _try_timeout(self) -> None:

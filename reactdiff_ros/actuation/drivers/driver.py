@@ -15,6 +15,8 @@ from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Profile, Pulse, Unit
 
 MIDDLE_US: Final = 1500.0
+MISSES: Final = 3
+"""Questions in a row without a usable answer that are a fault."""
 EXACT: Final = 1e-9
 """A limit this close to a whole step is one: what rounding leaves."""
 

@@ -13,6 +13,7 @@ from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import (
     AGAIN_S,
     LINK_FAULTS,
+    MISSES,
     UNTIL_ARMED,
     Axis,
     Clock,
@@ -26,8 +27,6 @@ from reactdiff_ros.errors import DeviceError
 
 _T = TypeVar("_T")
 _Lost = TypeVar("_Lost")
-MISSES: Final = 3
-"""So many questions in a row without an answer that can be used are a fault."""
 LOAD_S: Final = 0.5
 """Load may be above its limit for this long: starting to move is no overload."""
 COOLER_C: Final = 5.0

@@ -23,7 +23,6 @@ from reactdiff_ros.evaluation.metrics import react
 from reactdiff_ros.evaluation.metrics.coupling import lag_correlations, reach, reference_lags
 from reactdiff_ros.evaluation.metrics.react import (
     REFERENCE_RATE_HZ,
-    OnProgress,
     ReactMetrics,
     Work,
     between_speakers,
@@ -32,6 +31,7 @@ from reactdiff_ros.evaluation.metrics.react import (
     compile_kernels,
     diversity_of,
 )
+from reactdiff_ros.types import OnProgress
 
 NAMES: Final = ("prediction", "listener", "speaker", "neighbour")
 FRAMES: Final = ("frames", "listener_frames")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT, AU, EXPRESSION, VALENCE_AROUSAL
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.metrics.coupling import lag_correlations, reach, reference_lags, signed_lags
-from reactdiff_ros.types import REACTION_RATE_HZ
+from reactdiff_ros.types import REACTION_RATE_HZ, OnProgress
 
 Array = NDArray[np.floating[Any]]
 
@@ -173,7 +173,6 @@ def check_attributes(values: Array, what: str) -> None:
 
 
 Compat = Literal["default", "react2024"]
-OnProgress = Callable[[float], None]
 
 REFERENCE_RATE_HZ: Final = 25.0
 

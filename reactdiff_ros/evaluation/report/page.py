@@ -38,7 +38,7 @@ from reactdiff_ros.evaluation.report.tables import Published, load_published, me
 from reactdiff_ros.evaluation.results import Item, Metric, Result
 from reactdiff_ros.simulator.rendered.parts import Look
 from reactdiff_ros.simulator.rendered.renderer import HeadRenderer, Scene
-from reactdiff_ros.types import REACTION_RATE_HZ, UINT8
+from reactdiff_ros.types import REACTION_RATE_HZ, UINT8, OnProgress
 from reactdiff_ros.whole_file import write_whole
 
 SIZE: Final = 168
@@ -235,8 +235,6 @@ def write_page(html: str, path: Path, *, overwrite: bool = False) -> Path:
     return path
 
 
-OnProgress = Callable[[float], None]
-"""Is told the share of the work that is done."""
 MOST_COMPARED: Final = 7
 """Systems whose behaviour is next to people's."""
 STRIPS: Final = 4

@@ -52,7 +52,6 @@ SHORTEST_S: Final = 10.0
 LEAST_KNOWN: Final = 0.75
 """Share of the frames in which AU12 of either person must be known: any two people then share half of the frames."""
 _NAMED: Final = 3
-OnProgress = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)

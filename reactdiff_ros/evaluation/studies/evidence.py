@@ -40,9 +40,8 @@ from reactdiff_ros.model.weights import MANIFEST, Weights
 from reactdiff_ros.simulator.dyads import simulate, simulator_hash
 from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.voices import VoiceBank
-from reactdiff_ros.types import REACTION_RATE_HZ
+from reactdiff_ros.types import REACTION_RATE_HZ, OnProgress
 
-OnProgress = Callable[[float], None]
 Arrays = Mapping[str, NDArray[np.floating[Any]]]
 
 
