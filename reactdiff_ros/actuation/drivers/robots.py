@@ -170,13 +170,15 @@ class FurhatRobot(NetworkRobot):
         self._key = key
         self._access: bool | None = None
         self._head_s = float("-inf")
+        self._pose: dict[str, float] = {}
+        """The last pose of the head that was sent: a head at rest is not sent again, so it begins to move at once."""
 
     def _connect(self) -> Link:
         self._access = None
         return Link({"events": self._url}, on_message=self._on_message, on_open=self._on_open, least_s=self._least_s)
 
     def _on_open(self, _name: str) -> dict[str, Any]:
-        self._access = None
+        self._access, self._pose = None, {}
         return {"type": "request.auth", **({"key": self._key} if self._key else {})}
 
     def _on_message(self, _name: str, message: dict[str, Any]) -> None:
@@ -198,6 +200,7 @@ class FurhatRobot(NetworkRobot):
         return None
 
     def _torque(self, link: Link, on: bool) -> str:
+        self._pose = {}
         link.send("events", "config", {"type": "request.face.config", "microexpressions": not on})
         if not on:
             link.send("events", "reset", {"type": "request.face.reset"})
@@ -210,7 +213,7 @@ class FurhatRobot(NetworkRobot):
         if params:
             link.send("events", "params", {"type": "request.face.params", "params": params})
         now_s = self._clock()
-        if any(name in goal for name in HEAD) and now_s - self._head_s >= HEAD_EVERY_S - 1e-6:
-            self._head_s = now_s
-            pose = {part: 0.0 - goal.get(name, 0.0) for name, part in HEAD.items()}
+        pose = {part: 0.0 - goal.get(name, 0.0) for name, part in HEAD.items() if HEAD.keys() & goal.keys()}
+        if pose != self._pose and now_s - self._head_s >= HEAD_EVERY_S - 1e-6:
+            self._head_s, self._pose = now_s, pose
             link.send("events", "headpose", {"type": "request.face.headpose", **pose, "relative": False})
