@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
+from reactdiff_ros.avatar.looks import SUFFIX, read_look
 from reactdiff_ros.errors import ConfigError
 
-LOOKS = ("soft", "paper", "night", "robot")
+LOOKS = ("soft", "paper", "robot", "night", "pixel", "eyes", "cub")
 _HOST = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_:\-]{1,63}\.)*[A-Za-z0-9_:\-]{1,63}\.?")
 """Parts of 1 to 63 characters: of others no address can be made."""
 
@@ -24,7 +26,7 @@ class AvatarConfig:
     port_tries: int = 20
     """How many ports are tried, one after the other."""
     look: str = "soft"
-    """One of LOOKS; the page's `?look=` overrides it for one browser."""
+    """One of LOOKS, or the path of a look of one's own; the page's `?look=` overrides it for one browser."""
     extra_hosts: tuple[str, ...] = ()
     """More host names or addresses under which the page may be opened (a robot's name in the lab's network)."""
     max_clients: int = 50
@@ -36,7 +38,10 @@ class AvatarConfig:
         _check(bool(_HOST.fullmatch(self.host)), "host", self.host, "give an address such as 127.0.0.1")
         _check(0 <= self.port <= 65535, "port", self.port, "give 0 to 65535")
         _check(1 <= self.port_tries <= 1000, "port_tries", self.port_tries, "give 1 to 1000")
-        _check(self.look in LOOKS, "look", self.look, "choose one of " + ", ".join(LOOKS))
+        if self.look.endswith(SUFFIX):
+            read_look(Path(self.look))
+        else:
+            _check(self.look in LOOKS, "look", self.look, f"choose one of {', '.join(LOOKS)}, or a file of your own")
         _check(1 <= self.max_clients <= 1000, "max_clients", self.max_clients, "give 1 to 1000")
         _check(0.05 <= self.stale_s <= 60.0, "stale_s", self.stale_s, "give 0.05 to 60 s")
         for name in self.extra_hosts:
