@@ -304,7 +304,7 @@ export class Face {
 
   drawSignal(project, { mood, time }) {
     const { waves, bars, bulb } = this.signal, { look, halo } = this;
-    const [x, y] = bulb ? this.tip : [0, look.body.show ? look.head.height + 78 : look.frame.height / 2 - look.frame.y - 24];
+    const [x, y] = bulb ? this.tip : [0, look.body.show ? look.head.height + 78 : look.frame.height / 2 - look.frame.y - 34];
     const awake = 1 - mood.asleep, grey = mood.deaf;
     if (bulb) {
       put(bulb, "transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${(1 + 0.35 * mood.hearing * mood.level).toFixed(3)})`);
@@ -312,7 +312,7 @@ export class Face {
     }
     const light = mood.hearing * (0.5 + 0.5 * mood.level) + 0.6 * mood.speaking + 0.4 * mood.thinking;
     put(halo, "transform", matrix([56 + 44 * mood.level, 0, 0, 56 + 44 * mood.level, x, y]));
-    put(halo, "opacity", Math.min(1, light) * awake * (bulb ? 1 : 0.6));
+    put(halo, "opacity", Math.min(1, light) * awake * (bulb ? 1 : look.style.pixels ? 0 : 0.6));
     bars.forEach((bar, i) => {
       // Thinking: they hop one after the other. Hearing: they dance with the voice. At rest one dot says that it is awake.
       const hop = Math.max(0, Math.sin(2 * Math.PI * (0.9 * time - 0.18 * i))) ** 2;

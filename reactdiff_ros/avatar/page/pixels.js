@@ -49,7 +49,7 @@ export function paintPixels(face) {
   add(grid, "path", { fill: c.plate, "fill-rule": "evenodd", d: `M0 0H${size}V${size}H0Z M${o + r} ${o}H${o + hole - r}Q${o + hole} ${o} ${o + hole} ${o + r}V${o + hole - r}`
     + `Q${o + hole} ${o + hole} ${o + hole - r} ${o + hole}H${o + r}Q${o} ${o + hole} ${o} ${o + hole - r}V${o + r}Q${o} ${o} ${o + r} ${o}Z` });
   add(svg, "rect", { ...place, fill: `url(#${key}grid)` });
-  const pen = canvas.getContext("2d");
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
   const clips = new Map([...face.defs.querySelectorAll("clipPath")].map((clip) => [clip.id, clip.firstChild]));
   return () => {
     pen.setTransform(1, 0, 0, 1, 0, 0);
@@ -58,5 +58,12 @@ export function paintPixels(face) {
     pen.fillRect(0, 0, style.pixels, rows);
     pen.setTransform(1 / size, 0, 0, 1 / size, -left / size, -top / size);
     paint(pen, art, clips);
+    // A pixel that is covered in part would be dim: its light is raised, so that lines are read from afar.
+    const image = pen.getImageData(0, 0, style.pixels, rows), data = image.data;
+    for (let i = 0; i < data.length; i += 4) {
+      const most = Math.max(data[i], data[i + 1], data[i + 2]), gain = most > 80 ? Math.min(2, 255 / most) : most < 48 ? 0.7 : 1;
+      for (let j = i; j < i + 3; j++) data[j] *= gain;
+    }
+    pen.putImageData(image, 0, 0);
   };
 }

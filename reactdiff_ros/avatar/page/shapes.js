@@ -95,7 +95,7 @@ export function irisMatrix(project, eye, look, r) {
 export function browShape(project, brow, look) {
   const area = look.plate.show ? look.plate : { ...look.head, y: 0 };
   const roof = (x) => area.y + area.height * dome(Math.min(1, Math.abs(x) / area.width), area.power);
-  const limit = (x) => (look.plate.show || look.head.show ? roof(x) : look.frame.y + look.frame.height / 2 - 8) - brow.width / 2 - 7;
+  const limit = (x) => (look.plate.show || look.head.show ? roof(x) : look.frame.y + look.frame.height / 2 - 40) - brow.width / 2 - 7;
   const spine = brow.points.map(([px, py]) => {
     const [x, y] = [look.eye.x + px, look.eye.y + py];
     return [x, softMin(y, limit(x), 8)];
