@@ -217,17 +217,6 @@ def test_a_cable_that_is_pulled_and_put_back_makes_no_jump(tmp_path):
     assert max(abs(b - a) for a, b in itertools.pairwise(goals)) <= largest
 
 
-def test_a_joint_that_was_to_be_let_go_is_when_it_hears_again(tmp_path):
-    head = Head(tmp_path, "on_fault: hold", "on_fault: release")
-    head.enable()
-    head.bus_wire.pull()
-    head.run(1.0)
-    assert head.torque(1)
-    head.bus_wire.plug()
-    head.run(2.0)
-    assert not head.torque(1)
-
-
 def test_all_hardware_gone_is_a_stop(tmp_path):
     head = Head(tmp_path)
     head.enable()
@@ -310,17 +299,6 @@ def test_the_end_lets_go_what_does_not_fall(tmp_path):
     assert not head.torque(1)
     assert head.torque(2)
     assert head.board.channels[0].target == 0
-
-
-def test_latency_is_told_once_for_each_face(tmp_path):
-    head = Head(tmp_path)
-    head.face = None
-    head.run(0.1)
-    assert math.isnan(head.actuation.state.latency_s)
-    head.actuation.take(Face(np.zeros(58), head.clock.now_s - 0.004, 0.002))
-    status = head.actuation.tick(head.clock.now_s)
-    assert status.latency_s == pytest.approx(0.006, abs=0.002)
-    assert math.isnan(head.actuation.tick(head.clock.now_s).latency_s)
 
 
 def test_a_face_that_comes_while_a_tick_has_begun_is_a_new_one(tmp_path):

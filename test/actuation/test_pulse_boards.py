@@ -148,18 +148,6 @@ def test_after_a_silence_the_board_has_gone_home_and_nothing_jumps(maestro: Maes
     assert maestro.driver.faults() == {}
 
 
-def test_after_a_silence_a_check_reads_and_clears_the_boards_error(maestro: Maestro) -> None:
-    assert maestro.driver.arm("j0", 0.0) is None
-    assert until(lambda: bool(maestro.board.errors & 1 << 5), maestro.silence)
-    maestro.driver.poll(0.05)
-    assert "went home" in str(maestro.driver.faults()["j0"])
-    maestro.driver.poll(0.05)
-    assert "went home" in str(maestro.driver.faults()["j0"])
-    assert maestro.driver.check() == {}
-    assert maestro.board.errors == 0
-    assert maestro.driver.arm("j0", 0.0) is None
-
-
 @ALSO_ON_A_TERMINAL
 def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> None:
     assert maestro.driver.check() == {}
@@ -181,15 +169,6 @@ def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> Non
     assert maestro.driver.arm("j0", 0.0) is None
 
 
-def test_broken_commands_are_told(maestro: Maestro) -> None:
-    assert maestro.driver.arm("j0", 0.0) is None
-    with maestro.wire.lock:
-        maestro.board.errors |= 1 << 4
-    maestro.driver.poll(0.05)
-    assert maestro.driver.faults()["j0"].kind == "checksum"
-    assert maestro.driver.armed == frozenset()
-
-
 class Pca:
     def __init__(self, folder: Path) -> None:
         self.bus = I2cBus()
@@ -199,7 +178,7 @@ class Pca:
             config,
             servos(),
             CLOCK,
-            bus=lambda number: self.bus,
+            i2c=lambda number: self.bus,
             lock_folder=folder,  # type: ignore[arg-type]
         )
 
@@ -248,17 +227,6 @@ def test_no_chip_no_bus(tmp_path: Path) -> None:
     config = Pca9685Driver(type="pca9685", bus=63, address=0x40)
     with pytest.raises(DeviceError, match=r"no such port .*/dev/i2c-63"):
         Pca9685Board(config, {}, CLOCK, lock_folder=tmp_path).open()
-
-
-def test_a_bus_whose_library_is_missing_keeps_no_lock(tmp_path: Path) -> None:
-    def missing(_number: int) -> object:
-        raise ModuleNotFoundError("No module named 'adafruit_blinka'", name="adafruit_blinka")
-
-    board = Pca9685Board(Pca9685Driver(type="pca9685"), {}, CLOCK, bus=missing, lock_folder=tmp_path)
-    for _ in range(2):
-        with pytest.raises(ModuleNotFoundError):
-            board.open()
-    assert list(tmp_path.glob("LCK*")) == []
 
 
 @ALSO_ON_A_TERMINAL

@@ -48,8 +48,8 @@ def test_every_answer_carries_a_strict_policy() -> None:
 def test_the_page_takes_nothing_from_elsewhere() -> None:
     from reactdiff_ros.avatar.server import load_pages
 
-    for name, file in load_pages("soft").items():
-        text = file.body.decode()
+    for name, body in load_pages("soft").items():
+        text = body.decode()
         assert 'src="http' not in text, name
         assert 'import("http' not in text, name
         assert "innerHTML" not in text, name
