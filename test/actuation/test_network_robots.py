@@ -73,21 +73,14 @@ def test_commands_are_clamped_and_what_is_not_finite_is_left_out(robot, driver):
     assert robot.got[-1]["target_head_pose"]["pitch"] == pytest.approx(0.3)  # not armed: where it was
 
 
-def test_torque_goes_off_with_the_last_joint(robot, driver):
+@pytest.mark.parametrize("stopped", [False, True])
+def test_torque_goes_off_with_the_last_joint(robot, driver, stopped):
     driver.arm("head_yaw", 0.0), driver.arm("head_pitch", 0.0)
+    if stopped:
+        driver.stop()
     driver.release("head_yaw")
     assert robot.modes == ["enabled"]
     driver.release("head_pitch")
-    assert robot.modes == ["enabled", "disabled"]
-
-
-def test_what_was_stopped_can_be_let_go(robot, driver):
-    driver.arm("head_yaw", 0.0)
-    driver.arm("antenna_left", 0.0)
-    driver.stop()
-    driver.release("antenna_left")
-    assert robot.modes == ["enabled"]
-    driver.release("head_yaw")
     assert robot.modes == ["enabled", "disabled"]
 
 
@@ -114,6 +107,7 @@ def test_a_daemon_that_says_nothing_more_is_a_fault(robot, driver):
     settle(driver, lambda: driver.faults())
     assert driver.faults()["head_yaw"].kind == "no_answer"
     assert driver.reading("head_yaw") is None
+    assert driver.holding("head_yaw") is None
     robot.talks = True
     settle(driver, lambda: not driver.faults())
 
@@ -214,14 +208,6 @@ def test_torque_of_another_program_is_reported_and_goes_off_with_the_last_joint(
     for joint in driver.axes:
         driver.release(joint)
     assert robot.modes == ["disabled", "disabled"]
-
-
-def test_torque_is_unknown_while_the_daemon_says_nothing(robot, driver):
-    robot.mode = "enabled"
-    settle(driver, lambda: driver.holding("head_yaw"))
-    robot.talks = False
-    settle(driver, lambda: driver.faults())
-    assert driver.holding("head_yaw") is None
 
 
 def test_one_joint_that_is_taken_over_from_another_program_lets_all_go(robot, driver):

@@ -112,12 +112,6 @@ def test_the_page_is_found_and_needs_nothing_from_outside(folders: tuple[str, ..
         assert not urls, name
 
 
-@given(st.text(max_size=40), st.none() | st.text(max_size=40))
-def test_the_guard_judges_any_header(host: str, origin: str | None) -> None:
-    reason = Guard("127.0.0.1").refuses(host, origin)
-    assert reason is None or reason.endswith(".")
-
-
 @pytest.mark.parametrize(
     ("bound", "host", "origin", "allowed"),
     [
@@ -125,15 +119,11 @@ def test_the_guard_judges_any_header(host: str, origin: str | None) -> None:
         ("127.0.0.1", "127.0.0.1:8765", "http://127.0.0.1:8765", True),
         ("127.0.0.1", "localhost:8765", "http://localhost:3000", False),
         ("127.0.0.1", "localhost:8765", "http://evil.example", False),
-        ("127.0.0.1", "localhost:8765", "null", False),
-        ("127.0.0.1", "localhost:8765", "file://", False),
         ("127.0.0.1", "evil.example:8765", "http://evil.example:8765", False),
         ("127.0.0.1", "192.168.1.5:8765", None, False),
         ("127.0.0.1", "robot.lab:8765", "http://robot.lab:8765", True),
-        ("127.0.0.1", None, None, False),
         ("0.0.0.0", "192.168.1.5:8765", "http://192.168.1.5:8765", True),
         ("0.0.0.0", "evil.example:8765", None, False),
-        ("192.168.1.5", "192.168.1.5:8765", None, True),
         ("192.168.1.5", "192.168.1.6:8765", None, False),
         ("face.lab.", "face.lab.:8765", None, True),
     ],
