@@ -57,6 +57,7 @@ EXPRESSIONS: Final[dict[str, tuple[dict[str, Range], ...]]] = {
             "mouthSmile": (0.4, 1.0), "cheekSquint": (0.3, 0.9), "jawOpen": (0.0, 0.5), "eyeSquint": (0.0, 0.5),
             "mouthUpperUp": (0.0, 0.4),
         },
+        {"mouthSmile": (0.35, 0.9), "cheekSquint": (0.0, 0.4), "mouthPress": (0.0, 0.2)},
     ),
     "sad": (
         {
@@ -92,7 +93,7 @@ RENDERED: Final = 200
 NOISE: Final = 0.5
 """Between-person standard deviations by which a rendered face is off its personal neutral."""
 PRIOR_VARIANCE: Final = 30.0
-VARIANCE: Final = 16.0
+VARIANCE: Final = 12.0
 """Of a weight, around 0 for the rendered faces and around what they gave for the recordings."""
 EVERY: Final = 3
 """Pictures of a recording, of which one is taken."""
