@@ -60,7 +60,8 @@ def projected(coefficients: NDArray[np.floating[Any]], confidence: NDArray[np.fl
 
     Coefficients of low confidence (..., 58) count less, and those that are not finite as 0.
     """
-    shown = np.nan_to_num(coefficients[..., _READ], nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+    known = np.nan_to_num(coefficients[..., _READ], nan=0.0, posinf=0.0, neginf=0.0)
+    shown = np.clip(known, -10.0, 10.0).astype(np.float32)
     trusted = shown * np.sqrt(np.clip(np.nan_to_num(confidence[..., _READ]), 0, 1)).astype(np.float32)
     scores = trusted @ _READINGS[:, _READ].T
     classes = scores[..., :-2]
