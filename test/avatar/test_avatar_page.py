@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from chromium import Chromium, Page
 from stage import IN_BROWSER, Stage
+from with_us import wait
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.config import LOOKS
@@ -59,12 +60,6 @@ class Drawing(Stage):
     def close(self) -> None:
         self.page.close()
         super().close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    with Chromium((1280, 720)) as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -249,13 +244,6 @@ def test_candidates_are_shown_only_while_they_are_looked_at(stage: Drawing) -> N
     page.until("document.querySelector('#candidates p').textContent.includes('rules draws no candidates')")
     page.key("p")
     wait(lambda: not stage.server.wants_candidates())
-
-
-def wait(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "in time"
-        time.sleep(0.02)
 
 
 def test_the_page_comes_back_after_a_restart(stage: Drawing) -> None:
