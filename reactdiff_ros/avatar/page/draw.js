@@ -113,7 +113,7 @@ export class Face {
     }
     const path = (fill, more = {}) => add(head, "path", { fill, ...more });
     this.ears = ears.show ? SIDES.map(() => path(ear, edge)) : [];
-    this.earInside = ears.show && ears.inner ? SIDES.map(() => path(c.muzzle === c.head ? c.ear_low : this.look.muzzle.show ? c.cheek : c.plate_low)) : [];
+    this.earInside = ears.show && ears.inner ? SIDES.map(() => path(c.ear_inside)) : [];
     this.earLight = ears.show ? SIDES.map(() => path(c.signal, { opacity: 0 })) : [];
     this.outline = path(this.round("head", [[0, c.head_light], [0.5, c.head], [1, c.head_dark]]), edge);
     this.rim = look.plate.show && !look.style.flat ? path("none", { stroke: c.head_dark, "stroke-width": 9, opacity: 0.45 }) : null;
@@ -196,15 +196,17 @@ export class Face {
   drawBody(project, { time }) {
     const breath = 2.5 * Math.sin(2 * Math.PI * 0.24 * time);
     put(this.body, "transform", `translate(0 ${breath.toFixed(2)})`);
-    if (this.neckShade) put(this.neckShade, "transform", matrix([190, 0, 0, 52, project(0, -this.look.head.height, 0)[0], this.look.head.height + 26]));
+    const { height } = this.look.head;
+    if (this.neckShade) put(this.neckShade, "transform", matrix([190, 0, 0, 52, project(0, -height, 0)[0], height + 26]));
   }
 
   drawHead({ project, jaw, cheeks }, live) {
-    const { look } = this, { ears, mood } = { ears: look.ears, mood: live.mood };
+    const { look } = this, { ears } = look, { mood } = live;
     put(this.outline, "d", headShape(project, jaw, look));
     this.ears.forEach((ear, i) => {
       const side = i ? -1 : 1, cup = i ? 1 + 0.35 * mood.deaf : 1;
-      const at = (size, z) => smooth(ring(project, { x: side * ears.x, y: ears.y, width: ears.width * size * cup, height: ears.height * size * cup, power: 2.2, z }, 16));
+      const at = (size, z) => smooth(ring(project, { x: side * ears.x, y: ears.y, width: ears.width * size * cup,
+        height: ears.height * size * cup, power: 2.2, z }, 16));
       put(ear, "d", at(1, -60));
       if (this.earInside[i]) put(this.earInside[i], "d", at(ears.inner, -40));
       put(this.earLight[i], "d", at(0.94, -59));
@@ -214,13 +216,16 @@ export class Face {
       const foot = project(0, look.head.height - 14, -30), up = project(0, look.head.height + look.antenna.length, -40);
       const bend = mood.deaf;
       this.tip = [up[0] + live.antenna[0] + 52 * bend, up[1] - live.antenna[1] + 34 * bend];
-      put(this.stalk, "d", polyline([foot], false) + `Q${mix(foot[0], up[0], 0.8).toFixed(1)} ${(mix(foot[1], up[1], 0.8) - 12 * bend).toFixed(1)} ${this.tip[0].toFixed(1)} ${this.tip[1].toFixed(1)}`);
+      put(this.stalk, "d", `M${foot} Q${mix(foot[0], up[0], 0.8)} ${mix(foot[1], up[1], 0.8) - 12 * bend} ${this.tip}`);
     }
     const shift = `translate(${live.plate.map((v) => v.toFixed(2)).join(" ")})`;
     if (this.plate) {
       put(this.plate, "d", plateShape(project, jaw, look.plate));
       put(this.plate, "transform", shift);
-      if (this.rim) put(this.rim, "d", this.plate._d), put(this.rim, "transform", shift);
+      if (this.rim) {
+        put(this.rim, "d", this.plate._d);
+        put(this.rim, "transform", shift);
+      }
     }
     if (this.muzzle) put(this.muzzle, "d", plateShape(project, { ...jaw, drop: 0.3 * jaw.drop }, look.muzzle, 2.2));
     cheeks.forEach((cheek, i) => {

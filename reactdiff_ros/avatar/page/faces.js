@@ -33,7 +33,10 @@ async function choose(look, expression) {
   chosen = { look, expression };
   values = { ...EXPRESSIONS[expression] };
   big.wear(await lookNamed(look));
-  for (const input of $("sliders").querySelectorAll("input")) input.value = Math.max(...sides(input.name).map((n) => values[n] ?? 0), Math.min(...sides(input.name).map((n) => values[n] ?? 0)));
+  for (const input of $("sliders").querySelectorAll("input")) {
+    const given = sides(input.name).map((part) => values[part] ?? 0);
+    input.value = given.reduce((sum, v) => sum + v) / given.length;
+  }
   for (const cell of cells) cell.button.setAttribute("aria-pressed", String(cell.look === look && cell.expression === expression));
   $("caption").textContent = `${look}, ${expression}`;
 }
@@ -92,5 +95,9 @@ function picture() {
 makeSliders();
 await makeTable();
 await choose(cells[0].look, "neutral");
-window.reactdiff = { cells: () => cells.map(({ look, expression, face }) => ({ look, expression, drawn: face.measure() })), big: () => big.measure(), choose };
+// For tests and for the curious: what is drawn.
+window.reactdiff = {
+  cells: () => cells.map(({ look, expression, face }) => ({ look, expression, drawn: face.measure() })),
+  big: () => big.measure(),
+};
 requestAnimationFrame(picture);

@@ -24,6 +24,8 @@ const motion = new Motion();
 const presence = new Presence();
 let here = { state: "attentive", mood: {}, sentence: "" };
 let wrongLook = "";
+let drawn = 0;
+const STILL_MS = 30; // between pictures of a face whose coefficients do not change: pupils, springs and lights still move
 let status = {};
 let newest = null;
 let pictures = [];
@@ -104,7 +106,8 @@ function picture(now) {
   if (pictures.length > 400) pictures = pictures.slice(-200);
   const clock = performance.now();
   if (!link.fresh(clock)) motion.neutral(clock);
-  motion.at(clock);
+  if (!motion.at(clock) && clock - drawn < STILL_MS) return;
+  drawn = clock;
   if (face.look) face.draw(motion.shown, clock / 1000, here.mood);
 }
 

@@ -25,6 +25,7 @@ export class Motion {
 
   frame(values, now) {
     this.calm = false;
+    if (this.settled && values.every((v, i) => v === this.to[i])) return;
     this.aim(values, now, GLIDE_MS);
   }
 
@@ -35,12 +36,13 @@ export class Motion {
     this.aim(new Float32Array(58), now, CALM_MS);
   }
 
-  /** Bring `shown`, the coefficients, to `now`. */
+  /** Bring `shown`, the coefficients, to `now`; false: they are as in the last picture. */
   at(now) {
-    if (this.settled) return;
+    if (this.settled) return false;
     const t = Math.min(1, Math.max(0, (now - this.start) / this.span));
     const ease = this.calm ? t * t * (3 - 2 * t) : t;
     for (let i = 0; i < 58; i++) this.shown[i] = this.from[i] + (this.to[i] - this.from[i]) * ease;
     this.settled = t === 1;
+    return true;
   }
 }

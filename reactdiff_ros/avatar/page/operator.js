@@ -8,6 +8,7 @@ import { ERROR, messages, parts, state, tiles } from "./operator_state.js";
 import { Robot } from "./robot_panel.js";
 
 const MOST_MESSAGES = 4;
+const STILL_MS = 100; // between pictures of a face that does not move
 const $ = (id) => document.getElementById(id);
 
 const robot = new Robot();
@@ -16,6 +17,7 @@ const motion = new Motion();
 lookNamed("night").then((look) => face.wear(look));
 let graph = {};
 let newest = null;
+let seen = 0;
 
 const link = new Link({
   onFrame(frame, now) {
@@ -99,7 +101,8 @@ function picture() {
   requestAnimationFrame(picture);
   const clock = performance.now();
   if (!link.fresh(clock)) motion.neutral(clock);
-  motion.at(clock);
+  if (!motion.at(clock) && clock - seen < STILL_MS) return;
+  seen = clock;
   if (face.look) face.draw(motion.shown, clock / 1000);
 }
 

@@ -14,7 +14,10 @@ function paint(pen, group, clips) {
     if (node.tagName === "g") paint(pen, node, clips);
     else if (node.tagName !== "rect") {
       const move = node.getAttribute("transform");
-      if (move) pen.transform(...new DOMMatrix(move.replace(/(matrix\()(.*)\)/, (_, a, b) => a + b.trim().split(/\s+/).join(",") + ")")).toFloat64Array().filter((_, i) => [0, 1, 4, 5, 12, 13].includes(i)));
+      if (move) {
+        const m = new DOMMatrix(move.replace(/(\d) /g, "$1, "));
+        pen.transform(m.a, m.b, m.c, m.d, m.e, m.f);
+      }
       const path = new Path2D(node.getAttribute("d") ?? "");
       if (node.tagName === "circle") path.arc(0, 0, Number(node.getAttribute("r")), 0, 7);
       pen.globalAlpha = opacity * Number(node.getAttribute("fill-opacity") ?? 1);
@@ -61,7 +64,7 @@ export function paintPixels(face) {
     // A pixel that is covered in part would be dim: its light is raised, so that lines are read from afar.
     const image = pen.getImageData(0, 0, style.pixels, rows), data = image.data;
     for (let i = 0; i < data.length; i += 4) {
-      const most = Math.max(data[i], data[i + 1], data[i + 2]), gain = most > 80 ? Math.min(2, 255 / most) : most < 48 ? 0.7 : 1;
+      const most = Math.max(data[i], data[i + 1], data[i + 2]), gain = most > 100 ? Math.min(2, 255 / most) : 0.45;
       for (let j = i; j < i + 3; j++) data[j] *= gain;
     }
     pen.putImageData(image, 0, 0);
