@@ -4,7 +4,8 @@
 import { add } from "./elements.js";
 import { projector } from "./rig.js";
 
-const HEAD = { motion: 1, depth: 1, head: { w: 230, h: 210 } };
+const HEAD = { style: { motion: 1, depth: 1 }, head: { width: 230, height: 210 } };
+const STILL = { lean: 0, squash: 0 };
 const SIDES = [["Left", 1], ["Right", -1]];
 
 const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
@@ -82,7 +83,7 @@ export class Picture {
   draw(parts) {
     const p = (name) => (Number.isFinite(parts[name]) ? parts[name] : 0);
     const project = projector({ headPitch: p("pitch"), headYaw: p("yaw"), headRoll: p("roll"),
-      headX: p("x"), headY: p("y"), headZ: p("z") }, HEAD);
+      headX: p("x"), headY: p("y"), headZ: p("z") }, HEAD, STILL);
     for (const { node, x, y, z } of this.groups) {
       const c = project(x, y, z), ax = project(x + 1, y, z), ay = project(x, y - 1, z);
       const m = [ax[0] - c[0], ax[1] - c[1], ay[0] - c[0], ay[1] - c[1], c[0], c[1]];
