@@ -383,7 +383,7 @@ def _replay(
     ahead: bool,
 ) -> dict[str, Any]:
     """Replay, write what is wanted, and describe it for JSON."""
-    from reactdiff_ros.evaluation.listeners import Spec, blamed, check
+    from reactdiff_ros.evaluation.listeners import Spec, check, named_errors
     from reactdiff_ros.recordings.replay.output import ReplayBag
     from reactdiff_ros.recordings.replay.replay import Tally, open_recording
     from reactdiff_ros.recordings.replay.replay import replay as run
@@ -413,7 +413,7 @@ def _replay(
 
     try:
         listener = spec.make(settings.seed) if spec.own else None
-        with progress_bar(path.name) as show, blamed(spec):
+        with progress_bar(path.name) as show, named_errors(spec):
 
             def report(seconds: float) -> bool:
                 show(seconds / tally.length_s if tally.length_s else 0.0)

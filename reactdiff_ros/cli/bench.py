@@ -121,7 +121,8 @@ def measure_live(
     """
     from time import perf_counter, sleep
 
-    from reactdiff_ros.evaluation.bench.live import bench_live, median_run
+    from reactdiff_ros.evaluation.bench.graph import bench_live
+    from reactdiff_ros.evaluation.bench.live import median_run
 
     played = _played(clip)
     wanted = _graph(played, arguments, params_file=params)
@@ -170,7 +171,7 @@ def actuator(robot: str, clip: Path | None, seconds: float, policy: str | None, 
     Reports 99th percentiles: the delay of commands after they were due (jitter), and the time from an expression's
     stamp to the end of the first command that follows it (latency). At 50 Hz, 5 ms and 15 ms are required.
     """
-    from reactdiff_ros.evaluation.bench.actuator import bench_actuator
+    from reactdiff_ros.evaluation.bench.graph import bench_actuator
 
     with _figures(as_json) as result:
         stop = StopFlag()
@@ -532,13 +533,13 @@ def _measure_reference(plan: Any, folder: Path | str, threads: int | None, *, sh
     """`short`: in CPU seconds of one thread, which other processes hardly change."""
     from time import perf_counter, process_time
 
-    from reactdiff_ros.evaluation.bench.reference import Run
+    from reactdiff_ros.evaluation.bench.reference import bench_reference
     from reactdiff_ros.model.weights import find_weights
 
     count = 1 if short else threads or len(os.sched_getaffinity(0))
     timer = process_time if short else perf_counter
     with progress_bar("reference") as show:
-        return Run(find_weights(folder), plan, timer, threads=count, progress=show, log=tell).figures()
+        return bench_reference(find_weights(folder), plan, timer, threads=count, progress=show, log=tell)
 
 
 @bench.command()
@@ -582,7 +583,7 @@ def response(run: options.Run, listener: str, model: Path | None, trials: int) -
     rate minus the share of trials in which the run with the event is lower by as much, which is what chance does.
     """
     from reactdiff_ros.evaluation.plots import plot_responses
-    from reactdiff_ros.evaluation.studies.response import bench_response
+    from reactdiff_ros.evaluation.studies.controls import bench_response
 
     with run.result() as result:
         system = run.listener(listener, model)

@@ -83,7 +83,7 @@ def controls(run: options.Run, listener: str, model: Path | None, items: int, se
         system, bank = run.listener(listener, model), run.bank()
         with progress_bar("controls") as show:
             figures = evaluate_controls(
-                system, seed=run.seed, items=items, seconds=seconds, bank=bank, workers=run.workers, told=show
+                system, seed=run.seed, items=items, seconds=seconds, bank=bank, workers=run.workers, progress=show
             )
         result.update(listener=listener, seed=run.seed, items=items, seconds=seconds, **figures)
         run.plot("controls.png", lambda path: plot_controls(figures, path))
@@ -133,7 +133,7 @@ def dyads(
         with progress_bar("recorded calls") as show:
             table = evaluate_dyads(
                 calls, listeners, systems=chosen, seed=run.seed, permutations=permutations,
-                told=lambda name, share: show((chosen.index(name) + share) / len(chosen)),
+                progress=show,
             )  # fmt: skip
         result.update(table.figures, seed=run.seed, calls=len(calls.recordings) // 2, pairs=len(calls.pairs))
         result.update(frames=calls.frames, left_out=dict(calls.left_out))
@@ -163,9 +163,8 @@ def simulator(run: options.Run, items: int, seconds: float, model: Path | None, 
     The figures show a known distribution recovered from noisy perception. They are no evidence of human likeness; never
     compare them with figures of real recordings.
     """
-    from reactdiff_ros.evaluation.baselines import Setup
     from reactdiff_ros.evaluation.plots import plot_systems, plot_time_line
-    from reactdiff_ros.evaluation.studies.simulator import Example, SimulatorFile
+    from reactdiff_ros.evaluation.studies.simulator import Setup
     from reactdiff_ros.evaluation.studies.simulator import evaluate as evaluate_simulator
     from reactdiff_ros.types import REACTION_RATE_HZ
 
@@ -175,28 +174,20 @@ def simulator(run: options.Run, items: int, seconds: float, model: Path | None, 
     with run.result() as result:
         weights = run.weights(model) if "model" in chosen else None
         setup = Setup(run.workers, run.bank(), weights, run.sampling())
-        example, collected = Example(), SimulatorFile()
-
-        def shown(*streams: Any) -> None:
-            example.keep(*streams)
-            collected.keep(*streams)
-
         with progress_bar("held-out speakers") as show:
-            result.update(
-                evaluate_simulator(
-                    seed=run.seed, items=items, frames=round(seconds * REACTION_RATE_HZ), systems=chosen, means=setup,
-                    progress=lambda name, share: show((chosen.index(name) + share) / len(chosen)), show=shown,
-                    scored=collected.take,
-                )
+            found = evaluate_simulator(
+                seed=run.seed, items=items, frames=round(seconds * REACTION_RATE_HZ), systems=chosen, setup=setup,
+                progress=show,
             )  # fmt: skip
+        result.update(found.figures)
         if plots is not None:
             result["plots"] = [
                 str(plot_systems(result, chosen, plots / "systems.png")),
-                str(plot_time_line(example.speaker, example.listeners, plots / "time_line.png")),
+                str(plot_time_line(found.speaker, found.listeners, plots / "time_line.png")),
             ]
         if as_file is not None:
             head = options.info_of("simulator", "Held-out simulated speakers", str(model or ""), chosen)
-            result.update(options.write(collected.result(head), as_file, force=plots is not None))
+            result.update(options.write(found.result(head), as_file, force=plots is not None))
         if "model" in chosen and result["bands"]:
             missed = [name for name, kept in result["bands"]["model"].items() if not kept and name != "all"]
             tell("the model keeps all bands" if not missed else f"the model misses {', '.join(missed)}")
@@ -235,7 +226,7 @@ def streams(run: options.Run, model: Path | None, items: int, seconds: float) ->
     with run.result() as result:
         listener, bank = run.model(model), run.bank()
         with progress_bar("free-running streams") as show:
-            report = evaluate_streams(listener, seed=run.seed, items=items, seconds=seconds, bank=bank, told=show)
+            report = evaluate_streams(listener, seed=run.seed, items=items, seconds=seconds, bank=bank, progress=show)
         result.update(report.figures)
         run.plot("spectra.png", lambda path: plot_spectra(report.frequency, report.densities, BANDS_HZ, path))
     return EXIT_DONE
@@ -262,7 +253,7 @@ def behaviour(run: options.Run, listener: str, model: Path | None, items: int, s
     with run.result() as result:
         chosen, bank = run.listener(listener, model), run.bank()
         with progress_bar(f"behaviour, {listener}") as show:
-            report = evaluate_behaviour(chosen, seed=run.seed, items=items, seconds=seconds, bank=bank, told=show)
+            report = evaluate_behaviour(chosen, seed=run.seed, items=items, seconds=seconds, bank=bank, progress=show)
         result.update(report.figures, listener=listener)
         run.plot("lags.png", lambda path: plot_lags(report.lags, path))
     return EXIT_DONE
@@ -289,7 +280,7 @@ def sessions(run: options.Run, listener: str, model: Path | None, count: int, mi
         chosen, bank = run.listener(listener, model), run.bank()
         with progress_bar(f"{count} sessions of {minutes:g} min") as show:
             figures = evaluate_sessions(
-                chosen, seed=run.seed, sessions=count, minutes=minutes, bank=bank, workers=run.workers, told=show
+                chosen, seed=run.seed, sessions=count, minutes=minutes, bank=bank, workers=run.workers, progress=show
             )
         result.update(figures, listener=listener)
     return EXIT_DONE
@@ -318,7 +309,7 @@ def ablations(run: options.Run, models: tuple[Path, ...], sweep: bool, items: in
         listeners = [run.model(path) for path in models]
         study, bank = sweep_sampling if sweep else evaluate_ablations, run.bank()
         with progress_bar("sweep" if sweep else "ablations") as show:
-            result.update(study(listeners, seed=run.seed, items=items, seconds=seconds, bank=bank, told=show))
+            result.update(study(listeners, seed=run.seed, items=items, seconds=seconds, bank=bank, progress=show))
     return EXIT_DONE
 
 
@@ -358,7 +349,7 @@ def evidence(
 
     from reactdiff_ros.cli.output import writing
     from reactdiff_ros.evaluation.bounds import judge, passed
-    from reactdiff_ros.evaluation.listeners import voices_told
+    from reactdiff_ros.evaluation.listeners import voices_facts
     from reactdiff_ros.evaluation.studies.evidence import Subject, collect, sizes_for
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.whole_file import write_whole
@@ -379,10 +370,10 @@ def evidence(
         today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         with progress_bar(f"evidence for {subject.weights.digest}") as show:
             found = collect(
-                subject, folder, parts=wanted, run=parts or None, date=date or today, encode=dumps, tell=tell,
-                told=lambda part, share: show((wanted.index(part) + share) / len(wanted)),
+                subject, folder, parts=wanted, run=parts or None, date=date or today, encode=dumps, log=tell,
+                progress=show,
             )  # fmt: skip
-        result.update(found, voices=voices_told(subject.bank))
+        result.update(found, voices=voices_facts(subject.bank))
         with writing("the evidence", folder / "evidence.json"):
             write_whole(folder / "evidence.json", dumps(result, indent=1) + "\n")
         verdicts = judge(result["parts"])
@@ -470,7 +461,7 @@ def online(
     t - look-ahead must have the same bits. A listener that looks further fails with the frame furthest before its t
     that differed; the exit code is then 1.
     """
-    from reactdiff_ros.evaluation.listeners import Spec, blamed
+    from reactdiff_ros.evaluation.listeners import Spec, named_errors
     from reactdiff_ros.evaluation.online import items_of, verify
     from reactdiff_ros.perception import SpeakerPerception
 
@@ -481,8 +472,8 @@ def online(
             mine, other = (items_of(clip, seconds) for clip in clips)
             given = {"mine": mine, "other": other, "perception": SpeakerPerception()}
         made = spec.make(seed)
-        with progress_bar("cuts") as told, blamed(spec):
-            verdict = verify(made, seconds=seconds, cuts=cuts, seed=seed, told=told, **given)
+        with progress_bar("cuts") as show, named_errors(spec):
+            verdict = verify(made, seconds=seconds, cuts=cuts, seed=seed, progress=show, **given)
         result.update(listener=listener, seconds=seconds, seed=seed, **verdict.as_dict())
         tell(verdict.sentence(spec.name))
         if verdict.deterministic and verdict.acted < 0.2:
@@ -571,7 +562,7 @@ def arrays(file: Path, compat: str, rate_hz: float | None, seed: int, workers: i
     with json_on_stdout(as_json) as result:
         data = load_arrays(file)
         with progress_bar("metrics") as show:
-            common: dict[str, Any] = {"workers": workers, "timer": perf_counter, "told": show}
+            common: dict[str, Any] = {"workers": workers, "timer": perf_counter, "progress": show}
             try:
                 if compat == "mars":
                     found: ReactMetrics = evaluate_mars_arrays(data, rate_hz=rate_hz or RATE_HZ, seed=seed, **common)

@@ -22,7 +22,7 @@ from reactdiff_ros.cli.progress import progress_bar
 from reactdiff_ros.resources import require
 
 if TYPE_CHECKING:
-    from reactdiff_ros.evaluation.listeners import Listens, ModelListens
+    from reactdiff_ros.evaluation.listeners import StreamListener
     from reactdiff_ros.evaluation.results import Info, Result
     from reactdiff_ros.evaluation.runs.scoring import RunContext, RunOutcome
     from reactdiff_ros.model.plan.sampler import Sampling
@@ -131,31 +131,31 @@ class Run:
     def bank(self) -> VoiceBank:
         """The voices of simulated speakers; a bank that is not there is made. The result tells which they were."""
         from reactdiff_ros.cli.voices import voice_bank
-        from reactdiff_ros.evaluation.listeners import voices_told
+        from reactdiff_ros.evaluation.listeners import voices_facts
 
         bank = voice_bank(self.voices)
-        self._rests_on["voices"] = voices_told(bank)
+        self._rests_on["voices"] = voices_facts(bank)
         return bank
 
-    def listener(self, name: str, model: Path | None) -> Listens:
+    def listener(self, name: str, model: Path | None) -> StreamListener:
         """Who listens, by the name of LISTENER."""
-        from reactdiff_ros.evaluation.listeners import listener_named
+        from reactdiff_ros.evaluation.listeners import StreamListener
 
-        return self.model(model) if name == "model" else listener_named(name)
+        return self.model(model) if name == "model" else StreamListener(name)
 
-    def model(self, folder: Path | None) -> ModelListens:
+    def model(self, folder: Path | None) -> StreamListener:
         """The model of a folder of weights; None: the shipped ones."""
-        from reactdiff_ros.evaluation.listeners import ModelListens
+        from reactdiff_ros.evaluation.listeners import MODEL, StreamListener
 
-        return ModelListens(self.weights(folder), self.sampling(), workers=self.workers)
+        return StreamListener(MODEL, self.weights(folder), self.sampling(), self.workers)
 
     def weights(self, folder: Path | None) -> Weights:
         """The weights in a folder; None: the shipped ones. The result tells which, and how they are sampled."""
-        from reactdiff_ros.evaluation.listeners import weights_told
+        from reactdiff_ros.evaluation.listeners import weights_facts
         from reactdiff_ros.model.weights import find_weights
 
         found = find_weights(folder or "")
-        self._rests_on.setdefault("weights", []).append(weights_told(found))
+        self._rests_on.setdefault("weights", []).append(weights_facts(found))
         how = self.sampling()
         self._rests_on["sampling"] = {
             part: getattr(how, part) for part in ("steps", "guidance", "hop", "lead", "recall")

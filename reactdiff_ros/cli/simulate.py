@@ -60,7 +60,7 @@ def simulate(
         statistics,
     )
     from reactdiff_ros.cli.voices import voice_bank
-    from reactdiff_ros.evaluation.listeners import voices_told
+    from reactdiff_ros.evaluation.listeners import voices_facts
     from reactdiff_ros.resources import require
     from reactdiff_ros.simulator.dyads import simulate as run
     from reactdiff_ros.simulator.dyads import simulator_hash
@@ -76,7 +76,7 @@ def simulate(
         group = listeners_of(made, seed, listeners, prior)  # type: ignore[arg-type]
         people = statistics(made.stimulus, group.coefficients)
         result.update(dyads=dyads, listeners=listeners, frames=frames, seed=seed, prior=prior)
-        result.update(simulator=simulator_hash(), voices=voices_told(bank))
+        result.update(simulator=simulator_hash(), voices=voices_facts(bank))
         result["statistics"] = {name: values.mean() for name, values in people.items()}
         result["human"] = {name: human.text for name, human in HUMAN.items()}
         for name, values in people.items():

@@ -241,7 +241,7 @@ def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps:
     apply any more.
     """
     from reactdiff_ros.cli.voices import make_if_missing
-    from reactdiff_ros.evaluation.listeners import voices_told
+    from reactdiff_ros.evaluation.listeners import voices_facts
     from reactdiff_ros.model.runtime import Networks
     from reactdiff_ros.model.weights import find_weights
     from reactdiff_ros.simulator.voices import VoiceBank, load_bank
@@ -255,7 +255,7 @@ def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps:
         bank = VoiceBank() if voices is None else load_bank(voices)
         with progress_bar("nods") as show:
             fit = train(Networks(found), seed=seed, pools=pools, steps=steps, bank=bank, progress=show)
-        path = add_to(found, fit, {"seed": seed, "pools": pools, "steps": steps, "voices": voices_told(bank)})
+        path = add_to(found, fit, {"seed": seed, "pools": pools, "steps": steps, "voices": voices_facts(bank)})
         result.update(file=str(path), gain_nats=fit.gain, rate=fit.rate)
         gain = f"{fit.gain:.2f} nats per nod better than a constant rate"
         tell(f"{path}: {gain}, {fit.rate:.2f} times the true number of nods")

@@ -10,11 +10,11 @@ A listener with the interface of `model.listener` is told of the speaker only as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,24 @@ from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS, to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, NAMES, ROTATION, SMILE
 from reactdiff_ros.errors import MediaError
-from reactdiff_ros.evaluation.listeners import Foresees, Spec, blamed, foresees, look_ahead_s
+from reactdiff_ros.evaluation.listeners import Spec, foresee, look_ahead_s, named_errors
 from reactdiff_ros.evaluation.runs.scoring import RunContext
 from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.read import open_source
 from reactdiff_ros.session import ListeningSession, Perception
-from reactdiff_ros.types import MFCC_COUNT, Affect, ExpressionFrame, Gaze, Picture, Sound, SpeakerFrame, Voice
+from reactdiff_ros.types import (
+    MFCC_COUNT,
+    Affect,
+    ExpressionFrame,
+    Gaze,
+    OnProgress,
+    Picture,
+    Sound,
+    SpeakerFrame,
+    Voice,
+)
 
 Item: TypeAlias = Picture | Sound
 CUTS: Final = 50
@@ -145,22 +155,20 @@ def session_of(listener: Listener, perception: Perception, seed: int) -> Listeni
 
 def show(session: ListeningSession, items: Sequence[Item], until_ns: int, seed: int) -> list[ExpressionFrame]:
     """All faces of a session up to `until_ns`. All inputs are waiting before the first face is asked for."""
-    offline = cast(Foresees, session.listener) if foresees(session.listener) else None
-    foreseen = _heard(session.perception, items, until_ns) if offline is not None else []
+
+    def all_frames() -> list[SpeakerFrame]:
+        """What perception tells of all items, also of those after `until_ns`."""
+        other = session_of(make_listener("idle", seed=0), session.perception, 0)
+        other.reset(0)
+        _push(other, items)
+        other.advance(max([until_ns, *(end_ns(item) for item in items)]) + AFTER_NS)
+        session.reset(seed)  # both share the perception
+        return list(other.speaker_frames)
+
     session.reset(seed)
-    if offline is not None:
-        offline.foresee(foreseen)
+    foresee(session.listener, all_frames)
     _push(session, items)
     return session.advance(until_ns)
-
-
-def _heard(perception: Perception, items: Sequence[Item], until_ns: int) -> list[SpeakerFrame]:
-    """What perception tells of all items, also of those after `until_ns`."""
-    session = session_of(make_listener("idle", seed=0), perception, 0)
-    session.reset(0)
-    _push(session, items)
-    session.advance(max([until_ns, *(end_ns(item) for item in items)]) + AFTER_NS)
-    return list(session.speaker_frames)
 
 
 def _push(session: ListeningSession, items: Sequence[Item]) -> None:
@@ -239,7 +247,7 @@ def verify(
     seconds: float = SECONDS,
     cuts: int = CUTS,
     seed: int = 0,
-    told: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> Verdict:
     """Run the session-level causality test.
 
@@ -251,7 +259,7 @@ def verify(
         seconds: length of the recording.
         cuts: random t.
         seed: of cuts, painting, listener and expression.
-        told: is told the share that is done.
+        progress: receives the completed fraction.
 
     Raises:
         ReactdiffError: the listener declares no time.
@@ -277,7 +285,7 @@ def verify(
             early = whole[found].stamp_ns <= t - declared * NS
             if early and (worst is None or difference.ahead_s > worst.ahead_s):
                 worst = difference
-        told((i + 1) / cuts)
+        progress((i + 1) / cuts)
     times = np.array(timed.seconds) if timed.seconds else np.array([np.nan])
     return Verdict(
         declared_s=declared, holds=deterministic and worst is None, deterministic=deterministic,
@@ -333,7 +341,7 @@ CHECK_SECONDS = 1.6
 def verified(specs: Sequence[Spec], cuts: int, seed: int, context: RunContext) -> dict[str, tuple[float, bool | None]]:
     """(declared look-ahead in s, whether it holds; None: not tried) by the listener's name.
 
-    A listener that looks further is told in a sentence, and its figures go on.
+    A listener that looks further is reported in a sentence, and its figures go on.
 
     Raises:
         ReactdiffError: a listener cannot be made, fails, or declares no time.
@@ -344,12 +352,12 @@ def verified(specs: Sequence[Spec], cuts: int, seed: int, context: RunContext) -
         if not cuts:
             out[spec.name] = (look_ahead_s(listener), None)
             continue
-        with blamed(spec):
+        with named_errors(spec):
             verdict = verify(
                 listener, seconds=CHECK_SECONDS, cuts=cuts, seed=seed,
-                told=lambda share, i=i: context.told("look-ahead", (i + share) / len(specs)),  # type: ignore[misc]
+                progress=lambda share, i=i: context.progress("look-ahead", (i + share) / len(specs)),  # type: ignore[misc]
             )  # fmt: skip
         if not verdict.holds:
-            context.tell(verdict.sentence(spec.name))
+            context.log(verdict.sentence(spec.name))
         out[spec.name] = (verdict.declared_s, verdict.holds)
     return out

@@ -112,12 +112,12 @@ def _judged(evidence: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def draw(name: str, figures: Mapping[str, Any], folder: Path) -> None:
     """Draw the pictures of a page; those of the evidence were drawn when it was measured."""
     if name == "benchmarks":
-        from reactdiff_ros.evaluation.bench.plots import plot_costs
+        from reactdiff_ros.evaluation.plots import plot_costs
 
         for number, entry in enumerate(figures.get("model", [])):
             plot_costs(entry["result"], folder / f"benchmarks_cost_{number}.png")
     elif name == "soak":
-        from reactdiff_ros.evaluation.bench.plots import plot_long_run
+        from reactdiff_ros.evaluation.plots import plot_long_run
 
         for run, part in figures["parts"].items():
             plot_long_run(part, folder / f"soak_{run}.png")

@@ -56,7 +56,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Benches that take no time."""
     monkeypatch.setattr(model, "bench_model", head)
     monkeypatch.setattr(model, "bench_rows", rows_of)
-    monkeypatch.setattr(reference.Run, "figures", lambda self: reference_figures())
+    monkeypatch.setattr(reference, "bench_reference", lambda *_, **__: reference_figures())
 
 
 def test_figures_of_other_benches_and_machines_are_kept(
@@ -81,10 +81,10 @@ def test_figures_of_other_benches_and_machines_are_kept(
 def test_without_torch_the_reference_is_left_out(
     measured: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def missing(self: Any) -> None:
+    def missing(*_: Any, **__: Any) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr(reference.Run, "figures", missing)
+    monkeypatch.setattr(reference, "bench_reference", missing)
     output = tmp_path / "figures.json"
     assert main(["bench", "record", "--what", "reference", "--output", str(output)]) == 0
     assert "torch is not installed" in capfd.readouterr().err

@@ -14,7 +14,7 @@ import pytest
 from reactdiff_ros.cli import evaluation_options as options
 from reactdiff_ros.cli.main import cli, main
 from reactdiff_ros.evaluation.bench.machine import commit
-from reactdiff_ros.evaluation.listeners import voices_told
+from reactdiff_ros.evaluation.listeners import voices_facts
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.simulator.dyads import simulator_hash
 from reactdiff_ros.simulator.voices import COLUMNS, VoiceBank
@@ -185,7 +185,7 @@ def bank(seed: int) -> VoiceBank:
 
 
 def test_voices_are_told_by_what_they_are() -> None:
-    assert voices_told(VoiceBank()) == {"kind": "parametric"}
-    one, other = voices_told(bank(1)), voices_told(bank(2))
+    assert voices_facts(VoiceBank()) == {"kind": "parametric"}
+    one, other = voices_facts(bank(1)), voices_facts(bank(2))
     assert (one["kind"], one["voices"], len(one["digest"])) == ("synthesised", 3, 12)
-    assert one == voices_told(bank(1)) != other
+    assert one == voices_facts(bank(1)) != other

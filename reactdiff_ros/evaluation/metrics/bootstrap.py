@@ -31,6 +31,12 @@ def interval(values: Values) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def mean_interval(values: Values, rng: np.random.Generator, count: int = RESAMPLES) -> Values:
+    """The 95 % interval (2, ...) of the mean of values (N, ...), items drawn with replacement."""
+    drawn = values[rng.integers(0, len(values), (count, len(values)))].mean(1)
+    return np.percentile(drawn, PERCENTILES, axis=0)
+
+
 def means(weights: Values, values: Values) -> Values:
     """Mean of one value a speaker (N,), or of rows (N, M), in each resample (B, N)."""
     return np.asarray((weights @ values).T / weights.sum(1)).T

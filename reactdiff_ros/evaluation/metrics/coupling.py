@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import SMILE_SHORTEST_S, SMOOTHING_FRAMES, episodes, moving_average
 from reactdiff_ros.recordings.datasets.recording import filled_in
 from reactdiff_ros.types import REACTION_RATE_HZ
@@ -124,8 +125,7 @@ def pair_interval(cross: Matrix, people: People, rng: np.random.Generator, count
     """95 % bootstrap interval of C, pairs drawn with replacement."""
     own = np.diag(cross)
     means = np.array([own[people.rows(pair)].mean() for pair in range(people.count)])
-    drawn = means[rng.integers(0, len(means), (count, len(means)))].mean(1)
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = bootstrap.mean_interval(means, rng, count)
     return float(low), float(high)
 
 

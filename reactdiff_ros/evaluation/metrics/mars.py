@@ -107,7 +107,7 @@ def evaluate_mars(
     rate_hz: float = RATE_HZ,
     workers: int = 1,
     timer: Callable[[], float] = lambda: 0.0,
-    told: OnProgress = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> ReactMetrics:
     """FRC, FRD, FRDiv (smse), FRVar, FRSyn (TLCC) and MAE of N speakers.
 
@@ -118,7 +118,7 @@ def evaluate_mars(
         rate_hz: frames a second, for FRSyn_ms alone.
         workers: threads.
         timer: seconds of a clock, for `seconds`.
-        told: share of the work that is done.
+        progress: receives the completed fraction.
 
     Where every prediction is its target, FRC is K (a constant channel would count 0 otherwise): the challenge forces
     this for its ground truth; `forced_identity` tells. FRDvs needs equal lengths, and is NaN without.
@@ -131,7 +131,7 @@ def evaluate_mars(
     predictions = [np.asarray(p, dtype=np.float32) for p in predictions]
     targets = [[np.asarray(t, dtype=np.float32) for t in of] for of in targets]
     compile_kernels()
-    work = Work(workers, timer, told)
+    work = Work(workers, timer, progress)
     pairs = list(zip(predictions, targets, strict=True))
     most = reach(REFERENCE_RATE_HZ)
     own = {

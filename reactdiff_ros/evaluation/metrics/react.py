@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -204,7 +204,7 @@ def evaluate_reactions(
     rate_hz: float = REACTION_RATE_HZ,
     workers: int = 1,
     timer: Callable[[], float] = lambda: 0.0,
-    told: OnProgress = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> ReactMetrics:
     """All metrics of N speakers with K predictions each.
 
@@ -220,7 +220,7 @@ def evaluate_reactions(
         rate_hz: frames a second; "react2024" knows 25 only.
         workers: threads.
         timer: seconds of a clock, for `seconds`.
-        told: share of the work that is done.
+        progress: receives the completed fraction.
 
     Raises:
         ReactdiffError: shapes do not fit, a value is not finite, a speaker has no appropriate reaction, or the rate
@@ -240,7 +240,7 @@ def evaluate_reactions(
     pairs = [(p, listener[c]) for p, c in zip(prediction, chosen, strict=True)]
     heard = list(zip(prediction, speaker, strict=True))
     compile_kernels()
-    work = Work(workers, timer, told)
+    work = Work(workers, timer, progress)
     own = {
         "FRC": work.each("FRC", lambda pair: correlation(*pair), pairs, 0.0, 0.1),
         "FRD": work.each("FRD", lambda pair: distance(*pair), pairs, 0.1, 0.9),
@@ -304,23 +304,20 @@ class Work:
 
     workers: int
     timer: Callable[[], float]
-    told: OnProgress
-    seconds: dict[str, float]
-
-    def __init__(self, workers: int, timer: Callable[[], float], told: OnProgress) -> None:
-        self.workers, self.timer, self.told, self.seconds = workers, timer, told, {}
+    progress: OnProgress
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def each(
         self, name: str, measure: Callable[[Any], Any], items: Sequence[Any] | Array, begin: float, end: float
     ) -> Values:
-        """The measure of every item in order; the share told goes from `begin` to `end`."""
+        """The measure of every item in order; the progress goes from `begin` to `end`."""
         start = self.timer()
         found = []
         with ThreadPoolExecutor(max(self.workers, 1)) as pool:
             made = pool.map(measure, items) if self.workers > 1 else map(measure, items)
             for value in made:
                 found.append(value)
-                self.told(begin + (end - begin) * len(found) / len(items))
+                self.progress(begin + (end - begin) * len(found) / len(items))
         self.seconds[name] = self.timer() - start
         return np.array(found, dtype=np.float64)
 

@@ -123,9 +123,7 @@ def at_25_hz(values: NDArray[Any], rate_hz: float) -> NDArray[Any]:
         return values
     frames = max(int(len(values) / rate_hz * REACTION_RATE_HZ), 1)
     at = np.minimum(np.arange(frames) / REACTION_RATE_HZ * rate_hz, len(values) - 1)
-    low = np.minimum(at.astype(np.intp), len(values) - 2)
-    share = (at - low).reshape(-1, *[1] * (values.ndim - 1))
-    return np.asarray(values[low] * (1 - share) + values[low + 1] * share, dtype=values.dtype)
+    return events.interpolated(values, at, 0).astype(values.dtype)
 
 
 def speech_runs(item: Item, rate_hz: float) -> list[tuple[int, int]]:
@@ -446,8 +444,8 @@ def _row(measure: Measure, band: Band | None, shown: Sequence[Shown]) -> BandRow
         edges = " to ".join(summary.number(end, digits) for end in ends)
     if own.estimate is None:
         return BandRow(measure, band, drawing, edges, reason=own.reason)
-    told = summary.number(own.estimate.value, digits), summary.interval(own.estimate, digits)
-    return BandRow(measure, band, drawing, edges, *told, verdict(own.estimate, band))
+    words = summary.number(own.estimate.value, digits), summary.interval(own.estimate, digits)
+    return BandRow(measure, band, drawing, edges, *words, verdict(own.estimate, band))
 
 
 def verdict(estimate: Estimate, band: Band | None) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import BLINK, COEFFICIENT_COUNT, EYE_LOOK, LOWER, NAMES, ROTATION, UPPER
 from reactdiff_ros.evaluation.bounds import CLAMP_LIMIT, FORGOTTEN, POSE_LIMIT, RATIO_BAND
-from reactdiff_ros.evaluation.listeners import Listens, ModelListens, style_conditions
+from reactdiff_ros.evaluation.listeners import MODEL, StreamListener, style_conditions
 from reactdiff_ros.evaluation.metrics import bootstrap
 from reactdiff_ros.evaluation.metrics.events import KINDS, smile_curve, smile_onsets
 from reactdiff_ros.model.plan.latents import GROUPS
@@ -30,7 +30,7 @@ from reactdiff_ros.simulator.seeds import purpose_seed
 from reactdiff_ros.simulator.speaker import make_speakers, stimulus_of
 from reactdiff_ros.simulator.stimulus import Stimulus
 from reactdiff_ros.simulator.voices import VoiceBank
-from reactdiff_ros.types import FloatArray
+from reactdiff_ros.types import FloatArray, OnProgress
 
 Values = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
@@ -178,7 +178,7 @@ def clamped_share(streams: FloatArray) -> float:
 
 
 def evaluate_sessions(
-    listener: Listens,
+    listener: StreamListener,
     *,
     seed: int = 0,
     sessions: int = 20,
@@ -186,7 +186,7 @@ def evaluate_sessions(
     bank: VoiceBank | None = None,
     workers: int = 1,
     stored: Callable[[str, Callable[[], Arrays]], Arrays] = lambda name, measure: measure(),
-    told: Callable[[float], None] = lambda share: None,
+    progress: OnProgress = lambda share: None,
 ) -> dict[str, Any]:
     """Second against last part of each session, clamps, and how an extreme history is forgotten.
 
@@ -198,7 +198,7 @@ def evaluate_sessions(
         bank: the speakers' voices.
         workers: groups of ROWS sessions at a time, each in a thread; figures do not depend on it.
         stored: returns the figures of a group of sessions by its name, measured where they are not known.
-        told: is told the share done.
+        progress: receives the completed fraction.
     """
     groups = [(first, min(ROWS, sessions - first)) for first in range(0, sessions, ROWS)]
     steps = iter(range(1, len(groups) + 1))
@@ -207,7 +207,7 @@ def evaluate_sessions(
         first, rows = group
         measure = partial(_group, listener, first, rows, minutes, seed, bank)
         found = stored(f"sessions {first} to {first + rows - 1}", measure)
-        told(next(steps) / (len(groups) + 1))
+        progress(next(steps) / (len(groups) + 1))
         return found
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
@@ -223,7 +223,7 @@ def evaluate_sessions(
     figures: dict[str, Any] = {
         "ratios": table, "not_judged": unknown, "pose": pose,
         "clamped": float(np.average([float(g["clamped"]) for g in found], weights=[rows for _, rows in groups])),
-        "forgetting": forgetting(listener, seed) if isinstance(listener, ModelListens) else None,
+        "forgetting": forgetting(listener, seed) if listener.name == MODEL else None,
         "sessions": sessions, "minutes": minutes, "seed": seed,
     }  # fmt: skip
     figures["within_bounds"] = {
@@ -233,11 +233,13 @@ def evaluate_sessions(
         "extreme history forgotten to .05 in 10 s": figures["forgetting"] is None
         or figures["forgetting"]["left"] < FORGOTTEN,
     }
-    told(1.0)
+    progress(1.0)
     return figures
 
 
-def _group(listener: Listens, first: int, rows: int, minutes: float, seed: int, bank: VoiceBank | None) -> Arrays:
+def _group(
+    listener: StreamListener, first: int, rows: int, minutes: float, seed: int, bank: VoiceBank | None
+) -> Arrays:
     """The `rows` sessions from `first` on."""
     session = make_session(seed + 7919 * (first + 1), rows, minutes, bank)
     parts = {"second": 1, "last": PARTS - 1}
@@ -278,7 +280,7 @@ def _table(
     return table, unknown
 
 
-def forgetting(listener: ModelListens, seed: int, streams: int = 128) -> dict[str, float]:
+def forgetting(listener: StreamListener, seed: int, streams: int = 128) -> dict[str, float]:
     """How much of an extreme history is left after 10 s: mean difference of streams that begin after 2 s of a face at
     half its upper bounds from streams that begin after a neutral one, over the difference at the beginning.
     """

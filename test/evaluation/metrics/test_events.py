@@ -24,7 +24,8 @@ from reactdiff_ros.evaluation.metrics.events import (
     smile_responses,
     smiles,
 )
-from reactdiff_ros.evaluation.studies.simulator import nod_chance, nod_match, nod_times, pose_concordance
+from reactdiff_ros.evaluation.metrics.react import correlation
+from reactdiff_ros.evaluation.studies.simulator import nod_chance, nod_match, nod_times
 
 
 def still(frames: int = 500) -> np.ndarray:
@@ -197,8 +198,8 @@ def nodding(*at_s: float, seconds: float = 30.0) -> np.ndarray:
 def test_the_same_head_agrees_fully_and_a_still_one_earns_nothing() -> None:
     rng = np.random.default_rng(0)
     heads = np.cumsum(rng.standard_normal((3, 100, 3)), 1)
-    assert pose_concordance(heads, heads) == pytest.approx(3.0, abs=1e-6)
-    assert pose_concordance(np.zeros((3, 100, 3)), heads) == 0.0
+    assert correlation(heads, heads) == pytest.approx(3.0, abs=1e-6)
+    assert correlation(np.zeros((3, 100, 3)), heads) == 0.0
     own = nod_times(np.stack([nodding(4.0, 12.0)]))
     assert nod_match(own, own) == 1.0
     still = nod_times(np.stack([nodding()]))

@@ -173,7 +173,7 @@ def test_the_default_mode_tells_means_and_signed_milliseconds() -> None:
 
 def test_threads_change_nothing_and_time_is_told() -> None:
     data, ticks, told = some(1), count(), []
-    one = evaluate_reactions(**data, timer=lambda: float(next(ticks)), told=told.append)
+    one = evaluate_reactions(**data, timer=lambda: float(next(ticks)), progress=told.append)
     two = evaluate_reactions(**data, workers=3)
     assert one.figures == two.figures
     assert all(np.array_equal(one.per_speaker[name], two.per_speaker[name]) for name in one.per_speaker)

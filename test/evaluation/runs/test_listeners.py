@@ -16,14 +16,13 @@ from reactdiff_ros.cli.main import main
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, SMILE
 from reactdiff_ros.evaluation.listeners import (
     LISTENERS,
-    ModelListens,
+    StreamListener,
     frames_of,
-    listener_named,
     natural_conditions,
+    no_conditions,
     policy_streams,
     style_conditions,
     temperaments,
-    untold,
 )
 from reactdiff_ros.model.conditions import CONTROL_NAMES
 from reactdiff_ros.model.plan.sampler import Sampling
@@ -37,7 +36,7 @@ FRAMES = 60
 @pytest.mark.parametrize("name", [name for name in LISTENERS if name != "model"])
 def test_every_listener_gives_streams(name: str) -> None:
     dyads = simulate(5, 2, FRAMES, prior="natural")
-    listener = listener_named(name)
+    listener = StreamListener(name)
     first, second = (
         listener.run(dyads.speaker, natural_conditions(2), np.array([3, 4]), dyads.stimulus) for _ in range(2)
     )
@@ -48,7 +47,7 @@ def test_every_listener_gives_streams(name: str) -> None:
 
 
 def test_what_is_told_reaches_the_temperament_and_the_rest_is_drawn() -> None:
-    who = temperaments(untold(50), 0)
+    who = temperaments(no_conditions(50), 0)
     assert who.control("responsiveness").std() > 0.02
     told = style_conditions("responsive", 50, nodding=0.5)
     assert told.controls[:, CONTROL_NAMES.index("nodding")].tolist() == [0.5] * 50
@@ -60,7 +59,7 @@ def test_the_model_runs_from_tokens_as_from_speakers(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from random_model import write_random_weights
 
-    model = ModelListens(find_weights(write_random_weights(tmp_path)), Sampling(steps=2))
+    model = StreamListener("model", find_weights(write_random_weights(tmp_path)), Sampling(steps=2))
     dyads = simulate(6, 3, FRAMES)
     out = model.run(dyads.speaker, natural_conditions(3), np.arange(3))
     assert out.shape == (3, FRAMES, COEFFICIENT_COUNT)

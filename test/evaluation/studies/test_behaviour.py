@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import SMILE
-from reactdiff_ros.evaluation.listeners import listener_named
+from reactdiff_ros.evaluation.listeners import StreamListener
 from reactdiff_ros.evaluation.studies import behaviour
 from reactdiff_ros.evaluation.studies.behaviour import (
     MAPS,
@@ -30,7 +30,7 @@ from reactdiff_ros.simulator.dyads import simulate
 def simulator() -> BehaviourReport:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(behaviour, "EXPECTED_OF", 4)
-        return evaluate_behaviour(listener_named("simulator"), items=24, seconds=24)
+        return evaluate_behaviour(StreamListener("simulator"), items=24, seconds=24)
 
 
 def test_without_precursors_nobody_smiles_at_once(simulator: BehaviourReport) -> None:
@@ -43,14 +43,14 @@ def test_simulated_listeners_stand_beside(simulator: BehaviourReport) -> None:
     beside = simulator.figures["lags_of_simulated_listeners"]
     bins = beside["responsive"]["without_precursors"]["bins"]
     assert bins["200_to_1000_ms"]["excess"] > bins["200_to_1000_ms"]["chance_high"]
-    idle = evaluate_behaviour(listener_named("idle"), items=8, seconds=8)
+    idle = evaluate_behaviour(StreamListener("idle"), items=8, seconds=8)
     assert idle.figures["lags"]["responsive"] != idle.figures["lags_of_simulated_listeners"]["responsive"]
     assert set(beside) == set(idle.figures["lags"])
 
 
 def test_it_relies_on_the_speaker_and_an_idle_face_does_not(simulator: BehaviourReport) -> None:
     assert simulator.figures["reliance"]["face"]["low"] > 0
-    idle = evaluate_behaviour(listener_named("idle"), items=8, seconds=8)
+    idle = evaluate_behaviour(StreamListener("idle"), items=8, seconds=8)
     assert idle.figures["reliance"]["smile"]["reliance"] == 0
     assert idle.figures["realism"]["classifier"]["auc"] > 0.9
     assert all(b["share"] == 0 for b in idle.figures["lags"]["natural"]["with_precursors"]["bins"].values())

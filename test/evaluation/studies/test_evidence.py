@@ -51,7 +51,7 @@ def subject(tmp_path: Path) -> Subject:
 def run(subject: Subject, folder: Path, **more: Any) -> tuple[dict[str, Any], list[str]]:
     said: list[str] = []
     more = {"parts": ("response", "choice"), **more}
-    return collect(subject, folder, date="2026-01-02", encode=dumps, tell=said.append, **more), said
+    return collect(subject, folder, date="2026-01-02", encode=dumps, log=said.append, **more), said
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ran: list[str] = []
 
     def part(name: str, figures):
-        def make(subject, told):
+        def make(subject, progress):
             ran.append(name)
-            told(0.5)
+            progress(0.5)
             return Measured(dict(figures))
 
         return make
