@@ -556,8 +556,14 @@ def arrays(file: Path, compat: str, rate_hz: float | None, seed: int, workers: i
     from time import perf_counter
 
     from reactdiff_ros.errors import ReactdiffError
-    from reactdiff_ros.evaluation.metrics.mars import NAMES, RATE_HZ, evaluate_mars_arrays, load_arrays
-    from reactdiff_ros.evaluation.metrics.react import REFERENCE_RATE_HZ, evaluate_reactions
+    from reactdiff_ros.evaluation.metrics.react import (
+        NAMES,
+        RATE_HZ,
+        REFERENCE_RATE_HZ,
+        evaluate_mars_arrays,
+        evaluate_reactions,
+        load_arrays,
+    )
 
     with json_on_stdout(as_json) as result:
         data = load_arrays(file)

@@ -2,10 +2,7 @@
 
 The whole session runs on a recording, and again with every picture and sound after a random t replaced by somebody
 else's. A listener that declares a look-ahead of L must show the same bits up to t - L both times; the earliest frame
-that differs tells how far it really looked.
-
-A listener with the interface of `model.listener` is told of the speaker only as time goes on. One that implements
-`Foresees` is shown the recording before it listens: an offline model declares its look-ahead, and is held to it.
+that differs shows how far it really looked. An offline listener (`listeners.foresee`) is held to what it declares.
 """
 
 from __future__ import annotations
@@ -17,7 +14,6 @@ from time import perf_counter
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reactdiff_ros.capture.media import ClipPicture
 from reactdiff_ros.clock import NS, to_ns
@@ -220,9 +216,9 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        first = None if self.first is None else {**asdict(self.first), "ahead_s": self.first.ahead_s}
-        names = ("declared_s", "holds", "deterministic", "cuts", "acted", "change_ms", "plan_ms_p50", "plan_ms_p95")
-        return {**{name: getattr(self, name) for name in names}, "first_difference": first}
+        facts = asdict(self)
+        first = facts.pop("first")
+        return {**facts, "first_difference": first and {**first, "ahead_s": self.first.ahead_s if self.first else 0}}
 
     def sentence(self, name: str) -> str:
         """For people."""
@@ -280,7 +276,9 @@ def verify(
         faces = show(session, spliced(mine, other, t), until, seed)
         found = _first(faces, whole)
         if found is not None:
-            difference = Difference(found, whole[found].stamp_ns / NS, t / NS, _which(faces[found], whole[found]))
+            differs = np.flatnonzero(faces[found].coefficients != whole[found].coefficients)
+            name = NAMES[int(differs[0])] if len(differs) else "stamp"
+            difference = Difference(found, whole[found].stamp_ns / NS, t / NS, name)
             changes.append(-difference.ahead_s)
             early = whole[found].stamp_ns <= t - declared * NS
             if early and (worst is None or difference.ahead_s > worst.ahead_s):
@@ -298,18 +296,9 @@ def verify(
 def _first(some: Sequence[ExpressionFrame], whole: Sequence[ExpressionFrame]) -> int | None:
     """The first of the faces that both have whose bits or stamp differ."""
     for i, (a, b) in enumerate(zip(some, whole, strict=False)):
-        if a.stamp_ns != b.stamp_ns or not _same(a.coefficients, b.coefficients):
+        if a.stamp_ns != b.stamp_ns or a.coefficients.tobytes() != b.coefficients.tobytes():
             return i
     return None
-
-
-def _same(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
-    return bool(a.tobytes() == b.tobytes())
-
-
-def _which(a: ExpressionFrame, b: ExpressionFrame) -> str:
-    differs = np.flatnonzero(a.coefficients != b.coefficients)
-    return NAMES[int(differs[0])] if len(differs) else "stamp"
 
 
 class _Timed:
@@ -321,10 +310,6 @@ class _Timed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._listener, name)
-
-    @property
-    def name(self) -> str:
-        return str(self._listener.name)
 
     def plan(self, now_ns: int) -> Any:
         begun = perf_counter()

@@ -42,6 +42,14 @@ def means(weights: Values, values: Values) -> Values:
     return np.asarray((weights @ values).T / weights.sum(1)).T
 
 
+def known_means(weights: Values, values: Values) -> Values:
+    """Mean of those values (N,) that are defined in each resample (B, N), (B,); NaN where none is."""
+    known = np.isfinite(values)
+    count = weights @ known.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(count > 0, (weights @ np.where(known, values, 0.0)) / count, np.nan))
+
+
 def ratio_interval(top: Values, bottom: Values) -> dict[str, float]:
     """{"low", "high"} of the ratio of two resampled values."""
     with np.errstate(divide="ignore", invalid="ignore"):

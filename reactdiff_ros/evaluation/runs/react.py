@@ -18,7 +18,7 @@ from reactdiff_ros.evaluation import results as rows_of
 from reactdiff_ros.evaluation.extraction import voice_columns
 from reactdiff_ros.evaluation.listeners import Spec, listen_to
 from reactdiff_ros.evaluation.metrics.events import interpolated
-from reactdiff_ros.evaluation.metrics.mars import target_lists
+from reactdiff_ros.evaluation.metrics.react import target_lists
 from reactdiff_ros.evaluation.results import Info, Item
 from reactdiff_ros.evaluation.runs import parts as kept
 from reactdiff_ros.evaluation.runs.parts import Part, PartResult, describe

@@ -25,7 +25,7 @@ from reactdiff_ros.evaluation.metrics.coupling import (
 from reactdiff_ros.evaluation.metrics.events import answer_lags, interpolated, rates_per_minute
 from reactdiff_ros.evaluation.metrics.react import (
     REFERENCE_RATE_HZ,
-    concordances,
+    best_correlation,
     distance,
     diversity,
     mean_of,
@@ -170,18 +170,6 @@ def at_25(curves: FloatArray, rate_hz: float) -> Values:
     return interpolated(curves, np.arange(count) * rate_hz / REACTION_RATE_HZ, -1)
 
 
-def best_correlation(predictions: FloatArray, targets: Sequence[FloatArray]) -> float:
-    """FRC with targets of any length: each is compared over the time that both have."""
-    best = np.full(len(predictions), -np.inf)
-    by_length: dict[int, list[FloatArray]] = {}
-    for target in targets:
-        by_length.setdefault(min(len(target), predictions.shape[1]), []).append(target)
-    for frames, group in by_length.items():
-        found = concordances(predictions[:, :frames], np.stack([t[:frames] for t in group])).mean(-1)
-        best = np.maximum(best, found.max(-1))
-    return float(best.sum())
-
-
 class Spread:
     """FRDvs of a set, taken in one speaker at a time: 2 x the unbiased variance over speakers.
 
@@ -252,14 +240,10 @@ def table(values: Mapping[str, Values], figures: Mapping[str, Figure], draws: Va
     """{measure, measure_low, measure_high}: means over items with 95 % intervals, and the figures of the whole set."""
     out: dict[str, float] = {}
     for name, row in values.items():
-        known = np.isfinite(row)
-        weights = draws[:, known]
-        drawn = weights.sum(1) > 0
-        if not known.any() or not drawn.any():
-            out |= {name: float("nan"), f"{name}_low": float("nan"), f"{name}_high": float("nan")}
-            continue
-        resampled = weights[drawn] @ row[known] / weights[drawn].sum(1)
-        out |= bootstrap.with_interval(name, float(row[known].mean()), resampled)
+        known = row[np.isfinite(row)]
+        out |= bootstrap.with_interval(
+            name, float(known.mean()) if len(known) else float("nan"), bootstrap.known_means(draws, row)
+        )
     for name, figure in figures.items():
         out |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
     return out

@@ -8,7 +8,7 @@ is about 0: there it is the difference that shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
@@ -66,7 +66,7 @@ def make_session(seed: int, rows: int, minutes: float, bank: VoiceBank | None = 
     count = max(round(minutes * 60 * 25 / VISIT), 1)
     people_of_a_part = count // PARTS or count
     rng = np.random.default_rng([seed, 81])
-    speakers, truths, smiles = [], [], []
+    visits: list[tuple[SpeakerBatch, Stimulus, FloatArray]] = []
     for visit in range(people_of_a_part):
         number = purpose_seed("evaluate", seed, 1000 + visit)
         people = make_speakers(number, rows, VISIT)
@@ -76,22 +76,21 @@ def make_session(seed: int, rows: int, minutes: float, bank: VoiceBank | None = 
         people.speech &= ~gone
         people.burst &= ~gone
         batch = observe(number, people, bank)
-        speakers.append(batch)
-        truths.append(stimulus_of(people, batch.camera, batch.microphone))
-        smiles.append(people.smile * people.present * batch.mesh)
+        truth = stimulus_of(people, batch.camera, batch.microphone)
+        visits.append((batch, truth, people.smile * people.present * batch.mesh))
     orders = [rng.permutation(people_of_a_part) for _ in range(-(-count // people_of_a_part))]
-    order = np.concatenate(orders)[:count]
-    speakers, truths = ([visits[i] for i in order] for visits in (speakers, truths))
-    return Session(_joined(speakers), _joined(truths), np.concatenate([smiles[i] for i in order], axis=1))
+    speakers, truths, smiles = zip(*(visits[i] for i in np.concatenate(orders)[:count]), strict=True)
+    return Session(_joined(speakers), _joined(truths), np.concatenate(smiles, axis=1))
 
 
-def _joined(parts: list[Any]) -> Any:
+def _joined(parts: Sequence[Any]) -> Any:
     names = [f.name for f in fields(parts[0])]
     return type(parts[0])(**{name: np.concatenate([getattr(p, name) for p in parts], axis=1) for name in names})
 
 
 Arrays = Mapping[str, Values]
 """Of R sessions: "second NAME" and "last NAME" for each figure, (R,), and for "pose", (2, R, 3); "clamped"."""
+_HALVES: Final = {"second": 1, "last": PARTS - 1}
 
 
 def part(values: Values, index: int) -> Values:
@@ -212,12 +211,11 @@ def evaluate_sessions(
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         found = list(pool.map(run, groups))
-    halves = [
+    second, last = (
         {key.removeprefix(half): np.concatenate([g[key] for g in found], axis=-2 if key.endswith("pose") else 0)
          for key in found[0] if key.startswith(half)}
         for half in ("second ", "last ")
-    ]  # fmt: skip
-    second, last = halves
+    )  # fmt: skip
     pose = pose_drift(second.pop("pose"), last.pop("pose"), seed)
     table, unknown = _table(second, last, seed)
     figures: dict[str, Any] = {
@@ -242,7 +240,6 @@ def _group(
 ) -> Arrays:
     """The `rows` sessions from `first` on."""
     session = make_session(seed + 7919 * (first + 1), rows, minutes, bank)
-    parts = {"second": 1, "last": PARTS - 1}
 
     def run(style: str) -> FloatArray:
         seeds = seed + 1 + first + np.arange(rows)
@@ -250,13 +247,13 @@ def _group(
 
     natural = run("natural")
     out: dict[str, Values] = {"clamped": np.array(clamped_share(natural))}
-    for half, index in parts.items():
+    for half, index in _HALVES.items():
         shown = part(natural, index)
         out |= {f"{half} {name}": values for name, values in statistics(shown).items()}
         out[f"{half} pose"] = pose_moments(shown)
     del natural, shown  # an hour of it is large, and so is the next
     responsive = run("responsive")
-    for half, index in parts.items():
+    for half, index in _HALVES.items():
         smile = part(session.smile, index)
         out[f"{half} response excess"] = response_excess(smile, part(responsive, index), seed)
     return out
