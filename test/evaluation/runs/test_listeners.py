@@ -19,12 +19,8 @@ from reactdiff_ros.evaluation.listeners import (
     StreamListener,
     frames_of,
     natural_conditions,
-    no_conditions,
     policy_streams,
-    style_conditions,
-    temperaments,
 )
-from reactdiff_ros.model.conditions import CONTROL_NAMES
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.weights import find_weights
@@ -44,15 +40,6 @@ def test_every_listener_gives_streams(name: str) -> None:
     assert first.shape == (2, FRAMES, COEFFICIENT_COUNT)
     np.testing.assert_array_equal(first, second)
     assert np.isfinite(first).all()
-
-
-def test_what_is_told_reaches_the_temperament_and_the_rest_is_drawn() -> None:
-    who = temperaments(no_conditions(50), 0)
-    assert who.control("responsiveness").std() > 0.02
-    told = style_conditions("responsive", 50, nodding=0.5)
-    assert told.controls[:, CONTROL_NAMES.index("nodding")].tolist() == [0.5] * 50
-    assert temperaments(told, 0).control("responsiveness").min() > 0.9
-    assert not told.real.any()
 
 
 def test_the_model_runs_from_tokens_as_from_speakers(tmp_path: Path) -> None:

@@ -51,16 +51,6 @@ def test_speakers_that_a_system_missed_count_in_no_draw() -> None:
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-4)
 
 
-def test_one_speaker_has_none_and_equal_ones_have_no_width() -> None:
-    values = predictions(2, 60)
-    draws = group_draws(["a", "b"], seed=0)
-    one = spread_of(values[:1]).figure(draws)
-    assert np.isnan([one.value, one.low, one.high]).all()
-    same = spread_of(np.repeat(values[:1], 2, axis=0)).figure(draws)
-    assert (same.low, same.high) == (same.value, same.value)
-    assert same.value == pytest.approx(0, abs=1e-9)
-
-
 RNG = np.random.default_rng(5)
 
 

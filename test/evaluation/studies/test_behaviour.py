@@ -16,7 +16,6 @@ from reactdiff_ros.evaluation.studies.behaviour import (
     attention_maps,
     derangement,
     evaluate_behaviour,
-    expected_correlation,
     paired_less_shuffled,
     read_fusion,
     smile_coupling,
@@ -83,14 +82,6 @@ def test_who_follows_relies_and_who_does_not_does_not() -> None:
     same[..., list(SMILE)] = ignores[..., None]
     null = paired_less_shuffled(smile_coupling(speaker, same), smile_coupling(speaker, same), 0)
     assert null["reliance"] == 0
-
-
-def test_correlation_with_what_is_expected() -> None:
-    expected = np.zeros((3, 400, 58))
-    expected[..., SMILE[0]] = slow(3, (3, 400))
-    assert np.allclose(expected_correlation(expected, expected), 1)
-    assert np.abs(expected_correlation(expected, np.roll(expected, 200, axis=1))).max() < 0.8
-    assert np.all(expected_correlation(expected, np.zeros_like(expected)) == 0)
 
 
 @pytest.fixture(scope="module")

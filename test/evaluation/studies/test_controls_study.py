@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -62,16 +60,6 @@ def test_a_sweep_is_paired_and_tells_what_does_not_rise() -> None:
     assert not empty["rises"]
 
 
-def test_a_rise_that_chance_could_make_is_none() -> None:
-    """A tenth of the spread between ten streams: every step rises, and so it would on noise half of the time."""
-    noise = np.random.default_rng(1).normal(size=(3, 10))
-    noise -= noise.mean(1, keepdims=True)
-    chance = Sweep("x", (0.0, 1.0, 2.0), noise + np.array([[0.0], [0.05], [0.1]])).figures()
-    assert chance["monotonic"]
-    assert chance["rise_low"] < 0.0 < chance["rise"]
-    assert not chance["rises"]
-
-
 def test_every_control_rises_on_the_simulators_listener(tmp_path) -> None:
     shares: list[float] = []
     figures = evaluate_controls(
@@ -119,14 +107,6 @@ def test_what_the_expression_does_to_a_plan_rises_with_its_controls() -> None:
     smile = figures["intensity"]["mean"]
     assert smile[0] < 1e-3
     assert smile[2] == pytest.approx(2 * smile[1], rel=0.1)
-
-
-def test_figures_do_not_depend_on_how_many_values_run_at_once() -> None:
-    one, two = (
-        evaluate_controls(StreamListener("simulator"), seed=1, items=4, seconds=12.0, points=3, workers=workers)
-        for workers in (1, 2)
-    )
-    assert json.dumps(one) == json.dumps(two)
 
 
 class Mirror:

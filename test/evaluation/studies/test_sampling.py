@@ -163,11 +163,3 @@ def test_the_choice_changes_neither_variance_nor_smiles(random_weights):
     assert known["variance"].keys() == found["variance"].keys()
     for name, row in known["variance"].items():
         assert 0 < row["low"] < found["variance"][name] < row["high"] < 2, name
-
-
-def test_a_choice_of_the_dullest_is_found_out(random_weights, monkeypatch):
-    def dullest(plans, ranks):
-        return np.argmin(plans[..., 43:45].mean((2, 3)), axis=1)
-
-    monkeypatch.setattr("reactdiff_ros.model.plan.planner.ranked", dullest)
-    assert figures(random_weights)["smile_mean"] < 0.9

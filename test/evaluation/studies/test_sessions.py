@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -83,46 +83,6 @@ def test_a_head_that_sinks_is_seen() -> None:
     assert not pitch["within"]
     assert bows["pose"]["headYaw"]["within"]
     assert bows["ratios"]["s.d. of head"]["within"], "no ratio would have told"
-
-
-def test_figures_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "ROWS", 1)
-    policy = StreamListener("policy")
-    one, three = (evaluate_sessions(policy, sessions=3, minutes=1, workers=w) for w in (1, 3))
-    assert one == three
-    assert one["ratios"]["rate of blinks"]["second"] > 0
-
-
-def test_kept_groups_are_not_run_again_and_more_sessions_run_only_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "ROWS", 2)
-    ran: list[int] = []
-
-    class Counted(StreamListener):
-        def run(self, speaker, conditions, seeds, truth=None):
-            ran.append(len(seeds))
-            return super().run(speaker, conditions, seeds, truth)
-
-    policy = Counted("policy")
-    kept: dict[str, Mapping[str, Any]] = {}
-
-    def stored(name: str, measure):
-        if name not in kept:
-            kept[name] = measure()
-        return kept[name]
-
-    first = evaluate_sessions(policy, sessions=4, minutes=1, stored=stored)
-    assert sorted(kept) == ["sessions 0 to 1", "sessions 2 to 3"]
-    told: list[float] = []
-    assert evaluate_sessions(policy, sessions=4, minutes=1, stored=stored, progress=told.append) == first
-    assert ran == [2] * 4
-    assert told == pytest.approx([1 / 3, 2 / 3, 1.0])
-    del kept["sessions 0 to 1"]  # as if it had been ended there
-    assert evaluate_sessions(policy, sessions=4, minutes=1, stored=stored) == first
-    assert evaluate_sessions(policy, sessions=5, minutes=1, stored=stored) == evaluate_sessions(
-        policy, sessions=5, minutes=1
-    )
-    assert ran == [2] * 6 + [1] * 2 + [2] * 4 + [1] * 2
-    assert sorted(kept)[-1] == "sessions 4 to 4"
 
 
 def test_answers_in_excess_of_chance() -> None:
