@@ -16,27 +16,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from reactdiff_ros.actuation.calibrate import (
+    SLOW,
+    Clock,
+    HandRange,
+    SlowJoint,
+    Track,
+    directions,
+    range_by_hand,
+    range_by_pulses,
+)
 from reactdiff_ros.actuation.calibration import (
     Calibration,
     CalibrationError,
-    HandRange,
-    Scale,
-    Track,
     calibrated_joints,
     load_calibration,
-    range_by_hand,
-    range_by_pulses,
     save_calibration,
 )
-from reactdiff_ros.actuation.drivers.boards import COUNTS, OhbotBoard
+from reactdiff_ros.actuation.drivers.boards import COUNTS, OhbotBoard, PulseBoard
 from reactdiff_ros.actuation.drivers.driver import Driver, Fault
-from reactdiff_ros.actuation.drivers.factory import make_drivers
-from reactdiff_ros.actuation.drivers.pulse_board import PulseBoard
 from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
+from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.kinematics import travel_time_s
-from reactdiff_ros.actuation.mapping import directions
 from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Profile
-from reactdiff_ros.actuation.slow_joint import SLOW, Clock, SlowJoint
 from reactdiff_ros.errors import ConfigError, DeviceError, ReactdiffError
 
 T = TypeVar("T")
@@ -326,7 +328,7 @@ class _Calibrator:
 
     def _poses(self, name: str, driver: ServoBus) -> HandRange:
         joint, (down, up) = self._profile.joints[name], self._words[name]
-        scale = bus_scale(driver, name)
+        scale = driver.scale(name)
         track = Track(scale, _valid(driver.count(name), name))
         misses = 0
 
@@ -352,7 +354,7 @@ class _Calibrator:
         neutral = pose(f"its neutral pose ({joint.neutral:g} {joint.unit})")
         upper = pose(f"its upper end{_where(up)} ({joint.upper:g} {joint.unit} or more)")
         lower = pose(f"its lower end{_where(down)} ({joint.lower:g} {joint.unit} or less)")
-        return range_by_hand(name, joint, scale, neutral, lower, upper)
+        return range_by_hand(name, joint, scale, driver.step(name), neutral, lower, upper)
 
     def _write_homing(self, name: str, driver: ServoBus, offset: int, new: int) -> None:
         before = _valid(driver.count(name), name)
@@ -457,13 +459,6 @@ class _Calibrator:
         console.show(f"  {'at its limit' if arrived else 'stopped'}: {pulse:.0f} {_unit(driver)}")
         slow.move(joint.neutral)
         return pulse
-
-
-def bus_scale(driver: ServoBus, name: str) -> Scale:
-    """The scale of a joint's servo, in the joint's unit."""
-    counts, unit = driver.scale(name), driver.axes[name].unit
-    step = counts.degrees / counts.counts
-    return Scale(counts.counts, counts.zero, math.radians(step) if unit == "rad" else step, counts.degrees == 360.0)
 
 
 def _offset(driver: ServoBus, name: str, offset: int, shift: int) -> int:
@@ -650,8 +645,8 @@ def _seconds(profile: Profile, joint: str, a: float, b: float) -> float:
 def _bus_plan(profile: Profile, name: str, driver: ServoBus) -> Iterator[str]:
     joint = profile.joints[name]
     driver._load_library()
-    scale = bus_scale(driver, name)
-    at = {x: scale.zero + round(x / scale.step) for x in (joint.lower, joint.neutral, joint.upper)}
+    zero, step = driver.scale(name).zero, driver.step(name)
+    at = {x: zero + round(x / step) for x in (joint.lower, joint.neutral, joint.upper)}
     yield f"  {name}, id {driver.axes[name].id}"
     yield "    torque off; its position is read while you move it by hand to neutral and to both ends"
     most = driver.homing_most

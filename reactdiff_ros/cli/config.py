@@ -30,12 +30,13 @@ def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_j
     """
     from reactdiff_ros.cli.output import EXIT_ERROR, EXIT_USAGE, json_on_stdout, tell
     from reactdiff_ros.errors import ConfigError
-    from reactdiff_ros.launching.configuration import SettingsError, effective, lab_settings
+    from reactdiff_ros.launching.configuration import effective, lab_settings
+    from reactdiff_ros.plain_yaml import ProblemsError
 
     given = dict(_assignment(word) for word in assignments) | ({"robot": robot} if robot is not None else {})
     try:
         lab = lab_settings(given)
-    except SettingsError as error:
+    except ProblemsError as error:
         with json_on_stdout(as_json) as result:
             result["problems"] = [f"{error.path}, {problem}" for problem in error.problems]
             for problem in result["problems"]:

@@ -64,6 +64,34 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
 
 
 @command
+@click.option("--clips", type=FOLDER, required=True, help="Recordings named PERSON_LABEL.mp4, such as w009_angry.mp4.")
+@click.option("--seeds", type=click.IntRange(1, 100), default=5, show_default=True, help="Listeners for each clip.")
+@click.option("--style", default="natural", show_default=True, help="Listening style.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@options.JSON
+def appropriateness(clips: Path, seeds: int, style: str, workers: int, as_json: bool) -> int:
+    """Show acted emotions to the listener and measure what it answers.
+
+    The label is the last word of a file's name; level and take behind it are ignored. Concern is the largest of inner
+    brows, frown and tilt of the head.
+    """
+    from reactdiff_ros.evaluation.studies.appropriateness import appropriateness as measure
+    from reactdiff_ros.evaluation.studies.appropriateness import labelled
+
+    with json_on_stdout(as_json) as result:
+        with progress_bar("clips") as show:
+            result.update(measure(labelled(clips), seeds=seeds, style=style, workers=workers, progress=show))
+        tell(f"{'label':10s} smile   p95  concern  brows  read right  n")
+        for label, row in result["by_label"].items():
+            figures = f"{row['smile']:5.2f} {row['smile_p95']:5.2f} {row['concern']:8.2f} {row['brow_raise']:6.2f}"
+            tell(f"{label:10s} {figures} {row['right_class']:11.2f} {row['n']:2d}")
+        tell(f"eyes up minus down: {result['gaze']['up_minus_down']:.3f}")
+        for name, problem in result["skipped"].items():
+            tell(f"{name} was skipped: {problem}")
+    return EXIT_DONE
+
+
+@command
 @options.CONTROLLED
 @options.MODEL
 @items_option(4, 2000, 32)

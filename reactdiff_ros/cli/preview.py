@@ -178,7 +178,7 @@ class Preview:
     """
 
     def __init__(self, path: Path, frames: Frames, clip: str) -> None:
-        """Read the profile of `path`; `clip` is what to call the frames. Raises ProfileError or ConfigError."""
+        """Read the profile of `path`; `clip` is what to call the frames. Raises ConfigError."""
         self.path, self.clip = path, clip
         self._frames, self._start = frames, float(frames.times[0])
         self.length_s = float(frames.times[-1]) - self._start

@@ -16,7 +16,7 @@ from reactdiff_ros.errors import ConfigError, ReactdiffError
 
 if TYPE_CHECKING:
     from reactdiff_ros.actuation.emulators.rig import Rig
-    from reactdiff_ros.actuation.emulators.servo import Motor, Servo
+    from reactdiff_ros.actuation.emulators.servos import Motor, Servo
     from reactdiff_ros.actuation.profile import Profile
     from reactdiff_ros.actuation.simulate import Block
 
@@ -65,15 +65,15 @@ def _summary(profile: Profile) -> dict[str, Any]:
 @JSON
 def check(robot: str, as_json: bool) -> int:
     """Check the profile of ROBOT (a file or a shipped profile) and print each error with its line and key."""
-    from reactdiff_ros.actuation.marks import ProfileError
     from reactdiff_ros.actuation.profile import load_profile, profile_path
+    from reactdiff_ros.plain_yaml import ProblemsError
 
     path = profile_path(robot)
     with json_on_stdout(as_json) as result:
         result.update(file=str(path), problems=[])
         try:
             found = load_profile(path)
-        except ProfileError as error:
+        except ProblemsError as error:
             result["problems"] = [
                 {"line": p.line, "key": p.key, "what": p.what, "todo": p.todo} for p in error.problems
             ]
@@ -166,10 +166,10 @@ def calibrate(
     import sys
     import time
 
+    from reactdiff_ros.actuation.calibrate import Clock
     from reactdiff_ros.actuation.calibration import calibration_path
     from reactdiff_ros.actuation.drivers.serial_port import ports as serial_ports
     from reactdiff_ros.actuation.profile import load_profile
-    from reactdiff_ros.actuation.slow_joint import Clock
     from reactdiff_ros.cli.calibrate import Console, calibrate_robot, drivers_of, dry_plan, wanted_joints
     from reactdiff_ros.cli.calibrate import with_ports as with_given_ports
 
@@ -312,7 +312,7 @@ class Emulation:
     """
 
     def __init__(self, rig: Rig, wait: Callable[[float], object]) -> None:
-        from reactdiff_ros.actuation.emulators.servo import Failing
+        from reactdiff_ros.actuation.emulators.servos import Failing
 
         self.rig, self.wait = rig, wait
         self.faults = [f.name for f in fields(Failing)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from reactdiff_ros.cli.options import FILE, FOLDER, JSON, PATH, SEEDS, VOICES
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_STOPPED, Number, echo, json_on_stdout, tell
 from reactdiff_ros.cli.progress import progress_bar
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
+from reactdiff_ros.whole_file import write_whole
 
 if TYPE_CHECKING:
     from reactdiff_ros.recordings.datasets.recording import VoiceOf
@@ -259,6 +261,37 @@ def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps:
         result.update(file=str(path), gain_nats=fit.gain, rate=fit.rate)
         gain = f"{fit.gain:.2f} nats per nod better than a constant rate"
         tell(f"{path}: {gain}, {fit.rate:.2f} times the true number of nods")
+    return 0
+
+
+@click.command("train-expression")
+@click.option("--clips", type=FOLDER, multiple=True, required=True, help="Labelled recordings; repeatable.")
+@click.option("--neutral", type=FILE, multiple=True, help="A recording of a person who talks unmoved; repeatable.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="The JSON file to write.")
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of the rendered faces.")
+@JSON
+def train_expression(clips: tuple[Path, ...], neutral: tuple[Path, ...], output: Path, seed: int, as_json: bool) -> int:
+    """Train perception's read-out of expressions.
+
+    The label of a recording is the last word of its name (w009_angry.mp4, w009_angry_level3_001.mp4); the person is a
+    code such as w009 in it, or what comes before the label. Prints how well people are read who were left out.
+    """
+    from reactdiff_ros.recordings.labels import VIDEOS, Named, label_of
+    from reactdiff_ros.training.expression import read_clips
+    from reactdiff_ros.training.expression import train as fit
+    from reactdiff_ros.types import EXPRESSION_CLASSES
+
+    files = [path for folder in clips for path in sorted(folder.iterdir()) if path.suffix.lower() in VIDEOS]
+    with json_on_stdout(as_json) as result:
+        labelled = {path: named for path in files if (named := label_of(path))}
+        labelled |= {path: Named(path.stem, "neutral", "") for path in neutral}
+        found = fit(read_clips(labelled, lambda path: tell(f"reading {path.name}")), seed)
+        write_whole(output, json.dumps(found, indent=1) + "\n")
+        result.update(file=str(output), **found["people_not_trained_on"])
+        shown = found["people_not_trained_on"]
+        tell(f"{output}: people who were left out: balanced accuracy {shown['balanced_accuracy']:.2f}")
+        for name, row in zip(EXPRESSION_CLASSES, shown["confusion"], strict=True):
+            tell(f"  {name:9s}" + "".join(f"{share:6.2f}" for share in row))
     return 0
 
 

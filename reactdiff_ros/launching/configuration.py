@@ -23,11 +23,10 @@ from typing import Any, Final
 
 import yaml
 
-from reactdiff_ros.actuation.marks import Key, Marked, Problem, ProfileError, read_marked
 from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.launching.table import Node, Table, Value, check_parameters, load_table, parameter_entries
-from reactdiff_ros.plain_yaml import parse_yaml
+from reactdiff_ros.plain_yaml import Key, Marked, Problem, ProblemsError, parse_yaml, read_marked
 from reactdiff_ros.settings import format_problem, written_path
 
 FORMAT: Final = 1
@@ -39,6 +38,8 @@ OF_ONE_PERSON: Final = ("session", "consent")
 PATHS: Final = ("clip", "params_file", "record_to")
 DEVICES: Final = ("camera", "microphone")
 _WHAT: Final = "the settings"
+COMMAND: Final = "reactdiff config show"
+"""What shows all problems of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +81,6 @@ class LabSettings:
         )
 
 
-class SettingsError(ConfigError):
-    """A file of settings is wrong. `problems` has all that is, with lines; the sentence has the first."""
-
-    def __init__(self, path: Path, problems: list[Problem]) -> None:
-        self.path, self.problems = path, sorted(problems, key=lambda p: p.line)
-        first = self.problems[0]
-        more = f" ({len(problems) - 1} more: reactdiff config show)" if len(problems) > 1 else ""
-        super().__init__(
-            f"{first.key}: {first.what}", where=f"{path}, line {first.line}", todo=(first.todo + more).strip()
-        )
-
-
 def settings_path(environment: Mapping[str, str] | None = None) -> Path | None:
     """The lab's file, whether it is there or not; None: REACTDIFF_CONFIG says that none shall be read.
 
@@ -116,7 +105,7 @@ def lab_settings(given: Mapping[str, str], environment: Mapping[str, str] | None
 
     Raises:
         ConfigError: a file that REACTDIFF_CONFIG names is missing, or one cannot be read.
-        SettingsError: a file is wrong.
+        ProblemsError: a file is wrong.
     """
     environment = os.environ if environment is None else environment
     path = settings_path(environment)
@@ -130,7 +119,7 @@ def lab_settings(given: Mapping[str, str], environment: Mapping[str, str] | None
         own = read_settings(overlay)
         profile = own.arguments.pop("robot", None)
         if profile is not None and _is_path(robot):
-            raise SettingsError(overlay, [_two_profiles(profile, robot)])
+            raise ProblemsError(overlay, [_two_profiles(profile, robot)], COMMAND)
         found = own.over(found)
     arguments = {name: setting for name, setting in found.arguments.items() if name not in _settled(given)}
     if profile is not None:
@@ -164,16 +153,13 @@ def read_settings(path: Path) -> LabSettings:
 
     Raises:
         ConfigError: it cannot be read.
-        SettingsError: it is wrong; `problems` has the line and key of everything.
+        ProblemsError: it is wrong; `problems` has the line and key of everything.
     """
-    try:
-        marked = read_marked(path, _WHAT)
-    except ProfileError as error:
-        raise SettingsError(path, error.problems) from error
+    marked = read_marked(path, _WHAT, COMMAND)
     reader = _Reader(path, marked, load_table())
     found = reader.read()
     if reader.problems:
-        raise SettingsError(path, reader.problems)
+        raise marked.fails(*reader.problems)
     return found
 
 

@@ -16,7 +16,6 @@ from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.configuration import (
     FORMAT,
     LabSettings,
-    SettingsError,
     effective,
     lab_settings,
     read_parameter_file,
@@ -24,6 +23,7 @@ from reactdiff_ros.launching.configuration import (
 )
 from reactdiff_ros.launching.live_graph import node_command
 from reactdiff_ros.launching.table import load_table
+from reactdiff_ros.plain_yaml import ProblemsError
 
 LAB = """\
 format: 1
@@ -84,7 +84,7 @@ def test_another_robot_has_another_overlay_or_none(lab: Path) -> None:
 
 
 def test_an_overlay_that_names_a_profile_does_not_replace_a_profile_that_was_given(lab: Path) -> None:
-    with pytest.raises(SettingsError, match=r"line 1\)|line 1"):
+    with pytest.raises(ProblemsError, match=r"line 1\)|line 1"):
         lab_settings({"robot": "/elsewhere/anna.yaml"})
 
 
@@ -140,7 +140,7 @@ def test_what_is_wrong_is_said_with_file_line_and_key(
 ) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(ProblemsError) as caught:
         read_settings(path)
     (problem,) = caught.value.problems
     assert (problem.line, problem.key) == (line, key)
@@ -151,7 +151,7 @@ def test_what_is_wrong_is_said_with_file_line_and_key(
 def test_a_file_of_a_newer_version_is_refused_whole_and_left_as_it_is(lab: Path) -> None:
     text = f"format: {FORMAT + 1}\nthings: {{that: only the newer package knows}}\n"
     (lab / "config.yaml").write_text(text)
-    with pytest.raises(SettingsError, match="newer version"):
+    with pytest.raises(ProblemsError, match="newer version"):
         lab_settings({})
     assert (lab / "config.yaml").read_text() == text
 

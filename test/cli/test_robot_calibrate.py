@@ -16,7 +16,7 @@ from calibration_operator import Hardware, Operator, hardware, joint, profile_of
 
 from reactdiff_ros.actuation.calibration import Calibration, load_calibration
 from reactdiff_ros.actuation.drivers.driver import Driver
-from reactdiff_ros.actuation.drivers.factory import make_drivers
+from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.cli.calibrate import StoppedError
 from reactdiff_ros.errors import ReactdiffError
 
