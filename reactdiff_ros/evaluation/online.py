@@ -50,7 +50,7 @@ RATE_HZ: Final = 16_000
 class PaintedPerception:
     """Reads a face from 58 painted pixels and a voice from the sound, each smoothed over time; keeps a neutral face.
 
-    Quick, and with a memory of its own: what a causality test needs of a perception. Pixel 58 says whether somebody
+    Quick, and with a memory: what a causality test needs of a perception. Pixel 58 says whether somebody
     is there.
     """
 
@@ -153,7 +153,7 @@ def show(session: ListeningSession, items: Sequence[Item], until_ns: int, seed: 
     """All faces of a session up to `until_ns`. All inputs are waiting before the first face is asked for."""
 
     def all_frames() -> list[SpeakerFrame]:
-        """What perception tells of all items, also of those after `until_ns`."""
+        """Speaker frames of all items, also of those after `until_ns`."""
         other = session_of(make_listener("idle", seed=0), session.perception, 0)
         other.reset(0)
         _push(other, items)
@@ -206,7 +206,7 @@ class Verdict:
     cuts: int
     acted: float
     """Share of cuts after which what came later was seen in the face within 0.2 s + the look-ahead; near 0, the test
-    shows little, because the listener hardly acts on what it is told."""
+    shows little, because the listener hardly acts on its input."""
     first: Difference | None
     """The frame furthest before its cut among those that differed and must not."""
     change_ms: float

@@ -93,7 +93,7 @@ class Sweep:
     measure: str
     values: tuple[float, ...]
     measured: Values
-    """(V, N); NaN where a stream could not tell."""
+    """(V, N); NaN where it is not defined for a stream."""
 
     def figures(self) -> dict[str, Any]:
         """Mean and 95 % interval at each value, and the rise from end to end.
@@ -107,7 +107,7 @@ class Sweep:
         rise = rise[np.isfinite(rise)]
         spread = _half(rise)
         total = float(rise.mean()) if len(rise) else float("nan")
-        told = {
+        figures = {
             "measure": self.measure,
             "values": list(self.values),
             "mean": mean,
@@ -118,7 +118,7 @@ class Sweep:
             "rise_low": total - spread,
             "rise_high": total + spread,
         }
-        return {**told, "rises": sweep_rises(told)}
+        return {**figures, "rises": sweep_rises(figures)}
 
 
 def sweep_rises(sweep: Mapping[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 REACT2025 and REACT2026 on MARS (`evaluate_mars`) have 30 frames a second, clips of any length and lists of targets:
 every speaker has as many targets as predictions, its own listener's reaction first, the others drawn from the same
 session with a stated seed. FRSyn is of the first prediction, in frames, with the reach of 25 frames a second that the
-challenge's code keeps at 30. The challenge brings targets to the length of a prediction with a network of its own; here
+challenge's code keeps at 30. The challenge brings targets to the length of a prediction with its own network; here
 both are cut to the shorter one, except for FRD, whose alignment needs no equal lengths.
 """
 
@@ -233,7 +233,7 @@ def evaluate_reactions(
         speaker: (N, T, 25).
         neighbour: (N, M), 1 where a real reaction is appropriate for a speaker.
         compat: "react2024" is the challenge's own code: FRSyn is the mean lag in frames without its sign, and 49 as
-            soon as one channel is constant; FRSyn_first is of the first prediction alone. "default" tells the signed
+            soon as one channel is constant; FRSyn_first is of the first prediction alone. "default" is the signed
             lag in ms (positive: the listener follows) of the channels that move, its mean size, and of how many
             predictions nothing moves.
         rate_hz: frames a second; "react2024" knows 25 only.
@@ -333,8 +333,7 @@ class Work:
         start = self.timer()
         found = []
         with ThreadPoolExecutor(max(self.workers, 1)) as pool:
-            made = pool.map(measure, items) if self.workers > 1 else map(measure, items)
-            for value in made:
+            for value in (pool.map if self.workers > 1 else map)(measure, items):
                 found.append(value)
                 self.progress(begin + (end - begin) * len(found) / len(items))
         self.seconds[name] = self.timer() - start
@@ -477,7 +476,7 @@ def evaluate_mars(
         progress: receives the completed fraction.
 
     Where every prediction is its target, FRC is K (a constant channel would count 0 otherwise): the challenge forces
-    this for its ground truth; `forced_identity` tells. FRDvs needs equal lengths, and is NaN without.
+    this for its ground truth; `forced_identity` says so. FRDvs needs equal lengths, and is NaN without.
 
     Raises:
         ReactdiffError: the lists do not fit, or a value is not finite.
@@ -538,13 +537,13 @@ def _check(predictions: Sequence[Array], targets: Sequence[Sequence[Array]], spe
             f"{len(predictions)} sets of predictions, {len(targets)} lists of targets and {len(speakers)} speakers do "
             "not belong together", where="mars", todo="give one of each for every speaker",
         )  # fmt: skip
-    for i, (made, real, heard) in enumerate(zip(predictions, targets, speakers, strict=True)):
+    for i, (shown, real, heard) in enumerate(zip(predictions, targets, speakers, strict=True)):
         where = f"speaker {i}"
-        check_attributes(made, f"{where}, predictions")
+        check_attributes(shown, f"{where}, predictions")
         check_attributes(heard, f"{where}, the speaker")
-        if made.ndim != 3 or heard.ndim != 2 or made.shape[1] != heard.shape[0]:
+        if shown.ndim != 3 or heard.ndim != 2 or shown.shape[1] != heard.shape[0]:
             raise ReactdiffError(
-                f"predictions {made.shape} and a speaker {heard.shape} are not (K, T, 25) and (T, 25)", where=where,
+                f"predictions {shown.shape} and a speaker {heard.shape} are not (K, T, 25) and (T, 25)", where=where,
                 todo="make predictions as long as their speaker",
             )  # fmt: skip
         if not len(real):

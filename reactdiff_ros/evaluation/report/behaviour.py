@@ -170,7 +170,7 @@ ENOUGH_EVENTS: Final = 10
 ANSWER_S: Final = 3.0
 """A smile that begins so soon after the speaker's is an answer."""
 LAG_S: Final = 4.0
-"""Lags are told up to here."""
+"""Longer lags are left out."""
 AWAY_DEG: Final = 8.0
 """A glance away: the line of sight is farther than this from its usual direction."""
 COUPLING_S: Final = 8.0
@@ -287,7 +287,7 @@ class Found:
 
 
 def load_bands(path: Path | None = None) -> dict[str, Band]:
-    """Bands by name, of the shipped file or of one's own in its form.
+    """Bands by name, of the shipped file or of another one in its form.
 
     Raises:
         ConfigError: the file cannot be read, or a band lacks something.
@@ -466,8 +466,8 @@ def histograms(shown: Sequence[Shown], bands: Mapping[str, Band]) -> list[tuple[
             shade=(band.low, band.high) if band is not None else None,
             other=other.found[measure.name].samples if other is not None else None,
         )  # fmt: skip
-        beside = f"; the line is {other.label}" if other is not None else ""
-        out.append((measure, f"{len(own.samples):,} events{beside}", drawing))
+        line = f"; the line is {other.label}" if other is not None else ""
+        out.append((measure, f"{len(own.samples):,} events{line}", drawing))
     return out
 
 

@@ -166,7 +166,7 @@ def _digits(estimate: Estimate) -> int:
 
 
 def digits_of(estimates: Iterable[Estimate | None]) -> int:
-    """Digits behind the point that all figures of a column are told with: those of the middle one by size."""
+    """Digits behind the point of all figures of a column: those of the middle one by size."""
     each = sorted(_digits(e) for e in estimates if e is not None and math.isfinite(e.value) and e.value)
     return each[len(each) // 2] if each else 1
 
@@ -303,13 +303,13 @@ def _shares(samples: Values, edges: Values) -> Values:
 @cache
 def environment() -> jinja2.Environment:
     """The templates of the page, with `number`, `value` and `clock`."""
-    made = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("reactdiff_ros.evaluation.report", "page"), autoescape=True, trim_blocks=True,
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    made.filters |= {"number": number, "clock": clock}
-    made.globals |= {"value": value, "isfinite": math.isfinite}
-    return made
+    templates.filters |= {"number": number, "clock": clock}
+    templates.globals |= {"value": value, "isfinite": math.isfinite}
+    return templates
 
 
 def clock(seconds: float) -> str:

@@ -130,7 +130,7 @@ class Published:
 
 
 def load_published(path: Path | None = None) -> list[Published]:
-    """The rows of the shipped file, or of one's own in its form.
+    """The rows of the shipped file, or of another one in its form.
 
     Raises:
         ConfigError: the file cannot be read, or a row lacks something.

@@ -148,7 +148,7 @@ class Keep:
         except _UNREADABLE:
             return "its file cannot be read"
         now = part.settings()
-        return None if before == now else f"it was made with another {', '.join(changed(before, now)) or 'setting'}"
+        return None if before == now else f"it was measured with another {', '.join(changed(before, now)) or 'setting'}"
 
     def save(self, part: Part, result: PartResult) -> None:
         """Keep a result.

@@ -92,7 +92,7 @@ class PublicSet:
         return f"{entry.role}/{entry.session}/{entry.file}"
 
     def group(self, n: int) -> str:
-        """The two people, as far as the set tells."""
+        """The two people, as far as the set names them."""
         return str(self.entries[n].pair)
 
     @cached_property
@@ -131,7 +131,7 @@ class PublicSet:
         return load_array(path, "facial attributes", ATTRIBUTE_COUNT)
 
     def recording(self, n: int, voice_of: Any) -> Recording:
-        """The speaker as perception would tell of them, and the listener, at 25 Hz. Raises DatasetError."""
+        """The speaker as perception would deliver them, and the listener, at 25 Hz. Raises DatasetError."""
         dataset: Any = react if self.kind == "react" else mars
         found: Recording = dataset.recording_of(
             self.folder, self.entries[n], self.split, names=self.names, voice_of=voice_of
@@ -394,8 +394,8 @@ def make_scores(
     }
     if plan.compat == "mars":  # The challenge forces it: a channel that never moves would count 0 otherwise.
         facts[rows_of.GROUND_TRUTH]["FRC"] = float(plan.streams)
-    for name, told in mine.facts["listeners"].items():
-        facts[name]["frame_ms"] = told["frame_ms"]
+    for name, times in mine.facts["listeners"].items():
+        facts[name]["frame_ms"] = times["frame_ms"]
     return PartResult({"rows": facts}, {}, tuple(notes))
 
 

@@ -77,7 +77,7 @@ def sources(folder: Path, pairs: Sequence[tuple[Path, Path]] = ()) -> list[Sourc
     """All recordings of a folder and those below it, by name.
 
     `NAME_speaker.*` and `NAME_listener.*` are a pair; `pairs` names others, (speaker, listener), relative to the
-    folder or not. A file that is the listener of a pair is no recording of its own.
+    folder or not. A file that is the listener of a pair is not a recording itself.
 
     Raises:
         ReactdiffError: there is no such folder, one of them may not be looked into, nothing in it is a recording, or a
@@ -150,7 +150,7 @@ class Perceived:
     speaker: SpeakerBatch
     """(1, T)."""
     sensed: tuple[Sensed, ...] = ()
-    """Every event of the recording with what perception told; empty for a file of `reactdiff extract`."""
+    """Every event of the recording with what perception delivered; empty for a file of `reactdiff extract`."""
     frames: tuple[SpeakerFrame, ...] = ()
     truth: FloatArray | None = None
     """(T, 58) the recorded listener, NaN where unobserved."""

@@ -382,13 +382,13 @@ def concluded(
     times: dict[tuple[str, str], list[Values]] = defaultdict(list)
     shortest = min(int(context.keep.load(heard[n], ()).facts["frames"]) for n in scores)
     items: list[Item] = []
-    said = list(notes)
+    sentences = list(notes)
     for position, (n, scored) in enumerate(loaded.items()):
         context.progress("putting together", position / len(loaded))
         mine = context.keep.load(heard[n])
         own_notes = tuple(dict.fromkeys((*mine.notes, *scored.notes)))
         items.append(item_of(n, mine, own_notes, position < CURVES))
-        said += [f"{items[-1].id}: {sentence}" for sentence in own_notes]
+        sentences += [f"{items[-1].id}: {sentence}" for sentence in own_notes]
         for name, predictions in predictions_of(n, mine).items():
             spreads[name].add(position, predictions, shortest)
         for name in mine.facts["listeners"]:
@@ -418,7 +418,7 @@ def concluded(
         failed=tuple(f"{name}: {sentence}" for name, sentence in failed.items()),
     )  # fmt: skip
     result = Result(head, tuple(items), tuple(systems))
-    return RunOutcome(result, {s.name: _row(s, draws) for s in systems}, failed, tuple(dict.fromkeys(said)), kept)
+    return RunOutcome(result, {s.name: _row(s, draws) for s in systems}, failed, tuple(dict.fromkeys(sentences)), kept)
 
 
 def _row(system: System, draws: Values) -> dict[str, Any]:

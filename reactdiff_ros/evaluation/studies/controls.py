@@ -341,7 +341,7 @@ STYLE_VALUES: Final = (-1.5, 0.0, 1.5)
 TENTHS: Final = 10
 """Parts of the trials, each left out once for the interval of a lag."""
 STYLE_TIMES: Final = 4
-"""So many more speakers for the entries of a style: half a minute holds few brow raises or nods to tell a rate by."""
+"""So many more speakers for the entries of a style: half a minute holds few brow raises or nods to measure a rate."""
 SMILE: Final = Insertion("smile", AT, 0.8)
 """The smile that the delay is measured with."""
 

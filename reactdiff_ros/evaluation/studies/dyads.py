@@ -333,7 +333,7 @@ _DYADS = (
 
 
 def dyads_result(table: Table, calls: Calls, info: Info, seed: int) -> Result:
-    """The result file of a table of `studies.dyads`; a row's figures are told for each recorded listener."""
+    """The result file of a table of `studies.dyads`; a row has figures for each recorded listener."""
     seconds = calls.speaker.camera.shape[1] / REACTION_RATE_HZ
     items = tuple(
         with_curves(

@@ -84,7 +84,7 @@ def sizes_for(items: int, *, short: bool = False, hours: int = 0) -> Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom the evidence is about, and with what it is made."""
+    """What the evidence is about, and how it is measured."""
 
     weights: Weights
     how: Sampling
@@ -228,7 +228,7 @@ def autoencoder(subject: Subject, progress: OnProgress) -> Measured:
     facts = json.loads((subject.weights.folder / MANIFEST).read_text(encoding="utf-8")).get("autoencoder")
     if not facts:
         raise ReactdiffError(
-            "the manifest tells nothing of the autoencoder", where=str(subject.weights.folder / MANIFEST),
+            "the manifest says nothing about the autoencoder", where=str(subject.weights.folder / MANIFEST),
             todo="write it again with 'reactdiff dev export'",
         )  # fmt: skip
     return Measured(dict(facts))

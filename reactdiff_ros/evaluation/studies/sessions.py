@@ -61,7 +61,7 @@ class Session:
 
 def make_session(seed: int, rows: int, minutes: float, bank: VoiceBank | None = None) -> Session:
     """Visits of a minute, each with an absence at its end, for `rows` sessions: the same speakers in each of PARTS, as
-    far as there are so many visits, in an order of its own.
+    far as there are so many visits, in another order.
     """
     count = max(round(minutes * 60 * 25 / VISIT), 1)
     people_of_a_part = count // PARTS or count

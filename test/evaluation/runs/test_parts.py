@@ -50,13 +50,13 @@ def test_a_changed_setting_or_file_starts_that_part_anew_and_says_so(tmp_path: P
     told: list[str] = []
     work_off(changed, keep, Resources(), log=told.append)
     assert told == [
-        "part-2 is done again: it was made with another log, n, clip.mp4",
+        "part-2 is done again: it was measured with another log, n, clip.mp4",
         "2 of 3 parts are there from before",
     ]
     data.write_text("other content")
     told.clear()
     work_off(parts(3, log=str(log), files=(str(data),))[:1], keep, Resources(), log=told.append)
-    assert told == ["part-0 is done again: it was made with another clip.mp4"]
+    assert told == ["part-0 is done again: it was measured with another clip.mp4"]
     assert done(log) == [0, 1, 2, 0]
 
 
