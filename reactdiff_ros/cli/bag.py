@@ -154,7 +154,7 @@ def record(
     if output.exists() or output.is_symlink():
         raise MediaError("a file of this name already exists", where=str(output), todo="choose another name")
     join_graph(namespace, lan)
-    from reactdiff_ros.recordings.graph.record_command import record_until_stopped
+    from reactdiff_ros.recordings.graph.recorder_node import record_until_stopped
 
     values = {
         "output": str(written_path(output).absolute()),
@@ -197,7 +197,7 @@ def mark(text: str, namespace: str, lan: bool) -> int:
     if not text.strip():
         raise click.UsageError("TEXT is empty")
     join_graph(namespace, lan)
-    from reactdiff_ros.recordings.graph.record_command import send_mark
+    from reactdiff_ros.recordings.graph.recorder_node import send_mark
 
     send_mark(text.strip(), namespace=ros_namespace(namespace), wait_s=MARK_WAIT_S)
     tell(f"marked: {text.strip()}")
@@ -426,7 +426,8 @@ def _replay(
             tell(note)
         written = []
         if bag:
-            bag.close(tally, done.complete)
+            bag.describe(tally, done.complete)
+            bag.close()
             written.append(str(bag.path))
             tell(f"wrote {bag.path}" + ("" if done.complete else f", incomplete: {tally.done_s:.1f} s"))
         if reel is not None and video is not None:

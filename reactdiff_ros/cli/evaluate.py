@@ -526,7 +526,7 @@ def recordings(
     """
     from reactdiff_ros.evaluation.online import verified
     from reactdiff_ros.evaluation.runs.recordings import LabPlan, run_recordings, sources, unblinded
-    from reactdiff_ros.recordings.studies.blinding import Key
+    from reactdiff_ros.recordings.blinding import Key
 
     key = None if study_key is None else Key(study_key)
     with json_on_stdout(course.as_json) as result, course.context() as context:

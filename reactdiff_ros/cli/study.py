@@ -32,7 +32,7 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
 
     from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.launching.condition import check_settings
-    from reactdiff_ros.recordings.studies.blinding import balance, read_plan, seal, sessions_of
+    from reactdiff_ros.recordings.blinding import balance, read_plan, seal, sessions_of
 
     try:
         text = plan.read_text(encoding="utf-8")
@@ -76,7 +76,7 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
 @JSON
 def sessions(path: Path, as_json: bool) -> int:
     """List the sessions of a study in order, without their conditions."""
-    from reactdiff_ros.recordings.studies.blinding import SessionsFile
+    from reactdiff_ros.recordings.blinding import SessionsFile
 
     found = SessionsFile(path)
     with json_on_stdout(as_json) as result:
@@ -95,7 +95,7 @@ def check(path: Path) -> int:
     from reactdiff_ros.launching.condition import check_settings, unveil
     from reactdiff_ros.model.listener import ListenerConfig
     from reactdiff_ros.model.weights import find_weights
-    from reactdiff_ros.recordings.studies.blinding import SessionsFile
+    from reactdiff_ros.recordings.blinding import SessionsFile
     from reactdiff_ros.styles import style_book
 
     found = SessionsFile(path)
@@ -115,7 +115,7 @@ def check(path: Path) -> int:
 @click.argument("session", metavar="ID")
 def veil(path: Path, session: str) -> int:
     """Print the encoded condition of session ID for REACTDIFF_CONDITION, for ros2 launch and systemd."""
-    from reactdiff_ros.recordings.studies.blinding import SessionsFile
+    from reactdiff_ros.recordings.blinding import SessionsFile
 
     echo(SessionsFile(path).veil_of(session))
     return EXIT_DONE
@@ -127,7 +127,7 @@ def veil(path: Path, session: str) -> int:
 @JSON
 def open_command(bags: tuple[Path, ...], key: Path | None, as_json: bool) -> int:
     """Print the condition of each BAG (a bag or a folder of bags) after checking its seal."""
-    from reactdiff_ros.recordings.studies.blinding import Key, opened, sealed_bags
+    from reactdiff_ros.recordings.blinding import Key, opened, sealed_bags
 
     if key is None:
         key, *rest = bags
@@ -165,7 +165,7 @@ def enter_blind(study: Path, arguments: dict[str, str], style: str | None) -> No
     import os
 
     from reactdiff_ros.launching.condition import CONDITION_VARIABLE
-    from reactdiff_ros.recordings.studies.blinding import SessionsFile
+    from reactdiff_ros.recordings.blinding import SessionsFile
 
     session = arguments.get("session", "")
     if "policy" in arguments or style is not None:

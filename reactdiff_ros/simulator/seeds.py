@@ -24,9 +24,3 @@ def purpose_seed(purpose: Purpose, seed: int, number: int = 0) -> int:
     tag = PURPOSES[purpose]
     drawn = np.random.SeedSequence([tag, seed, number]).generate_state(1, np.uint64)[0]
     return (tag << _LOW_BITS) | (int(drawn) >> (64 - _LOW_BITS))
-
-
-def purpose_of(seed: int) -> Purpose | None:
-    """What a seed of the simulator is for; None for one that no purpose gave out."""
-    tag = seed >> _LOW_BITS
-    return next((purpose for purpose, own in PURPOSES.items() if own == tag), None)

@@ -26,18 +26,7 @@ from reactdiff_ros.model.tokens import FRAME_S, MFCC_SCALE
 from reactdiff_ros.perception.voice import HANG_OVER_S, SPEECH_CERTAIN, SPEECH_END, SPEECH_START
 from reactdiff_ros.types import MFCC_COUNT, FloatArray
 
-from .motion import (
-    BoolArray,
-    IntArray,
-    Seed,
-    generator,
-    log_normal,
-    low_pass,
-    newest,
-    ornstein,
-    since,
-    uniform,
-)
+from .motion import BoolArray, IntArray, Seed, generator, log_normal, low_pass, newest, ornstein, since, uniform
 from .speaker import NOISY, Speakers
 
 _PART: Final = 60

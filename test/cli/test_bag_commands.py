@@ -16,8 +16,8 @@ from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.clock import NS
 from reactdiff_ros.recordings.bags.read import BagSource
+from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import AUDIO, CAMERA, EXPRESSION, REACTION, SPEAKER, START_NS, BagWriter
-from reactdiff_ros.recordings.studies.study import Study
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.types import Sound
 

@@ -12,9 +12,9 @@ import pytest
 
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.launching.condition import CONDITION_VARIABLE, unveil
+from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.studies.blinding import SessionsFile
-from reactdiff_ros.recordings.studies.study import Study
+from reactdiff_ros.recordings.blinding import SessionsFile
 
 PLAN = """
 name: warm

@@ -24,7 +24,6 @@ from generated_sets import (
 )
 from numpy.typing import NDArray
 
-from reactdiff_ros.attributes import ATTRIBUTE_NAMES
 from reactdiff_ros.coefficients import (
     BLENDSHAPE_NAMES,
     EYE_LOOK,
@@ -36,15 +35,12 @@ from reactdiff_ros.coefficients import (
     TRANSLATION,
     UPPER,
 )
-from reactdiff_ros.model.tokens import featurize
 from reactdiff_ros.recordings.datasets.dualtalk import CHANNELS, OBSERVED
 from reactdiff_ros.recordings.datasets.dualtalk import recordings as dualtalk_recordings
 from reactdiff_ros.recordings.datasets.faceverse import expression_names, to_coefficients
-from reactdiff_ros.recordings.datasets.files import DatasetError
-from reactdiff_ros.recordings.datasets.mars import items, targets
 from reactdiff_ros.recordings.datasets.mars import recordings as mars_recordings
 from reactdiff_ros.recordings.datasets.react import neighbours, pairs, recordings
-from reactdiff_ros.types import EXPRESSION_CLASSES
+from reactdiff_ros.recordings.datasets.recording import DatasetError
 
 NOVICE = "NoXI/010_2016-03-25_Paris/Novice_video/1"
 
@@ -86,21 +82,6 @@ def test_without_the_licensed_names_only_the_head_is_observed(root: Path) -> Non
     first = next(iter(recordings(root, "train")))
     assert first.observed.sum() == 3 * 100
     assert not first.speaker.confidence[:, :, :52].any()
-
-
-def test_the_speaker_is_what_perception_would_deliver(root: Path) -> None:
-    first = next(iter(recordings(root, "train", names=FACEVERSE_ORDER)))
-    assert first.speaker.mesh.all()
-    assert not first.speaker.microphone.any()
-    labelled = attributes(100, 0)
-    happy, surprise = EXPRESSION_CLASSES.index("happy"), EXPRESSION_CLASSES.index("surprise")
-    classes = first.speaker.affect[0, :, :7]
-    np.testing.assert_allclose(classes.sum(1), 1, atol=1e-5)
-    ratio = labelled[:, ATTRIBUTE_NAMES.index("Happy")] / labelled[:, ATTRIBUTE_NAMES.index("Surprise")]
-    np.testing.assert_allclose(classes[:, happy] / classes[:, surprise], ratio, rtol=1e-3)
-    features, observed = featurize(first.speaker)
-    assert np.isfinite(features).all()
-    assert observed[0, -1].tolist() == [1, 1, 1, 0, 0]
 
 
 def test_the_voice_is_made_of_the_speakers_sound(root: Path) -> None:
@@ -173,14 +154,6 @@ def test_frames_of_another_rate_than_25_are_noticed_by_their_sound(tmp_path: Pat
         list(recordings(root, "train", voice_of=lambda samples, rate, frames: {}))
 
 
-@pytest.mark.parametrize("values", [np.eye(3), np.ones((8, 7)), 0.5 * np.eye(8)])
-def test_a_wrong_neighbour_matrix_is_refused(tmp_path: Path, values: NDArray[Any]) -> None:
-    root = react(tmp_path, frames=3, splits=("val",), sound=False)
-    np.save(root / "neighbour_emotion_val.npy", values)
-    with pytest.raises(DatasetError, match=r"neighbour matrix.*neighbour_emotion_val"):
-        neighbours(root, "val")
-
-
 def test_expression_names_come_from_the_model_a_list_or_a_text(tmp_path: Path) -> None:
     assert expression_names(faceverse_model(tmp_path / "model.npy")) == FACEVERSE_ORDER
     apple = [n.replace("Left", "_L").replace("Right", "_R") for n in FACEVERSE_ORDER]
@@ -228,16 +201,6 @@ def test_the_listener_is_interpolated_and_the_speaker_is_what_was_there(sessions
     speaker = attributes(61, 0)[:, 15]
     at = np.floor(times * 30 + 1e-6).astype(int)
     np.testing.assert_allclose(first.speaker.affect[0, :, 7], speaker[at], atol=1e-6)
-
-
-def test_all_listeners_of_a_session_are_appropriate_to_all_its_speakers(sessions: Path) -> None:
-    listed, matrix = items(sessions, "train"), targets(sessions, "train")
-    assert matrix.shape == (8, 8)
-    assert matrix[0].tolist() == [True, True] + [False] * 6
-    assert matrix.diagonal().all()
-    assert [i.session for i in listed[:4]] == ["session0", "session0", "session2", "session10"]
-    assert matrix[4, 5]
-    assert not matrix[0, 4]
 
 
 def test_files_without_their_counterpart_and_other_rates_are_named(tmp_path: Path) -> None:

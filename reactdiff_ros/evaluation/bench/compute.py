@@ -341,7 +341,7 @@ def bench_replay(
                 replayed = replay(
                     bag, settings, tally=tally, ahead=processes > 1, progress=show, each=out.write, timer=timer
                 )
-                out.close(tally, replayed.complete)
+                out.describe(tally, replayed.complete)
             spent, length = timer() - begin, tally.length_s
             done.append(
                 {

@@ -36,8 +36,7 @@ from reactdiff_ros.evaluation.runs.scoring import (
     table_of,
 )
 from reactdiff_ros.recordings.datasets import mars, react
-from reactdiff_ros.recordings.datasets.files import DatasetError, load_array
-from reactdiff_ros.recordings.datasets.recording import Recording
+from reactdiff_ros.recordings.datasets.recording import DatasetError, Recording, load_array
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 Kind = Literal["react", "mars"]

@@ -27,7 +27,7 @@ from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import MediaError
 from reactdiff_ros.recordings.bags import interfaces
 from reactdiff_ros.recordings.bags.interfaces import CHUNK, COMPRESSED, RAW
-from reactdiff_ros.recordings.studies.study import Study
+from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.types import UINT8, ExpressionFrame, Reaction, Sound, SpeakerFrame
 
 Storage: TypeAlias = Literal["mcap", "sqlite3"]

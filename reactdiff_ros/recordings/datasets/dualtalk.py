@@ -31,10 +31,12 @@ from reactdiff_ros.coefficients import (
     LOWER,
     UPPER,
 )
-from reactdiff_ros.recordings.datasets.files import (
+from reactdiff_ros.recordings.datasets.recording import (
     DatasetError,
     Files,
     OnBad,
+    Recording,
+    VoiceOf,
     existing,
     inside,
     load_array,
@@ -42,7 +44,6 @@ from reactdiff_ros.recordings.datasets.files import (
     read_all,
     readable_text,
 )
-from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf
 from reactdiff_ros.types import FloatArray
 
 SPEAKERS: Final = ("speaker1", "speaker2")

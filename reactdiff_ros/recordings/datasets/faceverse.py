@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, LOWER, ROTATION, UPPER
-from reactdiff_ros.recordings.datasets.files import DatasetError, existing
+from reactdiff_ros.recordings.datasets.recording import DatasetError, existing
 from reactdiff_ros.types import FloatArray
 
 NEUTRAL_PERCENTILE: Final = 10.0

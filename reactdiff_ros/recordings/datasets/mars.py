@@ -6,8 +6,7 @@ ROOT/train/facial-attributes/speaker/session0/FILE.npy   (T, 25)
 ROOT/train/audio/speaker/session0/FILE.wav
 ROOT/train/.../listener/session0/FILE...                 the other person at the same time
 ```
-FILE is `Camera-2024-06-21-103121-103102`. Every listener of a session is an appropriate reaction to every speaker of
-it, because each session follows one script (`targets`). Layout: the challenge's public baseline repositories.
+FILE is `Camera-2024-06-21-103121-103102`. Layout: the challenge's public baseline repositories.
 """
 
 from __future__ import annotations
@@ -18,23 +17,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.recordings.datasets.faceverse import to_coefficients
-from reactdiff_ros.recordings.datasets.files import (
+from reactdiff_ros.recordings.datasets.recording import (
     DatasetError,
     Files,
     OnBad,
+    Recording,
+    VoiceOf,
     folder_of,
     load_array,
     read_all,
     recording_from,
     split_of,
 )
-from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf
 
 RATE_HZ: Final = 30.0
 ROLES: Final = ("speaker", "listener")
@@ -75,8 +72,7 @@ def items(folder: Path, split: str, *, both_roles: bool = True) -> list[Item]:
         alone = sorted(found[role] - found[other])
         if alone:
             raise DatasetError(
-                f"{len(alone)} files of the {role} have none of the {other}",
-                where=str(root / role / alone[0]),
+                f"{len(alone)} files of the {role} have none of the {other}", where=str(root / role / alone[0])
             )
     ordered = sorted(found["speaker"], key=lambda p: (_number(p.parts[0]), p.stem))
     roles = ROLES if both_roles else ROLES[:1]
@@ -134,15 +130,3 @@ def _files(root: Path, item: Item, split: str, names: Sequence[str] | None) -> F
         coefficients_of=lambda face: to_coefficients(face, names), attributes=both("facial-attributes"),
         attributes_of=lambda path: load_array(path, "facial attributes", ATTRIBUTE_COUNT), rate_hz=RATE_HZ,
     )  # fmt: skip
-
-
-def targets(folder: Path, split: str, *, both_roles: bool = True) -> NDArray[np.bool_]:
-    """Which reactions are appropriate for which speaker, (N, N) in the order of `items`: all of the same session.
-
-    Raises:
-        DatasetError: as `items`.
-    """
-    listed = items(folder, split, both_roles=both_roles)
-    same_session = np.array([[a.session == b.session for b in listed] for a in listed], dtype=bool)
-    same_role = np.array([[a.role == b.role for b in listed] for a in listed], dtype=bool)
-    return np.asarray(same_session & same_role)

@@ -25,10 +25,12 @@ from numpy.typing import NDArray
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.recordings.datasets.faceverse import to_coefficients
-from reactdiff_ros.recordings.datasets.files import (
+from reactdiff_ros.recordings.datasets.recording import (
     DatasetError,
     Files,
     OnBad,
+    Recording,
+    VoiceOf,
     inside,
     load_array,
     load_table,
@@ -38,7 +40,6 @@ from reactdiff_ros.recordings.datasets.files import (
     recording_from,
     split_of,
 )
-from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf
 from reactdiff_ros.types import FloatArray
 
 RATE_HZ: Final = 25.0

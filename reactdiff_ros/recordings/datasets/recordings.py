@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
-from reactdiff_ros.recordings.datasets.files import DatasetError, OnBad, existing, folder_of
-from reactdiff_ros.recordings.datasets.recording import Recording
+from reactdiff_ros.recordings.datasets.recording import DatasetError, OnBad, Recording, existing, folder_of
 from reactdiff_ros.types import FloatArray
 from reactdiff_ros.whole_file import write_arrays
 

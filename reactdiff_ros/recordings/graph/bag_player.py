@@ -1,7 +1,7 @@
 """Plays a bag's pictures and sound into the running graph, with /clock: for nodes that run under use_sim_time.
 
 Pictures go out as the bytes that were recorded, when they were received; chunks of sound when their last sample was
-heard. Their stamps are those of the bag as `bags.timeline` mends them, so that a live graph is given what an offline
+heard. Their stamps are those of the bag as `bags.read` corrects them, so that a live graph is given what an offline
 replay is given.
 """
 

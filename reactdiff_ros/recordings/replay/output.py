@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 from reactdiff_ros import __version__
@@ -13,20 +12,20 @@ from reactdiff_ros.clock import to_ns
 from reactdiff_ros.messages import fill_candidates
 from reactdiff_ros.recordings.bags import interfaces
 from reactdiff_ros.recordings.bags.read import BagSource
+from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import BagWriter, Storage
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.recordings.replay.replay import Step, Tally
 from reactdiff_ros.recordings.replay.senses import Recording
-from reactdiff_ros.recordings.studies.study import Study
 from reactdiff_ros.types import Reaction
 
 _CANDIDATES: Final = "/listener/reaction/candidates"
 
 
-class ReplayBag:
-    """The bag of a replay that goes on; a context manager. The same replay gives the same bytes.
+class ReplayBag(BagWriter):
+    """The bag of a replay that goes on. The same replay gives the same bytes.
 
-    What is written stays, as a bag that says that it is not complete, also when the replay is stopped or breaks.
+    If the replay breaks, what is written stays in `partial`, as a bag that says that it is not complete.
 
     Args:
         path: folder to be made.
@@ -50,34 +49,10 @@ class ReplayBag:
         storage: Storage = "mcap",
         plans: bool = False,
     ) -> None:
-        self._settings, self._plans = settings, plans
+        self._plans = plans
         self._latency_ns = to_ns(settings.session.picture_latency_s)
-        self._study = _study(recording, settings, parameters or {})
-        self._writer = BagWriter(path, storage=storage, study=self._study, keep_partial=True)
-
-    @property
-    def path(self) -> Path:
-        """Where it lies when it is closed; after an error, at `partial`."""
-        return self._writer.path
-
-    @property
-    def partial(self) -> Path:
-        """Where an unfinished bag stays after an error."""
-        return self._writer.partial
-
-    @property
-    def messages(self) -> int:
-        """Messages written so far."""
-        return self._writer.written
-
-    def __enter__(self) -> ReplayBag:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._writer.abort()
+        self._replayed = _study(recording, settings, parameters or {})
+        super().__init__(path, storage=storage, study=self._replayed, keep_partial=True)
 
     def write(self, step: Step) -> None:
         """Write what came of one event, in the order in which the graph would publish it.
@@ -85,33 +60,27 @@ class ReplayBag:
         Raises:
             MediaError: the disk is full.
         """
-        writer = self._writer
         calls: list[tuple[int, int, Any]] = [(face.stamp_ns, 2, face) for face in step.faces]
         calls += [(min(step.now_ns, frame.stamp_ns + self._latency_ns), 0, frame) for frame in step.speaker]
         if self._plans:
             calls += [(min(step.now_ns, plan.start_ns), 1, plan) for plan in step.reactions]
         for log_ns, kind, value in sorted(calls, key=lambda call: call[:2]):
             if kind == 0:
-                writer.speaker(value, log_ns=log_ns)
+                self.speaker(value, log_ns=log_ns)
             elif kind == 1:
-                writer.reaction(replace(value, compute_s=0.0), log_ns=log_ns)
+                self.reaction(replace(value, compute_s=0.0), log_ns=log_ns)
                 self._candidates(value, log_ns)
             else:
-                writer.expression(value)
+                self.expression(value)
 
     def _candidates(self, plan: Reaction, log_ns: int) -> None:
         if plan.candidates is not None:
             message = interfaces.empty(interfaces.CANDIDATES)
             fill_candidates(message, plan)
-            self._writer.message(_CANDIDATES, log_ns, message)
+            self.message(_CANDIDATES, log_ns, message)
 
-    def close(self, tally: Tally, complete: bool) -> None:
-        """Finish the bag with what is to be known of the replay.
-
-        Args:
-            tally: how it went.
-            complete: False: it was stopped, or the recording broke off.
-        """
+    def describe(self, tally: Tally, complete: bool) -> None:
+        """Record how the replay went, before the bag is closed; `complete`: neither stopped nor broken off."""
         backend = tally.state.backend if tally.state else ""
         about = {
             "replay.complete": complete,
@@ -119,10 +88,8 @@ class ReplayBag:
             "replay.notes": tally.notes(),
             "replay.backend": backend,
         }
-        self._writer.study = replace(
-            self._study, parameters={**self._study.parameters, **about}, weights=backend.partition("@")[2]
-        )
-        self._writer.close()
+        parameters = {**self._replayed.parameters, **about}
+        self.study = replace(self._replayed, parameters=parameters, weights=backend.partition("@")[2])
 
 
 def _study(recording: Recording, settings: ReplaySettings, parameters: Mapping[str, Mapping[str, Any]]) -> Study:

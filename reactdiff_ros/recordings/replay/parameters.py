@@ -50,11 +50,7 @@ class ReplaySettings:
 
 
 def settings_as_live(
-    given: Mapping[str, Any] | None = None,
-    *,
-    robot: str = "screen",
-    params_file: Path | None = None,
-    **others: Any,
+    given: Mapping[str, Any] | None = None, *, robot: str = "screen", params_file: Path | None = None, **others: Any
 ) -> tuple[ReplaySettings, dict[str, dict[str, Value]]]:
     """The settings that the live graph would have, and every parameter of it by node and name.
 

@@ -300,11 +300,7 @@ def open_recording(path: Path, settings: ReplaySettings | None = None) -> Record
 
 
 def sensed_here(
-    recording: Recording,
-    settings: ReplaySettings,
-    tally: Tally,
-    timer: Callable[[], float],
-    decode_ahead: bool = False,
+    recording: Recording, settings: ReplaySettings, tally: Tally, timer: Callable[[], float], decode_ahead: bool = False
 ) -> Iterator[Sensed]:
     """What is perceived in a recording, in this process; with `decode_ahead` it is decoded in another thread.
 

@@ -23,8 +23,7 @@ from reactdiff_ros.messages import control_value, gesture_value, head_pose_value
 from reactdiff_ros.model.listener import Listener, ShowsCandidates
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.recordings.bags.interfaces import BOOL, CONTROL, GESTURE, POSE
-from reactdiff_ros.recordings.bags.read import BagMessage, BagSource
-from reactdiff_ros.recordings.bags.timeline import CLOCK_OFF_NS
+from reactdiff_ros.recordings.bags.read import CLOCK_OFF_NS, BagMessage, BagSource
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.session import ListeningSession, Perception, SessionConfig
 from reactdiff_ros.types import (

@@ -72,10 +72,7 @@ class HeadMesh:
     def eye_centres(self) -> Points:
         """(2, 3): centres of the right and the left eyeball."""
         centres = []
-        for upper, lower in (
-            (UPPER_LID, LOWER_LID),
-            (self.left(UPPER_LID), self.left(LOWER_LID)),
-        ):
+        for upper, lower in ((UPPER_LID, LOWER_LID), (self.left(UPPER_LID), self.left(LOWER_LID))):
             ring = self.vertices[list(upper + lower)]
             middle = (ring[0] + ring[8]) / 2
             middle[1] = ring[:, 1].mean() + 0.0010  # the upper lid covers the iris, the lower one just touches it
@@ -109,9 +106,7 @@ def load_head(path: Path | None = None) -> HeadMesh:
             )
     except (OSError, KeyError, ValueError) as error:
         raise ReactdiffError(
-            "the demo head cannot be read",
-            where=str(path),
-            todo="make it again: python -m tools.demo.make_mesh",
+            "the demo head cannot be read", where=str(path), todo="make it again: python -m tools.demo.make_mesh"
         ) from error
     if head.vertices.shape != (VERTEX_COUNT, 3) or head.mirror.shape != (VERTEX_COUNT,):
         raise ReactdiffError("the demo head has not 468 vertices", where=str(path), todo="install the package again")
@@ -271,12 +266,7 @@ class Morphs:
         left = self.mesh.left
         self.lids = (
             (UPPER_LID, LOWER_LID, UPPER_LID_RING, LOWER_LID_RING),
-            (
-                left(UPPER_LID),
-                left(LOWER_LID),
-                left(UPPER_LID_RING),
-                left(LOWER_LID_RING),
-            ),
+            (left(UPPER_LID), left(LOWER_LID), left(UPPER_LID_RING), left(LOWER_LID_RING)),
         )
 
     def _close_lids(self, v: Points, c: Weights) -> Points:

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from reactdiff_ros.recordings.datasets.files import DatasetError, checked, existing, folder_of, same_length
 from reactdiff_ros.recordings.datasets.react import ClipPair, attributes_of_clip, face_of_clip, pairs
+from reactdiff_ros.recordings.datasets.recording import DatasetError, checked, existing, folder_of, same_length
 from reactdiff_ros.training.paper.config import AUDIO_STREAMS, VIDEO_STREAMS, PaperConfig
 from reactdiff_ros.training.paper.networks import Features
 from reactdiff_ros.types import FloatArray
@@ -111,10 +111,7 @@ class ReactClips(Dataset[Clip]):  # type: ignore[misc]
     def _streams(self, clip: str) -> list[tuple[Path, FloatArray]]:
         video = self._features / "Video_features" / clip
         audio = self._features / "Audio_features" / clip
-        return [
-            *_load(video, VIDEO_STREAMS, self._config.video),
-            *_load(audio, AUDIO_STREAMS, self._config.audio),
-        ]
+        return [*_load(video, VIDEO_STREAMS, self._config.video), *_load(audio, AUDIO_STREAMS, self._config.audio)]
 
 
 def _load(path: Path, names: Sequence[str], widths: Sequence[int]) -> list[tuple[Path, FloatArray]]:

@@ -21,8 +21,7 @@ import yaml
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.launching.condition import SALT_BYTES, Condition, Setting, unveil, veil
 from reactdiff_ros.plain_yaml import parse_yaml
-from reactdiff_ros.recordings.bags.storage import BagFiles, entries, is_bag
-from reactdiff_ros.recordings.studies.study import study_of
+from reactdiff_ros.recordings.bags.storage import BagFiles, entries, is_bag, study_of
 
 FORMAT: Final = 2
 SESSIONS_KIND: Final = "reactdiff_ros sessions"
