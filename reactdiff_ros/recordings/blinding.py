@@ -250,7 +250,10 @@ class Key:
         self.study = str(content.get("study"))
         try:
             self.conditions = {str(n): dict(s) for n, s in content["conditions"].items()}
-            self._sessions = {str(id_): _key_row(row) for id_, row in content["sessions"].items()}
+            self._sessions = {
+                str(id_): (str(row["participant"]), int(row["position"]), str(row["condition"]), str(row["seal"]))
+                for id_, row in content["sessions"].items()
+            }
             unknown = {row[2] for row in self._sessions.values()} - self.conditions.keys()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError("the key is damaged", where=str(path), todo=f"take its copy ({error!r})") from error
@@ -281,10 +284,6 @@ class Key:
                 todo="the recording, or the key, is another one or was changed",
             )  # fmt: skip
         return Opened(study, session, participant, position, condition, self.conditions[condition])
-
-
-def _key_row(row: Mapping[str, Any]) -> tuple[str, int, str, str]:
-    return str(row["participant"]), int(row["position"]), str(row["condition"]), str(row["seal"])
 
 
 def _read(path: Path, kind: str, what: str) -> dict[str, Any]:

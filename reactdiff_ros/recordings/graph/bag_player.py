@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -85,14 +85,14 @@ class Played:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Due:
+class Due(NamedTuple):
     """Something to be published."""
 
     at_ns: int
     number: int
-    topic: str = field(compare=False)
-    message: Any = field(compare=False)
+    """Order of what is due at once."""
+    topic: str
+    message: Any
     """A message, or its serialized bytes."""
 
 
@@ -133,7 +133,7 @@ class Script:
 
     def __iter__(self) -> Iterator[Due]:
         """Everything in the order in which it is due; read as it is asked for."""
-        return heapq.merge(self._pictures_and_speech(), self._sounds())
+        return heapq.merge(self._pictures_and_speech(), self._sounds(), key=lambda due: due[:2])
 
     def _pictures_and_speech(self) -> Iterator[Due]:
         picture = self._source.picture_topic

@@ -189,18 +189,13 @@ class Morphs:
         weight = self.jaw_weight * c[INDEX["jawOpen"]]
         closing = c[INDEX["mouthClose"]]
         weight = np.where(self.lips, weight * (1 - closing), weight)
-        angle = JAW_ANGLE_RAD * weight
-        y, z = v[:, 1] - self.jaw_hinge[1], v[:, 2] - self.jaw_hinge[2]
-        cos, sin = np.cos(angle), np.sin(angle)
-        out = v.copy()
-        out[:, 1] = self.jaw_hinge[1] + cos * y - sin * z
-        out[:, 2] = self.jaw_hinge[2] + sin * y + cos * z
+        out = self.jaw_transform(v, weight)
         # The cheeks follow: an opened mouth narrows a little.
         out[:, 0] = v[:, 0] * (1 - 0.07 * weight * self.lips)
         return out
 
-    def jaw_transform(self, points: Points, jaw_open: float) -> Points:
-        """`points` (n, 3) that are fixed to the jaw bone (lower teeth, tongue), moved with it."""
+    def jaw_transform(self, points: Points, jaw_open: float | Weights) -> Points:
+        """`points` (n, 3) turned with the jaw bone, as far as it is open: lower teeth, tongue, and skin in part."""
         angle = JAW_ANGLE_RAD * jaw_open
         y, z = points[:, 1] - self.jaw_hinge[1], points[:, 2] - self.jaw_hinge[2]
         cos, sin = np.cos(angle), np.sin(angle)
