@@ -453,7 +453,7 @@ def _description(done: Replayed, settings: ReplaySettings) -> dict[str, Any]:
         "complete": done.complete,
         "recording_s": round(tally.done_s, 3),
         "frames": frames,
-        "face_share": round(float(done.speaker.mesh.mean()), 4) if frames else 0.0,
+        "face_share": round(float(done.face_seen.mean()), 4) if frames else 0.0,
         "listening_share": round(float(done.listening.mean()), 4) if frames else 0.0,
         "policy": settings.policy,
         "seed": settings.seed,

@@ -246,4 +246,3 @@ def test_a_run_that_is_killed_is_resumed_and_makes_its_page(tmp_path: Path) -> N
     assert json.loads(kept.read_text()) == figures
     assert main(["dev", "docs", "soak", str(kept), "--output", str(target)]) == 0
     assert " in 2 legs" in target.read_text()
-    assert (target.parent / "images" / "soak_stream.png").stat().st_size > 10000

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,7 +27,6 @@ from reactdiff_ros.expression import ExpressionEngine
 from reactdiff_ros.model.listener import Listener
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.speaker.grid import onto_grid
-from reactdiff_ros.model.tokens import SpeakerBatch, blank
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.read import BagSource, open_source
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
@@ -118,10 +117,8 @@ class Replayed:
 
     times_ns: NDArray[np.int64]
     """(T,) the beginning of each slot, on the recording's clock."""
-    speaker: SpeakerBatch
-    """(1, T): what perception returned in each slot, as the listener's grid holds it."""
-    speaker_stamps_ns: NDArray[np.int64]
-    """(T,) of the newest evidence in it, -1 = nothing was observed."""
+    face_seen: NDArray[np.bool_]
+    """(T,) perception found the speaker's face, as the listener's grid holds it."""
     coefficients: FloatArray
     """(T, 58) the listener's face at the beginning of each slot."""
     listening: NDArray[np.bool_]
@@ -182,7 +179,7 @@ def replay(
     each: Callable[[Step], None] = lambda step: None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> Replayed:
-    """Replay a whole recording and return speaker and listener on the 25 Hz grid.
+    """Replay a whole recording and return the listener on the 25 Hz grid.
 
     Args:
         recording: a media file or bag by its path, or a readable one.
@@ -254,12 +251,16 @@ class _Kept:
         count = len(self._faces)
         times = np.array([face.stamp_ns for face in self._faces], dtype=np.int64)
         first = GRID.slot(int(times[0])) if count else 0
-        batch, stamps = _aligned(self._frames, first, count)
+        seen = np.zeros(count, dtype=bool)
+        if self._frames and count:
+            track = onto_grid(self._frames)
+            begin, end = max(first, track.first), min(first + count, track.end)
+            if end > begin:
+                seen[begin - first : end - first] = track.batch.mesh[0, begin - track.first : end - track.first]
         spent = np.array([self._seconds.get(first + i, (0.0, 0.0)) for i in range(count)]).reshape(count, 2)
         return Replayed(
             times_ns=times,
-            speaker=batch,
-            speaker_stamps_ns=stamps,
+            face_seen=seen,
             coefficients=np.array([f.coefficients for f in self._faces], np.float32).reshape(count, COEFFICIENT_COUNT),
             listening=np.array([face.mode == "listening" for face in self._faces], dtype=bool),
             perception_s=spent[:, 0],
@@ -267,22 +268,6 @@ class _Kept:
             complete=complete,
             tally=tally,
         )
-
-
-def _aligned(frames: list[SpeakerFrame], first: int, count: int) -> tuple[SpeakerBatch, NDArray[np.int64]]:
-    """The speaker in the slots `first` to `first + count`; unobserved where there is none."""
-    empty = blank(count)
-    columns: dict[str, Any] = {f.name: getattr(empty, f.name)[None].copy() for f in fields(SpeakerBatch)}
-    stamps = np.full(count, -1, dtype=np.int64)
-    if frames and count:
-        track = onto_grid(frames)
-        begin, end = max(first, track.first), min(first + count, track.end)
-        if end > begin:
-            into, of = slice(begin - first, end - first), slice(begin - track.first, end - track.first)
-            stamps[into] = track.stamps_ns[of]
-            for name, column in columns.items():
-                column[:, into] = getattr(track.batch, name)[:, of]
-    return SpeakerBatch(**columns), stamps
 
 
 # ---- Decoding and perceiving, here or ahead in a second process
