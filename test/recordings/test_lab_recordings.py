@@ -177,21 +177,6 @@ def test_both_directions_with_the_documented_map(tmp_path: Path) -> None:
     np.testing.assert_allclose(a.listener[:, down], 0.0)
 
 
-def test_gaps_are_unobserved_frames(tmp_path: Path) -> None:
-    write(tmp_path, "p1", rows=60)
-    path = tmp_path / "p1_au12_r.csv"
-    lines = path.read_text().splitlines()
-    lines[13:31] = ["NA 2.0"] * 18
-    path.write_text("\n".join(lines))
-    b, a = read_dyads(tmp_path)
-    smile = INDEX["mouthSmileLeft"]
-    assert not a.observed[10:25, smile].any()
-    assert a.observed[:9, smile].all()
-    assert (b.speaker.confidence[0, 10:25, smile] == 0).all()
-    assert np.isfinite(a.listener).all()
-    assert b.observed[:, smile].all()
-
-
 def test_resampling_keeps_the_mean_and_the_times() -> None:
     step = np.where(np.arange(300) < 150, 0.0, 1.0)
     out = resampled(step, 30.0)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.model.tokens import SpeakerBatch, blank, featurize
+from reactdiff_ros.model.tokens import blank, featurize
 from reactdiff_ros.simulator import voices
 from reactdiff_ros.simulator.motion import since
 from reactdiff_ros.simulator.observation import observe
-from reactdiff_ros.simulator.speaker import Insertion, Speakers, make_speakers
+from reactdiff_ros.simulator.speaker import Insertion, make_speakers
 from reactdiff_ros.simulator.voices import COLUMNS, TAIL, VoiceBank, load_bank, make_bank
 from reactdiff_ros.types import EXPRESSION_CLASSES
 
@@ -60,22 +60,6 @@ def test_the_batch_keeps_its_contract(world):
     features, observed = featurize(b)
     assert np.isfinite(features).all()
     assert observed.any(axis=(0, 1)).all()
-
-
-def test_what_is_shown_is_read_with_the_measured_gain(world):
-    truth, b = world
-    shown = truth.smile.ravel()
-    read = b.coefficients[..., SMILES].mean(-1).ravel()
-    ok = b.mesh.ravel() & ~truth.speech.ravel()
-    slope = np.polyfit(shown[ok], read[ok], 1)[0]
-    assert 0.55 < slope < 0.9  # 0.78, less what is late, or taken for the neutral
-    gains = []
-    for w in range(WORLDS):
-        m = b.mesh[w] & ~truth.speech[w]
-        if m.sum() > 200 and truth.smile[w][m].std() > 0.1:
-            gains.append(np.polyfit(truth.smile[w][m], b.coefficients[w][:, SMILES].mean(-1)[m], 1)[0])
-    assert np.std(gains) > 0.1
-    assert np.corrcoef(truth.contact[b.gaze_observed], b.gaze[..., 2][b.gaze_observed])[0, 1] > 0.5
 
 
 def auc(positive, negative):
@@ -167,35 +151,6 @@ def test_utterances_are_tracked_as_perception_does():
             assert tracker.speaking == speaking[w, t]
             np.testing.assert_allclose(tracker.pause_s(now), pause[w, t], atol=1e-3)
             np.testing.assert_allclose(tracker.utterance_s(now), utterance[w, t], atol=1e-3)
-
-
-WORLDS, FRAMES, LATEST = 400, 500, 7
-
-
-@pytest.fixture(scope="module")
-def truth() -> Speakers:
-    return make_speakers(6, WORLDS, FRAMES)
-
-
-@pytest.fixture(scope="module")
-def read(truth: Speakers) -> SpeakerBatch:
-    return observe(7, truth)
-
-
-def still(truth: Speakers, **shown: np.ndarray) -> Speakers:
-    """The same people, who are there and do nothing but what is shown."""
-    none, zeros = np.zeros((WORLDS, FRAMES), bool), np.zeros((WORLDS, FRAMES), np.float32)
-    masks = dict.fromkeys(("speech", "flat", "bright", "burst", "laughing", "hush"), none)
-    curves = dict.fromkeys(
-        ("smile", "cheek", "brighten", "shake", "brow_up", "frown", "sad", "doubt", "nod", "breath", "blink"), zeros
-    )
-    head = np.zeros_like(truth.head)
-    return replace(truth, present=~none, contact=~none, head=head, **(masks | curves | shown))
-
-
-@pytest.fixture(scope="module")
-def neutral(truth: Speakers) -> SpeakerBatch:
-    return observe(8, still(truth))
 
 
 def shrink(patch, **sizes):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.simulator import motion
-from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.speaker import SLOW, TALKER, Insertion, Speakers, make_speakers, stimulus_of
 
 FRAME = motion.FRAME_S
@@ -170,23 +167,3 @@ def test_the_stimulus_is_causal_gated_and_in_bounds(people):
     assert not deaf.cue.any()
     assert (deaf.sincerity == 1).all()
     assert deaf.smile.any()
-
-
-WORLDS, FRAMES = 320, 400
-
-EARLIEST, SLOWEST = 0.9, 0.2
-
-"""A precursor begins so long before, in s; perception adds up to so much."""
-
-
-class Announced(NamedTuple):
-    truth: Speakers
-    plain: Speakers
-    read: SpeakerBatch
-    read_plain: SpeakerBatch
-
-
-@pytest.fixture(scope="module")
-def world() -> Announced:
-    truth, plain = (make_speakers(9, WORLDS, FRAMES, precursors=given) for given in (True, False))
-    return Announced(truth, plain, observe(9, truth), observe(9, plain))

@@ -70,19 +70,6 @@ def sound_of_the_clip() -> tuple[int, np.ndarray]:
         return stream.rate, np.clip(np.concatenate(parts) * 32767, -32768, 32767).astype(np.int16)
 
 
-@pytest.fixture(scope="module")
-def pictures() -> dict[float, np.ndarray]:
-    """RGB pictures at a few times; only the seconds around them are decoded."""
-    found = {}
-    with av.open(str(demo_clip_path())) as clip:
-        stream = clip.streams.video[0]
-        for second in (1.0, 21.5, 47.9, 50.0, 51.9, 56.0):
-            clip.seek(int(second / stream.time_base), stream=stream)
-            frame = next(f for f in clip.decode(stream) if f.time >= second - 0.001)
-            found[second] = np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
-    return found
-
-
 def test_format():
     path = demo_clip_path()
     assert path.stat().st_size < 2_500_000

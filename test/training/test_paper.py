@@ -14,10 +14,9 @@ import torch
 from generated_sets import REACT_CLIPS, react, react_features
 
 from reactdiff_ros.errors import ConfigError, ReactdiffError
-from reactdiff_ros.recordings.datasets.recording import DatasetError
 from reactdiff_ros.training.paper import drawing
 from reactdiff_ros.training.paper.config import PaperConfig, Protocol, from_dict
-from reactdiff_ros.training.paper.data import Batch, ReactClips, batches
+from reactdiff_ros.training.paper.data import Batch
 from reactdiff_ros.training.paper.drawing import ddim, ddim_steps, even_steps, randoms, sample, second_order
 from reactdiff_ros.training.paper.networks import PUBLISHED_PARAMETERS, Features, PaperModel, count_parameters
 from reactdiff_ros.training.paper.train import LOG, MODEL, Trainer, diffusion_loss, load_model, read
@@ -102,22 +101,6 @@ def test_online_reactions_depend_on_nothing_later_and_on_the_frame_itself_withou
 
 
 @pytest.mark.parametrize("protocol", ["offline", "online"])
-@pytest.mark.parametrize("frames", [4, 10, 31, 40])
-def test_windows_cover_every_frame_once(protocol: Protocol, frames: int) -> None:
-    config = replace(TINY, protocol=protocol)
-    plan = list(drawing.plan(frames, config))
-    new = [t for w in plan for t in range(w.start + w.known, w.start + config.window)]
-    assert new[:frames] == list(range(frames))
-    if protocol == "offline" and frames >= config.window:
-        assert len(new) == frames
-        assert all(0 <= w.start <= frames - config.window for w in plan)
-        assert all(w.known == config.overlap for w in plan[1:-1])
-    coefficients, attributes = drawing.draw(model_of(protocol), features_of(frames), count=3, seed=1)
-    assert (tuple(coefficients.shape), tuple(attributes.shape)) == ((3, frames, 58), (3, frames, 25))
-    assert torch.isfinite(attributes).all()
-
-
-@pytest.mark.parametrize("protocol", ["offline", "online"])
 def test_a_window_goes_on_from_the_one_before(protocol: Protocol) -> None:
     model = model_of(protocol)
     past = torch.randn(2, 10, 16, generator=torch.Generator().manual_seed(1))
@@ -171,8 +154,6 @@ def test_wrong_settings_are_named(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         from_dict(values)
 
-
-torch.set_num_threads(1)
 
 FRAMES = 60
 
@@ -247,30 +228,6 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data: Path, tmp_pa
         assert torch.equal(value, resumed.model.state_dict()[name]), name
     with pytest.raises(ReactdiffError, match="other settings"):
         Trainer(replace(SMALL, hop=3), data, tmp_path / "cut", "cpu").resume()
-
-
-def test_bad_features_are_named(data: Path, tmp_path: Path) -> None:
-    root = react(tmp_path, frames=FRAMES, splits=("train", "val"), sound=False)
-    with pytest.raises(DatasetError, match="no folder with the features of the train split"):
-        ReactClips(root, "train", SMALL)
-    react_features(root, WIDTHS, splits=("train",), frames=FRAMES)
-    with pytest.raises(DatasetError, match=r"feature au has shape \(60, 12\) instead of \(frames, 13\)"):
-        ReactClips(root, "train", replace(SMALL, au=13))[0]
-    clip = root / "features" / "train" / "Video_features" / f"{REACT_CLIPS[0][0]}.pth"
-    torch.save([torch.zeros(FRAMES, 4), torch.full((FRAMES, 12), float("nan")), torch.zeros(FRAMES, 8)], clip)
-    with pytest.raises(DatasetError, match="feature au holds 720 values that are not finite"):
-        ReactClips(root, "train", SMALL)[0]
-    torch.save([torch.zeros(FRAMES, 4)], clip)
-    with pytest.raises(DatasetError, match="1 features instead of va, au, expression"):
-        ReactClips(root, "train", SMALL)[0]
-    clip.write_bytes(b"no tensors")
-    with pytest.raises(DatasetError, match="cannot be read"):
-        ReactClips(root, "train", SMALL)[0]
-    clip.unlink()
-    with pytest.raises(DatasetError, match="a file is missing: the features"):
-        ReactClips(root, "train", SMALL)[0]
-    with pytest.raises(DatasetError, match="fewer than a window of 61"):
-        next(batches(ReactClips(data, "train", SMALL), replace(SMALL, window=61, clip_frames=61), [1, 2]))
 
 
 def test_files_that_are_no_models_are_sentences(tmp_path: Path) -> None:

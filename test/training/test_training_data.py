@@ -26,9 +26,8 @@ from reactdiff_ros.training.recorded import Completion, group_seen, pieces, real
 from reactdiff_ros.training.run import people_seen, read_checkpoint, runs_of
 from reactdiff_ros.training.train import Trainer
 
-SMILE = next(g for g in GROUPS if g.name == "smile")
-
-HEAD = next(g for g in GROUPS if g.name == "head")
+SMILE, HEAD = (next(g for g in GROUPS if g.name == name) for name in ("smile", "head"))
+VOICE = next(i for i, (name, _, _) in enumerate(STREAMS) if name == "mfcc")
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +157,6 @@ def test_a_lost_face_is_no_part_of_a_style(tmp_path: Path) -> None:
     assert (whole.style - gappy.style)[:, :4][smiles].abs().mean() < 0.25
     seldom = [replace(r, observed=r.observed & (np.arange(r.frames) % 5 < 2)[:, None]) for r in people]
     assert not real_pool(seldom, completion, 0).style_given[:, :4].any(), "of two frames in five nothing is told"
-
-
-VOICE = next(i for i, (name, _, _) in enumerate(STREAMS) if name == "mfcc")
-
-SMILE, HEAD = (next(g for g in GROUPS if g.name == name) for name in ("smile", "head"))
 
 
 @pytest.fixture(scope="module")

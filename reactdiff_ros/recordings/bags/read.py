@@ -16,7 +16,7 @@ import heapq
 import re
 from array import array
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -470,7 +470,7 @@ def describe(
             {"name": t.name, "type": t.kind, **_span(spans.get(t.name), start_ns)} for t in files.topics.values()
         ],
         "replay": replay,
-        "study": study.as_dict() if study else None,
+        "study": asdict(study) if study else None,
         "notes": notes,
     }
 

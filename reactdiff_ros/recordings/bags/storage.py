@@ -212,19 +212,6 @@ class Study:
             values |= {"study": self.study, "seal": self.seal}
         return {PREFIX + name: value for name, value in values.items()}
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "session_id": self.session_id,
-            "consent": self.consent,
-            "parameters": dict(self.parameters),
-            "weights": self.weights,
-            "seed": self.seed,
-            "events": [{"stamp_ns": e.stamp_ns, "name": e.name} for e in self.events],
-            "study": self.study,
-            "seal": self.seal,
-        }
-
 
 def study_of(custom_data: Mapping[str, Any]) -> Study | None:
     """The study that a bag's custom data describe; None where there is none. What cannot be read is left out."""
