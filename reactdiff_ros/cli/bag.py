@@ -322,7 +322,7 @@ def _play(bag: Path, namespace: str, lan: bool, rate: float, loop: bool, picture
     stop = StopFlag()
     begin = time.monotonic()
     with progress_bar(bag.name) as progress:
-        played = play(bag, settings, say=tell, progress=progress, stop=lambda: stop.set)
+        played = play(bag, settings, log=tell, progress=progress, stop=lambda: stop.set)
     return {
         "bag": str(bag),
         "rate": settings.rate,

@@ -172,7 +172,7 @@ def _wrong(where: str, what: str, todo: str) -> ConfigError:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the key tells of one session."""
+    """What the key says about one session."""
 
     study: str
     session: str
@@ -191,7 +191,7 @@ def seal(
         plan: the study.
         sessions: which participant meets which condition.
         seed: of the allocation; the key keeps it.
-        random_bytes: returns so many random bytes.
+        random_bytes: returns that many random bytes.
     """
     rows = []
     keys: dict[str, dict[str, Any]] = {}
@@ -297,7 +297,9 @@ def _read(path: Path, kind: str, what: str) -> dict[str, Any]:
         raise ConfigError("this is another file", where=str(path), todo=f"give {what}")
     if content.get("format") != FORMAT:
         raise ConfigError(
-            f"the file is of format {content.get('format')!r}", where=str(path), todo="it was made by another version"
+            f"the file is of format {content.get('format')!r}",
+            where=str(path),
+            todo="it was written by another version",
         )
     return content
 
@@ -306,7 +308,7 @@ def sealed_bags(paths: Iterable[Path]) -> Iterator[Path]:
     """The bags among `paths` and below their folders, by name.
 
     Raises:
-        MediaError: a folder may not be looked into.
+        MediaError: a folder cannot be read.
     """
     for path in paths:
         if is_bag(path) or not path.is_dir():

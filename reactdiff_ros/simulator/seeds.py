@@ -1,6 +1,6 @@
 """Which seeds are for training and which for evaluation: disjoint by construction.
 
-A seed of the simulator is a whole number of 63 bits. Its highest byte tells the purpose, the other 55 bits are drawn
+A seed of the simulator is a whole number of 63 bits. Its highest byte is the purpose, the other 55 bits are drawn
 from the user's seed and a running number. Two purposes can therefore never get the same seed, whatever users ask for;
 within a purpose, two of a million pools are the same with a probability of 1e-5.
 """

@@ -32,7 +32,7 @@ from .data import MARGIN, Pool, ablate, held, joined, tail, with_margin
 from .nets import STIMULUS_COUNT
 
 _EVERY = 5
-"""Of so many frames one is fitted to: neighbours say nearly the same."""
+"""One in this many frames is fitted to: neighbours say nearly the same."""
 
 
 class Completion:
@@ -102,7 +102,7 @@ AT_ONCE: Final = 64
 
 
 class Recorded(list[Recording]):
-    """Recordings of one length that a run may train on; `left_out` tells in words what of its data it does not."""
+    """Recordings of one length that a run may train on; `left_out` says in words what of its data is not used."""
 
     left_out: tuple[str, ...] = ()
 

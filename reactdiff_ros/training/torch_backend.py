@@ -124,7 +124,7 @@ Timer = Callable[[], float]
 
 
 def use_threads(threads: int) -> str:
-    """Let torch use so many; returns its version."""
+    """Set torch's number of threads; returns its version."""
     torch.set_num_threads(threads)
     return str(torch.__version__)
 

@@ -98,7 +98,7 @@ def test_nothing_is_written_over(tmp_path: Path, capfd: Out) -> None:
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "mine").touch()
     assert main(["bag", "from-video", str(path), "-o", str(tmp_path / "bag")]) == 1
-    assert "something of this name already" in capfd.readouterr().err
+    assert "something of this name already exists" in capfd.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bag", "tone.wav"]
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no film")

@@ -61,12 +61,12 @@ def test_what_is_written_comes_back(tmp_path, storage):
 
 def test_what_is_there_stays(tmp_path):
     (tmp_path / "bag").mkdir()
-    with pytest.raises(MediaError, match="something of this name already"):
+    with pytest.raises(MediaError, match="something of this name already exists"):
         BagWriter(tmp_path / "bag")
     late = BagWriter(tmp_path / "late")
     late.sound(chunk(1, START))
     (tmp_path / "late").write_text("mine")
-    with pytest.raises(MediaError, match="something of this name already"):
+    with pytest.raises(MediaError, match="something of this name already exists"):
         late.close()
     assert (tmp_path / "late").read_text() == "mine"
 

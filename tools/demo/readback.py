@@ -367,8 +367,8 @@ def people_table(clips: Sequence[Path], rendered: dict[str, float]) -> list[str]
         "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for name, tremble in measure_people(clips).items():
-        beside = [rendered[NAMES[i]] for i in dict(MEASURED)[name] if NAMES[i] in rendered]
-        lines.append(f"| {name}{', rad' if name == 'head' else ''} | {_figures(tremble)} | {_root(beside)} |")
+        compared = [rendered[NAMES[i]] for i in dict(MEASURED)[name] if NAMES[i] in rendered]
+        lines.append(f"| {name}{', rad' if name == 'head' else ''} | {_figures(tremble)} | {_root(compared)} |")
     return lines
 
 

@@ -181,7 +181,7 @@ class BagSource:
 
     @property
     def study(self) -> Study | None:
-        """What the bag tells of the study it belongs to."""
+        """The study that the bag belongs to."""
         return study_of(self.files.custom_data)
 
     @property

@@ -251,7 +251,7 @@ def _json(text: str) -> Any:
 NONE: Final = "none"
 """As a topic's name: leave this kind out."""
 PICTURES: Final = (COMPRESSED, RAW)
-# A node of ros-drivers tells the same sound twice, stamped and not.
+# A node of ros-drivers publishes the same sound twice, with and without stamps.
 SOUNDS: Final = (CHUNK, SAMPLES_STAMPED, BYTES_STAMPED, BYTES)
 _SUFFIX = "/compressed"
 _OTHER_SENSORS = ("depth", "infra", "thermal")

@@ -53,7 +53,7 @@ class Item:
 
     @property
     def pair(self) -> str:
-        """The day of the recording, as nothing tells which sessions are of the same two people; else the file."""
+        """The day of the recording, because the set does not name the people; else the file."""
         day = _DAY.search(self.file)
         return day.group() if day else self.file
 

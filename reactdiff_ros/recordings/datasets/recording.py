@@ -54,7 +54,7 @@ class Recording:
     motion: FloatArray | None = None
     """(T,) how much the listener's picture moves, standardised logarithm: a magnitude that is no coefficient."""
     names: dict[str, str] = field(default_factory=dict)
-    """What else the dataset tells, for reports: split, clip, matched reactions."""
+    """What else the dataset says, for reports: split, clip, matched reactions."""
 
     def __post_init__(self) -> None:
         frames = len(self.listener)

@@ -36,7 +36,7 @@ from reactdiff_ros.types import Sound
 
 CLOCK_HZ: Final = 200.0
 OTHER_CLOCK_NS: Final = NS // 2
-"""Stamps that all differ by more than this from the times of receipt are of another clock, which /clock then tells."""
+"""Stamps that all differ by more than this from the receive times are of another clock, which /clock then publishes."""
 BEFORE_S: Final = 0.5
 """How long /clock holds the bag's beginning, so that every node receives it."""
 AFTER_S: Final = 0.6
@@ -295,7 +295,7 @@ def play(
     path: Path,
     settings: PlaySettings,
     *,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     progress: Callable[[float], None],
     stop: Callable[[], bool],
 ) -> Played:
@@ -304,7 +304,7 @@ def play(
     Args:
         path: rosbag2 folder or a file of one.
         settings: speed, topics, namespace.
-        say: takes every sentence about the bag that a user should know.
+        log: receives every sentence about the bag that a user should know.
         progress: takes the share done, 0 to 1.
         stop: asked several times a second whether to end.
 
@@ -318,5 +318,5 @@ def play(
         player.play(progress, stop)
         player.played.notes = script.notes
     for note in player.played.notes:
-        say(note)
+        log(note)
     return player.played

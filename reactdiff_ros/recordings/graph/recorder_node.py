@@ -142,7 +142,7 @@ class Recording:
             free = shutil.disk_usage(self._folder).free
             if free < self._keep_free:
                 raise ReactdiffError(
-                    f"recording has ended, for the disk is nearly full ({free // MB} MB are left)",
+                    f"recording stopped: the disk is nearly full ({free // MB} MB left)",
                     where=os.fspath(self._folder),
                     todo="free some space and restart the recording",
                 )
@@ -152,7 +152,7 @@ class Recording:
             sentence = str(error)
         else:
             reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            sentence = f"recording has ended, for the bag cannot be written ({self._folder}): {reason}"
+            sentence = f"recording stopped: the bag cannot be written ({self._folder}): {reason}"
         with self._condition:
             if self.ended:
                 return
@@ -227,10 +227,10 @@ class RecorderNode(ReactdiffNode):
             self.get_logger().error(f"{self._path} could not be completed in time: the disk is too slow")
 
     def fine(self) -> str:
-        """What the diagnostics say when all is well."""
+        """The diagnostics message while all is well."""
         if self._consent:
-            return f"records to {self._path}, pictures and sound included"
-        return f"records to {self._path}, without pictures and sound, for no consent was given"
+            return f"recording to {self._path}, with pictures and sound"
+        return f"recording to {self._path}, without pictures and sound: no consent was given"
 
     def settings(self) -> dict[str, Any]:
         """What is recorded where; `recording` is the text that people see."""
@@ -242,7 +242,7 @@ class RecorderNode(ReactdiffNode):
         return {"recording": what, "bag": self._path, "session": self._session, "messages": written}
 
     def observe_health(self) -> None:
-        """Say what the disk could not keep up with."""
+        """Report messages that were dropped because the disk is too slow."""
         recording = self._recording
         if recording is None:
             return
@@ -306,7 +306,7 @@ class RecorderNode(ReactdiffNode):
         self._askers[name].call_async(GetParameters.Request(names=parameters)).add_done_callback(answered)
 
     def _study(self) -> Study:
-        """What the bag tells of itself, as it is known now."""
+        """The study metadata for the bag, as known now."""
         seed = self._parameters.get("reaction_node.seed")
         seal = self._sealed.get("seal", "")
         return Study(

@@ -28,7 +28,7 @@ class ReplayBag(BagWriter):
     If the replay breaks, what is written stays in `partial`, as a bag that says that it is not complete.
 
     Args:
-        path: folder to be made.
+        path: folder to create.
         recording: what is replayed.
         settings: who listens and how.
         parameters: in force, by node and name, for the record.
@@ -93,7 +93,7 @@ class ReplayBag(BagWriter):
 
 
 def _study(recording: Recording, settings: ReplaySettings, parameters: Mapping[str, Mapping[str, Any]]) -> Study:
-    """The recording's own study, if it tells of one, with this replay's parameters."""
+    """The recording's own study, if it has one, with this replay's parameters."""
     known = recording.study if isinstance(recording, BagSource) else None
     values = {f"{node}.{name}": value for node, own in parameters.items() for name, value in own.items()}
     values |= {

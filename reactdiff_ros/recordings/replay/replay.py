@@ -84,7 +84,7 @@ class Tally:
     damaged: int = 0
     """Pieces of the recording that could not be decoded."""
     oddities: list[str] = field(default_factory=list)
-    """What the recording's reader tells about it."""
+    """Notes of the recording's reader."""
     jump_s: float = 0.0
     """Not 0: the recording's time jumped by so much, and the replay ended there."""
     broken: str = ""
@@ -103,7 +103,7 @@ class Tally:
                 "what comes after that is left out, cut it there into two"
             )
         counts = (
-            # A bag's reader tells each fault by itself.
+            # A bag's reader reports each fault itself.
             (0 if self.oddities else self.damaged, "pieces of the recording could not be decoded and were left out"),
             (self.strays, "pictures or sounds had stamps that cannot be and were left out"),
             (self.rejected, "malformed pictures or sounds were dropped"),
@@ -155,7 +155,7 @@ def steps(
 
     Raises:
         MediaError: the recording cannot be opened, or nothing of it can be decoded.
-        ReactdiffError: the listener cannot be made.
+        ReactdiffError: the listener cannot be created.
     """
     settings, tally = settings or ReplaySettings(), tally or Tally()
     opened = open_recording(recording, settings) if isinstance(recording, Path) else recording
