@@ -384,8 +384,7 @@ def _replay(
 ) -> dict[str, Any]:
     """Replay, write what is wanted, and describe it for JSON."""
     from reactdiff_ros.evaluation.listeners import Spec, blamed, check
-    from reactdiff_ros.recordings.replay.output import ReplayBag
-    from reactdiff_ros.recordings.replay.replay import Tally, open_recording
+    from reactdiff_ros.recordings.replay.replay import ReplayBag, Tally, open_recording
     from reactdiff_ros.recordings.replay.replay import replay as run
     from reactdiff_ros.recordings.replay.senses import as_recorded
     from reactdiff_ros.recordings.replay.video import FaceReel, prepare, write_video

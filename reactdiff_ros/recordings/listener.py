@@ -217,7 +217,7 @@ class FaceTrack:
         write_video(path, open_recording(self._path, self._settings), reel, processes=processes, progress=progress)
 
     def _save_bag(self, path: Path) -> None:
-        from reactdiff_ros.recordings.replay.output import ReplayBag
+        from reactdiff_ros.recordings.replay.replay import ReplayBag
 
         recording = open_recording(self._path, self._settings)
         with ReplayBag(path, recording, self._settings, self._values, plans=True) as bag:
