@@ -24,7 +24,7 @@ from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.speaker.grid import SpeakerGrid, onto_grid
 from reactdiff_ros.model.tokens import FEATURE_COUNT, STREAM_COUNT, SpeakerBatch, featurize
 from reactdiff_ros.perception import SpeakerPerception
-from reactdiff_ros.recordings.datasets.react import recordings as react_recordings
+from reactdiff_ros.recordings.datasets import public
 from reactdiff_ros.recordings.datasets.recordings import load, recordings
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import Picture, Sound, SpeakerFrame, Voice
@@ -260,7 +260,7 @@ def test_a_bag_is_perceived_without_ros(clips: Clips, tmp_path: Path, capfd: pyt
 
 def test_the_sound_of_a_public_set_goes_through_the_real_extractor(tmp_path: Path) -> None:
     root = react(tmp_path, frames=100, splits=("train",))
-    first = next(react_recordings(root, voice_of=voice_columns))
+    first = next(public.recordings("react", root, voice_of=voice_columns))
     assert first.speaker.microphone[0].mean() > 0.95
     assert not first.speaker.microphone[0, 0]  # nothing was heard before the first frame
     tone = first.speaker.pitch_hz[0][first.speaker.pitch_hz[0] > 0]

@@ -6,7 +6,7 @@ ROOT/features/train/Video_features/CLIP.pth   three tensors: valence-arousal (T,
 ROOT/features/train/Audio_features/CLIP.pth   two: MFCC (T, 26), speech representation (T, 1536)
 ```
 or `.npz` files with arrays named va, au, expression and mfcc, speech. Lists, 3DMM and attributes as in
-`datasets.react`. The predictors of the three video streams are not public: a lab brings their features.
+`datasets.public`. The predictors of the three video streams are not public: a lab brings their features.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from reactdiff_ros.recordings.datasets.react import ClipPair, attributes_of_clip, face_of_clip, pairs
+from reactdiff_ros.recordings.datasets.public import ClipPair, attributes_of_clip, face_of_clip, pairs
 from reactdiff_ros.recordings.datasets.recording import DatasetError, checked, existing, folder_of, same_length
 from reactdiff_ros.training.paper.config import AUDIO_STREAMS, VIDEO_STREAMS, PaperConfig
 from reactdiff_ros.training.paper.networks import Features

@@ -278,7 +278,7 @@ def sample(
     seed: int = 0,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Drawn]:
-    """Draw `count` reactions to the speaker of every clip and write them, in the order of `datasets.react.pairs`.
+    """Draw `count` reactions to the speaker of every clip and write them, in the order of `datasets.public.pairs`.
 
     `attributes.npy` is (N, count, frames, 25), `coefficients.npy` (N, count, frames, 58) in FaceVerse's order,
     `clips.txt` names the N speakers. They appear when all are drawn; a run that ends before leaves no half array.
