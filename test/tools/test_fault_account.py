@@ -65,6 +65,11 @@ def test_a_face_that_dies_and_comes_back():
     assert any("required: 1 s" in v for v in violations(done, Bounds(1.0, face_dies=True)))
 
 
+def test_away_is_counted_from_the_cause():
+    done = account(trace(9.0, idle=(3.0, 4.0)), 2 * NS, 4 * NS)
+    assert (done.away_from_s, done.away_to_s) == (1.0, pytest.approx(1.98, abs=0.03))
+
+
 @pytest.mark.parametrize(
     ("spans", "after"),
     [
