@@ -8,6 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from reactdiff_ros.affect import CLASSES
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import blank, featurize
@@ -16,7 +17,6 @@ from reactdiff_ros.simulator.motion import since
 from reactdiff_ros.simulator.observation import observe
 from reactdiff_ros.simulator.speaker import Insertion, make_speakers
 from reactdiff_ros.simulator.voices import COLUMNS, TAIL, VoiceBank, load_bank, make_bank
-from reactdiff_ros.types import EXPRESSION_CLASSES
 
 WORLDS, FRAMES = 480, 400
 
@@ -50,7 +50,7 @@ def test_the_batch_keeps_its_contract(world):
     assert shapes.min() >= 0
     assert shapes.max() <= 1
     assert not b.coefficients[b.confidence == 0].any()
-    probabilities = b.affect[b.affect_observed][:, : len(EXPRESSION_CLASSES)]
+    probabilities = b.affect[b.affect_observed][:, : len(CLASSES)]
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-4)
     assert (b.gaze[..., 2] >= 0).all()
     assert (b.gaze[..., 2] <= 1).all()
