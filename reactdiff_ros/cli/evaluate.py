@@ -412,7 +412,7 @@ def react(
     """
     from reactdiff_ros.evaluation.online import verified
     from reactdiff_ros.evaluation.runs.react import Plan, kind_of, run_react
-    from reactdiff_ros.recordings.datasets.faceverse import expression_names
+    from reactdiff_ros.recordings.datasets.public import expression_names
 
     with json_on_stdout(course.as_json) as result, course.context() as context:
         chosen = compat or ("mars" if kind_of(data, split) == "mars" else "react2024")
@@ -501,7 +501,7 @@ def recordings(
     """
     from reactdiff_ros.evaluation.online import verified
     from reactdiff_ros.evaluation.runs.recordings import LabPlan, run_recordings, sources, unblinded
-    from reactdiff_ros.recordings.studies.blinding import Key
+    from reactdiff_ros.recordings.blinding import Key
 
     key = None if study_key is None else Key(study_key)
     with json_on_stdout(course.as_json) as result, course.context() as context:

@@ -206,7 +206,7 @@ def bench_reference(
         ReactdiffError: there is too little memory.
         WeightsError: our networks cannot be loaded.
     """
-    from reactdiff_ros.training import timing
+    from reactdiff_ros.training import torch_backend as timing
     from reactdiff_ros.training.paper.config import PaperConfig
     from reactdiff_ros.training.paper.networks import count_parameters
 
