@@ -34,7 +34,7 @@ def interval(values: Values) -> tuple[float, float]:
 def mean_interval(values: Values, rng: np.random.Generator, count: int = RESAMPLES) -> Values:
     """The 95 % interval (2, ...) of the mean of values (N, ...), items drawn with replacement."""
     drawn = values[rng.integers(0, len(values), (count, len(values)))].mean(1)
-    return np.percentile(drawn, PERCENTILES, axis=0)
+    return np.asarray(np.percentile(drawn, PERCENTILES, axis=0), dtype=np.float64)
 
 
 def means(weights: Values, values: Values) -> Values:

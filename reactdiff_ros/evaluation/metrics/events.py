@@ -99,7 +99,8 @@ def interpolated(values: Values, position: Values, axis: int, share_type: Any = 
     shape = [1] * values.ndim
     shape[axis] = len(position)
     share = (position - low).astype(share_type).reshape(shape)
-    return np.asarray(values.take(low, axis) * (1 - share) + values.take(np.minimum(low + 1, last), axis) * share)
+    between = values.take(low, axis) * (1 - share) + values.take(np.minimum(low + 1, last), axis) * share
+    return np.asarray(between, dtype=np.float64)
 
 
 def episodes(on: Mask, size: Values, *, shortest_s: float = 0.0, bridge_s: float = 0.0) -> Events:

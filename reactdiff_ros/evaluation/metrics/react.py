@@ -333,7 +333,8 @@ class Work:
         start = self.timer()
         found = []
         with ThreadPoolExecutor(max(self.workers, 1)) as pool:
-            for value in (pool.map if self.workers > 1 else map)(measure, items):
+            values = pool.map(measure, items) if self.workers > 1 else map(measure, items)
+            for value in values:
                 found.append(value)
                 self.progress(begin + (end - begin) * len(found) / len(items))
         self.seconds[name] = self.timer() - start

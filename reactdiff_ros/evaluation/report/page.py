@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,6 @@ from reactdiff_ros.evaluation.report.behaviour import (
     ENOUGH_MINUTES,
     KINDS,
     PEOPLE,
-    Band,
     Face,
     Faces,
     Moment,
@@ -233,9 +233,6 @@ class Options:
     """Rendered faces; they take most of the time."""
     items: int = 8
     """Recordings whose time lines are drawn."""
-    published: tuple[Published, ...] | None = None
-    """None: the shipped ones."""
-    bands: Mapping[str, Band] | None = None
 
 
 def build_page(result: Result, options: Options = Options(), progress: OnProgress = lambda _: None) -> str:
@@ -249,7 +246,7 @@ def build_page(result: Result, options: Options = Options(), progress: OnProgres
     weights = summary.weights_of(summary.groups_of(result.items))
     metrics = metrics_of(result)
     subject = result.subject
-    bands = options.bands if options.bands is not None else load_bands()
+    bands, published = load_bands(), load_published()
     progress(0.05)
     shown = _shown(result, faces)
     progress(0.2)
@@ -264,7 +261,6 @@ def build_page(result: Result, options: Options = Options(), progress: OnProgres
     snaps: list[Shot] = []
     if options.faces and subject is not None and subject.streams:
         strips, snaps = shots(faces, subject.name, drawn[:STRIPS], worst, lambda share: progress(0.2 + 0.75 * share))
-    published = options.published if options.published is not None else tuple(load_published())
     context = {
         "info": result.info,
         "result": result,
@@ -320,7 +316,7 @@ def _shown(result: Result, faces: Faces) -> list[Shown]:
     return out
 
 
-def _published(result: Result, metrics: Mapping[str, Metric], weights: Any, rows: tuple[Published, ...]) -> list[Any]:
+def _published(result: Result, metrics: Mapping[str, Metric], weights: Any, rows: Sequence[Published]) -> list[Any]:
     """The figures of the run, then the published ones; nothing for a run on simulated speakers."""
     own = []
     if result.info.people and result.subject is not None and any(name in metrics for name in PUBLISHED_METRICS):
@@ -360,17 +356,16 @@ def _latency(result: Result) -> list[dict[str, Any]]:
 def _moments(
     worst: list[Moment], snaps: list[Shot], counts: Mapping[str, int], drawn: list[str]
 ) -> list[dict[str, Any]]:
-    pictures = dict(zip(map(id, worst), snaps, strict=False))
-    out = []
-    for kind in KINDS:
-        mine = [
-            {"moment": m, "shot": pictures.get(id(m)), "timeline": drawn.index(m.item) if m.item in drawn else None}
-            for m in worst
-            if m.kind == kind.name
-        ]
-        out.append({"kind": kind, "moments": mine, "count": counts.get(kind.name, 0),
-                    "counted": kind.name in ("limit", "frozen", "missed", "nod")})  # fmt: skip
-    return out
+    """The worst moments of every kind, with their pictures and the time lines in which they are drawn."""
+    found: dict[str, list[dict[str, Any]]] = {kind.name: [] for kind in KINDS}
+    for moment, shot in zip_longest(worst, snaps):
+        line = drawn.index(moment.item) if moment.item in drawn else None
+        found[moment.kind].append({"moment": moment, "shot": shot, "timeline": line})
+    counted = ("limit", "frozen", "missed", "nod")
+    return [
+        {"kind": k, "moments": found[k.name], "count": counts.get(k.name, 0), "counted": k.name in counted}
+        for k in KINDS
+    ]
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:

@@ -201,7 +201,7 @@ def tables(result: Result, metrics: Mapping[str, Metric], weights: Values) -> li
         chosen = [m for m in metrics.values() if m.about == about and _shown(result, m.name)]
         if not chosen:
             continue
-        lines = [
+        lines: list[dict[str, Any]] = [
             {"system": s, "label": label_of(s), "role": s.role, "subject": s is result.subject, "cells": []}
             for s in ordered(result)
             if s is control or any(m.name in s.values or m.name in s.figures for m in chosen)

@@ -198,8 +198,8 @@ class Plan:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Plan:
         """The plan of a part's arguments."""
-        lists = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
-        return cls(**{"listeners": (), **settings, **lists})
+        given: dict[str, Any] = {"listeners": (), **settings}
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
 
     def targets(self, chosen: PublicSet) -> list[list[int]]:
         """Which listeners are appropriate for each speaker.
@@ -453,10 +453,12 @@ def run_react(plan: Plan, context: RunContext, info: Info, online: Online | None
     other = dict(zip(there, others, strict=True))
     scoring = {}
     for n, own in files.items():
-        read = [own, means, *([files[other[n]]] if other[n] is not None else [])]  # type: ignore[index]
+        m = other[n]
+        control = None if m is None else files[m]
+        read = (*(chosen.target_file(t) for t in targets[n]), own, means, *([control] if control else []))
         scoring[n] = plan.part(
-            f"score-{n:05d}", "make_scores", [*(chosen.target_file(m) for m in targets[n]), *read], n=n,
-            targets=targets[n], own=own, means=means, lag_s=lag_s, other=read[2] if len(read) > 2 else None,
+            f"score-{n:05d}", "make_scores", read, n=n, targets=targets[n], own=own, other=control, means=means,
+            lag_s=lag_s,
         )  # fmt: skip
     scored, _ = done_parts(context, "scoring", scoring, chosen.id, failed)
 

@@ -335,7 +335,8 @@ def rules(material: Material, setup: Setup, progress: OnProgress) -> Streams:
     out: list[Streams] = []
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max(setup.workers, 1), mp_context=spawn) as pool:  # starts no process before it maps
-        for group, shown in zip(groups, (pool.map if setup.workers > 1 else map)(_rules, jobs), strict=True):
+        found = pool.map(_rules, jobs) if setup.workers > 1 else map(_rules, jobs)
+        for group, shown in zip(groups, found, strict=True):
             out.append(streams_of(shown, len(group)))
             progress(len(out) / len(jobs))
     return _joined(out)
@@ -576,7 +577,7 @@ def evaluate(
         )
         smile, pitch = streams.attributes[row, 0, :, _AU12].copy(), streams.pose[row, 0, :, _PITCH].copy()
         out.listeners[name] = {"smile": smile, "pitch": pitch}
-        faces = [] if streams.faces is None else streams.faces[:CURVES]
+        faces = [] if streams.faces is None else list(streams.faces[:CURVES])
         out.systems.append(
             System(
                 name, STUDY_ROLES.get(name, "baseline"), values=scores[name].values,
