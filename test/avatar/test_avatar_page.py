@@ -330,6 +330,7 @@ def test_the_page_comes_back_after_a_restart(stage: Drawing) -> None:
     stage.page.errors.clear()  # refused connections while the server was away are what was asked for
 
 
+@pytest.mark.real_time
 def test_sixty_pictures_a_second(stage: Drawing, record_property: Any) -> None:
     """At 1280x720 with everything moving; on a busy machine no more than a sign of life is asked for."""
     values = np.full(58, 0.6, np.float32)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.capture.decode import ENCODINGS, MAX_PIXELS, decode_compressed, decode_image, encode_jpeg
@@ -108,7 +108,6 @@ def test_malformed_pictures_are_one_sentence(encoding, height, width, step, size
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from([*ENCODINGS, "nonsense"]),
     st.integers(-2, 40),
@@ -160,7 +159,6 @@ def test_header_that_asks_for_too_much_is_refused_before_decoding() -> None:
         decode_compressed("jpeg", bytes(jpeg))
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.sampled_from([".jpg", ".png", ".webp"]), st.lists(st.tuples(st.integers(0, 800), st.integers(0, 255))))
 def test_damaged_files_never_do_worse_than_an_error(suffix: str, changes: list[tuple[int, int]]) -> None:
     data = bytearray(cv2.imencode(suffix, smooth())[1].tobytes())

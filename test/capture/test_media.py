@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.capture.media import ClipPicture, ClipSound, MediaClip, PacedClip
@@ -131,7 +131,6 @@ def test_cut_files_give_what_they_have(tmp_path, share: float) -> None:
     assert sounds
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=30))
 def test_damaged_files_never_do_worse_than_an_error(tmp_path_factory, changes) -> None:
     folder = tmp_path_factory.getbasetemp()

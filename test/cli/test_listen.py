@@ -206,6 +206,7 @@ def test_a_clip_that_is_missing_ends_the_command_before_anything_starts(words: t
 
 
 @pytest.mark.ros
+@pytest.mark.real_time
 def test_the_live_bench_measures_the_real_graph() -> None:
     """The demo speaker's: without a face it would be waited for."""
     command = [sys.executable, "-m", "reactdiff_ros.cli.main", "bench", "live", "--seconds", "3", "--policy", "idle"]

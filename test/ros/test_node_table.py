@@ -12,21 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactdiff_ros.actuation.profile import shipped_profiles
-from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.launching.configuration import robot_parameters
 from reactdiff_ros.launching.table import load_table, read_table
 from reactdiff_ros.resources import share_path
-from reactdiff_ros.settings import POLICIES
 
 TABLE = load_table()
-
-
-def test_choices_are_those_of_the_rooms():
-    avatar = TABLE.node("avatar_node")
-    assert avatar.parameter("look").choices == LOOKS
-    assert avatar.parameter("stale_s").default == AvatarConfig().stale_s
-    assert TABLE.node("reaction_node").parameter("policy").choices == POLICIES
 
 
 @pytest.mark.parametrize("node", TABLE.nodes, ids=lambda n: n.name)
@@ -108,12 +99,6 @@ def test_robots_set_only_parameters_that_exist(robot):
             assert spec.parameter(name).checked(value) == value
 
 
-@pytest.mark.parametrize(("name", "value"), [("policy", "best"), ("colour", "red")])
-def test_unknown_argument_or_value_is_refused(name, value):
-    with pytest.raises(ConfigError, match=name):
-        TABLE.settled({name: value})
-
-
 @pytest.mark.parametrize(
     "damage",
     [
@@ -132,11 +117,6 @@ def test_table_that_contradicts_itself_is_refused(tmp_path, damage):
     path.write_text(json.dumps(table))
     with pytest.raises(ConfigError):
         read_table(path)
-
-
-@pytest.mark.parametrize("value", ["", "/", "robot1", "/robot1", "lab/robot_1", "/lab/robot1/"])
-def test_namespaces_as_ros_takes_them_pass(value):
-    TABLE.settled({"namespace": value})
 
 
 def test_a_robot_whose_reactions_come_from_elsewhere_starts_no_reaction_node():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import threading
 import time
 import urllib.error
@@ -20,16 +19,17 @@ pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make
 
 from reactdiff_ros.msg import ActuatorState, ListenerStatus
 from ros_harness import free_domain
+from std_msgs.msg import String
 
 from reactdiff_ros.capture.camera import CameraFrame
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, microphone_node, perception_node
+from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, health, microphone_node, perception_node
 from reactdiff_ros.nodes.actuator_node import ActuatorNode
 from reactdiff_ros.nodes.avatar_node import AvatarNode
 from reactdiff_ros.nodes.expression_node import ExpressionNode
+from reactdiff_ros.nodes.graph_watch import GraphWatch
 from reactdiff_ros.nodes.health import Level, Meter
-from reactdiff_ros.nodes.perception_node import PerceptionNode
 from reactdiff_ros.recordings.graph import recorder_node
 from reactdiff_ros.simulator.rendered import demo_clip_path
 
@@ -86,27 +86,6 @@ def test_what_another_thread_withdraws_is_heard_by_nobody_and_says_nothing(runni
         publisher.get_subscription_count()
 
 
-def test_evidence_that_is_late_now_and_then_is_said_once(running, monkeypatch):
-    """On an overloaded machine it comes late and in time by turns, for minutes."""
-    node, lines = running(ExpressionNode), []
-    clock = SimpleNamespace(ns=1000 * NS)
-    monkeypatch.setattr(node, "now_ns", lambda: clock.ns)
-    monkeypatch.setattr(node, "steady_ns", lambda: clock.ns)
-    kept = SimpleNamespace(warning=lambda *said: lines.append(said), info=lambda *said: lines.append(said))
-    monkeypatch.setattr(node, "get_logger", lambda: kept)
-    for i in range(60 * 30):
-        clock.ns += NS // 30
-        node.check_clock("speaker/frame", clock.ns - (2 * NS if i % 4 == 0 else NS // 2))
-        if i % 30 == 0:
-            node.report()
-            assert "clock speaker/frame" in node.health
-    assert len(lines) == 1
-    assert "overloaded" in lines[0][0]
-    clock.ns += 6 * NS
-    node.report()
-    assert "clock speaker/frame" not in node.health
-
-
 @pytest.mark.parametrize("loop", [True, False])
 def test_clip_plays_anew_when_simulated_time_jumps_back(monkeypatch, running, loop):
     """As when the bag that gives /clock begins again: before, the node said that its clip had ended."""
@@ -141,26 +120,6 @@ def test_clip_plays_anew_when_simulated_time_jumps_back(monkeypatch, running, lo
     assert "end" not in node.health
 
 
-def test_diagnostics_name_the_hardware(context, monkeypatch):
-    """An aggregator groups by it; the package's name says nothing."""
-    found = {}
-    for kind, given in (
-        (camera_node.CameraNode, {"device": "/dev/video2"}),
-        (ActuatorNode, {"robot": "ohbot"}),
-        (ExpressionNode, {}),
-    ):
-        node = kind()
-        node.values.update(given)
-        monkeypatch.setattr(
-            node._diagnostics, "publish", lambda m, n=node.NAME: found.update({n: m.status[0].hardware_id})
-        )
-        node.report()
-        node.destroy_node()
-    assert found == {
-        "camera_node": "camera /dev/video2", "actuator_node": "actuator ohbot", "expression_node": platform.node(),
-    }  # fmt: skip
-
-
 def test_a_rate_far_below_the_nominal_one_is_a_warning(running, monkeypatch):
     node, clock = running(ExpressionNode), SimpleNamespace(ns=1000 * NS)
     monkeypatch.setattr(node, "steady_ns", lambda: clock.ns)
@@ -188,6 +147,41 @@ def test_a_rate_far_below_the_nominal_one_is_a_warning(running, monkeypatch):
     assert levels(0, 5)[-1]
     monkeypatch.setattr(node, "nominal_hz", lambda: 0.0)
     assert not levels(1, 1)[-1]
+
+
+def test_a_twin_on_another_machine_is_told(context, monkeypatch):
+    """A second node of the name that this machine's claim cannot see."""
+    monkeypatch.setattr(health, "TWIN_S", 0.0)
+    node = ExpressionNode()
+    far = rclpy.create_node(node.NAME, use_global_arguments=False)
+    until(lambda: node.get_node_names().count(node.NAME) > 1, "the other node")
+    node.report()
+    node.report()
+    assert "another node is called /expression_node" in node.health.summary("").sentence
+    far.destroy_node()
+    until(lambda: node.get_node_names().count(node.NAME) == 1, "its end")
+    node.report()
+    assert node.health.summary("fine").sentence == "fine"
+    node.destroy_node()
+
+
+def test_a_stuck_worker_is_told_and_then_takes_the_heartbeat_away(context, monkeypatch):
+    node, sent = ExpressionNode(), []
+    monkeypatch.setattr(node._diagnostics, "publish", lambda message: sent.append(message.status[0]))
+    stuck = SimpleNamespace(busy_s=lambda: 3.0, dropped=Counter(frame=2))
+    node.workers.append(stuck)
+    node.report()
+    assert "has worked on one input" in sent[-1].message
+    assert sent[-1].level == b"\2"
+    assert ("dropped frame", "2") in {(v.key, v.value) for v in sent[-1].values}
+    stuck.busy_s = lambda: 6.0
+    sent.clear()
+    node.report()
+    assert sent == []
+    stuck.busy_s = lambda: 0.0
+    node.report()
+    assert sent[-1].message == "not configured"
+    node.destroy_node()
 
 
 class Hung:
@@ -358,45 +352,6 @@ def test_what_a_failed_configuration_began_is_ended(context, error):
     node.destroy_node()
 
 
-def test_what_is_published_of_persons_goes_with_the_cleanup(monkeypatch, running):
-    made = []
-
-    class Humans:
-        def __init__(self, advertise, retire, mark, score):
-            self.closed, self.mark = 0, mark
-            made.append(self)
-
-        def close(self):
-            self.closed += 1
-
-    monkeypatch.setattr(perception_node, "Humans", Humans)
-    node = running(PerceptionNode)
-    assert node.trigger_deactivate().name == "SUCCESS"
-    assert made[0].closed == 0
-    assert node.trigger_cleanup().name == "SUCCESS"
-    assert node.trigger_configure().name == "SUCCESS"
-    assert [one.closed for one in made] == [1, 0]
-    # Ids are drawn: those of two robots, and of two runs, are others.
-    assert made[0].mark != made[1].mark
-    assert all(one.mark.isalpha() and len(one.mark) == 5 for one in made)
-
-
-def test_what_a_second_recording_drops_is_counted_too(context):
-    node = recorder_node.RecorderNode()
-    for dropped in (3, 2):
-        node._recording, node._dropped = (
-            SimpleNamespace(dropped=Counter({"/audio": dropped}), going_on=False),
-            Counter(),
-        )
-        node.observe_health()
-        assert f"{dropped} messages were not recorded" in node.health.summary("fine").sentence
-        node.observe_health()
-        assert node.health.summary("fine").sentence == "fine"
-    assert node.meter.dropped == {"/audio": 5}
-    node._recording = None
-    node.destroy_node()
-
-
 LONG = "x" * 300
 
 
@@ -420,3 +375,24 @@ def test_a_path_that_cannot_be_is_one_sentence_and_no_mistake_of_ours(context, k
     assert said in node.health.summary("").sentence
     assert "failed:" not in node.health.last_error
     node.destroy_node()
+
+
+def test_a_tap_tells_when_a_message_was_published_not_when_it_was_read():
+    heard: list[tuple[str, int]] = []
+    domain, claim = free_domain()
+    with claim:
+        watch = GraphWatch("", lambda report: None, domain)
+        try:
+            watch.tap(String, "words", lambda m, info: heard.append((m.data, info["source_timestamp"])), 10)
+            publisher = watch.node.create_publisher(String, "words", 10)
+            until(lambda: watch.spin(0.02) or publisher.get_subscription_count(), "the tap")
+            published_ns = time.time_ns()
+            publisher.publish(String(data="now"))
+            sent_ns = time.time_ns()
+            time.sleep(0.3)
+            until(lambda: watch.spin(0.02) or heard, "the message")
+        finally:
+            watch.close()
+    ((data, stamp),) = heard
+    assert data == "now"
+    assert published_ns - 1 <= stamp <= sent_ns + 1  # DDS counts in parts of 2^32 of a second
