@@ -237,13 +237,3 @@ def test_one_node_for_all_robots(listeners):
     assert shared["policy"].given == ("rules",)
     known = {p.name for p in TABLE.node("reaction_node").parameters}
     assert own.keys() | shared.keys() <= known | {"use_sim_time"}
-
-
-def test_without_robots_or_with_a_wrong_setting_it_is_a_sentence(listeners, lab):
-    with pytest.raises(RuntimeError, match="name the robots"):
-        start_many(listeners)
-    with pytest.raises(RuntimeError, match="parameter file cannot be read"):
-        start_many(listeners, listeners="a", params_file="/nowhere/x.yaml")
-    lab("parameters:\n  reaction_node: {sneed: 3}\n")
-    with pytest.raises(RuntimeError, match=r"line 2, parameters\.reaction_node\.sneed"):
-        start_many(listeners, listeners="a")

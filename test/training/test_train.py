@@ -185,6 +185,7 @@ def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
     assert 0 < facts["attribute_error"] < 0.5
 
 
+@pytest.mark.slow
 def test_a_budget_ends_the_run_on_time(tmp_path) -> None:
     now = [0.0]
 
@@ -200,6 +201,7 @@ def test_a_budget_ends_the_run_on_time(tmp_path) -> None:
     assert all(report.left_s >= 0 or report.left_s != report.left_s for report in reports)
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_with_the_averaged_networks_and_keeps_the_autoencoder(tmp_path) -> None:
     base = Trainer(config(steps=4), tmp_path / "base")
     list(base.run())
@@ -227,6 +229,7 @@ def test_losses_that_are_not_finite_change_nothing(tmp_path, monkeypatch) -> Non
     assert all(torch.equal(after[k], v) for k, v in before.items() if k != "denoiser.out.bias")
 
 
+@pytest.mark.slow
 def test_the_next_pool_of_a_second_process_is_the_same() -> None:
     ahead, now = Pools(config(workers=1, worlds=4)), Pools(config(worlds=4))
     try:
@@ -402,6 +405,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(settings, whole, tmp_path, phase
     assert same(again, whole)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_checkpoint(settings, whole, tmp_path) -> None:
     class Killed(BaseException):
         pass
@@ -498,6 +502,7 @@ def fresh_precision():
     torch.set_float32_matmul_precision("highest")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
 def test_a_run_in_less_precision_stays_finite_and_goes_on(whole, tmp_path, fresh_precision, precision: str) -> None:
     settings = config(precision=precision, steps=4, real_share=0.0)

@@ -111,6 +111,7 @@ def test_what_the_expression_does_to_a_plan_rises_with_its_controls() -> None:
     assert smile[2] == pytest.approx(2 * smile[1], rel=0.1)
 
 
+@pytest.mark.slow
 def test_figures_do_not_depend_on_how_many_values_run_at_once() -> None:
     one, two = (
         evaluate_controls(SimulatorListens(perceiving=False), seed=1, items=4, seconds=12.0, points=3, workers=workers)

@@ -93,6 +93,7 @@ def test_figures_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Monk
     assert one["ratios"]["rate of blinks"]["second"] > 0
 
 
+@pytest.mark.slow
 def test_kept_groups_are_not_run_again_and_more_sessions_run_only_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "ROWS", 2)
     ran: list[int] = []
@@ -178,6 +179,7 @@ def numbers(figures: Any) -> Iterator[float]:
         yield float(figures)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)  # three quarters of a minute of an idle processor
 def test_two_minutes_of_what_ships(shipped: ModelListens, monkeypatch: pytest.MonkeyPatch) -> None:
     """The short form of hours: too short for intervals, but who gets stuck, runs away or falls asleep is seen."""
