@@ -49,19 +49,19 @@ def architecture() -> str:
     d = Graph(1240, 590, "The nodes, the rooms that they wrap, and the topics between them")
     camera = d.box(Box(20, 130, "camera_node", ("capture/",), "sense"))
     microphone = d.box(Box(20, 230, "microphone_node", ("capture/",), "sense"))
-    clip = d.box(Box(20, 330, "clip_node", ("in place of both", "capture/"), "sense", h=76))
+    clip = d.box(Box(20, 330, "clip_node", ("replaces both", "capture/"), "sense", h=76))
     perception = d.box(Box(330, 230, "perception_node", ("face, gaze, voice", "perception/"), "sense", h=76))
     reaction = d.box(Box(560, 130, "reaction_node", ("encoder, diffusion", "model/"), "think", h=76))
     expression = d.box(Box(760, 268, "expression_node", ("50 faces a second", "expression/"), "show", h=76))
     avatar = d.box(Box(1040, 130, "avatar_node", ("page in a browser", "avatar/"), "show", h=76))
-    output = d.box(Box(1040, 268, "output_node", ("VMC, Live Link, ARKit", "outputs/"), "show", h=76))
-    actuator = d.box(Box(1040, 406, "actuator_node", ("servos, controllers", "robots/, drivers/"), "show", h=76))
+    output = d.box(Box(1040, 268, "output_node", ("VMC, Live Link, ARKit", "avatar/"), "show", h=76))
+    actuator = d.box(Box(1040, 406, "actuator_node", ("servos, controllers", "actuation/"), "show", h=76))
     d.box(
         Box(
             330,
             480,
             "recorder_node",
-            ("all topics as a bag,", "pictures and sound with consent; bags/"),
+            ("all topics as a bag,", "pictures and sound with consent; recordings/"),
             "keep",
             w=286,
             h=76,
@@ -98,7 +98,7 @@ def architecture() -> str:
     d.text((490, 62), "also to reaction_node", size=11.5, fill=GREY)
     d.text((490, 78), "and expression_node", size=11.5, fill=GREY)
     d.text((109, 510), "reactdiff listen starts", size=11.5, fill=GREY)
-    d.text((109, 527), "and watches all nodes", size=11.5, fill=GREY)
+    d.text((109, 527), "and supervises all nodes", size=11.5, fill=GREY)
     return d.svg()
 
 

@@ -138,7 +138,7 @@ def _looks(d: Drawing, n: Sizes) -> None:
     """Which past frames each layer of the temporal attention looks at."""
     looks, longest = n.shape["window"] - 1, n.strides[-1]
     d.parts.append(f'<rect x="{SIDE}" y="240" width="{ASIDE}" height="266" rx="10" fill="none" stroke="{GREY}"/>')
-    d.text((SIDE + 20, 265), "What a new frame looks at", size=14, weight=600, anchor="start")
+    d.text((SIDE + 20, 265), "What a new frame attends to", size=14, weight=600, anchor="start")
     d.text((SIDE + 20, 283), "newest frame on the right; a mark is a cached key and value", size=11.5, fill=GREY,
            anchor="start")  # fmt: skip
     first, last = SIDE + 24.0, SIDE + ASIDE - 24.0
@@ -166,16 +166,16 @@ def _diffusion(d: Drawing, n: Sizes, token: Box) -> Box:
                      170, 84))  # fmt: skip
     speaker = d.box(Box(255, 640, "speaker", (f"{s['speech']} newest tokens,", f"{s['speech']} x {s['width']}"),
                         "think", 170, 84))  # fmt: skip
-    told = d.box(Box(440, 640, f"conditions, {condition_count(s['max_lead'])}", (
+    conditions = d.box(Box(440, 640, f"conditions, {condition_count(s['max_lead'])}", (
         "controls, style, which of", "them are given, source,", "age of the newest token",
     ), "think", 170, 84))  # fmt: skip
-    _told(d, told)
+    _conditions(d, conditions)
     d.arrow(token.bottom(), speaker.top())
     _shape(d, (340, 622), "tokens")
     context = d.box(Box(LEFT, 764, f"context: 1 + {s['speech']} + {s['past']} tokens of {s['width']}", (
         f"keys and values for {s['denoiser_layers']} layers, computed once for all steps",
     ), "think", MAIN, 56))  # fmt: skip
-    for box in (past, speaker, told):
+    for box in (past, speaker, conditions):
         d.arrow(box.bottom(), (box.bottom()[0], context.y))
     title = f"denoiser, {s['denoiser_layers']} layers, {n.millions['denoiser']}: velocity of the noisy stretch"
     denoiser = d.box(Box(LEFT, 860, title, (
@@ -190,7 +190,7 @@ def _diffusion(d: Drawing, n: Sizes, token: Box) -> Box:
     ), "think", ASIDE, 62))  # fmt: skip
     d.arrow(tape.left(), (denoiser.x + denoiser.w, tape.left()[1]))
     latents = d.box(Box(LEFT, 988, f"latents of a stretch: K x {how.block} x {s['latent']}", (
-        f"the filter of pre-emphasis undone, from the {WORDS[ORDER]} latents before",
+        f"the filter of pre-emphasis inverted, from the {WORDS[ORDER]} latents before",
         f"{n.stretches} stretches make a plan, each the next one's past",
     ), "think", MAIN, 84))  # fmt: skip
     d.arrow(denoiser.bottom(), latents.top())
@@ -207,23 +207,23 @@ def _diffusion(d: Drawing, n: Sizes, token: Box) -> Box:
     return latents
 
 
-def _told(d: Drawing, told: Box) -> None:
-    """From what is asked and the speaker's mood to what the networks are told."""
+def _conditions(d: Drawing, conditions: Box) -> None:
+    """From settings and the speaker's mood to the conditions of the networks."""
     moved = d.box(Box(SIDE, 530, "mood", (
-        f"the speaker's smile, mean over {corrections.MEMORY_S:g} s,", "less an ordinary one",
+        f"the speaker's smile, mean over {corrections.MEMORY_S:g} s,", "minus an ordinary one",
     ), "keep", 250, 70))  # fmt: skip
-    asked = d.box(Box(930, 530, "what is asked", ("controls, and the style of", "a reference clip"), "person", 250, 70))
-    heard = d.box(Box(SIDE, 640, "what it is told", (
-        f"smiling: what is asked and {corrections.CONTAGION:g} x mood, {corrections.SMILING:g} times as far",
-        f"responsiveness: 0 as -{corrections.COOLER:g}, from {corrections.COOL:g} on as it is",
-        "delay: none; the speaker's tokens are older by it instead",
+    asked = d.box(Box(930, 530, "settings", ("controls, and the style of", "a reference clip"), "person", 250, 70))
+    heard = d.box(Box(SIDE, 640, "conditions of the networks", (
+        f"smiling: (setting + {corrections.CONTAGION:g} x mood) x {corrections.SMILING:g}",
+        f"responsiveness: 0 as -{corrections.COOLER:g}, from {corrections.COOL:g} on unchanged",
+        "delay: none; the speaker's tokens are delayed instead",
     ), "think", ASIDE, 84))  # fmt: skip
     for box in (moved, asked):
         d.arrow(box.bottom(), (box.bottom()[0], heard.y))
-    d.arrow(heard.left(), told.right())
+    d.arrow(heard.left(), conditions.right())
     for y, words in (
-        (766, "Clear new evidence is planned from at once, else a plan is drawn at every hop."),
-        (784, "A late picture, or a later stretch of a plan, is told by the age of the newest token."),
+        (766, "A plan is drawn at every hop, and at once on clear new evidence."),
+        (784, "The age of the newest token shows a late picture or a later stretch."),
     ):
         d.text((SIDE, y), words, size=11.5, fill=GREY, anchor="start")  # fmt: skip
 
@@ -241,8 +241,8 @@ def _face(d: Drawing, n: Sizes, latents: Box) -> None:
     d.arrow(decoder.bottom(), calm.top())
     _shape(d, (340, 1175), f"{frames} x {COEFFICIENT_COUNT}")
     reaction = d.box(Box(LEFT, 1248, f"Reaction: {frames} x {COEFFICIENT_COUNT}, the next {n.seconds(frames)}", (
-        f"smoothed over {2 * corrections.AROUND + 1} frames, led over from the last plan, nods added, bounded",
-        "gaze and blinks are left to the reflexes of the face",
+        f"smoothed over {2 * corrections.AROUND + 1} frames, blended with the last plan, nods added, bounded",
+        "gaze and blinks are made by the reflexes of the face",
     ), "show", MAIN, 66))  # fmt: skip
     d.arrow(calm.bottom(), reaction.top())
     heads = d.box(Box(SIDE, 1108, f"head for attributes: {frames} x {ATTRIBUTE_COUNT}", (

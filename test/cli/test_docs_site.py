@@ -75,6 +75,6 @@ def test_the_diagram_of_the_model_has_the_sizes_of_the_shipped_weights() -> None
     for words in (
         f"tokens of {shape['width']}", f"{shape['speech']} x {shape['width']}", f"{shape['past']} x {shape['latent']}",
         f"Reaction: {frames} x 58, the next {frames / 25:.2f} s", f"next of {Sampling().steps} solver steps", "mood",
-        "what it is told", "pitch is calmed", "nods: a network",
+        "conditions of the networks", "pitch is calmed", "nods: a network",
     ):  # fmt: skip
         assert words in shown, words
