@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import re
 import shutil
@@ -12,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_lines import parses
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -146,43 +144,6 @@ def test_pictures_of_a_robot_are_of_its_mapping_and_its_preview(tmp_path: Path) 
     assert mapping.std() > 15
     assert preview.shape == (800, 1280, 3)
     assert preview.std() > 15
-
-
-REACTDIFF = """echo "$@" >>"$CALLS"
-[ "$1" != dev ] || shift
-case "$1 $*" in
-  train\\ *"$BREAKS"*) exit 130 ;;
-  train\\ *) mkdir -p "$3"; touch "$3/checkpoint.pt" ;;
-  export\\ *) mkdir -p "$4"; touch "$4/manifest.json" ;;
-  *) echo '{"groups": 1}' ;;
-esac
-"""
-
-
-def ablations(folder: Path, *options: str, breaks: str = "nothing") -> tuple[int, list[str]]:
-    """Exit status, and the commands that were run, of ablations on two seeds without voice."""
-    program(folder / "bin" / "reactdiff", REACTDIFF)
-    calls = folder / "calls"
-    calls.unlink(missing_ok=True)
-    told = run(
-        ROOT / "scripts" / "ablations.sh", folder / "out", "voices.npz", *options, CALLS=str(calls), BREAKS=breaks,
-        PATH=f"{folder / 'bin'}:{os.environ['PATH']}", SEEDS="0 1", WITHOUT="voice", ITEMS="4",
-    )  # fmt: skip
-    return told.returncode, calls.read_text().splitlines()
-
-
-def test_ablations_train_export_and_compare_all(tmp_path: Path) -> None:
-    code, called = ablations(tmp_path, "--steps", "3", "--dyads", "calls")
-    assert code == 0
-    trained = [line for line in called if line.startswith("dev train ")]
-    assert len(trained) == 6
-    assert sum("--ablate voice" in line for line in trained) == sum("--ablate real" in line for line in trained) == 2
-    assert all("--voices voices.npz" in line and "--steps 3" in line for line in trained)
-    for line in called:
-        parses(line.split())
-    assert called[-1].startswith("evaluate ablations ")
-    assert sum(word.endswith("/model") for word in called[-1].split()) == 6
-    assert json.loads((tmp_path / "out" / "ablations.json").read_text()) == {"groups": 1}
 
 
 # One closing line of several runs

@@ -213,19 +213,3 @@ def test_a_real_clip_end_to_end(clips: Callable[[str], Path]) -> None:
     assert {f.mode for f in late} == {"listening"}
     assert all(f.picture_stamp_ns is not None and f.reaction_sound_stamp_ns is not None for f in late)
     assert np.ptp(stack(late)[:, INDEX["jawOpen"]]) > 0.05, "the mime talks with the speaker"
-
-
-@pytest.mark.clips
-@pytest.mark.parametrize("name", ["audio_common_elevator_music.wav", "reachy_wake_up_robot_sound.wav"])
-def test_music_and_robot_sounds_are_not_listened_to(clips: Callable[[str], Path], name: str) -> None:
-    from reactdiff_ros.capture.media import MediaClip
-    from reactdiff_ros.perception import SpeakerPerception
-
-    s = ListeningSession(SpeakerPerception(), make_listener("rules", seed=1), ExpressionEngine(seed=1))
-    frames: list[ExpressionFrame] = []
-    for item in MediaClip(clips(name)).sound():
-        s.push_sound(Sound(item.offset_ns, item.rate_hz, item.samples))
-        frames += s.advance(item.offset_ns)
-    assert "listening" not in {f.mode for f in frames}
-    mouth = [i for name, i in INDEX.items() if name.startswith(("mouth", "jaw", "cheek", "brow"))]
-    assert stack(frames)[:, mouth].max() == 0.0
