@@ -44,11 +44,13 @@ class Controller:
 
 @pytest.fixture
 def graph(tmp_path):
-    with RosGraph(tmp_path) as graph:
-        graph.listen(STATE)
-        graph.start(NODE, robot="ros2_control", state_dir=str(tmp_path), lock_dir=str(tmp_path))
-        graph.wait_active(NODE)
-        yield graph
+    graph = RosGraph(tmp_path)
+    graph.listen(STATE)
+    graph.start(NODE, robot="ros2_control", state_dir=str(tmp_path), lock_dir=str(tmp_path))
+    graph.wait_active(NODE)
+    yield graph
+    assert set(graph.close()) == {0}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
 
 
 def enable(graph, data=True):
@@ -84,12 +86,15 @@ def test_a_controller_is_followed_from_where_it_is_and_missed_when_it_goes(graph
 
 
 def test_in_a_namespace_it_speaks_to_the_controller_there(tmp_path):
-    with RosGraph(tmp_path) as graph:
-        graph.start(
-            NODE, "-r", "__ns:=/robot1", robot="ros2_control", state_dir=str(tmp_path / "kept"), lock_dir=str(tmp_path)
-        )
-        told = "/robot1/head_controller/joint_trajectory has no subscriber"
+    graph = RosGraph(tmp_path)
+    graph.start(
+        NODE, "-r", "__ns:=/robot1", robot="ros2_control", state_dir=str(tmp_path / "kept"), lock_dir=str(tmp_path)
+    )
+    told = "/robot1/head_controller/joint_trajectory has no subscriber"
+    try:
         graph.until(lambda: told in graph.sentence(f"robot1/{NODE}"), what="the controller of the namespace is missed")
+    finally:
+        assert set(graph.close()) == {0}
 
 
 def test_a_second_publisher_of_commands_is_named_and_prevents_enabling(graph):

@@ -47,12 +47,14 @@ def offline(bag):
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
-    with RosGraph(tmp_path_factory.mktemp("sim"), use_sim_time=True) as graph:
-        for node, parameters in zip(NODES, ({}, {"policy": "mime", "seed": 3}, {"seed": 3}), strict=True):
-            graph.start(node, **parameters)
-        graph.listen(FRAME, REACTION, EXPRESSION)
-        graph.wait_active(*NODES)
-        yield graph
+    graph = RosGraph(tmp_path_factory.mktemp("sim"), use_sim_time=True)
+    for node, parameters in zip(NODES, ({}, {"policy": "mime", "seed": 3}, {"seed": 3}), strict=True):
+        graph.start(node, **parameters)
+    graph.listen(FRAME, REACTION, EXPRESSION)
+    graph.wait_active(*NODES)
+    yield graph
+    assert set(graph.close()) == {0}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
 
 
 @pytest.fixture(scope="module")

@@ -40,9 +40,10 @@ def sealed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory, sealed):
-    with RosGraph(tmp_path_factory.mktemp("blind")) as graph:
-        graph.environment[CONDITION_VARIABLE] = sealed[2]
-        yield graph
+    graph = RosGraph(tmp_path_factory.mktemp("blind"))
+    graph.environment[CONDITION_VARIABLE] = sealed[2]
+    yield graph
+    graph.close()
 
 
 def everything(graph) -> dict[str, list]:
@@ -131,7 +132,8 @@ def test_a_condition_that_cannot_run_is_not_named(sealed, tmp_path):
     plan = StudyPlan("warm", "between", ("p01", "p02"), {"diffusing": {"policy": "model"}, "b": {"policy": "model"}})
     sessions = sessions_of(plan, 1)
     public, _ = seal(plan, sessions, 1, np.random.default_rng(3).bytes)
-    with RosGraph(tmp_path) as graph:
+    graph = RosGraph(tmp_path)
+    try:
         graph.environment[CONDITION_VARIABLE] = public["sessions"][0]["veil"]
         graph.start("reaction_node", model_dir=tmp_path)
         graph.until(lambda: "cannot run" in graph.sentence("reaction_node"), 40.0, "the sentence")
@@ -139,13 +141,17 @@ def test_a_condition_that_cannot_run_is_not_named(sealed, tmp_path):
         assert "study check" in log
         assert not re.search(r"diffusing|weights|rules|model\b", log)
         assert graph.state("reaction_node") == "unconfigured"
+    finally:
+        graph.close()
 
 
 def test_a_broken_veil_is_one_sentence(tmp_path):
-    with RosGraph(tmp_path) as graph:
+    graph = RosGraph(tmp_path)
+    try:
         graph.environment[CONDITION_VARIABLE] = "no veil"
         node = graph.start("reaction_node")
         assert node.ended() == 2
-        graph.processes.remove(node)
         assert "condition cannot be read" in node.log
         assert "Traceback" not in node.log
+    finally:
+        graph.close()

@@ -175,6 +175,7 @@ def test_the_labs_own_settings_count_and_what_is_given_wins(listener, lab):
         ("policy", "bogus", "use one of idle, mime"),
         ("outputs", "vmc,arkit@host:99999", "'99999' is no port"),
         ("namespace", "robot 1", "letters, digits and underscores, such as robot1"),
+        ("namespace", "a" * 71, "at most 70 letters"),
         ("robot", "hal9000", "screen"),
     ],
 )
@@ -192,7 +193,9 @@ def test_a_wrong_argument_is_one_sentence_before_anything_starts(listener, monke
 @pytest.mark.parametrize(
     ("pushed", "given", "enclave"),
     [
+        ({}, "", "/reactdiff/camera_node"),
         ({}, "robot1", "/reactdiff/robot1/camera_node"),
+        ({"ros_namespace": "/lab"}, "", "/reactdiff/lab/camera_node"),
         ({"ros_namespace": "/lab"}, "robot1", "/reactdiff/lab/robot1/camera_node"),
         ({"ros_namespace": "/lab"}, "/robot1", "/reactdiff/robot1/camera_node"),
     ],

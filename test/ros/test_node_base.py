@@ -139,12 +139,15 @@ def test_json_lines_are_objects_and_escape_sequences_do_nothing() -> None:
 def test_a_running_node_writes_json_lines_alone(tmp_path) -> None:
     from ros_harness import RosGraph
 
-    with RosGraph(tmp_path) as graph:
+    graph = RosGraph(tmp_path)
+    try:
         graph.environment["REACTDIFF_LOG"] = "json"
         node = graph.start("camera_node", device=str(tmp_path / "none"))
         graph.until(lambda: '"level": "error"' in node.log, 40.0, "the error")
         graph.wait_active("camera_node")
         lines = [json.loads(line) for line in node.log.splitlines()]
+    finally:
+        graph.close()
     error = next(line for line in lines if line["level"] == "error")
     assert error["node"] == "/camera_node"
     assert error["event"] not in ("", "note")

@@ -7,7 +7,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,16 +18,14 @@ pytest.importorskip("reactdiff_ros.msg", reason="the package is not built: 'make
 
 from reactdiff_ros.msg import ActuatorState, ListenerStatus
 from ros_harness import free_domain
-from std_msgs.msg import String
 
 from reactdiff_ros.capture.camera import CameraFrame
 from reactdiff_ros.clock import NS
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, health, microphone_node, perception_node
+from reactdiff_ros.nodes import avatar_node, camera_node, clip_node, microphone_node, perception_node
 from reactdiff_ros.nodes.actuator_node import ActuatorNode
 from reactdiff_ros.nodes.avatar_node import AvatarNode
 from reactdiff_ros.nodes.expression_node import ExpressionNode
-from reactdiff_ros.nodes.graph_watch import GraphWatch
 from reactdiff_ros.nodes.health import Level, Meter
 from reactdiff_ros.recordings.graph import recorder_node
 from reactdiff_ros.simulator.rendered import demo_clip_path
@@ -147,41 +144,6 @@ def test_a_rate_far_below_the_nominal_one_is_a_warning(running, monkeypatch):
     assert levels(0, 5)[-1]
     monkeypatch.setattr(node, "nominal_hz", lambda: 0.0)
     assert not levels(1, 1)[-1]
-
-
-def test_a_twin_on_another_machine_is_told(context, monkeypatch):
-    """A second node of the name that this machine's claim cannot see."""
-    monkeypatch.setattr(health, "TWIN_S", 0.0)
-    node = ExpressionNode()
-    far = rclpy.create_node(node.NAME, use_global_arguments=False)
-    until(lambda: node.get_node_names().count(node.NAME) > 1, "the other node")
-    node.report()
-    node.report()
-    assert "another node is called /expression_node" in node.health.summary("").sentence
-    far.destroy_node()
-    until(lambda: node.get_node_names().count(node.NAME) == 1, "its end")
-    node.report()
-    assert node.health.summary("fine").sentence == "fine"
-    node.destroy_node()
-
-
-def test_a_stuck_worker_is_told_and_then_takes_the_heartbeat_away(context, monkeypatch):
-    node, sent = ExpressionNode(), []
-    monkeypatch.setattr(node._diagnostics, "publish", lambda message: sent.append(message.status[0]))
-    stuck = SimpleNamespace(busy_s=lambda: 3.0, dropped=Counter(frame=2))
-    node.workers.append(stuck)
-    node.report()
-    assert "has worked on one input" in sent[-1].message
-    assert sent[-1].level == b"\2"
-    assert ("dropped frame", "2") in {(v.key, v.value) for v in sent[-1].values}
-    stuck.busy_s = lambda: 6.0
-    sent.clear()
-    node.report()
-    assert sent == []
-    stuck.busy_s = lambda: 0.0
-    node.report()
-    assert sent[-1].message == "not configured"
-    node.destroy_node()
 
 
 class Hung:
@@ -375,24 +337,3 @@ def test_a_path_that_cannot_be_is_one_sentence_and_no_mistake_of_ours(context, k
     assert said in node.health.summary("").sentence
     assert "failed:" not in node.health.last_error
     node.destroy_node()
-
-
-def test_a_tap_tells_when_a_message_was_published_not_when_it_was_read():
-    heard: list[tuple[str, int]] = []
-    domain, claim = free_domain()
-    with claim:
-        watch = GraphWatch("", lambda report: None, domain)
-        try:
-            watch.tap(String, "words", lambda m, info: heard.append((m.data, info["source_timestamp"])), 10)
-            publisher = watch.node.create_publisher(String, "words", 10)
-            until(lambda: watch.spin(0.02) or publisher.get_subscription_count(), "the tap")
-            published_ns = time.time_ns()
-            publisher.publish(String(data="now"))
-            sent_ns = time.time_ns()
-            time.sleep(0.3)
-            until(lambda: watch.spin(0.02) or heard, "the message")
-        finally:
-            watch.close()
-    ((data, stamp),) = heard
-    assert data == "now"
-    assert published_ns - 1 <= stamp <= sent_ns + 1  # DDS counts in parts of 2^32 of a second

@@ -20,10 +20,12 @@ CLIPS = {
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory, clips):
     clips("pyfeat_no_face_4s.mp4")
-    with RosGraph(tmp_path_factory.mktemp("clips")) as graph:
-        graph.start("perception_node")
-        graph.listen(PICTURE, FRAME, AUDIO)
-        yield graph
+    graph = RosGraph(tmp_path_factory.mktemp("clips"))
+    graph.start("perception_node")
+    graph.listen(PICTURE, FRAME, AUDIO)
+    yield graph
+    assert set(graph.close()) == {0}
+    assert not [p.name for p in graph.processes if "Traceback" in p.log]
 
 
 @pytest.fixture
@@ -61,20 +63,29 @@ def test_clip_plays_and_is_understood(graph, player, clips, name):
     steps = np.diff(shown())
     assert steps.min() > 0.0
     assert np.median(steps) > 0.85 / rate  # a busy machine may leave pictures out
-    assert any(f.mesh_present for f in frames()) == face
+    if face is not None:
+        assert any(f.mesh_present for f in frames()) == face
     heard = any(seconds(m.header.stamp) >= began for m in graph.received[AUDIO])
     assert heard or not sound or name.startswith("pyfeat_face")
     assert all(np.isfinite(f.coefficients).all() for f in frames())
 
 
 def test_node_that_was_deactivated_works_again(graph, player, clips):
+    from lifecycle_msgs.msg import Transition
+
+    def change(label):
+        ids = {"activate": Transition.TRANSITION_ACTIVATE, "deactivate": Transition.TRANSITION_DEACTIVATE}
+        change_state = "/perception_node/change_state"
+        request = Transition(id=ids[label])
+        return graph.call("lifecycle_msgs/ChangeState", change_state, transition=request).success
+
     player(clips("mimictalk_german_20s.mp4"))
     count = len(graph.received[FRAME])
     graph.until(lambda: len(graph.received[FRAME]) > count + 5, 40.0, "frames")
-    assert graph.change("perception_node", "deactivate")
+    assert change("deactivate")
     graph.spin(0.2)
     count = len(graph.received[FRAME])
     graph.spin(0.3)
     assert len(graph.received[FRAME]) == count
-    assert graph.change("perception_node", "activate")
+    assert change("activate")
     graph.until(lambda: any(f.face_present for f in graph.received[FRAME][count:]), 10.0, "the face again")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import signal
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ros_harness import RosGraph
@@ -16,8 +18,9 @@ NAME = "expression_node"
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
-    with RosGraph(tmp_path_factory.mktemp("lifecycle")) as graph:
-        yield graph
+    graph = RosGraph(tmp_path_factory.mktemp("lifecycle"))
+    yield graph
+    graph.close()
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +29,14 @@ def node(graph):
     process = graph.start(NAME, autostart=False)
     graph.until(lambda: graph.state(NAME) == "unconfigured", 40.0, "the first heartbeat")
     return process
+
+
+def change(graph: RosGraph, label: str) -> bool:
+    from lifecycle_msgs.msg import Transition
+
+    ids = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}
+    transition = Transition(id=ids[label])
+    return graph.call("lifecycle_msgs/ChangeState", f"/{NAME}/change_state", transition=transition).success
 
 
 def set_parameter(graph: RosGraph, name: str, value: object):
@@ -44,7 +55,7 @@ def test_every_transition_is_told_at_once(graph, node):
         ("cleanup", "unconfigured", "not configured", 1),
     ]
     for label, state, sentence, level in steps:
-        assert graph.change(NAME, label)
+        assert change(graph, label)
         graph.until(lambda state=state: graph.state(NAME) == state, 20.0, state)
         assert (graph.sentence(NAME), graph.level(NAME)) == (sentence, level)
         if label == "activate":
@@ -57,7 +68,7 @@ def test_every_transition_is_told_at_once(graph, node):
 
 
 def test_impossible_transition_is_refused_and_harmless(graph, node):
-    assert not graph.change(NAME, "activate")
+    assert not change(graph, "activate")
     assert graph.call("lifecycle_msgs/GetState", f"/{NAME}/get_state").current_state.label == "unconfigured"
 
 
@@ -88,29 +99,28 @@ def test_bad_parameter_is_refused_with_a_sentence(graph, node, name, value):
 
 def test_settings_are_fixed_while_configured_and_free_after(graph, node):
     assert set_parameter(graph, "style", "warm").successful
-    assert graph.change(NAME, "configure")
+    assert change(graph, "configure")
     refused = set_parameter(graph, "style", "calm")
     assert not refused.successful
     assert "unconfigured" in refused.reason
-    assert graph.change(NAME, "cleanup")
+    assert change(graph, "cleanup")
     assert set_parameter(graph, "style", "calm").successful
 
 
 def test_configure_fails_with_one_sentence_and_can_be_tried_again(graph, node):
     assert set_parameter(graph, "style", "no_such_style").successful
-    assert not graph.change(NAME, "configure")
+    assert not change(graph, "configure")
     graph.until(lambda: "no_such_style" in graph.sentence(NAME), 20.0, "the sentence")
     assert graph.level(NAME) == 2
     assert set_parameter(graph, "style", "neutral").successful
-    assert graph.change(NAME, "configure")
-    assert graph.change(NAME, "cleanup")
+    assert change(graph, "configure")
+    assert change(graph, "cleanup")
     assert "Traceback" not in node.log
 
 
 def test_second_node_of_the_name_leaves_with_one_sentence(graph, node):
     second = graph.start(NAME)
     assert second.ended() == 2
-    graph.processes.remove(second)
     assert second.log.count(f"a node /{NAME} already runs") == 1
     assert "Traceback" not in second.log
     assert node.process.poll() is None
@@ -123,13 +133,14 @@ def test_second_node_of_the_name_leaves_with_one_sentence(graph, node):
     ("arguments", "said"),
     [
         (["-p", "intensity:=9.0"], "intensity"),
+        (["-p", "blink_rate_per_min:=.nan"], "blink_rate_per_min"),
+        (["-p", "seed:=soon"], "seed"),
         (["--params-file", "/no/such/file.yaml"], "/no/such/file.yaml"),
     ],
 )
 def test_bad_start_value_ends_the_node_with_one_sentence(graph, arguments, said):
     node = graph.start(NAME, "-r", "__ns:=/bad", *arguments)
     assert node.ended() == 2
-    graph.processes.remove(node)
     assert said in node.log
     assert "Traceback" not in node.log
 
@@ -151,3 +162,69 @@ def test_signal_during_the_start_ends_cleanly(graph):
     graph.until(caught, 20.0, "the handler")  # the imports follow
     assert node.stop(signal.SIGINT) == 0
     assert "Traceback" not in node.log
+
+
+@pytest.fixture
+def alone(tmp_path):
+    graph = RosGraph(tmp_path)
+    yield graph
+    graph.close()
+
+
+def test_twin_on_another_machine_is_told(monkeypatch, alone):
+    """A second node of the name that this machine's claim cannot see."""
+    import rclpy
+
+    from reactdiff_ros.nodes import health
+    from reactdiff_ros.nodes.expression_node import ExpressionNode
+
+    monkeypatch.setattr(health, "TWIN_S", 0.0)
+    rclpy.init(args=[], domain_id=alone.domain)
+    try:
+        mine = ExpressionNode()
+        far = rclpy.create_node(NAME, context=alone.node.context, use_global_arguments=False)
+        try:
+            alone.until(lambda: mine.get_node_names().count(NAME) > 1, 20.0, "the other node")
+            mine.report()
+            mine.report()
+            assert "another node is called /expression_node" in mine.health.summary("").sentence
+        finally:
+            far.destroy_node()
+        alone.until(lambda: mine.get_node_names().count(NAME) == 1, 20.0, "its end")
+        mine.report()
+        assert mine.health.summary("fine").sentence == "fine"
+        mine.destroy_node()
+    finally:
+        rclpy.shutdown()
+
+
+def test_stuck_worker_is_told_and_then_takes_the_heartbeat_away(alone):
+    import rclpy
+
+    from reactdiff_ros.nodes.expression_node import ExpressionNode
+
+    rclpy.init(args=[], domain_id=alone.domain)
+    try:
+        mine = ExpressionNode()
+        stuck = SimpleNamespace(busy_s=lambda: 3.0, dropped=Counter(frame=2))
+        mine.workers.append(stuck)
+
+        def told():
+            mine.report()
+            return "has worked on one input" in alone.sentence(NAME)
+
+        alone.until(told, 20.0, "the sentence")
+        assert alone.level(NAME) == 2
+        assert alone.value(NAME, "dropped frame") == "2"
+        stuck.busy_s = lambda: 6.0
+        alone.spin(0.2)
+        alone.diagnostics.clear()
+        mine.report()
+        alone.spin(0.3)
+        assert not alone.diagnostics
+        stuck.busy_s = lambda: 0.0
+        mine.report()
+        alone.until(lambda: alone.sentence(NAME) == "not configured", 20.0, "the heartbeat again")
+        mine.destroy_node()
+    finally:
+        rclpy.shutdown()

@@ -1,8 +1,9 @@
-"""output_node: one expression topic in, receivers of several kinds, at 50 Hz."""
+"""output_node: one expression topic in, four kinds of receivers, each with a reader of its own, at 50 Hz."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import struct
 import threading
@@ -19,6 +20,7 @@ from reactdiff_ros.coefficients import BLENDSHAPE_NAMES, NAMES
 from reactdiff_ros.messages import fill_expression
 from reactdiff_ros.types import ExpressionFrame
 
+websocket = pytest.importorskip("websocket")
 pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 
 EXPRESSION, BLENDSHAPES = "listener/expression", "listener/blendshapes"
@@ -72,6 +74,33 @@ def speak(graph, seconds):
     return stamps
 
 
+class Reader(threading.Thread):
+    """A plain websocket client that reads all the time."""
+
+    def __init__(self, url):
+        super().__init__(daemon=True)
+        self._client = websocket.create_connection(url, timeout=20)
+        self._texts = []
+        self.times: list[float] = []
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(websocket.WebSocketException, OSError):
+            while True:
+                self._texts.append(json.loads(self._client.recv()))
+                self.times.append(time.monotonic())
+
+    def clear(self):
+        self._texts.clear()
+        self.times.clear()
+
+    def end(self):
+        texts = list(self._texts)
+        self._client.shutdown()
+        self.join(10.0)
+        return texts
+
+
 def live_link_smile(packet):
     values = struct.unpack(">61f", packet[-244:])
     return round(values[23], 2), values[52]
@@ -85,20 +114,27 @@ def vmc_smile(packet):
     return round(shapes["mouthSmileLeft"], 2), bone[5]
 
 
-def test_outputs_at_50_hz_and_neutral_when_the_listener_goes(graph):
+def test_four_outputs_at_50_hz_and_neutral_when_the_listener_goes(graph):
     vmc, link = Datagrams(), Datagrams()
-    outputs = f"vmc@127.0.0.1:{vmc.port},live_link@127.0.0.1:{link.port},topic"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    outputs = f"vmc@127.0.0.1:{vmc.port},live_link@127.0.0.1:{link.port},arkit@127.0.0.1:{port},topic"
     graph.start("output_node", outputs=outputs)
     graph.listen(BLENDSHAPES)
     graph.wait_active("output_node")
     graph.connect(EXPRESSION)
+    reader = Reader(f"ws://127.0.0.1:{port}/")
     graph.until(lambda: graph.received[BLENDSHAPES], 20.0, "neutral before the first frame")
     vmc.found.clear(), link.found.clear(), vmc.times.clear(), link.times.clear()
+    reader.clear()
     graph.received[BLENDSHAPES].clear()
 
     spoken = speak(graph, 2.0)
     graph.spin(1.5)  # and silence
     packets = {"vmc": [vmc_smile(p) for p in vmc.end()], "live_link": [live_link_smile(p) for p in link.end()]}
+    texts = reader.end()
+    packets["arkit"] = [(round(t["blendshapes"]["mouthSmileLeft"], 2), t["head"]["yaw"]) for t in texts]
     messages = graph.received[BLENDSHAPES]
     assert {tuple(m.names) for m in messages} == {NAMES}
     packets["topic"] = [(round(float(m.values[SMILE]), 2), m.values[53]) for m in messages]
@@ -114,7 +150,7 @@ def test_outputs_at_50_hz_and_neutral_when_the_listener_goes(graph):
         assert growing == sorted(growing), name
         assert smiles[-1] == 0.0, name
         assert abs(got[-1][1]) < 1e-6, name
-    for name, times in (("vmc", vmc.times), ("live_link", link.times)):
+    for name, times in (("vmc", vmc.times), ("live_link", link.times), ("arkit", reader.times)):
         assert np.median(np.diff(times[:100])) == pytest.approx(0.02, abs=0.004), name
     stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages]
     # Stamps are passed through: as often as the faces came, which is 50 Hz where the machine has time.
