@@ -112,12 +112,12 @@ def test_rules_mirrors_smiles_after_a_human_delay_in_a_share_of_cases() -> None:
 def test_nods_have_published_rate_size_and_speed() -> None:
     count, sizes, late = 0, [], []
     for seed in range(3):
-        times, faces = shown(run(make_listener("rules", seed=seed), 120, talk))
+        times, faces = shown(run(make_listener("rules", seed=seed), 240, talk))
         found = nods(faces)
         count += len(found)
         sizes += [size for _, size in found]
         late += [float(times[i]) % 4.0 - 3.2 for i, _ in found]
-    assert 3.0 <= count / 6 <= 7.0
+    assert 3.0 <= count / 12 <= 7.0
     assert 4.0 <= np.median(sizes) <= 7.0
     assert max(sizes) <= 14.0
     after_phrase = np.mean([0.0 <= x <= 0.8 or x < -2.9 for x in late])
@@ -286,7 +286,7 @@ def speaker(time_s: float) -> SpeakerFrame:
     return frame(base.stamp_ns, heard=base.voice, coefficients=values)
 
 
-def faces(seconds: float = 40.0, seeds: int = 2, policy: str = "rules", **control: float) -> np.ndarray:
+def faces(seconds: float = 60.0, seeds: int = 2, policy: str = "rules", **control: float) -> np.ndarray:
     """What the policy shows under these controls, all seeds in a row."""
     parts = []
     for seed in range(seeds):
