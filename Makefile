@@ -1,11 +1,11 @@
 # make listen   the robot's face listens to you (webcam and microphone, else a demo speaker)
 # make test     all tests that this machine can run
-# make setup    the environment alone; then '. ./env.sh' in any shell. What more than listening needs is added by
+# make setup    the environment alone; then '. ./env.sh' in any shell. Add what other tasks need with
 #               make setup-robots, make setup-evaluate, make setup-train, make setup-test
 # make test-long, make lint, make bench, make faults, make soak, make audit, make sbom, make docs, make site, make weights, make evidence, make ablations, make demo, make picture, make clean
 SHELL := /bin/bash
 .PHONY: help listen test test-long setup setup-robots setup-evaluate setup-train setup-test lint docs bench faults soak audit sbom weights evidence ablations demo picture site clean
-# Recordings for tests and figures, where there are any.
+# Recordings for tests and figures, if there are any.
 CLIPS ?= $(or $(REACTDIFF_CLIPS),../shared/clips)
 .DEFAULT_GOAL := help
 
@@ -27,12 +27,12 @@ test: setup-test
 test-long: setup-test
 	@. ./env.sh && REACTDIFF_FUZZ=$${REACTDIFF_FUZZ:-30} REACTDIFF_TEST_MARKS="not gpu and not hardware" scripts/test.sh $(ARGS)
 
-# Figures of this machine: a quarter of an hour in which nothing else should run. Beside the published model only with torch.
+# Figures of this machine: a quarter of an hour in which nothing else should run. The published model is timed only with torch.
 bench: setup-evaluate setup-robots
 	@. ./env.sh && reactdiff bench record $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) --output docs/benchmarks.json
 
-# What the face does when something breaks: about half an hour in which nothing else should run. ARGS=--resume goes on
-# where it was, ARGS="--only NAME" measures one row anew.
+# What the face does when something breaks: about half an hour in which nothing else should run. ARGS=--resume
+# continues an interrupted run, ARGS="--only NAME" measures one row again.
 SERVO_FAULTS = $(addprefix --only servo-,mute checksum overload hot)
 faults: setup-evaluate setup-robots
 	@. ./env.sh && break_it() { reactdiff bench faults --output docs/reliability.json --json "$$@" \
@@ -40,15 +40,15 @@ faults: setup-evaluate setup-robots
 	  && break_it --robot generic_12servo $(ARGS) \
 	  && $(if $(findstring --only,$(ARGS)),:,break_it --robot bus_head $(SERVO_FAULTS) $(filter --resume,$(ARGS)))
 
-# Eight hours of stream through the session, then an hour in real time. Called again, it goes on where it was.
+# Eight hours of stream through the session, then an hour in real time. Run again, it continues where it stopped.
 soak: setup-evaluate setup-robots
 	@. ./env.sh && { reactdiff bench soak --robot generic_12servo --output docs/soak.json $(ARGS) \
 	    $(wildcard $(CLIPS)/mimictalk_german_20s.mp4) \
 	    $(filter-out %/mimictalk_german_20s.mp4,$(wildcard $(CLIPS)/*.mp4)) || [ $$? = 1 ]; }
 
-# Weights of your own in the place of the shipped ones, by one run from simulated dyads (torch, espeak-ng): a quarter of an
-# hour with a GPU, else 4 hours. The shipped ones came of two runs of older code, and nothing was measured of this recipe's:
-# docs/training.md. 'make evidence' measures them. A run that was ended goes on with ARGS=--resume.
+# Your own weights in place of the shipped ones, trained on simulated dyads (torch, espeak-ng): a quarter of an hour with a
+# GPU, otherwise 4 hours. They differ from the shipped ones (docs/training.md): measure them with 'make evidence'.
+# ARGS=--resume continues an interrupted run.
 DYADS ?= $(wildcard $(CLIPS)/dyads)
 GPU := $(shell command -v nvidia-smi)
 ON_GPU := --batch 64 --worlds 768 --pool-steps 100 --workers 12 --precision tf32 --learning-rate 1e-3
@@ -58,14 +58,14 @@ weights: setup-train setup-evaluate
 	  && reactdiff dev export runs/live/checkpoint.pt --output resource/models/live \
 	  && reactdiff dev train-nods resource/models/live --voices runs/voices.npz
 
-# What parts of the training are worth: 15 trainings from nothing, 18 with DYADS, compared. Called again, it goes on.
-# FROM=live trains the shipped networks on instead, with and without each part: cheaper, and says less.
+# What each part of the training contributes: 15 trainings from scratch, 18 with DYADS, compared. Run again, it continues.
+# FROM=live fine-tunes the shipped networks instead, with and without each part: cheaper, and less conclusive.
 SMALLER := $(if $(GPU),--steps 900 $(ON_GPU),--steps 400 --vae-steps 400 --batch 16 --pool-steps 100 --learning-rate 1e-3)
 ONWARD := --from $(FROM) $(if $(GPU),--steps 400 $(ON_GPU),--steps 150 --batch 16 --pool-steps 75)
 ablations: setup-train setup-evaluate
 	@. ./env.sh && scripts/ablations.sh runs/ablations$(if $(FROM),_from) runs/voices.npz $(if $(FROM),$(ONWARD),$(SMALLER)) $(if $(DYADS),--dyads "$(DYADS)") $(ARGS)
 
-# Synthesised voices where there are some, or can be made.
+# Synthesised voices, if they exist or can be made.
 VOICES = $(if $(or $(wildcard runs/voices.npz),$(shell command -v espeak-ng)),--voices runs/voices.npz)
 # Everything about the shipped weights (hours): docs/evidence.json and the model card. If interrupted, start it again.
 # Settings of the sampler were tuned with seed 0, so two parts are measured with seed 1 too.
@@ -81,7 +81,7 @@ evidence: setup-evaluate
 	  && reactdiff dev docs evidence docs/evidence.json --card resource/models/live/README.md \
 	       $(if $(TRAINED_ON),--trained-on "$(TRAINED_ON)")
 
-# Known holes of the packages that are installed; without a network it says so. CI: make audit REQUIRED=required
+# Known vulnerabilities of the installed packages; reports a missing network. CI: make audit REQUIRED=required
 audit: setup
 	@. ./env.sh && scripts/audit.sh holes $(REQUIRED)
 

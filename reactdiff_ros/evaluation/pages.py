@@ -116,11 +116,6 @@ def draw(name: str, figures: Mapping[str, Any], folder: Path) -> None:
 
         for number, entry in enumerate(figures.get("model", [])):
             plot_costs(entry["result"], folder / f"benchmarks_cost_{number}.png")
-    elif name == "soak":
-        from reactdiff_ros.evaluation.bench.plots import plot_long_run
-
-        for run, part in figures["parts"].items():
-            plot_long_run(part, folder / f"soak_{run}.png")
     elif name == "ablations":
         from reactdiff_ros.evaluation.plots import plot_summaries
 

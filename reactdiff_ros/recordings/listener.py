@@ -30,7 +30,7 @@ from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
 from reactdiff_ros.recordings.replay.replay import Step, Tally, open_recording, replay
 from reactdiff_ros.session import ListeningSession
-from reactdiff_ros.types import UINT8, FloatArray, Picture, Sound
+from reactdiff_ros.types import UINT8, FloatArray, Picture, Sound, SpeakerFrame
 from reactdiff_ros.whole_file import write_arrays, write_whole
 
 VIDEOS: Final = (".mp4", ".mkv", ".mov")
@@ -101,12 +101,7 @@ class Listener:
         )
 
     def step(
-        self,
-        picture: UINT8 | None,
-        time: float,
-        sound: NDArray[np.generic] | None = None,
-        *,
-        sound_hz: int = SOUND_HZ,
+        self, picture: UINT8 | None, time: float, sound: NDArray[np.generic] | None = None, *, sound_hz: int = SOUND_HZ
     ) -> FloatArray:
         """Take one picture and the sound up to it, and return the face at that time.
 
@@ -174,6 +169,11 @@ class FaceTrack:
         """One coefficient over time, (T,). Raises KeyError for a name that is not in `names`."""
         return self.faces[:, INDEX[name]]
 
+    @property
+    def speaker(self) -> list[SpeakerFrame]:
+        """What was perceived of the person, picture by picture."""
+        return [frame for step in self._steps for frame in step.speaker]
+
     def __len__(self) -> int:
         return len(self.times)
 
@@ -222,13 +222,13 @@ class FaceTrack:
         write_video(path, open_recording(self._path, self._settings), reel, processes=processes, progress=progress)
 
     def _save_bag(self, path: Path) -> None:
-        from reactdiff_ros.recordings.replay.output import ReplayBag
+        from reactdiff_ros.recordings.replay.replay import ReplayBag
 
         recording = open_recording(self._path, self._settings)
         with ReplayBag(path, recording, self._settings, self._values, plans=True) as bag:
             for step in self._steps:
                 bag.write(step)
-            bag.close(self._tally, self.complete)
+            bag.describe(self._tally, self.complete)
 
     def _csv(self) -> str:
         text = io.StringIO()

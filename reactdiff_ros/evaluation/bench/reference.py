@@ -223,7 +223,7 @@ class Run:
             ReactdiffError: there is too little memory.
             WeightsError: our networks cannot be loaded.
         """
-        from reactdiff_ros.training import timing
+        from reactdiff_ros.training import torch_backend as timing
         from reactdiff_ros.training.paper.networks import count_parameters
 
         plan, counts = self._plan, count_parameters(self._config)

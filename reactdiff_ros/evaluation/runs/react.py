@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.attributes import ATTRIBUTE_COUNT, attributes_of
+from reactdiff_ros.attributes import attributes_of
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation import baselines as simple
 from reactdiff_ros.evaluation import results as rows_of
@@ -35,13 +35,12 @@ from reactdiff_ros.evaluation.runs.scoring import (
     systems_of,
     table_of,
 )
-from reactdiff_ros.recordings.datasets import mars, react
-from reactdiff_ros.recordings.datasets.files import DatasetError, load_array
-from reactdiff_ros.recordings.datasets.recording import Recording
+from reactdiff_ros.recordings.datasets import public
+from reactdiff_ros.recordings.datasets.recording import DatasetError, Files, Recording
 from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray
 
 Kind = Literal["react", "mars"]
-RATES_HZ: Final[dict[str, float]] = {"react": react.RATE_HZ, "mars": mars.RATE_HZ}
+RATES_HZ: Final[dict[str, float]] = {"react": public.REACT_RATE_HZ, "mars": public.MARS_RATE_HZ}
 LONGEST: Final = 750
 """REACT's clips have 751 frames, of which the challenge scores 750."""
 
@@ -74,10 +73,10 @@ class PublicSet:
 
     @cached_property
     def entries(self) -> Sequence[Any]:
-        """The split's list, both roles: `react.ClipPair` or `mars.Item`."""
+        """The split's list, both roles: `public.ClipPair` or `public.Item`."""
         if self.kind == "react":
-            return react.pairs(self.folder, self.split)
-        return mars.items(self.folder, self.split)
+            return public.pairs(self.folder, self.split)
+        return public.items(self.folder, self.split)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -90,7 +89,7 @@ class PublicSet:
     def id(self, n: int) -> str:
         """Name of a recording: the speaker's clip."""
         entry = self.entries[n]
-        if isinstance(entry, react.ClipPair):
+        if isinstance(entry, public.ClipPair):
             return entry.speaker
         return f"{entry.role}/{entry.session}/{entry.file}"
 
@@ -105,12 +104,12 @@ class PublicSet:
         Raises:
             DatasetError: the neighbour matrix is missing or malformed.
         """
-        return react.neighbours(self.folder, self.split)
+        return public.neighbours(self.folder, self.split)
 
     def target_lists(self) -> list[list[int]]:
         """MARS: the own listener's reaction and nine more of the session, drawn with the challenge's seed."""
         out: list[list[int]] = [[] for _ in self.entries]
-        for role in mars.ROLES:
+        for role in public.ROLES:
             rows = [n for n, item in enumerate(self.entries) if item.role == role]
             found = target_lists([self.entries[n].session for n in rows], [self.entries[n].file for n in rows])
             for n, chosen in zip(rows, found, strict=True):
@@ -119,55 +118,35 @@ class PublicSet:
 
     def speaker_attributes(self, n: int) -> FloatArray:
         """(T, 25) labels of the speaker, at `rate_hz`. Raises DatasetError."""
-        return self._attributes(n, speaking=True)[1]
+        return self._attributes(n, speaking=True)
 
     def listener_attributes(self, n: int) -> FloatArray:
         """(T, 25) labels of the one who listened. Raises DatasetError."""
-        return self._attributes(n, speaking=False)[1]
+        return self._attributes(n, speaking=False)
 
-    def _attributes(self, n: int, *, speaking: bool) -> tuple[Path, FloatArray]:
-        entry = self.entries[n]
-        if isinstance(entry, react.ClipPair):
-            clip = entry.speaker if speaking else entry.listener
-            path, values = react.attributes_of_clip(self.folder / self.split, clip)
-            return path, values[:LONGEST]
-        path = self._below("facial-attributes", entry, entry.role if speaking else entry.listening, "npy")
-        return path, load_array(path, "facial attributes", ATTRIBUTE_COUNT)
+    def _attributes(self, n: int, *, speaking: bool) -> FloatArray:
+        found = self._files(n)
+        assert found.attributes is not None
+        assert found.attributes_of is not None
+        values = found.attributes_of(found.attributes[0 if speaking else 1])
+        return values[:LONGEST] if self.kind == "react" else values
 
     def recording(self, n: int, voice_of: Any) -> Recording:
         """The speaker as perception would tell of them, and the listener, at 25 Hz. Raises DatasetError."""
-        entry = self.entries[n]
-        if isinstance(entry, react.ClipPair):
-            return react.recording_of(self.folder, entry, self.split, names=self.names, voice_of=voice_of)
-        return mars.recording_of(self.folder, entry, self.split, names=self.names, voice_of=voice_of)
+        return public.recording_of(self.folder, self.entries[n], self.split, names=self.names, voice_of=voice_of)
 
     def files(self, n: int) -> tuple[str, ...]:
         """The files that recording `n` is made of, whether they are there or not."""
-        entry = self.entries[n]
-        root = self.folder / self.split
-        if isinstance(entry, react.ClipPair):
-            both = (entry.speaker, entry.listener)
-            found = [root / "3D_FV_files" / f"{clip}.npy" for clip in both]
-            found += [react.attributes_path(root, clip) for clip in both]
-            found.append(root / "Audio_files" / f"{entry.speaker}.wav")
-        else:
-            both = (entry.role, entry.listening)
-            found = [self._below(part, entry, role, "npy") for part in _ARRAYS for role in both]
-            found.append(self._below("audio", entry, entry.role, "wav"))
-        return tuple(str(path) for path in found)
+        found = self._files(n)
+        return tuple(str(path) for path in (*found.faces, *(found.attributes or ()), found.sound))
 
     def target_file(self, n: int) -> str:
         """The file of `listener_attributes`."""
-        entry = self.entries[n]
-        if isinstance(entry, react.ClipPair):
-            return str(react.attributes_path(self.folder / self.split, entry.listener))
-        return str(self._below("facial-attributes", entry, entry.listening, "npy"))
+        return str((self._files(n).attributes or ("", ""))[1])
 
-    def _below(self, part: str, item: mars.Item, role: str, suffix: str) -> Path:
-        return self.folder / self.split / part / role / item.session / f"{item.file}.{suffix}"
-
-
-_ARRAYS: Final = ("coefficients", "facial-attributes")
+    def _files(self, n: int) -> Files:
+        found: Files = self.entries[n].files(self.folder, self.split)
+        return found
 
 
 def reference_of(chosen: PublicSet) -> PublicSet:

@@ -50,12 +50,12 @@ from reactdiff_ros.model.speaker.grid import Track, onto_grid
 from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.storage import entries, is_bag
+from reactdiff_ros.recordings.blinding import Key, opened
 from reactdiff_ros.recordings.datasets.recordings import SUFFIX as EXTRACTED
 from reactdiff_ros.recordings.datasets.recordings import load as load_extracted
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings
 from reactdiff_ros.recordings.replay.replay import Tally, open_recording, sensed_here
 from reactdiff_ros.recordings.replay.senses import RecordedPerception, Sensed, Timed, push
-from reactdiff_ros.recordings.studies.blinding import Key, opened
 from reactdiff_ros.session import ListeningSession
 from reactdiff_ros.types import REACTION_RATE_HZ, ExpressionFrame, FloatArray, Reaction, SpeakerFrame
 

@@ -101,7 +101,7 @@ def test_ratios_compare_seconds_for_a_generated_second() -> None:
 
 def test_every_window_takes_as_many_steps_as_asked(random_weights: Path) -> None:
     torch = pytest.importorskip("torch")
-    from reactdiff_ros.training import timing
+    from reactdiff_ros.training import torch_backend as timing
     from reactdiff_ros.training.paper.config import from_dict
 
     config = from_dict(SMALL)
@@ -128,7 +128,7 @@ def test_the_graphs_of_the_paper_are_its_networks(tmp_path: Path) -> None:
 
     from reactdiff_ros.model.backends.onnxruntime_backend import open_graph
     from reactdiff_ros.training.paper.config import from_dict
-    from reactdiff_ros.training.timing import paper_inputs, paper_model, write_graphs
+    from reactdiff_ros.training.torch_backend import paper_inputs, paper_model, write_graphs
 
     config = from_dict(SMALL)
     model = paper_model(config)

@@ -21,9 +21,9 @@ from reactdiff_ros.evaluation.runs.parts import PartResult
 from reactdiff_ros.evaluation.runs.recordings import Perceived, Source, _ages, _half_later, sources, unblinded
 from reactdiff_ros.evaluation.runs.scoring import measured
 from reactdiff_ros.model.tokens import blank
+from reactdiff_ros.recordings.bags.storage import Study
 from reactdiff_ros.recordings.bags.write import BagWriter
-from reactdiff_ros.recordings.studies.blinding import Key, StudyPlan, seal, sessions_of
-from reactdiff_ros.recordings.studies.study import Study
+from reactdiff_ros.recordings.blinding import Key, StudyPlan, seal, sessions_of
 from reactdiff_ros.simulator.rendered import demo_clip_path
 from reactdiff_ros.types import ExpressionFrame
 
