@@ -1,4 +1,4 @@
-"""What ships: weights, simulator, evidence and card of one making; its listener, autoencoder and controls."""
+"""What ships: weights, simulator, evidence and card of one making; its listener and autoencoder."""
 
 from __future__ import annotations
 
@@ -14,21 +14,15 @@ from speaker_frames import SLOT, drive, session, shown
 
 from reactdiff_ros.capture.media import MediaClip
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, SMILE
-from reactdiff_ros.evaluation.listeners import ModelListens
-from reactdiff_ros.evaluation.studies.controls import MEASURES, Runner, Trials, setting
 from reactdiff_ros.model.diffusion_listener import DiffusionListener
 from reactdiff_ros.model.listener import ListenerConfig
-from reactdiff_ros.model.plan.corrections import conditioning
 from reactdiff_ros.model.plan.latents import GROUPS
-from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.runtime import VAE_CONTEXT, Networks
 from reactdiff_ros.model.weights import find_weights
 from reactdiff_ros.perception.speaker import SpeakerPerception
-from reactdiff_ros.settings import RANGES
 from reactdiff_ros.simulator.dyads import simulate, simulator_hash
 from reactdiff_ros.simulator.seeds import purpose_seed
-from reactdiff_ros.styles import Style
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, Picture
+from reactdiff_ros.types import FloatArray, Picture
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "resource" / "models" / "live"
@@ -228,47 +222,3 @@ def test_an_impulse_comes_out_at_its_frame(networks: Networks) -> None:
         response = np.abs(moved[0, :, INDEX[name]])
         assert response[: at - LEAD].max() < 1e-5, name
         assert response.argmax() == at - LEAD, name
-
-
-# The controls, on the same speakers with the same noise. With intervals: `reactdiff evaluate controls`
-
-
-@pytest.fixture(scope="module")
-def shipped() -> ModelListens:
-    return ModelListens(find_weights(""), Sampling())
-
-
-@pytest.fixture(scope="module")
-def runner(shipped: ModelListens) -> Runner:
-    return Runner(shipped, 0, 20, round(10 * REACTION_RATE_HZ), None)
-
-
-@pytest.fixture(scope="module")
-def ordinary(runner: Runner) -> FloatArray:
-    return runner.faces(conditioning(Style()))
-
-
-@pytest.mark.parametrize("name", list(MEASURES))
-def test_each_control_moves_what_it_names(runner: Runner, ordinary: FloatArray, name: str) -> None:
-    low, high = RANGES[name]
-    assert getattr(Style(), name) == (low + high) / 2
-    title, of = MEASURES[name][0]
-    faces = (runner.faces(setting(name, low)), ordinary, runner.faces(setting(name, high)))
-    measured = [float(of(own).mean()) for own in faces]
-    assert np.all(np.diff(measured) > 0), f"{title}: {measured}"
-
-
-@pytest.fixture(scope="module")
-def trials(shipped: ModelListens) -> Trials:
-    return Trials(shipped, 0, 10, None)
-
-
-def test_responsiveness_moves_the_answer_to_a_smile(trials: Trials) -> None:
-    answers = [float(trials.answer(setting("responsiveness", value)).mean()) for value in (0.0, 0.5, 1.0)]
-    assert np.all(np.diff(answers) > 0), answers
-
-
-@pytest.mark.slow
-def test_delay_moves_when_the_answer_comes(trials: Trials) -> None:
-    soon, late = (float(np.nanmean(trials.lag_s(setting("delay_s", value)))) for value in (0.0, 0.8))
-    assert late - soon == pytest.approx(0.8, abs=0.25)
