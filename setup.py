@@ -71,7 +71,13 @@ setup(
     ],
     packages=find_packages(include=["reactdiff_ros", "reactdiff_ros.*"]),
     package_data={
-        "reactdiff_ros": ["py.typed", "avatar/page/*", "avatar/page/robot/*", "evaluation/report/page/*"],
+        "reactdiff_ros": [
+            "py.typed",
+            "perception/expression.json",
+            "avatar/page/*",
+            "avatar/page/robot/*",
+            "evaluation/report/page/*",
+        ],
     },
     data_files=shared_files(),
     python_requires=">=3.10,<3.13",

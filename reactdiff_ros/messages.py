@@ -207,9 +207,11 @@ def speaker_value(message: Any) -> SpeakerFrame:
 def _affect_value(message: Any) -> Affect:
     if message.expression not in EXPRESSION_CLASSES:
         raise MessageError(f"unknown expression {message.expression!r} in a speaker frame")
+    probabilities = _finite(message.expression_probabilities, "the affect of a speaker frame")
+    missing = len(EXPRESSION_CLASSES) - len(probabilities)  # bags of before 1.1 have no contempt
     return Affect(
         label=message.expression,
-        probabilities=_finite(message.expression_probabilities, "the affect of a speaker frame"),
+        probabilities=np.pad(probabilities, (0, max(missing, 0))),
         valence=_number(message.valence, "the valence of a speaker frame"),
         arousal=_number(message.arousal, "the arousal of a speaker frame"),
     )

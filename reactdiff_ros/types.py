@@ -19,7 +19,7 @@ UINT8 = NDArray[np.uint8]
 OnProgress = Callable[[float], None]
 """Receives the completed share of a piece of work, 0..1."""
 
-EXPRESSION_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+EXPRESSION_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt")
 MFCC_COUNT = 26
 REACTION_RATE_HZ = 25.0
 EXPRESSION_RATE_HZ = 50.0
@@ -76,12 +76,12 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Affect:
-    """Expression class and its projection. `probabilities`: (7,) in the order of EXPRESSION_CLASSES."""
+    """What a face expresses. `probabilities`: (8,) in the order of EXPRESSION_CLASSES, summing to 1; all 0: unknown."""
 
     label: str
     probabilities: FloatArray
     valence: float
-    """-1..1, documented projection of the probabilities and coefficients."""
+    """-1..1, see `affect.projected`."""
     arousal: float
     """-1..1."""
 

@@ -10,12 +10,13 @@ from typing import Final
 
 from drawing import FILLS, GREY, LINE, Box, Drawing, Point
 
+from reactdiff_ros.affect import AFFECT_COUNT
 from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.model.conditions import condition_count
 from reactdiff_ros.model.plan import corrections, planner, sampler
 from reactdiff_ros.model.plan.latents import GROUP_NAMES, ORDER
-from reactdiff_ros.model.tokens import CLASS_COUNT, FEATURE_COUNT, FRAME_S, STREAM_COUNT, STREAMS
+from reactdiff_ros.model.tokens import FEATURE_COUNT, FRAME_S, STREAM_COUNT, STREAMS
 from reactdiff_ros.model.weights import CARD, LOOKS, NOD_CONTROLS, encoder_strides
 from reactdiff_ros.resources import resource_path
 from reactdiff_ros.types import MFCC_COUNT, REACTION_RATE_HZ
@@ -83,7 +84,7 @@ def _perception(d: Drawing) -> Box:
     picture = d.box(Box(LEFT, 20, "one picture", ("JPEG, with its time of capture",), "person", 250, 60))
     sound = d.box(Box(360, 20, "one chunk of sound", ("20 ms, with its time of capture",), "person", 250, 60))
     perception = d.box(Box(LEFT, 116, "perception", (
-        f"face: {COEFFICIENT_COUNT} coefficients with confidences, gaze 3, affect {CLASS_COUNT + 2}",
+        f"face: {COEFFICIENT_COUNT} coefficients with confidences, gaze 3, affect {AFFECT_COUNT}",
         f"voice: speech, {MFCC_COUNT} MFCC, pitch, loudness, pause, utterance",
     ), "sense", MAIN, 90))  # fmt: skip
     for box in (picture, sound):

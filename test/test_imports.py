@@ -16,6 +16,7 @@ TOOLS = ROOT / "tools"
 # What every room may know: the values, their basis, time, errors, and where shipped files and settings are.
 SHARED = {
     "types",
+    "affect",
     "attributes",
     "coefficients",
     "clock",

@@ -584,9 +584,9 @@ class Actuation:
 
         A motion that begins slowly would else not be seen before half a step of it: 0.1 s for a degree of a neck.
         """
-        steps = self.hardware.steps()
+        steps = {name: step for name in positions if (step := self.hardware.step(name)) > 0.0}
         ends = dict(zip(self.profile.joints, self._follower.ends(), strict=True)) if steps else {}
-        ahead = {n: min(max(ends[n] - p, -steps[n]), steps[n]) for n, p in positions.items() if n in steps}
+        ahead = {n: min(max(ends[n] - positions[n], -step), step) for n, step in steps.items()}
         return positions | {n: positions[n] + way for n, way in ahead.items()}
 
     def _switch_on(self, name: str, position: float) -> None:

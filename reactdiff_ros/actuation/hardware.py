@@ -1,16 +1,61 @@
-"""All drivers of a robot as one: opened again and again, asked in turns, commanded; what fails becomes a sentence."""
+"""All drivers of a robot as one: made, opened again and again, asked in turns, commanded; what fails is a sentence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from functools import partial
+from importlib import import_module
+from typing import Any, Final, TypeVar
 
-from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, REFUSING, Driver, Fault, Reading
+from reactdiff_ros.actuation.calibration import Calibration
+from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, REFUSING, Clock, Driver, Fault, Reading, axes_of
 from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.actuation.profile import Profile
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.resources import EXTRA_OF, missing_extra
+
+_T = TypeVar("_T")
+DRIVERS: Final = {
+    "feetech": ("feetech", "FeetechServos", {"lock_folder", "answer_s"}),
+    "dynamixel": ("dynamixel", "DynamixelServos", {"lock_folder", "answer_s"}),
+    "pca9685": ("boards", "Pca9685Board", {"lock_folder", "i2c"}),
+    "maestro": ("boards", "MaestroBoard", {"lock_folder", "answer_s"}),
+    "ohbot": ("boards", "OhbotBoard", {"lock_folder", "answer_s"}),
+    "reachy_mini": ("robots", "ReachyMini", {"lock_folder", "least_s"}),
+    "furhat": ("robots", "FurhatRobot", {"lock_folder", "least_s"}),
+    "joint_trajectory": ("joint_trajectory", "TrajectoryDriver", {"send", "resolve"}),
+}
+"""Module, class and options of each type of driver; a screen has none (avatar_node shows it)."""
+
+
+def make_drivers(
+    profile: Profile, calibrations: Mapping[str, Calibration], clock: Clock, **options: Any
+) -> dict[str, Driver]:
+    """The profile's drivers by their names in it, not yet open; only their modules are imported.
+
+    Args:
+        profile: the robot.
+        calibrations: by joint; a joint without one can be measured, not armed.
+        clock: seconds of a clock that only goes forward.
+        options: each driver takes those of its type, see `DRIVERS`. lock_folder: for lock files, instead of where
+            other programs have theirs; answer_s: how long an answer over a serial port may take beyond its time on the
+            wire; i2c: what opens an I2C bus by its number; send: takes the commands for controllers of ros2_control
+            (names, positions), which are left out without it; resolve: the whole name of a topic.
+    """
+    options = {"least_s": SHORTEST / profile.rate_hz} | options
+    drivers: dict[str, Driver] = {}
+    for name, config in profile.drivers.items():
+        if config.type == "screen" or (config.type == "joint_trajectory" and "send" not in options):
+            continue
+        module, kind, takes = DRIVERS[config.type]
+        found = getattr(import_module(f"reactdiff_ros.actuation.drivers.{module}"), kind)
+        mine = {key: value for key, value in options.items() if key in takes and value is not None}
+        if "send" in mine:
+            mine["send"] = partial(mine["send"], name)
+        drivers[name] = found(config, axes_of(profile, name, calibrations), clock, **mine)
+    return drivers
+
 
 RETRY_S: Final = 1.0
 """What could not be opened is tried again this rarely, and what could not be let go as well."""
@@ -146,9 +191,7 @@ class Hardware:
         if name in self._closed:
             return Fault("gone", self._closed[name])
         self._owed.discard(joint)
-        found: list[Fault | None] = []
-        self._do(name, lambda bus: found.append(bus.arm(joint, position)))
-        return found[0] if found else Fault("broken", self._broken.get(name, "its driver failed"))
+        return self._do(name, lambda bus: bus.arm(joint, position), self._failed(name))
 
     def take(self, joint: str, position: float) -> str:
         """Let a joint that has or may have torque take commands from where it is, without feedback from `position`.
@@ -160,10 +203,10 @@ class Hardware:
             return "" if fault is None else fault.text
         if not self.hears(joint):
             return "whether it has torque is unknown"
-        found: list[Fault | None] = []
-        self._do(self._bus_of[joint], lambda bus: found.append(bus.steer(joint, position)))
-        if not found or found[0] is not None:
-            return found[0].text if found and found[0] is not None else "its driver failed"
+        name = self._bus_of[joint]
+        fault = self._do(name, lambda bus: bus.steer(joint, position), self._failed(name))
+        if fault is not None:
+            return fault.text
         self._owed.discard(joint)
         return ""
 
@@ -177,9 +220,10 @@ class Hardware:
                 self._do(name, lambda bus, mine=mine: bus.command(mine))  # type: ignore[misc]
                 self._sent_s[name] = self._clock()
 
-    def steps(self) -> dict[str, float]:
-        """The steps in which joints take positions, in their units, where these can be seen."""
-        return {joint: step for bus in self._buses.values() for joint, step in bus.steps.items()}
+    def step(self, joint: str) -> float:
+        """The step in which a joint takes positions, in its unit; 0 where it cannot be seen."""
+        name = self._bus_of.get(joint)
+        return 0.0 if name is None else self._buses[name].step(joint)
 
     def _space(self, name: str) -> None:
         """Wait until the last command of a bus is as long ago as the limits assume."""
@@ -235,12 +279,16 @@ class Hardware:
             return f"its driver failed ({type(error).__name__}: {error})"
         return ""
 
-    def _do(self, name: str, work: Callable[[Driver], Any]) -> None:
-        """A driver does not raise; one that does has a fault, and the others go on."""
+    def _do(self, name: str, work: Callable[[Driver], _T], failed: Callable[[], _T] | None = None) -> _T | None:
+        """What `work` gives. A driver does not raise; one that does has a fault, and the others go on."""
         try:
-            work(self._buses[name])
+            return work(self._buses[name])
         except Exception as error:
             self._broken[name] = f"its driver failed ({type(error).__name__}: {error})"
+            return None if failed is None else failed()
+
+    def _failed(self, name: str) -> Callable[[], Fault]:
+        return lambda: Fault("broken", self._broken[name])
 
 
 def in_one_sentence(faults: Mapping[str, str]) -> str:

@@ -17,9 +17,9 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from reactdiff_ros.actuation.kinematics import stopping_time_s, travel_time_s, usable
-from reactdiff_ros.actuation.marks import Key, Marked, Problem, ProfileError, read_marked
 from reactdiff_ros.coefficients import INDEX
 from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.plain_yaml import Key, Marked, Problem, read_marked
 from reactdiff_ros.resources import share_path
 from reactdiff_ros.settings import format_problem, written_path
 
@@ -379,21 +379,22 @@ def load_profile(robot: str | Path) -> Profile:
 
     Raises:
         ConfigError: there is none, or it cannot be read.
-        ProfileError: it is wrong; `problems` has file, line and key of everything.
+        ProblemsError: it is wrong; `problems` has file, line and key of everything.
     """
-    marked = read_marked(robot if isinstance(robot, Path) else profile_path(robot))
+    path = robot if isinstance(robot, Path) else profile_path(robot)
+    marked = read_marked(path, "the profile", f"reactdiff robot check {path}")
     if not isinstance(marked.data, dict):
-        raise ProfileError(marked.path, [Problem(1, "the file", "is no profile", "see docs/robots.md")])
+        raise marked.fails(Problem(1, "the file", "is no profile", "see docs/robots.md"))
     problem = format_problem(marked.data.get("format", FORMAT), FORMAT)
     if problem is not None:
-        raise ProfileError(marked.path, [marked.problem(("format",), *problem)])
+        raise marked.fails(marked.problem(("format",), *problem))
     try:
         profile = Profile.model_validate({key: value for key, value in marked.data.items() if key != "format"})
     except ValidationError as error:
-        raise ProfileError(marked.path, [_problem(marked, dict(e)) for e in error.errors()]) from error
+        raise marked.fails(*(_problem(marked, dict(e)) for e in error.errors())) from error
     problems = check_profile(profile, marked)
     if problems:
-        raise ProfileError(marked.path, problems)
+        raise marked.fails(*problems)
     return profile
 
 

@@ -58,14 +58,13 @@ def usable_frames(coefficients: NDArray[Any], times: NDArray[Any], where: str = 
     Raises:
         MediaError: the arrays are not (T, 58) and (T,) numbers, or no frame is left.
     """
-    shapes = f"{where}: coefficients {coefficients.shape}, times {times.shape}"
-    wrong = [
-        f"{n} are {a.dtype}" for n, a in (("coefficients", coefficients), ("times", times)) if a.dtype.kind not in "fiu"
-    ]
-    if wrong:
-        raise MediaError("coefficients and times must be real numbers", where=where, todo=", ".join(wrong))
+    for name, values in (("coefficients", coefficients), ("times", times)):
+        if values.dtype.kind not in "fiu":
+            todo = f"{name} are {values.dtype}"
+            raise MediaError("coefficients and times must be real numbers", where=where, todo=todo)
     if coefficients.ndim != 2 or coefficients.shape[1] != COEFFICIENT_COUNT or times.shape != coefficients.shape[:1]:
-        short = coefficients.ndim == 2 and coefficients.shape[1] == BLENDSHAPE_COUNT
+        shapes = f"{where}: coefficients {coefficients.shape}, times {times.shape}"
+        short = coefficients.shape[1:] == (BLENDSHAPE_COUNT,)
         todo = "add six columns for the head's pose, zeros where it is not known" if short else ""
         raise MediaError("coefficients must be (T, 58) and times (T)", where=shapes, todo=todo)
     seconds = times.astype(np.float64)
@@ -83,29 +82,18 @@ def read_frames(path: Path) -> Frames:
     Raises:
         MediaError: the file cannot be read, or is not that.
     """
+    names = ("coefficients", "times")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise MediaError("this is not an .npz file", where=str(path), todo=_SAVE)
-        with loaded as file:
-            missing = [name for name in ("coefficients", "times") if name not in file.files]
-            if missing:
-                held = ", ".join(file.files) or "nothing"
-                raise MediaError(f"there is no array {missing[0]}", where=str(path), todo=f"it has {held}")
-            coefficients, times = file["coefficients"], file["times"]
-    except MediaError:
-        raise
-    except ValueError as error:
-        # numpy says so of arrays of objects and of files of another kind.
-        pickled = "pickle" in str(error) or "Object" in str(error)
-        why = "it holds Python objects or is no .npz file" if pickled else " ".join(str(error).split())
-        raise MediaError("the frames cannot be read", where=str(path), todo=f"{why}; {_SAVE}") from error
+        with np.load(path, allow_pickle=False) as file:
+            held = ", ".join(file.files) or "nothing"
+            arrays = {name: file[name] for name in names if name in file.files}
     except Exception as error:  # a broken archive makes zipfile and numpy raise anything
-        why = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        why = getattr(error, "strerror", None) or f"it is no .npz file of numbers: {_SAVE}"
         raise MediaError("the frames cannot be read", where=str(path), todo=why) from error
-    if not (isinstance(coefficients, np.ndarray) and isinstance(times, np.ndarray)):
-        raise MediaError("coefficients or times are no array", where=str(path), todo=_SAVE)
-    return usable_frames(coefficients, times, str(path))
+    missing = [name for name in names if not isinstance(arrays.get(name), np.ndarray)]
+    if missing:
+        raise MediaError(f"there is no array {missing[0]}", where=str(path), todo=f"it has {held}")
+    return usable_frames(arrays["coefficients"], arrays["times"], str(path))
 
 
 def tick_count(profile: Profile, frames: Frames) -> int:

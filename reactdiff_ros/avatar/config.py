@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.settings import check_settings, setting
 
+AVATAR, OUTPUTS = "settings of the screen face", "settings of the outputs"
 LOOKS = ("soft", "paper", "night", "robot")
 _HOST = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_:\-]{1,63}\.)*[A-Za-z0-9_:\-]{1,63}\.?")
 """Parts of 1 to 63 characters: of others no address can be made."""
@@ -17,30 +19,27 @@ _HOST = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_:\-]{1,63}\.)*[A-Za-z0-9_:\-]{1
 class AvatarConfig:
     """Where the page is served and how it looks. Raises ConfigError for a value out of range."""
 
-    host: str = "127.0.0.1"
-    """Address to bind. Anything but a loopback address puts the face on the network."""
-    port: int = 8765
-    """First port to try; 0 = any free one."""
-    port_tries: int = 20
-    """How many ports are tried, one after the other."""
-    look: str = "soft"
-    """One of LOOKS; the page's `?look=` overrides it for one browser."""
+    host: str = setting("127.0.0.1", "Address to bind. Anything but a loopback address serves the network.")
+    port: int = setting(8765, "First port to try; 0 = any free one.", low=0, high=65535)
+    port_tries: int = setting(20, "How many ports are tried, one after the other.", low=1, high=1000)
+    look: str = setting("soft", "One of LOOKS; the page's `?look=` overrides it for one browser.")
     extra_hosts: tuple[str, ...] = ()
     """More host names or addresses under which the page may be opened (a robot's name in the lab's network)."""
-    max_clients: int = 50
-    """Pages that may be open at the same time."""
-    stale_s: float = 0.4
-    """The face turns neutral when no expression came for this long, seconds. Asked are 0.5 s: the rest is slack."""
+    max_clients: int = setting(50, "Pages that may be open at the same time.", low=1, high=1000)
+    stale_s: float = setting(
+        0.4,
+        "The face is neutral when no expression came for this long (of 0.5 s at most).",
+        unit="s",
+        low=0.05,
+        high=60.0,
+    )
 
     def __post_init__(self) -> None:
-        _check(bool(_HOST.fullmatch(self.host)), "host", self.host, "give an address such as 127.0.0.1")
-        _check(0 <= self.port <= 65535, "port", self.port, "give 0 to 65535")
-        _check(1 <= self.port_tries <= 1000, "port_tries", self.port_tries, "give 1 to 1000")
-        _check(self.look in LOOKS, "look", self.look, "choose one of " + ", ".join(LOOKS))
-        _check(1 <= self.max_clients <= 1000, "max_clients", self.max_clients, "give 1 to 1000")
-        _check(0.05 <= self.stale_s <= 60.0, "stale_s", self.stale_s, "give 0.05 to 60 s")
+        check_settings(self, AVATAR)
+        _check(bool(_HOST.fullmatch(self.host)), AVATAR, "host", self.host, "give an address such as 127.0.0.1")
+        _check(self.look in LOOKS, AVATAR, "look", self.look, "choose one of " + ", ".join(LOOKS))
         for name in self.extra_hosts:
-            _check(bool(_HOST.fullmatch(name)), "extra_hosts", name, "give host names without port or scheme")
+            _check(bool(_HOST.fullmatch(name)), AVATAR, "extra_hosts", name, "give host names without port or scheme")
 
 
 # ---- Outputs to other people's avatars
@@ -83,22 +82,22 @@ class OutputsConfig:
     """Names of VMC's blend shapes: ARKit's own (jawOpen) or those of Perfect Sync clips (JawOpen)."""
     subject: str = "reactdiff"
     """Live Link's subject name, 1 to 64 printable characters."""
-    origins: tuple[str, ...] = field(default=())
+    origins: tuple[str, ...] = ()
     """Web pages of other hosts that may open the websocket, as https://avatar.example.org."""
-    stale_s: float = 0.2
-    """If no frame comes for this long, the face fades to neutral, s."""
-    fade_s: float = 0.3
-    """Duration of the fade, s."""
+    stale_s: float = setting(
+        0.2, "If no frame comes for this long, the face fades to neutral.", unit="s", low=0.04, high=10
+    )
+    fade_s: float = setting(0.3, "Duration of the fade.", unit="s", low=0.0, high=10.0)
 
     def __post_init__(self) -> None:
-        _check_output(self.vmc_names in VMC_NAMES, "vmc_names", self.vmc_names, f"choose one of {', '.join(VMC_NAMES)}")
+        check_settings(self, OUTPUTS)
+        names = f"choose one of {', '.join(VMC_NAMES)}"
+        _check(self.vmc_names in VMC_NAMES, OUTPUTS, "vmc_names", self.vmc_names, names)
         fits = 0 < len(self.subject) <= 64 and self.subject.isprintable()
-        _check_output(fits, "subject", self.subject, "give 1 to 64 printable characters")
+        _check(fits, OUTPUTS, "subject", self.subject, "give 1 to 64 printable characters")
         for origin in self.origins:
             good = re.fullmatch(r"https?://[^/\s]+", origin) is not None
-            _check_output(good, "origins", origin, "give origins such as https://avatar.example.org")
-        _check_output(0.04 <= self.stale_s <= 10.0, "stale_s", self.stale_s, "give 0.04 to 10 s")
-        _check_output(0.0 <= self.fade_s <= 10.0, "fade_s", self.fade_s, "give 0 to 10 s")
+            _check(good, OUTPUTS, "origins", origin, "give origins such as https://avatar.example.org")
 
 
 def parse_targets(text: str) -> tuple[Target, ...]:
@@ -138,11 +137,6 @@ def _target(item: str) -> Target:
     return Target(match["kind"], named, port)
 
 
-def _check(good: bool, key: str, value: object, todo: str, room: str = "avatar") -> None:
+def _check(good: bool, where: str, key: str, value: object, todo: str) -> None:
     if not good:
-        owner = "the screen face's" if room == "avatar" else "the outputs'"
-        raise ConfigError(f"{owner} setting {key} cannot be {value!r}", where=f"{room}.{key}", todo=todo)
-
-
-def _check_output(good: bool, key: str, value: object, todo: str) -> None:
-    _check(good, key, value, todo, "outputs")
+        raise ConfigError(f"{key} cannot be {value!r}", where=where, todo=todo)

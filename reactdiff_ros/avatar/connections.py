@@ -136,8 +136,10 @@ class BoundedServer:
         app.middlewares.insert(0, self._noted)
         app.on_response_prepare.append(_rename)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
-        wanted = max(PLACES * clients, FEWEST_PLACES)
-        self._places = min(wanted, _files(2 * wanted) // 2)
+        self._places = max(PLACES * clients, FEWEST_PLACES)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files != resource.RLIM_INFINITY:
+            self._places = min(self._places, files // 2)
         self.clients = min(clients, self._places // 2)
         """Websockets that the application may keep open."""
         self._open: dict[_Connection, None] = {}  # the one whose last request is the longest ago comes first
@@ -259,14 +261,3 @@ def _network(peer: Any) -> str:
     except (TypeError, ValueError, IndexError):
         return ""
     return str(address if address.version == 4 else ipaddress.ip_network((int(address) >> 64 << 64, 64)))
-
-
-def _files(wanted: int) -> int:
-    """How many files this process may have open; `wanted` at least, where the system allows it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft == resource.RLIM_INFINITY or soft >= most:
-        return wanted if soft == resource.RLIM_INFINITY else soft
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -31,35 +29,23 @@ CONTENT_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PageFile:
-    """One file of a page."""
-
-    body: bytes
-    content_type: str
-    etag: str
-
-
-def load_pages(look: str, folders: tuple[str, ...] = ("page",)) -> dict[str, PageFile]:
+def load_pages(look: str, folders: tuple[str, ...] = ("page",)) -> dict[str, bytes]:
     """The page's files by name, index.html with the configured look; files of a later folder replace earlier ones.
 
     Raises ReactdiffError if they are missing.
     """
-    pages: dict[str, PageFile] = {}
-    for path in folders:
-        folder = resources.files("reactdiff_ros.avatar").joinpath(*path.split("/"))
-        for entry in sorted(folder.iterdir(), key=lambda e: e.name) if folder.is_dir() else ():
-            suffix = "." + entry.name.rpartition(".")[2]
-            if entry.is_file() and suffix in CONTENT_TYPES:
-                body = entry.read_bytes()
-                if entry.name == "index.html":
-                    body = body.replace(b'data-look="soft"', b'data-look="' + look.encode() + b'"')
-                etag = '"' + hashlib.sha256(body).hexdigest()[:16] + '"'
-                pages[entry.name] = PageFile(body, CONTENT_TYPES[suffix], etag)
+    room = resources.files("reactdiff_ros.avatar")
+    folders_there = [folder for folder in map(room.joinpath, folders) if folder.is_dir()]
+    entries = [entry for folder in folders_there for entry in folder.iterdir() if entry.is_file()]
+    pages = {entry.name: entry.read_bytes() for entry in entries if _suffix(entry.name) in CONTENT_TYPES}
     if "index.html" not in pages:
-        where = str(resources.files("reactdiff_ros.avatar"))
-        raise ReactdiffError("the face's page is missing", where=where, todo="install the package again")
+        raise ReactdiffError("the face's page is missing", where=str(room), todo="install the package again")
+    pages["index.html"] = pages["index.html"].replace(b'data-look="soft"', f'data-look="{look}"'.encode())
     return pages
+
+
+def _suffix(name: str) -> str:
+    return "." + name.rpartition(".")[2]
 
 
 class PageServer(WebServer):
@@ -81,7 +67,7 @@ class PageServer(WebServer):
         super().__init__(config.host, ports, config.max_clients)
         self._access = None if is_this_machine(config.host) else LinkAccess(link_token)
         self._guard = Guard(config.host, config.extra_hosts)
-        self._pages: dict[str, PageFile] = {}
+        self._pages: dict[str, bytes] = {}
 
     @property
     def link_token(self) -> str:
@@ -105,16 +91,13 @@ class PageServer(WebServer):
         return None
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
-        return self._page(request, request.match_info.get("name", "index.html"))
+        return self._page(request.match_info.get("name", "index.html"))
 
-    def _page(self, request: web.Request, name: str) -> web.StreamResponse:
-        page = self._pages.get(name)
-        if page is None:
+    def _page(self, name: str) -> web.StreamResponse:
+        if name not in self._pages:
             raise web.HTTPNotFound(text="There is no such page.\n")
-        headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
-        if request.headers.get("If-None-Match") == page.etag:
-            return web.Response(status=304, headers=headers)
-        return web.Response(body=page.body, content_type=page.content_type, charset="utf-8", headers=headers)
+        kind, headers = CONTENT_TYPES[_suffix(name)], {"Cache-Control": "no-cache"}
+        return web.Response(body=self._pages[name], content_type=kind, charset="utf-8", headers=headers)
 
 
 class AvatarServer(PageServer):
@@ -260,8 +243,8 @@ class AvatarServer(PageServer):
 
     # ---- requests
 
-    async def _operator(self, request: web.Request) -> web.StreamResponse:
-        return self._page(request, "operator.html")
+    async def _operator(self, _request: web.Request) -> web.StreamResponse:
+        return self._page("operator.html")
 
     async def _healthz(self, _request: web.Request) -> web.StreamResponse:
         return _json({"ok": True, "fresh": self.fresh(), "clients": len(self._clients)})

@@ -119,25 +119,16 @@ def candidate_curves(candidates: FloatArray, chosen: int, rate_hz: float) -> dic
     return {"chosen": int(chosen), "rate_hz": float(rate_hz), **drawn}
 
 
-def plain(value: Any, depth: int = 6) -> Any:
-    """`value` made of what JSON knows: NaN and infinities become None, NumPy becomes lists, the rest its text."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
+def to_json(value: Any) -> str:
+    """Compact JSON: NaN and infinities are null, NumPy becomes lists, what JSON does not know its text."""
+    return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if depth == 0:
-        return str(value)
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
     if isinstance(value, dict):
-        return {str(k): plain(v, depth - 1) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(v, depth - 1) for v in value]
-    return str(value)
-
-
-def to_json(value: Any) -> str:
-    """Compact JSON without NaN."""
-    return json.dumps(plain(value), separators=(",", ":"), allow_nan=False)
+        return {str(k): _finite(v) for k, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, (list, tuple)) else value

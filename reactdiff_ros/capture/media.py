@@ -20,6 +20,8 @@ from reactdiff_ros.errors import MediaError
 from reactdiff_ros.types import UINT8
 
 SOUND_CHUNK_S = 0.02
+COVER_ART = 0x400
+"""FFmpeg's mark of a picture track that is an attached picture."""
 _REMEDY = "play it with another program, or convert it with 'ffmpeg -i IN -c:v libx264 -c:a aac OUT.mp4'"
 
 
@@ -69,21 +71,24 @@ class MediaClip:
         self.path = Path(path)
         self.damaged_packets = 0
         """Packets that could not be decoded and were left out, over all readings."""
-        if not os.path.exists(self.path):  # of a name of any length
-            raise MediaError("there is no such media file", where=str(path), todo="check the path")
-        if not self.path.is_file():
-            raise MediaError("this is not a media file", where=str(path), todo="give a file, not a folder")
+        if not os.path.isfile(self.path):  # of a name of any length
+            what = "this is not a media file" if os.path.exists(self.path) else "there is no such media file"
+            raise MediaError(what, where=str(path), todo="check the path")
         if self.path.stat().st_size == 0:
             raise MediaError("the media file is empty", where=str(path), todo="copy or record it again")
+        self.picture_size = (0, 0)
+        """(width, height) as stored, before rotation; (0, 0) without pictures."""
+        self.picture_rate_hz = 0.0
+        """Mean pictures a second by the header; 0 = unknown or no pictures."""
         with self._open() as container:
-            self._picture = _track(container, "video")
-            self._sound = _track(container, "audio")
-            self.duration_s = _duration_s(container)
+            self._picture, self._sound = _track(container, "video"), _track(container, "audio")
+            self.duration_s = max(container.duration or 0, 0) / av.time_base
             """Length by the file's header, seconds; 0 = the header does not say."""
-            self.picture_size = _picture_size(container, self._picture)
-            """(width, height) as stored, before rotation; (0, 0) without pictures."""
-            self.picture_rate_hz = _picture_rate(container, self._picture)
-            """Mean pictures a second by the header; 0 = unknown or no pictures."""
+            if self._picture is not None:
+                stream = container.streams[self._picture.index]
+                context = stream.codec_context
+                self.picture_size = int(context.width or 0), int(context.height or 0)
+                self.picture_rate_hz = float(stream.average_rate or 0.0)
         if self._picture is None and self._sound is None:
             raise MediaError("the file has neither pictures nor sound", where=str(path), todo=_REMEDY)
         self._start_ns = min(t.start_ns for t in (self._picture, self._sound) if t is not None)
@@ -107,16 +112,12 @@ class MediaClip:
             MediaError: not one picture or chunk could be decoded.
         """
         # One reader a track: bounded memory however badly the tracks are interleaved.
-        readers: list[Iterator[ClipItem]] = []
-        if self._picture is not None:
-            readers.append(self._pictures(self._picture))
-        if self._sound is not None:
-            readers.append(self._sounds(self._sound))
-        empty = True
-        for item in heapq.merge(*readers, key=lambda item: item.offset_ns):
-            empty = False
+        pictures = [] if self._picture is None else self._pictures(self._picture)
+        sounds = [] if self._sound is None else self._sounds(self._sound)
+        item = None
+        for item in heapq.merge(pictures, sounds, key=lambda item: item.offset_ns):
             yield item
-        if empty:
+        if item is None:
             raise MediaError(
                 "nothing could be decoded: the file has no usable pictures or sound", where=str(self.path), todo=_REMEDY
             )
@@ -323,31 +324,11 @@ def _track(container: Any, kind: str) -> _Track | None:
     for stream in container.streams:
         if stream.type != kind or stream.codec_context is None:
             continue
-        if kind == "video" and _is_cover_art(stream):
+        if kind == "video" and int(getattr(stream, "disposition", None) or 0) & COVER_ART:
             continue
         start = 0 if stream.start_time is None else _ns(stream.start_time, stream.time_base)
         return _Track(stream.index, stream.time_base, start)
     return None
-
-
-def _is_cover_art(stream: Any) -> bool:
-    disposition = getattr(stream, "disposition", None)
-    return disposition is not None and bool(int(disposition) & 0x400)
-
-
-def _duration_s(container: Any) -> float:
-    return container.duration / av.time_base if container.duration and container.duration > 0 else 0.0
-
-
-def _picture_size(container: Any, track: _Track | None) -> tuple[int, int]:
-    if track is None:
-        return 0, 0
-    context = container.streams[track.index].codec_context
-    return int(context.width or 0), int(context.height or 0)
-
-
-def _picture_rate(container: Any, track: _Track | None) -> float:
-    return 0.0 if track is None else float(container.streams[track.index].average_rate or 0.0)
 
 
 def _upright(frame: Any) -> UINT8:

@@ -35,7 +35,7 @@ from reactdiff_ros.model.plan.sampler import Conditions, Sampling
 from reactdiff_ros.model.policies import make_listener
 from reactdiff_ros.model.runtime import Networks
 from reactdiff_ros.model.streams import free_run, speaker_tokens
-from reactdiff_ros.model.tokens import CLASS_COUNT, SpeakerBatch
+from reactdiff_ros.model.tokens import SpeakerBatch
 from reactdiff_ros.model.weights import MANIFEST, Weights, find_weights
 from reactdiff_ros.settings import POLICIES
 from reactdiff_ros.simulator.listener import listen
@@ -154,9 +154,9 @@ def _frame(b: SpeakerBatch, row: int, t: int) -> SpeakerFrame:
 
 
 def _affect(values: FloatArray) -> Affect:
-    probabilities = values[:CLASS_COUNT]
-    label = EXPRESSION_CLASSES[int(probabilities.argmax())]
-    return Affect(label, probabilities, float(values[CLASS_COUNT]), float(values[CLASS_COUNT + 1]))
+    """Valence and arousal as simulated or recorded; no one has read the expression off landmarks."""
+    unknown = np.zeros(len(EXPRESSION_CLASSES), dtype=np.float32)
+    return Affect("neutral", unknown, float(values[-2]), float(values[-1]))
 
 
 def _voice(b: SpeakerBatch, at: tuple[int, int]) -> Voice:

@@ -9,9 +9,19 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.clock import to_ns
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.model.listener import HORIZON_FRAMES, Level, ListenerConfig, PolicyListener
-from reactdiff_ros.model.plan.corrections import HEAD_SHARE, NodGate, conditioning, greeting, presented
+from reactdiff_ros.model.plan.corrections import (
+    HEAD_SHARE,
+    Empathy,
+    NodGate,
+    answered,
+    conditioning,
+    greeting,
+    heeding,
+    presented,
+)
 from reactdiff_ros.model.plan.planner import Draft, Drawn, Planner, draw_plan, live_frames
 from reactdiff_ros.model.plan.sampler import Sampling
 from reactdiff_ros.model.runtime import Networks
@@ -46,6 +56,8 @@ class PlanRequest:
     """(at least the plan's frames,) share of the face that is shown."""
     head: NDArray[np.float64] | None
     """The same of the head's motion."""
+    answers: NDArray[np.float64]
+    """(the plan's frames, 5) see `corrections.Empathy`."""
     turn: Turn
     engaged: bool
     all_candidates: bool
@@ -105,6 +117,7 @@ class DiffusionListener(PolicyListener):
         self._watch.clear()
         self._head = Level(1.0)
         self._gate = NodGate()
+        self._empathy = Empathy(self._seed)
 
     @property
     def networks(self) -> Networks:
@@ -146,6 +159,7 @@ class DiffusionListener(PolicyListener):
 
     def _observed(self, frame: SpeakerFrame) -> None:
         self._grid.push(frame)
+        self._empathy.observe(frame)
         self._watch.observe(frame, speaks=self._engagement.other_speaks(frame.stamp_ns))
         if self._last_slot is not None:
             since = self._clock.grid.slot(frame.stamp_ns) + 1 - self._last_slot
@@ -162,6 +176,7 @@ class DiffusionListener(PolicyListener):
         """What is to be drawn for the plan that `due` returned, in the state of now. `answer` comes next."""
         presence = self._levels(slot)
         self._watch.planned()
+        self._empathy.look(self._clock.grid.time_ns(slot), to_ns(self._style.delay_s))
         frame = self._newest
         draft = head = None
         if not presence.any():
@@ -170,7 +185,8 @@ class DiffusionListener(PolicyListener):
             draft = self._draft(slot)
             head = self._head.frames(slot, HEAD_SHARE if self._turn == "robot_speaking" else 1.0)
         return PlanRequest(
-            slot=slot, reason=reason, planner=self._planner, draft=draft, presence=presence, head=head, turn=self._turn,
+            slot=slot, reason=reason, planner=self._planner, draft=draft, presence=presence, head=head,
+            answers=self._empathy.frames(slot, self._frames), turn=self._turn,
             engaged=self._engaged, all_candidates=self._all_candidates,
             picture_stamp_ns=None if frame is None else frame.picture_stamp_ns,
             sound_stamp_ns=None if frame is None or self._engagement.deaf(frame.stamp_ns) else frame.sound_stamp_ns,
@@ -205,7 +221,8 @@ class DiffusionListener(PolicyListener):
     def _draft(self, slot: int) -> Draft:
         lead = self._lead(slot)
         met_s = self._engagement.met_s(self._clock.grid.time_ns(slot))
-        conditions = conditioning(greeting(self._style, met_s, self._config.greeting_s), self._turn)
+        style = greeting(self._style, met_s, self._config.greeting_s, self._empathy.pleased)
+        conditions = conditioning(heeding(style, self._empathy.negative), self._turn)
         newest = slot - 1 - lead - int(conditions.late[0])
         speaker, missing = self._grid.tokens(newest, self._networks.shape["speech"])
         return self._planner.draft(
@@ -221,6 +238,7 @@ class DiffusionListener(PolicyListener):
         plans = request.planner.finish(request.draft, drawn)
         plan = self._gate.let_through(request.slot, request.turn, plans.shown[0], plans.still[0])
         followed = 0 if plans.chosen is None else int(plans.chosen[0])
+        plan = answered(plan, request.answers, self._empathy.tilt)
         return presented(plan, request.presence, request.head), followed
 
     def _lead(self, slot: int) -> int:

@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.affect import AFFECT_COUNT, projected
 from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX
-from reactdiff_ros.types import EXPRESSION_CLASSES, MFCC_COUNT, FloatArray, SpeakerFrame
+from reactdiff_ros.types import MFCC_COUNT, FloatArray, SpeakerFrame
 
 FRAME_S: Final = 0.04
-CLASS_COUNT: Final = len(EXPRESSION_CLASSES)
 
 READ: Final[tuple[str, ...]] = (
     "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekSquintLeft",
@@ -33,7 +33,7 @@ _READ_INDEX: Final = np.array([INDEX[name] for name in READ])
 STREAMS: Final[tuple[tuple[str, str, int], ...]] = (
     ("expression", "face", 2 * len(READ)),
     ("pose_gaze", "face", 19),
-    ("affect", "face", CLASS_COUNT + 2),
+    ("affect", "face", AFFECT_COUNT),
     ("mfcc", "voice", MFCC_COUNT),
     ("prosody", "voice", 9),
 )
@@ -64,7 +64,7 @@ class SpeakerBatch:
     gaze_observed: NDArray[np.bool_]
     gaze: FloatArray  # S + (3,): yaw, pitch, contact
     affect_observed: NDArray[np.bool_]
-    affect: FloatArray  # S + (9,): probabilities, valence, arousal
+    affect: FloatArray  # S + (9,): see `affect.projected`
     microphone: NDArray[np.bool_]
     speech_probability: FloatArray
     speaking: NDArray[np.bool_]
@@ -95,7 +95,7 @@ def blank(batch: int) -> SpeakerBatch:
     return SpeakerBatch(
         camera=no(), face=no(), mesh=no(), neutral_confidence=zeros(),
         coefficients=zeros(COEFFICIENT_COUNT), confidence=zeros(COEFFICIENT_COUNT),
-        gaze_observed=no(), gaze=zeros(3), affect_observed=no(), affect=zeros(CLASS_COUNT + 2),
+        gaze_observed=no(), gaze=zeros(3), affect_observed=no(), affect=zeros(AFFECT_COUNT),
         microphone=no(), speech_probability=zeros(), speaking=no(), mfcc=zeros(MFCC_COUNT), pitch_hz=zeros(),
         loudness_dbfs=zeros() - 100, pause_s=zeros() + np.nan, utterance_s=zeros(),
     )  # fmt: skip
@@ -135,12 +135,9 @@ def _read_face(b: SpeakerBatch, frame: SpeakerFrame) -> None:
     if frame.gaze is not None:
         b.gaze_observed[0] = True
         b.gaze[0] = frame.gaze.yaw_rad, frame.gaze.pitch_rad, frame.gaze.contact
-    if frame.affect is not None:
-        probabilities = np.asarray(frame.affect.probabilities, dtype=np.float32)
-        if probabilities.shape == (CLASS_COUNT,):
-            b.affect_observed[0] = True
-            b.affect[0, :CLASS_COUNT] = probabilities
-            b.affect[0, CLASS_COUNT:] = frame.affect.valence, frame.affect.arousal
+    if frame.affect is not None and b.mesh[0]:
+        b.affect_observed[0] = True
+        b.affect[0] = projected(b.coefficients[0], b.confidence[0])
 
 
 def _clean(values: FloatArray, low: float, high: float) -> FloatArray:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -18,10 +18,8 @@ from std_msgs.msg import Header
 from reactdiff_ros import msg
 from reactdiff_ros.actuation.actuation import Actuation, Face, Request, Status
 from reactdiff_ros.actuation.calibration import Calibration, calibrated_joints, calibration_path, load_calibration
-from reactdiff_ros.actuation.drivers.factory import make_hardware
-from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver
 from reactdiff_ros.actuation.follow import STALE_S
-from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware, in_one_sentence, listed
+from reactdiff_ros.actuation.hardware import NOT_OPEN, Hardware, in_one_sentence, listed, make_drivers
 from reactdiff_ros.actuation.kept_state import Kept, state_folder
 from reactdiff_ros.actuation.mapping import HeadReader
 from reactdiff_ros.actuation.profile import Profile, load_profile
@@ -37,6 +35,9 @@ from reactdiff_ros.nodes.health import Level
 from reactdiff_ros.nodes.runner import run
 from reactdiff_ros.settings import written_path
 from reactdiff_ros.types import EXPRESSION_RATE_HZ, HeadPose
+
+if TYPE_CHECKING:
+    from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver
 
 
 def state_message(
@@ -344,19 +345,19 @@ class ActuatorNode(ReactdiffNode):
         self._thread: BusThread | None = None
         calibrations, problem = self._calibrations()
         self._controllers = Controllers(self)
-        hardware, topics = make_hardware(
+        drivers: dict[str, Any] = make_drivers(
             profile,
             calibrations,
             time.monotonic,
-            wait=time.sleep,
             send=self._controllers.send,
             resolve=self.resolve_topic_name,
             lock_folder=written_path(str(self.values["lock_dir"])) if self.values["lock_dir"] else None,
             answer_s=float(self.values["answer_ms"]) / 1000.0,
         )
+        topics = {name: drivers[name] for name, config in profile.drivers.items() if config.type == "joint_trajectory"}
         self._actuation = Actuation(
             profile,
-            hardware,
+            Hardware(profile, drivers, time.monotonic, time.sleep),
             time.monotonic,
             saved=self._kept.commands(),
             uncalibrated=tuple(j for j in calibrated_joints(profile) if j not in calibrations),

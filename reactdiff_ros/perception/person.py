@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reactdiff_ros import coefficients as c
-from reactdiff_ros.perception.blendshapes import EYE_PITCH_RAD, EYE_YAW_RAD, affect_of, blendshapes, confidence
+from reactdiff_ros.affect import projected
+from reactdiff_ros.perception.blendshapes import EYE_PITCH_RAD, EYE_YAW_RAD, blendshapes, confidence
 from reactdiff_ros.perception.config import PerceptionConfig
+from reactdiff_ros.perception.expression import ExpressionReader, features
 from reactdiff_ros.perception.face import (
     COUNT,
     EYE_DISTANCE_M,
@@ -35,7 +37,7 @@ from reactdiff_ros.perception.face import (
     measure,
     position_m,
 )
-from reactdiff_ros.types import Affect, Gaze
+from reactdiff_ros.types import EXPRESSION_CLASSES, Affect, Gaze
 
 # ---- The one-euro filter (Casiez, Roussel, Vogel 2012): smooth when still, quick when quick. Causal.
 
@@ -254,15 +256,19 @@ class Person:
         self._measures = OneEuro(cutoff, beta=_BETA)
         self._pose = OneEuro(config.smoothing_hz, beta=6.0)
         self._position = OneEuro(config.smoothing_hz * 0.6, beta=4.0)
+        self._expression = ExpressionReader()
         self._rest_m: Array | None = None
         self._rest_ns = 0
         self._unit_m = EYE_DISTANCE_M
         self._unit_count = 0
+        self.features: Array | None = None
+        """What the expression is read from in the last picture, see `expression.features`."""
         self.lip_gap = 0.0
         """Gap between the lips in the last picture, unsmoothed, in distances between the eyes."""
 
     def read(self, stamp_ns: int, landmarks: Array, camera: Camera) -> Reading | None:
         """Reads landmarks (478, 3) in px. None where they do not form a head."""
+        self.features = None
         fit = fit_head(landmarks)
         if fit is None:
             return None
@@ -277,6 +283,8 @@ class Person:
         pitch, yaw, roll = self._pose(stamp_ns, pose).tolist()
         neutral = self.neutral.value
         shapes = blendshapes(smooth - neutral, neutral)
+        self.features = features(smooth - neutral, neutral - PRIOR, _SCALE)
+        probabilities = self._expression.read(stamp_ns, self.features)
         values = np.zeros(c.COEFFICIENT_COUNT)
         values[: c.BLENDSHAPE_COUNT] = shapes
         values[c.ROTATION] = pitch - self.neutral.pitch, yaw, roll
@@ -292,6 +300,7 @@ class Person:
             blink=(blink_right, blink_left),
         )
         self._learn(stamp_ns, raw, fit, pose, shapes)
+        values[list(c.SMILE)] = self._expression.smile(values[list(c.SMILE)])
         values = np.where(sure > 0.0, values, 0.0)
         return Reading(
             coefficients=c.bounded(values).astype(np.float64),
@@ -299,7 +308,7 @@ class Person:
             neutral_confidence=self.neutral.confidence,
             gaze=_gaze(values, sure),
             position_m=position,
-            affect=affect_of(values, sure),
+            affect=_affect(probabilities, values, sure),
         )
 
     def _learn(self, stamp_ns: int, raw: Array, fit: HeadFit, pose: Array, shapes: Array) -> None:
@@ -341,8 +350,33 @@ def _scales() -> Array:
     return scale
 
 
+def _affect(probabilities: Array, values: Array, sure: Array) -> Affect:
+    valence, arousal = projected(values, sure)[-2:].tolist()
+    label = EXPRESSION_CLASSES[int(probabilities.argmax())]
+    return Affect(label, probabilities.astype(np.float32), valence, arousal)
+
+
 _SCALE = _scales()
 _BETA = 5.0
+
+
+def features_of_face(landmarks: Array) -> Array:
+    """`expression.features` of one face (478, 3) as it is; its neutral is to be subtracted.
+
+    Raises:
+        ValueError: the landmarks do not form a head.
+    """
+    fit = fit_head(landmarks)
+    if fit is None:
+        raise ValueError("the landmarks do not form a head")
+    return features(measure(frontal(landmarks, fit), fit.angles[0]), np.zeros(COUNT), _SCALE)
+
+
+def feature_spread() -> Array:
+    """Between-person standard deviation of `expression.features`."""
+    spread = features(SPREAD, np.zeros(COUNT), _SCALE)
+    spread[-1] = 0.2  # sides differ independently
+    return spread
 
 
 def _gaze(values: Array, sure: Array) -> Gaze:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from reactdiff_ros import coefficients as c
 from reactdiff_ros.clock import NS, Grid, StampGuard, to_ns
@@ -163,6 +164,12 @@ class SpeakerPerception:
             voice.push(sound)
             return []
         return self._voice_frames(sound)
+
+    @property
+    def expression_features(self) -> NDArray[np.float64] | None:
+        """What the target's expression was read from in the last picture, see `expression.features`; for training."""
+        tracks = [t for t in self._tracker.tracks if t.person_id == self._chooser.target]
+        return tracks[0].person.features if tracks and tracks[0].points is not None else None
 
     @property
     def digitally_silent(self) -> bool:

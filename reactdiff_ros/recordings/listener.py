@@ -30,7 +30,7 @@ from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.replay.parameters import ReplaySettings, settings_as_live
 from reactdiff_ros.recordings.replay.replay import Step, Tally, open_recording, replay
 from reactdiff_ros.session import ListeningSession
-from reactdiff_ros.types import UINT8, FloatArray, Picture, Sound
+from reactdiff_ros.types import UINT8, FloatArray, Picture, Sound, SpeakerFrame
 from reactdiff_ros.whole_file import write_arrays, write_whole
 
 VIDEOS: Final = (".mp4", ".mkv", ".mov")
@@ -173,6 +173,11 @@ class FaceTrack:
     def __getitem__(self, name: str) -> FloatArray:
         """One coefficient over time, (T,). Raises KeyError for a name that is not in `names`."""
         return self.faces[:, INDEX[name]]
+
+    @property
+    def speaker(self) -> list[SpeakerFrame]:
+        """What was perceived of the person, picture by picture."""
+        return [frame for step in self._steps for frame in step.speaker]
 
     def __len__(self) -> int:
         return len(self.times)

@@ -12,21 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, NAMES, ROTATION, TRANSLATION
+from reactdiff_ros.affect import projected
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, ROTATION, TRANSLATION
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
-from reactdiff_ros.perception.blendshapes import (
-    AROUSAL,
-    AROUSAL_REST,
-    CONFIDENCE,
-    EYE_PITCH_RAD,
-    EYE_YAW_RAD,
-    NEUTRAL_SCORE,
-    OBSERVED,
-    PROTOTYPES,
-    SHARPNESS,
-    VALENCE,
-)
-from reactdiff_ros.types import EXPRESSION_CLASSES, FloatArray
+from reactdiff_ros.perception.blendshapes import CONFIDENCE, EYE_PITCH_RAD, EYE_YAW_RAD, OBSERVED
+from reactdiff_ros.types import FloatArray
 
 from .motion import BoolArray, IntArray, Seed, cover, generator, log_normal, low_pass, ornstein, uniform
 from .speaker import Speakers
@@ -188,7 +178,7 @@ def observe(seed: Seed, speakers: Speakers, bank: VoiceBank | None = None) -> Sp
     batch = SpeakerBatch(
         camera=camera, face=present, mesh=mesh, neutral_confidence=face.known.copy(), coefficients=coefficients,
         confidence=confidence, gaze_observed=mesh & face.gaze_on, gaze=face.gaze[take],
-        affect_observed=mesh & affect_on, affect=_affect(coefficients, confidence), microphone=microphone,
+        affect_observed=mesh & affect_on, affect=projected(coefficients, confidence), microphone=microphone,
         **hear(seed, speakers, bank),
     )  # fmt: skip
     _hide(batch)
@@ -350,30 +340,3 @@ def _displace(seed: Seed, s: Speakers, face: _Reading) -> None:
         face.coefficients[..., _SHOWN] = np.clip(values, 0, 1)
     elif kind == "lost_frame":
         face.mesh[:, f : f + 2] = False
-
-
-def _row(weights: dict[str, float]) -> FloatArray:
-    row = np.zeros(COEFFICIENT_COUNT, dtype=np.float32)
-    for i, name in enumerate(NAMES):
-        if name in weights:
-            row[i] = weights[name]
-        elif _stem(name) in weights:
-            row[i] = weights[_stem(name)] / 2
-    return row
-
-
-_READINGS: Final = np.stack(
-    [SHARPNESS * _row(PROTOTYPES.get(name, {})) for name in EXPRESSION_CLASSES] + [_row(VALENCE), _row(AROUSAL)]
-)
-
-
-def _affect(coefficients: FloatArray, confidence: FloatArray) -> FloatArray:
-    """Probabilities of the expression classes, valence and arousal, (..., 9), as perception projects them."""
-    trusted = coefficients[..., _SHOWN] * np.sqrt(np.clip(confidence[..., _SHOWN], 0, 1))
-    scores = trusted @ _READINGS[:, _SHOWN].T
-    classes = scores[..., :-2]
-    classes[..., EXPRESSION_CLASSES.index("neutral")] += SHARPNESS * NEUTRAL_SCORE
-    odds = np.exp(classes - classes.max(-1, keepdims=True))
-    arousal = scores[..., -1:] + AROUSAL_REST
-    parts = [odds / odds.sum(-1, keepdims=True), np.clip(scores[..., -2:-1], -1, 1), np.clip(arousal, -1, 1)]
-    return np.asarray(np.concatenate(parts, axis=-1), dtype=np.float32)

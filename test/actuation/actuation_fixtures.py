@@ -16,7 +16,7 @@ from reactdiff_ros.actuation.drivers.boards import MaestroBoard
 from reactdiff_ros.actuation.drivers.driver import axes_of
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
 from reactdiff_ros.actuation.emulators import boards as emulated
-from reactdiff_ros.actuation.emulators.feetech import FeetechBus
+from reactdiff_ros.actuation.emulators.servos import FeetechBus
 from reactdiff_ros.actuation.hardware import Hardware
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.coefficients import INDEX

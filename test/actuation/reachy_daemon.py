@@ -19,8 +19,8 @@ from bus_fixtures import until
 from network_robots import free_port
 
 from reactdiff_ros.actuation.drivers.driver import Driver
-from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.actuation.follow import Follower
+from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.profile import Profile, load_profile
 
 ROOT = Path(__file__).resolve().parents[2]

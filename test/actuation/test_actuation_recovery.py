@@ -13,8 +13,7 @@ from reactdiff_ros.actuation.drivers.boards import MaestroBoard
 from reactdiff_ros.actuation.drivers.driver import Fault, axes_of
 from reactdiff_ros.actuation.drivers.serial_port import PortGoneError
 from reactdiff_ros.actuation.emulators import boards as emulated
-from reactdiff_ros.actuation.emulators.feetech import TORQUE
-from reactdiff_ros.actuation.emulators.servo import SYNC_WRITE, WRITE
+from reactdiff_ros.actuation.emulators.servos import SYNC_WRITE, WRITE, Sts
 from reactdiff_ros.actuation.hardware import Hardware
 from reactdiff_ros.actuation.profile import load_profile
 
@@ -24,7 +23,7 @@ def lose(head: Head, *instructions: int, most: int) -> None:
     heard, lost = head.bus.receive, []
 
     def receive(data: bytes, now_s: float) -> bytes:
-        if len(lost) < most and data[4] in instructions and data[5] == TORQUE:
+        if len(lost) < most and data[4] in instructions and data[5] == Sts.TORQUE:
             lost.append(data)
             return b""
         return heard(data, now_s)

@@ -71,16 +71,3 @@ def test_ticks_come_to_be_soon_behind_the_faces_by_longer_periods_alone(phase_s,
     late = [w for w in waits[len(waits) // 2 :] if math.isfinite(w)]
     assert np.percentile(late, 99) < 0.6 / rate_hz
     assert np.percentile(late, 1) > 0.2 / rate_hz
-
-
-def test_faces_without_a_rate_change_nothing():
-    schedule, rng = Schedule(50.0, 0.0), np.random.default_rng(2)
-    for _ in range(300):
-        schedule.ticked(schedule.due_s, float(rng.uniform(0.0, 0.02)))
-    assert schedule.due_s == pytest.approx(300 / 50.0, rel=0.02)
-
-
-def test_nothing_is_known_before_the_first_tick():
-    schedule = Schedule(50.0, 0.0)
-    assert math.isnan(schedule.jitter_p99_s())
-    assert schedule.rate_hz() == 0.0

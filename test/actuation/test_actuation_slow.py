@@ -39,7 +39,7 @@ class SlowBus:
     def __init__(self, clock, joints, position):
         self.axes = dict.fromkeys(joints)
         self.armed = frozenset()
-        self.told, self.left_s, self.steps = [], [], {}
+        self.told, self.left_s = [], []
         self.error = None
         self._clock, self._position = clock, position
 
@@ -67,6 +67,9 @@ class SlowBus:
 
     def faults(self):
         return {}
+
+    def step(self, joint):
+        return 0.0
 
     def arm(self, joint, position):
         self._clock.now_s += 0.0 if self.armed else WAIT_S

@@ -15,9 +15,10 @@ from ruckig import Ruckig
 
 from reactdiff_ros.actuation.follow import STEADY, Aim, Follower
 from reactdiff_ros.actuation.motion import FAILURES, Motion, MotionError
-from reactdiff_ros.actuation.profile import Profile, ProfileError, load_profile
+from reactdiff_ros.actuation.profile import Profile, load_profile
 from reactdiff_ros.actuation.simulate import Block, simulate, usable_frames
 from reactdiff_ros.coefficients import INDEX
+from reactdiff_ros.plain_yaml import ProblemsError
 
 HOUR = 3600 * 50
 FIGURES = ("time_s", "target", "position", "velocity", "acceleration", "limited")
@@ -200,7 +201,7 @@ def calm_random(seed: int, noise: float, count: int) -> tuple[int, int]:
     with TemporaryDirectory() as folder:
         try:
             profile = odd_profile(Path(folder), seed, plausible=True)
-        except ProfileError:
+        except ProblemsError:
             return 0, 0
         check, braked = calm_run(profile, seed, count, noise)
     return check.ticks, braked

@@ -1,9 +1,7 @@
-"""The makers' libraries, with their own ports, talk to the emulated buses; motors and watchdogs behave."""
+"""The makers' libraries, with their own ports, talk to the emulated buses."""
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,10 +14,8 @@ import serial
 from bus_fixtures import CLOCK, port
 
 from reactdiff_ros.actuation.emulators.boards import MaestroBoard
-from reactdiff_ros.actuation.emulators.dynamixel import EXPIRED, DynamixelBus, crc16
-from reactdiff_ros.actuation.emulators.feetech import FeetechBus
 from reactdiff_ros.actuation.emulators.rig import Wire
-from reactdiff_ros.actuation.emulators.servo import Motor
+from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus, crc16
 
 ASKING_S, PAUSE_S = 30.0, 0.15
 
@@ -111,70 +107,3 @@ def test_the_crc_is_the_makers() -> None:
     packet = bytes.fromhex("ff ff fd 00 01 03 00 01 19 4e")  # the e-manual's example of a ping
     assert crc16(packet[:-2]) == int.from_bytes(packet[-2:], "little")
     assert crc16(b"123456789") == dynamixel_sdk.Protocol2PacketHandler().updateCRC(0, b"123456789", 9)
-
-
-def test_a_motor_keeps_its_speed_and_acceleration_and_arrives() -> None:
-    motor = Motor(0.0, speed=1000.0, acceleration=5000.0, goal=700.0, torque=True)
-    motor.step(0.0)
-    places, speeds = [0.0], [0.0]
-    for k in range(1, 1501):
-        motor.step(k * 0.001)
-        places.append(motor.position)
-        speeds.append(motor.velocity)
-    assert max(speeds) <= 1000.0 + 1e-6
-    assert max(places) <= 700.0 + 0.5
-    assert places[-1] == 700.0
-    assert max(abs(b - a) for a, b in itertools.pairwise(speeds)) <= 10.1
-
-
-def packet(number: int, instruction: int, body: bytes) -> bytes:
-    head = b"\xff\xff\xfd\x00" + bytes((number,)) + (len(body) + 3).to_bytes(2, "little") + bytes((instruction,)) + body
-    return head + crc16(head).to_bytes(2, "little")
-
-
-def write(address: int, data: bytes) -> bytes:
-    return packet(1, 3, address.to_bytes(2, "little") + data)
-
-
-def test_the_bus_watchdog_stops_the_motion_of_a_silent_host() -> None:
-    bus = DynamixelBus({1: 0.0}, speed=1000.0)
-    bus.receive(write(64, b"\x01") + write(98, bytes((10,))), 0.0)
-    bus.receive(write(116, (3000).to_bytes(4, "little")), 0.0)
-    bus.step(0.1)
-    assert bus.servos[1].motor.velocity > 0
-    bus.step(0.25)
-    bus.step(0.6)
-    stopped = bus.servos[1].motor.position
-    assert bus.servos[1].motor.velocity == 0.0
-    assert 100 < stopped < 400
-    assert bus.servos[1].table[98] == EXPIRED
-    # Goals are refused until it is cleared.
-    answer = bus.receive(write(116, (3000).to_bytes(4, "little")), 0.7)
-    assert answer[8] == 4
-    bus.step(1.0)
-    assert bus.servos[1].motor.position == stopped
-    bus.receive(write(98, b"\x00"), 1.0)
-    assert bus.receive(write(116, (3000).to_bytes(4, "little")), 1.0)[8] == 0
-    bus.step(1.1)
-    assert bus.servos[1].motor.velocity > 0
-
-
-@pytest.mark.parametrize(("on_error", "ends"), [("off", 0), (5000, 5000), ("ignore", 8000)])
-def test_the_serial_timeout_of_a_maestro(on_error: str | int, ends: int) -> None:
-    board = MaestroBoard(1, timeout_s=0.5)
-    board.channels[0].on_error = on_error  # type: ignore[assignment]
-    board.channels[0].servo.speed = 2000.0
-    board.receive(bytes((0x84, 0, 8000 & 0x7F, 8000 >> 7)), 0.0)
-    board.step(0.3)
-    moving = board.channels[0].servo.position
-    assert 6000 < moving < 8000
-    board.step(0.8)
-    board.step(5.0)
-    assert board.channels[0].target == ends
-    if on_error == "off":
-        assert board.channels[0].servo.velocity == 0.0
-        assert board.channels[0].servo.position < 7200
-    else:
-        assert math.isclose(board.channels[0].servo.position, ends)
-    assert int.from_bytes(board.receive(b"\xa1", 5.0), "little") == 1 << 5
-    assert int.from_bytes(board.receive(b"\xa1", 5.1), "little") == 0

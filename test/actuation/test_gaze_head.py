@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from reactdiff_ros.actuation.mapping import HeadReader, Mapping
-from reactdiff_ros.actuation.marks import ProfileError
 from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_PITCH, ROTATION
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, ROTATION
+from reactdiff_ros.plain_yaml import ProblemsError
 
 NAN = math.nan
 
@@ -59,20 +59,6 @@ def test_what_cannot_be_measured_is_where_it_was_told_to_be() -> None:
     assert reader.pose([math.inf] * 8, [NAN] * 8) is None
 
 
-def test_necks_of_several_servos_and_neutrals_elsewhere(tmp_path: Path) -> None:
-    path = edited(
-        tmp_path, "reachy_mini",
-        ("  pitch: {head_pitch: 1}", "  pitch: {head_pitch: 0.5, head_roll: -0.5}"),
-        ("neutral: 0\n    limits: {position: [-1.05", "neutral: 0.2\n    limits: {position: [-1.05"),
-    )  # fmt: skip
-    profile = load_profile(path)
-    measured = dict.fromkeys(profile.joints, 0.0) | {"head_pitch": 0.2, "head_roll": 0.1, "head_yaw": 0.3}
-    pose = HeadReader(profile).pose(list(measured.values()), [NAN] * 8)
-    assert pose is not None
-    assert pose[HEAD_PITCH - HEAD_PITCH] == pytest.approx(0.05)
-    assert pose[1] == pytest.approx(0.1)
-
-
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
@@ -84,7 +70,7 @@ def test_necks_of_several_servos_and_neutrals_elsewhere(tmp_path: Path) -> None:
 )
 def test_errors_name_file_line_and_key(tmp_path: Path, old: str, new: str, what: str) -> None:
     path = edited(tmp_path, "reachy_mini", (old, new))
-    with pytest.raises(ProfileError, match=what) as caught:
+    with pytest.raises(ProblemsError, match=what) as caught:
         load_profile(path)
     line = next(i for i, t in enumerate(path.read_text().splitlines(), 1) if t.startswith(new.split(":")[0]))
     assert f"line {line}" in str(caught.value)
@@ -93,7 +79,7 @@ def test_errors_name_file_line_and_key(tmp_path: Path, old: str, new: str, what:
 def test_a_camera_on_the_head_needs_to_know_what_moves_it(tmp_path: Path) -> None:
     head = "head: {pitch: {head_tilt: 1}, yaw: {head_pan: 1}, roll: {head_roll: 1}}\n"
     path = edited(tmp_path, "ros2_control", (head, ""))
-    with pytest.raises(ProfileError, match=r"camera\.mount.*which joints move"):
+    with pytest.raises(ProblemsError, match=r"camera\.mount.*which joints move"):
         load_profile(path)
     path.write_text(path.read_text().replace("mount: head", "mount: fixed"))
     with pytest.raises(ValueError, match="no head"):

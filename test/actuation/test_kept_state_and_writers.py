@@ -237,13 +237,12 @@ def test_auto_enable_acts_once_after_a_start_of_the_computer(tmp_path, monkeypat
 class Controlled:
     def __init__(self):
         self.now_s, self.sent = 10.0, []
-        axes = {n: Axis(n, i, "rad", -1.0, 1.0) for i, n in enumerate(("pan", "tilt"))}
+        axes = {n: Axis(n, i, "rad", -1.0, 1.0, name=f"neck_{n}") for i, n in enumerate(("pan", "tilt"))}
         self.driver = TrajectoryDriver(
             JointTrajectoryDriver(type="joint_trajectory"),
             axes,
-            {"pan": "neck_pan", "tilt": "neck_tilt"},
             lambda: self.now_s,
-            lambda names, positions: self.sent.append(dict(zip(names, positions, strict=True))),
+            send=lambda names, positions: self.sent.append(dict(zip(names, positions, strict=True))),
         )
 
 
@@ -302,7 +301,7 @@ def test_a_command_names_all_joints_for_a_controller_refuses_a_part():
 def test_topics_of_a_controller_are_in_the_namespace():
     """Two robots with this profile would else share a controller."""
     config = load_profile("ros2_control").drivers["controller"]
-    driver = TrajectoryDriver(config, {}, {}, float, print, lambda name: f"/robot1/{name}")
+    driver = TrajectoryDriver(config, {}, float, send=print, resolve=lambda name: f"/robot1/{name}")
     assert driver.topic == "/robot1/head_controller/joint_trajectory"
     assert driver.states_topic == "/robot1/joint_states"
 

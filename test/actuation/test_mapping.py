@@ -25,11 +25,6 @@ def small(tmp_path: Path) -> Mapping:
     return Mapping(small_profile(tmp_path))
 
 
-def test_neutral_face_is_neutral(small: Mapping) -> None:
-    assert small.names == ("eye", "lid", "jaw", "neck")
-    np.testing.assert_array_equal(small.wanted(face()), [1500, 1500, 0, 0])
-
-
 def test_sums_signals_and_curves(small: Mapping) -> None:
     np.testing.assert_allclose(small.wanted(face(jawOpen=0.5, headPitch=0.1))[2:], [10.0, 5.73])
     assert small.wanted(face(eyeLookUpLeft=0.5))[0] == 1650.0
@@ -42,13 +37,6 @@ def test_lids_follow_gaze_as_far_as_the_eye_goes(small: Mapping) -> None:
     # The eye ends at 1700: the lid follows that, not what was asked for.
     assert small.wanted(face(eyeLookUpLeft=1.0))[0] == pytest.approx(1800.0)
     assert small.wanted(face(eyeLookUpLeft=1.0))[1] == pytest.approx(1600.0)
-
-
-def test_chains_of_couplings_and_signals(tmp_path: Path) -> None:
-    text = "map: {sum: {headPitch: 57.3}}"
-    mapping = Mapping(small_profile(tmp_path, text, "map: {follow: {lid: 0.1, jaw: -0.5}}"))
-    got = mapping.wanted(face(eyeLookUpLeft=0.2, jawOpen=0.5))
-    assert got[3] == pytest.approx(0.1 * 30.0 - 0.5 * 10.0)
 
 
 def test_what_is_not_finite_is_neutral_and_the_rest_is_bounded(small: Mapping) -> None:

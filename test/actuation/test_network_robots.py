@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from bus_fixtures import settle, until
 from network_robots import FakeFurhat, FakeReachy, free_port
 from reachy_daemon import profile_at
 
-from reactdiff_ros.actuation.drivers.factory import make_drivers
+from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.errors import DeviceError
 
@@ -42,15 +43,10 @@ def test_what_is_measured_has_the_joints_names_and_units(robot, driver):
     assert driver.watchdog_s is None
 
 
-def test_nothing_is_sent_before_a_joint_is_armed(robot, driver):
+def test_torque_comes_where_the_head_is_and_not_before_it_was_told_so(robot, driver):
     driver.command({"head_yaw": 0.4})
     settle(driver, lambda: driver.reading("head_yaw") is not None)
-    assert robot.got == []
-    assert robot.modes == []
-    assert driver.armed == frozenset()
-
-
-def test_torque_comes_where_the_head_is_and_not_before_it_was_told_so(robot, driver):
+    assert (robot.got, robot.modes, driver.armed) == ([], [], frozenset())
     assert driver.arm("head_yaw", 0.0) is None
     settle(driver, lambda: robot.got)
     assert robot.modes == ["enabled"]
@@ -77,21 +73,14 @@ def test_commands_are_clamped_and_what_is_not_finite_is_left_out(robot, driver):
     assert robot.got[-1]["target_head_pose"]["pitch"] == pytest.approx(0.3)  # not armed: where it was
 
 
-def test_torque_goes_off_with_the_last_joint(robot, driver):
+@pytest.mark.parametrize("stopped", [False, True])
+def test_torque_goes_off_with_the_last_joint(robot, driver, stopped):
     driver.arm("head_yaw", 0.0), driver.arm("head_pitch", 0.0)
+    if stopped:
+        driver.stop()
     driver.release("head_yaw")
     assert robot.modes == ["enabled"]
     driver.release("head_pitch")
-    assert robot.modes == ["enabled", "disabled"]
-
-
-def test_what_was_stopped_can_be_let_go(robot, driver):
-    driver.arm("head_yaw", 0.0)
-    driver.arm("antenna_left", 0.0)
-    driver.stop()
-    driver.release("antenna_left")
-    assert robot.modes == ["enabled"]
-    driver.release("head_yaw")
     assert robot.modes == ["enabled", "disabled"]
 
 
@@ -118,6 +107,7 @@ def test_a_daemon_that_says_nothing_more_is_a_fault(robot, driver):
     settle(driver, lambda: driver.faults())
     assert driver.faults()["head_yaw"].kind == "no_answer"
     assert driver.reading("head_yaw") is None
+    assert driver.holding("head_yaw") is None
     robot.talks = True
     settle(driver, lambda: not driver.faults())
 
@@ -170,15 +160,6 @@ def test_one_program_a_robot(robot, driver, tmp_path):
         second.open()
 
 
-def test_a_number_that_is_too_large_ends_nothing(robot, driver):
-    settle(driver, lambda: driver.reading("head_pitch") is not None)
-    robot.pose["pitch"] = 10**400
-    settle(driver, lambda: driver.reading("head_pitch") is None)
-    robot.pose["pitch"] = 0.2
-    settle(driver, lambda: driver.reading("head_pitch") is not None)
-    assert driver.reading("head_pitch").position == pytest.approx(0.2)
-
-
 def test_torque_that_did_not_go_off_goes_off_when_the_robot_is_back(robot, driver):
     driver.arm("head_yaw", 0.0)
     robot.hang_up()
@@ -227,22 +208,6 @@ def test_torque_of_another_program_is_reported_and_goes_off_with_the_last_joint(
     for joint in driver.axes:
         driver.release(joint)
     assert robot.modes == ["disabled", "disabled"]
-
-
-def test_a_state_from_before_torque_was_switched_does_not_count(robot, driver):
-    driver.arm("head_yaw", 0.0)
-    driver.release("head_yaw")
-    robot.mode = "enabled"  # as states on their way say
-    settle(driver, lambda: driver.reading("head_yaw").time_s > CLOCK() - 0.1)
-    assert driver.holding("head_yaw") is False
-
-
-def test_torque_is_unknown_while_the_daemon_says_nothing(robot, driver):
-    robot.mode = "enabled"
-    settle(driver, lambda: driver.holding("head_yaw"))
-    robot.talks = False
-    settle(driver, lambda: driver.faults())
-    assert driver.holding("head_yaw") is None
 
 
 def test_one_joint_that_is_taken_over_from_another_program_lets_all_go(robot, driver):
@@ -400,8 +365,9 @@ def test_nonsense_from_the_robot_changes_nothing(furhat, face):
             await opened.send_bytes(b"\x00\xff")
 
     furhat._run(say())
-    settle(face, lambda: face._link.malformed >= 7)
+    furhat._run(asyncio.sleep(0.2))
     assert face.check() == {}
+    assert face._link.lost == 0
 
 
 def test_a_furhat_may_keep_a_face_until_it_was_reset(furhat, face):

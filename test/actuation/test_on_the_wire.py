@@ -19,14 +19,13 @@ from reactdiff_ros.actuation.drivers.boards import MaestroBoard, OhbotBoard, Pca
 from reactdiff_ros.actuation.drivers.driver import Axis, Counts, inside, pulse_us
 from reactdiff_ros.actuation.drivers.dynamixel import DynamixelServos
 from reactdiff_ros.actuation.drivers.feetech import FeetechServos
-from reactdiff_ros.actuation.drivers.network import Link
+from reactdiff_ros.actuation.drivers.robots import Link
 from reactdiff_ros.actuation.drivers.serial_port import QUEUE_S, SerialPort, Turns
 from reactdiff_ros.actuation.emulators import boards as maestro_emulator
 from reactdiff_ros.actuation.emulators import boards as ohbot_emulator
 from reactdiff_ros.actuation.emulators.boards import I2cBus
-from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus
-from reactdiff_ros.actuation.emulators.feetech import FeetechBus
 from reactdiff_ros.actuation.emulators.rig import Wire
+from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus
 from reactdiff_ros.actuation.profile import (
     DynamixelDriver,
     FeetechDriver,
@@ -83,7 +82,7 @@ def test_a_pca9685_makes_no_pulse_beyond_a_limit_or_a_calibrated_end(tmp_path: P
         1, lower=-37.3, upper=41.9, pulse=joints["j1"].pulse, calibration=Calibration(1, 1, 7, 600, 2400)
     )
     driver = Pca9685Board(
-        Pca9685Driver(type="pca9685", pulse_hz=hz), joints, CLOCK, bus=lambda _: bus, lock_folder=tmp_path
+        Pca9685Driver(type="pca9685", pulse_hz=hz), joints, CLOCK, i2c=lambda _: bus, lock_folder=tmp_path
     )
     driver.open()
     for name, joint in joints.items():

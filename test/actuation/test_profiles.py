@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from robot_fixtures import SMALL, robots, small_profile
 
-from reactdiff_ros.actuation.marks import Problem, ProfileError, read_marked
 from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
 from reactdiff_ros.actuation.simulate import Frames, simulate
 from reactdiff_ros.errors import ConfigError, ReactdiffError
+from reactdiff_ros.plain_yaml import Problem, ProblemsError, read_marked
 
 IDS = {"screen", "generic_12servo", "opsoro_ono", "ohbot", "inmoov_head", "reachy_mini", "furhat", "ros2_control"}
 
@@ -37,9 +37,7 @@ def test_shipped_profiles_are_right_and_say_what_they_rest_on(robot: str) -> Non
 
 WRONG = [
     ("position: [1300, 1700]", "position: [1700, 1300]", "joints.eye.limits.position", "not below"),
-    ("position: [1300, 1700]", "position: [1300, 5000]", "joints.eye.limits.position", "pulses"),
     ("speed: 4000", "speed: 0", "joints.eye.limits.speed", "greater than 0"),
-    ("speed: 4000", "speed: .nan", "joints.eye.limits.speed", "finite"),
     ("speed: 4000", "speed: 4000 us/s", "joints.eye.limits.speed", "without a unit"),
     ("speed: 4000", "speed: 1", "joints.eye.limits", "would take"),
     ("speed: 4000, acceleration: 80000, jerk: 4000000", "speed: 4.0e+9, acceleration: 8.0e+11, jerk: 1.0e+12",
@@ -47,12 +45,9 @@ WRONG = [
     ("speed: 4000, ", "", "joints.eye.limits.speed", "missing"),
     ("neutral: 1500", "neutral: 900", "joints.eye.neutral", "outside"),
     ("unit: us", "unit: m", "joints.eye.unit", "wrong for a driver pca9685"),
-    ("unit: us", "unit: deg", "joints.eye.output.pulse", "needs its pulses"),
     ("id: 1}\n  jaw", "id: 0}\n  jaw", "joints.lid.output.id", "the id of eye already"),
-    ("driver: servos, id: 0", "driver: servos, id: 16", "joints.eye.output.id", "0 to 15"),
     ("driver: servos, id: 0", "driver: wires, id: 0", "joints.eye.output.driver", "no driver wires"),
     ("sum: {jawOpen: 20}", "sum: {jawopen: 20}", "joints.jaw.map.sum.jawopen", "neither a coefficient nor a signal"),
-    ("follow: {eye: 0.5}", "follow: {nose: 0.5}", "joints.lid.map.follow.nose", "no joint nose"),
     ("sum: {gaze: 300}", "sum: {gaze: 300}, follow: {lid: 1}", "joints.eye.map.follow", "circle: joint eye"),
     ("eyeLookDownLeft: -1", "gaze: 1", "signals.gaze.sum", "circle: signal gaze -> signal gaze"),
     ("sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [0.5", "sum: {eyeBlinkLeft: 1}, curve: [[0, 0], [-0.5",
@@ -62,38 +57,27 @@ WRONG = [
     ("rate_hz: 50", "rate_hz: 500", "rate_hz", "100"),
     ("lowered: 25", "lowered: 45", "joints.neck.lowered", "outside"),
     ("    lowered: 25\n", "", "joints.neck.on_fault", "belong together"),
-    ("type: pca9685", "type: abacus", "drivers.servos", "abacus"),
     ("type: pca9685", "type: pca9685, baud: 3", "drivers.servos.baud", "unknown key"),
     ("camera: {mount: fixed}", "camera: {mount: fixed, xyz_m: [1, 2]}", "camera.xyz_m.2", "missing"),
-    ("rules:\n  - {joint: jaw", "rules:\n  - {joint: chin", "rules.0.joint", "no joint chin"),
     ("longest_s: 2.0", "longest_s: 0.1", "rules.0.longest_s", "to come back"),
     ("bus: {type: feetech}", "bus: {type: feetech}\n  other: {type: dynamixel}", "drivers.other", "same device as bus"),
     ("bus: {type: feetech}", "bus: {type: feetech, port: /dev/x}\n  other: {type: maestro, port: /dev/x}",
      "drivers.other", "same device as bus"),
     ("name: small", "name: Small Robot", "name", "small letters, digits and _, and begin with a letter, not 'Small"),
-    ("position: [1300, 1700]", "position: 1300", "joints.eye.limits.position", "must be a list, not 1300"),
     ("neutral: 1500", "neutral: [1500]", "joints.eye.neutral", "a list is not a number"),
-    ("sum: {gaze: 300}", "sum: [gaze]", "joints.eye.map.sum", "must be names and values, not a list"),
-    ("sum: {gaze: 300}", "sum: {gaze: 1e300}", "joints.eye.map.sum.gaze", "equal to 1000000000, not '1e300'"),
     ("type: pca9685", "type: pca9685, address: 64.5", "drivers.servos.address", "a whole number, not 64.5"),
     ("driver: bus, id: 1", "driver: bus, id: 254", "joints.jaw.output.id", "0 to 253"),
     ("  gaze: {sum:", "  jawOpen: {sum:", "signals.jawOpen", "name of a coefficient"),
-]  # fmt: skip
-
-
-WRONG += [
     ("neutral: 1500", f"neutral: 1{'0' * 320}", "joints.eye.neutral", "no whole number of at most 64 bits"),
     ("neutral: 1500", f"neutral: 1{':1' * 300}.5", "joints.eye.neutral", "is no float"),
-    ("neutral: 1500", "neutral: 2026-13-45", "joints.eye.neutral", "month must be in 1..12"),
-    ("neutral: 1500", "neutral: !!bool perhaps", "joints.eye.neutral", "is no bool"),
     ("jerk: 4000000", "jerk: 1e-300", "joints.eye.limits", "would take 2.34e+101 s"),
     ("id: 1}\n  jaw", "id: true}\n  jaw", "joints.lid.output.id", "yes is not a number"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("old", "new", "key", "words"), WRONG)
 def test_errors_name_file_line_and_key(tmp_path: Path, old: str, new: str, key: str, words: str) -> None:
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(ProblemsError) as caught:
         small_profile(tmp_path, old, new)
     problem = caught.value.problems[0]
     assert problem.key.startswith(key)
@@ -148,7 +132,7 @@ def test_every_number_may_be_extreme(tmp_path: Path, extreme: str) -> None:
         problems: list[Problem] = []
         try:
             blocks = list(simulate(load_profile(path), Frames(np.full((5, 58), 0.5), np.arange(5) / 50.0, 0)))
-        except ProfileError as error:
+        except ProblemsError as error:
             problems, blocks = error.problems, []
         assert problems or all(np.isfinite(block.command).all() for block in blocks)
         assert all(p.line > 1 and p.key != "the file" and len(str(p)) < 500 for p in problems), problems
@@ -157,7 +141,7 @@ def test_every_number_may_be_extreme(tmp_path: Path, extreme: str) -> None:
 def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL.replace("sum: {jawOpen: 20}", "sum: {chin: 20}").replace("id: 1}\n  jaw", "id: 0}\n  jaw"))
-    with pytest.raises(ProfileError) as caught:
+    with pytest.raises(ProblemsError) as caught:
         load_profile(path)
     assert [p.key for p in caught.value.problems] == ["joints.lid.output.id", "joints.jaw.map.sum.chin"]
     assert str(caught.value).endswith(f"): 1 more: reactdiff robot check {path}")
@@ -169,14 +153,14 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
 def test_what_is_no_profile_is_a_sentence(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(content)
-    with pytest.raises(ProfileError):
+    with pytest.raises(ProblemsError):
         load_profile(path)
 
 
 def test_files_that_cannot_be_read_are_sentences(tmp_path: Path) -> None:
     binary = tmp_path / "x.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ProfileError, match="UTF-8"):
+    with pytest.raises(ProblemsError, match="UTF-8"):
         load_profile(binary)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_profile(tmp_path / "none.yaml")
@@ -193,14 +177,14 @@ def test_anchors_do_not_blow_up(tmp_path: Path) -> None:
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)]
     path = tmp_path / "bomb.yaml"
     path.write_text("\n".join(lines))
-    with pytest.raises(ProfileError, match="too large"):
+    with pytest.raises(ProblemsError, match="too large"):
         load_profile(path)
 
 
 def test_merge_keys_take_the_others_values_and_keep_their_own(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
     path.write_text("a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n")
-    marked = read_marked(path)
+    marked = read_marked(path, "the profile", "")
     assert marked.data["b"] == {"x": 1, "y": 3}
     assert marked.line(("b", "y")) == 4
 
@@ -223,9 +207,3 @@ def test_no_damage_crashes_the_reader(data: st.DataObject) -> None:
         except ReactdiffError as error:
             sentence = str(error)
         assert "\n" not in sentence
-
-
-def test_signals_of_signals_without_end_are_one_sentence(tmp_path: Path) -> None:
-    chain = "".join(f"  s{i}: {{sum: {{s{i + 1}: 1}}}}\n" for i in range(2000))
-    with pytest.raises(ProfileError, match=r"signals: must have at most"):
-        small_profile(tmp_path, "  gaze: {sum:", f"{chain}  s2000: {{sum: {{jawOpen: 1}}}}\n  gaze: {{sum:")

@@ -1,14 +1,13 @@
-"""Maestro boards in memory and on a pseudo-terminal, Ohbot's board, and PCA9685 chips through Adafruit's library."""
+"""Maestro boards in memory, Ohbot's board, and PCA9685 chips through Adafruit's library."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from bus_fixtures import CLOCK, axes, port, until
+from bus_fixtures import CLOCK, axes, until
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
@@ -16,7 +15,6 @@ from reactdiff_ros.actuation.drivers.boards import MaestroBoard, OhbotBoard, Pca
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.boards import I2cBus
 from reactdiff_ros.actuation.emulators.boards import OhbotBoard as OhbotEmulator
-from reactdiff_ros.actuation.emulators.rig import Wire
 from reactdiff_ros.actuation.profile import MaestroDriver, OhbotDriver, Pca9685Driver, Pulse
 from reactdiff_ros.errors import DeviceError
 
@@ -31,34 +29,19 @@ def servos() -> dict[str, object]:
 
 
 class Maestro:
-    """A board, its driver and the wire between them: in memory and in a time of their own, or on a terminal."""
+    """A board, its driver and the wire between them, in memory and in a time of their own."""
 
-    def __init__(
-        self,
-        folder: Path,
-        by: str = "memory",
-        timeout_s: float = TIMEOUT_S,
-        device: int | None = None,
-        is_device: int = 12,
-    ) -> None:
+    def __init__(self, timeout_s: float = TIMEOUT_S, device: int | None = None, is_device: int = 12) -> None:
         self.board = emulated.MaestroBoard(6, is_device, timeout_s)
-        config = MaestroDriver(type="maestro", port=str(port(folder)), timeout_s=TIMEOUT_S, device=device)
-        options: dict[str, Any] = {"answer_s": 0.3, "lock_folder": folder}
-        self.clock: Any = CLOCK
-        self.wire: Any
-        if by == "memory":
-            self.clock = Ticker()
-            self.wire = MemoryWire(self.board, self.clock)
-            options["connect"] = self.wire.connect
-        else:
-            self.wire = Wire(self.board, port(folder), CLOCK)
-        self.driver = MaestroBoard(config, servos(), self.clock, **options)  # type: ignore[arg-type]
+        self.clock = Ticker()
+        self.wire = MemoryWire(self.board, self.clock)
+        config = MaestroDriver(type="maestro", timeout_s=TIMEOUT_S, device=device)
+        self.driver = MaestroBoard(config, servos(), self.clock, answer_s=0.3, connect=self.wire.connect)
 
     def silence(self) -> None:
         """Nobody speaks for a while."""
-        if isinstance(self.clock, Ticker):
-            self.clock.now_s += 0.05
-            self.board.step(self.clock.now_s)
+        self.clock.now_s += 0.05
+        self.board.step(self.clock.now_s)
 
     def poll(self) -> None:
         """Twenty times a second."""
@@ -66,9 +49,9 @@ class Maestro:
         self.driver.poll(0.05)
 
 
-@pytest.fixture(params=["memory"])
-def maestro(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maestro]:
-    rig = Maestro(tmp_path, request.param)
+@pytest.fixture
+def maestro() -> Iterator[Maestro]:
+    rig = Maestro()
     rig.wire.plug()
     rig.driver.open()
     yield rig
@@ -76,12 +59,6 @@ def maestro(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maestro]
     rig.wire.pull()
 
 
-ALSO_ON_A_TERMINAL = pytest.mark.parametrize(
-    "maestro", ["memory", pytest.param("terminal", marks=pytest.mark.real_time)], indirect=True
-)
-
-
-@ALSO_ON_A_TERMINAL
 def test_a_maestro_is_armed_channel_by_channel_and_obeys(maestro: Maestro) -> None:
     assert maestro.driver.check() == {}
     assert maestro.driver.arm("j0", 5.0) is None
@@ -101,8 +78,8 @@ def test_a_maestro_is_armed_channel_by_channel_and_obeys(maestro: Maestro) -> No
 
 
 @pytest.mark.parametrize(("device", "hears"), [(None, True), (5, True), (12, False)])
-def test_a_maestro_with_a_number_hears_what_names_it(tmp_path: Path, device: int | None, hears: bool) -> None:
-    rig = Maestro(tmp_path, device=device, is_device=5)
+def test_a_maestro_with_a_number_hears_what_names_it(device: int | None, hears: bool) -> None:
+    rig = Maestro(device=device, is_device=5)
     rig.wire.plug()
     rig.driver.open()
     try:
@@ -116,8 +93,8 @@ def test_a_maestro_with_a_number_hears_what_names_it(tmp_path: Path, device: int
         rig.wire.pull()
 
 
-def test_a_maestro_without_serial_timeout_is_not_armed(tmp_path: Path) -> None:
-    rig = Maestro(tmp_path, timeout_s=0.0)
+def test_a_maestro_without_serial_timeout_is_not_armed() -> None:
+    rig = Maestro(timeout_s=0.0)
     with rig.wire:
         rig.driver.open()
         faults = rig.driver.check()
@@ -148,19 +125,6 @@ def test_after_a_silence_the_board_has_gone_home_and_nothing_jumps(maestro: Maes
     assert maestro.driver.faults() == {}
 
 
-def test_after_a_silence_a_check_reads_and_clears_the_boards_error(maestro: Maestro) -> None:
-    assert maestro.driver.arm("j0", 0.0) is None
-    assert until(lambda: bool(maestro.board.errors & 1 << 5), maestro.silence)
-    maestro.driver.poll(0.05)
-    assert "went home" in str(maestro.driver.faults()["j0"])
-    maestro.driver.poll(0.05)
-    assert "went home" in str(maestro.driver.faults()["j0"])
-    assert maestro.driver.check() == {}
-    assert maestro.board.errors == 0
-    assert maestro.driver.arm("j0", 0.0) is None
-
-
-@ALSO_ON_A_TERMINAL
 def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> None:
     assert maestro.driver.check() == {}
     assert maestro.driver.arm("j0", 0.0) is None
@@ -181,15 +145,6 @@ def test_a_silent_maestro_and_one_whose_cable_is_pulled(maestro: Maestro) -> Non
     assert maestro.driver.arm("j0", 0.0) is None
 
 
-def test_broken_commands_are_told(maestro: Maestro) -> None:
-    assert maestro.driver.arm("j0", 0.0) is None
-    with maestro.wire.lock:
-        maestro.board.errors |= 1 << 4
-    maestro.driver.poll(0.05)
-    assert maestro.driver.faults()["j0"].kind == "checksum"
-    assert maestro.driver.armed == frozenset()
-
-
 class Pca:
     def __init__(self, folder: Path) -> None:
         self.bus = I2cBus()
@@ -199,7 +154,7 @@ class Pca:
             config,
             servos(),
             CLOCK,
-            bus=lambda number: self.bus,
+            i2c=lambda number: self.bus,
             lock_folder=folder,  # type: ignore[arg-type]
         )
 
@@ -250,21 +205,8 @@ def test_no_chip_no_bus(tmp_path: Path) -> None:
         Pca9685Board(config, {}, CLOCK, lock_folder=tmp_path).open()
 
 
-def test_a_bus_whose_library_is_missing_keeps_no_lock(tmp_path: Path) -> None:
-    def missing(_number: int) -> object:
-        raise ModuleNotFoundError("No module named 'adafruit_blinka'", name="adafruit_blinka")
-
-    board = Pca9685Board(Pca9685Driver(type="pca9685"), {}, CLOCK, bus=missing, lock_folder=tmp_path)
-    for _ in range(2):
-        with pytest.raises(ModuleNotFoundError):
-            board.open()
-    assert list(tmp_path.glob("LCK*")) == []
-
-
-@ALSO_ON_A_TERMINAL
 def test_a_maestro_reports_the_pulses_that_another_program_left(maestro: Maestro) -> None:
-    with maestro.wire.lock:
-        maestro.board.channels[1].target, maestro.board.channels[1].on_error = 4 * 1700, "ignore"
+    maestro.board.channels[1].target, maestro.board.channels[1].on_error = 4 * 1700, "ignore"
     assert maestro.driver.holding("j1") is None  # it was not asked yet
     assert maestro.driver.check() == {}
     assert [maestro.driver.holding(j) for j in ("j0", "j1", "j3")] == [False, True, False]
@@ -272,8 +214,7 @@ def test_a_maestro_reports_the_pulses_that_another_program_left(maestro: Maestro
     assert reading is not None
     assert (reading.position, reading.sent) == (None, pytest.approx(20.0))
     assert maestro.driver.reading("j0") is None
-    with maestro.wire.lock:
-        maestro.board.channels[3].target = 6000
+    maestro.board.channels[3].target = 6000
     assert until(lambda: maestro.driver.holding("j3") is True, maestro.poll)
     maestro.driver.release("j1")
     assert maestro.driver.holding("j1") is False

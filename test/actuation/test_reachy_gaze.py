@@ -35,20 +35,15 @@ def person_at(t_s):
     return PERSON + np.array([0.0, 0.35 - 0.35 * math.cos(2 * math.pi * walked / 6.3), 0.0])
 
 
-def config_of(robot, **changes):
-    values = robot_parameters(robot)["/**/expression_node"]["ros__parameters"]
-    return ExpressionConfig(
-        stillness=1.0, contact_listening=1.0, contact_share=1.0, aversions_per_min=0.5, **(values | changes)
-    )
-
-
 class Room:
     """The person, the camera on the head and the engine that looks, in real time."""
 
-    def __init__(self, profile, driver, end_s, **changes):
-        self.profile, self.driver, self.config = profile, driver, config_of("reachy_mini", **changes)
+    def __init__(self, profile, driver, end_s):
+        self.profile, self.driver = profile, driver
         self.reader = HeadReader(profile)
-        self.engine = ExpressionEngine(self.config, seed=1)
+        values = robot_parameters("reachy_mini")["/**/expression_node"]["ros__parameters"]
+        looks = {"stillness": 1.0, "contact_listening": 1.0, "contact_share": 1.0, "aversions_per_min": 0.5}
+        self.engine = ExpressionEngine(ExpressionConfig(**(looks | values)), seed=1)
         self.began_s, self.end_s = None, end_s
         self.heads: deque[tuple[float, np.ndarray]] = deque(maxlen=200)
         self.pictures: deque[float] = deque()
@@ -117,10 +112,10 @@ def daemon(tmp_path_factory):
         yield port
 
 
-def live(port, folder, end_s, **changes):
+def live(port, folder, end_s):
     """Times, and pitch and yaw of the head less those to the person, degrees; and the head's yaw with the person's."""
     with at_rest(port, folder) as (profile, driver):
-        room = Room(profile, driver, end_s, **changes)
+        room = Room(profile, driver, end_s)
         follow(profile, driver, 2 * end_s, room)
     t, pitch, yaw = np.array(room.rows)[:, :3].T
     there = np.array([person_at(s) for s in t])
@@ -146,11 +141,3 @@ def test_the_head_stays_on_who_stands_still_while_it_nods_and_follows_who_walks(
     late = int(np.argmax(found))
     assert late * 0.02 < 1.2
     assert np.median(np.abs(head[late:] - person[: len(person) - late])) < 3.0
-
-
-@pytest.mark.timeout(300)
-def test_a_camera_taken_for_a_fixed_one_leaves_the_head_half_way(daemon, tmp_path):
-    """The test above can fail: the head sees the person nearer to its middle the more it turns, and stops there."""
-    t, _, yaw, to_yaw = live(daemon, tmp_path, STILL_S, camera_on_head=False)
-    still = (t > 4.0) & (t < STILL_S)
-    assert np.median(np.abs(yaw - to_yaw)[still]) > 5.0

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bus_fixtures import CLOCK, axes, axis
+from bus_fixtures import CLOCK, axes
 from memory_port import MemoryWire, Ticker
 
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.boards import OhbotBoard
-from reactdiff_ros.actuation.drivers.driver import Counts
-from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.actuation.emulators import boards as emulated
 from reactdiff_ros.actuation.emulators.rig import Rig
+from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.profile import (
     OhbotDriver,
     Pca9685Driver,
@@ -103,15 +102,3 @@ def test_an_ohbot_speaks_its_lines(tmp_path: Path) -> None:
     wire.pull()
     assert driver.arm("j3", 500.0) is not None
     assert driver.faults()["j3"].kind == "gone"
-
-
-def test_scales_go_there_and_back() -> None:
-    scale = Counts(4096, 360.0, 2047)
-    plain, turned = axis(1), axis(1, calibration=Calibration(1, 1, 0, 0, 4095))
-    for position in (-40.0, -3.3, 0.0, 17.0, 40.0):
-        for joint in (plain, turned):
-            assert scale.position(joint, scale.of(joint, position)) == pytest.approx(position, abs=0.05)
-    assert scale.of(plain, 10.0) > 2047 > scale.of(turned, 10.0)
-    narrow = axis(1, calibration=Calibration(1, 0, 0, 2000, 2100))
-    assert scale.of(narrow, 40.0) == 2100
-    assert scale.of(narrow, -1e9) == 2000

@@ -13,14 +13,12 @@ from robot_fixtures import SMALL, robots
 from reactdiff_ros.actuation.actuation import Actuation, Face, Status
 from reactdiff_ros.actuation.drivers.driver import Axis
 from reactdiff_ros.actuation.drivers.dynamixel import SCALE as DYNAMIXEL
-from reactdiff_ros.actuation.drivers.factory import make_drivers
 from reactdiff_ros.actuation.drivers.feetech import SCALE as FEETECH
 from reactdiff_ros.actuation.drivers.joint_trajectory import TrajectoryDriver
 from reactdiff_ros.actuation.emulators.boards import MaestroBoard, OhbotBoard
-from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus
-from reactdiff_ros.actuation.emulators.feetech import FeetechBus
 from reactdiff_ros.actuation.emulators.rig import Rig
-from reactdiff_ros.actuation.hardware import Hardware
+from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus
+from reactdiff_ros.actuation.hardware import Hardware, make_drivers
 from reactdiff_ros.actuation.profile import (
     FurhatDriver,
     JointTrajectoryDriver,

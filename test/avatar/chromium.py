@@ -1,7 +1,4 @@
-"""A headless Chromium driven over DevTools: for the browser tests, and for screenshots of the face.
-
-`python test/avatar/chromium.py URL FILE.png [WIDTH HEIGHT]` takes one screenshot.
-"""
+"""A headless Chromium driven over DevTools: for the browser tests, and for pictures of the face."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -189,17 +185,3 @@ class Page:
         """Close the tab; the one before comes to the front."""
         self.call("Page.close")
         self._socket.close()
-
-
-def screenshot(url: str, path: str | Path, size: tuple[int, int] = (1280, 720), settle_s: float = 1.5) -> Path:
-    """Open `url` in a new browser of `size`, wait `settle_s`, write a PNG to `path`."""
-    with Chromium(size) as browser:
-        page = browser.open(url)
-        time.sleep(settle_s)
-        return page.screenshot(path)
-
-
-if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    shape = (int(arguments[2]), int(arguments[3])) if len(arguments) > 3 else (1280, 720)
-    print(screenshot(arguments[0], arguments[1], shape))

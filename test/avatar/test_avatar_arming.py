@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from with_us import until
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.arming import STOP_TRIES, RobotConsole
@@ -60,13 +61,6 @@ async def post(session: aiohttp.ClientSession, url: str, body: object, **headers
     async with session.post(url, json=body, headers=headers) as answer:
         text = await answer.text()
         return answer.status, json.loads(text)["message"] if text.startswith("{") else text
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    end = asyncio.get_running_loop().time() + 5
-    while not condition():
-        assert asyncio.get_running_loop().time() < end
-        await asyncio.sleep(0)
 
 
 async def test_the_right_token_moves_the_robot(

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from with_us import with_us
+from with_us import until, with_us
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer, connections
 from reactdiff_ros.avatar import server as server_module
 from reactdiff_ros.avatar.arming import RobotConsole
-from reactdiff_ros.avatar.config import Target
 from reactdiff_ros.avatar.outputs import ArkitServer
 
 TOKEN = "abcde-fghjk-mnp23"
@@ -102,12 +100,6 @@ def ended(connection: socket.socket) -> bool:
     except ConnectionError:
         pass
     return True
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def asked(port: int, path: str) -> dict[str, Any]:
@@ -247,15 +239,6 @@ async def test_a_body_has_a_time_limit_and_a_stop_does_not_wait_for_one(
             assert json.loads(answer.partition(b"\r\n\r\n")[2])["message"].endswith(("again.", "done"))
 
 
-async def test_headers_without_an_end_are_not_read_for_ever(server: AvatarServer) -> None:
-    with connect(port_of(server), b"GET / HTTP/1.1\r\nHost: localhost\r\n") as one:
-        one.setblocking(False)
-        field = b"X-Long: " + b"x" * 8000 + b"\r\n"
-        for _ in range(20):
-            await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(one, field), 10)
-        await until(lambda: not next(iter(server._server._open))._wire.is_reading(), 4)  # type: ignore[union-attr]
-
-
 @pytest.mark.parametrize(
     "sends",
     [b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01\r\n\r\n", WHOLE.replace(b"\r\nHost", b"\r\n:")],
@@ -269,43 +252,3 @@ async def test_what_is_no_http_is_answered_and_not_logged(
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
     assert b"Server: http\r\n" in answer
     assert caplog.text == ""
-
-
-async def test_no_answer_names_the_versions_of_what_serves_it(
-    server: AvatarServer, session: aiohttp.ClientSession
-) -> None:
-    outputs = ArkitServer(Target("arkit", "127.0.0.1", 0))
-    await outputs.start()
-    try:
-        for url in (server.url, outputs.url.replace("ws", "http", 1)):
-            for path in ("", "main.js", "nothing", "ws", "api/status", "api/robot/arm"):
-                async with session.get(url + path) as answer:
-                    assert answer.headers["Server"] == "http"
-        async with session.post(server.url + "api/robot/arm", data=b"x" * 9000) as answer:
-            assert answer.headers["Server"] == "http"
-        for url in (server.url + "ws", outputs.url):
-            async with session.ws_connect(url) as opened_page:
-                assert opened_page._response.headers["Server"] == "http"
-    finally:
-        await outputs.stop()
-
-
-@pytest.mark.parametrize(
-    ("limits", "clients", "raised", "most"),
-    [
-        ((1024, 4096), 50, None, 50),
-        ((256, 4096), 50, 400, 50),
-        ((256, resource.RLIM_INFINITY), 1000, 8000, 1000),
-        ((1024, 1024), 1000, None, 256),
-        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), 1000, None, 1000),
-    ],
-)
-def test_the_limit_of_files_is_raised_as_far_as_it_is_needed(
-    limits: tuple[int, int], clients: int, raised: int | None, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [limits]
-    monkeypatch.setattr(resource, "getrlimit", lambda _: now[0])
-    monkeypatch.setattr(resource, "setrlimit", lambda _, new: now.append(new) or now.pop(0))
-    made = connections.BoundedServer(aiohttp.web.Application(), clients)
-    assert now == [limits if raised is None else (raised, limits[1])]
-    assert made.clients == most

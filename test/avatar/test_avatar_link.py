@@ -34,7 +34,8 @@ async def status(browser: aiohttp.ClientSession, url: str, **headers: str) -> in
 
 async def test_the_link_opens_page_files_values_and_websocket(server: AvatarServer) -> None:
     async with session() as browser:
-        assert await status(browser, server.url) == 401
+        for path in ("", "operator"):
+            assert await status(browser, server.url + path) == 401
         async with browser.get(f"{server.url}?look=paper&token={TOKEN}") as answer:
             assert answer.status == 200
             assert "<title>" in await answer.text()
@@ -43,7 +44,7 @@ async def test_the_link_opens_page_files_values_and_websocket(server: AvatarServ
             assert cookie["httponly"]
             assert cookie["samesite"] == "Lax"
             assert answer.history[0].headers["Cache-Control"] == "no-store"
-        for path in ("", "main.js", "api/status", "api/expression"):
+        for path in ("", "operator", "main.js", "api/status", "api/expression"):
             assert await status(browser, server.url + path) == 200
         async with browser.ws_connect(server.url + "ws") as line:
             assert (await line.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from chromium import Chromium, Page
 from stage import IN_BROWSER, Stage
+from with_us import wait
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.config import LOOKS
@@ -64,12 +65,6 @@ class Drawing(Stage):
     def close(self) -> None:
         self.page.close()
         super().close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    with Chromium((1280, 720)) as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -305,13 +300,6 @@ def test_candidates_are_shown_only_while_they_are_looked_at(stage: Drawing) -> N
     wait(lambda: not stage.server.wants_candidates())
 
 
-def wait(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "in time"
-        time.sleep(0.02)
-
-
 def test_the_page_comes_back_after_a_restart(stage: Drawing) -> None:
     port = int(stage.url.rsplit(":", 1)[1].strip("/"))
     before = stage.state()["connections"]
@@ -328,23 +316,6 @@ def test_the_page_comes_back_after_a_restart(stage: Drawing) -> None:
     stage.drawn(mouthSmile=0.5)
     stage.page.value("0")
     stage.page.errors.clear()  # refused connections while the server was away are what was asked for
-
-
-def test_sixty_pictures_a_second(stage: Drawing, record_property: Any) -> None:
-    """At 1280x720 with everything moving; on a busy machine no more than a sign of life is asked for."""
-    values = np.full(58, 0.6, np.float32)
-    values[52:] = 0.1
-    stage.feed(values, swing=True)
-    count = """new Promise((done) => { let n = 0; const start = performance.now();
-      const tick = () => { n += 1; const t = performance.now() - start;
-        if (t > 3000) done(n * 1000 / t); else requestAnimationFrame(tick); };
-      requestAnimationFrame(tick); })"""
-    fps = stage.page.value(count)
-    rate = stage.state()["rate"]
-    record_property("fps", fps)
-    print(f"{fps:.1f} pictures and {rate} frames a second at 1280x720")
-    assert fps > 20
-    assert rate > 20
 
 
 def test_it_fits_any_screen(browser: Chromium, stage: Drawing) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from chromium import Chromium, Page
 from stage import IN_BROWSER, TOKEN, Stage, text
+from with_us import wait
 
 pytestmark = IN_BROWSER
 
@@ -52,12 +52,6 @@ def robot() -> Iterator[Robot]:
     robot.close()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    with Chromium((1280, 720)) as chromium:
-        yield chromium
-
-
 @pytest.fixture
 def page(robot: Robot, browser: Chromium) -> Iterator[Page]:
     robot.calm()
@@ -81,13 +75,6 @@ def click(page: Page, name: str) -> None:
     x, y = page.value(f"{middle}(document.getElementById('{name}').getBoundingClientRect())")
     for kind in ("mousePressed", "mouseReleased"):
         page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-
-
-def wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < end, "in time"
-        time.sleep(0.01)
 
 
 def arm(page: Page) -> None:
@@ -133,8 +120,7 @@ def test_torque_of_a_disarmed_robot_is_shown_and_let_go(robot: Robot, page: Page
     page.until("document.getElementById('robot-state').innerText === 'ohbot: disarmed: no joint has torque'")
 
 
-@pytest.mark.parametrize("how", ["click", " ", "Escape"])
-@pytest.mark.parametrize("focus", ["robot-token", "robot-arm", "panel-button"])
+@pytest.mark.parametrize(("how", "focus"), [("click", "robot-token"), (" ", "robot-arm"), ("Escape", "panel-button")])
 def test_one_click_or_key_stops(robot: Robot, page: Page, how: str, focus: str) -> None:
     robot.tell(state="following", armed=True)
     page.until("document.getElementById('robot-state').innerText.includes('follows')")

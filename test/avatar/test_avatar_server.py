@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import numpy as np
 import pytest
+from with_us import until
 from yarl import URL
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
@@ -62,14 +63,6 @@ async def closing(ws: aiohttp.ClientWebSocketResponse) -> tuple[int | None, str]
         assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), message
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + 5
-    while not condition():
-        assert loop.time() < end, "not within 5 s"
-        await asyncio.sleep(0)
-
-
 async def test_page_files_and_their_headers(serve: Serve, session: aiohttp.ClientSession) -> None:
     server = await serve(look="paper")
     kinds = {"": "text/html", "main.js": "text/javascript", "rig.js": "text/javascript", "style.css": "text/css"}
@@ -78,25 +71,12 @@ async def test_page_files_and_their_headers(serve: Serve, session: aiohttp.Clien
             assert (answer.status, answer.content_type) == (200, kind)
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            etag = answer.headers["ETag"]
-        async with session.get(server.url + name, headers={"If-None-Match": etag}) as answer:
-            assert answer.status == 304
     async with session.get(server.url) as answer:
         assert 'data-look="paper"' in await answer.text()
 
 
 ELSEWHERE = ["nothing.js", "../server.py", "..%2fserver.py", "%2e%2e/config.py", "page/main.js", "__init__.py"]
-MALFORMED = [
-    "",
-    "{",
-    "[]",
-    '{"fps":5,"candidates":1}',
-    '{"fps":"x"}',
-    '{"fps":-1}',
-    '{"fps":true}',
-    '{"fps":NaN}',
-    "[" * 3000,
-]
+MALFORMED = ["{", '{"fps":5,"candidates":1}', '{"fps":true}', '{"fps":NaN}', "[" * 3000]
 UPGRADE = (
     "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -293,20 +273,6 @@ async def test_giant_input(serve: Serve, session: aiohttp.ClientSession) -> None
     async with session.ws_connect(server.url + "ws") as ws:
         server.show(frame(1))
         await binary(ws)
-
-
-async def test_broken_websocket_frames(serve: Serve, session: aiohttp.ClientSession) -> None:
-    server = await serve()
-    port = int(server.url.rsplit(":", 1)[1].strip("/"))
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(UPGRADE.encode())
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" * 50)
-    await asyncio.wait_for(reader.read(), 60)
-    writer.close()
-    await until(lambda: server.stats()["clients"] == 0)
-    async with session.get(server.url + "ws") as answer:
-        assert answer.status == 426
 
 
 async def test_candidates_go_to_the_pages_that_ask_for_them(serve: Serve, session: aiohttp.ClientSession) -> None:

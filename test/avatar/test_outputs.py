@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 
@@ -12,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outputs_kit import START_NS, STEP_NS, faces, frame, receiver
+from with_us import until
 
 from reactdiff_ros.avatar.config import DEFAULTS, OutputsConfig, Target, parse_targets
 from reactdiff_ros.avatar.formats import LiveLinkEncoder
-from reactdiff_ros.avatar.outputs import MAX_CLIENTS, QUEUE, ArkitServer, Feed, UdpOutput
+from reactdiff_ros.avatar.outputs import ArkitServer, Feed, UdpOutput
 from reactdiff_ros.clock import NS
 from reactdiff_ros.coefficients import BLENDSHAPE_NAMES
-from reactdiff_ros.errors import ConfigError, DeviceError
+from reactdiff_ros.errors import ConfigError
 
 # ---- What a user may write as outputs, and the sentence for what not.
 
@@ -74,7 +74,7 @@ def test_any_text_is_targets_or_one_error(text):
      {"stale_s": 0.0}, {"fade_s": -1.0}, {"stale_s": float("nan")}],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(ConfigError, match=f"outputs.{next(iter(wrong))}"):
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))} .*settings of the outputs"):
         OutputsConfig(**wrong)
 
 
@@ -234,12 +234,6 @@ async def server():
     await made.stop()
 
 
-async def until(condition, timeout_s=60.0):
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 async def test_arkit_two_seconds_at_50_hz_arrive_whole_and_in_order(server, session):
     values = faces(100)
     async with session.ws_connect(server.url) as client:
@@ -263,29 +257,6 @@ async def test_arkit_two_seconds_at_50_hz_arrive_whole_and_in_order(server, sess
         assert np.linalg.norm(g["head"]["quaternion"]) == pytest.approx(1.0, abs=1e-5)
 
 
-async def test_a_client_that_does_not_read_loses_the_oldest_and_holds_up_nobody(server, session):
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.target.port, limit=1024)
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    request = (
-        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    writer.write(request.encode())
-    assert b"101" in await reader.readline()
-    async with session.ws_connect(server.url) as client:
-        await until(lambda: server.clients == 2)
-        for number, face in enumerate(faces(1000)):
-            server.show(frame(face, number))
-            message = await client.receive(timeout=60.0)
-            assert json.loads(message.data)["frame"] == number + 1
-        stuck = next(c for c in server._clients if c.dropped)
-        assert server.dropped == stuck.dropped > 500
-        assert len(stuck.waiting) <= QUEUE
-        assert json.loads(stuck.waiting[-1])["frame"] == 1000
-    writer.transport.abort()
-    await until(lambda: server.clients == 0)
-
-
 @pytest.mark.parametrize(
     ("origin", "welcome"),
     [(None, True), ("http://localhost:3000", True), ("http://127.0.0.1", True), ("https://avatar.example.org", True),
@@ -300,25 +271,3 @@ async def test_pages_of_other_sites_are_refused(server, session, origin, welcome
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
             await session.ws_connect(server.url, headers=headers)
         assert caught.value.status == 403
-
-
-async def test_port_in_use_is_one_sentence_and_no_crash(server):
-    second = ArkitServer(server.target)
-    with pytest.raises(DeviceError, match="port is in use") as caught:
-        await second.start()
-    assert str(server.target.port) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    second.show(frame())
-    await second.stop()
-
-
-async def test_of_those_who_come_at_once_no_more_are_let_in_than_there_may_be(server, session):
-    answers = await asyncio.gather(
-        *(session.ws_connect(server.url) for _ in range(MAX_CLIENTS + 5)), return_exceptions=True
-    )
-    await until(lambda: server.clients == MAX_CLIENTS)
-    for client in answers:
-        await client.close()
-    await until(lambda: server.clients == 0)
-    async with session.ws_connect(server.url):
-        await until(lambda: server.clients == 1)

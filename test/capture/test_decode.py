@@ -3,10 +3,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from reactdiff_ros.capture.decode import ENCODINGS, MAX_PIXELS, decode_compressed, decode_image, encode_jpeg
+from reactdiff_ros.capture.decode import MAX_PIXELS, decode_compressed, decode_image, encode_jpeg
 from reactdiff_ros.errors import MessageError
 
 H, W = 12, 16
@@ -108,25 +106,6 @@ def test_malformed_pictures_are_one_sentence(encoding, height, width, step, size
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    st.sampled_from([*ENCODINGS, "nonsense"]),
-    st.integers(-2, 40),
-    st.integers(-2, 40),
-    st.integers(-5, 200),
-    st.integers(0, 8000),
-    st.booleans(),
-)
-def test_anything_gives_pixels_or_a_message_error(encoding, height, width, step, size, big) -> None:
-    try:
-        bgr = decode_image(encoding, height, width, step, bytes(size), big)
-    except MessageError:
-        return
-    assert bgr.shape == (height, width, 3)
-    assert bgr.dtype == np.uint8
-    assert bgr.flags.c_contiguous
-
-
 def smooth() -> np.ndarray:
     y, x = np.mgrid[0:48, 0:64]
     return np.dstack([x * 3, y * 4, 200 - x]).astype(np.uint8)
@@ -158,20 +137,6 @@ def test_header_that_asks_for_too_much_is_refused_before_decoding() -> None:
     jpeg[at + 5 : at + 9] = (30000).to_bytes(2, "big") * 2
     with pytest.raises(MessageError, match="too large"):
         decode_compressed("jpeg", bytes(jpeg))
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.sampled_from([".jpg", ".png", ".webp"]), st.lists(st.tuples(st.integers(0, 800), st.integers(0, 255))))
-def test_damaged_files_never_do_worse_than_an_error(suffix: str, changes: list[tuple[int, int]]) -> None:
-    data = bytearray(cv2.imencode(suffix, smooth())[1].tobytes())
-    for at, value in changes:
-        data[at % len(data)] = value
-    try:
-        bgr = decode_compressed("jpeg", bytes(data))
-    except MessageError:
-        return
-    assert bgr.ndim == 3
-    assert bgr.dtype == np.uint8
 
 
 def decode(kind: str, m) -> np.ndarray:

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from memory_port import MemoryWire, Ticker
 
+from reactdiff_ros.actuation.calibrate import Clock
 from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.profile import Profile, load_profile
-from reactdiff_ros.actuation.slow_joint import Clock
 from reactdiff_ros.cli.calibrate import Console, calibrate_robot, wanted_joints
 
 HEAD: dict[str, Any] = {
@@ -94,7 +94,7 @@ def hardware(profile: Profile, folder: Path, by: str = "memory") -> Iterator[Har
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("reactdiff_ros.actuation.emulators.rig.Wire", wire)
-        for module in ("servo_bus", "pulse_board"):
+        for module in ("servo_bus", "boards"):
             patch.setattr(
                 f"reactdiff_ros.actuation.drivers.{module}.SerialPort", lambda path, *_, **__: wires[path].connect()
             )

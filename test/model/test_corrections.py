@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from speaker_frames import session
+from speaker_frames import frame, session
 
-from reactdiff_ros.coefficients import INDEX, SMILE
+from reactdiff_ros.clock import NS
+from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, SMILE
 from reactdiff_ros.evaluation.metrics.events import nods as found_nods
 from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT
 from reactdiff_ros.model.plan.corrections import (
@@ -18,6 +19,7 @@ from reactdiff_ros.model.plan.corrections import (
     BLEND,
     CONTAGION,
     COOLER,
+    GREETING_RESPONSIVENESS,
     HOLD_SLOTS,
     LATENT_LIMIT,
     LOOKAHEAD,
@@ -28,12 +30,15 @@ from reactdiff_ros.model.plan.corrections import (
     SMILE_S,
     SMILING_MORE,
     Choice,
+    Empathy,
     Mood,
     Nods,
+    answered,
     blend,
     conditioning,
     continued,
     greeting,
+    heeding,
     in_mood,
     nod_conditions,
     prompted,
@@ -46,6 +51,7 @@ from reactdiff_ros.model.plan.sampler import Conditions, Sampling, ordinary
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, from_frame
 from reactdiff_ros.model.weights import AGES, CONDITION_COUNT, HIDDEN, LOOKS, MOST_RATE, NodHead
 from reactdiff_ros.styles import Style, load_styles
+from reactdiff_ros.types import EXPRESSION_CLASSES, Affect, SpeakerFrame
 
 RNG = np.random.default_rng(0)
 # Style
@@ -64,17 +70,18 @@ def test_a_style_becomes_conditions_within_their_ranges() -> None:
     assert conditioning(Style(delay_s=0.7)).controls[0, at("delay")] == pytest.approx(0.7)
 
 
-def test_a_greeting_opens_a_listener_for_seconds_and_leaves_a_cool_one_alone() -> None:
+def test_a_greeting_opens_a_listener_to_whoever_smiles_and_leaves_a_cool_one_alone() -> None:
     style = Style()
-    at_once, held, fading, later = (greeting(style, met_s, 4.0) for met_s in (0.0, 4.0, 5.0, 6.0))
-    assert at_once.responsiveness == held.responsiveness == 1.0
+    at_once, held, fading, later = (greeting(style, met_s, 4.0, 1.0) for met_s in (0.0, 4.0, 5.0, 6.0))
+    assert at_once.responsiveness == held.responsiveness == GREETING_RESPONSIVENESS
     assert at_once.attitude == pytest.approx(0.5)
-    assert fading.responsiveness == pytest.approx(0.5)
-    assert later == style == greeting(style, math.inf, 4.0) == greeting(style, 0.0, 0.0)
+    assert fading.responsiveness == pytest.approx(0.5 * GREETING_RESPONSIVENESS)
+    assert later == style == greeting(style, math.inf, 4.0, 1.0) == greeting(style, 0.0, 0.0, 1.0)
+    assert greeting(style, 0.0, 4.0, 0.0) == style
     cool = Style(attitude=-0.3)
-    assert greeting(cool, 0.0, 4.0) == cool
+    assert greeting(cool, 0.0, 4.0, 1.0) == cool
     warm = Style(attitude=0.9, responsiveness=1.0)
-    assert greeting(warm, 0.0, 4.0) == warm
+    assert greeting(warm, 0.0, 4.0, 1.0) == warm
 
 
 def test_a_reference_speaks_for_the_controls_that_it_measures() -> None:
@@ -413,3 +420,92 @@ def test_conditions_that_are_not_given_are_zero() -> None:
     nothing = replace(asked, controls_given=np.zeros_like(asked.controls_given))
     assert nod_conditions(asked)[0].tolist() == [0.5, 0.5, 0.5, 1, 1, 1, 0, 0]
     assert not nod_conditions(nothing).any()
+
+
+# Empathy
+
+
+def expressing(label: str, stamp_ns: int, smile: float = 0.0) -> SpeakerFrame:
+    """A frame in which this expression was read for sure."""
+    probabilities = np.eye(len(EXPRESSION_CLASSES), dtype=np.float32)[EXPRESSION_CLASSES.index(label)]
+    return replace(frame(stamp_ns, smile), affect=Affect(label, probabilities, 0.0, 0.0))
+
+
+def after_expression(label: str, seconds: float = 2.0, seed: int = 0) -> tuple[Empathy, int]:
+    """Plans of 4 frames while someone shows this expression; the next plan's slot."""
+    empathy = Empathy(seed)
+    for slot in range(round(25 * seconds)):
+        empathy.observe(expressing(label, slot * 40_000_000))
+        empathy.look(slot * 40_000_000, 0)
+        if slot % 4 == 0:
+            empathy.frames(slot, 8)
+    return empathy, round(25 * seconds)
+
+
+@pytest.mark.parametrize("label", ["angry", "disgust", "fear", "sad"])
+def test_nothing_is_smiled_at_that_hurts(label: str) -> None:
+    empathy, slot = after_expression(label)
+    face = np.full((2, 8, 58), 0.6, dtype=np.float32)
+    shown = answered(face, empathy.frames(slot, 8), empathy.tilt)
+    assert shown[..., list(SMILE)].max() < 0.02
+    assert empathy.negative == 1.0
+    assert empathy.pleased == 0.0
+    assert heeding(Style(smiling=0.3, responsiveness=0.8), empathy.negative) == Style(smiling=-1.0, responsiveness=0.0)
+
+
+@pytest.mark.parametrize(
+    ("label", "raised"),
+    [("sad", ("browInnerUp", "mouthFrownLeft")), ("surprise", ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")),
+     ("fear", ("browInnerUp",)), ("contempt", ("browOuterUpLeft", "mouthPressLeft"))],
+)  # fmt: skip
+def test_an_expression_gets_an_answer_that_one_sees(label: str, raised: tuple[str, ...]) -> None:
+    still = np.zeros((1, 8, 58), dtype=np.float32)
+    empathy, slot = after_expression(label)
+    shown = answered(still, empathy.frames(slot, 8), empathy.tilt)[0, -1]
+    assert min(shown[INDEX[name]] for name in raised) > 0.2
+    empathy, slot = after_expression("neutral")
+    assert not answered(still, empathy.frames(slot, 8), empathy.tilt).any()
+
+
+def test_the_head_tilts_to_one_side_in_concern_and_each_listener_has_its_own() -> None:
+    rolls = []
+    for seed in (0, 1):
+        empathy, slot = after_expression("sad", seed=seed)
+        rolls.append(
+            answered(np.zeros((1, 8, 58), np.float32), empathy.frames(slot, 8), empathy.tilt)[0, -1, HEAD_ROLL]
+        )
+    assert rolls[0] == -rolls[1] != 0.0
+
+
+def test_answers_come_and_go_without_a_step() -> None:
+    """Plans overlap: what the last plan had for a frame is what the next one begins with."""
+    empathy, last = Empathy(0), None
+    for slot in range(0, 200, 4):
+        label = "sad" if 20 <= slot < 100 else "neutral"
+        empathy.observe(expressing(label, slot * 40_000_000))
+        empathy.look(slot * 40_000_000, 0)
+        levels = empathy.frames(slot, 8)
+        assert (levels >= 0).all()
+        assert (levels <= 1).all()
+        assert np.abs(np.diff(levels, axis=0)).max() < 0.15
+        if last is not None:
+            np.testing.assert_allclose(levels[0], last[4], atol=1e-9)
+        last = levels
+
+
+def test_a_delay_delays_the_answer_and_a_lost_face_ends_it() -> None:
+    prompt, late = Empathy(0), Empathy(0)
+    for slot in range(10):
+        for empathy, delay_ns in ((prompt, 0), (late, NS)):
+            empathy.observe(expressing("sad", slot * 40_000_000))
+            empathy.look(slot * 40_000_000, delay_ns)
+    assert (prompt.negative, late.negative) == (1.0, 0.0)
+    prompt.look(3 * NS, 0)
+    assert prompt.negative == 0.0
+
+
+def test_where_no_expression_was_read_the_smile_counts() -> None:
+    empathy = Empathy(0)
+    empathy.observe(replace(frame(0, 0.6), affect=None))
+    empathy.look(0, 0)
+    assert empathy.pleased == 1.0

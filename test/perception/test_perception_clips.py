@@ -65,6 +65,15 @@ def test_the_labelled_happy_recording_smiles_from_its_first_picture(clips, nets,
 
 
 @pytest.mark.parametrize("person", ["m030", "w009"])
+@pytest.mark.parametrize("label", ["angry", "disgusted"])
+def test_bared_teeth_are_not_read_as_a_smile(clips, nets, person, label):
+    frames = read(clips(f"emotions/dreamtalk_{person}_{label}.mp4"), nets)
+    assert mean(frames, *SMILE) <= 0.1
+    named = {"angry", "disgust", "sad"}
+    assert np.mean([f.affect.label in named for f in frames if f.affect]) > 0.7
+
+
+@pytest.mark.parametrize("person", ["m030", "w009"])
 def test_surprise_raises_brows_and_lids_and_anger_lowers_brows(clips, nets, person):
     surprised = read(clips(f"emotions/dreamtalk_{person}_surprised.mp4"), nets)
     angry = read(clips(f"emotions/dreamtalk_{person}_angry.mp4"), nets)

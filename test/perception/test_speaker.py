@@ -68,7 +68,7 @@ def test_a_smile_comes_back_and_is_sure():
     for k in range(75):
         perception.observe_picture(world.picture(40 * k))
     world.actors[0].face = frontal_face(smile=0.09)
-    frames = [perception.observe_picture(world.picture(40 * (75 + k))) for k in range(10)]
+    frames = [perception.observe_picture(world.picture(40 * (75 + k))) for k in range(40)]
     assert value(frames[1], "mouthSmileLeft") > 0.4, "seen within two pictures"
     assert value(frames[-1], "mouthSmileLeft") > 0.6
     assert frames[-1].confidence[c.INDEX["mouthSmileLeft"]] > 0.6

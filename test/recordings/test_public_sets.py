@@ -24,6 +24,7 @@ from generated_sets import (
 )
 from numpy.typing import NDArray
 
+from reactdiff_ros.affect import CLASSES
 from reactdiff_ros.attributes import ATTRIBUTE_NAMES
 from reactdiff_ros.coefficients import (
     BLENDSHAPE_NAMES,
@@ -44,7 +45,6 @@ from reactdiff_ros.recordings.datasets.files import DatasetError
 from reactdiff_ros.recordings.datasets.mars import items, targets
 from reactdiff_ros.recordings.datasets.mars import recordings as mars_recordings
 from reactdiff_ros.recordings.datasets.react import neighbours, pairs, recordings
-from reactdiff_ros.types import EXPRESSION_CLASSES
 
 NOVICE = "NoXI/010_2016-03-25_Paris/Novice_video/1"
 
@@ -93,7 +93,7 @@ def test_the_speaker_is_what_perception_would_deliver(root: Path) -> None:
     assert first.speaker.mesh.all()
     assert not first.speaker.microphone.any()
     labelled = attributes(100, 0)
-    happy, surprise = EXPRESSION_CLASSES.index("happy"), EXPRESSION_CLASSES.index("surprise")
+    happy, surprise = CLASSES.index("happy"), CLASSES.index("surprise")
     classes = first.speaker.affect[0, :, :7]
     np.testing.assert_allclose(classes.sum(1), 1, atol=1e-5)
     ratio = labelled[:, ATTRIBUTE_NAMES.index("Happy")] / labelled[:, ATTRIBUTE_NAMES.index("Surprise")]

@@ -39,7 +39,7 @@ def floats(*shape, elements=f32):
 
 
 voices = st.builds(t.Voice, unit, st.booleans(), floats(26), f32, f32, f32 | st.just(NAN), f32)
-affects = st.builds(t.Affect, st.sampled_from(t.EXPRESSION_CLASSES), floats(7, elements=unit), f32, f32)
+affects = st.builds(t.Affect, st.sampled_from(t.EXPRESSION_CLASSES), floats(8, elements=unit), f32, f32)
 frames = st.builds(
     t.SpeakerFrame,
     stamp, maybe, maybe, st.integers(-1, 2**31 - 1), st.booleans(), st.booleans(),

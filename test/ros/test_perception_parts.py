@@ -73,7 +73,7 @@ def test_a_picture_of_one_colour_is_said(level, noise):
 
 
 def frame(person: int) -> SpeakerFrame:
-    probabilities = np.full(7, 0.1, np.float32)
+    probabilities = np.full(8, 0.1, np.float32)
     probabilities[2] = 0.4
     values, confidence = np.zeros(58, np.float32), np.ones(58, np.float32)
     values[INDEX["mouthSmileLeft"]], values[INDEX["mouthSmileRight"]] = 0.4, 0.8

@@ -38,21 +38,6 @@ def test_the_shipped_file_is_that_of_the_table() -> None:
     )
 
 
-def test_form_is_that_of_the_schema() -> None:
-    root = ET.fromstring(policy(TABLE))
-    assert (root.tag, root.attrib) == ("policy", {"version": "0.2.0"})
-    (enclaves,) = root
-    assert enclaves.tag == "enclaves"
-    for place in enclaves:
-        assert place.tag == "enclave"
-        assert set(place.attrib) == {"path"}
-        ((profile,),) = place
-        assert set(profile.attrib) == {"ns", "node"}
-        assert all(len(element) for element in profile)
-    paths = [place.attrib["path"] for place in enclaves]
-    assert len(set(paths)) == len(paths)
-
-
 def test_every_node_may_do_what_the_table_says_and_nobody_else_publishes_the_face() -> None:
     found = rights(policy(TABLE))
     for node in TABLE.nodes:

@@ -8,15 +8,15 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from reactdiff_ros.coefficients import COEFFICIENT_COUNT, HEAD_YAW, INDEX
+from reactdiff_ros.affect import CLASSES
+from reactdiff_ros.coefficients import HEAD_YAW, INDEX
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.tokens import SpeakerBatch, blank, featurize
-from reactdiff_ros.simulator import observation, voices
+from reactdiff_ros.simulator import voices
 from reactdiff_ros.simulator.motion import since
 from reactdiff_ros.simulator.observation import appearance, observe
 from reactdiff_ros.simulator.speaker import Insertion, Speakers, make_speakers
 from reactdiff_ros.simulator.voices import COLUMNS, TAIL, VoiceBank, load_bank, make_bank
-from reactdiff_ros.types import EXPRESSION_CLASSES
 
 WORLDS, FRAMES = 480, 400
 
@@ -50,7 +50,7 @@ def test_the_batch_keeps_its_contract(world):
     assert shapes.min() >= 0
     assert shapes.max() <= 1
     assert not b.coefficients[b.confidence == 0].any()
-    probabilities = b.affect[b.affect_observed][:, : len(EXPRESSION_CLASSES)]
+    probabilities = b.affect[b.affect_observed][:, : len(CLASSES)]
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-4)
     assert (b.gaze[..., 2] >= 0).all()
     assert (b.gaze[..., 2] <= 1).all()
@@ -178,19 +178,6 @@ def test_placebos_change_what_is_read_from_their_frame_on(kind):
     assert expected in changed
     if kind != "smile":
         assert not changed & {"speaking", "mfcc", "pitch_hz", "camera", "microphone", "face"}
-
-
-def test_affect_is_projected_as_perception_does():
-    from reactdiff_ros.perception.blendshapes import affect_of
-
-    values, trust = np.random.default_rng(0).random((2, 30, COEFFICIENT_COUNT), dtype=np.float32)
-    hidden = [i for name, i in INDEX.items() if name not in observation.SHOWN]
-    values[:, hidden] = 0.0
-    ours = observation._affect(values, trust)
-    for i in range(30):
-        theirs = affect_of(values[i].astype(float), trust[i].astype(float))
-        np.testing.assert_allclose(ours[i, :7], theirs.probabilities, atol=1e-4)
-        np.testing.assert_allclose(ours[i, 7:], [theirs.valence, theirs.arousal], atol=1e-4)
 
 
 def test_utterances_are_tracked_as_perception_does():

@@ -52,7 +52,7 @@ _HANDSHAKE: Final = (
     "Sec-WebSocket-Key: cmVhY3RkaWZmX3Jvcy4uLg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 Failure = Literal["mute", "bad_checksum", "overload", "hot"]
-"""Of a servo on a bus: flags of `emulators.servo.Failing`."""
+"""Of a servo on a bus: flags of `emulators.servos.Failing`."""
 
 
 class GraphLab:

@@ -27,6 +27,7 @@ class Axis:
 
     joint: str
     id: int
+    """Of the servo or channel; a number in the profile's order where ids are names."""
     unit: Unit
     lower: float
     upper: float
@@ -34,30 +35,40 @@ class Axis:
     load: float | None = None
     temperature_c: float | None = None
     calibration: Calibration | None = None
+    name: str = ""
+    """On the robot, where ids are names."""
 
     def clamped(self, position: float) -> float:
         """`position` inside the joint's limits."""
         return min(max(position, self.lower), self.upper)
 
+    def calibration_fault(self, place: str) -> Fault | None:
+        """Why it must not be armed with the calibration that it has; `place`: what has an id here."""
+        if self.calibration is None:
+            return Fault("uncalibrated", "it is not calibrated: reactdiff robot calibrate")
+        if self.calibration.id != self.id:
+            return Fault("calibration", f"its calibration is that of {place} {self.calibration.id}: calibrate again")
+        return None
+
 
 def axes_of(profile: Profile, driver: str, calibrations: Mapping[str, Calibration]) -> dict[str, Axis]:
     """The joints of `profile` on `driver`, in the profile's order."""
-    found = {}
-    for name, joint in profile.joints.items():
-        if joint.output.driver == driver and isinstance(joint.output.id, int):
-            limits = joint.limits
-            found[name] = Axis(
-                name,
-                joint.output.id,
-                joint.unit,
-                joint.lower,
-                joint.upper,
-                joint.output.pulse,
-                limits.load,
-                limits.temperature_c,
-                calibrations.get(name),
-            )
-    return found
+    mine = [(name, joint) for name, joint in profile.joints.items() if joint.output.driver == driver]
+    return {
+        name: Axis(
+            joint=name,
+            id=joint.output.id if isinstance(joint.output.id, int) else number,
+            unit=joint.unit,
+            lower=joint.lower,
+            upper=joint.upper,
+            pulse=joint.output.pulse,
+            load=joint.limits.load,
+            temperature_c=joint.limits.temperature_c,
+            calibration=calibrations.get(name),
+            name=str(joint.output.id),
+        )
+        for number, (name, joint) in enumerate(mine)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +274,9 @@ class Driver(ABC):
         """Joints that take commands. One that was lost leaves, and comes back only by `arm`."""
         return frozenset(self._armed)
 
-    @property
-    def steps(self) -> Mapping[str, float]:
-        """The step in which each joint takes positions, in its unit; empty where it cannot be seen."""
-        return {}
+    def step(self, joint: str) -> float:
+        """The step in which a joint takes positions, in its unit; 0 where it cannot be seen."""
+        return 0.0
 
     def faults(self) -> dict[str, Fault]:
         """What is wrong now, by joint."""

@@ -5,12 +5,11 @@ Addresses, units and error bits are those of the makers' e-manual of the X serie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Counts, Fault
-from reactdiff_ros.actuation.drivers.serial_port import SerialPort
-from reactdiff_ros.actuation.drivers.servo_bus import WRONG_LENGTH, Measured, ServoBus, homing_fault
+from reactdiff_ros.actuation.drivers.driver import LINK_FAULTS, Axis, Clock, Counts, Fault
+from reactdiff_ros.actuation.drivers.servo_bus import PING, WRONG_LENGTH, Answer, Measured, ServoBus, homing_fault
 from reactdiff_ros.actuation.profile import DynamixelDriver
 
 MODEL: Final = 0
@@ -61,6 +60,7 @@ class DynamixelServos(ServoBus):
 
     homing_adds = True
     goal_bytes = (14, 5)
+    address_bytes, torque_at, goal_at, receive_options = 2, TORQUE, GOAL, (False,)
     homing_most = 1024  # in mode 3, the one of positions, larger ones are ignored
 
     def __init__(self, config: DynamixelDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
@@ -73,14 +73,13 @@ class DynamixelServos(ServoBus):
     def _load_library(self) -> None:
         import dynamixel_sdk
 
-        self._sdk = dynamixel_sdk
-        self._packets = dynamixel_sdk.Protocol2PacketHandler()
+        self._sdk, self._packets = dynamixel_sdk, dynamixel_sdk.Protocol2PacketHandler()
 
     def _scale(self, axis: Axis) -> Counts:
         return SCALE
 
-    def _exchange(self, number: int, instruction: int, body: bytes, length: int) -> tuple[bytes, int] | Fault:
-        """Send one packet to one servo; at least `length` bytes that it answers, and its error byte."""
+    def _exchange(self, number: int, instruction: int, body: bytes, length: int) -> Answer:
+        # An answer may be longer than asked for: only `_read` knows its exact length.
         size = len(body) + 3
         packet = [0, 0, 0, 0, number, size & 0xFF, size >> 8, instruction, *body, 0, 0]
         answer = self._talk(packet, number, length + 11, id_at=4)
@@ -92,24 +91,8 @@ class DynamixelServos(ServoBus):
             return Fault("refused", f"it refuses: {REFUSALS.get(error & ~ALERT, 'unknown error')}")
         return (data, error) if len(data) >= length else WRONG_LENGTH
 
-    def _receive(self, port: SerialPort) -> tuple[Any, int]:
-        answer: tuple[Any, int] = self._packets.rxPacket(port, False)
-        return answer
-
-    def _read(self, number: int, address: int, length: int) -> tuple[bytes, int] | Fault:
-        body = address.to_bytes(2, "little") + length.to_bytes(2, "little")
-        answer = self._exchange(number, self._sdk.robotis_def.INST_READ, body, length)
-        if not isinstance(answer, Fault) and len(answer[0]) != length:
-            return WRONG_LENGTH
-        return answer
-
-    def _write(self, axis: Axis, address: int, data: bytes) -> Fault | None:
-        body = address.to_bytes(2, "little") + data
-        answer = self._exchange(axis.id, self._sdk.robotis_def.INST_WRITE, body, 0)
-        return answer if isinstance(answer, Fault) else None
-
     def _ping(self, number: int) -> int | None:
-        answer = self._exchange(number, self._sdk.robotis_def.INST_PING, b"", 3)
+        answer = self._exchange(number, PING, b"", 3)
         return None if isinstance(answer, Fault) else int.from_bytes(answer[0][:2], "little")
 
     def _identify(self, axis: Axis) -> Fault | None:
@@ -141,7 +124,7 @@ class DynamixelServos(ServoBus):
             return answer
         data, error = answer
         alarm = self._alarm(axis) if error & ALERT else None
-        if alarm is not None and alarm.kind in ("no_answer", "checksum", "garbage", "wrong_id", "refused"):
+        if alarm is not None and alarm.kind in LINK_FAULTS | {"refused"}:
             return alarm
         load = abs(int.from_bytes(data[0:2], "little", signed=True)) / self._full.get(axis.id, 1000.0)
         return Measured(
@@ -177,7 +160,7 @@ class DynamixelServos(ServoBus):
     def _torque_on(self, axis: Axis, count: int) -> Fault | None:
         # The watchdog is cleared first: while it has expired, goals are refused. The profile (108 to 115) is off,
         # because the commands are limited already. Goal before and after torque: it stays, whichever it takes.
-        goal = count.to_bytes(4, "little", signed=True)
+        goal = self._goal(count)
         return (
             self._write(axis, WATCHDOG, b"\x00")
             or self._write(axis, PROFILE, bytes(8) + goal)
@@ -190,8 +173,5 @@ class DynamixelServos(ServoBus):
         # Torque first: one that hears, and does not answer, has lost it at least.
         return self._write(axis, TORQUE, b"\x00") or self._write(axis, WATCHDOG, b"\x00")
 
-    def _goals(self, counts: Mapping[int, int]) -> None:
-        self._write_many(GOAL, 4, {n: count.to_bytes(4, "little", signed=True) for n, count in counts.items()})
-
-    def _torques_off(self, numbers: Iterable[int]) -> None:
-        self._write_many(TORQUE, 1, dict.fromkeys(numbers, b"\x00"))
+    def _goal(self, count: int) -> bytes:
+        return count.to_bytes(4, "little", signed=True)

@@ -5,12 +5,11 @@ Addresses are those of the makers' memory tables of STS3215 and SCS0009.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Counts, Fault
-from reactdiff_ros.actuation.drivers.serial_port import SerialPort
-from reactdiff_ros.actuation.drivers.servo_bus import WRONG_LENGTH, Measured, ServoBus, homing_fault
+from reactdiff_ros.actuation.drivers.servo_bus import WRONG_LENGTH, Answer, Measured, ServoBus, homing_fault
 from reactdiff_ros.actuation.profile import FeetechDriver
 
 MODEL: Final = 3
@@ -40,6 +39,7 @@ class FeetechServos(ServoBus):
 
     homing_adds = False
     goal_bytes = (8, 3)
+    address_bytes, torque_at, goal_at = 1, TORQUE, GOAL
 
     def __init__(self, config: FeetechDriver, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
         super().__init__(config.port, config.baud, axes, clock, **options)
@@ -56,8 +56,7 @@ class FeetechServos(ServoBus):
     def _scale(self, axis: Axis) -> Counts:
         return SCALE[self._series]
 
-    def _exchange(self, number: int, instruction: int, body: list[int], length: int) -> tuple[bytes, int] | Fault:
-        """Send one packet to one servo; the `length` bytes and the alarms that it answers."""
+    def _exchange(self, number: int, instruction: int, body: bytes, length: int) -> Answer:
         packet = [0, 0, number, len(body) + 2, instruction, *body, 0]
         answer = self._talk(packet, number, length + 6, id_at=2)
         if isinstance(answer, Fault):
@@ -65,17 +64,6 @@ class FeetechServos(ServoBus):
         if answer[3] != length + 2 or len(answer) != length + 6:
             return WRONG_LENGTH
         return bytes(answer[5:-1]), int(answer[4])
-
-    def _receive(self, port: SerialPort) -> tuple[Any, int]:
-        answer: tuple[Any, int] = self._packets.rxPacket(port)
-        return answer
-
-    def _read(self, number: int, address: int, length: int) -> tuple[bytes, int] | Fault:
-        return self._exchange(number, self._sdk.scservo_def.INST_READ, [address, length], length)
-
-    def _write(self, number: int, address: int, data: bytes) -> Fault | None:
-        answer = self._exchange(number, self._sdk.scservo_def.INST_WRITE, [address, *data], 0)
-        return answer if isinstance(answer, Fault) else None
 
     def _number(self, data: bytes) -> int:
         return int.from_bytes(data, "little" if self._series == "sts" else "big")
@@ -141,8 +129,8 @@ class FeetechServos(ServoBus):
             return None
         raw = abs(offset) | (1 << 11 if offset < 0 else 0)
         # Settings are kept when the lock is open.
-        fault = self._write(axis.id, LOCK, b"\x00") or self._write(axis.id, OFFSET, self._bytes(raw))
-        return self._write(axis.id, LOCK, b"\x01") or fault
+        fault = self._write(axis, LOCK, b"\x00") or self._write(axis, OFFSET, self._bytes(raw))
+        return self._write(axis, LOCK, b"\x01") or fault
 
     def _torque_on(self, axis: Axis, count: int) -> Fault | None:
         # Goal first, then torque, then the goal once more: whichever the firmware takes, it stays where it is. Its own
@@ -152,19 +140,16 @@ class FeetechServos(ServoBus):
         if self._series == "sts":
             goal, goal_from = bytes(1) + goal, GOAL - 1
         return (
-            self._write(axis.id, goal_from, goal)
-            or self._write(axis.id, TORQUE, b"\x01")
-            or self._write(axis.id, goal_from, goal)
+            self._write(axis, goal_from, goal)
+            or self._write(axis, TORQUE, b"\x01")
+            or self._write(axis, goal_from, goal)
         )
 
     def _torque_off(self, axis: Axis) -> Fault | None:
-        return self._write(axis.id, TORQUE, b"\x00")
+        return self._write(axis, TORQUE, b"\x00")
 
-    def _goals(self, counts: Mapping[int, int]) -> None:
-        self._write_many(GOAL, 2, {number: self._bytes(count) for number, count in counts.items()})
-
-    def _torques_off(self, numbers: Iterable[int]) -> None:
-        self._write_many(TORQUE, 1, dict.fromkeys(numbers, b"\x00"))
+    def _goal(self, count: int) -> bytes:
+        return self._bytes(count)
 
 
 def signed(value: int, bit: int) -> int:

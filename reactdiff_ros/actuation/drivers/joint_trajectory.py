@@ -25,7 +25,6 @@ class TrajectoryDriver(Driver):
     Args:
         config: of the profile.
         axes: the joints on it.
-        names: their names on the robot.
         clock: steady, s.
         send: what takes the commands.
         resolve: the whole name of a topic.
@@ -37,16 +36,16 @@ class TrajectoryDriver(Driver):
         self,
         config: JointTrajectoryDriver,
         axes: Mapping[str, Axis],
-        names: Mapping[str, str],
         clock: Clock,
+        *,
         send: Send,
         resolve: Callable[[str], str] = str,
     ) -> None:
         super().__init__(axes, clock)
         self.topic = resolve(f"{config.controller}/joint_trajectory")
         self.states_topic = resolve(config.joint_states)
-        self._names, self._send = dict(names), send
-        self._joint_of = {name: joint for joint, name in names.items()}
+        self._send = send
+        self._joint_of = {axis.name: joint for joint, axis in self.axes.items()}
         self._readings: dict[str, Reading] = {}
         self._goal: dict[str, float] = {}
         """The last command of each joint; empty while nothing is armed."""
@@ -110,7 +109,7 @@ class TrajectoryDriver(Driver):
             if position is not None and position == self.axes[joint].clamped(position):
                 self._goal[joint] = position
         self._goal |= mine
-        goal = {self._names[j]: self._goal[j] for j in self.axes if j in self._goal}
+        goal = {self.axes[j].name: self._goal[j] for j in self.axes if j in self._goal}
         self._send(list(goal), list(goal.values()))
 
     def release(self, joint: str) -> None:

@@ -21,17 +21,401 @@ up, roll to its own left. Joints of this driver have our signs (pitch down, yaw 
 right); they are negated here. No Furhat was there to look at.
 
 Nothing is measured, and a Furhat that hears nothing more keeps its face.
+
+The websocket is held by a thread; torque is of all joints at once.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 import math
-from collections.abc import Mapping
-from typing import Any, Final
+import os
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
-from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Fault, Reading
-from reactdiff_ros.actuation.drivers.network import Link, NetworkRobot
-from reactdiff_ros.actuation.profile import FurhatDriver, ReachyMiniDriver
+import aiohttp
+
+from reactdiff_ros.actuation.drivers.driver import Axis, Clock, Driver, Fault, Reading
+from reactdiff_ros.actuation.drivers.serial_port import DeviceLock
+from reactdiff_ros.errors import DeviceError
+
+RETRY_S: Final = 0.5
+CONNECT_S: Final = 2.0
+SEND_S: Final = 0.5
+"""A message that does not leave within this time: the other side has stopped reading, the line is given up."""
+MESSAGE_BYTES: Final = 1 << 20
+_T = TypeVar("_T")
+
+
+class Link:
+    """Connections to one host, made again whenever they end, until `close`.
+
+    Args:
+        urls: websockets by name, all to be open at once.
+        on_open: called on the thread with each websocket's name when it opened; returns a message to begin with.
+        on_message: called on the thread with the name and every JSON object that comes; what else comes is ignored.
+        least_s: the least time between two sendings on a websocket; what comes sooner waits, and the newest wins.
+    """
+
+    def __init__(
+        self,
+        urls: Mapping[str, str],
+        *,
+        on_message: Callable[[str, dict[str, Any]], None],
+        on_open: Callable[[str], dict[str, Any] | None] = lambda name: None,
+        least_s: float = 0.0,
+    ) -> None:
+        self._least_s = least_s
+        self._urls, self._on_message, self._on_open = dict(urls), on_message, on_open
+        self._slots: dict[str, dict[str, str]] = {name: {} for name in urls}
+        self._lock = threading.Lock()
+        self._wakes = {name: asyncio.Event() for name in urls}
+        self._open: dict[str, aiohttp.ClientWebSocketResponse] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._closing = False
+        self._changed = threading.Condition()
+        self.problem = ""
+        """Why it is not connected, in the words of the system."""
+        self.lost = 0
+        """How often a websocket that was open has ended: one that is back may be of a robot that has restarted."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="robot link", daemon=True)
+        self._thread.start()
+        self._tasks = [asyncio.run_coroutine_threadsafe(self._hold(name), self._loop) for name in urls]
+
+    @property
+    def connected(self) -> bool:
+        """Whether all websockets are open."""
+        return len(self._open) == len(self._urls)
+
+    def wait(self, timeout_s: float = CONNECT_S, ready: Callable[[], bool] | None = None) -> bool:
+        """Wait until all are open (or `ready`); False after the timeout."""
+        with self._changed:
+            return self._changed.wait_for(ready or (lambda: self.connected), timeout_s)
+
+    def send(self, name: str, kind: str, message: Mapping[str, Any]) -> None:
+        """Send soon; what waits of the same kind is replaced. Never waits, never raises."""
+        text = json.dumps(message, separators=(",", ":"), allow_nan=False)
+        with self._lock:
+            self._slots[name][kind] = text
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._wakes[name].set)
+
+    def request(self, method: str, url: str, timeout_s: float) -> dict[str, Any] | str:
+        """An HTTP request, waited for: the JSON object of the answer, or one line that says what is wrong."""
+
+        async def ask() -> dict[str, Any] | str:
+            limit = aiohttp.ClientTimeout(total=timeout_s)
+            async with self._its_session().request(method, url, timeout=limit) as answer:
+                if answer.status != 200:
+                    return f"it answers {answer.status} {answer.reason}"
+                body = await answer.json(content_type=None)
+                return body if isinstance(body, dict) else "it answers in another language than expected"
+
+        try:
+            return self._run(ask(), timeout_s + 1.0)
+        except (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError, TimeoutError, RuntimeError) as error:
+            return _line(error)
+
+    def close(self) -> None:
+        """End the connections and the thread. Twice is fine."""
+        if self._closing:
+            return
+        self._closing = True
+        with suppress(asyncio.TimeoutError, TimeoutError, RuntimeError):
+            self._run(self._end(), 3.0)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(3.0)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    # On the thread.
+
+    def _run(self, work: Coroutine[Any, Any, _T], timeout_s: float) -> _T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_s)
+
+    def _its_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        return self._session
+
+    async def _hold(self, name: str) -> None:
+        while not self._closing:
+            try:
+                limit = aiohttp.ClientWSTimeout(ws_close=1.0)
+                connecting = self._its_session().ws_connect(
+                    self._urls[name], timeout=limit, heartbeat=2.0, max_msg_size=MESSAGE_BYTES
+                )
+                socket = await asyncio.wait_for(connecting, CONNECT_S)
+                try:
+                    await self._speak(name, socket)
+                finally:
+                    await self._hang_up(name, socket)
+            except (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError) as error:
+                self.problem = _line(error)
+            await asyncio.sleep(RETRY_S)
+
+    async def _speak(self, name: str, socket: aiohttp.ClientWebSocketResponse) -> None:
+        with self._lock:
+            self._slots[name].clear()  # what was to be sent before it was lost is old
+        first = self._on_open(name)
+        if first is not None:
+            await asyncio.wait_for(socket.send_json(first), SEND_S)
+        with self._changed:
+            self._open[name] = socket
+            self._changed.notify_all()
+        sender = asyncio.ensure_future(self._send(name, socket))
+        try:
+            async for message in socket:
+                with suppress(Exception):  # whatever the other side says, the line is held
+                    value = json.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else None
+                    if isinstance(value, dict):
+                        self._on_message(name, value)
+                with self._changed:
+                    self._changed.notify_all()
+            self.problem = "it ended the connection"
+        finally:
+            sender.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await sender
+
+    async def _send(self, name: str, socket: aiohttp.ClientWebSocketResponse) -> None:
+        wake, sent_s = self._wakes[name], -math.inf
+        try:
+            while True:
+                await wake.wait()
+                await asyncio.sleep(sent_s + self._least_s - self._loop.time())
+                wake.clear()
+                with self._lock:
+                    texts = list(self._slots[name].values())
+                    self._slots[name].clear()
+                for text in texts:
+                    await asyncio.wait_for(socket.send_str(text), SEND_S)
+                sent_s = self._loop.time()
+        except (ConnectionError, RuntimeError, asyncio.TimeoutError):
+            await self._hang_up(name, socket)
+
+    async def _hang_up(self, name: str, socket: aiohttp.ClientWebSocketResponse) -> None:
+        with self._changed:
+            self.lost += self._open.pop(name, None) is not None
+            self._changed.notify_all()
+        with suppress(Exception):
+            await asyncio.wait_for(socket.close(), 1.0)
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for name, socket in list(self._open.items()):
+            await self._hang_up(name, socket)
+        await asyncio.sleep(0)
+        if self._session is not None:
+            await self._session.close()
+
+
+def _line(error: BaseException) -> str:
+    if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
+        return "it does not answer in time"
+    strerror = getattr(error, "strerror", None)
+    return str(strerror or error or type(error).__name__).splitlines()[0]
+
+
+class NetworkRobot(Driver):
+    """See `driver.Driver`. Joints have names on the robot in place of ids; no calibration: the robot has its own.
+
+    `open` waits for up to `CONNECT_S`, the first `arm` and the last `release` for up to 2 s, everything else for
+    nothing. A line that is lost is made again by itself; the joints then have to be armed again.
+
+    Args:
+        config: of the profile, with `host` and `port`.
+        axes: the joints on it.
+        clock: seconds of a clock that only goes forward.
+        lock_folder: for the lock file: one program a robot.
+        least_s: the least time between two commands, s.
+    """
+
+    title: str
+    """Of the robot, for sentences."""
+
+    def __init__(
+        self,
+        config: Any,
+        axes: Mapping[str, Axis],
+        clock: Clock,
+        *,
+        lock_folder: Path | None = None,
+        least_s: float = 0.0,
+    ) -> None:
+        super().__init__(axes, clock)
+        self._least_s, self._folder = least_s, lock_folder
+        self._address = config.host, config.port
+        self._host = f"{f'[{config.host}]' if ':' in config.host else config.host}:{config.port}"
+        self._lock: DeviceLock | None = None
+        self._link: Link | None = None
+        self._holding: set[str] = set(axes)
+        """Joints to release before torque, which is of all at once, goes off: armed, stopped, or let go without an
+        answer; all of them until one was armed."""
+        self._others = True
+        """Whether what may have torque has it from another program, or from a process before this one."""
+        self._goal: dict[str, float] = {}
+        """Newest position of each joint that was sent."""
+        self._lost = 0
+        """How often the line had been lost when it was last looked at."""
+
+    # What each robot does in its own way.
+
+    @abstractmethod
+    def _connect(self) -> Link:
+        """A line to it, not waited for."""
+
+    def _ready(self) -> bool:
+        """Whether the line is there and the robot has let us in."""
+        return self._link is not None and self._link.connected
+
+    @abstractmethod
+    def _send(self, link: Link) -> None:
+        """Send what is in `_goal`; never waits."""
+
+    def _robot_fault(self) -> Fault | None:
+        """What is wrong with the whole robot while the line is there."""
+        return None
+
+    @abstractmethod
+    def _torque(self, link: Link, on: bool) -> str:
+        """Let it take commands or not; empty, or why that did not work. May wait for a second."""
+
+    # The interface.
+
+    def open(self) -> None:
+        """Connect; see `Driver.open`."""
+        host, port = self._address
+        if self._link is not None:
+            return
+        self._lock = DeviceLock(f"/dev/{self.title.replace(' ', '_').lower()}-{host}-{port}", self._folder)
+        self._link, self._lost = self._connect(), 0
+        if not self._link.wait(CONNECT_S, self._ready):
+            reason = self._refusal() or self._link.problem or "it does not answer in time"
+            self.close()
+            raise DeviceError(f"{self.title} cannot be reached, {reason}", where=f"{host}:{port}", todo=self._todo())
+
+    def close(self) -> None:
+        """Give the line back; joints stay as they are. Twice is fine."""
+        self._armed.clear()
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+
+    def check(self) -> dict[str, Fault]:
+        """Whether the line is there and the robot is well."""
+        self._look()
+        return self.faults()
+
+    def poll(self, budget_s: float) -> None:
+        """Look at the line; measurements come by themselves."""
+        self._look()
+
+    def reading(self, joint: str) -> Reading | None:
+        """Nothing is measured, unless a robot says otherwise."""
+        return None
+
+    def holding(self, joint: str) -> bool | None:
+        """For a robot that does not report it: False once all joints were let go, True for armed ones, else None."""
+        return (True if joint in self._armed else None) if self._holding else False
+
+    def arm(self, joint: str, position: float) -> Fault | None:
+        """Let a joint take commands, from where it is measured, else from `position`. May wait for 2 s."""
+        self._look()
+        link = self._link
+        if joint in self._faults or link is None:
+            return self._faults.get(joint) or self._gone()
+        measured = self.reading(joint)
+        start = measured.position if measured is not None and measured.position is not None else position
+        if self.feedback and measured is None:
+            return Fault("sensor", f"{self.title} does not say where it is")
+        if not math.isfinite(start):
+            return Fault("refused", "its position is unknown")
+        self._goal[joint] = self.axes[joint].clamped(start)
+        if self._others:
+            self._others, self._holding = False, set()
+        self._holding.add(joint)  # it may get torque although the answer says otherwise, or does not come
+        if not self._armed:
+            self._goal |= self._measured()
+            self._send(link)
+            refused = self._torque(link, True)
+            if refused:
+                return Fault("refused", f"{self.title} does not take commands, {refused}")
+        self._armed.add(joint)
+        return None
+
+    def command(self, positions: Mapping[str, float]) -> None:
+        """Send positions of armed joints; the newest wins when the line is slow."""
+        found = {j: self.axes[j].clamped(p) for j, p in positions.items() if j in self._armed and math.isfinite(p)}
+        if not found or self._link is None:
+            return
+        if not self._ready() or self._link.lost != self._lost:
+            self._look()
+            return
+        self._goal.update(found)
+        self._send(self._link)
+
+    def release(self, joint: str) -> None:
+        """No more commands; when the last joint is released, torque goes off for all, which may take 2 s.
+
+        Where that does not work the joints have a fault, and it is tried again when the joint is released again.
+        """
+        self._armed.discard(joint)
+        if not self._holding and self.holding(joint) is not False:
+            self._others, self._holding = True, set(self.axes)
+        if self._holding == {joint}:
+            fault = self._let_go()
+            if fault is not None:
+                self._faults = dict.fromkeys(self.axes, fault)
+                return
+        self._holding.discard(joint)
+
+    # Inside.
+
+    def _let_go(self) -> Fault | None:
+        link = self._link
+        if link is None or not self._ready():
+            return self._gone()
+        refused = self._torque(link, False)
+        return Fault("refused", f"{self.title} does not let go, {refused}") if refused else None
+
+    def _measured(self) -> dict[str, float]:
+        """Where the joints are, as far as it is known."""
+        readings = {joint: self.reading(joint) for joint in self.axes}
+        return {j: r.position for j, r in readings.items() if r is not None and r.position is not None}
+
+    def _refusal(self) -> str:
+        """Why the robot did not let us in."""
+        return ""
+
+    def _todo(self) -> str:
+        return "see whether it is on, and check host and port"
+
+    def _gone(self) -> Fault:
+        problem = self._link.problem if self._link is not None else ""
+        return Fault("gone", f"{self.title} is gone{f', {problem}' if problem else ''}: is it on, and in the network?")
+
+    def _look(self) -> None:
+        # A line that was lost and is there again since the last look may be of a robot that has restarted.
+        before, self._lost = self._lost, self._link.lost if self._link is not None else 0
+        went = bool(self._armed) and self._lost != before
+        fault = self._robot_fault() if self._link is not None and self._ready() and not went else self._gone()
+        if fault is None:
+            self._faults = {}
+            return
+        self._faults = dict.fromkeys(self.axes, fault)
+        self._armed.clear()
+
 
 POSE: Final = ("x", "y", "z", "roll", "pitch", "yaw")
 ANTENNAS: Final = ("antenna.right", "antenna.left")
@@ -48,19 +432,12 @@ ANSWER_S: Final = 1.0
 class ReachyMini(NetworkRobot):
     """One Reachy Mini; see `NetworkRobot` and `driver.Driver`."""
 
+    title = "Reachy Mini"
     feedback = True
 
-    def __init__(
-        self,
-        config: ReachyMiniDriver,
-        axes: Mapping[str, Axis],
-        names: Mapping[str, str],
-        clock: Clock,
-        **options: Any,
-    ) -> None:
-        super().__init__("Reachy Mini", (config.host, config.port), axes, names, clock, **options)
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        self._base = f"{host}:{config.port}/api"
+    def __init__(self, config: Any, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
+        super().__init__(config, axes, clock, **options)
+        self._base = f"{self._host}/api"
         self._state: tuple[float, dict[str, float]] | None = None
         self._mode = ""
         self._switched_s = -math.inf
@@ -76,7 +453,7 @@ class ReachyMini(NetworkRobot):
         return Link(urls, on_message=self._on_message, least_s=self._least_s)
 
     def _ready(self) -> bool:
-        return self._link is not None and self._link.connected and self._state is not None
+        return super()._ready() and self._state is not None
 
     def _todo(self) -> str:
         return "start reachy-mini-daemon on it, and check host and port"
@@ -106,7 +483,7 @@ class ReachyMini(NetworkRobot):
         if self._state is None or self._clock() - self._state[0] > STALE_S:
             return None
         time_s, positions = self._state
-        position = positions.get(self._names[joint])
+        position = positions.get(self.axes[joint].name)
         return None if position is None else Reading(time_s, position)
 
     def holding(self, joint: str) -> bool | None:
@@ -123,7 +500,7 @@ class ReachyMini(NetworkRobot):
         return ""
 
     def _send(self, link: Link) -> None:
-        goal = {self._names[joint]: position for joint, position in self._goal.items()}
+        goal = {self.axes[joint].name: position for joint, position in self._goal.items()}
         pose = {part: goal.get(f"head.{part}", 0.0) for part in POSE}
         message: dict[str, Any] = {"target_head_pose": pose}
         if any(name in goal for name in ANTENNAS):
@@ -149,25 +526,16 @@ DIGITS: Final = 4
 class FurhatRobot(NetworkRobot):
     """One Furhat; see `NetworkRobot` and `driver.Driver`.
 
-    While joints are armed its own microexpressions are off; the face is reset when the last one is released.
+    While joints are armed its own microexpressions are off; the face is reset when the last one is released. Its key
+    is read from the environment variable REACTDIFF_FURHAT_KEY.
     """
 
+    title = "Furhat"
     feedback = False
 
-    def __init__(
-        self,
-        config: FurhatDriver,
-        axes: Mapping[str, Axis],
-        names: Mapping[str, str],
-        clock: Clock,
-        *,
-        key: str = "",
-        **options: Any,
-    ) -> None:
-        super().__init__("Furhat", (config.host, config.port), axes, names, clock, **options)
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        self._url = f"ws://{host}:{config.port}/v1/events"
-        self._key = key
+    def __init__(self, config: Any, axes: Mapping[str, Axis], clock: Clock, **options: Any) -> None:
+        super().__init__(config, axes, clock, **options)
+        self._key = os.environ.get("REACTDIFF_FURHAT_KEY", "")
         self._access: bool | None = None
         self._head_s = float("-inf")
         self._pose: dict[str, float] = {}
@@ -175,7 +543,8 @@ class FurhatRobot(NetworkRobot):
 
     def _connect(self) -> Link:
         self._access = None
-        return Link({"events": self._url}, on_message=self._on_message, on_open=self._on_open, least_s=self._least_s)
+        url = f"ws://{self._host}/v1/events"
+        return Link({"events": url}, on_message=self._on_message, on_open=self._on_open, least_s=self._least_s)
 
     def _on_open(self, _name: str) -> dict[str, Any]:
         self._access, self._pose = None, {}
@@ -186,7 +555,7 @@ class FurhatRobot(NetworkRobot):
             self._access = message.get("access") is True
 
     def _ready(self) -> bool:
-        return self._link is not None and self._link.connected and self._access is True
+        return super()._ready() and self._access is True
 
     def _refusal(self) -> str:
         return "it does not let us in" if self._access is False else ""
@@ -195,9 +564,6 @@ class FurhatRobot(NetworkRobot):
         if self._access is False:
             return "put the key of its realtime API into REACTDIFF_FURHAT_KEY"
         return "switch its realtime API on, and check host and port"
-
-    def _robot_fault(self) -> Fault | None:
-        return None
 
     def _torque(self, link: Link, on: bool) -> str:
         self._pose = {}
@@ -208,7 +574,7 @@ class FurhatRobot(NetworkRobot):
 
     def _send(self, link: Link) -> None:
         # Clamped once more: rounding may take a value beyond a limit that has more digits.
-        goal = {self._names[j]: self.axes[j].clamped(round(p, DIGITS)) for j, p in self._goal.items()}
+        goal = {self.axes[j].name: self.axes[j].clamped(round(p, DIGITS)) for j, p in self._goal.items()}
         params = {name: value for name, value in goal.items() if name not in HEAD}
         if params:
             link.send("events", "params", {"type": "request.face.params", "params": params})

@@ -13,14 +13,17 @@ import getpass
 import grp
 import math
 import os
+import re
 import select
 import sys
 import tempfile
 import termios
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import psutil
 
 from reactdiff_ros.errors import DeviceError
 
@@ -46,52 +49,37 @@ class DeviceLock:
     """
 
     def __init__(self, device: str, folder: Path | None = None) -> None:
-        real = os.path.realpath(device)
-        name = real.removeprefix("/dev/").replace("/", "_")
+        name = os.path.realpath(device).removeprefix("/dev/").replace("/", "_")
         self.path = (folder or lock_folder()) / f"LCK..{name}"
         self._fd = -1
-        for _ in range(100):
-            if self._take(device):
-                return
-        raise DeviceError("the lock of a device cannot be taken", where=str(self.path))
-
-    def _take(self, device: str) -> bool:
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+            while self._fd < 0:
+                self._take(device)
         except OSError as error:
             todo = error.strerror or str(error)
-            if self.path.exists():
+            if isinstance(error, PermissionError) and self.path.exists():
                 todo += "; it is another account's: remove it when no program uses the device"
             raise DeviceError(f"the lock of {device} cannot be made", where=str(self.path), todo=todo) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = _holder(fd)
-            os.close(fd)
-            raise _busy(device, holder) from error
-        # The holder before us may have removed the file between our opening and our locking.
-        try:
-            same = os.fstat(fd).st_ino == os.stat(self.path).st_ino
-        except FileNotFoundError:
-            same = False
-        if not same:
-            os.close(fd)
-            return False
-        # Programs that know the convention but no flock: their process is asked for.
-        holder = _holder(fd)
-        pid = _pid(holder)
-        if pid is not None and pid != os.getpid() and _alive(pid):
-            os.close(fd)
-            raise _busy(device, holder)
-        try:
+
+    def _take(self, device: str) -> None:
+        with ExitStack() as stack:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+            stack.callback(os.close, fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise _busy(device, _holder(fd)) from error
+            # The holder before us may have removed the file between our opening and our locking: it is taken again.
+            if not self.path.exists() or not os.path.samestat(os.fstat(fd), os.stat(self.path)):
+                return
+            # Programs that know the convention but no flock: their process is asked for.
+            found = re.match(r"\s*([0-9]{1,9})\b", _holder(fd))
+            if found and int(found[1]) != os.getpid() and psutil.pid_exists(int(found[1])):
+                raise _busy(device, _holder(fd))
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid():>10}\n{Path(sys.argv[0]).name or 'python'} {_user()}\n".encode(), 0)
-        except OSError as error:
-            os.close(fd)
-            todo = error.strerror or str(error)
-            raise DeviceError(f"the lock of {device} cannot be made", where=str(self.path), todo=todo) from error
-        self._fd = fd
-        return True
+            stack.pop_all()
+            self._fd = fd
 
     def release(self) -> None:
         """Give it back; harmless when done twice."""
@@ -103,31 +91,12 @@ class DeviceLock:
 
 
 def _busy(device: str, holder: str) -> DeviceError:
-    who = " ".join(holder.split())
-    return DeviceError(
-        "the port is in use",
-        where=device,
-        todo=f"process {who} has it: end that first" if who else "another process has it: end that first",
-    )
+    who = f"process {' '.join(holder.split())}" if holder.split() else "another process"
+    return DeviceError("the port is in use", where=device, todo=f"{who} has it: end that first")
 
 
 def _holder(fd: int) -> str:
     return os.pread(fd, 200, 0).decode("utf-8", "replace")
-
-
-def _pid(holder: str) -> int | None:
-    first = holder.split()
-    return int(first[0]) if first and first[0].isascii() and first[0].isdigit() and len(first[0]) < 10 else None
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def _user() -> str:
@@ -348,7 +317,9 @@ def explain(path: str, error: Exception) -> DeviceError:
     """Why a device could not be opened, and what to do about it."""
     code = getattr(error, "errno", None)
     if isinstance(error, PermissionError) or code in (errno.EACCES, errno.EPERM):
-        group = _group(path)
+        group = "dialout"
+        with suppress(OSError, KeyError):
+            group = grp.getgrgid(os.stat(path).st_gid).gr_name
         return DeviceError(
             "the port may not be used by this account",
             where=path,
@@ -357,12 +328,5 @@ def explain(path: str, error: Exception) -> DeviceError:
     if isinstance(error, FileNotFoundError) or code in (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR):
         return DeviceError("there is no such port", where=path, todo="is it plugged in, and is this its name?")
     if code in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in str(error):
-        return DeviceError("the port is in use", where=path, todo="another process has it: end that first")
+        return _busy(path, "")
     return DeviceError("the port cannot be opened", where=path, todo=str(error))
-
-
-def _group(path: str) -> str:
-    try:
-        return grp.getgrgid(os.stat(path).st_gid).gr_name
-    except (OSError, KeyError):
-        return "dialout"

@@ -119,6 +119,12 @@ GARBAGE: Final = Fault("garbage", "its answer makes no sense")
 WRONG_LENGTH: Final = Fault("garbage", "its answer has the wrong length")
 
 
+Answer = tuple[bytes, int] | Fault
+"""Bytes and error byte of a servo; or why there are none."""
+PING, READ, WRITE = 1, 2, 3
+"""Instructions of both makers' protocols."""
+
+
 class ServoBus(Driver):
     """What drivers of bus servos share; see `driver.Driver`.
 
@@ -137,6 +143,13 @@ class ServoBus(Driver):
     """Whether a count is that of the sensor plus the homing offset; else it is minus."""
     goal_bytes: ClassVar[tuple[int, int]]
     """Bytes of a packet of goals without any, and those of each goal in it."""
+    address_bytes: ClassVar[int]
+    """Of an address, and of a length, in a packet."""
+    torque_at: ClassVar[int]
+    goal_at: ClassVar[int]
+    """Registers of torque and goal."""
+    receive_options: ClassVar[tuple[Any, ...]] = ()
+    """Of the library's `rxPacket`, beyond the port."""
     homing_most: int
     """The largest homing offset that it takes, either way; 0: it stores none."""
     _sdk: Any = None
@@ -204,20 +217,16 @@ class ServoBus(Driver):
         """No torque."""
 
     @abstractmethod
-    def _torques_off(self, numbers: Iterable[int]) -> None:
-        """No torque, for all these ids, in one packet without an answer."""
-
-    @abstractmethod
-    def _goals(self, counts: Mapping[int, int]) -> None:
-        """Goals by id, in one packet without an answer."""
+    def _goal(self, count: int) -> bytes:
+        """A count, as the register of goals takes it."""
 
     @abstractmethod
     def _ping(self, number: int) -> int | None:
         """The model of the servo with that id; None: none answers."""
 
     @abstractmethod
-    def _receive(self, port: SerialPort) -> tuple[Any, int]:
-        """The packet that is answered, and the library's result."""
+    def _exchange(self, number: int, instruction: int, body: bytes, length: int) -> Answer:
+        """Send one packet to one servo; `length` bytes that it answers, and its error byte."""
 
     # The interface.
 
@@ -306,10 +315,9 @@ class ServoBus(Driver):
             self._commanded_s, health.torque = self._clock(), True
         return fault
 
-    @property
-    def steps(self) -> dict[str, float]:
-        """One count of each joint, in its unit."""
-        return {joint: self._scale(axis).step(axis) for joint, axis in self.axes.items()}
+    def step(self, joint: str) -> float:
+        """One count of a joint, in its unit."""
+        return self.scale(joint).step(self.axes[joint])
 
     def command(self, positions: Mapping[str, float]) -> None:
         """Send positions of armed joints, in one packet."""
@@ -327,7 +335,7 @@ class ServoBus(Driver):
         first, each = self.goal_bytes
         counts = self._turns.choose(counts, dict.fromkeys(counts, each), port.room() - first)
         if counts:
-            self._goals(counts)
+            self._write_many(self.goal_at, {number: self._goal(count) for number, count in counts.items()})
             self._turns.sent(counts)
             self._commanded_s = now_s
 
@@ -350,7 +358,8 @@ class ServoBus(Driver):
         self._armed.clear()
         for health in self._health.values():
             health.torque = None
-        self._on_port(lambda _: self._torques_off(axis.id for axis in self.axes.values()), None)
+        off = dict.fromkeys((axis.id for axis in self.axes.values()), b"\x00")
+        self._on_port(lambda _: self._write_many(self.torque_at, off), None)
 
     def scan(self, ids: Iterable[int]) -> dict[int, int]:
         """Models of the servos that answer, by id; one answer's time each. For looking at an unknown bus."""
@@ -412,11 +421,9 @@ class ServoBus(Driver):
     def _may_arm(self, health: Health) -> Fault | None:
         if self._port is None:
             return GONE
-        calibration = health.axis.calibration
-        if calibration is None:
-            return Fault("uncalibrated", "it is not calibrated: reactdiff robot calibrate")
-        if calibration.id != health.axis.id:
-            return Fault("calibration", f"its calibration is that of id {calibration.id}: calibrate again")
+        fault = health.axis.calibration_fault("id")
+        if fault is not None:
+            return fault
         self._forgive(health)
         if not health.verified:
             self._ask(health)
@@ -536,7 +543,7 @@ class ServoBus(Driver):
             if self._packets.txPacket(port, packet) != self._sdk.COMM_SUCCESS:
                 return Fault("no_answer", "nothing could be sent to it")
             port.setPacketTimeout(answer_bytes)
-            answer, result = self._receive(port)
+            answer, result = self._packets.rxPacket(port, *self.receive_options)
         except PortGoneError:
             raise
         except (IndexError, ValueError, TypeError):
@@ -550,10 +557,20 @@ class ServoBus(Driver):
         port.carried()
         return answer
 
-    def _write_many(self, address: int, length: int, values: Mapping[int, bytes]) -> None:
-        if self._port is None:
+    def _read(self, number: int, address: int, length: int) -> Answer:
+        n = self.address_bytes
+        answer = self._exchange(number, READ, address.to_bytes(n, "little") + length.to_bytes(n, "little"), length)
+        return answer if isinstance(answer, Fault) or len(answer[0]) == length else WRONG_LENGTH
+
+    def _write(self, axis: Axis, address: int, data: bytes) -> Fault | None:
+        answer = self._exchange(axis.id, WRITE, address.to_bytes(self.address_bytes, "little") + data, 0)
+        return answer if isinstance(answer, Fault) else None
+
+    def _write_many(self, address: int, values: Mapping[int, bytes]) -> None:
+        """The same register of several servos, in one packet without an answer."""
+        if self._port is None or not values:
             return
-        group = self._sdk.GroupSyncWrite(self._port, self._packets, address, length)
+        group = self._sdk.GroupSyncWrite(self._port, self._packets, address, len(next(iter(values.values()))))
         for number, value in values.items():
             group.addParam(number, list(value))
         self._port.is_using = False

@@ -13,20 +13,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from reactdiff_ros.actuation.emulators.servo import Motor
+from reactdiff_ros.actuation.emulators.servos import Motor
 
-SET_TARGET, SET_SPEED, SET_ACCELERATION, GET_POSITION, GET_MOVING, GET_ERRORS, GO_HOME, SET_MANY = (
-    0x84, 0x87, 0x89, 0x90, 0x93, 0xA1, 0xA2, 0x9F,
-)  # fmt: skip
-LENGTHS: Final = {
-    SET_TARGET: 3,
-    SET_SPEED: 3,
-    SET_ACCELERATION: 3,
-    GET_POSITION: 1,
-    GET_MOVING: 0,
-    GET_ERRORS: 0,
-    GO_HOME: 0,
-}
+SET_TARGET, GET_POSITION, GET_ERRORS = 0x84, 0x90, 0xA1
+LENGTHS: Final = {SET_TARGET: 3, GET_POSITION: 1, GET_ERRORS: 0}
+"""Arguments of the commands that the driver uses; others are protocol errors."""
 PROTOCOL_ERROR, TIMEOUT_ERROR = 1 << 4, 1 << 5
 OnError = Literal["off", "ignore"] | int
 """What a channel does on an error: no pulses, what it did, or a pulse in quarters of microseconds."""
@@ -101,7 +92,7 @@ class MaestroBoard:
 
     def _command(self, now_s: float) -> tuple[int, bytes]:
         """Bytes that the first command takes (0: it is not complete), and the answer."""
-        first, at = self._rest[0], 1
+        first, at, mine = self._rest[0], 1, True
         if first == 0xAA:  # Pololu protocol: device number, then the command without its highest bit
             if len(self._rest) < 3:
                 return (1, b"") if len(self._rest) == 2 and self._rest[1] >= 0x80 else (0, b"")
@@ -109,17 +100,9 @@ class MaestroBoard:
                 return 1, b""  # it was the byte that shows the baud rate
             first, at = self._rest[2] | 0x80, 3
             mine = self._rest[1] == self._device
-        else:
-            mine = True
-        if first == SET_MANY:
-            size = 2 + 2 * self._rest[at] if len(self._rest) > at else 1
-        elif first in LENGTHS:
-            size = LENGTHS[first]
-        else:
-            self._error(PROTOCOL_ERROR)
-            return at, b""
+        size = LENGTHS.get(first, 0)
         arguments = self._rest[at : at + size]
-        if any(byte & 0x80 for byte in arguments):
+        if first not in LENGTHS or any(byte & 0x80 for byte in arguments):
             self._error(PROTOCOL_ERROR)
             return at, b""
         if len(arguments) < size:
@@ -133,35 +116,20 @@ class MaestroBoard:
         if command == GET_ERRORS:
             errors, self.errors = self.errors, 0
             return errors.to_bytes(2, "little")
-        if command == GO_HOME:
-            self._home()
-            return b""
-        if command == GET_MOVING:
-            return bytes((int(any(c.servo.velocity != 0.0 for c in self.channels)),))
-        if command == SET_MANY:
-            values = [arguments[i] | arguments[i + 1] << 7 for i in range(2, len(arguments), 2)]
-            for i, value in enumerate(values, start=arguments[1]):
-                self._target(i, value)
-            return b""
         if command == GET_POSITION:
             place = self.channels[arguments[0]].target if arguments[0] < len(self.channels) else 0
             return place.to_bytes(2, "little")
-        if command == SET_TARGET:
-            self._target(arguments[0], arguments[1] | arguments[2] << 7)
+        if arguments[0] >= len(self.channels):
+            self._error(PROTOCOL_ERROR)
+            return b""
+        quarters = arguments[1] | arguments[2] << 7
+        self.channels[arguments[0]].target = quarters
+        self.channels[arguments[0]].received.append(quarters)
         return b""
 
-    def _target(self, number: int, quarters: int) -> None:
-        if number >= len(self.channels):
-            self._error(PROTOCOL_ERROR)
-            return
-        self.channels[number].target = quarters
-        self.channels[number].received.append(quarters)
-
     def _error(self, bit: int) -> None:
+        """Remember the error; every channel goes home."""
         self.errors |= bit
-        self._home()
-
-    def _home(self) -> None:
         for channel in self.channels:
             if channel.on_error != "ignore":
                 channel.target = 0 if channel.on_error == "off" else channel.on_error

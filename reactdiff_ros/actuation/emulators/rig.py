@@ -10,15 +10,14 @@ import tty
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 from reactdiff_ros.actuation.calibration import Calibration
 from reactdiff_ros.actuation.drivers.driver import Axis, Counts, axes_of, pulse_us
 from reactdiff_ros.actuation.drivers.dynamixel import SCALE as DYNAMIXEL
 from reactdiff_ros.actuation.drivers.feetech import SCALE as FEETECH
 from reactdiff_ros.actuation.emulators.boards import I2cBus, MaestroBoard, OhbotBoard
-from reactdiff_ros.actuation.emulators.dynamixel import DynamixelBus
-from reactdiff_ros.actuation.emulators.feetech import FeetechBus
+from reactdiff_ros.actuation.emulators.servos import DynamixelBus, FeetechBus, ServoLine
 from reactdiff_ros.actuation.profile import (
     DynamixelDriver,
     FeetechDriver,
@@ -29,22 +28,14 @@ from reactdiff_ros.actuation.profile import (
 )
 from reactdiff_ros.errors import ConfigError
 
+Bus: TypeAlias = ServoLine | MaestroBoard | OhbotBoard
+"""What can be behind a wire: it answers what the host sends (`receive`) and lives until a time (`step`)."""
 IDLE_S = 0.005
 """The bus lives on at least this often while the line is silent."""
 
 
 SLOWLY = 8
 """Bytes at a time that come over a line with a baud rate."""
-
-
-class Bus(Protocol):
-    """What can be behind a wire."""
-
-    def receive(self, data: bytes, now_s: float) -> bytes:
-        """Answers to what the host sent."""
-
-    def step(self, now_s: float) -> None:
-        """Live until `now_s`."""
 
 
 class Wire:

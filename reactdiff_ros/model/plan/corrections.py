@@ -2,7 +2,7 @@
 
 | | correction | acts on | reason |
 |---|---|---|---|
-| 1 | `greeting` | style | people return a smile of greeting far more surely than one in mid-talk |
+| 1 | `greeting`, `heeding` | style | a smile of greeting is returned more surely; anger and grief are not smiled at |
 | 2 | `conditioning` | style -> conditions | people do not nod at their own words |
 | 3 | `Mood`, `in_mood` | `smiling` | the networks answer what happens now, hardly the mood of a conversation |
 | 4 | `prompted` | controls | the networks follow some controls by less than simulated listeners do |
@@ -15,7 +15,8 @@
 | 11 | `unhurried`, SMILE_GAIN | smile | planned smiles move faster than people's and break off |
 | 12 | `Nods` | head pitch | nods are too rare and small to count in the losses of the diffusion |
 | 13 | `NodGate` | head pitch | an eager model nods even while the robot itself speaks |
-| 14 | `presented` | faces | no one is there, the robot speaks, and gaze and lids belong to other layers |
+| 14 | `Empathy`, `answered` | faces | the networks have met no angry, sad or surprised speaker; goes when they have |
+| 15 | `presented` | faces | no one is there, the robot speaks, and gaze and lids belong to other layers |
 
 All of it is causal. Live listeners and batched streams share it. Shapes: N listeners, K candidates of each, H frames,
 L latents, D token width.
@@ -24,6 +25,7 @@ L latents, D token width.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -31,7 +33,20 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from reactdiff_ros.coefficients import BLINK, EYE_LOOK, HEAD_PITCH, LOWER, ROTATION, SMILE, UPPER, bounded
+from reactdiff_ros.clock import NS
+from reactdiff_ros.coefficients import (
+    BLINK,
+    EYE_LOOK,
+    HEAD_PITCH,
+    HEAD_ROLL,
+    INDEX,
+    LOWER,
+    ROTATION,
+    SMILE,
+    TRANSLATION,
+    UPPER,
+    bounded,
+)
 from reactdiff_ros.model.conditions import CONTROL_LOWER, CONTROL_NAMES, CONTROL_UPPER, STYLE_COUNT, STYLE_NAMES
 from reactdiff_ros.model.listener import Level
 from reactdiff_ros.model.plan.latents import GROUPS
@@ -39,7 +54,7 @@ from reactdiff_ros.model.plan.sampler import Conditions, NoiseTape, Sampling
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch
 from reactdiff_ros.model.weights import NOD_CONTROLS, NodHead
 from reactdiff_ros.styles import REFERENCE_LIMIT, Style
-from reactdiff_ros.types import REACTION_RATE_HZ, FloatArray, Turn
+from reactdiff_ros.types import EXPRESSION_CLASSES, REACTION_RATE_HZ, FloatArray, SpeakerFrame, Turn
 
 Array = TypeVar("Array", bound=Any)
 _AT: Final = {name: index for index, name in enumerate(CONTROL_NAMES)}
@@ -49,22 +64,35 @@ _OTHER_LAYERS: Final = [*EYE_LOOK, *BLINK]
 # 1. Greeting
 
 GREETING_ATTITUDE: Final = 0.5
+GREETING_RESPONSIVENESS: Final = 0.7
+"""At 1 a fleeting smile of someone who talks was answered with a laugh."""
 GREETING_FADE_S: Final = 2.0
 
 
-def greeting(style: Style, met_s: float, greeting_s: float) -> Style:
-    """The style of a listener who met the speaker `met_s` ago: at first it answers nearly everything.
+def greeting(style: Style, met_s: float, greeting_s: float, pleased: float) -> Style:
+    """The style of a listener who met the speaker `met_s` ago: at first it answers nearly every smile.
 
-    A style that is cool (attitude below 0) does not greet. After `greeting_s` it fades to the style within
-    GREETING_FADE_S.
+    Only as far as the speaker is `pleased` (0..1): whoever comes angry or in tears is not laughed at. A style that is
+    cool (attitude below 0) does not greet. After `greeting_s` it fades to the style within GREETING_FADE_S.
     """
-    share = float(np.clip((greeting_s + GREETING_FADE_S - met_s) / GREETING_FADE_S, 0.0, 1.0))
+    share = pleased * float(np.clip((greeting_s + GREETING_FADE_S - met_s) / GREETING_FADE_S, 0.0, 1.0))
     if share == 0.0 or greeting_s == 0.0 or style.attitude < 0.0:
         return style
     return replace(
         style,
-        responsiveness=max(style.responsiveness, share),
+        responsiveness=max(style.responsiveness, GREETING_RESPONSIVENESS * share),
         attitude=max(style.attitude, GREETING_ATTITUDE * share),
+    )
+
+
+def heeding(style: Style, negative: float) -> Style:
+    """The style of a listener whose speaker shows a negative expression as surely as `negative` (0..1)."""
+    if negative == 0.0:
+        return style
+    return replace(
+        style,
+        responsiveness=(1.0 - negative) * style.responsiveness,
+        smiling=max(style.smiling - 2.0 * negative, -1.0),
     )
 
 
@@ -488,7 +516,150 @@ class NodGate:
         return shown
 
 
-# 14. What of it is shown
+# 14. Answers to what the networks have not met
+
+KEPT, RAISED, CONCERNED, SERIOUS, DOUBTFUL = range(5)
+"""Columns of levels: how much of a smile is kept, then the answers: raised brows, concern, a serious face, doubt."""
+_AFTER: Final = {
+    RAISED: {"surprise": 1.0, "fear": 0.5},
+    CONCERNED: {"sad": 1.0, "fear": 1.0},
+    SERIOUS: {"angry": 1.0, "disgust": 1.0},
+    DOUBTFUL: {"contempt": 1.0},
+}
+"""What each answer answers: classes of expression and how much each counts."""
+_SURE: Final = (0.25, 0.5)
+"""Probability from which on an expression is answered, and from which on in full. Of eight classes, a calibrated
+read-out is seldom surer of people whom it has not met."""
+_PLEASED: Final = (0.3, 0.6)
+"""The same of a happy face, for the greeting."""
+_HURT: Final = (0.55, 0.8)
+"""The same of all negative expressions together, for holding smiles back. Of someone unmoved they have half."""
+_ANSWER_S: Final = 0.3
+_FADE_S: Final = 1.5
+"""Time constants with which an answer comes and goes."""
+_HELD_S: Final = 1.0
+"""An expression that is no longer seen counts for so long."""
+_LOOKS: Final = {
+    RAISED: {"browInnerUp": 0.6, "browOuterUpLeft": 0.6, "browOuterUpRight": 0.6, "jawOpen": 0.12},
+    CONCERNED: {
+        "browInnerUp": 0.6, "mouthFrownLeft": 0.25, "mouthFrownRight": 0.25, "mouthPressLeft": 0.15,
+        "mouthPressRight": 0.15,
+    },
+    SERIOUS: {
+        "browInnerUp": 0.25, "browDownLeft": 0.15, "browDownRight": 0.15, "mouthPressLeft": 0.1,
+        "mouthPressRight": 0.1,
+    },
+    DOUBTFUL: {
+        "browOuterUpLeft": 0.55, "browDownRight": 0.3, "mouthPressLeft": 0.35, "mouthPressRight": 0.35,
+        "mouthLeft": 0.15,
+    },
+}  # fmt: skip
+"""Concern after the literature on listeners of sad stories: inner brows, pressed lips, corners down, a tilted head,
+stillness (Eisenberg et al. 1989; Bavelas et al. 1986)."""
+_TILT_RAD: Final = 0.09
+
+
+def _looks() -> FloatArray:
+    faces = np.zeros((5, len(LOWER)), dtype=np.float32)
+    for answer, look in _LOOKS.items():
+        for name, value in look.items():
+            faces[answer, INDEX[name]] = value
+    return faces
+
+
+_FACES: Final = _looks()
+_EVIDENCE: Final = np.array(
+    [[_AFTER.get(answer, {}).get(name, 0.0) for name in EXPRESSION_CLASSES] for answer in range(5)]
+)
+_HAPPY: Final = EXPRESSION_CLASSES.index("happy")
+_NEGATIVE: Final = [EXPRESSION_CLASSES.index(name) for name in ("angry", "disgust", "fear", "sad")]
+
+
+class Empathy:
+    """What a speaker expresses, and how far each answer to it has come.
+
+    Args:
+        seed: of the side to which the head tilts.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._waiting: deque[tuple[int, NDArray[np.float64]]] = deque(maxlen=256)
+        self._seen = np.zeros(len(EXPRESSION_CLASSES))
+        self._seen_ns: int | None = None
+        self._levels = self._wanted = np.zeros(5)
+        self._slot: int | None = None
+        self.tilt = _TILT_RAD if seed % 2 else -_TILT_RAD
+
+    def observe(self, frame: SpeakerFrame) -> None:
+        """Take in a frame; those without a face leave things as they are.
+
+        Where no expression was read (a recording without landmarks), the corners of the mouth say how pleased they are.
+        """
+        if not frame.mesh_present:
+            return
+        seen = np.zeros(len(EXPRESSION_CLASSES))
+        if frame.affect is not None:
+            seen[:] = np.clip(np.nan_to_num(frame.affect.probabilities), 0.0, 1.0)
+        if not seen.any():
+            seen[_HAPPY] = np.nan_to_num(np.asarray(frame.coefficients)[list(SMILE)]).mean()
+        self._waiting.append((frame.stamp_ns, seen))
+
+    def look(self, now_ns: int, delay_ns: int) -> None:
+        """Go on to `now_ns`, with a speaker who is seen `delay_ns` late."""
+        while self._waiting and self._waiting[0][0] + delay_ns <= now_ns:
+            self._seen_ns, self._seen = self._waiting.popleft()
+        if self._seen_ns is None or now_ns - delay_ns - self._seen_ns > _HELD_S * NS:
+            self._seen = np.zeros(len(EXPRESSION_CLASSES))
+
+    @property
+    def pleased(self) -> float:
+        """0..1, how surely the speaker smiles."""
+        return _ramp(float(self._seen[_HAPPY]), *_PLEASED)
+
+    @property
+    def negative(self) -> float:
+        """0..1, how surely the speaker is angry, disgusted, afraid or sad."""
+        return _ramp(float(self._seen[_NEGATIVE].sum()), *_HURT)
+
+    def frames(self, slot: int, count: int) -> NDArray[np.float64]:
+        """Levels 0..1 of the answers in the frames of a plan from `slot` on, (count, 5).
+
+        The first column is how much is left of smiles.
+        """
+        wanted = np.array([_ramp(value, *_SURE) for value in _EVIDENCE @ self._seen])
+        wanted[KEPT] = self.negative
+        if self._slot is not None:  # what the last plan had for this slot
+            self._levels = _approached(self._levels, self._wanted, np.array([max(slot - self._slot, 0)]))[0]
+        self._slot, self._wanted = slot, wanted
+        levels = _approached(self._levels, wanted, np.arange(count))
+        levels[:, KEPT] = 1.0 - levels[:, KEPT]
+        return levels
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+def _approached(level: NDArray[np.float64], wanted: NDArray[np.float64], frames: NDArray[Any]) -> NDArray[np.float64]:
+    time_constant = np.where(wanted > level, _ANSWER_S, _FADE_S)
+    left = np.exp(-frames[:, None] * FRAME_S / time_constant)
+    return np.asarray(wanted + (level - wanted) * left)
+
+
+def answered(plans: FloatArray, levels: NDArray[np.float64], tilt: float) -> FloatArray:
+    """Plans (K, H, 58) with the answers of `Empathy.frames` (at least H, 5): nothing is smiled at that hurts."""
+    levels = levels[: plans.shape[1]].astype(np.float32)
+    if not levels[:, 1:].any() and (levels[:, KEPT] == 1.0).all():
+        return plans
+    out = np.maximum(plans, (levels[:, 1:, None] * _FACES[1:]).max(axis=1))
+    out[..., ROTATION] = plans[..., ROTATION] * (1.0 - 0.5 * levels[:, SERIOUS, None])
+    out[..., TRANSLATION] = plans[..., TRANSLATION]
+    out[..., HEAD_ROLL] += tilt * levels[:, CONCERNED]
+    out[..., _SMILE] *= levels[:, KEPT, None]
+    return out
+
+
+# 15. What of it is shown
 
 HEAD_SHARE: Final = 0.3
 """What is left of the head's motion while the robot itself speaks; of nods nothing is."""

@@ -85,14 +85,14 @@ def check_frame(frame: SpeakerFrame) -> None:
     """Hold a frame from outside to its contract.
 
     Raises:
-        MessageError: `coefficients` or `confidence` are not (58,), or affect is not of the 7 classes.
+        MessageError: `coefficients` or `confidence` are not (58,), or affect is not of the 8 classes.
     """
     for name in ("coefficients", "confidence"):
         shape = np.shape(getattr(frame, name))
         if shape != (COEFFICIENT_COUNT,):
             raise MessageError(f"a speaker frame's {name} are of shape {shape}, not (58,)", where="speaker/frame")
     if frame.affect is not None and np.shape(frame.affect.probabilities) != (len(EXPRESSION_CLASSES),):
-        raise MessageError("a speaker frame's affect is not of 7 classes", where="speaker/frame")
+        raise MessageError("a speaker frame's affect is not of 8 classes", where="speaker/frame")
 
 
 class OwnVoice:

@@ -12,10 +12,11 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from reactdiff_ros.affect import CLASSES
 from reactdiff_ros.attributes import EXPRESSION, EXPRESSIONS, VALENCE_AROUSAL
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT
 from reactdiff_ros.model.tokens import SpeakerBatch, blank
-from reactdiff_ros.types import EXPRESSION_CLASSES, FloatArray
+from reactdiff_ros.types import FloatArray
 
 ATTRIBUTE_COUNT: Final = 25
 """Width of REACT's attributes, in the order of `reactdiff_ros.attributes`."""
@@ -129,7 +130,7 @@ unobserved."""
 
 _CLASS_OF: Final = {"Anger": "angry", "Happy": "happy", "Sad": "sad"}
 _TO_CLASS: Final = np.array(
-    [EXPRESSION_CLASSES.index(_CLASS_OF.get(name, name.lower())) if name != "Contempt" else -1 for name in EXPRESSIONS]
+    [CLASSES.index(_CLASS_OF.get(name, name.lower())) if name != "Contempt" else -1 for name in EXPRESSIONS]
 )
 
 
@@ -138,11 +139,11 @@ def affect_of(attributes: FloatArray) -> FloatArray:
 
     Contempt has no class here: its share is left out and the others sum to 1.
     """
-    chances = np.zeros((len(attributes), len(EXPRESSION_CLASSES)), dtype=np.float32)
+    chances = np.zeros((len(attributes), len(CLASSES)), dtype=np.float32)
     kept = _TO_CLASS >= 0
     chances[:, _TO_CLASS[kept]] = np.clip(attributes[:, EXPRESSION][:, kept], 0.0, 1.0)
     total = chances.sum(axis=1, keepdims=True)
-    chances = np.where(total > 1e-6, chances / np.maximum(total, 1e-6), 1.0 / len(EXPRESSION_CLASSES))
+    chances = np.where(total > 1e-6, chances / np.maximum(total, 1e-6), 1.0 / len(CLASSES))
     both = np.concatenate([chances, np.clip(attributes[:, VALENCE_AROUSAL], -1, 1)], axis=1)
     return np.asarray(both, dtype=np.float32)
 

@@ -1,0 +1,170 @@
+"""Does the listener answer people's expressions as one should? Labelled recordings of people, through everything.
+
+The first pass of each clip is shown, the greeting included, to a new listener for each seed: what a visitor sees in
+the first seconds. Figures are means over frames, then over clips of a label, with their 95 % intervals over clips.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from reactdiff_ros.coefficients import HEAD_ROLL, INDEX, SMILE, index
+from reactdiff_ros.errors import MediaError, ReactdiffError
+from reactdiff_ros.evaluation.metrics.bootstrap import draws, interval, means
+from reactdiff_ros.recordings.labels import VIDEOS, label_of
+from reactdiff_ros.recordings.listener import Listener
+from reactdiff_ros.types import OnProgress
+
+GRIN: Final = 0.35
+"""A smile that no one in distress should see."""
+TILT_RAD: Final = 0.15
+"""A tilt of the head that counts as much as a frown of 1 does."""
+_BROWS: Final = list(index("browInnerUp", "browOuterUpLeft", "browOuterUpRight"))
+_FROWN: Final = list(index("mouthFrownLeft", "mouthFrownRight"))
+_UP: Final = list(index("eyeLookUpLeft", "eyeLookUpRight"))
+_DOWN: Final = list(index("eyeLookDownLeft", "eyeLookDownRight"))
+FIGURES: Final = ("smile", "concern", "brow_raise")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one listener showed to one clip: means over its frames, and what was perceived of the person."""
+
+    smile: float
+    smile_p95: float
+    smile_most: float
+    concern: float
+    """Of the largest of inner brows, frown and tilt (1 = TILT_RAD)."""
+    brow_raise: float
+    up_minus_down: float
+    seen_smile: float
+    """Mean smile of the person as perceived."""
+    right_class: float
+    """Share of frames in which the person's expression was read as the label; NaN without a label."""
+
+
+def shown(path: Path, seed: int, style: str = "natural") -> Shown:
+    """Show one clip to a new listener.
+
+    Raises:
+        MediaError: the clip cannot be read, or no face was seen in it.
+    """
+    track = Listener(style, seed=seed).react(path)
+    people = [frame for frame in track.speaker if frame.mesh_present and frame.affect is not None]
+    if not people or not len(track):
+        raise MediaError("no face was seen in the clip", where=str(path), todo="use a clip in which a face is visible")
+    faces = track.faces
+    smile = faces[:, list(SMILE)].mean(axis=1)
+    parts = [faces[:, INDEX["browInnerUp"]], faces[:, _FROWN].mean(axis=1), np.abs(faces[:, HEAD_ROLL]) / TILT_RAD]
+    named = label_of(path)
+    read = [frame.affect.label for frame in people if frame.affect is not None]
+    return Shown(
+        smile=float(smile.mean()),
+        smile_p95=float(np.quantile(smile, 0.95)),
+        smile_most=float(smile.max()),
+        concern=float(np.minimum(np.max(parts, axis=0), 1.0).mean()),
+        brow_raise=float(faces[:, _BROWS].mean()),
+        up_minus_down=float((faces[:, _UP] - faces[:, _DOWN]).mean()),
+        seen_smile=float(np.mean([frame.coefficients[list(SMILE)].mean() for frame in people])),
+        right_class=float("nan") if named is None else float(np.mean([label == named.label for label in read])),
+    )
+
+
+def labelled(folder: Path) -> list[Path]:
+    """The labelled clips of a folder.
+
+    Raises:
+        ReactdiffError: there are none.
+    """
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEOS and label_of(path))
+    except OSError as error:
+        raise ReactdiffError(f"the folder cannot be read ({error.strerror})", where=str(folder)) from error
+    if not files:
+        raise ReactdiffError(
+            "there is no labelled clip", where=str(folder), todo="name files PERSON_LABEL.mp4, such as w009_angry.mp4"
+        )
+    return files
+
+
+def appropriateness(
+    clips: Sequence[Path], *, seeds: int = 5, style: str = "natural", workers: int = 1, progress: OnProgress
+) -> dict[str, Any]:
+    """The figures of `evaluate appropriateness`; clips that cannot be used are named in "skipped".
+
+    Raises:
+        ReactdiffError: no clip could be used.
+    """
+    jobs = [(path, seed) for path in clips for seed in range(seeds)]
+    found: dict[Path, list[Shown]] = defaultdict(list)
+    skipped: dict[str, str] = {}
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        for done, ((path, _), result) in enumerate(zip(jobs, pool.map(partial(_tried, style), jobs), strict=True)):
+            if isinstance(result, Shown):
+                found[path].append(result)
+            else:
+                skipped[path.name] = result
+            progress((done + 1) / len(jobs))
+    if not found:
+        raise ReactdiffError("no clip could be used", where=next(iter(skipped.values()), ""))
+    return {**_summary(found), "seeds": seeds, "style": style, "skipped": skipped}
+
+
+def _tried(style: str, job: tuple[Path, int]) -> Shown | str:
+    try:
+        return shown(*job, style)
+    except ReactdiffError as error:
+        return str(error)
+
+
+def _summary(found: dict[Path, list[Shown]]) -> dict[str, Any]:
+    by_label: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for path, results in found.items():
+        means = {name: float(np.mean([asdict(r)[name] for r in results])) for name in asdict(results[0])}
+        named = label_of(path)
+        by_label[named.word if named else "unlabelled"].append({**means, "most": max(r.smile_most for r in results)})
+    table: dict[str, dict[str, Any]] = {}
+    for label, rows in sorted(by_label.items()):
+        values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        table[label] = {
+            **{name: round(float(values[name].mean()), 3) for name in (*FIGURES, "smile_p95", "seen_smile")},
+            "clips_without_a_grin": round(float((values["most"] <= GRIN).mean()), 3),
+            "right_class": round(float(values["right_class"].mean()), 3),
+            "n": len(rows),
+        }
+    result: dict[str, Any] = {"by_label": table}
+    if "neutral" in by_label:
+        result["minus_neutral"] = {
+            label: {name: _difference(rows, by_label["neutral"], name) for name in FIGURES}
+            for label, rows in sorted(by_label.items())
+            if label != "neutral"
+        }
+        result["intervals"] = {
+            label: {name: _interval(rows, by_label["neutral"], name) for name in FIGURES}
+            for label, rows in sorted(by_label.items())
+            if label != "neutral"
+        }
+    gaze = [row["up_minus_down"] for rows in by_label.values() for row in rows]
+    result["gaze"] = {"up_minus_down": round(float(np.mean(gaze)), 3)}
+    return result
+
+
+def _difference(rows: list[dict[str, float]], neutral: list[dict[str, float]], name: str) -> float:
+    return round(float(np.mean([row[name] for row in rows]) - np.mean([row[name] for row in neutral])), 3)
+
+
+def _interval(rows: list[dict[str, float]], neutral: list[dict[str, float]], name: str) -> list[float]:
+    """95 % interval over clips of the difference from neutral."""
+    rest = float(np.mean([row[name] for row in neutral]))
+    away = np.array([row[name] - rest for row in rows])
+    low, high = interval(means(draws(0, len(away)), away))
+    return [round(low, 3), round(high, 3)]

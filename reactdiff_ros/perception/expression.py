@@ -1,0 +1,109 @@
+"""Which expression a face shows: a small learned read-out over the measures of its landmarks.
+
+Corners of the mouth alone do not tell a smile from bared teeth or a drawn "ee". The read-out weighs all measures of
+the face (lips, cheeks, lids, brows, jaw): multinomial logistic regression, from which `reactdiff train expression`
+makes `expression.json`. Its prior are faces rendered with known coefficients, its data are labelled recordings.
+It says what the face shows, not what the person feels.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reactdiff_ros.perception.face import INDEX, NAMES
+from reactdiff_ros.types import EXPRESSION_CLASSES
+
+Array = NDArray[np.float64]
+
+WEIGHTS: Final = Path(__file__).with_name("expression.json")
+MEMORY_S: Final = 0.6
+"""Time constant of the mean over the logarithms of the probabilities: vowels pass faster, expressions do not."""
+PERSONAL: Final = 0.5
+"""Share of the personal neutral that counts as this person's face. The rest may be an expression that it has learnt."""
+NEGATIVE: Final = tuple(EXPRESSION_CLASSES.index(name) for name in ("angry", "disgust", "fear", "sad"))
+_BARED: Final = (0.5, 0.8)
+"""Probability of a negative expression from which on raised corners count less as a smile, and as none."""
+_SIDED: Final = tuple(n[:-1] for n in NAMES if n.endswith("R") and n[:-1] + "L" in INDEX and n != "irisXR")
+_SINGLE: Final = tuple(n for n in NAMES if n[:-1] not in _SIDED and n not in ("lipsX", "chinX", "irisXR", "irisXL"))
+FEATURES: Final = (*(f"{name}Sides" for name in _SIDED), *_SINGLE, "asymmetry")
+"""Measures, the two sides averaged, and how differently high the corners of the mouth are."""
+_RIGHT = np.array([INDEX[n + "R"] for n in _SIDED])
+_LEFT = np.array([INDEX[n + "L"] for n in _SIDED])
+_ALONE = np.array([INDEX[n] for n in _SINGLE])
+_ASYMMETRY_SCALE: Final = 0.03
+
+
+def features(displacement: Array, neutral: Array, scale: Array) -> Array:
+    """Features (n,) of FEATURES: measures (COUNT,) in units of their full movement.
+
+    Args:
+        displacement: measures minus the personal neutral.
+        neutral: the personal neutral minus the population's.
+        scale: full movement of each measure.
+    """
+    shown = (displacement + PERSONAL * neutral) / scale
+    up = displacement[INDEX["cornerUpR"]] - displacement[INDEX["cornerUpL"]]
+    sided = (shown[_RIGHT] + shown[_LEFT]) / 2
+    return np.concatenate([sided, shown[_ALONE], [abs(up) / _ASYMMETRY_SCALE]])
+
+
+@dataclass(frozen=True)
+class ExpressionWeights:
+    """Weights (8, n + 1) of FEATURES and a constant, in the order of EXPRESSION_CLASSES."""
+
+    weights: Array
+
+    def probabilities(self, x: Array) -> Array:
+        """Probabilities (..., 8) of features (..., n)."""
+        scores = x @ self.weights[:, :-1].T + self.weights[:, -1]
+        odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
+
+
+@cache
+def shipped_weights() -> ExpressionWeights:
+    """The weights that come with the package."""
+    found = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+    order = [found["classes"].index(name) for name in EXPRESSION_CLASSES]
+    columns = [found["features"].index(name) for name in (*FEATURES, "constant")]
+    return ExpressionWeights(np.array(found["weights"])[order][:, columns])
+
+
+class ExpressionReader:
+    """Reads one person, picture by picture."""
+
+    def __init__(self, weights: ExpressionWeights | None = None) -> None:
+        self._weights = weights or shipped_weights()
+        self._log: Array | None = None
+        self._time_ns = 0
+        self._bared = 0.0
+
+    def read(self, stamp_ns: int, x: Array) -> Array:
+        """Probabilities (8,) of EXPRESSION_CLASSES after a picture with these features."""
+        now = self._weights.probabilities(x)
+        self._bared = ramp(float(now[list(NEGATIVE)].sum()), *_BARED)
+        log = np.log(now + 1e-4)
+        if self._log is None:
+            self._log = log
+        else:
+            self._log = self._log + (1.0 - math.exp((self._time_ns - stamp_ns) / 1e9 / MEMORY_S)) * (log - self._log)
+        self._time_ns = stamp_ns
+        odds = np.exp(self._log - self._log.max())
+        return np.asarray(odds / odds.sum())
+
+    def smile(self, raised: Array) -> Array:
+        """What of raised corners of the mouth, 0..1, is a smile in the picture that was read last."""
+        return np.asarray(raised * (1.0 - self._bared))
+
+
+def ramp(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high` on, a line between."""
+    return min(max((value - low) / (high - low), 0.0), 1.0)

@@ -1,0 +1,76 @@
+"""The read-out of expressions: rendered faces, labelled recordings, and what it does to a smile."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, index
+from reactdiff_ros.perception.expression import FEATURES, WEIGHTS, ExpressionReader, shipped_weights
+from reactdiff_ros.perception.person import features_of_face
+from reactdiff_ros.simulator.rendered.renderer import HeadRenderer
+from reactdiff_ros.types import EXPRESSION_CLASSES
+
+HEAD = HeadRenderer()
+
+
+def rendered(**shown: float) -> np.ndarray:
+    """Features of the demo head with these coefficients, both sides alike, against its own neutral."""
+    face = np.zeros(COEFFICIENT_COUNT)
+    for name, value in shown.items():
+        face[list(index(*([name] if name in INDEX else [name + "Left", name + "Right"])))] = value
+    rest, moved = (features_of_face(HEAD.mesh_landmarks(f)) for f in (np.zeros(COEFFICIENT_COUNT), face))
+    return moved - rest
+
+
+BARED = {
+    "mouthSmile": 0.3, "mouthStretch": 0.4, "mouthUpperUp": 0.7, "mouthLowerDown": 0.5, "browDown": 0.9,
+    "noseSneer": 0.6, "eyeSquint": 0.6, "jawOpen": 0.3,
+}  # fmt: skip
+LAUGH = {"mouthSmile": 1.0, "cheekSquint": 0.8, "jawOpen": 0.4, "mouthUpperUp": 0.3}
+
+
+def test_bared_teeth_are_no_smile_and_laughter_is_one():
+    reader = ExpressionReader()
+    reader.read(0, rendered(**BARED))
+    assert reader.smile(np.array([0.6]))[0] < 0.1
+    reader = ExpressionReader()
+    laughing = reader.read(0, rendered(**LAUGH))
+    assert EXPRESSION_CLASSES[laughing.argmax()] == "happy"
+    assert reader.smile(np.array([0.9]))[0] > 0.85
+
+
+def test_an_expression_needs_longer_than_a_vowel():
+    reader = ExpressionReader()
+    rest = reader.read(0, rendered())
+    vowel = reader.read(80_000_000, rendered(**LAUGH))
+    happy = EXPRESSION_CLASSES.index("happy")
+    for stamp in range(120, 2000, 40):
+        held = reader.read(stamp * 1_000_000, rendered(**LAUGH))
+    assert rest[happy] < vowel[happy] < 0.5 * held[happy]
+
+
+@given(arrays(np.float64, len(FEATURES), elements=st.floats(-50, 50)))
+@settings(max_examples=50, deadline=None)
+def test_always_a_distribution(x):
+    reader = ExpressionReader()
+    for stamp in (0, 40_000_000):
+        probabilities = reader.read(stamp, x)
+        assert probabilities.sum() == pytest.approx(1.0)
+        assert np.isfinite(probabilities).all()
+        assert (reader.smile(np.array([0.0, 0.3, 1.0])) >= 0.0).all()
+        assert (reader.smile(np.array([0.0, 0.3, 1.0])) <= [0.0, 0.3, 1.0]).all()
+
+
+def test_the_shipped_read_out_says_how_well_it_reads_people_it_has_not_met():
+    found = json.loads(WEIGHTS.read_text())
+    assert shipped_weights().weights.shape == (len(EXPRESSION_CLASSES), len(FEATURES) + 1)
+    left_out = found["people_not_trained_on"]
+    assert left_out["balanced_accuracy"] >= 0.55
+    assert abs(left_out["mean_confidence"] - left_out["accuracy"]) < 0.1
+    assert found["trained_on"]["people"] >= 4
