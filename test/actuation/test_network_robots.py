@@ -12,6 +12,7 @@ from network_robots import FakeFurhat, FakeReachy, free_port
 from reachy_daemon import profile_at
 
 from reactdiff_ros.actuation.hardware import make_drivers
+from reactdiff_ros.actuation.kinematics import SHORTEST
 from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.errors import DeviceError
 
@@ -34,6 +35,7 @@ def driver(robot, tmp_path):
 
 
 def test_what_is_measured_has_the_joints_names_and_units(robot, driver):
+    assert driver._least_s == pytest.approx(SHORTEST / 50.0)  # as the limits assume
     settle(driver, lambda: driver.reading("head_pitch") is not None)
     assert driver.reading("head_pitch").position == pytest.approx(0.3)
     assert driver.reading("antenna_right").position == pytest.approx(-0.5)
@@ -264,6 +266,7 @@ def face(furhat, tmp_path, hands):
 
 
 def test_it_asks_to_be_let_in_before_anything_else(furhat, face):
+    assert face._least_s == pytest.approx(SHORTEST / 50.0)
     assert furhat.got == [{"type": "request.auth"}]
     face.command({"jaw_open": 1.0})
     assert face.check() == {}

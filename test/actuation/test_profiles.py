@@ -183,9 +183,9 @@ def test_anchors_do_not_blow_up(tmp_path: Path) -> None:
 
 def test_merge_keys_take_the_others_values_and_keep_their_own(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
-    path.write_text("a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n")
+    path.write_text("a: &a {x: 1, y: 2}\nb: &b\n  <<: *a\n  y: 3\nc: *b\n")
     marked = read_marked(path, "the profile", "")
-    assert marked.data["b"] == {"x": 1, "y": 3}
+    assert marked.data["b"] == marked.data["c"] == {"x": 1, "y": 3}
     assert marked.line(("b", "y")) == 4
 
 

@@ -15,8 +15,7 @@ import pytest
 from replay_bags import BEGIN_NS, write_bag
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.recordings.bags.storage import BagFiles
-from reactdiff_ros.recordings.studies.study import study_of
+from reactdiff_ros.recordings.bags.storage import BagFiles, study_of
 
 
 def digest(bag: Path) -> str:

@@ -16,8 +16,7 @@ from std_msgs.msg import Header
 from reactdiff_ros import msg
 from reactdiff_ros.clock import NS
 from reactdiff_ros.messages import fill_audio, fill_header, fill_speaker
-from reactdiff_ros.recordings.bags.storage import BagFiles
-from reactdiff_ros.recordings.studies.study import study_of
+from reactdiff_ros.recordings.bags.storage import BagFiles, study_of
 from reactdiff_ros.types import Sound, SpeakerFrame
 
 pytestmark = pytest.mark.ros

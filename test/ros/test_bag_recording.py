@@ -39,7 +39,7 @@ class Sink:
 
 def recording(sink: Sink, folder: Path, *, queue_bytes: int = 1000, keep_free: int = 0) -> tuple[Recording, list[str]]:
     said: list[str] = []
-    return Recording(sink, folder, queue_bytes, keep_free, said.append), said
+    return Recording(sink.write, sink.close, folder, queue_bytes, keep_free, said.append), said
 
 
 def test_all_that_was_put_is_written_in_order_and_the_bag_is_completed(tmp_path):

@@ -145,7 +145,7 @@ def recording(graph: RosGraph, path: Path) -> Iterator[NodeProcess]:
     """A recorder_node that writes to `path`; its bag is complete afterwards."""
     recorder = graph.start("recorder_node", output=path)
     try:
-        graph.until(lambda: "records to" in recorder.log, START_S, "the recorder")
+        graph.until(lambda: "recording to" in recorder.log, START_S, "the recorder")
         yield recorder
     finally:
         graph.processes.remove(recorder)
