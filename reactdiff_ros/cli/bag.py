@@ -323,7 +323,7 @@ def _replay(
     plans: bool, video: Path | None, ahead: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Replay, write what is wanted, and describe it for JSON."""
-    from reactdiff_ros.evaluation.listeners import Spec, blamed, check
+    from reactdiff_ros.evaluation.listeners import Spec, check, named_errors
     from reactdiff_ros.recordings.replay.replay import ReplayBag, Tally, open_recording
     from reactdiff_ros.recordings.replay.replay import replay as run
     from reactdiff_ros.recordings.replay.senses import as_recorded
@@ -358,7 +358,7 @@ def _replay(
 
     try:
         listener = spec.make(settings.seed) if spec.own else None
-        with progress_bar(path.name) as show, blamed(spec):
+        with progress_bar(path.name) as show, named_errors(spec):
             done = run(path, settings, listener=listener, tally=tally, ahead=ahead, progress=report, each=each)
         seconds, stopped = time.perf_counter() - begin, stop.set
         for note in tally.notes():

@@ -22,9 +22,9 @@ from reactdiff_ros.evaluation.bench.reference import (
     WINDOW_S,
     Case,
     Plan,
-    Run,
     Times,
     _seconds,
+    bench_reference,
     in_turn,
     ratios_and_parts,
 )
@@ -169,8 +169,8 @@ def test_a_whole_run_on_small_networks(random_weights: Path) -> None:
     config = from_dict(SMALL)
     shares: list[float] = []
     plan = Plan(steps=3, default_steps=2, samples=2, clip_s=2.0, repeats=2, runtimes=(EAGER, ONNX))
-    run = Run(find_weights(random_weights), plan, perf_counter, config=config, threads=1, progress=shares.append)
-    found = run.figures()
+    weights = find_weights(random_weights)
+    found = bench_reference(weights, plan, perf_counter, config=config, threads=1, progress=shares.append)
     assert all(ratio > 0 for ratio in found["ratios"].values())
     assert set(found["paper"]["step_ms"]) == {EAGER, ONNX} < set(RUNTIMES)
     assert len(found["ours"]["repeats_s"][ONNX]) == 2
