@@ -91,7 +91,7 @@ def test_two_halves_show_the_faces_of_one_session(demo: Cut) -> None:
     assert any(f.mode == "listening" for f in faces)
 
 
-@pytest.mark.parametrize("candidates", [1, 10])
+@pytest.mark.parametrize("candidates", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_the_model_replays_to_the_same_bits(demo: Cut, any_weights: Path, candidates: int) -> None:
     from reactdiff_ros.model.listener import ListenerConfig
 
@@ -103,6 +103,7 @@ def test_the_model_replays_to_the_same_bits(demo: Cut, any_weights: Path, candid
     assert not np.array_equal(one.coefficients, other.coefficients)
 
 
+@pytest.mark.slow
 def test_a_second_process_changes_no_bit(clips: Callable[[str], Path]) -> None:
     path = clips("real3dportrait_may_5s.mp4")
     here, ahead = replay(path, rules()), replay(path, rules(), ahead=True)

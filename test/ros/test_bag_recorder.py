@@ -145,13 +145,6 @@ def test_a_disk_that_is_nearly_full_ends_the_recording_alone(graph, record, tmp_
     graph.until(lambda: page_says(graph) == "", 20.0, "no sign on the page")
 
 
-def test_a_place_that_cannot_be_written_to_is_one_sentence(graph, record, tmp_path):
-    (tmp_path / "file").write_text("")
-    record(output=tmp_path / "file" / "bag")
-    graph.until(lambda: "cannot be written" in graph.sentence("recorder_node"), 40.0, "the sentence")
-    assert graph.level("recorder_node") == 2
-
-
 @pytest.fixture
 def by_command():
     """A command that is ended with the test."""

@@ -67,14 +67,6 @@ def test_a_slow_disk_costs_messages_that_are_counted_and_never_the_caller(tmp_pa
     assert [stamp for _, stamp, _ in sink.kept] == [0, 1, 2, 3]
 
 
-def test_one_message_bigger_than_the_queue_passes(tmp_path):
-    sink = Sink()
-    record, _ = recording(sink, tmp_path, queue_bytes=10)
-    record.put("a", 1, bytes(500))
-    assert record.close(10.0)
-    assert len(sink.kept) == 1
-
-
 def test_a_disk_that_fails_ends_the_recording_with_one_sentence(tmp_path):
     sink = Sink()
     sink.fails_at = 3

@@ -232,15 +232,6 @@ def change(graph: RosGraph, node: str, *labels: str) -> None:
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_nodes_agree_on_the_style_after_one_was_configured_again(graph: RosGraph, node: str) -> None:
-    pub(graph, CONTROL, "reactdiff_ros/msg/ListenerControl", "{style: serious, head: 0.5}")
-    graph.until(lambda: styles(graph) == ["serious", "serious"], what="the style")
-    change(graph, node, "deactivate", "cleanup", "configure", "activate")
-    graph.until(lambda: styles(graph) == ["serious", "serious"], what="the style again")
-    graph.until(lambda: settings(graph, "expression_node")["head"] == "0.5", what="the numbers again")
-
-
-@pytest.mark.parametrize("node", NODES)
 def test_a_control_that_one_node_missed_reaches_it_and_undoes_the_older(graph: RosGraph, node: str) -> None:
     """`--once` publishes as soon as one subscription is there, which need not be that of every node."""
     kind = "reactdiff_ros/msg/ListenerControl"

@@ -35,7 +35,6 @@ def test_every_expression_moves_its_own_side(renderer):
             assert moved[own].max() > 3 * moved[foreign].max(), name
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=52, max_size=52), st.lists(st.floats(-0.4, 0.4), min_size=3, max_size=3))
 def test_mirrored_coefficients_make_the_mirrored_face(renderer, shapes, turns):
     c = neutral()

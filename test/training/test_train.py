@@ -110,6 +110,7 @@ def test_the_autoencoder_learns_every_group_and_turns_its_weights() -> None:
     assert 0 < facts["attribute_error"] < 0.5
 
 
+@pytest.mark.slow
 def test_a_budget_ends_the_run_on_time(tmp_path) -> None:
     now = [0.0]
 
@@ -125,6 +126,7 @@ def test_a_budget_ends_the_run_on_time(tmp_path) -> None:
     assert all(report.left_s >= 0 or report.left_s != report.left_s for report in reports)
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_with_the_averaged_networks_and_keeps_the_autoencoder(tmp_path) -> None:
     base = Trainer(config(steps=4), tmp_path / "base")
     list(base.run())
@@ -326,6 +328,7 @@ def fresh_precision():
     torch.set_float32_matmul_precision("highest")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
 def test_a_run_in_less_precision_stays_finite_and_goes_on(whole, tmp_path, fresh_precision, precision: str) -> None:
     settings = config(precision=precision, steps=4, real_share=0.0)

@@ -85,6 +85,7 @@ def test_a_process_that_dies_loses_nothing(tmp_path: Path) -> None:
     assert not outcome.failed
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_part_that_always_kills_its_process_is_given_up(tmp_path: Path) -> None:
     outcome = work_off(parts(4, "always_die", marker=""), Keep(tmp_path / "kept"), Resources(workers=2))
@@ -92,6 +93,7 @@ def test_a_part_that_always_kills_its_process_is_given_up(tmp_path: Path) -> Non
     assert "its process died 3 times" in outcome.failed["part-2"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_dask_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")

@@ -138,6 +138,7 @@ def numbers(figures: Any) -> Iterator[float]:
         yield float(figures)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)  # three quarters of a minute of an idle processor
 def test_two_minutes_of_what_ships(shipped: StreamListener, monkeypatch: pytest.MonkeyPatch) -> None:
     """The short form of hours: too short for intervals, but who gets stuck, runs away or falls asleep is seen."""
