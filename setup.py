@@ -77,6 +77,7 @@ setup(
             "avatar/page/*",
             "avatar/page/robot/*",
             "evaluation/report/page/*",
+            "avatar/drawing.js",
         ],
     },
     data_files=shared_files(),

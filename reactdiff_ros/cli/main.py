@@ -22,7 +22,7 @@ from reactdiff_ros.cli.extract import extract
 from reactdiff_ros.cli.interrupts import catch_interrupts, ignore_interrupts
 from reactdiff_ros.cli.listen import listen
 from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, EXIT_STOPPED, tell
-from reactdiff_ros.cli.react import react
+from reactdiff_ros.cli.react import gallery, react
 from reactdiff_ros.cli.report import compare, report
 from reactdiff_ros.cli.robot import robot
 from reactdiff_ros.cli.simulate import demo, simulate
@@ -33,7 +33,7 @@ from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 from reactdiff_ros.resources import missing_extra
 
 SECTIONS = {
-    "Use": (listen, react, style, config, doctor),
+    "Use": (listen, react, gallery, style, config, doctor),
     "Robots": (robot,),
     "Recordings and studies": (bag, extract, evaluate, report, compare, study, bench),
 }

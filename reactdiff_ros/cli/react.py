@@ -1,7 +1,8 @@
-"""`reactdiff react`: the listener's face for a recording, as a video, a table, arrays or a bag."""
+"""`reactdiff react` and `gallery`: the listener's face for recordings, as files, or on a page next to the person."""
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,45 @@ def _with_bar(label: str, stop: Any, work: Any) -> Any:
             return not stop.set
 
         return work(report)
+
+
+@click.command()
+@click.argument("clips", type=PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=PATH, required=True, metavar="DIR", help="New folder for the page.")
+@click.option("--style", multiple=True, default=("natural",), metavar="NAME", help="Listening style; repeatable.")
+@click.option(
+    "--policy", type=click.Choice(POLICIES), multiple=True, default=("model",), help="Reaction policy; repeatable."
+)
+@click.option("--model", multiple=True, default=("",), metavar="DIR", help="Folder of weights; repeatable.")
+@click.option("--seed", type=SEEDS, multiple=True, default=(0,), help="Seed of all noise; repeatable.")
+@click.option("--look", default="soft", show_default=True, help="Look of the face.")
+@click.option("--no-videos", is_flag=True, help="Sheets and curves only, which is much faster.")
+@JSON
+def gallery(
+    clips: tuple[Path, ...],
+    output: Path,
+    style: tuple[str, ...],
+    policy: tuple[str, ...],
+    model: tuple[str, ...],
+    seed: tuple[int, ...],
+    look: str,
+    no_videos: bool,
+    as_json: bool,
+) -> int:
+    """Make a page with people and the listener's reactions side by side.
+
+    CLIPS are videos of people. Every combination of styles, policies, weights and seeds gets a row of its own.
+    """
+    from reactdiff_ros.errors import ConfigError
+    from reactdiff_ros.evaluation.gallery import Variant
+    from reactdiff_ros.evaluation.gallery import gallery as make
+
+    variants = [Variant(*of) for of in product(style, policy, model, seed)]
+    with json_on_stdout(as_json) as result, progress_bar("clips") as show:
+        try:
+            page = make(clips, variants, output, look=look, videos=not no_videos, progress=show)
+        except ConfigError as error:
+            raise click.UsageError(str(error)) from error
+        result.update(page=str(page))
+    tell(f"open {page}")
+    return EXIT_DONE

@@ -540,14 +540,17 @@ _FADE_S: Final = 1.5
 _HELD_S: Final = 1.0
 """An expression that is no longer seen counts for so long."""
 _LOOKS: Final = {
-    RAISED: {"browInnerUp": 0.6, "browOuterUpLeft": 0.6, "browOuterUpRight": 0.6, "jawOpen": 0.12},
+    RAISED: {
+        "browInnerUp": 0.65, "browOuterUpLeft": 0.65, "browOuterUpRight": 0.65, "eyeWideLeft": 0.4, "eyeWideRight": 0.4,
+        "jawOpen": 0.2, "mouthFunnel": 0.2,
+    },
     CONCERNED: {
         "browInnerUp": 0.6, "mouthFrownLeft": 0.25, "mouthFrownRight": 0.25, "mouthPressLeft": 0.15,
         "mouthPressRight": 0.15,
     },
     SERIOUS: {
-        "browInnerUp": 0.25, "browDownLeft": 0.15, "browDownRight": 0.15, "mouthPressLeft": 0.1,
-        "mouthPressRight": 0.1,
+        "browInnerUp": 0.35, "browDownLeft": 0.1, "browDownRight": 0.1, "mouthFrownLeft": 0.2, "mouthFrownRight": 0.2,
+        "mouthPressLeft": 0.1, "mouthPressRight": 0.1,
     },
     DOUBTFUL: {
         "browOuterUpLeft": 0.55, "browDownRight": 0.3, "mouthPressLeft": 0.35, "mouthPressRight": 0.35,
