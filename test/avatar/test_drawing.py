@@ -56,5 +56,5 @@ def test_a_look_that_cannot_be_drawn_is_refused_with_the_ones_that_can(look: str
 
 
 def test_values_that_are_no_numbers_are_refused() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="JSON"):
         FaceDrawing("soft", 100, 100).svg(np.full(COEFFICIENT_COUNT, np.nan), 0.0)

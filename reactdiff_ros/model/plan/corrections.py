@@ -530,7 +530,7 @@ _AFTER: Final = {
 _SURE: Final = (0.25, 0.5)
 """Probability from which on an expression is answered, and from which on in full. Of eight classes, a calibrated
 read-out is seldom surer of people whom it has not met."""
-_PLEASED: Final = (0.3, 0.6)
+_PLEASED: Final = (0.45, 0.75)
 """The same of a happy face, for the greeting."""
 _HURT: Final = (0.55, 0.8)
 """The same of all negative expressions together, for holding smiles back. Of someone unmoved they have half."""
