@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,24 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reactdiff_ros.cli.interrupts import StopFlag
-from reactdiff_ros.cli.options import JSON, LAN, NAMESPACE, PATH, SEEDS
-from reactdiff_ros.cli.output import EXIT_DONE, Number, echo, json_on_stdout, tell
-from reactdiff_ros.cli.progress import progress_bar
+from reactdiff_ros.cli import common
+from reactdiff_ros.cli.common import EXIT_DONE, Number, StopFlag, echo, json_on_stdout, log, progress_bar, ros_namespace
 from reactdiff_ros.clock import NS
-from reactdiff_ros.errors import MediaError
+from reactdiff_ros.errors import MediaError, ReactdiffError
 from reactdiff_ros.settings import POLICIES, RANGES
 
 if TYPE_CHECKING:
     from reactdiff_ros.launching.table import Value
     from reactdiff_ros.recordings.bags.write import Part
-    from reactdiff_ros.recordings.replay import Replayed, ReplaySettings, Step
+    from reactdiff_ros.recordings.replay import ReplaySettings, Step
 
 MARK_WAIT_S: Final = 5.0
 """How long a mark waits for a recorder."""
-_STORAGE = click.option(
-    "--storage", type=click.Choice(("mcap", "sqlite3")), default="mcap", show_default=True, help="Format of the bag."
-)
+_STORAGE = click.option("--storage", type=click.Choice(("mcap", "sqlite3")), default="mcap", help="Format of the bag.")
 
 
 @click.group()
@@ -35,11 +32,10 @@ def bag() -> None:
 
 
 @bag.command()
-@click.argument("path", metavar="BAG", type=PATH)
-@click.option("--camera-topic", "--picture", "picture", default="", metavar="TOPIC", help="Camera (found by type).")
-@click.option("--audio-topic", "--sound", "sound", default="", metavar="TOPIC", help="Microphone (found by type).")
+@click.argument("path", metavar="BAG", type=common.PATH)
+@common.TOPICS
 @click.option("--check", is_flag=True, help="Decode all pictures and sound, not only the first ones.")
-@JSON
+@common.JSON
 def info(path: Path, picture: str, sound: str, check: bool, as_json: bool) -> int:
     """Print the contents of BAG: topics, rates, what a replay would use, the study, and problems.
 
@@ -74,12 +70,12 @@ def _print(about: dict[str, Any]) -> None:
 
 
 @bag.command("from-video")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PATH)
-@click.option("-o", "--output", type=PATH, default=None, help="Bag to write. Default: FILE_bag.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=common.PATH)
+@click.option("-o", "--output", type=common.PATH, show_default="FILE_bag", help="Bag to write.")
 @_STORAGE
 @click.option("--raw", is_flag=True, help="Store sensor_msgs/Image instead of JPEG (large).")
-@click.option("--quality", type=click.IntRange(1, 100), default=85, show_default=True, help="JPEG quality.")
-@JSON
+@click.option("--quality", type=click.IntRange(1, 100), default=85, help="JPEG quality.")
+@common.JSON
 def from_video(
     files: tuple[Path, ...], output: Path | None, storage: Any, raw: bool, quality: int, as_json: bool
 ) -> int:
@@ -99,12 +95,12 @@ def from_video(
         pictures, sounds = sum(p.pictures for p in parts), sum(p.sounds for p in parts)
         notes = [note for part in parts for note in _missing(part, len(parts) > 1, pictures, sounds)]
         for note in notes:
-            tell(note)
+            log(note)
         last = parts[-1]
         seconds = (last.start_ns - parts[0].start_ns) / NS + last.duration_s
         result.update(bag=str(target), pictures=pictures, sounds=sounds, duration_s=seconds, notes=notes)
         result["clips"] = [{"file": str(p.file), "start_s": p.start_ns / NS, "duration_s": p.duration_s} for p in parts]
-        tell(f"{target}: {pictures} pictures and {sounds} chunks of sound, {seconds:.1f} s")
+        log(f"{target}: {pictures} pictures and {sounds} chunks of sound, {seconds:.1f} s")
     return EXIT_DONE
 
 
@@ -121,27 +117,21 @@ def _missing(part: Part, one_of_several: bool, pictures: int, sounds: int) -> li
 
 
 @bag.command()
-@click.option("-o", "--output", required=True, type=PATH, help="Bag to write; must not exist.")
+@click.option("-o", "--output", required=True, type=common.PATH, help="Bag to write; must not exist.")
 @click.option(
-    "--consent", default="", metavar="TEXT",
+    "--consent", default="", show_default=False, metavar="TEXT",
     help="Consent of the person to pictures and sound, as text or an id. Without it, neither is recorded.",
 )  # fmt: skip
-@click.option("--session", default="", metavar="ID", help="Id of the session. Default: from the time.")
+@click.option("--session", default="", show_default="from the time", metavar="ID", help="Id of the session.")
 @click.option("--raw-pictures", is_flag=True, help="Record camera/image_raw instead of JPEG pictures.")
 @click.option("--use-sim-time", is_flag=True, help="Use the time of /clock, as when a bag is played into the graph.")
-@NAMESPACE
-@LAN
-@JSON
+@common.NAMESPACE
+@common.LAN
+@common.JSON
 def record(
-    output: Path,
-    consent: str,
-    session: str,
-    raw_pictures: bool,
-    use_sim_time: bool,
-    namespace: str,
-    lan: bool,
+    output: Path, consent: str, session: str, raw_pictures: bool, use_sim_time: bool, namespace: str | None, lan: bool,
     as_json: bool,
-) -> int:
+) -> int:  # fmt: skip
     """Record the running listener as a bag (MCAP) until Ctrl-C.
 
     Records what the listener perceives of the person, its plans, its face, its settings and all marks; with --consent
@@ -163,21 +153,18 @@ def record(
         "image_transport": "raw" if raw_pictures else "compressed",
     }
     if not lan and (domain := _domain_without_listener(namespace)) is not None:
-        tell(f"no listener is running in domain {domain} on this machine: nothing is recorded until one starts")
+        log(f"no listener is running in domain {domain} on this machine: nothing is recorded until one starts")
     without = "" if consent.strip() else " without pictures and sound (no --consent)"
-    tell(f"recording to {output}{without}; Ctrl-C ends it")
+    log(f"recording to {output}{without}; Ctrl-C ends it")
     with json_on_stdout(as_json) as result:
         result |= record_until_stopped(values, namespace=ros_namespace(namespace), use_sim_time=use_sim_time)
         counts = ", ".join(f"{topic} {count}" for topic, count in result["messages"].items()) or "nothing"
-        tell(f"wrote {result['bag']}: {counts}" + (f"; {result['dropped']} dropped" if result["dropped"] else ""))
+        log(f"wrote {result['bag']}: {counts}" + (f"; {result['dropped']} dropped" if result["dropped"] else ""))
     return EXIT_DONE
 
 
-def _domain_without_listener(namespace: str) -> int | None:
+def _domain_without_listener(namespace: str | None) -> int | None:
     """The ROS domain, if no listener runs in it on this machine."""
-    import os
-
-    from reactdiff_ros.errors import ReactdiffError
     from reactdiff_ros.launching.live_graph import Claim, domain_of
 
     domain = domain_of(os.environ)
@@ -190,9 +177,9 @@ def _domain_without_listener(namespace: str) -> int | None:
 
 @bag.command()
 @click.argument("text")
-@NAMESPACE
-@LAN
-def mark(text: str, namespace: str, lan: bool) -> int:
+@common.NAMESPACE
+@common.LAN
+def mark(text: str, namespace: str | None, lan: bool) -> int:
     """Mark an event in the running recording, for example: reactdiff bag mark "condition B begins"."""
     if not text.strip():
         raise click.UsageError("TEXT is empty")
@@ -200,90 +187,63 @@ def mark(text: str, namespace: str, lan: bool) -> int:
     from reactdiff_ros.recordings.graph.record_command import send_mark
 
     send_mark(text.strip(), namespace=ros_namespace(namespace), wait_s=MARK_WAIT_S)
-    tell(f"marked: {text.strip()}")
+    log(f"marked: {text.strip()}")
     return EXIT_DONE
 
 
-def join_graph(namespace: str, lan: bool) -> None:
+def join_graph(namespace: str | None, lan: bool) -> None:
     """Set this process's environment so that it discovers the nodes of `reactdiff listen`."""
-    import os
-
     from reactdiff_ros.launching.live_graph import LiveOptions, graph_environment
 
     os.environ.update(graph_environment(LiveOptions(namespace=ros_namespace(namespace), lan=lan)))
 
 
-def ros_namespace(text: str) -> str:
-    """A namespace as ROS writes it: "" or "/name"."""
-    return "/" + text.strip("/") if text.strip("/") else ""
-
-
-def _listening(command: Any) -> Any:
-    """The options of who listens and how, named as the parameters of the live nodes."""
-    controls = [
+_LISTENING = common.options(
+    click.option(
+        "--policy", "--listener", "policy", metavar="NAME",
+        help=f"Reaction policy: {', '.join(POLICIES)}, or your own class as module:Class or file.py:Class (model).",
+    ),
+    click.option("--seed", type=common.SEEDS, help="Seed of all noise; same bag and seed, same bytes (0)."),
+    click.option("--style", "--preset", "style", metavar="NAME", show_default="natural",
+                 help="Style of listening, see 'reactdiff style list'."),
+    *(
         click.option(f"--{name.replace('_', '-')}", name, type=Number(low, high), help=f"{low:g} to {high:g} (style).")
         for name, (low, high) in RANGES.items()
-    ]
-    options = (
-        click.option(
-            "--policy", "--listener", "policy", metavar="NAME",
-            help=f"Reaction policy: {', '.join(POLICIES)}, or your own class as module:Class or file.py:Class (model).",
-        ),
-        click.option("--seed", type=SEEDS, help="Seed of all noise; the same bag and seed give the same bytes (0)."),
-        click.option("--style", "--preset", "style", metavar="NAME",
-                     help="Style of listening, see 'reactdiff style list' (natural)."),
-        *controls,
-        click.option("--candidates", type=click.IntRange(1, 16), help="Candidate reactions per plan."),
-        click.option("--robot", metavar="NAME", default="screen", show_default=True,
-                     help="Robot: an overlay or a shipped profile by its name, or a path."),
-        click.option("--params", type=PATH, metavar="FILE", help="ROS parameter file (YAML)."),
-        click.option(
-            "--set", "others", metavar="NAME=VALUE", multiple=True,
-            help="Other parameter of perception_node, reaction_node or expression_node; repeatable.",
-        ),
-        click.option("--camera-topic", "--picture", "picture", metavar="TOPIC", default="",
-                     help="Pictures of the speaker (found by type); none = no pictures."),
-        click.option("--audio-topic", "--sound", "sound", metavar="TOPIC", default="",
-                     help="Sound of the speaker (found by type); none = no sound."),
-        click.option("--own-voice/--no-own-voice", default=True, show_default=True,
-                     help="Use the bag's robot_speaking, so that the robot does not react to its own voice."),
-        click.option("--operator", is_flag=True, help="Repeat the recorded changes of style and gestures."),
-        click.option("--processes", type=click.IntRange(1, 2), default=2, show_default=True,
-                     help="Processes; with 2, perception runs in the second one. The result is the same."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+    ),
+    click.option("--candidates", type=click.IntRange(1, 16), help="Candidate reactions per plan."),
+    click.option("--robot", metavar="NAME", default="screen",
+                 help="Robot: an overlay or a shipped profile by its name, or a path."),
+    click.option("--params", type=common.PATH, metavar="FILE", help="ROS parameter file (YAML)."),
+    click.option("--set", "others", metavar="NAME=VALUE", multiple=True,
+                 help="Other parameter of perception_node, reaction_node or expression_node; repeatable."),
+    common.TOPICS,
+    click.option("--own-voice/--no-own-voice", default=True,
+                 help="Use the bag's robot_speaking, so that the robot does not react to its own voice."),
+    click.option("--operator", is_flag=True, help="Repeat the recorded changes of style and gestures."),
+    click.option("--processes", type=click.IntRange(1, 2), default=2,
+                 help="Processes; with 2, perception runs in the second one. The result is the same."),
+)  # fmt: skip
+"""The options of who listens and how, named as the parameters of the live nodes."""
 
 
 @bag.command()
-@click.argument("bag", type=PATH)
-@click.option("-o", "--output", type=PATH, metavar="OUT_BAG", help="Bag to write: a folder that does not exist.")
+@click.argument("bag", type=common.PATH)
+@click.option("-o", "--output", type=common.PATH, metavar="OUT_BAG", help="Bag to write: a folder that does not exist.")
 @_STORAGE
 @click.option("--plans", is_flag=True, help="Also write the listener's plans (listener/reaction).")
-@click.option("--video", type=PATH, metavar="FILE.mp4", help="Video of speaker and listener side by side, with sound.")
-@_listening
+@click.option("--video", type=common.PATH, metavar="FILE.mp4",
+              help="Video of speaker and listener side by side, with sound.")  # fmt: skip
+@_LISTENING
 @click.option("--realtime", is_flag=True, help="Play BAG into the running graph instead, with /clock.")
-@click.option("--rate", type=Number(0.05, 20.0), default=1.0, help="With --realtime: playback speed (1).")
+@click.option("--rate", type=Number(0.05, 20.0), default=1.0, help="With --realtime: playback speed.")
 @click.option("--loop", is_flag=True, help="With --realtime: start again at the end.")
-@NAMESPACE
-@LAN
-@JSON
+@common.NAMESPACE
+@common.LAN
+@common.JSON
 def replay(
-    bag: Path,
-    output: Path | None,
-    storage: Any,
-    plans: bool,
-    video: Path | None,
-    processes: int,
-    realtime: bool,
-    rate: float,
-    loop: bool,
-    namespace: str,
-    lan: bool,
-    as_json: bool,
-    **how: Any,
-) -> int:
+    bag: Path, output: Path | None, storage: Any, plans: bool, video: Path | None, processes: int, realtime: bool,
+    rate: float, loop: bool, namespace: str | None, lan: bool, as_json: bool, **how: Any,
+) -> int:  # fmt: skip
     """Run the listener on BAG (a bag or a media file) and save its reactions.
 
     OUT_BAG gets speaker/frame and listener/expression as the live nodes publish them, with the stamps of BAG, and with
@@ -295,11 +255,7 @@ def replay(
     if realtime:
         if output is not None or video is not None:
             raise click.UsageError("--realtime writes nothing: record the nodes with 'reactdiff bag record'")
-        with json_on_stdout(as_json) as result:
-            result.update(_play(bag, ros_namespace(namespace), lan, rate, loop, how["picture"], how["sound"]))
-            counts = f"{result['pictures']} pictures and {result['sounds']} chunks of sound"
-            tell(f"played {result['recorded_s']:.1f} s: {counts}")
-        return EXIT_DONE
+        return _play(bag, namespace, lan, as_json, rate=rate, loop=loop, picture=how["picture"], sound=how["sound"])
     if output is None and video is None:
         raise click.UsageError("give -o OUT_BAG, --video FILE.mp4, or both")
     named = how["policy"] or ""
@@ -309,49 +265,44 @@ def replay(
         settings = replace(settings, policy=own or settings.policy)
         result.update(_replay(bag, settings, parameters, output, storage, plans, video, processes > 1))
         speed = f"{result['times_real_time']:g} times real time"
-        tell(f"replayed {result['recording_s']:g} s with the policy {result['policy']}, {speed}")
+        log(f"replayed {result['recording_s']:g} s with the policy {result['policy']}, {speed}")
     return EXIT_DONE
 
 
-def _play(bag: Path, namespace: str, lan: bool, rate: float, loop: bool, picture: str, sound: str) -> dict[str, Any]:
+def _play(bag: Path, namespace: str | None, lan: bool, as_json: bool, **how: Any) -> int:
     """Play a bag into the running graph until its end or Ctrl-C. Errors as `bag_player.play`."""
     join_graph(namespace, lan)
     from reactdiff_ros.recordings.graph.bag_player import PlaySettings, play
 
-    settings = PlaySettings(picture=picture, sound=sound, rate=rate, loop=loop, namespace=namespace)
-    stop = StopFlag()
-    begin = time.monotonic()
-    with progress_bar(bag.name) as progress:
-        played = play(bag, settings, say=tell, progress=progress, stop=lambda: stop.set)
-    return {
-        "bag": str(bag),
-        "rate": settings.rate,
-        "pictures": played.pictures,
-        "sounds": played.sounds,
-        "recorded_s": round(played.seconds, 3),
-        "took_s": round(time.monotonic() - begin, 3),
-        "late_ms": round(played.late_ms, 1),
-        "complete": not stop.set,
-        "notes": played.notes,
-    }
+    settings = PlaySettings(namespace=ros_namespace(namespace), **how)
+    stop, begin = StopFlag(), time.monotonic()
+    with json_on_stdout(as_json) as result:
+        with progress_bar(bag.name) as progress:
+            played = play(bag, settings, say=log, progress=progress, stop=lambda: stop.set)
+        result.update(
+            bag=str(bag), rate=settings.rate, pictures=played.pictures, sounds=played.sounds,
+            recorded_s=round(played.seconds, 3), took_s=round(time.monotonic() - begin, 3),
+            late_ms=round(played.late_ms, 1), complete=not stop.set, notes=played.notes,
+        )  # fmt: skip
+        log(f"played {played.seconds:.1f} s: {played.pictures} pictures and {played.sounds} chunks of sound")
+    return EXIT_DONE
 
 
 def settings_of(
-    *, others: tuple[str, ...], robot: str, params: Path | None, picture: str, sound: str, own_voice: bool,
-    operator: bool, **given: Any,
-) -> tuple[ReplaySettings, dict[str, dict[str, Value]]]:  # fmt: skip
-    """The settings of the options of `_listening`.
+    *, others: tuple[str, ...], params: Path | None, **given: Any
+) -> tuple[ReplaySettings, dict[str, dict[str, Value]]]:
+    """The settings of the options of `_LISTENING`.
 
     Raises:
         click.UsageError: an unknown parameter, robot, style or value.
     """
     import yaml
 
-    from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.expression import ExpressionEngine
     from reactdiff_ros.plain_yaml import parse_yaml
     from reactdiff_ros.recordings.replay import settings_as_live
 
+    recording = {name: given.pop(name) for name in ("robot", "picture", "sound", "own_voice", "operator")}
     values = {name: value for name, value in given.items() if value is not None}
     for text in others:
         name, equals, value = text.partition("=")
@@ -361,27 +312,16 @@ def settings_of(
             values[name.strip()] = parse_yaml(value)
         except yaml.YAMLError as error:
             raise click.UsageError(f"--set {text}: {' '.join(str(error).split())}") from error
-    try:
-        settings, parameters = settings_as_live(
-            values, robot=robot, params_file=params, picture=picture, sound=sound, own_voice=own_voice,
-            operator=operator,
-        )  # fmt: skip
+    with common.usage_errors():
+        settings, parameters = settings_as_live(values, params_file=params, **recording)
         ExpressionEngine(settings.expression)  # refuses an unknown style
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
     return settings, parameters
 
 
 def _replay(
-    path: Path,
-    settings: ReplaySettings,
-    parameters: dict[str, dict[str, Value]],
-    output: Path | None,
-    storage: Any,
-    plans: bool,
-    video: Path | None,
-    ahead: bool,
-) -> dict[str, Any]:
+    path: Path, settings: ReplaySettings, parameters: dict[str, dict[str, Value]], output: Path | None, storage: Any,
+    plans: bool, video: Path | None, ahead: bool,
+) -> dict[str, Any]:  # fmt: skip
     """Replay, write what is wanted, and describe it for JSON."""
     from reactdiff_ros.evaluation.listeners import Spec, blamed, check
     from reactdiff_ros.recordings.replay.output import ReplayBag
@@ -393,74 +333,63 @@ def _replay(
     recording = open_recording(path, settings)
     settings = as_recorded(settings, recording)
     face = parameters["expression_node"] | {"camera_on_head": settings.expression.camera_on_head}
-    parameters = parameters | {"expression_node": face}
     if video is not None:
         prepare(video)
-    reel = FaceReel() if video is not None else None
-    bag = None
+    bag = reel = None
     if output is not None:
-        bag = ReplayBag(output, recording, settings, parameters, storage=storage, plans=plans)
+        bag = ReplayBag(
+            output, recording, settings, parameters | {"expression_node": face}, storage=storage, plans=plans
+        )
+    if video is not None:
+        reel = FaceReel()
     stop, tally, begin = StopFlag(), Tally(), time.perf_counter()
-    spec = Spec(settings.policy)
+    spec, written = Spec(settings.policy), []
 
     def each(step: Step) -> None:
         for plan in step.reactions if spec.own else ():
             check(plan, spec.text)
-        if bag:
+        if bag is not None:
             bag.write(step)
         if reel is not None:
             reel.take(step)
 
+    def report(seconds: float) -> bool:
+        show(seconds / tally.length_s if tally.length_s else 0.0)
+        return not stop.set
+
     try:
         listener = spec.make(settings.seed) if spec.own else None
         with progress_bar(path.name) as show, blamed(spec):
-
-            def report(seconds: float) -> bool:
-                show(seconds / tally.length_s if tally.length_s else 0.0)
-                return not stop.set
-
             done = run(path, settings, listener=listener, tally=tally, ahead=ahead, progress=report, each=each)
-        seconds = time.perf_counter() - begin
-        stopped = stop.set
+        seconds, stopped = time.perf_counter() - begin, stop.set
         for note in tally.notes():
-            tell(note)
-        written = []
-        if bag:
+            log(note)
+        if bag is not None:
             bag.close(tally, done.complete)
             written.append(str(bag.path))
-            tell(f"wrote {bag.path}" + ("" if done.complete else f", incomplete: {tally.done_s:.1f} s"))
+            log(f"wrote {bag.path}" + ("" if done.complete else f", incomplete: {tally.done_s:.1f} s"))
         if reel is not None and video is not None:
             stop.set = False  # what was replayed until Ctrl-C is shown; another Ctrl-C ends the video
             with progress_bar(video.name) as show:
                 length = write_video(video, recording, reel, progress=lambda share: show(share) or not stop.set)
             written.append(str(video))
-            tell(f"wrote {video}, {length:.1f} s" + (", incomplete" if stop.set else ""))
+            log(f"wrote {video}, {length:.1f} s" + (", incomplete" if stop.set else ""))
     except BaseException as error:
-        if bag:
+        if bag is not None:
             bag.__exit__(type(error), error, None)
             if bag.partial.exists():
-                tell(f"the incomplete bag is {bag.partial}")
+                log(f"the incomplete bag is {bag.partial}")
         raise
-    result = _description(done, settings)
-    result.update(written=written, stopped=stopped, seconds=round(seconds, 3))
-    return {**result, "times_real_time": round(tally.done_s / seconds, 2)}
-
-
-def _description(done: Replayed, settings: ReplaySettings) -> dict[str, Any]:
-    tally, frames = done.tally, len(done.times_ns)
+    frames = len(done.times_ns)
     return {
-        "complete": done.complete,
-        "recording_s": round(tally.done_s, 3),
-        "frames": frames,
+        "complete": done.complete, "recording_s": round(tally.done_s, 3), "frames": frames,
         "face_share": round(float(done.speaker.mesh.mean()), 4) if frames else 0.0,
-        "listening_share": round(float(done.listening.mean()), 4) if frames else 0.0,
-        "policy": settings.policy,
-        "seed": settings.seed,
-        "backend": tally.state.backend if tally.state else "",
-        "perception_ms": _mean_ms(done.perception_s),
-        "listener_ms": _mean_ms(done.listener_s),
-        "notes": tally.notes(),
-    }
+        "listening_share": round(float(done.listening.mean()), 4) if frames else 0.0, "policy": settings.policy,
+        "seed": settings.seed, "backend": tally.state.backend if tally.state else "",
+        "perception_ms": _mean_ms(done.perception_s), "listener_ms": _mean_ms(done.listener_s),
+        "notes": tally.notes(), "written": written, "stopped": stopped, "seconds": round(seconds, 3),
+        "times_real_time": round(tally.done_s / seconds, 2),
+    }  # fmt: skip
 
 
 def _mean_ms(seconds: Any) -> float | None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import os
 import select
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -39,6 +38,7 @@ from reactdiff_ros.actuation.drivers.servo_bus import ServoBus
 from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.actuation.kinematics import travel_time_s
 from reactdiff_ros.actuation.profile import SERVO_PULSE_US, Profile
+from reactdiff_ros.cli.common import stop_signals
 from reactdiff_ros.errors import ConfigError, DeviceError, ReactdiffError
 
 T = TypeVar("T")
@@ -78,16 +78,9 @@ class Console:
         self._ended = False
         self._signals = 0
 
-    @contextmanager
-    def catching(self) -> Iterator[None]:
+    def catching(self) -> AbstractContextManager[None]:
         """Within the block, SIGINT, SIGTERM and SIGHUP stop the calibration at the next safe moment."""
-        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, self._caught) for number in wanted}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return stop_signals(self._caught)
 
     def _caught(self, *_: Any) -> None:
         self._signals += 1
@@ -166,16 +159,9 @@ def drivers_of(profile: Profile, joints: Sequence[str], clock: Clock, **options:
 
 
 def calibrate_robot(
-    profile: Profile,
-    joints: Sequence[str],
-    path: Path,
-    console: Console,
-    clock: Clock,
-    *,
-    ports: Mapping[str, str],
-    others: Sequence[str],
-    **options: Any,
-) -> dict[str, Any]:
+    profile: Profile, joints: Sequence[str], path: Path, console: Console, clock: Clock, *, ports: Mapping[str, str],
+    others: Sequence[str], **options: Any,
+) -> dict[str, Any]:  # fmt: skip
     """Guide the operator through all joints and write the file; the result, for JSON.
 
     Args:
@@ -526,13 +512,9 @@ def with_ports(profile: Profile, ports: Mapping[str, str]) -> Profile:
 
 
 def find_ports(
-    profile: Profile,
-    names: Sequence[str],
-    given: Mapping[str, str],
-    others: Sequence[str],
-    make: Callable[[Profile], Mapping[str, Driver]],
-    console: Console,
-) -> Profile:
+    profile: Profile, names: Sequence[str], given: Mapping[str, str], others: Sequence[str],
+    make: Callable[[Profile], Mapping[str, Driver]], console: Console,
+) -> Profile:  # fmt: skip
     """The profile with the ports at which its drivers `names` answer.
 
     The given port, or the profile's, is used if it answers. Otherwise all `others` are tried, and the operator chooses
@@ -637,26 +619,19 @@ def dry_plan(profile: Profile, joints: Sequence[str], drivers: dict[str, Driver]
                 yield f"    pulses off{after}"
 
 
-def _seconds(profile: Profile, joint: str, a: float, b: float) -> float:
-    limits = profile.joints[joint].limits
-    return travel_time_s(abs(b - a), SLOW * limits.speed, limits.acceleration, limits.jerk) if a != b else 0.0
-
-
 def _bus_plan(profile: Profile, name: str, driver: ServoBus) -> Iterator[str]:
     joint = profile.joints[name]
     driver._load_library()
     zero, step = driver.scale(name).zero, driver.step(name)
     at = {x: zero + round(x / step) for x in (joint.lower, joint.neutral, joint.upper)}
+    offset = f"from -{driver.homing_most} to {driver.homing_most}" if driver.homing_most else "it stores none"
     yield f"  {name}, id {driver.axes[name].id}"
     yield "    torque off; its position is read while you move it by hand to neutral and to both ends"
-    most = driver.homing_most
-    offset = f"from -{most} to {most}" if most else "it stores none"
     yield f"    homing offset so that neutral reads {at[joint.neutral]} ({offset})"
     yield "    torque on where it is, then goals, mirrored if it turns the other way:"
-    ways = (("neutral", "upper"), ("upper", "lower"), ("lower", "neutral"))
-    for start, end in ways:
+    for start, end in (("neutral", "upper"), ("upper", "lower"), ("lower", "neutral")):
         a, b = getattr(joint, start), getattr(joint, end)
-        yield f"      {at[a]} to {at[b]} ({start} to {end}) in {_seconds(profile, name, a, b):.1f} s"
+        yield f"      {at[a]} to {at[b]} ({start} to {end}) in {_seconds(joint, a, b):.1f} s"
 
 
 def _board_plan(profile: Profile, name: str, driver: PulseBoard) -> Iterator[str]:
@@ -669,5 +644,10 @@ def _board_plan(profile: Profile, name: str, driver: PulseBoard) -> Iterator[str
     yield f"    pulses on at {neutral:.0f}, slowly to {nudge:.0f} and back to see its direction; mirrored if you say so"
     yield "    a shift of its neutral, as you ask, one unit at a time"
     for words, position in (("lower", joint.lower), ("upper", joint.upper)):
-        seconds, pulse = _seconds(profile, name, joint.neutral, position), driver.pulse(name, position)
+        seconds, pulse = _seconds(joint, joint.neutral, position), driver.pulse(name, position)
         yield f"    {neutral:.0f} to {pulse:.0f} (its {words} limit) in {seconds:.1f} s, or until you stop it, and back"
+
+
+def _seconds(joint: Any, a: float, b: float) -> float:
+    limits = joint.limits
+    return travel_time_s(abs(b - a), SLOW * limits.speed, limits.acceleration, limits.jerk) if a != b else 0.0

@@ -9,18 +9,22 @@ from typing import Any
 
 import click
 
-from reactdiff_ros.cli.options import FILE, FOLDER
-from reactdiff_ros.cli.output import echo
+from reactdiff_ros.cli import common
+from reactdiff_ros.cli.common import EXIT_DONE, echo
 
-Command = Callable[..., int]
 PAGES = ("nodes", "commands", "benchmarks", "reliability", "soak", "ablations", "evidence")
 """Pages that the site shows in place of the short ones in docs/, see `site_page`."""
-_OUTPUT = click.option("--output", type=FILE, help="File to write. Default: standard output.")
+_FIGURES = {
+    "benchmarks": "Write the page of latency, rates and load from FIGURES of 'make bench'.",
+    "reliability": "Write the page of injected faults from FIGURES of 'bench faults --output'.",
+    "soak": "Write the page of long runs from FIGURES of 'bench soak --output'.",
+}
+_OUTPUT = click.option("--output", type=common.FILE, help="File to write. Default: standard output.")
 _WIDTH = 110
 
 
-def _figures(name: str) -> Callable[[Command], Command]:
-    return click.argument("figures", type=FILE, default=Path("docs", f"{name}.json"))
+def _figures(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    return click.argument("figures", type=common.FILE, default=Path("docs", f"{name}.json"))
 
 
 @click.group()
@@ -48,41 +52,26 @@ def commands(output: Path | None) -> int:
     return _write(_commands(root.command), output)
 
 
-@docs.command()
-@_figures("benchmarks")
-@_OUTPUT
-def benchmarks(figures: Path, output: Path | None) -> int:
-    """Write the page of latency, rates and load from FIGURES of 'make bench'."""
-    return _figures_page("benchmarks", figures, output)
+def _add_page(name: str, text: str) -> None:
+    @docs.command(name, help=text)
+    @_figures(name)
+    @_OUTPUT
+    def write(figures: Path, output: Path | None) -> int:
+        return _figures_page(name, figures, output)
 
 
-@docs.command()
-@_figures("reliability")
-@_OUTPUT
-def reliability(figures: Path, output: Path | None) -> int:
-    """Write the page of injected faults from FIGURES of 'bench faults --output'."""
-    return _figures_page("reliability", figures, output)
-
-
-@docs.command()
-@_figures("soak")
-@_OUTPUT
-def soak(figures: Path, output: Path | None) -> int:
-    """Write the page of long runs from FIGURES of 'bench soak --output'."""
-    return _figures_page("soak", figures, output)
+for _name, _text in _FIGURES.items():
+    _add_page(_name, _text)
 
 
 @docs.command()
 @_figures("ablations")
 @click.option(
-    "--sweep",
-    "sweeps",
-    type=FILE,
-    multiple=True,
+    "--sweep", "sweeps", type=common.FILE, multiple=True,
     help="Output of 'evaluate ablations --sweep --json', repeatable; sweep*.json next to FIGURES if omitted.",
-)
+)  # fmt: skip
 @_OUTPUT
-def ablations(figures: Path, sweeps: tuple[Path, ...], output: Path | None) -> int:  # fmt: skip
+def ablations(figures: Path, sweeps: tuple[Path, ...], output: Path | None) -> int:
     """Write the page of ablations from FIGURES of 'evaluate ablations --json'."""
     return _figures_page("ablations", figures, output, sweeps)
 
@@ -90,38 +79,35 @@ def ablations(figures: Path, sweeps: tuple[Path, ...], output: Path | None) -> i
 @docs.command()
 @_figures("evidence")
 @_OUTPUT
-@click.option("--card", type=FILE, help="Model card (README.md of the weights) to write as well.")
-@click.option(
-    "--model",
-    type=FOLDER,
-    help="Folder of the weights. Default: that of --card.",
-)
-@click.option("--trained-on", default="", metavar="TEXT", help="Hardware, time and versions of the training.")
+@click.option("--card", type=common.FILE, help="Model card (README.md of the weights) to write as well.")
+@click.option("--model", type=common.FOLDER, help="Folder of the weights. Default: that of --card.")
+@click.option("--trained-on", default="", show_default=False, metavar="TEXT",
+              help="Hardware, time and versions of the training.")  # fmt: skip
 def evidence(figures: Path, output: Path | None, card: Path | None, model: Path | None, trained_on: str) -> int:
     """Write the page of all measured figures of a set of weights, from FIGURES of 'evaluate evidence'.
 
     The page also shows evidence_others.json next to FIGURES (measured with another --seed), and the pictures
     images/evidence_*.png next to the page.
     """
-    done = _figures_page("evidence", figures, output) if output is not None or card is None else 0
+    if output is not None or card is None:
+        _figures_page("evidence", figures, output)
     if card is not None:
         from reactdiff_ros.evaluation.pages import model_card
 
-        done = _write(model_card(figures, model or card.parent, trained_on), card)
-    return done
+        _write(model_card(figures, model or card.parent, trained_on), card)
+    return EXIT_DONE
 
 
 @docs.command()
-@click.option("--namespace", default="", metavar="NAME", help="ROS namespace of the nodes.")
+@common.NAMESPACE
 @_OUTPUT
-def policies(namespace: str, output: Path | None) -> int:
+def policies(namespace: str | None, output: Path | None) -> int:
     """Write the SROS 2 access policies of all nodes, for 'ros2 security' (docs/security.md)."""
     from reactdiff_ros.launching.access_policies import policy
     from reactdiff_ros.launching.live_graph import LiveOptions
     from reactdiff_ros.launching.table import load_table
 
-    wanted = "/" + namespace.strip("/") if namespace.strip("/") else ""
-    return _write(policy(load_table(), LiveOptions(namespace=wanted).namespace), output)
+    return _write(policy(load_table(), LiveOptions(namespace=common.ros_namespace(namespace)).namespace), output)
 
 
 def site_page(name: str, folder: Path, root: click.Group, *, pictures: bool = True) -> str:
@@ -145,8 +131,9 @@ def _nodes() -> str:
 def _commands(root: click.Group) -> str:
     from reactdiff_ros.evaluation.pages import render
 
-    width = {"terminal_width": _WIDTH, "max_content_width": _WIDTH}
-    found = _leaves(root, click.Context(root, info_name="reactdiff", **width))  # type: ignore[arg-type]
+    context = click.Context(root, info_name="reactdiff", show_default=True, max_content_width=_WIDTH)
+    context.terminal_width = _WIDTH
+    found = _leaves(root, context)
     rows = [(c.command_path, c.get_help(), inspect.cleandoc(c.command.help or "").split("\n\n")[0]) for c in found]
     return render("commands", commands=[dict(zip(("path", "help", "summary"), row, strict=True)) for row in rows])
 
@@ -168,13 +155,8 @@ def _figures_page(name: str, figures: Path, output: Path | None, *more: Any) -> 
 
 
 def _write(text: str, output: Path | None) -> int:
-    from reactdiff_ros.cli.output import writing
-    from reactdiff_ros.whole_file import write_whole
-
     if output is None:
         echo(text, nl=False)
-        return 0
-    with writing("the page", output):
-        write_whole(output, text)
-    echo(f"wrote {output}", err=True)
-    return 0
+    else:
+        common.write_text("the page", output, text)
+    return EXIT_DONE

@@ -8,21 +8,19 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypedDict
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 import click
 
-from reactdiff_ros.cli.interrupts import StopFlag
-from reactdiff_ros.cli.options import FILE, PATH, SEEDS
-from reactdiff_ros.cli.output import tell
+from reactdiff_ros.cli import common
+from reactdiff_ros.cli.common import StopFlag, dumps, log
 from reactdiff_ros.cli.study import enter_blind
 
 if TYPE_CHECKING:
-    from reactdiff_ros.launching.configuration import LabSettings
     from reactdiff_ros.launching.live_graph import LiveGraph, LiveOptions
     from reactdiff_ros.launching.table import Value
 
@@ -32,117 +30,73 @@ FACE_FIRST_S = 4.0
 """The other nodes start when the page answers, at the latest this long after it was started."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where pictures and sound come from: arguments of the table, and the sentence that says so."""
+def choose_source(camera: str | None, microphone: str | None, clip: Path | None) -> tuple[dict[str, str], str]:
+    """Where pictures and sound come from, as arguments of the table of nodes; and the sentence that says so.
 
-    camera: str = "none"
-    microphone: str = "none"
-    clip: str = ""
-    sentence: str = ""
-
-    def arguments(self) -> dict[str, str]:
-        """As arguments of the table of nodes."""
-        if self.clip:
-            return {"clip": self.clip}
-        return {"camera": self.camera, "microphone": self.microphone}
-
-
-def choose_source(camera: str | None, microphone: str | None, clip: Path | None) -> Source:
-    """The given devices; by default the first webcam with the default microphone, or the demo speaker.
-
-    A camera that is named is used even if it is not connected: its node reports that and waits for it.
+    The given devices; by default the first webcam with the default microphone, or the demo speaker. A camera that is
+    named is used even if it is not connected: its node reports that and waits for it.
     """
+    from reactdiff_ros.launching.devices import MicrophoneQuestion, cameras
+
     if clip is not None:
-        return Source(clip=str(clip.absolute()), sentence=f"playing {clip} as if live")
-    question = None
-    if microphone is None and camera != "none":
-        from reactdiff_ros.launching.devices import MicrophoneQuestion
-
-        question = MicrophoneQuestion()
-    name = camera or ""
+        return {"clip": str(clip.absolute())}, f"playing {clip} as if live"
+    # PortAudio takes its time: it answers while the cameras are asked.
+    question = MicrophoneQuestion() if microphone is None and camera != "none" else None
+    seen = f"camera {camera}"
     if camera is None:
-        from reactdiff_ros.launching.devices import cameras
-
-        found = [c for c in cameras() if not c.problem]
-        if not found and microphone is None:
-            if question is not None:
-                question.drop()
+        found = next((c for c in cameras() if not c.problem), None)
+        if found is None and question is not None:
             from reactdiff_ros.simulator.rendered import demo_clip_path
 
-            return Source(clip=str(demo_clip_path()), sentence="no camera found: playing the bundled demo speaker")
-        camera = str(found[0].index) if found else "none"
-        name = found[0].name if found else ""
+            question.drop()
+            return {"clip": str(demo_clip_path())}, "no camera found: playing the bundled demo speaker"
+        camera, seen = (str(found.index), f"camera {found.name or found.index}") if found else ("none", "")
+    microphone = microphone or "none"
+    heard = f"microphone {microphone}" if microphone != "none" else "no microphone"
     if question is not None:
         answer = question.answer()
         microphone = "default" if answer.default else "none"
         heard = answer.default or f"no microphone{f' ({answer.problem})' if answer.problem else ''}"
-    else:
-        heard = f"microphone {microphone}" if microphone not in (None, "none") else "no microphone"
-    if camera == "none" and microphone == "none":
-        return Source(sentence="waiting for a bag that is played with its clock (use_sim_time)")
-    seen = f"camera {name or camera}" if camera != "none" else "no camera"
-    return Source(camera, microphone or "none", sentence=f"{seen}, {heard}")
+    devices = {"camera": camera, "microphone": microphone}
+    if set(devices.values()) == {"none"}:
+        return devices, "waiting for a bag that is played with its clock (use_sim_time)"
+    return devices, f"{seen if camera != 'none' else 'no camera'}, {heard}"
 
 
 @click.command()
 @click.argument("assignments", nargs=-1, metavar="[NAME:=VALUE]...")
 @click.option("--camera", metavar="DEVICE", help="Camera: V4L2 index, /dev/videoN, URL or file; none = no camera.")
 @click.option("--microphone", metavar="DEVICE", help="Microphone: default, index or name; none = no microphone.")
-@click.option("--clip", type=PATH, help="Media file to play as if live, instead of camera and microphone.")
+@click.option("--clip", type=common.PATH, help="Media file to play as if live, instead of camera and microphone.")
 @click.option("--once", is_flag=True, help="Play the clip once, then end.")
 @click.option("--policy", metavar="NAME", help="Reaction policy: model, rules, mime, random or idle.")
 @click.option("--style", metavar="NAME", help="Style of listening, see 'reactdiff style list' (natural).")
 @click.option("--backend", metavar="NAME", help="Inference backend: auto, onnxruntime, cuda or tensorrt (auto).")
 @click.option(
-    "--avatar",
-    is_flag=False,
-    flag_value="yes",
-    metavar="[LOOK]",
+    "--avatar", is_flag=False, flag_value="yes", metavar="[LOOK]",
     help="Serve the screen face, with this look (soft, paper, night, robot); none = no screen face.",
-)
+)  # fmt: skip
 @click.option("--no-avatar", is_flag=True, help="Same as --avatar none.")
 @click.option("--look", hidden=True)
 @click.option("--port", type=click.IntRange(1024, 65535), help="Port of the page; if it is in use, the next free one.")
 @click.option(
-    "--host",
-    metavar="ADDRESS",
+    "--host", metavar="ADDRESS",
     help="Address that the page is served on; other than this machine's, its link has a token (127.0.0.1).",
-)
+)  # fmt: skip
 @click.option("--robot", metavar="NAME", help="Robot: an overlay or a shipped profile by its name, or a path.")
 @click.option("--namespace", metavar="NAME", help="ROS namespace of all nodes.")
 @click.option("--lan/--no-lan", default=None, help="Discover nodes on other machines (no).")
-@click.option("--seed", type=SEEDS, help="Seed of all noise (0).")
-@click.option("--params", type=FILE, metavar="FILE", help="ROS parameter file (YAML).")
-@click.option(
-    "--study",
-    type=FILE,
-    metavar="FILE",
-    help="Sessions file of a blind study; runs session:=ID without revealing its condition.",
-)
+@click.option("--seed", type=common.SEEDS, help="Seed of all noise (0).")
+@click.option("--params", type=common.FILE, metavar="FILE", help="ROS parameter file (YAML).")
+@click.option("--study", type=common.FILE, metavar="FILE",
+              help="Sessions file of a blind study; runs session:=ID without revealing its condition.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object on stdout.")
 def listen(
-    assignments: tuple[str, ...],
-    camera: str | None,
-    microphone: str | None,
-    clip: Path | None,
-    once: bool,
-    policy: str | None,
-    style: str | None,
-    backend: str | None,
-    avatar: str | None,
-    no_avatar: bool,
-    look: str | None,
-    port: int | None,
-    host: str | None,
-    robot: str | None,
-    namespace: str | None,
-    lan: bool | None,
-    seed: int | None,
-    params: Path | None,
-    study: Path | None,
-    as_json: bool,
-) -> int:
+    assignments: tuple[str, ...], camera: str | None, microphone: str | None, clip: Path | None, once: bool,
+    policy: str | None, style: str | None, backend: str | None, avatar: str | None, no_avatar: bool, look: str | None,
+    port: int | None, host: str | None, robot: str | None, namespace: str | None, lan: bool | None, seed: int | None,
+    params: Path | None, study: Path | None, as_json: bool,
+) -> int:  # fmt: skip
     """Start the listener and print the address of its face. Ctrl-C stops it.
 
     Without options, it uses the first webcam and the default microphone, or a bundled demo speaker if there is no
@@ -150,7 +104,7 @@ def listen(
     Launch arguments are accepted as NAME:=VALUE: record:=true (docs/bags.md), use_sim_time:=true, and so on.
     """
     if look is not None:
-        tell("--look is now --avatar: the old name works until the next release")
+        log("--look is now --avatar: the old name works until the next release")
         avatar = avatar or look
     if no_avatar:
         avatar = "none"
@@ -169,13 +123,15 @@ def listen(
     if once and not given.get("clip"):
         raise click.UsageError("--once needs --clip")
     parameters = {"seed": seed, "port": port, "host": host, "style": style, "loop": False if once else None}
-    from reactdiff_ros.errors import ConfigError
+    from reactdiff_ros.capture.media import MediaClip
+    from reactdiff_ros.errors import ConfigError, MediaError
 
     try:
         live, source = live_options(given, {k: v for k, v in parameters.items() if v is not None}, face=face)
-        if source["clip"] is not None and given.get("clip"):
-            check_clip(source["clip"])
-        return run(live, lambda: choose_source(**source), StopFlag(), once=once, as_json=as_json)
+        if source[2] is not None and given.get("clip"):
+            with common.usage_errors(MediaError):  # before a node fails because of it
+                MediaClip(source[2])
+        return run(live, lambda: choose_source(*source), StopFlag(), once=once, as_json=as_json)
     except ConfigError as error:
         # The sentence is that of the launch file, which calls the options arguments.
         name = re.match(r"the argument (\w+)", error.what)
@@ -183,27 +139,10 @@ def listen(
         raise click.UsageError(text) from error
 
 
-def check_clip(clip: Path) -> None:
-    """Raise click.UsageError for a clip that cannot be played, before a node fails because of it."""
-    from reactdiff_ros.capture.media import MediaClip
-    from reactdiff_ros.errors import MediaError
-
-    try:
-        MediaClip(clip)
-    except MediaError as error:
-        raise click.UsageError(str(error)) from error
-
-
-class Devices(TypedDict):
-    """The given sources of pictures and sound: arguments of `choose_source`."""
-
-    camera: str | None
-    microphone: str | None
-    clip: Path | None
-
-
-def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: bool) -> tuple[LiveOptions, Devices]:
-    """What to run, from what is given and the lab's own settings.
+def live_options(
+    given: dict[str, str], parameters: dict[str, Value], *, face: bool
+) -> tuple[LiveOptions, tuple[str | None, str | None, Path | None]]:
+    """What to run, from what is given and the lab's own settings; and camera, microphone and clip, where set.
 
     Args:
         given: arguments of the table of nodes.
@@ -215,11 +154,12 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
         ConfigError: an argument, a value or a file is wrong.
         MissingExtraError: a requested node needs a library that is not installed.
     """
-    from reactdiff_ros.cli.output import tell
     from reactdiff_ros.launching.configuration import lab_settings
     from reactdiff_ros.launching.live_graph import LiveOptions, wanted_nodes
     from reactdiff_ros.resources import require
     from reactdiff_ros.settings import written_path
+    from reactdiff_ros.styles import Style, apply_control, style_book
+    from reactdiff_ros.types import ListenerControl
 
     if given.get("clip") and (given.get("camera") or given.get("microphone")):
         raise click.UsageError("--clip replaces --camera and --microphone: give one or the other")
@@ -237,7 +177,9 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
     namespace, lan = arguments.pop("namespace", "").strip("/"), arguments.pop("lan", "false")
     params = arguments.pop("params_file", "")
     if "style" in parameters and not params:  # such a file may name another file of styles
-        _check_style(str(parameters["style"]), lab)
+        file = lab.parameters.get("expression_node", {}).get("styles_file")
+        control = ListenerControl(style=str(parameters["style"]))
+        apply_control(Style(), control, style_book(str(file.value) if file else ""))
     live = LiveOptions(
         arguments=arguments,
         parameters=parameters,
@@ -250,8 +192,8 @@ def live_options(given: dict[str, str], parameters: dict[str, Value], *, face: b
         if node.name in NEEDS:
             require(NEEDS[node.name])
     if lab.files:
-        tell(f"settings of {', '.join(map(str, lab.files))}")
-    return live, Devices(camera=camera, microphone=microphone, clip=None if clip is None else Path(clip))
+        log(f"settings of {', '.join(map(str, lab.files))}")
+    return live, (camera, microphone, None if clip is None else Path(clip))
 
 
 def read_assignments(words: tuple[str, ...]) -> dict[str, str]:
@@ -261,10 +203,7 @@ def read_assignments(words: tuple[str, ...]) -> dict[str, str]:
         click.UsageError: not of that form, or an argument that must be given as an option.
     """
     given = {}
-    for word in words:
-        name, separator, value = word.partition(":=")
-        if not separator or not name:
-            raise click.UsageError(f"{word!r} is not NAME:=VALUE, such as record:=true")
+    for name, value in map(common.assignment, words):
         if name in ("namespace", "params_file", "lan"):
             option = {"params_file": "params"}.get(name, name)
             raise click.UsageError(f"use --{option} instead of {name}:=")
@@ -276,60 +215,44 @@ def read_assignments(words: tuple[str, ...]) -> dict[str, str]:
     return given
 
 
-def _check_style(name: str, lab: LabSettings) -> None:
-    from reactdiff_ros.styles import Style, apply_control, style_book
-    from reactdiff_ros.types import ListenerControl
-
-    file = lab.parameters.get("expression_node", {}).get("styles_file")
-    apply_control(Style(), ListenerControl(style=name), style_book(str(file.value) if file else ""))
-
-
 def run(
-    options: LiveOptions, source: Callable[[], Source], stop: StopFlag, *, once: bool = False, as_json: bool = False
-) -> int:
+    options: LiveOptions, source: Callable[[], tuple[dict[str, str], str]], stop: StopFlag, *, once: bool = False,
+    as_json: bool = False,
+) -> int:  # fmt: skip
     """Start the face, choose the source, start the rest; supervise until stopped or, with `once`, the clip ends."""
-    import dataclasses
-
-    from reactdiff_ros.launching.live_graph import (
-        LiveGraph,
-        domain_of,
-        first_nodes,
-        graph_environment,
-        state_folder,
-        wanted_nodes,
-    )
+    from reactdiff_ros.launching import live_graph
     from reactdiff_ros.launching.process import ServiceManager
     from reactdiff_ros.nodes.graph_watch import watch_graph
 
     manager = ServiceManager(os.environ)
-    domain = domain_of(graph_environment(options))
-    folder = state_folder() / "logs" / f"listen-{domain}{options.namespace.replace('/', '-')}"
-    with LiveGraph(options, tell, folder) as graph:
-        graph.start(first_nodes(options))
-        chosen = source()
-        tell(chosen.sentence)
-        graph.options = dataclasses.replace(options, arguments={**options.arguments, **chosen.arguments()})
-        nodes = wanted_nodes(graph.options)
+    domain = live_graph.domain_of(live_graph.graph_environment(options))
+    folder = live_graph.state_folder() / "logs" / f"listen-{domain}{options.namespace.replace('/', '-')}"
+    with live_graph.LiveGraph(options, log, folder) as graph:
+        graph.start(live_graph.first_nodes(options))
+        devices, sentence = source()
+        log(sentence)
+        graph.options = replace(options, arguments={**options.arguments, **devices})
+        nodes = live_graph.wanted_nodes(graph.options)
         watch_graph(graph)
         printed = None
         whole = time.monotonic() + (FACE_FIRST_S if any(n.name == "avatar_node" for n in nodes) else 0.0)
         while not stop.set:
             graph.step()
             if once and "clip_node" in graph.reports and graph.reports["clip_node"].values.get("ended") == "true":
-                tell("the clip has ended")
+                log("the clip has ended")
                 break
             manager.alive(time.monotonic())
             if whole and (graph.url or time.monotonic() > whole):
                 graph.start(nodes)
                 whole = 0.0
-                manager.ready(f"{chosen.sentence}; {graph.url or 'no page'}")
+                manager.ready(f"{sentence}; {graph.url or 'no page'}")
             if graph.url and graph.url != printed:
                 if printed is None and (wanted := _wanted_port(options)) not in (None, urlsplit(graph.url).port):
-                    tell(f"port {wanted} is in use: the page is on another one")
+                    log(f"port {wanted} is in use: the page is on another one")
                 if printed is None or not as_json:
                     _announce(graph, as_json, robot=any(n.name == "actuator_node" for n in nodes))
                 printed = graph.url
-        tell("stopping")
+        log("stopping")
         manager.stopping()
     return 0
 
@@ -344,7 +267,6 @@ def _wanted_port(options: LiveOptions) -> Any:
 
 
 def _announce(graph: LiveGraph, as_json: bool, robot: bool) -> None:
-    from reactdiff_ros.cli.output import dumps
 
     urls = page_links(graph)
     with suppress(OSError):

@@ -6,28 +6,26 @@ by Ctrl-C, for commands that do not normally end that way.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
 import click
 
 from reactdiff_ros import __version__
+from reactdiff_ros.cli import common
 from reactdiff_ros.cli.bag import bag
 from reactdiff_ros.cli.bench import bench
-from reactdiff_ros.cli.config import config
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, EXIT_STOPPED, log
 from reactdiff_ros.cli.docs import docs
-from reactdiff_ros.cli.doctor import doctor
 from reactdiff_ros.cli.evaluate import evaluate
-from reactdiff_ros.cli.extract import extract
-from reactdiff_ros.cli.interrupts import catch_interrupts, ignore_interrupts
+from reactdiff_ros.cli.evaluation import compare, report
 from reactdiff_ros.cli.listen import listen
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, EXIT_MISSING, EXIT_STOPPED, tell
-from reactdiff_ros.cli.react import gallery, react
-from reactdiff_ros.cli.report import compare, report
+from reactdiff_ros.cli.react import extract, gallery, react
 from reactdiff_ros.cli.robot import robot
+from reactdiff_ros.cli.settings import config, doctor, style
 from reactdiff_ros.cli.simulate import demo, simulate
 from reactdiff_ros.cli.study import study
-from reactdiff_ros.cli.style import style
 from reactdiff_ros.cli.training import export, paper, train, train_expression, train_nods
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
 from reactdiff_ros.resources import missing_extra
@@ -57,11 +55,14 @@ class Sections(click.Group):
         """As click does, with a note where a command has moved to `reactdiff dev`."""
         name, command, rest = super().resolve_command(ctx, args)
         if command in DEVELOPMENT:
-            tell(f"'reactdiff {name}' is now 'reactdiff dev {name}': the old name works until the next release")
+            log(f"'reactdiff {name}' is now 'reactdiff dev {name}': the old name works until the next release")
         return name, command, rest
 
 
-@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
+
+
+@click.group(cls=Sections, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="reactdiff")
 def cli() -> None:
     """Give a robot a listening face: live, causal facial reactions by latent diffusion."""
@@ -87,14 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_STOPPED
-    except MissingExtraError as error:
-        tell(str(error))
-        return EXIT_MISSING
     except ReactdiffError as error:
-        tell(str(error))
-        return EXIT_ERROR
+        log(str(error))
+        return EXIT_MISSING if isinstance(error, MissingExtraError) else EXIT_ERROR
     except ImportError as error:
-        tell(str(missing_extra(error)))
+        log(str(missing_extra(error)))
         return EXIT_MISSING
     except BrokenPipeError:
         # The reader of our output ended (`reactdiff ... | head`), which is not an error.
@@ -105,9 +103,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def program() -> int:
     """`main` as a process: a duplicate Ctrl-C changes neither its cleanup nor its exit code."""
-    catch_interrupts()
+    common.catch_interrupts()
     code = main()
-    ignore_interrupts()
+    # Python gives SIGINT its default action while it is taken down, but keeps SIG_IGN.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
 
 

@@ -24,16 +24,8 @@ from reactdiff_ros.actuation.simulate import SAME_S, Frames
 from reactdiff_ros.avatar import AvatarConfig
 from reactdiff_ros.avatar.server import PreviewServer
 from reactdiff_ros.avatar.wire import encode_robot
-from reactdiff_ros.cli.output import dumps, echo, tell, writing
-from reactdiff_ros.coefficients import (
-    BLENDSHAPE_COUNT,
-    COEFFICIENT_COUNT,
-    INDEX,
-    NAMES,
-    POSE_NAMES,
-    UPPER,
-    bounded,
-)
+from reactdiff_ros.cli.common import dumps, echo, log, writing
+from reactdiff_ros.coefficients import BLENDSHAPE_COUNT, COEFFICIENT_COUNT, INDEX, NAMES, POSE_NAMES, UPPER, bounded
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.whole_file import whole_file
 
@@ -191,45 +183,26 @@ class Preview:
         self._follower = Follower(self.profile)
         self._ticks = self._played = self._tried = 0
 
-    def _change_to(self, profile: Profile) -> None:
-        """From neutral at rest; the clip goes on where it was."""
-        played_s = self._played / self.profile.rate_hz
-        self.profile = profile
-        self.generation += 1
-        self._played = round(played_s * profile.rate_hz)
-        self._follower = Follower(profile)
-        self._ticks = 0
-
     def restart(self) -> None:
         """From the clip's beginning, the robot at neutral and at rest."""
         self._follower = Follower(self.profile)
         self._ticks = self._played = self._tried = 0
 
-    def play(self, what: str) -> bool:
-        """Play the clip, pause, or try one coefficient; False: there is no such coefficient."""
-        if what not in (CLIP, PAUSED) and what not in INDEX:
-            return False
-        self.playing, self._tried = what, 0
-        return True
-
     def obey(self, report: dict[str, Any]) -> bool:
-        """Do what a page asks for; False: it is not understood."""
-        if set(report) == {"fps", "play"} and isinstance(report["play"], str):
-            if report["play"] == "restart":
-                self.restart()
-                return True
-            return self.play(report["play"])
-        place = report.get("seek")
-        if set(report) != {"fps", "seek"} or isinstance(place, bool) or not isinstance(place, (int, float)):
-            return False
-        if not 0.0 <= place <= 1.0:
-            return False
-        self.seek(float(place))
-        return True
+        """Do what a page asks for: play the clip, pause, restart, try one coefficient, or seek (0 to 1 of the clip).
 
-    def seek(self, share_of_clip: float) -> None:
-        """Go on from there, 0 to 1 of the clip."""
-        self._played = round(share_of_clip * self.length_s * self.profile.rate_hz)
+        False: it is not understood.
+        """
+        what, place = report.get("play"), report.get("seek")
+        if set(report) == {"fps", "play"} and what == "restart":
+            self.restart()
+        elif set(report) == {"fps", "play"} and isinstance(what, str) and (what in INDEX or what in (CLIP, PAUSED)):
+            self.playing, self._tried = what, 0
+        elif set(report) == {"fps", "seek"} and type(place) in (int, float) and 0.0 <= place <= 1.0:
+            self._played = round(place * self.length_s * self.profile.rate_hz)
+        else:
+            return False
+        return True
 
     def reload(self) -> bool:
         """Read the file again if it changed. What was read before stays in use while the new content is wrong.
@@ -245,8 +218,11 @@ class Preview:
         except ReactdiffError as error:
             self.error = str(error)
             return True
-        self.error = ""
-        self._change_to(profile)
+        # From neutral at rest; the clip goes on where it was.
+        self._played = round(self._played * profile.rate_hz / self.profile.rate_hz)
+        self.profile, self.error, self._ticks = profile, "", 0
+        self.generation += 1
+        self._follower = Follower(profile)
         return True
 
     def _state_of_file(self) -> tuple[int, int, int] | None:
@@ -357,7 +333,7 @@ async def serve(preview: Preview, port: int, as_json: bool) -> int:
         work.cancel()
         end.cancel()
         await server.stop()
-    tell("stopping")
+    log("stopping")
     return 0
 
 
@@ -396,34 +372,29 @@ def draw_mapping(profile: Profile, path: Path) -> None:
     Raises:
         ReactdiffError: the format is unknown, or the file cannot be written.
     """
+    from reactdiff_ros.evaluation.plots import new_figure
+
     kind = path.suffix.lower().lstrip(".")
     if kind not in ("png", "svg", "pdf"):
         raise ReactdiffError("a picture of this kind cannot be drawn", where=str(path), todo="use .png, .svg or .pdf")
-    figure = _figure(profile)
-    with writing("the picture", path), whole_file(path) as file:
-        figure.savefig(file, format=kind)
-
-
-def _figure(profile: Profile) -> Any:
-    from reactdiff_ros.evaluation.plots import new_figure
-
     moved = effects(profile)
     used = [c for c in NAMES if any(c in m for m in moved.values())]
-    curves = _curves(profile)
-    rows = 0.34 * len(profile.joints)
-    curve_rows = -(-len(curves) // CURVES_A_ROW)
-    heights = [max(rows, 1.2), *[1.9] * curve_rows]
-    figure = new_figure(7.5 + 0.33 * max(len(used), 4), sum(heights) + 2.4)
+    signals = [(name, s, "") for name, s in profile.signals.items() if s.curve is not None]
+    curves = [*signals, *((n, j.map, UNITS[j.unit]) for n, j in profile.joints.items() if j.map.curve is not None)]
+    curve_rows, width = -(-len(curves) // CURVES_A_ROW), 0.33 * max(len(used), 4)
+    heights = [max(0.34 * len(profile.joints), 1.2), *[1.9] * curve_rows]
+    figure = new_figure(7.5 + width, sum(heights) + 2.4)
     figure.suptitle(f"{profile.name}: {profile.about}", wrap=True, fontsize=11)
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
-    top = grid[0].subgridspec(1, 2, width_ratios=[0.33 * max(len(used), 4), 3.6])
+    top = grid[0].subgridspec(1, 2, width_ratios=[width, 3.6])
     _table(figure, figure.add_subplot(top[0]), profile, used, moved)
     _ranges(figure.add_subplot(top[1]), profile)
     for row in range(curve_rows):
         cells = grid[1 + row].subgridspec(1, CURVES_A_ROW)
         for column, (name, curved, unit) in enumerate(curves[row * CURVES_A_ROW : (row + 1) * CURVES_A_ROW]):
             _curve(figure.add_subplot(cells[column]), name, curved, unit)
-    return figure
+    with writing("the picture", path), whole_file(path) as file:
+        figure.savefig(file, format=kind)
 
 
 def _table(figure: Any, axis: Any, profile: Profile, used: list[str], moved: dict[str, dict[str, float]]) -> None:
@@ -460,12 +431,6 @@ def _ranges(axis: Any, profile: Profile) -> None:
     axis.set(xlim=(-0.35, 2.0), ylim=(len(profile.joints) - 0.5, -0.5))
     axis.set_title("ends, neutral, largest speed", fontsize=9)
     axis.axis("off")
-
-
-def _curves(profile: Profile) -> list[tuple[str, Signal, str]]:
-    signals = [(name, s, "") for name, s in profile.signals.items() if s.curve is not None]
-    joints = [(n, j.map, UNITS[j.unit]) for n, j in profile.joints.items() if j.map.curve is not None]
-    return [*signals, *joints]
 
 
 def _curve(axis: Any, name: str, signal: Signal, unit: str) -> None:

@@ -1,112 +1,178 @@
-"""`reactdiff react` and `gallery`: the listener's face for recordings, as files, or on a page next to the person."""
+"""`reactdiff react` and `gallery`: the listener's face for recordings; `extract`: data for training from recordings."""
 
 from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.interrupts import StopFlag
-from reactdiff_ros.cli.options import JSON, PATH, SEEDS
-from reactdiff_ros.cli.output import EXIT_DONE, json_on_stdout, tell
-from reactdiff_ros.cli.progress import progress_bar
+from reactdiff_ros.cli import common
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, StopFlag, json_on_stdout, log, progress_bar
+from reactdiff_ros.errors import MediaError
 from reactdiff_ros.settings import POLICIES
+
+if TYPE_CHECKING:
+    from reactdiff_ros.evaluation.extraction import Source
+    from reactdiff_ros.model.speaker.grid import Track
+    from reactdiff_ros.session import Perception
 
 
 @click.command()
-@click.argument("recording", type=PATH)
+@click.argument("recording", type=common.PATH)
 @click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    required=True,
-    metavar="OUT",
+    "-o", "--output", type=common.PATH, required=True, metavar="OUT",
     help="File to write: .mp4 (person and face side by side), .csv, .npz, or a name without suffix for a bag.",
-)
-@click.option(
-    "--style",
-    default="natural",
-    show_default=True,
-    metavar="NAME",
-    help="See 'reactdiff style list'.",
-)
-@click.option("--policy", type=click.Choice(POLICIES), default="model", show_default=True, help="Reaction policy.")
-@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of all noise.")
-@JSON
+)  # fmt: skip
+@click.option("--style", default="natural", metavar="NAME", help="See 'reactdiff style list'.")
+@click.option("--policy", type=click.Choice(POLICIES), default="model", help="Reaction policy.")
+@common.SEED
+@common.JSON
 def react(recording: Path, output: Path, style: str, policy: str, seed: int, as_json: bool) -> int:
     """Save the listener's reaction to a recording.
 
     RECORDING is a video, a sound file or a bag. 'reactdiff bag replay' does the same with every setting of the nodes.
     """
-    from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.recordings.listener import Listener, check_output
 
     check_output(output)
-    try:
+    with common.usage_errors():
         listener = Listener(style, policy, seed=seed)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
     stop = StopFlag()
     with json_on_stdout(as_json) as result:
         track = _with_bar(recording.name, stop, lambda report: listener.react(recording, progress=report, processes=2))
         for note in track.notes:
-            tell(note)
+            log(note)
         stop.set = False  # what was done until Ctrl-C is saved; another Ctrl-C ends that too
         _with_bar(output.name, stop, lambda report: track.save(output, progress=report, processes=2))
         result.update(written=str(output), faces=len(track), complete=track.complete and not stop.set)
-        tell(f"wrote {output}" + ("" if result["complete"] else ", incomplete"))
+        log(f"wrote {output}" + ("" if result["complete"] else ", incomplete"))
     return EXIT_DONE
 
 
-def _with_bar(label: str, stop: Any, work: Any) -> Any:
+def _with_bar(label: str, stop: StopFlag, work: Any) -> Any:
+    """What `work` returns; its progress function draws a bar, and returns False once it must stop."""
     with progress_bar(label) as show:
-
-        def report(share: float) -> bool:
-            show(share)
-            return not stop.set
-
-        return work(report)
+        return work(lambda share: show(share) or not stop.set)
 
 
 @click.command()
-@click.argument("clips", type=PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=PATH, required=True, metavar="DIR", help="New folder for the page.")
+@click.argument("clips", type=common.PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=common.PATH, required=True, metavar="DIR", help="New folder for the page.")
 @click.option("--style", multiple=True, default=("natural",), metavar="NAME", help="Listening style; repeatable.")
-@click.option(
-    "--policy", type=click.Choice(POLICIES), multiple=True, default=("model",), help="Reaction policy; repeatable."
-)
+@click.option("--policy", type=click.Choice(POLICIES), multiple=True, default=("model",), help="Policy; repeatable.")
 @click.option("--model", multiple=True, default=("",), metavar="DIR", help="Folder of weights; repeatable.")
-@click.option("--seed", type=SEEDS, multiple=True, default=(0,), help="Seed of all noise; repeatable.")
-@click.option("--look", default="soft", show_default=True, help="Look of the face.")
+@click.option("--seed", type=common.SEEDS, multiple=True, default=(0,), help="Seed of all noise; repeatable.")
+@click.option("--look", default="soft", help="Look of the face.")
 @click.option("--no-videos", is_flag=True, help="Sheets and curves only, which is much faster.")
-@JSON
+@common.JSON
 def gallery(
-    clips: tuple[Path, ...],
-    output: Path,
-    style: tuple[str, ...],
-    policy: tuple[str, ...],
-    model: tuple[str, ...],
-    seed: tuple[int, ...],
-    look: str,
-    no_videos: bool,
-    as_json: bool,
-) -> int:
+    clips: tuple[Path, ...], output: Path, style: tuple[str, ...], policy: tuple[str, ...], model: tuple[str, ...],
+    seed: tuple[int, ...], look: str, no_videos: bool, as_json: bool,
+) -> int:  # fmt: skip
     """Make a page with people and the listener's reactions side by side.
 
     CLIPS are videos of people. Every combination of styles, policies, weights and seeds gets a row of its own.
     """
-    from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.evaluation.gallery import Variant
     from reactdiff_ros.evaluation.gallery import gallery as make
 
     variants = [Variant(*of) for of in product(style, policy, model, seed)]
-    with json_on_stdout(as_json) as result, progress_bar("clips") as show:
-        try:
+    with json_on_stdout(as_json) as result:
+        with common.usage_errors(), progress_bar("clips") as show:
             page = make(clips, variants, output, look=look, videos=not no_videos, progress=show)
-        except ConfigError as error:
-            raise click.UsageError(str(error)) from error
         result.update(page=str(page))
-    tell(f"open {page}")
+        log(f"open {page}")
     return EXIT_DONE
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=common.PATH)
+@click.option("--pair", "couples", type=(common.PATH, common.PATH), multiple=True, metavar="SPEAKER LISTENER",
+              help="Two recordings of one conversation with the same start, for training; repeatable.")  # fmt: skip
+@click.option("--both-roles", is_flag=True, help="Also write each pair with the roles exchanged.")
+@click.option("--people", default="", show_default=False, help="Id of the two people: all of theirs are in one fold.")
+@common.TOPICS
+@click.option("--output", type=common.FOLDER, required=True, help="Output folder.")
+@click.option("--force", is_flag=True, help="Overwrite existing recordings.")
+@common.JSON
+def extract(
+    files: tuple[Path, ...], couples: tuple[tuple[Path, Path], ...], both_roles: bool, people: str, picture: str,
+    sound: str, output: Path, force: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Extract training recordings from videos and bags.
+
+    FILES are videos, audio files or bags (rosbag2 folders, .mcap). The people in them are perceived as by the robot, 25
+    times a second. Each file becomes NAME.npz with the speaker; each --pair becomes SPEAKER--LISTENER.npz with both,
+    ready for training. Files that cannot be read are reported and skipped, and the command exits with 1. Existing
+    recordings are kept unless --force is given.
+    """
+    from reactdiff_ros.evaluation.extraction import alone, together
+    from reactdiff_ros.recordings.datasets.recordings import save
+
+    pairs = [*couples, *((b, a) for a, b in couples)] if both_roles else list(couples)
+    targets: dict[Path, tuple[Path, ...]] = {}
+    for source in (*((file,) for file in files), *pairs):
+        target = output / ("--".join(path.stem for path in source) + ".npz")
+        if target in targets:
+            raise click.UsageError(f"{targets[target][0]} and {source[0]} would both be written to {target}")
+        targets[target] = source
+    if not targets:
+        raise click.UsageError("give FILES or --pair SPEAKER LISTENER")
+    known: dict[Path, tuple[Track, Source]] = {}
+    written: list[dict[str, Any]] = []
+    kept: list[str] = []
+    failed: dict[str, str] = {}
+    with json_on_stdout(as_json) as result:
+        perception: Perception | None = None
+        for number, (target, source) in enumerate(targets.items()):
+            # A file that another recording still needs is perceived once.
+            needed = {path for later in list(targets.values())[number:] for path in later}
+            known = {path: track for path, track in known.items() if path in needed}
+            if target.exists() and not force:
+                kept.append(str(target))
+                log(f"{target} exists and is kept (--force overwrites it)")
+                continue
+            try:
+                for path in source:
+                    if path not in known:
+                        perception = perception or _perception()
+                        known[path] = _perceived(path, (picture, sound), perception)
+                seen = [known[path] for path in source]
+                content = alone(*seen[0]) if len(seen) == 1 else together(seen[0], seen[1], people)
+            except MediaError as error:
+                failed[str(target)] = str(error)
+                log(str(error))
+                continue
+            save(target, content)
+            written.append({"file": str(target), "frames": content.frames, **content.about})
+        result.update(output=str(output), written=written, kept=kept, failed=failed)
+        log(f"{len(written)} recordings in {output}, {len(kept)} kept, {len(failed)} failed")
+    return EXIT_ERROR if failed else EXIT_DONE
+
+
+def _perception() -> Perception:
+    from reactdiff_ros.perception import SpeakerPerception
+
+    return SpeakerPerception()
+
+
+def _perceived(path: Path, topics: tuple[str, str], perception: Perception) -> tuple[Track, Source]:
+    """The person in a file, frame by frame. Raises MediaError if it cannot be read."""
+    from reactdiff_ros.evaluation.extraction import extract_source
+    from reactdiff_ros.recordings.bags.read import BagSource, open_source
+
+    clip = open_source(path, *topics)
+    with progress_bar(path.name) as show:
+        track = extract_source(clip, perception, lambda seconds: show(seconds / max(clip.duration_s, 0.01)))
+    if not clip.has_sound:
+        log(f"{path} has no sound: its recording has no voice")
+    if not clip.has_picture:
+        log(f"{path} has no pictures: its recording has no face")
+    if isinstance(clip, BagSource):
+        for note in clip.notes:
+            log(f"{path}: {note}")
+    elif clip.damaged_packets:
+        log(f"{path} is damaged: {clip.damaged_packets} packets were skipped")
+    return track, clip

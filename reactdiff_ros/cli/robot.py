@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
-from reactdiff_ros.cli.options import FILE, FOLDER, JSON
-from reactdiff_ros.cli.output import EXIT_ERROR, echo, json_on_stdout, tell, writing
+from reactdiff_ros.cli import common
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, echo, json_on_stdout, log, progress_bar
 from reactdiff_ros.errors import ConfigError, ReactdiffError
 
 if TYPE_CHECKING:
     from reactdiff_ros.actuation.emulators.rig import Rig
-    from reactdiff_ros.actuation.emulators.servos import Motor, Servo
+    from reactdiff_ros.actuation.emulators.servos import Servo
     from reactdiff_ros.actuation.profile import Profile
     from reactdiff_ros.actuation.simulate import Block
 
 _FRAMES = "arrays coefficients (T, 58) and times (T), in seconds"
+_ROBOT = click.argument("robot", metavar="ROBOT")
 HAND_S: Final = 0.5
 """Duration of a move by hand, s."""
 HAND_STEPS: Final = 25
@@ -40,7 +43,7 @@ def robot() -> None:
 
 
 @robot.command("list")
-@JSON
+@common.JSON
 def list_robots(as_json: bool) -> int:
     """List the robot profiles that come with the package."""
     from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
@@ -51,7 +54,7 @@ def list_robots(as_json: bool) -> int:
             result[name] = _summary(profile) | {"file": str(path)}
             if not as_json:
                 echo(f"{name:16} {profile.about}")
-    return 0
+    return EXIT_DONE
 
 
 def _summary(profile: Profile) -> dict[str, Any]:
@@ -61,8 +64,8 @@ def _summary(profile: Profile) -> dict[str, Any]:
 
 
 @robot.command()
-@click.argument("robot", metavar="ROBOT")
-@JSON
+@_ROBOT
+@common.JSON
 def check(robot: str, as_json: bool) -> int:
     """Check the profile of ROBOT (a file or a shipped profile) and print each error with its line and key."""
     from reactdiff_ros.actuation.profile import load_profile, profile_path
@@ -74,24 +77,22 @@ def check(robot: str, as_json: bool) -> int:
         try:
             found = load_profile(path)
         except ProblemsError as error:
-            result["problems"] = [
-                {"line": p.line, "key": p.key, "what": p.what, "todo": p.todo} for p in error.problems
-            ]
-            for problem in error.problems:
-                tell(f"{path}, {problem}")
+            for p in error.problems:
+                result["problems"].append({"line": p.line, "key": p.key, "what": p.what, "todo": p.todo})
+                log(f"{path}, {p}")
             return EXIT_ERROR
         result.update(_summary(found))
         if not as_json:
             echo(f"{path}: {found.name}, {len(found.joints)} joints, no errors")
             loss = found.host_loss
             echo(f"if this computer fails: {loss.does} (detected by: {loss.watchdog}). {loss.about}")
-    return 0
+    return EXIT_DONE
 
 
 @robot.command()
-@click.argument("robot", metavar="ROBOT")
+@_ROBOT
 @click.option("--recorded", is_flag=True, help="For a clip or bag, whose pictures do not turn with the robot's head.")
-@JSON
+@common.JSON
 def parameters(robot: str, recorded: bool, as_json: bool) -> int:
     """Print the ROS parameters that follow from the profile of ROBOT, such as the position of its camera."""
     import yaml
@@ -102,19 +103,18 @@ def parameters(robot: str, recorded: bool, as_json: bool) -> int:
         result.update(robot_parameters(robot, recorded=recorded) or {})
         if not as_json:
             echo(yaml.safe_dump(result), nl=False)
-    return 0
+    return EXIT_DONE
 
 
 @robot.command()
-@click.argument("robot", metavar="ROBOT")
-@click.option("--frames", type=FILE, metavar="FILE.npz", help=f"Clip to play: {_FRAMES}. Default: each part.")
-@click.option("--output", type=FILE, metavar="FILE", help="Only draw the mapping to this picture (.png, .svg, .pdf).")
+@_ROBOT
+@click.option("--frames", type=common.FILE, metavar="FILE.npz", help=f"Clip to play: {_FRAMES}. Default: each part.")
+@click.option("--output", type=common.FILE, metavar="FILE",
+              help="Only draw the mapping to this picture (.png, .svg, .pdf).")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite the picture.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8770, show_default=True,
-    help="Port of the page; the next free one if it is in use.",
-)  # fmt: skip
-@JSON
+@click.option("--port", type=click.IntRange(0, 65535), default=8770,
+              help="Port of the page; the next free one if it is in use.")  # fmt: skip
+@common.JSON
 def preview(robot: str, frames: Path | None, output: Path | None, force: bool, port: int, as_json: bool) -> int:
     """Show ROBOT (a shipped profile or a file) in the browser: its mapping, and a clip played on it.
 
@@ -142,17 +142,18 @@ def preview(robot: str, frames: Path | None, output: Path | None, force: bool, p
     with json_on_stdout(as_json) as result:
         draw_mapping(shown.profile, output)
         result.update(robot=shown.profile.name, file=str(path), joints=len(shown.profile.joints), output=str(output))
-        tell(f"wrote the mapping of {shown.profile.name} to {output}")
-    return 0
+        log(f"wrote the mapping of {shown.profile.name} to {output}")
+    return EXIT_DONE
 
 
 @robot.command()
-@click.argument("robot", metavar="ROBOT")
+@_ROBOT
 @click.option("--port", "ports", multiple=True, metavar="DRIVER=PORT", help="Port of a driver. Default: search.")
 @click.option("--joint", "joints", multiple=True, metavar="NAME", help="Calibrate this joint only; repeatable.")
-@click.option("--output", type=FILE, metavar="FILE.json", help="Calibration file. Default: the user's configuration.")
+@click.option("--output", type=common.FILE, metavar="FILE.json",
+              help="Calibration file. Default: the user's configuration.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, without opening a port.")
-@JSON
+@common.JSON
 def calibrate(
     robot: str, ports: tuple[str, ...], joints: tuple[str, ...], output: Path | None, dry_run: bool, as_json: bool
 ) -> int:
@@ -163,9 +164,6 @@ def calibrate(
     file in the format of lerobot; the previous file is kept as a backup. Ctrl-C puts the joint into the state that
     on_fault names and leaves the previous file unchanged.
     """
-    import sys
-    import time
-
     from reactdiff_ros.actuation.calibrate import Clock
     from reactdiff_ros.actuation.calibration import calibration_path
     from reactdiff_ros.actuation.drivers.serial_port import ports as serial_ports
@@ -173,7 +171,7 @@ def calibrate(
     from reactdiff_ros.cli.calibrate import Console, calibrate_robot, drivers_of, dry_plan, wanted_joints
     from reactdiff_ros.cli.calibrate import with_ports as with_given_ports
 
-    given = dict(_port(text) for text in ports)
+    given = dict(map(_port, ports))
     with json_on_stdout(as_json) as result:
         profile = load_profile(robot)
         path = output or calibration_path(profile.name)
@@ -185,7 +183,7 @@ def calibrate(
             result.update(robot=profile.name, file=str(path), dry_run=True, would_send=lines)
             if not as_json:
                 echo("\n".join([*lines, f"would write {path}", "dry run: nothing was opened, sent or written"]))
-            return 0
+            return EXIT_DONE
         try:
             console = Console(sys.stdin.fileno(), echo)
         except (AttributeError, OSError, ValueError) as error:
@@ -197,7 +195,7 @@ def calibrate(
             echo(f"{path}: {len(result['calibrated'])} joints calibrated{backup}")
             if result["missing"]:
                 echo(f"not calibrated yet, and therefore not armed: {', '.join(result['missing'])}")
-    return 0
+    return EXIT_DONE
 
 
 def _port(text: str) -> tuple[str, str]:
@@ -208,8 +206,9 @@ def _port(text: str) -> tuple[str, str]:
 
 
 @robot.command()
-@click.argument("robot", metavar="ROBOT")
-@click.option("--folder", type=FOLDER, metavar="DIR", help="Folder of ports and profile. Default: a temporary folder.")
+@_ROBOT
+@click.option("--folder", type=common.FOLDER, metavar="DIR",
+              help="Folder of ports and profile. Default: a temporary folder.")  # fmt: skip
 def emulate(robot: str, folder: Path | None) -> int:
     """Emulate the servos of ROBOT on pseudo-terminals until Ctrl-C, to try calibration and drivers without hardware.
 
@@ -217,9 +216,8 @@ def emulate(robot: str, folder: Path | None) -> int:
     is NAME_emulated, so that its calibration is not mistaken for the real robot's. Type lines to move joints by hand,
     to inject faults and to unplug cables; `help` lists them.
     """
-    import sys
     import tempfile
-    import time
+    from shlex import quote
 
     from reactdiff_ros.actuation.emulators.rig import Rig
     from reactdiff_ros.actuation.profile import load_profile
@@ -235,42 +233,19 @@ def emulate(robot: str, folder: Path | None) -> int:
         path = _write_profile(rig, where)
         try:
             prioritise(PRIORITY)
-            with _signals_as_ctrl_c(), rig:
+            with common.stop_signals(common.interrupt), rig:  # so that SIGTERM and a closed terminal clean up
                 for name, wire in rig.wires.items():
                     echo(f"{name}: {wire.link}")
-                echo(_next_steps(path))
+                mine = quote(str(path))
+                echo(f"profile with these ports: {path}\nin another terminal: reactdiff robot calibrate {mine}")
+                echo(f"then: reactdiff listen --robot {mine}")
+                echo("type 'help' for what can be done to the hardware; Ctrl-C ends")
                 _serve(Emulation(rig, time.sleep), sys.stdin, echo)
         except KeyboardInterrupt:
             echo("ended")
         finally:
             path.unlink(missing_ok=True)
-    return 0
-
-
-@contextmanager
-def _signals_as_ctrl_c() -> Iterator[None]:
-    """Also a closed terminal and SIGTERM remove the ports and the profile."""
-    import signal
-
-    from reactdiff_ros.cli.interrupts import interrupt
-
-    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _next_steps(path: Path) -> str:
-    from shlex import quote
-
-    return (
-        f"profile with these ports: {path}\n"
-        f"in another terminal: reactdiff robot calibrate {quote(str(path))}\n"
-        f"then: reactdiff listen --robot {quote(str(path))}\n"
-        "type 'help' for what can be done to the hardware; Ctrl-C ends"
-    )
+    return EXIT_DONE
 
 
 def _write_profile(rig: Rig, folder: Path) -> Path:
@@ -279,15 +254,13 @@ def _write_profile(rig: Rig, folder: Path) -> Path:
     name = f"{rig.profile.name[:LONGEST_NAME]}_emulated"
     path = folder / f"{name}.yaml"
     text = yaml.safe_dump(rig.profile.model_dump(mode="json") | {"name": name}, sort_keys=False)
-    try:
+    if path.exists():
+        todo = "end the other emulator, remove the file if none runs, or use another --folder"
+        raise ConfigError("the profile already exists", where=str(path), todo=todo)
+    with common.writing("the profile", path):
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
-    except FileExistsError as error:
-        todo = "end the other emulator, remove the file if none runs, or use another --folder"
-        raise ConfigError("the profile already exists", where=str(path), todo=todo) from error
-    except OSError as error:
-        raise ConfigError("the profile cannot be written", where=str(path), todo=str(error.strerror)) from error
     return path
 
 
@@ -362,19 +335,19 @@ class Emulation:
             if servo is not None:
                 return f"{servo.motor.position:.0f} counts{', torque' if servo.motor.torque else ''}"
             bus: Any = self.rig.buses[self.joints[joint].driver]
-            board = hasattr(bus, "channels")
-            motor: Motor = (bus.channels if board else bus.motors)[self.joints[joint].id].servo
-            place = f"{motor.position / 4:.1f} us" if board else f"{motor.position:.0f} counts"
+            pulses = hasattr(bus, "channels")
+            motor = (bus.channels if pulses else bus.motors)[self.joints[joint].id].servo
+            place = f"{motor.position / 4:.1f} us" if pulses else f"{motor.position:.0f} counts"
             return f"{place}{', pulses' if motor.torque else ''}"
 
 
 @robot.command()
 @click.option("--robot", required=True, metavar="ROBOT", help="Shipped profile, by name, or a file.")
-@click.option("--frames", required=True, type=FILE, metavar="FILE.npz", help=f"Coefficients: {_FRAMES}.")
-@click.option("--log", required=True, type=FILE, metavar="LOG.csv", help="CSV file to write.")
+@click.option("--frames", required=True, type=common.FILE, metavar="FILE.npz", help=f"Coefficients: {_FRAMES}.")
+@click.option("--log", "path", required=True, type=common.FILE, metavar="LOG.csv", help="CSV file to write.")
 @click.option("--force", is_flag=True, help="Overwrite a file that is not a log of an earlier run.")
-@JSON
-def simulate(robot: str, frames: Path, log: Path, force: bool, as_json: bool) -> int:
+@common.JSON
+def simulate(robot: str, frames: Path, path: Path, force: bool, as_json: bool) -> int:
     """Run mapping, limits and motion over coefficient frames, starting at neutral; no robot is needed.
 
     The log has one row per tick and joint, at the profile's rate, in the joint's unit: time, joint, target, command,
@@ -383,20 +356,21 @@ def simulate(robot: str, frames: Path, log: Path, force: bool, as_json: bool) ->
     robot stopped.
     """
     from reactdiff_ros.actuation.profile import load_profile
-    from reactdiff_ros.actuation.simulate import read_frames, tick_count
+    from reactdiff_ros.actuation.simulate import COLUMNS, read_frames, tick_count
     from reactdiff_ros.actuation.simulate import simulate as run
-    from reactdiff_ros.cli.progress import progress_bar
     from reactdiff_ros.whole_file import whole_file
 
     with json_on_stdout(as_json) as result:
         profile = load_profile(robot)
         given = read_frames(frames)
         count = tick_count(profile, given)
+        header = (",".join(COLUMNS) + "\n").encode()
         fault, limited, done = "", 0, 0
-        with writing("the log", log):
-            _refuse_to_overwrite(log, force, frames)
-            with whole_file(log) as file, progress_bar(profile.name) as show:
-                file.write(_header())
+        with common.writing("the log", path):
+            if path.exists() and (path.resolve() == frames.resolve() or not (force or _is_log(path, header))):
+                raise ReactdiffError("the file is not a log", where=str(path), todo="choose another name, or --force")
+            with whole_file(path) as file, progress_bar(profile.name) as show:
+                file.write(header)
                 for block in run(profile, given):
                     write_rows(file, profile, block)
                     done += len(block.time)
@@ -404,21 +378,15 @@ def simulate(robot: str, frames: Path, log: Path, force: bool, as_json: bool) ->
                     fault = block.fault
                     show(done / count)
         result.update(
-            robot=profile.name, log=str(log), frames=len(given.times), frames_dropped=given.dropped, ticks=done,
+            robot=profile.name, log=str(path), frames=len(given.times), frames_dropped=given.dropped, ticks=done,
             joints=len(profile.joints), limited_share=limited / (done * len(profile.joints)), fault=fault or None,
         )  # fmt: skip
         if fault:
-            tell(f"the robot stopped: {fault}")
+            log(f"the robot stopped: {fault}")
         if not as_json:
             dropped = f", {given.dropped} frames dropped" if given.dropped else ""
-            echo(f"{log}: {done} ticks of {len(profile.joints)} joints{dropped}")
+            echo(f"{path}: {done} ticks of {len(profile.joints)} joints{dropped}")
     return 1 if fault else 0
-
-
-def _header() -> bytes:
-    from reactdiff_ros.actuation.simulate import COLUMNS
-
-    return (",".join(COLUMNS) + "\n").encode()
 
 
 def write_rows(file: IO[bytes], profile: Profile, block: Block) -> None:
@@ -428,18 +396,15 @@ def write_rows(file: IO[bytes], profile: Profile, block: Block) -> None:
         for name, j in profile.joints.items()
     ]
     columns = (block.target, block.command, block.velocity, block.acceleration, block.limited)
-    for time, *row in zip(block.time.tolist(), *(c.tolist() for c in columns), strict=True):
+    for now, *row in zip(block.time.tolist(), *(c.tolist() for c in columns), strict=True):
         for (name, limits), target, command, velocity, acceleration, limited in zip(joints, *row, strict=True):
-            numbers = f"{time!r},{name},{target!r},{command!r},{velocity!r},{acceleration!r},{limits},{limited:d}\n"
+            numbers = f"{now!r},{name},{target!r},{command!r},{velocity!r},{acceleration!r},{limits},{limited:d}\n"
             file.write(numbers.encode())
 
 
-def _refuse_to_overwrite(path: Path, force: bool, source: Path) -> None:
-    """Raise ReactdiffError unless `path` is free, `force` is given, or it is empty or a log of an earlier run."""
+def _is_log(path: Path, header: bytes) -> bool:
+    """Whether the file is empty, or a log of an earlier run."""
     if not path.is_file():
-        return
-    header = _header()
+        return True  # a device or a folder: writing it says what is wrong
     with path.open("rb") as file:
-        replaceable = force or file.read(len(header)) in (b"", header)
-    if path.resolve() == source.resolve() or not replaceable:
-        raise ReactdiffError("the file is not a log", where=str(path), todo="choose another name, or --force")
+        return file.read(len(header)) in (b"", header)

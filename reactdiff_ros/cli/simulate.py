@@ -1,46 +1,54 @@
-"""`reactdiff dev simulate`: simulated dyads, their statistics and plots; `reactdiff dev demo`: the demo speaker."""
+"""`reactdiff dev simulate`: simulated dyads, their statistics and plots; `reactdiff dev demo`: the demo speaker.
+
+Sources of the human numbers are in docs/simulator.md.
+"""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from reactdiff_ros.cli.options import FILE, FOLDER, JSON, SEEDS, VOICES
-from reactdiff_ros.cli.output import Number, json_on_stdout, tell, writing
+from reactdiff_ros.cli import common
+from reactdiff_ros.cli.common import EXIT_DONE, Number, json_on_stdout, log
+from reactdiff_ros.errors import ReactdiffError
 
 if TYPE_CHECKING:
-    from reactdiff_ros.cli.simulated import Listeners
+    from numpy.typing import NDArray
+
     from reactdiff_ros.simulator.dyads import Dyads
+    from reactdiff_ros.simulator.stimulus import Stimulus
+    from reactdiff_ros.simulator.temperament import Prior
+    from reactdiff_ros.types import FloatArray
+
+_PERSON, _NOISE = 30, 31
+SPEAKER_BYTES: Final = 2400
+"""Peak memory of a frame of a speaker with its first listener (measured)."""
+LISTENER_BYTES: Final = 260
+"""Memory of a frame of each further listener."""
+SHOWN_S, SHOWN_LISTENERS = 60.0, 4
+AWAY_DEG: Final = 6.5
+"""Eyes turned by more than this look away; fixations on a face spread by 2.9 x 2.0 degrees."""
 
 
 @click.command()
-@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of all random numbers.")
-@click.option("--dyads", type=click.IntRange(1, 10000), default=16, show_default=True, help="Number of dyads.")
+@common.SEED
+@click.option("--dyads", type=click.IntRange(1, 10000), default=16, help="Number of dyads.")
+@click.option("--listeners", type=click.IntRange(1, 100), default=1, help="Listeners per speaker.")
+@click.option("--seconds", type=Number(1.0, 3600.0), default=60.0, help="Length of each dyad, s.")
 @click.option(
-    "--listeners",
-    type=click.IntRange(1, 100),
-    default=1,
-    show_default=True,
-    help="Listeners per speaker.",
-)
-@click.option("--seconds", type=Number(1.0, 3600.0), default=60.0, show_default=True, help="Length of each dyad, s.")
-@click.option(
-    "--prior",
-    type=click.Choice(["natural", "wide"]),
-    default="natural",
-    show_default=True,
+    "--prior", type=click.Choice(["natural", "wide"]), default="natural",
     help="natural: listeners that respond as people do; wide: half of them with controls over the whole range.",
-)
+)  # fmt: skip
 @click.option("--no-precursors", is_flag=True, help="Omit the signals before speakers' smiles, turns and cues.")
-@VOICES
-@click.option("--output", type=FILE, help="File of the arrays (.npz).")
-@click.option("--plots", type=FOLDER, help="Folder of the plots: a dyad, distributions.")
-@JSON
+@common.VOICES
+@click.option("--output", type=common.FILE, help="File of the arrays (.npz).")
+@click.option("--plots", type=common.FOLDER, help="Folder of the plots: a dyad, distributions.")
+@common.JSON
 def simulate(
-    seed: int, dyads: int, listeners: int, seconds: float, prior: str, no_precursors: bool, voices: Path | None,
+    seed: int, dyads: int, listeners: int, seconds: float, prior: Prior, no_precursors: bool, voices: Path | None,
     output: Path | None, plots: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Simulate speakers and listeners; print statistics next to people's.
@@ -51,15 +59,6 @@ def simulate(
     `control_names`, `trait_names`, `style_names`. With several listeners, the arrays of listeners have a second
     axis: `listener` (dyads, listeners, frames, 58); the first listener does not depend on their number.
     """
-    from reactdiff_ros.cli.simulated import (
-        HUMAN,
-        enough_memory,
-        listeners_of,
-        plot_distributions,
-        plot_dyad,
-        statistics,
-    )
-    from reactdiff_ros.cli.voices import voice_bank
     from reactdiff_ros.evaluation.listeners import voices_told
     from reactdiff_ros.resources import require
     from reactdiff_ros.simulator.dyads import simulate as run
@@ -71,44 +70,218 @@ def simulate(
     with json_on_stdout(as_json) as result:
         frames = round(seconds * REACTION_RATE_HZ)
         enough_memory(dyads, listeners, frames)
-        bank = voice_bank(voices)
-        made = run(seed, dyads, frames, bank, prior=prior, precursors=not no_precursors)  # type: ignore[arg-type]
-        group = listeners_of(made, seed, listeners, prior)  # type: ignore[arg-type]
-        people = statistics(made.stimulus, group.coefficients)
+        bank = common.voice_bank(voices)
+        simulated = run(seed, dyads, frames, bank, prior=prior, precursors=not no_precursors)
+        group = listeners_of(simulated, seed, listeners, prior)
+        people = statistics(simulated.stimulus, group["listener"])
         result.update(dyads=dyads, listeners=listeners, frames=frames, seed=seed, prior=prior)
         result.update(simulator=simulator_hash(), voices=voices_told(bank))
         result["statistics"] = {name: values.mean() for name, values in people.items()}
         result["human"] = {name: human.text for name, human in HUMAN.items()}
         for name, values in people.items():
-            tell(f"{name}: {values.mean():.3g} (people: {HUMAN[name].text})")
+            log(f"{name}: {values.mean():.3g} (people: {HUMAN[name].text})")
         if output is not None:
-            _write(made, group, output)
+            _write(simulated, group, output)
             result["output"] = str(output)
             of_each = f", {listeners} listeners of each," if listeners > 1 else ""
-            tell(f"{dyads} dyads{of_each} of {frames} frames in {output}")
+            log(f"{dyads} dyads{of_each} of {frames} frames in {output}")
         if plots is not None:
-            result["plots"] = [
-                str(plot_dyad(made.stimulus, group, plots / "dyad.png")),
-                str(plot_distributions(people, plots)),
-            ]
-            tell(f"pictures in {plots}")
-    return 0
+            dyad = plot_dyad(simulated.stimulus, group, plots / "dyad.png")
+            result["plots"] = [str(dyad), str(plot_distributions(people, plots))]
+            log(f"pictures in {plots}")
+    return EXIT_DONE
 
 
-def _write(made: Dyads, group: Listeners, output: Path) -> None:
+def _write(simulated: Dyads, group: dict[str, FloatArray], output: Path) -> None:
     from reactdiff_ros.model.conditions import CONTROL_NAMES, STYLE_NAMES
     from reactdiff_ros.simulator.temperament import TRAIT_NAMES
     from reactdiff_ros.whole_file import write_arrays
 
-    arrays: dict[str, Any] = {f"speaker_{f.name}": getattr(made.speaker, f.name) for f in fields(made.speaker)}
-    arrays |= {f"stimulus_{f.name}": getattr(made.stimulus, f.name) for f in fields(made.stimulus)}
-    of_listeners = {f.name: getattr(group, f.name) for f in fields(group)}
-    of_listeners["listener"] = of_listeners.pop("coefficients")
+    arrays: dict[str, Any] = {
+        f"speaker_{f.name}": getattr(simulated.speaker, f.name) for f in fields(simulated.speaker)
+    }
+    arrays |= {f"stimulus_{f.name}": getattr(simulated.stimulus, f.name) for f in fields(simulated.stimulus)}
     # One listener of each speaker is written without an axis of listeners.
-    arrays |= {name: array[:, 0] if group.each == 1 else array for name, array in of_listeners.items()}
+    arrays |= {name: array[:, 0] if array.shape[1] == 1 else array for name, array in group.items()}
     arrays |= {"control_names": CONTROL_NAMES, "trait_names": TRAIT_NAMES, "style_names": STYLE_NAMES}
-    with writing("the dyads", output):
+    with common.writing("the dyads", output):
         write_arrays(output, arrays)
+
+
+def enough_memory(dyads: int, listeners: int, frames: int) -> None:
+    """Raise ReactdiffError if the dyads do not fit into free memory."""
+    import psutil
+
+    needed = dyads * frames * (SPEAKER_BYTES + LISTENER_BYTES * (listeners - 1))
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise ReactdiffError(
+            f"these dyads need {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free",
+            where=f"{dyads} dyads, {listeners} listeners of each, {frames} frames",
+            todo="simulate fewer or shorter ones, and the rest with another --seed",
+        )
+
+
+def listeners_of(dyads: Dyads, seed: int, each: int, prior: Prior) -> dict[str, FloatArray]:
+    """`each` listeners of every speaker: the first is its own, the others are drawn from the same prior.
+
+    As in `dyads.simulate`, world i and world i + B / 2 share their listeners, and a style is measured on the other
+    world's stream. How many there are changes none of them.
+
+    Returns:
+        Arrays of B speakers with M listeners over T frames: listener (B, M, T, 58), activity (B, M, T) 0..1,
+        controls (B, M, 6), traits (B, M, 24), style and style_given (B, M, 8).
+    """
+    import numpy as np
+
+    from reactdiff_ros.model.style import style_of
+    from reactdiff_ros.simulator.listener import listen
+    from reactdiff_ros.simulator.temperament import draw_temperaments
+
+    who, worlds = dyads.temperament, len(dyads.listener)
+    names = ("listener", "activity", "controls", "traits", "style", "style_given")
+    own = (dyads.listener, dyads.activity, who.controls, who.traits, dyads.style, dyads.style_given)
+    out = {n: np.empty((worlds, each, *a.shape[1:]), np.float32) for n, a in zip(names, own, strict=True)}
+    pairs, other = worlds // 2, np.arange(worlds)
+    other[:pairs], other[pairs : 2 * pairs] = np.arange(pairs) + pairs, np.arange(pairs)
+    paired = (other != np.arange(worlds))[:, None]
+    for number in range(each):
+        values: tuple[FloatArray, ...] = own
+        if number:
+            people = draw_temperaments(np.random.SeedSequence([seed, _PERSON, number]), worlds, prior=prior)
+            people = people.take(np.minimum(np.arange(worlds), other))
+            shown = listen(dyads.stimulus, people, np.random.SeedSequence([seed, _NOISE, number]))
+            style, given = (values[other] * paired for values in style_of(shown.coefficients))
+            values = (shown.coefficients, shown.activity, people.controls, people.traits, style * given, given)
+        for array, value in zip(out.values(), values, strict=True):
+            array[:, number] = value
+    return out
+
+
+class Human(NamedTuple):
+    """What people do: a range to draw, and in words."""
+
+    low: float
+    high: float
+    text: str
+
+
+HUMAN: Final = {
+    "smiles a minute": Human(3.7, 12.7, "8.4 in calls (10th to 90th percentile 3.7 to 12.7), 3.2 in video chat"),
+    "share of time smiling": Human(0.07, 0.81, ".40 in calls (.07 to .81), .16 in video chat"),
+    "median smile, s": Human(0.6, 2.5, "1.1 in calls (0.6 to 2.5), 1.8 in video chat"),
+    "coupling C": Human(0.11, 0.29, ".19 (interval of 12 pairs .11 to .29)"),
+    "nods a minute": Human(3.0, 5.5, "3 to 5.5 while listening, a third of them perhaps noise"),
+    "nod size, degrees": Human(4.1, 7.1, "4.1 / 5.2 / 7.1 peak to peak, quartiles"),
+    "brow raises a minute": Human(1.7, 2.5, "1.7 to 2.5"),
+    "laughs a minute": Human(0.5, 1.5, "1.0"),
+    "blinks a minute": Human(10.5, 32.5, "26 in conversation, 17 at rest; 10.5 to 32.5"),
+    "share of time looking at the partner": Human(0.75, 0.97, ".75 to .97 while listening"),
+}
+
+
+def statistics(stimulus: Stimulus, faces: FloatArray) -> dict[str, NDArray[Any]]:
+    """Each statistic of HUMAN for the listeners (B, M, T, 58) of B speakers, M of each, one value a listener.
+
+    Of the worlds in which the speaker is seen most of the time, or of all if there is none; sizes of nods of those who
+    nod.
+    """
+    import numpy as np
+
+    rows = np.flatnonzero(stimulus.seen.mean(1) > 0.5)
+    rows = rows if len(rows) else np.arange(len(faces))
+    smile = stimulus.smile[rows]
+    each = [_statistics(smile, faces[rows, number]) for number in range(faces.shape[1])]
+    return {name: np.concatenate([values[name] for values in each]) for name in HUMAN}
+
+
+def _statistics(speakers: FloatArray, face: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    import numpy as np
+
+    from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
+    from reactdiff_ros.evaluation.metrics.coupling import cross_coupling, marginals
+    from reactdiff_ros.evaluation.metrics.events import blinks, brow_raises, laughs, nods, smile_curve, smiles
+    from reactdiff_ros.simulator.movements import FULL_DEG
+
+    smile = smile_curve(face)
+    nodded = nods(face[..., HEAD_PITCH])
+    sideways = np.maximum(face[..., INDEX["eyeLookOutLeft"]], face[..., INDEX["eyeLookInLeft"]])
+    upright = np.maximum(face[..., INDEX["eyeLookDownLeft"]], face[..., INDEX["eyeLookUpLeft"]])
+    away = (sideways * FULL_DEG > AWAY_DEG) | (upright * FULL_DEG > AWAY_DEG)
+    size = np.bincount(nodded.row, nodded.size, len(face)) / np.maximum(np.bincount(nodded.row, None, len(face)), 1)
+    nodders = size[size > 0] if (size > 0).any() else size
+    return {
+        "smiles a minute": smiles(smile).per_minute(),
+        "share of time smiling": smiles(smile).share(),
+        "median smile, s": np.exp(marginals(3.5 * smile)[:, 1]),
+        "coupling C": np.diag(cross_coupling(speakers, smile)).copy(),
+        "nods a minute": nodded.per_minute(),
+        "nod size, degrees": np.degrees(nodders),
+        "brow raises a minute": brow_raises(face).per_minute(),
+        "laughs a minute": laughs(face).per_minute(),
+        "blinks a minute": blinks(face).per_minute(),
+        "share of time looking at the partner": 1.0 - away.mean(1),
+    }
+
+
+def plot_dyad(stimulus: Stimulus, listeners: dict[str, FloatArray], path: Path) -> Path:
+    """The dyad in which most is spoken and smiled, its first minute: the speaker above, its listeners (four at most)
+    below, with their controls.
+    """
+    import numpy as np
+
+    from reactdiff_ros.evaluation.plots import new_figure, save_figure
+    from reactdiff_ros.model.conditions import CONTROL_NAMES
+    from reactdiff_ros.model.tokens import FRAME_S
+
+    best = int(np.argmax(stimulus.speech.mean(1) + 2 * stimulus.smile.std(1)))
+    frames = min(round(SHOWN_S / FRAME_S), stimulus.speech.shape[1])
+    time = np.arange(frames) * FRAME_S
+    known = ("speech", "phrase_end", "cue", "smile", "brighten", "laugh", "brow_up", "doubt", "sad", "contact")
+    panels = [("true state of the speaker", {name: getattr(stimulus, name)[best, :frames] for name in known})]
+    each = listeners["listener"].shape[1]
+    for number in range(min(each, SHOWN_LISTENERS)):
+        controls = zip(CONTROL_NAMES, listeners["controls"][best, number], strict=True)
+        who = ", ".join(f"{name} {value:+.2f}" for name, value in controls if name != "delay")
+        title = f"listener {number + 1} of {each}: {who}" if each > 1 else "listener"
+        panels.append((title, _curves(listeners["listener"][best, number, :frames])))
+    figure = new_figure(12, 4.25 * len(panels))
+    axes = figure.subplots(len(panels), 1, sharex=True)
+    for axis, (title, rows) in zip(axes, panels, strict=True):
+        for place, values in enumerate(rows.values()):
+            axis.plot(time, -place + 0.85 * values, linewidth=1)
+            axis.axhline(-place, color="grey", linewidth=0.3)
+        axis.set_yticks(-np.arange(len(rows)), list(rows))
+        axis.set_title(title)
+    axes[-1].set_xlabel("time, s")
+    return save_figure(figure, path)
+
+
+def _curves(face: FloatArray) -> dict[str, FloatArray]:
+    from reactdiff_ros.coefficients import HEAD_PITCH, INDEX
+
+    left = ("mouthSmileLeft", "cheekSquintLeft", "jawOpen", "browInnerUp", "browDownLeft", "eyeBlinkLeft")
+    return {name.removesuffix("Left"): face[:, INDEX[name]] for name in left} | {
+        "eyes aside": face[:, INDEX["eyeLookOutLeft"]] + face[:, INDEX["eyeLookInLeft"]],
+        "head pitch / 0.3 rad": face[:, HEAD_PITCH] / 0.3, "head yaw / 0.3 rad": face[:, HEAD_PITCH + 1] / 0.3,
+    }  # fmt: skip
+
+
+def plot_distributions(people: dict[str, NDArray[Any]], folder: Path) -> Path:
+    """A histogram over listeners for each statistic, with the human range shaded."""
+    from reactdiff_ros.evaluation.plots import new_figure, save_figure
+
+    figure = new_figure(13, 7.5)
+    axes = figure.subplots(-(-len(people) // 4), 4).reshape(-1)
+    for axis, (name, values) in zip(axes, people.items(), strict=False):
+        axis.axvspan(HUMAN[name].low, HUMAN[name].high, alpha=0.2, label="people")
+        axis.hist(values, bins=15, alpha=0.8, label="simulated")
+        axis.axvline(float(values.mean()), color="black", linewidth=1)
+        axis.set(xlabel=name, ylabel="listeners")
+    for axis in axes[len(people) :]:
+        axis.axis("off")
+    axes[0].legend()
+    return save_figure(figure, folder / "distributions.png")
 
 
 @click.group()
@@ -117,7 +290,7 @@ def demo() -> None:
 
 
 @demo.command()
-@click.option("--output", type=FILE, required=True, help="Video file to write (.mp4).")
+@click.option("--output", type=common.FILE, required=True, help="Video file to write (.mp4).")
 def render(output: Path) -> int:
     """Render the demo speaker's performance with its voice (from a checkout, with espeak-ng; two or three minutes)."""
     from reactdiff_ros.resources import require_tools
@@ -126,5 +299,5 @@ def render(output: Path) -> int:
     from tools.demo.render_clip import main
 
     main(str(output))
-    tell(f"wrote {output}")
-    return 0
+    log(f"wrote {output}")
+    return EXIT_DONE

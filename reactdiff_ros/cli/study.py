@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from pathlib import Path
 from typing import Any
 
 import click
 
-from reactdiff_ros.cli.options import FILE, FOLDER, JSON, PATH
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_ERROR, dumps, echo, json_on_stdout, tell
+from reactdiff_ros.cli import common
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, dumps, echo, json_on_stdout, log
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.whole_file import whole_file, write_whole
 
 
 @click.group()
@@ -17,28 +21,23 @@ def study() -> None:
 
 
 @study.command("seal")
-@click.argument("plan", metavar="STUDY.yaml", type=FILE)
-@click.option(
-    "-o", "--output", type=FOLDER, default=Path(), metavar="DIR",
-    help="Folder of the two files. Default: the current folder.",
-)  # fmt: skip
-@JSON
+@click.argument("plan", metavar="STUDY.yaml", type=common.FILE)
+@click.option("-o", "--output", type=common.FOLDER, default=Path(), metavar="DIR",
+              help="Folder of the two files. Default: the current folder.")  # fmt: skip
+@common.JSON
 def seal_command(plan: Path, output: Path, as_json: bool) -> int:
     """Assign the conditions of STUDY.yaml to sessions; write the sessions file and the key.
 
     The sessions file is for the robot. The analyst keeps the key and STUDY.yaml: each of them reveals the conditions.
     """
-    import secrets
-
-    from reactdiff_ros.errors import ConfigError
     from reactdiff_ros.launching.condition import check_settings
     from reactdiff_ros.recordings.studies.blinding import balance, read_plan, seal, sessions_of
 
     try:
         text = plan.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
-        raise ConfigError("the study cannot be read", where=str(plan), todo=str(reason)) from error
+        todo = getattr(error, "strerror", None) or "it is not a text file"
+        raise ConfigError("the study cannot be read", where=str(plan), todo=todo) from error
     wanted = read_plan(text, str(plan))
     for name, settings in wanted.conditions.items():
         try:
@@ -53,27 +52,29 @@ def seal_command(plan: Path, output: Path, as_json: bool) -> int:
         if path.exists() or path.is_symlink():
             todo = "move both files to a safe place first: without the old key, its recordings cannot be opened"
             raise ConfigError("this study is already sealed", where=str(path), todo=todo)
-    _write(paths["key"], key, 0o600)
-    try:
-        _write(paths["sessions"], public, 0o644)
-    except ConfigError:  # a key without its sessions is useless, and blocks the next attempt
-        paths["key"].unlink()
-        raise
+    with common.writing("the study", output):
+        with whole_file(paths["key"], private=True) as file:
+            file.write(dumps(key, indent=1).encode() + b"\n")
+        try:
+            write_whole(paths["sessions"], dumps(public, indent=1) + "\n")
+        except OSError:  # a key without its sessions is useless, and blocks the next attempt
+            paths["key"].unlink()
+            raise
     note = balance(sessions, wanted)
     with json_on_stdout(as_json) as result:
         result.update(
             {name: str(path) for name, path in paths.items()}, study=wanted.name, count=len(sessions), note=note
         )
-        tell(f"{len(sessions)} sessions of {len(wanted.conditions)} conditions: {paths['sessions']} is for the robot")
-        tell(f"{paths['key']} is for the analyst only: move it to another machine, and keep a copy")
+        log(f"{len(sessions)} sessions of {len(wanted.conditions)} conditions: {paths['sessions']} is for the robot")
+        log(f"{paths['key']} is for the analyst only: move it to another machine, and keep a copy")
         if note:
-            tell(note)
+            log(note)
     return EXIT_DONE
 
 
 @study.command()
-@click.argument("path", metavar="SESSIONS", type=FILE)
-@JSON
+@click.argument("path", metavar="SESSIONS", type=common.FILE)
+@common.JSON
 def sessions(path: Path, as_json: bool) -> int:
     """List the sessions of a study in order, without their conditions."""
     from reactdiff_ros.recordings.studies.blinding import SessionsFile
@@ -89,7 +90,7 @@ def sessions(path: Path, as_json: bool) -> int:
 
 
 @study.command()
-@click.argument("path", metavar="SESSIONS", type=FILE)
+@click.argument("path", metavar="SESSIONS", type=common.FILE)
 def check(path: Path) -> int:
     """Check that every session can run on this machine, without revealing any condition."""
     from reactdiff_ros.launching.condition import check_settings, unveil
@@ -104,14 +105,14 @@ def check(path: Path) -> int:
         settings = unveil(row["veil"]).settings
         check_settings(settings)
         if settings.get("style", "natural") not in style_book(str(settings.get("styles_file", ""))):
-            tell("a condition uses a style that is not on this machine: copy your file of styles here")
+            log("a condition uses a style that is not on this machine: copy your file of styles here")
             return EXIT_ERROR
-    tell(f"all {len(found.rows)} sessions of {found.study} can run on this machine")
+    log(f"all {len(found.rows)} sessions of {found.study} can run on this machine")
     return EXIT_DONE
 
 
 @study.command()
-@click.argument("path", metavar="SESSIONS", type=FILE)
+@click.argument("path", metavar="SESSIONS", type=common.FILE)
 @click.argument("session", metavar="ID")
 def veil(path: Path, session: str) -> int:
     """Print the encoded condition of session ID for REACTDIFF_CONDITION, for ros2 launch and systemd."""
@@ -122,9 +123,9 @@ def veil(path: Path, session: str) -> int:
 
 
 @study.command("open")
-@click.argument("bags", metavar="BAG...", nargs=-1, required=True, type=PATH)
-@click.option("--key", type=FILE, metavar="KEY", help="Key of the study.")
-@JSON
+@click.argument("bags", metavar="BAG...", nargs=-1, required=True, type=common.PATH)
+@click.option("--key", type=common.FILE, metavar="KEY", help="Key of the study.")
+@common.JSON
 def open_command(bags: tuple[Path, ...], key: Path | None, as_json: bool) -> int:
     """Print the condition of each BAG (a bag or a folder of bags) after checking its seal."""
     from reactdiff_ros.recordings.studies.blinding import Key, opened, sealed_bags
@@ -134,7 +135,7 @@ def open_command(bags: tuple[Path, ...], key: Path | None, as_json: bool) -> int
         if not rest or not key.is_file():
             raise click.UsageError("give the key of the study: reactdiff study open BAG... --key KEY")
         bags = tuple(rest)
-        tell("the key is now an option (--key): giving it first works until the next release")
+        log("the key is now an option (--key): giving it first works until the next release")
     opener = Key(key)
     with json_on_stdout(as_json) as result:
         rows: list[dict[str, Any]] = []
@@ -143,7 +144,7 @@ def open_command(bags: tuple[Path, ...], key: Path | None, as_json: bool) -> int
             found = opened(bag, opener)
             if isinstance(found, str):
                 failed.append({"bag": str(bag), "problem": found})
-                tell(f"{bag}: {found}")
+                log(f"{bag}: {found}")
                 continue
             row = {name: getattr(found, name) for name in ("session", "participant", "position", "condition")}
             rows.append({"bag": str(bag), **row, "settings": dict(found.settings)})
@@ -151,7 +152,7 @@ def open_command(bags: tuple[Path, ...], key: Path | None, as_json: bool) -> int
                 echo(f"{found.session}  {found.condition}  {bag}")
         missing = sorted(set(opener.sessions()) - {row["session"] for row in rows})
         result.update(study=opener.study, recordings=rows, failed=failed, not_recorded=missing)
-        tell(f"{len(rows)} recordings opened, {len(failed)} not; {len(missing)} sessions have no recording")
+        log(f"{len(rows)} recordings opened, {len(failed)} not; {len(missing)} sessions have no recording")
     return EXIT_ERROR if failed or not rows else EXIT_DONE
 
 
@@ -162,8 +163,6 @@ def enter_blind(study: Path, arguments: dict[str, str], style: str | None) -> No
         click.UsageError: no session, or an option that its condition decides.
         ConfigError: the study has no such session.
     """
-    import os
-
     from reactdiff_ros.launching.condition import CONDITION_VARIABLE
     from reactdiff_ros.recordings.studies.blinding import SessionsFile
 
@@ -175,21 +174,4 @@ def enter_blind(study: Path, arguments: dict[str, str], style: str | None) -> No
     sessions = SessionsFile(study)
     os.environ[CONDITION_VARIABLE] = sessions.veil_of(session)
     unrecorded = "" if arguments.get("record") == "true" else "; not recorded (add record:=true)"
-    tell(f"study {sessions.study}, session {session}: its condition is hidden{unrecorded}")
-
-
-def _write(path: Path, content: dict[str, Any], mode: int) -> None:
-    import os
-
-    from reactdiff_ros.errors import ConfigError
-
-    made = False
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-            made = True
-            file.write(dumps(content, indent=1) + "\n")
-    except OSError as error:
-        if made:
-            path.unlink(missing_ok=True)
-        raise ConfigError("the file cannot be written", where=str(path), todo=str(error.strerror)) from error
+    log(f"study {sessions.study}, session {session}: its condition is hidden{unrecorded}")

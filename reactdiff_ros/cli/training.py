@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactdiff_ros.cli.interrupts import StopFlag
-from reactdiff_ros.cli.options import FILE, FOLDER, JSON, PATH, SEEDS, VOICES
-from reactdiff_ros.cli.output import EXIT_DONE, EXIT_STOPPED, Number, echo, json_on_stdout, tell
-from reactdiff_ros.cli.progress import progress_bar
+from reactdiff_ros.cli import common
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_STOPPED, Number, StopFlag, json_on_stdout, log, progress_bar
 from reactdiff_ros.errors import MissingExtraError, ReactdiffError
-from reactdiff_ros.whole_file import write_whole
 
 if TYPE_CHECKING:
+    from reactdiff_ros.model.backends.base import Precision
     from reactdiff_ros.recordings.datasets.recording import VoiceOf
     from reactdiff_ros.training.config import TrainConfig
     from reactdiff_ros.training.run import Progress, Start
@@ -33,9 +31,9 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 
 
 @click.command()
-@click.option("--output", type=FOLDER, required=True, help="Folder of the run.")
+@click.option("--output", type=common.FOLDER, required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Resume the run from its checkpoint, with its settings.")
-@click.option("--seed", type=SEEDS, help="Seed of all random numbers (0).")
+@click.option("--seed", type=common.SEEDS, help="Seed of all random numbers (0).")
 @click.option("--steps", type=click.IntRange(1), help="Optimiser steps of encoder and denoiser (12000).")
 @click.option("--vae-steps", type=click.IntRange(1), help="Optimiser steps of the autoencoder (2000).")
 @click.option("--minutes", type=Number(0.1), help="Time budget; the schedule ends with it.")
@@ -46,52 +44,36 @@ _ON_RESUMING = ("threads", "workers", "minutes", "steps")
 @click.option("--onsets", type=Number(0.0, 10.0), help="Extra weight of plans in which an event begins (0).")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads (1).")
 @click.option("--workers", type=click.IntRange(0, 64), help="Processes that simulate dyads in the background (0).")
+@click.option("--precision", type=click.Choice(["no", "tf32", "bf16", "fp16"]),
+              help="Reduced precision of matrix products (no). On CPUs with AMX: bf16.")  # fmt: skip
+@common.VOICES
 @click.option(
-    "--precision",
-    type=click.Choice(["no", "tf32", "bf16", "fp16"]),
-    help="Reduced precision of matrix products (no). On CPUs with AMX: bf16.",
-)
-@VOICES
-@click.option(
-    "--dyads",
-    type=FOLDER,
+    "--dyads", type=common.FOLDER,
     help="Folder of recorded calls for masked co-training: data/real_dyads of "
     "github.com/daoramey/nonverbal-dynamics-VC-resolution (MIT; Diao et al., ICMI 2024), or files of the same form.",
-)
+)  # fmt: skip
 @click.option(
-    "--recordings",
-    type=FOLDER,
+    "--recordings", type=common.FOLDER,
     help="Folder of your own recordings of two people, as 'reactdiff extract --pair' writes them.",
-)
+)  # fmt: skip
 @click.option(
-    "--data",
-    metavar="KIND:DIR",
-    multiple=True,
+    "--data", metavar="KIND:DIR", multiple=True,
     help="Public data set on your disk (train split): react:DIR (REACT2023, REACT2024), mars:DIR (REACT2025, "
     "REACT2026) or dualtalk:DIR (ARKit form); repeatable.",
-)
+)  # fmt: skip
 @click.option(
-    "--expression-names",
-    type=FILE,
-    metavar="FILE",
+    "--expression-names", type=common.FILE, metavar="FILE",
     help="faceverse_simple_v2.npy, or a list of FaceVerse's 52 names; without it, react and mars contribute only "
     "head movements, and no labels.",
-)
+)  # fmt: skip
 @click.option("--sound/--no-sound", default=None, help="Use the sound of --data for the speakers' voices (yes).")
 @click.option("--fold", metavar="I/N", help="Exclude the pairs of fold I of N of the recorded people (1/4).")
 @click.option(
-    "--from",
-    "start_from",
-    type=PATH,
+    "--from", "start_from", type=common.PATH,
     help="Fine-tune a checkpoint, a folder of weights, or 'live' (shipped weights). The autoencoder stays fixed.",
-)
-@click.option(
-    "--ablate",
-    type=click.Choice(_ABLATIONS),
-    multiple=True,
-    help="Train without this part; repeatable.",
-)
-@JSON
+)  # fmt: skip
+@click.option("--ablate", type=click.Choice(_ABLATIONS), multiple=True, help="Train without this part; repeatable.")
+@common.JSON
 def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     """Train a model on simulated and recorded people.
 
@@ -102,7 +84,6 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
     checkpoint.pt, log.jsonl and files for TensorBoard. To use several GPUs:
     'accelerate launch -m reactdiff_ros.cli.main dev train ...'.
     """
-    from reactdiff_ros.cli.voices import make_if_missing
     from reactdiff_ros.training.recorded import summary_of
     from reactdiff_ros.training.run import Logs, refuse_to_begin_over
     from reactdiff_ros.training.train import Trainer
@@ -113,75 +94,64 @@ def train(output: Path, resume: bool, as_json: bool, **settings: Any) -> int:
         if first and not resume:
             refuse_to_begin_over(output)
         if config.bank:
-            make_if_missing(Path(config.bank))
+            common.make_voices(Path(config.bank))
         trainer = Trainer(config, output, voice_of=_voice_of(config))
         if trainer.recordings and first:
-            tell(summary_of(trainer.recordings))
+            log(summary_of(trainer.recordings))
         if resume:
             trainer.resume()
         elif start is not None:
             trainer.begin_with(start)
         stop = StopFlag()
         values: dict[str, float] = {}
-        with Logs(output) as logs, _reporter() as report:
+        reported = {""}
+        with Logs(output) as logs:
             for progress in trainer.run(lambda: stop.set):
                 if trainer.accelerator.is_main_process:
                     logs.write(progress)
-                    report(progress, logs.problem)
+                    _report(progress)
+                    for sentence in {progress.note, logs.problem} - reported:
+                        reported.add(sentence)
+                        log(sentence)
                 values |= progress.values
         result.update(checkpoint=str(trainer.checkpoint), step=trainer.step, steps=config.steps, losses=values)
         result.update(stopped=stop.set, facts=trainer.facts, skipped=trainer.skipped, seconds=trainer.spent())
         if first:
-            tell(f"{'stopped and saved' if stop.set else 'done'}: {trainer.checkpoint}")
+            log(f"{'stopped and saved' if stop.set else 'done'}: {trainer.checkpoint}")
     return EXIT_STOPPED if stop.set else EXIT_DONE
 
 
 def _config(output: Path, resume: bool, given: dict[str, Any]) -> tuple[TrainConfig, Start | None]:
     """The settings: those of the checkpoint to resume, or the defaults, or those of fine-tuning; and what is given.
 
-    Also the networks to start from, if --from is given.
+    Also the networks to start from, if --from is given. With --resume the run's own settings may be given again:
+    'make weights' does.
     """
-    from dataclasses import replace
-
     from reactdiff_ros.training.config import TrainConfig, config_of
     from reactdiff_ros.training.run import CHECKPOINT, read_checkpoint, read_start
 
-    paths = {
-        "voices": "bank", "dyads": "dyads", "recordings": "recordings", "expression_names": "expression_names",
-        "start_from": "start_from",
-    }  # fmt: skip
     values: dict[str, Any] = {
-        paths.get(name, name): str(value) if name in paths else value for name, value in given.items()
+        "bank" if n == "voices" else n: str(v) if isinstance(v, Path) else v for n, v in given.items()
     }
     if resume:
         before = config_of(read_checkpoint(output / CHECKPOINT), output / CHECKPOINT)
         changed = {name: value for name, value in values.items() if value != getattr(before, name)}
-        _refuse_to_change({name: given[name] for name in given if paths.get(name, name) in changed})
+        refused = {"voices" if name == "bank" else name for name in changed} - {*_ON_RESUMING}
+        if refused:
+            options = [option for option in train.params if option.name in refused]
+            names = [(o.secondary_opts if given[str(o.name)] is False else o.opts)[0] for o in options]
+            raise click.UsageError(
+                f"--resume continues a run with its own settings: {', '.join(names)} cannot be changed; "
+                f"{', '.join(f'--{name}' for name in _ON_RESUMING)} can"
+            )
         return replace(before, **changed), None
     start = None
     if "start_from" in values:
         start = read_start(Path(values["start_from"]))
         values = {**FINE_TUNING, "shape": start.shape, **values}
-        if "minutes" in values and "steps" not in given:
-            values["steps"] = TrainConfig().steps
-    elif "minutes" in values and "steps" not in values:
-        values["steps"] = 10**6
+    if "minutes" in values and "steps" not in given:
+        values["steps"] = 10**6 if start is None else TrainConfig().steps
     return TrainConfig(**values), start
-
-
-def _refuse_to_change(settings: dict[str, Any]) -> None:
-    """What --resume cannot change. The run's own settings may be given again: 'make weights' does.
-
-    Raises:
-        click.UsageError: among `settings`, which are other than the run's, is more than `_ON_RESUMING`.
-    """
-    refused = [option for option in train.params if option.name in settings and option.name not in _ON_RESUMING]
-    if refused:
-        names = [(o.secondary_opts if settings[str(o.name)] is False else o.opts)[0] for o in refused]
-        raise click.UsageError(
-            f"--resume continues a run with its own settings: {', '.join(names)} cannot be changed; "
-            f"{', '.join(f'--{name}' for name in _ON_RESUMING)} can"
-        )
 
 
 def _voice_of(config: TrainConfig) -> VoiceOf:
@@ -193,48 +163,25 @@ def _voice_of(config: TrainConfig) -> VoiceOf:
     return voice_columns
 
 
-@contextmanager
-def _reporter() -> Iterator[Callable[[Progress, str], None]]:
-    """A progress bar on a terminal, otherwise a line every 100 steps; notes in between."""
+def _report(progress: Progress) -> None:
+    """A line every 100 steps."""
     from reactdiff_ros.training.run import clock_face
 
-    terminal = sys.stderr.isatty()
-    bars: dict[str, Any] = {}
-    told: set[str] = set()
-
-    def report(progress: Progress, problem: str) -> None:
-        for sentence in (progress.note, problem):
-            if sentence and sentence not in told:
-                told.add(sentence)
-                tell(sentence)
-        figures = [name for name in ("velocity", "auxiliary", "attributes") if name in progress.values]
-        text = ", ".join(f"{name} {progress.values[name]:.4g}" for name in figures)
-        text = f"{progress.step}/{progress.steps} {text}, {clock_face(progress.left_s)} left"
-        if terminal:
-            if progress.phase not in bars:
-                bars[progress.phase] = click.progressbar(
-                    length=1000, label=progress.phase, file=sys.stderr, show_eta=False, item_show_func=lambda item: item
-                )
-            bar = bars[progress.phase]
-            bar.update(max(round(1000 * progress.done) - bar.pos, 0), text)
-        elif progress.step % 100 == 0:
-            with suppress(OSError):
-                echo(f"{progress.phase} {text}", err=True)
-
-    yield report
-    for bar in bars.values():
-        bar.render_finish()
+    if progress.step % 100 == 0:
+        losses = {name: progress.values.get(name) for name in ("velocity", "auxiliary", "attributes")}
+        text = ", ".join(f"{name} {value:.4g}" for name, value in losses.items() if value is not None)
+        left = f"{clock_face(progress.left_s)} left"
+        with suppress(OSError):
+            common.echo(f"{progress.phase} {progress.step}/{progress.steps} {text}, {left}", err=True)
 
 
 @click.command("train-nods")
-@click.argument("weights", type=FOLDER)
-@VOICES
-@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of all random numbers.")
-@click.option(
-    "--pools", type=click.IntRange(1, 1000), default=16, show_default=True, help="Pools of 128 speakers, a minute each."
-)
-@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True, help="Optimiser steps.")
-@JSON
+@click.argument("weights", type=common.FOLDER)
+@common.VOICES
+@common.SEED
+@click.option("--pools", type=click.IntRange(1, 1000), default=16, help="Pools of 128 speakers, a minute each.")
+@click.option("--steps", type=click.IntRange(1), default=4000, help="Optimiser steps.")
+@common.JSON
 def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps: int, as_json: bool) -> int:
     """Train the network that decides when to nod.
 
@@ -242,34 +189,29 @@ def train_nods(weights: Path, voices: Path | None, seed: int, pools: int, steps:
     and is written to the same folder. Takes ten minutes on one core. Earlier measurements of these weights do not
     apply any more.
     """
-    from reactdiff_ros.cli.voices import make_if_missing
     from reactdiff_ros.evaluation.listeners import voices_told
     from reactdiff_ros.model.runtime import Networks
     from reactdiff_ros.model.weights import find_weights
-    from reactdiff_ros.simulator.voices import VoiceBank, load_bank
     from reactdiff_ros.training.nods import add_to
     from reactdiff_ros.training.nods import train_nods as train
 
     with json_on_stdout(as_json) as result:
-        found = find_weights(weights)
-        if voices is not None:
-            make_if_missing(voices)
-        bank = VoiceBank() if voices is None else load_bank(voices)
+        found, bank = find_weights(weights), common.voice_bank(voices)
         with progress_bar("nods") as show:
             fit = train(Networks(found), seed=seed, pools=pools, steps=steps, bank=bank, progress=show)
         path = add_to(found, fit, {"seed": seed, "pools": pools, "steps": steps, "voices": voices_told(bank)})
         result.update(file=str(path), gain_nats=fit.gain, rate=fit.rate)
         gain = f"{fit.gain:.2f} nats per nod better than a constant rate"
-        tell(f"{path}: {gain}, {fit.rate:.2f} times the true number of nods")
-    return 0
+        log(f"{path}: {gain}, {fit.rate:.2f} times the true number of nods")
+    return EXIT_DONE
 
 
 @click.command("train-expression")
-@click.option("--clips", type=FOLDER, multiple=True, required=True, help="Labelled recordings; repeatable.")
-@click.option("--neutral", type=FILE, multiple=True, help="A recording of a person who talks unmoved; repeatable.")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="The JSON file to write.")
-@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of the rendered faces.")
-@JSON
+@click.option("--clips", type=common.FOLDER, multiple=True, required=True, help="Labelled recordings; repeatable.")
+@click.option("--neutral", type=common.FILE, multiple=True, help="A recording of an unmoved person; repeatable.")
+@click.option("--output", type=common.PATH, required=True, help="The JSON file to write.")
+@common.SEED
+@common.JSON
 def train_expression(clips: tuple[Path, ...], neutral: tuple[Path, ...], output: Path, seed: int, as_json: bool) -> int:
     """Train perception's read-out of expressions.
 
@@ -285,48 +227,29 @@ def train_expression(clips: tuple[Path, ...], neutral: tuple[Path, ...], output:
     with json_on_stdout(as_json) as result:
         labelled = {path: named for path in files if (named := label_of(path))}
         labelled |= {path: Named(path.stem, "neutral", "") for path in neutral}
-        found = fit(read_clips(labelled, lambda path: tell(f"reading {path.name}")), seed)
-        write_whole(output, json.dumps(found, indent=1) + "\n")
+        found = fit(read_clips(labelled, lambda path: log(f"reading {path.name}")), seed)
+        common.write_text("the read-out", output, json.dumps(found, indent=1) + "\n")
         result.update(file=str(output), **found["people_not_trained_on"])
         shown = found["people_not_trained_on"]
-        tell(f"{output}: people who were left out: balanced accuracy {shown['balanced_accuracy']:.2f}")
+        log(f"{output}: people who were left out: balanced accuracy {shown['balanced_accuracy']:.2f}")
         for name, row in zip(EXPRESSION_CLASSES, shown["confusion"], strict=True):
-            tell(f"  {name:9s}" + "".join(f"{share:6.2f}" for share in row))
-    return 0
+            log(f"  {name:9s}" + "".join(f"{share:6.2f}" for share in row))
+    return EXIT_DONE
 
 
 @click.command()
-@click.argument("checkpoint", type=FILE, required=False)
-@click.option("--output", type=FOLDER, help="Folder of the weights.")
-@click.option("--name", default="live", show_default=True, help="Name of the preset in the manifest.")
+@click.argument("checkpoint", type=common.FILE, required=False)
+@click.option("--output", type=common.FOLDER, help="Folder of the weights.")
+@click.option("--name", default="live", help="Name of the preset in the manifest.")
 @click.option("--tensorrt", is_flag=True, help="Build the TensorRT engines for this GPU in advance.")
-@click.option("--model", default="", help="Without CHECKPOINT: weights of the engines (shipped).")
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "fp16"]),
-    default="fp32",
-    show_default=True,
-    help="Engine precision.",
-)
-@click.option(
-    "--steps",
-    type=click.IntRange(1, 64),
-    multiple=True,
-    default=(8,),
-    show_default=True,
-    help="Denoiser steps; repeatable.",
-)
-@JSON
+@click.option("--model", default="", show_default=False, help="Without CHECKPOINT: weights of the engines (shipped).")
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", help="Engine precision.")
+@click.option("--steps", type=click.IntRange(1, 64), multiple=True, default=(8,), help="Denoiser steps; repeatable.")
+@common.JSON
 def export(
-    checkpoint: Path | None,
-    output: Path | None,
-    name: str,
-    tensorrt: bool,
-    model: str,
-    precision: str,
-    steps: tuple[int, ...],
-    as_json: bool,
-) -> int:
+    checkpoint: Path | None, output: Path | None, name: str, tensorrt: bool, model: str, precision: Precision,
+    steps: tuple[int, ...], as_json: bool,
+) -> int:  # fmt: skip
     """Export a checkpoint as ONNX graphs or TensorRT engines.
 
     Writes the averaged model of CHECKPOINT as ONNX graphs (float32 and float16), safetensors and a manifest with their
@@ -345,14 +268,14 @@ def export(
             files = run(checkpoint, output, name)
             result.update(files={path.name: path.stat().st_size for path in files}, folder=str(output))
             if output / MODEL_CARD in files:
-                tell(f"{output / MODEL_CARD} described other weights; it now says that these are not measured")
-            tell(f"{len(files)} files in {output}, {sum(p.stat().st_size for p in files) / 1e6:.1f} MB")
+                log(f"{output / MODEL_CARD} described other weights; it now says that these are not measured")
+            log(f"{len(files)} files in {output}, {sum(p.stat().st_size for p in files) / 1e6:.1f} MB")
         if tensorrt:
             result["engines"] = _engines(str(output or model), precision, steps)
-    return 0
+    return EXIT_DONE
 
 
-def _engines(folder: str, precision: str, steps: tuple[int, ...]) -> dict[str, Any]:
+def _engines(folder: str, precision: Precision, steps: tuple[int, ...]) -> dict[str, Any]:
     """Build what is missing; progress goes to stderr."""
     from time import perf_counter
 
@@ -366,28 +289,25 @@ def _engines(folder: str, precision: str, steps: tuple[int, ...]) -> dict[str, A
         tensorrt_version()
     except BackendError as error:
         raise MissingExtraError("TensorRT", f"{error}; see docs/gpu.md") from error
-    wanted = Wanted("tensorrt", "fp32" if precision == "fp32" else "fp16", steps)
-    opened = open_backend(weights, wanted, perf_counter, log=tell)
+    opened = open_backend(weights, Wanted("tensorrt", precision, steps), perf_counter, log=log)
     backend = opened.tensorrt
-    if backend is None:
-        raise ReactdiffError("engines cannot be built here", todo=opened.serving.why)
     try:
         with progress_bar("engines") as show:
-            while backend.running():
+            while backend is not None and backend.running():
                 show(backend.share())
                 backend.wait(0.2)
     finally:
         opened.close()
-    if not opened.serving.name.startswith("tensorrt"):
+    if backend is None or not opened.serving.name.startswith("tensorrt"):
         raise ReactdiffError("engines cannot be built here", todo=opened.serving.why)
-    tell(f"{len(backend.built_s)} engines built, {len(backend.cached)} found in the cache: {backend.folder}")
+    log(f"{len(backend.built_s)} engines built, {len(backend.cached)} found in the cache: {backend.folder}")
     return {
         "folder": str(backend.folder), "built_s": backend.built_s, "from_cache": backend.cached,
         "precision": precision, "tensorrt": backend.version,
     }  # fmt: skip
 
 
-_DATA = click.option("--data", type=FOLDER, required=True, help="REACT data set with the predictors' features.")
+_DATA = click.option("--data", type=common.FOLDER, required=True, help="REACT data set with the predictors' features.")
 _DEVICE = click.option("--device", help="Device of torch: cpu or cuda. Default: a GPU, if available.")
 
 
@@ -398,19 +318,15 @@ def paper() -> None:
 
 @paper.command("train")
 @_DATA
-@click.option("--output", type=FOLDER, required=True, help="Folder of the run.")
-@click.option("--config", "settings", type=FILE, help="Settings, a JSON file.")
-@click.option(
-    "--protocol",
-    type=click.Choice(["offline", "online"]),
-    help="Know the whole clip, or the past alone.",
-)
+@click.option("--output", type=common.FOLDER, required=True, help="Folder of the run.")
+@click.option("--config", "settings", type=common.FILE, help="Settings, a JSON file.")
+@click.option("--protocol", type=click.Choice(["offline", "online"]), help="Know the whole clip, or the past alone.")
 @click.option("--epochs", type=click.IntRange(1), help="Epochs of each of the two parts.")
 @click.option("--batch", type=click.IntRange(1), help="Clips per step.")
-@click.option("--seed", type=SEEDS, help="Seed of all random numbers.")
+@click.option("--seed", type=common.SEEDS, help="Seed of all random numbers.")
 @_DEVICE
 @click.option("--resume", is_flag=True, help="Resume the run from its checkpoint.")
-@JSON
+@common.JSON
 def train_paper(
     data: Path, output: Path, settings: Path | None, device: str | None, resume: bool, as_json: bool, **given: Any
 ) -> int:
@@ -423,7 +339,7 @@ def train_paper(
     with json_on_stdout(as_json) as result:
         values = read_config(settings) if settings is not None else {}
         config = from_dict({**values, **{k: v for k, v in given.items() if v is not None}})
-        tell(f"{count_parameters(config)['total'] / 1e6:.1f} M parameters, {config.protocol}")
+        log(f"{count_parameters(config)['total'] / 1e6:.1f} M parameters, {config.protocol}")
         trainer = Trainer(config, data, output, device)
         if resume:
             trainer.resume()
@@ -439,37 +355,24 @@ def train_paper(
         model = output / MODEL
         result.update(model=str(model), checkpoint=str(trainer.checkpoint), config=config.as_dict(), stopped=stop.set)
         result.update(step=None if last is None else last.step, steps=trainer.steps)
-        tell(f"stopped and saved: {trainer.checkpoint}" if stop.set else f"done: {model}")
+        log(f"stopped and saved: {trainer.checkpoint}" if stop.set else f"done: {model}")
     return EXIT_STOPPED if stop.set else EXIT_DONE
 
 
 @paper.command()
-@click.argument("model", type=FILE)
+@click.argument("model", type=common.FILE)
 @_DATA
-@click.option(
-    "--split",
-    type=click.Choice(["train", "val", "test"]),
-    default="test",
-    show_default=True,
-    help="Split to use.",
-)
-@click.option("--output", type=FOLDER, required=True, help="Folder for the arrays.")
-@click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="Reactions per clip.")
-@click.option("--frames", type=click.IntRange(1), default=750, show_default=True, help="Frames per clip.")
-@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of the noise.")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", help="Split to use.")
+@click.option("--output", type=common.FOLDER, required=True, help="Folder for the arrays.")
+@click.option("--count", type=click.IntRange(1), default=10, help="Reactions per clip.")
+@click.option("--frames", type=click.IntRange(1), default=750, help="Frames per clip.")
+@common.SEED
 @_DEVICE
-@JSON
+@common.JSON
 def sample(
-    model: Path,
-    data: Path,
-    split: str,
-    output: Path,
-    count: int,
-    frames: int,
-    seed: int,
-    device: str | None,
+    model: Path, data: Path, split: str, output: Path, count: int, frames: int, seed: int, device: str | None,
     as_json: bool,
-) -> int:
+) -> int:  # fmt: skip
     """Draw reactions to every speaker of a split with MODEL and write attributes.npy (N, COUNT, FRAMES, 25).
 
     coefficients.npy (N, COUNT, FRAMES, 58) holds the same faces in FaceVerse's order, clips.txt the speakers' names.
@@ -491,5 +394,5 @@ def sample(
             raise ReactdiffError("stopped early: nothing was written", where=str(output))
         shape = [done.clips, count, frames, 25]
         result.update(output=str(output), shape=shape, seed=seed, protocol=trained.config.protocol)
-        tell(f"{done.clips} clips of {count} reactions in {output / drawing.ATTRIBUTES}")
-    return 0
+        log(f"{done.clips} clips of {count} reactions in {output / drawing.ATTRIBUTES}")
+    return EXIT_DONE

@@ -8,7 +8,6 @@ It is no lock: the machine, and so its owner, can lift it.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import os
@@ -17,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from reactdiff_ros.errors import ConfigError
-from reactdiff_ros.launching.table import Parameter, load_table
+from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.settings import RANGES
 from reactdiff_ros.types import Reaction
 
@@ -44,22 +43,16 @@ def veil(condition: Condition, salt: bytes) -> str:
 
 def unveil(text: str) -> Condition:
     """The condition that `veil` hid. Raises ConfigError if the text is not a veil."""
-    wrong = ConfigError("the session's condition cannot be read", todo="copy it again from the study's sessions file")
     try:
         raw = base64.b64decode(text.strip().encode(), altchars=b"-_", validate=True)
-        content = json.loads(_mixed(raw[SALT_BYTES:], raw[:SALT_BYTES]))
-    except (ValueError, binascii.Error, RecursionError):
-        raise wrong from None  # a trace would show what is hidden
-    keys = {"study", "session", "seal"}
-    if (
-        not isinstance(content, dict)
-        or set(content) != {*keys, "settings"}
-        or not isinstance(content["settings"], dict)
-    ):
-        raise wrong
-    if not all(isinstance(content[key], str) for key in keys):
-        raise wrong
-    return Condition(**content)
+        condition = Condition(**json.loads(_mixed(raw[SALT_BYTES:], raw[:SALT_BYTES])))
+    except (ValueError, TypeError, RecursionError):
+        condition = None
+    texts = (condition.study, condition.session, condition.seal) if condition is not None else (None,)
+    if condition is None or not isinstance(condition.settings, dict) or not all(isinstance(t, str) for t in texts):
+        todo = "copy it again from the study's sessions file"
+        raise ConfigError("the session's condition cannot be read", todo=todo)  # no trace: it would show what is hidden
+    return condition
 
 
 def _mixed(data: bytes, salt: bytes) -> bytes:
@@ -75,7 +68,6 @@ NODES: Final = ("reaction_node", "expression_node")
 SETTINGS: Final = ("policy", "style", "styles_file", "hop_s", "guidance", "nod_rate_per_min", "smile_share",
                    "mime_lag_s", *RANGES)  # fmt: skip
 """What a condition may set."""
-CANNOT: Final = "this session's condition cannot run on this machine"
 
 
 def blind_condition(environment: Mapping[str, str] | None = None) -> Condition | None:
@@ -89,8 +81,9 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
         if name not in SETTINGS:
             raise ConfigError(f"a condition cannot set {name!r}", todo=f"use {', '.join(SETTINGS)}")
-        for spec in _specs(name):
-            spec.checked(value)
+        for parameter in (p for node in NODES for p in load_table().node(node).parameters):
+            if parameter.name == name:
+                parameter.checked(value)
 
 
 def impose(condition: Condition, node: str, values: dict[str, Any]) -> None:
@@ -121,18 +114,12 @@ def sealed(settings: Iterable[str]) -> dict[str, str]:
 
 def cannot(condition: Condition) -> ConfigError:
     """In place of an error that would name the condition."""
-    return ConfigError(CANNOT, where=f"session {condition.session}", todo=_ASK)
+    what = "this session's condition cannot run on this machine"
+    todo = "stop here, and ask the person who sealed the study to run 'reactdiff study check' on this machine"
+    return ConfigError(what, where=f"session {condition.session}", todo=todo)
 
 
 def recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters of a blind session for its bag: without those that a condition may set, for they were not in force."""
     secret = {f"{node}.{name}" for node in NODES for name in SETTINGS}
     return {name: value for name, value in parameters.items() if name not in secret}
-
-
-_ASK: Final = "stop here, and ask the person who sealed the study to run 'reactdiff study check' on this machine"
-
-
-def _specs(name: str) -> list[Parameter]:
-    table = load_table()
-    return [p for node in NODES for p in table.node(node).parameters if p.name == name]

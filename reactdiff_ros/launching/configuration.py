@@ -23,10 +23,10 @@ from typing import Any, Final
 
 import yaml
 
-from reactdiff_ros.actuation.profile import Profile, load_profile
+from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.launching.table import Node, Table, Value, check_parameters, load_table, parameter_entries
-from reactdiff_ros.plain_yaml import Key, Marked, Problem, ProblemsError, parse_yaml, read_marked
+from reactdiff_ros.plain_yaml import Key, Marked, Problem, parse_yaml, read_marked
 from reactdiff_ros.settings import format_problem, written_path
 
 FORMAT: Final = 1
@@ -81,6 +81,10 @@ class LabSettings:
         )
 
 
+SHIPPED: Final = "as shipped"
+GIVEN: Final = "given"
+
+
 def settings_path(environment: Mapping[str, str] | None = None) -> Path | None:
     """The lab's file, whether it is there or not; None: REACTDIFF_CONFIG says that none shall be read.
 
@@ -111,41 +115,23 @@ def lab_settings(given: Mapping[str, str], environment: Mapping[str, str] | None
     path = settings_path(environment)
     if path is None:
         return LabSettings()
-    found = _lab_file(path, environment)
-    robot = given["robot"] if "robot" in given else _robot(found)
-    overlay = overlay_path(path, robot)
-    profile: Setting | None = None
-    if overlay is not None and _is_there(overlay):
-        own = read_settings(overlay)
-        profile = own.arguments.pop("robot", None)
-        if profile is not None and _is_path(robot):
-            raise ProblemsError(overlay, [_two_profiles(profile, robot)], COMMAND)
-        found = own.over(found)
-    arguments = {name: setting for name, setting in found.arguments.items() if name not in _settled(given)}
-    if profile is not None:
-        arguments["robot"] = profile
-    return LabSettings(found.files, arguments, found.parameters)
-
-
-def _lab_file(path: Path, environment: Mapping[str, str]) -> LabSettings:
-    if _is_there(path):
-        return read_settings(path)
-    if environment.get(VARIABLE):
+    if environment.get(VARIABLE) and not _is_there(path):
         todo = f"write them, or set {VARIABLE} to another file or '{NO_FILE}'"
         raise ConfigError("the settings are missing", where=str(path), todo=todo)
-    return LabSettings()
-
-
-def _robot(found: LabSettings) -> str:
-    if "robot" in found.arguments:
-        return str(found.arguments["robot"].value)
-    return next(a.default for a in load_table().arguments if a.name == "robot")
-
-
-def overlay_path(settings: Path, robot: str) -> Path | None:
-    """The file of one robot's own settings, next to the lab's; None: there is no robot."""
+    found = read_settings(path) if _is_there(path) else LabSettings()
+    defaults = {a.name: Setting(a.default, SHIPPED) for a in load_table().arguments}
+    robot = given.get("robot", str((defaults | found.arguments)["robot"].value))
+    profile: Setting | None = None
     name = Path(robot).stem if _is_path(robot) else robot
-    return settings.parent / "robots" / f"{name}.yaml" if name not in ("", "none") else None
+    overlay = path.parent / "robots" / f"{name}.yaml"
+    if name not in ("", "none") and _is_there(overlay):
+        own = read_settings(overlay)
+        profile = own.arguments.pop("robot", None)
+        found = own.over(found)
+    arguments = {name: setting for name, setting in found.arguments.items() if name not in _settled(given)}
+    if profile is not None and not _is_path(robot):
+        arguments["robot"] = profile
+    return LabSettings(found.files, arguments, found.parameters)
 
 
 def read_settings(path: Path) -> LabSettings:
@@ -216,35 +202,30 @@ class _Reader:
                 continue
             wanted = list(nodes.values()) if name == EVERY else [nodes[name]]
             for parameter, value in self._names_and_values(entries, key, name).items():
-                self._parameter((*key, parameter), parameter, value, wanted, found)
+                for node, setting in self._parameter((*key, parameter), parameter, value, wanted):
+                    found.setdefault(node, {})[parameter] = setting
         return found
 
-    def _parameter(
-        self, key: Key, name: str, value: Any, wanted: list[Node], found: dict[str, dict[str, Setting]]
-    ) -> None:
+    def _parameter(self, key: Key, name: str, value: Any, wanted: list[Node]) -> Iterator[tuple[str, Setting]]:
+        """The setting of every node that has this parameter."""
         having = [node for node in wanted if any(p.name == name for p in node.parameters)]
         if not having:
             self._unknown(key, name, {p.name for node in wanted for p in node.parameters})
-            return
         for node in having:
             if name in node.arguments:
                 self._wrong(key, f"follows from the argument {node.arguments[name]}", "write it under arguments")
                 return
             try:
-                setting = Setting(node.parameter(name).checked(value), self._origin(key))
+                yield node.name, Setting(node.parameter(name).checked(value), self._origin(key))
             except ConfigError as error:
                 self._wrong(key, f"cannot be {value!r:.40}", error.todo)
                 return
-            found.setdefault(node.name, {})[name] = setting
 
     def _names_and_values(self, content: Mapping[str, Any], key: Key, name: str | None = None) -> dict[str, Any]:
         value = content.get(str(key[-1]) if name is None else name)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
+        if value is not None and not isinstance(value, dict):
             self._wrong(key, "holds no names and values")
-            return {}
-        return value
+        return value if isinstance(value, dict) else {}
 
     def _place(self, key: Key, name: str, text: str) -> str:
         """Paths are named from the folder of the file that names them."""
@@ -287,12 +268,6 @@ def _is_path(robot: str) -> bool:
     return "/" in robot or robot.endswith((".yaml", ".yml"))
 
 
-def _two_profiles(profile: Setting, robot: str) -> Problem:
-    line = profile.origin.rpartition(" ")[2]
-    todo = "give the robot by the overlay's name, or rename the overlay"
-    return Problem(int(line), "arguments.robot", f"names another profile than {robot}, which was given", todo)
-
-
 def robot_parameters(robot: str, *, recorded: bool = False) -> dict[str, Any] | None:
     """The content of a ROS parameter file for the profile of `robot`, a name or a path; None for "" and "none".
 
@@ -304,7 +279,24 @@ def robot_parameters(robot: str, *, recorded: bool = False) -> dict[str, Any] | 
     """
     if robot in ("", "none"):
         return None
-    return parameters_of(load_profile(robot), recorded=recorded)
+    profile = load_profile(robot)
+    (forward, left, up), (roll, pitch, yaw) = profile.camera.xyz_m, profile.camera.rpy_rad
+    expression: dict[str, Any] = {
+        "camera_x_m": -left, "camera_y_m": -up, "camera_z_m": forward, "camera_yaw_rad": yaw,
+        "camera_pitch_rad": pitch, "camera_roll_rad": roll,
+    }  # fmt: skip
+    if profile.head is not None:
+        forward, left, up = profile.head.pivot_m
+        expression |= {"head_pivot_x_m": -left, "head_pivot_y_m": -up, "head_pivot_z_m": forward}
+        if profile.head.gaze_share is not None:
+            expression["head_share"] = profile.head.gaze_share
+    expression = {name: value + 0.0 for name, value in expression.items()}
+    expression["camera_on_head"] = profile.camera.mount == "head" and not recorded
+    expression["flat_face"] = all(driver.type == "screen" for driver in profile.drivers.values())
+    perception = {"horizontal_fov_deg": profile.camera.horizontal_fov_deg}
+    return {
+        "/**/expression_node": {"ros__parameters": expression}, "/**/perception_node": {"ros__parameters": perception}
+    }  # fmt: skip
 
 
 def recorded_pictures(settled: Mapping[str, str]) -> bool:
@@ -320,37 +312,6 @@ def turns_with_head(robot: str) -> bool:
         ConfigError: there is no such robot, or its profile is wrong.
     """
     return robot_parameters(robot) != robot_parameters(robot, recorded=True)
-
-
-def parameters_of(profile: Profile, *, recorded: bool = False) -> dict[str, Any]:
-    """As `robot_parameters`, of a profile that was read."""
-    (forward, left, up), (roll, pitch, yaw) = profile.camera.xyz_m, profile.camera.rpy_rad
-    expression: dict[str, Any] = {
-        "camera_x_m": -left,
-        "camera_y_m": -up,
-        "camera_z_m": forward,
-        "camera_yaw_rad": yaw,
-        "camera_pitch_rad": pitch,
-        "camera_roll_rad": roll,
-    }
-    head = profile.head
-    if head is not None:
-        forward, left, up = head.pivot_m
-        expression |= {"head_pivot_x_m": -left, "head_pivot_y_m": -up, "head_pivot_z_m": forward}
-        if head.gaze_share is not None:
-            expression["head_share"] = head.gaze_share
-    perception = {"horizontal_fov_deg": profile.camera.horizontal_fov_deg}
-    on_head = profile.camera.mount == "head" and not recorded
-    flat = all(driver.type == "screen" for driver in profile.drivers.values())
-    numbers: dict[str, Any] = {name: value + 0.0 for name, value in expression.items()}
-    return {
-        "/**/expression_node": {"ros__parameters": numbers | {"camera_on_head": on_head, "flat_face": flat}},
-        "/**/perception_node": {"ros__parameters": perception},
-    }
-
-
-SHIPPED: Final = "as shipped"
-GIVEN: Final = "given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +338,7 @@ def effective(given: Mapping[str, str], lab: LabSettings) -> Effective:
     table = load_table()
     settled = table.settled({**given, **{n: str(s.value) for n, s in lab.arguments.items()}})
     arguments = {name: _argument(name, value, given, lab) for name, value in settled.items()}
-    profile = _of_profile(settled)
+    profile = robot_parameters(settled["robot"], recorded=recorded_pictures(settled)) or {}
     file = read_parameter_file(written_path(settled["params_file"])) if settled["params_file"] else {}
     parameters = {}
     for node in (n for n in table.nodes if n.wanted(settled)):
@@ -387,8 +348,7 @@ def effective(given: Mapping[str, str], lab: LabSettings) -> Effective:
         values |= _matching(node, settled["namespace"], file, settled["params_file"])
         for name, argument in node.arguments.items():
             if arguments[argument].origin != SHIPPED:
-                value = node.parameter(name).checked(settled[argument])
-                values[name] = Setting(value, arguments[argument].origin)
+                values[name] = Setting(node.parameter(name).checked(settled[argument]), arguments[argument].origin)
         parameters[node.name] = values
     return Effective(arguments, parameters, _joined(profile, lab.ros_parameters()))
 
@@ -400,10 +360,6 @@ def _argument(name: str, value: str, given: Mapping[str, str], lab: LabSettings)
         return Setting(value, GIVEN)
     default = next(a.default for a in load_table().arguments if a.name == name)
     return Setting(value, SHIPPED if value == default else "follows from what is given")
-
-
-def _of_profile(settled: Mapping[str, str]) -> dict[str, Any]:
-    return robot_parameters(settled["robot"], recorded=recorded_pictures(settled)) or {}
 
 
 def read_parameter_file(path: Path) -> Any:
@@ -428,25 +384,19 @@ def read_parameter_file(path: Path) -> Any:
 
 def _matching(node: Node, namespace: str, content: Any, origin: str) -> dict[str, Setting]:
     """What a ROS parameter file says of this node, as ROS matches names."""
-    full = f"/{namespace.strip('/')}/{node.name}" if namespace.strip("/") else f"/{node.name}"
+    full = "/".join(["", *filter(None, namespace.split("/")), node.name])
     found: dict[str, Setting] = {}
-    for pattern, values in _entries(content):
+    for path, values in parameter_entries(content) if content else ():
+        words = {"**": r"(?:/[^/]+)*", "*": "/[^/]+"}
+        pattern = "".join(words.get(part, "/" + re.escape(part)) for part in path.split("/") if part)
         if re.fullmatch(pattern, full):
             found |= {p.name: Setting(p.checked(values[p.name]), origin) for p in node.parameters if p.name in values}
     return found
 
 
-def _entries(content: Any) -> Iterator[tuple[str, dict[str, object]]]:
-    for path, values in parameter_entries(content) if content else ():
-        parts = [part for part in path.split("/") if part]
-        words = {"**": r"(?:/[^/]+)*", "*": "/[^/]+"}
-        yield "".join(words.get(part, "/" + re.escape(part)) for part in parts), values
-
-
 def _joined(weaker: dict[str, Any], stronger: dict[str, Any]) -> dict[str, Any]:
-    names = dict.fromkeys([*weaker, *stronger])
     empty: dict[str, Any] = {"ros__parameters": {}}
     return {
         n: {"ros__parameters": weaker.get(n, empty)["ros__parameters"] | stronger.get(n, empty)["ros__parameters"]}
-        for n in names
+        for n in dict.fromkeys([*weaker, *stronger])
     }

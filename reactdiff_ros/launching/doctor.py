@@ -7,6 +7,7 @@ import getpass
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -97,8 +98,7 @@ def import_problem(module: str) -> str:
     answer = ask([sys.executable, "-c", f"import {module}"], ASK_S)
     if answer is None:
         return f"no answer within {ASK_S:g} s"
-    lines = answer.stderr.strip().splitlines()
-    return (lines[-1] if lines else f"exit {answer.returncode}") if answer.returncode else ""
+    return (answer.stderr.strip().splitlines() or [f"exit {answer.returncode}"])[-1] if answer.returncode else ""
 
 
 # Software
@@ -193,42 +193,36 @@ def check_gpu(board: Path = BOARD) -> Iterator[Finding]:
         "import onnxruntime as o; print(o.__version__ + ': ' + ', '.join(p.replace('ExecutionProvider', '')"
         " for p in o.get_available_providers()))"
     )
-    if not providers:
-        yield Finding("backend", ERROR, "onnxruntime cannot be imported", setup_command())
-        return
-    yield Finding("backend", OK, f"onnxruntime {providers}")
-    if gpu.level != OK:
+    missing = Finding("backend", ERROR, "onnxruntime cannot be imported", setup_command())
+    yield Finding("backend", OK, f"onnxruntime {providers}") if providers else missing
+    if gpu.level != OK or not providers:
         return
     version = ask_python("import tensorrt; print(tensorrt.__version__)")
     if version and ask_python("import polygraphy; print(polygraphy.__version__)"):
         yield Finding("tensorrt", OK, f"TensorRT {version}")
         return
+    what = "neither TensorRT nor ONNX Runtime with CUDA: the GPU is not used"
     if version:
         what = "NVIDIA's Polygraphy is not installed"
     elif "CUDA" in providers:
         what = "TensorRT is not installed: the GPU is used through ONNX Runtime"
-    else:
-        what = "neither TensorRT nor ONNX Runtime with CUDA: the GPU is not used"
     yield Finding("tensorrt", NOTE, what, "pip install -r requirements/tensorrt.txt; see docs/gpu.md")
 
 
 def _gpu(board: Path) -> Finding:
     name = board.read_bytes().rstrip(b"\0").decode(errors="replace") if board.is_file() else ""
-    jetson = "jetson" in name.lower() or "nvidia" in name.lower()
     installed = shutil.which("nvidia-smi") is not None
     answer = ask(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]) if installed else None
     lines = [line for line in answer.stdout.splitlines() if line.strip()] if answer is not None else []
     if answer is not None and answer.returncode == 0 and lines:
         return Finding("gpu", OK, "; ".join(lines))
-    if jetson:
+    if "jetson" in name.lower() or "nvidia" in name.lower():
         return Finding("gpu", OK, name)
     if not installed:
         return Finding("gpu", NOTE, "no NVIDIA GPU: the model runs on the CPU, which is enough")
-    problem = "no answer within 5 s"
-    if answer is not None:
-        problem = (answer.stderr.strip() or answer.stdout.strip() or f"exit {answer.returncode}").splitlines()[0]
+    problem = "no answer within 5 s" if answer is None else answer.stderr.strip() or "".join(lines[:1]) or "it failed"
     todo = "restart the machine or reinstall the driver; until then: reactdiff listen --backend onnxruntime"
-    return Finding("gpu", ERROR, f"nvidia-smi: {problem}", todo)
+    return Finding("gpu", ERROR, f"nvidia-smi: {problem.splitlines()[0]}", todo)
 
 
 # Devices
@@ -448,21 +442,15 @@ def _dds_profile(variable: str, value: str) -> Iterator[Finding]:
         yield Finding("dds", NOTE, f"{variable} names {path}: it replaces the DDS profiles of this package")
 
 
-def check_multicast(problem_of: Callable[[str], str] | None = None) -> Iterator[Finding]:
+def check_multicast() -> Iterator[Finding]:
     """Whether DDS discovery by multicast works on this machine and over its network."""
-    problem_of = problem_of or multicast_problem
-    problem = problem_of("127.0.0.1")
-    if problem:
-        sentence = f"does not work on this machine ({problem}); Fast DDS does not need it, Cyclone DDS does"
-        yield Finding("multicast", NOTE, sentence, "sudo ip link set lo multicast on")
-    else:
-        yield Finding("multicast", OK, "works on this machine")
-    problem = problem_of("0.0.0.0")
-    if problem:
-        sentence = f"does not work over the network ({problem}): --lan does not discover other machines"
-        yield Finding("multicast", NOTE, sentence, "name them: export ROS_STATIC_PEERS='192.168.1.20;192.168.1.21'")
-    else:
-        yield Finding("multicast", OK, "works over the network")
+    peers = "name them: export ROS_STATIC_PEERS='192.168.1.20;192.168.1.21'"
+    loopback = ("on this machine", "Fast DDS does not need it, Cyclone DDS does", "sudo ip link set lo multicast on")
+    network = ("over the network", "--lan does not discover other machines", peers)
+    for address, (where, without, todo) in (("127.0.0.1", loopback), ("0.0.0.0", network)):
+        problem = multicast_problem(address)
+        broken = Finding("multicast", NOTE, f"does not work {where} ({problem}): {without}", todo)
+        yield broken if problem else Finding("multicast", OK, f"works {where}")
 
 
 def multicast_problem(interface: str, timeout_s: float = 0.5) -> str:
@@ -518,23 +506,22 @@ def stale_segments(folder: Path, proc: Path) -> list[Path]:
         with suppress(OSError), maps.open(errors="replace") as lines:
             mapped.update(line.split()[-1] for line in lines if f"{folder}/" in line)
     # The mutex and the locks of a port belong to the port.
-    used = {_stem(path.name) for path in mine if str(path) in mapped or _locked(path)}
-    return sorted(path for path in mine if _stem(path.name) not in used)
+    used = {_port_of(path) for path in mine if str(path) in mapped or _locked(path)}
+    return sorted(path for path in mine if _port_of(path) not in used)
 
 
-def _stem(name: str) -> str:
-    return name.removeprefix("sem.").removesuffix("_mutex").removesuffix("_el").removesuffix("_sl")
+def _port_of(path: Path) -> str:
+    return re.sub(r"^sem\.|_(?:mutex|el|sl)$", "", path.name)
 
 
 def _locked(path: Path) -> bool:
-    if not path.name.endswith(("_el", "_sl")):
-        return False
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return False
-    except OSError:
-        return True
+    if path.name.endswith(("_el", "_sl")):
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 # Clocks
@@ -548,11 +535,9 @@ def check_clock() -> Iterator[Finding]:
     """Whether the clock is synchronised, as far as systemd knows."""
     answer = ask(["timedatectl", "show", "--property=NTPSynchronized", "--value"])
     state = answer.stdout.strip() if answer is not None and answer.returncode == 0 else ""
-    if state == "yes":
-        yield Finding("clock", OK, "synchronised")
-    else:
-        what = "not synchronised" if state else "timedatectl does not report whether it is synchronised"
-        yield Finding("clock", NOTE, f"{what}, which matters only with two or more computers", CHRONY)
+    what = "not synchronised" if state else "timedatectl does not report whether it is synchronised"
+    note = Finding("clock", NOTE, f"{what}, which matters only with two or more computers", CHRONY)
+    yield Finding("clock", OK, "synchronised") if state == "yes" else note
 
 
 def check_peer(host: str, ask: Callable[[str], tuple[float, float]] | None = None) -> Iterator[Finding]:
@@ -594,28 +579,22 @@ def check_settings() -> Iterator[Finding]:
     yield Finding("settings", OK, ", ".join(map(str, lab.files)) or defaults)
 
 
-def check_styles() -> Iterator[Finding]:
-    """The user's own styles."""
+def check_files() -> Iterator[Finding]:
+    """The user's own styles and calibrations."""
+    from reactdiff_ros.actuation.calibration import calibration_path, load_calibration
     from reactdiff_ros.styles import load_styles, user_styles_path
 
-    path = user_styles_path()
-    if path.exists():
-        yield from _readable("styles", path, load_styles, f"correct {path}, or move it away")
-
-
-def check_calibrations() -> Iterator[Finding]:
-    """All calibrations of the user."""
-    from reactdiff_ros.actuation.calibration import calibration_path, load_calibration
-
+    styles = user_styles_path()
+    files: list[tuple[str, Path, Callable[[Path], Sized], str]] = []
+    if styles.exists():
+        files.append(("styles", styles, load_styles, f"correct {styles}, or move it away"))
     for path in sorted(calibration_path("any").parent.glob("*.json")):
-        yield from _readable("calibration", path, load_calibration, f"reactdiff robot calibrate {path.stem}")
-
-
-def _readable(check: str, path: Path, load: Callable[[Path], Sized], todo: str) -> Iterator[Finding]:
-    try:
-        yield Finding(check, OK, f"{len(load(path))} in {path}")
-    except ReactdiffError as error:
-        yield failed(check, error, todo)
+        files.append(("calibration", path, load_calibration, f"reactdiff robot calibrate {path.stem}"))
+    for name, path, load, todo in files:
+        try:
+            yield Finding(name, OK, f"{len(load(path))} in {path}")
+        except ReactdiffError as error:
+            yield failed(name, error, todo)
 
 
 def check_port() -> Iterator[Finding]:
@@ -671,6 +650,6 @@ def disk_finding(folder: Path, needed: int, what: str, todo: str) -> Finding:
 
 CHECKS: Final[tuple[Check, ...]] = (
     check_python, check_packages, check_ros, check_dds, check_multicast, check_shared_memory, check_clock,
-    check_settings, check_styles, check_groups, check_camera, check_microphone, check_serial, check_robot,
-    check_calibrations, check_weights, check_gpu, check_port, check_listener, check_disk,
+    check_settings, check_files, check_groups, check_camera, check_microphone, check_serial, check_robot,
+    check_weights, check_gpu, check_port, check_listener, check_disk,
 )  # fmt: skip

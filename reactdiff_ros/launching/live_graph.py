@@ -13,12 +13,12 @@ import struct
 import time
 import urllib.error
 import urllib.request
-from collections import ChainMap
+from collections import ChainMap, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
@@ -60,16 +60,6 @@ class NodeReport:
     values: dict[str, str] = field(default_factory=dict)
 
 
-class Watch(Protocol):
-    """What hears the nodes of a graph; see `nodes.graph_watch.GraphWatch`, which does so over DDS."""
-
-    def spin(self, seconds: float) -> None:
-        """Handle what arrives during the next `seconds`."""
-
-    def close(self) -> None:
-        """Leave the graph."""
-
-
 @dataclass(frozen=True)
 class LiveOptions:
     """What to run.
@@ -94,9 +84,8 @@ class LiveOptions:
 
     def __post_init__(self) -> None:
         if self.namespace and not re.fullmatch(r"(/[A-Za-z_]\w*)+", self.namespace):
-            raise ConfigError(
-                "a namespace is made of letters, digits and underscores", where=self.namespace, todo="such as /robot1"
-            )
+            what = "a namespace is made of letters, digits and underscores"
+            raise ConfigError(what, where=self.namespace, todo="such as /robot1")
         if len(self.namespace) > LONGEST_NAMESPACE:
             raise ConfigError(f"a namespace has at most {LONGEST_NAMESPACE} characters", where=self.namespace)
         if self.params_file is not None:
@@ -144,16 +133,12 @@ def node_command(node: Node, options: LiveOptions, folder: Path) -> NodeCommand:
     if settled["use_sim_time"] == "true":
         arguments += ["-p", "use_sim_time:=true"]
     robot = robot_parameters(settled["robot"], recorded=recorded_pictures(settled))
+    # By the node's whole name: ROS applies entries in the order of first mention, a shared /** would be early.
+    own = {f"{options.namespace}/{node.name}": {"ros__parameters": parameters}} if parameters else None
     files = [_written(robot, folder / "robot.yaml"), _written(options.settings, folder / "settings.yaml")]
-    for file in (*files, options.params_file):
+    for file in (*files, options.params_file, _written(own, folder / f"{node.name}.yaml")):
         if file is not None:
             arguments += ["--params-file", str(file.resolve())]
-    if parameters:
-        path = folder / f"{node.name}.yaml"
-        # By the node's whole name: ROS applies entries in the order of first mention, a shared /** would be early.
-        entry = {f"{options.namespace}/{node.name}": {"ros__parameters": parameters}}
-        path.write_text(yaml.safe_dump(entry))
-        arguments += ["--params-file", str(path)]
     silent_s = FACE_SILENT_S if node.name in FACE else None
     term_s = LOWERING_S if node.name == "actuator_node" else None
     return NodeCommand(node.name, (str(executable(node.name)), *arguments), silent_s=silent_s, term_s=term_s)
@@ -226,15 +211,24 @@ class Claim:
 
 
 def _holder(address: str) -> str:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
         probe.settimeout(0.2)
-        try:
-            probe.connect(address)
-            size = struct.calcsize("3i")
-            pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-        except OSError:
-            return ""
-    return f" (process {pid})"
+        probe.connect(address)
+        size = struct.calcsize("3i")
+        pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+        return f" (process {pid})"
+    return ""
+
+
+@dataclass
+class _Heard:
+    """What was last logged of a node, and since when it has had warnings, or none (steady clock, s)."""
+
+    said: str = ""
+    said_s: float = 0.0
+    error: bool = False
+    warned_s: float | None = None
+    fine_s: float | None = None
 
 
 class LiveGraph:
@@ -245,12 +239,12 @@ class LiveGraph:
 
     Args:
         options: what to run.
-        say: called with one sentence for every event that a user should know.
+        log: called with one sentence for every event that a user should know.
         folder: for logs and parameter files; emptied first.
     """
 
     def __init__(
-        self, options: LiveOptions, say: Callable[[str], None], folder: Path, limits: Limits | None = None
+        self, options: LiveOptions, log: Callable[[str], None], folder: Path, limits: Limits | None = None
     ) -> None:
         from reactdiff_ros.avatar.access import LINK_VARIABLE, checked_token, new_link_token
         from reactdiff_ros.avatar.arming import TOKEN_VARIABLE, new_token
@@ -265,12 +259,10 @@ class LiveGraph:
         """What the face's page asks for where it is served beyond this machine: part of the link to be printed."""
         self.url: str | None = None
         self.reports: dict[str, NodeReport] = {}
-        self.watch: Watch | None = None
-        """What hears the nodes, once `nodes.graph_watch.watch_graph` was called."""
-        self._say = say
-        self._said: dict[str, tuple[str, float, bool]] = {}
-        self._warned_s: dict[str, float] = {}
-        self._fine_s: dict[str, float] = {}
+        self.watch: Any = None
+        """The `nodes.graph_watch.GraphWatch` that hears the nodes, once `watch_graph` was called."""
+        self._log = log
+        self._heard = defaultdict[str, _Heard](_Heard)
         self._claim = Claim(domain_of(self.environment), options.namespace)
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -282,14 +274,12 @@ class LiveGraph:
         self.environment.setdefault("ROS_LOG_DIR", str(folder / "ros"))
         # The nodes' alone: this process would pass them on to whatever it starts.
         secrets = {TOKEN_VARIABLE: self.page_token, LINK_VARIABLE: self.link_token}
-        self.supervisor = Supervisor((), ChainMap(secrets, self.environment), say, folder, limits or Limits())
+        self.supervisor = Supervisor((), ChainMap(secrets, self.environment), log, folder, limits or Limits())
 
     def __enter__(self) -> LiveGraph:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def start(self, nodes: Iterable[Node]) -> None:
@@ -297,9 +287,8 @@ class LiveGraph:
         try:
             commands = [node_command(node, self.options, self._folder) for node in nodes]
         except OSError as error:
-            raise ReactdiffError(
-                "parameters cannot be written", where=str(self._folder), todo=str(error.strerror)
-            ) from error
+            where = str(self._folder)
+            raise ReactdiffError("parameters cannot be written", where=where, todo=str(error.strerror)) from error
         for command in commands:
             self.supervisor.add(command)
         self.supervisor.start(command.name for command in commands)
@@ -335,28 +324,22 @@ class LiveGraph:
         if report.name not in self.supervisor.pids():
             return
         self.reports[report.name] = report
-        said, when, error = self._said.get(report.name, ("", 0.0, False))
-        now = time.monotonic()
-        if report.level >= WARN:
-            self._fine_s.pop(report.name, None)
-        if report.level >= ERROR or self._lasting_warning(report, now):
-            # The same with another count is nothing new.
-            if _NUMBER.sub("", report.sentence) != _NUMBER.sub("", said) and (not said or now - when > SAY_AGAIN_S):
-                self._say(f"{report.name}: {report.sentence}")
-                self._said[report.name] = (report.sentence, now, report.level >= ERROR)
-        elif (
-            said and report.level < WARN and (error or now - self._fine_s.setdefault(report.name, now) >= FINE_AFTER_S)
-        ):
-            self._say(f"{report.name} works again: {report.sentence}")
-            del self._said[report.name]
-
-    def _lasting_warning(self, report: NodeReport, now: float) -> bool:
-        """An active node has warned for a while, and no node before it on the signal path explains it."""
+        heard, now = self._heard[report.name], time.monotonic()
+        error, warns = report.level >= ERROR, report.level >= WARN
         active = report.values.get("state", "active") == "active"
-        if report.level < WARN or not active or self._explained(report.name):
-            self._warned_s.pop(report.name, None)
-            return False
-        return now - self._warned_s.setdefault(report.name, now) >= WARN_AFTER_S
+        heard.fine_s = None if warns else heard.fine_s or now
+        if not error:
+            counts = warns and active and not self._explained(report.name)
+            heard.warned_s = (heard.warned_s or now) if counts else None
+        if error or (heard.warned_s is not None and now - heard.warned_s >= WARN_AFTER_S):
+            # The same with another count is nothing new.
+            news = _NUMBER.sub("", report.sentence) != _NUMBER.sub("", heard.said)
+            if news and (not heard.said or now - heard.said_s > SAY_AGAIN_S):
+                self._log(f"{report.name}: {report.sentence}")
+                heard.said, heard.said_s, heard.error = report.sentence, now, error
+        elif heard.said and heard.fine_s is not None and (heard.error or now - heard.fine_s >= FINE_AFTER_S):
+            self._log(f"{report.name} works again: {report.sentence}")
+            heard.said = ""
 
     def _explained(self, name: str) -> bool:
         """A node before this one is missing or has a problem itself. The table lists nodes along the signal path."""
@@ -365,10 +348,8 @@ class LiveGraph:
         return any(not self.supervisor.heard(n) or self.reports[n].level >= WARN for n in before)
 
     def _look_for_page(self) -> None:
-        if "avatar_node" not in self.supervisor.pids():
-            self.url = None
-            return
-        found = _URL.findall(self.supervisor.log_of("avatar_node"))
+        runs = "avatar_node" in self.supervisor.pids()
+        found = _URL.findall(self.supervisor.log_of("avatar_node")) if runs else []
         if not found:
             self.url = None
         elif found[-1] != self.url and page_answers(found[-1]):
@@ -396,7 +377,5 @@ def page_status(url: str, timeout_s: float = 0.5) -> int:
 
 def state_folder() -> Path:
     """Where logs go: next to the environment of this checkout, else in the user's cache."""
-    home = os.environ.get("REACTDIFF_HOME_DIR")
-    if home:
-        return Path(home)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reactdiff_ros"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reactdiff_ros"
+    return Path(os.environ.get("REACTDIFF_HOME_DIR") or cache)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from reactdiff_ros.errors import ConfigError, one_of
 from reactdiff_ros.resources import share_path
@@ -21,6 +20,14 @@ _FORM = "NODE: {ros__parameters: {NAME: VALUE}}"
 LONGEST_NAMESPACE = 70
 """With it a node's name has its place among the kernel's sockets, which hold it, and its topics are ROS's."""
 _ARTICLES = {"bool": "true or false", "int": "a whole number", "double": "a number", "string": "a text"}
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_T = TypeVar("_T", bound=_Named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +129,8 @@ class Argument:
         cannot = f"the argument {self.name} cannot be {value!r:.80}"
         if self.choices and value not in self.choices:
             raise ConfigError(cannot, todo=one_of(value, self.choices))
-        named = len(value) <= LONGEST_NAMESPACE and re.fullmatch(
-            r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?", value, re.ASCII
-        )
-        if self.name == "namespace" and not named:
+        form = r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?"
+        if self.name == "namespace" and (len(value) > LONGEST_NAMESPACE or not re.fullmatch(form, value, re.ASCII)):
             most = f"of at most {LONGEST_NAMESPACE} letters, digits and underscores"
             raise ConfigError(cannot, todo=f"a namespace is made {most}, such as robot1")
         if self.name == "outputs" and value not in ("", "none"):
@@ -155,22 +160,23 @@ class Node:
 
     def parameter(self, name: str) -> Parameter:
         """The named parameter. Raises ConfigError when the node has none of that name."""
-        for parameter in self.parameters:
-            if parameter.name == name:
-                return parameter
-        raise ConfigError(f"{self.name} has no parameter {name}")
+        return _named(self.parameters, name, f"{self.name} has no parameter {name}")
 
     def topic(self, name: str, direction: Literal["publishers", "subscribers"]) -> Topic:
         """The named topic. Raises ConfigError when the table has none of that name."""
         topics = self.publishers if direction == "publishers" else self.subscribers
-        for topic in topics:
-            if topic.name == name:
-                return topic
-        raise ConfigError(f"{self.name} has no {direction} {name}")
+        return _named(topics, name, f"{self.name} has no {direction} {name}")
 
     def wanted(self, arguments: dict[str, str]) -> bool:
         """Whether these launch arguments (see `Table.settled`) start the node."""
         return self.when == "always" or arguments.get(self.when, "") not in ("", "none", "false", *self.unless)
+
+
+def _named(items: Iterable[_T], name: str, otherwise: str) -> _T:
+    for item in items:
+        if item.name == name:
+            return item
+    raise ConfigError(otherwise, where="config/nodes.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +189,7 @@ class Table:
 
     def node(self, name: str) -> Node:
         """The named node. Raises ConfigError when there is none."""
-        for node in self.nodes:
-            if node.name == name:
-                return node
-        raise ConfigError(f"there is no node {name}", where="config/nodes.json")
+        return _named(self.nodes, name, f"there is no node {name}")
 
     def settled(self, arguments: dict[str, str]) -> dict[str, str]:
         """All arguments, the defaults filled in; a clip takes the place of camera and microphone.
@@ -248,79 +251,27 @@ def parameter_entries(content: object, path: str = "") -> Iterator[tuple[str, di
 
 @lru_cache(maxsize=1)
 def load_table() -> Table:
-    """The shipped table. Raises ReactdiffError when it is missing, ConfigError when it contradicts itself."""
-    return read_table(share_path("config/nodes.json"))
-
-
-def read_table(path: Path) -> Table:
-    """The table in a file. Raises ConfigError for what is not a table of nodes."""
+    """The shipped table. Raises ReactdiffError when it is missing, ConfigError when it is not a table of nodes."""
+    path = share_path("config/nodes.json")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return _table(data)
+        qos = {entry["name"]: Qos(**entry) for entry in data["qos"]}
+        arguments = tuple(
+            Argument(**entry | {"choices": tuple(entry.get("choices", ()))}) for entry in data["arguments"]
+        )
+        return Table(tuple(_node(entry, data["common"]) for entry in data["nodes"]), arguments, qos)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError("the table of nodes cannot be read", where=str(path), todo=repr(error)) from error
 
 
-def _table(data: dict[str, Any]) -> Table:
-    qos = {q["name"]: Qos(**q) for q in data["qos"]}
-    arguments = tuple(Argument(**{**a, "choices": tuple(a.get("choices", ()))}) for a in data["arguments"])
-    names = {a.name for a in arguments}
-    nodes = tuple(_node(n, data["common"], qos, names) for n in data["nodes"])
-    _unique([n.name for n in nodes], "node")
-    return Table(nodes=nodes, arguments=arguments, qos=qos)
+def _node(data: dict[str, Any], common: dict[str, Any]) -> Node:
+    kinds = {"parameters": _parameter, "publishers": Topic, "subscribers": Topic, "services": Service}
+    items: dict[str, Any] = {
+        name: tuple(kind(**entry) for entry in common[name] + data[name]) for name, kind in kinds.items()
+    }
+    return Node(**{"large_messages": False, **data, **items, "unless": tuple(data.get("unless", ()))})
 
 
-def _node(data: dict[str, Any], common: dict[str, Any], qos: dict[str, Qos], arguments: set[str]) -> Node:
-    node = Node(
-        name=data["name"],
-        module=data["module"],
-        when=data["when"],
-        description=data["description"],
-        arguments=dict(data["arguments"]),
-        large_messages=bool(data.get("large_messages", False)),
-        parameters=tuple(_parameter(p) for p in common["parameters"] + data["parameters"]),
-        publishers=tuple(_topic(t, qos) for t in common["publishers"] + data["publishers"]),
-        subscribers=tuple(_topic(t, qos) for t in common["subscribers"] + data["subscribers"]),
-        services=tuple(Service(**s) for s in common["services"] + data["services"]),
-        unless=tuple(data.get("unless", ())),
-    )
-    for kind in ("parameters", "publishers", "subscribers", "services"):
-        _unique([item.name for item in getattr(node, kind)], f"{node.name}: {kind}")
-    unknown = {node.when, *node.arguments.values()} - arguments - {"always"}
-    if unknown:
-        raise ValueError(f"{node.name} names unknown arguments: {sorted(unknown)}")
-    for name in node.arguments:
-        node.parameter(name)
-    return node
-
-
-def _parameter(data: dict[str, Any]) -> Parameter:
-    parameter = Parameter(
-        name=data["name"],
-        kind=data["type"],
-        default=data["default"],
-        description=data["description"],
-        unit=data["unit"],
-        minimum=data.get("min"),
-        maximum=data.get("max"),
-        choices=tuple(data.get("choices", ())),
-        read_only=data["read_only"],
-        unset=data.get("unset"),
-    )
-    if parameter.kind not in _KINDS or not re.fullmatch(r"[a-z][a-z0-9_]*", parameter.name):
-        raise ValueError(f"parameter {parameter.name}: bad type or name")
-    parameter.checked(parameter.default)
-    return parameter
-
-
-def _topic(data: dict[str, Any], qos: dict[str, Qos]) -> Topic:
-    topic = Topic(**data)
-    if topic.qos not in qos or not re.fullmatch(r"\w+/msg/\w+", topic.type):
-        raise ValueError(f"topic {topic.name}: bad type or quality of service")
-    return topic
-
-
-def _unique(names: list[str], what: str) -> None:
-    twice = {n for n in names if names.count(n) > 1}
-    if twice:
-        raise ValueError(f"{what}: {sorted(twice)} twice")
+def _parameter(type: Kind, min: float | None = None, max: float | None = None, **rest: Any) -> Parameter:
+    rest["choices"] = tuple(rest.get("choices", ()))
+    return Parameter(kind=type, minimum=min, maximum=max, **rest)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "evaluation" / "report"))  # small_result
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

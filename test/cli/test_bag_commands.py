@@ -1,25 +1,35 @@
-"""`reactdiff bag info` and `from-video`: a clip becomes the bag that the graph would have recorded of it."""
+"""reactdiff bag, extract and study: recordings made, read, extracted and blinded."""
 
 from __future__ import annotations
 
 import json
+import os
+import stat
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-pytest.importorskip("rosbags", reason="rosbags is not installed (requirements/evaluate.txt)")
-
-from reactdiff_ros.capture.media import MediaClip
+from reactdiff_ros.capture.media import ClipPicture, MediaClip
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.clock import NS
+from reactdiff_ros.expression import ExpressionEngine
+from reactdiff_ros.launching.condition import CONDITION_VARIABLE, unveil
+from reactdiff_ros.model.policies import make_listener
+from reactdiff_ros.perception import SpeakerPerception
 from reactdiff_ros.recordings.bags.read import BagSource
-from reactdiff_ros.recordings.bags.write import AUDIO, CAMERA, EXPRESSION, REACTION, SPEAKER, START_NS, BagWriter
+from reactdiff_ros.recordings.bags.write import CAMERA, START_NS, BagWriter
+from reactdiff_ros.recordings.datasets.recordings import load, recordings
+from reactdiff_ros.recordings.studies.blinding import SessionsFile
 from reactdiff_ros.recordings.studies.study import Study
-from reactdiff_ros.resources import share_path
-from reactdiff_ros.types import Sound
+from reactdiff_ros.session import ListeningSession
+from reactdiff_ros.types import Picture, Sound, SpeakerFrame
+
+pytest.importorskip("rosbags", reason="rosbags is not installed (requirements/evaluate.txt)")
+
 
 Clips = Callable[[str], Path]
 Out = pytest.CaptureFixture[str]
@@ -41,12 +51,6 @@ def write_wave(path: Path) -> Path:
     return path
 
 
-def test_topics_are_those_of_the_graph() -> None:
-    table = json.loads(share_path("config/nodes.json").read_text())
-    topics = {"/" + p["name"]: p["type"] for node in table["nodes"] for p in node["publishers"]}
-    assert {CAMERA, AUDIO, SPEAKER, REACTION, EXPRESSION} <= set(topics)
-
-
 def test_a_clip_becomes_a_bag_in_its_own_time(clips: Clips, tmp_path: Path, capfd: Out) -> None:
     path = clips(SAD)
     for name in ("a", "b"):
@@ -65,32 +69,6 @@ def test_a_clip_becomes_a_bag_in_its_own_time(clips: Clips, tmp_path: Path, capf
         "picture": CAMERA, "sound": None, "start_ns": START_NS, "duration_s": pytest.approx(film[-1] / NS)
     }  # fmt: skip
     assert about["notes"] == []
-
-
-def test_raw_pictures_are_the_clips_own(clips: Clips, tmp_path: Path, capfd: Out) -> None:
-    path = clips(SAD)
-    answer(capfd, "bag", "from-video", str(path), "-o", str(tmp_path / "bag"), "--raw", "--storage", "sqlite3")
-    first = next(iter(BagSource(tmp_path / "bag").pictures_and_sound()))
-    np.testing.assert_array_equal(first.bgr, next(iter(MediaClip(path).pictures())).bgr)
-
-
-def test_a_sound_becomes_a_bag_without_pictures(tmp_path: Path, capfd: Out) -> None:
-    path = write_wave(tmp_path / "tone.wav")
-    made = answer(capfd, "bag", "from-video", str(path), "-o", str(tmp_path / "bag"))
-    assert (made["pictures"], made["sounds"], made["duration_s"]) == (0, 50, 1.0)
-    assert "no pictures" in made["notes"][0]
-    items = list(BagSource(tmp_path / "bag").pictures_and_sound())
-    np.testing.assert_array_equal(np.concatenate([i.samples for i in items])[:, 0], np.arange(16000))
-
-
-def test_clips_follow_each_other(tmp_path: Path, capfd: Out) -> None:
-    paths = [write_wave(tmp_path / f"{name}.wav") for name in "ab"]
-    made = answer(capfd, "bag", "from-video", *map(str, paths), "-o", str(tmp_path / "bag"))
-    assert [clip["start_s"] for clip in made["clips"]] == [1.0, 3.0]
-    assert (made["sounds"], made["duration_s"]) == (100, 3.0)
-    stamps = [i.offset_ns for i in BagSource(tmp_path / "bag").pictures_and_sound()]
-    assert (stamps[0], stamps[50]) == (NS, 3 * NS)
-    assert stamps == sorted(stamps)
 
 
 def test_nothing_is_written_over(tmp_path: Path, capfd: Out) -> None:
@@ -126,36 +104,201 @@ def test_info_tells_of_two_cameras_and_of_the_study(tmp_path: Path, capfd: Out) 
     assert "note: the sound begins 4.0 s after the picture" in text
 
 
-def test_info_of_no_bag_is_one_sentence(tmp_path: Path, capfd: Out) -> None:
-    (tmp_path / "cut.mcap").write_bytes(b"\x89MCAP0\r\n")
-    assert main(["bag", "info", str(tmp_path / "cut.mcap"), "--json"]) == 1
-    told = capfd.readouterr()
-    assert told.out == ""
-    assert "reactdiff: the bag cannot be read" in told.err
+MAY = "real3dportrait_may_5s.mp4"
 
 
-def test_a_parameter_file_that_is_none_is_named(tmp_path: Path, capfd: Out) -> None:
-    sound, file = write_wave(tmp_path / "talk.wav"), tmp_path / "mine.yaml"
-    for text in ("junk\n", "a: [\n", "reaction_node: {ros__parameters: {seed: x}}\n"):
-        file.write_text(text)
-        assert main(["bag", "replay", str(sound), "-o", str(tmp_path / "out"), "--params", str(file)]) == 2
-        assert str(file) in capfd.readouterr().err
-    assert not (tmp_path / "out").exists()
+def live_frames(path: Path) -> list[SpeakerFrame]:
+    """What the listener is given when the clip is played live in steps of the face's 20 ms."""
+    listener = make_listener("idle", seed=3)
+    session = ListeningSession(SpeakerPerception(), listener, ExpressionEngine(seed=3))
+    waiting = list(MediaClip(path).pictures_and_sound())
+    given: list[SpeakerFrame] = []
+    now_ns = 0
+    while waiting or now_ns < 6 * NS:
+        while waiting and waiting[0].offset_ns <= now_ns:
+            item = waiting.pop(0)
+            if isinstance(item, ClipPicture):
+                session.push_picture(Picture(item.offset_ns, item.bgr))
+            else:
+                session.push_sound(Sound(item.offset_ns, item.rate_hz, item.samples))
+        session.advance(now_ns)
+        given.extend(session.speaker_frames)
+        now_ns += NS // 50
+    return given
 
 
-def test_a_plan_of_ones_own_listener_that_is_none_is_one_sentence(tmp_path: Path, capfd: Out) -> None:
-    file = tmp_path / "own.py"
-    file.write_text(
-        "from dataclasses import replace\n"
-        "from reactdiff_ros.model.policies import make_listener\n"
-        "class Own:\n"
-        "    def __init__(self, seed): self.inner = make_listener('random', seed=seed)\n"
-        "    def __getattr__(self, name): return getattr(self.inner, name)\n"
-        "    def plan(self, now_ns):\n"
-        "        plan = self.inner.plan(now_ns)\n"
-        "        return plan and replace(plan, coefficients=plan.coefficients * float('nan'))\n"
+def test_a_file_holds_what_the_live_path_gives_frame_by_frame(
+    clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other, path = clips("emotions/dreamtalk_m030_angry.mp4"), clips(MAY)
+    assert main(["extract", str(other), str(path), "--output", str(tmp_path), "--json"]) == 0
+    captured = capfd.readouterr()
+    answer = json.loads(captured.out)
+    assert [Path(entry["file"]).name for entry in answer["written"]] == [f"{other.stem}.npz", f"{path.stem}.npz"]
+    assert "dreamtalk_m030_angry.mp4 has no sound" in captured.err
+
+    assert {p.stat().st_mode & 0o777 for p in tmp_path.glob("*.npz")} == {0o600}
+    written = load(tmp_path / f"{path.stem}.npz")
+    frames = live_frames(path)
+    assert written.frames == len(frames) == 125
+    assert written.speaker.mesh.mean() > 0.95
+    assert written.speaker.microphone.mean() > 0.95
+    np.testing.assert_array_equal(written.stamps_ns, [f.stamp_ns for f in frames])
+    np.testing.assert_array_equal(written.speaker.coefficients[0], [f.coefficients for f in frames])
+    np.testing.assert_array_equal(written.speaker.confidence[0], [f.confidence for f in frames])
+    voices = [f.voice for f in frames]
+    known = [v for v in voices if v is not None]
+    assert [v is not None for v in voices] == written.speaker.microphone[0].tolist()
+    on = written.speaker.microphone[0]
+    np.testing.assert_array_equal(written.speaker.mfcc[0][on], [v.mfcc for v in known])
+    np.testing.assert_array_equal(written.speaker.pause_s[0][on], np.float32([v.pause_s for v in known]))
+
+
+def test_two_views_become_a_training_recording_in_both_directions(
+    clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    a, b = clips(MAY), clips("spectre_mead_m030_angry_3s.mp4")
+    arguments = ["--pair", str(a), str(b), "--both-roles", "--people", "may-m030", "--output", str(tmp_path), "--json"]
+    assert main(["extract", *arguments]) == 0
+    there, back = sorted(recordings(tmp_path), key=lambda r: r.role, reverse=True)
+    assert (there.role, back.role) == (b.stem, a.stem)
+    assert there.pair == back.pair == "may-m030"
+    assert there.session == back.session
+    assert there.frames == back.frames == 82
+    np.testing.assert_array_equal(there.listener, np.where(there.observed, back.speaker.coefficients[0], 0))
+    seen = back.speaker.confidence[0] >= 0.3
+    assert (there.observed <= seen).all()
+    assert there.observed.mean() > 0.5
+    assert not there.observed[:, 5].any()  # cheekPuff: landmarks cannot show it
+
+
+def test_a_bad_file_is_one_sentence_and_the_rest_goes_on(
+    clips: Clips, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    good, broken = clips("emotions/dreamtalk_m030_angry.mp4"), tmp_path / "broken.mp4"
+    broken.write_bytes(b"no film at all" * 99)
+    out = tmp_path / "out"
+    arguments = ["extract", str(broken), str(tmp_path / "none.mp4"), str(good), "--output", str(out), "--json"]
+    assert main(arguments) == 1
+    captured = capfd.readouterr()
+    answer = json.loads(captured.out)
+    assert len(answer["failed"]) == 2
+    assert len(answer["written"]) == 1
+    assert sum("broken.mp4" in line for line in captured.err.splitlines()) == 1
+    assert "there is no such media file" in captured.err
+    assert [p.name for p in out.iterdir()] == [f"{good.stem}.npz"]
+
+    before = (out / f"{good.stem}.npz").stat().st_mtime_ns
+    assert main(["extract", str(good), "--output", str(out), "--json"]) == 0
+    captured = capfd.readouterr()
+    assert json.loads(captured.out)["kept"] == [str(out / f"{good.stem}.npz")]
+    assert "exists and is kept" in captured.err
+    assert (out / f"{good.stem}.npz").stat().st_mtime_ns == before
+    assert main(["extract", str(good), "--output", str(out), "--force"]) == 0
+    assert (out / f"{good.stem}.npz").stat().st_mtime_ns > before
+
+
+PLAN = """
+name: warm
+design: within
+participants: 4
+conditions:
+  diffusion: {policy: model, style: warm}
+  scripted: {policy: rules, smiling: 0.5, intensity: 1.2}
+"""
+
+
+@pytest.fixture
+def sealed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    (tmp_path / "study.yaml").write_text(PLAN)
+    assert main(["study", "seal", str(tmp_path / "study.yaml"), "-o", str(tmp_path)]) == 0
+    capsys.readouterr()
+    return tmp_path
+
+
+def record(folder: Path, session: str, seal: str) -> Path:
+    with BagWriter(folder, study=Study(session, study="warm", seal=seal)):
+        pass
+    return folder
+
+
+def test_sealing_writes_two_files_and_never_twice(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = sealed / "warm.key.json"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    before = key.read_text()
+    assert main(["study", "seal", str(sealed / "study.yaml"), "-o", str(sealed)]) == 1
+    assert "already sealed" in capsys.readouterr().err
+    assert key.read_text() == before
+
+
+def test_sessions_are_listed_without_conditions(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(sealed / "warm.sessions.json")
+    assert main(["study", "sessions", path, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["session"] for row in told["sessions"][:3]] == ["p01-1", "p01-2", "p02-1"]
+    assert main(["study", "sessions", path]) == 0
+    assert main(["study", "check", path]) == 0
+    captured = capsys.readouterr()
+    for word in ("diffusion", "scripted", "rules", "warm "):
+        assert word not in captured.out
+
+
+def test_bags_are_opened_and_what_does_not_fit_is_named(sealed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seals = {row["session"]: row["seal"] for row in SessionsFile(sealed / "warm.sessions.json").rows}
+    record(sealed / "bags" / "p01-1", "p01-1", seals["p01-1"])
+    record(sealed / "bags" / "p01-2", "p01-2", seals["p01-2"])
+    key, bags = str(sealed / "warm.key.json"), str(sealed / "bags")
+    assert main(["study", "open", bags, "--key", key, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {row["condition"] for row in told["recordings"]} == {"diffusion", "scripted"}
+    assert told["not_recorded"] == sorted(seals.keys() - {"p01-1", "p01-2"})
+    record(sealed / "bags" / "odd", "p02-1", seals["p01-1"])
+    assert main(["study", "open", bags, "--key", key]) == 1
+    captured = capsys.readouterr()
+    assert "does not fit" in captured.err
+    assert len(captured.out.splitlines()) == 2
+
+
+@pytest.fixture
+def listened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the nodes of `reactdiff listen` would be given, without starting them."""
+    given: list[str] = []
+    # Set first, so that the test's end removes what the command sets.
+    monkeypatch.setenv(CONDITION_VARIABLE, "")
+    monkeypatch.setattr(
+        "reactdiff_ros.cli.listen.run", lambda *_, **__: given.append(os.environ[CONDITION_VARIABLE]) or 0
     )
-    arguments = ["bag", "replay", str(write_wave(tmp_path / "talk.wav")), "-o", str(tmp_path / "out")]
-    assert main([*arguments, "--listener", f"{file}:Own", "--processes", "1"]) == 1
-    assert f"a plan holds values that are not numbers ({file}:Own)" in capfd.readouterr().err
-    assert not (tmp_path / "out").exists()
+    return given
+
+
+def test_listen_hands_the_veil_to_the_nodes(
+    sealed: Path, listened: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sealed / "warm.sessions.json"
+    assert main(["listen", "--study", str(path), "session:=p02-2", "record:=true"]) == 0
+    assert unveil(listened[0]).session == "p02-2"
+    captured = capsys.readouterr()
+    assert "condition is hidden" in captured.err
+    assert "not recorded" not in captured.err
+    for word in ("diffusion", "scripted", "rules"):
+        assert word not in captured.out + captured.err
+    assert main(["study", "veil", str(path), "p02-2"]) == 0
+    assert capsys.readouterr().out.strip() == listened[0]
+
+
+def test_a_study_that_cannot_be_written_leaves_neither_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "study.yaml").write_text(PLAN)
+    out = tmp_path / "blind"
+    for fails in ("key", "sessions"):
+
+        def full(path: object, *how: object, mine: str = fails, real: Any = os.open) -> int:
+            return real("/dev/full", os.O_WRONLY) if f".{mine}." in str(path) else int(real(path, *how))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", full)
+            assert main(["study", "seal", str(tmp_path / "study.yaml"), "-o", str(out)]) == 1
+        assert "cannot be written" in capsys.readouterr().err
+        assert list(out.iterdir()) == []
+    assert main(["study", "seal", str(tmp_path / "study.yaml"), "-o", str(out)]) == 0

@@ -1,20 +1,28 @@
-"""What every command promises: help, one JSON object, exit codes, sentences instead of tracebacks."""
+"""The command line as a whole: help, usage errors, exit codes, JSON, Ctrl-C, and the robots' commands."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
 
+from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli import main as command_line
+from reactdiff_ros.cli.listen import StopFlag
+from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.resources import share_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -135,14 +143,6 @@ def test_every_number_of_an_option_is_finite(path: tuple[str, ...]) -> None:
                     parameter.type.convert(text, parameter, None)
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "{", "node: 3", "\x00"])
-def test_a_bad_parameter_file_is_a_sentence(text: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "parameters.yaml"
-    path.write_text(text)
-    assert command_line.main(["listen", "--params", str(path)]) == 2
-    assert "the parameter file" in capfd.readouterr().err
-
-
 def test_errors_become_sentences_and_exit_codes(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,7 +164,7 @@ def test_errors_become_sentences_and_exit_codes(
 
 
 def test_json_is_the_only_thing_on_stdout_and_strict(capfd: pytest.CaptureFixture[str]) -> None:
-    from reactdiff_ros.cli.output import json_on_stdout
+    from reactdiff_ros.cli.common import json_on_stdout
 
     with json_on_stdout(True) as result:
         print("a library talks")
@@ -176,3 +176,193 @@ def test_json_is_the_only_thing_on_stdout_and_strict(capfd: pytest.CaptureFixtur
     assert json.loads(out) == {"nan": None, "array": [1.0, None], "path": "/x"}
     assert "a library talks" in err
     assert "a C library talks" in err
+
+
+GAPS_S = (0.0, 0.03, 0.1)
+
+
+@pytest.fixture
+def handlers() -> Callable[[], None]:
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return restore
+
+
+def test_a_copy_does_not_end_what_follows_a_stop(handlers: Callable[[], None]) -> None:
+    """As the video of a replay that was stopped."""
+    try:
+        stop = StopFlag()
+        signal.raise_signal(signal.SIGINT)
+        assert stop.set
+        stop.set = False
+        signal.raise_signal(signal.SIGINT)
+        assert not stop.set
+    finally:
+        handlers()
+
+
+@pytest.mark.parametrize(
+    ("words", "ready"),
+    [
+        (["robot", "emulate", "ohbot", "--folder", "FOLDER"], "Ctrl-C ends"),
+        (["robot", "preview", "ohbot", "--port", "18776"], "http://"),
+    ],
+    ids=lambda v: v[1] if isinstance(v, list) else "",
+)
+def test_the_copies_change_neither_the_end_nor_the_exit_code(words: list[str], ready: str, tmp_path: Path) -> None:
+    ends = {}
+    for gap_s in GAPS_S:
+        given = [str(tmp_path) if word == "FOLDER" else word for word in words]
+        log = tmp_path / "said"
+        with log.open("wb") as said:
+            process = subprocess.Popen(
+                [sys.executable, "-u", "-m", "reactdiff_ros.cli.main", *given],
+                stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        try:
+            end_s = time.monotonic() + 60.0
+            while ready not in log.read_text() and process.poll() is None and time.monotonic() < end_s:
+                time.sleep(0.02)
+            os.kill(process.pid, signal.SIGINT)
+            time.sleep(gap_s)
+            process.send_signal(signal.SIGINT)
+            ends[gap_s] = process.wait(60.0)
+        finally:
+            process.kill()
+        assert "Traceback" not in log.read_text()
+    assert ends == dict.fromkeys(ends, 0)
+
+
+COLUMNS = [
+    "time", "joint", "target", "command", "velocity", "acceleration",
+    "lower", "upper", "max_velocity", "max_acceleration", "limited",
+]  # fmt: skip
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(2)
+    values = np.repeat(rng.uniform(-0.5, 1.2, (20, 58)), 5, axis=0)
+    times = 3.5 + np.arange(100) * 0.02
+    times[7] = np.nan
+    path = tmp_path / "frames.npz"
+    np.savez(path, coefficients=values, times=times)
+    return path
+
+
+def test_list_names_every_robot(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["robot", "list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"screen", "reachy_mini"} <= set(found)
+    assert found["opsoro_ono"]["joints"] == 13
+    assert main(["robot", "list"]) == 0
+    assert "generic_12servo" in capsys.readouterr().out
+
+
+def test_check_names_line_and_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["robot", "check", "ohbot"]) == 0
+    text = share_path("config/robots/ohbot.yaml").read_text()
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text.replace("neutral: 500", "neutral: 5000").replace("{headRoll:", "{headroll:"))
+    capsys.readouterr()
+    assert main(["robot", "check", str(mine), "--json"]) == 1
+    told = capsys.readouterr()
+    problems = json.loads(told.out)["problems"]
+    assert [p["key"] for p in problems] == ["joints.head_turn.neutral", "joints.head_roll.map.sum.headroll"]
+    assert "5000" in mine.read_text().splitlines()[problems[0]["line"] - 1]
+    assert f"line {problems[1]['line']}" in told.err
+    assert main(["robot", "check", "hal9000"]) == 1
+
+
+ESCAPE = '"a\\x1b]0;pwned\\x07 \\u009b2J \\u202e b"'
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("about: Ohbot 2.1", f"about: {ESCAPE} #"),
+        ("head_nod:", f"{ESCAPE}:"),
+        ("neutral: 420", f"neutral: {ESCAPE}"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_escape_sequences_of_a_profile_do_not_reach_the_terminal(
+    old: str, new: str, more: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever text of a profile is printed: fields, names, values that are refused."""
+    text = share_path("config/robots/ohbot.yaml").read_text()
+    assert old in text
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace(old, new, 1))
+    main(["robot", "check", str(path), *more])
+    told = "".join(capfd.readouterr())
+    assert [c for c in told if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"] == []
+
+
+def test_simulate_writes_every_tick_and_joint(frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "log.csv"
+    code = main(["robot", "simulate", "--robot", "opsoro_ono", "--frames", str(frames), "--log", str(log), "--json"])
+    assert code == 0
+    result = json.loads(capsys.readouterr().out)
+    profile = load_profile("opsoro_ono")
+    with log.open(newline="") as file:
+        reader = csv.DictReader(file)
+        assert reader.fieldnames == COLUMNS
+        rows = list(reader)
+    assert len(rows) == 100 * 13 == result["ticks"] * result["joints"]
+    assert result["frames_dropped"] == 1
+    assert [r["joint"] for r in rows[:13]] == list(profile.joints)
+    for i, row in enumerate(rows):
+        joint = profile.joints[row["joint"]]
+        assert float(row["time"]) == pytest.approx(3.5 + (i // 13) / 50, abs=1e-12)
+        assert float(row["lower"]) == joint.lower <= float(row["command"]) <= joint.upper == float(row["upper"])
+        assert abs(float(row["velocity"])) <= float(row["max_velocity"]) == joint.limits.speed
+        assert abs(float(row["acceleration"])) <= float(row["max_acceleration"]) == joint.limits.acceleration
+        assert row["limited"] == str(int(row["limited"])) in ("0", "1")
+    first = rows[:13]
+    assert [float(r["command"]) for r in first] == [j.neutral for j in profile.joints.values()]
+    moving = {r["command"] for r in rows if r["joint"] == "mouth_left"}
+    assert len(moving) > 50
+    assert max(len(c.replace(".", "")) for c in moving) >= 9
+
+
+def test_a_robot_that_stops_in_simulation_is_a_failure(
+    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def update(self, *_: object) -> None:
+            raise RuntimeError("no solution")
+
+    monkeypatch.setattr("reactdiff_ros.actuation.motion.Ruckig", lambda *_: Broken())
+    arguments = ["--robot", "ros2_control", "--frames", str(frames), "--log", str(tmp_path / "log.csv"), "--json"]
+    assert main(["robot", "simulate", *arguments]) == 1
+    told = capsys.readouterr()
+    assert "no solution" in json.loads(told.out)["fault"]
+    assert "the robot stopped" in told.err
+
+
+def test_a_log_is_never_overwritten_in_silence(
+    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("mine")
+    arguments = ["robot", "simulate", "--robot", "ros2_control", "--frames", str(frames), "--log", str(log)]
+    assert main(arguments) == 1
+    assert "--force" in capsys.readouterr().err
+    assert log.read_text() == "mine"
+    assert main([*arguments, "--force"]) == 0
+    assert log.read_text().startswith("time,")
+    before = frames.read_bytes()
+    assert main([*arguments[:-1], str(frames), "--force"]) == 1
+    assert frames.read_bytes() == before
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert main([*arguments[:-1], str(pipe), "--force"]) == 1
+    assert "no plain file" in capsys.readouterr().err
+    assert pipe.is_fifo()
+    pipe.unlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["frames.npz", "log.csv"]

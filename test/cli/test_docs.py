@@ -1,7 +1,8 @@
-"""The documentation is run: its commands parse, its arguments exist, its links lead somewhere, its Python works."""
+"""The documentation: what it names exists, its commands parse, its examples run, the site builds."""
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shlex
@@ -15,7 +16,11 @@ import click
 import pytest
 from command_lines import PAGES, ROOT, blocks, commands, parses, text_of
 
-from reactdiff_ros.cli.main import DEVELOPMENT, cli
+from reactdiff_ros.cli.docs import PAGES as GENERATED
+from reactdiff_ros.cli.docs import site_page
+from reactdiff_ros.cli.main import cli, main
+from reactdiff_ros.evaluation.bounds import BOUNDS
+from reactdiff_ros.evaluation.pages import FIGURES, model_card
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.simulator.rendered import demo_clip_path
 
@@ -49,21 +54,6 @@ def test_commands_in_sentences_exist(span: str) -> None:
     assert [w for w in words if w.startswith("--") and w not in known] == []
 
 
-def leaves(command: click.Command, path: str) -> Iterator[str]:
-    if isinstance(command, click.Group):
-        for name, part in command.commands.items():
-            if command is not cli or part not in DEVELOPMENT:  # names from before 'reactdiff dev'
-                yield from leaves(part, f"{path} {name}")
-    else:
-        yield path
-
-
-@pytest.mark.parametrize("path", list(leaves(cli, "reactdiff")))
-def test_every_command_is_documented(path: str) -> None:
-    text = " ".join(page.read_text() for page in PAGES)
-    assert f"{path} " in text or f"{path}`" in text or f"{path}\n" in text
-
-
 @pytest.mark.parametrize("line", commands("ros2 launch"))
 def test_launch_arguments_exist(line: str) -> None:
     known = {a.name for a in load_table().arguments}
@@ -71,12 +61,6 @@ def test_launch_arguments_exist(line: str) -> None:
         known |= {p.name for p in load_table().node("reaction_node").parameters}
     given = {word.split(":=")[0] for word in shlex.split(line, comments=True) if ":=" in word}
     assert given <= known
-
-
-@pytest.mark.parametrize("line", commands("make"))
-def test_make_targets_exist(line: str) -> None:
-    target = shlex.split(line, comments=True)[1]
-    assert re.search(rf"^[^#\n]*\b{target}\b[^\n]*:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("line", commands("ros2 topic pub"))
@@ -109,25 +93,6 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [f"{t.name}#{a}" for t, a in inner if a and t.suffix == ".md" and a not in headings(t)] == []
 
 
-@pytest.mark.parametrize("page", [*PAGES, *CARDS], ids=lambda p: str(p.relative_to(ROOT)))
-def test_files_that_are_named_are_there(page: Path) -> None:
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    named = re.findall(r"`((?:[a-z_.]+/)+[a-z_]+\.(?:py|yaml|json|txt|sh|msg))`", text)
-    places = (ROOT, ROOT / "reactdiff_ros", page.parent)
-    assert [name for name in named if not any((place / name).exists() for place in places)] == []
-
-
-def test_every_page_is_reached_from_the_readme() -> None:
-    seen, waiting = set(), [ROOT / "README.md"]
-    while waiting:
-        page = waiting.pop()
-        if page not in seen:
-            seen.add(page)
-            targets = re.findall(r"\]\(([^)#]+\.md)(?:#[^)]*)?\)", page.read_text())
-            waiting += [(page.parent / t).resolve() for t in targets if "://" not in t]
-    assert [str(page.relative_to(ROOT)) for page in [*PAGES, *CARDS] if page not in seen] == []
-
-
 @pytest.mark.parametrize(("page", "code"), list(blocks("python")), ids=lambda v: getattr(v, "name", ""))
 def test_python_examples_run(page: Path, code: str, tmp_path: Path) -> None:
     """In a folder with the recording that they name."""
@@ -151,3 +116,78 @@ def write_start(clip: Path, path: Path, seconds: float) -> None:
             if packet.pts is not None and packet.pts * packet.time_base < seconds:
                 packet.stream = streams[packet.stream.index]
                 out.mux(packet)
+
+
+def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
+    for name in ("sphinx", "myst_parser", "furo"):
+        pytest.importorskip(name, reason="the site's packages are not installed (requirements/docs.txt)")
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-n", "-q", "-c", "docs"]
+    built = subprocess.run(
+        [*command, "-d", str(tmp_path / "trees"), ".", str(site)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr
+    made = {p.relative_to(site).with_suffix("") for p in site.rglob("*.html")}
+    assert [p for p in (ROOT / "docs").rglob("*.md") if p.relative_to(ROOT).with_suffix("") not in made] == []
+    evidence, nodes, commands = (
+        html.unescape((site / "docs" / f"{name}.html").read_text()) for name in ("evidence", "nodes", "commands")
+    )
+    assert [bound.name for bound in BOUNDS if f"<p>{bound.name}</p>" not in evidence.replace("’", "'")] == []
+    assert "camera_optical_frame" in nodes
+    assert "Usage: reactdiff listen" in commands
+    assert (site / "_images" / "soak_stream.png").is_file()
+    loaded = [
+        (page.name, address)
+        for page in site.rglob("*.html")
+        for address in re.findall(
+            r"<(?:script|img|link|iframe)\b[^>]*?(?:src|href)=\"((?:https?:)?//[^\"]+)", page.read_text()
+        )
+    ]
+    loaded += [
+        (sheet.name, address)
+        for sheet in site.rglob("*.css")
+        for address in re.findall(r"(?:url\(|@import )[\"']?((?:https?:)?//[^\"')]+)", sheet.read_text())
+    ]
+    assert loaded == []
+
+
+DOCS = ROOT / "docs"
+SHIPPED = ROOT / "resource" / "models" / "live"
+
+
+def rows(text: str) -> Iterator[list[list[str]]]:
+    """The tables of a page."""
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        yield [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_a_page_is_whole(name: str) -> None:
+    text = site_page(name, DOCS, cli, pictures=False)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert prose.startswith("# ")
+    assert re.findall(r"\b(?:None|nan|Undefined|\{\{|\{%)", prose) == []
+    tables = list(rows(prose))
+    assert tables
+    assert [table[0] for table in tables if len({len(row) for row in table}) > 1 or len(table) < 3] == []
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 99}', '{"live": 3, "faults": 3, "parts": 3}'])
+def test_other_files_end_in_one_sentence(
+    name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "figures.json"
+    path.write_text(text)
+    assert main(["dev", "docs", name, str(path), "--output", str(tmp_path / "page.md")]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert str(path) in said
+    assert FIGURES[name] in said
+    assert not (tmp_path / "page.md").exists()
+
+
+def test_the_committed_model_card_is_the_generated_one() -> None:
+    card = (SHIPPED / "README.md").read_text()
+    trained_on = re.findall(r"The averaged weights ship\. (.+)\. The phases", card)[0]
+    assert card == model_card(DOCS / "evidence.json", SHIPPED, trained_on), "run 'reactdiff dev docs evidence --card'"

@@ -19,7 +19,6 @@ from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.launching import doctor, ntp
 from reactdiff_ros.launching.doctor import ERROR, NOTE, OK, Finding, findings
-from reactdiff_ros.resources import setup_command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,12 +54,6 @@ def test_one_line_for_each_finding_and_one_object(capfd: pytest.CaptureFixture[s
     assert len(err.splitlines()) == len(answer["findings"])
 
 
-def test_whatever_is_wrong_comes_with_what_mends_it(capfd: pytest.CaptureFixture[str]) -> None:
-    main(["doctor", "--json"])
-    told = json.loads(capfd.readouterr().out)["findings"]
-    assert [f for f in told if f["level"] == ERROR and not f["todo"]] == []
-
-
 def test_a_check_that_trips_is_a_finding(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     def check_moon() -> Iterator[Finding]:
         yield Finding("moon", OK, "is there")
@@ -83,19 +76,7 @@ def test_a_check_that_hangs_is_a_finding() -> None:
     assert (finding.check, finding.level) == ("moon", ERROR)
 
 
-def test_it_asks_for_what_the_requirements_name() -> None:
-    lines = [line for name in ("run", "run-no-deps") for line in (ROOT / f"requirements/{name}.txt").open()]
-    required = {re.split(r"[\s<>=~!]", line)[0].lower() for line in lines}
-    assert {name.lower() for name in doctor.NEEDED.values()} <= required
-
-
 # Software
-
-
-def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "NEEDED", {"no_such_module": "no-such-package"})
-    found = list(doctor.check_packages())
-    assert found[0] == Finding("packages", ERROR, "missing: no-such-package", setup_command())
 
 
 class Machine:
@@ -106,29 +87,8 @@ class Machine:
         answer = subprocess.CompletedProcess(["nvidia-smi"], smi[0], smi[1], "") if smi else None
         monkeypatch.setattr(doctor, "ask", lambda command: answer)
         monkeypatch.setattr(
-            doctor,
-            "ask_python",
-            lambda code: next((v for k, v in packages.items() if f"import {k}" in code), ""),
+            doctor, "ask_python", lambda code: next((v for k, v in packages.items() if f"import {k}" in code), "")
         )
-
-
-def test_a_machine_without_a_gpu_is_fine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    Machine(monkeypatch, None, onnxruntime="1.20: CPU")
-    found = list(doctor.check_gpu(tmp_path / "model"))
-    assert [(f.check, f.level) for f in found] == [("gpu", NOTE), ("backend", OK)]
-
-
-def test_a_gpu_that_nothing_uses_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    Machine(monkeypatch, (0, "NVIDIA H200, 550.1\n"), onnxruntime="1.20: CPU")
-    found = {f.check: f for f in doctor.check_gpu(tmp_path / "model")}
-    assert found["gpu"].sentence == "NVIDIA H200, 550.1"
-    assert (found["tensorrt"].level, "the GPU is not used" in found["tensorrt"].sentence) == (NOTE, True)
-    Machine(monkeypatch, (0, "NVIDIA H200, 550.1\n"), onnxruntime="1.20: CUDA, CPU", tensorrt="10.3", polygraphy="0.53")
-    found = {f.check: f for f in doctor.check_gpu(tmp_path / "model")}
-    assert found["tensorrt"].level == OK
-    Machine(monkeypatch, (0, "NVIDIA H200, 550.1\n"), onnxruntime="1.20: CUDA, CPU", tensorrt="10.3")
-    found = {f.check: f for f in doctor.check_gpu(tmp_path / "model")}
-    assert "Polygraphy" in found["tensorrt"].sentence
 
 
 def test_a_driver_that_is_broken_is_an_error_and_a_jetson_needs_no_such_program(
@@ -140,11 +100,6 @@ def test_a_driver_that_is_broken_is_an_error_and_a_jetson_needs_no_such_program(
     board.write_bytes(b"NVIDIA Jetson Orin NX\0")
     Machine(monkeypatch, None, onnxruntime="1.20: CPU", tensorrt="10.3", polygraphy="0.53")
     assert [f.check for f in doctor.check_gpu(board)] == ["gpu", "backend", "tensorrt"]
-
-
-def test_a_backend_that_cannot_be_imported_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    Machine(monkeypatch, None)
-    assert the_error(doctor.check_gpu(tmp_path / "model")).check == "backend"
 
 
 # Devices
@@ -160,18 +115,6 @@ def dev(tmp_path: Path) -> Path:
         (folder / name).chmod(0o660)
     (folder / "serial" / "by-id" / "usb-FTDI_A1").symlink_to(folder / "ttyUSB0")
     return folder
-
-
-def test_devices_that_can_be_opened_are_fine(dev: Path) -> None:
-    assert levels(doctor.check_groups(dev, lambda path: True)) == [OK, OK]
-    assert levels(doctor.check_groups(dev / "none")) == [NOTE]
-
-
-def test_who_is_not_in_the_group_is_told_the_command(dev: Path) -> None:
-    error = the_error(doctor.check_groups(dev, lambda path: "tty" in path.name))
-    assert f"sudo usermod -aG {(dev / 'video0').group()}" in error.todo
-    (dev / "video0").chmod(0o600)
-    assert "chmod" in the_error(doctor.check_groups(dev, lambda path: "tty" in path.name)).todo
 
 
 def test_serial_ports_their_names_holders_and_what_slows_them(dev: Path, tmp_path: Path) -> None:
@@ -246,18 +189,6 @@ def test_dds_settings_that_cannot_work_are_said(tmp_path: Path) -> None:
     assert levels(doctor.check_dds({**wrong, "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"})) == [OK]
 
 
-def test_dds_settings_that_surprise_are_notes(tmp_path: Path) -> None:
-    own = tmp_path / "own.xml"
-    own.write_text("<dds/>")
-    for environment in (
-        {"ROS_DOMAIN_ID": "150"},
-        {"ROS_LOCALHOST_ONLY": "1", "ROS_DISTRO": "jazzy"},
-        {"FASTDDS_DEFAULT_PROFILES_FILE": str(own)},
-    ):
-        assert levels(doctor.check_dds(environment)) == [NOTE, OK]
-    assert levels(doctor.check_dds({"CYCLONEDDS_URI": "<CycloneDDS/>"})) == [OK]
-
-
 def test_multicast_is_really_tried() -> None:
     assert doctor.multicast_problem("127.0.0.1", timeout_s=2.0) == ""
     assert doctor.multicast_problem("203.0.113.7") != ""  # no interface of this machine
@@ -311,31 +242,6 @@ def test_the_clock_of_another_machine(ahead_s: float, level: str) -> None:
     assert finding.level == level
 
 
-def test_a_machine_that_does_not_answer_or_does_not_know_the_time() -> None:
-    def refuse(host: str) -> tuple[float, float]:
-        raise TimeoutError
-
-    error = the_error(doctor.check_peer("robot1", refuse))
-    assert "no answer" in error.sentence
-    assert "chrony" in error.todo
-    server = TimeServer(0.0, stratum=16)
-    with pytest.raises(OSError, match="not synchronised"):
-        ntp.clock_offset("127.0.0.1", server.port)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.1", 0))
-        with pytest.raises(TimeoutError):
-            ntp.clock_offset("127.0.0.1", silent.getsockname()[1], timeout_s=0.05)
-
-
-def test_the_command_asks_the_peers_that_are_named(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(doctor, "CHECKS", ())
-    monkeypatch.setattr(doctor, "clock_offset", lambda host: (0.001, 0.0004))
-    assert main(["doctor", "--peer", "robot1", "--peer", "robot2"]) == 0
-    assert "robot2 is 1.0 ms ahead, +/- 0.2 ms" in capfd.readouterr().out
-
-
 # Files, port, disk
 
 
@@ -344,13 +250,12 @@ def test_settings_styles_and_calibrations_that_are_wrong_are_said(
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("REACTDIFF_CONFIG")
-    checks = (doctor.check_settings, doctor.check_styles, doctor.check_calibrations)
-    assert [levels(check()) for check in checks] == [[OK], [], []]
+    assert [levels(check()) for check in (doctor.check_settings, doctor.check_files)] == [[OK], []]
     folder = tmp_path / "reactdiff_ros"
     (folder / "calibration").mkdir(parents=True)
     (folder / "config.yaml").write_text("arguments: {kamera: 1}\n")
     (folder / "styles.yaml").write_text("mine: {smiling: 99}\n")
     (folder / "calibration" / "ohbot.json").write_text("{")
-    errors = [the_error(check()) for check in checks]
+    errors = [the_error(doctor.check_settings()), *doctor.check_files()]
     assert ["kamera" in errors[0].sentence, "smiling" in errors[1].sentence] == [True, True]
     assert errors[2].todo.endswith("reactdiff robot calibrate")

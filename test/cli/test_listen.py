@@ -19,7 +19,7 @@ import pytest
 from cli_domain import free_domain
 from with_us import with_us
 
-from reactdiff_ros.cli.listen import Source, choose_source
+from reactdiff_ros.cli.listen import choose_source
 from reactdiff_ros.launching.live_graph import page_answers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -243,10 +243,11 @@ def test_the_source_is_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(devices, "MicrophoneQuestion", Question)
     monkeypatch.setattr(devices, "cameras", lambda: [locked, webcam])
     heard[:] = [devices.Microphones("built-in", ("built-in",))]
-    assert choose_source(None, None, None) == Source("2", "default", sentence="camera Webcam, built-in")
-    assert choose_source("0", "none", None) == Source("0", "none", sentence="camera 0, no microphone")
-    assert choose_source("none", "default", None).arguments() == {"camera": "none", "microphone": "default"}
+    webcam_and_sound = {"camera": "2", "microphone": "default"}
+    assert choose_source(None, None, None) == (webcam_and_sound, "camera Webcam, built-in")
+    assert choose_source("0", "none", None) == ({"camera": "0", "microphone": "none"}, "camera 0, no microphone")
+    assert choose_source("none", "default", None)[0] == {"camera": "none", "microphone": "default"}
     heard[:] = [devices.Microphones(None, problem="it hangs")]
-    assert choose_source("1", None, None).sentence == "camera 1, no microphone (it hangs)"
+    assert choose_source("1", None, None)[1] == "camera 1, no microphone (it hangs)"
     clip = tmp_path / "x.mp4"
-    assert choose_source(None, None, clip).arguments() == {"clip": str(clip)}
+    assert choose_source(None, None, clip)[0] == {"clip": str(clip)}

@@ -1,29 +1,31 @@
-"""Arguments of the launch file on the command line: recording, simulated time. Nothing is started."""
+"""Arguments, tokens and links of `reactdiff listen`. Nothing is started."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
 import pytest
 
+from reactdiff_ros.avatar import AvatarConfig, AvatarServer
+from reactdiff_ros.avatar.access import LINK_VARIABLE
+from reactdiff_ros.avatar.arming import TOKEN_VARIABLE
 from reactdiff_ros.cli.bag import _domain_without_listener
-from reactdiff_ros.cli.listen import _wanted_port, choose_source, read_assignments
+from reactdiff_ros.cli.listen import _announce, page_links, read_assignments
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.launching.live_graph import Claim, LiveOptions, wanted_nodes
-from reactdiff_ros.styles import Style, apply_control
-from reactdiff_ros.types import ListenerControl
+from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.launching.live_graph import Claim, LiveGraph, LiveOptions, page_answers, wanted_nodes
 
 
 def names(**arguments: str) -> set[str]:
     return {node.name for node in wanted_nodes(LiveOptions(arguments=arguments))}
-
-
-def test_the_recorder_runs_only_when_it_is_asked_for() -> None:
-    assert "recorder_node" not in names()
-    assert "recorder_node" not in names(record="false")
-    assert "recorder_node" in names(record="true")
 
 
 def test_under_simulated_time_the_devices_of_the_defaults_stay_closed() -> None:
@@ -44,29 +46,6 @@ def test_what_is_no_assignment_is_refused(word: str) -> None:
         read_assignments((word,))
 
 
-@pytest.mark.parametrize("word", ["record:=maybe", "colour:=red"])
-def test_unknown_arguments_and_values_are_usage_errors(word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["listen", word]) == 2
-    assert word.partition(":=")[0] in capsys.readouterr().err
-
-
-def test_a_listener_that_waits_for_a_bag_says_so() -> None:
-    assert "bag" in choose_source("none", "none", None).sentence
-
-
-def test_names_of_styles_are_found_in_any_case() -> None:
-    styles = {"david": Style(attitude=0.5), "warm": Style()}
-    assert apply_control(Style(), ListenerControl(style="DAVID"), styles) == styles["david"]
-
-
-@pytest.mark.parametrize(
-    ("parameters", "settings", "port"),
-    [({}, {}, 8765), ({"port": 9000}, {}, 9000), ({}, {"/**/avatar_node": {"ros__parameters": {"port": 9001}}}, 9001)],
-)
-def test_the_port_that_is_wanted_is_known(parameters: dict[str, Any], settings: dict[str, Any], port: int) -> None:
-    assert _wanted_port(LiveOptions(parameters=parameters, settings=settings)) == port
-
-
 def test_a_recording_without_a_listener_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("REACTDIFF_HOME_DIR", str(tmp_path))
@@ -77,11 +56,96 @@ def test_a_recording_without_a_listener_is_reported(tmp_path: Path, monkeypatch:
     running.release()
 
 
-def test_a_mark_needs_words() -> None:
-    assert main(["bag", "mark", " "]) == 2
+URL = "http://127.0.0.1:8765/"
 
 
-def test_a_recording_never_goes_over_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("rosbags")
-    assert main(["bag", "record", "-o", str(tmp_path)]) == 1
-    assert "already" in capsys.readouterr().err
+def graph() -> Any:
+    supervisor = SimpleNamespace(pids=lambda: {"avatar_node": 5})
+    return SimpleNamespace(url=URL, page_token="abcde-fghjk-mnp23", supervisor=supervisor)
+
+
+@pytest.mark.parametrize("robot", [True, False])
+def test_the_token_is_printed_with_a_robot_only(robot: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    _announce(graph(), as_json=False, robot=robot)
+    out = capsys.readouterr().out
+    assert URL in out
+    assert ("abcde-fghjk-mnp23" in out) is robot
+    _announce(graph(), as_json=True, robot=robot)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["url"], told.get("page_token")) == (URL, "abcde-fghjk-mnp23" if robot else None)
+
+
+def test_the_pages_node_is_given_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    options = LiveOptions(namespace="/token_test")
+    with LiveGraph(options, print, tmp_path / "one") as one:
+        assert one.supervisor.environment[TOKEN_VARIABLE] == one.page_token
+        assert len(one.page_token) == 17
+    with LiveGraph(options, print, tmp_path / "two") as two:
+        assert two.page_token != one.page_token
+
+
+@pytest.mark.parametrize("variable", [TOKEN_VARIABLE, LINK_VARIABLE])
+def test_a_given_token_that_could_be_guessed_is_refused(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before, `REACTDIFF_PAGE_TOKEN=1` armed the robot."""
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(ConfigError, match=f"{variable}.*16 to 128"):
+        LiveGraph(LiveOptions(namespace="/token_test"), print, tmp_path / "log")
+    assert main(["listen", "--namespace", "/token_test"]) == 2, "as for every wrong setting: systemd does not try again"
+    assert variable in capsys.readouterr().err
+    monkeypatch.setenv(variable, f" {'a1' * 8} ")
+    with LiveGraph(LiveOptions(namespace="/token_test"), print, tmp_path / "log") as graph:
+        assert "a1" * 8 in (graph.page_token, graph.link_token)
+
+
+def test_the_secrets_stay_out_of_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph_watch = pytest.importorskip("reactdiff_ros.nodes.graph_watch", reason="no rclpy")
+    monkeypatch.setattr(graph_watch, "GraphWatch", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    monkeypatch.delenv(LINK_VARIABLE, raising=False)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    with LiveGraph(LiveOptions(namespace="/token_test", domain=97), print, tmp_path / "log") as one:
+        graph_watch.watch_graph(one)
+        assert os.environ["ROS_DOMAIN_ID"] == "97"
+        assert not {TOKEN_VARIABLE, LINK_VARIABLE} & set(os.environ)
+
+
+TOKEN = "a-token_of-22-letters0"
+
+
+@pytest.fixture(params=["127.0.0.1", "0.0.0.0"])
+def page(request: pytest.FixtureRequest) -> Iterator[Any]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = AvatarServer(AvatarConfig(port=0, host=request.param), link_token=TOKEN)
+    url = asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+    supervisor = SimpleNamespace(pids=dict)
+    yield (
+        SimpleNamespace(url=url, link_token=TOKEN, page_token="abcde-fghjk-mnp23", supervisor=supervisor),
+        request.param,
+    )
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_a_page_of_this_machine_has_an_address_and_one_beyond_it_links(
+    page: tuple[Any, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph, host = page
+    assert page_answers(graph.url)
+    found = page_links(graph)
+    if host == "127.0.0.1":
+        assert found == [graph.url]
+    else:
+        assert all(link.endswith(f"/?token={TOKEN}") for link in found)
+    _announce(graph, as_json=False, robot=False)
+    out = capsys.readouterr().out
+    assert found[0] in out
+    assert (TOKEN in out) is (host != "127.0.0.1")
+    _announce(graph, as_json=True, robot=False)
+    assert f'"{found[0]}"' in capsys.readouterr().out

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +22,6 @@ from reactdiff_ros.launching.live_graph import (
     domain_of,
     graph_environment,
     node_command,
-    page_answers,
     wanted_nodes,
 )
 from reactdiff_ros.launching.table import LONGEST_NAMESPACE, load_table
@@ -48,14 +45,6 @@ def parameters(command: live_graph.NodeCommand) -> dict[str, object]:
     file = Path(command.command[-1])
     (entry,) = yaml.safe_load(file.read_text()).values()
     return dict(entry["ros__parameters"])
-
-
-def test_a_clip_takes_the_place_of_the_devices_and_the_face_comes_first() -> None:
-    names = [n.name for n in wanted_nodes(LiveOptions(arguments={"clip": "x.mp4"}))]
-    assert set(names[:2]) == {"expression_node", "avatar_node"}
-    assert "clip_node" in names
-    assert not {"camera_node", "microphone_node"} & set(names)
-    assert "avatar_node" not in [n.name for n in wanted_nodes(LiveOptions(arguments={"avatar": "none"}))]
 
 
 def test_what_was_given_reaches_the_nodes_that_have_it(installed: Path, tmp_path: Path) -> None:
@@ -130,11 +119,6 @@ def test_discovery_stays_on_this_machine_unless_told_otherwise() -> None:
     assert graph_environment(LiveOptions(), humble)["ROS_LOCALHOST_ONLY"] == "1"
     assert graph_environment(LiveOptions(lan=True), humble)["ROS_LOCALHOST_ONLY"] == "0"
     assert graph_environment(LiveOptions(domain=5), base)["ROS_DOMAIN_ID"] == "5"
-
-
-@pytest.mark.parametrize(("text", "domain"), [("", 0), ("0", 0), ("232", 232)])
-def test_domains(text: str, domain: int) -> None:
-    assert domain_of({"ROS_DOMAIN_ID": text}) == domain
 
 
 @pytest.mark.parametrize("text", ["-1", "233", "one", "\N{SUPERSCRIPT TWO}"])
@@ -216,33 +200,3 @@ def test_active_is_when_all_have_said_so(graph: tuple[LiveGraph, list[str]]) -> 
     assert not made.active()  # also while it waits to be started again
     made.hear(NodeReport(names[0], 1, "configured", {"state": "inactive"}))
     assert not made.active()
-
-
-def test_an_address_counts_when_the_page_answers(graph: tuple[LiveGraph, list[str]]) -> None:
-    made, _ = graph
-    log = made.supervisor.log_of
-    for _ in range(200):
-        made.step(0.02)
-        if "http" in log("avatar_node"):
-            break
-    assert "http" in log("avatar_node")
-    assert made.url is None
-    assert not page_answers("http://127.0.0.1:1/")
-
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"face")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Page)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        assert page_answers(f"http://127.0.0.1:{server.server_port}/")
-    finally:
-        server.shutdown()
-        server.server_close()

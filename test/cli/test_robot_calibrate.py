@@ -1,4 +1,4 @@
-"""Calibrating emulated robots through the makers' libraries, with a scripted operator."""
+"""Calibration, emulation and `reactdiff robot calibrate`: right results, and a safe end whatever happens."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ import itertools
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from calibration_operator import Hardware, Operator, hardware, joint, profile_of
 
 from reactdiff_ros.actuation.calibration import Calibration, load_calibration
 from reactdiff_ros.actuation.drivers.driver import Driver
+from reactdiff_ros.actuation.drivers.serial_port import SerialPort
+from reactdiff_ros.actuation.emulators.rig import Rig
 from reactdiff_ros.actuation.hardware import make_drivers
 from reactdiff_ros.cli.calibrate import StoppedError
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.cli.robot import Emulation
 from reactdiff_ros.errors import ReactdiffError
 
 TERMINAL = pytest.mark.real_time  # on pseudo-terminals
 
-WAYS = {
-    "sts": [100, 480, -960, 480],
-    "dynamixel": [100, 480, -960, 480],
-    "scs": [3, 122, -244, 122],
-}
+WAYS = {"sts": [100, 480, -960, 480], "dynamixel": [100, 480, -960, 480], "scs": [3, 122, -244, 122]}
 OLD = '{"neck": {"id": 1, "drive_mode": 0, "homing_offset": 0, "range_min": 1, "range_max": 2}}'
 
 
@@ -109,29 +112,8 @@ def test_a_hobby_servo_is_calibrated_as_its_operator_says(turned: bool, tmp_path
         driver.close()
 
 
-def test_a_hobby_servo_is_stopped_before_it_touches_anything(tmp_path: Path) -> None:
-    slow = joint("us", 0)
-    slow["limits"] |= {"speed": 4000}
-    profile = profile_of(tmp_path, "maestro", neck=slow)
-    path = tmp_path / "calibration.json"
-    with hardware(profile, tmp_path) as rig, operator(rig, {}) as somebody:
-        somebody._answers = [("slowly to its upper limit", lambda: (somebody.say(""), somebody.say("")))]
-        # Stopped at once: that is too little, and it is asked for again.
-        somebody._answers += [("Enter: again", "s")]
-        with pytest.raises(StoppedError, match="nothing was calibrated"):
-            somebody.calibrate(path)
-        assert any("stopped: " in line for line in somebody.said)
-        assert any("too small" in line for line in somebody.said)
-        assert not path.exists()
-
-
 @pytest.mark.parametrize(
-    ("poses", "words"),
-    [
-        ([0, 100, -200], "too small"),
-        ([0, 1000, 900], "reversed"),
-        ([0, 500, -3000], "wrapped"),
-    ],
+    ("poses", "words"), [([0, 100, -200], "too small"), ([0, 1000, 900], "reversed"), ([0, 500, -3000], "wrapped")]
 )
 def test_ranges_that_cannot_be_are_refused_and_nothing_is_written(poses: list[int], words: str, tmp_path: Path) -> None:
     profile = profile_of(tmp_path, "sts", neck=joint())
@@ -145,122 +127,15 @@ def test_ranges_that_cannot_be_are_refused_and_nothing_is_written(poses: list[in
         assert somebody.servo("neck").received == []
 
 
-def test_ends_that_were_mixed_up_are_seen_when_it_moves_and_it_is_done_again(tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "sts", neck=joint())
-    path = tmp_path / "calibration.json"
-    poses = [0, -480, 960, -480, 0, 480, -960, 480]
-    with (
-        hardware(profile, tmp_path) as rig,
-        operator(rig, {"neck": poses}, ("did it move freely", "n"), ("Enter: again", "")) as somebody,
-    ):
-        somebody.calibrate(path)
-        assert any("reversed" in line for line in somebody.said)
-        assert load_calibration(path)["neck"].drive_mode == 0
-
-
 def test_a_joint_that_is_blocked_stops(tmp_path: Path) -> None:
     profile = profile_of(tmp_path, "sts", neck=joint())
     path = tmp_path / "calibration.json"
-    with (
-        hardware(profile, tmp_path) as rig,
-        operator(rig, {"neck": [0, 480, -960, 480]}) as somebody,
-    ):
+    with hardware(profile, tmp_path) as rig, operator(rig, {"neck": [0, 480, -960, 480]}) as somebody:
         somebody.servo("neck").motor.speed = 1.0
         with pytest.raises(StoppedError):
             somebody.calibrate(path)
         assert any("does not follow" in line for line in somebody.said)
         assert not somebody.servo("neck").motor.torque
-
-
-@pytest.mark.parametrize(("on_fault", "torque"), [("release", False), ("hold", True)])
-def test_a_joint_that_gets_hot_on_its_way_does_its_on_fault(on_fault: str, torque: bool, tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "dynamixel", neck=joint(on_fault=on_fault))
-
-    with hardware(profile, tmp_path) as rig, operator(rig, {"neck": [0, 480, -960, 480]}) as somebody:
-
-        def heat() -> None:
-            somebody.servo("neck").failing.hot = True
-
-        somebody._answers = [("  to 40", heat)]
-        with pytest.raises(StoppedError):
-            somebody.calibrate(tmp_path / "calibration.json")
-        assert any("too hot" in line for line in somebody.said)
-        assert somebody.servo("neck").motor.torque == torque
-
-
-@pytest.mark.parametrize("kind", ["sts", "dynamixel"])
-def test_a_homing_offset_that_cannot_be_stored_is_refused_with_what_to_turn(kind: str, tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, kind, neck=joint())
-    path = tmp_path / "calibration.json"
-    with (
-        hardware(profile, tmp_path) as rig,
-        operator(rig, {"neck": [0, 480, -960, 480]}) as somebody,
-    ):
-        somebody.servo("neck").motor.position += 1200
-        if kind == "sts":
-            somebody.calibrate(path)
-            assert load_calibration(path)["neck"].homing_offset == 1200
-            return
-        with pytest.raises(StoppedError):
-            somebody.calibrate(path)
-        assert any("turn its horn by about 105 degrees" in line for line in somebody.said)
-
-
-def test_ids_that_answer_twice_are_refused(tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "sts", neck=joint(), jaw=joint(number=2))
-    with hardware(profile, tmp_path) as rig, operator(rig, {}) as somebody:
-        somebody.servo("jaw").failing.twice = True
-        with pytest.raises(ReactdiffError, match=r"more than one servo answers to id 2.*jaw, id 2 of bus.*its own id"):
-            somebody.calibrate(tmp_path / "calibration.json")
-        assert not any(servo.motor.torque for servo in rig.buses["bus"].servos.values())  # type: ignore[attr-defined]
-
-
-def test_a_missing_id_is_named_with_those_that_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reactdiff_ros.cli.calibrate.ALL_IDS", range(11))
-    profile = profile_of(tmp_path, "sts", neck=joint(), jaw=joint(number=2))
-    with hardware(profile, tmp_path) as rig, operator(rig, {}) as somebody:
-        bus: Any = rig.buses["bus"]
-        bus.servos[9] = bus.servos.pop(2)
-        bus.servos[9].id = 9
-        bus.servos[9].table[5] = 9
-        with pytest.raises(ReactdiffError, match=r"\(jaw, id 2 of bus\): the ids that answer are 1, 9"):
-            somebody.calibrate(tmp_path / "calibration.json")
-
-
-@TERMINAL
-def test_a_port_of_another_name_is_found_and_one_that_was_named_is_taken(tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "sts", neck=joint())
-    path = tmp_path / "calibration.json"
-    ways = [0, 480, -960, 480]
-    with hardware(profile, tmp_path, "terminal") as rig:
-        real = str(rig.wires["bus"].link)
-        with operator(rig, {"neck": ways}) as somebody:
-            somebody.calibrate(path, profile=profile, others=[str(tmp_path / "none"), real])
-            assert any(f"found at {real}; write" in line for line in somebody.said)
-        with operator(rig, {"neck": ways}) as somebody:
-            somebody.calibrate(path, profile=profile, ports={"bus": real})
-        other = tmp_path / "dev" / "other"
-        other.symlink_to(os.readlink(real))
-        with operator(rig, {"neck": ways}, ("several ports answer", "2")) as somebody:
-            somebody.calibrate(path, profile=profile, others=[str(other), real])
-            assert any(f"found at {real}" in line for line in somebody.said)
-
-
-@TERMINAL
-def test_what_is_wrong_with_each_port_is_told(tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "sts", neck=joint())
-    with hardware(profile, tmp_path, "terminal") as rig, operator(rig, {}) as somebody:
-        somebody.servo("neck").failing.silent = True
-        real = str(rig.wires["bus"].link)
-        with pytest.raises(ReactdiffError, match=r"bus was not found.*no such port.*none of the ids 1 answers"):
-            somebody.calibrate(tmp_path / "c.json", profile=profile, others=[real])
-        busy = driver_of(rig, {}, tmp_path)
-        with pytest.raises(ReactdiffError, match=r"the port is in use"):
-            somebody.calibrate(tmp_path / "c.json")
-        busy.close()
-        for named, words in (({"nose": "x"}, "no driver nose"),):
-            with pytest.raises(ReactdiffError, match=words):
-                somebody.calibrate(tmp_path / "c.json", ports=named)
 
 
 STOPS = [
@@ -358,43 +233,6 @@ def test_a_second_ctrl_c_while_it_is_lowered_holds_it(tmp_path: Path) -> None:
         assert any("it holds where it is, if it can" in line for line in somebody.said)
 
 
-def test_answers_that_end_are_a_stop(tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "maestro", neck=joint("us"))
-    with hardware(profile, tmp_path) as rig:
-        somebody = Operator(rig, {}, [("it goes to its neutral", lambda: os.close(somebody._write))])
-        with pytest.raises(StoppedError, match="no more answers"):
-            somebody.calibrate(tmp_path / "calibration.json")
-        os.close(somebody._read)
-        assert all(c.target == 0 for c in rig.buses["bus"].channels)  # type: ignore[attr-defined]
-
-
-def test_a_cable_that_is_pulled_is_told_and_the_joint_is_done_again(tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "sts", neck=joint())
-    path = tmp_path / "calibration.json"
-    with hardware(profile, tmp_path) as rig:
-        wire = rig.wires["bus"]
-        answers = [("its upper end", wire.pull), ("Enter: again", lambda: (wire.plug(), somebody.say("")))]
-        with operator(rig, {"neck": [0, 0, 480, -960, 480]}, *answers) as somebody:
-            somebody.calibrate(path)
-            assert any("port" in line for line in somebody.said)
-            assert "neck" in load_calibration(path)
-
-
-def test_one_joint_is_calibrated_and_the_others_keep_theirs(tmp_path: Path) -> None:
-    profile = profile_of(tmp_path, "sts", neck=joint(), jaw=joint(number=2))
-    path = tmp_path / "calibration.json"
-    path.write_text(json.dumps({**json.loads(OLD), "gone": json.loads(OLD)["neck"]}))
-    with hardware(profile, tmp_path) as rig, operator(rig, {"jaw": [0, 480, -960, 480]}) as somebody:
-        result = somebody.calibrate(path, joints=("jaw",))
-        assert result["calibrated"] == ["jaw"]
-        assert result["backup"] == str(path.with_name("calibration.json.1.bak"))
-        found = load_calibration(path)
-        assert set(found) == {"neck", "jaw"}
-        assert found["neck"].range_max == 2
-        with pytest.raises(ReactdiffError, match="no such joint"):
-            somebody.calibrate(path, joints=("nose",))
-
-
 def test_a_full_disk_leaves_the_old_file_and_the_old_homing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile = profile_of(tmp_path, "sts", neck=joint())
     path = tmp_path / "calibration.json"
@@ -409,3 +247,136 @@ def test_a_full_disk_leaves_the_old_file_and_the_old_homing(tmp_path: Path, monk
             somebody.calibrate(path)
         assert path.read_text() == OLD
         assert somebody.servo("neck").get(31, 2) == 0
+
+
+def reactdiff(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-u", "-c", "import sys; from reactdiff_ros.cli.main import main; sys.exit(main())"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*command, *arguments], stdin=pipe, stdout=pipe, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def emulated(profile: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """The command, and the profile that it wrote."""
+    process = reactdiff("robot", "emulate", str(profile), "--folder", str(folder))
+    assert process.stdout is not None
+    try:
+        lines = [process.stdout.readline() for _ in range(5)]
+        yield process, Path(lines[1].split(": ")[1].strip())
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=90)
+
+
+def answered(process: subprocess.Popen[str], script: list[tuple[str, str]]) -> str:
+    """Everything that was said, until all of the script was; each answer once its question is there."""
+    assert process.stdout is not None
+    assert process.stdin is not None
+    said = ""
+    for question, answer in script:
+        while question not in (line := process.stdout.readline()):
+            assert line, f"{question!r} was never asked: {said}{process.stderr.read() if process.stderr else ''}"
+            said += line
+        said += line
+        process.stdin.write(f"{answer}\n")
+        process.stdin.flush()
+    return said + rest(process.stdout)
+
+
+def rest(stream: IO[str]) -> str:
+    return stream.read()
+
+
+SCRIPT = [
+    ("fingers off", ""),
+    ("did it move", "y"),
+    ("is this its neutral", "+15"),
+    ("is this its neutral", ""),
+    ("slowly to its lower limit", ""),
+    ("slowly to its upper limit", ""),
+    ("write ", "y"),
+]
+
+
+@pytest.mark.real_time
+@pytest.mark.timeout(120)
+def test_a_robot_is_emulated_and_calibrated_from_one_terminal_to_the_other(tmp_path: Path) -> None:
+    profile_of(tmp_path, "maestro", neck=joint("us", 3))
+    output = tmp_path / "found.json"
+    output.write_text("{}")
+    with emulated(tmp_path / "bench.yaml", tmp_path / "dev") as (_, profile):
+        process = reactdiff("robot", "calibrate", str(profile), "--output", str(output))
+        said = answered(process, SCRIPT)
+        assert process.wait(timeout=90) == 0
+    assert "1 joints calibrated; the previous file is" in said
+    assert load_calibration(output) == {"neck": Calibration(3, 0, 15, 1115, 1915)}
+    assert (tmp_path / "found.json.1.bak").read_text() == "{}"
+    assert list((tmp_path / "dev").iterdir()) == []
+
+
+def test_a_dry_run_opens_and_sends_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("a port was opened")
+
+    monkeypatch.setattr(SerialPort, "__init__", opened)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for kind, unit, words in (
+        ("sts", "deg", ["homing offset", "2047 to 2502 (neutral to upper)", "torque off"]),
+        ("maestro", "us", ["pulses on at 1500", "1500 to 1900 (its upper limit)"]),
+        ("ohbot", "raw", ["500 to 800"]),
+    ):
+        profile_of(tmp_path, kind, neck=joint(unit, 2))
+        calibrate = ["robot", "calibrate", str(tmp_path / "bench.yaml"), "--dry-run"]
+        assert main([*calibrate, "--port", "bus=/dev/nothing"]) == 0
+        said = capsys.readouterr().out
+        assert "at /dev/nothing" in said
+        assert all(word in said for word in words), said
+    assert main(["robot", "calibrate", str(tmp_path / "bench.yaml"), "--dry-run", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["dry_run"] is True
+    assert any("500 to 800" in line for line in result["would_send"])
+    for robot in ("generic_12servo", "opsoro_ono", "inmoov_head", "ohbot"):
+        assert main(["robot", "calibrate", robot, "--dry-run"]) == 0
+    assert not list(tmp_path.glob("reactdiff_ros/**/*.json"))
+
+
+def test_what_can_be_done_beside_an_emulated_robot(tmp_path: Path) -> None:
+    profile = profile_of(tmp_path, "sts", neck=joint(), jaw=joint(number=2))
+    with Rig(profile, tmp_path / "dev", time.monotonic) as rig:
+        beside = Emulation(rig, lambda _: None)
+        assert beside.execute(["where"]) == "neck 2047 counts\njaw 2047 counts"
+        assert beside.execute(["neck", "+200"]) == "neck 2247 counts"
+        assert beside.execute(["neck", "hot"]) == "neck: hot True"
+        assert beside.execute(["neck", "hot"]) == "neck: hot False"
+        assert beside.execute(["neck", "answers_as"]) == "neck: answers_as 2"
+        assert beside.execute(["neck", "answers_as"]) == "neck: answers_as None"
+        assert beside.execute(["pull", "bus"]) == "bus: the cable is out"
+        assert not rig.wires["bus"].link.exists()
+        assert beside.execute(["plug", "bus"]) == "bus: the cable is in"
+        for nonsense in (["fly"], ["neck", "far"], ["pull", "nose"], ["nose", "3"]):
+            assert "switch a fault on" in beside.execute(nonsense)
+        rig.buses["bus"].servos[1].motor.torque = True  # type: ignore[attr-defined]
+        assert "resists" in beside.execute(["neck", "+10"])
+    hobby = profile_of(tmp_path, "maestro", neck=joint("us"))
+    with Rig(hobby, tmp_path / "dev", time.monotonic) as rig:
+        assert Emulation(rig, lambda _: None).execute(["where"]) == "neck 1500.0 us"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_emulator_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    profile_of(tmp_path, "sts", neck=joint())
+    with emulated(tmp_path / "bench.yaml", tmp_path / "dev") as (process, profile):
+        assert profile.exists()
+        process.send_signal(number)
+        assert process.wait(90) == 0
+    assert list((tmp_path / "dev").iterdir()) == []
+
+
+def test_emulation_never_writes_over_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile_of(tmp_path, "sts", neck=joint())
+    (tmp_path / "bench_emulated.yaml").write_text("mine")
+    assert main(["robot", "emulate", str(tmp_path / "bench.yaml"), "--folder", str(tmp_path)]) == 1
+    assert "already exists" in capsys.readouterr().err
+    assert (tmp_path / "bench_emulated.yaml").read_text() == "mine"

@@ -1,19 +1,27 @@
-"""reactdiff robot preview: which parts a profile moves, the clip, reading the file again, the picture file."""
+"""`reactdiff robot preview`: the picture moves as the face does, in numbers and in the browser."""
 
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import Chromium, Page, find_chromium
 
 from reactdiff_ros.actuation.mapping import Mapping
 from reactdiff_ros.actuation.profile import load_profile, shipped_profiles
 from reactdiff_ros.actuation.simulate import Frames, simulate
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.cli.preview import PAUSED, TRY_S, Preview, effects, parts_of, sequence, share
-from reactdiff_ros.coefficients import INDEX, LOWER, NAMES, UPPER
+from reactdiff_ros.cli.preview import PAUSED, TRY_S, Preview, parts_of, sequence
+from reactdiff_ros.coefficients import INDEX, LOWER, UPPER
 from reactdiff_ros.resources import share_path
 
 ROBOTS = sorted(shipped_profiles())
@@ -72,18 +80,6 @@ def test_the_picture_moves_as_the_face_does(robot: str) -> None:
                 assert amount == pytest.approx(0.1, rel=0.05), "the angle that was asked for"
 
 
-def test_effects_are_those_of_the_mapping() -> None:
-    profile = load_profile("generic_12servo")
-    moved = effects(profile)
-    assert moved["jaw"] == pytest.approx({"jawOpen": 400.0, "mouthClose": -150.0})
-    assert moved["lid_left"]["eyeBlinkLeft"] == pytest.approx(-450.0), "through its curve"
-    assert moved["lid_left"]["eyeLookUpLeft"] == pytest.approx(0.4 * 125.0), "through the joint that it follows"
-    assert moved["neck_turn"] == pytest.approx({"headYaw": 637 * 0.6})
-    jaw = profile.joints["jaw"]
-    assert share(jaw, 400.0) == pytest.approx(1.0)
-    assert share(jaw, -10.0) == pytest.approx(-0.5)
-
-
 def test_the_sequence_moves_every_joint_of_every_robot() -> None:
     frames = sequence()
     assert np.all(frames.coefficients >= LOWER - 1e-6)
@@ -120,45 +116,24 @@ def test_it_moves_as_robot_simulate_does(tmp_path: Path) -> None:
     assert np.array_equal(np.array([t.target for t in told]), block.target)
 
 
-def test_the_clip_comes_again_and_the_robot_rests_between(tmp_path: Path) -> None:
-    preview = Preview(own(tmp_path), still(1.0, jawOpen=1.0), "clip")
-    neutral = preview.profile.joints["bottom_lip"].neutral
-    place = list(preview.profile.joints).index("bottom_lip")
-    ticks = [preview.tick()[0] for _ in range(120)]
-    assert ticks[48].state == "following"
-    assert ticks[75].state == "returning"
-    assert ticks[97].position[place] == pytest.approx(neutral, abs=1e-3)
-    assert ticks[110].state == "following"
-    assert 0.3 < preview.position < 0.6
-
-
 def test_one_coefficient_is_tried(tmp_path: Path) -> None:
     preview = Preview(own(tmp_path), still(), "clip")
-    assert not preview.play("mouthGrin")
-    assert preview.play("headYaw")
+    assert not preview.obey({"fps": 25, "play": "mouthGrin"})
+    assert preview.obey({"fps": 25, "play": "headYaw"})
     asked = np.array([preview.tick()[1] for _ in range(round(TRY_S * 50))])
     assert asked[:, INDEX["headYaw"]].max() == pytest.approx(0.6, abs=0.01)
     assert asked[:, INDEX["headYaw"]].min() == pytest.approx(-0.6, abs=0.01)
     assert not np.delete(asked, INDEX["headYaw"], axis=1).any()
-    assert preview.play("jawOpen")
+    assert preview.obey({"fps": 25, "play": "jawOpen"})
     asked = np.array([preview.tick()[1] for _ in range(round(TRY_S * 50))])
     assert (asked.min(), asked.max()) == pytest.approx((0.0, 1.0), abs=0.01)
-    assert preview.play(PAUSED)
+    assert preview.obey({"fps": 25, "play": PAUSED})
     at = preview.position
     for _ in range(100):
         told, _ = preview.tick()
     assert (preview.position, told.state) == (at, "following")
-    preview.seek(0.5)
+    preview.obey({"fps": 25, "seek": 0.5})
     assert preview.position == pytest.approx(0.5, abs=0.02)
-
-
-def test_pages_can_ask_for_little() -> None:
-    preview = Preview(share_path("config/robots/ohbot.yaml"), still(), "clip")
-    good = [{"play": "clip"}, {"play": "paused"}, {"play": "restart"}, {"play": "jawOpen"}, {"seek": 0}, {"seek": 1.0}]
-    bad = [{"play": "../x"}, {"play": 3}, {"seek": 1.5}, {"seek": True}, {"seek": "0"}, {"seek": float("nan")}, {},
-           {"play": "clip", "seek": 0}, {"arm": True}]  # fmt: skip
-    assert [preview.obey({"fps": 0, **wish}) for wish in good] == [True] * len(good)
-    assert [preview.obey({"fps": 0, **wish}) for wish in bad] == [False] * len(bad)
 
 
 def test_the_file_is_read_again(tmp_path: Path) -> None:
@@ -175,7 +150,7 @@ def test_the_file_is_read_again(tmp_path: Path) -> None:
     assert preview.profile is before, "what was right before is shown"
     assert preview.description()["error"] == preview.error
     preview.tick()
-    preview.seek(0.5)
+    preview.obey({"fps": 25, "seek": 0.5})
     path.write_text(right.replace("position: [140, 700]", "position: [150, 690]"))
     assert preview.reload()
     assert (preview.error, preview.profile.joints["head_nod"].lower) == ("", 150.0)
@@ -185,14 +160,6 @@ def test_the_file_is_read_again(tmp_path: Path) -> None:
     assert preview.reload()
     assert "cannot be read" in preview.error
     assert not preview.reload(), "said once"
-
-
-@pytest.mark.parametrize("robot", ROBOTS)
-def test_the_description_is_plain(robot: str) -> None:
-    preview = Preview(share_path(f"config/robots/{robot}.yaml"), sequence(), "clip")
-    told = json.loads(json.dumps(preview.description(), allow_nan=False))
-    assert [j["name"] for j in told["joints"]] == list(preview.profile.joints)
-    assert sorted([*told["coefficients"], *told["unused"]]) == sorted(NAMES)
 
 
 def test_the_mapping_as_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,3 +183,101 @@ def test_the_mapping_as_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[
     mine = own(tmp_path)
     assert main(["robot", "preview", str(mine), "--output", str(mine), "--force"]) == 1
     assert mine.read_text() == share_path("config/robots/ohbot.yaml").read_text()
+
+
+CHROMIUM = pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+
+
+class Shown:
+    """The command with a profile of its own, and a page that looks at it."""
+
+    def __init__(self, browser: Chromium, folder: Path, robot: str, *arguments: str) -> None:
+        self.path = folder / f"{robot}_of_mine.yaml"
+        self.right = share_path(f"config/robots/{robot}.yaml").read_text()
+        self.path.write_text(self.right)
+        command = [sys.executable, "-m", "reactdiff_ros.cli.main", "robot", "preview", str(self.path)]
+        self.process = subprocess.Popen(
+            [*command, "--port", "0", "--json", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], 60)
+        assert ready
+        self.told = json.loads(self.process.stdout.readline())
+        self.page: Page = browser.open(self.told["url"])
+        self.page.until("window.preview && preview.drawn()", 20)
+
+    def attribute(self, selector: str, name: str) -> str:
+        return str(self.page.value(f"document.querySelector({selector!r}).getAttribute({name!r})"))
+
+    def attempt(self, coefficient: str) -> None:
+        self.page.value(f"document.querySelector('[data-coefficient=\"{coefficient}\"]').click()")
+        self.page.until(f"preview.state().robot.playing === '{coefficient}'")
+
+    def close(self) -> int:
+        self.page.close()
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with Chromium((1280, 720)) as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def shown(browser: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    shown = Shown(browser, tmp_path_factory.mktemp("profile"), "generic_12servo")
+    yield shown
+    assert shown.page.errors == []
+    assert shown.close() == 0
+
+
+@pytest.mark.browser
+@CHROMIUM
+def test_the_robot_moves_within_its_limits(shown: Shown) -> None:
+    page = shown.page
+    assert shown.told["robot"] == "generic_12servo"
+    names = page.value("[...document.querySelectorAll('.joint')].map((row) => row.dataset.joint)")
+    assert len(names) == 12 == shown.told["joints"]
+    seen = []
+    page.value("document.getElementById('again').click()")
+    page.until("preview.state().time < 0.5")
+    for _ in range(40):
+        seen.append(page.value("preview.state().command"))
+        time.sleep(0.05)
+    joints = page.value("preview.state().robot.joints")
+    for column, joint in zip(np.array(seen).T, joints, strict=True):
+        assert column.min() >= joint["lower"]
+        assert column.max() <= joint["upper"]
+    assert np.ptp(np.array(seen), axis=0).max() > 20, "the clip plays"
+
+
+@pytest.mark.browser
+@CHROMIUM
+def test_the_profile_is_edited_while_it_is_shown(shown: Shown) -> None:
+    page = shown.page
+    error = "document.getElementById('error')"
+    assert page.value(f"{error}.hidden")
+    shown.path.write_text(shown.right.replace("{jawOpen: 400", "{jawopen: 400"))
+    page.until(f"!{error}.hidden")
+    sentence = page.value(f"{error}.innerText")
+    assert "jawopen" in sentence
+    line = (
+        shown.path.read_text()
+        .splitlines()
+        .index(next(x for x in shown.path.read_text().splitlines() if "jawopen" in x))
+    )
+    assert f"line {line + 1}" in sentence
+    page.until("preview.state().connected && preview.state().command.length === 12")
+    shown.path.write_text(shown.right.replace("position: [1480, 1900]", "position: [1490, 1700]"))
+    page.until(f"{error}.hidden && preview.state().robot.joints.find((j) => j.name === 'jaw').upper === 1700")
+    page.until("preview.drawn()")
+    shown.attempt("jawOpen")
+    page.until("preview.state().command[6] > 1690")
+    assert page.value("preview.state().command[6]") <= 1700
+    page.until("document.querySelector('[data-joint=jaw]').classList.contains('cut')")

@@ -1,4 +1,4 @@
-"""systemd units and compose files: what they start exists and parses, and a service manager hears the truth."""
+"""systemd units, containers and env.sh: what they start exists, and a service manager hears the truth."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cli_domain import free_domain
 from command_lines import parses
 
-from reactdiff_ros.cli.output import EXIT_MISSING, EXIT_USAGE
+from reactdiff_ros.cli.common import EXIT_MISSING, EXIT_USAGE
 from reactdiff_ros.launching.live_graph import LOWERING_S
 from reactdiff_ros.launching.process import ServiceManager
-from reactdiff_ros.launching.table import load_table
-from reactdiff_ros.plain_yaml import parse_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL = ROOT / "scripts" / "install_service.sh"
@@ -64,33 +62,6 @@ def test_the_unit_of_a_robot_starts_a_command_that_parses(tmp_path: Path) -> Non
     assert float(unit["TimeoutStopSec"][0]) > 2 * LOWERING_S
 
 
-def test_the_unit_of_the_reactions_starts_a_node_that_exists(tmp_path: Path) -> None:
-    words = started(written("reactdiff-reactions.service", tmp_path), tmp_path)
-    assert words[:2] == ["python3", "-c"]
-    module = re.match(r"from (\S+) import main; ", words[2])
-    assert module is not None
-    assert module[1] in {node.module for node in load_table().nodes}
-
-
-@pytest.mark.parametrize("options", [["--wrong"], ["--env", "/nowhere/env.sh"]])
-def test_the_script_says_what_is_wrong(options: list[str]) -> None:
-    done = subprocess.run([str(INSTALL), *options], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("[service] error: ")
-
-
-@pytest.mark.parametrize("letter", list("""&|$%' """))
-def test_a_path_that_a_unit_cannot_hold_is_refused(letter: str, tmp_path: Path) -> None:
-    env = tmp_path / f"a{letter}b" / "env.sh"
-    env.parent.mkdir()
-    env.write_text(":\n")
-    command = [str(INSTALL), "--env", str(env), "--to", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "must have no blanks" in done.stderr
-    assert not (tmp_path / "reactdiff@.service").exists()
-
-
 # The service manager
 
 
@@ -113,14 +84,6 @@ def test_a_manager_hears_that_it_is_ready_and_lives(manager: socket.socket) -> N
         service.alive(now_s)
     service.stopping()
     assert [manager.recv(100) for _ in range(3)] == [b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
-
-
-@pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": "/nowhere"}, {"WATCHDOG_USEC": "soon"}])
-def test_without_a_manager_nothing_is_said(environment: dict[str, str]) -> None:
-    service = ServiceManager(environment)
-    service.ready("x")
-    service.alive(1e9)
-    service.stopping()
 
 
 ASK = """
@@ -169,23 +132,41 @@ def test_a_running_listener_has_its_settings_and_tells_its_manager(manager: sock
         run.wait()
 
 
-# Compose
+def test_the_entry_sets_the_environment_and_runs_the_command(tmp_path: Path) -> None:
+    entry = (ROOT / "docker" / "entrypoint.sh").read_text()
+    assert os.access(ROOT / "docker" / "entrypoint.sh", os.X_OK)
+    env = tmp_path / "env.sh"
+    env.write_text("GREETING=hello; export GREETING; REACTDIFF_HOME_DIR=/nowhere; export REACTDIFF_HOME_DIR\n")
+    script = tmp_path / "entrypoint.sh"
+    script.write_text(entry.replace("/opt/reactdiff_ros/env.sh", str(env)))
+    done = subprocess.run(
+        ["sh", str(script), "sh", "-c", 'echo "$GREETING $1 $REACTDIFF_HOME_DIR"', "-", "two words"],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == f"hello two words {tmp_path}/.local/state/reactdiff_ros\n"
+    assert (tmp_path / ".local/state/reactdiff_ros").is_dir()
 
 
-def services(path: Path) -> dict[str, dict[str, Any]]:
-    return dict(parse_yaml(path.read_text())["services"])
+ENV = ROOT / "env.sh"
+CLEAN = {"HOME": "/nonexistent", "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
-def test_what_compose_starts_exists_and_dds_is_shared() -> None:
-    found = services(ROOT / "docker" / "compose.yaml")
-    assert found["listener"]["command"][0] == "reactdiff"
-    parses(found["listener"]["command"][1:])
-    module = re.match(r"from (\S+) import main; ", found["reactions"]["command"][2])
-    assert module is not None
-    assert module[1] in {node.module for node in load_table().nodes}
-    node = load_table().node("reaction_node")
-    assert node.parameter(found["reactions"]["command"][-1].split(":=")[0])
-    for service in found.values():
-        assert (service["network_mode"], service["ipc"]) == ("host", "host")
-        assert (ROOT / "docker" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
-    assert float(found["listener"]["stop_grace_period"].rstrip("s")) > 2 * LOWERING_S
+@pytest.mark.ros
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_sourced_twice_from_elsewhere_it_gives_the_same_path_and_the_command(shell: str, tmp_path: Path) -> None:
+    if not ENV.exists():
+        pytest.skip("env.sh is written by 'make setup', which has not run in this checkout")
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"no {shell} on this machine")
+    script = (
+        f'. "{ENV}" && first="$PATH|$PYTHONPATH|$AMENT_PREFIX_PATH|$LD_LIBRARY_PATH" && . "{ENV}" && '
+        '[ "$first" = "$PATH|$PYTHONPATH|$AMENT_PREFIX_PATH|$LD_LIBRARY_PATH" ] && echo same && '
+        'reactdiff --help && python -c "import rclpy, reactdiff_ros.msg; print(reactdiff_ros.__file__)"'
+    )
+    run = subprocess.run([program, "-euc", script], capture_output=True, text=True, cwd=tmp_path, env=CLEAN, timeout=60)
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert lines[0] == "same"
+    assert lines[1].startswith("Usage: reactdiff")
+    assert "reactdiff_ros/__init__.py" in lines[-1]

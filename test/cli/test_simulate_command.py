@@ -1,18 +1,24 @@
-"""reactdiff dev simulate: statistics beside people's, and pictures."""
+"""reactdiff dev simulate: statistics, pictures, voice banks, and several listeners of each speaker."""
 
 from __future__ import annotations
 
 import json
-import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.cli.simulated import HUMAN
-from reactdiff_ros.errors import ReactdiffError
-from reactdiff_ros.evaluation.plots import new_axes, save_figure
+from reactdiff_ros.cli.simulate import HUMAN, listeners_of
+from reactdiff_ros.model.style import style_of
+from reactdiff_ros.simulator import voices
+from reactdiff_ros.simulator.dyads import Dyads, simulate
+from reactdiff_ros.simulator.voices import COLUMNS, FORMAT
+from reactdiff_ros.types import FloatArray
 
 
 def test_statistics_and_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -41,44 +47,114 @@ def test_statistics_and_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[st
     assert "people: 8.4" in told
 
 
-def test_without_precursors_and_with_the_wide_prior(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "x.npz"
-    arguments = ["dev", "simulate", "--dyads", "4", "--seconds", "8", "--prior", "wide", "--no-precursors"]
-    assert main([*arguments, "--output", str(file), "--json"]) == 0
-    assert json.loads(capfd.readouterr().out)["prior"] == "wide"
-    made = np.load(file)
-    assert not made["stimulus_brighten"].any()
-    assert made["controls"].shape == (4, 6)
-    assert made["style"].shape == made["style_given"].shape == (4, 8)
+SEED, WORLDS, FRAMES, EACH = 5, 60, 1000, 3
 
 
-def test_pictures_that_cannot_be_written_are_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "file").write_text("")
-    assert main(["dev", "simulate", "--dyads", "2", "--seconds", "4", "--plots", str(tmp_path / "file" / "p")]) == 1
-    assert "a picture cannot be written" in capfd.readouterr().err
+@pytest.fixture(scope="module")
+def dyads() -> Dyads:
+    return simulate(SEED, WORLDS, FRAMES, prior="natural")
 
 
-def test_a_picture_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figure, axes = new_axes()
-    axes[0, 0].plot([0, 1])
-    path = save_figure(figure, tmp_path / "pictures" / "line.png")
-    before = path.read_bytes()
-    assert before[:8] == b"\x89PNG\r\n\x1a\n"
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    axes[0, 0].plot([1, 0])
-    with pytest.raises(ReactdiffError, match="No space left"):
-        save_figure(figure, path)
-    assert path.read_bytes() == before
-    assert [p.name for p in path.parent.iterdir()] == ["line.png"]
+@pytest.fixture(scope="module")
+def listeners(dyads: Dyads) -> dict[str, FloatArray]:
+    return listeners_of(dyads, SEED, EACH, "natural")
 
 
-def test_arrays_that_cannot_be_written_are_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "file").write_text("")
-    for output in (tmp_path / "pipe", tmp_path / "file" / "x.npz"):
-        assert main(["dev", "simulate", "--dyads", "1", "--seconds", "2", "--output", str(output)]) == 1
-        assert "the dyads cannot be written" in capfd.readouterr().err
+def test_the_first_listener_is_the_dyad_s_own(dyads: Dyads, listeners: dict[str, FloatArray]) -> None:
+    own = (dyads.listener, dyads.activity, dyads.controls, dyads.temperament.traits, dyads.style, dyads.style_given)
+    for name, value in zip(listeners, own, strict=True):
+        assert np.array_equal(listeners[name][:, 0], value), name
+
+
+def test_the_same_seed_the_same_bits_however_many_there_are(dyads: Dyads, listeners: dict[str, FloatArray]) -> None:
+    again, fewer, other = (listeners_of(dyads, *a, "natural") for a in ((SEED, EACH), (SEED, 2), (SEED + 1, 2)))
+    for name, value in listeners.items():
+        assert np.array_equal(value, again[name]), name
+        assert np.array_equal(value[:, :2], fewer[name]), name
+    assert not np.array_equal(listeners["listener"][:, 1], other["listener"][:, 1])
+    assert not np.array_equal(listeners["traits"][:, 1], other["traits"][:, 1])
+
+
+def test_two_worlds_share_their_listeners_and_styles_are_the_other_world_s(listeners: dict[str, FloatArray]) -> None:
+    half = WORLDS // 2
+    for number in range(EACH):
+        assert np.array_equal(listeners["traits"][:half, number], listeners["traits"][half:, number])
+        assert np.array_equal(listeners["controls"][:half, number], listeners["controls"][half:, number])
+        values, given = style_of(listeners["listener"][:, number])
+        assert np.array_equal(listeners["style_given"][:half, number], given[half:])
+        assert np.array_equal(listeners["style"][half:, number], values[:half] * given[:half])
+    odd = listeners_of(simulate(3, 5, 300), 3, 2, "wide")
+    assert odd["style_given"][:4, 1].any()
+    assert not odd["style_given"][4].any()
+
+
+def test_what_does_not_fit_into_memory_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=4e6))
+    few = ["dev", "simulate", "--dyads", "2", "--seconds", "20"]
+    assert main([*few, "--listeners", "2"]) == 0
+    assert main([*few, "--listeners", "20"]) == 1
+    said = capfd.readouterr().err
+    assert "of memory" in said
+    assert "2 dyads, 20 listeners of each, 500 frames" in said
+
+
+SIMULATE = ["dev", "simulate", "--dyads", "2", "--seconds", "4", "--json"]
+
+
+def silent(path: Path, *, progress: Callable[[int, int], None]) -> int:
+    """As `make_bank`, of two voices that say nothing."""
+    table = np.zeros((2, 1, 2, 2, 2), np.int64)
+    table[..., 1] = 4
+    np.savez_compressed(
+        path, format=FORMAT, frames=np.ones((200, COLUMNS), np.float32), phrases=table, bursts=table[:, :, 0, 0],
+        rooms=table[0, :, 0, 0], noises=table[0, :, 0, 0],
+    )  # fmt: skip
+    progress(1, 1)
+    return 1
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files that were asked of `make_bank`, which is replaced; espeak-ng seems to be installed."""
+    asked: list[Path] = []
+
+    def make_bank(path: Path, *, progress: Callable[[int, int], None]) -> int:
+        asked.append(path)
+        return silent(path, progress=progress)
+
+    monkeypatch.setattr(voices, "make_bank", make_bank)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    return asked
+
+
+def test_simulate_makes_a_bank_once_and_tells_it(
+    tmp_path: Path, made: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "new" / "voices"  # without the ending that numpy would add
+    assert main([*SIMULATE, "--voices", str(path)]) == 0
+    out, err = capfd.readouterr()
+    told = json.loads(out)["voices"]
+    assert (told["kind"], told["voices"]) == ("synthesised", 2)
+    assert f"making the voice bank {path}" in err
+    assert list(path.parent.iterdir()) == [path]
+    assert main([*SIMULATE, "--voices", str(path)]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["voices"] == told
+    assert "making" not in err
+    assert len(made) == 1
+
+
+def test_without_espeak_one_sentence_says_what_where_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    path = tmp_path / "voices.npz"
+    for command in (SIMULATE, ["evaluate", "streams"], ["bench", "response", "--listener", "rules"]):
+        assert main([*command, "--voices", str(path)]) == 3
+        told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("reactdiff:")]
+        assert len(told) == 1
+        assert str(path) in told[0]
+        assert "apt install espeak-ng" in told[0]
+    assert not path.exists()

@@ -152,27 +152,6 @@ def test_a_slow_start_is_not_a_hang_and_our_own_stall_is_not_theirs(
     assert len(said) == 1
 
 
-LEAVES = """
-import signal, sys, time
-def leave(*_):
-    time.sleep(1.0)
-    print("in order", flush=True)
-    sys.exit(0)
-signal.signal(signal.SIGTERM, leave)
-print("up", flush=True)
-while True: time.sleep(1)
-"""
-
-
-def test_who_needs_longer_to_end_in_order_is_given_that_time(stage: Bench) -> None:
-    hasty, careful = (fake(stage.tmp_path, name, LEAVES) for name in ("hasty", "careful"))
-    supervisor = stage.run(hasty, replace(careful, term_s=10.0))
-    until(lambda: all("up" in supervisor.log_of(name) for name in ("hasty", "careful")))
-    supervisor.stop()
-    assert "in order" in supervisor.log_of("careful")
-    assert supervisor.pids() == {}
-
-
 def test_stop_leaves_nothing_in_bounded_time_also_of_the_stubborn(stage: Bench) -> None:
     parent = fake(
         stage.tmp_path,
@@ -188,22 +167,6 @@ def test_stop_leaves_nothing_in_bounded_time_also_of_the_stubborn(stage: Bench) 
     until(lambda: not any(_alive(pid) for pid in pids), timeout_s=2.0)
     supervisor.poll()
     assert supervisor.pids() == {}
-
-
-def test_a_program_that_is_missing_is_a_sentence(stage: Bench) -> None:
-    supervisor = stage.run(NodeCommand("ghost", ("/nowhere/ghost_node",)))
-    until(lambda: bool(stage.said), supervisor)
-    assert "No such file or directory" in stage.said[0]
-
-
-def test_a_log_stays_small(stage: Bench) -> None:
-    talker = fake(stage.tmp_path, "talker", "while True: print('x' * 1000, flush=True)")
-    supervisor = stage.run(talker, limits=Limits(log_bytes=100_000))
-    log = stage.tmp_path / "log" / "talker.log"
-    until(lambda: log.stat().st_size > 100_000)
-    os.kill(supervisor.pids()["talker"], signal.SIGSTOP)
-    supervisor.poll()
-    assert log.stat().st_size < 100_000
 
 
 def test_no_process_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> None:

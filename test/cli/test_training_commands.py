@@ -1,4 +1,4 @@
-"""simulate, train and export from the command line."""
+"""reactdiff dev train, export and paper, from the first step to weights and arrays."""
 
 from __future__ import annotations
 
@@ -10,49 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from generated_sets import FACEVERSE_ORDER, react
+from generated_sets import FACEVERSE_ORDER, react, react_features
 
 from reactdiff_ros.cli import training
+from reactdiff_ros.cli.common import EXIT_STOPPED
 from reactdiff_ros.cli.main import main
-from reactdiff_ros.cli.output import EXIT_STOPPED
 
 TORCH = all(importlib.util.find_spec(name) for name in ("torch", "accelerate", "onnx"))
-
-
-def test_simulate_writes_the_same_dyads_for_the_same_seed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    files = [tmp_path / "a.npz", tmp_path / "new" / "b.npz"]
-    for file in files:
-        arguments = [
-            "dev",
-            "simulate",
-            "--dyads",
-            "3",
-            "--seconds",
-            "4",
-            "--seed",
-            "5",
-            "--output",
-            str(file),
-            "--json",
-        ]
-        assert main(arguments) == 0
-        answer = json.loads(capfd.readouterr().out)
-        assert (answer["dyads"], answer["frames"], answer["seed"]) == (3, 100, 5)
-    first, second = (dict(np.load(file)) for file in files)
-    assert first["listener"].shape == (3, 100, 58)
-    assert first["speaker_coefficients"].shape == (3, 100, 58)
-    assert np.isfinite(first["listener"]).all()
-    assert all(np.array_equal(first[k], second[k], equal_nan=first[k].dtype.kind == "f") for k in first)
-
-
-@pytest.mark.skipif(TORCH, reason="torch is installed here")
-def test_without_torch_train_and_export_name_the_extra(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for arguments in (
-        ["dev", "train", "--output", str(tmp_path)],
-        ["dev", "export", "x.pt", "--output", str(tmp_path)],
-    ):
-        assert main(arguments) == 3
-        assert "requirements/train.txt" in capfd.readouterr().err
 
 
 SMALL = ["--steps", "2", "--vae-steps", "1", "--batch", "2"]
@@ -143,16 +107,6 @@ def test_a_run_that_is_stopped_keeps_what_it_has_and_nothing_follows_it(
     assert run(["dev", "train", "--output", str(tmp_path / "run"), "--resume"], capfd)["step"] == 2
 
 
-@pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
-def test_a_checkpoint_that_is_none_is_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    bad = tmp_path / "checkpoint.pt"
-    bad.write_bytes(b"no checkpoint")
-    assert main(["dev", "export", str(bad), "--output", str(tmp_path / "out")]) == 1
-    err = capfd.readouterr().err
-    assert err.startswith("reactdiff: ")
-    assert "Traceback" not in err
-
-
 def fake_run(folder: Path, **settings: Any) -> Path:
     """A run's folder whose checkpoint tells settings and holds no networks; `settings` are put among the defaults."""
     import torch
@@ -183,19 +137,52 @@ def test_what_resuming_cannot_change_is_named(tmp_path: Path, capfd: pytest.Capt
     told, _, can = capfd.readouterr().err.splitlines()[-1].partition(" cannot be changed")
     assert set(re.findall(r"--[a-z-]+", told)) == {"--resume", "--no-sound", *other}
     assert set(re.findall(r"--[a-z-]+", can)) == {"--steps", "--threads", "--workers", "--minutes"}
-    for option, value in other.items():
-        assert main([*resume, option, value]) == 2
-        assert f"settings: {option} cannot be changed" in capfd.readouterr().err
+
+
+# The published model
+
+WIDTHS = {"va": 4, "au": 12, "expression": 8, "mfcc": 5, "speech": 6}
+SETTINGS = {
+    **WIDTHS, "hidden": 16, "heads": 2, "latent": 16, "window": 10, "model_channels": 8, "channel_factors": [1, 2],
+    "attention_at": [1], "residual_blocks": 1, "condition": 64, "sample_steps": 2, "hop": 5, "overlap": 3,
+    "clip_frames": 20, "epochs": 1,
+}  # fmt: skip
 
 
 @pytest.mark.skipif(not TORCH, reason="torch is not installed (requirements/train.txt)")
-def test_resuming_takes_what_may_change_and_the_run_s_own_settings_again(tmp_path: Path) -> None:
-    """As `make weights ARGS=--resume` gives them."""
-    from reactdiff_ros.cli.training import _config
-    from reactdiff_ros.training.config import TrainConfig
+def test_train_and_sample_write_arrays_of_the_challenges_shape(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import torch
 
-    folder = fake_run(tmp_path / "run")
-    own = {"batch": 8, "voices": Path("v.npz"), "sound": True, "learning_rate": 6e-4}
-    config, start = _config(folder, True, {**own, "minutes": 5.0, "workers": 2})
-    assert config == TrainConfig(batch=8, bank="v.npz", minutes=5.0, workers=2)
-    assert start is None
+    torch.set_num_threads(1)
+    splits = ("train", "val")
+    data = react(tmp_path / "react", frames=20, splits=splits, sound=False)
+    react_features(data, WIDTHS, splits=splits, frames=20)
+    (tmp_path / "tiny.json").write_text(json.dumps(SETTINGS))
+    run = tmp_path / "run"
+    train = ["dev", "paper", "train", "--data", str(data), "--output", str(run), "--json", "--protocol", "online"]
+    assert main([*train, "--config", str(tmp_path / "tiny.json"), "--batch", "4"]) == 0
+    answer = json.loads(capfd.readouterr().out)
+    assert (answer["step"], answer["stopped"], answer["config"]["protocol"]) == (4, False, "online")
+
+    assert main([*train, "--config", str(tmp_path / "tiny.json"), "--batch", "4"]) == 1
+    assert "holds a run already" in capfd.readouterr().err
+
+    sample = [
+        "dev",
+        "paper",
+        "sample",
+        answer["model"],
+        "--data",
+        str(data),
+        "--output",
+        str(tmp_path / "out"),
+        "--json",
+    ]
+    assert main([*sample, "--split", "val", "--frames", "30"]) == 0
+    answer = json.loads(capfd.readouterr().out)
+    assert answer["shape"] == [8, 10, 30, 25]
+    assert np.load(tmp_path / "out" / "attributes.npy").shape == (8, 10, 30, 25)
+    assert main([*sample, "--split", "test"]) == 1
+    assert "a file is missing: the list of the test split" in capfd.readouterr().err

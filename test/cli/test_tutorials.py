@@ -74,28 +74,3 @@ def test_what_is_marked_runs_and_says_what_is_shown(page: Path, shell: dict[str,
             assert run.returncode == 0, f"{text}{said}"
         else:
             assert says(said, text), f"{page.name} shows\n{text}\nbut it said\n{said}"
-
-
-@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
-def test_every_mark_has_its_block(page: Path) -> None:
-    text = page.read_text()
-    assert text.count(MARK) == len(BLOCK.findall(text))
-
-
-@pytest.mark.parametrize(
-    ("said", "same"),
-    [
-        ("p01: 1500 pictures\n/audio  50.0 Hz\n", True),
-        ("p01: 9 pictures\nabout it\nmore\n /audio 49.9 Hz\n", True),
-        ("p01: 1500 pictures\n", False),
-        ("p01: 1500 sounds\n/audio  50.0 Hz\n", False),
-        ("p01: 1500 pictures\n/audio  50.0 Hz\nand a warning\n", False),
-    ],
-)
-def test_figures_and_blanks_may_differ_words_may_not(said: str, same: bool) -> None:
-    assert says(said, "p02: 3 pictures\n...\n/audio 50 Hz") is same
-
-
-def test_dots_within_a_line_stand_for_any_words() -> None:
-    assert says("maestro: /tmp/x/tty (open)\n", "maestro: .../tty ...")
-    assert not says("maestro: /tmp/x/tty\nopen\n", "maestro: .../tty...")

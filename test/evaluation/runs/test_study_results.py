@@ -62,4 +62,4 @@ def test_dyads(tmp_path: Path, clips, capsys: pytest.CaptureFixture[str]) -> Non
     assert "NaN" not in page.split("<script")[0]
     assert result.system("still").figures["p"].value == told["still"]["p"]
     assert main([*arguments, "--output", str(output)]) == 1
-    assert "the result file is there already" in capsys.readouterr().err
+    assert "the result file already exists" in capsys.readouterr().err

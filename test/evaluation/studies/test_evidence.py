@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reactdiff_ros.cli.common import dumps
 from reactdiff_ros.cli.evaluate import PARTS as NAMES
-from reactdiff_ros.cli.output import dumps
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.evaluation.bounds import BOUNDS, Bound, judge, verdict
 from reactdiff_ros.evaluation.studies import evidence as module

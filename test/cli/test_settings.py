@@ -1,20 +1,24 @@
-"""The lab's own settings: layers in their order, every error with file, line and key, nothing read by accident."""
+"""The lab's own settings, styles and kept files: layers in order, every error with file, line and key."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
+from reactdiff_ros.actuation.calibration import Calibration, calibration_path, load_calibration, save_calibration
+from reactdiff_ros.actuation.profile import load_profile
 from reactdiff_ros.cli.listen import live_options
 from reactdiff_ros.cli.main import main
 from reactdiff_ros.errors import ConfigError
+from reactdiff_ros.evaluation import extraction as reference
+from reactdiff_ros.evaluation.extraction import Reference
 from reactdiff_ros.launching.configuration import (
-    FORMAT,
     LabSettings,
     effective,
     lab_settings,
@@ -24,6 +28,7 @@ from reactdiff_ros.launching.configuration import (
 from reactdiff_ros.launching.live_graph import node_command
 from reactdiff_ros.launching.table import load_table
 from reactdiff_ros.plain_yaml import ProblemsError
+from reactdiff_ros.styles import StyleBook, load_styles, save_style, user_styles_path
 
 LAB = """\
 format: 1
@@ -60,32 +65,12 @@ def plain(settings: LabSettings) -> tuple[dict[str, Any], dict[str, dict[str, An
     return {n: s.value for n, s in settings.arguments.items()}, parameters
 
 
-def test_no_file_is_no_setting_unless_it_was_named(tmp_path: Path) -> None:
-    assert lab_settings({}, {"XDG_CONFIG_HOME": str(tmp_path)}) == LabSettings()
-    with pytest.raises(ConfigError, match="missing"):
-        lab_settings({}, {"REACTDIFF_CONFIG": str(tmp_path / "gone.yaml")})
-
-
 def test_the_overlay_of_the_robot_is_stronger_and_one_node_stronger_than_all(lab: Path) -> None:
     arguments, parameters = plain(lab_settings({}))
     assert arguments == {"robot": "ohbot", "camera": "2", "lan": "true", "namespace": "anna"}
     assert parameters["expression_node"] == {"intensity": 0.7, "style": "reserved"}
     assert parameters["reaction_node"] == {"style": "warm"}
     assert lab_settings({}).files == (lab / "config.yaml", lab / "robots" / "anna.yaml")
-
-
-def test_another_robot_has_another_overlay_or_none(lab: Path) -> None:
-    arguments, parameters = plain(lab_settings({"robot": "screen"}))
-    assert "namespace" not in arguments
-    assert parameters["expression_node"]["style"] == "warm"
-    (lab / "robots" / "mine.yaml").write_text("parameters: {avatar_node: {port: 9000}}\n")
-    assert plain(lab_settings({"robot": "/profiles/mine.yaml"}))[1]["avatar_node"] == {"port": 9000}
-    assert lab_settings({"robot": "none"}).files == (lab / "config.yaml",)
-
-
-def test_an_overlay_that_names_a_profile_does_not_replace_a_profile_that_was_given(lab: Path) -> None:
-    with pytest.raises(ProblemsError, match=r"line 1\)|line 1"):
-        lab_settings({"robot": "/elsewhere/anna.yaml"})
 
 
 @pytest.mark.parametrize(
@@ -148,14 +133,6 @@ def test_what_is_wrong_is_said_with_file_line_and_key(
     assert str(path) in str(caught.value)
 
 
-def test_a_file_of_a_newer_version_is_refused_whole_and_left_as_it_is(lab: Path) -> None:
-    text = f"format: {FORMAT + 1}\nthings: {{that: only the newer package knows}}\n"
-    (lab / "config.yaml").write_text(text)
-    with pytest.raises(ProblemsError, match="newer version"):
-        lab_settings({})
-    assert (lab / "config.yaml").read_text() == text
-
-
 def test_effective_values_and_where_they_come_from(lab: Path, tmp_path: Path) -> None:
     params = tmp_path / "own.yaml"
     params.write_text("/anna/expression_node: {ros__parameters: {intensity: 0.4, blink_rate_per_min: 12.0}}\n"
@@ -195,7 +172,7 @@ def test_show_prints_what_is_set_and_json_has_all(lab: Path, capsys: pytest.Capt
 
 def test_listen_runs_with_them(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     live, asked = live_options({}, {}, face=False)
-    assert (live.namespace, live.lan, asked["camera"]) == ("/anna", True, "2")
+    assert (live.namespace, live.lan, asked[0]) == ("/anna", True, "2")
     assert live.arguments["robot"] == "ohbot"
     monkeypatch.setattr("reactdiff_ros.launching.live_graph.executable", lambda name: Path(name))
     command = node_command(load_table().node("expression_node"), live, tmp_path).command
@@ -210,18 +187,11 @@ def test_listen_runs_with_them(lab: Path, tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_is_typed_wins_over_the_files(lab: Path) -> None:
     live, asked = live_options({"lan": "false", "namespace": "b", "clip": "/x.mp4"}, {"style": "warm"}, face=False)
     assert (live.namespace, live.lan) == ("/b", False)
-    assert asked == {"camera": None, "microphone": None, "clip": Path("/x.mp4")}
+    assert asked == (None, None, Path("/x.mp4"))
     assert live.parameters == {"style": "warm"}
     (lab / "config.yaml").write_text("arguments: {avatar: none}\n")
     assert live_options({"robot": "screen"}, {}, face=False)[0].arguments["avatar"] == "none"
     assert "avatar" not in live_options({"robot": "screen"}, {}, face=True)[0].arguments
-
-
-def test_a_lab_without_senses_is_told_so(lab: Path) -> None:
-    (lab / "config.yaml").write_text("arguments: {camera: none, microphone: none}\n")
-    with pytest.raises(click.UsageError, match="needs a camera, a microphone or a clip"):
-        live_options({}, {}, face=False)
-    assert live_options({"use_sim_time": "true"}, {}, face=False)[1]["camera"] == "none"
 
 
 def test_the_settings_of_the_documentation_are_right(lab: Path) -> None:
@@ -236,3 +206,100 @@ def test_the_settings_of_the_documentation_are_right(lab: Path) -> None:
     node = load_table().node("reaction_node")
     values = read_parameter_file(lab / "reactions.yaml")["/reaction_node"]["ros__parameters"]
     assert values.keys() <= {p.name for p in node.parameters}
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that stands for a clip, of which a reference is known already."""
+    from reactdiff_ros.resources import resource_path
+
+    values = (0.5, -0.25, None, 0.1, 1.0, 0.2, 0.3, -1.0)
+    monkeypatch.setattr(reference, "learn_reference", lambda path, progress: Reference(path.name, 42.0, values))
+    return resource_path("demo/speaker.mp4")
+
+
+def test_learn_saves_and_tells(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new" / "styles.yaml"
+    assert main(["style", "learn", str(clip), "--name", "anna", "--file", str(path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert told["reference"]["smile_share"] == 0.5
+    assert told["reference"]["smile_size"] is None
+    assert "the clip does not show: smile_size" in err
+    assert StyleBook(path)["anna"].reference[1] == -0.25
+    before = path.read_text()
+    assert main(["style", "learn", str(clip), "--name", "anna", "--file", str(path)]) == 1
+    assert "--force" in capsys.readouterr().err
+    assert path.read_text() == before
+    assert main(["style", "learn", str(clip), "--name", "anna", "--file", str(path), "--force"]) == 0
+    assert main(["style", "learn", str(clip), "--name", "warm", "--file", str(path)]) == 1, "a shipped name"
+
+
+KEPT = Path(__file__).parent / "kept_files" / "format1"
+READERS: dict[str, Callable[[Path], object]] = {
+    "config.yaml": read_settings,
+    "robots/anna.yaml": read_settings,
+    "styles.yaml": load_styles,
+    "calibration/ohbot.json": load_calibration,
+    "profile.yaml": load_profile,
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's configuration of the first version, in force."""
+    shutil.copytree(KEPT, tmp_path / "reactdiff_ros")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("REACTDIFF_CONFIG")
+    return tmp_path / "reactdiff_ros"
+
+
+def newer(path: Path) -> str:
+    """The text of a kept file as a version of the future would write it."""
+    text = path.read_text()
+    if path.suffix == ".json":
+        return re.sub(r"^\{", '{\n    "format": 2,\n    "units": "radians",', text)
+    return "format: 2\nunits: radians\n" + text.removeprefix("format: 1\n")
+
+
+def test_files_of_the_first_version_mean_what_they_meant(home: Path) -> None:
+    lab = lab_settings({})
+    assert {n: s.value for n, s in lab.arguments.items()} == {
+        "robot": "ohbot",
+        "camera": "/dev/video2",
+        "lan": "true",
+        "namespace": "anna",
+    }
+    assert lab.parameters["expression_node"]["intensity"].value == 0.8
+    assert lab.parameters["avatar_node"]["port"].value == 8801
+    style = load_styles(user_styles_path())["gentle"]
+    assert (style.smiling, style.nodding, style.delay_s) == (-0.4, 0.6, 0.2)
+    assert style.reference == (0.1, None, 0.4, -0.2, 0.0, 1.2, None, 0.3)
+    assert style.resting == (("mouthSmileLeft", 0.05), ("mouthSmileRight", 0.05))
+    assert load_calibration(calibration_path("ohbot")) == {"head_turn": Calibration(0, 1, -12, 100, 900)}
+    assert load_profile(home / "profile.yaml").joints["jaw"].limits.speed == 8
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_file_of_a_newer_version_is_refused_as_such_and_stays(name: str, home: Path) -> None:
+    path = home / name
+    path.write_text(newer(path))
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match=r"(?s)this version of reactdiff_ros knows 1.*newer version again") as caught:
+        READERS[name](path)
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_what_is_saved_anew_keeps_the_format_and_the_rest(home: Path) -> None:
+    path = user_styles_path()
+    save_style(path, "mine", {"smiling": 0.1})
+    save_style(path, "mine", {"smiling": 0.2}, replace=True)
+    assert "format: 1" in path.read_text()
+    assert {name: style.smiling for name, style in load_styles(path).items()} == {"gentle": -0.4, "mine": 0.2}
+    file = calibration_path("ohbot")
+    old = load_calibration(file)
+    backup = save_calibration(file, {**old, "head_nod": Calibration(1, 0, 0, 1, 2)})
+    assert backup is not None
+    assert load_calibration(backup) == old
+    assert set(load_calibration(file)) == {"head_turn", "head_nod"}

@@ -1,0 +1,417 @@
+"""What the commands of evaluation share, and `reactdiff report` and `compare`: result files as pages and tables."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from reactdiff_ros.cli import common
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, Number, echo, json_on_stdout, log, progress_bar
+from reactdiff_ros.resources import require
+
+if TYPE_CHECKING:
+    from reactdiff_ros.evaluation.listeners import Listens, ModelListens
+    from reactdiff_ros.evaluation.results import Info, Result
+    from reactdiff_ros.evaluation.runs.scoring import RunContext, RunOutcome
+    from reactdiff_ros.model.plan.sampler import Sampling
+    from reactdiff_ros.model.weights import Weights
+    from reactdiff_ros.simulator.voices import VoiceBank
+
+T = TypeVar("T")
+_WHO = "Who listens; simulator: knows the speaker exactly; policy: the same behind noisy perception."
+SIMULATED = ("model", "simulator", "policy")
+LISTENER = click.option(
+    "--listener", type=click.Choice((*SIMULATED, "rules", "mime", "random", "idle")), default="model", help=_WHO
+)
+CONTROLLED = click.option("--listener", type=click.Choice(SIMULATED), default="model", help=_WHO)
+WORKERS = click.option("--workers", type=click.IntRange(1, 64), default=1, help="Threads.")
+EVERY_CORE = click.option(
+    "--workers", type=click.IntRange(1, 64), default=lambda: min(os.cpu_count() or 1, 64), show_default="one a core",
+    help="Threads and processes.",
+)  # fmt: skip
+RESULT = click.option(
+    "--output", type=common.FILE, metavar="RESULT",
+    help="Result file to write (.npz), for 'reactdiff report' and 'reactdiff compare'.",
+)  # fmt: skip
+STEPS = click.option("--steps", type=click.IntRange(2, 64), help="Denoiser steps of a plan (as live).")
+GUIDANCE = click.option("--guidance", type=Number(0.0, 8.0), help="Guidance on the speaker (as live).")
+MOST_NOTES = 20
+"""Further notes are only in the result."""
+
+
+def _plots(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+    if folder is not None:
+        require("matplotlib")  # now, not after the work
+    return folder
+
+
+PLOTS = click.option("--output", type=common.FOLDER, callback=_plots, help="Folder for the plots.")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The values of the options of `evaluation`, and of --listener and --model where a command has them."""
+
+    steps: int | None
+    guidance: float | None
+    hop_s: float | None
+    seed: int
+    workers: int
+    as_json: bool
+    voices: Path | None = None
+    output: Path | None = None
+    """Folder for the plots, or the result file; None: nothing is written."""
+    listener: str = "model"
+    model: Path | None = None
+    _rests_on: dict[str, Any] = field(default_factory=dict, init=False)
+    """Weights, their sampling and voices that were handed out, as the result describes them."""
+
+    def sampling(self) -> Sampling:
+        """The sampler's settings; what was not given is as live."""
+        from reactdiff_ros.evaluation.listeners import live_sampling
+
+        return live_sampling(steps=self.steps, guidance=self.guidance, hop_s=self.hop_s)
+
+    def bank(self) -> VoiceBank:
+        """The voices of simulated speakers; a bank that does not exist is made."""
+        from reactdiff_ros.evaluation.listeners import voices_told
+
+        bank = common.voice_bank(self.voices)
+        self._rests_on["voices"] = voices_told(bank)
+        return bank
+
+    def who(self) -> Listens:
+        """The listener under test."""
+        from reactdiff_ros.evaluation.listeners import listener_named
+
+        return self.network(self.model) if self.listener == "model" else listener_named(self.listener)
+
+    def network(self, folder: Path | None) -> ModelListens:
+        """The model of a folder of weights; None: the shipped ones."""
+        from reactdiff_ros.evaluation.listeners import ModelListens
+
+        return ModelListens(self.weights(folder), self.sampling(), workers=self.workers)
+
+    def weights(self, folder: Path | None) -> Weights:
+        """The weights in a folder; None: the shipped ones."""
+        from reactdiff_ros.evaluation.listeners import weights_told
+        from reactdiff_ros.model.weights import find_weights
+
+        found, how = find_weights(folder or ""), self.sampling()
+        self._rests_on.setdefault("weights", []).append(weights_told(found))
+        self._rests_on["sampling"] = {n: getattr(how, n) for n in ("steps", "guidance", "hop", "lead", "recall")}
+        return found
+
+    def study(self, function: Callable[..., T], who: Any, label: str, report: str = "told", **sizes: Any) -> T:
+        """What a study returns for a listener, or several, with a progress bar; `report`: its progress argument."""
+        bank = self.bank()
+        with progress_bar(label) as show:
+            return function(who, seed=self.seed, bank=bank, **{report: show}, **sizes)
+
+    def plot(self, name: str, draw: Callable[[Path], Path]) -> None:
+        """With --output, draw the picture `name` into that folder."""
+        if self.output is not None:
+            log(f"wrote {draw(self.output / name)}")
+
+    @contextmanager
+    def result(self) -> Iterator[dict[str, Any]]:
+        """The dictionary to fill: with --json the only thing on stdout, else printed indented at the end.
+
+        What it rests on is added: the hash of the simulator, which weights (a list if several), how they were sampled,
+        and which voices.
+        """
+        from reactdiff_ros.simulator.dyads import simulator_hash
+
+        with json_on_stdout(self.as_json, indented=True) as filled:
+            yield filled
+            here, weights = simulator_hash(), self._rests_on.get("weights", [])
+            for other in sorted({one["trained_on"] for one in weights} - {here}):
+                log(f"the weights were trained on simulator {other}; this one is {here}")
+            filled.update({"simulator": here}, **self._rests_on)
+            if len(weights) == 1:
+                filled["weights"] = weights[0]
+
+
+def evaluation(
+    *, voices: bool = True, output: Any = None, workers: Any = WORKERS
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Gives a command the sampler's options, --seed, --workers and --json, and passes their `Run` as first argument.
+
+    It must be the decorator nearest to the function.
+
+    Args:
+        voices: with --voices.
+        output: the option of that name: PLOTS or RESULT.
+        workers: the option for the number of threads.
+    """
+    hop = click.option("--hop-s", type=Number(0.04, 0.64), help="Time until the next plan (as live).")
+    seed = click.option("--seed", type=common.SEEDS, default=0, help="Another seed, another set.")
+    parts = [
+        STEPS,
+        GUIDANCE,
+        hop,
+        seed,
+        *([common.VOICES] if voices else []),
+        workers,
+        *([output] if output else []),
+        common.JSON,
+    ]
+    return _gathered(parts, Run)
+
+
+def _gathered(parts: Sequence[Any], kind: Any) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Gives a command these options; values that are fields of the dataclass `kind` are passed as one object, first."""
+    names = [f.name for f in fields(kind) if f.init]
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @wraps(command)
+        def decorated(**given: Any) -> int:
+            shared = {name: given.pop(name) for name in names if name in given}
+            return command(kind(**shared), **given)
+
+        whole: Callable[..., int] = common.options(*parts)(decorated)
+        return whole
+
+    return decorate
+
+
+def absent(output: Path | None, *, force: bool = False) -> None:
+    """Before a long run: raise ReactdiffError if the result file already exists and must not be overwritten."""
+    from reactdiff_ros.errors import ReactdiffError
+
+    if output is not None and output.exists() and not force:
+        raise ReactdiffError(
+            "the result file already exists", where=str(output), todo="choose another name, or move it away"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The values of the options of a resumable run."""
+
+    cuts: int
+    seed: int
+    workers: int
+    dask: str
+    run_folder: Path | None
+    output: Path | None
+    force: bool
+    as_json: bool
+    listeners: tuple[str, ...]
+    model: Path | None
+
+    @property
+    def weights(self) -> str:
+        """Absolute path of the weights; empty: the shipped ones."""
+        return "" if self.model is None else str(self.model.resolve())
+
+    def info(self, kind: str, title: str) -> Info:
+        """The head of the result."""
+        return info_of(kind, title, self.weights, self.listeners)
+
+    @contextmanager
+    def context(self) -> Iterator[RunContext]:
+        """Store, workers and progress of the run.
+
+        Raises:
+            ReactdiffError: the result file already exists, or the folder cannot be made.
+            MissingExtraError: a scheduler is given, and `distributed` is not installed.
+        """
+        from reactdiff_ros.evaluation.runs.parts import Keep, Resources
+        from reactdiff_ros.evaluation.runs.scoring import RunContext
+
+        absent(self.output, force=self.force)
+        if self.dask:
+            require("distributed")
+        if self.dask and self.run_folder is None and self.output is None:
+            raise click.UsageError("--dask needs --run or --output: a folder that all workers see")
+        folder = self.run_folder
+        if folder is None and self.output is not None:
+            folder = self.output.with_name(self.output.name + ".parts")
+        with tempfile.TemporaryDirectory(prefix="reactdiff-run-") as temporary, _bars() as report:
+            keep = Keep((folder or Path(temporary)).resolve())
+            yield RunContext(keep, Resources(self.workers, self.dask), report, log)
+
+    def conclude(self, ran: RunOutcome, shown: Result, out: dict[str, Any]) -> None:
+        """Write the result file if one is wanted, and describe the run in `out`."""
+        info = ran.result.info
+        out.update(
+            kind=info.kind, data=info.data, compat=info.compat, subject=info.subject, recordings=len(ran.result.items),
+            minutes=round(ran.result.minutes, 3), systems=ran.table, failed=ran.failed, notes=list(ran.notes),
+            kept_parts=ran.kept, settings=dict(info.settings), seeds=dict(info.seeds), weights=dict(info.weights),
+            hardware=dict(info.hardware), **write(shown, self.output, self.force),
+        )  # fmt: skip
+
+    def summary(self, ran: RunOutcome, measures: Sequence[str]) -> int:
+        """Print what a run found and what failed; the exit code."""
+        from reactdiff_ros.evaluation.runs.scoring import counted
+
+        if not self.as_json:
+            rows = [[name, *(_cell(figures.get(m)) for m in measures)] for name, figures in ran.table.items()]
+            echo(aligned([["", *measures], *rows]))
+        for sentence in ran.notes[:MOST_NOTES]:
+            log(sentence)
+        log(f"{counted(len(ran.result.items), 'recording')}, {len(ran.failed)} failed")
+        return EXIT_ERROR if ran.failed else EXIT_DONE
+
+
+resumable = _gathered(
+    [
+        click.option(
+            "--listener", "listeners", multiple=True, default=("model",), metavar="NAME",
+            help="model, rules, mime, random, idle, or a class of your own as module:Class or file.py:Class. Several "
+            "are compared; the first is under test.",
+        ),
+        common.MODEL,
+        click.option("--cuts", type=click.IntRange(0, 1000), default=10,
+                     help="Moments at which each listener's declared look-ahead is verified (0: not at all)."),
+        common.SEED,
+        click.option("--workers", type=click.IntRange(1, 256), default=1, help="Processes on this machine."),
+        click.option("--dask", metavar="ADDRESS", default="", show_default=False,
+                     help="Dask scheduler (tcp://host:8786) whose workers compute the parts; they see the same paths."),
+        click.option("--run", "run_folder", type=common.FOLDER, metavar="DIR",
+                     help="Folder of finished parts; the same command resumes from there (RESULT.parts)."),
+        RESULT,
+        click.option("--force", is_flag=True, help="Overwrite an existing result file."),
+        common.JSON,
+    ],
+    Course,
+)  # fmt: skip
+"""Gives a command the options of a resumable run and passes their `Course` as first argument."""
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, float], None]]:
+    """One progress bar a round."""
+    with ExitStack() as open_bar:
+        now: dict[str, Callable[[float], None]] = {}
+
+        def report(what: str, share: float) -> None:
+            if what not in now:
+                open_bar.close()
+                now.clear()
+                now[what] = open_bar.enter_context(progress_bar(what))
+            now[what](share)
+
+        yield report
+
+
+def info_of(kind: str, title: str, weights: str, listeners: Sequence[str]) -> Info:
+    """The head of a result: when, with which command, on which machine, with which weights and versions."""
+    from datetime import datetime, timezone
+
+    from reactdiff_ros.evaluation.bench.machine import hardware
+    from reactdiff_ros.evaluation.results import Info, versions_here
+    from reactdiff_ros.model.weights import find_weights
+
+    used: dict[str, Any] = {}
+    if "model" in listeners:
+        found = find_weights(weights)
+        used = {"name": found.name, "digest": found.digest, "trained_on": found.simulator}
+    return Info(
+        kind=kind, title=title, created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        command=" ".join(["reactdiff", *sys.argv[1:]]), versions=versions_here(), hardware=hardware(), weights=used,
+    )  # fmt: skip
+
+
+def write(result: Result, output: Path | None, force: bool) -> dict[str, str]:
+    """Write the result file where one is wanted. What to add to the JSON object."""
+    if output is None:
+        return {}
+    from reactdiff_ros.evaluation.results import write_result
+
+    write_result(result, output, overwrite=force)
+    log(f"the result is in {output}: 'reactdiff report' makes a page of it")
+    return {"result": str(output)}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    return f"{value:.4g}" if isinstance(value, (int, float)) and value == value else "-"
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
+    """A table of texts; the columns in `left` are left-aligned, the others right-aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("result", type=common.FILE)
+@click.option("-o", "--output", type=common.FILE, metavar="PAGE.html",
+              help="The page (next to the result, with its name).")  # fmt: skip
+@click.option("--faces/--no-faces", default=True, help="Rendered faces; they take most of the time.")
+@click.option("--items", type=click.IntRange(1, 100), default=8, help="Recordings with time lines.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing page.")
+@common.JSON
+def report(result: Path, output: Path | None, faces: bool, items: int, overwrite: bool, as_json: bool) -> int:
+    """Make a one-page report of a RESULT file that 'evaluate' wrote.
+
+    Figures against baselines, the shuffled-speaker control and published figures, time lines of speaker and listener,
+    behaviour compared with people's, latency, faces, and the worst moments. The page needs no network and no
+    other file; the same result gives the same page.
+    """
+    from reactdiff_ros.evaluation.report.page import Options, build_page, check_free, write_page
+    from reactdiff_ros.evaluation.results import read_result
+
+    page = output if output is not None else result.with_suffix(".html")
+    with json_on_stdout(as_json) as out:
+        check_free(page, overwrite=overwrite)
+        read = read_result(result)
+        with progress_bar("page") as show:
+            html = build_page(read, Options(faces=faces, items=items), show)
+        write_page(html, page, overwrite=overwrite)
+        out.update(page=page, bytes=len(html.encode()), items=len(read.items), systems=len(read.systems))
+        log(f"open {page} in a browser")
+    return EXIT_DONE
+
+
+@click.command()
+@click.argument("first", type=common.FILE, metavar="A")
+@click.argument("second", type=common.FILE, metavar="B")
+@click.option("--system-a", metavar="NAME", help="System of A (the one under test).")
+@click.option("--system-b", metavar="NAME", help="System of B (the one under test).")
+@common.SEED
+@common.JSON
+def compare(first: Path, second: Path, system_a: str | None, system_b: str | None, seed: int, as_json: bool) -> int:
+    """Compare two result files, with 95 % intervals.
+
+    Every figure that both have is shown as B minus A, with the 95 % interval of the difference. Recordings are
+    matched by their ids and drawn in pairs by bootstrap; without matches each run is drawn separately. A difference
+    whose interval contains 0 is reported as "none". To compare two systems of one result, name it twice, with
+    --system-b.
+    """
+    from reactdiff_ros.evaluation.report import tables
+    from reactdiff_ros.evaluation.report.summary import interval, number, value
+    from reactdiff_ros.evaluation.results import read_result
+
+    with json_on_stdout(as_json) as out:
+        one = read_result(first)
+        other = one if second == first else read_result(second)
+        a, b = tables.chosen(one, system_a, str(first)), tables.chosen(other, system_b, str(second))
+        found = tables.compare((one, a), (other, b), seed)
+        out.update(found.as_dict())
+    if not as_json:
+        rows = [("figure", f"A {a.name}", f"B {b.name}", "B - A", "95 % interval", "difference")]
+        for c in found.figures:
+            gap = c.difference
+            row = (number(c.first), number(c.second), value(gap), interval(gap) or gap.how)
+            rows.append((c.metric.name, *row, c.verdict))
+        echo("\n".join([aligned(rows, left=(0, 5)), "", *found.notes]).rstrip())
+    return EXIT_DONE

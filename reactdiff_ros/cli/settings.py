@@ -1,0 +1,169 @@
+"""`reactdiff config`, `style` and `doctor`: settings in force, named styles of listening, checks of the setup."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reactdiff_ros.cli import common
+from reactdiff_ros.cli.common import EXIT_DONE, EXIT_ERROR, EXIT_USAGE, echo, json_on_stdout, log, progress_bar
+from reactdiff_ros.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reactdiff_ros.launching.configuration import Effective, LabSettings, Setting
+
+_STYLES = click.option(
+    "--file", "path", type=common.FILE, help="File of your own styles. Default: ~/.config/reactdiff_ros/styles.yaml."
+)
+_GAINS = ("intensity", "upper_face", "lower_face", "head")
+
+
+@click.group()
+def config() -> None:
+    """Show the settings in force and where each comes from."""
+
+
+@config.command()
+@click.argument("assignments", nargs=-1, metavar="[NAME:=VALUE]...")
+@click.option("--robot", metavar="NAME", help="Robot: an overlay or a shipped profile by its name, or a path.")
+@click.option("--all", "everything", is_flag=True, help="Show default parameters too.")
+@common.JSON
+def show(assignments: tuple[str, ...], robot: str | None, everything: bool, as_json: bool) -> int:
+    """Print the settings of a listener and where each value comes from.
+
+    NAME:=VALUE are launch arguments, as for 'reactdiff listen'.
+    """
+    from reactdiff_ros.launching.configuration import effective, lab_settings
+    from reactdiff_ros.plain_yaml import ProblemsError
+
+    given = dict(map(common.assignment, assignments)) | ({"robot": robot} if robot is not None else {})
+    try:
+        lab = lab_settings(given)
+    except ProblemsError as error:
+        with json_on_stdout(as_json) as result:
+            result["problems"] = [f"{error.path}, {problem}" for problem in error.problems]
+            for problem in result["problems"]:
+                log(problem)
+        return EXIT_ERROR
+    try:
+        found = effective(given, lab)
+    except ConfigError as error:
+        log(str(error))  # without click's usage line: launch files show this sentence as their own
+        return EXIT_USAGE
+    with json_on_stdout(as_json) as result:
+        result.update(
+            files=[str(path) for path in lab.files], arguments=_plain(found.arguments),
+            parameters={node: _plain(values) for node, values in found.parameters.items()},
+            ros_parameters=found.ros_parameters,
+        )  # fmt: skip
+        if not as_json:
+            _print(lab, found, everything)
+    return EXIT_DONE
+
+
+def _plain(settings: dict[str, Setting]) -> dict[str, Any]:
+    return {name: {"value": setting.value, "from": setting.origin} for name, setting in settings.items()}
+
+
+def _print(lab: LabSettings, found: Effective, everything: bool) -> None:
+    from reactdiff_ros.launching.configuration import SHIPPED, settings_path
+
+    path = settings_path()
+    no_file = "settings files are off (REACTDIFF_CONFIG=none)" if path is None else f"no settings file: {path}"
+    echo(f"settings files, the last one wins: {', '.join(map(str, lab.files))}" if lab.files else no_file)
+    hidden = 0
+    for title, settings in {"arguments": found.arguments, **found.parameters}.items():
+        shown = settings if everything or title == "arguments" else {}
+        shown = shown or {name: s for name, s in settings.items() if s.origin != SHIPPED}
+        hidden += len(settings) - len(shown)
+        if shown:
+            echo(f"\n{title}")
+        for name, setting in shown.items():
+            text = str(setting.value).lower() if isinstance(setting.value, bool) else str(setting.value)
+            echo(f"  {name:<24} {text or '-':<24} {setting.origin}")
+    if hidden:
+        echo(f"\n{hidden} more parameters have their default (show them with --all)")
+
+
+@click.group()
+def style() -> None:
+    """List styles of listening, or learn one from a clip."""
+
+
+@style.command("list")
+@_STYLES
+@common.JSON
+def list_styles(path: Path | None, as_json: bool) -> int:
+    """List all styles with their settings."""
+    from reactdiff_ros.styles import style_book
+
+    with json_on_stdout(as_json) as result:
+        for name, entry in style_book(str(path or "")).items():
+            values = {key: value for key, value in entry.settings().items() if key != "style"}
+            result[name] = {**values, "reference": list(entry.reference) or None}
+            if not as_json:
+                text = ", ".join(f"{k} {v:g}" for k, v in values.items() if v != (1.0 if k in _GAINS else 0.0))
+                echo(f"{name}: {text or 'default settings'}{', with a reference' if entry.reference else ''}")
+    return EXIT_DONE
+
+
+@style.command()
+@click.argument("clip", type=common.PATH)
+@click.option("--name", required=True, help="Name of the style.")
+@click.option("--about", help="Description of the style, one sentence.")
+@_STYLES
+@click.option("--force", is_flag=True, help="Overwrite a style of the same name.")
+@common.JSON
+def learn(clip: Path, name: str, about: str | None, path: Path | None, force: bool, as_json: bool) -> int:
+    """Measure how the person in CLIP listens, and save it as a style.
+
+    The clip must show one face; a minute of listening works best. Only eight statistics are saved (amount, strength
+    and speed of smiles, frequency and size of nods, movement of head and brows), no pictures and no sound.
+    """
+    from reactdiff_ros.capture.media import MediaClip
+    from reactdiff_ros.evaluation.extraction import learn_reference
+    from reactdiff_ros.styles import load_styles, save_style, style_book, user_styles_path
+
+    target = path or user_styles_path()
+    with json_on_stdout(as_json) as result:
+        known = style_book(str(target)) if target.exists() else load_styles()
+        if name in known and not force:
+            raise ConfigError("a style of this name already exists", where=name, todo="choose another name, or --force")
+        duration_s = max(MediaClip(clip).duration_s, 1e-3)
+        with progress_bar(clip.name) as report:
+            reference = learn_reference(clip, progress=lambda seconds: report(seconds / duration_s))
+        sentence = about or f"Learnt from {reference.clip}, {reference.seconds:.0f} s."
+        save_style(target, name, {"about": sentence, "reference": list(reference.values)}, replace=force)
+        result.update(name=name, file=str(target), seconds=reference.seconds, reference=reference.as_dict())
+        missing = [key for key, value in reference.as_dict().items() if value is None]
+        log(f"saved {name} in {target}" + (f"; the clip does not show: {', '.join(missing)}" if missing else ""))
+    return EXIT_DONE
+
+
+@click.command()
+@click.option("--peer", "peers", multiple=True, metavar="HOST", help="Compare the clock of HOST too (NTP); repeatable.")
+@common.JSON
+def doctor(peers: tuple[str, ...], as_json: bool) -> int:
+    """Check the setup and print how to fix each problem.
+
+    Checks ROS, packages, DDS, shared memory, clock, settings, devices and their permissions, the robot, weights, GPU,
+    the page's port and disks. Exits with 1 if a check fails.
+    """
+    from dataclasses import asdict
+
+    from reactdiff_ros.launching import doctor as setup
+
+    signs = {setup.OK: "ok   ", setup.NOTE: "note ", setup.ERROR: "ERROR"}
+    with json_on_stdout(as_json) as result:
+        result.update(findings=[], ok=True)
+        checks: list[setup.Check] = [*setup.CHECKS, *(partial(setup.check_peer, host) for host in peers)]
+        for check in checks:
+            for finding in setup.findings(check):
+                result["findings"].append(asdict(finding))
+                result["ok"] &= finding.level != setup.ERROR
+                todo = f" -> {finding.todo}" if finding.todo else ""
+                echo(f"{signs[finding.level]} {finding.check:<11} {finding.sentence}{todo}", err=as_json)
+    return EXIT_DONE if result["ok"] else EXIT_ERROR

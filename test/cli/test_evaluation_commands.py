@@ -1,0 +1,248 @@
+"""What the commands of evaluation share, and `report`, `compare`, `evaluate arrays` and `bench record`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import click
+import numpy as np
+import pytest
+from small_result import small_result
+
+from reactdiff_ros.cli import evaluation as options
+from reactdiff_ros.cli.main import main
+from reactdiff_ros.evaluation.bench import machine, model, reference
+from reactdiff_ros.evaluation.bench.machine import commit
+from reactdiff_ros.evaluation.bench.metrics import example_set
+from reactdiff_ros.evaluation.results import write_result
+from reactdiff_ros.model.weights import find_weights
+from reactdiff_ros.simulator.dyads import simulator_hash
+
+
+def test_what_is_given_arrives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[tuple[options.Run, str]] = []
+
+    @click.command()
+    @click.argument("name")
+    @options.evaluation(output=options.PLOTS, workers=options.EVERY_CORE)
+    def verb(run: options.Run, name: str) -> int:
+        """A verb."""
+        seen.append((run, name))
+        with run.result() as result:
+            print("a library talks")
+            result["name"] = name
+        return 0
+
+    def call(*arguments: str) -> dict[str, Any]:
+        verb.main([*arguments], standalone_mode=False)
+        value: dict[str, Any] = json.loads(capsys.readouterr().out.split("a library talks\n")[-1])
+        return value
+
+    assert call("a") == {"name": "a", "simulator": simulator_hash()}
+    run, _ = seen[-1]
+    assert (run.steps, run.guidance, run.hop_s, run.seed, run.output, run.voices) == (None, None, None, 0, None, None)
+    assert run.workers >= 1
+    call("b", "--steps", "4", "--guidance", "2", "--hop-s", "0.32", "--seed", "7", "--workers", "3", "--output", "x")
+    run, name = seen[-1]
+    assert (name, run.seed, run.workers, run.output) == ("b", 7, 3, Path("x"))
+    how = run.sampling()
+    assert (how.steps, how.guidance, how.hop) == (4, 2.0, 8)
+
+
+STUDIES = "reactdiff_ros.evaluation.studies"
+RESULTS = {
+    "simulator": (["evaluate", "simulator", "--systems", "model"], f"{STUDIES}.simulator.evaluate"),
+    "dyads": (["evaluate", "dyads", "--folder", "calls", "--system", "model"], f"{STUDIES}.dyads.evaluate_dyads"),
+    "behaviour": (["evaluate", "behaviour"], f"{STUDIES}.behaviour.evaluate_behaviour"),
+    "streams": (["evaluate", "streams"], f"{STUDIES}.sampling.evaluate_streams"),
+    "sessions": (["evaluate", "sessions"], f"{STUDIES}.sessions.evaluate_sessions"),
+    "controls": (["evaluate", "controls"], f"{STUDIES}.controls.evaluate_controls"),
+    "ablations": (["evaluate", "ablations", "resource/models/live"], f"{STUDIES}.sampling.evaluate_ablations"),
+    "response": (["bench", "response"], f"{STUDIES}.response.bench_response"),
+}
+"""Every command with a `Run`, and the study that it would take minutes over."""
+MAPPINGS = ("simulator", "sessions", "controls", "ablations")
+"""Whose study returns a dictionary; the others' returns a report with one."""
+
+
+@dataclass
+class Report:
+    """What of a study's report the commands look at."""
+
+    figures: dict[str, Any] = field(default_factory=lambda: {"figure": 1.0, "model": {"note": "none"}, "bands": {}})
+
+
+class Calls:
+    """Recorded calls of nobody."""
+
+    recordings: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    frames = 0
+    left_out: ClassVar[dict[str, str]] = {}
+
+
+def result_of(name: str, *more: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The JSON of a command whose study is replaced."""
+    arguments, study = RESULTS[name]
+    report = Report()
+    monkeypatch.setattr(study, lambda *_, **__: report.figures if name in MAPPINGS else report)
+    monkeypatch.setattr(f"{STUDIES}.dyads.read_calls", lambda folder: Calls())
+    assert main([*arguments, *more, "--json"]) == 0
+    return json.loads(capfd.readouterr().out)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_every_result_says_what_it_rests_on(
+    name: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = result_of(name, "--guidance", "2", "--hop-s", "0.32", capfd=capfd, monkeypatch=monkeypatch)
+    shipped = find_weights()
+    assert told["figure"] == 1.0
+    assert told["simulator"] == simulator_hash()
+    nods = None if shipped.nods is None else shipped.nods.digest
+    weights = {"name": shipped.name, "digest": shipped.digest, "trained_on": shipped.simulator, "nods": nods}
+    assert told["weights"] == weights
+    assert (told["sampling"]["guidance"], told["sampling"]["hop"]) == (2.0, 8)
+    assert told.get("voices") == (None if name == "dyads" else {"kind": "parametric"})
+
+
+def test_several_models_are_all_named(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    told = result_of("ablations", "resource/models/live", capfd=capfd, monkeypatch=monkeypatch)
+    assert [weights["digest"] for weights in told["weights"]] == [find_weights().digest] * 2
+    assert told["commit"] == commit(Path(__file__).parent)
+
+
+def test_weights_of_another_simulator_are_told(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reactdiff_ros.simulator.dyads.simulator_hash", lambda: "another")
+    arguments, study = RESULTS["streams"]
+    monkeypatch.setattr(study, lambda *_, **__: Report())
+    assert main([*arguments, "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["simulator"] == "another"
+    assert f"trained on simulator {find_weights().simulator}; this one is another" in err
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_result(small_result(2, 40.0), tmp_path_factory.mktemp("run") / "run.npz")
+
+
+def test_report_writes_the_page_beside_the_result(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = result.read_bytes()
+    assert main(["report", str(result), "--no-faces", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    page = Path(told["page"])
+    assert page == result.with_suffix(".html")
+    assert (len(page.read_bytes()), told["items"]) == (told["bytes"], 2)
+    assert result.read_bytes() == before
+    assert main(["report", str(result), "--no-faces"]) == 1
+    assert "there already" in capsys.readouterr().err
+    page.write_text("mine")
+    assert main(["report", str(result), "--no-faces", "--overwrite"]) == 0
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_compare_prints_one_object(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(result), str(result), "--system-b", "shuffled", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["items"] == {"a": 2, "b": 2, "matched": 2}
+    assert told["figures"]["FRC"]["verdict"] == "worse"
+    assert told["figures"]["FRC"]["how"] == "paired"
+    assert told["figures"]["FRDvs"]["verdict"] == "none"
+
+
+def test_compare_prints_a_table_and_names_what_is_missing(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(result), str(result)]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == [
+        "figure",
+        "A",
+        "model",
+        "B",
+        "model",
+        "B",
+        "-",
+        "A",
+        "95",
+        "%",
+        "interval",
+        "difference",
+    ]
+    assert all(line.endswith("none") for line in out.splitlines()[1:4])
+    assert main(["compare", str(result), str(result), "--system-b", "nobody"]) == 1
+    assert "name one of model, shuffled, mime, still" in capsys.readouterr().err
+
+
+def arrays(path: Path, **change: object) -> Path:
+    made, real, heard = example_set(3, 2, 3, 2, 70)
+    data = {
+        "prediction": made, "listener": real.reshape(4, 70, 25), "speaker": heard,
+        "neighbour": np.array([[1, 1, 0, 0], [0, 0, 1, 1]]), **change,
+    }  # fmt: skip
+    np.savez(path, **{name: values for name, values in data.items() if values is not None})
+    return path
+
+
+def test_arrays_prints_one_object(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("numba")
+    path = arrays(tmp_path / "a.npz")
+    before = path.read_bytes()
+    assert main(["evaluate", "arrays", str(path), "--compat", "react2024", "--json", "--workers", "2"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    names = ("FRC", "FRD", "FRDiv", "FRDvs", "FRVar", "FRSyn", "FRSyn_first")
+    assert all(isinstance(found[name], float) for name in names)
+    assert set(found["seconds"]) == set(names) - {"FRSyn_first"}
+    assert found["compat"] == "react2024"
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"neighbour": None}, "no array named neighbour"),
+        ({"prediction": np.zeros((2, 3, 70, 24))}, "is not (speakers, predictions, frames, 25)"),
+        ({"speaker": np.full((2, 70, 25), np.nan)}, "not numbers"),
+        ({"listener": np.array([{"a": 1}], dtype=object)}, "Python objects"),
+    ],
+)
+def test_bad_arrays_are_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], change: dict[str, object], sentence: str
+) -> None:
+    path = arrays(tmp_path / "a.npz", **change)
+    assert main(["evaluate", "arrays", str(path)]) == 1
+    told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("reactdiff:")]
+    assert len(told) == 1
+    assert sentence in told[0]
+    assert "a.npz" in told[0]
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Benches that take no time."""
+    monkeypatch.setattr(model, "bench_model", lambda *_, **__: {"plan_ms": {}})
+    monkeypatch.setattr(model, "bench_rows", lambda *_, **__: {"rows": []})
+    monkeypatch.setattr(reference.Run, "figures", lambda self: {"ratios": {"eager_same_steps": 80.0}})
+
+
+def test_figures_of_other_benches_and_machines_are_kept(
+    measured: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "figures.json"
+    assert main(["bench", "record", "--what", "model", "--output", str(output)]) == 0
+    known = json.loads(output.read_text())
+    assert known["live"] == known["reference"] == []
+    known["other"] = [{"what": "x", "measured": "1", "asked": "", "date": "", "command": "reactdiff doctor"}]
+    output.write_text(json.dumps(known))
+    assert main(["bench", "record", "--what", "model", "--what", "reference", "--output", str(output)]) == 0
+    here = machine.hardware()
+    monkeypatch.setattr(machine, "hardware", lambda: here | {"gpu": "NVIDIA H200"})
+    assert main(["bench", "record", "--what", "model", "--output", str(output)]) == 0
+    found = json.loads(output.read_text())
+    assert [entry["hardware"]["gpu"] for entry in found["model"]] == [here["gpu"], "NVIDIA H200"]
+    assert found["other"] == known["other"]
+    assert found["reference"][0]["result"]["ratios"]["eager_same_steps"] == pytest.approx(80.0)
