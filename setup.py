@@ -76,6 +76,7 @@ setup(
             "perception/expression.json",
             "avatar/page/*",
             "avatar/page/robot/*",
+            "avatar/page/looks/*",
             "evaluation/report/page/*",
             "avatar/drawing.js",
         ],

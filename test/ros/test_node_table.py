@@ -25,7 +25,7 @@ TABLE = load_table()
 
 def test_choices_are_those_of_the_rooms():
     avatar = TABLE.node("avatar_node")
-    assert avatar.parameter("look").choices == LOOKS
+    assert avatar.parameter("look").choices == (*LOOKS, "FILE.json")
     assert avatar.parameter("stale_s").default == AvatarConfig().stale_s
     assert TABLE.node("reaction_node").parameter("policy").choices == POLICIES
 
