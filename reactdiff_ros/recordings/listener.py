@@ -101,12 +101,7 @@ class Listener:
         )
 
     def step(
-        self,
-        picture: UINT8 | None,
-        time: float,
-        sound: NDArray[np.generic] | None = None,
-        *,
-        sound_hz: int = SOUND_HZ,
+        self, picture: UINT8 | None, time: float, sound: NDArray[np.generic] | None = None, *, sound_hz: int = SOUND_HZ
     ) -> FloatArray:
         """Take one picture and the sound up to it, and return the face at that time.
 
@@ -231,13 +226,13 @@ class FaceTrack:
         write_video(path, recording, reel, look=look, processes=processes, progress=progress)
 
     def _save_bag(self, path: Path) -> None:
-        from reactdiff_ros.recordings.replay.output import ReplayBag
+        from reactdiff_ros.recordings.replay.replay import ReplayBag
 
         recording = open_recording(self._path, self._settings)
         with ReplayBag(path, recording, self._settings, self._values, plans=True) as bag:
             for step in self._steps:
                 bag.write(step)
-            bag.close(self._tally, self.complete)
+            bag.describe(self._tally, self.complete)
 
     def _csv(self) -> str:
         text = io.StringIO()

@@ -19,7 +19,7 @@ from actuator_graph import EXPRESSION, JAW_COUNTS_A_TICK, NODE, STATE, Bench
 from reactdiff_ros import msg
 from reactdiff_ros.actuation.drivers.serial_port import SerialPort
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 
 FACE = """
 import sys, time
@@ -336,16 +336,3 @@ def test_a_port_that_another_process_has_is_said_and_had_when_it_is_free(tmp_pat
         bench.graph.until(lambda: not any(bench.said.joint_fault), what="it is found")
     finally:
         bench.__exit__()
-
-
-def test_nothing_there_nothing_calibrated_and_no_such_robot_are_one_sentence_each(tmp_path: Path):
-    with Bench(tmp_path, calibration=str(tmp_path / "none.json")) as bench:
-        for wire in bench.rig.wires.values():
-            wire.pull()
-        bench.graph.until(lambda: "gone" in bench.said.message or "no such port" in bench.said.message, what="gone")
-        answer = bench.call("enable", data=True)
-        assert not answer.success
-        assert "not calibrated: brow, jaw, neck: reactdiff robot calibrate" in answer.message
-        bench.graph.until(lambda: bench.graph.level(NODE) == 2, what="an error in the diagnostics")
-        nobody = bench.graph.start(NODE, "-r", "__node:=other", robot="hal9000")
-        bench.graph.until(lambda: "there is no such robot" in nobody.log, what="the sentence")

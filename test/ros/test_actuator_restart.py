@@ -186,7 +186,10 @@ def restarted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Restar
         yield robot
 
 
-@pytest.mark.parametrize("restarted", [*DRIVERS, "reachy_mini"], indirect=True)
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("dynamixel", "ohbot")]
+
+
+@pytest.mark.parametrize("restarted", ["feetech", "reachy_mini", *SLOW], indirect=True)
 def test_torque_of_a_killed_actuator_is_reported_lowered_and_let_go(restarted: Restarted) -> None:
     stands = restarted.robot.neck()
     restarted.graph.spin(1.0)
@@ -206,7 +209,7 @@ def test_torque_of_a_killed_actuator_is_reported_lowered_and_let_go(restarted: R
     assert restarted.said.message == "disarmed: it can be enabled"
 
 
-@pytest.mark.parametrize("restarted", ["ohbot", "reachy_mini"], indirect=True)
+@pytest.mark.parametrize("restarted", ["ohbot", pytest.param("reachy_mini", marks=pytest.mark.slow)], indirect=True)
 def test_a_stop_after_a_kill_holds_until_a_reset_lowers_and_lets_go(restarted: Restarted) -> None:
     stands = restarted.robot.neck()
     assert restarted.call("software_stop").success

@@ -72,15 +72,15 @@ class FaceReel:
 
 
 def prepare(path: Path) -> None:
-    """Before the work: the folder of a video is made, and its name looked at.
+    """Create the folder of a video and check its name, before the work.
 
     Raises:
-        MediaError: there is something at `path` already, it has no name of a video, or its folder cannot be made.
+        MediaError: `path` exists, its name is not that of a video, or its folder cannot be created.
     """
     if path.suffix.lower() not in (".mp4", ".mkv", ".mov"):
-        raise MediaError("this is no name for a video", where=str(path), todo="write FILE.mp4")
+        raise MediaError("a video's name must end in .mp4, .mkv or .mov", where=str(path), todo="write FILE.mp4")
     if path.exists() or path.is_symlink():
-        raise MediaError("there is something of this name already", where=str(path), todo="choose another name")
+        raise MediaError("something of this name already exists", where=str(path), todo="choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
