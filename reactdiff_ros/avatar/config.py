@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from reactdiff_ros.avatar.looks import SUFFIX, read_look
 from reactdiff_ros.errors import ConfigError
 from reactdiff_ros.settings import check_settings, setting
 
 AVATAR, OUTPUTS = "settings of the screen face", "settings of the outputs"
-LOOKS = ("soft", "paper", "night", "robot")
+LOOKS = ("soft", "paper", "robot", "night", "pixel", "eyes", "cub")
 _HOST = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9_:\-]{1,63}\.)*[A-Za-z0-9_:\-]{1,63}\.?")
 """Parts of 1 to 63 characters: of others no address can be made."""
 
@@ -22,7 +24,7 @@ class AvatarConfig:
     host: str = setting("127.0.0.1", "Address to bind. Anything but a loopback address serves the network.")
     port: int = setting(8765, "First port to try; 0 = any free one.", low=0, high=65535)
     port_tries: int = setting(20, "How many ports are tried, one after the other.", low=1, high=1000)
-    look: str = setting("soft", "One of LOOKS; the page's `?look=` overrides it for one browser.")
+    look: str = setting("soft", "One of LOOKS, or a look's file; the page's `?look=` overrides it for one browser.")
     extra_hosts: tuple[str, ...] = ()
     """More host names or addresses under which the page may be opened (a robot's name in the lab's network)."""
     max_clients: int = setting(50, "Pages that may be open at the same time.", low=1, high=1000)
@@ -37,7 +39,11 @@ class AvatarConfig:
     def __post_init__(self) -> None:
         check_settings(self, AVATAR)
         _check(bool(_HOST.fullmatch(self.host)), AVATAR, "host", self.host, "give an address such as 127.0.0.1")
-        _check(self.look in LOOKS, AVATAR, "look", self.look, "choose one of " + ", ".join(LOOKS))
+        if self.look.endswith(SUFFIX):
+            read_look(Path(self.look))
+        else:
+            known = f"choose one of {', '.join(LOOKS)}, or a file of your own"
+            _check(self.look in LOOKS, AVATAR, "look", self.look, known)
         for name in self.extra_hosts:
             _check(bool(_HOST.fullmatch(name)), AVATAR, "extra_hosts", name, "give host names without port or scheme")
 

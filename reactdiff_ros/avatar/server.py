@@ -7,17 +7,19 @@ import json
 import threading
 from collections.abc import Callable
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from reactdiff_ros.avatar.access import OPERATOR, Guard, LinkAccess, is_this_machine
 from reactdiff_ros.avatar.arming import Answer, RobotConsole
-from reactdiff_ros.avatar.config import AvatarConfig
+from reactdiff_ros.avatar.config import LOOKS, AvatarConfig
 from reactdiff_ros.avatar.connections import BODY_S, kept
+from reactdiff_ros.avatar.looks import SUFFIX, read_look, shipped
 from reactdiff_ros.avatar.web import Client, WebServer
 from reactdiff_ros.avatar.wire import candidate_curves, encode_frame, frame_as_dict, to_json
-from reactdiff_ros.errors import ReactdiffError
+from reactdiff_ros.errors import ConfigError, ReactdiffError
 from reactdiff_ros.types import ExpressionFrame, FloatArray
 
 CONTENT_TYPES = {
@@ -40,7 +42,8 @@ def load_pages(look: str, folders: tuple[str, ...] = ("page",)) -> dict[str, byt
     pages = {entry.name: entry.read_bytes() for entry in entries if _suffix(entry.name) in CONTENT_TYPES}
     if "index.html" not in pages:
         raise ReactdiffError("the face's page is missing", where=str(room), todo="install the package again")
-    pages["index.html"] = pages["index.html"].replace(b'data-look="soft"', f'data-look="{look}"'.encode())
+    worn = "own" if look.endswith(SUFFIX) else look
+    pages["index.html"] = pages["index.html"].replace(b'data-look="soft"', f'data-look="{worn}"'.encode())
     return pages
 
 
@@ -79,6 +82,7 @@ class PageServer(WebServer):
         self._pages = load_pages(self.config.look, self.folders)
         router.add_get("/", self._file)
         router.add_get("/ws", self.websocket)
+        router.add_get("/looks/{name}.json", self._look)
         router.add_get("/{name}", self._file)
 
     def refuses(self, request: web.Request) -> web.Response | None:
@@ -93,7 +97,22 @@ class PageServer(WebServer):
     async def _file(self, request: web.Request) -> web.StreamResponse:
         return self._page(request.match_info.get("name", "index.html"))
 
+    async def _look(self, request: web.Request) -> web.StreamResponse:
+        """A look, read anew each time so that a designer only reloads the page; a sentence where it is wrong."""
+        name, own = request.match_info["name"], self.config.look
+        if name == "own":
+            try:
+                return _json(read_look(Path(own)) if own.endswith(SUFFIX) else None)
+            except ConfigError as error:
+                return web.Response(status=422, text=f"{error}\n")
+        if name not in (*LOOKS, "keys"):
+            raise web.HTTPNotFound(text="There is no such look.\n")
+        return web.Response(
+            body=shipped(name).read_bytes(), content_type="application/json", headers={"Cache-Control": "no-cache"}
+        )
+
     def _page(self, name: str) -> web.StreamResponse:
+        name = name if name in self._pages else name + ".html"
         if name not in self._pages:
             raise web.HTTPNotFound(text="There is no such page.\n")
         kind, headers = CONTENT_TYPES[_suffix(name)], {"Cache-Control": "no-cache"}
@@ -282,7 +301,7 @@ class AvatarServer(PageServer):
             return await self._console.command(command, body.get("token"))
 
 
-def _json(value: dict[str, Any], status: int = 200) -> web.Response:
+def _json(value: dict[str, Any] | None, status: int = 200) -> web.Response:
     """`value` as JSON that no cache keeps."""
     headers = {"Cache-Control": "no-store"}
     return web.Response(text=to_json(value), status=status, content_type="application/json", headers=headers)

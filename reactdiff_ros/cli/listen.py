@@ -74,7 +74,7 @@ def choose_source(camera: str | None, microphone: str | None, clip: Path | None)
 @click.option("--backend", metavar="NAME", help="Inference backend: auto, onnxruntime, cuda or tensorrt (auto).")
 @click.option(
     "--avatar", is_flag=False, flag_value="yes", metavar="[LOOK]",
-    help="Serve the screen face, with this look (soft, paper, night, robot); none = no screen face.",
+    help="Look of the screen face: soft, paper, robot, night, pixel, eyes, cub or FILE.json; none = no screen face.",
 )  # fmt: skip
 @click.option("--no-avatar", is_flag=True, help="Same as --avatar none.")
 @click.option("--look", hidden=True)
@@ -110,6 +110,11 @@ def listen(
         avatar = "none"
     if avatar == "none" and (port or host):
         raise click.UsageError("--port and --host need the screen face")
+    if avatar is not None and avatar.endswith(".json"):
+        from reactdiff_ros.avatar.looks import read_look
+
+        read_look(Path(avatar))
+        avatar = str(Path(avatar).absolute())
     face = avatar not in (None, "none")
     options = {
         "camera": camera, "microphone": microphone, "clip": None if clip is None else str(clip.absolute()),

@@ -338,11 +338,12 @@ def repeated(
     real: bool = False,
 ) -> Conditions:
     """Conditions of `count` listeners from one row (1, n) or from as many rows of each."""
-    parts = [
-        np.broadcast_to(part, (count, part.shape[-1])).astype(np.float32)
-        for part in (controls, controls_given, style, style_given)
-    ]
-    return Conditions(*parts, np.full(count, float(real), dtype=np.float32))
+
+    def rows(part: FloatArray) -> FloatArray:
+        return np.broadcast_to(part, (count, part.shape[-1])).astype(np.float32)
+
+    source = np.full(count, float(real), dtype=np.float32)
+    return Conditions(rows(controls), rows(controls_given), rows(style), rows(style_given), source)
 
 
 METHODS: Final = ("name", "reset", "control", "robot_speaking", "observe", "plan", "state")

@@ -62,7 +62,14 @@ GESTURES: Final[Mapping[str, Gesture]] = MappingProxyType(
             {"browInnerUp": 0.45, "headRoll": 0.06, **_both(browDown=0.2, mouthPress=0.25)}, rise_s=0.5, hold_s=1.2
         ),
         "puzzled": Gesture(
-            {"browDownLeft": 0.45, "browOuterUpRight": 0.6, "headRoll": 0.12, "mouthLeft": 0.12}, hold_s=1.2
+            {
+                "browDownLeft": 0.45,
+                "browOuterUpRight": 0.6,
+                "headRoll": 0.12,
+                "mouthLeft": 0.35,
+                **_both(mouthPress=0.35),
+            },
+            hold_s=1.2,
         ),
         "tilt": Gesture({"headRoll": 0.12}, rise_s=0.5, hold_s=1.2),
         "wink": Gesture(

@@ -19,7 +19,14 @@ _KINDS: dict[str, type] = {"bool": bool, "int": int, "double": float, "string": 
 _FORM = "NODE: {ros__parameters: {NAME: VALUE}}"
 LONGEST_NAMESPACE = 70
 """With it a node's name has its place among the kernel's sockets, which hold it, and its topics are ROS's."""
+OWN_FILE = "FILE.json"
+"""Among the choices: the path of a file of one's own."""
 _ARTICLES = {"bool": "true or false", "int": "a whole number", "double": "a number", "string": "a text"}
+
+
+def chosen(value: object, choices: tuple[str, ...]) -> bool:
+    """Whether `value` is one of the choices, if there are any."""
+    return not choices or value in choices or (OWN_FILE in choices and str(value).endswith(".json"))
 
 
 class _Named(Protocol):
@@ -64,7 +71,7 @@ class Parameter:
             raise self._error(value, f"is not {_ARTICLES[self.kind]}")
         if isinstance(result, float) and not math.isfinite(result):
             raise self._error(value, "is not a finite number")
-        if self.choices and result not in self.choices:
+        if not chosen(result, self.choices):
             raise self._error(value, f"is not one of {', '.join(self.choices)}")
         if self.minimum is None or self.maximum is None or isinstance(result, str):
             return result
@@ -127,7 +134,7 @@ class Argument:
     def check(self, value: str) -> None:
         """Raises ConfigError where the value is not one of the choices, no namespace, or no list of outputs."""
         cannot = f"the argument {self.name} cannot be {value!r:.80}"
-        if self.choices and value not in self.choices:
+        if not chosen(value, self.choices):
             raise ConfigError(cannot, todo=one_of(value, self.choices))
         form = r"/?|/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?"
         if self.name == "namespace" and (len(value) > LONGEST_NAMESPACE or not re.fullmatch(form, value, re.ASCII)):
@@ -265,7 +272,9 @@ def load_table() -> Table:
 
 
 def _node(data: dict[str, Any], common: dict[str, Any]) -> Node:
-    kinds = {"parameters": _parameter, "publishers": Topic, "subscribers": Topic, "services": Service}
+    kinds: dict[str, Any] = {
+        "parameters": _parameter, "publishers": Topic, "subscribers": Topic, "services": Service,
+    }  # fmt: skip
     items: dict[str, Any] = {
         name: tuple(kind(**entry) for entry in common[name] + data[name]) for name, kind in kinds.items()
     }

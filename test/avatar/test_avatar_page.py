@@ -1,7 +1,4 @@
-"""The drawn face, read from the drawing in headless Chromium: coefficients come in over the websocket.
-
-The face's own left is at the viewer's right; screen y points down.
-"""
+"""The face's page in headless Chromium: coefficients come over the websocket, what the robot does in its status."""
 
 from __future__ import annotations
 
@@ -18,13 +15,10 @@ from with_us import wait
 
 from reactdiff_ros.avatar import AvatarConfig, AvatarServer
 from reactdiff_ros.avatar.config import LOOKS
-from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, NAMES, SMILE
+from reactdiff_ros.coefficients import HEAD_PITCH, INDEX, SMILE
 from reactdiff_ros.types import ExpressionFrame
 
 pytestmark = IN_BROWSER
-
-# What moves nothing by itself, by its definition: closing the lips over a jaw that is shut.
-NEEDS_JAW = {"mouthClose"}
 
 
 class Drawing(Stage):
@@ -32,10 +26,11 @@ class Drawing(Stage):
 
     def __init__(self, browser: Chromium) -> None:
         self.feed(np.zeros(58, np.float32))
+        self.mode = "listening"
         super().__init__()
         self.frame = self._face
         self.page: Page = browser.open(self.url)
-        self.page.until("window.reactdiff && reactdiff.fresh()")
+        self.page.until("window.reactdiff && reactdiff.fresh() && reactdiff.state().drawn")
 
     def _face(self, number: int) -> ExpressionFrame | None:
         values = self._values
@@ -43,7 +38,7 @@ class Drawing(Stage):
             return None
         if self._swing:
             values = np.abs(np.sin(number * 0.06 + np.arange(58))).astype(np.float32) * values
-        return ExpressionFrame(number * 20_000_000, values, "listening", (), None, None, None, None)
+        return ExpressionFrame(number * 20_000_000, values, self.mode, (), None, None, None, None)
 
     def feed(self, values: np.ndarray | None, swing: bool = False) -> None:
         self._values, self._swing = values, swing
@@ -83,130 +78,6 @@ def stage(shared_stage: Drawing) -> Drawing:
     return shared_stage
 
 
-def test_a_smile_lifts_the_corners_each_on_its_own(stage: Drawing) -> None:
-    rest = stage.drawn()["mouth"]
-    assert rest["left"]["x"] > 640 > rest["right"]["x"]
-    both = stage.drawn(mouthSmile=1.0)["mouth"]
-    for side, outward in (("left", 1), ("right", -1)):
-        assert rest[side]["y"] - both[side]["y"] > 15
-        assert (both[side]["x"] - rest[side]["x"]) * outward > 10
-        one = stage.drawn(**{f"mouthSmile{side.capitalize()}": 1.0})
-        other = "right" if side == "left" else "left"
-        assert rest[side]["y"] - one["mouth"][side]["y"] > 15
-        assert abs(rest[other]["y"] - one["mouth"][other]["y"]) < 4
-        assert one["cheeks"][side] > one["cheeks"][other] + 0.2
-    frown = stage.drawn(mouthFrown=1.0)["mouth"]
-    assert frown["left"]["y"] - rest["left"]["y"] > 15
-    assert frown["right"]["y"] - rest["right"]["y"] > 15
-
-
-def test_the_pupils_follow_the_gaze(stage: Drawing) -> None:
-    rest = stage.drawn()["eyes"]
-    to_own_left = stage.drawn(eyeLookOutLeft=0.8, eyeLookInRight=0.8)["eyes"]
-    to_own_right = stage.drawn(eyeLookInLeft=0.8, eyeLookOutRight=0.8)["eyes"]
-    up, down = stage.drawn(eyeLookUp=0.8)["eyes"], stage.drawn(eyeLookDown=0.8)["eyes"]
-    for side in ("left", "right"):
-        assert to_own_left[side]["pupil"]["x"] - rest[side]["pupil"]["x"] > 15
-        assert rest[side]["pupil"]["x"] - to_own_right[side]["pupil"]["x"] > 15
-        assert rest[side]["pupil"]["y"] - up[side]["pupil"]["y"] > 10
-        assert down[side]["pupil"]["y"] - rest[side]["pupil"]["y"] > 10
-        assert down[side]["opening"] < rest[side]["opening"]
-    cross = stage.drawn(eyeLookInLeft=0.5)["eyes"]
-    assert cross["left"]["pupil"]["x"] < rest["left"]["pupil"]["x"] - 5
-    assert cross["right"]["pupil"]["x"] == pytest.approx(rest["right"]["pupil"]["x"], abs=0.5)
-
-
-def test_a_blink_closes_the_lids_each_on_its_own(stage: Drawing) -> None:
-    rest = stage.drawn()["eyes"]
-    assert rest["left"]["opening"] > 100
-    wink = stage.drawn(eyeBlinkLeft=1.0)["eyes"]
-    assert wink["left"]["box"]["height"] < 0.2 * rest["left"]["opening"]  # what is left is the lid's own curve
-    assert wink["right"]["opening"] == pytest.approx(rest["right"]["opening"], rel=0.02)
-    half = stage.drawn(eyeBlink=0.5)["eyes"]
-    assert 0.3 < half["left"]["opening"] / rest["left"]["opening"] < 0.9
-    assert stage.drawn(eyeWide=1.0)["eyes"]["right"]["opening"] > rest["right"]["opening"] + 5
-    assert stage.drawn(eyeSquint=1.0)["eyes"]["right"]["opening"] < 0.8 * rest["right"]["opening"]
-
-
-def test_the_head_turns_with_depth(stage: Drawing) -> None:
-    rest = stage.drawn()
-
-    def middle(box: dict[str, float], axis: str) -> float:
-        return box[axis] + box["width" if axis == "x" else "height"] / 2
-
-    for name, axis, sign in (("headYaw", "x", 1), ("headPitch", "y", 1)):
-        for angle in (0.25, -0.25):
-            turned = stage.drawn(**{name: angle})
-            nose = (turned["nose"][axis] - rest["nose"][axis]) * sign * np.sign(angle)
-            mouth_x = (middle(turned["mouth"]["lips"], axis) - middle(rest["mouth"]["lips"], axis)) * np.sign(angle)
-            head = (middle(turned["outline"], axis) - middle(rest["outline"], axis)) * np.sign(angle)
-            assert nose > mouth_x > head, "what lies nearer moves farther"
-            assert nose > 20
-    far, near = (stage.drawn(headYaw=0.4)["eyes"][side]["box"]["width"] for side in ("left", "right"))
-    assert far < 0.95 * near
-    tilted = stage.drawn(headRoll=0.3)["eyes"]  # to its own right: that eye goes down
-    assert tilted["right"]["pupil"]["y"] > tilted["left"]["pupil"]["y"] + 30
-    moved = stage.drawn(headX=0.05, headY=0.03)["nose"]
-    assert moved["x"] > rest["nose"]["x"] + 30
-    assert moved["y"] < rest["nose"]["y"] - 15
-    assert stage.drawn(headZ=0.1)["outline"]["width"] > 1.05 * rest["outline"]["width"]
-
-
-@pytest.mark.parametrize("look", LOOKS)
-def test_every_coefficient_can_be_seen_in_every_look(browser: Chromium, shared_stage: Drawing, look: str) -> None:
-    page = browser.open(f"{shared_stage.url}?look={look}")
-    try:
-        page.until("window.reactdiff && reactdiff.fresh()")
-        assert page.value("document.documentElement.dataset.look") == look
-        script = """
-          Promise.all([import('/draw.js'), import('/looks.js')]).then(([{Face}, {lookNamed}]) => {
-            const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-            const face = new Face(svg);
-            face.wear(lookNamed('LOOK'));
-            const sketch = (i, v) => {
-              const c = new Float32Array(58);
-              if (i >= 0) c[i] = v;
-              face.draw(c);
-              return svg.innerHTML;
-            };
-            const rest = sketch(-1, 0);
-            const out = [];
-            for (let i = 0; i < 58; i++) {
-              const full = sketch(i, i < 52 ? 1 : 0.1);
-              out.push([full !== rest, !/NaN|undefined|Infinity/.test(full), sketch(-1, 0) === rest]);
-            }
-            return out;
-          })""".replace("LOOK", look)
-        for name, (moves, clean, returns) in zip(NAMES, page.value(script), strict=True):
-            assert clean, f"{name} draws something that is no number"
-            assert returns, f"{name} leaves a trace"
-            assert moves or name in NEEDS_JAW, f"{name} shows nothing"
-        assert page.errors == []
-    finally:
-        page.close()
-
-
-def test_wild_combinations_are_drawable(stage: Drawing) -> None:
-    script = """
-      Promise.all([import('/draw.js'), import('/looks.js')]).then(([{Face}, {LOOKS, lookNamed}]) => {
-        const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-        const face = new Face(svg);
-        const rows = ROWS;
-        for (const name of Object.keys(LOOKS)) {
-          face.wear(lookNamed(name));
-          for (const row of rows) {
-            face.draw(row.map((v) => v === null ? NaN : v));
-            if (/NaN|undefined|Infinity/.test(svg.innerHTML)) return row;
-          }
-        }
-        return 'fine';
-      })"""
-    generator = np.random.default_rng(7)
-    rows = [[1.0] * 58, [None] * 58, [1e30] * 58, [-1e30] * 58]
-    rows += [[round(float(v), 3) for v in generator.uniform(-0.5, 1.5, 58)] for _ in range(60)]
-    assert stage.page.value(script.replace("ROWS", str(rows).replace("None", "null"))) == "fine"
-
-
 def test_neutral_after_half_a_second_without_frames(stage: Drawing) -> None:
     rest = stage.drawn()["mouth"]["left"]["y"]
     assert stage.drawn(mouthSmile=1.0, headYaw=0.3)["mouth"]["left"]["y"] < rest - 15
@@ -218,12 +89,87 @@ def test_neutral_after_half_a_second_without_frames(stage: Drawing) -> None:
     told = re.fullmatch(r"no expression for ([\d.]+) s", stage.page.value(at_first))
     assert told is not None
     assert float(told[1]) >= stage.server.config.stale_s, "a shorter gap changes nothing"
-    stage.page.until("!reactdiff.fresh() && reactdiff.values().every((v) => v === 0)", 5)
-    assert time.monotonic() - stopped < 2.5
+    stage.page.until("!reactdiff.fresh() && reactdiff.values().every((v) => v === 0)", 20)
+    assert time.monotonic() - stopped < 20
     state = stage.state()
-    assert (state["mode"], state["drawn"]["mouth"]["left"]["y"]) == ("neutral", pytest.approx(rest, abs=0.5))
+    assert (state["mode"], state["drawn"]["mouth"]["left"]["y"]) == ("neutral", pytest.approx(rest, abs=8))
     assert state["reason"].startswith("no expression for")
     assert stage.drawn(mouthSmile=1.0)["mouth"]["left"]["y"] < rest - 15
+
+
+def test_without_a_robot_the_face_falls_asleep(stage: Drawing) -> None:
+    awake = stage.drawn()["eyes"]["left"]["opening"]
+    stage.feed(None)
+    stage.page.until(f"reactdiff.state().drawn.eyes.left.opening < {0.5 * awake}", 30)
+    assert stage.state()["state"] == "asleep"
+    stage.feed(np.zeros(58, np.float32))
+    stage.page.until(f"reactdiff.state().drawn.eyes.left.opening > {0.9 * awake}", 30)
+
+
+SPEAKER = {"present": True, "camera": True, "microphone": True, "speaking": False}
+MUTED = {"level": 1, "message": "the sound on audio is digitally silent: is the microphone muted?"}
+DARK = {
+    "level": 1,
+    "message": "the pictures show one colour and nothing else: is the camera covered, or the room dark?",
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "sentence"),
+    [
+        ({"speaker": SPEAKER}, "attentive", ""),
+        ({"speaker": {**SPEAKER, "speaking": True, "loudness_dbfs": -25}}, "hearing", ""),
+        ({"speaker": SPEAKER, "listener": {"turn": "robot_speaking"}}, "speaking", ""),
+        ({"speaker": SPEAKER, "stages": {"perception_node": DARK}}, "squinting", "too dark"),
+        ({"speaker": SPEAKER, "stages": {"perception_node": MUTED}}, "deaf", "microphone is mute"),
+        ({"speaker": {**SPEAKER, "microphone": False}, "stages": {"clip_node": {"level": 0}}}, "attentive", ""),
+        ({"speaker": {**SPEAKER, "camera": False}}, "attentive", "No camera"),
+    ],
+)
+def test_it_shows_what_it_does_and_what_it_lacks(
+    stage: Drawing, status: dict[str, Any], state: str, sentence: str
+) -> None:
+    stage.server.status(status)
+    stage.page.until(f"reactdiff.state().state === '{state}' && reactdiff.state().sentence.includes('{sentence}')")
+    stage.server.status({})
+    stage.page.until("reactdiff.state().state === 'attentive' && !reactdiff.state().sentence")
+
+
+def test_a_pause_after_speech_is_a_thought(stage: Drawing) -> None:
+    stage.server.status({"speaker": {**SPEAKER, "speaking": True}})
+    stage.page.until("reactdiff.state().state === 'hearing'")
+    time.sleep(1.6)
+    stage.server.status({"speaker": SPEAKER})
+    stage.page.until("reactdiff.state().state === 'thinking'")
+    stage.page.until("reactdiff.state().state === 'attentive'")
+    stage.server.status({})
+
+
+def test_an_empty_room_is_searched_and_an_idle_face_without_a_camera_sleeps(stage: Drawing) -> None:
+    stage.mode = "idle"
+    stage.server.status({"speaker": {**SPEAKER, "present": False}})
+    stage.page.until("reactdiff.state().state === 'searching'")
+    assert stage.state()["sentence"] == "Nobody is here."
+    stage.server.status({"speaker": {"present": False, "seen": "nothing comes from perception"}})
+    stage.page.until("reactdiff.state().state === 'asleep'")
+    assert "No camera" in stage.state()["sentence"]
+    stage.mode = "listening"
+    stage.server.status({})
+    stage.page.until("reactdiff.state().state === 'attentive'")
+
+
+def test_a_finger_reaches_look_and_full_screen(stage: Drawing) -> None:
+    page = stage.page
+    for name in ("look-button", "screen-button", "panel-button"):
+        box = page.value(f"(b => [b.width, b.height])(document.getElementById('{name}').getBoundingClientRect())")
+        assert min(box) >= 44
+    page.value("document.getElementById('look-button').click()")
+    page.until("reactdiff.state().look === 'paper'")
+    for _ in range(page.value("reactdiff.looks.length") - 1):
+        before = page.value("reactdiff.state().look")
+        page.key("l")
+        page.until(f"reactdiff.state().look !== '{before}'")
+    assert stage.state()["look"] == "soft"
 
 
 def test_the_panel_opens_and_tells(stage: Drawing) -> None:
@@ -318,9 +264,27 @@ def test_the_page_comes_back_after_a_restart(stage: Drawing) -> None:
     stage.page.errors.clear()  # refused connections while the server was away are what was asked for
 
 
+@pytest.mark.parametrize("look", LOOKS)
+def test_sixty_pictures_a_second(stage: Drawing, record_property: Any, look: str) -> None:
+    """At 1280x720 with everything moving; on a busy machine no more than a sign of life is asked for."""
+    values = np.full(58, 0.6, np.float32)
+    values[52:] = 0.1
+    stage.feed(values, swing=True)
+    stage.page.until(f"reactdiff.wear('{look}').then(() => reactdiff.state().look === '{look}')")
+    count = """new Promise((done) => { let n = 0; const start = performance.now();
+      const tick = () => { n += 1; const t = performance.now() - start;
+        if (t > 2000) done(n * 1000 / t); else requestAnimationFrame(tick); };
+      requestAnimationFrame(tick); })"""
+    fps = stage.page.value(count)
+    record_property("fps", fps)
+    print(f"{look}: {fps:.1f} pictures and {stage.state()['rate']} frames a second at 1280x720")
+    stage.page.value("reactdiff.wear('soft')")
+    assert fps > 5
+
+
 def test_it_fits_any_screen(browser: Chromium, stage: Drawing) -> None:
     rest = stage.drawn()
-    assert rest["outline"]["width"] > 350
+    assert rest["outline"]["width"] > 450
     page = stage.page
     try:
         for width, height in ((800, 480), (480, 800), (1920, 1080), (320, 240)):
@@ -331,6 +295,6 @@ def test_it_fits_any_screen(browser: Chromium, stage: Drawing) -> None:
             assert box["x"] + box["width"] < width
             assert box["y"] > 0
             assert box["y"] + box["height"] < height
-            assert box["width"] > 0.4 * min(width, height)
+            assert box["width"] > (0.8 * width if width < height else 0.4 * height)
     finally:
         page.resize(1280, 720)

@@ -431,6 +431,6 @@ def test_a_delay_delays_the_answer_and_a_lost_face_ends_it() -> None:
 
 def test_where_no_expression_was_read_the_smile_counts() -> None:
     empathy = Empathy(0)
-    empathy.observe(replace(frame(0, 0.6), affect=None))
+    empathy.observe(replace(frame(0, 0.8), affect=None))
     empathy.look(0, 0)
     assert empathy.pleased == 1.0

@@ -1,11 +1,12 @@
 // Puts the page together: line -> motion -> face, panel, keys.
 
 import { Candidates } from "./candidates.js";
-import { Face, measure } from "./draw.js";
+import { Face } from "./draw.js";
 import { Link } from "./link.js";
-import { LOOKS, lookNamed } from "./looks.js";
+import { LOOKS, lookOr } from "./looks.js";
 import { Motion } from "./motion.js";
 import { fillPanel } from "./panel.js";
+import { Presence } from "./presence.js";
 import { NAMES } from "./rig.js";
 import { Robot } from "./robot_panel.js";
 
@@ -20,11 +21,21 @@ const recording = document.getElementById("recording");
 const robot = new Robot();
 const face = new Face(svg);
 const motion = new Motion();
+const presence = new Presence();
+let here = { state: "attentive", mood: {}, sentence: "" };
+let wrongLook = "";
 let status = {};
 let newest = null;
 let pictures = [];
 
-face.wear(lookNamed(new URLSearchParams(location.search).get("look") ?? root.dataset.look));
+async function wear(name) {
+  const [look, wrong] = await lookOr(name);
+  wrongLook = wrong;
+  face.wear(look);
+  root.dataset.look = look.name;
+  root.dataset.dark = String(look.style.dark);
+  refresh();
+}
 
 const link = new Link({
   onFrame(frame, now) {
@@ -57,18 +68,21 @@ function own(now) {
   const age = newest && fresh ? (newest.stamp - newest.picture) * 1000 : NaN;
   return {
     connected: link.connected, fresh, reason: link.why(now), mode: fresh ? newest.mode : "neutral",
-    fps: Math.round(fps(now)), rate: Math.round(link.rateAt(now)), look: face.look.name,
+    fps: Math.round(fps(now)), rate: Math.round(link.rateAt(now)), look: face.look?.name ?? "", state: here.state,
+    sentence: wrongLook || here.sentence,
     age: Number.isFinite(age) ? Math.round(age) : null,
   };
 }
 
 function refresh() {
+  here = presence.at(status.graph, own(performance.now()), performance.now() / 1000);
   const state = own(performance.now());
   root.dataset.mode = state.mode;
+  root.dataset.state = state.state;
   root.dataset.connected = String(state.connected);
   root.dataset.fresh = String(state.fresh);
-  notice.textContent = state.connected ? "" : state.reason;
-  notice.classList.toggle("shown", !state.connected);
+  notice.textContent = state.connected ? wrongLook : state.reason;
+  notice.classList.toggle("shown", Boolean(notice.textContent));
   const recorded = String(status.graph?.recording ?? "").slice(0, 120);
   robot.show(status.graph?.actuator, !panel.hidden, state.connected);
   recording.hidden = !recorded;
@@ -90,7 +104,8 @@ function picture(now) {
   if (pictures.length > 400) pictures = pictures.slice(-200);
   const clock = performance.now();
   if (!link.fresh(clock)) motion.neutral(clock);
-  if (motion.at(clock)) face.draw(motion.shown);
+  motion.at(clock);
+  if (face.look) face.draw(motion.shown, clock / 1000, here.mood);
 }
 
 function togglePanel() {
@@ -106,9 +121,7 @@ function toggleFullScreen() {
 }
 
 function nextLook() {
-  const names = Object.keys(LOOKS);
-  face.wear(lookNamed(names[(names.indexOf(face.look.name) + 1) % names.length]));
-  face.draw(motion.shown);
+  wear(LOOKS[(LOOKS.indexOf(face.look?.name) + 1) % LOOKS.length]);
 }
 
 let quietTimer = 0;
@@ -119,6 +132,8 @@ function stir() {
 }
 
 button.addEventListener("click", togglePanel);
+document.getElementById("look-button").addEventListener("click", nextLook);
+document.getElementById("screen-button").addEventListener("click", toggleFullScreen);
 svg.addEventListener("dblclick", toggleFullScreen);
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
@@ -131,15 +146,17 @@ stir();
 // For tests and for the curious: what is drawn, read from the drawing; and the face without a server.
 window.reactdiff = {
   state: () => ({ ...own(performance.now()), frames: link.frames, connections: link.connections, values: [...face.values],
-    drawn: measure(svg) }),
+    drawn: face.look ? face.measure() : null }),
   values: () => [...face.values],
   fresh: () => link.fresh(performance.now()),
   connected: () => link.connected,
   names: NAMES,
-  looks: Object.keys(LOOKS),
+  looks: LOOKS,
+  wear,
 };
 
 setInterval(refresh, 250);
 setInterval(report, 2000);
+wear(new URLSearchParams(location.search).get("look") ?? root.dataset.look);
 link.open();
 requestAnimationFrame(picture);

@@ -35,13 +35,12 @@ export class Motion {
     this.aim(new Float32Array(58), now, CALM_MS);
   }
 
-  /** The coefficients for `now`; true in `moved` if they differ from the last picture's. */
+  /** Bring `shown`, the coefficients, to `now`. */
   at(now) {
-    if (this.settled) return false;
+    if (this.settled) return;
     const t = Math.min(1, Math.max(0, (now - this.start) / this.span));
     const ease = this.calm ? t * t * (3 - 2 * t) : t;
     for (let i = 0; i < 58; i++) this.shown[i] = this.from[i] + (this.to[i] - this.from[i]) * ease;
     this.settled = t === 1;
-    return true;
   }
 }

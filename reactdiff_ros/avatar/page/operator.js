@@ -13,7 +13,7 @@ const $ = (id) => document.getElementById(id);
 const robot = new Robot();
 const face = new Face($("face"));
 const motion = new Motion();
-face.wear(lookNamed("night"));
+lookNamed("night").then((look) => face.wear(look));
 let graph = {};
 let newest = null;
 
@@ -99,7 +99,8 @@ function picture() {
   requestAnimationFrame(picture);
   const clock = performance.now();
   if (!link.fresh(clock)) motion.neutral(clock);
-  if (motion.at(clock)) face.draw(motion.shown);
+  motion.at(clock);
+  if (face.look) face.draw(motion.shown, clock / 1000);
 }
 
 setInterval(refresh, 250);

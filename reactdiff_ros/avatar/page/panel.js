@@ -50,7 +50,8 @@ export function fillPanel(panel, { graph = {}, page = {}, own, face }) {
   const parts = [];
   const errors = [own.reason, graph.last_error, page.last_error].filter(Boolean);
   parts.push(make("h2", "State"));
-  parts.push(make("p", own.reason ? "neutral" : own.mode, own.reason ? "bad" : "yes"));
+  parts.push(make("p", own.reason ? "neutral" : own.mode === "listening" ? own.state : own.mode, own.reason ? "bad" : "yes"));
+  if (own.sentence) parts.push(make("p", own.sentence, "told"));
   for (const error of errors) parts.push(make("p", String(error).slice(0, 400), "bad"));
   if (!errors.length) parts.push(make("p", "no error", "no"));
   for (const key of ORDER) if (isGroup(graph[key])) parts.push(...section(TITLES[key], Object.entries(graph[key]).filter(([, v]) => !isGroup(v))));

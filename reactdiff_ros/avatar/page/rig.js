@@ -18,8 +18,8 @@ export const NAMES = [
   "headPitch", "headYaw", "headRoll", "headX", "headY", "headZ",
 ];
 
-const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
-const mix = (a, b, t) => a + (b - a) * t;
+export const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
+export const mix = (a, b, t) => a + (b - a) * t;
 const METRE = 1500; // units a metre of head translation
 
 /** Coefficients by name, finite and bounded: { mouthSmile: {left, right}, jawOpen, ... }. */
@@ -49,14 +49,15 @@ export function rotation(pitch, yaw, roll) {
 }
 
 /** The head's pose as a function that projects a point of the head onto the screen (x right, y down). */
-export function projector(k, look) {
-  const turn = (angle) => 0.62 * Math.tanh((angle * look.motion) / 0.62); // the far end of a turn would hide the face
+export function projector(k, look, live) {
+  const turn = (angle) => 0.62 * Math.tanh((angle * look.style.motion) / 0.62); // the far end of a turn would hide the face
   const r = rotation(turn(k.headPitch), turn(k.headYaw), turn(k.headRoll));
-  const [px, py, pz] = [0, -look.head.h * 0.95, -90]; // the neck, about which the head turns
-  const [tx, ty, tz] = [k.headX * METRE, k.headY * METRE, k.headZ * METRE];
+  const [px, py, pz] = [0, -look.head.height * 0.95, -90]; // the neck, about which the head turns
+  const [tx, ty, tz] = [k.headX * METRE + live.lean, k.headY * METRE, k.headZ * METRE];
+  const [sx, sy] = [1 - 0.5 * live.squash, 1 + live.squash];
   const camera = 1500;
   return (x, y, z) => {
-    const [dx, dy, dz] = [x - px, y - py, z * look.depth - pz];
+    const [dx, dy, dz] = [(x - px) * sx, (y - py) * sy, z * look.style.depth - pz];
     const zz = r[6] * dx + r[7] * dy + r[8] * dz + pz + tz;
     const scale = camera / (camera - zz);
     return [
@@ -71,110 +72,115 @@ export function surface(x, y) {
   return 112 * Math.sqrt(Math.max(0.06, 1 - (x / 300) ** 2 - (y / 270) ** 2));
 }
 
-function eyeRig(k, look, side) {
+/** Small movements are enlarged: a face is read from three metres. */
+const shown = (v, gain = 1.5) => 1 - (1 - v) ** gain;
+const both = (pair) => (pair.left + pair.right) / 2;
+
+/** Surprise, 0 to 1: it rounds the mouth and makes iris and pupil small in wide eyes. */
+function startle(k) {
+  const wide = 0.9 * both(k.eyeWide) + 0.35 * k.browInnerUp + 0.25 * both(k.browOuterUp);
+  return clamp(wide * Math.min(1, 4.5 * k.jawOpen) * (1 - 1.6 * both(k.mouthSmile)) * 1.2, 0, 1);
+}
+
+const VERGENCE = 0.04; // rad an eye: both look at somebody near, not into the distance
+
+function eyeRig(k, look, side, live) {
   const s = side > 0 ? "left" : "right";
-  const grow = 1 + 0.07 * k.eyeWide[s];
-  const a = look.eye.a * grow, b = look.eye.b * grow;
-  const blink = k.eyeBlink[s], squint = k.eyeSquint[s], wide = k.eyeWide[s], cheek = k.cheekSquint[s];
-  const smile = k.mouthSmile[s], down = k.eyeLookDown[s], up = k.eyeLookUp[s], sneer = k.noseSneer[s];
-  const raise = Math.min(1, 0.5 * squint + 0.75 * cheek + 0.32 * smile + 0.25 * sneer);
-  const closeY = b * mix(-0.34, 0.02, raise);
-  const openUp = b * (look.eye.rest + 0.24 * wide + 0.08 * up - 0.42 * down - 0.3 * squint - 0.16 * k.browDown[s]);
-  const openLow = -b * mix(1.04, 0.34, raise);
-  const closeBend = mix(0.26, -0.34, raise);
+  const e = look.eye;
+  const blink = k.eyeBlink[s], squint = k.eyeSquint[s], wide = k.eyeWide[s], down = k.eyeLookDown[s], up = k.eyeLookUp[s];
+  const brow = shown(k.browDown[s]), smile = shown(k.mouthSmile[s]), sneer = k.noseSneer[s];
+  const raise = clamp(0.4 * squint + 0.55 * k.cheekSquint[s] + 0.34 * smile + 0.4 * sneer + 0.12 * brow, 0, 1);
+  const worry = shown(k.browInnerUp) * (1 - wide) * (1 - 0.7 * k.browOuterUp[s]);
+  // Openings above and below the line through the eye's corners, as shares of half of its height.
+  const top = Math.max(0.12, e.rest + 0.3 * wide + 0.2 * up - 0.62 * down - 0.3 * squint - 0.1 * brow - 0.2 * sneer
+    - 0.12 * k.mouthFrown[s] + 0.1 * k.browOuterUp[s] - 0.08 * worry);
+  const low = 0.86 + 0.05 * down + 0.08 * wide - 1.34 * raise;
+  const arc = mix(-0.24, 0.3, clamp(1.3 * raise - 0.1, 0, 1)); // of the closed lids: hanging, or pushed up by a smile
+  const fear = startle(k);
   return {
-    side, a, b,
-    upper: { y: mix(openUp, closeY, blink), bend: mix(-0.3, closeBend, blink * blink) * b,
-      tilt: (0.2 * k.browDown[s] - 0.16 * k.browInnerUp - 0.04 * k.mouthFrown[s]) * b * (1 - blink) },
-    lower: { y: mix(openLow, closeY, blink), bend: mix(mix(0.1, -0.3, raise), closeBend, blink) * b },
-    closed: blink, bag: clamp(raise * 1.1 - 0.08, 0, 1),
+    side, closed: blink, bag: clamp(raise * 1.3 - 0.1, 0, 1),
+    a: e.width * (1 + 0.05 * wide + 0.05 * blink), b: e.height * (1 + 0.1 * wide),
+    corner: mix(-0.2 * raise, -0.16, blink), top: mix(top, arc, blink), low: mix(low, -arc, blink),
+    tilt: (0.95 * brow + 0.25 * sneer - 0.72 * worry - 0.3 * shown(k.mouthFrown[s]) * (1 - brow)) * (1 - blink),
     // Positive yaw: to the viewer's right. An eye turns by about 30 degrees at most.
-    yaw: 0.56 * side * (k.eyeLookOut[s] - k.eyeLookIn[s]), pitch: 0.5 * (up - down),
-    pupil: 1 + 0.1 * wide - 0.1 * squint,
+    yaw: 0.56 * side * (k.eyeLookOut[s] - k.eyeLookIn[s]) - side * VERGENCE + live.saccade[0],
+    pitch: 0.5 * (up - down) + live.saccade[1],
+    iris: 1 - 0.12 * fear,
+    pupil: (1.06 + 0.2 * wide + 0.16 * smile - 0.18 * brow - 0.2 * sneer - 0.1 * squint) * (1 - 0.34 * fear) * live.pupil,
   };
 }
 
 function browRig(k, look, side) {
   const s = side > 0 ? "left" : "right";
-  const { y, reach, arch, rise } = look.brow;
-  const down = k.browDown[s], inner = k.browInnerUp, outer = k.browOuterUp[s], sneer = k.noseSneer[s];
-  const lift = 9 * k.eyeWide[s] - 5 * k.eyeBlink[s] - 5 * k.eyeSquint[s] - 4 * k.cheekSquint[s];
+  const { y, reach, arch, rise, width } = look.brow;
+  const down = shown(k.browDown[s]), inner = shown(k.browInnerUp, 1.7), outer = shown(k.browOuterUp[s]), sneer = k.noseSneer[s];
+  const lift = 8 * k.eyeWide[s] - 6 * k.eyeBlink[s] - 5 * k.eyeSquint[s] - 4 * k.cheekSquint[s] + 5 * shown(k.mouthSmile[s]);
   const points = [];
   for (let i = 0; i <= 6; i++) {
     const t = i / 6; // 0 at the nose, 1 at the temple
-    const x = mix(-reach * 0.86, reach, t) - (1 - t) * (13 * down - 5 * inner);
-    const up = 34 * inner * (1 - t) ** 1.4 - 8 * inner * t + 32 * outer * t ** 0.8 * (1.15 - 0.35 * t)
-      - 36 * down * (1 - 0.62 * t) - 9 * sneer * (1 - t);
-    points.push([x, look.eye.b + y + arch * Math.sin(Math.PI * mix(0.1, 0.92, t)) - 10 * t * t + rise * up + lift]);
+    const x = mix(-reach * 0.86, reach, t) - (1 - t) * (14 * down - 3 * inner);
+    const up = inner * (46 * (1 - t) ** 1.2 - 16 * t * (1 - outer)) + outer * 36 * (0.3 + 0.7 * t ** 0.7) * (1.1 - 0.3 * t)
+      - down * 44 * (1 - 0.78 * t) - 8 * sneer * (1 - t) - 10 * shown(k.mouthFrown[s]) * t * t * (1 - down);
+    points.push([x, look.eye.height + y + (arch + 9 * outer) * Math.sin(Math.PI * mix(0.1, 0.92, t)) - 10 * t * t + rise * up + lift]);
   }
-  return { side, points, width: look.brow.width * (1 + 0.12 * down) };
+  return { side, points, width: width * (1 + 0.15 * down) };
 }
 
 function mouthRig(k, look) {
   const m = look.mouth;
-  const wide = m.w / 60;
+  const wide = m.width / 60;
   const shut = Math.min(k.mouthClose, k.jawOpen);
+  const o = startle(k), jaw = k.jawOpen - shut; // what of the jaw's opening the lips let be seen
+  const round = Math.max(k.mouthPucker, k.mouthFunnel, o);
+  const aside = shown(k.mouthLeft) - shown(k.mouthRight); // lips drawn to a side stand up there
   const corner = (s) => {
-    const smile = k.mouthSmile[s], frown = k.mouthFrown[s];
-    const dx = 36 * smile + 4 * frown + 30 * k.mouthStretch[s] + 14 * k.mouthDimple[s] + 5 * k.mouthPress[s]
-      + 4 * k.mouthUpperUp[s] - 36 * k.mouthPucker - 26 * k.mouthFunnel - 13 * k.jawOpen - 10 * k.cheekPuff;
-    const dy = 9 + 36 * smile - 44 * frown - 9 * k.mouthStretch[s] + 5 * k.mouthDimple[s] + 3 * k.mouthPress[s]
-      - 9 * k.jawOpen - 13 * shut;
-    return { x: Math.max(15, m.w + dx * wide), y: dy * wide };
+    const smile = shown(k.mouthSmile[s]), frown = shown(k.mouthFrown[s]), way = s === "left" ? aside : -aside;
+    const dx = 32 * smile + 4 * frown + 28 * k.mouthStretch[s] + 13 * k.mouthDimple[s] - 5 * k.mouthPress[s] + 9 * k.noseSneer[s]
+      + 4 * k.mouthUpperUp[s] - 36 * k.mouthPucker - 24 * k.mouthFunnel - 28 * o - 11 * jaw - 10 * k.cheekPuff - 10 * Math.abs(aside);
+    const dy = 10.5 + 32 * smile - 40 * frown - 9 * k.mouthStretch[s] + 5 * k.mouthDimple[s] - 3 * k.mouthPress[s]
+      - 9 * jaw - 13 * shut - 8 * o + 13 * way - 8 * k.noseSneer[s];
+    return { x: Math.max(14, m.width + dx * wide), y: dy * wide,
+      tick: clamp(1.1 * smile + k.mouthDimple[s] + 0.8 * Math.max(0, way), 0, 1) * (1 - round) };
   };
   const left = corner("left"), right = corner("right");
-  const both = (pair) => (pair.left + pair.right) / 2;
-  const shift = 30 * (k.mouthLeft - k.mouthRight) + 10 * (k.jawLeft - k.jawRight);
-  const chin = 20 * (k.jawLeft - k.jawRight);
-  const jaw = k.jawOpen - shut; // what of the jaw's opening the lips let be seen
-  const mid = -7 * both(k.mouthSmile) + 10 * both(k.mouthFrown) + 13 * k.mouthShrugLower + 8 * k.mouthShrugUpper
-    - 25 * shut + 4 * k.mouthPucker + 3;
-  const seal = 1 - 0.8 * Math.max(both(k.mouthPress), 0);
+  const smile = shown(both(k.mouthSmile)), frown = shown(both(k.mouthFrown)), press = both(k.mouthPress);
+  const seal = 1 - 0.8 * press;
+  const mid = -11 * smile + 12 * frown + 13 * k.mouthShrugLower + 8 * k.mouthShrugUpper - 25 * shut + 4 * k.mouthPucker + 6 * o;
+  const lift = (s) => (17 * k.mouthUpperUp[s] + 6 * k.noseSneer[s] * k.mouthUpperUp[s]) * seal * wide;
   return {
-    left, right, shift, chin, wide, mid: mid * wide,
-    round: Math.max(k.mouthPucker, k.mouthFunnel),
-    up: { mid: (5 * jaw + 15 * k.mouthFunnel + 2.5 * k.mouthPucker) * wide,
-      left: 17 * k.mouthUpperUp.left * seal * wide, right: 17 * k.mouthUpperUp.right * seal * wide },
-    down: { mid: (92 * jaw + 17 * k.mouthFunnel + 2.5 * k.mouthPucker) * wide,
+    left, right, round, mid: mid * wide, wide,
+    shift: (36 * aside + 10 * (k.jawLeft - k.jawRight)) * wide, chin: 20 * (k.jawLeft - k.jawRight),
+    wave: 8 * clamp(1.4 * both(k.noseSneer) - 0.35, 0, 1) * (1 - smile) * wide,
+    up: { mid: (4 * jaw + 15 * k.mouthFunnel + 5 * k.mouthPucker + 24 * o) * wide, left: lift("left"), right: lift("right") },
+    down: { mid: (92 * jaw + 17 * k.mouthFunnel + 5 * k.mouthPucker + 16 * o) * wide,
       left: 19 * k.mouthLowerDown.left * seal * wide, right: 19 * k.mouthLowerDown.right * seal * wide },
-    upperLip: Math.max(0.5, m.upper * (1 + 1.3 * k.mouthPucker + 0.9 * k.mouthFunnel + 0.5 * k.mouthShrugUpper
-      - 0.95 * k.mouthRollUpper - 0.6 * both(k.mouthPress))),
-    lowerLip: Math.max(0.5, m.lower * (1 + 1.1 * k.mouthPucker + 0.8 * k.mouthFunnel + 0.9 * k.mouthShrugLower
-      + 0.5 * k.jawForward - 0.95 * k.mouthRollLower - 0.6 * both(k.mouthPress))),
-    line: m.line * (1 - 0.45 * Math.max(k.mouthRollLower, k.mouthRollUpper) * 0.6 - 0.25 * both(k.mouthPress)),
-    toothless: clamp(1.3 * k.mouthFunnel + k.mouthPucker - k.jawOpen, 0, 1),
+    line: m.line * (1 - 0.25 * Math.max(k.mouthRollLower, k.mouthRollUpper) + 0.3 * k.mouthPucker + 0.12 * press),
+    roll: 5 * (k.mouthRollLower - k.mouthRollUpper),
+    teeth: m.teeth ? 1 - clamp(1.6 * round, 0, 1) : 0,
     z: 24 * k.mouthPucker + 14 * k.mouthFunnel, lowerZ: 26 * k.jawForward,
-    tongue: k.tongueOut,
-    dimple: { left: dimple(k, "left"), right: dimple(k, "right") },
-    chinCrease: clamp(k.mouthShrugLower * 0.9 + k.mouthRollLower * 0.4, 0, 1),
+    tongue: k.tongueOut, chinCrease: clamp(k.mouthShrugLower * 0.9 + k.mouthRollLower * 0.4, 0, 1),
   };
-}
-
-function dimple(k, s) {
-  return clamp(0.75 * k.mouthSmile[s] + k.mouthDimple[s] + 0.8 * k.mouthPress[s] + 0.5 * k.mouthStretch[s], 0, 1);
 }
 
 function cheekRig(k, side) {
   const s = side > 0 ? "left" : "right";
+  const smile = shown(k.mouthSmile[s]);
   return {
-    side, blush: clamp(0.9 * k.mouthSmile[s] + 0.4 * k.cheekSquint[s] + 0.35 * k.cheekPuff, 0, 1),
-    lift: 20 * k.cheekSquint[s] + 15 * k.mouthSmile[s], size: 1 + 0.32 * k.cheekPuff + 0.08 * k.mouthSmile[s],
+    side, blush: clamp(0.8 * smile + 0.4 * k.cheekSquint[s] + 0.35 * k.cheekPuff, 0, 1),
+    lift: 18 * k.cheekSquint[s] + 12 * smile, size: 1 + 0.32 * k.cheekPuff + 0.1 * smile,
   };
 }
 
-/** Everything that is drawn for `values` (58 numbers) in `look`. */
-export function rig(values, look) {
-  const k = named(values);
+/** Everything that is drawn for `k` (coefficients by name) in `look`; `live` is what life.js adds. */
+export function rig(k, look, live) {
   return {
-    k,
-    project: projector(k, look),
-    eyes: [eyeRig(k, look, 1), eyeRig(k, look, -1)],
-    brows: [browRig(k, look, 1), browRig(k, look, -1)],
-    cheeks: [cheekRig(k, 1), cheekRig(k, -1)],
+    project: projector(k, look, live),
+    eyes: [1, -1].map((side) => eyeRig(k, look, side, live)),
+    brows: [1, -1].map((side) => browRig(k, look, side)),
+    cheeks: [1, -1].map((side) => cheekRig(k, side)),
     mouth: mouthRig(k, look),
     nose: { left: k.noseSneer.left, right: k.noseSneer.right },
     // The lower half of the head: the chin follows the jaw, the cheeks can puff.
-    jaw: { drop: 34 * k.jawOpen + 3 * k.mouthShrugLower, shift: 16 * (k.jawLeft - k.jawRight), puff: 17 * k.cheekPuff,
-      forward: 6 * k.jawForward },
+    jaw: { drop: 34 * k.jawOpen + 3 * k.mouthShrugLower, shift: 16 * (k.jawLeft - k.jawRight), puff: 17 * k.cheekPuff },
   };
 }

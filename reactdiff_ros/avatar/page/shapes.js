@@ -1,6 +1,6 @@
 // Outlines from the rig: lists of points of the face, lifted onto its surface and projected. Pure functions, no DOM.
 
-import { surface } from "./rig.js";
+import { clamp, mix, surface } from "./rig.js";
 
 const f = (v) => Math.round(v * 10) / 10;
 
@@ -25,47 +25,59 @@ export function smooth(points, closed = true) {
 }
 
 const superellipse = (t, power) => Math.sign(t) * Math.abs(t) ** (2 / power);
+/** Half of a superellipse's height at `u`, -1 to 1 of its width. */
+const dome = (u, power) => Math.max(0, 1 - Math.abs(u) ** power) ** (1 / power);
+/** The smaller of the two, without an edge where they cross. */
+function softMin(a, b, soft) {
+  const h = clamp(0.5 + (b - a) / (2 * soft), 0, 1);
+  return mix(b, a, h) - soft * h * (1 - h);
+}
 
 /** A superellipse around (x, y) on the face's surface or in the plane z, `n` points. */
-export function ring(project, { x, y, w, h, power, z }, n = 36, bend = (px, py) => [px, py]) {
+export function ring(project, { x = 0, y = 0, width, height, power, z }, n = 36, bend = (px, py) => [px, py]) {
   const points = [];
   for (let i = 0; i < n; i++) {
     const angle = (2 * Math.PI * i) / n;
-    const [px, py] = bend(x + w * superellipse(Math.cos(angle), power), y + h * superellipse(Math.sin(angle), power));
+    const [px, py] = bend(x + width * superellipse(Math.cos(angle), power), y + height * superellipse(Math.sin(angle), power));
     points.push(project(px, py, z ?? surface(px, py)));
   }
   return points;
 }
 
-const EYE_STEPS = 22;
+const EYE_STEPS = 24;
 
-/** An eye's upper lid, the opening between the lids, and the lids' edges; x is outward on both sides. */
+/** Where an eye is: all of it follows the gaze in a look without pupils. */
+function eyeCentre(eye, look) {
+  const { x, y, pupil } = look.eye;
+  return pupil ? [eye.side * x, y] : [eye.side * x + 0.8 * eye.a * Math.sin(eye.yaw + eye.side * 0.04), y + 0.7 * eye.b * Math.sin(eye.pitch)];
+}
+
+/** An eye's opening between two curved lids from corner to corner, the lids' lines, and the upper lid's shadow. */
 export function eyeShapes(project, eye, look) {
-  const { a, b, side } = eye;
-  const { x: cx, y: cy, power } = look.eye;
-  const place = (x, y) => project(side * (cx + x), cy + y, surface(cx + x, cy + y));
-  const top = [], bottom = [], lash = [], crease = [], ballTop = [];
+  const { a, b, side, tilt } = eye;
+  const [cx, cy] = eyeCentre(eye, look);
+  const place = (u, y) => project(cx + side * a * u, cy + y, surface(cx + side * a * u, cy + y));
+  // A lid that lies nearly flat is an arc, not a half of the ball.
+  const lid = (u, amount) => amount * mix(1 - u * u, dome(u, look.eye.power), clamp((amount - 0.3) * 2.2, 0, 1));
+  const top = [], bottom = [], lash = [], crease = [], bag = [], shade = [];
   for (let i = 0; i <= EYE_STEPS; i++) {
-    const x = -a * Math.cos((Math.PI * i) / EYE_STEPS);
-    const u = x / a;
-    const edge = b * Math.max(0, 1 - Math.abs(u) ** power) ** (1 / power);
-    const upper = eye.upper.y + eye.upper.bend * u * u + eye.upper.tilt * u;
-    const lower = eye.lower.y + eye.lower.bend * u * u;
-    let y1 = Math.min(edge, upper), y0 = Math.max(-edge, lower);
-    const seam = (upper + lower) / 2;
-    const met = y1 < y0; // the lids meet here, at a corner perhaps outside of the ball
-    if (met) y1 = y0 = Math.min(edge, Math.max(-edge, seam));
-    top.push(place(x, y1));
-    bottom.push(place(x, y0));
-    if (Math.abs(u) < 0.985 && !(met && Math.abs(seam) > edge)) lash.push(place(x, y1));
-    if (Math.abs(u) < 0.9 && lower > -edge && !met) crease.push(place(x, y0));
-    ballTop.push(place(x, edge));
+    const u = -Math.cos((Math.PI * i) / EYE_STEPS); // -1 at the nose, 1 at the temple
+    const slant = eye.top * (1.05 - 0.3 * Math.abs(tilt)) + 0.55 * tilt * u + 1.5 * (1 - Math.min(1, 5 * Math.abs(tilt)));
+    const down = b * (eye.corner - lid(u, eye.low));
+    const up = Math.max(down, b * (eye.corner + (tilt ? softMin(lid(u, eye.top), slant, 0.2) : lid(u, eye.top))));
+    top.push(place(u, up));
+    bottom.push(place(u, down));
+    if (up - down > 0.12 * b || eye.closed > 0.6) lash.push(place(u, up));
+    shade.push(place(u, up - 0.3 * b * dome(u, 2)));
+    if (Math.abs(u) < 0.86) crease.push(place(u * 1.02, up + b * (0.13 + 0.1 * dome(u, 2))));
+    if (Math.abs(u) < 0.72) bag.push(place(u, down - b * 0.17));
   }
   return {
-    cover: polyline([...ballTop, ...[...top].reverse()]),
     opening: polyline([...top, ...[...bottom].reverse()]),
     upperEdge: lash.length > 1 ? polyline(lash, false) : "",
-    lowerEdge: crease.length > 1 ? polyline(crease, false) : "",
+    shade: polyline([...top, ...shade.reverse()]),
+    crease: polyline(crease, false), bag: polyline(bag, false),
+    centre: project(cx, cy, surface(cx, cy) + 6),
   };
 }
 
@@ -73,85 +85,78 @@ export function eyeShapes(project, eye, look) {
 export function irisMatrix(project, eye, look, r) {
   const { x: cx, y: cy } = look.eye;
   const ox = eye.side * cx, base = surface(cx, cy);
-  const [reachX, reachY] = [eye.a * 0.98, eye.b * 0.86];
-  const dx = reachX * Math.sin(eye.yaw), dy = reachY * Math.sin(eye.pitch);
+  const [dx, dy] = [eye.a * 0.98 * Math.sin(eye.yaw), eye.b * 0.86 * Math.sin(eye.pitch)];
   const at = (x, y) => project(ox + dx + x, cy + dy + y, base + 6);
   const c = at(0, 0), px = at(r * Math.cos(eye.yaw), 0), py = at(0, -r * Math.cos(eye.pitch));
   return [px[0] - c[0], px[1] - c[1], py[0] - c[0], py[1] - c[1], c[0], c[1]];
 }
 
-/** A brow: a band around its spine, thick in the middle. */
+/** A brow: a band around its spine, thick in the middle; it stays on the plate, or on the head. */
 export function browShape(project, brow, look) {
+  const area = look.plate.show ? look.plate : { ...look.head, y: 0 };
+  const roof = (x) => area.y + area.height * dome(Math.min(1, Math.abs(x) / area.width), area.power);
+  const limit = (x) => (look.plate.show || look.head.show ? roof(x) : look.frame.y + look.frame.height / 2 - 40) - brow.width / 2 - 7;
+  const spine = brow.points.map(([px, py]) => {
+    const [x, y] = [look.eye.x + px, look.eye.y + py];
+    return [x, softMin(y, limit(x), 8)];
+  });
   const top = [], bottom = [];
-  const n = brow.points.length - 1;
-  brow.points.forEach(([x, y], i) => {
+  const n = spine.length - 1;
+  spine.forEach(([x, y], i) => {
     const t = i / n;
-    const half = (brow.width / 2) * (0.62 + 0.55 * Math.sin(Math.PI * (0.18 + 0.72 * t))) * (1 - 0.35 * t * t);
-    const [ax, ay] = brow.points[Math.max(0, i - 1)], [bx, by] = brow.points[Math.min(n, i + 1)];
+    const half = (brow.width / 2) * (0.5 + 0.62 * Math.sin(Math.PI * (0.18 + 0.72 * t))) * (1 - 0.35 * t * t);
+    const [ax, ay] = spine[Math.max(0, i - 1)], [bx, by] = spine[Math.min(n, i + 1)];
     const length = Math.hypot(bx - ax, by - ay) || 1;
     const [nx, ny] = [(-(by - ay) / length) * half, ((bx - ax) / length) * half];
-    const place = (px, py) => {
-      const [fx, fy] = [look.eye.x + px, look.eye.y + py];
-      return project(brow.side * fx, fy, surface(fx, fy) + 10);
-    };
+    const place = (px, py) => project(brow.side * px, py, surface(px, py) + 10);
     top.push(place(x + nx, y + ny));
     bottom.push(place(x - nx, y - ny));
   });
   return smooth([...top, ...bottom.reverse()]);
 }
 
-const MOUTH_STEPS = 20;
+const MOUTH_STEPS = 22;
 
-/** The mouth's outlines: lips outside, opening inside, teeth, tongue, the line between the lips, creases. */
+/** The mouth's outlines: opening, teeth, tongue, ticks at the corners, the crease of the chin. */
 export function mouthShapes(project, mouth, look) {
   const my = look.mouth.y;
-  const upper = [], lower = [], outerTop = [], outerBottom = [], teeth = [], centre = [];
-  let widest = 0;
+  const upper = [], lower = [], teeth = [];
+  let widest = 0, bottom = 0;
   for (let i = 0; i <= MOUTH_STEPS; i++) {
-    const angle = -Math.PI / 2 + (Math.PI * i) / MOUTH_STEPS;
-    const s = Math.sin(angle); // -1 at the face's right corner, 1 at its left
-    const left = (1 + Math.sin(angle)) / 2, right = 1 - left;
+    const s = Math.sin(-Math.PI / 2 + (Math.PI * i) / MOUTH_STEPS); // -1 at the face's right corner, 1 at its left
+    const left = (1 + s) / 2, right = 1 - left;
     const corner = s > 0 ? mouth.left : mouth.right;
     const x = s * corner.x + mouth.shift;
-    const bow = s * s;
-    const base = mouth.mid + (corner.y - mouth.mid) * bow;
-    const round = Math.sqrt(Math.max(0, 1 - s * s));
-    const flat = Math.max(0, 1 - Math.abs(s) ** 2.6);
-    const swell = round ** (1 + 0.35 * (1 - mouth.round));
-    const up = mouth.up.mid * round + (mouth.up.left * left + mouth.up.right * right) * flat;
-    const down = mouth.down.mid * swell + (mouth.down.left * left + mouth.down.right * right) * flat;
-    const skew = mouth.chin * round * Math.min(1, down / 40);
-    const cupid = 1 - 0.3 * Math.exp(-((s / 0.16) ** 2)) * (1 - mouth.round);
+    const base = mouth.mid + (corner.y - mouth.mid) * s * s + mouth.wave * Math.sin(1.7 * Math.PI * (s + 0.15));
+    const open = dome(s, 2), flat = Math.max(0, 1 - Math.abs(s) ** 2.6);
+    const up = mouth.up.mid * open + (mouth.up.left * left + mouth.up.right * right) * flat;
+    const down = mouth.down.mid * open ** (1.25 - 0.25 * mouth.round) + (mouth.down.left * left + mouth.down.right * right) * flat;
+    const skew = mouth.chin * open * Math.min(1, down / 40);
     const z = surface(x, my) + mouth.z;
     widest = Math.max(widest, up + down);
-    const place = (px, y, dz = 0) => project(px, my + y, z + dz);
+    bottom = Math.min(bottom, base - down);
+    const place = (px, y, dz = 0) => project(px, my + y + mouth.roll * open, z + dz);
     upper.push(place(x, base + up));
-    lower.push(place(x + skew, base - down, mouth.lowerZ * round));
-    outerTop.push(place(x, base + up + mouth.upperLip * cupid * (0.25 + round), 3));
-    outerBottom.push(place(x + skew, base - down - mouth.lowerLip * (0.2 + round), 3 + mouth.lowerZ * round));
-    teeth.push(place(x, base + up - 4 - (13 + 0.1 * down) * mouth.wide * Math.min(1, (up + down) / 26)));
-    centre.push([x, base, up, down, z]);
+    lower.push(place(x + skew, base - down, mouth.lowerZ * open));
+    teeth.push(place(x, base + up - (12 + 0.1 * down) * mouth.wide * open ** 0.3));
   }
-  const [cx, cb, , cd, cz] = centre[MOUTH_STEPS / 2];
-  const half = Math.min(mouth.left.x, mouth.right.x);
-  const ty = my + cb - cd - 6, tw = half * 0.62, th = Math.min(26 * mouth.wide, 8 + cd * 0.34);
-  const tongue = ring(project, { x: cx + mouth.chin * 0.6, y: ty, w: tw, h: th, power: 2.2, z: cz - 10 }, 16);
+  const half = Math.min(mouth.left.x, mouth.right.x), cx = mouth.shift + mouth.chin * 0.6, z = surface(0, my) + mouth.z;
   const out = mouth.tongue, drop = (18 + 52 * out) * mouth.wide;
-  const tip = ring(project, { x: cx, y: my + cb - cd - drop / 2 + 10, w: Math.min(half * 0.7, 30 * mouth.wide), h: drop / 2 + 6,
-    power: 2.6, z: cz + 14 + 16 * out }, 18);
+  const tick = (side) => {
+    const c = side > 0 ? mouth.left : mouth.right;
+    const x = mouth.shift + side * c.x, y = my + c.y, r = 12 * c.tick * Math.sqrt(mouth.wide);
+    const at = (dx, dy) => project(x + side * dx, y + dy, surface(x, y));
+    return smooth([at(-r * 0.2, r * 1.1), at(r * 0.25, 0), at(-r * 0.25, -r)], false);
+  };
   return {
-    lips: smooth([...outerTop, ...outerBottom.reverse()]),
     inner: smooth([...upper, ...[...lower].reverse().slice(1, -1)]),
     teeth: polyline([...upper, ...teeth.reverse()]),
-    tongue: smooth(tongue), tip: smooth(tip),
+    tongue: smooth(ring(project, { x: cx, y: my + bottom - 4, width: half * 0.6, height: Math.min(30 * mouth.wide, 6 + widest * 0.3), power: 2.2, z: z - 10 }, 16)),
+    tip: smooth(ring(project, { x: cx, y: my + bottom - drop / 2 + 8, width: Math.min(half * 0.7, 30 * mouth.wide), height: drop / 2 + 6,
+      power: 2.6, z: z + 14 + 16 * out }, 18)),
+    ticks: [tick(1), tick(-1)],
     corners: { left: upper[MOUTH_STEPS], right: upper[0] }, widest,
-    dimples: [1, -1].map((side) => {
-      const c = side > 0 ? mouth.left : mouth.right;
-      const x = mouth.shift + side * (c.x + 13), y = my + c.y;
-      const at = (dx, dy) => project(x + side * dx, y + dy, surface(x, y));
-      return smooth([at(-3, 15), at(5, 2), at(-2, -13)], false);
-    }),
-    chin: smooth([-26, 0, 26].map((dx) => project(cx + dx, my + cb - cd - 34 + (dx ? -5 : 3), cz)), false),
+    chin: smooth([-24, 0, 24].map((dx) => project(cx + dx, my + bottom - 24 + (dx ? -5 : 2), z)), false),
   };
 }
 
@@ -164,14 +169,12 @@ function jawBend(jaw, w, h) {
   };
 }
 
-/** The head's outline; it leans with the head and its chin follows the jaw. */
-export function headShape(project, jaw, look) {
-  const { w, h, power } = look.head;
-  return smooth(ring(project, { x: 0, y: 0, w, h, power, z: 14 }, 40, jawBend(jaw, w, h)));
+/** The head's outline, in its middle plane; its chin follows the jaw. */
+export function headShape(project, jaw, { head }) {
+  return smooth(ring(project, { ...head, z: 14 }, 40, jawBend(jaw, head.width, head.height)));
 }
 
-/** The face plate, on the face's surface. */
-export function plateShape(project, jaw, look) {
-  const { w, h } = look.plate;
-  return smooth(ring(project, { x: 0, ...look.plate }, 40, jawBend({ ...jaw, puff: jaw.puff * 0.7 }, w, h)));
+/** The face plate or the muzzle, on the face's surface. */
+export function plateShape(project, jaw, area, power = area.power) {
+  return smooth(ring(project, { ...area, power }, 40, jawBend({ ...jaw, puff: jaw.puff * 0.7 }, area.width, area.height)));
 }

@@ -199,7 +199,8 @@ class Plan:
     def of(cls, settings: Mapping[str, Any]) -> Plan:
         """The plan of a part's arguments."""
         given: dict[str, Any] = {"listeners": (), **settings}
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
+        given |= {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
+        return cls(**given)
 
     def targets(self, chosen: PublicSet) -> list[list[int]]:
         """Which listeners are appropriate for each speaker.

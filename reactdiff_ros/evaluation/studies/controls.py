@@ -65,7 +65,7 @@ FRAMES: Final = AT + 45
 SIZES: Final = (0.3, 0.5, 0.7, 0.9)
 SIZE: Final = 0.7
 """Of the smile that the settings are compared with."""
-SETTINGS: Final[dict[str, tuple[str, dict[str, float]]]] = {
+SETTINGS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "natural": ("natural", {}),
     "responsive_positive": ("responsive", {"attitude": 1.0}),
     "negative": ("responsive", {"attitude": -1.0}),

@@ -7,17 +7,10 @@ import { lookNamed } from "./looks.js";
 import { Picture } from "./picture.js";
 import { amounts, decodeTick } from "./tick.js";
 
-/** The face in a small frame: it does not fill the window. */
-class Inset extends Face {
-  fit() {
-    this.svg.setAttribute("viewBox", "-330 -360 660 700");
-  }
-}
-
 const $ = (id) => document.getElementById(id);
 const picture = new Picture($("robot"));
-const asked = new Inset($("asked"));
-asked.wear(lookNamed(document.documentElement.dataset.look));
+const asked = new Face($("asked"));
+lookNamed(document.documentElement.dataset.look).then((look) => asked.wear(look));
 let robot = null;
 let tick = null;
 let drawn = null;
@@ -91,7 +84,7 @@ function paint() {
   drawn = tick;
   picture.draw(amounts(robot.joints, tick.command));
   joints.draw(tick);
-  asked.draw(tick.face);
+  if (asked.look) asked.draw(tick.face, performance.now() / 1000);
   if (!dragging) $("place").value = String(Math.round(1000 * tick.place));
 }
 
