@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reactdiff_ros.attributes import ATTRIBUTE_COUNT
 from reactdiff_ros.coefficients import COEFFICIENT_COUNT, INDEX, LOWER, UPPER
 from reactdiff_ros.errors import ReactdiffError
 from reactdiff_ros.model.conditions import CONTROL_COUNT, STYLE_COUNT
@@ -22,7 +23,7 @@ from reactdiff_ros.model.style import style_of
 from reactdiff_ros.model.tokens import FRAME_S, SpeakerBatch, featurize
 from reactdiff_ros.recordings.datasets import public
 from reactdiff_ros.recordings.datasets.dyads import folds, others_of, read_dyads
-from reactdiff_ros.recordings.datasets.recording import ATTRIBUTE_COUNT, Recording, VoiceOf, stack
+from reactdiff_ros.recordings.datasets.recording import Recording, VoiceOf, stack
 from reactdiff_ros.recordings.datasets.recordings import recordings
 from reactdiff_ros.types import FloatArray
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,9 @@ CAMERA_FRAME: Final = "camera_optical_frame"
 _VERSION: Final = 8
 _COMMIT_BYTES: Final = 1 << 20
 """About what a full disk or a crash takes from a database; as much as from an mcap file, which loses its last chunk."""
+
+
+Writer = TypeVar("Writer", bound="BagWriter")
 
 
 class BagWriter:
@@ -103,7 +106,7 @@ class BagWriter:
                 "something of this name already exists", where=str(self.path), todo="choose another name or remove it"
             )
 
-    def __enter__(self) -> BagWriter:
+    def __enter__(self: Writer) -> Writer:
         return self
 
     def __exit__(

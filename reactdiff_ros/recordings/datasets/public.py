@@ -10,7 +10,7 @@ import csv
 import json
 import pickle
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,7 +80,8 @@ def recordings(
         lines = ((line, listener) for line in _lines(path) for listener in (1, 0))
         return read_all(lines, lambda e: _talk_files(folder, *e, split, path, voice_of is not None), voice_of, on_bad)
     split_of(folder, split)
-    listed = (pairs if kind == "react" else items)(folder, split, both_roles=both_roles)
+    listing: Callable[..., Iterator[ClipPair | Item]] = pairs if kind == "react" else items
+    listed = listing(folder, split, both_roles=both_roles)
     return read_all(listed, lambda entry: entry.files(folder, split, names), voice_of, on_bad)
 
 
