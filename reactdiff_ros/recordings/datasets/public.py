@@ -80,7 +80,7 @@ def recordings(
         lines = ((line, listener) for line in _lines(path) for listener in (1, 0))
         return read_all(lines, lambda e: _talk_files(folder, *e, split, path, voice_of is not None), voice_of, on_bad)
     split_of(folder, split)
-    listing: Callable[..., Iterator[ClipPair | Item]] = pairs if kind == "react" else items
+    listing: Callable[..., Sequence[ClipPair | Item]] = pairs if kind == "react" else items
     listed = listing(folder, split, both_roles=both_roles)
     return read_all(listed, lambda entry: entry.files(folder, split, names), voice_of, on_bad)
 
